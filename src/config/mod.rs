@@ -1,0 +1,1 @@
+//! Validated settings from flags, environment and file.

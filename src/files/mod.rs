@@ -1,0 +1,1 @@
+//! The embedded, read-only `files` toolset.

@@ -1,0 +1,1 @@
+//! Tools: what is registered, with compiled schemas.

@@ -1,0 +1,1 @@
+//! The shard's own io_uring for sockets, behind one narrow trait.

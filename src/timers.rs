@@ -1,0 +1,1 @@
+//! Deadlines: one wheel on one tick.

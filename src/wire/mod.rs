@@ -1,0 +1,1 @@
+//! Bytes on the wire: HTTP/1.1.
