@@ -1,1 +1,137 @@
-//! The shard's own io_uring for sockets, behind one narrow trait.
+//! The data ring: the shard's own io_uring for sockets, behind one narrow trait.
+//!
+//! [`DataRing`] takes operations on connections and hands back [`Completion`]s. Two backends:
+//! [`KernelRing`] (the real one) and [`simulated`] (seeded, with faults, for tests). The trait is
+//! synchronous: a connection table is a state machine driven by completions, and runs on either
+//! without an executor. [`Parking`] is the one place that knows how the executor waits for the ring.
+//!
+//! It knows nothing of HTTP, deadlines or who may read: its caller decides what to arm, chooses slots
+//! and generations, and handles every completion, stale ones too.
+//!
+//! # Invariants
+//!
+//! - Memory named by an operation belongs to the ring until its completion: ring buffers live until the
+//!   process ends, send buffers are moved in and given back.
+//! - Per connection at most one receive, one send and one hang-up watch are in flight.
+//! - An operation ends with exactly one final completion; only accept has others before it.
+
+mod buffers;
+mod completion;
+mod kernel;
+pub mod listener;
+mod mapping;
+mod park;
+mod probe;
+mod provided;
+pub mod simulated;
+mod token;
+mod waker;
+
+#[cfg(test)]
+mod conformance;
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Range;
+
+pub use buffers::RingBuffer;
+pub use completion::{Completion, HangUp, Received};
+pub use kernel::{KernelRing, RingError, RingOptions};
+pub use park::Parking;
+pub use probe::{ProbeError, probe};
+pub use token::{ConnectionKey, GENERATION_MAX, Operation};
+pub use waker::RingWaker;
+
+/// How a send treats a socket that cannot take everything at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendMode {
+    /// Take what fits now (`MSG_DONTWAIT`): the completion may report fewer bytes, or `WouldBlock`.
+    Attempt,
+    /// Wait until everything is taken (`MSG_WAITALL`): fewer bytes only after an error or a cancel.
+    All,
+}
+
+/// What a ring has seen since it was made, and its buffers now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RingCounters {
+    /// Ring buffers with the kernel or on their way back to it.
+    pub buffers_free: usize,
+    /// Ring buffers in all.
+    pub buffers_total: usize,
+    /// Receives that found no ring buffer (`ENOBUFS`).
+    pub starvations: u64,
+    /// Times the completion queue was seen overflown.
+    pub overflows: u64,
+    /// Operations begun whose final completion has not been handed out.
+    pub in_flight: usize,
+}
+
+/// A ring of socket operations. Operations are queued by the methods, begun by [`flush`](Self::flush),
+/// and end in [`next_completion`](Self::next_completion).
+///
+/// In steady state no method allocates.
+pub trait DataRing {
+    /// An accepted connection. Dropping it closes it at once, which is right only when no operation
+    /// names it; otherwise use [`close`](Self::close).
+    type Socket;
+
+    /// Accepts on the ring's listener until a completion says `rearm`. At most one accept is armed.
+    fn arm_accept(&mut self);
+
+    /// Ends the armed accept. Connections may still arrive before [`Completion::AcceptStopped`],
+    /// which comes exactly once per call, also when nothing was armed.
+    fn cancel_accept(&mut self);
+
+    /// Receives once into a ring buffer. Nothing is lent until bytes are there.
+    fn receive(&mut self, key: ConnectionKey, socket: &Self::Socket);
+
+    /// Sends `buffer[range]`, which must not be empty. The ring owns `buffer` until
+    /// [`Completion::Sent`] gives it back. A peer that is gone is an error, never a signal.
+    fn send(
+        &mut self,
+        key: ConnectionKey,
+        socket: &Self::Socket,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        mode: SendMode,
+    );
+
+    /// Watches for the peer's FIN, a hang-up or an error without receiving. One-shot.
+    fn watch_hang_up(&mut self, key: ConnectionKey, socket: &Self::Socket);
+
+    /// Asks for the connection's `operation` to end early. Both the operation's own completion and
+    /// [`Completion::Cancelled`] follow, in either order; until both are in, bytes may still arrive.
+    fn cancel(&mut self, key: ConnectionKey, operation: Operation);
+
+    /// Shuts one or both directions down now, without queueing. Ends an armed receive.
+    fn shutdown(&mut self, socket: &Self::Socket, how: Shutdown);
+
+    /// Closes behind everything queued before. No receive and no watch may be in flight: they keep
+    /// the socket open, so the peer would see no FIN.
+    fn close(&mut self, key: ConnectionKey, socket: Self::Socket);
+
+    /// Reports [`Completion::Woken`] once after [`RingWaker::wake`] was called. One-shot.
+    fn arm_wake(&mut self);
+
+    /// What other threads use to wake this ring.
+    fn waker(&self) -> RingWaker;
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// The system's, when the connection is gone.
+    fn peer_address(&self, socket: &Self::Socket) -> io::Result<SocketAddr>;
+
+    /// Gives returned buffers back, begins what was queued and collects what is done: at most one
+    /// system call, none when there is nothing to do.
+    ///
+    /// # Errors
+    /// Only what makes the ring unusable; interruptions and full queues are dealt with inside.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// The next completion, oldest first; no system call.
+    fn next_completion(&mut self) -> Option<Completion<Self::Socket>>;
+
+    /// Counters and gauges, for metrics and shutdown.
+    fn counters(&self) -> RingCounters;
+}

@@ -1,0 +1,95 @@
+//! What a ring reports: one value per completion, the system's codes already told apart.
+//!
+//! A completion may be stale, for a connection that has since gone; its key says so. Dropping a stale
+//! completion is always safe: ring buffers go back and descriptors are closed by their owners' drops.
+
+use super::buffers::RingBuffer;
+use super::token::{ConnectionKey, Operation};
+use std::io;
+
+/// The end of an operation, or one accepted connection.
+#[derive(Debug)]
+#[must_use]
+pub enum Completion<S> {
+    /// A new connection.
+    Accepted {
+        /// Owned by whoever takes the completion.
+        socket: S,
+        /// The accept ended with this one: call `arm_accept` again.
+        rearm: bool,
+    },
+    /// No connection. `EMFILE` and `ENFILE` mean descriptors are used up: arm again after a pause.
+    AcceptFailed {
+        /// The system's.
+        error: io::Error,
+        /// The accept ended with this one: call `arm_accept` again.
+        rearm: bool,
+    },
+    /// `cancel_accept` has taken effect: no connection arrives any more.
+    AcceptStopped,
+    /// A receive is over.
+    Received {
+        /// Whose.
+        key: ConnectionKey,
+        /// What came of it.
+        outcome: Received,
+    },
+    /// A send is over and its buffer is back.
+    Sent {
+        /// Whose.
+        key: ConnectionKey,
+        /// The buffer that was given to `send`, unchanged.
+        buffer: Vec<u8>,
+        /// Bytes taken from the range's start.
+        result: io::Result<usize>,
+    },
+    /// A hang-up watch is over.
+    HungUp {
+        /// Whose.
+        key: ConnectionKey,
+        /// What it saw.
+        outcome: HangUp,
+    },
+    /// A cancel was carried out. The operation's own completion comes separately.
+    Cancelled {
+        /// Whose.
+        key: ConnectionKey,
+        /// What was to be cancelled.
+        operation: Operation,
+    },
+    /// The descriptor is closed; with nothing else in flight, the slot may be used again.
+    Closed {
+        /// Whose.
+        key: ConnectionKey,
+    },
+    /// The ring's waker was used at least once since `arm_wake`: call `arm_wake` again, then look.
+    Woken,
+}
+
+/// How a receive ended.
+#[derive(Debug)]
+pub enum Received {
+    /// Bytes; the guard gives its ring buffer back when dropped. Drop it before awaiting anything.
+    Bytes(RingBuffer),
+    /// The peer sends no more (FIN).
+    End,
+    /// No ring buffer was free: receive again once some came back.
+    Starved,
+    /// Cancelled before bytes came.
+    Cancelled,
+    /// The connection is broken.
+    Failed(io::Error),
+}
+
+/// How a hang-up watch ended.
+#[derive(Debug)]
+pub enum HangUp {
+    /// The peer sends no more (FIN); it may still read.
+    ReadClosed,
+    /// The connection is gone in both directions, or broken.
+    Closed,
+    /// Cancelled before anything was seen.
+    Cancelled,
+    /// The watch itself failed.
+    Failed(io::Error),
+}

@@ -1,0 +1,561 @@
+//! The real backend: one io_uring per shard.
+//!
+//! Created and used on the shard's thread only (`SINGLE_ISSUER`). Not `DEFER_TASKRUN`: its deferred work
+//! does not wake a poller of the ring's descriptor, which is how the executor waits for it. Accepted
+//! sockets are blocking, so that the ring waits for them; nothing calls them directly.
+//!
+//! Invariant: memory named by an entry is owned here until the entry's final completion, or leaked.
+#![allow(unsafe_code)]
+
+use super::completion::{Completion, HangUp, Received};
+use super::provided::{BUFFER_GROUP, BUFFERS_MAX, ProvidedBuffers};
+use super::token::{ConnectionKey, Operation, Token};
+use super::waker::RingWaker;
+use super::{DataRing, RingCounters, SendMode};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
+use socket2::SockRef;
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::time::Duration;
+
+/// `IORING_RECVSEND_POLL_FIRST` of `linux/io_uring.h`: wait for readiness before taking a buffer. A
+/// connection is mostly idle when its receive is armed, so trying first would be wasted.
+const POLL_FIRST: u16 = 1;
+
+/// Sizes of one ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingOptions {
+    /// Entries that can be queued between two system calls; a power of two. More are held back in
+    /// memory, so this is about speed only.
+    pub submission_entries: u32,
+    /// Completions the kernel holds before it falls back to slower memory; a power of two.
+    pub completion_entries: u32,
+    /// Ring buffers, at most 32768.
+    pub buffers: u16,
+    /// Size of each.
+    pub buffer_bytes: usize,
+}
+
+impl Default for RingOptions {
+    fn default() -> Self {
+        RingOptions {
+            submission_entries: 1024,
+            completion_entries: 8192,
+            buffers: 1024,
+            buffer_bytes: 4096,
+        }
+    }
+}
+
+/// Why a ring could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// Sizes no ring can have.
+    #[error(
+        "ring buffers = {buffers} of {buffer_bytes} bytes, but 1 to 32768 of at least 1 byte are possible"
+    )]
+    BufferSizes {
+        /// As given.
+        buffers: u16,
+        /// As given.
+        buffer_bytes: usize,
+    },
+    /// `io_uring_setup` failed.
+    #[error("io_uring could not be set up: {0}")]
+    Setup(#[source] io::Error),
+    /// The provided-buffer ring could not be mapped or registered.
+    #[error("ring buffers could not be mapped and registered: {0}")]
+    Buffers(#[source] io::Error),
+    /// The eventfd could not be made.
+    #[error("the ring's eventfd could not be made: {0}")]
+    Waker(#[source] io::Error),
+}
+
+/// A [`DataRing`] on io_uring.
+pub struct KernelRing {
+    uring: IoUring,
+    provided: ProvidedBuffers,
+    /// Entries that found the submission queue full, oldest first.
+    backlog: VecDeque<squeue::Entry>,
+    /// Buffers being sent, by slot: at most one send per connection is in flight.
+    sends: Vec<Option<Vec<u8>>>,
+    listener: Option<OwnedFd>,
+    accept: Accept,
+    waker: RingWaker,
+    /// Where the eventfd's count is read to; leaked, as the kernel may write while the ring dies.
+    wake_count: *mut [u8; 8],
+    is_wake_armed: bool,
+    starvations: u64,
+    overflows: u64,
+    in_flight: usize,
+}
+
+/// The multishot accept, and the cancel that may be on its way.
+#[derive(Debug, Default)]
+struct Accept {
+    is_armed: bool,
+    is_stopping: bool,
+    is_cancel_done: bool,
+}
+
+impl Accept {
+    fn is_stop_due(&self) -> bool {
+        self.is_stopping && self.is_cancel_done && !self.is_armed
+    }
+}
+
+impl KernelRing {
+    /// Sets up a ring on the calling thread, which is the only one that may use it.
+    ///
+    /// # Errors
+    /// The kernel refuses, or memory is short.
+    pub fn new(options: RingOptions) -> Result<Self, RingError> {
+        let RingOptions {
+            buffers,
+            buffer_bytes,
+            ..
+        } = options;
+        if buffers == 0 || buffers > BUFFERS_MAX || buffer_bytes == 0 || u32::try_from(buffer_bytes).is_err()
+        {
+            return Err(RingError::BufferSizes {
+                buffers,
+                buffer_bytes,
+            });
+        }
+        let uring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_coop_taskrun()
+            .setup_taskrun_flag()
+            .setup_cqsize(options.completion_entries)
+            .build(options.submission_entries)
+            .map_err(RingError::Setup)?;
+        let provided = ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes)
+            .map_err(RingError::Buffers)?;
+        Ok(KernelRing {
+            uring,
+            provided,
+            backlog: VecDeque::with_capacity(options.submission_entries as usize),
+            sends: Vec::new(),
+            listener: None,
+            accept: Accept::default(),
+            waker: RingWaker::new().map_err(RingError::Waker)?,
+            wake_count: Box::into_raw(Box::new([0; 8])),
+            is_wake_armed: false,
+            starvations: 0,
+            overflows: 0,
+            in_flight: 0,
+        })
+    }
+
+    /// Gives the ring the listening socket its accept works on.
+    pub fn listen(&mut self, listener: OwnedFd) {
+        assert!(
+            !self.accept.is_armed,
+            "the listener is changed while accept is armed"
+        );
+        self.listener = Some(listener);
+    }
+
+    /// The listening socket, for socket options and `accept_now`.
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes the listening socket back, after [`Completion::AcceptStopped`]. Dropping it resets what is
+    /// still queued in it.
+    pub fn take_listener(&mut self) -> Option<OwnedFd> {
+        assert!(
+            !self.accept.is_armed,
+            "the listener is taken while accept is armed"
+        );
+        self.listener.take()
+    }
+
+    /// Makes room for sends on slots below `connections`, so that later sends do not allocate.
+    pub fn reserve_slots(&mut self, connections: usize) {
+        if self.sends.len() < connections {
+            self.sends.resize_with(connections, || None);
+        }
+    }
+
+    /// [`flush`](DataRing::flush), but blocks the thread for up to `wait` when nothing has completed.
+    /// Cheaper than parking when the next completion is near; nothing else runs meanwhile.
+    ///
+    /// # Errors
+    /// As `flush`.
+    pub fn flush_and_wait(&mut self, wait: Duration) -> io::Result<()> {
+        self.provided.publish();
+        self.queue_backlog();
+        let has_completions = !self.uring.completion().is_empty() || self.accept.is_stop_due();
+        if has_completions || !self.backlog.is_empty() || wait.is_zero() {
+            return self.flush();
+        }
+        let submission = self.uring.submission();
+        let queued = submission.len() as u32;
+        let is_overflown = submission.cq_overflow();
+        drop(submission);
+        self.overflows += u64::from(is_overflown);
+        let timeout = Timespec::from(wait);
+        let arguments = SubmitArgs::new().timespec(&timeout);
+        let flags = (EnterFlags::GETEVENTS | EnterFlags::EXT_ARG).bits();
+        // SAFETY: with EXT_ARG the argument is a `getevents_arg`, which `SubmitArgs` is; it and the
+        // time it points to live through the call. Queued entries name memory this ring owns.
+        let entered = unsafe { self.uring.submitter().enter(queued, 1, flags, Some(&arguments)) };
+        match entered {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(()),
+            Err(error) if is_interruption(&error) || is_congestion(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether everything is submitted, collected and handed out.
+    pub fn is_quiescent(&mut self) -> bool {
+        !self.has_hidden_work() && !self.has_visible_work()
+    }
+
+    /// Whether something waits that a poll of the descriptor does not show.
+    pub(super) fn has_hidden_work(&mut self) -> bool {
+        !self.uring.submission().is_empty()
+            || !self.backlog.is_empty()
+            || self.provided.pool().has_returned()
+            || self.accept.is_stop_due()
+    }
+
+    /// Whether a poll of the descriptor would be ready, or becomes so in the kernel.
+    pub(super) fn has_visible_work(&mut self) -> bool {
+        let submission = self.uring.submission();
+        let has_work = submission.taskrun() || submission.cq_overflow();
+        drop(submission);
+        has_work || !self.uring.completion().is_empty()
+    }
+
+    /// Readable when completions are pending.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring owns this descriptor and is borrowed for as long as the result.
+        unsafe { BorrowedFd::borrow_raw(self.uring.as_raw_fd()) }
+    }
+
+    fn push(&mut self, token: Token, entry: squeue::Entry) {
+        let entry = entry.user_data(token.encode());
+        self.in_flight += 1;
+        if self.backlog.is_empty() {
+            if self.try_queue(&entry) {
+                return;
+            }
+            // Full: submit and go on. What the kernel does not take now waits in the backlog, and an
+            // error shows again at the next flush.
+            let _ = self.enter();
+            if self.try_queue(&entry) {
+                return;
+            }
+        }
+        self.backlog.push_back(entry);
+    }
+
+    fn try_queue(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: every entry is made in this module; buffers it names are in `sends`, in `wake_count`
+        // or in the provided ring, which outlive the operation.
+        unsafe { self.uring.submission().push(entry).is_ok() }
+    }
+
+    fn queue_backlog(&mut self) {
+        while let Some(entry) = self.backlog.pop_front() {
+            if !self.try_queue(&entry) {
+                self.backlog.push_front(entry);
+                return;
+            }
+        }
+    }
+
+    /// Submits what is queued and collects what is done, in one system call if there is anything.
+    /// Returns the number of entries the kernel took.
+    fn enter(&mut self) -> io::Result<usize> {
+        let submission = self.uring.submission();
+        let queued = submission.len() as u32;
+        let is_overflown = submission.cq_overflow();
+        let has_task_work = submission.taskrun();
+        drop(submission);
+        if queued == 0 && !is_overflown && !has_task_work {
+            return Ok(0);
+        }
+        self.overflows += u64::from(is_overflown);
+        let flags = EnterFlags::GETEVENTS.bits();
+        loop {
+            // SAFETY: without EXT_ARG the argument is an optional signal set, here none. Queued entries
+            // name memory this ring owns.
+            let entered = unsafe {
+                self.uring
+                    .submitter()
+                    .enter::<libc::sigset_t>(queued, 0, flags, None)
+            };
+            match entered {
+                Err(error) if is_interruption(&error) => {}
+                // The completion queue is full, or the kernel short of memory: reaping helps, and the
+                // entries stay queued for the next flush.
+                Err(error) if is_congestion(&error) => return Ok(0),
+                other => return other,
+            }
+        }
+    }
+
+    fn translate(&mut self, entry: &cqueue::Entry) -> Option<Completion<OwnedFd>> {
+        let flags = entry.flags();
+        let is_final = !cqueue::more(flags);
+        if is_final {
+            self.in_flight -= 1;
+        }
+        let result = result_of(entry.result());
+        let token = Token::decode(entry.user_data())?;
+        Some(match token {
+            Token::Accept => return self.on_accept(result, is_final),
+            Token::CancelAccept => {
+                self.accept.is_cancel_done = true;
+                return None;
+            }
+            Token::Wake => {
+                self.is_wake_armed = false;
+                Completion::Woken
+            }
+            Token::Operation(Operation::Receive, key) => self.on_receive(key, result, flags),
+            Token::Operation(Operation::Send, key) => {
+                let slot = self.sends.get_mut(key.slot as usize);
+                let buffer = slot
+                    .and_then(Option::take)
+                    .expect("a send completes once, and its buffer is kept until then");
+                Completion::Sent { key, buffer, result }
+            }
+            Token::Operation(Operation::Watch, key) => Completion::HungUp {
+                key,
+                outcome: hang_up_of(result),
+            },
+            Token::Cancel(operation, key) => Completion::Cancelled { key, operation },
+            Token::Close(key) => Completion::Closed { key },
+        })
+    }
+
+    fn on_accept(&mut self, result: io::Result<usize>, is_final: bool) -> Option<Completion<OwnedFd>> {
+        if is_final {
+            self.accept.is_armed = false;
+        }
+        let rearm = is_final && !self.accept.is_stopping;
+        match result {
+            Ok(descriptor) => {
+                // SAFETY: the kernel made this descriptor for this completion, and nobody else has it.
+                let socket = unsafe { OwnedFd::from_raw_fd(descriptor as i32) };
+                Some(Completion::Accepted { socket, rearm })
+            }
+            Err(error) if self.accept.is_stopping && is_cancellation(&error) => None,
+            Err(error) => Some(Completion::AcceptFailed { error, rearm }),
+        }
+    }
+
+    fn on_receive(
+        &mut self,
+        key: ConnectionKey,
+        result: io::Result<usize>,
+        flags: u32,
+    ) -> Completion<OwnedFd> {
+        let bytes = *result.as_ref().unwrap_or(&0);
+        // The kernel may name a buffer even when it put nothing in; the guard's drop returns it.
+        let buffer = cqueue::buffer_select(flags).map(|id| {
+            // SAFETY: `id` comes from this group's completion, which is handed out once.
+            unsafe { self.provided.take(id, bytes) }
+        });
+        let outcome = match (result, buffer) {
+            (Ok(0), _) => Received::End,
+            (Ok(_), Some(buffer)) => Received::Bytes(buffer),
+            (Ok(_), None) => Received::Failed(io::ErrorKind::InvalidData.into()),
+            (Err(error), _) if is_cancellation(&error) => Received::Cancelled,
+            (Err(error), _) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                self.starvations += 1;
+                Received::Starved
+            }
+            (Err(error), _) => Received::Failed(error),
+        };
+        Completion::Received { key, outcome }
+    }
+}
+
+impl DataRing for KernelRing {
+    type Socket = OwnedFd;
+
+    fn arm_accept(&mut self) {
+        assert!(!self.accept.is_armed, "accept is armed twice");
+        let listener = self.listener.as_ref().expect("a listener is set before accept");
+        let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()))
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
+        self.accept.is_armed = true;
+        self.push(Token::Accept, entry);
+    }
+
+    fn cancel_accept(&mut self) {
+        assert!(!self.accept.is_stopping, "accept is cancelled twice");
+        self.accept.is_stopping = true;
+        self.accept.is_cancel_done = false;
+        let entry = opcode::AsyncCancel::new(Token::Accept.encode()).build();
+        self.push(Token::CancelAccept, entry);
+    }
+
+    fn receive(&mut self, key: ConnectionKey, socket: &OwnedFd) {
+        // No address, and length 0: the buffer and its size come from the group.
+        let entry = opcode::Recv::new(Fd(socket.as_raw_fd()), std::ptr::null_mut(), 0)
+            .ioprio(POLL_FIRST)
+            .buf_group(BUFFER_GROUP)
+            .build()
+            .flags(squeue::Flags::BUFFER_SELECT);
+        self.push(Token::Operation(Operation::Receive, key), entry);
+    }
+
+    fn send(
+        &mut self,
+        key: ConnectionKey,
+        socket: &OwnedFd,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        mode: SendMode,
+    ) {
+        let bytes = &buffer[range];
+        assert!(!bytes.is_empty(), "a send of nothing on slot {}", key.slot);
+        let flags = libc::MSG_NOSIGNAL
+            | match mode {
+                SendMode::Attempt => libc::MSG_DONTWAIT,
+                SendMode::All => libc::MSG_WAITALL,
+            };
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let entry = opcode::Send::new(Fd(socket.as_raw_fd()), bytes.as_ptr(), length)
+            .flags(flags)
+            .build();
+        let slot = key.slot as usize;
+        if slot >= self.sends.len() {
+            self.reserve_slots(slot + 1);
+        }
+        // Moving the `Vec` leaves its bytes, which the entry names, where they are.
+        let previous = self.sends[slot].replace(buffer);
+        assert!(previous.is_none(), "two sends in flight on slot {slot}");
+        self.push(Token::Operation(Operation::Send, key), entry);
+    }
+
+    fn watch_hang_up(&mut self, key: ConnectionKey, socket: &OwnedFd) {
+        let events = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
+        let entry = opcode::PollAdd::new(Fd(socket.as_raw_fd()), events).build();
+        self.push(Token::Operation(Operation::Watch, key), entry);
+    }
+
+    fn cancel(&mut self, key: ConnectionKey, operation: Operation) {
+        let target = Token::Operation(operation, key).encode();
+        let entry = opcode::AsyncCancel::new(target).build();
+        self.push(Token::Cancel(operation, key), entry);
+    }
+
+    fn shutdown(&mut self, socket: &OwnedFd, how: Shutdown) {
+        // It fails only on a connection that is gone already.
+        let _ = SockRef::from(socket).shutdown(how);
+    }
+
+    fn close(&mut self, key: ConnectionKey, socket: OwnedFd) {
+        let entry = opcode::Close::new(Fd(socket.into_raw_fd())).build();
+        self.push(Token::Close(key), entry);
+    }
+
+    fn arm_wake(&mut self) {
+        assert!(!self.is_wake_armed, "the wake-up is armed twice");
+        self.is_wake_armed = true;
+        let event = Fd(self.waker.as_fd().as_raw_fd());
+        let entry = opcode::Read::new(event, self.wake_count.cast(), 8).build();
+        self.push(Token::Wake, entry);
+    }
+
+    fn waker(&self) -> RingWaker {
+        self.waker.clone()
+    }
+
+    fn peer_address(&self, socket: &OwnedFd) -> io::Result<SocketAddr> {
+        let address = SockRef::from(socket).peer_addr()?;
+        address
+            .as_socket()
+            .ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.provided.publish();
+        loop {
+            self.queue_backlog();
+            let taken = self.enter()?;
+            if taken == 0 || self.backlog.is_empty() && self.uring.submission().is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn next_completion(&mut self) -> Option<Completion<OwnedFd>> {
+        loop {
+            if self.accept.is_stop_due() {
+                self.accept.is_stopping = false;
+                return Some(Completion::AcceptStopped);
+            }
+            let entry = self.uring.completion().next()?;
+            if let Some(completion) = self.translate(&entry) {
+                return Some(completion);
+            }
+        }
+    }
+
+    fn counters(&self) -> RingCounters {
+        let pool = self.provided.pool();
+        let buffers_total = usize::from(pool.count());
+        RingCounters {
+            buffers_free: buffers_total - pool.lent(),
+            buffers_total,
+            starvations: self.starvations,
+            overflows: self.overflows,
+            in_flight: self.in_flight,
+        }
+    }
+}
+
+impl Drop for KernelRing {
+    /// Begins what is queued (closes among it), closes connections nobody took, and leaks what the
+    /// kernel may still read.
+    fn drop(&mut self) {
+        let _ = self.flush();
+        while let Some(completion) = self.next_completion() {
+            drop(completion);
+        }
+        for buffer in self.sends.iter_mut().filter_map(Option::take) {
+            mem::forget(buffer);
+        }
+    }
+}
+
+/// A completion's result: a system error is a negative number.
+fn result_of(result: i32) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+fn hang_up_of(result: io::Result<usize>) -> HangUp {
+    match result {
+        Ok(events) if events as i32 & i32::from(libc::POLLHUP | libc::POLLERR) != 0 => HangUp::Closed,
+        Ok(_) => HangUp::ReadClosed,
+        Err(error) if is_cancellation(&error) => HangUp::Cancelled,
+        Err(error) => HangUp::Failed(error),
+    }
+}
+
+fn is_interruption(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
+}
+
+fn is_congestion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN))
+}
+
+fn is_cancellation(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECANCELED)
+}

@@ -1,0 +1,121 @@
+//! Listening sockets: one per shard on the same address, with their options set before bind.
+//!
+//! It accepts nothing by itself except at drain. Accepted sockets inherit `TCP_NODELAY`, keep-alive and
+//! the user timeout, so accepting costs no further system call.
+//!
+//! Drain, in order: [`stop_new_connections`] on every listener (clients retransmit and find the next
+//! process, or a refusal), a short grace, [`accept_now`] until it is empty, close. Closing first would
+//! reset whatever is queued.
+#![allow(unsafe_code)]
+
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// Options of a listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenerOptions {
+    /// Connections the kernel queues; it caps this at `net.core.somaxconn`.
+    pub backlog: i32,
+    /// Silence after which the kernel probes a peer.
+    pub keepalive_idle: Duration,
+    /// Between probes.
+    pub keepalive_interval: Duration,
+    /// Unanswered probes that end a connection.
+    pub keepalive_probes: u32,
+    /// How long sent bytes may stay unacknowledged.
+    pub user_timeout: Duration,
+}
+
+impl Default for ListenerOptions {
+    fn default() -> Self {
+        ListenerOptions {
+            backlog: 4096,
+            keepalive_idle: Duration::from_secs(30),
+            keepalive_interval: Duration::from_secs(10),
+            keepalive_probes: 3,
+            user_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A socket listening on `address`, which other shards may listen on too (`SO_REUSEPORT`).
+///
+/// # Errors
+/// The address is taken by another user's process, is not this machine's, or needs privileges.
+pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<OwnedFd> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        // `[::]` listens on IPv6 alone; IPv4 is asked for by its own address.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(options.keepalive_idle)
+        .with_interval(options.keepalive_interval)
+        .with_retries(options.keepalive_probes);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(options.user_timeout))?;
+    socket.bind(&address.into())?;
+    socket.listen(options.backlog)?;
+    Ok(socket.into())
+}
+
+/// Where a listener listens, with the port the system chose if port 0 was asked for.
+///
+/// # Errors
+/// The system's, when it is no internet socket.
+pub fn local_address(listener: &impl AsFd) -> io::Result<SocketAddr> {
+    let address = SockRef::from(listener).local_addr()?;
+    address
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+/// Makes the listener ignore new connections, without a refusal; those already queued stay acceptable.
+///
+/// # Errors
+/// The system's; a container's policy may forbid socket filters.
+pub fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
+    // "Return 0": keep no byte of any packet, that is, drop it. Completed handshakes have their own
+    // sockets already and are not filtered. Accepted ones inherit nothing: the filter comes later.
+    let drop_everything = [SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0)];
+    SockRef::from(listener).attach_filter(&drop_everything)
+}
+
+/// Takes one queued connection without waiting; `None` when the queue is empty.
+///
+/// # Errors
+/// The system's, such as used-up descriptors. A connection that broke while queued is skipped.
+pub fn accept_now(listener: &impl AsFd) -> io::Result<Option<OwnedFd>> {
+    let descriptor = listener.as_fd().as_raw_fd();
+    loop {
+        // SAFETY: null asks for no address; the listener is non-blocking and borrowed for the call.
+        let accepted = unsafe {
+            libc::accept4(
+                descriptor,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                libc::SOCK_CLOEXEC,
+            )
+        };
+        if accepted >= 0 {
+            // SAFETY: a fresh descriptor nobody else owns.
+            return Ok(Some(unsafe { OwnedFd::from_raw_fd(accepted) }));
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Ok(None),
+            io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+            _ => return Err(error),
+        }
+    }
+}

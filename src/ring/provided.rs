@@ -1,0 +1,101 @@
+//! The kernel's provided-buffer ring: where it takes a buffer when bytes arrive.
+//!
+//! Returned buffers are written behind the tail, and the tail is published once per flush, because each
+//! publication is a store the kernel's side must see.
+//!
+//! Invariant: between `tail` as published and the kernel's head lie only buffers the kernel may fill.
+#![allow(unsafe_code)]
+
+use super::buffers::{BufferPool, RingBuffer};
+use super::mapping::Mapping;
+use io_uring::Submitter;
+use io_uring::types::BufRingEntry;
+use std::io;
+use std::mem;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// The only buffer group of a ring.
+pub(super) const BUFFER_GROUP: u16 = 0;
+
+/// Most buffers one ring can hold (`io_uring_register_buf_ring(3)`).
+pub(super) const BUFFERS_MAX: u16 = 1 << 15;
+
+pub(super) struct ProvidedBuffers {
+    pool: Rc<BufferPool>,
+    /// The first of `mask + 1` entries, in memory that is never unmapped.
+    entries: *mut BufRingEntry,
+    mask: u16,
+    tail: u16,
+}
+
+impl ProvidedBuffers {
+    /// Maps, registers and provides `count` buffers. Their memory stays mapped until the process ends:
+    /// the kernel may still write into it while a ring dies.
+    pub(super) fn register(submitter: &Submitter<'_>, count: u16, buffer_bytes: usize) -> io::Result<Self> {
+        let entry_count = count.next_power_of_two();
+        let pool = BufferPool::new(count, buffer_bytes)?;
+        let ring = Mapping::new(usize::from(entry_count) * mem::size_of::<BufRingEntry>())?;
+        let entries: *mut BufRingEntry = ring.as_ptr().cast();
+        // SAFETY: the mapping is page-aligned, holds `entry_count` entries and is leaked below.
+        unsafe {
+            submitter.register_buf_ring_with_flags(entries as u64, entry_count, BUFFER_GROUP, 0)?;
+        }
+        mem::forget(ring);
+        mem::forget(Rc::clone(&pool));
+        let mut provided = ProvidedBuffers {
+            pool,
+            entries,
+            mask: entry_count - 1,
+            tail: 0,
+        };
+        for id in 0..count {
+            provided.push(id);
+        }
+        provided.publish_tail();
+        Ok(provided)
+    }
+
+    pub(super) fn pool(&self) -> &BufferPool {
+        &self.pool
+    }
+
+    /// Gives every returned buffer back to the kernel.
+    pub(super) fn publish(&mut self) {
+        if !self.pool.has_returned() {
+            return;
+        }
+        let pool = Rc::clone(&self.pool);
+        pool.take_returned(|id| self.push(id));
+        self.publish_tail();
+    }
+
+    /// Takes over the buffer a completion names.
+    ///
+    /// # Safety
+    /// `id` comes from a completion of this group that was not taken over before.
+    pub(super) unsafe fn take(&self, id: u16, bytes: usize) -> RingBuffer {
+        // SAFETY: the completion ends the kernel's use of `id` until `push` provides it again, which
+        // happens only after the guard's drop.
+        unsafe { self.pool.lend(id, bytes) }
+    }
+
+    fn push(&mut self, id: u16) {
+        let index = usize::from(self.tail & self.mask);
+        // SAFETY: `index <= mask` lies within the mapping. The kernel reads only entries before the
+        // published tail, so nobody else looks at this one yet. The setters leave the tail's own field,
+        // which overlays the first entry's last two bytes, alone.
+        let entry = unsafe { &mut *self.entries.add(index) };
+        entry.set_addr(self.pool.address(id) as u64);
+        entry.set_len(self.pool.buffer_bytes() as u32);
+        entry.set_bid(id);
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    fn publish_tail(&self) {
+        // SAFETY: `entries` is the ring's base; the tail is an aligned `u16` in it that this side alone
+        // writes and the kernel reads atomically.
+        let tail = unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries).cast_mut()) };
+        tail.store(self.tail, Ordering::Release);
+    }
+}
