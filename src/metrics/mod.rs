@@ -1,1 +1,20 @@
-//! Counters, histograms and the report.
+//! Numbers about the running server: counters, histograms, the exposition for Prometheus and the report.
+//!
+//! Each shard owns one [`ShardMetrics`] (atomic cells it alone writes, anyone reads) and one [`ShardHistograms`] (plain
+//! memory, cloned for a report). Nothing is shared between shards and nothing is summed before it is read. Labels come
+//! from closed enums and registered names, never from a peer. Times are given, never taken: no clock in here.
+
+mod counter;
+mod duration;
+mod histogram;
+mod labels;
+mod shard;
+
+pub use counter::{Counter, Counts, Family, Gauge};
+pub use duration::{DurationCounts, Operation, OperationDurations};
+pub use histogram::{Latency, ShardHistograms};
+pub use labels::{
+    Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,
+    ToolLabels, ToolRow,
+};
+pub use shard::{ShardMetrics, ShardSnapshot};

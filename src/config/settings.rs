@@ -1,0 +1,252 @@
+//! What the process was told to do: validated values, one small group per layer.
+//!
+//! Plain data. Whoever builds a layer hands it its own group and nothing else; nothing in here is read again from
+//! a flag, a file or the environment. Invariant: a value that exists is within its bounds, and all of them fit
+//! together (the memory plan adds up, every shard has a CPU).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::memory::MemoryPlan;
+use crate::units::{CpuId, Patience, ShardId};
+
+/// Everything `weir serve` needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where MCP is served.
+    pub listen: SocketAddr,
+    /// Health and metrics.
+    pub admin: AdminSettings,
+    /// Which shard runs on which CPU, in order of [`ShardId`]; never empty.
+    pub shards: Vec<ShardPlace>,
+    /// The handlers of each shard.
+    pub pool: PoolSettings,
+    /// The data ring of each shard.
+    pub ring: RingSettings,
+    /// The buffers for requests that arrive in pieces, of each shard.
+    pub assembly: AssemblySettings,
+    /// What the memory budget is spent on, and what is left for run time.
+    pub memory: MemoryPlan,
+    /// Limits of HTTP messages.
+    pub http: HttpLimits,
+    /// Deadlines of connections and calls.
+    pub timeouts: Timeouts,
+    /// Connections of the whole process; past it the shards stop accepting.
+    pub connections_max: u32,
+    /// Which browsers' pages and which names clients may come with.
+    pub access: AccessSettings,
+    /// Session ids of the legacy era.
+    pub session: SessionSettings,
+    /// Threads for blocking tools.
+    pub workers: WorkerSettings,
+    /// What is served; never empty, nothing twice.
+    pub toolsets: Vec<Toolset>,
+    /// The `files` toolset.
+    pub files: FilesSettings,
+    /// How long a drain may take before what is left is cut off.
+    pub drain_timeout: Duration,
+    /// The report at exit.
+    pub report: ReportFormat,
+    /// Logs on stderr.
+    pub log: LogSettings,
+}
+
+/// One shard's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardPlace {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The CPU its executor is pinned to; several shards share one when there are more shards than CPUs.
+    pub cpu: CpuId,
+}
+
+/// The listener for health and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminSettings {
+    /// No such listener.
+    Off,
+    /// Listen here.
+    On {
+        /// Where.
+        address: SocketAddr,
+        /// Whether an operator asked for this address. If nobody did, a busy port is a warning, not an error.
+        is_explicit: bool,
+    },
+}
+
+/// The pool of handlers, per shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Handlers; at least 1.
+    pub handlers: u32,
+    /// Inbound buffer and response buffer of a handler, each.
+    pub buffer_bytes: usize,
+}
+
+/// The data ring, per shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingSettings {
+    /// Ring buffers lent to the kernel; at least 1, at most 32768. Not always a power of two.
+    pub buffers: u32,
+    /// Size of each ring buffer.
+    pub buffer_bytes: usize,
+    /// How long a shard with nothing to do waits in its own ring before it parks in the executor's.
+    pub busy_poll: Duration,
+}
+
+/// Buffers for requests that arrive in pieces, per shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AssemblySettings {
+    /// Buffers; at least 1.
+    pub buffers: u32,
+    /// Size of each; a larger request continues on the heap, within the memory plan.
+    pub buffer_bytes: usize,
+}
+
+/// Limits of HTTP messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Request line and header fields together, with their line ends; past it 431 (or 414).
+    pub head_bytes_max: usize,
+    /// A body after its transfer coding is undone; past it 413.
+    pub body_bytes_max: usize,
+}
+
+/// Deadlines of connections and calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From a head's first byte to its last.
+    pub head: Duration,
+    /// From a body's first expected byte to its last.
+    pub body: Duration,
+    /// Silence while bytes of a begun request are still owed; never while a call runs.
+    pub read: Duration,
+    /// Silence between requests of a kept connection.
+    pub idle: Patience,
+    /// No progress on bytes a client has yet to take.
+    pub write: Duration,
+    /// From a call's start to its answer.
+    pub call: Duration,
+}
+
+/// Which `Origin` and `Host` values are served. Loopback names and addresses always are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccessSettings {
+    /// Origins served besides loopback ones, as `scheme://host[:port]` in lower case.
+    pub origins: AllowList,
+    /// Authorities served besides loopback ones, as `host` (any port) or `host:port` in lower case.
+    pub hosts: AllowList,
+}
+
+/// Names that are let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowList {
+    /// Whoever asks, written `*`.
+    Any,
+    /// These, compared whole.
+    Only(Vec<String>),
+}
+
+impl Default for AllowList {
+    fn default() -> Self {
+        Self::Only(Vec::new())
+    }
+}
+
+/// Session ids of the legacy era.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// File with the sealing key; without one the key is random and ids end with the process.
+    pub key_file: Option<PathBuf>,
+    /// How long an id is good for.
+    pub max_age: Duration,
+    /// Whether a legacy request without an id is refused.
+    pub is_required: bool,
+}
+
+/// Threads for blocking tools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Threads; at least 1.
+    pub threads: u32,
+    /// Calls that may wait for a thread, over all of them.
+    pub queue_depth_max: usize,
+    /// The CPUs the threads may use; empty: they are not pinned, because the shards take all CPUs there are.
+    pub cpus: Vec<CpuId>,
+}
+
+/// An embedded toolset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toolset {
+    /// A directory's files, read-only.
+    Files,
+    /// Tools for trials, tests and benchmarks.
+    Demo,
+}
+
+impl Toolset {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Files, Self::Demo];
+
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Demo => "demo",
+        }
+    }
+}
+
+/// The `files` toolset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesSettings {
+    /// The directory that is served. Whether it exists is known once it is opened.
+    pub root: PathBuf,
+}
+
+/// The report on stdout at exit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// Tables for people.
+    Text,
+    /// One JSON object on one line.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// Logs on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important record that is written.
+    pub level: LogLevel,
+    /// How records look.
+    pub format: LogFormat,
+}
+
+/// Importance of a log record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Nothing is written.
+    Off,
+    /// Something failed that should not have.
+    Error,
+    /// Something an operator should look at.
+    Warn,
+    /// Start, stop and the like.
+    Info,
+    /// What a developer of tools wants to see.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How log records look; each is one line either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

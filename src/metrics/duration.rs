@@ -1,0 +1,200 @@
+//! Durations of operations as Prometheus histograms: buckets a shard fills and the scraper reads.
+//!
+//! A series exists for each combination of operation and outcome that has happened, and is allocated the first time
+//! it does; in steady state recording touches two cells. Operations and outcomes are closed sets and registered tools,
+//! so the number of series is bounded by `rows × Outcome::COUNT`. Percentiles come from `histogram`, not from here.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::counter::Counter;
+use super::labels::{Method, Outcome, ToolLabels, ToolRow};
+
+/// Upper bounds in nanoseconds, inclusive, with their `le` labels in seconds. OpenTelemetry's advice for MCP starts
+/// at 10 ms, which is a thousand times what an echo takes here.
+const BOUNDS: [(u64, &str); 20] = [
+    (25_000, "0.000025"),
+    (50_000, "0.00005"),
+    (100_000, "0.0001"),
+    (250_000, "0.00025"),
+    (500_000, "0.0005"),
+    (1_000_000, "0.001"),
+    (2_500_000, "0.0025"),
+    (5_000_000, "0.005"),
+    (10_000_000, "0.01"),
+    (25_000_000, "0.025"),
+    (50_000_000, "0.05"),
+    (100_000_000, "0.1"),
+    (250_000_000, "0.25"),
+    (500_000_000, "0.5"),
+    (1_000_000_000, "1"),
+    (2_500_000_000, "2.5"),
+    (5_000_000_000, "5"),
+    (10_000_000_000, "10"),
+    (30_000_000_000, "30"),
+    (60_000_000_000, "60"),
+];
+const BUCKETS: usize = BOUNDS.len() + 1;
+
+/// What was done: a method, or a call of a registered tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Any method but a `tools/call` that named a registered tool.
+    Method(Method),
+    /// `tools/call` of a registered tool.
+    Tool(ToolRow),
+}
+
+impl Operation {
+    fn row(self) -> usize {
+        match self {
+            Self::Method(method) => method.index(),
+            Self::Tool(row) => Method::COUNT + row.index(),
+        }
+    }
+}
+
+/// The series of one shard.
+#[derive(Debug)]
+pub struct OperationDurations {
+    series: Box<[OnceLock<Box<Buckets>>]>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    counts: [Counter; BUCKETS],
+    sum_nanos: Counter,
+}
+
+impl OperationDurations {
+    pub(super) fn new(tools: &ToolLabels) -> Self {
+        let rows = Method::COUNT + tools.rows();
+        Self {
+            series: (0..rows * Outcome::COUNT).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// Records one operation. Allocates the first time an operation ends in an outcome, never again.
+    #[inline]
+    pub fn record(&self, operation: Operation, outcome: Outcome, elapsed: Duration) {
+        let Some(series) = self.series.get(position(operation, outcome)) else {
+            debug_assert!(false, "{operation:?} is of other labels than this table");
+            return;
+        };
+        let buckets = series.get_or_init(Box::default);
+        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.partition_point(|&(bound, _)| bound < nanos);
+        if let Some(count) = buckets.counts.get(bucket) {
+            count.increment();
+        }
+        buckets.sum_nanos.add(nanos);
+    }
+
+    /// Adds what was recorded for one series to `into`.
+    pub(super) fn collect(&self, operation: Operation, outcome: Outcome, into: &mut DurationCounts) {
+        let Some(buckets) = self.series.get(position(operation, outcome)).and_then(OnceLock::get) else {
+            return;
+        };
+        for (sum, count) in into.counts.iter_mut().zip(&buckets.counts) {
+            *sum += count.value();
+        }
+        into.sum_nanos += u128::from(buckets.sum_nanos.value());
+    }
+}
+
+fn position(operation: Operation, outcome: Outcome) -> usize {
+    operation.row() * Outcome::COUNT + outcome.index()
+}
+
+/// One series as plain numbers, possibly of several shards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DurationCounts {
+    counts: [u64; BUCKETS],
+    sum_nanos: u128,
+}
+
+impl DurationCounts {
+    /// How many operations there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// How long they took together, in seconds.
+    pub fn sum_seconds(&self) -> f64 {
+        self.sum_nanos as f64 / 1e9
+    }
+
+    /// Each `le` label with the number of operations up to and including it, `+Inf` last.
+    pub fn cumulative(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let bounds = BOUNDS.iter().map(|&(_, label)| label).chain(["+Inf"]);
+        bounds.zip(self.counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(nanos: &[u64]) -> DurationCounts {
+        let durations = OperationDurations::new(&ToolLabels::new([], 0));
+        for &nanos in nanos {
+            let elapsed = Duration::from_nanos(nanos);
+            durations.record(Operation::Method(Method::Ping), Outcome::Ok, elapsed);
+        }
+        let mut counts = DurationCounts::default();
+        durations.collect(Operation::Method(Method::Ping), Outcome::Ok, &mut counts);
+        counts
+    }
+
+    #[test]
+    fn labels_are_the_bounds_in_seconds_and_ascend() {
+        for (bound, label) in BOUNDS {
+            let seconds: f64 = label.parse().unwrap();
+            assert_eq!((seconds * 1e9).round() as u64, bound, "{label}");
+        }
+        assert!(BOUNDS.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+
+    #[test]
+    fn a_bound_belongs_to_the_bucket_it_ends() {
+        for (bound, label) in BOUNDS {
+            let counts = recorded(&[bound, bound + 1]);
+            let at_bound = counts.cumulative().find(|(le, _)| *le == label).unwrap();
+            assert_eq!(at_bound.1, 1, "{label}");
+        }
+    }
+
+    #[test]
+    fn the_last_bucket_holds_everything_and_the_sum_is_exact() {
+        let nanos = [0, 1, 24_999, 3_000_000, 59_000_000_000, 4_000_000_000_000];
+        let counts = recorded(&nanos);
+        assert_eq!(counts.cumulative().last(), Some(("+Inf", 6)));
+        assert_eq!(counts.count(), 6);
+        assert_eq!(counts.sum_nanos, u128::from(nanos.iter().sum::<u64>()));
+        let cumulative: Vec<u64> = counts.cumulative().map(|(_, count)| count).collect();
+        assert!(cumulative.is_sorted());
+    }
+
+    #[test]
+    fn series_of_different_tools_and_outcomes_stay_apart() {
+        let tools = ToolLabels::new(["a", "b"], 8);
+        let durations = OperationDurations::new(&tools);
+        let (a, b) = (Operation::Tool(tools.row(0)), Operation::Tool(tools.row(1)));
+        durations.record(a, Outcome::Ok, Duration::from_millis(1));
+        durations.record(b, Outcome::ToolError, Duration::from_millis(2));
+        durations.record(b, Outcome::ToolError, Duration::from_millis(3));
+        let count = |operation, outcome| {
+            let mut counts = DurationCounts::default();
+            durations.collect(operation, outcome, &mut counts);
+            counts.count()
+        };
+        assert_eq!(count(a, Outcome::Ok), 1);
+        assert_eq!(count(b, Outcome::ToolError), 2);
+        assert_eq!(count(a, Outcome::ToolError), 0);
+        assert_eq!(count(b, Outcome::Ok), 0);
+        assert_eq!(count(Operation::Method(Method::ToolsCall), Outcome::Ok), 0);
+    }
+}

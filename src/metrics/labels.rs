@@ -1,0 +1,454 @@
+//! The closed sets that label metrics, and the registered tools' names.
+//!
+//! Every label value a peer can cause comes from one of these enums or from the table of registered tools, so that
+//! no peer can add a time series. Does not decide anything: lower and higher layers map their own outcomes to these.
+//! Invariant: `E::ALL[e.index()] == e`, and the texts of one set differ from each other.
+
+/// Declares an enum whose members are label values, in order, with their texts.
+macro_rules! labels {
+    ($(#[$meta:meta])* $name:ident { $($(#[$member_meta:meta])* $member:ident => $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$member_meta])* $member,)+ }
+
+        impl $name {
+            /// Every member, in order of index.
+            pub const ALL: &'static [Self] = &[$(Self::$member,)+];
+            /// How many members there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The text used as label value and in reports.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$member => $text,)+ }
+            }
+
+            /// Position in [`Self::ALL`].
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl Label for $name {
+            fn all() -> &'static [Self] {
+                Self::ALL
+            }
+
+            fn as_str(self) -> &'static str {
+                self.as_str()
+            }
+
+            fn index(self) -> usize {
+                self.index()
+            }
+        }
+    };
+}
+
+/// A closed set of label values.
+pub trait Label: Copy + 'static {
+    /// Every member, in order of index.
+    fn all() -> &'static [Self];
+    /// The label value.
+    fn as_str(self) -> &'static str;
+    /// Position in [`Label::all`].
+    fn index(self) -> usize;
+}
+
+labels! {
+    /// Which protocol era a request spoke.
+    Era {
+        /// Revisions up to 2025-11-25.
+        Legacy => "legacy",
+        /// Revision 2026-07-28 and later.
+        Modern => "modern",
+        /// Not a request whose era could be told.
+        Unknown => "unknown",
+    }
+}
+
+labels! {
+    /// Whether a request needed a handler.
+    RequestClass {
+        /// Answered from memory.
+        Control => "control",
+        /// Runs user code on a handler.
+        Work => "work",
+    }
+}
+
+labels! {
+    /// `mcp.method.name` of OpenTelemetry: the methods of every revision; what a peer invents is `_OTHER`.
+    Method {
+        /// `initialize`
+        Initialize => "initialize",
+        /// `server/discover`
+        ServerDiscover => "server/discover",
+        /// `ping`
+        Ping => "ping",
+        /// `tools/list`
+        ToolsList => "tools/list",
+        /// `tools/call` of no registered tool; calls of registered ones are recorded under the tool.
+        ToolsCall => "tools/call",
+        /// `resources/list`
+        ResourcesList => "resources/list",
+        /// `resources/templates/list`
+        ResourcesTemplatesList => "resources/templates/list",
+        /// `resources/read`
+        ResourcesRead => "resources/read",
+        /// `resources/subscribe`
+        ResourcesSubscribe => "resources/subscribe",
+        /// `resources/unsubscribe`
+        ResourcesUnsubscribe => "resources/unsubscribe",
+        /// `prompts/list`
+        PromptsList => "prompts/list",
+        /// `prompts/get`
+        PromptsGet => "prompts/get",
+        /// `completion/complete`
+        CompletionComplete => "completion/complete",
+        /// `logging/setLevel`
+        LoggingSetLevel => "logging/setLevel",
+        /// `subscriptions/listen`
+        SubscriptionsListen => "subscriptions/listen",
+        /// `notifications/initialized`
+        NotificationsInitialized => "notifications/initialized",
+        /// `notifications/cancelled`
+        NotificationsCancelled => "notifications/cancelled",
+        /// `notifications/progress`
+        NotificationsProgress => "notifications/progress",
+        /// `notifications/roots/list_changed`
+        NotificationsRootsListChanged => "notifications/roots/list_changed",
+        /// Anything else.
+        Other => "_OTHER",
+    }
+}
+
+impl Method {
+    /// The method of this name, compared byte for byte; `Other` when there is none.
+    pub fn from_name(name: &str) -> Self {
+        let known = Self::ALL.iter().find(|method| method.as_str() == name);
+        known.copied().unwrap_or(Self::Other)
+    }
+}
+
+labels! {
+    /// How an operation ended; all but `ok` are values of OpenTelemetry's `error.type`.
+    Outcome {
+        /// A result.
+        Ok => "ok",
+        /// A result with `isError`.
+        ToolError => "tool_error",
+        /// Cancelled, or its client left, before there was an answer.
+        Cancelled => "cancelled",
+        /// Ended by the call timeout.
+        Timeout => "timeout",
+        /// Parse error.
+        ParseError => "-32700",
+        /// Invalid request.
+        InvalidRequest => "-32600",
+        /// Method not found.
+        MethodNotFound => "-32601",
+        /// Invalid params.
+        InvalidParams => "-32602",
+        /// Internal error.
+        InternalError => "-32603",
+        /// Resource not found, legacy.
+        ResourceNotFound => "-32002",
+        /// A header differs from the body.
+        HeaderMismatch => "-32020",
+        /// The client lacks a required capability.
+        MissingCapability => "-32021",
+        /// Unsupported protocol version.
+        UnsupportedVersion => "-32022",
+        /// Refused by overload.
+        Overload => "-31503",
+        /// Any other error.
+        Other => "_OTHER",
+    }
+}
+
+impl Outcome {
+    /// The outcome of an answer with this JSON-RPC error code.
+    pub fn from_error_code(code: i64) -> Self {
+        match code {
+            -32700 => Self::ParseError,
+            -32600 => Self::InvalidRequest,
+            -32601 => Self::MethodNotFound,
+            -32602 => Self::InvalidParams,
+            -32603 => Self::InternalError,
+            -32002 => Self::ResourceNotFound,
+            -32020 => Self::HeaderMismatch,
+            -32021 => Self::MissingCapability,
+            -32022 => Self::UnsupportedVersion,
+            -31503 => Self::Overload,
+            _ => Self::Other,
+        }
+    }
+}
+
+labels! {
+    /// Why work was refused: the closed list of the overload answer's `reason`.
+    OverloadReason {
+        /// No handler was free and none could be waited for.
+        Handlers => "handlers",
+        /// Waited for a handler past its deadline.
+        QueueTimeout => "queue_timeout",
+        /// The worker pool's queue was full.
+        Workers => "workers",
+        /// No child could take it.
+        Children => "children",
+        /// The memory budget was spent.
+        Memory => "memory",
+        /// Too many connections.
+        Connections => "connections",
+        /// The process is stopping.
+        Draining => "draining",
+    }
+}
+
+labels! {
+    /// The HTTP status of an answer that refused a request before or beside JSON-RPC.
+    HttpRefusal {
+        /// Bad Request.
+        BadRequest => "400",
+        /// Unauthorized.
+        Unauthorized => "401",
+        /// Forbidden: a foreign `Origin` or `Host`.
+        Forbidden => "403",
+        /// Not Found.
+        NotFound => "404",
+        /// Method Not Allowed.
+        MethodNotAllowed => "405",
+        /// Not Acceptable.
+        NotAcceptable => "406",
+        /// Request Timeout.
+        RequestTimeout => "408",
+        /// Content Too Large.
+        ContentTooLarge => "413",
+        /// URI Too Long.
+        UriTooLong => "414",
+        /// Unsupported Media Type.
+        UnsupportedMediaType => "415",
+        /// Expectation Failed.
+        ExpectationFailed => "417",
+        /// Misdirected Request.
+        MisdirectedRequest => "421",
+        /// Upgrade Required.
+        UpgradeRequired => "426",
+        /// Too Many Requests.
+        TooManyRequests => "429",
+        /// Request Header Fields Too Large.
+        HeaderFieldsTooLarge => "431",
+        /// Internal Server Error.
+        InternalServerError => "500",
+        /// Not Implemented: an unknown method or transfer coding.
+        NotImplemented => "501",
+        /// Service Unavailable.
+        ServiceUnavailable => "503",
+        /// HTTP Version Not Supported.
+        VersionNotSupported => "505",
+        /// Any other status.
+        Other => "_OTHER",
+    }
+}
+
+impl HttpRefusal {
+    /// The member for an HTTP status code.
+    pub fn from_status(status: u16) -> Self {
+        match status {
+            400 => Self::BadRequest,
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            406 => Self::NotAcceptable,
+            408 => Self::RequestTimeout,
+            413 => Self::ContentTooLarge,
+            414 => Self::UriTooLong,
+            415 => Self::UnsupportedMediaType,
+            417 => Self::ExpectationFailed,
+            421 => Self::MisdirectedRequest,
+            426 => Self::UpgradeRequired,
+            429 => Self::TooManyRequests,
+            431 => Self::HeaderFieldsTooLarge,
+            500 => Self::InternalServerError,
+            501 => Self::NotImplemented,
+            503 => Self::ServiceUnavailable,
+            505 => Self::VersionNotSupported,
+            _ => Self::Other,
+        }
+    }
+}
+
+labels! {
+    /// Why the server gave up a connection.
+    Eviction {
+        /// The head was not complete in time.
+        HeadTimeout => "head_timeout",
+        /// The body was not complete in time.
+        BodyTimeout => "body_timeout",
+        /// Silence while bytes of a begun request were owed.
+        ReadTimeout => "read_timeout",
+        /// The peer did not take its answer.
+        WriteStall => "write_stall",
+        /// Silence between requests.
+        Idle => "idle",
+        /// The oldest incomplete request, when assembly buffers ran out.
+        AssemblyPressure => "assembly_pressure",
+        /// The peer closed or reset amid a request or an answer.
+        HangUp => "hang_up",
+    }
+}
+
+labels! {
+    /// What a handler is doing.
+    HandlerState {
+        /// On the free list.
+        Idle => "idle",
+        /// Leased, with work in flight.
+        Busy => "busy",
+        /// Leased, kept a moment for its connection's next request.
+        Lingering => "lingering",
+    }
+}
+
+labels! {
+    /// A stage of a request's way, as a histogram.
+    Stage {
+        /// First byte of a request to its last.
+        Read => "read",
+        /// HTTP head, framing, JSON, envelope.
+        Decode => "decode",
+        /// Waiting for a handler or a worker.
+        Queue => "queue",
+        /// Registry lookup and argument validation.
+        Route => "route",
+        /// The tool.
+        Execute => "execute",
+        /// The answer's head and body.
+        Encode => "encode",
+        /// From the first send to the kernel having all of the answer.
+        Write => "write",
+        /// First byte of a request to the kernel having all of its answer.
+        Total => "total",
+    }
+}
+
+/// The tools that have a label of their own: the first `tools_max` registered ones, in order of registration.
+/// The rest share the row `_OTHER`, so that a registry of any size costs bounded memory and series.
+#[derive(Debug)]
+pub struct ToolLabels {
+    names: Box<[Box<str>]>,
+}
+
+/// A row in tables per tool: one per tool with a label, and one for all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ToolRow(u16);
+
+impl ToolRow {
+    /// As an index into a table of [`ToolLabels::rows`] rows.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl ToolLabels {
+    /// Tools with a label of their own unless told otherwise; each may cost a histogram per shard.
+    pub const TOOLS_MAX_DEFAULT: u16 = 256;
+
+    /// Labels for registered tools, given in order of their index.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, tools_max: u16) -> Self {
+        let labelled = names.into_iter().take(usize::from(tools_max)).map(Box::from);
+        let other = std::iter::once(Box::from(Method::Other.as_str()));
+        Self {
+            names: labelled.chain(other).collect(),
+        }
+    }
+
+    /// The row of the tool with this index in its registry.
+    pub fn row(&self, tool_index: usize) -> ToolRow {
+        let last = self.names.len() - 1;
+        // At most 65,535 labelled tools and the row for others: the last index fits 16 bits.
+        ToolRow(u16::try_from(tool_index.min(last)).unwrap_or(u16::MAX))
+    }
+
+    /// How many rows a table per tool has.
+    pub fn rows(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Every row with its label.
+    pub fn iter(&self) -> impl Iterator<Item = (ToolRow, &str)> {
+        let rows = (0..=u16::MAX).map(ToolRow);
+        rows.zip(self.names.iter().map(|name| &**name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn assert_closed_set<E: Label + PartialEq + std::fmt::Debug>() {
+        let mut texts = HashSet::new();
+        for (position, &member) in E::all().iter().enumerate() {
+            assert_eq!(member.index(), position);
+            assert!(texts.insert(member.as_str()), "{member:?} repeats a text");
+        }
+    }
+
+    #[test]
+    fn every_set_is_dense_and_unambiguous() {
+        assert_closed_set::<Era>();
+        assert_closed_set::<RequestClass>();
+        assert_closed_set::<Method>();
+        assert_closed_set::<Outcome>();
+        assert_closed_set::<OverloadReason>();
+        assert_closed_set::<HttpRefusal>();
+        assert_closed_set::<Eviction>();
+        assert_closed_set::<HandlerState>();
+        assert_closed_set::<Stage>();
+    }
+
+    #[test]
+    fn codes_and_statuses_lead_to_the_member_that_shows_them() {
+        for &outcome in Outcome::ALL {
+            if let Ok(code) = outcome.as_str().parse() {
+                assert_eq!(Outcome::from_error_code(code), outcome);
+            }
+        }
+        for &refusal in HttpRefusal::ALL {
+            if let Ok(status) = refusal.as_str().parse() {
+                assert_eq!(HttpRefusal::from_status(status), refusal);
+            }
+        }
+        assert_eq!(Outcome::from_error_code(7), Outcome::Other);
+        assert_eq!(HttpRefusal::from_status(299), HttpRefusal::Other);
+        assert_eq!(Method::from_name("tools/list"), Method::ToolsList);
+        assert_eq!(Method::from_name("Tools/List"), Method::Other);
+    }
+
+    #[test]
+    fn tools_past_the_cap_share_the_last_row() {
+        let labels = ToolLabels::new(["a", "b", "c"], 2);
+        let names: Vec<_> = labels.iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["a", "b", "_OTHER"]);
+        let rows: Vec<_> = (0..5).map(|tool| labels.row(tool).index()).collect();
+        assert_eq!(rows, [0, 1, 2, 2, 2]);
+        assert_eq!(labels.rows(), 3);
+    }
+
+    #[test]
+    fn no_tools_still_have_the_row_for_others() {
+        let labels = ToolLabels::new([], ToolLabels::TOOLS_MAX_DEFAULT);
+        assert_eq!(labels.row(0).index(), 0);
+        assert_eq!(labels.rows(), 1);
+    }
+}

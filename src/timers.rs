@@ -1,1 +1,0 @@
-//! Deadlines: one wheel on one tick.
