@@ -1,0 +1,59 @@
+//! The `files` tools' limits, all in one place.
+
+/// What one call may read, visit and answer.
+#[derive(Clone, Debug)]
+pub struct FilesLimits {
+    /// Text in one `read_file` answer.
+    pub read_bytes_max: usize,
+    /// How far `read_file` counts lines to find the first one.
+    pub scan_bytes_max: u64,
+    /// Entries in one `list_directory` answer.
+    pub list_entries_max: usize,
+    /// Entries of one directory that are looked at, to put them in order.
+    pub directory_entries_max: usize,
+    /// Entries one walk (`find_files`, `search`) visits.
+    pub walk_entries_max: usize,
+    /// Directories a walk descends below the root; each costs a descriptor while it is open.
+    pub walk_depth_max: usize,
+    /// Bytes of one `.gitignore` that are obeyed.
+    pub gitignore_bytes_max: usize,
+    /// Paths in one `find_files` answer.
+    pub find_results_max: usize,
+    /// Matches in one `search` answer when the client names no limit.
+    pub search_matches_default: usize,
+    /// Matches in one `search` answer.
+    pub search_matches_max: usize,
+    /// Bytes of one matching line that are shown.
+    pub match_bytes_max: usize,
+    /// Longest line `search` looks at; a file with a longer one is skipped and counted.
+    pub search_line_bytes_max: usize,
+    /// Bytes of paths and lines in one `find_files` or `search` answer.
+    pub answer_bytes_max: usize,
+    /// Length of a glob or pattern.
+    pub pattern_bytes_max: usize,
+    /// Size of a compiled pattern. It bounds the time spent on a single buffer of text as well, since matching
+    /// costs at worst the product of both.
+    pub pattern_compiled_bytes_max: usize,
+}
+
+impl Default for FilesLimits {
+    fn default() -> FilesLimits {
+        FilesLimits {
+            read_bytes_max: 256 << 10,
+            scan_bytes_max: 1 << 30,
+            list_entries_max: 1_000,
+            directory_entries_max: 200_000,
+            walk_entries_max: 500_000,
+            walk_depth_max: 64,
+            gitignore_bytes_max: 64 << 10,
+            find_results_max: 1_000,
+            search_matches_default: 100,
+            search_matches_max: 1_000,
+            match_bytes_max: 512,
+            search_line_bytes_max: 1 << 20,
+            answer_bytes_max: 256 << 10,
+            pattern_bytes_max: 1 << 10,
+            pattern_compiled_bytes_max: 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `list_directory`: the entries of one directory, in order, a bounded number at a time.
+//!
+//! Does not descend and obeys no ignore file: it shows what is there. Entries come ordered by name, so that a
+//! long listing goes on after the last name seen, whatever has changed in between.
+
+use std::collections::BinaryHeap;
+use std::io;
+
+use cap_std::fs::DirEntry;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Cancel;
+use super::entry::{Kind, ShownName};
+use super::error::{FileError, ShownPath};
+use super::root::Root;
+
+/// Arguments of `list_directory`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ListDirectory {
+    /// Path of the directory, relative to the served directory; `.` or empty is that directory itself.
+    pub path: String,
+    /// To go on after a truncated listing: its `next_after`.
+    pub after: Option<String>,
+}
+
+/// The entries of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Listing {
+    /// The entries, ordered by name.
+    pub entries: Vec<ListedEntry>,
+    /// Whether there are more.
+    pub truncated: bool,
+    /// The `after` to go on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<String>,
+}
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ListedEntry {
+    /// Its name. If it is not UTF-8: stray bytes as `\xNN`, backslashes doubled; no tool can open it by that.
+    pub name: String,
+    /// What it is; a symbolic link is not followed.
+    pub kind: Kind,
+    /// Size in bytes, of regular files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Present, and false, if the name is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_is_utf8: Option<bool>,
+}
+
+/// Lists a directory.
+///
+/// # Errors
+/// It is outside the root, missing, unreadable, no directory, or too large to be put in order; the call was
+/// cancelled.
+pub fn list_directory(root: &Root, args: &ListDirectory, cancel: Cancel<'_>) -> Result<Listing, FileError> {
+    let entries_max = root.limits().list_entries_max;
+    let failed = |error| FileError::from_io(&args.path, error);
+    let dir = root.open_dir(&args.path)?;
+    let mut first = BinaryHeap::with_capacity(entries_max.saturating_add(1));
+    let mut truncated = false;
+    for (seen, entry) in dir.entries().map_err(failed)?.enumerate() {
+        refuse_endless(root, &args.path, seen, cancel)?;
+        let candidate = Candidate::new(entry.map_err(failed)?);
+        if args
+            .after
+            .as_ref()
+            .is_some_and(|after| candidate.name.text <= *after)
+        {
+            continue;
+        }
+        first.push(candidate);
+        // Keeps the first names only: the last of them leaves.
+        if first.len() > entries_max {
+            first.pop();
+            truncated = true;
+        }
+    }
+    let entries: Vec<_> = first
+        .into_sorted_vec()
+        .into_iter()
+        .map(Candidate::listed)
+        .collect();
+    let next_after = entries.last().filter(|_| truncated).map(|last| last.name.clone());
+    Ok(Listing {
+        entries,
+        truncated,
+        next_after,
+    })
+}
+
+/// A directory is read whole to be put in order; here is the bound on that.
+pub(super) fn refuse_endless(
+    root: &Root,
+    path: &str,
+    seen: usize,
+    cancel: Cancel<'_>,
+) -> Result<(), FileError> {
+    let entries_max = root.limits().directory_entries_max;
+    if seen >= entries_max {
+        return Err(FileError::TooManyEntries {
+            path: ShownPath::new(path),
+            entries_max,
+        });
+    }
+    if seen.is_multiple_of(CANCEL_ENTRIES) && cancel() {
+        return Err(FileError::Cancelled);
+    }
+    Ok(())
+}
+
+/// Entries read between two looks at the cancel flag: well under a millisecond.
+const CANCEL_ENTRIES: usize = 256;
+
+/// What an entry is: from the directory where that tells, else by asking the file.
+pub(super) fn kind_of(entry: &DirEntry) -> Kind {
+    let told = entry.file_type().map_or(Kind::Unknown, Kind::from);
+    match told {
+        Kind::Unknown => entry
+            .metadata()
+            .map_or(Kind::Unknown, |metadata| Kind::from(metadata.file_type())),
+        told => told,
+    }
+}
+
+/// An entry that may be among the first; ordered by name alone.
+struct Candidate {
+    name: ShownName,
+    entry: DirEntry,
+}
+
+impl Candidate {
+    fn new(entry: DirEntry) -> Candidate {
+        Candidate {
+            name: ShownName::new(&entry.file_name()),
+            entry,
+        }
+    }
+
+    fn listed(self) -> ListedEntry {
+        let kind = kind_of(&self.entry);
+        let size_bytes = match kind {
+            // It may be gone by now, or unreadable: then it has no size to tell.
+            Kind::File => self.entry.metadata().map(|metadata| metadata.len()).ok(),
+            _ => None,
+        };
+        let ShownName { text, is_utf8 } = self.name;
+        ListedEntry {
+            name: text,
+            kind,
+            size_bytes,
+            name_is_utf8: (!is_utf8).then_some(false),
+        }
+    }
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Candidate {}
+
+/// The entries of `dir` as a walk wants them: sorted, names and kinds only. Names that are not UTF-8 are counted.
+pub(super) struct SortedEntries {
+    pub(super) entries: Vec<(String, Kind)>,
+    pub(super) not_utf8: usize,
+    /// There are more than may be looked at.
+    pub(super) is_cut: bool,
+}
+
+impl SortedEntries {
+    pub(super) fn read(
+        dir: &cap_std::fs::Dir,
+        entries_max: usize,
+        cancel: Cancel<'_>,
+    ) -> Result<io::Result<SortedEntries>, FileError> {
+        let mut sorted = SortedEntries {
+            entries: Vec::new(),
+            not_utf8: 0,
+            is_cut: false,
+        };
+        let entries = match dir.entries() {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Err(error)),
+        };
+        for (seen, entry) in entries.enumerate() {
+            if seen.is_multiple_of(CANCEL_ENTRIES) && cancel() {
+                return Err(FileError::Cancelled);
+            }
+            if seen >= entries_max {
+                sorted.is_cut = true;
+                break;
+            }
+            match entry {
+                Ok(entry) => match entry.file_name().into_string() {
+                    Ok(name) => sorted.entries.push((name, kind_of(&entry))),
+                    Err(_) => sorted.not_utf8 += 1,
+                },
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        sorted.entries.sort_unstable();
+        Ok(Ok(sorted))
+    }
+}

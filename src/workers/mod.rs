@@ -1,0 +1,244 @@
+//! Threads for blocking tools: a fixed number, one bounded queue, first in first out.
+//!
+//! Refuses when the queue is full, never blocks a submitter beyond a short critical section, has no
+//! priorities and no clock: whoever submits decides when a job has run too long and calls
+//! [`JobHandle::abandon`]. One mutex guards the bookkeeping, and is never held while a job, a reply or a
+//! drop of either runs; at one lock per tool call on threads that are about to block anyway, a lock-free queue
+//! would buy nothing.
+//!
+//! ```text
+//! submitted → queued → running → replied
+//!               │         └────→ abandoned → ended, result dropped
+//!               └→ cancelled or discarded, never runs
+//! ```
+//!
+//! Invariants: a job is in exactly one of these states; at most `threads` jobs that nobody has given up run at
+//! once; a reply is called at most once, and never for a job that was cancelled in the queue or abandoned.
+
+mod job;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use thiserror::Error;
+
+pub use job::{CancelFlag, Job, Outcome};
+use shared::Shared;
+pub use shared::{JobHandle, Stopped, WorkersStats};
+
+/// How many threads, how long a queue, and where they run.
+#[derive(Clone, Debug)]
+pub struct WorkersOptions {
+    /// Jobs that run at once.
+    pub threads: usize,
+    /// Queue places per thread; the one queue holds `threads * queue_per_thread_max` jobs.
+    pub queue_per_thread_max: usize,
+    /// Spare threads: as many abandoned jobs may still run without costing the pool a thread. Each one beyond
+    /// shrinks the pool until it ends.
+    pub abandoned_max: usize,
+    /// CPUs the threads may use (Linux numbers); empty: wherever the process may run.
+    pub cpus: Vec<usize>,
+}
+
+/// Why the threads could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// No thread was asked for.
+    #[error("workers = 0, but blocking tools need at least 1")]
+    NoThreads,
+    /// A CPU number the kernel's masks cannot hold.
+    #[error("worker CPU {cpu} is out of range; the largest is {}", CpuSet::MAX_CPU - 1)]
+    CpuOutOfRange {
+        /// The number given.
+        cpu: usize,
+    },
+    /// The system refused a thread.
+    #[error(
+        "worker thread {index} of {total} could not be started: {source}; lower --workers or raise the limit on tasks"
+    )]
+    Spawn {
+        /// The thread's index.
+        index: usize,
+        /// Threads wanted, spares included.
+        total: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// The queue is full, or the pool is stopping; the job comes back, neither run nor replied to.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// Every queue place is taken: overload, reason `workers`.
+    #[error("the worker queue is full")]
+    Full(Job),
+    /// [`Workers::shutdown`] has begun.
+    #[error("the workers are stopping")]
+    Stopping(Job),
+}
+
+/// What becomes of queued jobs at [`Workers::shutdown`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownMode {
+    /// They run, until the deadline.
+    Drain,
+    /// They are discarded at once, and running jobs are told to stop.
+    Discard,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Threads that ended in time.
+    pub joined: usize,
+    /// Threads left behind in a job that did not end; they die with the process.
+    pub left_behind: usize,
+    /// Queued jobs that never ran; each got [`Outcome::Discarded`].
+    pub discarded: usize,
+}
+
+/// The pool: owns the threads. Dropping it discards the queue and leaves the threads to end by themselves.
+#[derive(Debug)]
+pub struct Workers {
+    submitter: Submitter,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A shard's end of the pool: cheap to clone, usable from any thread.
+#[derive(Clone, Debug)]
+pub struct Submitter {
+    shared: Arc<Shared>,
+}
+
+impl Workers {
+    /// Starts the threads: `threads + abandoned_max`, all of them now. A spare is an idle thread, which costs a
+    /// reserved stack and nothing else; started later, by a shard, it would inherit the shard's CPU, and could
+    /// fail when it is needed.
+    ///
+    /// Call it from a thread that is not pinned.
+    ///
+    /// # Errors
+    /// No threads asked for, a CPU number out of range, or the system refuses a thread; those already started
+    /// end.
+    pub fn start(options: &WorkersOptions) -> Result<Workers, StartError> {
+        if options.threads == 0 {
+            return Err(StartError::NoThreads);
+        }
+        let cpus = cpu_set(&options.cpus)?;
+        let queue_depth_max = options.threads.saturating_mul(options.queue_per_thread_max);
+        let shared = Arc::new(Shared::new(options.threads, queue_depth_max));
+        let total = options.threads.saturating_add(options.abandoned_max);
+        let submitter = Submitter {
+            shared: Arc::clone(&shared),
+        };
+        let mut workers = Workers {
+            submitter,
+            threads: Vec::with_capacity(total),
+        };
+        for index in 0..total {
+            shared.count_thread();
+            let of_thread = Arc::clone(&shared);
+            let spawned = thread::Builder::new()
+                .name(format!("weir-worker-{index}"))
+                .spawn(move || work(&of_thread, cpus.as_ref()));
+            match spawned {
+                Ok(thread) => workers.threads.push(thread),
+                Err(source) => {
+                    shared.uncount_thread();
+                    // Dropping `workers` ends the threads started so far.
+                    return Err(StartError::Spawn { index, total, source });
+                }
+            }
+        }
+        Ok(workers)
+    }
+
+    /// A handle to submit with.
+    pub fn submitter(&self) -> Submitter {
+        self.submitter.clone()
+    }
+
+    /// The gauges and totals of this moment.
+    pub fn stats(&self) -> WorkersStats {
+        self.submitter.stats()
+    }
+
+    /// Stops accepting, deals with the queue as `mode` says, and waits at most `patience` for the threads. What
+    /// is still queued then is discarded, what still runs is told to stop and left behind.
+    pub fn shutdown(mut self, mode: ShutdownMode, patience: Duration) -> ShutdownReport {
+        let shared = Arc::clone(&self.submitter.shared);
+        let mut discarded = shared.stop(mode);
+        shared.wait_all_ended(patience);
+        discarded += shared.stop(ShutdownMode::Discard);
+        shared.wait_idle_ended();
+        let ended = shared.ended();
+        let (joined, left): (Vec<_>, Vec<_>) = self
+            .threads
+            .drain(..)
+            .partition(|thread| ended.contains(&thread.thread().id()));
+        let report = ShutdownReport {
+            joined: joined.len(),
+            left_behind: left.len(),
+            discarded,
+        };
+        for thread in joined {
+            // It has announced its end and runs no foreign code any more; its panic, if any, was counted.
+            let _ = thread.join();
+        }
+        report
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.submitter.shared.stop(ShutdownMode::Discard);
+    }
+}
+
+impl Submitter {
+    /// Queues `job`. Takes one uncontended lock and wakes a thread; allocates nothing.
+    ///
+    /// # Errors
+    /// The queue is full or the pool is stopping; the job comes back.
+    pub fn try_submit(&self, job: Job) -> Result<JobHandle, Refused> {
+        Shared::try_submit(&self.shared, job)
+    }
+
+    /// The gauges and totals of this moment.
+    pub fn stats(&self) -> WorkersStats {
+        self.shared.stats()
+    }
+}
+
+/// One thread's life.
+fn work(shared: &Shared, cpus: Option<&CpuSet>) {
+    if let Some(cpus) = cpus
+        && sched_setaffinity(None, cpus).is_err()
+    {
+        // The CPU went away since start, or a sandbox forbids it: unpinned is slower, not wrong.
+        shared.on_pin_failed();
+    }
+    let _end = shared.announce_end_on_drop();
+    while let Some(mut running) = shared.next_job() {
+        running.run();
+    }
+}
+
+fn cpu_set(cpus: &[usize]) -> Result<Option<CpuSet>, StartError> {
+    if cpus.is_empty() {
+        return Ok(None);
+    }
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        if cpu >= CpuSet::MAX_CPU {
+            return Err(StartError::CpuOutOfRange { cpu });
+        }
+        set.set(cpu);
+    }
+    Ok(Some(set))
+}

@@ -1,0 +1,381 @@
+//! The pool's bookkeeping: the queue, what runs, what was given up, and the counts.
+//!
+//! Runs nothing and drops nothing of a job's under its lock.
+//! Invariant: `busy = running` jobs plus those whose result is just being handed over;
+//! `busy - abandoned_running <= jobs_max`.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use super::job::{CancelFlag, Job, Ran, Task};
+use super::{Refused, ShutdownMode};
+
+/// The gauges and totals of one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkersStats {
+    /// Threads alive, spares included.
+    pub threads: usize,
+    /// Jobs that may run at once now: less than configured when more jobs are stuck than there are spares.
+    pub jobs_max: usize,
+    /// Threads with a job, abandoned ones included.
+    pub busy: usize,
+    /// Jobs waiting.
+    pub queued: usize,
+    /// Places in the queue.
+    pub queue_depth_max: usize,
+    /// Jobs given up by their callers that still run.
+    pub abandoned_running: usize,
+    /// Total: jobs that ran and were replied to, panicked ones included.
+    pub completed: u64,
+    /// Total: jobs that panicked.
+    pub panicked: u64,
+    /// Total: jobs taken back while queued.
+    pub cancelled: u64,
+    /// Total: jobs given up while running.
+    pub abandoned: u64,
+    /// Total: jobs refused because the queue was full.
+    pub refused: u64,
+    /// Total: threads that could not be placed on the CPUs asked for.
+    pub pin_failures: u64,
+}
+
+/// What [`JobHandle::cancel`] or [`JobHandle::abandon`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was still queued: it will not run, nor be replied to.
+    Dropped,
+    /// It runs. After `cancel` its reply still comes, when it ends; after `abandon` it never does.
+    Running,
+    /// It had ended: its reply was or is being called, or it had been given up before.
+    Ended,
+}
+
+/// A submitted job, to cancel or give up. Dropping the handle does neither.
+#[derive(Clone, Debug)]
+pub struct JobHandle {
+    id: u64,
+    cancel: CancelFlag,
+    // Weak: a handle kept for long does not keep the pool.
+    shared: Weak<Shared>,
+}
+
+impl JobHandle {
+    /// Nobody wants the result: sets the cancel flag, and takes the job out of the queue if it is there.
+    pub fn cancel(&self) -> Stopped {
+        self.cancel.set();
+        self.shared
+            .upgrade()
+            .map_or(Stopped::Ended, |shared| shared.cancel(self.id))
+    }
+
+    /// It has run past its time: like [`cancel`](Self::cancel), and if it runs it no longer counts as work. A
+    /// spare thread takes its place while there is one. Its result will be dropped.
+    pub fn abandon(&self) -> Stopped {
+        self.cancel.set();
+        self.shared
+            .upgrade()
+            .map_or(Stopped::Ended, |shared| shared.abandon(self.id))
+    }
+}
+
+/// What threads, submitters and handles share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Work to take, or the end: for the threads.
+    wake: Condvar,
+    /// A thread has ended: for the shutdown.
+    thread_ended: Condvar,
+    jobs_max: usize,
+    queue_depth_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Ids ascend from front to back.
+    queue: VecDeque<(u64, Job)>,
+    running: HashMap<u64, RunningJob>,
+    next_id: u64,
+    is_stopping: bool,
+    ended: Vec<ThreadId>,
+    /// `threads`, `jobs_max`, `queued` and `queue_depth_max` are filled in when asked for.
+    stats: WorkersStats,
+}
+
+#[derive(Debug)]
+struct RunningJob {
+    cancel: CancelFlag,
+    is_abandoned: bool,
+}
+
+impl Shared {
+    pub(super) fn new(jobs_max: usize, queue_depth_max: usize) -> Shared {
+        let queue = VecDeque::with_capacity(queue_depth_max.min(QUEUE_RESERVED_MAX));
+        Shared {
+            state: Mutex::new(State {
+                queue,
+                ..State::default()
+            }),
+            wake: Condvar::new(),
+            thread_ended: Condvar::new(),
+            jobs_max,
+            queue_depth_max,
+        }
+    }
+
+    pub(super) fn try_submit(shared: &Arc<Shared>, job: Job) -> Result<JobHandle, Refused> {
+        let mut state = shared.lock();
+        if state.is_stopping {
+            return Err(Refused::Stopping(job));
+        }
+        // A free thread needs no queue place, so a queue of zero still serves.
+        let places = shared.queue_depth_max.saturating_add(shared.free_threads(&state));
+        if state.queue.len() >= places {
+            state.stats.refused += 1;
+            return Err(Refused::Full(job));
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        let handle = JobHandle {
+            id,
+            cancel: job.cancel.clone(),
+            shared: Arc::downgrade(shared),
+        };
+        state.queue.push_back((id, job));
+        drop(state);
+        shared.wake.notify_one();
+        Ok(handle)
+    }
+
+    pub(super) fn stats(&self) -> WorkersStats {
+        let state = self.lock();
+        WorkersStats {
+            jobs_max: self.jobs_now_max(&state),
+            queued: state.queue.len(),
+            queue_depth_max: self.queue_depth_max,
+            ..state.stats
+        }
+    }
+
+    /// Waits for a job that may run, or for the end (`None`).
+    pub(super) fn next_job(&self) -> Option<Running<'_>> {
+        let mut state = self.lock();
+        loop {
+            if self.free_threads(&state) > 0
+                && let Some((id, job)) = state.queue.pop_front()
+            {
+                state.stats.busy += 1;
+                let entry = RunningJob {
+                    cancel: job.cancel.clone(),
+                    is_abandoned: false,
+                };
+                state.running.insert(id, entry);
+                self.wake_the_rest_if_over(&state);
+                return Some(Running {
+                    shared: self,
+                    id,
+                    job: Some(job),
+                    was_abandoned: false,
+                });
+            }
+            if state.is_stopping && state.queue.is_empty() {
+                return None;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Stops accepting. Returns how many queued jobs were discarded; may be called again.
+    pub(super) fn stop(&self, mode: ShutdownMode) -> usize {
+        let mut state = self.lock();
+        state.is_stopping = true;
+        let mut discarded = VecDeque::new();
+        if mode == ShutdownMode::Discard {
+            discarded = std::mem::take(&mut state.queue);
+            for job in state.running.values() {
+                job.cancel.set();
+            }
+        }
+        drop(state);
+        self.wake.notify_all();
+        let count = discarded.len();
+        for (_, job) in discarded {
+            job.cancel.set();
+            reply(job.task);
+        }
+        count
+    }
+
+    /// Waits until every thread has ended, at most `patience`.
+    pub(super) fn wait_all_ended(&self, patience: Duration) {
+        let some_alive = |state: &mut State| state.stats.threads > 0;
+        drop(
+            self.thread_ended
+                .wait_timeout_while(self.lock(), patience, some_alive),
+        );
+    }
+
+    /// Waits until the threads without a job have ended. They run nobody's code, so this needs no limit; it
+    /// needs an empty queue.
+    pub(super) fn wait_idle_ended(&self) {
+        let some_idle = |state: &mut State| state.stats.threads > state.stats.busy;
+        drop(self.thread_ended.wait_while(self.lock(), some_idle));
+    }
+
+    /// The threads that have announced their end.
+    pub(super) fn ended(&self) -> Vec<ThreadId> {
+        self.lock().ended.clone()
+    }
+
+    pub(super) fn on_pin_failed(&self) {
+        self.lock().stats.pin_failures += 1;
+    }
+
+    /// Counts a thread that is about to be started, so that it is there from the first submission on.
+    pub(super) fn count_thread(&self) {
+        self.lock().stats.threads += 1;
+    }
+
+    /// Takes the count back: the system refused the thread.
+    pub(super) fn uncount_thread(&self) {
+        self.lock().stats.threads -= 1;
+    }
+
+    /// Counts this thread out when the guard drops, however the thread ends.
+    pub(super) fn announce_end_on_drop(&self) -> ThreadEnd<'_> {
+        ThreadEnd { shared: self }
+    }
+
+    fn cancel(&self, id: u64) -> Stopped {
+        let mut state = self.lock();
+        if let Some(job) = state.take_queued(id) {
+            self.wake_the_rest_if_over(&state);
+            drop(state);
+            drop_quietly(job);
+            return Stopped::Dropped;
+        }
+        match state.running.get(&id) {
+            Some(job) if !job.is_abandoned => Stopped::Running,
+            _ => Stopped::Ended,
+        }
+    }
+
+    fn abandon(&self, id: u64) -> Stopped {
+        let mut state = self.lock();
+        if let Some(job) = state.take_queued(id) {
+            self.wake_the_rest_if_over(&state);
+            drop(state);
+            drop_quietly(job);
+            return Stopped::Dropped;
+        }
+        match state.running.get_mut(&id) {
+            Some(job) if !job.is_abandoned => job.is_abandoned = true,
+            _ => return Stopped::Ended,
+        }
+        state.stats.abandoned += 1;
+        state.stats.abandoned_running += 1;
+        drop(state);
+        self.wake.notify_one();
+        Stopped::Running
+    }
+
+    /// While stopping, threads wait only for the queue to empty.
+    fn wake_the_rest_if_over(&self, state: &State) {
+        if state.is_stopping && state.queue.is_empty() {
+            self.wake.notify_all();
+        }
+    }
+
+    /// Threads that may take a job now. Spares count only while a job is given up, threads in a stuck job do not.
+    fn free_threads(&self, state: &State) -> usize {
+        let stats = &state.stats;
+        let wanted = stats.busy.saturating_sub(stats.abandoned_running);
+        self.jobs_now_max(state).saturating_sub(wanted)
+    }
+
+    fn jobs_now_max(&self, state: &State) -> usize {
+        self.jobs_max
+            .min(state.stats.threads.saturating_sub(state.stats.abandoned_running))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock; if it ever did, the counts are still usable.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue's first allocation; a longer one grows when it is used.
+const QUEUE_RESERVED_MAX: usize = 4096;
+
+impl State {
+    fn take_queued(&mut self, id: u64) -> Option<Job> {
+        let at = self.queue.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.stats.cancelled += 1;
+        self.queue.remove(at).map(|(_, job)| job)
+    }
+}
+
+/// A job taken by this thread. Its place is given back when this drops.
+pub(super) struct Running<'a> {
+    shared: &'a Shared,
+    id: u64,
+    job: Option<Job>,
+    was_abandoned: bool,
+}
+
+impl Running<'_> {
+    /// Runs the job and hands its outcome over, unless its caller has given it up meanwhile.
+    pub(super) fn run(&mut self) {
+        let Some(Job { cancel, mut task }) = self.job.take() else {
+            return;
+        };
+        let ran = task.run(&cancel);
+        let mut state = self.shared.lock();
+        self.was_abandoned = state.running.remove(&self.id).is_some_and(|job| job.is_abandoned);
+        state.stats.panicked += u64::from(ran == Ran::Panicked);
+        state.stats.completed += u64::from(!self.was_abandoned);
+        drop(state);
+        if self.was_abandoned {
+            // Still counted as abandoned: dropping the unwanted result may block too.
+            drop_quietly(task);
+        } else {
+            reply(task);
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.stats.busy -= 1;
+        state.stats.abandoned_running -= usize::from(self.was_abandoned);
+        // Nobody is woken: this thread looks at the queue next, and takes the place it has just given back.
+    }
+}
+
+/// Announces a thread's end.
+pub(super) struct ThreadEnd<'a> {
+    shared: &'a Shared,
+}
+
+impl Drop for ThreadEnd<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.stats.threads -= 1;
+        state.ended.push(thread::current().id());
+        drop(state);
+        self.shared.thread_ended.notify_all();
+    }
+}
+
+/// The second net: a reply that panics costs its own answer, not the thread.
+fn reply(task: Box<dyn Task>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| task.reply()));
+}
+
+fn drop_quietly<T>(unwanted: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(unwanted)));
+}
