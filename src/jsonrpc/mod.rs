@@ -1,1 +1,22 @@
-//! JSON-RPC 2.0 messages on a parsed tape.
+//! JSON-RPC 2.0 messages on a parsed tape: bytes in, borrowed values out, answers appended to a buffer.
+//!
+//! One `simd-json` pass per body, on storage that is reused and gives large allocations back. Knows nothing of
+//! MCP: which methods exist, what their parameters mean and which code a fault maps to is `mcp`'s business.
+//! Not offered: streaming parses, arbitrary-precision numbers (an integer that fits neither `i64` nor `u64` is
+//! refused, so every number is exact or an error).
+//!
+//! Invariant: the peer's bytes are never modified (strings are unescaped in the scratch's own copy), so that a
+//! request that has to wait can be decoded again elsewhere.
+
+mod elements;
+mod envelope;
+mod id;
+mod prescan;
+mod scratch;
+mod write;
+
+pub use elements::{ElementSpan, element_spans};
+pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response};
+pub use id::{Id, RequestId};
+pub use scratch::{DEPTH_MAX, Document, ParseError, Scratch, VALUES_MAX, Value};
+pub use write::{write_error, write_error_with_data, write_result, write_result_head, write_string};

@@ -1,0 +1,353 @@
+//! The storage of the one parse per body: the text's own copy, the parser's buffers, the tape.
+//!
+//! A shard has one [`Scratch`]. [`Scratch::parse`] copies the body into it (the parser wants padding, and
+//! unescapes in place), so the caller's bytes stay as they came. What ordinary bodies need is kept between
+//! parses; what a large body needed is given back: the parser's buffers as soon as the tape is built, the tape
+//! when its [`Document`] is dropped, the text at [`Scratch::trim`] or the next parse.
+//!
+//! Invariant: between a `trim` and the next `parse` a scratch holds at most about 400 KiB.
+
+use std::cell::Cell;
+use std::fmt;
+
+use simd_json::{Buffers, INPUT_PADDING, Node, Tape};
+
+use super::prescan;
+
+/// A JSON value on the tape: `'t` borrows the tape, `'s` the text its strings lie in.
+pub type Value<'t, 's> = simd_json::tape::Value<'t, 's>;
+
+/// Deepest nesting of arrays and objects that is accepted.
+pub const DEPTH_MAX: usize = 128;
+
+/// Most values (member names included) in one body, so that the tape stays within 12 MiB.
+pub const VALUES_MAX: usize = 512 * 1024;
+
+/// Bodies up to this size leave their storage in place for the next.
+const RETAINED_BODY_BYTES: usize = 32 * 1024;
+
+/// Tape entries kept between parses; 24 bytes each.
+const RETAINED_NODES: usize = 8 * 1024;
+
+/// Why a body is not a JSON text that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Not JSON (RFC 8259), not UTF-8, or a number that cannot be held exactly or at all.
+    #[error("not a valid JSON text")]
+    Syntax,
+    /// Nested deeper than [`DEPTH_MAX`].
+    #[error("nested deeper than {DEPTH_MAX} levels")]
+    TooDeep,
+    /// More than [`VALUES_MAX`] values.
+    #[error("more than {VALUES_MAX} values")]
+    TooManyValues,
+}
+
+/// Reused storage for parsing bodies one after another.
+pub struct Scratch {
+    text: Vec<u8>,
+    buffers: Buffers,
+    /// The tape's storage while no document holds it.
+    tape: Cell<Tape<'static>>,
+}
+
+impl Scratch {
+    /// Empty storage; it grows to what ordinary bodies need during the first few parses.
+    pub fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            buffers: fresh_buffers(),
+            tape: Cell::new(Tape(Vec::new())),
+        }
+    }
+
+    /// Parses one body. Allocates nothing once warm, up to a body of 32 KiB.
+    ///
+    /// # Errors
+    /// See [`ParseError`]; the cost of refusing is linear in the body and takes no storage for its structure.
+    pub fn parse<'s>(&'s mut self, body: &[u8]) -> Result<Document<'s>, ParseError> {
+        self.trim();
+        if body.is_empty() {
+            return Err(ParseError::Syntax);
+        }
+        let is_large = body.len() > RETAINED_BODY_BYTES;
+        if is_large {
+            prescan::check(body)?;
+        }
+        self.text.clear();
+        self.text.reserve_exact(body.len() + INPUT_PADDING);
+        self.text.extend_from_slice(body);
+        self.text.resize(body.len() + INPUT_PADDING, b' ');
+        let mut document = Document {
+            tape: self.tape.replace(Tape(Vec::new())).reset(),
+            home: &self.tape,
+        };
+        let parsed =
+            simd_json::fill_tape_padded(&mut self.text, body.len(), &mut self.buffers, &mut document.tape);
+        if is_large {
+            self.buffers = fresh_buffers();
+        }
+        match parsed {
+            Ok(()) => Ok(document),
+            Err(error) => Err(fault(&error)),
+        }
+    }
+
+    /// Gives back what a large body left behind. Cheap when there is nothing; worth calling when a request is
+    /// done and the next may be far away.
+    pub fn trim(&mut self) {
+        if self.text.capacity() > RETAINED_BODY_BYTES + INPUT_PADDING {
+            self.text = Vec::new();
+        }
+    }
+
+    /// Bytes held between requests, the parser's own buffers excepted.
+    pub fn resident_bytes(&self) -> usize {
+        let tape = self.tape.replace(Tape(Vec::new()));
+        let nodes = tape.0.capacity();
+        self.tape.set(tape);
+        self.text.capacity() + nodes * size_of::<Node<'static>>()
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch")
+            .field("resident_bytes", &self.resident_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One parsed body. Dropping it returns the tape's storage to its [`Scratch`].
+pub struct Document<'s> {
+    tape: Tape<'s>,
+    home: &'s Cell<Tape<'static>>,
+}
+
+impl<'s> Document<'s> {
+    /// The whole text's value.
+    pub fn root(&self) -> Value<'_, 's> {
+        self.tape.as_value()
+    }
+}
+
+impl fmt::Debug for Document<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Document").field(&self.tape).finish()
+    }
+}
+
+impl Drop for Document<'_> {
+    fn drop(&mut self) {
+        if self.tape.0.capacity() <= RETAINED_NODES {
+            let tape = std::mem::replace(&mut self.tape, Tape(Vec::new()));
+            self.home.set(tape.reset());
+        }
+    }
+}
+
+fn fresh_buffers() -> Buffers {
+    Buffers::with_max_depth(0, DEPTH_MAX)
+}
+
+fn fault(error: &simd_json::Error) -> ParseError {
+    match error.error() {
+        simd_json::ErrorType::DepthLimitExceeded => ParseError::TooDeep,
+        _ => ParseError::Syntax,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use simd_json::prelude::*;
+
+    /// `shared/NAME` beside the project, wherever it is checked out.
+    fn shared(name: &str) -> PathBuf {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        home.ancestors()
+            .map(|folder| folder.join("shared").join(name))
+            .find(|path| path.exists())
+            .unwrap_or_else(|| panic!("no shared/{name} above {}", home.display()))
+    }
+
+    fn parse(body: impl AsRef<[u8]>) -> Result<(), ParseError> {
+        Scratch::new().parse(body.as_ref()).map(|_| ())
+    }
+
+    #[test]
+    fn the_corpus_byte_exact() {
+        let mut seen = [0; 3];
+        for entry in std::fs::read_dir(shared("corpus/json-parsing")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let parsed = parse(std::fs::read(&path).unwrap());
+            match name.split('_').next().unwrap() {
+                "n" => {
+                    seen[0] += 1;
+                    assert!(
+                        matches!(parsed, Err(ParseError::Syntax | ParseError::TooDeep)),
+                        "{name}: {parsed:?}"
+                    );
+                }
+                "y" => {
+                    seen[1] += 1;
+                    assert_eq!(parsed, Ok(()), "{name}");
+                }
+                "i" => seen[2] += 1,
+                _ => {}
+            }
+        }
+        assert_eq!(seen[0], 188, "files that are no JSON");
+        assert!(seen[1] > 90 && seen[2] > 30, "{seen:?}");
+    }
+
+    #[test]
+    fn refuses_what_is_not_utf8_json() {
+        let broken: [&[u8]; 22] = [
+            b"",
+            b"  ",
+            b"hello",
+            b"{} {}",
+            b"{}x",
+            b"\xef\xbb\xbf{}",
+            b"{\0\"\0a\0\"\0:\01\0}\0",
+            b"\"\xff\"",
+            b"\"\xc0\xaf\"",
+            b"\"\xe0\x80\xaf\"",
+            b"\"\xed\xa0\xbd\xed\xb0\x80\"",
+            b"\"\xed\xa0\x80\"",
+            b"\"\xf4\x90\x80\x80\"",
+            b"\"\xe2\x82\"",
+            b"\"\x80\"",
+            br#""\ud800""#,
+            br#""\udc00""#,
+            br#""\ud800A""#,
+            br#""\ud800\u0041""#,
+            br#""\ud800\ud800""#,
+            b"\"\x1f\"",
+            b"\"\0\"",
+        ];
+        for body in broken {
+            assert_eq!(parse(body), Err(ParseError::Syntax), "{}", body.escape_ascii());
+            // The same inside a request, at every alignment of the vector unit, and beyond the small sizes.
+            for pad in (0..65).chain([RETAINED_BODY_BYTES]) {
+                let mut padded = b"[".to_vec();
+                padded.extend(std::iter::repeat_n(b' ', pad));
+                padded.extend_from_slice(body);
+                assert!(parse(&padded).is_err());
+                if !body.trim_ascii().is_empty() {
+                    padded.push(b']');
+                    assert_eq!(
+                        parse(&padded),
+                        Err(ParseError::Syntax),
+                        "{}",
+                        padded.escape_ascii()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_exact_or_refused() {
+        let mut scratch = Scratch::new();
+        for text in [
+            "0",
+            "-1",
+            "9007199254740993",
+            "9223372036854775807",
+            "-9223372036854775808",
+        ] {
+            let document = scratch.parse(text.as_bytes()).unwrap();
+            assert_eq!(document.root().as_i64(), Some(text.parse().unwrap()));
+        }
+        let document = scratch.parse(b"18446744073709551615").unwrap();
+        assert_eq!(document.root().as_u64(), Some(u64::MAX));
+        drop(document);
+        let huge = [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "1e400",
+            "-1e400",
+            "1e99999999999",
+        ];
+        for text in huge.map(String::from).into_iter().chain(["9".repeat(5000)]) {
+            assert!(scratch.parse(text.as_bytes()).is_err(), "{text}");
+        }
+        for text in ["1e308", "-0.0", "0.1", "1e-400", "123456789.987654321e-300"] {
+            let document = scratch.parse(text.as_bytes()).unwrap();
+            let parsed = document.root().as_f64().unwrap();
+            assert_eq!(parsed.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+        }
+        let long = format!("0.{}", "1".repeat(100_000));
+        let document = scratch.parse(long.as_bytes()).unwrap();
+        assert_eq!(document.root().as_f64(), Some(long.parse().unwrap()));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_cheaply() {
+        for open in ["[", "{\"a\":"] {
+            for levels in [DEPTH_MAX + 1, 5_000, 100_000] {
+                let began = Instant::now();
+                assert_eq!(
+                    parse(open.repeat(levels)),
+                    Err(ParseError::TooDeep),
+                    "{levels} of {open}"
+                );
+                assert!(began.elapsed() < Duration::from_millis(50));
+            }
+        }
+        let legitimate = "[".repeat(DEPTH_MAX) + &"]".repeat(DEPTH_MAX);
+        assert_eq!(parse(legitimate), Ok(()));
+    }
+
+    #[test]
+    fn the_callers_bytes_stay_as_they_came() {
+        let body = br#"{"a\u0062":"\n\ud83d\ude00"}"#.to_vec();
+        let kept = body.clone();
+        let mut scratch = Scratch::new();
+        let document = scratch.parse(&body).unwrap();
+        let value = document.root().as_object().unwrap().get("ab").unwrap();
+        assert_eq!(value.into_string(), Some("\n\u{1f600}"));
+        drop(document);
+        assert_eq!(body, kept);
+    }
+
+    #[test]
+    fn large_bodies_leave_nothing_behind() {
+        let mut scratch = Scratch::new();
+        let ordinary = format!("[{}1]", "1,".repeat(1000));
+        drop(scratch.parse(ordinary.as_bytes()).unwrap());
+        let before = scratch.resident_bytes();
+        let large = format!("[{}1]", "\"0123\",".repeat(VALUES_MAX - 2));
+        assert!(large.len() > 3 << 20);
+        drop(scratch.parse(large.as_bytes()).unwrap());
+        scratch.trim();
+        assert!(scratch.resident_bytes() < 400 * 1024, "{scratch:?}");
+        assert!(scratch.parse("[".repeat(4 << 20).as_bytes()).is_err());
+        assert!(scratch.parse(" ".repeat(4 << 20).as_bytes()).is_err());
+        assert!(scratch.parse("1 ".repeat(2 << 20).as_bytes()).is_err());
+        scratch.trim();
+        assert!(scratch.resident_bytes() < 400 * 1024, "{scratch:?}");
+        for _ in 0..3 {
+            drop(scratch.parse(ordinary.as_bytes()).unwrap());
+        }
+        assert!(scratch.resident_bytes() <= before.max(64 * 1024), "{scratch:?}");
+    }
+
+    #[test]
+    fn too_many_values_are_refused_before_they_cost_memory() {
+        let over = format!("[{}1]", "1,".repeat(VALUES_MAX));
+        assert_eq!(parse(&over), Err(ParseError::TooManyValues));
+    }
+}

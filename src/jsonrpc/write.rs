@@ -1,0 +1,84 @@
+//! Appending JSON-RPC answers to a buffer.
+//!
+//! Append only: the caller may have left room for an HTTP head in front. Nothing is allocated while the
+//! buffer's capacity suffices.
+
+use super::id::Id;
+
+/// Appends `text` as a JSON string, quotes included.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Writing to a `Vec` cannot fail, and a string has no other way to.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// Appends `{"jsonrpc":"2.0","id":…,"result":`; the caller appends the result and the closing brace.
+pub fn write_result_head(out: &mut Vec<u8>, id: Id<'_>) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    id.write(out);
+    out.extend_from_slice(br#","result":"#);
+}
+
+/// Appends a whole answer around a result that is JSON already.
+pub fn write_result(out: &mut Vec<u8>, id: Id<'_>, result: &[u8]) {
+    write_result_head(out, id);
+    out.extend_from_slice(result);
+    out.push(b'}');
+}
+
+/// Appends an error answer; without `id` when the request's could not be read.
+pub fn write_error(out: &mut Vec<u8>, id: Option<Id<'_>>, code: i32, message: &str) {
+    write_error_head(out, id, code, message);
+    out.extend_from_slice(b"}}");
+}
+
+/// [`write_error`] with a `data` member that `data` appends as JSON.
+pub fn write_error_with_data(
+    out: &mut Vec<u8>,
+    id: Option<Id<'_>>,
+    code: i32,
+    message: &str,
+    data: impl FnOnce(&mut Vec<u8>),
+) {
+    write_error_head(out, id, code, message);
+    out.extend_from_slice(br#","data":"#);
+    data(out);
+    out.extend_from_slice(b"}}");
+}
+
+fn write_error_head(out: &mut Vec<u8>, id: Option<Id<'_>>, code: i32, message: &str) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0""#);
+    if let Some(id) = id {
+        out.extend_from_slice(br#","id":"#);
+        id.write(out);
+    }
+    out.extend_from_slice(br#","error":{"code":"#);
+    out.extend_from_slice(itoa::Buffer::new().format(code).as_bytes());
+    out.extend_from_slice(br#","message":"#);
+    write_string(out, message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_json_rpc() {
+        let mut out = b"head".to_vec();
+        write_result(&mut out, Id::Text("a"), b"{}");
+        assert_eq!(out, br#"head{"jsonrpc":"2.0","id":"a","result":{}}"#);
+        out.clear();
+        write_error(&mut out, None, -32700, "no \"JSON\"");
+        assert_eq!(
+            out,
+            br#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"no \"JSON\""}}"#
+        );
+        out.clear();
+        write_error_with_data(&mut out, Some(Id::Signed(1)), -31503, "busy", |out| {
+            out.extend_from_slice(b"[1]")
+        });
+        assert_eq!(
+            out,
+            br#"{"jsonrpc":"2.0","id":1,"error":{"code":-31503,"message":"busy","data":[1]}}"#
+        );
+    }
+}
