@@ -1,0 +1,199 @@
+//! Describing a tool: name, words, hints, schemas and, last, the function.
+//!
+//! Nothing is checked here; [`RegistryBuilder::add`](super::RegistryBuilder::add) checks everything at once.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::blocking::BlockingHandler;
+use super::call::AsyncHandler;
+use super::context::{BlockingContext, CallContext};
+use super::handler::Handler;
+use super::info::{Annotations, Execution, ToolInfo};
+use super::output::{IntoOutput, ToolError};
+use super::schema;
+
+/// A complete tool, ready for [`RegistryBuilder::add`](super::RegistryBuilder::add).
+pub struct Tool {
+    pub(super) info: ToolInfo,
+    pub(super) handler: Arc<dyn Handler>,
+}
+
+/// The arguments' schema comes from their Rust type.
+#[derive(Debug)]
+pub struct Derived(());
+
+/// The arguments' schema was written by hand.
+#[derive(Debug)]
+pub struct Given(Value);
+
+/// A tool that still lacks its function.
+#[derive(Debug)]
+pub struct ToolBuilder<S> {
+    name: String,
+    title: Option<String>,
+    description: Option<String>,
+    annotations: Annotations,
+    input_schema: S,
+    output_schema: Option<Value>,
+}
+
+impl Tool {
+    /// Begins a tool. Names are 1 to 128 characters of `[A-Za-z0-9_.-]`.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a tool begins without its function and cannot be whole yet"
+    )]
+    pub fn new(name: impl Into<String>) -> ToolBuilder<Derived> {
+        ToolBuilder {
+            name: name.into(),
+            title: None,
+            description: None,
+            annotations: Annotations::default(),
+            input_schema: Derived(()),
+            output_schema: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Tool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tool").field(&self.info).finish()
+    }
+}
+
+impl<S> ToolBuilder<S> {
+    /// The name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// What the tool does, for the model.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Hints that the tool changes nothing.
+    pub fn read_only(mut self) -> Self {
+        self.annotations.read_only_hint = Some(true);
+        self
+    }
+
+    /// Hints whether the tool's changes may destroy something. Clients assume they do.
+    pub fn destructive(mut self, is_destructive: bool) -> Self {
+        self.annotations.destructive_hint = Some(is_destructive);
+        self
+    }
+
+    /// Hints that calling again with the same arguments changes nothing more.
+    pub fn idempotent(mut self) -> Self {
+        self.annotations.idempotent_hint = Some(true);
+        self
+    }
+
+    /// Hints whether the tool deals with the world outside this server. Clients assume it does.
+    pub fn open_world(mut self, is_open_world: bool) -> Self {
+        self.annotations.open_world_hint = Some(is_open_world);
+        self
+    }
+
+    /// A schema for [`ToolOutput::structured`](super::ToolOutput::structured) results, written by hand.
+    /// [`Structured`](super::Structured) results bring theirs along.
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.output_schema = Some(schema);
+        self
+    }
+
+    fn with_input<T>(self, input_schema: T) -> ToolBuilder<T> {
+        ToolBuilder {
+            name: self.name,
+            title: self.title,
+            description: self.description,
+            annotations: self.annotations,
+            input_schema,
+            output_schema: self.output_schema,
+        }
+    }
+}
+
+impl ToolBuilder<Derived> {
+    /// A schema for the arguments, written by hand. The function may then take any `Deserialize` type, such as
+    /// `serde_json::Value`.
+    pub fn input_schema(self, schema: Value) -> ToolBuilder<Given> {
+        self.with_input(Given(schema))
+    }
+
+    /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
+    /// and must not block.
+    pub fn run<A, T, F, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + JsonSchema + 'static,
+        T: IntoOutput + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    {
+        self.input_schema(schema::of_input::<A>()).run(function)
+    }
+
+    /// A function that may block; it runs on the worker pool.
+    pub fn run_blocking<A, T, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + JsonSchema + Send + 'static,
+        T: IntoOutput + 'static,
+        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        self.input_schema(schema::of_input::<A>()).run_blocking(function)
+    }
+}
+
+impl ToolBuilder<Given> {
+    /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
+    /// and must not block.
+    pub fn run<A, T, F, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + 'static,
+        T: IntoOutput + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    {
+        let handler = AsyncHandler {
+            function,
+            types: PhantomData,
+        };
+        self.finish::<T>(Execution::Shard, Arc::new(handler))
+    }
+
+    /// A function that may block; it runs on the worker pool.
+    pub fn run_blocking<A, T, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + Send + 'static,
+        T: IntoOutput + 'static,
+        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        let handler = BlockingHandler {
+            function: Arc::new(function),
+            types: PhantomData,
+        };
+        self.finish::<T>(Execution::Worker, Arc::new(handler))
+    }
+
+    fn finish<T: IntoOutput>(self, execution: Execution, handler: Arc<dyn Handler>) -> Tool {
+        let info = ToolInfo {
+            name: self.name,
+            title: self.title,
+            description: self.description,
+            input_schema: self.input_schema.0,
+            output_schema: self.output_schema.or_else(T::output_schema),
+            annotations: self.annotations,
+            execution,
+        };
+        Tool { info, handler }
+    }
+}

@@ -1,0 +1,212 @@
+//! An asynchronous call: its future, in a slot that the shard uses again.
+//!
+//! ```text
+//!   free list ── start ──▶ running ── ready, panic or drop ──▶ free list (or freed, when that is full)
+//! ```
+//!
+//! The slot is pinned once, when it is allocated; a warm call puts its future where the last one was. Invariant: a
+//! slot on the free list holds no future.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use serde::de::DeserializeOwned;
+
+use super::blocking::BlockingCall;
+use super::context::CallContext;
+use super::deserialize::{ArgumentError, from_tape};
+use super::handler::{Handler, ShardHandler, guard, outcome};
+use super::output::{IntoOutput, Outcome, ToolError};
+use super::schema::OutputSchema;
+use super::tape::TapeNode;
+
+/// Slots a tool keeps on a shard while none of its calls run. More run at once without limit here (handlers are
+/// the limit); those beyond are freed when they end. Covers the default pool of 256 handlers.
+pub(super) const SLOTS_FREE_MAX: usize = 256;
+
+/// A call that is ready to run.
+#[must_use = "a started call does nothing until it is polled or run"]
+pub enum Started {
+    /// To be polled on this shard.
+    Future(CallFuture),
+    /// To be run on a worker.
+    Blocking(BlockingCall),
+}
+
+/// A running asynchronous call. `Unpin`, and ready exactly once; dropping it cancels the call.
+#[must_use = "a call does nothing until it is polled"]
+pub struct CallFuture {
+    state: State,
+}
+
+enum State {
+    Running(Pin<Box<dyn CallSlot>>),
+    Failed(ToolError),
+    Finished,
+}
+
+impl CallFuture {
+    fn running(slot: Pin<Box<dyn CallSlot>>) -> Self {
+        Self {
+            state: State::Running(slot),
+        }
+    }
+
+    /// A call that ended before it began.
+    pub(super) fn failed(error: ToolError) -> Self {
+        Self {
+            state: State::Failed(error),
+        }
+    }
+}
+
+impl Future for CallFuture {
+    type Output = Outcome;
+
+    /// Polled again after it was ready, it answers with an internal error.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if let State::Running(slot) = &mut self.state {
+            let outcome = match guard(|| slot.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(outcome)) => outcome,
+                Err(panicked) => Err(panicked),
+            };
+            return Poll::Ready(self.finish().and(outcome));
+        }
+        match std::mem::replace(&mut self.state, State::Finished) {
+            State::Failed(error) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Err(ToolError::internal("a finished call was polled again"))),
+        }
+    }
+}
+
+impl CallFuture {
+    /// Drops the future, which is tool code too, and sends the slot home.
+    fn finish(&mut self) -> Result<(), ToolError> {
+        match std::mem::replace(&mut self.state, State::Finished) {
+            State::Running(slot) => guard(|| slot.recycle()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for CallFuture {
+    fn drop(&mut self) {
+        // A destructor that panics has no client to tell.
+        let _ = self.finish();
+    }
+}
+
+/// A tool with an asynchronous function.
+pub(super) struct AsyncHandler<A, F, H> {
+    pub(super) function: H,
+    pub(super) types: PhantomData<fn(A) -> F>,
+}
+
+impl<A, T, F, H> Handler for AsyncHandler<A, F, H>
+where
+    A: DeserializeOwned + 'static,
+    T: IntoOutput + 'static,
+    F: Future<Output = Result<T, ToolError>> + 'static,
+    H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+{
+    fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler> {
+        Rc::new(AsyncShardHandler {
+            shared: self,
+            output,
+            free: Rc::default(),
+        })
+    }
+}
+
+struct AsyncShardHandler<A, F, H> {
+    shared: Arc<AsyncHandler<A, F, H>>,
+    output: Option<Arc<OutputSchema>>,
+    free: Rc<FreeList<F>>,
+}
+
+type FreeList<F> = RefCell<Vec<Pin<Box<Slot<F>>>>>;
+
+impl<A, T, F, H> ShardHandler for AsyncShardHandler<A, F, H>
+where
+    A: DeserializeOwned + 'static,
+    T: IntoOutput + 'static,
+    F: Future<Output = Result<T, ToolError>> + 'static,
+    H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+{
+    fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError> {
+        let typed: A = from_tape(arguments)?;
+        let future = (self.shared.function)(context, typed);
+        Ok(Started::Future(CallFuture::running(self.slot_with(future))))
+    }
+
+    fn slots_free(&self) -> usize {
+        self.free.borrow().len()
+    }
+}
+
+impl<A, F, H> AsyncShardHandler<A, F, H> {
+    fn slot_with(&self, future: F) -> Pin<Box<Slot<F>>> {
+        let reused = self.free.borrow_mut().pop();
+        let Some(mut slot) = reused else {
+            return Box::pin(Slot {
+                future: Some(future),
+                home: Rc::downgrade(&self.free),
+                output: self.output.clone(),
+            });
+        };
+        slot.as_mut().project().future.set(Some(future));
+        slot
+    }
+}
+
+/// A slot, its future's type erased.
+trait CallSlot {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
+
+    /// Drops the future and goes home, if home is still there and has room.
+    fn recycle(self: Pin<Box<Self>>);
+}
+
+pin_project! {
+    struct Slot<F> {
+        #[pin]
+        future: Option<F>,
+        // Weak: a list of slots that own the list would never be freed.
+        home: Weak<FreeList<F>>,
+        output: Option<Arc<OutputSchema>>,
+    }
+}
+
+impl<T, F> CallSlot for Slot<F>
+where
+    T: IntoOutput,
+    F: Future<Output = Result<T, ToolError>>,
+{
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let slot = self.project();
+        match slot.future.as_pin_mut() {
+            Some(future) => future
+                .poll(cx)
+                .map(|result| outcome(result, slot.output.as_deref())),
+            None => Poll::Ready(Err(ToolError::internal("an empty slot was polled"))),
+        }
+    }
+
+    fn recycle(mut self: Pin<Box<Self>>) {
+        self.as_mut().project().future.set(None);
+        let Some(home) = self.home.upgrade() else {
+            return;
+        };
+        let mut free = home.borrow_mut();
+        if free.len() < SLOTS_FREE_MAX {
+            free.push(self);
+        }
+    }
+}

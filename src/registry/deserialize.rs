@@ -1,0 +1,480 @@
+//! Typed arguments from tape nodes: a `serde::Deserializer` without a tree in between.
+//!
+//! Strings are lent, not copied. It reads as serde_json does, with one difference: a number written with a fraction
+//! or exponent but whole (`5.0`, `1e3`) is good for an integer type, because JSON Schema calls it an integer
+//! (2020-12 Validation, 6.1.1). A number that does not fit its type is refused, never rounded or wrapped. Recursion
+//! is bounded by the nesting that [`arguments`](super::arguments) admits.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+use simd_json::{Node as RawNode, StaticNode};
+
+use super::tape::{TapeNode, split_member, split_value};
+use super::violations::{TEXT_BYTES_MAX, Violation};
+
+/// Whole numbers up to here are exact in an `f64`.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Why arguments do not become the tool's type, and where.
+#[derive(Debug)]
+pub(super) struct ArgumentError {
+    /// Reference tokens of a JSON pointer, innermost first, escaped and cut.
+    path: Vec<String>,
+    message: String,
+}
+
+impl ArgumentError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            path: Vec::new(),
+            message: message.into(),
+        }
+    }
+
+    /// The same error, seen from the object that has the failing value under `name`.
+    pub(super) fn under_name(mut self, name: &str) -> Self {
+        // Cut before escaping: a peer's name may be megabytes, and there may be one at each level.
+        let end = name.floor_char_boundary(TEXT_BYTES_MAX);
+        self.path.push(name[..end].replace('~', "~0").replace('/', "~1"));
+        self
+    }
+
+    /// The same error, seen from the array that has the failing value at `index`.
+    pub(super) fn under_index(mut self, index: usize) -> Self {
+        self.path.push(index.to_string());
+        self
+    }
+
+    pub(super) fn into_violation(self) -> Violation {
+        let path: String = self.path.iter().rev().flat_map(|token| ["/", token]).collect();
+        Violation::new(&path, &self.message)
+    }
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ArgumentError {}
+
+impl serde::de::Error for ArgumentError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    /// Serde's default prints the value, which may be megabytes long.
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        Self::new(format!("invalid type: {}, expected {expected}", kind(unexpected)))
+    }
+
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        Self::new(format!(
+            "invalid value: {}, expected {expected}",
+            kind(unexpected)
+        ))
+    }
+}
+
+/// What was found, without the text of it.
+fn kind(unexpected: Unexpected<'_>) -> Cow<'static, str> {
+    match unexpected {
+        Unexpected::Str(_) | Unexpected::Char(_) => "a string".into(),
+        Unexpected::Bytes(_) => "bytes".into(),
+        Unexpected::Unit => "null".into(),
+        other => other.to_string().into(),
+    }
+}
+
+/// Makes a `T` of a whole value.
+pub(super) fn from_tape<T: DeserializeOwned>(node: TapeNode<'_>) -> Result<T, ArgumentError> {
+    T::deserialize(ValueDeserializer(node.nodes()))
+}
+
+/// Exactly one value.
+#[derive(Clone, Copy)]
+struct ValueDeserializer<'a>(&'a [RawNode<'a>]);
+
+impl<'a> ValueDeserializer<'a> {
+    fn first(self) -> Result<RawNode<'a>, ArgumentError> {
+        self.0
+            .first()
+            .copied()
+            .ok_or_else(|| ArgumentError::new("a value is missing"))
+    }
+
+    /// The whole number behind a fraction or an exponent, if this is one.
+    fn whole(self) -> Option<i64> {
+        match self.0.first() {
+            Some(RawNode::Static(StaticNode::F64(number)))
+                if number.fract() == 0.0 && number.abs() <= EXACT_MAX =>
+            {
+                Some(*number as i64)
+            }
+            _ => None,
+        }
+    }
+
+    fn visit_integer<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        match self.whole() {
+            Some(number) if number < 0 => visitor.visit_i64(number),
+            Some(number) => visitor.visit_u64(number.unsigned_abs()),
+            None => self.deserialize_any(visitor),
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+            self.visit_integer(visitor)
+        }
+    )*};
+}
+
+impl<'a> Deserializer<'a> for ValueDeserializer<'a> {
+    type Error = ArgumentError;
+
+    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        match self.first()? {
+            RawNode::String(string) => visitor.visit_borrowed_str(string),
+            RawNode::Static(StaticNode::Null) => visitor.visit_unit(),
+            RawNode::Static(StaticNode::Bool(value)) => visitor.visit_bool(value),
+            // As serde_json: what is not negative is unsigned.
+            RawNode::Static(StaticNode::I64(number)) => match u64::try_from(number) {
+                Ok(number) => visitor.visit_u64(number),
+                Err(_) => visitor.visit_i64(number),
+            },
+            RawNode::Static(StaticNode::U64(number)) => visitor.visit_u64(number),
+            RawNode::Static(StaticNode::F64(number)) => visitor.visit_f64(number),
+            RawNode::Array { len, .. } => {
+                let mut elements = ElementsAccess {
+                    rest: &self.0[1..],
+                    at: 0,
+                    len,
+                };
+                let value = visitor.visit_seq(&mut elements)?;
+                elements.end().map(|()| value)
+            }
+            RawNode::Object { len, .. } => {
+                let mut members = MembersAccess {
+                    rest: &self.0[1..],
+                    value: None,
+                    left: len,
+                };
+                let value = visitor.visit_map(&mut members)?;
+                members.end(len).map(|()| value)
+            }
+        }
+    }
+
+    integers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+    }
+
+    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        match self.first()? {
+            RawNode::Static(StaticNode::Null) => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgumentError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ArgumentError> {
+        match self.first()? {
+            RawNode::String(variant) => visitor.visit_enum(Variant {
+                name: variant,
+                content: None,
+            }),
+            RawNode::Object { len: 1, .. } => {
+                let (name, value, _) =
+                    split_member(&self.0[1..]).ok_or_else(|| ArgumentError::new("a value is missing"))?;
+                let variant = Variant {
+                    name,
+                    content: Some(ValueDeserializer(value)),
+                };
+                visitor.visit_enum(variant)
+            }
+            RawNode::Object { .. } => Err(ArgumentError::new("expected an object with a single member")),
+            RawNode::Array { .. } | RawNode::Static(_) => Err(ArgumentError::new(
+                "expected a string or an object with a single member",
+            )),
+        }
+    }
+
+    /// Null becomes what was asked for, as anything would: the value is not wanted.
+    fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        <V: Visitor<'a>>
+        bool f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
+    }
+}
+
+struct ElementsAccess<'a> {
+    rest: &'a [RawNode<'a>],
+    at: usize,
+    len: usize,
+}
+
+impl ElementsAccess<'_> {
+    fn end(&self) -> Result<(), ArgumentError> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        Err(ArgumentError::new(format!(
+            "expected an array of {} elements, not {}",
+            self.at, self.len
+        )))
+    }
+}
+
+impl<'a> SeqAccess<'a> for &mut ElementsAccess<'a> {
+    type Error = ArgumentError;
+
+    fn next_element_seed<S: DeserializeSeed<'a>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, ArgumentError> {
+        let Some((value, rest)) = split_value(self.rest) else {
+            return Ok(None);
+        };
+        let at = self.at;
+        self.rest = rest;
+        self.at += 1;
+        seed.deserialize(ValueDeserializer(value))
+            .map(Some)
+            .map_err(|error| error.under_index(at))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.len - self.at)
+    }
+}
+
+struct MembersAccess<'a> {
+    rest: &'a [RawNode<'a>],
+    value: Option<(&'a str, ValueDeserializer<'a>)>,
+    left: usize,
+}
+
+impl MembersAccess<'_> {
+    fn end(&self, len: usize) -> Result<(), ArgumentError> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        let taken = len - self.left;
+        Err(ArgumentError::new(format!(
+            "expected an object of {taken} members, not {len}"
+        )))
+    }
+}
+
+impl<'a> MapAccess<'a> for &mut MembersAccess<'a> {
+    type Error = ArgumentError;
+
+    fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, ArgumentError> {
+        let Some((name, value, rest)) = split_member(self.rest) else {
+            return Ok(None);
+        };
+        self.rest = rest;
+        self.left -= 1;
+        self.value = Some((name, ValueDeserializer(value)));
+        seed.deserialize(NameDeserializer(name))
+            .map(Some)
+            .map_err(|error| error.under_name(name))
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, ArgumentError> {
+        let (name, value) = self
+            .value
+            .take()
+            .ok_or_else(|| ArgumentError::new("a value was asked for before its name"))?;
+        seed.deserialize(value).map_err(|error| error.under_name(name))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+/// A member's name. Numeric and boolean types read it as JSON, as serde_json does.
+struct NameDeserializer<'a>(&'a str);
+
+impl<'a> NameDeserializer<'a> {
+    fn visit_number<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        // Strict JSON: no sign but minus, no leading zero and, by the two tests before, no white space.
+        let bytes = self.0.as_bytes();
+        let begins = bytes
+            .first()
+            .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
+        let ends = bytes.last().is_some_and(u8::is_ascii_digit);
+        let number = (begins && ends)
+            .then(|| serde_json::from_str::<serde_json::Number>(self.0).ok())
+            .flatten()
+            .ok_or_else(|| ArgumentError::new("expected a number as name"))?;
+        if let Some(number) = number.as_u64() {
+            visitor.visit_u64(number)
+        } else if let Some(number) = number.as_i64() {
+            visitor.visit_i64(number)
+        } else {
+            visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN))
+        }
+    }
+}
+
+macro_rules! numeric_names {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+            self.visit_number(visitor)
+        }
+    )*};
+}
+
+impl<'a> Deserializer<'a> for NameDeserializer<'a> {
+    type Error = ArgumentError;
+
+    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    numeric_names! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64
+    }
+
+    fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        match self.0 {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            _ => Err(ArgumentError::new("expected true or false as name")),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgumentError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ArgumentError> {
+        visitor.visit_enum(Variant {
+            name: self.0,
+            content: None,
+        })
+    }
+
+    forward_to_deserialize_any! {
+        <V: Visitor<'a>>
+        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// An enum's variant: a string, or the name and value of an object's single member.
+struct Variant<'a> {
+    name: &'a str,
+    content: Option<ValueDeserializer<'a>>,
+}
+
+impl<'a> EnumAccess<'a> for Variant<'a> {
+    type Error = ArgumentError;
+    type Variant = VariantContent<'a>;
+
+    fn variant_seed<S: DeserializeSeed<'a>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, VariantContent<'a>), ArgumentError> {
+        let value = seed.deserialize(BorrowedStrDeserializer::new(self.name))?;
+        let content = VariantContent {
+            name: self.name,
+            content: self.content,
+        };
+        Ok((value, content))
+    }
+}
+
+struct VariantContent<'a> {
+    name: &'a str,
+    content: Option<ValueDeserializer<'a>>,
+}
+
+impl<'a> VariantContent<'a> {
+    fn present(&self, expected: &str) -> Result<ValueDeserializer<'a>, ArgumentError> {
+        self.content
+            .ok_or_else(|| ArgumentError::new(format!("expected {expected}, not only a variant's name")))
+    }
+}
+
+impl<'a> VariantAccess<'a> for VariantContent<'a> {
+    type Error = ArgumentError;
+
+    fn unit_variant(self) -> Result<(), ArgumentError> {
+        match self.content {
+            Some(value) => <()>::deserialize(value).map_err(|error| error.under_name(self.name)),
+            None => Ok(()),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, ArgumentError> {
+        seed.deserialize(self.present("a value")?)
+            .map_err(|error| error.under_name(self.name))
+    }
+
+    fn tuple_variant<V: Visitor<'a>>(self, _: usize, visitor: V) -> Result<V::Value, ArgumentError> {
+        let content = self.present("an array")?;
+        match content.first()? {
+            RawNode::Array { .. } => content.deserialize_any(visitor),
+            _ => Err(ArgumentError::new("expected an array")),
+        }
+        .map_err(|error| error.under_name(self.name))
+    }
+
+    fn struct_variant<V: Visitor<'a>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ArgumentError> {
+        let content = self.present("an object")?;
+        match content.first()? {
+            RawNode::Object { .. } => content.deserialize_any(visitor),
+            _ => Err(ArgumentError::new("expected an object")),
+        }
+        .map_err(|error| error.under_name(self.name))
+    }
+}

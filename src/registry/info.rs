@@ -1,0 +1,105 @@
+//! A registered tool as clients see it (MCP, Tools: `Tool`, `ToolAnnotations`).
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// A tool's place in its registry, in order of registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToolIndex(pub(super) u32);
+
+impl ToolIndex {
+    /// As an index into a table with one row per tool.
+    pub fn as_usize(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a tool's code runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// A future, polled on the shard that decoded the request.
+    Shard,
+    /// A function that may block, on a thread of the worker pool.
+    Worker,
+}
+
+/// Hints for clients, which must not trust them. Serialises as MCP's `ToolAnnotations`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Annotations {
+    /// The tool changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only_hint: Option<bool>,
+    /// Its changes may destroy something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destructive_hint: Option<bool>,
+    /// Calling it again with the same arguments changes nothing more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotent_hint: Option<bool>,
+    /// It deals with the world outside this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_world_hint: Option<bool>,
+}
+
+impl Annotations {
+    /// Whether no hint was given.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A registered tool's description. Serialises as MCP's `Tool`, newest revision; older revisions know fewer
+/// members and ignore the others.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolInfo {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
+    pub(super) input_schema: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output_schema: Option<Value>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    pub(super) annotations: Annotations,
+    #[serde(skip)]
+    pub(super) execution: Execution,
+}
+
+impl ToolInfo {
+    /// 1 to 128 characters of `[A-Za-z0-9_.-]`, unique in its registry.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name for people.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// What the tool does, for the model.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The arguments' schema; its root says `"type": "object"`.
+    pub fn input_schema(&self) -> &Value {
+        &self.input_schema
+    }
+
+    /// The schema of structured results, if the tool gives any; its root says `"type": "object"`.
+    pub fn output_schema(&self) -> Option<&Value> {
+        self.output_schema.as_ref()
+    }
+
+    /// The hints.
+    pub fn annotations(&self) -> &Annotations {
+        &self.annotations
+    }
+
+    /// Where its calls run.
+    pub fn execution(&self) -> Execution {
+        self.execution
+    }
+}

@@ -1,0 +1,464 @@
+//! What a tool answers (MCP, Tools: `CallToolResult` without its envelope).
+//!
+//! Text, the common case, is one `String` and nothing around it. Writing never allocates beyond the buffer it
+//! appends to. Which kinds of content a revision knows is the protocol layer's business.
+
+use std::io::{self, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::schema;
+
+/// How a call ended.
+pub type Outcome = Result<ToolOutput, ToolError>;
+
+/// Why a call gave no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ToolError {
+    /// The tool says what went wrong, to the client.
+    #[error("{0}")]
+    Message(String),
+    /// The tool panicked. What it said in panicking is not for the client.
+    #[error("the tool failed unexpectedly")]
+    Panicked,
+    /// The call's time was up.
+    #[error("the call timed out")]
+    TimedOut,
+    /// The call was cancelled.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The tool or its schema is at fault; the text is for the log only.
+    #[error("internal error")]
+    Internal(String),
+}
+
+impl ToolError {
+    /// A failure the client reads.
+    pub fn message(text: impl std::fmt::Display) -> Self {
+        Self::Message(text.to_string())
+    }
+
+    /// A failure whose details only the log gets.
+    pub fn internal(detail: impl std::fmt::Display) -> Self {
+        Self::Internal(detail.to_string())
+    }
+
+    /// The details for the log, where they differ from what the client reads.
+    pub fn log_detail(&self) -> Option<&str> {
+        match self {
+            Self::Internal(detail) => Some(detail),
+            _ => None,
+        }
+    }
+
+    /// Appends the content of an `isError` result: this error's text for the client in one text block.
+    pub fn write_content(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(TEXT_OPEN);
+        match self {
+            Self::Message(text) => write_string(out, text),
+            other => write_json(&mut *out, &format_args!("{other}")),
+        }
+        out.extend_from_slice(TEXT_CLOSE);
+    }
+}
+
+impl From<String> for ToolError {
+    fn from(text: String) -> Self {
+        Self::Message(text)
+    }
+}
+
+impl From<&str> for ToolError {
+    fn from(text: &str) -> Self {
+        Self::Message(text.to_owned())
+    }
+}
+
+/// A tool's result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolOutput {
+    content: Content,
+    structured: Option<Value>,
+}
+
+/// The unstructured part of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// One text block.
+    Text(String),
+    /// Any blocks.
+    Blocks(Vec<ContentBlock>),
+    /// One text block that repeats the structured part as JSON, for clients that read only text.
+    StructuredAsText,
+}
+
+impl ToolOutput {
+    /// One text block.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            content: Content::Text(text.into()),
+            structured: None,
+        }
+    }
+
+    /// Any content blocks.
+    pub fn blocks(blocks: Vec<ContentBlock>) -> Self {
+        Self {
+            content: Content::Blocks(blocks),
+            structured: None,
+        }
+    }
+
+    /// A structured result, repeated as text. It must match the tool's output schema.
+    pub fn structured(value: Value) -> Self {
+        Self {
+            content: Content::StructuredAsText,
+            structured: Some(value),
+        }
+    }
+
+    /// The same structured result with other content than its JSON text, say a summary for people.
+    pub fn with_content(mut self, blocks: Vec<ContentBlock>) -> Self {
+        self.content = Content::Blocks(blocks);
+        self
+    }
+
+    /// The unstructured part.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// `structuredContent`, if there is any.
+    pub fn structured_content(&self) -> Option<&Value> {
+        self.structured.as_ref()
+    }
+
+    /// Appends the `content` array.
+    pub fn write_content(&self, out: &mut Vec<u8>) {
+        match &self.content {
+            Content::Text(text) => {
+                out.extend_from_slice(TEXT_OPEN);
+                write_string(out, text);
+                out.extend_from_slice(TEXT_CLOSE);
+            }
+            Content::Blocks(blocks) => write_json(out, blocks),
+            Content::StructuredAsText => {
+                out.extend_from_slice(TEXT_OPEN);
+                out.push(b'"');
+                if let Some(value) = &self.structured {
+                    write_json(EscapedJson(out), value);
+                }
+                out.push(b'"');
+                out.extend_from_slice(TEXT_CLOSE);
+            }
+        }
+    }
+
+    /// Appends the value of `structuredContent` and says so, or appends nothing.
+    pub fn write_structured(&self, out: &mut Vec<u8>) -> bool {
+        match &self.structured {
+            Some(value) => {
+                write_json(out, value);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// One content block (MCP: `ContentBlock`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ContentBlock {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+        /// Hints.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        annotations: Option<ContentAnnotations>,
+    },
+    /// A picture.
+    Image {
+        /// Base64; see [`ContentBlock::image`].
+        data: String,
+        /// Such as `image/png`.
+        mime_type: String,
+        /// Hints.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        annotations: Option<ContentAnnotations>,
+    },
+    /// Sound. Since 2025-03-26.
+    Audio {
+        /// Base64; see [`ContentBlock::audio`].
+        data: String,
+        /// Such as `audio/wav`.
+        mime_type: String,
+        /// Hints.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        annotations: Option<ContentAnnotations>,
+    },
+    /// A resource the client may read. Since 2025-06-18.
+    ResourceLink {
+        /// Where it is.
+        uri: String,
+        /// Its name.
+        name: String,
+        /// Its name for people.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// What it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        /// Its type, if known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+        /// Its size in bytes, if known.
+        #[serde(rename = "size", skip_serializing_if = "Option::is_none")]
+        size_bytes: Option<u64>,
+        /// Hints.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        annotations: Option<ContentAnnotations>,
+    },
+    /// A resource with its contents.
+    Resource {
+        /// The contents.
+        resource: ResourceContents,
+        /// Hints.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        annotations: Option<ContentAnnotations>,
+    },
+}
+
+impl ContentBlock {
+    /// A text block.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text {
+            text: text.into(),
+            annotations: None,
+        }
+    }
+
+    /// A picture from its bytes.
+    pub fn image(bytes: &[u8], mime_type: impl Into<String>) -> Self {
+        Self::Image {
+            data: STANDARD.encode(bytes),
+            mime_type: mime_type.into(),
+            annotations: None,
+        }
+    }
+
+    /// Sound from its bytes.
+    pub fn audio(bytes: &[u8], mime_type: impl Into<String>) -> Self {
+        Self::Audio {
+            data: STANDARD.encode(bytes),
+            mime_type: mime_type.into(),
+            annotations: None,
+        }
+    }
+
+    /// A link with nothing but a place and a name.
+    pub fn resource_link(uri: impl Into<String>, name: impl Into<String>) -> Self {
+        Self::ResourceLink {
+            uri: uri.into(),
+            name: name.into(),
+            title: None,
+            description: None,
+            mime_type: None,
+            size_bytes: None,
+            annotations: None,
+        }
+    }
+
+    /// A resource with its contents.
+    pub fn resource(resource: ResourceContents) -> Self {
+        Self::Resource {
+            resource,
+            annotations: None,
+        }
+    }
+}
+
+/// Contents of an embedded resource (MCP: `TextResourceContents`, `BlobResourceContents`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum ResourceContents {
+    /// Text.
+    Text {
+        /// Where it is.
+        uri: String,
+        /// Its type, if known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+        /// The text.
+        text: String,
+    },
+    /// Bytes.
+    Blob {
+        /// Where it is.
+        uri: String,
+        /// Its type, if known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+        /// Base64; see [`ResourceContents::blob`].
+        blob: String,
+    },
+}
+
+impl ResourceContents {
+    /// Text contents.
+    pub fn text(uri: impl Into<String>, mime_type: Option<String>, text: impl Into<String>) -> Self {
+        Self::Text {
+            uri: uri.into(),
+            mime_type,
+            text: text.into(),
+        }
+    }
+
+    /// Contents from their bytes.
+    pub fn blob(uri: impl Into<String>, mime_type: Option<String>, bytes: &[u8]) -> Self {
+        Self::Blob {
+            uri: uri.into(),
+            mime_type,
+            blob: STANDARD.encode(bytes),
+        }
+    }
+}
+
+/// Hints on a content block (MCP: `Annotations`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContentAnnotations {
+    /// Whom it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<Vec<Audience>>,
+    /// From 0, optional, to 1, required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<f64>,
+    /// ISO 8601.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+}
+
+/// Whom content is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// What a tool's function may return.
+pub trait IntoOutput {
+    /// The schema of the structured part, for a type that has one.
+    fn output_schema() -> Option<Value> {
+        None
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// A value that cannot be JSON is an internal error.
+    fn into_output(self) -> Outcome;
+}
+
+impl IntoOutput for ToolOutput {
+    fn into_output(self) -> Outcome {
+        Ok(self)
+    }
+}
+
+impl IntoOutput for String {
+    fn into_output(self) -> Outcome {
+        Ok(ToolOutput::text(self))
+    }
+}
+
+impl IntoOutput for &'static str {
+    fn into_output(self) -> Outcome {
+        Ok(ToolOutput::text(self))
+    }
+}
+
+/// No content.
+impl IntoOutput for () {
+    fn into_output(self) -> Outcome {
+        Ok(ToolOutput::blocks(Vec::new()))
+    }
+}
+
+impl IntoOutput for ContentBlock {
+    fn into_output(self) -> Outcome {
+        Ok(ToolOutput::blocks(vec![self]))
+    }
+}
+
+impl IntoOutput for Vec<ContentBlock> {
+    fn into_output(self) -> Outcome {
+        Ok(ToolOutput::blocks(self))
+    }
+}
+
+/// A structured result: the tool gets an output schema from `T`, the client `structuredContent` and its text.
+///
+/// `T` must be an object in JSON, as every revision up to 2025-11-25 demands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Structured<T>(pub T);
+
+impl<T: Serialize + JsonSchema> IntoOutput for Structured<T> {
+    fn output_schema() -> Option<Value> {
+        Some(schema::of_output::<T>())
+    }
+
+    fn into_output(self) -> Outcome {
+        serde_json::to_value(&self.0)
+            .map(ToolOutput::structured)
+            .map_err(|error| ToolError::internal(format_args!("the result is not JSON: {error}")))
+    }
+}
+
+/// Arguments of a tool that takes none; members a client sends all the same are ignored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct NoArguments {}
+
+const TEXT_OPEN: &[u8] = br#"[{"type":"text","text":"#;
+const TEXT_CLOSE: &[u8] = b"}]";
+
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    write_json(out, text);
+}
+
+/// Writing to a `Vec` does not fail, and none of the types written here has a fallible `Serialize`.
+fn write_json(out: impl Write, value: &(impl Serialize + ?Sized)) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
+/// JSON text inside a JSON string. The text serde_json writes has no control characters outside its own
+/// escapes, so only quotes and backslashes need one here.
+struct EscapedJson<'a>(&'a mut Vec<u8>);
+
+impl Write for EscapedJson<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let mut rest = text;
+        while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+            let (plain, special) = rest.split_at(at);
+            self.0.extend_from_slice(plain);
+            self.0.push(b'\\');
+            self.0.extend_from_slice(&special[..1]);
+            rest = &special[1..];
+        }
+        self.0.extend_from_slice(rest);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
