@@ -5,11 +5,8 @@
 //! (MCP forbids `null`), `params` is an object (MCP has no positional parameters).
 //! Specification: JSON-RPC 2.0 sections 4 and 5; MCP, base protocol, messages.
 
-use simd_json::prelude::*;
-use simd_json::tape;
-
 use super::id::Id;
-use super::scratch::Value;
+use super::value::Value;
 
 /// One message of any kind.
 #[derive(Clone, Copy, Debug)]
@@ -92,14 +89,14 @@ impl<'t, 's> Message<'t, 's> {
     /// # Errors
     /// When `value` is no JSON-RPC 2.0 message as MCP wants them.
     pub fn read(value: Value<'t, 's>) -> Result<Self, Malformed<'s>> {
-        let object = value.as_object().ok_or(Malformed {
-            id: None,
-            fault: EnvelopeFault::NotAnObject,
-        })?;
-        let members = Members::collect(&object)?;
+        if !value.is_object() {
+            let fault = EnvelopeFault::NotAnObject;
+            return Err(Malformed { id: None, fault });
+        }
+        let members = Members::collect(value)?;
         let id = match members.id {
             None => None,
-            Some(value) => Some(read_id(value).ok_or(Malformed {
+            Some(value) => Some(value.as_id().ok_or(Malformed {
                 id: None,
                 fault: EnvelopeFault::Id,
             })?),
@@ -119,10 +116,10 @@ struct Members<'t, 's> {
 }
 
 impl<'t, 's> Members<'t, 's> {
-    fn collect(object: &tape::Object<'t, 's>) -> Result<Self, Malformed<'s>> {
+    fn collect(object: Value<'t, 's>) -> Result<Self, Malformed<'s>> {
         let mut members = Self::default();
         let mut duplicate = None;
-        for (name, value) in object.iter() {
+        for (name, value) in object.members() {
             let (slot, name) = match name {
                 "jsonrpc" => (&mut members.jsonrpc, "jsonrpc"),
                 "id" => (&mut members.id, "id"),
@@ -132,29 +129,27 @@ impl<'t, 's> Members<'t, 's> {
                 "error" => (&mut members.error, "error"),
                 _ => continue,
             };
-            if slot.replace(value).is_some() {
-                duplicate = duplicate.or(Some(name));
-                if name == "id" {
-                    duplicate = Some("id");
-                }
+            // Two ids outweigh other faults: the answer may carry neither.
+            if slot.replace(value).is_some() && (duplicate.is_none() || name == "id") {
+                duplicate = Some(name);
             }
         }
         match duplicate {
             None => Ok(members),
             Some(name) => Err(Malformed {
-                id: members.id.filter(|_| name != "id").and_then(read_id),
+                id: members.id.filter(|_| name != "id").and_then(Value::as_id),
                 fault: EnvelopeFault::Duplicate(name),
             }),
         }
     }
 
     fn into_message(self, id: Option<Id<'s>>) -> Result<Message<'t, 's>, EnvelopeFault> {
-        if self.jsonrpc.and_then(|value| value.into_string()) != Some("2.0") {
+        if self.jsonrpc.and_then(Value::as_str) != Some("2.0") {
             return Err(EnvelopeFault::Version);
         }
         match (self.method, self.result, self.error) {
             (Some(method), None, None) => {
-                let method = method.into_string().ok_or(EnvelopeFault::Method)?;
+                let method = method.as_str().ok_or(EnvelopeFault::Method)?;
                 let params = match self.params {
                     None => None,
                     Some(value) if value.is_object() => Some(value),
@@ -172,17 +167,131 @@ impl<'t, 's> Members<'t, 's> {
     }
 }
 
-fn read_id<'s>(value: Value<'_, 's>) -> Option<Id<'s>> {
-    if let Some(text) = value.into_string() {
-        return Some(Id::Text(text));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonrpc::Scratch;
+
+    fn read(body: &str) -> String {
+        let mut scratch = Scratch::new();
+        let document = scratch.parse(body.as_bytes()).unwrap();
+        match Message::read(document.root()) {
+            Ok(Message::Request(request)) => {
+                format!(
+                    "request {:?} {} {}",
+                    request.id,
+                    request.method,
+                    request.params.is_some()
+                )
+            }
+            Ok(Message::Notification(notification)) => {
+                format!(
+                    "notification {} {}",
+                    notification.method,
+                    notification.params.is_some()
+                )
+            }
+            Ok(Message::Response(response)) => format!("response {:?} {}", response.id, response.is_error),
+            Err(malformed) => format!("{:?} {:?}", malformed.id, malformed.fault),
+        }
     }
-    // Never a float: `1.0` and `1e2` are refused, as nobody could echo them as they came.
-    match value.value_type() {
-        ValueType::I64 => value.as_i64().map(Id::Signed),
-        ValueType::U64 => value
-            .as_i64()
-            .map(Id::Signed)
-            .or_else(|| value.as_u64().map(Id::Unsigned)),
-        _ => None,
+
+    #[test]
+    fn kinds() {
+        let cases = [
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#,
+                "request Signed(1) m false",
+            ),
+            (
+                r#"{"method":"\u006d","x":[],"id":"a","jsonrpc":"2.0","params":{}}"#,
+                r#"request Text("a") m true"#,
+            ),
+            (r#"{"jsonrpc":"2.0","method":"m"}"#, "notification m false"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":null}"#,
+                "response Some(Signed(1)) false",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":"1","error":{}}"#,
+                r#"response Some(Text("1")) true"#,
+            ),
+            (r#"{"jsonrpc":"2.0","error":{}}"#, "response None true"),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(read(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn malformed() {
+        let cases = [
+            ("[]", "None NotAnObject"),
+            ("1", "None NotAnObject"),
+            ("{}", "None Version"),
+            (
+                r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#,
+                "Some(Signed(1)) Version",
+            ),
+            (
+                r#"{"jsonrpc":2.0,"id":1,"method":"m"}"#,
+                "Some(Signed(1)) Version",
+            ),
+            (r#"{"jsonrpc":"2.0","id":1}"#, "Some(Signed(1)) Kind"),
+            (r#"{"jsonrpc":"2.0","result":1}"#, "None Kind"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":1,"error":{}}"#,
+                "Some(Signed(1)) Kind",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","result":1}"#,
+                "Some(Signed(1)) Kind",
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, "Some(Signed(1)) Method"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[]}"#,
+                "Some(Signed(1)) Params",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
+                "Some(Signed(1)) Params",
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"Method":"m"}"#, "Some(Signed(1)) Kind"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method\u0000":"m"}"#,
+                "Some(Signed(1)) Kind",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(read(body), expected, "{body}");
+        }
+        for id in ["null", "1.5", "1.0", "1e2", "true", "{}", "[]", "[1]"] {
+            assert_eq!(
+                read(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#)),
+                "None Id"
+            );
+        }
+    }
+
+    #[test]
+    fn members_that_decide_stand_once() {
+        let whole = r#"{"jsonrpc":"2.0","id":7,"method":"m","params":{},"other":1,"other":2"#;
+        assert_eq!(read(&format!("{whole}}}")), "request Signed(7) m true");
+        for (member, id) in [
+            (r#""jsonrpc":"2.0""#, "Some(Signed(7))"),
+            (r#""id":7"#, "None"),
+            (r#""id":8"#, "None"),
+            (r#""\u0069d":8"#, "None"),
+            (r#""method":"m""#, "Some(Signed(7))"),
+            (r#""params":{}"#, "Some(Signed(7))"),
+        ] {
+            let answer = read(&format!("{whole},{member}}}"));
+            assert!(
+                answer.starts_with(&format!("{id} Duplicate")),
+                "{member}: {answer}"
+            );
+        }
+        let twice = format!(r#"{whole},"method":"x","id":8}}"#);
+        assert_eq!(read(&twice), r#"None Duplicate("id")"#);
     }
 }

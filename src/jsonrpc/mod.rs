@@ -13,10 +13,12 @@ mod envelope;
 mod id;
 mod prescan;
 mod scratch;
+mod value;
 mod write;
 
 pub use elements::{ElementSpan, element_spans};
 pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response};
 pub use id::{Id, RequestId};
-pub use scratch::{DEPTH_MAX, Document, ParseError, Scratch, VALUES_MAX, Value};
+pub use scratch::{DEPTH_MAX, Document, ParseError, Scratch, VALUES_MAX};
+pub use value::Value;
 pub use write::{write_error, write_error_with_data, write_result, write_result_head, write_string};

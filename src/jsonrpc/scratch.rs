@@ -13,9 +13,7 @@ use std::fmt;
 use simd_json::{Buffers, INPUT_PADDING, Node, Tape};
 
 use super::prescan;
-
-/// A JSON value on the tape: `'t` borrows the tape, `'s` the text its strings lie in.
-pub type Value<'t, 's> = simd_json::tape::Value<'t, 's>;
+use super::value::Value;
 
 /// Deepest nesting of arrays and objects that is accepted.
 pub const DEPTH_MAX: usize = 128;
@@ -133,6 +131,11 @@ pub struct Document<'s> {
 impl<'s> Document<'s> {
     /// The whole text's value.
     pub fn root(&self) -> Value<'_, 's> {
+        Value::new(&self.tape.0)
+    }
+
+    /// The same as the parser's own type, which argument checks read.
+    pub fn tape(&self) -> simd_json::tape::Value<'_, 's> {
         self.tape.as_value()
     }
 }
@@ -169,7 +172,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use simd_json::prelude::*;
+    use crate::jsonrpc::Id;
 
     /// `shared/NAME` beside the project, wherever it is checked out.
     fn shared(name: &str) -> PathBuf {
@@ -182,6 +185,13 @@ mod tests {
 
     fn parse(body: impl AsRef<[u8]>) -> Result<(), ParseError> {
         Scratch::new().parse(body.as_ref()).map(|_| ())
+    }
+
+    fn float(document: &Document<'_>) -> f64 {
+        match &document.tape.0[..] {
+            [Node::Static(simd_json::StaticNode::F64(number))] => *number,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -269,10 +279,10 @@ mod tests {
             "-9223372036854775808",
         ] {
             let document = scratch.parse(text.as_bytes()).unwrap();
-            assert_eq!(document.root().as_i64(), Some(text.parse().unwrap()));
+            assert_eq!(document.root().as_id(), Some(Id::Signed(text.parse().unwrap())));
         }
         let document = scratch.parse(b"18446744073709551615").unwrap();
-        assert_eq!(document.root().as_u64(), Some(u64::MAX));
+        assert_eq!(document.root().as_id(), Some(Id::Unsigned(u64::MAX)));
         drop(document);
         let huge = [
             "18446744073709551616",
@@ -286,12 +296,12 @@ mod tests {
         }
         for text in ["1e308", "-0.0", "0.1", "1e-400", "123456789.987654321e-300"] {
             let document = scratch.parse(text.as_bytes()).unwrap();
-            let parsed = document.root().as_f64().unwrap();
+            let parsed = float(&document);
             assert_eq!(parsed.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
         }
         let long = format!("0.{}", "1".repeat(100_000));
         let document = scratch.parse(long.as_bytes()).unwrap();
-        assert_eq!(document.root().as_f64(), Some(long.parse().unwrap()));
+        assert_eq!(float(&document), long.parse::<f64>().unwrap());
     }
 
     #[test]
@@ -317,8 +327,8 @@ mod tests {
         let kept = body.clone();
         let mut scratch = Scratch::new();
         let document = scratch.parse(&body).unwrap();
-        let value = document.root().as_object().unwrap().get("ab").unwrap();
-        assert_eq!(value.into_string(), Some("\n\u{1f600}"));
+        let value = document.root().member("ab").unwrap();
+        assert_eq!(value.as_str(), Some("\n\u{1f600}"));
         drop(document);
         assert_eq!(body, kept);
     }

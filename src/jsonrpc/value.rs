@@ -1,0 +1,126 @@
+//! Values on the tape, where they lie.
+//!
+//! What `simd_json::tape::Value` is, reduced to what reading messages takes: strings that outlive the look at the
+//! tape, ids, members one after another. Looking never allocates and never fails.
+
+use simd_json::{Node, StaticNode};
+
+use super::id::Id;
+
+/// One JSON value: `'t` borrows the tape, `'s` the text its strings lie in.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'t, 's> {
+    /// This value's node and, for a container, those of everything in it.
+    nodes: &'t [Node<'s>],
+}
+
+impl<'t, 's> Value<'t, 's> {
+    /// The value that fills `nodes`.
+    pub(super) fn new(nodes: &'t [Node<'s>]) -> Self {
+        Self { nodes }
+    }
+
+    /// A string, unescaped.
+    pub fn as_str(self) -> Option<&'s str> {
+        match self.nodes.first()? {
+            Node::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A string, or an integer exactly as it was sent: never `1.0`, which could not be echoed as it came.
+    pub fn as_id(self) -> Option<Id<'s>> {
+        match *self.nodes.first()? {
+            Node::String(text) => Some(Id::Text(text)),
+            Node::Static(StaticNode::I64(number)) => Some(Id::Signed(number)),
+            Node::Static(StaticNode::U64(number)) => {
+                Some(i64::try_from(number).map_or(Id::Unsigned(number), Id::Signed))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is an object.
+    pub fn is_object(self) -> bool {
+        matches!(self.nodes.first(), Some(Node::Object { .. }))
+    }
+
+    /// Whether it is an array.
+    pub fn is_array(self) -> bool {
+        matches!(self.nodes.first(), Some(Node::Array { .. }))
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(self) -> bool {
+        matches!(self.nodes.first(), Some(Node::Static(StaticNode::Null)))
+    }
+
+    /// An object's members in order, names unescaped; nothing for any other value.
+    pub fn members(self) -> impl Iterator<Item = (&'s str, Value<'t, 's>)> {
+        let mut inside = self.inside(Self::is_object);
+        std::iter::from_fn(move || {
+            let name = inside.next_value()?.as_str()?;
+            Some((name, inside.next_value()?))
+        })
+    }
+
+    /// An array's elements in order; nothing for any other value.
+    pub fn elements(self) -> impl Iterator<Item = Value<'t, 's>> {
+        let mut inside = self.inside(Self::is_array);
+        std::iter::from_fn(move || inside.next_value())
+    }
+
+    /// The first member of this name.
+    pub fn member(self, name: &str) -> Option<Value<'t, 's>> {
+        self.members()
+            .find_map(|(other, value)| (other == name).then_some(value))
+    }
+
+    fn inside(self, is_kind: fn(Self) -> bool) -> Run<'t, 's> {
+        let nodes = match self.nodes.split_first() {
+            Some((_, inside)) if is_kind(self) => inside,
+            _ => &[],
+        };
+        Run { nodes }
+    }
+}
+
+/// A run of values one behind the other.
+struct Run<'t, 's> {
+    nodes: &'t [Node<'s>],
+}
+
+impl<'t, 's> Run<'t, 's> {
+    fn next_value(&mut self) -> Option<Value<'t, 's>> {
+        let count = match self.nodes.first()? {
+            Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
+            Node::String(_) | Node::Static(_) => 1,
+        };
+        let (nodes, rest) = self.nodes.split_at_checked(count)?;
+        self.nodes = rest;
+        Some(Value { nodes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::jsonrpc::{Id, Scratch};
+
+    #[test]
+    fn values_are_found_where_they_lie() {
+        let mut scratch = Scratch::new();
+        let document = scratch
+            .parse(br#"{"a":[1,{"b":null}],"\u0063":{"d":"e"},"f":18446744073709551615,"g":1.0}"#)
+            .unwrap();
+        let root = document.root();
+        let names: Vec<&str> = root.members().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "c", "f", "g"]);
+        assert_eq!(root.member("a").unwrap().elements().count(), 2);
+        let inner = root.member("c").unwrap().member("d").unwrap();
+        assert_eq!(inner.as_str(), Some("e"));
+        assert_eq!(root.member("f").unwrap().as_id(), Some(Id::Unsigned(u64::MAX)));
+        assert_eq!(root.member("g").unwrap().as_id(), None);
+        assert!(root.member("a").unwrap().member("b").is_none());
+        assert_eq!(inner.members().count() + inner.elements().count(), 0);
+    }
+}

@@ -1,0 +1,179 @@
+//! Arrays of messages, which 2025-03-26 alone allows.
+//!
+//! ```text
+//!   decode ── control answered ──▶ "[a,b" ── next, answer ──▶ "[a,b,c" ── … ── close ──▶ "[a,b,c]"
+//! ```
+//!
+//! Control in a batch is answered when it is decoded; calls run one after another under one handler. Nothing
+//! parsed is kept between them: a batch remembers where in the body each call lies, and parses it again by itself,
+//! so the cost stays linear in the body. Anything that is no message, or cannot be in a batch, refuses the whole.
+
+use std::collections::VecDeque;
+
+use crate::jsonrpc::{ElementSpan, Message, Notification, Request, Scratch, Value, element_spans};
+
+use super::call::Work;
+use super::error::{BatchFault, Failure, Refused};
+use super::legacy::{self, Context};
+use super::modern;
+use super::overload::Overload;
+use super::protocol::{Protocol, Reply, Routed};
+use super::revision::Era;
+
+/// Most messages in one batch, so that one connection cannot hold a handler for long.
+pub const BATCH_ELEMENTS_MAX: usize = 64;
+
+/// A batch with calls still to run. It holds nothing of the body, which the caller keeps unchanged until
+/// [`Batch::close`] or [`Batch::refuse`].
+///
+/// ```text
+///   while let Some(work) = batch.next_work(..) { run it; batch.begin_answer(out); protocol.answer(.., out); }
+///   batch.close(out)
+/// ```
+#[derive(Clone, Debug)]
+pub struct Batch {
+    context: Context,
+    /// Where in the body the calls lie that were not handed out yet.
+    calls: VecDeque<ElementSpan>,
+    has_answers: bool,
+}
+
+impl Batch {
+    /// Answers what is control and notes what is not.
+    pub(super) fn open<'s>(
+        protocol: &Protocol,
+        context: Context,
+        body: &[u8],
+        root: Value<'_, 's>,
+        out: &mut Vec<u8>,
+    ) -> Result<Routed<'s>, Failure<'s>> {
+        if !context.revision.has_batches() {
+            return Err(Failure::Batch(BatchFault::NotInThisRevision));
+        }
+        check_elements(root)?;
+        let mut batch = Self {
+            context,
+            calls: VecDeque::new(),
+            has_answers: false,
+        };
+        for (element, span) in root.elements().zip(element_spans(body)) {
+            if let Ok(Message::Request(request)) = Message::read(element) {
+                batch.take_request(protocol, &request, span, out);
+            }
+        }
+        Ok(match (batch.calls.is_empty(), batch.has_answers) {
+            (false, _) => Routed::Batch(batch),
+            (true, true) => Routed::Reply(batch.close(out)),
+            (true, false) => Routed::Reply(Reply::empty(202)),
+        })
+    }
+
+    /// The next call to run, parsed from `body`, which must be the one this batch was decoded from.
+    pub fn next_work<'s>(
+        &mut self,
+        protocol: &Protocol,
+        body: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Option<Work<'s>> {
+        let span = self.calls.pop_front()?;
+        let document = scratch.parse(body.get(span)?).ok()?;
+        let Ok(Message::Request(request)) = Message::read(document.root()) else {
+            return None;
+        };
+        // A call appends nothing until it is answered.
+        match legacy::dispatch(protocol, self.context, &request, &mut Vec::new()) {
+            Ok(Routed::Call(call)) => Some(Work::new(document, call)),
+            _ => None,
+        }
+    }
+
+    /// Prepares `out` for one answer, which the caller appends next.
+    pub fn begin_answer(&mut self, out: &mut Vec<u8>) {
+        out.push(if self.has_answers { b',' } else { b'[' });
+        self.has_answers = true;
+    }
+
+    /// Ends the array; the batch's calls are all answered.
+    pub fn close(&self, out: &mut Vec<u8>) -> Reply {
+        debug_assert!(
+            self.calls.is_empty(),
+            "{} calls without an answer",
+            self.calls.len()
+        );
+        out.push(b']');
+        Reply::with_body(200)
+    }
+
+    /// Refuses every call that is left, one error each, and ends the array.
+    pub fn refuse(
+        mut self,
+        protocol: &Protocol,
+        overload: &Overload,
+        body: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        while !self.calls.is_empty() {
+            if let Some(work) = self.next_work(protocol, body, scratch) {
+                self.begin_answer(out);
+                let _ = protocol.refuse(Some(work.id()), overload, out);
+            }
+        }
+        out.push(b']');
+        Reply::overloaded(overload)
+    }
+
+    fn take_request(
+        &mut self,
+        protocol: &Protocol,
+        request: &Request<'_, '_>,
+        span: ElementSpan,
+        out: &mut Vec<u8>,
+    ) {
+        let (start, had_answers) = (out.len(), self.has_answers);
+        self.begin_answer(out);
+        match legacy::dispatch(protocol, self.context, request, out) {
+            Ok(Routed::Call(_)) => {
+                out.truncate(start);
+                self.has_answers = had_answers;
+                self.calls.push_back(span);
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                let refused = Refused {
+                    id: Some(request.id),
+                    era: Era::Legacy,
+                    failure,
+                };
+                let _ = refused.write(out);
+            }
+        }
+    }
+}
+
+/// Whether every element is a message that may stand in a batch.
+fn check_elements<'s>(root: Value<'_, 's>) -> Result<(), Failure<'s>> {
+    let mut count = 0;
+    for element in root.elements() {
+        count += 1;
+        if count > BATCH_ELEMENTS_MAX {
+            return Err(Failure::Batch(BatchFault::TooLong));
+        }
+        match Message::read(element) {
+            Ok(Message::Request(request)) if request.method == legacy::INITIALIZE => {
+                return Err(Failure::Batch(BatchFault::Initialize));
+            }
+            Ok(
+                Message::Request(Request { params, .. }) | Message::Notification(Notification { params, .. }),
+            ) if params.is_some_and(modern::claims_version) => {
+                return Err(Failure::Batch(BatchFault::Modern));
+            }
+            Ok(_) => {}
+            Err(malformed) => return Err(Failure::Envelope(malformed.fault)),
+        }
+    }
+    match count {
+        0 => Err(Failure::Batch(BatchFault::Empty)),
+        _ => Ok(()),
+    }
+}

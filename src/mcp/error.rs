@@ -1,0 +1,212 @@
+//! The one table from failures to JSON-RPC codes, HTTP statuses and words (2026-07-28, basic protocol, errors).
+//!
+//! What a peer sent is repeated only where it helps (a method, a tool, a version), cut to a bounded length and
+//! escaped as JSON. Nothing here names files, addresses or source lines.
+
+use std::borrow::Cow;
+
+use crate::jsonrpc::{EnvelopeFault, Id, ParseError, write_error, write_error_with_data, write_string};
+use crate::registry::Violations;
+
+use super::batch::BATCH_ELEMENTS_MAX;
+use super::headers::Mirrored;
+use super::overload::Overload;
+use super::protocol::Reply;
+use super::revision::{Era, Revision};
+
+/// Codes of JSON-RPC 2.0, of MCP and, outside the reserved range, our own.
+mod code {
+    pub(super) const PARSE_ERROR: i32 = -32700;
+    pub(super) const INVALID_REQUEST: i32 = -32600;
+    pub(super) const METHOD_NOT_FOUND: i32 = -32601;
+    pub(super) const INVALID_PARAMS: i32 = -32602;
+    pub(super) const INTERNAL_ERROR: i32 = -32603;
+    pub(super) const HEADER_MISMATCH: i32 = -32020;
+    pub(super) const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
+    pub(super) const OVERLOADED: i32 = -31503;
+}
+
+/// Bytes of a peer's own text that an error repeats. Tool names have at most 128.
+const ECHO_BYTES_MAX: usize = 128;
+
+/// Why a request is answered with an error.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Failure<'s> {
+    /// The body is no JSON text.
+    Parse(ParseError),
+    /// The body is JSON, but no message.
+    Envelope(EnvelopeFault),
+    /// An array where none is allowed, or one that is not.
+    Batch(BatchFault),
+    /// The modern envelope lacks something; the text says what.
+    ModernEnvelope(&'static str),
+    /// A header does not say what the body says.
+    HeaderMismatch { header: Mirrored, what: &'static str },
+    /// A modern version that is not served.
+    UnsupportedVersion { requested: &'s str },
+    /// A response where nobody asked anything.
+    UnexpectedResponse,
+    /// No such method in this era.
+    MethodNotFound(&'s str),
+    /// A parameter is missing or wrong; the text says which.
+    Parameter(&'static str),
+    /// No such tool.
+    UnknownTool(&'s str),
+    /// The version header of a legacy request cannot be right.
+    VersionHeader(&'static str),
+    /// A legacy request without a session where one is required.
+    SessionRequired,
+    /// The session is not one, has ended, has expired or is somebody else's.
+    SessionUnknown,
+    /// No session could be made or ended just now.
+    SessionUnavailable,
+    /// The method of HTTP is not for this era.
+    HttpMethod,
+}
+
+/// What is wrong with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BatchFault {
+    NotInThisRevision,
+    Empty,
+    TooLong,
+    Initialize,
+    Modern,
+}
+
+/// A failure with what is needed to answer it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused<'s> {
+    pub(super) id: Option<Id<'s>>,
+    pub(super) era: Era,
+    pub(super) failure: Failure<'s>,
+}
+
+impl Refused<'_> {
+    /// Appends the error and says with which status it goes out.
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> Reply {
+        let message = self.failure.message();
+        let code = self.failure.code();
+        match self.failure {
+            Failure::UnsupportedVersion { requested } => {
+                write_error_with_data(out, self.id, code, &message, |out| {
+                    out.extend_from_slice(br#"{"supported":[""#);
+                    out.extend_from_slice(Revision::V2026_07_28.as_str().as_bytes());
+                    out.extend_from_slice(br#""],"requested":"#);
+                    write_string(out, cut(requested));
+                    out.push(b'}');
+                });
+            }
+            _ => write_error(out, self.id, code, &message),
+        }
+        Reply::with_body(self.failure.status(self.era))
+    }
+}
+
+impl Failure<'_> {
+    fn code(&self) -> i32 {
+        match self {
+            Self::Parse(ParseError::Syntax | ParseError::TooDeep) => code::PARSE_ERROR,
+            Self::Parse(ParseError::TooManyValues)
+            | Self::Envelope(_)
+            | Self::Batch(_)
+            | Self::UnexpectedResponse
+            | Self::VersionHeader(_)
+            | Self::SessionRequired
+            | Self::SessionUnknown
+            | Self::HttpMethod => code::INVALID_REQUEST,
+            Self::ModernEnvelope(_) | Self::Parameter(_) | Self::UnknownTool(_) => code::INVALID_PARAMS,
+            Self::HeaderMismatch { .. } => code::HEADER_MISMATCH,
+            Self::UnsupportedVersion { .. } => code::UNSUPPORTED_PROTOCOL_VERSION,
+            Self::MethodNotFound(_) => code::METHOD_NOT_FOUND,
+            Self::SessionUnavailable => code::INTERNAL_ERROR,
+        }
+    }
+
+    fn status(&self, era: Era) -> u16 {
+        match (self, era) {
+            (Self::MethodNotFound(_), Era::Modern) | (Self::SessionUnknown, _) => 404,
+            (Self::MethodNotFound(_), Era::Legacy) | (Self::Parameter(_) | Self::UnknownTool(_), _) => 200,
+            (Self::SessionUnavailable, _) => 503,
+            (Self::HttpMethod, _) => 405,
+            _ => 400,
+        }
+    }
+
+    fn message(&self) -> Cow<'static, str> {
+        let text = match self {
+            Self::Parse(error) => return error.to_string().into(),
+            Self::Envelope(fault) => return fault.to_string().into(),
+            Self::HeaderMismatch { header, what } => {
+                return format!("header {} {what}", header.header()).into();
+            }
+            Self::UnsupportedVersion { requested } => {
+                return format!("protocol version {:?} is not supported", cut(requested)).into();
+            }
+            Self::MethodNotFound(method) => return format!("no method {:?}", cut(method)).into(),
+            Self::UnknownTool(name) => return format!("no tool {:?}", cut(name)).into(),
+            Self::Batch(BatchFault::TooLong) => {
+                return format!("a batch has at most {BATCH_ELEMENTS_MAX} messages").into();
+            }
+            Self::Batch(BatchFault::NotInThisRevision) => "this protocol revision has no batches",
+            Self::Batch(BatchFault::Empty) => "the batch is empty",
+            Self::Batch(BatchFault::Initialize) => "`initialize` cannot be part of a batch",
+            Self::Batch(BatchFault::Modern) => "a request of 2026-07-28 cannot be part of a batch",
+            Self::UnexpectedResponse => "this protocol revision has no responses from clients",
+            Self::SessionRequired => "header Mcp-Session-Id is missing",
+            Self::SessionUnknown => "the session is unknown or has ended; initialize again",
+            Self::SessionUnavailable => "the session could not be made or ended just now",
+            Self::HttpMethod => "this protocol revision is served over POST only",
+            Self::ModernEnvelope(text) | Self::Parameter(text) | Self::VersionHeader(text) => text,
+        };
+        Cow::Borrowed(text)
+    }
+}
+
+/// Appends the answer to a call whose tool failed through no fault of its caller.
+pub(super) fn write_internal_error(out: &mut Vec<u8>, id: Id<'_>, message: &str) {
+    write_error(out, Some(id), code::INTERNAL_ERROR, message);
+}
+
+/// Appends the protocol error for arguments that break the tool's schema, each place by name.
+pub(super) fn write_violations(out: &mut Vec<u8>, id: Id<'_>, violations: &Violations) {
+    write_error_with_data(out, Some(id), code::INVALID_PARAMS, &violations.text(), |out| {
+        out.extend_from_slice(br#"{"violations":["#);
+        for (at, violation) in violations.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { br#"{"path":"# } else { br#",{"path":"# });
+            write_string(out, violation.path());
+            out.extend_from_slice(br#","message":"#);
+            write_string(out, violation.message());
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+    });
+}
+
+/// Appends the overload error.
+pub(super) fn write_overload(out: &mut Vec<u8>, id: Option<Id<'_>>, overload: &Overload) {
+    let number = |out: &mut Vec<u8>, number: u64| {
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    };
+    write_error_with_data(
+        out,
+        id,
+        code::OVERLOADED,
+        "the server is busy; try again later",
+        |out| {
+            out.extend_from_slice(br#"{"retryAfterMs":"#);
+            number(out, overload.retry_after_ms());
+            out.extend_from_slice(br#","queueDepth":"#);
+            number(out, overload.queue_depth as u64);
+            out.extend_from_slice(br#","reason":"#);
+            write_string(out, overload.reason.as_str());
+            out.push(b'}');
+        },
+    );
+}
+
+/// At most `ECHO_BYTES_MAX` bytes of a peer's text.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(ECHO_BYTES_MAX))
+        .unwrap_or_default()
+}

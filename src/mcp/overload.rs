@@ -1,0 +1,72 @@
+//! "Not now", in one shape for every queue: HTTP 503 and a JSON-RPC error with the request's id.
+
+use std::time::Duration;
+
+/// What there is too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OverloadReason {
+    /// Every handler is busy and the wait queue is full.
+    Handlers,
+    /// No handler became free before the request's deadline.
+    QueueTimeout,
+    /// The worker pool's queue is full.
+    Workers,
+    /// Every child process is busy.
+    Children,
+    /// The memory budget is spent.
+    Memory,
+    /// Too many connections.
+    Connections,
+    /// The server is about to stop.
+    Draining,
+}
+
+impl OverloadReason {
+    /// All, for tables and metrics.
+    pub const ALL: [Self; 7] = [
+        Self::Handlers,
+        Self::QueueTimeout,
+        Self::Workers,
+        Self::Children,
+        Self::Memory,
+        Self::Connections,
+        Self::Draining,
+    ];
+
+    /// Its name in answers and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Handlers => "handlers",
+            Self::QueueTimeout => "queue_timeout",
+            Self::Workers => "workers",
+            Self::Children => "children",
+            Self::Memory => "memory",
+            Self::Connections => "connections",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// A refusal to be retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// What there is too little of.
+    pub reason: OverloadReason,
+    /// When to try again, from the recent drain rate.
+    pub retry_after: Duration,
+    /// Requests waiting on this shard.
+    pub queue_depth: usize,
+}
+
+impl Overload {
+    /// `Retry-After` in whole seconds, rounded up, at least 1.
+    pub fn retry_after_seconds(&self) -> u64 {
+        let seconds = self.retry_after.as_millis().div_ceil(1000);
+        u64::try_from(seconds).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// `retryAfterMs`, never less than nothing.
+    pub(super) fn retry_after_ms(&self) -> u64 {
+        u64::try_from(self.retry_after.as_millis()).unwrap_or(u64::MAX)
+    }
+}

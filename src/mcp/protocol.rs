@@ -1,0 +1,237 @@
+//! The front door: one decoded body, one [`Step`].
+
+use crate::jsonrpc::{Document, Id, Message, Scratch, Value};
+use crate::registry::Registry;
+
+use super::batch::Batch;
+use super::call::{Call, Work};
+use super::error::{BatchFault, Failure, Refused};
+use super::facts::HttpFacts;
+use super::legacy;
+use super::lists::{Identity, Lists};
+use super::modern;
+use super::overload::Overload;
+use super::revision::Era;
+use super::sessions::{EndSession, SessionId, Sessions};
+
+/// Choices of whoever runs the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Refuse legacy requests that name no session. Hosted clients often name none, so the default is to serve
+    /// them without.
+    pub require_session: bool,
+}
+
+/// A server's protocol: what it says of itself and how it reads requests. Built once, shared, never changed.
+pub struct Protocol {
+    registry: Registry,
+    lists: Lists,
+    options: Options,
+}
+
+/// What a decoded body comes to.
+#[derive(Debug)]
+pub enum Step<'s> {
+    /// Control: the answer is complete.
+    Reply(Reply),
+    /// A call to run.
+    Work(Work<'s>),
+    /// An array with calls to run one after another (2025-03-26 only); what else was in it is answered already.
+    Batch(Batch),
+}
+
+/// How an answer goes out; its body was appended to `out`.
+#[must_use = "a reply is what the client waits for"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether a JSON body was appended.
+    pub has_body: bool,
+    /// `Mcp-Session-Id` of a session just made.
+    pub session: Option<SessionId>,
+    /// `Retry-After`, with status 503.
+    pub retry_after_seconds: Option<u64>,
+}
+
+/// Where a message leads.
+pub(super) enum Routed<'s> {
+    Reply(Reply),
+    Call(Call<'s>),
+    Batch(Batch),
+}
+
+impl Protocol {
+    /// The protocol over these tools.
+    pub fn new(registry: Registry, identity: &Identity, options: Options) -> Self {
+        Self {
+            lists: Lists::new(&registry, identity),
+            registry,
+            options,
+        }
+    }
+
+    /// The tools.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    pub(super) fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Decodes the body of a POST. Answers to control are appended to `out`, which is otherwise left alone.
+    ///
+    /// Has no effects but a new session id in the answer to `initialize`, so a request whose work found no
+    /// handler can be decoded again. Warm, a call allocates nothing.
+    pub fn decode<'s>(
+        &self,
+        facts: &HttpFacts<'_>,
+        body: &[u8],
+        scratch: &'s mut Scratch,
+        sessions: &dyn Sessions,
+        out: &mut Vec<u8>,
+    ) -> Step<'s> {
+        let document = match scratch.parse(body) {
+            Ok(document) => document,
+            Err(error) => return Step::Reply(refused(None, Failure::Parse(error)).write(out)),
+        };
+        match self.route(facts, body, &document, sessions, out) {
+            Ok(Routed::Reply(reply)) => Step::Reply(reply),
+            Ok(Routed::Call(call)) => Step::Work(Work::new(document, call)),
+            Ok(Routed::Batch(batch)) => Step::Batch(batch),
+            Err(refused) => Step::Reply(refused.write(out)),
+        }
+    }
+
+    /// Answers a DELETE: the end of a legacy session.
+    pub fn delete(&self, facts: &HttpFacts<'_>, sessions: &dyn Sessions, out: &mut Vec<u8>) -> Reply {
+        let ended = if facts.names_modern_revision() {
+            Err(Failure::HttpMethod)
+        } else {
+            legacy::end_session(facts, sessions)
+        };
+        match ended {
+            Ok(EndSession::Ended) => Reply::empty(200),
+            Ok(EndSession::Unknown) => refused(None, Failure::SessionUnknown).write(out),
+            Ok(EndSession::Full) => refused(None, Failure::SessionUnavailable).write(out),
+            Err(failure) => refused(None, failure).write(out),
+        }
+    }
+
+    fn route<'s>(
+        &self,
+        facts: &HttpFacts<'_>,
+        body: &[u8],
+        document: &Document<'s>,
+        sessions: &dyn Sessions,
+        out: &mut Vec<u8>,
+    ) -> Result<Routed<'s>, Refused<'s>> {
+        let root = document.root();
+        if root.is_array() {
+            return self.route_batch(facts, body, root, sessions, out);
+        }
+        let message = Message::read(root)
+            .map_err(|malformed| refused(malformed.id, Failure::Envelope(malformed.fault)))?;
+        match message {
+            Message::Request(request) => match era_of(facts, request.method, request.params) {
+                Era::Modern => modern::request(self, facts, &request, out).map_err(|failure| Refused {
+                    id: Some(request.id),
+                    era: Era::Modern,
+                    failure,
+                }),
+                Era::Legacy => legacy::request(self, facts, &request, sessions, out)
+                    .map_err(|failure| refused(Some(request.id), failure)),
+            },
+            Message::Notification(notification) => {
+                match era_of(facts, notification.method, notification.params) {
+                    Era::Modern => modern::notification(facts, notification.params),
+                    Era::Legacy => legacy::context(self, facts, sessions).map(|_| ()),
+                }
+                .map_err(|failure| refused(None, failure))?;
+                Ok(Routed::Reply(Reply::empty(202)))
+            }
+            Message::Response(_) if facts.names_modern_revision() => {
+                Err(refused(None, Failure::UnexpectedResponse))
+            }
+            Message::Response(_) => {
+                legacy::context(self, facts, sessions).map_err(|failure| refused(None, failure))?;
+                Ok(Routed::Reply(Reply::empty(202)))
+            }
+        }
+    }
+
+    fn route_batch<'s>(
+        &self,
+        facts: &HttpFacts<'_>,
+        body: &[u8],
+        root: Value<'_, 's>,
+        sessions: &dyn Sessions,
+        out: &mut Vec<u8>,
+    ) -> Result<Routed<'s>, Refused<'s>> {
+        if facts.names_modern_revision() {
+            return Err(refused(None, Failure::Batch(BatchFault::NotInThisRevision)));
+        }
+        legacy::context(self, facts, sessions)
+            .and_then(|context| Batch::open(self, context, body, root, out))
+            .map_err(|failure| refused(None, failure))
+    }
+}
+
+impl std::fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Protocol")
+            .field("registry", &self.registry)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reply {
+    /// A status and a body.
+    pub(super) const fn with_body(status: u16) -> Self {
+        Self {
+            status,
+            has_body: true,
+            session: None,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// A status alone.
+    pub(super) const fn empty(status: u16) -> Self {
+        Self {
+            has_body: false,
+            ..Self::with_body(status)
+        }
+    }
+
+    /// 503 and when to come back.
+    pub(super) fn overloaded(overload: &Overload) -> Self {
+        Self {
+            retry_after_seconds: Some(overload.retry_after_seconds()),
+            ..Self::with_body(503)
+        }
+    }
+}
+
+/// A failure before the era matters, or in the legacy one.
+fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {
+    Refused {
+        id,
+        era: Era::Legacy,
+        failure,
+    }
+}
+
+/// Modern is what claims a version in its envelope, what a header says is modern, and what only that era has.
+fn era_of(facts: &HttpFacts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
+    let is_modern = params.is_some_and(modern::claims_version)
+        || facts.names_modern_revision()
+        || method == modern::DISCOVER;
+    if is_modern { Era::Modern } else { Era::Legacy }
+}

@@ -1,0 +1,95 @@
+//! What the protocol needs of sessions; how they are kept is the implementor's business.
+
+use std::fmt;
+
+use super::capabilities::ClientCapabilities;
+use super::facts::UnixSeconds;
+use super::revision::Revision;
+
+/// Who a session belongs to: a digest of the authenticated identity, all zero without authentication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Principal(pub [u8; 16]);
+
+impl Principal {
+    /// Nobody in particular.
+    pub const ANONYMOUS: Self = Self([0; 16]);
+}
+
+/// What a legacy session is: what was agreed in `initialize`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The negotiated revision.
+    pub revision: Revision,
+    /// What the client declared.
+    pub capabilities: ClientCapabilities,
+    /// Whose it is.
+    pub principal: Principal,
+}
+
+/// A session's id: visible ASCII, at most [`SessionId::BYTES_MAX`] characters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionId {
+    bytes: [u8; Self::BYTES_MAX],
+    len: u8,
+}
+
+impl SessionId {
+    /// The longest id.
+    pub const BYTES_MAX: usize = 160;
+
+    /// An id of these characters; none if it is empty, too long or has other than visible ASCII characters.
+    pub fn new(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::BYTES_MAX];
+        if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
+            return None;
+        }
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        let len = u8::try_from(text.len()).ok()?;
+        Some(Self { bytes, len })
+    }
+
+    /// The id as a header value.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// The first characters only: an id is a secret.
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.as_bytes().get(..4).unwrap_or_default();
+        write!(f, "SessionId({}…)", shown.escape_ascii())
+    }
+}
+
+/// A session could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no session id could be made")]
+pub struct SessionUnavailable;
+
+/// What became of a request to end a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndSession {
+    /// From now on its id is unknown, on every shard.
+    Ended,
+    /// There is no such session, or it is somebody else's.
+    Unknown,
+    /// It goes on: no room to remember that it ended.
+    Full,
+}
+
+/// Mints, opens and ends legacy sessions.
+pub trait Sessions {
+    /// A new session's id.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    fn mint(&self, session: &Session, now: UnixSeconds) -> Result<SessionId, SessionUnavailable>;
+
+    /// The session with this id, if it is one, has not ended or expired and belongs to `principal`. Called once
+    /// per legacy request that names a session.
+    fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Session>;
+
+    /// Ends a session.
+    fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession;
+}
