@@ -1,0 +1,119 @@
+//! How far an operation gets on a connection: the rules of the simulated kernel, one per operation.
+//!
+//! Each takes the world and says either "not yet" or how the operation ended. Nothing here knows of
+//! rings, queues or order.
+
+use super::faults::{Fault, Kind};
+use super::world::World;
+use crate::ring::{HangUp, SendMode};
+use std::io;
+
+/// How a receive ended, before it has a ring buffer.
+pub(super) enum Arrival {
+    /// This many bytes are to be moved from the connection's front.
+    Bytes(usize),
+    End,
+    Starved,
+    Cancelled,
+    Failed(io::Error),
+}
+
+/// A receive with room for `room` bytes, or without a buffer.
+pub(super) fn receive(world: &mut World, id: usize, room: Option<usize>) -> Option<Arrival> {
+    let connection = &mut world.connections[id];
+    if connection.is_reset {
+        return Some(Arrival::Failed(reset()));
+    }
+    let waiting = connection.inbound.len();
+    if waiting == 0 {
+        let is_ended = connection.is_inbound_ended || connection.is_read_shut;
+        return is_ended.then_some(Arrival::End);
+    }
+    let Some(room) = room else {
+        return Some(Arrival::Starved);
+    };
+    let possible = waiting.min(room);
+    Some(match world.fate.strike(Kind::Receive, possible) {
+        Some(Fault::ReceiveStarved) => Arrival::Starved,
+        Some(Fault::ReceiveCancelled) => Arrival::Cancelled,
+        Some(Fault::ReceiveReset) => {
+            connection.reset();
+            Arrival::Failed(reset())
+        }
+        Some(Fault::ReceiveShort(bytes)) => Arrival::Bytes(bytes.clamp(1, possible)),
+        _ => Arrival::Bytes(possible),
+    })
+}
+
+/// Sends what fits of `bytes`, counting on in `sent`.
+pub(super) fn send(
+    world: &mut World,
+    id: usize,
+    bytes: &[u8],
+    sent: &mut usize,
+    mode: SendMode,
+) -> Option<io::Result<usize>> {
+    let connection = &mut world.connections[id];
+    let failed = |sent: usize, error| Some(if sent > 0 { Ok(sent) } else { Err(error) });
+    if connection.is_reset {
+        return failed(*sent, reset());
+    }
+    if connection.is_outbound_ended {
+        return failed(*sent, io::Error::from_raw_os_error(libc::EPIPE));
+    }
+    if connection.is_peer_gone {
+        // The kernel takes the first bytes; the peer's answer to them is the RST.
+        connection.reset();
+        return Some(Ok(bytes.len()));
+    }
+    let is_attempt = mode == SendMode::Attempt;
+    let mut possible = connection.room().min(bytes.len() - *sent);
+    if possible == 0 {
+        return is_attempt.then(|| Err(io::ErrorKind::WouldBlock.into()));
+    }
+    match world.fate.strike(Kind::Send { is_attempt }, possible) {
+        Some(Fault::SendReset) => {
+            connection.reset();
+            return failed(*sent, reset());
+        }
+        Some(Fault::SendRefused) => return Some(Err(io::ErrorKind::WouldBlock.into())),
+        Some(Fault::SendShort(bytes)) => possible = bytes.clamp(1, possible),
+        _ => {}
+    }
+    connection.outbound.extend(&bytes[*sent..*sent + possible]);
+    *sent += possible;
+    (is_attempt || *sent == bytes.len()).then_some(Ok(*sent))
+}
+
+/// A hang-up watch: unread bytes do not hide a FIN from it.
+pub(super) fn watch(world: &World, id: usize) -> Option<HangUp> {
+    let connection = &world.connections[id];
+    let is_inbound_ended = connection.is_inbound_ended || connection.is_read_shut;
+    if connection.is_reset || is_inbound_ended && connection.is_outbound_ended {
+        return Some(HangUp::Closed);
+    }
+    is_inbound_ended.then_some(HangUp::ReadClosed)
+}
+
+/// How one queued connection is accepted.
+pub(super) enum Acceptance {
+    Connection { id: usize, is_last: bool },
+    Exhausted,
+}
+
+/// The oldest connection waiting at `listener`.
+pub(super) fn accept(world: &mut World, listener: usize) -> Option<Acceptance> {
+    let id = *world.accept_queues[listener].front()?;
+    let fault = world.fate.strike(Kind::Accept, 1);
+    if fault == Some(Fault::AcceptExhausted) {
+        return Some(Acceptance::Exhausted);
+    }
+    world.accept_queues[listener].pop_front();
+    world.connections[id].is_accepted = true;
+    let is_last = fault == Some(Fault::AcceptEnded);
+    Some(Acceptance::Connection { id, is_last })
+}
+
+fn reset() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECONNRESET)
+}

@@ -1,0 +1,445 @@
+//! The simulated ring: queues, order and lateness of completions.
+//!
+//! `flush` takes in returned buffers, begins what is queued in order, then lets every begun operation
+//! get as far as the world allows. What is done lies in `done` until its flush is due; order among due
+//! completions is the order of ending unless the dice say otherwise.
+#![allow(unsafe_code)]
+
+use super::obligations::Obligations;
+use super::operations::{self, Acceptance, Arrival};
+use super::world::{Shared, SimulatedSocket, World};
+use crate::ring::buffers::BufferPool;
+use crate::ring::{
+    Completion, ConnectionKey, DataRing, HangUp, Operation, Received, RingCounters, RingOptions, RingWaker,
+    SendMode,
+};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Range;
+use std::rc::Rc;
+
+/// A [`DataRing`] on a [`SimulatedNetwork`](super::SimulatedNetwork).
+pub struct SimulatedRing {
+    world: Shared,
+    listener: usize,
+    pool: Rc<BufferPool>,
+    buffers_free: Vec<u16>,
+    queued: VecDeque<Queued>,
+    begun: Vec<Begun>,
+    done: VecDeque<Done>,
+    obligations: Obligations,
+    is_accept_armed: bool,
+    is_accept_begun: bool,
+    is_accept_stopping: bool,
+    accept_due: u64,
+    is_wake_armed: bool,
+    is_wake_begun: bool,
+    waker: RingWaker,
+    /// The ring's time.
+    flushes: u64,
+    starvations: u64,
+}
+
+enum Queued {
+    Accept,
+    CancelAccept,
+    Wake,
+    Operation(Begun),
+    Cancel(ConnectionKey, Operation),
+    Close(ConnectionKey, usize),
+}
+
+struct Begun {
+    key: ConnectionKey,
+    socket: usize,
+    work: Work,
+}
+
+enum Work {
+    Receive,
+    Send {
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        mode: SendMode,
+        sent: usize,
+    },
+    Watch,
+}
+
+impl Work {
+    fn operation(&self) -> Operation {
+        match self {
+            Work::Receive => Operation::Receive,
+            Work::Send { .. } => Operation::Send,
+            Work::Watch => Operation::Watch,
+        }
+    }
+}
+
+struct Done {
+    due: u64,
+    completion: Completion<SimulatedSocket>,
+}
+
+impl SimulatedRing {
+    pub(super) fn new(world: Shared, listener: usize, options: RingOptions) -> Self {
+        let RingOptions {
+            buffers,
+            buffer_bytes,
+            ..
+        } = options;
+        let pool = BufferPool::new(buffers, buffer_bytes).expect("memory for the simulated ring");
+        SimulatedRing {
+            world,
+            listener,
+            pool,
+            buffers_free: (0..buffers).rev().collect(),
+            queued: VecDeque::new(),
+            begun: Vec::new(),
+            done: VecDeque::new(),
+            obligations: Obligations::default(),
+            is_accept_armed: false,
+            is_accept_begun: false,
+            is_accept_stopping: false,
+            accept_due: 0,
+            is_wake_armed: false,
+            is_wake_begun: false,
+            waker: RingWaker::new().expect("a descriptor for the simulated ring"),
+            flushes: 0,
+            starvations: 0,
+        }
+    }
+
+    /// Checks that the caller left nothing behind.
+    ///
+    /// # Panics
+    /// A ring buffer is lent, or an operation of a connection is in flight.
+    pub fn assert_settled(&self) {
+        let lent = self.pool.lent();
+        assert!(lent == 0, "{lent} ring buffers are still lent");
+        let in_flight = self.obligations.in_flight();
+        assert!(in_flight == 0, "{in_flight} operations are still in flight");
+    }
+
+    fn queue(&mut self, key: ConnectionKey, socket: &SimulatedSocket, work: Work) {
+        self.obligations.begin(key, socket.id(), work.operation());
+        self.world.lock().connections[socket.id()].operations_in_flight += 1;
+        self.queued.push_back(Queued::Operation(Begun {
+            key,
+            socket: socket.id(),
+            work,
+        }));
+    }
+
+    fn begin(&mut self, queued: Queued) {
+        match queued {
+            Queued::Accept => self.is_accept_begun = true,
+            Queued::Wake => self.is_wake_begun = true,
+            Queued::CancelAccept => {
+                self.is_accept_begun = false;
+                self.is_accept_armed = false;
+                self.finish_accept(Completion::AcceptStopped);
+            }
+            Queued::Operation(begun) => self.begun.push(begun),
+            Queued::Cancel(key, operation) => self.begin_cancel(key, operation),
+            Queued::Close(key, socket) => {
+                self.world.lock().connections[socket].close();
+                self.finish(Completion::Closed { key });
+            }
+        }
+    }
+
+    /// Bytes that are there already win over the cancel; which completion comes first is open.
+    fn begin_cancel(&mut self, key: ConnectionKey, operation: Operation) {
+        let matches = |begun: &Begun| begun.key == key && begun.work.operation() == operation;
+        let target = self.begun.iter().position(matches);
+        let cancel_first = self.world.lock().fate.dice.happens(500);
+        if cancel_first {
+            self.finish(Completion::Cancelled { key, operation });
+        }
+        if let Some(at) = target {
+            let begun = self.begun.remove(at);
+            if let Some(begun) = self.advance(begun) {
+                self.end(begun.socket, cancelled(begun.key, begun.work));
+            }
+        }
+        if !cancel_first {
+            self.finish(Completion::Cancelled { key, operation });
+        }
+    }
+
+    /// Lets an operation get on; gives it back if it is not over.
+    fn advance(&mut self, mut begun: Begun) -> Option<Begun> {
+        let Begun { key, socket, .. } = begun;
+        let world = self.world.clone();
+        let mut world = world.lock();
+        let completion = match &mut begun.work {
+            Work::Receive => self
+                .advance_receive(&mut world, socket)
+                .map(|outcome| Completion::Received { key, outcome }),
+            Work::Watch => {
+                operations::watch(&world, socket).map(|outcome| Completion::HungUp { key, outcome })
+            }
+            Work::Send {
+                buffer,
+                range,
+                mode,
+                sent,
+            } => operations::send(&mut world, socket, &buffer[range.clone()], sent, *mode).map(|result| {
+                let buffer = std::mem::take(buffer);
+                Completion::Sent { key, buffer, result }
+            }),
+        };
+        drop(world);
+        match completion {
+            Some(completion) => {
+                self.end(socket, completion);
+                None
+            }
+            None => Some(begun),
+        }
+    }
+
+    fn advance_receive(&mut self, world: &mut World, socket: usize) -> Option<Received> {
+        let room = self.buffers_free.last().map(|_| self.pool.buffer_bytes());
+        Some(match operations::receive(world, socket, room)? {
+            Arrival::Bytes(bytes) => {
+                let id = self.buffers_free.pop().expect("`room` was given for it");
+                // SAFETY: `id` was on the free list, so it is neither lent nor returned, and nothing
+                // but this function fills buffers.
+                let mut buffer = unsafe { self.pool.lend(id, bytes) };
+                let inbound = world.connections[socket].inbound.drain(..bytes);
+                buffer.iter_mut().zip(inbound).for_each(|(to, from)| *to = from);
+                Received::Bytes(buffer)
+            }
+            Arrival::End => Received::End,
+            Arrival::Cancelled => Received::Cancelled,
+            Arrival::Failed(error) => Received::Failed(error),
+            Arrival::Starved => {
+                self.starvations += 1;
+                Received::Starved
+            }
+        })
+    }
+
+    fn advance_accept(&mut self) {
+        while self.is_accept_begun {
+            let accepted = operations::accept(&mut self.world.lock(), self.listener);
+            let Some(acceptance) = accepted else { return };
+            let is_last = !matches!(acceptance, Acceptance::Connection { is_last: false, .. });
+            if is_last {
+                self.is_accept_begun = false;
+                self.is_accept_armed = false;
+            }
+            let rearm = is_last && !self.is_accept_stopping;
+            self.finish_accept(match acceptance {
+                Acceptance::Connection { id, .. } => Completion::Accepted {
+                    socket: SimulatedSocket::new(self.world.clone(), id),
+                    rearm,
+                },
+                Acceptance::Exhausted => Completion::AcceptFailed {
+                    error: io::Error::from_raw_os_error(libc::EMFILE),
+                    rearm,
+                },
+            });
+        }
+    }
+
+    /// The operation on `socket` is over in the kernel.
+    fn end(&mut self, socket: usize, completion: Completion<SimulatedSocket>) {
+        self.world.lock().connections[socket].finish_operation();
+        self.finish(completion);
+    }
+
+    fn finish(&mut self, completion: Completion<SimulatedSocket>) {
+        let mut world = self.world.lock();
+        let due = self.flushes + world.fate.delay();
+        let reordered = world.fate.faults.reordered;
+        let at = if world.fate.dice.happens(reordered) {
+            world.fate.dice.below(self.done.len() + 1)
+        } else {
+            self.done.len()
+        };
+        drop(world);
+        self.done.insert(at, Done { due, completion });
+    }
+
+    /// Completions of one accept come in order, however late.
+    fn finish_accept(&mut self, completion: Completion<SimulatedSocket>) {
+        let delay = self.world.lock().fate.delay();
+        self.accept_due = self.accept_due.max(self.flushes + delay);
+        self.done.push_back(Done {
+            due: self.accept_due,
+            completion,
+        });
+    }
+
+    fn hand_out(&mut self, completion: &Completion<SimulatedSocket>) {
+        match completion {
+            Completion::Received { key, .. } => self.obligations.end(*key, Operation::Receive),
+            Completion::Sent { key, .. } => self.obligations.end(*key, Operation::Send),
+            Completion::HungUp { key, .. } => self.obligations.end(*key, Operation::Watch),
+            Completion::Cancelled { key, .. } => self.obligations.end_cancel(*key),
+            Completion::Closed { key } => self.obligations.end_close(*key),
+            Completion::Woken => self.is_wake_armed = false,
+            Completion::AcceptStopped => self.is_accept_stopping = false,
+            Completion::Accepted { .. } | Completion::AcceptFailed { .. } => {}
+        }
+    }
+}
+
+impl DataRing for SimulatedRing {
+    type Socket = SimulatedSocket;
+
+    fn arm_accept(&mut self) {
+        assert!(!self.is_accept_armed, "accept is armed twice");
+        self.is_accept_armed = true;
+        self.queued.push_back(Queued::Accept);
+    }
+
+    fn cancel_accept(&mut self) {
+        assert!(!self.is_accept_stopping, "accept is cancelled twice");
+        self.is_accept_stopping = true;
+        self.queued.push_back(Queued::CancelAccept);
+    }
+
+    fn receive(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
+        self.queue(key, socket, Work::Receive);
+    }
+
+    fn send(
+        &mut self,
+        key: ConnectionKey,
+        socket: &SimulatedSocket,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        mode: SendMode,
+    ) {
+        let bytes = &buffer[range.clone()];
+        assert!(!bytes.is_empty(), "a send of nothing on {key:?}");
+        let work = Work::Send {
+            buffer,
+            range,
+            mode,
+            sent: 0,
+        };
+        self.queue(key, socket, work);
+    }
+
+    fn watch_hang_up(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
+        self.queue(key, socket, Work::Watch);
+    }
+
+    fn cancel(&mut self, key: ConnectionKey, operation: Operation) {
+        self.obligations.begin_cancel(key);
+        self.queued.push_back(Queued::Cancel(key, operation));
+    }
+
+    fn shutdown(&mut self, socket: &SimulatedSocket, how: Shutdown) {
+        self.world.lock().connections[socket.id()].shut_down(how);
+    }
+
+    fn close(&mut self, key: ConnectionKey, socket: SimulatedSocket) {
+        self.obligations.begin_close(key, socket.id());
+        self.queued.push_back(Queued::Close(key, socket.into_id()));
+    }
+
+    fn arm_wake(&mut self) {
+        assert!(!self.is_wake_armed, "the wake-up is armed twice");
+        self.is_wake_armed = true;
+        self.queued.push_back(Queued::Wake);
+    }
+
+    fn waker(&self) -> RingWaker {
+        self.waker.clone()
+    }
+
+    fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
+        Ok(socket.address())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushes += 1;
+        let pool = Rc::clone(&self.pool);
+        pool.take_returned(|id| self.buffers_free.push(id));
+        while let Some(queued) = self.queued.pop_front() {
+            self.begin(queued);
+        }
+        self.advance_accept();
+        for begun in std::mem::take(&mut self.begun) {
+            if let Some(begun) = self.advance(begun) {
+                self.begun.push(begun);
+            }
+        }
+        if self.is_wake_begun && self.waker.take() {
+            self.is_wake_begun = false;
+            self.finish(Completion::Woken);
+        }
+        Ok(())
+    }
+
+    fn next_completion(&mut self) -> Option<Completion<SimulatedSocket>> {
+        let at = self.done.iter().position(|done| done.due <= self.flushes)?;
+        let completion = self.done.remove(at)?.completion;
+        self.hand_out(&completion);
+        Some(completion)
+    }
+
+    fn counters(&self) -> RingCounters {
+        let buffers_total = usize::from(self.pool.count());
+        RingCounters {
+            buffers_free: buffers_total - self.pool.lent(),
+            buffers_total,
+            starvations: self.starvations,
+            overflows: 0,
+            in_flight: self.obligations.in_flight()
+                + usize::from(self.is_accept_armed)
+                + usize::from(self.is_accept_stopping)
+                + usize::from(self.is_wake_armed),
+        }
+    }
+}
+
+impl Drop for SimulatedRing {
+    fn drop(&mut self) {
+        // Sockets nobody took close themselves; what is still in flight dies with the ring.
+        let queued = self.queued.drain(..);
+        for begun in queued.filter_map(|queued| match queued {
+            Queued::Operation(begun) => Some(begun),
+            _ => None,
+        }) {
+            self.begun.push(begun);
+        }
+        for begun in self.begun.drain(..) {
+            self.world.lock().connections[begun.socket].finish_operation();
+        }
+        self.done.clear();
+        if !std::thread::panicking() {
+            let lent = self.pool.lent();
+            assert!(lent == 0, "{lent} ring buffers outlive their ring");
+        }
+    }
+}
+
+fn cancelled(key: ConnectionKey, work: Work) -> Completion<SimulatedSocket> {
+    match work {
+        Work::Receive => Completion::Received {
+            key,
+            outcome: Received::Cancelled,
+        },
+        Work::Watch => Completion::HungUp {
+            key,
+            outcome: HangUp::Cancelled,
+        },
+        Work::Send { buffer, sent, .. } => Completion::Sent {
+            key,
+            buffer,
+            result: if sent > 0 {
+                Ok(sent)
+            } else {
+                Err(io::Error::from_raw_os_error(libc::ECANCELED))
+            },
+        },
+    }
+}
