@@ -1,1 +1,3 @@
 //! One connection's conversation.
+
+pub mod edge;

@@ -1,1 +1,6 @@
-//! Bytes on the wire: HTTP/1.1.
+//! Bytes on the wire ↔ values: HTTP/1.1.
+//!
+//! Plain synchronous code over slices: no sockets, no clock, no runtime, no policy. Who may be let in is
+//! decided in `transport`, who is served in `pool`.
+
+pub mod http1;

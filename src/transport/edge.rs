@@ -1,0 +1,247 @@
+//! Which requests are let in: decided on the head alone, before any byte of the body is looked at.
+//!
+//! The order is the answer's precedence: origin, host, path, method, expectation, size, media types. Foreign
+//! origins and hosts come first because they are how a web page reaches a server on the reader's own machine
+//! (DNS rebinding; MCP, Streamable HTTP, *Security*). Knows nothing of sessions, eras' bodies or credentials.
+//! Invariant: a name is compared after parsing, whole, never by prefix or suffix.
+
+mod accept;
+mod rules;
+
+use crate::wire::http1::{Authority, BodyLength, Expectation, Field, Head, Method, Status, split_list};
+use accept::check_accept;
+use rules::{HostRule, Origin, OriginRule};
+
+/// The methods of the endpoint, for `Allow`. GET joins them when streams do.
+const ALLOW: &str = "POST, DELETE";
+/// What remains of them for a client of a stateless revision.
+const ALLOW_MODERN: &str = "POST";
+/// The first revision without sessions, so without DELETE. Revisions are dates and compare as text.
+const MODERN_REVISION_FIRST: &[u8] = b"2026-07-28";
+
+/// What an admitted request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A JSON-RPC message in the body.
+    Post,
+    /// The end of the session named by `Mcp-Session-Id`.
+    Delete,
+}
+
+/// Why a request is not let in. The texts are for the client and repeat nothing of what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `Origin` is not on the list, not an origin, or repeated.
+    #[error("this origin is not allowed; see --allow-origin")]
+    Origin,
+    /// The request is for a host that is not on the list, or for none.
+    #[error("this host is not allowed; see --allow-host")]
+    Host,
+    /// Nothing lives at this path.
+    #[error("no such path")]
+    Path,
+    /// A method that HTTP knows and this path does not have.
+    #[error("method not allowed here")]
+    Method {
+        /// What goes into `Allow`.
+        allow: &'static str,
+    },
+    /// A method that HTTP does not know.
+    #[error("method not implemented")]
+    MethodUnknown,
+    /// `Expect` with anything but `100-continue`.
+    #[error("the only expectation met here is 100-continue")]
+    Expectation,
+    /// `Content-Length` beyond the body limit.
+    #[error("request body too large")]
+    BodyTooLarge,
+    /// `Content-Type` is missing, repeated or not JSON.
+    #[error("Content-Type must be application/json")]
+    ContentType,
+    /// The body is compressed or otherwise coded.
+    #[error("no Content-Encoding is supported")]
+    ContentEncoding,
+    /// `Accept` does not offer both answers' types.
+    #[error("Accept must offer both application/json and text/event-stream")]
+    NotAcceptable,
+}
+
+impl Refusal {
+    /// The status to refuse with.
+    pub const fn status(self) -> Status {
+        match self {
+            Refusal::Origin | Refusal::Host => Status::Forbidden,
+            Refusal::Path => Status::NotFound,
+            Refusal::Method { .. } => Status::MethodNotAllowed,
+            Refusal::MethodUnknown => Status::NotImplemented,
+            Refusal::Expectation => Status::ExpectationFailed,
+            Refusal::BodyTooLarge => Status::ContentTooLarge,
+            Refusal::ContentType | Refusal::ContentEncoding => Status::UnsupportedMediaType,
+            Refusal::NotAcceptable => Status::NotAcceptable,
+        }
+    }
+
+    /// The value of `Allow`, for the one status that needs it.
+    pub const fn allow(self) -> Option<&'static str> {
+        match self {
+            Refusal::Method { allow } => Some(allow),
+            _ => None,
+        }
+    }
+
+    /// Whether another request may follow on the connection, once the refused request's body has been read
+    /// and dropped. Not if the body is beyond the limit, nor if the peer waits for `100 Continue`: it may now
+    /// send the body or not, and nobody can tell which (RFC 9110, section 10.1.1).
+    pub fn keeps_connection(self, head: &Head<'_>) -> bool {
+        head.keep_alive && !head.expects_continue() && self != Refusal::BodyTooLarge
+    }
+}
+
+/// A setting that is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EdgePolicyError {
+    /// Not a host.
+    #[error("allow-host = {0:?} is not a host; write `example.com`, `example.com:8443`, `[::1]` or `*`")]
+    Host(String),
+    /// Not an origin.
+    #[error(
+        "allow-origin = {0:?} is not an origin; write `https://example.com`, `https://example.com:8443`, \
+         `https://example.com:*` for any port, or `*`"
+    )]
+    Origin(String),
+    /// Not a path.
+    #[error("path = {0:?} must begin with `/` and hold neither a query nor spaces")]
+    Path(String),
+}
+
+/// The rules, made once at start.
+#[derive(Clone, Debug)]
+pub struct EdgePolicy {
+    path: String,
+    hosts: Vec<HostRule>,
+    origins: Vec<OriginRule>,
+    body_bytes_max: u64,
+}
+
+impl EdgePolicy {
+    /// Hosts a loopback server answers to, on any port.
+    pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+    /// Origins of pages that such hosts serve, on any port.
+    pub const LOOPBACK_ORIGINS: [&str; 6] = [
+        "http://localhost:*",
+        "http://127.0.0.1:*",
+        "http://[::1]:*",
+        "https://localhost:*",
+        "https://127.0.0.1:*",
+        "https://[::1]:*",
+    ];
+
+    /// `path` is compared byte for byte. A host without a port allows any port; an origin without one means
+    /// its scheme's, as browsers write it, and `:*` any. `*` alone allows every value, also `Origin: null`.
+    ///
+    /// # Errors
+    /// A setting that can never match.
+    pub fn new<S: AsRef<str>>(
+        path: &str,
+        hosts: impl IntoIterator<Item = S>,
+        origins: impl IntoIterator<Item = S>,
+        body_bytes_max: u64,
+    ) -> Result<Self, EdgePolicyError> {
+        let is_path =
+            path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
+        if !is_path {
+            return Err(EdgePolicyError::Path(path.to_owned()));
+        }
+        let hosts = hosts
+            .into_iter()
+            .map(|text| HostRule::parse_setting(text.as_ref()));
+        let origins = origins
+            .into_iter()
+            .map(|text| OriginRule::parse_setting(text.as_ref()));
+        Ok(Self {
+            path: path.to_owned(),
+            hosts: hosts.collect::<Result<_, _>>()?,
+            origins: origins.collect::<Result<_, _>>()?,
+            body_bytes_max,
+        })
+    }
+
+    /// Lets a request in, or says why not. Allocates nothing.
+    ///
+    /// # Errors
+    /// The first rule that is broken, in the module's order.
+    pub fn admit(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
+        self.check_origin(head.fields.origin)?;
+        self.check_host(head.authority)?;
+        // CONNECT is not for any path, and HTTP's other methods are not for `*`: both are the method's fault.
+        if head.path != self.path && head.method != Method::Connect && head.path != "*" {
+            return Err(Refusal::Path);
+        }
+        let endpoint = choose_endpoint(head)?;
+        self.check_body(head)?;
+        if endpoint == Endpoint::Post {
+            check_media_types(head)?;
+        }
+        Ok(endpoint)
+    }
+
+    /// No `Origin`: not a web page, so none that could be foreign.
+    fn check_origin(&self, origin: Field<'_>) -> Result<(), Refusal> {
+        let is_allowed = match origin {
+            Field::Absent => true,
+            Field::One(text) => {
+                let parsed = Origin::parse(text);
+                self.origins.iter().any(|rule| rule.allows(parsed.as_ref()))
+            }
+            Field::Repeated => false,
+        };
+        is_allowed.then_some(()).ok_or(Refusal::Origin)
+    }
+
+    /// A request for no host at all (HTTP/1.0) is for none of the allowed ones.
+    fn check_host(&self, authority: Option<Authority<'_>>) -> Result<(), Refusal> {
+        let is_allowed = self.hosts.iter().any(|rule| rule.allows(authority));
+        is_allowed.then_some(()).ok_or(Refusal::Host)
+    }
+
+    fn check_body(&self, head: &Head<'_>) -> Result<(), Refusal> {
+        if head.expectation == Expectation::Unknown {
+            return Err(Refusal::Expectation);
+        }
+        match head.body {
+            BodyLength::Length(bytes) if bytes > self.body_bytes_max => Err(Refusal::BodyTooLarge),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn choose_endpoint(head: &Head<'_>) -> Result<Endpoint, Refusal> {
+    let version = head.fields.mcp_protocol_version.value();
+    let is_modern = version.is_some_and(|version| version >= MODERN_REVISION_FIRST);
+    match head.method {
+        Method::Post => Ok(Endpoint::Post),
+        Method::Delete if !is_modern => Ok(Endpoint::Delete),
+        Method::Other => Err(Refusal::MethodUnknown),
+        _ => Err(Refusal::Method {
+            allow: if is_modern { ALLOW_MODERN } else { ALLOW },
+        }),
+    }
+}
+
+fn check_media_types(head: &Head<'_>) -> Result<(), Refusal> {
+    let content_type = head.fields.content_type.value().unwrap_or_default();
+    // Parameters are ignored: JSON has no charset but UTF-8 (RFC 8259, section 11), which its parser checks.
+    let essence = split_list(content_type, b';').next().unwrap_or_default();
+    if !essence.eq_ignore_ascii_case(b"application/json") {
+        return Err(Refusal::ContentType);
+    }
+    if head.fields.content_encoding.is_present() {
+        let mut codings = head
+            .values("content-encoding")
+            .flat_map(|value| split_list(value, b','));
+        if !codings.all(|coding| coding.eq_ignore_ascii_case(b"identity")) {
+            return Err(Refusal::ContentEncoding);
+        }
+    }
+    check_accept(head)
+}

@@ -1,0 +1,91 @@
+//! Whether a client takes both kinds of answer (`Accept`, RFC 9110, section 12.5.1).
+//!
+//! MCP demands that a POST offers JSON and an event stream, since the server chooses between them only when
+//! the call is under way. Does not rank: both must be acceptable, which of them is preferred does not matter.
+
+use super::Refusal;
+use crate::wire::http1::{Field, Head, split_list};
+
+/// Both `application/json` and `text/event-stream` must be offered, since either may be the answer. Ranges
+/// count as RFC 9110, section 12.5.1, has it: `*/*` offers both, and so do `application/*` with `text/*`; the
+/// most specific range decides; weight zero refuses. No `Accept` at all offers nothing (MCP demands it).
+pub(super) fn check_accept(head: &Head<'_>) -> Result<(), Refusal> {
+    let (mut json, mut stream) = (Offer::default(), Offer::default());
+    let mut add = |value: &[u8]| {
+        for range in split_list(value, b',') {
+            json.consider(range, b"application/json", b"application/*");
+            stream.consider(range, b"text/event-stream", b"text/*");
+        }
+    };
+    match head.fields.accept {
+        Field::Absent => {}
+        Field::One(value) => add(value),
+        Field::Repeated => head.values("accept").for_each(add),
+    }
+    (json.is_accepted && stream.is_accepted)
+        .then_some(())
+        .ok_or(Refusal::NotAcceptable)
+}
+
+/// What the ranges so far say about one media type.
+#[derive(Default)]
+struct Offer {
+    /// 3 for the type itself, 2 for its family, 1 for `*/*`.
+    specificity: u8,
+    is_accepted: bool,
+}
+
+impl Offer {
+    fn consider(&mut self, range: &[u8], exact: &[u8], family: &[u8]) {
+        let mut parameters = split_list(range, b';');
+        let essence = parameters.next().unwrap_or_default();
+        let specificity = match essence {
+            essence if essence.eq_ignore_ascii_case(exact) => 3,
+            essence if essence.eq_ignore_ascii_case(family) => 2,
+            b"*/*" => 1,
+            _ => return,
+        };
+        let is_accepted = parameters
+            .find_map(weight)
+            .is_none_or(|weight| weight == Weight::Positive);
+        // Of two equally specific ranges, one that accepts is enough.
+        if specificity > self.specificity {
+            *self = Self {
+                specificity,
+                is_accepted,
+            };
+        } else if specificity == self.specificity {
+            self.is_accepted |= is_accepted;
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    Positive,
+    /// Zero, or malformed: an offer nobody can read is none.
+    Zero,
+}
+
+/// `q=` and up to three decimals (RFC 9110, section 12.4.2); `None` for any other parameter.
+fn weight(parameter: &[u8]) -> Option<Weight> {
+    let (name, value) = parameter.split_at_checked(2)?;
+    if !name.eq_ignore_ascii_case(b"q=") {
+        return None;
+    }
+    let decimals = match value {
+        [b'0' | b'1'] => &b""[..],
+        [b'0' | b'1', b'.', decimals @ ..] if decimals.len() <= 3 => decimals,
+        _ => return Some(Weight::Zero),
+    };
+    let is_one = value.first() == Some(&b'1');
+    let is_valid = decimals
+        .iter()
+        .all(|digit| digit.is_ascii_digit() && (!is_one || *digit == b'0'));
+    let is_positive = is_valid && (is_one || decimals.iter().any(|digit| *digit != b'0'));
+    Some(if is_positive {
+        Weight::Positive
+    } else {
+        Weight::Zero
+    })
+}

@@ -1,0 +1,208 @@
+//! Header fields: the ones Weir acts on, found in one pass, and all of them for whoever needs others.
+//!
+//! Names are compared without regard to case, values are kept as bytes without surrounding white space.
+//! Nothing is copied, and nothing is judged beyond *absent, once, repeated*: what a repetition means is the
+//! field's own matter (RFC 9110, section 5.3).
+
+/// How often a field occurs, and its value if that is once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// Not sent.
+    #[default]
+    Absent,
+    /// Sent once, with this value, trimmed; it may be empty.
+    One(&'a [u8]),
+    /// Sent more than once: an error for most fields; the values are in [`Head::values`](super::Head::values).
+    Repeated,
+}
+
+impl<'a> Field<'a> {
+    /// The value of a field sent exactly once.
+    pub fn value(self) -> Option<&'a [u8]> {
+        match self {
+            Field::One(value) => Some(value),
+            Field::Absent | Field::Repeated => None,
+        }
+    }
+
+    /// The value of a field sent exactly once, if it is UTF-8 (field values may hold any obs-text).
+    pub fn text(self) -> Option<&'a str> {
+        self.value().and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Whether the field was sent at all.
+    pub fn is_present(self) -> bool {
+        self != Field::Absent
+    }
+
+    fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Field::Absent => Field::One(value),
+            Field::One(_) | Field::Repeated => Field::Repeated,
+        };
+    }
+}
+
+/// The fields Weir acts on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the field of its name")]
+pub struct Fields<'a> {
+    pub accept: Field<'a>,
+    pub authorization: Field<'a>,
+    pub connection: Field<'a>,
+    pub content_encoding: Field<'a>,
+    pub content_length: Field<'a>,
+    pub content_type: Field<'a>,
+    pub expect: Field<'a>,
+    pub host: Field<'a>,
+    pub last_event_id: Field<'a>,
+    pub mcp_method: Field<'a>,
+    pub mcp_name: Field<'a>,
+    pub mcp_protocol_version: Field<'a>,
+    pub mcp_session_id: Field<'a>,
+    pub origin: Field<'a>,
+    pub transfer_encoding: Field<'a>,
+    pub upgrade: Field<'a>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn add(&mut self, name: &[u8], value: &'a [u8]) {
+        if let Some(field) = self.slot(name) {
+            field.add(value);
+        }
+    }
+
+    /// Chosen by length first, so that most fields are passed over without a comparison.
+    fn slot(&mut self, name: &[u8]) -> Option<&mut Field<'a>> {
+        let (expected, slot): (&[u8], _) = match (name.len(), name.first()?.to_ascii_lowercase()) {
+            (4, b'h') => (b"host", &mut self.host),
+            (6, b'a') => (b"accept", &mut self.accept),
+            (6, b'e') => (b"expect", &mut self.expect),
+            (6, b'o') => (b"origin", &mut self.origin),
+            (7, b'u') => (b"upgrade", &mut self.upgrade),
+            (8, b'm') => (b"mcp-name", &mut self.mcp_name),
+            (10, b'c') => (b"connection", &mut self.connection),
+            (10, b'm') => (b"mcp-method", &mut self.mcp_method),
+            (12, b'c') => (b"content-type", &mut self.content_type),
+            (13, b'a') => (b"authorization", &mut self.authorization),
+            (13, b'l') => (b"last-event-id", &mut self.last_event_id),
+            (14, b'c') => (b"content-length", &mut self.content_length),
+            (14, b'm') => (b"mcp-session-id", &mut self.mcp_session_id),
+            (16, b'c') => (b"content-encoding", &mut self.content_encoding),
+            (17, b't') => (b"transfer-encoding", &mut self.transfer_encoding),
+            (20, b'm') => (b"mcp-protocol-version", &mut self.mcp_protocol_version),
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(expected).then_some(slot)
+    }
+}
+
+/// All fields of a head in order, as `(name, trimmed value)`; names as they were written.
+#[derive(Clone, Debug)]
+pub struct FieldLines<'a> {
+    /// Validated field lines, each ending in CRLF, then the empty line.
+    rest: &'a [u8],
+}
+
+impl<'a> FieldLines<'a> {
+    pub(super) fn new(block: &'a [u8]) -> Self {
+        Self { rest: block }
+    }
+
+    /// The values of one field in order; `name` in any case.
+    pub fn values(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone {
+        self.filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+}
+
+impl<'a> Iterator for FieldLines<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = memchr::memchr(b'\r', self.rest)?;
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = rest.get(2..).unwrap_or_default();
+        let colon = memchr::memchr(b':', line)?;
+        let (name, value) = line.split_at(colon);
+        Some((name, trim_whitespace(value.get(1..).unwrap_or_default())))
+    }
+}
+
+/// The elements of a list between `separator`s (a comma, or a semicolon for parameters), trimmed, empty ones
+/// left out, as RFC 9110, section 5.6.1, has recipients do. A separator inside a quoted string does not count.
+pub fn split_list(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> + Clone {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = element_length(rest, separator);
+            let (element, behind) = rest.split_at(end);
+            rest = behind.get(1..).unwrap_or_default();
+            let element = trim_whitespace(element);
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+        None
+    })
+}
+
+fn element_length(list: &[u8], separator: u8) -> usize {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let is_end = |byte: &u8| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match byte {
+            b'"' if !was_escaped => is_quoted = !is_quoted,
+            b'\\' if is_quoted && !was_escaped => is_escaped = true,
+            byte if *byte == separator && !is_quoted => return true,
+            _ => {}
+        }
+        false
+    };
+    list.iter().position(is_end).unwrap_or(list.len())
+}
+
+/// `value` without the spaces and tabs around it (OWS, RFC 9110, section 5.6.3).
+pub fn trim_whitespace(value: &[u8]) -> &[u8] {
+    let is_content = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    match (
+        value.iter().position(is_content),
+        value.iter().rposition(is_content),
+    ) {
+        (Some(first), Some(last)) => value.get(first..=last).unwrap_or_default(),
+        _ => b"",
+    }
+}
+
+/// `1*tchar` (RFC 9110, section 5.6.2).
+pub(super) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(is_token_byte)
+}
+
+/// `tchar`.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
+        || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+/// What a field value may hold: white space, visible characters and obs-text (RFC 9110, section 5.5).
+pub(super) fn is_value_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_split_outside_quotes() {
+        let split = |list: &'static str| split_list(list.as_bytes(), b',').collect::<Vec<_>>();
+        assert_eq!(split("a, b\t,c"), [b"a", b"b", b"c"]);
+        assert_eq!(split(",, a,,"), [b"a"]);
+        assert_eq!(split(r#"a;x="1,2", b"#), [&br#"a;x="1,2""#[..], b"b"]);
+        assert_eq!(split(r#""\",", b"#), [&br#""\",""#[..], b"b"]);
+        assert_eq!(split(r#""open, b"#), [&br#""open, b"#[..]]);
+        assert!(split("").is_empty() && split(" , \t").is_empty());
+    }
+}

@@ -1,0 +1,401 @@
+//! A complete request head, parsed and checked for everything that concerns framing and addressing.
+//!
+//! Fields go through `httparse`; the request line is read here, because `httparse` tolerates more in a target
+//! and knows fewer versions. Knows no policy: an unknown method or expectation is a value, not an error.
+//! Invariant: a [`Head`] leaves no doubt about where its body ends and which host it is for.
+
+use super::authority::has_valid_escapes;
+use super::field::is_token;
+use super::{Authority, Field, FieldLines, Fields, HeadError, split_list};
+
+/// Bounds on a request head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// The whole head with its line ends; past it 431.
+    pub head_bytes_max: usize,
+    /// The request line without its CRLF; past it 414.
+    pub request_line_bytes_max: usize,
+    /// Field lines, at most [`HeadLimits::FIELDS_MAX`]; past it 431.
+    pub fields_max: usize,
+}
+
+impl HeadLimits {
+    /// No limit on fields may be higher: it is the size of an array on the stack.
+    pub const FIELDS_MAX: usize = 128;
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 32 << 10,
+            request_line_bytes_max: 8 << 10,
+            fields_max: 100,
+        }
+    }
+}
+
+/// The request method; names are case-sensitive (RFC 9110, section 9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the method of its name")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Patch,
+    Options,
+    Trace,
+    Connect,
+    /// A valid token that is none of them.
+    Other,
+}
+
+impl Method {
+    fn parse(token: &[u8]) -> Option<Self> {
+        Some(match token {
+            b"POST" => Method::Post,
+            b"GET" => Method::Get,
+            b"DELETE" => Method::Delete,
+            b"HEAD" => Method::Head,
+            b"OPTIONS" => Method::Options,
+            b"PUT" => Method::Put,
+            b"PATCH" => Method::Patch,
+            b"TRACE" => Method::Trace,
+            b"CONNECT" => Method::Connect,
+            other => return is_token(other).then_some(Method::Other),
+        })
+    }
+}
+
+/// The protocol version of the request, as far as it changes what is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1, or a later 1.x, which is served as 1.1 (RFC 9110, section 2.5).
+    Http11,
+}
+
+/// How the body behind the head is delimited (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// No body.
+    None,
+    /// Exactly so many bytes, below 2^63.
+    Length(u64),
+    /// Chunks up to the last one.
+    Chunked,
+}
+
+/// What `Expect` asks for (RFC 9110, section 10.1.1). Ignored on HTTP/1.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// Nothing.
+    None,
+    /// `100-continue`, and there is a body to wait for.
+    Continue,
+    /// Anything else; 417 is due.
+    Unknown,
+}
+
+/// A request head whose framing and addressing are sound. Borrows the bytes it was parsed from.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// What is asked.
+    pub method: Method,
+    /// The target's path without its query, undecoded; `*` for the asterisk form, empty for `CONNECT`.
+    pub path: &'a str,
+    /// Whom it is addressed to: the absolute target's authority if there is one, otherwise `Host`'s.
+    /// `None` only on HTTP/1.0 without `Host`, which RFC 9112 permits; who may do so is `transport`'s to say.
+    pub authority: Option<Authority<'a>>,
+    /// The version of the request; answers are always HTTP/1.1.
+    pub version: Version,
+    /// The fields Weir acts on.
+    pub fields: Fields<'a>,
+    /// How much follows.
+    pub body: BodyLength,
+    /// Whether the peer wants, and its bytes allow, another request on this connection. False whenever bytes
+    /// of another protocol may follow: `CONNECT`, or `Upgrade` with `Connection: upgrade`.
+    pub keep_alive: bool,
+    /// What `Expect` asks for.
+    pub expectation: Expectation,
+    /// The peer offered to switch protocols, and named how.
+    pub wants_upgrade: bool,
+    lines: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// All fields, in order.
+    pub fn lines(&self) -> FieldLines<'a> {
+        FieldLines::new(self.lines)
+    }
+
+    /// The values of one field, in order; `name` in any case. Walks all fields.
+    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone {
+        self.lines().values(name)
+    }
+
+    /// Whether the peer waits for `100 Continue` before it sends the body.
+    pub fn expects_continue(&self) -> bool {
+        self.expectation == Expectation::Continue
+    }
+}
+
+/// Parses `head`, the bytes up to the length that [`HeadScanner::scan`](super::HeadScanner::scan) returned: it
+/// relies on the line ends having been checked. Does not allocate.
+///
+/// # Errors
+/// Whatever breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
+pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, HeadError> {
+    let mut rest = head;
+    while let Some(behind) = rest.strip_prefix(b"\r\n") {
+        rest = behind;
+    }
+    let end = memchr::memchr(b'\r', rest).ok_or(HeadError::RequestLine)?;
+    let (line, block) = rest.split_at(end);
+    if line.len() > limits.request_line_bytes_max {
+        return Err(HeadError::RequestLineTooLong);
+    }
+    let line = RequestLine::parse(line)?;
+    let lines = block.strip_prefix(b"\r\n").ok_or(HeadError::LineEnd)?;
+    let fields = parse_fields(lines, limits)?;
+    let body = body_length(&fields, line.version)?;
+    let host = host_authority(&fields, line.version)?;
+    let list = |field, name| list_elements(field, name, lines);
+    let persistence = Persistence::of(list(fields.connection, "connection"));
+    let wants_upgrade =
+        line.version == Version::Http11 && persistence.has_upgrade && fields.upgrade.is_present();
+    Ok(Head {
+        method: line.method,
+        path: line.path,
+        authority: line.authority.or(host),
+        version: line.version,
+        body,
+        keep_alive: persistence.keep_alive(line.version) && !wants_upgrade && line.method != Method::Connect,
+        expectation: match line.version {
+            Version::Http10 => Expectation::None,
+            Version::Http11 => expectation(list(fields.expect, "expect"), body),
+        },
+        wants_upgrade,
+        fields,
+        lines,
+    })
+}
+
+struct RequestLine<'a> {
+    method: Method,
+    path: &'a str,
+    /// Of an absolute target only.
+    authority: Option<Authority<'a>>,
+    version: Version,
+}
+
+impl<'a> RequestLine<'a> {
+    /// `method SP target SP version`, single spaces and nothing else (RFC 9112, section 3).
+    fn parse(line: &'a [u8]) -> Result<Self, HeadError> {
+        let (method, rest) = split_once(line, b' ').ok_or(HeadError::RequestLine)?;
+        let (target, version) = split_once(rest, b' ').ok_or(HeadError::RequestLine)?;
+        let method = Method::parse(method).ok_or(HeadError::RequestLine)?;
+        let version = parse_version(version)?;
+        let (path, authority) = parse_target(method, target).ok_or(HeadError::Target)?;
+        Ok(Self {
+            method,
+            path,
+            authority,
+            version,
+        })
+    }
+}
+
+fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(separator, text)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+fn parse_version(text: &[u8]) -> Result<Version, HeadError> {
+    match text {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Ok(Version::Http11),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(HeadError::Version),
+        _ => Err(HeadError::RequestLine),
+    }
+}
+
+/// The path and, in the absolute form, the authority (RFC 9112, section 3.2).
+fn parse_target(method: Method, target: &[u8]) -> Option<(&str, Option<Authority<'_>>)> {
+    if method == Method::Connect {
+        let authority = Authority::parse(target)?;
+        return authority.port.is_some().then_some(("", Some(authority)));
+    }
+    if target == b"*" {
+        return (method == Method::Options).then_some(("*", None));
+    }
+    if target.first() == Some(&b'/') {
+        return Some((parse_path(target)?, None));
+    }
+    let rest = strip_scheme(target)?;
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    Some((parse_path(path)?, Some(Authority::parse(authority)?)))
+}
+
+/// `https` too: behind a proxy that ends TLS, that is what the client asked the proxy for.
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    })
+}
+
+/// The path before the query. Beyond RFC 3986, the marks that browsers leave unescaped in a query are let
+/// through (URL Standard, query percent-encode set); they mean nothing to anyone here.
+fn parse_path(text: &[u8]) -> Option<&str> {
+    let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>');
+    if !text.iter().all(is_allowed) || !has_valid_escapes(text) {
+        return None;
+    }
+    let end = memchr::memchr(b'?', text).unwrap_or(text.len());
+    let path = std::str::from_utf8(text.get(..end)?).ok()?;
+    Some(if path.is_empty() { "/" } else { path })
+}
+
+/// Enough for what clients send; the array for the limit itself is only made when this is not.
+const FIELDS_USUAL: usize = 32;
+
+fn parse_fields<'a>(block: &'a [u8], limits: &HeadLimits) -> Result<Fields<'a>, HeadError> {
+    let fields_max = limits.fields_max.min(HeadLimits::FIELDS_MAX);
+    let mut usual = [httparse::EMPTY_HEADER; FIELDS_USUAL];
+    let usual = usual.get_mut(..fields_max.min(FIELDS_USUAL)).unwrap_or_default();
+    match parse_fields_into(block, usual) {
+        Err(HeadError::TooManyFields) if fields_max > FIELDS_USUAL => parse_many_fields(block, fields_max),
+        result => result,
+    }
+}
+
+#[cold]
+fn parse_many_fields(block: &[u8], fields_max: usize) -> Result<Fields<'_>, HeadError> {
+    let mut many = [httparse::EMPTY_HEADER; HeadLimits::FIELDS_MAX];
+    parse_fields_into(block, many.get_mut(..fields_max).unwrap_or_default())
+}
+
+fn parse_fields_into<'a>(
+    block: &'a [u8],
+    parsed: &mut [httparse::Header<'a>],
+) -> Result<Fields<'a>, HeadError> {
+    match httparse::parse_headers(block, parsed) {
+        Ok(httparse::Status::Complete((length, parsed))) if length == block.len() => {
+            let mut fields = Fields::default();
+            for header in parsed {
+                fields.add(header.name.as_bytes(), header.value);
+            }
+            Ok(fields)
+        }
+        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
+        _ => Err(HeadError::FieldSyntax),
+    }
+}
+
+/// RFC 9112, section 6.3, with every doubtful case refused.
+fn body_length(fields: &Fields<'_>, version: Version) -> Result<BodyLength, HeadError> {
+    match (fields.transfer_encoding, fields.content_length) {
+        (Field::Absent, Field::Absent) => Ok(BodyLength::None),
+        (Field::Absent, Field::One(digits)) => parse_length(digits)
+            .map(BodyLength::Length)
+            .ok_or(HeadError::ContentLength),
+        (Field::Absent, Field::Repeated) => Err(HeadError::ContentLength),
+        (_, Field::One(_) | Field::Repeated) => Err(HeadError::LengthConflict),
+        (Field::One(codings), Field::Absent) if version == Version::Http11 => check_transfer_codings(codings),
+        (Field::One(_) | Field::Repeated, Field::Absent) => Err(HeadError::TransferEncoding),
+    }
+}
+
+/// `1*DIGIT` below 2^63.
+fn parse_length(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let value = digits.iter().try_fold(0u64, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })?;
+    i64::try_from(value).is_ok().then_some(value)
+}
+
+/// Exactly `chunked`. Other codings before a final `chunked` are well-formed but not implemented (501).
+fn check_transfer_codings(codings: &[u8]) -> Result<BodyLength, HeadError> {
+    if codings.eq_ignore_ascii_case(b"chunked") {
+        return Ok(BodyLength::Chunked);
+    }
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let mut all = split_list(codings, b',');
+    let is_last_chunked = all.clone().last().is_some_and(is_chunked);
+    let chunked_count = all.clone().filter(|coding| is_chunked(coding)).count();
+    if is_last_chunked && chunked_count == 1 && all.clone().count() > 1 && all.all(is_token) {
+        return Err(HeadError::TransferCodingUnknown);
+    }
+    Err(HeadError::TransferEncoding)
+}
+
+fn host_authority<'a>(fields: &Fields<'a>, version: Version) -> Result<Option<Authority<'a>>, HeadError> {
+    match fields.host {
+        Field::One(text) => Authority::parse(text).map(Some).ok_or(HeadError::HostMalformed),
+        Field::Repeated => Err(HeadError::HostRepeated),
+        Field::Absent if version == Version::Http10 => Ok(None),
+        Field::Absent => Err(HeadError::HostMissing),
+    }
+}
+
+/// The elements of a list field, whether it came in one line or several.
+fn list_elements<'a>(
+    field: Field<'a>,
+    name: &'static str,
+    lines: &'a [u8],
+) -> impl Iterator<Item = &'a [u8]> {
+    let repeated = (field == Field::Repeated).then(|| FieldLines::new(lines).values(name));
+    let values = field.value().into_iter().chain(repeated.into_iter().flatten());
+    values.flat_map(|value| split_list(value, b','))
+}
+
+/// What `Connection` says.
+#[derive(Default)]
+struct Persistence {
+    has_close: bool,
+    has_keep_alive: bool,
+    has_upgrade: bool,
+}
+
+impl Persistence {
+    fn of<'a>(options: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut all = Self::default();
+        for option in options {
+            all.has_close |= option.eq_ignore_ascii_case(b"close");
+            all.has_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            all.has_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+        all
+    }
+
+    /// RFC 9112, section 9.3.
+    fn keep_alive(&self, version: Version) -> bool {
+        !self.has_close && (version == Version::Http11 || self.has_keep_alive)
+    }
+}
+
+/// Without a body there is nothing to wait for, so `100-continue` asks for nothing.
+fn expectation<'a>(expectations: impl Iterator<Item = &'a [u8]>, body: BodyLength) -> Expectation {
+    let mut found = Expectation::None;
+    for expectation in expectations {
+        if !expectation.eq_ignore_ascii_case(b"100-continue") {
+            return Expectation::Unknown;
+        }
+        if !matches!(body, BodyLength::None | BodyLength::Length(0)) {
+            found = Expectation::Continue;
+        }
+    }
+    found
+}

@@ -1,0 +1,27 @@
+//! HTTP/1.1 messages, strictly: request heads in, chunked bodies in, response heads out (RFC 9110, RFC 9112).
+//!
+//! A request is read in three steps, each resumable where its bytes may come in pieces: [`HeadScanner`] finds
+//! the end of the head, [`parse_head`] turns it into a [`Head`], and the body is `content-length` bytes or goes
+//! through a [`ChunkDecoder`]. Whatever leaves the end of a message in doubt is refused; nothing is repaired.
+//! Deliberately absent: content codings, trailers' values, obsolete line folding, HTTP/0.9.
+//! Invariant: a result depends on the bytes alone, never on how they were cut into pieces.
+
+mod authority;
+mod chunked;
+mod date;
+mod error;
+mod field;
+mod head;
+mod response;
+mod scan;
+mod status;
+
+pub use authority::{Authority, HostName};
+pub use chunked::{BodyLimits, ChunkDecoder, Progress};
+pub use date::DateCache;
+pub use error::{BodyError, HeadError};
+pub use field::{Field, FieldLines, Fields, split_list, trim_whitespace};
+pub use head::{BodyLength, Expectation, Head, HeadLimits, Method, Version, parse_head};
+pub use response::{CONTINUE, Connection, HEAD_RESERVE, ResponseHead, write_bodyless, write_head_before};
+pub use scan::HeadScanner;
+pub use status::Status;

@@ -1,0 +1,168 @@
+//! Response heads, written in front of bodies that are already there.
+//!
+//! A body is encoded first, behind [`HEAD_RESERVE`] bytes of room; only then are its length and status known.
+//! The head is written backwards into that room so that it ends where the body begins, and both leave in one
+//! send. Nothing is allocated and no body byte is moved.
+
+use super::{BodyLength, Status};
+
+/// Room to leave in front of a body: more than the longest head, whose variable parts are bounded below.
+pub const HEAD_RESERVE: usize = 768;
+/// The longest session id (see `session`) and the longest challenge.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// The interim answer to `Expect: 100-continue`; it has no fields.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What the answer says about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// Nothing: HTTP/1.1 goes on.
+    Persist,
+    /// `Connection: keep-alive`, which an HTTP/1.0 client that asked for it needs to hear.
+    KeepAlive,
+    /// `Connection: close`.
+    Close,
+}
+
+/// Everything an answer's head may say. Optional values are the server's own, never a peer's.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// The status line.
+    pub status: Status,
+    /// `Content-Type`, absent without a body.
+    pub content_type: Option<&'static str>,
+    /// `None`: `Content-Length: 0`, or no such field on 204, which forbids it (RFC 9110, section 8.6).
+    /// `Chunked`: `Transfer-Encoding: chunked`. On an answer to `HEAD`, what `GET` would have said.
+    pub body: BodyLength,
+    /// `Connection`.
+    pub connection: Connection,
+    /// `Date`, from a [`DateCache`](super::DateCache).
+    pub date: &'a [u8; 29],
+    /// `Allow`, which a 405 must carry.
+    pub allow: Option<&'static str>,
+    /// `Retry-After` in seconds.
+    pub retry_after_seconds: Option<u32>,
+    /// `Mcp-Session-Id`: visible ASCII, at most 256 bytes.
+    pub session_id: Option<&'a str>,
+    /// `WWW-Authenticate`: visible ASCII and spaces, at most 256 bytes.
+    pub www_authenticate: Option<&'a str>,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// An answer with that much JSON behind it, on a connection that persists.
+    pub fn json(status: Status, body_bytes: usize, date: &'a [u8; 29]) -> Self {
+        Self {
+            content_type: Some("application/json"),
+            body: BodyLength::Length(body_bytes as u64),
+            ..Self::empty(status, date)
+        }
+    }
+
+    /// An answer without a body, on a connection that persists.
+    pub fn empty(status: Status, date: &'a [u8; 29]) -> Self {
+        Self {
+            status,
+            content_type: None,
+            body: BodyLength::None,
+            connection: Connection::Persist,
+            date,
+            allow: None,
+            retry_after_seconds: None,
+            session_id: None,
+            www_authenticate: None,
+        }
+    }
+}
+
+/// Writes the head so that it ends at `body_start`, where the body already lies, and returns where it begins.
+/// Does not allocate.
+///
+/// # Panics
+/// If there are fewer than [`HEAD_RESERVE`] bytes before `body_start`, or an optional value is too long or
+/// holds anything but visible ASCII and spaces. Neither can come from a peer.
+pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHead<'_>) -> usize {
+    assert!(
+        (HEAD_RESERVE..=buffer.len()).contains(&body_start),
+        "no room for a head: body at {body_start} of {}, {HEAD_RESERVE} bytes needed before it",
+        buffer.len()
+    );
+    let mut writer = Backwards {
+        buffer,
+        start: body_start,
+    };
+    writer.prepend("\r\n");
+    match head.connection {
+        Connection::Persist => {}
+        Connection::KeepAlive => writer.prepend("Connection: keep-alive\r\n"),
+        Connection::Close => writer.prepend("Connection: close\r\n"),
+    }
+    writer.field("WWW-Authenticate: ", head.www_authenticate);
+    writer.field("Mcp-Session-Id: ", head.session_id);
+    if let Some(seconds) = head.retry_after_seconds {
+        writer.number("Retry-After: ", u64::from(seconds));
+    }
+    writer.field("Allow: ", head.allow);
+    match head.body {
+        BodyLength::None if head.status == Status::NoContent => {}
+        BodyLength::None => writer.prepend("Content-Length: 0\r\n"),
+        BodyLength::Length(bytes) => writer.number("Content-Length: ", bytes),
+        BodyLength::Chunked => writer.prepend("Transfer-Encoding: chunked\r\n"),
+    }
+    writer.field("Content-Type: ", head.content_type);
+    writer.prepend("\r\n");
+    writer.prepend_bytes(head.date);
+    writer.prepend("Date: ");
+    writer.prepend(head.status.line());
+    writer.start
+}
+
+/// Appends a head with nothing behind it. Allocates only if `buffer` lacks [`HEAD_RESERVE`] bytes of capacity.
+///
+/// # Panics
+/// As [`write_head_before`].
+pub fn write_bodyless(buffer: &mut Vec<u8>, head: &ResponseHead<'_>) {
+    let begin = buffer.len();
+    let end = begin + HEAD_RESERVE;
+    buffer.resize(end, 0);
+    let start = write_head_before(buffer, end, head);
+    buffer.copy_within(start..end, begin);
+    buffer.truncate(begin + (end - start));
+}
+
+/// Fills a buffer from behind.
+struct Backwards<'b> {
+    buffer: &'b mut [u8],
+    start: usize,
+}
+
+impl Backwards<'_> {
+    fn prepend(&mut self, text: &str) {
+        self.prepend_bytes(text.as_bytes());
+    }
+
+    /// The room was asserted and every variable part is bounded, so it cannot run out.
+    fn prepend_bytes(&mut self, text: &[u8]) {
+        let end = self.start;
+        self.start = end - text.len();
+        self.buffer[self.start..end].copy_from_slice(text);
+    }
+
+    fn field(&mut self, name: &str, value: Option<&str>) {
+        let Some(value) = value else { return };
+        let is_clean = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        assert!(
+            is_clean && value.len() <= VALUE_BYTES_MAX,
+            "{name}{value:?} is no field value of ours"
+        );
+        self.prepend("\r\n");
+        self.prepend(value);
+        self.prepend(name);
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.prepend("\r\n");
+        self.prepend(itoa::Buffer::new().format(value));
+        self.prepend(name);
+    }
+}
