@@ -83,7 +83,11 @@ pub struct Family<E, C, const N: usize> {
 impl<E: Label, C: Default, const N: usize> Default for Family<E, C, N> {
     fn default() -> Self {
         const { assert!(N > 0) };
-        assert_eq!(N, E::all().len(), "a family has one cell for each member of its set");
+        assert_eq!(
+            N,
+            E::all().len(),
+            "a family has one cell for each member of its set"
+        );
         Self {
             cells: std::array::from_fn(|_| C::default()),
             label: PhantomData,

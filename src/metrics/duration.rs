@@ -92,7 +92,11 @@ impl OperationDurations {
 
     /// Adds what was recorded for one series to `into`.
     pub(super) fn collect(&self, operation: Operation, outcome: Outcome, into: &mut DurationCounts) {
-        let Some(buckets) = self.series.get(position(operation, outcome)).and_then(OnceLock::get) else {
+        let Some(buckets) = self
+            .series
+            .get(position(operation, outcome))
+            .and_then(OnceLock::get)
+        else {
             return;
         };
         for (sum, count) in into.counts.iter_mut().zip(&buckets.counts) {

@@ -58,7 +58,11 @@ impl ShardHistograms {
 
     /// Adds another shard's latencies, which must have been made for the same tools.
     pub fn merge(&mut self, other: &Self) {
-        debug_assert_eq!(self.tools.len(), other.tools.len(), "histograms of different tools");
+        debug_assert_eq!(
+            self.tools.len(),
+            other.tools.len(),
+            "histograms of different tools"
+        );
         let own = self.stages.iter_mut().chain(self.tools.iter_mut());
         for (own, other) in own.zip(other.stages.iter().chain(other.tools.iter())) {
             own.merge(other);

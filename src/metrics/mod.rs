@@ -6,9 +6,16 @@
 
 mod counter;
 mod duration;
+mod exposition;
+#[cfg(test)]
+pub(crate) mod exposition_parser;
 mod histogram;
 mod labels;
+mod process;
+mod prometheus;
+mod report;
 mod shard;
+mod workers;
 
 pub use counter::{Counter, Counts, Family, Gauge};
 pub use duration::{DurationCounts, Operation, OperationDurations};
@@ -17,4 +24,8 @@ pub use labels::{
     Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,
     ToolLabels, ToolRow,
 };
+pub use process::ProcessFigures;
+pub use prometheus::Scrape;
+pub use report::{Report, ShardReport};
 pub use shard::{ShardMetrics, ShardSnapshot};
+pub use workers::WorkerFigures;

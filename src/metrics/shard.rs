@@ -277,7 +277,10 @@ mod tests {
     #[test]
     fn merged_snapshots_are_sums() {
         let tools = ToolLabels::new([], 0);
-        let shards = [ShardMetrics::new(ShardId(0), &tools), ShardMetrics::new(ShardId(1), &tools)];
+        let shards = [
+            ShardMetrics::new(ShardId(0), &tools),
+            ShardMetrics::new(ShardId(1), &tools),
+        ];
         for metrics in &shards {
             metrics.on_pool(8);
             metrics.on_accepted();
@@ -298,7 +301,14 @@ mod tests {
         assert_eq!(all.requests_of(RequestClass::Work), 2);
         assert_eq!(all.outcomes.of(Outcome::Ok), 2);
         assert_eq!(all.pool_size, 16);
-        assert_eq!((all.connections_accepted, all.connections_closed, all.connections_open), (4, 2, 2));
+        assert_eq!(
+            (
+                all.connections_accepted,
+                all.connections_closed,
+                all.connections_open
+            ),
+            (4, 2, 2)
+        );
         assert_eq!(all.received_bytes, 200);
         assert_eq!(all.refusals.total(), 1);
     }

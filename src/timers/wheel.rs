@@ -14,6 +14,8 @@ const SLOTS: usize = 4096;
 const WORDS: usize = SLOTS / 64;
 const NIL: u32 = u32::MAX;
 const NEVER: u64 = u64::MAX;
+/// The last present there is; the ticks a wheel's turn after it are still numbers.
+const PRESENT_MAX: u64 = NEVER - 1 - SLOTS as u64;
 
 /// What a deadline is about. Each kind numbers its slots from zero, densely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,7 +111,7 @@ impl Wheel {
             entries: Default::default(),
             heads: Box::new([NIL; SLOTS]),
             occupied: Box::new([0; WORDS]),
-            done: now.0,
+            done: now.0.min(PRESENT_MAX),
             armed: 0,
         }
     }
@@ -165,7 +167,8 @@ impl Wheel {
     /// between two calls. `looks` bounds the work of a turn over any number of calls: it is lowered by each entry
     /// looked at, and at zero the rest is left for the next turn ([`Wheel::is_due`] tells).
     pub fn poll_expired(&mut self, now: Tick, looks: &mut u32) -> Option<TimerKey> {
-        while let Some(tick) = self.next_occupied().filter(|tick| *tick <= now.0) {
+        let now = now.0.min(PRESENT_MAX);
+        while let Some(tick) = self.next_occupied().filter(|tick| *tick <= now) {
             self.done = tick - 1;
             while let Some(key) = self.first(tick) {
                 *looks = looks.checked_sub(1)?;
@@ -182,14 +185,15 @@ impl Wheel {
                 self.file(key);
             }
         }
-        self.done = self.done.max(now.0);
+        self.done = self.done.max(now);
         None
     }
 
     /// Whether [`Wheel::poll_expired`] would look at something.
     #[inline]
     pub fn is_due(&self, now: Tick) -> bool {
-        self.next_occupied().is_some_and(|tick| tick <= now.0)
+        self.next_occupied()
+            .is_some_and(|tick| tick <= now.0.min(PRESENT_MAX))
     }
 
     /// When to look next: not after the earliest deadline, and before it only where a deadline was cleared or moved
@@ -296,4 +300,232 @@ impl Wheel {
 
 const fn slot_of(tick: u64) -> usize {
     tick as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const UNBOUNDED: u32 = u32::MAX;
+
+    fn connection(slot: u32) -> TimerKey {
+        TimerKey::new(TimerKind::Connection, slot)
+    }
+
+    fn expired(wheel: &mut Wheel, now: u64) -> Vec<TimerKey> {
+        let mut looks = UNBOUNDED;
+        std::iter::from_fn(|| wheel.poll_expired(Tick(now), &mut looks)).collect()
+    }
+
+    impl Wheel {
+        /// Walks every list and holds it against the invariants of the module.
+        fn assert_consistent(&self) {
+            let mut filed = 0;
+            for (slot, &head) in self.heads.iter().enumerate() {
+                let bit = self.occupied[slot / 64] >> (slot % 64) & 1;
+                assert_eq!(bit == 1, head != NIL, "slot {slot}: bit and list differ");
+                let (mut key, mut previous) = (head, NIL);
+                while key != NIL {
+                    let entry = self.entries[TimerKey(key).kind_index()][TimerKey(key).slot() as usize];
+                    assert_eq!(entry.previous, previous);
+                    assert_eq!(slot_of(entry.filed), slot);
+                    assert!(entry.filed > self.done && entry.filed <= self.done + SLOTS as u64);
+                    assert!(entry.filed <= entry.deadline.max(self.done + 1));
+                    filed += 1;
+                    (previous, key) = (key, entry.next);
+                }
+            }
+            let entries = || self.entries.iter().flatten();
+            assert_eq!(entries().filter(|entry| entry.filed != NEVER).count(), filed);
+            assert_eq!(
+                entries().filter(|entry| entry.deadline != NEVER).count(),
+                self.armed
+            );
+            assert!(entries().all(|entry| entry.deadline == NEVER || entry.filed != NEVER));
+        }
+    }
+
+    #[test]
+    fn a_deadline_fires_once_in_its_tick() {
+        let mut wheel = Wheel::new(Tick(100));
+        wheel.set(connection(7), Tick(103));
+        assert_eq!(expired(&mut wheel, 102), []);
+        assert_eq!(wheel.next_due(), Some(Tick(103)));
+        assert_eq!(expired(&mut wheel, 103), [connection(7)]);
+        assert!(wheel.is_empty());
+        assert_eq!(expired(&mut wheel, 100_000), []);
+    }
+
+    #[test]
+    fn moving_a_deadline_later_is_a_store_until_it_comes_up() {
+        let mut wheel = Wheel::new(Tick(0));
+        wheel.set(connection(0), Tick(10));
+        wheel.set(connection(0), Tick(50));
+        assert_eq!(wheel.entries[0][0].filed, 10);
+        assert_eq!(wheel.deadline(connection(0)), Some(Tick(50)));
+        assert_eq!(expired(&mut wheel, 49), []);
+        assert_eq!(expired(&mut wheel, 50), [connection(0)]);
+    }
+
+    #[test]
+    fn moving_a_deadline_earlier_takes_effect() {
+        let mut wheel = Wheel::new(Tick(0));
+        wheel.set(connection(0), Tick(5_000));
+        wheel.set(connection(0), Tick(5));
+        assert_eq!(expired(&mut wheel, 5), [connection(0)]);
+    }
+
+    #[test]
+    fn a_cleared_deadline_does_not_fire_and_can_be_set_again() {
+        let mut wheel = Wheel::new(Tick(0));
+        wheel.set(connection(3), Tick(10));
+        wheel.clear(connection(3));
+        wheel.clear(connection(3));
+        wheel.clear(connection(999));
+        assert!(wheel.is_empty());
+        assert_eq!(wheel.next_due(), None);
+        wheel.set(connection(3), Tick(12));
+        assert_eq!(expired(&mut wheel, 11), []);
+        assert_eq!(expired(&mut wheel, 12), [connection(3)]);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_fires_with_the_next_tick() {
+        let mut wheel = Wheel::new(Tick(500));
+        wheel.set(connection(0), Tick(3));
+        assert_eq!(expired(&mut wheel, 500), []);
+        assert_eq!(expired(&mut wheel, 501), [connection(0)]);
+    }
+
+    #[test]
+    fn deadlines_farther_than_the_wheel_is_long_fire_in_their_tick() {
+        let turn = SLOTS as u64;
+        for distance in [turn - 1, turn, turn + 1, 10 * turn, 1_000_000] {
+            let mut wheel = Wheel::new(Tick(17));
+            wheel.set(connection(0), Tick(17 + distance));
+            assert_eq!(expired(&mut wheel, 16 + distance), [], "{distance}");
+            assert_eq!(expired(&mut wheel, 17 + distance), [connection(0)], "{distance}");
+        }
+    }
+
+    #[test]
+    fn keys_of_different_kinds_and_equal_slots_are_different_deadlines() {
+        let mut wheel = Wheel::new(Tick(0));
+        let kinds = TimerKind::ALL.map(|kind| TimerKey::new(kind, 5));
+        for (ticks, key) in (1..).zip(kinds) {
+            assert_eq!(key.slot(), 5);
+            wheel.set(key, Tick(ticks));
+        }
+        assert_eq!(wheel.len(), 3);
+        assert_eq!(expired(&mut wheel, 10), kinds);
+        assert_eq!(kinds.map(TimerKey::kind), TimerKind::ALL);
+    }
+
+    #[test]
+    fn the_work_of_a_turn_is_bounded_and_the_rest_is_not_forgotten() {
+        let mut wheel = Wheel::new(Tick(0));
+        for slot in 0..10 {
+            wheel.set(connection(slot), Tick(5));
+        }
+        let mut looks = 4;
+        let first = std::iter::from_fn(|| wheel.poll_expired(Tick(9), &mut looks)).count();
+        assert_eq!((first, looks), (4, 0));
+        assert!(wheel.is_due(Tick(9)));
+        assert_eq!(expired(&mut wheel, 9).len(), 6);
+        assert!(!wheel.is_due(Tick(9)));
+    }
+
+    #[test]
+    fn the_end_of_time_is_far_but_harmless() {
+        let mut wheel = Wheel::new(Tick(u64::MAX));
+        wheel.set(connection(0), Tick(u64::MAX));
+        assert_eq!(wheel.len(), 1);
+        assert_eq!(expired(&mut wheel, u64::MAX), []);
+        assert!(!wheel.is_due(Tick(u64::MAX)));
+        wheel.assert_consistent();
+    }
+
+    #[test]
+    fn nothing_allocates_below_the_reserved_slots() {
+        let mut wheel = Wheel::new(Tick(0));
+        wheel.reserve(TimerKind::Call, 100);
+        let before = wheel.entries[TimerKind::Call.index()].as_ptr();
+        for slot in 0..100 {
+            wheel.set(TimerKey::new(TimerKind::Call, slot), Tick(slot.into()));
+        }
+        let entries = &wheel.entries[TimerKind::Call.index()];
+        assert_eq!((entries.as_ptr(), entries.len()), (before, 100));
+    }
+
+    /// The naive twin: every deadline in a map, under the tick it takes effect in.
+    #[derive(Default)]
+    struct Twin(BTreeMap<TimerKey, u64>);
+
+    impl Twin {
+        fn earliest(&self) -> Option<u64> {
+            self.0.values().copied().min()
+        }
+    }
+
+    fn fuzz(seed: u64) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut now = random.u64(..1 << 40);
+        let mut wheel = Wheel::new(Tick(now));
+        let mut twin = Twin::default();
+        let slots = random.u32(1..200);
+        for _ in 0..1_000 {
+            let key = TimerKey::new(TimerKind::ALL[random.usize(..3)], random.u32(..slots));
+            match random.u32(..10) {
+                0..=5 => {
+                    let reach = [20, 500, 5_000, 100_000][random.usize(..4)];
+                    let deadline = (now + random.u64(..reach)).saturating_sub(5);
+                    wheel.set(key, Tick(deadline));
+                    assert_eq!(wheel.deadline(key), Some(Tick(deadline)));
+                    twin.0.insert(key, deadline.max(wheel.done + 1));
+                }
+                6 => {
+                    wheel.clear(key);
+                    twin.0.remove(&key);
+                }
+                _ => {
+                    let jump = [3, 100, 6_000, 50_000][random.usize(..4)];
+                    now += random.u64(..jump);
+                    let looks = [0, 3, UNBOUNDED][random.usize(..3)];
+                    expire_both(&mut wheel, &mut twin, now, looks);
+                }
+            }
+            assert_eq!(wheel.len(), twin.0.len());
+            assert_eq!(wheel.next_due().is_some(), twin.earliest().is_some());
+            assert!(wheel.next_due().map(|tick| tick.0) <= twin.earliest());
+        }
+        wheel.assert_consistent();
+        expire_both(&mut wheel, &mut twin, now + 200_000, UNBOUNDED);
+        assert!(wheel.is_empty());
+    }
+
+    fn expire_both(wheel: &mut Wheel, twin: &mut Twin, now: u64, mut looks: u32) {
+        while let Some(key) = wheel.poll_expired(Tick(now), &mut looks) {
+            let effective = twin.0.get(&key).copied();
+            assert_eq!(effective, twin.earliest(), "{key:?} fired out of turn");
+            assert!(effective <= Some(now), "{key:?} fired early");
+            twin.0.remove(&key);
+        }
+        if looks > 0 {
+            assert!(
+                twin.earliest() > Some(now) || twin.0.is_empty(),
+                "something was forgotten"
+            );
+        }
+        wheel.assert_consistent();
+    }
+
+    #[test]
+    fn any_sequence_ends_as_the_naive_twin_has_it() {
+        for seed in 0..40 {
+            println!("seed {seed}");
+            fuzz(seed);
+        }
+    }
 }

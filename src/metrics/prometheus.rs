@@ -1,0 +1,502 @@
+//! What `/metrics` shows: every family with its name, help and labels.
+//!
+//! Reads the shards' cells and writes text; takes no locks and asks no shard. Figures that say something about the
+//! spread over the cores carry the label `shard`; all others are summed here. Base units; names begin with `weir_`,
+//! except the process figures and OpenTelemetry's MCP histogram, which have conventional names.
+
+use std::sync::Arc;
+
+use super::counter::Counts;
+use super::duration::{DurationCounts, Operation};
+use super::exposition::{Exposition, FamilyWriter, Kind};
+use super::labels::{Label, Method, Outcome, ToolLabels};
+use super::process::ProcessFigures;
+use super::shard::{ShardMetrics, ShardSnapshot};
+use super::workers::WorkerFigures;
+
+/// Everything an exposition is made from.
+#[derive(Debug)]
+pub struct Scrape<'a> {
+    /// This program's version.
+    pub version: &'a str,
+    /// The labels the shards' cells were made for.
+    pub tools: &'a ToolLabels,
+    /// The shards' cells.
+    pub shards: &'a [Arc<ShardMetrics>],
+    /// The worker pool, when there is one.
+    pub workers: Option<WorkerFigures>,
+    /// The process.
+    pub process: ProcessFigures,
+}
+
+impl Scrape<'_> {
+    /// The media type of [`Scrape::render`]'s text.
+    pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+
+    /// The exposition as text.
+    pub fn render(&self) -> String {
+        let shards = PerShard(
+            self.shards
+                .iter()
+                .map(|shard| (shard.shard.to_string(), shard.snapshot()))
+                .collect(),
+        );
+        let mut all = ShardSnapshot::default();
+        for (_, snapshot) in &shards.0 {
+            all.merge(snapshot);
+        }
+        let mut exposition = Exposition::default();
+        exposition.family(Kind::Gauge, "weir_build_info", "The running program.", |family| {
+            family.sample(&[("version", self.version)], 1);
+        });
+        write_requests(&mut exposition, &shards, &all);
+        self.write_durations(&mut exposition);
+        write_pool(&mut exposition, &shards);
+        write_connections(&mut exposition, &shards, &all);
+        write_health(&mut exposition, &shards, &all);
+        if let Some(workers) = self.workers {
+            write_workers(&mut exposition, workers);
+        }
+        write_process(&mut exposition, self.process);
+        exposition.into_text()
+    }
+
+    /// OpenTelemetry's `mcp.server.operation.duration`, with its attribute names as labels.
+    fn write_durations(&self, exposition: &mut Exposition) {
+        let methods = Method::ALL
+            .iter()
+            .map(|&method| (Operation::Method(method), method, ""));
+        let calls = self
+            .tools
+            .iter()
+            .map(|(row, name)| (Operation::Tool(row), Method::ToolsCall, name));
+        let name = "mcp_server_operation_duration_seconds";
+        let help = "Time from a request's first byte to its answer.";
+        exposition.family(Kind::Histogram, name, help, |family| {
+            for (operation, method, tool) in methods.chain(calls) {
+                for &outcome in Outcome::ALL {
+                    let mut durations = DurationCounts::default();
+                    for shard in self.shards {
+                        shard.durations().collect(operation, outcome, &mut durations);
+                    }
+                    if durations.count() > 0 {
+                        let error = if outcome == Outcome::Ok {
+                            ""
+                        } else {
+                            outcome.as_str()
+                        };
+                        let labels = [
+                            ("mcp_method_name", method.as_str()),
+                            ("gen_ai_tool_name", tool),
+                            ("error_type", error),
+                        ];
+                        family.histogram(&labels, &durations);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The shards' snapshots, each with the shard's label.
+struct PerShard(Vec<(String, ShardSnapshot)>);
+
+impl PerShard {
+    /// One sample for each shard.
+    fn write(
+        &self,
+        exposition: &mut Exposition,
+        kind: Kind,
+        name: &'static str,
+        help: &'static str,
+        value: impl Fn(&ShardSnapshot) -> u64,
+    ) {
+        exposition.family(kind, name, help, |family| {
+            for (shard, snapshot) in &self.0 {
+                family.sample(&[("shard", shard)], value(snapshot));
+            }
+        });
+    }
+}
+
+fn write_members<E: Label, const N: usize>(
+    family: &mut FamilyWriter<'_>,
+    label: &str,
+    counts: &Counts<E, N>,
+) {
+    for (member, count) in counts.iter() {
+        family.sample(&[(label, member.as_str())], count);
+    }
+}
+
+fn write_requests(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
+    let (name, help) = ("weir_requests_total", "Requests and notifications decoded.");
+    exposition.family(Kind::Counter, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            for (era, classes) in &snapshot.requests {
+                for (class, count) in classes.iter() {
+                    let labels = [
+                        ("shard", &**shard),
+                        ("era", era.as_str()),
+                        ("class", class.as_str()),
+                    ];
+                    family.sample(&labels, count);
+                }
+            }
+        }
+    });
+    let (name, help) = ("weir_operations_total", "Operations ended, by outcome.");
+    exposition.family(Kind::Counter, name, help, |family| {
+        write_members(family, "outcome", &all.outcomes);
+    });
+    let (name, help) = (
+        "weir_requests_in_flight",
+        "Requests whose answer is not yet with the kernel.",
+    );
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.in_flight);
+    let (name, help) = ("weir_refusals_total", "Work refused by overload, by reason.");
+    exposition.family(Kind::Counter, name, help, |family| {
+        write_members(family, "reason", &all.refusals);
+    });
+    let (name, help) = (
+        "weir_http_refusals_total",
+        "Requests refused by HTTP status, overload aside.",
+    );
+    exposition.family(Kind::Counter, name, help, |family| {
+        write_members(family, "code", &all.http_refusals);
+    });
+}
+
+fn write_pool(exposition: &mut Exposition, shards: &PerShard) {
+    let (name, help) = ("weir_pool_handlers", "Handlers by state.");
+    exposition.family(Kind::Gauge, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            for (state, count) in snapshot.handlers.iter() {
+                family.sample(&[("shard", shard), ("state", state.as_str())], count);
+            }
+        }
+    });
+    let (name, help) = ("weir_pool_size", "Handlers there are.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.pool_size);
+    let (name, help) = ("weir_pool_high_water", "Most handlers leased at one time.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.pool_high_water);
+    let (name, help) = (
+        "weir_pool_utilization_ratio",
+        "Share of the handlers that is leased.",
+    );
+    exposition.family(Kind::Gauge, name, help, |family| {
+        for (shard, snapshot) in shards.0.iter().filter(|(_, snapshot)| snapshot.pool_size > 0) {
+            let utilization = snapshot.handlers_leased() as f64 / snapshot.pool_size as f64;
+            family.sample(&[("shard", shard)], utilization);
+        }
+    });
+    let (name, help) = ("weir_ring_buffers", "Ring buffers there are.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.ring_buffers);
+    let (name, help) = ("weir_ring_buffers_free", "Ring buffers the kernel has to fill.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| {
+        shard.ring_buffers_free
+    });
+    let (name, help) = ("weir_ring_starved_total", "Receives that found no ring buffer.");
+    shards.write(exposition, Kind::Counter, name, help, |shard| shard.ring_starved);
+}
+
+fn write_connections(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
+    let (name, help) = ("weir_connections", "Open connections.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| {
+        shard.connections_open
+    });
+    let (name, help) = ("weir_connections_accepted_total", "Connections accepted.");
+    shards.write(exposition, Kind::Counter, name, help, |shard| {
+        shard.connections_accepted
+    });
+    let (name, help) = (
+        "weir_connections_closed_total",
+        "Connections closed, by whichever side.",
+    );
+    shards.write(exposition, Kind::Counter, name, help, |shard| {
+        shard.connections_closed
+    });
+    let (name, help) = ("weir_accept_failures_total", "Failed accepts.");
+    shards.write(exposition, Kind::Counter, name, help, |shard| {
+        shard.accept_failures
+    });
+    let (name, help) = ("weir_evictions_total", "Connections given up, by reason.");
+    exposition.family(Kind::Counter, name, help, |family| {
+        write_members(family, "reason", &all.evictions);
+    });
+    let received = Some(all.received_bytes);
+    exposition.single(
+        Kind::Counter,
+        "weir_received_bytes_total",
+        "Bytes received.",
+        received,
+    );
+    exposition.single(
+        Kind::Counter,
+        "weir_sent_bytes_total",
+        "Bytes sent.",
+        Some(all.sent_bytes),
+    );
+}
+
+fn write_health(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
+    exposition.single(
+        Kind::Counter,
+        "weir_panics_total",
+        "Tools that panicked on a shard.",
+        Some(all.panics),
+    );
+    let (name, help) = (
+        "weir_stalls_total",
+        "Times a shard had work and made no progress for too long.",
+    );
+    shards.write(exposition, Kind::Counter, name, help, |shard| shard.stalls);
+}
+
+fn write_workers(exposition: &mut Exposition, workers: WorkerFigures) {
+    let gauges = [
+        ("weir_worker_threads", "Worker threads.", workers.threads),
+        (
+            "weir_worker_busy",
+            "Worker threads that run a call.",
+            workers.busy,
+        ),
+        (
+            "weir_worker_queued",
+            "Calls that wait for a worker thread.",
+            workers.queued,
+        ),
+        (
+            "weir_worker_queue_depth_max",
+            "Calls that may wait for a worker thread.",
+            workers.queue_depth_max,
+        ),
+        (
+            "weir_worker_abandoned",
+            "Calls that run on although nobody waits for them.",
+            workers.abandoned,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        exposition.single(Kind::Gauge, name, help, Some(value));
+    }
+    let counters = [
+        (
+            "weir_worker_completed_total",
+            "Calls that ended on a worker thread.",
+            workers.completed_total,
+        ),
+        (
+            "weir_worker_cancelled_total",
+            "Calls cancelled before they ended.",
+            workers.cancelled_total,
+        ),
+        (
+            "weir_worker_refused_total",
+            "Calls that found the workers' queue full.",
+            workers.refused_total,
+        ),
+        (
+            "weir_worker_panicked_total",
+            "Calls that panicked on a worker thread.",
+            workers.panicked_total,
+        ),
+    ];
+    for (name, help, value) in counters {
+        exposition.single(Kind::Counter, name, help, Some(value));
+    }
+}
+
+fn write_process(exposition: &mut Exposition, process: ProcessFigures) {
+    let (name, help) = (
+        "process_cpu_seconds_total",
+        "Processor time in user and kernel mode.",
+    );
+    exposition.single(Kind::Counter, name, help, process.cpu_seconds);
+    let (name, help) = (
+        "process_start_time_seconds",
+        "When the process started, since 1970.",
+    );
+    exposition.single(Kind::Gauge, name, help, process.start_time_seconds);
+    let gauges = [
+        (
+            "process_resident_memory_bytes",
+            "Resident memory.",
+            process.resident_memory_bytes,
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "Address space.",
+            process.virtual_memory_bytes,
+        ),
+        ("process_open_fds", "Open descriptors.", process.open_fds),
+        (
+            "process_max_fds",
+            "Descriptors that may be open.",
+            process.max_fds,
+        ),
+        ("process_threads", "Threads.", process.threads),
+    ];
+    for (name, help, value) in gauges {
+        exposition.single(Kind::Gauge, name, help, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metrics::exposition_parser::{Samples, parse};
+    use crate::metrics::labels::{Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass};
+    use crate::units::ShardId;
+
+    fn scrape(tools: &ToolLabels, shards: &[Arc<ShardMetrics>]) -> Samples {
+        let workers = WorkerFigures {
+            threads: 2,
+            queued: 7,
+            ..WorkerFigures::default()
+        };
+        let scrape = Scrape {
+            version: "1.2.3",
+            tools,
+            shards,
+            workers: Some(workers),
+            process: ProcessFigures::read(),
+        };
+        parse(&scrape.render())
+    }
+
+    fn shards(tools: &ToolLabels, count: u16) -> Vec<Arc<ShardMetrics>> {
+        (0..count)
+            .map(|number| ShardMetrics::new(ShardId(number), tools))
+            .collect()
+    }
+
+    #[test]
+    fn an_idle_server_shows_every_family_and_no_empty_histogram() {
+        let tools = ToolLabels::new(["echo"], 8);
+        let samples = scrape(&tools, &shards(&tools, 2));
+        for &reason in OverloadReason::ALL {
+            assert_eq!(
+                samples.value("weir_refusals_total", &[("reason", reason.as_str())]),
+                Some(0.0)
+            );
+        }
+        assert_eq!(
+            samples.value("weir_build_info", &[("version", "1.2.3")]),
+            Some(1.0)
+        );
+        assert_eq!(samples.value("weir_worker_queued", &[]), Some(7.0));
+        assert_eq!(samples.of("weir_connections").count(), 2);
+        assert!(samples.sum("process_resident_memory_bytes") > 0.0);
+        assert!(samples.sum("process_open_fds") >= 3.0);
+        assert_eq!(
+            samples.of("mcp_server_operation_duration_seconds_count").count(),
+            0
+        );
+    }
+
+    #[test]
+    fn counters_come_out_under_their_labels() {
+        let tools = ToolLabels::new([], 0);
+        let shards = shards(&tools, 2);
+        for metrics in &shards {
+            metrics.on_pool(8);
+            metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
+            metrics.on_request(Era::Legacy, RequestClass::Work);
+            metrics.http_refusals.increment(HttpRefusal::from_status(413));
+            metrics.evictions.increment(Eviction::WriteStall);
+            metrics.sent_bytes.add(1000);
+        }
+        let samples = scrape(&tools, &shards);
+        let busy = [("shard", "1"), ("state", "busy")];
+        assert_eq!(samples.value("weir_pool_handlers", &busy), Some(1.0));
+        assert_eq!(samples.sum("weir_pool_handlers"), 16.0);
+        assert_eq!(
+            samples.value("weir_pool_utilization_ratio", &[("shard", "0")]),
+            Some(0.125)
+        );
+        assert_eq!(
+            samples.value("weir_pool_high_water", &[("shard", "0")]),
+            Some(1.0)
+        );
+        let request = [("shard", "0"), ("era", "legacy"), ("class", "work")];
+        assert_eq!(samples.value("weir_requests_total", &request), Some(1.0));
+        assert_eq!(
+            samples.value("weir_http_refusals_total", &[("code", "413")]),
+            Some(2.0)
+        );
+        assert_eq!(
+            samples.value("weir_evictions_total", &[("reason", "write_stall")]),
+            Some(2.0)
+        );
+        assert_eq!(samples.value("weir_sent_bytes_total", &[]), Some(2000.0));
+    }
+
+    #[test]
+    fn durations_are_merged_over_shards_and_equal_what_was_recorded() {
+        let tools = ToolLabels::new(["echo", "sp\"in"], 8);
+        let shards = shards(&tools, 3);
+        let mut random = fastrand::Rng::with_seed(11);
+        let mut sum = Duration::ZERO;
+        for turn in 0..900 {
+            let elapsed = Duration::from_nanos(random.u64(..100_000_000_000));
+            sum += elapsed;
+            let operation = Operation::Tool(tools.row(turn % 2));
+            let outcome = if turn % 5 == 0 {
+                Outcome::InvalidParams
+            } else {
+                Outcome::Ok
+            };
+            shards[turn % 3].on_operation(operation, outcome, elapsed);
+        }
+        let samples = scrape(&tools, &shards);
+        let name = "mcp_server_operation_duration_seconds";
+        let count = format!("{name}_count");
+        assert_eq!(samples.sum(&count), 900.0);
+        let seconds = samples.sum(&format!("{name}_sum"));
+        assert!((seconds - sum.as_secs_f64()).abs() < 1e-6, "{seconds}");
+        let call = |tool, error| {
+            [
+                ("mcp_method_name", "tools/call"),
+                ("gen_ai_tool_name", tool),
+                ("error_type", error),
+            ]
+        };
+        assert_eq!(samples.value(&count, &call("sp\"in", "")), Some(360.0));
+        assert_eq!(samples.value(&count, &call("echo", "-32602")), Some(90.0));
+        assert_eq!(
+            samples.value("weir_operations_total", &[("outcome", "ok")]),
+            Some(720.0)
+        );
+        assert_eq!(samples.sum("weir_operations_total"), 900.0);
+    }
+
+    #[test]
+    fn a_registry_of_any_size_has_bounded_series() {
+        let names: Vec<String> = (0..1000).map(|number| format!("tool{number}")).collect();
+        let tools = ToolLabels::new(names.iter().map(String::as_str), 10);
+        let shards = shards(&tools, 1);
+        for tool in 0..1000 {
+            shards[0].on_operation(Operation::Tool(tools.row(tool)), Outcome::Ok, Duration::ZERO);
+        }
+        let samples = scrape(&tools, &shards);
+        let counts = samples.of("mcp_server_operation_duration_seconds_count");
+        assert_eq!(counts.map(|(_, count)| count).collect::<Vec<_>>().len(), 11);
+    }
+
+    #[test]
+    fn nothing_there_to_show_is_still_an_exposition() {
+        let scrape = Scrape {
+            version: "0",
+            tools: &ToolLabels::new([], 0),
+            shards: &[],
+            workers: None,
+            process: ProcessFigures::default(),
+        };
+        let samples = parse(&scrape.render());
+        assert_eq!(samples.of("weir_worker_threads").count(), 0);
+        assert_eq!(samples.of("process_open_fds").count(), 0);
+    }
+}

@@ -1,0 +1,220 @@
+//! The report as one JSON object on one line, for programs.
+//!
+//! Every key is always there, whatever its number; new ones may come, none changes its meaning. Durations are integers
+//! in nanoseconds and say so. `shards[n]` and `all` have the same members but for `shard`; a shard that did not give
+//! its histograms has `null` for `stages` and `tools`.
+
+use serde_json::{Map, Value, json};
+
+use super::{Report, ShardReport};
+use crate::metrics::counter::Counts;
+use crate::metrics::histogram::{Latency, ShardHistograms};
+use crate::metrics::labels::{Label, RequestClass, Stage, ToolLabels};
+use crate::metrics::shard::ShardSnapshot;
+use crate::metrics::workers::WorkerFigures;
+
+pub(super) fn render(report: &Report) -> String {
+    let shards: Vec<Value> = report
+        .shards
+        .iter()
+        .map(|shard| shard_object(shard, &report.tools))
+        .collect();
+    let mut all = numbers_object(&report.all);
+    insert_latencies(&mut all, Some(&report.all_histograms), &report.tools);
+    let object = json!({
+        "uptime_seconds": report.uptime.as_secs_f64(),
+        "shards": shards,
+        "all": all,
+        "workers": report.workers.map(workers_object),
+    });
+    format!("{object}\n")
+}
+
+fn shard_object(shard: &ShardReport, tools: &ToolLabels) -> Value {
+    let mut object = Map::new();
+    object.insert("shard".into(), shard.shard.0.into());
+    object.append(&mut numbers_object(&shard.numbers));
+    insert_latencies(&mut object, shard.histograms.as_ref(), tools);
+    object.into()
+}
+
+fn numbers_object(numbers: &ShardSnapshot) -> Map<String, Value> {
+    let eras = numbers
+        .requests
+        .iter()
+        .map(|(era, classes)| (era.as_str().to_owned(), members(classes)))
+        .collect::<Map<_, _>>();
+    let object = json!({
+        "requests": numbers.requests_total(),
+        "requests_control": numbers.requests_of(RequestClass::Control),
+        "requests_work": numbers.requests_of(RequestClass::Work),
+        "requests_by_era": eras,
+        "operations": members(&numbers.outcomes),
+        "in_flight": numbers.in_flight,
+        "refusals": members(&numbers.refusals),
+        "http_refusals": members(&numbers.http_refusals),
+        "evictions": members(&numbers.evictions),
+        "pool_size": numbers.pool_size,
+        "pool_high_water": numbers.pool_high_water,
+        "handlers": members(&numbers.handlers),
+        "connections_accepted": numbers.connections_accepted,
+        "connections_closed": numbers.connections_closed,
+        "connections_open": numbers.connections_open,
+        "accept_failures": numbers.accept_failures,
+        "received_bytes": numbers.received_bytes,
+        "sent_bytes": numbers.sent_bytes,
+        "ring_buffers": numbers.ring_buffers,
+        "ring_buffers_free": numbers.ring_buffers_free,
+        "ring_starved": numbers.ring_starved,
+        "panics": numbers.panics,
+        "stalls": numbers.stalls,
+    });
+    match object {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn members<E: Label, const N: usize>(counts: &Counts<E, N>) -> Value {
+    let member = |(member, count): (E, u64)| (member.as_str().to_owned(), Value::from(count));
+    counts.iter().map(member).collect::<Map<_, _>>().into()
+}
+
+fn insert_latencies(
+    object: &mut Map<String, Value>,
+    histograms: Option<&ShardHistograms>,
+    tools: &ToolLabels,
+) {
+    let stages = histograms.map(|histograms| {
+        let stage = |&stage: &Stage| (stage.as_str().to_owned(), latency_object(histograms.stage(stage)));
+        Stage::ALL.iter().map(stage).collect::<Map<_, _>>()
+    });
+    let tools = histograms.map(|histograms| {
+        let rows = tools.iter();
+        let tool = |(row, name): (_, &str)| Some((name.to_owned(), latency_object(histograms.tool(row)?)));
+        rows.filter_map(tool).collect::<Map<_, _>>()
+    });
+    object.insert("stages".into(), stages.into());
+    object.insert("tools".into(), tools.into());
+}
+
+fn latency_object(latency: &Latency) -> Value {
+    let mut object = Map::new();
+    object.insert("count".into(), latency.count().into());
+    for (quantile, name) in Latency::QUANTILES {
+        let key = format!("{}_ns", name.replace('.', "_"));
+        object.insert(key, nanos(latency.quantile(quantile)));
+    }
+    object.insert("max_ns".into(), nanos(latency.max()));
+    object.into()
+}
+
+fn nanos(duration: std::time::Duration) -> Value {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
+}
+
+fn workers_object(workers: WorkerFigures) -> Value {
+    json!({
+        "threads": workers.threads,
+        "busy": workers.busy,
+        "queued": workers.queued,
+        "queue_depth_max": workers.queue_depth_max,
+        "abandoned": workers.abandoned,
+        "completed": workers.completed_total,
+        "cancelled": workers.cancelled_total,
+        "refused": workers.refused_total,
+        "panicked": workers.panicked_total,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::example;
+    use super::*;
+
+    fn parsed(report: &Report) -> Value {
+        let text = report.to_json();
+        assert_eq!(text.matches('\n').count(), 1, "one line");
+        assert!(text.ends_with('\n'));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn keys(value: &Value) -> Vec<&str> {
+        value.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn the_merged_part_is_the_sum_of_the_shards() {
+        let json = parsed(&example());
+        assert_eq!(json["uptime_seconds"], 3723.0);
+        for pointer in [
+            "/requests",
+            "/pool_size",
+            "/refusals/handlers",
+            "/stages/total/count",
+            "/tools/echo/count",
+        ] {
+            let of = |part: &Value| part.pointer(pointer).unwrap().as_u64().unwrap();
+            let sum: u64 = json["shards"].as_array().unwrap().iter().map(of).sum();
+            assert_eq!(of(&json["all"]), sum, "{pointer}");
+        }
+        assert_eq!(json["all"]["requests"], 10);
+        assert_eq!(json["all"]["refusals"]["handlers"], 2);
+        assert_eq!(json["all"]["pool_size"], 512);
+    }
+
+    #[test]
+    fn keys_do_not_depend_on_what_happened() {
+        let example = example();
+        let idle = ShardReport {
+            shard: crate::units::ShardId(0),
+            numbers: ShardSnapshot::default(),
+            histograms: Some(ShardHistograms::new(&example.tools)),
+        };
+        let idle = Report::new(example.tools.clone(), example.uptime, vec![idle], None);
+        let (busy, idle) = (parsed(&example), parsed(&idle));
+        assert_eq!(keys(&busy), keys(&idle));
+        for pointer in [
+            "",
+            "/refusals",
+            "/evictions",
+            "/stages",
+            "/stages/total",
+            "/tools",
+            "/requests_by_era",
+        ] {
+            let of = |json: &Value| keys(json["shards"][0].pointer(pointer).unwrap()).join(" ");
+            assert_eq!(of(&busy), of(&idle), "{pointer}");
+        }
+        assert_eq!(idle["workers"], Value::Null);
+    }
+
+    #[test]
+    fn quantiles_are_in_nanoseconds() {
+        let json = parsed(&example());
+        let total = &json["all"]["stages"]["total"];
+        let expected = [
+            "count",
+            "p50_ns",
+            "p90_ns",
+            "p99_ns",
+            "p99_9_ns",
+            "p99_99_ns",
+            "max_ns",
+        ];
+        assert_eq!(keys(total), expected);
+        assert_eq!(total["p50_ns"].as_u64().unwrap() / 100_000, 10);
+        assert_eq!(total["max_ns"].as_u64().unwrap() / 10_000_000, 10);
+    }
+
+    #[test]
+    fn a_shard_that_did_not_answer_is_reported_with_its_counters() {
+        let mut example = example();
+        let mut shards = std::mem::take(&mut example.shards);
+        shards[1].histograms = None;
+        let json = parsed(&Report::new(example.tools.clone(), example.uptime, shards, None));
+        assert_eq!(json["shards"][1]["requests"], 1);
+        assert_eq!(json["shards"][1]["stages"], Value::Null);
+        assert_eq!(json["all"]["stages"]["total"]["count"], 9);
+    }
+}

@@ -1,0 +1,173 @@
+//! The report on stdout, at exit and on a signal: what each shard did and how long it took, merged and apart.
+//!
+//! Made from copies, so that shards go on while it is written. Text is for people and may change; the JSON keys are
+//! stable, see `json`. A shard that could not be asked for its histograms is reported with its counters alone, which
+//! anybody can read. Invariant: what the merged part says is the sum of what the shards' parts say.
+
+mod json;
+mod text;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::histogram::ShardHistograms;
+use super::labels::ToolLabels;
+use super::shard::ShardSnapshot;
+use super::workers::WorkerFigures;
+use crate::config::ReportFormat;
+use crate::units::ShardId;
+
+/// One shard's part of a report.
+#[derive(Debug, Clone)]
+pub struct ShardReport {
+    /// Which shard.
+    pub shard: ShardId,
+    /// Its counters.
+    pub numbers: ShardSnapshot,
+    /// Its latencies; `None` when it did not answer.
+    pub histograms: Option<ShardHistograms>,
+}
+
+/// A report, ready to be written.
+#[derive(Debug)]
+pub struct Report {
+    tools: Arc<ToolLabels>,
+    uptime: Duration,
+    shards: Vec<ShardReport>,
+    workers: Option<WorkerFigures>,
+    all: ShardSnapshot,
+    all_histograms: ShardHistograms,
+}
+
+impl Report {
+    /// Merges the shards' parts. All histograms must have been made for `tools`.
+    pub fn new(
+        tools: Arc<ToolLabels>,
+        uptime: Duration,
+        shards: Vec<ShardReport>,
+        workers: Option<WorkerFigures>,
+    ) -> Self {
+        let mut all = ShardSnapshot::default();
+        let mut all_histograms = ShardHistograms::new(&tools);
+        for shard in &shards {
+            all.merge(&shard.numbers);
+            if let Some(histograms) = &shard.histograms {
+                all_histograms.merge(histograms);
+            }
+        }
+        Self {
+            tools,
+            uptime,
+            shards,
+            workers,
+            all,
+            all_histograms,
+        }
+    }
+
+    /// Writes the report. Nobody reading any more is not an error.
+    ///
+    /// # Errors
+    /// When writing fails for another reason than a closed pipe.
+    pub fn write(&self, format: ReportFormat, out: &mut impl Write) -> io::Result<()> {
+        let text = match format {
+            ReportFormat::Text => self.to_text(),
+            ReportFormat::Json => self.to_json(),
+            ReportFormat::None => return Ok(()),
+        };
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Tables for people.
+    pub fn to_text(&self) -> String {
+        text::render(self)
+    }
+
+    /// One JSON object on one line, with its line end.
+    pub fn to_json(&self) -> String {
+        json::render(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{
+        Era, Eviction, Operation, Outcome, OverloadReason, RequestClass, ShardMetrics, Stage,
+    };
+
+    /// Two shards: the first has served nine requests in 1 ms each and refused two, the second one in 100 ms.
+    pub(super) fn example() -> Report {
+        let tools = Arc::new(ToolLabels::new(["echo", "sleep"], 8));
+        let shard = |number: u16, calls: u64, millis: u64| {
+            let metrics = ShardMetrics::new(ShardId(number), &tools);
+            let mut histograms = ShardHistograms::new(&tools);
+            metrics.on_pool(256);
+            metrics.pool_high_water.set(calls);
+            for _ in 0..calls {
+                let elapsed = Duration::from_millis(millis);
+                metrics.on_request(Era::Modern, RequestClass::Work);
+                metrics.on_operation(Operation::Tool(tools.row(0)), Outcome::Ok, elapsed);
+                histograms.record(Stage::Total, elapsed);
+                histograms.record_tool(tools.row(0), elapsed);
+            }
+            (metrics, histograms)
+        };
+        let part = |(metrics, histograms): (Arc<ShardMetrics>, ShardHistograms)| ShardReport {
+            shard: metrics.shard,
+            numbers: metrics.snapshot(),
+            histograms: Some(histograms),
+        };
+        let first = shard(0, 9, 1);
+        first.0.refusals.of(OverloadReason::Handlers).add(2);
+        first.0.evictions.increment(Eviction::Idle);
+        let shards = vec![part(first), part(shard(1, 1, 100))];
+        Report::new(
+            tools,
+            Duration::from_secs(3_723),
+            shards,
+            Some(WorkerFigures::default()),
+        )
+    }
+
+    struct Pipe(io::ErrorKind);
+
+    impl Write for Pipe {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_not_an_error_and_a_full_disk_is() {
+        let report = example();
+        assert!(
+            report
+                .write(ReportFormat::Text, &mut Pipe(io::ErrorKind::BrokenPipe))
+                .is_ok()
+        );
+        let full = report.write(ReportFormat::Json, &mut Pipe(io::ErrorKind::StorageFull));
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn the_format_decides_what_is_written() {
+        let report = example();
+        let written = |format| {
+            let mut out = Vec::new();
+            report.write(format, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(ReportFormat::None), "");
+        assert_eq!(written(ReportFormat::Text), report.to_text());
+        assert_eq!(written(ReportFormat::Json), report.to_json());
+    }
+}
