@@ -13,7 +13,7 @@ fn weir(arguments: &[&str]) -> Output {
 
 /// The command under a shell's limits or redirections.
 fn shell(script: &str) -> Output {
-    let script = script.replace("WEIR", WEIR);
+    let script = script.replace("WEIR ", &format!("{WEIR} "));
     Command::new("sh").args(["-c", &script]).output().unwrap()
 }
 
@@ -111,6 +111,12 @@ fn flag_environment_and_file_rank_in_this_order() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+    let unreadable = shell("WEIR_ROOT=$(printf 'a\\377') exec WEIR serve");
+    assert_eq!(unreadable.status.code(), Some(2));
+    assert_eq!(
+        text(&unreadable.stderr),
+        "weir: WEIR_ROOT = a\u{fffd} is not Unicode; write it in UTF-8\n"
+    );
     let by_variable = Command::new(WEIR)
         .arg("serve")
         .env("WEIR_CONFIG", file.path())

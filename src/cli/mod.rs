@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, Inputs, Source};
+use crate::config::{ConfigError, Inputs, Source, VARIABLE_PREFIX};
 
 pub use logging::init as init_logging;
 
@@ -45,10 +45,8 @@ fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
     if let Some(path) = command::config_file(matches) {
         errors.extend(read_file(&mut inputs, &path).err().into_iter().flatten());
     }
-    let variables = std::env::vars_os().filter_map(|(name, value)| {
-        // A name that is not Unicode is none of ours; a value that is not is kept recognisable for the refusal.
-        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-    });
+    let (variables, unreadable) = environment();
+    errors.extend(unreadable);
     errors.extend(inputs.insert_environment(variables).err().into_iter().flatten());
     for (key, texts) in command::flags(matches) {
         inputs.insert(key, texts, Source::Flag);
@@ -58,6 +56,26 @@ fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
     } else {
         Err(errors)
     }
+}
+
+/// The environment as text. A name that is not Unicode is none of ours; a value of ours that is not is refused, since
+/// any replacement would be another value.
+fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
+    let mut variables = Vec::new();
+    let mut errors = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => variables.push((name, value)),
+            (Ok(name), Err(value)) if name.starts_with(VARIABLE_PREFIX) => {
+                errors.push(ConfigError::Impossible(format!(
+                    "{name} = {} is not Unicode; write it in UTF-8",
+                    value.display()
+                )));
+            }
+            _ => {}
+        }
+    }
+    (variables, errors)
 }
 
 /// Adds a configuration file to the inputs.

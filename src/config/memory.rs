@@ -10,12 +10,12 @@ use std::fmt;
 use super::settings::{AssemblySettings, PoolSettings, RING_BUFFER_BYTES};
 use crate::units::ByteSize;
 
-/// Program, allocator, registry and admin thread: measured 5 MiB resident at start, rounded up.
+/// Program, allocator, registry and admin thread: a bare executor process is 5 MiB resident (measured), rounded up.
 const PROCESS_BYTES: u64 = 6 << 20;
-/// A worker's touched stack and its scratch: measured 90 KiB, rounded up.
+/// A worker's touched stack and the buffers of one file or search: an estimate.
 const WORKER_BYTES: u64 = 128 << 10;
-/// An executor, its rings in the kernel, two thread stacks, timers, mailbox, decode scratch: measured 0.5 MiB before
-/// the first request, the rest is scratch.
+/// An executor and its helper thread, 180 KiB (measured), the rings in the kernel, 264 KiB (measured), and about
+/// 320 KiB for timers, mailbox and decode scratch (an estimate).
 const EXECUTOR_BYTES: u64 = 768 << 10;
 /// What a handler keeps besides its buffers.
 const HANDLER_STATE_BYTES: u64 = 1 << 10;

@@ -20,7 +20,7 @@ pub use error::ConfigError;
 pub use host::{Host, HostError, raise_soft_limits};
 pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable};
 pub use memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory};
-pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec};
+pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX};
 pub use placement::display_cpu_list;
 pub use resolve::{Effective, Resolved, resolve};
 pub use settings::{

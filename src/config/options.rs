@@ -77,7 +77,7 @@ impl OptionSpec {
 }
 
 /// What every environment variable of the program begins with.
-pub(super) const VARIABLE_PREFIX: &str = "WEIR_";
+pub const VARIABLE_PREFIX: &str = "WEIR_";
 
 /// What values an option takes; bounds include both ends. Durations are bounded in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

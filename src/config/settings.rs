@@ -124,7 +124,8 @@ pub struct RingSettings {
 }
 
 impl Default for RingSettings {
-    /// Queue depths as measured to keep 10,000 connections from overflowing the completion queue in a burst.
+    /// A submission queue for one busy turn, and a completion queue for a burst of thousands of connections; when it
+    /// overflows all the same, the kernel keeps the rest until it is asked.
     fn default() -> Self {
         Self {
             buffers: 1024,
