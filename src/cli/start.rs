@@ -1,10 +1,11 @@
 //! `weir serve` and `weir doctor`: the same look at the machine, then one starts and the other tells.
 
+use std::io;
 use std::process::ExitCode;
 
 use super::{complain, logging, refuse, say};
 use crate::config::{
-    ConfigError, Findings, Host, HostError, Inputs, Line, Needs, Resolved, Verdict, evaluate,
+    ConfigError, Findings, Host, HostError, Inputs, Line, Needs, Resolved, RingProblem, Verdict, evaluate,
     raise_soft_limits, resolve,
 };
 
@@ -95,12 +96,21 @@ fn look(inputs: Inputs) -> Result<Look, Problem> {
 }
 
 /// Makes and drops a ring of the shards' kind.
-fn probe_ring() -> Result<(), String> {
+fn probe_ring() -> Result<(), RingProblem> {
+    let words = |error: io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
+            RingProblem::Refused(error.to_string())
+        }
+        _ => RingProblem::Lacking(format!(
+            "no ring can be made: {error}; see the lines on kernel and memlock"
+        )),
+    };
+
     io_uring::IoUring::builder()
         .setup_single_issuer()
         .setup_coop_taskrun()
         .setup_taskrun_flag()
         .build(8)
         .map(|_: io_uring::IoUring| ())
-        .map_err(|error| error.to_string())
+        .map_err(words)
 }

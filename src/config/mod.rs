@@ -28,4 +28,4 @@ pub use settings::{
     LogFormat, LogLevel, LogSettings, PoolSettings, RING_BUFFER_BYTES, ReportFormat, RingSettings,
     SessionSettings, Settings, ShardPlace, Timeouts, Toolset, WorkerSettings,
 };
-pub use startup::{Findings, Line, Needs, Verdict, evaluate};
+pub use startup::{Findings, Line, Needs, RingProblem, Verdict, evaluate};

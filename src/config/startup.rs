@@ -34,8 +34,17 @@ const BUFFER_ENTRY_BYTES: u64 = 16;
 pub struct Findings {
     /// Limits and figures.
     pub host: Host,
-    /// Whether a ring with the flags and operations Weir uses can be made; otherwise the kernel's words.
-    pub io_uring: Result<(), String>,
+    /// Whether a ring with the flags and operations Weir uses can be made.
+    pub io_uring: Result<(), RingProblem>,
+}
+
+/// Why there can be no data ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RingProblem {
+    /// A policy forbids it; the kernel's words. Which policy is found out here.
+    Refused(String),
+    /// Anything else; a sentence with its own next step.
+    Lacking(String),
 }
 
 /// What the settings need of the kernel.
@@ -152,8 +161,12 @@ fn kernel(host: &Host) -> Line {
 }
 
 fn io_uring(findings: &Findings) -> Line {
-    let Err(reason) = &findings.io_uring else {
-        return line(Verdict::Ok, "io_uring", "available".to_owned());
+    let reason = match &findings.io_uring {
+        Ok(()) => return line(Verdict::Ok, "io_uring", "available".to_owned()),
+        Err(RingProblem::Lacking(sentence)) => {
+            return line(Verdict::Missing, "io_uring", sentence.escape_debug().to_string());
+        }
+        Err(RingProblem::Refused(reason)) => reason,
     };
     let advice = match findings.host.io_uring_disabled {
         0 => {
@@ -385,12 +398,22 @@ mod tests {
         for (disabled, advice) in cases {
             let mut findings = findings();
             findings.host.io_uring_disabled = disabled;
-            findings.io_uring = Err("Operation not permitted\n(os error 1)".to_owned());
+            findings.io_uring = Err(RingProblem::Refused(
+                "Operation not permitted\n(os error 1)".to_owned(),
+            ));
             let (verdict, text) = find(&evaluate(&needs(1), &findings), "io_uring");
             assert_eq!(verdict, Verdict::Missing);
             assert!(text.contains(advice), "{text}");
             assert!(!text.contains('\n'), "{text}");
         }
+    }
+
+    #[test]
+    fn a_ring_that_lacks_something_speaks_for_itself() {
+        let mut findings = findings();
+        findings.io_uring = Err(RingProblem::Lacking("no buffer rings; upgrade".to_owned()));
+        let expected = (Verdict::Missing, "no buffer rings; upgrade".to_owned());
+        assert_eq!(find(&evaluate(&needs(1), &findings), "io_uring"), expected);
     }
 
     #[test]
