@@ -350,6 +350,7 @@ fn accept() {
         "*/*, application/json;q=1.000",
         "*/*;q=0, application/*, text/*",
         "application/json;q=0, application/json, text/*",
+        "application/json, application/json;q=0, text/*",
         "application/json;x=\",\", text/event-stream",
     ] {
         assert_eq!(post_with("Accept", value), Ok(Endpoint::Post), "{value}");
