@@ -4,6 +4,7 @@
 //! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, help) to stdout;
 //! a closed pipe is no error. Exit status: 0 done, 1 it cannot run here, 2 it was asked for wrongly.
 
+mod allocator;
 mod command;
 mod logging;
 mod show;
@@ -22,6 +23,7 @@ const EXIT_USAGE: u8 = 2;
 
 /// Runs the command; the arguments begin with the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    allocator::settle();
     let matches = match command::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {

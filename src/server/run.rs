@@ -92,7 +92,7 @@ fn registry(settings: &Settings) -> Result<Registry, Box<dyn std::error::Error>>
     for toolset in &settings.toolsets {
         match toolset {
             Toolset::Demo => demo::register(&mut tools)?,
-            Toolset::Files => files::register(&mut tools, files::Root::open(&settings.files.root)?)?,
+            Toolset::Files => files::register(&mut tools, &files::Root::open(&settings.files.root)?)?,
         }
     }
     Ok(tools.build())

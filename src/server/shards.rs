@@ -106,7 +106,7 @@ fn start_one(
         options: RingOptions {
             submission_entries: settings.ring.submission_entries,
             completion_entries: settings.ring.completion_entries,
-            buffers: settings.ring.buffers,
+            buffers: u16::try_from(settings.ring.buffers).unwrap_or(u16::MAX),
             buffer_bytes: settings.ring.buffer_bytes,
         },
         sizes: sizes(settings),

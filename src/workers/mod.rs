@@ -36,8 +36,8 @@ pub use shared::{JobHandle, Stopped, WorkersStats};
 pub struct WorkersOptions {
     /// Jobs that run at once.
     pub threads: usize,
-    /// Queue places per thread; the one queue holds `threads * queue_per_thread_max` jobs.
-    pub queue_per_thread_max: usize,
+    /// Places in the one queue.
+    pub queue_depth_max: usize,
     /// Spare threads: as many abandoned jobs may still run without costing the pool a thread. Each one beyond
     /// shrinks the pool until it ends.
     pub abandoned_max: usize,
@@ -130,8 +130,7 @@ impl Workers {
             return Err(StartError::NoThreads);
         }
         let cpus = cpu_set(&options.cpus)?;
-        let queue_depth_max = options.threads.saturating_mul(options.queue_per_thread_max);
-        let shared = Arc::new(Shared::new(options.threads, queue_depth_max));
+        let shared = Arc::new(Shared::new(options.threads, options.queue_depth_max));
         let total = options.threads.saturating_add(options.abandoned_max);
         let submitter = Submitter {
             shared: Arc::clone(&shared),

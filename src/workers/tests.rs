@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn options(threads: usize, queue: usize, abandoned_max: usize) -> WorkersOptions {
     WorkersOptions {
         threads,
-        queue_per_thread_max: queue,
+        queue_depth_max: queue * threads,
         abandoned_max,
         cpus: Vec::new(),
     }
