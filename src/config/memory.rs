@@ -7,7 +7,82 @@
 
 use std::fmt;
 
+use super::settings::{AssemblySettings, PoolSettings, RING_BUFFER_BYTES};
 use crate::units::ByteSize;
+
+/// Program, allocator, registry and admin thread: a bare executor process is 5 MiB resident (measured), rounded up.
+const PROCESS_BYTES: u64 = 6 << 20;
+/// A worker's touched stack and the buffers of one file or search: an estimate.
+const WORKER_BYTES: u64 = 128 << 10;
+/// An executor and its helper thread, 180 KiB (measured), the rings in the kernel, 264 KiB (measured), and about
+/// 320 KiB for timers, mailbox and decode scratch (an estimate).
+const EXECUTOR_BYTES: u64 = 768 << 10;
+/// What a handler keeps besides its buffers.
+const HANDLER_STATE_BYTES: u64 = 1 << 10;
+/// The kernel's entry for a provided buffer.
+const RING_ENTRY_BYTES: u64 = 16;
+/// The most an idle connection may cost.
+const CONNECTION_BYTES: u64 = 1 << 10;
+
+/// Of the budget, at least this share stays for run time.
+const RUNTIME_DIVISOR: u64 = 4;
+/// Of the budget, the connection table may take at most this share, unless connections were asked for.
+const CONNECTIONS_DIVISOR: u64 = 8;
+
+/// What is needed is shown in this unit, rounded up so that it can be typed and is enough.
+const MIB: u64 = 1 << 20;
+
+const HANDLERS_DEFAULT: u32 = 256;
+const RING_BUFFERS_DEFAULT: u32 = 1024;
+/// A default pool is not shrunk below this, nor are other default shares.
+const HANDLERS_MIN: u32 = 8;
+const RING_BUFFERS_MIN: u32 = 32;
+const ASSEMBLY_BUFFERS_MIN: u32 = 8;
+
+/// What was asked for; `None` leaves the number to the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryDemand {
+    /// `--memory-max`.
+    pub budget_bytes: u64,
+    /// How many shards.
+    pub shards: u32,
+    /// How many worker threads.
+    pub workers: u32,
+    /// How many connections.
+    pub connections: ConnectionsDemand,
+    /// `--pool-size`.
+    pub handlers: Option<u32>,
+    /// `--buffer-size`.
+    pub buffer_bytes: u64,
+    /// `--ring-buffers`.
+    pub ring_buffers: Option<u32>,
+    /// `--assembly-buffers`.
+    pub assembly_buffers: Option<u32>,
+}
+
+/// How many connections the table must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionsDemand {
+    /// As many as were asked for.
+    Exactly(u32),
+    /// As many as memory lets, up to what the descriptor limit lets.
+    UpTo(u32),
+}
+
+/// Numbers that fit the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryFit {
+    /// Per shard.
+    pub handlers: u32,
+    /// Per shard.
+    pub ring_buffers: u32,
+    /// Per shard.
+    pub assembly_buffers: u32,
+    /// Over all shards.
+    pub connections: u32,
+    /// The arithmetic.
+    pub plan: MemoryPlan,
+}
 
 /// How the budget is spent. All in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +137,256 @@ impl MemoryPlan {
     }
 }
 
+/// The budget is too small for what was asked; the text is the arithmetic and what to lower.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "memory-max = {budget}, but at least {need} are needed: process {process} + connection table {connections} + \
+     {shards} x (executor {executor} + {handlers} handlers of 2 x {buffer} {handlers_bytes} + {ring_buffers} ring buffers \
+     {ring_bytes} + {assembly_buffers} assembly buffers {assembly_bytes}) + a quarter for run time; \
+     lower {lower}, or raise --memory-max"
+)]
+pub struct MemoryShort {
+    budget: String,
+    need: String,
+    process: String,
+    connections: String,
+    shards: u32,
+    executor: String,
+    handlers: u32,
+    buffer: ByteSize,
+    handlers_bytes: String,
+    ring_buffers: u32,
+    ring_bytes: String,
+    assembly_buffers: u32,
+    assembly_bytes: String,
+    lower: String,
+}
+
+/// Candidate numbers of a shard's buffers.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    handlers: u32,
+    ring_buffers: u32,
+    assembly_buffers: u32,
+}
+
+impl MemoryDemand {
+    /// Shares out the budget.
+    ///
+    /// Numbers that were asked for are kept. The others start at their defaults; ring and assembly buffers are halved
+    /// first (the larger share first), down to half a ring buffer and a quarter of an assembly buffer per handler;
+    /// then the pool is halved and they start anew.
+    ///
+    /// # Errors
+    /// When not even the smallest numbers fit.
+    pub fn fit(&self) -> Result<MemoryFit, Box<MemoryShort>> {
+        let mut pool = self.handlers.unwrap_or(HANDLERS_DEFAULT);
+        loop {
+            let (first, floor) = self.range(pool);
+            let mut counts = first;
+            loop {
+                if let Some(fit) = self.try_fit(counts) {
+                    return Ok(fit);
+                }
+                match self.less(counts, floor) {
+                    Some(less) => counts = less,
+                    None => break,
+                }
+            }
+            if self.handlers.is_some() || pool <= HANDLERS_MIN {
+                return Err(Box::new(self.short(floor)));
+            }
+            pool = (pool / 2).max(HANDLERS_MIN);
+        }
+    }
+
+    /// The most and the fewest buffers that go with a pool of this size.
+    fn range(&self, handlers: u32) -> (Counts, Counts) {
+        let is_given = self.handlers.is_some();
+        // A pool somebody asked for is worth more than buffers nobody did.
+        let ring_floor = if is_given {
+            RING_BUFFERS_MIN
+        } else {
+            (handlers / 2).max(RING_BUFFERS_MIN)
+        };
+        let assembly_floor = if is_given {
+            ASSEMBLY_BUFFERS_MIN.min(handlers)
+        } else {
+            (handlers / 4).max(ASSEMBLY_BUFFERS_MIN)
+        };
+        let most = Counts {
+            handlers,
+            ring_buffers: self.ring_buffers.unwrap_or(RING_BUFFERS_DEFAULT),
+            assembly_buffers: self.assembly_buffers.unwrap_or(handlers),
+        };
+        let fewest = Counts {
+            handlers,
+            ring_buffers: self.ring_buffers.unwrap_or(ring_floor),
+            assembly_buffers: self.assembly_buffers.unwrap_or(assembly_floor),
+        };
+        (most, fewest)
+    }
+
+    /// The next smaller candidate, if the floor allows one.
+    fn less(&self, counts: Counts, floor: Counts) -> Option<Counts> {
+        let can_ring = counts.ring_buffers > floor.ring_buffers;
+        let can_assembly = counts.assembly_buffers > floor.assembly_buffers;
+        let shard = self.shard_memory(counts);
+        let takes_ring = can_ring && (!can_assembly || shard.ring_bytes >= shard.assembly_bytes);
+        if takes_ring {
+            let ring_buffers = (counts.ring_buffers / 2).max(floor.ring_buffers);
+            Some(Counts {
+                ring_buffers,
+                ..counts
+            })
+        } else if can_assembly {
+            let assembly_buffers = (counts.assembly_buffers / 2).max(floor.assembly_buffers);
+            Some(Counts {
+                assembly_buffers,
+                ..counts
+            })
+        } else {
+            None
+        }
+    }
+
+    fn try_fit(&self, counts: Counts) -> Option<MemoryFit> {
+        let per_shard = self.shard_memory(counts);
+        let connections = self.connections();
+        let shards = u64::from(self.shards);
+        let fixed = self.fixed_bytes(&per_shard);
+        let runtime = self.budget_bytes.checked_sub(fixed)?;
+        if runtime < self.runtime_bytes_min() {
+            return None;
+        }
+        Some(MemoryFit {
+            handlers: counts.handlers,
+            ring_buffers: counts.ring_buffers,
+            assembly_buffers: counts.assembly_buffers,
+            connections,
+            plan: MemoryPlan {
+                budget_bytes: self.budget_bytes,
+                process_bytes: self.process_bytes(),
+                connections_bytes: connections_bytes(connections),
+                shards: self.shards,
+                per_shard,
+                runtime_bytes_per_shard: runtime / shards.max(1),
+            },
+        })
+    }
+
+    fn shard_memory(&self, counts: Counts) -> ShardMemory {
+        let handler_bytes = self
+            .buffer_bytes
+            .saturating_mul(2)
+            .saturating_add(HANDLER_STATE_BYTES);
+        ShardMemory {
+            executor_bytes: EXECUTOR_BYTES,
+            handlers_bytes: handler_bytes.saturating_mul(u64::from(counts.handlers)),
+            ring_bytes: (RING_BUFFER_BYTES as u64 + RING_ENTRY_BYTES)
+                .saturating_mul(u64::from(counts.ring_buffers)),
+            assembly_bytes: self
+                .buffer_bytes
+                .saturating_mul(u64::from(counts.assembly_buffers)),
+        }
+    }
+
+    fn fixed_bytes(&self, per_shard: &ShardMemory) -> u64 {
+        self.process_bytes()
+            .saturating_add(connections_bytes(self.connections()))
+            .saturating_add(per_shard.total_bytes().saturating_mul(u64::from(self.shards)))
+    }
+
+    fn process_bytes(&self) -> u64 {
+        PROCESS_BYTES.saturating_add(WORKER_BYTES.saturating_mul(u64::from(self.workers)))
+    }
+
+    fn runtime_bytes_min(&self) -> u64 {
+        self.budget_bytes / RUNTIME_DIVISOR
+    }
+
+    fn connections(&self) -> u32 {
+        match self.connections {
+            ConnectionsDemand::Exactly(connections) => connections,
+            ConnectionsDemand::UpTo(most) => {
+                let affordable = self.budget_bytes / CONNECTIONS_DIVISOR / CONNECTION_BYTES;
+                most.min(u32::try_from(affordable).unwrap_or(u32::MAX)).max(1)
+            }
+        }
+    }
+
+    fn short(&self, counts: Counts) -> MemoryShort {
+        let size = |bytes: u64| ByteSize(bytes).rounded();
+        let per_shard = self.shard_memory(counts);
+        let fixed = self.fixed_bytes(&per_shard);
+        // A quarter is left for run time, so what is fixed may be three quarters.
+        let need = (fixed / (RUNTIME_DIVISOR - 1)).saturating_mul(RUNTIME_DIVISOR);
+        MemoryShort {
+            budget: size(self.budget_bytes),
+            need: format!("{}MiB", (need / MIB).saturating_add(1)),
+            process: size(self.process_bytes()),
+            connections: size(connections_bytes(self.connections())),
+            shards: self.shards,
+            executor: size(per_shard.executor_bytes),
+            handlers: counts.handlers,
+            buffer: ByteSize(self.buffer_bytes),
+            handlers_bytes: size(per_shard.handlers_bytes),
+            ring_buffers: counts.ring_buffers,
+            ring_bytes: size(per_shard.ring_bytes),
+            assembly_buffers: counts.assembly_buffers,
+            assembly_bytes: size(per_shard.assembly_bytes),
+            lower: self.what_to_lower(),
+        }
+    }
+
+    /// Everything that was asked for and takes memory; the number of shards always does.
+    fn what_to_lower(&self) -> String {
+        let mut flags = Vec::new();
+        let mut push = |is_given: bool, flag: &'static str| {
+            if is_given {
+                flags.push(flag);
+            }
+        };
+        push(self.handlers.is_some(), "--pool-size");
+        push(true, "--buffer-size");
+        push(self.ring_buffers.is_some(), "--ring-buffers");
+        push(self.assembly_buffers.is_some(), "--assembly-buffers");
+        push(
+            matches!(self.connections, ConnectionsDemand::Exactly(_)),
+            "--connections-max",
+        );
+        push(true, "--shards");
+        flags.join(" or ")
+    }
+}
+
+impl MemoryFit {
+    /// Whether the pool is smaller than its default because memory asked.
+    pub fn is_pool_shrunk(&self, demand: &MemoryDemand) -> bool {
+        demand.handlers.is_none() && self.handlers < HANDLERS_DEFAULT
+    }
+
+    /// The settings of the pool.
+    pub fn pool(&self, buffer_bytes: usize) -> PoolSettings {
+        PoolSettings {
+            handlers: self.handlers,
+            buffer_bytes,
+        }
+    }
+
+    /// The settings of the assembly buffers.
+    pub fn assembly(&self, buffer_bytes: usize) -> AssemblySettings {
+        AssemblySettings {
+            buffers: self.assembly_buffers,
+            buffer_bytes,
+        }
+    }
+}
+
+fn connections_bytes(connections: u32) -> u64 {
+    u64::from(connections) * CONNECTION_BYTES
+}
+
 impl fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |bytes: u64| ByteSize(bytes).rounded();
@@ -80,5 +405,202 @@ impl fmt::Display for MemoryPlan {
             size(shard.assembly_bytes),
             size(self.runtime_bytes_per_shard),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demand(budget_bytes: u64, shards: u32) -> MemoryDemand {
+        MemoryDemand {
+            budget_bytes,
+            shards,
+            workers: shards,
+            connections: ConnectionsDemand::UpTo(20_000),
+            handlers: None,
+            buffer_bytes: 16 << 10,
+            ring_buffers: None,
+            assembly_buffers: None,
+        }
+    }
+
+    /// The sum, written out once more.
+    fn spent(fit: &MemoryFit, demand: &MemoryDemand) -> u64 {
+        let shard = EXECUTOR_BYTES
+            + u64::from(fit.handlers) * (2 * demand.buffer_bytes + 1024)
+            + u64::from(fit.ring_buffers) * (4096 + 16)
+            + u64::from(fit.assembly_buffers) * demand.buffer_bytes;
+        PROCESS_BYTES
+            + u64::from(demand.workers) * WORKER_BYTES
+            + u64::from(fit.connections) * 1024
+            + u64::from(demand.shards) * (shard + fit.plan.runtime_bytes_per_shard)
+    }
+
+    fn assert_sound(demand: &MemoryDemand) -> MemoryFit {
+        let fit = demand.fit().unwrap_or_else(|short| panic!("{demand:?}: {short}"));
+        let spent = spent(&fit, demand);
+        assert!(spent <= demand.budget_bytes, "{demand:?} {fit:?}");
+        assert!(
+            demand.budget_bytes - spent < u64::from(demand.shards),
+            "nothing is left lying about"
+        );
+        assert!(
+            fit.plan.runtime_bytes_per_shard >= demand.budget_bytes / 4 / u64::from(demand.shards),
+            "{fit:?}"
+        );
+        for (given, got) in [
+            (demand.handlers, fit.handlers),
+            (demand.ring_buffers, fit.ring_buffers),
+            (demand.assembly_buffers, fit.assembly_buffers),
+        ] {
+            assert!(given.is_none_or(|given| given == got), "{demand:?} {fit:?}");
+        }
+        fit
+    }
+
+    #[test]
+    fn with_room_the_defaults_are_whole() {
+        let fit = assert_sound(&demand(1024 * MIB, 4));
+        assert_eq!(
+            (fit.handlers, fit.ring_buffers, fit.assembly_buffers),
+            (256, 1024, 256)
+        );
+        assert_eq!(fit.connections, 20_000);
+        assert!(!fit.is_pool_shrunk(&demand(1024 * MIB, 4)));
+    }
+
+    #[test]
+    fn the_defaults_fit_half_of_a_64_mib_cgroup() {
+        let counts = |shards| {
+            let fit = assert_sound(&demand(32 * MIB, shards));
+            assert_eq!(fit.connections, 4096);
+            (fit.handlers, fit.ring_buffers, fit.assembly_buffers)
+        };
+        assert_eq!(counts(1), (256, 512, 128));
+        assert_eq!(counts(2), (128, 128, 64));
+        assert_eq!(counts(4), (64, 64, 16));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_kept_or_refused() {
+        let asked = |handlers, ring_buffers, assembly_buffers| MemoryDemand {
+            handlers,
+            ring_buffers,
+            assembly_buffers,
+            ..demand(32 * MIB, 1)
+        };
+        for given in [
+            (Some(1), None, None),
+            (Some(300), None, None),
+            (None, Some(2048), None),
+            (None, None, Some(512)),
+            (Some(8), Some(16), Some(2)),
+        ] {
+            assert_sound(&asked(given.0, given.1, given.2));
+        }
+        for refused in [
+            (Some(1000), None, None),
+            (None, Some(32_768), None),
+            (None, None, Some(65_535)),
+            (Some(65_535), Some(32_768), Some(65_535)),
+        ] {
+            asked(refused.0, refused.1, refused.2).fit().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_pool_fits_up_to_the_last_byte_and_not_one_further() {
+        let exact = |budget_bytes| MemoryDemand {
+            handlers: Some(100),
+            ring_buffers: Some(64),
+            assembly_buffers: Some(10),
+            connections: ConnectionsDemand::Exactly(1000),
+            ..demand(budget_bytes, 2)
+        };
+        let fixed = exact(64 * MIB).fit().unwrap().plan.fixed_bytes();
+        // Three quarters of the budget may be fixed.
+        let least = fixed.div_ceil(3) * 4 - 3;
+        let first = (least - 8..least + 8)
+            .find(|budget| exact(*budget).fit().is_ok())
+            .unwrap();
+        assert!(first - first / 4 >= fixed);
+        assert!(first - 1 - (first - 1) / 4 < fixed);
+    }
+
+    #[test]
+    fn a_refusal_is_the_whole_arithmetic_and_names_what_to_lower() {
+        let asked = MemoryDemand {
+            handlers: Some(1000),
+            ..demand(32 * MIB, 2)
+        };
+        assert_eq!(
+            asked.fit().unwrap_err().to_string(),
+            "memory-max = 32 MiB, but at least 103MiB are needed: process 6.2 MiB + connection table 4 MiB + 2 x \
+             (executor 768 KiB + 1000 handlers of 2 x 16KiB 32.2 MiB + 32 ring buffers 128.5 KiB + 8 assembly buffers \
+             128 KiB) + a quarter for run time; lower --pool-size or --buffer-size or --shards, or raise --memory-max"
+                .replace("128.5 KiB", &ByteSize(32 * 4112).rounded())
+        );
+    }
+
+    #[test]
+    fn the_need_a_refusal_names_is_enough() {
+        for (handlers, shards) in [(1000, 1), (1000, 2), (65_535, 8), (40, 64)] {
+            let asked = |budget_bytes| MemoryDemand {
+                handlers: Some(handlers),
+                connections: ConnectionsDemand::Exactly(5000),
+                ..demand(budget_bytes, shards)
+            };
+            let short = asked(32 * MIB).fit().unwrap_err();
+            let ByteSize(need) = short.need.parse().unwrap();
+            assert_sound(&asked(need));
+            asked(need - 2 * MIB).fit().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn every_budget_gives_a_sound_plan_or_a_refusal() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let maybe = |random: &mut fastrand::Rng, most: u32| random.bool().then(|| random.u32(1..=most));
+            let demand = MemoryDemand {
+                budget_bytes: 1 << random.u64(23..36),
+                shards: random.u32(1..=64),
+                workers: random.u32(1..=64),
+                connections: if random.bool() {
+                    ConnectionsDemand::UpTo(random.u32(1..=1_000_000))
+                } else {
+                    ConnectionsDemand::Exactly(random.u32(1..=100_000))
+                },
+                handlers: maybe(&mut random, 2000),
+                buffer_bytes: 4096 << random.u32(0..4),
+                ring_buffers: maybe(&mut random, 4096),
+                assembly_buffers: maybe(&mut random, 2000),
+            };
+            if demand.fit().is_ok() {
+                assert_sound(&demand);
+            }
+        }
+    }
+
+    #[test]
+    fn absurd_numbers_saturate_and_are_refused() {
+        let absurd = MemoryDemand {
+            handlers: Some(u32::MAX),
+            buffer_bytes: u64::MAX,
+            shards: u32::MAX,
+            ..demand(u64::MAX, 1)
+        };
+        absurd.fit().unwrap_err();
+    }
+
+    #[test]
+    fn the_plan_can_be_read() {
+        let plan = demand(32 * MIB, 1).fit().unwrap().plan;
+        let text = plan.to_string();
+        assert!(
+            text.starts_with("32 MiB = process 6.1 MiB + connection table 4 MiB + 1 x (executor 768 KiB"),
+            "{text}"
+        );
     }
 }

@@ -1,11 +1,31 @@
 //! Validated settings from flags, environment and file.
+//!
+//! `options` is the one table; `inputs` collects texts and their sources; `values` reads one option at a time;
+//! `resolve` puts them together with what `host` found on this machine, using the arithmetic of `placement` and
+//! `memory`; `startup` compares what the settings need with what the kernel gives. Only `host` asks the kernel
+//! anything. Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
+mod error;
+mod host;
+mod inputs;
 mod memory;
+mod options;
+mod placement;
+mod resolve;
 mod settings;
+mod startup;
+mod values;
 
-pub use memory::{MemoryPlan, ShardMemory};
+pub use error::ConfigError;
+pub use host::{Host, HostError, raise_soft_limits};
+pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable};
+pub use memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory};
+pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX};
+pub use placement::display_cpu_list;
+pub use resolve::{Effective, Resolved, resolve};
 pub use settings::{
-    AccessSettings, AdminSettings, AllowList, AssemblySettings, FilesSettings, HttpLimits, LogFormat,
-    LogLevel, LogSettings, PoolSettings, ReportFormat, RingSettings, SessionSettings, Settings, ShardPlace,
-    Timeouts, Toolset, WorkerSettings,
+    AccessSettings, AdminSettings, AllowList, AssemblySettings, ExecutorSettings, FilesSettings, HttpLimits,
+    LogFormat, LogLevel, LogSettings, PoolSettings, RING_BUFFER_BYTES, ReportFormat, RingSettings,
+    SessionSettings, Settings, ShardPlace, Timeouts, Toolset, WorkerSettings,
 };
+pub use startup::{Findings, Line, Needs, RingProblem, Verdict, evaluate};

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::memory::MemoryPlan;
-use crate::units::{CpuId, Patience, ShardId};
+use super::placement::display_cpu_list;
+use crate::units::{ByteSize, CpuId, Patience, ShardId};
 
 /// Everything `weir serve` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// Which shard runs on which CPU, in order of [`ShardId`]; never empty.
     pub shards: Vec<ShardPlace>,
+    /// The executor of each shard.
+    pub executor: ExecutorSettings,
     /// The handlers of each shard.
     pub pool: PoolSettings,
     /// The data ring of each shard.
@@ -50,6 +53,24 @@ pub struct Settings {
     pub report: ReportFormat,
     /// Logs on stderr.
     pub log: LogSettings,
+}
+
+impl Settings {
+    /// Shards, handlers and memory in one line, for the start of the log.
+    pub fn summary(&self) -> String {
+        let mut cpus: Vec<CpuId> = self.shards.iter().map(|place| place.cpu).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        format!(
+            "{} shards on CPUs {}, {} handlers each, {} workers, {} connections, memory {}",
+            self.shards.len(),
+            display_cpu_list(&cpus),
+            self.pool.handlers,
+            self.workers.threads,
+            self.connections_max,
+            ByteSize(self.memory.budget_bytes).rounded()
+        )
+    }
 }
 
 /// One shard's place.
@@ -84,6 +105,9 @@ pub struct PoolSettings {
     pub buffer_bytes: usize,
 }
 
+/// Size of a ring buffer: one page, a whole request of most clients.
+pub const RING_BUFFER_BYTES: usize = 4096;
+
 /// The data ring, per shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingSettings {
@@ -91,8 +115,45 @@ pub struct RingSettings {
     pub buffers: u32,
     /// Size of each ring buffer.
     pub buffer_bytes: usize,
+    /// Entries of the submission queue.
+    pub submission_entries: u32,
+    /// Entries of the completion queue.
+    pub completion_entries: u32,
     /// How long a shard with nothing to do waits in its own ring before it parks in the executor's.
     pub busy_poll: Duration,
+}
+
+impl Default for RingSettings {
+    /// A submission queue for one busy turn, and a completion queue for a burst of thousands of connections; when it
+    /// overflows all the same, the kernel keeps the rest until it is asked.
+    fn default() -> Self {
+        Self {
+            buffers: 1024,
+            buffer_bytes: RING_BUFFER_BYTES,
+            submission_entries: 1024,
+            completion_entries: 8192,
+            busy_poll: Duration::from_micros(100),
+        }
+    }
+}
+
+/// The executor of each shard: what it pins and how deep its own rings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutorSettings {
+    /// Memory the executor registers for direct file access, which Weir does not use: the least it accepts.
+    pub io_memory_bytes: usize,
+    /// Entries of each of the executor's own rings.
+    pub ring_entries: usize,
+}
+
+impl Default for ExecutorSettings {
+    /// The executor's own defaults would pin 30 MiB a shard for file access that Weir does not use.
+    fn default() -> Self {
+        Self {
+            io_memory_bytes: 64 << 10,
+            ring_entries: 128,
+        }
+    }
 }
 
 /// Buffers for requests that arrive in pieces, per shard.

@@ -4,13 +4,13 @@
 //! long listing goes on after the last name seen, whatever has changed in between.
 
 use std::collections::BinaryHeap;
-use std::io;
 
 use cap_std::fs::DirEntry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Cancel;
+use super::directory::{CANCEL_ENTRIES, kind_of};
 use super::entry::{Kind, ShownName};
 use super::error::{FileError, ShownPath};
 use super::root::Root;
@@ -94,12 +94,7 @@ pub fn list_directory(root: &Root, args: &ListDirectory, cancel: Cancel<'_>) -> 
 }
 
 /// A directory is read whole to be put in order; here is the bound on that.
-pub(super) fn refuse_endless(
-    root: &Root,
-    path: &str,
-    seen: usize,
-    cancel: Cancel<'_>,
-) -> Result<(), FileError> {
+fn refuse_endless(root: &Root, path: &str, seen: usize, cancel: Cancel<'_>) -> Result<(), FileError> {
     let entries_max = root.limits().directory_entries_max;
     if seen >= entries_max {
         return Err(FileError::TooManyEntries {
@@ -111,20 +106,6 @@ pub(super) fn refuse_endless(
         return Err(FileError::Cancelled);
     }
     Ok(())
-}
-
-/// Entries read between two looks at the cancel flag: well under a millisecond.
-const CANCEL_ENTRIES: usize = 256;
-
-/// What an entry is: from the directory where that tells, else by asking the file.
-pub(super) fn kind_of(entry: &DirEntry) -> Kind {
-    let told = entry.file_type().map_or(Kind::Unknown, Kind::from);
-    match told {
-        Kind::Unknown => entry
-            .metadata()
-            .map_or(Kind::Unknown, |metadata| Kind::from(metadata.file_type())),
-        told => told,
-    }
 }
 
 /// An entry that may be among the first; ordered by name alone.
@@ -177,47 +158,3 @@ impl PartialEq for Candidate {
 }
 
 impl Eq for Candidate {}
-
-/// The entries of `dir` as a walk wants them: sorted, names and kinds only. Names that are not UTF-8 are counted.
-pub(super) struct SortedEntries {
-    pub(super) entries: Vec<(String, Kind)>,
-    pub(super) not_utf8: usize,
-    /// There are more than may be looked at.
-    pub(super) is_cut: bool,
-}
-
-impl SortedEntries {
-    pub(super) fn read(
-        dir: &cap_std::fs::Dir,
-        entries_max: usize,
-        cancel: Cancel<'_>,
-    ) -> Result<io::Result<SortedEntries>, FileError> {
-        let mut sorted = SortedEntries {
-            entries: Vec::new(),
-            not_utf8: 0,
-            is_cut: false,
-        };
-        let entries = match dir.entries() {
-            Ok(entries) => entries,
-            Err(error) => return Ok(Err(error)),
-        };
-        for (seen, entry) in entries.enumerate() {
-            if seen.is_multiple_of(CANCEL_ENTRIES) && cancel() {
-                return Err(FileError::Cancelled);
-            }
-            if seen >= entries_max {
-                sorted.is_cut = true;
-                break;
-            }
-            match entry {
-                Ok(entry) => match entry.file_name().into_string() {
-                    Ok(name) => sorted.entries.push((name, kind_of(&entry))),
-                    Err(_) => sorted.not_utf8 += 1,
-                },
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        sorted.entries.sort_unstable();
-        Ok(Ok(sorted))
-    }
-}

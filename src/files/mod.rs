@@ -6,6 +6,7 @@
 //!
 //! Each tool is a plain function of a root, its arguments and a question "does anybody still want this?".
 
+mod directory;
 mod entry;
 mod error;
 mod find;
@@ -17,6 +18,7 @@ mod root;
 mod search;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod walk;
 
 pub use entry::Kind;
@@ -28,6 +30,7 @@ pub use list::{ListDirectory, ListedEntry, Listing, list_directory};
 pub use read::{FileText, ReadFile, read_file};
 pub use root::{Root, RootError};
 pub use search::{LineMatch, Search, SearchResult, search};
+pub use tools::register;
 pub use walk::Omitted;
 
 /// Asked now and then: has the call been cancelled?

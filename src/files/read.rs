@@ -22,10 +22,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// Arguments of `read_file`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
 pub struct ReadFile {
     /// Path of the file, relative to the served directory.
-    #[schemars(required)]
     pub path: String,
     /// First line to return, counted from 1. Default: 1.
     #[schemars(range(min = 1))]

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
 
-use grep_matcher::Matcher;
+use grep_matcher::{LineTerminator, Matcher};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, MmapChoice, Searcher, SearcherBuilder, Sink, SinkMatch};
 use schemars::JsonSchema;
@@ -121,7 +121,6 @@ fn compile(pattern: &str, limits: &FilesLimits) -> Result<RegexMatcher, FileErro
         });
     }
     RegexMatcherBuilder::new()
-        .line_terminator(Some(b'\n'))
         .crlf(true)
         .size_limit(limits.pattern_compiled_bytes_max)
         .dfa_size_limit(limits.pattern_compiled_bytes_max)
@@ -133,6 +132,8 @@ fn compile(pattern: &str, limits: &FilesLimits) -> Result<RegexMatcher, FileErro
 
 fn searcher(limits: &FilesLimits) -> Searcher {
     SearcherBuilder::new()
+        // Must be what the matcher has; lines end with LF alone, too.
+        .line_terminator(LineTerminator::crlf())
         .line_number(true)
         .bom_sniffing(false)
         .memory_map(MmapChoice::never())

@@ -13,17 +13,17 @@ use std::path::Path;
 use std::vec;
 
 use cap_std::fs::Dir;
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Cancel;
+use super::directory::SortedEntries;
 use super::entry::Kind;
 use super::error::FileError;
 use super::limits::FilesLimits;
-use super::list::SortedEntries;
 use super::root::{Root, open_regular, open_subdirectory};
 
 /// What an answer leaves out, and why.
@@ -210,7 +210,7 @@ fn read_gitignore(dir: &Dir, limits: &FilesLimits) -> Option<Gitignore> {
 /// A client's glob, matched against paths from the root. As in a `.gitignore`, one without a slash is matched
 /// against the last part alone, so that `*.rs` finds what people mean by it.
 pub(super) struct PathGlob {
-    matcher: GlobMatcher,
+    matcher: GlobSet,
     is_name_only: bool,
 }
 
@@ -232,9 +232,10 @@ impl PathGlob {
             .literal_separator(true)
             .backslash_escape(true)
             .build();
-        match parsed {
-            Ok(parsed) => Ok(PathGlob {
-                matcher: parsed.compile_matcher(),
+        // A set of one: compiling a single glob panics where compiling a set fails.
+        match parsed.and_then(|parsed| GlobSet::new([parsed])) {
+            Ok(matcher) => Ok(PathGlob {
+                matcher,
                 is_name_only: !glob.contains('/'),
             }),
             Err(error) => Err(FileError::BadGlob {

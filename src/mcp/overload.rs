@@ -2,50 +2,7 @@
 
 use std::time::Duration;
 
-/// What there is too little of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OverloadReason {
-    /// Every handler is busy and the wait queue is full.
-    Handlers,
-    /// No handler became free before the request's deadline.
-    QueueTimeout,
-    /// The worker pool's queue is full.
-    Workers,
-    /// Every child process is busy.
-    Children,
-    /// The memory budget is spent.
-    Memory,
-    /// Too many connections.
-    Connections,
-    /// The server is about to stop.
-    Draining,
-}
-
-impl OverloadReason {
-    /// All, for tables and metrics.
-    pub const ALL: [Self; 7] = [
-        Self::Handlers,
-        Self::QueueTimeout,
-        Self::Workers,
-        Self::Children,
-        Self::Memory,
-        Self::Connections,
-        Self::Draining,
-    ];
-
-    /// Its name in answers and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Handlers => "handlers",
-            Self::QueueTimeout => "queue_timeout",
-            Self::Workers => "workers",
-            Self::Children => "children",
-            Self::Memory => "memory",
-            Self::Connections => "connections",
-            Self::Draining => "draining",
-        }
-    }
-}
+pub use crate::metrics::OverloadReason;
 
 /// A refusal to be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

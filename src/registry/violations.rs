@@ -64,19 +64,20 @@ impl Violations {
         }
     }
 
-    /// Names the first of `found` and counts the rest.
-    pub(super) fn first_of(found: impl Iterator<Item = Violation>, is_complete: bool) -> Self {
+    /// Names the first of `found` and counts the rest; afterwards `is_complete` says whether that was all. None
+    /// found, none made.
+    pub(super) fn first_of(
+        found: impl Iterator<Item = Violation>,
+        is_complete: impl FnOnce() -> bool,
+    ) -> Option<Self> {
         let mut found = found.fuse();
         let named: Vec<Violation> = found.by_ref().take(VIOLATIONS_MAX).collect();
-        Self {
-            named,
+        let violations = Self {
             more: found.count(),
-            more_is_exact: is_complete,
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.named.is_empty()
+            more_is_exact: is_complete(),
+            named,
+        };
+        (!violations.named.is_empty()).then_some(violations)
     }
 
     /// Those named, in document order where the schema allows.

@@ -1,11 +1,317 @@
-//! Starting and stopping shards.
+//! Starting and stopping: everything a process needs to serve, made in order and ended in order.
+//!
+//! [`Server`] is the embedding API: it starts shards, workers and the admin listener from [`Settings`] and a
+//! [`Registry`], and drains them. [`run`] is what `weir serve` does with it: toolsets, signals, the report.
+//!
+//! ```text
+//! Starting ─ all shards accept ─► Serving ─ drain ─► Draining ─ all shards finished ─► (gone)
+//! ```
+//!
+//! Invariant: a server that failed to start has stopped every thread it had started, or the process ends.
 
-use std::process::ExitCode;
+mod run;
+mod shards;
+mod watchdog;
 
-use crate::config::Settings;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-/// Serves until told to stop; the status is the process's own.
-pub fn run(settings: Settings) -> ExitCode {
-    tracing::error!(listen = %settings.listen, "this build has no transport and cannot serve");
-    ExitCode::FAILURE
+use thiserror::Error;
+
+use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Lifecycle};
+use crate::config::{AllowList, SessionSettings, Settings};
+use crate::mcp::{Identity, Options, Protocol};
+use crate::metrics::{
+    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, ToolLabels, WorkerFigures,
+};
+use crate::registry::Registry;
+use crate::session::{KeyError, SealedSessions, SessionKey, SessionOptions};
+use crate::shard::{Gate, Mail, Service};
+use crate::transport::edge::{EdgePolicy, EdgePolicyError};
+use crate::transport::http::HttpLimits;
+use crate::units::ShardId;
+use crate::wire::http1::{BodyLimits, HeadLimits};
+use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
+
+pub use run::run;
+use shards::{Common, ShardHandle};
+use watchdog::Watchdog;
+
+/// Where MCP is served.
+pub const ENDPOINT_PATH: &str = "/mcp";
+
+/// How long a report waits for the shards' histograms.
+const REPORT_PATIENCE: Duration = Duration::from_millis(500);
+/// How long workers may take to notice that the server is gone.
+const WORKERS_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Why a server could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The listening address cannot be had.
+    #[error("cannot listen on {address}: {error}; choose another with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// The admin listener cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A shard did not come up.
+    #[error("shard {shard} did not start: {reason}; `weir doctor` may know more")]
+    Shard {
+        /// Which.
+        shard: ShardId,
+        /// Why.
+        reason: String,
+    },
+    /// The worker threads did not start.
+    #[error(transparent)]
+    Workers(#[from] workers::StartError),
+    /// The session key file cannot be used.
+    #[error("session-key-file = {path:?}: {error}")]
+    SessionKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// No randomness for a session key.
+    #[error(transparent)]
+    Randomness(#[from] KeyError),
+    /// An allow-list entry that can never match.
+    #[error(transparent)]
+    Policy(#[from] EdgePolicyError),
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    shards: Vec<ShardHandle>,
+    workers: Workers,
+    service: Arc<Service>,
+    view: Arc<AdminView>,
+    admin: Option<AdminHandle>,
+    watchdog: Watchdog,
+    started: Instant,
+}
+
+/// How a drain ended.
+#[derive(Debug)]
+pub struct Drained {
+    /// What the server did in its life.
+    pub report: Report,
+    /// Whether everything in flight was finished; otherwise the deadline or a second signal cut it off, and
+    /// threads may be left behind.
+    pub is_clean: bool,
+}
+
+impl Server {
+    /// Starts serving `registry`; returns once every shard accepts.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(settings: &Settings, registry: Registry) -> Result<Server, StartError> {
+        let names = registry.tools().map(|(_, tool)| tool.name());
+        let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
+        let service = Arc::new(Service {
+            protocol: Protocol::new(registry.clone(), &identity(), Options { require_session: settings.session.is_required }),
+            sessions: Arc::new(sessions(&settings.session)?),
+            policy: policy(settings)?,
+            http: http_limits(settings),
+            timeouts: settings.timeouts,
+            labels,
+        });
+        let workers = Workers::start(&WorkersOptions {
+            threads: settings.workers.threads as usize,
+            queue_depth_max: settings.workers.queue_depth_max,
+            abandoned_max: settings.workers.threads as usize,
+            cpus: settings.workers.cpus.iter().map(|cpu| cpu.0).collect(),
+        })?;
+        let admin_listener = Admin::bind(settings.admin)?;
+        let common = Common {
+            service: Arc::clone(&service),
+            registry,
+            gate: Gate::new(settings.connections_max as usize),
+            workers: workers.submitter(),
+        };
+        let (shards, address) = shards::start(settings, &common)?;
+        let view = admin_view(&shards, Arc::clone(&service), workers.submitter());
+        let start_admin =
+            |listener| Admin::start(listener, Arc::clone(&view), &settings.access.hosts, AdminLimits::default());
+        let admin = admin_listener.map(start_admin).transpose()?;
+        let watchdog = Watchdog::start(&shards);
+        view.advance(Lifecycle::Serving);
+        Ok(Server { address, shards, workers, service, view, admin, watchdog, started: Instant::now() })
+    }
+
+    /// Where it listens; with port 0 in the settings, the port it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health and metrics are, if anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminHandle::address)
+    }
+
+    /// The Prometheus exposition, as `/metrics` shows it.
+    pub fn metrics(&self) -> String {
+        let metrics: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
+        exposition(&metrics, &self.service, &self.workers.submitter())
+    }
+
+    /// What it did so far. Asks the shards for their histograms; one that does not answer is left out.
+    pub fn report(&self) -> Report {
+        let histograms = self.shards.iter().map(|shard| {
+            let (to, from) = mpsc::sync_channel(1);
+            shard.mailbox.post(Mail::Report(to));
+            from
+        });
+        let asked: Vec<_> = histograms.collect();
+        let deadline = Instant::now() + REPORT_PATIENCE;
+        let parts = self.shards.iter().zip(asked).map(|(shard, from)| {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            shard_report(&shard.metrics, from.recv_timeout(patience).ok())
+        });
+        self.report_of(parts.collect(), &self.workers.submitter())
+    }
+
+    /// Whether a shard has ended that should not have.
+    pub fn is_broken(&self) -> bool {
+        self.shards.iter().any(ShardHandle::is_finished)
+    }
+
+    /// Stops accepting, lets what is in flight finish, and stops. At `timeout`, or once `is_cut_short` says
+    /// so, it gives up on what is left.
+    pub fn drain(self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
+        self.view.advance(Lifecycle::Draining);
+        for shard in &self.shards {
+            shard.mailbox.post(Mail::Drain);
+        }
+        let deadline = Instant::now() + timeout;
+        let mut is_clean = true;
+        while !self.shards.iter().all(ShardHandle::is_finished) {
+            if Instant::now() >= deadline || is_cut_short(Duration::from_millis(5)) {
+                is_clean = false;
+                break;
+            }
+        }
+        self.stop(is_clean)
+    }
+
+    fn stop(mut self, is_clean: bool) -> Drained {
+        self.watchdog.stop();
+        let workers = self.workers.submitter();
+        let report = if is_clean {
+            let shards = std::mem::take(&mut self.shards);
+            let parts = shards.into_iter().map(|shard| {
+                let metrics = Arc::clone(&shard.metrics);
+                let ended = shard.join();
+                shard_report(&metrics, ended.inspect_err(|error| tracing::error!(%error, "a shard ended badly")).ok())
+            });
+            self.report_of(parts.collect(), &workers)
+        } else {
+            self.report()
+        };
+        let ended = self.workers.shutdown(ShutdownMode::Discard, WORKERS_PATIENCE);
+        if ended.left_behind > 0 {
+            tracing::warn!(threads = ended.left_behind, "blocking calls that do not end were left behind");
+        }
+        if let Some(admin) = self.admin.take() {
+            admin.stop();
+        }
+        Drained { report, is_clean }
+    }
+
+    fn report_of(&self, parts: Vec<ShardReport>, workers: &Submitter) -> Report {
+        let labels = Arc::clone(&self.service.labels);
+        Report::new(labels, self.started.elapsed(), parts, Some(worker_figures(workers)))
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn identity() -> Identity {
+    Identity { title: Some("Weir".to_owned()), ..Identity::default() }
+}
+
+fn sessions(settings: &SessionSettings) -> Result<SealedSessions, StartError> {
+    let key = match &settings.key_file {
+        Some(path) => read_key(path)?,
+        None => SessionKey::random()?,
+    };
+    Ok(SealedSessions::new(&key, SessionOptions { max_age: settings.max_age, ..SessionOptions::default() }))
+}
+
+fn read_key(path: &Path) -> Result<SessionKey, StartError> {
+    let refused = |error: String| StartError::SessionKey { path: path.to_owned(), error };
+    let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    SessionKey::from_file_bytes(&bytes).map_err(|error| refused(error.to_string()))
+}
+
+fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
+    let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
+    let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
+    EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)
+}
+
+/// What an operator allows, and loopback.
+fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
+    match list {
+        AllowList::Any => vec!["*".to_owned()],
+        AllowList::Only(names) => loopback.iter().map(|&name| name.to_owned()).chain(names.iter().cloned()).collect(),
+    }
+}
+
+fn http_limits(settings: &Settings) -> HttpLimits {
+    HttpLimits {
+        head: HeadLimits { head_bytes_max: settings.http.head_bytes_max, ..HeadLimits::default() },
+        body: BodyLimits { body_bytes_max: settings.http.body_bytes_max, ..BodyLimits::default() },
+    }
+}
+
+fn admin_view(shards: &[ShardHandle], service: Arc<Service>, workers: Submitter) -> Arc<AdminView> {
+    let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
+    Arc::new(AdminView::new(move || exposition(&metrics, &service, &workers)))
+}
+
+fn exposition(metrics: &[Arc<ShardMetrics>], service: &Service, workers: &Submitter) -> String {
+    Scrape {
+        version: env!("CARGO_PKG_VERSION"),
+        tools: &service.labels,
+        shards: metrics,
+        workers: Some(worker_figures(workers)),
+        process: ProcessFigures::read(),
+    }
+    .render()
+}
+
+fn worker_figures(workers: &Submitter) -> WorkerFigures {
+    let stats = workers.stats();
+    WorkerFigures {
+        threads: stats.threads as u64,
+        busy: stats.busy as u64,
+        queued: stats.queued as u64,
+        queue_depth_max: stats.queue_depth_max as u64,
+        abandoned: stats.abandoned_running as u64,
+        completed_total: stats.completed,
+        cancelled_total: stats.cancelled,
+        refused_total: stats.refused,
+        panicked_total: stats.panicked,
+    }
+}
+
+fn shard_report(metrics: &ShardMetrics, histograms: Option<ShardHistograms>) -> ShardReport {
+    ShardReport { shard: metrics.shard, numbers: metrics.snapshot(), histograms }
 }

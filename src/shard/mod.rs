@@ -1,1 +1,364 @@
-//! One core's world.
+//! One core's world: its data ring, connections, handlers, deadlines and mailbox.
+//!
+//! A shard is a synchronous state machine. Whoever drives it (the [`pump`] inside an executor, or a test on
+//! the simulated ring) hands it the ring's completions, polls the calls it started and ticks its clock:
+//!
+//! ```text
+//! begin_pass ─► handle_completions ─► next_started ─ poll ─► settle | suspend ─► flush ─► …
+//! ```
+//!
+//! No borrow of the shard is held while tool code runs. Nothing in it is `Send` but its mailbox.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `acceptor` | new connections and their cap |
+//! | `connections` | the connection table |
+//! | `reading` | bytes → requests |
+//! | `calls` | requests → calls → outcomes |
+//! | `answering` | answers → bytes; the ways a connection ends |
+//! | `deadlines`, `drain` | what time does |
+//! | `mailbox` | what other threads say |
+//! | `pump` | the executor's side |
+
+mod acceptor;
+mod answering;
+mod calls;
+mod connections;
+mod deadlines;
+mod drain;
+mod mailbox;
+mod pump;
+mod reading;
+mod spares;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::config::Timeouts;
+use crate::jsonrpc::Scratch;
+use crate::mcp::{Protocol, Sessions, UnixSeconds};
+use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage, ToolLabels};
+use crate::pool::{AssemblyPool, HandlerKey, HeapBudget, Pool};
+use crate::registry::{Outcome, ShardTools};
+use crate::ring::{Completion, ConnectionKey};
+use crate::timers::{TickClock, TimerKind, Wheel};
+use crate::transport::edge::EdgePolicy;
+use crate::transport::http::HttpLimits;
+use crate::wire::http1::DateCache;
+use crate::workers::Submitter;
+
+pub use acceptor::{Gate, ShardRing};
+pub use calls::Call;
+use connections::Table;
+use drain::Drain;
+pub use mailbox::{Mailbox, Wake};
+pub use pump::run;
+use spares::Spares;
+
+/// Timers looked at per tick, so that a flood of deadlines is spread over ticks.
+const TIMER_LOOKS_MAX: u32 = 4096;
+/// A deadline this near makes a shard busy: the idle tick would be late for it.
+const BUSY_HORIZON_TICKS: u64 = 10;
+/// How long accepting pauses when descriptors or memory for it ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What every shard serves, the same for all.
+pub struct Service {
+    /// The protocol over the registered tools.
+    pub protocol: Protocol,
+    /// Legacy sessions.
+    pub sessions: Arc<dyn Sessions + Send + Sync>,
+    /// Who is let in.
+    pub policy: EdgePolicy,
+    /// Limits of requests.
+    pub http: HttpLimits,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Rows of the tools in metrics.
+    pub labels: Arc<ToolLabels>,
+}
+
+/// Sizes of one shard's preallocated parts.
+#[derive(Debug, Clone, Copy)]
+pub struct ShardSizes {
+    /// Handlers in the pool.
+    pub handlers: u32,
+    /// Each of a handler's two buffers, bytes.
+    pub handler_buffer_bytes: usize,
+    /// Assembly buffers.
+    pub assembly_buffers: usize,
+    /// Each assembly buffer, bytes.
+    pub assembly_buffer_bytes: usize,
+    /// Heap for large bodies and outboxes, bytes.
+    pub heap_bytes_max: usize,
+}
+
+/// What other threads tell a shard.
+pub enum Mail {
+    /// A worker has finished the call of this handler.
+    Finished(HandlerKey, Outcome),
+    /// Stop accepting, finish what is in flight, end.
+    Drain,
+    /// Send a copy of the histograms.
+    Report(SyncSender<ShardHistograms>),
+}
+
+/// One shard, on any backend of the data ring.
+pub struct Shard<R: ShardRing> {
+    service: Rc<Arc<Service>>,
+    ring: R,
+    table: Table<R::Socket>,
+    pool: Pool<Call>,
+    tools: ShardTools,
+    assembly: AssemblyPool,
+    heap: HeapBudget,
+    timers: Wheel,
+    ticks: TickClock,
+    clock: fn() -> Instant,
+    now: Instant,
+    pass_at: Instant,
+    scratch: Scratch,
+    /// Where a chunked body is put together.
+    unchunked: Vec<u8>,
+    spares: Spares,
+    date: DateCache,
+    unix_now: UnixSeconds,
+    /// Calls to be polled for the first time, oldest first.
+    started: VecDeque<HandlerKey>,
+    /// Connections that found no ring buffer.
+    starved: VecDeque<ConnectionKey>,
+    /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
+    incomplete: VecDeque<ConnectionKey>,
+    /// Calls that wait for something on this shard.
+    pending_calls: usize,
+    is_accepting: bool,
+    /// The accept is being cancelled because the process has its fill of connections.
+    is_pausing_accept: bool,
+    accept_again_at: Option<Instant>,
+    drain: Option<Drain>,
+    gate: Gate,
+    mailbox: Mailbox<Mail>,
+    workers: Submitter,
+    metrics: Arc<ShardMetrics>,
+    histograms: ShardHistograms,
+}
+
+/// What a shard is given by its server.
+pub struct ShardParts {
+    /// What it serves.
+    pub service: Arc<Service>,
+    /// Its tools' reusable slots.
+    pub tools: ShardTools,
+    /// Sizes.
+    pub sizes: ShardSizes,
+    /// The process's connection cap.
+    pub gate: Gate,
+    /// Its own mailbox.
+    pub mailbox: Mailbox<Mail>,
+    /// Where blocking calls go.
+    pub workers: Submitter,
+    /// Its counters.
+    pub metrics: Arc<ShardMetrics>,
+    /// The clock; a test's may stand still.
+    pub clock: fn() -> Instant,
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Makes everything the shard will need, touched, and begins to accept on `ring`.
+    pub fn new(ring: R, parts: ShardParts) -> Shard<R> {
+        let ShardParts { service, tools, sizes, gate, mailbox, workers, metrics, clock } = parts;
+        let now = clock();
+        let unix_now = unix_seconds();
+        metrics.on_pool(sizes.handlers);
+        metrics.ring_buffers.set(ring.counters().buffers_total as u64);
+        let histograms = ShardHistograms::new(&service.labels);
+        let ticks = TickClock::new(now, TickClock::TICK);
+        let mut shard = Shard {
+            table: Table::new(),
+            pool: Pool::new(sizes.handlers, sizes.handler_buffer_bytes),
+            assembly: AssemblyPool::new(sizes.assembly_buffers, sizes.assembly_buffer_bytes),
+            heap: HeapBudget::new(sizes.heap_bytes_max),
+            timers: Wheel::new(ticks.present(now)),
+            ticks,
+            clock,
+            now,
+            pass_at: now,
+            scratch: Scratch::new(),
+            unchunked: Vec::new(),
+            spares: Spares::new(sizes.handler_buffer_bytes),
+            date: DateCache::new(unix_now.0),
+            unix_now,
+            started: VecDeque::with_capacity(sizes.handlers as usize),
+            starved: VecDeque::new(),
+            incomplete: VecDeque::new(),
+            pending_calls: 0,
+            is_accepting: false,
+            is_pausing_accept: false,
+            accept_again_at: None,
+            drain: None,
+            service: Rc::new(service),
+            ring,
+            tools,
+            gate,
+            mailbox,
+            workers,
+            metrics,
+            histograms,
+        };
+        shard.timers.reserve(TimerKind::Call, sizes.handlers);
+        shard.ring.arm_wake();
+        shard.arm_accept();
+        shard
+    }
+
+    /// Takes the time, once for all that is handled in one pass.
+    pub fn begin_pass(&mut self) {
+        self.now = (self.clock)();
+        self.pass_at = self.now;
+        self.metrics.passes.increment();
+    }
+
+    /// How long ago the last pass over the ring began.
+    pub fn pass_age(&self) -> Duration {
+        (self.clock)().saturating_duration_since(self.pass_at)
+    }
+
+    /// Handles up to `max` completions; returns how many there were.
+    pub fn handle_completions(&mut self, max: usize) -> usize {
+        for handled in 0..max {
+            let Some(completion) = self.ring.next_completion() else {
+                self.rearm_starved();
+                return handled;
+            };
+            self.handle(completion);
+        }
+        self.rearm_starved();
+        max
+    }
+
+    fn handle(&mut self, completion: Completion<R::Socket>) {
+        match completion {
+            Completion::Accepted { socket, rearm } => {
+                self.is_accepting &= !rearm;
+                self.handle_accepted(socket);
+                self.arm_accept();
+            }
+            Completion::AcceptFailed { error, rearm } => self.handle_accept_failed(&error, rearm),
+            Completion::AcceptStopped => {
+                self.is_accepting = false;
+                self.is_pausing_accept = false;
+                if self.is_draining() { self.handle_accept_stopped() } else { self.arm_accept() }
+            }
+            Completion::Received { key, outcome } => self.handle_received(key, outcome),
+            Completion::Sent { key, buffer, result } => self.handle_sent(key, buffer, result),
+            Completion::HungUp { key, outcome } => self.handle_hang_up(key, &outcome),
+            Completion::Closed { key } => self.handle_closed(key),
+            Completion::Cancelled { .. } => {}
+            Completion::Woken => {
+                self.ring.arm_wake();
+                self.handle_mail();
+            }
+        }
+    }
+
+    fn handle_mail(&mut self) {
+        self.mailbox.begin();
+        while let Some(mail) = self.mailbox.take() {
+            match mail {
+                Mail::Finished(key, outcome) => self.settle(key, outcome),
+                Mail::Drain => self.begin_drain(),
+                Mail::Report(to) => {
+                    // A reporter that no longer waits is no concern of the shard's.
+                    let _ = to.try_send(self.histograms.clone());
+                }
+            }
+        }
+    }
+
+    /// What time brings: deadlines, the drain's next step, the date, the gauges.
+    pub fn handle_tick(&mut self) {
+        self.unix_now = unix_seconds();
+        self.date.refresh(self.unix_now.0);
+        self.expire();
+        self.advance_drain();
+        if self.accept_again_at.is_some_and(|at| self.now >= at) {
+            self.accept_again_at = None;
+        }
+        self.arm_accept();
+        let counters = self.ring.counters();
+        self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
+    }
+
+    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second.
+    pub fn is_busy(&self) -> bool {
+        let is_due_soon = || {
+            let soon = self.ticks.present(self.now) + BUSY_HORIZON_TICKS;
+            self.timers.next_due().is_some_and(|tick| tick <= soon)
+        };
+        self.pool.busy() > 0 || self.drain.is_some() || self.accept_again_at.is_some() || is_due_soon()
+    }
+
+    /// Whether calls wait for something other than the ring.
+    pub fn has_pending_calls(&self) -> bool {
+        self.pending_calls > 0
+    }
+
+    /// Makes whoever drives the shard look at it.
+    pub fn wake(&self) {
+        self.mailbox.nudge();
+    }
+
+    /// The shard's latencies so far.
+    pub fn histograms(&self) -> &ShardHistograms {
+        &self.histograms
+    }
+
+    fn record(&mut self, stage: Stage, since: Instant, until: Instant) {
+        self.histograms.record(stage, until.saturating_duration_since(since));
+    }
+
+    fn count_eviction(&self, eviction: Eviction) {
+        self.metrics.evictions.increment(eviction);
+    }
+}
+
+/// Wall-clock time, for `Date` and for what sessions' ages are counted in.
+fn unix_seconds() -> UnixSeconds {
+    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Accepts, unless the shard drains, the process has its fill of connections, or a pause is on.
+    fn arm_accept(&mut self) {
+        let is_wanted = self.drain.is_none() && self.accept_again_at.is_none() && !self.gate.is_full();
+        if is_wanted && !self.is_accepting {
+            self.is_accepting = true;
+            self.ring.arm_accept();
+        }
+    }
+
+    fn handle_accepted(&mut self, socket: R::Socket) {
+        self.gate.on_opened();
+        self.metrics.on_accepted();
+        let key = self.table.insert(socket, self.now);
+        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.arm_receive(key);
+        self.set_read_deadline(key);
+        if self.gate.is_full() && self.is_accepting && !self.is_pausing_accept {
+            self.is_pausing_accept = true;
+            self.ring.cancel_accept();
+        }
+    }
+
+    fn handle_accept_failed(&mut self, error: &std::io::Error, rearm: bool) {
+        self.metrics.accept_failures.increment();
+        self.is_accepting &= !rearm;
+        if rearm && self.drain.is_none() {
+            tracing::warn!(%error, "accept failed; trying again in {ACCEPT_PAUSE:?}");
+            self.accept_again_at = Some(self.now + ACCEPT_PAUSE);
+        }
+    }
+}

@@ -1,3 +1,5 @@
-//! One connection's conversation.
+//! One connection's conversation: which requests are let in, and how they are taken from and answered to a
+//! stream of bytes.
 
 pub mod edge;
+pub mod http;

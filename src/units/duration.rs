@@ -57,7 +57,7 @@ pub fn display_duration(duration: Duration) -> impl fmt::Display {
         };
         UNITS
             .into_iter()
-            .find(|(name, unit)| is_shown(name) && nanos % u128::from(*unit) == 0)
+            .find(|(name, unit)| is_shown(name) && nanos.is_multiple_of(u128::from(*unit)))
             .map_or(Ok(()), |(name, unit)| {
                 write!(f, "{}{name}", nanos / u128::from(unit))
             })

@@ -60,7 +60,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match BINARY
             .into_iter()
-            .find(|(_, factor)| self.0 > 0 && self.0 % factor == 0)
+            .find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor))
         {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}", self.0),

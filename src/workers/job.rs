@@ -1,40 +1,12 @@
-//! One blocking call: what to run, its cancel flag, and where its outcome goes.
+//! One blocking call: what to run, how it is cancelled, and where its outcome goes.
 //!
 //! A job knows nothing of the queue. It catches its own panics, so that the outcome still reaches whoever waits.
 
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set once when nobody wants the result any more; a job looks at it now and then and ends early.
-#[derive(Clone, Debug, Default)]
-pub struct CancelFlag(Arc<AtomicBool>);
-
-impl CancelFlag {
-    /// A flag that is not set.
-    pub fn new() -> CancelFlag {
-        CancelFlag::default()
-    }
-
-    /// Sets it, for good.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Whether it is set.
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-impl From<Arc<AtomicBool>> for CancelFlag {
-    /// Shares a flag that somebody else watches too.
-    fn from(flag: Arc<AtomicBool>) -> CancelFlag {
-        CancelFlag(flag)
-    }
-}
+use crate::registry::Cancellation;
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +21,7 @@ pub enum Outcome<T> {
 
 /// One blocking call, boxed once.
 pub struct Job {
-    pub(super) cancel: CancelFlag,
+    pub(super) cancellation: Cancellation,
     pub(super) task: Box<dyn Task>,
 }
 
@@ -57,14 +29,14 @@ impl Job {
     /// A job that runs `run` and hands its outcome to `reply`, both on the worker's thread. `reply` should only
     /// pass the outcome on: into a mailbox, say. It is called at most once; not at all when the job is cancelled
     /// in the queue or abandoned, in which case its caller knows already.
-    pub fn new<T, R, D>(cancel: CancelFlag, run: R, reply: D) -> Job
+    pub fn new<T, R, D>(cancellation: Cancellation, run: R, reply: D) -> Job
     where
         T: Send + 'static,
-        R: FnOnce(&CancelFlag) -> T + Send + 'static,
+        R: FnOnce(&Cancellation) -> T + Send + 'static,
         D: FnOnce(Outcome<T>) + Send + 'static,
     {
         Job {
-            cancel,
+            cancellation,
             task: Box::new(Call {
                 run: Some(run),
                 outcome: Outcome::Discarded,
@@ -77,7 +49,7 @@ impl Job {
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
-            .field("cancel", &self.cancel)
+            .field("cancellation", &self.cancellation)
             .finish_non_exhaustive()
     }
 }
@@ -92,7 +64,7 @@ pub(super) enum Ran {
 /// A job with its result type erased.
 pub(super) trait Task: Send {
     /// Runs the call, once; never unwinds.
-    fn run(&mut self, cancel: &CancelFlag) -> Ran;
+    fn run(&mut self, cancellation: &Cancellation) -> Ran;
     /// Hands the outcome over; `Discarded` when `run` was not called. May unwind if the reply does.
     fn reply(self: Box<Self>);
 }
@@ -106,15 +78,15 @@ struct Call<T, R, D> {
 impl<T, R, D> Task for Call<T, R, D>
 where
     T: Send,
-    R: FnOnce(&CancelFlag) -> T + Send,
+    R: FnOnce(&Cancellation) -> T + Send,
     D: FnOnce(Outcome<T>) + Send,
 {
-    fn run(&mut self, cancel: &CancelFlag) -> Ran {
+    fn run(&mut self, cancellation: &Cancellation) -> Ran {
         let Some(run) = self.run.take() else {
             return Ran::Returned;
         };
         // Nothing of the call is looked at again after a panic, so no broken invariant can be seen.
-        match catch_unwind(AssertUnwindSafe(|| run(cancel))) {
+        match catch_unwind(AssertUnwindSafe(|| run(cancellation))) {
             Ok(value) => {
                 self.outcome = Outcome::Done(value);
                 Ran::Returned

@@ -27,7 +27,7 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use thiserror::Error;
 
-pub use job::{CancelFlag, Job, Outcome};
+pub use job::{Job, Outcome};
 use shared::Shared;
 pub use shared::{JobHandle, Stopped, WorkersStats};
 

@@ -10,8 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use super::job::{CancelFlag, Job, Ran, Task};
+use super::job::{Job, Ran, Task};
 use super::{Refused, ShutdownMode};
+use crate::registry::Cancellation;
 
 /// The gauges and totals of one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,15 +58,15 @@ pub enum Stopped {
 #[derive(Clone, Debug)]
 pub struct JobHandle {
     id: u64,
-    cancel: CancelFlag,
+    cancellation: Cancellation,
     // Weak: a handle kept for long does not keep the pool.
     shared: Weak<Shared>,
 }
 
 impl JobHandle {
-    /// Nobody wants the result: sets the cancel flag, and takes the job out of the queue if it is there.
+    /// Nobody wants the result: cancels it, and takes the job out of the queue if it is there.
     pub fn cancel(&self) -> Stopped {
-        self.cancel.set();
+        self.cancellation.cancel();
         self.shared
             .upgrade()
             .map_or(Stopped::Ended, |shared| shared.cancel(self.id))
@@ -74,7 +75,7 @@ impl JobHandle {
     /// It has run past its time: like [`cancel`](Self::cancel), and if it runs it no longer counts as work. A
     /// spare thread takes its place while there is one. Its result will be dropped.
     pub fn abandon(&self) -> Stopped {
-        self.cancel.set();
+        self.cancellation.cancel();
         self.shared
             .upgrade()
             .map_or(Stopped::Ended, |shared| shared.abandon(self.id))
@@ -107,7 +108,7 @@ struct State {
 
 #[derive(Debug)]
 struct RunningJob {
-    cancel: CancelFlag,
+    cancellation: Cancellation,
     is_abandoned: bool,
 }
 
@@ -141,7 +142,7 @@ impl Shared {
         state.next_id += 1;
         let handle = JobHandle {
             id,
-            cancel: job.cancel.clone(),
+            cancellation: job.cancellation.clone(),
             shared: Arc::downgrade(shared),
         };
         state.queue.push_back((id, job));
@@ -169,7 +170,7 @@ impl Shared {
             {
                 state.stats.busy += 1;
                 let entry = RunningJob {
-                    cancel: job.cancel.clone(),
+                    cancellation: job.cancellation.clone(),
                     is_abandoned: false,
                 };
                 state.running.insert(id, entry);
@@ -196,14 +197,14 @@ impl Shared {
         if mode == ShutdownMode::Discard {
             discarded = std::mem::take(&mut state.queue);
             for job in state.running.values() {
-                job.cancel.set();
+                job.cancellation.cancel();
             }
         }
         drop(state);
         self.wake.notify_all();
         let count = discarded.len();
         for (_, job) in discarded {
-            job.cancel.set();
+            job.cancellation.cancel();
             reply(job.task);
         }
         count
@@ -329,10 +330,14 @@ pub(super) struct Running<'a> {
 impl Running<'_> {
     /// Runs the job and hands its outcome over, unless its caller has given it up meanwhile.
     pub(super) fn run(&mut self) {
-        let Some(Job { cancel, mut task }) = self.job.take() else {
+        let Some(Job {
+            cancellation,
+            mut task,
+        }) = self.job.take()
+        else {
             return;
         };
-        let ran = task.run(&cancel);
+        let ran = task.run(&cancellation);
         let mut state = self.shared.lock();
         self.was_abandoned = state.running.remove(&self.id).is_some_and(|job| job.is_abandoned);
         state.stats.panicked += u64::from(ran == Ran::Panicked);

@@ -6,9 +6,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use crate::registry::Cancellation;
+
 use super::{
-    CancelFlag, Job, JobHandle, Outcome, Refused, ShutdownMode, StartError, Stopped, Submitter, Workers,
-    WorkersOptions,
+    Job, JobHandle, Outcome, Refused, ShutdownMode, StartError, Stopped, Submitter, Workers, WorkersOptions,
 };
 
 /// Longer than any machine needs; reached only when the test fails.
@@ -36,12 +37,12 @@ impl Held {
         let (start, started) = mpsc::channel();
         let (release, released) = mpsc::channel();
         let (reply, outcome) = mpsc::channel();
-        let run = move |cancel: &CancelFlag| {
+        let run = move |cancellation: &Cancellation| {
             let _ = start.send(());
             let _ = released.recv();
-            cancel.is_set()
+            cancellation.is_cancelled()
         };
-        let job = Job::new(CancelFlag::new(), run, move |outcome| {
+        let job = Job::new(Cancellation::new(), run, move |outcome| {
             let _ = reply.send(outcome);
         });
         let handle = to.try_submit(job)?;
@@ -76,7 +77,7 @@ fn wait_until(workers: &Workers, mut reached: impl FnMut(&super::WorkersStats) -
 fn results_and_panics_come_back_and_the_thread_lives_on() {
     let workers = Workers::start(&options(1, 8, 0)).unwrap();
     let (reply, outcomes) = mpsc::channel();
-    let runs: [fn(&CancelFlag) -> u32; 4] = [
+    let runs: [fn(&Cancellation) -> u32; 4] = [
         |_| 1,
         |_| panic!("broken tool"),
         |_| std::panic::panic_any(7_u8),
@@ -84,7 +85,7 @@ fn results_and_panics_come_back_and_the_thread_lives_on() {
     ];
     for run in runs {
         let reply = reply.clone();
-        let job = Job::new(CancelFlag::new(), run, move |outcome| {
+        let job = Job::new(Cancellation::new(), run, move |outcome| {
             reply.send(outcome).unwrap()
         });
         workers.submitter().try_submit(job).unwrap();
@@ -106,7 +107,7 @@ fn results_and_panics_come_back_and_the_thread_lives_on() {
 #[test]
 fn a_reply_that_panics_costs_no_thread() {
     let workers = Workers::start(&options(1, 8, 0)).unwrap();
-    let job = Job::new(CancelFlag::new(), |_| (), |_| panic!("broken reply"));
+    let job = Job::new(Cancellation::new(), |_| (), |_| panic!("broken reply"));
     workers.submitter().try_submit(job).unwrap();
     assert_eq!(Held::started(&workers.submitter()).finish(), Outcome::Done(false));
 }
@@ -119,7 +120,7 @@ fn jobs_start_in_the_order_of_submission() {
     let (note, order) = mpsc::channel();
     for number in 0..64 {
         let note = note.clone();
-        let job = Job::new(CancelFlag::new(), move |_| note.send(number).unwrap(), |_| ());
+        let job = Job::new(Cancellation::new(), move |_| note.send(number).unwrap(), |_| ());
         submitter.try_submit(job).unwrap();
     }
     gate.finish();
@@ -135,13 +136,13 @@ fn as_many_jobs_run_at_once_as_there_are_threads_and_spares_stay_idle() {
     for _ in 0..12 {
         let (meeting, at_once, most) = (Arc::clone(&meeting), Arc::clone(&at_once), Arc::clone(&most));
         let reply = reply.clone();
-        let run = move |_: &CancelFlag| {
+        let run = move |_: &Cancellation| {
             most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             // Passes only if three jobs run side by side.
             meeting.wait();
             at_once.fetch_sub(1, Ordering::SeqCst);
         };
-        let job = Job::new(CancelFlag::new(), run, move |_| reply.send(()).unwrap());
+        let job = Job::new(Cancellation::new(), run, move |_| reply.send(()).unwrap());
         workers.submitter().try_submit(job).unwrap();
     }
     for _ in 0..12 {
@@ -277,7 +278,7 @@ fn a_drain_runs_what_is_queued_and_joins_everybody() {
     for number in 0..8 {
         let reply = reply.clone();
         let job = Job::new(
-            CancelFlag::new(),
+            Cancellation::new(),
             move |_| number,
             move |outcome| reply.send(outcome).unwrap(),
         );
@@ -338,11 +339,11 @@ fn threads_run_on_the_cpus_asked_for() {
     })
     .unwrap();
     let (reply, outcome) = mpsc::channel();
-    let run = move |_: &CancelFlag| {
+    let run = move |_: &Cancellation| {
         let set = rustix::thread::sched_getaffinity(None).unwrap();
         (set.is_set(cpu), set.count())
     };
-    let job = Job::new(CancelFlag::new(), run, move |outcome| {
+    let job = Job::new(Cancellation::new(), run, move |outcome| {
         reply.send(outcome).unwrap()
     });
     workers.submitter().try_submit(job).unwrap();
@@ -387,8 +388,8 @@ fn under_a_storm_every_job_ends_exactly_once() {
                 for _ in 0..JOBS {
                     let panics = random.u8(..) < 16;
                     let replies = Arc::clone(replies);
-                    let run = move |_: &CancelFlag| assert!(!panics, "as planned");
-                    let job = Job::new(CancelFlag::new(), run, move |_| {
+                    let run = move |_: &Cancellation| assert!(!panics, "as planned");
+                    let job = Job::new(Cancellation::new(), run, move |_| {
                         replies.fetch_add(1, Ordering::SeqCst);
                     });
                     let Ok(handle) = submitter.try_submit(job) else {

@@ -148,6 +148,15 @@ pub fn split_list(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> + C
 }
 
 fn element_length(list: &[u8], separator: u8) -> usize {
+    match memchr::memchr2(separator, b'"', list) {
+        Some(at) if list.get(at) == Some(&b'"') => quoted_element_length(list, separator),
+        Some(at) => at,
+        None => list.len(),
+    }
+}
+
+#[cold]
+fn quoted_element_length(list: &[u8], separator: u8) -> usize {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let is_end = |byte: &u8| {
         let was_escaped = std::mem::take(&mut is_escaped);

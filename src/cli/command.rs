@@ -1,0 +1,188 @@
+//! The commands and flags, made from the table of options.
+
+use std::env;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{CONFIG_NAME, Key, Kind, OPTIONS, OptionSpec, config_variable};
+
+const FILE_NAME: &str = "file";
+
+const SOURCES_HELP: &str = "\
+Every option can also stand in a TOML file (--config FILE) under the same name, and in the environment as WEIR_ and \
+its name in capitals (WEIR_POOL_SIZE=64). A flag wins over the environment, the environment over the file. \
+Durations and sizes have units: 500ms, 75s, 24h; 16KiB, 4MiB.";
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    Command::new("weir")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("An MCP (Model Context Protocol) server for Linux: pooled handlers on every core")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_options(Command::new("serve").about(
+            "Serve MCP over HTTP; without options, this directory's files, read-only",
+        )))
+        .subcommand(with_options(Command::new("doctor").about(
+            "Tell whether `serve` with these options can run here, and what to type if not",
+        )))
+        .subcommand(
+            Command::new("check")
+                .about("Tell what a configuration file would do, without the environment, and start nothing")
+                .arg(
+                    Arg::new(FILE_NAME)
+                        .value_name("FILE")
+                        .required(true)
+                        .help("The file"),
+                ),
+        )
+}
+
+/// What the flags gave, option by option.
+pub(super) fn flags(matches: &ArgMatches) -> Vec<(Key, Vec<String>)> {
+    OPTIONS
+        .iter()
+        .filter_map(|spec| {
+            let texts = matches.get_many::<String>(spec.name)?;
+            Some((spec.key, texts.cloned().collect()))
+        })
+        .collect()
+}
+
+/// The configuration file: the flag's, or the environment's.
+pub(super) fn config_file(matches: &ArgMatches) -> Option<String> {
+    matches
+        .get_one::<String>(CONFIG_NAME)
+        .cloned()
+        .or_else(|| env::var(config_variable()).ok().filter(|path| !path.is_empty()))
+}
+
+/// The argument of `check`.
+pub(super) fn file_argument(matches: &ArgMatches) -> &str {
+    matches
+        .get_one::<String>(FILE_NAME)
+        .map(String::as_str)
+        .unwrap_or_default()
+}
+
+fn with_options(command: Command) -> Command {
+    let config = Arg::new(CONFIG_NAME)
+        .long(CONFIG_NAME)
+        .value_name("FILE")
+        .help("Read options from this TOML file");
+    command
+        .arg(config)
+        .args(OPTIONS.iter().map(argument))
+        .after_help(SOURCES_HELP)
+}
+
+fn argument(spec: &'static OptionSpec) -> Arg {
+    let argument = Arg::new(spec.name)
+        .long(spec.name)
+        .value_name(spec.value_name)
+        .allow_negative_numbers(true)
+        .help(help(spec));
+    match spec.kind {
+        Kind::Switch => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        _ if spec.is_repeatable => argument.action(ArgAction::Append),
+        _ => argument,
+    }
+}
+
+fn help(spec: &OptionSpec) -> String {
+    let choices = match spec.kind {
+        Kind::Choice(words) => format!(": {}", words.join(", ")),
+        _ => String::new(),
+    };
+    let repeat = if spec.is_repeatable { " (repeatable)" } else { "" };
+    format!(
+        "{}{choices}{repeat} [default: {}]",
+        spec.help,
+        spec.fallback.text()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags_of(arguments: &[&str]) -> Vec<(Key, Vec<String>)> {
+        let line = ["weir", "serve"].into_iter().chain(arguments.iter().copied());
+        let matches = command().try_get_matches_from(line).unwrap();
+        flags(matches.subcommand_matches("serve").unwrap())
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_a_flag_with_its_default_in_the_help() {
+        for spec in &OPTIONS {
+            let flag = format!("--{}=1", spec.name);
+            assert_eq!(flags_of(&[&flag]), [(spec.key, vec!["1".to_owned()])]);
+        }
+        let mut serve = command().find_subcommand("serve").unwrap().clone();
+        let help = serve
+            .render_help()
+            .to_string()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        for spec in &OPTIONS {
+            assert!(help.contains(&format!("--{}", spec.name)), "{}", spec.name);
+            assert!(
+                help.contains(&format!("[default: {}]", spec.fallback.text())),
+                "{}",
+                spec.name
+            );
+        }
+    }
+
+    #[test]
+    fn repeatable_flags_repeat_and_the_switch_needs_no_value() {
+        let given = flags_of(&["--toolset", "demo", "--toolset", "files", "--require-session"]);
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            given,
+            [
+                (Key::Toolset, texts(&["demo", "files"])),
+                (Key::RequireSession, texts(&["true"]))
+            ]
+        );
+        assert_eq!(
+            flags_of(&["--require-session=false"]),
+            [(Key::RequireSession, texts(&["false"]))]
+        );
+        assert_eq!(
+            flags_of(&["--pool-size", "-1"]),
+            [(Key::PoolSize, texts(&["-1"]))]
+        );
+        assert_eq!(flags_of(&[]), []);
+    }
+
+    #[test]
+    fn wrong_usage_has_a_status_of_its_own() {
+        let cases: [(&[&str], i32); 7] = [
+            (&["weir"], 2),
+            (&["weir", "sevre"], 2),
+            (&["weir", "serve", "--poolsize", "8"], 2),
+            (&["weir", "serve", "--pool-size", "8", "--pool-size", "9"], 2),
+            (&["weir", "check"], 2),
+            (&["weir", "--version"], 0),
+            (&["weir", "serve", "--help"], 0),
+        ];
+        for (line, status) in cases {
+            let error = command().try_get_matches_from(line).unwrap_err();
+            assert_eq!(error.exit_code(), status, "{line:?}");
+        }
+        let misspelt = command()
+            .try_get_matches_from(["weir", "serve", "--poolsize", "8"])
+            .unwrap_err();
+        assert!(misspelt.to_string().contains("--pool-size"), "{misspelt}");
+    }
+}

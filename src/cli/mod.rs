@@ -1,0 +1,118 @@
+//! The command line: `weir serve`, `weir doctor`, `weir check FILE`.
+//!
+//! Collects what was given, has it resolved, sets up logging and hands over. Holds no option's meaning (see `config`)
+//! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, help) to stdout;
+//! a closed pipe is no error. Exit status: 0 done, 1 it cannot run here, 2 it was asked for wrongly.
+
+mod command;
+mod logging;
+mod show;
+mod start;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::config::{ConfigError, Inputs, Source, VARIABLE_PREFIX};
+
+pub use logging::init as init_logging;
+
+/// Asked for wrongly: usage or configuration.
+const EXIT_USAGE: u8 = 2;
+
+/// Runs the command; the arguments begin with the program's name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are "errors" too, of status 0. Nobody is left to tell when printing fails.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
+        }
+    };
+    match matches.subcommand() {
+        Some(("serve", given)) => start::serve(inputs(given)),
+        Some(("doctor", given)) => start::doctor(inputs(given)),
+        Some(("check", given)) => show::check(command::file_argument(given)),
+        _ => ExitCode::from(EXIT_USAGE),
+    }
+}
+
+/// Everything that was given, from the weakest source to the strongest.
+fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
+    let mut inputs = Inputs::new();
+    let mut errors = Vec::new();
+    if let Some(path) = command::config_file(matches) {
+        errors.extend(read_file(&mut inputs, &path).err().into_iter().flatten());
+    }
+    let (variables, unreadable) = environment();
+    errors.extend(unreadable);
+    errors.extend(inputs.insert_environment(variables).err().into_iter().flatten());
+    for (key, texts) in command::flags(matches) {
+        inputs.insert(key, texts, Source::Flag);
+    }
+    if errors.is_empty() {
+        Ok(inputs)
+    } else {
+        Err(errors)
+    }
+}
+
+/// The environment as text. A name that is not Unicode is none of ours; a value of ours that is not is refused, since
+/// any replacement would be another value.
+fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
+    let mut variables = Vec::new();
+    let mut errors = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => variables.push((name, value)),
+            (Ok(name), Err(value)) if name.starts_with(VARIABLE_PREFIX) => {
+                errors.push(ConfigError::Impossible(format!(
+                    "{name} = {} is not Unicode; write it in UTF-8",
+                    value.display()
+                )));
+            }
+            _ => {}
+        }
+    }
+    (variables, errors)
+}
+
+/// Adds a configuration file to the inputs.
+fn read_file(inputs: &mut Inputs, path: &str) -> Result<(), Vec<ConfigError>> {
+    use std::io::Read;
+    /// No configuration is that long; a device is.
+    const FILE_BYTES_MAX: u64 = 1 << 20;
+    let unreadable = |reason: String| {
+        vec![ConfigError::FileUnreadable {
+            path: path.escape_debug().to_string(),
+            reason,
+        }]
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| unreadable(error.to_string()))?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(unreadable(format!("longer than {FILE_BYTES_MAX} bytes")));
+    }
+    inputs.insert_file(&text)
+}
+
+/// Says on stderr what is wrong, one line each.
+fn refuse(errors: &[ConfigError]) -> ExitCode {
+    for error in errors {
+        complain(&error.to_string());
+    }
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// One line on stderr, before there is a log. Unlike `eprintln!` it does not panic when nobody listens.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "weir: {}", logging::escape_text(text));
+}
+
+/// One line on stdout; nobody listening is fine.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{}", logging::escape_text(text));
+}

@@ -1,0 +1,130 @@
+//! `weir check FILE`: what a file would do.
+
+use std::process::ExitCode;
+
+use super::{read_file, refuse, say};
+use crate::config::{Host, Inputs, Needs, Resolved, Settings, display_cpu_list, raise_soft_limits, resolve};
+use crate::units::{ByteSize, CpuId};
+
+/// Says what a file would do; neither the environment nor flags are considered, and nothing is started.
+pub(super) fn check(path: &str) -> ExitCode {
+    let mut inputs = Inputs::new();
+    if let Err(errors) = read_file(&mut inputs, path) {
+        return refuse(&errors);
+    }
+    raise_soft_limits();
+    let host = match Host::read() {
+        Ok(host) => host,
+        Err(error) => {
+            super::complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    match resolve(&inputs, &host) {
+        Ok(resolved) => {
+            lines(&resolved).iter().for_each(|line| say(line));
+            ExitCode::SUCCESS
+        }
+        Err(errors) => refuse(&errors),
+    }
+}
+
+/// Every option with its value and source, then the plan, then what may surprise.
+fn lines(resolved: &Resolved) -> Vec<String> {
+    let width =
+        |text: fn(&crate::config::Effective) -> usize| resolved.effective.iter().map(text).max().unwrap_or(0);
+    let (names, values) = (width(|row| row.name.len()), width(|row| row.value.len()));
+    let rows = resolved
+        .effective
+        .iter()
+        .map(|row| format!("{:names$}  {:values$}  {}", row.name, row.value, row.source));
+    let notes = resolved.notes.iter().map(|note| format!("note: {note}"));
+    rows.chain([String::new()])
+        .chain(plan(&resolved.settings))
+        .chain(notes)
+        .collect()
+}
+
+fn plan(settings: &Settings) -> Vec<String> {
+    let places: Vec<String> = settings
+        .shards
+        .iter()
+        .map(|place| format!("{} on CPU {}", place.shard, place.cpu))
+        .collect();
+    let workers = &settings.workers;
+    let needs = Needs::of(settings);
+    vec![
+        format!("shards: {}", places.join(", ")),
+        format!(
+            "workers: {} {}, {} calls may wait",
+            workers.threads,
+            worker_place(&workers.cpus),
+            workers.queue_depth_max
+        ),
+        format!("memory: {}", settings.memory),
+        format!(
+            "locked memory: {} x {} without CAP_IPC_LOCK",
+            needs.shards,
+            ByteSize(needs.memlock_bytes_per_shard)
+        ),
+    ]
+}
+
+fn worker_place(cpus: &[CpuId]) -> String {
+    if cpus.is_empty() {
+        "on any CPU".to_owned()
+    } else {
+        format!("on CPUs {}", display_cpu_list(cpus))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Host {
+        Host {
+            cpus: (0..4).map(CpuId).collect(),
+            memory_bytes: 4 << 30,
+            cgroup_memory_bytes: None,
+            descriptors_max: Some(20_000),
+            memlock_bytes_max: Some(8 << 20),
+            is_memlock_exempt: false,
+            kernel_release: "6.18.44".to_owned(),
+            io_uring_disabled: 0,
+        }
+    }
+
+    #[test]
+    fn a_file_is_told_with_sources_plan_and_notes() {
+        let mut inputs = Inputs::new();
+        inputs
+            .insert_file("shards = 2\nlisten = '0.0.0.0:80'\ntoolset = ['demo', 'files']")
+            .unwrap();
+        let told = lines(&resolve(&inputs, &host()).unwrap());
+        let is_told = |start: &str, end: &str| {
+            let found = told
+                .iter()
+                .any(|line| line.starts_with(start) && line.ends_with(end));
+            assert!(found, "{start} … {end}: {told:#?}");
+        };
+        is_told("listen            0.0.0.0:80 ", " file");
+        is_told("toolset           demo, files ", " file");
+        is_told("head-timeout      10s ", " default");
+        is_told("shards: 0 on CPU 0, 1 on CPU 1", "");
+        is_told("workers: 4 on CPUs 2-3, 256 calls may wait", "");
+        is_told(
+            "memory: 2 GiB = process 6.5 MiB + connection table 19.4 MiB + 2 x (executor",
+            ")",
+        );
+        is_told("locked memory: 2 x 456KiB", "");
+        is_told("note: listen = 0.0.0.0:80 is reachable from outside", "");
+    }
+
+    #[test]
+    fn workers_without_cpus_of_their_own_go_anywhere() {
+        let resolved = resolve(&Inputs::new(), &host()).unwrap();
+        let told = plan(&resolved.settings);
+        assert_eq!(told[1], "workers: 4 on any CPU, 256 calls may wait");
+    }
+}

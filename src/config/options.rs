@@ -1,0 +1,299 @@
+//! The one table of options.
+//!
+//! Flags, environment variables, keys of the file, help texts and `weir check` are all derived from it, so that none
+//! of them can know an option the others do not. Holds no values and parses nothing (see `inputs` and `values`).
+//! Invariant: [`OPTIONS`] has exactly one row per [`Key`], in the same order.
+
+/// Names an option inside the program. The order is that of the help text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the table says what each one is")]
+pub enum Key {
+    Listen,
+    Admin,
+    Toolset,
+    Root,
+    Shards,
+    Cpus,
+    PoolSize,
+    BufferSize,
+    RingBuffers,
+    AssemblyBuffers,
+    MemoryMax,
+    ConnectionsMax,
+    HeadMax,
+    BodyMax,
+    HeadTimeout,
+    BodyTimeout,
+    ReadTimeout,
+    IdleTimeout,
+    WriteTimeout,
+    CallTimeout,
+    DrainTimeout,
+    BusyPoll,
+    AllowOrigin,
+    AllowHost,
+    SessionKeyFile,
+    SessionMaxAge,
+    RequireSession,
+    Workers,
+    WorkerQueue,
+    Report,
+    LogLevel,
+    LogFormat,
+}
+
+impl Key {
+    /// The option's row.
+    pub fn spec(self) -> &'static OptionSpec {
+        &OPTIONS[self as usize]
+    }
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct OptionSpec {
+    /// Which one.
+    pub key: Key,
+    /// As a flag (with two dashes) and as a key of the file.
+    pub name: &'static str,
+    /// What stands for the value in the help text.
+    pub value_name: &'static str,
+    /// What values are possible.
+    pub kind: Kind,
+    /// What holds when it is given nowhere.
+    pub fallback: Fallback,
+    /// Whether it may be given more than once (an array in the file, commas in the environment).
+    pub is_repeatable: bool,
+    /// One sentence for the help text.
+    pub help: &'static str,
+}
+
+impl OptionSpec {
+    /// Its environment variable: `pool-size` is `WEIR_POOL_SIZE`.
+    pub fn variable(&self) -> String {
+        let upper = self.name.to_ascii_uppercase().replace('-', "_");
+        format!("{VARIABLE_PREFIX}{upper}")
+    }
+}
+
+/// What every environment variable of the program begins with.
+pub const VARIABLE_PREFIX: &str = "WEIR_";
+
+/// What values an option takes; bounds include both ends. Durations are bounded in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An address and port.
+    Address,
+    /// An address and port, or `off`.
+    AddressOrOff,
+    /// A whole number.
+    Count {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A whole number, or `auto`.
+    CountOrAuto {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// CPU numbers and ranges: `0-3,6`.
+    Cpus,
+    /// Bytes.
+    Size {
+        /// The least.
+        min_bytes: u64,
+        /// The most.
+        max_bytes: u64,
+    },
+    /// A length of time.
+    Duration {
+        /// The least.
+        min_ms: u64,
+        /// The most.
+        max_ms: u64,
+    },
+    /// A length of time, or `forever`.
+    Patience {
+        /// The least.
+        min_ms: u64,
+        /// The most, short of `forever`.
+        max_ms: u64,
+    },
+    /// A file or directory.
+    Path,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `scheme://host[:port]`, or `*`.
+    Origin,
+    /// `host[:port]`, or `*`.
+    Host,
+    /// `true` or `false`; the flag alone is `true`.
+    Switch,
+}
+
+/// What holds when an option is given nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// This value, read as if it had been given.
+    Value(&'static str),
+    /// Nothing, or what the rest of the settings leads to; described for the help text.
+    Derived(&'static str),
+}
+
+impl Fallback {
+    /// For the help text.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Value(text) | Self::Derived(text) => text,
+        }
+    }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Deadlines run on one tick of this length; nothing shorter could be told apart.
+const TICK_MS: u64 = 10;
+
+const DEADLINE: Kind = Kind::Duration {
+    min_ms: TICK_MS,
+    max_ms: DAY_MS,
+};
+
+const fn one(
+    key: Key,
+    name: &'static str,
+    value_name: &'static str,
+    kind: Kind,
+    fallback: Fallback,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        key,
+        name,
+        value_name,
+        kind,
+        fallback,
+        is_repeatable: false,
+        help,
+    }
+}
+
+const fn many(spec: OptionSpec) -> OptionSpec {
+    OptionSpec {
+        is_repeatable: true,
+        ..spec
+    }
+}
+
+/// All options there are.
+#[rustfmt::skip] // One row, one option: the eye compares columns.
+pub static OPTIONS: [OptionSpec; 32] = {
+    use Fallback::{Derived, Value};
+    use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
+    [
+        one(Key::Listen, "listen", "ADDR", Address, Value("127.0.0.1:8080"), "Where to serve MCP, on /mcp"),
+        one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Value("127.0.0.1:9464"), "Where to serve /healthz, /readyz and /metrics"),
+        many(one(Key::Toolset, "toolset", "NAME", Choice(&["files", "demo"]), Value("files"), "What to serve")),
+        one(Key::Root, "root", "DIR", Path, Value("."), "The directory whose files the toolset `files` shows, read-only"),
+        one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: 1024 }, Value("auto"), "Shards; `auto` is one per CPU"),
+        one(Key::Cpus, "cpus", "LIST", Cpus, Derived("all this process may use"), "CPUs for the shards, such as 0-3,6"),
+        one(Key::PoolSize, "pool-size", "N", Count { min: 1, max: 65_535 }, Derived("256, less if memory asks"), "Handlers per shard"),
+        // A ring buffer's bytes must fit into a handler, hence the least size.
+        one(Key::BufferSize, "buffer-size", "SIZE", Size { min_bytes: 4 * KIB, max_bytes: 16 * MIB }, Value("16KiB"), "Each of a handler's two buffers"),
+        // The kernel takes at most 32768 buffers per ring.
+        one(Key::RingBuffers, "ring-buffers", "N", Count { min: 1, max: 32_768 }, Derived("1024, less if memory asks"), "Receive buffers per shard, of 4KiB"),
+        one(Key::AssemblyBuffers, "assembly-buffers", "N", Count { min: 1, max: 65_535 }, Derived("pool size, less if memory asks"), "Buffers per shard for requests that arrive in pieces"),
+        one(Key::MemoryMax, "memory-max", "SIZE", Size { min_bytes: 8 * MIB, max_bytes: 1 << 50 }, Derived("half of the cgroup's or machine's"), "Memory for everything together"),
+        one(Key::ConnectionsMax, "connections-max", "N", Count { min: 1, max: 16_000_000 }, Derived("descriptor limit less a reserve, less if memory asks"), "Connections, over all shards"),
+        one(Key::HeadMax, "head-max", "SIZE", Size { min_bytes: KIB, max_bytes: MIB }, Value("32KiB"), "Largest request head"),
+        one(Key::BodyMax, "body-max", "SIZE", Size { min_bytes: KIB, max_bytes: GIB }, Value("4MiB"), "Largest request body"),
+        one(Key::HeadTimeout, "head-timeout", "TIME", DEADLINE, Value("10s"), "From a request head's first byte to its last"),
+        one(Key::BodyTimeout, "body-timeout", "TIME", DEADLINE, Value("60s"), "From a request body's first byte to its last"),
+        one(Key::ReadTimeout, "read-timeout", "TIME", DEADLINE, Value("30s"), "Silence in the middle of a request"),
+        one(Key::IdleTimeout, "idle-timeout", "TIME|forever", Patience { min_ms: TICK_MS, max_ms: 365 * DAY_MS }, Value("75s"), "Silence between requests"),
+        one(Key::WriteTimeout, "write-timeout", "TIME", DEADLINE, Value("30s"), "A client that takes none of its answer"),
+        one(Key::CallTimeout, "call-timeout", "TIME", DEADLINE, Value("60s"), "From a tool call's start to its answer"),
+        one(Key::DrainTimeout, "drain-timeout", "TIME", Duration { min_ms: 0, max_ms: HOUR_MS }, Value("10s"), "From SIGTERM until what is left is cut off"),
+        one(Key::BusyPoll, "busy-poll", "TIME", Duration { min_ms: 0, max_ms: TICK_MS }, Value("100us"), "How long an idle shard waits in its own ring before it parks"),
+        many(one(Key::AllowOrigin, "allow-origin", "ORIGIN|*", Origin, Derived("loopback"), "Origin to serve besides loopback ones")),
+        many(one(Key::AllowHost, "allow-host", "HOST|*", Host, Derived("loopback"), "Host to serve besides loopback ones")),
+        one(Key::SessionKeyFile, "session-key-file", "FILE", Path, Derived("a random key"), "Key that seals session ids, shared by replicas"),
+        one(Key::SessionMaxAge, "session-max-age", "TIME", Duration { min_ms: 1_000, max_ms: 365 * DAY_MS }, Value("24h"), "How long a session id is good for"),
+        one(Key::RequireSession, "require-session", "true|false", Switch, Value("false"), "Refuse legacy requests without a session id"),
+        one(Key::Workers, "workers", "N", Count { min: 1, max: 1024 }, Derived("CPUs"), "Threads for blocking tools"),
+        one(Key::WorkerQueue, "worker-queue", "N", Count { min: 1, max: 65_536 }, Value("64"), "Calls that may wait, per worker"),
+        one(Key::Report, "report", "FORMAT", Choice(&["text", "json", "none"]), Value("text"), "The report on stdout at exit"),
+        one(Key::LogLevel, "log-level", "LEVEL", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Value("info"), "The least important log record written"),
+        one(Key::LogFormat, "log-format", "FORMAT", Choice(&["text", "json"]), Value("text"), "How log records on stderr look"),
+    ]
+};
+
+/// The option with this name, if there is one.
+pub(super) fn option_named(name: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|spec| spec.name == name)
+}
+
+/// The known name most like an unknown one, unless none is at all like it.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Below this two names have too little in common to be a slip of the finger.
+    const LIKENESS_MIN: f64 = 0.7;
+    known
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_their_keys() {
+        for (index, spec) in OPTIONS.iter().enumerate() {
+            assert_eq!(spec.key as usize, index, "{}", spec.name);
+            assert!(std::ptr::eq(spec.key.spec().name, spec.name));
+        }
+        assert_eq!(Key::LogFormat as usize, OPTIONS.len() - 1);
+    }
+
+    #[test]
+    fn names_are_kebab_case_and_unique() {
+        let names: HashSet<_> = OPTIONS.iter().map(|spec| spec.name).collect();
+        assert_eq!(names.len(), OPTIONS.len());
+        let is_kebab = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        assert!(names.iter().all(|name| is_kebab(name)), "{names:?}");
+        assert_eq!(Key::PoolSize.spec().variable(), "WEIR_POOL_SIZE");
+    }
+
+    #[test]
+    fn the_nearest_name_is_what_was_meant() {
+        let cases = [
+            ("poolsize", Some("pool-size")),
+            ("pool_size", Some("pool-size")),
+            ("idel-timeout", Some("idle-timeout")),
+            ("worker", Some("workers")),
+            ("max-memory", Some("memory-max")),
+            ("allow-orgin", Some("allow-origin")),
+            ("zzz", None),
+        ];
+        for (typed, meant) in cases {
+            assert_eq!(
+                nearest(typed, OPTIONS.iter().map(|spec| spec.name)),
+                meant,
+                "{typed}"
+            );
+        }
+    }
+}

@@ -1,0 +1,506 @@
+//! What the texts mean: one typed reading per kind of option, with its bounds.
+//!
+//! Reads no option twice and decides nothing that involves two options (see `resolve`). Errors are collected, so that
+//! an operator sees all of them at once; a value that could not be read is replaced by the option's default, or by
+//! nothing, and the settings that come of it are never used.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ConfigError;
+use super::inputs::{Inputs, Source};
+use super::options::{Fallback, Key, Kind, OptionSpec, nearest};
+use super::placement::parse_cpu_list;
+use crate::units::{ByteSize, CpuId, Patience, display_duration, parse_duration};
+
+/// Typed access to the inputs; remembers what was asked for and what was wrong.
+#[derive(Debug)]
+pub(super) struct Values<'a> {
+    inputs: &'a Inputs,
+    errors: RefCell<Vec<ConfigError>>,
+    asked: RefCell<BTreeSet<Key>>,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(inputs: &'a Inputs) -> Self {
+        Self {
+            inputs,
+            errors: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// The errors met so far, and which options were read.
+    pub(super) fn into_parts(self) -> (Vec<ConfigError>, BTreeSet<Key>) {
+        (self.errors.into_inner(), self.asked.into_inner())
+    }
+
+    pub(super) fn source(&self, key: Key) -> Source {
+        self.inputs
+            .given(key)
+            .map_or(Source::Default, |given| given.source)
+    }
+
+    pub(super) fn reject(&self, error: ConfigError) {
+        self.errors.borrow_mut().push(error);
+    }
+
+    pub(super) fn address(&self, key: Key) -> Option<SocketAddr> {
+        self.one(key, parse_address)
+    }
+
+    /// `None` is `off`.
+    pub(super) fn address_or_off(&self, key: Key) -> Option<SocketAddr> {
+        self.one(key, |text, kind| match text {
+            "off" => Ok(None),
+            text => parse_address(text, kind).map(Some),
+        })
+        .flatten()
+    }
+
+    /// `None`: not given.
+    pub(super) fn count(&self, key: Key) -> Option<u64> {
+        self.one(key, parse_count)
+    }
+
+    /// `None`: `auto`.
+    pub(super) fn count_or_auto(&self, key: Key) -> Option<u64> {
+        self.one(key, |text, kind| match text {
+            "auto" => Ok(None),
+            text => parse_count(text, kind).map(Some),
+        })
+        .flatten()
+    }
+
+    pub(super) fn cpus(&self, key: Key) -> Option<Vec<CpuId>> {
+        self.one(key, |text, _| parse_cpu_list(text))
+    }
+
+    pub(super) fn size_bytes(&self, key: Key) -> Option<u64> {
+        self.one(key, parse_size)
+    }
+
+    pub(super) fn duration(&self, key: Key) -> Duration {
+        self.one(key, parse_bounded_duration).unwrap_or_default()
+    }
+
+    pub(super) fn patience(&self, key: Key) -> Patience {
+        self.one(key, |text, kind| match text {
+            "forever" => Ok(Patience::Forever),
+            text => parse_bounded_duration(text, kind).map(Patience::For),
+        })
+        .unwrap_or(Patience::Forever)
+    }
+
+    pub(super) fn path(&self, key: Key) -> Option<PathBuf> {
+        self.one(key, |text, _| match text {
+            "" => Err("is empty; name a path".to_owned()),
+            text if text.contains('\0') => Err("contains a NUL; name a path".to_owned()),
+            text => Ok(PathBuf::from(text)),
+        })
+    }
+
+    pub(super) fn is_on(&self, key: Key) -> bool {
+        self.one(key, |text, _| {
+            text.parse()
+                .map_err(|_| "is neither `true` nor `false`".to_owned())
+        })
+        .unwrap_or_default()
+    }
+
+    pub(super) fn choice(&self, key: Key) -> &'static str {
+        self.one(key, parse_choice).unwrap_or_default()
+    }
+
+    /// Each at most once.
+    pub(super) fn choices(&self, key: Key) -> Vec<&'static str> {
+        self.all_different(key, parse_choice)
+    }
+
+    pub(super) fn origins(&self, key: Key) -> Vec<String> {
+        self.all_different(key, |text, _| parse_origin(text))
+    }
+
+    pub(super) fn hosts(&self, key: Key) -> Vec<String> {
+        self.all_different(key, |text, _| parse_host(text))
+    }
+
+    fn one<T>(&self, key: Key, parse: impl Fn(&str, Kind) -> Result<T, String>) -> Option<T> {
+        let spec = key.spec();
+        let texts = self.texts(spec);
+        if let [_, second, ..] = texts.as_slice() {
+            self.reject_value(spec, second, "is a second value; give one");
+        }
+        self.parsed(spec, texts.first()?, &parse)
+    }
+
+    fn all_different<T: PartialEq>(
+        &self,
+        key: Key,
+        parse: impl Fn(&str, Kind) -> Result<T, String>,
+    ) -> Vec<T> {
+        let spec = key.spec();
+        let mut all = Vec::new();
+        for text in self.texts(spec) {
+            match self.parsed(spec, &text, &parse) {
+                Some(value) if all.contains(&value) => {
+                    self.reject_value(spec, &text, "is given twice; give it once");
+                }
+                Some(value) => all.push(value),
+                None => {}
+            }
+        }
+        all
+    }
+
+    fn texts(&self, spec: &OptionSpec) -> Vec<String> {
+        self.asked.borrow_mut().insert(spec.key);
+        match (self.inputs.given(spec.key), spec.fallback) {
+            (Some(given), _) => given.texts.clone(),
+            (None, Fallback::Value(text)) => vec![text.to_owned()],
+            (None, Fallback::Derived(_)) => Vec::new(),
+        }
+    }
+
+    fn parsed<T>(
+        &self,
+        spec: &OptionSpec,
+        text: &str,
+        parse: impl Fn(&str, Kind) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(text.trim(), spec.kind) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.reject_value(spec, text, &reason);
+                None
+            }
+        }
+    }
+
+    fn reject_value(&self, spec: &OptionSpec, text: &str, reason: &str) {
+        self.reject(ConfigError::BadValue {
+            name: spec.name,
+            value: text.escape_debug().to_string(),
+            place: self.source(spec.key).place(spec),
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+fn parse_address(text: &str, _kind: Kind) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "is not an address with a port; write for example `127.0.0.1:8080` or `[::1]:8080`".to_owned()
+    })
+}
+
+fn parse_count(text: &str, kind: Kind) -> Result<u64, String> {
+    let (Kind::Count { min, max } | Kind::CountOrAuto { min, max }) = kind else {
+        return Err("is not counted".to_owned());
+    };
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits {
+        return Err(format!("is not a whole number; write one from {min} to {max}"));
+    }
+    // More digits than 64 bits hold are more than any limit.
+    within(text.parse().unwrap_or(u64::MAX), min, max, u64::to_string)
+}
+
+fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
+    let Kind::Size { min_bytes, max_bytes } = kind else {
+        return Err("is not a size".to_owned());
+    };
+    let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
+    within(size.0, min_bytes, max_bytes, |bytes| ByteSize(*bytes).to_string())
+}
+
+fn parse_bounded_duration(text: &str, kind: Kind) -> Result<Duration, String> {
+    let (Kind::Duration { min_ms, max_ms } | Kind::Patience { min_ms, max_ms }) = kind else {
+        return Err("is not a duration".to_owned());
+    };
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    let (min, max) = (Duration::from_millis(min_ms), Duration::from_millis(max_ms));
+    within(duration, min, max, |duration| {
+        display_duration(*duration).to_string()
+    })
+}
+
+fn within<T: PartialOrd>(value: T, min: T, max: T, show: impl Fn(&T) -> String) -> Result<T, String> {
+    if value < min {
+        Err(format!("is too small; the least is {}", show(&min)))
+    } else if value > max {
+        Err(format!("is too large; the most is {}", show(&max)))
+    } else {
+        Ok(value)
+    }
+}
+
+fn parse_choice(text: &str, kind: Kind) -> Result<&'static str, String> {
+    let Kind::Choice(words) = kind else {
+        return Err("is no choice".to_owned());
+    };
+    words.iter().find(|word| **word == text).copied().ok_or_else(|| {
+        let hint = nearest(text, words.iter().copied()).map(|word| format!("; did you mean `{word}`?"));
+        format!("is not one of {}{}", words.join(", "), hint.unwrap_or_default())
+    })
+}
+
+/// An origin as RFC 6454 serialises it: no path, no user, lower case.
+fn parse_origin(text: &str) -> Result<String, String> {
+    const HINT: &str =
+        "is not an origin; write `scheme://host[:port]`, for example `https://app.example`, or `*`";
+    let lower = text.to_ascii_lowercase();
+    if lower == "*" {
+        return Ok(lower);
+    }
+    let (scheme, authority) = lower.split_once("://").ok_or(HINT)?;
+    let is_scheme = !scheme.is_empty()
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if is_scheme && is_authority(authority) {
+        Ok(lower)
+    } else {
+        Err(HINT.to_owned())
+    }
+}
+
+fn parse_host(text: &str) -> Result<String, String> {
+    let lower = text.to_ascii_lowercase();
+    if lower == "*" || is_authority(&lower) {
+        return Ok(lower);
+    }
+    Err("is not a host; write `host` or `host:port`, for example `mcp.example`, or `*`".to_owned())
+}
+
+/// `host`, `host:port`, `[address]` or `[address]:port`.
+fn is_authority(text: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if let Some(inside) = text.strip_prefix('[') {
+        let Some((address, rest)) = inside.split_once(']') else {
+            return false;
+        };
+        let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
+        return is_address && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let is_name = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    is_name && port.is_none_or(is_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::options::OPTIONS;
+
+    fn inputs(key: Key, texts: &[&str]) -> Inputs {
+        let mut inputs = Inputs::new();
+        inputs.insert(
+            key,
+            texts.iter().map(|text| (*text).to_owned()).collect(),
+            Source::Flag,
+        );
+        inputs
+    }
+
+    /// What is wrong with a value, as an operator reads it; `None` if nothing is.
+    fn complaint(key: Key, text: &str) -> Option<String> {
+        let inputs = inputs(key, &[text]);
+        let values = Values::new(&inputs);
+        read(&values, key);
+        let (errors, _) = values.into_parts();
+        errors.first().map(ToString::to_string)
+    }
+
+    fn read(values: &Values<'_>, key: Key) {
+        match key.spec().kind {
+            Kind::Address => drop(values.address(key)),
+            Kind::AddressOrOff => drop(values.address_or_off(key)),
+            Kind::Count { .. } => drop(values.count(key)),
+            Kind::CountOrAuto { .. } => drop(values.count_or_auto(key)),
+            Kind::Cpus => drop(values.cpus(key)),
+            Kind::Size { .. } => drop(values.size_bytes(key)),
+            Kind::Duration { .. } => drop(values.duration(key)),
+            Kind::Patience { .. } => drop(values.patience(key)),
+            Kind::Path => drop(values.path(key)),
+            Kind::Choice(_) => drop(values.choice(key)),
+            Kind::Origin => drop(values.origins(key)),
+            Kind::Host => drop(values.hosts(key)),
+            Kind::Switch => drop(values.is_on(key)),
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_possible_value() {
+        for spec in &OPTIONS {
+            if let Fallback::Value(text) = spec.fallback {
+                assert_eq!(complaint(spec.key, text), None, "{}", spec.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_bound_holds_at_the_limit_and_not_one_past_it() {
+        for spec in &OPTIONS {
+            let (least, most, unit) = match spec.kind {
+                Kind::Count { min, max } | Kind::CountOrAuto { min, max } => (min, max, ""),
+                Kind::Size { min_bytes, max_bytes } => (min_bytes, max_bytes, "B"),
+                Kind::Duration { min_ms, max_ms } | Kind::Patience { min_ms, max_ms } => {
+                    (min_ms, max_ms, "ms")
+                }
+                _ => continue,
+            };
+            let says = |number: u64| complaint(spec.key, &format!("{number}{unit}"));
+            assert_eq!(says(least), None, "{}", spec.name);
+            assert_eq!(says(most), None, "{}", spec.name);
+            let above = says(most + 1).unwrap();
+            assert!(above.contains("too large; the most is"), "{above}");
+            if least > 0 {
+                let below = says(least - 1).unwrap();
+                assert!(below.contains("too small; the least is"), "{below}");
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_give_fact_value_limit_and_next_step() {
+        let cases = [
+            (
+                Key::PoolSize,
+                "0",
+                "pool-size = 0 (from --pool-size) is too small; the least is 1",
+            ),
+            (
+                Key::PoolSize,
+                "99999999999999999999999",
+                "pool-size = 99999999999999999999999 (from --pool-size) is too large; the most is 65535",
+            ),
+            (
+                Key::PoolSize,
+                "-1",
+                "pool-size = -1 (from --pool-size) is not a whole number; write one from 1 to 65535",
+            ),
+            (
+                Key::HeadTimeout,
+                "10",
+                "head-timeout = 10 (from --head-timeout) has no unit; write for example `30s`",
+            ),
+            (
+                Key::HeadTimeout,
+                "forever",
+                "head-timeout = forever (from --head-timeout) does not start with a number; write for example `30s`",
+            ),
+            (
+                Key::BodyMax,
+                "2TiB",
+                "body-max = 2TiB (from --body-max) is too large; the most is 1GiB",
+            ),
+            (
+                Key::Report,
+                "jsn",
+                "report = jsn (from --report) is not one of text, json, none; did you mean `json`?",
+            ),
+            (
+                Key::Listen,
+                "8080",
+                "listen = 8080 (from --listen) is not an address with a port; write for example \
+                 `127.0.0.1:8080` or `[::1]:8080`",
+            ),
+            (
+                Key::RequireSession,
+                "maybe",
+                "require-session = maybe (from --require-session) is neither `true` nor `false`",
+            ),
+            (Key::Root, "", "root =  (from --root) is empty; name a path"),
+        ];
+        for (key, text, message) in cases {
+            assert_eq!(complaint(key, text).as_deref(), Some(message));
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_break_the_line_it_is_reported_on() {
+        let message = complaint(Key::Report, "a\nb\u{1b}[31m").unwrap();
+        assert!(message.starts_with("report = a\\nb\\u{1b}[31m ("), "{message}");
+    }
+
+    #[test]
+    fn off_auto_and_forever_are_values() {
+        for (key, text) in [
+            (Key::Admin, "off"),
+            (Key::Shards, "auto"),
+            (Key::IdleTimeout, "forever"),
+        ] {
+            assert_eq!(complaint(key, text), None);
+        }
+        assert!(complaint(Key::Listen, "off").is_some());
+        assert!(complaint(Key::Workers, "auto").is_some());
+    }
+
+    #[test]
+    fn a_second_value_is_refused_unless_repeatable() {
+        let several = inputs(Key::PoolSize, &["1", "2"]);
+        let values = Values::new(&several);
+        values.count(Key::PoolSize);
+        assert_eq!(values.into_parts().0.len(), 1);
+
+        let several = inputs(Key::Toolset, &["demo", "files"]);
+        let values = Values::new(&several);
+        assert_eq!(values.choices(Key::Toolset), ["demo", "files"]);
+        assert!(values.into_parts().0.is_empty());
+
+        let twice = inputs(Key::Toolset, &["demo", "demo"]);
+        let values = Values::new(&twice);
+        assert_eq!(values.choices(Key::Toolset), ["demo"]);
+        let message = values.into_parts().0[0].to_string();
+        assert_eq!(
+            message,
+            "toolset = demo (from --toolset) is given twice; give it once"
+        );
+    }
+
+    #[test]
+    fn origins_and_hosts_are_whole_and_lower_case() {
+        let origins = [
+            ("https://App.Example", Some("https://app.example")),
+            ("http://localhost:3000", Some("http://localhost:3000")),
+            ("http://[::1]:3000", Some("http://[::1]:3000")),
+            ("vscode-webview://abc", Some("vscode-webview://abc")),
+            ("*", Some("*")),
+            ("app.example", None),
+            ("https://app.example/", None),
+            ("https://", None),
+            ("https://user@app.example", None),
+            ("https://app.example:70000", None),
+            ("https://app.example:+1", None),
+            ("null", None),
+            ("", None),
+        ];
+        for (text, read) in origins {
+            assert_eq!(parse_origin(text).ok().as_deref(), read, "{text}");
+        }
+        let hosts = [
+            ("MCP.example", Some("mcp.example")),
+            ("mcp.example:8080", Some("mcp.example:8080")),
+            ("[::1]", Some("[::1]")),
+            ("*", Some("*")),
+            ("*.example", None),
+            ("::1", None),
+            ("[::1", None),
+            ("mcp.example:", None),
+            ("a/b", None),
+            ("", None),
+        ];
+        for (text, read) in hosts {
+            assert_eq!(parse_host(text).ok().as_deref(), read, "{text}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The tools against a real tree. What the kernel confines is tried with every spelling, and under races.
+
+mod confinement;
+mod describing;
+mod listing;
+mod reading;
+mod searching;
+mod tools;
+mod walking;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::*;
+use crate::registry::{
+    BlockingContext, CallContext, Cancellation, Execution, Registry, Started, ToolError, ToolOutput,
+};
+
+/// What no answer may contain.
+const SECRET: &str = "SECRET-outside-the-root";
+
+/// A directory `root` to serve, beside a file `secret` and a directory `outside`; removed when dropped.
+struct Tree {
+    base: PathBuf,
+}
+
+impl Tree {
+    fn new() -> Tree {
+        static TREES: AtomicUsize = AtomicUsize::new(0);
+        let number = TREES.fetch_add(1, Ordering::Relaxed);
+        let base = std::env::temp_dir().join(format!("weir-files-{}-{number}", std::process::id()));
+        fs::create_dir_all(base.join("root")).unwrap();
+        fs::create_dir_all(base.join("outside")).unwrap();
+        fs::write(base.join("secret"), SECRET).unwrap();
+        fs::write(base.join("outside/secret"), SECRET).unwrap();
+        Tree { base }
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.base.join("root").join(name)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Tree {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    fn link(&self, target: impl AsRef<Path>, name: &str) -> &Tree {
+        symlink(target, self.path(name)).unwrap();
+        self
+    }
+
+    fn root(&self) -> Root {
+        Root::open(self.path("")).unwrap()
+    }
+
+    fn root_with(&self, change: impl FnOnce(&mut FilesLimits)) -> Root {
+        let mut limits = FilesLimits::default();
+        change(&mut limits);
+        Root::with_limits(self.path(""), limits).unwrap()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.base);
+    }
+}
+
+const NOT_CANCELLED: Cancel<'static> = &|| false;
+
+fn read(root: &Root, path: &str) -> Result<FileText, FileError> {
+    read_file(
+        root,
+        &ReadFile {
+            path: path.into(),
+            ..ReadFile::default()
+        },
+        NOT_CANCELLED,
+    )
+}
+
+fn read_lines(root: &Root, path: &str, offset: u64, limit: Option<u64>) -> Result<FileText, FileError> {
+    let args = ReadFile {
+        path: path.into(),
+        offset: Some(offset),
+        limit,
+        start_byte: None,
+    };
+    read_file(root, &args, NOT_CANCELLED)
+}
+
+fn read_from(root: &Root, path: &str, start_byte: u64) -> Result<FileText, FileError> {
+    let args = ReadFile {
+        path: path.into(),
+        start_byte: Some(start_byte),
+        ..ReadFile::default()
+    };
+    read_file(root, &args, NOT_CANCELLED)
+}
+
+fn list(root: &Root, path: &str) -> Result<Listing, FileError> {
+    list_directory(
+        root,
+        &ListDirectory {
+            path: path.into(),
+            after: None,
+        },
+        NOT_CANCELLED,
+    )
+}
+
+fn names(listing: &Listing) -> Vec<&str> {
+    listing.entries.iter().map(|entry| entry.name.as_str()).collect()
+}
+
+fn info(root: &Root, path: &str) -> Result<FileInfo, FileError> {
+    file_info(root, &FileInfoArguments { path: path.into() })
+}
+
+fn find(root: &Root, glob: &str) -> Found {
+    find_files(root, &FindFiles { glob: glob.into() }, NOT_CANCELLED).unwrap()
+}
+
+fn grep(root: &Root, pattern: &str) -> SearchResult {
+    search(
+        root,
+        &Search {
+            pattern: pattern.into(),
+            glob: None,
+            limit: None,
+        },
+        NOT_CANCELLED,
+    )
+    .unwrap()
+}
+
+fn places(result: &SearchResult) -> Vec<(&str, u64)> {
+    result
+        .matches
+        .iter()
+        .map(|found| (found.path.as_str(), found.line))
+        .collect()
+}

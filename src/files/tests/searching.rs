@@ -1,0 +1,162 @@
+//! `search`: places, bounds, patterns, cancellation.
+
+use super::*;
+
+fn search_with(root: &Root, pattern: &str, glob: Option<&str>, limit: Option<u64>) -> SearchResult {
+    let args = Search {
+        pattern: pattern.into(),
+        glob: glob.map(Into::into),
+        limit,
+    };
+    search(root, &args, NOT_CANCELLED).unwrap()
+}
+
+#[test]
+fn lines_with_their_places() {
+    let tree = Tree::new();
+    tree.file("a.txt", "one\r\nTWO needle\nthree\nneedle")
+        .file("b.rs", "fn needle() {}\n");
+    let root = tree.root();
+    let result = grep(&root, r"needle\b");
+    assert_eq!(places(&result), [("a.txt", 2), ("a.txt", 4), ("b.rs", 1)]);
+    assert_eq!(result.matches[0].text, "TWO needle");
+    assert_eq!(result.matches[1].start_byte, 22);
+    assert_eq!(read_from(&root, "a.txt", 22).unwrap().text, "needle");
+    assert_eq!(read_lines(&root, "a.txt", 4, None).unwrap().text, "needle");
+    assert_eq!(
+        places(&grep(&root, "^one$")),
+        [("a.txt", 1)],
+        "line ends of either kind"
+    );
+    assert_eq!(places(&grep(&root, "(?i)two")), [("a.txt", 2)]);
+    assert_eq!(
+        places(&search_with(&root, "needle", Some("*.rs"), None)),
+        [("b.rs", 1)]
+    );
+    assert_eq!(grep(&root, "needle").omitted, Omitted::default());
+    assert!(grep(&root, "nowhere").matches.is_empty());
+}
+
+#[test]
+fn limits_are_kept_and_told() {
+    let tree = Tree::new();
+    tree.file("a", "x\n".repeat(150)).file("b", "x\n".repeat(2_000));
+    let root = tree.root();
+    let counts = |limit| {
+        let result = search_with(&root, "x", None, limit);
+        (result.matches.len(), result.truncated)
+    };
+    assert_eq!(counts(None), (100, true));
+    assert_eq!(counts(Some(150)), (150, true));
+    assert_eq!(counts(Some(u64::MAX)), (1_000, true));
+    assert!(!search_with(&root, "x", Some("a"), Some(150)).truncated);
+    let none = Search {
+        pattern: "x".into(),
+        glob: None,
+        limit: Some(0),
+    };
+    assert!(matches!(
+        search(&root, &none, NOT_CANCELLED),
+        Err(FileError::BelowOne { .. })
+    ));
+    let root = tree.root_with(|limits| limits.answer_bytes_max = 10);
+    assert_eq!(grep(&root, "x").matches.len(), 5);
+}
+
+#[test]
+fn long_lines_are_cut_around_the_match() {
+    let tree = Tree::new();
+    let long = format!("{}needle{}", "ä".repeat(5_000), "ö".repeat(5_000));
+    tree.file("long", &long)
+        .file("end", format!("{}needle", "ä".repeat(5_000)));
+    for match_bytes_max in [40, 41, 42, 43, 512] {
+        let root = tree.root_with(|limits| limits.match_bytes_max = match_bytes_max);
+        for found in grep(&root, "needle").matches {
+            assert!(
+                found.text.contains("needle") && !found.text.contains('\u{fffd}'),
+                "{found:?}"
+            );
+            assert!(found.text.len() <= match_bytes_max && found.text.len() > match_bytes_max - 6);
+            assert_eq!(found.text_is_cut, Some(true));
+        }
+    }
+    let root = tree.root_with(|limits| limits.search_line_bytes_max = 4_096);
+    let result = grep(&root, "needle");
+    assert_eq!(
+        (result.matches.len(), result.omitted.files_with_too_long_lines),
+        (0, 2)
+    );
+}
+
+#[test]
+fn binary_files_are_skipped_even_with_matches_before_the_nul() {
+    let tree = Tree::new();
+    let mut late = b"needle\n".repeat(40_000);
+    late.push(0);
+    tree.file("late", &late)
+        .file("nul", b"needle\0\n")
+        .file("text", b"needle \xe9\n");
+    let result = search_with(&tree.root(), "needle", None, Some(1));
+    // `late` fills the answer before its NUL is reached: it counts as text up to there.
+    assert_eq!(places(&result), [("late", 1)]);
+    tree.file("late", b"needle\nneedle\n\0");
+    let result = search_with(&tree.root(), "needle", None, Some(1));
+    assert_eq!(places(&result), [("text", 1)]);
+    assert_eq!((result.omitted.binary_files, result.truncated), (2, false));
+    assert_eq!(result.matches[0].text, "needle \u{fffd}");
+}
+
+#[test]
+fn bad_and_monstrous_patterns_are_refused_with_the_reason() {
+    let tree = Tree::new();
+    tree.file("f", "a".repeat(100_000));
+    let root = tree.root();
+    for pattern in [
+        "(",
+        "[z-a]",
+        r"\q",
+        "(?=x)",
+        r"a\nb",
+        r"\w{1000}{1000}",
+        "((a{100}){100}){100}",
+    ] {
+        let args = Search {
+            pattern: pattern.into(),
+            glob: None,
+            limit: None,
+        };
+        match search(&root, &args, NOT_CANCELLED) {
+            Err(FileError::BadPattern { reason }) => assert!(!reason.is_empty()),
+            other => panic!("{pattern}: {other:?}"),
+        }
+    }
+    let args = Search {
+        pattern: "a".repeat(1_025),
+        glob: None,
+        limit: None,
+    };
+    assert!(matches!(
+        search(&root, &args, NOT_CANCELLED),
+        Err(FileError::BadPattern { .. })
+    ));
+    // Exponential for a backtracking engine.
+    assert!(grep(&root, "(a*)*(a|a)*b").matches.is_empty());
+}
+
+#[test]
+fn cancelled_between_files_and_within_one() {
+    let tree = Tree::new();
+    tree.file("f", "x\n".repeat(1_000_000));
+    let asked = std::cell::Cell::new(0);
+    let cancel = || asked.replace(asked.get() + 1) >= 4;
+    let args = Search {
+        pattern: "nothing".into(),
+        glob: None,
+        limit: None,
+    };
+    assert!(matches!(
+        search(&tree.root(), &args, &cancel),
+        Err(FileError::Cancelled)
+    ));
+    assert_eq!(asked.get(), 5);
+}

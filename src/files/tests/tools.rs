@@ -1,0 +1,117 @@
+//! The toolset as the registry sees it.
+
+use super::*;
+
+fn registry(root: &Root) -> Registry {
+    let mut tools = Registry::builder();
+    register(&mut tools, root).unwrap();
+    tools.build()
+}
+
+/// Calls a tool as the server does, on this thread.
+fn call(registry: &Registry, tool: &str, arguments: &str) -> Result<ToolOutput, ToolError> {
+    let tools = registry.for_shard();
+    let mut bytes = arguments.as_bytes().to_vec();
+    let tape = simd_json::to_tape(&mut bytes).unwrap();
+    let index = registry.find(tool).unwrap();
+    match tools
+        .start(index, Some(tape.as_value()), CallContext::new())
+        .unwrap()
+    {
+        Started::Blocking(call) => call.run(&BlockingContext::new(Cancellation::new())),
+        Started::Future(_) => panic!("{tool} would run on the shard"),
+    }
+}
+
+#[test]
+fn all_are_read_only_and_blocking_with_both_schemas() {
+    let tree = Tree::new();
+    let registry = registry(&tree.root());
+    let names: Vec<_> = registry.tools().map(|(_, tool)| tool.name()).collect();
+    assert_eq!(
+        names,
+        ["read_file", "list_directory", "find_files", "search", "file_info"]
+    );
+    for (_, tool) in registry.tools() {
+        assert_eq!(tool.execution(), Execution::Worker);
+        assert_eq!(tool.annotations().read_only_hint, Some(true));
+        assert!(tool.title().is_some() && tool.description().is_some());
+        for schema in [tool.input_schema(), tool.output_schema().unwrap()] {
+            assert_eq!(schema["type"], "object");
+        }
+        // Each argument and each member of a result says what it means.
+        for schema in [tool.input_schema(), tool.output_schema().unwrap()] {
+            for (name, member) in schema["properties"].as_object().unwrap() {
+                assert!(
+                    member.get("description").is_some(),
+                    "{}.{name}: {member}",
+                    tool.name()
+                );
+            }
+        }
+    }
+    let required =
+        |tool: &str| registry.tool(registry.find(tool).unwrap()).input_schema()["required"].clone();
+    assert_eq!(required("read_file"), serde_json::json!(["path"]));
+    assert_eq!(required("list_directory"), serde_json::Value::Null);
+    assert_eq!(required("search"), serde_json::json!(["pattern"]));
+}
+
+/// `call` fails if a result breaks its tool's output schema: here each shape of result goes through it.
+#[test]
+fn results_match_their_schemas() {
+    let tree = Tree::new();
+    tree.file("a.txt", "one\ntwo\n")
+        .file("bin", b"needle\0")
+        .link("a.txt", "in")
+        .link("../secret", "out");
+    fs::write(tree.path(OsStr::from_bytes(b"\xe9")), "").unwrap();
+    let registry = registry(&tree.root());
+    let structured = |tool: &str, arguments: &str| {
+        let output = call(&registry, tool, arguments).unwrap();
+        output.structured_content().unwrap().clone()
+    };
+    assert_eq!(
+        structured("read_file", r#"{"path":"a.txt","limit":1}"#),
+        serde_json::json!({"text": "one\n", "first_line": 1, "lines": 1, "start_byte": 0, "size_bytes": 8,
+            "truncated": true, "next_offset": 2, "next_start_byte": 4, "invalid_utf8_replaced": false})
+    );
+    structured("read_file", r#"{"path":"a.txt","start_byte":1,"limit":null}"#);
+    let listing = structured("list_directory", "{}");
+    assert_eq!(
+        listing["entries"][0],
+        serde_json::json!({"name": "\\xe9", "kind": "file", "size_bytes": 0, "name_is_utf8": false})
+    );
+    assert_eq!(
+        structured("find_files", r#"{"glob":"*.txt"}"#),
+        serde_json::json!({"paths": ["a.txt"], "truncated": false, "omitted": {"names_not_utf8": 1}})
+    );
+    assert_eq!(
+        structured("search", r#"{"pattern":"needle|w"}"#),
+        serde_json::json!({"matches": [{"path": "a.txt", "line": 2, "start_byte": 4, "text": "two"}],
+            "truncated": false, "omitted": {"names_not_utf8": 1, "binary_files": 1}})
+    );
+    for path in ["a.txt", ".", "in", "out"] {
+        let info = structured("file_info", &format!(r#"{{"path":"{path}"}}"#));
+        assert!(info["modified"].as_str().unwrap().ends_with('Z'));
+    }
+}
+
+#[test]
+fn failures_are_messages_that_say_nothing_of_the_root() {
+    let tree = Tree::new();
+    tree.link("../secret", "out");
+    let registry = registry(&tree.root());
+    let base = tree.base.to_str().unwrap();
+    for path in ["../secret", "out", "/etc/passwd", "none", "."] {
+        let error = call(&registry, "read_file", &format!(r#"{{"path":"{path}"}}"#)).unwrap_err();
+        let ToolError::Message(text) = error else {
+            panic!("{path}: {error:?}")
+        };
+        assert!(!text.contains(base) && !text.contains("os error"), "{text}");
+    }
+    let cancelled = ToolError::from(FileError::Cancelled);
+    assert_eq!(cancelled, ToolError::Cancelled);
+    let system = FileError::from_io("f", std::io::Error::from_raw_os_error(libc::EIO));
+    assert!(matches!(ToolError::from(system), ToolError::Internal(_)));
+}

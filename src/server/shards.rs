@@ -1,0 +1,205 @@
+//! The shards' threads: one pinned executor each, started together or not at all.
+//!
+//! Listeners are made before any thread, so that a busy port is known at once; each ring is made on the
+//! thread that will use it, and reports back whether it could.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+use crate::config::{ExecutorSettings, Settings, ShardPlace};
+use crate::metrics::{ShardHistograms, ShardMetrics};
+use crate::registry::Registry;
+use crate::ring::{DataRing, KernelRing, RingOptions, RingWaker, listener};
+use crate::shard::{self, Gate, Mail, Mailbox, Service, Shard, ShardParts, ShardSizes, Wake};
+use crate::workers::Submitter;
+
+use super::StartError;
+
+/// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+/// Mail that is neither a worker's result nor bounded by the pool: drain, reports.
+const MAILBOX_SPARE: usize = 64;
+
+/// A running shard, from outside.
+pub(super) struct ShardHandle {
+    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) metrics: Arc<ShardMetrics>,
+    thread: thread::JoinHandle<Ended>,
+}
+
+/// What a shard leaves behind.
+type Ended = Result<ShardHistograms, io::Error>;
+
+impl ShardHandle {
+    pub(super) fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the thread; its latencies, or why it ended.
+    pub(super) fn join(self) -> Result<ShardHistograms, String> {
+        match self.thread.join() {
+            Ok(Ok(histograms)) => Ok(histograms),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the shard panicked".to_owned()),
+        }
+    }
+}
+
+struct Waker(RingWaker);
+
+impl Wake for Waker {
+    fn wake(&self) {
+        self.0.wake();
+    }
+}
+
+/// Everything the shards share.
+pub(super) struct Common {
+    pub(super) service: Arc<Service>,
+    pub(super) registry: Registry,
+    pub(super) gate: Gate,
+    pub(super) workers: Submitter,
+}
+
+/// Starts all shards; returns them and the address they listen on.
+pub(super) fn start(settings: &Settings, common: &Common) -> Result<(Vec<ShardHandle>, SocketAddr), StartError> {
+    let (listeners, address) = bind(settings.listen, settings.shards.len())?;
+    let mut handles = Vec::with_capacity(listeners.len());
+    for (place, listener) in settings.shards.iter().zip(listeners) {
+        handles.push(start_one(settings, common, *place, listener)?);
+    }
+    Ok((handles, address))
+}
+
+/// One listener per shard on the same address; the first settles the port if it is 0.
+fn bind(address: SocketAddr, count: usize) -> Result<(Vec<OwnedFd>, SocketAddr), StartError> {
+    let refused = |error: io::Error| StartError::Listen { address, error };
+    let mut bound = address;
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = listener::listen(bound, listener::ListenerOptions::default()).map_err(refused)?;
+        bound = listener::local_address(&socket).map_err(refused)?;
+        listeners.push(socket);
+    }
+    Ok((listeners, bound))
+}
+
+fn start_one(
+    settings: &Settings,
+    common: &Common,
+    place: ShardPlace,
+    listener: OwnedFd,
+) -> Result<ShardHandle, StartError> {
+    let failed = |reason: String| StartError::Shard { shard: place.shard, reason };
+    let metrics = ShardMetrics::new(place.shard, &common.service.labels);
+    let seed = Seed {
+        executor: settings.executor,
+        options: RingOptions {
+            submission_entries: settings.ring.submission_entries,
+            completion_entries: settings.ring.completion_entries,
+            buffers: settings.ring.buffers,
+            buffer_bytes: settings.ring.buffer_bytes,
+        },
+        sizes: sizes(settings),
+        busy_poll: settings.ring.busy_poll,
+        service: Arc::clone(&common.service),
+        registry: common.registry.clone(),
+        gate: common.gate.clone(),
+        workers: common.workers.clone(),
+        metrics: Arc::clone(&metrics),
+        listener,
+    };
+    let cpu = place.cpu.0;
+    let (ready, readiness) = mpsc::sync_channel(1);
+    let thread = thread::Builder::new()
+        .name(format!("weir-shard-{}", place.shard))
+        .spawn(move || run(seed, cpu, &ready))
+        .map_err(|error| failed(error.to_string()))?;
+    let started = readiness.recv_timeout(START_PATIENCE);
+    let mailbox = started.map_err(|_| failed("it did not come up".to_owned()))?.map_err(failed)?;
+    Ok(ShardHandle { mailbox, metrics, thread })
+}
+
+fn sizes(settings: &Settings) -> ShardSizes {
+    ShardSizes {
+        handlers: settings.pool.handlers,
+        handler_buffer_bytes: settings.pool.buffer_bytes,
+        assembly_buffers: settings.assembly.buffers as usize,
+        assembly_buffer_bytes: settings.assembly.buffer_bytes,
+        heap_bytes_max: usize::try_from(settings.memory.runtime_bytes_per_shard).unwrap_or(usize::MAX),
+    }
+}
+
+/// What travels to a shard's thread.
+struct Seed {
+    executor: ExecutorSettings,
+    options: RingOptions,
+    sizes: ShardSizes,
+    busy_poll: Duration,
+    service: Arc<Service>,
+    registry: Registry,
+    gate: Gate,
+    workers: Submitter,
+    metrics: Arc<ShardMetrics>,
+    listener: OwnedFd,
+}
+
+type Ready = SyncSender<Result<Mailbox<Mail>, String>>;
+
+/// A shard's whole life, on its own thread.
+fn run(seed: Seed, cpu: usize, ready: &Ready) -> Ended {
+    let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
+        .ring_depth(seed.executor.ring_entries)
+        .io_memory(seed.executor.io_memory_bytes)
+        .make();
+    let executor = match executor {
+        Ok(executor) => executor,
+        Err(error) => {
+            let _ = ready.send(Err(format!("its executor could not be made: {error}")));
+            return Err(io::Error::other(error.to_string()));
+        }
+    };
+    executor.run(serve(seed, ready))
+}
+
+async fn serve(seed: Seed, ready: &Ready) -> Ended {
+    let mut ring = match KernelRing::new(seed.options) {
+        Ok(ring) => ring,
+        Err(error) => {
+            let _ = ready.send(Err(format!("its data ring could not be made: {error}")));
+            return Err(io::Error::other(error));
+        }
+    };
+    ring.listen(seed.listener);
+    // At most two letters per handler: the result of its call, and of one given up before.
+    let capacity = seed.sizes.handlers as usize * 2 + MAILBOX_SPARE;
+    let mailbox = Mailbox::new(capacity, Box::new(Waker(ring.waker())));
+    let parts = ShardParts {
+        tools: seed.registry.for_shard(),
+        service: seed.service,
+        sizes: seed.sizes,
+        gate: seed.gate,
+        mailbox: mailbox.clone(),
+        workers: seed.workers,
+        metrics: seed.metrics,
+        clock: now,
+    };
+    let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
+    let _ = ready.send(Ok(mailbox));
+    shard::run(Rc::clone(&shard), seed.busy_poll).await?;
+    let histograms = shard.borrow().histograms().clone();
+    Ok(histograms)
+}
+
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,207 @@
+use super::*;
+use crate::jsonrpc::Scratch;
+use crate::mcp::{ClientCapabilities, HttpFacts, Identity, Options, Protocol, Reply, Revision, Step};
+use crate::registry::Registry;
+use crate::wire::http1::Field;
+
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn sessions() -> SealedSessions {
+    SealedSessions::new(&SessionKey([7; 32]), SessionOptions::default())
+}
+
+fn session() -> Session {
+    Session {
+        revision: Revision::V2025_06_18,
+        capabilities: ClientCapabilities::SAMPLING.with(ClientCapabilities::ROOTS),
+        principal: Principal([9; 16]),
+    }
+}
+
+fn later(duration: Duration) -> UnixSeconds {
+    UnixSeconds(NOW.0 + duration.as_secs())
+}
+
+#[test]
+fn an_id_is_its_session() {
+    let (sessions, session) = (sessions(), session());
+    let id = sessions.mint(&session, NOW).unwrap();
+    assert_eq!(
+        sessions.open(id.as_bytes(), session.principal, NOW),
+        Some(session)
+    );
+    assert_eq!(id.as_bytes().len(), 112);
+    assert!(id.as_bytes().iter().all(u8::is_ascii_graphic));
+    // After a restart, and on a replica, with the same key.
+    assert_eq!(
+        self::sessions().open(id.as_bytes(), session.principal, NOW),
+        Some(session)
+    );
+}
+
+#[test]
+fn every_changed_bit_and_length_is_unknown() {
+    let (sessions, session) = (sessions(), session());
+    let id = sessions.mint(&session, NOW).unwrap();
+    let is_known = |text: &[u8]| sessions.open(text, session.principal, NOW).is_some();
+    let text = id.as_bytes().to_vec();
+    for at in 0..text.len() {
+        for replacement in *b"AB-_9z~=\xff\0" {
+            let mut changed = text.clone();
+            changed[at] = replacement;
+            assert_eq!(is_known(&changed), changed == text, "{at} {replacement}");
+        }
+        assert!(!is_known(&text[..at]));
+    }
+    assert!(!is_known(&[&text[..], b"A"].concat()));
+    assert!(!is_known(&[&text[..], b"="].concat()));
+    assert!(!is_known(
+        &[b' '].into_iter().chain(text.clone()).collect::<Vec<_>>()
+    ));
+    assert!(!is_known(b"no-such-session"));
+    assert!(!is_known(&b"A".repeat(4096)));
+    assert!(!is_known(b""));
+}
+
+#[test]
+fn other_keys_and_other_principals_are_strangers() {
+    let (sessions, session) = (sessions(), session());
+    let id = sessions.mint(&session, NOW).unwrap();
+    let other_key = SealedSessions::new(&SessionKey([8; 32]), SessionOptions::default());
+    assert_eq!(other_key.open(id.as_bytes(), session.principal, NOW), None);
+    assert_eq!(sessions.open(id.as_bytes(), Principal::ANONYMOUS, NOW), None);
+    assert_eq!(
+        sessions.end(id.as_bytes(), Principal::ANONYMOUS, NOW),
+        EndSession::Unknown
+    );
+    assert!(sessions.open(id.as_bytes(), session.principal, NOW).is_some());
+}
+
+#[test]
+fn ids_expire() {
+    let options = SessionOptions {
+        max_age: HOUR,
+        ..SessionOptions::default()
+    };
+    let sessions = SealedSessions::new(&SessionKey([7; 32]), options);
+    let session = session();
+    let id = sessions.mint(&session, NOW).unwrap();
+    let is_known = |now| sessions.open(id.as_bytes(), session.principal, now).is_some();
+    assert!(is_known(later(HOUR - Duration::from_secs(1))));
+    assert!(!is_known(later(HOUR)));
+    // A replica whose clock is behind still knows it.
+    assert!(is_known(UnixSeconds(NOW.0 - 60)));
+}
+
+#[test]
+fn an_ended_session_stays_ended() {
+    let options = SessionOptions {
+        max_age: HOUR,
+        tombstones_max: 64,
+    };
+    let sessions = SealedSessions::new(&SessionKey([7; 32]), options);
+    let session = session();
+    let principal = session.principal;
+    let mut ended = Vec::new();
+    let full = loop {
+        let id = sessions.mint(&session, NOW).unwrap();
+        match sessions.end(id.as_bytes(), principal, NOW) {
+            EndSession::Ended => ended.push(id),
+            EndSession::Full => break id,
+            EndSession::Unknown => panic!("a fresh session is unknown"),
+        }
+        assert!(ended.len() <= 64);
+    };
+    for id in &ended {
+        assert_eq!(sessions.open(id.as_bytes(), principal, NOW), None);
+        assert_eq!(sessions.end(id.as_bytes(), principal, NOW), EndSession::Unknown);
+    }
+    assert_eq!(sessions.open(full.as_bytes(), principal, NOW), Some(session));
+    assert_eq!(sessions.tombstones(), ended.len());
+    // Room comes back as the ids expire.
+    let id = sessions.mint(&session, later(HOUR)).unwrap();
+    assert_eq!(
+        sessions.end(id.as_bytes(), principal, later(HOUR)),
+        EndSession::Ended
+    );
+}
+
+#[test]
+fn ids_are_unguessable() {
+    let (sessions, session) = (sessions(), session());
+    let ids: Vec<Vec<u8>> = (0..2000)
+        .map(|_| sessions.mint(&session, NOW).unwrap().as_bytes().to_vec())
+        .collect();
+    let mut bits = 0.0;
+    for column in 0..ids[0].len() {
+        let mut counts = [0_u32; 256];
+        for id in &ids {
+            counts[usize::from(id[column])] += 1;
+        }
+        let share = |count: &u32| f64::from(*count) / ids.len() as f64;
+        bits -= counts
+            .iter()
+            .map(share)
+            .filter(|share| *share > 0.0)
+            .map(|share| share * share.log2())
+            .sum::<f64>();
+        // Four characters are format and key; every other one varies as much as base64 can.
+        assert!(
+            (column < 4) == counts.iter().any(|count| *count == 2000),
+            "column {column}"
+        );
+    }
+    assert!(bits > 600.0, "{bits} bits observed");
+}
+
+/// The protocol over sealed sessions: what clients see.
+#[test]
+fn a_sessions_life_over_the_protocol() {
+    let protocol = Protocol::new(
+        Registry::builder().build(),
+        &Identity::default(),
+        Options::default(),
+    );
+    let sessions = sessions();
+    let opened = post(&protocol, &sessions, Field::Absent, INITIALIZE);
+    let id = opened.session.unwrap();
+    assert_eq!(opened.status, 200);
+    assert_eq!(
+        post(&protocol, &sessions, Field::One(id.as_bytes()), PING).status,
+        200
+    );
+    let facts = facts(Field::One(id.as_bytes()));
+    assert_eq!(protocol.delete(&facts, &sessions, &mut Vec::new()).status, 200);
+    assert_eq!(
+        post(&protocol, &sessions, Field::One(id.as_bytes()), PING).status,
+        404
+    );
+    assert_eq!(protocol.delete(&facts, &sessions, &mut Vec::new()).status, 404);
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+const PING: &str = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
+
+fn facts(session_id: Field<'_>) -> HttpFacts<'_> {
+    HttpFacts {
+        session_id,
+        now: NOW,
+        ..HttpFacts::default()
+    }
+}
+
+fn post(protocol: &Protocol, sessions: &SealedSessions, session_id: Field<'_>, body: &str) -> Reply {
+    let mut scratch = Scratch::new();
+    let mut out = Vec::new();
+    match protocol.decode(
+        &facts(session_id),
+        body.as_bytes(),
+        &mut scratch,
+        sessions,
+        &mut out,
+    ) {
+        Step::Reply(reply) => reply,
+        other => panic!("{other:?}"),
+    }
+}

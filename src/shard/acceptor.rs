@@ -1,0 +1,69 @@
+//! New connections: the listener's end of the data ring, and the process-wide count that caps them.
+//!
+//! Past `connections_max` a shard stops accepting and the kernel's backlog pushes back; a connection that was
+//! already on its way is refused politely. Out of descriptors, accepting pauses for a tick instead of
+//! spinning.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::ring::{DataRing, KernelRing, listener};
+
+/// What a shard needs of its ring beyond moving bytes: ending the listening without losing anyone.
+pub trait ShardRing: DataRing {
+    /// Keeps new connections away; those whose handshake has begun still arrive.
+    fn turn_away(&mut self);
+
+    /// Takes the connections still queued in the listener, and closes it. The accept is over.
+    fn finish_listening(&mut self) -> Vec<Self::Socket>;
+}
+
+impl ShardRing for KernelRing {
+    fn turn_away(&mut self) {
+        if let Some(socket) = self.listener() {
+            // Without the filter a client that connects in the last moment sees a reset: worse, not wrong.
+            if let Err(error) = listener::stop_new_connections(&socket) {
+                tracing::warn!(%error, "new connections cannot be kept away while draining");
+            }
+        }
+    }
+
+    fn finish_listening(&mut self) -> Vec<OwnedFd> {
+        let Some(socket) = self.take_listener() else { return Vec::new() };
+        let mut queued = Vec::new();
+        while let Ok(Some(connection)) = listener::accept_now(&socket) {
+            queued.push(connection);
+        }
+        queued
+    }
+}
+
+/// Open connections of the whole process, against their cap. One atomic, touched per connection.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    open: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Gate {
+    /// A cap of `max` connections over all shards that share the gate.
+    pub fn new(max: usize) -> Gate {
+        Gate { open: Arc::new(AtomicUsize::new(0)), max }
+    }
+
+    /// Counts a connection in.
+    pub(super) fn on_opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection out.
+    pub(super) fn on_closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether no more connections are to be taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.max
+    }
+}

@@ -1,0 +1,252 @@
+//! From an answer to the wire, and the ways a connection ends.
+//!
+//! An answer leaves in one send, head and body together, from the handler's response buffer (work) or from a
+//! spare buffer (control and refusals). What the socket does not take at once moves to an outbox, and the
+//! handler is free: a slow reader holds memory within the shard's budget, never a handler.
+//!
+//! Closing is half-closing: our FIN goes out behind the answer, and what the peer had on its way is read and
+//! dropped for a moment, so that no RST destroys an answer still unread.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::ops::Range;
+
+use crate::mcp::OverloadReason;
+use crate::metrics::{Eviction, Stage};
+use crate::pool::HandlerKey;
+use crate::ring::{ConnectionKey, SendMode};
+use crate::transport::http::{self, HEAD_RESERVE, Refusal};
+use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead};
+
+use super::{Shard, ShardRing};
+use super::connections::{Outgoing, State, Waiting};
+
+/// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
+const OUTBOX_SEND_BYTES: usize = 256 << 10;
+
+/// An answer that is ready but for its head; its body is in `buffer[HEAD_RESERVE..]`.
+pub(super) struct Answer<'a> {
+    pub buffer: Vec<u8>,
+    pub head: ResponseHead<'a>,
+    /// The handler whose response buffer this is.
+    pub handler: Option<HandlerKey>,
+    /// The body stays unsent, as HEAD asks.
+    pub is_head: bool,
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Sends an answer; the connection goes on behind it if its request allows and the shard is not draining.
+    pub(super) fn answer(&mut self, key: ConnectionKey, answer: Answer<'_>) {
+        let Answer { mut buffer, mut head, handler, is_head } = answer;
+        let is_draining = self.is_draining();
+        let Some(connection) = self.table.at(key) else {
+            return self.reclaim(Outgoing { handler, ..Outgoing::default() }, buffer);
+        };
+        if is_draining {
+            connection.persistence = Persistence::Close;
+        }
+        head.connection = connection.persistence;
+        let closes = head.connection == Persistence::Close;
+        let range = http::finish_answer(&mut buffer, &head, is_head);
+        let outgoing = Outgoing { range, handler, charged: 0, closes, is_interim: false };
+        self.send(key, buffer, outgoing, SendMode::Attempt);
+    }
+
+    /// Answers in HTTP's own words; closes behind the answer unless `goes_on`.
+    pub(super) fn answer_refusal(&mut self, key: ConnectionKey, refusal: Refusal, is_head: bool, goes_on: bool) {
+        let mut buffer = self.spares.take();
+        buffer.resize(HEAD_RESERVE, 0);
+        // Writing to a `Vec` cannot fail.
+        let _ = writeln!(buffer, "{refusal}");
+        let date = *self.date.text();
+        let mut head = ResponseHead::empty(refusal.status(), &date);
+        head.content_type = Some("text/plain; charset=utf-8");
+        head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
+        head.allow = refusal.allow();
+        head.retry_after_seconds = (refusal == Refusal::Memory).then_some(1);
+        if let Some(connection) = self.table.at(key) {
+            connection.persistence = if goes_on { Persistence::Persist } else { Persistence::Close };
+        }
+        self.answer(key, Answer { buffer, head, handler: None, is_head });
+    }
+
+    /// Sends bytes that are no final answer; the request goes on being read behind them.
+    pub(super) fn send_interim(&mut self, key: ConnectionKey, buffer: Vec<u8>, range: Range<usize>) {
+        let outgoing = Outgoing { range, is_interim: true, ..Outgoing::default() };
+        self.send(key, buffer, outgoing, SendMode::Attempt);
+    }
+
+    fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing, mode: SendMode) {
+        let write_deadline = self.now + self.service.timeouts.write;
+        let Some(connection) = self.table.at(key) else { return self.reclaim(outgoing, buffer) };
+        debug_assert!(!connection.is_sending, "two sends at once on {key:?}");
+        if !outgoing.is_interim {
+            connection.state = State::Answering;
+            connection.waiting = Waiting::Write;
+            connection.phase_began = self.now;
+        }
+        connection.is_sending = true;
+        let range = outgoing.range.clone();
+        connection.outgoing = outgoing;
+        self.ring.send(key, &connection.socket, buffer, range, mode);
+        self.set_deadline(key, write_deadline);
+    }
+
+    pub(super) fn handle_sent(&mut self, key: ConnectionKey, buffer: Vec<u8>, result: std::io::Result<usize>) {
+        let Some(connection) = self.table.at(key) else { return };
+        connection.is_sending = false;
+        let mut outgoing = std::mem::take(&mut connection.outgoing);
+        let is_dead = connection.state == State::Dead;
+        let taken = match result {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.reclaim(outgoing, buffer);
+                return self.kill(key);
+            }
+        };
+        self.metrics.sent_bytes.add(taken as u64);
+        outgoing.range.start += taken;
+        if is_dead || outgoing.range.is_empty() {
+            let (closes, is_interim) = (outgoing.closes, outgoing.is_interim);
+            self.reclaim(outgoing, buffer);
+            return match () {
+                () if is_dead => self.bury(key),
+                () if is_interim => self.arm_receive(key),
+                () => self.on_answered(key, closes),
+            };
+        }
+        self.send_rest(key, buffer, outgoing);
+    }
+
+    /// The socket did not take everything: the rest goes from an outbox, and the handler is free.
+    fn send_rest(&mut self, key: ConnectionKey, buffer: Vec<u8>, mut outgoing: Outgoing) {
+        let mut outbox = buffer;
+        if let Some(handler) = outgoing.handler.take() {
+            let rest = outgoing.range.clone();
+            if outbox.capacity() > self.pool.buffer_bytes() {
+                self.pool.put_response(handler, Vec::new());
+            } else {
+                let copy = outbox[rest.clone()].to_vec();
+                self.pool.put_response(handler, outbox);
+                outgoing.range = 0..copy.len();
+                outbox = copy;
+            }
+            self.end_lease(handler);
+        }
+        if outgoing.charged == 0 {
+            if self.heap.charge(outbox.capacity()).is_err() {
+                self.metrics.refusals.increment(OverloadReason::Memory);
+                self.spares.put(outbox);
+                return self.kill(key);
+            }
+            outgoing.charged = outbox.capacity();
+        }
+        let whole = outgoing.range.clone();
+        let piece = whole.start..whole.end.min(whole.start + OUTBOX_SEND_BYTES);
+        let write_deadline = self.now + self.service.timeouts.write;
+        let Some(connection) = self.table.at(key) else { return self.reclaim(outgoing, outbox) };
+        connection.is_sending = true;
+        connection.outgoing = outgoing;
+        self.ring.send(key, &connection.socket, outbox, piece, SendMode::All);
+        self.set_deadline(key, write_deadline);
+    }
+
+    /// A buffer whose sending is over, one way or another, goes back to where it came from.
+    fn reclaim(&mut self, outgoing: Outgoing, buffer: Vec<u8>) {
+        self.heap.refund(outgoing.charged);
+        match outgoing.handler {
+            Some(handler) => {
+                self.pool.put_response(handler, buffer);
+                self.end_lease(handler);
+            }
+            None => self.spares.put(buffer),
+        }
+    }
+
+    /// The answer is with the kernel.
+    fn on_answered(&mut self, key: ConnectionKey, closes: bool) {
+        let now = (self.clock)();
+        if let Some(connection) = self.table.at(key) {
+            let (request_at, sent_at) = (connection.request_at, connection.phase_began);
+            self.record(Stage::Write, sent_at, now);
+            self.record(Stage::Total, request_at, now);
+        }
+        if closes {
+            self.begin_close(key);
+        } else {
+            self.resume(key);
+        }
+    }
+
+    /// Gives a connection up for a deadline or for others, with a 408 where an answer is still possible.
+    pub(super) fn evict(&mut self, key: ConnectionKey, reason: Eviction) {
+        self.count_eviction(reason);
+        self.turn_out(key, Refusal::Timeout);
+    }
+
+    /// There is no memory for what this connection sends.
+    pub(super) fn refuse_memory(&mut self, key: ConnectionKey) {
+        self.metrics.refusals.increment(OverloadReason::Memory);
+        self.turn_out(key, Refusal::Memory);
+    }
+
+    fn turn_out(&mut self, key: ConnectionKey, refusal: Refusal) {
+        let Some(connection) = self.table.at(key) else { return };
+        let can_answer = connection.state == State::Open && !connection.is_sending;
+        if let Some(assembly) = connection.assembly.take() {
+            self.assembly.give_back(*assembly, &mut self.heap);
+        }
+        if can_answer { self.answer_refusal(key, refusal, false, false) } else { self.kill(key) }
+    }
+
+    /// Our side is finished: FIN, then wait for the peer's.
+    pub(super) fn begin_close(&mut self, key: ConnectionKey) {
+        let deadline = self.now + self.close_linger();
+        let Some(connection) = self.table.at(key) else { return };
+        connection.state = State::Closing;
+        connection.waiting = Waiting::Close;
+        let assembly = connection.assembly.take();
+        self.ring.shutdown(&connection.socket, Shutdown::Write);
+        if let Some(assembly) = assembly {
+            self.assembly.give_back(*assembly, &mut self.heap);
+        }
+        self.arm_receive(key);
+        self.set_deadline(key, deadline);
+    }
+
+    /// Ends a connection now. Its descriptor is closed once nothing in the ring names it.
+    pub(super) fn kill(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else { return };
+        if connection.state == State::Dead {
+            return self.bury(key);
+        }
+        connection.state = State::Dead;
+        let assembly = connection.assembly.take();
+        if connection.is_in_flight() {
+            self.ring.shutdown(&connection.socket, Shutdown::Both);
+        }
+        if let Some(assembly) = assembly {
+            self.assembly.give_back(*assembly, &mut self.heap);
+        }
+        self.clear_deadline(key);
+        self.bury(key);
+    }
+
+    /// Closes a dead connection's descriptor if the ring owes nothing that names it.
+    pub(super) fn bury(&mut self, key: ConnectionKey) {
+        if self.table.at(key).is_none_or(|connection| connection.is_in_flight()) {
+            return;
+        }
+        if let Some(connection) = self.table.remove(key) {
+            self.ring.close(key, connection.socket);
+        }
+    }
+
+    pub(super) fn handle_closed(&mut self, key: ConnectionKey) {
+        self.table.free(key);
+        self.metrics.on_closed();
+        self.gate.on_closed();
+        self.arm_accept();
+    }
+}

@@ -1,0 +1,444 @@
+//! From a request to a call and its outcome: decode, lease a handler, start, settle.
+//!
+//! Control is answered from memory and never takes or waits for a handler. Work leases one until its answer
+//! is with the kernel; without a free one it is refused, honestly and at once. A call is polled in place
+//! first; one that is pending becomes a task, one that blocks goes to the workers, and both end in
+//! [`Shard::settle`].
+//!
+//! ```text
+//! begin ─► Ready ─ next_started ─► Polled ─► settle
+//!   │                               │  ▲
+//!   │                       suspend ▼  │ resume_call
+//!   │                             Pending
+//!   └────► Working (a worker thread) ─ mail ─► settle
+//! ```
+
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::mcp::{Batch, Era, HttpFacts, Overload, OverloadReason, Principal, Reply, Step, Ticket, Work};
+use crate::metrics::{self, HandlerState, RequestClass, Stage};
+use crate::pool::HandlerKey;
+use crate::registry::{
+    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Outcome, Started, ToolError,
+};
+use crate::ring::{ConnectionKey, HangUp};
+use crate::timers::{TimerKey, TimerKind};
+use crate::transport::edge::Endpoint;
+use crate::transport::http::{HEAD_RESERVE, Request};
+use crate::wire::http1::{ResponseHead, Status};
+use crate::workers::{self, Job, JobHandle, Refused, Stopped};
+
+use super::answering::Answer;
+use super::connections::{State, Waiting};
+use super::{Mail, Shard, ShardRing};
+
+/// What a refused client is told to wait: without a queue there is no drain rate to derive it from.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The state of a leased handler.
+pub struct Call {
+    connection: ConnectionKey,
+    ticket: Ticket,
+    run: Run,
+    began: Instant,
+    batch: Option<Box<Batched>>,
+}
+
+/// Calls of one batch, run one after another under one handler.
+#[derive(Debug)]
+struct Batched {
+    batch: Batch,
+    /// The array so far, behind room for a head.
+    answers: Vec<u8>,
+}
+
+enum Run {
+    /// Started, not polled yet.
+    Ready(CallFuture),
+    /// Taken out to be polled, or ended.
+    Polled,
+    /// Pending; the waker tells its task that the call was taken away.
+    Pending(CallFuture, Option<Waker>),
+    /// On a worker thread.
+    Working(JobHandle),
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Decodes a request and answers it, or starts its work.
+    pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>) {
+        let service = Rc::clone(&self.service);
+        let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
+        let mut out = self.spares.take();
+        out.resize(HEAD_RESERVE, 0);
+        if request.endpoint == Endpoint::Delete {
+            let reply = service.protocol.delete(&facts, &*service.sessions, &mut out);
+            return self.reply(key, out, None, &reply);
+        }
+        let mut unchunked = std::mem::take(&mut self.unchunked);
+        let body = request.body(&mut unchunked, &service.http);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let step = service.protocol.decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
+        let batch = self.take_step(key, step, out);
+        scratch.trim();
+        self.scratch = scratch;
+        if let Some(batch) = batch {
+            self.begin_batch(key, batch, body);
+        }
+        unchunked.clear();
+        unchunked.shrink_to(self.pool.buffer_bytes());
+        self.unchunked = unchunked;
+    }
+
+    /// Answers or starts what a request came to; a batch is handed back, since it needs the scratch anew.
+    fn take_step(&mut self, key: ConnectionKey, step: Step<'_>, out: Vec<u8>) -> Option<Box<Batched>> {
+        let decoded = (self.clock)();
+        self.record(Stage::Decode, self.now, decoded);
+        match step {
+            Step::Reply(reply) => {
+                self.metrics.on_request(metrics::Era::Unknown, RequestClass::Control);
+                self.reply(key, out, None, &reply);
+            }
+            Step::Work(work) => self.begin_work(key, &work, out, decoded),
+            Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
+        }
+        None
+    }
+
+    fn begin_work(&mut self, key: ConnectionKey, work: &Work<'_>, mut out: Vec<u8>, decoded: Instant) {
+        let service = Rc::clone(&self.service);
+        self.metrics.on_request(era_label(work.revision().era()), RequestClass::Work);
+        let ticket = work.ticket();
+        if self.pool.is_exhausted() {
+            let overload = self.overload(OverloadReason::Handlers);
+            let reply = service.protocol.answer_overload(&ticket, &overload, &mut out);
+            return self.reply(key, out, None, &reply);
+        }
+        match work.start(&self.tools, CallContext::new()) {
+            Ok(started) => {
+                self.record(Stage::Route, decoded, (self.clock)());
+                self.spares.put(out);
+                self.lease(key, ticket, started, None);
+            }
+            Err(error) => {
+                let reply = service.protocol.answer_start_error(&ticket, &error, &mut out);
+                self.reply(key, out, None, &reply);
+            }
+        }
+    }
+
+    /// Leases a handler, which is free, to a call that has started.
+    fn lease(
+        &mut self,
+        connection: ConnectionKey,
+        ticket: Ticket,
+        started: Started,
+        batch: Option<Box<Batched>>,
+    ) {
+        let call = Call { connection, ticket, run: Run::Polled, began: self.now, batch };
+        let Ok(handler) = self.pool.acquire(call) else { return };
+        self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
+        if let Some(entry) = self.table.at(connection) {
+            entry.state = State::Calling(handler);
+            entry.waiting = Waiting::Nothing;
+        }
+        self.clear_deadline(connection);
+        self.begin_run(handler, started);
+    }
+
+    fn begin_run(&mut self, handler: HandlerKey, started: Started) {
+        match started {
+            Started::Future(future) => {
+                if let Some(call) = self.pool.call_mut(handler) {
+                    call.run = Run::Ready(future);
+                    self.started.push_back(handler);
+                }
+            }
+            Started::Blocking(blocking) => self.submit(handler, blocking),
+        }
+    }
+
+    /// Hands a blocking call to the workers; their queue being full is overload.
+    fn submit(&mut self, handler: HandlerKey, blocking: BlockingCall) {
+        let cancellation = Cancellation::new();
+        let context = BlockingContext::new(cancellation.clone());
+        let mailbox = self.mailbox.clone();
+        let job = Job::new(
+            cancellation,
+            move |_| blocking.run(&context),
+            move |outcome| mailbox.post(Mail::Finished(handler, flatten(outcome))),
+        );
+        match self.workers.try_submit(job) {
+            Ok(handle) => {
+                if let Some(call) = self.pool.call_mut(handler) {
+                    call.run = Run::Working(handle);
+                }
+                self.watch_call(handler);
+            }
+            Err(Refused::Full(_)) => self.refuse_call(handler, OverloadReason::Workers),
+            Err(Refused::Stopping(_)) => self.refuse_call(handler, OverloadReason::Draining),
+        }
+    }
+
+    /// A leased handler's call cannot run after all.
+    fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
+        let overload = self.overload(reason);
+        let service = Rc::clone(&self.service);
+        self.answer_call(handler, |ticket, out| service.protocol.answer_overload(ticket, &overload, out));
+    }
+
+    /// The oldest call that was started and not polled yet.
+    pub fn next_started(&mut self) -> Option<(HandlerKey, CallFuture)> {
+        while let Some(handler) = self.started.pop_front() {
+            let Some(call) = self.pool.call_mut(handler) else { continue };
+            if let Run::Ready(future) = std::mem::replace(&mut call.run, Run::Polled) {
+                return Some((handler, future));
+            }
+        }
+        None
+    }
+
+    /// A polled call is pending; `waker` is its task's, once it has one.
+    pub fn suspend(&mut self, handler: HandlerKey, future: CallFuture, waker: Option<Waker>) {
+        let Some(call) = self.pool.call_mut(handler) else { return };
+        call.run = Run::Pending(future, waker.clone());
+        self.pending_calls += 1;
+        if waker.is_none() {
+            self.watch_call(handler);
+        }
+    }
+
+    /// Takes a pending call to poll it; `None` once it is over or was taken away.
+    pub fn resume_call(&mut self, handler: HandlerKey) -> Option<CallFuture> {
+        let call = self.pool.call_mut(handler)?;
+        match std::mem::replace(&mut call.run, Run::Polled) {
+            Run::Pending(future, _) => {
+                self.pending_calls -= 1;
+                Some(future)
+            }
+            other => {
+                call.run = other;
+                None
+            }
+        }
+    }
+
+    /// A call that did not end at once gets a deadline and a watch on its client.
+    fn watch_call(&mut self, handler: HandlerKey) {
+        let Some(call) = self.pool.call_mut(handler) else { return };
+        let (connection, deadline) = (call.connection, call.began + self.service.timeouts.call);
+        let tick = self.ticks.deadline(deadline);
+        self.timers.set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        if let Some(entry) = self.table.at(connection)
+            && !entry.is_watched
+        {
+            entry.is_watched = true;
+            self.ring.watch_hang_up(connection, &entry.socket);
+        }
+    }
+
+    /// A call is over: its answer goes out. An outcome that comes after its lease finds nothing.
+    pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
+        let ended = (self.clock)();
+        let Some(call) = self.pool.call_mut(handler) else { return };
+        call.run = Run::Polled;
+        let (began, tool) = (call.began, call.ticket.tool());
+        let row = self.service.labels.row(tool.as_usize());
+        self.record(Stage::Execute, began, ended);
+        self.histograms.record_tool(row, ended.saturating_duration_since(began));
+        let label = outcome_label(&outcome);
+        self.metrics.on_operation(metrics::Operation::Tool(row), label, ended.saturating_duration_since(began));
+        if matches!(outcome, Err(ToolError::Panicked)) {
+            self.metrics.panics.increment();
+        }
+        if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
+            let name = self.service.protocol.registry().tool(tool).name();
+            tracing::error!(tool = name, detail, "a tool failed internally");
+        }
+        let service = Rc::clone(&self.service);
+        self.answer_call(handler, |ticket, out| service.protocol.answer(ticket, &outcome, out));
+        self.record(Stage::Encode, ended, (self.clock)());
+    }
+
+    /// Writes a call's answer into its handler's response buffer and sends it; in a batch, appends it and goes
+    /// on with the next call.
+    fn answer_call(
+        &mut self,
+        handler: HandlerKey,
+        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
+    ) {
+        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        let Some(call) = self.pool.call_mut(handler) else { return };
+        if let Some(mut batched) = call.batch.take() {
+            batched.batch.begin_answer(&mut batched.answers);
+            let _ = write(&call.ticket, &mut batched.answers);
+            return self.continue_batch(handler, batched);
+        }
+        let Some(mut out) = self.pool.take_response(handler) else { return };
+        out.resize(HEAD_RESERVE, 0);
+        let Some(call) = self.pool.call_mut(handler) else { return };
+        let (connection, reply) = (call.connection, write(&call.ticket, &mut out));
+        self.reply(connection, out, Some(handler), &reply);
+    }
+
+    /// Leases a handler to a batch. It keeps the body: the batch's calls are decoded from there one by one.
+    fn begin_batch(&mut self, key: ConnectionKey, mut batched: Box<Batched>, body: &[u8]) {
+        if self.pool.is_exhausted() {
+            let overload = self.overload(OverloadReason::Handlers);
+            let Batched { batch, mut answers } = *batched;
+            let protocol = &self.service.protocol;
+            let reply = batch.refuse(protocol, &overload, body, &mut self.scratch, &mut answers);
+            return self.reply(key, answers, None, &reply);
+        }
+        let Some((ticket, started)) = self.next_of_batch(&mut batched, body) else {
+            let Batched { batch, mut answers } = *batched;
+            let reply = batch.close(&mut answers);
+            return self.reply(key, answers, None, &reply);
+        };
+        if let Some(mut inbound) = self.pool.take_next_inbound() {
+            inbound.extend_from_slice(body);
+            self.pool.put_next_inbound(inbound);
+        }
+        self.lease(key, ticket, started, Some(batched));
+    }
+
+    /// Goes on with a batch whose call was answered; after the last, the array goes out.
+    fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
+        let Some(body) = self.pool.take_inbound(handler) else { return };
+        let next = self.next_of_batch(&mut batched, &body);
+        self.pool.put_inbound(handler, body);
+        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some((ticket, started)) = next else {
+            let connection = call.connection;
+            let Batched { batch, mut answers } = *batched;
+            let reply = batch.close(&mut answers);
+            return self.reply(connection, answers, Some(handler), &reply);
+        };
+        call.ticket = ticket;
+        call.began = self.now;
+        call.batch = Some(batched);
+        self.begin_run(handler, started);
+    }
+
+    /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
+    fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
+        let service = Rc::clone(&self.service);
+        while let Some(work) = batched.batch.next_work(&service.protocol, body, &mut self.scratch) {
+            self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
+            let ticket = work.ticket();
+            match work.start(&self.tools, CallContext::new()) {
+                Ok(started) => return Some((ticket, started)),
+                Err(error) => {
+                    batched.batch.begin_answer(&mut batched.answers);
+                    let _ = service.protocol.answer_start_error(&ticket, &error, &mut batched.answers);
+                }
+            }
+        }
+        None
+    }
+
+    /// Sends what the protocol answered.
+    fn reply(&mut self, key: ConnectionKey, buffer: Vec<u8>, handler: Option<HandlerKey>, reply: &Reply) {
+        let date = *self.date.text();
+        let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
+        let mut head = match reply.has_body {
+            true => ResponseHead::json(status, buffer.len() - HEAD_RESERVE, &date),
+            false => ResponseHead::empty(status, &date),
+        };
+        head.retry_after_seconds = reply.retry_after_seconds.map(|s| u32::try_from(s).unwrap_or(u32::MAX));
+        head.session_id = reply.session.as_ref().and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
+        self.answer(key, Answer { buffer, head, handler, is_head: false });
+    }
+
+    /// The lease is over: the answer is with the kernel, or nobody wants it.
+    pub(super) fn end_lease(&mut self, handler: HandlerKey) {
+        if let Some(call) = self.pool.release(handler) {
+            self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
+            self.stop(call.run, JobHandle::cancel);
+        }
+    }
+
+    /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
+    pub(super) fn give_up_call(&mut self, handler: HandlerKey, error: ToolError) {
+        let Some(call) = self.pool.call_mut(handler) else { return };
+        let run = std::mem::replace(&mut call.run, Run::Polled);
+        self.stop(run, JobHandle::abandon);
+        self.settle(handler, Err(error));
+    }
+
+    /// Ends what still runs of a call.
+    fn stop(&mut self, run: Run, stop_job: fn(&JobHandle) -> Stopped) {
+        match run {
+            Run::Pending(future, waker) => {
+                self.pending_calls -= 1;
+                drop(future);
+                // Its task finds the call gone and ends.
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Run::Working(job) => {
+                stop_job(&job);
+            }
+            Run::Ready(_) | Run::Polled => {}
+        }
+    }
+
+    /// The peer of a call hung up. Modern: that cancels the call. Legacy: a running call finishes, and its
+    /// answer is dropped.
+    pub(super) fn handle_hang_up(&mut self, key: ConnectionKey, outcome: &HangUp) {
+        let Some(connection) = self.table.at(key) else { return };
+        connection.is_watched = false;
+        if connection.state == State::Dead {
+            return self.bury(key);
+        }
+        let State::Calling(handler) = connection.state else { return };
+        if matches!(outcome, HangUp::Cancelled) {
+            return;
+        }
+        self.count_eviction(metrics::Eviction::HangUp);
+        let era = self.pool.call_mut(handler).map(|call| call.ticket.revision().era());
+        if era == Some(Era::Modern) {
+            self.cancel_call(handler);
+        }
+        self.kill(key);
+    }
+
+    /// Nobody waits for this call any more.
+    fn cancel_call(&mut self, handler: HandlerKey) {
+        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.end_lease(handler);
+    }
+
+    fn overload(&self, reason: OverloadReason) -> Overload {
+        self.metrics.refusals.increment(reason);
+        Overload { reason, retry_after: RETRY_AFTER, queue_depth: 0 }
+    }
+}
+
+/// What a worker made of a blocking call.
+fn flatten(outcome: workers::Outcome<Outcome>) -> Outcome {
+    match outcome {
+        workers::Outcome::Done(outcome) => outcome,
+        workers::Outcome::Panicked(_) => Err(ToolError::Panicked),
+        workers::Outcome::Discarded => Err(ToolError::Cancelled),
+    }
+}
+
+fn era_label(era: Era) -> metrics::Era {
+    match era {
+        Era::Legacy => metrics::Era::Legacy,
+        Era::Modern => metrics::Era::Modern,
+    }
+}
+
+fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
+    match outcome {
+        Ok(_) => metrics::Outcome::Ok,
+        Err(ToolError::TimedOut) => metrics::Outcome::Timeout,
+        Err(ToolError::Cancelled) => metrics::Outcome::Cancelled,
+        Err(ToolError::Panicked | ToolError::Internal(_)) => metrics::Outcome::InternalError,
+        Err(_) => metrics::Outcome::ToolError,
+    }
+}

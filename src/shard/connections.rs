@@ -1,0 +1,215 @@
+//! The connection table: one entry per open connection, in a slab of slots.
+//!
+//! An entry is small on purpose: a parked connection costs this entry and an armed receive, and no buffer.
+//! A slot is reused only when nothing is in flight on it, and then under a new generation, so a completion
+//! that comes late finds nothing.
+//!
+//! ```text
+//!            bytes                 complete work          outcome
+//! Open ─────────────────► Open ───────────────► Calling ──────────► Answering ──► Open
+//!   │ end, deadline, drain                                              │ close
+//!   ▼                                                                   ▼
+//! Closing (our FIN is out, the rest is read and dropped) ──► Dead (waits for the ring) ──► free
+//! ```
+
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::pool::{Assembly, HandlerKey};
+use crate::ring::ConnectionKey;
+use crate::transport::http::Intake;
+use crate::wire::http1::Connection as Persistence;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Reading, or parked between requests.
+    Open,
+    /// A handler works for it; nothing is read.
+    Calling(HandlerKey),
+    /// An answer is being sent; nothing is read.
+    Answering,
+    /// Our side is finished; what the peer still sends is read and dropped.
+    Closing,
+    /// Waits for its last completions, then its descriptor is closed.
+    Dead,
+}
+
+/// Which deadline a connection is under; each has its counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// For the first byte of a request.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For the rest of a body.
+    Body,
+    /// For the peer to take an answer.
+    Write,
+    /// For the peer to close.
+    Close,
+    /// For nothing: a call has a deadline of its own.
+    Nothing,
+}
+
+/// An answer on its way.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    /// What of the buffer is left to send.
+    pub range: Range<usize>,
+    /// The handler whose response buffer this is; `None` for a spare buffer or an outbox.
+    pub handler: Option<HandlerKey>,
+    /// Heap bytes charged for an outbox.
+    pub charged: usize,
+    /// Close behind this answer.
+    pub closes: bool,
+    /// Not a final answer: the request goes on being read behind it.
+    pub is_interim: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    pub socket: S,
+    pub state: State,
+    pub waiting: Waiting,
+    pub is_receiving: bool,
+    pub is_watched: bool,
+    pub is_sending: bool,
+    /// No request was read from it yet.
+    pub is_fresh: bool,
+    /// Bytes read and dropped while closing.
+    pub dropped_bytes: u32,
+    pub intake: Intake,
+    pub assembly: Option<Box<Assembly>>,
+    pub outgoing: Outgoing,
+    /// What the current request's answer says of the connection.
+    pub persistence: Persistence,
+    /// When the current phase (head, body, write) began.
+    pub phase_began: Instant,
+    /// When the current request's first byte came.
+    pub request_at: Instant,
+}
+
+impl<S> Connection<S> {
+    fn new(socket: S, now: Instant) -> Connection<S> {
+        Connection {
+            socket,
+            state: State::Open,
+            waiting: Waiting::Idle,
+            is_receiving: false,
+            is_watched: false,
+            is_sending: false,
+            is_fresh: true,
+            dropped_bytes: 0,
+            intake: Intake::default(),
+            assembly: None,
+            outgoing: Outgoing::default(),
+            persistence: Persistence::Persist,
+            phase_began: now,
+            request_at: now,
+        }
+    }
+
+    /// Whether the ring still owes a completion that names this connection.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.is_receiving || self.is_watched || self.is_sending
+    }
+
+    /// Open, with no byte of a request.
+    pub(super) fn is_parked(&self) -> bool {
+        self.state == State::Open && self.assembly.is_none()
+    }
+}
+
+enum Slot<S> {
+    Free,
+    Live(Connection<S>),
+    /// The descriptor is with the ring to be closed.
+    Closing,
+}
+
+/// The slots.
+pub(super) struct Table<S> {
+    slots: Vec<(u32, Slot<S>)>,
+    free: Vec<u32>,
+    open: usize,
+}
+
+impl<S> Table<S> {
+    pub(super) fn new() -> Table<S> {
+        Table { slots: Vec::new(), free: Vec::new(), open: 0 }
+    }
+
+    /// Enters a connection.
+    pub(super) fn insert(&mut self, socket: S, now: Instant) -> ConnectionKey {
+        let connection = Slot::Live(Connection::new(socket, now));
+        self.open += 1;
+        match self.free.pop() {
+            Some(slot) => {
+                let entry = &mut self.slots[slot as usize];
+                entry.1 = connection;
+                ConnectionKey { slot, generation: entry.0 }
+            }
+            None => {
+                self.slots.push((0, connection));
+                ConnectionKey { slot: (self.slots.len() - 1) as u32, generation: 0 }
+            }
+        }
+    }
+
+    /// The connection a key names, while it is in the table.
+    pub(super) fn at(&mut self, key: ConnectionKey) -> Option<&mut Connection<S>> {
+        match self.slots.get_mut(key.slot as usize) {
+            Some((generation, Slot::Live(connection))) if *generation == key.generation => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The key of whatever connection is in a slot.
+    pub(super) fn key_at(&self, slot: u32) -> Option<ConnectionKey> {
+        match self.slots.get(slot as usize) {
+            Some((generation, Slot::Live(_))) => Some(ConnectionKey { slot, generation: *generation }),
+            _ => None,
+        }
+    }
+
+    /// Takes a connection out; its slot stays taken until [`Table::free`].
+    pub(super) fn remove(&mut self, key: ConnectionKey) -> Option<Connection<S>> {
+        self.at(key)?;
+        match std::mem::replace(&mut self.slots[key.slot as usize].1, Slot::Closing) {
+            Slot::Live(connection) => Some(connection),
+            Slot::Free | Slot::Closing => None,
+        }
+    }
+
+    /// The descriptor is closed: the slot may be used again, under a new generation.
+    pub(super) fn free(&mut self, key: ConnectionKey) {
+        let Some((generation, slot)) = self.slots.get_mut(key.slot as usize) else { return };
+        if *generation != key.generation || !matches!(slot, Slot::Closing) {
+            return;
+        }
+        *generation = key.next_generation().generation;
+        *slot = Slot::Free;
+        self.free.push(key.slot);
+        self.open -= 1;
+        if self.open == 0 {
+            self.shrink();
+        }
+    }
+
+    /// Descriptors held, those being closed included.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Keys of the connections in the table, in slot order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = ConnectionKey> + '_ {
+        (0..self.slots.len() as u32).filter_map(|slot| self.key_at(slot))
+    }
+
+    /// After a flood has passed, keep the generations and give the rest of the memory back.
+    fn shrink(&mut self) {
+        self.free.shrink_to(1024);
+    }
+}

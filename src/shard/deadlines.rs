@@ -1,0 +1,88 @@
+//! Deadlines of connections and calls, all on the shard's one wheel.
+//!
+//! A connection is under one deadline at a time, and [`Waiting`] says which; pushing it out is a store. A
+//! call has a deadline of its own, under the key of its handler.
+
+use std::time::Instant;
+
+use crate::metrics::Eviction;
+use crate::registry::ToolError;
+use crate::ring::ConnectionKey;
+use crate::timers::{TimerKey, TimerKind};
+use crate::units::Patience;
+
+use super::{Shard, ShardRing, TIMER_LOOKS_MAX};
+use super::connections::{State, Waiting};
+
+impl<R: ShardRing> Shard<R> {
+    pub(super) fn set_deadline(&mut self, key: ConnectionKey, deadline: Instant) {
+        let tick = self.ticks.deadline(deadline);
+        self.timers.set(TimerKey::new(TimerKind::Connection, key.slot), tick);
+    }
+
+    pub(super) fn clear_deadline(&mut self, key: ConnectionKey) {
+        self.timers.clear(TimerKey::new(TimerKind::Connection, key.slot));
+    }
+
+    /// The deadline of an open connection: for its next byte, and for the whole of what it began.
+    pub(super) fn set_read_deadline(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else { return };
+        let timeouts = &self.service.timeouts;
+        let deadline = match connection.waiting {
+            Waiting::Head => (connection.phase_began + timeouts.head).min(self.now + timeouts.read),
+            Waiting::Body => (connection.phase_began + timeouts.body).min(self.now + timeouts.read),
+            _ => match timeouts.idle {
+                Patience::For(idle) => self.now + idle,
+                Patience::Forever => return self.clear_deadline(key),
+            },
+        };
+        self.set_deadline(key, deadline);
+    }
+
+    /// Acts on what is due.
+    pub(super) fn expire(&mut self) {
+        let now = self.ticks.present(self.now);
+        let mut looks = TIMER_LOOKS_MAX;
+        while let Some(timer) = self.timers.poll_expired(now, &mut looks) {
+            match timer.kind() {
+                TimerKind::Call => self.call_timed_out(timer.slot()),
+                TimerKind::Connection => {
+                    if let Some(key) = self.table.key_at(timer.slot()) {
+                        self.connection_timed_out(key);
+                    }
+                }
+                TimerKind::Duty => {}
+            }
+        }
+    }
+
+    fn call_timed_out(&mut self, index: u32) {
+        if let Some(key) = self.pool.key_at(index) {
+            self.give_up_call(key, ToolError::TimedOut);
+        }
+    }
+
+    fn connection_timed_out(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else { return };
+        match (connection.state, connection.waiting) {
+            (State::Open, Waiting::Idle) => {
+                self.count_eviction(Eviction::Idle);
+                self.begin_close(key);
+            }
+            (State::Open, Waiting::Head) => {
+                let is_head_over = self.now >= connection.phase_began + self.service.timeouts.head;
+                self.evict(key, if is_head_over { Eviction::HeadTimeout } else { Eviction::ReadTimeout });
+            }
+            (State::Open, Waiting::Body) => {
+                let is_body_over = self.now >= connection.phase_began + self.service.timeouts.body;
+                self.evict(key, if is_body_over { Eviction::BodyTimeout } else { Eviction::ReadTimeout });
+            }
+            (State::Answering, _) | (_, Waiting::Write) => {
+                self.count_eviction(Eviction::WriteStall);
+                self.kill(key);
+            }
+            (State::Closing, _) => self.kill(key),
+            (State::Open | State::Calling(_) | State::Dead, _) => {}
+        }
+    }
+}

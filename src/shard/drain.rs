@@ -1,0 +1,112 @@
+//! Draining a shard: nothing queued in the kernel is reset, what is in flight finishes, then it is over.
+//!
+//! ```text
+//! begin ─ listener drops new SYNs ─ grace ─► stop accepting, take what is queued, close the listener
+//!       ─ parked connections get FIN ─────► connections that never spoke get theirs after the fresh grace
+//!       ─ every answer closes its connection ─► finished when no connection is left
+//! ```
+//!
+//! The hard deadline is the server's: it ends the process, not the shard.
+
+use std::time::{Duration, Instant};
+
+use crate::ring::ConnectionKey;
+
+use super::{Shard, ShardRing};
+use super::connections::State;
+
+/// From dropping new SYNs to closing the listener: handshakes on their way complete in this time.
+const LISTENER_GRACE: Duration = Duration::from_millis(60);
+/// How long a connection that never sent a byte may still send its first request.
+const FRESH_GRACE: Duration = Duration::from_millis(250);
+/// How long a closing connection waits for the peer's FIN: in service, and while draining.
+const CLOSE_LINGER: Duration = Duration::from_secs(2);
+const CLOSE_LINGER_DRAINING: Duration = Duration::from_millis(250);
+
+/// Where a drain stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drain {
+    began: Instant,
+    step: Step,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// New connections are kept away; those in the kernel's queue are still taken.
+    Listening,
+    /// The accept is being cancelled.
+    Stopping,
+    /// The listener is closed; fresh connections may still speak.
+    Fresh,
+    /// Whoever is parked is closed.
+    Rest,
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Whether the shard is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// Whether the drain is complete: no listener, no connection, no call.
+    pub fn is_finished(&self) -> bool {
+        self.drain.is_some_and(|drain| drain.step >= Step::Fresh)
+            && self.table.open() == 0
+            && self.pool.busy() == 0
+    }
+
+    pub(super) fn begin_drain(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        self.drain = Some(Drain { began: self.now, step: Step::Listening });
+        self.ring.turn_away();
+        for key in self.parked(false) {
+            self.begin_close(key);
+        }
+    }
+
+    /// The next step, when its time has come.
+    pub(super) fn advance_drain(&mut self) {
+        let Some(mut drain) = self.drain else { return };
+        let age = self.now.saturating_duration_since(drain.began);
+        if drain.step == Step::Listening && age >= LISTENER_GRACE {
+            self.ring.cancel_accept();
+            drain.step = Step::Stopping;
+        }
+        if drain.step == Step::Fresh && age >= FRESH_GRACE {
+            drain.step = Step::Rest;
+        }
+        self.drain = Some(drain);
+        if drain.step == Step::Rest {
+            for key in self.parked(true) {
+                self.begin_close(key);
+            }
+        }
+    }
+
+    /// No connection arrives any more but those queued in the kernel: they are taken, then the listener goes.
+    pub(super) fn handle_accept_stopped(&mut self) {
+        for socket in self.ring.finish_listening() {
+            self.handle_accepted(socket);
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.step = Step::Fresh;
+        }
+    }
+
+    /// How long a half-closed connection waits for its peer.
+    pub(super) fn close_linger(&self) -> Duration {
+        if self.is_draining() { CLOSE_LINGER_DRAINING } else { CLOSE_LINGER }
+    }
+
+    /// Connections with nothing begun; those that never spoke only with `fresh_too`.
+    fn parked(&mut self, fresh_too: bool) -> Vec<ConnectionKey> {
+        let keys: Vec<ConnectionKey> = self.table.keys().collect();
+        let table = &mut self.table;
+        let is_parked = |key: &ConnectionKey| {
+            table.at(*key).is_some_and(|c| c.state == State::Open && c.is_parked() && (fresh_too || !c.is_fresh))
+        };
+        keys.into_iter().filter(is_parked).collect()
+    }
+}

@@ -1,0 +1,155 @@
+//! Drives a shard inside its executor: the one task that reaps the data ring, one task per pending call, and
+//! the tick.
+//!
+//! Completions drive the shard's state machines directly, and a ready answer goes out in the same batch. A
+//! task exists only for a call that is really pending. No borrow of the shard is held while tool code runs
+//! or anything is awaited.
+//!
+//! The executor may sleep with runnable tasks if the thread lost its CPU at the wrong moment; the tick is
+//! what wakes it then, so such a stall lasts one tick at most.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::pool::HandlerKey;
+use crate::ring::{DataRing, KernelRing, Parking};
+
+use super::Shard;
+
+/// Completions handled before what became ready is run.
+const BATCH_COMPLETIONS_MAX: usize = 256;
+/// Batches before other tasks get their turn.
+const TURN_BATCHES_MAX: usize = 8;
+/// Tick while anything is in progress.
+const TICK_BUSY: Duration = Duration::from_millis(10);
+/// Tick while nothing is.
+const TICK_IDLE: Duration = Duration::from_millis(100);
+/// How old the last look at the ring may be while tool futures are polled.
+const PASS_AGE_MAX: Duration = Duration::from_micros(200);
+
+type Shared = Rc<RefCell<Shard<KernelRing>>>;
+
+/// Serves until the shard has drained. `busy_poll` is spent in the ring before parking.
+///
+/// # Errors
+/// Only what makes the data ring unusable.
+pub async fn run(shard: Shared, busy_poll: Duration) -> io::Result<()> {
+    let tick = glommio::spawn_local(tick(Rc::clone(&shard)));
+    let served = pump(&shard, busy_poll).await;
+    tick.cancel().await;
+    served
+}
+
+async fn pump(shard: &Shared, busy_poll: Duration) -> io::Result<()> {
+    loop {
+        turn(shard)?;
+        if shard.borrow().is_finished() {
+            return Ok(());
+        }
+        if !busy_poll.is_zero() && !shard.borrow().has_pending_calls() {
+            let mut shard = shard.borrow_mut();
+            shard.ring.flush_and_wait(busy_poll)?;
+            if !shard.ring.is_quiescent() {
+                continue;
+            }
+        }
+        park(shard).await?;
+    }
+}
+
+/// Waits until the ring has something to do. Out of descriptors, it waits a tick instead: the executor's way
+/// of waiting needs one.
+async fn park(shard: &Shared) -> io::Result<()> {
+    let parking = Parking::new(&mut shard.borrow_mut().ring);
+    match parking {
+        Ok(parking) => parking.await,
+        Err(_) => {
+            glommio::timer::sleep(TICK_BUSY).await;
+            Ok(())
+        }
+    }
+}
+
+/// A bounded run of batches.
+fn turn(shard: &Shared) -> io::Result<()> {
+    for _ in 0..TURN_BATCHES_MAX {
+        let handled = {
+            let mut shard = shard.borrow_mut();
+            shard.begin_pass();
+            shard.ring.flush()?;
+            shard.handle_completions(BATCH_COMPLETIONS_MAX)
+        };
+        let started = run_started(shard);
+        if handled == 0 && !started {
+            break;
+        }
+    }
+    shard.borrow_mut().ring.flush()
+}
+
+/// Polls what was started, once; what is pending then becomes a task.
+fn run_started(shard: &Shared) -> bool {
+    let mut any = false;
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        let next = shard.borrow_mut().next_started();
+        let Some((key, mut call)) = next else { return any };
+        any = true;
+        match Pin::new(&mut call).poll(&mut context) {
+            Poll::Ready(outcome) => shard.borrow_mut().settle(key, outcome),
+            Poll::Pending => {
+                shard.borrow_mut().suspend(key, call, None);
+                glommio::spawn_local(drive(Rc::clone(shard), key)).detach();
+            }
+        }
+    }
+}
+
+/// Polls one pending call until it is over or was taken away (cancelled, timed out).
+async fn drive(shard: Shared, key: HandlerKey) {
+    poll_fn(|context| {
+        let taken = shard.borrow_mut().resume_call(key);
+        let Some(mut call) = taken else { return Poll::Ready(()) };
+        let polled = Pin::new(&mut call).poll(context);
+        let is_over = match polled {
+            Poll::Ready(outcome) => {
+                shard.borrow_mut().settle(key, outcome);
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                shard.borrow_mut().suspend(key, call, Some(context.waker().clone()));
+                Poll::Pending
+            }
+        };
+        if is_over.is_ready() || shard.borrow().pass_age() > PASS_AGE_MAX {
+            look(&shard);
+        }
+        is_over
+    })
+    .await;
+}
+
+async fn tick(shard: Shared) {
+    loop {
+        let pause = if shard.borrow().is_busy() { TICK_BUSY } else { TICK_IDLE };
+        glommio::timer::sleep(pause).await;
+        {
+            let mut shard = shard.borrow_mut();
+            shard.begin_pass();
+            shard.handle_tick();
+        }
+        look(&shard);
+    }
+}
+
+/// A turn outside the pump. A broken ring is the pump's to report: it finds the same error when woken.
+fn look(shard: &Shared) {
+    if turn(shard).is_err() || shard.borrow().is_finished() {
+        shard.borrow().wake();
+    }
+}

@@ -1,0 +1,251 @@
+//! From bytes to a request: receives, assembly buffers, refusals of what is not let in.
+//!
+//! A request that arrived whole is served from the ring buffer it lies in. Anything left over (a piece of a
+//! request, or requests pipelined behind one in hand) is copied to an assembly buffer before the ring buffer
+//! goes back, so a ring buffer is never held across anything awaited. While a call runs or an answer is on
+//! its way nothing is read, and TCP pushes back on the client.
+
+use std::rc::Rc;
+
+use crate::metrics::{Eviction, HttpRefusal, Stage};
+use crate::pool::Assembly;
+use crate::ring::{ConnectionKey, Received};
+use crate::transport::http::{self, Progress, Refused};
+use crate::wire::http1;
+
+use super::{Shard, ShardRing};
+use super::connections::{State, Waiting};
+
+/// What a closing connection may still send us before we stop listening: enough for what was on its way.
+const DROPPED_BYTES_MAX: u32 = 1 << 20;
+
+/// What became of the front of a window.
+pub(super) enum Taken {
+    /// This many bytes were a request, and the connection is busy with its answer.
+    Busy(usize),
+    /// No whole request is there.
+    Incomplete,
+    /// The connection reads no more.
+    Ended,
+}
+
+impl<R: ShardRing> Shard<R> {
+    pub(super) fn arm_receive(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.at(key)
+            && !connection.is_receiving
+        {
+            connection.is_receiving = true;
+            self.ring.receive(key, &connection.socket);
+        }
+    }
+
+    /// Receives again on connections that found no ring buffer, now that some are back.
+    pub(super) fn rearm_starved(&mut self) {
+        for _ in 0..self.starved.len().min(self.ring.counters().buffers_free) {
+            if let Some(key) = self.starved.pop_front() {
+                self.arm_receive(key);
+            }
+        }
+    }
+
+    pub(super) fn handle_received(&mut self, key: ConnectionKey, outcome: Received) {
+        let Some(connection) = self.table.at(key) else { return };
+        connection.is_receiving = false;
+        let state = connection.state;
+        if state == State::Dead {
+            return self.bury(key);
+        }
+        match outcome {
+            Received::Bytes(bytes) if state == State::Closing => self.drop_bytes(key, bytes.len()),
+            Received::Bytes(bytes) => {
+                self.metrics.received_bytes.add(bytes.len() as u64);
+                self.read(key, &bytes);
+            }
+            Received::Starved => self.starved.push_back(key),
+            Received::End | Received::Cancelled | Received::Failed(_) => self.end_of_input(key, state),
+        }
+    }
+
+    /// New bytes of an open connection.
+    fn read(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        let Some(connection) = self.table.at(key) else { return };
+        if connection.assembly.is_some() {
+            return self.append_and_serve(key, bytes);
+        }
+        connection.phase_began = self.now;
+        connection.request_at = self.now;
+        connection.is_fresh = false;
+        let rest = match self.take_request(key, bytes) {
+            Taken::Ended => return,
+            Taken::Busy(consumed) => &bytes[consumed..],
+            Taken::Incomplete => bytes,
+        };
+        if !rest.is_empty() && !self.keep(key, rest) {
+            return;
+        }
+        self.await_more(key);
+    }
+
+    fn append_and_serve(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        let Some(connection) = self.table.at(key) else { return };
+        let Some(assembly) = connection.assembly.as_mut() else { return };
+        match self.assembly.append(assembly, bytes, &mut self.heap) {
+            Ok(()) => self.serve_assembly(key),
+            Err(_) => self.refuse_memory(key),
+        }
+    }
+
+    /// Takes the next request from what was kept; called when bytes came and when an answer is out.
+    pub(super) fn serve_assembly(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else { return };
+        let Some(mut assembly) = connection.assembly.take() else { return };
+        let taken = self.take_request(key, assembly.window());
+        if let Taken::Busy(consumed) = taken {
+            assembly.consume(consumed);
+        }
+        let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
+        match self.table.at(key) {
+            Some(connection) if !is_done => connection.assembly = Some(assembly),
+            _ => self.assembly.give_back(*assembly, &mut self.heap),
+        }
+        if !matches!(taken, Taken::Ended) {
+            self.await_more(key);
+        }
+    }
+
+    /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
+    fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
+        let Some(mut assembly) = self.take_assembly(key) else {
+            self.refuse_memory(key);
+            return false;
+        };
+        if self.assembly.append(&mut assembly, rest, &mut self.heap).is_err() {
+            self.assembly.give_back(assembly, &mut self.heap);
+            self.refuse_memory(key);
+            return false;
+        }
+        if let Some(connection) = self.table.at(key) {
+            connection.assembly = Some(Box::new(assembly));
+        }
+        true
+    }
+
+    /// A free assembly buffer; if there is none, the oldest incomplete request is given up for it, so that
+    /// slow senders starve each other and nobody else.
+    fn take_assembly(&mut self, asking: ConnectionKey) -> Option<Assembly> {
+        if self.incomplete.len() > 2 * self.assembly.total() {
+            let table = &mut self.table;
+            self.incomplete.retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
+        }
+        if self.assembly.free() == 0 {
+            while let Some(oldest) = self.incomplete.pop_front() {
+                let is_incomplete =
+                    self.table.at(oldest).is_some_and(|c| c.state == State::Open && c.assembly.is_some());
+                if oldest != asking && is_incomplete {
+                    self.evict(oldest, Eviction::AssemblyPressure);
+                    break;
+                }
+            }
+        }
+        let taken = self.assembly.take();
+        if taken.is_some() {
+            self.incomplete.push_back(asking);
+        }
+        taken
+    }
+
+    /// Looks for one request at the front of `window` and acts on it.
+    fn take_request(&mut self, key: ConnectionKey, window: &[u8]) -> Taken {
+        let Some(connection) = self.table.at(key) else { return Taken::Ended };
+        if connection.state != State::Open {
+            return Taken::Incomplete;
+        }
+        let service = Rc::clone(&self.service);
+        let (waiting, sends_continue) =
+            match connection.intake.advance(window, &service.policy, &service.http) {
+                Ok(Progress::Nothing) => return Taken::Incomplete,
+                Ok(Progress::Head) => (Waiting::Head, false),
+                Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
+                Ok(Progress::Request(request)) => {
+                    let began = connection.request_at;
+                    connection.persistence = http::persistence(&request.head);
+                    let consumed = request.consumed;
+                    self.record(Stage::Read, began, self.now);
+                    self.dispatch(key, &request);
+                    return Taken::Busy(consumed);
+                }
+                Err(refused) => return self.refuse(key, refused),
+            };
+        if waiting != connection.waiting {
+            connection.waiting = waiting;
+            connection.phase_began = self.now;
+        }
+        if sends_continue {
+            self.send_continue(key);
+        }
+        Taken::Incomplete
+    }
+
+    fn refuse(&mut self, key: ConnectionKey, refused: Refused) -> Taken {
+        self.metrics.http_refusals.increment(HttpRefusal::from_status(refused.refusal.status().code()));
+        let goes_on = refused.consumed.is_some();
+        self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
+        refused.consumed.map_or(Taken::Ended, Taken::Busy)
+    }
+
+    /// Arms what an open connection needs next: a receive and a deadline.
+    fn await_more(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else { return };
+        if connection.state != State::Open {
+            return;
+        }
+        if connection.assembly.is_none() {
+            connection.waiting = Waiting::Idle;
+        }
+        if !connection.is_sending {
+            self.arm_receive(key);
+        }
+        self.set_read_deadline(key);
+    }
+
+    /// A connection behind an answer: the next request if it is there already, else parked.
+    pub(super) fn resume(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else { return };
+        connection.state = State::Open;
+        connection.phase_began = self.now;
+        connection.request_at = self.now;
+        connection.waiting = Waiting::Idle;
+        if connection.assembly.is_some() {
+            self.serve_assembly(key);
+        } else if self.is_draining() {
+            self.begin_close(key);
+        } else {
+            self.await_more(key);
+        }
+    }
+
+    /// The peer sends no more.
+    fn end_of_input(&mut self, key: ConnectionKey, state: State) {
+        let is_begun = self.table.at(key).is_some_and(|connection| connection.assembly.is_some());
+        if state == State::Open && is_begun {
+            self.count_eviction(Eviction::HangUp);
+        }
+        self.kill(key);
+    }
+
+    fn drop_bytes(&mut self, key: ConnectionKey, count: usize) {
+        let Some(connection) = self.table.at(key) else { return };
+        connection.dropped_bytes = connection.dropped_bytes.saturating_add(count as u32);
+        if connection.dropped_bytes > DROPPED_BYTES_MAX {
+            return self.kill(key);
+        }
+        self.arm_receive(key);
+    }
+
+    fn send_continue(&mut self, key: ConnectionKey) {
+        let mut buffer = self.spares.take();
+        buffer.extend_from_slice(http1::CONTINUE);
+        let range = 0..buffer.len();
+        self.send_interim(key, buffer, range);
+    }
+}

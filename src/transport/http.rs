@@ -1,0 +1,287 @@
+//! One HTTP/1.1 connection's conversation: requests out of a growing window of bytes, answers into a buffer.
+//!
+//! Holds no bytes and no clock: the shard owns the window (a ring buffer, or an assembly buffer for a request
+//! in pieces) and calls [`Intake::advance`] whenever it grew. One request is taken at a time, so pipelined
+//! requests are answered in order by construction.
+//!
+//! ```text
+//! Head ── end of head found, let in ──► Length | Chunked ── whole body there ──► (request) ──► Head
+//! ```
+//! (RFC 9112)
+
+use thiserror::Error;
+
+use crate::transport::edge::{self, EdgePolicy, Endpoint};
+use crate::wire::http1::{
+    self, BodyError, BodyLength, BodyLimits, ChunkDecoder, Connection as Persistence, Head, HeadError,
+    HeadLimits, HeadScanner, Method, ResponseHead, Status, Version,
+};
+
+pub use crate::wire::http1::HEAD_RESERVE;
+
+/// What the conversation needs to know, the same for every connection.
+#[derive(Debug, Clone)]
+pub struct HttpLimits {
+    /// Limits of a head.
+    pub head: HeadLimits,
+    /// Limits of a chunked body; its size limit goes for all bodies.
+    pub body: BodyLimits,
+}
+
+/// Where the reading of one connection's current request stands.
+#[derive(Debug, Default)]
+pub struct Intake {
+    scanner: HeadScanner,
+    stage: Stage,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Head,
+    Length {
+        head_bytes: usize,
+        body_bytes: usize,
+    },
+    Chunked(Box<Chunks>),
+}
+
+#[derive(Debug, Default)]
+struct Chunks {
+    head_bytes: usize,
+    /// Looked at so far, behind the head.
+    seen_bytes: usize,
+    decoder: ChunkDecoder,
+    /// Data decoded only to find the end; the request is decoded for good once it is whole.
+    dropped: Vec<u8>,
+}
+
+/// What a window amounts to.
+#[derive(Debug)]
+pub enum Progress<'w> {
+    /// Nothing of a request is there yet.
+    Nothing,
+    /// The head is incomplete.
+    Head,
+    /// The body is incomplete; with `sends_continue` the client waits to be told to go on.
+    Body {
+        /// Answer `100 Continue` now.
+        sends_continue: bool,
+    },
+    /// A whole request.
+    Request(Request<'w>),
+}
+
+/// A whole request, let in by the edge.
+#[derive(Debug)]
+pub struct Request<'w> {
+    /// Its head.
+    pub head: Head<'w>,
+    /// What it is for.
+    pub endpoint: Endpoint,
+    body: &'w [u8],
+    is_chunked: bool,
+    /// Bytes of the window it takes up.
+    pub consumed: usize,
+}
+
+/// Why a request gets an answer of HTTP's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The head cannot be accepted.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The body's framing cannot be accepted.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It is not let in.
+    #[error(transparent)]
+    Edge(#[from] edge::Refusal),
+    /// It did not arrive in time, or others needed its place.
+    #[error("the request did not arrive in time")]
+    Timeout,
+    /// There is no memory for it now.
+    #[error("out of memory for requests; try again")]
+    Memory,
+}
+
+impl Refusal {
+    /// The status to refuse with.
+    pub fn status(self) -> Status {
+        match self {
+            Refusal::Head(error) => error.status(),
+            Refusal::Body(error) => error.status(),
+            Refusal::Edge(refusal) => refusal.status(),
+            Refusal::Timeout => Status::RequestTimeout,
+            Refusal::Memory => Status::ServiceUnavailable,
+        }
+    }
+
+    /// The value of `Allow`, for the one status that needs it.
+    pub fn allow(self) -> Option<&'static str> {
+        match self {
+            Refusal::Edge(refusal) => refusal.allow(),
+            _ => None,
+        }
+    }
+}
+
+/// A request that is not let in.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// It was a HEAD request: the answer has no body.
+    pub is_head: bool,
+    /// Bytes of the window it takes up, if the connection can go on behind it.
+    pub consumed: Option<usize>,
+}
+
+impl Refused {
+    fn and_close(refusal: impl Into<Refusal>) -> Refused {
+        Refused { refusal: refusal.into(), is_head: false, consumed: None }
+    }
+}
+
+impl Intake {
+    /// Looks for one request at the front of `window`, which holds at least what it held the last time.
+    ///
+    /// # Errors
+    /// [`Refused`] for a request that breaks the framing, a limit or the policy; the connection goes on only
+    /// if [`Refused::consumed`] says so. The intake is ready for the next request then.
+    pub fn advance<'w>(
+        &mut self,
+        window: &'w [u8],
+        policy: &EdgePolicy,
+        limits: &HttpLimits,
+    ) -> Result<Progress<'w>, Refused> {
+        let outcome = self.try_advance(window, policy, limits);
+        if matches!(outcome, Ok(Progress::Request(_)) | Err(_)) {
+            *self = Intake::default();
+        }
+        outcome
+    }
+
+    fn try_advance<'w>(
+        &mut self,
+        window: &'w [u8],
+        policy: &EdgePolicy,
+        limits: &HttpLimits,
+    ) -> Result<Progress<'w>, Refused> {
+        let mut is_new = false;
+        if matches!(self.stage, Stage::Head) {
+            let Some(head_bytes) = self.scanner.scan(window, &limits.head).map_err(Refused::and_close)? else {
+                let is_begun = !self.scanner.is_before_request(window);
+                return Ok(if is_begun { Progress::Head } else { Progress::Nothing });
+            };
+            let head = http1::parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
+            let endpoint = match policy.admit(&head) {
+                Ok(endpoint) => endpoint,
+                Err(refusal) => return Err(refuse(refusal, &head, head_bytes, window.len())),
+            };
+            is_new = true;
+            self.stage = match head.body {
+                BodyLength::Length(bytes) if bytes > 0 => Stage::Length { head_bytes, body_bytes: bytes as usize },
+                BodyLength::None | BodyLength::Length(_) => {
+                    return Ok(Progress::Request(Request {
+                        head,
+                        endpoint,
+                        body: &[],
+                        is_chunked: false,
+                        consumed: head_bytes,
+                    }));
+                }
+                BodyLength::Chunked => {
+                    Stage::Chunked(Box::new(Chunks { head_bytes, ..Chunks::default() }))
+                }
+            };
+            if let Stage::Length { body_bytes, .. } = self.stage
+                && window.len() - head_bytes >= body_bytes
+            {
+                let body = &window[head_bytes..head_bytes + body_bytes];
+                let consumed = head_bytes + body_bytes;
+                return Ok(Progress::Request(Request { head, endpoint, body, is_chunked: false, consumed }));
+            }
+        }
+        self.advance_body(window, is_new, policy, limits)
+    }
+
+    /// The head was let in before; is the body whole now?
+    fn advance_body<'w>(
+        &mut self,
+        window: &'w [u8],
+        is_new: bool,
+        policy: &EdgePolicy,
+        limits: &HttpLimits,
+    ) -> Result<Progress<'w>, Refused> {
+        let (head_bytes, body_bytes, is_chunked) = match &mut self.stage {
+            Stage::Head => return Ok(Progress::Head),
+            Stage::Length { head_bytes, body_bytes } => (*head_bytes, *body_bytes, false),
+            Stage::Chunked(chunks) => {
+                let raw = &window[chunks.head_bytes + chunks.seen_bytes..];
+                chunks.dropped.clear();
+                let progress =
+                    chunks.decoder.decode(raw, &mut chunks.dropped, &limits.body).map_err(Refused::and_close)?;
+                chunks.seen_bytes += progress.consumed;
+                let still_missing = usize::from(!progress.is_done);
+                (chunks.head_bytes, chunks.seen_bytes + still_missing, true)
+            }
+        };
+        let is_whole = window.len() >= head_bytes + body_bytes;
+        if !is_whole && !is_new {
+            return Ok(Progress::Body { sends_continue: false });
+        }
+        // Parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
+        let head = http1::parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
+        if !is_whole {
+            let sends_continue = head.expects_continue() && window.len() == head_bytes;
+            return Ok(Progress::Body { sends_continue });
+        }
+        let endpoint = policy.admit(&head).map_err(Refused::and_close)?;
+        let consumed = head_bytes + body_bytes;
+        Ok(Progress::Request(Request { head, endpoint, body: &window[head_bytes..consumed], is_chunked, consumed }))
+    }
+}
+
+impl Request<'_> {
+    /// The body. One that came in chunks is put together in `unchunked`, which is empty.
+    pub fn body<'b>(&'b self, unchunked: &'b mut Vec<u8>, limits: &HttpLimits) -> &'b [u8] {
+        if !self.is_chunked {
+            return self.body;
+        }
+        let decoded = ChunkDecoder::default().decode(self.body, unchunked, &limits.body);
+        debug_assert!(decoded.is_ok_and(|progress| progress.is_done), "the chunks were checked before");
+        unchunked
+    }
+}
+
+/// What an answer to this request says of the connection.
+pub fn persistence(head: &Head<'_>) -> Persistence {
+    match (head.keep_alive, head.version) {
+        (false, _) => Persistence::Close,
+        (true, Version::Http10) => Persistence::KeepAlive,
+        (true, Version::Http11) => Persistence::Persist,
+    }
+}
+
+/// A refusal, and whether the rest of its request is there to be skipped.
+fn refuse(refusal: edge::Refusal, head: &Head<'_>, head_bytes: usize, window_bytes: usize) -> Refused {
+    let body_bytes = match head.body {
+        BodyLength::None => Some(0),
+        BodyLength::Length(bytes) => usize::try_from(bytes).ok(),
+        BodyLength::Chunked => None,
+    };
+    let consumed = body_bytes
+        .and_then(|bytes| head_bytes.checked_add(bytes))
+        .filter(|&end| end <= window_bytes && refusal.keeps_connection(head));
+    Refused { refusal: refusal.into(), is_head: head.method == Method::Head, consumed }
+}
+
+/// Writes the head of an answer whose body is in `buffer[HEAD_RESERVE..]`; returns what to send of it.
+///
+/// With `is_head` the body is left out, its length is not.
+pub fn finish_answer(buffer: &mut [u8], head: &ResponseHead<'_>, is_head: bool) -> std::ops::Range<usize> {
+    let start = http1::write_head_before(buffer, HEAD_RESERVE, head);
+    let end = if is_head { HEAD_RESERVE } else { buffer.len() };
+    start..end
+}

@@ -1,0 +1,184 @@
+//! The `weir` command from outside: exit statuses, and which stream says what. Starts no server.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const WEIR: &str = env!("CARGO_BIN_EXE_weir");
+
+fn weir(arguments: &[&str]) -> Output {
+    Command::new(WEIR).args(arguments).output().unwrap()
+}
+
+/// The command under a shell's limits or redirections.
+fn shell(script: &str) -> Output {
+    let script = script.replace("WEIR ", &format!("{WEIR} "));
+    Command::new("sh").args(["-c", &script]).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A file that is gone when the test is.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("weir-command-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn version_and_help_are_answers() {
+    let version = weir(&["--version"]);
+    assert!(version.status.success());
+    assert_eq!(
+        text(&version.stdout),
+        format!("weir {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert!(text(&weir(&["serve", "--help"]).stdout).contains("--pool-size"));
+}
+
+#[test]
+fn a_file_is_checked_without_the_environment() {
+    let file = File::new("good.toml", "pool-size = 8\ntoolset = ['demo']\n");
+    let checked = Command::new(WEIR)
+        .args(["check", file.path()])
+        .env("WEIR_POOL_SIZE", "9")
+        .output()
+        .unwrap();
+    assert!(checked.status.success());
+    let told = text(&checked.stdout);
+    let is_told = |name: &str, value: &str, source: &str| {
+        told.lines()
+            .any(|line| line.split_whitespace().eq([name, value, source]))
+    };
+    assert!(is_told("pool-size", "8", "file"), "{told}");
+    assert!(is_told("head-timeout", "10s", "default"), "{told}");
+    assert!(told.contains("\nmemory: "), "{told}");
+    assert_eq!(text(&checked.stderr), "");
+}
+
+#[test]
+fn all_that_is_wrong_with_a_file_is_said_one_line_each() {
+    let file = File::new("bad.toml", "pool_size = 8\n\"a\\nb\" = 1\n");
+    let checked = weir(&["check", file.path()]);
+    assert_eq!(checked.status.code(), Some(2));
+    assert_eq!(text(&checked.stdout), "");
+    let lines: Vec<&str> = text(&checked.stderr).lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "weir: unknown key `a\\nb`; `weir serve --help` lists all of them",
+            "weir: unknown key `pool_size`; did you mean `pool-size`?"
+        ]
+    );
+    let missing = weir(&["check", "/nonexistent/weir.toml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stderr).starts_with("weir: cannot read /nonexistent/weir.toml: "));
+    assert_eq!(weir(&["check", "/dev/zero"]).status.code(), Some(2));
+}
+
+#[test]
+fn flag_environment_and_file_rank_in_this_order() {
+    let file = File::new("rank.toml", "pool-size = 0\nworkers = 0\nhead-max = 0\n");
+    let output = Command::new(WEIR)
+        .args(["serve", "--config", file.path(), "--pool-size", "65536"])
+        .env("WEIR_POOL_SIZE", "70000")
+        .env("WEIR_WORKERS", "5000")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for part in [
+        "pool-size = 65536 (from --pool-size)",
+        "workers = 5000 (from WEIR_WORKERS)",
+        "head-max = 0 (from the file)",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let unreadable = shell("WEIR_ROOT=$(printf 'a\\377') exec WEIR serve");
+    assert_eq!(unreadable.status.code(), Some(2));
+    assert_eq!(
+        text(&unreadable.stderr),
+        "weir: WEIR_ROOT = a\u{fffd} is not Unicode; write it in UTF-8\n"
+    );
+    let by_variable = Command::new(WEIR)
+        .arg("serve")
+        .env("WEIR_CONFIG", file.path())
+        .output()
+        .unwrap();
+    assert!(text(&by_variable.stderr).contains("pool-size = 0 (from the file)"));
+}
+
+#[test]
+fn little_lockable_memory_is_named_at_once() {
+    let began = Instant::now();
+    let served = shell("ulimit -l 64 && exec WEIR serve --log-level off");
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(served.status.code(), Some(1));
+    let said = text(&served.stderr);
+    assert!(
+        said.starts_with("weir: memlock: RLIMIT_MEMLOCK = 64KiB, needed: "),
+        "{said}"
+    );
+
+    let doctor = shell("ulimit -l 64 && exec WEIR doctor");
+    assert_eq!(doctor.status.code(), Some(1));
+    let told = text(&doctor.stdout);
+    assert!(told.contains("\nmissing  memlock: "), "{told}");
+    assert!(told.starts_with("ok       kernel: "), "{told}");
+}
+
+#[test]
+fn too_few_descriptors_are_named() {
+    let served = shell("ulimit -n 24 && exec WEIR serve --shards 1 --workers 1");
+    assert_eq!(served.status.code(), Some(2));
+    let said = text(&served.stderr);
+    assert!(
+        said.starts_with("weir: descriptors = 24, but 32 are needed for 1 shards and 1 workers"),
+        "{said}"
+    );
+}
+
+#[test]
+fn nobody_listening_is_no_panic() {
+    for script in [
+        "WEIR doctor >&-",
+        "WEIR doctor >/dev/full",
+        "WEIR serve --pool-size 0 2>&-",
+        "WEIR serve --pool-size 0 2>/dev/full",
+    ] {
+        let output = shell(script);
+        assert!(
+            matches!(output.status.code(), Some(0..=2)),
+            "{script}: {:?}",
+            output.status
+        );
+        assert!(!text(&output.stderr).contains("panic"), "{script}");
+    }
+    // A reader that left: its end of the pipe is closed before anything is written.
+    let mut gone = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let pipe = gone.stdin.take().unwrap();
+    gone.wait().unwrap();
+    let status = Command::new(WEIR)
+        .args(["serve", "--pool-size", "0"])
+        .stderr(pipe)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(2));
+}
