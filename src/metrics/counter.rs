@@ -196,7 +196,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "one cell for each member")]
     fn a_family_of_the_wrong_size_is_refused() {
-        drop(Family::<OverloadReason, Counter, 3>::default());
+        let _ = Family::<OverloadReason, Counter, 3>::default();
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::counter::Counter;
 use super::labels::{Method, Outcome, ToolLabels, ToolRow};
+use super::saturating_nanos;
 
 /// Upper bounds in nanoseconds, inclusive, with their `le` labels in seconds. OpenTelemetry's advice for MCP starts
 /// at 10 ms, which is a thousand times what an echo takes here.
@@ -82,7 +83,7 @@ impl OperationDurations {
             return;
         };
         let buckets = series.get_or_init(Box::default);
-        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = saturating_nanos(elapsed);
         let bucket = BOUNDS.partition_point(|&(bound, _)| bound < nanos);
         if let Some(count) = buckets.counts.get(bucket) {
             count.increment();

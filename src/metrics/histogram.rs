@@ -8,6 +8,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::labels::{Stage, ToolLabels, ToolRow};
+use super::saturating_nanos;
 
 /// What can be told apart at the short end; also a power of two, so that no resolution is wasted.
 const NANOS_MIN: u64 = 64;
@@ -98,7 +99,7 @@ impl Latency {
 
     #[inline]
     fn record(&mut self, elapsed: Duration) {
-        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = saturating_nanos(elapsed);
         self.0.saturating_record(nanos);
     }
 

@@ -4,6 +4,8 @@
 //! memory, cloned for a report). Nothing is shared between shards and nothing is summed before it is read. Labels come
 //! from closed enums and registered names, never from a peer. Times are given, never taken: no clock in here.
 
+use std::time::Duration;
+
 mod counter;
 mod duration;
 mod exposition;
@@ -29,3 +31,11 @@ pub use prometheus::Scrape;
 pub use report::{Report, ShardReport};
 pub use shard::{ShardMetrics, ShardSnapshot};
 pub use workers::WorkerFigures;
+
+/// Whole nanoseconds, at most what 64 bits hold: 584 years. Cheaper than the 128 bits of [`Duration::as_nanos`] where
+/// every request passes several times.
+#[inline]
+fn saturating_nanos(duration: Duration) -> u64 {
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(duration.subsec_nanos().into())
+}

@@ -168,6 +168,9 @@ impl Wheel {
     /// looked at, and at zero the rest is left for the next turn ([`Wheel::is_due`] tells).
     pub fn poll_expired(&mut self, now: Tick, looks: &mut u32) -> Option<TimerKey> {
         let now = now.0.min(PRESENT_MAX);
+        if now <= self.done {
+            return None;
+        }
         while let Some(tick) = self.next_occupied().filter(|tick| *tick <= now) {
             self.done = tick - 1;
             while let Some(key) = self.first(tick) {
@@ -185,15 +188,15 @@ impl Wheel {
                 self.file(key);
             }
         }
-        self.done = self.done.max(now);
+        self.done = now;
         None
     }
 
     /// Whether [`Wheel::poll_expired`] would look at something.
     #[inline]
     pub fn is_due(&self, now: Tick) -> bool {
-        self.next_occupied()
-            .is_some_and(|tick| tick <= now.0.min(PRESENT_MAX))
+        let now = now.0.min(PRESENT_MAX);
+        now > self.done && self.next_occupied().is_some_and(|tick| tick <= now)
     }
 
     /// When to look next: not after the earliest deadline, and before it only where a deadline was cleared or moved

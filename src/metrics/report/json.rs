@@ -10,6 +10,7 @@ use super::{Report, ShardReport};
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
 use crate::metrics::labels::{Label, RequestClass, Stage, ToolLabels};
+use crate::metrics::saturating_nanos;
 use crate::metrics::shard::ShardSnapshot;
 use crate::metrics::workers::WorkerFigures;
 
@@ -110,7 +111,7 @@ fn latency_object(latency: &Latency) -> Value {
 }
 
 fn nanos(duration: std::time::Duration) -> Value {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
+    saturating_nanos(duration).into()
 }
 
 fn workers_object(workers: WorkerFigures) -> Value {
