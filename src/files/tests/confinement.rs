@@ -192,6 +192,7 @@ fn a_race_on_links_reads_inside_or_nothing() {
                 fs::rename(tree.path("aside"), tree.path("other")).unwrap();
             }
         });
+        let _over = SetOnDrop(&over);
         let (mut inside, mut refused) = (0, 0);
         while inside < SEEN_EACH || refused < SEEN_EACH {
             for path in ["link", "dir/secret", "other/secret", "dir/../dir/secret"] {
@@ -201,8 +202,8 @@ fn a_race_on_links_reads_inside_or_nothing() {
                         inside += 1;
                     }
                     Err(FileError::OutsideRoot { .. }) => refused += 1,
-                    Err(FileError::NotFound { .. }) => {}
-                    Err(error) => panic!("{path}: {error:?}"),
+                    // Gone for a moment, or changed under a resolver that goes step by step.
+                    Err(_) => {}
                 }
             }
             let found = grep(&root, "inside|SECRET");
@@ -214,7 +215,6 @@ fn a_race_on_links_reads_inside_or_nothing() {
                 assert!(!format!("{link:?}").contains("outside"), "{link:?}");
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
 }
 
@@ -275,6 +275,7 @@ fn a_race_on_the_kind_does_not_block() {
                 }
             }
         });
+        let _over = SetOnDrop(&over);
         let (mut inside, mut refused) = (0, 0);
         while inside < SEEN_EACH || refused < SEEN_EACH {
             match read(&root, "link") {
@@ -284,6 +285,14 @@ fn a_race_on_the_kind_does_not_block() {
                 Err(error) => panic!("{error:?}"),
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
+}
+
+/// Ends the thread that swaps, also when the test fails; the scope would wait for it for ever.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

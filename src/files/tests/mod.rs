@@ -36,6 +36,8 @@ impl Tree {
         static TREES: AtomicUsize = AtomicUsize::new(0);
         let number = TREES.fetch_add(1, Ordering::Relaxed);
         let base = std::env::temp_dir().join(format!("weir-files-{}-{number}", std::process::id()));
+        // Left behind by a killed run whose process id came round again.
+        let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(base.join("root")).unwrap();
         fs::create_dir_all(base.join("outside")).unwrap();
         fs::write(base.join("secret"), SECRET).unwrap();
