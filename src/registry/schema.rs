@@ -155,8 +155,9 @@ fn of_type<T: JsonSchema>(settings: SchemaSettings) -> Value {
     // No `$schema`: 2020-12 is MCP's default, and clients with an older validator stumble over the address.
     let settings = settings.with(|settings| settings.meta_schema = None);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    // The Rust type's name tells a client nothing.
+    // The type's name and words are for readers of the code; the tool has a title and a description of its own.
     schema.remove("title");
+    schema.remove("description");
     schema.to_value()
 }
 
