@@ -500,7 +500,17 @@ fn field_extraction_agrees_with_the_naive_twin() {
         "transfer-encoding",
         "upgrade",
     ];
-    const OTHERS: [&str; 6] = ["mcp-param-x", "x-accept", "hos", "hostx", "accepts", "mcp-names"];
+    const OTHERS: [&str; 9] = [
+        "mcp_name",
+        "mcp~name",
+        "hos~",
+        "mcp-param-x",
+        "x-accept",
+        "hos",
+        "hostx",
+        "accepts",
+        "mcp-names",
+    ];
     for_seeds(5000, |rng| {
         let mut request = "POST /mcp HTTP/1.1\r\nHost: localhost\r\n".to_owned();
         for _ in 0..rng.usize(..12) {
