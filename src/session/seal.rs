@@ -27,7 +27,7 @@ const TOKEN_BYTES: usize = 16;
 const ID_BYTES: usize = HEAD_BYTES + NONCE_BYTES + SEALED_BYTES + TAG_BYTES;
 const TEXT_BYTES: usize = ID_BYTES / 3 * 4;
 
-const _: () = assert!(ID_BYTES % 3 == 0, "every character of an id must count");
+const _: () = assert!(ID_BYTES.is_multiple_of(3), "every character of an id must count");
 const _: () = assert!(TEXT_BYTES <= SessionId::BYTES_MAX);
 
 /// What distinguishes one session from all others: 128 random bits.

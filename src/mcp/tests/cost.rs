@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use super::*;
+
+/// The shortest of a few runs.
+fn shortest(mut run: impl FnMut()) -> Duration {
+    (0..5)
+        .map(|_| {
+            let began = cpu_time();
+            run();
+            cpu_time() - began
+        })
+        .min()
+        .unwrap_or_default()
+}
+
+/// What this thread spent so far. Not the clock: the machine may be busy with others.
+fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let nanoseconds = text.split(' ').next().unwrap();
+    Duration::from_nanos(nanoseconds.parse().unwrap())
+}
+
+#[test]
+fn many_members_cost_linear_time() {
+    let mut server = Server::new();
+    let (headers, body) = modern_echo();
+    let body_of = |count: u32| {
+        let members: String = (0..count)
+            .map(|n| format!("\"k{:x}\":{},", n * 4096, n % 10))
+            .collect();
+        body.to_string()
+            .replacen("\"_meta\":{", &format!("\"_meta\":{{{members}"), 1)
+    };
+    let bodies = [body_of(25_000), body_of(100_000)];
+    let mut shortest = [Duration::MAX; 2];
+    for _ in 0..8 {
+        for (body, shortest) in bodies.iter().zip(&mut shortest) {
+            let began = cpu_time();
+            let mut out = Vec::new();
+            let step = server.protocol.decode(
+                &facts(&headers),
+                body.as_bytes(),
+                &mut server.scratch,
+                &server.sessions,
+                &mut out,
+            );
+            assert!(matches!(step, Step::Work(_)), "{step:?}");
+            *shortest = (cpu_time() - began).min(*shortest);
+        }
+    }
+    let [quarter, whole] = shortest;
+    // Quadratic time would be sixteenfold.
+    assert!(whole < quarter * 9, "25 k {quarter:?}, 100 k {whole:?}");
+}
+
+#[test]
+fn hostile_bodies_are_refused_quickly() {
+    let mut server = Server::new();
+    let (headers, body) = modern_echo();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let inside = body.to_string().replacen("\"hi\"", &deep, 1);
+    for body in ["[".repeat(100_000), "{\"a\":".repeat(100_000), deep, inside] {
+        let took = shortest(|| {
+            assert_eq!(
+                server.post(Revision::V2026_07_28, &headers, &body).refusal(),
+                (400, -32700)
+            );
+        });
+        assert!(took < Duration::from_millis(50), "{took:?}");
+    }
+    let mut answers = |uri: String| {
+        let params = json!({"name": uri, "uri": uri});
+        server
+            .legacy(Revision::V2025_11_25, "resources/read", params.clone())
+            .body
+            .to_string()
+            .len()
+            + server
+                .legacy(Revision::V2025_11_25, "tools/call", params.clone())
+                .body
+                .to_string()
+                .len()
+            + server
+                .legacy(Revision::V2025_11_25, &uri, params)
+                .body
+                .to_string()
+                .len()
+    };
+    assert!(
+        answers("é{a}%2e\n".repeat(1 << 17)) < 1500,
+        "errors repeat what a peer sent"
+    );
+}
+
+#[test]
+fn depth_64_is_legitimate() {
+    let mut server = Server::new();
+    let (headers, mut body) = modern_echo();
+    let deep = (0..58).fold(json!([]), |inner, _| json!([inner]));
+    body["params"]["_meta"]["com.example/deep"] = deep;
+    assert_eq!(
+        server
+            .post(Revision::V2026_07_28, &headers, body.to_string())
+            .text(),
+        "hi"
+    );
+}
+
+#[test]
+fn small_values_cross_the_shard() {
+    assert!(size_of::<Ticket>() <= 64, "{}", size_of::<Ticket>());
+    assert!(size_of::<Work<'_>>() <= 96, "{}", size_of::<Work<'_>>());
+}
+
+#[test]
+fn decoding_again_gives_the_same() {
+    let server = Server::new();
+    let (headers, body) = modern_echo();
+    let body = body.to_string().replace("hi", "\\u0068\\ud83d\\ude00");
+    let (mut one, mut two) = (Scratch::new(), Scratch::new());
+    let decode = |scratch: &mut Scratch| {
+        let mut out = Vec::new();
+        match server.protocol.decode(
+            &facts(&headers),
+            body.as_bytes(),
+            scratch,
+            &server.sessions,
+            &mut out,
+        ) {
+            Step::Work(work) => call(&server.tools, &work).unwrap().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(decode(&mut one), decode(&mut two));
+    assert_eq!(decode(&mut one), crate::registry::ToolOutput::text("h\u{1f600}"));
+}

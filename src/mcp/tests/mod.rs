@@ -1,0 +1,315 @@
+//! Transcripts against the protocol in both eras. Every answer is validated against the specification's schema of
+//! its revision before a test looks at it.
+
+mod batches;
+mod cost;
+mod fuzz;
+mod legacy;
+mod modern;
+mod revisions;
+mod spec;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::jsonrpc::Scratch;
+use crate::registry::{
+    CallContext, ContentBlock, NoArguments, Outcome, Registry, ShardTools, StartError, Started, Structured,
+    Tool, ToolError,
+};
+use crate::wire::http1::Field;
+
+const META: &str = "io.modelcontextprotocol/";
+const MODERN: &str = "2026-07-28";
+
+#[derive(Deserialize, JsonSchema)]
+struct EchoArguments {
+    message: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct FailArguments {
+    how: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Sum {
+    sum: i64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct SumArguments {
+    /// Anything at all: its schema is a boolean.
+    #[serde(default)]
+    #[allow(dead_code, reason = "there for its schema")]
+    note: Value,
+    terms: Vec<i64>,
+}
+
+/// Tools of every shape the protocol treats differently.
+fn tools() -> Registry {
+    let mut tools = Registry::builder();
+    let echo = Tool::new("echo")
+        .title("Echo")
+        .description("Says it again.")
+        .read_only();
+    tools
+        .add(echo.run(|_: CallContext, args: EchoArguments| async move { Ok(args.message) }))
+        .unwrap()
+        .add(
+            Tool::new("sum").run(|_: CallContext, args: SumArguments| async move {
+                Ok(Structured(Sum {
+                    sum: args.terms.iter().sum(),
+                }))
+            }),
+        )
+        .unwrap()
+        .add(
+            Tool::new("media").run(|_: CallContext, _: NoArguments| async move {
+                Ok(vec![
+                    ContentBlock::text("look"),
+                    ContentBlock::audio(b"la", "audio/wav"),
+                    ContentBlock::resource_link("file:///x", "x"),
+                ])
+            }),
+        )
+        .unwrap()
+        .add(
+            Tool::new("fail").run(|_: CallContext, args: FailArguments| async move {
+                match args.how.as_str() {
+                    "panic" => panic!("a secret in src/secret.rs:1"),
+                    "internal" => Err::<String, _>(ToolError::internal("/etc/secret")),
+                    "late" => Err(ToolError::TimedOut),
+                    _ => Err(ToolError::message("it \"failed\"")),
+                }
+            }),
+        )
+        .unwrap();
+    tools.build()
+}
+
+/// Sessions kept in a map: the protocol must not care.
+#[derive(Default)]
+struct MappedSessions {
+    open: RefCell<HashMap<Vec<u8>, Session>>,
+    is_full: bool,
+}
+
+impl Sessions for MappedSessions {
+    fn mint(&self, session: &Session, _: UnixSeconds) -> Result<SessionId, SessionUnavailable> {
+        let mut open = self.open.borrow_mut();
+        let id = SessionId::new(format!("session-{}", open.len()).as_bytes()).ok_or(SessionUnavailable)?;
+        open.insert(id.as_bytes().to_vec(), *session);
+        Ok(id)
+    }
+
+    fn open(&self, id: &[u8], principal: Principal, _: UnixSeconds) -> Option<Session> {
+        let session = self.open.borrow().get(id).copied()?;
+        (session.principal == principal).then_some(session)
+    }
+
+    fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
+        match self.open(id, principal, now) {
+            None => EndSession::Unknown,
+            Some(_) if self.is_full => EndSession::Full,
+            Some(_) => {
+                self.open.borrow_mut().remove(id);
+                EndSession::Ended
+            }
+        }
+    }
+}
+
+/// A server without HTTP.
+struct Server {
+    protocol: Protocol,
+    sessions: MappedSessions,
+    tools: ShardTools,
+    scratch: Scratch,
+}
+
+/// One answer.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    body: Value,
+    session: Option<String>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl Answer {
+    fn code(&self) -> i64 {
+        self.body["error"]["code"].as_i64().unwrap_or_default()
+    }
+
+    fn refusal(&self) -> (u16, i64) {
+        (self.status, self.code())
+    }
+
+    fn text(&self) -> &str {
+        self.body["result"]["content"][0]["text"]
+            .as_str()
+            .unwrap_or_default()
+    }
+}
+
+impl Server {
+    fn new() -> Self {
+        Self::with(tools(), Options::default())
+    }
+
+    fn with(registry: Registry, options: Options) -> Self {
+        let identity = Identity {
+            instructions: Some("Call echo.".to_owned()),
+            ..Identity::default()
+        };
+        Self {
+            tools: registry.for_shard(),
+            protocol: Protocol::new(registry, &identity, options),
+            sessions: MappedSessions::default(),
+            scratch: Scratch::new(),
+        }
+    }
+
+    /// One POST, run to its end. What comes back is valid by the schema of `revision`.
+    fn post(&mut self, revision: Revision, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        let body = body.as_ref();
+        let mut out = b"HEAD".to_vec();
+        let facts = facts(headers);
+        // The step ends with this statement, so that a batch may use the scratch again.
+        let step = match self
+            .protocol
+            .decode(&facts, body, &mut self.scratch, &self.sessions, &mut out)
+        {
+            Step::Reply(reply) => Ok(reply),
+            Step::Work(work) => {
+                assert_eq!(out, b"HEAD", "work appended something");
+                Ok(run(&self.protocol, &self.tools, &work, &mut out))
+            }
+            Step::Batch(batch) => Err(batch),
+        };
+        let reply = step.unwrap_or_else(|batch| self.run_batch(batch, body, &mut out));
+        let answer = answer(&reply, &out);
+        spec::validate(revision, body, &answer.body);
+        answer
+    }
+
+    fn run_batch(&mut self, mut batch: Batch, body: &[u8], out: &mut Vec<u8>) -> Reply {
+        while let Some(work) = batch.next_work(&self.protocol, body, &mut self.scratch) {
+            batch.begin_answer(out);
+            assert_eq!(run(&self.protocol, &self.tools, &work, out).status, 200);
+        }
+        batch.close(out)
+    }
+
+    /// A modern request with everything in place.
+    fn modern(&mut self, method: &str, params: Value) -> Answer {
+        let name = params["name"].as_str().unwrap_or_default().to_owned();
+        let body = modern_body(method, params);
+        self.post(Revision::V2026_07_28, &modern_headers(method, &name), body)
+    }
+
+    /// A legacy request without a session.
+    fn legacy(&mut self, revision: Revision, method: &str, params: Value) -> Answer {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        self.post(revision, &[("mcp-protocol-version", revision.as_str())], body)
+    }
+
+    /// Opens a session of this revision.
+    fn open_session(&mut self, revision: Revision) -> String {
+        let params = json!({"protocolVersion": revision.as_str(), "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string();
+        self.post(revision, &[], body).session.unwrap()
+    }
+}
+
+fn run(protocol: &Protocol, tools: &ShardTools, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
+    let ticket = work.ticket();
+    match call(tools, work) {
+        Ok(outcome) => protocol.answer(&ticket, &outcome, out),
+        Err(error) => protocol.answer_start_error(&ticket, &error, out),
+    }
+}
+
+fn call(tools: &ShardTools, work: &Work<'_>) -> Result<Outcome, StartError> {
+    let Started::Future(call) = work.start(tools, CallContext::new())? else {
+        panic!("no tool here blocks");
+    };
+    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => panic!("no tool here waits"),
+    }
+}
+
+fn answer(reply: &Reply, out: &[u8]) -> Answer {
+    let body = out.strip_prefix(b"HEAD").expect("the head room was touched");
+    assert_eq!(reply.has_body, !body.is_empty());
+    Answer {
+        status: reply.status,
+        body: match reply.has_body {
+            true => serde_json::from_slice(body).expect("the body is JSON"),
+            false => Value::Null,
+        },
+        session: reply
+            .session
+            .map(|id| String::from_utf8(id.as_bytes().to_vec()).unwrap()),
+        retry_after_seconds: reply.retry_after_seconds,
+    }
+}
+
+fn facts<'a>(headers: &[(&str, &'a str)]) -> HttpFacts<'a> {
+    let field = |name: &str| {
+        let mut values = headers
+            .iter()
+            .filter(|(other, _)| *other == name)
+            .map(|(_, value)| *value);
+        match (values.next(), values.next()) {
+            (None, _) => Field::Absent,
+            (Some(value), None) => Field::One(value.as_bytes()),
+            _ => Field::Repeated,
+        }
+    };
+    HttpFacts {
+        protocol_version: field("mcp-protocol-version"),
+        method: field("mcp-method"),
+        name: field("mcp-name"),
+        session_id: field("mcp-session-id"),
+        principal: Principal::ANONYMOUS,
+        now: UnixSeconds(1),
+    }
+}
+
+fn modern_headers<'a>(method: &'a str, name: &'a str) -> Vec<(&'static str, &'a str)> {
+    let mut headers = vec![("mcp-protocol-version", MODERN), ("mcp-method", method)];
+    if !name.is_empty() {
+        headers.push(("mcp-name", name));
+    }
+    headers
+}
+
+fn modern_body(method: &str, mut params: Value) -> String {
+    params["_meta"] = envelope();
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+}
+
+fn envelope() -> Value {
+    json!({
+        format!("{META}protocolVersion"): MODERN,
+        format!("{META}clientCapabilities"): {},
+        format!("{META}clientInfo"): {"name": "t", "version": "1"},
+    })
+}
+
+/// Headers and body of a modern echo call.
+fn modern_echo() -> (Vec<(&'static str, &'static str)>, Value) {
+    let params = json!({"name": "echo", "arguments": {"message": "hi"}});
+    let body = serde_json::from_str(&modern_body("tools/call", params)).unwrap();
+    (modern_headers("tools/call", "echo"), body)
+}

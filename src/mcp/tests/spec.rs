@@ -1,0 +1,141 @@
+//! The specification's own schemas as the referee.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::mcp::Revision;
+
+thread_local! {
+    static VALIDATORS: RefCell<HashMap<(Revision, &'static str), Rc<Validator>>> = RefCell::default();
+}
+
+/// Panics unless `answer`, if there is one, is what `revision` says an answer to `request` looks like.
+pub(super) fn validate(revision: Revision, request: &[u8], answer: &Value) {
+    let request: Value = serde_json::from_slice(request).unwrap_or_default();
+    match answer {
+        Value::Null => {}
+        Value::Array(answers) => {
+            check(revision, "JSONRPCBatchResponse", answer);
+            for answer in answers {
+                let asked = request.as_array().into_iter().flatten();
+                let asked = asked.into_iter().find(|request| request["id"] == answer["id"]);
+                validate_one(revision, asked.unwrap_or(&Value::Null), answer);
+            }
+        }
+        answer => validate_one(revision, &request, answer),
+    }
+}
+
+fn validate_one(revision: Revision, request: &Value, answer: &Value) {
+    if answer.get("error").is_some() {
+        return validate_error(revision, answer);
+    }
+    let envelope = match revision {
+        Revision::V2025_11_25 | Revision::V2026_07_28 => "JSONRPCResultResponse",
+        _ => "JSONRPCResponse",
+    };
+    check(revision, envelope, answer);
+    let result = match request["method"].as_str().unwrap_or_default() {
+        "initialize" => "InitializeResult",
+        "server/discover" => "DiscoverResult",
+        "tools/list" => "ListToolsResult",
+        "tools/call" => "CallToolResult",
+        "ping" => "EmptyResult",
+        method => panic!("a result for {method:?}: {answer}"),
+    };
+    check(revision, result, &answer["result"]);
+    if revision == Revision::V2026_07_28 {
+        check(revision, "ResultMetaObject", &answer["result"]["_meta"]);
+        assert_eq!(
+            answer["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"],
+            "weir"
+        );
+    }
+}
+
+fn validate_error(revision: Revision, answer: &Value) {
+    // Errors without an id came into the schema with 2025-11-25; the text always allowed them over HTTP.
+    let revision = match answer.get("id") {
+        None => revision.max(Revision::V2025_11_25),
+        Some(_) => revision,
+    };
+    let envelope = match revision {
+        Revision::V2025_11_25 | Revision::V2026_07_28 => "JSONRPCErrorResponse",
+        _ => "JSONRPCError",
+    };
+    check(revision, envelope, answer);
+    if revision == Revision::V2026_07_28 {
+        let (name, part) = match answer["error"]["code"].as_i64().unwrap() {
+            -32700 => ("ParseError", &answer["error"]),
+            -32600 => ("InvalidRequestError", &answer["error"]),
+            -32601 => ("MethodNotFoundError", &answer["error"]),
+            -32602 => ("InvalidParamsError", &answer["error"]),
+            -32603 => ("InternalError", &answer["error"]),
+            -32020 => ("HeaderMismatchError", answer),
+            -32022 => ("UnsupportedProtocolVersionError", answer),
+            -31503 => ("Error", &answer["error"]),
+            code => panic!("code {code} is not this server's"),
+        };
+        check(revision, name, part);
+    }
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.len() < 9000 && !message.contains(".rs"), "{message}");
+}
+
+fn check(revision: Revision, definition: &'static str, value: &Value) {
+    let validator = VALIDATORS.with_borrow_mut(|validators| {
+        let entry = validators.entry((revision, definition));
+        Rc::clone(entry.or_insert_with(|| Rc::new(compile(revision, definition))))
+    });
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(
+        errors.is_empty(),
+        "{} {definition}: {errors:#?}\n{value:#}",
+        revision.as_str()
+    );
+}
+
+fn compile(revision: Revision, definition: &str) -> Validator {
+    let path = schemas().join(revision.as_str()).join("schema.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut schema: Value = serde_json::from_str(&text).unwrap();
+    let key = if schema.get("$defs").is_some() {
+        "$defs"
+    } else {
+        "definitions"
+    };
+    assert!(
+        schema[key].get(definition).is_some(),
+        "{} has no {definition}",
+        path.display()
+    );
+    schema["$ref"] = json!(format!("#/{key}/{definition}"));
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// `shared/spec` beside the project, wherever it is checked out.
+fn schemas() -> PathBuf {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    home.ancestors()
+        .map(|folder| folder.join("shared/spec"))
+        .find(|path| path.is_dir())
+        .unwrap_or_else(|| panic!("no shared/spec above {}", home.display()))
+}
+
+#[test]
+#[should_panic(expected = "JSONRPCResultResponse")]
+fn the_referee_refuses_what_is_wrong() {
+    validate(
+        Revision::V2026_07_28,
+        br#"{"method":"ping"}"#,
+        &json!({"jsonrpc": "2.0", "id": null, "result": {}}),
+    );
+}
