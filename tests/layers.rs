@@ -1,5 +1,7 @@
 //! The layer test: a module uses its own level's right-hand neighbours and lower levels, never upward.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};

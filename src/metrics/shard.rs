@@ -61,6 +61,8 @@ pub struct ShardMetrics {
     pub ring_starved: Counter,
     /// Tools that panicked on this shard.
     pub panics: Counter,
+    /// Passes over the ring: what the watchdog takes for progress.
+    pub passes: Counter,
     /// Times the shard had work and made no progress for longer than the watchdog allows.
     pub stalls: Counter,
 }
@@ -90,6 +92,7 @@ impl ShardMetrics {
             ring_buffers_free: Gauge::default(),
             ring_starved: Counter::default(),
             panics: Counter::default(),
+            passes: Counter::default(),
             stalls: Counter::default(),
         })
     }

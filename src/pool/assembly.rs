@@ -40,7 +40,11 @@ impl HeapBudget {
     pub fn charge(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         let left = self.max - self.used;
         if bytes > left {
-            return Err(OutOfMemory { asked: bytes, left, max: self.max });
+            return Err(OutOfMemory {
+                asked: bytes,
+                left,
+                max: self.max,
+            });
         }
         self.used += bytes;
         Ok(())
@@ -48,7 +52,11 @@ impl HeapBudget {
 
     /// Gives back what was charged.
     pub fn refund(&mut self, bytes: usize) {
-        assert!(bytes <= self.used, "refund of {bytes} bytes, {} charged", self.used);
+        assert!(
+            bytes <= self.used,
+            "refund of {bytes} bytes, {} charged",
+            self.used
+        );
         self.used -= bytes;
     }
 
@@ -80,7 +88,12 @@ impl Assembly {
     /// Drops `count` bytes from the front.
     pub fn consume(&mut self, count: usize) {
         self.start += count;
-        assert!(self.start <= self.bytes.len(), "consumed {} of {}", self.start, self.bytes.len());
+        assert!(
+            self.start <= self.bytes.len(),
+            "consumed {} of {}",
+            self.start,
+            self.bytes.len()
+        );
     }
 }
 
@@ -95,25 +108,40 @@ pub struct AssemblyPool {
 impl AssemblyPool {
     /// `count` buffers of `buffer_bytes`, touched.
     pub fn new(count: usize, buffer_bytes: usize) -> AssemblyPool {
-        let free = (0..count).map(|_| super::handlers::touched_buffer(buffer_bytes)).collect();
-        AssemblyPool { free, buffer_bytes, total: count }
+        let free = (0..count)
+            .map(|_| super::handlers::touched_buffer(buffer_bytes))
+            .collect();
+        AssemblyPool {
+            free,
+            buffer_bytes,
+            total: count,
+        }
     }
 
     /// An empty assembly, or `None` when all buffers are lent.
     pub fn take(&mut self) -> Option<Assembly> {
-        self.free.pop().map(|bytes| Assembly { bytes, start: 0, charged: 0 })
+        self.free.pop().map(|bytes| Assembly {
+            bytes,
+            start: 0,
+            charged: 0,
+        })
     }
 
     /// Takes an assembly back and refunds what it had charged.
     pub fn give_back(&mut self, assembly: Assembly, budget: &mut HeapBudget) {
-        let Assembly { mut bytes, charged, .. } = assembly;
+        let Assembly {
+            mut bytes, charged, ..
+        } = assembly;
         budget.refund(charged);
         bytes.clear();
         if bytes.capacity() != self.buffer_bytes {
             bytes = Vec::with_capacity(self.buffer_bytes);
         }
         self.free.push(bytes);
-        debug_assert!(self.free.len() <= self.total, "an assembly buffer was given back twice");
+        debug_assert!(
+            self.free.len() <= self.total,
+            "an assembly buffer was given back twice"
+        );
     }
 
     /// Appends to an assembly, which may grow onto the heap.
@@ -169,7 +197,11 @@ mod tests {
         assembly.consume(6);
         pool.append(&mut assembly, b"0123456789", &mut budget).unwrap();
         assert_eq!(assembly.window(), b"gh0123456789");
-        assert_eq!(budget.used(), 0, "there was room once the consumed front was dropped");
+        assert_eq!(
+            budget.used(),
+            0,
+            "there was room once the consumed front was dropped"
+        );
     }
 
     #[test]

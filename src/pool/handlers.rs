@@ -79,12 +79,20 @@ impl<C> Pool<C> {
     /// # Errors
     /// The call itself, unchanged, when the pool is exhausted.
     pub fn acquire(&mut self, call: C) -> Result<HandlerKey, C> {
-        let Some(index) = self.free.pop() else { return Err(call) };
+        let Some(index) = self.free.pop() else {
+            return Err(call);
+        };
         self.high_water = self.high_water.max(self.busy());
         let handler = &mut self.handlers[index as usize];
-        debug_assert!(handler.call.is_none(), "handler {index} was on the free list with a call");
+        debug_assert!(
+            handler.call.is_none(),
+            "handler {index} was on the free list with a call"
+        );
         handler.call = Some(call);
-        Ok(HandlerKey { index, lease: handler.lease })
+        Ok(HandlerKey {
+            index,
+            lease: handler.lease,
+        })
     }
 
     /// Ends the lease: the call is handed out, the handler reset and free. `None` for a stale key.
@@ -94,7 +102,10 @@ impl<C> Pool<C> {
         let call = handler.call.take()?;
         handler.reset(buffer_bytes);
         self.free.push(key.index);
-        debug_assert!(self.free.len() <= self.handlers.len(), "a handler was freed twice");
+        debug_assert!(
+            self.free.len() <= self.handlers.len(),
+            "a handler was freed twice"
+        );
         Some(call)
     }
 
@@ -106,13 +117,17 @@ impl<C> Pool<C> {
     /// The lease a slot is under, if any.
     pub fn key_at(&self, index: u32) -> Option<HandlerKey> {
         let handler = self.handlers.get(index as usize)?;
-        handler.call.as_ref().map(|_| HandlerKey { index, lease: handler.lease })
+        handler.call.as_ref().map(|_| HandlerKey {
+            index,
+            lease: handler.lease,
+        })
     }
 
     /// Takes the empty response buffer of a leased handler, to be written and sent; see
     /// [`Pool::put_response`].
     pub fn take_response(&mut self, key: HandlerKey) -> Option<Vec<u8>> {
-        self.current(key).map(|handler| std::mem::take(&mut handler.response))
+        self.current(key)
+            .map(|handler| std::mem::take(&mut handler.response))
     }
 
     /// Puts a response buffer back. One that outgrew its size is dropped, and a new one made at reset.
@@ -138,7 +153,8 @@ impl<C> Pool<C> {
 
     /// Takes the inbound buffer of a leased handler, with the request's body; see [`Pool::put_inbound`].
     pub fn take_inbound(&mut self, key: HandlerKey) -> Option<Vec<u8>> {
-        self.current(key).map(|handler| std::mem::take(&mut handler.inbound))
+        self.current(key)
+            .map(|handler| std::mem::take(&mut handler.inbound))
     }
 
     /// Puts an inbound buffer back.
@@ -170,11 +186,17 @@ impl<C> Pool<C> {
 
     /// Size, busy and high-water mark.
     pub fn figures(&self) -> PoolFigures {
-        PoolFigures { size: self.size(), busy: self.busy(), high_water: self.high_water }
+        PoolFigures {
+            size: self.size(),
+            busy: self.busy(),
+            high_water: self.high_water,
+        }
     }
 
     fn current(&mut self, key: HandlerKey) -> Option<&mut Handler<C>> {
-        self.handlers.get_mut(key.index as usize).filter(|handler| handler.lease == key.lease)
+        self.handlers
+            .get_mut(key.index as usize)
+            .filter(|handler| handler.lease == key.lease)
     }
 }
 
@@ -193,7 +215,9 @@ impl<C> Handler<C> {
 
 impl<C> fmt::Debug for Pool<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("figures", &self.figures()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("figures", &self.figures())
+            .finish_non_exhaustive()
     }
 }
 
@@ -275,7 +299,14 @@ mod tests {
         for key in keys {
             pool.release(key);
         }
-        assert_eq!(pool.figures(), PoolFigures { size: 4, busy: 0, high_water: 3 });
+        assert_eq!(
+            pool.figures(),
+            PoolFigures {
+                size: 4,
+                busy: 0,
+                high_water: 3
+            }
+        );
         let mut every = Vec::new();
         while let Ok(key) = pool.acquire(0) {
             every.push(key);

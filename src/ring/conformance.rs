@@ -302,7 +302,7 @@ fn a_reset_fails_the_receive<B: Backend>(backend: &mut B) {
 fn a_full_window_refuses_attempts_and_delays_all<B: Backend>(backend: &mut B) {
     let (mut peer, socket) = connected(backend);
     let chunk: Vec<u8> = (0..1 << 16).map(|at| at as u8).collect();
-    let mut expected = Vec::new();
+    let mut expected: Vec<u8> = Vec::new();
     let refused = loop {
         let all = 0..chunk.len();
         backend

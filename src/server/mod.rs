@@ -121,7 +121,13 @@ impl Server {
         let names = registry.tools().map(|(_, tool)| tool.name());
         let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
         let service = Arc::new(Service {
-            protocol: Protocol::new(registry.clone(), &identity(), Options { require_session: settings.session.is_required }),
+            protocol: Protocol::new(
+                registry.clone(),
+                &identity(),
+                Options {
+                    require_session: settings.session.is_required,
+                },
+            ),
             sessions: Arc::new(sessions(&settings.session)?),
             policy: policy(settings)?,
             http: http_limits(settings),
@@ -143,12 +149,27 @@ impl Server {
         };
         let (shards, address) = shards::start(settings, &common)?;
         let view = admin_view(&shards, Arc::clone(&service), workers.submitter());
-        let start_admin =
-            |listener| Admin::start(listener, Arc::clone(&view), &settings.access.hosts, AdminLimits::default());
+        let start_admin = |listener| {
+            Admin::start(
+                listener,
+                Arc::clone(&view),
+                &settings.access.hosts,
+                AdminLimits::default(),
+            )
+        };
         let admin = admin_listener.map(start_admin).transpose()?;
         let watchdog = Watchdog::start(&shards);
         view.advance(Lifecycle::Serving);
-        Ok(Server { address, shards, workers, service, view, admin, watchdog, started: Instant::now() })
+        Ok(Server {
+            address,
+            shards,
+            workers,
+            service,
+            view,
+            admin,
+            watchdog,
+            started: Instant::now(),
+        })
     }
 
     /// Where it listens; with port 0 in the settings, the port it got.
@@ -163,7 +184,11 @@ impl Server {
 
     /// The Prometheus exposition, as `/metrics` shows it.
     pub fn metrics(&self) -> String {
-        let metrics: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
+        let metrics: Vec<_> = self
+            .shards
+            .iter()
+            .map(|shard| Arc::clone(&shard.metrics))
+            .collect();
         exposition(&metrics, &self.service, &self.workers.submitter())
     }
 
@@ -214,7 +239,12 @@ impl Server {
             let parts = shards.into_iter().map(|shard| {
                 let metrics = Arc::clone(&shard.metrics);
                 let ended = shard.join();
-                shard_report(&metrics, ended.inspect_err(|error| tracing::error!(%error, "a shard ended badly")).ok())
+                shard_report(
+                    &metrics,
+                    ended
+                        .inspect_err(|error| tracing::error!(%error, "a shard ended badly"))
+                        .ok(),
+                )
             });
             self.report_of(parts.collect(), &workers)
         } else {
@@ -222,7 +252,10 @@ impl Server {
         };
         let ended = self.workers.shutdown(ShutdownMode::Discard, WORKERS_PATIENCE);
         if ended.left_behind > 0 {
-            tracing::warn!(threads = ended.left_behind, "blocking calls that do not end were left behind");
+            tracing::warn!(
+                threads = ended.left_behind,
+                "blocking calls that do not end were left behind"
+            );
         }
         if let Some(admin) = self.admin.take() {
             admin.stop();
@@ -232,18 +265,28 @@ impl Server {
 
     fn report_of(&self, parts: Vec<ShardReport>, workers: &Submitter) -> Report {
         let labels = Arc::clone(&self.service.labels);
-        Report::new(labels, self.started.elapsed(), parts, Some(worker_figures(workers)))
+        Report::new(
+            labels,
+            self.started.elapsed(),
+            parts,
+            Some(worker_figures(workers)),
+        )
     }
 }
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
 fn identity() -> Identity {
-    Identity { title: Some("Weir".to_owned()), ..Identity::default() }
+    Identity {
+        title: Some("Weir".to_owned()),
+        ..Identity::default()
+    }
 }
 
 fn sessions(settings: &SessionSettings) -> Result<SealedSessions, StartError> {
@@ -251,11 +294,20 @@ fn sessions(settings: &SessionSettings) -> Result<SealedSessions, StartError> {
         Some(path) => read_key(path)?,
         None => SessionKey::random()?,
     };
-    Ok(SealedSessions::new(&key, SessionOptions { max_age: settings.max_age, ..SessionOptions::default() }))
+    Ok(SealedSessions::new(
+        &key,
+        SessionOptions {
+            max_age: settings.max_age,
+            ..SessionOptions::default()
+        },
+    ))
 }
 
 fn read_key(path: &Path) -> Result<SessionKey, StartError> {
-    let refused = |error: String| StartError::SessionKey { path: path.to_owned(), error };
+    let refused = |error: String| StartError::SessionKey {
+        path: path.to_owned(),
+        error,
+    };
     let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
     SessionKey::from_file_bytes(&bytes).map_err(|error| refused(error.to_string()))
 }
@@ -270,14 +322,24 @@ fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
 fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
     match list {
         AllowList::Any => vec!["*".to_owned()],
-        AllowList::Only(names) => loopback.iter().map(|&name| name.to_owned()).chain(names.iter().cloned()).collect(),
+        AllowList::Only(names) => loopback
+            .iter()
+            .map(|&name| name.to_owned())
+            .chain(names.iter().cloned())
+            .collect(),
     }
 }
 
 fn http_limits(settings: &Settings) -> HttpLimits {
     HttpLimits {
-        head: HeadLimits { head_bytes_max: settings.http.head_bytes_max, ..HeadLimits::default() },
-        body: BodyLimits { body_bytes_max: settings.http.body_bytes_max, ..BodyLimits::default() },
+        head: HeadLimits {
+            head_bytes_max: settings.http.head_bytes_max,
+            ..HeadLimits::default()
+        },
+        body: BodyLimits {
+            body_bytes_max: settings.http.body_bytes_max,
+            ..BodyLimits::default()
+        },
     }
 }
 
@@ -313,5 +375,9 @@ fn worker_figures(workers: &Submitter) -> WorkerFigures {
 }
 
 fn shard_report(metrics: &ShardMetrics, histograms: Option<ShardHistograms>) -> ShardReport {
-    ShardReport { shard: metrics.shard, numbers: metrics.snapshot(), histograms }
+    ShardReport {
+        shard: metrics.shard,
+        numbers: metrics.snapshot(),
+        histograms,
+    }
 }

@@ -54,7 +54,9 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
         }
     }
     let was_broken = server.is_broken();
-    let drained = server.drain(settings.drain_timeout, |patience| is_second_signal(&signals, patience));
+    let drained = server.drain(settings.drain_timeout, |patience| {
+        is_second_signal(&signals, patience)
+    });
     print(&drained.report, settings.report);
     if !drained.is_clean {
         tracing::warn!("the drain was cut short; what was in flight is lost");
@@ -76,13 +78,15 @@ fn is_second_signal(signals: &Receiver<i32>, patience: Duration) -> bool {
 fn listen_to_signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
     let (to, from) = mpsc::channel();
-    thread::Builder::new().name("weir-signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            if to.send(signal).is_err() {
-                return;
+    thread::Builder::new()
+        .name("weir-signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if to.send(signal).is_err() {
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok(from)
 }
 
@@ -102,7 +106,9 @@ fn registry(settings: &Settings) -> Result<Registry, Box<dyn std::error::Error>>
 fn announce(settings: &Settings, server: &Server) {
     let memory = &settings.memory;
     let toolsets: Vec<&str> = settings.toolsets.iter().map(|toolset| toolset.name()).collect();
-    let admin = server.admin_address().map_or_else(|| "off".to_owned(), |address| address.to_string());
+    let admin = server
+        .admin_address()
+        .map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(
         url = %format_args!("http://{}{ENDPOINT_PATH}", server.address()),
         %admin,

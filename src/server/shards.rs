@@ -71,7 +71,10 @@ pub(super) struct Common {
 }
 
 /// Starts all shards; returns them and the address they listen on.
-pub(super) fn start(settings: &Settings, common: &Common) -> Result<(Vec<ShardHandle>, SocketAddr), StartError> {
+pub(super) fn start(
+    settings: &Settings,
+    common: &Common,
+) -> Result<(Vec<ShardHandle>, SocketAddr), StartError> {
     let (listeners, address) = bind(settings.listen, settings.shards.len())?;
     let mut handles = Vec::with_capacity(listeners.len());
     for (place, listener) in settings.shards.iter().zip(listeners) {
@@ -99,7 +102,10 @@ fn start_one(
     place: ShardPlace,
     listener: OwnedFd,
 ) -> Result<ShardHandle, StartError> {
-    let failed = |reason: String| StartError::Shard { shard: place.shard, reason };
+    let failed = |reason: String| StartError::Shard {
+        shard: place.shard,
+        reason,
+    };
     let metrics = ShardMetrics::new(place.shard, &common.service.labels);
     let seed = Seed {
         executor: settings.executor,
@@ -125,8 +131,14 @@ fn start_one(
         .spawn(move || run(seed, cpu, &ready))
         .map_err(|error| failed(error.to_string()))?;
     let started = readiness.recv_timeout(START_PATIENCE);
-    let mailbox = started.map_err(|_| failed("it did not come up".to_owned()))?.map_err(failed)?;
-    Ok(ShardHandle { mailbox, metrics, thread })
+    let mailbox = started
+        .map_err(|_| failed("it did not come up".to_owned()))?
+        .map_err(failed)?;
+    Ok(ShardHandle {
+        mailbox,
+        metrics,
+        thread,
+    })
 }
 
 fn sizes(settings: &Settings) -> ShardSizes {

@@ -47,11 +47,16 @@ impl Watchdog {
                 watched.iter_mut().for_each(Watched::look);
             }
         };
-        let thread = thread::Builder::new().name("weir-watchdog".to_owned()).spawn(watch);
+        let thread = thread::Builder::new()
+            .name("weir-watchdog".to_owned())
+            .spawn(watch);
         if let Err(error) = &thread {
             tracing::warn!(%error, "no thread for the watchdog; stalls will not be reported");
         }
-        Watchdog { stop: Some(stop), thread: thread.ok() }
+        Watchdog {
+            stop: Some(stop),
+            thread: thread.ok(),
+        }
     }
 
     pub(super) fn stop(&mut self) {

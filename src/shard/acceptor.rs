@@ -30,7 +30,9 @@ impl ShardRing for KernelRing {
     }
 
     fn finish_listening(&mut self) -> Vec<OwnedFd> {
-        let Some(socket) = self.take_listener() else { return Vec::new() };
+        let Some(socket) = self.take_listener() else {
+            return Vec::new();
+        };
         let mut queued = Vec::new();
         while let Ok(Some(connection)) = listener::accept_now(&socket) {
             queued.push(connection);
@@ -49,7 +51,10 @@ pub struct Gate {
 impl Gate {
     /// A cap of `max` connections over all shards that share the gate.
     pub fn new(max: usize) -> Gate {
-        Gate { open: Arc::new(AtomicUsize::new(0)), max }
+        Gate {
+            open: Arc::new(AtomicUsize::new(0)),
+            max,
+        }
     }
 
     /// Counts a connection in.

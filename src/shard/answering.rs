@@ -18,8 +18,8 @@ use crate::ring::{ConnectionKey, SendMode};
 use crate::transport::http::{self, HEAD_RESERVE, Refusal};
 use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead};
 
-use super::{Shard, ShardRing};
 use super::connections::{Outgoing, State, Waiting};
+use super::{Shard, ShardRing};
 
 /// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
 const OUTBOX_SEND_BYTES: usize = 256 << 10;
@@ -37,10 +37,21 @@ pub(super) struct Answer<'a> {
 impl<R: ShardRing> Shard<R> {
     /// Sends an answer; the connection goes on behind it if its request allows and the shard is not draining.
     pub(super) fn answer(&mut self, key: ConnectionKey, answer: Answer<'_>) {
-        let Answer { mut buffer, mut head, handler, is_head } = answer;
+        let Answer {
+            mut buffer,
+            mut head,
+            handler,
+            is_head,
+        } = answer;
         let is_draining = self.is_draining();
         let Some(connection) = self.table.at(key) else {
-            return self.reclaim(Outgoing { handler, ..Outgoing::default() }, buffer);
+            return self.reclaim(
+                Outgoing {
+                    handler,
+                    ..Outgoing::default()
+                },
+                buffer,
+            );
         };
         if is_draining {
             connection.persistence = Persistence::Close;
@@ -48,12 +59,24 @@ impl<R: ShardRing> Shard<R> {
         head.connection = connection.persistence;
         let closes = head.connection == Persistence::Close;
         let range = http::finish_answer(&mut buffer, &head, is_head);
-        let outgoing = Outgoing { range, handler, charged: 0, closes, is_interim: false };
+        let outgoing = Outgoing {
+            range,
+            handler,
+            charged: 0,
+            closes,
+            is_interim: false,
+        };
         self.send(key, buffer, outgoing, SendMode::Attempt);
     }
 
     /// Answers in HTTP's own words; closes behind the answer unless `goes_on`.
-    pub(super) fn answer_refusal(&mut self, key: ConnectionKey, refusal: Refusal, is_head: bool, goes_on: bool) {
+    pub(super) fn answer_refusal(
+        &mut self,
+        key: ConnectionKey,
+        refusal: Refusal,
+        is_head: bool,
+        goes_on: bool,
+    ) {
         let mut buffer = self.spares.take();
         buffer.resize(HEAD_RESERVE, 0);
         // Writing to a `Vec` cannot fail.
@@ -65,20 +88,38 @@ impl<R: ShardRing> Shard<R> {
         head.allow = refusal.allow();
         head.retry_after_seconds = (refusal == Refusal::Memory).then_some(1);
         if let Some(connection) = self.table.at(key) {
-            connection.persistence = if goes_on { Persistence::Persist } else { Persistence::Close };
+            connection.persistence = if goes_on {
+                Persistence::Persist
+            } else {
+                Persistence::Close
+            };
         }
-        self.answer(key, Answer { buffer, head, handler: None, is_head });
+        self.answer(
+            key,
+            Answer {
+                buffer,
+                head,
+                handler: None,
+                is_head,
+            },
+        );
     }
 
     /// Sends bytes that are no final answer; the request goes on being read behind them.
     pub(super) fn send_interim(&mut self, key: ConnectionKey, buffer: Vec<u8>, range: Range<usize>) {
-        let outgoing = Outgoing { range, is_interim: true, ..Outgoing::default() };
+        let outgoing = Outgoing {
+            range,
+            is_interim: true,
+            ..Outgoing::default()
+        };
         self.send(key, buffer, outgoing, SendMode::Attempt);
     }
 
     fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing, mode: SendMode) {
         let write_deadline = self.now + self.service.timeouts.write;
-        let Some(connection) = self.table.at(key) else { return self.reclaim(outgoing, buffer) };
+        let Some(connection) = self.table.at(key) else {
+            return self.reclaim(outgoing, buffer);
+        };
         debug_assert!(!connection.is_sending, "two sends at once on {key:?}");
         if !outgoing.is_interim {
             connection.state = State::Answering;
@@ -92,8 +133,15 @@ impl<R: ShardRing> Shard<R> {
         self.set_deadline(key, write_deadline);
     }
 
-    pub(super) fn handle_sent(&mut self, key: ConnectionKey, buffer: Vec<u8>, result: std::io::Result<usize>) {
-        let Some(connection) = self.table.at(key) else { return };
+    pub(super) fn handle_sent(
+        &mut self,
+        key: ConnectionKey,
+        buffer: Vec<u8>,
+        result: std::io::Result<usize>,
+    ) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         connection.is_sending = false;
         let mut outgoing = std::mem::take(&mut connection.outgoing);
         let is_dead = connection.state == State::Dead;
@@ -145,10 +193,13 @@ impl<R: ShardRing> Shard<R> {
         let whole = outgoing.range.clone();
         let piece = whole.start..whole.end.min(whole.start + OUTBOX_SEND_BYTES);
         let write_deadline = self.now + self.service.timeouts.write;
-        let Some(connection) = self.table.at(key) else { return self.reclaim(outgoing, outbox) };
+        let Some(connection) = self.table.at(key) else {
+            return self.reclaim(outgoing, outbox);
+        };
         connection.is_sending = true;
         connection.outgoing = outgoing;
-        self.ring.send(key, &connection.socket, outbox, piece, SendMode::All);
+        self.ring
+            .send(key, &connection.socket, outbox, piece, SendMode::All);
         self.set_deadline(key, write_deadline);
     }
 
@@ -192,18 +243,26 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn turn_out(&mut self, key: ConnectionKey, refusal: Refusal) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         let can_answer = connection.state == State::Open && !connection.is_sending;
         if let Some(assembly) = connection.assembly.take() {
             self.assembly.give_back(*assembly, &mut self.heap);
         }
-        if can_answer { self.answer_refusal(key, refusal, false, false) } else { self.kill(key) }
+        if can_answer {
+            self.answer_refusal(key, refusal, false, false)
+        } else {
+            self.kill(key)
+        }
     }
 
     /// Our side is finished: FIN, then wait for the peer's.
     pub(super) fn begin_close(&mut self, key: ConnectionKey) {
         let deadline = self.now + self.close_linger();
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         connection.state = State::Closing;
         connection.waiting = Waiting::Close;
         let assembly = connection.assembly.take();
@@ -217,7 +276,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Ends a connection now. Its descriptor is closed once nothing in the ring names it.
     pub(super) fn kill(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         if connection.state == State::Dead {
             return self.bury(key);
         }
@@ -235,7 +296,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Closes a dead connection's descriptor if the ring owes nothing that names it.
     pub(super) fn bury(&mut self, key: ConnectionKey) {
-        if self.table.at(key).is_none_or(|connection| connection.is_in_flight()) {
+        if self
+            .table
+            .at(key)
+            .is_none_or(|connection| connection.is_in_flight())
+        {
             return;
         }
         if let Some(connection) = self.table.remove(key) {

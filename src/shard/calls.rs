@@ -28,7 +28,7 @@ use crate::timers::{TimerKey, TimerKind};
 use crate::transport::edge::Endpoint;
 use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::wire::http1::{ResponseHead, Status};
-use crate::workers::{self, Job, JobHandle, Refused, Stopped};
+use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::answering::Answer;
 use super::connections::{State, Waiting};
@@ -79,7 +79,9 @@ impl<R: ShardRing> Shard<R> {
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let step = service.protocol.decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
+        let step = service
+            .protocol
+            .decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
         let batch = self.take_step(key, step, out);
         scratch.trim();
         self.scratch = scratch;
@@ -97,7 +99,8 @@ impl<R: ShardRing> Shard<R> {
         self.record(Stage::Decode, self.now, decoded);
         match step {
             Step::Reply(reply) => {
-                self.metrics.on_request(metrics::Era::Unknown, RequestClass::Control);
+                self.metrics
+                    .on_request(metrics::Era::Unknown, RequestClass::Control);
                 self.reply(key, out, None, &reply);
             }
             Step::Work(work) => self.begin_work(key, &work, out, decoded),
@@ -108,7 +111,8 @@ impl<R: ShardRing> Shard<R> {
 
     fn begin_work(&mut self, key: ConnectionKey, work: &Work<'_>, mut out: Vec<u8>, decoded: Instant) {
         let service = Rc::clone(&self.service);
-        self.metrics.on_request(era_label(work.revision().era()), RequestClass::Work);
+        self.metrics
+            .on_request(era_label(work.revision().era()), RequestClass::Work);
         let ticket = work.ticket();
         if self.pool.is_exhausted() {
             let overload = self.overload(OverloadReason::Handlers);
@@ -136,8 +140,16 @@ impl<R: ShardRing> Shard<R> {
         started: Started,
         batch: Option<Box<Batched>>,
     ) {
-        let call = Call { connection, ticket, run: Run::Polled, began: self.now, batch };
-        let Ok(handler) = self.pool.acquire(call) else { return };
+        let call = Call {
+            connection,
+            ticket,
+            run: Run::Polled,
+            began: self.now,
+            batch,
+        };
+        let Ok(handler) = self.pool.acquire(call) else {
+            return;
+        };
         self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
         if let Some(entry) = self.table.at(connection) {
             entry.state = State::Calling(handler);
@@ -185,13 +197,17 @@ impl<R: ShardRing> Shard<R> {
     fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
         let overload = self.overload(reason);
         let service = Rc::clone(&self.service);
-        self.answer_call(handler, |ticket, out| service.protocol.answer_overload(ticket, &overload, out));
+        self.answer_call(handler, |ticket, out| {
+            service.protocol.answer_overload(ticket, &overload, out)
+        });
     }
 
     /// The oldest call that was started and not polled yet.
     pub fn next_started(&mut self) -> Option<(HandlerKey, CallFuture)> {
         while let Some(handler) = self.started.pop_front() {
-            let Some(call) = self.pool.call_mut(handler) else { continue };
+            let Some(call) = self.pool.call_mut(handler) else {
+                continue;
+            };
             if let Run::Ready(future) = std::mem::replace(&mut call.run, Run::Polled) {
                 return Some((handler, future));
             }
@@ -201,7 +217,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// A polled call is pending; `waker` is its task's, once it has one.
     pub fn suspend(&mut self, handler: HandlerKey, future: CallFuture, waker: Option<Waker>) {
-        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         call.run = Run::Pending(future, waker.clone());
         self.pending_calls += 1;
         if waker.is_none() {
@@ -226,10 +244,13 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call that did not end at once gets a deadline and a watch on its client.
     fn watch_call(&mut self, handler: HandlerKey) {
-        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         let (connection, deadline) = (call.connection, call.began + self.service.timeouts.call);
         let tick = self.ticks.deadline(deadline);
-        self.timers.set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        self.timers
+            .set(TimerKey::new(TimerKind::Call, handler.index), tick);
         if let Some(entry) = self.table.at(connection)
             && !entry.is_watched
         {
@@ -241,14 +262,21 @@ impl<R: ShardRing> Shard<R> {
     /// A call is over: its answer goes out. An outcome that comes after its lease finds nothing.
     pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
         let ended = (self.clock)();
-        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         call.run = Run::Polled;
         let (began, tool) = (call.began, call.ticket.tool());
         let row = self.service.labels.row(tool.as_usize());
         self.record(Stage::Execute, began, ended);
-        self.histograms.record_tool(row, ended.saturating_duration_since(began));
+        self.histograms
+            .record_tool(row, ended.saturating_duration_since(began));
         let label = outcome_label(&outcome);
-        self.metrics.on_operation(metrics::Operation::Tool(row), label, ended.saturating_duration_since(began));
+        self.metrics.on_operation(
+            metrics::Operation::Tool(row),
+            label,
+            ended.saturating_duration_since(began),
+        );
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
         }
@@ -257,27 +285,31 @@ impl<R: ShardRing> Shard<R> {
             tracing::error!(tool = name, detail, "a tool failed internally");
         }
         let service = Rc::clone(&self.service);
-        self.answer_call(handler, |ticket, out| service.protocol.answer(ticket, &outcome, out));
+        self.answer_call(handler, |ticket, out| {
+            service.protocol.answer(ticket, &outcome, out)
+        });
         self.record(Stage::Encode, ended, (self.clock)());
     }
 
     /// Writes a call's answer into its handler's response buffer and sends it; in a batch, appends it and goes
     /// on with the next call.
-    fn answer_call(
-        &mut self,
-        handler: HandlerKey,
-        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
-    ) {
+    fn answer_call(&mut self, handler: HandlerKey, write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
-        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         if let Some(mut batched) = call.batch.take() {
             batched.batch.begin_answer(&mut batched.answers);
             let _ = write(&call.ticket, &mut batched.answers);
             return self.continue_batch(handler, batched);
         }
-        let Some(mut out) = self.pool.take_response(handler) else { return };
+        let Some(mut out) = self.pool.take_response(handler) else {
+            return;
+        };
         out.resize(HEAD_RESERVE, 0);
-        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         let (connection, reply) = (call.connection, write(&call.ticket, &mut out));
         self.reply(connection, out, Some(handler), &reply);
     }
@@ -305,10 +337,14 @@ impl<R: ShardRing> Shard<R> {
 
     /// Goes on with a batch whose call was answered; after the last, the array goes out.
     fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
-        let Some(body) = self.pool.take_inbound(handler) else { return };
+        let Some(body) = self.pool.take_inbound(handler) else {
+            return;
+        };
         let next = self.next_of_batch(&mut batched, &body);
         self.pool.put_inbound(handler, body);
-        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         let Some((ticket, started)) = next else {
             let connection = call.connection;
             let Batched { batch, mut answers } = *batched;
@@ -324,14 +360,19 @@ impl<R: ShardRing> Shard<R> {
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
     fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
         let service = Rc::clone(&self.service);
-        while let Some(work) = batched.batch.next_work(&service.protocol, body, &mut self.scratch) {
+        while let Some(work) = batched
+            .batch
+            .next_work(&service.protocol, body, &mut self.scratch)
+        {
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
             match work.start(&self.tools, CallContext::new()) {
                 Ok(started) => return Some((ticket, started)),
                 Err(error) => {
                     batched.batch.begin_answer(&mut batched.answers);
-                    let _ = service.protocol.answer_start_error(&ticket, &error, &mut batched.answers);
+                    let _ = service
+                        .protocol
+                        .answer_start_error(&ticket, &error, &mut batched.answers);
                 }
             }
         }
@@ -346,29 +387,44 @@ impl<R: ShardRing> Shard<R> {
             true => ResponseHead::json(status, buffer.len() - HEAD_RESERVE, &date),
             false => ResponseHead::empty(status, &date),
         };
-        head.retry_after_seconds = reply.retry_after_seconds.map(|s| u32::try_from(s).unwrap_or(u32::MAX));
-        head.session_id = reply.session.as_ref().and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
-        self.answer(key, Answer { buffer, head, handler, is_head: false });
+        head.retry_after_seconds = reply
+            .retry_after_seconds
+            .map(|s| u32::try_from(s).unwrap_or(u32::MAX));
+        head.session_id = reply
+            .session
+            .as_ref()
+            .and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
+        self.answer(
+            key,
+            Answer {
+                buffer,
+                head,
+                handler,
+                is_head: false,
+            },
+        );
     }
 
     /// The lease is over: the answer is with the kernel, or nobody wants it.
     pub(super) fn end_lease(&mut self, handler: HandlerKey) {
         if let Some(call) = self.pool.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
-            self.stop(call.run, JobHandle::cancel);
+            self.stop(call.run);
         }
     }
 
     /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
     pub(super) fn give_up_call(&mut self, handler: HandlerKey, error: ToolError) {
-        let Some(call) = self.pool.call_mut(handler) else { return };
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         let run = std::mem::replace(&mut call.run, Run::Polled);
-        self.stop(run, JobHandle::abandon);
+        self.stop(run);
         self.settle(handler, Err(error));
     }
 
-    /// Ends what still runs of a call.
-    fn stop(&mut self, run: Run, stop_job: fn(&JobHandle) -> Stopped) {
+    /// Ends what still runs of a call. A job on a worker is told to stop; if it does not, it counts as abandoned.
+    fn stop(&mut self, run: Run) {
         match run {
             Run::Pending(future, waker) => {
                 self.pending_calls -= 1;
@@ -379,7 +435,7 @@ impl<R: ShardRing> Shard<R> {
                 }
             }
             Run::Working(job) => {
-                stop_job(&job);
+                job.abandon();
             }
             Run::Ready(_) | Run::Polled => {}
         }
@@ -388,17 +444,24 @@ impl<R: ShardRing> Shard<R> {
     /// The peer of a call hung up. Modern: that cancels the call. Legacy: a running call finishes, and its
     /// answer is dropped.
     pub(super) fn handle_hang_up(&mut self, key: ConnectionKey, outcome: &HangUp) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         connection.is_watched = false;
         if connection.state == State::Dead {
             return self.bury(key);
         }
-        let State::Calling(handler) = connection.state else { return };
+        let State::Calling(handler) = connection.state else {
+            return;
+        };
         if matches!(outcome, HangUp::Cancelled) {
             return;
         }
         self.count_eviction(metrics::Eviction::HangUp);
-        let era = self.pool.call_mut(handler).map(|call| call.ticket.revision().era());
+        let era = self
+            .pool
+            .call_mut(handler)
+            .map(|call| call.ticket.revision().era());
         if era == Some(Era::Modern) {
             self.cancel_call(handler);
         }
@@ -413,7 +476,11 @@ impl<R: ShardRing> Shard<R> {
 
     fn overload(&self, reason: OverloadReason) -> Overload {
         self.metrics.refusals.increment(reason);
-        Overload { reason, retry_after: RETRY_AFTER, queue_depth: 0 }
+        Overload {
+            reason,
+            retry_after: RETRY_AFTER,
+            queue_depth: 0,
+        }
     }
 }
 

@@ -138,7 +138,11 @@ pub(super) struct Table<S> {
 
 impl<S> Table<S> {
     pub(super) fn new() -> Table<S> {
-        Table { slots: Vec::new(), free: Vec::new(), open: 0 }
+        Table {
+            slots: Vec::new(),
+            free: Vec::new(),
+            open: 0,
+        }
     }
 
     /// Enters a connection.
@@ -149,11 +153,17 @@ impl<S> Table<S> {
             Some(slot) => {
                 let entry = &mut self.slots[slot as usize];
                 entry.1 = connection;
-                ConnectionKey { slot, generation: entry.0 }
+                ConnectionKey {
+                    slot,
+                    generation: entry.0,
+                }
             }
             None => {
                 self.slots.push((0, connection));
-                ConnectionKey { slot: (self.slots.len() - 1) as u32, generation: 0 }
+                ConnectionKey {
+                    slot: (self.slots.len() - 1) as u32,
+                    generation: 0,
+                }
             }
         }
     }
@@ -169,7 +179,10 @@ impl<S> Table<S> {
     /// The key of whatever connection is in a slot.
     pub(super) fn key_at(&self, slot: u32) -> Option<ConnectionKey> {
         match self.slots.get(slot as usize) {
-            Some((generation, Slot::Live(_))) => Some(ConnectionKey { slot, generation: *generation }),
+            Some((generation, Slot::Live(_))) => Some(ConnectionKey {
+                slot,
+                generation: *generation,
+            }),
             _ => None,
         }
     }
@@ -185,7 +198,9 @@ impl<S> Table<S> {
 
     /// The descriptor is closed: the slot may be used again, under a new generation.
     pub(super) fn free(&mut self, key: ConnectionKey) {
-        let Some((generation, slot)) = self.slots.get_mut(key.slot as usize) else { return };
+        let Some((generation, slot)) = self.slots.get_mut(key.slot as usize) else {
+            return;
+        };
         if *generation != key.generation || !matches!(slot, Slot::Closing) {
             return;
         }

@@ -11,13 +11,14 @@ use crate::ring::ConnectionKey;
 use crate::timers::{TimerKey, TimerKind};
 use crate::units::Patience;
 
-use super::{Shard, ShardRing, TIMER_LOOKS_MAX};
 use super::connections::{State, Waiting};
+use super::{Shard, ShardRing, TIMER_LOOKS_MAX};
 
 impl<R: ShardRing> Shard<R> {
     pub(super) fn set_deadline(&mut self, key: ConnectionKey, deadline: Instant) {
         let tick = self.ticks.deadline(deadline);
-        self.timers.set(TimerKey::new(TimerKind::Connection, key.slot), tick);
+        self.timers
+            .set(TimerKey::new(TimerKind::Connection, key.slot), tick);
     }
 
     pub(super) fn clear_deadline(&mut self, key: ConnectionKey) {
@@ -26,7 +27,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// The deadline of an open connection: for its next byte, and for the whole of what it began.
     pub(super) fn set_read_deadline(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         let timeouts = &self.service.timeouts;
         let deadline = match connection.waiting {
             Waiting::Head => (connection.phase_began + timeouts.head).min(self.now + timeouts.read),
@@ -63,7 +66,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn connection_timed_out(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         match (connection.state, connection.waiting) {
             (State::Open, Waiting::Idle) => {
                 self.count_eviction(Eviction::Idle);
@@ -71,11 +76,25 @@ impl<R: ShardRing> Shard<R> {
             }
             (State::Open, Waiting::Head) => {
                 let is_head_over = self.now >= connection.phase_began + self.service.timeouts.head;
-                self.evict(key, if is_head_over { Eviction::HeadTimeout } else { Eviction::ReadTimeout });
+                self.evict(
+                    key,
+                    if is_head_over {
+                        Eviction::HeadTimeout
+                    } else {
+                        Eviction::ReadTimeout
+                    },
+                );
             }
             (State::Open, Waiting::Body) => {
                 let is_body_over = self.now >= connection.phase_began + self.service.timeouts.body;
-                self.evict(key, if is_body_over { Eviction::BodyTimeout } else { Eviction::ReadTimeout });
+                self.evict(
+                    key,
+                    if is_body_over {
+                        Eviction::BodyTimeout
+                    } else {
+                        Eviction::ReadTimeout
+                    },
+                );
             }
             (State::Answering, _) | (_, Waiting::Write) => {
                 self.count_eviction(Eviction::WriteStall);

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::ring::ConnectionKey;
 
-use super::{Shard, ShardRing};
 use super::connections::State;
+use super::{Shard, ShardRing};
 
 /// From dropping new SYNs to closing the listener: handshakes on their way complete in this time.
 const LISTENER_GRACE: Duration = Duration::from_millis(60);
@@ -59,7 +59,10 @@ impl<R: ShardRing> Shard<R> {
         if self.drain.is_some() {
             return;
         }
-        self.drain = Some(Drain { began: self.now, step: Step::Listening });
+        self.drain = Some(Drain {
+            began: self.now,
+            step: Step::Listening,
+        });
         self.ring.turn_away();
         for key in self.parked(false) {
             self.begin_close(key);
@@ -97,7 +100,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// How long a half-closed connection waits for its peer.
     pub(super) fn close_linger(&self) -> Duration {
-        if self.is_draining() { CLOSE_LINGER_DRAINING } else { CLOSE_LINGER }
+        if self.is_draining() {
+            CLOSE_LINGER_DRAINING
+        } else {
+            CLOSE_LINGER
+        }
     }
 
     /// Connections with nothing begun; those that never spoke only with `fresh_too`.
@@ -105,7 +112,9 @@ impl<R: ShardRing> Shard<R> {
         let keys: Vec<ConnectionKey> = self.table.keys().collect();
         let table = &mut self.table;
         let is_parked = |key: &ConnectionKey| {
-            table.at(*key).is_some_and(|c| c.state == State::Open && c.is_parked() && (fresh_too || !c.is_fresh))
+            table
+                .at(*key)
+                .is_some_and(|c| c.state == State::Open && c.is_parked() && (fresh_too || !c.is_fresh))
         };
         keys.into_iter().filter(is_parked).collect()
     }

@@ -34,7 +34,9 @@ impl<M> Clone for Mailbox<M> {
 
 impl<M> std::fmt::Debug for Mailbox<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailbox").field("len", &self.0.queue.len()).finish_non_exhaustive()
+        f.debug_struct("Mailbox")
+            .field("len", &self.0.queue.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -42,7 +44,11 @@ impl<M> Mailbox<M> {
     /// A mailbox for `capacity` letters.
     pub fn new(capacity: usize, wake: Box<dyn Wake>) -> Mailbox<M> {
         let queue = ArrayQueue::new(capacity);
-        Mailbox(Arc::new(Shared { queue, is_announced: AtomicBool::new(false), wake }))
+        Mailbox(Arc::new(Shared {
+            queue,
+            is_announced: AtomicBool::new(false),
+            wake,
+        }))
     }
 
     /// Delivers `letter`; while the mailbox is full, yields to the shard that empties it.
@@ -95,7 +101,10 @@ mod tests {
         (0..5).for_each(|n| mailbox.post(n));
         assert_eq!(woken.try_iter().count(), 1);
         mailbox.begin();
-        assert_eq!(std::iter::from_fn(|| mailbox.take()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(
+            std::iter::from_fn(|| mailbox.take()).collect::<Vec<_>>(),
+            [0, 1, 2, 3, 4]
+        );
         mailbox.post(5);
         assert_eq!(woken.try_iter().count(), 1);
     }

@@ -108,6 +108,8 @@ pub enum Mail {
 
 /// One shard, on any backend of the data ring.
 pub struct Shard<R: ShardRing> {
+    /// Cloned for every request: a count of the shard's own, not one that all cores write.
+    #[allow(clippy::redundant_allocation)]
     service: Rc<Arc<Service>>,
     ring: R,
     table: Table<R::Socket>,
@@ -169,7 +171,16 @@ pub struct ShardParts {
 impl<R: ShardRing> Shard<R> {
     /// Makes everything the shard will need, touched, and begins to accept on `ring`.
     pub fn new(ring: R, parts: ShardParts) -> Shard<R> {
-        let ShardParts { service, tools, sizes, gate, mailbox, workers, metrics, clock } = parts;
+        let ShardParts {
+            service,
+            tools,
+            sizes,
+            gate,
+            mailbox,
+            workers,
+            metrics,
+            clock,
+        } = parts;
         let now = clock();
         let unix_now = unix_seconds();
         metrics.on_pool(sizes.handlers);
@@ -250,7 +261,11 @@ impl<R: ShardRing> Shard<R> {
             Completion::AcceptStopped => {
                 self.is_accepting = false;
                 self.is_pausing_accept = false;
-                if self.is_draining() { self.handle_accept_stopped() } else { self.arm_accept() }
+                if self.is_draining() {
+                    self.handle_accept_stopped()
+                } else {
+                    self.arm_accept()
+                }
             }
             Completion::Received { key, outcome } => self.handle_received(key, outcome),
             Completion::Sent { key, buffer, result } => self.handle_sent(key, buffer, result),
@@ -317,7 +332,8 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn record(&mut self, stage: Stage, since: Instant, until: Instant) {
-        self.histograms.record(stage, until.saturating_duration_since(since));
+        self.histograms
+            .record(stage, until.saturating_duration_since(since));
     }
 
     fn count_eviction(&self, eviction: Eviction) {
@@ -327,7 +343,11 @@ impl<R: ShardRing> Shard<R> {
 
 /// Wall-clock time, for `Date` and for what sessions' ages are counted in.
 fn unix_seconds() -> UnixSeconds {
-    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    UnixSeconds(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+    )
 }
 
 impl<R: ShardRing> Shard<R> {

@@ -114,7 +114,9 @@ fn run_started(shard: &Shared) -> bool {
 async fn drive(shard: Shared, key: HandlerKey) {
     poll_fn(|context| {
         let taken = shard.borrow_mut().resume_call(key);
-        let Some(mut call) = taken else { return Poll::Ready(()) };
+        let Some(mut call) = taken else {
+            return Poll::Ready(());
+        };
         let polled = Pin::new(&mut call).poll(context);
         let is_over = match polled {
             Poll::Ready(outcome) => {
@@ -122,7 +124,9 @@ async fn drive(shard: Shared, key: HandlerKey) {
                 Poll::Ready(())
             }
             Poll::Pending => {
-                shard.borrow_mut().suspend(key, call, Some(context.waker().clone()));
+                shard
+                    .borrow_mut()
+                    .suspend(key, call, Some(context.waker().clone()));
                 Poll::Pending
             }
         };
@@ -136,7 +140,11 @@ async fn drive(shard: Shared, key: HandlerKey) {
 
 async fn tick(shard: Shared) {
     loop {
-        let pause = if shard.borrow().is_busy() { TICK_BUSY } else { TICK_IDLE };
+        let pause = if shard.borrow().is_busy() {
+            TICK_BUSY
+        } else {
+            TICK_IDLE
+        };
         glommio::timer::sleep(pause).await;
         {
             let mut shard = shard.borrow_mut();

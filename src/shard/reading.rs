@@ -13,8 +13,8 @@ use crate::ring::{ConnectionKey, Received};
 use crate::transport::http::{self, Progress, Refused};
 use crate::wire::http1;
 
-use super::{Shard, ShardRing};
 use super::connections::{State, Waiting};
+use super::{Shard, ShardRing};
 
 /// What a closing connection may still send us before we stop listening: enough for what was on its way.
 const DROPPED_BYTES_MAX: u32 = 1 << 20;
@@ -49,7 +49,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     pub(super) fn handle_received(&mut self, key: ConnectionKey, outcome: Received) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         connection.is_receiving = false;
         let state = connection.state;
         if state == State::Dead {
@@ -68,7 +70,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// New bytes of an open connection.
     fn read(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         if connection.assembly.is_some() {
             return self.append_and_serve(key, bytes);
         }
@@ -87,8 +91,12 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn append_and_serve(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let Some(connection) = self.table.at(key) else { return };
-        let Some(assembly) = connection.assembly.as_mut() else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let Some(assembly) = connection.assembly.as_mut() else {
+            return;
+        };
         match self.assembly.append(assembly, bytes, &mut self.heap) {
             Ok(()) => self.serve_assembly(key),
             Err(_) => self.refuse_memory(key),
@@ -97,8 +105,12 @@ impl<R: ShardRing> Shard<R> {
 
     /// Takes the next request from what was kept; called when bytes came and when an answer is out.
     pub(super) fn serve_assembly(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else { return };
-        let Some(mut assembly) = connection.assembly.take() else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let Some(mut assembly) = connection.assembly.take() else {
+            return;
+        };
         let taken = self.take_request(key, assembly.window());
         if let Taken::Busy(consumed) = taken {
             assembly.consume(consumed);
@@ -135,12 +147,15 @@ impl<R: ShardRing> Shard<R> {
     fn take_assembly(&mut self, asking: ConnectionKey) -> Option<Assembly> {
         if self.incomplete.len() > 2 * self.assembly.total() {
             let table = &mut self.table;
-            self.incomplete.retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
+            self.incomplete
+                .retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
         }
         if self.assembly.free() == 0 {
             while let Some(oldest) = self.incomplete.pop_front() {
-                let is_incomplete =
-                    self.table.at(oldest).is_some_and(|c| c.state == State::Open && c.assembly.is_some());
+                let is_incomplete = self
+                    .table
+                    .at(oldest)
+                    .is_some_and(|c| c.state == State::Open && c.assembly.is_some());
                 if oldest != asking && is_incomplete {
                     self.evict(oldest, Eviction::AssemblyPressure);
                     break;
@@ -156,7 +171,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Looks for one request at the front of `window` and acts on it.
     fn take_request(&mut self, key: ConnectionKey, window: &[u8]) -> Taken {
-        let Some(connection) = self.table.at(key) else { return Taken::Ended };
+        let Some(connection) = self.table.at(key) else {
+            return Taken::Ended;
+        };
         if connection.state != State::Open {
             return Taken::Incomplete;
         }
@@ -187,7 +204,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn refuse(&mut self, key: ConnectionKey, refused: Refused) -> Taken {
-        self.metrics.http_refusals.increment(HttpRefusal::from_status(refused.refusal.status().code()));
+        self.metrics
+            .http_refusals
+            .increment(HttpRefusal::from_status(refused.refusal.status().code()));
         let goes_on = refused.consumed.is_some();
         self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
         refused.consumed.map_or(Taken::Ended, Taken::Busy)
@@ -195,7 +214,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Arms what an open connection needs next: a receive and a deadline.
     fn await_more(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         if connection.state != State::Open {
             return;
         }
@@ -210,7 +231,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection behind an answer: the next request if it is there already, else parked.
     pub(super) fn resume(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         connection.state = State::Open;
         connection.phase_began = self.now;
         connection.request_at = self.now;
@@ -226,7 +249,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// The peer sends no more.
     fn end_of_input(&mut self, key: ConnectionKey, state: State) {
-        let is_begun = self.table.at(key).is_some_and(|connection| connection.assembly.is_some());
+        let is_begun = self
+            .table
+            .at(key)
+            .is_some_and(|connection| connection.assembly.is_some());
         if state == State::Open && is_begun {
             self.count_eviction(Eviction::HangUp);
         }
@@ -234,7 +260,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn drop_bytes(&mut self, key: ConnectionKey, count: usize) {
-        let Some(connection) = self.table.at(key) else { return };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         connection.dropped_bytes = connection.dropped_bytes.saturating_add(count as u32);
         if connection.dropped_bytes > DROPPED_BYTES_MAX {
             return self.kill(key);

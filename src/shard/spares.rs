@@ -13,12 +13,17 @@ pub(super) struct Spares {
 
 impl Spares {
     pub(super) fn new(buffer_bytes: usize) -> Spares {
-        Spares { free: Vec::with_capacity(SPARES_KEPT_MAX), buffer_bytes }
+        Spares {
+            free: Vec::with_capacity(SPARES_KEPT_MAX),
+            buffer_bytes,
+        }
     }
 
     /// An empty buffer.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        self.free.pop().unwrap_or_else(|| Vec::with_capacity(self.buffer_bytes))
+        self.free
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(self.buffer_bytes))
     }
 
     /// Takes a buffer back.

@@ -57,6 +57,8 @@ struct Chunks {
 }
 
 /// What a window amounts to.
+// The large variant is the usual one; boxing it would allocate for every request.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Progress<'w> {
     /// Nothing of a request is there yet.
@@ -139,7 +141,11 @@ pub struct Refused {
 
 impl Refused {
     fn and_close(refusal: impl Into<Refusal>) -> Refused {
-        Refused { refusal: refusal.into(), is_head: false, consumed: None }
+        Refused {
+            refusal: refusal.into(),
+            is_head: false,
+            consumed: None,
+        }
     }
 }
 
@@ -170,9 +176,17 @@ impl Intake {
     ) -> Result<Progress<'w>, Refused> {
         let mut is_new = false;
         if matches!(self.stage, Stage::Head) {
-            let Some(head_bytes) = self.scanner.scan(window, &limits.head).map_err(Refused::and_close)? else {
+            let Some(head_bytes) = self
+                .scanner
+                .scan(window, &limits.head)
+                .map_err(Refused::and_close)?
+            else {
                 let is_begun = !self.scanner.is_before_request(window);
-                return Ok(if is_begun { Progress::Head } else { Progress::Nothing });
+                return Ok(if is_begun {
+                    Progress::Head
+                } else {
+                    Progress::Nothing
+                });
             };
             let head = http1::parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
             let endpoint = match policy.admit(&head) {
@@ -181,7 +195,10 @@ impl Intake {
             };
             is_new = true;
             self.stage = match head.body {
-                BodyLength::Length(bytes) if bytes > 0 => Stage::Length { head_bytes, body_bytes: bytes as usize },
+                BodyLength::Length(bytes) if bytes > 0 => Stage::Length {
+                    head_bytes,
+                    body_bytes: bytes as usize,
+                },
                 BodyLength::None | BodyLength::Length(_) => {
                     return Ok(Progress::Request(Request {
                         head,
@@ -191,16 +208,23 @@ impl Intake {
                         consumed: head_bytes,
                     }));
                 }
-                BodyLength::Chunked => {
-                    Stage::Chunked(Box::new(Chunks { head_bytes, ..Chunks::default() }))
-                }
+                BodyLength::Chunked => Stage::Chunked(Box::new(Chunks {
+                    head_bytes,
+                    ..Chunks::default()
+                })),
             };
             if let Stage::Length { body_bytes, .. } = self.stage
                 && window.len() - head_bytes >= body_bytes
             {
                 let body = &window[head_bytes..head_bytes + body_bytes];
                 let consumed = head_bytes + body_bytes;
-                return Ok(Progress::Request(Request { head, endpoint, body, is_chunked: false, consumed }));
+                return Ok(Progress::Request(Request {
+                    head,
+                    endpoint,
+                    body,
+                    is_chunked: false,
+                    consumed,
+                }));
             }
         }
         self.advance_body(window, is_new, policy, limits)
@@ -216,12 +240,17 @@ impl Intake {
     ) -> Result<Progress<'w>, Refused> {
         let (head_bytes, body_bytes, is_chunked) = match &mut self.stage {
             Stage::Head => return Ok(Progress::Head),
-            Stage::Length { head_bytes, body_bytes } => (*head_bytes, *body_bytes, false),
+            Stage::Length {
+                head_bytes,
+                body_bytes,
+            } => (*head_bytes, *body_bytes, false),
             Stage::Chunked(chunks) => {
                 let raw = &window[chunks.head_bytes + chunks.seen_bytes..];
                 chunks.dropped.clear();
-                let progress =
-                    chunks.decoder.decode(raw, &mut chunks.dropped, &limits.body).map_err(Refused::and_close)?;
+                let progress = chunks
+                    .decoder
+                    .decode(raw, &mut chunks.dropped, &limits.body)
+                    .map_err(Refused::and_close)?;
                 chunks.seen_bytes += progress.consumed;
                 let still_missing = usize::from(!progress.is_done);
                 (chunks.head_bytes, chunks.seen_bytes + still_missing, true)
@@ -229,7 +258,9 @@ impl Intake {
         };
         let is_whole = window.len() >= head_bytes + body_bytes;
         if !is_whole && !is_new {
-            return Ok(Progress::Body { sends_continue: false });
+            return Ok(Progress::Body {
+                sends_continue: false,
+            });
         }
         // Parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
         let head = http1::parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
@@ -239,7 +270,13 @@ impl Intake {
         }
         let endpoint = policy.admit(&head).map_err(Refused::and_close)?;
         let consumed = head_bytes + body_bytes;
-        Ok(Progress::Request(Request { head, endpoint, body: &window[head_bytes..consumed], is_chunked, consumed }))
+        Ok(Progress::Request(Request {
+            head,
+            endpoint,
+            body: &window[head_bytes..consumed],
+            is_chunked,
+            consumed,
+        }))
     }
 }
 
@@ -250,7 +287,10 @@ impl Request<'_> {
             return self.body;
         }
         let decoded = ChunkDecoder::default().decode(self.body, unchunked, &limits.body);
-        debug_assert!(decoded.is_ok_and(|progress| progress.is_done), "the chunks were checked before");
+        debug_assert!(
+            decoded.is_ok_and(|progress| progress.is_done),
+            "the chunks were checked before"
+        );
         unchunked
     }
 }
@@ -274,7 +314,11 @@ fn refuse(refusal: edge::Refusal, head: &Head<'_>, head_bytes: usize, window_byt
     let consumed = body_bytes
         .and_then(|bytes| head_bytes.checked_add(bytes))
         .filter(|&end| end <= window_bytes && refusal.keeps_connection(head));
-    Refused { refusal: refusal.into(), is_head: head.method == Method::Head, consumed }
+    Refused {
+        refusal: refusal.into(),
+        is_head: head.method == Method::Head,
+        consumed,
+    }
 }
 
 /// Writes the head of an answer whose body is in `buffer[HEAD_RESERVE..]`; returns what to send of it.
