@@ -134,3 +134,134 @@ fn blob(bytes: usize) -> String {
     text.truncate(bytes);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::registry::specification::{REVISIONS, assert_matches};
+    use crate::registry::{Cancellation, Content, Execution, Outcome, Registry, StartError, Started};
+
+    fn demo() -> Registry {
+        let mut tools = Registry::builder();
+        register(&mut tools).unwrap();
+        tools.build()
+    }
+
+    fn start(name: &str, arguments: &Value) -> Result<Started, StartError> {
+        let registry = demo();
+        let mut bytes = arguments.to_string().into_bytes();
+        let tape = simd_json::to_tape(&mut bytes).unwrap();
+        let tool = registry.find(name).unwrap();
+        registry
+            .for_shard()
+            .start(tool, Some(tape.as_value()), CallContext::new())
+    }
+
+    fn run(name: &str, arguments: &Value) -> Outcome {
+        match start(name, arguments).unwrap() {
+            Started::Blocking(call) => call.run(&BlockingContext::default()),
+            Started::Future(call) => match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => panic!("{name} is pending"),
+            },
+        }
+    }
+
+    fn text(outcome: Outcome) -> String {
+        match outcome.map(|output| output.content().clone()) {
+            Ok(Content::Text(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn definitions_match_each_revision() {
+        let registry = demo();
+        let tools: Vec<Value> = registry
+            .tools()
+            .map(|(_, tool)| serde_json::to_value(tool).unwrap())
+            .collect();
+        assert_eq!(tools.len(), 5);
+        for tool in tools {
+            assert_eq!(tool["inputSchema"]["type"], "object");
+            assert_eq!(tool["annotations"]["readOnlyHint"], true);
+            for revision in REVISIONS {
+                assert_matches(revision, "Tool", &tool);
+            }
+        }
+    }
+
+    #[test]
+    fn each_tool_answers() {
+        assert_eq!(text(run("echo", &json!({"message": "hé\"\n"}))), "hé\"\n");
+        assert_eq!(text(run("spin", &json!({"ms": 1}))), "spun 1 ms");
+        assert_eq!(
+            run("fail", &json!({"how": "error"})),
+            Err(ToolError::message("failed as asked"))
+        );
+        assert_eq!(run("fail", &json!({"how": "panic"})), Err(ToolError::Panicked));
+        for bytes in [0, 1, 26, 1_000_003] {
+            let blob = text(run("blob", &json!({"bytes": bytes})));
+            assert_eq!(blob.len(), bytes);
+            assert!(
+                blob.bytes()
+                    .enumerate()
+                    .all(|(at, byte)| byte == b'a' + (at % 26) as u8)
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_are_bounded() {
+        for (name, arguments) in [
+            ("echo", json!({})),
+            ("sleep", json!({"ms": 60_001})),
+            ("sleep", json!({"ms": -1})),
+            ("sleep", json!({"ms": 1.5})),
+            ("spin", json!({"ms": 60_001})),
+            ("fail", json!({"how": "softly"})),
+            ("blob", json!({"bytes": 3 * 1024 * 1024 + 1})),
+        ] {
+            assert!(start(name, &arguments).is_err(), "{name} {arguments}");
+        }
+        assert!(start("blob", &json!({"bytes": 3 * 1024 * 1024})).is_ok());
+    }
+
+    #[test]
+    fn only_spin_runs_on_a_worker_and_it_stops_when_asked() {
+        let registry = demo();
+        for (_, tool) in registry.tools() {
+            let is_worker = tool.execution() == Execution::Worker;
+            assert_eq!(is_worker, tool.name() == "spin", "{}", tool.name());
+        }
+        let Ok(Started::Blocking(call)) = start("spin", &json!({"ms": 60_000})) else {
+            panic!("not a blocking call");
+        };
+        let cancellation = Cancellation::new();
+        cancellation.cancel();
+        assert_eq!(
+            call.run(&BlockingContext::new(cancellation)),
+            Err(ToolError::Cancelled)
+        );
+    }
+
+    #[test]
+    fn sleep_is_a_future_of_the_executor() {
+        let slept = glommio::LocalExecutorBuilder::default()
+            .spawn(|| async {
+                match start("sleep", &json!({"ms": 1})) {
+                    Ok(Started::Future(call)) => call.await,
+                    _ => panic!("did not start"),
+                }
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+        assert_eq!(text(slept), "slept 1 ms");
+    }
+}

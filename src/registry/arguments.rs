@@ -162,3 +162,94 @@ fn hashed_duplicate<'a>(members: &'a [RawNode<'a>], len: usize) -> Option<&'a st
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::random;
+    use super::*;
+
+    fn admitted(text: &str) -> Result<usize, (String, String)> {
+        let mut bytes = text.as_bytes().to_vec();
+        let parsed = simd_json::to_tape(&mut bytes).unwrap();
+        let mut tape = ArgumentTape::new().lend();
+        admit(Some(parsed.as_value()), &mut tape)
+            .map_err(|error| error.into_violation())
+            .map_err(|violation| (violation.path().to_owned(), violation.message().to_owned()))?;
+        assert_eq!(tape.0, parsed.0, "{text}");
+        Ok(tape.0.len())
+    }
+
+    fn duplicate(path: &str) -> Result<usize, (String, String)> {
+        Err((path.to_owned(), "the name occurs more than once".to_owned()))
+    }
+
+    #[test]
+    fn the_copy_is_the_tape() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        for _ in 0..2_000 {
+            let text = random::document(&mut rng, 4).to_string();
+            assert!(admitted(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_arguments_are_the_empty_object() {
+        let mut tape = ArgumentTape::new().lend();
+        admit(None, &mut tape).unwrap();
+        assert_eq!(tape.0, [RawNode::Object { len: 0, count: 0 }]);
+    }
+
+    #[test]
+    fn duplicates_are_refused_at_any_level() {
+        assert_eq!(admitted(r#"{"a":1,"a":1}"#), duplicate("/a"));
+        assert_eq!(
+            admitted(r#"{"x":[0,{"y":{"a/b":1,"c":2,"a/b":3}}]}"#),
+            duplicate("/x/1/y/a~1b")
+        );
+        assert_eq!(admitted(r#"{"":1,"b":{"":1},"":1}"#), duplicate("/"));
+        // Written differently, the same name.
+        assert_eq!(admitted(r#"{"a":1,"\u0061":2}"#), duplicate("/a"));
+        assert_eq!(admitted(r#"{"a":1,"A":2,"a\u0000":3}"#), Ok(7));
+    }
+
+    #[test]
+    fn small_and_big_objects_agree_with_the_naive_way() {
+        let seed = fastrand::u64(..);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for _ in 0..500 {
+            let names: Vec<u32> = (0..rng.usize(..40)).map(|_| rng.u32(..400)).collect();
+            let members: Vec<String> = names.iter().map(|name| format!("\"n{name}\":0")).collect();
+            let is_naively_duplicate = names
+                .iter()
+                .enumerate()
+                .any(|(at, name)| names[..at].contains(name));
+            let refused = admitted(&format!("{{{}}}", members.join(","))).is_err();
+            assert_eq!(refused, is_naively_duplicate, "seed {seed}: {names:?}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_members_are_looked_through() {
+        let members: Vec<String> = (0..100_000).map(|at| format!("\"{at:06}\":0")).collect();
+        assert_eq!(admitted(&format!("{{{}}}", members.join(","))), Ok(200_001));
+        let twice = format!("{{{},\"000000\":1}}", members.join(","));
+        assert_eq!(admitted(&twice), duplicate("/000000"));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |levels: usize| ["[".repeat(levels), "]".repeat(levels)].concat();
+        assert_eq!(admitted(&nested(DEPTH_MAX)), Ok(DEPTH_MAX));
+        assert!(admitted(&nested(DEPTH_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_grown_tape_is_not_kept() {
+        let mut tape = ArgumentTape::new().lend();
+        tape.0.reserve(KEPT_NODES_MAX + 1);
+        assert_eq!(ArgumentTape::restore(tape).0.0.capacity(), 0);
+        let mut tape = ArgumentTape::new().lend();
+        tape.0.reserve(100);
+        assert!(ArgumentTape::restore(tape).0.0.capacity() >= 100);
+    }
+}

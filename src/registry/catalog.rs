@@ -173,3 +173,97 @@ fn is_name(name: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::{NoArguments, Structured};
+    use super::*;
+    use crate::registry::CallContext;
+    use schemars::JsonSchema;
+    use serde::Serialize;
+    use serde_json::json;
+
+    fn tool(name: &str) -> Tool {
+        Tool::new(name).run(|_: CallContext, _: NoArguments| async { Ok("") })
+    }
+
+    #[test]
+    fn tools_keep_their_order_and_are_found_by_name() {
+        let mut tools = Registry::builder();
+        let names: Vec<String> = (0..50).map(|at| format!("tool-{}", 97 * at % 50)).collect();
+        for name in &names {
+            tools.add(tool(name)).unwrap();
+        }
+        let registry = tools.build();
+        assert!(registry.tools().map(|(_, tool)| tool.name()).eq(names.iter()));
+        for (at, name) in names.iter().enumerate() {
+            let index = registry.find(name).unwrap();
+            assert_eq!(index.as_usize(), at);
+            assert_eq!(registry.tool(index).name(), name);
+        }
+        assert_eq!(registry.find("tool-50"), None);
+    }
+
+    #[test]
+    fn names_are_checked() {
+        let mut tools = Registry::builder();
+        for name in ["a", "A.b_c-9", &"x".repeat(128)] {
+            assert!(tools.add(tool(name)).is_ok(), "{name}");
+        }
+        for name in ["", &"x".repeat(129), "a b", "a/b", "é", "a\0"] {
+            let refused = tools.add(tool(name)).err();
+            assert!(matches!(refused, Some(RegistryError::Name(_))), "{name}");
+        }
+        assert!(matches!(tools.add(tool("a")), Err(RegistryError::Duplicate(_))));
+        assert_eq!(tools.build().tools().len(), 3);
+    }
+
+    #[test]
+    fn unusable_schemas_name_the_tool() {
+        let mut tools = Registry::builder();
+        let external = json!({"type": "object", "$ref": "https://example.com/arguments.json"});
+        let untyped = Tool::new("outside")
+            .input_schema(external)
+            .run(|_: CallContext, _: serde_json::Value| async { Ok("") });
+        let error = tools.add(untyped).unwrap_err();
+        assert!(matches!(error, RegistryError::InputSchema { .. }));
+        assert!(
+            error
+                .to_string()
+                .starts_with("input schema of tool \"outside\": reference"),
+            "{error}"
+        );
+        let list = Tool::new("list").run(|_: CallContext, _: NoArguments| async { Ok(Structured(vec![1])) });
+        let error = tools.add(list).unwrap_err();
+        assert!(matches!(error, RegistryError::OutputSchema { .. }), "{error}");
+        // Refused means not there.
+        assert!(tools.add(tool("outside")).is_ok());
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    struct Sum {
+        sum: i64,
+    }
+
+    #[test]
+    fn structured_results_bring_their_schema() {
+        let mut tools = Registry::builder();
+        let sum =
+            Tool::new("sum").run(|_: CallContext, _: NoArguments| async { Ok(Structured(Sum { sum: 3 })) });
+        tools.add(sum).unwrap();
+        let registry = tools.build();
+        let (_, info) = registry.tools().next().unwrap();
+        assert_eq!(
+            serde_json::to_value(info).unwrap(),
+            json!({
+                "name": "sum",
+                "inputSchema": {"type": "object"},
+                "outputSchema": {
+                    "type": "object",
+                    "properties": {"sum": {"type": "integer", "format": "int64"}},
+                    "required": ["sum"],
+                },
+            })
+        );
+    }
+}

@@ -12,10 +12,14 @@ use serde_json::{Map, Value};
 
 use super::schema::SchemaError;
 
-/// Subschemas one value may be checked against. Measured: at the limit a check takes some milliseconds.
-const SUBSCHEMAS_MAX: u64 = 10_000;
-/// Subschemas and references on one way down; this module recurses, and so does the validator.
-const DEPTH_MAX: usize = 128;
+/// Subschemas one value may be checked against. Generated unions of hundreds of types stay below; a check that is
+/// out of steps may still go through as many at each level.
+const SUBSCHEMAS_MAX: u64 = 1_000;
+/// Subschemas and references applied one within the other to the same value. The validator recurses through them
+/// at each level of a document: measured, this times 128 levels takes a quarter of a thread's usual 2 MiB.
+const SAME_VALUE_DEPTH_MAX: usize = 16;
+/// Levels of JSON in a schema; this module and the compiler recurse through them.
+const JSON_DEPTH_MAX: usize = 128;
 
 /// Applied to the same value: one schema.
 const SAME_VALUE_ONE: [&str; 4] = ["not", "if", "then", "else"];
@@ -43,15 +47,24 @@ const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 /// Names that references may use, of all drafts.
 const ANCHORS: [&str; 2] = ["$anchor", "$dynamicAnchor"];
 
-/// Refuses a schema that may cost too much, or that refers outside itself.
-pub(super) fn check(schema: &Value) -> Result<(), SchemaError> {
+/// Refuses a schema that may cost too much, or that refers outside itself. Otherwise says how many subschemas lie
+/// within one another, at most, for the same value.
+pub(super) fn check(schema: &Value) -> Result<usize, SchemaError> {
     let mut analysis = Analysis {
         root: schema,
         anchors: HashMap::new(),
         costs: HashMap::new(),
+        parts: vec![schema],
     };
     analysis.find_anchors(schema, 0)?;
-    analysis.cost(schema, 0).map(|_| ())
+    let mut depth = 0;
+    while let Some(part) = analysis.parts.pop() {
+        // A schema met before may be an ancestor: recursion that goes down into the value, and fine.
+        if !analysis.costs.contains_key(&std::ptr::from_ref(part)) {
+            depth = depth.max(analysis.cost(part, 0)?.depth);
+        }
+    }
+    Ok(depth)
 }
 
 struct Analysis<'s> {
@@ -59,6 +72,8 @@ struct Analysis<'s> {
     anchors: HashMap<&'s str, &'s Value>,
     /// By the address of the subschema; `None` while it is being counted.
     costs: HashMap<*const Value, Option<Cost>>,
+    /// Schemas for parts of a value, each to be counted for itself.
+    parts: Vec<&'s Value>,
 }
 
 /// Checks of one value by one subschema, itself included.
@@ -68,12 +83,23 @@ struct Cost {
     verdict: u64,
     /// To find out, besides, which parts it has looked at (`unevaluatedProperties` and `unevaluatedItems` ask).
     marks: u64,
+    /// How deep they lie within one another.
+    depth: usize,
+}
+
+impl Cost {
+    const LEAF: Self = Self {
+        verdict: 1,
+        marks: 1,
+        depth: 1,
+    };
 }
 
 impl<'s> Analysis<'s> {
-    fn cost(&mut self, schema: &'s Value, depth: usize) -> Result<Cost, SchemaError> {
+    /// `same_value_depth` is how many schemas this one lies within.
+    fn cost(&mut self, schema: &'s Value, same_value_depth: usize) -> Result<Cost, SchemaError> {
         let Some(keywords) = schema.as_object() else {
-            return Ok(Cost { verdict: 1, marks: 1 });
+            return Ok(Cost::LEAF);
         };
         match self.costs.entry(std::ptr::from_ref(schema)) {
             Entry::Occupied(known) => {
@@ -81,23 +107,26 @@ impl<'s> Analysis<'s> {
             }
             Entry::Vacant(unknown) => unknown.insert(None),
         };
-        if depth >= DEPTH_MAX {
-            return Err(SchemaError::TooDeep { max: DEPTH_MAX });
+        // Known costs hide depth and are counted afterwards; this is for this module's own stack.
+        if same_value_depth >= SAME_VALUE_DEPTH_MAX {
+            return Err(too_deep());
         }
         if keywords.get("$id").is_some_and(Value::is_string) && !std::ptr::eq(schema, self.root) {
             return Err(SchemaError::Reference(name_of(keywords)));
         }
-        let cost = self.own_cost(keywords, depth)?;
+        let cost = self.own_cost(keywords, same_value_depth)?;
         self.costs.insert(std::ptr::from_ref(schema), Some(cost));
-        for part in parts(keywords) {
-            self.part(part, depth)?;
-        }
+        self.parts.extend(parts(keywords));
         Ok(cost)
     }
 
     /// The cost at this value: this schema and all that apply to the same value.
-    fn own_cost(&mut self, keywords: &'s Map<String, Value>, depth: usize) -> Result<Cost, SchemaError> {
-        let (mut verdicts, mut marks) = (0_u64, 0_u64);
+    fn own_cost(
+        &mut self,
+        keywords: &'s Map<String, Value>,
+        same_value_depth: usize,
+    ) -> Result<Cost, SchemaError> {
+        let (mut verdicts, mut marks, mut depth_below) = (0_u64, 0_u64, 0);
         let references = REFERENCES.iter().filter_map(|name| keywords.get(*name)?.as_str());
         let mut same_value: Vec<&Value> = references
             .map(|reference| self.resolve(reference))
@@ -106,9 +135,10 @@ impl<'s> Analysis<'s> {
         same_value.extend(list(keywords, &SAME_VALUE_LIST));
         same_value.extend(map(keywords, &SAME_VALUE_MAP));
         for schema in same_value {
-            let cost = self.cost(schema, depth + 1)?;
+            let cost = self.cost(schema, same_value_depth + 1)?;
             verdicts = verdicts.saturating_add(cost.verdict);
             marks = marks.saturating_add(cost.marks);
+            depth_below = depth_below.max(cost.depth);
         }
         let asks_for_marks =
             keywords.contains_key("unevaluatedProperties") || keywords.contains_key("unevaluatedItems");
@@ -118,7 +148,11 @@ impl<'s> Analysis<'s> {
                 .saturating_add(1),
             // Marking asks for the verdict of each alternative first.
             marks: verdicts.saturating_add(marks).saturating_add(1),
+            depth: depth_below + 1,
         };
+        if cost.depth > SAME_VALUE_DEPTH_MAX {
+            return Err(too_deep());
+        }
         if cost.verdict > SUBSCHEMAS_MAX {
             return Err(SchemaError::TooComplex {
                 subschemas: cost.verdict,
@@ -126,15 +160,6 @@ impl<'s> Analysis<'s> {
             });
         }
         Ok(cost)
-    }
-
-    /// A schema for a part of the value: counted for itself. Meeting a schema that is still being looked through
-    /// is recursion that goes down into the value, and fine.
-    fn part(&mut self, schema: &'s Value, depth: usize) -> Result<(), SchemaError> {
-        if self.costs.contains_key(&std::ptr::from_ref(schema)) {
-            return Ok(());
-        }
-        self.cost(schema, depth + 1).map(|_| ())
     }
 
     fn resolve(&self, reference: &str) -> Result<&'s Value, SchemaError> {
@@ -151,8 +176,8 @@ impl<'s> Analysis<'s> {
     }
 
     fn find_anchors(&mut self, value: &'s Value, depth: usize) -> Result<(), SchemaError> {
-        if depth >= DEPTH_MAX {
-            return Err(SchemaError::TooDeep { max: DEPTH_MAX });
+        if depth >= JSON_DEPTH_MAX {
+            return Err(SchemaError::TooDeep { max: JSON_DEPTH_MAX });
         }
         match value {
             Value::Object(members) => {
@@ -167,6 +192,12 @@ impl<'s> Analysis<'s> {
                 .try_for_each(|element| self.find_anchors(element, depth + 1)),
             _ => Ok(()),
         }
+    }
+}
+
+fn too_deep() -> SchemaError {
+    SchemaError::TooDeep {
+        max: SAME_VALUE_DEPTH_MAX,
     }
 }
 
@@ -220,4 +251,135 @@ fn percent_decoded(text: &str) -> Option<String> {
         decoded.push((high * 16 + low) as u8);
     }
     String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// `a0` leads to `a1` eight times, and so on, 8^levels checks in all.
+    fn bomb(keyword: &str, levels: usize) -> Value {
+        let mut definitions = Map::new();
+        for level in 0..levels {
+            let next = json!({"$ref": format!("#/$defs/a{}", level + 1)});
+            definitions.insert(format!("a{level}"), json!({keyword: vec![next; 8]}));
+        }
+        definitions.insert(format!("a{levels}"), json!({"type": "string"}));
+        json!({"type": "object", "$ref": "#/$defs/a0", "$defs": definitions})
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        for keyword in SAME_VALUE_LIST {
+            let refused = check(&bomb(keyword, 7));
+            assert!(
+                matches!(refused, Err(SchemaError::TooComplex { .. })),
+                "{refused:?}"
+            );
+            assert_eq!(check(&bomb(keyword, 2)), Ok(6));
+        }
+        let wide = vec![json!(true); 1 << 20];
+        let refused = check(&json!({"type": "object", "anyOf": wide}));
+        assert!(
+            matches!(refused, Err(SchemaError::TooComplex { .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn bombs_inside_parts_are_refused() {
+        for part in ["items", "additionalProperties", "contains"] {
+            let mut schema = bomb("anyOf", 7);
+            schema["$defs"]["top"] = json!({part: {"$ref": "#/$defs/a0"}});
+            schema["$ref"] = json!("#/$defs/top");
+            assert!(
+                matches!(check(&schema), Err(SchemaError::TooComplex { .. })),
+                "{part}"
+            );
+        }
+    }
+
+    #[test]
+    fn unevaluated_within_unevaluated_doubles() {
+        let mut schema = json!({"type": "object"});
+        for _ in 0..14 {
+            schema = json!({"type": "object", "allOf": [schema], "unevaluatedProperties": false});
+        }
+        assert!(matches!(check(&schema), Err(SchemaError::TooComplex { .. })));
+    }
+
+    #[test]
+    fn endless_references_are_refused() {
+        for schema in [
+            json!({"type": "object", "$ref": "#"}),
+            json!({"type": "object", "anyOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"not": {"$ref": "#/$defs/a"}}}}),
+            json!({"type": "object", "$dynamicRef": "#x", "$dynamicAnchor": "x"}),
+        ] {
+            assert!(matches!(check(&schema), Err(SchemaError::Endless(_))), "{schema}");
+        }
+    }
+
+    #[test]
+    fn recursion_into_parts_is_fine() {
+        let schema = json!({
+            "type": "object",
+            "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "all": {"items": {"$ref": "#list"}}},
+            "$defs": {"a/b": {"$anchor": "list", "prefixItems": [{"$ref": "#/$defs/a~1b"}, {"$ref": "#/%24defs/a~1b"}]}},
+        });
+        assert_eq!(check(&schema), Ok(2));
+    }
+
+    #[test]
+    fn long_ways_are_refused() {
+        let mut deep = json!({"type": "object"});
+        for _ in 0..JSON_DEPTH_MAX / 2 {
+            deep = json!({"type": "object", "properties": {"a": deep}});
+        }
+        assert_eq!(check(&deep), Err(SchemaError::TooDeep { max: JSON_DEPTH_MAX }));
+        let chain = |length: usize| {
+            let mut links = Map::new();
+            for link in 0..length {
+                links.insert(
+                    format!("a{link}"),
+                    json!({"$ref": format!("#/$defs/a{}", link + 1)}),
+                );
+            }
+            links.insert(format!("a{length}"), json!({}));
+            // The middle is met first, and its cost is known when the beginning asks.
+            let middle = json!({"$ref": format!("#/$defs/a{}", length / 2)});
+            json!({"type": "object", "$ref": "#/$defs/a0", "items": middle, "$defs": links})
+        };
+        assert_eq!(check(&chain(14)), Ok(16));
+        assert_eq!(check(&chain(15)), Err(too_deep()));
+    }
+
+    #[test]
+    fn references_out_of_the_schema_are_refused() {
+        for reference in [
+            "https://example.com/schema.json",
+            "file:///etc/passwd",
+            "other.json",
+            "#/$defs/none",
+            "#none",
+            "#/%zz",
+            "https://json-schema.org/draft/2020-12/schema",
+        ] {
+            for keyword in REFERENCES {
+                let schema = json!({"type": "object", "properties": {"a": {keyword: reference}}});
+                let refused = SchemaError::Reference(reference.to_owned());
+                assert_eq!(check(&schema), Err(refused), "{keyword} {reference}");
+            }
+        }
+    }
+
+    #[test]
+    fn embedded_resources_are_refused() {
+        let schema = json!({"type": "object", "properties": {"a": {"$id": "https://example.com/a"}}});
+        assert!(matches!(check(&schema), Err(SchemaError::Reference(_))));
+        assert_eq!(
+            check(&json!({"type": "object", "$id": "https://example.com/a"})),
+            Ok(1)
+        );
+    }
 }

@@ -457,12 +457,9 @@ impl<'a> VariantAccess<'a> for VariantContent<'a> {
     }
 
     fn tuple_variant<V: Visitor<'a>>(self, _: usize, visitor: V) -> Result<V::Value, ArgumentError> {
-        let content = self.present("an array")?;
-        match content.first()? {
-            RawNode::Array { .. } => content.deserialize_any(visitor),
-            _ => Err(ArgumentError::new("expected an array")),
-        }
-        .map_err(|error| error.under_name(self.name))
+        self.present("an array")?
+            .deserialize_any(visitor)
+            .map_err(|error| error.under_name(self.name))
     }
 
     fn struct_variant<V: Visitor<'a>>(
@@ -470,11 +467,189 @@ impl<'a> VariantAccess<'a> for VariantContent<'a> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ArgumentError> {
-        let content = self.present("an object")?;
-        match content.first()? {
-            RawNode::Object { .. } => content.deserialize_any(visitor),
-            _ => Err(ArgumentError::new("expected an object")),
+        self.present("an object")?
+            .deserialize_any(visitor)
+            .map_err(|error| error.under_name(self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Debug;
+
+    use super::super::arguments::{ArgumentTape, admit};
+    use super::super::random;
+    use super::super::tape::Steps;
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Everything {
+        a: Option<i8>,
+        #[serde(default)]
+        b: Vec<Shape>,
+        name: Option<Box<Everything>>,
+        #[serde(rename = "ключ", default)]
+        numbers: BTreeMap<i16, f32>,
+        #[serde(default, rename = "")]
+        pair: Option<(u64, String)>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Shape {
+        A,
+        B(f64),
+        Name(i64, bool),
+        Ab { a: char, b: () },
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Text(String),
+        Number(u32),
+        Shapes(Vec<Shape>),
+        Tagged(Tagged),
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(tag = "name", rename_all = "lowercase")]
+    enum Tagged {
+        A { b: Option<f32> },
+        Ab,
+    }
+
+    fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, ArgumentError> {
+        let mut bytes = text.as_bytes().to_vec();
+        let parsed = simd_json::to_tape(&mut bytes).unwrap();
+        let mut tape = ArgumentTape::new().lend();
+        admit(Some(parsed.as_value()), &mut tape)?;
+        from_tape(TapeNode::new(&tape.0, &Steps::for_nodes(0, 0)))
+    }
+
+    /// Same verdict and same value as serde_json, except where a whole number is written as a fraction.
+    fn assert_as_serde_json<T: DeserializeOwned + PartialEq + Debug>(text: &str) -> bool {
+        let ours = from_text::<T>(text);
+        let theirs = serde_json::from_str::<T>(text);
+        match (ours, theirs) {
+            (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "{text}"),
+            (Ok(ours), Err(error)) => assert!(text.contains(".0"), "{text}: {ours:?}, {error}"),
+            (Err(ours), Ok(theirs)) => panic!("{text}: {ours}, {theirs:?}"),
+            (Err(_), Err(_)) => return false,
         }
-        .map_err(|error| error.under_name(self.name))
+        true
+    }
+
+    #[test]
+    fn reads_as_serde_json_does() {
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut read = [0; 6];
+        for _ in 0..20_000 {
+            let text = random::document(&mut rng, 3).to_string();
+            read[0] += usize::from(assert_as_serde_json::<Everything>(&text));
+            read[1] += usize::from(assert_as_serde_json::<Shape>(&text));
+            read[2] += usize::from(assert_as_serde_json::<Untagged>(&text));
+            read[3] += usize::from(assert_as_serde_json::<BTreeMap<String, Option<f64>>>(&text));
+            read[4] += usize::from(assert_as_serde_json::<Vec<(bool, i32)>>(&text));
+            read[5] += usize::from(assert_as_serde_json::<serde_json::Value>(&text));
+        }
+        // Each type must be read sometimes, or the comparison means little.
+        assert!(read.iter().all(|count| *count > 20), "seed {seed}: {read:?}");
+        assert_eq!(read[5], 20_000);
+    }
+
+    #[test]
+    fn chosen_texts_read_as_serde_json_reads_them() {
+        for text in [
+            r#""a""#,
+            r#"{"a":null}"#,
+            r#"{"b":1}"#,
+            r#"{"name":[1,true]}"#,
+            r#"{"name":[1]}"#,
+            r#"{"name":[1,true,2]}"#,
+            r#"{"ab":{"a":"x","b":null}}"#,
+            r#"{"ab":["x",null]}"#,
+            r#"{"ab":{"a":"xy","b":null}}"#,
+            r#"{"a":null,"b":1}"#,
+            "1",
+            "{}",
+        ] {
+            assert_as_serde_json::<Shape>(text);
+        }
+        for text in [
+            r#"{"1":1,"-2":2.5}"#,
+            r#"{"01":1}"#,
+            r#"{" 1":1}"#,
+            r#"{"1 ":1}"#,
+            r#"{"40000":1}"#,
+            r#"{"x":1}"#,
+            r#"{"":1}"#,
+            r#"{"1e1":1}"#,
+            r#"{"+1":1}"#,
+        ] {
+            assert_as_serde_json::<BTreeMap<i16, f32>>(text);
+        }
+        for text in [r#"{"true":1}"#, r#"{"yes":1}"#] {
+            assert_as_serde_json::<BTreeMap<bool, u8>>(text);
+        }
+        assert_as_serde_json::<BTreeMap<Option<Tagless>, u8>>(r#"{"one":1,"two":2}"#);
+        assert_as_serde_json::<BTreeMap<Tagless, u8>>(r#"{"three":1}"#);
+    }
+
+    #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Tagless {
+        One,
+        Two,
+    }
+
+    #[test]
+    fn numbers_are_exact_or_refused() {
+        assert_eq!(from_text::<u64>("18446744073709551615").unwrap(), u64::MAX);
+        assert_eq!(from_text::<i64>("-9223372036854775808").unwrap(), i64::MIN);
+        assert_eq!(
+            from_text::<u64>("9007199254740993").unwrap(),
+            9_007_199_254_740_993
+        );
+        assert_eq!(from_text::<u8>("5.0").unwrap(), 5);
+        assert_eq!(from_text::<u64>("1e3").unwrap(), 1_000);
+        assert_eq!(from_text::<i8>("-2.0").unwrap(), -2);
+        assert_eq!(from_text::<u64>("-0.0").unwrap(), 0);
+        for text in ["5.5", "-1", "256", "256.0", "1e300", "-0.5"] {
+            assert!(from_text::<u8>(text).is_err(), "{text}");
+        }
+        // Past 2^53 the digits that were written are gone.
+        assert!(from_text::<u64>("9007199254740993.0").is_ok_and(|number| number == 9_007_199_254_740_992));
+        assert!(from_text::<u64>("1e16").is_err());
+        assert!(from_text::<i64>("9223372036854775808").is_err());
+    }
+
+    #[test]
+    fn errors_name_the_path_and_not_the_value() {
+        let violation = |text: &str| from_text::<Everything>(text).unwrap_err().into_violation();
+        assert_eq!(
+            violation(r#"{"name":{"b":["a",{"name":[1,0]}]}}"#).path(),
+            "/name/b/1/name/1"
+        );
+        assert_eq!(violation(r#"{"ключ":{"70000":1}}"#).path(), "/ключ/70000");
+        let text = format!(r#"{{"a":"{}"}}"#, "secret".repeat(1_000));
+        assert_eq!(
+            violation(&text).to_string(),
+            "/a: invalid type: a string, expected i8"
+        );
+    }
+
+    #[test]
+    fn strings_are_lent() {
+        let mut bytes = br#"{"message":"lent"}"#.to_vec();
+        let range = bytes.as_ptr_range();
+        let (begin, end) = (range.start as usize, range.end as usize);
+        let tape = simd_json::to_tape(&mut bytes).unwrap();
+        let read = BTreeMap::<&str, &str>::deserialize(ValueDeserializer(&tape.0)).unwrap();
+        let at = read["message"].as_ptr() as usize;
+        assert!((begin..end).contains(&at));
     }
 }

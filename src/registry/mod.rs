@@ -60,8 +60,12 @@ mod deserialize;
 mod handler;
 mod info;
 mod output;
+#[cfg(test)]
+mod random;
 mod schema;
 mod shard;
+#[cfg(test)]
+pub(crate) mod specification;
 mod tape;
 mod violations;
 

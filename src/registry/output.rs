@@ -462,3 +462,105 @@ impl Write for EscapedJson<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::specification::{REVISIONS, assert_matches};
+    use super::*;
+    use serde_json::json;
+
+    fn written(output: &ToolOutput) -> Value {
+        let mut text = Vec::new();
+        output.write_content(&mut text);
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    fn every_block() -> Vec<ContentBlock> {
+        let annotations = ContentAnnotations {
+            audience: Some(vec![Audience::User, Audience::Assistant]),
+            priority: Some(0.5),
+            last_modified: Some("2026-01-01T00:00:00Z".into()),
+        };
+        vec![
+            ContentBlock::text("text"),
+            ContentBlock::Text {
+                text: "annotated".into(),
+                annotations: Some(annotations),
+            },
+            ContentBlock::image(b"\0\xff", "image/png"),
+            ContentBlock::resource(ResourceContents::text(
+                "file:///a",
+                Some("text/plain".into()),
+                "a",
+            )),
+            ContentBlock::resource(ResourceContents::blob("file:///b", None, b"b")),
+            ContentBlock::audio(b"sound", "audio/wav"),
+            ContentBlock::resource_link("file:///c", "c"),
+        ]
+    }
+
+    #[test]
+    fn results_match_each_revision() {
+        for revision in REVISIONS {
+            // Sound and links came later.
+            let known = match revision {
+                "2024-11-05" => 5,
+                "2025-03-26" => 6,
+                _ => 7,
+            };
+            let mut blocks = every_block();
+            blocks.truncate(known);
+            let result = |content: Value| match revision {
+                "2026-07-28" => json!({"content": content, "resultType": "complete"}),
+                _ => json!({"content": content}),
+            };
+            let content = written(&ToolOutput::blocks(blocks));
+            assert_eq!(content.as_array().map(Vec::len), Some(known));
+            assert_matches(revision, "CallToolResult", &result(content));
+            assert_matches(
+                revision,
+                "CallToolResult",
+                &result(written(&ToolOutput::text("\"\\\n\u{1}🦀"))),
+            );
+        }
+    }
+
+    #[test]
+    fn text_survives_every_escape() {
+        let text: String = (0..=0x2030).filter_map(char::from_u32).collect();
+        assert_eq!(
+            written(&ToolOutput::text(text.clone())),
+            json!([{"type": "text", "text": text}])
+        );
+        let failed = ToolError::message(&text);
+        let mut error = Vec::new();
+        failed.write_content(&mut error);
+        let error: Value = serde_json::from_slice(&error).unwrap();
+        assert_eq!(error, json!([{"type": "text", "text": text}]));
+    }
+
+    #[test]
+    fn structured_results_repeat_as_text() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        for _ in 0..500 {
+            let value = super::super::random::document(&mut rng, 4);
+            let value = json!({"quote \" and \\": value, "control \u{1}\n": [1.5, -0.0]});
+            let output = ToolOutput::structured(value.clone());
+            let text = written(&output)[0]["text"].as_str().unwrap().to_owned();
+            assert_eq!(text, value.to_string());
+            let mut structured = Vec::new();
+            assert!(output.write_structured(&mut structured));
+            assert_eq!(serde_json::from_slice::<Value>(&structured).unwrap(), value);
+        }
+        assert!(!ToolOutput::text("").write_structured(&mut Vec::new()));
+    }
+
+    #[test]
+    fn internal_details_stay_inside() {
+        let error = ToolError::internal("/etc/secret");
+        let mut text = Vec::new();
+        error.write_content(&mut text);
+        assert_eq!(text, br#"[{"type":"text","text":"internal error"}]"#);
+        assert_eq!(error.log_detail(), Some("/etc/secret"));
+    }
+}

@@ -4,7 +4,7 @@
 //! to end recursive schemas. Every visit is charged to the check's [`Steps`], because a recursive schema with
 //! alternatives can take exponential time on a small document. Invariants: a slice holds exactly one value; names
 //! in an object are unique ([`arguments`](super::arguments) saw to both); once the steps are used up every
-//! container looks empty, so that what is left of the check ends quickly, and its verdict means nothing.
+//! container looks empty, even in the middle, so that what is left of the check ends quickly, and its verdict means nothing.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -16,7 +16,11 @@ use jsonschema_value::LazyInstance;
 use serde_json::{Number, Value};
 use simd_json::{Node as RawNode, StaticNode};
 
-/// How much work one check may still take: one for each container looked into and each value found there.
+/// Of a string in a message.
+const ECHO_BYTES_MAX: usize = 64;
+
+/// How much work one check may still take: one for each question about a value, and for each value in a container
+/// that is looked into.
 #[derive(Debug)]
 pub(super) struct Steps {
     left: Cell<u64>,
@@ -105,6 +109,30 @@ pub(super) fn split_member<'a>(
     Some((name, value, rest))
 }
 
+/// How deep the one value of `nodes` is nested: 1 for a scalar.
+pub(super) fn nesting(nodes: &[RawNode<'_>]) -> usize {
+    let Some((first, mut rest)) = nodes.split_first() else {
+        return 0;
+    };
+    let mut deepest = 0;
+    match first {
+        RawNode::Array { .. } => {
+            while let Some((value, next)) = split_value(rest) {
+                deepest = deepest.max(nesting(value));
+                rest = next;
+            }
+        }
+        RawNode::Object { .. } => {
+            while let Some((_, value, next)) = split_member(rest) {
+                deepest = deepest.max(nesting(value));
+                rest = next;
+            }
+        }
+        RawNode::String(_) | RawNode::Static(_) => {}
+    }
+    deepest + 1
+}
+
 /// The representation, for the validator.
 pub(super) struct TapeJson;
 
@@ -163,6 +191,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
+        self.steps.charge(1);
         match self.nodes.first()? {
             RawNode::String(string) => Some(Cow::Borrowed(string)),
             _ => None,
@@ -170,6 +199,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn as_number(&self) -> Option<TapeNumber> {
+        self.steps.charge(1);
         match self.nodes.first()? {
             RawNode::Static(number @ (StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_))) => {
                 Some(TapeNumber(*number))
@@ -179,6 +209,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn as_boolean(&self) -> Option<bool> {
+        self.steps.charge(1);
         match self.nodes.first()? {
             RawNode::Static(StaticNode::Bool(value)) => Some(*value),
             _ => None,
@@ -190,6 +221,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn json_type(&self) -> JsonType {
+        self.steps.charge(1);
         match self.nodes.first() {
             Some(RawNode::Object { .. }) => JsonType::Object,
             Some(RawNode::Array { .. }) => JsonType::Array,
@@ -201,6 +233,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn string_length_within(&self, min: u64, max: u64) -> Option<bool> {
+        self.steps.charge(1);
         let RawNode::String(string) = self.nodes.first()? else {
             return None;
         };
@@ -217,6 +250,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
+        self.steps.charge(1);
         match (self.nodes.first(), expected) {
             (Some(RawNode::String(string)), Value::String(expected)) => string == expected,
             (Some(RawNode::String(_)), _) => false,
@@ -228,10 +262,20 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
         Cow::Owned(value_of(self.nodes))
     }
 
-    /// Nothing: messages never echo a value, which may be huge, so errors need no copy of it.
+    /// What messages print: the beginning of a string, and of a container only its kind. A peer's value may be
+    /// huge, and there may be an error for each of its parts.
     fn lazy_value(&self) -> LazyInstance<'a> {
         self.steps.charge_error();
-        LazyInstance::Ready(Cow::Owned(Value::Null))
+        let value = match self.nodes.first() {
+            Some(RawNode::String(string)) if string.len() > ECHO_BYTES_MAX => {
+                let end = string.floor_char_boundary(ECHO_BYTES_MAX);
+                Value::String(format!("{}…", &string[..end]))
+            }
+            Some(RawNode::Array { .. }) => Value::Array(Vec::new()),
+            Some(RawNode::Object { .. }) => Value::Object(serde_json::Map::new()),
+            _ => value_of(self.nodes),
+        };
+        LazyInstance::Ready(Cow::Owned(value))
     }
 
     fn identity(&self) -> Option<NodeIdentity> {
@@ -272,6 +316,9 @@ impl<'a> Object<'a, TapeJson> for TapeObject<'a> {
     ) -> ControlFlow<B> {
         let mut rest = self.members.nodes;
         while let Some((_, _, next)) = split_member(rest) {
+            if self.members.steps.are_used_up() {
+                break;
+            }
             f(TapeNode::new(&rest[..1], self.members.steps))?;
             rest = next;
         }
@@ -290,6 +337,9 @@ impl<'a> Iterator for Members<'a> {
     type Item = (&'a str, TapeNode<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.steps.are_used_up() {
+            return None;
+        }
         let (name, value, rest) = split_member(self.nodes)?;
         self.nodes = rest;
         Some((name, TapeNode::new(value, self.steps)))
@@ -326,6 +376,9 @@ impl<'a> Iterator for Elements<'a> {
     type Item = TapeNode<'a>;
 
     fn next(&mut self) -> Option<TapeNode<'a>> {
+        if self.steps.are_used_up() {
+            return None;
+        }
         let (value, rest) = split_value(self.nodes)?;
         self.nodes = rest;
         Some(TapeNode::new(value, self.steps))
@@ -400,5 +453,98 @@ fn value_of(nodes: &[RawNode<'_>]) -> Value {
             }
             Value::Object(members)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random;
+    use super::*;
+    use jsonschema::json::SerdeJson;
+    use serde_json::json;
+
+    /// Documents and schemas per seeded run; each pair is one comparison.
+    const ROUNDS: usize = 1_500;
+
+    fn build<F: Json>(schema: &Value) -> Option<jsonschema::Validator<F>> {
+        jsonschema::options_for::<F>().offline().build(schema).ok()
+    }
+
+    /// Where each error is, in the document and in the schema.
+    fn named<'e>(errors: impl Iterator<Item = jsonschema::ValidationError<'e>>) -> Vec<(String, String)> {
+        errors
+            .map(|error| {
+                (
+                    error.instance_path().to_string(),
+                    error.evaluation_path().to_string(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn validates_as_a_serde_json_tree_does() {
+        let seed = fastrand::u64(..);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (mut valid, mut invalid) = (0, 0);
+        for _ in 0..ROUNDS {
+            let schema = random::schema_document(&mut rng);
+            let document = random::document(&mut rng, 4);
+            let mut text = document.to_string().into_bytes();
+            // As parsed, so that both sides see the same numbers.
+            let tree: Value = serde_json::from_slice(&text).unwrap();
+            let tape = simd_json::to_tape(&mut text).unwrap();
+            let (Some(on_tape), Some(on_tree)) = (build::<TapeJson>(&schema), build::<SerdeJson>(&schema))
+            else {
+                panic!("seed {seed}: {schema}");
+            };
+            let steps = Steps::for_nodes(tape.0.len(), u32::MAX);
+            let node = TapeNode::new(&tape.0, &steps);
+            let expected = on_tree.is_valid(&tree);
+            let context = format!("seed {seed}, schema {schema}, document {tree}");
+            assert_eq!(on_tape.is_valid(node), expected, "{context}");
+            let errors = named(on_tree.iter_errors(&tree));
+            assert_eq!(named(on_tape.iter_errors(node)), errors, "{context}");
+            assert!(!steps.are_used_up(), "{context}");
+            *(if expected { &mut valid } else { &mut invalid }) += 1;
+        }
+        // The generator must produce both, or the comparison means little.
+        assert!(
+            valid > ROUNDS / 20 && invalid > ROUNDS / 20,
+            "seed {seed}: {valid}, {invalid}"
+        );
+    }
+
+    #[test]
+    fn copies_equal_the_tree() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for _ in 0..ROUNDS {
+            let text = random::document(&mut rng, 4).to_string();
+            let tree: Value = serde_json::from_str(&text).unwrap();
+            let mut bytes = text.into_bytes();
+            let tape = simd_json::to_tape(&mut bytes).unwrap();
+            assert_eq!(value_of(&tape.0), tree);
+        }
+    }
+
+    #[test]
+    fn used_up_steps_end_an_exponential_check() {
+        // Two ways to go down at each level, and the bottom fits neither.
+        let schema = json!({
+            "$ref": "#/$defs/node",
+            "$defs": {"node": {"type": "object", "anyOf": [
+                {"properties": {"next": {"$ref": "#/$defs/node"}}, "required": ["x"]},
+                {"properties": {"next": {"$ref": "#/$defs/node"}}, "required": ["y"]},
+            ]}}
+        });
+        let mut text = [r#"{"x":0,"y":0,"next":"#.repeat(60), "0".into(), "}".repeat(60)].concat();
+        let mut bytes = std::mem::take(&mut text).into_bytes();
+        let tape = simd_json::to_tape(&mut bytes).unwrap();
+        let validator = build::<TapeJson>(&schema).unwrap();
+        let steps = Steps::for_nodes(tape.0.len(), 1_000);
+        // Errors are not remembered between alternatives as verdicts are: only the steps end this.
+        let errors = validator.iter_errors(TapeNode::new(&tape.0, &steps)).count();
+        assert!(steps.are_used_up());
+        assert!(errors < 1_000, "{errors}");
     }
 }

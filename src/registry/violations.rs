@@ -7,7 +7,7 @@ use std::fmt;
 
 /// Violations named one by one; the others are counted.
 pub(super) const VIOLATIONS_MAX: usize = 16;
-/// Of one path or message, measured so that 16 of each fit a handler's 16 KiB buffer twice.
+/// Of one path or message, chosen so that 16 of each fit a handler's 16 KiB buffer twice.
 pub(super) const TEXT_BYTES_MAX: usize = 256;
 
 /// One place where arguments break the tool's schema.
@@ -64,19 +64,20 @@ impl Violations {
         }
     }
 
-    /// Names the first of `found` and counts the rest.
-    pub(super) fn first_of(found: impl Iterator<Item = Violation>, is_complete: bool) -> Self {
+    /// Names the first of `found` and counts the rest; afterwards `is_complete` says whether that was all. None
+    /// found, none made.
+    pub(super) fn first_of(
+        found: impl Iterator<Item = Violation>,
+        is_complete: impl FnOnce() -> bool,
+    ) -> Option<Self> {
         let mut found = found.fuse();
         let named: Vec<Violation> = found.by_ref().take(VIOLATIONS_MAX).collect();
-        Self {
-            named,
+        let violations = Self {
             more: found.count(),
-            more_is_exact: is_complete,
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.named.is_empty()
+            more_is_exact: is_complete(),
+            named,
+        };
+        (!violations.named.is_empty()).then_some(violations)
     }
 
     /// Those named, in document order where the schema allows.
