@@ -8,6 +8,9 @@
 mod accept;
 mod rules;
 
+#[cfg(test)]
+mod tests;
+
 use crate::wire::http1::{Authority, BodyLength, Expectation, Field, Head, Method, Status, split_list};
 use accept::check_accept;
 use rules::{HostRule, Origin, OriginRule};
@@ -90,10 +93,10 @@ impl Refusal {
     }
 
     /// Whether another request may follow on the connection, once the refused request's body has been read
-    /// and dropped. Not if the body is beyond the limit, nor if the peer waits for `100 Continue`: it may now
-    /// send the body or not, and nobody can tell which (RFC 9110, section 10.1.1).
+    /// and dropped. Not if the body is beyond the limit, nor if the peer expects anything first: it may now send
+    /// the body or not, and nobody can tell which (RFC 9110, section 10.1.1).
     pub fn keeps_connection(self, head: &Head<'_>) -> bool {
-        head.keep_alive && !head.expects_continue() && self != Refusal::BodyTooLarge
+        head.keep_alive && head.expectation == Expectation::None && self != Refusal::BodyTooLarge
     }
 }
 

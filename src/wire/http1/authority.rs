@@ -45,7 +45,8 @@ impl<'a> Authority<'a> {
                 (HostName::V6(address.parse().ok()?), port)
             }
             None => {
-                let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+                let (name, port) =
+                    text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()));
                 is_registered_name(name.as_bytes()).then_some((HostName::Name(name), port))?
             }
         };

@@ -66,6 +66,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// `name` must be a token.
     pub(super) fn add(&mut self, name: &[u8], value: &'a [u8]) {
         if let Some(field) = self.slot(name) {
             field.add(value);
@@ -74,27 +75,41 @@ impl<'a> Fields<'a> {
 
     /// Chosen by length first, so that most fields are passed over without a comparison.
     fn slot(&mut self, name: &[u8]) -> Option<&mut Field<'a>> {
-        let (expected, slot): (&[u8], _) = match (name.len(), name.first()?.to_ascii_lowercase()) {
-            (4, b'h') => (b"host", &mut self.host),
-            (6, b'a') => (b"accept", &mut self.accept),
-            (6, b'e') => (b"expect", &mut self.expect),
-            (6, b'o') => (b"origin", &mut self.origin),
-            (7, b'u') => (b"upgrade", &mut self.upgrade),
-            (8, b'm') => (b"mcp-name", &mut self.mcp_name),
-            (10, b'c') => (b"connection", &mut self.connection),
-            (10, b'm') => (b"mcp-method", &mut self.mcp_method),
-            (12, b'c') => (b"content-type", &mut self.content_type),
-            (13, b'a') => (b"authorization", &mut self.authorization),
-            (13, b'l') => (b"last-event-id", &mut self.last_event_id),
-            (14, b'c') => (b"content-length", &mut self.content_length),
-            (14, b'm') => (b"mcp-session-id", &mut self.mcp_session_id),
-            (16, b'c') => (b"content-encoding", &mut self.content_encoding),
-            (17, b't') => (b"transfer-encoding", &mut self.transfer_encoding),
-            (20, b'm') => (b"mcp-protocol-version", &mut self.mcp_protocol_version),
+        Some(match (name.len(), name.first()? | LOWER_CASE_BIT) {
+            (4, b'h') if is_name(name, b"host") => &mut self.host,
+            (6, b'a') if is_name(name, b"accept") => &mut self.accept,
+            (6, b'e') if is_name(name, b"expect") => &mut self.expect,
+            (6, b'o') if is_name(name, b"origin") => &mut self.origin,
+            (7, b'u') if is_name(name, b"upgrade") => &mut self.upgrade,
+            (8, b'm') if is_name(name, b"mcp-name") => &mut self.mcp_name,
+            (10, b'c') if is_name(name, b"connection") => &mut self.connection,
+            (10, b'm') if is_name(name, b"mcp-method") => &mut self.mcp_method,
+            (12, b'c') if is_name(name, b"content-type") => &mut self.content_type,
+            (13, b'a') if is_name(name, b"authorization") => &mut self.authorization,
+            (13, b'l') if is_name(name, b"last-event-id") => &mut self.last_event_id,
+            (14, b'c') if is_name(name, b"content-length") => &mut self.content_length,
+            (14, b'm') if is_name(name, b"mcp-session-id") => &mut self.mcp_session_id,
+            (16, b'c') if is_name(name, b"content-encoding") => &mut self.content_encoding,
+            (17, b't') if is_name(name, b"transfer-encoding") => &mut self.transfer_encoding,
+            (20, b'm') if is_name(name, b"mcp-protocol-version") => &mut self.mcp_protocol_version,
             _ => return None,
-        };
-        name.eq_ignore_ascii_case(expected).then_some(slot)
+        })
     }
+}
+
+/// What distinguishes an ASCII letter's cases. In a token no other byte turns into a letter or a hyphen by it.
+const LOWER_CASE_BIT: u8 = 0x20;
+
+/// Whether `name`, a token, is `expected`, made of lower-case letters and hyphens. With the length known at
+/// compile time this is a few word operations, against a byte loop in `eq_ignore_ascii_case`.
+fn is_name<const N: usize>(name: &[u8], expected: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else {
+        return false;
+    };
+    let pairs = name.iter().zip(expected);
+    pairs.fold(0, |difference, (own, wanted)| {
+        difference | ((own | LOWER_CASE_BIT) ^ wanted)
+    }) == 0
 }
 
 /// All fields of a head in order, as `(name, trimmed value)`; names as they were written.
@@ -148,6 +163,15 @@ pub fn split_list(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> + C
 }
 
 fn element_length(list: &[u8], separator: u8) -> usize {
+    match memchr::memchr2(separator, b'"', list) {
+        Some(at) if list.get(at) == Some(&b'"') => quoted_element_length(list, separator),
+        Some(at) => at,
+        None => list.len(),
+    }
+}
+
+#[cold]
+fn quoted_element_length(list: &[u8], separator: u8) -> usize {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let is_end = |byte: &u8| {
         let was_escaped = std::mem::take(&mut is_escaped);

@@ -6,7 +6,7 @@
 
 use super::authority::has_valid_escapes;
 use super::field::is_token;
-use super::{Authority, Field, FieldLines, Fields, HeadError, split_list};
+use super::{Authority, Connection, Field, FieldLines, Fields, HeadError, split_list};
 
 /// Bounds on a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,15 @@ impl<'a> Head<'a> {
     /// The values of one field, in order; `name` in any case. Walks all fields.
     pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.lines().values(name)
+    }
+
+    /// What the answer has to say about the connection, given whether it stays open.
+    pub fn answer_connection(&self, stays_open: bool) -> Connection {
+        match (stays_open, self.version) {
+            (false, _) => Connection::Close,
+            (true, Version::Http10) => Connection::KeepAlive,
+            (true, Version::Http11) => Connection::Persist,
+        }
     }
 
     /// Whether the peer waits for `100 Continue` before it sends the body.

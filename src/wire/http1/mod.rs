@@ -15,6 +15,8 @@ mod head;
 mod response;
 mod scan;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use authority::{Authority, HostName};
 pub use chunked::{BodyLimits, ChunkDecoder, Progress};

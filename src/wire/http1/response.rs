@@ -7,8 +7,8 @@
 use super::{BodyLength, Status};
 
 /// Room to leave in front of a body: more than the longest head, whose variable parts are bounded below.
-pub const HEAD_RESERVE: usize = 768;
-/// The longest session id (see `session`) and the longest challenge.
+pub const HEAD_RESERVE: usize = 1024;
+/// The longest session id, challenge and other single value; the reserve holds all of them at once.
 const VALUE_BYTES_MAX: usize = 256;
 
 /// The interim answer to `Expect: 100-continue`; it has no fields.

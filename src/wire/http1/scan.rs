@@ -14,7 +14,7 @@ const EMPTY_LINES_MAX: u32 = 4;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScanner {
     /// Bytes of the window that need not be looked at again.
-    looked_bytes: usize,
+    pub(super) looked_bytes: usize,
     /// Where the current line began.
     line_start: usize,
     /// Complete lines: the request line and the fields.

@@ -1,0 +1,463 @@
+//! Who is let in, and in which order the rules answer.
+
+use super::{EdgePolicy, EdgePolicyError, Endpoint, Refusal};
+use crate::wire::http1::{HeadLimits, Status, parse_head};
+
+const BODY_BYTES_MAX: u64 = 1000;
+
+fn loopback() -> EdgePolicy {
+    EdgePolicy::new(
+        "/mcp",
+        EdgePolicy::LOOPBACK_HOSTS,
+        EdgePolicy::LOOPBACK_ORIGINS,
+        BODY_BYTES_MAX,
+    )
+    .unwrap()
+}
+
+fn policy(hosts: &[&str], origins: &[&str]) -> EdgePolicy {
+    EdgePolicy::new("/mcp", hosts, origins, BODY_BYTES_MAX).unwrap()
+}
+
+/// A complete, admissible POST whose fields can be replaced (`None` leaves one out) or added.
+fn request(line: &str, changes: &[(&str, Option<&str>)]) -> String {
+    let usual = [
+        ("Host", "localhost:8080"),
+        ("Content-Type", "application/json"),
+        ("Accept", "application/json, text/event-stream"),
+        ("Content-Length", "5"),
+    ];
+    let is_changed = |name: &str| changes.iter().any(|(changed, _)| *changed == name);
+    let mut text = format!("{line}\r\n");
+    for (name, value) in usual.into_iter().filter(|(name, _)| !is_changed(name)) {
+        text += &format!("{name}: {value}\r\n");
+    }
+    for (name, value) in changes {
+        text += &value
+            .map(|value| format!("{name}: {value}\r\n"))
+            .unwrap_or_default();
+    }
+    text + "\r\n"
+}
+
+fn admit(policy: &EdgePolicy, line: &str, changes: &[(&str, Option<&str>)]) -> Result<Endpoint, Refusal> {
+    let text = request(line, changes);
+    let head = parse_head(text.as_bytes(), &HeadLimits::default());
+    policy.admit(&head.unwrap_or_else(|error| panic!("{error}: {text:?}")))
+}
+
+fn post(changes: &[(&str, Option<&str>)]) -> Result<Endpoint, Refusal> {
+    admit(&loopback(), "POST /mcp HTTP/1.1", changes)
+}
+
+fn post_with(name: &str, value: &str) -> Result<Endpoint, Refusal> {
+    post(&[(name, Some(value))])
+}
+
+#[test]
+fn origins_on_loopback() {
+    assert_eq!(post(&[]), Ok(Endpoint::Post));
+    for origin in [
+        "http://localhost:8080",
+        "http://127.0.0.1:6274",
+        "http://[::1]",
+        "https://localhost",
+        "HTTP://LOCALHOST",
+        "http://[0:0:0:0:0:0:0:1]:5",
+    ] {
+        assert_eq!(post_with("Origin", origin), Ok(Endpoint::Post), "{origin}");
+    }
+    for origin in [
+        "http://evil.example",
+        "null",
+        "",
+        "file://",
+        "http://127.0.0.1:8080.evil.example",
+        "http://localhost.evil.example",
+        "http://evil.example:80",
+        "http://evillocalhost",
+        "http://localhost@evil.example",
+        "localhost",
+        "//localhost",
+        "http://localhost/",
+        "http://localhost:8080/x",
+        "http://localhost evil",
+        "ftp://localhost",
+        "http://127.0.0.2",
+        "http://localhost, http://localhost",
+        "chrome-extension://abc",
+        "http://localhost.",
+        "http:localhost",
+        "http://2130706433",
+        "http://[::ffff:127.0.0.1]",
+    ] {
+        assert_eq!(post_with("Origin", origin), Err(Refusal::Origin), "{origin}");
+    }
+    let twice = [
+        ("Origin", Some("http://localhost")),
+        ("origin", Some("http://localhost")),
+    ];
+    assert_eq!(post(&twice), Err(Refusal::Origin));
+}
+
+#[test]
+fn hosts_on_loopback() {
+    for host in [
+        "localhost",
+        "LocalHost:1",
+        "127.0.0.1:8080",
+        "[::1]:8080",
+        "localhost:",
+    ] {
+        assert_eq!(post_with("Host", host), Ok(Endpoint::Post), "{host}");
+    }
+    for host in [
+        "evil.example",
+        "evil.example:8080",
+        "192.0.2.1",
+        "localhost.evil.example",
+        "evil-localhost",
+        "127.0.0.1.evil.example",
+        "127.0.0.10",
+        "[::2]",
+        "%6cocalhost",
+        "localhost.",
+    ] {
+        assert_eq!(post_with("Host", host), Err(Refusal::Host), "{host}");
+    }
+    let loopback = loopback();
+    let absolute = |target: &str, host| {
+        admit(
+            &loopback,
+            &format!("POST {target} HTTP/1.1"),
+            &[("Host", Some(host))],
+        )
+    };
+    assert_eq!(
+        absolute("http://localhost/mcp", "evil.example"),
+        Ok(Endpoint::Post)
+    );
+    assert_eq!(
+        absolute("http://evil.example/mcp", "localhost"),
+        Err(Refusal::Host)
+    );
+    assert_eq!(
+        admit(&loopback, "POST /mcp HTTP/1.0", &[("Host", None)]),
+        Err(Refusal::Host)
+    );
+    assert_eq!(
+        admit(&policy(&["*"], &[]), "POST /mcp HTTP/1.0", &[("Host", None)]),
+        Ok(Endpoint::Post)
+    );
+}
+
+#[test]
+fn configured_hosts_and_origins() {
+    let policy = policy(
+        &["mcp.example", "other.example:8443"],
+        &[
+            "https://app.example",
+            "http://dev.example:*",
+            "http://x.example:8080",
+            "vscode-webview://abc",
+        ],
+    );
+    let admit_from = |host: &str, origin: &str| {
+        admit(
+            &policy,
+            "POST /mcp HTTP/1.1",
+            &[("Host", Some(host)), ("Origin", Some(origin))],
+        )
+    };
+    for (host, origin) in [
+        ("mcp.example", "https://app.example"),
+        ("MCP.example:99", "https://APP.example:443"),
+        ("other.example:8443", "http://dev.example"),
+        ("mcp.example", "http://dev.example:5173"),
+        ("mcp.example", "http://x.example:8080"),
+        ("mcp.example", "vscode-webview://abc"),
+    ] {
+        assert_eq!(admit_from(host, origin), Ok(Endpoint::Post), "{host} {origin}");
+    }
+    for (host, origin, refusal) in [
+        ("mcp.example", "https://app.example:8443", Refusal::Origin),
+        ("mcp.example", "http://app.example", Refusal::Origin),
+        ("mcp.example", "https://dev.example", Refusal::Origin),
+        ("mcp.example", "http://x.example", Refusal::Origin),
+        ("mcp.example", "vscode-webview://abc:1", Refusal::Origin),
+        ("other.example", "https://app.example", Refusal::Host),
+        ("other.example:1", "https://app.example", Refusal::Host),
+        ("localhost", "https://app.example", Refusal::Host),
+    ] {
+        assert_eq!(admit_from(host, origin), Err(refusal), "{host} {origin}");
+    }
+}
+
+#[test]
+fn a_star_admits_everything() {
+    let open = policy(&["*"], &["*"]);
+    for origin in ["null", "http://evil.example", "garbage"] {
+        let changes = [("Host", Some("any.example")), ("Origin", Some(origin))];
+        assert_eq!(admit(&open, "POST /mcp HTTP/1.1", &changes), Ok(Endpoint::Post));
+    }
+    let closed = policy(&[], &[]);
+    assert_eq!(admit(&closed, "POST /mcp HTTP/1.1", &[]), Err(Refusal::Host));
+}
+
+#[test]
+fn settings_that_could_never_match() {
+    let error = |path: &str, host: &str, origin: &str| EdgePolicy::new(path, [host], [origin], 1).map(drop);
+    assert_eq!(error("/mcp", "*", "*"), Ok(()));
+    for host in ["", "a b", "http://a", "*.example.com", "[::1", "a:99999"] {
+        assert_eq!(error("/mcp", host, "*"), Err(EdgePolicyError::Host(host.into())));
+    }
+    for origin in [
+        "",
+        "null",
+        "localhost",
+        "http://",
+        "http://a/",
+        "http://*.a",
+        "http://a:*:*",
+        "*://a",
+    ] {
+        assert_eq!(
+            error("/mcp", "*", origin),
+            Err(EdgePolicyError::Origin(origin.into()))
+        );
+    }
+    for path in ["", "mcp", "/a b", "/a?b"] {
+        assert_eq!(error(path, "*", "*"), Err(EdgePolicyError::Path(path.into())));
+    }
+}
+
+#[test]
+fn paths_and_methods() {
+    let loopback = loopback();
+    let of = |line: &str| admit(&loopback, &format!("{line} HTTP/1.1"), &[]);
+    assert_eq!(of("POST /mcp?x=1"), Ok(Endpoint::Post));
+    for path in ["/", "/mcp/", "/MCP", "/mcpx", "//mcp", "/%6dcp", "/mc"] {
+        assert_eq!(of(&format!("POST {path}")), Err(Refusal::Path), "{path}");
+        assert_eq!(of(&format!("FROB {path}")), Err(Refusal::Path), "{path}");
+    }
+    let not_allowed = Refusal::Method {
+        allow: "POST, DELETE",
+    };
+    for line in [
+        "GET /mcp",
+        "HEAD /mcp",
+        "PUT /mcp",
+        "PATCH /mcp",
+        "OPTIONS /mcp",
+        "TRACE /mcp",
+        "OPTIONS *",
+        "CONNECT localhost:1",
+    ] {
+        assert_eq!(of(line), Err(not_allowed), "{line}");
+    }
+    assert_eq!(
+        (not_allowed.status(), not_allowed.allow()),
+        (Status::MethodNotAllowed, Some("POST, DELETE"))
+    );
+    assert_eq!(of("FROB /mcp"), Err(Refusal::MethodUnknown));
+    assert_eq!(Refusal::MethodUnknown.status(), Status::NotImplemented);
+}
+
+#[test]
+fn delete_belongs_to_the_revisions_with_sessions() {
+    let delete = |version| {
+        let changes = [
+            ("Content-Type", None),
+            ("Accept", None),
+            ("Content-Length", None),
+            ("MCP-Protocol-Version", version),
+        ];
+        admit(&loopback(), "DELETE /mcp HTTP/1.1", &changes)
+    };
+    for version in [None, Some("2025-11-25"), Some("2024-11-05"), Some("")] {
+        assert_eq!(delete(version), Ok(Endpoint::Delete));
+    }
+    assert_eq!(delete(Some("2026-07-28")), Err(Refusal::Method { allow: "POST" }));
+}
+
+#[test]
+fn media_types() {
+    for value in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/json ;x=\"a;b\"",
+    ] {
+        assert_eq!(post_with("Content-Type", value), Ok(Endpoint::Post), "{value}");
+    }
+    for value in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonx",
+        "",
+        "text/plain; application/json",
+        "application/json, text/plain",
+        "text/json",
+        "application/json-patch+json",
+        "*/*",
+    ] {
+        assert_eq!(
+            post_with("Content-Type", value),
+            Err(Refusal::ContentType),
+            "{value}"
+        );
+    }
+    assert_eq!(post(&[("Content-Type", None)]), Err(Refusal::ContentType));
+    let twice = [
+        ("Content-Type", Some("application/json")),
+        ("content-type", Some("application/json")),
+    ];
+    assert_eq!(post(&twice), Err(Refusal::ContentType));
+    for coding in ["identity", "", "Identity, identity"] {
+        assert_eq!(
+            post_with("Content-Encoding", coding),
+            Ok(Endpoint::Post),
+            "{coding}"
+        );
+    }
+    for coding in ["gzip", "br", "x-unknown", "identity, gzip"] {
+        assert_eq!(
+            post_with("Content-Encoding", coding),
+            Err(Refusal::ContentEncoding),
+            "{coding}"
+        );
+    }
+    let hidden = [
+        ("Content-Encoding", Some("identity")),
+        ("content-encoding", Some("gzip")),
+    ];
+    assert_eq!(post(&hidden), Err(Refusal::ContentEncoding));
+}
+
+#[test]
+fn accept() {
+    for value in [
+        "text/event-stream, application/json",
+        "application/json;q=0.5, text/event-stream;q=0.9",
+        "APPLICATION/JSON, Text/Event-Stream",
+        "*/*",
+        "application/*, text/*",
+        "*/*;q=0.001",
+        "text/*, application/json",
+        "text/html, */*;q=0.8",
+        "application/json; charset=utf-8, text/event-stream",
+        "*/*, application/json;q=1.000",
+        "*/*;q=0, application/*, text/*",
+        "application/json;q=0, application/json, text/*",
+        "application/json, application/json;q=0, text/*",
+        "application/json;x=\",\", text/event-stream",
+    ] {
+        assert_eq!(post_with("Accept", value), Ok(Endpoint::Post), "{value}");
+    }
+    for value in [
+        "application/json",
+        "text/event-stream",
+        "text/html",
+        "",
+        "application/*",
+        "text/*",
+        "*",
+        "*/json",
+        "application/json, text/event-stream;q=0",
+        "application/json;q=0.000, text/event-stream",
+        "*/*, text/event-stream;q=0",
+        "*/*;q=0",
+        "application/jsonx, text/event-stream",
+        "*/*, application/*;q=0",
+        "*/*;q=abc",
+        "*/*;q=1.5",
+        "*/*;q=0.0001",
+        "*/*;q=-1",
+        "*/*;q=",
+        "text/plain;x=\"application/json, text/event-stream\"",
+    ] {
+        assert_eq!(post_with("Accept", value), Err(Refusal::NotAcceptable), "{value}");
+    }
+    assert_eq!(post(&[("Accept", None)]), Err(Refusal::NotAcceptable));
+    let two = [
+        ("Accept", Some("application/json")),
+        ("accept", Some("text/event-stream")),
+    ];
+    assert_eq!(post(&two), Ok(Endpoint::Post));
+}
+
+#[test]
+fn sizes_and_expectations() {
+    assert_eq!(post_with("Content-Length", "1000"), Ok(Endpoint::Post));
+    for length in ["1001", "4611686018427387904", "9223372036854775807"] {
+        assert_eq!(post_with("Content-Length", length), Err(Refusal::BodyTooLarge));
+    }
+    assert_eq!(
+        post(&[("Content-Length", None), ("Transfer-Encoding", Some("chunked"))]),
+        Ok(Endpoint::Post)
+    );
+    assert_eq!(post_with("Expect", "100-continue"), Ok(Endpoint::Post));
+    assert_eq!(post_with("Expect", "200-maybe"), Err(Refusal::Expectation));
+    let large = [("Expect", Some("100-continue")), ("Content-Length", Some("9999"))];
+    assert_eq!(post(&large), Err(Refusal::BodyTooLarge));
+}
+
+#[test]
+fn the_first_broken_rule_answers() {
+    let mut faults = vec![
+        ("Origin", Some("http://evil.example")),
+        ("Host", Some("evil.example")),
+        ("Expect", Some("x")),
+        ("Content-Length", Some("9999")),
+        ("Content-Type", Some("text/plain")),
+        ("Content-Encoding", Some("gzip")),
+        ("Accept", None),
+    ];
+    let mut seen = Vec::new();
+    while !faults.is_empty() {
+        let line = if seen.len() < 3 {
+            "PUT /nowhere HTTP/1.1"
+        } else {
+            "POST /mcp HTTP/1.1"
+        };
+        let refusal = admit(&loopback(), line, &faults).unwrap_err();
+        seen.push(refusal);
+        if seen.len() != 3 {
+            faults.remove(0);
+        }
+    }
+    let expected = [
+        Refusal::Origin,
+        Refusal::Host,
+        Refusal::Path,
+        Refusal::Expectation,
+        Refusal::BodyTooLarge,
+        Refusal::ContentType,
+        Refusal::ContentEncoding,
+        Refusal::NotAcceptable,
+    ];
+    assert_eq!(seen, expected);
+    let statuses = expected.map(|refusal| refusal.status().code());
+    assert_eq!(statuses, [403, 403, 404, 417, 413, 415, 415, 406]);
+}
+
+#[test]
+fn connections_go_on_only_when_the_next_request_can_be_found() {
+    let keeps = |changes: &[(&str, Option<&str>)]| {
+        let text = request("POST /mcp HTTP/1.1", changes);
+        let head = parse_head(text.as_bytes(), &HeadLimits::default()).unwrap();
+        loopback().admit(&head).unwrap_err().keeps_connection(&head)
+    };
+    assert!(keeps(&[("Origin", Some("null"))]));
+    assert!(keeps(&[("Accept", None)]));
+    assert!(!keeps(&[("Accept", None), ("Connection", Some("close"))]));
+    assert!(!keeps(&[("Content-Length", Some("1001"))]));
+    assert!(!keeps(&[("Accept", None), ("Expect", Some("100-continue"))]));
+    assert!(!keeps(&[("Expect", Some("x"))]));
+    assert!(!keeps(&[
+        ("Accept", None),
+        ("Connection", Some("upgrade")),
+        ("Upgrade", Some("websocket"))
+    ]));
+}

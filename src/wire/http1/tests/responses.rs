@@ -1,0 +1,132 @@
+//! Response heads, byte for byte and as another parser reads them.
+
+use super::super::{
+    BodyLength, Connection, HEAD_RESERVE, ResponseHead, Status, write_bodyless, write_head_before,
+};
+
+const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+fn written(head: &ResponseHead<'_>) -> String {
+    let mut buffer = Vec::new();
+    write_bodyless(&mut buffer, head);
+    String::from_utf8(buffer).unwrap()
+}
+
+#[test]
+fn a_head_ends_where_the_body_begins() {
+    let body = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    let mut buffer = [vec![0; HEAD_RESERVE + 3], body.to_vec()].concat();
+    let start = write_head_before(
+        &mut buffer,
+        HEAD_RESERVE + 3,
+        &ResponseHead::json(Status::Ok, body.len(), DATE),
+    );
+    let expected = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n\
+                    Content-Length: 36\r\n\r\n";
+    assert_eq!(&buffer[start..], [expected.as_bytes(), body].concat());
+    assert!(buffer[..start].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn the_longest_head_fits_the_reserve() {
+    let value = "x".repeat(256);
+    let head = ResponseHead {
+        status: Status::RequestHeaderFieldsTooLarge,
+        content_type: Some("text/event-stream"),
+        body: BodyLength::Length(u64::MAX),
+        connection: Connection::KeepAlive,
+        date: DATE,
+        allow: Some("GET, POST, DELETE, OPTIONS"),
+        retry_after_seconds: Some(u32::MAX),
+        session_id: Some(&value),
+        www_authenticate: Some(&value),
+    };
+    let text = written(&head);
+    assert!(text.len() <= HEAD_RESERVE, "{}", text.len());
+    let mut fields = [httparse::EMPTY_HEADER; 16];
+    let mut response = httparse::Response::new(&mut fields);
+    assert_eq!(
+        response.parse(text.as_bytes()),
+        Ok(httparse::Status::Complete(text.len()))
+    );
+    let names = response
+        .headers
+        .iter()
+        .map(|field| field.name)
+        .collect::<Vec<_>>();
+    let expected = [
+        "Date",
+        "Content-Type",
+        "Content-Length",
+        "Allow",
+        "Retry-After",
+        "Mcp-Session-Id",
+        "WWW-Authenticate",
+        "Connection",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn every_status_without_a_body() {
+    for status in Status::ALL {
+        let text = written(&ResponseHead::empty(status, DATE));
+        let mut fields = [httparse::EMPTY_HEADER; 4];
+        let mut response = httparse::Response::new(&mut fields);
+        assert_eq!(
+            response.parse(text.as_bytes()),
+            Ok(httparse::Status::Complete(text.len()))
+        );
+        assert_eq!(
+            (response.code, response.reason),
+            (Some(status.code()), Some(status.reason()))
+        );
+        // A client that saw neither length nor chunks would wait for the end of the connection.
+        assert_eq!(
+            text.contains("\r\nContent-Length: 0\r\n"),
+            status != Status::NoContent,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_rest_of_the_fields() {
+    let with = |change: fn(&mut ResponseHead<'static>)| {
+        let mut head = ResponseHead::empty(Status::ServiceUnavailable, DATE);
+        change(&mut head);
+        written(&head)
+    };
+    assert!(with(|head| head.connection = Connection::Close).ends_with("\r\nConnection: close\r\n\r\n"));
+    assert!(with(|head| head.retry_after_seconds = Some(1)).contains("\r\nRetry-After: 1\r\n"));
+    assert!(with(|head| head.allow = Some("POST")).contains("\r\nAllow: POST\r\n"));
+    let chunked = with(|head| head.body = BodyLength::Chunked);
+    assert!(chunked.contains("\r\nTransfer-Encoding: chunked\r\n") && !chunked.contains("Content-Length"));
+}
+
+#[test]
+fn bodyless_heads_are_appended() {
+    let mut buffer = b"before".to_vec();
+    write_bodyless(&mut buffer, &ResponseHead::empty(Status::Accepted, DATE));
+    let expected =
+        "beforeHTTP/1.1 202 Accepted\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(String::from_utf8_lossy(&buffer), expected);
+}
+
+#[test]
+#[should_panic(expected = "no field value of ours")]
+fn a_value_cannot_split_the_answer() {
+    let mut head = ResponseHead::empty(Status::Ok, DATE);
+    head.session_id = Some("a\r\nSet-Cookie: b");
+    written(&head);
+}
+
+#[test]
+#[should_panic(expected = "no room for a head")]
+fn a_body_without_reserve_is_a_bug() {
+    write_head_before(
+        &mut [0; HEAD_RESERVE],
+        HEAD_RESERVE - 1,
+        &ResponseHead::empty(Status::Ok, DATE),
+    );
+}
