@@ -296,6 +296,25 @@ mod tests {
     }
 
     #[test]
+    fn checks_out_of_steps_say_so() {
+        // No recursion, so the validator remembers no verdicts: 2^30 checks if it went on.
+        let mut definitions = serde_json::Map::new();
+        for level in 0..30 {
+            let next = json!({"x": {"$ref": format!("#/$defs/a{}", level + 1)}});
+            let alternatives = ["p", "q"].map(|name| json!({"properties": next, "required": [name]}));
+            definitions.insert(format!("a{level}"), json!({"anyOf": alternatives}));
+        }
+        definitions.insert("a30".into(), json!({"type": "string"}));
+        let schema = json!({"type": "object", "$ref": "#/$defs/a0", "$defs": definitions});
+        let mut document = json!(0);
+        for _ in 0..30 {
+            document = json!({"p": 0, "q": 0, "x": document});
+        }
+        let violations = refused(&schema, &document);
+        assert!(violations.text().contains("too many steps"), "{violations}");
+    }
+
+    #[test]
     fn violations_deep_down_do_not_use_up_the_stack() {
         // As deep as a schema may be at one value, over and over as deep as a document may be.
         let mut node = json!({"properties": {"next": {"$ref": "#/$defs/node"}}, "required": ["x"]});

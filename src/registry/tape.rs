@@ -4,7 +4,7 @@
 //! to end recursive schemas. Every visit is charged to the check's [`Steps`], because a recursive schema with
 //! alternatives can take exponential time on a small document. Invariants: a slice holds exactly one value; names
 //! in an object are unique ([`arguments`](super::arguments) saw to both); once the steps are used up every
-//! container looks empty, so that what is left of the check ends quickly, and its verdict means nothing.
+//! container looks empty, even in the middle, so that what is left of the check ends quickly, and its verdict means nothing.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -19,7 +19,8 @@ use simd_json::{Node as RawNode, StaticNode};
 /// Of a string in a message.
 const ECHO_BYTES_MAX: usize = 64;
 
-/// How much work one check may still take: one for each container looked into and each value found there.
+/// How much work one check may still take: one for each question about a value, and for each value in a container
+/// that is looked into.
 #[derive(Debug)]
 pub(super) struct Steps {
     left: Cell<u64>,
@@ -190,6 +191,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
+        self.steps.charge(1);
         match self.nodes.first()? {
             RawNode::String(string) => Some(Cow::Borrowed(string)),
             _ => None,
@@ -197,6 +199,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn as_number(&self) -> Option<TapeNumber> {
+        self.steps.charge(1);
         match self.nodes.first()? {
             RawNode::Static(number @ (StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_))) => {
                 Some(TapeNumber(*number))
@@ -206,6 +209,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn as_boolean(&self) -> Option<bool> {
+        self.steps.charge(1);
         match self.nodes.first()? {
             RawNode::Static(StaticNode::Bool(value)) => Some(*value),
             _ => None,
@@ -217,6 +221,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn json_type(&self) -> JsonType {
+        self.steps.charge(1);
         match self.nodes.first() {
             Some(RawNode::Object { .. }) => JsonType::Object,
             Some(RawNode::Array { .. }) => JsonType::Array,
@@ -228,6 +233,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn string_length_within(&self, min: u64, max: u64) -> Option<bool> {
+        self.steps.charge(1);
         let RawNode::String(string) = self.nodes.first()? else {
             return None;
         };
@@ -244,6 +250,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
+        self.steps.charge(1);
         match (self.nodes.first(), expected) {
             (Some(RawNode::String(string)), Value::String(expected)) => string == expected,
             (Some(RawNode::String(_)), _) => false,
@@ -309,6 +316,9 @@ impl<'a> Object<'a, TapeJson> for TapeObject<'a> {
     ) -> ControlFlow<B> {
         let mut rest = self.members.nodes;
         while let Some((_, _, next)) = split_member(rest) {
+            if self.members.steps.are_used_up() {
+                break;
+            }
             f(TapeNode::new(&rest[..1], self.members.steps))?;
             rest = next;
         }
@@ -327,6 +337,9 @@ impl<'a> Iterator for Members<'a> {
     type Item = (&'a str, TapeNode<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.steps.are_used_up() {
+            return None;
+        }
         let (name, value, rest) = split_member(self.nodes)?;
         self.nodes = rest;
         Some((name, TapeNode::new(value, self.steps)))
@@ -363,6 +376,9 @@ impl<'a> Iterator for Elements<'a> {
     type Item = TapeNode<'a>;
 
     fn next(&mut self) -> Option<TapeNode<'a>> {
+        if self.steps.are_used_up() {
+            return None;
+        }
         let (value, rest) = split_value(self.nodes)?;
         self.nodes = rest;
         Some(TapeNode::new(value, self.steps))

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// Violations named one by one; the others are counted.
 pub(super) const VIOLATIONS_MAX: usize = 16;
-/// Of one path or message, measured so that 16 of each fit a handler's 16 KiB buffer twice.
+/// Of one path or message, chosen so that 16 of each fit a handler's 16 KiB buffer twice.
 pub(super) const TEXT_BYTES_MAX: usize = 256;
 
 /// One place where arguments break the tool's schema.

@@ -1,0 +1,84 @@
+//! What a warm call allocates, counted by an allocator of this test's own.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use weir::registry::{CallContext, Registry, ShardTools, Started, ToolIndex};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    // Not there while the thread ends; then nobody looks any more.
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: everything is passed on to `System` as it came; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: `memory` came from `System` with this layout, as the caller promises.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `memory` came from `System` with this layout, as the caller promises.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Allocations of this thread in `run`.
+fn allocations_of(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+fn call(tools: &ShardTools, tool: ToolIndex, arguments: simd_json::tape::Value<'_, '_>, out: &mut Vec<u8>) {
+    let Ok(Started::Future(call)) = tools.start(tool, Some(arguments), CallContext::new()) else {
+        panic!("did not start");
+    };
+    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(output)) => output.write_content(out),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
+    let mut tools = Registry::builder();
+    weir::demo::register(&mut tools).unwrap();
+    let registry = tools.build();
+    let shard = registry.for_shard();
+    // Escapes, and members that the schema does not know, cost nothing more.
+    let mut bytes = br#"{"message":"hello \"world\"\n","x":[1,{"y":null}],"z":2.5}"#.to_vec();
+    let tape = simd_json::to_tape(&mut bytes).unwrap();
+    let mut out = Vec::with_capacity(1_024);
+    let mut round = || {
+        out.clear();
+        let echo = registry.find("echo").unwrap();
+        call(&shard, echo, tape.as_value(), &mut out);
+    };
+    // Cold: at least the slot and the tape.
+    assert!(allocations_of(&mut round) > 1);
+    for _ in 0..100 {
+        assert_eq!(allocations_of(&mut round), 1);
+    }
+    assert_eq!(out, br#"[{"type":"text","text":"hello \"world\"\n"}]"#);
+}
