@@ -57,12 +57,14 @@ struct Batched {
 enum Run {
     /// Started, not polled yet.
     Ready(CallFuture),
-    /// Taken out to be polled, or ended.
+    /// Taken out to be polled.
     Polled,
     /// Pending; the waker tells its task that the call was taken away.
     Pending(CallFuture, Option<Waker>),
     /// On a worker thread.
     Working(JobHandle),
+    /// It has its outcome; one that comes later is nobody's.
+    Ended,
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -259,13 +261,17 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A call is over: its answer goes out. An outcome that comes after its lease finds nothing.
+    /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
+    /// or after its lease finds nothing.
     pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
         let ended = (self.clock)();
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        call.run = Run::Polled;
+        if !matches!(call.run, Run::Polled | Run::Working(_)) {
+            return;
+        }
+        call.run = Run::Ended;
         let (began, tool) = (call.began, call.ticket.tool());
         let row = self.service.labels.row(tool.as_usize());
         self.record(Stage::Execute, began, ended);
@@ -335,7 +341,8 @@ impl<R: ShardRing> Shard<R> {
         self.lease(key, ticket, started, Some(batched));
     }
 
-    /// Goes on with a batch whose call was answered; after the last, the array goes out.
+    /// Goes on with a batch whose call was answered; after the last, the array goes out. Each call has a lease
+    /// of its own, so that what comes late for one is never taken for the next.
     fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
         let Some(body) = self.pool.take_inbound(handler) else {
             return;
@@ -351,10 +358,19 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(connection, answers, Some(handler), &reply);
         };
+        let connection = call.connection;
         call.ticket = ticket;
         call.began = self.now;
         call.batch = Some(batched);
-        self.begin_run(handler, started);
+        let Some(renewed) = self.pool.renew(handler) else {
+            return;
+        };
+        if let Some(entry) = self.table.at(connection)
+            && entry.state == State::Calling(handler)
+        {
+            entry.state = State::Calling(renewed);
+        }
+        self.begin_run(renewed, started);
     }
 
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
@@ -437,7 +453,7 @@ impl<R: ShardRing> Shard<R> {
             Run::Working(job) => {
                 job.abandon();
             }
-            Run::Ready(_) | Run::Polled => {}
+            Run::Ready(_) | Run::Polled | Run::Ended => {}
         }
     }
 
