@@ -94,9 +94,15 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Answers or starts what a request came to; a batch is handed back, since it needs the scratch anew.
-    fn take_step(&mut self, key: ConnectionKey, step: Step<'_>, out: Vec<u8>) -> Option<Box<Batched>> {
+    fn take_step(
+        &mut self,
+        key: ConnectionKey,
+        step: Step<'_>,
+        out: Vec<u8>,
+        began: Instant,
+    ) -> Option<Box<Batched>> {
         let decoded = (self.clock)();
-        self.record(Stage::Decode, self.now, decoded);
+        self.record(Stage::Decode, began, decoded);
         match step {
             Step::Reply(reply) => {
                 self.metrics
@@ -121,9 +127,10 @@ impl<R: ShardRing> Shard<R> {
         }
         match work.start(&self.tools, CallContext::new()) {
             Ok(started) => {
-                self.record(Stage::Route, decoded, (self.clock)());
+                let routed = (self.clock)();
+                self.record(Stage::Route, decoded, routed);
                 self.spares.put(out);
-                self.lease(key, ticket, started, None);
+                self.lease(key, ticket, started, routed, None);
             }
             Err(error) => {
                 let reply = service.protocol.answer_start_error(&ticket, &error, &mut out);
@@ -332,7 +339,7 @@ impl<R: ShardRing> Shard<R> {
             inbound.extend_from_slice(body);
             self.pool.put_next_inbound(inbound);
         }
-        self.lease(key, ticket, started, Some(batched));
+        self.lease(key, ticket, started, self.now, Some(batched));
     }
 
     /// Goes on with a batch whose call was answered; after the last, the array goes out.

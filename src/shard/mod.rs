@@ -136,6 +136,8 @@ pub struct Shard<R: ShardRing> {
     incomplete: VecDeque<ConnectionKey>,
     /// Calls that wait for something on this shard.
     pending_calls: usize,
+    /// Something was handled since the last tick.
+    is_active: bool,
     is_accepting: bool,
     /// The accept is being cancelled because the process has its fill of connections.
     is_pausing_accept: bool,
@@ -206,6 +208,7 @@ impl<R: ShardRing> Shard<R> {
             starved: VecDeque::new(),
             incomplete: VecDeque::new(),
             pending_calls: 0,
+            is_active: false,
             is_accepting: false,
             is_pausing_accept: false,
             accept_again_at: None,
@@ -244,6 +247,7 @@ impl<R: ShardRing> Shard<R> {
                 self.rearm_starved();
                 return handled;
             };
+            self.is_active = true;
             self.handle(completion);
         }
         self.rearm_starved();
@@ -295,6 +299,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// What time brings: deadlines, the drain's next step, the date, the gauges.
     pub fn handle_tick(&mut self) {
+        self.is_active = false;
         self.unix_now = unix_seconds();
         self.date.refresh(self.unix_now.0);
         self.expire();
@@ -307,13 +312,14 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
     }
 
-    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second.
+    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
+    /// counts: a sleep that the executor should not have begun then ends with the next short tick.
     pub fn is_busy(&self) -> bool {
         let is_due_soon = || {
             let soon = self.ticks.present(self.now) + BUSY_HORIZON_TICKS;
             self.timers.next_due().is_some_and(|tick| tick <= soon)
         };
-        self.pool.busy() > 0 || self.drain.is_some() || self.accept_again_at.is_some() || is_due_soon()
+        self.is_active || self.pool.busy() > 0 || self.drain.is_some() || self.accept_again_at.is_some() || is_due_soon()
     }
 
     /// Whether calls wait for something other than the ring.
