@@ -78,13 +78,14 @@ impl<R: ShardRing> Shard<R> {
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let began = (self.clock)();
         let step = service
             .protocol
             .decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
-        let batch = self.take_step(key, step, out);
+        let batch = self.take_step(key, step, out, began);
         scratch.trim();
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         if let Some(batch) = batch {
             self.begin_batch(key, batch, body);
         }
@@ -145,13 +146,14 @@ impl<R: ShardRing> Shard<R> {
         connection: ConnectionKey,
         ticket: Ticket,
         started: Started,
+        began: Instant,
         batch: Option<Box<Batched>>,
     ) {
         let call = Call {
             connection,
             ticket,
             run: Run::Polled,
-            began: self.now,
+            began,
             batch,
         };
         let Ok(handler) = self.pool.acquire(call) else {
@@ -326,8 +328,8 @@ impl<R: ShardRing> Shard<R> {
         if self.pool.is_exhausted() {
             let overload = self.overload(OverloadReason::Handlers);
             let Batched { batch, mut answers } = *batched;
-            let protocol = &self.service.protocol;
-            let reply = batch.refuse(protocol, &overload, body, &mut self.scratch, &mut answers);
+            let scratch = self.scratch.get_or_insert_default();
+            let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
             return self.reply(key, answers, None, &reply);
         }
         let Some((ticket, started)) = self.next_of_batch(&mut batched, body) else {
@@ -367,10 +369,9 @@ impl<R: ShardRing> Shard<R> {
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
     fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
         let service = Rc::clone(&self.service);
-        while let Some(work) = batched
-            .batch
-            .next_work(&service.protocol, body, &mut self.scratch)
-        {
+        loop {
+            let scratch = self.scratch.get_or_insert_default();
+            let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
             match work.start(&self.tools, CallContext::new()) {
@@ -383,7 +384,6 @@ impl<R: ShardRing> Shard<R> {
                 }
             }
         }
-        None
     }
 
     /// Sends what the protocol answered.

@@ -122,7 +122,8 @@ pub struct Shard<R: ShardRing> {
     clock: fn() -> Instant,
     now: Instant,
     pass_at: Instant,
-    scratch: Scratch,
+    /// `None` only while a request is decoded; making one anew would allocate.
+    scratch: Option<Scratch>,
     /// Where a chunked body is put together.
     unchunked: Vec<u8>,
     spares: Spares,
@@ -199,7 +200,7 @@ impl<R: ShardRing> Shard<R> {
             clock,
             now,
             pass_at: now,
-            scratch: Scratch::new(),
+            scratch: Some(Scratch::new()),
             unchunked: Vec::new(),
             spares: Spares::new(sizes.handler_buffer_bytes),
             date: DateCache::new(unix_now.0),
@@ -319,7 +320,11 @@ impl<R: ShardRing> Shard<R> {
             let soon = self.ticks.present(self.now) + BUSY_HORIZON_TICKS;
             self.timers.next_due().is_some_and(|tick| tick <= soon)
         };
-        self.is_active || self.pool.busy() > 0 || self.drain.is_some() || self.accept_again_at.is_some() || is_due_soon()
+        self.is_active
+            || self.pool.busy() > 0
+            || self.drain.is_some()
+            || self.accept_again_at.is_some()
+            || is_due_soon()
     }
 
     /// Whether calls wait for something other than the ring.
