@@ -44,7 +44,8 @@ impl<R: ShardRing> Shard<R> {
             is_head,
         } = answer;
         let is_draining = self.is_draining();
-        let Some(connection) = self.table.at(key) else {
+        let connection = self.table.at(key).filter(|c| c.state != State::Dead);
+        let Some(connection) = connection else {
             return self.reclaim(
                 Outgoing {
                     handler,
