@@ -161,7 +161,7 @@ impl<R: ShardRing> Shard<R> {
             self.reclaim(outgoing, buffer);
             return match () {
                 () if is_dead => self.bury(key),
-                () if is_interim => self.arm_receive(key),
+                () if is_interim => self.await_more(key),
                 () => self.on_answered(key, closes),
             };
         }

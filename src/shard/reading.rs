@@ -213,7 +213,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Arms what an open connection needs next: a receive and a deadline.
-    fn await_more(&mut self, key: ConnectionKey) {
+    pub(super) fn await_more(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.at(key) else {
             return;
         };
