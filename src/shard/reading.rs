@@ -54,16 +54,26 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.is_receiving = false;
         let state = connection.state;
+        let reads_no_more = match state {
+            State::Closing => true,
+            State::Answering => connection.outgoing.closes,
+            _ => false,
+        };
         if state == State::Dead {
             return self.bury(key);
         }
         match outcome {
-            Received::Bytes(bytes) if state == State::Closing => self.drop_bytes(key, bytes.len()),
+            Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
             Received::Bytes(bytes) => {
                 self.metrics.received_bytes.add(bytes.len() as u64);
                 self.read(key, &bytes);
             }
-            Received::Starved => self.starved.push_back(key),
+            Received::Starved => {
+                self.metrics.ring_starved.increment();
+                self.starved.push_back(key);
+            }
+            // Our last answer is on its way, and who sends no more may still read.
+            Received::End if state == State::Answering && reads_no_more => {}
             Received::End | Received::Cancelled | Received::Failed(_) => self.end_of_input(key, state),
         }
     }
