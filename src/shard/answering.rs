@@ -237,9 +237,17 @@ impl<R: ShardRing> Shard<R> {
         self.turn_out(key, Refusal::Timeout);
     }
 
-    /// There is no memory for what this connection sends.
+    /// There is no memory for what this connection sends. If it is pipelined behind a request in hand, that
+    /// one is still answered.
     pub(super) fn refuse_memory(&mut self, key: ConnectionKey) {
         self.metrics.refusals.increment(OverloadReason::Memory);
+        if let Some(connection) = self.table.at(key)
+            && matches!(connection.state, State::Calling(_) | State::Answering)
+        {
+            connection.persistence = Persistence::Close;
+            connection.outgoing.closes = true;
+            return;
+        }
         self.turn_out(key, Refusal::Memory);
     }
 
