@@ -161,22 +161,28 @@ impl<R: ShardRing> Shard<R> {
                 .retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
         }
         if self.assembly.free() == 0 {
-            while let Some(oldest) = self.incomplete.pop_front() {
-                let is_incomplete = self
-                    .table
-                    .at(oldest)
-                    .is_some_and(|c| c.state == State::Open && c.assembly.is_some());
-                if oldest != asking && is_incomplete {
-                    self.evict(oldest, Eviction::AssemblyPressure);
-                    break;
-                }
-            }
+            self.evict_oldest_incomplete();
         }
         let taken = self.assembly.take();
         if taken.is_some() {
             self.incomplete.push_back(asking);
         }
         taken
+    }
+
+    fn evict_oldest_incomplete(&mut self) {
+        for _ in 0..self.incomplete.len() {
+            let Some(oldest) = self.incomplete.pop_front() else {
+                return;
+            };
+            let connection = self.table.at(oldest).filter(|c| c.assembly.is_some());
+            match connection.map(|connection| connection.state) {
+                Some(State::Open) => return self.evict(oldest, Eviction::AssemblyPressure),
+                // An answer comes first; what waits behind it may turn out to be incomplete.
+                Some(_) => self.incomplete.push_back(oldest),
+                None => {}
+            }
+        }
     }
 
     /// Looks for one request at the front of `window` and acts on it.
