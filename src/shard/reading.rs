@@ -21,7 +21,7 @@ const DROPPED_BYTES_MAX: u32 = 1 << 20;
 
 /// What became of the front of a window.
 pub(super) enum Taken {
-    /// This many bytes were a request, and the connection is busy with its answer.
+    /// This many bytes are done with: a request, and the connection is busy with its answer, or empty lines.
     Busy(usize),
     /// No whole request is there.
     Incomplete,
@@ -196,7 +196,10 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&self.service);
         let (waiting, sends_continue) =
             match connection.intake.advance(window, &service.policy, &service.http) {
-                Ok(Progress::Nothing) => return Taken::Incomplete,
+                Ok(Progress::Nothing) => {
+                    connection.intake = http::Intake::default();
+                    return Taken::Busy(window.len());
+                }
                 Ok(Progress::Head) => (Waiting::Head, false),
                 Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
                 Ok(Progress::Request(request)) => {
