@@ -12,7 +12,7 @@ use std::net::Shutdown;
 use std::ops::Range;
 
 use crate::mcp::OverloadReason;
-use crate::metrics::{Eviction, Stage};
+use crate::metrics::{Eviction, HttpRefusal, Stage};
 use crate::pool::HandlerKey;
 use crate::ring::{ConnectionKey, SendMode};
 use crate::transport::http::{self, HEAD_RESERVE, Refusal};
@@ -30,6 +30,8 @@ pub(super) struct Answer<'a> {
     pub head: ResponseHead<'a>,
     /// The handler whose response buffer this is.
     pub handler: Option<HandlerKey>,
+    /// It ends a request that was counted in flight when it was decoded.
+    pub is_counted: bool,
     /// The body stays unsent, as HEAD asks.
     pub is_head: bool,
 }
@@ -41,6 +43,7 @@ impl<R: ShardRing> Shard<R> {
             mut buffer,
             mut head,
             handler,
+            is_counted,
             is_head,
         } = answer;
         let is_draining = self.is_draining();
@@ -49,6 +52,7 @@ impl<R: ShardRing> Shard<R> {
             return self.reclaim(
                 Outgoing {
                     handler,
+                    is_counted,
                     ..Outgoing::default()
                 },
                 buffer,
@@ -66,6 +70,7 @@ impl<R: ShardRing> Shard<R> {
             charged: 0,
             closes,
             is_interim: false,
+            is_counted,
         };
         self.send(key, buffer, outgoing, SendMode::Attempt);
     }
@@ -78,6 +83,12 @@ impl<R: ShardRing> Shard<R> {
         is_head: bool,
         goes_on: bool,
     ) {
+        if refusal != Refusal::Memory {
+            let status = refusal.status().code();
+            self.metrics
+                .http_refusals
+                .increment(HttpRefusal::from_status(status));
+        }
         let mut buffer = self.spares.take();
         buffer.resize(HEAD_RESERVE, 0);
         // Writing to a `Vec` cannot fail.
@@ -101,6 +112,7 @@ impl<R: ShardRing> Shard<R> {
                 buffer,
                 head,
                 handler: None,
+                is_counted: false,
                 is_head,
             },
         );
@@ -186,7 +198,7 @@ impl<R: ShardRing> Shard<R> {
         if outgoing.charged == 0 {
             if self.heap.charge(outbox.capacity()).is_err() {
                 self.metrics.refusals.increment(OverloadReason::Memory);
-                self.spares.put(outbox);
+                self.reclaim(outgoing, outbox);
                 return self.kill(key);
             }
             outgoing.charged = outbox.capacity();
@@ -207,6 +219,9 @@ impl<R: ShardRing> Shard<R> {
     /// A buffer whose sending is over, one way or another, goes back to where it came from.
     fn reclaim(&mut self, outgoing: Outgoing, buffer: Vec<u8>) {
         self.heap.refund(outgoing.charged);
+        if outgoing.is_counted {
+            self.metrics.in_flight.down();
+        }
         match outgoing.handler {
             Some(handler) => {
                 self.pool.put_response(handler, buffer);

@@ -70,6 +70,7 @@ enum Run {
 impl<R: ShardRing> Shard<R> {
     /// Decodes a request and answers it, or starts its work.
     pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>) {
+        self.metrics.in_flight.up();
         let service = Rc::clone(&self.service);
         let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
@@ -423,6 +424,7 @@ impl<R: ShardRing> Shard<R> {
                 buffer,
                 head,
                 handler,
+                is_counted: true,
                 is_head: false,
             },
         );
@@ -494,6 +496,7 @@ impl<R: ShardRing> Shard<R> {
     /// Nobody waits for this call any more.
     fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.metrics.in_flight.down();
         self.end_lease(handler);
     }
 

@@ -320,7 +320,7 @@ impl<R: ShardRing> Shard<R> {
             self.timers.next_due().is_some_and(|tick| tick <= soon)
         };
         self.is_active
-            || self.pool.busy() > 0
+            || self.metrics.in_flight.value() > 0
             || self.drain.is_some()
             || self.accept_again_at.is_some()
             || is_due_soon()

@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use crate::metrics::{Eviction, HttpRefusal, Stage};
+use crate::metrics::{Eviction, Stage};
 use crate::pool::Assembly;
 use crate::ring::{ConnectionKey, Received};
 use crate::transport::http::{self, Progress, Refused};
@@ -223,9 +223,6 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn refuse(&mut self, key: ConnectionKey, refused: Refused) -> Taken {
-        self.metrics
-            .http_refusals
-            .increment(HttpRefusal::from_status(refused.refusal.status().code()));
         let goes_on = refused.consumed.is_some();
         self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
         refused.consumed.map_or(Taken::Ended, Taken::Busy)
