@@ -30,6 +30,8 @@ mod mailbox;
 mod pump;
 mod reading;
 mod spares;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
