@@ -58,12 +58,19 @@ impl<R: ShardRing> Shard<R> {
             return self.bury(key);
         }
         match outcome {
-            Received::Bytes(bytes) if state == State::Closing => self.drop_bytes(key, bytes.len()),
             Received::Bytes(bytes) => {
                 self.metrics.received_bytes.add(bytes.len() as u64);
-                self.read(key, &bytes);
+                match state {
+                    State::Closing => self.drop_bytes(key, bytes.len()),
+                    // The receive was armed with the answer, and the peer was quicker than its completion.
+                    State::Answering => {
+                        self.keep(key, &bytes);
+                    }
+                    _ => self.read(key, &bytes),
+                }
             }
             Received::Starved => self.starved.push_back(key),
+            Received::End if state == State::Answering => self.close_behind_answer(key),
             Received::End | Received::Cancelled | Received::Failed(_) => self.end_of_input(key, state),
         }
     }
@@ -127,6 +134,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
     fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
+        debug_assert!(
+            self.table
+                .at(key)
+                .is_none_or(|connection| connection.assembly.is_none())
+        );
         let Some(mut assembly) = self.take_assembly(key) else {
             self.refuse_memory(key);
             return false;
