@@ -57,17 +57,20 @@ struct Batched {
 enum Run {
     /// Started, not polled yet.
     Ready(CallFuture),
-    /// Taken out to be polled, or ended.
+    /// Taken out to be polled.
     Polled,
     /// Pending; the waker tells its task that the call was taken away.
     Pending(CallFuture, Option<Waker>),
     /// On a worker thread.
     Working(JobHandle),
+    /// It has its outcome; one that comes later is nobody's.
+    Ended,
 }
 
 impl<R: ShardRing> Shard<R> {
     /// Decodes a request and answers it, or starts its work.
     pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>) {
+        self.metrics.in_flight.up();
         let service = Rc::clone(&self.service);
         let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
@@ -268,13 +271,17 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A call is over: its answer goes out. An outcome that comes after its lease finds nothing.
+    /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
+    /// or after its lease finds nothing.
     pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
         let ended = (self.clock)();
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        call.run = Run::Polled;
+        if !matches!(call.run, Run::Polled | Run::Working(_)) {
+            return;
+        }
+        call.run = Run::Ended;
         let (began, tool) = (call.began, call.ticket.tool());
         let row = self.service.labels.row(tool.as_usize());
         self.record(Stage::Execute, began, ended);
@@ -344,7 +351,8 @@ impl<R: ShardRing> Shard<R> {
         self.lease(key, ticket, started, self.now, Some(batched));
     }
 
-    /// Goes on with a batch whose call was answered; after the last, the array goes out.
+    /// Goes on with a batch whose call was answered; after the last, the array goes out. Each call has a lease
+    /// of its own, so that what comes late for one is never taken for the next.
     fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
         let Some(body) = self.pool.take_inbound(handler) else {
             return;
@@ -360,10 +368,19 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(connection, answers, Some(handler), &reply);
         };
+        let connection = call.connection;
         call.ticket = ticket;
         call.began = self.now;
         call.batch = Some(batched);
-        self.begin_run(handler, started);
+        let Some(renewed) = self.pool.renew(handler) else {
+            return;
+        };
+        if let Some(entry) = self.table.at(connection)
+            && entry.state == State::Calling(handler)
+        {
+            entry.state = State::Calling(renewed);
+        }
+        self.begin_run(renewed, started);
     }
 
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
@@ -407,6 +424,7 @@ impl<R: ShardRing> Shard<R> {
                 buffer,
                 head,
                 handler,
+                is_counted: true,
                 is_head: false,
             },
         );
@@ -444,7 +462,7 @@ impl<R: ShardRing> Shard<R> {
             Run::Working(job) => {
                 job.abandon();
             }
-            Run::Ready(_) | Run::Polled => {}
+            Run::Ready(_) | Run::Polled | Run::Ended => {}
         }
     }
 
@@ -478,6 +496,7 @@ impl<R: ShardRing> Shard<R> {
     /// Nobody waits for this call any more.
     fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.metrics.in_flight.down();
         self.end_lease(handler);
     }
 

@@ -31,6 +31,8 @@ mod mailbox;
 mod pump;
 mod reading;
 mod spares;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -272,11 +274,10 @@ impl<R: ShardRing> Shard<R> {
             Completion::AcceptFailed { error, rearm } => self.handle_accept_failed(&error, rearm),
             Completion::AcceptStopped => {
                 self.is_accepting = false;
-                self.is_pausing_accept = false;
-                if self.is_draining() {
-                    self.handle_accept_stopped()
-                } else {
+                if std::mem::take(&mut self.is_pausing_accept) {
                     self.arm_accept()
+                } else {
+                    self.handle_accept_stopped()
                 }
             }
             Completion::Received { key, outcome } => self.handle_received(key, outcome),
@@ -328,7 +329,7 @@ impl<R: ShardRing> Shard<R> {
             self.timers.next_due().is_some_and(|tick| tick <= soon)
         };
         self.is_active
-            || self.pool.busy() > 0
+            || self.metrics.in_flight.value() > 0
             || self.drain.is_some()
             || self.accept_again_at.is_some()
             || is_due_soon()
@@ -374,10 +375,10 @@ fn unix_seconds() -> UnixSeconds {
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// Accepts, unless the shard drains, the process has its fill of connections, or a pause is on.
+    /// Accepts, unless the shard drains, the process has its fill of connections, or a pause is on or under way.
     fn arm_accept(&mut self) {
         let is_wanted = self.drain.is_none() && self.accept_again_at.is_none() && !self.gate.is_full();
-        if is_wanted && !self.is_accepting {
+        if is_wanted && !self.is_accepting && !self.is_pausing_accept {
             self.is_accepting = true;
             self.ring.arm_accept();
         }
@@ -390,7 +391,8 @@ impl<R: ShardRing> Shard<R> {
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.arm_receive(key);
         self.set_read_deadline(key);
-        if self.gate.is_full() && self.is_accepting && !self.is_pausing_accept {
+        let is_pause_wanted = self.gate.is_full() && self.drain.is_none();
+        if is_pause_wanted && self.is_accepting && !self.is_pausing_accept {
             self.is_pausing_accept = true;
             self.ring.cancel_accept();
         }
