@@ -78,13 +78,14 @@ impl<R: ShardRing> Shard<R> {
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let began = (self.clock)();
         let step = service
             .protocol
             .decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
-        let batch = self.take_step(key, step, out);
+        let batch = self.take_step(key, step, out, began);
         scratch.trim();
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         if let Some(batch) = batch {
             self.begin_batch(key, batch, body);
         }
@@ -94,9 +95,15 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Answers or starts what a request came to; a batch is handed back, since it needs the scratch anew.
-    fn take_step(&mut self, key: ConnectionKey, step: Step<'_>, out: Vec<u8>) -> Option<Box<Batched>> {
+    fn take_step(
+        &mut self,
+        key: ConnectionKey,
+        step: Step<'_>,
+        out: Vec<u8>,
+        began: Instant,
+    ) -> Option<Box<Batched>> {
         let decoded = (self.clock)();
-        self.record(Stage::Decode, self.now, decoded);
+        self.record(Stage::Decode, began, decoded);
         match step {
             Step::Reply(reply) => {
                 self.metrics
@@ -121,9 +128,10 @@ impl<R: ShardRing> Shard<R> {
         }
         match work.start(&self.tools, CallContext::new()) {
             Ok(started) => {
-                self.record(Stage::Route, decoded, (self.clock)());
+                let routed = (self.clock)();
+                self.record(Stage::Route, decoded, routed);
                 self.spares.put(out);
-                self.lease(key, ticket, started, None);
+                self.lease(key, ticket, started, routed, None);
             }
             Err(error) => {
                 let reply = service.protocol.answer_start_error(&ticket, &error, &mut out);
@@ -138,13 +146,14 @@ impl<R: ShardRing> Shard<R> {
         connection: ConnectionKey,
         ticket: Ticket,
         started: Started,
+        began: Instant,
         batch: Option<Box<Batched>>,
     ) {
         let call = Call {
             connection,
             ticket,
             run: Run::Polled,
-            began: self.now,
+            began,
             batch,
         };
         let Ok(handler) = self.pool.acquire(call) else {
@@ -319,8 +328,8 @@ impl<R: ShardRing> Shard<R> {
         if self.pool.is_exhausted() {
             let overload = self.overload(OverloadReason::Handlers);
             let Batched { batch, mut answers } = *batched;
-            let protocol = &self.service.protocol;
-            let reply = batch.refuse(protocol, &overload, body, &mut self.scratch, &mut answers);
+            let scratch = self.scratch.get_or_insert_default();
+            let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
             return self.reply(key, answers, None, &reply);
         }
         let Some((ticket, started)) = self.next_of_batch(&mut batched, body) else {
@@ -332,7 +341,7 @@ impl<R: ShardRing> Shard<R> {
             inbound.extend_from_slice(body);
             self.pool.put_next_inbound(inbound);
         }
-        self.lease(key, ticket, started, Some(batched));
+        self.lease(key, ticket, started, self.now, Some(batched));
     }
 
     /// Goes on with a batch whose call was answered; after the last, the array goes out.
@@ -360,10 +369,9 @@ impl<R: ShardRing> Shard<R> {
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
     fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
         let service = Rc::clone(&self.service);
-        while let Some(work) = batched
-            .batch
-            .next_work(&service.protocol, body, &mut self.scratch)
-        {
+        loop {
+            let scratch = self.scratch.get_or_insert_default();
+            let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
             match work.start(&self.tools, CallContext::new()) {
@@ -376,7 +384,6 @@ impl<R: ShardRing> Shard<R> {
                 }
             }
         }
-        None
     }
 
     /// Sends what the protocol answered.

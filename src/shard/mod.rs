@@ -122,7 +122,8 @@ pub struct Shard<R: ShardRing> {
     clock: fn() -> Instant,
     now: Instant,
     pass_at: Instant,
-    scratch: Scratch,
+    /// `None` only while a request is decoded; making one anew would allocate.
+    scratch: Option<Scratch>,
     /// Where a chunked body is put together.
     unchunked: Vec<u8>,
     spares: Spares,
@@ -136,6 +137,8 @@ pub struct Shard<R: ShardRing> {
     incomplete: VecDeque<ConnectionKey>,
     /// Calls that wait for something on this shard.
     pending_calls: usize,
+    /// Something was handled since the last tick.
+    is_active: bool,
     is_accepting: bool,
     /// The accept is being cancelled because the process has its fill of connections.
     is_pausing_accept: bool,
@@ -197,7 +200,7 @@ impl<R: ShardRing> Shard<R> {
             clock,
             now,
             pass_at: now,
-            scratch: Scratch::new(),
+            scratch: Some(Scratch::new()),
             unchunked: Vec::new(),
             spares: Spares::new(sizes.handler_buffer_bytes),
             date: DateCache::new(unix_now.0),
@@ -206,6 +209,7 @@ impl<R: ShardRing> Shard<R> {
             starved: VecDeque::new(),
             incomplete: VecDeque::new(),
             pending_calls: 0,
+            is_active: false,
             is_accepting: false,
             is_pausing_accept: false,
             accept_again_at: None,
@@ -244,6 +248,7 @@ impl<R: ShardRing> Shard<R> {
                 self.rearm_starved();
                 return handled;
             };
+            self.is_active = true;
             self.handle(completion);
         }
         self.rearm_starved();
@@ -295,6 +300,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// What time brings: deadlines, the drain's next step, the date, the gauges.
     pub fn handle_tick(&mut self) {
+        self.is_active = false;
         self.unix_now = unix_seconds();
         self.date.refresh(self.unix_now.0);
         self.expire();
@@ -307,13 +313,18 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
     }
 
-    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second.
+    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
+    /// counts: a sleep that the executor should not have begun then ends with the next short tick.
     pub fn is_busy(&self) -> bool {
         let is_due_soon = || {
             let soon = self.ticks.present(self.now) + BUSY_HORIZON_TICKS;
             self.timers.next_due().is_some_and(|tick| tick <= soon)
         };
-        self.pool.busy() > 0 || self.drain.is_some() || self.accept_again_at.is_some() || is_due_soon()
+        self.is_active
+            || self.pool.busy() > 0
+            || self.drain.is_some()
+            || self.accept_again_at.is_some()
+            || is_due_soon()
     }
 
     /// Whether calls wait for something other than the ring.
