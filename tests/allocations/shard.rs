@@ -304,16 +304,16 @@ fn a_warm_legacy_echo_allocates_its_own_string_with_and_without_a_session() {
 #[test]
 fn warm_pipelined_echoes_allocate_one_string_each() {
     const DEPTH: usize = 4;
+    const WARM_UP_TURNS: usize = 20;
     let mut rig = Rig::new();
     let peer = rig.network.connect(0);
     let requests = modern_echo().repeat(DEPTH);
-    for turn in 0..20 {
+    for turn in 0..100 {
         peer.write(&requests);
         let allocations = allocations_of(|| (0..PASSES * DEPTH).for_each(|_| rig.pass()));
         let answers = String::from_utf8(peer.read()).unwrap();
         assert_eq!(answers.matches("HTTP/1.1 200 ").count(), DEPTH);
-        // The rest of the window is boxed with its assembly buffer, once for all that is in it.
-        let expected = DEPTH + 1;
-        assert!(turn == 0 || allocations <= expected, "{allocations}");
+        // What waits behind the first request may cost a box for its assembly buffer, once for all of it.
+        assert!(turn < WARM_UP_TURNS || allocations <= DEPTH + 1, "{allocations}");
     }
 }
