@@ -142,24 +142,20 @@ impl<R: ShardRing> Shard<R> {
 
     /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
     fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
-        debug_assert!(
-            self.table
-                .at(key)
-                .is_none_or(|connection| connection.assembly.is_none())
-        );
-        let Some(mut assembly) = self.take_assembly(key) else {
+        let kept = self.table.at(key).and_then(|connection| connection.assembly.take());
+        let Some(mut assembly) = kept.or_else(|| self.take_assembly(key).map(Box::new)) else {
             self.refuse_memory(key);
             return false;
         };
-        if self.assembly.append(&mut assembly, rest, &mut self.heap).is_err() {
-            self.assembly.give_back(assembly, &mut self.heap);
+        let appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
+        match self.table.at(key) {
+            Some(connection) if appended.is_ok() => connection.assembly = Some(assembly),
+            _ => self.assembly.give_back(*assembly, &mut self.heap),
+        }
+        if appended.is_err() {
             self.refuse_memory(key);
-            return false;
         }
-        if let Some(connection) = self.table.at(key) {
-            connection.assembly = Some(Box::new(assembly));
-        }
-        true
+        appended.is_ok()
     }
 
     /// A free assembly buffer; if there is none, the oldest incomplete request is given up for it, so that

@@ -152,6 +152,7 @@ impl Rig {
         let labels = registry.tools().map(|(_, tool)| tool.name());
         let labels = Arc::new(ToolLabels::new(labels, ToolLabels::TOOLS_MAX_DEFAULT));
         let parts = ShardParts {
+            alarm: Default::default(),
             tools: registry.for_shard(),
             sizes: ShardSizes {
                 handlers: 4,
