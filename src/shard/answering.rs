@@ -141,9 +141,21 @@ impl<R: ShardRing> Shard<R> {
         }
         connection.is_sending = true;
         let range = outgoing.range.clone();
+        // Usually the next thing this connection needs: armed now, both are begun with one system call.
+        let reads_on = !outgoing.closes && !outgoing.is_interim && connection.assembly.is_none();
         connection.outgoing = outgoing;
         self.ring.send(key, &connection.socket, buffer, range, mode);
+        if reads_on {
+            self.arm_receive(key);
+        }
         self.set_deadline(key, write_deadline);
+    }
+
+    /// The peer sends no more, but its answer is still on the way: close behind it.
+    pub(super) fn close_behind_answer(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.at(key) {
+            connection.outgoing.closes = true;
+        }
     }
 
     pub(super) fn handle_sent(

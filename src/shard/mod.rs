@@ -17,10 +17,11 @@
 //! | `calls` | requests → calls → outcomes |
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `deadlines`, `drain` | what time does |
-//! | `mailbox` | what other threads say |
+//! | `mailbox`, `alarm` | what other threads say |
 //! | `pump` | the executor's side |
 
 mod acceptor;
+mod alarm;
 mod answering;
 mod calls;
 mod connections;
@@ -53,6 +54,7 @@ use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
 pub use acceptor::{Gate, ShardRing};
+pub use alarm::Alarm;
 pub use calls::Call;
 use connections::Table;
 use drain::Drain;
@@ -147,6 +149,7 @@ pub struct Shard<R: ShardRing> {
     accept_again_at: Option<Instant>,
     drain: Option<Drain>,
     gate: Gate,
+    alarm: Alarm,
     mailbox: Mailbox<Mail>,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
@@ -163,6 +166,8 @@ pub struct ShardParts {
     pub sizes: ShardSizes,
     /// The process's connection cap.
     pub gate: Gate,
+    /// What wakes its executor from outside.
+    pub alarm: Alarm,
     /// Its own mailbox.
     pub mailbox: Mailbox<Mail>,
     /// Where blocking calls go.
@@ -181,6 +186,7 @@ impl<R: ShardRing> Shard<R> {
             tools,
             sizes,
             gate,
+            alarm,
             mailbox,
             workers,
             metrics,
@@ -220,6 +226,7 @@ impl<R: ShardRing> Shard<R> {
             ring,
             tools,
             gate,
+            alarm,
             mailbox,
             workers,
             metrics,
@@ -331,6 +338,11 @@ impl<R: ShardRing> Shard<R> {
     /// Whether calls wait for something other than the ring.
     pub fn has_pending_calls(&self) -> bool {
         self.pending_calls > 0
+    }
+
+    /// What wakes its executor from outside.
+    pub fn alarm(&self) -> Alarm {
+        self.alarm.clone()
     }
 
     /// Makes whoever drives the shard look at it.

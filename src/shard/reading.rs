@@ -66,14 +66,19 @@ impl<R: ShardRing> Shard<R> {
             Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
             Received::Bytes(bytes) => {
                 self.metrics.received_bytes.add(bytes.len() as u64);
-                self.read(key, &bytes);
+                if state == State::Answering {
+                    // The receive was armed with the answer, and the peer was quicker than its completion.
+                    self.keep(key, &bytes);
+                } else {
+                    self.read(key, &bytes);
+                }
             }
             Received::Starved => {
                 self.metrics.ring_starved.increment();
                 self.starved.push_back(key);
             }
-            // Our last answer is on its way, and who sends no more may still read.
-            Received::End if state == State::Answering && reads_no_more => {}
+            // Who sends no more may still read: the answer on its way is the last.
+            Received::End if state == State::Answering => self.close_behind_answer(key),
             Received::End | Received::Cancelled | Received::Failed(_) => self.end_of_input(key, state),
         }
     }
@@ -137,19 +142,20 @@ impl<R: ShardRing> Shard<R> {
 
     /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
     fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
-        let Some(mut assembly) = self.take_assembly(key) else {
+        let kept = self.table.at(key).and_then(|connection| connection.assembly.take());
+        let Some(mut assembly) = kept.or_else(|| self.take_assembly(key).map(Box::new)) else {
             self.refuse_memory(key);
             return false;
         };
-        if self.assembly.append(&mut assembly, rest, &mut self.heap).is_err() {
-            self.assembly.give_back(assembly, &mut self.heap);
+        let appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
+        match self.table.at(key) {
+            Some(connection) if appended.is_ok() => connection.assembly = Some(assembly),
+            _ => self.assembly.give_back(*assembly, &mut self.heap),
+        }
+        if appended.is_err() {
             self.refuse_memory(key);
-            return false;
         }
-        if let Some(connection) = self.table.at(key) {
-            connection.assembly = Some(Box::new(assembly));
-        }
-        true
+        appended.is_ok()
     }
 
     /// A free assembly buffer; if there is none, the oldest incomplete request is given up for it, so that

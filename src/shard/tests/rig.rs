@@ -262,6 +262,7 @@ impl Rig {
         let mailbox = Mailbox::new(1024, Box::new(RingWake(ring.waker())));
         let metrics = ShardMetrics::new(ShardId(0), &labels);
         let parts = ShardParts {
+            alarm: Default::default(),
             service: Arc::new(service),
             tools: registry.for_shard(),
             sizes: ShardSizes {
