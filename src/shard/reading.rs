@@ -42,7 +42,10 @@ impl<R: ShardRing> Shard<R> {
     /// Receives again on connections that found no ring buffer, now that some are back.
     pub(super) fn rearm_starved(&mut self) {
         for _ in 0..self.starved.len().min(self.ring.counters().buffers_free) {
-            if let Some(key) = self.starved.pop_front() {
+            let Some(key) = self.starved.pop_front() else {
+                return;
+            };
+            if self.table.at(key).is_some_and(|connection| connection.reads_on()) {
                 self.arm_receive(key);
             }
         }
@@ -142,7 +145,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
     fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
-        let kept = self.table.at(key).and_then(|connection| connection.assembly.take());
+        let kept = self
+            .table
+            .at(key)
+            .and_then(|connection| connection.assembly.take());
         let Some(mut assembly) = kept.or_else(|| self.take_assembly(key).map(Box::new)) else {
             self.refuse_memory(key);
             return false;

@@ -350,6 +350,24 @@ fn a_pipelined_request_left_unfinished_gives_way_to_others() {
 }
 
 #[test]
+fn a_receive_that_found_no_buffer_is_not_armed_under_a_running_call() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(call(Era::Legacy, "hold", 1, "held"));
+    rig.run();
+    let starved = rig.shard.table.keys();
+    rig.shard.starved = starved.collect();
+    client.request(ping(2));
+    rig.run();
+    assert_eq!(rig.shard.assembly.free(), Sizes::default().assembly_buffers);
+    rig.release("held");
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 2);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
 fn without_room_for_what_is_pipelined_the_request_in_hand_is_still_answered() {
     for tool in ["echo", "hold", "block"] {
         let sizes = Sizes {
