@@ -1,7 +1,8 @@
 //! `weir serve` and `weir doctor`: the same look at the machine, then one starts and the other tells.
 
-use std::io;
 use std::process::ExitCode;
+
+use crate::ring::{self, ProbeError};
 
 use super::{complain, logging, refuse, say};
 use crate::config::{
@@ -95,22 +96,10 @@ fn look(inputs: Inputs) -> Result<Look, Problem> {
     })
 }
 
-/// Makes and drops a ring of the shards' kind.
+/// Tries what the shards need of io_uring.
 fn probe_ring() -> Result<(), RingProblem> {
-    let words = |error: io::Error| match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
-            RingProblem::Refused(error.to_string())
-        }
-        _ => RingProblem::Lacking(format!(
-            "no ring can be made: {error}; see the lines on kernel and memlock"
-        )),
-    };
-
-    io_uring::IoUring::builder()
-        .setup_single_issuer()
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .build(8)
-        .map(|_: io_uring::IoUring| ())
-        .map_err(words)
+    ring::probe().map_err(|error| match error {
+        ProbeError::Refused { error } => RingProblem::Refused(error.to_string()),
+        other => RingProblem::Lacking(other.to_string()),
+    })
 }
