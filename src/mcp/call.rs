@@ -7,6 +7,7 @@ use serde::Serialize;
 use simd_json::tape;
 
 use crate::jsonrpc::{Document, Id, RequestId, Value, write_result_head, write_string};
+use crate::metrics;
 use crate::registry::{
     CallContext, Content, ContentBlock, Outcome, ShardTools, StartError, Started, ToolError, ToolIndex,
     ToolOutput,
@@ -152,7 +153,7 @@ impl Protocol {
             }
             Err(error) => self.write_tool_result(ticket, true, out, |out| error.write_content(out)),
         }
-        Reply::with_body(200)
+        Reply::with_body(200).with_outcome(outcome_label(outcome))
     }
 
     /// Appends the answer to a call that could not start: an `isError` result that a model can act on since
@@ -165,10 +166,13 @@ impl Protocol {
                     write_string(out, &violations.text());
                     out.extend_from_slice(b"}]");
                 });
+                Reply::with_body(200).with_outcome(metrics::Outcome::ToolError)
             }
-            StartError::Violations(violations) => write_violations(out, ticket.id.as_id(), violations),
+            StartError::Violations(violations) => {
+                write_violations(out, ticket.id.as_id(), violations);
+                Reply::with_body(200).with_outcome(metrics::Outcome::InvalidParams)
+            }
         }
-        Reply::with_body(200)
     }
 
     /// Appends the refusal of a call that found no handler, worker or memory: 503, to be retried.
@@ -205,6 +209,16 @@ impl Protocol {
             out.extend_from_slice(self.lists().meta());
         }
         out.extend_from_slice(b"}}");
+    }
+}
+
+fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
+    match outcome {
+        Ok(_) => metrics::Outcome::Ok,
+        Err(ToolError::TimedOut) => metrics::Outcome::Timeout,
+        Err(ToolError::Cancelled) => metrics::Outcome::Cancelled,
+        Err(ToolError::Panicked | ToolError::Internal(_)) => metrics::Outcome::InternalError,
+        Err(_) => metrics::Outcome::ToolError,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::jsonrpc::{EnvelopeFault, Id, ParseError, write_error, write_error_with_data, write_string};
+use crate::metrics;
 use crate::registry::Violations;
 
 use super::batch::BATCH_ELEMENTS_MAX;
@@ -100,6 +101,7 @@ impl Refused<'_> {
             _ => write_error(out, self.id, code, &message),
         }
         Reply::with_body(self.failure.status(self.era))
+            .with_outcome(metrics::Outcome::from_error_code(code.into()))
     }
 }
 

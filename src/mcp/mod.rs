@@ -32,6 +32,6 @@ pub use capabilities::ClientCapabilities;
 pub use facts::{HttpFacts, UnixSeconds};
 pub use lists::Identity;
 pub use overload::{Overload, OverloadReason};
-pub use protocol::{Options, Protocol, Reply, Step};
+pub use protocol::{Labels, Options, Protocol, Reply, Step};
 pub use revision::{Era, Revision};
 pub use sessions::{EndSession, Principal, Session, SessionId, SessionUnavailable, Sessions};

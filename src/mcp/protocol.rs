@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::jsonrpc::{Document, Id, Message, Scratch, Value};
+use crate::jsonrpc::{Document, Id, Message, Notification, Request, Scratch, Value};
+use crate::metrics;
 use crate::registry::Registry;
 
 use super::batch::Batch;
@@ -55,6 +56,19 @@ pub struct Reply {
     pub session: Option<SessionId>,
     /// `Retry-After`, with status 503.
     pub retry_after_seconds: Option<u64>,
+    /// What metrics say of it.
+    pub labels: Labels,
+}
+
+/// What an answer is counted under. A batch is one answer, of no method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The era of the request.
+    pub era: metrics::Era,
+    /// Its method.
+    pub method: metrics::Method,
+    /// How it ended.
+    pub outcome: metrics::Outcome,
 }
 
 /// Where a message leads.
@@ -104,10 +118,9 @@ impl Protocol {
             Err(error) => return Step::Reply(refused(None, Failure::Parse(error)).write(out)),
         };
         match self.route(facts, body, &document, sessions, out) {
-            Ok(Routed::Reply(reply)) => Step::Reply(reply),
-            Ok(Routed::Call(call)) => Step::Work(Work::new(document, call)),
-            Ok(Routed::Batch(batch)) => Step::Batch(batch),
-            Err(refused) => Step::Reply(refused.write(out)),
+            Routed::Reply(reply) => Step::Reply(reply),
+            Routed::Call(call) => Step::Work(Work::new(document, call)),
+            Routed::Batch(batch) => Step::Batch(batch),
         }
     }
 
@@ -118,12 +131,13 @@ impl Protocol {
         } else {
             legacy::end_session(facts, sessions)
         };
-        match ended {
+        let reply = match ended {
             Ok(EndSession::Ended) => Reply::empty(200),
             Ok(EndSession::Unknown) => refused(None, Failure::SessionUnknown).write(out),
             Ok(EndSession::Full) => self.refuse(None, &TOMBSTONES_FULL, out),
             Err(failure) => refused(None, failure).write(out),
-        }
+        };
+        reply.about(Era::Legacy, "")
     }
 
     fn route<'s>(
@@ -133,15 +147,46 @@ impl Protocol {
         document: &Document<'s>,
         sessions: &dyn Sessions,
         out: &mut Vec<u8>,
-    ) -> Result<Routed<'s>, Refused<'s>> {
+    ) -> Routed<'s> {
         let root = document.root();
-        if root.is_array() {
-            return self.route_batch(facts, body, root, sessions, out);
+        let (routed, era, method) = if root.is_array() {
+            (
+                self.route_batch(facts, body, root, sessions, out),
+                Era::Legacy,
+                "",
+            )
+        } else {
+            let message = match Message::read(root) {
+                Ok(message) => message,
+                Err(malformed) => {
+                    let refused = refused(malformed.id, Failure::Envelope(malformed.fault));
+                    return Routed::Reply(refused.write(out));
+                }
+            };
+            let (era, method) = subject(facts, &message);
+            (
+                self.route_message(facts, message, era, sessions, out),
+                era,
+                method,
+            )
+        };
+        match routed {
+            Ok(Routed::Reply(reply)) => Routed::Reply(reply.about(era, method)),
+            Ok(work) => work,
+            Err(refused) => Routed::Reply(refused.write(out).about(era, method)),
         }
-        let message = Message::read(root)
-            .map_err(|malformed| refused(malformed.id, Failure::Envelope(malformed.fault)))?;
+    }
+
+    fn route_message<'s>(
+        &self,
+        facts: &HttpFacts<'_>,
+        message: Message<'_, 's>,
+        era: Era,
+        sessions: &dyn Sessions,
+        out: &mut Vec<u8>,
+    ) -> Result<Routed<'s>, Refused<'s>> {
         match message {
-            Message::Request(request) => match era_of(facts, request.method, request.params) {
+            Message::Request(request) => match era {
                 Era::Modern => modern::request(self, facts, &request, out).map_err(|failure| Refused {
                     id: Some(request.id),
                     era: Era::Modern,
@@ -151,16 +196,14 @@ impl Protocol {
                     .map_err(|failure| refused(Some(request.id), failure)),
             },
             Message::Notification(notification) => {
-                match era_of(facts, notification.method, notification.params) {
+                match era {
                     Era::Modern => modern::notification(facts, notification.params),
                     Era::Legacy => legacy::context(self, facts, sessions).map(|_| ()),
                 }
                 .map_err(|failure| refused(None, failure))?;
                 Ok(Routed::Reply(Reply::empty(202)))
             }
-            Message::Response(_) if facts.names_modern_revision() => {
-                Err(refused(None, Failure::UnexpectedResponse))
-            }
+            Message::Response(_) if era == Era::Modern => Err(refused(None, Failure::UnexpectedResponse)),
             Message::Response(_) => {
                 legacy::context(self, facts, sessions).map_err(|failure| refused(None, failure))?;
                 Ok(Routed::Reply(Reply::empty(202)))
@@ -202,7 +245,28 @@ impl Reply {
             has_body: true,
             session: None,
             retry_after_seconds: if status == 503 { Some(1) } else { None },
+            labels: Labels {
+                era: metrics::Era::Unknown,
+                method: metrics::Method::Other,
+                outcome: metrics::Outcome::Ok,
+            },
         }
+    }
+
+    /// The same, counted under this era and method.
+    fn about(mut self, era: Era, method: &str) -> Self {
+        self.labels.era = match era {
+            Era::Legacy => metrics::Era::Legacy,
+            Era::Modern => metrics::Era::Modern,
+        };
+        self.labels.method = metrics::Method::from_name(method);
+        self
+    }
+
+    /// The same, counted as ended so.
+    pub(super) fn with_outcome(mut self, outcome: metrics::Outcome) -> Self {
+        self.labels.outcome = outcome;
+        self
     }
 
     /// A status alone.
@@ -219,6 +283,7 @@ impl Reply {
             retry_after_seconds: Some(overload.retry_after_seconds()),
             ..Self::with_body(503)
         }
+        .with_outcome(metrics::Outcome::Overload)
     }
 }
 
@@ -235,6 +300,16 @@ fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {
         id,
         era: Era::Legacy,
         failure,
+    }
+}
+
+/// The era and method of a message; a response has no method.
+fn subject<'s>(facts: &HttpFacts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
+    match message {
+        Message::Request(Request { method, params, .. })
+        | Message::Notification(Notification { method, params }) => (era_of(facts, method, *params), method),
+        Message::Response(_) if facts.names_modern_revision() => (Era::Modern, ""),
+        Message::Response(_) => (Era::Legacy, ""),
     }
 }
 

@@ -91,6 +91,13 @@ impl OperationDurations {
         buckets.sum_nanos.add(nanos);
     }
 
+    /// How many operations ended so.
+    pub fn count(&self, operation: Operation, outcome: Outcome) -> u64 {
+        let mut counts = DurationCounts::default();
+        self.collect(operation, outcome, &mut counts);
+        counts.count()
+    }
+
     /// Adds what was recorded for one series to `into`.
     pub(super) fn collect(&self, operation: Operation, outcome: Outcome, into: &mut DurationCounts) {
         let Some(buckets) = self

@@ -17,11 +17,14 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Batch, Era, HttpFacts, Overload, OverloadReason, Principal, Reply, Step, Ticket, Work};
+use crate::mcp::{
+    Batch, Era, HttpFacts, Labels, Overload, OverloadReason, Principal, Reply, Step, Ticket, Work,
+};
 use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
     BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Outcome, Started, ToolError,
+    ToolIndex,
 };
 use crate::ring::{ConnectionKey, HangUp};
 use crate::timers::{TimerKey, TimerKind};
@@ -77,6 +80,7 @@ impl<R: ShardRing> Shard<R> {
         out.resize(HEAD_RESERVE, 0);
         if request.endpoint == Endpoint::Delete {
             let reply = service.protocol.delete(&facts, &*service.sessions, &mut out);
+            self.record_control(&reply, Duration::ZERO);
             return self.reply(key, out, None, &reply);
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
@@ -109,14 +113,26 @@ impl<R: ShardRing> Shard<R> {
         self.record(Stage::Decode, began, decoded);
         match step {
             Step::Reply(reply) => {
-                self.metrics
-                    .on_request(metrics::Era::Unknown, RequestClass::Control);
+                self.record_control(&reply, decoded.saturating_duration_since(began));
                 self.reply(key, out, None, &reply);
             }
             Step::Work(work) => self.begin_work(key, &work, out, decoded),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
         }
         None
+    }
+
+    fn record_control(&self, reply: &Reply, elapsed: Duration) {
+        let Labels { era, method, outcome } = reply.labels;
+        self.metrics.on_request(era, RequestClass::Control);
+        self.metrics
+            .on_operation(metrics::Operation::Method(method), outcome, elapsed);
+    }
+
+    fn record_call(&self, tool: ToolIndex, reply: &Reply, elapsed: Duration) {
+        let row = self.service.labels.row(tool.as_usize());
+        self.metrics
+            .on_operation(metrics::Operation::Tool(row), reply.labels.outcome, elapsed);
     }
 
     fn begin_work(&mut self, key: ConnectionKey, work: &Work<'_>, mut out: Vec<u8>, decoded: Instant) {
@@ -127,6 +143,7 @@ impl<R: ShardRing> Shard<R> {
         if self.pool.is_exhausted() {
             let overload = self.overload(OverloadReason::Handlers);
             let reply = service.protocol.answer_overload(&ticket, &overload, &mut out);
+            self.record_call(ticket.tool(), &reply, Duration::ZERO);
             return self.reply(key, out, None, &reply);
         }
         match work.start(&self.tools, CallContext::new()) {
@@ -138,6 +155,8 @@ impl<R: ShardRing> Shard<R> {
             }
             Err(error) => {
                 let reply = service.protocol.answer_start_error(&ticket, &error, &mut out);
+                let elapsed = (self.clock)().saturating_duration_since(decoded);
+                self.record_call(ticket.tool(), &reply, elapsed);
                 self.reply(key, out, None, &reply);
             }
         }
@@ -209,7 +228,7 @@ impl<R: ShardRing> Shard<R> {
     fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
         let overload = self.overload(reason);
         let service = Rc::clone(&self.service);
-        self.answer_call(handler, |ticket, out| {
+        self.answer_call(handler, Duration::ZERO, |ticket, out| {
             service.protocol.answer_overload(ticket, &overload, out)
         });
     }
@@ -287,12 +306,6 @@ impl<R: ShardRing> Shard<R> {
         self.record(Stage::Execute, began, ended);
         self.histograms
             .record_tool(row, ended.saturating_duration_since(began));
-        let label = outcome_label(&outcome);
-        self.metrics.on_operation(
-            metrics::Operation::Tool(row),
-            label,
-            ended.saturating_duration_since(began),
-        );
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
         }
@@ -301,7 +314,7 @@ impl<R: ShardRing> Shard<R> {
             tracing::error!(tool = name, detail, "a tool failed internally");
         }
         let service = Rc::clone(&self.service);
-        self.answer_call(handler, |ticket, out| {
+        self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
             service.protocol.answer(ticket, &outcome, out)
         });
         self.record(Stage::Encode, ended, (self.clock)());
@@ -309,14 +322,21 @@ impl<R: ShardRing> Shard<R> {
 
     /// Writes a call's answer into its handler's response buffer and sends it; in a batch, appends it and goes
     /// on with the next call.
-    fn answer_call(&mut self, handler: HandlerKey, write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply) {
+    fn answer_call(
+        &mut self,
+        handler: HandlerKey,
+        elapsed: Duration,
+        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
+    ) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
         if let Some(mut batched) = call.batch.take() {
             batched.batch.begin_answer(&mut batched.answers);
-            let _ = write(&call.ticket, &mut batched.answers);
+            let tool = call.ticket.tool();
+            let reply = write(&call.ticket, &mut batched.answers);
+            self.record_call(tool, &reply, elapsed);
             return self.continue_batch(handler, batched);
         }
         let Some(mut out) = self.pool.take_response(handler) else {
@@ -326,7 +346,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let (connection, reply) = (call.connection, write(&call.ticket, &mut out));
+        let (connection, tool) = (call.connection, call.ticket.tool());
+        let reply = write(&call.ticket, &mut out);
+        self.record_call(tool, &reply, elapsed);
         self.reply(connection, out, Some(handler), &reply);
     }
 
@@ -391,13 +413,17 @@ impl<R: ShardRing> Shard<R> {
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
-            match work.start(&self.tools, CallContext::new()) {
+            let begun = work.start(&self.tools, CallContext::new());
+            // It holds the scratch.
+            drop(work);
+            match begun {
                 Ok(started) => return Some((ticket, started)),
                 Err(error) => {
                     batched.batch.begin_answer(&mut batched.answers);
-                    let _ = service
+                    let reply = service
                         .protocol
                         .answer_start_error(&ticket, &error, &mut batched.answers);
+                    self.record_call(ticket.tool(), &reply, Duration::ZERO);
                 }
             }
         }
@@ -523,15 +549,5 @@ fn era_label(era: Era) -> metrics::Era {
     match era {
         Era::Legacy => metrics::Era::Legacy,
         Era::Modern => metrics::Era::Modern,
-    }
-}
-
-fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
-    match outcome {
-        Ok(_) => metrics::Outcome::Ok,
-        Err(ToolError::TimedOut) => metrics::Outcome::Timeout,
-        Err(ToolError::Cancelled) => metrics::Outcome::Cancelled,
-        Err(ToolError::Panicked | ToolError::Internal(_)) => metrics::Outcome::InternalError,
-        Err(_) => metrics::Outcome::ToolError,
     }
 }

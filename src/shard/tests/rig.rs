@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::super::*;
 use crate::mcp::{Identity, Options};
+use crate::metrics::ToolRow;
 use crate::registry::{BlockingContext, CallContext, Registry, Tool, ToolError};
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing};
 use crate::ring::{DataRing, RingOptions, RingWaker};
@@ -66,7 +67,7 @@ struct BarrierState {
 impl Barrier {
     fn pass(&self, context: &BlockingContext) {
         let mut state = self.state.lock().unwrap();
-        state.waiting += 1;
+        state.waiting += usize::from(!state.is_open);
         self.changed.notify_all();
         while !state.is_open && !context.is_cancelled() {
             // The cancellation has no waker; the bound is for it alone.
@@ -76,13 +77,21 @@ impl Barrier {
                 .unwrap()
                 .0;
         }
-        state.waiting -= 1;
+        if !state.is_open {
+            state.waiting -= 1;
+        }
         self.changed.notify_all();
     }
 
     pub(super) fn open(&self) {
-        self.state.lock().unwrap().is_open = true;
+        let mut state = self.state.lock().unwrap();
+        state.is_open = true;
+        state.waiting = 0;
         self.changed.notify_all();
+    }
+
+    fn waiting(&self) -> usize {
+        self.state.lock().unwrap().waiting
     }
 
     /// Returns once `count` calls wait here.
@@ -286,6 +295,12 @@ impl Rig {
         self.network.connect(0)
     }
 
+    /// A tool's row in metrics.
+    pub(super) fn row(&self, tool: &str) -> ToolRow {
+        let labels = &self.shard.service.labels;
+        labels.iter().find(|(_, name)| *name == tool).unwrap().0
+    }
+
     /// Lets the held call with this secret go on.
     pub(super) fn release(&self, secret: &str) {
         RELEASED.with_borrow_mut(|released| released.insert(secret.to_owned()));
@@ -302,16 +317,22 @@ impl Rig {
     /// One turn of the pump, then whatever tasks were woken.
     pub(super) fn turn(&mut self) {
         self.shard.begin_pass();
-        self.shard.ring.flush().unwrap();
+        self.flush();
         loop {
             let handled = self.shard.handle_completions(256);
             let started = self.run_started();
-            self.shard.ring.flush().unwrap();
+            self.flush();
             if handled == 0 && !started {
                 break;
             }
         }
         self.run_tasks();
+        self.flush();
+    }
+
+    /// What blocking calls come to is there before each flush, so that a run follows from its seed.
+    fn flush(&mut self) {
+        self.await_workers();
         self.shard.ring.flush().unwrap();
     }
 
@@ -376,8 +397,8 @@ impl Rig {
     /// Waits for the worker threads: nothing is queued or running but calls that wait at the barrier.
     pub(super) fn await_workers(&self) {
         loop {
-            let stats = self.workers.submitter().stats();
-            if stats.queued == 0 && stats.busy == 0 {
+            let (waiting, stats) = (self.barrier.waiting(), self.workers.submitter().stats());
+            if stats.busy == waiting && (stats.queued == 0 || waiting > 0) {
                 return;
             }
             std::thread::yield_now();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::client::{Client, Era, batch, call, chunked, expecting_continue, get, notification, ping};
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::config::Timeouts;
+use crate::metrics::{Method, Operation, Outcome};
 use crate::ring::simulated::{Fault, Faults, PeerView};
 use crate::units::Patience;
 
@@ -47,6 +48,50 @@ fn every_kind_of_request_is_answered_in_order_on_one_connection() {
         }
         assert_eq!(client.unanswered(), 0, "{:?}", client.answers);
     }
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn operations_are_counted_by_method_tool_and_outcome() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.ask(ping(1));
+    client.ask(notification());
+    client.ask(call(Era::Legacy, "echo", 2, "a"));
+    client.ask(call(Era::Modern, "fail", 3, "b"));
+    client.ask(call(Era::Modern, "nothing", 4, "c"));
+    client.ask(batch(&[("echo", 5, "d"), ("blob", 6, "e")]));
+    client.send(usize::MAX);
+    for _ in 0..4 {
+        rig.run();
+        client.read();
+    }
+    assert_eq!(client.unanswered(), 0);
+    let count = |operation: Operation| -> Vec<(Outcome, u64)> {
+        let outcomes = Outcome::ALL.iter();
+        let counts = outcomes.map(|&outcome| (outcome, rig.metrics.durations().count(operation, outcome)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    };
+    let tool = |name| Operation::Tool(rig.row(name));
+    assert_eq!(count(Operation::Method(Method::Ping)), [(Outcome::Ok, 1)]);
+    assert_eq!(
+        count(Operation::Method(Method::NotificationsInitialized)),
+        [(Outcome::Ok, 1)]
+    );
+    assert_eq!(
+        count(Operation::Method(Method::ToolsCall)),
+        [(Outcome::InvalidParams, 1)]
+    );
+    assert_eq!(count(tool("echo")), [(Outcome::Ok, 2)]);
+    assert_eq!(count(tool("fail")), [(Outcome::ToolError, 1)]);
+    let numbers = rig.metrics.snapshot();
+    let by_era = |era: usize| numbers.requests[era].1.total();
+    assert_eq!(
+        (by_era(0), by_era(1), by_era(2)),
+        (5, 2, 0),
+        "{:?}",
+        numbers.requests
+    );
     leave(&mut rig, &[client]);
 }
 

@@ -148,16 +148,11 @@ impl Scene {
             15 => self.release_one(),
             16 => {
                 let time = self.dice.of(&[10, 100, 1000, 6000, 9000, 16_000, 61_000]);
-                // Results of blocking calls come just before the clock jumps, or after.
-                if self.dice.one_in(2) {
-                    self.rig.await_workers();
-                }
                 self.rig.pass(Duration::from_millis(time));
             }
             _ => {}
         }
         if !self.dice.one_in(4) {
-            self.rig.await_workers();
             self.rig.turn();
         }
     }
@@ -297,7 +292,6 @@ impl Scene {
                     player.client.send(usize::MAX);
                 }
             }
-            self.rig.await_workers();
             self.rig.run();
             // Not past a deadline: what is whole must be answered without one.
             if round < 10 {
