@@ -1,0 +1,188 @@
+//! One raw connection.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use super::message::Revision;
+use super::request::Request;
+use super::response::Response;
+use super::wait::PATIENCE;
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// FIN, after these bytes.
+    Closed(Vec<u8>),
+    /// RST, after these bytes.
+    Reset(Vec<u8>),
+}
+
+/// A client that sends whatever it is told to, and reads responses strictly.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    input: Vec<u8>,
+    /// For each response owed to a HEAD or other request sent as a value, in order.
+    expected: VecDeque<bool>,
+    revision: Revision,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::over(
+            TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}")),
+        )
+    }
+
+    /// A client whose kernel takes little that it does not read.
+    pub(crate) fn with_small_window(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            input: Vec::new(),
+            expected: VecDeque::new(),
+            revision: Revision::MODERN,
+        }
+    }
+
+    /// Sends a request under `Content-Length`.
+    #[track_caller]
+    pub(crate) fn send(&mut self, request: &Request) {
+        self.expect(request);
+        self.send_bytes(&request.encode());
+    }
+
+    /// Notes a request whose bytes are sent by other means, so that its answer is judged by its revision.
+    pub(crate) fn expect(&mut self, request: &Request) {
+        self.expected.push_back(request.method == "HEAD");
+        if let Some(revision) = request.field("mcp-protocol-version").and_then(Revision::parse) {
+            self.revision = revision;
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.try_send_bytes(bytes).unwrap();
+    }
+
+    pub(crate) fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Sends and receives.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, request: &Request) -> Response {
+        self.send(request);
+        self.receive()
+    }
+
+    /// Sends bytes that are one request, and receives.
+    #[track_caller]
+    pub(crate) fn ask_bytes(&mut self, bytes: &[u8]) -> Response {
+        self.send_bytes(bytes);
+        self.receive()
+    }
+
+    /// The next response, interim ones included.
+    #[track_caller]
+    pub(crate) fn receive(&mut self) -> Response {
+        self.try_receive()
+            .unwrap_or_else(|ending| panic!("no response but {ending:?}"))
+    }
+
+    /// The next response, or how the connection ended instead.
+    pub(crate) fn try_receive(&mut self) -> Result<Response, Ending> {
+        let is_to_head = self.expected.front().copied().unwrap_or(false);
+        loop {
+            if let Some((response, taken)) = Response::take(&self.input, is_to_head, self.revision) {
+                self.input.drain(..taken);
+                if response.status >= 200 {
+                    self.expected.pop_front();
+                }
+                return Ok(response);
+            }
+            self.read_some()?;
+        }
+    }
+
+    /// Bytes as they come, at least `count`; for whatever is no response.
+    pub(crate) fn read_bytes(&mut self, count: usize) -> Result<Vec<u8>, Ending> {
+        while self.input.len() < count {
+            self.read_some()?;
+        }
+        Ok(self.input.drain(..count).collect())
+    }
+
+    /// Reads until the server has closed.
+    pub(crate) fn ending(&mut self) -> Ending {
+        loop {
+            if let Err(ending) = self.read_some() {
+                return ending;
+            }
+        }
+    }
+
+    /// A second hand on the same connection, to read while this one sends.
+    pub(crate) fn second_hand(&self) -> Self {
+        Self::over(self.stream.try_clone().unwrap())
+    }
+
+    /// Fails unless the server closes in order and sends nothing more.
+    #[track_caller]
+    pub(crate) fn assert_closed(&mut self) {
+        assert_eq!(self.ending(), Ending::Closed(Vec::new()));
+    }
+
+    /// Whether nothing came and the connection is still open, as far as the kernel knows now.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let seen = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        self.input.is_empty() && seen.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// No more will be sent: FIN.
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Goes with RST.
+    pub(crate) fn reset(self) {
+        let socket = Socket::from(self.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    fn read_some(&mut self) -> Result<(), Ending> {
+        let mut buffer = [0; 64 << 10];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(Ending::Closed(std::mem::take(&mut self.input))),
+                Ok(count) => {
+                    self.input.extend_from_slice(&buffer[..count]);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                    return Err(Ending::Reset(std::mem::take(&mut self.input)));
+                }
+                Err(error) => {
+                    let seen = String::from_utf8_lossy(&self.input[..self.input.len().min(300)]);
+                    panic!("waiting for the server: {error}; came so far: {seen:?}")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! MCP messages in both eras.
+
+use serde_json::{Value, json};
+
+use super::request::Request;
+
+/// Protocol revisions by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Revision(pub(crate) &'static str);
+
+impl Revision {
+    pub(crate) const ALL_LEGACY: [Revision; 4] = [
+        Revision("2024-11-05"),
+        Revision("2025-03-26"),
+        Revision("2025-06-18"),
+        Revision("2025-11-25"),
+    ];
+    pub(crate) const BATCHING: Revision = Revision("2025-03-26");
+    pub(crate) const NEWEST_LEGACY: Revision = Revision("2025-11-25");
+    pub(crate) const MODERN: Revision = Revision("2026-07-28");
+
+    pub(crate) fn parse(name: &str) -> Option<Revision> {
+        let mut all = Self::ALL_LEGACY.into_iter().chain([Self::MODERN]);
+        all.find(|revision| revision.0 == name)
+    }
+}
+
+/// The way a client speaks: stateless and modern, or legacy with or without a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialect {
+    pub(crate) revision: Revision,
+    pub(crate) session: Option<String>,
+}
+
+/// Both eras, where a rule holds in both.
+pub(crate) fn eras() -> [Dialect; 2] {
+    [Dialect::modern(), Dialect::legacy(Revision::NEWEST_LEGACY)]
+}
+
+/// A modern call of `echo`, the usual probe.
+pub(crate) fn echo(id: impl Into<Value>, message: &str) -> Request {
+    Dialect::modern().echo(id, message)
+}
+
+/// A modern call of any tool.
+pub(crate) fn tool(id: impl Into<Value>, name: &str, arguments: Value) -> Request {
+    Dialect::modern().tool(id, name, arguments)
+}
+
+impl Dialect {
+    pub(crate) fn modern() -> Self {
+        Self {
+            revision: Revision::MODERN,
+            session: None,
+        }
+    }
+
+    /// Legacy without a session.
+    pub(crate) fn legacy(revision: Revision) -> Self {
+        Self {
+            revision,
+            session: None,
+        }
+    }
+
+    pub(crate) fn is_modern(&self) -> bool {
+        self.revision == Revision::MODERN
+    }
+
+    pub(crate) fn echo(&self, id: impl Into<Value>, message: &str) -> Request {
+        self.tool(id, "echo", json!({"message": message}))
+    }
+
+    pub(crate) fn tool(&self, id: impl Into<Value>, name: &str, arguments: Value) -> Request {
+        self.request(id, "tools/call", json!({"name": name, "arguments": arguments}))
+    }
+
+    pub(crate) fn request(&self, id: impl Into<Value>, method: &str, params: Value) -> Request {
+        let params = self.params(params);
+        self.post(&json!({"jsonrpc": "2.0", "id": id.into(), "method": method, "params": params}))
+    }
+
+    pub(crate) fn notification(&self, method: &str, params: Value) -> Request {
+        let params = self.params(params);
+        self.post(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
+    }
+
+    pub(crate) fn initialize(&self, id: impl Into<Value>) -> Request {
+        let params = json!({
+            "protocolVersion": self.revision.0,
+            "capabilities": {},
+            "clientInfo": {"name": "blackbox", "version": "1"},
+        });
+        let message = json!({"jsonrpc": "2.0", "id": id.into(), "method": "initialize", "params": params});
+        Request::post(message.to_string())
+    }
+
+    /// Any message under the fields that go with it.
+    pub(crate) fn post(&self, message: &Value) -> Request {
+        let mut request = Request::post(message.to_string()).plus("MCP-Protocol-Version", self.revision.0);
+        if let Some(session) = &self.session {
+            request = request.plus("Mcp-Session-Id", session);
+        }
+        if self.is_modern() {
+            request = request.plus("Mcp-Method", message["method"].as_str().unwrap_or_default());
+            if let Some(name) = message["params"]["name"].as_str() {
+                request = request.plus("Mcp-Name", name);
+            }
+        }
+        request
+    }
+
+    /// The modern envelope: `params._meta`.
+    pub(crate) fn envelope() -> Value {
+        json!({
+            "io.modelcontextprotocol/protocolVersion": Revision::MODERN.0,
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "blackbox", "version": "1"},
+        })
+    }
+
+    fn params(&self, mut params: Value) -> Value {
+        if self.is_modern() && params.get("_meta").is_none() {
+            params["_meta"] = Self::envelope();
+        }
+        params
+    }
+}

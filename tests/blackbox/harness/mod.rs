@@ -1,0 +1,36 @@
+//! What tests need to speak to a server: [`Server`], [`Client`], [`Request`], [`Response`].
+
+mod client;
+mod message;
+mod metrics;
+mod process;
+mod request;
+mod response;
+mod server;
+mod specification;
+mod wait;
+
+pub(crate) use client::{Client, Ending};
+pub(crate) use message::{Dialect, Revision, echo, eras, tool};
+pub(crate) use metrics::Metrics;
+pub(crate) use process::{Process, shared_folder};
+pub(crate) use request::{Request, chunked};
+pub(crate) use response::Response;
+pub(crate) use server::{Scratch, Server, Shared};
+pub(crate) use wait::{PATIENCE, eventually, eventually_some};
+
+/// Names the case at hand if the test fails while this lives.
+pub(crate) struct Case(String);
+
+/// `let _case = case(…)` at the top of a loop over cases.
+pub(crate) fn case(name: impl Into<String>) -> Case {
+    Case(name.into())
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("  in case: {}", self.0);
+        }
+    }
+}

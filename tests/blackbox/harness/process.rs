@@ -1,0 +1,145 @@
+//! A `weir` process and what `/proc` says of it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait::eventually_some;
+
+const WEIR: &str = env!("CARGO_BIN_EXE_weir");
+
+/// The project's shared folder `name`, found upwards of the sources.
+pub(crate) fn shared_folder(name: &str) -> PathBuf {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut candidates = home.ancestors().map(|folder| folder.join("shared").join(name));
+    candidates.find(|path| path.is_dir()).unwrap_or_else(|| {
+        panic!(
+            "no shared/{name} above {}; these tests cannot do without",
+            home.display()
+        )
+    })
+}
+
+/// A running command; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+impl Process {
+    /// `weir` with these arguments, its output kept in files that have no name.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(WEIR);
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// The same under a shell's limits, such as `ulimit -n 64`.
+    pub(crate) fn start_under(limits: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("{limits} && exec \"$@\"");
+        command.args(["-c", &script, "sh", WEIR]).args(arguments);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let (stdout, stderr) = (nameless_file(), nameless_file());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap())
+            // A signal from the terminal is for the tests, not for their servers.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Its status, once it has ended by itself.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually_some("the process ends", || self.child.try_wait().unwrap())
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        text_of(&self.stdout)
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        text_of(&self.stderr)
+    }
+
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+
+    /// Resident memory.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- stderr of {}:\n{}---", self.pid(), self.stderr());
+        }
+    }
+}
+
+/// A file that is gone with its last descriptor.
+fn nameless_file() -> File {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("output-{}-{number}", std::process::id()));
+    let file = File::options()
+        .create_new(true)
+        .read(true)
+        .append(true)
+        .open(&path)
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file
+}
+
+fn text_of(file: &File) -> String {
+    let mut bytes = vec![0; file.metadata().unwrap().len().try_into().unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,272 @@
+//! A running server: started on free ports, ready when it says so, well when it is let go.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use rustix::process::Signal;
+
+use super::client::{Client, Ending};
+use super::message::Dialect;
+use super::metrics::Metrics;
+use super::process::Process;
+use super::request::Request;
+use super::response::Response;
+use super::wait::eventually_some;
+
+/// A server of a test's own.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Process,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    /// Words of a panic on stderr fail the test, unless it asks for panics.
+    pub(crate) may_panic: bool,
+}
+
+impl Server {
+    /// `weir serve` with the `demo` toolset, one shard, and these flags besides.
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let mut arguments = vec![
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--report",
+            "json",
+        ];
+        let has = |flag: &str| flags.iter().any(|given| given.split('=').next() == Some(flag));
+        if !has("--toolset") {
+            arguments.extend(["--toolset", "demo"]);
+        }
+        if !has("--shards") {
+            arguments.extend(["--shards", "1"]);
+        }
+        arguments.extend(flags);
+        Self::over(Process::start(&arguments))
+    }
+
+    /// Waits until the process says where it serves.
+    pub(crate) fn over(mut process: Process) -> Self {
+        let line = eventually_some("the server is ready", || {
+            let said = process.stderr();
+            assert!(process.is_running(), "the server ended at start: {said}");
+            said.lines()
+                .find(|line| line.contains(" serving "))
+                .map(str::to_owned)
+        });
+        let value = |key: &str| {
+            let rest = line.split_once(key).map(|(_, rest)| rest).unwrap();
+            rest.split_whitespace().next().unwrap().to_owned()
+        };
+        let address = value("url=http://").trim_end_matches("/mcp").parse().unwrap();
+        Self {
+            process,
+            address,
+            admin: value("admin=").parse().unwrap(),
+            may_panic: false,
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// One request on a connection of its own.
+    #[track_caller]
+    pub(crate) fn ask(&self, request: &Request) -> Response {
+        self.connect().ask(request)
+    }
+
+    /// The same for bytes.
+    #[track_caller]
+    pub(crate) fn ask_bytes(&self, bytes: &[u8]) -> Response {
+        self.connect().ask_bytes(bytes)
+    }
+
+    /// Opens a session: `initialize`, then `notifications/initialized`.
+    #[track_caller]
+    pub(crate) fn open_session(&self, dialect: &Dialect) -> Dialect {
+        let mut client = self.connect();
+        let opened = client.ask(&dialect.initialize(0));
+        assert_eq!(opened.result()["protocolVersion"], dialect.revision.0);
+        let session = opened.field("mcp-session-id").expect("a session id").to_owned();
+        let dialect = Dialect {
+            session: Some(session),
+            ..dialect.clone()
+        };
+        client
+            .ask(&dialect.notification("notifications/initialized", serde_json::json!({})))
+            .assert_status(202);
+        dialect
+    }
+
+    /// A request to the admin listener.
+    #[track_caller]
+    pub(crate) fn ask_admin(&self, request: &Request) -> Response {
+        let mut client = Client::connect(self.admin);
+        let response = client.ask(request);
+        assert!(response.closes());
+        assert_eq!(client.ending(), Ending::Closed(Vec::new()));
+        response
+    }
+
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Metrics {
+        let response = self.ask_admin(&Request::new("GET", "/metrics"));
+        assert_eq!(response.status, 200);
+        Metrics::parse(std::str::from_utf8(&response.body).unwrap())
+    }
+
+    /// One figure of `/metrics`.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.metrics().sum(name, labels) as u64
+    }
+
+    /// Handlers at work.
+    #[track_caller]
+    pub(crate) fn busy_handlers(&self) -> u64 {
+        self.metric("weir_pool_handlers", &[("state", "busy")])
+    }
+
+    /// Ends it with SIGTERM; gives the report of a clean drain.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> serde_json::Value {
+        self.signal(Signal::TERM);
+        assert_eq!(self.wait().code(), Some(0), "{}", self.stderr());
+        self.assert_no_panic();
+        let text = self.stdout();
+        serde_json::from_str(text.lines().last().unwrap_or_default())
+            .unwrap_or_else(|error| panic!("no report: {error}: {text:?}"))
+    }
+
+    /// What must hold after whatever was done: it runs, answers a newcomer in both eras, and nothing panicked.
+    #[track_caller]
+    pub(crate) fn assert_well(&self) {
+        let discovered = self.ask(&Dialect::modern().request(1, "server/discover", serde_json::json!({})));
+        assert_eq!(
+            discovered.result()["supportedVersions"],
+            serde_json::json!(["2026-07-28"])
+        );
+        let legacy = Dialect::legacy(super::Revision::NEWEST_LEGACY);
+        let initialized = self.ask(&legacy.initialize("well"));
+        assert_eq!(initialized.result()["protocolVersion"], legacy.revision.0);
+        self.assert_no_panic();
+    }
+
+    #[track_caller]
+    fn assert_no_panic(&self) {
+        let said = self.stderr();
+        let is_panic = ["panicked", "RUST_BACKTRACE", "stack overflow"]
+            .iter()
+            .any(|word| said.contains(word));
+        assert!(self.may_panic || !is_panic, "{said}");
+    }
+}
+
+impl Deref for Server {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !std::thread::panicking() && self.process.is_running() {
+            self.assert_well();
+        }
+    }
+}
+
+/// A test's use of a server that several share; at its end the server must be well.
+#[derive(Debug)]
+pub(crate) struct Shared(&'static Server);
+
+impl Shared {
+    /// The server in `slot`, started by whoever comes first and stopped when the tests end.
+    pub(crate) fn get(slot: &'static OnceLock<Server>, flags: &[&str]) -> Self {
+        Self(slot.get_or_init(|| {
+            let server = Server::start(flags);
+            end_with_tests(server.pid());
+            server
+        }))
+    }
+
+    /// The server that most tests share: both toolsets, two shards, a directory of its own.
+    pub(crate) fn usual() -> Self {
+        static USUAL: OnceLock<Server> = OnceLock::new();
+        Self::get(&USUAL, &["--shards", "2", "--pool-size", "64"])
+    }
+}
+
+impl Deref for Shared {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        self.0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.0.assert_well();
+        }
+    }
+}
+
+/// Statics are never dropped: a shell kills these servers when the pipe to it closes, however the tests end.
+fn end_with_tests(pid: u32) {
+    static KEEPER: OnceLock<Child> = OnceLock::new();
+    let keeper = KEEPER.get_or_init(|| {
+        let script = r#"trap '' INT TERM; while read -r pid; do pids="$pids $pid"; done; kill -9 $pids"#;
+        Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    });
+    writeln!(keeper.stdin.as_ref().unwrap(), "{pid}").unwrap();
+}
+
+/// A directory that is gone when the test is.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,179 @@
+//! The specification's own schemas as the referee of every JSON body a client receives.
+//!
+//! Which definition applies follows from what was received: a body's shape names its kind, `resultType` its era,
+//! the client's last version header its legacy revision. A result of no known shape is a failure, too.
+
+#![allow(clippy::disallowed_types, reason = "compiled once for all test threads")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::message::Revision;
+use super::process::shared_folder;
+
+type Compiled = HashMap<(Revision, &'static str), Arc<Validator>>;
+
+/// Panics unless `body` is what a client that speaks `revision` may receive.
+pub(crate) fn validate(body: &Value, revision: Revision) {
+    match body {
+        Value::Array(answers) => {
+            check(Revision::BATCHING, "JSONRPCBatchResponse", body);
+            answers
+                .iter()
+                .for_each(|answer| validate_one(answer, Revision::BATCHING));
+        }
+        _ => validate_one(body, revision),
+    }
+}
+
+fn validate_one(answer: &Value, revision: Revision) {
+    match answer.get("result") {
+        Some(result) => {
+            let revision = revision_of(result, revision);
+            let is_named_so = revision >= Revision::NEWEST_LEGACY;
+            let envelope = if is_named_so {
+                "JSONRPCResultResponse"
+            } else {
+                "JSONRPCResponse"
+            };
+            check(revision, envelope, answer);
+            check(revision, kind_of(result), result);
+            if revision == Revision::MODERN {
+                check(revision, "ResultMetaObject", &result["_meta"]);
+            }
+        }
+        None => validate_error(answer, revision),
+    }
+}
+
+fn revision_of(result: &Value, asked: Revision) -> Revision {
+    if result.get("resultType").is_some() {
+        return Revision::MODERN;
+    }
+    let negotiated = result.get("protocolVersion").and_then(Value::as_str);
+    match negotiated.and_then(Revision::parse) {
+        Some(negotiated) => negotiated,
+        None if asked == Revision::MODERN => Revision::NEWEST_LEGACY,
+        None => asked,
+    }
+}
+
+fn kind_of(result: &Value) -> &'static str {
+    let has = |member: &str| result.get(member).is_some();
+    match () {
+        () if has("supportedVersions") => "DiscoverResult",
+        () if has("protocolVersion") => "InitializeResult",
+        () if has("tools") => "ListToolsResult",
+        () if has("content") => "CallToolResult",
+        () if result == &json!({}) => "EmptyResult",
+        () => panic!("a result of no known shape: {result}"),
+    }
+}
+
+fn validate_error(answer: &Value, revision: Revision) {
+    // Errors without an id came into the schema with 2025-11-25; the text always allowed them over HTTP.
+    let revision = match answer.get("id") {
+        None => revision.max(Revision::NEWEST_LEGACY),
+        Some(_) => revision,
+    };
+    let is_named_so = revision >= Revision::NEWEST_LEGACY;
+    check(
+        revision,
+        if is_named_so {
+            "JSONRPCErrorResponse"
+        } else {
+            "JSONRPCError"
+        },
+        answer,
+    );
+    let error = &answer["error"];
+    if revision == Revision::MODERN {
+        match error["code"].as_i64().unwrap() {
+            -32700 => check(revision, "ParseError", error),
+            -32600 => check(revision, "InvalidRequestError", error),
+            -32601 => check(revision, "MethodNotFoundError", error),
+            -32602 => check(revision, "InvalidParamsError", error),
+            -32603 => check(revision, "InternalError", error),
+            -32020 => check(revision, "HeaderMismatchError", answer),
+            -32022 => check(revision, "UnsupportedProtocolVersionError", answer),
+            -31503 => check(revision, "Error", error),
+            code => panic!("code {code} is not this server's: {answer}"),
+        }
+    }
+    if error["code"] == -31503 {
+        let data = &error["data"];
+        assert!(data["retryAfterMs"].as_u64().is_some_and(|ms| ms > 0), "{answer}");
+        assert!(
+            data["queueDepth"].is_u64() && data["reason"].is_string(),
+            "{answer}"
+        );
+    }
+    let message = error["message"].as_str().unwrap();
+    assert!(message.len() < 9000 && !message.contains(".rs"), "{message}");
+}
+
+/// Fails unless `value` is what `schema`, a tool's own, describes.
+#[track_caller]
+pub(crate) fn assert_conforms(schema: &Value, value: &Value) {
+    let validator = jsonschema::validator_for(schema).unwrap();
+    assert_no_errors(&validator, value, "the tool's own schema");
+}
+
+fn check(revision: Revision, definition: &'static str, value: &Value) {
+    static COMPILED: OnceLock<Mutex<Compiled>> = OnceLock::new();
+    let validator = {
+        // A panic under this lock is a missing schema, which every other test meets, too.
+        let mut compiled = COMPILED.get_or_init(Mutex::default).lock().unwrap();
+        let entry = compiled.entry((revision, definition));
+        Arc::clone(entry.or_insert_with(|| Arc::new(compile(revision, definition))))
+    };
+    assert_no_errors(&validator, value, &format!("{} {definition}", revision.0));
+}
+
+#[track_caller]
+fn assert_no_errors(validator: &Validator, value: &Value, what: &str) {
+    if !validator.is_valid(value) {
+        let errors: Vec<String> = validator
+            .iter_errors(value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        panic!("{what}: {errors:#?}\n{value:#}");
+    }
+}
+
+fn compile(revision: Revision, definition: &str) -> Validator {
+    let path = shared_folder("spec").join(revision.0).join("schema.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut schema: Value = serde_json::from_str(&text).unwrap();
+    let has_new_name = schema.get("$defs").is_some();
+    let key = if has_new_name { "$defs" } else { "definitions" };
+    assert!(
+        schema[key].get(definition).is_some(),
+        "{} has no {definition}",
+        path.display()
+    );
+    schema["$ref"] = json!(format!("#/{key}/{definition}"));
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[test]
+#[should_panic(expected = "JSONRPCResultResponse")]
+fn the_referee_refuses_a_result_without_an_id() {
+    validate(
+        &json!({"jsonrpc": "2.0", "id": null, "result": {}}),
+        Revision::MODERN,
+    );
+}
+
+#[test]
+#[should_panic(expected = "ListToolsResult")]
+fn the_referee_refuses_a_modern_list_without_a_lifetime() {
+    let result = json!({"resultType": "complete", "tools": []});
+    validate(
+        &json!({"jsonrpc": "2.0", "id": 1, "result": result}),
+        Revision::MODERN,
+    );
+}

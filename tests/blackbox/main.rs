@@ -1,0 +1,15 @@
+//! The real `weir` binary, started on free ports and spoken to over raw sockets.
+//!
+//! Knows the command line and the wire, nothing of the library. One module for each class of rules; `harness`
+//! starts servers, speaks HTTP and, in one place that no test can go around, checks every answer against the
+//! specification's own schemas. Order and counts are asserted, durations only as generous upper bounds; whatever can
+//! be observed is waited for, never slept for.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod harness;
+
+mod framing;
+mod heads;
+mod pipelining;
+mod splits;
