@@ -102,6 +102,7 @@ make_root() {
 }
 
 start_server() {
+  : >"$scratch/log"
   "$weir" serve --listen 127.0.0.1:0 --admin off --toolset files --toolset demo --root "$scratch/root" \
     >"$scratch/report" 2>"$scratch/log" &
   server_pid=$!
