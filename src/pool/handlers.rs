@@ -109,6 +109,18 @@ impl<C> Pool<C> {
         Some(call)
     }
 
+    /// Ends a lease and begins the next with the same call in the same handler: what still names the old
+    /// lease finds nothing. `None` for a lease that is over.
+    pub fn renew(&mut self, key: HandlerKey) -> Option<HandlerKey> {
+        let handler = self.current(key)?;
+        handler.call.as_ref()?;
+        handler.lease = handler.lease.wrapping_add(1);
+        Some(HandlerKey {
+            lease: handler.lease,
+            ..key
+        })
+    }
+
     /// The call a lease runs, `None` once the lease has ended.
     pub fn call_mut(&mut self, key: HandlerKey) -> Option<&mut C> {
         self.current(key)?.call.as_mut()
@@ -265,6 +277,17 @@ mod tests {
         assert!(pool.take_response(stale).is_none());
         assert_eq!(pool.call_mut(current), Some(&mut 2));
         assert_eq!(pool.key_at(0), Some(current));
+    }
+
+    #[test]
+    fn a_renewed_lease_keeps_the_call_and_forgets_the_old_key() {
+        let mut pool = Pool::new(1, 64);
+        let old = pool.acquire("batch").unwrap();
+        let new = pool.renew(old).unwrap();
+        assert!(pool.call_mut(old).is_none());
+        assert!(pool.renew(old).is_none());
+        assert_eq!(pool.release(new), Some("batch"));
+        assert!(pool.renew(new).is_none());
     }
 
     #[test]

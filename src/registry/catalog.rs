@@ -260,7 +260,7 @@ mod tests {
                 "inputSchema": {"type": "object"},
                 "outputSchema": {
                     "type": "object",
-                    "properties": {"sum": {"type": "integer", "format": "int64"}},
+                    "properties": {"sum": {"type": "integer"}},
                     "required": ["sum"],
                 },
             })

@@ -6,8 +6,9 @@
 
 use jsonschema::json::SerdeJson;
 use jsonschema::{PatternOptions, ValidationError, Validator};
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 use simd_json::Node as RawNode;
 
@@ -153,12 +154,27 @@ pub(super) fn of_output<T: JsonSchema>() -> Value {
 
 fn of_type<T: JsonSchema>(settings: SchemaSettings) -> Value {
     // No `$schema`: 2020-12 is MCP's default, and clients with an older validator stumble over the address.
-    let settings = settings.with(|settings| settings.meta_schema = None);
+    let settings = settings
+        .with(|settings| settings.meta_schema = None)
+        .with_transform(RecursiveTransform(drop_number_format));
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     // The type's name and words are for readers of the code; the tool has a title and a description of its own.
     schema.remove("title");
     schema.remove("description");
     schema.to_value()
+}
+
+/// Drops `"format": "uint64"` and its like from numbers: Rust's types, not formats of JSON Schema, which has them for
+/// texts only. Validators in clients warn of each on every listing.
+fn drop_number_format(schema: &mut Schema) {
+    let is_number = |kind: &Value| matches!(kind.as_str(), Some("integer" | "number"));
+    let is_numeric = schema.get("type").is_some_and(|kind| match kind {
+        Value::Array(kinds) => kinds.iter().any(is_number),
+        kind => is_number(kind),
+    });
+    if is_numeric {
+        schema.remove("format");
+    }
 }
 
 fn check_shape(schema: &Value) -> Result<usize, SchemaError> {
@@ -367,6 +383,33 @@ mod tests {
                 matches!(refused(schema.clone()), SchemaError::Invalid(_)),
                 "{schema}"
             );
+        }
+    }
+
+    #[test]
+    fn derived_numbers_have_no_format() {
+        #[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
+        struct Inner {
+            ratio: f32,
+        }
+        #[derive(serde::Serialize, serde::Deserialize, JsonSchema)]
+        struct Numbers {
+            count: u64,
+            limit: Option<usize>,
+            list: Vec<Inner>,
+            /// A number's name is not its format.
+            format: i32,
+            #[schemars(extend("format" = "date-time"))]
+            at: String,
+        }
+        for schema in [of_input::<Numbers>(), of_output::<Numbers>()] {
+            assert_eq!(schema.to_string().matches(r#""format":""#).count(), 1, "{schema}");
+            assert_eq!(schema["properties"]["at"]["format"], "date-time");
+            assert_eq!(
+                schema["properties"]["count"],
+                json!({"type": "integer", "minimum": 0})
+            );
+            assert_eq!(schema["properties"]["format"]["type"], "integer");
         }
     }
 

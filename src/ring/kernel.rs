@@ -8,7 +8,8 @@
 #![allow(unsafe_code)]
 
 use super::completion::{Completion, HangUp, Received};
-use super::provided::{BUFFER_GROUP, BUFFERS_MAX, ProvidedBuffers};
+use super::provided::{BUFFER_GROUP, ProvidedBuffers};
+use super::setup::{RingError, RingOptions, set_up};
 use super::token::{ConnectionKey, Operation, Token};
 use super::waker::RingWaker;
 use super::{DataRing, RingCounters, SendMode};
@@ -26,55 +27,6 @@ use std::time::Duration;
 /// `IORING_RECVSEND_POLL_FIRST` of `linux/io_uring.h`: wait for readiness before taking a buffer. A
 /// connection is mostly idle when its receive is armed, so trying first would be wasted.
 const POLL_FIRST: u16 = 1;
-
-/// Sizes of one ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingOptions {
-    /// Entries that can be queued between two system calls; a power of two. More are held back in
-    /// memory, so this is about speed only.
-    pub submission_entries: u32,
-    /// Completions the kernel holds before it falls back to slower memory; a power of two.
-    pub completion_entries: u32,
-    /// Ring buffers, at most 32768.
-    pub buffers: u16,
-    /// Size of each.
-    pub buffer_bytes: usize,
-}
-
-impl Default for RingOptions {
-    fn default() -> Self {
-        RingOptions {
-            submission_entries: 1024,
-            completion_entries: 8192,
-            buffers: 1024,
-            buffer_bytes: 4096,
-        }
-    }
-}
-
-/// Why a ring could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum RingError {
-    /// Sizes no ring can have.
-    #[error(
-        "ring buffers = {buffers} of {buffer_bytes} bytes, but 1 to 32768 of at least 1 byte are possible"
-    )]
-    BufferSizes {
-        /// As given.
-        buffers: u16,
-        /// As given.
-        buffer_bytes: usize,
-    },
-    /// `io_uring_setup` failed.
-    #[error("io_uring could not be set up: {0}")]
-    Setup(#[source] io::Error),
-    /// The provided-buffer ring could not be mapped or registered.
-    #[error("ring buffers could not be mapped and registered: {0}")]
-    Buffers(#[source] io::Error),
-    /// The eventfd could not be made.
-    #[error("the ring's eventfd could not be made: {0}")]
-    Waker(#[source] io::Error),
-}
 
 /// A [`DataRing`] on io_uring.
 pub struct KernelRing {
@@ -115,27 +67,7 @@ impl KernelRing {
     /// # Errors
     /// The kernel refuses, or memory is short.
     pub fn new(options: RingOptions) -> Result<Self, RingError> {
-        let RingOptions {
-            buffers,
-            buffer_bytes,
-            ..
-        } = options;
-        if buffers == 0 || buffers > BUFFERS_MAX || buffer_bytes == 0 || u32::try_from(buffer_bytes).is_err()
-        {
-            return Err(RingError::BufferSizes {
-                buffers,
-                buffer_bytes,
-            });
-        }
-        let uring = IoUring::builder()
-            .setup_single_issuer()
-            .setup_coop_taskrun()
-            .setup_taskrun_flag()
-            .setup_cqsize(options.completion_entries)
-            .build(options.submission_entries)
-            .map_err(RingError::Setup)?;
-        let provided = ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes)
-            .map_err(RingError::Buffers)?;
+        let (uring, provided) = set_up(options)?;
         Ok(KernelRing {
             uring,
             provided,
@@ -276,6 +208,8 @@ impl KernelRing {
     /// Submits what is queued and collects what is done, in one system call if there is anything.
     /// Returns the number of entries the kernel took.
     fn enter(&mut self) -> io::Result<usize> {
+        // Also when a full queue is the reason: receives begun now would starve beside free buffers.
+        self.provided.publish();
         let submission = self.uring.submission();
         let queued = submission.len() as u32;
         let is_overflown = submission.cq_overflow();
@@ -484,7 +418,6 @@ impl DataRing for KernelRing {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.provided.publish();
         loop {
             self.queue_backlog();
             let taken = self.enter()?;

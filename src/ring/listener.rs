@@ -14,6 +14,10 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+/// Where the flags lie in a TCP header, and SYN among them (RFC 9293, 3.1).
+const TCP_FLAGS_OFFSET: u32 = 13;
+const TCP_FLAG_SYN: u32 = 0x02;
+
 /// Options of a listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenerOptions {
@@ -85,10 +89,25 @@ pub fn local_address(listener: &impl AsFd) -> io::Result<SocketAddr> {
 /// # Errors
 /// The system's; a container's policy may forbid socket filters.
 pub fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
-    // "Return 0": keep no byte of any packet, that is, drop it. Completed handshakes have their own
-    // sockets already and are not filtered. Accepted ones inherit nothing: the filter comes later.
-    let drop_everything = [SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0)];
-    SockRef::from(listener).attach_filter(&drop_everything)
+    // Only SYNs: the last packet of a handshake that has begun must still get through. The filter sees
+    // the TCP header first. Later sockets inherit it, which hurts none: they get no SYN.
+    let drop_syns = [
+        SockFilter::new(
+            (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16,
+            0,
+            0,
+            TCP_FLAGS_OFFSET,
+        ),
+        SockFilter::new(
+            (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16,
+            0,
+            1,
+            TCP_FLAG_SYN,
+        ),
+        SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+        SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+    ];
+    SockRef::from(listener).attach_filter(&drop_syns)
 }
 
 /// Takes one queued connection without waiting; `None` when the queue is empty.
@@ -117,5 +136,75 @@ pub fn accept_now(listener: &impl AsFd) -> io::Result<Option<OwnedFd>> {
             io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
             _ => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpStream};
+
+    fn any_port() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    }
+
+    fn listening() -> (OwnedFd, SocketAddr) {
+        let listener = listen(any_port(), ListenerOptions::default()).unwrap();
+        let address = local_address(&listener).unwrap();
+        (listener, address)
+    }
+
+    #[test]
+    fn accepted_connections_inherit_the_options() {
+        let (listener, address) = listening();
+        let _peer = TcpStream::connect(address).unwrap();
+        let accepted = accept_now(&listener).unwrap().unwrap();
+        let socket = SockRef::from(&accepted);
+        let options = ListenerOptions::default();
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), options.keepalive_idle);
+        assert_eq!(
+            socket.tcp_keepalive_interval().unwrap(),
+            options.keepalive_interval
+        );
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), options.keepalive_probes);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(options.user_timeout));
+        assert!(!socket.nonblocking().unwrap(), "the ring waits for it");
+    }
+
+    #[test]
+    fn shards_share_an_address() {
+        let (_listener, address) = listening();
+        let second = listen(address, ListenerOptions::default()).unwrap();
+        assert_eq!(local_address(&second).unwrap(), address);
+    }
+
+    #[test]
+    fn an_empty_queue_does_not_block() {
+        let (listener, _) = listening();
+        assert!(accept_now(&listener).unwrap().is_none());
+    }
+
+    #[test]
+    fn stopping_keeps_the_queue_and_ignores_newcomers() {
+        let (listener, address) = listening();
+        let mut queued = TcpStream::connect(address).unwrap();
+        stop_new_connections(&listener).unwrap();
+        // A refusal would come at once; silence is all that can be waited for.
+        let newcomer = TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        assert_eq!(newcomer.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        queued.write_all(b"after the stop").unwrap();
+        let mut accepted = TcpStream::from(accept_now(&listener).unwrap().unwrap());
+        assert!(accept_now(&listener).unwrap().is_none());
+        let mut bytes = [0; 14];
+        accepted.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"after the stop");
+        accepted.write_all(b"answer").unwrap();
+        drop(accepted);
+        let mut answer = Vec::new();
+        queued.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"answer");
     }
 }

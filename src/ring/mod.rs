@@ -20,15 +20,20 @@ mod completion;
 mod kernel;
 pub mod listener;
 mod mapping;
+mod pace;
 mod park;
 mod probe;
 mod provided;
+mod setup;
 pub mod simulated;
+mod ticks;
 mod token;
 mod waker;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod kernel_tests;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -36,9 +41,12 @@ use std::ops::Range;
 
 pub use buffers::RingBuffer;
 pub use completion::{Completion, HangUp, Received};
-pub use kernel::{KernelRing, RingError, RingOptions};
+pub use kernel::KernelRing;
+pub use pace::{Pace, PaceOptions};
 pub use park::Parking;
 pub use probe::{ProbeError, probe};
+pub use setup::{RingError, RingOptions};
+pub use ticks::spawn_ticks;
 pub use token::{ConnectionKey, GENERATION_MAX, Operation};
 pub use waker::RingWaker;
 

@@ -92,3 +92,238 @@ impl Future for Parking {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::listener::{ListenerOptions, listen, local_address};
+    use crate::ring::{Completion, ConnectionKey, Received, RingOptions, SendMode, spawn_ticks};
+    use glommio::{LocalExecutorBuilder, Placement};
+    use std::cell::RefCell;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+    use std::os::fd::OwnedFd;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+    use std::sync::{Arc, Mutex};
+    use std::task::Waker;
+    use std::thread::JoinHandle;
+    use std::time::Duration;
+
+    /// Far below glommio's 100 ms, so that a short loss of the CPU does what a long one does there. Each
+    /// is tried for so many round trips; the first usually suffices within a thousand.
+    const PREEMPT_TIMERS: [Duration; 4] = [
+        Duration::from_micros(100),
+        Duration::from_micros(50),
+        Duration::from_micros(25),
+        Duration::from_micros(12),
+    ];
+    const TRIPS_MAX: usize = 3_000;
+    /// With such timers the passes that ticks wake are lost a thousand times as often, too.
+    const TICK_PAIRS: u64 = 3;
+    /// A round trip takes about a tenth of a millisecond. One that takes this long has stalled.
+    const STALL: Duration = Duration::from_millis(500);
+    /// Generous for a tick of 10 ms on a machine that does other things.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const TICK: Duration = Duration::from_millis(10);
+    const STARTS_MAX: usize = 20;
+
+    const KEY: ConnectionKey = ConnectionKey {
+        slot: 0,
+        generation: 0,
+    };
+
+    /// An executor on a thread of its own that echoes on one connection at a time, until `stop`.
+    struct EchoShard {
+        address: SocketAddr,
+        thread: JoinHandle<()>,
+        /// Wakes the executor itself, as a watchdog would.
+        rescue: Arc<Mutex<Option<Waker>>>,
+    }
+
+    /// The first pass can be lost as well, and then nothing wakes the executor: it is left behind and
+    /// another started.
+    fn echo_shard(preempt_timer: Duration, tick_pairs: u64) -> EchoShard {
+        (0..STARTS_MAX)
+            .find_map(|_| try_echo_shard(preempt_timer, tick_pairs))
+            .expect("an executor that gets through its first pass")
+    }
+
+    fn try_echo_shard(preempt_timer: Duration, tick_pairs: u64) -> Option<EchoShard> {
+        let (address_of, address) = mpsc::channel();
+        let rescue = Arc::new(Mutex::new(None));
+        let rescued = Arc::clone(&rescue);
+        let builder = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(64 << 10)
+            .ring_depth(128)
+            .preempt_timer(preempt_timer);
+        let spawned = builder.spawn(move || async move {
+            let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), ListenerOptions::default()).unwrap();
+            let address = local_address(&listener).unwrap();
+            let options = RingOptions {
+                buffers: 4,
+                ..RingOptions::default()
+            };
+            let mut ring = KernelRing::new(options).unwrap();
+            ring.listen(listener);
+            ring.arm_accept();
+            for pair in 0..tick_pairs {
+                let tick = TICK + Duration::from_millis(pair);
+                spawn_ticks(move || Some(tick));
+            }
+            let mut start = Some((address_of, address));
+            glommio::spawn_local(std::future::poll_fn::<(), _>(move |context| {
+                *rescued.lock().unwrap() = Some(context.waker().clone());
+                if let Some((address_of, address)) = start.take() {
+                    let _ = address_of.send(address);
+                }
+                Poll::Pending
+            }))
+            .detach();
+            pump(Rc::new(RefCell::new(ring))).await;
+        });
+        let handle = spawned.unwrap();
+        Some(EchoShard {
+            address: address.recv_timeout(STALL).ok()?,
+            thread: std::thread::spawn(move || handle.join().unwrap()),
+            rescue,
+        })
+    }
+
+    /// Parks after every batch. A connection that sends "q" ends it.
+    async fn pump(ring: Rc<RefCell<KernelRing>>) {
+        let mut socket = None;
+        loop {
+            let parking = {
+                let ring = &mut *ring.borrow_mut();
+                ring.flush().unwrap();
+                while let Some(completion) = ring.next_completion() {
+                    if !echo(ring, &mut socket, completion) {
+                        return;
+                    }
+                }
+                Parking::new(ring).unwrap()
+            };
+            parking.await.unwrap();
+        }
+    }
+
+    fn echo(ring: &mut KernelRing, socket: &mut Option<OwnedFd>, completion: Completion<OwnedFd>) -> bool {
+        match completion {
+            Completion::Accepted { socket: new, .. } => ring.receive(KEY, socket.insert(new)),
+            Completion::Received {
+                outcome: Received::Bytes(bytes),
+                ..
+            } => {
+                if bytes.contains(&b'q') {
+                    return false;
+                }
+                let socket = socket.as_ref().unwrap();
+                ring.send(KEY, socket, bytes.to_vec(), 0..bytes.len(), SendMode::Attempt);
+                ring.receive(KEY, socket);
+            }
+            Completion::Sent { result, .. } => assert!(result.is_ok()),
+            other => panic!("{other:?}"),
+        }
+        true
+    }
+
+    /// Whether the answer came in time.
+    fn round_trip(peer: &mut TcpStream, patience: Duration) -> bool {
+        peer.write_all(b"x").unwrap();
+        answered(peer, patience)
+    }
+
+    fn answered(peer: &mut TcpStream, patience: Duration) -> bool {
+        peer.set_read_timeout(Some(patience)).unwrap();
+        let mut byte = [0];
+        match peer.read(&mut byte) {
+            Ok(read) => {
+                assert_eq!((read, byte), (1, *b"x"));
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                false
+            }
+        }
+    }
+
+    /// A preemption timer with which the executor stalls, and after how many round trips it did.
+    fn provoke_stall() -> (Duration, usize) {
+        for preempt_timer in PREEMPT_TIMERS {
+            let shard = echo_shard(preempt_timer, 0);
+            let mut peer = TcpStream::connect(shard.address).unwrap();
+            let stalled = (0..TRIPS_MAX).find(|_| !round_trip(&mut peer, STALL));
+            if let Some(trips) = stalled {
+                rescue(&shard.rescue);
+                assert!(
+                    answered(&mut peer, PATIENCE),
+                    "a wake-up from outside ends the stall"
+                );
+                stop(peer, shard);
+                return (preempt_timer, trips);
+            }
+            stop(peer, shard);
+        }
+        panic!("the executor does not stall; is its fix released?");
+    }
+
+    /// Takes the CPU away from the executor now and then.
+    fn with_busy_neighbours<T>(act: impl FnOnce() -> T) -> T {
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(act));
+            is_over.store(true, Ordering::Relaxed);
+            outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    fn stop(mut peer: TcpStream, shard: EchoShard) {
+        peer.write_all(b"q").unwrap();
+        while !shard.thread.is_finished() {
+            rescue(&shard.rescue);
+            std::thread::yield_now();
+        }
+        shard.thread.join().unwrap();
+    }
+
+    fn rescue(waker: &Mutex<Option<Waker>>) {
+        if let Some(waker) = &*waker.lock().unwrap() {
+            waker.wake_by_ref();
+        }
+    }
+
+    #[test]
+    fn an_idle_executor_waits_for_the_ring() {
+        let shard = echo_shard(Duration::from_millis(100), 0);
+        let mut peer = TcpStream::connect(shard.address).unwrap();
+        for _ in 0..1000 {
+            assert!(round_trip(&mut peer, PATIENCE));
+        }
+        stop(peer, shard);
+    }
+
+    #[test]
+    fn ticks_bound_the_executors_stall() {
+        with_busy_neighbours(|| {
+            let (preempt_timer, trips) = provoke_stall();
+            let shard = echo_shard(preempt_timer, TICK_PAIRS);
+            let mut peer = TcpStream::connect(shard.address).unwrap();
+            for trip in 0..3 * trips.clamp(100, 1000) {
+                let is_answered = round_trip(&mut peer, PATIENCE);
+                assert!(is_answered, "stalled at {trip}, without ticks at {trips}");
+            }
+            stop(peer, shard);
+        });
+    }
+}

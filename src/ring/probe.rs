@@ -3,9 +3,8 @@
 //! Run at start and by `weir doctor`. It makes a small ring, receives one message through it over a
 //! loopback connection, and takes everything down again.
 
-use super::kernel::{KernelRing, RingError, RingOptions};
 use super::listener::{ListenerOptions, listen, local_address};
-use super::{Completion, ConnectionKey, DataRing, Received};
+use super::{Completion, ConnectionKey, DataRing, KernelRing, Received, RingError, RingOptions};
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpStream};

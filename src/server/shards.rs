@@ -18,8 +18,8 @@ use glommio::{LocalExecutorBuilder, Placement};
 use crate::config::{ExecutorSettings, Settings, ShardPlace};
 use crate::metrics::{ShardHistograms, ShardMetrics};
 use crate::registry::Registry;
-use crate::ring::{DataRing, KernelRing, RingOptions, RingWaker, listener};
-use crate::shard::{self, Gate, Mail, Mailbox, Service, Shard, ShardParts, ShardSizes, Wake};
+use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, listener};
+use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Service, Shard, ShardParts, ShardSizes, Wake};
 use crate::workers::Submitter;
 
 use super::StartError;
@@ -33,6 +33,7 @@ const MAILBOX_SPARE: usize = 64;
 pub(super) struct ShardHandle {
     pub(super) mailbox: Mailbox<Mail>,
     pub(super) metrics: Arc<ShardMetrics>,
+    pub(super) alarm: Alarm,
     thread: thread::JoinHandle<Ended>,
 }
 
@@ -107,7 +108,9 @@ fn start_one(
         reason,
     };
     let metrics = ShardMetrics::new(place.shard, &common.service.labels);
+    let alarm = Alarm::default();
     let seed = Seed {
+        alarm: alarm.clone(),
         executor: settings.executor,
         options: RingOptions {
             submission_entries: settings.ring.submission_entries,
@@ -116,7 +119,10 @@ fn start_one(
             buffer_bytes: settings.ring.buffer_bytes,
         },
         sizes: sizes(settings),
-        busy_poll: settings.ring.busy_poll,
+        pace: PaceOptions {
+            busy_poll: settings.ring.busy_poll,
+            ..PaceOptions::default()
+        },
         service: Arc::clone(&common.service),
         registry: common.registry.clone(),
         gate: common.gate.clone(),
@@ -137,6 +143,7 @@ fn start_one(
     Ok(ShardHandle {
         mailbox,
         metrics,
+        alarm,
         thread,
     })
 }
@@ -153,10 +160,11 @@ fn sizes(settings: &Settings) -> ShardSizes {
 
 /// What travels to a shard's thread.
 struct Seed {
+    alarm: Alarm,
     executor: ExecutorSettings,
     options: RingOptions,
     sizes: ShardSizes,
-    busy_poll: Duration,
+    pace: PaceOptions,
     service: Arc<Service>,
     registry: Registry,
     gate: Gate,
@@ -200,6 +208,7 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         service: seed.service,
         sizes: seed.sizes,
         gate: seed.gate,
+        alarm: seed.alarm,
         mailbox: mailbox.clone(),
         workers: seed.workers,
         metrics: seed.metrics,
@@ -207,7 +216,7 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
     };
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     let _ = ready.send(Ok(mailbox));
-    shard::run(Rc::clone(&shard), seed.busy_poll).await?;
+    shard::run(Rc::clone(&shard), seed.pace).await?;
     let histograms = shard.borrow().histograms().clone();
     Ok(histograms)
 }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::metrics::ShardMetrics;
-use crate::shard::{Mail, Mailbox};
+use crate::shard::Alarm;
 
 use super::shards::ShardHandle;
 
@@ -25,7 +25,7 @@ pub(super) struct Watchdog {
 /// A shard under watch.
 struct Watched {
     metrics: Arc<ShardMetrics>,
-    mailbox: Mailbox<Mail>,
+    alarm: Alarm,
     passes: u64,
     is_stalled: bool,
 }
@@ -36,7 +36,7 @@ impl Watchdog {
             .iter()
             .map(|shard| Watched {
                 metrics: Arc::clone(&shard.metrics),
-                mailbox: shard.mailbox.clone(),
+                alarm: shard.alarm.clone(),
                 passes: 0,
                 is_stalled: false,
             })
@@ -76,7 +76,7 @@ impl Watched {
         let is_stalled = has_work && passes == self.passes;
         self.passes = passes;
         if is_stalled {
-            self.mailbox.nudge();
+            self.alarm.ring();
         }
         if is_stalled && !self.is_stalled {
             self.metrics.stalls.increment();

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::ring::simulated::{SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, KernelRing, listener};
 
 /// What a shard needs of its ring beyond moving bytes: ending the listening without losing anyone.
@@ -41,6 +42,15 @@ impl ShardRing for KernelRing {
     }
 }
 
+impl ShardRing for SimulatedRing {
+    /// The simulated listener knows no handshakes: who connects from now on waits in its queue.
+    fn turn_away(&mut self) {}
+
+    fn finish_listening(&mut self) -> Vec<SimulatedSocket> {
+        std::iter::from_fn(|| self.accept_now()).collect()
+    }
+}
+
 /// Open connections of the whole process, against their cap. One atomic, touched per connection.
 #[derive(Debug, Clone)]
 pub struct Gate {
@@ -57,6 +67,11 @@ impl Gate {
         }
     }
 
+    /// Connections open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// Counts a connection in.
     pub(super) fn on_opened(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -69,6 +84,6 @@ impl Gate {
 
     /// Whether no more connections are to be taken.
     pub(super) fn is_full(&self) -> bool {
-        self.open.load(Ordering::Relaxed) >= self.max
+        self.open() >= self.max
     }
 }

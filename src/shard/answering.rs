@@ -12,7 +12,7 @@ use std::net::Shutdown;
 use std::ops::Range;
 
 use crate::mcp::OverloadReason;
-use crate::metrics::{Eviction, Stage};
+use crate::metrics::{Eviction, HttpRefusal, Stage};
 use crate::pool::HandlerKey;
 use crate::ring::{ConnectionKey, SendMode};
 use crate::transport::http::{self, HEAD_RESERVE, Refusal};
@@ -30,6 +30,8 @@ pub(super) struct Answer<'a> {
     pub head: ResponseHead<'a>,
     /// The handler whose response buffer this is.
     pub handler: Option<HandlerKey>,
+    /// It ends a request that was counted in flight when it was decoded.
+    pub is_counted: bool,
     /// The body stays unsent, as HEAD asks.
     pub is_head: bool,
 }
@@ -41,13 +43,16 @@ impl<R: ShardRing> Shard<R> {
             mut buffer,
             mut head,
             handler,
+            is_counted,
             is_head,
         } = answer;
         let is_draining = self.is_draining();
-        let Some(connection) = self.table.at(key) else {
+        let connection = self.table.at(key).filter(|c| c.state != State::Dead);
+        let Some(connection) = connection else {
             return self.reclaim(
                 Outgoing {
                     handler,
+                    is_counted,
                     ..Outgoing::default()
                 },
                 buffer,
@@ -65,6 +70,7 @@ impl<R: ShardRing> Shard<R> {
             charged: 0,
             closes,
             is_interim: false,
+            is_counted,
         };
         self.send(key, buffer, outgoing, SendMode::Attempt);
     }
@@ -77,6 +83,12 @@ impl<R: ShardRing> Shard<R> {
         is_head: bool,
         goes_on: bool,
     ) {
+        if refusal != Refusal::Memory {
+            let status = refusal.status().code();
+            self.metrics
+                .http_refusals
+                .increment(HttpRefusal::from_status(status));
+        }
         let mut buffer = self.spares.take();
         buffer.resize(HEAD_RESERVE, 0);
         // Writing to a `Vec` cannot fail.
@@ -100,6 +112,7 @@ impl<R: ShardRing> Shard<R> {
                 buffer,
                 head,
                 handler: None,
+                is_counted: false,
                 is_head,
             },
         );
@@ -128,9 +141,21 @@ impl<R: ShardRing> Shard<R> {
         }
         connection.is_sending = true;
         let range = outgoing.range.clone();
+        // Usually the next thing this connection needs: armed now, both are begun with one system call.
+        let reads_on = !outgoing.closes && !outgoing.is_interim && connection.assembly.is_none();
         connection.outgoing = outgoing;
         self.ring.send(key, &connection.socket, buffer, range, mode);
+        if reads_on {
+            self.arm_receive(key);
+        }
         self.set_deadline(key, write_deadline);
+    }
+
+    /// The peer sends no more, but its answer is still on the way: close behind it.
+    pub(super) fn close_behind_answer(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.at(key) {
+            connection.outgoing.closes = true;
+        }
     }
 
     pub(super) fn handle_sent(
@@ -160,7 +185,7 @@ impl<R: ShardRing> Shard<R> {
             self.reclaim(outgoing, buffer);
             return match () {
                 () if is_dead => self.bury(key),
-                () if is_interim => self.arm_receive(key),
+                () if is_interim => self.await_more(key),
                 () => self.on_answered(key, closes),
             };
         }
@@ -185,7 +210,7 @@ impl<R: ShardRing> Shard<R> {
         if outgoing.charged == 0 {
             if self.heap.charge(outbox.capacity()).is_err() {
                 self.metrics.refusals.increment(OverloadReason::Memory);
-                self.spares.put(outbox);
+                self.reclaim(outgoing, outbox);
                 return self.kill(key);
             }
             outgoing.charged = outbox.capacity();
@@ -206,6 +231,9 @@ impl<R: ShardRing> Shard<R> {
     /// A buffer whose sending is over, one way or another, goes back to where it came from.
     fn reclaim(&mut self, outgoing: Outgoing, buffer: Vec<u8>) {
         self.heap.refund(outgoing.charged);
+        if outgoing.is_counted {
+            self.metrics.in_flight.down();
+        }
         match outgoing.handler {
             Some(handler) => {
                 self.pool.put_response(handler, buffer);
@@ -236,9 +264,17 @@ impl<R: ShardRing> Shard<R> {
         self.turn_out(key, Refusal::Timeout);
     }
 
-    /// There is no memory for what this connection sends.
+    /// There is no memory for what this connection sends. If it is pipelined behind a request in hand, that
+    /// one is still answered.
     pub(super) fn refuse_memory(&mut self, key: ConnectionKey) {
         self.metrics.refusals.increment(OverloadReason::Memory);
+        if let Some(connection) = self.table.at(key)
+            && matches!(connection.state, State::Calling(_) | State::Answering)
+        {
+            connection.persistence = Persistence::Close;
+            connection.outgoing.closes = true;
+            return;
+        }
         self.turn_out(key, Refusal::Memory);
     }
 

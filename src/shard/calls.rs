@@ -57,17 +57,20 @@ struct Batched {
 enum Run {
     /// Started, not polled yet.
     Ready(CallFuture),
-    /// Taken out to be polled, or ended.
+    /// Taken out to be polled.
     Polled,
     /// Pending; the waker tells its task that the call was taken away.
     Pending(CallFuture, Option<Waker>),
     /// On a worker thread.
     Working(JobHandle),
+    /// It has its outcome; one that comes later is nobody's.
+    Ended,
 }
 
 impl<R: ShardRing> Shard<R> {
     /// Decodes a request and answers it, or starts its work.
     pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>) {
+        self.metrics.in_flight.up();
         let service = Rc::clone(&self.service);
         let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
@@ -78,13 +81,14 @@ impl<R: ShardRing> Shard<R> {
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let began = (self.clock)();
         let step = service
             .protocol
             .decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
-        let batch = self.take_step(key, step, out);
+        let batch = self.take_step(key, step, out, began);
         scratch.trim();
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         if let Some(batch) = batch {
             self.begin_batch(key, batch, body);
         }
@@ -94,9 +98,15 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Answers or starts what a request came to; a batch is handed back, since it needs the scratch anew.
-    fn take_step(&mut self, key: ConnectionKey, step: Step<'_>, out: Vec<u8>) -> Option<Box<Batched>> {
+    fn take_step(
+        &mut self,
+        key: ConnectionKey,
+        step: Step<'_>,
+        out: Vec<u8>,
+        began: Instant,
+    ) -> Option<Box<Batched>> {
         let decoded = (self.clock)();
-        self.record(Stage::Decode, self.now, decoded);
+        self.record(Stage::Decode, began, decoded);
         match step {
             Step::Reply(reply) => {
                 self.metrics
@@ -121,9 +131,10 @@ impl<R: ShardRing> Shard<R> {
         }
         match work.start(&self.tools, CallContext::new()) {
             Ok(started) => {
-                self.record(Stage::Route, decoded, (self.clock)());
+                let routed = (self.clock)();
+                self.record(Stage::Route, decoded, routed);
                 self.spares.put(out);
-                self.lease(key, ticket, started, None);
+                self.lease(key, ticket, started, routed, None);
             }
             Err(error) => {
                 let reply = service.protocol.answer_start_error(&ticket, &error, &mut out);
@@ -138,13 +149,14 @@ impl<R: ShardRing> Shard<R> {
         connection: ConnectionKey,
         ticket: Ticket,
         started: Started,
+        began: Instant,
         batch: Option<Box<Batched>>,
     ) {
         let call = Call {
             connection,
             ticket,
             run: Run::Polled,
-            began: self.now,
+            began,
             batch,
         };
         let Ok(handler) = self.pool.acquire(call) else {
@@ -259,13 +271,17 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A call is over: its answer goes out. An outcome that comes after its lease finds nothing.
+    /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
+    /// or after its lease finds nothing.
     pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
         let ended = (self.clock)();
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        call.run = Run::Polled;
+        if !matches!(call.run, Run::Polled | Run::Working(_)) {
+            return;
+        }
+        call.run = Run::Ended;
         let (began, tool) = (call.began, call.ticket.tool());
         let row = self.service.labels.row(tool.as_usize());
         self.record(Stage::Execute, began, ended);
@@ -319,8 +335,8 @@ impl<R: ShardRing> Shard<R> {
         if self.pool.is_exhausted() {
             let overload = self.overload(OverloadReason::Handlers);
             let Batched { batch, mut answers } = *batched;
-            let protocol = &self.service.protocol;
-            let reply = batch.refuse(protocol, &overload, body, &mut self.scratch, &mut answers);
+            let scratch = self.scratch.get_or_insert_default();
+            let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
             return self.reply(key, answers, None, &reply);
         }
         let Some((ticket, started)) = self.next_of_batch(&mut batched, body) else {
@@ -332,10 +348,11 @@ impl<R: ShardRing> Shard<R> {
             inbound.extend_from_slice(body);
             self.pool.put_next_inbound(inbound);
         }
-        self.lease(key, ticket, started, Some(batched));
+        self.lease(key, ticket, started, self.now, Some(batched));
     }
 
-    /// Goes on with a batch whose call was answered; after the last, the array goes out.
+    /// Goes on with a batch whose call was answered; after the last, the array goes out. Each call has a lease
+    /// of its own, so that what comes late for one is never taken for the next.
     fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
         let Some(body) = self.pool.take_inbound(handler) else {
             return;
@@ -351,19 +368,27 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(connection, answers, Some(handler), &reply);
         };
+        let connection = call.connection;
         call.ticket = ticket;
         call.began = self.now;
         call.batch = Some(batched);
-        self.begin_run(handler, started);
+        let Some(renewed) = self.pool.renew(handler) else {
+            return;
+        };
+        if let Some(entry) = self.table.at(connection)
+            && entry.state == State::Calling(handler)
+        {
+            entry.state = State::Calling(renewed);
+        }
+        self.begin_run(renewed, started);
     }
 
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
     fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
         let service = Rc::clone(&self.service);
-        while let Some(work) = batched
-            .batch
-            .next_work(&service.protocol, body, &mut self.scratch)
-        {
+        loop {
+            let scratch = self.scratch.get_or_insert_default();
+            let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
             match work.start(&self.tools, CallContext::new()) {
@@ -376,7 +401,6 @@ impl<R: ShardRing> Shard<R> {
                 }
             }
         }
-        None
     }
 
     /// Sends what the protocol answered.
@@ -400,6 +424,7 @@ impl<R: ShardRing> Shard<R> {
                 buffer,
                 head,
                 handler,
+                is_counted: true,
                 is_head: false,
             },
         );
@@ -437,7 +462,7 @@ impl<R: ShardRing> Shard<R> {
             Run::Working(job) => {
                 job.abandon();
             }
-            Run::Ready(_) | Run::Polled => {}
+            Run::Ready(_) | Run::Polled | Run::Ended => {}
         }
     }
 
@@ -471,6 +496,7 @@ impl<R: ShardRing> Shard<R> {
     /// Nobody waits for this call any more.
     fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.metrics.in_flight.down();
         self.end_lease(handler);
     }
 

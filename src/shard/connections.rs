@@ -65,6 +65,8 @@ pub(super) struct Outgoing {
     pub closes: bool,
     /// Not a final answer: the request goes on being read behind it.
     pub is_interim: bool,
+    /// It ends a request that is counted in flight.
+    pub is_counted: bool,
 }
 
 /// One connection.

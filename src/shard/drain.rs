@@ -73,7 +73,8 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn advance_drain(&mut self) {
         let Some(mut drain) = self.drain else { return };
         let age = self.now.saturating_duration_since(drain.began);
-        if drain.step == Step::Listening && age >= LISTENER_GRACE {
+        // A pause that is under way ends by a cancel of its own, and there is one at a time.
+        if drain.step == Step::Listening && age >= LISTENER_GRACE && !self.is_pausing_accept {
             self.ring.cancel_accept();
             drain.step = Step::Stopping;
         }
@@ -88,7 +89,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// No connection arrives any more but those queued in the kernel: they are taken, then the listener goes.
+    /// The drain's cancel is done: no connection arrives any more but those queued in the kernel: they are taken, then the listener goes.
     pub(super) fn handle_accept_stopped(&mut self) {
         for socket in self.ring.finish_listening() {
             self.handle_accepted(socket);

@@ -17,10 +17,11 @@
 //! | `calls` | requests → calls → outcomes |
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `deadlines`, `drain` | what time does |
-//! | `mailbox` | what other threads say |
+//! | `mailbox`, `alarm` | what other threads say |
 //! | `pump` | the executor's side |
 
 mod acceptor;
+mod alarm;
 mod answering;
 mod calls;
 mod connections;
@@ -30,6 +31,8 @@ mod mailbox;
 mod pump;
 mod reading;
 mod spares;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -51,6 +54,7 @@ use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
 pub use acceptor::{Gate, ShardRing};
+pub use alarm::Alarm;
 pub use calls::Call;
 use connections::Table;
 use drain::Drain;
@@ -122,7 +126,8 @@ pub struct Shard<R: ShardRing> {
     clock: fn() -> Instant,
     now: Instant,
     pass_at: Instant,
-    scratch: Scratch,
+    /// `None` only while a request is decoded; making one anew would allocate.
+    scratch: Option<Scratch>,
     /// Where a chunked body is put together.
     unchunked: Vec<u8>,
     spares: Spares,
@@ -136,12 +141,15 @@ pub struct Shard<R: ShardRing> {
     incomplete: VecDeque<ConnectionKey>,
     /// Calls that wait for something on this shard.
     pending_calls: usize,
+    /// Something was handled since the last tick.
+    is_active: bool,
     is_accepting: bool,
     /// The accept is being cancelled because the process has its fill of connections.
     is_pausing_accept: bool,
     accept_again_at: Option<Instant>,
     drain: Option<Drain>,
     gate: Gate,
+    alarm: Alarm,
     mailbox: Mailbox<Mail>,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
@@ -158,6 +166,8 @@ pub struct ShardParts {
     pub sizes: ShardSizes,
     /// The process's connection cap.
     pub gate: Gate,
+    /// What wakes its executor from outside.
+    pub alarm: Alarm,
     /// Its own mailbox.
     pub mailbox: Mailbox<Mail>,
     /// Where blocking calls go.
@@ -176,6 +186,7 @@ impl<R: ShardRing> Shard<R> {
             tools,
             sizes,
             gate,
+            alarm,
             mailbox,
             workers,
             metrics,
@@ -197,7 +208,7 @@ impl<R: ShardRing> Shard<R> {
             clock,
             now,
             pass_at: now,
-            scratch: Scratch::new(),
+            scratch: Some(Scratch::new()),
             unchunked: Vec::new(),
             spares: Spares::new(sizes.handler_buffer_bytes),
             date: DateCache::new(unix_now.0),
@@ -206,6 +217,7 @@ impl<R: ShardRing> Shard<R> {
             starved: VecDeque::new(),
             incomplete: VecDeque::new(),
             pending_calls: 0,
+            is_active: false,
             is_accepting: false,
             is_pausing_accept: false,
             accept_again_at: None,
@@ -214,6 +226,7 @@ impl<R: ShardRing> Shard<R> {
             ring,
             tools,
             gate,
+            alarm,
             mailbox,
             workers,
             metrics,
@@ -244,6 +257,7 @@ impl<R: ShardRing> Shard<R> {
                 self.rearm_starved();
                 return handled;
             };
+            self.is_active = true;
             self.handle(completion);
         }
         self.rearm_starved();
@@ -260,11 +274,10 @@ impl<R: ShardRing> Shard<R> {
             Completion::AcceptFailed { error, rearm } => self.handle_accept_failed(&error, rearm),
             Completion::AcceptStopped => {
                 self.is_accepting = false;
-                self.is_pausing_accept = false;
-                if self.is_draining() {
-                    self.handle_accept_stopped()
-                } else {
+                if std::mem::take(&mut self.is_pausing_accept) {
                     self.arm_accept()
+                } else {
+                    self.handle_accept_stopped()
                 }
             }
             Completion::Received { key, outcome } => self.handle_received(key, outcome),
@@ -295,6 +308,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// What time brings: deadlines, the drain's next step, the date, the gauges.
     pub fn handle_tick(&mut self) {
+        self.is_active = false;
         self.unix_now = unix_seconds();
         self.date.refresh(self.unix_now.0);
         self.expire();
@@ -307,18 +321,28 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
     }
 
-    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second.
+    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
+    /// counts: a sleep that the executor should not have begun then ends with the next short tick.
     pub fn is_busy(&self) -> bool {
         let is_due_soon = || {
             let soon = self.ticks.present(self.now) + BUSY_HORIZON_TICKS;
             self.timers.next_due().is_some_and(|tick| tick <= soon)
         };
-        self.pool.busy() > 0 || self.drain.is_some() || self.accept_again_at.is_some() || is_due_soon()
+        self.is_active
+            || self.metrics.in_flight.value() > 0
+            || self.drain.is_some()
+            || self.accept_again_at.is_some()
+            || is_due_soon()
     }
 
     /// Whether calls wait for something other than the ring.
     pub fn has_pending_calls(&self) -> bool {
         self.pending_calls > 0
+    }
+
+    /// What wakes its executor from outside.
+    pub fn alarm(&self) -> Alarm {
+        self.alarm.clone()
     }
 
     /// Makes whoever drives the shard look at it.
@@ -351,10 +375,10 @@ fn unix_seconds() -> UnixSeconds {
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// Accepts, unless the shard drains, the process has its fill of connections, or a pause is on.
+    /// Accepts, unless the shard drains, the process has its fill of connections, or a pause is on or under way.
     fn arm_accept(&mut self) {
         let is_wanted = self.drain.is_none() && self.accept_again_at.is_none() && !self.gate.is_full();
-        if is_wanted && !self.is_accepting {
+        if is_wanted && !self.is_accepting && !self.is_pausing_accept {
             self.is_accepting = true;
             self.ring.arm_accept();
         }
@@ -367,7 +391,8 @@ impl<R: ShardRing> Shard<R> {
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.arm_receive(key);
         self.set_read_deadline(key);
-        if self.gate.is_full() && self.is_accepting && !self.is_pausing_accept {
+        let is_pause_wanted = self.gate.is_full() && self.drain.is_none();
+        if is_pause_wanted && self.is_accepting && !self.is_pausing_accept {
             self.is_pausing_accept = true;
             self.ring.cancel_accept();
         }

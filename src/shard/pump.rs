@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::pool::HandlerKey;
-use crate::ring::{DataRing, KernelRing, Parking};
+use crate::ring::{DataRing, KernelRing, Pace, PaceOptions, Parking, spawn_ticks};
 
 use super::Shard;
 
@@ -34,31 +34,33 @@ const PASS_AGE_MAX: Duration = Duration::from_micros(200);
 
 type Shared = Rc<RefCell<Shard<KernelRing>>>;
 
-/// Serves until the shard has drained. `busy_poll` is spent in the ring before parking.
+/// Serves until the shard has drained.
 ///
 /// # Errors
 /// Only what makes the data ring unusable.
-pub async fn run(shard: Shared, busy_poll: Duration) -> io::Result<()> {
-    let tick = glommio::spawn_local(tick(Rc::clone(&shard)));
-    let served = pump(&shard, busy_poll).await;
-    tick.cancel().await;
-    served
+pub async fn run(shard: Shared, pace: PaceOptions) -> io::Result<()> {
+    let ticked = Rc::clone(&shard);
+    spawn_ticks(move || tick(&ticked));
+    let alarmed = shard.borrow().alarm();
+    glommio::spawn_local(poll_fn(move |context| {
+        alarmed.arm(context.waker());
+        Poll::<()>::Pending
+    }))
+    .detach();
+    pump(&shard, Pace::new(pace)).await
 }
 
-async fn pump(shard: &Shared, busy_poll: Duration) -> io::Result<()> {
+async fn pump(shard: &Shared, mut pace: Pace) -> io::Result<()> {
     loop {
         turn(shard)?;
         if shard.borrow().is_finished() {
             return Ok(());
         }
-        if !busy_poll.is_zero() && !shard.borrow().has_pending_calls() {
-            let mut shard = shard.borrow_mut();
-            shard.ring.flush_and_wait(busy_poll)?;
-            if !shard.ring.is_quiescent() {
-                continue;
-            }
+        if !shard.borrow().has_pending_calls() && pace.try_stay(&mut shard.borrow_mut().ring)? {
+            continue;
         }
         park(shard).await?;
+        pace.on_parked();
     }
 }
 
@@ -138,21 +140,17 @@ async fn drive(shard: Shared, key: HandlerKey) {
     .await;
 }
 
-async fn tick(shard: Shared) {
-    loop {
-        let pause = if shard.borrow().is_busy() {
-            TICK_BUSY
-        } else {
-            TICK_IDLE
-        };
-        glommio::timer::sleep(pause).await;
-        {
-            let mut shard = shard.borrow_mut();
-            shard.begin_pass();
-            shard.handle_tick();
-        }
-        look(&shard);
+/// One tick, and when the next is due.
+fn tick(shard: &Shared) -> Option<Duration> {
+    {
+        let mut shard = shard.borrow_mut();
+        shard.begin_pass();
+        shard.handle_tick();
     }
+    look(shard);
+    let shard = shard.borrow();
+    let due = if shard.is_busy() { TICK_BUSY } else { TICK_IDLE };
+    (!shard.is_finished()).then_some(due)
 }
 
 /// A turn outside the pump. A broken ring is the pump's to report: it finds the same error when woken.

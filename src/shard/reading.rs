@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use crate::metrics::{Eviction, HttpRefusal, Stage};
+use crate::metrics::{Eviction, Stage};
 use crate::pool::Assembly;
 use crate::ring::{ConnectionKey, Received};
 use crate::transport::http::{self, Progress, Refused};
@@ -21,7 +21,7 @@ const DROPPED_BYTES_MAX: u32 = 1 << 20;
 
 /// What became of the front of a window.
 pub(super) enum Taken {
-    /// This many bytes were a request, and the connection is busy with its answer.
+    /// This many bytes are done with: a request, and the connection is busy with its answer, or empty lines.
     Busy(usize),
     /// No whole request is there.
     Incomplete,
@@ -54,16 +54,31 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.is_receiving = false;
         let state = connection.state;
+        let reads_no_more = match state {
+            State::Closing => true,
+            State::Answering => connection.outgoing.closes,
+            _ => false,
+        };
         if state == State::Dead {
             return self.bury(key);
         }
         match outcome {
-            Received::Bytes(bytes) if state == State::Closing => self.drop_bytes(key, bytes.len()),
+            Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
             Received::Bytes(bytes) => {
                 self.metrics.received_bytes.add(bytes.len() as u64);
-                self.read(key, &bytes);
+                if state == State::Answering {
+                    // The receive was armed with the answer, and the peer was quicker than its completion.
+                    self.keep(key, &bytes);
+                } else {
+                    self.read(key, &bytes);
+                }
             }
-            Received::Starved => self.starved.push_back(key),
+            Received::Starved => {
+                self.metrics.ring_starved.increment();
+                self.starved.push_back(key);
+            }
+            // Who sends no more may still read: the answer on its way is the last.
+            Received::End if state == State::Answering => self.close_behind_answer(key),
             Received::End | Received::Cancelled | Received::Failed(_) => self.end_of_input(key, state),
         }
     }
@@ -127,19 +142,20 @@ impl<R: ShardRing> Shard<R> {
 
     /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
     fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
-        let Some(mut assembly) = self.take_assembly(key) else {
+        let kept = self.table.at(key).and_then(|connection| connection.assembly.take());
+        let Some(mut assembly) = kept.or_else(|| self.take_assembly(key).map(Box::new)) else {
             self.refuse_memory(key);
             return false;
         };
-        if self.assembly.append(&mut assembly, rest, &mut self.heap).is_err() {
-            self.assembly.give_back(assembly, &mut self.heap);
+        let appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
+        match self.table.at(key) {
+            Some(connection) if appended.is_ok() => connection.assembly = Some(assembly),
+            _ => self.assembly.give_back(*assembly, &mut self.heap),
+        }
+        if appended.is_err() {
             self.refuse_memory(key);
-            return false;
         }
-        if let Some(connection) = self.table.at(key) {
-            connection.assembly = Some(Box::new(assembly));
-        }
-        true
+        appended.is_ok()
     }
 
     /// A free assembly buffer; if there is none, the oldest incomplete request is given up for it, so that
@@ -151,22 +167,28 @@ impl<R: ShardRing> Shard<R> {
                 .retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
         }
         if self.assembly.free() == 0 {
-            while let Some(oldest) = self.incomplete.pop_front() {
-                let is_incomplete = self
-                    .table
-                    .at(oldest)
-                    .is_some_and(|c| c.state == State::Open && c.assembly.is_some());
-                if oldest != asking && is_incomplete {
-                    self.evict(oldest, Eviction::AssemblyPressure);
-                    break;
-                }
-            }
+            self.evict_oldest_incomplete();
         }
         let taken = self.assembly.take();
         if taken.is_some() {
             self.incomplete.push_back(asking);
         }
         taken
+    }
+
+    fn evict_oldest_incomplete(&mut self) {
+        for _ in 0..self.incomplete.len() {
+            let Some(oldest) = self.incomplete.pop_front() else {
+                return;
+            };
+            let connection = self.table.at(oldest).filter(|c| c.assembly.is_some());
+            match connection.map(|connection| connection.state) {
+                Some(State::Open) => return self.evict(oldest, Eviction::AssemblyPressure),
+                // An answer comes first; what waits behind it may turn out to be incomplete.
+                Some(_) => self.incomplete.push_back(oldest),
+                None => {}
+            }
+        }
     }
 
     /// Looks for one request at the front of `window` and acts on it.
@@ -180,7 +202,10 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&self.service);
         let (waiting, sends_continue) =
             match connection.intake.advance(window, &service.policy, &service.http) {
-                Ok(Progress::Nothing) => return Taken::Incomplete,
+                Ok(Progress::Nothing) => {
+                    connection.intake = http::Intake::default();
+                    return Taken::Busy(window.len());
+                }
                 Ok(Progress::Head) => (Waiting::Head, false),
                 Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
                 Ok(Progress::Request(request)) => {
@@ -204,16 +229,13 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn refuse(&mut self, key: ConnectionKey, refused: Refused) -> Taken {
-        self.metrics
-            .http_refusals
-            .increment(HttpRefusal::from_status(refused.refusal.status().code()));
         let goes_on = refused.consumed.is_some();
         self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
         refused.consumed.map_or(Taken::Ended, Taken::Busy)
     }
 
     /// Arms what an open connection needs next: a receive and a deadline.
-    fn await_more(&mut self, key: ConnectionKey) {
+    pub(super) fn await_more(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.at(key) else {
             return;
         };

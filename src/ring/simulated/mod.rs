@@ -34,6 +34,8 @@ mod faults;
 mod obligations;
 mod operations;
 mod ring;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use faults::{Fault, Faults};

@@ -111,6 +111,14 @@ impl SimulatedRing {
         }
     }
 
+    /// Takes a connection that waits in the listener, past the accept and without faults.
+    pub fn accept_now(&mut self) -> Option<SimulatedSocket> {
+        let mut world = self.world.lock();
+        let id = world.accept_queues[self.listener].pop_front()?;
+        world.connections[id].is_accepted = true;
+        Some(SimulatedSocket::new(self.world.clone(), id))
+    }
+
     /// Checks that the caller left nothing behind.
     ///
     /// # Panics

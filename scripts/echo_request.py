@@ -1,0 +1,49 @@
+"""The echo request of either era, as a current client sends it, and what a right answer is."""
+
+import http.client
+import json
+
+MESSAGE = "hello"
+PATH = "/mcp"
+ERAS = ("modern", "legacy")
+MODERN_REVISION, LEGACY_REVISION = "2026-07-28", "2025-11-25"
+
+
+def body(era):
+    params = {"name": "echo", "arguments": {"message": MESSAGE}}
+    if era == "modern":
+        prefix = "io.modelcontextprotocol/"
+        params["_meta"] = {
+            prefix + "protocolVersion": MODERN_REVISION,
+            prefix + "clientInfo": {"name": "compare", "version": "1.0.0"},
+            prefix + "clientCapabilities": {},
+        }
+    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return json.dumps(request, separators=(",", ":"))
+
+
+def headers(era):
+    """Headers beyond those of every POST."""
+    if era == "legacy":
+        return {"mcp-protocol-version": LEGACY_REVISION}
+    return {"mcp-protocol-version": MODERN_REVISION, "mcp-method": "tools/call", "mcp-name": "echo"}
+
+
+def check(address, era, is_canned=False):
+    """Asks once over a fresh connection; a wrong answer ends the run. A canned server's is only an answer."""
+    connection = http.client.HTTPConnection(address, timeout=5)
+    every = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    connection.request("POST", PATH, body(era), every | headers(era))
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    wrong = SystemExit(f"{address} answers a {era} echo with {response.status}: {text}")
+    if response.status != 200 or response.headers["content-type"] != "application/json":
+        raise wrong
+    answer = json.loads(text)
+    if answer.get("jsonrpc") != "2.0" or answer.get("id") != 1:
+        raise wrong
+    result = answer.get("result", {})
+    is_echo = result.get("content") == [{"type": "text", "text": MESSAGE}] and not result.get("isError", False)
+    if not is_canned and not is_echo:
+        raise wrong

@@ -1,0 +1,295 @@
+//! What only the real ring can get wrong: full queues, descriptors, and dying with work in flight.
+
+use super::listener::{ListenerOptions, listen, local_address};
+use super::{
+    Completion, ConnectionKey, DataRing, KernelRing, Received, RingCounters, RingError, RingOptions, SendMode,
+};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::process::Command;
+use std::time::Duration;
+
+const SMALL: RingOptions = RingOptions {
+    submission_entries: 4,
+    completion_entries: 8,
+    buffers: 64,
+    buffer_bytes: 4096,
+};
+
+/// Far more than any test needs; a ring that hangs fails instead of hanging the test.
+const TURNS_MAX: usize = 500;
+const TURN: Duration = Duration::from_millis(20);
+
+fn listening(options: RingOptions) -> (KernelRing, SocketAddr) {
+    let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), ListenerOptions::default()).unwrap();
+    let address = local_address(&listener).unwrap();
+    let mut ring = KernelRing::new(options).unwrap();
+    ring.listen(listener);
+    ring.arm_accept();
+    (ring, address)
+}
+
+fn next(ring: &mut KernelRing) -> Completion<OwnedFd> {
+    for _ in 0..TURNS_MAX {
+        if let Some(completion) = ring.next_completion() {
+            return completion;
+        }
+        ring.flush_and_wait(TURN).unwrap();
+    }
+    panic!("no completion");
+}
+
+fn accepted(ring: &mut KernelRing) -> OwnedFd {
+    match next(ring) {
+        Completion::Accepted { socket, .. } => socket,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn key(slot: usize) -> ConnectionKey {
+    ConnectionKey {
+        slot: slot as u32,
+        generation: 0,
+    }
+}
+
+/// Connected pairs in the same order.
+fn pairs(ring: &mut KernelRing, address: SocketAddr, count: usize) -> (Vec<TcpStream>, Vec<OwnedFd>) {
+    (0..count)
+        .map(|_| (TcpStream::connect(address).unwrap(), accepted(ring)))
+        .unzip()
+}
+
+#[test]
+fn full_queues_lose_nothing() {
+    let (mut ring, address) = listening(SMALL);
+    let (mut peers, sockets) = pairs(&mut ring, address, 40);
+    // Ten times what the submission queue holds, without a flush between.
+    for (slot, socket) in sockets.iter().enumerate() {
+        ring.receive(key(slot), socket);
+    }
+    ring.flush().unwrap();
+    for (slot, peer) in peers.iter_mut().enumerate() {
+        peer.write_all(&[slot as u8]).unwrap();
+    }
+    // Five times what the completion queue holds.
+    let mut seen = vec![false; sockets.len()];
+    for _ in &sockets {
+        let Completion::Received {
+            key,
+            outcome: Received::Bytes(bytes),
+        } = next(&mut ring)
+        else {
+            panic!("a receive is lost");
+        };
+        assert_eq!(&*bytes, [key.slot as u8]);
+        seen[key.slot as usize] = true;
+    }
+    assert!(seen.into_iter().all(|seen| seen));
+    assert!(
+        ring.counters().overflows > 0,
+        "the completion queue was to overflow"
+    );
+    assert_eq!(ring.counters().in_flight, 1);
+    assert_eq!(ring.counters().buffers_free, usize::from(SMALL.buffers));
+}
+
+#[test]
+fn exhausted_buffers_serve_everybody_in_turn() {
+    let options = RingOptions { buffers: 3, ..SMALL };
+    let (mut ring, address) = listening(options);
+    let (mut peers, sockets) = pairs(&mut ring, address, 30);
+    for (slot, socket) in sockets.iter().enumerate() {
+        peers[slot].write_all(b"please").unwrap();
+        ring.receive(key(slot), socket);
+    }
+    let (mut served, mut starved) = (0, 0);
+    while served < sockets.len() {
+        match next(&mut ring) {
+            Completion::Received {
+                outcome: Received::Bytes(_),
+                ..
+            } => served += 1,
+            Completion::Received {
+                key,
+                outcome: Received::Starved,
+            } => {
+                starved += 1;
+                ring.receive(key, &sockets[key.slot as usize]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(starved > 0, "three buffers cannot be enough for thirty at once");
+    assert_eq!(ring.counters().starvations, starved);
+}
+
+#[test]
+fn a_ring_dies_with_everything_in_flight() {
+    let (mut ring, address) = listening(SMALL);
+    let (mut peers, mut sockets) = pairs(&mut ring, address, 3);
+    let mut not_taken = TcpStream::connect(address).unwrap();
+    let unclosed = sockets.pop().unwrap();
+    ring.receive(key(0), &sockets[0]);
+    ring.send(key(1), &sockets[1], vec![1; 16 << 20], 0..16 << 20, SendMode::All);
+    ring.flush_and_wait(TURN).unwrap();
+    ring.close(key(2), unclosed);
+    drop(ring);
+    let mut byte = [0];
+    assert_eq!(
+        peers[2].read(&mut byte).unwrap(),
+        0,
+        "the queued close is carried out"
+    );
+    assert_ends(&mut not_taken);
+    drop(sockets);
+    for peer in &mut peers[..2] {
+        assert_ends(peer);
+    }
+}
+
+/// FIN or RST, after whatever was sent.
+fn assert_ends(peer: &mut TcpStream) {
+    peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let ended = io::copy(peer, &mut io::sink());
+    assert!(
+        !ended
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+        "the descriptor is still open"
+    );
+}
+
+#[test]
+fn impossible_sizes_are_refused() {
+    for (buffers, buffer_bytes) in [(0, 4096), (32769, 4096), (1, 0), (1, 1 << 33)] {
+        let options = RingOptions {
+            buffers,
+            buffer_bytes,
+            ..SMALL
+        };
+        let refused = KernelRing::new(options).err();
+        assert!(
+            matches!(refused, Some(RingError::BufferSizes { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn ten_thousand_connections_leave_no_descriptor() {
+    if !is_alone("ten_thousand_connections_leave_no_descriptor") {
+        return;
+    }
+    const CONNECTIONS: usize = 10_000;
+    let (mut ring, address) = listening(RingOptions::default());
+    ring.flush().unwrap();
+    let before = descriptors();
+    let client = std::thread::spawn(move || {
+        for _ in 0..CONNECTIONS {
+            let mut peer = TcpStream::connect(address).unwrap();
+            peer.write_all(b"x").unwrap();
+            // An RST frees the port at once.
+            socket2::SockRef::from(&peer)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        }
+    });
+    let mut sockets: Vec<Option<OwnedFd>> = Vec::new();
+    let mut closed = 0;
+    while closed < CONNECTIONS {
+        match next(&mut ring) {
+            Completion::Accepted { socket, rearm } => {
+                ring.receive(key(sockets.len()), &socket);
+                sockets.push(Some(socket));
+                if rearm {
+                    ring.arm_accept();
+                }
+            }
+            Completion::Received {
+                key,
+                outcome: Received::Bytes(_),
+            } => {
+                let socket = sockets[key.slot as usize].as_ref().unwrap();
+                ring.receive(key, socket);
+            }
+            Completion::Received { key, .. } => ring.close(key, sockets[key.slot as usize].take().unwrap()),
+            Completion::Closed { .. } => closed += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    client.join().unwrap();
+    assert_eq!(descriptors(), before);
+    assert_eq!(ring.counters().in_flight, 1);
+    let RingCounters {
+        buffers_free,
+        buffers_total,
+        ..
+    } = ring.counters();
+    assert_eq!(buffers_free, buffers_total);
+}
+
+#[test]
+fn accepting_survives_used_up_descriptors() {
+    if !is_alone("accepting_survives_used_up_descriptors") {
+        return;
+    }
+    let (mut ring, address) = listening(SMALL);
+    // The kernel notes the limit when the accept begins, so it is set before.
+    let previous = set_descriptor_limit(64);
+    ring.flush().unwrap();
+    let mut fillers: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+    // The peer takes the last descriptor, so that none is left for the accepted end.
+    fillers.pop();
+    let _peer = TcpStream::connect(address).unwrap();
+    let Completion::AcceptFailed { error, rearm: true } = next(&mut ring) else {
+        panic!("accepted without a descriptor");
+    };
+    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    fillers.clear();
+    set_descriptor_limit(previous);
+    ring.arm_accept();
+    accepted(&mut ring);
+}
+
+/// Whether this process runs nothing but the test; if not, it is run in one that does.
+fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "WEIR_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            &format!("{}::{test}", module_path!().split_once("::").unwrap().1),
+            "--exact",
+        ])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    false
+}
+
+fn descriptors() -> usize {
+    // The listing's own descriptor is among them, every time.
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[allow(unsafe_code)]
+fn set_descriptor_limit(limit: u64) -> u64 {
+    let mut limits = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limits` is valid for both calls.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits), 0);
+        let previous = limits.rlim_cur;
+        limits.rlim_cur = limit;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limits), 0);
+        previous
+    }
+}

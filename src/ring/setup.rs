@@ -1,0 +1,81 @@
+//! How a ring is sized and set up, and why that can fail.
+
+use super::provided::{BUFFERS_MAX, ProvidedBuffers};
+use io_uring::IoUring;
+use std::io;
+
+/// Sizes of one ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingOptions {
+    /// Entries that can be queued between two system calls; a power of two. More are held back in
+    /// memory, so this is about speed only.
+    pub submission_entries: u32,
+    /// Completions the kernel holds before it falls back to slower memory; a power of two.
+    pub completion_entries: u32,
+    /// Ring buffers, at most 32768.
+    pub buffers: u16,
+    /// Size of each.
+    pub buffer_bytes: usize,
+}
+
+impl Default for RingOptions {
+    fn default() -> Self {
+        RingOptions {
+            submission_entries: 1024,
+            completion_entries: 8192,
+            buffers: 1024,
+            buffer_bytes: 4096,
+        }
+    }
+}
+
+/// Why a ring could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// Sizes no ring can have.
+    #[error(
+        "ring buffers = {buffers} of {buffer_bytes} bytes, but 1 to 32768 of at least 1 byte are possible"
+    )]
+    BufferSizes {
+        /// As given.
+        buffers: u16,
+        /// As given.
+        buffer_bytes: usize,
+    },
+    /// `io_uring_setup` failed.
+    #[error("io_uring could not be set up: {0}")]
+    Setup(#[source] io::Error),
+    /// The provided-buffer ring could not be mapped or registered.
+    #[error("ring buffers could not be mapped and registered: {0}")]
+    Buffers(#[source] io::Error),
+    /// The eventfd could not be made.
+    #[error("the ring's eventfd could not be made: {0}")]
+    Waker(#[source] io::Error),
+}
+
+/// Sets up the ring on the calling thread and provides its buffers.
+pub(super) fn set_up(options: RingOptions) -> Result<(IoUring, ProvidedBuffers), RingError> {
+    let RingOptions {
+        buffers,
+        buffer_bytes,
+        ..
+    } = options;
+    let is_possible =
+        (1..=BUFFERS_MAX).contains(&buffers) && buffer_bytes > 0 && u32::try_from(buffer_bytes).is_ok();
+    if !is_possible {
+        return Err(RingError::BufferSizes {
+            buffers,
+            buffer_bytes,
+        });
+    }
+    let uring = IoUring::builder()
+        .setup_single_issuer()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_cqsize(options.completion_entries)
+        .build(options.submission_entries)
+        .map_err(RingError::Setup)?;
+    let provided =
+        ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes).map_err(RingError::Buffers)?;
+    Ok((uring, provided))
+}

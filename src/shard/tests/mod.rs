@@ -1,0 +1,13 @@
+//! A shard on the simulated ring: driven as the pump drives it, with a clock that stands until it is told.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `rig` | the shard, its tools, a small executor, and what must be left at the end |
+//! | `client` | peers that send requests and judge their answers |
+//! | `scripted` | one fault at a time |
+//! | `seeded` | all of them, by chance |
+
+mod client;
+mod rig;
+mod scripted;
+mod seeded;

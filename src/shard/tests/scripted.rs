@@ -1,0 +1,499 @@
+//! One fault at a time, told step by step.
+
+use std::time::Duration;
+
+use super::client::{Client, Era, batch, call, chunked, expecting_continue, get, notification, ping};
+use super::rig::{Rig, Sizes, TIMEOUTS};
+use crate::config::Timeouts;
+use crate::ring::simulated::{Fault, Faults, PeerView};
+use crate::units::Patience;
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(16);
+
+fn connected(rig: &Rig) -> Client {
+    Client::new(rig.connect())
+}
+
+/// Hangs up, lets every deadline pass and looks for what is left.
+fn leave(rig: &mut Rig, clients: &[Client]) {
+    for client in clients {
+        client.peer.finish();
+    }
+    rig.live(Duration::from_secs(80));
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn every_kind_of_request_is_answered_in_order_on_one_connection() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    let requests = [
+        call(Era::Legacy, "echo", 1, "a"),
+        notification(),
+        call(Era::Modern, "block", 2, "b"),
+        chunked(call(Era::Modern, "echo", 3, "c"), 7),
+        get(),
+        ping(4),
+        batch(&[("echo", 5, "d"), ("block", 6, "e"), ("echo", 7, "f")]),
+        call(Era::Legacy, "fail", 8, "g"),
+        call(Era::Modern, "blob", 9, "h"),
+    ];
+    for request in requests {
+        client.request(request);
+        for _ in 0..4 {
+            rig.run();
+            rig.await_workers();
+            client.read();
+        }
+        assert_eq!(client.unanswered(), 0, "{:?}", client.answers);
+    }
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_while_the_first_is_pending() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.ask(call(Era::Legacy, "hold", 0, "held"));
+    for id in 1..100 {
+        client.ask(call(Era::Legacy, "echo", id, &format!("e{id}")));
+    }
+    client.send(usize::MAX);
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 0);
+    rig.release("held");
+    for _ in 0..10 {
+        rig.run();
+        client.read();
+    }
+    assert_eq!(client.answers.len(), 100);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn a_request_split_anywhere_gets_the_same_answer() {
+    let whole = chunked(call(Era::Modern, "echo", 1, "s"), 16);
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut clients = Vec::new();
+    for split in 1..whole.bytes.len() {
+        let mut client = connected(&rig);
+        client.ask(whole.clone());
+        client.send(split);
+        rig.run();
+        client.send(usize::MAX);
+        rig.run();
+        client.read();
+        assert_eq!(client.results(), ["s"], "split at {split}");
+        clients.push(client);
+    }
+    leave(&mut rig, &clients);
+}
+
+#[test]
+fn a_client_that_asks_to_go_on_is_told_to() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    let request = expecting_continue(call(Era::Legacy, "echo", 1, "s"));
+    let head_bytes = memchr::memmem::find(&request.bytes, b"\r\n\r\n").unwrap() + 4;
+    client.ask(request);
+    client.send(head_bytes);
+    rig.network.order(Fault::SendRefused);
+    rig.run();
+    let heard = client.peer.read();
+    assert_eq!(heard, b"HTTP/1.1 100 Continue\r\n\r\n");
+    client.send(usize::MAX);
+    rig.run();
+    client.read();
+    assert_eq!(client.results(), ["s"]);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn a_body_that_stops_after_a_slow_100_continue_meets_its_own_deadline() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    let request = expecting_continue(call(Era::Legacy, "echo", 1, "s"));
+    let head_bytes = memchr::memmem::find(&request.bytes, b"\r\n\r\n").unwrap() + 4;
+    client.ask(request);
+    client.send(head_bytes);
+    rig.network.order(Fault::SendRefused);
+    rig.run();
+    // The read deadline, not the write deadline that the interim answer was under.
+    rig.live(Duration::from_secs(6));
+    client.read();
+    assert_eq!(client.results(), ["408"]);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn a_result_that_comes_with_its_timeout_is_not_a_second_answer() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(call(Era::Legacy, "wait", 1, "late"));
+    rig.run();
+    rig.barrier.await_waiting(1);
+    rig.barrier.open();
+    rig.await_workers();
+    // The result lies in the mailbox when the deadline is looked at.
+    rig.pass(CALL_TIMEOUT);
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 1);
+    client.request(call(Era::Legacy, "echo", 2, "next"));
+    rig.run();
+    client.read();
+    assert_eq!(client.results()[1..], ["next"]);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn a_late_result_is_never_taken_for_the_next_call_of_its_batch() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(batch(&[("wait", 1, "late"), ("hold", 2, "own")]));
+    rig.run();
+    rig.barrier.await_waiting(1);
+    rig.barrier.open();
+    rig.await_workers();
+    rig.pass(CALL_TIMEOUT);
+    rig.run();
+    rig.release("own");
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 1);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn a_batch_of_pending_calls_leaves_no_task_behind() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(batch(&[("hold", 1, "never"), ("hold", 2, "b"), ("hold", 3, "c")]));
+    rig.run();
+    rig.pass(CALL_TIMEOUT);
+    rig.run();
+    rig.release("b");
+    rig.run();
+    rig.release("c");
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 1);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn an_accept_that_ends_while_it_is_being_cancelled_is_armed_once() {
+    for seed in 0..100 {
+        let sizes = Sizes {
+            connections_max: 2,
+            ..Sizes::default()
+        };
+        let mut rig = Rig::new(seed, sizes);
+        rig.network.set_faults(Faults {
+            accept_ended: 500,
+            delayed: 500,
+            delay_flushes_max: 8,
+            ..Faults::default()
+        });
+        let clients: Vec<Client> = (0..6).map(|_| connected(&rig)).collect();
+        for client in &clients {
+            client.peer.finish();
+            rig.turn();
+            rig.pass(Duration::from_millis(1));
+        }
+        rig.network.calm();
+        leave(&mut rig, &clients);
+        let mut fresh = connected(&rig);
+        fresh.request(ping(1));
+        rig.run();
+        fresh.read();
+        assert_eq!(fresh.answers.len(), 1, "seed {seed}");
+        leave(&mut rig, &[fresh]);
+    }
+}
+
+#[test]
+fn a_drain_that_begins_while_accepting_pauses_ends() {
+    for turns in 0..4 {
+        let sizes = Sizes {
+            connections_max: 1,
+            ..Sizes::default()
+        };
+        let mut rig = Rig::new(1, sizes);
+        let clients: Vec<Client> = (0..3).map(|_| connected(&rig)).collect();
+        (0..turns).for_each(|_| rig.turn());
+        rig.drain();
+        rig.turn();
+        rig.live(Duration::from_secs(3));
+        assert!(rig.shard.is_finished(), "after {turns} turns");
+        rig.assert_nothing_left();
+        drop(clients);
+    }
+}
+
+#[test]
+fn running_out_of_descriptors_pauses_accepting_and_loses_nobody() {
+    let mut rig = Rig::new(1, Sizes::default());
+    rig.network.order(Fault::AcceptExhausted);
+    let mut client = connected(&rig);
+    client.request(ping(1));
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 0);
+    rig.pass(Duration::from_millis(60));
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 1);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn empty_lines_between_requests_keep_no_buffer_and_stop_no_drain() {
+    let timeouts = Timeouts {
+        idle: Patience::Forever,
+        ..TIMEOUTS
+    };
+    let mut rig = Rig::with_timeouts(1, Sizes::default(), timeouts);
+    let mut client = connected(&rig);
+    client.request(call(Era::Legacy, "echo", 1, "a"));
+    rig.run();
+    client.rave(b"\r\n");
+    client.send(usize::MAX);
+    rig.run();
+    rig.live(Duration::from_secs(12));
+    client.read();
+    rig.drain();
+    rig.run();
+    client.peer.finish();
+    rig.live(Duration::from_secs(12));
+    assert!(rig.shard.is_finished());
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn a_pipelined_request_left_unfinished_gives_way_to_others() {
+    let sizes = Sizes {
+        assembly_buffers: 1,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut slow = connected(&rig);
+    slow.ask(call(Era::Legacy, "hold", 1, "held"));
+    slow.ask(call(Era::Legacy, "echo", 2, "unfinished"));
+    slow.send(slow.unsent.len() - 5);
+    rig.run();
+    // Somebody else asks for the buffer while the first call runs, and is refused.
+    let mut second = connected(&rig);
+    second.ask(call(Era::Legacy, "echo", 1, "second"));
+    second.send(50);
+    rig.run();
+    rig.release("held");
+    rig.run();
+    slow.read();
+    assert_eq!(slow.results(), ["held"]);
+    // Now the slow one only owes bytes: it must give way.
+    let mut third = connected(&rig);
+    third.ask(call(Era::Legacy, "echo", 1, "third"));
+    third.send(50);
+    rig.run();
+    third.send(usize::MAX);
+    rig.run();
+    third.read();
+    assert_eq!(third.results(), ["third"]);
+    leave(&mut rig, &[slow, second, third]);
+}
+
+#[test]
+fn without_room_for_what_is_pipelined_the_request_in_hand_is_still_answered() {
+    for tool in ["echo", "hold", "block"] {
+        let sizes = Sizes {
+            assembly_buffers: 0,
+            ..Sizes::default()
+        };
+        let mut rig = Rig::new(1, sizes);
+        let mut client = connected(&rig);
+        client.ask(call(Era::Modern, tool, 1, "a"));
+        client.ask(call(Era::Modern, "echo", 2, "b"));
+        client.send(usize::MAX);
+        rig.run();
+        rig.release("a");
+        rig.await_workers();
+        rig.run();
+        client.read();
+        assert_eq!(client.results(), ["a"], "{tool}");
+        assert_eq!(client.peer.view(), PeerView::Ended, "{tool}");
+        leave(&mut rig, &[client]);
+    }
+}
+
+#[test]
+fn bytes_that_come_behind_a_refusal_are_dropped_and_do_not_destroy_it() {
+    let sizes = Sizes {
+        assembly_buffers: 1,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut slow = connected(&rig);
+    slow.ask(call(Era::Legacy, "echo", 1, "slow"));
+    slow.send(40);
+    rig.run();
+    let mut other = connected(&rig);
+    rig.run();
+    // The window is shut: the 408 stays on its way while more bytes come.
+    slow.peer.set_window(0);
+    other.ask(call(Era::Legacy, "echo", 1, "other"));
+    other.send(40);
+    rig.run();
+    slow.send(40);
+    rig.run();
+    slow.peer.set_window(1 << 16);
+    rig.run();
+    slow.read();
+    assert_eq!(slow.results(), ["408"]);
+    other.send(usize::MAX);
+    rig.run();
+    other.read();
+    assert_eq!(other.results(), ["other"]);
+    leave(&mut rig, &[slow, other]);
+}
+
+#[test]
+fn a_slow_reader_holds_memory_but_no_handler_and_stalls_for_so_long() {
+    let sizes = Sizes {
+        handlers: 1,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut slow = connected(&rig);
+    slow.peer.set_window(1000);
+    slow.request(call(Era::Legacy, "blob", 1, "slow"));
+    rig.run();
+    assert_eq!(rig.metrics.in_flight.value(), 1, "its answer is not out yet");
+    let mut other = connected(&rig);
+    other.request(call(Era::Legacy, "echo", 1, "other"));
+    rig.run();
+    other.read();
+    assert_eq!(other.results(), ["other"]);
+    rig.live(Duration::from_secs(9));
+    slow.read();
+    assert!(slow.is_amid_answer() && !slow.is_open());
+    assert_eq!(rig.metrics.in_flight.value(), 0);
+    leave(&mut rig, &[slow, other]);
+}
+
+#[test]
+fn without_memory_for_the_rest_of_an_answer_the_connection_ends() {
+    let sizes = Sizes {
+        heap_bytes_max: 100_000,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut slow = connected(&rig);
+    slow.request(call(Era::Legacy, "blob", 1, "slow"));
+    rig.run();
+    slow.read();
+    assert!(!slow.is_open());
+    leave(&mut rig, &[slow]);
+}
+
+#[test]
+fn an_exhausted_pool_refuses_work_and_still_answers_control() {
+    let sizes = Sizes {
+        handlers: 1,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut first = connected(&rig);
+    first.request(call(Era::Modern, "hold", 1, "first"));
+    rig.run();
+    let mut second = connected(&rig);
+    second.ask(call(Era::Modern, "echo", 1, "second"));
+    second.ask(ping(2));
+    second.ask(batch(&[("echo", 3, "x"), ("echo", 4, "y")]));
+    second.send(usize::MAX);
+    rig.run();
+    second.read();
+    assert_eq!(
+        second.answers.iter().map(|a| a.status).collect::<Vec<_>>(),
+        [503, 200, 503]
+    );
+    // Its client leaves: the call is cancelled and the handler free.
+    first.peer.close();
+    rig.run();
+    second.request(call(Era::Modern, "echo", 5, "third"));
+    rig.run();
+    second.read();
+    assert_eq!(second.results()[3], "third");
+    leave(&mut rig, &[first, second]);
+}
+
+#[test]
+fn a_full_worker_queue_refuses_and_an_abandoned_job_is_nobodys_answer() {
+    let sizes = Sizes {
+        worker_queue_depth_max: 0,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut first = connected(&rig);
+    first.request(call(Era::Legacy, "wait", 1, "first"));
+    rig.run();
+    rig.barrier.await_waiting(1);
+    let mut second = connected(&rig);
+    second.request(call(Era::Legacy, "block", 1, "second"));
+    rig.run();
+    second.read();
+    assert_eq!(second.results(), ["-31503"]);
+    rig.live(CALL_TIMEOUT);
+    first.read();
+    assert_eq!(first.answers.len(), 1, "it has timed out");
+    leave(&mut rig, &[first, second]);
+}
+
+#[test]
+fn a_reset_at_any_byte_of_request_or_answer_leaves_nothing() {
+    let request = call(Era::Legacy, "blob", 1, "reset");
+    let mut rig = Rig::new(1, Sizes::default());
+    for split in (1..request.bytes.len()).chain([request.bytes.len()]) {
+        let mut client = connected(&rig);
+        client.peer.set_window(split * 7);
+        client.ask(request.clone());
+        client.send(split);
+        rig.run();
+        client.peer.reset();
+        rig.run();
+    }
+    leave(&mut rig, &[]);
+}
+
+#[test]
+fn a_drain_finishes_what_is_in_flight_and_says_so() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut busy = connected(&rig);
+    busy.request(call(Era::Legacy, "hold", 1, "busy"));
+    let mut parked = connected(&rig);
+    parked.request(ping(1));
+    let mut fresh = connected(&rig);
+    rig.run();
+    parked.read();
+    rig.drain();
+    rig.turn();
+    let mut queued = connected(&rig);
+    queued.request(call(Era::Legacy, "echo", 1, "queued"));
+    fresh.request(call(Era::Legacy, "echo", 1, "fresh"));
+    rig.pass(Duration::from_millis(100));
+    rig.run();
+    rig.pass(Duration::from_millis(300));
+    rig.run();
+    rig.release("busy");
+    rig.run();
+    for client in [&mut busy, &mut queued, &mut fresh] {
+        client.read();
+        assert_eq!(client.answers.len(), 1);
+        assert!(client.answers[0].head.contains("connection: close"));
+        assert_eq!(client.peer.view(), PeerView::Ended);
+    }
+    rig.live(Duration::from_secs(3));
+    assert!(rig.shard.is_finished());
+    rig.assert_nothing_left();
+}

@@ -1,0 +1,13 @@
+//! What a warm call allocates, counted by an allocator of this test's own: its tool's `String`, nothing else.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `tools` | the registry alone |
+//! | `shard` | a whole shard on the simulated ring, from the first byte read to the answer's send |
+//! | `counting` | the allocator |
+
+#![allow(unsafe_code, clippy::unwrap_used)]
+
+mod counting;
+mod shard;
+mod tools;

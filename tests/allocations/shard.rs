@@ -1,0 +1,320 @@
+//! A whole shard: reading, admission, decoding, the lease, the call, encoding, sending and the deadlines.
+//!
+//! The ring is simulated, and what the simulator allocates does not count: the real one allocates nothing in
+//! steady state, by contract.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Range;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use weir::config::Timeouts;
+use weir::mcp::{Identity, Options, Protocol};
+use weir::metrics::{ShardMetrics, ToolLabels};
+use weir::registry::Registry;
+use weir::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
+use weir::ring::{
+    Completion, ConnectionKey, DataRing, Operation, RingCounters, RingOptions, RingWaker, SendMode,
+};
+use weir::session::{SealedSessions, SessionKey, SessionOptions};
+use weir::shard::{Gate, Mailbox, Service, Shard, ShardParts, ShardRing, ShardSizes, Wake};
+use weir::transport::edge::EdgePolicy;
+use weir::transport::http::HttpLimits;
+use weir::units::{Patience, ShardId};
+use weir::wire::http1::{BodyLimits, HeadLimits};
+use weir::workers::{Workers, WorkersOptions};
+
+use crate::counting::{allocations_of, exempt};
+
+/// Passes in which a request is certainly answered and the connection parked again.
+const PASSES: usize = 6;
+
+/// The simulated ring, shared with the test that flushes it, and exempt from counting.
+#[derive(Clone)]
+struct ExemptRing(Rc<RefCell<SimulatedRing>>);
+
+impl ExemptRing {
+    fn with<T>(&self, act: impl FnOnce(&mut SimulatedRing) -> T) -> T {
+        exempt(|| act(&mut self.0.borrow_mut()))
+    }
+}
+
+impl DataRing for ExemptRing {
+    type Socket = SimulatedSocket;
+
+    fn arm_accept(&mut self) {
+        self.with(DataRing::arm_accept);
+    }
+
+    fn cancel_accept(&mut self) {
+        self.with(DataRing::cancel_accept);
+    }
+
+    fn receive(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
+        self.with(|ring| ring.receive(key, socket));
+    }
+
+    fn send(
+        &mut self,
+        key: ConnectionKey,
+        socket: &SimulatedSocket,
+        buffer: Vec<u8>,
+        range: Range<usize>,
+        mode: SendMode,
+    ) {
+        self.with(|ring| ring.send(key, socket, buffer, range, mode));
+    }
+
+    fn watch_hang_up(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
+        self.with(|ring| ring.watch_hang_up(key, socket));
+    }
+
+    fn cancel(&mut self, key: ConnectionKey, operation: Operation) {
+        self.with(|ring| ring.cancel(key, operation));
+    }
+
+    fn shutdown(&mut self, socket: &SimulatedSocket, how: Shutdown) {
+        self.with(|ring| ring.shutdown(socket, how));
+    }
+
+    fn close(&mut self, key: ConnectionKey, socket: SimulatedSocket) {
+        self.with(|ring| ring.close(key, socket));
+    }
+
+    fn arm_wake(&mut self) {
+        self.with(DataRing::arm_wake);
+    }
+
+    fn waker(&self) -> RingWaker {
+        self.with(|ring| ring.waker())
+    }
+
+    fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
+        self.with(|ring| ring.peer_address(socket))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.with(DataRing::flush)
+    }
+
+    fn next_completion(&mut self) -> Option<Completion<SimulatedSocket>> {
+        self.with(DataRing::next_completion)
+    }
+
+    fn counters(&self) -> RingCounters {
+        self.with(|ring| ring.counters())
+    }
+}
+
+impl ShardRing for ExemptRing {
+    fn turn_away(&mut self) {}
+
+    fn finish_listening(&mut self) -> Vec<SimulatedSocket> {
+        Vec::new()
+    }
+}
+
+struct RingWake(RingWaker);
+
+impl Wake for RingWake {
+    fn wake(&self) {
+        self.0.wake();
+    }
+}
+
+/// One shard serving `demo`, driven as its pump drives it.
+struct Rig {
+    network: SimulatedNetwork,
+    ring: ExemptRing,
+    shard: Shard<ExemptRing>,
+    _workers: Workers,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let network = SimulatedNetwork::new(1);
+        let ring = ExemptRing(Rc::new(RefCell::new(network.ring(RingOptions::default()))));
+        let workers = Workers::start(&WorkersOptions {
+            threads: 1,
+            queue_depth_max: 1,
+            abandoned_max: 1,
+            cpus: Vec::new(),
+        });
+        let workers = workers.unwrap();
+        let mut tools = Registry::builder();
+        weir::demo::register(&mut tools).unwrap();
+        let registry = tools.build();
+        let labels = registry.tools().map(|(_, tool)| tool.name());
+        let labels = Arc::new(ToolLabels::new(labels, ToolLabels::TOOLS_MAX_DEFAULT));
+        let parts = ShardParts {
+            alarm: Default::default(),
+            tools: registry.for_shard(),
+            sizes: ShardSizes {
+                handlers: 4,
+                handler_buffer_bytes: 16 << 10,
+                assembly_buffers: 4,
+                assembly_buffer_bytes: 16 << 10,
+                heap_bytes_max: 1 << 20,
+            },
+            gate: Gate::new(16),
+            mailbox: Mailbox::new(16, Box::new(RingWake(ring.waker()))),
+            workers: workers.submitter(),
+            metrics: ShardMetrics::new(ShardId(0), &labels),
+            service: Arc::new(service(registry, labels)),
+            clock: Instant::now,
+        };
+        Self {
+            network,
+            shard: Shard::new(ring.clone(), parts),
+            ring,
+            _workers: workers,
+        }
+    }
+
+    fn pass(&mut self) {
+        self.shard.begin_pass();
+        self.ring.flush().unwrap();
+        self.shard.handle_completions(usize::MAX);
+        while let Some((key, call)) = self.shard.next_started() {
+            match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(outcome) => self.shard.settle(key, outcome),
+                Poll::Pending => panic!("an echo is ready at once"),
+            }
+        }
+        self.ring.flush().unwrap();
+    }
+
+    /// Sends one request, and counts what the shard allocates until it is parked again.
+    fn ask(&mut self, peer: &SimulatedPeer, request: &[u8]) -> (usize, String) {
+        peer.write(request);
+        let allocations = allocations_of(|| (0..PASSES).for_each(|_| self.pass()));
+        (allocations, String::from_utf8(peer.read()).unwrap())
+    }
+}
+
+fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    let policy = EdgePolicy::new(
+        "/mcp",
+        EdgePolicy::LOOPBACK_HOSTS,
+        EdgePolicy::LOOPBACK_ORIGINS,
+        1 << 20,
+    );
+    Service {
+        protocol: Protocol::new(registry, &Identity::default(), Options::default()),
+        sessions: Arc::new(SealedSessions::new(
+            &SessionKey::random().unwrap(),
+            SessionOptions::default(),
+        )),
+        policy: policy.unwrap(),
+        http: HttpLimits {
+            head: HeadLimits::default(),
+            body: BodyLimits::default(),
+        },
+        timeouts: Timeouts {
+            head: TIMEOUT,
+            body: TIMEOUT,
+            read: TIMEOUT,
+            idle: Patience::For(TIMEOUT),
+            write: TIMEOUT,
+            call: TIMEOUT,
+        },
+        labels,
+    }
+}
+
+fn post(fields: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\n{fields}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn modern_echo() -> Vec<u8> {
+    post(
+        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n",
+        r#"{"jsonrpc":"2.0","id":"a-uuid-is-36-characters-long-as-this","method":"tools/call","params":{
+            "name":"echo","arguments":{"message":"hello \"world\"\n"},"_meta":{
+            "io.modelcontextprotocol/protocolVersion":"2026-07-28",
+            "io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"},
+            "io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}}}}}}"#,
+    )
+}
+
+fn legacy_echo(session: &str) -> Vec<u8> {
+    post(
+        &format!("MCP-Protocol-Version: 2025-11-25\r\n{session}"),
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo",
+            "arguments":{"message":"hello \"world\"\n"}}}"#,
+    )
+}
+
+/// `Mcp-Session-Id` of a new session, as a header line.
+fn new_session(rig: &mut Rig, peer: &SimulatedPeer) -> String {
+    let initialize = post(
+        "",
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25",
+            "capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#,
+    );
+    let (_, answer) = rig.ask(peer, &initialize);
+    let is_id = |line: &&str| line.to_ascii_lowercase().starts_with("mcp-session-id:");
+    let line = answer
+        .lines()
+        .find(is_id)
+        .unwrap_or_else(|| panic!("no session: {answer}"));
+    format!("{line}\r\n")
+}
+
+/// Cold a request may allocate; warm, only the tool's `String`.
+fn assert_warm_costs_one(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) {
+    assert!(rig.ask(peer, request).0 >= 1, "nothing is counted");
+    for _ in 0..100 {
+        let (allocations, answer) = rig.ask(peer, request);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(
+            answer.contains(r#"{"type":"text","text":"hello \"world\"\n"}"#),
+            "{answer}"
+        );
+        assert_eq!(allocations, 1);
+    }
+}
+
+#[test]
+fn a_warm_modern_echo_allocates_its_own_string_and_nothing_else() {
+    let mut rig = Rig::new();
+    let peer = rig.network.connect(0);
+    assert_warm_costs_one(&mut rig, &peer, &modern_echo());
+}
+
+#[test]
+fn a_warm_legacy_echo_allocates_its_own_string_with_and_without_a_session() {
+    let mut rig = Rig::new();
+    let peer = rig.network.connect(0);
+    assert_warm_costs_one(&mut rig, &peer, &legacy_echo(""));
+    let session = new_session(&mut rig, &peer);
+    assert_warm_costs_one(&mut rig, &peer, &legacy_echo(&session));
+}
+
+#[test]
+fn warm_pipelined_echoes_allocate_one_string_each() {
+    const DEPTH: usize = 4;
+    const WARM_UP_TURNS: usize = 20;
+    let mut rig = Rig::new();
+    let peer = rig.network.connect(0);
+    let requests = modern_echo().repeat(DEPTH);
+    for turn in 0..100 {
+        peer.write(&requests);
+        let allocations = allocations_of(|| (0..PASSES * DEPTH).for_each(|_| rig.pass()));
+        let answers = String::from_utf8(peer.read()).unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), DEPTH);
+        // What waits behind the first request may cost a box for its assembly buffer, once for all of it.
+        assert!(turn < WARM_UP_TURNS || allocations <= DEPTH + 1, "{allocations}");
+    }
+}
