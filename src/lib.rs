@@ -47,3 +47,8 @@ pub mod transport;
 pub mod units;
 pub mod wire;
 pub mod workers;
+
+/// The README's Rust examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

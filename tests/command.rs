@@ -182,3 +182,37 @@ fn nobody_listening_is_no_panic() {
         .unwrap();
     assert_eq!(status.code(), Some(2));
 }
+
+#[test]
+fn the_doctor_looks_at_the_address_and_the_root() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let told = weir(&["doctor", "--listen", &address, "--root", "/nonexistent"]);
+    assert_eq!(told.status.code(), Some(1));
+    let said = text(&told.stdout);
+    let listen = format!("\nmissing  listen: cannot listen on {address}: Address already in use");
+    assert!(said.contains(&listen), "{said}");
+    assert!(
+        said.contains("\nmissing  files: root = \"/nonexistent\" cannot be served: No such file"),
+        "{said}"
+    );
+    let served = weir(&["serve", "--listen", &address, "--admin", "off"]);
+    assert_eq!(served.status.code(), Some(1));
+    let refusal = format!("weir: listen: cannot listen on {address}: ");
+    assert!(text(&served.stderr).starts_with(&refusal), "{served:?}");
+
+    let demo = [
+        "--toolset",
+        "demo",
+        "--root",
+        "/nonexistent",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let told = weir(&[&["doctor"], &demo[..]].concat());
+    assert!(told.status.success(), "{told:?}");
+    assert!(
+        text(&told.stdout).contains("\nok       listen: 127.0.0.1:0\n"),
+        "{told:?}"
+    );
+}

@@ -1,13 +1,16 @@
 //! `weir serve` and `weir doctor`: the same look at the machine, then one starts and the other tells.
 
-use std::io;
 use std::process::ExitCode;
+
+use crate::ring::{self, ProbeError};
 
 use super::{complain, logging, refuse, say};
 use crate::config::{
-    ConfigError, Findings, Host, HostError, Inputs, Line, Needs, Resolved, RingProblem, Verdict, evaluate,
-    raise_soft_limits, resolve,
+    ConfigError, Findings, Host, HostError, Inputs, Line, Needs, Resolved, RingProblem, Settings, Toolset,
+    Verdict, evaluate, raise_soft_limits, resolve,
 };
+use crate::files;
+use crate::ring::listener::{AddressUse, address_use};
 
 /// Serves, unless something is wrong or missing.
 pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
@@ -62,7 +65,54 @@ struct Look {
 
 impl Look {
     fn lines(&self) -> Vec<Line> {
-        evaluate(&Needs::of(&self.resolved.settings), &self.findings)
+        let settings = &self.resolved.settings;
+        let mut lines = evaluate(&Needs::of(settings), &self.findings);
+        lines.push(listen_line(settings));
+        if settings.toolsets.contains(&Toolset::Files) {
+            lines.push(root_line(settings));
+        }
+        lines
+    }
+}
+
+/// Whether the address can be listened on. Another server of this user there is no obstacle: that is how one takes
+/// over from the next. Started twice by mistake, they would share the clients.
+fn listen_line(settings: &Settings) -> Line {
+    let address = settings.listen;
+    let (verdict, text) = match address_use(address) {
+        Ok(AddressUse::Free) => (Verdict::Ok, address.to_string()),
+        Ok(AddressUse::Shared) => (
+            Verdict::Warning,
+            format!(
+                "another process listens on {address} too, and new connections go to either; stop that one, or choose \
+                 another address with --listen"
+            ),
+        ),
+        Err(error) => (
+            Verdict::Missing,
+            format!("cannot listen on {address}: {error}; choose another with --listen"),
+        ),
+    };
+    Line {
+        verdict,
+        topic: "listen",
+        text,
+    }
+}
+
+/// Whether the directory can be served.
+fn root_line(settings: &Settings) -> Line {
+    let (verdict, text) = match files::Root::open(&settings.files.root) {
+        Ok(_) => (
+            Verdict::Ok,
+            format!("root = {:?} can be served", settings.files.root),
+        ),
+        Err(error) => (Verdict::Missing, error.to_string()),
+    };
+    Line {
+        verdict,
+        topic: "files",
+        text,
     }
 }
 
@@ -95,22 +145,10 @@ fn look(inputs: Inputs) -> Result<Look, Problem> {
     })
 }
 
-/// Makes and drops a ring of the shards' kind.
+/// Tries what the shards need of io_uring.
 fn probe_ring() -> Result<(), RingProblem> {
-    let words = |error: io::Error| match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported => {
-            RingProblem::Refused(error.to_string())
-        }
-        _ => RingProblem::Lacking(format!(
-            "no ring can be made: {error}; see the lines on kernel and memlock"
-        )),
-    };
-
-    io_uring::IoUring::builder()
-        .setup_single_issuer()
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .build(8)
-        .map(|_: io_uring::IoUring| ())
-        .map_err(words)
+    ring::probe().map_err(|error| match error {
+        ProbeError::Refused { error } => RingProblem::Refused(error.to_string()),
+        other => RingProblem::Lacking(other.to_string()),
+    })
 }

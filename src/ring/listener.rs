@@ -50,17 +50,8 @@ impl Default for ListenerOptions {
 /// # Errors
 /// The address is taken by another user's process, is not this machine's, or needs privileges.
 pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<OwnedFd> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking().cloexec(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
+    let socket = socket_for(address)?;
     socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        // `[::]` listens on IPv6 alone; IPv4 is asked for by its own address.
-        socket.set_only_v6(true)?;
-    }
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(options.keepalive_idle)
@@ -71,6 +62,46 @@ pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<Owned
     socket.bind(&address.into())?;
     socket.listen(options.backlog)?;
     Ok(socket.into())
+}
+
+/// Who has an address now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressUse {
+    /// Nobody.
+    Free,
+    /// Another process of this user, which shares it: new connections would be spread over both.
+    Shared,
+}
+
+/// Finds out who has `address`, by binding to it without listening: no connection notices.
+///
+/// # Errors
+/// Those of [`listen`].
+pub fn address_use(address: SocketAddr) -> io::Result<AddressUse> {
+    match socket_for(address)?.bind(&address.into()) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let socket = socket_for(address)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            Ok(AddressUse::Shared)
+        }
+        bound => bound.map(|()| AddressUse::Free),
+    }
+}
+
+fn socket_for(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    // Connections of a process that ended may still linger here.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` listens on IPv6 alone; IPv4 is asked for by its own address.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
 }
 
 /// Where a listener listens, with the port the system chose if port 0 was asked for.
@@ -143,7 +174,7 @@ pub fn accept_now(listener: &impl AsFd) -> io::Result<Option<OwnedFd>> {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpStream};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     fn any_port() -> SocketAddr {
         (Ipv4Addr::LOCALHOST, 0).into()
@@ -179,6 +210,16 @@ mod tests {
         let (_listener, address) = listening();
         let second = listen(address, ListenerOptions::default()).unwrap();
         assert_eq!(local_address(&second).unwrap(), address);
+    }
+
+    #[test]
+    fn an_address_is_free_shared_or_taken() {
+        assert_eq!(address_use(any_port()).unwrap(), AddressUse::Free);
+        let (_ours, address) = listening();
+        assert_eq!(address_use(address).unwrap(), AddressUse::Shared);
+        let unshared = TcpListener::bind(any_port()).unwrap();
+        let error = address_use(unshared.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

@@ -257,18 +257,19 @@ impl<R: ShardRing> Shard<R> {
         (self.clock)().saturating_duration_since(self.pass_at)
     }
 
-    /// Handles up to `max` completions; returns how many there were.
+    /// Handles up to `max` completions, fewer once one of them has started a call; returns how many.
     pub fn handle_completions(&mut self, max: usize) -> usize {
-        for handled in 0..max {
+        let mut handled = 0;
+        while handled < max && self.started.is_empty() {
             let Some(completion) = self.ring.next_completion() else {
-                self.rearm_starved();
-                return handled;
+                break;
             };
+            handled += 1;
             self.is_active = true;
             self.handle(completion);
         }
         self.rearm_starved();
-        max
+        handled
     }
 
     fn handle(&mut self, completion: Completion<R::Socket>) {

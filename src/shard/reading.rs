@@ -41,6 +41,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Receives again on connections that found no ring buffer, now that some are back.
     pub(super) fn rearm_starved(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
         for _ in 0..self.starved.len().min(self.ring.counters().buffers_free) {
             let Some(key) = self.starved.pop_front() else {
                 return;

@@ -9,7 +9,18 @@
 
 mod harness;
 
+mod admin;
+mod calls;
+mod deadlines;
+mod drain;
+mod edge;
+mod files;
 mod framing;
 mod heads;
+mod json;
+mod legacy;
+mod modern;
 mod pipelining;
+mod pool;
+mod sessions;
 mod splits;

@@ -12,11 +12,11 @@ mod wait;
 
 pub(crate) use client::{Client, Ending};
 pub(crate) use message::{Dialect, Revision, echo, eras, tool};
-pub(crate) use metrics::Metrics;
 pub(crate) use process::{Process, shared_folder};
 pub(crate) use request::{Request, chunked};
 pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};
+pub(crate) use specification::assert_conforms;
 pub(crate) use wait::{PATIENCE, eventually, eventually_some};
 
 /// Names the case at hand if the test fails while this lives.

@@ -141,17 +141,18 @@ impl Response {
         assert_eq!(has_length, self.status != 204, "{self:?}");
         assert!(self.status != 202 || self.body.is_empty(), "{self:?}");
         assert!(self.status != 405 || self.field("allow").is_some(), "{self:?}");
-        if self.status == 503 {
-            let seconds = self
-                .field("retry-after")
-                .and_then(|text| text.parse::<u32>().ok());
-            assert!(seconds.is_some_and(|seconds| seconds >= 1), "{self:?}");
-        }
         if self.field("content-type") == Some("application/json") && !is_to_head {
             let json = serde_json::from_slice(&self.body);
             let json = json.unwrap_or_else(|error| panic!("{error}: {}", self.text()));
             specification::validate(&json, revision);
             self.json = Some(json);
+        }
+        // A prober is told by the status alone.
+        if self.status == 503 && self.has_json() {
+            let seconds = self
+                .field("retry-after")
+                .and_then(|text| text.parse::<u32>().ok());
+            assert!(seconds.is_some_and(|seconds| seconds >= 1), "{self:?}");
         }
     }
 }

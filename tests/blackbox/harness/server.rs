@@ -22,7 +22,8 @@ use super::wait::eventually_some;
 pub(crate) struct Server {
     process: Process,
     pub(crate) address: SocketAddr,
-    pub(crate) admin: SocketAddr,
+    /// None if it is off.
+    pub(crate) admin: Option<SocketAddr>,
     /// Words of a panic on stderr fail the test, unless it asks for panics.
     pub(crate) may_panic: bool,
 }
@@ -30,16 +31,11 @@ pub(crate) struct Server {
 impl Server {
     /// `weir serve` with the `demo` toolset, one shard, and these flags besides.
     pub(crate) fn start(flags: &[&str]) -> Self {
-        let mut arguments = vec![
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-            "--report",
-            "json",
-        ];
+        let mut arguments = vec!["serve", "--admin", "127.0.0.1:0", "--report", "json"];
         let has = |flag: &str| flags.iter().any(|given| given.split('=').next() == Some(flag));
+        if !has("--listen") {
+            arguments.extend(["--listen", "127.0.0.1:0"]);
+        }
         if !has("--toolset") {
             arguments.extend(["--toolset", "demo"]);
         }
@@ -67,7 +63,9 @@ impl Server {
         Self {
             process,
             address,
-            admin: value("admin=").parse().unwrap(),
+            admin: Some(value("admin="))
+                .filter(|admin| admin != "off")
+                .map(|admin| admin.parse().unwrap()),
             may_panic: false,
         }
     }
@@ -108,7 +106,7 @@ impl Server {
     /// A request to the admin listener.
     #[track_caller]
     pub(crate) fn ask_admin(&self, request: &Request) -> Response {
-        let mut client = Client::connect(self.admin);
+        let mut client = Client::connect(self.admin.unwrap());
         let response = client.ask(request);
         assert!(response.closes());
         assert_eq!(client.ending(), Ending::Closed(Vec::new()));
@@ -143,6 +141,12 @@ impl Server {
         let text = self.stdout();
         serde_json::from_str(text.lines().last().unwrap_or_default())
             .unwrap_or_else(|error| panic!("no report: {error}: {text:?}"))
+    }
+
+    /// Ends it with SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
     }
 
     /// What must hold after whatever was done: it runs, answers a newcomer in both eras, and nothing panicked.

@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# Real MCP clients against a running `weir serve`: every client, in every era it speaks, lists the tools, calls them,
+# one after another and all at once, and ends its session; scripts/clients/scenario.json says what must come back.
+#
+# Usage: scripts/clients.sh [WEIR]        WEIR: the binary; without it, a debug build is made.
+#
+# Needs Node.js with npm and Python 3.11 or newer with pip. The clients come from their registries, in the versions
+# pinned in scripts/clients/, into target/clients/, and stay there until a pin changes. Does not measure the server.
+# Prints a line for each client; the exit status is 0 if all passed.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+sources=$here/clients
+target=${CARGO_TARGET_DIR:-$here/../target}
+cache=$target/clients
+client_seconds_max=120
+start_seconds_max=10
+
+passed=0
+failed=0
+server_pid=
+scratch=$(mktemp -d)
+
+finish() {
+  if [[ -n $server_pid ]]; then
+    kill -KILL "$server_pid" 2>/dev/null || true
+  fi
+  rm -rf "$scratch"
+}
+trap finish EXIT
+
+die() {
+  echo "clients.sh: $1" >&2
+  exit 1
+}
+
+# --- Installation -----------------------------------------------------------------------------------------------------
+
+# installed NAME MANIFEST... -- COMMAND...: runs the command unless it succeeded with these manifests before.
+installed() {
+  local name=$1 manifests=() sum log=$scratch/install-$1.log
+  shift
+  while [[ $1 != -- ]]; do
+    manifests+=("$1")
+    shift
+  done
+  shift
+  sum=$(cat "${manifests[@]}" | sha256sum)
+  [[ -f $cache/$name.sum && $(<"$cache/$name.sum") == "$sum" ]] && return
+  rm -f "$cache/$name.sum"
+  echo "installing $name"
+  if ! "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    return 1
+  fi
+  echo "$sum" >"$cache/$name.sum"
+}
+
+# Scripts of packages are not run: no client needs them.
+install_javascript() {
+  npm --prefix "$cache" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+# install_python FOLDER REQUIREMENTS: a virtual environment filled by the pip that is there, which is quicker than
+# giving it one of its own.
+install_python() {
+  rm -rf "${cache:?}/$1" &&
+    python3 -m venv --without-pip "$cache/$1" &&
+    python3 -m pip --python "$cache/$1/bin/python" install --no-deps --no-compile --disable-pip-version-check \
+      --progress-bar off -r "$sources/$2"
+}
+
+install() {
+  mkdir -p "$cache/home"
+  # JavaScript modules are looked up from where the importing file lies.
+  cp "$sources"/* "$cache/"
+  local status=0
+  installed javascript "$sources"/package{,-lock}.json -- install_javascript &
+  installed python "$sources/requirements.txt" -- install_python python requirements.txt || status=1
+  installed python-v1 "$sources/requirements-v1.txt" -- install_python python-v1 requirements-v1.txt || status=1
+  wait $! || status=1
+  return $status
+}
+
+# pinned NAME FILE: the version of a package in a manifest.
+pinned() {
+  sed -nE "s#^( *\"$1\": \"|$1==)([^\"]+).*#\2#p" "$sources/$2"
+}
+
+# --- Server -----------------------------------------------------------------------------------------------------------
+
+# The files that scenario.json speaks of.
+make_root() {
+  local root=$scratch/root
+  mkdir -p "$root/notes" "$root/src"
+  printf 'alpha\nbeta\ngamma\n' >"$root/notes/greek.txt"
+  printf '日本 "quoted"\\\n' >"$root/notes/naïve ☃.txt"
+  printf 'fn main() {\n    println!("needle");\n}\n' >"$root/src/main.rs"
+  printf '\000\001\002\003' >"$root/data.bin"
+  printf 'not served\n' >"$scratch/outside.txt"
+  touch -d 2024-02-29T12:34:56Z "$root/src/main.rs"
+}
+
+start_server() {
+  : >"$scratch/log"
+  "$weir" serve --listen 127.0.0.1:0 --admin off --toolset files --toolset demo --root "$scratch/root" \
+    >"$scratch/report" 2>"$scratch/log" &
+  server_pid=$!
+  local deadline=$((SECONDS + start_seconds_max))
+  while url=$(grep -om1 'http://[^ ]*/mcp' "$scratch/log"); [[ -z $url ]]; do
+    if ! kill -0 "$server_pid" 2>/dev/null || ((SECONDS > deadline)); then
+      cat "$scratch/log" >&2
+      die "$weir does not serve"
+    fi
+    sleep 0.05
+  done
+}
+
+# Ended by a signal, it drains: nothing may be left over, and nothing may have gone wrong meanwhile.
+stop_server() {
+  local status=0
+  kill -TERM "$server_pid"
+  wait "$server_pid" || status=$?
+  server_pid=
+  ((status == 0)) && ! grep -E ' (WARN|ERROR) ' "$scratch/log"
+}
+
+# --- Clients ----------------------------------------------------------------------------------------------------------
+
+# check LABEL MODE COMMAND...: one line for what the command says. A client that is content says nothing; what it does
+# print, such as a warning about a schema, its user would have to read.
+check() {
+  local label=$1 mode=$2 start=$EPOCHREALTIME verdict=ok elapsed_ms status=0
+  shift 2
+  "$@" >"$scratch/output" 2>&1 || status=$?
+  elapsed_ms=$(((${EPOCHREALTIME/[.,]/} - ${start/[.,]/}) / 1000))
+  if ((status == 0)) && [[ ! -s $scratch/output ]]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    verdict=FAIL
+  fi
+  printf '%-4s  %-32s  %-20s  %3d.%d s\n' "$verdict" "$label" "$mode" $((elapsed_ms / 1000)) $((elapsed_ms % 1000 / 100))
+  if [[ $verdict == FAIL ]]; then
+    sed 's/^/      /' "$scratch/output"
+    echo "      exit status $status"
+  fi
+}
+
+# client LABEL RUNTIME PROGRAM MODE REVISION
+client() {
+  check "$1" "$4 $5" timeout "$client_seconds_max" "$cache/$2" "$cache/$3" "$url" "$4" "$5"
+}
+
+run_clients() {
+  local legacy=2025-11-25 modern=2026-07-28 label
+  client "Python mcp $(pinned mcp requirements-v1.txt)" python-v1/bin/python python_mcp_v1.py default $legacy
+  label="Python mcp $(pinned mcp requirements.txt)"
+  client "$label" python/bin/python python_mcp.py legacy $legacy
+  client "$label" python/bin/python python_mcp.py auto $modern
+  client "$label" python/bin/python python_mcp.py pin $modern
+  label="FastMCP $(pinned fastmcp-slim requirements.txt)"
+  client "$label" python/bin/python python_fastmcp.py legacy $legacy
+  client "$label" python/bin/python python_fastmcp.py auto $modern
+  client "$label" python/bin/python python_fastmcp.py pin $modern
+  client "TypeScript sdk $(pinned @modelcontextprotocol/sdk package.json)" node_modules/.bin/node typescript_v1.mjs \
+    default $legacy
+  label="TypeScript client $(pinned @modelcontextprotocol/client package.json)"
+  client "$label" node_modules/.bin/node typescript_v2.mjs default $legacy
+  client "$label" node_modules/.bin/node typescript_v2.mjs auto $modern
+  client "$label" node_modules/.bin/node typescript_v2.mjs pin $modern
+  label="Inspector CLI $(pinned @modelcontextprotocol/inspector package.json)"
+  client "$label" node_modules/.bin/node inspector.mjs legacy $legacy
+  client "$label" node_modules/.bin/node inspector.mjs auto $modern
+  client "$label" node_modules/.bin/node inspector.mjs modern $modern
+}
+
+# --- Main -------------------------------------------------------------------------------------------------------------
+
+weir=${1:-}
+if [[ -z $weir ]]; then
+  cargo build --quiet --manifest-path "$here/../Cargo.toml" --bin weir
+  weir=$target/debug/weir
+fi
+install || die "a client could not be installed"
+make_root
+start_server
+run_clients
+check "weir serve" "SIGTERM" stop_server
+echo "$passed passed, $failed failed"
+((failed == 0))

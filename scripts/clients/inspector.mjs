@@ -1,0 +1,62 @@
+// MCP Inspector's command line: one process for every listing and call.
+// Usage: inspector.mjs URL legacy|auto|modern REVISION
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { checkCall, checkTools, scenario } from './scenario.mjs';
+
+const [url, era, revision] = process.argv.slice(2);
+const launcher = new URL('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js', import.meta.url);
+// It keeps a catalogue in the home directory; the user's own is none of ours.
+const env = { ...process.env, HOME: fileURLToPath(new URL('home', import.meta.url)) };
+
+/** Its status for a call that failed, and for a tool that the server does not list. */
+const EXIT_TOOL = 5;
+
+function inspect(...args) {
+  const line = [fileURLToPath(launcher), '--cli', url, '--protocol-era', era, '--format', 'json', ...args];
+  return new Promise((resolve) => {
+    execFile(process.execPath, line, { env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+      resolve({ status: error ? error.code : 0, stdout, stderr });
+    });
+  });
+}
+
+/** What an answer says of the era: since 2026-07-28 the server names itself in every result,
+ * which the command line passes on for calls. */
+function checkRevision(result) {
+  const name = result._meta?.['io.modelcontextprotocol/serverInfo']?.name;
+  assert.equal(name, revision >= '2026-07-28' ? 'weir' : undefined, 'the server as named in a result');
+}
+
+async function list() {
+  const { status, stdout, stderr } = await inspect('--method', 'tools/list', '--quiet');
+  assert.equal(status, 0, stderr);
+  checkTools(JSON.parse(stdout).result.tools);
+}
+
+async function call(expected) {
+  const tool = ['--tool-name', expected.tool, '--tool-args-json', JSON.stringify(expected.arguments)];
+  const { status, stdout, stderr } = await inspect('--method', 'tools/call', ...tool);
+  if ('error_code' in expected) {
+    // It looks the tool up in the listing and never sends the call.
+    assert.equal(status, EXIT_TOOL, stderr);
+    assert.equal(JSON.parse(stderr).error.code, 'tool_not_found');
+    return;
+  }
+  assert.equal(status, 'failure' in expected ? EXIT_TOOL : 0, stderr);
+  if (status === 0) assert.equal(stderr, '', 'complaints, as about schemas');
+  const { result } = JSON.parse(stdout);
+  checkRevision(result);
+  checkCall(expected, { result });
+}
+
+// Probing ends in one of the other two ways, which make every call; here one shows where it ended.
+const calls = era === 'auto' ? scenario.calls.slice(0, 1) : scenario.calls;
+const jobs = [list, ...calls.map((expected) => () => call(expected))];
+const lanes = Array.from({ length: availableParallelism() }, async () => {
+  for (let job = jobs.shift(); job; job = jobs.shift()) await job();
+});
+await Promise.all(lanes);
