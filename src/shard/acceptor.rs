@@ -1,8 +1,8 @@
 //! New connections: the listener's end of the data ring, and the process-wide count that caps them.
 //!
-//! Past `connections_max` a shard stops accepting and the kernel's backlog pushes back; a connection that was
-//! already on its way is refused politely. Out of descriptors, accepting pauses for a tick instead of
-//! spinning.
+//! Past `connections_max` a shard stops accepting and the kernel's backlog pushes back; connections that were
+//! already on their way are still served, so a burst may pass the cap by what the listeners held. Out of
+//! descriptors, accepting pauses for a tick instead of spinning.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
