@@ -1,6 +1,6 @@
 //! One core's world: its data ring, connections, handlers, deadlines and mailbox.
 //!
-//! A shard is a synchronous state machine. Whoever drives it (the [`pump`] inside an executor, or a test on
+//! A shard is a synchronous state machine. Whoever drives it (the pump inside an executor, or a test on
 //! the simulated ring) hands it the ring's completions, polls the calls it started and ticks its clock:
 //!
 //! ```text
