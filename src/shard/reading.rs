@@ -142,7 +142,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
     fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
-        let kept = self.table.at(key).and_then(|connection| connection.assembly.take());
+        let kept = self
+            .table
+            .at(key)
+            .and_then(|connection| connection.assembly.take());
         let Some(mut assembly) = kept.or_else(|| self.take_assembly(key).map(Box::new)) else {
             self.refuse_memory(key);
             return false;
