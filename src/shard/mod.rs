@@ -381,7 +381,10 @@ impl<R: ShardRing> Shard<R> {
         let is_wanted = self.drain.is_none() && self.accept_again_at.is_none() && !self.gate.is_full();
         if is_wanted && !self.is_accepting && !self.is_pausing_accept {
             self.is_accepting = true;
-            self.ring.arm_accept();
+            match self.gate.has_room_for_burst() {
+                true => self.ring.arm_accept(),
+                false => self.ring.arm_accept_once(),
+            }
         }
     }
 
@@ -392,7 +395,8 @@ impl<R: ShardRing> Shard<R> {
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.arm_receive(key);
         self.set_read_deadline(key);
-        let is_pause_wanted = self.gate.is_full() && self.drain.is_none();
+        // The kernel would go on accepting until the cancel reaches it; from here on one at a time.
+        let is_pause_wanted = !self.gate.has_room_for_burst() && self.drain.is_none();
         if is_pause_wanted && self.is_accepting && !self.is_pausing_accept {
             self.is_pausing_accept = true;
             self.ring.cancel_accept();
