@@ -103,7 +103,14 @@ pub struct ShardSizes {
 /// What other threads tell a shard.
 pub enum Mail {
     /// A worker has finished the call of this handler.
-    Finished(HandlerKey, Outcome),
+    Finished {
+        /// Whose.
+        handler: HandlerKey,
+        /// When the worker took it up; `None` if it did not get that far.
+        began: Option<Instant>,
+        /// What came of it.
+        outcome: Outcome,
+    },
     /// Stop accepting, finish what is in flight, end.
     Drain,
     /// Send a copy of the histograms.
@@ -297,7 +304,11 @@ impl<R: ShardRing> Shard<R> {
         self.mailbox.begin();
         while let Some(mail) = self.mailbox.take() {
             match mail {
-                Mail::Finished(key, outcome) => self.settle(key, outcome),
+                Mail::Finished {
+                    handler,
+                    began,
+                    outcome,
+                } => self.settle_job(handler, began, outcome),
                 Mail::Drain => self.begin_drain(),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.
