@@ -1,6 +1,6 @@
 //! One core's world: its data ring, connections, handlers, deadlines and mailbox.
 //!
-//! A shard is a synchronous state machine. Whoever drives it (the pump, [`run`], inside an executor, or a test on
+//! A shard is a synchronous state machine. Whoever drives it (the pump inside an executor, or a test on
 //! the simulated ring) hands it the ring's completions, polls the calls it started and ticks its clock:
 //!
 //! ```text
@@ -392,7 +392,10 @@ impl<R: ShardRing> Shard<R> {
         let is_wanted = self.drain.is_none() && self.accept_again_at.is_none() && !self.gate.is_full();
         if is_wanted && !self.is_accepting && !self.is_pausing_accept {
             self.is_accepting = true;
-            self.ring.arm_accept();
+            match self.gate.has_room_for_burst() {
+                true => self.ring.arm_accept(),
+                false => self.ring.arm_accept_once(),
+            }
         }
     }
 
@@ -403,7 +406,8 @@ impl<R: ShardRing> Shard<R> {
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.arm_receive(key);
         self.set_read_deadline(key);
-        let is_pause_wanted = self.gate.is_full() && self.drain.is_none();
+        // The kernel would go on accepting until the cancel reaches it; from here on one at a time.
+        let is_pause_wanted = !self.gate.has_room_for_burst() && self.drain.is_none();
         if is_pause_wanted && self.is_accepting && !self.is_pausing_accept {
             self.is_pausing_accept = true;
             self.ring.cancel_accept();
