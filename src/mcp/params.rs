@@ -13,7 +13,8 @@ pub(super) fn members<'t, 's, const N: usize>(
     names: [&'static str; N],
 ) -> Result<[Option<Value<'t, 's>>; N], Failure<'s>> {
     let mut found = [None; N];
-    for (name, value) in object.into_iter().flat_map(Value::members) {
+    let Some(object) = object else { return Ok(found) };
+    for (name, value) in object.members() {
         for (slot, wanted) in found.iter_mut().zip(names) {
             if name == wanted && slot.replace(value).is_some() {
                 return Err(Failure::Parameter("a member of `params` stands more than once"));

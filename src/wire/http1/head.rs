@@ -168,7 +168,8 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
     }
     let line = RequestLine::parse(line)?;
     let lines = block.strip_prefix(b"\r\n").ok_or(HeadError::LineEnd)?;
-    let fields = parse_fields(lines, limits)?;
+    let mut fields = Fields::default();
+    parse_fields(lines, limits, &mut fields)?;
     let body = body_length(&fields, line.version)?;
     let host = host_authority(&fields, line.version)?;
     let list = |field, name| list_elements(field, name, lines);
@@ -276,33 +277,41 @@ fn parse_path(text: &[u8]) -> Option<&str> {
 /// Enough for what clients send; the array for the limit itself is only made when this is not.
 const FIELDS_USUAL: usize = 32;
 
-fn parse_fields<'a>(block: &'a [u8], limits: &HeadLimits) -> Result<Fields<'a>, HeadError> {
+/// Into `fields`, which are empty: they are too large to be handed up from call to call.
+fn parse_fields<'a>(block: &'a [u8], limits: &HeadLimits, fields: &mut Fields<'a>) -> Result<(), HeadError> {
     let fields_max = limits.fields_max.min(HeadLimits::FIELDS_MAX);
     let mut usual = [httparse::EMPTY_HEADER; FIELDS_USUAL];
     let usual = usual.get_mut(..fields_max.min(FIELDS_USUAL)).unwrap_or_default();
-    match parse_fields_into(block, usual) {
-        Err(HeadError::TooManyFields) if fields_max > FIELDS_USUAL => parse_many_fields(block, fields_max),
+    match parse_fields_with(usual, block, fields) {
+        Err(HeadError::TooManyFields) if fields_max > FIELDS_USUAL => {
+            parse_many_fields(block, fields_max, fields)
+        }
         result => result,
     }
 }
 
 #[cold]
-fn parse_many_fields(block: &[u8], fields_max: usize) -> Result<Fields<'_>, HeadError> {
+fn parse_many_fields<'a>(
+    block: &'a [u8],
+    fields_max: usize,
+    fields: &mut Fields<'a>,
+) -> Result<(), HeadError> {
     let mut many = [httparse::EMPTY_HEADER; HeadLimits::FIELDS_MAX];
-    parse_fields_into(block, many.get_mut(..fields_max).unwrap_or_default())
+    parse_fields_with(many.get_mut(..fields_max).unwrap_or_default(), block, fields)
 }
 
-fn parse_fields_into<'a>(
-    block: &'a [u8],
+/// `parsed` is room to work in. Nothing is added to `fields` unless all could be parsed.
+fn parse_fields_with<'a>(
     parsed: &mut [httparse::Header<'a>],
-) -> Result<Fields<'a>, HeadError> {
+    block: &'a [u8],
+    fields: &mut Fields<'a>,
+) -> Result<(), HeadError> {
     match httparse::parse_headers(block, parsed) {
         Ok(httparse::Status::Complete((length, parsed))) if length == block.len() => {
-            let mut fields = Fields::default();
             for header in parsed {
                 fields.add(header.name.as_bytes(), header.value);
             }
-            Ok(fields)
+            Ok(())
         }
         Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
         _ => Err(HeadError::FieldSyntax),
