@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::ring::ConnectionKey;
 
-use super::connections::State;
+use super::connections::{Connection, State};
 use super::{Shard, ShardRing};
 
 /// From dropping new SYNs to closing the listener: handshakes on their way complete in this time.
@@ -67,6 +67,10 @@ impl<R: ShardRing> Shard<R> {
         for key in self.parked(false) {
             self.begin_close(key);
         }
+        let deadline = self.now + CLOSE_LINGER_DRAINING;
+        for key in self.keys_where(|connection| connection.state == State::Closing) {
+            self.set_deadline(key, deadline);
+        }
     }
 
     /// The next step, when its time has come.
@@ -110,13 +114,14 @@ impl<R: ShardRing> Shard<R> {
 
     /// Connections with nothing begun; those that never spoke only with `fresh_too`.
     fn parked(&mut self, fresh_too: bool) -> Vec<ConnectionKey> {
+        self.keys_where(|connection| connection.is_parked() && (fresh_too || !connection.is_fresh))
+    }
+
+    fn keys_where(&mut self, matches: impl Fn(&Connection<R::Socket>) -> bool) -> Vec<ConnectionKey> {
         let keys: Vec<ConnectionKey> = self.table.keys().collect();
         let table = &mut self.table;
-        let is_parked = |key: &ConnectionKey| {
-            table
-                .at(*key)
-                .is_some_and(|c| c.state == State::Open && c.is_parked() && (fresh_too || !c.is_fresh))
-        };
-        keys.into_iter().filter(is_parked).collect()
+        keys.into_iter()
+            .filter(|key| table.at(*key).is_some_and(|connection| matches(connection)))
+            .collect()
     }
 }

@@ -611,3 +611,20 @@ fn a_drain_finishes_what_is_in_flight_and_says_so() {
     assert!(rig.shard.is_finished());
     rig.assert_nothing_left();
 }
+
+#[test]
+fn a_drain_does_not_wait_long_for_who_was_closing_before_it() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut closing = connected(&rig);
+    closing.rave(b"rubbish\r\n\r\n");
+    closing.send(usize::MAX);
+    rig.run();
+    rig.drain();
+    rig.turn();
+    for _ in 0..8 {
+        rig.pass(Duration::from_millis(100));
+        rig.run();
+    }
+    assert!(rig.shard.is_finished());
+    rig.assert_nothing_left();
+}
