@@ -119,7 +119,7 @@ fn metrics_move_with_what_is_done() {
             8.0,
         ),
         ("weir_requests_total", &[("class", "control")], 1.0),
-        ("weir_operations_total", &[("outcome", "ok")], 7.0),
+        ("weir_operations_total", &[("outcome", "ok")], 8.0),
         ("weir_operations_total", &[("outcome", "tool_error")], 1.0),
         ("weir_http_refusals_total", &[("code", "415")], 1.0),
         (
@@ -130,6 +130,11 @@ fn metrics_move_with_what_is_done() {
         (
             "mcp_server_operation_duration_seconds_count",
             &[("gen_ai_tool_name", "fail"), ("error_type", "tool_error")],
+            1.0,
+        ),
+        (
+            "mcp_server_operation_duration_seconds_count",
+            &[("mcp_method_name", "tools/list"), ("error_type", "")],
             1.0,
         ),
         ("weir_connections", &[], 1.0),
