@@ -132,6 +132,11 @@ fn metrics_move_with_what_is_done() {
             &[("gen_ai_tool_name", "fail"), ("error_type", "tool_error")],
             1.0,
         ),
+        (
+            "mcp_server_operation_duration_seconds_count",
+            &[("mcp_method_name", "tools/list"), ("error_type", "")],
+            1.0,
+        ),
         ("weir_connections", &[], 1.0),
         ("weir_connections_accepted_total", &[], 1.0),
         ("weir_pool_high_water", &[], 1.0),

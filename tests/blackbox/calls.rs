@@ -7,6 +7,11 @@ use crate::harness::{Client, Dialect, Ending, Revision, Server, case, echo, eras
 /// The largest text `blob` makes.
 const BLOB_BYTES: usize = 3 << 20;
 
+/// A way for a client to go.
+type Leave = (&'static str, fn(Client));
+
+const LEAVES: [Leave; 2] = [("close", drop), ("reset", Client::reset)];
+
 fn legacy() -> Dialect {
     Dialect::legacy(Revision::NEWEST_LEGACY)
 }
@@ -30,7 +35,7 @@ fn a_call_past_its_time_is_answered_and_its_handler_free() {
             assert_eq!(answered.json()["id"], "late");
             timeouts += 1;
             assert_eq!(outcomes(&server, "timeout"), timeouts);
-            assert_eq!(server.busy_handlers(), 0);
+            eventually("the handler is free", || server.busy_handlers() == 0);
             client.ask(&dialect.echo(2, "on")).assert_echo(2, "on");
         }
         // The worker was told, and noticed.
@@ -64,10 +69,9 @@ fn a_call_that_waits_for_a_worker_times_out_too() {
 #[test]
 fn a_modern_client_that_leaves_cancels_its_call() {
     let server = Server::start(&["--pool-size", "1", "--workers", "1"]);
-    let leaves: [(&str, fn(Client)); 2] = [("close", drop), ("reset", Client::reset)];
     let mut hang_ups = 0;
     for name in ["sleep", "spin"] {
-        for (how, leave) in leaves {
+        for (how, leave) in LEAVES {
             let _case = case(format!("{name}, {how}"));
             let mut client = server.connect();
             client.send(&tool(1, name, json!({"ms": 60_000})));
@@ -90,10 +94,9 @@ fn a_modern_client_that_leaves_cancels_its_call() {
 #[test]
 fn a_legacy_client_that_leaves_lets_its_call_finish() {
     let server = Server::start(&["--pool-size", "1", "--workers", "1"]);
-    let leaves: [(&str, fn(Client)); 2] = [("close", drop), ("reset", Client::reset)];
     let mut done = 0;
     for name in ["sleep", "spin"] {
-        for (how, leave) in leaves {
+        for (how, leave) in LEAVES {
             let _case = case(format!("{name}, {how}"));
             let mut client = server.connect();
             client.send(&legacy().tool(1, name, json!({"ms": 700})));
@@ -137,7 +140,7 @@ fn a_panic_harms_its_own_call_only() {
     assert_eq!(bystander.receive().tool_text(), "slept 400 ms");
     assert_eq!(server.metric("weir_panics_total", &[]), 40);
     assert_eq!(outcomes(&server, "-32603"), 40);
-    assert_eq!(server.busy_handlers(), 0);
+    eventually("all handlers are free", || server.busy_handlers() == 0);
     // One record each, on one line, and nothing else.
     let said = server.stderr();
     assert!(

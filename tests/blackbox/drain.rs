@@ -242,6 +242,7 @@ fn reports_on_request_and_at_the_end_count_what_was_done() {
             ("/requests_by_era/legacy/work", 2),
             ("/operations/ok", 11),
             ("/operations/tool_error", 2),
+            ("/operations/-31503", 1),
             ("/refusals/handlers", 1),
             ("/refusals/workers", 0),
             ("/http_refusals/406", 1),

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{Client, Dialect, Request, Revision, Server, echo, eventually, tool};
 
 const CLIENTS: u64 = 12;
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 40;
 
 /// A call and the text that only its client may see.
 struct Secret {
@@ -20,7 +20,7 @@ struct Secret {
 impl Secret {
     fn new(client: u64, random: &mut Rng) -> Self {
         // Sizes on either side of every buffer there is.
-        let bytes = *random.choice(&[20, 300, 4_000, 17_000, 70_000]).unwrap();
+        let bytes = *random.choice(&[20, 20, 300, 300, 4_000, 17_000, 70_000]).unwrap();
         let text = format!("{client}:{:016x};", random.u64(..)).repeat(bytes / 20);
         let id = random.u32(..3);
         let legacy = Dialect::legacy(Revision::NEWEST_LEGACY);

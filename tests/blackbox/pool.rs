@@ -10,24 +10,21 @@ const OVERLOADED: i64 = -31503;
 struct Holders(Vec<Client>);
 
 impl Holders {
-    /// `count` calls of `name`, each known to hold a handler.
-    fn take(server: &Server, count: u64, name: &str) -> Self {
-        let before = server.busy_handlers();
+    /// `count` calls of `name`, until which `total` handlers are held.
+    fn take(server: &Server, count: u64, name: &str, total: u64) -> Self {
         let hold = |_| {
             let mut client = server.connect();
             client.send(&tool("held", name, json!({"ms": 60_000})));
             client
         };
         let clients = (0..count).map(hold).collect();
-        eventually("the handlers are held", || {
-            server.busy_handlers() == before + count
-        });
+        eventually("the handlers are held", || server.busy_handlers() == total);
         Self(clients)
     }
 
     /// The clients leave, which ends their calls.
     fn release(self, server: &Server) {
-        drop(self);
+        drop(self.0);
         eventually("the handlers are free", || server.busy_handlers() == 0);
     }
 }
@@ -82,7 +79,7 @@ fn an_exhausted_pool_says_not_now_and_recovers() {
     let mut client = server.connect();
     for turn in 0..3 {
         let _case = case(format!("turn {turn}"));
-        let holders = Holders::take(&server, 2, "sleep");
+        let holders = Holders::take(&server, 2, "sleep", 2);
         for dialect in eras() {
             assert_overloaded(&client.ask(&dialect.echo("asked", "x")), "handlers", "asked");
             assert_overloaded(
@@ -106,7 +103,7 @@ fn an_exhausted_pool_says_not_now_and_recovers() {
 #[test]
 fn each_call_of_a_refused_batch_gets_its_own_error() {
     let server = Server::start(&["--pool-size", "1"]);
-    let holders = Holders::take(&server, 1, "sleep");
+    let holders = Holders::take(&server, 1, "sleep", 1);
     let call = |id: u64| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "echo", "arguments": {"message": "x"}}});
     let ping = json!({"jsonrpc": "2.0", "id": "ping", "method": "ping"});
     let batch = Dialect::legacy(Revision::BATCHING).post(&json!([call(1), ping, call(2)]));
@@ -127,7 +124,7 @@ fn each_call_of_a_refused_batch_gets_its_own_error() {
 #[test]
 fn a_refused_request_keeps_its_place_in_a_pipeline() {
     let server = Server::start(&["--pool-size", "1"]);
-    let holders = Holders::take(&server, 1, "sleep");
+    let holders = Holders::take(&server, 1, "sleep", 1);
     let ping = Dialect::legacy(Revision::NEWEST_LEGACY).request("p", "ping", json!({}));
     let mut client = server.connect();
     client.send_bytes(
@@ -169,9 +166,9 @@ fn a_full_queue_of_the_workers_is_overload_of_its_own() {
     let server = Server::start(&["--pool-size", "8", "--workers", "1", "--worker-queue", "1"]);
     for turn in 0..2 {
         let _case = case(format!("turn {turn}"));
-        let running = Holders::take(&server, 1, "spin");
+        let running = Holders::take(&server, 1, "spin", 1);
         eventually("one runs", || server.metric("weir_worker_busy", &[]) == 1);
-        let queued = Holders::take(&server, 1, "spin");
+        let queued = Holders::take(&server, 1, "spin", 2);
         eventually("one waits", || server.metric("weir_worker_queued", &[]) == 1);
         let mut client = server.connect();
         for dialect in eras() {
@@ -183,7 +180,7 @@ fn a_full_queue_of_the_workers_is_overload_of_its_own() {
         assert_control_is_answered(&server);
         assert_eq!(server.busy_handlers(), 2);
         // Whoever waits leaves the queue, whoever runs notices.
-        drop(queued);
+        drop(queued.0);
         eventually("the queue is empty", || {
             server.metric("weir_worker_queued", &[]) == 0
         });

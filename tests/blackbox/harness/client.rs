@@ -118,14 +118,6 @@ impl Client {
         }
     }
 
-    /// Bytes as they come, at least `count`; for whatever is no response.
-    pub(crate) fn read_bytes(&mut self, count: usize) -> Result<Vec<u8>, Ending> {
-        while self.input.len() < count {
-            self.read_some()?;
-        }
-        Ok(self.input.drain(..count).collect())
-    }
-
     /// Reads until the server has closed.
     pub(crate) fn ending(&mut self) -> Ending {
         loop {

@@ -35,10 +35,6 @@ impl Metrics {
         found.sum()
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.matching(name, &[]).next().is_some()
-    }
-
     /// Families by name and type, in order.
     pub(crate) fn families(&self) -> impl Iterator<Item = (&str, &str)> {
         self.types

@@ -17,7 +17,7 @@ pub(crate) use request::{Request, chunked};
 pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};
 pub(crate) use specification::assert_conforms;
-pub(crate) use wait::{PATIENCE, eventually, eventually_some};
+pub(crate) use wait::{eventually, eventually_some};
 
 /// Names the case at hand if the test fails while this lives.
 pub(crate) struct Case(String);

@@ -142,10 +142,7 @@ impl Response {
         assert!(self.status != 202 || self.body.is_empty(), "{self:?}");
         assert!(self.status != 405 || self.field("allow").is_some(), "{self:?}");
         if self.field("content-type") == Some("application/json") && !is_to_head {
-            let json = serde_json::from_slice(&self.body);
-            let json = json.unwrap_or_else(|error| panic!("{error}: {}", self.text()));
-            specification::validate(&json, revision);
-            self.json = Some(json);
+            self.json = Some(specification::read(&self.body, revision));
         }
         // A prober is told by the status alone.
         if self.status == 503 && self.has_json() {
