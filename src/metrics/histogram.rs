@@ -115,7 +115,8 @@ impl Latency {
 
     /// The duration that this share of all did not exceed, to two digits; zero when there were none.
     pub fn quantile(&self, quantile: f64) -> Duration {
-        Duration::from_nanos(self.0.value_at_quantile(quantile))
+        // A bucket's upper end, which for the last bucket may be beyond what was ever recorded.
+        Duration::from_nanos(self.0.value_at_quantile(quantile).min(self.0.max()))
     }
 
     /// The longest, to two digits; zero when there were none.

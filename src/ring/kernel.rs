@@ -329,6 +329,17 @@ impl DataRing for KernelRing {
         self.push(Token::Accept, entry);
     }
 
+    fn arm_accept_once(&mut self) {
+        assert!(!self.accept.is_armed, "accept is armed twice");
+        let listener = self.listener.as_ref().expect("a listener is set before accept");
+        let (address, length) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let entry = opcode::Accept::new(Fd(listener.as_raw_fd()), address, length)
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
+        self.accept.is_armed = true;
+        self.push(Token::Accept, entry);
+    }
+
     fn cancel_accept(&mut self) {
         assert!(!self.accept.is_stopping, "accept is cancelled twice");
         self.accept.is_stopping = true;

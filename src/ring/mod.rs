@@ -86,6 +86,9 @@ pub trait DataRing {
     /// Accepts on the ring's listener until a completion says `rearm`. At most one accept is armed.
     fn arm_accept(&mut self);
 
+    /// Accepts one connection; its completion says `rearm`. An accept as any other, but it takes no burst.
+    fn arm_accept_once(&mut self);
+
     /// Ends the armed accept. Connections may still arrive before [`Completion::AcceptStopped`],
     /// which comes exactly once per call, also when nothing was armed.
     fn cancel_accept(&mut self);

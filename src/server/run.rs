@@ -104,7 +104,8 @@ fn registry(settings: &Settings) -> Result<Registry, Box<dyn std::error::Error>>
 
 /// Says where it listens and what it is made of.
 fn announce(settings: &Settings, server: &Server) {
-    let memory = &settings.memory;
+    let memory = ByteSize(settings.memory.fixed_bytes()).rounded();
+    let memory_max = ByteSize(settings.memory.budget_bytes).rounded();
     let toolsets: Vec<&str> = settings.toolsets.iter().map(|toolset| toolset.name()).collect();
     let admin = server
         .admin_address()
@@ -114,8 +115,8 @@ fn announce(settings: &Settings, server: &Server) {
         %admin,
         shards = settings.shards.len(),
         pool_size = settings.pool.handlers,
-        memory = %ByteSize(memory.fixed_bytes()),
-        memory_max = %ByteSize(memory.budget_bytes),
+        memory = memory.as_str(),
+        memory_max = memory_max.as_str(),
         connections_max = settings.connections_max,
         toolsets = %toolsets.join(","),
         "serving"

@@ -13,8 +13,10 @@ use crate::shard::Alarm;
 
 use super::shards::ShardHandle;
 
-/// How long a shard with work may show no progress.
+/// How often a shard is looked at: one with work that shows no progress between two looks is woken. At three, it
+/// is reported; not at two, since an idle shard that has just been given work may take as long to its next tick.
 const PATIENCE: Duration = Duration::from_millis(100);
+const QUIET_LOOKS_REPORTED: u32 = 2;
 
 /// The thread.
 pub(super) struct Watchdog {
@@ -27,7 +29,8 @@ struct Watched {
     metrics: Arc<ShardMetrics>,
     alarm: Alarm,
     passes: u64,
-    is_stalled: bool,
+    /// Looks in a row at which there was work and no progress.
+    quiet_looks: u32,
 }
 
 impl Watchdog {
@@ -38,7 +41,7 @@ impl Watchdog {
                 metrics: Arc::clone(&shard.metrics),
                 alarm: shard.alarm.clone(),
                 passes: 0,
-                is_stalled: false,
+                quiet_looks: 0,
             })
             .collect();
         let (stop, stopped) = mpsc::channel();
@@ -73,16 +76,63 @@ impl Watched {
     fn look(&mut self) {
         let passes = self.metrics.passes.value();
         let has_work = self.metrics.in_flight.value() > 0;
-        let is_stalled = has_work && passes == self.passes;
+        let is_quiet = has_work && passes == self.passes;
         self.passes = passes;
-        if is_stalled {
-            self.alarm.ring();
+        if !is_quiet {
+            self.quiet_looks = 0;
+            return;
         }
-        if is_stalled && !self.is_stalled {
+        self.alarm.ring();
+        self.quiet_looks = self.quiet_looks.saturating_add(1);
+        if self.quiet_looks == QUIET_LOOKS_REPORTED {
             self.metrics.stalls.increment();
-            let shard = self.metrics.shard;
-            tracing::warn!(%shard, "a shard has work and made no progress for {PATIENCE:?}; does a tool block it?");
+            let (shard, time) = (self.metrics.shard, PATIENCE * QUIET_LOOKS_REPORTED);
+            tracing::warn!(%shard, "a shard has work and made no progress for {time:?}; does a tool block it?");
         }
-        self.is_stalled = is_stalled;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::ToolLabels;
+    use crate::units::ShardId;
+
+    fn watched() -> Watched {
+        Watched {
+            metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
+            alarm: Alarm::default(),
+            passes: 0,
+            quiet_looks: 0,
+        }
+    }
+
+    #[test]
+    fn a_stall_is_reported_once_and_again_after_progress() {
+        let mut watched = watched();
+        let metrics = Arc::clone(&watched.metrics);
+        metrics.in_flight.up();
+        let stalls_after = |watched: &mut Watched, looks: usize| {
+            (0..looks).for_each(|_| watched.look());
+            watched.metrics.stalls.value()
+        };
+        assert_eq!(stalls_after(&mut watched, 1), 0);
+        assert_eq!(stalls_after(&mut watched, 5), 1);
+        metrics.passes.increment();
+        assert_eq!(stalls_after(&mut watched, 2), 1);
+        assert_eq!(stalls_after(&mut watched, 1), 2);
+    }
+
+    #[test]
+    fn a_shard_without_work_or_with_progress_is_never_stalled() {
+        let mut watched = watched();
+        let metrics = Arc::clone(&watched.metrics);
+        (0..9).for_each(|_| watched.look());
+        metrics.in_flight.up();
+        for _ in 0..9 {
+            metrics.passes.increment();
+            watched.look();
+        }
+        assert_eq!(metrics.stalls.value(), 0);
     }
 }

@@ -1,8 +1,9 @@
 //! New connections: the listener's end of the data ring, and the process-wide count that caps them.
 //!
-//! Past `connections_max` a shard stops accepting and the kernel's backlog pushes back; a connection that was
-//! already on its way is refused politely. Out of descriptors, accepting pauses for a tick instead of
-//! spinning.
+//! Past `connections_max` a shard stops accepting and the kernel's backlog pushes back. A multishot accept
+//! takes whatever is queued before anybody can stop it, so close to the cap connections are accepted one by
+//! one: it is passed by one connection per other shard at most. Out of descriptors, accepting pauses for a
+//! tick instead of spinning.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,6 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::ring::simulated::{SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, KernelRing, listener};
+
+/// Connections that one accept may take before the shard sees the first of them: a full listener's queue.
+const BURST_MAX: usize = 4096;
 
 /// What a shard needs of its ring beyond moving bytes: ending the listening without losing anyone.
 pub trait ShardRing: DataRing {
@@ -80,6 +84,11 @@ impl Gate {
     /// Counts a connection out.
     pub(super) fn on_closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether the cap is out of reach of what a listener's queue can hold, all taken in one go.
+    pub(super) fn has_room_for_burst(&self) -> bool {
+        self.open() + BURST_MAX < self.max
     }
 
     /// Whether no more connections are to be taken.

@@ -185,7 +185,8 @@ impl<R: ShardRing> Shard<R> {
             self.reclaim(outgoing, buffer);
             return match () {
                 () if is_dead => self.bury(key),
-                () if is_interim => self.await_more(key),
+                // What came meanwhile may be the whole of the request.
+                () if is_interim => self.serve_assembly(key),
                 () => self.on_answered(key, closes),
             };
         }

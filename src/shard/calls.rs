@@ -206,11 +206,18 @@ impl<R: ShardRing> Shard<R> {
     fn submit(&mut self, handler: HandlerKey, blocking: BlockingCall) {
         let cancellation = Cancellation::new();
         let context = BlockingContext::new(cancellation.clone());
-        let mailbox = self.mailbox.clone();
+        let (mailbox, clock) = (self.mailbox.clone(), self.clock);
         let job = Job::new(
             cancellation,
-            move |_| blocking.run(&context),
-            move |outcome| mailbox.post(Mail::Finished(handler, flatten(outcome))),
+            move |_| (clock(), blocking.run(&context)),
+            move |ended| {
+                let (began, outcome) = flatten(ended);
+                mailbox.post(Mail::Finished {
+                    handler,
+                    began,
+                    outcome,
+                });
+            },
         );
         match self.workers.try_submit(job) {
             Ok(handle) => {
@@ -222,6 +229,18 @@ impl<R: ShardRing> Shard<R> {
             Err(Refused::Full(_)) => self.refuse_call(handler, OverloadReason::Workers),
             Err(Refused::Stopping(_)) => self.refuse_call(handler, OverloadReason::Draining),
         }
+    }
+
+    /// A worker has finished a call, which it took up at `began`: until then the call was queued.
+    pub(super) fn settle_job(&mut self, handler: HandlerKey, began: Option<Instant>, outcome: Outcome) {
+        if let Some(began) = began
+            && let Some(call) = self.pool.call_mut(handler)
+            && matches!(call.run, Run::Working(_))
+        {
+            let submitted = std::mem::replace(&mut call.began, began);
+            self.record(Stage::Queue, submitted, began);
+        }
+        self.settle(handler, outcome);
     }
 
     /// A leased handler's call cannot run after all.
@@ -536,12 +555,12 @@ impl<R: ShardRing> Shard<R> {
     }
 }
 
-/// What a worker made of a blocking call.
-fn flatten(outcome: workers::Outcome<Outcome>) -> Outcome {
-    match outcome {
-        workers::Outcome::Done(outcome) => outcome,
-        workers::Outcome::Panicked(_) => Err(ToolError::Panicked),
-        workers::Outcome::Discarded => Err(ToolError::Cancelled),
+/// What a worker made of a blocking call, and when it took it up.
+fn flatten(ended: workers::Outcome<(Instant, Outcome)>) -> (Option<Instant>, Outcome) {
+    match ended {
+        workers::Outcome::Done((began, outcome)) => (Some(began), outcome),
+        workers::Outcome::Panicked(_) => (None, Err(ToolError::Panicked)),
+        workers::Outcome::Discarded => (None, Err(ToolError::Cancelled)),
     }
 }
 

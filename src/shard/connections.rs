@@ -118,6 +118,17 @@ impl<S> Connection<S> {
         self.is_receiving || self.is_watched || self.is_sending
     }
 
+    /// Whether a receive may be armed. One that found no buffer may be asked for again long after: by then a
+    /// call may run, behind which nothing is read.
+    pub(super) fn reads_on(&self) -> bool {
+        match self.state {
+            State::Open => !self.is_sending,
+            State::Answering => self.assembly.is_none(),
+            State::Closing => true,
+            State::Calling(_) | State::Dead => false,
+        }
+    }
+
     /// Open, with no byte of a request.
     pub(super) fn is_parked(&self) -> bool {
         self.state == State::Open && self.assembly.is_none()

@@ -1,6 +1,6 @@
 //! One core's world: its data ring, connections, handlers, deadlines and mailbox.
 //!
-//! A shard is a synchronous state machine. Whoever drives it (the [`pump`] inside an executor, or a test on
+//! A shard is a synchronous state machine. Whoever drives it (the pump inside an executor, or a test on
 //! the simulated ring) hands it the ring's completions, polls the calls it started and ticks its clock:
 //!
 //! ```text
@@ -103,7 +103,14 @@ pub struct ShardSizes {
 /// What other threads tell a shard.
 pub enum Mail {
     /// A worker has finished the call of this handler.
-    Finished(HandlerKey, Outcome),
+    Finished {
+        /// Whose.
+        handler: HandlerKey,
+        /// When the worker took it up; `None` if it did not get that far.
+        began: Option<Instant>,
+        /// What came of it.
+        outcome: Outcome,
+    },
     /// Stop accepting, finish what is in flight, end.
     Drain,
     /// Send a copy of the histograms.
@@ -250,18 +257,19 @@ impl<R: ShardRing> Shard<R> {
         (self.clock)().saturating_duration_since(self.pass_at)
     }
 
-    /// Handles up to `max` completions; returns how many there were.
+    /// Handles up to `max` completions, fewer once one of them has started a call; returns how many.
     pub fn handle_completions(&mut self, max: usize) -> usize {
-        for handled in 0..max {
+        let mut handled = 0;
+        while handled < max && self.started.is_empty() {
             let Some(completion) = self.ring.next_completion() else {
-                self.rearm_starved();
-                return handled;
+                break;
             };
+            handled += 1;
             self.is_active = true;
             self.handle(completion);
         }
         self.rearm_starved();
-        max
+        handled
     }
 
     fn handle(&mut self, completion: Completion<R::Socket>) {
@@ -296,7 +304,11 @@ impl<R: ShardRing> Shard<R> {
         self.mailbox.begin();
         while let Some(mail) = self.mailbox.take() {
             match mail {
-                Mail::Finished(key, outcome) => self.settle(key, outcome),
+                Mail::Finished {
+                    handler,
+                    began,
+                    outcome,
+                } => self.settle_job(handler, began, outcome),
                 Mail::Drain => self.begin_drain(),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.
@@ -380,7 +392,10 @@ impl<R: ShardRing> Shard<R> {
         let is_wanted = self.drain.is_none() && self.accept_again_at.is_none() && !self.gate.is_full();
         if is_wanted && !self.is_accepting && !self.is_pausing_accept {
             self.is_accepting = true;
-            self.ring.arm_accept();
+            match self.gate.has_room_for_burst() {
+                true => self.ring.arm_accept(),
+                false => self.ring.arm_accept_once(),
+            }
         }
     }
 
@@ -391,7 +406,8 @@ impl<R: ShardRing> Shard<R> {
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.arm_receive(key);
         self.set_read_deadline(key);
-        let is_pause_wanted = self.gate.is_full() && self.drain.is_none();
+        // The kernel would go on accepting until the cancel reaches it; from here on one at a time.
+        let is_pause_wanted = !self.gate.has_room_for_burst() && self.drain.is_none();
         if is_pause_wanted && self.is_accepting && !self.is_pausing_accept {
             self.is_pausing_accept = true;
             self.ring.cancel_accept();

@@ -77,17 +77,27 @@ async fn park(shard: &Shared) -> io::Result<()> {
     }
 }
 
-/// A bounded run of batches.
+/// A bounded run of batches. What a completion starts is run before the next is looked at, so that nobody's call
+/// waits behind the decoding of everybody's.
 fn turn(shard: &Shared) -> io::Result<()> {
     for _ in 0..TURN_BATCHES_MAX {
-        let handled = {
+        {
             let mut shard = shard.borrow_mut();
             shard.begin_pass();
             shard.ring.flush()?;
-            shard.handle_completions(BATCH_COMPLETIONS_MAX)
-        };
-        let started = run_started(shard);
-        if handled == 0 && !started {
+        }
+        let mut handled = 0;
+        while handled < BATCH_COMPLETIONS_MAX {
+            let count = shard
+                .borrow_mut()
+                .handle_completions(BATCH_COMPLETIONS_MAX - handled);
+            run_started(shard);
+            if count == 0 {
+                break;
+            }
+            handled += count;
+        }
+        if handled == 0 {
             break;
         }
     }
@@ -95,13 +105,11 @@ fn turn(shard: &Shared) -> io::Result<()> {
 }
 
 /// Polls what was started, once; what is pending then becomes a task.
-fn run_started(shard: &Shared) -> bool {
-    let mut any = false;
+fn run_started(shard: &Shared) {
     let mut context = Context::from_waker(Waker::noop());
     loop {
         let next = shard.borrow_mut().next_started();
-        let Some((key, mut call)) = next else { return any };
-        any = true;
+        let Some((key, mut call)) = next else { return };
         match Pin::new(&mut call).poll(&mut context) {
             Poll::Ready(outcome) => shard.borrow_mut().settle(key, outcome),
             Poll::Pending => {

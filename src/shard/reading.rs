@@ -41,8 +41,14 @@ impl<R: ShardRing> Shard<R> {
 
     /// Receives again on connections that found no ring buffer, now that some are back.
     pub(super) fn rearm_starved(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
         for _ in 0..self.starved.len().min(self.ring.counters().buffers_free) {
-            if let Some(key) = self.starved.pop_front() {
+            let Some(key) = self.starved.pop_front() else {
+                return;
+            };
+            if self.table.at(key).is_some_and(|connection| connection.reads_on()) {
                 self.arm_receive(key);
             }
         }
@@ -79,6 +85,9 @@ impl<R: ShardRing> Shard<R> {
             }
             // Who sends no more may still read: the answer on its way is the last.
             Received::End if state == State::Answering => self.close_behind_answer(key),
+            // Armed with the answer before: the watch on the call's client is what ends it.
+            Received::End | Received::Cancelled | Received::Failed(_)
+                if matches!(state, State::Calling(_)) => {}
             Received::End | Received::Cancelled | Received::Failed(_) => self.end_of_input(key, state),
         }
     }
@@ -199,7 +208,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.at(key) else {
             return Taken::Ended;
         };
-        if connection.state != State::Open {
+        if connection.state != State::Open || connection.is_sending {
             return Taken::Incomplete;
         }
         let service = Rc::clone(&self.service);
@@ -238,7 +247,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Arms what an open connection needs next: a receive and a deadline.
-    pub(super) fn await_more(&mut self, key: ConnectionKey) {
+    fn await_more(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.at(key) else {
             return;
         };

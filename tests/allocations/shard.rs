@@ -51,6 +51,10 @@ impl DataRing for ExemptRing {
         self.with(DataRing::arm_accept);
     }
 
+    fn arm_accept_once(&mut self) {
+        self.with(DataRing::arm_accept_once);
+    }
+
     fn cancel_accept(&mut self) {
         self.with(DataRing::cancel_accept);
     }

@@ -119,7 +119,7 @@ fn metrics_move_with_what_is_done() {
             8.0,
         ),
         ("weir_requests_total", &[("class", "control")], 1.0),
-        ("weir_operations_total", &[("outcome", "ok")], 7.0),
+        ("weir_operations_total", &[("outcome", "ok")], 8.0),
         ("weir_operations_total", &[("outcome", "tool_error")], 1.0),
         ("weir_http_refusals_total", &[("code", "415")], 1.0),
         (

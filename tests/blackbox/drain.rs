@@ -228,7 +228,7 @@ fn reports_on_request_and_at_the_end_count_what_was_done() {
         eventually("a report is printed", || {
             server.stdout().lines().count() == reports && server.stdout().ends_with('\n')
         });
-        assert_eq!(report(&server)["all"]["operations"]["ok"], 7);
+        assert_eq!(report(&server)["all"]["operations"]["ok"], 10);
     }
     assert_eq!(held[0].receive().tool_text(), "slept 800 ms");
     drop((client, held));
@@ -240,7 +240,7 @@ fn reports_on_request_and_at_the_end_count_what_was_done() {
             ("/requests_control", 3),
             ("/requests_by_era/modern/work", 9),
             ("/requests_by_era/legacy/work", 2),
-            ("/operations/ok", 8),
+            ("/operations/ok", 11),
             ("/operations/tool_error", 2),
             ("/refusals/handlers", 1),
             ("/refusals/workers", 0),

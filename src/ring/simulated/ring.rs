@@ -31,6 +31,7 @@ pub struct SimulatedRing {
     obligations: Obligations,
     is_accept_armed: bool,
     is_accept_begun: bool,
+    is_accept_once: bool,
     is_accept_stopping: bool,
     accept_due: u64,
     is_wake_armed: bool,
@@ -101,6 +102,7 @@ impl SimulatedRing {
             obligations: Obligations::default(),
             is_accept_armed: false,
             is_accept_begun: false,
+            is_accept_once: false,
             is_accept_stopping: false,
             accept_due: 0,
             is_wake_armed: false,
@@ -235,7 +237,8 @@ impl SimulatedRing {
         while self.is_accept_begun {
             let accepted = operations::accept(&mut self.world.lock(), self.listener);
             let Some(acceptance) = accepted else { return };
-            let is_last = !matches!(acceptance, Acceptance::Connection { is_last: false, .. });
+            let is_last =
+                self.is_accept_once || !matches!(acceptance, Acceptance::Connection { is_last: false, .. });
             if is_last {
                 self.is_accept_begun = false;
                 self.is_accept_armed = false;
@@ -303,7 +306,13 @@ impl DataRing for SimulatedRing {
     fn arm_accept(&mut self) {
         assert!(!self.is_accept_armed, "accept is armed twice");
         self.is_accept_armed = true;
+        self.is_accept_once = false;
         self.queued.push_back(Queued::Accept);
+    }
+
+    fn arm_accept_once(&mut self) {
+        self.arm_accept();
+        self.is_accept_once = true;
     }
 
     fn cancel_accept(&mut self) {

@@ -316,13 +316,19 @@ impl Rig {
 
     /// One turn of the pump, then whatever tasks were woken.
     pub(super) fn turn(&mut self) {
-        self.shard.begin_pass();
-        self.flush();
         loop {
-            let handled = self.shard.handle_completions(256);
-            let started = self.run_started();
+            self.shard.begin_pass();
             self.flush();
-            if handled == 0 && !started {
+            let mut handled = 0;
+            loop {
+                let count = self.shard.handle_completions(256);
+                self.run_started();
+                if count == 0 {
+                    break;
+                }
+                handled += count;
+            }
+            if handled == 0 {
                 break;
             }
         }
@@ -336,11 +342,9 @@ impl Rig {
         self.shard.ring.flush().unwrap();
     }
 
-    fn run_started(&mut self) -> bool {
+    fn run_started(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        let mut any = false;
         while let Some((handler, mut call)) = self.shard.next_started() {
-            any = true;
             match Pin::new(&mut call).poll(&mut context) {
                 Poll::Ready(outcome) => self.shard.settle(handler, outcome),
                 Poll::Pending => {
@@ -352,7 +356,6 @@ impl Rig {
                 }
             }
         }
-        any
     }
 
     fn run_tasks(&mut self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::{Client, Era, batch, call, chunked, expecting_continue, get, notification, ping};
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::config::Timeouts;
-use crate::metrics::{Method, Operation, Outcome};
+use crate::metrics::{Method, Operation, Outcome, Stage};
 use crate::ring::simulated::{Fault, Faults, PeerView};
 use crate::units::Patience;
 
@@ -61,6 +61,7 @@ fn operations_are_counted_by_method_tool_and_outcome() {
     client.ask(call(Era::Modern, "fail", 3, "b"));
     client.ask(call(Era::Modern, "nothing", 4, "c"));
     client.ask(batch(&[("echo", 5, "d"), ("blob", 6, "e")]));
+    client.ask(call(Era::Legacy, "block", 7, "f"));
     client.send(usize::MAX);
     for _ in 0..4 {
         rig.run();
@@ -85,10 +86,12 @@ fn operations_are_counted_by_method_tool_and_outcome() {
     assert_eq!(count(tool("echo")), [(Outcome::Ok, 2)]);
     assert_eq!(count(tool("fail")), [(Outcome::ToolError, 1)]);
     let numbers = rig.metrics.snapshot();
+    let queued = rig.shard.histograms().stage(Stage::Queue);
+    assert_eq!(queued.count(), 1, "one call waited for a worker");
     let by_era = |era: usize| numbers.requests[era].1.total();
     assert_eq!(
         (by_era(0), by_era(1), by_era(2)),
-        (5, 2, 0),
+        (6, 2, 0),
         "{:?}",
         numbers.requests
     );
@@ -151,6 +154,54 @@ fn a_client_that_asks_to_go_on_is_told_to() {
     rig.run();
     client.read();
     assert_eq!(client.results(), ["s"]);
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn a_body_that_comes_before_its_100_continue_is_out_waits_for_it() {
+    let sizes = Sizes {
+        ring_buffer_bytes: 4096,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut client = connected(&rig);
+    client.request(ping(1));
+    rig.run();
+    let pong_bytes = client.peer.read().len();
+    // The next pong fills the window, and the interim answer stays on its way.
+    client.peer.set_window(pong_bytes);
+    let request = expecting_continue(call(Era::Legacy, "echo", 2, "s"));
+    let head_bytes = memchr::memmem::find(&request.bytes, b"\r\n\r\n").unwrap() + 4;
+    client
+        .peer
+        .write(&[&ping(1).bytes, &request.bytes[..head_bytes]].concat());
+    rig.run();
+    client.peer.write(&request.bytes[head_bytes..]);
+    rig.run();
+    assert_eq!(client.peer.read().len(), pong_bytes);
+    client.peer.set_window(1 << 16);
+    rig.run();
+    let rest = client.peer.read();
+    assert!(rest.starts_with(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK"));
+    leave(&mut rig, &[client]);
+}
+
+#[test]
+fn a_client_that_leaves_a_pipelined_call_cancels_it() {
+    let sizes = Sizes {
+        ring_buffer_bytes: 4096,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut client = connected(&rig);
+    client.ask(ping(1));
+    client.ask(call(Era::Modern, "hold", 2, "never"));
+    client.send(usize::MAX);
+    rig.run();
+    assert_eq!(rig.shard.pool.busy(), 1);
+    client.peer.close();
+    rig.run();
+    assert_eq!(rig.shard.pool.busy(), 0);
     leave(&mut rig, &[client]);
 }
 
@@ -347,6 +398,24 @@ fn a_pipelined_request_left_unfinished_gives_way_to_others() {
     third.read();
     assert_eq!(third.results(), ["third"]);
     leave(&mut rig, &[slow, second, third]);
+}
+
+#[test]
+fn a_receive_that_found_no_buffer_is_not_armed_under_a_running_call() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(call(Era::Legacy, "hold", 1, "held"));
+    rig.run();
+    let starved = rig.shard.table.keys();
+    rig.shard.starved = starved.collect();
+    client.request(ping(2));
+    rig.run();
+    assert_eq!(rig.shard.assembly.free(), Sizes::default().assembly_buffers);
+    rig.release("held");
+    rig.run();
+    client.read();
+    assert_eq!(client.answers.len(), 2);
+    leave(&mut rig, &[client]);
 }
 
 #[test]

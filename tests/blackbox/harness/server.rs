@@ -51,19 +51,20 @@ impl Server {
         let line = eventually_some("the server is ready", || {
             let said = process.stderr();
             assert!(process.is_running(), "the server ended at start: {said}");
-            said.lines()
-                .find(|line| line.contains(" serving "))
-                .map(str::to_owned)
+            let mut lines = said.lines();
+            lines.find(|line| line.contains("/mcp")).map(str::to_owned)
         });
+        // Text or JSON: a value ends where no address goes on.
         let value = |key: &str| {
             let rest = line.split_once(key).map(|(_, rest)| rest).unwrap();
-            rest.split_whitespace().next().unwrap().to_owned()
+            let rest = rest.trim_start_matches(['"', ':', '=']);
+            rest.split(['"', ' ', '/']).next().unwrap().to_owned()
         };
-        let address = value("url=http://").trim_end_matches("/mcp").parse().unwrap();
+        let address = value("http://").parse().unwrap();
         Self {
             process,
             address,
-            admin: Some(value("admin="))
+            admin: Some(value("admin"))
                 .filter(|admin| admin != "off")
                 .map(|admin| admin.parse().unwrap()),
             may_panic: false,
