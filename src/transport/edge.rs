@@ -234,8 +234,9 @@ fn choose_endpoint(head: &Head<'_>) -> Result<Endpoint, Refusal> {
 fn check_media_types(head: &Head<'_>) -> Result<(), Refusal> {
     let content_type = head.fields.content_type.value().unwrap_or_default();
     // Parameters are ignored: JSON has no charset but UTF-8 (RFC 8259, section 11), which its parser checks.
-    let essence = split_list(content_type, b';').next().unwrap_or_default();
-    if !essence.eq_ignore_ascii_case(b"application/json") {
+    let essence = || split_list(content_type, b';').next().unwrap_or_default();
+    // Most clients write it just so; the rest is parsed.
+    if content_type != b"application/json" && !essence().eq_ignore_ascii_case(b"application/json") {
         return Err(Refusal::ContentType);
     }
     if head.fields.content_encoding.is_present() {

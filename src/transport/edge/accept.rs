@@ -6,25 +6,31 @@
 use super::Refusal;
 use crate::wire::http1::{Field, Head, split_list};
 
+/// What the official clients send, letter for letter: taken without being parsed.
+const USUAL: [&[u8]; 2] = [
+    b"application/json, text/event-stream",
+    b"text/event-stream, application/json",
+];
+
 /// Both `application/json` and `text/event-stream` must be offered, since either may be the answer. Ranges
 /// count as RFC 9110, section 12.5.1, has it: `*/*` offers both, and so do `application/*` with `text/*`; the
 /// most specific range decides; weight zero refuses. No `Accept` at all offers nothing (MCP demands it).
 pub(super) fn check_accept(head: &Head<'_>) -> Result<(), Refusal> {
-    let (mut json, mut stream) = (Offer::default(), Offer::default());
-    let mut add = |value: &[u8]| {
-        for range in split_list(value, b',') {
-            json.consider(range, b"application/json", b"application/*");
-            stream.consider(range, b"text/event-stream", b"text/*");
-        }
+    let is_accepted = match head.fields.accept {
+        Field::Absent => false,
+        Field::One(value) => USUAL.contains(&value) || offers_both([value]),
+        Field::Repeated => offers_both(head.values("accept")),
     };
-    match head.fields.accept {
-        Field::Absent => {}
-        Field::One(value) => add(value),
-        Field::Repeated => head.values("accept").for_each(add),
+    is_accepted.then_some(()).ok_or(Refusal::NotAcceptable)
+}
+
+fn offers_both<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let (mut json, mut stream) = (Offer::default(), Offer::default());
+    for range in values.into_iter().flat_map(|value| split_list(value, b',')) {
+        json.consider(range, b"application/json", b"application/*");
+        stream.consider(range, b"text/event-stream", b"text/*");
     }
-    (json.is_accepted && stream.is_accepted)
-        .then_some(())
-        .ok_or(Refusal::NotAcceptable)
+    json.is_accepted && stream.is_accepted
 }
 
 /// What the ranges so far say about one media type.
@@ -88,4 +94,15 @@ fn weight(parameter: &[u8]) -> Option<Weight> {
     } else {
         Weight::Zero
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_values_offer_both_the_long_way_too() {
+        assert!(USUAL.iter().all(|value| offers_both([*value])));
+        assert!(!offers_both([&b"application/json"[..]]) && !offers_both([]));
+    }
 }
