@@ -12,6 +12,8 @@
 
 use std::fmt;
 
+use crate::wire::http1::HEAD_RESERVE;
+
 /// A slot of the pool, together with the lease that named it: a stale key finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HandlerKey {
@@ -135,7 +137,7 @@ impl<C> Pool<C> {
         })
     }
 
-    /// Takes the empty response buffer of a leased handler, to be written and sent; see
+    /// Takes the response buffer of a leased handler, with no more in it than room for a head; see
     /// [`Pool::put_response`].
     pub fn take_response(&mut self, key: HandlerKey) -> Option<Vec<u8>> {
         self.current(key)
@@ -213,11 +215,13 @@ impl<C> Pool<C> {
 }
 
 impl<C> Handler<C> {
-    /// Ready for the next lease: a new number, empty buffers of the standard size.
+    /// Ready for the next lease: a new number, buffers of the standard size without a body. The room for a head in
+    /// front of an answer stays, so that it is not zeroed for each; nothing of it is sent before it is written.
     fn reset(&mut self, buffer_bytes: usize) {
         self.lease = self.lease.wrapping_add(1);
+        self.inbound.clear();
+        self.response.truncate(HEAD_RESERVE);
         for buffer in [&mut self.inbound, &mut self.response] {
-            buffer.clear();
             if buffer.capacity() != buffer_bytes {
                 *buffer = Vec::with_capacity(buffer_bytes);
             }

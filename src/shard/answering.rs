@@ -90,7 +90,6 @@ impl<R: ShardRing> Shard<R> {
                 .increment(HttpRefusal::from_status(status));
         }
         let mut buffer = self.spares.take();
-        buffer.resize(HEAD_RESERVE, 0);
         // Writing to a `Vec` cannot fail.
         let _ = writeln!(buffer, "{refusal}");
         let date = *self.date.text();

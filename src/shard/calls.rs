@@ -77,7 +77,6 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&self.service);
         let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
-        out.resize(HEAD_RESERVE, 0);
         if request.endpoint == Endpoint::Delete {
             let reply = service.protocol.delete(&facts, &*service.sessions, &mut out);
             self.record_control(&reply, Duration::ZERO);

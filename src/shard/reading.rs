@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::metrics::{Eviction, Stage};
 use crate::pool::Assembly;
 use crate::ring::{ConnectionKey, Received};
-use crate::transport::http::{self, Progress, Refused};
+use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 use crate::wire::http1;
 
 use super::connections::{State, Waiting};
@@ -307,7 +307,7 @@ impl<R: ShardRing> Shard<R> {
     fn send_continue(&mut self, key: ConnectionKey) {
         let mut buffer = self.spares.take();
         buffer.extend_from_slice(http1::CONTINUE);
-        let range = 0..buffer.len();
+        let range = HEAD_RESERVE..buffer.len();
         self.send_interim(key, buffer, range);
     }
 }
