@@ -529,6 +529,17 @@ fn one_accept_takes_many<B: Backend>(backend: &mut B) {
     assert_eq!(backend.ring().counters().in_flight, 1);
 }
 
+fn an_accept_for_one_takes_one<B: Backend>(backend: &mut B) {
+    let _peers: Vec<_> = (0..5).map(|_| backend.connect()).collect();
+    for _ in 0..5 {
+        backend.ring().arm_accept_once();
+        assert!(matches!(next(backend), Completion::Accepted { rearm: true, .. }));
+        backend.turn();
+        assert!(backend.ring().next_completion().is_none(), "a second one");
+    }
+    assert_eq!(backend.ring().counters().in_flight, 0);
+}
+
 fn wake_ups_arrive_from_other_threads_and_merge<B: Backend>(backend: &mut B) {
     backend.ring().arm_wake();
     for _ in 0..3 {
@@ -628,6 +639,7 @@ on_every_backend! {
     close_ends_the_connection_behind_its_answer,
     accepting_stops_once_and_starts_again,
     one_accept_takes_many,
+    an_accept_for_one_takes_one,
     wake_ups_arrive_from_other_threads_and_merge,
     a_wake_up_before_arming_is_not_lost,
     half_close_sends_a_fin_and_still_receives,
