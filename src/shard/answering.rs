@@ -83,12 +83,8 @@ impl<R: ShardRing> Shard<R> {
         is_head: bool,
         goes_on: bool,
     ) {
-        if refusal != Refusal::Memory {
-            let status = refusal.status().code();
-            self.metrics
-                .http_refusals
-                .increment(HttpRefusal::from_status(status));
-        }
+        let status = HttpRefusal::from_status(refusal.status().code());
+        self.metrics.http_refusals.increment(status);
         let mut buffer = self.spares.take();
         // Writing to a `Vec` cannot fail.
         let _ = writeln!(buffer, "{refusal}");
@@ -97,7 +93,6 @@ impl<R: ShardRing> Shard<R> {
         head.content_type = Some("text/plain; charset=utf-8");
         head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
         head.allow = refusal.allow();
-        head.retry_after_seconds = (refusal == Refusal::Memory).then_some(1);
         if let Some(connection) = self.table.at(key) {
             connection.persistence = if goes_on {
                 Persistence::Persist
@@ -261,36 +256,48 @@ impl<R: ShardRing> Shard<R> {
     /// Gives a connection up for a deadline or for others, with a 408 where an answer is still possible.
     pub(super) fn evict(&mut self, key: ConnectionKey, reason: Eviction) {
         self.count_eviction(reason);
-        self.turn_out(key, Refusal::Timeout);
+        if self.can_turn_out(key) {
+            self.answer_refusal(key, Refusal::Timeout, false, false);
+        }
     }
 
     /// There is no memory for what this connection sends. If it is pipelined behind a request in hand, that
     /// one is still answered.
     pub(super) fn refuse_memory(&mut self, key: ConnectionKey) {
-        self.metrics.refusals.increment(OverloadReason::Memory);
         if let Some(connection) = self.table.at(key)
             && matches!(connection.state, State::Calling(_) | State::Answering)
         {
             connection.persistence = Persistence::Close;
             connection.outgoing.closes = true;
+            self.metrics.refusals.increment(OverloadReason::Memory);
             return;
         }
-        self.turn_out(key, Refusal::Memory);
+        if self.can_turn_out(key) {
+            let overload = self.overload(OverloadReason::Memory);
+            // It was never decoded, but from here on it is answered like any request.
+            self.metrics.in_flight.up();
+            let mut buffer = self.spares.take();
+            let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
+            if let Some(connection) = self.table.at(key) {
+                connection.persistence = Persistence::Close;
+            }
+            self.reply(key, buffer, None, &reply);
+        }
     }
 
-    fn turn_out(&mut self, key: ConnectionKey, refusal: Refusal) {
+    /// Takes back what a connection holds. Whether it can still be told why; if not, it is gone.
+    fn can_turn_out(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self.table.at(key) else {
-            return;
+            return false;
         };
         let can_answer = connection.state == State::Open && !connection.is_sending;
         if let Some(assembly) = connection.assembly.take() {
             self.assembly.give_back(*assembly, &mut self.heap);
         }
-        if can_answer {
-            self.answer_refusal(key, refusal, false, false)
-        } else {
-            self.kill(key)
+        if !can_answer {
+            self.kill(key);
         }
+        can_answer
     }
 
     /// Our side is finished: FIN, then wait for the peer's.

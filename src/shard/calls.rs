@@ -448,7 +448,13 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Sends what the protocol answered.
-    fn reply(&mut self, key: ConnectionKey, buffer: Vec<u8>, handler: Option<HandlerKey>, reply: &Reply) {
+    pub(super) fn reply(
+        &mut self,
+        key: ConnectionKey,
+        buffer: Vec<u8>,
+        handler: Option<HandlerKey>,
+        reply: &Reply,
+    ) {
         let date = *self.date.text();
         let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
         let mut head = match reply.has_body {
@@ -544,7 +550,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_lease(handler);
     }
 
-    fn overload(&self, reason: OverloadReason) -> Overload {
+    pub(super) fn overload(&self, reason: OverloadReason) -> Overload {
         self.metrics.refusals.increment(reason);
         Overload {
             reason,

@@ -102,9 +102,6 @@ pub enum Refusal {
     /// It did not arrive in time, or others needed its place.
     #[error("the request did not arrive in time")]
     Timeout,
-    /// There is no memory for it now.
-    #[error("out of memory for requests; try again")]
-    Memory,
 }
 
 impl Refusal {
@@ -115,7 +112,6 @@ impl Refusal {
             Refusal::Body(error) => error.status(),
             Refusal::Edge(refusal) => refusal.status(),
             Refusal::Timeout => Status::RequestTimeout,
-            Refusal::Memory => Status::ServiceUnavailable,
         }
     }
 

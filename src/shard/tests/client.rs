@@ -258,9 +258,14 @@ impl Client {
             );
             return;
         };
-        let is_refusal =
-            matches!(answer.status, 400 | 408 | 503) && !answer.head.contains("application/json");
-        if is_refusal {
+        // Refused before it was decoded: in HTTP's words, or as overload without an id.
+        let is_json = answer.head.contains("application/json");
+        let is_undecoded = match answer.status {
+            400 | 408 => !is_json,
+            503 => is_json && !String::from_utf8_lossy(&answer.body).contains(r#""id":"#),
+            _ => false,
+        };
+        if is_undecoded {
             assert!(answer.head.contains("connection: close"), "{answer:?}");
             return;
         }

@@ -628,3 +628,22 @@ fn a_drain_does_not_wait_long_for_who_was_closing_before_it() {
     assert!(rig.shard.is_finished());
     rig.assert_nothing_left();
 }
+
+#[test]
+fn a_request_there_is_no_room_for_is_refused_as_overload() {
+    let sizes = Sizes {
+        assembly_buffers: 0,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut slow = connected(&rig);
+    slow.ask(call(Era::Legacy, "echo", 1, "slow"));
+    slow.send(40);
+    rig.run();
+    slow.read();
+    assert_eq!(slow.answers.len(), 1);
+    assert_eq!(slow.answers[0].status, 503);
+    assert!(slow.answers[0].head.contains("retry-after: 1"));
+    assert_eq!(slow.results(), ["-31503"]);
+    leave(&mut rig, &[slow]);
+}
