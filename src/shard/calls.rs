@@ -30,7 +30,7 @@ use crate::ring::{ConnectionKey, HangUp};
 use crate::timers::{TimerKey, TimerKind};
 use crate::transport::edge::Endpoint;
 use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::wire::http1::{ResponseHead, Status};
+use crate::wire::http1::{Connection as Persistence, ResponseHead, Status};
 use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::answering::Answer;
@@ -532,11 +532,16 @@ impl<R: ShardRing> Shard<R> {
         if matches!(outcome, HangUp::Cancelled) {
             return;
         }
-        self.count_eviction(metrics::Eviction::HangUp);
         let era = self
             .pool
             .call_mut(handler)
             .map(|call| call.ticket.revision().era());
+        if era == Some(Era::Legacy) && matches!(outcome, HangUp::ReadClosed) {
+            // It may only have finished sending, and still read: its answer goes out and is the last.
+            connection.persistence = Persistence::Close;
+            return;
+        }
+        self.count_eviction(metrics::Eviction::HangUp);
         if era == Some(Era::Modern) {
             self.cancel_call(handler);
         }

@@ -647,3 +647,19 @@ fn a_request_there_is_no_room_for_is_refused_as_overload() {
     assert_eq!(slow.results(), ["-31503"]);
     leave(&mut rig, &[slow]);
 }
+
+#[test]
+fn a_legacy_client_that_only_finished_sending_still_gets_its_answer() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(call(Era::Legacy, "hold", 1, "half"));
+    rig.run();
+    client.peer.finish();
+    rig.run();
+    rig.release("half");
+    rig.run();
+    client.read();
+    assert_eq!(client.results(), ["half"]);
+    assert!(client.answers[0].head.contains("connection: close"));
+    leave(&mut rig, &[client]);
+}
