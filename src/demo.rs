@@ -108,6 +108,7 @@ async fn sleep(args: Sleep) -> Result<String, ToolError> {
     Ok(format!("slept {} ms", args.ms))
 }
 
+#[allow(clippy::disallowed_methods, reason = "runs on a worker")]
 fn spin(context: &BlockingContext, args: Spin) -> Result<String, ToolError> {
     let begin = Instant::now();
     let duration = Duration::from_millis(args.ms);

@@ -28,6 +28,9 @@
 //!
 //! Deliberately absent: any platform but Linux, any executor but glommio, locks on the hot path.
 
+// Tests may block, and look at the clock.
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod admin;
 pub mod cli;
 pub mod config;

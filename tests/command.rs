@@ -1,5 +1,9 @@
 //! The `weir` command from outside: exit statuses, and which stream says what. Starts no server.
-
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "no shard runs here"
+)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::process::{Command, Output, Stdio};

@@ -1,5 +1,9 @@
 //! The layer test: a module uses its own level's right-hand neighbours and lower levels, never upward.
-
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "no shard runs here"
+)]
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;

@@ -3,6 +3,11 @@
 //! One thread on epoll. It prints one JSON line: requests per second, latencies in microseconds, errors,
 //! and with `--pid` the server's CPU time per request. A request still unanswered when the window ends
 //! counts with its age, so that a stall cannot hide in a closed loop.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "no shard runs here"
+)]
 #![allow(unsafe_code)]
 
 use clap::Parser;

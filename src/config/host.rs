@@ -3,6 +3,7 @@
 //! Reading is kept apart from meaning: each `read_*` fetches a text, each `parse_*` is pure and tested with the
 //! kernel's own formats. Decides nothing (see `resolve` and `startup`). A limit that cannot be read is taken as absent,
 //! except CPUs and memory, without which nothing can be planned.
+#![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! Run at start and by `weir doctor`. It makes a small ring, receives one message through it over a
 //! loopback connection, and takes everything down again.
+#![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 use super::listener::{ListenerOptions, listen, local_address};
 use super::{Completion, ConnectionKey, DataRing, KernelRing, Received, RingError, RingOptions};

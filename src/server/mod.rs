@@ -8,6 +8,10 @@
 //! ```
 //!
 //! Invariant: a server that failed to start has stopped every thread it had started, or the process ends.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "starting and stopping happens on threads that are no shards"
+)]
 
 mod run;
 mod shards;

@@ -378,6 +378,7 @@ impl<R: ShardRing> Shard<R> {
 }
 
 /// Wall-clock time, for `Date` and for what sessions' ages are counted in.
+#[allow(clippy::disallowed_methods, reason = "read once a tick")]
 fn unix_seconds() -> UnixSeconds {
     UnixSeconds(
         SystemTime::now()

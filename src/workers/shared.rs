@@ -3,6 +3,10 @@
 //! Runs nothing and drops nothing of a job's under its lock.
 //! Invariant: `busy = running` jobs plus those whose result is just being handed over;
 //! `busy - abandoned_running <= jobs_max`.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the one place where submitters and worker threads meet"
+)]
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

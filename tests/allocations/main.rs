@@ -5,7 +5,11 @@
 //! | `tools` | the registry alone |
 //! | `shard` | a whole shard on the simulated ring, from the first byte read to the answer's send |
 //! | `counting` | the allocator |
-
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the test drives the shard"
+)]
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 mod counting;

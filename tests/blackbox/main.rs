@@ -4,7 +4,11 @@
 //! starts servers, speaks HTTP and, in one place that no test can go around, checks every answer against the
 //! specification's own schemas. Order and counts are asserted, durations only as generous upper bounds; whatever can
 //! be observed is waited for, never slept for.
-
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "no shard runs here"
+)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod harness;

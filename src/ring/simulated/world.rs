@@ -4,6 +4,10 @@
 //!
 //! A connection, seen from the server: open → (write side shut) → closed, or reset at any point. Ids are
 //! never reused, so that a use after close is noticed.
+#![allow(
+    clippy::disallowed_types,
+    reason = "peers of the simulated network may live on other threads"
+)]
 
 use super::faults::{Fate, Fault, Faults};
 use super::ring::SimulatedRing;
