@@ -100,7 +100,9 @@ impl Assembly {
 /// The shard's assembly buffers.
 #[derive(Debug)]
 pub struct AssemblyPool {
-    free: Vec<Vec<u8>>,
+    /// Boxed, so that a connection without one pays a pointer, and lending one allocates nothing.
+    #[allow(clippy::vec_box, reason = "the boxes are what is lent")]
+    free: Vec<Box<Assembly>>,
     buffer_bytes: usize,
     total: usize,
 }
@@ -109,7 +111,13 @@ impl AssemblyPool {
     /// `count` buffers of `buffer_bytes`, touched.
     pub fn new(count: usize, buffer_bytes: usize) -> AssemblyPool {
         let free = (0..count)
-            .map(|_| super::handlers::touched_buffer(buffer_bytes))
+            .map(|_| {
+                Box::new(Assembly {
+                    bytes: super::handlers::touched_buffer(buffer_bytes),
+                    start: 0,
+                    charged: 0,
+                })
+            })
             .collect();
         AssemblyPool {
             free,
@@ -119,25 +127,19 @@ impl AssemblyPool {
     }
 
     /// An empty assembly, or `None` when all buffers are lent.
-    pub fn take(&mut self) -> Option<Assembly> {
-        self.free.pop().map(|bytes| Assembly {
-            bytes,
-            start: 0,
-            charged: 0,
-        })
+    pub fn take(&mut self) -> Option<Box<Assembly>> {
+        self.free.pop()
     }
 
     /// Takes an assembly back and refunds what it had charged.
-    pub fn give_back(&mut self, assembly: Assembly, budget: &mut HeapBudget) {
-        let Assembly {
-            mut bytes, charged, ..
-        } = assembly;
-        budget.refund(charged);
-        bytes.clear();
-        if bytes.capacity() != self.buffer_bytes {
-            bytes = Vec::with_capacity(self.buffer_bytes);
+    pub fn give_back(&mut self, mut assembly: Box<Assembly>, budget: &mut HeapBudget) {
+        budget.refund(std::mem::take(&mut assembly.charged));
+        assembly.start = 0;
+        assembly.bytes.clear();
+        if assembly.bytes.capacity() != self.buffer_bytes {
+            assembly.bytes = Vec::with_capacity(self.buffer_bytes);
         }
-        self.free.push(bytes);
+        self.free.push(assembly);
         debug_assert!(
             self.free.len() <= self.total,
             "an assembly buffer was given back twice"

@@ -292,7 +292,7 @@ impl<R: ShardRing> Shard<R> {
         };
         let can_answer = connection.state == State::Open && !connection.is_sending;
         if let Some(assembly) = connection.assembly.take() {
-            self.assembly.give_back(*assembly, &mut self.heap);
+            self.assembly.give_back(assembly, &mut self.heap);
         }
         if !can_answer {
             self.kill(key);
@@ -311,7 +311,7 @@ impl<R: ShardRing> Shard<R> {
         let assembly = connection.assembly.take();
         self.ring.shutdown(&connection.socket, Shutdown::Write);
         if let Some(assembly) = assembly {
-            self.assembly.give_back(*assembly, &mut self.heap);
+            self.assembly.give_back(assembly, &mut self.heap);
         }
         self.arm_receive(key);
         self.set_deadline(key, deadline);
@@ -331,7 +331,7 @@ impl<R: ShardRing> Shard<R> {
             self.ring.shutdown(&connection.socket, Shutdown::Both);
         }
         if let Some(assembly) = assembly {
-            self.assembly.give_back(*assembly, &mut self.heap);
+            self.assembly.give_back(assembly, &mut self.heap);
         }
         self.clear_deadline(key);
         self.bury(key);

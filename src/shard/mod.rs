@@ -222,7 +222,7 @@ impl<R: ShardRing> Shard<R> {
             unix_now,
             started: VecDeque::with_capacity(sizes.handlers as usize),
             starved: VecDeque::new(),
-            incomplete: VecDeque::new(),
+            incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
             pending_calls: 0,
             is_active: false,
             is_accepting: false,

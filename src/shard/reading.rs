@@ -142,7 +142,7 @@ impl<R: ShardRing> Shard<R> {
         let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
         match self.table.at(key) {
             Some(connection) if !is_done => connection.assembly = Some(assembly),
-            _ => self.assembly.give_back(*assembly, &mut self.heap),
+            _ => self.assembly.give_back(assembly, &mut self.heap),
         }
         if !matches!(taken, Taken::Ended) {
             self.await_more(key);
@@ -155,14 +155,14 @@ impl<R: ShardRing> Shard<R> {
             .table
             .at(key)
             .and_then(|connection| connection.assembly.take());
-        let Some(mut assembly) = kept.or_else(|| self.take_assembly(key).map(Box::new)) else {
+        let Some(mut assembly) = kept.or_else(|| self.take_assembly(key)) else {
             self.refuse_memory(key);
             return false;
         };
         let appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
         match self.table.at(key) {
             Some(connection) if appended.is_ok() => connection.assembly = Some(assembly),
-            _ => self.assembly.give_back(*assembly, &mut self.heap),
+            _ => self.assembly.give_back(assembly, &mut self.heap),
         }
         if appended.is_err() {
             self.refuse_memory(key);
@@ -172,7 +172,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A free assembly buffer; if there is none, the oldest incomplete request is given up for it, so that
     /// slow senders starve each other and nobody else.
-    fn take_assembly(&mut self, asking: ConnectionKey) -> Option<Assembly> {
+    fn take_assembly(&mut self, asking: ConnectionKey) -> Option<Box<Assembly>> {
         if self.incomplete.len() > 2 * self.assembly.total() {
             let table = &mut self.table;
             self.incomplete
