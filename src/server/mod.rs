@@ -17,8 +17,9 @@ mod run;
 mod shards;
 mod watchdog;
 
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -312,8 +313,23 @@ fn read_key(path: &Path) -> Result<SessionKey, StartError> {
         path: path.to_owned(),
         error,
     };
-    let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let bytes = read_small_file(path).map_err(|error| refused(error.to_string()))?;
     SessionKey::from_file_bytes(&bytes).map_err(|error| refused(error.to_string()))
+}
+
+/// Reads a regular file, and no more of it than a key can need: a pipe would block, a device would not end.
+fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
+    const BYTES_MAX: u64 = 4096;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
@@ -383,5 +399,17 @@ fn shard_report(metrics: &ShardMetrics, histograms: Option<ShardHistograms>) -> 
         shard: metrics.shard,
         numbers: metrics.snapshot(),
         histograms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_only_read_from_a_regular_file_and_not_without_end() {
+        assert!(read_small_file(Path::new("/dev/zero")).is_err());
+        assert!(read_small_file(Path::new("/")).is_err());
+        assert!(read_small_file(Path::new("Cargo.lock")).unwrap().len() <= 4096);
     }
 }
