@@ -23,6 +23,9 @@ pub struct ShardHistograms {
 }
 
 impl ShardHistograms {
+    /// TEMP
+    pub fn record_wait(&mut self, _waited: Duration) {}
+
     /// Allocates a histogram for each stage and each row of `tools`.
     pub fn new(tools: &ToolLabels) -> Self {
         Self {

@@ -193,6 +193,20 @@ impl Outcome {
 }
 
 labels! {
+    /// How a wait ended.
+    WaitEnd {
+        /// served
+        Served => "served",
+        /// stolen
+        Stolen => "stolen",
+        /// timed out
+        TimedOut => "timed_out",
+        /// left
+        Left => "left",
+    }
+}
+
+labels! {
     /// Why work was refused: the closed list of the overload answer's `reason`.
     OverloadReason {
         /// No handler was free and none could be waited for.

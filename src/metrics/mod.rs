@@ -24,7 +24,7 @@ pub use duration::{DurationCounts, Operation, OperationDurations};
 pub use histogram::{Latency, ShardHistograms};
 pub use labels::{
     Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,
-    ToolLabels, ToolRow,
+    ToolLabels, ToolRow, WaitEnd,
 };
 pub use process::ProcessFigures;
 pub use prometheus::Scrape;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::counter::{Counter, Counts, Family, Gauge};
 use super::duration::{Operation, OperationDurations};
 use super::labels::{
-    Era, Eviction, HandlerState, HttpRefusal, Outcome, OverloadReason, RequestClass, ToolLabels,
+    Era, Eviction, HandlerState, HttpRefusal, Outcome, OverloadReason, RequestClass, ToolLabels, WaitEnd,
 };
 use crate::units::ShardId;
 
@@ -53,6 +53,18 @@ pub struct ShardMetrics {
     pub pool_size: Gauge,
     /// Most handlers leased at one time.
     pub pool_high_water: Gauge,
+    /// TEMP
+    pub queue_depth: Gauge,
+    /// TEMP
+    pub steals_in: Counter,
+    /// TEMP
+    pub steals_out: Counter,
+    /// TEMP
+    pub queued: Counter,
+    /// TEMP
+    pub linger_cuts: Counter,
+    /// TEMP
+    pub wait_ends: Counters<WaitEnd, { WaitEnd::COUNT }>,
     /// Ring buffers there are.
     pub ring_buffers: Gauge,
     /// Ring buffers the kernel has to fill.
@@ -88,6 +100,12 @@ impl ShardMetrics {
             handlers: Family::default(),
             pool_size: Gauge::default(),
             pool_high_water: Gauge::default(),
+            queue_depth: Gauge::default(),
+            steals_in: Counter::default(),
+            steals_out: Counter::default(),
+            queued: Counter::default(),
+            linger_cuts: Counter::default(),
+            wait_ends: Family::default(),
             ring_buffers: Gauge::default(),
             ring_buffers_free: Gauge::default(),
             ring_starved: Counter::default(),
@@ -134,6 +152,25 @@ impl ShardMetrics {
         self.pool_high_water.raise_to(leased);
     }
 
+    /// TEMP
+    pub fn on_queue(&self, _depth_max: u32) {}
+    /// TEMP
+    pub fn on_queued(&self) {
+        self.queue_depth.up();
+        self.queued.increment();
+    }
+    /// TEMP
+    pub fn on_wait_ended(&self, end: WaitEnd, _waited: Duration) {
+        self.queue_depth.down();
+        self.wait_ends.increment(end);
+        if end == WaitEnd::Stolen {
+            self.steals_out.increment();
+        }
+    }
+    /// TEMP
+    pub fn on_stolen_in(&self, _waited: Duration) {
+        self.steals_in.increment();
+    }
     /// The pool was made: all its handlers are idle.
     pub fn on_pool(&self, handlers: u32) {
         self.pool_size.set(handlers.into());

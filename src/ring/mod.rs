@@ -79,9 +79,9 @@ pub struct RingCounters {
 ///
 /// In steady state no method allocates.
 pub trait DataRing {
-    /// An accepted connection. Dropping it closes it at once, which is right only when no operation
-    /// names it; otherwise use [`close`](Self::close).
-    type Socket;
+    /// An accepted connection, which may move to another shard's ring when no operation names it. Dropping it
+    /// closes it at once, which is right only then too; otherwise use [`close`](Self::close).
+    type Socket: Send + 'static;
 
     /// Accepts on the ring's listener until a completion says `rearm`. At most one accept is armed.
     fn arm_accept(&mut self);

@@ -15,23 +15,23 @@ use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-use crate::config::{ExecutorSettings, Settings, ShardPlace};
+use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings};
 use crate::metrics::{ShardHistograms, ShardMetrics};
 use crate::registry::Registry;
 use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, listener};
-use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Service, Shard, ShardParts, ShardSizes, Wake};
+use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Service, Shard, ShardParts, ShardSizes, Wake};
 use crate::workers::Submitter;
 
 use super::StartError;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
 const START_PATIENCE: Duration = Duration::from_secs(10);
-/// Mail that is neither a worker's result nor bounded by the pool: drain, reports.
+/// Mail that is not bounded by the pool: drain, reports, word of slack.
 const MAILBOX_SPARE: usize = 64;
 
 /// A running shard, from outside.
 pub(super) struct ShardHandle {
-    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) mailbox: Mailbox<Mail<OwnedFd>>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) alarm: Alarm,
     thread: thread::JoinHandle<Ended>,
@@ -69,6 +69,7 @@ pub(super) struct Common {
     pub(super) registry: Registry,
     pub(super) gate: Gate,
     pub(super) workers: Submitter,
+    pub(super) mesh: Arc<Mesh<OwnedFd>>,
 }
 
 /// Starts all shards; returns them and the address they listen on.
@@ -126,6 +127,8 @@ fn start_one(
         service: Arc::clone(&common.service),
         registry: common.registry.clone(),
         gate: common.gate.clone(),
+        mesh: Arc::clone(&common.mesh),
+        steal: settings.steal,
         workers: common.workers.clone(),
         metrics: Arc::clone(&metrics),
         listener,
@@ -151,6 +154,8 @@ fn start_one(
 fn sizes(settings: &Settings) -> ShardSizes {
     ShardSizes {
         handlers: settings.pool.handlers,
+        queue_depth_max: settings.queue.depth_max,
+        ring_buffer_bytes: settings.ring.buffer_bytes,
         handler_buffer_bytes: settings.pool.buffer_bytes,
         assembly_buffers: settings.assembly.buffers as usize,
         assembly_buffer_bytes: settings.assembly.buffer_bytes,
@@ -168,12 +173,14 @@ struct Seed {
     service: Arc<Service>,
     registry: Registry,
     gate: Gate,
+    mesh: Arc<Mesh<OwnedFd>>,
+    steal: StealSettings,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
     listener: OwnedFd,
 }
 
-type Ready = SyncSender<Result<Mailbox<Mail>, String>>;
+type Ready = SyncSender<Result<Mailbox<Mail<OwnedFd>>, String>>;
 
 /// A shard's whole life, on its own thread.
 fn run(seed: Seed, cpu: usize, ready: &Ready) -> Ended {
@@ -200,8 +207,8 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         }
     };
     ring.listen(seed.listener);
-    // At most two letters per handler: the result of its call, and of one given up before.
-    let capacity = seed.sizes.handlers as usize * 2 + MAILBOX_SPARE;
+    // At most three letters per handler: the result of its call, of one given up before, and a waiter for it.
+    let capacity = seed.sizes.handlers as usize * 3 + MAILBOX_SPARE;
     let mailbox = Mailbox::new(capacity, Box::new(Waker(ring.waker())));
     let parts = ShardParts {
         tools: seed.registry.for_shard(),
@@ -210,6 +217,8 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         gate: seed.gate,
         alarm: seed.alarm,
         mailbox: mailbox.clone(),
+        mesh: seed.mesh,
+        steal: seed.steal,
         workers: seed.workers,
         metrics: seed.metrics,
         clock: now,

@@ -2,12 +2,15 @@
 //!
 //! `WEIR_SEED=n` runs one seed, `WEIR_SEEDS=n` that many.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::client::{
     Client, Era, Request, batch, call, chunked, expecting_continue, get, notification, ping,
 };
 use super::rig::{Rig, Sizes};
+use crate::config::Linger;
+use crate::metrics::WaitEnd;
 use crate::ring::simulated::{Faults, PeerView};
 
 /// A few seconds' worth in a debug build.
@@ -53,6 +56,7 @@ struct Player {
 
 struct Scene {
     rig: Rig,
+    sizes: Sizes,
     dice: Dice,
     players: Vec<Player>,
     held: Vec<String>,
@@ -81,13 +85,21 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn whatever_happens_answers_are_whole_own_and_once_and_nothing_is_left() {
+    let mut ends = HashMap::new();
     for seed in seeds() {
         let _announce = Announce(seed);
-        play(seed);
+        for (end, count) in play(seed) {
+            *ends.entry(end).or_insert(0) += count;
+        }
     }
+    // Otherwise the runs above have shown nothing of the queue.
+    let is_whole_run = seeds().count() as u64 >= SEEDS;
+    eprintln!("{ends:?}");
+    assert!(!is_whole_run || ends.values().all(|&count| count > 0), "{ends:?}");
 }
 
-fn play(seed: u64) {
+/// One run; how often waits ended in which way.
+fn play(seed: u64) -> Vec<(WaitEnd, u64)> {
     let mut dice = Dice(seed);
     let sizes = Sizes {
         handlers: dice.of(&[1, 2, 8]),
@@ -96,7 +108,16 @@ fn play(seed: u64) {
         heap_bytes_max: dice.of(&[0, 10_000, 200_000, 1 << 20]),
         ring_buffers: dice.of(&[1, 2, 16]),
         ring_buffer_bytes: dice.of(&[64, 256, 4096]),
-        connections_max: dice.of(&[1, 3, 100]),
+        connections_max: dice.of(&[1, 3, 100, 100]),
+        shards: dice.of(&[1, 1, 2, 3]),
+        queue_depth_max: dice.of(&[0, 1, 8]),
+        steal_reserve: dice.of(&[0, 0, 1]),
+        linger: dice.of(&[
+            Linger::None,
+            Linger::None,
+            Linger::For(Duration::from_secs(1)),
+            Linger::Forever,
+        ]),
         ..Sizes::default()
     };
     let rig = Rig::new(seed, sizes);
@@ -104,6 +125,7 @@ fn play(seed: u64) {
         .set_faults(dice.of(&[Faults::default(), Faults::ROUGH, MILD]));
     let mut scene = Scene {
         rig,
+        sizes,
         dice,
         players: Vec::new(),
         held: Vec::new(),
@@ -119,6 +141,14 @@ fn play(seed: u64) {
         scene.serve_a_fresh_client();
         scene.end();
     }
+    let sites = &scene.rig.sites;
+    let count = |end| {
+        sites
+            .iter()
+            .map(|site| site.metrics.wait_ends.of(end).value())
+            .sum()
+    };
+    WaitEnd::ALL.iter().map(|&end| (end, count(end))).collect()
 }
 
 /// Only what a healthy network does, so that most requests are answered.
@@ -139,7 +169,7 @@ const MILD: Faults = Faults {
 
 impl Scene {
     fn step(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.below(21) {
             0..=2 => self.connect(),
             3..=6 => self.ask(),
             7..=10 => self.send(),
@@ -150,6 +180,7 @@ impl Scene {
                 let time = self.dice.of(&[10, 100, 1000, 6000, 9000, 16_000, 61_000]);
                 self.rig.pass(Duration::from_millis(time));
             }
+            17 => self.rig.offer(Duration::from_millis(1)),
             _ => {}
         }
         if !self.dice.one_in(4) {
@@ -161,7 +192,8 @@ impl Scene {
         if self.players.len() >= 12 {
             return;
         }
-        let client = Client::new(self.rig.connect());
+        let shard = self.dice.of(&[0, 0, 0, 1, 2]) % self.sizes.shards;
+        let client = Client::new(self.rig.connect_to(shard));
         let reading = self
             .dice
             .of(&[Reading::Eager, Reading::Eager, Reading::Slow, Reading::Never]);
@@ -281,6 +313,11 @@ impl Scene {
     /// connection is closed.
     fn settle(&mut self) {
         self.rig.network.calm();
+        // Where idle connections keep their handlers, others get them after the read timeout, or are refused.
+        let step = match self.sizes.linger {
+            Linger::Forever => Duration::from_millis(600),
+            _ => Duration::from_millis(100),
+        };
         for round in 0..40 {
             for secret in std::mem::take(&mut self.held) {
                 self.rig.release(&secret);
@@ -295,7 +332,7 @@ impl Scene {
             self.rig.run();
             // Not past a deadline: what is whole must be answered without one.
             if round < 10 {
-                self.rig.pass(Duration::from_millis(100));
+                self.rig.pass(step);
             }
         }
         for (index, player) in self.players.iter_mut().enumerate() {
@@ -350,7 +387,7 @@ impl Scene {
         self.rig.drain();
         self.rig.live(Duration::from_secs(40));
         self.read_all();
-        assert!(self.rig.shard.is_finished(), "the drain has not ended");
+        assert!(self.rig.is_finished(), "the drain has not ended");
         for player in &self.players {
             assert_ne!(player.client.peer.view(), PeerView::Open);
         }
