@@ -112,7 +112,7 @@ fn counts(values: &Values<'_>, host: &Host, notes: &mut Vec<String>) -> Counts {
     }
     let workers = values
         .count(Key::Workers)
-        .map_or_else(|| as_u32(host.cpus.len() as u64), as_u32);
+        .unwrap_or_else(|| u32::try_from(host.cpus.len()).unwrap_or(u32::MAX));
     Counts {
         placement: place(shards, &chosen, &host.cpus),
         shards,
@@ -156,11 +156,11 @@ fn memory_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> MemoryDem
         shards: u32::from(counts.shards),
         workers: counts.workers,
         connections: connections_demand(values, host, counts),
-        handlers: values.count(Key::PoolSize).map(as_u32),
+        handlers: values.count(Key::PoolSize),
         buffer_bytes: values.size_bytes(Key::BufferSize).unwrap_or_default(),
-        ring_buffers: values.count(Key::RingBuffers).map(as_u32),
-        assembly_buffers: values.count(Key::AssemblyBuffers).map(as_u32),
-        queue_depth: values.count(Key::QueueDepth).map(as_u32),
+        ring_buffers: values.count(Key::RingBuffers),
+        assembly_buffers: values.count(Key::AssemblyBuffers),
+        queue_depth: values.count(Key::QueueDepth),
     }
 }
 
@@ -171,7 +171,7 @@ fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> Conn
     let limit = host.descriptors_max.unwrap_or(u64::MAX);
     let possible = limit.saturating_sub(reserve);
     let asked = values.count(Key::ConnectionsMax);
-    if possible < asked.unwrap_or(1) {
+    if possible < u64::from(asked.unwrap_or(1)) {
         values.reject(ConfigError::Impossible(format!(
             "descriptors = {limit}, but {reserve} are needed for {} shards and {} workers, and {} for connections; \
              raise the limit (`LimitNOFILE=` in the unit, `ulimit -n` in a shell) or lower --shards, --workers or \
@@ -182,8 +182,10 @@ fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> Conn
         )));
     }
     match asked {
-        Some(asked) => ConnectionsDemand::Exactly(as_u32(asked)),
-        None => ConnectionsDemand::UpTo(as_u32(possible).min(CONNECTIONS_UNLIMITED)),
+        Some(asked) => ConnectionsDemand::Exactly(asked),
+        None => ConnectionsDemand::UpTo(u32::try_from(possible).map_or(CONNECTIONS_UNLIMITED, |possible| {
+            possible.min(CONNECTIONS_UNLIMITED)
+        })),
     }
 }
 
@@ -235,8 +237,8 @@ impl ReadSettings {
             listen,
             admin: admin(values),
             http: HttpLimits {
-                head_bytes_max: as_usize(values.size_bytes(Key::HeadMax)),
-                body_bytes_max: as_usize(values.size_bytes(Key::BodyMax)),
+                head_bytes_max: values.length(Key::HeadMax),
+                body_bytes_max: values.length(Key::BodyMax),
             },
             timeouts: timeouts(values),
             queue_timeout,
@@ -244,9 +246,9 @@ impl ReadSettings {
                 .given_duration(Key::QueueTimeoutAgent)
                 .unwrap_or(queue_timeout),
             is_steal_on: values.choice(Key::Steal) == "on",
-            steal_reserve: values.count(Key::StealReserve).map(as_u32),
+            steal_reserve: values.count(Key::StealReserve),
             linger: values.linger(Key::Linger),
-            connections_per_ip: values.count(Key::ConnectionsPerIp).map(as_u32),
+            connections_per_ip: values.count(Key::ConnectionsPerIp),
             access,
             session: SessionSettings {
                 key_file: values.path(Key::SessionKeyFile),
@@ -257,7 +259,7 @@ impl ReadSettings {
             root: values.path(Key::Root).unwrap_or_default(),
             drain_timeout: values.duration(Key::DrainTimeout),
             busy_poll: values.duration(Key::BusyPoll),
-            worker_queue_each: values.count(Key::WorkerQueue).map_or(1, as_u32),
+            worker_queue_each: values.count(Key::WorkerQueue).unwrap_or(1),
             report: match values.choice(Key::Report) {
                 "json" => ReportFormat::Json,
                 "none" => ReportFormat::None,
@@ -385,7 +387,8 @@ fn assemble(
     fit: &MemoryFit,
     steal: StealSettings,
 ) -> Settings {
-    let buffer_bytes = as_usize(Some(demand.buffer_bytes));
+    // Bounded by the table far below this type's range, as is the product below.
+    let buffer_bytes = usize::try_from(demand.buffer_bytes).unwrap_or_default();
     Settings {
         listen: read.listen,
         admin: read.admin,
@@ -415,9 +418,7 @@ fn assemble(
         session: read.session,
         workers: WorkerSettings {
             threads: counts.workers,
-            queue_depth_max: as_usize(Some(
-                u64::from(counts.workers) * u64::from(read.worker_queue_each),
-            )),
+            queue_depth_max: counts.workers.saturating_mul(read.worker_queue_each) as usize,
             cpus: counts.placement.worker_cpus,
         },
         toolsets: read.toolsets,
@@ -477,17 +478,6 @@ fn position(error: &ConfigError) -> usize {
             .unwrap_or(OPTIONS.len()),
         _ => OPTIONS.len(),
     }
-}
-
-/// Every count is bounded by the table far below this type's range.
-fn as_u32(count: u64) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-fn as_usize(bytes: Option<u64>) -> usize {
-    bytes
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

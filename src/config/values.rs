@@ -63,12 +63,12 @@ impl<'a> Values<'a> {
     }
 
     /// `None`: not given.
-    pub(super) fn count(&self, key: Key) -> Option<u64> {
+    pub(super) fn count(&self, key: Key) -> Option<u32> {
         self.one(key, parse_count)
     }
 
     /// `None`: `auto`.
-    pub(super) fn count_or_auto(&self, key: Key) -> Option<u64> {
+    pub(super) fn count_or_auto(&self, key: Key) -> Option<u32> {
         self.one(key, |text, kind| match text {
             "auto" => Ok(None),
             text => parse_count(text, kind).map(Some),
@@ -82,6 +82,13 @@ impl<'a> Values<'a> {
 
     pub(super) fn size_bytes(&self, key: Key) -> Option<u64> {
         self.one(key, parse_size)
+    }
+
+    /// A size something in memory has.
+    pub(super) fn length(&self, key: Key) -> usize {
+        self.size_bytes(key)
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn duration(&self, key: Key) -> Duration {
@@ -206,7 +213,7 @@ fn parse_address(text: &str, _kind: Kind) -> Result<SocketAddr, String> {
     })
 }
 
-fn parse_count(text: &str, kind: Kind) -> Result<u64, String> {
+fn parse_count(text: &str, kind: Kind) -> Result<u32, String> {
     let (Kind::Count { min, max } | Kind::CountOrAuto { min, max }) = kind else {
         return Err("is not counted".to_owned());
     };
@@ -215,7 +222,8 @@ fn parse_count(text: &str, kind: Kind) -> Result<u64, String> {
         return Err(format!("is not a whole number; write one from {min} to {max}"));
     }
     // More digits than 64 bits hold are more than any limit.
-    within(text.parse().unwrap_or(u64::MAX), min, max, u64::to_string)
+    let count = within(text.parse().unwrap_or(u64::MAX), min, max, u64::to_string)?;
+    u32::try_from(count).map_err(|_| "is too large".to_owned())
 }
 
 fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
