@@ -94,7 +94,6 @@ fn whatever_happens_answers_are_whole_own_and_once_and_nothing_is_left() {
     }
     // Otherwise the runs above have shown nothing of the queue.
     let is_whole_run = seeds().count() as u64 >= SEEDS;
-    eprintln!("{ends:?}");
     assert!(!is_whole_run || ends.values().all(|&count| count > 0), "{ends:?}");
 }
 
@@ -314,9 +313,9 @@ impl Scene {
     fn settle(&mut self) {
         self.rig.network.calm();
         // Where idle connections keep their handlers, others get them after the read timeout, or are refused.
-        let step = match self.sizes.linger {
-            Linger::Forever => Duration::from_millis(600),
-            _ => Duration::from_millis(100),
+        let (step, steps) = match self.sizes.linger {
+            Linger::Forever => (Duration::from_secs(3), 25),
+            _ => (Duration::from_millis(100), 10),
         };
         for round in 0..40 {
             for secret in std::mem::take(&mut self.held) {
@@ -331,7 +330,7 @@ impl Scene {
             }
             self.rig.run();
             // Not past a deadline: what is whole must be answered without one.
-            if round < 10 {
+            if round < steps {
                 self.rig.pass(step);
             }
         }
