@@ -74,6 +74,7 @@ impl<R: ShardRing> Shard<R> {
                 self.count_eviction(Eviction::Idle);
                 self.begin_close(key);
             }
+            (State::Open, Waiting::Refusal) => self.refuse_connection(key),
             (State::Open, Waiting::Head) => {
                 let is_head_over = self.now >= connection.phase_began + self.service.timeouts.head;
                 self.evict(

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -175,6 +176,7 @@ pub(super) struct Sizes {
     pub ring_buffers: u16,
     pub ring_buffer_bytes: usize,
     pub connections_max: usize,
+    pub connections_per_ip: Option<u32>,
     pub worker_queue_depth_max: usize,
 }
 
@@ -189,6 +191,7 @@ impl Default for Sizes {
             ring_buffers: 16,
             ring_buffer_bytes: 1024,
             connections_max: 1000,
+            connections_per_ip: None,
             worker_queue_depth_max: 1000,
         }
     }
@@ -203,6 +206,11 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     call: Duration::from_secs(15),
 };
 
+fn gate(sizes: Sizes, shards: usize) -> Gate {
+    let per_address_max = sizes.connections_per_ip.and_then(NonZeroU32::new);
+    Gate::new(sizes.connections_max, per_address_max, shards)
+}
+
 /// A shard, its network and its clock.
 pub(super) struct Rig {
     pub network: SimulatedNetwork,
@@ -213,6 +221,7 @@ pub(super) struct Rig {
     tasks: Vec<Task>,
     workers: Workers,
     gate: Gate,
+    listener: usize,
     sizes: Sizes,
 }
 
@@ -223,7 +232,20 @@ impl Rig {
 
     pub(super) fn with_timeouts(seed: u64, sizes: Sizes, timeouts: Timeouts) -> Rig {
         RELEASED.with_borrow_mut(HashSet::clear);
-        let network = SimulatedNetwork::new(seed);
+        Rig::on(SimulatedNetwork::new(seed), gate(sizes, 1), 0, sizes, timeouts)
+    }
+
+    /// Several shards of one process, each with a listener of its own.
+    pub(super) fn several(seed: u64, sizes: Sizes, count: usize) -> Vec<Rig> {
+        RELEASED.with_borrow_mut(HashSet::clear);
+        let (network, gate) = (SimulatedNetwork::new(seed), gate(sizes, count));
+        (0..count)
+            .map(|listener| Rig::on(network.clone(), gate.clone(), listener, sizes, TIMEOUTS))
+            .collect()
+    }
+
+    /// Listeners are numbered in the order of making.
+    fn on(network: SimulatedNetwork, gate: Gate, listener: usize, sizes: Sizes, timeouts: Timeouts) -> Rig {
         let ring = network.ring(RingOptions {
             buffers: sizes.ring_buffers,
             buffer_bytes: sizes.ring_buffer_bytes,
@@ -258,7 +280,6 @@ impl Rig {
             cpus: Vec::new(),
         })
         .unwrap();
-        let gate = Gate::new(sizes.connections_max);
         let mailbox = Mailbox::new(1024, Box::new(RingWake(ring.waker())));
         let metrics = ShardMetrics::new(ShardId(0), &labels);
         let parts = ShardParts {
@@ -287,12 +308,13 @@ impl Rig {
             metrics,
             workers,
             gate,
+            listener,
             sizes,
         }
     }
 
     pub(super) fn connect(&self) -> SimulatedPeer {
-        self.network.connect(0)
+        self.network.connect(self.listener)
     }
 
     /// A tool's row in metrics.
@@ -410,7 +432,7 @@ impl Rig {
 
     /// Whether the process has its fill of connections, so that more wait unaccepted.
     pub(super) fn is_full(&self) -> bool {
-        self.gate.is_full()
+        self.gate.open() >= self.sizes.connections_max
     }
 
     /// Whether a request in two pieces can be put together.
