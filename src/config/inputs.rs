@@ -192,7 +192,8 @@ fn text_of(kind: Kind, value: &toml::Value) -> Option<String> {
             | Kind::Size { .. }
             | Kind::Cpus
             | Kind::Duration { .. }
-            | Kind::Patience { .. },
+            | Kind::Patience { .. }
+            | Kind::PatienceOrNone { .. },
             toml::Value::Integer(number),
         ) => Some(number.to_string()),
         _ => None,

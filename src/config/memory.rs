@@ -1,7 +1,7 @@
 //! One memory budget, shared out at start: arithmetic only.
 //!
-//! Shares that are made at start (handlers, ring buffers, assembly buffers, the connection table, the executors) are
-//! counted here; what is left is the run-time share, which each shard counts for itself (heap bodies, outboxes,
+//! Shares that are made at start (handlers, ring, assembly and waiting buffers, the connection table, the executors)
+//! are counted here; what is left is the run-time share, which each shard counts for itself (heap bodies, outboxes,
 //! streams, sessions). Does not read the machine's limits (see `host`) and allocates none of what it counts.
 //! Invariant: the shares of a plan add up to no more than its budget.
 
@@ -21,6 +21,8 @@ const EXECUTOR_BYTES: u64 = 768 << 10;
 const HANDLER_STATE_BYTES: u64 = 1 << 10;
 /// The kernel's entry for a provided buffer.
 const RING_ENTRY_BYTES: u64 = 16;
+/// What a place in the wait queue keeps besides its buffer: links, deadline, connection.
+const WAITING_ENTRY_BYTES: u64 = 64;
 /// The most an idle connection may cost.
 const CONNECTION_BYTES: u64 = 1 << 10;
 
@@ -38,6 +40,9 @@ const RING_BUFFERS_DEFAULT: u32 = 1024;
 const HANDLERS_MIN: u32 = 8;
 const RING_BUFFERS_MIN: u32 = 32;
 const ASSEMBLY_BUFFERS_MIN: u32 = 8;
+const QUEUE_DEPTH_MIN: u32 = 8;
+/// The last in a full queue waits for about this many calls.
+const WAITERS_PER_HANDLER: u32 = 2;
 
 /// What was asked for; `None` leaves the number to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub struct MemoryDemand {
     pub ring_buffers: Option<u32>,
     /// `--assembly-buffers`.
     pub assembly_buffers: Option<u32>,
+    /// `--queue-depth`.
+    pub queue_depth: Option<u32>,
 }
 
 /// How many connections the table must hold.
@@ -78,6 +85,8 @@ pub struct MemoryFit {
     pub ring_buffers: u32,
     /// Per shard.
     pub assembly_buffers: u32,
+    /// Per shard; as many waiting buffers.
+    pub queue_depth: u32,
     /// Over all shards.
     pub connections: u32,
     /// The arithmetic.
@@ -112,6 +121,8 @@ pub struct ShardMemory {
     pub ring_bytes: u64,
     /// Assembly buffers.
     pub assembly_bytes: u64,
+    /// Places in the wait queue with their waiting buffers.
+    pub waiting_bytes: u64,
 }
 
 impl ShardMemory {
@@ -121,6 +132,7 @@ impl ShardMemory {
             .saturating_add(self.handlers_bytes)
             .saturating_add(self.ring_bytes)
             .saturating_add(self.assembly_bytes)
+            .saturating_add(self.waiting_bytes)
     }
 }
 
@@ -142,8 +154,8 @@ impl MemoryPlan {
 #[error(
     "memory-max = {budget}, but at least {need} are needed: process {process} + connection table {connections} + \
      {shards} x (executor {executor} + {handlers} handlers of 2 x {buffer} {handlers_bytes} + {ring_buffers} ring buffers \
-     {ring_bytes} + {assembly_buffers} assembly buffers {assembly_bytes}) + a quarter for run time; \
-     lower {lower}, or raise --memory-max"
+     {ring_bytes} + {assembly_buffers} assembly buffers {assembly_bytes} + {queue_depth} waiting buffers \
+     {waiting_bytes}) + a quarter for run time; lower {lower}, or raise --memory-max"
 )]
 pub struct MemoryShort {
     budget: String,
@@ -159,15 +171,18 @@ pub struct MemoryShort {
     ring_bytes: String,
     assembly_buffers: u32,
     assembly_bytes: String,
+    queue_depth: u32,
+    waiting_bytes: String,
     lower: String,
 }
 
 /// Candidate numbers of a shard's buffers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counts {
     handlers: u32,
     ring_buffers: u32,
     assembly_buffers: u32,
+    queue_depth: u32,
 }
 
 impl MemoryDemand {
@@ -175,7 +190,8 @@ impl MemoryDemand {
     ///
     /// Numbers that were asked for are kept. The others start at their defaults; ring and assembly buffers are halved
     /// first (the larger share first), down to half a ring buffer and a quarter of an assembly buffer per handler;
-    /// then the pool is halved and they start anew.
+    /// then the pool is halved, with it the queue, and they start anew. Beside a pool that was asked for, the queue
+    /// is halved as the buffers are.
     ///
     /// # Errors
     /// When not even the smallest numbers fit.
@@ -214,40 +230,53 @@ impl MemoryDemand {
         } else {
             (handlers / 4).max(ASSEMBLY_BUFFERS_MIN)
         };
+        let queue_depth = handlers.saturating_mul(WAITERS_PER_HANDLER);
+        let queue_floor = if is_given {
+            QUEUE_DEPTH_MIN.min(queue_depth)
+        } else {
+            queue_depth
+        };
         let most = Counts {
             handlers,
             ring_buffers: self.ring_buffers.unwrap_or(RING_BUFFERS_DEFAULT),
             assembly_buffers: self.assembly_buffers.unwrap_or(handlers),
+            queue_depth: self.queue_depth.unwrap_or(queue_depth),
         };
         let fewest = Counts {
             handlers,
             ring_buffers: self.ring_buffers.unwrap_or(ring_floor),
             assembly_buffers: self.assembly_buffers.unwrap_or(assembly_floor),
+            queue_depth: self.queue_depth.unwrap_or(queue_floor),
         };
         (most, fewest)
     }
 
-    /// The next smaller candidate, if the floor allows one.
+    /// The next smaller candidate, if the floor allows one: the largest share that can still be halved is.
     fn less(&self, counts: Counts, floor: Counts) -> Option<Counts> {
-        let can_ring = counts.ring_buffers > floor.ring_buffers;
-        let can_assembly = counts.assembly_buffers > floor.assembly_buffers;
         let shard = self.shard_memory(counts);
-        let takes_ring = can_ring && (!can_assembly || shard.ring_bytes >= shard.assembly_bytes);
-        if takes_ring {
-            let ring_buffers = (counts.ring_buffers / 2).max(floor.ring_buffers);
-            Some(Counts {
-                ring_buffers,
-                ..counts
-            })
-        } else if can_assembly {
-            let assembly_buffers = (counts.assembly_buffers / 2).max(floor.assembly_buffers);
-            Some(Counts {
-                assembly_buffers,
-                ..counts
-            })
-        } else {
-            None
-        }
+        let halved = |count: u32, floor: u32| (count / 2).max(floor);
+        let ring = Counts {
+            ring_buffers: halved(counts.ring_buffers, floor.ring_buffers),
+            ..counts
+        };
+        let assembly = Counts {
+            assembly_buffers: halved(counts.assembly_buffers, floor.assembly_buffers),
+            ..counts
+        };
+        let queue = Counts {
+            queue_depth: halved(counts.queue_depth, floor.queue_depth),
+            ..counts
+        };
+        // Of equal shares the last is taken.
+        [
+            (shard.assembly_bytes, assembly),
+            (shard.ring_bytes, ring),
+            (shard.waiting_bytes, queue),
+        ]
+        .into_iter()
+        .filter(|(_, less)| *less != counts)
+        .max_by_key(|(bytes, _)| *bytes)
+        .map(|(_, less)| less)
     }
 
     fn try_fit(&self, counts: Counts) -> Option<MemoryFit> {
@@ -263,6 +292,7 @@ impl MemoryDemand {
             handlers: counts.handlers,
             ring_buffers: counts.ring_buffers,
             assembly_buffers: counts.assembly_buffers,
+            queue_depth: counts.queue_depth,
             connections,
             plan: MemoryPlan {
                 budget_bytes: self.budget_bytes,
@@ -288,6 +318,8 @@ impl MemoryDemand {
             assembly_bytes: self
                 .buffer_bytes
                 .saturating_mul(u64::from(counts.assembly_buffers)),
+            waiting_bytes: (RING_BUFFER_BYTES as u64 + WAITING_ENTRY_BYTES)
+                .saturating_mul(u64::from(counts.queue_depth)),
         }
     }
 
@@ -335,6 +367,8 @@ impl MemoryDemand {
             ring_bytes: size(per_shard.ring_bytes),
             assembly_buffers: counts.assembly_buffers,
             assembly_bytes: size(per_shard.assembly_bytes),
+            queue_depth: counts.queue_depth,
+            waiting_bytes: size(per_shard.waiting_bytes),
             lower: self.what_to_lower(),
         }
     }
@@ -355,6 +389,7 @@ impl MemoryDemand {
             matches!(self.connections, ConnectionsDemand::Exactly(_)),
             "--connections-max",
         );
+        push(self.queue_depth.is_some(), "--queue-depth");
         push(true, "--shards");
         flags.join(" or ")
     }
@@ -364,6 +399,11 @@ impl MemoryFit {
     /// Whether the pool is smaller than its default because memory asked.
     pub fn is_pool_shrunk(&self, demand: &MemoryDemand) -> bool {
         demand.handlers.is_none() && self.handlers < HANDLERS_DEFAULT
+    }
+
+    /// Whether the queue is shorter than its default beside a pool that was asked for, because memory asked.
+    pub fn is_queue_shrunk(&self, demand: &MemoryDemand) -> bool {
+        demand.queue_depth.is_none() && self.queue_depth < self.handlers.saturating_mul(WAITERS_PER_HANDLER)
     }
 
     /// The settings of the pool.
@@ -394,7 +434,7 @@ impl fmt::Display for MemoryPlan {
         write!(
             f,
             "{} = process {} + connection table {} + {} x (executor {} + handlers {} + ring buffers {} + assembly {} \
-             + run time {})",
+             + waiting {} + run time {})",
             size(self.budget_bytes),
             size(self.process_bytes),
             size(self.connections_bytes),
@@ -403,6 +443,7 @@ impl fmt::Display for MemoryPlan {
             size(shard.handlers_bytes),
             size(shard.ring_bytes),
             size(shard.assembly_bytes),
+            size(shard.waiting_bytes),
             size(self.runtime_bytes_per_shard),
         )
     }
@@ -422,6 +463,7 @@ mod tests {
             buffer_bytes: 16 << 10,
             ring_buffers: None,
             assembly_buffers: None,
+            queue_depth: None,
         }
     }
 
@@ -430,7 +472,8 @@ mod tests {
         let shard = EXECUTOR_BYTES
             + u64::from(fit.handlers) * (2 * demand.buffer_bytes + 1024)
             + u64::from(fit.ring_buffers) * (4096 + 16)
-            + u64::from(fit.assembly_buffers) * demand.buffer_bytes;
+            + u64::from(fit.assembly_buffers) * demand.buffer_bytes
+            + u64::from(fit.queue_depth) * (4096 + 64);
         PROCESS_BYTES
             + u64::from(demand.workers) * WORKER_BYTES
             + u64::from(fit.connections) * 1024
@@ -453,6 +496,7 @@ mod tests {
             (demand.handlers, fit.handlers),
             (demand.ring_buffers, fit.ring_buffers),
             (demand.assembly_buffers, fit.assembly_buffers),
+            (demand.queue_depth, fit.queue_depth),
         ] {
             assert!(given.is_none_or(|given| given == got), "{demand:?} {fit:?}");
         }
@@ -475,11 +519,12 @@ mod tests {
         let counts = |shards| {
             let fit = assert_sound(&demand(32 * MIB, shards));
             assert_eq!(fit.connections, 4096);
+            assert_eq!(fit.queue_depth, 2 * fit.handlers, "the queue follows the pool");
             (fit.handlers, fit.ring_buffers, fit.assembly_buffers)
         };
-        assert_eq!(counts(1), (256, 512, 128));
-        assert_eq!(counts(2), (128, 128, 64));
-        assert_eq!(counts(4), (64, 64, 16));
+        assert_eq!(counts(1), (256, 256, 64));
+        assert_eq!(counts(2), (128, 64, 32));
+        assert_eq!(counts(4), (32, 128, 32));
     }
 
     #[test]
@@ -515,6 +560,7 @@ mod tests {
             handlers: Some(100),
             ring_buffers: Some(64),
             assembly_buffers: Some(10),
+            queue_depth: Some(50),
             connections: ConnectionsDemand::Exactly(1000),
             ..demand(budget_bytes, 2)
         };
@@ -538,7 +584,7 @@ mod tests {
             asked.fit().unwrap_err().to_string(),
             "memory-max = 32 MiB, but at least 103MiB are needed: process 6.2 MiB + connection table 4 MiB + 2 x \
              (executor 768 KiB + 1000 handlers of 2 x 16KiB 32.2 MiB + 32 ring buffers 128.5 KiB + 8 assembly buffers \
-             128 KiB) + a quarter for run time; lower --pool-size or --buffer-size or --shards, or raise --memory-max"
+             128 KiB + 8 waiting buffers 32.5 KiB) + a quarter for run time; lower --pool-size or --buffer-size or --shards, or raise --memory-max"
                 .replace("128.5 KiB", &ByteSize(32 * 4112).rounded())
         );
     }
@@ -576,11 +622,38 @@ mod tests {
                 buffer_bytes: 4096 << random.u32(0..4),
                 ring_buffers: maybe(&mut random, 4096),
                 assembly_buffers: maybe(&mut random, 2000),
+                queue_depth: maybe(&mut random, 5000).map(|depth| depth - 1),
             };
             if demand.fit().is_ok() {
                 assert_sound(&demand);
             }
         }
+    }
+
+    #[test]
+    fn a_queue_is_kept_or_refused_when_asked_for_and_gives_way_to_a_pool_that_was() {
+        let asked = |handlers, queue_depth| MemoryDemand {
+            handlers,
+            queue_depth,
+            ..demand(32 * MIB, 1)
+        };
+        for depth in [0, 1, 1000, 2000] {
+            let fit = assert_sound(&asked(None, Some(depth)));
+            assert!(!fit.is_queue_shrunk(&asked(None, Some(depth))));
+        }
+        let refused = asked(Some(8), Some(5000)).fit().unwrap_err().to_string();
+        for part in [
+            "5000 waiting buffers 19.8 MiB",
+            "lower --pool-size or",
+            "or --queue-depth or",
+        ] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        let whole = assert_sound(&asked(Some(100), None));
+        assert_eq!(whole.queue_depth, 200);
+        assert!(!whole.is_queue_shrunk(&asked(Some(100), None)));
+        let tight = assert_sound(&asked(Some(350), None));
+        assert!(tight.is_queue_shrunk(&asked(Some(350), None)), "{tight:?}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use placement::display_cpu_list;
 pub use resolve::{Effective, Resolved, resolve};
 pub use settings::{
     AccessSettings, AdminSettings, AllowList, AssemblySettings, ExecutorSettings, FilesSettings, HttpLimits,
-    LogFormat, LogLevel, LogSettings, PoolSettings, RING_BUFFER_BYTES, ReportFormat, RingSettings,
-    SessionSettings, Settings, ShardPlace, Timeouts, Toolset, WorkerSettings,
+    Linger, LogFormat, LogLevel, LogSettings, PoolSettings, QueueSettings, RING_BUFFER_BYTES, ReportFormat,
+    RingSettings, SessionSettings, Settings, ShardPlace, StealSettings, Timeouts, Toolset, WorkerSettings,
 };
 pub use startup::{Findings, Line, Needs, RingProblem, Verdict, evaluate};

@@ -19,7 +19,14 @@ pub enum Key {
     RingBuffers,
     AssemblyBuffers,
     MemoryMax,
+    QueueDepth,
+    QueueTimeout,
+    QueueTimeoutAgent,
+    Steal,
+    StealReserve,
+    Linger,
     ConnectionsMax,
+    ConnectionsPerIp,
     HeadMax,
     BodyMax,
     HeadTimeout,
@@ -123,6 +130,13 @@ pub enum Kind {
         /// The most, short of `forever`.
         max_ms: u64,
     },
+    /// A length of time, `forever`, or `0s` for none at all.
+    PatienceOrNone {
+        /// The least, short of none.
+        min_ms: u64,
+        /// The most, short of `forever`.
+        max_ms: u64,
+    },
     /// A file or directory.
     Path,
     /// One of these words.
@@ -196,9 +210,9 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 32] = {
+pub static OPTIONS: [OptionSpec; 39] = {
     use Fallback::{Derived, Value};
-    use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
+    use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, PatienceOrNone, Size, Switch};
     [
         one(Key::Listen, "listen", "ADDR", Address, Value("127.0.0.1:8080"), "Where to serve MCP, on /mcp"),
         one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Value("127.0.0.1:9464"), "Where to serve /healthz, /readyz and /metrics"),
@@ -213,7 +227,14 @@ pub static OPTIONS: [OptionSpec; 32] = {
         one(Key::RingBuffers, "ring-buffers", "N", Count { min: 1, max: 32_768 }, Derived("1024, less if memory asks"), "Receive buffers per shard, of 4KiB"),
         one(Key::AssemblyBuffers, "assembly-buffers", "N", Count { min: 1, max: 65_535 }, Derived("pool size, less if memory asks"), "Buffers per shard for requests that arrive in pieces"),
         one(Key::MemoryMax, "memory-max", "SIZE", Size { min_bytes: 8 * MIB, max_bytes: 1 << 50 }, Derived("half of the cgroup's or machine's"), "Memory for everything together"),
+        one(Key::QueueDepth, "queue-depth", "N", Count { min: 0, max: 1_000_000 }, Derived("twice the pool size, less if memory asks"), "Requests per shard that may wait for a handler"),
+        one(Key::QueueTimeout, "queue-timeout", "TIME", DEADLINE, Value("5s"), "How long a browser's request (one with an Origin) may wait for a handler"),
+        one(Key::QueueTimeoutAgent, "queue-timeout-agent", "TIME", DEADLINE, Derived("queue-timeout"), "How long any other request may wait for a handler"),
+        one(Key::Steal, "steal", "on|off", Choice(&["on", "off"]), Value("on"), "Whether shards with slack serve those who wait at others"),
+        one(Key::StealReserve, "steal-reserve", "N", Count { min: 0, max: 65_535 }, Derived("a tenth of the pool, 0 below 10 handlers"), "Handlers per shard that others' clients may not take"),
+        one(Key::Linger, "linger", "TIME|forever", PatienceOrNone { min_ms: TICK_MS, max_ms: DAY_MS }, Value("0s"), "How long a connection keeps its handler after an answer"),
         one(Key::ConnectionsMax, "connections-max", "N", Count { min: 1, max: 16_000_000 }, Derived("descriptor limit less a reserve, less if memory asks"), "Connections, over all shards"),
+        one(Key::ConnectionsPerIp, "connections-per-ip", "N", Count { min: 1, max: 16_000_000 }, Derived("no cap"), "Connections from one address, over all shards"),
         one(Key::HeadMax, "head-max", "SIZE", Size { min_bytes: KIB, max_bytes: MIB }, Value("32KiB"), "Largest request head"),
         one(Key::BodyMax, "body-max", "SIZE", Size { min_bytes: KIB, max_bytes: GIB }, Value("4MiB"), "Largest request body"),
         one(Key::HeadTimeout, "head-timeout", "TIME", DEADLINE, Value("10s"), "From a request head's first byte to its last"),

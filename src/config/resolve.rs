@@ -13,12 +13,12 @@ use super::memory::{ConnectionsDemand, MemoryDemand, MemoryFit};
 use super::options::{Key, OPTIONS};
 use super::placement::{Placement, display_cpu_list, place};
 use super::settings::{
-    AccessSettings, AdminSettings, AllowList, ExecutorSettings, FilesSettings, HttpLimits, LogFormat,
-    LogLevel, LogSettings, RING_BUFFER_BYTES, ReportFormat, RingSettings, SessionSettings, Settings,
-    Timeouts, Toolset, WorkerSettings,
+    AccessSettings, AdminSettings, AllowList, ExecutorSettings, FilesSettings, HttpLimits, Linger, LogFormat,
+    LogLevel, LogSettings, QueueSettings, RING_BUFFER_BYTES, ReportFormat, RingSettings, SessionSettings,
+    Settings, StealSettings, Timeouts, Toolset, WorkerSettings,
 };
 use super::values::Values;
-use crate::units::{ByteSize, CpuId};
+use crate::units::{ByteSize, CpuId, display_duration};
 
 /// Descriptors of the process itself: standard streams, signals, admin listener and its clients, libraries.
 const DESCRIPTORS_PROCESS: u64 = 16;
@@ -78,8 +78,9 @@ pub fn resolve(inputs: &Inputs, host: &Host) -> Result<Resolved, Vec<ConfigError
     let fit = demand
         .fit()
         .map_err(|short| vec![ConfigError::Impossible(short.to_string())])?;
+    let steal = steal(&read, &fit, counts.shards, &mut notes).map_err(|error| vec![error])?;
     note_memory(&demand, &fit, &read.http, &mut notes);
-    let settings = assemble(read, counts, &demand, &fit);
+    let settings = assemble(read, counts, &demand, &fit, steal);
     let effective = effective(inputs, &settings);
     Ok(Resolved {
         settings,
@@ -111,7 +112,7 @@ fn counts(values: &Values<'_>, host: &Host, notes: &mut Vec<String>) -> Counts {
     }
     let workers = values
         .count(Key::Workers)
-        .map_or_else(|| as_u32(host.cpus.len() as u64), as_u32);
+        .unwrap_or_else(|| u32::try_from(host.cpus.len()).unwrap_or(u32::MAX));
     Counts {
         placement: place(shards, &chosen, &host.cpus),
         shards,
@@ -155,10 +156,11 @@ fn memory_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> MemoryDem
         shards: u32::from(counts.shards),
         workers: counts.workers,
         connections: connections_demand(values, host, counts),
-        handlers: values.count(Key::PoolSize).map(as_u32),
+        handlers: values.count(Key::PoolSize),
         buffer_bytes: values.size_bytes(Key::BufferSize).unwrap_or_default(),
-        ring_buffers: values.count(Key::RingBuffers).map(as_u32),
-        assembly_buffers: values.count(Key::AssemblyBuffers).map(as_u32),
+        ring_buffers: values.count(Key::RingBuffers),
+        assembly_buffers: values.count(Key::AssemblyBuffers),
+        queue_depth: values.count(Key::QueueDepth),
     }
 }
 
@@ -169,7 +171,7 @@ fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> Conn
     let limit = host.descriptors_max.unwrap_or(u64::MAX);
     let possible = limit.saturating_sub(reserve);
     let asked = values.count(Key::ConnectionsMax);
-    if possible < asked.unwrap_or(1) {
+    if possible < u64::from(asked.unwrap_or(1)) {
         values.reject(ConfigError::Impossible(format!(
             "descriptors = {limit}, but {reserve} are needed for {} shards and {} workers, and {} for connections; \
              raise the limit (`LimitNOFILE=` in the unit, `ulimit -n` in a shell) or lower --shards, --workers or \
@@ -180,8 +182,10 @@ fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> Conn
         )));
     }
     match asked {
-        Some(asked) => ConnectionsDemand::Exactly(as_u32(asked)),
-        None => ConnectionsDemand::UpTo(as_u32(possible).min(CONNECTIONS_UNLIMITED)),
+        Some(asked) => ConnectionsDemand::Exactly(asked),
+        None => ConnectionsDemand::UpTo(u32::try_from(possible).map_or(CONNECTIONS_UNLIMITED, |possible| {
+            possible.min(CONNECTIONS_UNLIMITED)
+        })),
     }
 }
 
@@ -191,6 +195,12 @@ struct ReadSettings {
     admin: AdminSettings,
     http: HttpLimits,
     timeouts: Timeouts,
+    queue_timeout: std::time::Duration,
+    queue_timeout_agent: std::time::Duration,
+    is_steal_on: bool,
+    steal_reserve: Option<u32>,
+    linger: Linger,
+    connections_per_ip: Option<u32>,
     access: AccessSettings,
     session: SessionSettings,
     toolsets: Vec<Toolset>,
@@ -212,6 +222,7 @@ impl ReadSettings {
             hosts: allow_list(values.hosts(Key::AllowHost)),
         };
         let toolsets = toolsets(values);
+        let queue_timeout = values.duration(Key::QueueTimeout);
         if !listen.ip().is_loopback() && access.hosts == AllowList::default() {
             notes.push(format!(
                 "listen = {listen} is reachable from outside, but only loopback hosts are served: other clients get \
@@ -226,10 +237,18 @@ impl ReadSettings {
             listen,
             admin: admin(values),
             http: HttpLimits {
-                head_bytes_max: as_usize(values.size_bytes(Key::HeadMax)),
-                body_bytes_max: as_usize(values.size_bytes(Key::BodyMax)),
+                head_bytes_max: values.length(Key::HeadMax),
+                body_bytes_max: values.length(Key::BodyMax),
             },
             timeouts: timeouts(values),
+            queue_timeout,
+            queue_timeout_agent: values
+                .given_duration(Key::QueueTimeoutAgent)
+                .unwrap_or(queue_timeout),
+            is_steal_on: values.choice(Key::Steal) == "on",
+            steal_reserve: values.count(Key::StealReserve),
+            linger: values.linger(Key::Linger),
+            connections_per_ip: values.count(Key::ConnectionsPerIp),
             access,
             session: SessionSettings {
                 key_file: values.path(Key::SessionKeyFile),
@@ -240,7 +259,7 @@ impl ReadSettings {
             root: values.path(Key::Root).unwrap_or_default(),
             drain_timeout: values.duration(Key::DrainTimeout),
             busy_poll: values.duration(Key::BusyPoll),
-            worker_queue_each: values.count(Key::WorkerQueue).map_or(1, as_u32),
+            worker_queue_each: values.count(Key::WorkerQueue).unwrap_or(1),
             report: match values.choice(Key::Report) {
                 "json" => ReportFormat::Json,
                 "none" => ReportFormat::None,
@@ -303,11 +322,50 @@ fn allow_list(names: Vec<String>) -> AllowList {
     }
 }
 
+/// Below this a tenth would be no handler at all.
+const HANDLERS_PER_RESERVED: u32 = 10;
+
+/// Checked against the pool as it came out, which may be smaller than its default.
+fn steal(
+    read: &ReadSettings,
+    fit: &MemoryFit,
+    shards: u16,
+    notes: &mut Vec<String>,
+) -> Result<StealSettings, ConfigError> {
+    let handlers = fit.handlers;
+    let reserve = read.steal_reserve.unwrap_or(handlers / HANDLERS_PER_RESERVED);
+    if reserve > handlers {
+        return Err(ConfigError::Impossible(format!(
+            "steal-reserve = {reserve}, but a shard has {handlers} handlers; lower --steal-reserve or raise --pool-size"
+        )));
+    }
+    if read.is_steal_on && reserve == handlers && shards > 1 {
+        notes.push(format!(
+            "steal-reserve = {reserve} is the whole pool: no shard serves another's clients; lower it, or say --steal \
+             off"
+        ));
+    }
+    if !read.is_steal_on && read.steal_reserve.is_some() {
+        notes.push("steal-reserve is given, but steal = off; drop one of them".to_owned());
+    }
+    Ok(StealSettings {
+        is_on: read.is_steal_on,
+        reserve,
+    })
+}
+
 fn note_memory(demand: &MemoryDemand, fit: &MemoryFit, http: &HttpLimits, notes: &mut Vec<String>) {
     if fit.is_pool_shrunk(demand) {
         notes.push(format!(
             "pool-size = {}, to fit into memory-max = {}; give --pool-size or more memory for another",
             fit.handlers,
+            ByteSize(demand.budget_bytes).rounded()
+        ));
+    }
+    if fit.is_queue_shrunk(demand) {
+        notes.push(format!(
+            "queue-depth = {}, to fit into memory-max = {}; give --queue-depth or more memory for another",
+            fit.queue_depth,
             ByteSize(demand.budget_bytes).rounded()
         ));
     }
@@ -322,14 +380,28 @@ fn note_memory(demand: &MemoryDemand, fit: &MemoryFit, http: &HttpLimits, notes:
     }
 }
 
-fn assemble(read: ReadSettings, counts: Counts, demand: &MemoryDemand, fit: &MemoryFit) -> Settings {
-    let buffer_bytes = as_usize(Some(demand.buffer_bytes));
+fn assemble(
+    read: ReadSettings,
+    counts: Counts,
+    demand: &MemoryDemand,
+    fit: &MemoryFit,
+    steal: StealSettings,
+) -> Settings {
+    // Bounded by the table far below this type's range, as is the product below.
+    let buffer_bytes = usize::try_from(demand.buffer_bytes).unwrap_or_default();
     Settings {
         listen: read.listen,
         admin: read.admin,
         shards: counts.placement.shards,
         executor: ExecutorSettings::default(),
         pool: fit.pool(buffer_bytes),
+        queue: QueueSettings {
+            depth_max: fit.queue_depth,
+            timeout: read.queue_timeout,
+            timeout_agent: read.queue_timeout_agent,
+        },
+        steal,
+        linger: read.linger,
         ring: RingSettings {
             buffers: fit.ring_buffers,
             buffer_bytes: RING_BUFFER_BYTES,
@@ -341,13 +413,12 @@ fn assemble(read: ReadSettings, counts: Counts, demand: &MemoryDemand, fit: &Mem
         http: read.http,
         timeouts: read.timeouts,
         connections_max: fit.connections,
+        connections_per_ip: read.connections_per_ip,
         access: read.access,
         session: read.session,
         workers: WorkerSettings {
             threads: counts.workers,
-            queue_depth_max: as_usize(Some(
-                u64::from(counts.workers) * u64::from(read.worker_queue_each),
-            )),
+            queue_depth_max: counts.workers.saturating_mul(read.worker_queue_each) as usize,
             cpus: counts.placement.worker_cpus,
         },
         toolsets: read.toolsets,
@@ -367,6 +438,9 @@ fn effective(inputs: &Inputs, settings: &Settings) -> Vec<Effective> {
         Key::RingBuffers => Some(settings.ring.buffers.to_string()),
         Key::AssemblyBuffers => Some(settings.assembly.buffers.to_string()),
         Key::MemoryMax => Some(ByteSize(settings.memory.budget_bytes).to_string()),
+        Key::QueueDepth => Some(settings.queue.depth_max.to_string()),
+        Key::QueueTimeoutAgent => Some(display_duration(settings.queue.timeout_agent).to_string()),
+        Key::StealReserve => Some(settings.steal.reserve.to_string()),
         Key::ConnectionsMax => Some(settings.connections_max.to_string()),
         Key::Workers => Some(settings.workers.threads.to_string()),
         _ => None,
@@ -404,17 +478,6 @@ fn position(error: &ConfigError) -> usize {
             .unwrap_or(OPTIONS.len()),
         _ => OPTIONS.len(),
     }
-}
-
-/// Every count is bounded by the table far below this type's range.
-fn as_u32(count: u64) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-fn as_usize(bytes: Option<u64>) -> usize {
-    bytes
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -483,6 +546,19 @@ mod tests {
         );
         assert_eq!(settings.memory.budget_bytes, 2048 * MIB);
         let seconds = Duration::from_secs;
+        let queue = QueueSettings {
+            depth_max: 512,
+            timeout: seconds(5),
+            timeout_agent: seconds(5),
+        };
+        assert_eq!(settings.queue, queue);
+        let steal = StealSettings {
+            is_on: true,
+            reserve: 25,
+        };
+        assert_eq!(settings.steal, steal);
+        assert_eq!(settings.linger, Linger::None);
+        assert_eq!(settings.connections_per_ip, None);
         let timeouts = Timeouts {
             head: seconds(10),
             body: seconds(60),
@@ -535,7 +611,14 @@ mod tests {
             (Key::RingBuffers, "8"),
             (Key::AssemblyBuffers, "8"),
             (Key::MemoryMax, "1GiB"),
+            (Key::QueueDepth, "0"),
+            (Key::QueueTimeout, "1s"),
+            (Key::QueueTimeoutAgent, "1s"),
+            (Key::Steal, "off"),
+            (Key::StealReserve, "1"),
+            (Key::Linger, "forever"),
             (Key::ConnectionsMax, "8"),
+            (Key::ConnectionsPerIp, "8"),
             (Key::HeadMax, "8KiB"),
             (Key::BodyMax, "8KiB"),
             (Key::HeadTimeout, "1s"),
@@ -585,6 +668,37 @@ mod tests {
     }
 
     #[test]
+    fn waiting_follows_what_was_said_of_it() {
+        let seconds = Duration::from_secs;
+        let of = |flags: &[(Key, &str)]| settings(flags, &host(2, 4096)).settings;
+        let queue = of(&[(Key::QueueTimeout, "2s")]).queue;
+        assert_eq!((queue.timeout, queue.timeout_agent), (seconds(2), seconds(2)));
+        let queue = of(&[(Key::QueueTimeoutAgent, "9s"), (Key::PoolSize, "8")]).queue;
+        assert_eq!((queue.timeout, queue.timeout_agent), (seconds(5), seconds(9)));
+        assert_eq!(queue.depth_max, 16);
+        for (handlers, reserve) in [("1", 0), ("9", 0), ("10", 1), ("99", 9), ("1000", 100)] {
+            assert_eq!(of(&[(Key::PoolSize, handlers)]).steal.reserve, reserve);
+        }
+        let lingers = [
+            ("0s", Linger::None),
+            ("0ms", Linger::None),
+            ("10ms", Linger::For(Duration::from_millis(10))),
+            ("24h", Linger::For(seconds(86_400))),
+            ("forever", Linger::Forever),
+        ];
+        for (text, linger) in lingers {
+            assert_eq!(of(&[(Key::Linger, text)]).linger, linger, "{text}");
+        }
+        let refused = refusal(&[(Key::Linger, "9ms")], &host(2, 4096));
+        assert_eq!(
+            refused,
+            ["linger = 9ms (from --linger) is too small; the least is 10ms"]
+        );
+        let shown = settings(&[(Key::QueueTimeout, "2s")], &host(2, 4096)).effective;
+        assert_eq!(shown[Key::QueueTimeoutAgent as usize].value, "2s");
+    }
+
+    #[test]
     fn a_64_mib_cgroup_is_enough_for_the_defaults() {
         for cpus in [1, 2, 4] {
             let small = Host {
@@ -618,7 +732,7 @@ mod tests {
     #[test]
     fn impossible_values_are_refused_with_the_next_step() {
         let machine = host(2, 4096);
-        let cases: [(&[(Key, &str)], &str); 6] = [
+        let cases: [(&[(Key, &str)], &str); 7] = [
             (
                 &[(Key::Cpus, "0-3")],
                 "cpus = 0-3, but this process may not use 2-3, only 0-1; change --cpus or widen the cpuset",
@@ -636,6 +750,10 @@ mod tests {
                 "descriptors = 20000, but 48 are needed for 2 shards and 2 workers, and 19953 for connections; raise \
                  the limit (`LimitNOFILE=` in the unit, `ulimit -n` in a shell) or lower --shards, --workers or \
                  --connections-max",
+            ),
+            (
+                &[(Key::StealReserve, "9"), (Key::PoolSize, "8")],
+                "steal-reserve = 9, but a shard has 8 handlers; lower --steal-reserve or raise --pool-size",
             ),
             (
                 &[(Key::PoolSize, "65535"), (Key::MemoryMax, "64MiB")],
@@ -695,11 +813,23 @@ mod tests {
     #[test]
     fn what_may_surprise_is_said() {
         let notes = |flags: &[(Key, &str)]| settings(flags, &host(2, 4096)).notes;
-        let cases: [(&[(Key, &str)], &str); 3] = [
+        let cases: [(&[(Key, &str)], &str); 6] = [
             (&[(Key::Shards, "3")], "shards = 3, but they may use 2 CPUs (0-1)"),
             (
                 &[(Key::Listen, "0.0.0.0:80")],
                 "listen = 0.0.0.0:80 is reachable from outside",
+            ),
+            (
+                &[(Key::StealReserve, "8"), (Key::PoolSize, "8")],
+                "steal-reserve = 8 is the whole pool",
+            ),
+            (
+                &[(Key::StealReserve, "8"), (Key::Steal, "off")],
+                "steal-reserve is given, but steal = off",
+            ),
+            (
+                &[(Key::PoolSize, "600"), (Key::MemoryMax, "80MiB")],
+                "queue-depth = ",
             ),
             (
                 &[(Key::Root, "/srv"), (Key::Toolset, "demo")],

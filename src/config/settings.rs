@@ -25,6 +25,12 @@ pub struct Settings {
     pub executor: ExecutorSettings,
     /// The handlers of each shard.
     pub pool: PoolSettings,
+    /// Those who wait for a handler, at each shard.
+    pub queue: QueueSettings,
+    /// Whether shards serve each other's waiters.
+    pub steal: StealSettings,
+    /// How long a connection keeps its handler after an answer.
+    pub linger: Linger,
     /// The data ring of each shard.
     pub ring: RingSettings,
     /// The buffers for requests that arrive in pieces, of each shard.
@@ -37,6 +43,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Connections of the whole process; past it the shards stop accepting.
     pub connections_max: u32,
+    /// Connections from one address, over all shards; `None`: no cap of its own.
+    pub connections_per_ip: Option<u32>,
     /// Which browsers' pages and which names clients may come with.
     pub access: AccessSettings,
     /// Session ids of the legacy era.
@@ -103,6 +111,38 @@ pub struct PoolSettings {
     pub handlers: u32,
     /// Inbound buffer and response buffer of a handler, each.
     pub buffer_bytes: usize,
+}
+
+/// Work that waits for a handler, per shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Requests that may wait, each with a waiting buffer of [`RING_BUFFER_BYTES`] made at start. 0: nobody waits,
+    /// an exhausted pool refuses at once.
+    pub depth_max: u32,
+    /// How long a browser's request, that is one with an `Origin`, may wait.
+    pub timeout: Duration,
+    /// How long any other request may wait.
+    pub timeout_agent: Duration,
+}
+
+/// Serving those who wait at other shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StealSettings {
+    /// Whether it is done at all.
+    pub is_on: bool,
+    /// Handlers of a shard that others' clients may not take; at most the size of the pool.
+    pub reserve: u32,
+}
+
+/// How long a connection keeps its handler after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linger {
+    /// Not at all: the lease ends with the answer. Written `0s`.
+    None,
+    /// A moment for a quick next request, cut short when others wait.
+    For(Duration),
+    /// From a connection's first byte until it ends, or is silent for the read timeout; never taken back.
+    Forever,
 }
 
 /// Size of a ring buffer: one page, a whole request of most clients.

@@ -14,6 +14,7 @@ use super::ConfigError;
 use super::inputs::{Inputs, Source};
 use super::options::{Fallback, Key, Kind, OptionSpec, nearest};
 use super::placement::parse_cpu_list;
+use super::settings::Linger;
 use crate::units::{ByteSize, CpuId, Patience, display_duration, parse_duration};
 
 /// Typed access to the inputs; remembers what was asked for and what was wrong.
@@ -62,12 +63,12 @@ impl<'a> Values<'a> {
     }
 
     /// `None`: not given.
-    pub(super) fn count(&self, key: Key) -> Option<u64> {
+    pub(super) fn count(&self, key: Key) -> Option<u32> {
         self.one(key, parse_count)
     }
 
     /// `None`: `auto`.
-    pub(super) fn count_or_auto(&self, key: Key) -> Option<u64> {
+    pub(super) fn count_or_auto(&self, key: Key) -> Option<u32> {
         self.one(key, |text, kind| match text {
             "auto" => Ok(None),
             text => parse_count(text, kind).map(Some),
@@ -83,8 +84,20 @@ impl<'a> Values<'a> {
         self.one(key, parse_size)
     }
 
+    /// A size something in memory has.
+    pub(super) fn length(&self, key: Key) -> usize {
+        self.size_bytes(key)
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or_default()
+    }
+
     pub(super) fn duration(&self, key: Key) -> Duration {
-        self.one(key, parse_bounded_duration).unwrap_or_default()
+        self.given_duration(key).unwrap_or_default()
+    }
+
+    /// `None`: not given.
+    pub(super) fn given_duration(&self, key: Key) -> Option<Duration> {
+        self.one(key, parse_bounded_duration)
     }
 
     pub(super) fn patience(&self, key: Key) -> Patience {
@@ -93,6 +106,10 @@ impl<'a> Values<'a> {
             text => parse_bounded_duration(text, kind).map(Patience::For),
         })
         .unwrap_or(Patience::Forever)
+    }
+
+    pub(super) fn linger(&self, key: Key) -> Linger {
+        self.one(key, parse_linger).unwrap_or(Linger::None)
     }
 
     pub(super) fn path(&self, key: Key) -> Option<PathBuf> {
@@ -196,7 +213,7 @@ fn parse_address(text: &str, _kind: Kind) -> Result<SocketAddr, String> {
     })
 }
 
-fn parse_count(text: &str, kind: Kind) -> Result<u64, String> {
+fn parse_count(text: &str, kind: Kind) -> Result<u32, String> {
     let (Kind::Count { min, max } | Kind::CountOrAuto { min, max }) = kind else {
         return Err("is not counted".to_owned());
     };
@@ -205,7 +222,8 @@ fn parse_count(text: &str, kind: Kind) -> Result<u64, String> {
         return Err(format!("is not a whole number; write one from {min} to {max}"));
     }
     // More digits than 64 bits hold are more than any limit.
-    within(text.parse().unwrap_or(u64::MAX), min, max, u64::to_string)
+    let count = within(text.parse().unwrap_or(u64::MAX), min, max, u64::to_string)?;
+    u32::try_from(count).map_err(|_| "is too large".to_owned())
 }
 
 fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
@@ -217,7 +235,10 @@ fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
 }
 
 fn parse_bounded_duration(text: &str, kind: Kind) -> Result<Duration, String> {
-    let (Kind::Duration { min_ms, max_ms } | Kind::Patience { min_ms, max_ms }) = kind else {
+    let (Kind::Duration { min_ms, max_ms }
+    | Kind::Patience { min_ms, max_ms }
+    | Kind::PatienceOrNone { min_ms, max_ms }) = kind
+    else {
         return Err("is not a duration".to_owned());
     };
     let duration = parse_duration(text).map_err(|error| error.to_string())?;
@@ -225,6 +246,14 @@ fn parse_bounded_duration(text: &str, kind: Kind) -> Result<Duration, String> {
     within(duration, min, max, |duration| {
         display_duration(*duration).to_string()
     })
+}
+
+pub(super) fn parse_linger(text: &str, kind: Kind) -> Result<Linger, String> {
+    match text {
+        "forever" => Ok(Linger::Forever),
+        text if parse_duration(text) == Ok(Duration::ZERO) => Ok(Linger::None),
+        text => parse_bounded_duration(text, kind).map(Linger::For),
+    }
 }
 
 fn within<T: PartialOrd>(value: T, min: T, max: T, show: impl Fn(&T) -> String) -> Result<T, String> {
@@ -330,6 +359,7 @@ mod tests {
             Kind::Size { .. } => drop(values.size_bytes(key)),
             Kind::Duration { .. } => drop(values.duration(key)),
             Kind::Patience { .. } => drop(values.patience(key)),
+            Kind::PatienceOrNone { .. } => drop(values.linger(key)),
             Kind::Path => drop(values.path(key)),
             Kind::Choice(_) => drop(values.choice(key)),
             Kind::Origin => drop(values.origins(key)),
@@ -353,9 +383,9 @@ mod tests {
             let (least, most, unit) = match spec.kind {
                 Kind::Count { min, max } | Kind::CountOrAuto { min, max } => (min, max, ""),
                 Kind::Size { min_bytes, max_bytes } => (min_bytes, max_bytes, "B"),
-                Kind::Duration { min_ms, max_ms } | Kind::Patience { min_ms, max_ms } => {
-                    (min_ms, max_ms, "ms")
-                }
+                Kind::Duration { min_ms, max_ms }
+                | Kind::Patience { min_ms, max_ms }
+                | Kind::PatienceOrNone { min_ms, max_ms } => (min_ms, max_ms, "ms"),
                 _ => continue,
             };
             let says = |number: u64| complaint(spec.key, &format!("{number}{unit}"));
@@ -438,6 +468,9 @@ mod tests {
             (Key::Admin, "off"),
             (Key::Shards, "auto"),
             (Key::IdleTimeout, "forever"),
+            (Key::Linger, "forever"),
+            (Key::Linger, "0s"),
+            (Key::Linger, "0ms"),
         ] {
             assert_eq!(complaint(key, text), None);
         }
