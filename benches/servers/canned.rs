@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn serve(listener: OwnedFd, pace: PaceOptions) -> io::Result<()> {
     let mut ring = KernelRing::new(RingOptions::default()).map_err(io::Error::other)?;
     ring.listen(listener);
-    ring.arm_accept();
+    ring.watch_listener();
     let server = Rc::new(RefCell::new(Server::new(ring)));
     let ticked = Rc::clone(&server);
     spawn_ticks(move || Some(ticked.borrow_mut().tick()));
@@ -130,7 +130,7 @@ impl Server {
     /// The tick's work, and when the next is due.
     fn tick(&mut self) -> Duration {
         if std::mem::take(&mut self.is_accept_paused) {
-            self.ring.arm_accept();
+            self.ring.watch_listener();
         }
         if std::mem::take(&mut self.has_progressed) {
             TICK_BUSY
@@ -155,15 +155,10 @@ impl Server {
         handled
     }
 
-    fn handle(&mut self, completion: Completion<OwnedFd>) {
+    fn handle(&mut self, completion: Completion) {
         match completion {
-            Completion::Accepted { socket, rearm } => {
-                self.open(socket);
-                if rearm {
-                    self.ring.arm_accept();
-                }
-            }
-            Completion::AcceptFailed { rearm, .. } => self.is_accept_paused |= rearm,
+            Completion::AcceptReady => self.accept(),
+            Completion::AcceptFailed { .. } => self.is_accept_paused = true,
             Completion::Received { key, outcome } => {
                 self.connections[key.slot as usize].is_receiving = false;
                 match outcome {
@@ -182,6 +177,16 @@ impl Server {
             | Completion::Cancelled { .. }
             | Completion::AcceptStopped
             | Completion::Woken => {}
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.ring.accept_now() {
+                Ok(Some(socket)) => self.open(socket),
+                Ok(None) => return self.ring.watch_listener(),
+                Err(_) => return self.is_accept_paused = true,
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::placement::display_cpu_list;
 use super::settings::Settings;
 use crate::units::ByteSize;
 
-/// `SINGLE_ISSUER` came with 6.0; multishot accept and provided-buffer rings with 5.19.
+/// `SINGLE_ISSUER` came with 6.0; provided-buffer rings with 5.19.
 const KERNEL_MIN: (u32, u32) = (6, 0);
 /// The executor refuses to start below this, whatever it needs.
 const EXECUTOR_MEMLOCK_MIN_BYTES: u64 = 512 << 10;

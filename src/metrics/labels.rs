@@ -317,6 +317,8 @@ labels! {
         AssemblyPressure => "assembly_pressure",
         /// The peer closed or reset amid a request or an answer.
         HangUp => "hang_up",
+        /// The peer's machine answers no more, as the kernel's probes and retransmissions found.
+        Vanished => "vanished",
     }
 }
 

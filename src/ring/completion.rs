@@ -7,25 +7,18 @@ use super::buffers::RingBuffer;
 use super::token::{ConnectionKey, Operation};
 use std::io;
 
-/// The end of an operation, or one accepted connection.
+/// The end of an operation.
 #[derive(Debug)]
 #[must_use]
-pub enum Completion<S> {
-    /// A new connection.
-    Accepted {
-        /// Owned by whoever takes the completion.
-        socket: S,
-        /// The accept ended with this one: call `arm_accept` again.
-        rearm: bool,
-    },
-    /// No connection. `EMFILE` and `ENFILE` mean descriptors are used up: arm again after a pause.
+pub enum Completion {
+    /// A connection waits in the listener: take it with `accept_now`, then watch again.
+    AcceptReady,
+    /// The listener cannot be watched. Watch again after a pause.
     AcceptFailed {
         /// The system's.
         error: io::Error,
-        /// The accept ended with this one: call `arm_accept` again.
-        rearm: bool,
     },
-    /// `cancel_accept` has taken effect: no connection arrives any more.
+    /// `unwatch_listener` has taken effect: the listener is not watched any more.
     AcceptStopped,
     /// A receive is over.
     Received {

@@ -165,7 +165,7 @@ impl Peer for SimulatedPeer {
 }
 
 /// The next completion, letting things happen until there is one.
-fn next<B: Backend>(backend: &mut B) -> Completion<B::Socket> {
+fn next<B: Backend>(backend: &mut B) -> Completion {
     for _ in 0..TURNS_MAX {
         backend.turn();
         if let Some(completion) = backend.ring().next_completion() {
@@ -184,17 +184,17 @@ fn until(what: &str, mut happened: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
-/// A connection through the whole of accept; the accept stays armed.
+/// A connection through the whole of accept.
 fn connected<B: Backend>(backend: &mut B) -> (B::Peer, B::Socket) {
-    backend.ring().arm_accept();
     let peer = backend.connect();
     (peer, accepted(backend))
 }
 
 fn accepted<B: Backend>(backend: &mut B) -> B::Socket {
+    backend.ring().watch_listener();
     match next(backend) {
-        Completion::Accepted { socket, rearm: false } => socket,
-        _ => panic!("not accepted"),
+        Completion::AcceptReady => backend.ring().accept_now().unwrap().unwrap(),
+        _ => panic!("nobody to accept"),
     }
 }
 
@@ -255,7 +255,7 @@ fn bytes_travel_both_ways_and_buffers_come_back<B: Backend>(backend: &mut B) {
         });
     }
     assert_eq!(backend.ring().counters().buffers_free, usize::from(BUFFERS));
-    assert_eq!(backend.ring().counters().in_flight, 1, "only the accept");
+    assert_eq!(backend.ring().counters().in_flight, 0);
 }
 
 fn more_than_a_buffer_comes_in_pieces<B: Backend>(backend: &mut B) {
@@ -505,39 +505,35 @@ fn close_ends_the_connection_behind_its_answer<B: Backend>(backend: &mut B) {
 fn accepting_stops_once_and_starts_again<B: Backend>(backend: &mut B) {
     for is_armed in [true, false, true] {
         if is_armed {
-            backend.ring().arm_accept();
+            backend.ring().watch_listener();
             backend.turn();
         }
-        backend.ring().cancel_accept();
+        backend.ring().unwatch_listener();
         assert!(matches!(next(backend), Completion::AcceptStopped));
         backend.turn();
         assert!(backend.ring().next_completion().is_none());
     }
     let _waiting = backend.connect();
     backend.turn();
-    assert!(backend.ring().next_completion().is_none(), "nothing accepts");
-    backend.ring().arm_accept();
+    assert!(backend.ring().next_completion().is_none(), "nothing watches");
     drop(accepted(backend));
 }
 
-fn one_accept_takes_many<B: Backend>(backend: &mut B) {
-    backend.ring().arm_accept();
+fn a_watch_tells_once_and_takes_nobody<B: Backend>(backend: &mut B) {
+    backend.ring().watch_listener();
+    backend.turn();
+    assert!(backend.ring().next_completion().is_none(), "nobody is there");
     let peers: Vec<_> = (0..20).map(|_| backend.connect()).collect();
-    for _ in &peers {
-        drop(accepted(backend));
-    }
-    assert_eq!(backend.ring().counters().in_flight, 1);
-}
-
-fn an_accept_for_one_takes_one<B: Backend>(backend: &mut B) {
-    let _peers: Vec<_> = (0..5).map(|_| backend.connect()).collect();
-    for _ in 0..5 {
-        backend.ring().arm_accept_once();
-        assert!(matches!(next(backend), Completion::Accepted { rearm: true, .. }));
-        backend.turn();
-        assert!(backend.ring().next_completion().is_none(), "a second one");
-    }
+    assert!(matches!(next(backend), Completion::AcceptReady));
+    backend.turn();
+    assert!(backend.ring().next_completion().is_none(), "a second time");
     assert_eq!(backend.ring().counters().in_flight, 0);
+    for _ in &peers[..19] {
+        assert!(backend.ring().accept_now().unwrap().is_some());
+    }
+    // Who is there already is told of, too.
+    drop(accepted(backend));
+    assert!(backend.ring().accept_now().unwrap().is_none());
 }
 
 fn wake_ups_arrive_from_other_threads_and_merge<B: Backend>(backend: &mut B) {
@@ -638,8 +634,7 @@ on_every_backend! {
     receives_starve_and_recover,
     close_ends_the_connection_behind_its_answer,
     accepting_stops_once_and_starts_again,
-    one_accept_takes_many,
-    an_accept_for_one_takes_one,
+    a_watch_tells_once_and_takes_nobody,
     wake_ups_arrive_from_other_threads_and_merge,
     a_wake_up_before_arming_is_not_lost,
     half_close_sends_a_fin_and_still_receives,

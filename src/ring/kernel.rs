@@ -12,7 +12,7 @@ use super::provided::{BUFFER_GROUP, ProvidedBuffers};
 use super::setup::{RingError, RingOptions, set_up};
 use super::token::{ConnectionKey, Operation, Token};
 use super::waker::RingWaker;
-use super::{DataRing, RingCounters, SendMode};
+use super::{DataRing, RingCounters, SendMode, listener};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use socket2::SockRef;
@@ -21,7 +21,7 @@ use std::io;
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 /// `IORING_RECVSEND_POLL_FIRST` of `linux/io_uring.h`: wait for readiness before taking a buffer. A
@@ -47,7 +47,7 @@ pub struct KernelRing {
     in_flight: usize,
 }
 
-/// The multishot accept, and the cancel that may be on its way.
+/// The listener's watch, and the cancel that may be on its way.
 #[derive(Debug, Default)]
 struct Accept {
     is_armed: bool,
@@ -84,11 +84,11 @@ impl KernelRing {
         })
     }
 
-    /// Gives the ring the listening socket its accept works on.
+    /// Gives the ring the listening socket it watches and accepts from.
     pub fn listen(&mut self, listener: OwnedFd) {
         assert!(
             !self.accept.is_armed,
-            "the listener is changed while accept is armed"
+            "the listener is changed while it is watched"
         );
         self.listener = Some(listener);
     }
@@ -101,10 +101,7 @@ impl KernelRing {
     /// Takes the listening socket back, after [`Completion::AcceptStopped`]. Dropping it resets what is
     /// still queued in it.
     pub fn take_listener(&mut self) -> Option<OwnedFd> {
-        assert!(
-            !self.accept.is_armed,
-            "the listener is taken while accept is armed"
-        );
+        assert!(!self.accept.is_armed, "the listener is taken while it is watched");
         self.listener.take()
     }
 
@@ -238,16 +235,13 @@ impl KernelRing {
         }
     }
 
-    fn translate(&mut self, entry: &cqueue::Entry) -> Option<Completion<OwnedFd>> {
+    fn translate(&mut self, entry: &cqueue::Entry) -> Option<Completion> {
         let flags = entry.flags();
-        let is_final = !cqueue::more(flags);
-        if is_final {
-            self.in_flight -= 1;
-        }
+        self.in_flight -= 1;
         let result = result_of(entry.result());
         let token = Token::decode(entry.user_data())?;
         Some(match token {
-            Token::Accept => return self.on_accept(result, is_final),
+            Token::Accept => return self.on_watched(result),
             Token::CancelAccept => {
                 self.accept.is_cancel_done = true;
                 return None;
@@ -273,28 +267,18 @@ impl KernelRing {
         })
     }
 
-    fn on_accept(&mut self, result: io::Result<usize>, is_final: bool) -> Option<Completion<OwnedFd>> {
-        if is_final {
-            self.accept.is_armed = false;
-        }
-        let rearm = is_final && !self.accept.is_stopping;
+    /// The listener's watch is over.
+    fn on_watched(&mut self, result: io::Result<usize>) -> Option<Completion> {
+        self.accept.is_armed = false;
         match result {
-            Ok(descriptor) => {
-                // SAFETY: the kernel made this descriptor for this completion, and nobody else has it.
-                let socket = unsafe { OwnedFd::from_raw_fd(descriptor as i32) };
-                Some(Completion::Accepted { socket, rearm })
-            }
+            // An event that is no connection shows as an error of `accept_now`.
+            Ok(_) => Some(Completion::AcceptReady),
             Err(error) if self.accept.is_stopping && is_cancellation(&error) => None,
-            Err(error) => Some(Completion::AcceptFailed { error, rearm }),
+            Err(error) => Some(Completion::AcceptFailed { error }),
         }
     }
 
-    fn on_receive(
-        &mut self,
-        key: ConnectionKey,
-        result: io::Result<usize>,
-        flags: u32,
-    ) -> Completion<OwnedFd> {
+    fn on_receive(&mut self, key: ConnectionKey, result: io::Result<usize>, flags: u32) -> Completion {
         let bytes = *result.as_ref().unwrap_or(&0);
         // The kernel may name a buffer even when it put nothing in; the guard's drop returns it.
         let buffer = cqueue::buffer_select(flags).map(|id| {
@@ -319,33 +303,30 @@ impl KernelRing {
 impl DataRing for KernelRing {
     type Socket = OwnedFd;
 
-    fn arm_accept(&mut self) {
-        assert!(!self.accept.is_armed, "accept is armed twice");
-        let listener = self.listener.as_ref().expect("a listener is set before accept");
-        let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()))
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
+    fn watch_listener(&mut self) {
+        assert!(!self.accept.is_armed, "the listener is watched twice");
+        let listener = self
+            .listener
+            .as_ref()
+            .expect("a listener is set before it is watched");
+        let entry = opcode::PollAdd::new(Fd(listener.as_raw_fd()), libc::POLLIN as u32).build();
         self.accept.is_armed = true;
         self.push(Token::Accept, entry);
     }
 
-    fn arm_accept_once(&mut self) {
-        assert!(!self.accept.is_armed, "accept is armed twice");
-        let listener = self.listener.as_ref().expect("a listener is set before accept");
-        let (address, length) = (std::ptr::null_mut(), std::ptr::null_mut());
-        let entry = opcode::Accept::new(Fd(listener.as_raw_fd()), address, length)
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
-        self.accept.is_armed = true;
-        self.push(Token::Accept, entry);
-    }
-
-    fn cancel_accept(&mut self) {
-        assert!(!self.accept.is_stopping, "accept is cancelled twice");
+    fn unwatch_listener(&mut self) {
+        assert!(!self.accept.is_stopping, "the watch is cancelled twice");
         self.accept.is_stopping = true;
         self.accept.is_cancel_done = false;
         let entry = opcode::AsyncCancel::new(Token::Accept.encode()).build();
         self.push(Token::CancelAccept, entry);
+    }
+
+    fn accept_now(&mut self) -> io::Result<Option<OwnedFd>> {
+        match &self.listener {
+            Some(listener) => listener::accept_now(listener),
+            None => Ok(None),
+        }
     }
 
     fn receive(&mut self, key: ConnectionKey, socket: &OwnedFd) {
@@ -421,6 +402,10 @@ impl DataRing for KernelRing {
         self.waker.clone()
     }
 
+    fn take_error(&self, socket: &OwnedFd) -> Option<io::Error> {
+        SockRef::from(socket).take_error().ok().flatten()
+    }
+
     fn peer_address(&self, socket: &OwnedFd) -> io::Result<SocketAddr> {
         let address = SockRef::from(socket).peer_addr()?;
         address
@@ -438,7 +423,7 @@ impl DataRing for KernelRing {
         }
     }
 
-    fn next_completion(&mut self) -> Option<Completion<OwnedFd>> {
+    fn next_completion(&mut self) -> Option<Completion> {
         loop {
             if self.accept.is_stop_due() {
                 self.accept.is_stopping = false;

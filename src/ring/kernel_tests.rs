@@ -27,11 +27,10 @@ fn listening(options: RingOptions) -> (KernelRing, SocketAddr) {
     let address = local_address(&listener).unwrap();
     let mut ring = KernelRing::new(options).unwrap();
     ring.listen(listener);
-    ring.arm_accept();
     (ring, address)
 }
 
-fn next(ring: &mut KernelRing) -> Completion<OwnedFd> {
+fn next(ring: &mut KernelRing) -> Completion {
     for _ in 0..TURNS_MAX {
         if let Some(completion) = ring.next_completion() {
             return completion;
@@ -42,8 +41,9 @@ fn next(ring: &mut KernelRing) -> Completion<OwnedFd> {
 }
 
 fn accepted(ring: &mut KernelRing) -> OwnedFd {
+    ring.watch_listener();
     match next(ring) {
-        Completion::Accepted { socket, .. } => socket,
+        Completion::AcceptReady => ring.accept_now().unwrap().unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -92,7 +92,7 @@ fn full_queues_lose_nothing() {
         ring.counters().overflows > 0,
         "the completion queue was to overflow"
     );
-    assert_eq!(ring.counters().in_flight, 1);
+    assert_eq!(ring.counters().in_flight, 0);
     assert_eq!(ring.counters().buffers_free, usize::from(SMALL.buffers));
 }
 
@@ -199,14 +199,15 @@ fn ten_thousand_connections_leave_no_descriptor() {
     });
     let mut sockets: Vec<Option<OwnedFd>> = Vec::new();
     let mut closed = 0;
+    ring.watch_listener();
     while closed < CONNECTIONS {
         match next(&mut ring) {
-            Completion::Accepted { socket, rearm } => {
-                ring.receive(key(sockets.len()), &socket);
-                sockets.push(Some(socket));
-                if rearm {
-                    ring.arm_accept();
+            Completion::AcceptReady => {
+                while let Some(socket) = ring.accept_now().unwrap() {
+                    ring.receive(key(sockets.len()), &socket);
+                    sockets.push(Some(socket));
                 }
+                ring.watch_listener();
             }
             Completion::Received {
                 key,
@@ -237,20 +238,18 @@ fn accepting_survives_used_up_descriptors() {
         return;
     }
     let (mut ring, address) = listening(SMALL);
-    // The kernel notes the limit when the accept begins, so it is set before.
     let previous = set_descriptor_limit(64);
     ring.flush().unwrap();
     let mut fillers: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
     // The peer takes the last descriptor, so that none is left for the accepted end.
     fillers.pop();
     let _peer = TcpStream::connect(address).unwrap();
-    let Completion::AcceptFailed { error, rearm: true } = next(&mut ring) else {
-        panic!("accepted without a descriptor");
-    };
+    ring.watch_listener();
+    assert!(matches!(next(&mut ring), Completion::AcceptReady));
+    let error = ring.accept_now().unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
     fillers.clear();
     set_descriptor_limit(previous);
-    ring.arm_accept();
     accepted(&mut ring);
 }
 

@@ -13,13 +13,14 @@
 //! - Memory named by an operation belongs to the ring until its completion: ring buffers live until the
 //!   process ends, send buffers are moved in and given back.
 //! - Per connection at most one receive, one send and one hang-up watch are in flight.
-//! - An operation ends with exactly one final completion; only accept has others before it.
+//! - An operation ends with exactly one completion.
 
 mod buffers;
 mod completion;
 mod kernel;
 pub mod listener;
 mod mapping;
+mod outage;
 mod pace;
 mod park;
 mod probe;
@@ -42,6 +43,7 @@ use std::ops::Range;
 pub use buffers::RingBuffer;
 pub use completion::{Completion, HangUp, Received};
 pub use kernel::KernelRing;
+pub use outage::AcceptOutage;
 pub use pace::{Pace, PaceOptions};
 pub use park::Parking;
 pub use probe::{ProbeError, probe};
@@ -83,15 +85,21 @@ pub trait DataRing {
     /// closes it at once, which is right only then too; otherwise use [`close`](Self::close).
     type Socket: Send + 'static;
 
-    /// Accepts on the ring's listener until a completion says `rearm`. At most one accept is armed.
-    fn arm_accept(&mut self);
+    /// Reports [`Completion::AcceptReady`] once there is a connection to accept, at once if there is one
+    /// already. One-shot, and it takes nothing: whoever has a cap looks at it before each connection, which
+    /// an accept that is armed in the kernel would not.
+    fn watch_listener(&mut self);
 
-    /// Accepts one connection; its completion says `rearm`. An accept as any other, but it takes no burst.
-    fn arm_accept_once(&mut self);
+    /// Ends the watch. [`Completion::AcceptReady`] may still come before [`Completion::AcceptStopped`],
+    /// which comes exactly once per call, also when nothing was watched.
+    fn unwatch_listener(&mut self);
 
-    /// Ends the armed accept. Connections may still arrive before [`Completion::AcceptStopped`],
-    /// which comes exactly once per call, also when nothing was armed.
-    fn cancel_accept(&mut self);
+    /// Takes the oldest connection that waits in the listener; `None` if none does. One system call, which
+    /// does not block.
+    ///
+    /// # Errors
+    /// The system's, such as used-up descriptors: the connection goes on waiting.
+    fn accept_now(&mut self) -> io::Result<Option<Self::Socket>>;
 
     /// Receives once into a ring buffer. Nothing is lent until bytes are there.
     fn receive(&mut self, key: ConnectionKey, socket: &Self::Socket);
@@ -127,6 +135,9 @@ pub trait DataRing {
     /// What other threads use to wake this ring.
     fn waker(&self) -> RingWaker;
 
+    /// Why a connection broke, if it did: the error that is pending on it, taken.
+    fn take_error(&self, socket: &Self::Socket) -> Option<io::Error>;
+
     /// The peer's address.
     ///
     /// # Errors
@@ -141,7 +152,7 @@ pub trait DataRing {
     fn flush(&mut self) -> io::Result<()>;
 
     /// The next completion, oldest first; no system call.
-    fn next_completion(&mut self) -> Option<Completion<Self::Socket>>;
+    fn next_completion(&mut self) -> Option<Completion>;
 
     /// Counters and gauges, for metrics and shutdown.
     fn counters(&self) -> RingCounters;

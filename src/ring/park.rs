@@ -168,7 +168,7 @@ mod tests {
             };
             let mut ring = KernelRing::new(options).unwrap();
             ring.listen(listener);
-            ring.arm_accept();
+            ring.watch_listener();
             for pair in 0..tick_pairs {
                 let tick = TICK + Duration::from_millis(pair);
                 spawn_ticks(move || Some(tick));
@@ -210,9 +210,12 @@ mod tests {
         }
     }
 
-    fn echo(ring: &mut KernelRing, socket: &mut Option<OwnedFd>, completion: Completion<OwnedFd>) -> bool {
+    fn echo(ring: &mut KernelRing, socket: &mut Option<OwnedFd>, completion: Completion) -> bool {
         match completion {
-            Completion::Accepted { socket: new, .. } => ring.receive(KEY, socket.insert(new)),
+            Completion::AcceptReady => {
+                let new = ring.accept_now().unwrap().unwrap();
+                ring.receive(KEY, socket.insert(new));
+            }
             Completion::Received {
                 outcome: Received::Bytes(bytes),
                 ..

@@ -56,9 +56,9 @@ pub enum ProbeError {
         /// The system's.
         error: io::Error,
     },
-    /// Multishot accept was tried and failed.
-    #[error("io_uring could not accept a loopback connection ({error}); upgrade to Linux 6.0 or newer")]
-    MultishotAccept {
+    /// Watching a listener was tried and failed.
+    #[error("io_uring could not watch a loopback listener ({error}); upgrade to Linux 6.0 or newer")]
+    Listener {
         /// The system's.
         error: io::Error,
     },
@@ -124,17 +124,18 @@ fn try_a_connection(ring: &mut KernelRing) -> Result<(), ProbeError> {
     let listener = listen(loopback, ListenerOptions::default()).map_err(trial)?;
     let address = local_address(&listener).map_err(trial)?;
     ring.listen(listener);
-    ring.arm_accept();
-    ring.flush()
-        .map_err(|error| ProbeError::MultishotAccept { error })?;
+    ring.watch_listener();
+    ring.flush().map_err(|error| ProbeError::Listener { error })?;
     let mut peer = TcpStream::connect(address).map_err(trial)?;
-    let accepted = match next(ring) {
-        Ok(Completion::Accepted { socket, .. }) => socket,
-        Ok(Completion::AcceptFailed { error, .. }) | Err(error) => {
-            return Err(ProbeError::MultishotAccept { error });
+    match next(ring) {
+        Ok(Completion::AcceptReady) => {}
+        Ok(Completion::AcceptFailed { error }) | Err(error) => {
+            return Err(ProbeError::Listener { error });
         }
         Ok(_) => return Err(trial(io::ErrorKind::Other.into())),
-    };
+    }
+    let accepted = ring.accept_now().map_err(trial)?;
+    let accepted = accepted.ok_or_else(|| trial(io::ErrorKind::WouldBlock.into()))?;
     let key = ConnectionKey {
         slot: 0,
         generation: 0,
@@ -154,7 +155,7 @@ fn try_a_connection(ring: &mut KernelRing) -> Result<(), ProbeError> {
     Err(ProbeError::Receive { error })
 }
 
-fn next(ring: &mut KernelRing) -> io::Result<Completion<std::os::fd::OwnedFd>> {
+fn next(ring: &mut KernelRing) -> io::Result<Completion> {
     for _ in 0..TRIAL_TURNS_MAX {
         ring.flush_and_wait(TRIAL_WAIT)?;
         if let Some(completion) = ring.next_completion() {

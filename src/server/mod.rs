@@ -154,7 +154,7 @@ impl Server {
         let common = Common {
             service: Arc::clone(&service),
             registry,
-            gate: Gate::new(settings.connections_max as usize),
+            gate: Gate::new(settings.connections_max as usize, None, settings.shards.len()),
             workers: workers.submitter(),
             mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
         };

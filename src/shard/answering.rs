@@ -7,7 +7,7 @@
 //! Closing is half-closing: our FIN goes out behind the answer, and what the peer had on its way is read and
 //! dropped for a moment, so that no RST destroys an answer still unread.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::ops::Range;
 
@@ -167,9 +167,12 @@ impl<R: ShardRing> Shard<R> {
         let is_dead = connection.state == State::Dead;
         let taken = match result {
             Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => {
                 self.reclaim(outgoing, buffer);
+                if !is_dead {
+                    self.count_eviction(loss(Some(&error)));
+                }
                 return self.kill(key);
             }
         };
@@ -289,16 +292,21 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         if self.can_turn_out(key) {
-            let overload = self.overload(OverloadReason::Memory);
-            // It was never decoded, but from here on it is answered like any request.
-            self.metrics.in_flight.up();
-            let mut buffer = self.spares.take();
-            let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
-            if let Some(connection) = self.table.at(key) {
-                connection.persistence = Persistence::Close;
-            }
-            self.reply(key, buffer, None, &reply);
+            self.refuse_undecoded(key, OverloadReason::Memory);
         }
+    }
+
+    /// Answers an open connection with an overload that names no request, and closes it behind.
+    pub(super) fn refuse_undecoded(&mut self, key: ConnectionKey, reason: OverloadReason) {
+        let overload = self.overload(reason);
+        // It was never decoded, but from here on it is answered like any request.
+        self.metrics.in_flight.up();
+        let mut buffer = self.spares.take();
+        let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
+        if let Some(connection) = self.table.at(key) {
+            connection.persistence = Persistence::Close;
+        }
+        self.reply(key, buffer, None, &reply);
     }
 
     /// Takes back what a connection holds. Whether it can still be told why; if not, it is gone.
@@ -369,15 +377,29 @@ impl<R: ShardRing> Shard<R> {
         {
             return;
         }
-        if let Some(connection) = self.table.remove(key) {
-            self.ring.close(key, connection.socket);
+        if let Some(socket) = self.table.remove_to_close(key) {
+            self.ring.close(key, socket);
         }
     }
 
     pub(super) fn handle_closed(&mut self, key: ConnectionKey) {
-        self.table.free(key);
+        let address = self.table.free(key);
         self.metrics.on_closed();
-        self.gate.on_closed();
-        self.arm_accept();
+        self.acceptor.leave(address);
+    }
+}
+
+/// What a connection that broke is counted as.
+pub(super) fn loss(error: Option<&std::io::Error>) -> Eviction {
+    // A router's word on an unreachable peer stands in for the time-out it was heard during.
+    let is_vanished = error.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+        )
+    });
+    match is_vanished {
+        true => Eviction::Vanished,
+        false => Eviction::HangUp,
     }
 }

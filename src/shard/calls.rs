@@ -31,7 +31,7 @@ use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::wire::http1::{Connection as Persistence, ResponseHead, Status};
 use crate::workers::{self, Job, JobHandle, Refused};
 
-use super::answering::Answer;
+use super::answering::{Answer, loss};
 use super::batches::Batched;
 use super::connections::{State, Waiting};
 use super::waiting::{Asked, Turn};
@@ -530,7 +530,11 @@ impl<R: ShardRing> Shard<R> {
             connection.persistence = Persistence::Close;
             return;
         }
-        self.count_eviction(metrics::Eviction::HangUp);
+        let error = self
+            .table
+            .at(key)
+            .and_then(|connection| self.ring.take_error(&connection.socket));
+        self.count_eviction(loss(error.as_ref()));
         if era == Some(Era::Modern) {
             self.cancel_call(handler);
         }

@@ -23,6 +23,8 @@ use crate::ring::ConnectionKey;
 use crate::transport::http::Intake;
 use crate::wire::http1::Connection as Persistence;
 
+use super::addresses::AddressPlace;
+
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -55,6 +57,8 @@ pub(super) enum Waiting {
     Write,
     /// For the peer to close.
     Close,
+    /// For the request of a client beyond its address's cap, to be refused when its first bytes come.
+    Refusal,
     /// For nothing of the peer's: a call and a wait have deadlines of their own.
     Nothing,
 }
@@ -80,6 +84,8 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     pub socket: S,
+    /// Its place among those of its address, if these are capped; moves with it to another shard.
+    pub address: Option<AddressPlace>,
     pub state: State,
     pub waiting: Waiting,
     pub is_receiving: bool,
@@ -105,9 +111,10 @@ pub(super) struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    fn new(socket: S, now: Instant) -> Connection<S> {
+    fn new(socket: S, address: Option<AddressPlace>, now: Instant) -> Connection<S> {
         Connection {
             socket,
+            address,
             state: State::Open,
             waiting: Waiting::Idle,
             is_receiving: false,
@@ -151,8 +158,8 @@ impl<S> Connection<S> {
 enum Slot<S> {
     Free,
     Live(Connection<S>),
-    /// The descriptor is with the ring to be closed.
-    Closing,
+    /// The descriptor is with the ring to be closed; until then it counts.
+    Closing(Option<AddressPlace>),
 }
 
 /// The slots.
@@ -172,8 +179,8 @@ impl<S> Table<S> {
     }
 
     /// Enters a connection.
-    pub(super) fn insert(&mut self, socket: S, now: Instant) -> ConnectionKey {
-        let connection = Slot::Live(Connection::new(socket, now));
+    pub(super) fn insert(&mut self, socket: S, address: Option<AddressPlace>, now: Instant) -> ConnectionKey {
+        let connection = Slot::Live(Connection::new(socket, address, now));
         self.open += 1;
         match self.free.pop() {
             Some(slot) => {
@@ -216,20 +223,27 @@ impl<S> Table<S> {
     /// Takes a connection out; its slot stays taken until [`Table::free`].
     pub(super) fn remove(&mut self, key: ConnectionKey) -> Option<Connection<S>> {
         self.at(key)?;
-        match std::mem::replace(&mut self.slots[key.slot as usize].1, Slot::Closing) {
+        match std::mem::replace(&mut self.slots[key.slot as usize].1, Slot::Closing(None)) {
             Slot::Live(connection) => Some(connection),
-            Slot::Free | Slot::Closing => None,
+            Slot::Free | Slot::Closing(_) => None,
         }
     }
 
-    /// The descriptor is closed: the slot may be used again, under a new generation.
-    pub(super) fn free(&mut self, key: ConnectionKey) {
-        let Some((generation, slot)) = self.slots.get_mut(key.slot as usize) else {
-            return;
-        };
-        if *generation != key.generation || !matches!(slot, Slot::Closing) {
-            return;
+    /// The same for a connection whose descriptor is to be closed: the slot keeps what is counted until then.
+    pub(super) fn remove_to_close(&mut self, key: ConnectionKey) -> Option<S> {
+        let connection = self.remove(key)?;
+        self.slots[key.slot as usize].1 = Slot::Closing(connection.address);
+        Some(connection.socket)
+    }
+
+    /// The descriptor is closed: the slot may be used again, under a new generation. Gives what was counted.
+    pub(super) fn free(&mut self, key: ConnectionKey) -> Option<AddressPlace> {
+        let (generation, slot) = self.slots.get_mut(key.slot as usize)?;
+        let Slot::Closing(address) = slot else { return None };
+        if *generation != key.generation {
+            return None;
         }
+        let address = address.take();
         *generation = key.next_generation().generation;
         *slot = Slot::Free;
         self.free.push(key.slot);
@@ -237,6 +251,7 @@ impl<S> Table<S> {
         if self.open == 0 {
             self.shrink();
         }
+        address
     }
 
     /// Takes a connection out that lives on elsewhere: its slot is free at once. Nothing is in flight on it.

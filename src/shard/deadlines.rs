@@ -81,6 +81,7 @@ impl<R: ShardRing> Shard<R> {
         };
         match (connection.state, connection.waiting) {
             (State::Open, Waiting::Idle) => self.idle_timed_out(key),
+            (State::Open, Waiting::Refusal) => self.refuse_connection(key),
             (State::Queued(wait), _) => self.refuse_waiter(key, wait),
             (State::Open, Waiting::Head) => {
                 let is_head_over = self.now >= connection.phase_began + self.service.timeouts.head;

@@ -32,19 +32,6 @@ pub(super) struct Drain {
     began: Instant,
     /// When the process ends, finished or not.
     deadline: Instant,
-    step: Step,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    /// New connections are kept away; those in the kernel's queue are still taken.
-    Listening,
-    /// The accept is being cancelled.
-    Stopping,
-    /// The listener is closed; fresh connections may still speak.
-    Fresh,
-    /// Whoever is parked is closed.
-    Rest,
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -55,9 +42,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether the drain is complete: no listener, no connection, no call.
     pub fn is_finished(&self) -> bool {
-        let is_empty = self.drain.is_some_and(|drain| drain.step >= Step::Fresh)
-            && self.table.open() == 0
-            && self.pool.idle() == self.pool.size();
+        let is_empty =
+            self.acceptor.is_over() && self.table.open() == 0 && self.pool.idle() == self.pool.size();
         if is_empty {
             // From here on nobody sends a waiter here; a permit still out is one on its way.
             self.neighbours.credit().close();
@@ -80,11 +66,10 @@ impl<R: ShardRing> Shard<R> {
         self.drain = Some(Drain {
             began: self.now,
             deadline,
-            step: Step::Listening,
         });
         self.hasten_waiters();
         self.ring.turn_away();
-        for key in self.parked(false) {
+        for key in self.keys_where(|connection| connection.is_parked() && !connection.is_fresh) {
             self.begin_close(key);
         }
         let deadline = self.now + CLOSE_LINGER_DRAINING;
@@ -95,31 +80,21 @@ impl<R: ShardRing> Shard<R> {
 
     /// The next step, when its time has come.
     pub(super) fn advance_drain(&mut self) {
-        let Some(mut drain) = self.drain else { return };
-        let age = self.now.saturating_duration_since(drain.began);
-        // A pause that is under way ends by a cancel of its own, and there is one at a time.
-        if drain.step == Step::Listening && age >= LISTENER_GRACE && !self.is_pausing_accept {
-            self.ring.cancel_accept();
-            drain.step = Step::Stopping;
+        let Some(drain) = self.drain else { return };
+        let now = self.now;
+        let age = now.saturating_duration_since(drain.began);
+        if age >= LISTENER_GRACE {
+            self.stop_accept();
         }
-        if drain.step == Step::Fresh && age >= FRESH_GRACE {
-            drain.step = Step::Rest;
-        }
-        self.drain = Some(drain);
-        if drain.step == Step::Rest {
-            for key in self.parked(true) {
+        if age >= FRESH_GRACE {
+            // Who is only now taken from the listener's queue has its time, too.
+            let is_over = |connection: &Connection<R::Socket>| {
+                let age = now.saturating_duration_since(connection.phase_began);
+                connection.is_parked() && (!connection.is_fresh || age >= FRESH_GRACE)
+            };
+            for key in self.keys_where(is_over) {
                 self.begin_close(key);
             }
-        }
-    }
-
-    /// The drain's cancel is done: no connection arrives any more but those queued in the kernel: they are taken, then the listener goes.
-    pub(super) fn handle_accept_stopped(&mut self) {
-        for socket in self.ring.finish_listening() {
-            self.handle_accepted(socket);
-        }
-        if let Some(drain) = &mut self.drain {
-            drain.step = Step::Fresh;
         }
     }
 
@@ -130,11 +105,6 @@ impl<R: ShardRing> Shard<R> {
         } else {
             CLOSE_LINGER
         }
-    }
-
-    /// Connections with nothing begun; those that never spoke only with `fresh_too`.
-    fn parked(&mut self, fresh_too: bool) -> Vec<ConnectionKey> {
-        self.keys_where(|connection| connection.is_parked() && (fresh_too || !connection.is_fresh))
     }
 
     fn keys_where(&mut self, matches: impl Fn(&Connection<R::Socket>) -> bool) -> Vec<ConnectionKey> {

@@ -81,6 +81,12 @@ impl<M> Mailbox<M> {
     }
 }
 
+impl<M: Send + 'static> Wake for Mailbox<M> {
+    fn wake(&self) {
+        self.nudge();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

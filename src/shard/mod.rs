@@ -11,7 +11,8 @@
 //!
 //! | file | its part |
 //! |---|---|
-//! | `acceptor` | new connections and their cap |
+//! | `acceptor` | new connections |
+//! | `gate`, `addresses` | who may come in: caps over all shards |
 //! | `connections` | the connection table |
 //! | `reading` | bytes → requests |
 //! | `calls`, `batches` | requests → calls → outcomes |
@@ -23,6 +24,7 @@
 //! | `pump` | the executor's side |
 
 mod acceptor;
+mod addresses;
 mod alarm;
 mod answering;
 mod batches;
@@ -30,6 +32,7 @@ mod calls;
 mod connections;
 mod deadlines;
 mod drain;
+mod gate;
 mod lingering;
 mod mailbox;
 mod neighbours;
@@ -60,11 +63,13 @@ use crate::transport::http::HttpLimits;
 use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
-pub use acceptor::{Gate, ShardRing};
+use acceptor::Acceptor;
+pub use acceptor::ShardRing;
 pub use alarm::Alarm;
 pub use calls::Call;
 use connections::Table;
 use drain::Drain;
+pub use gate::Gate;
 pub use mailbox::{Mailbox, Wake};
 pub use neighbours::Mesh;
 use neighbours::Neighbours;
@@ -77,8 +82,6 @@ use stealing::OfferTimer;
 const TIMER_LOOKS_MAX: u32 = 4096;
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
 const BUSY_HORIZON_TICKS: u64 = 10;
-/// How long accepting pauses when descriptors or memory for it ran out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What every shard serves, the same for all.
 pub struct Service {
@@ -191,12 +194,8 @@ pub struct Shard<R: ShardRing> {
     pending_calls: usize,
     /// Something was handled since the last tick.
     is_active: bool,
-    is_accepting: bool,
-    /// The accept is being cancelled because the process has its fill of connections.
-    is_pausing_accept: bool,
-    accept_again_at: Option<Instant>,
+    acceptor: Acceptor,
     drain: Option<Drain>,
-    gate: Gate,
     alarm: Alarm,
     mailbox: Mailbox<Mail<R::Socket>>,
     ring_buffer_bytes: usize,
@@ -285,14 +284,11 @@ impl<R: ShardRing> Shard<R> {
             incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
             pending_calls: 0,
             is_active: false,
-            is_accepting: false,
-            is_pausing_accept: false,
-            accept_again_at: None,
+            acceptor: Acceptor::new(gate.join(Box::new(mailbox.clone()))),
             drain: None,
             service: Rc::new(service),
             ring,
             tools,
-            gate,
             alarm,
             mailbox,
             ring_buffer_bytes: sizes.ring_buffer_bytes,
@@ -302,7 +298,7 @@ impl<R: ShardRing> Shard<R> {
         };
         shard.timers.reserve(TimerKind::Call, sizes.handlers);
         shard.ring.arm_wake();
-        shard.arm_accept();
+        shard.ring.watch_listener();
         shard
     }
 
@@ -344,22 +340,11 @@ impl<R: ShardRing> Shard<R> {
         handled
     }
 
-    fn handle(&mut self, completion: Completion<R::Socket>) {
+    fn handle(&mut self, completion: Completion) {
         match completion {
-            Completion::Accepted { socket, rearm } => {
-                self.is_accepting &= !rearm;
-                self.handle_accepted(socket);
-                self.arm_accept();
-            }
-            Completion::AcceptFailed { error, rearm } => self.handle_accept_failed(&error, rearm),
-            Completion::AcceptStopped => {
-                self.is_accepting = false;
-                if std::mem::take(&mut self.is_pausing_accept) {
-                    self.arm_accept()
-                } else {
-                    self.handle_accept_stopped()
-                }
-            }
+            Completion::AcceptReady => self.handle_accept_ready(),
+            Completion::AcceptFailed { error } => self.handle_accept_failed(&error),
+            Completion::AcceptStopped => self.handle_accept_stopped(),
             Completion::Received { key, outcome } => self.handle_received(key, outcome),
             Completion::Sent { key, buffer, result } => self.handle_sent(key, buffer, result),
             Completion::HungUp { key, outcome } => self.handle_hang_up(key, &outcome),
@@ -368,6 +353,7 @@ impl<R: ShardRing> Shard<R> {
             Completion::Woken => {
                 self.ring.arm_wake();
                 self.handle_mail();
+                self.look_for_place();
             }
         }
     }
@@ -406,10 +392,7 @@ impl<R: ShardRing> Shard<R> {
         self.serve_waiters();
         self.offer_waiters();
         self.advance_drain();
-        if self.accept_again_at.is_some_and(|at| self.now >= at) {
-            self.accept_again_at = None;
-        }
-        self.arm_accept();
+        self.tick_accept();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
     }
@@ -425,7 +408,7 @@ impl<R: ShardRing> Shard<R> {
             || self.metrics.in_flight.value() > 0
             || self.is_cutting_lingers()
             || self.drain.is_some()
-            || self.accept_again_at.is_some()
+            || self.acceptor.is_paused()
             || is_due_soon()
     }
 
@@ -467,42 +450,4 @@ fn unix_seconds() -> UnixSeconds {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs()),
     )
-}
-
-impl<R: ShardRing> Shard<R> {
-    /// Accepts, unless the shard drains, the process has its fill of connections, or a pause is on or under way.
-    fn arm_accept(&mut self) {
-        let is_wanted = self.drain.is_none() && self.accept_again_at.is_none() && !self.gate.is_full();
-        if is_wanted && !self.is_accepting && !self.is_pausing_accept {
-            self.is_accepting = true;
-            match self.gate.has_room_for_burst() {
-                true => self.ring.arm_accept(),
-                false => self.ring.arm_accept_once(),
-            }
-        }
-    }
-
-    fn handle_accepted(&mut self, socket: R::Socket) {
-        self.gate.on_opened();
-        self.metrics.on_accepted();
-        let key = self.table.insert(socket, self.now);
-        self.timers.reserve(TimerKind::Connection, key.slot + 1);
-        self.arm_receive(key);
-        self.set_read_deadline(key);
-        // The kernel would go on accepting until the cancel reaches it; from here on one at a time.
-        let is_pause_wanted = !self.gate.has_room_for_burst() && self.drain.is_none();
-        if is_pause_wanted && self.is_accepting && !self.is_pausing_accept {
-            self.is_pausing_accept = true;
-            self.ring.cancel_accept();
-        }
-    }
-
-    fn handle_accept_failed(&mut self, error: &std::io::Error, rearm: bool) {
-        self.metrics.accept_failures.increment();
-        self.is_accepting &= !rearm;
-        if rearm && self.drain.is_none() {
-            tracing::warn!(%error, "accept failed; trying again in {ACCEPT_PAUSE:?}");
-            self.accept_again_at = Some(self.now + ACCEPT_PAUSE);
-        }
-    }
 }

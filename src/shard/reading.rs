@@ -5,6 +5,7 @@
 //! before the ring buffer goes back, so a ring buffer is never held across anything awaited. While a request
 //! waits, a call runs or an answer is on its way nothing is read, and TCP pushes back on the client.
 
+use std::io;
 use std::rc::Rc;
 
 use crate::metrics::{Eviction, Stage};
@@ -13,6 +14,7 @@ use crate::ring::{ConnectionKey, Received};
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 use crate::wire::http1;
 
+use super::answering::loss;
 use super::connections::{State, Waiting};
 use super::waiting::Turn;
 use super::{Shard, ShardRing};
@@ -73,6 +75,7 @@ impl<R: ShardRing> Shard<R> {
         }
         match outcome {
             Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
+            Received::Bytes(_) if connection.waiting == Waiting::Refusal => self.refuse_connection(key),
             Received::Bytes(bytes) => {
                 self.metrics.received_bytes.add(bytes.len() as u64);
                 if state == State::Open {
@@ -91,7 +94,8 @@ impl<R: ShardRing> Shard<R> {
             // Armed with the answer before: the watch on the call's client is what ends it.
             Received::End | Received::Cancelled | Received::Failed(_)
                 if matches!(state, State::Calling(_) | State::Queued(_) | State::Moving(_)) => {}
-            Received::End | Received::Cancelled | Received::Failed(_) => self.end_of_input(key, state),
+            Received::Failed(error) => self.end_of_input(key, state, Some(&error)),
+            Received::End | Received::Cancelled => self.end_of_input(key, state, None),
         }
     }
 
@@ -329,14 +333,21 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// The peer sends no more.
-    fn end_of_input(&mut self, key: ConnectionKey, state: State) {
+    /// The peer sends no more, or the connection is broken.
+    fn end_of_input(&mut self, key: ConnectionKey, state: State, error: Option<&io::Error>) {
         let is_begun = self
             .table
             .at(key)
             .is_some_and(|connection| connection.assembly.is_some());
-        if state == State::Open && is_begun {
-            self.count_eviction(Eviction::HangUp);
+        // Who leaves between requests just leaves; who vanishes is given up at any time.
+        let lost = loss(error);
+        let is_amid = match state {
+            State::Open => is_begun,
+            State::Answering => error.is_some(),
+            _ => false,
+        };
+        if lost == Eviction::Vanished || is_amid {
+            self.count_eviction(lost);
         }
         self.kill(key);
     }

@@ -19,6 +19,7 @@ use crate::pool::WaitKey;
 use crate::ring::{ConnectionKey, Operation};
 use crate::timers::TimerKind;
 
+use super::addresses::AddressPlace;
 use super::connections::State;
 use super::waiting::Turn;
 use super::{Mail, Shard, ShardRing};
@@ -30,6 +31,8 @@ const WAIT_MIN: Duration = Duration::from_micros(200);
 /// A connection on its way between shards, with one complete request in hand.
 pub struct Moved<S> {
     socket: S,
+    /// Its place among those of its address goes with it.
+    address: Option<AddressPlace>,
     /// The request, and what was received behind it.
     bytes: Vec<u8>,
     request_at: Instant,
@@ -134,6 +137,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.connections_open.down();
         let moved = Moved {
             socket: connection.socket,
+            address: connection.address,
             bytes,
             request_at: connection.request_at,
             queued_at: connection.phase_began,
@@ -145,7 +149,7 @@ impl<R: ShardRing> Shard<R> {
     /// A connection arrives from another shard. The permit for it was taken there.
     pub(super) fn receive_moved(&mut self, moved: Moved<R::Socket>) {
         let waited = self.now.saturating_duration_since(moved.queued_at);
-        let key = self.table.insert(moved.socket, self.now);
+        let key = self.table.insert(moved.socket, moved.address, self.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.metrics.connections_open.up();
         self.metrics.in_flight.up();

@@ -47,16 +47,16 @@ impl ExemptRing {
 impl DataRing for ExemptRing {
     type Socket = SimulatedSocket;
 
-    fn arm_accept(&mut self) {
-        self.with(DataRing::arm_accept);
+    fn watch_listener(&mut self) {
+        self.with(DataRing::watch_listener);
     }
 
-    fn arm_accept_once(&mut self) {
-        self.with(DataRing::arm_accept_once);
+    fn unwatch_listener(&mut self) {
+        self.with(DataRing::unwatch_listener);
     }
 
-    fn cancel_accept(&mut self) {
-        self.with(DataRing::cancel_accept);
+    fn accept_now(&mut self) -> io::Result<Option<SimulatedSocket>> {
+        self.with(DataRing::accept_now)
     }
 
     fn receive(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
@@ -98,6 +98,10 @@ impl DataRing for ExemptRing {
         self.with(|ring| ring.waker())
     }
 
+    fn take_error(&self, socket: &SimulatedSocket) -> Option<io::Error> {
+        self.with(|ring| ring.take_error(socket))
+    }
+
     fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
         self.with(|ring| ring.peer_address(socket))
     }
@@ -106,7 +110,7 @@ impl DataRing for ExemptRing {
         self.with(DataRing::flush)
     }
 
-    fn next_completion(&mut self) -> Option<Completion<SimulatedSocket>> {
+    fn next_completion(&mut self) -> Option<Completion> {
         self.with(DataRing::next_completion)
     }
 
@@ -118,9 +122,7 @@ impl DataRing for ExemptRing {
 impl ShardRing for ExemptRing {
     fn turn_away(&mut self) {}
 
-    fn finish_listening(&mut self) -> Vec<SimulatedSocket> {
-        Vec::new()
-    }
+    fn close_listener(&mut self) {}
 }
 
 struct RingWake(RingWaker);
@@ -167,7 +169,7 @@ impl Rig {
                 ring_buffer_bytes: RingOptions::default().buffer_bytes,
                 heap_bytes_max: 1 << 20,
             },
-            gate: Gate::new(16),
+            gate: Gate::new(16, None, 1),
             mailbox: Mailbox::new(16, Box::new(RingWake(ring.waker()))),
             mesh: Mesh::new(1, 4, Instant::now()),
             steal: StealSettings {

@@ -22,15 +22,15 @@ pub struct Faults {
     pub send_refused: u16,
     /// The connection breaks: `ECONNRESET`.
     pub send_reset: u16,
-    /// `EMFILE`; the connection stays queued and the accept ends.
+    /// `EMFILE`; the connection stays queued.
     pub accept_exhausted: u16,
-    /// The accept ends with a connection.
-    pub accept_ended: u16,
+    /// None is there although the listener was ready; the connection stays queued.
+    pub accept_nothing: u16,
     /// A completion comes some flushes late.
     pub delayed: u16,
     /// The most flushes it is late.
     pub delay_flushes_max: u64,
-    /// A completion overtakes others; accepts keep their order among themselves.
+    /// A completion overtakes others; those of the listener keep their order.
     pub reordered: u16,
 }
 
@@ -45,7 +45,7 @@ impl Faults {
         send_refused: 50,
         send_reset: 10,
         accept_exhausted: 50,
-        accept_ended: 100,
+        accept_nothing: 100,
         delayed: 300,
         delay_flushes_max: 8,
         reordered: 300,
@@ -71,8 +71,8 @@ pub enum Fault {
     SendReset,
     /// `EMFILE`.
     AcceptExhausted,
-    /// The accept ends with this connection.
-    AcceptEnded,
+    /// None is there although the listener was ready.
+    AcceptNothing,
 }
 
 /// Which operations a fault strikes.
@@ -95,7 +95,7 @@ impl Fault {
             | Fault::ReceiveReset => kind == Kind::Receive,
             Fault::SendShort(_) | Fault::SendRefused => kind == Kind::Send { is_attempt: true },
             Fault::SendReset => matches!(kind, Kind::Send { .. }),
-            Fault::AcceptExhausted | Fault::AcceptEnded => kind == Kind::Accept,
+            Fault::AcceptExhausted | Fault::AcceptNothing => kind == Kind::Accept,
         }
     }
 }
@@ -168,9 +168,9 @@ impl Fate {
             ],
             Kind::Accept => [
                 (Fault::AcceptExhausted, faults.accept_exhausted),
-                (Fault::AcceptEnded, faults.accept_ended),
-                (Fault::AcceptEnded, 0),
-                (Fault::AcceptEnded, 0),
+                (Fault::AcceptNothing, faults.accept_nothing),
+                (Fault::AcceptNothing, 0),
+                (Fault::AcceptNothing, 0),
             ],
         }
     }

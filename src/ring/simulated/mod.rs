@@ -15,11 +15,9 @@
 //!
 //! let network = SimulatedNetwork::new(7);
 //! let mut ring = network.ring(RingOptions::default());
-//! ring.arm_accept();
 //! let peer = network.connect(0);
 //! peer.write(b"hello");
-//! ring.flush().unwrap();
-//! let Some(Completion::Accepted { socket, .. }) = ring.next_completion() else { panic!() };
+//! let socket = ring.accept_now().unwrap().unwrap();
 //! let key = ConnectionKey { slot: 0, generation: 0 };
 //! ring.receive(key, &socket);
 //! ring.flush().unwrap();

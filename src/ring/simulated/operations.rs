@@ -4,7 +4,7 @@
 //! rings, queues or order.
 
 use super::faults::{Fault, Kind};
-use super::world::World;
+use super::world::{Connection, World};
 use crate::ring::{HangUp, SendMode};
 use std::io;
 
@@ -22,7 +22,7 @@ pub(super) enum Arrival {
 pub(super) fn receive(world: &mut World, id: usize, room: Option<usize>) -> Option<Arrival> {
     let connection = &mut world.connections[id];
     if connection.is_reset {
-        return Some(Arrival::Failed(reset()));
+        return Some(Arrival::Failed(breach(connection)));
     }
     let waiting = connection.inbound.len();
     if waiting == 0 {
@@ -38,7 +38,7 @@ pub(super) fn receive(world: &mut World, id: usize, room: Option<usize>) -> Opti
         Some(Fault::ReceiveCancelled) => Arrival::Cancelled,
         Some(Fault::ReceiveReset) => {
             connection.reset();
-            Arrival::Failed(reset())
+            Arrival::Failed(breach(connection))
         }
         Some(Fault::ReceiveShort(bytes)) => Arrival::Bytes(bytes.clamp(1, possible)),
         _ => Arrival::Bytes(possible),
@@ -56,7 +56,7 @@ pub(super) fn send(
     let connection = &mut world.connections[id];
     let failed = |sent: usize, error| Some(if sent > 0 { Ok(sent) } else { Err(error) });
     if connection.is_reset {
-        return failed(*sent, reset());
+        return failed(*sent, breach(connection));
     }
     if connection.is_outbound_ended {
         return failed(*sent, io::Error::from_raw_os_error(libc::EPIPE));
@@ -74,7 +74,7 @@ pub(super) fn send(
     match world.fate.strike(Kind::Send { is_attempt }, possible) {
         Some(Fault::SendReset) => {
             connection.reset();
-            return failed(*sent, reset());
+            return failed(*sent, breach(connection));
         }
         Some(Fault::SendRefused) => return Some(Err(io::ErrorKind::WouldBlock.into())),
         Some(Fault::SendShort(bytes)) => possible = bytes.clamp(1, possible),
@@ -95,25 +95,31 @@ pub(super) fn watch(world: &World, id: usize) -> Option<HangUp> {
     is_inbound_ended.then_some(HangUp::ReadClosed)
 }
 
-/// How one queued connection is accepted.
-pub(super) enum Acceptance {
-    Connection { id: usize, is_last: bool },
-    Exhausted,
-}
-
-/// The oldest connection waiting at `listener`.
-pub(super) fn accept(world: &mut World, listener: usize) -> Option<Acceptance> {
-    let id = *world.accept_queues[listener].front()?;
-    let fault = world.fate.strike(Kind::Accept, 1);
-    if fault == Some(Fault::AcceptExhausted) {
-        return Some(Acceptance::Exhausted);
+/// Takes the oldest connection waiting at `listener`.
+pub(super) fn accept(world: &mut World, listener: usize) -> io::Result<Option<usize>> {
+    let Some(&id) = world.accept_queues[listener].front() else {
+        return Ok(None);
+    };
+    match world.fate.strike(Kind::Accept, 1) {
+        Some(Fault::AcceptExhausted) => return Err(io::Error::from_raw_os_error(libc::EMFILE)),
+        Some(Fault::AcceptNothing) => return Ok(None),
+        _ => {}
     }
     world.accept_queues[listener].pop_front();
     world.connections[id].is_accepted = true;
-    let is_last = fault == Some(Fault::AcceptEnded);
-    Some(Acceptance::Connection { id, is_last })
+    Ok(Some(id))
 }
 
-fn reset() -> io::Error {
-    io::Error::from_raw_os_error(libc::ECONNRESET)
+/// The error pending on a connection.
+pub(super) fn error_of(connection: &Connection) -> Option<io::Error> {
+    connection.is_reset.then(|| breach(connection))
+}
+
+/// Why a broken connection broke.
+fn breach(connection: &Connection) -> io::Error {
+    let code = match connection.has_vanished {
+        true => libc::ETIMEDOUT,
+        false => libc::ECONNRESET,
+    };
+    io::Error::from_raw_os_error(code)
 }

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::obligations::Obligations;
-use super::operations::{self, Acceptance, Arrival};
+use super::operations::{self, Arrival};
 use super::world::{Shared, SimulatedSocket, World};
 use crate::ring::buffers::BufferPool;
 use crate::ring::{
@@ -31,7 +31,6 @@ pub struct SimulatedRing {
     obligations: Obligations,
     is_accept_armed: bool,
     is_accept_begun: bool,
-    is_accept_once: bool,
     is_accept_stopping: bool,
     accept_due: u64,
     is_wake_armed: bool,
@@ -80,7 +79,7 @@ impl Work {
 
 struct Done {
     due: u64,
-    completion: Completion<SimulatedSocket>,
+    completion: Completion,
 }
 
 impl SimulatedRing {
@@ -102,7 +101,6 @@ impl SimulatedRing {
             obligations: Obligations::default(),
             is_accept_armed: false,
             is_accept_begun: false,
-            is_accept_once: false,
             is_accept_stopping: false,
             accept_due: 0,
             is_wake_armed: false,
@@ -111,14 +109,6 @@ impl SimulatedRing {
             flushes: 0,
             starvations: 0,
         }
-    }
-
-    /// Takes a connection that waits in the listener, past the accept and without faults.
-    pub fn accept_now(&mut self) -> Option<SimulatedSocket> {
-        let mut world = self.world.lock();
-        let id = world.accept_queues[self.listener].pop_front()?;
-        world.connections[id].is_accepted = true;
-        Some(SimulatedSocket::new(self.world.clone(), id))
     }
 
     /// Checks that the caller left nothing behind.
@@ -234,36 +224,20 @@ impl SimulatedRing {
     }
 
     fn advance_accept(&mut self) {
-        while self.is_accept_begun {
-            let accepted = operations::accept(&mut self.world.lock(), self.listener);
-            let Some(acceptance) = accepted else { return };
-            let is_last =
-                self.is_accept_once || !matches!(acceptance, Acceptance::Connection { is_last: false, .. });
-            if is_last {
-                self.is_accept_begun = false;
-                self.is_accept_armed = false;
-            }
-            let rearm = is_last && !self.is_accept_stopping;
-            self.finish_accept(match acceptance {
-                Acceptance::Connection { id, .. } => Completion::Accepted {
-                    socket: SimulatedSocket::new(self.world.clone(), id),
-                    rearm,
-                },
-                Acceptance::Exhausted => Completion::AcceptFailed {
-                    error: io::Error::from_raw_os_error(libc::EMFILE),
-                    rearm,
-                },
-            });
+        if self.is_accept_begun && !self.world.lock().accept_queues[self.listener].is_empty() {
+            self.is_accept_begun = false;
+            self.is_accept_armed = false;
+            self.finish_accept(Completion::AcceptReady);
         }
     }
 
     /// The operation on `socket` is over in the kernel.
-    fn end(&mut self, socket: usize, completion: Completion<SimulatedSocket>) {
+    fn end(&mut self, socket: usize, completion: Completion) {
         self.world.lock().connections[socket].finish_operation();
         self.finish(completion);
     }
 
-    fn finish(&mut self, completion: Completion<SimulatedSocket>) {
+    fn finish(&mut self, completion: Completion) {
         let mut world = self.world.lock();
         let due = self.flushes + world.fate.delay();
         let reordered = world.fate.faults.reordered;
@@ -276,8 +250,8 @@ impl SimulatedRing {
         self.done.insert(at, Done { due, completion });
     }
 
-    /// Completions of one accept come in order, however late.
-    fn finish_accept(&mut self, completion: Completion<SimulatedSocket>) {
+    /// Completions of the listener's watch come in order, however late.
+    fn finish_accept(&mut self, completion: Completion) {
         let delay = self.world.lock().fate.delay();
         self.accept_due = self.accept_due.max(self.flushes + delay);
         self.done.push_back(Done {
@@ -286,7 +260,7 @@ impl SimulatedRing {
         });
     }
 
-    fn hand_out(&mut self, completion: &Completion<SimulatedSocket>) {
+    fn hand_out(&mut self, completion: &Completion) {
         match completion {
             Completion::Received { key, .. } => self.obligations.end(*key, Operation::Receive),
             Completion::Sent { key, .. } => self.obligations.end(*key, Operation::Send),
@@ -295,7 +269,7 @@ impl SimulatedRing {
             Completion::Closed { key } => self.obligations.end_close(*key),
             Completion::Woken => self.is_wake_armed = false,
             Completion::AcceptStopped => self.is_accept_stopping = false,
-            Completion::Accepted { .. } | Completion::AcceptFailed { .. } => {}
+            Completion::AcceptReady | Completion::AcceptFailed { .. } => {}
         }
     }
 }
@@ -303,22 +277,21 @@ impl SimulatedRing {
 impl DataRing for SimulatedRing {
     type Socket = SimulatedSocket;
 
-    fn arm_accept(&mut self) {
-        assert!(!self.is_accept_armed, "accept is armed twice");
+    fn watch_listener(&mut self) {
+        assert!(!self.is_accept_armed, "the listener is watched twice");
         self.is_accept_armed = true;
-        self.is_accept_once = false;
         self.queued.push_back(Queued::Accept);
     }
 
-    fn arm_accept_once(&mut self) {
-        self.arm_accept();
-        self.is_accept_once = true;
-    }
-
-    fn cancel_accept(&mut self) {
-        assert!(!self.is_accept_stopping, "accept is cancelled twice");
+    fn unwatch_listener(&mut self) {
+        assert!(!self.is_accept_stopping, "the watch is cancelled twice");
         self.is_accept_stopping = true;
         self.queued.push_back(Queued::CancelAccept);
+    }
+
+    fn accept_now(&mut self) -> io::Result<Option<SimulatedSocket>> {
+        let accepted = operations::accept(&mut self.world.lock(), self.listener)?;
+        Ok(accepted.map(|id| SimulatedSocket::new(self.world.clone(), id)))
     }
 
     fn receive(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
@@ -372,6 +345,10 @@ impl DataRing for SimulatedRing {
         self.waker.clone()
     }
 
+    fn take_error(&self, socket: &SimulatedSocket) -> Option<io::Error> {
+        operations::error_of(&self.world.lock().connections[socket.id()])
+    }
+
     fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
         Ok(socket.address())
     }
@@ -396,7 +373,7 @@ impl DataRing for SimulatedRing {
         Ok(())
     }
 
-    fn next_completion(&mut self) -> Option<Completion<SimulatedSocket>> {
+    fn next_completion(&mut self) -> Option<Completion> {
         let at = self.done.iter().position(|done| done.due <= self.flushes)?;
         let completion = self.done.remove(at)?.completion;
         self.hand_out(&completion);
@@ -439,7 +416,7 @@ impl Drop for SimulatedRing {
     }
 }
 
-fn cancelled(key: ConnectionKey, work: Work) -> Completion<SimulatedSocket> {
+fn cancelled(key: ConnectionKey, work: Work) -> Completion {
     match work {
         Work::Receive => Completion::Received {
             key,

@@ -21,15 +21,12 @@ fn options() -> RingOptions {
 fn connected() -> (SimulatedNetwork, SimulatedRing, SimulatedPeer, SimulatedSocket) {
     let network = SimulatedNetwork::new(1);
     let mut ring = network.ring(options());
-    ring.arm_accept();
     let peer = network.connect(0);
-    let Completion::Accepted { socket, .. } = next(&mut ring) else {
-        panic!("not accepted");
-    };
+    let socket = ring.accept_now().unwrap().unwrap();
     (network, ring, peer, socket)
 }
 
-fn next(ring: &mut SimulatedRing) -> Completion<SimulatedSocket> {
+fn next(ring: &mut SimulatedRing) -> Completion {
     ring.flush().unwrap();
     ring.next_completion().expect("a completion in this flush")
 }
@@ -80,13 +77,12 @@ fn ordered_faults_strike_sends_and_accepts() {
     assert_eq!(results, [Ok(3), Err(io::ErrorKind::WouldBlock)]);
     assert_eq!(peer.read(), b"abc");
     network.order(Fault::AcceptExhausted);
-    network.order(Fault::AcceptEnded);
+    network.order(Fault::AcceptNothing);
     network.connect(0);
-    let failed = next(&mut ring);
-    assert!(matches!(failed, Completion::AcceptFailed { rearm: true, .. }));
-    ring.arm_accept();
-    let ended = next(&mut ring);
-    assert!(matches!(ended, Completion::Accepted { rearm: true, .. }));
+    let failed = ring.accept_now().unwrap_err();
+    assert_eq!(failed.raw_os_error(), Some(libc::EMFILE));
+    assert!(ring.accept_now().unwrap().is_none());
+    assert!(ring.accept_now().unwrap().is_some());
 }
 
 #[test]
@@ -121,9 +117,7 @@ fn early_reuse_of_a_slot_is_noticed() {
     let (network, mut ring, _peer, socket) = connected();
     ring.receive(KEY, &socket);
     network.connect(0);
-    let Completion::Accepted { socket: second, .. } = next(&mut ring) else {
-        panic!("not accepted");
-    };
+    let second = ring.accept_now().unwrap().unwrap();
     ring.receive(KEY.next_generation(), &second);
 }
 
@@ -137,12 +131,8 @@ fn use_after_close_is_noticed() {
     while ring.next_completion().is_some() {}
     ring.close(KEY, socket);
     network.connect(0);
-    ring.flush().unwrap();
-    while let Some(completion) = ring.next_completion() {
-        if let Completion::Accepted { socket, .. } = completion {
-            ring.receive(KEY, &socket);
-        }
-    }
+    let second = ring.accept_now().unwrap().unwrap();
+    ring.receive(KEY, &second);
 }
 
 #[test]
@@ -197,9 +187,13 @@ impl Echo {
         }
     }
 
-    fn handle(&mut self, completion: Completion<SimulatedSocket>) {
+    fn handle(&mut self, completion: Completion) {
         match completion {
-            Completion::Accepted { socket, rearm } => {
+            Completion::AcceptReady => {
+                self.ring.watch_listener();
+                let Ok(Some(socket)) = self.ring.accept_now() else {
+                    return;
+                };
                 let key = ConnectionKey {
                     slot: self.slots,
                     generation: 0,
@@ -214,14 +208,6 @@ impl Echo {
                 };
                 self.connections.insert(key, connection);
                 self.advance(key);
-                if rearm {
-                    self.ring.arm_accept();
-                }
-            }
-            Completion::AcceptFailed { rearm, .. } => {
-                if rearm {
-                    self.ring.arm_accept();
-                }
             }
             Completion::Received { key, outcome } => {
                 let connection = self.connections.get_mut(&key).unwrap();
@@ -283,7 +269,7 @@ fn rough_echo(seed: u64) -> (Vec<(Vec<u8>, PeerView)>, Vec<String>) {
     const WRITES: u8 = 20;
     let network = SimulatedNetwork::new(seed);
     let mut ring = network.ring(options());
-    ring.arm_accept();
+    ring.watch_listener();
     let mut echo = Echo {
         ring,
         connections: HashMap::new(),

@@ -150,6 +150,14 @@ impl SimulatedPeer {
         self.with(Connection::reset);
     }
 
+    /// Is not there any more, and the kernel has found out by its probes: `ETIMEDOUT`.
+    pub fn vanish(&self) {
+        self.with(|connection| {
+            connection.has_vanished = true;
+            connection.reset();
+        });
+    }
+
     /// What becomes of the connection after the bytes [`read`](Self::read) returns.
     pub fn view(&self) -> PeerView {
         self.with(|connection| {
@@ -261,6 +269,8 @@ pub(super) struct Connection {
     pub(super) window_bytes: usize,
     pub(super) is_read_shut: bool,
     pub(super) is_reset: bool,
+    /// Broken because the peer was silent for too long.
+    pub(super) has_vanished: bool,
     pub(super) is_peer_gone: bool,
     pub(super) is_accepted: bool,
     /// The descriptor is gone; the connection follows when nothing is in flight.
@@ -280,6 +290,7 @@ impl Default for Connection {
             window_bytes: WINDOW_BYTES,
             is_read_shut: false,
             is_reset: false,
+            has_vanished: false,
             is_peer_gone: false,
             is_accepted: false,
             is_descriptor_closed: false,

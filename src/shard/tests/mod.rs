@@ -5,8 +5,10 @@
 //! | `rig` | the shard, its tools, a small executor, and what must be left at the end |
 //! | `client` | peers that send requests and judge their answers |
 //! | `scripted` | one fault at a time |
+//! | `caps` | connections past their caps, and peers that vanish |
 //! | `seeded` | all of them, by chance |
 
+mod caps;
 mod client;
 mod rig;
 mod scripted;

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -178,6 +179,7 @@ pub(super) struct Sizes {
     pub ring_buffers: u16,
     pub ring_buffer_bytes: usize,
     pub connections_max: usize,
+    pub connections_per_ip: Option<u32>,
     pub worker_queue_depth_max: usize,
     pub shards: usize,
     pub queue_depth_max: u32,
@@ -196,6 +198,7 @@ impl Default for Sizes {
             ring_buffers: 16,
             ring_buffer_bytes: 1024,
             connections_max: 1000,
+            connections_per_ip: None,
             worker_queue_depth_max: 1000,
             shards: 1,
             queue_depth_max: 0,
@@ -274,7 +277,8 @@ impl Rig {
             cpus: Vec::new(),
         })
         .unwrap();
-        let gate = Gate::new(sizes.connections_max);
+        let per_address_max = sizes.connections_per_ip.and_then(NonZeroU32::new);
+        let gate = Gate::new(sizes.connections_max, per_address_max, sizes.shards);
         let mesh = Mesh::new(sizes.shards, sizes.handlers, now());
         let site = |number: usize| {
             let ring = network.ring(RingOptions {
@@ -349,10 +353,14 @@ impl Rig {
     /// so that a run follows from its seed.
     pub(super) fn turn(&mut self) {
         for number in 0..self.sites.len() {
-            self.await_workers();
-            let (workers, barrier) = (self.workers.submitter(), Arc::clone(&self.barrier));
-            self.sites[number].turn(&|| await_workers(&workers, &barrier));
+            self.turn_of(number);
         }
+    }
+
+    /// One turn of one shard's pump.
+    pub(super) fn turn_of(&mut self, shard: usize) {
+        let (workers, barrier) = (self.workers.submitter(), Arc::clone(&self.barrier));
+        self.sites[shard].turn(&|| await_workers(&workers, &barrier));
     }
 
     /// Lets time pass, then ticks, as the tick tasks would once.
@@ -392,7 +400,7 @@ impl Rig {
 
     /// Whether the process has its fill of connections, so that more wait unaccepted.
     pub(super) fn is_full(&self) -> bool {
-        self.gate.is_full()
+        self.gate.open() >= self.sizes.connections_max
     }
 
     /// Whether a request in two pieces can be put together.

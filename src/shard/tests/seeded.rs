@@ -160,7 +160,7 @@ const MILD: Faults = Faults {
     send_refused: 100,
     send_reset: 0,
     accept_exhausted: 50,
-    accept_ended: 200,
+    accept_nothing: 200,
     delayed: 200,
     delay_flushes_max: 4,
     reordered: 200,
