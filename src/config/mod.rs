@@ -1,12 +1,16 @@
 //! Validated settings from flags, environment and file.
 //!
 //! `options` is the one table; `inputs` collects texts and their sources; `values` reads one option at a time;
-//! `resolve` puts them together with what `host` found on this machine, using the arithmetic of `placement` and
-//! `memory`; `startup` compares what the settings need with what the kernel gives. Only `host` asks the kernel
-//! anything. Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
+//! `independent` holds those that stand alone, `demand` those that ask for a part of the machine that `host` found;
+//! `resolve` puts them together, using the arithmetic of `placement` and `memory`, and `effective` shows what came
+//! of it; `startup` compares what the settings need with what the kernel gives. Only `host` asks the kernel anything.
+//! Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
+mod demand;
+mod effective;
 mod error;
 mod host;
+mod independent;
 mod inputs;
 mod memory;
 mod options;
@@ -16,13 +20,14 @@ mod settings;
 mod startup;
 mod values;
 
+pub use effective::Effective;
 pub use error::ConfigError;
 pub use host::{Host, HostError, raise_soft_limits};
 pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable};
 pub use memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory};
 pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX};
 pub use placement::display_cpu_list;
-pub use resolve::{Effective, Resolved, resolve};
+pub use resolve::{Resolved, resolve};
 pub use settings::{
     AccessSettings, AdminSettings, AllowList, AssemblySettings, ExecutorSettings, FilesSettings, HttpLimits,
     Linger, LogFormat, LogLevel, LogSettings, PoolSettings, QueueSettings, RING_BUFFER_BYTES, ReportFormat,
