@@ -4,21 +4,13 @@
 //! it all fits into the budget is decided in `memory`.
 
 use super::ConfigError;
+use super::descriptors::DescriptorPlan;
 use super::host::Host;
 use super::memory::{ConnectionsDemand, MemoryDemand};
-use super::options::Key;
+use super::options::{CONNECTIONS_MAX, Key};
 use super::placement::{Placement, display_cpu_list, place};
 use super::values::Values;
 use crate::units::{ByteSize, CpuId};
-
-/// Descriptors of the process itself: standard streams, signals, admin listener and its clients, libraries.
-const DESCRIPTORS_PROCESS: u64 = 16;
-/// Descriptors of a shard: measured 4 of the executor, then data ring, listener, parking, mailbox, one in reserve.
-const DESCRIPTORS_PER_SHARD: u64 = 12;
-/// Descriptors of a worker: a file and the directories on the way to it.
-const DESCRIPTORS_PER_WORKER: u64 = 4;
-/// Where no limit is set, connections are counted in 32 bits at most.
-const CONNECTIONS_UNLIMITED: u32 = 16_000_000;
 
 /// How many of what, and where.
 pub(super) struct Counts {
@@ -74,7 +66,7 @@ fn chosen_cpus(values: &Values<'_>, host: &Host) -> Vec<CpuId> {
 pub(super) fn memory_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> MemoryDemand {
     let budget = values
         .size_bytes(Key::MemoryMax)
-        .unwrap_or_else(|| host.available_memory_bytes() / 2);
+        .unwrap_or_else(|| default_budget_bytes(host));
     if budget > host.available_memory_bytes() {
         values.reject(ConfigError::Impossible(format!(
             "memory-max = {}, but there are only {}; lower --memory-max or raise the cgroup's limit",
@@ -95,27 +87,34 @@ pub(super) fn memory_demand(values: &Values<'_>, host: &Host, counts: &Counts) -
     }
 }
 
+/// The other half is for sockets and rings in the kernel, and for everybody else.
+pub(super) fn default_budget_bytes(host: &Host) -> u64 {
+    host.available_memory_bytes() / 2
+}
+
 fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> ConnectionsDemand {
-    let reserve = DESCRIPTORS_PROCESS
-        + DESCRIPTORS_PER_SHARD * u64::from(counts.shards)
-        + DESCRIPTORS_PER_WORKER * u64::from(counts.workers);
+    let asked = values.count(Key::ConnectionsMax);
+    let plan = DescriptorPlan {
+        shards: u32::from(counts.shards),
+        workers: counts.workers,
+        connections: asked.unwrap_or(1),
+    };
+    let reserve = plan.reserved();
     let limit = host.descriptors_max.unwrap_or(u64::MAX);
     let possible = limit.saturating_sub(reserve);
-    let asked = values.count(Key::ConnectionsMax);
-    if possible < u64::from(asked.unwrap_or(1)) {
+    if plan.total() > limit {
         values.reject(ConfigError::Impossible(format!(
             "descriptors = {limit}, but {reserve} are needed for {} shards and {} workers, and {} for connections; \
              raise the limit (`LimitNOFILE=` in the unit, `ulimit -n` in a shell) or lower --shards, --workers or \
              --connections-max",
             counts.shards,
             counts.workers,
-            asked.unwrap_or(1)
+            plan.connections
         )));
     }
     match asked {
         Some(asked) => ConnectionsDemand::Exactly(asked),
-        None => ConnectionsDemand::UpTo(u32::try_from(possible).map_or(CONNECTIONS_UNLIMITED, |possible| {
-            possible.min(CONNECTIONS_UNLIMITED)
-        })),
+        // Where there is no limit, connections are still counted.
+        None => ConnectionsDemand::UpTo(possible.min(CONNECTIONS_MAX) as u32),
     }
 }
