@@ -129,6 +129,125 @@ fn flag_environment_and_file_rank_in_this_order() {
     assert!(text(&by_variable.stderr).contains("pool-size = 0 (from the file)"));
 }
 
+/// The flags of a line such as `weir serve --shards 2 --linger 0s`.
+fn flags_of(line: &str) -> Vec<(&str, &str)> {
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(words[..2], ["weir", "serve"], "{line}");
+    words[2..]
+        .chunks(2)
+        .map(|pair| (pair[0].strip_prefix("--").unwrap(), pair[1]))
+        .collect()
+}
+
+#[test]
+fn the_flags_of_a_size_are_served_as_they_were_sized() {
+    let asked: [&[&str]; 4] = [
+        &["--peak-clients", "30"],
+        &["--peak-clients", "30", "--linger", "forever", "--cores", "2"],
+        &[
+            "--peak-clients",
+            "30",
+            "--rate",
+            "200",
+            "--service-time",
+            "2s",
+            "--linger",
+            "1s",
+        ],
+        &["--peak-clients", "30", "--cores", "1", "--memory", "14MiB"],
+    ];
+    for (index, arguments) in asked.into_iter().enumerate() {
+        let sized = weir(&[&["size"], arguments].concat());
+        assert_eq!(sized.status.code(), Some(0), "{sized:?}");
+        let told = text(&sized.stdout);
+        let line = told.lines().find(|line| line.starts_with("weir serve ")).unwrap();
+        let flags = flags_of(line);
+        let file: String = flags
+            .iter()
+            .map(|(name, value)| format!("{name} = '{value}'\n"))
+            .collect();
+        let file = File::new(&format!("size-{index}.toml"), &file);
+        let checked = weir(&["check", file.path()]);
+        assert!(checked.status.success(), "{checked:?}");
+        let is_checked = |words: &[&str]| {
+            text(&checked.stdout)
+                .lines()
+                .any(|line| line.split_whitespace().eq(words.iter().copied()))
+        };
+        for (name, value) in flags {
+            assert!(is_checked(&[name, value, "file"]), "{name} {value}: {checked:?}");
+        }
+        // The plan is the same to the last word.
+        let memory = told.lines().find(|line| line.starts_with("memory: ")).unwrap();
+        assert!(
+            text(&checked.stdout).lines().any(|line| line == memory),
+            "{memory}"
+        );
+
+        // As flags they are read too; what is wrong is the address alone.
+        let mut words: Vec<&str> = line.split(' ').skip(1).collect();
+        words.extend(["--listen", "nowhere"]);
+        let served = weir(&words);
+        assert_eq!(served.status.code(), Some(2));
+        let said: Vec<&str> = text(&served.stderr).lines().collect();
+        assert!(
+            said.len() == 1 && said[0].starts_with("weir: listen = nowhere "),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_sized_is_refused_with_what_could() {
+    let short = weir(&[
+        "size",
+        "--peak-clients",
+        "750",
+        "--cores",
+        "2",
+        "--linger",
+        "forever",
+        "--memory",
+        "24MiB",
+    ]);
+    assert_eq!(short.status.code(), Some(1));
+    assert!(!text(&short.stdout).contains("weir serve"), "{short:?}");
+    let said = text(&short.stderr);
+    for part in [
+        "weir: does not fit: memory = 24 MiB, but at least ",
+        "2 x (executor 768 KiB + 500 handlers of 2 x 16KiB ",
+        "; what would fit is --peak-clients ",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let would_fit = said
+        .split("--peak-clients ")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
+    let fitting = weir(&[
+        "size",
+        "--peak-clients",
+        would_fit,
+        "--cores",
+        "2",
+        "--linger",
+        "forever",
+        "--memory",
+        "24MiB",
+    ]);
+    assert_eq!(fitting.status.code(), Some(0), "{fitting:?}");
+
+    let nobody = weir(&["size", "--peak-clients", "0"]);
+    assert_eq!(nobody.status.code(), Some(2));
+    assert_eq!(
+        text(&nobody.stderr),
+        "weir: peak-clients = 0 (from --peak-clients) is too small; the least is 1\n"
+    );
+}
+
 #[test]
 fn little_lockable_memory_is_named_at_once() {
     let began = Instant::now();

@@ -1,7 +1,7 @@
-//! The command line: `weir serve`, `weir doctor`, `weir check FILE`.
+//! The command line: `weir serve`, `weir doctor`, `weir check FILE`, `weir size`.
 //!
 //! Collects what was given, has it resolved, sets up logging and hands over. Holds no option's meaning (see `config`)
-//! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, help) to stdout;
+//! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, `size`, help) to stdout;
 //! a closed pipe is no error. Exit status: 0 done, 1 it cannot run here, 2 it was asked for wrongly.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
@@ -9,6 +9,7 @@ mod allocator;
 mod command;
 mod logging;
 mod show;
+mod size;
 mod start;
 
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match matches.subcommand() {
         Some(("serve", given)) => start::serve(inputs(given)),
         Some(("doctor", given)) => start::doctor(inputs(given)),
+        Some(("size", given)) => size::run(given),
         Some(("check", given)) => show::check(command::file_argument(given)),
         _ => ExitCode::from(EXIT_USAGE),
     }
