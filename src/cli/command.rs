@@ -10,7 +10,7 @@ const FILE_NAME: &str = "file";
 
 const SOURCES_HELP: &str = "\
 Every option can also stand in a TOML file (--config FILE) under the same name, and in the environment as WEIR_ and \
-its name in capitals (WEIR_POOL_SIZE=64). A flag wins over the environment, the environment over the file. \
+its name in capitals (WEIR_POOL_SIZE=64). A flag wins over the environment, the environment over the file; an empty variable counts as not set. \
 Durations and sizes have units: 500ms, 75s, 24h; 16KiB, 4MiB.";
 
 const SIZE_HELP: &str = "\

@@ -13,7 +13,8 @@ mod size;
 mod start;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 use crate::config::{ConfigError, Inputs, Source, VARIABLE_PREFIX};
@@ -85,23 +86,32 @@ fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
 
 /// Adds a configuration file to the inputs.
 fn read_file(inputs: &mut Inputs, path: &str) -> Result<(), Vec<ConfigError>> {
-    use std::io::Read;
-    /// No configuration is that long; a device is.
-    const FILE_BYTES_MAX: u64 = 1 << 20;
-    let unreadable = |reason: String| {
+    let text = read_regular_file(path).map_err(|error| {
         vec![ConfigError::FileUnreadable {
             path: path.escape_debug().to_string(),
-            reason,
+            reason: error.to_string(),
         }]
-    };
-    let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|error| unreadable(error.to_string()))?;
-    if read as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(format!("longer than {FILE_BYTES_MAX} bytes")));
-    }
+    })?;
     inputs.insert_file(&text)
+}
+
+/// Reads no pipe, which may never answer, and no device, which may never end; opening one does not block either.
+fn read_regular_file(path: &str) -> io::Result<String> {
+    /// No configuration is that long.
+    const FILE_BYTES_MAX: u64 = 1 << 20;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 /// Says on stderr what is wrong, one line each.
