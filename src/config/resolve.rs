@@ -387,7 +387,7 @@ mod tests {
         assert_eq!((queue.timeout, queue.timeout_agent), (seconds(2), seconds(2)));
         let queue = of(&[(Key::QueueTimeoutAgent, "9s"), (Key::PoolSize, "8")]).queue;
         assert_eq!((queue.timeout, queue.timeout_agent), (seconds(5), seconds(9)));
-        assert_eq!(queue.depth_max, 16);
+        assert_eq!(queue.depth_max, 32, "no default queue is shorter");
         for (handlers, reserve) in [("1", 0), ("9", 0), ("10", 1), ("99", 9), ("1000", 100)] {
             assert_eq!(of(&[(Key::PoolSize, handlers)]).steal.reserve, reserve);
         }
