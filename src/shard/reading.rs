@@ -159,7 +159,7 @@ impl<R: ShardRing> Shard<R> {
         let taken = self.take_request(key, assembly.window(), turn);
         match taken {
             Taken::Busy(consumed) => assembly.consume(consumed),
-            Taken::Queued => assembly = self.to_waiting_buffer(assembly),
+            Taken::Queued => assembly = self.move_to_waiting_buffer(assembly),
             Taken::Incomplete | Taken::Ended => {}
         }
         let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
@@ -173,7 +173,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// What waits lies in a buffer for that, if it fits: those for pieces stay free for requests in pieces.
-    fn to_waiting_buffer(&mut self, assembly: Box<Assembly>) -> Box<Assembly> {
+    fn move_to_waiting_buffer(&mut self, assembly: Box<Assembly>) -> Box<Assembly> {
         let is_small = assembly.window().len() <= self.ring_buffer_bytes;
         let waiting = match assembly.purpose() {
             Some(Purpose::Waiting) => None,

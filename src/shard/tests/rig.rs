@@ -420,8 +420,12 @@ impl Rig {
     }
 
     pub(super) fn drain(&self) {
+        self.drain_within(DRAIN_TIME);
+    }
+
+    pub(super) fn drain_within(&self, time: Duration) {
         for site in &self.sites {
-            site.mailbox.post(Mail::Drain(now() + DRAIN_TIME));
+            site.mailbox.post(Mail::Drain(now() + time));
         }
     }
 

@@ -57,6 +57,8 @@ struct Player {
 struct Scene {
     rig: Rig,
     sizes: Sizes,
+    /// Few handlers, held for long.
+    is_crowded: bool,
     dice: Dice,
     players: Vec<Player>,
     held: Vec<String>,
@@ -94,14 +96,16 @@ fn whatever_happens_answers_are_whole_own_and_once_and_nothing_is_left() {
     }
     // Otherwise the runs above have shown nothing of the queue.
     let is_whole_run = seeds().count() as u64 >= SEEDS;
+    eprintln!("{ends:?}");
     assert!(!is_whole_run || ends.values().all(|&count| count > 0), "{ends:?}");
 }
 
 /// One run; how often waits ended in which way.
 fn play(seed: u64) -> Vec<(WaitEnd, u64)> {
     let mut dice = Dice(seed);
+    let is_crowded = dice.one_in(2);
     let sizes = Sizes {
-        handlers: dice.of(&[1, 2, 8]),
+        handlers: if is_crowded { 1 } else { dice.of(&[1, 2, 8]) },
         assembly_buffers: dice.of(&[0, 1, 2, 8]),
         assembly_buffer_bytes: dice.of(&[64, 512, 2048]),
         heap_bytes_max: dice.of(&[0, 10_000, 200_000, 1 << 20]),
@@ -125,6 +129,7 @@ fn play(seed: u64) -> Vec<(WaitEnd, u64)> {
     let mut scene = Scene {
         rig,
         sizes,
+        is_crowded,
         dice,
         players: Vec::new(),
         held: Vec::new(),
@@ -159,6 +164,7 @@ const MILD: Faults = Faults {
     send_short: 200,
     send_refused: 100,
     send_reset: 0,
+    watch_failed: 0,
     accept_exhausted: 50,
     accept_nothing: 200,
     delayed: 200,
@@ -174,7 +180,7 @@ impl Scene {
             7..=10 => self.send(),
             11..=13 => self.read(),
             14 => self.misbehave(),
-            15 => self.release_one(),
+            15 if !self.is_crowded || self.dice.one_in(2) => self.release_one(),
             16 => {
                 let time = self.dice.of(&[10, 100, 1000, 6000, 9000, 16_000, 61_000]);
                 self.rig.pass(Duration::from_millis(time));
@@ -233,7 +239,10 @@ impl Scene {
         let id = self.players[index].next_id;
         self.players[index].next_id += 3;
         let era = self.dice.of(&[Era::Legacy, Era::Modern]);
-        let tool = self.dice.of(&["echo", "echo", "hold", "block", "blob", "fail"]);
+        let tool = match self.is_crowded {
+            true => self.dice.of(&["hold", "hold", "hold", "echo"]),
+            false => self.dice.of(&["echo", "echo", "hold", "block", "blob", "fail"]),
+        };
         if tool == "hold" {
             self.held.push(secret.clone());
         }
