@@ -395,6 +395,8 @@ impl<R: ShardRing> Shard<R> {
         self.tick_accept();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
+        let oldest_wait = self.oldest_wait();
+        self.metrics.on_oldest_wait(oldest_wait);
     }
 
     /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic

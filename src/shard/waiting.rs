@@ -149,6 +149,14 @@ impl<R: ShardRing> Shard<R> {
         self.return_permit();
     }
 
+    /// How long the oldest waiter has waited; zero when nobody waits.
+    pub(super) fn oldest_wait(&mut self) -> Duration {
+        let oldest = self.queue.front().and_then(|(_, &key)| self.table.at(key));
+        oldest.map_or(Duration::ZERO, |connection| {
+            self.now.saturating_duration_since(connection.phase_began)
+        })
+    }
+
     pub(super) fn record_wait(&mut self, waited: Duration) {
         self.histograms.record(Stage::Queue, waited);
         self.histograms.record_wait(waited);
