@@ -24,6 +24,7 @@ mod heads;
 mod isolation;
 mod json;
 mod legacy;
+mod linger;
 
 mod logs;
 mod modern;
@@ -35,3 +36,4 @@ mod resources;
 mod sessions;
 mod splits;
 mod steal;
+mod steal_races;
