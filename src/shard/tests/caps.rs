@@ -34,9 +34,9 @@ fn asking(rig: &Rig, id: u64) -> Client {
 
 /// A turn of every shard, after which the cap must hold.
 fn turn(rigs: &mut [Rig]) {
-    for index in 0..rigs.len() {
-        rigs[index].turn();
-        let open = rigs[index].network.connections_open();
+    for rig in rigs {
+        rig.turn();
+        let open = rig.network.connections_open();
         assert!(open <= CAP, "{open} connections are open");
     }
 }
