@@ -1,4 +1,4 @@
-"""The echo request of either era, as a current client sends it, and what a right answer is."""
+"""Tool calls of either era, as a current client sends them; the echo, and what a right answer to it is."""
 
 import http.client
 import json
@@ -9,8 +9,9 @@ ERAS = ("modern", "legacy")
 MODERN_REVISION, LEGACY_REVISION = "2026-07-28", "2025-11-25"
 
 
-def body(era):
-    params = {"name": "echo", "arguments": {"message": MESSAGE}}
+def call(era, tool, arguments):
+    """The body of a call."""
+    params = {"name": tool, "arguments": arguments}
     if era == "modern":
         prefix = "io.modelcontextprotocol/"
         params["_meta"] = {
@@ -22,11 +23,15 @@ def body(era):
     return json.dumps(request, separators=(",", ":"))
 
 
-def headers(era):
+def body(era):
+    return call(era, "echo", {"message": MESSAGE})
+
+
+def headers(era, tool="echo"):
     """Headers beyond those of every POST."""
     if era == "legacy":
         return {"mcp-protocol-version": LEGACY_REVISION}
-    return {"mcp-protocol-version": MODERN_REVISION, "mcp-method": "tools/call", "mcp-name": "echo"}
+    return {"mcp-protocol-version": MODERN_REVISION, "mcp-method": "tools/call", "mcp-name": tool}
 
 
 def check(address, era, is_canned=False):

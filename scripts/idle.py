@@ -2,17 +2,16 @@
 
 import json
 import os
-import socket
 import sys
 import time
 
 import echo_request as echo
+import keep_alive
 import servers
 
 BYTES_MAX, BYTES_AIM = 1024, 256
 SHARES = (0.1, 0.25, 0.5, 1.0)
 SETTLED_READINGS, READING_SECONDS, SETTLE_SECONDS_MAX = 5, 0.2, 15
-ANSWER_SECONDS_MAX = 10
 # Asked before anything is measured, so that what is made on first use is there.
 WARM_CONNECTIONS = 64
 # Longer than any run here: no connection is to be closed for idleness.
@@ -43,55 +42,16 @@ def settled_memory(pid):
     return readings[-1]
 
 
-def request(address):
-    body = echo.body("modern")
-    head = [f"POST {echo.PATH} HTTP/1.1", f"host: {address}", "content-type: application/json",
-            "accept: application/json, text/event-stream", f"content-length: {len(body)}"]
-    head += [f"{name}: {value}" for name, value in echo.headers("modern").items()]
-    return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
-
-
-def ask(connection, message):
-    """One request and its whole answer; the connection stays."""
-    connection.sendall(message)
-    received = b""
-    while True:
-        head, end, body = received.partition(b"\r\n\r\n")
-        if end:
-            lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-            if len(body) >= int(lengths[0].split(b":")[1]):
-                break
-        some = connection.recv(65536)
-        if not some:
-            raise SystemExit(f"a connection was closed: {received!r}")
-        received += some
-    if not head.startswith(b"HTTP/1.1 200 ") or echo.MESSAGE.encode() not in body:
-        raise SystemExit(f"a wrong answer: {received!r}")
-
-
-def connect(address):
-    host, port = address.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS_MAX)
-
-
-def open_connections(address, count, message):
-    opened = []
-    for _ in range(count):
-        opened.append(connect(address))
-        ask(opened[-1], message)
-    return opened
-
-
 def measure(server):
     """Memory at each count of connections, and after all have gone."""
-    message = request(server.address)
-    for connection in open_connections(server.address, WARM_CONNECTIONS, message):
+    message = keep_alive.request(server.address)
+    for connection in keep_alive.open_connections(server.address, WARM_CONNECTIONS, message):
         connection.close()
     before = settled_memory(server.pid)
     rows, opened = [], []
     for share in SHARES:
         count = int(total * share)
-        opened += open_connections(server.address, count - len(opened), message)
+        opened += keep_alive.open_connections(server.address, count - len(opened), message)
         pss, rss = settled_memory(server.pid)
         rows.append({
             "connections": count,
@@ -101,7 +61,7 @@ def measure(server):
         })
     # All of them still serve.
     for connection in opened:
-        ask(connection, message)
+        keep_alive.ask_echo(connection, message)
         connection.close()
     after = settled_memory(server.pid)
     return {"before_pss_bytes": before[0], "rows": rows, "after_pss_bytes": after[0]}

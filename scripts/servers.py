@@ -7,33 +7,39 @@ that ends. It is known to serve once it has said where.
 import ctypes
 import os
 import re
-import select
 import signal
 import subprocess
+import tempfile
 import time
 
 START_SECONDS = 10
+START_POLL_SECONDS = 0.01
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
 
-WHERE = re.compile(rb"(?:listening |url=http://)(127\.0\.0\.1:\d+)")
+WHERE = re.compile(rb"(?:listening |url=http://)(127\.0\.0\.1:\d+).*\n")
+ADMIN = re.compile(rb" admin=(127\.0\.0\.1:\d+)")
 
 
 class Server:
-    """A running server; a context manager that stops it."""
+    """A running server; a context manager that stops it.
+
+    What it says goes to a file, so that it never waits for this process to read it.
+    """
 
     def __init__(self, name, command, cpus):
         self.name = name
+        self.said = tempfile.TemporaryFile()
         libc = ctypes.CDLL(None)
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=self.said,
             stderr=subprocess.STDOUT,
             preexec_fn=lambda: (os.sched_setaffinity(0, cpus), libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)),
         )
         try:
-            self.address = self._wait_for_address()
+            self.address, self.admin = self._wait_for_addresses()
         except BaseException:
             self.stop()
             raise
@@ -42,17 +48,18 @@ class Server:
     def pid(self):
         return self.process.pid
 
-    def _wait_for_address(self):
-        said, deadline = b"", time.monotonic() + START_SECONDS
-        while (left := deadline - time.monotonic()) > 0:
-            if not select.select([self.process.stdout], [], [], left)[0]:
+    def _wait_for_addresses(self):
+        """Where it serves, and where it is watched if it said so."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            has_ended = self.process.poll() is not None
+            said = os.pread(self.said.fileno(), 1 << 20, 0)
+            if where := WHERE.search(said):
+                admin = ADMIN.search(where.group())
+                return where.group(1).decode(), admin and admin.group(1).decode()
+            if has_ended or time.monotonic() > deadline:
                 break
-            some = os.read(self.process.stdout.fileno(), 4096)
-            said += some
-            if found := WHERE.search(said):
-                return found.group(1).decode()
-            if not some:
-                break
+            time.sleep(START_POLL_SECONDS)
         raise SystemExit(f"{self.name} did not start: {said.decode(errors='replace').strip() or 'it said nothing'}")
 
     def stop(self):
@@ -62,7 +69,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.process.stdout.close()
+        self.said.close()
 
     def __enter__(self):
         return self
@@ -73,8 +80,13 @@ class Server:
 
 def weir(binary, cpu, *arguments):
     """Weir with one shard on `cpu`, serving `demo`."""
-    command = [
-        binary, "serve", "--listen", "127.0.0.1:0", "--admin", "off", "--toolset", "demo",
-        "--shards", "1", "--cpus", str(cpu), "--report", "none", *arguments,
-    ]  # fmt: skip
-    return Server("weir", command, {cpu})
+    return weir_shards(binary, [cpu], "--shards", "1", "--admin", "off", *arguments)
+
+
+def weir_shards(binary, cpus, *arguments):
+    """Weir on `cpus`, serving `demo`, watched unless `arguments` say otherwise."""
+    command = [binary, "serve", "--listen", "127.0.0.1:0", "--toolset", "demo", "--report", "none"]
+    if "--admin" not in arguments:
+        command += ["--admin", "127.0.0.1:0"]
+    command += ["--cpus", ",".join(map(str, cpus)), *arguments]
+    return Server("weir", command, set(cpus))

@@ -4,14 +4,18 @@ use std::env;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{CONFIG_NAME, Key, Kind, OPTIONS, OptionSpec, config_variable};
+use crate::config::{CONFIG_NAME, Key, Kind, OPTIONS, OptionSpec, SIZE_OPTIONS, SizeOption, config_variable};
 
 const FILE_NAME: &str = "file";
 
 const SOURCES_HELP: &str = "\
 Every option can also stand in a TOML file (--config FILE) under the same name, and in the environment as WEIR_ and \
-its name in capitals (WEIR_POOL_SIZE=64). A flag wins over the environment, the environment over the file. \
+its name in capitals (WEIR_POOL_SIZE=64). A flag wins over the environment, the environment over the file; an empty variable counts as not set. \
 Durations and sizes have units: 500ms, 75s, 24h; 16KiB, 4MiB.";
+
+const SIZE_HELP: &str = "\
+With `--linger forever` the pool holds every client: clients / 0.75. Otherwise it holds calls in flight: rate x \
+service time / 0.75. Exit status 1 says that it does not fit, and what would.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -35,6 +39,14 @@ pub(super) fn command() -> Command {
                         .required(true)
                         .help("The file"),
                 ),
+        )
+        .subcommand(
+            Command::new("size")
+                .about(
+                    "Tell how large pool, queue and memory must be for so many clients, and the flags for it",
+                )
+                .args(SIZE_OPTIONS.iter().map(size_argument))
+                .after_help(SIZE_HELP),
         )
 }
 
@@ -63,6 +75,24 @@ pub(super) fn file_argument(matches: &ArgMatches) -> &str {
         .get_one::<String>(FILE_NAME)
         .map(String::as_str)
         .unwrap_or_default()
+}
+
+/// What `size` was given for one of its options.
+pub(super) fn size_text(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.get_one::<String>(name).cloned()
+}
+
+fn size_argument(option: &'static SizeOption) -> Arg {
+    let help = match option.fallback {
+        Some(fallback) => format!("{} [default: {fallback}]", option.help),
+        None => option.help.to_owned(),
+    };
+    Arg::new(option.name)
+        .long(option.name)
+        .value_name(option.value_name)
+        .allow_negative_numbers(true)
+        .required(option.fallback.is_none())
+        .help(help)
 }
 
 fn with_options(command: Command) -> Command {
@@ -144,6 +174,29 @@ mod tests {
     }
 
     #[test]
+    fn every_option_of_size_is_a_flag_with_its_default_in_the_help() {
+        let mut size = command().find_subcommand("size").unwrap().clone();
+        let help = size.render_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for option in &SIZE_OPTIONS {
+            let flag = format!("--{}=5", option.name);
+            let given = command()
+                .try_get_matches_from(["weir", "size", "--peak-clients=5", &flag])
+                .or_else(|_| command().try_get_matches_from(["weir", "size", &flag]))
+                .unwrap();
+            let matches = given.subcommand_matches("size").unwrap();
+            assert_eq!(size_text(matches, option.name).as_deref(), Some("5"));
+            if let Some(fallback) = option.fallback {
+                assert!(
+                    help.contains(&format!("[default: {fallback}]")),
+                    "{}",
+                    option.name
+                );
+            }
+        }
+    }
+
+    #[test]
     fn repeatable_flags_repeat_and_the_switch_needs_no_value() {
         let given = flags_of(&["--toolset", "demo", "--toolset", "files", "--require-session"]);
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
@@ -167,12 +220,13 @@ mod tests {
 
     #[test]
     fn wrong_usage_has_a_status_of_its_own() {
-        let cases: [(&[&str], i32); 7] = [
+        let cases: [(&[&str], i32); 8] = [
             (&["weir"], 2),
             (&["weir", "sevre"], 2),
             (&["weir", "serve", "--poolsize", "8"], 2),
             (&["weir", "serve", "--pool-size", "8", "--pool-size", "9"], 2),
             (&["weir", "check"], 2),
+            (&["weir", "size"], 2),
             (&["weir", "--version"], 0),
             (&["weir", "serve", "--help"], 0),
         ];

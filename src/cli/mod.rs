@@ -1,7 +1,7 @@
-//! The command line: `weir serve`, `weir doctor`, `weir check FILE`.
+//! The command line: `weir serve`, `weir doctor`, `weir check FILE`, `weir size`.
 //!
 //! Collects what was given, has it resolved, sets up logging and hands over. Holds no option's meaning (see `config`)
-//! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, help) to stdout;
+//! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, `size`, help) to stdout;
 //! a closed pipe is no error. Exit status: 0 done, 1 it cannot run here, 2 it was asked for wrongly.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
@@ -9,10 +9,12 @@ mod allocator;
 mod command;
 mod logging;
 mod show;
+mod size;
 mod start;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 use crate::config::{ConfigError, Inputs, Source, VARIABLE_PREFIX};
@@ -36,6 +38,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match matches.subcommand() {
         Some(("serve", given)) => start::serve(inputs(given)),
         Some(("doctor", given)) => start::doctor(inputs(given)),
+        Some(("size", given)) => size::run(given),
         Some(("check", given)) => show::check(command::file_argument(given)),
         _ => ExitCode::from(EXIT_USAGE),
     }
@@ -83,23 +86,32 @@ fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
 
 /// Adds a configuration file to the inputs.
 fn read_file(inputs: &mut Inputs, path: &str) -> Result<(), Vec<ConfigError>> {
-    use std::io::Read;
-    /// No configuration is that long; a device is.
-    const FILE_BYTES_MAX: u64 = 1 << 20;
-    let unreadable = |reason: String| {
+    let text = read_regular_file(path).map_err(|error| {
         vec![ConfigError::FileUnreadable {
             path: path.escape_debug().to_string(),
-            reason,
+            reason: error.to_string(),
         }]
-    };
-    let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|error| unreadable(error.to_string()))?;
-    if read as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(format!("longer than {FILE_BYTES_MAX} bytes")));
-    }
+    })?;
     inputs.insert_file(&text)
+}
+
+/// Reads no pipe, which may never answer, and no device, which may never end; opening one does not block either.
+fn read_regular_file(path: &str) -> io::Result<String> {
+    /// No configuration is that long.
+    const FILE_BYTES_MAX: u64 = 1 << 20;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }
 
 /// Says on stderr what is wrong, one line each.

@@ -41,8 +41,10 @@ const HANDLERS_MIN: u32 = 8;
 const RING_BUFFERS_MIN: u32 = 32;
 const ASSEMBLY_BUFFERS_MIN: u32 = 8;
 const QUEUE_DEPTH_MIN: u32 = 8;
-/// The last in a full queue waits for about this many calls.
+/// Waiters per handler if nothing else is said: two calls' time.
 const WAITERS_PER_HANDLER: u32 = 2;
+/// Places of the shortest default queue: even beside a handful of handlers a burst of clients can wait.
+const QUEUE_DEPTH_DEFAULT_MIN: u32 = 32;
 
 /// What was asked for; `None` leaves the number to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,27 +154,15 @@ impl MemoryPlan {
 /// The budget is too small for what was asked; the text is the arithmetic and what to lower.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "memory-max = {budget}, but at least {need} are needed: process {process} + connection table {connections} + \
-     {shards} x (executor {executor} + {handlers} handlers of 2 x {buffer} {handlers_bytes} + {ring_buffers} ring buffers \
-     {ring_bytes} + {assembly_buffers} assembly buffers {assembly_bytes} + {queue_depth} waiting buffers \
-     {waiting_bytes}) + a quarter for run time; lower {lower}, or raise --memory-max"
+    "memory-max = {budget}, but at least {need} are needed: {arithmetic}; lower {lower}, or raise --memory-max"
 )]
 pub struct MemoryShort {
-    budget: String,
-    need: String,
-    process: String,
-    connections: String,
-    shards: u32,
-    executor: String,
-    handlers: u32,
-    buffer: ByteSize,
-    handlers_bytes: String,
-    ring_buffers: u32,
-    ring_bytes: String,
-    assembly_buffers: u32,
-    assembly_bytes: String,
-    queue_depth: u32,
-    waiting_bytes: String,
+    /// What there is, for people.
+    pub budget: String,
+    /// What would be enough; can be typed.
+    pub need: ByteSize,
+    /// How the need comes about.
+    pub arithmetic: String,
     lower: String,
 }
 
@@ -230,7 +220,7 @@ impl MemoryDemand {
         } else {
             (handlers / 4).max(ASSEMBLY_BUFFERS_MIN)
         };
-        let queue_depth = handlers.saturating_mul(WAITERS_PER_HANDLER);
+        let queue_depth = queue_depth_default(handlers);
         let queue_floor = if is_given {
             QUEUE_DEPTH_MIN.min(queue_depth)
         } else {
@@ -347,28 +337,38 @@ impl MemoryDemand {
         }
     }
 
+    /// The smallest budget in whole MiB that shrinks nothing and leaves each shard this much for run time, for a
+    /// number of connections that was asked for.
+    pub fn budget_wanted_bytes(&self, runtime_bytes_per_shard: u64) -> u64 {
+        let (most, _) = self.range(self.handlers.unwrap_or(HANDLERS_DEFAULT));
+        let fixed = self.fixed_bytes(&self.shard_memory(most));
+        let runtime = runtime_bytes_per_shard.saturating_mul(u64::from(self.shards));
+        whole_mib(budget_holding(fixed).max(fixed.saturating_add(runtime)))
+    }
+
     fn short(&self, counts: Counts) -> MemoryShort {
         let size = |bytes: u64| ByteSize(bytes).rounded();
-        let per_shard = self.shard_memory(counts);
-        let fixed = self.fixed_bytes(&per_shard);
-        // A quarter is left for run time, so what is fixed may be three quarters.
-        let need = (fixed / (RUNTIME_DIVISOR - 1)).saturating_mul(RUNTIME_DIVISOR);
+        let shard = self.shard_memory(counts);
         MemoryShort {
             budget: size(self.budget_bytes),
-            need: format!("{}MiB", (need / MIB).saturating_add(1)),
-            process: size(self.process_bytes()),
-            connections: size(connections_bytes(self.connections())),
-            shards: self.shards,
-            executor: size(per_shard.executor_bytes),
-            handlers: counts.handlers,
-            buffer: ByteSize(self.buffer_bytes),
-            handlers_bytes: size(per_shard.handlers_bytes),
-            ring_buffers: counts.ring_buffers,
-            ring_bytes: size(per_shard.ring_bytes),
-            assembly_buffers: counts.assembly_buffers,
-            assembly_bytes: size(per_shard.assembly_bytes),
-            queue_depth: counts.queue_depth,
-            waiting_bytes: size(per_shard.waiting_bytes),
+            need: ByteSize(whole_mib(budget_holding(self.fixed_bytes(&shard)))),
+            arithmetic: format!(
+                "process {} + connection table {} + {} x (executor {} + {} handlers of 2 x {} {} + {} ring buffers {} \
+                 + {} assembly buffers {} + {} waiting buffers {}) + a quarter for run time",
+                size(self.process_bytes()),
+                size(connections_bytes(self.connections())),
+                self.shards,
+                size(shard.executor_bytes),
+                counts.handlers,
+                ByteSize(self.buffer_bytes),
+                size(shard.handlers_bytes),
+                counts.ring_buffers,
+                size(shard.ring_bytes),
+                counts.assembly_buffers,
+                size(shard.assembly_bytes),
+                counts.queue_depth,
+                size(shard.waiting_bytes),
+            ),
             lower: self.what_to_lower(),
         }
     }
@@ -403,7 +403,7 @@ impl MemoryFit {
 
     /// Whether the queue is shorter than its default beside a pool that was asked for, because memory asked.
     pub fn is_queue_shrunk(&self, demand: &MemoryDemand) -> bool {
-        demand.queue_depth.is_none() && self.queue_depth < self.handlers.saturating_mul(WAITERS_PER_HANDLER)
+        demand.queue_depth.is_none() && self.queue_depth < queue_depth_default(self.handlers)
     }
 
     /// The settings of the pool.
@@ -421,6 +421,24 @@ impl MemoryFit {
             buffer_bytes,
         }
     }
+}
+
+/// The smallest budget whose part that is not for run time holds this much.
+fn budget_holding(fixed_bytes: u64) -> u64 {
+    let parts = RUNTIME_DIVISOR - 1;
+    fixed_bytes.div_ceil(parts).saturating_mul(RUNTIME_DIVISOR)
+}
+
+/// Rounded up, so that it is enough.
+fn whole_mib(bytes: u64) -> u64 {
+    bytes.checked_next_multiple_of(MIB).unwrap_or(u64::MAX)
+}
+
+/// How many may wait for one of `handlers` if nothing else is said.
+pub(super) fn queue_depth_default(handlers: u32) -> u32 {
+    handlers
+        .saturating_mul(WAITERS_PER_HANDLER)
+        .max(QUEUE_DEPTH_DEFAULT_MIN)
 }
 
 fn connections_bytes(connections: u32) -> u64 {
@@ -598,7 +616,7 @@ mod tests {
                 ..demand(budget_bytes, shards)
             };
             let short = asked(32 * MIB).fit().unwrap_err();
-            let ByteSize(need) = short.need.parse().unwrap();
+            let ByteSize(need) = short.need;
             assert_sound(&asked(need));
             asked(need - 2 * MIB).fit().unwrap_err();
         }

@@ -1,31 +1,43 @@
 //! Validated settings from flags, environment and file.
 //!
 //! `options` is the one table; `inputs` collects texts and their sources; `values` reads one option at a time;
-//! `resolve` puts them together with what `host` found on this machine, using the arithmetic of `placement` and
-//! `memory`; `startup` compares what the settings need with what the kernel gives. Only `host` asks the kernel
-//! anything. Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
+//! `independent` holds those that stand alone, `demand` those that ask for a part of the machine that `host` found;
+//! `resolve` puts them together, using the arithmetic of `placement` and `memory`, and `effective` shows what came
+//! of it; `startup` compares what the settings need with what the kernel gives. `sizing` goes the other way, from
+//! clients to options. Only `host` asks the kernel anything.
+//! Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
+mod demand;
+mod descriptors;
+mod effective;
 mod error;
 mod host;
+mod independent;
 mod inputs;
 mod memory;
 mod options;
 mod placement;
 mod resolve;
 mod settings;
+mod size_request;
+mod sizing;
 mod startup;
 mod values;
 
+pub use descriptors::DescriptorPlan;
+pub use effective::Effective;
 pub use error::ConfigError;
 pub use host::{Host, HostError, raise_soft_limits};
 pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable};
 pub use memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory};
 pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX};
 pub use placement::display_cpu_list;
-pub use resolve::{Effective, Resolved, resolve};
+pub use resolve::{Resolved, resolve};
 pub use settings::{
     AccessSettings, AdminSettings, AllowList, AssemblySettings, ExecutorSettings, FilesSettings, HttpLimits,
     Linger, LogFormat, LogLevel, LogSettings, PoolSettings, QueueSettings, RING_BUFFER_BYTES, ReportFormat,
     RingSettings, SessionSettings, Settings, ShardPlace, StealSettings, Timeouts, Toolset, WorkerSettings,
 };
+pub use size_request::{SIZE_OPTIONS, SizeOption, SizeRequest};
+pub use sizing::{SizeError, Sizing, size};
 pub use startup::{Findings, Line, Needs, RingProblem, Verdict, evaluate};

@@ -172,12 +172,29 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
-const DAY_MS: u64 = 24 * HOUR_MS;
+pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Shards are numbered in 16 bits; more cores than this are not planned for.
+pub(super) const SHARDS_MAX: u64 = 1024;
+/// Handlers of a shard are numbered in 16 bits.
+pub(super) const HANDLERS_MAX: u64 = 65_535;
+/// Sixteen times what the kernel lets one process open by default (`fs.nr_open`).
+pub(super) const CONNECTIONS_MAX: u64 = 16_000_000;
 
 /// Deadlines run on one tick of this length; nothing shorter could be told apart.
 const TICK_MS: u64 = 10;
 
 const DEADLINE: Kind = Kind::Duration {
+    min_ms: TICK_MS,
+    max_ms: DAY_MS,
+};
+
+/// `weir size` takes these too, within the same bounds.
+pub(super) const MEMORY: Kind = Kind::Size {
+    min_bytes: 8 * MIB,
+    max_bytes: 1 << 50,
+};
+pub(super) const LINGER: Kind = Kind::PatienceOrNone {
     min_ms: TICK_MS,
     max_ms: DAY_MS,
 };
@@ -212,29 +229,29 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 #[rustfmt::skip] // One row, one option: the eye compares columns.
 pub static OPTIONS: [OptionSpec; 39] = {
     use Fallback::{Derived, Value};
-    use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, PatienceOrNone, Size, Switch};
+    use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
     [
         one(Key::Listen, "listen", "ADDR", Address, Value("127.0.0.1:8080"), "Where to serve MCP, on /mcp"),
         one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Value("127.0.0.1:9464"), "Where to serve /healthz, /readyz and /metrics"),
         many(one(Key::Toolset, "toolset", "NAME", Choice(&["files", "demo"]), Value("files"), "What to serve")),
         one(Key::Root, "root", "DIR", Path, Value("."), "The directory whose files the toolset `files` shows, read-only"),
-        one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: 1024 }, Value("auto"), "Shards; `auto` is one per CPU"),
+        one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: SHARDS_MAX }, Value("auto"), "Shards; `auto` is one per CPU"),
         one(Key::Cpus, "cpus", "LIST", Cpus, Derived("all this process may use"), "CPUs for the shards, such as 0-3,6"),
-        one(Key::PoolSize, "pool-size", "N", Count { min: 1, max: 65_535 }, Derived("256, less if memory asks"), "Handlers per shard"),
+        one(Key::PoolSize, "pool-size", "N", Count { min: 1, max: HANDLERS_MAX }, Derived("256, less if memory asks"), "Handlers per shard"),
         // A ring buffer's bytes must fit into a handler, hence the least size.
         one(Key::BufferSize, "buffer-size", "SIZE", Size { min_bytes: 4 * KIB, max_bytes: 16 * MIB }, Value("16KiB"), "Each of a handler's two buffers"),
         // The kernel takes at most 32768 buffers per ring.
         one(Key::RingBuffers, "ring-buffers", "N", Count { min: 1, max: 32_768 }, Derived("1024, less if memory asks"), "Receive buffers per shard, of 4KiB"),
         one(Key::AssemblyBuffers, "assembly-buffers", "N", Count { min: 1, max: 65_535 }, Derived("pool size, less if memory asks"), "Buffers per shard for requests that arrive in pieces"),
-        one(Key::MemoryMax, "memory-max", "SIZE", Size { min_bytes: 8 * MIB, max_bytes: 1 << 50 }, Derived("half of the cgroup's or machine's"), "Memory for everything together"),
-        one(Key::QueueDepth, "queue-depth", "N", Count { min: 0, max: 1_000_000 }, Derived("twice the pool size, less if memory asks"), "Requests per shard that may wait for a handler"),
+        one(Key::MemoryMax, "memory-max", "SIZE", MEMORY, Derived("half of the cgroup's or machine's"), "Memory for everything together"),
+        one(Key::QueueDepth, "queue-depth", "N", Count { min: 0, max: 1_000_000 }, Derived("twice the pool size, at least 32, less if memory asks"), "Requests per shard that may wait for a handler"),
         one(Key::QueueTimeout, "queue-timeout", "TIME", DEADLINE, Value("5s"), "How long a browser's request (one with an Origin) may wait for a handler"),
         one(Key::QueueTimeoutAgent, "queue-timeout-agent", "TIME", DEADLINE, Derived("queue-timeout"), "How long any other request may wait for a handler"),
         one(Key::Steal, "steal", "on|off", Choice(&["on", "off"]), Value("on"), "Whether shards with slack serve those who wait at others"),
-        one(Key::StealReserve, "steal-reserve", "N", Count { min: 0, max: 65_535 }, Derived("a tenth of the pool, 0 below 10 handlers"), "Handlers per shard that others' clients may not take"),
-        one(Key::Linger, "linger", "TIME|forever", PatienceOrNone { min_ms: TICK_MS, max_ms: DAY_MS }, Value("0s"), "How long a connection keeps its handler after an answer"),
-        one(Key::ConnectionsMax, "connections-max", "N", Count { min: 1, max: 16_000_000 }, Derived("descriptor limit less a reserve, less if memory asks"), "Connections, over all shards"),
-        one(Key::ConnectionsPerIp, "connections-per-ip", "N", Count { min: 1, max: 16_000_000 }, Derived("no cap"), "Connections from one address, over all shards"),
+        one(Key::StealReserve, "steal-reserve", "N", Count { min: 0, max: HANDLERS_MAX }, Derived("a tenth of the pool, 0 below 10 handlers"), "Handlers per shard that others' clients may not take"),
+        one(Key::Linger, "linger", "TIME|forever", LINGER, Value("0s"), "How long a connection keeps its handler after an answer"),
+        one(Key::ConnectionsMax, "connections-max", "N", Count { min: 1, max: CONNECTIONS_MAX }, Derived("descriptor limit less a reserve, less if memory asks"), "Connections, over all shards"),
+        one(Key::ConnectionsPerIp, "connections-per-ip", "N", Count { min: 1, max: CONNECTIONS_MAX }, Derived("no cap"), "Connections from one address, over all shards"),
         one(Key::HeadMax, "head-max", "SIZE", Size { min_bytes: KIB, max_bytes: MIB }, Value("32KiB"), "Largest request head"),
         one(Key::BodyMax, "body-max", "SIZE", Size { min_bytes: KIB, max_bytes: GIB }, Value("4MiB"), "Largest request body"),
         one(Key::HeadTimeout, "head-timeout", "TIME", DEADLINE, Value("10s"), "From a request head's first byte to its last"),

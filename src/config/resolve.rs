@@ -1,33 +1,23 @@
-//! From texts and this machine to settings: everything that involves more than one option.
+//! From texts and this machine to settings: where everything is put together.
 //!
 //! Pure: the same inputs and the same machine give the same settings. Whatever is not what an operator might expect
 //! (a pool shrunk to fit, shards sharing a CPU) is said in `notes`, never done silently; whatever was asked for
 //! explicitly is done as asked or refused.
 
-use std::path::PathBuf;
-
 use super::ConfigError;
+use super::demand::{Counts, counts, memory_demand};
+use super::effective::{Effective, effective};
 use super::host::Host;
-use super::inputs::{Inputs, Source};
-use super::memory::{ConnectionsDemand, MemoryDemand, MemoryFit};
-use super::options::{Key, OPTIONS};
-use super::placement::{Placement, display_cpu_list, place};
+use super::independent::ReadSettings;
+use super::inputs::Inputs;
+use super::memory::{MemoryDemand, MemoryFit};
+use super::options::OPTIONS;
 use super::settings::{
-    AccessSettings, AdminSettings, AllowList, ExecutorSettings, FilesSettings, HttpLimits, Linger, LogFormat,
-    LogLevel, LogSettings, QueueSettings, RING_BUFFER_BYTES, ReportFormat, RingSettings, SessionSettings,
-    Settings, StealSettings, Timeouts, Toolset, WorkerSettings,
+    AdminSettings, ExecutorSettings, FilesSettings, HttpLimits, QueueSettings, RING_BUFFER_BYTES,
+    RingSettings, Settings, StealSettings, WorkerSettings,
 };
 use super::values::Values;
-use crate::units::{ByteSize, CpuId, display_duration};
-
-/// Descriptors of the process itself: standard streams, signals, admin listener and its clients, libraries.
-const DESCRIPTORS_PROCESS: u64 = 16;
-/// Descriptors of a shard: measured 4 of the executor, then data ring, listener, parking, mailbox, one in reserve.
-const DESCRIPTORS_PER_SHARD: u64 = 12;
-/// Descriptors of a worker: a file and the directories on the way to it.
-const DESCRIPTORS_PER_WORKER: u64 = 4;
-/// Where no limit is set, connections are counted in 32 bits at most.
-const CONNECTIONS_UNLIMITED: u32 = 16_000_000;
+use crate::units::ByteSize;
 
 /// Settings and how they came about.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,17 +28,6 @@ pub struct Resolved {
     pub effective: Vec<Effective>,
     /// What an operator may not expect, one sentence each.
     pub notes: Vec<String>,
-}
-
-/// What an option came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effective {
-    /// The option.
-    pub name: &'static str,
-    /// Its value, as it can be typed again where it can.
-    pub value: String,
-    /// Who gave it.
-    pub source: Source,
 }
 
 /// Makes settings of what was given and what there is.
@@ -87,239 +66,6 @@ pub fn resolve(inputs: &Inputs, host: &Host) -> Result<Resolved, Vec<ConfigError
         effective,
         notes,
     })
-}
-
-/// How many of what, and where.
-struct Counts {
-    placement: Placement,
-    shards: u16,
-    workers: u32,
-}
-
-fn counts(values: &Values<'_>, host: &Host, notes: &mut Vec<String>) -> Counts {
-    let chosen = chosen_cpus(values, host);
-    let auto = u16::try_from(chosen.len()).unwrap_or(u16::MAX);
-    let shards = values
-        .count_or_auto(Key::Shards)
-        .map_or(auto, |count| u16::try_from(count).unwrap_or(u16::MAX));
-    if usize::from(shards) > chosen.len() {
-        notes.push(format!(
-            "shards = {shards}, but they may use {} CPUs ({}): some share one; lower --shards or widen --cpus or the \
-             cpuset",
-            chosen.len(),
-            display_cpu_list(&chosen)
-        ));
-    }
-    let workers = values
-        .count(Key::Workers)
-        .unwrap_or_else(|| u32::try_from(host.cpus.len()).unwrap_or(u32::MAX));
-    Counts {
-        placement: place(shards, &chosen, &host.cpus),
-        shards,
-        workers: workers.max(1),
-    }
-}
-
-fn chosen_cpus(values: &Values<'_>, host: &Host) -> Vec<CpuId> {
-    let Some(asked) = values.cpus(Key::Cpus) else {
-        return host.cpus.clone();
-    };
-    let forbidden: Vec<CpuId> = asked
-        .iter()
-        .filter(|cpu| !host.cpus.contains(cpu))
-        .copied()
-        .collect();
-    if !forbidden.is_empty() {
-        values.reject(ConfigError::Impossible(format!(
-            "cpus = {}, but this process may not use {}, only {}; change --cpus or widen the cpuset",
-            display_cpu_list(&asked),
-            display_cpu_list(&forbidden),
-            display_cpu_list(&host.cpus)
-        )));
-    }
-    asked
-}
-
-fn memory_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> MemoryDemand {
-    let budget = values
-        .size_bytes(Key::MemoryMax)
-        .unwrap_or_else(|| host.available_memory_bytes() / 2);
-    if budget > host.available_memory_bytes() {
-        values.reject(ConfigError::Impossible(format!(
-            "memory-max = {}, but there are only {}; lower --memory-max or raise the cgroup's limit",
-            ByteSize(budget).rounded(),
-            ByteSize(host.available_memory_bytes()).rounded()
-        )));
-    }
-    MemoryDemand {
-        budget_bytes: budget,
-        shards: u32::from(counts.shards),
-        workers: counts.workers,
-        connections: connections_demand(values, host, counts),
-        handlers: values.count(Key::PoolSize),
-        buffer_bytes: values.size_bytes(Key::BufferSize).unwrap_or_default(),
-        ring_buffers: values.count(Key::RingBuffers),
-        assembly_buffers: values.count(Key::AssemblyBuffers),
-        queue_depth: values.count(Key::QueueDepth),
-    }
-}
-
-fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> ConnectionsDemand {
-    let reserve = DESCRIPTORS_PROCESS
-        + DESCRIPTORS_PER_SHARD * u64::from(counts.shards)
-        + DESCRIPTORS_PER_WORKER * u64::from(counts.workers);
-    let limit = host.descriptors_max.unwrap_or(u64::MAX);
-    let possible = limit.saturating_sub(reserve);
-    let asked = values.count(Key::ConnectionsMax);
-    if possible < u64::from(asked.unwrap_or(1)) {
-        values.reject(ConfigError::Impossible(format!(
-            "descriptors = {limit}, but {reserve} are needed for {} shards and {} workers, and {} for connections; \
-             raise the limit (`LimitNOFILE=` in the unit, `ulimit -n` in a shell) or lower --shards, --workers or \
-             --connections-max",
-            counts.shards,
-            counts.workers,
-            asked.unwrap_or(1)
-        )));
-    }
-    match asked {
-        Some(asked) => ConnectionsDemand::Exactly(asked),
-        None => ConnectionsDemand::UpTo(u32::try_from(possible).map_or(CONNECTIONS_UNLIMITED, |possible| {
-            possible.min(CONNECTIONS_UNLIMITED)
-        })),
-    }
-}
-
-/// The settings that depend on nothing but their own option.
-struct ReadSettings {
-    listen: std::net::SocketAddr,
-    admin: AdminSettings,
-    http: HttpLimits,
-    timeouts: Timeouts,
-    queue_timeout: std::time::Duration,
-    queue_timeout_agent: std::time::Duration,
-    is_steal_on: bool,
-    steal_reserve: Option<u32>,
-    linger: Linger,
-    connections_per_ip: Option<u32>,
-    access: AccessSettings,
-    session: SessionSettings,
-    toolsets: Vec<Toolset>,
-    root: PathBuf,
-    drain_timeout: std::time::Duration,
-    busy_poll: std::time::Duration,
-    worker_queue_each: u32,
-    report: ReportFormat,
-    log: LogSettings,
-}
-
-impl ReadSettings {
-    fn read(values: &Values<'_>, notes: &mut Vec<String>) -> Self {
-        let listen = values
-            .address(Key::Listen)
-            .unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
-        let access = AccessSettings {
-            origins: allow_list(values.origins(Key::AllowOrigin)),
-            hosts: allow_list(values.hosts(Key::AllowHost)),
-        };
-        let toolsets = toolsets(values);
-        let queue_timeout = values.duration(Key::QueueTimeout);
-        if !listen.ip().is_loopback() && access.hosts == AllowList::default() {
-            notes.push(format!(
-                "listen = {listen} is reachable from outside, but only loopback hosts are served: other clients get \
-                 403; name this machine with --allow-host"
-            ));
-        }
-        if values.source(Key::Root) > Source::Default && !toolsets.contains(&Toolset::Files) {
-            notes
-                .push("root is given, but the toolset `files` is not served; add --toolset files".to_owned());
-        }
-        Self {
-            listen,
-            admin: admin(values),
-            http: HttpLimits {
-                head_bytes_max: values.length(Key::HeadMax),
-                body_bytes_max: values.length(Key::BodyMax),
-            },
-            timeouts: timeouts(values),
-            queue_timeout,
-            queue_timeout_agent: values
-                .given_duration(Key::QueueTimeoutAgent)
-                .unwrap_or(queue_timeout),
-            is_steal_on: values.choice(Key::Steal) == "on",
-            steal_reserve: values.count(Key::StealReserve),
-            linger: values.linger(Key::Linger),
-            connections_per_ip: values.count(Key::ConnectionsPerIp),
-            access,
-            session: SessionSettings {
-                key_file: values.path(Key::SessionKeyFile),
-                max_age: values.duration(Key::SessionMaxAge),
-                is_required: values.is_on(Key::RequireSession),
-            },
-            toolsets,
-            root: values.path(Key::Root).unwrap_or_default(),
-            drain_timeout: values.duration(Key::DrainTimeout),
-            busy_poll: values.duration(Key::BusyPoll),
-            worker_queue_each: values.count(Key::WorkerQueue).unwrap_or(1),
-            report: match values.choice(Key::Report) {
-                "json" => ReportFormat::Json,
-                "none" => ReportFormat::None,
-                _ => ReportFormat::Text,
-            },
-            log: log(values),
-        }
-    }
-}
-
-fn admin(values: &Values<'_>) -> AdminSettings {
-    match values.address_or_off(Key::Admin) {
-        None => AdminSettings::Off,
-        Some(address) => AdminSettings::On {
-            address,
-            is_explicit: values.source(Key::Admin) > Source::Default,
-        },
-    }
-}
-
-fn timeouts(values: &Values<'_>) -> Timeouts {
-    Timeouts {
-        head: values.duration(Key::HeadTimeout),
-        body: values.duration(Key::BodyTimeout),
-        read: values.duration(Key::ReadTimeout),
-        idle: values.patience(Key::IdleTimeout),
-        write: values.duration(Key::WriteTimeout),
-        call: values.duration(Key::CallTimeout),
-    }
-}
-
-fn toolsets(values: &Values<'_>) -> Vec<Toolset> {
-    let names = values.choices(Key::Toolset);
-    let named = |toolset: &Toolset| names.contains(&toolset.name());
-    Toolset::ALL.into_iter().filter(named).collect()
-}
-
-fn log(values: &Values<'_>) -> LogSettings {
-    LogSettings {
-        level: match values.choice(Key::LogLevel) {
-            "off" => LogLevel::Off,
-            "error" => LogLevel::Error,
-            "warn" => LogLevel::Warn,
-            "debug" => LogLevel::Debug,
-            "trace" => LogLevel::Trace,
-            _ => LogLevel::Info,
-        },
-        format: match values.choice(Key::LogFormat) {
-            "json" => LogFormat::Json,
-            _ => LogFormat::Text,
-        },
-    }
-}
-
-fn allow_list(names: Vec<String>) -> AllowList {
-    if names.iter().any(|name| name == "*") {
-        AllowList::Any
-    } else {
-        AllowList::Only(names)
-    }
 }
 
 /// Below this a tenth would be no handler at all.
@@ -429,46 +175,6 @@ fn assemble(
     }
 }
 
-/// Given texts as they were given; what was derived, as it came out.
-fn effective(inputs: &Inputs, settings: &Settings) -> Vec<Effective> {
-    let derived = |key: Key| match key {
-        Key::Cpus => Some(display_cpu_list(&used_cpus(settings))),
-        Key::Shards => Some(settings.shards.len().to_string()),
-        Key::PoolSize => Some(settings.pool.handlers.to_string()),
-        Key::RingBuffers => Some(settings.ring.buffers.to_string()),
-        Key::AssemblyBuffers => Some(settings.assembly.buffers.to_string()),
-        Key::MemoryMax => Some(ByteSize(settings.memory.budget_bytes).to_string()),
-        Key::QueueDepth => Some(settings.queue.depth_max.to_string()),
-        Key::QueueTimeoutAgent => Some(display_duration(settings.queue.timeout_agent).to_string()),
-        Key::StealReserve => Some(settings.steal.reserve.to_string()),
-        Key::ConnectionsMax => Some(settings.connections_max.to_string()),
-        Key::Workers => Some(settings.workers.threads.to_string()),
-        _ => None,
-    };
-    OPTIONS
-        .iter()
-        .map(|spec| {
-            let given = inputs.given(spec.key);
-            let value = match given {
-                Some(given) => given.texts.join(", "),
-                None => derived(spec.key).unwrap_or_else(|| spec.fallback.text().to_owned()),
-            };
-            Effective {
-                name: spec.name,
-                value: value.escape_debug().to_string(),
-                source: given.map_or(Source::Default, |given| given.source),
-            }
-        })
-        .collect()
-}
-
-fn used_cpus(settings: &Settings) -> Vec<CpuId> {
-    let mut cpus: Vec<CpuId> = settings.shards.iter().map(|place| place.cpu).collect();
-    cpus.sort_unstable();
-    cpus.dedup();
-    cpus
-}
-
 /// Errors about one option stand where the option does, those about several behind them.
 fn position(error: &ConfigError) -> usize {
     match error {
@@ -482,10 +188,16 @@ fn position(error: &ConfigError) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
-    use crate::units::{Patience, ShardId};
+    use crate::config::inputs::Source;
+    use crate::config::options::Key;
+    use crate::config::settings::{
+        AccessSettings, Linger, LogFormat, LogLevel, ReportFormat, Timeouts, Toolset,
+    };
+    use crate::units::{CpuId, Patience, ShardId};
 
     const MIB: u64 = 1 << 20;
 
@@ -675,7 +387,7 @@ mod tests {
         assert_eq!((queue.timeout, queue.timeout_agent), (seconds(2), seconds(2)));
         let queue = of(&[(Key::QueueTimeoutAgent, "9s"), (Key::PoolSize, "8")]).queue;
         assert_eq!((queue.timeout, queue.timeout_agent), (seconds(5), seconds(9)));
-        assert_eq!(queue.depth_max, 16);
+        assert_eq!(queue.depth_max, 32, "no default queue is shorter");
         for (handlers, reserve) in [("1", 0), ("9", 0), ("10", 1), ("99", 9), ("1000", 100)] {
             assert_eq!(of(&[(Key::PoolSize, handlers)]).steal.reserve, reserve);
         }

@@ -213,7 +213,7 @@ fn parse_address(text: &str, _kind: Kind) -> Result<SocketAddr, String> {
     })
 }
 
-fn parse_count(text: &str, kind: Kind) -> Result<u32, String> {
+pub(super) fn parse_count(text: &str, kind: Kind) -> Result<u32, String> {
     let (Kind::Count { min, max } | Kind::CountOrAuto { min, max }) = kind else {
         return Err("is not counted".to_owned());
     };
@@ -226,7 +226,7 @@ fn parse_count(text: &str, kind: Kind) -> Result<u32, String> {
     u32::try_from(count).map_err(|_| "is too large".to_owned())
 }
 
-fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
     let Kind::Size { min_bytes, max_bytes } = kind else {
         return Err("is not a size".to_owned());
     };
@@ -234,7 +234,7 @@ fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
     within(size.0, min_bytes, max_bytes, |bytes| ByteSize(*bytes).to_string())
 }
 
-fn parse_bounded_duration(text: &str, kind: Kind) -> Result<Duration, String> {
+pub(super) fn parse_bounded_duration(text: &str, kind: Kind) -> Result<Duration, String> {
     let (Kind::Duration { min_ms, max_ms }
     | Kind::Patience { min_ms, max_ms }
     | Kind::PatienceOrNone { min_ms, max_ms }) = kind

@@ -96,6 +96,14 @@ impl<'s> Work<'s> {
         }
     }
 
+    /// Checks the arguments without starting the call.
+    ///
+    /// # Errors
+    /// When they break the tool's schema; answered by [`Protocol::answer_start_error`].
+    pub fn check(&self, tools: &ShardTools) -> Result<(), StartError> {
+        tools.check(self.call.tool, self.arguments())
+    }
+
     /// Checks the arguments and starts the call.
     ///
     /// # Errors

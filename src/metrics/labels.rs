@@ -193,6 +193,20 @@ impl Outcome {
 }
 
 labels! {
+    /// How a request's wait in a shard's queue ended.
+    WaitEnd {
+        /// A handler of this shard fell free for it.
+        Served => "served",
+        /// It moved to another shard, which had a handler free; its wait ended there.
+        Stolen => "stolen",
+        /// Its deadline passed, or a drain's did: refused.
+        TimedOut => "timed_out",
+        /// Its connection was given up, or there was no memory to keep it.
+        Left => "left",
+    }
+}
+
+labels! {
     /// Why work was refused: the closed list of the overload answer's `reason`.
     OverloadReason {
         /// No handler was free and none could be waited for.
@@ -412,6 +426,7 @@ mod tests {
         assert_closed_set::<RequestClass>();
         assert_closed_set::<Method>();
         assert_closed_set::<Outcome>();
+        assert_closed_set::<WaitEnd>();
         assert_closed_set::<OverloadReason>();
         assert_closed_set::<HttpRefusal>();
         assert_closed_set::<Eviction>();

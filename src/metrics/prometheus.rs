@@ -52,6 +52,7 @@ impl Scrape<'_> {
         write_requests(&mut exposition, &shards, &all);
         self.write_durations(&mut exposition);
         write_pool(&mut exposition, &shards);
+        write_queue(&mut exposition, &shards, &all);
         write_connections(&mut exposition, &shards, &all);
         write_health(&mut exposition, &shards, &all);
         if let Some(workers) = self.workers {
@@ -185,9 +186,10 @@ fn write_pool(exposition: &mut Exposition, shards: &PerShard) {
         "Share of the handlers that is leased.",
     );
     exposition.family(Kind::Gauge, name, help, |family| {
-        for (shard, snapshot) in shards.0.iter().filter(|(_, snapshot)| snapshot.pool_size > 0) {
-            let utilization = snapshot.handlers_leased() as f64 / snapshot.pool_size as f64;
-            family.sample(&[("shard", shard)], utilization);
+        for (shard, snapshot) in &shards.0 {
+            if let Some(utilization) = snapshot.utilization() {
+                family.sample(&[("shard", shard)], utilization);
+            }
         }
     });
     let (name, help) = ("weir_ring_buffers", "Ring buffers there are.");
@@ -198,6 +200,62 @@ fn write_pool(exposition: &mut Exposition, shards: &PerShard) {
     });
     let (name, help) = ("weir_ring_starved_total", "Receives that found no ring buffer.");
     shards.write(exposition, Kind::Counter, name, help, |shard| shard.ring_starved);
+}
+
+fn write_queue(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
+    let (name, help) = ("weir_queue_depth", "Requests that wait for a handler.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.queue_depth);
+    let (name, help) = ("weir_queue_depth_max", "Requests that may wait for a handler.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.queue_depth_max);
+    let (name, help) = ("weir_queue_high_water", "Most requests that waited at one time.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| {
+        shard.queue_high_water
+    });
+    let (name, help) = (
+        "weir_queue_oldest_wait_seconds",
+        "How long the oldest waiting request has waited.",
+    );
+    exposition.family(Kind::Gauge, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            family.sample(&[("shard", shard)], snapshot.oldest_wait_nanos as f64 / 1e9);
+        }
+    });
+    let (name, help) = ("weir_queued_total", "Requests that had to wait for a handler.");
+    shards.write(exposition, Kind::Counter, name, help, |shard| shard.queued);
+    let (name, help) = (
+        "weir_queue_waits_total",
+        "Waits for a handler that ended, by how.",
+    );
+    exposition.family(Kind::Counter, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            for (end, count) in snapshot.wait_ends.iter() {
+                family.sample(&[("shard", shard), ("end", end.as_str())], count);
+            }
+        }
+    });
+    let (name, help) = (
+        "weir_queue_wait_seconds",
+        "Time requests waited until they got a handler or were refused.",
+    );
+    exposition.family(Kind::Histogram, name, help, |family| {
+        family.histogram(&[], &all.waits);
+    });
+    let (name, help) = (
+        "weir_steals_total",
+        "Waiting requests that moved to or from another shard.",
+    );
+    exposition.family(Kind::Counter, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            for (direction, count) in [("in", snapshot.steals_in), ("out", snapshot.steals_out)] {
+                family.sample(&[("shard", shard), ("direction", direction)], count);
+            }
+        }
+    });
+    let (name, help) = (
+        "weir_linger_cuts_total",
+        "Lingers cut short because others needed a handler.",
+    );
+    shards.write(exposition, Kind::Counter, name, help, |shard| shard.linger_cuts);
 }
 
 fn write_connections(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
@@ -348,7 +406,9 @@ mod tests {
 
     use super::*;
     use crate::metrics::exposition_parser::{Samples, parse};
-    use crate::metrics::labels::{Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass};
+    use crate::metrics::labels::{
+        Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass, WaitEnd,
+    };
     use crate::units::ShardId;
 
     fn scrape(tools: &ToolLabels, shards: &[Arc<ShardMetrics>]) -> Samples {
@@ -432,6 +492,54 @@ mod tests {
             Some(2.0)
         );
         assert_eq!(samples.value("weir_sent_bytes_total", &[]), Some(2000.0));
+    }
+
+    #[test]
+    fn the_queue_is_shown_by_shard_and_its_waits_together() {
+        let tools = ToolLabels::new([], 0);
+        let shards = shards(&tools, 2);
+        let idle = scrape(&tools, &shards);
+        assert_eq!(idle.value("weir_queue_wait_seconds_count", &[]), Some(0.0));
+        for metrics in &shards {
+            metrics.on_queue(16);
+            (0..3).for_each(|_| metrics.on_queued());
+            metrics.on_wait_ended(WaitEnd::Served, Duration::from_millis(20));
+            metrics.linger_cuts.increment();
+        }
+        shards[0].on_wait_ended(WaitEnd::Stolen, Duration::from_millis(1));
+        shards[1].on_stolen_in(Duration::from_millis(10));
+        shards[0].on_oldest_wait(Duration::from_millis(1500));
+        let samples = scrape(&tools, &shards);
+        for (name, labels, value) in [
+            ("weir_queue_depth", &[("shard", "0")][..], 1.0),
+            ("weir_queue_depth", &[("shard", "1")], 2.0),
+            ("weir_queue_depth_max", &[("shard", "1")], 16.0),
+            ("weir_queue_high_water", &[("shard", "0")], 3.0),
+            ("weir_queue_oldest_wait_seconds", &[("shard", "0")], 1.5),
+            ("weir_queue_oldest_wait_seconds", &[("shard", "1")], 0.0),
+            ("weir_queued_total", &[("shard", "1")], 3.0),
+            (
+                "weir_queue_waits_total",
+                &[("shard", "1"), ("end", "served")],
+                1.0,
+            ),
+            (
+                "weir_queue_waits_total",
+                &[("shard", "0"), ("end", "stolen")],
+                1.0,
+            ),
+            ("weir_queue_waits_total", &[("shard", "0"), ("end", "left")], 0.0),
+            ("weir_queue_wait_seconds_count", &[], 3.0),
+            ("weir_queue_wait_seconds_bucket", &[("le", "0.01")], 1.0),
+            ("weir_steals_total", &[("shard", "0"), ("direction", "out")], 1.0),
+            ("weir_steals_total", &[("shard", "1"), ("direction", "in")], 1.0),
+            ("weir_linger_cuts_total", &[("shard", "1")], 1.0),
+        ] {
+            assert_eq!(samples.value(name, labels), Some(value), "{name} {labels:?}");
+        }
+        assert_eq!(samples.sum("weir_steals_total"), 2.0);
+        let seconds = samples.sum("weir_queue_wait_seconds_sum");
+        assert!((seconds - 0.05).abs() < 1e-9, "{seconds}");
     }
 
     #[test]

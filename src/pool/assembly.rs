@@ -1,8 +1,10 @@
 //! Assembly buffers: where a request lies that arrives in pieces or waits behind another.
 //!
-//! A fixed number per shard, made at start. A request larger than a buffer grows onto the heap, charged to
-//! the shard's [`HeapBudget`]; what is given back is a buffer of the standard size again. A request that
-//! arrives whole and is served at once, as most are, never needs one.
+//! A fixed number per shard, made at start: large ones for requests in pieces, and for each place in the wait
+//! queue one that holds what arrived at once. A request larger than its buffer grows onto the heap, charged to
+//! the shard's [`HeapBudget`]; what is given back is a buffer of the standard size again. When all are lent,
+//! an extra one lies on the heap altogether. A request that arrives whole and is served at once, as most are,
+//! never needs one.
 //!
 //! Invariant: `budget.used` is the sum of what live assemblies and outboxes have charged.
 
@@ -66,12 +68,23 @@ impl HeapBudget {
     }
 }
 
+/// What a buffer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A request that arrives in pieces, or what comes behind a request in hand.
+    Pieces,
+    /// A request that waits for a handler.
+    Waiting,
+}
+
 /// Bytes of one connection that are not served yet, oldest first.
 #[derive(Debug)]
 pub struct Assembly {
     bytes: Vec<u8>,
     start: usize,
     charged: usize,
+    /// `None` for an extra one.
+    purpose: Option<Purpose>,
 }
 
 impl Assembly {
@@ -83,6 +96,11 @@ impl Assembly {
     /// Whether everything was consumed.
     pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
+    }
+
+    /// What its buffer is for; `None` for an extra one.
+    pub fn purpose(&self) -> Option<Purpose> {
+        self.purpose
     }
 
     /// Drops `count` bytes from the front.
@@ -100,48 +118,104 @@ impl Assembly {
 /// The shard's assembly buffers.
 #[derive(Debug)]
 pub struct AssemblyPool {
+    pieces: Buffers,
+    waiting: Buffers,
+}
+
+/// Buffers of one purpose.
+#[derive(Debug)]
+struct Buffers {
     /// Boxed, so that a connection without one pays a pointer, and lending one allocates nothing.
     #[allow(clippy::vec_box, reason = "the boxes are what is lent")]
     free: Vec<Box<Assembly>>,
-    buffer_bytes: usize,
     total: usize,
+    each_bytes: usize,
+}
+
+impl Buffers {
+    fn new(purpose: Purpose, total: usize, each_bytes: usize) -> Buffers {
+        let buffer = |_| {
+            Box::new(Assembly {
+                bytes: super::handlers::touched_buffer(each_bytes),
+                start: 0,
+                charged: 0,
+                purpose: Some(purpose),
+            })
+        };
+        Buffers {
+            free: (0..total).map(buffer).collect(),
+            total,
+            each_bytes,
+        }
+    }
+}
+
+/// How many buffers, and how large each is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AssemblySizes {
+    /// Buffers for requests in pieces.
+    pub pieces: usize,
+    /// Each of those, bytes.
+    pub pieces_bytes: usize,
+    /// Buffers for requests that wait.
+    pub waiting: usize,
+    /// Each of those, bytes.
+    pub waiting_bytes: usize,
 }
 
 impl AssemblyPool {
-    /// `count` buffers of `buffer_bytes`, touched.
-    pub fn new(count: usize, buffer_bytes: usize) -> AssemblyPool {
-        let free = (0..count)
-            .map(|_| {
-                Box::new(Assembly {
-                    bytes: super::handlers::touched_buffer(buffer_bytes),
-                    start: 0,
-                    charged: 0,
-                })
-            })
-            .collect();
+    /// All buffers, touched.
+    pub fn new(sizes: AssemblySizes) -> AssemblyPool {
         AssemblyPool {
-            free,
-            buffer_bytes,
-            total: count,
+            pieces: Buffers::new(Purpose::Pieces, sizes.pieces, sizes.pieces_bytes),
+            waiting: Buffers::new(Purpose::Waiting, sizes.waiting, sizes.waiting_bytes),
         }
     }
 
-    /// An empty assembly, or `None` when all buffers are lent.
-    pub fn take(&mut self) -> Option<Box<Assembly>> {
-        self.free.pop()
+    fn buffers(&self, purpose: Purpose) -> &Buffers {
+        match purpose {
+            Purpose::Pieces => &self.pieces,
+            Purpose::Waiting => &self.waiting,
+        }
+    }
+
+    fn buffers_mut(&mut self, purpose: Purpose) -> &mut Buffers {
+        match purpose {
+            Purpose::Pieces => &mut self.pieces,
+            Purpose::Waiting => &mut self.waiting,
+        }
+    }
+
+    /// An empty assembly, or `None` when all buffers of this purpose are lent.
+    pub fn take(&mut self, purpose: Purpose) -> Option<Box<Assembly>> {
+        self.buffers_mut(purpose).free.pop()
+    }
+
+    /// An empty assembly without a buffer: all it comes to hold is charged to the heap.
+    pub fn extra(&self) -> Box<Assembly> {
+        Box::new(Assembly {
+            bytes: Vec::new(),
+            start: 0,
+            charged: 0,
+            purpose: None,
+        })
     }
 
     /// Takes an assembly back and refunds what it had charged.
     pub fn give_back(&mut self, mut assembly: Box<Assembly>, budget: &mut HeapBudget) {
         budget.refund(std::mem::take(&mut assembly.charged));
+        let Some(purpose) = assembly.purpose else {
+            return;
+        };
+        let buffers = self.buffers_mut(purpose);
         assembly.start = 0;
         assembly.bytes.clear();
-        if assembly.bytes.capacity() != self.buffer_bytes {
-            assembly.bytes = Vec::with_capacity(self.buffer_bytes);
+        if assembly.bytes.capacity() != buffers.each_bytes {
+            assembly.bytes = Vec::with_capacity(buffers.each_bytes);
         }
-        self.free.push(assembly);
+        buffers.free.push(assembly);
         debug_assert!(
-            self.free.len() <= self.total,
+            buffers.free.len() <= buffers.total,
             "an assembly buffer was given back twice"
         );
     }
@@ -163,7 +237,10 @@ impl AssemblyPool {
         let needed = assembly.bytes.len() + piece.len();
         if needed > assembly.bytes.capacity() {
             let capacity = needed.max(assembly.bytes.capacity() * 2);
-            let beyond = capacity - self.buffer_bytes;
+            let own = assembly
+                .purpose
+                .map_or(0, |purpose| self.buffers(purpose).each_bytes);
+            let beyond = capacity - own;
             budget.charge(beyond - assembly.charged)?;
             assembly.charged = beyond;
             assembly.bytes.reserve_exact(capacity - assembly.bytes.len());
@@ -173,13 +250,13 @@ impl AssemblyPool {
     }
 
     /// Buffers made at start.
-    pub fn total(&self) -> usize {
-        self.total
+    pub fn total(&self, purpose: Purpose) -> usize {
+        self.buffers(purpose).total
     }
 
     /// Buffers not lent.
-    pub fn free(&self) -> usize {
-        self.free.len()
+    pub fn free(&self, purpose: Purpose) -> usize {
+        self.buffers(purpose).free.len()
     }
 }
 
@@ -188,13 +265,19 @@ mod tests {
     use super::*;
 
     fn pool() -> (AssemblyPool, HeapBudget) {
-        (AssemblyPool::new(2, 16), HeapBudget::new(100))
+        let sizes = AssemblySizes {
+            pieces: 2,
+            pieces_bytes: 16,
+            waiting: 1,
+            waiting_bytes: 8,
+        };
+        (AssemblyPool::new(sizes), HeapBudget::new(100))
     }
 
     #[test]
     fn keeps_what_was_not_consumed_in_order() {
         let (mut pool, mut budget) = pool();
-        let mut assembly = pool.take().unwrap();
+        let mut assembly = pool.take(Purpose::Pieces).unwrap();
         pool.append(&mut assembly, b"abcdefgh", &mut budget).unwrap();
         assembly.consume(6);
         pool.append(&mut assembly, b"0123456789", &mut budget).unwrap();
@@ -209,7 +292,7 @@ mod tests {
     #[test]
     fn growth_is_charged_and_refunded() {
         let (mut pool, mut budget) = pool();
-        let mut assembly = pool.take().unwrap();
+        let mut assembly = pool.take(Purpose::Pieces).unwrap();
         pool.append(&mut assembly, &[1; 40], &mut budget).unwrap();
         assert_eq!(budget.used(), 24);
         pool.append(&mut assembly, &[2; 40], &mut budget).unwrap();
@@ -218,17 +301,42 @@ mod tests {
         assert_eq!((refused.left, refused.max), (36, 100));
         assert_eq!(assembly.window().len(), 80);
         pool.give_back(assembly, &mut budget);
-        assert_eq!((budget.used(), pool.free()), (0, 2));
-        assert_eq!(pool.take().unwrap().bytes.capacity(), 16);
+        assert_eq!((budget.used(), pool.free(Purpose::Pieces)), (0, 2));
+        assert_eq!(pool.take(Purpose::Pieces).unwrap().bytes.capacity(), 16);
     }
 
     #[test]
     fn runs_out_and_recovers() {
         let (mut pool, mut budget) = pool();
-        let first = pool.take().unwrap();
-        let _second = pool.take().unwrap();
-        assert!(pool.take().is_none());
+        let first = pool.take(Purpose::Pieces).unwrap();
+        let _second = pool.take(Purpose::Pieces).unwrap();
+        assert!(pool.take(Purpose::Pieces).is_none());
         pool.give_back(first, &mut budget);
-        assert!(pool.take().is_some());
+        assert!(pool.take(Purpose::Pieces).is_some());
+    }
+
+    #[test]
+    fn each_purpose_has_buffers_of_its_own() {
+        let (mut pool, mut budget) = pool();
+        let waiting = pool.take(Purpose::Waiting).unwrap();
+        assert!(pool.take(Purpose::Waiting).is_none());
+        assert_eq!(
+            (waiting.purpose(), pool.free(Purpose::Pieces)),
+            (Some(Purpose::Waiting), 2)
+        );
+        pool.give_back(waiting, &mut budget);
+        assert_eq!(pool.free(Purpose::Waiting), 1);
+        assert_eq!(pool.take(Purpose::Waiting).unwrap().bytes.capacity(), 8);
+    }
+
+    #[test]
+    fn an_extra_assembly_is_charged_for_all_it_holds() {
+        let (mut pool, mut budget) = pool();
+        let mut extra = pool.extra();
+        pool.append(&mut extra, &[1; 30], &mut budget).unwrap();
+        assert_eq!(budget.used(), 30);
+        pool.append(&mut extra, &[1; 80], &mut budget).unwrap_err();
+        pool.give_back(extra, &mut budget);
+        assert_eq!((budget.used(), pool.free(Purpose::Pieces)), (0, 2));
     }
 }

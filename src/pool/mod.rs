@@ -1,11 +1,25 @@
-//! What a shard has a fixed number of: handlers for work in flight, assembly buffers for requests that
-//! arrive in pieces, and a budget of heap bytes for what does not fit either.
+//! What a shard has a fixed number of, and who may use it when.
+//!
+//! | file | what it bounds |
+//! |---|---|
+//! | `handlers` | work in flight |
+//! | `queue` | work that waits for a handler |
+//! | `credit` | permits to use handlers, the one part that shards share: stealing |
+//! | `assembly` | requests that arrive in pieces or wait, and heap bytes for what does not fit |
+//! | `drain_rate` | what a refused client is told to wait |
 //!
 //! Everything here is made at start and bounded on purpose; running out is an answer to the client, never a
 //! reason to grow.
 
 mod assembly;
+mod credit;
+mod drain_rate;
+mod fifo;
 mod handlers;
+mod queue;
 
-pub use assembly::{Assembly, AssemblyPool, HeapBudget, OutOfMemory};
+pub use assembly::{Assembly, AssemblyPool, AssemblySizes, HeapBudget, OutOfMemory, Purpose};
+pub use credit::{Credit, PublishedLine, WaitingSet, Word, choose_target, choose_waiter};
+pub use drain_rate::DrainRate;
 pub use handlers::{HandlerKey, Pool, PoolFigures};
+pub use queue::{WaitKey, WaitQueue};

@@ -13,6 +13,7 @@ use super::arguments::{ArgumentTape, admit};
 use super::call::{CallFuture, Started};
 use super::catalog::Registry;
 use super::context::CallContext;
+use super::deserialize::ArgumentError;
 use super::handler::{ShardHandler, guard};
 use super::info::ToolIndex;
 use super::tape::{Steps, TapeNode};
@@ -89,20 +90,38 @@ impl ShardTools {
         context: CallContext,
     ) -> Result<Started, StartError> {
         let tool = &self.tools[index.as_usize()];
+        self.checked(index, arguments, |node| {
+            tool.handler.start(node, context.for_tool(index, &tool.name))
+        })
+    }
+
+    /// Checks the arguments of a call that is not to start yet.
+    ///
+    /// # Errors
+    /// As [`ShardTools::start`], but for what shows only when the arguments are made into the tool's own type.
+    pub fn check(&self, tool: ToolIndex, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
+        // A check that panics is the call's to report, when it starts.
+        guard(|| self.checked(tool, arguments, |_| Ok(()))).unwrap_or(Ok(()))
+    }
+
+    /// Hands arguments that keep to the tool's schema to `then`.
+    fn checked<T>(
+        &self,
+        index: ToolIndex,
+        arguments: Option<Value<'_, '_>>,
+        then: impl FnOnce(TapeNode<'_>) -> Result<T, ArgumentError>,
+    ) -> Result<T, StartError> {
         let schema = &self.registry.registered()[index.as_usize()].input;
         let mut tape = self.tape.take().unwrap_or_else(ArgumentTape::new).lend();
-        let started = admit(arguments, &mut tape)
+        let checked = admit(arguments, &mut tape)
             .map_err(|error| Violations::one(error.into_violation()))
             .and_then(|()| schema.check(&tape.0))
             .and_then(|()| {
                 let steps = Steps::for_nodes(0, 0);
-                let context = context.for_tool(index, &tool.name);
-                tool.handler
-                    .start(TapeNode::new(&tape.0, &steps), context)
-                    .map_err(|error| Violations::one(error.into_violation()))
+                then(TapeNode::new(&tape.0, &steps)).map_err(|error| Violations::one(error.into_violation()))
             });
         self.tape.replace(Some(ArgumentTape::restore(tape)));
-        started.map_err(StartError::Violations)
+        checked.map_err(StartError::Violations)
     }
 
     /// Slots at rest that calls of `tool` can use again.

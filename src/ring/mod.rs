@@ -81,9 +81,9 @@ pub struct RingCounters {
 ///
 /// In steady state no method allocates.
 pub trait DataRing {
-    /// An accepted connection. Dropping it closes it at once, which is right only when no operation
-    /// names it; otherwise use [`close`](Self::close).
-    type Socket;
+    /// An accepted connection, which may move to another shard's ring when no operation names it. Dropping it
+    /// closes it at once, which is right only then too; otherwise use [`close`](Self::close).
+    type Socket: Send + 'static;
 
     /// Reports [`Completion::AcceptReady`] once there is a connection to accept, at once if there is one
     /// already. One-shot, and it takes nothing: whoever has a cap looks at it before each connection, which

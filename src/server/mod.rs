@@ -36,7 +36,7 @@ use crate::metrics::{
 };
 use crate::registry::Registry;
 use crate::session::{KeyError, SealedSessions, SessionKey, SessionOptions};
-use crate::shard::{Gate, Mail, Service};
+use crate::shard::{Gate, Mail, Mesh, Service, Waits};
 use crate::transport::edge::{EdgePolicy, EdgePolicyError};
 use crate::transport::http::HttpLimits;
 use crate::units::ShardId;
@@ -154,6 +154,11 @@ impl Server {
             policy: policy(settings)?,
             http: http_limits(settings),
             timeouts: settings.timeouts,
+            waits: Waits {
+                browser: settings.queue.timeout,
+                agent: settings.queue.timeout_agent,
+            },
+            linger: settings.linger,
             labels,
         });
         let workers = Workers::start(&WorkersOptions {
@@ -173,6 +178,7 @@ impl Server {
                 settings.shards.len(),
             ),
             workers: workers.submitter(),
+            mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
         };
         let (shards, address) = shards::start(settings, &common, &mut is_cut_short)?;
         let view = admin_view(&shards, Arc::clone(&service), workers.submitter());
@@ -244,10 +250,10 @@ impl Server {
     /// so, it gives up on what is left.
     pub fn drain(self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
         self.view.advance(Lifecycle::Draining);
-        for shard in &self.shards {
-            shard.mailbox.post(Mail::Drain);
-        }
         let deadline = Instant::now() + timeout;
+        for shard in &self.shards {
+            shard.mailbox.post(Mail::Drain(deadline));
+        }
         let mut is_clean = true;
         while !self.shards.iter().all(ShardHandle::is_finished) {
             if Instant::now() >= deadline || is_cut_short(Duration::from_millis(5)) {

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-use crate::config::{ExecutorSettings, Settings, ShardPlace};
+use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings};
 use crate::metrics::{ShardHistograms, ShardMetrics};
 use crate::registry::Registry;
 use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, listener};
-use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Service, Shard, ShardParts, ShardSizes, Wake};
+use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Service, Shard, ShardParts, ShardSizes, Wake};
 use crate::workers::Submitter;
 
 use super::StartError;
@@ -28,12 +28,12 @@ use super::StartError;
 const START_PATIENCE: Duration = Duration::from_secs(10);
 /// How soon a start notices that it is cut short.
 const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
-/// Mail that is neither a worker's result nor bounded by the pool: drain, reports.
+/// Mail that is not bounded by the pool: drain, reports, word of slack.
 const MAILBOX_SPARE: usize = 64;
 
 /// A running shard, from outside.
 pub(super) struct ShardHandle {
-    pub(super) mailbox: Mailbox<Mail>,
+    pub(super) mailbox: Mailbox<Mail<OwnedFd>>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) alarm: Alarm,
     thread: thread::JoinHandle<Ended>,
@@ -71,6 +71,7 @@ pub(super) struct Common {
     pub(super) registry: Registry,
     pub(super) gate: Gate,
     pub(super) workers: Submitter,
+    pub(super) mesh: Arc<Mesh<OwnedFd>>,
 }
 
 /// Starts all shards, unless it is cut short; returns them and the address they listen on.
@@ -130,6 +131,8 @@ fn start_one(
         service: Arc::clone(&common.service),
         registry: common.registry.clone(),
         gate: common.gate.clone(),
+        mesh: Arc::clone(&common.mesh),
+        steal: settings.steal,
         workers: common.workers.clone(),
         metrics: Arc::clone(&metrics),
         listener,
@@ -172,6 +175,8 @@ fn await_start(
 fn sizes(settings: &Settings) -> ShardSizes {
     ShardSizes {
         handlers: settings.pool.handlers,
+        queue_depth_max: settings.queue.depth_max,
+        ring_buffer_bytes: settings.ring.buffer_bytes,
         handler_buffer_bytes: settings.pool.buffer_bytes,
         assembly_buffers: settings.assembly.buffers as usize,
         assembly_buffer_bytes: settings.assembly.buffer_bytes,
@@ -189,12 +194,14 @@ struct Seed {
     service: Arc<Service>,
     registry: Registry,
     gate: Gate,
+    mesh: Arc<Mesh<OwnedFd>>,
+    steal: StealSettings,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
     listener: OwnedFd,
 }
 
-type Readiness = Result<Mailbox<Mail>, String>;
+type Readiness = Result<Mailbox<Mail<OwnedFd>>, String>;
 type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
@@ -222,8 +229,8 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         }
     };
     ring.listen(seed.listener);
-    // At most two letters per handler: the result of its call, and of one given up before.
-    let capacity = seed.sizes.handlers as usize * 2 + MAILBOX_SPARE;
+    // At most three letters per handler: the result of its call, of one given up before, and a waiter for it.
+    let capacity = seed.sizes.handlers as usize * 3 + MAILBOX_SPARE;
     let mailbox = Mailbox::new(capacity, Box::new(Waker(ring.waker())));
     let parts = ShardParts {
         tools: seed.registry.for_shard(),
@@ -232,6 +239,8 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         gate: seed.gate,
         alarm: seed.alarm,
         mailbox: mailbox.clone(),
+        mesh: seed.mesh,
+        steal: seed.steal,
         workers: seed.workers,
         metrics: seed.metrics,
         clock: now,

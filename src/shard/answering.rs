@@ -19,6 +19,7 @@ use crate::transport::http::{self, HEAD_RESERVE, Refusal};
 use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead};
 
 use super::connections::{Outgoing, State, Waiting};
+use super::waiting::Turn;
 use super::{Shard, ShardRing};
 
 /// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
@@ -179,11 +180,15 @@ impl<R: ShardRing> Shard<R> {
         outgoing.range.start += taken;
         if is_dead || outgoing.range.is_empty() {
             let (closes, is_interim) = (outgoing.closes, outgoing.is_interim);
-            self.reclaim(outgoing, buffer);
+            if let Some(handler) = outgoing.handler.filter(|_| !is_dead && !closes) {
+                self.finish_answer(handler, buffer);
+            } else {
+                self.reclaim(outgoing, buffer);
+            }
             return match () {
                 () if is_dead => self.bury(key),
                 // What came meanwhile may be the whole of the request.
-                () if is_interim => self.serve_assembly(key),
+                () if is_interim => self.serve_assembly(key, Turn::New),
                 () => self.on_answered(key, closes),
             };
         }
@@ -203,7 +208,11 @@ impl<R: ShardRing> Shard<R> {
                 outgoing.range = 0..copy.len();
                 outbox = copy;
             }
-            self.end_lease(handler);
+            if outgoing.closes {
+                self.end_lease(handler);
+            } else {
+                self.finish_lease(handler);
+            }
         }
         if outgoing.charged == 0 {
             if self.heap.charge(outbox.capacity()).is_err() {
@@ -224,6 +233,13 @@ impl<R: ShardRing> Shard<R> {
         self.ring
             .send(key, &connection.socket, outbox, piece, SendMode::All);
         self.set_deadline(key, write_deadline);
+    }
+
+    /// A handler's answer is with the kernel, and its connection goes on.
+    fn finish_answer(&mut self, handler: HandlerKey, buffer: Vec<u8>) {
+        self.metrics.in_flight.down();
+        self.pool.put_response(handler, buffer);
+        self.finish_lease(handler);
     }
 
     /// A buffer whose sending is over, one way or another, goes back to where it came from.
@@ -321,6 +337,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);
         }
+        self.end_hold(key);
         self.arm_receive(key);
         self.set_deadline(key, deadline);
     }
@@ -330,9 +347,15 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.at(key) else {
             return;
         };
-        if connection.state == State::Dead {
+        let state = connection.state;
+        if state == State::Dead {
             return self.bury(key);
         }
+        self.forget_wait(key, state);
+        self.end_hold(key);
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         connection.state = State::Dead;
         let assembly = connection.assembly.take();
         if connection.is_in_flight() {

@@ -1,9 +1,9 @@
 //! From a request to a call and its outcome: decode, lease a handler, start, settle.
 //!
-//! Control is answered from memory and never takes or waits for a handler. Work leases one until its answer
-//! is with the kernel; without a free one it is refused, honestly and at once. A call is polled in place
-//! first; one that is pending becomes a task, one that blocks goes to the workers, and both end in
-//! [`Shard::settle`].
+//! Control is answered from memory and never takes or waits for a handler; so are calls whose arguments are
+//! wrong. Work leases a handler until its answer is with the kernel; without a free one it waits (`waiting`).
+//! A call is polled in place first; one that is pending becomes a task, one that blocks goes to the workers,
+//! and both end in [`Shard::settle`].
 //!
 //! ```text
 //! begin ─► Ready ─ next_started ─► Polled ─► settle
@@ -17,14 +17,12 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{
-    Batch, Era, HttpFacts, Labels, Overload, OverloadReason, Principal, Reply, Step, Ticket, Work,
-};
+use crate::mcp::{Era, HttpFacts, Labels, OverloadReason, Principal, Reply, Step, Ticket, Work};
 use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Outcome, Started, ToolError,
-    ToolIndex,
+    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Outcome, StartError, Started,
+    ToolError, ToolIndex,
 };
 use crate::ring::{ConnectionKey, HangUp};
 use crate::timers::{TimerKey, TimerKind};
@@ -34,27 +32,17 @@ use crate::wire::http1::{Connection as Persistence, ResponseHead, Status};
 use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::answering::{Answer, loss};
+use super::batches::Batched;
 use super::connections::{State, Waiting};
+use super::waiting::{Asked, Turn};
 use super::{Mail, Shard, ShardRing};
-
-/// What a refused client is told to wait: without a queue there is no drain rate to derive it from.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The state of a leased handler.
 pub struct Call {
-    connection: ConnectionKey,
     ticket: Ticket,
     run: Run,
     began: Instant,
     batch: Option<Box<Batched>>,
-}
-
-/// Calls of one batch, run one after another under one handler.
-#[derive(Debug)]
-struct Batched {
-    batch: Batch,
-    /// The array so far, behind room for a head.
-    answers: Vec<u8>,
 }
 
 enum Run {
@@ -70,10 +58,21 @@ enum Run {
     Ended,
 }
 
+impl Call {
+    /// Its handler goes on with the next call of its batch.
+    pub(super) fn next(&mut self, ticket: Ticket, began: Instant, batched: Box<Batched>) {
+        self.ticket = ticket;
+        self.began = began;
+        self.batch = Some(batched);
+    }
+}
+
 impl<R: ShardRing> Shard<R> {
-    /// Decodes a request and answers it, or starts its work.
-    pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>) {
-        self.metrics.in_flight.up();
+    /// Decodes a request and answers it, starts its work, or lets it wait.
+    pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>, turn: Turn) {
+        if turn == Turn::New {
+            self.metrics.in_flight.up();
+        }
         let service = Rc::clone(&self.service);
         let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
@@ -89,11 +88,11 @@ impl<R: ShardRing> Shard<R> {
         let step = service
             .protocol
             .decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
-        let batch = self.take_step(key, step, out, began);
+        let batch = self.take_step(key, step, out, began, turn);
         scratch.trim();
         self.scratch = Some(scratch);
         if let Some(batch) = batch {
-            self.begin_batch(key, batch, body);
+            self.begin_batch(key, batch, body, turn);
         }
         unchunked.clear();
         unchunked.shrink_to(self.pool.buffer_bytes());
@@ -107,15 +106,18 @@ impl<R: ShardRing> Shard<R> {
         step: Step<'_>,
         out: Vec<u8>,
         began: Instant,
+        turn: Turn,
     ) -> Option<Box<Batched>> {
         let decoded = (self.clock)();
-        self.record(Stage::Decode, began, decoded);
+        if turn == Turn::New {
+            self.record(Stage::Decode, began, decoded);
+        }
         match step {
             Step::Reply(reply) => {
                 self.record_control(&reply, decoded.saturating_duration_since(began));
                 self.reply(key, out, None, &reply);
             }
-            Step::Work(work) => self.begin_work(key, &work, out, decoded),
+            Step::Work(work) => self.begin_work(key, &work, out, decoded, turn),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
         }
         None
@@ -128,68 +130,115 @@ impl<R: ShardRing> Shard<R> {
             .on_operation(metrics::Operation::Method(method), outcome, elapsed);
     }
 
-    fn record_call(&self, tool: ToolIndex, reply: &Reply, elapsed: Duration) {
+    pub(super) fn record_call(&self, tool: ToolIndex, reply: &Reply, elapsed: Duration) {
         let row = self.service.labels.row(tool.as_usize());
         self.metrics
             .on_operation(metrics::Operation::Tool(row), reply.labels.outcome, elapsed);
     }
 
-    fn begin_work(&mut self, key: ConnectionKey, work: &Work<'_>, mut out: Vec<u8>, decoded: Instant) {
-        let service = Rc::clone(&self.service);
-        self.metrics
-            .on_request(era_label(work.revision().era()), RequestClass::Work);
+    fn begin_work(
+        &mut self,
+        key: ConnectionKey,
+        work: &Work<'_>,
+        out: Vec<u8>,
+        decoded: Instant,
+        turn: Turn,
+    ) {
+        if turn == Turn::New {
+            self.metrics
+                .on_request(era_label(work.revision().era()), RequestClass::Work);
+        }
         let ticket = work.ticket();
-        if self.pool.is_exhausted() {
-            let overload = self.overload(OverloadReason::Handlers);
-            let reply = service.protocol.answer_overload(&ticket, &overload, &mut out);
-            self.record_call(ticket.tool(), &reply, Duration::ZERO);
-            return self.reply(key, out, None, &reply);
+        match self.ask_turn(key, turn) {
+            Asked::Ready => {}
+            Asked::Refused(reason) => return self.refuse_work(key, &ticket, out, reason),
+            Asked::Exhausted => {
+                // What is wrong with it can be said at once.
+                if let Err(error) = work.check(&self.tools) {
+                    return self.answer_unstarted(key, &ticket, &error, out, decoded);
+                }
+                return match self.enqueue(key) {
+                    Ok(()) => self.spares.put(out),
+                    Err(reason) => self.refuse_work(key, &ticket, out, reason),
+                };
+            }
         }
         match work.start(&self.tools, CallContext::new()) {
             Ok(started) => {
                 let routed = (self.clock)();
                 self.record(Stage::Route, decoded, routed);
                 self.spares.put(out);
-                self.lease(key, ticket, started, routed, None);
+                if let Some(handler) = self.lease(key, ticket, routed, None) {
+                    self.begin_run(handler, started);
+                }
             }
             Err(error) => {
-                let reply = service.protocol.answer_start_error(&ticket, &error, &mut out);
-                let elapsed = (self.clock)().saturating_duration_since(decoded);
-                self.record_call(ticket.tool(), &reply, elapsed);
-                self.reply(key, out, None, &reply);
+                self.return_permit();
+                self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
         }
     }
 
-    /// Leases a handler, which is free, to a call that has started.
-    fn lease(
+    fn refuse_work(&mut self, key: ConnectionKey, ticket: &Ticket, mut out: Vec<u8>, reason: OverloadReason) {
+        let overload = self.overload(reason);
+        let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
+        self.record_call(ticket.tool(), &reply, Duration::ZERO);
+        self.reply(key, out, None, &reply);
+    }
+
+    fn answer_unstarted(
         &mut self,
-        connection: ConnectionKey,
+        key: ConnectionKey,
+        ticket: &Ticket,
+        error: &StartError,
+        mut out: Vec<u8>,
+        decoded: Instant,
+    ) {
+        let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
+        let elapsed = (self.clock)().saturating_duration_since(decoded);
+        self.record_call(ticket.tool(), &reply, elapsed);
+        self.reply(key, out, None, &reply);
+    }
+
+    /// Leases a handler to a call; the permit for it is in hand, or the connection holds the handler.
+    pub(super) fn lease(
+        &mut self,
+        key: ConnectionKey,
         ticket: Ticket,
-        started: Started,
         began: Instant,
         batch: Option<Box<Batched>>,
-    ) {
+    ) -> Option<HandlerKey> {
         let call = Call {
-            connection,
             ticket,
             run: Run::Polled,
             began,
             batch,
         };
-        let Ok(handler) = self.pool.acquire(call) else {
-            return;
+        let held = self.table.at(key).and_then(|connection| connection.held.take());
+        let (leased, state) = match held {
+            Some(held) => (self.pool.resume(held, call), HandlerState::Lingering),
+            None => {
+                if self.pool.idle() == 0 {
+                    self.cut_longest_linger();
+                }
+                (self.pool.acquire(key, call), HandlerState::Idle)
+            }
         };
-        self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
-        if let Some(entry) = self.table.at(connection) {
+        self.has_permit_in_hand = false;
+        let Ok(handler) = leased else {
+            debug_assert!(false, "a permit without a handler");
+            return None;
+        };
+        self.metrics.on_handler(state, HandlerState::Busy);
+        if let Some(entry) = self.table.at(key) {
             entry.state = State::Calling(handler);
             entry.waiting = Waiting::Nothing;
         }
-        self.clear_deadline(connection);
-        self.begin_run(handler, started);
+        self.clear_deadline(key);
+        Some(handler)
     }
 
-    fn begin_run(&mut self, handler: HandlerKey, started: Started) {
+    pub(super) fn begin_run(&mut self, handler: HandlerKey, started: Started) {
         match started {
             Started::Future(future) => {
                 if let Some(call) = self.pool.call_mut(handler) {
@@ -296,10 +345,12 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let (connection, deadline) = (call.connection, call.began + self.service.timeouts.call);
-        let tick = self.ticks.deadline(deadline);
+        let tick = self.ticks.deadline(call.began + self.service.timeouts.call);
         self.timers
             .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        let Some(connection) = self.pool.holder(handler) else {
+            return;
+        };
         if let Some(entry) = self.table.at(connection)
             && !entry.is_watched
         {
@@ -336,6 +387,7 @@ impl<R: ShardRing> Shard<R> {
             service.protocol.answer(ticket, &outcome, out)
         });
         self.record(Stage::Encode, ended, (self.clock)());
+        self.serve_waiters();
     }
 
     /// Writes a call's answer into its handler's response buffer and sends it; in a batch, appends it and goes
@@ -361,90 +413,16 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         out.resize(HEAD_RESERVE, 0);
+        let Some(connection) = self.pool.holder(handler) else {
+            return;
+        };
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let (connection, tool) = (call.connection, call.ticket.tool());
+        let tool = call.ticket.tool();
         let reply = write(&call.ticket, &mut out);
         self.record_call(tool, &reply, elapsed);
         self.reply(connection, out, Some(handler), &reply);
-    }
-
-    /// Leases a handler to a batch. It keeps the body: the batch's calls are decoded from there one by one.
-    fn begin_batch(&mut self, key: ConnectionKey, mut batched: Box<Batched>, body: &[u8]) {
-        if self.pool.is_exhausted() {
-            let overload = self.overload(OverloadReason::Handlers);
-            let Batched { batch, mut answers } = *batched;
-            let scratch = self.scratch.get_or_insert_default();
-            let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
-            return self.reply(key, answers, None, &reply);
-        }
-        let Some((ticket, started)) = self.next_of_batch(&mut batched, body) else {
-            let Batched { batch, mut answers } = *batched;
-            let reply = batch.close(&mut answers);
-            return self.reply(key, answers, None, &reply);
-        };
-        if let Some(mut inbound) = self.pool.take_next_inbound() {
-            inbound.extend_from_slice(body);
-            self.pool.put_next_inbound(inbound);
-        }
-        self.lease(key, ticket, started, self.now, Some(batched));
-    }
-
-    /// Goes on with a batch whose call was answered; after the last, the array goes out. Each call has a lease
-    /// of its own, so that what comes late for one is never taken for the next.
-    fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
-        let Some(body) = self.pool.take_inbound(handler) else {
-            return;
-        };
-        let next = self.next_of_batch(&mut batched, &body);
-        self.pool.put_inbound(handler, body);
-        let Some(call) = self.pool.call_mut(handler) else {
-            return;
-        };
-        let Some((ticket, started)) = next else {
-            let connection = call.connection;
-            let Batched { batch, mut answers } = *batched;
-            let reply = batch.close(&mut answers);
-            return self.reply(connection, answers, Some(handler), &reply);
-        };
-        let connection = call.connection;
-        call.ticket = ticket;
-        call.began = self.now;
-        call.batch = Some(batched);
-        let Some(renewed) = self.pool.renew(handler) else {
-            return;
-        };
-        if let Some(entry) = self.table.at(connection)
-            && entry.state == State::Calling(handler)
-        {
-            entry.state = State::Calling(renewed);
-        }
-        self.begin_run(renewed, started);
-    }
-
-    /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
-    fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
-        let service = Rc::clone(&self.service);
-        loop {
-            let scratch = self.scratch.get_or_insert_default();
-            let work = batched.batch.next_work(&service.protocol, body, scratch)?;
-            self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
-            let ticket = work.ticket();
-            let begun = work.start(&self.tools, CallContext::new());
-            // It holds the scratch.
-            drop(work);
-            match begun {
-                Ok(started) => return Some((ticket, started)),
-                Err(error) => {
-                    batched.batch.begin_answer(&mut batched.answers);
-                    let reply = service
-                        .protocol
-                        .answer_start_error(&ticket, &error, &mut batched.answers);
-                    self.record_call(ticket.tool(), &reply, Duration::ZERO);
-                }
-            }
-        }
     }
 
     /// Sends what the protocol answered.
@@ -482,10 +460,17 @@ impl<R: ShardRing> Shard<R> {
 
     /// The lease is over: the answer is with the kernel, or nobody wants it.
     pub(super) fn end_lease(&mut self, handler: HandlerKey) {
-        if let Some(call) = self.pool.release(handler) {
+        if let Some(Some(call)) = self.pool.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
-            self.stop(call.run);
+            self.stop_call(call);
+            self.drain_rate.on_ended();
+            self.release_permit();
         }
+    }
+
+    /// Ends what still runs of a call that lost its handler.
+    pub(super) fn stop_call(&mut self, call: Call) {
+        self.stop(call.run);
     }
 
     /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
@@ -523,15 +508,19 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         connection.is_watched = false;
-        if connection.state == State::Dead {
-            return self.bury(key);
-        }
-        let State::Calling(handler) = connection.state else {
-            return;
+        let is_cancelled = matches!(outcome, HangUp::Cancelled);
+        let handler = match connection.state {
+            State::Dead => return self.bury(key),
+            State::Moving(target) if is_cancelled => return self.complete_move(key, target.into()),
+            State::Calling(handler) if !is_cancelled => handler,
+            // Whose request waits is gone with its FIN, in every era.
+            State::Queued(_) | State::Moving(_) if !is_cancelled => {
+                self.count_eviction(metrics::Eviction::HangUp);
+                self.kill(key);
+                return self.offer_waiters();
+            }
+            _ => return,
         };
-        if matches!(outcome, HangUp::Cancelled) {
-            return;
-        }
         let era = self
             .pool
             .call_mut(handler)
@@ -557,15 +546,6 @@ impl<R: ShardRing> Shard<R> {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
         self.metrics.in_flight.down();
         self.end_lease(handler);
-    }
-
-    pub(super) fn overload(&self, reason: OverloadReason) -> Overload {
-        self.metrics.refusals.increment(reason);
-        Overload {
-            reason,
-            retry_after: RETRY_AFTER,
-            queue_depth: 0,
-        }
     }
 }
 

@@ -7,6 +7,9 @@
 //! ```text
 //!            bytes                 complete work          outcome
 //! Open ─────────────────► Open ───────────────► Calling ──────────► Answering ──► Open
+//!   │                       │ no handler free      ▲                    │
+//!   │                       └──────► Queued ───────┤                    │
+//!   │                                  └─► Moving ─┘ (another shard's)  │
 //!   │ end, deadline, drain                                              │ close
 //!   ▼                                                                   ▼
 //! Closing (our FIN is out, the rest is read and dropped) ──► Dead (waits for the ring) ──► free
@@ -15,7 +18,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::pool::{Assembly, HandlerKey};
+use crate::pool::{Assembly, HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
 use crate::transport::http::Intake;
 use crate::wire::http1::Connection as Persistence;
@@ -27,6 +30,10 @@ use super::addresses::AddressPlace;
 pub(super) enum State {
     /// Reading, or parked between requests.
     Open,
+    /// Its request waits for a handler; nothing is read.
+    Queued(WaitKey),
+    /// It is about to move to this shard, which has a handler for it; nothing is read.
+    Moving(u16),
     /// A handler works for it; nothing is read.
     Calling(HandlerKey),
     /// An answer is being sent; nothing is read.
@@ -52,7 +59,7 @@ pub(super) enum Waiting {
     Close,
     /// For the request of a client beyond its address's cap, to be refused when its first bytes come.
     Refusal,
-    /// For nothing: a call has a deadline of its own.
+    /// For nothing of the peer's: a call and a wait have deadlines of their own.
     Nothing,
 }
 
@@ -86,14 +93,18 @@ pub(super) struct Connection<S> {
     pub is_sending: bool,
     /// No request was read from it yet.
     pub is_fresh: bool,
+    /// The request in hand has an `Origin`.
+    pub is_browser: bool,
     /// Bytes read and dropped while closing.
     pub dropped_bytes: u32,
     pub intake: Intake,
     pub assembly: Option<Box<Assembly>>,
+    /// The handler that lingers with it.
+    pub held: Option<HandlerKey>,
     pub outgoing: Outgoing,
     /// What the current request's answer says of the connection.
     pub persistence: Persistence,
-    /// When the current phase (head, body, write) began.
+    /// When the current phase (head, body, wait, write) began.
     pub phase_began: Instant,
     /// When the current request's first byte came.
     pub request_at: Instant,
@@ -110,9 +121,11 @@ impl<S> Connection<S> {
             is_watched: false,
             is_sending: false,
             is_fresh: true,
+            is_browser: false,
             dropped_bytes: 0,
             intake: Intake::default(),
             assembly: None,
+            held: None,
             outgoing: Outgoing::default(),
             persistence: Persistence::Persist,
             phase_began: now,
@@ -132,7 +145,7 @@ impl<S> Connection<S> {
             State::Open => !self.is_sending,
             State::Answering => self.assembly.is_none(),
             State::Closing => true,
-            State::Calling(_) | State::Dead => false,
+            State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Dead => false,
         }
     }
 
@@ -239,6 +252,17 @@ impl<S> Table<S> {
             self.shrink();
         }
         address
+    }
+
+    /// Takes a connection out that lives on elsewhere: its slot is free at once. Nothing is in flight on it.
+    pub(super) fn release(&mut self, key: ConnectionKey) -> Option<Connection<S>> {
+        let connection = self.remove(key)?;
+        debug_assert!(
+            !connection.is_in_flight(),
+            "{key:?} moves while the ring still names it"
+        );
+        self.free(key);
+        Some(connection)
     }
 
     /// Descriptors held, those being closed included.

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use crate::config::Linger;
 use crate::metrics::Eviction;
 use crate::registry::ToolError;
 use crate::ring::ConnectionKey;
@@ -31,12 +32,21 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let timeouts = &self.service.timeouts;
+        let is_held = connection.held.is_some() && self.service.linger == Linger::Forever;
+        let idle = match timeouts.idle {
+            Patience::For(idle) => Some(idle),
+            Patience::Forever => None,
+        };
         let deadline = match connection.waiting {
             Waiting::Head => (connection.phase_began + timeouts.head).min(self.now + timeouts.read),
             Waiting::Body => (connection.phase_began + timeouts.body).min(self.now + timeouts.read),
-            _ => match timeouts.idle {
-                Patience::For(idle) => self.now + idle,
-                Patience::Forever => return self.clear_deadline(key),
+            // A handler it holds it holds no longer than this.
+            _ if is_held => {
+                connection.phase_began + idle.map_or(timeouts.read, |idle| idle.min(timeouts.read))
+            }
+            _ => match idle {
+                Some(idle) => connection.phase_began + idle,
+                None => return self.clear_deadline(key),
             },
         };
         self.set_deadline(key, deadline);
@@ -70,11 +80,9 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         match (connection.state, connection.waiting) {
-            (State::Open, Waiting::Idle) => {
-                self.count_eviction(Eviction::Idle);
-                self.begin_close(key);
-            }
+            (State::Open, Waiting::Idle) => self.idle_timed_out(key),
             (State::Open, Waiting::Refusal) => self.refuse_connection(key),
+            (State::Queued(wait), _) => self.refuse_waiter(key, wait),
             (State::Open, Waiting::Head) => {
                 let is_head_over = self.now >= connection.phase_began + self.service.timeouts.head;
                 self.evict(
@@ -102,7 +110,26 @@ impl<R: ShardRing> Shard<R> {
                 self.kill(key);
             }
             (State::Closing, _) => self.kill(key),
-            (State::Open | State::Calling(_) | State::Dead, _) => {}
+            (State::Open | State::Moving(_) | State::Calling(_) | State::Dead, _) => {}
+        }
+    }
+
+    /// Silence between requests: a handler that is held goes first, then the connection.
+    fn idle_timed_out(&mut self, key: ConnectionKey) {
+        self.end_hold(key);
+        let idle_since = self
+            .table
+            .at(key)
+            .map_or(self.now, |connection| connection.phase_began);
+        let is_over = match self.service.timeouts.idle {
+            Patience::For(idle) => self.now >= idle_since + idle,
+            Patience::Forever => false,
+        };
+        if is_over {
+            self.count_eviction(Eviction::Idle);
+            self.begin_close(key);
+        } else {
+            self.set_read_deadline(key);
         }
     }
 }

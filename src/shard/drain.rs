@@ -19,6 +19,9 @@ use super::{Shard, ShardRing};
 const LISTENER_GRACE: Duration = Duration::from_millis(60);
 /// How long a connection that never sent a byte may still send its first request.
 const FRESH_GRACE: Duration = Duration::from_millis(250);
+/// How long before the process ends those who still wait are refused, so that they hear it: this, or a quarter of
+/// the whole time if that is less.
+const REFUSAL_GRACE: Duration = Duration::from_millis(500);
 /// How long a closing connection waits for the peer's FIN: in service, and while draining.
 const CLOSE_LINGER: Duration = Duration::from_secs(2);
 const CLOSE_LINGER_DRAINING: Duration = Duration::from_millis(250);
@@ -27,6 +30,8 @@ const CLOSE_LINGER_DRAINING: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Drain {
     began: Instant,
+    /// When the process ends, finished or not.
+    deadline: Instant,
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -37,14 +42,32 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether the drain is complete: no listener, no connection, no call.
     pub fn is_finished(&self) -> bool {
-        self.acceptor.is_over() && self.table.open() == 0 && self.pool.busy() == 0
+        let is_empty =
+            self.acceptor.is_over() && self.table.open() == 0 && self.pool.idle() == self.pool.size();
+        if is_empty {
+            // From here on nobody sends a waiter here; a permit still out is one on its way.
+            self.neighbours.credit().close();
+        }
+        is_empty && self.neighbours.credit().free() == self.pool.size()
     }
 
-    pub(super) fn begin_drain(&mut self) {
+    /// When those who still wait are told that nothing comes of it any more.
+    pub(super) fn drain_cutoff(&self) -> Option<Instant> {
+        let drain = self.drain?;
+        let time = drain.deadline.saturating_duration_since(drain.began);
+        Some(drain.deadline - (time / 4).min(REFUSAL_GRACE))
+    }
+
+    /// Stops accepting and finishes what is in flight; the process ends at `deadline`.
+    pub(super) fn begin_drain(&mut self, deadline: Instant) {
         if self.drain.is_some() {
             return;
         }
-        self.drain = Some(Drain { began: self.now });
+        self.drain = Some(Drain {
+            began: self.now,
+            deadline,
+        });
+        self.hasten_waiters();
         self.ring.turn_away();
         for key in self.keys_where(|connection| connection.is_parked() && !connection.is_fresh) {
             self.begin_close(key);

@@ -15,7 +15,9 @@
 //! | `gate`, `addresses` | who may come in: caps over all shards |
 //! | `connections` | the connection table |
 //! | `reading` | bytes → requests |
-//! | `calls` | requests → calls → outcomes |
+//! | `calls`, `batches` | requests → calls → outcomes |
+//! | `waiting`, `lingering` | who gets a handler, and who keeps one |
+//! | `neighbours`, `stealing` | what shards know of each other; waiters that move |
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `deadlines`, `drain` | what time does |
 //! | `mailbox`, `alarm` | what other threads say |
@@ -25,17 +27,22 @@ mod acceptor;
 mod addresses;
 mod alarm;
 mod answering;
+mod batches;
 mod calls;
 mod connections;
 mod deadlines;
 mod drain;
 mod gate;
+mod lingering;
 mod mailbox;
+mod neighbours;
 mod pump;
 mod reading;
 mod spares;
+mod stealing;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -43,11 +50,11 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::config::Timeouts;
+use crate::config::{Linger, StealSettings, Timeouts};
 use crate::jsonrpc::Scratch;
 use crate::mcp::{Protocol, Sessions, UnixSeconds};
 use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage, ToolLabels};
-use crate::pool::{AssemblyPool, HandlerKey, HeapBudget, Pool};
+use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
 use crate::registry::{Outcome, ShardTools};
 use crate::ring::{Completion, ConnectionKey};
 use crate::timers::{TickClock, TimerKind, Wheel};
@@ -64,8 +71,12 @@ use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
 pub use mailbox::{Mailbox, Wake};
+pub use neighbours::Mesh;
+use neighbours::Neighbours;
 pub use pump::run;
 use spares::Spares;
+pub use stealing::Moved;
+use stealing::OfferTimer;
 
 /// Timers looked at per tick, so that a flood of deadlines is spread over ticks.
 const TIMER_LOOKS_MAX: u32 = 4096;
@@ -84,8 +95,21 @@ pub struct Service {
     pub http: HttpLimits,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// How long work may wait for a handler.
+    pub waits: Waits,
+    /// How long handlers stay with their connections.
+    pub linger: Linger,
     /// Rows of the tools in metrics.
     pub labels: Arc<ToolLabels>,
+}
+
+/// How long work may wait for a handler.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// For a request with an `Origin`.
+    pub browser: Duration,
+    /// For any other.
+    pub agent: Duration,
 }
 
 /// Sizes of one shard's preallocated parts.
@@ -95,16 +119,20 @@ pub struct ShardSizes {
     pub handlers: u32,
     /// Each of a handler's two buffers, bytes.
     pub handler_buffer_bytes: usize,
-    /// Assembly buffers.
+    /// Places in the wait queue, each with a buffer as large as a ring buffer.
+    pub queue_depth_max: u32,
+    /// Assembly buffers for requests in pieces.
     pub assembly_buffers: usize,
-    /// Each assembly buffer, bytes.
+    /// Each of those, bytes.
     pub assembly_buffer_bytes: usize,
+    /// Each ring buffer, bytes.
+    pub ring_buffer_bytes: usize,
     /// Heap for large bodies and outboxes, bytes.
     pub heap_bytes_max: usize,
 }
 
-/// What other threads tell a shard.
-pub enum Mail {
+/// What other threads tell a shard, whose sockets are `S`.
+pub enum Mail<S> {
     /// A worker has finished the call of this handler.
     Finished {
         /// Whose.
@@ -114,8 +142,12 @@ pub enum Mail {
         /// What came of it.
         outcome: Outcome,
     },
-    /// Stop accepting, finish what is in flight, end.
-    Drain,
+    /// A connection whose request waited elsewhere.
+    Stolen(Box<Moved<S>>),
+    /// Another shard has handlers to spare.
+    Slack,
+    /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
+    Drain(Instant),
     /// Send a copy of the histograms.
     Report(SyncSender<ShardHistograms>),
 }
@@ -127,7 +159,16 @@ pub struct Shard<R: ShardRing> {
     service: Rc<Arc<Service>>,
     ring: R,
     table: Table<R::Socket>,
-    pool: Pool<Call>,
+    pool: Pool<Call, ConnectionKey>,
+    /// Connections whose request waits for a handler.
+    queue: WaitQueue<ConnectionKey>,
+    neighbours: Neighbours<R::Socket>,
+    /// Permits that fell free while somebody waited.
+    grants: u32,
+    /// A permit was taken for the request that is being decoded.
+    has_permit_in_hand: bool,
+    offers: OfferTimer,
+    drain_rate: DrainRate,
     tools: ShardTools,
     assembly: AssemblyPool,
     heap: HeapBudget,
@@ -156,14 +197,15 @@ pub struct Shard<R: ShardRing> {
     acceptor: Acceptor,
     drain: Option<Drain>,
     alarm: Alarm,
-    mailbox: Mailbox<Mail>,
+    mailbox: Mailbox<Mail<R::Socket>>,
+    ring_buffer_bytes: usize,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
     histograms: ShardHistograms,
 }
 
 /// What a shard is given by its server.
-pub struct ShardParts {
+pub struct ShardParts<S> {
     /// What it serves.
     pub service: Arc<Service>,
     /// Its tools' reusable slots.
@@ -175,7 +217,11 @@ pub struct ShardParts {
     /// What wakes its executor from outside.
     pub alarm: Alarm,
     /// Its own mailbox.
-    pub mailbox: Mailbox<Mail>,
+    pub mailbox: Mailbox<Mail<S>>,
+    /// What it shares with the other shards.
+    pub mesh: Arc<Mesh<S>>,
+    /// What others may take of it, and it of others.
+    pub steal: StealSettings,
     /// Where blocking calls go.
     pub workers: Submitter,
     /// Its counters.
@@ -186,7 +232,7 @@ pub struct ShardParts {
 
 impl<R: ShardRing> Shard<R> {
     /// Makes everything the shard will need, touched, and begins to accept on `ring`.
-    pub fn new(ring: R, parts: ShardParts) -> Shard<R> {
+    pub fn new(ring: R, parts: ShardParts<R::Socket>) -> Shard<R> {
         let ShardParts {
             service,
             tools,
@@ -194,6 +240,8 @@ impl<R: ShardRing> Shard<R> {
             gate,
             alarm,
             mailbox,
+            mesh,
+            steal,
             workers,
             metrics,
             clock,
@@ -201,13 +249,25 @@ impl<R: ShardRing> Shard<R> {
         let now = clock();
         let unix_now = unix_seconds();
         metrics.on_pool(sizes.handlers);
+        metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);
         let histograms = ShardHistograms::new(&service.labels);
         let ticks = TickClock::new(now, TickClock::TICK);
         let mut shard = Shard {
             table: Table::new(),
             pool: Pool::new(sizes.handlers, sizes.handler_buffer_bytes),
-            assembly: AssemblyPool::new(sizes.assembly_buffers, sizes.assembly_buffer_bytes),
+            queue: WaitQueue::new(sizes.queue_depth_max),
+            neighbours: Neighbours::join(mesh, metrics.shard, mailbox.clone(), steal),
+            grants: 0,
+            has_permit_in_hand: false,
+            offers: OfferTimer::default(),
+            drain_rate: DrainRate::new(now),
+            assembly: AssemblyPool::new(AssemblySizes {
+                pieces: sizes.assembly_buffers,
+                pieces_bytes: sizes.assembly_buffer_bytes,
+                waiting: sizes.queue_depth_max as usize,
+                waiting_bytes: sizes.ring_buffer_bytes,
+            }),
             heap: HeapBudget::new(sizes.heap_bytes_max),
             timers: Wheel::new(ticks.present(now)),
             ticks,
@@ -231,6 +291,7 @@ impl<R: ShardRing> Shard<R> {
             tools,
             alarm,
             mailbox,
+            ring_buffer_bytes: sizes.ring_buffer_bytes,
             workers,
             metrics,
             histograms,
@@ -248,6 +309,16 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.passes.increment();
     }
 
+    /// The time now.
+    fn time(&self) -> Instant {
+        (self.clock)()
+    }
+
+    /// Whether waiters can move to other shards.
+    fn can_steal(&self) -> bool {
+        self.neighbours.can_steal()
+    }
+
     /// How long ago the last pass over the ring began.
     pub fn pass_age(&self) -> Duration {
         (self.clock)().saturating_duration_since(self.pass_at)
@@ -263,6 +334,7 @@ impl<R: ShardRing> Shard<R> {
             handled += 1;
             self.is_active = true;
             self.handle(completion);
+            self.serve_waiters();
         }
         self.rearm_starved();
         handled
@@ -295,7 +367,12 @@ impl<R: ShardRing> Shard<R> {
                     began,
                     outcome,
                 } => self.settle_job(handler, began, outcome),
-                Mail::Drain => self.begin_drain(),
+                Mail::Stolen(moved) => self.receive_moved(*moved),
+                Mail::Slack => {
+                    self.neighbours.begin_looking();
+                    self.offer_waiters();
+                }
+                Mail::Drain(deadline) => self.begin_drain(deadline),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.
                     let _ = to.try_send(self.histograms.clone());
@@ -309,11 +386,17 @@ impl<R: ShardRing> Shard<R> {
         self.is_active = false;
         self.unix_now = unix_seconds();
         self.date.refresh(self.unix_now.0);
+        self.drain_rate.advance(self.now);
         self.expire();
+        self.expire_lingers();
+        self.serve_waiters();
+        self.offer_waiters();
         self.advance_drain();
         self.tick_accept();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
+        let oldest_wait = self.oldest_wait();
+        self.metrics.on_oldest_wait(oldest_wait);
     }
 
     /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
@@ -325,6 +408,7 @@ impl<R: ShardRing> Shard<R> {
         };
         self.is_active
             || self.metrics.in_flight.value() > 0
+            || self.is_cutting_lingers()
             || self.drain.is_some()
             || self.acceptor.is_paused()
             || is_due_soon()

@@ -1,5 +1,5 @@
-//! Drives a shard inside its executor: the one task that reaps the data ring, one task per pending call, and
-//! the tick.
+//! Drives a shard inside its executor: the one task that reaps the data ring, one task per pending call, the
+//! tick, and the offers.
 //!
 //! Completions drive the shard's state machines directly, and a ready answer goes out in the same batch. A
 //! task exists only for a call that is really pending. No borrow of the shard is held while tool code runs
@@ -47,6 +47,9 @@ pub async fn run(shard: Shared, pace: PaceOptions) -> io::Result<()> {
         Poll::<()>::Pending
     }))
     .detach();
+    if shard.borrow().can_steal() {
+        glommio::spawn_local(offer_in_time(Rc::clone(&shard))).detach();
+    }
     pump(&shard, Pace::new(pace)).await
 }
 
@@ -146,6 +149,21 @@ async fn drive(shard: Shared, key: HandlerKey) {
         is_over
     })
     .await;
+}
+
+/// Offers waiters to other shards when they are old enough: sooner than the next tick.
+async fn offer_in_time(shard: Shared) {
+    loop {
+        let due = poll_fn(|context| shard.borrow_mut().poll_offer_due(context)).await;
+        let left = due.saturating_duration_since(shard.borrow().time());
+        glommio::timer::sleep(left).await;
+        {
+            let mut shard = shard.borrow_mut();
+            shard.begin_pass();
+            shard.offer_waiters();
+        }
+        look(&shard);
+    }
 }
 
 /// One tick, and when the next is due.

@@ -1,21 +1,22 @@
 //! From bytes to a request: receives, assembly buffers, refusals of what is not let in.
 //!
 //! A request that arrived whole is served from the ring buffer it lies in. Anything left over (a piece of a
-//! request, or requests pipelined behind one in hand) is copied to an assembly buffer before the ring buffer
-//! goes back, so a ring buffer is never held across anything awaited. While a call runs or an answer is on
-//! its way nothing is read, and TCP pushes back on the client.
+//! request, a request that waits, or requests pipelined behind one in hand) is copied to an assembly buffer
+//! before the ring buffer goes back, so a ring buffer is never held across anything awaited. While a request
+//! waits, a call runs or an answer is on its way nothing is read, and TCP pushes back on the client.
 
 use std::io;
 use std::rc::Rc;
 
 use crate::metrics::{Eviction, Stage};
-use crate::pool::Assembly;
+use crate::pool::{Assembly, Purpose};
 use crate::ring::{ConnectionKey, Received};
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 use crate::wire::http1;
 
 use super::answering::loss;
 use super::connections::{State, Waiting};
+use super::waiting::Turn;
 use super::{Shard, ShardRing};
 
 /// What a closing connection may still send us before we stop listening: enough for what was on its way.
@@ -25,6 +26,8 @@ const DROPPED_BYTES_MAX: u32 = 1 << 20;
 pub(super) enum Taken {
     /// This many bytes are done with: a request, and the connection is busy with its answer, or empty lines.
     Busy(usize),
+    /// A request, which waits for a handler: the whole window is to be kept.
+    Queued,
     /// No whole request is there.
     Incomplete,
     /// The connection reads no more.
@@ -75,11 +78,11 @@ impl<R: ShardRing> Shard<R> {
             Received::Bytes(_) if connection.waiting == Waiting::Refusal => self.refuse_connection(key),
             Received::Bytes(bytes) => {
                 self.metrics.received_bytes.add(bytes.len() as u64);
-                if state == State::Answering {
+                if state == State::Open {
+                    self.read(key, &bytes);
+                } else {
                     // The receive was armed with the answer, and the peer was quicker than its completion.
                     self.keep(key, &bytes);
-                } else {
-                    self.read(key, &bytes);
                 }
             }
             Received::Starved => {
@@ -90,7 +93,7 @@ impl<R: ShardRing> Shard<R> {
             Received::End if state == State::Answering => self.close_behind_answer(key),
             // Armed with the answer before: the watch on the call's client is what ends it.
             Received::End | Received::Cancelled | Received::Failed(_)
-                if matches!(state, State::Calling(_)) => {}
+                if matches!(state, State::Calling(_) | State::Queued(_) | State::Moving(_)) => {}
             Received::Failed(error) => self.end_of_input(key, state, Some(&error)),
             Received::End | Received::Cancelled => self.end_of_input(key, state, None),
         }
@@ -98,6 +101,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// New bytes of an open connection.
     fn read(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        self.hold_from_first_byte(key);
         let Some(connection) = self.table.at(key) else {
             return;
         };
@@ -107,10 +111,22 @@ impl<R: ShardRing> Shard<R> {
         connection.phase_began = self.now;
         connection.request_at = self.now;
         connection.is_fresh = false;
-        let rest = match self.take_request(key, bytes) {
-            Taken::Ended => return,
-            Taken::Busy(consumed) => &bytes[consumed..],
-            Taken::Incomplete => bytes,
+        self.serve_window(key, bytes, Turn::New);
+    }
+
+    /// Serves the front of a window that is about to go, and keeps the rest.
+    pub(super) fn serve_window(&mut self, key: ConnectionKey, window: &[u8], turn: Turn) {
+        let mut taken = self.take_request(key, window, turn);
+        if matches!(taken, Taken::Queued) {
+            if self.keep_queued(key, window) {
+                return;
+            }
+            taken = self.refuse_unkept(key, window);
+        }
+        let rest = match taken {
+            Taken::Ended | Taken::Queued => return,
+            Taken::Busy(consumed) => &window[consumed..],
+            Taken::Incomplete => window,
         };
         if !rest.is_empty() && !self.keep(key, rest) {
             return;
@@ -126,30 +142,59 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         match self.assembly.append(assembly, bytes, &mut self.heap) {
-            Ok(()) => self.serve_assembly(key),
+            Ok(()) => self.serve_assembly(key, Turn::New),
             Err(_) => self.refuse_memory(key),
         }
     }
 
-    /// Takes the next request from what was kept; called when bytes came and when an answer is out.
-    pub(super) fn serve_assembly(&mut self, key: ConnectionKey) {
+    /// Takes the next request from what was kept; called when bytes came, when an answer is out, and when a request
+    /// has waited.
+    pub(super) fn serve_assembly(&mut self, key: ConnectionKey, turn: Turn) {
         let Some(connection) = self.table.at(key) else {
             return;
         };
         let Some(mut assembly) = connection.assembly.take() else {
             return;
         };
-        let taken = self.take_request(key, assembly.window());
-        if let Taken::Busy(consumed) = taken {
-            assembly.consume(consumed);
+        let taken = self.take_request(key, assembly.window(), turn);
+        match taken {
+            Taken::Busy(consumed) => assembly.consume(consumed),
+            Taken::Queued => assembly = self.move_to_waiting_buffer(assembly),
+            Taken::Incomplete | Taken::Ended => {}
         }
         let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
         match self.table.at(key) {
             Some(connection) if !is_done => connection.assembly = Some(assembly),
             _ => self.assembly.give_back(assembly, &mut self.heap),
         }
-        if !matches!(taken, Taken::Ended) {
+        if !matches!(taken, Taken::Ended | Taken::Queued) {
             self.await_more(key);
+        }
+    }
+
+    /// What waits lies in a buffer for that, if it fits: those for pieces stay free for requests in pieces.
+    fn move_to_waiting_buffer(&mut self, assembly: Box<Assembly>) -> Box<Assembly> {
+        let is_small = assembly.window().len() <= self.ring_buffer_bytes;
+        let waiting = match assembly.purpose() {
+            Some(Purpose::Waiting) => None,
+            _ if is_small => self.assembly.take(Purpose::Waiting),
+            _ => None,
+        };
+        let Some(mut waiting) = waiting else {
+            return assembly;
+        };
+        match self
+            .assembly
+            .append(&mut waiting, assembly.window(), &mut self.heap)
+        {
+            Ok(()) => {
+                self.assembly.give_back(assembly, &mut self.heap);
+                waiting
+            }
+            Err(_) => {
+                self.assembly.give_back(waiting, &mut self.heap);
+                assembly
+            }
         }
     }
 
@@ -159,10 +204,7 @@ impl<R: ShardRing> Shard<R> {
             .table
             .at(key)
             .and_then(|connection| connection.assembly.take());
-        let Some(mut assembly) = kept.or_else(|| self.take_assembly(key)) else {
-            self.refuse_memory(key);
-            return false;
-        };
+        let mut assembly = kept.unwrap_or_else(|| self.take_assembly(key));
         let appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
         match self.table.at(key) {
             Some(connection) if appended.is_ok() => connection.assembly = Some(assembly),
@@ -175,21 +217,21 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A free assembly buffer; if there is none, the oldest incomplete request is given up for it, so that
-    /// slow senders starve each other and nobody else.
-    fn take_assembly(&mut self, asking: ConnectionKey) -> Option<Box<Assembly>> {
-        if self.incomplete.len() > 2 * self.assembly.total() {
+    /// slow senders starve each other and nobody else. If none is incomplete either, all hold what waits behind a
+    /// request in hand, and this one lies on the heap.
+    fn take_assembly(&mut self, asking: ConnectionKey) -> Box<Assembly> {
+        if self.incomplete.len() > 2 * self.assembly.total(Purpose::Pieces) {
             let table = &mut self.table;
             self.incomplete
                 .retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
         }
-        if self.assembly.free() == 0 {
+        if self.assembly.free(Purpose::Pieces) == 0 {
             self.evict_oldest_incomplete();
         }
-        let taken = self.assembly.take();
-        if taken.is_some() {
-            self.incomplete.push_back(asking);
-        }
-        taken
+        self.incomplete.push_back(asking);
+        self.assembly
+            .take(Purpose::Pieces)
+            .unwrap_or_else(|| self.assembly.extra())
     }
 
     fn evict_oldest_incomplete(&mut self) {
@@ -208,7 +250,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Looks for one request at the front of `window` and acts on it.
-    fn take_request(&mut self, key: ConnectionKey, window: &[u8]) -> Taken {
+    pub(super) fn take_request(&mut self, key: ConnectionKey, window: &[u8], turn: Turn) -> Taken {
         let Some(connection) = self.table.at(key) else {
             return Taken::Ended;
         };
@@ -227,10 +269,16 @@ impl<R: ShardRing> Shard<R> {
                 Ok(Progress::Request(request)) => {
                     let began = connection.request_at;
                     connection.persistence = http::persistence(&request.head);
+                    connection.is_browser = request.head.fields.origin.is_present();
                     let consumed = request.consumed;
-                    self.record(Stage::Read, began, self.now);
-                    self.dispatch(key, &request);
-                    return Taken::Busy(consumed);
+                    if turn == Turn::New {
+                        self.record(Stage::Read, began, self.now);
+                    }
+                    self.dispatch(key, &request, turn);
+                    return match self.table.at(key).map(|connection| connection.state) {
+                        Some(State::Queued(_) | State::Moving(_)) => Taken::Queued,
+                        _ => Taken::Busy(consumed),
+                    };
                 }
                 Err(refused) => return self.refuse(key, refused),
             };
@@ -277,7 +325,7 @@ impl<R: ShardRing> Shard<R> {
         connection.request_at = self.now;
         connection.waiting = Waiting::Idle;
         if connection.assembly.is_some() {
-            self.serve_assembly(key);
+            self.serve_assembly(key, Turn::New);
         } else if self.is_draining() {
             self.begin_close(key);
         } else {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use weir::config::Timeouts;
+use weir::config::{Linger, StealSettings, Timeouts};
 use weir::mcp::{Identity, Options, Protocol};
 use weir::metrics::{ShardMetrics, ToolLabels};
 use weir::registry::Registry;
@@ -22,7 +22,7 @@ use weir::ring::{
     Completion, ConnectionKey, DataRing, Operation, RingCounters, RingOptions, RingWaker, SendMode,
 };
 use weir::session::{SealedSessions, SessionKey, SessionOptions};
-use weir::shard::{Gate, Mailbox, Service, Shard, ShardParts, ShardRing, ShardSizes, Wake};
+use weir::shard::{Gate, Mailbox, Mesh, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits, Wake};
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::HttpLimits;
 use weir::units::{Patience, ShardId};
@@ -163,12 +163,19 @@ impl Rig {
             sizes: ShardSizes {
                 handlers: 4,
                 handler_buffer_bytes: 16 << 10,
+                queue_depth_max: 4,
                 assembly_buffers: 4,
                 assembly_buffer_bytes: 16 << 10,
+                ring_buffer_bytes: RingOptions::default().buffer_bytes,
                 heap_bytes_max: 1 << 20,
             },
             gate: Gate::new(16, None, 1),
             mailbox: Mailbox::new(16, Box::new(RingWake(ring.waker()))),
+            mesh: Mesh::new(1, 4, Instant::now()),
+            steal: StealSettings {
+                is_on: true,
+                reserve: 0,
+            },
             workers: workers.submitter(),
             metrics: ShardMetrics::new(ShardId(0), &labels),
             service: Arc::new(service(registry, labels)),
@@ -230,6 +237,11 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
             write: TIMEOUT,
             call: TIMEOUT,
         },
+        waits: Waits {
+            browser: TIMEOUT,
+            agent: TIMEOUT,
+        },
+        linger: Linger::None,
         labels,
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Dialect, Process, Request, Server, case, echo, eventually, tool};
 
-const FAMILIES: [(&str, &str); 39] = [
+const FAMILIES: [(&str, &str); 48] = [
     ("weir_build_info", "gauge"),
     ("weir_requests_total", "counter"),
     ("weir_operations_total", "counter"),
@@ -18,6 +18,15 @@ const FAMILIES: [(&str, &str); 39] = [
     ("weir_pool_size", "gauge"),
     ("weir_pool_high_water", "gauge"),
     ("weir_pool_utilization_ratio", "gauge"),
+    ("weir_queue_depth", "gauge"),
+    ("weir_queue_depth_max", "gauge"),
+    ("weir_queue_high_water", "gauge"),
+    ("weir_queue_oldest_wait_seconds", "gauge"),
+    ("weir_queued_total", "counter"),
+    ("weir_queue_waits_total", "counter"),
+    ("weir_queue_wait_seconds", "histogram"),
+    ("weir_steals_total", "counter"),
+    ("weir_linger_cuts_total", "counter"),
     ("weir_ring_buffers", "gauge"),
     ("weir_ring_buffers_free", "gauge"),
     ("weir_ring_starved_total", "counter"),

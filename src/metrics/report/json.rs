@@ -2,7 +2,7 @@
 //!
 //! Every key is always there, whatever its number; new ones may come, none changes its meaning. Durations are integers
 //! in nanoseconds and say so. `shards[n]` and `all` have the same members but for `shard`; a shard that did not give
-//! its histograms has `null` for `stages` and `tools`.
+//! its histograms has `null` for `queue_wait`, `stages` and `tools`.
 
 use serde_json::{Map, Value, json};
 
@@ -57,7 +57,17 @@ fn numbers_object(numbers: &ShardSnapshot) -> Map<String, Value> {
         "evictions": members(&numbers.evictions),
         "pool_size": numbers.pool_size,
         "pool_high_water": numbers.pool_high_water,
+        "pool_utilization": numbers.utilization(),
         "handlers": members(&numbers.handlers),
+        "queue_depth": numbers.queue_depth,
+        "queue_depth_max": numbers.queue_depth_max,
+        "queue_high_water": numbers.queue_high_water,
+        "queue_oldest_wait_ns": numbers.oldest_wait_nanos,
+        "queued": numbers.queued,
+        "queue_waits": members(&numbers.wait_ends),
+        "steals_in": numbers.steals_in,
+        "steals_out": numbers.steals_out,
+        "linger_cuts": numbers.linger_cuts,
         "connections_accepted": numbers.connections_accepted,
         "connections_closed": numbers.connections_closed,
         "connections_open": numbers.connections_open,
@@ -95,6 +105,8 @@ fn insert_latencies(
         let tool = |(row, name): (_, &str)| Some((name.to_owned(), latency_object(histograms.tool(row)?)));
         rows.filter_map(tool).collect::<Map<_, _>>()
     });
+    let waits = histograms.map(|histograms| latency_object(histograms.waits()));
+    object.insert("queue_wait".into(), waits.into());
     object.insert("stages".into(), stages.into());
     object.insert("tools".into(), tools.into());
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Report;
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
-use crate::metrics::labels::{Label, Outcome, RequestClass, Stage, ToolLabels};
+use crate::metrics::labels::{Label, Outcome, RequestClass, Stage, ToolLabels, WaitEnd};
 use crate::metrics::shard::ShardSnapshot;
 use crate::metrics::workers::WorkerFigures;
 use crate::units::{ByteSize, display_duration};
@@ -24,6 +24,7 @@ pub(super) fn render(report: &Report) -> String {
         format_args!("weir report: up {uptime}, {shards} shard{plural}, {requests} requests"),
     );
     shard_table(report).write(&mut text, "Shards");
+    queue_table(report).write(&mut text, "Queue for handlers");
     members_table(report, |numbers| &numbers.outcomes).write(&mut text, "Operations by outcome");
     members_table(report, |numbers| &numbers.refusals).write(&mut text, "Refusals by reason");
     members_table(report, |numbers| &numbers.http_refusals).write(&mut text, "Refusals by HTTP status");
@@ -65,6 +66,7 @@ fn shard_table(report: &Report) -> Table {
         "ok",
         "in flight",
         "pool",
+        "leased",
         "high water",
         "accepted",
         "open",
@@ -83,6 +85,7 @@ fn shard_table(report: &Report) -> Table {
             numbers.outcomes.of(Outcome::Ok).to_string(),
             numbers.in_flight.to_string(),
             numbers.pool_size.to_string(),
+            share(numbers.utilization()),
             numbers.pool_high_water.to_string(),
             numbers.connections_accepted.to_string(),
             numbers.connections_open.to_string(),
@@ -92,6 +95,43 @@ fn shard_table(report: &Report) -> Table {
             numbers.panics.to_string(),
             numbers.stalls.to_string(),
         ]);
+    }
+    table
+}
+
+/// What waited where, left out when nothing ever did.
+fn queue_table(report: &Report) -> Table {
+    let mut table = Table::new(&[
+        "shard",
+        "places",
+        "waiting",
+        "high water",
+        "waited",
+        "served",
+        "stolen",
+        "timed out",
+        "left",
+        "arrived",
+        "lingers cut",
+    ]);
+    let all = &report.all;
+    if all.queued + all.steals_in + all.linger_cuts == 0 {
+        return table;
+    }
+    for (title, numbers) in parts(report) {
+        let ends = WaitEnd::ALL.iter().map(|&end| numbers.wait_ends.of(end));
+        let head = [
+            numbers.queue_depth_max,
+            numbers.queue_depth,
+            numbers.queue_high_water,
+            numbers.queued,
+        ];
+        let counts = head
+            .into_iter()
+            .chain(ends)
+            .chain([numbers.steals_in, numbers.linger_cuts]);
+        let cells = counts.map(|count| count.to_string());
+        table.row([title].into_iter().chain(cells).collect());
     }
     table
 }
@@ -120,7 +160,8 @@ fn members_table<'a, E: Label, const N: usize>(
 fn write_latencies(text: &mut String, whose: &str, histograms: &ShardHistograms, tools: &ToolLabels) {
     let stages = Stage::ALL
         .iter()
-        .map(|&stage| (stage.as_str(), histograms.stage(stage)));
+        .map(|&stage| (stage.as_str(), histograms.stage(stage)))
+        .chain([("wait for a handler", histograms.waits())]);
     latency_table("stage", stages).write(text, &format!("Latency by stage, {whose}"));
     let tools = tools
         .iter()
@@ -165,6 +206,11 @@ fn write_workers(text: &mut String, workers: WorkerFigures) {
              {panicked_total} panicked"
         ),
     );
+}
+
+/// A share in whole per cent.
+fn share(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", share * 100.0))
 }
 
 /// Three digits and a unit; histograms know no more than two.

@@ -22,6 +22,8 @@ pub struct Faults {
     pub send_refused: u16,
     /// The connection breaks: `ECONNRESET`.
     pub send_reset: u16,
+    /// A watch that was about to end, cancelled or not, fails.
+    pub watch_failed: u16,
     /// `EMFILE`; the connection stays queued.
     pub accept_exhausted: u16,
     /// None is there although the listener was ready; the connection stays queued.
@@ -44,6 +46,7 @@ impl Faults {
         send_short: 200,
         send_refused: 50,
         send_reset: 10,
+        watch_failed: 20,
         accept_exhausted: 50,
         accept_nothing: 100,
         delayed: 300,
@@ -69,6 +72,8 @@ pub enum Fault {
     SendRefused,
     /// `ECONNRESET`.
     SendReset,
+    /// The watch fails.
+    WatchFailed,
     /// `EMFILE`.
     AcceptExhausted,
     /// None is there although the listener was ready.
@@ -83,6 +88,7 @@ pub(super) enum Kind {
     Send {
         is_attempt: bool,
     },
+    Watch,
     Accept,
 }
 
@@ -95,6 +101,7 @@ impl Fault {
             | Fault::ReceiveReset => kind == Kind::Receive,
             Fault::SendShort(_) | Fault::SendRefused => kind == Kind::Send { is_attempt: true },
             Fault::SendReset => matches!(kind, Kind::Send { .. }),
+            Fault::WatchFailed => kind == Kind::Watch,
             Fault::AcceptExhausted | Fault::AcceptNothing => kind == Kind::Accept,
         }
     }
@@ -165,6 +172,12 @@ impl Fate {
                 (Fault::SendRefused, attempt(faults.send_refused)),
                 (Fault::SendShort(0), attempt(faults.send_short)),
                 (Fault::SendShort(0), 0),
+            ],
+            Kind::Watch => [
+                (Fault::WatchFailed, faults.watch_failed),
+                (Fault::WatchFailed, 0),
+                (Fault::WatchFailed, 0),
+                (Fault::WatchFailed, 0),
             ],
             Kind::Accept => [
                 (Fault::AcceptExhausted, faults.accept_exhausted),

@@ -5,6 +5,7 @@
 //! completions is the order of ending unless the dice say otherwise.
 #![allow(unsafe_code)]
 
+use super::faults::Kind;
 use super::obligations::Obligations;
 use super::operations::{self, Arrival};
 use super::world::{Shared, SimulatedSocket, World};
@@ -232,8 +233,15 @@ impl SimulatedRing {
     }
 
     /// The operation on `socket` is over in the kernel.
-    fn end(&mut self, socket: usize, completion: Completion) {
-        self.world.lock().connections[socket].finish_operation();
+    fn end(&mut self, socket: usize, mut completion: Completion) {
+        let mut world = self.world.lock();
+        world.connections[socket].finish_operation();
+        if let Completion::HungUp { outcome, .. } = &mut completion
+            && world.fate.strike(Kind::Watch, 0).is_some()
+        {
+            *outcome = HangUp::Failed(io::Error::from_raw_os_error(libc::ENOMEM));
+        }
+        drop(world);
         self.finish(completion);
     }
 

@@ -25,17 +25,22 @@ fn per_address(cap: u32) -> Sizes {
     }
 }
 
-/// A client that has sent a ping.
-fn asking(rig: &Rig, id: u64) -> Client {
-    let mut client = Client::new(rig.connect());
+/// Several shards of one process, each with a listener of its own.
+fn several(seed: u64, sizes: Sizes, shards: usize) -> Rig {
+    Rig::new(seed, Sizes { shards, ..sizes })
+}
+
+/// A client of this shard that has sent a ping.
+fn asking(rig: &Rig, shard: usize, id: u64) -> Client {
+    let mut client = Client::new(rig.connect_to(shard));
     client.request(ping(id));
     client
 }
 
 /// A turn of every shard, after which the cap must hold.
-fn turn(rigs: &mut [Rig]) {
-    for rig in rigs {
-        rig.turn();
+fn turn(rig: &mut Rig) {
+    for shard in 0..rig.sites.len() {
+        rig.turn_of(shard);
         let open = rig.network.connections_open();
         assert!(open <= CAP, "{open} connections are open");
     }
@@ -56,12 +61,12 @@ fn shards_together_never_pass_the_cap_and_serve_everybody_in_the_end() {
         ..Faults::default()
     };
     for seed in 0..50 {
-        let mut rigs = Rig::several(seed, capped(), 3);
-        rigs[0].network.set_faults(late);
-        let mut waiting: Vec<Client> = (0..30).map(|id| asking(&rigs[id % 3], id as u64)).collect();
+        let mut rig = several(seed, capped(), 3);
+        rig.network.set_faults(late);
+        let mut waiting: Vec<Client> = (0..30).map(|id| asking(&rig, id % 3, id as u64)).collect();
         // No tick in all of this: who leaves makes room at once, on whichever shard.
         for _ in 0..2_000 {
-            turn(&mut rigs);
+            turn(&mut rig);
             waiting.retain_mut(|client| {
                 client.read();
                 let is_served = client.answers.len() == 1;
@@ -75,11 +80,9 @@ fn shards_together_never_pass_the_cap_and_serve_everybody_in_the_end() {
             }
         }
         assert_eq!(waiting.len(), 0, "seed {seed}: left waiting");
-        rigs[0].network.calm();
-        for rig in &mut rigs {
-            rig.run();
-        }
-        rigs.iter_mut().for_each(Rig::assert_nothing_left);
+        rig.network.calm();
+        rig.run();
+        rig.assert_nothing_left();
     }
 }
 
@@ -89,12 +92,12 @@ fn one_place_goes_round_the_shards() {
         connections_max: 1,
         ..Sizes::default()
     };
-    let mut rigs = Rig::several(1, sizes, 2);
+    let mut rig = several(1, sizes, 2);
     // As many on each; the shard that frees the place does not keep it.
-    let mut clients: Vec<Client> = (0..8).map(|id| asking(&rigs[id / 4], id as u64)).collect();
+    let mut clients: Vec<Client> = (0..8).map(|id| asking(&rig, id / 4, id as u64)).collect();
     let mut order = Vec::new();
     for _ in 0..200 {
-        turn(&mut rigs);
+        turn(&mut rig);
         for (index, client) in clients.iter_mut().enumerate() {
             client.read();
             if client.answers.len() == 1 && !order.contains(&index) {
@@ -106,39 +109,37 @@ fn one_place_goes_round_the_shards() {
     assert_eq!(order.len(), 8, "{order:?}");
     let first_half = &order[..4];
     assert!(first_half.iter().any(|index| *index < 4) && first_half.iter().any(|index| *index >= 4));
-    rigs.iter_mut().for_each(Rig::assert_nothing_left);
+    rig.assert_nothing_left();
 }
 
 #[test]
 fn used_up_descriptors_cost_no_place() {
-    let mut rigs = Rig::several(1, capped(), 2);
+    let mut rig = several(1, capped(), 2);
     for _ in 0..CAP {
-        rigs[0].network.order(Fault::AcceptExhausted);
+        rig.network.order(Fault::AcceptExhausted);
     }
-    let mut clients: Vec<Client> = (0..CAP).map(|id| asking(&rigs[id % 2], id as u64)).collect();
+    let mut clients: Vec<Client> = (0..CAP).map(|id| asking(&rig, id % 2, id as u64)).collect();
     for _ in 0..2 * CAP {
-        for rig in &mut rigs {
-            rig.run();
-            rig.pass(Duration::from_millis(60));
-            rig.run();
-        }
+        rig.run();
+        rig.pass(Duration::from_millis(60));
+        rig.run();
     }
     for client in &mut clients {
         client.read();
         assert_eq!(client.answers.len(), 1);
         client.peer.finish();
     }
-    rigs.iter_mut().for_each(Rig::run);
-    rigs.iter_mut().for_each(Rig::assert_nothing_left);
+    rig.run();
+    rig.assert_nothing_left();
 }
 
 #[test]
 fn a_descriptor_that_comes_back_is_used_at_once() {
     let mut rig = Rig::new(1, capped());
-    let first = asking(&rig, 0);
+    let first = asking(&rig, 0, 0);
     rig.run();
     rig.network.order(Fault::AcceptExhausted);
-    let mut second = asking(&rig, 1);
+    let mut second = asking(&rig, 0, 1);
     rig.run();
     second.read();
     assert_eq!(second.answers.len(), 0);
@@ -166,9 +167,9 @@ fn assert_refused(client: &mut Client) {
 #[test]
 fn beyond_its_cap_an_address_is_told_so_without_its_request_being_read() {
     let mut rig = Rig::new(1, per_address(2));
-    let mut served: Vec<Client> = (0..2).map(|id| asking(&rig, id)).collect();
+    let mut served: Vec<Client> = (0..2).map(|id| asking(&rig, 0, id)).collect();
     rig.run();
-    let mut whole = asking(&rig, 2);
+    let mut whole = asking(&rig, 0, 2);
     // Half a request is as good: nothing is looked at.
     let mut half = Client::new(rig.connect());
     half.ask(call(Era::Modern, "echo", 3, "x"));
@@ -188,7 +189,7 @@ fn beyond_its_cap_an_address_is_told_so_without_its_request_being_read() {
     // Who leaves makes room.
     served[0].peer.finish();
     rig.run();
-    let mut newcomer = asking(&rig, 4);
+    let mut newcomer = asking(&rig, 0, 4);
     rig.run();
     newcomer.read();
     assert_eq!(newcomer.results(), ["{}"]);

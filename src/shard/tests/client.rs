@@ -104,6 +104,21 @@ pub(super) fn expecting_continue(request: Request) -> Request {
     }
 }
 
+/// The same request, as a browser would send it.
+pub(super) fn with_origin(request: Request) -> Request {
+    let text = String::from_utf8(request.bytes).unwrap();
+    Request {
+        bytes: text
+            .replacen(
+                "Content-Length",
+                "Origin: http://localhost:8080\r\nContent-Length",
+                1,
+            )
+            .into_bytes(),
+        expected: request.expected,
+    }
+}
+
 /// A batch of calls, in the one revision that has them.
 pub(super) fn batch(calls: &[(&str, u64, &str)]) -> Request {
     let messages: Vec<Value> = calls

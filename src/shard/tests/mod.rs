@@ -5,11 +5,15 @@
 //! | `rig` | the shard, its tools, a small executor, and what must be left at the end |
 //! | `client` | peers that send requests and judge their answers |
 //! | `scripted` | one fault at a time |
+//! | `waiting`, `stealing`, `lingering` | who gets a handler, where, and for how long |
 //! | `caps` | connections past their caps, and peers that vanish |
 //! | `seeded` | all of them, by chance |
 
 mod caps;
 mod client;
+mod lingering;
 mod rig;
 mod scripted;
 mod seeded;
+mod stealing;
+mod waiting;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::poll_fn;
 use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,15 +15,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::*;
+use crate::config::{Linger, StealSettings};
 use crate::mcp::{Identity, Options};
 use crate::metrics::ToolRow;
+use crate::pool::Purpose;
 use crate::registry::{BlockingContext, CallContext, Registry, Tool, ToolError};
-use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing};
+use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions, RingWaker};
 use crate::session::{SealedSessions, SessionKey, SessionOptions};
 use crate::units::{Patience, ShardId};
 use crate::wire::http1::{BodyLimits, HeadLimits};
-use crate::workers::{Workers, WorkersOptions};
+use crate::workers::{Submitter, Workers, WorkersOptions};
 
 thread_local! {
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -178,6 +181,10 @@ pub(super) struct Sizes {
     pub connections_max: usize,
     pub connections_per_ip: Option<u32>,
     pub worker_queue_depth_max: usize,
+    pub shards: usize,
+    pub queue_depth_max: u32,
+    pub steal_reserve: u32,
+    pub linger: Linger,
 }
 
 impl Default for Sizes {
@@ -193,6 +200,10 @@ impl Default for Sizes {
             connections_max: 1000,
             connections_per_ip: None,
             worker_queue_depth_max: 1000,
+            shards: 1,
+            queue_depth_max: 0,
+            steal_reserve: 0,
+            linger: Linger::None,
         }
     }
 }
@@ -206,23 +217,45 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     call: Duration::from_secs(15),
 };
 
-fn gate(sizes: Sizes, shards: usize) -> Gate {
-    let per_address_max = sizes.connections_per_ip.and_then(NonZeroU32::new);
-    Gate::new(sizes.connections_max, per_address_max, shards)
-}
+/// How long requests wait for a handler.
+pub(super) const WAITS: Waits = Waits {
+    browser: Duration::from_secs(4),
+    agent: Duration::from_secs(3),
+};
 
-/// A shard, its network and its clock.
-pub(super) struct Rig {
-    pub network: SimulatedNetwork,
+/// Long after every test.
+const DRAIN_TIME: Duration = Duration::from_secs(1000);
+
+/// One shard of a rig.
+pub(super) struct Site {
     pub shard: Shard<SimulatedRing>,
-    pub barrier: Arc<Barrier>,
-    pub mailbox: Mailbox<Mail>,
+    pub mailbox: Mailbox<Mail<SimulatedSocket>>,
     pub metrics: Arc<ShardMetrics>,
     tasks: Vec<Task>,
+}
+
+/// Shards, their network and their clock. Most tests have one shard, which the rig stands for.
+pub(super) struct Rig {
+    pub network: SimulatedNetwork,
+    pub barrier: Arc<Barrier>,
+    pub sites: Vec<Site>,
     workers: Workers,
     gate: Gate,
-    listener: usize,
     sizes: Sizes,
+}
+
+impl Deref for Rig {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.sites[0]
+    }
+}
+
+impl DerefMut for Rig {
+    fn deref_mut(&mut self) -> &mut Site {
+        &mut self.sites[0]
+    }
 }
 
 impl Rig {
@@ -232,46 +265,10 @@ impl Rig {
 
     pub(super) fn with_timeouts(seed: u64, sizes: Sizes, timeouts: Timeouts) -> Rig {
         RELEASED.with_borrow_mut(HashSet::clear);
-        Rig::on(SimulatedNetwork::new(seed), gate(sizes, 1), 0, sizes, timeouts)
-    }
-
-    /// Several shards of one process, each with a listener of its own.
-    pub(super) fn several(seed: u64, sizes: Sizes, count: usize) -> Vec<Rig> {
-        RELEASED.with_borrow_mut(HashSet::clear);
-        let (network, gate) = (SimulatedNetwork::new(seed), gate(sizes, count));
-        (0..count)
-            .map(|listener| Rig::on(network.clone(), gate.clone(), listener, sizes, TIMEOUTS))
-            .collect()
-    }
-
-    /// Listeners are numbered in the order of making.
-    fn on(network: SimulatedNetwork, gate: Gate, listener: usize, sizes: Sizes, timeouts: Timeouts) -> Rig {
-        let ring = network.ring(RingOptions {
-            buffers: sizes.ring_buffers,
-            buffer_bytes: sizes.ring_buffer_bytes,
-            ..RingOptions::default()
-        });
+        let network = SimulatedNetwork::new(seed);
         let barrier = Arc::new(Barrier::default());
         let registry = registry(&barrier);
-        let names = registry.tools().map(|(_, tool)| tool.name());
-        let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
-        let service = Service {
-            protocol: Protocol::new(registry.clone(), &Identity::default(), Options::default()),
-            sessions: Arc::new(SealedSessions::new(
-                &SessionKey::random().unwrap(),
-                SessionOptions::default(),
-            )),
-            policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16).unwrap(),
-            http: HttpLimits {
-                head: HeadLimits::default(),
-                body: BodyLimits {
-                    body_bytes_max: 1 << 16,
-                    ..BodyLimits::default()
-                },
-            },
-            timeouts,
-            labels: Arc::clone(&labels),
-        };
+        let service = Arc::new(service(&registry, timeouts, sizes.linger));
         // One thread, so that blocking calls end in the order of their submission.
         let workers = Workers::start(&WorkersOptions {
             threads: 1,
@@ -280,41 +277,57 @@ impl Rig {
             cpus: Vec::new(),
         })
         .unwrap();
-        let mailbox = Mailbox::new(1024, Box::new(RingWake(ring.waker())));
-        let metrics = ShardMetrics::new(ShardId(0), &labels);
-        let parts = ShardParts {
-            alarm: Default::default(),
-            service: Arc::new(service),
-            tools: registry.for_shard(),
-            sizes: ShardSizes {
-                handlers: sizes.handlers,
-                handler_buffer_bytes: sizes.handler_buffer_bytes,
-                assembly_buffers: sizes.assembly_buffers,
-                assembly_buffer_bytes: sizes.assembly_buffer_bytes,
-                heap_bytes_max: sizes.heap_bytes_max,
-            },
-            gate: gate.clone(),
-            mailbox: mailbox.clone(),
-            workers: workers.submitter(),
-            metrics: Arc::clone(&metrics),
-            clock: now,
+        let per_address_max = sizes.connections_per_ip.and_then(NonZeroU32::new);
+        let gate = Gate::new(sizes.connections_max, per_address_max, sizes.shards);
+        let mesh = Mesh::new(sizes.shards, sizes.handlers, now());
+        let site = |number: usize| {
+            let ring = network.ring(RingOptions {
+                buffers: sizes.ring_buffers,
+                buffer_bytes: sizes.ring_buffer_bytes,
+                ..RingOptions::default()
+            });
+            let mailbox = Mailbox::new(1024, Box::new(RingWake(ring.waker())));
+            let metrics = ShardMetrics::new(ShardId(number as u16), &service.labels);
+            let parts = ShardParts {
+                alarm: Default::default(),
+                service: Arc::clone(&service),
+                tools: registry.for_shard(),
+                sizes: sizes.of_shard(),
+                gate: gate.clone(),
+                mailbox: mailbox.clone(),
+                mesh: Arc::clone(&mesh),
+                steal: StealSettings {
+                    is_on: true,
+                    reserve: sizes.steal_reserve,
+                },
+                workers: workers.submitter(),
+                metrics: Arc::clone(&metrics),
+                clock: now,
+            };
+            Site {
+                shard: Shard::new(ring, parts),
+                mailbox,
+                metrics,
+                tasks: Vec::new(),
+            }
         };
         Rig {
-            shard: Shard::new(ring, parts),
-            tasks: Vec::new(),
+            sites: (0..sizes.shards).map(site).collect(),
             network,
             barrier,
-            mailbox,
-            metrics,
             workers,
             gate,
-            listener,
             sizes,
         }
     }
 
     pub(super) fn connect(&self) -> SimulatedPeer {
-        self.network.connect(self.listener)
+        self.network.connect(0)
+    }
+
+    /// Connects to the listener of one shard.
+    pub(super) fn connect_to(&self, shard: usize) -> SimulatedPeer {
+        self.network.connect(shard)
     }
 
     /// A tool's row in metrics.
@@ -336,11 +349,121 @@ impl Rig {
         }
     }
 
-    /// One turn of the pump, then whatever tasks were woken.
+    /// One turn of each shard's pump, then whatever tasks were woken. What blocking calls come to is there before,
+    /// so that a run follows from its seed.
     pub(super) fn turn(&mut self) {
+        for number in 0..self.sites.len() {
+            self.turn_of(number);
+        }
+    }
+
+    /// One turn of one shard's pump.
+    pub(super) fn turn_of(&mut self, shard: usize) {
+        let (workers, barrier) = (self.workers.submitter(), Arc::clone(&self.barrier));
+        self.sites[shard].turn(&|| await_workers(&workers, &barrier));
+    }
+
+    /// Lets time pass, then ticks, as the tick tasks would once.
+    pub(super) fn pass(&mut self, time: Duration) {
+        NOW.set(Some(now() + time));
+        for site in &mut self.sites {
+            site.shard.begin_pass();
+            site.shard.handle_tick();
+        }
+    }
+
+    /// Lets a little time pass, after which waiters that are old enough are offered, as a task does.
+    pub(super) fn offer(&mut self, time: Duration) {
+        NOW.set(Some(now() + time));
+        for site in &mut self.sites {
+            site.shard.begin_pass();
+            site.shard.offer_waiters();
+        }
+    }
+
+    /// Lets time pass in ticks, with turns between them.
+    pub(super) fn live(&mut self, time: Duration) {
+        let step = Duration::from_millis(500);
+        let mut left = time;
+        while !left.is_zero() {
+            self.pass(left.min(step));
+            self.turn();
+            left = left.saturating_sub(step);
+        }
+        self.run();
+    }
+
+    /// Waits for the worker threads: nothing is queued or running but calls that wait at the barrier.
+    pub(super) fn await_workers(&self) {
+        await_workers(&self.workers.submitter(), &self.barrier);
+    }
+
+    /// Whether the process has its fill of connections, so that more wait unaccepted.
+    pub(super) fn is_full(&self) -> bool {
+        self.gate.open() >= self.sizes.connections_max
+    }
+
+    /// Whether a request in two pieces can be put together.
+    pub(super) fn can_assemble(&self) -> bool {
+        let Sizes {
+            assembly_buffers,
+            heap_bytes_max,
+            assembly_buffer_bytes,
+            ..
+        } = self.sizes;
+        let own = if assembly_buffers > 0 {
+            assembly_buffer_bytes
+        } else {
+            0
+        };
+        heap_bytes_max + own > 1000
+    }
+
+    pub(super) fn drain(&self) {
+        self.drain_within(DRAIN_TIME);
+    }
+
+    pub(super) fn drain_within(&self, time: Duration) {
+        for site in &self.sites {
+            site.mailbox.post(Mail::Drain(now() + time));
+        }
+    }
+
+    /// Whether every shard's drain is complete.
+    pub(super) fn is_finished(&self) -> bool {
+        self.sites.iter().all(|site| site.shard.is_finished())
+    }
+
+    /// Nothing is held by anybody.
+    pub(super) fn assert_nothing_left(&mut self) {
+        self.barrier.open();
+        self.await_workers();
+        self.run();
+        assert_eq!(self.network.connections_open(), 0, "the network's connections");
+        assert_eq!(self.gate.open(), 0, "the gate's count");
+        let sizes = self.sizes;
+        self.sites
+            .iter_mut()
+            .for_each(|site| site.assert_nothing_left(sizes));
+        let sum =
+            |of: fn(&ShardMetrics) -> u64| -> u64 { self.sites.iter().map(|site| of(&site.metrics)).sum() };
+        assert_eq!(
+            sum(|metrics| metrics.connections_accepted.value()),
+            sum(|metrics| metrics.connections_closed.value())
+        );
+        assert_eq!(
+            sum(|metrics| metrics.steals_in.value()),
+            sum(|metrics| metrics.steals_out.value())
+        );
+    }
+}
+
+impl Site {
+    fn turn(&mut self, await_workers: &dyn Fn()) {
         loop {
             self.shard.begin_pass();
-            self.flush();
+            await_workers();
+            self.shard.ring.flush().unwrap();
             let mut handled = 0;
             loop {
                 let count = self.shard.handle_completions(256);
@@ -355,12 +478,7 @@ impl Rig {
             }
         }
         self.run_tasks();
-        self.flush();
-    }
-
-    /// What blocking calls come to is there before each flush, so that a run follows from its seed.
-    fn flush(&mut self) {
-        self.await_workers();
+        await_workers();
         self.shard.ring.flush().unwrap();
     }
 
@@ -400,70 +518,27 @@ impl Rig {
         }
     }
 
-    /// Lets time pass, then ticks, as the tick task would once.
-    pub(super) fn pass(&mut self, time: Duration) {
-        NOW.set(Some(now() + time));
-        self.shard.begin_pass();
-        self.shard.handle_tick();
-    }
-
-    /// Lets time pass in ticks, with turns between them.
-    pub(super) fn live(&mut self, time: Duration) {
-        let step = Duration::from_millis(500);
-        let mut left = time;
-        while !left.is_zero() {
-            self.pass(left.min(step));
-            self.turn();
-            left = left.saturating_sub(step);
-        }
-        self.run();
-    }
-
-    /// Waits for the worker threads: nothing is queued or running but calls that wait at the barrier.
-    pub(super) fn await_workers(&self) {
-        loop {
-            let (waiting, stats) = (self.barrier.waiting(), self.workers.submitter().stats());
-            if stats.busy == waiting && (stats.queued == 0 || waiting > 0) {
-                return;
-            }
-            std::thread::yield_now();
-        }
-    }
-
-    /// Whether the process has its fill of connections, so that more wait unaccepted.
-    pub(super) fn is_full(&self) -> bool {
-        self.gate.open() >= self.sizes.connections_max
-    }
-
-    /// Whether a request in two pieces can be put together.
-    pub(super) fn can_assemble(&self) -> bool {
-        let Sizes {
-            assembly_buffers,
-            heap_bytes_max,
-            assembly_buffer_bytes,
-            ..
-        } = self.sizes;
-        assembly_buffers > 0 && heap_bytes_max + assembly_buffer_bytes > 1000
-    }
-
-    pub(super) fn drain(&self) {
-        self.mailbox.post(Mail::Drain);
-    }
-
-    /// Nothing is held by anybody.
-    pub(super) fn assert_nothing_left(&mut self) {
-        self.barrier.open();
-        self.await_workers();
-        self.run();
+    fn assert_nothing_left(&mut self, sizes: Sizes) {
         let shard = &self.shard;
         assert_eq!(shard.table.open(), 0, "connections");
-        assert_eq!(self.network.connections_open(), 0, "the network's connections");
-        assert_eq!(self.gate.open(), 0, "the gate's count");
-        assert_eq!(shard.pool.busy(), 0, "busy handlers");
+        assert_eq!(shard.pool.idle(), shard.pool.size(), "idle handlers");
+        assert_eq!(shard.neighbours.credit().free(), shard.pool.size(), "permits");
         assert_eq!(
-            shard.assembly.free(),
-            self.sizes.assembly_buffers,
+            (shard.grants, shard.has_permit_in_hand),
+            (0, false),
+            "permits in hand"
+        );
+        assert_eq!(shard.queue.len(), 0, "waiters");
+        assert!(!shard.neighbours.is_waiting(), "word of waiters");
+        assert_eq!(
+            shard.assembly.free(Purpose::Pieces),
+            sizes.assembly_buffers,
             "assembly buffers"
+        );
+        assert_eq!(
+            shard.assembly.free(Purpose::Waiting),
+            sizes.queue_depth_max as usize,
+            "buffers of waiters"
         );
         assert_eq!(shard.heap.used(), 0, "bytes charged to the heap budget");
         assert_eq!(shard.pending_calls, 0, "pending calls");
@@ -486,6 +561,53 @@ impl Rig {
         assert_eq!(numbers.in_flight, 0, "requests in flight");
         assert_eq!(numbers.connections_open, 0, "connections_open");
         assert_eq!(numbers.handlers_leased(), 0, "handlers leased");
-        assert_eq!(numbers.connections_accepted, numbers.connections_closed);
+        assert_eq!(self.metrics.queue_depth.value(), 0, "queue_depth");
+    }
+}
+
+fn service(registry: &Registry, timeouts: Timeouts, linger: Linger) -> Service {
+    let names = registry.tools().map(|(_, tool)| tool.name());
+    Service {
+        labels: Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT)),
+        protocol: Protocol::new(registry.clone(), &Identity::default(), Options::default()),
+        sessions: Arc::new(SealedSessions::new(
+            &SessionKey::random().unwrap(),
+            SessionOptions::default(),
+        )),
+        policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16).unwrap(),
+        http: HttpLimits {
+            head: HeadLimits::default(),
+            body: BodyLimits {
+                body_bytes_max: 1 << 16,
+                ..BodyLimits::default()
+            },
+        },
+        timeouts,
+        waits: WAITS,
+        linger,
+    }
+}
+
+impl Sizes {
+    fn of_shard(self) -> ShardSizes {
+        ShardSizes {
+            handlers: self.handlers,
+            handler_buffer_bytes: self.handler_buffer_bytes,
+            queue_depth_max: self.queue_depth_max,
+            assembly_buffers: self.assembly_buffers,
+            assembly_buffer_bytes: self.assembly_buffer_bytes,
+            ring_buffer_bytes: self.ring_buffer_bytes,
+            heap_bytes_max: self.heap_bytes_max,
+        }
+    }
+}
+
+fn await_workers(workers: &Submitter, barrier: &Barrier) {
+    loop {
+        let (waiting, stats) = (barrier.waiting(), workers.stats());
+        if stats.busy == waiting && (stats.queued == 0 || waiting > 0) {
+            return;
+        }
+        std::thread::yield_now();
     }
 }

@@ -6,6 +6,7 @@ use super::client::{Client, Era, batch, call, chunked, expecting_continue, get, 
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::config::Timeouts;
 use crate::metrics::{Method, Operation, Outcome, Stage};
+use crate::pool::Purpose;
 use crate::ring::simulated::{Fault, Faults, PeerView};
 use crate::units::Patience;
 
@@ -412,7 +413,10 @@ fn a_receive_that_found_no_buffer_is_not_armed_under_a_running_call() {
     rig.shard.starved = starved.collect();
     client.request(ping(2));
     rig.run();
-    assert_eq!(rig.shard.assembly.free(), Sizes::default().assembly_buffers);
+    assert_eq!(
+        rig.shard.assembly.free(Purpose::Pieces),
+        Sizes::default().assembly_buffers
+    );
     rig.release("held");
     rig.run();
     client.read();
@@ -425,6 +429,7 @@ fn without_room_for_what_is_pipelined_the_request_in_hand_is_still_answered() {
     for tool in ["echo", "hold", "block"] {
         let sizes = Sizes {
             assembly_buffers: 0,
+            heap_bytes_max: 0,
             ..Sizes::default()
         };
         let mut rig = Rig::new(1, sizes);
@@ -635,6 +640,7 @@ fn a_drain_does_not_wait_long_for_who_was_closing_before_it() {
 fn a_request_there_is_no_room_for_is_refused_as_overload() {
     let sizes = Sizes {
         assembly_buffers: 0,
+        heap_bytes_max: 0,
         ..Sizes::default()
     };
     let mut rig = Rig::new(1, sizes);

@@ -2,16 +2,19 @@
 //!
 //! `WEIR_SEED=n` runs one seed, `WEIR_SEEDS=n` that many.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::client::{
     Client, Era, Request, batch, call, chunked, expecting_continue, get, notification, ping,
 };
 use super::rig::{Rig, Sizes};
+use crate::config::Linger;
+use crate::metrics::WaitEnd;
 use crate::ring::simulated::{Faults, PeerView};
 
 /// A few seconds' worth in a debug build.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 120;
 const STEPS: usize = 120;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -53,6 +56,9 @@ struct Player {
 
 struct Scene {
     rig: Rig,
+    sizes: Sizes,
+    /// Few handlers, held for long.
+    is_crowded: bool,
     dice: Dice,
     players: Vec<Player>,
     held: Vec<String>,
@@ -81,22 +87,45 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn whatever_happens_answers_are_whole_own_and_once_and_nothing_is_left() {
+    let mut ends = HashMap::new();
     for seed in seeds() {
         let _announce = Announce(seed);
-        play(seed);
+        for (end, count) in play(seed) {
+            *ends.entry(end).or_insert(0) += count;
+        }
     }
+    // Otherwise the runs above have shown nothing of the queue.
+    let is_whole_run = seeds().count() as u64 >= SEEDS;
+    let has_seen = |end| ends[&end] > 0;
+    let seen = [WaitEnd::Served, WaitEnd::Stolen, WaitEnd::TimedOut].map(has_seen);
+    assert!(!is_whole_run || seen == [true; 3], "{ends:?}");
 }
 
-fn play(seed: u64) {
+/// One run; how often waits ended in which way.
+fn play(seed: u64) -> Vec<(WaitEnd, u64)> {
     let mut dice = Dice(seed);
+    let is_crowded = dice.one_in(2);
     let sizes = Sizes {
-        handlers: dice.of(&[1, 2, 8]),
+        handlers: if is_crowded { 1 } else { dice.of(&[1, 2, 8]) },
         assembly_buffers: dice.of(&[0, 1, 2, 8]),
         assembly_buffer_bytes: dice.of(&[64, 512, 2048]),
         heap_bytes_max: dice.of(&[0, 10_000, 200_000, 1 << 20]),
         ring_buffers: dice.of(&[1, 2, 16]),
         ring_buffer_bytes: dice.of(&[64, 256, 4096]),
-        connections_max: dice.of(&[1, 3, 100]),
+        connections_max: dice.of(if is_crowded {
+            &[100, 100]
+        } else {
+            &[1, 3, 100, 100]
+        }),
+        shards: dice.of(if is_crowded { &[1, 2, 3] } else { &[1, 1, 2] }),
+        queue_depth_max: dice.of(if is_crowded { &[1, 8, 8] } else { &[0, 1, 8] }),
+        steal_reserve: dice.of(if is_crowded { &[0] } else { &[0, 0, 1] }),
+        linger: dice.of(&[
+            Linger::None,
+            Linger::None,
+            Linger::For(Duration::from_secs(1)),
+            Linger::Forever,
+        ]),
         ..Sizes::default()
     };
     let rig = Rig::new(seed, sizes);
@@ -104,6 +133,8 @@ fn play(seed: u64) {
         .set_faults(dice.of(&[Faults::default(), Faults::ROUGH, MILD]));
     let mut scene = Scene {
         rig,
+        sizes,
+        is_crowded,
         dice,
         players: Vec::new(),
         held: Vec::new(),
@@ -119,6 +150,14 @@ fn play(seed: u64) {
         scene.serve_a_fresh_client();
         scene.end();
     }
+    let sites = &scene.rig.sites;
+    let count = |end| {
+        sites
+            .iter()
+            .map(|site| site.metrics.wait_ends.of(end).value())
+            .sum()
+    };
+    WaitEnd::ALL.iter().map(|&end| (end, count(end))).collect()
 }
 
 /// Only what a healthy network does, so that most requests are answered.
@@ -130,6 +169,7 @@ const MILD: Faults = Faults {
     send_short: 200,
     send_refused: 100,
     send_reset: 0,
+    watch_failed: 0,
     accept_exhausted: 50,
     accept_nothing: 200,
     delayed: 200,
@@ -139,17 +179,20 @@ const MILD: Faults = Faults {
 
 impl Scene {
     fn step(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.below(21) {
             0..=2 => self.connect(),
             3..=6 => self.ask(),
+            11 | 12 if self.is_crowded => self.ask(),
             7..=10 => self.send(),
             11..=13 => self.read(),
             14 => self.misbehave(),
-            15 => self.release_one(),
+            15 if !self.is_crowded || self.dice.one_in(2) => self.release_one(),
             16 => {
                 let time = self.dice.of(&[10, 100, 1000, 6000, 9000, 16_000, 61_000]);
                 self.rig.pass(Duration::from_millis(time));
             }
+            17 => self.rig.offer(Duration::from_millis(1)),
+            18 | 19 if self.is_crowded => self.rig.offer(Duration::from_millis(1)),
             _ => {}
         }
         if !self.dice.one_in(4) {
@@ -161,14 +204,18 @@ impl Scene {
         if self.players.len() >= 12 {
             return;
         }
-        let client = Client::new(self.rig.connect());
+        let shard = self.dice.of(&[0, 0, 0, 1, 2]) % self.sizes.shards;
+        let client = Client::new(self.rig.connect_to(shard));
         let reading = self
             .dice
             .of(&[Reading::Eager, Reading::Eager, Reading::Slow, Reading::Never]);
         if reading != Reading::Eager {
             client.peer.set_window(self.dice.of(&[0, 1, 100, 5000]));
         }
-        let piece_bytes = self.dice.of(&[1, 30, 100, 700, usize::MAX]);
+        let piece_bytes = match self.is_crowded {
+            true => self.dice.of(&[300, usize::MAX]),
+            false => self.dice.of(&[1, 30, 100, 700, usize::MAX]),
+        };
         self.players.push(Player {
             client,
             reading,
@@ -202,7 +249,10 @@ impl Scene {
         let id = self.players[index].next_id;
         self.players[index].next_id += 3;
         let era = self.dice.of(&[Era::Legacy, Era::Modern]);
-        let tool = self.dice.of(&["echo", "echo", "hold", "block", "blob", "fail"]);
+        let tool = match self.is_crowded {
+            true => "hold",
+            false => self.dice.of(&["echo", "echo", "hold", "block", "blob", "fail"]),
+        };
         if tool == "hold" {
             self.held.push(secret.clone());
         }
@@ -281,6 +331,11 @@ impl Scene {
     /// connection is closed.
     fn settle(&mut self) {
         self.rig.network.calm();
+        // Where idle connections keep their handlers, others get them after the read timeout, or are refused.
+        let (step, steps) = match self.sizes.linger {
+            Linger::Forever => (Duration::from_secs(3), 25),
+            _ => (Duration::from_millis(100), 10),
+        };
         for round in 0..40 {
             for secret in std::mem::take(&mut self.held) {
                 self.rig.release(&secret);
@@ -294,8 +349,8 @@ impl Scene {
             }
             self.rig.run();
             // Not past a deadline: what is whole must be answered without one.
-            if round < 10 {
-                self.rig.pass(Duration::from_millis(100));
+            if round < steps {
+                self.rig.pass(step);
             }
         }
         for (index, player) in self.players.iter_mut().enumerate() {
@@ -350,7 +405,7 @@ impl Scene {
         self.rig.drain();
         self.rig.live(Duration::from_secs(40));
         self.read_all();
-        assert!(self.rig.shard.is_finished(), "the drain has not ended");
+        assert!(self.rig.is_finished(), "the drain has not ended");
         for player in &self.players {
             assert_ne!(player.client.peer.view(), PeerView::Open);
         }

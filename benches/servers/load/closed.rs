@@ -1,0 +1,138 @@
+//! The closed loop: every connection has one request outstanding, always.
+//!
+//! A refusal is followed by the next request at once, as is any answer. A connection that ends is made anew
+//! from wherever the kernel likes, and counted: one with a source port of its own is then out of place.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::connection::{Connection, Progress, Source};
+use crate::poll::Poll;
+use crate::response::Outcome;
+use crate::tally::Tally;
+use crate::{Arguments, RECEIVE_BYTES, cpu_nanos};
+
+/// How often the clock is looked at when nothing happens.
+const POLL: Duration = Duration::from_millis(5);
+
+struct ClosedLoop<'a> {
+    arguments: &'a Arguments,
+    request: Vec<u8>,
+    poll: Poll,
+    slots: Vec<Slot>,
+    opened: u32,
+    reconnects: u64,
+    tally: Tally,
+}
+
+struct Slot {
+    connection: Connection,
+    /// When the request, or under churn the connection, was begun.
+    begun: Instant,
+}
+
+/// Warms up, measures, reports.
+pub(crate) fn run(arguments: &Arguments, request: Vec<u8>) -> io::Result<serde_json::Value> {
+    let mut load = ClosedLoop {
+        arguments,
+        request,
+        poll: Poll::new()?,
+        slots: Vec::new(),
+        opened: 0,
+        reconnects: 0,
+        tally: Tally::new(),
+    };
+    for index in 0..arguments.connections {
+        let source = match arguments.churn {
+            true => load.churn_source(),
+            false => arguments.source(index),
+        };
+        let slot = load.open(index, source)?;
+        load.slots.push(slot);
+    }
+    load.run_until(Instant::now() + Duration::from_secs_f64(arguments.warm_up))?;
+    load.tally = Tally::new();
+    let cpu_before = arguments.pid.map(cpu_nanos).transpose()?;
+    let started = Instant::now();
+    load.run_until(started + Duration::from_secs_f64(arguments.seconds))?;
+    let elapsed = started.elapsed();
+    let cpu_after = arguments.pid.map(cpu_nanos).transpose()?;
+    for slot in &load.slots {
+        load.tally.record_outstanding(slot.begun.max(started).elapsed());
+    }
+    let mut report = load.tally.report(elapsed);
+    let cpu_nanos = cpu_before.zip(cpu_after).map(|(before, after)| after - before);
+    let cpu_micros = cpu_nanos.map(|nanos| nanos as f64 / 1e3 / load.tally.answered().max(1) as f64);
+    report.insert("label".to_owned(), arguments.label.clone().into());
+    report.insert("connections".to_owned(), arguments.connections.into());
+    report.insert("churn".to_owned(), arguments.churn.into());
+    report.insert("reconnects".to_owned(), load.reconnects.into());
+    report.insert("server_cpu_micros_per_request".to_owned(), cpu_micros.into());
+    Ok(report.into())
+}
+
+impl ClosedLoop<'_> {
+    fn run_until(&mut self, end: Instant) -> io::Result<()> {
+        let mut buffer = vec![0; RECEIVE_BYTES];
+        while Instant::now() < end {
+            for number in 0..self.poll.wait(POLL)? {
+                self.advance(self.poll.index(number), &mut buffer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, index: usize, buffer: &mut [u8]) -> io::Result<()> {
+        let slot = &mut self.slots[index];
+        match slot.connection.progress(&self.request, buffer) {
+            Progress::Waiting => Ok(()),
+            Progress::Answered { outcome, is_last } => {
+                self.tally.record(outcome, slot.begun.elapsed());
+                if self.arguments.churn {
+                    let source = self.churn_source();
+                    return self.replace(index, source);
+                }
+                if is_last {
+                    return self.reconnect(index);
+                }
+                slot.begun = Instant::now();
+                match slot.connection.ask(&self.request) {
+                    Progress::Broken(outcome) => self.fail(index, outcome),
+                    _ => Ok(()),
+                }
+            }
+            Progress::Broken(outcome) => self.fail(index, outcome),
+        }
+    }
+
+    fn fail(&mut self, index: usize, outcome: Outcome) -> io::Result<()> {
+        self.tally.record(outcome, Duration::ZERO);
+        self.reconnect(index)
+    }
+
+    fn reconnect(&mut self, index: usize) -> io::Result<()> {
+        self.reconnects += 1;
+        self.replace(index, Source::Any)
+    }
+
+    /// Dropping the old socket closes it and ends its watch.
+    fn replace(&mut self, index: usize, source: Source) -> io::Result<()> {
+        self.slots[index] = self.open(index, source)?;
+        Ok(())
+    }
+
+    fn churn_source(&mut self) -> Source {
+        self.opened = self.opened.wrapping_add(1);
+        Source::Loopback(self.opened)
+    }
+
+    /// A connection with its first request begun.
+    fn open(&self, index: usize, source: Source) -> io::Result<Slot> {
+        let begun = Instant::now();
+        let mut connection = Connection::open(self.arguments.address, source)?;
+        // A failure shows again at the first event.
+        let _ = connection.ask(&self.request);
+        self.poll.watch(&connection.socket, index)?;
+        Ok(Slot { connection, begun })
+    }
+}

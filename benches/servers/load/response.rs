@@ -1,0 +1,227 @@
+//! Finds the end of an HTTP response and says what became of the request.
+//!
+//! Understands what a POST is answered with when the client allows JSON: a head with `content-length` and a
+//! body. Chunked answers and event streams are malformed here. Every answer has exactly one [`Outcome`].
+
+use std::fmt;
+
+/// What became of a request. Ordered as it is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// 200 with a JSON-RPC result that is no tool error.
+    Ok,
+    /// 503 for overload.
+    Refused(Refusal),
+    /// 200 with a JSON-RPC error, or a result with `isError`.
+    Failed,
+    /// Any other status.
+    Status(u16),
+    /// Not HTTP as it is understood here, or bytes nobody asked for.
+    Malformed,
+    /// The connection ended before the answer did.
+    Reset,
+    /// Nothing came while the measurement lasted.
+    Unanswered,
+}
+
+/// Which queue said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refusal {
+    /// No handler, and no place to wait for one.
+    Handlers,
+    /// Waited past the deadline.
+    QueueTimeout,
+    /// Another reason, or none in the body.
+    Other,
+    /// Without `Retry-After`, whatever the reason.
+    NoRetryAfter,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Ok => f.write_str("ok"),
+            Outcome::Refused(Refusal::Handlers) => f.write_str("refused_handlers"),
+            Outcome::Refused(Refusal::QueueTimeout) => f.write_str("refused_queue_timeout"),
+            Outcome::Refused(Refusal::Other) => f.write_str("refused_other"),
+            Outcome::Refused(Refusal::NoRetryAfter) => f.write_str("refused_no_retry_after"),
+            Outcome::Failed => f.write_str("failed"),
+            Outcome::Status(status) => write!(f, "status_{status}"),
+            Outcome::Malformed => f.write_str("malformed"),
+            Outcome::Reset => f.write_str("reset"),
+            Outcome::Unanswered => f.write_str("unanswered"),
+        }
+    }
+}
+
+/// What lies at the front of the bytes received so far.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// The beginning of a response.
+    Incomplete,
+    /// A whole one.
+    Response {
+        bytes: usize,
+        outcome: Outcome,
+        /// The server will close the connection.
+        is_last: bool,
+    },
+    /// Nothing this client understands.
+    Malformed,
+}
+
+/// Looks for one response at the front of `received`.
+pub(crate) fn front(received: &[u8]) -> Front {
+    let Some(blank) = memchr::memmem::find(received, b"\r\n\r\n") else {
+        return Front::Incomplete;
+    };
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    if response.parse(received).is_err() {
+        return Front::Malformed;
+    }
+    let length = header(&response, "content-length").and_then(|value| value.parse::<usize>().ok());
+    let (Some(status), Some(length)) = (response.code, length) else {
+        return Front::Malformed;
+    };
+    let head = blank + 4;
+    let Some(body) = head.checked_add(length).and_then(|end| received.get(head..end)) else {
+        return Front::Incomplete;
+    };
+    let is_last = header(&response, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    let outcome = match status {
+        200 => result(body),
+        503 if header(&response, "retry-after").is_none() => Outcome::Refused(Refusal::NoRetryAfter),
+        503 => Outcome::Refused(refusal(body)),
+        _ => Outcome::Status(status),
+    };
+    Front::Response {
+        bytes: head + length,
+        outcome,
+        is_last,
+    }
+}
+
+fn header<'r>(response: &httparse::Response<'_, 'r>, name: &str) -> Option<&'r str> {
+    let found = response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(found.value).ok()
+}
+
+/// A search, not a parse: the tools asked here answer in words of ours.
+fn result(body: &[u8]) -> Outcome {
+    let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
+    if has(br#""result":"#) && !has(br#""isError":true"#) {
+        Outcome::Ok
+    } else {
+        Outcome::Failed
+    }
+}
+
+fn refusal(body: &[u8]) -> Refusal {
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return Refusal::Other;
+    };
+    match answer["error"]["data"]["reason"].as_str() {
+        Some("handlers") => Refusal::Handlers,
+        Some("queue_timeout") => Refusal::QueueTimeout,
+        _ => Refusal::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
+        format!(
+            "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    fn outcome(bytes: &[u8]) -> Outcome {
+        match front(bytes) {
+            Front::Response {
+                bytes: end, outcome, ..
+            } => {
+                assert_eq!(end, bytes.len());
+                outcome
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_answer_has_its_outcome() {
+        let overload =
+            |reason: &str| format!(r#"{{"id":1,"error":{{"code":-31503,"data":{{"reason":"{reason}"}}}}}}"#);
+        let retry = "Retry-After: 1\r\n";
+        let refused = "503 Service Unavailable";
+        let cases = [
+            (
+                response("200 OK", "", r#"{"result":{"isError":false}}"#),
+                Outcome::Ok,
+            ),
+            (
+                response("200 OK", "", r#"{"result":{"isError":true}}"#),
+                Outcome::Failed,
+            ),
+            (
+                response("200 OK", "", r#"{"error":{"code":-32602}}"#),
+                Outcome::Failed,
+            ),
+            (response("200 OK", "", ""), Outcome::Failed),
+            (
+                response(refused, retry, &overload("handlers")),
+                Outcome::Refused(Refusal::Handlers),
+            ),
+            (
+                response(refused, retry, &overload("queue_timeout")),
+                Outcome::Refused(Refusal::QueueTimeout),
+            ),
+            (
+                response(refused, retry, &overload("memory")),
+                Outcome::Refused(Refusal::Other),
+            ),
+            (response(refused, retry, "busy"), Outcome::Refused(Refusal::Other)),
+            (
+                response(refused, "", &overload("handlers")),
+                Outcome::Refused(Refusal::NoRetryAfter),
+            ),
+            (response("404 Not Found", "", "{}"), Outcome::Status(404)),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(outcome(&bytes), expected, "{}", String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[test]
+    fn nothing_is_whole_before_its_last_byte() {
+        let whole = response("200 OK", "connection: close\r\n", r#"{"result":{}}"#);
+        for end in 0..whole.len() {
+            assert_eq!(front(&whole[..end]), Front::Incomplete, "{end}");
+        }
+        let expected = Front::Response {
+            bytes: whole.len(),
+            outcome: Outcome::Ok,
+            is_last: true,
+        };
+        assert_eq!(front(&whole), expected);
+        let mut two = whole.clone();
+        two.extend_from_slice(&whole);
+        assert_eq!(front(&two), expected);
+    }
+
+    #[test]
+    fn what_has_no_length_is_malformed() {
+        for bytes in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"nonsense\r\n\r\n"] {
+            assert_eq!(front(bytes), Front::Malformed);
+        }
+        let endless = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", usize::MAX);
+        assert_eq!(front(endless.as_bytes()), Front::Incomplete);
+    }
+}

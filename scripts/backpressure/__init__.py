@@ -1,0 +1,1 @@
+"""What backpressure.sh measures, one module per measurement."""

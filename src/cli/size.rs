@@ -1,0 +1,311 @@
+//! `weir size`: numbers for a pool, how they come about, and flags to paste.
+//!
+//! The arithmetic is in `config`; here it is put into words. The flags are tried on this machine, and what `serve`
+//! would say to them is said.
+
+use std::process::ExitCode;
+
+use super::{command, complain, refuse, say};
+use crate::config::{
+    Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, raise_soft_limits, resolve, size,
+};
+use crate::units::{ByteSize, display_duration};
+
+/// Says how large a pool must be.
+pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
+    raise_soft_limits();
+    let host = match Host::read() {
+        Ok(host) => host,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let request = match SizeRequest::read(|name| command::size_text(given, name), &host) {
+        Ok(request) => request,
+        Err(errors) => return refuse(&errors),
+    };
+    load(&request).iter().for_each(|line| say(line));
+    match size(&request) {
+        Ok(sizing) => {
+            lines(&sizing, &host).iter().for_each(|line| say(line));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&refusal(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the numbers are for, and what of it is assumed.
+fn load(request: &SizeRequest) -> Vec<String> {
+    if request.linger == Linger::Forever {
+        let mut lines = vec!["linger: forever, so every client holds a handler, busy or not".to_owned()];
+        if request.rate_given.is_some() || request.service_time_given.is_some() {
+            lines.push("note: --rate and --service-time change nothing with --linger forever".to_owned());
+        }
+        return lines;
+    }
+    let mut lines = Vec::new();
+    if request.rate_given.is_none() {
+        lines.push(format!(
+            "assumed: rate = {} requests/s, each client asks once a second; --rate changes it",
+            request.rate_per_second()
+        ));
+    }
+    if request.service_time_given.is_none() {
+        lines.push(format!(
+            "assumed: service time = {} from call to answer; --service-time changes it",
+            display_duration(request.service_time())
+        ));
+    }
+    if let Linger::For(time) = request.linger {
+        lines.push(format!(
+            "linger: {} adds no handlers, because it is cut short when others wait",
+            display_duration(time)
+        ));
+    }
+    lines
+}
+
+fn refusal(error: &SizeError) -> String {
+    format!("does not fit: {error}")
+}
+
+fn lines(sizing: &Sizing, host: &Host) -> Vec<String> {
+    let mut lines = arithmetic(sizing);
+    lines.push(String::new());
+    lines.push(command_line(sizing));
+    lines.extend(said_by_serve(sizing, host));
+    lines
+}
+
+/// Each number and where it comes from.
+fn arithmetic(sizing: &Sizing) -> Vec<String> {
+    let Sizing { request, fit, .. } = sizing;
+    let busy = match request.linger {
+        Linger::Forever => format!("{} clients", sizing.busy),
+        Linger::None | Linger::For(_) => format!(
+            "{} requests/s x {} = {} in flight",
+            request.rate_per_second(),
+            display_duration(request.service_time()),
+            sizing.busy
+        ),
+    };
+    let is_least = u64::from(request.cores) > sizing.handlers_total;
+    let least = if is_least { " (the least)" } else { "" };
+    let capped = if sizing.is_connections_capped() {
+        ", but no more than"
+    } else {
+        " ="
+    };
+    let mut lines = vec![
+        format!(
+            "handlers: {busy}, / 0.75 = {} (a quarter stays free; every step rounds up)",
+            sizing.handlers_total
+        ),
+        format!(
+            "pool per core: {} / {} cores = {}{least}",
+            sizing.handlers_total, request.cores, fit.handlers
+        ),
+        format!("queue depth per core: 2 x {} = {}", fit.handlers, fit.queue_depth),
+        format!(
+            "connections: {} clients / 0.75{capped} {}",
+            request.peak_clients, sizing.connections
+        ),
+        format!("descriptors: {}", sizing.descriptors),
+        format!("memory: {}", fit.plan),
+        format!(
+            "which must fit into: {}",
+            ByteSize(request.budget_bytes).rounded()
+        ),
+    ];
+    lines.extend(tightness(sizing));
+    lines
+}
+
+/// What is smaller than it should be, if anything is.
+fn tightness(sizing: &Sizing) -> Option<String> {
+    let plan = &sizing.fit.plan;
+    (plan.budget_bytes < sizing.budget_wanted_bytes).then(|| {
+        format!(
+            "note: to fit, a core has {} ring buffers, {} assembly buffers and {} for run time; {} would shrink none of \
+             them",
+            sizing.fit.ring_buffers,
+            sizing.fit.assembly_buffers,
+            ByteSize(plan.runtime_bytes_per_shard).rounded(),
+            ByteSize(sizing.budget_wanted_bytes)
+        )
+    })
+}
+
+fn command_line(sizing: &Sizing) -> String {
+    let mut line = "weir serve".to_owned();
+    for (key, text) in sizing.flags() {
+        line.push_str(&format!(" --{} {text}", key.spec().name));
+    }
+    line
+}
+
+/// The notes and refusals `serve` would have for these flags here. It may be another machine they are for.
+fn said_by_serve(sizing: &Sizing, host: &Host) -> Vec<String> {
+    let mut inputs = Inputs::new();
+    for (key, text) in sizing.flags() {
+        inputs.insert(key, vec![text], Source::Flag);
+    }
+    match resolve(&inputs, host) {
+        Ok(resolved) => resolved
+            .notes
+            .iter()
+            .map(|note| format!("note: on this machine {note}"))
+            .collect(),
+        Err(errors) => errors
+            .iter()
+            .map(|error| format!("note: not on this machine as it is: {error}"))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::CpuId;
+
+    fn host(memory_mib: u64, descriptors: u64) -> Host {
+        Host {
+            cpus: (0..2).map(CpuId).collect(),
+            memory_bytes: memory_mib << 20,
+            cgroup_memory_bytes: None,
+            descriptors_max: Some(descriptors),
+            memlock_bytes_max: None,
+            is_memlock_exempt: true,
+            kernel_release: "6.18.44".to_owned(),
+            io_uring_disabled: 0,
+        }
+    }
+
+    fn request(flags: &[(&str, &str)], host: &Host) -> SizeRequest {
+        let given = |name: &str| {
+            let found = flags.iter().find(|(flag, _)| *flag == name);
+            found.map(|(_, text)| (*text).to_owned())
+        };
+        SizeRequest::read(given, host).unwrap()
+    }
+
+    fn told(flags: &[(&str, &str)], host: &Host) -> Vec<String> {
+        let request = request(flags, host);
+        let mut told = load(&request);
+        told.extend(lines(&size(&request).unwrap(), host));
+        told
+    }
+
+    #[test]
+    fn leases_are_told_with_assumptions_arithmetic_and_flags() {
+        let told = told(&[("peak-clients", "750")], &host(4096, 20_000));
+        assert_eq!(
+            told[..7],
+            [
+                "assumed: rate = 750 requests/s, each client asks once a second; --rate changes it",
+                "assumed: service time = 100ms from call to answer; --service-time changes it",
+                "handlers: 750 requests/s x 100ms = 75 in flight, / 0.75 = 100 (a quarter stays free; every step rounds up)",
+                "pool per core: 100 / 2 cores = 50",
+                "queue depth per core: 2 x 50 = 100",
+                "connections: 750 clients / 0.75 = 1000",
+                "descriptors: 1048 = process 16 + 2 shards x 12 + 2 workers x 4 + 1000 connections",
+            ]
+        );
+        assert!(told[7].starts_with("memory: 31 MiB = process 6.2 MiB + connection table 1000 KiB + 2 x"));
+        assert_eq!(
+            told[8..],
+            [
+                "which must fit into: 2 GiB",
+                "",
+                "weir serve --shards 2 --pool-size 50 --memory-max 31MiB --queue-depth 100 --linger 0s \
+                 --connections-max 1000 --workers 2",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_known_is_not_assumed() {
+        let told = told(
+            &[
+                ("peak-clients", "2"),
+                ("rate", "30"),
+                ("service-time", "2s"),
+                ("linger", "500ms"),
+                ("cores", "1"),
+            ],
+            &host(4096, 20_000),
+        );
+        assert_eq!(
+            told[..3],
+            [
+                "linger: 500ms adds no handlers, because it is cut short when others wait",
+                "handlers: 30 requests/s x 2s = 60 in flight, / 0.75 = 80 (a quarter stays free; every step rounds up)",
+                "pool per core: 80 / 1 cores = 80",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_classic_pool_holds_every_client() {
+        let flags = [("peak-clients", "3"), ("linger", "forever"), ("rate", "9")];
+        let told = told(&flags, &host(4096, 20_000));
+        assert_eq!(
+            told[..4],
+            [
+                "linger: forever, so every client holds a handler, busy or not",
+                "note: --rate and --service-time change nothing with --linger forever",
+                "handlers: 3 clients, / 0.75 = 4 (a quarter stays free; every step rounds up)",
+                "pool per core: 4 / 2 cores = 2",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_serve_would_say_here_is_said() {
+        let small = host(4096, 64);
+        let descriptors = told(&[("peak-clients", "750")], &small);
+        assert!(
+            descriptors
+                .last()
+                .unwrap()
+                .starts_with("note: not on this machine as it is: descriptors = 64, but "),
+            "{descriptors:?}"
+        );
+        let large = [
+            ("peak-clients", "10000"),
+            ("linger", "forever"),
+            ("memory", "1TiB"),
+        ];
+        let memory = told(&large, &host(64, 1_000_000));
+        assert!(
+            memory
+                .last()
+                .unwrap()
+                .starts_with("note: not on this machine as it is: memory-max = "),
+            "{memory:?}"
+        );
+        let cores = told(&[("peak-clients", "1"), ("cores", "4")], &host(4096, 20_000));
+        assert!(cores.contains(&"pool per core: 2 / 4 cores = 1 (the least)".to_owned()));
+        assert!(
+            cores
+                .last()
+                .unwrap()
+                .starts_with("note: on this machine shards = 4, but "),
+            "{cores:?}"
+        );
+        let tight = told(
+            &[("peak-clients", "750"), ("memory", "24MiB")],
+            &host(4096, 20_000),
+        );
+        assert!(
+            tight
+                .iter()
+                .any(|line| line.starts_with("note: to fit, a core has 256 ring buffers, 50 assembly ")),
+            "{tight:?}"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! How many descriptors the process opens: arithmetic only.
+//!
+//! The machine's limit is read in `host` and compared in `demand`.
+
+use std::fmt;
+
+/// Descriptors of the process itself: standard streams, signals, admin listener and its clients, libraries.
+const PROCESS: u64 = 16;
+/// Descriptors of a shard: measured 4 of the executor, then data ring, listener, parking, mailbox, one in reserve.
+const PER_SHARD: u64 = 12;
+/// Descriptors of a worker: a file and the directories on the way to it.
+const PER_WORKER: u64 = 4;
+
+/// What descriptors are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DescriptorPlan {
+    /// How many shards.
+    pub shards: u32,
+    /// How many worker threads.
+    pub workers: u32,
+    /// How many connections, over all shards.
+    pub connections: u32,
+}
+
+impl DescriptorPlan {
+    /// Those that are no connections.
+    pub fn reserved(&self) -> u64 {
+        PROCESS + PER_SHARD * u64::from(self.shards) + PER_WORKER * u64::from(self.workers)
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.reserved() + u64::from(self.connections)
+    }
+}
+
+impl fmt::Display for DescriptorPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            shards,
+            workers,
+            connections,
+        } = self;
+        write!(
+            f,
+            "{} = process {PROCESS} + {shards} shards x {PER_SHARD} + {workers} workers x {PER_WORKER} + {connections} \
+             connections",
+            self.total()
+        )
+    }
+}

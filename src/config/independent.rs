@@ -1,0 +1,149 @@
+//! The settings that depend on nothing but their own option.
+//!
+//! Reads each of them once. Whatever needs the machine, the memory plan or another option's outcome is put together
+//! in `demand` and `resolve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::inputs::Source;
+use super::options::Key;
+use super::settings::{
+    AccessSettings, AdminSettings, AllowList, HttpLimits, Linger, LogFormat, LogLevel, LogSettings,
+    ReportFormat, SessionSettings, Timeouts, Toolset,
+};
+use super::values::Values;
+
+/// As they were read.
+pub(super) struct ReadSettings {
+    pub(super) listen: SocketAddr,
+    pub(super) admin: AdminSettings,
+    pub(super) http: HttpLimits,
+    pub(super) timeouts: Timeouts,
+    pub(super) queue_timeout: Duration,
+    pub(super) queue_timeout_agent: Duration,
+    pub(super) is_steal_on: bool,
+    pub(super) steal_reserve: Option<u32>,
+    pub(super) linger: Linger,
+    pub(super) connections_per_ip: Option<u32>,
+    pub(super) access: AccessSettings,
+    pub(super) session: SessionSettings,
+    pub(super) toolsets: Vec<Toolset>,
+    pub(super) root: PathBuf,
+    pub(super) drain_timeout: Duration,
+    pub(super) busy_poll: Duration,
+    pub(super) worker_queue_each: u32,
+    pub(super) report: ReportFormat,
+    pub(super) log: LogSettings,
+}
+
+impl ReadSettings {
+    pub(super) fn read(values: &Values<'_>, notes: &mut Vec<String>) -> Self {
+        let listen = values
+            .address(Key::Listen)
+            .unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
+        let access = AccessSettings {
+            origins: allow_list(values.origins(Key::AllowOrigin)),
+            hosts: allow_list(values.hosts(Key::AllowHost)),
+        };
+        let toolsets = toolsets(values);
+        let queue_timeout = values.duration(Key::QueueTimeout);
+        if !listen.ip().is_loopback() && access.hosts == AllowList::default() {
+            notes.push(format!(
+                "listen = {listen} is reachable from outside, but only loopback hosts are served: other clients get \
+                 403; name this machine with --allow-host"
+            ));
+        }
+        if values.source(Key::Root) > Source::Default && !toolsets.contains(&Toolset::Files) {
+            notes
+                .push("root is given, but the toolset `files` is not served; add --toolset files".to_owned());
+        }
+        Self {
+            listen,
+            admin: admin(values),
+            http: HttpLimits {
+                head_bytes_max: values.length(Key::HeadMax),
+                body_bytes_max: values.length(Key::BodyMax),
+            },
+            timeouts: timeouts(values),
+            queue_timeout,
+            queue_timeout_agent: values
+                .given_duration(Key::QueueTimeoutAgent)
+                .unwrap_or(queue_timeout),
+            is_steal_on: values.choice(Key::Steal) == "on",
+            steal_reserve: values.count(Key::StealReserve),
+            linger: values.linger(Key::Linger),
+            connections_per_ip: values.count(Key::ConnectionsPerIp),
+            access,
+            session: SessionSettings {
+                key_file: values.path(Key::SessionKeyFile),
+                max_age: values.duration(Key::SessionMaxAge),
+                is_required: values.is_on(Key::RequireSession),
+            },
+            toolsets,
+            root: values.path(Key::Root).unwrap_or_default(),
+            drain_timeout: values.duration(Key::DrainTimeout),
+            busy_poll: values.duration(Key::BusyPoll),
+            worker_queue_each: values.count(Key::WorkerQueue).unwrap_or(1),
+            report: match values.choice(Key::Report) {
+                "json" => ReportFormat::Json,
+                "none" => ReportFormat::None,
+                _ => ReportFormat::Text,
+            },
+            log: log(values),
+        }
+    }
+}
+
+fn admin(values: &Values<'_>) -> AdminSettings {
+    match values.address_or_off(Key::Admin) {
+        None => AdminSettings::Off,
+        Some(address) => AdminSettings::On {
+            address,
+            is_explicit: values.source(Key::Admin) > Source::Default,
+        },
+    }
+}
+
+fn timeouts(values: &Values<'_>) -> Timeouts {
+    Timeouts {
+        head: values.duration(Key::HeadTimeout),
+        body: values.duration(Key::BodyTimeout),
+        read: values.duration(Key::ReadTimeout),
+        idle: values.patience(Key::IdleTimeout),
+        write: values.duration(Key::WriteTimeout),
+        call: values.duration(Key::CallTimeout),
+    }
+}
+
+fn toolsets(values: &Values<'_>) -> Vec<Toolset> {
+    let names = values.choices(Key::Toolset);
+    let named = |toolset: &Toolset| names.contains(&toolset.name());
+    Toolset::ALL.into_iter().filter(named).collect()
+}
+
+fn log(values: &Values<'_>) -> LogSettings {
+    LogSettings {
+        level: match values.choice(Key::LogLevel) {
+            "off" => LogLevel::Off,
+            "error" => LogLevel::Error,
+            "warn" => LogLevel::Warn,
+            "debug" => LogLevel::Debug,
+            "trace" => LogLevel::Trace,
+            _ => LogLevel::Info,
+        },
+        format: match values.choice(Key::LogFormat) {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+    }
+}
+
+fn allow_list(names: Vec<String>) -> AllowList {
+    if names.iter().any(|name| name == "*") {
+        AllowList::Any
+    } else {
+        AllowList::Only(names)
+    }
+}

@@ -1,0 +1,280 @@
+//! What `weir size` is asked: its options, and what is assumed where they say nothing.
+//!
+//! Reads texts with the bounds and words of the options of `serve`. The arithmetic is in `sizing`.
+
+use std::time::Duration;
+
+use super::ConfigError;
+use super::demand::default_budget_bytes;
+use super::host::Host;
+use super::options::{self, CONNECTIONS_MAX, DAY_MS, Fallback, Key, Kind, SHARDS_MAX};
+use super::settings::Linger;
+use super::values::{parse_bounded_duration, parse_count, parse_linger, parse_size};
+
+/// Assumed: what a call to a tool that waits for a disk or a network takes.
+const SERVICE_TIME_ASSUMED: Duration = Duration::from_millis(100);
+
+/// More than any machine serves.
+const RATE_MAX: u64 = 1_000_000_000;
+
+/// One option of `weir size`.
+#[derive(Debug)]
+pub struct SizeOption {
+    /// As a flag, with two dashes.
+    pub name: &'static str,
+    /// What stands for the value in the help text.
+    pub value_name: &'static str,
+    /// One sentence for the help text.
+    pub help: &'static str,
+    /// What holds when it is not given, for the help text; `None`: it must be given.
+    pub fallback: Option<&'static str>,
+    kind: Kind,
+}
+
+const PEAK_CLIENTS: &str = "peak-clients";
+const CORES: &str = "cores";
+const LINGER: &str = "linger";
+const MEMORY: &str = "memory";
+const RATE: &str = "rate";
+const SERVICE_TIME: &str = "service-time";
+
+/// All of them.
+#[rustfmt::skip] // One row, one option, as in the table of `serve`.
+pub static SIZE_OPTIONS: [SizeOption; 6] = [
+    SizeOption { name: PEAK_CLIENTS, value_name: "N", help: "Clients connected at the busiest moment", fallback: None, kind: Kind::Count { min: 1, max: CONNECTIONS_MAX } },
+    SizeOption { name: CORES, value_name: "N", help: "Cores that serve", fallback: Some("all this process may use"), kind: Kind::Count { min: 1, max: SHARDS_MAX } },
+    SizeOption { name: LINGER, value_name: "TIME|forever", help: "How long a connection keeps its handler after an answer", fallback: Some("0s"), kind: options::LINGER },
+    SizeOption { name: MEMORY, value_name: "SIZE", help: "Memory all of it must fit into", fallback: Some("half of the cgroup's or machine's"), kind: options::MEMORY },
+    SizeOption { name: RATE, value_name: "N", help: "Requests per second, over all clients", fallback: Some("one per client"), kind: Kind::Count { min: 1, max: RATE_MAX } },
+    SizeOption { name: SERVICE_TIME, value_name: "TIME", help: "From a call to its answer, on average", fallback: Some("100ms"), kind: Kind::Duration { min_ms: 0, max_ms: DAY_MS } },
+];
+
+/// What a pool is to be sized for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeRequest {
+    /// Clients connected at the busiest moment; at least 1.
+    pub peak_clients: u32,
+    /// Cores, each with one shard; at least 1.
+    pub cores: u32,
+    /// How long a connection keeps its handler after an answer.
+    pub linger: Linger,
+    /// What all of it must fit into.
+    pub budget_bytes: u64,
+    /// Requests per second over all clients, if anybody knows.
+    pub rate_given: Option<u32>,
+    /// What a call takes, if anybody knows; not 0.
+    pub service_time_given: Option<Duration>,
+    /// `--buffer-size` of `serve` where it is not given.
+    pub buffer_bytes: u64,
+    /// `--body-max` of `serve` where it is not given: each shard shall be able to hold one such body.
+    pub body_bytes_max: u64,
+}
+
+impl SizeRequest {
+    /// Reads what was given, by the options' names.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the table.
+    pub fn read(given: impl Fn(&str) -> Option<String>, host: &Host) -> Result<Self, Vec<ConfigError>> {
+        let mut reader = Reader {
+            given,
+            errors: Vec::new(),
+        };
+        let request = Self {
+            peak_clients: reader.one(PEAK_CLIENTS, parse_count).unwrap_or(1),
+            cores: reader.one(CORES, parse_count).unwrap_or_else(|| all_cores(host)),
+            linger: reader.one(LINGER, parse_linger).unwrap_or(Linger::None),
+            budget_bytes: reader
+                .one(MEMORY, parse_size)
+                .unwrap_or_else(|| default_budget_bytes(host)),
+            rate_given: reader.one(RATE, parse_count),
+            service_time_given: reader.one(SERVICE_TIME, parse_service_time),
+            buffer_bytes: default_size(Key::BufferSize),
+            body_bytes_max: default_size(Key::BodyMax),
+        };
+        if reader.errors.is_empty() {
+            Ok(request)
+        } else {
+            Err(reader.errors)
+        }
+    }
+
+    /// As given, or one request per client and second.
+    pub fn rate_per_second(&self) -> u32 {
+        self.rate_given.unwrap_or(self.peak_clients)
+    }
+
+    /// As given, or assumed.
+    pub fn service_time(&self) -> Duration {
+        self.service_time_given.unwrap_or(SERVICE_TIME_ASSUMED)
+    }
+
+    /// The same for fewer clients, each of them as busy.
+    pub(super) fn with_clients(&self, peak_clients: u32) -> Self {
+        let scaled = |rate: u32| {
+            let rate = u64::from(rate) * u64::from(peak_clients) / u64::from(self.peak_clients.max(1));
+            u32::try_from(rate).unwrap_or(u32::MAX).max(1)
+        };
+        Self {
+            peak_clients,
+            rate_given: self.rate_given.map(scaled),
+            ..*self
+        }
+    }
+}
+
+/// Reads one option after the other and keeps what was wrong.
+struct Reader<G> {
+    given: G,
+    errors: Vec<ConfigError>,
+}
+
+impl<G: Fn(&str) -> Option<String>> Reader<G> {
+    /// `None`: not given, or wrong.
+    fn one<T>(&mut self, name: &'static str, parse: fn(&str, Kind) -> Result<T, String>) -> Option<T> {
+        let option = SIZE_OPTIONS.iter().find(|option| option.name == name)?;
+        let text = (self.given)(name)?;
+        match parse(text.trim(), option.kind) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.errors.push(ConfigError::BadValue {
+                    name,
+                    value: text.escape_debug().to_string(),
+                    place: format!("from --{name}"),
+                    reason,
+                });
+                None
+            }
+        }
+    }
+}
+
+fn parse_service_time(text: &str, kind: Kind) -> Result<Duration, String> {
+    match parse_bounded_duration(text, kind)? {
+        Duration::ZERO => Err("is too small; every call takes some time".to_owned()),
+        time => Ok(time),
+    }
+}
+
+fn all_cores(host: &Host) -> u32 {
+    let cores = (host.cpus.len() as u64).clamp(1, SHARDS_MAX);
+    u32::try_from(cores).unwrap_or(1)
+}
+
+/// What an option of `serve` is when it is not given.
+fn default_size(key: Key) -> u64 {
+    let spec = key.spec();
+    match spec.fallback {
+        Fallback::Value(text) => parse_size(text, spec.kind).unwrap_or_default(),
+        Fallback::Derived(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{CpuId, display_duration};
+
+    fn host(cpus: usize) -> Host {
+        Host {
+            cpus: (0..cpus).map(CpuId).collect(),
+            memory_bytes: 4 << 30,
+            cgroup_memory_bytes: Some(1 << 30),
+            descriptors_max: Some(1024),
+            memlock_bytes_max: None,
+            is_memlock_exempt: true,
+            kernel_release: "6.18.44".to_owned(),
+            io_uring_disabled: 0,
+        }
+    }
+
+    fn read(flags: &[(&str, &str)]) -> Result<SizeRequest, Vec<String>> {
+        let given = |name: &str| {
+            let found = flags.iter().find(|(flag, _)| *flag == name);
+            found.map(|(_, text)| (*text).to_owned())
+        };
+        SizeRequest::read(given, &host(2)).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_the_help_text_says() {
+        let request = read(&[("peak-clients", "750")]).unwrap();
+        assert_eq!((request.peak_clients, request.cores), (750, 2));
+        assert_eq!(request.linger, Linger::None);
+        assert_eq!(request.budget_bytes, 1 << 29);
+        assert_eq!(request.rate_per_second(), 750);
+        assert_eq!(request.service_time(), Duration::from_millis(100));
+        assert_eq!(
+            (request.buffer_bytes, request.body_bytes_max),
+            (16 << 10, 4 << 20)
+        );
+        let service_time = SIZE_OPTIONS
+            .iter()
+            .find(|option| option.name == SERVICE_TIME)
+            .unwrap();
+        let assumed = display_duration(SERVICE_TIME_ASSUMED).to_string();
+        assert_eq!(service_time.fallback, Some(assumed.as_str()));
+        let many = SizeRequest::read(|_| None, &host(3000)).unwrap();
+        assert_eq!(many.cores, 1024);
+    }
+
+    #[test]
+    fn what_is_said_holds() {
+        let request = read(&[
+            ("peak-clients", "16000000"),
+            ("cores", "1024"),
+            ("linger", "forever"),
+            ("memory", "1GiB"),
+            ("rate", "1000000000"),
+            ("service-time", "1ns"),
+        ])
+        .unwrap();
+        assert_eq!((request.peak_clients, request.cores), (16_000_000, 1024));
+        assert_eq!(request.linger, Linger::Forever);
+        assert_eq!(request.budget_bytes, 1 << 30);
+        assert_eq!(request.rate_per_second(), 1_000_000_000);
+        assert_eq!(request.service_time(), Duration::from_nanos(1));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_in_order() {
+        let refused = read(&[
+            ("service-time", "0s"),
+            ("rate", "0"),
+            ("memory", "7MiB"),
+            ("linger", "1ms"),
+            ("cores", "1025"),
+            ("peak-clients", "16000001"),
+        ])
+        .unwrap_err();
+        assert_eq!(
+            refused,
+            [
+                "peak-clients = 16000001 (from --peak-clients) is too large; the most is 16000000",
+                "cores = 1025 (from --cores) is too large; the most is 1024",
+                "linger = 1ms (from --linger) is too small; the least is 10ms",
+                "memory = 7MiB (from --memory) is too small; the least is 8MiB",
+                "rate = 0 (from --rate) is too small; the least is 1",
+                "service-time = 0s (from --service-time) is too small; every call takes some time",
+            ]
+        );
+        let refused = read(&[("peak-clients", "-1\n")]).unwrap_err();
+        assert_eq!(
+            refused,
+            [
+                "peak-clients = -1\\n (from --peak-clients) is not a whole number; write one from 1 to 16000000"
+            ]
+        );
+    }
+
+    #[test]
+    fn fewer_clients_are_as_busy_each() {
+        let request = read(&[("peak-clients", "1000"), ("rate", "3000")]).unwrap();
+        assert_eq!(request.with_clients(500).rate_per_second(), 1500);
+        assert_eq!(request.with_clients(1).rate_per_second(), 3);
+        let slow = read(&[("peak-clients", "1000"), ("rate", "1")]).unwrap();
+        assert_eq!(slow.with_clients(1).rate_per_second(), 1);
+        let assumed = read(&[("peak-clients", "1000")]).unwrap();
+        assert_eq!(assumed.with_clients(10).rate_per_second(), 10);
+    }
+}

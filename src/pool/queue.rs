@@ -1,0 +1,146 @@
+//! Requests with no free handler: bounded, first in first out.
+//!
+//! A plain list in a slab, made once. Entries leave from anywhere: served, refused at their deadline, moved to
+//! another shard, or given up because their client left. Deadlines, bytes and clients are the shard's; this
+//! keeps the order.
+//!
+//! Invariant: an entry is in exactly one place of exactly one queue until it is taken out; a key names an
+//! entry only while it is in.
+
+use super::fifo::Fifo;
+
+/// An entry's place in its queue; stale once the entry is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitKey {
+    place: u32,
+    /// Counts the place's uses.
+    turn: u32,
+}
+
+struct Place<E> {
+    turn: u32,
+    entry: Option<E>,
+}
+
+/// A bounded queue of `E`.
+pub struct WaitQueue<E> {
+    places: Box<[Place<E>]>,
+    free: Vec<u32>,
+    order: Fifo,
+}
+
+impl<E> WaitQueue<E> {
+    /// A queue of `depth_max` places, which may be none.
+    pub fn new(depth_max: u32) -> WaitQueue<E> {
+        let place = |_| Place { turn: 0, entry: None };
+        WaitQueue {
+            places: (0..depth_max).map(place).collect(),
+            free: (0..depth_max).rev().collect(),
+            order: Fifo::new(depth_max),
+        }
+    }
+
+    /// Puts an entry behind all others.
+    ///
+    /// # Errors
+    /// The entry itself when no place is free.
+    pub fn push(&mut self, entry: E) -> Result<WaitKey, E> {
+        let Some(place) = self.free.pop() else {
+            return Err(entry);
+        };
+        let slot = &mut self.places[place as usize];
+        slot.entry = Some(entry);
+        self.order.push_back(place);
+        Ok(WaitKey {
+            place,
+            turn: slot.turn,
+        })
+    }
+
+    /// Takes an entry out, wherever it stands; `None` if it has left before.
+    pub fn remove(&mut self, key: WaitKey) -> Option<E> {
+        let place = self.places.get_mut(key.place as usize)?;
+        if place.turn != key.turn {
+            return None;
+        }
+        let entry = place.entry.take()?;
+        place.turn = place.turn.wrapping_add(1);
+        self.order.remove(key.place);
+        self.free.push(key.place);
+        Some(entry)
+    }
+
+    /// Takes the oldest entry out.
+    pub fn pop(&mut self) -> Option<E> {
+        let (key, _) = self.front()?;
+        self.remove(key)
+    }
+
+    /// The oldest entry.
+    pub fn front(&self) -> Option<(WaitKey, &E)> {
+        self.iter().next()
+    }
+
+    /// All entries, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (WaitKey, &E)> {
+        std::iter::successors(self.order.front(), |&place| self.order.behind(place)).filter_map(|place| {
+            let slot = &self.places[place as usize];
+            let key = WaitKey {
+                place,
+                turn: slot.turn,
+            };
+            slot.entry.as_ref().map(|entry| (key, entry))
+        })
+    }
+
+    /// Entries in the queue.
+    pub fn len(&self) -> usize {
+        self.order.len() as usize
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.order.len() == 0
+    }
+
+    /// Places there are.
+    pub fn depth_max(&self) -> u32 {
+        self.places.len() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_comes_first_whoever_left_in_between() {
+        let mut queue = WaitQueue::new(4);
+        let keys: Vec<_> = (0..4).map(|n| queue.push(n).unwrap()).collect();
+        assert_eq!(queue.push(4), Err(4), "full");
+        assert_eq!(queue.remove(keys[1]), Some(1));
+        assert_eq!(queue.remove(keys[1]), None, "an entry leaves once");
+        queue.push(5).unwrap();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [0, 2, 3, 5]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_stale_key_does_not_name_the_places_next_entry() {
+        let mut queue = WaitQueue::new(1);
+        let stale = queue.push("first").unwrap();
+        assert_eq!(queue.pop(), Some("first"));
+        queue.push("second").unwrap();
+        assert_eq!(queue.remove(stale), None);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn a_queue_without_places_takes_nobody() {
+        let mut queue = WaitQueue::new(0);
+        assert_eq!(queue.push(1), Err(1));
+        assert_eq!(queue.front(), None);
+        assert_eq!((queue.len(), queue.depth_max()), (0, 0));
+    }
+}

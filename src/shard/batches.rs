@@ -1,0 +1,122 @@
+//! Batches of revision 2025-03-26: one handler, its calls one after another, one array of answers.
+//!
+//! The handler's inbound buffer keeps the body, and each call is decoded from there when its turn comes. Each
+//! call has a lease of its own, so that what comes late for one is never taken for the next.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::mcp::{Batch, OverloadReason, Ticket};
+use crate::metrics::{self, RequestClass};
+use crate::pool::HandlerKey;
+use crate::registry::{CallContext, Started};
+use crate::ring::ConnectionKey;
+
+use super::connections::State;
+use super::waiting::{Asked, Turn};
+use super::{Shard, ShardRing};
+
+/// Calls of one batch.
+#[derive(Debug)]
+pub(super) struct Batched {
+    pub batch: Batch,
+    /// The array so far, behind room for a head.
+    pub answers: Vec<u8>,
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Leases a handler to a batch, or lets it wait for one.
+    pub(super) fn begin_batch(
+        &mut self,
+        key: ConnectionKey,
+        mut batched: Box<Batched>,
+        body: &[u8],
+        turn: Turn,
+    ) {
+        match self.ask_turn(key, turn) {
+            Asked::Ready => {}
+            Asked::Refused(reason) => return self.refuse_batch(key, *batched, body, reason),
+            Asked::Exhausted => {
+                return match self.enqueue(key) {
+                    Ok(()) => self.spares.put(batched.answers),
+                    Err(reason) => self.refuse_batch(key, *batched, body, reason),
+                };
+            }
+        }
+        let Some((ticket, started)) = self.next_of_batch(&mut batched, body) else {
+            self.return_permit();
+            let Batched { batch, mut answers } = *batched;
+            let reply = batch.close(&mut answers);
+            return self.reply(key, answers, None, &reply);
+        };
+        let Some(handler) = self.lease(key, ticket, self.now, Some(batched)) else {
+            return;
+        };
+        if let Some(mut inbound) = self.pool.take_inbound(handler) {
+            inbound.extend_from_slice(body);
+            self.pool.put_inbound(handler, inbound);
+        }
+        self.begin_run(handler, started);
+    }
+
+    fn refuse_batch(&mut self, key: ConnectionKey, batched: Batched, body: &[u8], reason: OverloadReason) {
+        let overload = self.overload(reason);
+        let Batched { batch, mut answers } = batched;
+        let scratch = self.scratch.get_or_insert_default();
+        let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
+        self.reply(key, answers, None, &reply);
+    }
+
+    /// Goes on with a batch whose call was answered; after the last, the array goes out.
+    pub(super) fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
+        let Some(body) = self.pool.take_inbound(handler) else {
+            return;
+        };
+        let next = self.next_of_batch(&mut batched, &body);
+        self.pool.put_inbound(handler, body);
+        let Some(connection) = self.pool.holder(handler) else {
+            return;
+        };
+        let Some((ticket, started)) = next else {
+            let Batched { batch, mut answers } = *batched;
+            let reply = batch.close(&mut answers);
+            return self.reply(connection, answers, Some(handler), &reply);
+        };
+        let Some(renewed) = self.pool.renew(handler) else {
+            return;
+        };
+        if let Some(call) = self.pool.call_mut(renewed) {
+            call.next(ticket, self.now, batched);
+        }
+        if let Some(entry) = self.table.at(connection)
+            && entry.state == State::Calling(handler)
+        {
+            entry.state = State::Calling(renewed);
+        }
+        self.begin_run(renewed, started);
+    }
+
+    /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
+    fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
+        let service = Rc::clone(&self.service);
+        loop {
+            let scratch = self.scratch.get_or_insert_default();
+            let work = batched.batch.next_work(&service.protocol, body, scratch)?;
+            self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
+            let ticket = work.ticket();
+            let begun = work.start(&self.tools, CallContext::new());
+            // It holds the scratch.
+            drop(work);
+            match begun {
+                Ok(started) => return Some((ticket, started)),
+                Err(error) => {
+                    batched.batch.begin_answer(&mut batched.answers);
+                    let reply = service
+                        .protocol
+                        .answer_start_error(&ticket, &error, &mut batched.answers);
+                    self.record_call(ticket.tool(), &reply, Duration::ZERO);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How shards see each other: published lines, permits, and mail.
+//!
+//! The one structure all shards share besides the connection gate. A shard reads it only when somebody waits,
+//! and writes its own line when a handler is taken or given back. The rules of who takes what are `pool`'s;
+//! this is where they meet the mailboxes.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use crate::config::StealSettings;
+use crate::pool::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
+use crate::units::ShardId;
+
+use super::{Mail, Mailbox};
+
+/// What all shards of a server share about each other.
+pub struct Mesh<S> {
+    seats: Box<[Seat<S>]>,
+    waiting: WaitingSet,
+    epoch: Instant,
+}
+
+struct Seat<S> {
+    line: PublishedLine,
+    mailbox: OnceLock<Mailbox<Mail<S>>>,
+}
+
+impl<S> Mesh<S> {
+    /// Seats for `shards` shards of `handlers` handlers each. Nobody steals from or to a shard before it has
+    /// joined. `epoch` is any time before the first shard starts.
+    pub fn new(shards: usize, handlers: u32, epoch: Instant) -> Arc<Mesh<S>> {
+        let seat = |_| Seat {
+            line: PublishedLine::new(handlers),
+            mailbox: OnceLock::new(),
+        };
+        Arc::new(Mesh {
+            seats: (0..shards).map(seat).collect(),
+            waiting: WaitingSet::new(shards),
+            epoch,
+        })
+    }
+}
+
+impl<S> std::fmt::Debug for Mesh<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mesh")
+            .field("shards", &self.seats.len())
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One shard's view of the mesh.
+pub(super) struct Neighbours<S> {
+    mesh: Arc<Mesh<S>>,
+    own: usize,
+    steal: StealSettings,
+    rotation: usize,
+    /// This shard is in the waiting set.
+    is_waiting: bool,
+}
+
+impl<S> Neighbours<S> {
+    /// Takes a shard's seat; from now on others may take its permits.
+    pub(super) fn join(
+        mesh: Arc<Mesh<S>>,
+        own: ShardId,
+        mailbox: Mailbox<Mail<S>>,
+        steal: StealSettings,
+    ) -> Self {
+        let neighbours = Neighbours {
+            own: usize::from(own.0),
+            rotation: usize::from(own.0) + 1,
+            mesh,
+            steal,
+            is_waiting: false,
+        };
+        let seat = neighbours.seat();
+        // A seat is taken once, by the shard of its number.
+        let _ = seat.mailbox.set(mailbox);
+        if steal.is_on {
+            seat.line.credit.open();
+        }
+        neighbours
+    }
+
+    fn seat(&self) -> &Seat<S> {
+        &self.mesh.seats[self.own]
+    }
+
+    /// Permits for this shard's handlers.
+    pub(super) fn credit(&self) -> &Credit {
+        &self.seat().line.credit
+    }
+
+    /// Whether there is anybody to send a waiter to, ever.
+    pub(super) fn can_steal(&self) -> bool {
+        self.steal.is_on && self.mesh.seats.len() > 1
+    }
+
+    /// A permit of this shard is free for anybody; who waits elsewhere is told.
+    pub(super) fn give_back(&self) {
+        self.give_back_to(self.own);
+    }
+
+    /// Gives a permit of `shard` back.
+    pub(super) fn give_back_to(&self, shard: usize) {
+        let credit = &self.mesh.seats[shard].line.credit;
+        credit.give_back();
+        // Written before this is read; who waits does it the other way about.
+        if !self.mesh.waiting.is_empty() && credit.slack(self.steal.reserve) > 0 {
+            self.tell_of_slack(shard);
+        }
+    }
+
+    fn tell_of_slack(&self, shard: usize) {
+        let waiting = self.mesh.waiting.iter().filter(|&waiter| waiter != shard);
+        let seats = &self.mesh.seats;
+        let Some(waiter) = choose_waiter(waiting, |shard| seats[shard].line.oldest_since()) else {
+            return;
+        };
+        if let Some(mailbox) = seats[waiter].mailbox.get()
+            && seats[waiter].line.begin_telling()
+        {
+            mailbox.post(Mail::Slack);
+        }
+    }
+
+    /// This shard was told of slack, and is about to look.
+    pub(super) fn begin_looking(&self) {
+        self.seat().line.begin_looking();
+    }
+
+    /// Somebody has waited here for longer than a hop costs, since `since`. Comes before looking for slack.
+    pub(super) fn start_waiting(&mut self, since: Instant) {
+        let nanos = since.saturating_duration_since(self.mesh.epoch).as_nanos();
+        self.seat()
+            .line
+            .publish_oldest(u64::try_from(nanos).unwrap_or(u64::MAX));
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.mesh.waiting.insert(self.own);
+        }
+    }
+
+    /// Nobody waits here any more.
+    pub(super) fn stop_waiting(&mut self) {
+        if self.is_waiting {
+            self.is_waiting = false;
+            self.mesh.waiting.remove(self.own);
+        }
+    }
+
+    /// Whether others know that somebody waits here, and say so when they have slack.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// Takes a permit of a shard with slack; returns which.
+    pub(super) fn take_permit(&mut self) -> Option<usize> {
+        let seats = &self.mesh.seats;
+        let reserve = self.steal.reserve;
+        loop {
+            self.rotation = (self.rotation + 1) % seats.len();
+            let slack = |shard: usize| seats[shard].line.credit.slack(reserve);
+            let target = choose_target(seats.len(), self.own, self.rotation, slack)?;
+            // Lost to another: then somebody got it, and there is less to look for.
+            if seats[target].line.credit.try_take(reserve) {
+                return Some(target);
+            }
+        }
+    }
+
+    /// Delivers to another shard.
+    pub(super) fn send(&self, shard: usize, mail: Mail<S>) {
+        if let Some(mailbox) = self.mesh.seats[shard].mailbox.get() {
+            mailbox.post(mail);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Waiters that move to a shard with slack, connection and all.
+//!
+//! The owner offers; nobody reaches into another shard. It takes a permit of the other shard first, so what
+//! arrives finds a handler free, and then sends the descriptor, the request's bytes and its deadline by mail:
+//!
+//! ```text
+//! Queued ── permit taken, watch cancelled ──► Moving ── watch ended ──► (mail) ──► Calling, elsewhere
+//!                                               └── hang-up: permit given back
+//! ```
+//!
+//! Offers are made when a waiter is as old as a hop costs, when one joins behind such a waiter, and when a shard
+//! with slack says so. A connection moves for one request at most once, for it is served where it arrives.
+
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::metrics::WaitEnd;
+use crate::pool::WaitKey;
+use crate::ring::{ConnectionKey, Operation};
+use crate::timers::TimerKind;
+
+use super::addresses::AddressPlace;
+use super::connections::State;
+use super::waiting::Turn;
+use super::{Mail, Shard, ShardRing};
+
+/// A waiter younger than this is not worth a hop: waking the other shard takes most of it. Measured; see
+/// `tuning.md`.
+const WAIT_MIN: Duration = Duration::from_micros(200);
+
+/// A connection on its way between shards, with one complete request in hand.
+pub struct Moved<S> {
+    socket: S,
+    /// Its place among those of its address goes with it.
+    address: Option<AddressPlace>,
+    /// The request, and what was received behind it.
+    bytes: Vec<u8>,
+    request_at: Instant,
+    queued_at: Instant,
+    is_browser: bool,
+}
+
+/// When the next offer is due, and who is to be told.
+#[derive(Debug, Default)]
+pub(super) struct OfferTimer {
+    due: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+impl OfferTimer {
+    fn set(&mut self, due: Instant) {
+        if self.due.is_none_or(|set| due < set) {
+            self.due = Some(due);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// A request has joined the queue.
+    pub(super) fn on_enqueued(&mut self) {
+        // Who is known to wait is told when there is slack.
+        if self.neighbours.can_steal() && !self.neighbours.is_waiting() {
+            self.offer_waiters();
+        }
+    }
+
+    /// Sends the waiters that are old enough to shards with slack, as many as those take.
+    pub fn offer_waiters(&mut self) {
+        if !self.neighbours.can_steal() {
+            return;
+        }
+        while let Some((wait, key, since)) = self.oldest_movable() {
+            if self.now < since + WAIT_MIN {
+                return self.offers.set(since + WAIT_MIN);
+            }
+            self.neighbours.start_waiting(since);
+            let Some(target) = self.neighbours.take_permit() else {
+                return;
+            };
+            self.begin_move(key, wait, target);
+        }
+    }
+
+    /// The time of the next offer, once it is set; for the task that makes it.
+    pub fn poll_offer_due(&mut self, context: &Context<'_>) -> Poll<Instant> {
+        match self.offers.due.take() {
+            Some(due) => Poll::Ready(due),
+            None => {
+                self.offers.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The waiter to be moved next: the oldest, unless the ring still uses its socket.
+    fn oldest_movable(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
+        let table = &mut self.table;
+        self.queue.iter().find_map(|(wait, &key)| {
+            let connection = table.at(key)?;
+            let is_movable = !connection.is_receiving && !connection.is_sending;
+            is_movable.then_some((wait, key, connection.phase_began))
+        })
+    }
+
+    fn begin_move(&mut self, key: ConnectionKey, wait: WaitKey, target: usize) {
+        self.leave_queue(key, wait);
+        let Some(connection) = self.table.at(key) else {
+            return self.neighbours.give_back_to(target);
+        };
+        connection.state = State::Moving(target as u16);
+        if connection.is_watched {
+            self.ring.cancel(key, Operation::Watch);
+        } else {
+            self.complete_move(key, target);
+        }
+    }
+
+    /// Nothing in the ring names the connection any more: it goes.
+    pub(super) fn complete_move(&mut self, key: ConnectionKey, target: usize) {
+        let Some(mut connection) = self.table.release(key) else {
+            return self.neighbours.give_back_to(target);
+        };
+        let bytes = match connection.assembly.take() {
+            Some(assembly) => {
+                let bytes = assembly.window().to_vec();
+                self.assembly.give_back(assembly, &mut self.heap);
+                bytes
+            }
+            None => Vec::new(),
+        };
+        let waited = self.now.saturating_duration_since(connection.phase_began);
+        self.metrics.on_wait_ended(WaitEnd::Stolen, waited);
+        self.metrics.in_flight.down();
+        self.metrics.connections_open.down();
+        let moved = Moved {
+            socket: connection.socket,
+            address: connection.address,
+            bytes,
+            request_at: connection.request_at,
+            queued_at: connection.phase_began,
+            is_browser: connection.is_browser,
+        };
+        self.neighbours.send(target, Mail::Stolen(Box::new(moved)));
+    }
+
+    /// A connection arrives from another shard. The permit for it was taken there.
+    pub(super) fn receive_moved(&mut self, moved: Moved<R::Socket>) {
+        let waited = self.now.saturating_duration_since(moved.queued_at);
+        let key = self.table.insert(moved.socket, moved.address, self.now);
+        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.metrics.connections_open.up();
+        self.metrics.in_flight.up();
+        self.metrics.on_stolen_in(waited);
+        self.record_wait(waited);
+        if let Some(connection) = self.table.at(key) {
+            connection.is_fresh = false;
+            connection.is_browser = moved.is_browser;
+            connection.request_at = moved.request_at;
+        }
+        self.has_permit_in_hand = true;
+        self.serve_window(key, &moved.bytes, Turn::Granted);
+        self.return_permit();
+    }
+}
