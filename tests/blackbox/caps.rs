@@ -161,14 +161,16 @@ fn past_its_cap_an_address_is_told_and_others_are_served() {
 
 #[test]
 fn a_network_of_64_bits_is_one_address() {
-    let server = Server::start(&["--listen", "[::1]:0", "--connections-per-ip", "1"]);
-    let mut first = server.connect();
-    first.ask(&echo(1, "x")).assert_echo(1, "x");
-    let mut second = server.connect();
-    second.send(&echo(2, "x"));
-    assert_refused(&second.receive());
-    drop((first, second));
-    eventually("both have left", || server.metric("weir_connections", &[]) == 0);
+    let server = Server::start(&["--listen", "[::1]:0", "--connections-per-ip", "2"]);
+    let mut served = [server.connect(), server.connect()];
+    for client in &mut served {
+        client.ask(&echo(1, "x")).assert_echo(1, "x");
+    }
+    let mut third = server.connect();
+    third.send(&echo(2, "x"));
+    assert_refused(&third.receive());
+    drop((served, third));
+    eventually("all have left", || server.metric("weir_connections", &[]) == 0);
 }
 
 #[test]
@@ -208,12 +210,13 @@ fn used_up_descriptors_are_waited_for_and_reported_in_a_few_lines() {
     for client in &mut clients {
         client.send(&echo(1, "x"));
     }
-    let prober = Client::connect(server.admin.unwrap());
     let lines = |words: &str| {
         let said = server.stderr();
         let lines = said.lines().filter(|line| line.contains(words));
         lines.count()
     };
+    eventually("descriptors are used up", || lines("accepting fails") == 1);
+    let prober = Client::connect(server.admin.unwrap());
     eventually("it says so, of both listeners, and that it goes on", || {
         lines("accepting fails") == 2 && lines("accepting still fails") >= 1
     });
