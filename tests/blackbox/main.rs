@@ -26,10 +26,14 @@ mod heads;
 mod isolation;
 mod json;
 mod legacy;
+
 mod logs;
 mod modern;
 mod pipelining;
 mod pool;
+mod queue;
+mod queue_pipelines;
 mod resources;
 mod sessions;
 mod splits;
+mod steal;
