@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(settings.files.root, PathBuf::from("."));
         assert_eq!(
             settings.summary(),
-            "2 shards on CPUs 0-1, 256 handlers each, 2 workers, 19952 connections, memory 2 GiB"
+            "2 shards on CPUs 0-1, 256 handlers and a queue of 512 each, 2 workers, 19952 connections, memory 2 GiB"
         );
         assert_eq!(settings.drain_timeout, seconds(10));
         assert_eq!(settings.report, ReportFormat::Text);

@@ -15,6 +15,8 @@ mod harness;
 
 mod admin;
 mod calls;
+mod caps;
+mod dead_clients;
 mod deadlines;
 mod drain;
 mod edge;
