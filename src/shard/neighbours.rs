@@ -134,9 +134,9 @@ impl<S> Neighbours<S> {
         }
     }
 
-    /// This shard was told of slack and has no use for it, or no more: whoever else waits is told.
+    /// Nobody waits here: whoever else does is told of slack there is. This shard may have been told in their stead.
     pub(super) fn pass_on_slack(&self) {
-        if self.is_waiting || self.mesh.waiting.is_empty() {
+        if self.mesh.waiting.is_empty() {
             return;
         }
         let slack = |seat: &Seat<S>| seat.line.credit.slack(self.steal.reserve);
