@@ -23,6 +23,8 @@ pub struct Scrape<'a> {
     pub tools: &'a ToolLabels,
     /// The shards' cells.
     pub shards: &'a [Arc<ShardMetrics>],
+    /// Connections the process takes.
+    pub connections_max: u32,
     /// The worker pool, when there is one.
     pub workers: Option<WorkerFigures>,
     /// The process.
@@ -54,6 +56,12 @@ impl Scrape<'_> {
         write_pool(&mut exposition, &shards);
         write_queue(&mut exposition, &shards, &all);
         write_connections(&mut exposition, &shards, &all);
+        exposition.single(
+            Kind::Gauge,
+            "weir_connections_max",
+            "Connections that may be open.",
+            Some(self.connections_max),
+        );
         write_health(&mut exposition, &shards, &all);
         if let Some(workers) = self.workers {
             write_workers(&mut exposition, workers);
@@ -421,6 +429,7 @@ mod tests {
             version: "1.2.3",
             tools,
             shards,
+            connections_max: 1000,
             workers: Some(workers),
             process: ProcessFigures::read(),
         };
@@ -449,6 +458,7 @@ mod tests {
         );
         assert_eq!(samples.value("weir_worker_queued", &[]), Some(7.0));
         assert_eq!(samples.of("weir_connections").count(), 2);
+        assert_eq!(samples.value("weir_connections_max", &[]), Some(1000.0));
         assert!(samples.sum("process_resident_memory_bytes") > 0.0);
         assert!(samples.sum("process_open_fds") >= 3.0);
         assert_eq!(
@@ -600,6 +610,7 @@ mod tests {
             version: "0",
             tools: &ToolLabels::new([], 0),
             shards: &[],
+            connections_max: 0,
             workers: None,
             process: ProcessFigures::default(),
         };

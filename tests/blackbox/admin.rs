@@ -31,6 +31,7 @@ const FAMILIES: [(&str, &str); 39] = [
     ("weir_ring_buffers_free", "gauge"),
     ("weir_ring_starved_total", "counter"),
     ("weir_connections", "gauge"),
+    ("weir_connections_max", "gauge"),
     ("weir_connections_accepted_total", "counter"),
     ("weir_connections_closed_total", "counter"),
     ("weir_accept_failures_total", "counter"),
