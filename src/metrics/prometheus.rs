@@ -618,4 +618,46 @@ mod tests {
         assert_eq!(samples.of("weir_worker_threads").count(), 0);
         assert_eq!(samples.of("process_open_fds").count(), 0);
     }
+
+    /// Every `weir_…` name in a text, with the equality matchers on labels that follow it.
+    fn metrics_named(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
+        let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let starts = text.match_indices("weir_").map(|(start, _)| start);
+        let metric = |start| {
+            let rest: &str = &text[start..];
+            let (name, behind) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+            let matchers = behind.strip_prefix('{').and_then(|inside| inside.split_once('}'));
+            let matchers = matchers.map_or("", |(matchers, _)| matchers).split(',');
+            let labels = matchers.filter_map(|matcher| matcher.split_once('='));
+            let labels = labels.map(|(label, value)| (label.trim_end_matches('!'), value.trim_matches('"')));
+            (name, labels.collect())
+        };
+        let whole = starts.filter(|start| !text[..*start].ends_with(is_part));
+        whole.map(metric).collect()
+    }
+
+    #[test]
+    fn alert_rules_speak_of_metrics_that_there_are() {
+        let rules = include_str!("../../scripts/alerts/weir.rules.yml");
+        let tools = ToolLabels::new([], 0);
+        let shards = shards(&tools, 1);
+        shards[0].on_pool(1);
+        let samples = scrape(&tools, &shards);
+        let named = metrics_named(rules);
+        for (name, labels) in &named {
+            assert!(samples.of(name).count() > 0, "nothing is called {name}");
+            for &(label, value) in labels {
+                let mut series = samples.of(name).map(|(labels, _)| labels);
+                let is_known = series.any(|labels| labels.get(label).is_some_and(|own| own == value));
+                assert!(is_known, "no {name} has {label}={value}");
+            }
+        }
+        // The search itself finds what is there.
+        let expected = ("weir_requests_total", vec![("class", "work")]);
+        assert!(named.contains(&expected), "{named:?}");
+        assert!(
+            named.contains(&("weir_queue_wait_seconds_bucket", vec![])),
+            "{named:?}"
+        );
+    }
 }
