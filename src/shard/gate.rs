@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use super::addresses::{AddressPlace, Addresses};
 use super::mailbox::Wake;
 
-/// The process's one gate; every shard [joins](Gate::join) it.
+/// The process's one gate, which all shards share.
 #[derive(Clone)]
 pub struct Gate(Arc<Shared>);
 

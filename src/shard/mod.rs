@@ -144,7 +144,7 @@ pub enum Mail<S> {
     },
     /// A connection whose request waited elsewhere.
     Stolen(Box<Moved<S>>),
-    /// Another shard has handlers to spare.
+    /// Another shard has handlers to spare, or has given back one of this shard's.
     Slack,
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),
@@ -368,10 +368,7 @@ impl<R: ShardRing> Shard<R> {
                     outcome,
                 } => self.settle_job(handler, began, outcome),
                 Mail::Stolen(moved) => self.receive_moved(*moved),
-                Mail::Slack => {
-                    self.neighbours.begin_looking();
-                    self.offer_waiters();
-                }
+                Mail::Slack => self.look_for_slack(),
                 Mail::Drain(deadline) => self.begin_drain(deadline),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.

@@ -107,6 +107,10 @@ impl<S> Neighbours<S> {
     pub(super) fn give_back_to(&self, shard: usize) {
         let credit = &self.mesh.seats[shard].line.credit;
         credit.give_back();
+        if shard != self.own {
+            // Its own clients may have begun to wait while the permit was out.
+            self.tell(shard);
+        }
         // Written before this is read; who waits does it the other way about.
         if !self.mesh.waiting.is_empty() && credit.slack(self.steal.reserve) > 0 {
             self.tell_of_slack(shard);
@@ -116,13 +120,28 @@ impl<S> Neighbours<S> {
     fn tell_of_slack(&self, shard: usize) {
         let waiting = self.mesh.waiting.iter().filter(|&waiter| waiter != shard);
         let seats = &self.mesh.seats;
-        let Some(waiter) = choose_waiter(waiting, |shard| seats[shard].line.oldest_since()) else {
-            return;
-        };
-        if let Some(mailbox) = seats[waiter].mailbox.get()
-            && seats[waiter].line.begin_telling()
+        if let Some(waiter) = choose_waiter(waiting, |shard| seats[shard].line.oldest_since()) {
+            self.tell(waiter);
+        }
+    }
+
+    fn tell(&self, shard: usize) {
+        let seat = &self.mesh.seats[shard];
+        if let Some(mailbox) = seat.mailbox.get()
+            && seat.line.begin_telling()
         {
             mailbox.post(Mail::Slack);
+        }
+    }
+
+    /// This shard was told of slack and has no use for it, or no more: whoever else waits is told.
+    pub(super) fn pass_on_slack(&self) {
+        if self.is_waiting || self.mesh.waiting.is_empty() {
+            return;
+        }
+        let slack = |seat: &Seat<S>| seat.line.credit.slack(self.steal.reserve);
+        if let Some(shard) = self.mesh.seats.iter().position(|seat| slack(seat) > 0) {
+            self.tell_of_slack(shard);
         }
     }
 

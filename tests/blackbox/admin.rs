@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Dialect, Process, Request, Server, case, echo, eventually, tool};
 
-const FAMILIES: [(&str, &str); 39] = [
+const FAMILIES: [(&str, &str); 48] = [
     ("weir_build_info", "gauge"),
     ("weir_requests_total", "counter"),
     ("weir_operations_total", "counter"),
