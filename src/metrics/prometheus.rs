@@ -413,7 +413,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::exposition_parser::{Samples, parse};
+    use crate::metrics::exposition_parser::{Labels, Samples, parse};
     use crate::metrics::labels::{
         Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass, WaitEnd,
     };
@@ -619,7 +619,7 @@ mod tests {
         assert_eq!(samples.of("process_open_fds").count(), 0);
     }
 
-    /// Every `weir_…` name in a text, with the equality matchers on labels that follow it.
+    /// Every `weir_…` name in a text, with the labels and values of the matchers that follow it.
     fn metrics_named(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
         let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
         let starts = text.match_indices("weir_").map(|(start, _)| start);
@@ -637,27 +637,41 @@ mod tests {
     }
 
     #[test]
-    fn alert_rules_speak_of_metrics_that_there_are() {
-        let rules = include_str!("../../scripts/alerts/weir.rules.yml");
+    fn alert_rules_and_documents_speak_of_metrics_that_there_are() {
         let tools = ToolLabels::new([], 0);
         let shards = shards(&tools, 1);
         shards[0].on_pool(1);
         let samples = scrape(&tools, &shards);
-        let named = metrics_named(rules);
-        for (name, labels) in &named {
-            assert!(samples.of(name).count() > 0, "nothing is called {name}");
-            for &(label, value) in labels {
-                let mut series = samples.of(name).map(|(labels, _)| labels);
-                let is_known = series.any(|labels| labels.get(label).is_some_and(|own| own == value));
-                assert!(is_known, "no {name} has {label}={value}");
-            }
+        let texts = [
+            include_str!("../../scripts/alerts/weir.rules.yml"),
+            include_str!("../../tuning.md"),
+            include_str!("../../README.md"),
+        ];
+        for (name, labels) in texts.into_iter().flat_map(metrics_named) {
+            // A document names a histogram without the parts it is exposed in.
+            let bucket = format!("{name}_bucket");
+            let mut series = samples
+                .of(name)
+                .chain(samples.of(&bucket))
+                .map(|(labels, _)| labels)
+                .peekable();
+            assert!(series.peek().is_some(), "nothing is called {name}");
+            let is_matched = |series: &Labels| {
+                let mut matchers = labels.iter();
+                matchers.all(|&(label, value)| series.get(label).is_some_and(|own| own == value))
+            };
+            assert!(series.any(is_matched), "no {name} has {labels:?}");
         }
-        // The search itself finds what is there.
-        let expected = ("weir_requests_total", vec![("class", "work")]);
-        assert!(named.contains(&expected), "{named:?}");
-        assert!(
-            named.contains(&("weir_queue_wait_seconds_bucket", vec![])),
-            "{named:?}"
-        );
+    }
+
+    #[test]
+    fn the_search_for_names_finds_what_is_there() {
+        let rule =
+            "a / (weir_requests_total{class=\"work\",shard!=\"1\"}[5m]) > weir_x_bucket, my_weir_y {b=\"c\"}";
+        let expected = [
+            ("weir_requests_total", vec![("class", "work"), ("shard", "1")]),
+            ("weir_x_bucket", vec![]),
+        ];
+        assert_eq!(metrics_named(rule), expected);
     }
 }
