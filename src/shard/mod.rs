@@ -21,6 +21,7 @@
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `deadlines`, `drain` | what time does |
 //! | `mailbox`, `alarm` | what other threads say |
+//! | `medium` | what all of that is shared through |
 //! | `pump` | the executor's side |
 
 mod acceptor;
@@ -35,6 +36,7 @@ mod drain;
 mod gate;
 mod lingering;
 mod mailbox;
+mod medium;
 mod neighbours;
 mod pump;
 mod reading;
@@ -71,6 +73,7 @@ use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
 pub use mailbox::{Mailbox, Wake};
+pub use medium::{Letters, Medium, Memory};
 pub use neighbours::Mesh;
 use neighbours::Neighbours;
 pub use pump::run;

@@ -11,24 +11,25 @@ use crate::config::StealSettings;
 use crate::pool::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 use crate::units::ShardId;
 
+use super::medium::{Medium, Memory};
 use super::{Mail, Mailbox};
 
 /// What all shards of a server share about each other.
-pub struct Mesh<S> {
-    seats: Box<[Seat<S>]>,
-    waiting: WaitingSet,
+pub struct Mesh<S, X: Medium = Memory> {
+    seats: Box<[Seat<S, X>]>,
+    waiting: WaitingSet<X::Word>,
     epoch: Instant,
 }
 
-struct Seat<S> {
-    line: PublishedLine,
-    mailbox: OnceLock<Mailbox<Mail<S>>>,
+struct Seat<S, X: Medium> {
+    line: PublishedLine<X::Word>,
+    mailbox: OnceLock<Mailbox<Mail<S>, X>>,
 }
 
-impl<S> Mesh<S> {
+impl<S, X: Medium> Mesh<S, X> {
     /// Seats for `shards` shards of `handlers` handlers each. Nobody steals from or to a shard before it has
     /// joined. `epoch` is any time before the first shard starts.
-    pub fn new(shards: usize, handlers: u32, epoch: Instant) -> Arc<Mesh<S>> {
+    pub fn new(shards: usize, handlers: u32, epoch: Instant) -> Arc<Mesh<S, X>> {
         let seat = |_| Seat {
             line: PublishedLine::new(handlers),
             mailbox: OnceLock::new(),
@@ -41,7 +42,7 @@ impl<S> Mesh<S> {
     }
 }
 
-impl<S> std::fmt::Debug for Mesh<S> {
+impl<S, X: Medium> std::fmt::Debug for Mesh<S, X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mesh")
             .field("shards", &self.seats.len())
@@ -51,8 +52,8 @@ impl<S> std::fmt::Debug for Mesh<S> {
 }
 
 /// One shard's view of the mesh.
-pub(super) struct Neighbours<S> {
-    mesh: Arc<Mesh<S>>,
+pub(super) struct Neighbours<S, X: Medium = Memory> {
+    mesh: Arc<Mesh<S, X>>,
     own: usize,
     steal: StealSettings,
     rotation: usize,
@@ -60,12 +61,12 @@ pub(super) struct Neighbours<S> {
     is_waiting: bool,
 }
 
-impl<S> Neighbours<S> {
+impl<S, X: Medium> Neighbours<S, X> {
     /// Takes a shard's seat; from now on others may take its permits.
     pub(super) fn join(
-        mesh: Arc<Mesh<S>>,
+        mesh: Arc<Mesh<S, X>>,
         own: ShardId,
-        mailbox: Mailbox<Mail<S>>,
+        mailbox: Mailbox<Mail<S>, X>,
         steal: StealSettings,
     ) -> Self {
         let neighbours = Neighbours {
@@ -84,12 +85,12 @@ impl<S> Neighbours<S> {
         neighbours
     }
 
-    fn seat(&self) -> &Seat<S> {
+    fn seat(&self) -> &Seat<S, X> {
         &self.mesh.seats[self.own]
     }
 
     /// Permits for this shard's handlers.
-    pub(super) fn credit(&self) -> &Credit {
+    pub(super) fn credit(&self) -> &Credit<X::Word> {
         &self.seat().line.credit
     }
 
@@ -132,7 +133,7 @@ impl<S> Neighbours<S> {
     }
 
     /// Somebody has waited here for longer than a hop costs, since `since`. Comes before looking for slack.
-    pub(super) fn start_waiting(&mut self, since: Instant) {
+    fn start_waiting(&mut self, since: Instant) {
         let nanos = since.saturating_duration_since(self.mesh.epoch).as_nanos();
         self.seat()
             .line
@@ -156,8 +157,14 @@ impl<S> Neighbours<S> {
         self.is_waiting
     }
 
+    /// A permit for the waiter that is to move next, which waits since `ripe_since`; returns whose.
+    pub(super) fn seek(&mut self, ripe_since: Option<Instant>) -> Option<usize> {
+        self.start_waiting(ripe_since?);
+        self.take_permit()
+    }
+
     /// Takes a permit of a shard with slack; returns which.
-    pub(super) fn take_permit(&mut self) -> Option<usize> {
+    fn take_permit(&mut self) -> Option<usize> {
         let seats = &self.mesh.seats;
         let reserve = self.steal.reserve;
         loop {

@@ -72,12 +72,10 @@ impl<R: ShardRing> Shard<R> {
         if !self.neighbours.can_steal() {
             return;
         }
-        while let Some((wait, key, since)) = self.oldest_movable() {
-            if self.now < since + WAIT_MIN {
-                return self.offers.set(since + WAIT_MIN);
-            }
-            self.neighbours.start_waiting(since);
-            let Some(target) = self.neighbours.take_permit() else {
+        loop {
+            let ripe = self.oldest_ripe();
+            let target = self.neighbours.seek(ripe.map(|(_, _, since)| since));
+            let (Some(target), Some((wait, key, _))) = (target, ripe) else {
                 return;
             };
             self.begin_move(key, wait, target);
@@ -95,7 +93,17 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// The waiter to be moved next: the oldest, unless the ring still uses its socket.
+    /// The waiter to be moved next, if it is old enough; if it is not, the offer is for when it will be.
+    fn oldest_ripe(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
+        let (wait, key, since) = self.oldest_movable()?;
+        let is_ripe = self.now >= since + WAIT_MIN;
+        if !is_ripe {
+            self.offers.set(since + WAIT_MIN);
+        }
+        is_ripe.then_some((wait, key, since))
+    }
+
+    /// The oldest waiter whose socket the ring does not use.
     fn oldest_movable(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
         let table = &mut self.table;
         self.queue.iter().find_map(|(wait, &key)| {
