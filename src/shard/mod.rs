@@ -37,6 +37,8 @@ mod gate;
 mod lingering;
 mod mailbox;
 mod medium;
+#[cfg(test)]
+mod models;
 mod neighbours;
 mod pump;
 mod reading;

@@ -94,6 +94,13 @@ impl<S, X: Medium> Neighbours<S, X> {
         &self.seat().line.credit
     }
 
+    /// Nobody gets a permit any more; whether none of this shard's is out, so that nothing is on its way here
+    /// for which one was taken.
+    pub(super) fn retire(&self, handlers: u32) -> bool {
+        self.credit().close();
+        self.credit().free() == handlers
+    }
+
     /// Whether there is anybody to send a waiter to, ever.
     pub(super) fn can_steal(&self) -> bool {
         self.steal.is_on && self.mesh.seats.len() > 1

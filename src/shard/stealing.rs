@@ -40,6 +40,21 @@ pub struct Moved<S> {
     is_browser: bool,
 }
 
+#[cfg(test)]
+impl<S> Moved<S> {
+    /// One that brings nothing but its permit.
+    pub(super) fn bare(socket: S, now: Instant) -> Self {
+        Moved {
+            socket,
+            address: None,
+            bytes: Vec::new(),
+            request_at: now,
+            queued_at: now,
+            is_browser: false,
+        }
+    }
+}
+
 /// When the next offer is due, and who is to be told.
 #[derive(Debug, Default)]
 pub(super) struct OfferTimer {
