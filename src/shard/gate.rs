@@ -150,8 +150,10 @@ impl<X: Medium> ShardGate<X> {
     /// Asks to be called when a place is free. True if one came free meanwhile: it is taken.
     pub(super) fn await_place(&self) -> bool {
         let shared = &self.gate.0;
-        if shared.lines[self.line].is_waiting.swap(1) == 0 {
-            shared.waiting.fetch_add(1);
+        // Counted before it can be called: whoever called it first would count off another that waits.
+        shared.waiting.fetch_add(1);
+        if shared.lines[self.line].is_waiting.swap(1) != 0 {
+            shared.waiting.fetch_sub(1);
         }
         let has_entered = self.gate.try_enter();
         if has_entered {

@@ -122,7 +122,7 @@ fn who_begins_to_wait_and_who_leaves_find_each_other() {
 
 #[test]
 fn who_waits_is_not_forgotten_for_one_that_begins_to() {
-    check("one waits, one begins to, two leave", || {
+    check_bounded("one waits, one begins to, two leave", Some(3), || {
         let mut doors = doors(2, [1, 1, 2]);
         doors[2].accept();
         doors[2].accept();
