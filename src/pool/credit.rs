@@ -7,10 +7,11 @@
 //! ```text
 //! a shard with waiters: says so ─► looks for slack ─► takes a permit ─► sends
 //! a shard with slack:   gives the permit back ─► looks for waiters ─► tells one of them, which looks again
+//!                                                                              and tells the next if there is more
 //! ```
 //!
 //! Each writes before it reads, so at least one of two that do this at once sees the other. Does not know what
-//! is sent, nor how.
+//! is sent, nor how. `shard::models` has a model checker run it in every order.
 //!
 //! Invariant: permits free + permits taken = handlers.
 

@@ -151,6 +151,8 @@ pub enum Mail<S> {
     Stolen(Box<Moved<S>>),
     /// Another shard has handlers to spare.
     Slack,
+    /// A permit for a waiter that does not come.
+    Returned,
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),
     /// Send a copy of the histograms.
@@ -376,7 +378,9 @@ impl<R: ShardRing> Shard<R> {
                 Mail::Slack => {
                     self.neighbours.begin_looking();
                     self.offer_waiters();
+                    self.neighbours.pass_word();
                 }
+                Mail::Returned => self.release_permit(),
                 Mail::Drain(deadline) => self.begin_drain(deadline),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.

@@ -3,6 +3,9 @@
 //! The one structure all shards share besides the connection gate. A shard reads it only when somebody waits,
 //! and writes its own line when a handler is taken or given back. The rules of who takes what are `pool`'s;
 //! this is where they meet the mailboxes.
+//!
+//! Invariants, which `models` checks: with all mail read, no permit above the reserve is free while a shard is in
+//! the waiting set; and a permit taken from afar goes back by mail, with a waiter or without.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -81,6 +84,7 @@ impl<S, X: Medium> Neighbours<S, X> {
         let _ = seat.mailbox.set(mailbox);
         if steal.is_on {
             seat.line.credit.open();
+            neighbours.tell_of_slack();
         }
         neighbours
     }
@@ -108,21 +112,34 @@ impl<S, X: Medium> Neighbours<S, X> {
 
     /// A permit of this shard is free for anybody; who waits elsewhere is told.
     pub(super) fn give_back(&self) {
-        self.give_back_to(self.own);
+        self.credit().give_back();
+        self.tell_of_slack();
     }
 
-    /// Gives a permit of `shard` back.
+    /// A permit taken from afar is not used. It goes back by mail, for somebody may have begun to wait for just
+    /// that one where it came from.
     pub(super) fn give_back_to(&self, shard: usize) {
-        let credit = &self.mesh.seats[shard].line.credit;
-        credit.give_back();
-        // Written before this is read; who waits does it the other way about.
-        if !self.mesh.waiting.is_empty() && credit.slack(self.steal.reserve) > 0 {
-            self.tell_of_slack(shard);
+        self.send(shard, Mail::Returned);
+    }
+
+    /// Says to one who waits that this shard has slack, if it has.
+    fn tell_of_slack(&self) {
+        // The permit was written before this is read; who waits does it the other way about.
+        if !self.mesh.waiting.is_empty() && self.credit().slack(self.steal.reserve) > 0 {
+            self.tell_next();
         }
     }
 
-    fn tell_of_slack(&self, shard: usize) {
-        let waiting = self.mesh.waiting.iter().filter(|&waiter| waiter != shard);
+    /// This shard was told of slack and has taken what it needs. If there is more, the next that waits is told: the
+    /// one with slack told nobody else.
+    pub(super) fn pass_word(&self) {
+        if !self.mesh.waiting.is_empty() && self.find_slack().is_some() {
+            self.tell_next();
+        }
+    }
+
+    fn tell_next(&self) {
+        let waiting = self.mesh.waiting.iter().filter(|&waiter| waiter != self.own);
         let seats = &self.mesh.seats;
         let Some(waiter) = choose_waiter(waiting, |shard| seats[shard].line.oldest_since()) else {
             return;
@@ -164,25 +181,38 @@ impl<S, X: Medium> Neighbours<S, X> {
         self.is_waiting
     }
 
-    /// A permit for the waiter that is to move next, which waits since `ripe_since`; returns whose.
+    /// A permit for the waiter that is to move next, which waits since `ripe_since`; returns whose. With none that
+    /// could move now this shard waits no more, so that others are told of slack instead.
     pub(super) fn seek(&mut self, ripe_since: Option<Instant>) -> Option<usize> {
-        self.start_waiting(ripe_since?);
-        self.take_permit()
+        match ripe_since {
+            Some(since) => {
+                self.start_waiting(since);
+                self.take_permit()
+            }
+            None => {
+                self.stop_waiting();
+                None
+            }
+        }
     }
 
     /// Takes a permit of a shard with slack; returns which.
     fn take_permit(&mut self) -> Option<usize> {
-        let seats = &self.mesh.seats;
-        let reserve = self.steal.reserve;
         loop {
-            self.rotation = (self.rotation + 1) % seats.len();
-            let slack = |shard: usize| seats[shard].line.credit.slack(reserve);
-            let target = choose_target(seats.len(), self.own, self.rotation, slack)?;
+            self.rotation = (self.rotation + 1) % self.mesh.seats.len();
+            let target = self.find_slack()?;
             // Lost to another: then somebody got it, and there is less to look for.
-            if seats[target].line.credit.try_take(reserve) {
+            if self.mesh.seats[target].line.credit.try_take(self.steal.reserve) {
                 return Some(target);
             }
         }
+    }
+
+    /// A shard with slack.
+    fn find_slack(&self) -> Option<usize> {
+        let seats = &self.mesh.seats;
+        let slack = |shard: usize| seats[shard].line.credit.slack(self.steal.reserve);
+        choose_target(seats.len(), self.own, self.rotation, slack)
     }
 
     /// Delivers to another shard.

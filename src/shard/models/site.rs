@@ -149,7 +149,9 @@ impl<X: Medium> Site<X> {
                 Mail::Slack => {
                     self.neighbours.begin_looking();
                     self.offer();
+                    self.neighbours.pass_word();
                 }
+                Mail::Returned => self.release(),
                 _ => unreachable!("no such mail here"),
             }
         }
