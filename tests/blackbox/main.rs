@@ -26,6 +26,7 @@ mod heads;
 mod isolation;
 mod json;
 mod legacy;
+mod linger;
 
 mod logs;
 mod modern;
@@ -37,3 +38,4 @@ mod resources;
 mod sessions;
 mod splits;
 mod steal;
+mod steal_races;
