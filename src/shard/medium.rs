@@ -36,7 +36,7 @@ pub trait Letters<M> {
     fn pop(&self) -> Option<M>;
 
     /// Letters in the queue.
-    fn len(&self) -> usize;
+    fn count(&self) -> usize;
 }
 
 /// The machine's memory.
@@ -65,7 +65,7 @@ impl<M> Letters<M> for ArrayQueue<M> {
         ArrayQueue::pop(self)
     }
 
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         ArrayQueue::len(self)
     }
 }

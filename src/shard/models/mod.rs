@@ -114,7 +114,7 @@ impl<M> Letters<M> for ModelledLetters<M> {
         self.letters.lock().unwrap().pop_front()
     }
 
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.step.load();
         self.letters.lock().unwrap().len()
     }
