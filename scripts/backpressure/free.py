@@ -39,9 +39,8 @@ def measure(options):
     ]  # fmt: skip
     figures.append(Figure(NAME, "CPU per echo, on over off", ratio, "x", at_most=RATIO_MAX,
                           note="median of the pairs' ratios"))  # fmt: skip
-    stolen = [report["steals"] for report in runs["on"] if report["steals"] is not None]
-    if stolen:
-        figures.append(Figure(NAME, "connections stolen, on", sum(stolen), at_most=0))
+    stolen = sum(report["steals"] for report in runs["on"])
+    figures.append(Figure(NAME, "connections stolen, on", stolen, at_most=0))
     bad = sum(report["errors"] for own in runs.values() for report in own)
     figures.append(Figure(NAME, "answers that were not good", bad, at_most=0))
     return figures

@@ -24,6 +24,7 @@ PORT_FIRST, PORT_LAST = 10_000, 32_000
 ACCEPT_SECONDS_MAX = 5
 LOAD_SECONDS_SPARE = 60
 ACCEPTED, OPEN = "weir_connections_accepted_total", "weir_connections"
+WAITS = "weir_queue_wait_seconds"
 
 environment = os.environ
 server_cpu, load_cpu = int(environment["SERVER_CPU"]), int(environment["LOAD_CPU"])
@@ -122,20 +123,9 @@ def histogram_quantile(before, after, name, quantile):
     return next(bound for bound in bounds if added[bound] >= quantile * added[bounds[-1]])
 
 
-def wait_histogram(samples):
-    """The server's histogram of waits, if it has one."""
-    names = [name.removesuffix("_bucket") for name in samples if re.fullmatch(r"weir_\w*wait\w*_bucket", name)]
-    return next((name for name in names if "worker" not in name), None)
-
-
 def steals(samples):
-    """Connections that changed shards so far, if the server counts them: each leaves one shard."""
-    counters = [name for name in samples if re.fullmatch(r"weir_steals?(_out)?(_total)?", name)]
-    if not counters:
-        return None
-    found = samples[counters[0]]
-    outward = [value for labels, value in found if labels.get("direction", "out") == "out"]
-    return sum(outward)
+    """Waiting requests that changed shards so far: each leaves one shard."""
+    return sum(value for labels, value in samples["weir_steals_total"] if labels["direction"] == "out")
 
 
 @contextlib.contextmanager

@@ -26,8 +26,7 @@ def run(steal, seconds):
         after = scene.scrape(server)
         taken = [now - then for now, then in zip(scene.by_shard(server, scene.ACCEPTED), accepted)]
     report["taken_by_first"], report["steals"] = taken[0], scene.steals(after)
-    wait = scene.wait_histogram(after)
-    report["server_wait_p99_seconds"] = wait and scene.histogram_quantile(before, after, wait, 0.99)
+    report["server_wait_p99_seconds"] = scene.histogram_quantile(before, after, scene.WAITS, 0.99)
     return report
 
 
@@ -60,8 +59,7 @@ def measure(options):
             value = report["server_wait_p99_seconds"] * 1000
             figures.append(figure(f"P99 of the wait, {steal}, by the server", value, "ms",
                                   note="upper bound of its histogram's bucket, first second included"))  # fmt: skip
-        if report["steals"] is not None:
-            figures.append(figure(f"connections stolen, {steal}", report["steals"]))
+        figures.append(figure(f"connections stolen, {steal}", report["steals"]))
         others = " ".join(f"{name}={count}" for name, count in report["others"].items())
         figures.append(figure(f"answers that were not good, {steal}", report["errors"], at_most=0, note=others))
         # A reconnect comes from a port of the kernel's choice.

@@ -23,10 +23,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::answer::{answer, refuse, refuse_slow};
 use super::hosts::HostRules;
 use super::view::AdminView;
+use crate::ring::AcceptOutage;
 use crate::wire::http1::{HeadLimits, HeadScanner};
 
 /// How long accepting rests after it failed, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// In the log, whose accepts fail.
+const LISTENER: &str = "admin";
 /// Bytes read at a time.
 const READ_BYTES: usize = 2048;
 
@@ -71,6 +74,7 @@ pub(super) struct Server {
     /// In order of age, the oldest first.
     connections: Vec<ClientConnection>,
     accept_resumes: Option<Instant>,
+    outage: AcceptOutage,
     context: Context,
 }
 
@@ -95,6 +99,7 @@ impl Server {
             stopped,
             connections: Vec::new(),
             accept_resumes: None,
+            outage: AcceptOutage::default(),
             context: Context { view, hosts, limits },
         })
     }
@@ -113,6 +118,7 @@ impl Server {
                 return;
             }
             let now = Instant::now();
+            self.outage.tell_end(LISTENER, now);
             self.serve(&ready.connections, now);
             if ready.has_newcomers {
                 self.accept(now);
@@ -158,7 +164,10 @@ impl Server {
 
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let deadlines = self.connections.iter().map(|connection| connection.deadline);
-        deadlines.chain(self.accepts_at(now)).min()
+        deadlines
+            .chain(self.accepts_at(now))
+            .chain(self.outage.ends_at())
+            .min()
     }
 
     /// Goes on with the connections that can, and drops the ones that are done or late.
@@ -188,7 +197,7 @@ impl Server {
                     // The client has left again.
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => continue,
                     _ => {
-                        tracing::warn!(%error, "the admin listener cannot accept");
+                        self.outage.on_failure(LISTENER, &error, now);
                         self.accept_resumes = Some(now + ACCEPT_PAUSE);
                         return;
                     }

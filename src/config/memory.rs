@@ -41,8 +41,10 @@ const HANDLERS_MIN: u32 = 8;
 const RING_BUFFERS_MIN: u32 = 32;
 const ASSEMBLY_BUFFERS_MIN: u32 = 8;
 const QUEUE_DEPTH_MIN: u32 = 8;
-/// The last in a full queue waits for about this many calls.
-pub(super) const WAITERS_PER_HANDLER: u32 = 2;
+/// Waiters per handler if nothing else is said: two calls' time.
+const WAITERS_PER_HANDLER: u32 = 2;
+/// Places of the shortest default queue: even beside a handful of handlers a burst of clients can wait.
+const QUEUE_DEPTH_DEFAULT_MIN: u32 = 32;
 
 /// What was asked for; `None` leaves the number to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +220,7 @@ impl MemoryDemand {
         } else {
             (handlers / 4).max(ASSEMBLY_BUFFERS_MIN)
         };
-        let queue_depth = handlers.saturating_mul(WAITERS_PER_HANDLER);
+        let queue_depth = queue_depth_default(handlers);
         let queue_floor = if is_given {
             QUEUE_DEPTH_MIN.min(queue_depth)
         } else {
@@ -401,7 +403,7 @@ impl MemoryFit {
 
     /// Whether the queue is shorter than its default beside a pool that was asked for, because memory asked.
     pub fn is_queue_shrunk(&self, demand: &MemoryDemand) -> bool {
-        demand.queue_depth.is_none() && self.queue_depth < self.handlers.saturating_mul(WAITERS_PER_HANDLER)
+        demand.queue_depth.is_none() && self.queue_depth < queue_depth_default(self.handlers)
     }
 
     /// The settings of the pool.
@@ -430,6 +432,13 @@ fn budget_holding(fixed_bytes: u64) -> u64 {
 /// Rounded up, so that it is enough.
 fn whole_mib(bytes: u64) -> u64 {
     bytes.checked_next_multiple_of(MIB).unwrap_or(u64::MAX)
+}
+
+/// How many may wait for one of `handlers` if nothing else is said.
+pub(super) fn queue_depth_default(handlers: u32) -> u32 {
+    handlers
+        .saturating_mul(WAITERS_PER_HANDLER)
+        .max(QUEUE_DEPTH_DEFAULT_MIN)
 }
 
 fn connections_bytes(connections: u32) -> u64 {

@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(settings.files.root, PathBuf::from("."));
         assert_eq!(
             settings.summary(),
-            "2 shards on CPUs 0-1, 256 handlers each, 2 workers, 19952 connections, memory 2 GiB"
+            "2 shards on CPUs 0-1, 256 handlers and a queue of 512 each, 2 workers, 19952 connections, memory 2 GiB"
         );
         assert_eq!(settings.drain_timeout, seconds(10));
         assert_eq!(settings.report, ReportFormat::Text);
@@ -387,7 +387,7 @@ mod tests {
         assert_eq!((queue.timeout, queue.timeout_agent), (seconds(2), seconds(2)));
         let queue = of(&[(Key::QueueTimeoutAgent, "9s"), (Key::PoolSize, "8")]).queue;
         assert_eq!((queue.timeout, queue.timeout_agent), (seconds(5), seconds(9)));
-        assert_eq!(queue.depth_max, 16);
+        assert_eq!(queue.depth_max, 32, "no default queue is shorter");
         for (handlers, reserve) in [("1", 0), ("9", 0), ("10", 1), ("99", 9), ("1000", 100)] {
             assert_eq!(of(&[(Key::PoolSize, handlers)]).steal.reserve, reserve);
         }

@@ -70,10 +70,11 @@ impl Settings {
         cpus.sort_unstable();
         cpus.dedup();
         format!(
-            "{} shards on CPUs {}, {} handlers each, {} workers, {} connections, memory {}",
+            "{} shards on CPUs {}, {} handlers and a queue of {} each, {} workers, {} connections, memory {}",
             self.shards.len(),
             display_cpu_list(&cpus),
             self.pool.handlers,
+            self.queue.depth_max,
             self.workers.threads,
             self.connections_max,
             ByteSize(self.memory.budget_bytes).rounded()

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::descriptors::DescriptorPlan;
-use super::memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryShort, WAITERS_PER_HANDLER};
+use super::memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryShort, queue_depth_default};
 use super::options::{CONNECTIONS_MAX, HANDLERS_MAX, Key, SHARDS_MAX};
 use super::settings::Linger;
 use super::size_request::SizeRequest;
@@ -83,7 +83,7 @@ pub fn size(request: &SizeRequest) -> Result<Sizing, SizeError> {
 }
 
 /// Three busy ones need four.
-fn with_headroom(busy: u64) -> u64 {
+pub fn with_headroom(busy: u64) -> u64 {
     let (handlers, busy_of_them) = HANDLERS_FOR;
     busy.saturating_mul(handlers).div_ceil(busy_of_them)
 }
@@ -147,7 +147,7 @@ fn demand(request: &SizeRequest, handlers: u32, connections: u32, budget_bytes: 
         buffer_bytes: request.buffer_bytes,
         ring_buffers: None,
         assembly_buffers: None,
-        queue_depth: Some(handlers.saturating_mul(WAITERS_PER_HANDLER)),
+        queue_depth: Some(queue_depth_default(handlers)),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Durations of operations as Prometheus histograms: buckets a shard fills and the scraper reads.
+//! Durations as Prometheus histograms: buckets a shard fills and the scraper reads; one alone, or one per operation.
 //!
-//! A series exists for each combination of operation and outcome that has happened, and is allocated the first time
-//! it does; in steady state recording touches two cells. Operations and outcomes are closed sets and registered tools,
-//! so the number of series is bounded by `rows × Outcome::COUNT`. Percentiles come from `histogram`, not from here.
+//! Of the operations, a series exists for each combination with an outcome that has happened, and is allocated the
+//! first time it does; in steady state recording touches two cells. Operations and outcomes are closed sets and
+//! registered tools, so the number of series is bounded by `rows × Outcome::COUNT`. Percentiles come from `histogram`,
+//! not from here.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -58,13 +59,41 @@ impl Operation {
 /// The series of one shard.
 #[derive(Debug)]
 pub struct OperationDurations {
-    series: Box<[OnceLock<Box<Buckets>>]>,
+    series: Box<[OnceLock<Box<DurationBuckets>>]>,
 }
 
+/// The buckets of one series.
 #[derive(Debug, Default)]
-struct Buckets {
+pub struct DurationBuckets {
     counts: [Counter; BUCKETS],
     sum_nanos: Counter,
+}
+
+impl DurationBuckets {
+    /// Records one duration. Does not allocate.
+    #[inline]
+    pub fn record(&self, elapsed: Duration) {
+        let nanos = saturating_nanos(elapsed);
+        let bucket = BOUNDS.partition_point(|&(bound, _)| bound < nanos);
+        if let Some(count) = self.counts.get(bucket) {
+            count.increment();
+        }
+        self.sum_nanos.add(nanos);
+    }
+
+    /// What was recorded so far.
+    pub fn values(&self) -> DurationCounts {
+        let mut counts = DurationCounts::default();
+        self.collect(&mut counts);
+        counts
+    }
+
+    fn collect(&self, into: &mut DurationCounts) {
+        for (sum, count) in into.counts.iter_mut().zip(&self.counts) {
+            *sum += count.value();
+        }
+        into.sum_nanos += u128::from(self.sum_nanos.value());
+    }
 }
 
 impl OperationDurations {
@@ -82,13 +111,7 @@ impl OperationDurations {
             debug_assert!(false, "{operation:?} is of other labels than this table");
             return;
         };
-        let buckets = series.get_or_init(Box::default);
-        let nanos = saturating_nanos(elapsed);
-        let bucket = BOUNDS.partition_point(|&(bound, _)| bound < nanos);
-        if let Some(count) = buckets.counts.get(bucket) {
-            count.increment();
-        }
-        buckets.sum_nanos.add(nanos);
+        series.get_or_init(Box::default).record(elapsed);
     }
 
     /// How many operations ended so.
@@ -100,17 +123,10 @@ impl OperationDurations {
 
     /// Adds what was recorded for one series to `into`.
     pub(super) fn collect(&self, operation: Operation, outcome: Outcome, into: &mut DurationCounts) {
-        let Some(buckets) = self
-            .series
-            .get(position(operation, outcome))
-            .and_then(OnceLock::get)
-        else {
-            return;
-        };
-        for (sum, count) in into.counts.iter_mut().zip(&buckets.counts) {
-            *sum += count.value();
+        let series = self.series.get(position(operation, outcome));
+        if let Some(buckets) = series.and_then(OnceLock::get) {
+            buckets.collect(into);
         }
-        into.sum_nanos += u128::from(buckets.sum_nanos.value());
     }
 }
 
@@ -126,9 +142,17 @@ pub struct DurationCounts {
 }
 
 impl DurationCounts {
-    /// How many operations there were.
+    /// How many durations there were.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// Adds another series.
+    pub fn merge(&mut self, other: &Self) {
+        for (sum, count) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += count;
+        }
+        self.sum_nanos += other.sum_nanos;
     }
 
     /// How long they took together, in seconds.
@@ -136,7 +160,7 @@ impl DurationCounts {
         self.sum_nanos as f64 / 1e9
     }
 
-    /// Each `le` label with the number of operations up to and including it, `+Inf` last.
+    /// Each `le` label with the number of durations up to and including it, `+Inf` last.
     pub fn cumulative(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let bounds = BOUNDS.iter().map(|&(_, label)| label).chain(["+Inf"]);
         bounds.zip(self.counts.iter().scan(0, |sum, count| {

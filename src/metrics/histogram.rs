@@ -1,4 +1,4 @@
-//! Latencies of one shard for the report: one histogram per stage and one per tool.
+//! Latencies of one shard for the report: one histogram per stage, one per tool, and one of the waits for a handler.
 //!
 //! Plain memory of the shard's own thread; a report takes a clone. Two significant digits from 64 ns to an hour, about
 //! 29 KiB each, all allocated at start; longer durations count as an hour. Not scraped: Prometheus reads `duration`.
@@ -20,17 +20,16 @@ const SIGNIFICANT_DIGITS: u8 = 2;
 pub struct ShardHistograms {
     stages: Box<[Latency]>,
     tools: Box<[Latency]>,
+    waits: Latency,
 }
 
 impl ShardHistograms {
-    /// TEMP
-    pub fn record_wait(&mut self, _waited: Duration) {}
-
     /// Allocates a histogram for each stage and each row of `tools`.
     pub fn new(tools: &ToolLabels) -> Self {
         Self {
             stages: Stage::ALL.iter().map(|_| Latency::new()).collect(),
             tools: (0..tools.rows()).map(|_| Latency::new()).collect(),
+            waits: Latency::new(),
         }
     }
 
@@ -48,6 +47,17 @@ impl ShardHistograms {
             Some(latency) => latency.record(elapsed),
             None => debug_assert!(false, "{tool:?} is of other labels than these histograms"),
         }
+    }
+
+    /// Records how long a request waited for a handler. Does not allocate.
+    #[inline]
+    pub fn record_wait(&mut self, waited: Duration) {
+        self.waits.record(waited);
+    }
+
+    /// Waits for a handler: of [`Stage::Queue`], which has those for workers too, this part.
+    pub fn waits(&self) -> &Latency {
+        &self.waits
     }
 
     /// Latency of a stage.
@@ -71,11 +81,12 @@ impl ShardHistograms {
         for (own, other) in own.zip(other.stages.iter().chain(other.tools.iter())) {
             own.merge(other);
         }
+        self.waits.merge(&other.waits);
     }
 
     /// Bytes of all buckets, for the memory plan.
     pub fn bytes(&self) -> usize {
-        let all = self.stages.iter().chain(self.tools.iter());
+        let all = self.stages.iter().chain(self.tools.iter()).chain([&self.waits]);
         all.map(|latency| latency.0.distinct_values() * size_of::<u64>())
             .sum()
     }
@@ -174,11 +185,13 @@ mod tests {
             for histograms in [&mut all, &mut shards[turn % 2]] {
                 histograms.record(Stage::Total, elapsed);
                 histograms.record_tool(tool, elapsed);
+                histograms.record_wait(elapsed);
             }
         }
         let [mut merged, second] = shards;
         merged.merge(&second);
         assert_eq!(merged.stage(Stage::Total).0, all.stage(Stage::Total).0);
+        assert_eq!(merged.waits().0, all.waits().0);
         for (row, _) in tools.iter() {
             assert_eq!(merged.tool(row).unwrap().0, all.tool(row).unwrap().0);
         }
@@ -187,7 +200,7 @@ mod tests {
     #[test]
     fn memory_is_as_documented() {
         let none = ShardHistograms::new(&ToolLabels::new([], 0));
-        let each = none.bytes() / (Stage::COUNT + 1);
+        let each = none.bytes() / (Stage::COUNT + 2);
         assert!((24 * 1024..=33 * 1024).contains(&each), "{each} bytes each");
     }
 }

@@ -193,15 +193,15 @@ impl Outcome {
 }
 
 labels! {
-    /// How a wait ended.
+    /// How a request's wait in a shard's queue ended.
     WaitEnd {
-        /// served
+        /// A handler of this shard fell free for it.
         Served => "served",
-        /// stolen
+        /// It moved to another shard, which had a handler free; its wait ended there.
         Stolen => "stolen",
-        /// timed out
+        /// Its deadline passed, or a drain's did: refused.
         TimedOut => "timed_out",
-        /// left
+        /// Its connection was given up, or there was no memory to keep it.
         Left => "left",
     }
 }
@@ -426,6 +426,7 @@ mod tests {
         assert_closed_set::<RequestClass>();
         assert_closed_set::<Method>();
         assert_closed_set::<Outcome>();
+        assert_closed_set::<WaitEnd>();
         assert_closed_set::<OverloadReason>();
         assert_closed_set::<HttpRefusal>();
         assert_closed_set::<Eviction>();

@@ -20,7 +20,7 @@ mod shard;
 mod workers;
 
 pub use counter::{Counter, Counts, Family, Gauge};
-pub use duration::{DurationCounts, Operation, OperationDurations};
+pub use duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};
 pub use histogram::{Latency, ShardHistograms};
 pub use labels::{
     Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,

@@ -23,6 +23,8 @@ pub struct Scrape<'a> {
     pub tools: &'a ToolLabels,
     /// The shards' cells.
     pub shards: &'a [Arc<ShardMetrics>],
+    /// Connections the process takes.
+    pub connections_max: u32,
     /// The worker pool, when there is one.
     pub workers: Option<WorkerFigures>,
     /// The process.
@@ -52,7 +54,14 @@ impl Scrape<'_> {
         write_requests(&mut exposition, &shards, &all);
         self.write_durations(&mut exposition);
         write_pool(&mut exposition, &shards);
+        write_queue(&mut exposition, &shards, &all);
         write_connections(&mut exposition, &shards, &all);
+        exposition.single(
+            Kind::Gauge,
+            "weir_connections_max",
+            "Connections that may be open.",
+            Some(self.connections_max),
+        );
         write_health(&mut exposition, &shards, &all);
         if let Some(workers) = self.workers {
             write_workers(&mut exposition, workers);
@@ -185,9 +194,10 @@ fn write_pool(exposition: &mut Exposition, shards: &PerShard) {
         "Share of the handlers that is leased.",
     );
     exposition.family(Kind::Gauge, name, help, |family| {
-        for (shard, snapshot) in shards.0.iter().filter(|(_, snapshot)| snapshot.pool_size > 0) {
-            let utilization = snapshot.handlers_leased() as f64 / snapshot.pool_size as f64;
-            family.sample(&[("shard", shard)], utilization);
+        for (shard, snapshot) in &shards.0 {
+            if let Some(utilization) = snapshot.utilization() {
+                family.sample(&[("shard", shard)], utilization);
+            }
         }
     });
     let (name, help) = ("weir_ring_buffers", "Ring buffers there are.");
@@ -198,6 +208,62 @@ fn write_pool(exposition: &mut Exposition, shards: &PerShard) {
     });
     let (name, help) = ("weir_ring_starved_total", "Receives that found no ring buffer.");
     shards.write(exposition, Kind::Counter, name, help, |shard| shard.ring_starved);
+}
+
+fn write_queue(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
+    let (name, help) = ("weir_queue_depth", "Requests that wait for a handler.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.queue_depth);
+    let (name, help) = ("weir_queue_depth_max", "Requests that may wait for a handler.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.queue_depth_max);
+    let (name, help) = ("weir_queue_high_water", "Most requests that waited at one time.");
+    shards.write(exposition, Kind::Gauge, name, help, |shard| {
+        shard.queue_high_water
+    });
+    let (name, help) = (
+        "weir_queue_oldest_wait_seconds",
+        "How long the oldest waiting request has waited.",
+    );
+    exposition.family(Kind::Gauge, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            family.sample(&[("shard", shard)], snapshot.oldest_wait_nanos as f64 / 1e9);
+        }
+    });
+    let (name, help) = ("weir_queued_total", "Requests that had to wait for a handler.");
+    shards.write(exposition, Kind::Counter, name, help, |shard| shard.queued);
+    let (name, help) = (
+        "weir_queue_waits_total",
+        "Waits for a handler that ended, by how.",
+    );
+    exposition.family(Kind::Counter, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            for (end, count) in snapshot.wait_ends.iter() {
+                family.sample(&[("shard", shard), ("end", end.as_str())], count);
+            }
+        }
+    });
+    let (name, help) = (
+        "weir_queue_wait_seconds",
+        "Time requests waited until they got a handler or were refused.",
+    );
+    exposition.family(Kind::Histogram, name, help, |family| {
+        family.histogram(&[], &all.waits);
+    });
+    let (name, help) = (
+        "weir_steals_total",
+        "Waiting requests that moved to or from another shard.",
+    );
+    exposition.family(Kind::Counter, name, help, |family| {
+        for (shard, snapshot) in &shards.0 {
+            for (direction, count) in [("in", snapshot.steals_in), ("out", snapshot.steals_out)] {
+                family.sample(&[("shard", shard), ("direction", direction)], count);
+            }
+        }
+    });
+    let (name, help) = (
+        "weir_linger_cuts_total",
+        "Lingers cut short because others needed a handler.",
+    );
+    shards.write(exposition, Kind::Counter, name, help, |shard| shard.linger_cuts);
 }
 
 fn write_connections(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
@@ -347,8 +413,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::exposition_parser::{Samples, parse};
-    use crate::metrics::labels::{Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass};
+    use crate::metrics::exposition_parser::{Labels, Samples, parse};
+    use crate::metrics::labels::{
+        Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass, WaitEnd,
+    };
     use crate::units::ShardId;
 
     fn scrape(tools: &ToolLabels, shards: &[Arc<ShardMetrics>]) -> Samples {
@@ -361,6 +429,7 @@ mod tests {
             version: "1.2.3",
             tools,
             shards,
+            connections_max: 1000,
             workers: Some(workers),
             process: ProcessFigures::read(),
         };
@@ -389,6 +458,7 @@ mod tests {
         );
         assert_eq!(samples.value("weir_worker_queued", &[]), Some(7.0));
         assert_eq!(samples.of("weir_connections").count(), 2);
+        assert_eq!(samples.value("weir_connections_max", &[]), Some(1000.0));
         assert!(samples.sum("process_resident_memory_bytes") > 0.0);
         assert!(samples.sum("process_open_fds") >= 3.0);
         assert_eq!(
@@ -432,6 +502,54 @@ mod tests {
             Some(2.0)
         );
         assert_eq!(samples.value("weir_sent_bytes_total", &[]), Some(2000.0));
+    }
+
+    #[test]
+    fn the_queue_is_shown_by_shard_and_its_waits_together() {
+        let tools = ToolLabels::new([], 0);
+        let shards = shards(&tools, 2);
+        let idle = scrape(&tools, &shards);
+        assert_eq!(idle.value("weir_queue_wait_seconds_count", &[]), Some(0.0));
+        for metrics in &shards {
+            metrics.on_queue(16);
+            (0..3).for_each(|_| metrics.on_queued());
+            metrics.on_wait_ended(WaitEnd::Served, Duration::from_millis(20));
+            metrics.linger_cuts.increment();
+        }
+        shards[0].on_wait_ended(WaitEnd::Stolen, Duration::from_millis(1));
+        shards[1].on_stolen_in(Duration::from_millis(10));
+        shards[0].on_oldest_wait(Duration::from_millis(1500));
+        let samples = scrape(&tools, &shards);
+        for (name, labels, value) in [
+            ("weir_queue_depth", &[("shard", "0")][..], 1.0),
+            ("weir_queue_depth", &[("shard", "1")], 2.0),
+            ("weir_queue_depth_max", &[("shard", "1")], 16.0),
+            ("weir_queue_high_water", &[("shard", "0")], 3.0),
+            ("weir_queue_oldest_wait_seconds", &[("shard", "0")], 1.5),
+            ("weir_queue_oldest_wait_seconds", &[("shard", "1")], 0.0),
+            ("weir_queued_total", &[("shard", "1")], 3.0),
+            (
+                "weir_queue_waits_total",
+                &[("shard", "1"), ("end", "served")],
+                1.0,
+            ),
+            (
+                "weir_queue_waits_total",
+                &[("shard", "0"), ("end", "stolen")],
+                1.0,
+            ),
+            ("weir_queue_waits_total", &[("shard", "0"), ("end", "left")], 0.0),
+            ("weir_queue_wait_seconds_count", &[], 3.0),
+            ("weir_queue_wait_seconds_bucket", &[("le", "0.01")], 1.0),
+            ("weir_steals_total", &[("shard", "0"), ("direction", "out")], 1.0),
+            ("weir_steals_total", &[("shard", "1"), ("direction", "in")], 1.0),
+            ("weir_linger_cuts_total", &[("shard", "1")], 1.0),
+        ] {
+            assert_eq!(samples.value(name, labels), Some(value), "{name} {labels:?}");
+        }
+        assert_eq!(samples.sum("weir_steals_total"), 2.0);
+        let seconds = samples.sum("weir_queue_wait_seconds_sum");
+        assert!((seconds - 0.05).abs() < 1e-9, "{seconds}");
     }
 
     #[test]
@@ -492,11 +610,68 @@ mod tests {
             version: "0",
             tools: &ToolLabels::new([], 0),
             shards: &[],
+            connections_max: 0,
             workers: None,
             process: ProcessFigures::default(),
         };
         let samples = parse(&scrape.render());
         assert_eq!(samples.of("weir_worker_threads").count(), 0);
         assert_eq!(samples.of("process_open_fds").count(), 0);
+    }
+
+    /// Every `weir_…` name in a text, with the labels and values of the matchers that follow it.
+    fn metrics_named(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
+        let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let starts = text.match_indices("weir_").map(|(start, _)| start);
+        let metric = |start| {
+            let rest: &str = &text[start..];
+            let (name, behind) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+            let matchers = behind.strip_prefix('{').and_then(|inside| inside.split_once('}'));
+            let matchers = matchers.map_or("", |(matchers, _)| matchers).split(',');
+            let labels = matchers.filter_map(|matcher| matcher.split_once('='));
+            let labels = labels.map(|(label, value)| (label.trim_end_matches('!'), value.trim_matches('"')));
+            (name, labels.collect())
+        };
+        let whole = starts.filter(|start| !text[..*start].ends_with(is_part));
+        whole.map(metric).collect()
+    }
+
+    #[test]
+    fn alert_rules_and_documents_speak_of_metrics_that_there_are() {
+        let tools = ToolLabels::new([], 0);
+        let shards = shards(&tools, 1);
+        shards[0].on_pool(1);
+        let samples = scrape(&tools, &shards);
+        let texts = [
+            include_str!("../../scripts/alerts/weir.rules.yml"),
+            include_str!("../../tuning.md"),
+            include_str!("../../README.md"),
+        ];
+        for (name, labels) in texts.into_iter().flat_map(metrics_named) {
+            // A document names a histogram without the parts it is exposed in.
+            let bucket = format!("{name}_bucket");
+            let mut series = samples
+                .of(name)
+                .chain(samples.of(&bucket))
+                .map(|(labels, _)| labels)
+                .peekable();
+            assert!(series.peek().is_some(), "nothing is called {name}");
+            let is_matched = |series: &Labels| {
+                let mut matchers = labels.iter();
+                matchers.all(|&(label, value)| series.get(label).is_some_and(|own| own == value))
+            };
+            assert!(series.any(is_matched), "no {name} has {labels:?}");
+        }
+    }
+
+    #[test]
+    fn the_search_for_names_finds_what_is_there() {
+        let rule =
+            "a / (weir_requests_total{class=\"work\",shard!=\"1\"}[5m]) > weir_x_bucket, my_weir_y {b=\"c\"}";
+        let expected = [
+            ("weir_requests_total", vec![("class", "work"), ("shard", "1")]),
+            ("weir_x_bucket", vec![]),
+        ];
+        assert_eq!(metrics_named(rule), expected);
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::counter::{Counter, Counts, Family, Gauge};
-use super::duration::{Operation, OperationDurations};
+use super::duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};
 use super::labels::{
     Era, Eviction, HandlerState, HttpRefusal, Outcome, OverloadReason, RequestClass, ToolLabels, WaitEnd,
 };
+use super::saturating_nanos;
 use crate::units::ShardId;
 
 type Counters<E, const N: usize> = Family<E, Counter, N>;
@@ -53,18 +54,26 @@ pub struct ShardMetrics {
     pub pool_size: Gauge,
     /// Most handlers leased at one time.
     pub pool_high_water: Gauge,
-    /// TEMP
+    /// Requests that wait here for a handler.
     pub queue_depth: Gauge,
-    /// TEMP
-    pub steals_in: Counter,
-    /// TEMP
-    pub steals_out: Counter,
-    /// TEMP
+    /// How many may wait.
+    pub queue_depth_max: Gauge,
+    /// Most requests that waited at one time.
+    pub queue_high_water: Gauge,
+    /// How long the oldest one had waited at the shard's last tick, in nanoseconds; zero when none waited.
+    pub oldest_wait_nanos: Gauge,
+    /// Requests that ever had to wait here.
     pub queued: Counter,
-    /// TEMP
-    pub linger_cuts: Counter,
-    /// TEMP
+    /// Waits ended, by how; see [`ShardMetrics::on_wait_ended`].
     pub wait_ends: Counters<WaitEnd, { WaitEnd::COUNT }>,
+    /// How long requests waited, those that moved included where they arrived.
+    waits: DurationBuckets,
+    /// Requests that came from another shard's queue.
+    pub steals_in: Counter,
+    /// Requests that went from this queue to another shard.
+    pub steals_out: Counter,
+    /// Lingers cut short because others needed a handler.
+    pub linger_cuts: Counter,
     /// Ring buffers there are.
     pub ring_buffers: Gauge,
     /// Ring buffers the kernel has to fill.
@@ -101,11 +110,15 @@ impl ShardMetrics {
             pool_size: Gauge::default(),
             pool_high_water: Gauge::default(),
             queue_depth: Gauge::default(),
+            queue_depth_max: Gauge::default(),
+            queue_high_water: Gauge::default(),
+            oldest_wait_nanos: Gauge::default(),
+            queued: Counter::default(),
+            wait_ends: Family::default(),
+            waits: DurationBuckets::default(),
             steals_in: Counter::default(),
             steals_out: Counter::default(),
-            queued: Counter::default(),
             linger_cuts: Counter::default(),
-            wait_ends: Family::default(),
             ring_buffers: Gauge::default(),
             ring_buffers_free: Gauge::default(),
             ring_starved: Counter::default(),
@@ -152,25 +165,44 @@ impl ShardMetrics {
         self.pool_high_water.raise_to(leased);
     }
 
-    /// TEMP
-    pub fn on_queue(&self, _depth_max: u32) {}
-    /// TEMP
-    pub fn on_queued(&self) {
-        self.queue_depth.up();
-        self.queued.increment();
+    /// The queue was made: so many may wait in it.
+    pub fn on_queue(&self, depth_max: u32) {
+        self.queue_depth_max.set(depth_max.into());
     }
-    /// TEMP
-    pub fn on_wait_ended(&self, end: WaitEnd, _waited: Duration) {
+
+    /// A request joined the queue.
+    #[inline]
+    pub fn on_queued(&self) {
+        self.queued.increment();
+        self.queue_depth.up();
+        self.queue_high_water.raise_to(self.queue_depth.value());
+    }
+
+    /// A request left the queue after this time. A stolen one's whole wait is recorded where it arrives, and who left
+    /// says nothing about how long one has to wait.
+    #[inline]
+    pub fn on_wait_ended(&self, end: WaitEnd, waited: Duration) {
         self.queue_depth.down();
         self.wait_ends.increment(end);
-        if end == WaitEnd::Stolen {
-            self.steals_out.increment();
+        match end {
+            WaitEnd::Served | WaitEnd::TimedOut => self.waits.record(waited),
+            WaitEnd::Stolen => self.steals_out.increment(),
+            WaitEnd::Left => {}
         }
     }
-    /// TEMP
-    pub fn on_stolen_in(&self, _waited: Duration) {
+
+    /// A request arrived that had waited this long in another shard's queue, and on the way.
+    #[inline]
+    pub fn on_stolen_in(&self, waited: Duration) {
         self.steals_in.increment();
+        self.waits.record(waited);
     }
+
+    /// The oldest request in the queue has waited this long; zero when none waits.
+    pub fn on_oldest_wait(&self, waited: Duration) {
+        self.oldest_wait_nanos.set(saturating_nanos(waited));
+    }
+
     /// The pool was made: all its handlers are idle.
     pub fn on_pool(&self, handlers: u32) {
         self.pool_size.set(handlers.into());
@@ -203,6 +235,16 @@ impl ShardMetrics {
             handlers: self.handlers.values(),
             pool_size: self.pool_size.value(),
             pool_high_water: self.pool_high_water.value(),
+            queue_depth: self.queue_depth.value(),
+            queue_depth_max: self.queue_depth_max.value(),
+            queue_high_water: self.queue_high_water.value(),
+            oldest_wait_nanos: self.oldest_wait_nanos.value(),
+            queued: self.queued.value(),
+            wait_ends: self.wait_ends.values(),
+            waits: self.waits.values(),
+            steals_in: self.steals_in.value(),
+            steals_out: self.steals_out.value(),
+            linger_cuts: self.linger_cuts.value(),
             ring_buffers: self.ring_buffers.value(),
             ring_buffers_free: self.ring_buffers_free.value(),
             ring_starved: self.ring_starved.value(),
@@ -231,6 +273,16 @@ pub struct ShardSnapshot {
     pub handlers: Counts<HandlerState, { HandlerState::COUNT }>,
     pub pool_size: u64,
     pub pool_high_water: u64,
+    pub queue_depth: u64,
+    pub queue_depth_max: u64,
+    pub queue_high_water: u64,
+    pub oldest_wait_nanos: u64,
+    pub queued: u64,
+    pub wait_ends: Counts<WaitEnd, { WaitEnd::COUNT }>,
+    pub waits: DurationCounts,
+    pub steals_in: u64,
+    pub steals_out: u64,
+    pub linger_cuts: u64,
     pub ring_buffers: u64,
     pub ring_buffers_free: u64,
     pub ring_starved: u64,
@@ -260,7 +312,13 @@ impl ShardSnapshot {
         self.handlers.total() - self.handlers.of(HandlerState::Idle)
     }
 
+    /// Share of the handlers that is leased now; `None` when there are none.
+    pub fn utilization(&self) -> Option<f64> {
+        (self.pool_size > 0).then(|| self.handlers_leased() as f64 / self.pool_size as f64)
+    }
+
     /// Adds another shard's numbers. The high-water marks are added too: an upper bound of the process's own.
+    /// Of the oldest waits the longest stays.
     pub fn merge(&mut self, other: &Self) {
         for ((_, own), (_, theirs)) in self.requests.iter_mut().zip(&other.requests) {
             own.merge(theirs);
@@ -279,6 +337,16 @@ impl ShardSnapshot {
         self.handlers.merge(&other.handlers);
         self.pool_size += other.pool_size;
         self.pool_high_water += other.pool_high_water;
+        self.queue_depth += other.queue_depth;
+        self.queue_depth_max += other.queue_depth_max;
+        self.queue_high_water += other.queue_high_water;
+        self.oldest_wait_nanos = self.oldest_wait_nanos.max(other.oldest_wait_nanos);
+        self.queued += other.queued;
+        self.wait_ends.merge(&other.wait_ends);
+        self.waits.merge(&other.waits);
+        self.steals_in += other.steals_in;
+        self.steals_out += other.steals_out;
+        self.linger_cuts += other.linger_cuts;
         self.ring_buffers += other.ring_buffers;
         self.ring_buffers_free += other.ring_buffers_free;
         self.ring_starved += other.ring_starved;
@@ -312,6 +380,40 @@ mod tests {
         assert_eq!(now.handlers.of(HandlerState::Idle), 2);
         assert_eq!(now.handlers_leased(), 2);
         assert_eq!(now.pool_high_water, 3);
+    }
+
+    #[test]
+    fn a_wait_is_counted_where_it_began_and_timed_where_it_ended() {
+        let tools = ToolLabels::new([], 0);
+        let (owner, thief) = (
+            ShardMetrics::new(ShardId(0), &tools),
+            ShardMetrics::new(ShardId(1), &tools),
+        );
+        owner.on_queue(8);
+        for _ in 0..4 {
+            owner.on_queued();
+        }
+        owner.on_wait_ended(WaitEnd::Served, Duration::from_secs(1));
+        owner.on_queued();
+        owner.on_wait_ended(WaitEnd::TimedOut, Duration::from_secs(5));
+        owner.on_wait_ended(WaitEnd::Left, Duration::from_secs(100));
+        owner.on_wait_ended(WaitEnd::Stolen, Duration::from_secs(1000));
+        thief.on_stolen_in(Duration::from_secs(2));
+        owner.on_oldest_wait(Duration::from_secs(3));
+        thief.on_oldest_wait(Duration::ZERO);
+        let (owner, thief) = (owner.snapshot(), thief.snapshot());
+        assert_eq!(
+            (owner.queue_depth, owner.queue_depth_max, owner.queue_high_water),
+            (1, 8, 4)
+        );
+        assert_eq!(owner.queued, owner.wait_ends.total() + owner.queue_depth);
+        assert_eq!(owner.waits.sum_seconds(), 6.0);
+        assert_eq!((thief.queued, thief.wait_ends.total()), (0, 0));
+        let mut both = owner;
+        both.merge(&thief);
+        assert_eq!((both.waits.count(), both.waits.sum_seconds()), (3, 8.0));
+        assert_eq!((both.steals_in, both.steals_out), (1, 1));
+        assert_eq!(both.oldest_wait_nanos, 3_000_000_000);
     }
 
     #[test]

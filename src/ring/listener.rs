@@ -1,11 +1,16 @@
 //! Listening sockets: one per shard on the same address, with their options set before bind.
 //!
-//! It accepts nothing by itself except at drain. Accepted sockets inherit `TCP_NODELAY`, keep-alive and
+//! It accepts nothing by itself. Accepted sockets inherit `TCP_NODELAY`, keep-alive and
 //! the user timeout, so accepting costs no further system call.
 //!
 //! Drain, in order: [`stop_new_connections`] on every listener (clients retransmit and find the next
 //! process, or a refusal), a short grace, [`accept_now`] until it is empty, close. Closing first would
 //! reset whatever is queued.
+//!
+//! A peer that vanished is gone within a minute. An idle one: the kernel probes after `keepalive_idle` and
+//! every `keepalive_interval`, and gives up at the first probe due once nothing was heard for
+//! `user_timeout` (which rules over the number of probes where it is set, tcp(7)). One that owes
+//! acknowledgements, or keeps its window shut: after `user_timeout`.
 #![allow(unsafe_code)]
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
@@ -38,9 +43,9 @@ impl Default for ListenerOptions {
         ListenerOptions {
             backlog: 4096,
             keepalive_idle: Duration::from_secs(30),
-            keepalive_interval: Duration::from_secs(10),
-            keepalive_probes: 3,
-            user_timeout: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(5),
+            keepalive_probes: 4,
+            user_timeout: Duration::from_secs(50),
         }
     }
 }
@@ -203,6 +208,19 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), options.keepalive_probes);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(options.user_timeout));
         assert!(!socket.nonblocking().unwrap(), "the ring waits for it");
+    }
+
+    #[test]
+    fn a_vanished_peer_is_gone_within_a_minute() {
+        let options = ListenerOptions::default();
+        let by_probes = options.keepalive_idle + options.keepalive_interval * options.keepalive_probes;
+        // The last probe may fall short of the timeout by a moment; the next one does not.
+        let latest = by_probes.max(options.user_timeout) + options.keepalive_interval;
+        assert!(latest < Duration::from_secs(60), "{latest:?}");
+        assert_eq!(
+            by_probes, options.user_timeout,
+            "probes and acknowledgements agree"
+        );
     }
 
     #[test]

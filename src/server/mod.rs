@@ -19,6 +19,7 @@ mod watchdog;
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The admin listener cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// It was told to stop before all shards accepted.
+    #[error("told to stop while starting")]
+    CutShort,
     /// A shard did not come up.
     #[error("shard {shard} did not start: {reason}; `weir doctor` may know more")]
     Shard {
@@ -99,6 +103,7 @@ pub enum StartError {
 pub struct Server {
     address: SocketAddr,
     shards: Vec<ShardHandle>,
+    connections_max: u32,
     workers: Workers,
     service: Arc<Service>,
     view: Arc<AdminView>,
@@ -123,6 +128,19 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn start(settings: &Settings, registry: Registry) -> Result<Server, StartError> {
+        Self::start_unless(settings, registry, || false)
+    }
+
+    /// The same, but gives up soon after `is_cut_short` says so, with [`StartError::CutShort`]. Shards that
+    /// were up by then are left behind: the process is to end.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_unless(
+        settings: &Settings,
+        registry: Registry,
+        mut is_cut_short: impl FnMut() -> bool,
+    ) -> Result<Server, StartError> {
         let names = registry.tools().map(|(_, tool)| tool.name());
         let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
         let service = Arc::new(Service {
@@ -151,15 +169,25 @@ impl Server {
             cpus: settings.workers.cpus.iter().map(|cpu| cpu.0).collect(),
         })?;
         let admin_listener = Admin::bind(settings.admin)?;
+        let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
         let common = Common {
             service: Arc::clone(&service),
             registry,
-            gate: Gate::new(settings.connections_max as usize, None, settings.shards.len()),
+            gate: Gate::new(
+                settings.connections_max as usize,
+                per_address_max,
+                settings.shards.len(),
+            ),
             workers: workers.submitter(),
             mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
         };
-        let (shards, address) = shards::start(settings, &common)?;
-        let view = admin_view(&shards, Arc::clone(&service), workers.submitter());
+        let (shards, address) = shards::start(settings, &common, &mut is_cut_short)?;
+        let view = admin_view(
+            &shards,
+            settings.connections_max,
+            Arc::clone(&service),
+            workers.submitter(),
+        );
         let start_admin = |listener| {
             Admin::start(
                 listener,
@@ -174,6 +202,7 @@ impl Server {
         Ok(Server {
             address,
             shards,
+            connections_max: settings.connections_max,
             workers,
             service,
             view,
@@ -200,7 +229,12 @@ impl Server {
             .iter()
             .map(|shard| Arc::clone(&shard.metrics))
             .collect();
-        exposition(&metrics, &self.service, &self.workers.submitter())
+        exposition(
+            &metrics,
+            self.connections_max,
+            &self.service,
+            &self.workers.submitter(),
+        )
     }
 
     /// What it did so far. Asks the shards for their histograms; one that does not answer is left out.
@@ -281,6 +315,7 @@ impl Server {
             self.started.elapsed(),
             parts,
             Some(worker_figures(workers)),
+            ProcessFigures::read(),
         )
     }
 }
@@ -369,16 +404,29 @@ fn http_limits(settings: &Settings) -> HttpLimits {
     }
 }
 
-fn admin_view(shards: &[ShardHandle], service: Arc<Service>, workers: Submitter) -> Arc<AdminView> {
+fn admin_view(
+    shards: &[ShardHandle],
+    connections_max: u32,
+    service: Arc<Service>,
+    workers: Submitter,
+) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
-    Arc::new(AdminView::new(move || exposition(&metrics, &service, &workers)))
+    Arc::new(AdminView::new(move || {
+        exposition(&metrics, connections_max, &service, &workers)
+    }))
 }
 
-fn exposition(metrics: &[Arc<ShardMetrics>], service: &Service, workers: &Submitter) -> String {
+fn exposition(
+    metrics: &[Arc<ShardMetrics>],
+    connections_max: u32,
+    service: &Service,
+    workers: &Submitter,
+) -> String {
     Scrape {
         version: env!("CARGO_PKG_VERSION"),
         tools: &service.labels,
         shards: metrics,
+        connections_max,
         workers: Some(worker_figures(workers)),
         process: ProcessFigures::read(),
     }

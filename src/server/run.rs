@@ -16,7 +16,7 @@ use crate::metrics::Report;
 use crate::registry::Registry;
 use crate::units::ByteSize;
 
-use super::{ENDPOINT_PATH, Server};
+use super::{ENDPOINT_PATH, Server, StartError};
 
 /// How often a running server is looked at between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -36,7 +36,15 @@ pub fn run(settings: Settings) -> ExitCode {
 fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let signals = listen_to_signals()?;
     let registry = registry(settings)?;
-    let server = Server::start(settings, registry)?;
+    let server = match Server::start_unless(settings, registry, || is_told_to_stop(&signals)) {
+        Ok(server) => server,
+        Err(StartError::CutShort) => {
+            tracing::info!("told to stop while starting; nothing was served");
+            // Shards that are up are idle: nobody waits for their threads.
+            std::process::exit(0)
+        }
+        Err(error) => return Err(error.into()),
+    };
     announce(settings, &server);
     loop {
         match signals.recv_timeout(LOOK_INTERVAL) {
@@ -67,6 +75,13 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     }
     // Shards may hang: nobody waits for their threads.
     std::process::exit(1)
+}
+
+/// A SIGTERM or SIGINT ends a start; there is nothing to report on SIGUSR1 yet.
+fn is_told_to_stop(signals: &Receiver<i32>) -> bool {
+    signals
+        .try_iter()
+        .any(|signal| matches!(signal, SIGTERM | SIGINT))
 }
 
 /// A second SIGTERM or SIGINT ends a drain; SIGUSR1 does not.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ use super::StartError;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
 const START_PATIENCE: Duration = Duration::from_secs(10);
+/// How soon a start notices that it is cut short.
+const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
 /// Mail that is not bounded by the pool: drain, reports, word of slack.
 const MAILBOX_SPARE: usize = 64;
 
@@ -72,15 +74,16 @@ pub(super) struct Common {
     pub(super) mesh: Arc<Mesh<OwnedFd>>,
 }
 
-/// Starts all shards; returns them and the address they listen on.
+/// Starts all shards, unless it is cut short; returns them and the address they listen on.
 pub(super) fn start(
     settings: &Settings,
     common: &Common,
+    is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<(Vec<ShardHandle>, SocketAddr), StartError> {
     let (listeners, address) = bind(settings.listen, settings.shards.len())?;
     let mut handles = Vec::with_capacity(listeners.len());
     for (place, listener) in settings.shards.iter().zip(listeners) {
-        handles.push(start_one(settings, common, *place, listener)?);
+        handles.push(start_one(settings, common, *place, listener, is_cut_short)?);
     }
     Ok((handles, address))
 }
@@ -103,6 +106,7 @@ fn start_one(
     common: &Common,
     place: ShardPlace,
     listener: OwnedFd,
+    is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<ShardHandle, StartError> {
     let failed = |reason: String| StartError::Shard {
         shard: place.shard,
@@ -139,9 +143,8 @@ fn start_one(
         .name(format!("weir-shard-{}", place.shard))
         .spawn(move || run(seed, cpu, &ready))
         .map_err(|error| failed(error.to_string()))?;
-    let started = readiness.recv_timeout(START_PATIENCE);
-    let mailbox = started
-        .map_err(|_| failed("it did not come up".to_owned()))?
+    let mailbox = await_start(&readiness, is_cut_short)?
+        .ok_or_else(|| failed("it did not come up".to_owned()))?
         .map_err(failed)?;
     Ok(ShardHandle {
         mailbox,
@@ -149,6 +152,24 @@ fn start_one(
         alarm,
         thread,
     })
+}
+
+/// What a shard's thread reports of its start; `None` if it says nothing.
+fn await_start(
+    readiness: &Receiver<Readiness>,
+    is_cut_short: &mut dyn FnMut() -> bool,
+) -> Result<Option<Readiness>, StartError> {
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        if is_cut_short() {
+            return Err(StartError::CutShort);
+        }
+        match readiness.recv_timeout(CUT_SHORT_LOOK) {
+            Ok(readiness) => return Ok(Some(readiness)),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+            Err(_) => return Ok(None),
+        }
+    }
 }
 
 fn sizes(settings: &Settings) -> ShardSizes {
@@ -180,7 +201,8 @@ struct Seed {
     listener: OwnedFd,
 }
 
-type Ready = SyncSender<Result<Mailbox<Mail<OwnedFd>>, String>>;
+type Readiness = Result<Mailbox<Mail<OwnedFd>>, String>;
+type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
 fn run(seed: Seed, cpu: usize, ready: &Ready) -> Ended {

@@ -111,11 +111,6 @@ impl Acceptor {
     pub(super) fn is_paused(&self) -> bool {
         matches!(self.state, State::Paused(_))
     }
-
-    /// A connection that was let in is closed.
-    pub(super) fn leave(&self, address: Option<AddressPlace>) {
-        self.gate.leave(address);
-    }
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -164,6 +159,14 @@ impl<R: ShardRing> Shard<R> {
         ) {
             self.acceptor.state = State::Stopping;
             self.ring.unwatch_listener();
+        }
+    }
+
+    /// A connection that was let in is closed: its place is free, and the descriptor that was missing may be.
+    pub(super) fn on_left(&mut self, address: Option<AddressPlace>) {
+        self.acceptor.gate.leave(address);
+        if self.acceptor.is_paused() {
+            self.watch_listener();
         }
     }
 

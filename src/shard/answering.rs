@@ -385,7 +385,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn handle_closed(&mut self, key: ConnectionKey) {
         let address = self.table.free(key);
         self.metrics.on_closed();
-        self.acceptor.leave(address);
+        self.on_left(address);
     }
 }
 

@@ -511,14 +511,10 @@ impl<R: ShardRing> Shard<R> {
         let is_cancelled = matches!(outcome, HangUp::Cancelled);
         let handler = match connection.state {
             State::Dead => return self.bury(key),
-            State::Moving(target) if is_cancelled => return self.complete_move(key, target.into()),
+            State::Moving(_) if is_cancelled => return self.go_on_moving(key),
             State::Calling(handler) if !is_cancelled => handler,
             // Whose request waits is gone with its FIN, in every era.
-            State::Queued(_) | State::Moving(_) if !is_cancelled => {
-                self.count_eviction(metrics::Eviction::HangUp);
-                self.kill(key);
-                return self.offer_waiters();
-            }
+            State::Queued(_) | State::Moving(_) if !is_cancelled => return self.lose_waiter(key),
             _ => return,
         };
         let era = self

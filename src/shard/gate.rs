@@ -22,7 +22,7 @@ use super::addresses::{AddressPlace, Addresses};
 use super::mailbox::Wake;
 use super::medium::{Medium, Memory};
 
-/// The process's one gate; every shard [joins](Gate::join) it.
+/// The process's one gate, which all shards share.
 pub struct Gate<X: Medium = Memory>(Arc<Shared<X>>);
 
 impl<X: Medium> Clone for Gate<X> {

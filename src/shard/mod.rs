@@ -149,10 +149,8 @@ pub enum Mail<S> {
     },
     /// A connection whose request waited elsewhere.
     Stolen(Box<Moved<S>>),
-    /// Another shard has handlers to spare.
+    /// Another shard has handlers to spare, or has given back one of this shard's.
     Slack,
-    /// A permit for a waiter that does not come.
-    Returned,
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),
     /// Send a copy of the histograms.
@@ -375,12 +373,7 @@ impl<R: ShardRing> Shard<R> {
                     outcome,
                 } => self.settle_job(handler, began, outcome),
                 Mail::Stolen(moved) => self.receive_moved(*moved),
-                Mail::Slack => {
-                    self.neighbours.begin_looking();
-                    self.offer_waiters();
-                    self.neighbours.pass_word();
-                }
-                Mail::Returned => self.release_permit(),
+                Mail::Slack => self.look_for_slack(),
                 Mail::Drain(deadline) => self.begin_drain(deadline),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.
@@ -404,6 +397,8 @@ impl<R: ShardRing> Shard<R> {
         self.tick_accept();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
+        let oldest_wait = self.oldest_wait();
+        self.metrics.on_oldest_wait(oldest_wait);
     }
 
     /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic

@@ -73,6 +73,9 @@ impl<R: ShardRing> Shard<R> {
         if state == State::Dead {
             return self.bury(key);
         }
+        if let State::Moving(_) = state {
+            return self.handle_received_moving(key, outcome);
+        }
         match outcome {
             Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
             Received::Bytes(_) if connection.waiting == Waiting::Refusal => self.refuse_connection(key),
@@ -93,7 +96,7 @@ impl<R: ShardRing> Shard<R> {
             Received::End if state == State::Answering => self.close_behind_answer(key),
             // Armed with the answer before: the watch on the call's client is what ends it.
             Received::End | Received::Cancelled | Received::Failed(_)
-                if matches!(state, State::Calling(_) | State::Queued(_) | State::Moving(_)) => {}
+                if matches!(state, State::Calling(_) | State::Queued(_)) => {}
             Received::Failed(error) => self.end_of_input(key, state, Some(&error)),
             Received::End | Received::Cancelled => self.end_of_input(key, state, None),
         }
@@ -199,7 +202,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
-    fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
+    pub(super) fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
         let kept = self
             .table
             .at(key)

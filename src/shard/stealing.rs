@@ -4,8 +4,8 @@
 //! arrives finds a handler free, and then sends the descriptor, the request's bytes and its deadline by mail:
 //!
 //! ```text
-//! Queued ── permit taken, watch cancelled ──► Moving ── watch ended ──► (mail) ──► Calling, elsewhere
-//!                                               └── hang-up: permit given back
+//! Queued ── permit taken, watch and receive cancelled ──► Moving ── both ended ──► (mail) ──► Calling, elsewhere
+//!                                                           └── hang-up: permit given back
 //! ```
 //!
 //! Offers are made when a waiter is as old as a hop costs, when one joins behind such a waiter, and when a shard
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::WaitEnd;
 use crate::pool::WaitKey;
-use crate::ring::{ConnectionKey, Operation};
+use crate::ring::{ConnectionKey, Operation, Received};
 use crate::timers::TimerKind;
 
 use super::addresses::AddressPlace;
@@ -82,6 +82,14 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// There is slack somewhere: who waits here gets it, and what is left of it is others'.
+    pub(super) fn look_for_slack(&mut self) {
+        self.neighbours.begin_looking();
+        self.claim_permits();
+        self.offer_waiters();
+        self.neighbours.pass_on_slack();
+    }
+
     /// Sends the waiters that are old enough to shards with slack, as many as those take.
     pub fn offer_waiters(&mut self) {
         if !self.neighbours.can_steal() {
@@ -108,24 +116,15 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// The waiter to be moved next, if it is old enough; if it is not, the offer is for when it will be.
+    /// The oldest waiter, if it is old enough to move; if it is not, the next offer is for when it will be.
     fn oldest_ripe(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
-        let (wait, key, since) = self.oldest_movable()?;
+        let (wait, &key) = self.queue.front()?;
+        let since = self.table.at(key)?.phase_began;
         let is_ripe = self.now >= since + WAIT_MIN;
         if !is_ripe {
             self.offers.set(since + WAIT_MIN);
         }
         is_ripe.then_some((wait, key, since))
-    }
-
-    /// The oldest waiter whose socket the ring does not use.
-    fn oldest_movable(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
-        let table = &mut self.table;
-        self.queue.iter().find_map(|(wait, &key)| {
-            let connection = table.at(key)?;
-            let is_movable = !connection.is_receiving && !connection.is_sending;
-            is_movable.then_some((wait, key, connection.phase_began))
-        })
     }
 
     fn begin_move(&mut self, key: ConnectionKey, wait: WaitKey, target: usize) {
@@ -136,13 +135,39 @@ impl<R: ShardRing> Shard<R> {
         connection.state = State::Moving(target as u16);
         if connection.is_watched {
             self.ring.cancel(key, Operation::Watch);
-        } else {
-            self.complete_move(key, target);
+        }
+        // Armed with the answer before, which was control's.
+        if connection.is_receiving {
+            self.ring.cancel(key, Operation::Receive);
+        }
+        self.go_on_moving(key);
+    }
+
+    /// A connection that moves goes once nothing in the ring names it.
+    pub(super) fn go_on_moving(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.at(key)
+            && let State::Moving(target) = connection.state
+            && !connection.is_in_flight()
+        {
+            self.complete_move(key, target.into());
         }
     }
 
-    /// Nothing in the ring names the connection any more: it goes.
-    pub(super) fn complete_move(&mut self, key: ConnectionKey, target: usize) {
+    /// What a receive brought that was armed before its connection began to move.
+    pub(super) fn handle_received_moving(&mut self, key: ConnectionKey, outcome: Received) {
+        match outcome {
+            Received::Bytes(bytes) => {
+                self.metrics.received_bytes.add(bytes.len() as u64);
+                if self.keep(key, &bytes) {
+                    self.go_on_moving(key);
+                }
+            }
+            Received::Starved | Received::Cancelled => self.go_on_moving(key),
+            Received::End | Received::Failed(_) => self.lose_waiter(key),
+        }
+    }
+
+    fn complete_move(&mut self, key: ConnectionKey, target: usize) {
         let Some(mut connection) = self.table.release(key) else {
             return self.neighbours.give_back_to(target);
         };

@@ -18,7 +18,7 @@
 use std::time::{Duration, Instant};
 
 use crate::mcp::{Overload, OverloadReason};
-use crate::metrics::{Stage, WaitEnd};
+use crate::metrics::{Eviction, Stage, WaitEnd};
 use crate::pool::{DrainRate, Purpose, WaitKey};
 use crate::ring::ConnectionKey;
 
@@ -149,6 +149,14 @@ impl<R: ShardRing> Shard<R> {
         self.return_permit();
     }
 
+    /// How long the oldest waiter has waited; zero when nobody waits.
+    pub(super) fn oldest_wait(&mut self) -> Duration {
+        let oldest = self.queue.front().and_then(|(_, &key)| self.table.at(key));
+        oldest.map_or(Duration::ZERO, |connection| {
+            self.now.saturating_duration_since(connection.phase_began)
+        })
+    }
+
     pub(super) fn record_wait(&mut self, waited: Duration) {
         self.histograms.record(Stage::Queue, waited);
         self.histograms.record_wait(waited);
@@ -174,6 +182,13 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.on_wait_ended(WaitEnd::Left, waited);
         }
         self.take_request(key, window, Turn::Refused(OverloadReason::Memory))
+    }
+
+    /// Whose request waits, or is about to move, has left: that is its end in every era.
+    pub(super) fn lose_waiter(&mut self, key: ConnectionKey) {
+        self.count_eviction(Eviction::HangUp);
+        self.kill(key);
+        self.offer_waiters();
     }
 
     /// A connection is given up while its request waits, or is about to move.
@@ -218,6 +233,13 @@ impl<R: ShardRing> Shard<R> {
             self.grants += 1;
         } else {
             self.neighbours.give_back();
+        }
+    }
+
+    /// Permits of this shard that fell free elsewhere are its own waiters' first.
+    pub(super) fn claim_permits(&mut self) {
+        while (self.grants as usize) < self.queue.len() && self.neighbours.credit().try_take_own() {
+            self.grants += 1;
         }
     }
 

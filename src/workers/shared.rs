@@ -255,13 +255,9 @@ impl Shared {
     }
 
     fn cancel(&self, id: u64) -> Stopped {
-        let mut state = self.lock();
-        if let Some(job) = state.take_queued(id) {
-            self.wake_the_rest_if_over(&state);
-            drop(state);
-            drop_quietly(job);
+        let Some(state) = self.drop_queued(id) else {
             return Stopped::Dropped;
-        }
+        };
         match state.running.get(&id) {
             Some(job) if !job.is_abandoned => Stopped::Running,
             _ => Stopped::Ended,
@@ -269,13 +265,9 @@ impl Shared {
     }
 
     fn abandon(&self, id: u64) -> Stopped {
-        let mut state = self.lock();
-        if let Some(job) = state.take_queued(id) {
-            self.wake_the_rest_if_over(&state);
-            drop(state);
-            drop_quietly(job);
+        let Some(mut state) = self.drop_queued(id) else {
             return Stopped::Dropped;
-        }
+        };
         match state.running.get_mut(&id) {
             Some(job) if !job.is_abandoned => job.is_abandoned = true,
             _ => return Stopped::Ended,
@@ -285,6 +277,18 @@ impl Shared {
         drop(state);
         self.wake.notify_one();
         Stopped::Running
+    }
+
+    /// Drops a job that is still in the queue; the lock goes on to the caller if it is not there.
+    fn drop_queued(&self, id: u64) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.lock();
+        let Some(job) = state.take_queued(id) else {
+            return Some(state);
+        };
+        self.wake_the_rest_if_over(&state);
+        drop(state);
+        drop_quietly(job);
+        None
     }
 
     /// While stopping, threads wait only for the queue to empty.

@@ -202,7 +202,7 @@ fn an_interrupt_drains_as_well() {
 
 #[test]
 fn reports_on_request_and_at_the_end_count_what_was_done() {
-    let server = Server::start(&["--pool-size", "1"]);
+    let server = Server::start(&["--pool-size", "1", "--queue-depth", "0"]);
     let legacy = Dialect::legacy(Revision::NEWEST_LEGACY);
     let mut client = server.connect();
     for id in 0..7 {

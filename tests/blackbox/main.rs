@@ -15,6 +15,8 @@ mod harness;
 
 mod admin;
 mod calls;
+mod caps;
+mod dead_clients;
 mod deadlines;
 mod drain;
 mod edge;
@@ -24,10 +26,16 @@ mod heads;
 mod isolation;
 mod json;
 mod legacy;
+mod linger;
+
 mod logs;
 mod modern;
 mod pipelining;
 mod pool;
+mod queue;
+mod queue_pipelines;
 mod resources;
 mod sessions;
 mod splits;
+mod steal;
+mod steal_races;

@@ -75,7 +75,7 @@ fn assert_control_is_answered(server: &Server) {
 
 #[test]
 fn an_exhausted_pool_says_not_now_and_recovers() {
-    let server = Server::start(&["--pool-size", "2"]);
+    let server = Server::start(&["--pool-size", "2", "--queue-depth", "0"]);
     let mut client = server.connect();
     for turn in 0..3 {
         let _case = case(format!("turn {turn}"));
@@ -102,7 +102,7 @@ fn an_exhausted_pool_says_not_now_and_recovers() {
 
 #[test]
 fn each_call_of_a_refused_batch_gets_its_own_error() {
-    let server = Server::start(&["--pool-size", "1"]);
+    let server = Server::start(&["--pool-size", "1", "--queue-depth", "0"]);
     let holders = Holders::take(&server, 1, "sleep", 1);
     let call = |id: u64| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "echo", "arguments": {"message": "x"}}});
     let ping = json!({"jsonrpc": "2.0", "id": "ping", "method": "ping"});
@@ -123,7 +123,7 @@ fn each_call_of_a_refused_batch_gets_its_own_error() {
 
 #[test]
 fn a_refused_request_keeps_its_place_in_a_pipeline() {
-    let server = Server::start(&["--pool-size", "1"]);
+    let server = Server::start(&["--pool-size", "1", "--queue-depth", "0"]);
     let holders = Holders::take(&server, 1, "sleep", 1);
     let ping = Dialect::legacy(Revision::NEWEST_LEGACY).request("p", "ping", json!({}));
     let mut client = server.connect();

@@ -7,9 +7,10 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::Report;
+use super::advice::{Facts, advise};
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
-use crate::metrics::labels::{Label, Outcome, RequestClass, Stage, ToolLabels};
+use crate::metrics::labels::{Label, Outcome, RequestClass, Stage, ToolLabels, WaitEnd};
 use crate::metrics::shard::ShardSnapshot;
 use crate::metrics::workers::WorkerFigures;
 use crate::units::{ByteSize, display_duration};
@@ -24,6 +25,7 @@ pub(super) fn render(report: &Report) -> String {
         format_args!("weir report: up {uptime}, {shards} shard{plural}, {requests} requests"),
     );
     shard_table(report).write(&mut text, "Shards");
+    queue_table(report).write(&mut text, "Queue for handlers");
     members_table(report, |numbers| &numbers.outcomes).write(&mut text, "Operations by outcome");
     members_table(report, |numbers| &numbers.refusals).write(&mut text, "Refusals by reason");
     members_table(report, |numbers| &numbers.http_refusals).write(&mut text, "Refusals by HTTP status");
@@ -44,6 +46,11 @@ pub(super) fn render(report: &Report) -> String {
     if let Some(workers) = report.workers {
         write_workers(&mut text, workers);
     }
+    let facts = Facts::of(report);
+    line(
+        &mut text,
+        format_args!("\nSizing: {}", advise(&facts).line(&facts)),
+    );
     text
 }
 
@@ -65,6 +72,7 @@ fn shard_table(report: &Report) -> Table {
         "ok",
         "in flight",
         "pool",
+        "leased",
         "high water",
         "accepted",
         "open",
@@ -83,6 +91,7 @@ fn shard_table(report: &Report) -> Table {
             numbers.outcomes.of(Outcome::Ok).to_string(),
             numbers.in_flight.to_string(),
             numbers.pool_size.to_string(),
+            share(numbers.utilization()),
             numbers.pool_high_water.to_string(),
             numbers.connections_accepted.to_string(),
             numbers.connections_open.to_string(),
@@ -92,6 +101,43 @@ fn shard_table(report: &Report) -> Table {
             numbers.panics.to_string(),
             numbers.stalls.to_string(),
         ]);
+    }
+    table
+}
+
+/// What waited where, left out when nothing ever did.
+fn queue_table(report: &Report) -> Table {
+    let mut table = Table::new(&[
+        "shard",
+        "places",
+        "waiting",
+        "high water",
+        "waited",
+        "served",
+        "stolen",
+        "timed out",
+        "left",
+        "arrived",
+        "lingers cut",
+    ]);
+    let all = &report.all;
+    if all.queued + all.steals_in + all.linger_cuts == 0 {
+        return table;
+    }
+    for (title, numbers) in parts(report) {
+        let ends = WaitEnd::ALL.iter().map(|&end| numbers.wait_ends.of(end));
+        let head = [
+            numbers.queue_depth_max,
+            numbers.queue_depth,
+            numbers.queue_high_water,
+            numbers.queued,
+        ];
+        let counts = head
+            .into_iter()
+            .chain(ends)
+            .chain([numbers.steals_in, numbers.linger_cuts]);
+        let cells = counts.map(|count| count.to_string());
+        table.row([title].into_iter().chain(cells).collect());
     }
     table
 }
@@ -120,7 +166,8 @@ fn members_table<'a, E: Label, const N: usize>(
 fn write_latencies(text: &mut String, whose: &str, histograms: &ShardHistograms, tools: &ToolLabels) {
     let stages = Stage::ALL
         .iter()
-        .map(|&stage| (stage.as_str(), histograms.stage(stage)));
+        .map(|&stage| (stage.as_str(), histograms.stage(stage)))
+        .chain([("wait for a handler", histograms.waits())]);
     latency_table("stage", stages).write(text, &format!("Latency by stage, {whose}"));
     let tools = tools
         .iter()
@@ -167,8 +214,13 @@ fn write_workers(text: &mut String, workers: WorkerFigures) {
     );
 }
 
+/// A share in whole per cent.
+fn share(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", share * 100.0))
+}
+
 /// Three digits and a unit; histograms know no more than two.
-fn brief(duration: Duration) -> String {
+pub(super) fn brief(duration: Duration) -> String {
     let nanos = duration.as_nanos() as f64;
     let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
     let (scale, unit) = units
@@ -237,6 +289,7 @@ mod tests {
 
     use super::super::tests::example;
     use super::*;
+    use crate::metrics::process::ProcessFigures;
 
     /// The table under a heading: its rows as maps from title to cell.
     fn table(text: &str, heading: &str) -> Vec<HashMap<String, String>> {
@@ -278,6 +331,33 @@ mod tests {
     }
 
     #[test]
+    fn waits_have_a_table_once_there_were_some() {
+        let mut example = example();
+        let text = example.to_text();
+        assert!(text.contains("\nQueue for handlers: none\n"), "{text}");
+        example.shards[0].numbers.queue_depth_max = 512;
+        example.shards[0].numbers.queued = 3;
+        example.shards[1].numbers.steals_in = 2;
+        let text = Report::new(
+            example.tools,
+            example.uptime,
+            example.shards,
+            None,
+            ProcessFigures::default(),
+        )
+        .to_text();
+        let queue = table(&text, "Queue for handlers");
+        assert_eq!((&*queue[0]["places"], &*queue[0]["waited"]), ("512", "3"));
+        assert_eq!((&*queue[1]["arrived"], &*queue[2]["arrived"]), ("2", "2"));
+    }
+
+    #[test]
+    fn the_last_line_is_advice() {
+        let last = example().to_text().lines().last().unwrap().to_owned();
+        assert!(last.starts_with("Sizing: sized well (at most 9 of"), "{last}");
+    }
+
+    #[test]
     fn only_what_was_counted_has_a_column() {
         let text = example().to_text();
         let refusals = table(&text, "Refusals by reason");
@@ -310,7 +390,8 @@ mod tests {
     fn one_shard_is_not_repeated_as_all() {
         let mut example = example();
         example.shards.truncate(1);
-        let text = Report::new(example.tools, example.uptime, example.shards, None).to_text();
+        let process = ProcessFigures::default();
+        let text = Report::new(example.tools, example.uptime, example.shards, None, process).to_text();
         assert_eq!(table(&text, "Shards").len(), 1);
         assert!(!text.contains("Latency by stage, shard 0"));
         assert!(!text.contains("Workers"));

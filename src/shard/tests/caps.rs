@@ -133,6 +133,24 @@ fn used_up_descriptors_cost_no_place() {
     rig.assert_nothing_left();
 }
 
+#[test]
+fn a_descriptor_that_comes_back_is_used_at_once() {
+    let mut rig = Rig::new(1, capped());
+    let first = asking(&rig, 0, 0);
+    rig.run();
+    rig.network.order(Fault::AcceptExhausted);
+    let mut second = asking(&rig, 0, 1);
+    rig.run();
+    second.read();
+    assert_eq!(second.answers.len(), 0);
+    // No time passes.
+    first.peer.finish();
+    rig.run();
+    second.read();
+    assert_eq!(second.answers.len(), 1);
+    finish(&mut rig, &[second]);
+}
+
 fn assert_refused(client: &mut Client) {
     client.read();
     assert_eq!(client.answers.len(), 1, "{client:?}");

@@ -6,12 +6,14 @@
 //! | `client` | peers that send requests and judge their answers |
 //! | `scripted` | one fault at a time |
 //! | `waiting`, `stealing`, `lingering` | who gets a handler, where, and for how long |
+//! | `moving` | waiters on their way to another shard |
 //! | `caps` | connections past their caps, and peers that vanish |
 //! | `seeded` | all of them, by chance |
 
 mod caps;
 mod client;
 mod lingering;
+mod moving;
 mod rig;
 mod scripted;
 mod seeded;

@@ -35,6 +35,11 @@ impl Metrics {
         found.sum()
     }
 
+    /// How many samples of this name carry these labels.
+    pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> usize {
+        self.matching(name, labels).count()
+    }
+
     /// Families by name and type, in order.
     pub(crate) fn families(&self) -> impl Iterator<Item = (&str, &str)> {
         self.types

@@ -3,6 +3,7 @@
 mod client;
 mod message;
 mod metrics;
+mod pressure;
 mod process;
 mod request;
 mod response;
@@ -12,6 +13,10 @@ mod wait;
 
 pub(crate) use client::{Client, Ending};
 pub(crate) use message::{Dialect, Revision, echo, eras, tool};
+pub(crate) use pressure::{
+    assert_at_rest, assert_control_is_answered, assert_overload, assert_overloaded, busy_per_shard,
+    connect_to, enqueue, hold, per_shard, send_long_call, waiting, waits,
+};
 pub(crate) use process::{Process, shared_folder};
 pub(crate) use request::{Request, chunked};
 pub(crate) use response::Response;
