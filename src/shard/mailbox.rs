@@ -36,9 +36,7 @@ impl<M, X: Medium> Clone for Mailbox<M, X> {
 
 impl<M, X: Medium> std::fmt::Debug for Mailbox<M, X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("len", &self.0.queue.count())
-            .finish_non_exhaustive()
+        f.debug_struct("Mailbox").finish_non_exhaustive()
     }
 }
 

@@ -34,9 +34,6 @@ pub trait Letters<M> {
 
     /// Takes the oldest out.
     fn pop(&self) -> Option<M>;
-
-    /// Letters in the queue.
-    fn count(&self) -> usize;
 }
 
 /// The machine's memory.
@@ -63,9 +60,5 @@ impl<M> Letters<M> for ArrayQueue<M> {
 
     fn pop(&self) -> Option<M> {
         ArrayQueue::pop(self)
-    }
-
-    fn count(&self) -> usize {
-        ArrayQueue::len(self)
     }
 }

@@ -151,8 +151,6 @@ pub enum Mail<S> {
     Stolen(Box<Moved<S>>),
     /// Another shard has handlers to spare.
     Slack,
-    /// A permit for a waiter that does not come.
-    Returned,
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),
     /// Send a copy of the histograms.
@@ -376,7 +374,6 @@ impl<R: ShardRing> Shard<R> {
                 } => self.settle_job(handler, began, outcome),
                 Mail::Stolen(moved) => self.receive_moved(*moved),
                 Mail::Slack => self.look_for_slack(),
-                Mail::Returned => self.release_permit(),
                 Mail::Drain(deadline) => self.begin_drain(deadline),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.

@@ -4,8 +4,8 @@
 //! and writes its own line when a handler is taken or given back. The rules of who takes what are `pool`'s;
 //! this is where they meet the mailboxes.
 //!
-//! Invariants, which `models` checks: with all mail read, no permit above the reserve is free while a shard is in
-//! the waiting set; and a permit taken from afar goes back by mail, with a waiter or without.
+//! Invariant, which `models` checks: with all mail read, no permit above the reserve is free while another shard
+//! is in the waiting set.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -84,7 +84,7 @@ impl<S, X: Medium> Neighbours<S, X> {
         let _ = seat.mailbox.set(mailbox);
         if steal.is_on {
             seat.line.credit.open();
-            neighbours.tell_of_slack();
+            neighbours.announce_slack(neighbours.own);
         }
         neighbours
     }
@@ -112,42 +112,52 @@ impl<S, X: Medium> Neighbours<S, X> {
 
     /// A permit of this shard is free for anybody; who waits elsewhere is told.
     pub(super) fn give_back(&self) {
-        self.credit().give_back();
-        self.tell_of_slack();
+        self.give_back_to(self.own);
     }
 
-    /// A permit taken from afar is not used. It goes back by mail, for somebody may have begun to wait for just
-    /// that one where it came from.
+    /// Gives a permit of `shard` back.
     pub(super) fn give_back_to(&self, shard: usize) {
-        self.send(shard, Mail::Returned);
+        self.mesh.seats[shard].line.credit.give_back();
+        if shard != self.own {
+            // Its own clients may have begun to wait while the permit was out.
+            self.tell(shard);
+        }
+        self.announce_slack(shard);
     }
 
-    /// Says to one who waits that this shard has slack, if it has.
-    fn tell_of_slack(&self) {
+    fn announce_slack(&self, shard: usize) {
+        let credit = &self.mesh.seats[shard].line.credit;
         // The permit was written before this is read; who waits does it the other way about.
-        if !self.mesh.waiting.is_empty() && self.credit().slack(self.steal.reserve) > 0 {
-            self.tell_next();
+        if !self.mesh.waiting.is_empty() && credit.slack(self.steal.reserve) > 0 {
+            self.tell_of_slack(shard);
         }
     }
 
-    /// This shard was told of slack and has taken what it needs. If there is more, the next that waits is told: the
-    /// one with slack told nobody else.
-    pub(super) fn pass_word(&self) {
-        if !self.mesh.waiting.is_empty() && self.find_slack().is_some() {
-            self.tell_next();
-        }
-    }
-
-    fn tell_next(&self) {
-        let waiting = self.mesh.waiting.iter().filter(|&waiter| waiter != self.own);
+    fn tell_of_slack(&self, shard: usize) {
+        let waiting = self.mesh.waiting.iter().filter(|&waiter| waiter != shard);
         let seats = &self.mesh.seats;
-        let Some(waiter) = choose_waiter(waiting, |shard| seats[shard].line.oldest_since()) else {
-            return;
-        };
-        if let Some(mailbox) = seats[waiter].mailbox.get()
-            && seats[waiter].line.begin_telling()
+        if let Some(waiter) = choose_waiter(waiting, |shard| seats[shard].line.oldest_since()) {
+            self.tell(waiter);
+        }
+    }
+
+    fn tell(&self, shard: usize) {
+        let seat = &self.mesh.seats[shard];
+        if let Some(mailbox) = seat.mailbox.get()
+            && seat.line.begin_telling()
         {
             mailbox.post(Mail::Slack);
+        }
+    }
+
+    /// This shard was told of slack and has no use for it, or no more: whoever else waits is told.
+    pub(super) fn pass_on_slack(&self) {
+        if self.is_waiting || self.mesh.waiting.is_empty() {
+            return;
+        }
+        let slack = |seat: &Seat<S, X>| seat.line.credit.slack(self.steal.reserve);
+        if let Some(shard) = self.mesh.seats.iter().position(|seat| slack(seat) > 0) {
+            self.tell_of_slack(shard);
         }
     }
 
@@ -182,7 +192,7 @@ impl<S, X: Medium> Neighbours<S, X> {
     }
 
     /// A permit for the waiter that is to move next, which waits since `ripe_since`; returns whose. With none that
-    /// could move now this shard waits no more, so that others are told of slack instead.
+    /// is old enough this shard leaves the waiting set: in it, it would be told of slack in others' stead.
     pub(super) fn seek(&mut self, ripe_since: Option<Instant>) -> Option<usize> {
         match ripe_since {
             Some(since) => {
@@ -198,21 +208,17 @@ impl<S, X: Medium> Neighbours<S, X> {
 
     /// Takes a permit of a shard with slack; returns which.
     fn take_permit(&mut self) -> Option<usize> {
+        let seats = &self.mesh.seats;
+        let reserve = self.steal.reserve;
         loop {
-            self.rotation = (self.rotation + 1) % self.mesh.seats.len();
-            let target = self.find_slack()?;
+            self.rotation = (self.rotation + 1) % seats.len();
+            let slack = |shard: usize| seats[shard].line.credit.slack(reserve);
+            let target = choose_target(seats.len(), self.own, self.rotation, slack)?;
             // Lost to another: then somebody got it, and there is less to look for.
-            if self.mesh.seats[target].line.credit.try_take(self.steal.reserve) {
+            if seats[target].line.credit.try_take(reserve) {
                 return Some(target);
             }
         }
-    }
-
-    /// A shard with slack.
-    fn find_slack(&self) -> Option<usize> {
-        let seats = &self.mesh.seats;
-        let slack = |shard: usize| seats[shard].line.credit.slack(self.steal.reserve);
-        choose_target(seats.len(), self.own, self.rotation, slack)
     }
 
     /// Delivers to another shard.

@@ -85,8 +85,9 @@ impl<R: ShardRing> Shard<R> {
     /// There is slack somewhere: who waits here gets it, and what is left of it is others'.
     pub(super) fn look_for_slack(&mut self) {
         self.neighbours.begin_looking();
+        self.claim_permits();
         self.offer_waiters();
-        self.neighbours.pass_word();
+        self.neighbours.pass_on_slack();
     }
 
     /// Sends the waiters that are old enough to shards with slack, as many as those take.
@@ -115,7 +116,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// The oldest waiter, if it is old enough to move; if it is not, the offer is for when it will be.
+    /// The oldest waiter, if it is old enough to move; if it is not, the next offer is for when it will be.
     fn oldest_ripe(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
         let (wait, &key) = self.queue.front()?;
         let since = self.table.at(key)?.phase_began;

@@ -113,11 +113,6 @@ impl<M> Letters<M> for ModelledLetters<M> {
         self.step.fetch_add(1);
         self.letters.lock().unwrap().pop_front()
     }
-
-    fn count(&self) -> usize {
-        self.step.load();
-        self.letters.lock().unwrap().len()
-    }
 }
 
 /// Runs `model` in every order of its threads' steps.

@@ -100,6 +100,14 @@ impl<X: Medium> Site<X> {
         self.leave();
     }
 
+    /// Serves waiters with permits that fell free elsewhere.
+    fn claim(&mut self) {
+        while self.waiters() > 0 && self.neighbours.credit().try_take_own() {
+            self.busy += 1;
+            self.leave();
+        }
+    }
+
     /// The oldest waiter leaves the queue, served or not.
     pub(super) fn leave(&mut self) {
         if self.ripe > 0 {
@@ -148,10 +156,10 @@ impl<X: Medium> Site<X> {
                 Mail::Stolen(_) => self.busy += 1,
                 Mail::Slack => {
                     self.neighbours.begin_looking();
+                    self.claim();
                     self.offer();
-                    self.neighbours.pass_word();
+                    self.neighbours.pass_on_slack();
                 }
-                Mail::Returned => self.release(),
                 _ => unreachable!("no such mail here"),
             }
         }
