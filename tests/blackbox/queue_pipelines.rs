@@ -27,7 +27,8 @@ fn message(at: usize) -> String {
 #[test]
 fn what_is_pipelined_behind_a_waiting_request_is_answered_in_order() {
     let (server, mut held) = exhausted(&["--queue-depth", "1"]);
-    let splits: [(&str, fn(&[u8]) -> Vec<&[u8]>); 3] = [
+    type Split = fn(&[u8]) -> Vec<&[u8]>;
+    let splits: [(&str, Split); 3] = [
         ("at once", |bytes| vec![bytes]),
         ("in the middle", |bytes| {
             let (first, second) = bytes.split_at(bytes.len() / 3);
