@@ -150,9 +150,9 @@ impl<S, X: Medium> Neighbours<S, X> {
         }
     }
 
-    /// Nobody waits here: whoever else does is told of slack there is. This shard may have been told in their stead.
+    /// This shard was told of slack and has no use for it, or no more: whoever else waits is told.
     pub(super) fn pass_on_slack(&self) {
-        if self.mesh.waiting.is_empty() {
+        if self.is_waiting || self.mesh.waiting.is_empty() {
             return;
         }
         let slack = |seat: &Seat<S, X>| seat.line.credit.slack(self.steal.reserve);

@@ -87,6 +87,7 @@ impl<R: ShardRing> Shard<R> {
         self.neighbours.begin_looking();
         self.claim_permits();
         self.offer_waiters();
+        self.neighbours.pass_on_slack();
     }
 
     /// Sends the waiters that are old enough to shards with slack, as many as those take.
@@ -102,7 +103,6 @@ impl<R: ShardRing> Shard<R> {
             };
             self.begin_move(key, wait, target);
         }
-        self.neighbours.pass_on_slack();
     }
 
     /// The time of the next offer, once it is set; for the task that makes it.
