@@ -165,7 +165,6 @@ fn two_hundred_slow_senders_keep_nobody_from_a_pool_of_eight() {
             server.metric("weir_connections", &[]) == 0
         });
     }
-    assert!(evictions(&server, "assembly_pressure") > 0);
 }
 
 #[test]
