@@ -143,6 +143,10 @@ fn a_waiter_whose_time_is_over_is_refused_once_and_may_ask_again() {
     assert_eq!(results(&mut browser), ["-31503"]);
     assert_eq!(ended(&rig, WaitEnd::TimedOut), 2);
     assert_eq!(rig.metrics.refusals.of(OverloadReason::QueueTimeout).value(), 2);
+    // The report and the scrape count the same waits.
+    let waits = rig.shard.histograms().waits();
+    assert_eq!((waits.count(), rig.metrics.snapshot().waits.count()), (2, 2));
+    assert!(waits.max() >= WAITS.browser, "{:?}", waits.max());
     rig.release("held");
     rig.run();
     assert_eq!(results(&mut holder), ["held"]);
