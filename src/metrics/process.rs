@@ -89,19 +89,16 @@ pub struct ProcessorTime {
 impl ProcessorTime {
     /// Reads it now; `None` when it cannot be read. Blocks for a short file for each thread: for once a second.
     pub fn read() -> Option<Self> {
-        let stat = fs::read_to_string("/proc/self/stat").ok()?;
-        let ticks = Stat::parse(&stat)?.cpu_ticks;
-        Some(Self {
-            used: Duration::try_from_secs_f64(Units::read().seconds(ticks)).ok()?,
-            waited: fs::read_dir("/proc/self/task").map_or(Duration::ZERO, |threads| {
-                let waits = threads.flatten().filter_map(|thread| {
-                    // A thread that has ended meanwhile has no file any more.
-                    let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-                    run_queue_wait(&text)
-                });
-                waits.sum()
-            }),
-        })
+        let used = Duration::try_from_secs_f64(ProcessUse::read()?.cpu_seconds).ok()?;
+        let waited = fs::read_dir("/proc/self/task").map_or(Duration::ZERO, |threads| {
+            let waits = threads.flatten().filter_map(|thread| {
+                // A thread that has ended meanwhile has no file any more.
+                let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+                run_queue_wait(&text)
+            });
+            waits.sum()
+        });
+        Some(Self { used, waited })
     }
 }
 
