@@ -109,7 +109,10 @@ fn arithmetic(sizing: &Sizing) -> Vec<String> {
             "pool per core: {} / {} cores = {}{least}",
             sizing.handlers_total, request.cores, fit.handlers
         ),
-        format!("queue depth per core: 2 x {} = {}", fit.handlers, fit.queue_depth),
+        format!(
+            "queue depth per core: 2 x {}, at least 32 = {}",
+            fit.handlers, fit.queue_depth
+        ),
         format!(
             "connections: {} clients / 0.75{capped} {}",
             request.peak_clients, sizing.connections
@@ -210,7 +213,7 @@ mod tests {
                 "assumed: service time = 100ms from call to answer; --service-time changes it",
                 "handlers: 750 requests/s x 100ms = 75 in flight, / 0.75 = 100 (a quarter stays free; every step rounds up)",
                 "pool per core: 100 / 2 cores = 50",
-                "queue depth per core: 2 x 50 = 100",
+                "queue depth per core: 2 x 50, at least 32 = 100",
                 "connections: 750 clients / 0.75 = 1000",
                 "descriptors: 1048 = process 16 + 2 shards x 12 + 2 workers x 4 + 1000 connections",
             ]

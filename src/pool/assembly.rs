@@ -52,6 +52,11 @@ impl HeapBudget {
         Ok(())
     }
 
+    /// Whether so many bytes are left.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        bytes <= self.max - self.used
+    }
+
     /// Gives back what was charged.
     pub fn refund(&mut self, bytes: usize) {
         assert!(

@@ -31,6 +31,8 @@ pub(super) struct Answer<'a> {
     pub head: ResponseHead<'a>,
     /// The handler whose response buffer this is.
     pub handler: Option<HandlerKey>,
+    /// Heap bytes charged for it.
+    pub charged: usize,
     /// It ends a request that was counted in flight when it was decoded.
     pub is_counted: bool,
     /// The body stays unsent, as HEAD asks.
@@ -44,6 +46,7 @@ impl<R: ShardRing> Shard<R> {
             mut buffer,
             mut head,
             handler,
+            charged,
             is_counted,
             is_head,
         } = answer;
@@ -53,6 +56,7 @@ impl<R: ShardRing> Shard<R> {
             return self.reclaim(
                 Outgoing {
                     handler,
+                    charged,
                     is_counted,
                     ..Outgoing::default()
                 },
@@ -68,7 +72,7 @@ impl<R: ShardRing> Shard<R> {
         let outgoing = Outgoing {
             range,
             handler,
-            charged: 0,
+            charged,
             closes,
             is_interim: false,
             is_counted,
@@ -107,6 +111,7 @@ impl<R: ShardRing> Shard<R> {
                 buffer,
                 head,
                 handler: None,
+                charged: 0,
                 is_counted: false,
                 is_head,
             },
@@ -181,6 +186,7 @@ impl<R: ShardRing> Shard<R> {
         if is_dead || outgoing.range.is_empty() {
             let (closes, is_interim) = (outgoing.closes, outgoing.is_interim);
             if let Some(handler) = outgoing.handler.filter(|_| !is_dead && !closes) {
+                self.heap.refund(outgoing.charged);
                 self.finish_answer(handler, buffer);
             } else {
                 self.reclaim(outgoing, buffer);
@@ -240,6 +246,14 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.in_flight.down();
         self.pool.put_response(handler, buffer);
         self.finish_lease(handler);
+    }
+
+    /// Heap bytes that an answer takes beyond the buffers made at start: all of them, once it has outgrown its own.
+    pub(super) fn heap_bytes_of(&self, buffer: &Vec<u8>) -> usize {
+        match buffer.capacity() {
+            capacity if capacity > self.pool.buffer_bytes() => capacity,
+            _ => 0,
+        }
     }
 
     /// A buffer whose sending is over, one way or another, goes back to where it came from.

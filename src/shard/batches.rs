@@ -69,6 +69,17 @@ impl<R: ShardRing> Shard<R> {
 
     /// Goes on with a batch whose call was answered; after the last, the array goes out.
     pub(super) fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
+        let is_wanted = self
+            .pool
+            .holder(handler)
+            .and_then(|key| self.table.at(key))
+            .is_some_and(|connection| connection.state != State::Dead);
+        if !is_wanted {
+            // Its client has left: the call that ran has ended, and those behind it have not begun.
+            self.metrics.in_flight.down();
+            self.spares.put(batched.answers);
+            return self.end_lease(handler);
+        }
         let Some(body) = self.pool.take_inbound(handler) else {
             return;
         };

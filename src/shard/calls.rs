@@ -42,6 +42,8 @@ pub struct Call {
     ticket: Ticket,
     run: Run,
     began: Instant,
+    /// For all calls of a batch together.
+    deadline: Instant,
     batch: Option<Box<Batched>>,
 }
 
@@ -212,6 +214,7 @@ impl<R: ShardRing> Shard<R> {
             ticket,
             run: Run::Polled,
             began,
+            deadline: began + self.service.timeouts.call,
             batch,
         };
         let held = self.table.at(key).and_then(|connection| connection.held.take());
@@ -345,7 +348,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let tick = self.ticks.deadline(call.began + self.service.timeouts.call);
+        let tick = self.ticks.deadline(call.deadline);
         self.timers
             .set(TimerKey::new(TimerKind::Call, handler.index), tick);
         let Some(connection) = self.pool.holder(handler) else {
@@ -404,9 +407,16 @@ impl<R: ShardRing> Shard<R> {
         };
         if let Some(mut batched) = call.batch.take() {
             batched.batch.begin_answer(&mut batched.answers);
-            let tool = call.ticket.tool();
-            let reply = write(&call.ticket, &mut batched.answers);
-            self.record_call(tool, &reply, elapsed);
+            let (ticket, begin) = (call.ticket.clone(), batched.answers.len());
+            let mut reply = write(&ticket, &mut batched.answers);
+            if !self.heap.has_room(self.heap_bytes_of(&batched.answers)) {
+                batched.answers.truncate(begin);
+                batched.answers.shrink_to(self.pool.buffer_bytes());
+                let overload = self.overload(OverloadReason::Memory);
+                let out = &mut batched.answers;
+                reply = self.service.protocol.answer_overload(&ticket, &overload, out);
+            }
+            self.record_call(ticket.tool(), &reply, elapsed);
             return self.continue_batch(handler, batched);
         }
         let Some(mut out) = self.pool.take_response(handler) else {
@@ -419,9 +429,18 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let tool = call.ticket.tool();
-        let reply = write(&call.ticket, &mut out);
-        self.record_call(tool, &reply, elapsed);
+        let ticket = call.ticket.clone();
+        let mut reply = write(&ticket, &mut out);
+        if !self.heap.has_room(self.heap_bytes_of(&out)) {
+            out = Vec::with_capacity(self.pool.buffer_bytes());
+            out.resize(HEAD_RESERVE, 0);
+            let overload = self.overload(OverloadReason::Memory);
+            reply = self
+                .service
+                .protocol
+                .answer_overload(&ticket, &overload, &mut out);
+        }
+        self.record_call(ticket.tool(), &reply, elapsed);
         self.reply(connection, out, Some(handler), &reply);
     }
 
@@ -429,10 +448,25 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn reply(
         &mut self,
         key: ConnectionKey,
-        buffer: Vec<u8>,
+        mut buffer: Vec<u8>,
         handler: Option<HandlerKey>,
         reply: &Reply,
     ) {
+        let charged = self.heap_bytes_of(&buffer);
+        let refusal;
+        let (charged, reply) = match self.heap.charge(charged) {
+            Ok(()) => (charged, reply),
+            Err(_) => {
+                buffer = self.spares.take();
+                // It has no id: the last of this connection.
+                if let Some(connection) = self.table.at(key) {
+                    connection.persistence = Persistence::Close;
+                }
+                let overload = self.overload(OverloadReason::Memory);
+                refusal = self.service.protocol.refuse(None, &overload, &mut buffer);
+                (0, &refusal)
+            }
+        };
         let date = *self.date.text();
         let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
         let mut head = match reply.has_body {
@@ -452,6 +486,7 @@ impl<R: ShardRing> Shard<R> {
                 buffer,
                 head,
                 handler,
+                charged,
                 is_counted: true,
                 is_head: false,
             },
@@ -540,6 +575,15 @@ impl<R: ShardRing> Shard<R> {
     /// Nobody waits for this call any more.
     fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        if let Some(call) = self.pool.call_mut(handler) {
+            let (tool, began) = (call.ticket.tool(), call.began);
+            let row = self.service.labels.row(tool.as_usize());
+            self.metrics.on_operation(
+                metrics::Operation::Tool(row),
+                metrics::Outcome::Cancelled,
+                self.now.saturating_duration_since(began),
+            );
+        }
         self.metrics.in_flight.down();
         self.end_lease(handler);
     }

@@ -91,6 +91,8 @@ pub(super) struct Connection<S> {
     pub is_receiving: bool,
     pub is_watched: bool,
     pub is_sending: bool,
+    /// Cancels the ring has not answered yet.
+    pub cancels: u8,
     /// No request was read from it yet.
     pub is_fresh: bool,
     /// The request in hand has an `Origin`.
@@ -120,6 +122,7 @@ impl<S> Connection<S> {
             is_receiving: false,
             is_watched: false,
             is_sending: false,
+            cancels: 0,
             is_fresh: true,
             is_browser: false,
             dropped_bytes: 0,
@@ -135,7 +138,7 @@ impl<S> Connection<S> {
 
     /// Whether the ring still owes a completion that names this connection.
     pub(super) fn is_in_flight(&self) -> bool {
-        self.is_receiving || self.is_watched || self.is_sending
+        self.is_receiving || self.is_watched || self.is_sending || self.cancels > 0
     }
 
     /// Whether a receive may be armed. One that found no buffer may be asked for again long after: by then a

@@ -167,6 +167,7 @@ pub struct Shard<R: ShardRing> {
     pool: Pool<Call, ConnectionKey>,
     /// Connections whose request waits for a handler.
     queue: WaitQueue<ConnectionKey>,
+    queue_depth_max: usize,
     neighbours: Neighbours<R::Socket>,
     /// Permits that fell free while somebody waited.
     grants: u32,
@@ -261,7 +262,9 @@ impl<R: ShardRing> Shard<R> {
         let mut shard = Shard {
             table: Table::new(),
             pool: Pool::new(sizes.handlers, sizes.handler_buffer_bytes),
-            queue: WaitQueue::new(sizes.queue_depth_max),
+            // One place more, for a request that goes straight on to another shard.
+            queue: WaitQueue::new(sizes.queue_depth_max.saturating_add(1)),
+            queue_depth_max: sizes.queue_depth_max as usize,
             neighbours: Neighbours::join(mesh, metrics.shard, mailbox.clone(), steal),
             grants: 0,
             has_permit_in_hand: false,
@@ -354,7 +357,7 @@ impl<R: ShardRing> Shard<R> {
             Completion::Sent { key, buffer, result } => self.handle_sent(key, buffer, result),
             Completion::HungUp { key, outcome } => self.handle_hang_up(key, &outcome),
             Completion::Closed { key } => self.handle_closed(key),
-            Completion::Cancelled { .. } => {}
+            Completion::Cancelled { key, .. } => self.handle_cancelled(key),
             Completion::Woken => {
                 self.ring.arm_wake();
                 self.handle_mail();

@@ -206,6 +206,11 @@ impl<S, X: Medium> Neighbours<S, X> {
         }
     }
 
+    /// A permit for a request that could not even wait here; returns whose.
+    pub(super) fn take_any_permit(&mut self) -> Option<usize> {
+        self.can_steal().then(|| self.take_permit())?
+    }
+
     /// Takes a permit of a shard with slack; returns which.
     fn take_permit(&mut self) -> Option<usize> {
         let seats = &self.mesh.seats;

@@ -127,6 +127,14 @@ impl<R: ShardRing> Shard<R> {
         is_ripe.then_some((wait, key, since))
     }
 
+    /// Moves the oldest waiter to a shard whose permit was taken for it.
+    pub(super) fn move_oldest(&mut self, target: usize) {
+        match self.queue.front() {
+            Some((wait, &key)) => self.begin_move(key, wait, target),
+            None => self.neighbours.give_back_to(target),
+        }
+    }
+
     fn begin_move(&mut self, key: ConnectionKey, wait: WaitKey, target: usize) {
         self.leave_queue(key, wait);
         let Some(connection) = self.table.at(key) else {
@@ -134,10 +142,12 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.state = State::Moving(target as u16);
         if connection.is_watched {
+            connection.cancels += 1;
             self.ring.cancel(key, Operation::Watch);
         }
         // Armed with the answer before, which was control's.
         if connection.is_receiving {
+            connection.cancels += 1;
             self.ring.cancel(key, Operation::Receive);
         }
         self.go_on_moving(key);
@@ -150,6 +160,18 @@ impl<R: ShardRing> Shard<R> {
             && !connection.is_in_flight()
         {
             self.complete_move(key, target.into());
+        }
+    }
+
+    /// The ring has answered a cancel.
+    pub(super) fn handle_cancelled(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        connection.cancels = connection.cancels.saturating_sub(1);
+        match connection.state {
+            State::Dead => self.bury(key),
+            _ => self.go_on_moving(key),
         }
     }
 

@@ -68,7 +68,21 @@ impl<R: ShardRing> Shard<R> {
     /// # Errors
     /// Why it cannot.
     pub(super) fn enqueue(&mut self, key: ConnectionKey) -> Result<(), OverloadReason> {
-        let wait = self.queue.push(key).map_err(|_| OverloadReason::Handlers)?;
+        // Full: the oldest goes at once to where a handler is free, whatever its age, or this one itself.
+        let target = match self.queue.len() < self.queue_depth_max {
+            true => None,
+            false => Some(
+                self.neighbours
+                    .take_any_permit()
+                    .ok_or(OverloadReason::Handlers)?,
+            ),
+        };
+        let Ok(wait) = self.queue.push(key) else {
+            target
+                .into_iter()
+                .for_each(|shard| self.neighbours.give_back_to(shard));
+            return Err(OverloadReason::Handlers);
+        };
         // What it held was promised to others.
         self.end_hold(key);
         self.metrics.on_queued();
@@ -84,7 +98,10 @@ impl<R: ShardRing> Shard<R> {
         }
         let (deadline, _) = self.wait_deadline(key);
         self.set_deadline(key, deadline);
-        self.on_enqueued();
+        match target {
+            Some(target) => self.move_oldest(target),
+            None => self.on_enqueued(),
+        }
         Ok(())
     }
 

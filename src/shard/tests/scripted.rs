@@ -519,7 +519,7 @@ fn a_slow_reader_holds_memory_but_no_handler_and_stalls_for_so_long() {
 }
 
 #[test]
-fn without_memory_for_the_rest_of_an_answer_the_connection_ends() {
+fn an_answer_there_is_no_memory_for_is_overload_and_the_connection_goes_on() {
     let sizes = Sizes {
         heap_bytes_max: 100_000,
         ..Sizes::default()
@@ -528,8 +528,14 @@ fn without_memory_for_the_rest_of_an_answer_the_connection_ends() {
     let mut slow = connected(&rig);
     slow.request(call(Era::Legacy, "blob", 1, "slow"));
     rig.run();
+    assert_eq!(slow.heard_results(), ["-31503"]);
+    slow.request(batch(&[("echo", 2, "small"), ("blob", 3, "large")]));
+    rig.run();
+    assert!(slow.is_open());
     slow.read();
-    assert!(!slow.is_open());
+    let answers: serde_json::Value = serde_json::from_slice(&slow.answers[1].body).unwrap();
+    assert_eq!(answers[0]["result"]["content"][0]["text"], "small");
+    assert_eq!(answers[1]["error"]["data"]["reason"], "memory");
     rig.leave(&[slow]);
 }
 
@@ -684,5 +690,58 @@ fn a_legacy_client_that_only_finished_sending_still_gets_its_answer() {
     client.read();
     assert_eq!(client.results(), ["half"]);
     assert!(client.answers[0].head.contains("connection: close"));
+    rig.leave(&[client]);
+}
+
+#[test]
+fn answers_that_outgrow_their_buffers_stay_within_the_heap_budget() {
+    let sizes = Sizes {
+        heap_bytes_max: 700_000,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut clients: Vec<Client> = (0..8).map(|_| connected(&rig)).collect();
+    for (client, id) in clients.iter_mut().zip(0..) {
+        client.peer.set_window(0);
+        client.request(call(Era::Modern, "blob", id, "b"));
+    }
+    rig.run();
+    assert!(rig.shard.heap.used() > 100_000, "they are counted");
+    let mut refused = 0;
+    for client in &mut clients {
+        client.peer.set_window(1 << 20);
+        rig.run();
+        client.read();
+        assert_eq!(client.answers.len(), 1);
+        refused += usize::from(client.answers[0].status == 503);
+    }
+    assert!((1..8).contains(&refused), "{refused} of 8 refused");
+    rig.leave(&clients);
+}
+
+#[test]
+fn calls_of_a_batch_that_have_not_begun_when_its_client_leaves_never_do() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(batch(&[("hold", 1, "a"), ("hold", 2, "b"), ("hold", 3, "c")]));
+    rig.run();
+    client.peer.reset();
+    rig.run();
+    assert_eq!(rig.shard.pool.busy(), 1, "the call that runs ends first");
+    rig.release("a");
+    rig.run();
+    assert_eq!((rig.shard.pool.busy(), rig.metrics.in_flight.value()), (0, 0));
+    rig.leave(&[client]);
+}
+
+#[test]
+fn the_calls_of_a_batch_have_one_deadline() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut client = connected(&rig);
+    client.request(batch(&[("hold", 1, "a"), ("hold", 2, "b"), ("hold", 3, "c")]));
+    rig.run();
+    rig.live(CALL_TIMEOUT);
+    client.read();
+    assert_eq!(client.answers.len(), 1);
     rig.leave(&[client]);
 }

@@ -318,3 +318,33 @@ fn a_handler_that_lingers_for_a_moment_is_slack_to_others() {
     rig.release("held");
     rig.leave(&[lingerer, holder, waiter]);
 }
+
+#[test]
+fn nobody_is_refused_while_another_shard_has_a_handler() {
+    for depth in [0, 1] {
+        let sizes = Sizes {
+            queue_depth_max: depth,
+            handlers: 2,
+            ..shards(3)
+        };
+        let mut rig = Rig::new(1, sizes);
+        let count = 6 + depth as usize;
+        let mut clients: Vec<Client> = (0..count)
+            .map(|id| asking(&rig, 0, "hold", id as u64, &format!("s{id}.")))
+            .collect();
+        // No time passes.
+        rig.run();
+        let busy: u32 = rig.sites.iter().map(|site| site.shard.pool.busy()).sum();
+        assert_eq!((busy, waiting(&rig, 0)), (6, depth.into()));
+        let mut late = asking(&rig, 0, "echo", 99, "late");
+        rig.run();
+        assert_eq!(late.heard_results(), ["-31503"]);
+        (0..count).for_each(|id| rig.release(&format!("s{id}.")));
+        (0..4).for_each(|_| rig.run());
+        for (id, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.heard_results(), [format!("s{id}.")]);
+        }
+        clients.push(late);
+        rig.leave(&clients);
+    }
+}
