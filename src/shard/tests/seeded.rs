@@ -333,10 +333,10 @@ impl Scene {
         self.rig.network.calm();
         // Where idle connections keep their handlers, others get them after the read timeout, or are refused.
         let (step, steps) = match self.sizes.linger {
-            Linger::Forever => (Duration::from_secs(3), 25),
+            Linger::Forever => (Duration::from_secs(3), 65),
             _ => (Duration::from_millis(100), 10),
         };
-        for round in 0..40 {
+        for round in 0..steps + 30 {
             for secret in std::mem::take(&mut self.held) {
                 self.rig.release(&secret);
             }
