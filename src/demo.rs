@@ -160,7 +160,7 @@ mod tests {
         let tool = registry.find(name).unwrap();
         registry
             .for_shard()
-            .start(tool, Some(tape.as_value()), CallContext::new())
+            .start_tool(tool, Some(tape.as_value()), CallContext::new())
     }
 
     fn run(name: &str, arguments: &Value) -> Outcome {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn text(outcome: Outcome) -> String {
-        match outcome.map(|output| output.content().clone()) {
+        match outcome.map(|output| output.into_tool().unwrap().content().clone()) {
             Ok(Content::Text(text)) => text,
             other => panic!("{other:?}"),
         }

@@ -5,6 +5,7 @@
 //! given another's.
 
 use crate::jsonrpc::{Request, Value, write_result};
+use crate::registry::Operation;
 use crate::wire::http1::Field;
 
 use super::call::{Call, CallParams};
@@ -62,7 +63,7 @@ pub(super) fn dispatch<'s>(
                 .ok_or(Failure::UnknownTool(params.name))?;
             return Ok(Routed::Call(Call {
                 id: request.id,
-                tool,
+                operation: Operation::Tool(tool),
                 revision: context.revision,
                 capabilities: context.capabilities,
             }));

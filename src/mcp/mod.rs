@@ -1,4 +1,4 @@
-//! The Model Context Protocol, as values: a request's facts and bytes in, an answer or a tool call out.
+//! The Model Context Protocol, as values: a request's facts and bytes in, an answer or an operation to run out.
 //!
 //! Both eras live on one endpoint and are told apart by the envelope, never by the method's name: a request
 //! whose `params._meta` carries a protocol version is *modern* (2026-07-28, stateless), any other is *legacy*
@@ -9,6 +9,7 @@
 //! Deliberately absent so far: resources, prompts, streams, questions to the client.
 //! Invariant: every decoded body ends in exactly one [`Step`], and whatever is appended for it is valid JSON.
 
+mod answer;
 mod batch;
 mod call;
 mod capabilities;

@@ -4,6 +4,7 @@
 //! envelope, method, parameters, headers, tool.
 
 use crate::jsonrpc::{Request, Value, write_result};
+use crate::registry::Operation;
 
 use super::call::{Call, CallParams};
 use super::capabilities::ClientCapabilities;
@@ -100,7 +101,7 @@ fn tools_call<'s>(
         .ok_or(Failure::UnknownTool(params.name))?;
     Ok(Call {
         id: request.id,
-        tool,
+        operation: Operation::Tool(tool),
         revision: Revision::V2026_07_28,
         capabilities,
     })

@@ -3,7 +3,6 @@
 //! Nothing is checked here; [`RegistryBuilder::add`](super::RegistryBuilder::add) checks everything at once.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -15,6 +14,7 @@ use super::call::AsyncHandler;
 use super::context::{BlockingContext, CallContext};
 use super::handler::Handler;
 use super::info::{Annotations, Execution, ToolInfo};
+use super::outcome::ToolKind;
 use super::output::{IntoOutput, ToolError};
 use super::schema;
 
@@ -163,10 +163,7 @@ impl ToolBuilder<Given> {
         F: Future<Output = Result<T, ToolError>> + 'static,
         H: Fn(CallContext, A) -> F + Send + Sync + 'static,
     {
-        let handler = AsyncHandler {
-            function,
-            types: PhantomData,
-        };
+        let handler = AsyncHandler::<ToolKind, A, F, H>::new(function);
         self.finish::<T>(Execution::Shard, Arc::new(handler))
     }
 
@@ -177,10 +174,7 @@ impl ToolBuilder<Given> {
         T: IntoOutput + 'static,
         H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
     {
-        let handler = BlockingHandler {
-            function: Arc::new(function),
-            types: PhantomData,
-        };
+        let handler = BlockingHandler::<ToolKind, A, T, H>::new(function);
         self.finish::<T>(Execution::Worker, Arc::new(handler))
     }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::builder::Tool;
 use super::handler::Handler;
 use super::info::{ToolIndex, ToolInfo};
+use super::operation::Operation;
 use super::schema::{InputSchema, OutputSchema, SchemaError};
-use super::shard::ShardTools;
+use super::shard::ShardRegistry;
 
 /// The longest tool name (MCP, Tools: tool names).
 const NAME_CHARS_MAX: usize = 128;
@@ -89,9 +90,19 @@ impl Registry {
             .map(|(at, tool)| (ToolIndex(at as u32), &tool.info))
     }
 
+    /// The registered name of what an operation runs, for logs.
+    ///
+    /// # Panics
+    /// If `operation` comes from another, larger registry.
+    pub fn name_of(&self, operation: Operation) -> &str {
+        match operation {
+            Operation::Tool(index) => self.tool(index).name(),
+        }
+    }
+
     /// One shard's own part: the slots its calls will live in.
-    pub fn for_shard(&self) -> ShardTools {
-        ShardTools::new(self.clone())
+    pub fn for_shard(&self) -> ShardRegistry {
+        ShardRegistry::new(self.clone())
     }
 
     pub(super) fn registered(&self) -> &[Registered] {

@@ -1,7 +1,7 @@
 //! Tools: written once as Rust functions, described by JSON Schema, started per call.
 //!
 //! A [`Registry`] is built before the first shard starts, is shared by all of them and never changes. Each shard
-//! takes its own [`ShardTools`], which keeps the reusable slots that running calls live in. Schemas are compiled
+//! takes its own [`ShardRegistry`], which keeps the reusable slots that running calls live in. Schemas are compiled
 //! when a tool is added; a call's arguments are checked on the parsed tape and become the tool's typed arguments
 //! without another tree between.
 //!
@@ -59,6 +59,8 @@ mod context;
 mod deserialize;
 mod handler;
 mod info;
+mod operation;
+mod outcome;
 mod output;
 #[cfg(test)]
 mod random;
@@ -75,10 +77,12 @@ pub use call::{CallFuture, Started};
 pub use catalog::{Registry, RegistryBuilder, RegistryError};
 pub use context::{BlockingContext, CallContext, Cancellation};
 pub use info::{Annotations, Execution, ToolIndex, ToolInfo};
+pub use operation::Operation;
+pub use outcome::{Outcome, Output};
 pub use output::{
-    Audience, Content, ContentAnnotations, ContentBlock, IntoOutput, NoArguments, Outcome, ResourceContents,
+    Audience, Content, ContentAnnotations, ContentBlock, IntoOutput, NoArguments, ResourceContents,
     Structured, ToolError, ToolOutput,
 };
 pub use schema::SchemaError;
-pub use shard::{ShardTools, StartError};
+pub use shard::{ShardRegistry, StartError};
 pub use violations::{Violation, Violations};

@@ -13,9 +13,6 @@ use serde_json::Value;
 
 use super::schema;
 
-/// How a call ended.
-pub type Outcome = Result<ToolOutput, ToolError>;
-
 /// Why a call gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ToolError {
@@ -365,42 +362,42 @@ pub trait IntoOutput {
     ///
     /// # Errors
     /// A value that cannot be JSON is an internal error.
-    fn into_output(self) -> Outcome;
+    fn into_output(self) -> Result<ToolOutput, ToolError>;
 }
 
 impl IntoOutput for ToolOutput {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(self)
     }
 }
 
 impl IntoOutput for String {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::text(self))
     }
 }
 
 impl IntoOutput for &'static str {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::text(self))
     }
 }
 
 /// No content.
 impl IntoOutput for () {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::blocks(Vec::new()))
     }
 }
 
 impl IntoOutput for ContentBlock {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::blocks(vec![self]))
     }
 }
 
 impl IntoOutput for Vec<ContentBlock> {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::blocks(self))
     }
 }
@@ -416,7 +413,7 @@ impl<T: Serialize + JsonSchema> IntoOutput for Structured<T> {
         Some(schema::of_output::<T>())
     }
 
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         serde_json::to_value(&self.0)
             .map(ToolOutput::structured)
             .map_err(|error| ToolError::internal(format_args!("the result is not JSON: {error}")))

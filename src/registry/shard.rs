@@ -20,7 +20,7 @@ use super::tape::{Steps, TapeNode};
 use super::violations::Violations;
 
 /// A registry's tools on one shard.
-pub struct ShardTools {
+pub struct ShardRegistry {
     registry: Registry,
     tools: Vec<ShardTool>,
     /// Taken for the length of one start; `None` only meanwhile.
@@ -40,7 +40,7 @@ pub enum StartError {
     Violations(Violations),
 }
 
-impl ShardTools {
+impl ShardRegistry {
     pub(super) fn new(registry: Registry) -> Self {
         let tools = registry
             .registered()
@@ -73,17 +73,17 @@ impl ShardTools {
     ///
     /// # Panics
     /// If `tool` comes from another, larger registry.
-    pub fn start(
+    pub fn start_tool(
         &self,
         tool: ToolIndex,
         arguments: Option<Value<'_, '_>>,
         context: CallContext,
     ) -> Result<Started, StartError> {
-        guard(|| self.start_unguarded(tool, arguments, context))
+        guard(|| self.start_tool_unguarded(tool, arguments, context))
             .unwrap_or_else(|panicked| Ok(Started::Future(CallFuture::failed(panicked))))
     }
 
-    fn start_unguarded(
+    fn start_tool_unguarded(
         &self,
         index: ToolIndex,
         arguments: Option<Value<'_, '_>>,
@@ -98,8 +98,8 @@ impl ShardTools {
     /// Checks the arguments of a call that is not to start yet.
     ///
     /// # Errors
-    /// As [`ShardTools::start`], but for what shows only when the arguments are made into the tool's own type.
-    pub fn check(&self, tool: ToolIndex, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
+    /// As [`ShardRegistry::start_tool`], but for what shows only when the arguments are made into the tool's own type.
+    pub fn check_tool(&self, tool: ToolIndex, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
         // A check that panics is the call's to report, when it starts.
         guard(|| self.checked(tool, arguments, |_| Ok(()))).unwrap_or(Ok(()))
     }
@@ -133,9 +133,9 @@ impl ShardTools {
     }
 }
 
-impl std::fmt::Debug for ShardTools {
+impl std::fmt::Debug for ShardRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ShardTools").field(&self.registry).finish()
+        f.debug_tuple("ShardRegistry").field(&self.registry).finish()
     }
 }
 
@@ -152,7 +152,8 @@ mod tests {
     use serde_json::json;
 
     use super::super::call::SLOTS_FREE_MAX;
-    use super::super::output::{NoArguments, Outcome, ToolError, ToolOutput};
+    use super::super::outcome::Outcome;
+    use super::super::output::{NoArguments, ToolError, ToolOutput};
     use super::super::{BlockingContext, Cancellation, Tool};
     use super::*;
 
@@ -162,7 +163,7 @@ mod tests {
     }
 
     /// One tool on one shard.
-    fn only(tool: Tool) -> (ShardTools, ToolIndex) {
+    fn only(tool: Tool) -> (ShardRegistry, ToolIndex) {
         let mut tools = Registry::builder();
         tools.add(tool).unwrap();
         let registry = tools.build();
@@ -174,13 +175,13 @@ mod tests {
         Tool::new("echo").run(|_: CallContext, args: Echo| async move { Ok(args.message) })
     }
 
-    fn start(tools: &ShardTools, tool: ToolIndex, arguments: &str) -> Result<Started, StartError> {
+    fn start(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> Result<Started, StartError> {
         let mut bytes = arguments.as_bytes().to_vec();
         let tape = simd_json::to_tape(&mut bytes).unwrap();
-        tools.start(tool, Some(tape.as_value()), CallContext::new())
+        tools.start_tool(tool, Some(tape.as_value()), CallContext::new())
     }
 
-    fn future(tools: &ShardTools, tool: ToolIndex, arguments: &str) -> CallFuture {
+    fn future(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> CallFuture {
         match start(tools, tool, arguments) {
             Ok(Started::Future(call)) => call,
             Ok(Started::Blocking(_)) => panic!("a blocking call"),
@@ -188,7 +189,7 @@ mod tests {
         }
     }
 
-    fn blocking(tools: &ShardTools, tool: ToolIndex) -> Outcome {
+    fn blocking(tools: &ShardRegistry, tool: ToolIndex) -> Outcome {
         match start(tools, tool, "{}") {
             Ok(Started::Blocking(call)) => call.run(&BlockingContext::default()),
             _ => panic!("not a blocking call"),
@@ -200,7 +201,7 @@ mod tests {
     }
 
     fn ready(text: &str) -> Poll<Outcome> {
-        Poll::Ready(Ok(ToolOutput::text(text)))
+        Poll::Ready(Ok(ToolOutput::text(text).into()))
     }
 
     #[test]
@@ -389,7 +390,7 @@ mod tests {
                 "{arguments}"
             );
         }
-        assert!(tools.start(index, None, CallContext::new()).is_err());
+        assert!(tools.start_tool(index, None, CallContext::new()).is_err());
         // Members the schema does not know are not its business.
         assert_eq!(
             poll(&mut future(&tools, index, r#"{"message":"a","x":1}"#)),
@@ -417,7 +418,7 @@ mod tests {
     fn absent_arguments_are_the_empty_object() {
         let (tools, index) =
             only(Tool::new("none").run(|_: CallContext, _: NoArguments| async { Ok("ran") }));
-        let Ok(Started::Future(mut call)) = tools.start(index, None, CallContext::new()) else {
+        let Ok(Started::Future(mut call)) = tools.start_tool(index, None, CallContext::new()) else {
             panic!("did not start");
         };
         assert_eq!(poll(&mut call), ready("ran"));
@@ -433,6 +434,7 @@ mod tests {
         let Poll::Ready(Ok(output)) = poll(&mut future(&tools, index, r#"{"n":[1,{"b":null}]}"#)) else {
             panic!("no result");
         };
+        let output = output.into_tool().unwrap();
         assert_eq!(output.structured_content(), Some(&json!({"n": [1, {"b": null}]})));
         let broken = poll(&mut future(&tools, index, "{}"));
         assert!(

@@ -21,8 +21,8 @@ use crate::mcp::{Era, HttpFacts, Labels, OverloadReason, Principal, Reply, Step,
 use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Outcome, StartError, Started,
-    ToolError, ToolIndex,
+    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Operation, Outcome, StartError,
+    Started, ToolError,
 };
 use crate::ring::{ConnectionKey, HangUp};
 use crate::timers::{TimerKey, TimerKind};
@@ -130,10 +130,11 @@ impl<R: ShardRing> Shard<R> {
             .on_operation(metrics::Operation::Method(method), outcome, elapsed);
     }
 
-    pub(super) fn record_call(&self, tool: ToolIndex, reply: &Reply, elapsed: Duration) {
-        let row = self.service.labels.row(tool.as_usize());
-        self.metrics
-            .on_operation(metrics::Operation::Tool(row), reply.labels.outcome, elapsed);
+    pub(super) fn record_operation(&self, operation: Operation, reply: &Reply, elapsed: Duration) {
+        let label = match operation {
+            Operation::Tool(tool) => metrics::Operation::Tool(self.service.labels.row(tool.as_usize())),
+        };
+        self.metrics.on_operation(label, reply.labels.outcome, elapsed);
     }
 
     fn begin_work(
@@ -154,7 +155,7 @@ impl<R: ShardRing> Shard<R> {
             Asked::Refused(reason) => return self.refuse_work(key, &ticket, out, reason),
             Asked::Exhausted => {
                 // What is wrong with it can be said at once.
-                if let Err(error) = work.check(&self.tools) {
+                if let Err(error) = work.check(&self.registry) {
                     return self.answer_unstarted(key, &ticket, &error, out, decoded);
                 }
                 return match self.enqueue(key) {
@@ -163,7 +164,7 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
-        match work.start(&self.tools, CallContext::new()) {
+        match work.start(&self.registry, CallContext::new()) {
             Ok(started) => {
                 let routed = (self.clock)();
                 self.record(Stage::Route, decoded, routed);
@@ -182,7 +183,7 @@ impl<R: ShardRing> Shard<R> {
     fn refuse_work(&mut self, key: ConnectionKey, ticket: &Ticket, mut out: Vec<u8>, reason: OverloadReason) {
         let overload = self.overload(reason);
         let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
-        self.record_call(ticket.tool(), &reply, Duration::ZERO);
+        self.record_operation(ticket.operation(), &reply, Duration::ZERO);
         self.reply(key, out, None, &reply);
     }
 
@@ -196,7 +197,7 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
         let elapsed = (self.clock)().saturating_duration_since(decoded);
-        self.record_call(ticket.tool(), &reply, elapsed);
+        self.record_operation(ticket.operation(), &reply, elapsed);
         self.reply(key, out, None, &reply);
     }
 
@@ -370,17 +371,19 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         call.run = Run::Ended;
-        let (began, tool) = (call.began, call.ticket.tool());
-        let row = self.service.labels.row(tool.as_usize());
+        let (began, operation) = (call.began, call.ticket.operation());
         self.record(Stage::Execute, began, ended);
-        self.histograms
-            .record_tool(row, ended.saturating_duration_since(began));
+        if let Some(tool) = operation.tool() {
+            let row = self.service.labels.row(tool.as_usize());
+            self.histograms
+                .record_tool(row, ended.saturating_duration_since(began));
+        }
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
-            let name = self.service.protocol.registry().tool(tool).name();
-            tracing::error!(tool = name, detail, "a tool failed internally");
+            let name = self.service.protocol.registry().name_of(operation);
+            tracing::error!(name, detail, "an operation failed internally");
         }
         let service = Rc::clone(&self.service);
         self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
@@ -404,9 +407,9 @@ impl<R: ShardRing> Shard<R> {
         };
         if let Some(mut batched) = call.batch.take() {
             batched.batch.begin_answer(&mut batched.answers);
-            let tool = call.ticket.tool();
+            let operation = call.ticket.operation();
             let reply = write(&call.ticket, &mut batched.answers);
-            self.record_call(tool, &reply, elapsed);
+            self.record_operation(operation, &reply, elapsed);
             return self.continue_batch(handler, batched);
         }
         let Some(mut out) = self.pool.take_response(handler) else {
@@ -419,9 +422,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let tool = call.ticket.tool();
+        let operation = call.ticket.operation();
         let reply = write(&call.ticket, &mut out);
-        self.record_call(tool, &reply, elapsed);
+        self.record_operation(operation, &reply, elapsed);
         self.reply(connection, out, Some(handler), &reply);
     }
 

@@ -133,5 +133,8 @@ fn decoding_again_gives_the_same() {
         }
     };
     assert_eq!(decode(&mut one), decode(&mut two));
-    assert_eq!(decode(&mut one), crate::registry::ToolOutput::text("h\u{1f600}"));
+    assert_eq!(
+        decode(&mut one),
+        crate::registry::ToolOutput::text("h\u{1f600}").into()
+    );
 }

@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::registry::{
-    CallContext, ContentBlock, NoArguments, Outcome, Registry, ShardTools, StartError, Started, Structured,
-    Tool, ToolError,
+    CallContext, ContentBlock, NoArguments, Outcome, Registry, ShardRegistry, StartError, Started,
+    Structured, Tool, ToolError,
 };
 use crate::wire::http1::Field;
 
@@ -131,7 +131,7 @@ impl Sessions for MappedSessions {
 struct Server {
     protocol: Protocol,
     sessions: MappedSessions,
-    tools: ShardTools,
+    tools: ShardRegistry,
     scratch: Scratch,
 }
 
@@ -230,7 +230,7 @@ impl Server {
     }
 }
 
-fn run(protocol: &Protocol, tools: &ShardTools, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
+fn run(protocol: &Protocol, tools: &ShardRegistry, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
     let ticket = work.ticket();
     match call(tools, work) {
         Ok(outcome) => protocol.answer(&ticket, &outcome, out),
@@ -238,7 +238,7 @@ fn run(protocol: &Protocol, tools: &ShardTools, work: &Work<'_>, out: &mut Vec<u
     }
 }
 
-fn call(tools: &ShardTools, work: &Work<'_>) -> Result<Outcome, StartError> {
+fn call(tools: &ShardRegistry, work: &Work<'_>) -> Result<Outcome, StartError> {
     let Started::Future(call) = work.start(tools, CallContext::new())? else {
         panic!("no tool here blocks");
     };
