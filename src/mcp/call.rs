@@ -3,12 +3,14 @@
 //! [`Work`] borrows the scratch it was decoded in and is short-lived: it is started at once or dropped, and then
 //! decoded again when a handler is free. [`Ticket`] is what outlives it: all that an answer needs.
 
+use simd_json::base::ValueIntoString as _;
 use simd_json::tape;
 
 use crate::jsonrpc::{Document, Id, RequestId, Value};
 use crate::registry::{CallContext, Operation, ShardRegistry, StartError, Started};
 
 use super::capabilities::ClientCapabilities;
+use super::cursor::Cursor;
 use super::error::Failure;
 use super::params::members;
 use super::revision::Revision;
@@ -74,18 +76,39 @@ impl<'s> Work<'s> {
 
     /// The arguments, always an object; none if there were none.
     pub fn arguments(&self) -> Option<tape::Value<'_, 's>> {
-        // Decoding saw to it that each stands once, and that the arguments are an object or `null`.
-        let params = self.document.tape().as_object()?.get("params")?;
-        let arguments = params.as_object()?.get("arguments")?;
-        arguments.is_object().then_some(arguments)
+        self.param(&["arguments"]).filter(|value| value.is_object())
     }
 
-    /// What answering needs after this is gone. Allocates only for an id of more than 46 bytes.
+    /// A value in the parameters. Decoding saw to it that each stands once, and is of its type or `null`.
+    fn param(&self, path: &[&str]) -> Option<tape::Value<'_, 's>> {
+        let params = self.document.tape().as_object()?.get("params")?;
+        let mut inside = path.iter();
+        inside.try_fold(params, |value, name| value.as_object()?.get(*name))
+    }
+
+    fn text(&self, path: &[&str]) -> Option<&'s str> {
+        self.param(path)?.into_string()
+    }
+
+    /// Where a lister is to go on.
+    fn list_after(&self) -> Option<&'s str> {
+        match Cursor::parse(self.text(&["cursor"])?)? {
+            Cursor::Lister { after, .. } => after,
+            Cursor::Page(_) => None,
+        }
+    }
+
+    /// What answering needs after this is gone. Allocates only for an id of more than 46 bytes, and for the URI
+    /// that a template reads.
     pub fn ticket(&self) -> Ticket {
         Ticket {
             id: self.call.id.into(),
             revision: self.call.revision,
             operation: self.call.operation,
+            uri: match self.call.operation {
+                Operation::Template(_) => self.text(&["uri"]).map(Box::from),
+                _ => None,
+            },
         }
     }
 
@@ -96,6 +119,11 @@ impl<'s> Work<'s> {
     pub fn check(&self, registry: &ShardRegistry) -> Result<(), StartError> {
         match self.call.operation {
             Operation::Tool(tool) => registry.check_tool(tool, self.arguments()),
+            Operation::Prompt(prompt) => registry.check_prompt(prompt, self.arguments()),
+            Operation::Resource(_)
+            | Operation::Template(_)
+            | Operation::ResourceList(_)
+            | Operation::Completion(_) => Ok(()),
         }
     }
 
@@ -106,6 +134,18 @@ impl<'s> Work<'s> {
     pub fn start(&self, registry: &ShardRegistry, context: CallContext) -> Result<Started, StartError> {
         match self.call.operation {
             Operation::Tool(tool) => registry.start_tool(tool, self.arguments(), context),
+            Operation::Prompt(prompt) => registry.start_prompt(prompt, self.arguments(), context),
+            Operation::Resource(resource) => registry.start_resource(resource, context),
+            Operation::Template(template) => {
+                registry.start_template(template, self.text(&["uri"]).unwrap_or_default(), context)
+            }
+            Operation::ResourceList(lister) => registry.start_lister(lister, self.list_after(), context),
+            Operation::Completion(completer) => {
+                let value = self.text(&["argument", "value"]).unwrap_or_default();
+                let settled = self.param(&["context", "arguments"]);
+                let settled = settled.filter(|value| value.is_object());
+                registry.start_completion(completer, value, settled, context)
+            }
         }
     }
 }
@@ -126,6 +166,8 @@ pub struct Ticket {
     id: RequestId,
     revision: Revision,
     operation: Operation,
+    /// What a template reads; everything else is registered.
+    uri: Option<Box<str>>,
 }
 
 impl Ticket {
@@ -137,6 +179,11 @@ impl Ticket {
     /// The revision to answer in.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The URI that a template reads.
+    pub(super) fn uri(&self) -> Option<&str> {
+        self.uri.as_deref()
     }
 
     /// What ran.

@@ -13,6 +13,7 @@ use super::blocking::BlockingHandler;
 use super::call::AsyncHandler;
 use super::context::{BlockingContext, CallContext};
 use super::handler::Handler;
+use super::icon::Icon;
 use super::info::{Annotations, Execution, ToolInfo};
 use super::outcome::ToolKind;
 use super::output::{IntoOutput, ToolError};
@@ -39,6 +40,7 @@ pub struct ToolBuilder<S> {
     title: Option<String>,
     description: Option<String>,
     annotations: Annotations,
+    icons: Vec<Icon>,
     input_schema: S,
     output_schema: Option<Value>,
 }
@@ -55,6 +57,7 @@ impl Tool {
             title: None,
             description: None,
             annotations: Annotations::default(),
+            icons: Vec::new(),
             input_schema: Derived(()),
             output_schema: None,
         }
@@ -77,6 +80,12 @@ impl<S> ToolBuilder<S> {
     /// What the tool does, for the model.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
+        self
+    }
+
+    /// An icon; may be called more than once.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.icons.push(icon);
         self
     }
 
@@ -117,6 +126,7 @@ impl<S> ToolBuilder<S> {
             title: self.title,
             description: self.description,
             annotations: self.annotations,
+            icons: self.icons,
             input_schema,
             output_schema: self.output_schema,
         }
@@ -186,6 +196,7 @@ impl ToolBuilder<Given> {
             input_schema: self.input_schema.0,
             output_schema: self.output_schema.or_else(T::output_schema),
             annotations: self.annotations,
+            icons: self.icons,
             execution,
         };
         Tool { info, handler }

@@ -1,6 +1,10 @@
 //! How an operation ends, whatever its kind, and how a function's return value becomes that.
 
+use super::completion::{Completion, IntoCompletion};
+use super::contents::{IntoContents, ReadOutput};
 use super::output::{IntoOutput, ToolError, ToolOutput};
+use super::prompt::{IntoMessages, PromptOutput};
+use super::resource::ResourcePage;
 use super::schema::OutputSchema;
 
 /// How an operation ended.
@@ -11,6 +15,14 @@ pub type Outcome = Result<Output, ToolError>;
 pub enum Output {
     /// A tool's result.
     Tool(ToolOutput),
+    /// A resource's contents.
+    Read(ReadOutput),
+    /// Some of a lister's resources.
+    Resources(ResourcePage),
+    /// A prompt's messages.
+    Prompt(PromptOutput),
+    /// Proposals.
+    Completion(Completion),
 }
 
 impl Output {
@@ -18,6 +30,7 @@ impl Output {
     pub fn into_tool(self) -> Option<ToolOutput> {
         match self {
             Self::Tool(output) => Some(output),
+            _ => None,
         }
     }
 }
@@ -44,5 +57,41 @@ impl<T: IntoOutput> Kind<T> for ToolKind {
             schema.check(answer.structured_content())?;
         }
         Ok(Output::Tool(answer))
+    }
+}
+
+/// Reading resources.
+pub(super) struct ReadKind;
+
+impl<T: IntoContents> Kind<T> for ReadKind {
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Read(value.into_contents()))
+    }
+}
+
+/// Listing resources.
+pub(super) struct ListKind;
+
+impl Kind<ResourcePage> for ListKind {
+    fn output(value: ResourcePage, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Resources(value))
+    }
+}
+
+/// Getting prompts.
+pub(super) struct PromptKind;
+
+impl<T: IntoMessages> Kind<T> for PromptKind {
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Prompt(value.into_messages()))
+    }
+}
+
+/// Completing.
+pub(super) struct CompletionKind;
+
+impl<T: IntoCompletion> Kind<T> for CompletionKind {
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Completion(value.into_completion()))
     }
 }

@@ -18,7 +18,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::mcp::{Era, HttpFacts, Labels, OverloadReason, Principal, Reply, Step, Ticket, Work};
-use crate::metrics::{self, HandlerState, RequestClass, Stage};
+use crate::metrics::{self, HandlerState, Method, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
     BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Operation, Outcome, StartError,
@@ -133,6 +133,12 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn record_operation(&self, operation: Operation, reply: &Reply, elapsed: Duration) {
         let label = match operation {
             Operation::Tool(tool) => metrics::Operation::Tool(self.service.labels.row(tool.as_usize())),
+            Operation::Resource(_) | Operation::Template(_) => {
+                metrics::Operation::Method(Method::ResourcesRead)
+            }
+            Operation::ResourceList(_) => metrics::Operation::Method(Method::ResourcesList),
+            Operation::Prompt(_) => metrics::Operation::Method(Method::PromptsGet),
+            Operation::Completion(_) => metrics::Operation::Method(Method::CompletionComplete),
         };
         self.metrics.on_operation(label, reply.labels.outcome, elapsed);
     }

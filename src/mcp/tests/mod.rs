@@ -5,7 +5,10 @@ mod batches;
 mod cost;
 mod fuzz;
 mod legacy;
+mod listing;
 mod modern;
+mod prompts;
+mod resources;
 mod revisions;
 mod spec;
 
@@ -211,7 +214,8 @@ impl Server {
 
     /// A modern request with everything in place.
     fn modern(&mut self, method: &str, params: Value) -> Answer {
-        let name = params["name"].as_str().unwrap_or_default().to_owned();
+        let name = params["name"].as_str().or(params["uri"].as_str());
+        let name = name.unwrap_or_default().to_owned();
         let body = modern_body(method, params);
         self.post(Revision::V2026_07_28, &modern_headers(method, &name), body)
     }
@@ -220,6 +224,14 @@ impl Server {
     fn legacy(&mut self, revision: Revision, method: &str, params: Value) -> Answer {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         self.post(revision, &[("mcp-protocol-version", revision.as_str())], body)
+    }
+
+    /// The same request in any revision.
+    fn ask(&mut self, revision: Revision, method: &str, params: Value) -> Answer {
+        match revision.era() {
+            Era::Modern => self.modern(method, params),
+            Era::Legacy => self.legacy(revision, method, params),
+        }
     }
 
     /// Opens a session of this revision.
