@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::ring::{self, ProbeError};
 
-use super::{complain, logging, refuse, say};
+use super::{allocator, complain, logging, refuse, say};
 use crate::config::{
     ConfigError, Findings, Host, HostError, Inputs, Line, Needs, Resolved, RingProblem, Settings, Toolset,
     Verdict, evaluate, raise_soft_limits, resolve,
@@ -31,6 +31,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         .filter(|line| line.verdict == Verdict::Missing)
         .collect();
     if missing.is_empty() {
+        allocator::trim_when_idle();
         return crate::server::run(look.resolved.settings);
     }
     // Not through the log: its level may be `off`, and nobody would know why nothing runs.

@@ -39,5 +39,5 @@ pub use settings::{
     RingSettings, SessionSettings, Settings, ShardPlace, StealSettings, Timeouts, Toolset, WorkerSettings,
 };
 pub use size_request::{SIZE_OPTIONS, SizeOption, SizeRequest};
-pub use sizing::{SizeError, Sizing, size};
+pub use sizing::{SizeError, Sizing, size, with_headroom};
 pub use startup::{Findings, Line, Needs, RingProblem, Verdict, evaluate};

@@ -83,7 +83,7 @@ pub fn size(request: &SizeRequest) -> Result<Sizing, SizeError> {
 }
 
 /// Three busy ones need four.
-fn with_headroom(busy: u64) -> u64 {
+pub fn with_headroom(busy: u64) -> u64 {
     let (handlers, busy_of_them) = HANDLERS_FOR;
     busy.saturating_mul(handlers).div_ceil(busy_of_them)
 }

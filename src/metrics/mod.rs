@@ -26,7 +26,7 @@ pub use labels::{
     Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,
     ToolLabels, ToolRow, WaitEnd,
 };
-pub use process::ProcessFigures;
+pub use process::{ProcessFigures, ProcessUse};
 pub use prometheus::Scrape;
 pub use report::{Report, ShardReport};
 pub use shard::{ShardMetrics, ShardSnapshot};

@@ -23,6 +23,8 @@ pub struct Scrape<'a> {
     pub tools: &'a ToolLabels,
     /// The shards' cells.
     pub shards: &'a [Arc<ShardMetrics>],
+    /// Connections the process takes.
+    pub connections_max: u32,
     /// The worker pool, when there is one.
     pub workers: Option<WorkerFigures>,
     /// The process.
@@ -54,6 +56,12 @@ impl Scrape<'_> {
         write_pool(&mut exposition, &shards);
         write_queue(&mut exposition, &shards, &all);
         write_connections(&mut exposition, &shards, &all);
+        exposition.single(
+            Kind::Gauge,
+            "weir_connections_max",
+            "Connections that may be open.",
+            Some(self.connections_max),
+        );
         write_health(&mut exposition, &shards, &all);
         if let Some(workers) = self.workers {
             write_workers(&mut exposition, workers);
@@ -405,7 +413,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::exposition_parser::{Samples, parse};
+    use crate::metrics::exposition_parser::{Labels, Samples, parse};
     use crate::metrics::labels::{
         Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass, WaitEnd,
     };
@@ -421,6 +429,7 @@ mod tests {
             version: "1.2.3",
             tools,
             shards,
+            connections_max: 1000,
             workers: Some(workers),
             process: ProcessFigures::read(),
         };
@@ -449,6 +458,7 @@ mod tests {
         );
         assert_eq!(samples.value("weir_worker_queued", &[]), Some(7.0));
         assert_eq!(samples.of("weir_connections").count(), 2);
+        assert_eq!(samples.value("weir_connections_max", &[]), Some(1000.0));
         assert!(samples.sum("process_resident_memory_bytes") > 0.0);
         assert!(samples.sum("process_open_fds") >= 3.0);
         assert_eq!(
@@ -600,11 +610,68 @@ mod tests {
             version: "0",
             tools: &ToolLabels::new([], 0),
             shards: &[],
+            connections_max: 0,
             workers: None,
             process: ProcessFigures::default(),
         };
         let samples = parse(&scrape.render());
         assert_eq!(samples.of("weir_worker_threads").count(), 0);
         assert_eq!(samples.of("process_open_fds").count(), 0);
+    }
+
+    /// Every `weir_…` name in a text, with the labels and values of the matchers that follow it.
+    fn metrics_named(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
+        let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let starts = text.match_indices("weir_").map(|(start, _)| start);
+        let metric = |start| {
+            let rest: &str = &text[start..];
+            let (name, behind) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+            let matchers = behind.strip_prefix('{').and_then(|inside| inside.split_once('}'));
+            let matchers = matchers.map_or("", |(matchers, _)| matchers).split(',');
+            let labels = matchers.filter_map(|matcher| matcher.split_once('='));
+            let labels = labels.map(|(label, value)| (label.trim_end_matches('!'), value.trim_matches('"')));
+            (name, labels.collect())
+        };
+        let whole = starts.filter(|start| !text[..*start].ends_with(is_part));
+        whole.map(metric).collect()
+    }
+
+    #[test]
+    fn alert_rules_and_documents_speak_of_metrics_that_there_are() {
+        let tools = ToolLabels::new([], 0);
+        let shards = shards(&tools, 1);
+        shards[0].on_pool(1);
+        let samples = scrape(&tools, &shards);
+        let texts = [
+            include_str!("../../scripts/alerts/weir.rules.yml"),
+            include_str!("../../tuning.md"),
+            include_str!("../../README.md"),
+        ];
+        for (name, labels) in texts.into_iter().flat_map(metrics_named) {
+            // A document names a histogram without the parts it is exposed in.
+            let bucket = format!("{name}_bucket");
+            let mut series = samples
+                .of(name)
+                .chain(samples.of(&bucket))
+                .map(|(labels, _)| labels)
+                .peekable();
+            assert!(series.peek().is_some(), "nothing is called {name}");
+            let is_matched = |series: &Labels| {
+                let mut matchers = labels.iter();
+                matchers.all(|&(label, value)| series.get(label).is_some_and(|own| own == value))
+            };
+            assert!(series.any(is_matched), "no {name} has {labels:?}");
+        }
+    }
+
+    #[test]
+    fn the_search_for_names_finds_what_is_there() {
+        let rule =
+            "a / (weir_requests_total{class=\"work\",shard!=\"1\"}[5m]) > weir_x_bucket, my_weir_y {b=\"c\"}";
+        let expected = [
+            ("weir_requests_total", vec![("class", "work"), ("shard", "1")]),
+            ("weir_x_bucket", vec![]),
+        ];
+        assert_eq!(metrics_named(rule), expected);
     }
 }

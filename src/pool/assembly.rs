@@ -83,6 +83,9 @@ pub struct Assembly {
     bytes: Vec<u8>,
     start: usize,
     charged: usize,
+    /// The buffer made at start, while the bytes have outgrown it. It is kept: one made anew would lie wherever the
+    /// heap happens to be full to, and keep all below it from going back to the kernel.
+    outgrown: Option<Vec<u8>>,
     /// `None` for an extra one.
     purpose: Option<Purpose>,
 }
@@ -139,6 +142,7 @@ impl Buffers {
                 bytes: super::handlers::touched_buffer(each_bytes),
                 start: 0,
                 charged: 0,
+                outgrown: None,
                 purpose: Some(purpose),
             })
         };
@@ -197,6 +201,7 @@ impl AssemblyPool {
             bytes: Vec::new(),
             start: 0,
             charged: 0,
+            outgrown: None,
             purpose: None,
         })
     }
@@ -208,11 +213,12 @@ impl AssemblyPool {
             return;
         };
         let buffers = self.buffers_mut(purpose);
+        if let Some(made_at_start) = assembly.outgrown.take() {
+            assembly.bytes = made_at_start;
+        }
         assembly.start = 0;
         assembly.bytes.clear();
-        if assembly.bytes.capacity() != buffers.each_bytes {
-            assembly.bytes = Vec::with_capacity(buffers.each_bytes);
-        }
+        debug_assert_eq!(assembly.bytes.capacity(), buffers.each_bytes, "its own buffer");
         buffers.free.push(assembly);
         debug_assert!(
             buffers.free.len() <= buffers.total,
@@ -237,13 +243,15 @@ impl AssemblyPool {
         let needed = assembly.bytes.len() + piece.len();
         if needed > assembly.bytes.capacity() {
             let capacity = needed.max(assembly.bytes.capacity() * 2);
-            let own = assembly
-                .purpose
-                .map_or(0, |purpose| self.buffers(purpose).each_bytes);
-            let beyond = capacity - own;
-            budget.charge(beyond - assembly.charged)?;
-            assembly.charged = beyond;
-            assembly.bytes.reserve_exact(capacity - assembly.bytes.len());
+            budget.charge(capacity - assembly.charged)?;
+            if assembly.charged == 0 && assembly.purpose.is_some() {
+                let mut larger = Vec::with_capacity(capacity);
+                larger.extend_from_slice(&assembly.bytes);
+                assembly.outgrown = Some(std::mem::replace(&mut assembly.bytes, larger));
+            } else {
+                assembly.bytes.reserve_exact(capacity - assembly.bytes.len());
+            }
+            assembly.charged = capacity;
         }
         assembly.bytes.extend_from_slice(piece);
         Ok(())
@@ -294,11 +302,11 @@ mod tests {
         let (mut pool, mut budget) = pool();
         let mut assembly = pool.take(Purpose::Pieces).unwrap();
         pool.append(&mut assembly, &[1; 40], &mut budget).unwrap();
-        assert_eq!(budget.used(), 24);
+        assert_eq!(budget.used(), 40);
         pool.append(&mut assembly, &[2; 40], &mut budget).unwrap();
-        assert_eq!(budget.used(), 64);
+        assert_eq!(budget.used(), 80);
         let refused = pool.append(&mut assembly, &[3; 200], &mut budget).unwrap_err();
-        assert_eq!((refused.left, refused.max), (36, 100));
+        assert_eq!((refused.left, refused.max), (20, 100));
         assert_eq!(assembly.window().len(), 80);
         pool.give_back(assembly, &mut budget);
         assert_eq!((budget.used(), pool.free(Purpose::Pieces)), (0, 2));

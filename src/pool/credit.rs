@@ -7,63 +7,20 @@
 //! ```text
 //! a shard with waiters: says so ─► looks for slack ─► takes a permit ─► sends
 //! a shard with slack:   gives the permit back ─► looks for waiters ─► tells one of them, which looks again
+//!                                                                              and tells the next if there is more
 //! ```
 //!
 //! Each writes before it reads, so at least one of two that do this at once sees the other. Does not know what
-//! is sent, nor how.
+//! is sent, nor how. `shard::models` has a model checker run it in every order.
 //!
 //! Invariant: permits free + permits taken = handlers.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::word::Word;
 
 /// Set in the word once no permit is given to others any more.
 const CLOSED: u32 = 1 << 31;
-
-/// A word that several shards read and write, sequentially consistent. Implemented for the standard library's
-/// atomics, and in tests for a model checker's.
-pub trait Word: Send + Sync {
-    /// A word that holds `value`.
-    fn new(value: u32) -> Self;
-    /// Its value.
-    fn load(&self) -> u32;
-    /// Adds; returns the value before.
-    fn fetch_add(&self, count: u32) -> u32;
-    /// Sets bits; returns the value before.
-    fn fetch_or(&self, bits: u32) -> u32;
-    /// Clears all but these bits; returns the value before.
-    fn fetch_and(&self, bits: u32) -> u32;
-    /// Replaces `current` by `new`; the value found if it was another.
-    ///
-    /// # Errors
-    /// The value found.
-    fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32>;
-}
-
-impl Word for AtomicU32 {
-    fn new(value: u32) -> Self {
-        AtomicU32::new(value)
-    }
-
-    fn load(&self) -> u32 {
-        AtomicU32::load(self, Ordering::SeqCst)
-    }
-
-    fn fetch_add(&self, count: u32) -> u32 {
-        AtomicU32::fetch_add(self, count, Ordering::SeqCst)
-    }
-
-    fn fetch_or(&self, bits: u32) -> u32 {
-        AtomicU32::fetch_or(self, bits, Ordering::SeqCst)
-    }
-
-    fn fetch_and(&self, bits: u32) -> u32 {
-        AtomicU32::fetch_and(self, bits, Ordering::SeqCst)
-    }
-
-    fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32> {
-        AtomicU32::compare_exchange(self, current, new, Ordering::SeqCst, Ordering::SeqCst)
-    }
-}
 
 /// The permits of one pool.
 #[derive(Debug)]
@@ -117,14 +74,7 @@ impl<W: Word> Credit<W> {
     }
 
     fn take_if(&self, may: impl Fn(u32) -> bool) -> bool {
-        let mut word = self.0.load();
-        while may(word) {
-            match self.0.compare_exchange(word, word - 1) {
-                Ok(_) => return true,
-                Err(found) => word = found,
-            }
-        }
-        false
+        self.0.update(|word| may(word).then(|| word - 1))
     }
 }
 
@@ -179,7 +129,7 @@ pub struct PublishedLine<W = AtomicU32> {
     /// in the waiting set.
     oldest_since: AtomicU64,
     /// It was told of slack and has not looked since: telling it again is no use.
-    is_told: AtomicBool,
+    is_told: W,
 }
 
 impl<W: Word> PublishedLine<W> {
@@ -188,7 +138,7 @@ impl<W: Word> PublishedLine<W> {
         PublishedLine {
             credit: Credit::new(handlers),
             oldest_since: AtomicU64::new(0),
-            is_told: AtomicBool::new(false),
+            is_told: W::new(0),
         }
     }
 
@@ -204,12 +154,12 @@ impl<W: Word> PublishedLine<W> {
 
     /// Whether the shard is to be told that there is slack: it is not, if it has been and has yet to look.
     pub fn begin_telling(&self) -> bool {
-        !self.is_told.swap(true, Ordering::SeqCst)
+        self.is_told.swap(1) == 0
     }
 
     /// The shard is about to look: whoever has slack from now on tells it again.
     pub fn begin_looking(&self) {
-        self.is_told.store(false, Ordering::SeqCst);
+        self.is_told.swap(0);
     }
 }
 

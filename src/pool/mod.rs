@@ -5,6 +5,7 @@
 //! | `handlers` | work in flight |
 //! | `queue` | work that waits for a handler |
 //! | `credit` | permits to use handlers, the one part that shards share: stealing |
+//! | `word` | the memory they share it in |
 //! | `assembly` | requests that arrive in pieces or wait, and heap bytes for what does not fit |
 //! | `drain_rate` | what a refused client is told to wait |
 //!
@@ -17,9 +18,11 @@ mod drain_rate;
 mod fifo;
 mod handlers;
 mod queue;
+mod word;
 
 pub use assembly::{Assembly, AssemblyPool, AssemblySizes, HeapBudget, OutOfMemory, Purpose};
-pub use credit::{Credit, PublishedLine, WaitingSet, Word, choose_target, choose_waiter};
+pub use credit::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 pub use drain_rate::DrainRate;
 pub use handlers::{HandlerKey, Pool, PoolFigures};
 pub use queue::{WaitKey, WaitQueue};
+pub use word::Word;

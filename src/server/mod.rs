@@ -103,6 +103,7 @@ pub enum StartError {
 pub struct Server {
     address: SocketAddr,
     shards: Vec<ShardHandle>,
+    connections_max: u32,
     workers: Workers,
     service: Arc<Service>,
     view: Arc<AdminView>,
@@ -181,7 +182,12 @@ impl Server {
             mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
         };
         let (shards, address) = shards::start(settings, &common, &mut is_cut_short)?;
-        let view = admin_view(&shards, Arc::clone(&service), workers.submitter());
+        let view = admin_view(
+            &shards,
+            settings.connections_max,
+            Arc::clone(&service),
+            workers.submitter(),
+        );
         let start_admin = |listener| {
             Admin::start(
                 listener,
@@ -196,6 +202,7 @@ impl Server {
         Ok(Server {
             address,
             shards,
+            connections_max: settings.connections_max,
             workers,
             service,
             view,
@@ -222,7 +229,12 @@ impl Server {
             .iter()
             .map(|shard| Arc::clone(&shard.metrics))
             .collect();
-        exposition(&metrics, &self.service, &self.workers.submitter())
+        exposition(
+            &metrics,
+            self.connections_max,
+            &self.service,
+            &self.workers.submitter(),
+        )
     }
 
     /// What it did so far. Asks the shards for their histograms; one that does not answer is left out.
@@ -303,6 +315,7 @@ impl Server {
             self.started.elapsed(),
             parts,
             Some(worker_figures(workers)),
+            ProcessFigures::read(),
         )
     }
 }
@@ -391,16 +404,29 @@ fn http_limits(settings: &Settings) -> HttpLimits {
     }
 }
 
-fn admin_view(shards: &[ShardHandle], service: Arc<Service>, workers: Submitter) -> Arc<AdminView> {
+fn admin_view(
+    shards: &[ShardHandle],
+    connections_max: u32,
+    service: Arc<Service>,
+    workers: Submitter,
+) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
-    Arc::new(AdminView::new(move || exposition(&metrics, &service, &workers)))
+    Arc::new(AdminView::new(move || {
+        exposition(&metrics, connections_max, &service, &workers)
+    }))
 }
 
-fn exposition(metrics: &[Arc<ShardMetrics>], service: &Service, workers: &Submitter) -> String {
+fn exposition(
+    metrics: &[Arc<ShardMetrics>],
+    connections_max: u32,
+    service: &Service,
+    workers: &Submitter,
+) -> String {
     Scrape {
         version: env!("CARGO_PKG_VERSION"),
         tools: &service.labels,
         shards: metrics,
+        connections_max,
         workers: Some(worker_figures(workers)),
         process: ProcessFigures::read(),
     }

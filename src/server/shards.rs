@@ -26,6 +26,8 @@ use super::StartError;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
 const START_PATIENCE: Duration = Duration::from_secs(10);
+/// How fast a shard at least touches the memory it makes: a tenth of what was measured.
+const TOUCHED_BYTES_PER_SECOND: u64 = 50 << 20;
 /// How soon a start notices that it is cut short.
 const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
 /// Mail that is not bounded by the pool: drain, reports, word of slack.
@@ -143,7 +145,9 @@ fn start_one(
         .name(format!("weir-shard-{}", place.shard))
         .spawn(move || run(seed, cpu, &ready))
         .map_err(|error| failed(error.to_string()))?;
-    let mailbox = await_start(&readiness, is_cut_short)?
+    let touched = settings.memory.per_shard.total_bytes() / TOUCHED_BYTES_PER_SECOND;
+    let patience = START_PATIENCE + Duration::from_secs(touched);
+    let mailbox = await_start(&readiness, patience, is_cut_short)?
         .ok_or_else(|| failed("it did not come up".to_owned()))?
         .map_err(failed)?;
     Ok(ShardHandle {
@@ -157,9 +161,10 @@ fn start_one(
 /// What a shard's thread reports of its start; `None` if it says nothing.
 fn await_start(
     readiness: &Receiver<Readiness>,
+    patience: Duration,
     is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Readiness>, StartError> {
-    let deadline = Instant::now() + START_PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         if is_cut_short() {
             return Err(StartError::CutShort);

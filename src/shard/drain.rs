@@ -44,11 +44,8 @@ impl<R: ShardRing> Shard<R> {
     pub fn is_finished(&self) -> bool {
         let is_empty =
             self.acceptor.is_over() && self.table.open() == 0 && self.pool.idle() == self.pool.size();
-        if is_empty {
-            // From here on nobody sends a waiter here; a permit still out is one on its way.
-            self.neighbours.credit().close();
-        }
-        is_empty && self.neighbours.credit().free() == self.pool.size()
+        // From here on nobody sends a waiter here; a permit still out is one on its way.
+        is_empty && self.neighbours.retire(self.pool.size())
     }
 
     /// When those who still wait are told that nothing comes of it any more.

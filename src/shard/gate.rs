@@ -14,62 +14,72 @@
 
 use std::num::NonZeroU32;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+
+use crate::pool::Word;
 
 use super::addresses::{AddressPlace, Addresses};
 use super::mailbox::Wake;
+use super::medium::{Medium, Memory};
 
 /// The process's one gate, which all shards share.
-#[derive(Clone)]
-pub struct Gate(Arc<Shared>);
+pub struct Gate<X: Medium = Memory>(Arc<Shared<X>>);
 
-struct Shared {
-    connections_max: usize,
-    taken: AtomicUsize,
+impl<X: Medium> Clone for Gate<X> {
+    fn clone(&self) -> Self {
+        Gate(Arc::clone(&self.0))
+    }
+}
+
+struct Shared<X: Medium> {
+    connections_max: u32,
+    taken: X::Word,
     /// Shards that wait for a place.
-    waiting: AtomicUsize,
+    waiting: X::Word,
     /// Where the next call begins to look.
-    next: AtomicUsize,
-    joined: AtomicUsize,
-    lines: Box<[Line]>,
+    next: X::Word,
+    joined: X::Word,
+    lines: Box<[Line<X>]>,
     addresses: Option<Addresses>,
 }
 
 /// One shard's line to the gate, on a cache line of its own.
-#[derive(Default)]
 #[repr(align(128))]
-struct Line {
-    is_waiting: AtomicBool,
+struct Line<X: Medium> {
+    is_waiting: X::Word,
     wake: OnceLock<Box<dyn Wake>>,
 }
 
-impl Gate {
+impl<X: Medium> Gate<X> {
     /// A gate for `connections_max` connections over `shards` shards, and for `per_address_max` of each address,
     /// if that is capped.
-    pub fn new(connections_max: usize, per_address_max: Option<NonZeroU32>, shards: usize) -> Gate {
+    pub fn new(connections_max: usize, per_address_max: Option<NonZeroU32>, shards: usize) -> Gate<X> {
+        let line = |_| Line {
+            is_waiting: X::Word::new(0),
+            wake: OnceLock::new(),
+        };
         Gate(Arc::new(Shared {
-            connections_max,
-            taken: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
-            joined: AtomicUsize::new(0),
-            lines: (0..shards).map(|_| Line::default()).collect(),
+            connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
+            taken: X::Word::new(0),
+            waiting: X::Word::new(0),
+            next: X::Word::new(0),
+            joined: X::Word::new(0),
+            lines: (0..shards).map(line).collect(),
             addresses: per_address_max.map(Addresses::new),
         }))
     }
 
     /// Places taken now: open connections, and those being accepted at this moment.
     pub fn open(&self) -> usize {
-        self.0.taken.load(Ordering::SeqCst)
+        self.0.taken.load() as usize
     }
 
     /// Gives a shard its line; `wake` makes it look whether it was called.
     ///
     /// # Panics
     /// More shards join than the gate was made for.
-    pub(super) fn join(&self, wake: Box<dyn Wake>) -> ShardGate {
-        let line = self.0.joined.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn join(&self, wake: Box<dyn Wake>) -> ShardGate<X> {
+        let line = self.0.joined.fetch_add(1) as usize;
         let lines = self.0.lines.len();
         assert!(line < lines, "a gate for {lines} shards is joined by one more");
         // Only this shard has the number.
@@ -82,21 +92,18 @@ impl Gate {
 
     /// Takes a place.
     fn try_enter(&self) -> bool {
-        let fits = |taken| (taken < self.0.connections_max).then_some(taken + 1);
-        let taken = &self.0.taken;
-        taken
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits)
-            .is_ok()
+        let fits = |taken| (taken < self.0.connections_max).then(|| taken + 1);
+        self.0.taken.update(fits)
     }
 
     /// Calls one waiting shard, each in its turn.
     fn call_next(&self) {
         // Sequentially consistent, as all of this: either this sees the shard wait, or the shard, which
         // looks again once it waits, sees the place.
-        if self.0.waiting.load(Ordering::SeqCst) == 0 {
+        if self.0.waiting.load() == 0 {
             return;
         }
-        let start = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let start = self.0.next.fetch_add(1) as usize;
         let lines = &self.0.lines;
         for offset in 0..lines.len() {
             let line = start.wrapping_add(offset) % lines.len();
@@ -110,15 +117,15 @@ impl Gate {
     }
 
     fn stop_waiting(&self, line: usize) -> bool {
-        let was_waiting = self.0.lines[line].is_waiting.swap(false, Ordering::SeqCst);
+        let was_waiting = self.0.lines[line].is_waiting.swap(0) != 0;
         if was_waiting {
-            self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+            self.0.waiting.fetch_sub(1);
         }
         was_waiting
     }
 }
 
-impl std::fmt::Debug for Gate {
+impl<X: Medium> std::fmt::Debug for Gate<X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate")
             .field("open", &self.open())
@@ -129,12 +136,12 @@ impl std::fmt::Debug for Gate {
 
 /// The gate, as one shard uses it.
 #[derive(Debug)]
-pub(super) struct ShardGate {
-    gate: Gate,
+pub(super) struct ShardGate<X: Medium = Memory> {
+    gate: Gate<X>,
     line: usize,
 }
 
-impl ShardGate {
+impl<X: Medium> ShardGate<X> {
     /// Takes a place, to be given back by [`ShardGate::leave`].
     pub(super) fn try_enter(&self) -> bool {
         self.gate.try_enter()
@@ -143,8 +150,10 @@ impl ShardGate {
     /// Asks to be called when a place is free. True if one came free meanwhile: it is taken.
     pub(super) fn await_place(&self) -> bool {
         let shared = &self.gate.0;
-        if !shared.lines[self.line].is_waiting.swap(true, Ordering::SeqCst) {
-            shared.waiting.fetch_add(1, Ordering::SeqCst);
+        // Counted before it can be called: whoever called it first would count off another that waits.
+        shared.waiting.fetch_add(1);
+        if shared.lines[self.line].is_waiting.swap(1) != 0 {
+            shared.waiting.fetch_sub(1);
         }
         let has_entered = self.gate.try_enter();
         if has_entered {
@@ -160,7 +169,7 @@ impl ShardGate {
 
     /// Whether it waits and was not called.
     pub(super) fn is_waiting(&self) -> bool {
-        self.gate.0.lines[self.line].is_waiting.load(Ordering::SeqCst)
+        self.gate.0.lines[self.line].is_waiting.load() != 0
     }
 
     /// Gives a place back, and the address's with it.
@@ -169,7 +178,7 @@ impl ShardGate {
         if let (Some(addresses), Some(place)) = (&shared.addresses, address) {
             addresses.leave(place);
         }
-        shared.taken.fetch_sub(1, Ordering::SeqCst);
+        shared.taken.fetch_sub(1);
         self.gate.call_next();
     }
 
@@ -179,10 +188,10 @@ impl ShardGate {
     }
 }
 
-impl Deref for ShardGate {
-    type Target = Gate;
+impl<X: Medium> Deref for ShardGate<X> {
+    type Target = Gate<X>;
 
-    fn deref(&self) -> &Gate {
+    fn deref(&self) -> &Gate<X> {
         &self.gate
     }
 }
@@ -190,6 +199,7 @@ impl Deref for ShardGate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     struct Signal(mpsc::Sender<()>);
@@ -207,7 +217,7 @@ mod tests {
 
     #[test]
     fn who_leaves_calls_the_waiting_each_in_turn() {
-        let gate = Gate::new(2, None, 3);
+        let gate: Gate = Gate::new(2, None, 3);
         let shards: Vec<_> = (0..3).map(|_| joined(&gate)).collect();
         assert!(shards[0].0.try_enter() && shards[0].0.try_enter());
         assert_eq!(gate.open(), 2);
@@ -226,7 +236,7 @@ mod tests {
 
     #[test]
     fn nobody_is_called_while_nobody_waits() {
-        let gate = Gate::new(1, None, 1);
+        let gate: Gate = Gate::new(1, None, 1);
         let (shard, called) = joined(&gate);
         assert!(shard.try_enter() && !shard.await_place());
         shard.stop_waiting();
@@ -238,7 +248,7 @@ mod tests {
     #[test]
     fn threads_never_pass_the_cap_and_no_place_is_forgotten() {
         const CAP: usize = 3;
-        let gate = Gate::new(CAP, None, 4);
+        let gate: Gate = Gate::new(CAP, None, 4);
         let inside = Arc::new(AtomicUsize::new(0));
         let threads: Vec<_> = (0..4)
             .map(|_| {

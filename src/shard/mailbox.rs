@@ -7,9 +7,10 @@
 //! Invariant: after every `post` either the shard has been woken since, or it has yet to look.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_queue::ArrayQueue;
+use crate::pool::Word;
+
+use super::medium::{Letters, Medium, Memory};
 
 /// What wakes a sleeping shard: a write to the descriptor its ring reads.
 pub trait Wake: Send + Sync + 'static {
@@ -17,36 +18,34 @@ pub trait Wake: Send + Sync + 'static {
     fn wake(&self);
 }
 
-struct Shared<M> {
-    queue: ArrayQueue<M>,
-    is_announced: AtomicBool,
+struct Shared<M, X: Medium> {
+    queue: X::Letters<M>,
+    /// Whoever posts next need not wake the shard.
+    is_announced: X::Word,
     wake: Box<dyn Wake>,
 }
 
 /// The posting end; any thread, any number.
-pub struct Mailbox<M>(Arc<Shared<M>>);
+pub struct Mailbox<M, X: Medium = Memory>(Arc<Shared<M, X>>);
 
-impl<M> Clone for Mailbox<M> {
+impl<M, X: Medium> Clone for Mailbox<M, X> {
     fn clone(&self) -> Self {
         Mailbox(Arc::clone(&self.0))
     }
 }
 
-impl<M> std::fmt::Debug for Mailbox<M> {
+impl<M, X: Medium> std::fmt::Debug for Mailbox<M, X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("len", &self.0.queue.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Mailbox").finish_non_exhaustive()
     }
 }
 
-impl<M> Mailbox<M> {
+impl<M, X: Medium> Mailbox<M, X> {
     /// A mailbox for `capacity` letters.
-    pub fn new(capacity: usize, wake: Box<dyn Wake>) -> Mailbox<M> {
-        let queue = ArrayQueue::new(capacity);
+    pub fn new(capacity: usize, wake: Box<dyn Wake>) -> Mailbox<M, X> {
         Mailbox(Arc::new(Shared {
-            queue,
-            is_announced: AtomicBool::new(false),
+            queue: X::Letters::new(capacity),
+            is_announced: X::Word::new(0),
             wake,
         }))
     }
@@ -57,9 +56,9 @@ impl<M> Mailbox<M> {
         while let Err(back) = self.0.queue.push(letter) {
             letter = back;
             self.0.wake.wake();
-            std::thread::yield_now();
+            X::give_way();
         }
-        if !self.0.is_announced.swap(true, Ordering::SeqCst) {
+        if self.0.is_announced.swap(1) == 0 {
             self.0.wake.wake();
         }
     }
@@ -72,7 +71,7 @@ impl<M> Mailbox<M> {
     /// Tells posters that whatever they post from now on needs a new wake-up. Comes before the emptying: a
     /// letter posted in between is either taken or announced again.
     pub fn begin(&self) {
-        self.0.is_announced.store(false, Ordering::SeqCst);
+        self.0.is_announced.swap(0);
     }
 
     /// Wakes the shard though there is no mail.
@@ -103,7 +102,7 @@ mod tests {
     #[test]
     fn a_burst_wakes_once_and_the_next_burst_again() {
         let (signal, woken) = mpsc::channel();
-        let mailbox = Mailbox::new(8, Box::new(Signal(signal)));
+        let mailbox: Mailbox<_> = Mailbox::new(8, Box::new(Signal(signal)));
         (0..5).for_each(|n| mailbox.post(n));
         assert_eq!(woken.try_iter().count(), 1);
         mailbox.begin();
@@ -118,7 +117,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_between_threads_through_a_small_mailbox() {
         let (signal, woken) = mpsc::channel();
-        let mailbox = Mailbox::new(4, Box::new(Signal(signal)));
+        let mailbox: Mailbox<_> = Mailbox::new(4, Box::new(Signal(signal)));
         let posters: Vec<_> = (0..4)
             .map(|poster| {
                 let mailbox = mailbox.clone();

@@ -21,6 +21,7 @@
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `deadlines`, `drain` | what time does |
 //! | `mailbox`, `alarm` | what other threads say |
+//! | `medium` | what all of that is shared through |
 //! | `pump` | the executor's side |
 
 mod acceptor;
@@ -35,6 +36,9 @@ mod drain;
 mod gate;
 mod lingering;
 mod mailbox;
+mod medium;
+#[cfg(test)]
+mod models;
 mod neighbours;
 mod pump;
 mod reading;
@@ -71,6 +75,7 @@ use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
 pub use mailbox::{Mailbox, Wake};
+pub use medium::{Letters, Medium, Memory};
 pub use neighbours::Mesh;
 use neighbours::Neighbours;
 pub use pump::run;
@@ -144,7 +149,7 @@ pub enum Mail<S> {
     },
     /// A connection whose request waited elsewhere.
     Stolen(Box<Moved<S>>),
-    /// Another shard has handlers to spare, or has given back one of this shard's.
+    /// Another shard has handlers to spare.
     Slack,
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),

@@ -3,6 +3,9 @@
 //! The one structure all shards share besides the connection gate. A shard reads it only when somebody waits,
 //! and writes its own line when a handler is taken or given back. The rules of who takes what are `pool`'s;
 //! this is where they meet the mailboxes.
+//!
+//! Invariant, which `models` checks: with all mail read, no permit above the reserve is free while another shard
+//! is in the waiting set.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -11,24 +14,25 @@ use crate::config::StealSettings;
 use crate::pool::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 use crate::units::ShardId;
 
+use super::medium::{Medium, Memory};
 use super::{Mail, Mailbox};
 
 /// What all shards of a server share about each other.
-pub struct Mesh<S> {
-    seats: Box<[Seat<S>]>,
-    waiting: WaitingSet,
+pub struct Mesh<S, X: Medium = Memory> {
+    seats: Box<[Seat<S, X>]>,
+    waiting: WaitingSet<X::Word>,
     epoch: Instant,
 }
 
-struct Seat<S> {
-    line: PublishedLine,
-    mailbox: OnceLock<Mailbox<Mail<S>>>,
+struct Seat<S, X: Medium> {
+    line: PublishedLine<X::Word>,
+    mailbox: OnceLock<Mailbox<Mail<S>, X>>,
 }
 
-impl<S> Mesh<S> {
+impl<S, X: Medium> Mesh<S, X> {
     /// Seats for `shards` shards of `handlers` handlers each. Nobody steals from or to a shard before it has
     /// joined. `epoch` is any time before the first shard starts.
-    pub fn new(shards: usize, handlers: u32, epoch: Instant) -> Arc<Mesh<S>> {
+    pub fn new(shards: usize, handlers: u32, epoch: Instant) -> Arc<Mesh<S, X>> {
         let seat = |_| Seat {
             line: PublishedLine::new(handlers),
             mailbox: OnceLock::new(),
@@ -41,7 +45,7 @@ impl<S> Mesh<S> {
     }
 }
 
-impl<S> std::fmt::Debug for Mesh<S> {
+impl<S, X: Medium> std::fmt::Debug for Mesh<S, X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mesh")
             .field("shards", &self.seats.len())
@@ -51,8 +55,8 @@ impl<S> std::fmt::Debug for Mesh<S> {
 }
 
 /// One shard's view of the mesh.
-pub(super) struct Neighbours<S> {
-    mesh: Arc<Mesh<S>>,
+pub(super) struct Neighbours<S, X: Medium = Memory> {
+    mesh: Arc<Mesh<S, X>>,
     own: usize,
     steal: StealSettings,
     rotation: usize,
@@ -60,12 +64,12 @@ pub(super) struct Neighbours<S> {
     is_waiting: bool,
 }
 
-impl<S> Neighbours<S> {
+impl<S, X: Medium> Neighbours<S, X> {
     /// Takes a shard's seat; from now on others may take its permits.
     pub(super) fn join(
-        mesh: Arc<Mesh<S>>,
+        mesh: Arc<Mesh<S, X>>,
         own: ShardId,
-        mailbox: Mailbox<Mail<S>>,
+        mailbox: Mailbox<Mail<S>, X>,
         steal: StealSettings,
     ) -> Self {
         let neighbours = Neighbours {
@@ -80,17 +84,25 @@ impl<S> Neighbours<S> {
         let _ = seat.mailbox.set(mailbox);
         if steal.is_on {
             seat.line.credit.open();
+            neighbours.announce_slack(neighbours.own);
         }
         neighbours
     }
 
-    fn seat(&self) -> &Seat<S> {
+    fn seat(&self) -> &Seat<S, X> {
         &self.mesh.seats[self.own]
     }
 
     /// Permits for this shard's handlers.
-    pub(super) fn credit(&self) -> &Credit {
+    pub(super) fn credit(&self) -> &Credit<X::Word> {
         &self.seat().line.credit
+    }
+
+    /// Nobody gets a permit any more; whether none of this shard's is out, so that nothing is on its way here
+    /// for which one was taken.
+    pub(super) fn retire(&self, handlers: u32) -> bool {
+        self.credit().close();
+        self.credit().free() == handlers
     }
 
     /// Whether there is anybody to send a waiter to, ever.
@@ -105,13 +117,17 @@ impl<S> Neighbours<S> {
 
     /// Gives a permit of `shard` back.
     pub(super) fn give_back_to(&self, shard: usize) {
-        let credit = &self.mesh.seats[shard].line.credit;
-        credit.give_back();
+        self.mesh.seats[shard].line.credit.give_back();
         if shard != self.own {
             // Its own clients may have begun to wait while the permit was out.
             self.tell(shard);
         }
-        // Written before this is read; who waits does it the other way about.
+        self.announce_slack(shard);
+    }
+
+    fn announce_slack(&self, shard: usize) {
+        let credit = &self.mesh.seats[shard].line.credit;
+        // The permit was written before this is read; who waits does it the other way about.
         if !self.mesh.waiting.is_empty() && credit.slack(self.steal.reserve) > 0 {
             self.tell_of_slack(shard);
         }
@@ -139,7 +155,7 @@ impl<S> Neighbours<S> {
         if self.is_waiting || self.mesh.waiting.is_empty() {
             return;
         }
-        let slack = |seat: &Seat<S>| seat.line.credit.slack(self.steal.reserve);
+        let slack = |seat: &Seat<S, X>| seat.line.credit.slack(self.steal.reserve);
         if let Some(shard) = self.mesh.seats.iter().position(|seat| slack(seat) > 0) {
             self.tell_of_slack(shard);
         }
@@ -151,7 +167,7 @@ impl<S> Neighbours<S> {
     }
 
     /// Somebody has waited here for longer than a hop costs, since `since`. Comes before looking for slack.
-    pub(super) fn start_waiting(&mut self, since: Instant) {
+    fn start_waiting(&mut self, since: Instant) {
         let nanos = since.saturating_duration_since(self.mesh.epoch).as_nanos();
         self.seat()
             .line
@@ -175,8 +191,23 @@ impl<S> Neighbours<S> {
         self.is_waiting
     }
 
+    /// A permit for the waiter that is to move next, which waits since `ripe_since`; returns whose. With none that
+    /// is old enough this shard leaves the waiting set: in it, it would be told of slack in others' stead.
+    pub(super) fn seek(&mut self, ripe_since: Option<Instant>) -> Option<usize> {
+        match ripe_since {
+            Some(since) => {
+                self.start_waiting(since);
+                self.take_permit()
+            }
+            None => {
+                self.stop_waiting();
+                None
+            }
+        }
+    }
+
     /// Takes a permit of a shard with slack; returns which.
-    pub(super) fn take_permit(&mut self) -> Option<usize> {
+    fn take_permit(&mut self) -> Option<usize> {
         let seats = &self.mesh.seats;
         let reserve = self.steal.reserve;
         loop {

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::metrics::{Eviction, Stage};
 use crate::pool::{Assembly, Purpose};
@@ -21,6 +22,10 @@ use super::{Shard, ShardRing};
 
 /// What a closing connection may still send us before we stop listening: enough for what was on its way.
 const DROPPED_BYTES_MAX: u32 = 1 << 20;
+
+/// Who has not sent the rest of a request for this long is slow, and gives way to others when buffers run out.
+/// Clients that send head and body apart take a fraction of it.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of the front of a window.
 pub(super) enum Taken {
@@ -208,7 +213,14 @@ impl<R: ShardRing> Shard<R> {
             .at(key)
             .and_then(|connection| connection.assembly.take());
         let mut assembly = kept.unwrap_or_else(|| self.take_assembly(key));
-        let appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
+        let mut appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
+        if appended.is_err() && self.evict_oldest_incomplete(Duration::ZERO) {
+            if assembly.is_empty() {
+                self.assembly.give_back(assembly, &mut self.heap);
+                assembly = self.free_assembly();
+            }
+            appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
+        }
         match self.table.at(key) {
             Some(connection) if appended.is_ok() => connection.assembly = Some(assembly),
             _ => self.assembly.give_back(assembly, &mut self.heap),
@@ -219,9 +231,8 @@ impl<R: ShardRing> Shard<R> {
         appended.is_ok()
     }
 
-    /// A free assembly buffer; if there is none, the oldest incomplete request is given up for it, so that
-    /// slow senders starve each other and nobody else. If none is incomplete either, all hold what waits behind a
-    /// request in hand, and this one lies on the heap.
+    /// An assembly buffer. If none is free and somebody is slow to send the rest of a request, that one is given up
+    /// for it, so that slow senders starve each other and nobody else. If nobody is, it lies on the heap.
     fn take_assembly(&mut self, asking: ConnectionKey) -> Box<Assembly> {
         if self.incomplete.len() > 2 * self.assembly.total(Purpose::Pieces) {
             let table = &mut self.table;
@@ -229,27 +240,40 @@ impl<R: ShardRing> Shard<R> {
                 .retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
         }
         if self.assembly.free(Purpose::Pieces) == 0 {
-            self.evict_oldest_incomplete();
+            self.evict_oldest_incomplete(SLOW_AFTER);
         }
         self.incomplete.push_back(asking);
+        self.free_assembly()
+    }
+
+    fn free_assembly(&mut self) -> Box<Assembly> {
         self.assembly
             .take(Purpose::Pieces)
             .unwrap_or_else(|| self.assembly.extra())
     }
 
-    fn evict_oldest_incomplete(&mut self) {
+    /// Gives up the oldest request that is not there yet, if it began at least `age_min` ago; whether one was.
+    fn evict_oldest_incomplete(&mut self, age_min: Duration) -> bool {
         for _ in 0..self.incomplete.len() {
             let Some(oldest) = self.incomplete.pop_front() else {
-                return;
+                return false;
             };
             let connection = self.table.at(oldest).filter(|c| c.assembly.is_some());
-            match connection.map(|connection| connection.state) {
-                Some(State::Open) => return self.evict(oldest, Eviction::AssemblyPressure),
+            match connection.map(|connection| (connection.state, connection.request_at)) {
+                Some((State::Open, began)) if self.now < began + age_min => {
+                    self.incomplete.push_front(oldest);
+                    return false;
+                }
+                Some((State::Open, _)) => {
+                    self.evict(oldest, Eviction::AssemblyPressure);
+                    return true;
+                }
                 // An answer comes first; what waits behind it may turn out to be incomplete.
                 Some(_) => self.incomplete.push_back(oldest),
                 None => {}
             }
         }
+        false
     }
 
     /// Looks for one request at the front of `window` and acts on it.

@@ -40,6 +40,21 @@ pub struct Moved<S> {
     is_browser: bool,
 }
 
+#[cfg(test)]
+impl<S> Moved<S> {
+    /// One that brings nothing but its permit.
+    pub(super) fn bare(socket: S, now: Instant) -> Self {
+        Moved {
+            socket,
+            address: None,
+            bytes: Vec::new(),
+            request_at: now,
+            queued_at: now,
+            is_browser: false,
+        }
+    }
+}
+
 /// When the next offer is due, and who is to be told.
 #[derive(Debug, Default)]
 pub(super) struct OfferTimer {
@@ -80,12 +95,10 @@ impl<R: ShardRing> Shard<R> {
         if !self.neighbours.can_steal() {
             return;
         }
-        while let Some((wait, key, since)) = self.oldest_waiter() {
-            if self.now < since + WAIT_MIN {
-                return self.offers.set(since + WAIT_MIN);
-            }
-            self.neighbours.start_waiting(since);
-            let Some(target) = self.neighbours.take_permit() else {
+        loop {
+            let ripe = self.oldest_ripe();
+            let target = self.neighbours.seek(ripe.map(|(_, _, since)| since));
+            let (Some(target), Some((wait, key, _))) = (target, ripe) else {
                 return;
             };
             self.begin_move(key, wait, target);
@@ -103,10 +116,15 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    fn oldest_waiter(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
+    /// The oldest waiter, if it is old enough to move; if it is not, the next offer is for when it will be.
+    fn oldest_ripe(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
         let (wait, &key) = self.queue.front()?;
         let since = self.table.at(key)?.phase_began;
-        Some((wait, key, since))
+        let is_ripe = self.now >= since + WAIT_MIN;
+        if !is_ripe {
+            self.offers.set(since + WAIT_MIN);
+        }
+        is_ripe.then_some((wait, key, since))
     }
 
     fn begin_move(&mut self, key: ConnectionKey, wait: WaitKey, target: usize) {

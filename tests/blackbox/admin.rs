@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Dialect, Process, Request, Server, case, echo, eventually, tool};
 
-const FAMILIES: [(&str, &str); 48] = [
+const FAMILIES: [(&str, &str); 49] = [
     ("weir_build_info", "gauge"),
     ("weir_requests_total", "counter"),
     ("weir_operations_total", "counter"),
@@ -31,6 +31,7 @@ const FAMILIES: [(&str, &str); 48] = [
     ("weir_ring_buffers_free", "gauge"),
     ("weir_ring_starved_total", "counter"),
     ("weir_connections", "gauge"),
+    ("weir_connections_max", "gauge"),
     ("weir_connections_accepted_total", "counter"),
     ("weir_connections_closed_total", "counter"),
     ("weir_accept_failures_total", "counter"),
@@ -166,6 +167,52 @@ fn metrics_move_with_what_is_done() {
     eventually("the connection is closed", || {
         server.metric("weir_connections_closed_total", &[]) == 1
     });
+}
+
+#[test]
+fn waits_are_shown_while_they_last_and_afterwards() {
+    let server = Server::start(&["--pool-size", "1", "--queue-depth", "2"]);
+    let mut busy = server.connect();
+    busy.send(&tool(1, "sleep", json!({"ms": 60_000})));
+    eventually("the handler is busy", || server.busy_handlers() == 1);
+    let mut waiting = server.connect();
+    waiting.send(&echo(2, "x"));
+    eventually("a request waits", || server.metric("weir_queue_depth", &[]) == 1);
+    // Long enough for the advice to take it seriously.
+    eventually("its age is shown", || {
+        server.metrics().sum("weir_queue_oldest_wait_seconds", &[]) >= 0.02
+    });
+    drop(busy);
+    waiting.receive().assert_echo(2, "x");
+    let metrics = server.metrics();
+    for (name, labels, value) in [
+        ("weir_queue_depth", &[][..], 0.0),
+        ("weir_queue_depth_max", &[], 2.0),
+        ("weir_queue_high_water", &[], 1.0),
+        ("weir_queued_total", &[], 1.0),
+        ("weir_queue_waits_total", &[], 1.0),
+        ("weir_queue_waits_total", &[("end", "served")], 1.0),
+        ("weir_queue_wait_seconds_count", &[], 1.0),
+        ("weir_queue_wait_seconds_bucket", &[("le", "0.01")], 0.0),
+        ("weir_steals_total", &[], 0.0),
+        ("weir_pool_high_water", &[], 1.0),
+    ] {
+        assert_eq!(metrics.sum(name, labels), value, "{name} {labels:?}");
+    }
+    assert!(metrics.sum("weir_queue_wait_seconds_sum", &[]) >= 0.02);
+    eventually("nobody waits any longer", || {
+        server.metrics().sum("weir_queue_oldest_wait_seconds", &[]) == 0.0
+    });
+    let report = server.stop();
+    let all = &report["all"];
+    assert_eq!(all["queued"], 1);
+    assert_eq!(all["queue_waits"]["served"], 1);
+    assert_eq!(all["queue_wait"]["count"], 1);
+    // On a slow machine the start alone may keep the CPU busy for most of so short a life.
+    match report["advice"]["outcome"].as_str() {
+        Some("raise_pool_size") => assert_eq!(report["advice"]["pool_size"], 3),
+        outcome => assert_eq!(outcome, Some("more_cores"), "{}", report["advice"]),
+    }
 }
 
 #[test]

@@ -165,7 +165,6 @@ fn two_hundred_slow_senders_keep_nobody_from_a_pool_of_eight() {
             server.metric("weir_connections", &[]) == 0
         });
     }
-    assert!(evictions(&server, "assembly_pressure") > 0);
 }
 
 #[test]
@@ -190,17 +189,18 @@ fn only_the_oldest_incomplete_request_is_given_up_for_room() {
     for client in &mut slow {
         begin(client, &raw[..half]);
     }
-    // Three buffers were left for five: the two oldest made room.
-    for client in &mut slow[..2] {
-        assert_timed_out(client);
-    }
-    assert_eq!(evictions(&server, "assembly_pressure"), 2);
-    assert!(slow[2..].iter().all(Client::is_silent) && calling.is_silent() && parked.is_silent());
-    for client in &mut slow[2..] {
-        client.send_bytes(&raw[half..]);
-        client.receive().assert_echo(1, "patient");
-    }
+    // Three buffers were left for five; nobody is slow yet, so the rest found room elsewhere.
+    assert_eq!(evictions(&server, "assembly_pressure"), 0);
+    // Newcomers come and go until one finds that the oldest is slow.
+    eventually("the oldest makes room", || {
+        server.connect().send_bytes(&raw[..half]);
+        evictions(&server, "assembly_pressure") > 0
+    });
+    assert_timed_out(&mut slow[0]);
+    let last = slow.last_mut().unwrap();
+    last.send_bytes(&raw[half..]);
+    last.receive().assert_echo(1, "patient");
+    assert!(calling.is_silent() && parked.is_silent());
     parked.ask(&echo(2, "parked")).assert_echo(2, "parked");
-    assert_eq!(evictions(&server, "assembly_pressure"), 2);
     drop(calling);
 }

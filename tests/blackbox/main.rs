@@ -28,6 +28,7 @@ mod heads;
 mod isolation;
 mod json;
 mod legacy;
+mod linger;
 
 mod logs;
 mod modern;
@@ -39,3 +40,4 @@ mod resources;
 mod sessions;
 mod splits;
 mod steal;
+mod steal_races;

@@ -27,7 +27,8 @@ fn message(at: usize) -> String {
 #[test]
 fn what_is_pipelined_behind_a_waiting_request_is_answered_in_order() {
     let (server, mut held) = exhausted(&["--queue-depth", "1"]);
-    let splits: [(&str, fn(&[u8]) -> Vec<&[u8]>); 3] = [
+    type Split = fn(&[u8]) -> Vec<&[u8]>;
+    let splits: [(&str, Split); 3] = [
         ("at once", |bytes| vec![bytes]),
         ("in the middle", |bytes| {
             let (first, second) = bytes.split_at(bytes.len() / 3);
@@ -157,5 +158,31 @@ fn with_two_assembly_buffers_everybody_who_pipelines_is_answered() {
     }
     assert_eq!(server.metric("weir_evictions_total", &[]), 1, "the holder's");
     assert_eq!(server.metric("weir_refusals_total", &[]), 0);
+    assert_at_rest(&server);
+}
+
+#[test]
+fn large_requests_that_wait_take_no_room_from_those_that_arrive() {
+    let (server, held) = exhausted(&["--queue-depth", "8", "--assembly-buffers", "2"]);
+    let large = "large ".repeat(1_500);
+    let mut clients: Vec<Client> = (0..6).map(|_| server.connect()).collect();
+    for (id, client) in clients[..4].iter_mut().enumerate() {
+        enqueue(&server, client, &echo(id, &large).encode());
+    }
+    let received = || server.metric("weir_received_bytes_total", &[]);
+    let raw = |id| echo(id, &large).encode();
+    for (id, client) in clients.iter_mut().enumerate().skip(4) {
+        let before = received();
+        client.send_bytes(&raw(id)[..5_000]);
+        eventually("it is read", || received() == before + 5_000);
+    }
+    for (id, client) in clients.iter_mut().enumerate().skip(4) {
+        assert!(client.is_silent(), "{:?}", client.receive());
+        enqueue(&server, client, &raw(id)[5_000..]);
+    }
+    drop(held);
+    for (id, client) in clients.iter_mut().enumerate() {
+        client.receive().assert_echo(id, &large);
+    }
     assert_at_rest(&server);
 }

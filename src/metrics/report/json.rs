@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::advice::{Facts, advise};
 use super::{Report, ShardReport};
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
@@ -27,8 +28,19 @@ pub(super) fn render(report: &Report) -> String {
         "shards": shards,
         "all": all,
         "workers": report.workers.map(workers_object),
+        "advice": advice_object(report),
     });
     format!("{object}\n")
+}
+
+fn advice_object(report: &Report) -> Value {
+    let facts = Facts::of(report);
+    let advice = advise(&facts);
+    json!({
+        "outcome": advice.as_str(),
+        "pool_size": advice.pool_size(),
+        "text": advice.line(&facts),
+    })
 }
 
 fn shard_object(shard: &ShardReport, tools: &ToolLabels) -> Value {
@@ -142,8 +154,11 @@ fn workers_object(workers: WorkerFigures) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::tests::example;
     use super::*;
+    use crate::metrics::process::ProcessFigures;
 
     fn parsed(report: &Report) -> Value {
         let text = report.to_json();
@@ -184,13 +199,21 @@ mod tests {
             numbers: ShardSnapshot::default(),
             histograms: Some(ShardHistograms::new(&example.tools)),
         };
-        let idle = Report::new(example.tools.clone(), example.uptime, vec![idle], None);
+        let idle = Report::new(
+            example.tools.clone(),
+            example.uptime,
+            vec![idle],
+            None,
+            ProcessFigures::default(),
+        );
         let (busy, idle) = (parsed(&example), parsed(&idle));
         assert_eq!(keys(&busy), keys(&idle));
         for pointer in [
             "",
             "/refusals",
             "/evictions",
+            "/queue_waits",
+            "/queue_wait",
             "/stages",
             "/stages/total",
             "/tools",
@@ -199,7 +222,52 @@ mod tests {
             let of = |json: &Value| keys(json["shards"][0].pointer(pointer).unwrap()).join(" ");
             assert_eq!(of(&busy), of(&idle), "{pointer}");
         }
+        assert_eq!(keys(&busy["advice"]), keys(&idle["advice"]));
         assert_eq!(idle["workers"], Value::Null);
+        assert_eq!(idle["advice"]["outcome"], "no_work");
+        assert_eq!(idle["advice"]["pool_size"], Value::Null);
+    }
+
+    #[test]
+    fn advice_comes_from_what_the_shards_did() {
+        let mut example = example();
+        let mut shards = std::mem::take(&mut example.shards);
+        let first = &mut shards[0];
+        first.numbers.pool_size = 8;
+        first.numbers.pool_high_water = 8;
+        first.numbers.queue_high_water = 4;
+        first.numbers.queued = 6;
+        first
+            .histograms
+            .as_mut()
+            .unwrap()
+            .record_wait(Duration::from_secs(1));
+        let report = |cpu_seconds| {
+            let process = ProcessFigures {
+                cpu_seconds,
+                ..ProcessFigures::default()
+            };
+            parsed(&Report::new(
+                example.tools.clone(),
+                example.uptime,
+                shards.clone(),
+                None,
+                process,
+            ))
+        };
+        // 8 at work and 4 waiting, of 16; refusals for a full queue make it the least. 3,723 s on two shards.
+        let pool = report(Some(100.0));
+        assert_eq!(pool["advice"]["outcome"], "raise_pool_size");
+        assert_eq!(pool["advice"]["pool_size"], 16);
+        let text = pool["advice"]["text"].as_str().unwrap();
+        assert!(
+            text.starts_with("raise --pool-size to 16 or more (at most 8 of"),
+            "{text}"
+        );
+        assert!(text.contains("60.0 % of 10 calls waited, P99 1.0"), "{text}");
+        assert_eq!(report(Some(6_000.0))["advice"]["outcome"], "more_cores");
+        assert_eq!(pool["all"]["queue_wait"]["count"], 1);
+        assert_eq!(pool["all"]["queued"], 6);
     }
 
     #[test]
@@ -225,9 +293,16 @@ mod tests {
         let mut example = example();
         let mut shards = std::mem::take(&mut example.shards);
         shards[1].histograms = None;
-        let json = parsed(&Report::new(example.tools.clone(), example.uptime, shards, None));
+        let json = parsed(&Report::new(
+            example.tools.clone(),
+            example.uptime,
+            shards,
+            None,
+            ProcessFigures::default(),
+        ));
         assert_eq!(json["shards"][1]["requests"], 1);
         assert_eq!(json["shards"][1]["stages"], Value::Null);
+        assert_eq!(json["shards"][1]["queue_wait"], Value::Null);
         assert_eq!(json["all"]["stages"]["total"]["count"], 9);
     }
 }

@@ -4,6 +4,7 @@
 //! stable, see `json`. A shard that could not be asked for its histograms is reported with its counters alone, which
 //! anybody can read. Invariant: what the merged part says is the sum of what the shards' parts say.
 
+mod advice;
 mod json;
 mod text;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use super::histogram::ShardHistograms;
 use super::labels::ToolLabels;
+use super::process::ProcessFigures;
 use super::shard::ShardSnapshot;
 use super::workers::WorkerFigures;
 use crate::config::ReportFormat;
@@ -38,6 +40,7 @@ pub struct Report {
     workers: Option<WorkerFigures>,
     all: ShardSnapshot,
     all_histograms: ShardHistograms,
+    process: ProcessFigures,
 }
 
 impl Report {
@@ -47,6 +50,7 @@ impl Report {
         uptime: Duration,
         shards: Vec<ShardReport>,
         workers: Option<WorkerFigures>,
+        process: ProcessFigures,
     ) -> Self {
         let mut all = ShardSnapshot::default();
         let mut all_histograms = ShardHistograms::new(&tools);
@@ -63,6 +67,7 @@ impl Report {
             workers,
             all,
             all_histograms,
+            process,
         }
     }
 
@@ -131,6 +136,7 @@ mod tests {
             Duration::from_secs(3_723),
             shards,
             Some(WorkerFigures::default()),
+            ProcessFigures::default(),
         )
     }
 

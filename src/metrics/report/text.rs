@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::Report;
+use super::advice::{Facts, advise};
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
 use crate::metrics::labels::{Label, Outcome, RequestClass, Stage, ToolLabels, WaitEnd};
@@ -45,6 +46,11 @@ pub(super) fn render(report: &Report) -> String {
     if let Some(workers) = report.workers {
         write_workers(&mut text, workers);
     }
+    let facts = Facts::of(report);
+    line(
+        &mut text,
+        format_args!("\nSizing: {}", advise(&facts).line(&facts)),
+    );
     text
 }
 
@@ -214,7 +220,7 @@ fn share(share: Option<f64>) -> String {
 }
 
 /// Three digits and a unit; histograms know no more than two.
-fn brief(duration: Duration) -> String {
+pub(super) fn brief(duration: Duration) -> String {
     let nanos = duration.as_nanos() as f64;
     let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
     let (scale, unit) = units
@@ -283,6 +289,7 @@ mod tests {
 
     use super::super::tests::example;
     use super::*;
+    use crate::metrics::process::ProcessFigures;
 
     /// The table under a heading: its rows as maps from title to cell.
     fn table(text: &str, heading: &str) -> Vec<HashMap<String, String>> {
@@ -324,6 +331,33 @@ mod tests {
     }
 
     #[test]
+    fn waits_have_a_table_once_there_were_some() {
+        let mut example = example();
+        let text = example.to_text();
+        assert!(text.contains("\nQueue for handlers: none\n"), "{text}");
+        example.shards[0].numbers.queue_depth_max = 512;
+        example.shards[0].numbers.queued = 3;
+        example.shards[1].numbers.steals_in = 2;
+        let text = Report::new(
+            example.tools,
+            example.uptime,
+            example.shards,
+            None,
+            ProcessFigures::default(),
+        )
+        .to_text();
+        let queue = table(&text, "Queue for handlers");
+        assert_eq!((&*queue[0]["places"], &*queue[0]["waited"]), ("512", "3"));
+        assert_eq!((&*queue[1]["arrived"], &*queue[2]["arrived"]), ("2", "2"));
+    }
+
+    #[test]
+    fn the_last_line_is_advice() {
+        let last = example().to_text().lines().last().unwrap().to_owned();
+        assert!(last.starts_with("Sizing: sized well (at most 9 of"), "{last}");
+    }
+
+    #[test]
     fn only_what_was_counted_has_a_column() {
         let text = example().to_text();
         let refusals = table(&text, "Refusals by reason");
@@ -356,7 +390,8 @@ mod tests {
     fn one_shard_is_not_repeated_as_all() {
         let mut example = example();
         example.shards.truncate(1);
-        let text = Report::new(example.tools, example.uptime, example.shards, None).to_text();
+        let process = ProcessFigures::default();
+        let text = Report::new(example.tools, example.uptime, example.shards, None, process).to_text();
         assert_eq!(table(&text, "Shards").len(), 1);
         assert!(!text.contains("Latency by stage, shard 0"));
         assert!(!text.contains("Workers"));

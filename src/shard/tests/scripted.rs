@@ -371,6 +371,28 @@ fn empty_lines_between_requests_keep_no_buffer_and_stop_no_drain() {
 }
 
 #[test]
+fn clients_that_send_in_two_pieces_do_not_push_each_other_out() {
+    let sizes = Sizes {
+        assembly_buffers: 2,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut clients: Vec<Client> = (0..20).map(|_| connected(&rig)).collect();
+    for (client, id) in clients.iter_mut().zip(0..) {
+        client.ask(call(Era::Modern, "echo", id, "in pieces"));
+        client.send(300);
+        rig.run();
+    }
+    for client in &mut clients {
+        client.send(usize::MAX);
+        rig.run();
+        client.read();
+        assert_eq!(client.results(), ["in pieces"]);
+    }
+    leave(&mut rig, &clients);
+}
+
+#[test]
 fn a_pipelined_request_left_unfinished_gives_way_to_others() {
     let sizes = Sizes {
         assembly_buffers: 1,
@@ -461,6 +483,7 @@ fn bytes_that_come_behind_a_refusal_are_dropped_and_do_not_destroy_it() {
     rig.run();
     let mut other = connected(&rig);
     rig.run();
+    rig.pass(Duration::from_secs(2));
     // The window is shut: the 408 stays on its way while more bytes come.
     slow.peer.set_window(0);
     other.ask(call(Era::Legacy, "echo", 1, "other"));

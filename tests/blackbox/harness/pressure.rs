@@ -31,6 +31,7 @@ pub(crate) fn send_long_call(client: &mut Client) {
 #[track_caller]
 pub(crate) fn connect_to(server: &Server, shard: usize) -> Client {
     let accepted = || per_shard(server, "weir_connections_accepted_total", &[]);
+    let open = server.metric("weir_connections", &[]);
     loop {
         let before = accepted();
         let client = server.connect();
@@ -42,6 +43,9 @@ pub(crate) fn connect_to(server: &Server, shard: usize) -> Client {
             return client;
         }
         client.reset();
+        eventually("the misplaced is gone", || {
+            server.metric("weir_connections", &[]) <= open
+        });
     }
 }
 

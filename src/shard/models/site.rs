@@ -1,0 +1,240 @@
+//! A shard, as far as others can tell: it asks for handlers, waits, moves waiters, and gives permits back, in the
+//! order in which `waiting` and `stealing` do.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Modelled;
+use crate::config::StealSettings;
+use crate::shard::medium::Medium;
+use crate::shard::neighbours::Neighbours;
+use crate::shard::{Mail, Mailbox, Mesh, Moved, Wake};
+use crate::units::ShardId;
+
+/// Rounds of mail after which it must have been answered.
+const ROUNDS_MAX: u32 = 20;
+
+struct Silent;
+
+impl Wake for Silent {
+    fn wake(&self) {}
+}
+
+/// The sites of one mesh, all with as many handlers.
+pub(super) fn sites<X: Medium>(count: u16, handlers: u32, reserve: u32) -> Vec<Site<X>> {
+    let epoch = Instant::now();
+    let mesh = Mesh::new(usize::from(count), handlers, epoch);
+    let steal = StealSettings { is_on: true, reserve };
+    let site = |number: u16| {
+        let mailbox = Mailbox::new(16, Box::new(Silent));
+        Site {
+            neighbours: Neighbours::join(Arc::clone(&mesh), ShardId(number), mailbox.clone(), steal),
+            mailbox,
+            number: usize::from(number),
+            handlers,
+            reserve,
+            busy: 0,
+            ripe: 0,
+            young: 0,
+            moving: Vec::new(),
+            is_leaving: false,
+            has_ended: false,
+            lost: 0,
+            since: epoch + Duration::from_secs(u64::from(number)),
+        }
+    };
+    (0..count).map(site).collect()
+}
+
+pub(super) struct Site<X: Medium = Modelled> {
+    pub neighbours: Neighbours<(), X>,
+    pub mailbox: Mailbox<Mail<()>, X>,
+    number: usize,
+    handlers: u32,
+    reserve: u32,
+    /// Handlers in use.
+    pub busy: u32,
+    /// Waiters that are old enough to move.
+    pub ripe: u32,
+    /// Waiters that are not.
+    pub young: u32,
+    /// Whose permits are held for waiters about to move.
+    moving: Vec<usize>,
+    /// Waiters that are about to move hang up instead.
+    pub is_leaving: bool,
+    /// It is gone, and looks at no mail any more.
+    pub has_ended: bool,
+    /// Waiters that came after that.
+    pub lost: u32,
+    since: Instant,
+}
+
+impl<X: Medium> Site<X> {
+    /// A request arrives; if it has to wait it has waited long enough at once.
+    pub(super) fn ask(&mut self) {
+        if self.waiters() == 0 && self.neighbours.credit().try_take_own() {
+            self.busy += 1;
+        } else {
+            self.ripe += 1;
+            if !self.neighbours.is_waiting() {
+                self.offer();
+            }
+        }
+    }
+
+    /// A handler falls free.
+    pub(super) fn finish(&mut self) {
+        self.busy -= 1;
+        self.release();
+    }
+
+    fn waiters(&self) -> u32 {
+        self.ripe + self.young
+    }
+
+    fn release(&mut self) {
+        if self.waiters() == 0 {
+            return self.neighbours.give_back();
+        }
+        self.busy += 1;
+        self.leave();
+    }
+
+    /// Serves waiters with permits that fell free elsewhere.
+    fn claim(&mut self) {
+        while self.waiters() > 0 && self.neighbours.credit().try_take_own() {
+            self.busy += 1;
+            self.leave();
+        }
+    }
+
+    /// The oldest waiter leaves the queue, served or not.
+    pub(super) fn leave(&mut self) {
+        if self.ripe > 0 {
+            self.ripe -= 1;
+        } else {
+            self.young -= 1;
+        }
+        if self.waiters() == 0 {
+            self.neighbours.stop_waiting();
+        }
+    }
+
+    /// Moves waiters to where there is slack.
+    pub(super) fn offer(&mut self) {
+        while let Some(target) = self.neighbours.seek((self.ripe > 0).then_some(self.since)) {
+            self.leave();
+            self.moving.push(target);
+            if !self.is_leaving {
+                self.complete_moves();
+            }
+        }
+    }
+
+    fn complete_moves(&mut self) {
+        for target in self.moving.drain(..) {
+            let moved = Moved::bare((), self.since);
+            self.neighbours.send(target, Mail::Stolen(Box::new(moved)));
+        }
+    }
+
+    /// Who was about to move hangs up.
+    pub(super) fn abort_moves(&mut self) {
+        for target in self.moving.drain(..) {
+            self.neighbours.give_back_to(target);
+        }
+    }
+
+    /// Handles what mail there is; how much.
+    pub(super) fn handle_mail(&mut self) -> u32 {
+        self.mailbox.begin();
+        let mut count = 0;
+        while let Some(mail) = self.mailbox.take() {
+            count += 1;
+            match mail {
+                Mail::Stolen(_) if self.has_ended => self.lost += 1,
+                Mail::Stolen(_) => self.busy += 1,
+                Mail::Slack => {
+                    self.neighbours.begin_looking();
+                    self.claim();
+                    self.offer();
+                    self.neighbours.pass_on_slack();
+                }
+                _ => unreachable!("no such mail here"),
+            }
+        }
+        count
+    }
+
+    /// Whether it could end now: nobody here, and nobody on the way.
+    pub(super) fn is_finished(&self) -> bool {
+        self.busy + self.waiters() == 0 && self.neighbours.retire(self.handlers)
+    }
+
+    pub(super) fn free(&self) -> u32 {
+        self.neighbours.credit().free()
+    }
+
+    fn has_slack(&self) -> bool {
+        self.neighbours.credit().slack(self.reserve) > 0
+    }
+}
+
+/// Handles all mail, and that which comes of it.
+pub(super) fn settle<X: Medium>(sites: &mut [Site<X>]) {
+    for _ in 0..ROUNDS_MAX {
+        let handled: u32 = sites.iter_mut().map(Site::handle_mail).sum();
+        if handled == 0 {
+            return;
+        }
+    }
+    panic!("mail without end");
+}
+
+/// All young waiters are old enough now.
+pub(super) fn ripen<X: Medium>(sites: &mut [Site<X>]) {
+    for site in sites.iter_mut() {
+        site.ripe += std::mem::take(&mut site.young);
+        site.offer();
+    }
+    settle(sites);
+}
+
+/// With all mail handled: every permit is free or in use, and nobody waits who could be served.
+pub(super) fn assert_balanced<X: Medium>(sites: &[Site<X>]) {
+    for site in sites {
+        let number = site.number;
+        assert_eq!(site.free() + site.busy, site.handlers, "the permits of {number}");
+        if site.waiters() > 0 {
+            assert_eq!(site.free(), 0, "{number} waits for itself");
+        }
+        if site.ripe > 0 {
+            let slack = sites
+                .iter()
+                .find(|other| other.number != number && other.has_slack());
+            assert!(
+                slack.is_none(),
+                "{number} waits, and {} has slack",
+                slack.unwrap().number
+            );
+        }
+    }
+}
+
+/// Runs each site's part in a thread of its own; all mail is handled at the end.
+pub(super) fn at_once(sites: Vec<Site>, parts: Vec<fn(&mut Site)>) -> Vec<Site> {
+    assert_eq!(sites.len(), parts.len(), "a part for each site");
+    let threads: Vec<_> = sites
+        .into_iter()
+        .zip(parts)
+        .map(|(mut site, part)| {
+            loom::thread::spawn(move || {
+                part(&mut site);
+                site
+            })
+        })
+        .collect();
+    let mut sites: Vec<Site> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    settle(&mut sites);
+    sites
+}
