@@ -138,10 +138,18 @@ impl Protocol {
                 write_caching(info.map(ResourceInfo::caching).unwrap_or_default(), revision, out);
             }
             Output::Resources(page) => {
-                let resources = page.resources.iter();
-                let resources: Vec<_> = resources.map(|info| describe::resource(info, revision)).collect();
-                out.extend_from_slice(br#""resources":"#);
-                write_json(out, &resources);
+                out.extend_from_slice(br#""resources":["#);
+                if ticket.has_tail() {
+                    out.extend_from_slice(self.lists().tail(revision));
+                }
+                for info in &page.resources {
+                    write_json(out, &describe::resource(info, revision));
+                    out.push(b',');
+                }
+                if out.last() == Some(&b',') {
+                    out.pop();
+                }
+                out.push(b']');
                 if let Some(next) = self.next_cursor(ticket.operation(), page.next.as_deref()) {
                     out.extend_from_slice(br#","nextCursor":"#);
                     write_string(out, &next);

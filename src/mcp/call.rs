@@ -109,6 +109,10 @@ impl<'s> Work<'s> {
                 Operation::Template(_) => self.text(&["uri"]).map(Box::from),
                 _ => None,
             },
+            has_tail: match self.call.operation {
+                Operation::ResourceList(lister) => lister.as_usize() == 0 && self.list_after().is_none(),
+                _ => false,
+            },
         }
     }
 
@@ -168,6 +172,8 @@ pub struct Ticket {
     operation: Operation,
     /// What a template reads; everything else is registered.
     uri: Option<Box<str>>,
+    /// Whether what a lister finds stands behind registered resources.
+    has_tail: bool,
 }
 
 impl Ticket {
@@ -184,6 +190,11 @@ impl Ticket {
     /// The URI that a template reads.
     pub(super) fn uri(&self) -> Option<&str> {
         self.uri.as_deref()
+    }
+
+    /// Whether what a lister finds stands behind registered resources, on the page they end on.
+    pub(super) fn has_tail(&self) -> bool {
+        self.has_tail
     }
 
     /// What ran.

@@ -15,8 +15,6 @@ pub(super) enum Cursor<'s> {
 }
 
 impl<'s> Cursor<'s> {
-    pub(super) const FIRST_LISTER: Self = Self::Lister { at: 0, after: None };
-
     /// What [`Display`](fmt::Display) wrote; nothing for anything else.
     pub(super) fn parse(text: &'s str) -> Option<Self> {
         if let Some(page) = text.strip_prefix('p') {
@@ -55,7 +53,7 @@ mod tests {
         for cursor in [
             Cursor::Page(0),
             Cursor::Page(17),
-            Cursor::FIRST_LISTER,
+            Cursor::Lister { at: 1, after: None },
             Cursor::Lister {
                 at: 2,
                 after: Some("a:b é\n"),

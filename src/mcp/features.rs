@@ -103,7 +103,7 @@ impl<'s> Asked<'s> {
                     return Ok(Routed::Reply(Reply::with_body(200)));
                 }
             },
-            Self::List(listed, cursor) => match list_operation(protocol, listed, cursor)? {
+            Self::List(listed, cursor) => match list_operation(protocol, listed, cursor, asker.revision)? {
                 Some(operation) => operation,
                 None => return list_page(protocol, listed, cursor, &asker, out),
             },
@@ -122,19 +122,21 @@ fn list_operation<'s>(
     protocol: &Protocol,
     listed: Listed,
     cursor: Cursor<'_>,
+    revision: Revision,
 ) -> Result<Option<Operation>, Failure<'s>> {
-    let registry = protocol.registry();
-    let at = match cursor {
-        Cursor::Lister { at, .. } if listed == Listed::Resources => at,
-        Cursor::Lister { .. } => return Err(NOT_OUR_CURSOR),
-        // Nobody is sent to an empty page first.
-        Cursor::Page(0) if listed == Listed::Resources && registry.resources().len() == 0 => 0,
-        Cursor::Page(_) => return Ok(None),
-    };
-    match registry.listers().nth(at) {
-        Some(lister) => Ok(Some(Operation::ResourceList(lister))),
-        None if matches!(cursor, Cursor::Page(_)) => Ok(None),
-        None => Err(NOT_OUR_CURSOR),
+    let mut listers = protocol.registry().listers();
+    match cursor {
+        _ if listed != Listed::Resources || listers.len() == 0 => Ok(None),
+        Cursor::Page(page) if page == protocol.lists().tail_page(revision) => {
+            Ok(listers.next().map(Operation::ResourceList))
+        }
+        Cursor::Page(_) => Ok(None),
+        // Its first page is the one above.
+        Cursor::Lister { at: 0, after: None } => Err(NOT_OUR_CURSOR),
+        Cursor::Lister { at, .. } => match listers.nth(at) {
+            Some(lister) => Ok(Some(Operation::ResourceList(lister))),
+            None => Err(NOT_OUR_CURSOR),
+        },
     }
 }
 

@@ -74,6 +74,11 @@ impl Listed {
         }
     }
 
+    /// Whether listers end the list.
+    fn has_tail(self, registry: &Registry) -> bool {
+        self == Self::Resources && registry.listers().len() > 0
+    }
+
     fn describe(self, registry: &Registry, revision: Revision) -> Vec<Value> {
         match self {
             Self::Tools => registry
@@ -119,6 +124,7 @@ impl Has {
 /// The prepared texts, each a JSON value.
 pub(super) struct Lists {
     pages: [[Vec<Vec<u8>>; Revision::ALL.len()]; Listed::ALL.len()],
+    tails: [Vec<u8>; Revision::ALL.len()],
     initialize: [Vec<u8>; Revision::ALL.len()],
     discover: Vec<u8>,
     meta: Vec<u8>,
@@ -129,6 +135,7 @@ impl Lists {
         Self {
             pages: Listed::ALL
                 .map(|listed| Revision::ALL.map(|revision| pages(listed, registry, identity, revision))),
+            tails: Revision::ALL.map(|revision| tail(registry, revision)),
             initialize: Revision::ALL.map(|revision| text(&initialize(registry, identity, revision))),
             discover: text(&discover(registry, identity)),
             meta: text(&meta(identity)),
@@ -139,6 +146,19 @@ impl Lists {
     pub(super) fn page(&self, listed: Listed, revision: Revision, page: usize) -> Option<&[u8]> {
         let pages = self.pages.get(listed as usize)?.get(revision.index())?;
         pages.get(page).map(Vec::as_slice)
+    }
+
+    /// The page that the listers begin with; pages before it are prepared.
+    pub(super) fn tail_page(&self, revision: Revision) -> usize {
+        self.pages
+            .get(Listed::Resources as usize)
+            .and_then(|pages| pages.get(revision.index()))
+            .map_or(0, Vec::len)
+    }
+
+    /// What stands on that page in front of what the first lister finds: items, each with a comma behind it.
+    pub(super) fn tail(&self, revision: Revision) -> &[u8] {
+        self.tails.get(revision.index()).map_or(b"", Vec::as_slice)
     }
 
     /// The result of `initialize`.
@@ -213,26 +233,21 @@ fn discover(registry: &Registry, identity: &Identity) -> Value {
     cacheable(result, Caching::new(LIST_TTL, CacheScope::Public), identity)
 }
 
-/// The prepared pages of a list; at least one.
+/// The prepared pages of a list. There is at least one, unless listers have the last word: then the last page is
+/// theirs to fill, and [`tail`] goes in front of it.
 fn pages(listed: Listed, registry: &Registry, identity: &Identity, revision: Revision) -> Vec<Vec<u8>> {
     let items = listed.describe(registry, revision);
     let mut pages: Vec<&[Value]> = items.chunks(PAGE_ITEMS_MAX).collect();
-    if pages.is_empty() {
+    let has_tail = listed.has_tail(registry);
+    if has_tail {
+        pages.pop();
+    } else if pages.is_empty() {
         pages.push(&[]);
     }
-    // What comes and goes is listed behind what stays.
-    let behind =
-        (listed == Listed::Resources && registry.listers().len() > 0).then_some(Cursor::FIRST_LISTER);
-    let last = pages.len() - 1;
     let page = |(at, items): (usize, &&[Value])| {
         let mut result = json!({listed.member(): items});
-        let next = if at < last {
-            Some(Cursor::Page(at + 1))
-        } else {
-            behind
-        };
-        if let Some(next) = next {
-            result["nextCursor"] = json!(next.to_string());
+        if has_tail || at + 1 < pages.len() {
+            result["nextCursor"] = json!(Cursor::Page(at + 1).to_string());
         }
         if revision.era() == Era::Modern {
             result["resultType"] = json!("complete");
@@ -243,10 +258,23 @@ fn pages(listed: Listed, registry: &Registry, identity: &Identity, revision: Rev
     pages.iter().enumerate().map(page).collect()
 }
 
+/// The registered resources on the page that the first lister goes on with: items, each with a comma behind it.
+fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
+    if !Listed::Resources.has_tail(registry) {
+        return Vec::new();
+    }
+    let items = Listed::Resources.describe(registry, revision);
+    let last = items.chunks(PAGE_ITEMS_MAX).last().unwrap_or_default();
+    last.iter()
+        .flat_map(|item| [text(item), b",".to_vec()])
+        .flatten()
+        .collect()
+}
+
 /// How long a list may be kept; the same on all of its pages. Nothing registered depends on who asks; what a
 /// lister finds may, and may be gone at once.
 pub(super) fn list_caching(listed: Listed, registry: &Registry) -> Caching {
-    match listed == Listed::Resources && registry.listers().len() > 0 {
+    match listed.has_tail(registry) {
         true => Caching::default(),
         false => Caching::new(LIST_TTL, CacheScope::Public),
     }

@@ -294,7 +294,7 @@ pub struct ResourceLister {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct ListFrom {
     /// What the page before said in [`ResourcePage::next`]; none for the first page. It went through the
-    /// client's hands.
+    /// client's hands, and may be anything.
     pub after: Option<String>,
 }
 

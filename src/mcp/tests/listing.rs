@@ -76,25 +76,32 @@ fn long_lists_come_in_pages() {
 }
 
 #[test]
-fn what_listers_find_comes_behind_what_is_registered() {
+fn what_listers_find_stands_behind_what_is_registered() {
     let listed = |from: usize| {
         (from..from + 3)
             .map(|at| format!("test://listed/{at}"))
             .collect::<Vec<_>>()
     };
     for revision in Revision::ALL {
+        let registered = |count: usize| (0..count).map(|at| format!("test://{at}")).collect::<Vec<_>>();
         assert_eq!(
             pages(&mut server(1, 2), revision),
+            // On one page, for clients that know no other.
             [
-                vec!["test://0".to_owned()],
-                listed(0),
+                [registered(1), listed(0)].concat(),
                 listed(3),
                 listed(0),
                 listed(3)
             ]
         );
+        let all = pages(&mut server(PAGE_ITEMS_MAX + 2, 1), revision);
+        assert_eq!(
+            all.iter().map(Vec::len).collect::<Vec<_>>(),
+            [PAGE_ITEMS_MAX, 5, 3]
+        );
+        assert_eq!(all.concat()[..PAGE_ITEMS_MAX + 2], registered(PAGE_ITEMS_MAX + 2));
         assert_eq!(pages(&mut server(0, 1), revision), [listed(0), listed(3)]);
-        assert_eq!(pages(&mut server(1, 0), revision), [vec!["test://0".to_owned()]]);
+        assert_eq!(pages(&mut server(1, 0), revision), [registered(1)]);
     }
 }
 
@@ -126,6 +133,7 @@ fn foreign_cursors_are_refused() {
             json!("p-1"),
             json!("l1:"),
             json!("l0"),
+            json!("l0:"),
             json!("l0:x"),
             json!("x"),
             json!(" "),
