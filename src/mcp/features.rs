@@ -16,7 +16,8 @@ use super::protocol::{Protocol, Reply, Routed};
 use super::revision::Revision;
 
 /// The longest URI that is looked up; RFC 9110 (4.1) wants 8,000 bytes to be possible.
-pub(super) const URI_BYTES_MAX: usize = 8_192;
+const URI_BYTES_MAX: usize = 8_192;
+const URI_TOO_LONG: &str = "`params.uri` is longer than 8192 bytes";
 
 /// A method with its parameters read, not looked up yet.
 #[derive(Debug)]
@@ -174,7 +175,7 @@ fn read_resource<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure
         .ok_or(Failure::Parameter("`params.uri` must be a string"))?;
     match uri.len() <= URI_BYTES_MAX {
         true => Ok(Asked::ReadResource(uri)),
-        false => Err(Failure::Parameter("`params.uri` is longer than 8192 bytes")),
+        false => Err(Failure::Parameter(URI_TOO_LONG)),
     }
 }
 

@@ -95,3 +95,13 @@ impl<T: IntoCompletion> Kind<T> for CompletionKind {
         Ok(Output::Completion(value.into_completion()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_kinds_make_a_tools_result_no_heavier() {
+        assert!(size_of::<Output>() <= size_of::<ToolOutput>() + size_of::<usize>());
+    }
+}
