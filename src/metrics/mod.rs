@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+mod contention;
 mod counter;
 mod duration;
 mod exposition;
@@ -19,6 +20,7 @@ mod report;
 mod shard;
 mod workers;
 
+pub use contention::{Contention, ContentionFigures, ContentionMeter};
 pub use counter::{Counter, Counts, Family, Gauge};
 pub use duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};
 pub use histogram::{Latency, ShardHistograms};
@@ -26,7 +28,7 @@ pub use labels::{
     Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,
     ToolLabels, ToolRow, WaitEnd,
 };
-pub use process::{ProcessFigures, ProcessUse};
+pub use process::{ProcessFigures, ProcessUse, ProcessorTime};
 pub use prometheus::Scrape;
 pub use report::{Report, ShardReport};
 pub use shard::{ShardMetrics, ShardSnapshot};

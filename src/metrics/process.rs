@@ -3,10 +3,11 @@
 //! Read from `/proc/self` whenever somebody asks, never on a shard. A figure that cannot be read is absent: a hardened
 //! container may hide parts of `/proc`, and a process out of descriptors cannot open it. See proc(5).
 
-// The bans on blocking calls are for shards; this runs on the admin thread and at exit.
+// The bans on blocking calls are for shards; this runs on the threads of admin and watchdog, and at exit.
 #![allow(clippy::disallowed_methods)]
 
 use std::fs;
+use std::time::Duration;
 
 /// Entries of the auxiliary vector, see getauxval(3).
 const AT_PAGESZ: usize = 6;
@@ -73,6 +74,38 @@ impl ProcessUse {
             resident_memory_bytes: stat.resident_pages * units.page_bytes,
         })
     }
+}
+
+/// What this process has had of the processors, and what it wanted besides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessorTime {
+    /// Time on a CPU, of all threads there ever were, in steps of mostly 10 ms.
+    pub used: Duration,
+    /// Time in which threads could have run and no CPU was free, of the threads there are; zero on a kernel that does
+    /// not say (CONFIG_SCHED_INFO).
+    pub waited: Duration,
+}
+
+impl ProcessorTime {
+    /// Reads it now; `None` when it cannot be read. Blocks for a short file for each thread: for once a second.
+    pub fn read() -> Option<Self> {
+        let used = Duration::try_from_secs_f64(ProcessUse::read()?.cpu_seconds).ok()?;
+        let waited = fs::read_dir("/proc/self/task").map_or(Duration::ZERO, |threads| {
+            let waits = threads.flatten().filter_map(|thread| {
+                // A thread that has ended meanwhile has no file any more.
+                let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+                run_queue_wait(&text)
+            });
+            waits.sum()
+        });
+        Some(Self { used, waited })
+    }
+}
+
+/// The second field of `schedstat`: nanoseconds on a run queue, not running.
+fn run_queue_wait(schedstat: &str) -> Option<Duration> {
+    let nanos = schedstat.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 /// The fields of `/proc/self/stat` that are used.
@@ -163,7 +196,9 @@ mod tests {
         assert!(memory > 1 << 20, "{figures:?}");
         assert!(figures.virtual_memory_bytes.unwrap() >= memory);
         assert!(figures.open_fds.unwrap() >= 3 && figures.threads.unwrap() >= 1);
-        assert!(figures.cpu_seconds.unwrap() >= 0.0);
+        let cpu_seconds = figures.cpu_seconds.unwrap();
+        let used = ProcessorTime::read().unwrap().used.as_secs_f64();
+        assert!(cpu_seconds >= 0.0 && used >= cpu_seconds);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let age = now.unwrap().as_secs_f64() - figures.start_time_seconds.unwrap();
         assert!((-2.0..86_400.0).contains(&age), "{age} s old");
@@ -187,6 +222,8 @@ mod tests {
         assert_eq!(Stat::parse(""), None);
         assert_eq!(Stat::parse("12 (weir) S 1 2 3"), None);
         assert_eq!(auxiliary_value(&[1, 2, 3], AT_PAGESZ), None);
+        assert_eq!(run_queue_wait("17"), None);
+        assert_eq!(run_queue_wait("17 250 3\n"), Some(Duration::from_nanos(250)));
         assert_eq!(boot_time_seconds("cpu 1 2\n"), None);
         assert_eq!(
             max_open_files("Max open files   unlimited  unlimited files"),

@@ -415,7 +415,7 @@ mod tests {
     use super::*;
     use crate::metrics::exposition_parser::{Labels, Samples, parse};
     use crate::metrics::labels::{
-        Era, Eviction, HandlerState, HttpRefusal, OverloadReason, RequestClass, WaitEnd,
+        Era, Eviction, HandlerState, HttpRefusal, Method, OverloadReason, RequestClass, WaitEnd,
     };
     use crate::units::ShardId;
 
@@ -619,10 +619,11 @@ mod tests {
         assert_eq!(samples.of("process_open_fds").count(), 0);
     }
 
-    /// Every `weir_…` name in a text, with the labels and values of the matchers that follow it.
+    /// Every name in a text that looks like one of our metrics, with the labels and values of the matchers behind it.
     fn metrics_named(text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
         let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
-        let starts = text.match_indices("weir_").map(|(start, _)| start);
+        let prefixes = ["weir_", "process_", "mcp_server_"].into_iter();
+        let starts = prefixes.flat_map(|prefix| text.match_indices(prefix).map(|(start, _)| start));
         let metric = |start| {
             let rest: &str = &text[start..];
             let (name, behind) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
@@ -641,6 +642,7 @@ mod tests {
         let tools = ToolLabels::new([], 0);
         let shards = shards(&tools, 1);
         shards[0].on_pool(1);
+        shards[0].on_operation(Operation::Method(Method::Ping), Outcome::Ok, Duration::ZERO);
         let samples = scrape(&tools, &shards);
         let texts = [
             include_str!("../../scripts/alerts/weir.rules.yml"),
@@ -666,11 +668,12 @@ mod tests {
 
     #[test]
     fn the_search_for_names_finds_what_is_there() {
-        let rule =
-            "a / (weir_requests_total{class=\"work\",shard!=\"1\"}[5m]) > weir_x_bucket, my_weir_y {b=\"c\"}";
+        let rule = "a / (weir_requests_total{class=\"work\",shard!=\"1\"}[5m]) > weir_x_bucket, my_weir_y {b=\"c\"} \
+                    + process_z";
         let expected = [
             ("weir_requests_total", vec![("class", "work"), ("shard", "1")]),
             ("weir_x_bucket", vec![]),
+            ("process_z", vec![]),
         ];
         assert_eq!(metrics_named(rule), expected);
     }

@@ -203,6 +203,22 @@ impl ShardMetrics {
         self.oldest_wait_nanos.set(saturating_nanos(waited));
     }
 
+    /// How often work found no handler, or no worker: a sum that grows while the shard is short of something.
+    pub(super) fn shortages(&self) -> u64 {
+        let refused = [
+            OverloadReason::Handlers,
+            OverloadReason::QueueTimeout,
+            OverloadReason::Workers,
+        ];
+        let refused = refused.map(|reason| self.refusals.of(reason).value());
+        self.queued.value() + refused.iter().sum::<u64>()
+    }
+
+    /// Requests that wait for a handler now.
+    pub(super) fn waiting(&self) -> u64 {
+        self.queue_depth.value()
+    }
+
     /// The pool was made: all its handlers are idle.
     pub fn on_pool(&self, handlers: u32) {
         self.pool_size.set(handlers.into());

@@ -315,7 +315,7 @@ impl Server {
             self.started.elapsed(),
             parts,
             Some(worker_figures(workers)),
-            ProcessFigures::read(),
+            self.watchdog.contention(),
         )
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Two things stop a shard: a tool that computes on it instead of on a worker, and an executor that went to
 //! sleep with runnable tasks. The first can only be told; the second ends with the wake-up.
+//!
+//! It also takes the looks by which the report knows whether the CPUs were the limit while work waited.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::metrics::ShardMetrics;
+use crate::metrics::{Contention, ContentionFigures, ContentionMeter, ProcessorTime, ShardMetrics};
 use crate::shard::Alarm;
 
 use super::shards::ShardHandle;
@@ -17,11 +19,14 @@ use super::shards::ShardHandle;
 /// is reported; not at two, since an idle shard that has just been given work may take as long to its next tick.
 const PATIENCE: Duration = Duration::from_millis(100);
 const QUIET_LOOKS_REPORTED: u32 = 2;
+/// How many of these looks there are to one at the CPUs: one a second, since their time comes in steps of 10 ms.
+const LOOKS_PER_CONTENTION_LOOK: u32 = 10;
 
 /// The thread.
 pub(super) struct Watchdog {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    contention: Arc<Contention>,
 }
 
 /// A shard under watch.
@@ -45,10 +50,27 @@ impl Watchdog {
             })
             .collect();
         let (stop, stopped) = mpsc::channel();
+        let contention = Arc::new(Contention::default());
+        let mut meter = ContentionMeter::new(Arc::clone(&contention));
+        let started = Instant::now();
+        let mut look_at_contention = move |watched: &[Watched]| {
+            if let Some(processor) = ProcessorTime::read() {
+                let shards = watched.iter().map(|shard| &*shard.metrics);
+                meter.look(started.elapsed(), processor, shards);
+            }
+        };
+        // Here and not on the thread, which may begin late: whatever happens from now on is seen.
+        look_at_contention(&watched);
         let watch = move || {
+            let mut looks = 0;
             while stopped.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 watched.iter_mut().for_each(Watched::look);
+                looks = (looks + 1) % LOOKS_PER_CONTENTION_LOOK;
+                if looks == 0 {
+                    look_at_contention(&watched);
+                }
             }
+            look_at_contention(&watched);
         };
         let thread = thread::Builder::new()
             .name("weir-watchdog".to_owned())
@@ -59,7 +81,13 @@ impl Watchdog {
         Watchdog {
             stop: Some(stop),
             thread: thread.ok(),
+            contention,
         }
+    }
+
+    /// How much of the CPUs was used while work waited, as of the last look; [`Watchdog::stop`] takes one more.
+    pub(super) fn contention(&self) -> ContentionFigures {
+        self.contention.figures()
     }
 
     pub(super) fn stop(&mut self) {

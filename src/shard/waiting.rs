@@ -170,6 +170,7 @@ impl<R: ShardRing> Shard<R> {
         }
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::TimedOut, waited);
+            self.record_wait(waited);
         }
         self.serve_assembly(key, Turn::Refused(reason));
     }

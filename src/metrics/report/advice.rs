@@ -2,8 +2,8 @@
 //!
 //! [`advise`] is a pure function of [`Facts`], which any report has. It speaks of what limited the work: handlers, the
 //! CPU, workers or memory. It says nothing of a pool that is larger than it need be, for nobody knows what is yet to
-//! come, nor of waits for workers that were not refused, and it knows averages alone: a server that computed at its
-//! limit for an hour and slept for a day has a low share of CPU. Invariant: a pool size it advises exceeds the present.
+//! come, nor of waits for workers that were not refused. Whether the CPU was the limit is judged by the times in which
+//! something was short, see `contention`. Invariant: a pool size it advises exceeds the present.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const ONE_WAITED_OF: u64 = 100;
 /// And from this P99: OpenTelemetry's buckets for MCP begin at 10 ms, so nobody tells shorter ones apart.
 const WAIT_P99_MIN: Duration = Duration::from_millis(10);
 /// The CPU is the limit from this share of it. At 0.8 a queue in front of it (M/M/1) already makes everything take
-/// five times as long, and averages over a whole life stay below 1 however busy the busy hours were.
+/// five times as long.
 const CPU_SHARE_MIN: f64 = 0.8;
 
 /// What one shard's handlers and waiters came to.
@@ -62,7 +62,7 @@ pub(super) struct Facts {
     pub work: u64,
     /// Of them, those that waited for one.
     pub waited: u64,
-    /// The P99 of the waits that ended with a handler.
+    /// The P99 of the waits that ended with a handler or timed out.
     pub wait_p99: Duration,
     /// Refused for want of a place in the queue.
     pub refused_full: u64,
@@ -74,7 +74,9 @@ pub(super) struct Facts {
     pub refused_memory: u64,
     /// Whether shards helped each other out.
     pub is_balanced: bool,
-    /// Processor time over uptime and shards, if known. Workers' time counts too, which may share the shards' CPUs.
+    /// Share of the shards' cores the process used, or would have, while something was short; `None` if nothing was.
+    /// Workers' time counts too: a blocking tool that computes needs cores just as a shard does, and by default they
+    /// are the same ones.
     pub cpu_share: Option<f64>,
 }
 
@@ -86,9 +88,8 @@ impl Facts {
             .iter()
             .map(|shard| ShardFacts::of(&shard.numbers))
             .collect();
-        let available = report.uptime.as_secs_f64() * shards.len() as f64;
-        let cpu_seconds = report.process.cpu_seconds.filter(|_| available > 0.0);
         Self {
+            cpu_share: report.contention.cpu_share(shards.len()),
             shards,
             work: all.requests_of(RequestClass::Work),
             waited: all.queued,
@@ -98,7 +99,6 @@ impl Facts {
             refused_workers: all.refusals.of(OverloadReason::Workers),
             refused_memory: all.refusals.of(OverloadReason::Memory),
             is_balanced: all.steals_in > 0,
-            cpu_share: cpu_seconds.map(|seconds| seconds / available),
         }
     }
 
@@ -241,7 +241,11 @@ impl fmt::Display for Facts {
         let refused = self.refused_full + self.refused_late + self.refused_workers + self.refused_memory;
         write!(f, "; {refused} refused")?;
         match self.cpu_share {
-            Some(share) => write!(f, "; CPU {:.0} %", share * 100.0),
+            Some(share) => write!(
+                f,
+                "; {:.0} % of the CPUs used or waited for meanwhile",
+                share * 100.0
+            ),
             None => Ok(()),
         }
     }
@@ -403,7 +407,7 @@ mod tests {
             })
         };
         assert_eq!(of(Some(0.8)), Advice::MoreCores);
-        assert_eq!(of(Some(1.7)), Advice::MoreCores);
+        assert_eq!(of(Some(1.0)), Advice::MoreCores);
         assert_eq!(of(Some(0.799)), raise(64));
         assert_eq!(of(None), raise(64));
     }
@@ -508,7 +512,7 @@ mod tests {
         assert_eq!(
             advise(&facts).line(&facts),
             "raise --pool-size to 64 or more (at most 32 of a shard's 32 handlers leased; 50.0 % of 10000 calls \
-             waited, P99 40.1ms; 10 refused; CPU 10 %)"
+             waited, P99 40.1ms; 10 refused; 10 % of the CPUs used or waited for meanwhile)"
         );
         assert_eq!(Advice::NoWork.line(&facts), "no work was done: nothing to advise");
     }

@@ -36,10 +36,15 @@ pub(super) fn render(report: &Report) -> String {
 fn advice_object(report: &Report) -> Value {
     let facts = Facts::of(report);
     let advice = advise(&facts);
+    let contention = report.contention;
     json!({
         "outcome": advice.as_str(),
         "pool_size": advice.pool_size(),
         "text": advice.line(&facts),
+        "contended_ns": nanos(contention.elapsed),
+        "contended_cpu_ns": nanos(contention.processor.used),
+        "contended_cpu_wait_ns": nanos(contention.processor.waited),
+        "contended_cpu_share": facts.cpu_share,
     })
 }
 
@@ -158,7 +163,8 @@ mod tests {
 
     use super::super::tests::example;
     use super::*;
-    use crate::metrics::process::ProcessFigures;
+    use crate::metrics::contention::ContentionFigures;
+    use crate::metrics::process::ProcessorTime;
 
     fn parsed(report: &Report) -> Value {
         let text = report.to_json();
@@ -204,7 +210,7 @@ mod tests {
             example.uptime,
             vec![idle],
             None,
-            ProcessFigures::default(),
+            ContentionFigures::default(),
         );
         let (busy, idle) = (parsed(&example), parsed(&idle));
         assert_eq!(keys(&busy), keys(&idle));
@@ -226,6 +232,7 @@ mod tests {
         assert_eq!(idle["workers"], Value::Null);
         assert_eq!(idle["advice"]["outcome"], "no_work");
         assert_eq!(idle["advice"]["pool_size"], Value::Null);
+        assert_eq!(idle["advice"]["contended_cpu_share"], Value::Null);
     }
 
     #[test]
@@ -242,21 +249,25 @@ mod tests {
             .as_mut()
             .unwrap()
             .record_wait(Duration::from_secs(1));
-        let report = |cpu_seconds| {
-            let process = ProcessFigures {
-                cpu_seconds,
-                ..ProcessFigures::default()
+        // Of an hour, ten seconds in which calls waited: twenty of two shards' cores.
+        let report = |used, waited| {
+            let contention = ContentionFigures {
+                elapsed: Duration::from_secs(10),
+                processor: ProcessorTime {
+                    used: Duration::from_secs(used),
+                    waited: Duration::from_secs(waited),
+                },
             };
             parsed(&Report::new(
                 example.tools.clone(),
                 example.uptime,
                 shards.clone(),
                 None,
-                process,
+                contention,
             ))
         };
-        // 8 at work and 4 waiting, of 16; refusals for a full queue make it the least. 3,723 s on two shards.
-        let pool = report(Some(100.0));
+        // 8 at work and 4 waiting, of 16; refusals for a full queue make it the least.
+        let pool = report(9, 1);
         assert_eq!(pool["advice"]["outcome"], "raise_pool_size");
         assert_eq!(pool["advice"]["pool_size"], 16);
         let text = pool["advice"]["text"].as_str().unwrap();
@@ -265,7 +276,14 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("60.0 % of 10 calls waited, P99 1.0"), "{text}");
-        assert_eq!(report(Some(6_000.0))["advice"]["outcome"], "more_cores");
+        assert_eq!(pool["advice"]["contended_ns"], 10_000_000_000_u64);
+        assert_eq!(pool["advice"]["contended_cpu_ns"], 9_000_000_000_u64);
+        assert_eq!(pool["advice"]["contended_cpu_wait_ns"], 1_000_000_000);
+        assert_eq!(pool["advice"]["contended_cpu_share"], 0.5);
+        // Computing all the time, and starved by others.
+        for (used, waited) in [(16, 0), (1, 15)] {
+            assert_eq!(report(used, waited)["advice"]["outcome"], "more_cores");
+        }
         assert_eq!(pool["all"]["queue_wait"]["count"], 1);
         assert_eq!(pool["all"]["queued"], 6);
     }
@@ -298,7 +316,7 @@ mod tests {
             example.uptime,
             shards,
             None,
-            ProcessFigures::default(),
+            ContentionFigures::default(),
         ));
         assert_eq!(json["shards"][1]["requests"], 1);
         assert_eq!(json["shards"][1]["stages"], Value::Null);

@@ -12,9 +12,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contention::ContentionFigures;
 use super::histogram::ShardHistograms;
 use super::labels::ToolLabels;
-use super::process::ProcessFigures;
 use super::shard::ShardSnapshot;
 use super::workers::WorkerFigures;
 use crate::config::ReportFormat;
@@ -40,7 +40,7 @@ pub struct Report {
     workers: Option<WorkerFigures>,
     all: ShardSnapshot,
     all_histograms: ShardHistograms,
-    process: ProcessFigures,
+    contention: ContentionFigures,
 }
 
 impl Report {
@@ -50,7 +50,7 @@ impl Report {
         uptime: Duration,
         shards: Vec<ShardReport>,
         workers: Option<WorkerFigures>,
-        process: ProcessFigures,
+        contention: ContentionFigures,
     ) -> Self {
         let mut all = ShardSnapshot::default();
         let mut all_histograms = ShardHistograms::new(&tools);
@@ -67,7 +67,7 @@ impl Report {
             workers,
             all,
             all_histograms,
-            process,
+            contention,
         }
     }
 
@@ -136,7 +136,7 @@ mod tests {
             Duration::from_secs(3_723),
             shards,
             Some(WorkerFigures::default()),
-            ProcessFigures::default(),
+            ContentionFigures::default(),
         )
     }
 

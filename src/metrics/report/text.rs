@@ -289,7 +289,7 @@ mod tests {
 
     use super::super::tests::example;
     use super::*;
-    use crate::metrics::process::ProcessFigures;
+    use crate::metrics::contention::ContentionFigures;
 
     /// The table under a heading: its rows as maps from title to cell.
     fn table(text: &str, heading: &str) -> Vec<HashMap<String, String>> {
@@ -343,7 +343,7 @@ mod tests {
             example.uptime,
             example.shards,
             None,
-            ProcessFigures::default(),
+            ContentionFigures::default(),
         )
         .to_text();
         let queue = table(&text, "Queue for handlers");
@@ -390,8 +390,8 @@ mod tests {
     fn one_shard_is_not_repeated_as_all() {
         let mut example = example();
         example.shards.truncate(1);
-        let process = ProcessFigures::default();
-        let text = Report::new(example.tools, example.uptime, example.shards, None, process).to_text();
+        let contention = ContentionFigures::default();
+        let text = Report::new(example.tools, example.uptime, example.shards, None, contention).to_text();
         assert_eq!(table(&text, "Shards").len(), 1);
         assert!(!text.contains("Latency by stage, shard 0"));
         assert!(!text.contains("Workers"));

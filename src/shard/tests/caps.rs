@@ -46,12 +46,6 @@ fn turn(rig: &mut Rig) {
     }
 }
 
-fn finish(rig: &mut Rig, clients: &[Client]) {
-    clients.iter().for_each(|client| client.peer.finish());
-    rig.live(Duration::from_secs(80));
-    rig.assert_nothing_left();
-}
-
 #[test]
 fn shards_together_never_pass_the_cap_and_serve_everybody_in_the_end() {
     let late = Faults {
@@ -148,7 +142,7 @@ fn a_descriptor_that_comes_back_is_used_at_once() {
     rig.run();
     second.read();
     assert_eq!(second.answers.len(), 1);
-    finish(&mut rig, &[second]);
+    rig.leave(&[second]);
 }
 
 fn assert_refused(client: &mut Client) {
@@ -194,7 +188,7 @@ fn beyond_its_cap_an_address_is_told_so_without_its_request_being_read() {
     newcomer.read();
     assert_eq!(newcomer.results(), ["{}"]);
     served.extend([whole, half, newcomer]);
-    finish(&mut rig, &served);
+    rig.leave(&served);
 }
 
 #[test]
@@ -214,7 +208,7 @@ fn beyond_its_cap_a_silent_client_is_told_after_a_moment_and_closed_after_anothe
     rig.pass(Duration::from_secs(3));
     rig.run();
     assert_eq!(rig.network.connections_open(), 1);
-    finish(&mut rig, &[first]);
+    rig.leave(&[first]);
 }
 
 #[test]
@@ -227,7 +221,7 @@ fn an_address_never_holds_more_than_twice_its_cap() {
         rig.metrics.snapshot().refusals.of(OverloadReason::Connections),
         44
     );
-    finish(&mut rig, &clients);
+    rig.leave(&clients);
 }
 
 #[test]
@@ -278,5 +272,5 @@ fn a_peer_that_vanishes_is_counted_wherever_it_was() {
     reset.peer.reset();
     rig.run();
     assert_eq!(counts(&rig), (5, 1));
-    finish(&mut rig, &[]);
+    rig.leave(&[]);
 }

@@ -300,6 +300,12 @@ impl Client {
         }
     }
 
+    /// Reads what has come; the results so far.
+    pub(super) fn heard_results(&mut self) -> Vec<String> {
+        self.read();
+        self.results()
+    }
+
     /// The whole texts of the results so far; errors as their code.
     pub(super) fn results(&self) -> Vec<String> {
         let texts = self.answers.iter().map(|answer| {

@@ -36,12 +36,6 @@ fn lingering(rig: &Rig) -> u64 {
     rig.metrics.handlers.of(HandlerState::Lingering).value()
 }
 
-fn finish(rig: &mut Rig, clients: &[Client]) {
-    clients.iter().for_each(|client| client.peer.finish());
-    rig.live(Duration::from_secs(80));
-    rig.assert_nothing_left();
-}
-
 #[test]
 fn without_linger_an_idle_connection_holds_no_handler() {
     let mut rig = rig(Linger::None, 1);
@@ -50,7 +44,7 @@ fn without_linger_an_idle_connection_holds_no_handler() {
     for client in &mut clients {
         echo(&mut rig, client, 9);
     }
-    finish(&mut rig, &clients);
+    rig.leave(&clients);
 }
 
 #[test]
@@ -65,7 +59,7 @@ fn a_finite_linger_ends_by_itself_and_the_connection_stays() {
     rig.live(Duration::from_secs(1));
     assert_eq!((lingering(&rig), rig.metrics.linger_cuts.value()), (0, 0));
     echo(&mut rig, &mut client, 3);
-    finish(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -80,7 +74,7 @@ fn a_finite_linger_is_cut_short_when_others_need_the_handler() {
     echo(&mut rig, &mut first, 4);
     echo(&mut rig, &mut second, 5);
     echo(&mut rig, &mut third, 6);
-    finish(&mut rig, &[first, second, third]);
+    rig.leave(&[first, second, third]);
 }
 
 #[test]
@@ -102,7 +96,7 @@ fn while_somebody_waits_nobody_lingers() {
         assert_eq!(client.answers.len(), 1);
     }
     assert_eq!(lingering(&rig), 1);
-    finish(&mut rig, &[holder, waiter]);
+    rig.leave(&[holder, waiter]);
 }
 
 #[test]
@@ -132,7 +126,7 @@ fn a_handler_held_for_good_is_held_from_the_first_byte() {
     rig.run();
     other.read();
     assert_eq!(other.results().last().unwrap(), "other");
-    finish(&mut rig, &[silent, other]);
+    rig.leave(&[silent, other]);
 }
 
 #[test]
@@ -152,7 +146,7 @@ fn a_connection_that_is_silent_for_the_read_timeout_loses_the_handler_and_stays(
     rig.run();
     echo(&mut rig, &mut client, 4);
     assert_eq!(lingering(&rig), 1);
-    finish(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -169,7 +163,7 @@ fn who_waits_behind_those_who_never_let_go_is_refused_in_time() {
     waiter.read();
     assert_eq!(waiter.results(), ["-31503"]);
     assert_eq!(rig.metrics.refusals.of(OverloadReason::QueueTimeout).value(), 1);
-    finish(&mut rig, &[holder, waiter]);
+    rig.leave(&[holder, waiter]);
 }
 
 #[test]
@@ -216,6 +210,6 @@ fn a_stolen_connection_lingers_where_it_went() {
         };
         assert_eq!((at(&rig, 0), at(&rig, 1)), (0, 1), "{linger:?}");
         rig.release("held");
-        finish(&mut rig, &[holder, mover]);
+        rig.leave(&[holder, mover]);
     }
 }

@@ -36,17 +36,6 @@ fn is_moving(rig: &mut Rig, shard: usize) -> bool {
     })
 }
 
-fn results(client: &mut Client) -> Vec<String> {
-    client.read();
-    client.results()
-}
-
-fn finish(rig: &mut Rig, clients: &[Client]) {
-    clients.iter().for_each(|client| client.peer.finish());
-    rig.live(Duration::from_secs(80));
-    rig.assert_nothing_left();
-}
-
 /// A permit that comes back to a shard from another is as good as one of its own: whoever waits there gets it.
 #[test]
 fn a_permit_given_back_from_afar_serves_who_waits_for_it() {
@@ -65,11 +54,11 @@ fn a_permit_given_back_from_afar_serves_who_waits_for_it() {
         assert_eq!(rig.sites[1].metrics.queue_depth.value(), 1, "seed {seed}");
         leaver.peer.reset();
         rig.run();
-        assert_eq!(results(&mut waiter), ["waited"], "seed {seed}");
+        assert_eq!(waiter.heard_results(), ["waited"], "seed {seed}");
         rig.release("held");
         rig.release("never");
         rig.run();
-        finish(&mut rig, &[holder, leaver, waiter]);
+        rig.leave(&[holder, leaver, waiter]);
     }
 }
 
@@ -96,7 +85,7 @@ fn a_receive_armed_with_controls_answer_keeps_nobody_from_moving() {
         assert_eq!(rig.sites[1].metrics.steals_in.value(), 1, "seed {seed}");
         rig.release("held");
         rig.run();
-        finish(&mut rig, &[holder, client]);
+        rig.leave(&[holder, client]);
     }
 }
 
@@ -118,11 +107,11 @@ fn slack_that_one_waiting_shard_does_not_need_is_anothers() {
         rig.release("spared");
         rig.turn_of(2);
         rig.run();
-        assert_eq!(results(&mut waiters[1]), ["second"], "seed {seed}");
+        assert_eq!(waiters[1].heard_results(), ["second"], "seed {seed}");
         rig.release("held");
         rig.release("first");
         rig.run();
         clients.extend(waiters);
-        finish(&mut rig, &clients);
+        rig.leave(&clients);
     }
 }

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::*;
+use super::client::Client;
 use crate::config::{Linger, StealSettings};
 use crate::mcp::{Identity, Options};
 use crate::metrics::ToolRow;
@@ -432,6 +433,13 @@ impl Rig {
     /// Whether every shard's drain is complete.
     pub(super) fn is_finished(&self) -> bool {
         self.sites.iter().all(|site| site.shard.is_finished())
+    }
+
+    /// These clients leave, the last there are, and nothing of anybody stays.
+    pub(super) fn leave(&mut self, clients: &[Client]) {
+        clients.iter().for_each(|client| client.peer.finish());
+        self.live(Duration::from_secs(80));
+        self.assert_nothing_left();
     }
 
     /// Nothing is held by anybody.

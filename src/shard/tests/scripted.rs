@@ -17,14 +17,6 @@ fn connected(rig: &Rig) -> Client {
 }
 
 /// Hangs up, lets every deadline pass and looks for what is left.
-fn leave(rig: &mut Rig, clients: &[Client]) {
-    for client in clients {
-        client.peer.finish();
-    }
-    rig.live(Duration::from_secs(80));
-    rig.assert_nothing_left();
-}
-
 #[test]
 fn every_kind_of_request_is_answered_in_order_on_one_connection() {
     let mut rig = Rig::new(1, Sizes::default());
@@ -49,7 +41,7 @@ fn every_kind_of_request_is_answered_in_order_on_one_connection() {
         }
         assert_eq!(client.unanswered(), 0, "{:?}", client.answers);
     }
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -96,7 +88,7 @@ fn operations_are_counted_by_method_tool_and_outcome() {
         "{:?}",
         numbers.requests
     );
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -117,7 +109,7 @@ fn pipelined_requests_are_answered_in_order_while_the_first_is_pending() {
         client.read();
     }
     assert_eq!(client.answers.len(), 100);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -136,7 +128,7 @@ fn a_request_split_anywhere_gets_the_same_answer() {
         assert_eq!(client.results(), ["s"], "split at {split}");
         clients.push(client);
     }
-    leave(&mut rig, &clients);
+    rig.leave(&clients);
 }
 
 #[test]
@@ -155,7 +147,7 @@ fn a_client_that_asks_to_go_on_is_told_to() {
     rig.run();
     client.read();
     assert_eq!(client.results(), ["s"]);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -184,7 +176,7 @@ fn a_body_that_comes_before_its_100_continue_is_out_waits_for_it() {
     rig.run();
     let rest = client.peer.read();
     assert!(rest.starts_with(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK"));
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -203,7 +195,7 @@ fn a_client_that_leaves_a_pipelined_call_cancels_it() {
     client.peer.close();
     rig.run();
     assert_eq!(rig.shard.pool.busy(), 0);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -220,7 +212,7 @@ fn a_body_that_stops_after_a_slow_100_continue_meets_its_own_deadline() {
     rig.live(Duration::from_secs(6));
     client.read();
     assert_eq!(client.results(), ["408"]);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -241,7 +233,7 @@ fn a_result_that_comes_with_its_timeout_is_not_a_second_answer() {
     rig.run();
     client.read();
     assert_eq!(client.results()[1..], ["next"]);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -259,7 +251,7 @@ fn a_late_result_is_never_taken_for_the_next_call_of_its_batch() {
     rig.run();
     client.read();
     assert_eq!(client.answers.len(), 1);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -276,7 +268,7 @@ fn a_batch_of_pending_calls_leaves_no_task_behind() {
     rig.run();
     client.read();
     assert_eq!(client.answers.len(), 1);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -300,13 +292,13 @@ fn accepting_that_finds_nobody_or_comes_late_goes_on() {
             rig.pass(Duration::from_millis(1));
         }
         rig.network.calm();
-        leave(&mut rig, &clients);
+        rig.leave(&clients);
         let mut fresh = connected(&rig);
         fresh.request(ping(1));
         rig.run();
         fresh.read();
         assert_eq!(fresh.answers.len(), 1, "seed {seed}");
-        leave(&mut rig, &[fresh]);
+        rig.leave(&[fresh]);
     }
 }
 
@@ -344,7 +336,7 @@ fn running_out_of_descriptors_pauses_accepting_and_loses_nobody() {
     rig.run();
     client.read();
     assert_eq!(client.answers.len(), 1);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -389,7 +381,7 @@ fn clients_that_send_in_two_pieces_do_not_push_each_other_out() {
         client.read();
         assert_eq!(client.results(), ["in pieces"]);
     }
-    leave(&mut rig, &clients);
+    rig.leave(&clients);
 }
 
 #[test]
@@ -422,7 +414,7 @@ fn a_pipelined_request_left_unfinished_gives_way_to_others() {
     rig.run();
     third.read();
     assert_eq!(third.results(), ["third"]);
-    leave(&mut rig, &[slow, second, third]);
+    rig.leave(&[slow, second, third]);
 }
 
 #[test]
@@ -443,7 +435,7 @@ fn a_receive_that_found_no_buffer_is_not_armed_under_a_running_call() {
     rig.run();
     client.read();
     assert_eq!(client.answers.len(), 2);
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }
 
 #[test]
@@ -466,7 +458,7 @@ fn without_room_for_what_is_pipelined_the_request_in_hand_is_still_answered() {
         client.read();
         assert_eq!(client.results(), ["a"], "{tool}");
         assert_eq!(client.peer.view(), PeerView::Ended, "{tool}");
-        leave(&mut rig, &[client]);
+        rig.leave(&[client]);
     }
 }
 
@@ -499,7 +491,7 @@ fn bytes_that_come_behind_a_refusal_are_dropped_and_do_not_destroy_it() {
     rig.run();
     other.read();
     assert_eq!(other.results(), ["other"]);
-    leave(&mut rig, &[slow, other]);
+    rig.leave(&[slow, other]);
 }
 
 #[test]
@@ -523,7 +515,7 @@ fn a_slow_reader_holds_memory_but_no_handler_and_stalls_for_so_long() {
     slow.read();
     assert!(slow.is_amid_answer() && !slow.is_open());
     assert_eq!(rig.metrics.in_flight.value(), 0);
-    leave(&mut rig, &[slow, other]);
+    rig.leave(&[slow, other]);
 }
 
 #[test]
@@ -538,7 +530,7 @@ fn without_memory_for_the_rest_of_an_answer_the_connection_ends() {
     rig.run();
     slow.read();
     assert!(!slow.is_open());
-    leave(&mut rig, &[slow]);
+    rig.leave(&[slow]);
 }
 
 #[test]
@@ -569,7 +561,7 @@ fn an_exhausted_pool_refuses_work_and_still_answers_control() {
     rig.run();
     second.read();
     assert_eq!(second.results()[3], "third");
-    leave(&mut rig, &[first, second]);
+    rig.leave(&[first, second]);
 }
 
 #[test]
@@ -591,7 +583,7 @@ fn a_full_worker_queue_refuses_and_an_abandoned_job_is_nobodys_answer() {
     rig.live(CALL_TIMEOUT);
     first.read();
     assert_eq!(first.answers.len(), 1, "it has timed out");
-    leave(&mut rig, &[first, second]);
+    rig.leave(&[first, second]);
 }
 
 #[test]
@@ -607,7 +599,7 @@ fn a_reset_at_any_byte_of_request_or_answer_leaves_nothing() {
         client.peer.reset();
         rig.run();
     }
-    leave(&mut rig, &[]);
+    rig.leave(&[]);
 }
 
 #[test]
@@ -676,7 +668,7 @@ fn a_request_there_is_no_room_for_is_refused_as_overload() {
     assert_eq!(slow.answers[0].status, 503);
     assert!(slow.answers[0].head.contains("retry-after: 1"));
     assert_eq!(slow.results(), ["-31503"]);
-    leave(&mut rig, &[slow]);
+    rig.leave(&[slow]);
 }
 
 #[test]
@@ -692,5 +684,5 @@ fn a_legacy_client_that_only_finished_sending_still_gets_its_answer() {
     client.read();
     assert_eq!(client.results(), ["half"]);
     assert!(client.answers[0].head.contains("connection: close"));
-    leave(&mut rig, &[client]);
+    rig.leave(&[client]);
 }

@@ -34,11 +34,6 @@ fn asking(rig: &Rig, shard: usize, tool: &str, id: u64, secret: &str) -> Client 
     client
 }
 
-fn results(client: &mut Client) -> Vec<String> {
-    client.read();
-    client.results()
-}
-
 fn steals(rig: &Rig) -> Vec<(u64, u64)> {
     let of = |site: &super::rig::Site| (site.metrics.steals_out.value(), site.metrics.steals_in.value());
     rig.sites.iter().map(of).collect()
@@ -46,12 +41,6 @@ fn steals(rig: &Rig) -> Vec<(u64, u64)> {
 
 fn waiting(rig: &Rig, shard: usize) -> u64 {
     rig.sites[shard].metrics.queue_depth.value()
-}
-
-fn finish(rig: &mut Rig, clients: &[Client]) {
-    clients.iter().for_each(|client| client.peer.finish());
-    rig.live(Duration::from_secs(80));
-    rig.assert_nothing_left();
 }
 
 #[test]
@@ -67,17 +56,17 @@ fn a_waiter_older_than_a_hop_moves_to_a_shard_with_slack_and_lives_there() {
     );
     rig.offer(HOP);
     rig.run();
-    assert_eq!(results(&mut waiter), ["moved"]);
+    assert_eq!(waiter.heard_results(), ["moved"]);
     assert_eq!(steals(&rig), [(1, 0), (0, 1)]);
     assert_eq!(rig.sites[1].metrics.connections_open.value(), 1);
     for id in 3..6 {
         waiter.request(call(Era::Legacy, "echo", id, "at home"));
         rig.run();
-        assert_eq!(results(&mut waiter).last().unwrap(), "at home");
+        assert_eq!(waiter.heard_results().last().unwrap(), "at home");
     }
     assert_eq!(rig.sites[1].metrics.in_flight.value(), 0);
     rig.release("held");
-    finish(&mut rig, &[holder, waiter]);
+    rig.leave(&[holder, waiter]);
 }
 
 #[test]
@@ -100,12 +89,12 @@ fn the_oldest_move_first_and_no_more_than_there_is_slack() {
     for (served, secret) in ["a", "b", "c"].into_iter().enumerate() {
         rig.release(secret);
         rig.run();
-        assert_eq!(results(&mut waiters[served]), [secret]);
+        assert_eq!(waiters[served].heard_results(), [secret]);
     }
     assert_eq!(steals(&rig), [(3, 0), (0, 3)]);
     rig.release("held");
     waiters.push(holder);
-    finish(&mut rig, &waiters);
+    rig.leave(&waiters);
 }
 
 #[test]
@@ -134,10 +123,10 @@ fn with_many_shards_no_handler_stays_idle_while_somebody_waits() {
         }
         (0..12).for_each(|_| rig.run());
         for (client, secret) in clients.iter_mut().zip(&secrets) {
-            assert_eq!(results(client), [secret.as_str()], "seed {seed}");
+            assert_eq!(client.heard_results(), [secret.as_str()], "seed {seed}");
         }
         rig.network.calm();
-        finish(&mut rig, &clients);
+        rig.leave(&clients);
     }
 }
 
@@ -160,13 +149,13 @@ fn what_is_pipelined_behind_a_stolen_request_goes_with_it() {
         client.send(usize::MAX);
         rig.run();
         assert_eq!(
-            results(&mut client),
+            client.heard_results(),
             ["first", "s3", "s4", "s5", "s6", "s7"],
             "{split}"
         );
         assert_eq!(steals(&rig), [(1, 0), (0, 1)]);
         rig.release("held");
-        finish(&mut rig, &[holder, client]);
+        rig.leave(&[holder, client]);
     }
 }
 
@@ -185,9 +174,9 @@ fn a_half_read_request_neither_waits_nor_moves() {
     rig.run();
     rig.offer(HOP);
     rig.run();
-    assert_eq!(results(&mut slow), ["slow"]);
+    assert_eq!(slow.heard_results(), ["slow"]);
     rig.release("held");
-    finish(&mut rig, &[holder, slow]);
+    rig.leave(&[holder, slow]);
 }
 
 #[test]
@@ -212,7 +201,7 @@ fn the_reserve_is_not_for_others() {
         .into_iter()
         .for_each(|secret| rig.release(secret));
     rig.run();
-    finish(&mut rig, &clients);
+    rig.leave(&clients);
 }
 
 #[test]
@@ -227,11 +216,11 @@ fn who_leaves_while_it_moves_gives_its_permit_to_the_next() {
     leaver.peer.reset();
     rig.offer(HOP);
     rig.run();
-    assert_eq!(results(&mut next), ["next"]);
+    assert_eq!(next.heard_results(), ["next"]);
     let left = rig.sites[0].metrics.wait_ends.of(WaitEnd::Left).value();
     assert_eq!((left, steals(&rig)), (1, vec![(1, 0), (0, 1)]));
     rig.release("held");
-    finish(&mut rig, &[holder, leaver, next]);
+    rig.leave(&[holder, leaver, next]);
 }
 
 #[test]
@@ -245,11 +234,11 @@ fn a_watch_that_fails_ends_the_move_and_nothing_else() {
     rig.network.order(Fault::WatchFailed);
     rig.offer(HOP);
     rig.run();
-    assert!(results(&mut unlucky).is_empty());
+    assert!(unlucky.heard_results().is_empty());
     assert_ne!(unlucky.peer.view(), PeerView::Open);
-    assert_eq!(results(&mut next), ["next"]);
+    assert_eq!(next.heard_results(), ["next"]);
     rig.release("held");
-    finish(&mut rig, &[holder, unlucky, next]);
+    rig.leave(&[holder, unlucky, next]);
 }
 
 #[test]
@@ -268,14 +257,14 @@ fn the_thief_may_fill_up_meanwhile() {
         // Its permit is taken; the thief's own clients come before it does.
         let mut own: Vec<Client> = (3..6).map(|id| asking(&rig, 1, "echo", id, "own")).collect();
         (0..8).for_each(|_| rig.run());
-        assert_eq!(results(&mut mover), ["mover"], "seed {seed}");
+        assert_eq!(mover.heard_results(), ["mover"], "seed {seed}");
         for client in &mut own {
-            assert_eq!(results(client), ["own"], "seed {seed}");
+            assert_eq!(client.heard_results(), ["own"], "seed {seed}");
         }
         rig.network.calm();
         rig.release("held");
         own.extend([holder, mover]);
-        finish(&mut rig, &own);
+        rig.leave(&own);
     }
 }
 
@@ -298,7 +287,7 @@ fn waiters_move_during_a_drain_and_nobody_is_lost() {
         (0..6).for_each(|id| rig.release(&format!("s{id}.")));
         rig.live(Duration::from_secs(1));
         for (id, client) in clients.iter_mut().enumerate() {
-            assert_eq!(results(client), [format!("s{id}.")], "seed {seed}");
+            assert_eq!(client.heard_results(), [format!("s{id}.")], "seed {seed}");
             client.peer.finish();
         }
         rig.live(Duration::from_secs(3));
@@ -321,11 +310,11 @@ fn a_handler_that_lingers_for_a_moment_is_slack_to_others() {
     rig.run();
     rig.offer(HOP);
     rig.run();
-    assert_eq!(results(&mut waiter), ["moved"]);
+    assert_eq!(waiter.heard_results(), ["moved"]);
     assert_eq!(rig.sites[1].metrics.linger_cuts.value(), 1);
     lingerer.request(call(Era::Modern, "echo", 4, "still here"));
     rig.run();
-    assert_eq!(results(&mut lingerer), ["here", "still here"]);
+    assert_eq!(lingerer.heard_results(), ["here", "still here"]);
     rig.release("held");
-    finish(&mut rig, &[lingerer, holder, waiter]);
+    rig.leave(&[lingerer, holder, waiter]);
 }

@@ -28,19 +28,8 @@ fn asking(rig: &mut Rig, era: Era, tool: &str, id: u64, secret: &str) -> Client 
     client
 }
 
-fn results(client: &mut Client) -> Vec<String> {
-    client.read();
-    client.results()
-}
-
 fn ended(rig: &Rig, end: WaitEnd) -> u64 {
     rig.metrics.wait_ends.of(end).value()
-}
-
-fn finish(rig: &mut Rig, clients: &[Client]) {
-    clients.iter().for_each(|client| client.peer.finish());
-    rig.live(Duration::from_secs(80));
-    rig.assert_nothing_left();
 }
 
 #[test]
@@ -57,7 +46,7 @@ fn a_handler_that_falls_free_is_the_oldest_waiters() {
         assert_eq!(rig.metrics.queue_depth.value(), 3);
         rig.release("held");
         rig.run();
-        assert_eq!(results(&mut holder), ["held"]);
+        assert_eq!(holder.heard_results(), ["held"]);
         for served in 0..3 {
             assert_eq!(rig.metrics.queue_depth.value(), 2 - served as u64);
             rig.release(secrets[served]);
@@ -68,12 +57,12 @@ fn a_handler_that_falls_free_is_the_oldest_waiters() {
                 } else {
                     &[]
                 };
-                assert_eq!(results(waiter), expected, "{era:?}");
+                assert_eq!(waiter.heard_results(), expected, "{era:?}");
             }
         }
         assert_eq!(ended(&rig, WaitEnd::Served), 3);
         waiters.push(holder);
-        finish(&mut rig, &waiters);
+        rig.leave(&waiters);
     }
 }
 
@@ -91,10 +80,10 @@ fn who_comes_when_a_handler_is_free_does_not_overtake_those_who_wait() {
     assert_eq!(rig.metrics.queue_depth.value(), 1, "the newcomer waits");
     rig.release("waiter");
     rig.run();
-    assert_eq!(results(&mut waiter), ["waiter"]);
+    assert_eq!(waiter.heard_results(), ["waiter"]);
     rig.release("late");
     rig.run();
-    finish(&mut rig, &[holder, waiter, late]);
+    rig.leave(&[holder, waiter, late]);
 }
 
 #[test]
@@ -107,7 +96,7 @@ fn past_its_places_the_queue_refuses_at_once_and_the_connection_goes_on() {
             clients.push(waiter);
         }
         let mut refused = asking(&mut rig, Era::Modern, "echo", 9, "refused");
-        assert_eq!(results(&mut refused), ["-31503"]);
+        assert_eq!(refused.heard_results(), ["-31503"]);
         let answer = &refused.answers[0];
         assert_eq!(answer.status, 503);
         let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -120,9 +109,9 @@ fn past_its_places_the_queue_refuses_at_once_and_the_connection_goes_on() {
         rig.run();
         refused.request(call(Era::Modern, "echo", 10, "again"));
         rig.run();
-        assert_eq!(results(&mut refused), ["-31503", "again"]);
+        assert_eq!(refused.heard_results(), ["-31503", "again"]);
         clients.push(refused);
-        finish(&mut rig, &clients);
+        rig.leave(&clients);
     }
 }
 
@@ -135,21 +124,25 @@ fn a_waiter_whose_time_is_over_is_refused_once_and_may_ask_again() {
     browser.request(with_origin(call(Era::Modern, "echo", 3, "browser")));
     rig.run();
     rig.live(WAITS.agent - Duration::from_millis(500));
-    assert!(results(&mut agent).is_empty());
+    assert!(agent.heard_results().is_empty());
     rig.live(Duration::from_millis(520));
-    assert_eq!(results(&mut agent), ["-31503"]);
-    assert!(results(&mut browser).is_empty(), "a browser waits for longer");
+    assert_eq!(agent.heard_results(), ["-31503"]);
+    assert!(browser.heard_results().is_empty(), "a browser waits for longer");
     rig.live(WAITS.browser - WAITS.agent);
-    assert_eq!(results(&mut browser), ["-31503"]);
+    assert_eq!(browser.heard_results(), ["-31503"]);
     assert_eq!(ended(&rig, WaitEnd::TimedOut), 2);
     assert_eq!(rig.metrics.refusals.of(OverloadReason::QueueTimeout).value(), 2);
+    // The report and the scrape count the same waits.
+    let waits = rig.shard.histograms().waits();
+    assert_eq!((waits.count(), rig.metrics.snapshot().waits.count()), (2, 2));
+    assert!(waits.max() >= WAITS.browser, "{:?}", waits.max());
     rig.release("held");
     rig.run();
-    assert_eq!(results(&mut holder), ["held"]);
+    assert_eq!(holder.heard_results(), ["held"]);
     agent.request(call(Era::Legacy, "echo", 4, "agent again"));
     rig.run();
-    assert_eq!(results(&mut agent), ["-31503", "agent again"]);
-    finish(&mut rig, &[holder, agent, browser]);
+    assert_eq!(agent.heard_results(), ["-31503", "agent again"]);
+    rig.leave(&[holder, agent, browser]);
 }
 
 #[test]
@@ -174,13 +167,13 @@ fn a_waiter_that_leaves_frees_its_place_at_once_and_is_never_called() {
             let mut stayer = asking(&mut rig, era, "echo", 3, "stayed");
             rig.release("held");
             rig.run();
-            assert_eq!(results(&mut holder), ["held"]);
+            assert_eq!(holder.heard_results(), ["held"]);
             assert_eq!(
-                results(&mut stayer),
+                stayer.heard_results(),
                 ["stayed"],
                 "the call of who left would hold the handler"
             );
-            finish(&mut rig, &[holder, stayer]);
+            rig.leave(&[holder, stayer]);
         }
     }
 }
@@ -203,7 +196,7 @@ fn control_and_whatever_is_wrong_are_answered_while_pool_and_queue_are_full() {
     assert!(client.answers.iter().all(|answer| answer.status != 503));
     rig.release("held");
     rig.run();
-    finish(&mut rig, &[holder, waiter, client]);
+    rig.leave(&[holder, waiter, client]);
 }
 
 #[test]
@@ -222,7 +215,7 @@ fn what_is_pipelined_behind_a_waiter_is_served_behind_it_in_order() {
             client.send(piece_bytes);
             rig.turn();
         }
-        assert!(results(&mut client).is_empty());
+        assert!(client.heard_results().is_empty());
         assert_eq!(rig.metrics.queue_depth.value(), 1, "one at a time");
         rig.release("held");
         rig.run();
@@ -233,7 +226,7 @@ fn what_is_pipelined_behind_a_waiter_is_served_behind_it_in_order() {
             "pieces of {piece_bytes}: {:?}",
             client.results()
         );
-        finish(&mut rig, &[holder, client]);
+        rig.leave(&[holder, client]);
     }
 }
 
@@ -247,8 +240,8 @@ fn a_request_larger_than_any_buffer_waits_too() {
     assert_eq!(rig.metrics.queue_depth.value(), 1);
     rig.release("held");
     rig.run();
-    assert_eq!(results(&mut large), [secret]);
-    finish(&mut rig, &[holder, large]);
+    assert_eq!(large.heard_results(), [secret]);
+    rig.leave(&[holder, large]);
 }
 
 #[test]
@@ -275,7 +268,7 @@ fn a_request_there_is_no_memory_to_keep_is_refused_instead_of_waiting() {
     rig.run();
     client.read();
     assert!(!client.answers.is_empty());
-    finish(&mut rig, &[holder, client]);
+    rig.leave(&[holder, client]);
 }
 
 #[test]
@@ -288,7 +281,7 @@ fn a_drain_serves_those_who_wait() {
     rig.release("held");
     rig.live(Duration::from_secs(2));
     for (client, secret) in [(&mut holder, "held"), (&mut waiter, "waiter")] {
-        assert_eq!(results(client), [secret]);
+        assert_eq!(client.heard_results(), [secret]);
         assert_eq!(client.peer.view(), PeerView::Ended);
         client.peer.finish();
     }
@@ -305,13 +298,13 @@ fn a_drain_that_is_about_to_end_tells_those_who_still_wait() {
     rig.drain_within(Duration::from_secs(2));
     rig.run();
     rig.live(Duration::from_secs(1));
-    assert!(results(&mut waiter).is_empty());
+    assert!(waiter.heard_results().is_empty());
     rig.live(Duration::from_millis(600));
-    assert_eq!(results(&mut waiter), ["-31503"]);
+    assert_eq!(waiter.heard_results(), ["-31503"]);
     assert_eq!(rig.metrics.refusals.of(OverloadReason::Draining).value(), 1);
     rig.release("held");
     rig.run();
-    finish(&mut rig, &[holder, waiter]);
+    rig.leave(&[holder, waiter]);
 }
 
 #[test]
@@ -342,7 +335,7 @@ fn the_time_told_to_wait_follows_from_what_was_served() {
     assert_ne!(later, "retry-after: 1", "nothing was served for long");
     rig.release("held");
     rig.run();
-    finish(&mut rig, &[holder, refused]);
+    rig.leave(&[holder, refused]);
 }
 
 #[test]
@@ -361,10 +354,10 @@ fn a_worker_queue_that_is_full_does_not_keep_handlers_from_those_who_wait() {
     rig.barrier.open();
     rig.await_workers();
     rig.run();
-    assert_eq!(results(&mut first), ["first"]);
+    assert_eq!(first.heard_results(), ["first"]);
     for waiter in &mut waiters {
-        assert_eq!(results(waiter), ["b"]);
+        assert_eq!(waiter.heard_results(), ["b"]);
     }
     waiters.push(first);
-    finish(&mut rig, &waiters);
+    rig.leave(&waiters);
 }
