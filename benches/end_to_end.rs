@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use weir::jsonrpc::Scratch;
 use weir::mcp::{HttpFacts, Identity, Options, Principal, Protocol, Reply, Step, UnixSeconds, Work};
-use weir::registry::{CallContext, Registry, ShardTools, Started};
+use weir::registry::{CallContext, Registry, ShardRegistry, Started};
 use weir::session::{SealedSessions, SessionKey, SessionOptions};
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, finish_answer};
@@ -25,7 +25,7 @@ fn main() {
 /// A server without I/O.
 struct Server {
     protocol: Protocol,
-    tools: ShardTools,
+    tools: ShardRegistry,
     sessions: SealedSessions,
     policy: EdgePolicy,
     limits: HttpLimits,
@@ -93,7 +93,7 @@ impl Server {
     }
 }
 
-fn run(protocol: &Protocol, tools: &ShardTools, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
+fn run(protocol: &Protocol, tools: &ShardRegistry, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
     let ticket = work.ticket();
     let Ok(Started::Future(call)) = work.start(tools, CallContext::new()) else {
         panic!("did not start");

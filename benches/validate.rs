@@ -10,7 +10,7 @@ use divan::{Bencher, black_box};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use weir::registry::{CallContext, Registry, ShardTools, Started, Tool, ToolIndex};
+use weir::registry::{CallContext, Registry, ShardRegistry, Started, Tool, ToolIndex};
 
 fn main() {
     divan::main();
@@ -49,7 +49,7 @@ fn order(items: usize) -> String {
     json!({"id": "order-1234", "urgent": null, "items": vec![item; items]}).to_string()
 }
 
-fn shard() -> (ShardTools, ToolIndex, ToolIndex) {
+fn shard() -> (ShardRegistry, ToolIndex, ToolIndex) {
     let mut tools = Registry::builder();
     let echo = Tool::new("echo").run(|_: CallContext, args: Echo| async move { Ok(args.message) });
     let order = Tool::new("order").run(|_: CallContext, args: Order| async move { Ok(args.id) });
@@ -62,8 +62,8 @@ fn shard() -> (ShardTools, ToolIndex, ToolIndex) {
     (registry.for_shard(), find("echo"), find("order"))
 }
 
-fn run(tools: &ShardTools, tool: ToolIndex, arguments: simd_json::tape::Value<'_, '_>) {
-    let Ok(Started::Future(call)) = tools.start(tool, Some(arguments), CallContext::new()) else {
+fn run(tools: &ShardRegistry, tool: ToolIndex, arguments: simd_json::tape::Value<'_, '_>) {
+    let Ok(Started::Future(call)) = tools.start_tool(tool, Some(arguments), CallContext::new()) else {
         panic!("did not start");
     };
     let outcome = pin!(call).poll(&mut Context::from_waker(Waker::noop()));
@@ -136,7 +136,7 @@ fn members_refuse(bencher: Bencher<'_, '_>, members: usize) {
     let mut bytes = format!("{{{}}}", members.join(",")).into_bytes();
     let tape = simd_json::to_tape(&mut bytes).expect("JSON");
     bencher.bench_local(|| {
-        let started = tools.start(order, Some(black_box(tape.as_value())), CallContext::new());
+        let started = tools.start_tool(order, Some(black_box(tape.as_value())), CallContext::new());
         assert!(started.is_err());
     });
 }

@@ -10,7 +10,10 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from scenario import check_ended, must_be_equal, play
+from mcp_types import PromptReference, ResourceTemplateReference
+from scenario import Features, check_ended, must_be_equal, play, play_features
+
+REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
 
 
 async def run(url, mode, revision):
@@ -32,10 +35,23 @@ async def run(url, mode, revision):
                 except MCPError as error:
                     return error.error.code
 
+            async def complete(ref, argument):
+                return await client.complete(REFERENCES[ref["type"]](**ref), argument)
+
             must_be_equal(client.protocol_version, revision, "revision")
             if mode != "pin":  # Held to a revision, it asks the server nothing before its first call.
                 must_be_equal(client.server_info.name, "weir", "server")
             await play(list_tools, call, asyncio.gather)
+            await play_features(
+                Features(
+                    client.list_resources,
+                    client.list_resource_templates,
+                    client.list_prompts,
+                    client.read_resource,
+                    client.get_prompt,
+                    complete,
+                )
+            )
         must_be_equal(len(session_ids), 1 if mode == "legacy" else 0, "sessions")
         for session_id in session_ids:
             await check_ended(http, url, session_id)

@@ -9,7 +9,11 @@ import sys
 import httpx
 from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
-from scenario import check_ended, must_be_equal, play
+from mcp.types import PromptReference, ResourceTemplateReference
+from pydantic import AnyUrl
+from scenario import Features, check_ended, must_be_equal, play, play_features
+
+REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
 
 
 async def run(url, mode, revision):
@@ -27,10 +31,23 @@ async def run(url, mode, revision):
                     except McpError as error:
                         return error.error.code
 
+                async def complete(ref, argument):
+                    return await session.complete(REFERENCES[ref["type"]](**ref), argument)
+
                 greeting = await session.initialize()
                 must_be_equal(greeting.protocolVersion, revision, "revision")
                 must_be_equal(greeting.serverInfo.name, "weir", "server")
                 await play(list_tools, call, asyncio.gather)
+                await play_features(
+                    Features(
+                        session.list_resources,
+                        session.list_resource_templates,
+                        session.list_prompts,
+                        lambda uri: session.read_resource(AnyUrl(uri)),
+                        session.get_prompt,
+                        complete,
+                    )
+                )
                 await session.send_ping()
                 session_id = session_id_of()
         must_be_equal(session_id is not None, True, "a session id")

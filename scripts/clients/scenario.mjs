@@ -1,7 +1,7 @@
 // What every client is put through, and how its answers are judged: the JavaScript half of scenario.json.
 //
-// A client hands in two functions: one lists the tools, the other makes a call and tells its outcome as
-// {result} or {errorCode}. Knows no SDK.
+// A client hands in two functions for tools: one lists them, the other makes a call and tells its outcome as
+// {result} or {errorCode}. For everything else it hands in itself: the SDK's lines agree on those names.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -14,6 +14,26 @@ export async function play({ listTools, call }) {
   for (const expected of scenario.calls) checkCall(expected, await call(expected));
   const outcomes = await Promise.all(scenario.calls.map((expected) => call(expected)));
   outcomes.forEach((outcome, index) => checkCall(scenario.calls[index], outcome));
+}
+
+/** Lists, reads, gets and completes what the scenario says. */
+export async function playFeatures(client) {
+  const { resources } = await client.listResources();
+  assert.deepEqual(resources.map(({ uri }) => uri), scenario.resources);
+  const { resourceTemplates } = await client.listResourceTemplates();
+  assert.deepEqual(resourceTemplates.map(({ uriTemplate }) => uriTemplate), scenario.templates);
+  const { prompts } = await client.listPrompts();
+  assert.deepEqual(prompts.map(({ name }) => name), scenario.prompts);
+  for (const { uri, contents } of scenario.reads) {
+    assert.deepEqual((await client.readResource({ uri })).contents, [{ uri, ...contents }]);
+  }
+  for (const { prompt, arguments: args, text } of scenario.gets) {
+    const { messages } = await client.getPrompt({ name: prompt, arguments: args });
+    assert.deepEqual(messages, [{ role: 'user', content: { type: 'text', text } }]);
+  }
+  for (const { ref, argument, values } of scenario.completions) {
+    assert.deepEqual((await client.complete({ ref, argument })).completion.values, values);
+  }
 }
 
 export function checkTools(tools) {

@@ -1,10 +1,12 @@
 """What every client is put through, and how its answers are judged: the Python half of scenario.json.
 
-A client hands in two coroutines: one lists the tools, the other makes a call and tells its outcome as a result or
-as the code of a protocol error.
+A client hands in coroutines: two for tools, of which one lists them and the other makes a call and tells its outcome
+as a result or as the code of a protocol error; and those of `Features` for everything else.
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 SCENARIO = json.loads(Path(__file__).with_name("scenario.json").read_text(encoding="utf-8"))
@@ -18,6 +20,39 @@ async def play(list_tools, call, gather):
     calls = [call(expected["tool"], expected["arguments"]) for expected in SCENARIO["calls"]]
     for expected, outcome in zip(SCENARIO["calls"], await gather(*calls), strict=True):
         check_call(expected, outcome)
+
+
+@dataclass
+class Features:
+    """How a client asks for resources, prompts and completion; each gives the specification's result."""
+
+    list_resources: Callable
+    list_templates: Callable
+    list_prompts: Callable
+    read: Callable
+    get_prompt: Callable
+    complete: Callable
+
+
+async def play_features(features):
+    """Lists, reads, gets and completes what the scenario says."""
+    for lister, member, key, names in (
+        (features.list_resources, "resources", "uri", "resources"),
+        (features.list_templates, "resourceTemplates", "uriTemplate", "templates"),
+        (features.list_prompts, "prompts", "name", "prompts"),
+    ):
+        listed = as_on_the_wire(await lister())[member]
+        must_be_equal([item[key] for item in listed], SCENARIO[names], names)
+    for expected in SCENARIO["reads"]:
+        contents = as_on_the_wire(await features.read(expected["uri"]))["contents"]
+        must_be_equal(contents, [{"uri": expected["uri"]} | expected["contents"]], expected["uri"])
+    for expected in SCENARIO["gets"]:
+        got = as_on_the_wire(await features.get_prompt(expected["prompt"], expected["arguments"]))
+        message = {"role": "user", "content": {"type": "text", "text": expected["text"]}}
+        must_be_equal(got["messages"], [message], expected["prompt"])
+    for expected in SCENARIO["completions"]:
+        completed = as_on_the_wire(await features.complete(expected["ref"], expected["argument"]))
+        must_be_equal(completed["completion"]["values"], expected["values"], f"{expected['ref']}")
 
 
 def check_tools(tools):

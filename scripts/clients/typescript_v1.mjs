@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { McpError } from '@modelcontextprotocol/sdk/types.js';
-import { checkEnded, play } from './scenario.mjs';
+import { checkEnded, play, playFeatures } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
 assert.equal(mode, 'default');
@@ -25,6 +25,7 @@ await play({
     }
   },
 });
+await playFeatures(client);
 await client.ping();
 const { sessionId } = transport;
 assert.ok(sessionId, 'a session id');

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { Client, ProtocolError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { checkEnded, play } from './scenario.mjs';
+import { checkEnded, play, playFeatures } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
 const negotiations = { default: undefined, auto: { mode: 'auto' }, pin: { mode: { pin: revision } } };
@@ -24,6 +24,7 @@ await play({
     }
   },
 });
+await playFeatures(client);
 const { sessionId } = transport;
 assert.equal(sessionId !== undefined, client.getProtocolEra() === 'legacy', 'a session id in the era that has them');
 if (sessionId) await transport.terminateSession();

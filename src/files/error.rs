@@ -126,6 +126,18 @@ pub enum FileError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Larger than what is read at once.
+    #[error(
+        "{path} has {size_bytes} bytes, more than the {bytes_max} that are read at once; read_file reads pieces"
+    )]
+    TooLarge {
+        /// The client's path.
+        path: ShownPath,
+        /// Its size, or as much of it as was seen.
+        size_bytes: u64,
+        /// What is read at most.
+        bytes_max: u64,
+    },
     /// Nobody waits for the answer any more.
     #[error("cancelled")]
     Cancelled,

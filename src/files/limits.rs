@@ -5,6 +5,8 @@
 pub struct FilesLimits {
     /// Text in one `read_file` answer.
     pub read_bytes_max: usize,
+    /// The largest file that is read as a resource, which cannot be read in pieces.
+    pub resource_bytes_max: u64,
     /// How far `read_file` counts lines to find the first one.
     pub scan_bytes_max: u64,
     /// Entries in one `list_directory` answer.
@@ -40,6 +42,7 @@ impl Default for FilesLimits {
     fn default() -> FilesLimits {
         FilesLimits {
             read_bytes_max: 256 << 10,
+            resource_bytes_max: 1 << 20,
             scan_bytes_max: 1 << 30,
             list_entries_max: 1_000,
             directory_entries_max: 200_000,

@@ -1,8 +1,9 @@
-//! The embedded, read-only `files` toolset: `read_file`, `list_directory`, `find_files`, `search`, `file_info`.
+//! The embedded, read-only `files` toolset: `read_file`, `list_directory`, `find_files`, `search`, `file_info`, and
+//! the files themselves as resources.
 //!
 //! Writes nothing, follows nothing out of its [`Root`], and never reads anything but regular files. Every answer
 //! is bounded ([`FilesLimits`]) and says what it left out. Unlike its layer's other modules it does file I/O, and
-//! may: its tools are blocking ones and run on the worker pool only.
+//! may: its functions are blocking ones and run on the worker pool only.
 //!
 //! Each tool is a plain function of a root, its arguments and a question "does anybody still want this?".
 
@@ -13,7 +14,9 @@ mod find;
 mod info;
 mod limits;
 mod list;
+mod mime_type;
 mod read;
+mod resources;
 mod root;
 mod search;
 #[cfg(test)]

@@ -93,6 +93,41 @@ pub fn read_file(root: &Root, args: &ReadFile, cancel: Cancel<'_>) -> Result<Fil
     reading.piece(start_byte, first_line, args.limit.unwrap_or(u64::MAX))
 }
 
+/// The whole of a file of bounded size, whatever its bytes.
+///
+/// # Errors
+/// The file is outside the root, missing, unreadable, too large or no regular file; the call was cancelled.
+pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<Vec<u8>, FileError> {
+    let bytes_max = root.limits().resource_bytes_max;
+    let (file, metadata) = root.open_file(path)?;
+    let too_large = |size_bytes| FileError::TooLarge {
+        path: ShownPath::new(path),
+        size_bytes,
+        bytes_max,
+    };
+    if metadata.len() > bytes_max {
+        return Err(too_large(metadata.len()));
+    }
+    let reading = Reading {
+        root,
+        path,
+        file,
+        size_bytes: metadata.len(),
+        cancel,
+    };
+    // One byte more shows whether it has grown since.
+    let bytes = reading.read_at_most(
+        0,
+        usize::try_from(bytes_max)
+            .unwrap_or(usize::MAX - 1)
+            .saturating_add(1),
+    )?;
+    match bytes.len() as u64 > bytes_max {
+        true => Err(too_large(bytes.len() as u64)),
+        false => Ok(bytes),
+    }
+}
+
 struct Reading<'a> {
     root: &'a Root,
     path: &'a str,

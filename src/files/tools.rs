@@ -6,13 +6,13 @@ use serde::de::DeserializeOwned;
 
 use super::error::FileError;
 use super::root::Root;
-use super::{Cancel, file_info, find_files, list_directory, read_file, search};
+use super::{Cancel, file_info, find_files, list_directory, read_file, resources, search};
 use crate::registry::{BlockingContext, RegistryBuilder, RegistryError, Structured, Tool, ToolError};
 
 /// Adds the toolset to `tools`, serving `root`.
 ///
 /// # Errors
-/// A tool of the same name is there already.
+/// A tool of the same name, or its resource template, is there already.
 pub fn register(tools: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
     let words = Words {
         name: "read_file",
@@ -47,7 +47,7 @@ pub fn register(tools: &mut RegistryBuilder, root: &Root) -> Result<(), Registry
         description: "Tells what a path is: kind, size, time of the last change, and where a symbolic link leads.",
     };
     tools.add(tool(root, words, |root, args, _| file_info(root, args)))?;
-    Ok(())
+    resources::register(tools, root)
 }
 
 struct Words {

@@ -1,24 +1,19 @@
-//! One `tools/call`: checked, waiting for a handler, started, answered.
+//! One operation that a client asked for: checked, waiting for a handler, started.
 //!
 //! [`Work`] borrows the scratch it was decoded in and is short-lived: it is started at once or dropped, and then
 //! decoded again when a handler is free. [`Ticket`] is what outlives it: all that an answer needs.
 
-use serde::Serialize;
+use simd_json::base::ValueIntoString as _;
 use simd_json::tape;
 
-use crate::jsonrpc::{Document, Id, RequestId, Value, write_result_head, write_string};
-use crate::metrics;
-use crate::registry::{
-    CallContext, Content, ContentBlock, Outcome, ShardTools, StartError, Started, ToolError, ToolIndex,
-    ToolOutput,
-};
+use crate::jsonrpc::{Document, Id, RequestId, Value};
+use crate::registry::{CallContext, Operation, ShardRegistry, StartError, Started};
 
 use super::capabilities::ClientCapabilities;
-use super::error::{Failure, write_internal_error, write_overload, write_violations};
-use super::overload::Overload;
+use super::cursor::Cursor;
+use super::error::Failure;
 use super::params::members;
-use super::protocol::{Protocol, Reply};
-use super::revision::{Era, Revision};
+use super::revision::Revision;
 
 /// The parameters of `tools/call`.
 pub(super) struct CallParams<'s> {
@@ -39,15 +34,15 @@ impl<'s> CallParams<'s> {
     }
 }
 
-/// What is known of a call once it passed every check but its tool's own.
+/// What is known of an operation once it passed every check but its own.
 pub(super) struct Call<'s> {
     pub(super) id: Id<'s>,
-    pub(super) tool: ToolIndex,
+    pub(super) operation: Operation,
     pub(super) revision: Revision,
     pub(super) capabilities: ClientCapabilities,
 }
 
-/// A `tools/call` that passed all checks of envelope and headers and was not started yet.
+/// An operation whose request passed all checks of envelope and headers and that was not started yet.
 #[must_use = "dropped work leaves its request without an answer"]
 pub struct Work<'s> {
     document: Document<'s>,
@@ -64,9 +59,9 @@ impl<'s> Work<'s> {
         self.call.id
     }
 
-    /// The tool that is called.
-    pub fn tool(&self) -> ToolIndex {
-        self.call.tool
+    /// What is to run.
+    pub fn operation(&self) -> Operation {
+        self.call.operation
     }
 
     /// The revision the client speaks.
@@ -81,35 +76,81 @@ impl<'s> Work<'s> {
 
     /// The arguments, always an object; none if there were none.
     pub fn arguments(&self) -> Option<tape::Value<'_, 's>> {
-        // Decoding saw to it that each stands once, and that the arguments are an object or `null`.
-        let params = self.document.tape().as_object()?.get("params")?;
-        let arguments = params.as_object()?.get("arguments")?;
-        arguments.is_object().then_some(arguments)
+        self.param(&["arguments"]).filter(|value| value.is_object())
     }
 
-    /// What answering needs after this is gone. Allocates only for an id of more than 46 bytes.
+    /// A value in the parameters. Decoding saw to it that each stands once, and is of its type or `null`.
+    fn param(&self, path: &[&str]) -> Option<tape::Value<'_, 's>> {
+        let params = self.document.tape().as_object()?.get("params")?;
+        let mut inside = path.iter();
+        inside.try_fold(params, |value, name| value.as_object()?.get(*name))
+    }
+
+    fn text(&self, path: &[&str]) -> Option<&'s str> {
+        self.param(path)?.into_string()
+    }
+
+    /// Where a lister is to go on.
+    fn list_after(&self) -> Option<&'s str> {
+        match Cursor::parse(self.text(&["cursor"])?)? {
+            Cursor::Lister { after, .. } => after,
+            Cursor::Page(_) => None,
+        }
+    }
+
+    /// What answering needs after this is gone. Allocates only for an id of more than 46 bytes, and for the URI
+    /// that a template reads.
     pub fn ticket(&self) -> Ticket {
         Ticket {
             id: self.call.id.into(),
             revision: self.call.revision,
-            tool: self.call.tool,
+            operation: self.call.operation,
+            uri: match self.call.operation {
+                Operation::Template(_) => self.text(&["uri"]).map(Box::from),
+                _ => None,
+            },
+            has_tail: match self.call.operation {
+                Operation::ResourceList(lister) => lister.as_usize() == 0 && self.list_after().is_none(),
+                _ => false,
+            },
         }
     }
 
-    /// Checks the arguments without starting the call.
+    /// Checks the arguments without starting the operation.
     ///
     /// # Errors
-    /// When they break the tool's schema; answered by [`Protocol::answer_start_error`].
-    pub fn check(&self, tools: &ShardTools) -> Result<(), StartError> {
-        tools.check(self.call.tool, self.arguments())
+    /// When they break its schema; answered by [`answer_start_error`](super::Protocol::answer_start_error).
+    pub fn check(&self, registry: &ShardRegistry) -> Result<(), StartError> {
+        match self.call.operation {
+            Operation::Tool(tool) => registry.check_tool(tool, self.arguments()),
+            Operation::Prompt(prompt) => registry.check_prompt(prompt, self.arguments()),
+            Operation::Resource(_)
+            | Operation::Template(_)
+            | Operation::ResourceList(_)
+            | Operation::Completion(_) => Ok(()),
+        }
     }
 
-    /// Checks the arguments and starts the call.
+    /// Checks the arguments and starts the operation.
     ///
     /// # Errors
-    /// When the arguments break the tool's schema; answered by [`Protocol::answer_start_error`].
-    pub fn start(&self, tools: &ShardTools, context: CallContext) -> Result<Started, StartError> {
-        tools.start(self.call.tool, self.arguments(), context)
+    /// When they break its schema; answered by [`answer_start_error`](super::Protocol::answer_start_error).
+    pub fn start(&self, registry: &ShardRegistry, context: CallContext) -> Result<Started, StartError> {
+        match self.call.operation {
+            Operation::Tool(tool) => registry.start_tool(tool, self.arguments(), context),
+            Operation::Prompt(prompt) => registry.start_prompt(prompt, self.arguments(), context),
+            Operation::Resource(resource) => registry.start_resource(resource, context),
+            Operation::Template(template) => {
+                registry.start_template(template, self.text(&["uri"]).unwrap_or_default(), context)
+            }
+            Operation::ResourceList(lister) => registry.start_lister(lister, self.list_after(), context),
+            Operation::Completion(completer) => {
+                let value = self.text(&["argument", "value"]).unwrap_or_default();
+                let settled = self.param(&["context", "arguments"]);
+                let settled = settled.filter(|value| value.is_object());
+                registry.start_completion(completer, value, settled, context)
+            }
+        }
     }
 }
 
@@ -117,18 +158,22 @@ impl std::fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Work")
             .field("id", &self.call.id)
-            .field("tool", &self.call.tool)
+            .field("operation", &self.call.operation)
             .field("revision", &self.call.revision)
             .finish_non_exhaustive()
     }
 }
 
-/// What is needed to answer a call when it is done.
+/// What is needed to answer an operation when it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     id: RequestId,
     revision: Revision,
-    tool: ToolIndex,
+    operation: Operation,
+    /// What a template reads; everything else is registered.
+    uri: Option<Box<str>>,
+    /// Whether what a lister finds stands behind registered resources.
+    has_tail: bool,
 }
 
 impl Ticket {
@@ -142,139 +187,18 @@ impl Ticket {
         self.revision
     }
 
-    /// The tool that was called.
-    pub fn tool(&self) -> ToolIndex {
-        self.tool
-    }
-}
-
-impl Protocol {
-    /// Appends the answer to a call that ended. The status is always 200: what a tool says is not HTTP's affair.
-    pub fn answer(&self, ticket: &Ticket, outcome: &Outcome, out: &mut Vec<u8>) -> Reply {
-        match outcome {
-            Ok(output) => self.write_tool_result(ticket, false, out, |out| {
-                write_content(output, ticket.revision, out);
-                write_structured(output, ticket.revision, out);
-            }),
-            Err(error @ (ToolError::Panicked | ToolError::Internal(_))) => {
-                write_internal_error(out, ticket.id.as_id(), &error.to_string());
-            }
-            Err(error) => self.write_tool_result(ticket, true, out, |out| error.write_content(out)),
-        }
-        Reply::with_body(200).with_outcome(outcome_label(outcome))
+    /// The URI that a template reads.
+    pub(super) fn uri(&self) -> Option<&str> {
+        self.uri.as_deref()
     }
 
-    /// Appends the answer to a call that could not start: an `isError` result that a model can act on since
-    /// 2025-11-25, a protocol error before.
-    pub fn answer_start_error(&self, ticket: &Ticket, error: &StartError, out: &mut Vec<u8>) -> Reply {
-        match error {
-            StartError::Violations(violations) if ticket.revision.has_argument_faults_as_results() => {
-                self.write_tool_result(ticket, true, out, |out| {
-                    out.extend_from_slice(br#"[{"type":"text","text":"#);
-                    write_string(out, &violations.text());
-                    out.extend_from_slice(b"}]");
-                });
-                Reply::with_body(200).with_outcome(metrics::Outcome::ToolError)
-            }
-            StartError::Violations(violations) => {
-                write_violations(out, ticket.id.as_id(), violations);
-                Reply::with_body(200).with_outcome(metrics::Outcome::InvalidParams)
-            }
-        }
+    /// Whether what a lister finds stands behind registered resources, on the page they end on.
+    pub(super) fn has_tail(&self) -> bool {
+        self.has_tail
     }
 
-    /// Appends the refusal of a call that found no handler, worker or memory: 503, to be retried.
-    pub fn answer_overload(&self, ticket: &Ticket, overload: &Overload, out: &mut Vec<u8>) -> Reply {
-        self.refuse(Some(ticket.id.as_id()), overload, out)
+    /// What ran.
+    pub fn operation(&self) -> Operation {
+        self.operation
     }
-
-    /// Appends the refusal of a request of which no more than its id, if that, is known.
-    pub fn refuse(&self, id: Option<Id<'_>>, overload: &Overload, out: &mut Vec<u8>) -> Reply {
-        write_overload(out, id, overload);
-        Reply::overloaded(overload)
-    }
-
-    fn write_tool_result(
-        &self,
-        ticket: &Ticket,
-        is_error: bool,
-        out: &mut Vec<u8>,
-        write_content: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let is_modern = ticket.revision.era() == Era::Modern;
-        write_result_head(out, ticket.id.as_id());
-        out.push(b'{');
-        if is_modern {
-            out.extend_from_slice(br#""resultType":"complete","#);
-        }
-        out.extend_from_slice(br#""content":"#);
-        write_content(out);
-        if is_error {
-            out.extend_from_slice(br#","isError":true"#);
-        }
-        if is_modern {
-            out.extend_from_slice(br#","_meta":"#);
-            out.extend_from_slice(self.lists().meta());
-        }
-        out.extend_from_slice(b"}}");
-    }
-}
-
-fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
-    match outcome {
-        Ok(_) => metrics::Outcome::Ok,
-        Err(ToolError::TimedOut) => metrics::Outcome::Timeout,
-        Err(ToolError::Cancelled) => metrics::Outcome::Cancelled,
-        Err(ToolError::Panicked | ToolError::Internal(_)) => metrics::Outcome::InternalError,
-        Err(_) => metrics::Outcome::ToolError,
-    }
-}
-
-/// The content blocks, those the revision does not know replaced by a line of text.
-fn write_content(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
-    match output.content() {
-        Content::Blocks(blocks) if blocks.iter().any(|block| !is_known(block, revision)) => {
-            for (at, block) in blocks.iter().enumerate() {
-                out.push(if at == 0 { b'[' } else { b',' });
-                match stand_in(block, revision) {
-                    Some(text) => write_json(out, &ContentBlock::text(text)),
-                    None => write_json(out, block),
-                }
-            }
-            out.push(b']');
-        }
-        _ => output.write_content(out),
-    }
-}
-
-fn is_known(block: &ContentBlock, revision: Revision) -> bool {
-    stand_in(block, revision).is_none()
-}
-
-/// What a client of an older revision reads instead of a block it cannot know.
-fn stand_in(block: &ContentBlock, revision: Revision) -> Option<String> {
-    match block {
-        ContentBlock::Audio { mime_type, .. } if !revision.has_audio() => {
-            Some(format!("[audio, {mime_type}]"))
-        }
-        ContentBlock::ResourceLink { uri, name, .. } if !revision.has_resource_links() => {
-            Some(format!("{name}: {uri}"))
-        }
-        _ => None,
-    }
-}
-
-fn write_structured(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
-    let is_offered = |value: &serde_json::Value| {
-        revision.has_any_structured_result() || revision.has_structured_results() && value.is_object()
-    };
-    if output.structured_content().is_some_and(is_offered) {
-        out.extend_from_slice(br#","structuredContent":"#);
-        output.write_structured(out);
-    }
-}
-
-/// Writing to a `Vec` cannot fail, and neither can content blocks.
-fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    let _ = serde_json::to_writer(out, value);
 }

@@ -22,6 +22,8 @@ mod code {
     pub(super) const METHOD_NOT_FOUND: i32 = -32601;
     pub(super) const INVALID_PARAMS: i32 = -32602;
     pub(super) const INTERNAL_ERROR: i32 = -32603;
+    /// Up to 2025-11-25; since then it is `INVALID_PARAMS`.
+    pub(super) const RESOURCE_NOT_FOUND: i32 = -32002;
     pub(super) const HEADER_MISMATCH: i32 = -32020;
     pub(super) const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
     pub(super) const OVERLOADED: i32 = -31503;
@@ -53,6 +55,10 @@ pub(super) enum Failure<'s> {
     Parameter(&'static str),
     /// No such tool.
     UnknownTool(&'s str),
+    /// No such prompt.
+    UnknownPrompt(&'s str),
+    /// No resource there.
+    UnknownResource(&'s str),
     /// The version header of a legacy request cannot be right.
     VersionHeader(&'static str),
     /// A legacy request without a session where one is required.
@@ -87,7 +93,7 @@ impl Refused<'_> {
     /// Appends the error and says with which status it goes out.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Reply {
         let message = self.failure.message();
-        let code = self.failure.code();
+        let code = self.failure.code(self.era);
         match self.failure {
             Failure::UnsupportedVersion { requested } => {
                 write_error_with_data(out, self.id, code, &message, |out| {
@@ -98,6 +104,7 @@ impl Refused<'_> {
                     out.push(b'}');
                 });
             }
+            Failure::UnknownResource(uri) => write_resource_not_found(out, self.id, self.era, uri),
             _ => write_error(out, self.id, code, &message),
         }
         Reply::with_body(self.failure.status(self.era))
@@ -106,7 +113,7 @@ impl Refused<'_> {
 }
 
 impl Failure<'_> {
-    fn code(&self) -> i32 {
+    fn code(&self, era: Era) -> i32 {
         match self {
             Self::Parse(ParseError::Syntax | ParseError::TooDeep) => code::PARSE_ERROR,
             Self::Parse(ParseError::TooManyValues)
@@ -117,7 +124,10 @@ impl Failure<'_> {
             | Self::SessionRequired
             | Self::SessionUnknown
             | Self::HttpMethod => code::INVALID_REQUEST,
-            Self::ModernEnvelope(_) | Self::Parameter(_) | Self::UnknownTool(_) => code::INVALID_PARAMS,
+            Self::ModernEnvelope(_) | Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) => {
+                code::INVALID_PARAMS
+            }
+            Self::UnknownResource(_) => resource_not_found(era),
             Self::HeaderMismatch { .. } => code::HEADER_MISMATCH,
             Self::UnsupportedVersion { .. } => code::UNSUPPORTED_PROTOCOL_VERSION,
             Self::MethodNotFound(_) => code::METHOD_NOT_FOUND,
@@ -128,7 +138,11 @@ impl Failure<'_> {
     fn status(&self, era: Era) -> u16 {
         match (self, era) {
             (Self::MethodNotFound(_), Era::Modern) | (Self::SessionUnknown, _) => 404,
-            (Self::MethodNotFound(_), Era::Legacy) | (Self::Parameter(_) | Self::UnknownTool(_), _) => 200,
+            (Self::MethodNotFound(_), Era::Legacy)
+            | (
+                Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) | Self::UnknownResource(_),
+                _,
+            ) => 200,
             (Self::SessionUnavailable, _) => 503,
             (Self::HttpMethod, _) => 405,
             _ => 400,
@@ -146,6 +160,8 @@ impl Failure<'_> {
                 return format!("protocol version {:?} is not supported", cut(requested)).into();
             }
             Self::MethodNotFound(method) => return format!("no method {:?}", cut(method)).into(),
+            Self::UnknownPrompt(name) => return format!("no prompt {:?}", cut(name)).into(),
+            Self::UnknownResource(_) => "resource not found",
             Self::UnknownTool(name) => return format!("no tool {:?}", cut(name)).into(),
             Self::Batch(BatchFault::TooLong) => {
                 return format!("a batch has at most {BATCH_ELEMENTS_MAX} messages").into();
@@ -163,6 +179,29 @@ impl Failure<'_> {
         };
         Cow::Borrowed(text)
     }
+}
+
+/// The code of a resource that is not there.
+fn resource_not_found(era: Era) -> i32 {
+    match era {
+        Era::Legacy => code::RESOURCE_NOT_FOUND,
+        Era::Modern => code::INVALID_PARAMS,
+    }
+}
+
+/// Appends the error for a resource that is not there, with the URI as it was asked for.
+pub(super) fn write_resource_not_found(out: &mut Vec<u8>, id: Option<Id<'_>>, era: Era, uri: &str) {
+    let message = Failure::UnknownResource(uri).message();
+    write_error_with_data(out, id, resource_not_found(era), &message, |out| {
+        out.extend_from_slice(br#"{"uri":"#);
+        write_string(out, uri);
+        out.push(b'}');
+    });
+}
+
+/// Appends the error for arguments that a function found it cannot serve.
+pub(super) fn write_invalid_params(out: &mut Vec<u8>, id: Id<'_>, message: &str) {
+    write_error(out, Some(id), code::INVALID_PARAMS, message);
 }
 
 /// Appends the answer to a call whose tool failed through no fault of its caller.

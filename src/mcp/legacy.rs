@@ -7,10 +7,10 @@
 use crate::jsonrpc::{Request, Value, write_result};
 use crate::wire::http1::Field;
 
-use super::call::{Call, CallParams};
 use super::capabilities::ClientCapabilities;
 use super::error::Failure;
 use super::facts::HttpFacts;
+use super::features::{Asked, Asker};
 use super::params::members;
 use super::protocol::{Protocol, Reply, Routed};
 use super::revision::{Era, Revision};
@@ -47,29 +47,16 @@ pub(super) fn dispatch<'s>(
     request: &Request<'_, 's>,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
-    let has_tools = protocol.registry().tools().len() > 0;
-    match request.method {
-        "ping" => write_result(out, request.id, b"{}"),
-        "tools/list" if has_tools => {
-            check_cursor(request.params)?;
-            write_result(out, request.id, protocol.lists().tools(context.revision));
-        }
-        "tools/call" if has_tools => {
-            let params = CallParams::read(request.params)?;
-            let tool = protocol
-                .registry()
-                .find(params.name)
-                .ok_or(Failure::UnknownTool(params.name))?;
-            return Ok(Routed::Call(Call {
-                id: request.id,
-                tool,
-                revision: context.revision,
-                capabilities: context.capabilities,
-            }));
-        }
-        method => return Err(Failure::MethodNotFound(method)),
+    if request.method == "ping" {
+        write_result(out, request.id, b"{}");
+        return Ok(Routed::Reply(Reply::with_body(200)));
     }
-    Ok(Routed::Reply(Reply::with_body(200)))
+    let asker = Asker {
+        id: request.id,
+        revision: context.revision,
+        capabilities: context.capabilities,
+    };
+    Asked::read(protocol, request)?.route(protocol, asker, out)
 }
 
 /// Reads session and version from the head.
@@ -113,15 +100,6 @@ pub(super) fn end_session<'s>(
         Field::One(id) => Ok(sessions.end(id, facts.principal, facts.now)),
         Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
         Field::Absent => Err(Failure::SessionRequired),
-    }
-}
-
-/// There is a single page, so no cursor was ever handed out; clients may send the empty one.
-pub(super) fn check_cursor<'s>(params: Option<Value<'_, 's>>) -> Result<(), Failure<'s>> {
-    match members(params, ["cursor"])? {
-        [None] => Ok(()),
-        [Some(cursor)] if cursor.as_str() == Some("") => Ok(()),
-        _ => Err(Failure::Parameter("`params.cursor` is not one of this server's")),
     }
 }
 

@@ -1,18 +1,25 @@
-//! What a server says of itself, prepared once: `initialize` and `server/discover` results, tool lists.
+//! What a server says of itself, prepared once: `initialize` and `server/discover` results, and every list.
 //!
 //! A registry never changes while the process lives, so each answer is a prepared text with the request's id in
-//! front. Every revision gets the members its schema knows and no others. Invariant: the order of tools is the
-//! order of their registration, for every client and every time.
+//! front. Every revision gets the members its schema knows and no others. Invariant: the order in a list is
+//! the order of registration, for every client and every time.
 
-use serde_json::{Map, Value, json};
+use std::time::Duration;
 
-use crate::registry::{Registry, ToolInfo};
+use serde_json::{Value, json};
 
-use super::revision::Revision;
+use crate::registry::{CacheScope, Caching, Registry};
 
-/// How long a client may keep a list, in milliseconds. A list changes only with a restart; five minutes bound
-/// how long a client goes on with the old one.
-const LIST_TTL_MS: u64 = 300_000;
+use super::cursor::Cursor;
+use super::describe;
+use super::revision::{Era, Revision};
+
+/// How long a client may keep a list. A list changes only with a restart; five minutes bound how long a client
+/// goes on with the old one.
+const LIST_TTL: Duration = Duration::from_secs(300);
+
+/// Items on one page of a list. Large, because clients that know no pages see the first one only.
+pub(super) const PAGE_ITEMS_MAX: usize = 1_000;
 
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -40,9 +47,84 @@ impl Default for Identity {
     }
 }
 
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    Tools,
+    Resources,
+    ResourceTemplates,
+    Prompts,
+}
+
+impl Listed {
+    const ALL: [Self; 4] = [
+        Self::Tools,
+        Self::Resources,
+        Self::ResourceTemplates,
+        Self::Prompts,
+    ];
+
+    /// The member of the result that has the items.
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Resources => "resources",
+            Self::ResourceTemplates => "resourceTemplates",
+            Self::Prompts => "prompts",
+        }
+    }
+
+    /// Whether listers end the list.
+    fn has_tail(self, registry: &Registry) -> bool {
+        self == Self::Resources && registry.listers().len() > 0
+    }
+
+    fn describe(self, registry: &Registry, revision: Revision) -> Vec<Value> {
+        match self {
+            Self::Tools => registry
+                .tools()
+                .map(|(_, info)| describe::tool(info, revision))
+                .collect(),
+            Self::Resources => registry
+                .resources()
+                .map(|info| describe::resource(info, revision))
+                .collect(),
+            Self::ResourceTemplates => registry
+                .templates()
+                .map(|info| describe::resource(info, revision))
+                .collect(),
+            Self::Prompts => registry
+                .prompts()
+                .map(|info| describe::prompt(info, revision))
+                .collect(),
+        }
+    }
+}
+
+/// Which features there is anything of. The methods of the others do not exist.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Has {
+    pub(super) tools: bool,
+    pub(super) resources: bool,
+    pub(super) prompts: bool,
+    pub(super) completions: bool,
+}
+
+impl Has {
+    pub(super) fn of(registry: &Registry) -> Self {
+        Self {
+            tools: registry.tools().len() > 0,
+            resources: registry.resources().len() + registry.templates().len() + registry.listers().len() > 0,
+            prompts: registry.prompts().len() > 0,
+            completions: registry.has_completers(),
+        }
+    }
+}
+
 /// The prepared texts, each a JSON value.
 pub(super) struct Lists {
-    tools: [Vec<u8>; Revision::ALL.len()],
+    pages: [[Vec<Vec<u8>>; Revision::ALL.len()]; Listed::ALL.len()],
+    tails: [Vec<u8>; Revision::ALL.len()],
     initialize: [Vec<u8>; Revision::ALL.len()],
     discover: Vec<u8>,
     meta: Vec<u8>,
@@ -51,16 +133,32 @@ pub(super) struct Lists {
 impl Lists {
     pub(super) fn new(registry: &Registry, identity: &Identity) -> Self {
         Self {
-            tools: Revision::ALL.map(|revision| text(&tools_list(registry, identity, revision))),
+            pages: Listed::ALL
+                .map(|listed| Revision::ALL.map(|revision| pages(listed, registry, identity, revision))),
+            tails: Revision::ALL.map(|revision| tail(registry, revision)),
             initialize: Revision::ALL.map(|revision| text(&initialize(registry, identity, revision))),
             discover: text(&discover(registry, identity)),
             meta: text(&meta(identity)),
         }
     }
 
-    /// The result of `tools/list`.
-    pub(super) fn tools(&self, revision: Revision) -> &[u8] {
-        self.tools.get(revision.index()).map_or(b"{}", Vec::as_slice)
+    /// A page of a list, counted from zero.
+    pub(super) fn page(&self, listed: Listed, revision: Revision, page: usize) -> Option<&[u8]> {
+        let pages = self.pages.get(listed as usize)?.get(revision.index())?;
+        pages.get(page).map(Vec::as_slice)
+    }
+
+    /// The page that the listers begin with; pages before it are prepared.
+    pub(super) fn tail_page(&self, revision: Revision) -> usize {
+        self.pages
+            .get(Listed::Resources as usize)
+            .and_then(|pages| pages.get(revision.index()))
+            .map_or(0, Vec::len)
+    }
+
+    /// What stands on that page in front of what the first lister finds: items, each with a comma behind it.
+    pub(super) fn tail(&self, revision: Revision) -> &[u8] {
+        self.tails.get(revision.index()).map_or(b"", Vec::as_slice)
     }
 
     /// The result of `initialize`.
@@ -96,17 +194,25 @@ fn meta(identity: &Identity) -> Value {
 }
 
 /// Only what works is declared.
-fn capabilities(registry: &Registry) -> Value {
-    match registry.tools().len() {
-        0 => json!({}),
-        _ => json!({"tools": {}}),
-    }
+fn capabilities(registry: &Registry, revision: Revision) -> Value {
+    let has = Has::of(registry);
+    let declared = [
+        ("tools", has.tools),
+        ("resources", has.resources),
+        ("prompts", has.prompts),
+        (
+            "completions",
+            has.completions && revision.has_completions_capability(),
+        ),
+    ];
+    let declared = declared.into_iter().filter(|(_, is_there)| *is_there);
+    Value::Object(declared.map(|(name, _)| (name.to_owned(), json!({}))).collect())
 }
 
 fn initialize(registry: &Registry, identity: &Identity, revision: Revision) -> Value {
     let mut result = json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": capabilities(registry),
+        "capabilities": capabilities(registry, revision),
         "serverInfo": server_info(identity, revision),
     });
     if let Some(instructions) = &identity.instructions {
@@ -119,81 +225,65 @@ fn discover(registry: &Registry, identity: &Identity) -> Value {
     let mut result = json!({
         "resultType": "complete",
         "supportedVersions": [Revision::V2026_07_28.as_str()],
-        "capabilities": capabilities(registry),
+        "capabilities": capabilities(registry, Revision::V2026_07_28),
     });
     if let Some(instructions) = &identity.instructions {
         result["instructions"] = json!(instructions);
     }
-    cacheable(result, identity)
+    cacheable(result, Caching::new(LIST_TTL, CacheScope::Public), identity)
 }
 
-fn tools_list(registry: &Registry, identity: &Identity, revision: Revision) -> Value {
-    let tools: Vec<Value> = registry.tools().map(|(_, info)| tool(info, revision)).collect();
-    match revision {
-        Revision::V2026_07_28 => cacheable(json!({"resultType": "complete", "tools": tools}), identity),
-        _ => json!({"tools": tools}),
+/// The prepared pages of a list. There is at least one, unless listers have the last word: then the last page is
+/// theirs to fill, and [`tail`] goes in front of it.
+fn pages(listed: Listed, registry: &Registry, identity: &Identity, revision: Revision) -> Vec<Vec<u8>> {
+    let items = listed.describe(registry, revision);
+    let mut pages: Vec<&[Value]> = items.chunks(PAGE_ITEMS_MAX).collect();
+    let has_tail = listed.has_tail(registry);
+    if has_tail {
+        pages.pop();
+    } else if pages.is_empty() {
+        pages.push(&[]);
+    }
+    let page = |(at, items): (usize, &&[Value])| {
+        let mut result = json!({listed.member(): items});
+        if has_tail || at + 1 < pages.len() {
+            result["nextCursor"] = json!(Cursor::Page(at + 1).to_string());
+        }
+        if revision.era() == Era::Modern {
+            result["resultType"] = json!("complete");
+            result = cacheable(result, list_caching(listed, registry), identity);
+        }
+        text(&result)
+    };
+    pages.iter().enumerate().map(page).collect()
+}
+
+/// The registered resources on the page that the first lister goes on with: items, each with a comma behind it.
+fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
+    if !Listed::Resources.has_tail(registry) {
+        return Vec::new();
+    }
+    let items = Listed::Resources.describe(registry, revision);
+    let last = items.chunks(PAGE_ITEMS_MAX).last().unwrap_or_default();
+    last.iter()
+        .flat_map(|item| [text(item), b",".to_vec()])
+        .flatten()
+        .collect()
+}
+
+/// How long a list may be kept; the same on all of its pages. Nothing registered depends on who asks; what a
+/// lister finds may, and may be gone at once.
+pub(super) fn list_caching(listed: Listed, registry: &Registry) -> Caching {
+    match listed.has_tail(registry) {
+        true => Caching::default(),
+        false => Caching::new(LIST_TTL, CacheScope::Public),
     }
 }
 
-/// The members of every modern result that may be kept for a while. Nothing here depends on who asks.
-fn cacheable(mut result: Value, identity: &Identity) -> Value {
-    result["ttlMs"] = json!(LIST_TTL_MS);
-    result["cacheScope"] = json!("public");
+/// The members of every modern result that may be kept for a while.
+fn cacheable(mut result: Value, caching: Caching, identity: &Identity) -> Value {
+    result["ttlMs"] = json!(caching.ttl_ms());
+    result["cacheScope"] = json!(caching.scope().as_str());
     result["_meta"] = meta(identity);
     result
-}
-
-fn tool(info: &ToolInfo, revision: Revision) -> Value {
-    let mut tool = Map::new();
-    tool.insert("name".to_owned(), json!(info.name()));
-    if let Some(title) = info.title().filter(|_| revision.has_titles()) {
-        tool.insert("title".to_owned(), json!(title));
-    }
-    if let Some(description) = info.description() {
-        tool.insert("description".to_owned(), json!(description));
-    }
-    tool.insert("inputSchema".to_owned(), schema(info.input_schema(), revision));
-    if let Some(output) = info.output_schema().filter(|schema| is_offered(schema, revision)) {
-        tool.insert("outputSchema".to_owned(), schema(output, revision));
-    }
-    if let Some(annotations) = annotations(info, revision) {
-        tool.insert("annotations".to_owned(), annotations);
-    }
-    Value::Object(tool)
-}
-
-fn is_offered(output_schema: &Value, revision: Revision) -> bool {
-    revision.has_any_structured_result()
-        || revision.has_structured_results() && output_schema["type"] == "object"
-}
-
-/// The hints; between the first hints and the first titles, the title stood among them.
-fn annotations(info: &ToolInfo, revision: Revision) -> Option<Value> {
-    if !revision.has_annotations() {
-        return None;
-    }
-    let mut hints = serde_json::to_value(info.annotations()).ok()?;
-    if let Some(title) = info.title().filter(|_| !revision.has_titles()) {
-        hints["title"] = json!(title);
-    }
-    let is_empty = hints.as_object().is_none_or(Map::is_empty);
-    (!is_empty).then_some(hints)
-}
-
-/// A schema as this revision allows it: before 2026-07-28 the schema of a property was an object, never a
-/// boolean.
-fn schema(schema: &Value, revision: Revision) -> Value {
-    let mut schema = schema.clone();
-    if revision < Revision::V2026_07_28
-        && let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut)
-    {
-        for property in properties.values_mut() {
-            match property {
-                Value::Bool(true) => *property = json!({}),
-                Value::Bool(false) => *property = json!({"not": {}}),
-                _ => {}
-            }
-        }
-    }
-    schema
 }

@@ -5,12 +5,11 @@
 
 use crate::jsonrpc::{Request, Value, write_result};
 
-use super::call::{Call, CallParams};
 use super::capabilities::ClientCapabilities;
 use super::error::Failure;
 use super::facts::HttpFacts;
+use super::features::{Asked, Asker};
 use super::headers::Mirrored;
-use super::legacy::check_cursor;
 use super::params::members;
 use super::protocol::{Protocol, Reply, Routed};
 use super::revision::Revision;
@@ -51,23 +50,22 @@ pub(super) fn request<'s>(
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
     let capabilities = envelope(facts, request.params)?;
-    let has_tools = protocol.registry().tools().len() > 0;
-    match request.method {
-        DISCOVER => {
-            Mirrored::Method.check(facts.method, request.method)?;
-            write_result(out, request.id, protocol.lists().discover());
-        }
-        "tools/list" if has_tools => {
-            check_cursor(request.params)?;
-            Mirrored::Method.check(facts.method, request.method)?;
-            write_result(out, request.id, protocol.lists().tools(Revision::V2026_07_28));
-        }
-        "tools/call" if has_tools => {
-            return tools_call(protocol, facts, request, capabilities).map(Routed::Call);
-        }
-        method => return Err(Failure::MethodNotFound(method)),
+    if request.method == DISCOVER {
+        Mirrored::Method.check(facts.method, request.method)?;
+        write_result(out, request.id, protocol.lists().discover());
+        return Ok(Routed::Reply(Reply::with_body(200)));
     }
-    Ok(Routed::Reply(Reply::with_body(200)))
+    let asked = Asked::read(protocol, request)?;
+    Mirrored::Method.check(facts.method, request.method)?;
+    if let Some(name) = asked.name() {
+        Mirrored::Name.check(facts.name, name)?;
+    }
+    let asker = Asker {
+        id: request.id,
+        revision: Revision::V2026_07_28,
+        capabilities,
+    };
+    asked.route(protocol, asker, out)
 }
 
 /// Whether a notification is accepted. Headers are not prescribed for them, beyond the version.
@@ -83,27 +81,6 @@ pub(super) fn notification<'s>(
         }
         None => Ok(()),
     }
-}
-
-fn tools_call<'s>(
-    protocol: &Protocol,
-    facts: &HttpFacts<'_>,
-    request: &Request<'_, 's>,
-    capabilities: ClientCapabilities,
-) -> Result<Call<'s>, Failure<'s>> {
-    let params = CallParams::read(request.params)?;
-    Mirrored::Method.check(facts.method, request.method)?;
-    Mirrored::Name.check(facts.name, params.name)?;
-    let tool = protocol
-        .registry()
-        .find(params.name)
-        .ok_or(Failure::UnknownTool(params.name))?;
-    Ok(Call {
-        id: request.id,
-        tool,
-        revision: Revision::V2026_07_28,
-        capabilities,
-    })
 }
 
 /// Checks the version and `_meta`; gives what the client can do.

@@ -102,6 +102,16 @@ impl Revision {
         self >= Self::V2026_07_28
     }
 
+    /// Icons of tools, resources and prompts.
+    pub fn has_icons(self) -> bool {
+        self >= Self::V2025_11_25
+    }
+
+    /// A capability for completion, which is older than that.
+    pub fn has_completions_capability(self) -> bool {
+        self >= Self::V2025_03_26
+    }
+
     /// Links to resources as content.
     pub fn has_resource_links(self) -> bool {
         self >= Self::V2025_06_18

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use super::call::Started;
 use super::context::{BlockingContext, CallContext};
 use super::deserialize::{ArgumentError, from_tape};
-use super::handler::{Handler, ShardHandler, guard, outcome};
-use super::output::{IntoOutput, Outcome, ToolError};
+use super::handler::{Handler, ShardHandler, guard};
+use super::outcome::{Kind, Outcome};
+use super::output::ToolError;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;
 
@@ -21,22 +22,32 @@ pub struct BlockingCall {
 }
 
 impl BlockingCall {
-    /// Runs the tool on this thread. A panic becomes [`ToolError::Panicked`].
+    /// Runs the function on this thread. A panic becomes [`ToolError::Panicked`].
     pub fn run(self, context: &BlockingContext) -> Outcome {
         guard(|| (self.run)(context)).and_then(|outcome| outcome)
     }
 }
 
-/// A tool with a blocking function.
-pub(super) struct BlockingHandler<A, T, H> {
-    pub(super) function: Arc<H>,
-    pub(super) types: PhantomData<fn(A) -> T>,
+/// A blocking function of kind `K`.
+pub(super) struct BlockingHandler<K, A, T, H> {
+    function: Arc<H>,
+    types: PhantomData<fn(A) -> (K, T)>,
 }
 
-impl<A, T, H> Handler for BlockingHandler<A, T, H>
+impl<K, A, T, H> BlockingHandler<K, A, T, H> {
+    pub(super) fn new(function: H) -> Self {
+        Self {
+            function: Arc::new(function),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, A, T, H> Handler for BlockingHandler<K, A, T, H>
 where
+    K: Kind<T>,
     A: DeserializeOwned + Send + 'static,
-    T: IntoOutput + 'static,
+    T: 'static,
     H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
 {
     fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler> {
@@ -44,15 +55,16 @@ where
     }
 }
 
-struct BlockingShardHandler<A, T, H> {
-    shared: Arc<BlockingHandler<A, T, H>>,
+struct BlockingShardHandler<K, A, T, H> {
+    shared: Arc<BlockingHandler<K, A, T, H>>,
     output: Option<Arc<OutputSchema>>,
 }
 
-impl<A, T, H> ShardHandler for BlockingShardHandler<A, T, H>
+impl<K, A, T, H> ShardHandler for BlockingShardHandler<K, A, T, H>
 where
+    K: Kind<T>,
     A: DeserializeOwned + Send + 'static,
-    T: IntoOutput + 'static,
+    T: 'static,
     H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
 {
     /// The context stays behind: a worker has its own.
@@ -60,7 +72,9 @@ where
         let typed: A = from_tape(arguments)?;
         let function = Arc::clone(&self.shared.function);
         let output = self.output.clone();
-        let run = move |context: &BlockingContext| outcome(function(context, typed), output.as_deref());
+        let run = move |context: &BlockingContext| {
+            function(context, typed).and_then(|value| K::output(value, output.as_deref()))
+        };
         Ok(Started::Blocking(BlockingCall { run: Box::new(run) }))
     }
 }

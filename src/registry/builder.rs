@@ -3,7 +3,6 @@
 //! Nothing is checked here; [`RegistryBuilder::add`](super::RegistryBuilder::add) checks everything at once.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -14,7 +13,9 @@ use super::blocking::BlockingHandler;
 use super::call::AsyncHandler;
 use super::context::{BlockingContext, CallContext};
 use super::handler::Handler;
+use super::icon::Icon;
 use super::info::{Annotations, Execution, ToolInfo};
+use super::outcome::ToolKind;
 use super::output::{IntoOutput, ToolError};
 use super::schema;
 
@@ -39,6 +40,7 @@ pub struct ToolBuilder<S> {
     title: Option<String>,
     description: Option<String>,
     annotations: Annotations,
+    icons: Vec<Icon>,
     input_schema: S,
     output_schema: Option<Value>,
 }
@@ -55,6 +57,7 @@ impl Tool {
             title: None,
             description: None,
             annotations: Annotations::default(),
+            icons: Vec::new(),
             input_schema: Derived(()),
             output_schema: None,
         }
@@ -77,6 +80,12 @@ impl<S> ToolBuilder<S> {
     /// What the tool does, for the model.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
+        self
+    }
+
+    /// An icon; may be called more than once.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.icons.push(icon);
         self
     }
 
@@ -117,6 +126,7 @@ impl<S> ToolBuilder<S> {
             title: self.title,
             description: self.description,
             annotations: self.annotations,
+            icons: self.icons,
             input_schema,
             output_schema: self.output_schema,
         }
@@ -163,10 +173,7 @@ impl ToolBuilder<Given> {
         F: Future<Output = Result<T, ToolError>> + 'static,
         H: Fn(CallContext, A) -> F + Send + Sync + 'static,
     {
-        let handler = AsyncHandler {
-            function,
-            types: PhantomData,
-        };
+        let handler = AsyncHandler::<ToolKind, A, F, H>::new(function);
         self.finish::<T>(Execution::Shard, Arc::new(handler))
     }
 
@@ -177,10 +184,7 @@ impl ToolBuilder<Given> {
         T: IntoOutput + 'static,
         H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
     {
-        let handler = BlockingHandler {
-            function: Arc::new(function),
-            types: PhantomData,
-        };
+        let handler = BlockingHandler::<ToolKind, A, T, H>::new(function);
         self.finish::<T>(Execution::Worker, Arc::new(handler))
     }
 
@@ -192,6 +196,7 @@ impl ToolBuilder<Given> {
             input_schema: self.input_schema.0,
             output_schema: self.output_schema.or_else(T::output_schema),
             annotations: self.annotations,
+            icons: self.icons,
             execution,
         };
         Tool { info, handler }

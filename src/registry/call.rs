@@ -21,12 +21,13 @@ use serde::de::DeserializeOwned;
 use super::blocking::BlockingCall;
 use super::context::CallContext;
 use super::deserialize::{ArgumentError, from_tape};
-use super::handler::{Handler, ShardHandler, guard, outcome};
-use super::output::{IntoOutput, Outcome, ToolError};
+use super::handler::{Handler, ShardHandler, guard};
+use super::outcome::{Kind, Outcome};
+use super::output::ToolError;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;
 
-/// Slots a tool keeps on a shard while none of its calls run. More run at once without limit here (handlers are
+/// Slots an operation keeps on a shard while none of its calls run. More run at once without limit here (handlers are
 /// the limit); those beyond are freed when they end. Covers the default pool of 256 handlers.
 pub(super) const SLOTS_FREE_MAX: usize = 256;
 
@@ -103,16 +104,26 @@ impl Drop for CallFuture {
     }
 }
 
-/// A tool with an asynchronous function.
-pub(super) struct AsyncHandler<A, F, H> {
-    pub(super) function: H,
-    pub(super) types: PhantomData<fn(A) -> F>,
+/// An asynchronous function of kind `K`.
+pub(super) struct AsyncHandler<K, A, F, H> {
+    function: H,
+    types: PhantomData<fn(A) -> (K, F)>,
 }
 
-impl<A, T, F, H> Handler for AsyncHandler<A, F, H>
+impl<K, A, F, H> AsyncHandler<K, A, F, H> {
+    pub(super) fn new(function: H) -> Self {
+        Self {
+            function,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, A, T, F, H> Handler for AsyncHandler<K, A, F, H>
 where
+    K: Kind<T>,
     A: DeserializeOwned + 'static,
-    T: IntoOutput + 'static,
+    T: 'static,
     F: Future<Output = Result<T, ToolError>> + 'static,
     H: Fn(CallContext, A) -> F + Send + Sync + 'static,
 {
@@ -125,18 +136,19 @@ where
     }
 }
 
-struct AsyncShardHandler<A, F, H> {
-    shared: Arc<AsyncHandler<A, F, H>>,
+struct AsyncShardHandler<K, A, F, H> {
+    shared: Arc<AsyncHandler<K, A, F, H>>,
     output: Option<Arc<OutputSchema>>,
-    free: Rc<FreeList<F>>,
+    free: Rc<FreeList<K, F>>,
 }
 
-type FreeList<F> = RefCell<Vec<Pin<Box<Slot<F>>>>>;
+type FreeList<K, F> = RefCell<Vec<Pin<Box<Slot<K, F>>>>>;
 
-impl<A, T, F, H> ShardHandler for AsyncShardHandler<A, F, H>
+impl<K, A, T, F, H> ShardHandler for AsyncShardHandler<K, A, F, H>
 where
+    K: Kind<T>,
     A: DeserializeOwned + 'static,
-    T: IntoOutput + 'static,
+    T: 'static,
     F: Future<Output = Result<T, ToolError>> + 'static,
     H: Fn(CallContext, A) -> F + Send + Sync + 'static,
 {
@@ -151,8 +163,8 @@ where
     }
 }
 
-impl<A, F, H> AsyncShardHandler<A, F, H> {
-    fn slot_with(&self, future: F) -> Pin<Box<Slot<F>>> {
+impl<K, A, F, H> AsyncShardHandler<K, A, F, H> {
+    fn slot_with(&self, future: F) -> Pin<Box<Slot<K, F>>> {
         let reused = self.free.borrow_mut().pop();
         let Some(mut slot) = reused else {
             return Box::pin(Slot {
@@ -175,18 +187,18 @@ trait CallSlot {
 }
 
 pin_project! {
-    struct Slot<F> {
+    struct Slot<K, F> {
         #[pin]
         future: Option<F>,
         // Weak: a list of slots that own the list would never be freed.
-        home: Weak<FreeList<F>>,
+        home: Weak<FreeList<K, F>>,
         output: Option<Arc<OutputSchema>>,
     }
 }
 
-impl<T, F> CallSlot for Slot<F>
+impl<K, T, F> CallSlot for Slot<K, F>
 where
-    T: IntoOutput,
+    K: Kind<T>,
     F: Future<Output = Result<T, ToolError>>,
 {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
@@ -194,7 +206,7 @@ where
         match slot.future.as_pin_mut() {
             Some(future) => future
                 .poll(cx)
-                .map(|result| outcome(result, slot.output.as_deref())),
+                .map(|result| K::output(result?, slot.output.as_deref())),
             None => Poll::Ready(Err(ToolError::internal("an empty slot was polled"))),
         }
     }

@@ -3,25 +3,33 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::builder::Tool;
 use super::handler::Handler;
 use super::info::{ToolIndex, ToolInfo};
-use super::schema::{InputSchema, OutputSchema, SchemaError};
-use super::shard::ShardTools;
+use super::operation::{CompleterIndex, ListerIndex, Operation, PromptIndex, ResourceIndex, TemplateIndex};
+use super::prompt::PromptInfo;
+use super::registration::{Registrable, RegistryError};
+use super::resource::{ResourceInfo, ResourceLister};
+use super::schema::{InputSchema, OutputSchema};
+use super::shard::ShardRegistry;
+use super::uri_template::UriTemplate;
 
-/// The longest tool name (MCP, Tools: tool names).
-const NAME_CHARS_MAX: usize = 128;
-
-/// All tools of a server. Cloning it is cloning a pointer.
+/// All tools, resources and prompts of a server. Cloning it is cloning a pointer.
 #[derive(Clone, Default)]
 pub struct Registry {
     inner: Arc<Inner>,
 }
 
 #[derive(Default)]
-struct Inner {
-    tools: Vec<Registered>,
-    by_name: HashMap<String, ToolIndex>,
+pub(super) struct Inner {
+    pub(super) tools: Vec<Registered>,
+    pub(super) tools_by_name: HashMap<String, ToolIndex>,
+    pub(super) resources: Vec<RegisteredResource>,
+    pub(super) resources_by_uri: HashMap<String, ResourceIndex>,
+    pub(super) templates: Vec<RegisteredTemplate>,
+    pub(super) listers: Vec<ResourceLister>,
+    pub(super) prompts: Vec<RegisteredPrompt>,
+    pub(super) prompts_by_name: HashMap<String, PromptIndex>,
+    pub(super) completers: Vec<RegisteredCompleter>,
 }
 
 /// One tool, its schemas compiled.
@@ -32,35 +40,37 @@ pub(super) struct Registered {
     pub(super) handler: Arc<dyn Handler>,
 }
 
-/// A tool that cannot be registered. Its author's fault, in each case.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// The name is empty, too long or has other characters than `[A-Za-z0-9_.-]`.
-    #[error("tool name {0:?} is not 1 to {NAME_CHARS_MAX} characters of [A-Za-z0-9_.-]")]
-    Name(String),
-    /// The name is taken.
-    #[error("a tool named {0:?} is already registered")]
-    Duplicate(String),
-    /// The arguments' schema cannot be used.
-    #[error("input schema of tool {tool:?}: {source}")]
-    InputSchema {
-        /// The tool.
-        tool: String,
-        /// What is wrong.
-        source: SchemaError,
-    },
-    /// The results' schema cannot be used.
-    #[error("output schema of tool {tool:?}: {source}")]
-    OutputSchema {
-        /// The tool.
-        tool: String,
-        /// What is wrong.
-        source: SchemaError,
-    },
+/// One resource.
+pub(super) struct RegisteredResource {
+    pub(super) info: ResourceInfo,
+    pub(super) handler: Arc<dyn Handler>,
+}
+
+/// One template, taken apart.
+pub(super) struct RegisteredTemplate {
+    pub(super) info: ResourceInfo,
+    pub(super) template: UriTemplate,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) completers: HashMap<String, CompleterIndex>,
+}
+
+/// One prompt, its arguments' schema compiled.
+pub(super) struct RegisteredPrompt {
+    pub(super) info: PromptInfo,
+    pub(super) arguments: InputSchema,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) completers: HashMap<String, CompleterIndex>,
+}
+
+/// One completion function.
+pub(super) struct RegisteredCompleter {
+    /// Of its prompt, or the text of its template.
+    pub(super) owner: String,
+    pub(super) handler: Arc<dyn Handler>,
 }
 
 impl Registry {
-    /// An empty registry to add tools to.
+    /// An empty registry to add to.
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder {
             inner: Inner::default(),
@@ -69,7 +79,7 @@ impl Registry {
 
     /// The tool of this name. Does not allocate.
     pub fn find(&self, name: &str) -> Option<ToolIndex> {
-        self.inner.by_name.get(name).copied()
+        self.inner.tools_by_name.get(name).copied()
     }
 
     /// A tool's description.
@@ -89,15 +99,134 @@ impl Registry {
             .map(|(at, tool)| (ToolIndex(at as u32), &tool.info))
     }
 
-    /// One shard's own part: the slots its calls will live in.
-    pub fn for_shard(&self) -> ShardTools {
-        ShardTools::new(self.clone())
+    /// The resource of exactly this URI. Does not allocate.
+    pub fn find_resource(&self, uri: &str) -> Option<ResourceIndex> {
+        self.inner.resources_by_uri.get(uri).copied()
     }
 
-    pub(super) fn registered(&self) -> &[Registered] {
-        &self.inner.tools
+    /// The first template, in order of registration, that matches this URI. Takes time linear in the URI for each
+    /// template.
+    pub fn find_template(&self, uri: &str) -> Option<TemplateIndex> {
+        let at = self
+            .inner
+            .templates
+            .iter()
+            .position(|entry| entry.template.values(uri).is_some())?;
+        Some(TemplateIndex::after(at))
+    }
+
+    /// A resource's description.
+    ///
+    /// # Panics
+    /// If `index` comes from another, larger registry.
+    pub fn resource(&self, index: ResourceIndex) -> &ResourceInfo {
+        &self.inner.resources[index.as_usize()].info
+    }
+
+    /// A template's description.
+    ///
+    /// # Panics
+    /// If `index` comes from another, larger registry.
+    pub fn template(&self, index: TemplateIndex) -> &ResourceInfo {
+        &self.inner.templates[index.as_usize()].info
+    }
+
+    /// All resources in the order they were registered.
+    pub fn resources(&self) -> impl ExactSizeIterator<Item = &ResourceInfo> {
+        self.inner.resources.iter().map(|entry| &entry.info)
+    }
+
+    /// All resource templates in the order they were registered.
+    pub fn templates(&self) -> impl ExactSizeIterator<Item = &ResourceInfo> {
+        self.inner.templates.iter().map(|entry| &entry.info)
+    }
+
+    /// The places of all resource listers.
+    pub fn listers(&self) -> impl ExactSizeIterator<Item = ListerIndex> {
+        (0..self.inner.listers.len()).map(ListerIndex::after)
+    }
+
+    /// The prompt of this name. Does not allocate.
+    pub fn find_prompt(&self, name: &str) -> Option<PromptIndex> {
+        self.inner.prompts_by_name.get(name).copied()
+    }
+
+    /// A prompt's description.
+    ///
+    /// # Panics
+    /// If `index` comes from another, larger registry.
+    pub fn prompt(&self, index: PromptIndex) -> &PromptInfo {
+        &self.inner.prompts[index.as_usize()].info
+    }
+
+    /// All prompts in the order they were registered.
+    pub fn prompts(&self) -> impl ExactSizeIterator<Item = &PromptInfo> {
+        self.inner.prompts.iter().map(|entry| &entry.info)
+    }
+
+    /// What completes an argument of a prompt, if anything does; `Err` if there is no such argument.
+    pub(crate) fn prompt_completer(
+        &self,
+        index: PromptIndex,
+        argument: &str,
+    ) -> Result<Option<CompleterIndex>, NoSuchArgument> {
+        let entry = &self.inner.prompts[index.as_usize()];
+        match entry.info.arguments.iter().any(|known| known.name == argument) {
+            true => Ok(entry.completers.get(argument).copied()),
+            false => Err(NoSuchArgument),
+        }
+    }
+
+    /// What completes a variable of the template with this text, if anything does. A resource's own URI is taken
+    /// too, and has no variables.
+    pub(crate) fn template_completer(
+        &self,
+        uri: &str,
+        variable: &str,
+    ) -> Option<Result<Option<CompleterIndex>, NoSuchArgument>> {
+        let mut templates = self.inner.templates.iter();
+        match templates.find(|entry| entry.info.address() == uri) {
+            Some(entry) if entry.template.has_variable(variable) => {
+                Some(Ok(entry.completers.get(variable).copied()))
+            }
+            Some(_) => Some(Err(NoSuchArgument)),
+            None => self.find_resource(uri).map(|_| Err(NoSuchArgument)),
+        }
+    }
+
+    /// Whether anything can be completed.
+    pub fn has_completers(&self) -> bool {
+        !self.inner.completers.is_empty()
+    }
+
+    /// The registered name of what an operation runs, for logs.
+    ///
+    /// # Panics
+    /// If `operation` comes from another, larger registry.
+    pub fn name_of(&self, operation: Operation) -> &str {
+        match operation {
+            Operation::Tool(index) => self.tool(index).name(),
+            Operation::Resource(index) => self.resource(index).name(),
+            Operation::Template(index) => self.template(index).name(),
+            Operation::ResourceList(index) => &self.inner.listers[index.as_usize()].name,
+            Operation::Prompt(index) => self.prompt(index).name(),
+            Operation::Completion(index) => &self.inner.completers[index.as_usize()].owner,
+        }
+    }
+
+    /// One shard's own part: the slots its calls will live in.
+    pub fn for_shard(&self) -> ShardRegistry {
+        ShardRegistry::new(self.clone())
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
     }
 }
+
+/// The prompt or template has no argument of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoSuchArgument;
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -107,48 +236,19 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// Collects tools. Toolsets add theirs to the same builder.
+/// Collects tools, resources and prompts. Toolsets add theirs to the same builder.
 pub struct RegistryBuilder {
-    inner: Inner,
+    pub(super) inner: Inner,
 }
 
 impl RegistryBuilder {
-    /// Adds a tool: checks its name, compiles its schemas.
+    /// Adds a [`Tool`](super::Tool), [`Resource`](super::Resource), [`ResourceTemplate`](super::ResourceTemplate),
+    /// [`ResourceLister`] or [`Prompt`](super::Prompt): checks it and compiles what it is described by.
     ///
     /// # Errors
-    /// See [`RegistryError`]; the tool is then not added.
-    pub fn add(&mut self, tool: Tool) -> Result<&mut Self, RegistryError> {
-        let Tool { info, handler } = tool;
-        let name = info.name.clone();
-        if !is_name(&name) {
-            return Err(RegistryError::Name(name));
-        }
-        if self.inner.by_name.contains_key(&name) {
-            return Err(RegistryError::Duplicate(name));
-        }
-        let input =
-            InputSchema::compile(&info.input_schema).map_err(|source| RegistryError::InputSchema {
-                tool: name.clone(),
-                source,
-            })?;
-        let output = info
-            .output_schema
-            .as_ref()
-            .map(OutputSchema::compile)
-            .transpose()
-            .map_err(|source| RegistryError::OutputSchema {
-                tool: name.clone(),
-                source,
-            })?
-            .map(Arc::new);
-        let index = ToolIndex(self.inner.tools.len() as u32);
-        self.inner.tools.push(Registered {
-            info,
-            input,
-            output,
-            handler,
-        });
-        self.inner.by_name.insert(name, index);
+    /// See [`RegistryError`]; it is then not added.
+    pub fn add(&mut self, item: impl Registrable) -> Result<&mut Self, RegistryError> {
+        item.register(self)?;
         Ok(self)
     }
 
@@ -167,18 +267,13 @@ impl std::fmt::Debug for RegistryBuilder {
     }
 }
 
-fn is_name(name: &str) -> bool {
-    (1..=NAME_CHARS_MAX).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::output::{NoArguments, Structured};
     use super::*;
-    use crate::registry::CallContext;
+    use crate::registry::{
+        CallContext, Completing, Prompt, PromptArgument, Resource, ResourceTemplate, Tool,
+    };
     use schemars::JsonSchema;
     use serde::Serialize;
     use serde_json::json;
@@ -243,6 +338,82 @@ mod tests {
     #[derive(Serialize, JsonSchema)]
     struct Sum {
         sum: i64,
+    }
+
+    #[test]
+    fn uris_templates_and_prompts_are_checked() {
+        let mut registry = Registry::builder();
+        let resource = |uri: &str| Resource::new(uri, "r").read(|_: CallContext| async { Ok("") });
+        for uri in [
+            "", "x", "x:", ":x", "1x:y", "x y:z", "x:y z", "x:é", "x:{y}", "x:\0",
+        ] {
+            assert!(
+                matches!(registry.add(resource(uri)), Err(RegistryError::Uri(_))),
+                "{uri}"
+            );
+        }
+        registry.add(resource("x:y")).unwrap();
+        assert!(matches!(
+            registry.add(resource("x:y")),
+            Err(RegistryError::DuplicateUri(_))
+        ));
+        let template = |text: &str| {
+            ResourceTemplate::new(text, "t").read(|_: CallContext, _: NoArguments| async { Ok("") })
+        };
+        assert!(matches!(
+            registry.add(template("x:{?q}")),
+            Err(RegistryError::Template { .. })
+        ));
+        registry.add(template("x:/{a}")).unwrap();
+        assert!(matches!(
+            registry.add(template("x:/{a}")),
+            Err(RegistryError::DuplicateTemplate(_))
+        ));
+        let prompt = |name: &str, arguments: &[&str], completes: &[&str]| {
+            let mut prompt = Prompt::new(name);
+            for argument in arguments {
+                prompt = prompt.argument(PromptArgument::optional(*argument));
+            }
+            for argument in completes {
+                prompt = prompt.complete(*argument, |_: CallContext, _: Completing| async { Ok(vec![""]) });
+            }
+            prompt.run(|_: CallContext, _: NoArguments| async { Ok("") })
+        };
+        registry.add(prompt("p", &["a"], &["a"])).unwrap();
+        let mut refused = |prompt| registry.add(prompt).unwrap_err();
+        assert!(matches!(
+            refused(prompt("p", &[], &[])),
+            RegistryError::DuplicatePrompt(_)
+        ));
+        assert!(matches!(refused(prompt("p q", &[], &[])), RegistryError::Name(_)));
+        assert!(matches!(
+            refused(prompt("q", &["a", "a"], &[])),
+            RegistryError::DuplicateArgument { .. }
+        ));
+        assert!(matches!(
+            refused(prompt("q", &["a"], &["b"])),
+            RegistryError::Completion { .. }
+        ));
+        assert!(matches!(
+            refused(prompt("q", &["a"], &["a", "a"])),
+            RegistryError::Completion { .. }
+        ));
+        let registry = registry.build();
+        assert_eq!(
+            (
+                registry.resources().len(),
+                registry.templates().len(),
+                registry.prompts().len()
+            ),
+            (1, 1, 1)
+        );
+        // What is registered as it stands goes before what a template matches.
+        assert!(registry.find_resource("x:y").is_some() && registry.find_template("x:y").is_none());
+        assert!(registry.find_resource("x:/y").is_none() && registry.find_template("x:/y").is_some());
+        assert_eq!(
+            registry.prompt_completer(registry.find_prompt("p").unwrap(), "a"),
+            Ok(Some(CompleterIndex::after(0)))
+        );
     }
 
     #[test]

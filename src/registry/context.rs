@@ -15,7 +15,7 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// A context that is not yet a tool's; [`ShardTools::start`](super::ShardTools::start) names the tool.
+    /// A context that is not yet a tool's; [`ShardRegistry::start_tool`](super::ShardRegistry::start_tool) names the tool.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! A tool's function with its types erased: once for the process, then once per shard.
+//! A registered function with its types erased: once for the process, then once per shard.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -7,17 +7,17 @@ use std::sync::Arc;
 use super::call::Started;
 use super::context::CallContext;
 use super::deserialize::ArgumentError;
-use super::output::{IntoOutput, Outcome, ToolError};
+use super::output::ToolError;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;
 
-/// A tool's function, shared by all shards.
+/// A registered function, shared by all shards.
 pub(super) trait Handler: Send + Sync {
     /// The same function with one shard's reusable state around it. Structured results are held to `output`.
     fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler>;
 }
 
-/// A tool's function on one shard.
+/// A registered function on one shard.
 pub(super) trait ShardHandler {
     /// Makes the typed arguments and a call that has not run yet.
     fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError>;
@@ -26,15 +26,6 @@ pub(super) trait ShardHandler {
     fn slots_free(&self) -> usize {
         0
     }
-}
-
-/// A function's return value as an outcome: converted, and held to the tool's own output schema.
-pub(super) fn outcome<T: IntoOutput>(result: Result<T, ToolError>, output: Option<&OutputSchema>) -> Outcome {
-    let answer = result?.into_output()?;
-    if let Some(schema) = output {
-        schema.check(answer.structured_content())?;
-    }
-    Ok(answer)
 }
 
 /// Runs tool code; a panic is the call's failure and nobody else's. What the panic said is dropped: the panic

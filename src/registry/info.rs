@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::icon::Icon;
+
 /// A tool's place in its registry, in order of registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ToolIndex(pub(super) u32);
@@ -63,6 +65,8 @@ pub struct ToolInfo {
     pub(super) output_schema: Option<Value>,
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub(super) annotations: Annotations,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) icons: Vec<Icon>,
     #[serde(skip)]
     pub(super) execution: Execution,
 }
@@ -96,6 +100,11 @@ impl ToolInfo {
     /// The hints.
     pub fn annotations(&self) -> &Annotations {
         &self.annotations
+    }
+
+    /// Its icons.
+    pub fn icons(&self) -> &[Icon] {
+        &self.icons
     }
 
     /// Where its calls run.

@@ -1,11 +1,11 @@
-//! Tools: written once as Rust functions, described by JSON Schema, started per call.
+//! Tools, resources and prompts: written once as Rust functions, described for clients, started per request.
 //!
 //! A [`Registry`] is built before the first shard starts, is shared by all of them and never changes. Each shard
-//! takes its own [`ShardTools`], which keeps the reusable slots that running calls live in. Schemas are compiled
+//! takes its own [`ShardRegistry`], which keeps the reusable slots that running calls live in. Schemas are compiled
 //! when a tool is added; a call's arguments are checked on the parsed tape and become the tool's typed arguments
 //! without another tree between.
 //!
-//! It does not know JSON-RPC, eras or executors: the caller finds the tool, polls the future or runs the blocking
+//! It does not know JSON-RPC, eras or executors: the caller finds the operation, polls the future or runs the blocking
 //! call, and writes the answer.
 //!
 //! ```
@@ -48,37 +48,99 @@
 //! assert_eq!(registry.tools().count(), 2);
 //! # Ok::<(), weir::registry::RegistryError>(())
 //! ```
+//!
+//! Resources have a URI or a template of URIs, prompts have arguments, and both can complete what a user types:
+//!
+//! ```
+//! use serde::Deserialize;
+//! use weir::registry::{CallContext, Completing, Prompt, PromptArgument, PromptArguments};
+//! use weir::registry::{Registry, Resource, ResourceTemplate};
+//!
+//! #[derive(Deserialize)]
+//! struct Greeting {
+//!     name: String,
+//! }
+//!
+//! let mut registry = Registry::builder();
+//! registry.add(
+//!     Resource::new("demo://about", "about")
+//!         .mime_type("text/plain")
+//!         .read(|_: CallContext| async { Ok("A server.") }),
+//! )?;
+//! registry.add(
+//!     ResourceTemplate::new("demo://greeting/{name}", "greeting")
+//!         .complete("name", |_: CallContext, _: Completing| async { Ok(vec!["Ada", "Grace"]) })
+//!         .read(|_: CallContext, args: Greeting| async move { Ok(format!("Hello, {}!", args.name)) }),
+//! )?;
+//! registry.add(
+//!     Prompt::new("review")
+//!         .argument(PromptArgument::required("code"))
+//!         .run(|_: CallContext, args: PromptArguments| async move {
+//!             Ok(format!("Review this: {}", args.get("code").unwrap_or_default()))
+//!         }),
+//! )?;
+//! let registry = registry.build();
+//! assert!(registry.find_template("demo://greeting/Ada").is_some());
+//! # Ok::<(), weir::registry::RegistryError>(())
+//! ```
 
 mod arguments;
 mod blocking;
 mod builder;
+mod caching;
 mod call;
 mod catalog;
+mod completion;
 mod complexity;
+mod contents;
 mod context;
 mod deserialize;
 mod handler;
+mod icon;
 mod info;
+mod operation;
+mod outcome;
 mod output;
+mod prompt;
 #[cfg(test)]
 mod random;
+mod registration;
+mod resource;
 mod schema;
 mod shard;
 #[cfg(test)]
 pub(crate) mod specification;
 mod tape;
+mod uri_template;
 mod violations;
 
 pub use blocking::BlockingCall;
 pub use builder::{Derived, Given, Tool, ToolBuilder};
+pub use caching::{CacheScope, Caching};
 pub use call::{CallFuture, Started};
-pub use catalog::{Registry, RegistryBuilder, RegistryError};
+pub(crate) use catalog::NoSuchArgument;
+pub use catalog::{Registry, RegistryBuilder};
+pub use completion::{COMPLETION_VALUES_MAX, Completing, Completion, IntoCompletion};
+pub use contents::{IntoContents, ReadOutput};
 pub use context::{BlockingContext, CallContext, Cancellation};
+pub use icon::{Icon, IconTheme};
 pub use info::{Annotations, Execution, ToolIndex, ToolInfo};
+pub use operation::{CompleterIndex, ListerIndex, Operation, PromptIndex, ResourceIndex, TemplateIndex};
+pub use outcome::{Outcome, Output};
 pub use output::{
-    Audience, Content, ContentAnnotations, ContentBlock, IntoOutput, NoArguments, Outcome, ResourceContents,
-    Structured, ToolError, ToolOutput,
+    Content, ContentAnnotations, ContentBlock, IntoOutput, NoArguments, ResourceContents, Role, Structured,
+    ToolError, ToolOutput,
+};
+pub use prompt::{
+    IntoMessages, Prompt, PromptArgument, PromptArguments, PromptBuilder, PromptInfo, PromptMessage,
+    PromptOutput,
+};
+pub use registration::{Registrable, RegistryError};
+pub use resource::{
+    ListFrom, Resource, ResourceBuilder, ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate,
+    ResourceTemplateBuilder,
 };
 pub use schema::SchemaError;
-pub use shard::{ShardTools, StartError};
+pub use shard::{ShardRegistry, StartError};
+pub use uri_template::TemplateError;
 pub use violations::{Violation, Violations};

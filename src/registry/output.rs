@@ -13,10 +13,7 @@ use serde_json::Value;
 
 use super::schema;
 
-/// How a call ended.
-pub type Outcome = Result<ToolOutput, ToolError>;
-
-/// Why a call gave no result.
+/// Why an operation, of whatever kind, gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ToolError {
     /// The tool says what went wrong, to the client.
@@ -31,6 +28,12 @@ pub enum ToolError {
     /// The call was cancelled.
     #[error("the call was cancelled")]
     Cancelled,
+    /// What was asked for is not there. For resources the protocol has an answer of its own.
+    #[error("not found")]
+    NotFound,
+    /// The arguments ask for what cannot be; the text says why, to the client.
+    #[error("{0}")]
+    InvalidArguments(String),
     /// The tool or its schema is at fault; the text is for the log only.
     #[error("internal error")]
     Internal(String),
@@ -40,6 +43,11 @@ impl ToolError {
     /// A failure the client reads.
     pub fn message(text: impl std::fmt::Display) -> Self {
         Self::Message(text.to_string())
+    }
+
+    /// Arguments that cannot be served, for the client to read.
+    pub fn invalid_arguments(text: impl std::fmt::Display) -> Self {
+        Self::InvalidArguments(text.to_string())
     }
 
     /// A failure whose details only the log gets.
@@ -59,7 +67,7 @@ impl ToolError {
     pub fn write_content(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(TEXT_OPEN);
         match self {
-            Self::Message(text) => write_string(out, text),
+            Self::Message(text) | Self::InvalidArguments(text) => write_string(out, text),
             other => write_json(&mut *out, &format_args!("{other}")),
         }
         out.extend_from_slice(TEXT_CLOSE);
@@ -335,7 +343,7 @@ impl ResourceContents {
 pub struct ContentAnnotations {
     /// Whom it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub audience: Option<Vec<Audience>>,
+    pub audience: Option<Vec<Role>>,
     /// From 0, optional, to 1, required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<f64>,
@@ -347,7 +355,7 @@ pub struct ContentAnnotations {
 /// Whom content is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Audience {
+pub enum Role {
     /// The person.
     User,
     /// The model.
@@ -365,42 +373,42 @@ pub trait IntoOutput {
     ///
     /// # Errors
     /// A value that cannot be JSON is an internal error.
-    fn into_output(self) -> Outcome;
+    fn into_output(self) -> Result<ToolOutput, ToolError>;
 }
 
 impl IntoOutput for ToolOutput {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(self)
     }
 }
 
 impl IntoOutput for String {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::text(self))
     }
 }
 
 impl IntoOutput for &'static str {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::text(self))
     }
 }
 
 /// No content.
 impl IntoOutput for () {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::blocks(Vec::new()))
     }
 }
 
 impl IntoOutput for ContentBlock {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::blocks(vec![self]))
     }
 }
 
 impl IntoOutput for Vec<ContentBlock> {
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         Ok(ToolOutput::blocks(self))
     }
 }
@@ -416,7 +424,7 @@ impl<T: Serialize + JsonSchema> IntoOutput for Structured<T> {
         Some(schema::of_output::<T>())
     }
 
-    fn into_output(self) -> Outcome {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
         serde_json::to_value(&self.0)
             .map(ToolOutput::structured)
             .map_err(|error| ToolError::internal(format_args!("the result is not JSON: {error}")))
@@ -477,7 +485,7 @@ mod tests {
 
     fn every_block() -> Vec<ContentBlock> {
         let annotations = ContentAnnotations {
-            audience: Some(vec![Audience::User, Audience::Assistant]),
+            audience: Some(vec![Role::User, Role::Assistant]),
             priority: Some(0.5),
             last_modified: Some("2026-01-01T00:00:00Z".into()),
         };

@@ -1,4 +1,4 @@
-//! One shard's tools: starting calls without allocating.
+//! One shard's registry: starting operations, and calls of tools without allocating.
 //!
 //! Neither `Send` nor `Sync`. The order of a call: admit the arguments (no duplicate names), check them against the
 //! compiled schema, make the typed arguments, make the future in a slot that was used before.
@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use simd_json::Node as RawNode;
 use simd_json::tape::Value;
 
 use super::arguments::{ArgumentTape, admit};
@@ -14,15 +15,22 @@ use super::call::{CallFuture, Started};
 use super::catalog::Registry;
 use super::context::CallContext;
 use super::deserialize::ArgumentError;
-use super::handler::{ShardHandler, guard};
+use super::handler::{Handler, ShardHandler, guard};
 use super::info::ToolIndex;
+use super::operation::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex};
+use super::schema::InputSchema;
 use super::tape::{Steps, TapeNode};
 use super::violations::Violations;
 
-/// A registry's tools on one shard.
-pub struct ShardTools {
+/// A registry's functions on one shard.
+pub struct ShardRegistry {
     registry: Registry,
     tools: Vec<ShardTool>,
+    resources: Vec<Rc<dyn ShardHandler>>,
+    templates: Vec<Rc<dyn ShardHandler>>,
+    listers: Vec<Rc<dyn ShardHandler>>,
+    prompts: Vec<Rc<dyn ShardHandler>>,
+    completers: Vec<Rc<dyn ShardHandler>>,
     /// Taken for the length of one start; `None` only meanwhile.
     tape: RefCell<Option<ArgumentTape>>,
 }
@@ -40,20 +48,47 @@ pub enum StartError {
     Violations(Violations),
 }
 
-impl ShardTools {
+impl ShardRegistry {
     pub(super) fn new(registry: Registry) -> Self {
-        let tools = registry
-            .registered()
+        let inner = registry.inner();
+        let tools = inner
+            .tools
             .iter()
             .map(|tool| ShardTool {
                 name: tool.info.name().into(),
                 handler: Arc::clone(&tool.handler).for_shard(tool.output.clone()),
             })
             .collect();
+        let on_shard = |handler: &Arc<dyn Handler>| Arc::clone(handler).for_shard(None);
         Self {
-            registry,
             tools,
+            resources: inner
+                .resources
+                .iter()
+                .map(|entry| on_shard(&entry.handler))
+                .collect(),
+            templates: inner
+                .templates
+                .iter()
+                .map(|entry| on_shard(&entry.handler))
+                .collect(),
+            listers: inner
+                .listers
+                .iter()
+                .map(|entry| on_shard(&entry.handler))
+                .collect(),
+            prompts: inner
+                .prompts
+                .iter()
+                .map(|entry| on_shard(&entry.handler))
+                .collect(),
+            completers: inner
+                .completers
+                .iter()
+                .map(|entry| on_shard(&entry.handler))
+                .collect(),
             tape: RefCell::default(),
+            registry,
         }
     }
 
@@ -73,24 +108,24 @@ impl ShardTools {
     ///
     /// # Panics
     /// If `tool` comes from another, larger registry.
-    pub fn start(
+    pub fn start_tool(
         &self,
         tool: ToolIndex,
         arguments: Option<Value<'_, '_>>,
         context: CallContext,
     ) -> Result<Started, StartError> {
-        guard(|| self.start_unguarded(tool, arguments, context))
-            .unwrap_or_else(|panicked| Ok(Started::Future(CallFuture::failed(panicked))))
+        guarded(|| self.start_tool_unguarded(tool, arguments, context))
     }
 
-    fn start_unguarded(
+    fn start_tool_unguarded(
         &self,
         index: ToolIndex,
         arguments: Option<Value<'_, '_>>,
         context: CallContext,
     ) -> Result<Started, StartError> {
         let tool = &self.tools[index.as_usize()];
-        self.checked(index, arguments, |node| {
+        let schema = &self.registry.inner().tools[index.as_usize()].input;
+        self.checked(schema, arguments, |node| {
             tool.handler.start(node, context.for_tool(index, &tool.name))
         })
     }
@@ -98,20 +133,137 @@ impl ShardTools {
     /// Checks the arguments of a call that is not to start yet.
     ///
     /// # Errors
-    /// As [`ShardTools::start`], but for what shows only when the arguments are made into the tool's own type.
-    pub fn check(&self, tool: ToolIndex, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
+    /// As [`ShardRegistry::start_tool`], but for what shows only when the arguments are made into the tool's own type.
+    pub fn check_tool(&self, tool: ToolIndex, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
         // A check that panics is the call's to report, when it starts.
-        guard(|| self.checked(tool, arguments, |_| Ok(()))).unwrap_or(Ok(()))
+        let schema = &self.registry.inner().tools[tool.as_usize()].input;
+        guard(|| self.checked(schema, arguments, |_| Ok(()))).unwrap_or(Ok(()))
     }
 
-    /// Hands arguments that keep to the tool's schema to `then`.
+    /// Checks a prompt's arguments (none is `{}`) and makes an operation of them that has not run yet.
+    ///
+    /// # Errors
+    /// [`StartError::Violations`] names what is wrong with the arguments.
+    ///
+    /// # Panics
+    /// If `prompt` comes from another, larger registry.
+    pub fn start_prompt(
+        &self,
+        prompt: PromptIndex,
+        arguments: Option<Value<'_, '_>>,
+        context: CallContext,
+    ) -> Result<Started, StartError> {
+        let schema = &self.registry.inner().prompts[prompt.as_usize()].arguments;
+        let handler = &self.prompts[prompt.as_usize()];
+        guarded(|| self.checked(schema, arguments, |node| handler.start(node, context)))
+    }
+
+    /// Checks a prompt's arguments without starting anything.
+    ///
+    /// # Errors
+    /// As [`ShardRegistry::start_prompt`], but for what shows only when they are made into the prompt's own type.
+    pub fn check_prompt(
+        &self,
+        prompt: PromptIndex,
+        arguments: Option<Value<'_, '_>>,
+    ) -> Result<(), StartError> {
+        let schema = &self.registry.inner().prompts[prompt.as_usize()].arguments;
+        guard(|| self.checked(schema, arguments, |_| Ok(()))).unwrap_or(Ok(()))
+    }
+
+    /// Makes an operation that reads a resource and has not run yet.
+    ///
+    /// # Errors
+    /// None that the server's author did not ask for.
+    ///
+    /// # Panics
+    /// If `resource` comes from another, larger registry.
+    pub fn start_resource(
+        &self,
+        resource: ResourceIndex,
+        context: CallContext,
+    ) -> Result<Started, StartError> {
+        start_with(&self.resources[resource.as_usize()], &[], context)
+    }
+
+    /// Makes an operation that reads `uri` through a template and has not run yet.
+    ///
+    /// # Errors
+    /// The variables do not fit the type that the template's function takes.
+    ///
+    /// # Panics
+    /// If `template` comes from another, larger registry.
+    pub fn start_template(
+        &self,
+        template: TemplateIndex,
+        uri: &str,
+        context: CallContext,
+    ) -> Result<Started, StartError> {
+        let entry = &self.registry.inner().templates[template.as_usize()];
+        let values = entry.template.values(uri).unwrap_or_default();
+        let members: Vec<_> = values
+            .iter()
+            .map(|(name, value)| (*name, RawNode::String(value)))
+            .collect();
+        start_with(&self.templates[template.as_usize()], &members, context)
+    }
+
+    /// Makes an operation that lists resources, those behind `after`, and has not run yet.
+    ///
+    /// # Errors
+    /// None that the server's author did not ask for.
+    ///
+    /// # Panics
+    /// If `lister` comes from another, larger registry.
+    pub fn start_lister(
+        &self,
+        lister: ListerIndex,
+        after: Option<&str>,
+        context: CallContext,
+    ) -> Result<Started, StartError> {
+        let member = after.map(|after| ("after", RawNode::String(after)));
+        start_with(&self.listers[lister.as_usize()], member.as_slice(), context)
+    }
+
+    /// Makes an operation that completes `value` and has not run yet. `arguments` are what is settled already:
+    /// an object, if anything.
+    ///
+    /// # Errors
+    /// [`StartError::Violations`] if one of `arguments` is no text, or stands twice.
+    ///
+    /// # Panics
+    /// If `completer` comes from another, larger registry.
+    pub fn start_completion(
+        &self,
+        completer: CompleterIndex,
+        value: &str,
+        arguments: Option<Value<'_, '_>>,
+        context: CallContext,
+    ) -> Result<Started, StartError> {
+        let violation =
+            |error: ArgumentError| StartError::Violations(Violations::one(error.into_violation()));
+        let mut settled = ArgumentTape::new().lend();
+        admit(arguments, &mut settled).map_err(violation)?;
+        let mut nodes = vec![
+            RawNode::Object {
+                len: 2,
+                count: 3 + settled.0.len(),
+            },
+            RawNode::String("value"),
+            RawNode::String(value),
+            RawNode::String("arguments"),
+        ];
+        nodes.append(&mut settled.0);
+        start_nodes(&self.completers[completer.as_usize()], &nodes, context)
+    }
+
+    /// Hands arguments that keep to `schema` to `then`.
     fn checked<T>(
         &self,
-        index: ToolIndex,
+        schema: &InputSchema,
         arguments: Option<Value<'_, '_>>,
         then: impl FnOnce(TapeNode<'_>) -> Result<T, ArgumentError>,
     ) -> Result<T, StartError> {
-        let schema = &self.registry.registered()[index.as_usize()].input;
         let mut tape = self.tape.take().unwrap_or_else(ArgumentTape::new).lend();
         let checked = admit(arguments, &mut tape)
             .map_err(|error| Violations::one(error.into_violation()))
@@ -133,10 +285,44 @@ impl ShardTools {
     }
 }
 
-impl std::fmt::Debug for ShardTools {
+impl std::fmt::Debug for ShardRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ShardTools").field(&self.registry).finish()
+        f.debug_tuple("ShardRegistry").field(&self.registry).finish()
     }
+}
+
+/// A panic in making the arguments or the future is the operation's: it has started and fails when polled.
+fn guarded(start: impl FnOnce() -> Result<Started, StartError>) -> Result<Started, StartError> {
+    guard(start).unwrap_or_else(|panicked| Ok(Started::Future(CallFuture::failed(panicked))))
+}
+
+/// Starts with an object of these members.
+fn start_with(
+    handler: &Rc<dyn ShardHandler>,
+    members: &[(&str, RawNode<'_>)],
+    context: CallContext,
+) -> Result<Started, StartError> {
+    let mut nodes = vec![RawNode::Object {
+        len: members.len(),
+        count: 2 * members.len(),
+    }];
+    for (name, value) in members {
+        nodes.extend([RawNode::String(name), *value]);
+    }
+    start_nodes(handler, &nodes, context)
+}
+
+/// Starts with one value, all of `nodes`.
+fn start_nodes(
+    handler: &Rc<dyn ShardHandler>,
+    nodes: &[RawNode<'_>],
+    context: CallContext,
+) -> Result<Started, StartError> {
+    guarded(|| {
+        let steps = Steps::for_nodes(0, 0);
+        let started = handler.start(TapeNode::new(nodes, &steps), context);
+        started.map_err(|error| StartError::Violations(Violations::one(error.into_violation())))
+    })
 }
 
 #[cfg(test)]
@@ -152,7 +338,8 @@ mod tests {
     use serde_json::json;
 
     use super::super::call::SLOTS_FREE_MAX;
-    use super::super::output::{NoArguments, Outcome, ToolError, ToolOutput};
+    use super::super::outcome::Outcome;
+    use super::super::output::{NoArguments, ToolError, ToolOutput};
     use super::super::{BlockingContext, Cancellation, Tool};
     use super::*;
 
@@ -162,7 +349,7 @@ mod tests {
     }
 
     /// One tool on one shard.
-    fn only(tool: Tool) -> (ShardTools, ToolIndex) {
+    fn only(tool: Tool) -> (ShardRegistry, ToolIndex) {
         let mut tools = Registry::builder();
         tools.add(tool).unwrap();
         let registry = tools.build();
@@ -174,13 +361,13 @@ mod tests {
         Tool::new("echo").run(|_: CallContext, args: Echo| async move { Ok(args.message) })
     }
 
-    fn start(tools: &ShardTools, tool: ToolIndex, arguments: &str) -> Result<Started, StartError> {
+    fn start(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> Result<Started, StartError> {
         let mut bytes = arguments.as_bytes().to_vec();
         let tape = simd_json::to_tape(&mut bytes).unwrap();
-        tools.start(tool, Some(tape.as_value()), CallContext::new())
+        tools.start_tool(tool, Some(tape.as_value()), CallContext::new())
     }
 
-    fn future(tools: &ShardTools, tool: ToolIndex, arguments: &str) -> CallFuture {
+    fn future(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> CallFuture {
         match start(tools, tool, arguments) {
             Ok(Started::Future(call)) => call,
             Ok(Started::Blocking(_)) => panic!("a blocking call"),
@@ -188,7 +375,7 @@ mod tests {
         }
     }
 
-    fn blocking(tools: &ShardTools, tool: ToolIndex) -> Outcome {
+    fn blocking(tools: &ShardRegistry, tool: ToolIndex) -> Outcome {
         match start(tools, tool, "{}") {
             Ok(Started::Blocking(call)) => call.run(&BlockingContext::default()),
             _ => panic!("not a blocking call"),
@@ -200,7 +387,7 @@ mod tests {
     }
 
     fn ready(text: &str) -> Poll<Outcome> {
-        Poll::Ready(Ok(ToolOutput::text(text)))
+        Poll::Ready(Ok(ToolOutput::text(text).into()))
     }
 
     #[test]
@@ -389,7 +576,7 @@ mod tests {
                 "{arguments}"
             );
         }
-        assert!(tools.start(index, None, CallContext::new()).is_err());
+        assert!(tools.start_tool(index, None, CallContext::new()).is_err());
         // Members the schema does not know are not its business.
         assert_eq!(
             poll(&mut future(&tools, index, r#"{"message":"a","x":1}"#)),
@@ -417,7 +604,7 @@ mod tests {
     fn absent_arguments_are_the_empty_object() {
         let (tools, index) =
             only(Tool::new("none").run(|_: CallContext, _: NoArguments| async { Ok("ran") }));
-        let Ok(Started::Future(mut call)) = tools.start(index, None, CallContext::new()) else {
+        let Ok(Started::Future(mut call)) = tools.start_tool(index, None, CallContext::new()) else {
             panic!("did not start");
         };
         assert_eq!(poll(&mut call), ready("ran"));
@@ -433,6 +620,7 @@ mod tests {
         let Poll::Ready(Ok(output)) = poll(&mut future(&tools, index, r#"{"n":[1,{"b":null}]}"#)) else {
             panic!("no result");
         };
+        let output = output.into_tool().unwrap();
         assert_eq!(output.structured_content(), Some(&json!({"n": [1, {"b": null}]})));
         let broken = poll(&mut future(&tools, index, "{}"));
         assert!(

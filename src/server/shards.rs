@@ -238,7 +238,7 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
     let capacity = seed.sizes.handlers as usize * 3 + MAILBOX_SPARE;
     let mailbox = Mailbox::new(capacity, Box::new(Waker(ring.waker())));
     let parts = ShardParts {
-        tools: seed.registry.for_shard(),
+        registry: seed.registry.for_shard(),
         service: seed.service,
         sizes: seed.sizes,
         gate: seed.gate,

@@ -115,7 +115,7 @@ impl<R: ShardRing> Shard<R> {
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
-            let begun = work.start(&self.tools, CallContext::new());
+            let begun = work.start(&self.registry, CallContext::new());
             // It holds the scratch.
             drop(work);
             match begun {
@@ -125,7 +125,7 @@ impl<R: ShardRing> Shard<R> {
                     let reply = service
                         .protocol
                         .answer_start_error(&ticket, &error, &mut batched.answers);
-                    self.record_call(ticket.tool(), &reply, Duration::ZERO);
+                    self.record_operation(ticket.operation(), &reply, Duration::ZERO);
                 }
             }
         }

@@ -18,11 +18,11 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::mcp::{Era, HttpFacts, Labels, OverloadReason, Principal, Reply, Step, Ticket, Work};
-use crate::metrics::{self, HandlerState, RequestClass, Stage};
+use crate::metrics::{self, HandlerState, Method, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Outcome, StartError, Started,
-    ToolError, ToolIndex,
+    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Operation, Outcome, StartError,
+    Started, ToolError,
 };
 use crate::ring::{ConnectionKey, HangUp};
 use crate::timers::{TimerKey, TimerKind};
@@ -132,10 +132,21 @@ impl<R: ShardRing> Shard<R> {
             .on_operation(metrics::Operation::Method(method), outcome, elapsed);
     }
 
-    pub(super) fn record_call(&self, tool: ToolIndex, reply: &Reply, elapsed: Duration) {
-        let row = self.service.labels.row(tool.as_usize());
-        self.metrics
-            .on_operation(metrics::Operation::Tool(row), reply.labels.outcome, elapsed);
+    pub(super) fn record_operation(&self, operation: Operation, reply: &Reply, elapsed: Duration) {
+        self.record_outcome(operation, reply.labels.outcome, elapsed);
+    }
+
+    fn record_outcome(&self, operation: Operation, outcome: metrics::Outcome, elapsed: Duration) {
+        let label = match operation {
+            Operation::Tool(tool) => metrics::Operation::Tool(self.service.labels.row(tool.as_usize())),
+            Operation::Resource(_) | Operation::Template(_) => {
+                metrics::Operation::Method(Method::ResourcesRead)
+            }
+            Operation::ResourceList(_) => metrics::Operation::Method(Method::ResourcesList),
+            Operation::Prompt(_) => metrics::Operation::Method(Method::PromptsGet),
+            Operation::Completion(_) => metrics::Operation::Method(Method::CompletionComplete),
+        };
+        self.metrics.on_operation(label, outcome, elapsed);
     }
 
     fn begin_work(
@@ -156,7 +167,7 @@ impl<R: ShardRing> Shard<R> {
             Asked::Refused(reason) => return self.refuse_work(key, &ticket, out, reason),
             Asked::Exhausted => {
                 // What is wrong with it can be said at once.
-                if let Err(error) = work.check(&self.tools) {
+                if let Err(error) = work.check(&self.registry) {
                     return self.answer_unstarted(key, &ticket, &error, out, decoded);
                 }
                 return match self.enqueue(key) {
@@ -165,7 +176,7 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
-        match work.start(&self.tools, CallContext::new()) {
+        match work.start(&self.registry, CallContext::new()) {
             Ok(started) => {
                 let routed = (self.clock)();
                 self.record(Stage::Route, decoded, routed);
@@ -184,7 +195,7 @@ impl<R: ShardRing> Shard<R> {
     fn refuse_work(&mut self, key: ConnectionKey, ticket: &Ticket, mut out: Vec<u8>, reason: OverloadReason) {
         let overload = self.overload(reason);
         let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
-        self.record_call(ticket.tool(), &reply, Duration::ZERO);
+        self.record_operation(ticket.operation(), &reply, Duration::ZERO);
         self.reply(key, out, None, &reply);
     }
 
@@ -198,7 +209,7 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
         let elapsed = (self.clock)().saturating_duration_since(decoded);
-        self.record_call(ticket.tool(), &reply, elapsed);
+        self.record_operation(ticket.operation(), &reply, elapsed);
         self.reply(key, out, None, &reply);
     }
 
@@ -373,17 +384,19 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         call.run = Run::Ended;
-        let (began, tool) = (call.began, call.ticket.tool());
-        let row = self.service.labels.row(tool.as_usize());
+        let (began, operation) = (call.began, call.ticket.operation());
         self.record(Stage::Execute, began, ended);
-        self.histograms
-            .record_tool(row, ended.saturating_duration_since(began));
+        if let Some(tool) = operation.tool() {
+            let row = self.service.labels.row(tool.as_usize());
+            self.histograms
+                .record_tool(row, ended.saturating_duration_since(began));
+        }
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
-            let name = self.service.protocol.registry().tool(tool).name();
-            tracing::error!(tool = name, detail, "a tool failed internally");
+            let name = self.service.protocol.registry().name_of(operation);
+            tracing::error!(name, detail, "an operation failed internally");
         }
         let service = Rc::clone(&self.service);
         self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
@@ -416,7 +429,7 @@ impl<R: ShardRing> Shard<R> {
                 let out = &mut batched.answers;
                 reply = self.service.protocol.answer_overload(&ticket, &overload, out);
             }
-            self.record_call(ticket.tool(), &reply, elapsed);
+            self.record_operation(ticket.operation(), &reply, elapsed);
             return self.continue_batch(handler, batched);
         }
         let Some(mut out) = self.pool.take_response(handler) else {
@@ -440,7 +453,7 @@ impl<R: ShardRing> Shard<R> {
                 .protocol
                 .answer_overload(&ticket, &overload, &mut out);
         }
-        self.record_call(ticket.tool(), &reply, elapsed);
+        self.record_operation(ticket.operation(), &reply, elapsed);
         self.reply(connection, out, Some(handler), &reply);
     }
 
@@ -576,13 +589,9 @@ impl<R: ShardRing> Shard<R> {
     fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
         if let Some(call) = self.pool.call_mut(handler) {
-            let (tool, began) = (call.ticket.tool(), call.began);
-            let row = self.service.labels.row(tool.as_usize());
-            self.metrics.on_operation(
-                metrics::Operation::Tool(row),
-                metrics::Outcome::Cancelled,
-                self.now.saturating_duration_since(began),
-            );
+            let (operation, began) = (call.ticket.operation(), call.began);
+            let elapsed = self.now.saturating_duration_since(began);
+            self.record_outcome(operation, metrics::Outcome::Cancelled, elapsed);
         }
         self.metrics.in_flight.down();
         self.end_lease(handler);

@@ -59,7 +59,7 @@ use crate::jsonrpc::Scratch;
 use crate::mcp::{Protocol, Sessions, UnixSeconds};
 use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage, ToolLabels};
 use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
-use crate::registry::{Outcome, ShardTools};
+use crate::registry::{Outcome, ShardRegistry};
 use crate::ring::{Completion, ConnectionKey};
 use crate::timers::{TickClock, TimerKind, Wheel};
 use crate::transport::edge::EdgePolicy;
@@ -175,7 +175,7 @@ pub struct Shard<R: ShardRing> {
     has_permit_in_hand: bool,
     offers: OfferTimer,
     drain_rate: DrainRate,
-    tools: ShardTools,
+    registry: ShardRegistry,
     assembly: AssemblyPool,
     heap: HeapBudget,
     timers: Wheel,
@@ -214,8 +214,8 @@ pub struct Shard<R: ShardRing> {
 pub struct ShardParts<S> {
     /// What it serves.
     pub service: Arc<Service>,
-    /// Its tools' reusable slots.
-    pub tools: ShardTools,
+    /// The registry's reusable slots.
+    pub registry: ShardRegistry,
     /// Sizes.
     pub sizes: ShardSizes,
     /// The process's connection cap.
@@ -241,7 +241,7 @@ impl<R: ShardRing> Shard<R> {
     pub fn new(ring: R, parts: ShardParts<R::Socket>) -> Shard<R> {
         let ShardParts {
             service,
-            tools,
+            registry,
             sizes,
             gate,
             alarm,
@@ -296,7 +296,7 @@ impl<R: ShardRing> Shard<R> {
             drain: None,
             service: Rc::new(service),
             ring,
-            tools,
+            registry,
             alarm,
             mailbox,
             ring_buffer_bytes: sizes.ring_buffer_bytes,

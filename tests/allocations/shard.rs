@@ -159,7 +159,7 @@ impl Rig {
         let labels = Arc::new(ToolLabels::new(labels, ToolLabels::TOOLS_MAX_DEFAULT));
         let parts = ShardParts {
             alarm: Default::default(),
-            tools: registry.for_shard(),
+            registry: registry.for_shard(),
             sizes: ShardSizes {
                 handlers: 4,
                 handler_buffer_bytes: 16 << 10,

@@ -3,16 +3,21 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use weir::registry::{CallContext, Registry, ShardTools, Started, ToolIndex};
+use weir::registry::{CallContext, Output, Registry, ShardRegistry, Started, ToolIndex};
 
 use crate::counting::allocations_of;
 
-fn call(tools: &ShardTools, tool: ToolIndex, arguments: simd_json::tape::Value<'_, '_>, out: &mut Vec<u8>) {
-    let Ok(Started::Future(call)) = tools.start(tool, Some(arguments), CallContext::new()) else {
+fn call(
+    tools: &ShardRegistry,
+    tool: ToolIndex,
+    arguments: simd_json::tape::Value<'_, '_>,
+    out: &mut Vec<u8>,
+) {
+    let Ok(Started::Future(call)) = tools.start_tool(tool, Some(arguments), CallContext::new()) else {
         panic!("did not start");
     };
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(output)) => output.write_content(out),
+        Poll::Ready(Ok(Output::Tool(output))) => output.write_content(out),
         other => panic!("{other:?}"),
     }
 }

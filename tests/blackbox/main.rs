@@ -20,6 +20,8 @@ mod dead_clients;
 mod deadlines;
 mod drain;
 mod edge;
+mod features;
+mod file_resources;
 mod files;
 mod framing;
 mod heads;

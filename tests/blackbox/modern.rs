@@ -210,8 +210,8 @@ fn methods_of_other_eras_and_of_none() {
         "",
         "a\r\nb",
         "\u{202e}method",
-        "resources/list",
-        "prompts/get",
+        "resources/unsubscribe",
+        "notifications/roots/list_changed",
         "subscriptions/listen",
         "notifications/initialized",
     ] {

@@ -4,6 +4,7 @@ mod confinement;
 mod describing;
 mod listing;
 mod reading;
+mod resources;
 mod searching;
 mod tools;
 mod walking;

@@ -15,10 +15,12 @@ fn call(registry: &Registry, tool: &str, arguments: &str) -> Result<ToolOutput, 
     let tape = simd_json::to_tape(&mut bytes).unwrap();
     let index = registry.find(tool).unwrap();
     match tools
-        .start(index, Some(tape.as_value()), CallContext::new())
+        .start_tool(index, Some(tape.as_value()), CallContext::new())
         .unwrap()
     {
-        Started::Blocking(call) => call.run(&BlockingContext::new(Cancellation::new())),
+        Started::Blocking(call) => call
+            .run(&BlockingContext::new(Cancellation::new()))
+            .map(|output| output.into_tool().unwrap()),
         Started::Future(_) => panic!("{tool} would run on the shard"),
     }
 }

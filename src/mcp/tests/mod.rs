@@ -5,7 +5,10 @@ mod batches;
 mod cost;
 mod fuzz;
 mod legacy;
+mod listing;
 mod modern;
+mod prompts;
+mod resources;
 mod revisions;
 mod spec;
 
@@ -21,8 +24,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::registry::{
-    CallContext, ContentBlock, NoArguments, Outcome, Registry, ShardTools, StartError, Started, Structured,
-    Tool, ToolError,
+    CallContext, ContentBlock, NoArguments, Outcome, Registry, ShardRegistry, StartError, Started,
+    Structured, Tool, ToolError,
 };
 use crate::wire::http1::Field;
 
@@ -131,7 +134,7 @@ impl Sessions for MappedSessions {
 struct Server {
     protocol: Protocol,
     sessions: MappedSessions,
-    tools: ShardTools,
+    tools: ShardRegistry,
     scratch: Scratch,
 }
 
@@ -211,7 +214,8 @@ impl Server {
 
     /// A modern request with everything in place.
     fn modern(&mut self, method: &str, params: Value) -> Answer {
-        let name = params["name"].as_str().unwrap_or_default().to_owned();
+        let name = params["name"].as_str().or(params["uri"].as_str());
+        let name = name.unwrap_or_default().to_owned();
         let body = modern_body(method, params);
         self.post(Revision::V2026_07_28, &modern_headers(method, &name), body)
     }
@@ -222,6 +226,14 @@ impl Server {
         self.post(revision, &[("mcp-protocol-version", revision.as_str())], body)
     }
 
+    /// The same request in any revision.
+    fn ask(&mut self, revision: Revision, method: &str, params: Value) -> Answer {
+        match revision.era() {
+            Era::Modern => self.modern(method, params),
+            Era::Legacy => self.legacy(revision, method, params),
+        }
+    }
+
     /// Opens a session of this revision.
     fn open_session(&mut self, revision: Revision) -> String {
         let params = json!({"protocolVersion": revision.as_str(), "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
@@ -230,7 +242,7 @@ impl Server {
     }
 }
 
-fn run(protocol: &Protocol, tools: &ShardTools, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
+fn run(protocol: &Protocol, tools: &ShardRegistry, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
     let ticket = work.ticket();
     match call(tools, work) {
         Ok(outcome) => protocol.answer(&ticket, &outcome, out),
@@ -238,7 +250,7 @@ fn run(protocol: &Protocol, tools: &ShardTools, work: &Work<'_>, out: &mut Vec<u
     }
 }
 
-fn call(tools: &ShardTools, work: &Work<'_>) -> Result<Outcome, StartError> {
+fn call(tools: &ShardRegistry, work: &Work<'_>) -> Result<Outcome, StartError> {
     let Started::Future(call) = work.start(tools, CallContext::new())? else {
         panic!("no tool here blocks");
     };

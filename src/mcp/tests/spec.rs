@@ -45,6 +45,12 @@ fn validate_one(revision: Revision, request: &Value, answer: &Value) {
         "server/discover" => "DiscoverResult",
         "tools/list" => "ListToolsResult",
         "tools/call" => "CallToolResult",
+        "resources/list" => "ListResourcesResult",
+        "resources/templates/list" => "ListResourceTemplatesResult",
+        "resources/read" => "ReadResourceResult",
+        "prompts/list" => "ListPromptsResult",
+        "prompts/get" => "GetPromptResult",
+        "completion/complete" => "CompleteResult",
         "ping" => "EmptyResult",
         method => panic!("a result for {method:?}: {answer}"),
     };

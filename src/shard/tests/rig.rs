@@ -292,7 +292,7 @@ impl Rig {
             let parts = ShardParts {
                 alarm: Default::default(),
                 service: Arc::clone(&service),
-                tools: registry.for_shard(),
+                registry: registry.for_shard(),
                 sizes: sizes.of_shard(),
                 gate: gate.clone(),
                 mailbox: mailbox.clone(),

@@ -103,7 +103,8 @@ impl Dialect {
         }
         if self.is_modern() {
             request = request.plus("Mcp-Method", message["method"].as_str().unwrap_or_default());
-            if let Some(name) = message["params"]["name"].as_str() {
+            let params = &message["params"];
+            if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
                 request = request.plus("Mcp-Name", name);
             }
         }

@@ -93,6 +93,12 @@ fn kind_of(result: &Value) -> &'static str {
         () if has("protocolVersion") => "InitializeResult",
         () if has("tools") => "ListToolsResult",
         () if has("content") => "CallToolResult",
+        () if has("resources") => "ListResourcesResult",
+        () if has("resourceTemplates") => "ListResourceTemplatesResult",
+        () if has("contents") => "ReadResourceResult",
+        () if has("prompts") => "ListPromptsResult",
+        () if has("messages") => "GetPromptResult",
+        () if has("completion") => "CompleteResult",
         () if result == &json!({}) => "EmptyResult",
         () => panic!("a result of no known shape: {result}"),
     }

@@ -1,0 +1,176 @@
+//! Files as resources: `file:///PATH`, with PATH relative to the root and percent-encoded.
+//!
+//! The root is the top of all URIs, as if it were `/`: where it really lies is nobody's business. The files of its
+//! top level are listed, a page at a time; whatever lies deeper is read by the template and found by completing its
+//! path. Confinement is the [`Root`]'s alone. What cannot be reached, read or named is not there: the client is not
+//! told why.
+
+use serde::Deserialize;
+
+use super::directory::SortedEntries;
+use super::error::{FileError, ShownPath};
+use super::list::{ListDirectory, ListedEntry, list_directory};
+use super::read::read_whole;
+use super::root::Root;
+use super::{Cancel, Kind, mime_type};
+use crate::registry::{
+    BlockingContext, Completing, Completion, ListFrom, ReadOutput, RegistryBuilder, RegistryError, Resource,
+    ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate, ToolError,
+};
+
+const URI_START: &str = "file:///";
+
+/// Variables of the template.
+#[derive(Debug, Deserialize)]
+struct Variables {
+    path: String,
+}
+
+/// Adds the root's files as resources.
+pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
+    let (reader, lister, completer) = (root.clone(), root.clone(), root.clone());
+    registry.add(
+        ResourceTemplate::new("file:///{+path}", "file")
+            .title("A file")
+            .description("A regular file; its path is relative to the served directory.")
+            .complete_blocking(
+                "path",
+                move |context: &BlockingContext, completing: Completing| {
+                    let cancel: Cancel<'_> = &|| context.is_cancelled();
+                    complete_path(&completer, completing.value(), cancel).map_err(ToolError::from)
+                },
+            )
+            .read_blocking(move |context: &BlockingContext, variables: Variables| {
+                let cancel: Cancel<'_> = &|| context.is_cancelled();
+                read(&reader, &variables.path, cancel).map_err(of_reading)
+            }),
+    )?;
+    let list = move |context: &BlockingContext, from: ListFrom| {
+        let cancel: Cancel<'_> = &|| context.is_cancelled();
+        list(&lister, from, cancel).map_err(ToolError::from)
+    };
+    registry.add(ResourceLister::blocking("files", list))?;
+    Ok(())
+}
+
+/// The whole of a file: as text if it is UTF-8 without a NUL, else as bytes.
+fn read(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<ReadOutput, FileError> {
+    // From the URI's point of view the root is the top; an absolute path would be a second way to say the same.
+    if path.starts_with('/') {
+        return Err(FileError::OutsideRoot {
+            path: ShownPath::new(path),
+        });
+    }
+    let bytes = read_whole(root, path, cancel)?;
+    let is_text = memchr::memchr(0, &bytes).is_none();
+    let output = match String::from_utf8(bytes) {
+        Ok(text) if is_text => ReadOutput::text(text),
+        Ok(text) => ReadOutput::blob(text.into_bytes()),
+        Err(error) => ReadOutput::blob(error.into_bytes()),
+    };
+    Ok(output.mime_type(mime_type::of(path, is_text)))
+}
+
+/// What a client reads of a file that cannot be read: nothing, but where it can do something about it.
+fn of_reading(error: FileError) -> ToolError {
+    match error {
+        FileError::OutsideRoot { .. }
+        | FileError::InvalidPath { .. }
+        | FileError::NotFound { .. }
+        | FileError::PermissionDenied { .. }
+        | FileError::TooManySymlinks { .. }
+        | FileError::NotAFile { .. } => ToolError::NotFound,
+        other => ToolError::from(other),
+    }
+}
+
+/// The regular files of the top level, behind `from`.
+fn list(root: &Root, from: ListFrom, cancel: Cancel<'_>) -> Result<ResourcePage, FileError> {
+    let arguments = ListDirectory {
+        path: String::new(),
+        after: from.after,
+    };
+    let listing = list_directory(root, &arguments, cancel)?;
+    Ok(ResourcePage {
+        resources: listing.entries.into_iter().filter_map(listed).collect(),
+        next: listing.next_after,
+    })
+}
+
+/// Names that are not UTF-8 cannot be asked for.
+fn listed(entry: ListedEntry) -> Option<ResourceInfo> {
+    if entry.kind != Kind::File || entry.name_is_utf8 == Some(false) {
+        return None;
+    }
+    let resource = Resource::new(uri_of(&entry.name), entry.name.as_str());
+    let resource = match mime_type::by_name(&entry.name) {
+        Some(known) => resource.mime_type(known),
+        None => resource,
+    };
+    let resource = match entry.size_bytes {
+        Some(size_bytes) => resource.size_bytes(size_bytes),
+        None => resource,
+    };
+    Some(resource.listed())
+}
+
+/// Percent-encodes what a path in a URI cannot have as it stands (RFC 3986: unreserved, and `/`).
+fn uri_of(path: &str) -> String {
+    let mut uri = String::with_capacity(URI_START.len() + path.len());
+    uri.push_str(URI_START);
+    for byte in path.bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(byte.into())
+            }
+            _ => {
+                let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+                uri.push('%');
+                uri.push(digit(byte >> 4).to_ascii_uppercase());
+                uri.push(digit(byte & 15).to_ascii_uppercase());
+            }
+        }
+    }
+    uri
+}
+
+/// Paths that begin with what was typed: entries of the directory it names so far, directories with a slash.
+fn complete_path(root: &Root, typed: &str, cancel: Cancel<'_>) -> Result<Completion, FileError> {
+    let (directory, start) = match typed.rfind('/') {
+        Some(slash) => typed.split_at(slash + 1),
+        None => ("", typed),
+    };
+    if directory.starts_with('/') {
+        return Ok(Completion::default());
+    }
+    let dir = match root.open_dir(directory.trim_end_matches('/')) {
+        Ok(dir) => dir,
+        // Nothing there to propose, whatever the reason.
+        Err(error) => return nothing(error),
+    };
+    let sorted = SortedEntries::read(&dir, root.limits().directory_entries_max, cancel)?;
+    let sorted = match sorted {
+        Ok(sorted) => sorted,
+        Err(error) => return nothing(FileError::from_io(typed, error)),
+    };
+    let matching = sorted
+        .entries
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(start));
+    let values = matching.filter_map(|(name, kind)| match kind {
+        Kind::Directory => Some(format!("{directory}{name}/")),
+        Kind::File | Kind::Symlink => Some(format!("{directory}{name}")),
+        _ => None,
+    });
+    Ok(match sorted.is_cut {
+        true => Completion::some(values.collect()),
+        false => Completion::all(values.collect()),
+    })
+}
+
+fn nothing(error: FileError) -> Result<Completion, FileError> {
+    match error {
+        FileError::Cancelled | FileError::System { .. } => Err(error),
+        _ => Ok(Completion::default()),
+    }
+}

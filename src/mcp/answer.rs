@@ -1,0 +1,335 @@
+//! What becomes of an operation that ended: its answer in the words of its revision.
+//!
+//! Everything is appended to the caller's buffer; what a revision does not know is replaced or left out here and
+//! nowhere else.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::jsonrpc::{Id, write_result_head, write_string};
+use crate::metrics;
+use crate::registry::{
+    Caching, Completion, Content, ContentBlock, Operation, Outcome, Output, PromptOutput, ResourceInfo,
+    StartError, ToolError, ToolOutput,
+};
+
+use super::call::Ticket;
+use super::cursor::Cursor;
+use super::describe;
+use super::error::{
+    write_internal_error, write_invalid_params, write_overload, write_resource_not_found, write_violations,
+};
+use super::lists::{Listed, list_caching};
+use super::overload::Overload;
+use super::protocol::{Protocol, Reply};
+use super::revision::{Era, Revision};
+
+impl Protocol {
+    /// Appends the answer to an operation that ended. The status is always 200: what user code says is not HTTP's
+    /// affair.
+    pub fn answer(&self, ticket: &Ticket, outcome: &Outcome, out: &mut Vec<u8>) -> Reply {
+        match outcome {
+            Ok(Output::Tool(output)) => self.write_tool_result(ticket, false, out, |out| {
+                write_content(output, ticket.revision(), out);
+                write_structured(output, ticket.revision(), out);
+            }),
+            Ok(output) => self.write_feature_result(ticket, output, out),
+            Err(error) if ticket.operation().tool().is_none() => {
+                return self.write_failure(ticket, error, out);
+            }
+            Err(error @ (ToolError::Panicked | ToolError::Internal(_))) => {
+                write_internal_error(out, ticket.id().as_id(), &error.to_string());
+            }
+            Err(error) => self.write_tool_result(ticket, true, out, |out| error.write_content(out)),
+        }
+        Reply::with_body(200).with_outcome(outcome_label(outcome))
+    }
+
+    /// Appends the answer to an operation that could not start. For a tool since 2025-11-25 an `isError` result,
+    /// which a model can act on; a protocol error before, and for everything else.
+    pub fn answer_start_error(&self, ticket: &Ticket, error: &StartError, out: &mut Vec<u8>) -> Reply {
+        let StartError::Violations(violations) = error;
+        match ticket.operation() {
+            Operation::Tool(_) if ticket.revision().has_argument_faults_as_results() => {
+                self.write_tool_result(ticket, true, out, |out| {
+                    out.extend_from_slice(br#"[{"type":"text","text":"#);
+                    write_string(out, &violations.text());
+                    out.extend_from_slice(b"}]");
+                });
+                Reply::with_body(200).with_outcome(metrics::Outcome::ToolError)
+            }
+            // A URI that the function's type refuses leads nowhere.
+            Operation::Template(_) => self.write_failure(ticket, &ToolError::NotFound, out),
+            _ => {
+                write_violations(out, ticket.id().as_id(), violations);
+                Reply::with_body(200).with_outcome(metrics::Outcome::InvalidParams)
+            }
+        }
+    }
+
+    /// Appends the refusal of a call that found no handler, worker or memory: 503, to be retried.
+    pub fn answer_overload(&self, ticket: &Ticket, overload: &Overload, out: &mut Vec<u8>) -> Reply {
+        self.refuse(Some(ticket.id().as_id()), overload, out)
+    }
+
+    /// Appends the refusal of a request of which no more than its id, if that, is known.
+    pub fn refuse(&self, id: Option<Id<'_>>, overload: &Overload, out: &mut Vec<u8>) -> Reply {
+        write_overload(out, id, overload);
+        Reply::overloaded(overload)
+    }
+
+    /// The error of an operation that has no `isError` result.
+    fn write_failure(&self, ticket: &Ticket, error: &ToolError, out: &mut Vec<u8>) -> Reply {
+        let (id, era) = (ticket.id().as_id(), ticket.revision().era());
+        let label = match (error, ticket.operation()) {
+            (ToolError::NotFound, Operation::Resource(_) | Operation::Template(_)) => {
+                write_resource_not_found(out, Some(id), era, self.uri_of(ticket));
+                match era {
+                    Era::Legacy => metrics::Outcome::ResourceNotFound,
+                    Era::Modern => metrics::Outcome::InvalidParams,
+                }
+            }
+            (ToolError::NotFound | ToolError::InvalidArguments(_), _) => {
+                write_invalid_params(out, id, &error.to_string());
+                metrics::Outcome::InvalidParams
+            }
+            (ToolError::TimedOut, _) => {
+                write_internal_error(out, id, &error.to_string());
+                metrics::Outcome::Timeout
+            }
+            (ToolError::Cancelled, _) => {
+                write_internal_error(out, id, &error.to_string());
+                metrics::Outcome::Cancelled
+            }
+            (ToolError::Message(_) | ToolError::Panicked | ToolError::Internal(_), _) => {
+                write_internal_error(out, id, &failure_text(error));
+                metrics::Outcome::InternalError
+            }
+        };
+        Reply::with_body(200).with_outcome(label)
+    }
+
+    /// The URI that a resource's operation reads.
+    fn uri_of<'a>(&'a self, ticket: &'a Ticket) -> &'a str {
+        match ticket.operation() {
+            Operation::Resource(index) => self.registry().resource(index).address(),
+            _ => ticket.uri().unwrap_or_default(),
+        }
+    }
+
+    /// What a resource's operation is registered as.
+    fn resource_of(&self, operation: Operation) -> Option<&ResourceInfo> {
+        match operation {
+            Operation::Resource(index) => Some(self.registry().resource(index)),
+            Operation::Template(index) => Some(self.registry().template(index)),
+            _ => None,
+        }
+    }
+
+    fn write_feature_result(&self, ticket: &Ticket, output: &Output, out: &mut Vec<u8>) {
+        let revision = ticket.revision();
+        self.write_result(ticket.id().as_id(), revision, out, |out| match output {
+            Output::Tool(_) => {}
+            Output::Read(contents) => {
+                let info = self.resource_of(ticket.operation());
+                out.extend_from_slice(br#""contents":"#);
+                contents.write_contents(self.uri_of(ticket), info.and_then(ResourceInfo::mime_type), out);
+                write_caching(info.map(ResourceInfo::caching).unwrap_or_default(), revision, out);
+            }
+            Output::Resources(page) => {
+                out.extend_from_slice(br#""resources":["#);
+                if ticket.has_tail() {
+                    out.extend_from_slice(self.lists().tail(revision));
+                }
+                for info in &page.resources {
+                    write_json(out, &describe::resource(info, revision));
+                    out.push(b',');
+                }
+                if out.last() == Some(&b',') {
+                    out.pop();
+                }
+                out.push(b']');
+                if let Some(next) = self.next_cursor(ticket.operation(), page.next.as_deref()) {
+                    out.extend_from_slice(br#","nextCursor":"#);
+                    write_string(out, &next);
+                }
+                write_caching(list_caching(Listed::Resources, self.registry()), revision, out);
+            }
+            Output::Prompt(prompt) => self.write_prompt(ticket, prompt, out),
+            Output::Completion(completion) => {
+                out.extend_from_slice(br#""completion":"#);
+                write_json(out, completion);
+            }
+        });
+    }
+
+    fn write_prompt(&self, ticket: &Ticket, prompt: &PromptOutput, out: &mut Vec<u8>) {
+        let registered = match ticket.operation() {
+            Operation::Prompt(index) => self.registry().prompt(index).description(),
+            _ => None,
+        };
+        if let Some(description) = prompt.description.as_deref().or(registered) {
+            out.extend_from_slice(br#""description":"#);
+            write_string(out, description);
+            out.push(b',');
+        }
+        out.extend_from_slice(br#""messages":["#);
+        for (at, message) in prompt.messages.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { br#"{"role":"# } else { br#",{"role":"# });
+            write_json(out, &message.role);
+            out.extend_from_slice(br#","content":"#);
+            write_block(&message.content, ticket.revision(), out);
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+
+    /// Where a list goes on behind one page of a lister: in the same one, or in the next.
+    fn next_cursor(&self, operation: Operation, next: Option<&str>) -> Option<String> {
+        let Operation::ResourceList(lister) = operation else {
+            return None;
+        };
+        let at = lister.as_usize();
+        let cursor = match next.filter(|next| !next.is_empty()) {
+            Some(next) => Cursor::Lister {
+                at,
+                after: Some(next),
+            },
+            None if at + 1 < self.registry().listers().len() => Cursor::Lister {
+                at: at + 1,
+                after: None,
+            },
+            None => return None,
+        };
+        Some(cursor.to_string())
+    }
+
+    /// Appends the answer to a completion of what nothing completes.
+    pub(super) fn write_no_completion(&self, id: Id<'_>, revision: Revision, out: &mut Vec<u8>) {
+        self.write_result(id, revision, out, |out| {
+            out.extend_from_slice(br#""completion":"#);
+            write_json(out, &Completion::all(Vec::new()));
+        });
+    }
+
+    /// Appends a result with these members, and those that every result of the revision has.
+    fn write_result(
+        &self,
+        id: Id<'_>,
+        revision: Revision,
+        out: &mut Vec<u8>,
+        write_members: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let is_modern = revision.era() == Era::Modern;
+        write_result_head(out, id);
+        out.push(b'{');
+        if is_modern {
+            out.extend_from_slice(br#""resultType":"complete","#);
+        }
+        write_members(out);
+        if is_modern {
+            out.extend_from_slice(br#","_meta":"#);
+            out.extend_from_slice(self.lists().meta());
+        }
+        out.extend_from_slice(b"}}");
+    }
+
+    fn write_tool_result(
+        &self,
+        ticket: &Ticket,
+        is_error: bool,
+        out: &mut Vec<u8>,
+        write_content: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.write_result(ticket.id().as_id(), ticket.revision(), out, |out| {
+            out.extend_from_slice(br#""content":"#);
+            write_content(out);
+            if is_error {
+                out.extend_from_slice(br#","isError":true"#);
+            }
+        });
+    }
+}
+
+/// What a client reads of a failure: the author's own words, if they are meant for it.
+fn failure_text(error: &ToolError) -> Cow<'_, str> {
+    match error {
+        ToolError::Message(text) => Cow::Borrowed(text),
+        ToolError::Panicked => Cow::Borrowed("the server failed unexpectedly"),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// Since 2026-07-28 a result says how long it may be kept.
+fn write_caching(caching: Caching, revision: Revision, out: &mut Vec<u8>) {
+    if revision.era() == Era::Modern {
+        out.extend_from_slice(br#","ttlMs":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(caching.ttl_ms()).as_bytes());
+        out.extend_from_slice(br#","cacheScope":"#);
+        write_string(out, caching.scope().as_str());
+    }
+}
+
+fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
+    match outcome {
+        Ok(_) => metrics::Outcome::Ok,
+        Err(ToolError::TimedOut) => metrics::Outcome::Timeout,
+        Err(ToolError::Cancelled) => metrics::Outcome::Cancelled,
+        Err(ToolError::Panicked | ToolError::Internal(_)) => metrics::Outcome::InternalError,
+        Err(_) => metrics::Outcome::ToolError,
+    }
+}
+
+/// The content blocks, those the revision does not know replaced by a line of text.
+fn write_content(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
+    match output.content() {
+        Content::Blocks(blocks) if blocks.iter().any(|block| !is_known(block, revision)) => {
+            for (at, block) in blocks.iter().enumerate() {
+                out.push(if at == 0 { b'[' } else { b',' });
+                write_block(block, revision, out);
+            }
+            out.push(b']');
+        }
+        _ => output.write_content(out),
+    }
+}
+
+fn write_block(block: &ContentBlock, revision: Revision, out: &mut Vec<u8>) {
+    match stand_in(block, revision) {
+        Some(text) => write_json(out, &ContentBlock::text(text)),
+        None => write_json(out, block),
+    }
+}
+
+fn is_known(block: &ContentBlock, revision: Revision) -> bool {
+    stand_in(block, revision).is_none()
+}
+
+/// What a client of an older revision reads instead of a block it cannot know.
+fn stand_in(block: &ContentBlock, revision: Revision) -> Option<String> {
+    match block {
+        ContentBlock::Audio { mime_type, .. } if !revision.has_audio() => {
+            Some(format!("[audio, {mime_type}]"))
+        }
+        ContentBlock::ResourceLink { uri, name, .. } if !revision.has_resource_links() => {
+            Some(format!("{name}: {uri}"))
+        }
+        _ => None,
+    }
+}
+
+fn write_structured(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
+    let is_offered = |value: &serde_json::Value| {
+        revision.has_any_structured_result() || revision.has_structured_results() && value.is_object()
+    };
+    if output.structured_content().is_some_and(is_offered) {
+        out.extend_from_slice(br#","structuredContent":"#);
+        output.write_structured(out);
+    }
+}
+
+/// Writing to a `Vec` cannot fail, and neither can content blocks.
+fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(out, value);
+}

@@ -1,0 +1,247 @@
+//! The methods of tools, resources, prompts and completion, the same in both eras.
+//!
+//! In two steps, because the modern era compares headers between them: parameters are read, then what they name is
+//! looked up and answered or handed out. A feature of which nothing is registered has no methods.
+
+use crate::jsonrpc::{Id, Request, Value, write_result};
+use crate::registry::{CompleterIndex, NoSuchArgument, Operation};
+
+use super::call::{Call, CallParams};
+use super::capabilities::ClientCapabilities;
+use super::cursor::Cursor;
+use super::error::Failure;
+use super::lists::{Has, Listed};
+use super::params::members;
+use super::protocol::{Protocol, Reply, Routed};
+use super::revision::Revision;
+
+/// The longest URI that is looked up; RFC 9110 (4.1) wants 8,000 bytes to be possible.
+const URI_BYTES_MAX: usize = 8_192;
+const URI_TOO_LONG: &str = "`params.uri` is longer than 8192 bytes";
+
+/// A method with its parameters read, not looked up yet.
+#[derive(Debug)]
+pub(super) enum Asked<'s> {
+    List(Listed, Cursor<'s>),
+    CallTool(&'s str),
+    ReadResource(&'s str),
+    GetPrompt(&'s str),
+    Complete { of: Reference<'s>, argument: &'s str },
+}
+
+/// Whose argument is to be completed.
+#[derive(Debug)]
+pub(super) enum Reference<'s> {
+    Prompt(&'s str),
+    Resource(&'s str),
+}
+
+/// Who asks, and in which words the answer is to be.
+pub(super) struct Asker<'s> {
+    pub(super) id: Id<'s>,
+    pub(super) revision: Revision,
+    pub(super) capabilities: ClientCapabilities,
+}
+
+impl<'s> Asked<'s> {
+    /// Reads the parameters of one of the features' methods.
+    ///
+    /// # Errors
+    /// It is another method, or its parameters are not as they must be.
+    pub(super) fn read(protocol: &Protocol, request: &Request<'_, 's>) -> Result<Self, Failure<'s>> {
+        let has = Has::of(protocol.registry());
+        let params = request.params;
+        match request.method {
+            "tools/call" if has.tools => CallParams::read(params).map(|params| Self::CallTool(params.name)),
+            "tools/list" if has.tools => list(Listed::Tools, params),
+            "resources/list" if has.resources => list(Listed::Resources, params),
+            "resources/templates/list" if has.resources => list(Listed::ResourceTemplates, params),
+            "resources/read" if has.resources => read_resource(params),
+            "prompts/list" if has.prompts => list(Listed::Prompts, params),
+            "prompts/get" if has.prompts => get_prompt(params),
+            "completion/complete" if has.completions => complete(params),
+            method => Err(Failure::MethodNotFound(method)),
+        }
+    }
+
+    /// What the header `Mcp-Name` must repeat.
+    pub(super) fn name(&self) -> Option<&'s str> {
+        match self {
+            Self::CallTool(name) | Self::ReadResource(name) | Self::GetPrompt(name) => Some(name),
+            Self::List(..) | Self::Complete { .. } => None,
+        }
+    }
+
+    /// Answers what needs no user code; hands out what does.
+    ///
+    /// # Errors
+    /// What is named is not there.
+    pub(super) fn route(
+        self,
+        protocol: &Protocol,
+        asker: Asker<'s>,
+        out: &mut Vec<u8>,
+    ) -> Result<Routed<'s>, Failure<'s>> {
+        let registry = protocol.registry();
+        let operation = match self {
+            Self::CallTool(name) => registry
+                .find(name)
+                .map(Operation::Tool)
+                .ok_or(Failure::UnknownTool(name))?,
+            Self::ReadResource(uri) => registry
+                .find_resource(uri)
+                .map(Operation::Resource)
+                .or_else(|| registry.find_template(uri).map(Operation::Template))
+                .ok_or(Failure::UnknownResource(uri))?,
+            Self::GetPrompt(name) => registry
+                .find_prompt(name)
+                .map(Operation::Prompt)
+                .ok_or(Failure::UnknownPrompt(name))?,
+            Self::Complete { of, argument } => match of.completer(protocol, argument)? {
+                Some(completer) => Operation::Completion(completer),
+                None => {
+                    protocol.write_no_completion(asker.id, asker.revision, out);
+                    return Ok(Routed::Reply(Reply::with_body(200)));
+                }
+            },
+            Self::List(listed, cursor) => match list_operation(protocol, listed, cursor, asker.revision)? {
+                Some(operation) => operation,
+                None => return list_page(protocol, listed, cursor, &asker, out),
+            },
+        };
+        Ok(Routed::Call(Call {
+            id: asker.id,
+            operation,
+            revision: asker.revision,
+            capabilities: asker.capabilities,
+        }))
+    }
+}
+
+/// What lists what is asked for, if that is not prepared.
+fn list_operation<'s>(
+    protocol: &Protocol,
+    listed: Listed,
+    cursor: Cursor<'_>,
+    revision: Revision,
+) -> Result<Option<Operation>, Failure<'s>> {
+    let mut listers = protocol.registry().listers();
+    match cursor {
+        _ if listed != Listed::Resources || listers.len() == 0 => Ok(None),
+        Cursor::Page(page) if page == protocol.lists().tail_page(revision) => {
+            Ok(listers.next().map(Operation::ResourceList))
+        }
+        Cursor::Page(_) => Ok(None),
+        // Its first page is the one above.
+        Cursor::Lister { at: 0, after: None } => Err(NOT_OUR_CURSOR),
+        Cursor::Lister { at, .. } => match listers.nth(at) {
+            Some(lister) => Ok(Some(Operation::ResourceList(lister))),
+            None => Err(NOT_OUR_CURSOR),
+        },
+    }
+}
+
+fn list_page<'s>(
+    protocol: &Protocol,
+    listed: Listed,
+    cursor: Cursor<'_>,
+    asker: &Asker<'s>,
+    out: &mut Vec<u8>,
+) -> Result<Routed<'s>, Failure<'s>> {
+    let page = match cursor {
+        Cursor::Page(page) => protocol.lists().page(listed, asker.revision, page),
+        Cursor::Lister { .. } => None,
+    };
+    write_result(out, asker.id, page.ok_or(NOT_OUR_CURSOR)?);
+    Ok(Routed::Reply(Reply::with_body(200)))
+}
+
+const NOT_OUR_CURSOR: Failure<'static> = Failure::Parameter("`params.cursor` is not one of this server's");
+
+/// Clients may send the empty cursor, and mean the first page.
+fn list<'s>(listed: Listed, params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+    let [cursor] = members(params, ["cursor"])?;
+    let cursor = match cursor.map(Value::as_str) {
+        None | Some(Some("")) => Cursor::Page(0),
+        Some(text) => text.and_then(Cursor::parse).ok_or(NOT_OUR_CURSOR)?,
+    };
+    Ok(Asked::List(listed, cursor))
+}
+
+fn read_resource<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+    let [uri] = members(params, ["uri"])?;
+    let uri = uri
+        .and_then(Value::as_str)
+        .ok_or(Failure::Parameter("`params.uri` must be a string"))?;
+    match uri.len() <= URI_BYTES_MAX {
+        true => Ok(Asked::ReadResource(uri)),
+        false => Err(Failure::Parameter(URI_TOO_LONG)),
+    }
+}
+
+/// `arguments` may be absent or `null`, as with tools.
+fn get_prompt<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+    let [name, arguments] = members(params, ["name", "arguments"])?;
+    let name = name
+        .and_then(Value::as_str)
+        .ok_or(Failure::Parameter("`params.name` must be a prompt's name"))?;
+    match arguments.is_none_or(is_object_or_null) {
+        true => Ok(Asked::GetPrompt(name)),
+        false => Err(Failure::Parameter("`params.arguments` must be an object")),
+    }
+}
+
+fn complete<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+    let [reference, argument, context] = members(params, ["ref", "argument", "context"])?;
+    let of = Reference::read(reference)?;
+    let [name, value] = members(argument, ["name", "value"])?;
+    let (Some(name), Some(_)) = (name.and_then(Value::as_str), value.and_then(Value::as_str)) else {
+        return Err(Failure::Parameter(
+            "`params.argument` must have the strings `name` and `value`",
+        ));
+    };
+    let [settled] = members(context, ["arguments"])?;
+    match context.is_none_or(is_object_or_null) && settled.is_none_or(is_object_or_null) {
+        true => Ok(Asked::Complete { of, argument: name }),
+        false => Err(Failure::Parameter(
+            "`params.context` must be an object, and so must its `arguments`",
+        )),
+    }
+}
+
+fn is_object_or_null(value: Value<'_, '_>) -> bool {
+    value.is_object() || value.is_null()
+}
+
+impl<'s> Reference<'s> {
+    fn read(reference: Option<Value<'_, 's>>) -> Result<Self, Failure<'s>> {
+        let [kind, name, uri] = members(reference, ["type", "name", "uri"])?;
+        let text = |value: Option<Value<'_, 's>>| value.and_then(Value::as_str);
+        match (text(kind), text(name), text(uri)) {
+            (Some("ref/prompt"), Some(name), _) => Ok(Self::Prompt(name)),
+            (Some("ref/resource"), _, Some(uri)) => Ok(Self::Resource(uri)),
+            _ => Err(Failure::Parameter(
+                "`params.ref` must be a `ref/prompt` with a name or a `ref/resource` with a uri",
+            )),
+        }
+    }
+
+    /// What completes the argument, if anything does.
+    fn completer(&self, protocol: &Protocol, argument: &str) -> Result<Option<CompleterIndex>, Failure<'s>> {
+        let registry = protocol.registry();
+        let found = match self {
+            Self::Prompt(name) => {
+                let prompt = registry.find_prompt(name).ok_or(Failure::UnknownPrompt(name))?;
+                registry.prompt_completer(prompt, argument)
+            }
+            Self::Resource(uri) => registry
+                .template_completer(uri, argument)
+                .ok_or(Failure::Parameter(
+                    "`params.ref.uri` is no resource template of this server",
+                ))?,
+        };
+        found.map_err(|NoSuchArgument| {
+            Failure::Parameter("`params.argument.name` is no argument of what `params.ref` names")
+        })
+    }
+}

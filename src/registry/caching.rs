@@ -1,0 +1,51 @@
+//! How long clients may keep what they were told (MCP 2026-07-28: `ttlMs`, `cacheScope`).
+
+use std::time::Duration;
+
+/// Who may share what was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheScope {
+    /// Nobody but the client that asked.
+    #[default]
+    Private,
+    /// Anybody: it depends on no user.
+    Public,
+}
+
+impl CacheScope {
+    /// As in `cacheScope`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Public => "public",
+        }
+    }
+}
+
+/// A hint on keeping an answer. The default is not to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Caching {
+    ttl_ms: u64,
+    scope: CacheScope,
+}
+
+impl Caching {
+    /// To be kept for `ttl`, in whole milliseconds, by those in `scope`.
+    pub fn new(ttl: Duration, scope: CacheScope) -> Self {
+        Self {
+            // MCP wants an integer that JavaScript can hold; 2^53 ms are 285,000 years.
+            ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).min(1 << 53),
+            scope,
+        }
+    }
+
+    /// How long, in milliseconds.
+    pub fn ttl_ms(self) -> u64 {
+        self.ttl_ms
+    }
+
+    /// By whom.
+    pub fn scope(self) -> CacheScope {
+        self.scope
+    }
+}

@@ -1,0 +1,107 @@
+//! How an operation ends, whatever its kind, and how a function's return value becomes that.
+
+use super::completion::{Completion, IntoCompletion};
+use super::contents::{IntoContents, ReadOutput};
+use super::output::{IntoOutput, ToolError, ToolOutput};
+use super::prompt::{IntoMessages, PromptOutput};
+use super::resource::ResourcePage;
+use super::schema::OutputSchema;
+
+/// How an operation ended.
+pub type Outcome = Result<Output, ToolError>;
+
+/// What an operation gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// A tool's result.
+    Tool(ToolOutput),
+    /// A resource's contents.
+    Read(ReadOutput),
+    /// Some of a lister's resources.
+    Resources(ResourcePage),
+    /// A prompt's messages.
+    Prompt(PromptOutput),
+    /// Proposals.
+    Completion(Completion),
+}
+
+impl Output {
+    /// A tool's result, if this is one.
+    pub fn into_tool(self) -> Option<ToolOutput> {
+        match self {
+            Self::Tool(output) => Some(output),
+            _ => None,
+        }
+    }
+}
+
+impl From<ToolOutput> for Output {
+    fn from(output: ToolOutput) -> Self {
+        Self::Tool(output)
+    }
+}
+
+/// A kind of operation: what its functions may return and what becomes of that.
+pub(super) trait Kind<T>: 'static {
+    /// Converts, and holds structured results to their tool's own schema.
+    fn output(value: T, schema: Option<&OutputSchema>) -> Outcome;
+}
+
+/// Tools.
+pub(super) struct ToolKind;
+
+impl<T: IntoOutput> Kind<T> for ToolKind {
+    fn output(value: T, schema: Option<&OutputSchema>) -> Outcome {
+        let answer = value.into_output()?;
+        if let Some(schema) = schema {
+            schema.check(answer.structured_content())?;
+        }
+        Ok(Output::Tool(answer))
+    }
+}
+
+/// Reading resources.
+pub(super) struct ReadKind;
+
+impl<T: IntoContents> Kind<T> for ReadKind {
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Read(value.into_contents()))
+    }
+}
+
+/// Listing resources.
+pub(super) struct ListKind;
+
+impl Kind<ResourcePage> for ListKind {
+    fn output(value: ResourcePage, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Resources(value))
+    }
+}
+
+/// Getting prompts.
+pub(super) struct PromptKind;
+
+impl<T: IntoMessages> Kind<T> for PromptKind {
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Prompt(value.into_messages()))
+    }
+}
+
+/// Completing.
+pub(super) struct CompletionKind;
+
+impl<T: IntoCompletion> Kind<T> for CompletionKind {
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Completion(value.into_completion()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_kinds_make_a_tools_result_no_heavier() {
+        assert!(size_of::<Output>() <= size_of::<ToolOutput>() + size_of::<usize>());
+    }
+}

@@ -1,0 +1,323 @@
+//! Describing prompts, and what they give (MCP, Prompts).
+//!
+//! A prompt's arguments are texts. They are checked against what is declared before its function runs, which gets
+//! them as a type of its own or as [`PromptArguments`].
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::blocking::BlockingHandler;
+use super::call::AsyncHandler;
+use super::completion::{Completers, Completing, IntoCompletion};
+use super::context::{BlockingContext, CallContext};
+use super::handler::Handler;
+use super::icon::Icon;
+use super::outcome::PromptKind;
+use super::output::{ContentBlock, Role, ToolError};
+
+/// A registered prompt as clients see it. Serialises as MCP's `Prompt`, newest revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PromptInfo {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) arguments: Vec<PromptArgument>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) icons: Vec<Icon>,
+}
+
+impl PromptInfo {
+    /// Unique in its registry.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the prompt is for.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Its arguments.
+    pub fn arguments(&self) -> &[PromptArgument] {
+        &self.arguments
+    }
+
+    /// A schema for the arguments: texts, the required ones there.
+    pub(super) fn schema(&self) -> Value {
+        let text = || json!({"type": "string"});
+        let names = self
+            .arguments
+            .iter()
+            .map(|argument| (argument.name.clone(), text()));
+        let required = self.arguments.iter().filter(|argument| argument.required);
+        json!({
+            "type": "object",
+            "properties": names.collect::<Map<_, _>>(),
+            "required": required.map(|argument| &argument.name).collect::<Vec<_>>(),
+            "additionalProperties": text(),
+        })
+    }
+}
+
+/// An argument of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PromptArgument {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
+    pub(super) required: bool,
+}
+
+impl PromptArgument {
+    /// An argument that must be given.
+    pub fn required(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            title: None,
+            description: None,
+            required: true,
+        }
+    }
+
+    /// An argument that may be left out.
+    pub fn optional(name: impl Into<String>) -> Self {
+        Self {
+            required: false,
+            ..Self::required(name)
+        }
+    }
+
+    /// The name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// What it means.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+}
+
+/// A prompt's arguments by name, for functions without a type of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct PromptArguments(BTreeMap<String, String>);
+
+impl PromptArguments {
+    /// The value of an argument, if it was given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// A complete prompt, ready for [`RegistryBuilder::add`](super::RegistryBuilder::add).
+pub struct Prompt {
+    pub(super) info: PromptInfo,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) completers: Completers,
+}
+
+/// A prompt that still lacks its function.
+pub struct PromptBuilder {
+    info: PromptInfo,
+    completers: Completers,
+}
+
+impl Prompt {
+    /// Begins a prompt. Names are 1 to 128 characters of `[A-Za-z0-9_.-]`.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a prompt begins without its function and cannot be whole yet"
+    )]
+    pub fn new(name: impl Into<String>) -> PromptBuilder {
+        PromptBuilder {
+            info: PromptInfo {
+                name: name.into(),
+                title: None,
+                description: None,
+                arguments: Vec::new(),
+                icons: Vec::new(),
+            },
+            completers: Completers::default(),
+        }
+    }
+}
+
+impl PromptBuilder {
+    /// The name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.info.title = Some(title.into());
+        self
+    }
+
+    /// What the prompt is for.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.info.description = Some(description.into());
+        self
+    }
+
+    /// An icon; may be called more than once.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.info.icons.push(icon);
+        self
+    }
+
+    /// The next argument.
+    pub fn argument(mut self, argument: PromptArgument) -> Self {
+        self.info.arguments.push(argument);
+        self
+    }
+
+    /// An asynchronous function that proposes values for `argument`.
+    pub fn complete<T, F, H>(mut self, argument: impl Into<String>, function: H) -> Self
+    where
+        T: IntoCompletion + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, Completing) -> F + Send + Sync + 'static,
+    {
+        self.completers.push(argument.into(), function);
+        self
+    }
+
+    /// A function that proposes values for `argument` and may block.
+    pub fn complete_blocking<T, H>(mut self, argument: impl Into<String>, function: H) -> Self
+    where
+        T: IntoCompletion + 'static,
+        H: Fn(&BlockingContext, Completing) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        self.completers.push_blocking(argument.into(), function);
+        self
+    }
+
+    /// An asynchronous function that gives the messages. Its future lives on a shard and must not block.
+    pub fn run<A, T, F, H>(self, function: H) -> Prompt
+    where
+        A: DeserializeOwned + 'static,
+        T: IntoMessages + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    {
+        let handler = AsyncHandler::<PromptKind, A, F, H>::new(function);
+        self.finish(Arc::new(handler))
+    }
+
+    /// The same with a function that may block; it runs on the worker pool.
+    pub fn run_blocking<A, T, H>(self, function: H) -> Prompt
+    where
+        A: DeserializeOwned + Send + 'static,
+        T: IntoMessages + 'static,
+        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        let handler = BlockingHandler::<PromptKind, A, T, H>::new(function);
+        self.finish(Arc::new(handler))
+    }
+
+    fn finish(self, handler: Arc<dyn Handler>) -> Prompt {
+        Prompt {
+            info: self.info,
+            handler,
+            completers: self.completers,
+        }
+    }
+}
+
+impl std::fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Prompt").field(&self.info).finish()
+    }
+}
+
+impl std::fmt::Debug for PromptBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PromptBuilder").field(&self.info).finish()
+    }
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PromptMessage {
+    /// Who says it.
+    pub role: Role,
+    /// What.
+    pub content: ContentBlock,
+}
+
+impl PromptMessage {
+    /// The user says a text.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self {
+            role: Role::User,
+            content: ContentBlock::text(text),
+        }
+    }
+
+    /// The model says a text.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self {
+            role: Role::Assistant,
+            content: ContentBlock::text(text),
+        }
+    }
+}
+
+/// What a prompt gives: messages, and perhaps a description of what they are now that the arguments are known.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PromptOutput {
+    /// Instead of the prompt's own description.
+    pub description: Option<String>,
+    /// The messages.
+    pub messages: Vec<PromptMessage>,
+}
+
+/// What a prompt's function may return.
+pub trait IntoMessages {
+    /// The messages.
+    fn into_messages(self) -> PromptOutput;
+}
+
+impl IntoMessages for PromptOutput {
+    fn into_messages(self) -> PromptOutput {
+        self
+    }
+}
+
+impl IntoMessages for Vec<PromptMessage> {
+    fn into_messages(self) -> PromptOutput {
+        PromptOutput {
+            description: None,
+            messages: self,
+        }
+    }
+}
+
+impl IntoMessages for PromptMessage {
+    fn into_messages(self) -> PromptOutput {
+        vec![self].into_messages()
+    }
+}
+
+/// One message of the user.
+impl IntoMessages for String {
+    fn into_messages(self) -> PromptOutput {
+        PromptMessage::user(self).into_messages()
+    }
+}
+
+/// One message of the user.
+impl IntoMessages for &'static str {
+    fn into_messages(self) -> PromptOutput {
+        PromptMessage::user(self).into_messages()
+    }
+}

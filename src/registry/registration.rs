@@ -1,0 +1,289 @@
+//! Registering: everything that can be wrong with a tool, resource or prompt is wrong here, before a server starts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::builder::Tool;
+use super::catalog::{
+    Inner, Registered, RegisteredCompleter, RegisteredPrompt, RegisteredResource, RegisteredTemplate,
+    RegistryBuilder,
+};
+use super::completion::Completers;
+use super::info::ToolIndex;
+use super::operation::{CompleterIndex, PromptIndex, ResourceIndex};
+use super::prompt::Prompt;
+use super::resource::{Resource, ResourceLister, ResourceTemplate};
+use super::schema::{InputSchema, OutputSchema, SchemaError};
+use super::uri_template::{TemplateError, UriTemplate};
+
+/// The longest name of a tool (MCP, Tools: tool names), and here of a prompt too.
+const NAME_CHARS_MAX: usize = 128;
+
+/// Something that cannot be registered. Its author's fault, in each case.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The name is empty, too long or has other characters than `[A-Za-z0-9_.-]`.
+    #[error("name {0:?} is not 1 to {NAME_CHARS_MAX} characters of [A-Za-z0-9_.-]")]
+    Name(String),
+    /// The tool's name is taken.
+    #[error("a tool named {0:?} is already registered")]
+    Duplicate(String),
+    /// The arguments' schema cannot be used.
+    #[error("input schema of tool {tool:?}: {source}")]
+    InputSchema {
+        /// The tool.
+        tool: String,
+        /// What is wrong.
+        source: SchemaError,
+    },
+    /// The results' schema cannot be used.
+    #[error("output schema of tool {tool:?}: {source}")]
+    OutputSchema {
+        /// The tool.
+        tool: String,
+        /// What is wrong.
+        source: SchemaError,
+    },
+    /// The URI has no scheme, or characters that no URI has.
+    #[error("{0:?} is not an absolute URI")]
+    Uri(String),
+    /// The URI is taken.
+    #[error("a resource at {0:?} is already registered")]
+    DuplicateUri(String),
+    /// The template cannot be read backwards.
+    #[error("resource template {template:?}: {source}")]
+    Template {
+        /// The template.
+        template: String,
+        /// What is wrong.
+        source: TemplateError,
+    },
+    /// The template is registered already.
+    #[error("the resource template {0:?} is already registered")]
+    DuplicateTemplate(String),
+    /// The prompt's name is taken.
+    #[error("a prompt named {0:?} is already registered")]
+    DuplicatePrompt(String),
+    /// A prompt has two arguments of one name.
+    #[error("prompt {prompt:?} has more than one argument {argument:?}")]
+    DuplicateArgument {
+        /// The prompt.
+        prompt: String,
+        /// The argument.
+        argument: String,
+    },
+    /// A prompt's arguments cannot be checked.
+    #[error("arguments of prompt {prompt:?}: {source}")]
+    Arguments {
+        /// The prompt.
+        prompt: String,
+        /// What is wrong.
+        source: SchemaError,
+    },
+    /// A completion function for an argument that is not there, or that has one.
+    #[error("{owner:?} has no argument {argument:?} to complete, or completes it already")]
+    Completion {
+        /// The prompt's name or the template.
+        owner: String,
+        /// The argument.
+        argument: String,
+    },
+}
+
+/// What a registry can hold.
+pub trait Registrable: sealed::Sealed {
+    /// Checks it and adds it.
+    #[doc(hidden)]
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError>;
+}
+
+mod sealed {
+    /// Only what the protocol layer knows how to serve.
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for Tool {}
+
+impl Registrable for Tool {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let Tool { info, handler } = self;
+        let name = checked_name(&info.name)?;
+        if to.inner.tools_by_name.contains_key(&name) {
+            return Err(RegistryError::Duplicate(name));
+        }
+        let input =
+            InputSchema::compile(&info.input_schema).map_err(|source| RegistryError::InputSchema {
+                tool: name.clone(),
+                source,
+            })?;
+        let output = info
+            .output_schema
+            .as_ref()
+            .map(OutputSchema::compile)
+            .transpose()
+            .map_err(|source| RegistryError::OutputSchema {
+                tool: name.clone(),
+                source,
+            })?
+            .map(Arc::new);
+        let index = ToolIndex(to.inner.tools.len() as u32);
+        to.inner.tools.push(Registered {
+            info,
+            input,
+            output,
+            handler,
+        });
+        to.inner.tools_by_name.insert(name, index);
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for Resource {}
+
+impl Registrable for Resource {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let Resource { info, handler } = self;
+        let uri = info.address().to_owned();
+        if !is_absolute_uri(&uri) {
+            return Err(RegistryError::Uri(uri));
+        }
+        if to.inner.resources_by_uri.contains_key(&uri) {
+            return Err(RegistryError::DuplicateUri(uri));
+        }
+        let index = ResourceIndex::after(to.inner.resources.len());
+        to.inner.resources.push(RegisteredResource { info, handler });
+        to.inner.resources_by_uri.insert(uri, index);
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for ResourceTemplate {}
+
+impl Registrable for ResourceTemplate {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let ResourceTemplate {
+            info,
+            handler,
+            completers,
+        } = self;
+        let text = info.address().to_owned();
+        let template = UriTemplate::parse(&text).map_err(|source| RegistryError::Template {
+            template: text.clone(),
+            source,
+        })?;
+        if to
+            .inner
+            .templates
+            .iter()
+            .any(|other| other.info.address() == text)
+        {
+            return Err(RegistryError::DuplicateTemplate(text));
+        }
+        let completers = add_completers(&mut to.inner, &text, completers, |name| {
+            template.has_variable(name)
+        })?;
+        to.inner.templates.push(RegisteredTemplate {
+            info,
+            template,
+            handler,
+            completers,
+        });
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for ResourceLister {}
+
+impl Registrable for ResourceLister {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        to.inner.listers.push(self);
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for Prompt {}
+
+impl Registrable for Prompt {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let Prompt {
+            info,
+            handler,
+            completers,
+        } = self;
+        let name = checked_name(&info.name)?;
+        if to.inner.prompts_by_name.contains_key(&name) {
+            return Err(RegistryError::DuplicatePrompt(name));
+        }
+        let names = || info.arguments.iter().map(|argument| &argument.name);
+        if let Some(argument) = names().find(|one| names().filter(|other| other == one).count() > 1) {
+            return Err(RegistryError::DuplicateArgument {
+                prompt: name,
+                argument: argument.clone(),
+            });
+        }
+        let arguments = InputSchema::compile(&info.schema()).map_err(|source| RegistryError::Arguments {
+            prompt: name.clone(),
+            source,
+        })?;
+        let is_argument = |argument: &str| names().any(|known| known == argument);
+        let completers = add_completers(&mut to.inner, &name, completers, is_argument)?;
+        let index = PromptIndex::after(to.inner.prompts.len());
+        to.inner.prompts.push(RegisteredPrompt {
+            info,
+            arguments,
+            handler,
+            completers,
+        });
+        to.inner.prompts_by_name.insert(name, index);
+        Ok(())
+    }
+}
+
+/// Adds the completion functions of `owner`, all or none.
+fn add_completers(
+    inner: &mut Inner,
+    owner: &str,
+    completers: Completers,
+    is_argument: impl Fn(&str) -> bool,
+) -> Result<HashMap<String, CompleterIndex>, RegistryError> {
+    let mut places = HashMap::new();
+    for (at, (argument, _)) in completers.0.iter().enumerate() {
+        let place = CompleterIndex::after(inner.completers.len() + at);
+        if !is_argument(argument) || places.insert(argument.clone(), place).is_some() {
+            return Err(RegistryError::Completion {
+                owner: owner.to_owned(),
+                argument: argument.clone(),
+            });
+        }
+    }
+    let registered = completers.0.into_iter().map(|(_, handler)| RegisteredCompleter {
+        owner: owner.to_owned(),
+        handler,
+    });
+    inner.completers.extend(registered);
+    Ok(places)
+}
+
+fn checked_name(name: &str) -> Result<String, RegistryError> {
+    let is_name = (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    match is_name {
+        true => Ok(name.to_owned()),
+        false => Err(RegistryError::Name(name.to_owned())),
+    }
+}
+
+/// A scheme, a colon and something behind it, in characters that URIs have (RFC 3986).
+fn is_absolute_uri(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once(':') else {
+        return false;
+    };
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-');
+    let is_uri = |byte: u8| byte.is_ascii_graphic() && !br#"<>"{}|\^`"#.contains(&byte);
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(is_scheme)
+        && !rest.is_empty()
+        && rest.bytes().all(is_uri)
+}
