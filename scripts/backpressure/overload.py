@@ -98,7 +98,7 @@ def judge(setting, peak, phases, report):
         Figure(name, "goodput at twice", goodput, "/s"),
         Figure(name, "goodput over peak", goodput / peak_rate if peak_rate else None, "x",
                at_least=GOODPUT_RATIO_MIN if has_queue else None,
-               note="" if has_queue else "Erlang's loss formula allows 0.91 of the capacity for two pools of 8"),
+               note="" if has_queue else "Erlang's loss formula: 0.95 of the capacity for one pool of 16"),
         Figure(name, "P99 unloaded", millis(phases["unloaded"]["good_micros"]), "ms"),
         Figure(name, "P99 at 0.8", millis(phases["0.8"]["good_micros"]), "ms"),
         *judge_admitted(name, setting, phases),
