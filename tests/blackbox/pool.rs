@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Dialect, Response, Revision, Server, case, echo, eras, eventually, tool};
-
-const OVERLOADED: i64 = -31503;
+use crate::harness::{
+    Client, Dialect, Revision, Server, assert_control_is_answered, assert_overloaded, case, echo, eras,
+    eventually, tool,
+};
 
 /// Modern calls that run until their client leaves.
 struct Holders(Vec<Client>);
@@ -27,50 +28,6 @@ impl Holders {
         drop(self.0);
         eventually("the handlers are free", || server.busy_handlers() == 0);
     }
-}
-
-/// The overload answer, whole.
-#[track_caller]
-fn assert_overloaded(response: &Response, reason: &str, id: impl Into<Value>) {
-    let error = response.assert_error(503, OVERLOADED, id);
-    let data = error["data"].as_object().unwrap();
-    assert_eq!(
-        data.keys().collect::<Vec<_>>(),
-        ["retryAfterMs", "queueDepth", "reason"]
-    );
-    assert_eq!(data["reason"], reason);
-    let seconds: u64 = response.field("retry-after").unwrap().parse().unwrap();
-    assert_eq!(seconds, data["retryAfterMs"].as_u64().unwrap().div_ceil(1000));
-    assert!(!response.closes());
-}
-
-/// Everything that needs no handler, answered on one connection.
-fn assert_control_is_answered(server: &Server) {
-    let modern = Dialect::modern();
-    let legacy = Dialect::legacy(Revision::NEWEST_LEGACY);
-    let mut client = server.connect();
-    client
-        .ask(&modern.request(1, "server/discover", json!({})))
-        .result();
-    client.ask(&modern.request(2, "tools/list", json!({}))).result();
-    client.ask(&legacy.request(3, "ping", json!({}))).result();
-    client.ask(&legacy.request(4, "tools/list", json!({}))).result();
-    client.ask(&legacy.initialize(5)).result();
-    client
-        .ask(&modern.notification("notifications/cancelled", json!({"requestId": 1})))
-        .assert_status(202);
-    client
-        .ask(&legacy.notification("notifications/initialized", json!({})))
-        .assert_status(202);
-    client
-        .ask(&modern.tool(6, "no-such", json!({})))
-        .assert_error(200, -32602, 6);
-    client
-        .ask(&modern.request(7, "no/such", json!({})))
-        .assert_error(404, -32601, 7);
-    client
-        .ask(&modern.echo(8, "x").with_body("{"))
-        .assert_error(400, -32700, Value::Null);
 }
 
 #[test]
