@@ -11,8 +11,8 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-/// First kernel with everything the ring uses (`IORING_SETUP_SINGLE_ISSUER`; multishot accept and
-/// provided-buffer rings came with 5.19).
+/// First kernel with everything the ring uses (`IORING_SETUP_SINGLE_ISSUER`; provided-buffer rings came with
+/// 5.19).
 const KERNEL_MIN: (u32, u32) = (6, 0);
 
 /// Completions of the trial arrive within microseconds; this bounds a kernel that never answers.

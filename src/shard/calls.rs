@@ -418,18 +418,14 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
+        let operation = call.ticket.operation();
         if let Some(mut batched) = call.batch.take() {
-            batched.batch.begin_answer(&mut batched.answers);
-            let (ticket, begin) = (call.ticket.clone(), batched.answers.len());
-            let mut reply = write(&ticket, &mut batched.answers);
-            if !self.heap.has_room(self.heap_bytes_of(&batched.answers)) {
-                batched.answers.truncate(begin);
-                batched.answers.shrink_to(self.pool.buffer_bytes());
-                let overload = self.overload(OverloadReason::Memory);
-                let out = &mut batched.answers;
-                reply = self.service.protocol.answer_overload(&ticket, &overload, out);
-            }
-            self.record_operation(ticket.operation(), &reply, elapsed);
+            let out = &mut batched.answers;
+            batched.batch.begin_answer(out);
+            let begin = out.len();
+            let reply = write(&call.ticket, out);
+            let reply = self.afford_answer(handler, out, begin).unwrap_or(reply);
+            self.record_operation(operation, &reply, elapsed);
             return self.continue_batch(handler, batched);
         }
         let Some(mut out) = self.pool.take_response(handler) else {
@@ -442,19 +438,28 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let ticket = call.ticket.clone();
-        let mut reply = write(&ticket, &mut out);
-        if !self.heap.has_room(self.heap_bytes_of(&out)) {
-            out = Vec::with_capacity(self.pool.buffer_bytes());
-            out.resize(HEAD_RESERVE, 0);
-            let overload = self.overload(OverloadReason::Memory);
-            reply = self
-                .service
-                .protocol
-                .answer_overload(&ticket, &overload, &mut out);
-        }
-        self.record_operation(ticket.operation(), &reply, elapsed);
+        let reply = write(&call.ticket, &mut out);
+        let reply = self
+            .afford_answer(handler, &mut out, HEAD_RESERVE)
+            .unwrap_or(reply);
+        self.record_operation(operation, &reply, elapsed);
         self.reply(connection, out, Some(handler), &reply);
+    }
+
+    /// If there is no memory for the answer in `out[begin..]`, replaces it by overload.
+    fn afford_answer(&mut self, handler: HandlerKey, out: &mut Vec<u8>, begin: usize) -> Option<Reply> {
+        if self.heap.has_room(self.heap_bytes_of(out)) {
+            return None;
+        }
+        out.truncate(begin);
+        out.shrink_to(self.pool.buffer_bytes());
+        let overload = self.overload(OverloadReason::Memory);
+        let call = self.pool.call_mut(handler)?;
+        Some(
+            self.service
+                .protocol
+                .answer_overload(&call.ticket, &overload, out),
+        )
     }
 
     /// Sends what the protocol answered.

@@ -12,8 +12,8 @@
 //!                      └─ slack elsewhere ─► Moving (`stealing`)
 //! ```
 //!
-//! Invariant: while somebody waits, no permit goes back to the credit: a handler that falls free is the oldest
-//! waiter's.
+//! Invariant: a handler that falls free while somebody waits is the oldest waiter's; a permit that another shard
+//! gives back meanwhile is claimed for it.
 
 use std::time::{Duration, Instant};
 
