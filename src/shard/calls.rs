@@ -14,6 +14,7 @@
 //! ```
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -21,39 +22,53 @@ use crate::mcp::{Era, HttpFacts, Labels, OverloadReason, Principal, Reply, Step,
 use crate::metrics::{self, HandlerState, Method, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Operation, Outcome, StartError,
+    BlockingCall, BlockingContext, CallContext, CallLink, CallFuture, Cancellation, Operation, Outcome, StartError,
     Started, ToolError,
 };
 use crate::ring::{ConnectionKey, HangUp};
+use crate::session::live::Stream;
 use crate::timers::{TimerKey, TimerKind};
 use crate::transport::edge::Endpoint;
 use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::wire::http1::{Connection as Persistence, ResponseHead, Status};
+use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead, Status};
+use crate::wire::sse;
 use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::answering::{Answer, loss};
+use super::asking::AskerKey;
 use super::batches::Batched;
 use super::connections::{State, Waiting};
+use super::speaking::call_number;
 use super::waiting::{Asked, Turn};
-use super::{Mail, Shard, ShardRing};
+use super::{Mail, Service, Shard, ShardRing};
 
 /// The state of a leased handler.
 pub struct Call {
-    ticket: Ticket,
-    run: Run,
-    began: Instant,
+    /// What was served when it was decoded: its ticket means nothing to any other registry.
+    pub(super) service: Rc<Arc<Service>>,
+    pub(super) ticket: Ticket,
+    pub(super) run: Run,
+    pub(super) began: Instant,
     /// For all calls of a batch together.
-    deadline: Instant,
-    batch: Option<Box<Batched>>,
+    pub(super) deadline: Instant,
+    pub(super) batch: Option<Box<Batched>>,
+    /// What its tool speaks into; none for the calls of a batch.
+    pub(super) link: Option<Arc<CallLink>>,
+    /// What it speaks on, once it has spoken or taken long.
+    pub(super) stream: Option<Arc<Stream>>,
+    /// Its place among those that asked their client something.
+    pub(super) asker: Option<AskerKey>,
 }
 
-enum Run {
+pub(super) enum Run {
     /// Started, not polled yet.
     Ready(CallFuture),
     /// Taken out to be polled.
     Polled,
     /// Pending; the waker tells its task that the call was taken away.
     Pending(CallFuture, Option<Waker>),
+    /// Pending without a handler until its client answers.
+    Shelved(CallFuture, Waker),
     /// On a worker thread.
     Working(JobHandle),
     /// It has its outcome; one that comes later is nobody's.
@@ -61,6 +76,17 @@ enum Run {
 }
 
 impl Call {
+    fn begin_poll(&self) {
+        if let Some(link) = &self.link {
+            link.begin_poll();
+        }
+    }
+
+    /// Whether it waits for its client.
+    fn is_asking(&self) -> bool {
+        self.asker.is_some() && self.link.as_ref().is_some_and(|link| link.open_questions() > 0)
+    }
+
     /// Its handler goes on with the next call of its batch.
     pub(super) fn next(&mut self, ticket: Ticket, began: Instant, batched: Box<Batched>) {
         self.ticket = ticket;
@@ -75,13 +101,18 @@ impl<R: ShardRing> Shard<R> {
         if turn == Turn::New {
             self.metrics.in_flight.up();
         }
+        self.refresh_service();
         let service = Rc::clone(&self.service);
         let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
-        if request.endpoint == Endpoint::Delete {
-            let reply = service.protocol.delete(&facts, &*service.sessions, &mut out);
-            self.record_control(&reply, Duration::ZERO);
-            return self.reply(key, out, None, &reply);
+        match request.endpoint {
+            Endpoint::Post => {}
+            Endpoint::Get => return self.open_standing(key, &facts, out),
+            Endpoint::Delete => {
+                let reply = service.protocol.delete(&facts, &*service.store, &mut out);
+                self.record_control(&reply, Duration::ZERO);
+                return self.reply(key, out, None, &reply);
+            }
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
@@ -89,7 +120,7 @@ impl<R: ShardRing> Shard<R> {
         let began = (self.clock)();
         let step = service
             .protocol
-            .decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
+            .decode(&facts, body, &mut scratch, &*service.store, &mut out);
         let batch = self.take_step(key, step, out, began, turn);
         scratch.trim();
         self.scratch = Some(scratch);
@@ -121,6 +152,7 @@ impl<R: ShardRing> Shard<R> {
             }
             Step::Work(work) => self.begin_work(key, &work, out, decoded, turn),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
+            Step::Listen(listen) => self.open_listening(key, listen, out),
         }
         None
     }
@@ -136,9 +168,9 @@ impl<R: ShardRing> Shard<R> {
         self.record_outcome(operation, reply.labels.outcome, elapsed);
     }
 
-    fn record_outcome(&self, operation: Operation, outcome: metrics::Outcome, elapsed: Duration) {
+    pub(super) fn record_outcome(&self, operation: Operation, outcome: metrics::Outcome, elapsed: Duration) {
         let label = match operation {
-            Operation::Tool(tool) => metrics::Operation::Tool(self.service.labels.row(tool.as_usize())),
+            Operation::Tool(tool) => metrics::Operation::Tool(self.service.tool_row(tool)),
             Operation::Resource(_) | Operation::Template(_) => {
                 metrics::Operation::Method(Method::ResourcesRead)
             }
@@ -176,16 +208,22 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
-        match work.start(&self.registry, CallContext::new()) {
+        let link = self.links.take(work.client());
+        match work.start(&self.registry, CallContext::with_link(Arc::clone(&link))) {
             Ok(started) => {
                 let routed = (self.clock)();
                 self.record(Stage::Route, decoded, routed);
                 self.spares.put(out);
                 if let Some(handler) = self.lease(key, ticket, routed, None) {
+                    link.bind(call_number(handler));
+                    if let Some(call) = self.pool.call_mut(handler) {
+                        call.link = Some(link);
+                    }
                     self.begin_run(handler, started);
                 }
             }
             Err(error) => {
+                self.links.put(link);
                 self.return_permit();
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
@@ -222,11 +260,15 @@ impl<R: ShardRing> Shard<R> {
         batch: Option<Box<Batched>>,
     ) -> Option<HandlerKey> {
         let call = Call {
+            service: Rc::clone(&self.service),
             ticket,
             run: Run::Polled,
             began,
             deadline: began + self.service.timeouts.call,
             batch,
+            link: None,
+            stream: None,
+            asker: None,
         };
         let held = self.table.at(key).and_then(|connection| connection.held.take());
         let (leased, state) = match held {
@@ -267,7 +309,10 @@ impl<R: ShardRing> Shard<R> {
     /// Hands a blocking call to the workers; their queue being full is overload.
     fn submit(&mut self, handler: HandlerKey, blocking: BlockingCall) {
         let cancellation = Cancellation::new();
-        let context = BlockingContext::new(cancellation.clone());
+        let mut context = BlockingContext::new(cancellation.clone());
+        if let Some(link) = self.pool.call_mut(handler).and_then(|call| call.link.clone()) {
+            context = context.with_link(link);
+        }
         let (mailbox, clock) = (self.mailbox.clone(), self.clock);
         let job = Job::new(
             cancellation,
@@ -321,6 +366,7 @@ impl<R: ShardRing> Shard<R> {
                 continue;
             };
             if let Run::Ready(future) = std::mem::replace(&mut call.run, Run::Polled) {
+                call.begin_poll();
                 return Some((handler, future));
             }
         }
@@ -332,19 +378,29 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        call.run = Run::Pending(future, waker.clone());
+        let is_new = waker.is_none();
+        call.run = Run::Pending(future, waker);
         self.pending_calls += 1;
-        if waker.is_none() {
+        if is_new {
             self.watch_call(handler);
+        }
+        self.hear_polled(handler);
+        if !is_new {
+            self.shelve_if_asking(handler);
         }
     }
 
-    /// Takes a pending call to poll it; `None` once it is over or was taken away.
+    /// Takes a pending call to poll it; `None` once it is over or was taken away. One that was shelved is then on its
+    /// way back, to a task of its own.
     pub fn resume_call(&mut self, handler: HandlerKey) -> Option<CallFuture> {
-        let call = self.pool.call_mut(handler)?;
+        let Some(call) = self.pool.call_mut(handler) else {
+            self.on_woken(handler);
+            return None;
+        };
         match std::mem::replace(&mut call.run, Run::Polled) {
             Run::Pending(future, _) => {
                 self.pending_calls -= 1;
+                call.begin_poll();
                 Some(future)
             }
             other => {
@@ -359,17 +415,29 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let tick = self.ticks.deadline(call.deadline);
-        self.timers
-            .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        let stream_at = call.began + self.service.timeouts.stream_after;
+        let gets_stream = call.stream.is_none() && call.batch.is_none();
+        if !call.is_asking() {
+            let tick = self.ticks.deadline(call.deadline);
+            self.timers
+                .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        }
         let Some(connection) = self.pool.holder(handler) else {
             return;
         };
-        if let Some(entry) = self.table.at(connection)
-            && !entry.is_watched
-        {
+        let Some(entry) = self.table.at(connection) else {
+            return;
+        };
+        if entry.state != State::Calling(handler) {
+            return;
+        }
+        if !entry.is_watched {
             entry.is_watched = true;
             self.ring.watch_hang_up(connection, &entry.socket);
+        }
+        if gets_stream {
+            entry.waiting = Waiting::Answer;
+            self.set_deadline(connection, stream_at);
         }
     }
 
@@ -383,11 +451,18 @@ impl<R: ShardRing> Shard<R> {
         if !matches!(call.run, Run::Polled | Run::Working(_)) {
             return;
         }
+        // What it said comes before how it ended.
+        self.hear_polled(handler);
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         call.run = Run::Ended;
+        let service = Rc::clone(&call.service);
+        let link = call.link.clone().filter(|_| matches!(outcome, Err(ToolError::InputRequired)));
         let (began, operation) = (call.began, call.ticket.operation());
         self.record(Stage::Execute, began, ended);
         if let Some(tool) = operation.tool() {
-            let row = self.service.labels.row(tool.as_usize());
+            let row = service.tool_row(tool);
             self.histograms
                 .record_tool(row, ended.saturating_duration_since(began));
         }
@@ -395,12 +470,23 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.panics.increment();
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
-            let name = self.service.protocol.registry().name_of(operation);
+            let name = service.protocol.registry().name_of(operation);
             tracing::error!(name, detail, "an operation failed internally");
         }
-        let service = Rc::clone(&self.service);
+        let unix_now = self.unix_now;
         self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
-            service.protocol.answer(ticket, &outcome, out)
+            let protocol = &service.protocol;
+            match link {
+                Some(link) => protocol.answer_input_required(
+                    ticket,
+                    &link.take_noted(),
+                    link.answers(),
+                    &*service.store,
+                    unix_now,
+                    out,
+                ),
+                None => protocol.answer(ticket, &outcome, out),
+            }
         });
         self.record(Stage::Encode, ended, (self.clock)());
         self.serve_waiters();
@@ -428,6 +514,9 @@ impl<R: ShardRing> Shard<R> {
             self.record_operation(operation, &reply, elapsed);
             return self.continue_batch(handler, batched);
         }
+        if let Some(stream) = call.stream.clone() {
+            return self.answer_on_stream(handler, &stream, elapsed, write);
+        }
         let Some(mut out) = self.pool.take_response(handler) else {
             return;
         };
@@ -444,6 +533,35 @@ impl<R: ShardRing> Shard<R> {
             .unwrap_or(reply);
         self.record_operation(operation, &reply, elapsed);
         self.reply(connection, out, Some(handler), &reply);
+    }
+
+    /// The answer is the last message of the call's stream, and the handler is free.
+    fn answer_on_stream(
+        &mut self,
+        handler: HandlerKey,
+        stream: &Arc<Stream>,
+        elapsed: Duration,
+        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
+    ) {
+        let (Some(connection), Some(call)) = (self.pool.holder(handler), self.pool.call_mut(handler)) else {
+            return;
+        };
+        let operation = call.ticket.operation();
+        let mut out = Vec::new();
+        let reply = write(&call.ticket, &mut out);
+        let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
+        self.record_operation(operation, &reply, elapsed);
+        stream.push_own(out);
+        self.metrics.in_flight.down();
+        let is_heard = self
+            .table
+            .at(connection)
+            .is_some_and(|entry| entry.state == State::Calling(handler));
+        match is_heard {
+            true => self.finish_lease(handler),
+            false => self.end_lease(handler),
+        }
+        self.end_stream_of(connection, Some(Arc::clone(stream)));
     }
 
     /// If there is no memory for the answer in `out[begin..]`, replaces it by overload.
@@ -485,9 +603,18 @@ impl<R: ShardRing> Shard<R> {
                 (0, &refusal)
             }
         };
+        let takes_json = self.table.at(key).is_none_or(|connection| connection.takes_json);
+        let is_event = !takes_json && reply.has_body && reply.status == 200;
+        if is_event {
+            write_as_event(&mut buffer);
+        }
         let date = *self.date.text();
         let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
         let mut head = match reply.has_body {
+            true if is_event => {
+                let body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
+                ResponseHead::event_stream(body, &date)
+            }
             true => ResponseHead::json(status, buffer.len() - HEAD_RESERVE, &date),
             false => ResponseHead::empty(status, &date),
         };
@@ -523,7 +650,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Ends what still runs of a call that lost its handler.
     pub(super) fn stop_call(&mut self, call: Call) {
+        self.forget_asker(&call);
         self.stop(call.run);
+        if let Some(link) = call.link {
+            self.links.put(link);
+        }
     }
 
     /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
@@ -547,6 +678,10 @@ impl<R: ShardRing> Shard<R> {
                     waker.wake();
                 }
             }
+            Run::Shelved(future, waker) => {
+                drop(future);
+                waker.wake();
+            }
             Run::Working(job) => {
                 job.abandon();
             }
@@ -568,6 +703,8 @@ impl<R: ShardRing> Shard<R> {
             State::Calling(handler) if !is_cancelled => handler,
             // Whose request waits is gone with its FIN, in every era.
             State::Queued(_) | State::Moving(_) if !is_cancelled => return self.lose_waiter(key),
+            // Who listens and leaves, leaves.
+            State::Streaming if !is_cancelled => return self.kill(key),
             _ => return,
         };
         let era = self
@@ -584,14 +721,17 @@ impl<R: ShardRing> Shard<R> {
             .at(key)
             .and_then(|connection| self.ring.take_error(&connection.socket));
         self.count_eviction(loss(error.as_ref()));
-        if era == Some(Era::Modern) {
-            self.cancel_call(handler);
-        }
-        self.kill(key);
+        self.lose_client(key);
+    }
+
+    /// Whether a call ends when its client leaves: that is what the client means since 2026-07-28, and was not before.
+    pub(super) fn is_cancelled_by_leaving(&mut self, handler: HandlerKey) -> bool {
+        let call = self.pool.call_mut(handler);
+        call.is_some_and(|call| call.ticket.revision().era() == Era::Modern)
     }
 
     /// Nobody waits for this call any more.
-    fn cancel_call(&mut self, handler: HandlerKey) {
+    pub(super) fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
         if let Some(call) = self.pool.call_mut(handler) {
             let (operation, began) = (call.ticket.operation(), call.began);
@@ -601,6 +741,12 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.in_flight.down();
         self.end_lease(handler);
     }
+}
+
+/// Makes the one event of a stream out of the body behind the head's room.
+fn write_as_event(buffer: &mut Vec<u8>) {
+    let body = buffer.split_off(HEAD_RESERVE);
+    sse::write_event(buffer, None, |out| out.extend_from_slice(&body));
 }
 
 /// What a worker made of a blocking call, and when it took it up.

@@ -216,6 +216,9 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     idle: Patience::For(Duration::from_secs(60)),
     write: Duration::from_secs(8),
     call: Duration::from_secs(15),
+    ask: Duration::from_secs(40),
+    stream_after: Duration::from_secs(10),
+    keep_alive: Duration::from_secs(15),
 };
 
 /// How long requests wait for a handler.
