@@ -115,7 +115,7 @@ fn note_memory(demand: &MemoryDemand, fit: &MemoryFit, http: &HttpLimits, notes:
             ByteSize(demand.budget_bytes).rounded()
         ));
     }
-    let runtime_bytes = fit.plan.runtime_bytes_per_shard;
+    let runtime_bytes = fit.plan.heap_bytes_per_shard();
     if (http.body_bytes_max as u64) > runtime_bytes {
         notes.push(format!(
             "body-max = {}, but a shard has {} for all bodies: larger ones get 503; lower --body-max or raise \

@@ -20,7 +20,7 @@ use crate::metrics::HandlerState;
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
 use crate::ring::ConnectionKey;
-use crate::session::live::CallPlace;
+use crate::session::live::{CallPlace, Message};
 use crate::timers::{TimerKey, TimerKind};
 
 use super::calls::{Call, Run};
@@ -183,7 +183,7 @@ impl<R: ShardRing> Shard<R> {
         {
             return None;
         }
-        stream.push_own(message);
+        stream.push(Message::new(message));
         let asker = self.askers.at(key)?;
         asker.questions.push(number);
         asker.since = self.now;
@@ -247,9 +247,9 @@ impl<R: ShardRing> Shard<R> {
         let waited = now.saturating_duration_since(asker.since);
         let handler = asker.handler;
         if let Some(call) = asker.shelved.as_mut() {
-            call.deadline += waited;
+            call.wait_for_client(waited);
         } else if let Some(call) = self.pool.call_mut(handler) {
-            call.deadline += waited;
+            call.wait_for_client(waited);
             let tick = self.ticks.deadline(call.deadline);
             self.timers
                 .set(TimerKey::new(TimerKind::Call, handler.index), tick);

@@ -82,6 +82,17 @@ impl Call {
         }
     }
 
+    /// It has waited for its client, which is not its own time.
+    pub(super) fn wait_for_client(&mut self, waited: Duration) {
+        self.began += waited;
+        self.deadline += waited;
+    }
+
+    /// What it is counted under.
+    pub(super) fn label(&self) -> metrics::Operation {
+        self.service.label(self.ticket.operation())
+    }
+
     /// Whether it waits for its client.
     fn is_asking(&self) -> bool {
         self.asker.is_some() && self.link.as_ref().is_some_and(|link| link.open_questions() > 0)
@@ -157,30 +168,6 @@ impl<R: ShardRing> Shard<R> {
         None
     }
 
-    fn record_control(&self, reply: &Reply, elapsed: Duration) {
-        let Labels { era, method, outcome } = reply.labels;
-        self.metrics.on_request(era, RequestClass::Control);
-        self.metrics
-            .on_operation(metrics::Operation::Method(method), outcome, elapsed);
-    }
-
-    pub(super) fn record_operation(&self, operation: Operation, reply: &Reply, elapsed: Duration) {
-        self.record_outcome(operation, reply.labels.outcome, elapsed);
-    }
-
-    pub(super) fn record_outcome(&self, operation: Operation, outcome: metrics::Outcome, elapsed: Duration) {
-        let label = match operation {
-            Operation::Tool(tool) => metrics::Operation::Tool(self.service.tool_row(tool)),
-            Operation::Resource(_) | Operation::Template(_) => {
-                metrics::Operation::Method(Method::ResourcesRead)
-            }
-            Operation::ResourceList(_) => metrics::Operation::Method(Method::ResourcesList),
-            Operation::Prompt(_) => metrics::Operation::Method(Method::PromptsGet),
-            Operation::Completion(_) => metrics::Operation::Method(Method::CompletionComplete),
-        };
-        self.metrics.on_operation(label, outcome, elapsed);
-    }
-
     fn begin_work(
         &mut self,
         key: ConnectionKey,
@@ -228,27 +215,6 @@ impl<R: ShardRing> Shard<R> {
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
         }
-    }
-
-    fn refuse_work(&mut self, key: ConnectionKey, ticket: &Ticket, mut out: Vec<u8>, reason: OverloadReason) {
-        let overload = self.overload(reason);
-        let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
-        self.record_operation(ticket.operation(), &reply, Duration::ZERO);
-        self.reply(key, out, None, &reply);
-    }
-
-    fn answer_unstarted(
-        &mut self,
-        key: ConnectionKey,
-        ticket: &Ticket,
-        error: &StartError,
-        mut out: Vec<u8>,
-        decoded: Instant,
-    ) {
-        let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
-        let elapsed = (self.clock)().saturating_duration_since(decoded);
-        self.record_operation(ticket.operation(), &reply, elapsed);
-        self.reply(key, out, None, &reply);
     }
 
     /// Leases a handler to a call; the permit for it is in hand, or the connection holds the handler.
@@ -350,15 +316,6 @@ impl<R: ShardRing> Shard<R> {
         self.settle(handler, outcome);
     }
 
-    /// A leased handler's call cannot run after all.
-    fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
-        let overload = self.overload(reason);
-        let service = Rc::clone(&self.service);
-        self.answer_call(handler, Duration::ZERO, |ticket, out| {
-            service.protocol.answer_overload(ticket, &overload, out)
-        });
-    }
-
     /// The oldest call that was started and not polled yet.
     pub fn next_started(&mut self) -> Option<(HandlerKey, CallFuture)> {
         while let Some(handler) = self.started.pop_front() {
@@ -458,11 +415,13 @@ impl<R: ShardRing> Shard<R> {
         };
         call.run = Run::Ended;
         let service = Rc::clone(&call.service);
-        let link = call.link.clone().filter(|_| matches!(outcome, Err(ToolError::InputRequired)));
-        let (began, operation) = (call.began, call.ticket.operation());
+        let asking = match outcome {
+            Err(ToolError::InputRequired) => call.link.clone(),
+            _ => None,
+        };
+        let (began, operation, label) = (call.began, call.ticket.operation(), call.label());
         self.record(Stage::Execute, began, ended);
-        if let Some(tool) = operation.tool() {
-            let row = service.tool_row(tool);
+        if let metrics::Operation::Tool(row) = label {
             self.histograms
                 .record_tool(row, ended.saturating_duration_since(began));
         }
@@ -476,7 +435,7 @@ impl<R: ShardRing> Shard<R> {
         let unix_now = self.unix_now;
         self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
             let protocol = &service.protocol;
-            match link {
+            match asking {
                 Some(link) => protocol.answer_input_required(
                     ticket,
                     &link.take_noted(),
@@ -490,152 +449,6 @@ impl<R: ShardRing> Shard<R> {
         });
         self.record(Stage::Encode, ended, (self.clock)());
         self.serve_waiters();
-    }
-
-    /// Writes a call's answer into its handler's response buffer and sends it; in a batch, appends it and goes
-    /// on with the next call.
-    fn answer_call(
-        &mut self,
-        handler: HandlerKey,
-        elapsed: Duration,
-        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
-    ) {
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
-        let Some(call) = self.pool.call_mut(handler) else {
-            return;
-        };
-        let operation = call.ticket.operation();
-        if let Some(mut batched) = call.batch.take() {
-            let out = &mut batched.answers;
-            batched.batch.begin_answer(out);
-            let begin = out.len();
-            let reply = write(&call.ticket, out);
-            let reply = self.afford_answer(handler, out, begin).unwrap_or(reply);
-            self.record_operation(operation, &reply, elapsed);
-            return self.continue_batch(handler, batched);
-        }
-        if let Some(stream) = call.stream.clone() {
-            return self.answer_on_stream(handler, &stream, elapsed, write);
-        }
-        let Some(mut out) = self.pool.take_response(handler) else {
-            return;
-        };
-        out.resize(HEAD_RESERVE, 0);
-        let Some(connection) = self.pool.holder(handler) else {
-            return;
-        };
-        let Some(call) = self.pool.call_mut(handler) else {
-            return;
-        };
-        let reply = write(&call.ticket, &mut out);
-        let reply = self
-            .afford_answer(handler, &mut out, HEAD_RESERVE)
-            .unwrap_or(reply);
-        self.record_operation(operation, &reply, elapsed);
-        self.reply(connection, out, Some(handler), &reply);
-    }
-
-    /// The answer is the last message of the call's stream, and the handler is free.
-    fn answer_on_stream(
-        &mut self,
-        handler: HandlerKey,
-        stream: &Arc<Stream>,
-        elapsed: Duration,
-        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
-    ) {
-        let (Some(connection), Some(call)) = (self.pool.holder(handler), self.pool.call_mut(handler)) else {
-            return;
-        };
-        let operation = call.ticket.operation();
-        let mut out = Vec::new();
-        let reply = write(&call.ticket, &mut out);
-        let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
-        self.record_operation(operation, &reply, elapsed);
-        stream.push_own(out);
-        self.metrics.in_flight.down();
-        let is_heard = self
-            .table
-            .at(connection)
-            .is_some_and(|entry| entry.state == State::Calling(handler));
-        match is_heard {
-            true => self.finish_lease(handler),
-            false => self.end_lease(handler),
-        }
-        self.end_stream_of(connection, Some(Arc::clone(stream)));
-    }
-
-    /// If there is no memory for the answer in `out[begin..]`, replaces it by overload.
-    fn afford_answer(&mut self, handler: HandlerKey, out: &mut Vec<u8>, begin: usize) -> Option<Reply> {
-        if self.heap.has_room(self.heap_bytes_of(out)) {
-            return None;
-        }
-        out.truncate(begin);
-        out.shrink_to(self.pool.buffer_bytes());
-        let overload = self.overload(OverloadReason::Memory);
-        let call = self.pool.call_mut(handler)?;
-        Some(
-            self.service
-                .protocol
-                .answer_overload(&call.ticket, &overload, out),
-        )
-    }
-
-    /// Sends what the protocol answered.
-    pub(super) fn reply(
-        &mut self,
-        key: ConnectionKey,
-        mut buffer: Vec<u8>,
-        handler: Option<HandlerKey>,
-        reply: &Reply,
-    ) {
-        let charged = self.heap_bytes_of(&buffer);
-        let refusal;
-        let (charged, reply) = match self.heap.charge(charged) {
-            Ok(()) => (charged, reply),
-            Err(_) => {
-                buffer = self.spares.take();
-                // It has no id: the last of this connection.
-                if let Some(connection) = self.table.at(key) {
-                    connection.persistence = Persistence::Close;
-                }
-                let overload = self.overload(OverloadReason::Memory);
-                refusal = self.service.protocol.refuse(None, &overload, &mut buffer);
-                (0, &refusal)
-            }
-        };
-        let takes_json = self.table.at(key).is_none_or(|connection| connection.takes_json);
-        let is_event = !takes_json && reply.has_body && reply.status == 200;
-        if is_event {
-            write_as_event(&mut buffer);
-        }
-        let date = *self.date.text();
-        let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
-        let mut head = match reply.has_body {
-            true if is_event => {
-                let body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
-                ResponseHead::event_stream(body, &date)
-            }
-            true => ResponseHead::json(status, buffer.len() - HEAD_RESERVE, &date),
-            false => ResponseHead::empty(status, &date),
-        };
-        head.retry_after_seconds = reply
-            .retry_after_seconds
-            .map(|s| u32::try_from(s).unwrap_or(u32::MAX));
-        head.session_id = reply
-            .session
-            .as_ref()
-            .and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
-        self.answer(
-            key,
-            Answer {
-                buffer,
-                head,
-                handler,
-                charged,
-                is_counted: true,
-                is_head: false,
-            },
-        );
     }
 
     /// The lease is over: the answer is with the kernel, or nobody wants it.
@@ -734,19 +547,13 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
         if let Some(call) = self.pool.call_mut(handler) {
-            let (operation, began) = (call.ticket.operation(), call.began);
+            let (label, began) = (call.label(), call.began);
             let elapsed = self.now.saturating_duration_since(began);
-            self.record_outcome(operation, metrics::Outcome::Cancelled, elapsed);
+            self.metrics.on_operation(label, metrics::Outcome::Cancelled, elapsed);
         }
         self.metrics.in_flight.down();
         self.end_lease(handler);
     }
-}
-
-/// Makes the one event of a stream out of the body behind the head's room.
-fn write_as_event(buffer: &mut Vec<u8>) {
-    let body = buffer.split_off(HEAD_RESERVE);
-    sse::write_event(buffer, None, |out| out.extend_from_slice(&body));
 }
 
 /// What a worker made of a blocking call, and when it took it up.

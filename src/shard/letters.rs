@@ -25,7 +25,9 @@ impl<R: ShardRing> Shard<R> {
         store.live().take_letters(self.metrics.shard.0, &mut letters);
         for letter in letters.drain(..) {
             match letter {
-                Letter::Ready(connection) => self.on_stream_ready(connection),
+                Letter::Ready(connection) | Letter::Displaced(connection) => {
+                    self.ready_streams.push_back(connection);
+                }
                 Letter::Cancel { session, request } => self.cancel_requested(session, &request),
                 Letter::Answer {
                     call,
@@ -75,7 +77,7 @@ impl<R: ShardRing> Shard<R> {
 
     fn cancel_shelved(&mut self, connection: ConnectionKey, call: Call) {
         let elapsed = self.now.saturating_duration_since(call.began);
-        self.record_outcome(call.ticket.operation(), metrics::Outcome::Cancelled, elapsed);
+        self.metrics.on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
         self.metrics.in_flight.down();
         let stream = call.stream.clone();
         self.stop_call(call);

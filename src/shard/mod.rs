@@ -18,6 +18,7 @@
 //! | `calls`, `batches` | requests → calls → outcomes |
 //! | `waiting`, `lingering` | who gets a handler, and who keeps one |
 //! | `neighbours`, `stealing` | what shards know of each other; waiters that move |
+//! | `replies` | outcomes → answers |
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `streams`, `listening` | answers in events; who listens |
 //! | `speaking`, `asking` | what calls say before they end, and ask their clients |
@@ -49,6 +50,7 @@ mod models;
 mod neighbours;
 mod pump;
 mod reading;
+mod replies;
 mod service;
 mod spares;
 mod speaking;

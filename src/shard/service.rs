@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::{Linger, Timeouts};
 use crate::mcp::Protocol;
-use crate::metrics::{ToolLabels, ToolRow};
-use crate::registry::ToolIndex;
+use crate::metrics::{self, Method, ToolLabels, ToolRow};
+use crate::registry::Operation;
 use crate::session::Store;
 use crate::transport::edge::EdgePolicy;
 use crate::transport::http::HttpLimits;
@@ -51,10 +51,19 @@ impl Service {
         }
     }
 
-    /// What a tool is counted under.
-    pub(super) fn tool_row(&self, tool: ToolIndex) -> ToolRow {
-        let row = self.tool_rows.get(tool.as_usize());
-        row.copied().unwrap_or_else(|| self.labels.row(usize::MAX))
+    /// What an operation is counted under.
+    pub(super) fn label(&self, operation: Operation) -> metrics::Operation {
+        let method = match operation {
+            Operation::Tool(tool) => {
+                let row = self.tool_rows.get(tool.as_usize()).copied();
+                return metrics::Operation::Tool(row.unwrap_or_else(|| self.labels.row(usize::MAX)));
+            }
+            Operation::Resource(_) | Operation::Template(_) => Method::ResourcesRead,
+            Operation::ResourceList(_) => Method::ResourcesList,
+            Operation::Prompt(_) => Method::PromptsGet,
+            Operation::Completion(_) => Method::CompletionComplete,
+        };
+        metrics::Operation::Method(method)
     }
 }
 

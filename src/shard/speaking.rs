@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam_queue::SegQueue;
 
 use crate::pool::HandlerKey;
+use crate::session::live::Message;
 use crate::registry::{CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
 
 use super::mailbox::Wake;
@@ -132,7 +133,7 @@ impl<R: ShardRing> Shard<R> {
                 .protocol
                 .write_emission(ticket, emission, "", &*service.store, &mut message);
         if is_wanted && let Some(stream) = self.call_stream(handler) {
-            stream.push_own(message);
+            stream.push(Message::new(message));
         }
     }
 }

@@ -12,14 +12,16 @@
 //! An open stream holds no handler and no buffer. Invariant: while a stream is open nothing but its chunks is sent
 //! on its connection, and a response that was begun is ended by the last chunk or by the connection's end.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::jsonrpc::RequestId;
+use crate::mcp::Revision;
 use crate::metrics::Eviction;
 use crate::pool::HandlerKey;
-use crate::registry::ToolError;
 use crate::ring::{ConnectionKey, SendMode};
-use crate::session::live::{Stream, StreamPlace, StreamState};
+use crate::session::live::{Message, Stream, StreamPlace, StreamState};
 use crate::transport::http::HEAD_RESERVE;
 use crate::wire::http1::{self, BodyLength, Connection as Persistence, ResponseHead};
 use crate::wire::sse;
@@ -31,6 +33,8 @@ use super::{Shard, ShardRing};
 const SEND_BYTES: usize = 16 << 10;
 /// Streams that are looked at before other work has its turn.
 const STREAMS_PER_TURN: usize = 64;
+/// When a client that lost its stream comes back for the rest.
+const RETRY: Duration = Duration::from_secs(1);
 /// A sign of life, in a chunk of its own.
 const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
@@ -40,6 +44,8 @@ pub(super) struct OpenStream {
     stream: Arc<Stream>,
     role: Role,
     has_head: bool,
+    /// It begins with the place to come back to (since 2025-11-25).
+    is_primed: bool,
     /// The response ends behind what is there, whatever becomes of the stream.
     is_cut: bool,
 }
@@ -69,6 +75,7 @@ impl<R: ShardRing> Shard<R> {
         key: ConnectionKey,
         stream: Arc<Stream>,
         role: Role,
+        revision: Revision,
         after: Option<u64>,
     ) {
         let keep_alive_at = self.now + self.service.timeouts.keep_alive;
@@ -89,6 +96,7 @@ impl<R: ShardRing> Shard<R> {
         }
         stream.attach(place, after);
         connection.stream = Some(Box::new(OpenStream {
+            is_primed: stream.is_resumable() && revision.has_stream_priming(),
             stream,
             role,
             has_head: false,
@@ -128,14 +136,21 @@ impl<R: ShardRing> Shard<R> {
         let mut buffer = self.spares.take();
         let data = HEAD_RESERVE + if takes_chunks { sse::CHUNK_RESERVE } else { 0 };
         buffer.resize(data, 0);
-        let state = open.stream.next(place, SEND_BYTES, &mut buffer);
+        if open.is_primed && !open.has_head {
+            sse::write_priming(&mut buffer, &open.stream.position(), RETRY);
+        }
+        let state = open.stream.next(place, SEND_BYTES, &mut |event| {
+            let id = event.id.as_ref().map(|id| id as &dyn Display);
+            sse::write_event(&mut buffer, id, |out| event.message.write(event.subscription, out));
+        });
         if state == StreamState::CutOff {
             self.spares.put(buffer);
             self.count_eviction(Eviction::SlowReader);
             return self.lose_client(key);
         }
         let is_over = open.is_cut && state == StreamState::Idle;
-        let ends = is_over || state == StreamState::Ended;
+        // Displaced: another connection has taken it up.
+        let ends = is_over || matches!(state, StreamState::Ended | StreamState::Displaced);
         let mut start = end_chunk(&mut buffer, data, takes_chunks, ends);
         if !std::mem::replace(&mut open.has_head, true) {
             let body = match takes_chunks {
@@ -229,9 +244,15 @@ impl<R: ShardRing> Shard<R> {
             let connection = self.table.at(*key);
             connection.is_some_and(|connection| connection.state == State::Calling(handler))
         })?;
-        let stream = call.service.store.live().open_call_stream(&call.ticket).ok()?;
+        let (session, revision) = (call.ticket.session(), call.ticket.revision());
+        let stream = call
+            .service
+            .store
+            .live()
+            .open_call_stream(session, call.ticket.is_resumable())
+            .ok()?;
         call.stream = Some(Arc::clone(&stream));
-        self.begin_stream(key, Arc::clone(&stream), Role::Call, None);
+        self.begin_stream(key, Arc::clone(&stream), Role::Call, revision, None);
         Some(stream)
     }
 
@@ -303,16 +324,11 @@ impl<R: ShardRing> Shard<R> {
             if let Role::Listening(id) = &open.role {
                 let mut end = Vec::new();
                 self.service.protocol.write_listen_end(id, &mut end);
-                open.stream.push_own(end);
+                open.stream.push(Message::new(end));
             }
             open.stream.end();
             self.pump_stream(key);
         }
-    }
-
-    /// A stream on this connection has something to send.
-    pub(super) fn on_stream_ready(&mut self, key: ConnectionKey) {
-        self.ready_streams.push_back(key);
     }
 
     /// Sends on streams that have something to send: some of them now, the rest when others had their turn.
