@@ -73,6 +73,11 @@ pub use run::run;
 use shards::{Common, ShardHandle};
 use watchdog::Watchdog;
 
+/// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::sleep(duration).await;
+}
+
 /// Where MCP is served.
 pub const ENDPOINT_PATH: &str = "/mcp";
 
