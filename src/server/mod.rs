@@ -1,7 +1,30 @@
 //! Starting and stopping: everything a process needs to serve, made in order and ended in order.
 //!
 //! [`Server`] is the embedding API: it starts shards, workers and the admin listener from [`Settings`] and a
-//! [`Registry`], and drains them. [`run`] is what `weir serve` does with it: toolsets, signals, the report.
+//! [`Registry`], and drains them; a [`ServerBuilder`] makes the settings. [`run`] is what `weir serve` does with it:
+//! toolsets, signals, the report.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use weir::registry::{CallContext, NoArguments, Registry, Tool};
+//! use weir::server::Server;
+//!
+//! let mut tools = Registry::builder();
+//! tools.add(Tool::new("hello").run(|_: CallContext, _: NoArguments| async { Ok("Hello!") }))?;
+//! let server = Server::builder("greeter", "1.0.0")
+//!     .listen("127.0.0.1:0".parse()?)
+//!     .shards(1)
+//!     .pool_size(8)
+//!     .start(tools.build())?;
+//! // The server has threads of its own; this one is free for other work.
+//! println!("serving on {}", server.url());
+//! assert!(server.metrics().contains("weir_connections"));
+//!
+//! let drained = server.drain(Duration::from_secs(5), |_| false);
+//! assert!(drained.is_clean);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! ```text
 //! Starting ─ all shards accept ─► Serving ─ drain ─► Draining ─ all shards finished ─► (gone)
@@ -13,8 +36,10 @@
     reason = "starting and stopping happens on threads that are no shards"
 )]
 
+mod builder;
 mod run;
 mod shards;
+mod signals;
 mod watchdog;
 
 use std::io::{self, Read};
@@ -43,9 +68,15 @@ use crate::units::ShardId;
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
 
+pub use builder::{ServeError, ServerBuilder};
 pub use run::run;
 use shards::{Common, ShardHandle};
 use watchdog::Watchdog;
+
+/// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::sleep(duration).await;
+}
 
 /// Where MCP is served.
 pub const ENDPOINT_PATH: &str = "/mcp";
@@ -123,6 +154,12 @@ pub struct Drained {
 }
 
 impl Server {
+    /// A server of this name and version with the default settings, to be changed and started. Both are what clients
+    /// are told.
+    pub fn builder(name: impl Into<String>, version: impl Into<String>) -> ServerBuilder {
+        ServerBuilder::new(name.into(), version.into())
+    }
+
     /// Starts serving `registry`; returns once every shard accepts.
     ///
     /// # Errors
@@ -139,6 +176,15 @@ impl Server {
     pub fn start_unless(
         settings: &Settings,
         registry: Registry,
+        is_cut_short: impl FnMut() -> bool,
+    ) -> Result<Server, StartError> {
+        Self::start_as(&identity(), settings, registry, is_cut_short)
+    }
+
+    fn start_as(
+        identity: &Identity,
+        settings: &Settings,
+        registry: Registry,
         mut is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
         let names = registry.tools().map(|(_, tool)| tool.name());
@@ -146,7 +192,7 @@ impl Server {
         let service = Arc::new(Service {
             protocol: Protocol::new(
                 registry.clone(),
-                &identity(),
+                identity,
                 Options {
                     require_session: settings.session.is_required,
                 },
@@ -215,6 +261,11 @@ impl Server {
     /// Where it listens; with port 0 in the settings, the port it got.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What clients are pointed at.
+    pub fn url(&self) -> String {
+        format!("http://{}{ENDPOINT_PATH}", self.address)
     }
 
     /// Where health and metrics are, if anywhere.
