@@ -9,25 +9,21 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::mcp::{Announcement, Identity, Options, Protocol};
+use crate::mcp::Announcement;
 use crate::registry::{RegistryEdit, RegistryError, ServerLink};
 use crate::shard::Served;
 
 /// What stands behind the handles that calls have.
 pub(super) struct Link {
     served: Arc<Served>,
-    identity: Identity,
-    options: Options,
     /// Held while an edit is made.
     editing: Mutex<()>,
 }
 
 impl Link {
-    pub(super) fn new(served: Arc<Served>, identity: Identity, options: Options) -> Arc<Link> {
+    pub(super) fn new(served: Arc<Served>) -> Arc<Link> {
         Arc::new(Link {
             served,
-            identity,
-            options,
             editing: Mutex::new(()),
         })
     }
@@ -51,7 +47,7 @@ impl ServerLink for Link {
         let service = self.served.current();
         let mut builder = service.protocol.registry().edit();
         edit(&mut builder)?;
-        let protocol = Arc::new(Protocol::new(builder.build(), &self.identity, self.options));
+        let protocol = Arc::new(service.protocol.with_registry(builder.build()));
         let changes = protocol.changes_since(&service.protocol);
         self.served.replace(Arc::new(service.with_protocol(protocol)));
         drop(editing);

@@ -197,7 +197,7 @@ impl Server {
         let protocol = Protocol::new(registry, identity, options);
         let service = Arc::new(service::make(settings, Arc::new(protocol))?);
         let served = Served::new(Arc::clone(&service));
-        let link = Link::new(Arc::clone(&served), identity.clone(), options);
+        let link = Link::new(Arc::clone(&served));
         let handle = ServerHandle::new(link);
         let workers = Workers::start(&WorkersOptions {
             threads: settings.workers.threads as usize,

@@ -173,13 +173,14 @@ impl<R: ShardRing> Shard<R> {
         };
         let service = Arc::clone(&call.service);
         let number = question.number;
-        let id = service.store.live().ask(session, place, number).ok()?;
+        let live = service.store.live();
+        let id = live.ask(session, call.ticket.principal(), place, number).ok()?;
         let mut message = Vec::new();
         let emission = Emission::Question(question);
         let ticket = &call.ticket;
         if !service
             .protocol
-            .write_emission(ticket, &emission, id.as_str(), &*service.store, &mut message)
+            .write_emission(ticket, &emission, &id.to_string(), &*service.store, &mut message)
         {
             return None;
         }

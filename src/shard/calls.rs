@@ -114,7 +114,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.refresh_service();
         let service = Rc::clone(&self.service);
-        let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
+        let facts = HttpFacts::new(&request.head, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
             Endpoint::Post => {}

@@ -244,13 +244,10 @@ impl<R: ShardRing> Shard<R> {
             let connection = self.table.at(*key);
             connection.is_some_and(|connection| connection.state == State::Calling(handler))
         })?;
-        let (session, revision) = (call.ticket.session(), call.ticket.revision());
-        let stream = call
-            .service
-            .store
-            .live()
-            .open_call_stream(session, call.ticket.is_resumable())
-            .ok()?;
+        let (ticket, live) = (&call.ticket, call.service.store.live());
+        let session = ticket.session().map(|token| (token, ticket.principal()));
+        let revision = ticket.revision();
+        let stream = live.open_call_stream(session, ticket.is_resumable()).ok()?;
         call.stream = Some(Arc::clone(&stream));
         self.begin_stream(key, Arc::clone(&stream), Role::Call, revision, None);
         Some(stream)
