@@ -25,16 +25,21 @@ const FORMATS: [TextFormat; 4] = [
 /// What they could not, in words for the form's author.
 pub(super) fn check(schema: &Value) -> Result<(), String> {
     let flat = flat(schema)?;
-    if let Some(Value::Object(properties)) = schema.get("properties") {
-        for (name, property) in properties {
-            let (Some(given), Some(kept)) = (property.as_object(), flat["properties"][name].as_object())
-            else {
-                continue;
-            };
-            if let Some(keyword) = given.keys().find(|keyword| !kept.contains_key(*keyword)) {
-                return Err(format!("property {name:?} cannot have {keyword:?}"));
-            }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        let kept = &flat["properties"][name];
+        let mut given = property.as_object().into_iter().flatten();
+        if let Some((keyword, _)) = given.find(|(keyword, value)| kept.get(keyword) != Some(value)) {
+            return Err(format!("property {name:?} cannot have this {keyword:?}"));
         }
+    }
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_property = |name: &Value| {
+        name.as_str()
+            .is_some_and(|name| flat["properties"].get(name).is_some())
+    };
+    if let Some(name) = required.into_iter().flatten().find(|name| !is_property(name)) {
+        return Err(format!("{name} is required, but is no property"));
     }
     OutputSchema::compile(schema)
         .map(|_| ())
