@@ -10,6 +10,7 @@
 //! somebody else is unknown, and nothing tells these apart.
 
 mod key;
+pub mod live;
 mod seal;
 mod tombstones;
 
