@@ -12,12 +12,14 @@
 mod key;
 pub mod live;
 mod seal;
+mod store;
 mod stateless;
 mod tombstones;
 
 use std::time::Duration;
 
 pub use key::{KeyError, SessionKey};
+pub use store::Store;
 
 use seal::{Plain, Seal};
 use tombstones::Tombstones;

@@ -102,13 +102,7 @@ const TIMER_LOOKS_MAX: u32 = 4096;
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
 const BUSY_HORIZON_TICKS: u64 = 10;
 
-/// How long work may wait for a handler.
-    pub waits: Waits,
-    /// How long handlers stay with their connections.
-    pub linger: Linger,
-    /// Rows of the tools in metrics.
-    pub labels: Arc<ToolLabels>,
-}
+
 
 /// How long work may wait for a handler.
 #[derive(Debug, Clone, Copy)]
