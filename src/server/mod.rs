@@ -44,11 +44,10 @@ mod shards;
 mod signals;
 mod watchdog;
 
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -56,21 +55,21 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Lifecycle};
-use crate::config::{AllowList, SessionSettings, Settings};
+use crate::config::Settings;
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{
-    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, ToolLabels, WorkerFigures,
+    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, WorkerFigures,
 };
-use crate::registry::Registry;
-use crate::session::{KeyError, SealedSessions, SessionKey, SessionOptions};
-use crate::shard::{Gate, Mail, Mesh, Service, Waits};
-use crate::transport::edge::{EdgePolicy, EdgePolicyError};
-use crate::transport::http::HttpLimits;
+use crate::registry::{Registry, ServerHandle};
+use crate::session::KeyError;
+use crate::session::live::{Herald, HeraldHandle};
+use crate::shard::{Gate, Mail, Mesh, Served, Service};
+use crate::transport::edge::EdgePolicyError;
 use crate::units::ShardId;
-use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
 
 pub use builder::{ServeError, ServerBuilder};
+use link::Link;
 pub use run::run;
 use shards::{Common, ShardHandle};
 use watchdog::Watchdog;
@@ -236,7 +235,11 @@ impl Server {
         };
         let admin = admin_listener.map(start_admin).transpose()?;
         let watchdog = Watchdog::start(&shards);
-        let herald = Herald::start(Arc::clone(service.store.live()), handle.clone(), watchers(served));
+        let herald = Herald::start(
+            Arc::clone(service.store.live()),
+            handle.clone(),
+            move |uri: &str| served.current().protocol.registry().watcher(uri),
+        );
         view.advance(Lifecycle::Serving);
         Ok(Server {
             address,
@@ -356,6 +359,7 @@ impl Server {
         if let Some(admin) = self.admin.take() {
             admin.stop();
         }
+        self.herald.stop();
         Drained { report, is_clean }
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{AllowList, SessionSettings, Settings};
+use crate::config::{AllowList, Settings};
 use crate::mcp::Protocol;
 use crate::metrics::ToolLabels;
 use crate::session::live::LiveOptions;

@@ -12,8 +12,8 @@
 mod key;
 pub mod live;
 mod seal;
-mod store;
 mod stateless;
+mod store;
 mod tombstones;
 
 use std::time::Duration;

@@ -41,12 +41,12 @@ impl Sessions for Store {
     }
 
     fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession> {
-        let open = self.sessions.open(id, principal, now)?;
+        let open = Sessions::open(&self.sessions, id, principal, now)?;
         (!self.live.is_evicted(open.token)).then_some(open)
     }
 
     fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
-        let open = self.sessions.open(id, principal, now);
+        let open = Sessions::open(&self.sessions, id, principal, now);
         let ended = self.sessions.end(id, principal, now);
         if let (Some(open), EndSession::Ended) = (open, ended) {
             self.live.end_session(open.token);

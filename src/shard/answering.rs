@@ -128,13 +128,7 @@ impl<R: ShardRing> Shard<R> {
         self.send(key, buffer, outgoing, SendMode::Attempt);
     }
 
-    pub(super) fn send(
-        &mut self,
-        key: ConnectionKey,
-        buffer: Vec<u8>,
-        outgoing: Outgoing,
-        mode: SendMode,
-    ) {
+    pub(super) fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing, mode: SendMode) {
         let write_deadline = self.now + self.service.timeouts.write;
         let Some(connection) = self.table.at(key) else {
             return self.reclaim(outgoing, buffer);

@@ -180,7 +180,7 @@ impl<R: ShardRing> Shard<R> {
         let ticket = &call.ticket;
         if !service
             .protocol
-            .write_emission(ticket, &emission, &id.to_string(), &*service.store, &mut message)
+            .write_emission(ticket, &emission, id.as_str(), &*service.store, &mut message)
         {
             return None;
         }

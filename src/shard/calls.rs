@@ -18,23 +18,22 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Era, HttpFacts, Labels, OverloadReason, Principal, Reply, Step, Ticket, Work};
-use crate::metrics::{self, HandlerState, Method, RequestClass, Stage};
+use crate::mcp::{Era, HttpFacts, OverloadReason, Principal, Step, Ticket, Work};
+use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallContext, CallLink, CallFuture, Cancellation, Operation, Outcome, StartError,
-    Started, ToolError,
+    BlockingCall, BlockingContext, CallContext, CallFuture, CallLink, Cancellation, Outcome, Started,
+    ToolError,
 };
 use crate::ring::{ConnectionKey, HangUp};
 use crate::session::live::Stream;
 use crate::timers::{TimerKey, TimerKind};
 use crate::transport::edge::Endpoint;
-use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead, Status};
-use crate::wire::sse;
+use crate::transport::http::Request;
+use crate::wire::http1::Connection as Persistence;
 use crate::workers::{self, Job, JobHandle, Refused};
 
-use super::answering::{Answer, loss};
+use super::answering::loss;
 use super::asking::AskerKey;
 use super::batches::Batched;
 use super::connections::{State, Waiting};
@@ -549,7 +548,8 @@ impl<R: ShardRing> Shard<R> {
         if let Some(call) = self.pool.call_mut(handler) {
             let (label, began) = (call.label(), call.began);
             let elapsed = self.now.saturating_duration_since(began);
-            self.metrics.on_operation(label, metrics::Outcome::Cancelled, elapsed);
+            self.metrics
+                .on_operation(label, metrics::Outcome::Cancelled, elapsed);
         }
         self.metrics.in_flight.down();
         self.end_lease(handler);

@@ -114,10 +114,7 @@ impl<R: ShardRing> Shard<R> {
             (State::Calling(handler), Waiting::Answer) => self.stream_answer(handler),
             (State::Calling(_) | State::Streaming, Waiting::KeepAlive) => self.keep_stream_alive(key),
             (State::Closing, _) => self.kill(key),
-            (
-                State::Open | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead,
-                _,
-            ) => {}
+            (State::Open | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead, _) => {}
         }
     }
 

@@ -108,7 +108,10 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    pub(super) fn keys_where(&mut self, matches: impl Fn(&Connection<R::Socket>) -> bool) -> Vec<ConnectionKey> {
+    pub(super) fn keys_where(
+        &mut self,
+        matches: impl Fn(&Connection<R::Socket>) -> bool,
+    ) -> Vec<ConnectionKey> {
         let keys: Vec<ConnectionKey> = self.table.keys().collect();
         let table = &mut self.table;
         keys.into_iter()

@@ -29,11 +29,7 @@ impl<R: ShardRing> Shard<R> {
                     self.ready_streams.push_back(connection);
                 }
                 Letter::Cancel { session, request } => self.cancel_requested(session, &request),
-                Letter::Answer {
-                    call,
-                    number,
-                    answer,
-                } => self.answer_question(call, number, answer),
+                Letter::Answer { call, number, answer } => self.answer_question(call, number, answer),
             }
         }
         self.letters = letters;
@@ -77,7 +73,8 @@ impl<R: ShardRing> Shard<R> {
 
     fn cancel_shelved(&mut self, connection: ConnectionKey, call: Call) {
         let elapsed = self.now.saturating_duration_since(call.began);
-        self.metrics.on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
+        self.metrics
+            .on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
         self.metrics.in_flight.down();
         let stream = call.stream.clone();
         self.stop_call(call);

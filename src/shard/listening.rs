@@ -5,9 +5,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::mcp::{HttpFacts, Listen, Opening, OverloadReason, Revision};
+use crate::mcp::{HttpFacts, Listen, NoStream, Opening, OverloadReason, Revision};
+use crate::metrics::{self, RequestClass};
 use crate::ring::ConnectionKey;
-use crate::session::live::Message;
+use crate::session::live::{Message, StreamRefused};
 use crate::transport::http::HEAD_RESERVE;
 
 use super::streams::Role;
@@ -35,7 +36,15 @@ impl<R: ShardRing> Shard<R> {
                 self.begin_stream(key, attached.stream, Role::Standing, revision, attached.after);
             }
             Err(refused) => {
-                let reply = self.refuse_stream(refused, &mut out);
+                let protocol = &service.protocol;
+                let reply = match refused {
+                    StreamRefused::Unknown => protocol.refuse_stream(NoStream::Forgotten, &mut out),
+                    StreamRefused::Taken => protocol.refuse_stream(NoStream::Taken, &mut out),
+                    StreamRefused::Full => {
+                        let overload = self.overload(OverloadReason::Memory);
+                        protocol.refuse(None, &overload, &mut out)
+                    }
+                };
                 self.record_control(&reply, Duration::ZERO);
                 self.reply(key, out, None, &reply);
             }
@@ -48,7 +57,10 @@ impl<R: ShardRing> Shard<R> {
         let Listen { id, interest, labels } = listen;
         match service.store.live().open_listen(id.clone(), &interest) {
             Ok(stream) => {
-                self.record_listening(labels);
+                self.metrics
+                    .on_request(metrics::Era::Modern, RequestClass::Control);
+                let label = metrics::Operation::Method(labels.method);
+                self.metrics.on_operation(label, labels.outcome, Duration::ZERO);
                 stream.push(Message::new(out.split_off(HEAD_RESERVE)));
                 self.spares.put(out);
                 self.begin_stream(key, stream, Role::Listening(id), Revision::V2026_07_28, None);

@@ -79,9 +79,9 @@ use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
 use acceptor::Acceptor;
-use asking::Askers;
 pub use acceptor::ShardRing;
 pub use alarm::Alarm;
+use asking::Askers;
 pub use calls::Call;
 use connections::Table;
 use drain::Drain;
@@ -101,8 +101,6 @@ use stealing::OfferTimer;
 const TIMER_LOOKS_MAX: u32 = 4096;
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
 const BUSY_HORIZON_TICKS: u64 = 10;
-
-
 
 /// How long work may wait for a handler.
 #[derive(Debug, Clone, Copy)]
@@ -264,7 +262,10 @@ impl<R: ShardRing> Shard<R> {
         let now = clock();
         let unix_now = unix_seconds();
         let service = served.current();
-        service.store.live().join(metrics.shard.0, Box::new(mailbox.clone()));
+        service
+            .store
+            .live()
+            .join(metrics.shard.0, Box::new(mailbox.clone()));
         metrics.on_pool(sizes.handlers);
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);

@@ -33,7 +33,13 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.on_operation(label, reply.labels.outcome, elapsed);
     }
 
-    pub(super) fn refuse_work(&mut self, key: ConnectionKey, ticket: &Ticket, mut out: Vec<u8>, reason: OverloadReason) {
+    pub(super) fn refuse_work(
+        &mut self,
+        key: ConnectionKey,
+        ticket: &Ticket,
+        mut out: Vec<u8>,
+        reason: OverloadReason,
+    ) {
         let overload = self.overload(reason);
         let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
         self.record_operation(self.service.label(ticket.operation()), &reply, Duration::ZERO);
@@ -136,7 +142,12 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// If there is no memory for the answer in `out[begin..]`, replaces it by overload.
-    pub(super) fn afford_answer(&mut self, handler: HandlerKey, out: &mut Vec<u8>, begin: usize) -> Option<Reply> {
+    pub(super) fn afford_answer(
+        &mut self,
+        handler: HandlerKey,
+        out: &mut Vec<u8>,
+        begin: usize,
+    ) -> Option<Reply> {
         if self.heap.has_room(self.heap_bytes_of(out)) {
             return None;
         }

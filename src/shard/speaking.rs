@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crossbeam_queue::SegQueue;
 
 use crate::pool::HandlerKey;
-use crate::session::live::Message;
 use crate::registry::{CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
+use crate::session::live::Message;
 
 use super::mailbox::Wake;
 use super::{Shard, ShardRing};
@@ -58,7 +58,10 @@ impl Links {
     /// A link for a call whose client is as `facts` say. Allocates only while more calls run than ever before.
     pub(super) fn take(&mut self, facts: ClientFacts) -> Arc<CallLink> {
         let mut link = self.free.pop().unwrap_or_else(|| {
-            CallLink::new(Arc::clone(&self.heard) as Arc<dyn LinkListener>, self.server.clone())
+            CallLink::new(
+                Arc::clone(&self.heard) as Arc<dyn LinkListener>,
+                self.server.clone(),
+            )
         });
         match Arc::get_mut(&mut link) {
             Some(own) => own.begin(facts),
@@ -78,13 +81,13 @@ impl Links {
 
 /// A handler as the number that its call's link gives to the listener.
 pub(super) fn call_number(handler: HandlerKey) -> u64 {
-    u64::from(handler.generation) << 32 | u64::from(handler.index)
+    u64::from(handler.lease) << 32 | u64::from(handler.index)
 }
 
 fn handler_of(number: u64) -> HandlerKey {
     HandlerKey {
         index: number as u32,
-        generation: (number >> 32) as u32,
+        lease: (number >> 32) as u32,
     }
 }
 
@@ -128,10 +131,9 @@ impl<R: ShardRing> Shard<R> {
         };
         let mut message = Vec::new();
         let (service, ticket) = (&call.service, &call.ticket);
-        let is_wanted =
-            service
-                .protocol
-                .write_emission(ticket, emission, "", &*service.store, &mut message);
+        let is_wanted = service
+            .protocol
+            .write_emission(ticket, emission, "", &*service.store, &mut message);
         if is_wanted && let Some(stream) = self.call_stream(handler) {
             stream.push(Message::new(message));
         }

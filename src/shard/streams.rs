@@ -141,7 +141,9 @@ impl<R: ShardRing> Shard<R> {
         }
         let state = open.stream.next(place, SEND_BYTES, &mut |event| {
             let id = event.id.as_ref().map(|id| id as &dyn Display);
-            sse::write_event(&mut buffer, id, |out| event.message.write(event.subscription, out));
+            sse::write_event(&mut buffer, id, |out| {
+                event.message.write(event.subscription, out)
+            });
         });
         if state == StreamState::CutOff {
             self.spares.put(buffer);
@@ -311,8 +313,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A drain begins: who only listens is told that it is over, in the words of its era.
     pub(super) fn end_listening(&mut self) {
-        let is_listening =
-            |open: &OpenStream| matches!(open.role, Role::Standing | Role::Listening(_));
+        let is_listening = |open: &OpenStream| matches!(open.role, Role::Standing | Role::Listening(_));
         let keys = self.keys_where(|connection| connection.stream.as_deref().is_some_and(is_listening));
         for key in keys {
             let Some(open) = self.table.at(key).and_then(|entry| entry.stream.as_mut()) else {

@@ -12,8 +12,8 @@ mod rules;
 mod tests;
 
 use crate::wire::http1::{Authority, BodyLength, Expectation, Field, Head, Method, Status, split_list};
-pub use accept::takes_json;
 use accept::check_accept;
+pub use accept::takes_json;
 use rules::{HostRule, Origin, OriginRule};
 
 /// The methods of the endpoint, for `Allow`.

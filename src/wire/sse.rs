@@ -52,7 +52,10 @@ fn write_id(out: &mut Vec<u8>, id: &dyn Display) {
 /// Makes a chunk of `buffer[data]`, with [`CHUNK_RESERVE`] bytes of room in front and nothing behind; returns where
 /// it begins. Data of 4 GiB and more cannot be.
 pub fn close_chunk(buffer: &mut Vec<u8>, data: Range<usize>) -> usize {
-    debug_assert!(data.start >= CHUNK_RESERVE && data.end == buffer.len(), "{data:?}");
+    debug_assert!(
+        data.start >= CHUNK_RESERVE && data.end == buffer.len(),
+        "{data:?}"
+    );
     let mut size = data.len();
     let start = data.start - CHUNK_RESERVE;
     if let Some(head) = buffer.get_mut(start..data.start)

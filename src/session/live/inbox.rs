@@ -45,7 +45,9 @@ impl Pending {
             (self.is_resources, Announcement::ResourcesChanged),
         ];
         let uris = std::mem::take(&mut self.uris).into_iter();
-        let changed = lists.into_iter().filter_map(|(is_made, what)| is_made.then_some(what));
+        let changed = lists
+            .into_iter()
+            .filter_map(|(is_made, what)| is_made.then_some(what));
         changed
             .chain(uris.map(|uri| Announcement::ResourceUpdated(uri[..].into())))
             .collect()

@@ -244,7 +244,7 @@ mod tests {
         let threads: Vec<_> = (0..4)
             .map(|thread| {
                 let letters = Arc::clone(&letters);
-                let leave = move |n| letters.leave(0, Letter::Ready(key(thread * 1000 + n)));
+                let leave = move |n: u32| letters.leave(0, Letter::Ready(key(thread * 1000 + n)));
                 std::thread::spawn(move || (0..1000).for_each(leave))
             })
             .collect();

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::budget::Charge;
-use super::event_id::{EventId, StreamId, StreamKind};
+use super::event_id::{EventId, StreamId};
 use super::interest::Seats;
 use super::message::Message;
 use super::switchboard::{Seconds, Switchboard};
@@ -127,7 +127,7 @@ impl Stream {
         switchboard: Arc<Switchboard>,
         seats: Seats,
     ) -> Self {
-        let charge = switchboard.budget.charge(size_of::<Self>() + seats.heap_bytes());
+        let charge = switchboard.budget.charge(size_of::<Self>());
         Self {
             id,
             is_resumable,
@@ -301,10 +301,6 @@ impl Stream {
         queue.settle(*bytes_left)
     }
 
-    pub(super) fn seats(&self) -> &Seats {
-        &self.seats
-    }
-
     /// The last sequence number given to a message.
     pub(super) fn last_seq(&self) -> u64 {
         self.lock().next_seq().saturating_sub(1)
@@ -356,7 +352,9 @@ impl Drop for Stream {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Stream")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -390,10 +388,7 @@ impl Queue {
 
     fn push(&mut self, message: Message, now: Seconds) {
         self.unsent_bytes += message.as_bytes().len();
-        self.messages.push_back(Queued {
-            message,
-            pushed: now,
-        });
+        self.messages.push_back(Queued { message, pushed: now });
     }
 
     /// The place to leave a letter for, if its shard has none.

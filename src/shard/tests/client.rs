@@ -358,6 +358,9 @@ fn first_answer(bytes: &[u8]) -> Option<(Answer, usize)> {
         let mut text = Vec::new();
         let decoded = ChunkDecoder::default().decode(&bytes[end..], &mut text, &BodyLimits::default());
         let decoded = decoded.expect("chunks");
+        if !decoded.is_done {
+            return None;
+        }
         let mut events = events(&text);
         let last = events.pop().map(|last| last.to_string().into_bytes());
         let answer = Answer {
@@ -366,7 +369,7 @@ fn first_answer(bytes: &[u8]) -> Option<(Answer, usize)> {
             body: last.unwrap_or_default(),
             events,
         };
-        return decoded.is_done.then_some((answer, end + decoded.consumed));
+        return Some((answer, end + decoded.consumed));
     }
     let length = head
         .lines()

@@ -16,14 +16,20 @@ use serde::Deserialize;
 
 use super::super::*;
 use super::client::Client;
+use crate::config::Timeouts;
 use crate::config::{Linger, StealSettings};
-use crate::mcp::{Identity, Options};
-use crate::metrics::ToolRow;
+use crate::mcp::{Announcement, Identity, Options, Protocol};
+use crate::metrics::{ToolLabels, ToolRow};
 use crate::pool::Purpose;
-use crate::registry::{BlockingContext, CallContext, Registry, Tool, ToolError};
+use crate::registry::{
+    BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, ServerHandle, Tool, ToolError,
+};
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions, RingWaker};
-use crate::session::{SealedSessions, SessionKey, SessionOptions};
+use crate::session::live::LiveOptions;
+use crate::session::{SessionKey, SessionOptions, Store};
+use crate::transport::edge::EdgePolicy;
+use crate::transport::http::HttpLimits;
 use crate::units::{Patience, ShardId};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{Submitter, Workers, WorkersOptions};
@@ -464,8 +470,7 @@ impl Rig {
     /// Lets everybody who listens hear of it.
     pub(super) fn announce(&self, announcement: Announcement) {
         let live = self.shard.service.store.live();
-        live.announce(announcement);
-        live.spread_announcements();
+        live.broadcast(&announcement);
     }
 
     pub(super) fn drain(&self) {
@@ -634,7 +639,10 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         sizes.shards,
     );
     Service {
-        tool_rows: registry.tools().map(|(tool, _)| labels.row(tool.as_usize())).collect(),
+        tool_rows: registry
+            .tools()
+            .map(|(tool, _)| labels.row(tool.as_usize()))
+            .collect(),
         labels: Arc::new(labels),
         protocol: Arc::new(protocol),
         store: Arc::new(store),

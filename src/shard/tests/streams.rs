@@ -141,7 +141,9 @@ fn a_call_that_speaks_is_answered_by_a_stream_and_the_connection_goes_on() {
     client.peer.write(&call(Era::Legacy, "echo", 8, "next").bytes);
     rig.run();
     assert_eq!(client.methods(), ["notifications/message"; 2]);
-    assert!(client.text().contains("x-accel-buffering: no") || client.text().contains("X-Accel-Buffering: no"));
+    assert!(
+        client.text().contains("x-accel-buffering: no") || client.text().contains("X-Accel-Buffering: no")
+    );
     assert!(!client.text().contains("id: "), "modern events have no ids");
     rig.release("s");
     rig.run();
@@ -284,7 +286,11 @@ fn a_broken_stream_goes_on_elsewhere_where_it_broke() {
     let mut again = Listener::new(rig.connect_to(1), &get(&session, Some(&last)));
     rig.run();
     let events = again.events();
-    assert_eq!(events.len(), 1, "only what came behind the last event: {events:?}");
+    assert_eq!(
+        events.len(),
+        1,
+        "only what came behind the last event: {events:?}"
+    );
     assert_eq!(events[0]["id"], 3);
     assert!(again.is_over());
     // From the beginning, another time.
@@ -385,14 +391,20 @@ fn a_cancelled_request_has_a_stream_that_ends_without_an_answer() {
         });
         let mut thief = Listener::new(rig.connect_to(1), &legacy(&foreign, &cancel));
         rig.run();
-        assert!(!client.is_over(), "another session's request of the same id goes on");
+        assert!(
+            !client.is_over(),
+            "another session's request of the same id goes on"
+        );
         let mut canceller = Listener::new(rig.connect_to(1), &legacy(&session, &cancel));
         rig.run();
         for peer in [&mut thief, &mut canceller] {
             assert!(peer.text().starts_with("HTTP/1.1 202"));
         }
         assert!(client.is_over(), "{tool}: {:?}", client.text());
-        assert!(client.events().iter().all(|event| event.get("result").is_none()), "{tool}");
+        assert!(
+            client.events().iter().all(|event| event.get("result").is_none()),
+            "{tool}"
+        );
         assert_eq!(rig.shard.pool.idle(), 1, "{tool}");
         // The connection goes on.
         client.peer.write(&legacy_call(&session, "echo", 4, "next"));

@@ -77,7 +77,10 @@ fn a_streams_head_says_that_nothing_may_hold_it_back() {
                     Transfer-Encoding: chunked\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n\r\n";
     assert_eq!(chunked, expected);
     let until_closed = written(&ResponseHead::event_stream(BodyLength::None, DATE));
-    assert_eq!(until_closed, expected.replace("Transfer-Encoding: chunked\r\n", ""));
+    assert_eq!(
+        until_closed,
+        expected.replace("Transfer-Encoding: chunked\r\n", "")
+    );
 }
 
 #[test]
