@@ -34,11 +34,20 @@ impl Budget {
     /// Counts an allocation of so many bytes, even if that is too much.
     pub(super) fn charge(self: &Arc<Self>, bytes: usize) -> Charge {
         let bytes = bytes + ALLOCATION_BYTES;
-        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes);
         Charge {
             budget: Arc::clone(self),
             bytes,
         }
+    }
+
+    /// Counts bytes that are uncounted by [`Budget::subtract`]: for entries too small to carry a charge.
+    pub(super) fn add(&self, bytes: usize) {
+        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn subtract(&self, bytes: usize) {
+        self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -57,7 +66,7 @@ impl Budget {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.subtract(self.bytes);
     }
 }
 

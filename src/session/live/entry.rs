@@ -1,6 +1,5 @@
 //! What is live of one session. No lock of its own: its stripe's guards it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::budget::Charge;
@@ -23,19 +22,28 @@ pub struct CallPlace {
 /// The JSON-RPC id of a question to a client: unpredictable and never used twice, so that an answer to an earlier
 /// process's question answers nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct QuestionId(pub(super) u64);
-
-impl fmt::Display for QuestionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "q{:016x}", self.0)
-    }
-}
+pub struct QuestionId([u8; Self::BYTES]);
 
 impl QuestionId {
-    /// Reads exactly what is displayed.
+    const BYTES: usize = 1 + 16;
+
+    pub(super) fn new(number: u64) -> Self {
+        let mut text = [b'q'; Self::BYTES];
+        for (at, digit) in text.iter_mut().skip(1).enumerate() {
+            let nibble = (number >> (60 - 4 * at)) & 0xF;
+            *digit = char::from_digit(nibble as u32, 16).map_or(b'0', |digit| digit as u8);
+        }
+        Self(text)
+    }
+
+    /// What could be one.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let id = Self(u64::from_str_radix(text.strip_prefix('q')?, 16).ok()?);
-        (id.to_string() == text).then_some(id)
+        text.as_bytes().try_into().ok().map(Self)
+    }
+
+    /// Its text: ASCII, without anything to escape.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 

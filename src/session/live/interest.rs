@@ -55,13 +55,6 @@ pub(super) struct Seats {
     pub(super) uris: Box<[Seat]>,
 }
 
-impl Seats {
-    pub(super) fn heap_bytes(&self) -> usize {
-        let lists = self.lists.map_or(0, |_| size_of::<ListListener>());
-        lists + self.uris.len() * Index::SEAT_BYTES
-    }
-}
-
 /// Who listens to a URI.
 #[derive(Clone)]
 pub(super) enum Listener {
@@ -109,8 +102,10 @@ pub(super) enum Unsettled {
 }
 
 impl Index {
-    /// What one seat costs: the listener, and its number with whom it belongs to.
-    pub(super) const SEAT_BYTES: usize = size_of::<Option<Listener>>() + size_of::<Seat>();
+    /// What a seat costs: the listener, and its number with whom it belongs to.
+    const SEAT_BYTES: usize = size_of::<Option<Listener>>() + size_of::<Seat>();
+    /// What a listener to lists costs.
+    pub(super) const LISTS_BYTES: usize = size_of::<Option<ListListener>>();
     /// What a URI's first listener costs beyond the URI's bytes: entries of tables that double.
     const TOPIC_BYTES: usize = 2 * size_of::<Topic>() + 2 * size_of::<(Arc<str>, u32)>();
 
@@ -127,7 +122,9 @@ impl Index {
     }
 
     pub(super) fn join_lists(&self, stream: Weak<Stream>, lists: Lists) -> Option<u32> {
-        self.lock().lists.take(ListListener { stream, lists })
+        let number = self.lock().lists.take(ListListener { stream, lists })?;
+        self.budget.add(Self::LISTS_BYTES);
+        Some(number)
     }
 
     /// Joins the listeners to a URI. `is_news` says that the herald has something to look at.
@@ -142,6 +139,7 @@ impl Index {
             }
         };
         let number = state.topics.at_mut(topic)?.listeners.take(listener)?;
+        self.budget.add(Self::SEAT_BYTES);
         Some(Seat { topic, number })
     }
 
@@ -170,13 +168,16 @@ impl Index {
             }
         }
         drop(state);
+        self.budget.subtract(listeners.len() * Self::SEAT_BYTES);
         is_news
     }
 
     pub(super) fn leave(&self, seats: &Seats) -> bool {
         if let Some(number) = seats.lists {
             let left = self.lock().lists.leave(number);
-            drop(left);
+            if left.is_some() {
+                self.budget.subtract(Self::LISTS_BYTES);
+            }
         }
         self.leave_uris(&seats.uris)
     }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::budget::{Budget, Charge};
+use super::types::{Announced, Announcement, write_announcement};
 use crate::jsonrpc::RequestId;
 
 /// One whole JSON-RPC message without line breaks. Cloning shares it.
@@ -15,37 +16,29 @@ pub struct Message(Arc<Body>);
 #[derive(Debug)]
 struct Body {
     json: Box<[u8]>,
-    splice: Option<Splice>,
+    /// Where a modern subscription's id goes; none if it says nothing that is subscribed to.
+    announced: Option<Announced>,
     /// Counted when it is first queued, until the last queue has let go of it.
     charge: OnceLock<Charge>,
-}
-
-/// Where and how a subscription's id goes into a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Splice {
-    /// So many bytes of the message stand before it.
-    pub at: usize,
-    /// What comes before the id.
-    pub before: &'static [u8],
-    /// What comes after it.
-    pub after: &'static [u8],
 }
 
 impl Message {
     /// A message for one stream.
     pub fn new(json: Vec<u8>) -> Self {
-        Self::with_splice(json, None)
+        Self::with_place(json, None)
     }
 
-    /// A message for many streams; `splice` says where a subscription's id goes.
-    pub fn for_subscribers(json: Vec<u8>, splice: Splice) -> Self {
-        Self::with_splice(json, Some(splice))
+    /// A message for many streams.
+    pub fn announcement(announcement: &Announcement) -> Self {
+        let mut json = Vec::new();
+        let announced = write_announcement(announcement, &mut json);
+        Self::with_place(json, Some(announced))
     }
 
-    fn with_splice(json: Vec<u8>, splice: Option<Splice>) -> Self {
+    fn with_place(json: Vec<u8>, announced: Option<Announced>) -> Self {
         Self(Arc::new(Body {
             json: json.into_boxed_slice(),
-            splice,
+            announced,
             charge: OnceLock::new(),
         }))
     }
@@ -58,17 +51,9 @@ impl Message {
     /// Appends the message, with the subscription's id in its place if there is one. Allocates only what `out`
     /// lacks.
     pub fn write(&self, subscription: Option<&RequestId>, out: &mut Vec<u8>) {
-        let json = self.as_bytes();
-        let spliced = subscription.zip(self.0.splice.as_ref());
-        match spliced.and_then(|(id, splice)| Some((id, splice, json.split_at_checked(splice.at)?))) {
-            None => out.extend_from_slice(json),
-            Some((id, splice, (head, tail))) => {
-                out.extend_from_slice(head);
-                out.extend_from_slice(splice.before);
-                id.as_id().write(out);
-                out.extend_from_slice(splice.after);
-                out.extend_from_slice(tail);
-            }
+        match self.0.announced {
+            Some(announced) => announced.write(self.as_bytes(), subscription, out),
+            None => out.extend_from_slice(self.as_bytes()),
         }
     }
 
@@ -82,30 +67,22 @@ impl Message {
 mod tests {
     use super::*;
     use crate::jsonrpc::Id;
+    use serde_json::json;
 
     #[test]
-    fn a_subscriptions_id_goes_into_its_place() {
-        let splice = Splice {
-            at: 10,
-            before: b"\"id\":",
-            after: b",",
-        };
-        let message = Message::for_subscribers(br#"{"params":{"a":1}}"#.to_vec(), Splice { at: 11, ..splice });
+    fn only_announcements_name_subscriptions() {
         let written = |message: &Message, id: Option<Id<'_>>| {
             let mut out = Vec::new();
             message.write(id.map(RequestId::from).as_ref(), &mut out);
-            String::from_utf8(out).unwrap()
+            serde_json::from_slice::<serde_json::Value>(&out).unwrap()
         };
-        assert_eq!(
-            written(&message, Some(Id::Text("x\""))),
-            r#"{"params":{"id":"x\"","a":1}}"#
-        );
-        assert_eq!(
-            written(&message, Some(Id::Signed(-7))),
-            r#"{"params":{"id":-7,"a":1}}"#
-        );
-        assert_eq!(written(&message, None), r#"{"params":{"a":1}}"#);
-        assert_eq!(written(&Message::new(b"{}".to_vec()), Some(Id::Signed(1))), "{}");
+        let update = Message::announcement(&Announcement::ResourceUpdated("x:\"".into()));
+        let params = json!({"uri": "x:\""});
+        assert_eq!(written(&update, None)["params"], params);
+        let named = json!({"uri": "x:\"", "_meta": {"io.modelcontextprotocol/subscriptionId": "a\""}});
+        assert_eq!(written(&update, Some(Id::Text("a\"")))["params"], named);
+        let answer = Message::new(b"{\"id\":1}".to_vec());
+        assert_eq!(written(&answer, Some(Id::Signed(7))), json!({"id": 1}));
     }
 
     #[test]

@@ -46,9 +46,9 @@ use crate::mcp::Principal;
 
 pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
-pub use herald::Herald;
+pub use herald::{Herald, HeraldHandle};
 pub use letters::{Ears, Letter};
-pub use message::{Message, Splice};
+pub use message::Message;
 pub use stream::{Event, Stream, StreamPlace, StreamState};
 pub use types::*;
 
@@ -236,7 +236,7 @@ impl Live {
         if let Some(last_event) = last_event {
             return self.resume(session.token, last_event).ok_or(StreamRefused::Unknown);
         }
-        let room = self.make_room(size_of::<Stream>() + Index::SEAT_BYTES);
+        let room = self.make_room(size_of::<Stream>() + Index::LISTS_BYTES);
         room.map_err(|LiveRefused::Full| StreamRefused::Full)?;
         let opened = self.enter(session.token, session.session.principal, |entry| {
             let standing = entry.standing.take().filter(|stream| !stream.is_over());
@@ -265,7 +265,7 @@ impl Live {
         asker: CallPlace,
         number: u32,
     ) -> Result<QuestionId, LiveRefused> {
-        let id = QuestionId(self.switchboard.unpredictable());
+        let id = QuestionId::new(self.switchboard.unpredictable());
         self.enter(session, principal, |entry| {
             if entry.questions.len() >= QUESTIONS_MAX {
                 return Err(LiveRefused::Full);
@@ -331,6 +331,12 @@ impl Live {
             bytes: self.switchboard.budget.used_bytes(),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
+    }
+
+    /// The stream on which the server speaks to a session on its own account, if the client has one.
+    fn standing(&self, token: SessionToken) -> Option<Arc<Stream>> {
+        let mut stripe = self.stripes.lock_if_any(token)?;
+        stripe.entry(token)?.standing.clone()
     }
 
     fn resume(&self, token: SessionToken, last_event: &[u8]) -> Option<Attached> {

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::budget::Charge;
-use super::event_id::{EventId, StreamId, StreamKind};
+use super::event_id::{EventId, StreamId};
 use super::interest::Seats;
 use super::message::Message;
 use super::switchboard::{Seconds, Switchboard};
@@ -127,7 +127,7 @@ impl Stream {
         switchboard: Arc<Switchboard>,
         seats: Seats,
     ) -> Self {
-        let charge = switchboard.budget.charge(size_of::<Self>() + seats.heap_bytes());
+        let charge = switchboard.budget.charge(size_of::<Self>());
         Self {
             id,
             is_resumable,
@@ -299,10 +299,6 @@ impl Stream {
         }
         queue.trim(retained_bytes_max);
         queue.settle(*bytes_left)
-    }
-
-    pub(super) fn seats(&self) -> &Seats {
-        &self.seats
     }
 
     /// The last sequence number given to a message.

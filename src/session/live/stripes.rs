@@ -21,6 +21,9 @@ use crate::mcp::Principal;
 
 /// So many that a stripe of a full store is swept in some ten microseconds.
 const STRIPES: usize = 256;
+/// A token, as what it is ordered by.
+type TokenBytes = [u8; 16];
+
 /// A stripe without idle sessions.
 const NONE_IDLE: u64 = u64::MAX;
 
@@ -42,7 +45,7 @@ pub(super) struct Stripe {
 pub(super) struct State {
     /// Boxed: a table is half empty when it has just grown.
     pub(super) entries: HashMap<SessionToken, Box<Entry>>,
-    idle: BTreeSet<(Seconds, SessionToken)>,
+    idle: BTreeSet<(Seconds, TokenBytes)>,
 }
 
 /// Sessions of each principal but the anonymous, who is everybody.
@@ -52,7 +55,7 @@ struct Principals(Mutex<HashMap<Principal, OnePrincipal>>);
 #[derive(Default)]
 struct OnePrincipal {
     sessions: usize,
-    idle: BTreeSet<(Seconds, SessionToken)>,
+    idle: BTreeSet<(Seconds, TokenBytes)>,
 }
 
 /// A stripe, locked; publishes what changed when it is let go.
@@ -132,7 +135,7 @@ impl Stripes {
         let oldest = |stripe: &&Stripe| stripe.oldest.load(Ordering::Acquire);
         let stripe = self.stripes.iter().min_by_key(oldest)?;
         let state = stripe.lock();
-        state.idle.first().map(|(_, token)| *token)
+        state.idle.first().map(|(_, token)| SessionToken(*token))
     }
 
     fn stripe_of(&self, token: SessionToken) -> &Stripe {
@@ -197,13 +200,13 @@ impl Locked<'_> {
             self.unfile(token, principal, filed);
         }
         if let Some(used) = wanted {
-            self.state.idle.insert((used, token));
+            self.state.idle.insert((used, token.0));
             self.principals.file(principal, used, token);
         }
     }
 
     fn unfile(&mut self, token: SessionToken, principal: Principal, filed: Seconds) {
-        self.state.idle.remove(&(filed, token));
+        self.state.idle.remove(&(filed, token.0));
         self.principals.unfile(principal, filed, token);
     }
 }
@@ -240,6 +243,9 @@ impl Principals {
     }
 
     fn release(&self, principal: Principal) {
+        if principal == Principal::ANONYMOUS {
+            return;
+        }
         let mut all = self.lock();
         if let Some(one) = all.get_mut(&principal) {
             one.sessions = one.sessions.saturating_sub(1);
@@ -253,7 +259,7 @@ impl Principals {
         if principal != Principal::ANONYMOUS
             && let Some(one) = self.lock().get_mut(&principal)
         {
-            one.idle.insert((used, token));
+            one.idle.insert((used, token.0));
         }
     }
 
@@ -261,13 +267,13 @@ impl Principals {
         if principal != Principal::ANONYMOUS
             && let Some(one) = self.lock().get_mut(&principal)
         {
-            one.idle.remove(&(filed, token));
+            one.idle.remove(&(filed, token.0));
         }
     }
 
     fn longest_idle(&self, principal: Principal) -> Option<SessionToken> {
         let all = self.lock();
-        all.get(&principal)?.idle.first().map(|(_, token)| *token)
+        all.get(&principal)?.idle.first().map(|(_, token)| SessionToken(*token))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Principal, OnePrincipal>> {

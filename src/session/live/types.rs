@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::jsonrpc::RequestId;
+use crate::jsonrpc::{RequestId, write_string};
 use crate::mcp::Session;
+pub use crate::registry::{AnswerError, LogLevel};
 
 /// What distinguishes one session from all others: 128 random bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionToken(pub [u8; 16]);
 
 /// A session whose id was opened.
@@ -16,36 +17,6 @@ pub struct OpenSession {
     pub session: Session,
     /// Its name in the live store.
     pub token: SessionToken,
-}
-
-/// Severity of a log message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "RFC 5424")]
-pub enum LogLevel {
-    Debug,
-    Info,
-    Notice,
-    Warning,
-    Error,
-    Critical,
-    Alert,
-    Emergency,
-}
-
-/// Why a question has no answer.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AnswerError {
-    /// The client answered with an error.
-    Refused {
-        /// JSON-RPC error code.
-        code: i64,
-        /// Its words.
-        message: String,
-    },
-    /// Nobody waits for it any more.
-    Cancelled,
-    /// It took too long.
-    TimedOut,
 }
 
 /// No room for live state.
@@ -95,4 +66,62 @@ pub trait LiveState {
     fn cancel(&self, session: SessionToken, request: &RequestId);
     /// The client answers a question; unknown ones are ignored.
     fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>);
+}
+
+impl Announcement {
+    /// The notification's method.
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::ToolsChanged => "notifications/tools/list_changed",
+            Self::PromptsChanged => "notifications/prompts/list_changed",
+            Self::ResourcesChanged => "notifications/resources/list_changed",
+            Self::ResourceUpdated(_) => "notifications/resources/updated",
+        }
+    }
+}
+
+/// Where a subscription goes into a written announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Behind the last member of `params`, counted from the message's first byte.
+    at: usize,
+    /// Whether there is such a member.
+    has_members: bool,
+}
+
+impl Announced {
+    /// Appends `message` as it is or, for a modern subscription, with its id.
+    pub fn write(self, message: &[u8], subscription: Option<&RequestId>, out: &mut Vec<u8>) {
+        let (Some(id), Some((front, rest))) = (subscription, message.split_at_checked(self.at)) else {
+            return out.extend_from_slice(message);
+        };
+        out.extend_from_slice(front);
+        out.extend_from_slice(if self.has_members {
+            br#","_meta":{"#
+        } else {
+            br#""_meta":{"#
+        });
+        out.extend_from_slice(br#""io.modelcontextprotocol/subscriptionId":"#);
+        id.as_id().write(out);
+        out.push(b'}');
+        out.extend_from_slice(rest);
+    }
+}
+
+/// Appends an announcement as legacy clients get it: one JSON message.
+pub fn write_announcement(announcement: &Announcement, out: &mut Vec<u8>) -> Announced {
+    let start = out.len();
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
+    write_string(out, announcement.method());
+    out.extend_from_slice(br#","params":{"#);
+    if let Announcement::ResourceUpdated(uri) = announcement {
+        out.extend_from_slice(br#""uri":"#);
+        write_string(out, uri);
+    }
+    let at = out.len() - start;
+    out.extend_from_slice(b"}}");
+    Announced {
+        at,
+        has_members: matches!(announcement, Announcement::ResourceUpdated(_)),
+    }
 }
