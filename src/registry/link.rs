@@ -40,6 +40,8 @@ pub const UNSENT_BYTES_MAX: usize = 256 << 10;
 pub const QUESTIONS_MAX: usize = 256;
 /// The longest key of a question; keys travel to the client and back.
 pub const QUESTION_KEY_BYTES_MAX: usize = 128;
+/// Places for emissions that a link at rest keeps.
+const KEPT_MAX: usize = 16;
 /// How often a blocked question looks whether its call was cancelled. A cancellation is a flag and wakes nobody.
 const CANCELLATION_LOOK: Duration = Duration::from_millis(20);
 
@@ -171,14 +173,14 @@ impl CallLink {
     pub fn answer(&self, number: u32, answer: Result<Value, AnswerError>) {
         let waker = {
             let mut said = self.lock();
-            let open = said.waiting.iter_mut().find(|waiting| waiting.number == number);
-            let Some(WaitState::Open(waker)) = open.map(|waiting| &mut waiting.state) else {
+            let Some(state) = said.state_of(number) else {
+                return;
+            };
+            let WaitState::Open(waker) = state else {
                 return;
             };
             let waker = waker.take();
-            if let Some(waiting) = said.waiting.iter_mut().find(|waiting| waiting.number == number) {
-                waiting.state = WaitState::Answered(answer);
-            }
+            *state = WaitState::Answered(answer);
             waker
         };
         self.answered.notify_all();
@@ -263,8 +265,8 @@ impl CallLink {
         if self.facts.asking == Asking::Never {
             return Put::Settled(Err(ToolError::MissingCapability(needs)));
         }
-        let mut said = self.lock();
-        let number = match said.claim(key) {
+        let claimed = self.lock().claim(key);
+        let number = match claimed {
             Ok(number) => number,
             Err(fault) => return Put::Settled(Err(ToolError::internal(fault))),
         };
@@ -275,14 +277,16 @@ impl CallLink {
         if !self.facts.capabilities.contains(needs) {
             return Put::Settled(Err(ToolError::MissingCapability(needs)));
         }
-        if self.is_closed() {
-            return Put::Settled(Err(ToolError::Cancelled));
-        }
+        // Made under no lock: a question may be anybody's code.
         let noted = NotedQuestion {
             number,
             key: key.to_owned(),
             request: question.request(self.facts.capabilities),
         };
+        let mut said = self.lock();
+        if self.is_closed() {
+            return Put::Settled(Err(ToolError::Cancelled));
+        }
         if self.facts.asking == Asking::ByRetry {
             said.noted.push(noted);
             return Put::Settled(Err(ToolError::InputRequired));
@@ -305,11 +309,8 @@ impl CallLink {
             said.forget(number);
             return Poll::Ready(Err(ToolError::Cancelled));
         }
-        match said.waiting.iter_mut().find(|waiting| waiting.number == number) {
-            Some(Waiting {
-                state: WaitState::Open(slot),
-                ..
-            }) => {
+        match said.state_of(number) {
+            Some(WaitState::Open(slot)) => {
                 match slot {
                     Some(known) => known.clone_from(waker),
                     None => *slot = Some(waker.clone()),
@@ -374,9 +375,10 @@ impl std::fmt::Debug for CallLink {
 }
 
 impl Said {
-    /// Empties it and keeps its memory.
+    /// Empties it and keeps its memory, but for what only a very talkative call needed.
     fn clear(&mut self) {
         self.emissions.clear();
+        self.emissions.shrink_to(KEPT_MAX);
         self.unsent_bytes = 0;
         self.dropped = 0;
         self.last_progress = None;
@@ -431,6 +433,11 @@ impl Said {
         true
     }
 
+    fn state_of(&mut self, number: u32) -> Option<&mut WaitState> {
+        let waiting = self.waiting.iter_mut().find(|waiting| waiting.number == number);
+        waiting.map(|waiting| &mut waiting.state)
+    }
+
     fn unqueue(&mut self, at: usize) {
         if let Some(emission) = self.emissions.remove(at) {
             self.unsent_bytes = self.unsent_bytes.saturating_sub(emission.weight_bytes());
@@ -465,3 +472,6 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
