@@ -127,6 +127,7 @@ fn reduce(root: &Value, members: &Map<String, Value>) -> Option<Map<String, Valu
     let kind = members.get("type").and_then(Value::as_str);
     let choice = choice(members, "oneOf");
     let mut flat = Map::new();
+    flat.insert("type".to_owned(), json!(kind.unwrap_or("string")));
     let mut keep = |keywords: &[&str]| {
         for keyword in COMMON.iter().chain(keywords) {
             if let Some(value) = members.get(*keyword).filter(|value| !value.is_null()) {
@@ -160,7 +161,6 @@ fn reduce(root: &Value, members: &Map<String, Value>) -> Option<Map<String, Valu
         }
         _ => return None,
     }
-    flat.insert("type".to_owned(), json!(kind.unwrap_or("string")));
     Some(flat)
 }
 
