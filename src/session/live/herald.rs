@@ -6,6 +6,7 @@
 //! come back, in the end a resource is watched exactly if somebody listens to it.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -76,8 +77,18 @@ impl Drop for HeraldHandle {
 /// A watch that was begun, and by whom.
 struct Watched {
     watch: Arc<dyn Watch>,
-    /// None if it failed; it is not tried again until somebody else watches.
-    _guard: Option<Box<dyn Send>>,
+    /// None if it failed; it is not tried again until something else watches there.
+    guard: Option<Box<dyn Send>>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // The embedder's code: the herald outlives its panics.
+        let guard = self.guard.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(guard))).is_err() {
+            tracing::error!("the end of watching a resource panicked");
+        }
+    }
 }
 
 struct Watching<W> {
@@ -139,11 +150,7 @@ impl<W: Watchers> Watching<W> {
             self.watched.remove(uri);
             return;
         };
-        if self
-            .watched
-            .get(&uri)
-            .is_some_and(|old| Arc::ptr_eq(&old.watch, &watch))
-        {
+        if self.watched.get(&uri).is_some_and(|old| Arc::ptr_eq(&old.watch, &watch)) {
             return;
         }
         // The old one ends first: it may hold what the new one needs.
@@ -152,14 +159,14 @@ impl<W: Watchers> Watching<W> {
         if let Err(error) = &guard {
             tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched");
         }
-        let _guard = guard.ok();
-        self.watched.insert(uri, Watched { watch, _guard });
+        let guard = guard.ok();
+        self.watched.insert(uri, Watched { watch, guard });
     }
 }
 
 impl Live {
     /// Tells everybody who listens. Called off the shards: takes some microseconds per hundred listeners.
-    pub fn broadcast(&self, announcement: &Announcement) {
+    pub(super) fn broadcast(&self, announcement: &Announcement) {
         let message = Message::announcement(announcement);
         let interest = &self.switchboard.interest;
         let (mut met, mut ready) = (Vec::new(), Vec::new());

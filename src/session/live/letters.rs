@@ -241,11 +241,11 @@ mod tests {
     fn nothing_is_lost_between_threads() {
         let (letters, (signal, woken)) = (Arc::new(Letters::new(1)), mpsc::channel());
         letters.join(0, Box::new(Signal(signal)));
-        let threads: Vec<_> = (0..4)
+        let threads: Vec<_> = (0..4_u32)
             .map(|thread| {
                 let letters = Arc::clone(&letters);
                 let leave = move |n: u32| letters.leave(0, Letter::Ready(key(thread * 1000 + n)));
-                std::thread::spawn(move || (0..1000).for_each(leave))
+                std::thread::spawn(move || (0..1000_u32).for_each(leave))
             })
             .collect();
         let mut taken = Vec::new();

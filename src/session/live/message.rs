@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::budget::{Budget, Charge};
+use super::types::{Announced, Announcement, write_announcement};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Announced, Announcement, write_announcement};
 

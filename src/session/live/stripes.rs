@@ -273,10 +273,7 @@ impl Principals {
 
     fn longest_idle(&self, principal: Principal) -> Option<SessionToken> {
         let all = self.lock();
-        all.get(&principal)?
-            .idle
-            .first()
-            .map(|(_, token)| SessionToken(*token))
+        all.get(&principal)?.idle.first().map(|(_, token)| SessionToken(*token))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Principal, OnePrincipal>> {
