@@ -23,6 +23,7 @@ mod search;
 mod tests;
 mod tools;
 mod walk;
+mod watch;
 
 pub use entry::Kind;
 pub use error::{FileError, ShownPath};
