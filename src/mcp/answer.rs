@@ -102,7 +102,19 @@ impl Protocol {
                 write_internal_error(out, id, &error.to_string());
                 metrics::Outcome::Cancelled
             }
-            (ToolError::Message(_) | ToolError::Panicked | ToolError::Internal(_), _) => {
+            (ToolError::InvalidAnswer(_), _) => {
+                write_invalid_params(out, id, &error.to_string());
+                metrics::Outcome::InvalidParams
+            }
+            (
+                ToolError::Message(_)
+                | ToolError::Panicked
+                | ToolError::Internal(_)
+                | ToolError::InputRequired
+                | ToolError::MissingCapability(_)
+                | ToolError::UrlElicitationRequired(_),
+                _,
+            ) => {
                 write_internal_error(out, id, &failure_text(error));
                 metrics::Outcome::InternalError
             }

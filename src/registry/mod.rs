@@ -89,58 +89,85 @@ mod blocking;
 mod builder;
 mod caching;
 mod call;
+mod capabilities;
 mod catalog;
+mod client;
 mod completion;
 mod complexity;
 mod contents;
 mod context;
 mod deserialize;
+mod elicit;
+mod emission;
+mod form_schema;
 mod handler;
 mod icon;
 mod info;
+mod link;
+mod log_level;
 mod operation;
 mod outcome;
 mod output;
+mod param_header;
 mod prompt;
+mod property;
+mod question;
 #[cfg(test)]
 mod random;
 mod registration;
 mod resource;
+mod roots;
+mod sample;
 mod schema;
+mod server_handle;
 mod shard;
 #[cfg(test)]
 pub(crate) mod specification;
 mod tape;
 mod uri_template;
 mod violations;
+mod watch;
 
 pub use blocking::BlockingCall;
 pub use builder::{Derived, Given, Tool, ToolBuilder};
 pub use caching::{CacheScope, Caching};
 pub use call::{CallFuture, Started};
+pub use capabilities::ClientCapabilities;
 pub(crate) use catalog::NoSuchArgument;
 pub use catalog::{Registry, RegistryBuilder};
+pub use client::{Asking, ClientFacts};
 pub use completion::{COMPLETION_VALUES_MAX, Completing, Completion, IntoCompletion};
 pub use contents::{IntoContents, ReadOutput};
-pub use context::{BlockingContext, CallContext, Cancellation};
+pub use context::{BlockingContext, CallContext, Cancellation, PutQuestion};
+pub use elicit::{Elicit, ElicitAnswer, UrlElicit};
+pub use emission::{Emission, Progress};
 pub use icon::{Icon, IconTheme};
 pub use info::{Annotations, Execution, ToolIndex, ToolInfo};
+pub use link::{CallLink, LinkListener, QUESTION_KEY_BYTES_MAX, QUESTIONS_MAX, UNSENT_BYTES_MAX, UNSENT_MAX};
+pub use log_level::LogLevel;
 pub use operation::{CompleterIndex, ListerIndex, Operation, PromptIndex, ResourceIndex, TemplateIndex};
 pub use outcome::{Outcome, Output};
 pub use output::{
     Content, ContentAnnotations, ContentBlock, IntoOutput, NoArguments, ResourceContents, Role, Structured,
     ToolError, ToolOutput,
 };
+pub use param_header::{ParamHeader, ParamHeaderError, ParamKind};
 pub use prompt::{
     IntoMessages, Prompt, PromptArgument, PromptArguments, PromptBuilder, PromptInfo, PromptMessage,
     PromptOutput,
 };
+pub use property::{Property, TextFormat};
+pub use question::{AnswerError, Ask, NotedQuestion, Question, QuestionMethod, QuestionRequest};
 pub use registration::{Registrable, RegistryError};
 pub use resource::{
     ListFrom, Resource, ResourceBuilder, ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate,
     ResourceTemplateBuilder,
 };
+pub use roots::{ListRoots, Root};
+pub use sample::{IncludeContext, Sample, SampleAnswer, SampleContent, ToolChoice};
 pub use schema::SchemaError;
+pub use server_handle::{RegistryEdit, ServerHandle, ServerLink};
 pub use shard::{ShardRegistry, StartError};
 pub use uri_template::TemplateError;
 pub use violations::{Violation, Violations};
+pub use watch::{Updates, Watch};

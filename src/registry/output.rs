@@ -11,6 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::capabilities::ClientCapabilities;
+use super::elicit::UrlElicit;
+use super::question::{Question, QuestionRequest};
 use super::schema;
 
 /// Why an operation, of whatever kind, gave no result.
@@ -37,6 +40,20 @@ pub enum ToolError {
     /// The tool or its schema is at fault; the text is for the log only.
     #[error("internal error")]
     Internal(String),
+    /// The client has to answer first, and then call again: what `ask` gives where there is no way back to a running
+    /// call. A tool passes it on; the call's questions become its answer (MCP 2026-07-28, `InputRequiredResult`).
+    #[error("the client has to answer first")]
+    InputRequired,
+    /// The client cannot be asked this. It lacks these capabilities, or this kind of request does not ask.
+    #[error("the client cannot be asked; this needs: {0}")]
+    MissingCapability(ClientCapabilities),
+    /// The client's answer to a question cannot be used; the text says why, to the client, whose fault it is.
+    #[error("{0}")]
+    InvalidAnswer(String),
+    /// The user has to go to these places first, then the client may call again (MCP 2025-11-25,
+    /// `URLElicitationRequiredError`). See [`ToolError::url_elicitation_required`].
+    #[error("the user has to open a URL first")]
+    UrlElicitationRequired(Vec<QuestionRequest>),
 }
 
 impl ToolError {
@@ -55,6 +72,15 @@ impl ToolError {
         Self::Internal(detail.to_string())
     }
 
+    /// The user has to open these URLs first. Other revisions than 2025-11-25 have no such error: a tool does better
+    /// to ask with [`Elicit::url`](super::Elicit::url) where the client can be asked.
+    pub fn url_elicitation_required(places: impl IntoIterator<Item = UrlElicit>) -> Self {
+        let requests = places
+            .into_iter()
+            .map(|place| place.request(ClientCapabilities::NONE));
+        Self::UrlElicitationRequired(requests.collect())
+    }
+
     /// The details for the log, where they differ from what the client reads.
     pub fn log_detail(&self) -> Option<&str> {
         match self {
@@ -67,7 +93,9 @@ impl ToolError {
     pub fn write_content(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(TEXT_OPEN);
         match self {
-            Self::Message(text) | Self::InvalidArguments(text) => write_string(out, text),
+            Self::Message(text) | Self::InvalidArguments(text) | Self::InvalidAnswer(text) => {
+                write_string(out, text)
+            }
             other => write_json(&mut *out, &format_args!("{other}")),
         }
         out.extend_from_slice(TEXT_CLOSE);
@@ -353,7 +381,7 @@ pub struct ContentAnnotations {
 }
 
 /// Whom content is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The person.

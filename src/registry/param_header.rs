@@ -1,0 +1,160 @@
+//! Arguments that clients repeat as HTTP headers: `x-mcp-header` in a tool's schema (MCP 2026-07-28, Streamable HTTP,
+//! custom headers from tool parameters).
+//!
+//! Read and checked when the tool is registered, as clients drop a tool that breaks the rules. Comparing headers with
+//! arguments is the protocol layer's business.
+
+use serde_json::{Map, Value};
+
+/// The annotation.
+const ANNOTATION: &str = "x-mcp-header";
+/// Keywords whose values are data or names of properties, never schemas.
+const DATA: [&str; 5] = ["const", "enum", "default", "examples", "required"];
+/// Keywords whose members are schemas under names of their author's.
+const NAMED_SCHEMAS: [&str; 6] = [
+    "properties",
+    "patternProperties",
+    "dependentSchemas",
+    "dependencies",
+    "$defs",
+    "definitions",
+];
+
+/// An argument that comes as a header too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamHeader {
+    header: String,
+    path: Vec<String>,
+    kind: ParamKind,
+}
+
+/// What the argument is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamKind {
+    /// A text.
+    String,
+    /// A whole number, within 2^53 - 1 of zero.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// Why a schema's annotations are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParamHeaderError {
+    /// Not a header's name (RFC 9110, section 5.6.2: `token`).
+    #[error("\"x-mcp-header\": {0} is no name for a header: it must be a text of RFC 9110 token characters")]
+    Name(String),
+    /// Two arguments, one header; the case of letters makes no difference.
+    #[error("the header {0:?} is used twice")]
+    Duplicate(String),
+    /// Only texts, integers and booleans travel in headers.
+    #[error("the argument for header {0:?} is not of type string, integer or boolean")]
+    Type(String),
+    /// A client cannot find the argument.
+    #[error("\"x-mcp-header\" under {0:?}: it is reached through \"properties\" alone")]
+    Place(String),
+}
+
+impl ParamHeader {
+    /// What follows `Mcp-Param-` in the header's name.
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// The names of the properties that lead to the argument, outermost first; at least one.
+    pub fn path(&self) -> &[String] {
+        &self.path
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> ParamKind {
+        self.kind
+    }
+}
+
+/// The annotated arguments of a tool's schema, in the order in which they stand there.
+pub(super) fn of_schema(schema: &Value) -> Result<Vec<ParamHeader>, ParamHeaderError> {
+    let mut found = Vec::new();
+    walk(schema, &mut Vec::new(), None, &mut found)?;
+    Ok(found)
+}
+
+/// Looks at one schema. `outside` is the keyword that led off the chain of `properties`, if one did. Schemas are
+/// bounded in depth before they come here.
+fn walk(
+    schema: &Value,
+    path: &mut Vec<String>,
+    outside: Option<&str>,
+    found: &mut Vec<ParamHeader>,
+) -> Result<(), ParamHeaderError> {
+    let Some(members) = schema.as_object() else {
+        return Ok(());
+    };
+    if let Some(name) = members.get(ANNOTATION) {
+        if path.is_empty() || outside.is_some() {
+            return Err(ParamHeaderError::Place(outside.unwrap_or("the root").to_owned()));
+        }
+        let header = read(members, name, path)?;
+        if found
+            .iter()
+            .any(|other| other.header.eq_ignore_ascii_case(&header.header))
+        {
+            return Err(ParamHeaderError::Duplicate(header.header));
+        }
+        found.push(header);
+    }
+    for (keyword, value) in members {
+        if DATA.contains(&keyword.as_str()) {
+            continue;
+        }
+        let beyond = match keyword.as_str() {
+            "properties" => outside,
+            other => outside.or(Some(other)),
+        };
+        match value {
+            Value::Object(named) if NAMED_SCHEMAS.contains(&keyword.as_str()) => {
+                for (name, inner) in named {
+                    path.push(name.clone());
+                    walk(inner, path, beyond, found)?;
+                    path.pop();
+                }
+            }
+            Value::Object(_) => walk(value, path, beyond, found)?,
+            Value::Array(list) => {
+                for inner in list {
+                    walk(inner, path, beyond, found)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn read(
+    members: &Map<String, Value>,
+    name: &Value,
+    path: &[String],
+) -> Result<ParamHeader, ParamHeaderError> {
+    let header = match name.as_str() {
+        Some(text) if !text.is_empty() && text.bytes().all(is_token) => text.to_owned(),
+        _ => return Err(ParamHeaderError::Name(name.to_string())),
+    };
+    let kind = match members.get("type").and_then(Value::as_str) {
+        Some("string") => ParamKind::String,
+        Some("integer") => ParamKind::Integer,
+        Some("boolean") => ParamKind::Boolean,
+        _ => return Err(ParamHeaderError::Type(header)),
+    };
+    Ok(ParamHeader {
+        header,
+        path: path.to_vec(),
+        kind,
+    })
+}
+
+/// RFC 9110, section 5.6.2: `tchar`.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
