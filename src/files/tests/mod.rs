@@ -3,6 +3,7 @@
 mod confinement;
 mod describing;
 mod listing;
+mod prompts;
 mod reading;
 mod resources;
 mod searching;
@@ -80,6 +81,7 @@ impl Drop for Tree {
 }
 
 const NOT_CANCELLED: Cancel<'static> = &|| false;
+const NOT_TOLD: Progress<'static> = &|_| ();
 
 fn read(root: &Root, path: &str) -> Result<FileText, FileError> {
     read_file(
@@ -131,7 +133,7 @@ fn info(root: &Root, path: &str) -> Result<FileInfo, FileError> {
 }
 
 fn find(root: &Root, glob: &str) -> Found {
-    find_files(root, &FindFiles { glob: glob.into() }, NOT_CANCELLED).unwrap()
+    find_files(root, &FindFiles { glob: glob.into() }, NOT_CANCELLED, NOT_TOLD).unwrap()
 }
 
 fn grep(root: &Root, pattern: &str) -> SearchResult {
@@ -143,6 +145,7 @@ fn grep(root: &Root, pattern: &str) -> SearchResult {
             limit: None,
         },
         NOT_CANCELLED,
+        NOT_TOLD,
     )
     .unwrap()
 }
