@@ -48,17 +48,16 @@ pub fn find_files(
     let mut looked = Looked::default();
     let omitted = walk(root, cancel, |met, _| {
         looked.files += 1;
+        if glob.is_match(&met) {
+            if paths.len() >= limits.find_results_max || met.path.len() > bytes_left {
+                truncated = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            bytes_left -= met.path.len();
+            paths.push(met.path.to_owned());
+            looked.found = paths.len();
+        }
         progress(looked);
-        if !glob.is_match(&met) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        if paths.len() >= limits.find_results_max || met.path.len() > bytes_left {
-            truncated = true;
-            return Ok(ControlFlow::Break(()));
-        }
-        bytes_left -= met.path.len();
-        paths.push(met.path.to_owned());
-        looked.found = paths.len();
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(Found {
