@@ -12,12 +12,15 @@
 mod key;
 pub mod live;
 mod seal;
+mod state_seal;
 mod stateless;
+mod store;
 mod tombstones;
 
 use std::time::Duration;
 
 pub use key::{KeyError, SessionKey};
+pub use store::Store;
 
 use seal::{Plain, Seal};
 use tombstones::Tombstones;

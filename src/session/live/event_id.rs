@@ -61,7 +61,9 @@ impl EventId {
         let (dash, seq) = rest.split_first()?;
         let id = Self {
             stream: StreamId {
-                kind: StreamKind::ALL.into_iter().find(|kind| kind.letter() == *letter)?,
+                kind: StreamKind::ALL
+                    .into_iter()
+                    .find(|kind| kind.letter() == *letter)?,
                 number: u64::from_str_radix(std::str::from_utf8(number).ok()?, 16).ok()?,
             },
             seq: std::str::from_utf8(seq).ok()?.parse().ok()?,

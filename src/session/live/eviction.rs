@@ -5,19 +5,19 @@
 //! before it is gone, so that no request sees it without its state; a session with nothing left is forgotten
 //! without a trace.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::entry::{Entry, Question};
-use super::stripes::{Locked, Reached};
 use super::stream::Stream;
+use super::stripes::{Locked, Reached};
 use super::switchboard::Seconds;
-use super::types::{AnswerError, LiveRefused, SessionToken};
 use super::{Letter, Live};
-use crate::mcp::{Principal, UnixSeconds};
+use crate::mcp::{LiveRefused, Principal, SessionToken, UnixSeconds};
+use crate::registry::AnswerError;
 
 /// Evicted sessions remembered at a time. When more were evicted within the life of an id, the further ones come
 /// back without their state: better than to refuse everybody because somebody makes sessions in a loop.
@@ -201,7 +201,9 @@ impl Live {
             }
             drop(stripe);
             dropped.clear();
-            finished.drain(..).for_each(|entry: Box<Entry>| self.finish(*entry));
+            finished
+                .drain(..)
+                .for_each(|entry: Box<Entry>| self.finish(*entry));
         }
     }
 

@@ -5,11 +5,10 @@
     reason = "any thread announces; the herald sleeps until there is something"
 )]
 
+use crate::mcp::Announcement;
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use super::types::Announcement;
 
 /// Announcements by any thread, for the herald.
 #[derive(Default)]
@@ -45,7 +44,9 @@ impl Pending {
             (self.is_resources, Announcement::ResourcesChanged),
         ];
         let uris = std::mem::take(&mut self.uris).into_iter();
-        let changed = lists.into_iter().filter_map(|(is_made, what)| is_made.then_some(what));
+        let changed = lists
+            .into_iter()
+            .filter_map(|(is_made, what)| is_made.then_some(what));
         changed
             .chain(uris.map(|uri| Announcement::ResourceUpdated(uri[..].into())))
             .collect()

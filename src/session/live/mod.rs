@@ -33,7 +33,6 @@ mod stripes;
 mod switchboard;
 #[cfg(test)]
 mod tests;
-mod types;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -42,7 +41,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::jsonrpc::RequestId;
-use crate::mcp::Principal;
+use crate::mcp::{Announcement, Interest, LiveRefused, LiveState, OpenSession, Principal, SessionToken};
+use crate::registry::{AnswerError, LogLevel};
 
 pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
@@ -50,7 +50,6 @@ pub use herald::{Herald, HeraldHandle};
 pub use letters::{Ears, Letter};
 pub use message::Message;
 pub use stream::{Event, Stream, StreamPlace, StreamState};
-pub use types::*;
 
 use super::tombstones::Tombstones;
 use entry::Question;
@@ -218,7 +217,12 @@ impl Live {
         let lists = Lists::of(interest.tools, interest.prompts, interest.resources);
         let stream = Arc::new_cyclic(|stream| {
             let seats = self.seats(stream, lists, &uris);
-            self.new_stream(StreamKind::Listen, false, Owner::Subscription(subscription), seats)
+            self.new_stream(
+                StreamKind::Listen,
+                false,
+                Owner::Subscription(subscription),
+                seats,
+            )
         });
         Ok(stream)
     }
@@ -234,7 +238,9 @@ impl Live {
         last_event: Option<&[u8]>,
     ) -> Result<Attached, StreamRefused> {
         if let Some(last_event) = last_event {
-            return self.resume(session.token, last_event).ok_or(StreamRefused::Unknown);
+            return self
+                .resume(session.token, last_event)
+                .ok_or(StreamRefused::Unknown);
         }
         let room = self.make_room(size_of::<Stream>() + Index::LISTS_BYTES);
         room.map_err(|LiveRefused::Full| StreamRefused::Full)?;

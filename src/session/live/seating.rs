@@ -110,7 +110,10 @@ mod tests {
         assert_eq!((seating.leave(1), seating.leave(4)), (Some(1), Some(4)));
         assert_eq!((seating.leave(4), seating.leave(99)), (None, None));
         assert_eq!((seating.at(3), seating.at(4)), (Some(&3), None));
-        assert_eq!((seating.take(7), seating.take(8), seating.take(9)), (Some(4), Some(1), Some(6)));
+        assert_eq!(
+            (seating.take(7), seating.take(8), seating.take(9)),
+            (Some(4), Some(1), Some(6))
+        );
         for number in 0..7 {
             assert!(!seating.is_empty());
             assert!(seating.leave(number).is_some());

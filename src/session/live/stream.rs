@@ -26,9 +26,9 @@ use super::event_id::{EventId, StreamId};
 use super::interest::Seats;
 use super::message::Message;
 use super::switchboard::{Seconds, Switchboard};
-use super::types::SessionToken;
 use super::{Letter, Live};
 use crate::jsonrpc::RequestId;
+use crate::mcp::SessionToken;
 use crate::ring::ConnectionKey;
 
 /// Messages taken under one lock.
@@ -352,7 +352,9 @@ impl Drop for Stream {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Stream")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -386,10 +388,7 @@ impl Queue {
 
     fn push(&mut self, message: Message, now: Seconds) {
         self.unsent_bytes += message.as_bytes().len();
-        self.messages.push_back(Queued {
-            message,
-            pushed: now,
-        });
+        self.messages.push_back(Queued { message, pushed: now });
     }
 
     /// The place to leave a letter for, if its shard has none.
