@@ -12,6 +12,7 @@
 mod key;
 pub mod live;
 mod seal;
+mod state_seal;
 mod stateless;
 mod store;
 mod tombstones;

@@ -1,10 +1,14 @@
-//! Everything that is known of sessions: sealed ids, live state, sealed request state.
+//! All that a process knows of its clients beyond a request: sealed session ids, what is live of sessions, and the
+//! sealed state that clients carry.
+//!
+//! Makes one [`State`](crate::mcp::State) of the three. A session that ends or is evicted is unknown to all at once.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::live::{Live, LiveOptions};
+use super::state_seal::RequestStateSeal;
 use super::{SealedSessions, SessionKey, SessionOptions};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
@@ -13,25 +17,36 @@ use crate::mcp::{
 };
 use crate::registry::{AnswerError, LogLevel};
 
-/// The sessions of one process, with what is live of them.
+/// The process's sessions, with what is live of them. Shared by all shards.
 #[derive(Debug)]
 pub struct Store {
     sessions: SealedSessions,
     live: Arc<Live>,
+    seal: RequestStateSeal,
 }
 
 impl Store {
-    /// An empty store.
-    pub fn new(key: &SessionKey, sessions: SessionOptions, live: LiveOptions, shards: usize) -> Store {
-        Store {
+    /// An empty store for shards numbered from 0. Evicted sessions are remembered as long as ids are valid.
+    pub fn new(key: &SessionKey, sessions: SessionOptions, live: LiveOptions, shards: usize) -> Self {
+        let live = LiveOptions {
+            session_max_age: sessions.max_age,
+            ..live
+        };
+        Self {
             sessions: SealedSessions::new(key, sessions),
             live: Live::new(live, shards),
+            seal: RequestStateSeal::new(key),
         }
     }
 
     /// What is live.
     pub fn live(&self) -> &Arc<Live> {
         &self.live
+    }
+
+    /// Ended sessions that are remembered.
+    pub fn tombstones(&self) -> usize {
+        self.sessions.tombstones()
     }
 }
 
@@ -42,13 +57,19 @@ impl Sessions for Store {
 
     fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession> {
         let open = Sessions::open(&self.sessions, id, principal, now)?;
-        (!self.live.is_evicted(open.token)).then_some(open)
+        if self.live.is_evicted(open.token) {
+            return None;
+        }
+        self.live.touch(open.token);
+        Some(open)
     }
 
     fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
-        let open = Sessions::open(&self.sessions, id, principal, now);
+        let Some(open) = Sessions::open(self, id, principal, now) else {
+            return EndSession::Unknown;
+        };
         let ended = self.sessions.end(id, principal, now);
-        if let (Some(open), EndSession::Ended) = (open, ended) {
+        if ended == EndSession::Ended {
             self.live.end_session(open.token);
         }
         ended
@@ -82,11 +103,81 @@ impl LiveState for Store {
 }
 
 impl StateSeal for Store {
-    fn seal(&self, _plain: &[u8], _bound: &[u8], _now: UnixSeconds) -> Option<String> {
-        None
+    fn seal(&self, plain: &[u8], bound: &[u8], now: UnixSeconds) -> Option<String> {
+        self.seal.seal(plain, bound, now)
     }
 
-    fn open(&self, _text: &str, _bound: &[u8], _now: UnixSeconds) -> Option<Vec<u8>> {
-        None
+    fn open(&self, text: &str, bound: &[u8], now: UnixSeconds) -> Option<Vec<u8>> {
+        self.seal.open(text, bound, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::mcp::{ClientCapabilities, Revision};
+    use crate::ring::ConnectionKey;
+    use crate::session::live::{StreamPlace, StreamState};
+
+    const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
+    const SESSION: Session = Session {
+        revision: Revision::V2025_11_25,
+        capabilities: ClientCapabilities::NONE,
+        principal: Principal::ANONYMOUS,
+    };
+
+    fn store(live: LiveOptions) -> Store {
+        Store::new(&SessionKey([7; 32]), SessionOptions::default(), live, 1)
+    }
+
+    fn open(store: &Store, id: &SessionId) -> Option<OpenSession> {
+        Sessions::open(store, id.as_bytes(), Principal::ANONYMOUS, NOW)
+    }
+
+    #[test]
+    fn ending_a_session_ends_what_is_live_of_it() {
+        let store = store(LiveOptions::default());
+        let id = store.mint(&SESSION, NOW).unwrap();
+        let opened = open(&store, &id).unwrap();
+        store.set_log_level(&opened, LogLevel::Error).unwrap();
+        let stream = store.live().open_standing(&opened, None).unwrap().stream;
+        let connection = ConnectionKey {
+            slot: 1,
+            generation: 0,
+        };
+        let place = StreamPlace { shard: 0, connection };
+        stream.attach(place, None);
+        assert_eq!(stream.next(place, 100, &mut |_| ()), StreamState::Idle);
+        let other = Sessions::end(&store, id.as_bytes(), Principal([1; 16]), NOW);
+        assert_eq!(other, EndSession::Unknown);
+        assert_eq!(store.live().stats().sessions, 1);
+        let ended = Sessions::end(&store, id.as_bytes(), Principal::ANONYMOUS, NOW);
+        assert_eq!(ended, EndSession::Ended);
+        assert_eq!((store.live().stats().sessions, store.tombstones()), (0, 1));
+        assert_eq!(stream.next(place, 100, &mut |_| ()), StreamState::Ended);
+        assert_eq!((open(&store, &id), store.log_level(opened.token)), (None, None));
+    }
+
+    #[test]
+    fn an_evicted_session_is_unknown_and_a_used_one_is_not_evicted() {
+        let options = LiveOptions {
+            idle: Duration::from_secs(100),
+            ..LiveOptions::default()
+        };
+        let store = store(options);
+        let ids = [(); 2].map(|()| store.mint(&SESSION, NOW).unwrap());
+        for id in &ids {
+            let opened = open(&store, id).unwrap();
+            store.set_log_level(&opened, LogLevel::Error).unwrap();
+        }
+        store.live().tick(Duration::from_secs(60));
+        assert!(open(&store, &ids[0]).is_some());
+        store.live().tick(Duration::from_secs(110));
+        assert!(open(&store, &ids[0]).is_some());
+        assert_eq!(open(&store, &ids[1]), None);
+        let ended = Sessions::end(&store, ids[1].as_bytes(), Principal::ANONYMOUS, NOW);
+        assert_eq!((ended, store.tombstones()), (EndSession::Unknown, 0));
     }
 }

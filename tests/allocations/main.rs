@@ -1,9 +1,11 @@
-//! What a warm call allocates, counted by an allocator of this test's own: its tool's `String`, nothing else.
+//! What a warm call allocates, counted by an allocator of this test's own: its tool's `String`, nothing else. And
+//! what open streams hold.
 //!
 //! | file | its part |
 //! |---|---|
 //! | `tools` | the registry alone |
 //! | `shard` | a whole shard on the simulated ring, from the first byte read to the answer's send |
+//! | `streams` | streams in the live store: what an idle one holds |
 //! | `counting` | the allocator |
 #![allow(
     clippy::disallowed_methods,
@@ -14,4 +16,5 @@
 
 mod counting;
 mod shard;
+mod streams;
 mod tools;

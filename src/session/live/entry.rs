@@ -7,8 +7,8 @@ use super::event_id::{StreamId, StreamKind};
 use super::interest::Seat;
 use super::stream::Stream;
 use super::switchboard::Seconds;
-use super::types::LogLevel;
 use crate::mcp::Principal;
+use crate::registry::LogLevel;
 
 /// A call that asks, as its shard knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

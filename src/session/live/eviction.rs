@@ -15,9 +15,9 @@ use super::entry::{Entry, Question};
 use super::stream::Stream;
 use super::stripes::{Locked, Reached};
 use super::switchboard::Seconds;
-use super::types::{AnswerError, LiveRefused, SessionToken};
 use super::{Letter, Live};
-use crate::mcp::{Principal, UnixSeconds};
+use crate::mcp::{LiveRefused, Principal, SessionToken, UnixSeconds};
+use crate::registry::AnswerError;
 
 /// Evicted sessions remembered at a time. When more were evicted within the life of an id, the further ones come
 /// back without their state: better than to refuse everybody because somebody makes sessions in a loop.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::interest::{Lists, Met, Unsettled};
 use super::stream::StreamPlace;
-use super::types::Announcement;
 use super::{Letter, Live, Message};
+use crate::mcp::Announcement;
 use crate::registry::{ServerHandle, Updates, Watch};
 
 /// How often the store is told the time.
@@ -150,7 +150,11 @@ impl<W: Watchers> Watching<W> {
             self.watched.remove(uri);
             return;
         };
-        if self.watched.get(&uri).is_some_and(|old| Arc::ptr_eq(&old.watch, &watch)) {
+        if self
+            .watched
+            .get(&uri)
+            .is_some_and(|old| Arc::ptr_eq(&old.watch, &watch))
+        {
             return;
         }
         // The old one ends first: it may hold what the new one needs.
@@ -166,7 +170,7 @@ impl<W: Watchers> Watching<W> {
 
 impl Live {
     /// Tells everybody who listens. Called off the shards: takes some microseconds per hundred listeners.
-    pub fn broadcast(&self, announcement: &Announcement) {
+    pub(super) fn broadcast(&self, announcement: &Announcement) {
         let message = Message::announcement(announcement);
         let interest = &self.switchboard.interest;
         let (mut met, mut ready) = (Vec::new(), Vec::new());

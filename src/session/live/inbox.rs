@@ -5,11 +5,10 @@
     reason = "any thread announces; the herald sleeps until there is something"
 )]
 
+use crate::mcp::Announcement;
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use super::types::Announcement;
 
 /// Announcements by any thread, for the herald.
 #[derive(Default)]

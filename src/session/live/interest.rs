@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::budget::{Budget, Charge};
 use super::seating::Seating;
 use super::stream::Stream;
-use super::types::SessionToken;
+use crate::mcp::SessionToken;
 
 /// Listeners copied out under one lock: some microseconds.
 const CHUNK_SEATS: u32 = 128;

@@ -16,8 +16,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use serde_json::Value;
 
 use super::stream::StreamPlace;
-use super::types::{AnswerError, SessionToken};
 use crate::jsonrpc::RequestId;
+use crate::mcp::SessionToken;
+use crate::registry::AnswerError;
 use crate::ring::ConnectionKey;
 
 /// Cancellations a shard may leave unread; further ones are dropped, as `notifications/cancelled` is a hint.

@@ -33,7 +33,6 @@ mod stripes;
 mod switchboard;
 #[cfg(test)]
 mod tests;
-mod types;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -42,7 +41,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::jsonrpc::RequestId;
-use crate::mcp::Principal;
+use crate::mcp::{Announcement, Interest, LiveRefused, LiveState, OpenSession, Principal, SessionToken};
+use crate::registry::{AnswerError, LogLevel};
 
 pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
@@ -50,7 +50,6 @@ pub use herald::{Herald, HeraldHandle};
 pub use letters::{Ears, Letter};
 pub use message::Message;
 pub use stream::{Event, Stream, StreamPlace, StreamState};
-pub use types::*;
 
 use super::tombstones::Tombstones;
 use entry::Question;

@@ -26,9 +26,9 @@ use super::event_id::{EventId, StreamId};
 use super::interest::Seats;
 use super::message::Message;
 use super::switchboard::{Seconds, Switchboard};
-use super::types::SessionToken;
 use super::{Letter, Live};
 use crate::jsonrpc::RequestId;
+use crate::mcp::SessionToken;
 use crate::ring::ConnectionKey;
 
 /// Messages taken under one lock.
@@ -322,7 +322,8 @@ impl Stream {
         let mut queue = self.lock();
         let is_lonely = queue.place.is_none();
         queue.forget_older(oldest, is_lonely, &mut forgotten);
-        !queue.is_cut_off && !(is_lonely && queue.is_ended && queue.touched < oldest)
+        let is_left_over = is_lonely && queue.is_ended && queue.touched < oldest;
+        !(queue.is_cut_off || is_left_over)
     }
 
     /// When something last happened that replay counts from.

@@ -16,8 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entry::Entry;
 use super::switchboard::Seconds;
-use super::types::SessionToken;
-use crate::mcp::Principal;
+use crate::mcp::{Principal, SessionToken};
 
 /// So many that a stripe of a full store is swept in some ten microseconds.
 const STRIPES: usize = 256;
@@ -273,7 +272,10 @@ impl Principals {
 
     fn longest_idle(&self, principal: Principal) -> Option<SessionToken> {
         let all = self.lock();
-        all.get(&principal)?.idle.first().map(|(_, token)| SessionToken(*token))
+        all.get(&principal)?
+            .idle
+            .first()
+            .map(|(_, token)| SessionToken(*token))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Principal, OnePrincipal>> {
