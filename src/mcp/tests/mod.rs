@@ -190,7 +190,7 @@ impl Server {
                 ))
             }
             Step::Batch(batch) => Err(batch),
-            Step::Listen(listen) => panic!("nobody listens here: {listen:?}"),
+            Step::Listen(listen) => return acknowledged(&listen, &out),
         };
         let reply = step.unwrap_or_else(|batch| self.run_batch(batch, body, &mut out));
         let answer = answer(&reply, &out);
@@ -290,6 +290,20 @@ fn answer(reply: &Reply, out: &[u8]) -> Answer {
             .session
             .map(|id| String::from_utf8(id.as_bytes().to_vec()).unwrap()),
         retry_after_seconds: reply.retry_after_seconds,
+    }
+}
+
+/// What comes first on the stream of whoever listens.
+fn acknowledged(listen: &Listen, out: &[u8]) -> Answer {
+    let message = out.strip_prefix(b"HEAD").expect("the head room was touched");
+    let message: Value = serde_json::from_slice(message).expect("the acknowledgement is JSON");
+    spec::validate_said(Revision::V2026_07_28, &message);
+    assert!(listen.interest.uris.len() <= LISTEN_URIS_MAX);
+    Answer {
+        status: 200,
+        body: message,
+        session: None,
+        retry_after_seconds: None,
     }
 }
 
