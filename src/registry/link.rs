@@ -53,11 +53,13 @@ const BOUND: u8 = 1 << 1;
 const PENDING: u8 = 1 << 2;
 /// The call is over.
 const CLOSED: u8 = 1 << 3;
+/// The call has asked on the stream, so somebody may wait.
+const ASKED: u8 = 1 << 4;
 
 /// Hears that a call has said something.
 pub trait LinkListener: Send + Sync {
     /// There is something to take from the link of `call`, said outside a poll. At most once until it is taken. Runs on
-    /// whichever thread the call spoke on, under no lock.
+    /// whichever thread the call spoke on, under no lock, and so perhaps just after the call was closed.
     fn on_said(&self, call: u64);
 }
 
@@ -199,9 +201,13 @@ impl CallLink {
     /// Ends the call: what it says from now on is dropped, and whoever waits for an answer gets
     /// [`ToolError::Cancelled`]. What it said before can still be taken.
     pub fn close(&self) {
+        let before = self.flags.fetch_or(CLOSED, Ordering::AcqRel);
+        // Whoever asks after this finds the call closed before it waits.
+        if before & ASKED == 0 {
+            return;
+        }
         // Under the lock: whoever has looked at the flag under it and waits now is woken.
         let mut said = self.lock();
-        self.flags.fetch_or(CLOSED, Ordering::AcqRel);
         let wakers: Vec<Waker> = said.waiting.iter_mut().filter_map(Waiting::take_waker).collect();
         drop(said);
         self.answered.notify_all();
@@ -295,6 +301,7 @@ impl CallLink {
             number,
             state: WaitState::Open(None),
         });
+        self.flags.fetch_or(ASKED, Ordering::AcqRel);
         self.say(said, Emission::Question(noted));
         Put::Waiting(number)
     }
