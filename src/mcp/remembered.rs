@@ -51,7 +51,7 @@ pub(super) fn request<'s>(
     Ok(true)
 }
 
-fn session<'c, 's>(context: &'c Context) -> Result<&'c OpenSession, Failure<'s>> {
+fn session<'s>(context: &Context) -> Result<&OpenSession, Failure<'s>> {
     context.session.as_ref().ok_or(Failure::SessionRequired)
 }
 

@@ -57,7 +57,13 @@ fn what_works_is_declared() {
             false => dialect.initialize(1),
         };
         let answer = server.ask(&request);
-        let mut expected = json!({"tools": {}, "resources": {}, "prompts": {}, "completions": {}});
+        let mut expected = json!({
+            "tools": {"listChanged": true},
+            "resources": {"subscribe": true, "listChanged": true},
+            "prompts": {"listChanged": true},
+            "completions": {},
+            "logging": {},
+        });
         if dialect.revision == Revision("2024-11-05") {
             expected.as_object_mut().unwrap().shift_remove("completions");
         }

@@ -57,12 +57,14 @@ fn revision_of(headers: &[(&str, &str)], body: &[u8]) -> Revision {
 }
 
 fn headers<'a>(rng: &mut fastrand::Rng, session: &'a str) -> Vec<(&'static str, &'a str)> {
-    let mut headers: Vec<(&str, &str)> = match rng.u8(0..6) {
+    let mut headers: Vec<(&str, &str)> = match rng.u8(0..8) {
         0 => Vec::new(),
         1 => vec![("mcp-session-id", session)],
         2 => modern_headers("tools/list", ""),
         3 => modern_headers("server/discover", ""),
         4 => vec![("mcp-protocol-version", "2025-03-26")],
+        5 => modern_headers("subscriptions/listen", ""),
+        6 => vec![("mcp-session-id", session)],
         _ => modern_headers("tools/call", "echo"),
     };
     if rng.u8(0..8) == 0 {
@@ -90,7 +92,19 @@ fn seeds() -> Vec<Vec<u8>> {
         initialize.to_string(),
         json!([legacy, {"jsonrpc": "2.0", "method": "x"}, {"jsonrpc": "2.0", "id": 3, "method": "ping"}])
             .to_string(),
-        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+        notification("notifications/cancelled", json!({"requestId": 1})).to_string(),
+        modern_body(
+            "subscriptions/listen",
+            json!({"notifications": {"toolsListChanged": true, "resourceSubscriptions": ["x:/a"]}}),
+        ),
+        modern_body(
+            "tools/call",
+            json!({"name": "echo", "inputResponses": {"a": {}}, "requestState": "s"}),
+        ),
+        request(4, "logging/setLevel", json!({"level": "info"})).to_string(),
+        request(5, "resources/subscribe", json!({"uri": "x:/a", "_meta": {"progressToken": 1}})).to_string(),
+        json!({"jsonrpc": "2.0", "id": "q", "result": {"action": "accept"}}).to_string(),
+        json!([notification("notifications/cancelled", json!({"requestId": 1})), {"jsonrpc": "2.0", "id": "q", "error": {"code": 1}}])
             .to_string(),
     ]
     .map(String::into_bytes)

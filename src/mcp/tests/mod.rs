@@ -3,15 +3,23 @@
 
 mod batches;
 mod cost;
+mod eras;
 mod fuzz;
 mod legacy;
+mod listening;
 mod listing;
 mod modern;
+mod param_headers;
 mod prompts;
+mod remembered;
 mod resources;
 mod revisions;
+mod rounds;
+mod speaking;
 mod spec;
+mod standing;
 mod state;
+mod stream;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -22,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::state::MappedState;
+use self::stream::Stream;
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::registry::{
@@ -103,6 +112,9 @@ fn tools() -> Registry {
 struct Server {
     protocol: Protocol,
     state: MappedState,
+    stream: Stream,
+    /// The time of the next requests.
+    now: UnixSeconds,
     tools: ShardRegistry,
     scratch: Scratch,
 }
@@ -146,6 +158,8 @@ impl Server {
             tools: registry.for_shard(),
             protocol: Protocol::new(registry, &identity, options),
             state: MappedState::default(),
+            stream: Stream::default(),
+            now: UnixSeconds(1),
             scratch: Scratch::new(),
         }
     }
@@ -154,7 +168,10 @@ impl Server {
     fn post(&mut self, revision: Revision, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
         let body = body.as_ref();
         let mut out = b"HEAD".to_vec();
-        let facts = facts(headers);
+        let facts = HttpFacts {
+            now: self.now,
+            ..facts(headers)
+        };
         // The step ends with this statement, so that a batch may use the scratch again.
         let step = match self
             .protocol
@@ -163,10 +180,17 @@ impl Server {
             Step::Reply(reply) => Ok(reply),
             Step::Work(work) => {
                 assert_eq!(out, b"HEAD", "work appended something");
-                Ok(run(&self.protocol, &self.tools, &work, &mut out))
+                Ok(self.stream.run(
+                    &self.protocol,
+                    &self.tools,
+                    &self.state,
+                    self.now,
+                    &work,
+                    &mut out,
+                ))
             }
             Step::Batch(batch) => Err(batch),
-            Step::Listen(listen) => panic!("nobody listens here: {listen:?}"),
+            Step::Listen(listen) => return acknowledged(&listen, &out),
         };
         let reply = step.unwrap_or_else(|batch| self.run_batch(batch, body, &mut out));
         let answer = answer(&reply, &out);
@@ -177,7 +201,11 @@ impl Server {
     fn run_batch(&mut self, mut batch: Batch, body: &[u8], out: &mut Vec<u8>) -> Reply {
         while let Some(work) = batch.next_work(&self.protocol, body, &mut self.scratch) {
             batch.begin_answer(out);
-            assert_eq!(run(&self.protocol, &self.tools, &work, out).status, 200);
+            let (tools, state) = (&self.tools, &self.state);
+            let reply = self
+                .stream
+                .run(&self.protocol, tools, state, self.now, &work, out);
+            assert_eq!(reply.status, 200);
         }
         batch.close(out)
     }
@@ -196,6 +224,28 @@ impl Server {
         self.post(revision, &[("mcp-protocol-version", revision.as_str())], body)
     }
 
+    /// A legacy message in a session.
+    fn in_session(&mut self, revision: Revision, session: &str, message: Value) -> Answer {
+        let headers = [
+            ("mcp-protocol-version", revision.as_str()),
+            ("mcp-session-id", session),
+        ];
+        self.post(revision, &headers, message.to_string())
+    }
+
+    /// A modern request of a client that declares these capabilities.
+    fn modern_of(&mut self, capabilities: &Value, method: &str, params: Value) -> Answer {
+        let name = params["name"].as_str().or(params["uri"].as_str());
+        let name = name.unwrap_or_default().to_owned();
+        let mut body: Value = serde_json::from_str(&modern_body(method, params)).unwrap();
+        body["params"]["_meta"][format!("{META}clientCapabilities")] = capabilities.clone();
+        self.post(
+            Revision::V2026_07_28,
+            &modern_headers(method, &name),
+            body.to_string(),
+        )
+    }
+
     /// The same request in any revision.
     fn ask(&mut self, revision: Revision, method: &str, params: Value) -> Answer {
         match revision.era() {
@@ -206,17 +256,14 @@ impl Server {
 
     /// Opens a session of this revision.
     fn open_session(&mut self, revision: Revision) -> String {
-        let params = json!({"protocolVersion": revision.as_str(), "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        self.open_session_of(revision, json!({}))
+    }
+
+    /// The same for a client that declares these capabilities.
+    fn open_session_of(&mut self, revision: Revision, capabilities: Value) -> String {
+        let params = json!({"protocolVersion": revision.as_str(), "capabilities": capabilities, "clientInfo": {"name": "t", "version": "1"}});
         let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string();
         self.post(revision, &[], body).session.unwrap()
-    }
-}
-
-fn run(protocol: &Protocol, tools: &ShardRegistry, work: &Work<'_>, out: &mut Vec<u8>) -> Reply {
-    let ticket = work.ticket();
-    match call(tools, work) {
-        Ok(outcome) => protocol.answer(&ticket, &outcome, out),
-        Err(error) => protocol.answer_start_error(&ticket, &error, out),
     }
 }
 
@@ -243,6 +290,20 @@ fn answer(reply: &Reply, out: &[u8]) -> Answer {
             .session
             .map(|id| String::from_utf8(id.as_bytes().to_vec()).unwrap()),
         retry_after_seconds: reply.retry_after_seconds,
+    }
+}
+
+/// What comes first on the stream of whoever listens.
+fn acknowledged(listen: &Listen, out: &[u8]) -> Answer {
+    let message = out.strip_prefix(b"HEAD").expect("the head room was touched");
+    let message: Value = serde_json::from_slice(message).expect("the acknowledgement is JSON");
+    spec::validate_said(Revision::V2026_07_28, &message);
+    assert!(listen.interest.uris.len() <= LISTEN_URIS_MAX);
+    Answer {
+        status: 200,
+        body: message,
+        session: None,
+        retry_after_seconds: None,
     }
 }
 
@@ -283,6 +344,15 @@ fn param_headers(headers: &[(&str, &str)]) -> ParamHeaders<'static> {
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\n").leak();
     let head = parse_head(head.as_bytes(), &HeadLimits::default()).expect("a valid head");
     ParamHeaders::new(head.lines())
+}
+
+/// A legacy request.
+fn request(id: impl Into<Value>, method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id.into(), "method": method, "params": params})
+}
+
+fn notification(method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
 fn modern_headers<'a>(method: &'a str, name: &'a str) -> Vec<(&'static str, &'a str)> {

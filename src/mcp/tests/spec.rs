@@ -40,7 +40,10 @@ fn validate_one(revision: Revision, request: &Value, answer: &Value) {
         _ => "JSONRPCResponse",
     };
     check(revision, envelope, answer);
-    let result = match request["method"].as_str().unwrap_or_default() {
+    let method = request["method"].as_str().unwrap_or_default();
+    let asks = ["tools/call", "prompts/get", "resources/read"].contains(&method);
+    let result = match method {
+        _ if asks && answer["result"]["resultType"] == "input_required" => "InputRequiredResult",
         "initialize" => "InitializeResult",
         "server/discover" => "DiscoverResult",
         "tools/list" => "ListToolsResult",
@@ -51,7 +54,8 @@ fn validate_one(revision: Revision, request: &Value, answer: &Value) {
         "prompts/list" => "ListPromptsResult",
         "prompts/get" => "GetPromptResult",
         "completion/complete" => "CompleteResult",
-        "ping" => "EmptyResult",
+        "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => "EmptyResult",
+        "subscriptions/listen" => "SubscriptionsListenResult",
         method => panic!("a result for {method:?}: {answer}"),
     };
     check(revision, result, &answer["result"]);
@@ -61,6 +65,33 @@ fn validate_one(revision: Revision, request: &Value, answer: &Value) {
             answer["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"],
             "weir"
         );
+    }
+}
+
+/// Panics unless a message of the server's own accord is one that `revision` knows.
+pub(super) fn validate_said(revision: Revision, message: &Value) {
+    let method = message["method"].as_str().unwrap_or_default();
+    let definition = match method {
+        "notifications/progress" => "ProgressNotification",
+        "notifications/message" => "LoggingMessageNotification",
+        "notifications/tools/list_changed" => "ToolListChangedNotification",
+        "notifications/prompts/list_changed" => "PromptListChangedNotification",
+        "notifications/resources/list_changed" => "ResourceListChangedNotification",
+        "notifications/resources/updated" => "ResourceUpdatedNotification",
+        "notifications/elicitation/complete" => "ElicitationCompleteNotification",
+        "notifications/subscriptions/acknowledged" => "SubscriptionsAcknowledgedNotification",
+        "elicitation/create" => "ElicitRequest",
+        "sampling/createMessage" => "CreateMessageRequest",
+        "roots/list" => "ListRootsRequest",
+        method => panic!("{method:?} is nothing a server says: {message}"),
+    };
+    check(revision, definition, message);
+    match message.get("id") {
+        Some(_) => {
+            assert_ne!(revision, Revision::V2026_07_28, "{message}");
+            check(revision, "JSONRPCRequest", message);
+        }
+        None => check(revision, "JSONRPCNotification", message),
     }
 }
 
@@ -75,6 +106,10 @@ fn validate_error(revision: Revision, answer: &Value) {
         _ => "JSONRPCError",
     };
     check(revision, envelope, answer);
+    if answer["error"]["code"] == -32042 {
+        assert_eq!(revision, Revision::V2025_11_25, "{answer}");
+        check(revision, "URLElicitationRequiredError", answer);
+    }
     if revision == Revision::V2026_07_28 {
         let (name, part) = match answer["error"]["code"].as_i64().unwrap() {
             -32700 => ("ParseError", &answer["error"]),
@@ -83,6 +118,7 @@ fn validate_error(revision: Revision, answer: &Value) {
             -32602 => ("InvalidParamsError", &answer["error"]),
             -32603 => ("InternalError", &answer["error"]),
             -32020 => ("HeaderMismatchError", answer),
+            -32021 => ("MissingRequiredClientCapabilityError", answer),
             -32022 => ("UnsupportedProtocolVersionError", answer),
             -31503 => ("Error", &answer["error"]),
             code => panic!("code {code} is not this server's"),

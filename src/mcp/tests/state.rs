@@ -10,6 +10,12 @@ use crate::registry::{AnswerError, LogLevel};
 /// How long what was sealed opens, in seconds.
 pub(super) const SEALED_SECONDS: u64 = 600;
 
+/// Whose answer, to which question, and what it says.
+pub(super) type Answered = (SessionToken, String, Result<Value, AnswerError>);
+
+/// The plain bytes, what they are bound to and when they were sealed.
+type Sealed = (Vec<u8>, Vec<u8>, u64);
+
 /// Sessions and what they hold, and a log of what reached them.
 #[derive(Default)]
 pub(super) struct MappedState {
@@ -21,9 +27,9 @@ pub(super) struct MappedState {
     pub(super) log_levels: RefCell<HashMap<SessionToken, LogLevel>>,
     pub(super) subscriptions: RefCell<BTreeSet<(Vec<u8>, String)>>,
     pub(super) cancelled: RefCell<Vec<(SessionToken, RequestId)>>,
-    pub(super) answers: RefCell<Vec<(SessionToken, String, Result<Value, AnswerError>)>>,
-    /// What was sealed, by its text: the plain bytes, what they are bound to and when they were sealed.
-    pub(super) sealed: RefCell<HashMap<String, (Vec<u8>, Vec<u8>, u64)>>,
+    pub(super) answers: RefCell<Vec<Answered>>,
+    /// What was sealed, by its text.
+    pub(super) sealed: RefCell<HashMap<String, Sealed>>,
     pub(super) cannot_seal: Cell<bool>,
 }
 

@@ -1,0 +1,160 @@
+//! Every method in the era that does not have it, and in no era at all.
+
+use super::*;
+use crate::registry::{Prompt, Resource};
+
+const LEGACY_ONLY: [&str; 5] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+];
+const MODERN_ONLY: [&str; 1] = ["subscriptions/listen"];
+/// What only clients answer, what only they or we tell, and what no revision has.
+const NEITHER: [&str; 9] = [
+    "sampling/createMessage",
+    "elicitation/create",
+    "roots/list",
+    "notifications/cancelled",
+    "notifications/subscriptions/acknowledged",
+    "tasks/get",
+    "no/such",
+    "Tools/list",
+    "",
+];
+
+/// A server with something of every feature.
+fn server() -> Server {
+    let mut registry = Registry::builder();
+    registry
+        .add(Tool::new("t").run(|_: CallContext, _: NoArguments| async { Ok("t") }))
+        .unwrap()
+        .add(Resource::new("demo://a", "a").read(|_: CallContext| async { Ok("a") }))
+        .unwrap()
+        .add(Prompt::new("p").run(|_: CallContext, _: NoArguments| async { Ok("p") }))
+        .unwrap();
+    Server::with(registry.build(), Options::default())
+}
+
+/// Parameters that any of the methods would take.
+fn params() -> Value {
+    json!({"uri": "demo://a", "level": "info", "notifications": {}})
+}
+
+#[test]
+fn modern_requests_for_legacy_methods_are_404() {
+    let mut server = server();
+    for method in LEGACY_ONLY.into_iter().chain(NEITHER) {
+        let body = modern_body(method, params());
+        let answer = server.post(Revision::V2026_07_28, &modern_headers(method, ""), body);
+        assert_eq!(answer.refusal(), (404, -32601), "{method}");
+        assert_eq!(answer.body["id"], 1);
+    }
+    assert!(server.state.log_levels.borrow().is_empty() && server.state.subscriptions.borrow().is_empty());
+    assert!(
+        server.state.open.borrow().is_empty(),
+        "a modern request opened a session"
+    );
+}
+
+#[test]
+fn legacy_requests_for_modern_methods_are_errors() {
+    let mut server = server();
+    for revision in Revision::ALL
+        .into_iter()
+        .filter(|revision| revision.era() == Era::Legacy)
+    {
+        let session = server.open_session(revision);
+        for method in MODERN_ONLY.into_iter().chain(NEITHER) {
+            let answer = server.in_session(revision, &session, request("i", method, params()));
+            assert_eq!(answer.refusal(), (200, -32601), "{revision:?} {method}");
+            assert_eq!(answer.body["id"], "i");
+        }
+    }
+    // Without an envelope the modern method says what is missing.
+    let bare = server.post(
+        Revision::V2026_07_28,
+        &[],
+        request(1, "server/discover", json!({})).to_string(),
+    );
+    assert_eq!(bare.refusal(), (400, -32602));
+}
+
+#[test]
+fn a_modern_header_alone_makes_no_modern_request() {
+    let mut server = server();
+    for method in LEGACY_ONLY.into_iter().chain(MODERN_ONLY) {
+        let headers = modern_headers(method, "");
+        let answer = server.post(
+            Revision::V2026_07_28,
+            &headers,
+            request(1, method, params()).to_string(),
+        );
+        assert_eq!(answer.refusal(), (400, -32602), "{method}");
+    }
+}
+
+#[test]
+fn an_envelope_under_a_legacy_header_is_a_lie() {
+    let mut server = server();
+    for method in ["tools/list", "subscriptions/listen", "ping"] {
+        for version in ["2025-11-25", "2027-01-01", ""] {
+            let headers = [("mcp-protocol-version", version), ("mcp-method", method)];
+            let answer = server.post(Revision::V2026_07_28, &headers, modern_body(method, params()));
+            assert_eq!(answer.refusal(), (400, -32020), "{method} {version}");
+        }
+    }
+}
+
+#[test]
+fn unknown_revisions_are_named() {
+    let mut server = server();
+    let body = modern_body("tools/list", json!({})).replace(MODERN, "2027-07-28");
+    let headers = [
+        ("mcp-protocol-version", "2027-07-28"),
+        ("mcp-method", "tools/list"),
+    ];
+    let answer = server.post(Revision::V2026_07_28, &headers, body);
+    assert_eq!(answer.refusal(), (400, -32022));
+    assert_eq!(
+        answer.body["error"]["data"],
+        json!({"supported": [MODERN], "requested": "2027-07-28"})
+    );
+    let headers = [("mcp-protocol-version", "2023-01-01")];
+    for message in [
+        request(1, "ping", json!({})),
+        notification("notifications/initialized", json!({})),
+    ] {
+        let answer = server.post(Revision::V2025_11_25, &headers, message.to_string());
+        assert_eq!(answer.refusal(), (400, -32600));
+    }
+}
+
+#[test]
+fn an_edited_registry_is_another_server_of_the_same_name() {
+    let mut server = server();
+    let before = server.modern("server/discover", json!({}));
+    let mut edited = server.protocol.registry().edit();
+    edited
+        .add(Tool::new("new").run(|_: CallContext, _: NoArguments| async { Ok("new") }))
+        .unwrap();
+    let edited = edited.build();
+    server.tools = edited.for_shard();
+    server.protocol = server.protocol.with_registry(edited);
+    assert_eq!(server.modern("server/discover", json!({})).body, before.body);
+    for revision in Revision::ALL {
+        let listed = server.ask(revision, "tools/list", json!({}));
+        let names: Vec<&Value> = listed.body["result"]["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tool| &tool["name"])
+            .collect();
+        assert_eq!(names, ["t", "new"]);
+        assert_eq!(
+            server.ask(revision, "tools/call", json!({"name": "new"})).text(),
+            "new"
+        );
+    }
+}

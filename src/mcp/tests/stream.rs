@@ -1,0 +1,98 @@
+//! A call's stream without a connection: what calls say is written and validated, questions get prepared answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::*;
+use crate::registry::{AnswerError, CallLink, Emission, LinkListener, ServerHandle};
+
+#[derive(Default)]
+pub(super) struct Stream {
+    /// What calls said, in the words of their revision.
+    pub(super) said: Vec<Value>,
+    /// Answers to the questions to come.
+    pub(super) answers: VecDeque<Result<Value, AnswerError>>,
+}
+
+/// Calls here say nothing but when they are polled.
+struct Deaf;
+
+impl LinkListener for Deaf {
+    fn on_said(&self, _: u64) {
+        panic!("said outside a poll");
+    }
+}
+
+impl Stream {
+    pub(super) fn run(
+        &mut self,
+        protocol: &Protocol,
+        tools: &ShardRegistry,
+        state: &MappedState,
+        now: UnixSeconds,
+        work: &Work<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let ticket = work.ticket();
+        let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::NOWHERE);
+        Arc::get_mut(&mut link).unwrap().begin(work.client());
+        let call = match work.start(tools, CallContext::with_link(Arc::clone(&link))) {
+            Ok(Started::Future(call)) => call,
+            Ok(Started::Blocking(_)) => panic!("no tool here blocks"),
+            Err(error) => return protocol.answer_start_error(&ticket, &error, out),
+        };
+        let mut call = pin!(call);
+        let outcome = loop {
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            let asked = self.take(protocol, &ticket, &link, state);
+            match polled {
+                Poll::Ready(outcome) => break outcome,
+                Poll::Pending => {
+                    assert!(!asked.is_empty(), "the call waits for nothing");
+                    for number in asked {
+                        let answer = self.answers.pop_front().expect("no answer was prepared");
+                        link.answer(number, answer);
+                    }
+                }
+            }
+        };
+        match outcome {
+            Err(ToolError::InputRequired) => {
+                let (noted, answers) = (link.take_noted(), link.answers());
+                protocol.answer_input_required(&ticket, &noted, answers, state, now, out)
+            }
+            outcome => protocol.answer(&ticket, &outcome, out),
+        }
+    }
+
+    /// Writes what was said; gives the numbers of the questions among it.
+    fn take(
+        &mut self,
+        protocol: &Protocol,
+        ticket: &Ticket,
+        link: &CallLink,
+        state: &MappedState,
+    ) -> Vec<u32> {
+        let (mut emissions, mut asked) = (Vec::new(), Vec::new());
+        link.take_emissions(&mut emissions);
+        for emission in emissions {
+            let mut out = b"HEAD".to_vec();
+            let id = match &emission {
+                Emission::Question(question) => {
+                    asked.push(question.number);
+                    format!("q-{}", question.number)
+                }
+                _ => String::new(),
+            };
+            match protocol.write_emission(ticket, &emission, &id, state, &mut out) {
+                true => {
+                    let message: Value = serde_json::from_slice(&out[4..]).expect("a message is JSON");
+                    spec::validate_said(ticket.revision(), &message);
+                    self.said.push(message);
+                }
+                false => assert_eq!(out, b"HEAD", "{emission:?}"),
+            }
+        }
+        asked
+    }
+}
