@@ -1,7 +1,7 @@
 //! What a server says of itself, prepared once: `initialize` and `server/discover` results, and every list.
 //!
-//! A registry never changes while the process lives, so each answer is a prepared text with the request's id in
-//! front. Every revision gets the members its schema knows and no others. Invariant: the order in a list is
+//! A registry never changes; an edited one is another, with a protocol of its own. So each answer is a prepared text
+//! with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the order in a list is
 //! the order of registration, for every client and every time.
 
 use std::time::Duration;
@@ -14,8 +14,8 @@ use super::cursor::Cursor;
 use super::describe;
 use super::revision::{Era, Revision};
 
-/// How long a client may keep a list. A list changes only with a restart; five minutes bound how long a client
-/// goes on with the old one.
+/// How long a client may keep a list. Whoever listens hears of a change at once; five minutes bound how long others go
+/// on with the old one.
 const LIST_TTL: Duration = Duration::from_secs(300);
 
 /// Items on one page of a list. Large, because clients that know no pages see the first one only.
@@ -197,16 +197,23 @@ fn meta(identity: &Identity) -> Value {
 fn capabilities(registry: &Registry, revision: Revision) -> Value {
     let has = Has::of(registry);
     let declared = [
-        ("tools", has.tools),
-        ("resources", has.resources),
-        ("prompts", has.prompts),
+        ("tools", has.tools, json!({"listChanged": true})),
+        (
+            "resources",
+            has.resources,
+            json!({"subscribe": true, "listChanged": true}),
+        ),
+        ("prompts", has.prompts, json!({"listChanged": true})),
         (
             "completions",
             has.completions && revision.has_completions_capability(),
+            json!({}),
         ),
+        // Any tool may log.
+        ("logging", true, json!({})),
     ];
-    let declared = declared.into_iter().filter(|(_, is_there)| *is_there);
-    Value::Object(declared.map(|(name, _)| (name.to_owned(), json!({}))).collect())
+    let declared = declared.into_iter().filter(|(_, is_there, _)| *is_there);
+    Value::Object(declared.map(|(name, _, how)| (name.to_owned(), how)).collect())
 }
 
 fn initialize(registry: &Registry, identity: &Identity, revision: Revision) -> Value {

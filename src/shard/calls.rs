@@ -76,7 +76,7 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.in_flight.up();
         }
         let service = Rc::clone(&self.service);
-        let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
+        let facts = HttpFacts::new(&request.head, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
         if request.endpoint == Endpoint::Delete {
             let reply = service.protocol.delete(&facts, &*service.sessions, &mut out);
@@ -120,6 +120,17 @@ impl<R: ShardRing> Shard<R> {
                 self.reply(key, out, None, &reply);
             }
             Step::Work(work) => self.begin_work(key, &work, out, decoded, turn),
+            Step::Listen(listen) => {
+                let mut out = out;
+                out.truncate(HEAD_RESERVE);
+                let overload = self.overload(OverloadReason::Memory);
+                let reply = self
+                    .service
+                    .protocol
+                    .refuse(Some(listen.id.as_id()), &overload, &mut out);
+                self.record_control(&reply, decoded.saturating_duration_since(began));
+                self.reply(key, out, None, &reply);
+            }
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
         }
         None

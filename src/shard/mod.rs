@@ -56,7 +56,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::config::{Linger, StealSettings, Timeouts};
 use crate::jsonrpc::Scratch;
-use crate::mcp::{Protocol, Sessions, UnixSeconds};
+use crate::mcp::{Protocol, State, UnixSeconds};
 use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage, ToolLabels};
 use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
 use crate::registry::{Outcome, ShardRegistry};
@@ -92,8 +92,8 @@ const BUSY_HORIZON_TICKS: u64 = 10;
 pub struct Service {
     /// The protocol over the registered tools.
     pub protocol: Protocol,
-    /// Legacy sessions.
-    pub sessions: Arc<dyn Sessions + Send + Sync>,
+    /// Legacy sessions, and all that is remembered of clients.
+    pub sessions: Arc<dyn State + Send + Sync>,
     /// Who is let in.
     pub policy: EdgePolicy,
     /// Limits of requests.
