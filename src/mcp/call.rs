@@ -183,6 +183,7 @@ impl<'s> Work<'s> {
             operation: self.call.operation,
             capabilities: asker.capabilities,
             session: asker.session,
+            principal: asker.principal,
             progress_token: asker.progress_token.map(ProgressToken::from),
             binding: self.binding(),
             uri: match self.call.operation {
@@ -280,6 +281,7 @@ pub struct Ticket {
     operation: Operation,
     capabilities: ClientCapabilities,
     session: Option<SessionToken>,
+    principal: Principal,
     progress_token: Option<ProgressToken>,
     binding: Option<Binding>,
     /// What a template reads; everything else is registered.
@@ -302,6 +304,11 @@ impl Ticket {
     /// The legacy session it belongs to.
     pub fn session(&self) -> Option<SessionToken> {
         self.session
+    }
+
+    /// Who asked.
+    pub fn principal(&self) -> Principal {
+        self.principal
     }
 
     /// Whether a stream for it begins with an event that has an id and no data, so that it can be taken up again

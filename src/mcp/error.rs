@@ -80,6 +80,8 @@ pub(super) enum Failure<'s> {
     StreamNeedsSession,
     /// `Last-Event-ID` cannot be one of ours.
     EventId(&'static str),
+    /// The session's stream has a connection already.
+    StreamTaken,
     /// No room to remember what was asked for.
     LiveFull,
 }
@@ -142,6 +144,7 @@ impl Failure<'_> {
             | Self::SessionUnknown
             | Self::HttpMethod
             | Self::StreamNeedsSession
+            | Self::StreamTaken
             | Self::EventId(_) => code::INVALID_REQUEST,
             Self::ModernEnvelope(_) | Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) => {
                 code::INVALID_PARAMS
@@ -165,6 +168,7 @@ impl Failure<'_> {
             ) => 200,
             (Self::SessionUnavailable | Self::LiveFull, _) => 503,
             (Self::HttpMethod | Self::StreamNeedsSession, _) => 405,
+            (Self::StreamTaken, _) => 409,
             _ => 400,
         }
     }
@@ -198,6 +202,7 @@ impl Failure<'_> {
             Self::SessionUnknown => "the session is unknown or has ended; initialize again",
             Self::SessionUnavailable => "the session could not be made just now",
             Self::HttpMethod => "this protocol revision is served over POST only",
+            Self::StreamTaken => "the session has its stream on another connection already",
             Self::StreamNeedsSession => "a stream belongs to a session; header Mcp-Session-Id is missing",
             Self::LiveFull => "there is no room to remember this",
             Self::ModernEnvelope(text)

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::registry::{CacheScope, Caching, Registry};
 
+use super::announce::Announcement;
 use super::cursor::Cursor;
 use super::describe;
 use super::revision::{Era, Revision};
@@ -140,6 +141,21 @@ impl Lists {
             discover: text(&discover(registry, identity)),
             meta: text(&meta(identity)),
         }
+    }
+
+    /// Which lists differ from `other`'s, for a client of any revision.
+    pub(super) fn changes_since(&self, other: &Lists) -> Vec<Announcement> {
+        let differs = |listed: Listed| self.pages[listed as usize] != other.pages[listed as usize];
+        let has_new_resources =
+            differs(Listed::Resources) || differs(Listed::ResourceTemplates) || self.tails != other.tails;
+        [
+            (differs(Listed::Tools), Announcement::ToolsChanged),
+            (differs(Listed::Prompts), Announcement::PromptsChanged),
+            (has_new_resources, Announcement::ResourcesChanged),
+        ]
+        .into_iter()
+        .filter_map(|(is_changed, what)| is_changed.then_some(what))
+        .collect()
     }
 
     /// A page of a list, counted from zero.

@@ -56,4 +56,4 @@ pub use revision::{Era, Revision};
 pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
 };
-pub use standing::{Opening, StreamRequest};
+pub use standing::{NoStream, Opening, StreamRequest};

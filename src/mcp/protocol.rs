@@ -6,6 +6,7 @@ use crate::jsonrpc::{Document, Id, Message, Notification, Request, Scratch, Valu
 use crate::metrics;
 use crate::registry::Registry;
 
+use super::announce::Announcement;
 use super::batch::Batch;
 use super::call::{Call, Work};
 use super::error::{BatchFault, Failure, Refused};
@@ -106,6 +107,11 @@ impl Protocol {
     /// The tools.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What clients that know `before` have to hear of.
+    pub fn changes_since(&self, before: &Protocol) -> Vec<Announcement> {
+        self.lists.changes_since(&before.lists)
     }
 
     pub(super) fn lists(&self) -> &Lists {

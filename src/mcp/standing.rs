@@ -48,6 +48,28 @@ impl Protocol {
     }
 }
 
+/// Why a stream cannot be had, though the request was well made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoStream {
+    /// `Last-Event-ID` names nothing of this session's that is still kept.
+    Forgotten,
+    /// The session's stream has a connection.
+    Taken,
+}
+
+impl Protocol {
+    /// Appends the refusal of a GET that [`Protocol::get`] let pass.
+    pub fn refuse_stream(&self, why: NoStream, out: &mut Vec<u8>) -> Reply {
+        let failure = match why {
+            NoStream::Forgotten => {
+                Failure::EventId("Last-Event-ID names nothing that is kept for this session")
+            }
+            NoStream::Taken => Failure::StreamTaken,
+        };
+        refused(None, failure).write(out).about(Era::Legacy, "")
+    }
+}
+
 fn stream_request<'a>(
     protocol: &Protocol,
     facts: &HttpFacts<'a>,

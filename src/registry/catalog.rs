@@ -543,4 +543,183 @@ mod tests {
             })
         );
     }
+
+    fn prompt(name: &str) -> Prompt {
+        Prompt::new(name)
+            .argument(PromptArgument::optional("a"))
+            .complete("a", |_: CallContext, _: Completing| async { Ok(vec![""]) })
+            .run(|_: CallContext, _: NoArguments| async { Ok("") })
+    }
+
+    fn template(text: &str) -> ResourceTemplate {
+        ResourceTemplate::new(text, text)
+            .complete("v", |_: CallContext, _: Completing| async { Ok(vec![""]) })
+            .read(|_: CallContext, _: NoArguments| async { Ok("") })
+    }
+
+    fn resource(uri: &str) -> Resource {
+        Resource::new(uri, uri).read(|_: CallContext| async { Ok("") })
+    }
+
+    /// A, B and C of everything.
+    fn three_of_each() -> Registry {
+        let mut registry = Registry::builder();
+        for name in ["A", "B", "C"] {
+            registry.add(tool(name)).unwrap();
+            registry.add(resource(&format!("r:{name}"))).unwrap();
+            registry.add(template(&format!("t:{name}/{{v}}"))).unwrap();
+            registry.add(prompt(name)).unwrap();
+        }
+        registry.build()
+    }
+
+    /// Every name leads to its entry, on a shard too, and every completion to its owner.
+    fn assert_consistent(registry: &Registry, names: &[&str]) {
+        let shard = registry.for_shard();
+        assert_eq!(registry.tools().len(), names.len());
+        for (at, name) in names.iter().enumerate() {
+            let index = registry.find(name).unwrap();
+            assert_eq!((index.as_usize(), registry.tool(index).name()), (at, *name));
+            assert!(shard.start_tool(index, None, CallContext::new()).is_ok());
+
+            let uri = format!("r:{name}");
+            let index = registry.find_resource(&uri).unwrap();
+            assert_eq!(
+                (index.as_usize(), registry.resource(index).address()),
+                (at, uri.as_str())
+            );
+
+            let text = format!("t:{name}/{{v}}");
+            let index = registry.find_template(&format!("t:{name}/x")).unwrap();
+            assert_eq!(
+                (index.as_usize(), registry.template(index).address()),
+                (at, text.as_str())
+            );
+            let completer = registry.template_completer(&text, "v").unwrap().unwrap().unwrap();
+            assert_eq!(registry.name_of(Operation::Completion(completer)), text);
+
+            let index = registry.find_prompt(name).unwrap();
+            assert_eq!((index.as_usize(), registry.prompt(index).name()), (at, *name));
+            let completer = registry.prompt_completer(index, "a").unwrap().unwrap();
+            assert_eq!(registry.name_of(Operation::Completion(completer)), *name);
+            assert!(
+                shard
+                    .start_completion(completer, "", None, CallContext::new())
+                    .is_ok()
+            );
+        }
+        assert_eq!(registry.inner().completers.len(), 2 * names.len());
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_the_rest_moves_up() {
+        for (gone, left) in [("A", ["B", "C"]), ("B", ["A", "C"]), ("C", ["A", "B"])] {
+            let before = three_of_each();
+            let shard_before = before.for_shard();
+            let mut edit = before.edit();
+            for _ in 0..2 {
+                // The second time there is nothing left to remove.
+                let is_first = edit.inner.tools.len() == 3;
+                assert_eq!(edit.remove_tool(gone), is_first);
+                assert_eq!(edit.remove_resource(&format!("r:{gone}")), is_first);
+                assert_eq!(edit.remove_template(&format!("t:{gone}/{{v}}")), is_first);
+                assert_eq!(edit.remove_prompt(gone), is_first);
+            }
+            let after = edit.build();
+            assert_consistent(&after, &left);
+            assert_eq!((after.find(gone), after.find_prompt(gone)), (None, None));
+            assert!(after.find_resource(&format!("r:{gone}")).is_none());
+            assert!(after.find_template(&format!("t:{gone}/x")).is_none());
+            // The old one lives on, and so does a shard of it.
+            assert_consistent(&before, &["A", "B", "C"]);
+            let index = before.find(gone).unwrap();
+            assert!(shard_before.start_tool(index, None, CallContext::new()).is_ok());
+        }
+    }
+
+    #[test]
+    fn edits_add_behind_what_is_there_and_again_what_was_removed() {
+        let before = three_of_each();
+        let mut edit = before.edit();
+        assert!(matches!(edit.add(tool("A")), Err(RegistryError::Duplicate(_))));
+        assert!(matches!(
+            edit.add(prompt("A")),
+            Err(RegistryError::DuplicatePrompt(_))
+        ));
+        assert!(edit.remove_tool("A") && edit.remove_resource("r:A"));
+        assert!(edit.remove_template("t:A/{v}") && edit.remove_prompt("A"));
+        for name in ["D", "A"] {
+            edit.add(tool(name)).unwrap();
+            edit.add(resource(&format!("r:{name}"))).unwrap();
+            edit.add(template(&format!("t:{name}/{{v}}"))).unwrap();
+            edit.add(prompt(name)).unwrap();
+        }
+        assert_consistent(&edit.build(), &["B", "C", "D", "A"]);
+        assert_consistent(&before, &["A", "B", "C"]);
+    }
+
+    #[test]
+    fn entries_are_shared_with_what_is_made_from_them() {
+        let before = three_of_each();
+        let after = before.edit().build();
+        for (old, new) in before.inner().tools.iter().zip(&after.inner().tools) {
+            assert!(Arc::ptr_eq(old, new));
+        }
+        // A thousand rounds of coming and going leave nothing behind.
+        let mut registry = after;
+        for _ in 0..1_000 {
+            let mut edit = registry.edit();
+            edit.add(prompt("D")).unwrap();
+            registry = edit.build();
+            let mut edit = registry.edit();
+            assert!(edit.remove_prompt("D"));
+            registry = edit.build();
+        }
+        assert_consistent(&registry, &["A", "B", "C"]);
+    }
+
+    #[test]
+    fn arguments_that_come_as_headers_are_read_when_a_tool_is_added() {
+        #[derive(serde::Deserialize, JsonSchema)]
+        struct Query {
+            #[expect(dead_code, reason = "only its schema matters")]
+            #[schemars(extend("x-mcp-header" = "Region"))]
+            region: String,
+        }
+        let query = |name: &str| Tool::new(name).run(|_: CallContext, _: Query| async { Ok("") });
+        let annotated = |header: &str| {
+            let schema = json!({
+                "type": "object",
+                "properties": {"region": {"type": "string", "x-mcp-header": header}},
+            });
+            Tool::new("bad")
+                .input_schema(schema)
+                .run(|_: CallContext, _: serde_json::Value| async { Ok("") })
+        };
+        let mut tools = Registry::builder();
+        tools.add(query("query")).unwrap();
+        let error = tools.add(annotated("two words")).unwrap_err();
+        assert!(matches!(error, RegistryError::ParamHeader { .. }));
+        assert!(
+            error
+                .to_string()
+                .starts_with("input schema of tool \"bad\": \"x-mcp-header\""),
+            "{error}"
+        );
+        let registry = tools.build();
+        let (_, info) = registry.tools().next().unwrap();
+        let headers: Vec<_> = info
+            .param_headers()
+            .iter()
+            .map(|one| (one.header(), one.path()))
+            .collect();
+        assert_eq!(headers, [("Region", &["region".to_owned()][..])]);
+        // Clients read the annotation themselves.
+        let listed = serde_json::to_value(info).unwrap();
+        assert_eq!(
+            listed["inputSchema"]["properties"]["region"]["x-mcp-header"],
+            "Region"
+        );
+        assert!(registry.find("bad").is_none());
+    }
 }

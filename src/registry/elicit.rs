@@ -233,3 +233,348 @@ fn random_id() -> String {
         Err(_) => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::property::TextFormat;
+    use super::*;
+    use crate::registry::specification::assert_matches;
+
+    /// Every shape a property can have.
+    fn whole_form() -> Elicit {
+        let colours = [("r", "Red"), ("g", "Green")];
+        Elicit::form("Tell me all.")
+            .property(
+                "name",
+                Property::string()
+                    .title("Name")
+                    .description("Yours.")
+                    .min_length(2)
+                    .max_length(5)
+                    .default("Ada"),
+            )
+            .property("mail", Property::string().format(TextFormat::Email).optional())
+            .property("site", Property::string().format(TextFormat::Uri).optional())
+            .property("day", Property::string().format(TextFormat::Date).optional())
+            .property(
+                "moment",
+                Property::string().format(TextFormat::DateTime).optional(),
+            )
+            .property("age", Property::integer().minimum(0).maximum(150).default(30))
+            .property(
+                "score",
+                Property::number()
+                    .minimum(0.5)
+                    .maximum(9.5)
+                    .default(1.5)
+                    .optional(),
+            )
+            .property("sure", Property::boolean().default(true))
+            .property("one", Property::choice(["a", "b"]).default("a").optional())
+            .property("titled", Property::titled_choice(colours).default("g").optional())
+            .property("named", Property::named_choice(colours).default("r").optional())
+            .property(
+                "some",
+                Property::choices(["a", "b", "c"])
+                    .min_items(1)
+                    .max_items(2)
+                    .default(vec!["a"])
+                    .optional(),
+            )
+            .property("tints", Property::titled_choices(colours).optional())
+    }
+
+    fn read<Q: Question>(question: &Q, answer: Value) -> Result<Q::Answer, String> {
+        question.check().unwrap();
+        question.read(answer)
+    }
+
+    fn accept(content: Value) -> Value {
+        json!({"action": "accept", "content": content})
+    }
+
+    #[test]
+    fn every_shape_is_the_specifications() {
+        let form = whole_form();
+        assert_eq!(form.check(), Ok(()));
+        let request = form.request(ClientCapabilities::NONE);
+        assert_eq!(request.method, QuestionMethod::Elicit);
+        for revision in ["2025-11-25", "2026-07-28"] {
+            assert_matches(revision, "ElicitRequestFormParams", &request.params);
+            let one = json!({"method": request.method.as_str(), "params": request.params});
+            if revision == "2026-07-28" {
+                assert_matches(revision, "InputRequest", &one);
+            }
+            // Each as the shape it is meant to be: the union would take some of them for another.
+            for (name, shape) in [
+                ("name", "StringSchema"),
+                ("mail", "StringSchema"),
+                ("moment", "StringSchema"),
+                ("age", "NumberSchema"),
+                ("score", "NumberSchema"),
+                ("sure", "BooleanSchema"),
+                ("one", "UntitledSingleSelectEnumSchema"),
+                ("titled", "TitledSingleSelectEnumSchema"),
+                ("named", "LegacyTitledEnumSchema"),
+                ("some", "UntitledMultiSelectEnumSchema"),
+                ("tints", "TitledMultiSelectEnumSchema"),
+            ] {
+                assert_matches(
+                    revision,
+                    shape,
+                    &request.params["requestedSchema"]["properties"][name],
+                );
+            }
+        }
+        let requested = &request.params["requestedSchema"];
+        assert_eq!(requested["required"], json!(["name", "age", "sure"]));
+        assert_eq!(requested["properties"]["name"]["default"], "Ada");
+        assert_eq!(
+            requested["properties"]["named"]["enumNames"],
+            json!(["Red", "Green"])
+        );
+        assert_eq!(
+            requested["properties"]["tints"]["items"]["anyOf"][1]["title"],
+            "Green"
+        );
+    }
+
+    #[test]
+    fn a_form_without_properties_is_one() {
+        let request = Elicit::form("Go on?").request(ClientCapabilities::NONE);
+        let expected = json!({"type": "object", "properties": {}});
+        assert_eq!(request.params["requestedSchema"], expected);
+        let answer = read(&Elicit::form("Go on?"), json!({"action": "accept"}));
+        assert_eq!(answer, Ok(ElicitAnswer::Accept(json!({}))));
+    }
+
+    #[test]
+    fn answers_are_held_to_the_form() {
+        let form = whole_form();
+        let least = json!({"name": "Ada", "age": 36, "sure": false});
+        assert_eq!(
+            read(&form, accept(least.clone())),
+            Ok(ElicitAnswer::Accept(least.clone()))
+        );
+        let mut blank = least.clone();
+        blank["mail"] = Value::Null;
+        assert_eq!(
+            read(&form, accept(blank)),
+            Ok(ElicitAnswer::Accept(least.clone()))
+        );
+        for (name, wrong) in [
+            ("name", json!("A")),
+            ("name", json!("Adalbert")),
+            ("name", json!(3)),
+            ("name", Value::Null),
+            ("age", json!(151)),
+            ("age", json!(1.5)),
+            ("score", json!(0.25)),
+            ("sure", json!("yes")),
+            ("one", json!("c")),
+            ("titled", json!("Red")),
+            ("named", json!("x")),
+            ("some", json!([])),
+            ("some", json!(["a", "b", "c"])),
+            ("some", json!(["d"])),
+            ("tints", json!("r")),
+            ("tints", json!(["x"])),
+        ] {
+            let mut content = least.clone();
+            content[name] = wrong.clone();
+            let refused = read(&form, accept(content)).expect_err(name);
+            assert!(
+                refused.starts_with("the form's content does not match"),
+                "{refused}"
+            );
+        }
+        for no_answer in [
+            json!(null),
+            json!({}),
+            json!({"action": "ok"}),
+            accept(json!([1])),
+        ] {
+            assert!(read(&form, no_answer.clone()).is_err(), "{no_answer}");
+        }
+        assert_eq!(
+            read(&form, json!({"action": "decline"})),
+            Ok(ElicitAnswer::Decline)
+        );
+        let left = json!({"action": "cancel", "content": {}});
+        assert_eq!(read(&form, left), Ok(ElicitAnswer::Cancel));
+    }
+
+    #[test]
+    fn a_property_may_change_its_mind() {
+        let form = Elicit::form("?")
+            .property("a", Property::string())
+            .property("a", Property::boolean().optional());
+        let requested = form.request(ClientCapabilities::NONE).params["requestedSchema"].clone();
+        assert_eq!(
+            requested,
+            json!({"type": "object", "properties": {"a": {"type": "boolean"}}})
+        );
+    }
+
+    #[test]
+    fn forms_that_no_client_can_show_are_their_authors_fault() {
+        let nested = json!({"type": "object", "properties": {"a": {"type": "object"}}});
+        let patterned = json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}});
+        let untitled = json!({"type": "object", "properties": {"a": {"oneOf": [{"const": "x"}]}}});
+        let unknown = json!({"type": "object", "properties": {}, "required": ["a"]});
+        for wrong in [
+            json!(null),
+            json!({}),
+            json!({"type": "array"}),
+            nested,
+            patterned,
+            untitled,
+            unknown,
+        ] {
+            assert!(
+                Elicit::form("?").schema(wrong.clone()).check().is_err(),
+                "{wrong}"
+            );
+        }
+        for (property, words) in [
+            (Property::string().minimum(1), "cannot have this \"minimum\""),
+            (
+                Property::integer().min_length(1),
+                "cannot have this \"minLength\"",
+            ),
+            (
+                Property::choice(["a"]).format(TextFormat::Date),
+                "cannot have this \"format\"",
+            ),
+            (Property::number().maximum("many"), "many"),
+        ] {
+            let fault = Elicit::form("?").property("a", property).check().unwrap_err();
+            assert!(fault.contains(words), "{fault}");
+        }
+        let fine = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
+        assert_eq!(Elicit::form("?").schema(fine).check(), Ok(()));
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Colour {
+        /// The warm one.
+        Red,
+        Green,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    enum Size {
+        S,
+        L,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+    struct Order {
+        /// Who orders.
+        #[schemars(length(min = 1))]
+        name: String,
+        /// How many.
+        #[schemars(range(max = 9))]
+        count: u8,
+        price: f64,
+        gift: Option<bool>,
+        colour: Colour,
+        size: Option<Size>,
+        also: Vec<Colour>,
+    }
+
+    #[test]
+    fn a_type_becomes_a_flat_form() {
+        let form = Elicit::typed::<Order>("What?");
+        assert_eq!(form.check(), Ok(()));
+        let request = form.request(ClientCapabilities::NONE);
+        for revision in ["2025-11-25", "2026-07-28"] {
+            assert_matches(revision, "ElicitRequestFormParams", &request.params);
+        }
+        // Variants without a description come first in derived schemas.
+        let colours =
+            json!([{"const": "green", "title": "green"}, {"const": "red", "title": "The warm one."}]);
+        let requested = &request.params["requestedSchema"];
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "description": "Who orders.", "minLength": 1},
+                "count": {"type": "integer", "description": "How many.", "minimum": 0, "maximum": 9},
+                "price": {"type": "number"},
+                "gift": {"type": "boolean"},
+                "colour": {"type": "string", "oneOf": colours},
+                "size": {"type": "string", "enum": ["S", "L"]},
+                "also": {"type": "array", "items": {"anyOf": colours}},
+            },
+            "required": ["name", "count", "price", "colour", "also"],
+        });
+        assert_eq!(*requested, expected);
+        let content = json!({"name": "Ada", "count": 2, "price": 3, "colour": "red", "also": ["green"]});
+        let order = Order {
+            name: "Ada".to_owned(),
+            count: 2,
+            price: 3.0,
+            gift: None,
+            colour: Colour::Red,
+            size: None,
+            also: vec![Colour::Green],
+        };
+        assert_eq!(read(&form, accept(content)).unwrap().accepted(), Some(order));
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    struct Deep {
+        #[expect(dead_code, reason = "only its schema matters")]
+        inner: Order,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    struct Endless {
+        #[expect(dead_code, reason = "only its schema matters")]
+        next: Option<Box<Endless>>,
+    }
+
+    #[test]
+    fn a_type_that_is_not_flat_cannot_be_asked_for() {
+        let deep = Elicit::typed::<Deep>("?").check();
+        assert!(deep.unwrap_err().contains("\"inner\""));
+        assert!(Elicit::typed::<Endless>("?").check().is_err());
+        assert!(Elicit::typed::<String>("?").check().is_err());
+        assert!(
+            Elicit::typed::<std::collections::BTreeMap<String, Vec<String>>>("?")
+                .check()
+                .is_ok()
+        );
+        let endless = json!({
+            "type": "object",
+            "properties": {"a": {"$ref": "#/$defs/a"}},
+            "$defs": {"a": {"$ref": "#/$defs/a"}},
+        });
+        assert!(form_schema::flat(&endless).is_err());
+    }
+
+    #[test]
+    fn urls_have_an_id_of_their_own() {
+        let place = Elicit::url("Sign in.", "https://example.com/login?x=1");
+        assert_eq!(place.check(), Ok(()));
+        assert_ne!(place.id(), Elicit::url("Sign in.", "https://example.com/").id());
+        assert_eq!(place.id().len(), 32);
+        let request = place.request(ClientCapabilities::NONE);
+        assert_matches("2025-11-25", "ElicitRequestURLParams", &request.params);
+        assert_eq!(request.params["elicitationId"], place.id());
+        assert_eq!(place.needs(), ClientCapabilities::ELICITATION_URL);
+        assert_eq!(
+            read(&place, json!({"action": "accept"})),
+            Ok(ElicitAnswer::Accept(()))
+        );
+        assert_eq!(
+            read(&place, json!({"action": "decline"})),
+            Ok(ElicitAnswer::Decline)
+        );
+        assert!(read(&place, json!("accept")).is_err());
+        for wrong in ["", "example.com", "https://exa mple.com", "/login"] {
+            assert!(Elicit::url("Sign in.", wrong).check().is_err(), "{wrong}");
+        }
+    }
+}

@@ -25,16 +25,21 @@ const FORMATS: [TextFormat; 4] = [
 /// What they could not, in words for the form's author.
 pub(super) fn check(schema: &Value) -> Result<(), String> {
     let flat = flat(schema)?;
-    if let Some(Value::Object(properties)) = schema.get("properties") {
-        for (name, property) in properties {
-            let (Some(given), Some(kept)) = (property.as_object(), flat["properties"][name].as_object())
-            else {
-                continue;
-            };
-            if let Some(keyword) = given.keys().find(|keyword| !kept.contains_key(*keyword)) {
-                return Err(format!("property {name:?} cannot have {keyword:?}"));
-            }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        let kept = &flat["properties"][name];
+        let mut given = property.as_object().into_iter().flatten();
+        if let Some((keyword, _)) = given.find(|(keyword, value)| kept.get(keyword) != Some(value)) {
+            return Err(format!("property {name:?} cannot have this {keyword:?}"));
         }
+    }
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_property = |name: &Value| {
+        name.as_str()
+            .is_some_and(|name| flat["properties"].get(name).is_some())
+    };
+    if let Some(name) = required.into_iter().flatten().find(|name| !is_property(name)) {
+        return Err(format!("{name} is required, but is no property"));
     }
     OutputSchema::compile(schema)
         .map(|_| ())
@@ -122,6 +127,7 @@ fn reduce(root: &Value, members: &Map<String, Value>) -> Option<Map<String, Valu
     let kind = members.get("type").and_then(Value::as_str);
     let choice = choice(members, "oneOf");
     let mut flat = Map::new();
+    flat.insert("type".to_owned(), json!(kind.unwrap_or("string")));
     let mut keep = |keywords: &[&str]| {
         for keyword in COMMON.iter().chain(keywords) {
             if let Some(value) = members.get(*keyword).filter(|value| !value.is_null()) {
@@ -155,7 +161,6 @@ fn reduce(root: &Value, members: &Map<String, Value>) -> Option<Map<String, Valu
         }
         _ => return None,
     }
-    flat.insert("type".to_owned(), json!(kind.unwrap_or("string")));
     Some(flat)
 }
 

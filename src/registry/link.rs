@@ -40,6 +40,8 @@ pub const UNSENT_BYTES_MAX: usize = 256 << 10;
 pub const QUESTIONS_MAX: usize = 256;
 /// The longest key of a question; keys travel to the client and back.
 pub const QUESTION_KEY_BYTES_MAX: usize = 128;
+/// Places for emissions that a link at rest keeps.
+const KEPT_MAX: usize = 16;
 /// How often a blocked question looks whether its call was cancelled. A cancellation is a flag and wakes nobody.
 const CANCELLATION_LOOK: Duration = Duration::from_millis(20);
 
@@ -51,11 +53,13 @@ const BOUND: u8 = 1 << 1;
 const PENDING: u8 = 1 << 2;
 /// The call is over.
 const CLOSED: u8 = 1 << 3;
+/// The call has asked on the stream, so somebody may wait.
+const ASKED: u8 = 1 << 4;
 
 /// Hears that a call has said something.
 pub trait LinkListener: Send + Sync {
     /// There is something to take from the link of `call`, said outside a poll. At most once until it is taken. Runs on
-    /// whichever thread the call spoke on, under no lock.
+    /// whichever thread the call spoke on, under no lock, and so perhaps just after the call was closed.
     fn on_said(&self, call: u64);
 }
 
@@ -171,14 +175,14 @@ impl CallLink {
     pub fn answer(&self, number: u32, answer: Result<Value, AnswerError>) {
         let waker = {
             let mut said = self.lock();
-            let open = said.waiting.iter_mut().find(|waiting| waiting.number == number);
-            let Some(WaitState::Open(waker)) = open.map(|waiting| &mut waiting.state) else {
+            let Some(state) = said.state_of(number) else {
+                return;
+            };
+            let WaitState::Open(waker) = state else {
                 return;
             };
             let waker = waker.take();
-            if let Some(waiting) = said.waiting.iter_mut().find(|waiting| waiting.number == number) {
-                waiting.state = WaitState::Answered(answer);
-            }
+            *state = WaitState::Answered(answer);
             waker
         };
         self.answered.notify_all();
@@ -197,9 +201,13 @@ impl CallLink {
     /// Ends the call: what it says from now on is dropped, and whoever waits for an answer gets
     /// [`ToolError::Cancelled`]. What it said before can still be taken.
     pub fn close(&self) {
+        let before = self.flags.fetch_or(CLOSED, Ordering::AcqRel);
+        // Whoever asks after this finds the call closed before it waits.
+        if before & ASKED == 0 {
+            return;
+        }
         // Under the lock: whoever has looked at the flag under it and waits now is woken.
         let mut said = self.lock();
-        self.flags.fetch_or(CLOSED, Ordering::AcqRel);
         let wakers: Vec<Waker> = said.waiting.iter_mut().filter_map(Waiting::take_waker).collect();
         drop(said);
         self.answered.notify_all();
@@ -263,8 +271,8 @@ impl CallLink {
         if self.facts.asking == Asking::Never {
             return Put::Settled(Err(ToolError::MissingCapability(needs)));
         }
-        let mut said = self.lock();
-        let number = match said.claim(key) {
+        let claimed = self.lock().claim(key);
+        let number = match claimed {
             Ok(number) => number,
             Err(fault) => return Put::Settled(Err(ToolError::internal(fault))),
         };
@@ -275,14 +283,16 @@ impl CallLink {
         if !self.facts.capabilities.contains(needs) {
             return Put::Settled(Err(ToolError::MissingCapability(needs)));
         }
-        if self.is_closed() {
-            return Put::Settled(Err(ToolError::Cancelled));
-        }
+        // Made under no lock: a question may be anybody's code.
         let noted = NotedQuestion {
             number,
             key: key.to_owned(),
             request: question.request(self.facts.capabilities),
         };
+        let mut said = self.lock();
+        if self.is_closed() {
+            return Put::Settled(Err(ToolError::Cancelled));
+        }
         if self.facts.asking == Asking::ByRetry {
             said.noted.push(noted);
             return Put::Settled(Err(ToolError::InputRequired));
@@ -291,6 +301,7 @@ impl CallLink {
             number,
             state: WaitState::Open(None),
         });
+        self.flags.fetch_or(ASKED, Ordering::AcqRel);
         self.say(said, Emission::Question(noted));
         Put::Waiting(number)
     }
@@ -305,11 +316,8 @@ impl CallLink {
             said.forget(number);
             return Poll::Ready(Err(ToolError::Cancelled));
         }
-        match said.waiting.iter_mut().find(|waiting| waiting.number == number) {
-            Some(Waiting {
-                state: WaitState::Open(slot),
-                ..
-            }) => {
+        match said.state_of(number) {
+            Some(WaitState::Open(slot)) => {
                 match slot {
                     Some(known) => known.clone_from(waker),
                     None => *slot = Some(waker.clone()),
@@ -374,9 +382,10 @@ impl std::fmt::Debug for CallLink {
 }
 
 impl Said {
-    /// Empties it and keeps its memory.
+    /// Empties it and keeps its memory, but for what only a very talkative call needed.
     fn clear(&mut self) {
         self.emissions.clear();
+        self.emissions.shrink_to(KEPT_MAX);
         self.unsent_bytes = 0;
         self.dropped = 0;
         self.last_progress = None;
@@ -431,6 +440,11 @@ impl Said {
         true
     }
 
+    fn state_of(&mut self, number: u32) -> Option<&mut WaitState> {
+        let waiting = self.waiting.iter_mut().find(|waiting| waiting.number == number);
+        waiting.map(|waiting| &mut waiting.state)
+    }
+
     fn unqueue(&mut self, at: usize) {
         if let Some(emission) = self.emissions.remove(at) {
             self.unsent_bytes = self.unsent_bytes.saturating_sub(emission.weight_bytes());
@@ -465,3 +479,6 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

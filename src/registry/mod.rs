@@ -1,7 +1,8 @@
 //! Tools, resources and prompts: written once as Rust functions, described for clients, started per request.
 //!
-//! A [`Registry`] is built before the first shard starts, is shared by all of them and never changes. Each shard
-//! takes its own [`ShardRegistry`], which keeps the reusable slots that running calls live in. Schemas are compiled
+//! A [`Registry`] is built before the first shard starts, is shared by all of them and never changes; another, made
+//! from it by [`Registry::edit`], may take its place. Each shard takes its own [`ShardRegistry`], which keeps the
+//! reusable slots that running calls live in. Schemas are compiled
 //! when a tool is added; a call's arguments are checked on the parsed tape and become the tool's typed arguments
 //! without another tree between.
 //!
@@ -46,6 +47,42 @@
 //! }))?;
 //! let registry = tools.build();
 //! assert_eq!(registry.tools().count(), 2);
+//! # Ok::<(), weir::registry::RegistryError>(())
+//! ```
+//!
+//! A running call may speak to its client: say how far it is, log, and ask. What it says goes into its
+//! [`CallLink`], from which the shard takes it. A question is answered while the call waits, or by calling again:
+//! then `ask` gives [`ToolError::InputRequired`], the tool passes that on, and runs from its beginning once the
+//! answer is known. So a tool asks before it does what must not be done twice.
+//!
+//! ```
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//! use weir::registry::{CallContext, Elicit, ElicitAnswer, LogLevel, NoArguments, Property, Registry, Tool};
+//!
+//! /// What the user fills in: a form of its own, checked before the tool sees it.
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Traveller {
+//!     name: String,
+//!     age: Option<u8>,
+//! }
+//!
+//! let mut tools = Registry::builder();
+//! tools.add(Tool::new("book").run(|ctx: CallContext, _: NoArguments| async move {
+//!     // Both questions go out before the first answer is waited for.
+//!     let who = ctx.ask("who", Elicit::typed::<Traveller>("Who travels?"));
+//!     let class = Property::titled_choice([("1", "First"), ("2", "Second")]).default("2");
+//!     let how = ctx.ask("how", Elicit::form("How?").property("class", class));
+//!     let (ElicitAnswer::Accept(who), ElicitAnswer::Accept(how)) = (who.await?, how.await?) else {
+//!         return Ok("nothing was booked".to_owned());
+//!     };
+//!     ctx.log(LogLevel::Info, format!("booking in class {}", how["class"]));
+//!     for step in 1..=3 {
+//!         // Reaches the client only if it asked for progress.
+//!         ctx.progress((step, 3));
+//!     }
+//!     Ok(format!("booked for {}", who.name))
+//! }))?;
 //! # Ok::<(), weir::registry::RegistryError>(())
 //! ```
 //!

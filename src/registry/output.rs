@@ -599,4 +599,30 @@ mod tests {
         assert_eq!(text, br#"[{"type":"text","text":"internal error"}]"#);
         assert_eq!(error.log_detail(), Some("/etc/secret"));
     }
+
+    #[test]
+    fn what_a_call_needs_of_its_client_is_said_in_words() {
+        use crate::registry::{Elicit, QuestionMethod};
+        let needs = ClientCapabilities::SAMPLING.with(ClientCapabilities::SAMPLING_TOOLS);
+        assert_eq!(
+            ToolError::MissingCapability(needs).to_string(),
+            "the client cannot be asked; this needs: sampling, sampling.tools"
+        );
+        let mut text = Vec::new();
+        ToolError::InvalidAnswer("not a name".into()).write_content(&mut text);
+        let content: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(content, json!([{"type": "text", "text": "not a name"}]));
+
+        let places = ["https://a.example/1", "https://a.example/2"].map(|url| Elicit::url("Go there.", url));
+        let ids = places.each_ref().map(|place| place.id().to_owned());
+        let ToolError::UrlElicitationRequired(requests) = ToolError::url_elicitation_required(places) else {
+            panic!("another error");
+        };
+        assert_eq!(requests.len(), 2);
+        for (request, id) in requests.iter().zip(ids) {
+            assert_eq!(request.method, QuestionMethod::Elicit);
+            assert_matches("2025-11-25", "ElicitRequestURLParams", &request.params);
+            assert_eq!(request.params["elicitationId"], json!(id));
+        }
+    }
 }

@@ -158,3 +158,174 @@ fn read(
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The error of an object with this one property.
+    fn refused(property: &Value) -> ParamHeaderError {
+        of_schema(&json!({"type": "object", "properties": {"a": property}})).expect_err("refused")
+    }
+
+    #[test]
+    fn annotated_arguments_are_found_with_their_paths() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "region": {"type": "string", "x-mcp-header": "Region"},
+                "options": {
+                    "type": "object",
+                    "properties": {
+                        "limit": {"type": "integer", "x-mcp-header": "Max-Rows"},
+                        "deep": {"properties": {"dry": {"type": "boolean", "x-mcp-header": "dry.run~"}}},
+                    },
+                },
+                "plain": {"type": "number"},
+            },
+            "required": ["region"],
+        });
+        let found = of_schema(&schema).unwrap();
+        let facts: Vec<_> = found
+            .iter()
+            .map(|one| (one.header(), one.path().join("/"), one.kind()))
+            .collect();
+        let expected = [
+            ("Region", "region".to_owned(), ParamKind::String),
+            ("Max-Rows", "options/limit".to_owned(), ParamKind::Integer),
+            ("dry.run~", "options/deep/dry".to_owned(), ParamKind::Boolean),
+        ];
+        assert_eq!(facts, expected);
+    }
+
+    #[test]
+    fn names_are_tokens() {
+        for name in [
+            json!(""),
+            json!("a b"),
+            json!("a:b"),
+            json!("é"),
+            json!("a\r\nb"),
+            json!("a/b"),
+            json!("(a)"),
+        ] {
+            let error = refused(&json!({"type": "string", "x-mcp-header": name}));
+            assert!(matches!(error, ParamHeaderError::Name(_)), "{name}");
+        }
+        for name in [json!(null), json!(true), json!(3), json!(["A"]), json!({})] {
+            let error = refused(&json!({"type": "string", "x-mcp-header": name}));
+            assert!(matches!(error, ParamHeaderError::Name(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_whatever_their_case() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "a": {"type": "string", "x-mcp-header": "Region"},
+                "b": {"properties": {"c": {"type": "string", "x-mcp-header": "rEGION"}}},
+            },
+        });
+        assert_eq!(
+            of_schema(&schema),
+            Err(ParamHeaderError::Duplicate("rEGION".to_owned()))
+        );
+    }
+
+    #[test]
+    fn only_texts_integers_and_booleans_travel() {
+        for kind in [
+            json!("number"),
+            json!("object"),
+            json!("array"),
+            json!("null"),
+            json!(["string", "null"]),
+            json!(["string"]),
+        ] {
+            let error = refused(&json!({"type": kind, "x-mcp-header": "A"}));
+            assert_eq!(error, ParamHeaderError::Type("A".to_owned()), "{kind}");
+        }
+        let error = refused(&json!({"x-mcp-header": "A", "enum": ["a"]}));
+        assert_eq!(error, ParamHeaderError::Type("A".to_owned()));
+    }
+
+    #[test]
+    fn only_properties_lead_there() {
+        let one = json!({"type": "string", "x-mcp-header": "A"});
+        let inner = json!({"properties": {"b": one}});
+        let mut all = Vec::new();
+        for keyword in [
+            "items",
+            "not",
+            "if",
+            "then",
+            "else",
+            "contains",
+            "propertyNames",
+            "additionalProperties",
+        ] {
+            all.push((keyword, json!({keyword: one})));
+            all.push((keyword, json!({keyword: inner})));
+        }
+        for keyword in ["oneOf", "anyOf", "allOf", "prefixItems"] {
+            all.push((keyword, json!({keyword: [{}, one]})));
+            all.push((keyword, json!({keyword: [inner]})));
+        }
+        for keyword in ["patternProperties", "dependentSchemas", "$defs", "definitions"] {
+            all.push((keyword, json!({keyword: {"x": one}})));
+            all.push((keyword, json!({keyword: {"x": inner}})));
+        }
+        for (keyword, members) in all {
+            assert_eq!(
+                refused(&members),
+                ParamHeaderError::Place(keyword.to_owned()),
+                "{members}"
+            );
+            let mut root = members.clone();
+            root["type"] = json!("object");
+            let error = of_schema(&root).expect_err("refused");
+            assert_eq!(error, ParamHeaderError::Place(keyword.to_owned()), "{members}");
+        }
+        let root = json!({"type": "object", "x-mcp-header": "A"});
+        assert_eq!(
+            of_schema(&root),
+            Err(ParamHeaderError::Place("the root".to_owned()))
+        );
+        // A reference does not lead there either.
+        let referred = json!({
+            "type": "object",
+            "properties": {"a": {"$ref": "#/$defs/a"}},
+            "$defs": {"a": one},
+        });
+        assert_eq!(
+            of_schema(&referred),
+            Err(ParamHeaderError::Place("$defs".to_owned()))
+        );
+    }
+
+    #[test]
+    fn data_and_names_are_no_annotations() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "x-mcp-header": {"type": "string"},
+                "default": {"type": "string", "x-mcp-header": "Default"},
+                "a": {
+                    "default": {"x-mcp-header": "B"},
+                    "const": {"x-mcp-header": "B"},
+                    "enum": [{"x-mcp-header": "B"}],
+                    "examples": [{"x-mcp-header": "B"}],
+                },
+            },
+        });
+        let found = of_schema(&schema).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].header(), found[0].path()),
+            ("Default", &["default".to_owned()][..])
+        );
+    }
+}

@@ -43,3 +43,35 @@ impl Question for ListRoots {
             .map_err(|error| format!("the answer is no list of roots: {error}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::specification::{REVISIONS, assert_matches};
+
+    #[test]
+    fn roots_are_asked_for_and_read() {
+        let request = ListRoots.request(ClientCapabilities::NONE);
+        for revision in REVISIONS {
+            let whole = json!({
+                "jsonrpc": "2.0", "id": 1, "method": request.method.as_str(), "params": request.params,
+            });
+            assert_matches(revision, "ListRootsRequest", &whole);
+        }
+        let listed = json!({"roots": [{"uri": "file:///a", "name": "A", "_meta": {}}, {"uri": "file:///b"}]});
+        let roots = ListRoots.read(listed).unwrap();
+        let names: Vec<_> = roots
+            .iter()
+            .map(|root| (root.uri.as_str(), root.name.as_deref()))
+            .collect();
+        assert_eq!(names, [("file:///a", Some("A")), ("file:///b", None)]);
+        for wrong in [
+            json!(null),
+            json!({}),
+            json!({"roots": [{"name": "A"}]}),
+            json!({"roots": "all"}),
+        ] {
+            assert!(ListRoots.read(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+}

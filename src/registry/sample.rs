@@ -320,3 +320,136 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
     };
     blocks.map_err(serde::de::Error::custom)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::specification::{REVISIONS, assert_matches};
+
+    fn all() -> ClientCapabilities {
+        ClientCapabilities::from_bits(u16::MAX)
+    }
+
+    fn answer(content: &Value) -> Value {
+        json!({"role": "assistant", "content": content, "model": "m", "stopReason": "endTurn"})
+    }
+
+    #[test]
+    fn a_full_request_is_the_specifications() {
+        let metadata = json!({"trace": 1}).as_object().cloned().unwrap();
+        let sample = Sample::new(100)
+            .message(Role::User, "Add 2 and 3.")
+            .system_prompt("Be brief.")
+            .temperature(0.5)
+            .stop_sequence("END")
+            .stop_sequence("STOP")
+            .metadata(metadata)
+            .model_hint("big")
+            .model_hint("small")
+            .cost_priority(2.0)
+            .speed_priority(-1.0)
+            .intelligence_priority(0.25)
+            .include_context(IncludeContext::ThisServer);
+        let request = sample.request(all());
+        assert_eq!(request.method.as_str(), "sampling/createMessage");
+        let expected = json!({
+            "maxTokens": 100,
+            "systemPrompt": "Be brief.",
+            "temperature": 0.5,
+            "stopSequences": ["END", "STOP"],
+            "metadata": {"trace": 1},
+            "messages": [{"role": "user", "content": {"type": "text", "text": "Add 2 and 3."}}],
+            "modelPreferences": {
+                "hints": [{"name": "big"}, {"name": "small"}],
+                "costPriority": 1.0,
+                "speedPriority": 0.0,
+                "intelligencePriority": 0.25,
+            },
+            "includeContext": "thisServer",
+        });
+        assert_eq!(request.params, expected);
+        for revision in REVISIONS {
+            let whole = json!({
+                "jsonrpc": "2.0", "id": 1, "method": request.method.as_str(), "params": request.params,
+            });
+            assert_matches(revision, "CreateMessageRequest", &whole);
+        }
+        // Context is for clients that declare it.
+        let bare = sample.request(ClientCapabilities::SAMPLING).params;
+        assert_eq!(bare.get("includeContext"), None);
+        assert_eq!(sample.needs(), ClientCapabilities::SAMPLING);
+    }
+
+    #[test]
+    fn tools_need_a_client_that_declares_them() {
+        let with_tools = ClientCapabilities::SAMPLING.with(ClientCapabilities::SAMPLING_TOOLS);
+        let plain = || Sample::new(1).message(Role::User, "?");
+        assert_eq!(plain().needs(), ClientCapabilities::SAMPLING);
+        let used = SampleContent::ToolUse {
+            id: "u".to_owned(),
+            name: "add".to_owned(),
+            input: Map::new(),
+        };
+        let given = SampleContent::tool_result("u", &[ContentBlock::text("5")]);
+        let tool = plain()
+            .tool("add", "Adds.", json!({"type": "object"}))
+            .tool_choice(ToolChoice::Required);
+        let rounds = plain()
+            .message(Role::Assistant, used.clone())
+            .messages_of(Role::User, vec![given.clone(), SampleContent::text("and?")]);
+        for sample in [&tool, &rounds, &plain().tool_choice(ToolChoice::None)] {
+            assert_eq!(sample.needs(), with_tools);
+            let params = sample.request(all()).params;
+            for revision in ["2025-11-25", "2026-07-28"] {
+                assert_matches(revision, "CreateMessageRequestParams", &params);
+            }
+        }
+        let params = tool.request(all()).params;
+        assert_eq!(params["toolChoice"], json!({"mode": "required"}));
+        let messages = &rounds.request(all()).params["messages"];
+        assert_eq!(messages[1]["content"]["type"], "tool_use");
+        assert_eq!(messages[2]["content"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn answers_are_one_block_or_several() {
+        let sample = Sample::new(1).message(Role::User, "?");
+        let text = json!({"type": "text", "text": "5", "annotations": {"priority": 1}});
+        let one = sample.read(answer(&text)).unwrap();
+        assert_eq!(
+            (one.text(), one.model.as_str(), one.role),
+            ("5".to_owned(), "m", Role::Assistant)
+        );
+        assert_eq!(one.stop_reason.as_deref(), Some("endTurn"));
+        let image = json!({"type": "image", "data": "AA==", "mimeType": "image/png"});
+        let audio = json!({"type": "audio", "data": "AA==", "mimeType": "audio/wav"});
+        let used = json!({"type": "tool_use", "id": "u", "name": "add", "input": {"a": 2}});
+        let several = sample
+            .read(answer(&json!([text, image, audio, used, text])))
+            .unwrap();
+        assert_eq!((several.content.len(), several.text()), (5, "55".to_owned()));
+        let short = json!({"role": "user", "content": text, "model": "m"});
+        assert_eq!(sample.read(short).unwrap().stop_reason, None);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        let sample = Sample::new(1).message(Role::User, "?");
+        for wrong in [
+            json!(null),
+            json!({}),
+            json!({"role": "robot", "content": {"type": "text", "text": ""}, "model": "m"}),
+            answer(&json!("5")),
+            answer(&json!({"type": "video"})),
+            answer(&json!([{"type": "text"}])),
+        ] {
+            let refused = sample.read(wrong.clone());
+            assert!(
+                refused.is_err_and(|text| text.starts_with("the answer is no sampling")),
+                "{wrong}"
+            );
+        }
+        assert!(Sample::new(1).check().is_err());
+        assert_eq!(sample.check(), Ok(()));
+    }
+}

@@ -56,3 +56,112 @@ where
         guard(|| (self.0)(uri, updates)).and_then(|watch| watch)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "a server of a test")]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::registry::{
+        CallContext, NoArguments, Registry, RegistryEdit, RegistryError, Resource, ResourceTemplate,
+        ServerLink,
+    };
+
+    /// Keeps what it is told, in order.
+    #[derive(Clone, Default)]
+    struct Notes(Arc<Mutex<Vec<String>>>);
+
+    impl Notes {
+        fn note(&self, text: impl Into<String>) {
+            self.0.lock().unwrap().push(text.into());
+        }
+
+        fn taken(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl ServerLink for Notes {
+        fn resource_updated(&self, uri: &str) {
+            self.note(format!("updated {uri}"));
+        }
+
+        fn resources_changed(&self) {}
+
+        fn edit_registry(&self, _: RegistryEdit<'_>) -> Result<(), RegistryError> {
+            Err(RegistryError::NoServer)
+        }
+    }
+
+    /// What a watch leaves behind when it ends.
+    struct Ends(Notes, String);
+
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.note(format!("ends {}", self.1));
+        }
+    }
+
+    fn registry(notes: &Notes) -> Registry {
+        let mut registry = Registry::builder();
+        let told = notes.clone();
+        let watched = Resource::new("demo://watched", "watched").watch(move |uri, updates| {
+            updates.updated();
+            let thread = std::thread::spawn(move || updates.updated());
+            thread.join().map_err(|_| ToolError::Panicked)?;
+            Ok(Box::new(Ends(told.clone(), uri.to_owned())))
+        });
+        let told = notes.clone();
+        let template = ResourceTemplate::new("demo://file/{name}", "file").watch(move |uri, updates| {
+            assert_eq!(updates.uri(), uri);
+            match uri {
+                "demo://file/gone" => Err(ToolError::NotFound),
+                "demo://file/broken" => panic!("broken"),
+                _ => Ok(Box::new(Ends(told.clone(), uri.to_owned()))),
+            }
+        });
+        registry
+            .add(watched.read(|_: CallContext| async { Ok("") }))
+            .unwrap()
+            .add(template.read(|_: CallContext, _: NoArguments| async { Ok("") }))
+            .unwrap()
+            .add(Resource::new("demo://file/still", "still").read(|_: CallContext| async { Ok("") }))
+            .unwrap();
+        registry.build()
+    }
+
+    #[test]
+    fn a_watch_tells_of_changes_until_it_is_dropped() {
+        let notes = Notes::default();
+        let registry = registry(&notes);
+        let uri = "demo://watched";
+        let updates = Updates::new(uri, ServerHandle::new(Arc::new(notes.clone())));
+        let watch = registry.watcher(uri).unwrap().watch(uri, updates).unwrap();
+        let update = "updated demo://watched";
+        assert_eq!(notes.taken(), [update, update]);
+        // The registry may go before the watch does.
+        drop(registry);
+        drop(watch);
+        assert_eq!(notes.taken(), ["ends demo://watched"]);
+    }
+
+    #[test]
+    fn whoever_reads_a_uri_watches_it() {
+        let notes = Notes::default();
+        let registry = registry(&notes);
+        for uri in ["demo://other", "demo://file/", "demo://file/still"] {
+            assert!(registry.watcher(uri).is_none(), "{uri}");
+        }
+        let begin = |uri: &str| {
+            let watcher = registry.watcher(uri).unwrap();
+            watcher
+                .watch(uri, Updates::new(uri, ServerHandle::default()))
+                .map(drop)
+        };
+        assert_eq!(begin("demo://file/a"), Ok(()));
+        assert_eq!(notes.taken(), ["ends demo://file/a"]);
+        assert_eq!(begin("demo://file/gone"), Err(ToolError::NotFound));
+        assert_eq!(begin("demo://file/broken"), Err(ToolError::Panicked));
+    }
+}

@@ -10,13 +10,16 @@
 //! somebody else is unknown, and nothing tells these apart.
 
 mod key;
+pub mod live;
 mod seal;
 mod stateless;
+mod store;
 mod tombstones;
 
 use std::time::Duration;
 
 pub use key::{KeyError, SessionKey};
+pub use store::Store;
 
 use seal::{Plain, Seal};
 use tombstones::Tombstones;
