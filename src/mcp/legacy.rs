@@ -107,11 +107,8 @@ pub(super) fn context<'s>(
                 .open(id, facts.principal, facts.now)
                 .ok_or(Failure::SessionUnknown)?;
             let session = open.session;
-            if header.is_some_and(|revision| revision != session.revision) {
-                return Err(Failure::VersionHeader(
-                    "MCP-Protocol-Version differs from the session's",
-                ));
-            }
+            // Clients only SHOULD send what was negotiated, and some send another supported version: it is the session
+            // that counts (MCP 2025-11-25, Transports, Protocol Version Header).
             Ok(Context {
                 revision: session.revision,
                 capabilities: session.capabilities,

@@ -53,6 +53,20 @@ fn one_line(errors: &[ConfigError]) -> String {
 
 /// A server that is not started yet. See [`Server::builder`].
 ///
+/// ```
+/// use weir::server::Server;
+///
+/// let builder = Server::builder("greeter", "1.0.0")
+///     .listen(([127, 0, 0, 1], 0).into())
+///     .shards(1)
+///     .pool_size(8)
+///     .allow_host("greeter.example.com")
+///     .option("queue-timeout", "2s");
+/// let settings = builder.settings()?;
+/// assert_eq!(settings.pool.handlers, 8);
+/// # Ok::<(), weir::server::ServeError>(())
+/// ```
+///
 /// The defaults are those of `weir serve`, but for the admin listener, which is off: an embedding program reads
 /// [`Server::metrics`]. Options about toolsets, logs and the report at exit are `weir serve`'s own and change nothing.
 #[derive(Debug, Clone)]
@@ -161,6 +175,19 @@ impl ServerBuilder {
     /// Serves `registry` until SIGTERM or SIGINT, for a program that does nothing else; `on_start` runs once every shard
     /// accepts. The first signal drains, for as long as the option `drain-timeout` says; a second one cuts the drain
     /// short. After this returned, neither signal ends the process any more, so it should end by itself.
+    ///
+    /// ```no_run
+    /// use weir::registry::Registry;
+    /// use weir::server::Server;
+    ///
+    /// let report = Server::builder("greeter", "1.0.0")
+    ///     .title("Greeter")
+    ///     .instructions("Greet people by the names they give.")
+    ///     .listen(([127, 0, 0, 1], 8080).into())
+    ///     .serve_until_signal(Registry::builder().build(), |server| println!("serving on {}", server.url()))?;
+    /// println!("{}", report.to_text());
+    /// # Ok::<(), weir::server::ServeError>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`ServerBuilder::start`]; [`ServeError::Signals`], [`ServeError::CutOff`] and [`ServeError::Broken`].

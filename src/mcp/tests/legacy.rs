@@ -112,13 +112,6 @@ fn a_session_is_known_or_404() {
             (400, -32600),
         ),
         (
-            vec![
-                ("mcp-session-id", id.as_str()),
-                ("mcp-protocol-version", "2025-06-18"),
-            ],
-            (400, -32600),
-        ),
-        (
             vec![("mcp-session-id", id.as_str()), ("mcp-protocol-version", "v999")],
             (400, -32600),
         ),
@@ -148,6 +141,33 @@ fn a_session_is_known_or_404() {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}});
     let answer = server.post(LEGACY, &[("mcp-session-id", "no-such-session")], body.to_string());
     assert!(answer.session.is_some_and(|session| session != id));
+}
+
+#[test]
+fn a_session_outweighs_another_supported_version_in_the_head() {
+    let mut server = Server::new();
+    // Batches are answered in 2025-03-26 and refused after it.
+    let batch = json!([{"jsonrpc": "2.0", "id": 1, "method": "ping"}]).to_string();
+    for (negotiated, sent, status) in [
+        (Revision::V2025_03_26, LEGACY, 200),
+        (LEGACY, Revision::V2025_03_26, 400),
+    ] {
+        let id = server.open_session(negotiated);
+        let headers = [
+            ("mcp-session-id", id.as_str()),
+            ("mcp-protocol-version", sent.as_str()),
+        ];
+        assert_eq!(
+            server.post(negotiated, &headers, ping()).status,
+            200,
+            "{negotiated:?}"
+        );
+        assert_eq!(
+            server.post(negotiated, &headers, &*batch).status,
+            status,
+            "{negotiated:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,208 @@
+//! The examples do what they say: each is started as a user would, called over HTTP, and ended.
+//!
+//! They are built with all other targets by `cargo test`; alone, this test needs `cargo build --examples` first. What the
+//! fixtures of `everything` do is judged by the official conformance suite, not here.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running example; killed when dropped.
+struct Example {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    authority: String,
+}
+
+impl Example {
+    /// Starts it and waits until it says where it serves.
+    fn start(name: &str, arguments: &[&str]) -> Example {
+        let path = path(name);
+        let mut child = Command::new(&path)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}; is it built? `cargo build --examples`",
+                    path.display()
+                )
+            });
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut example = Example {
+            child,
+            output,
+            authority: String::new(),
+        };
+        let line = example.line();
+        let authority = line
+            .strip_prefix("serving on http://")
+            .and_then(|rest| rest.strip_suffix("/mcp"));
+        example.authority = authority.unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        example
+    }
+
+    /// The next line it prints.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn input(&self) -> &ChildStdin {
+        self.child.stdin.as_ref().unwrap()
+    }
+
+    /// The result of a request in the newest revision.
+    fn result_of(&self, method: &str, mut params: Value) -> Value {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let name = params.get("name").or(params.get("uri")).and_then(Value::as_str);
+        let name = name.map_or_else(String::new, |name| format!("Mcp-Name: {name}\r\n"));
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let authority = &self.authority;
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n\
+             {name}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut connection = TcpStream::connect(authority).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut response = String::new();
+        connection.read_to_string(&mut response).unwrap();
+        let (_, body) = response.split_once("\r\n\r\n").unwrap();
+        let mut answer: Value =
+            serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {response}"));
+        answer["result"].take()
+    }
+
+    /// The text that a tool answers with.
+    fn call(&self, tool: &str, arguments: Value) -> String {
+        let result = self.result_of("tools/call", json!({"name": tool, "arguments": arguments}));
+        result["content"][0]["text"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{result}"))
+            .to_owned()
+    }
+
+    /// The names of what a list has in it.
+    fn names(&self, kind: &str) -> Vec<String> {
+        let result = self.result_of(&format!("{kind}/list"), json!({}));
+        let items = result[kind].as_array().unwrap_or_else(|| panic!("{result}"));
+        items
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Tells it to stop and says whether it ended as it should.
+    fn terminate(mut self) -> bool {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // Whatever it is doing: the test is over. It fails if it has ended, as it should have.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Beside the folder that this test's binary is in.
+fn path(name: &str) -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.join("examples").join(name)
+}
+
+#[test]
+fn hello_greets_and_drains() {
+    let hello = Example::start("hello", &["127.0.0.1:0"]);
+    assert_eq!(hello.names("tools"), ["hello"]);
+    assert_eq!(hello.call("hello", json!({"name": "Ada"})), "Hello, Ada!");
+    let discovered = hello.result_of("server/discover", json!({}));
+    assert_eq!(
+        discovered["_meta"]["io.modelcontextprotocol/serverInfo"],
+        json!({"name": "hello", "version": "1.0.0"})
+    );
+    assert!(hello.terminate());
+}
+
+#[test]
+fn an_embedded_server_shares_its_programs_life() {
+    let mut notebook = Example::start("embed", &["127.0.0.1:0"]);
+    let search = |notebook: &Example| notebook.call("search_notes", json!({"text": "buy"}));
+    assert_eq!(search(&notebook), "");
+
+    // What the program has read when it answers `/metrics`, the server knows.
+    writeln!(notebook.input(), "buy milk\nsell bread\n/metrics").unwrap();
+    assert!(notebook.line().starts_with("weir_operations_total{"));
+    assert_eq!(search(&notebook), "buy milk");
+    assert_eq!(notebook.names("tools"), ["search_notes"]);
+
+    writeln!(notebook.input(), "/writable").unwrap();
+    while notebook.line() != "clients may add notes" {}
+    assert_eq!(notebook.names("tools"), ["search_notes", "add_note"]);
+    assert_eq!(notebook.call("add_note", json!({"note": "buy eggs"})), "Added.");
+    assert_eq!(search(&notebook), "buy milk\nbuy eggs");
+    let read = notebook.result_of("resources/read", json!({"uri": "notebook://notes"}));
+    assert_eq!(read["contents"][0]["text"], "buy milk\nsell bread\nbuy eggs");
+
+    // The program ends, and the server with it.
+    drop(notebook.child.stdin.take());
+    let mut rest = String::new();
+    notebook.output.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("search_notes"), "no report: {rest}");
+    assert!(notebook.child.wait().unwrap().success());
+}
+
+#[test]
+fn everything_has_one_of_everything() {
+    let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
+    for (kind, some) in [
+        (
+            "tools",
+            &[
+                "test_simple_text",
+                "json_schema_2020_12_tool",
+                "test_param_headers",
+            ][..],
+        ),
+        ("resources", &["static-text", "static-binary", "watched-resource"]),
+        ("prompts", &["test_simple_prompt", "test_prompt_with_arguments"]),
+    ] {
+        let names = everything.names(kind);
+        assert!(
+            some.iter().all(|name| names.iter().any(|other| other == name)),
+            "{kind}: {names:?}"
+        );
+    }
+    assert_eq!(
+        everything.call("test_simple_text", json!({})),
+        "This is a simple text response for testing."
+    );
+    let sum = everything.result_of(
+        "tools/call",
+        json!({"name": "test_structured_content", "arguments": {"numbers": [1, 2.5]}}),
+    );
+    assert_eq!(sum["structuredContent"], json!({"sum": 3.5, "count": 2}));
+    assert!(everything.terminate());
+}
