@@ -13,7 +13,6 @@ mod key;
 pub mod live;
 mod seal;
 mod state_seal;
-mod stateless;
 mod store;
 mod tombstones;
 

@@ -1,3 +1,4 @@
+use super::live::LiveOptions;
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::mcp::{ClientCapabilities, HttpFacts, Identity, Options, Protocol, Reply, Revision, Step};
@@ -162,7 +163,12 @@ fn a_sessions_life_over_the_protocol() {
         &Identity::default(),
         Options::default(),
     );
-    let sessions = sessions();
+    let sessions = Store::new(
+        &SessionKey([7; 32]),
+        SessionOptions::default(),
+        LiveOptions::default(),
+        1,
+    );
     let opened = post(&protocol, &sessions, Field::Absent, INITIALIZE);
     let id = opened.session.unwrap();
     assert_eq!(opened.status, 200);
@@ -190,7 +196,7 @@ fn facts(session_id: Field<'_>) -> HttpFacts<'_> {
     }
 }
 
-fn post(protocol: &Protocol, sessions: &SealedSessions, session_id: Field<'_>, body: &str) -> Reply {
+fn post(protocol: &Protocol, sessions: &Store, session_id: Field<'_>, body: &str) -> Reply {
     let mut scratch = Scratch::new();
     let mut out = Vec::new();
     match protocol.decode(
