@@ -325,3 +325,92 @@ impl EventStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::harness::Dialect;
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/event-stream\r\n\
+                        Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n";
+    const PROGRESS: &str =
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
+
+    /// A stream read from a peer that sends `pieces`, each in a segment of its own, and leaves.
+    fn read_from(pieces: Vec<Vec<u8>>, revision: Revision) -> Vec<Frame> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_nodelay(true).unwrap();
+            pieces.iter().for_each(|piece| socket.write_all(piece).unwrap());
+            socket
+        });
+        let mut client = Client::connect(address);
+        client.expect(&Dialect::legacy(revision).standing());
+        let mut stream = client.receive_stream();
+        drop(peer.join().unwrap());
+        std::iter::from_fn(|| stream.try_frame().unwrap()).collect()
+    }
+
+    fn chunk(text: &str) -> String {
+        format!("{:x}\r\n{text}\r\n", text.len())
+    }
+
+    fn chunked(chunks: &[&str]) -> Vec<u8> {
+        let chunks: String = chunks.iter().map(|text| chunk(text)).collect();
+        format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").into_bytes()
+    }
+
+    #[test]
+    fn every_split_of_a_stream_reads_the_same() {
+        let event = format!("id: 1-2\ndata: {PROGRESS}\n\n");
+        let (front, back) = event.split_at(9);
+        let bytes = chunked(&["retry: 5\nid: 1-1\ndata:\n\n:\n\n", front, back, ":\n\n"]);
+        let whole = read_from(vec![bytes.clone()], Revision::NEWEST_LEGACY);
+        let [
+            Frame::Event(primer),
+            Frame::Comment(first),
+            Frame::Event(told),
+            Frame::Comment(_),
+        ] = &whole[..]
+        else {
+            panic!("{whole:?}");
+        };
+        assert!(primer.is_priming() && primer.retry_ms == Some(5) && first.is_empty());
+        assert_eq!(told.id.as_deref(), Some("1-2"));
+        assert_eq!(told.message.as_ref().unwrap()["params"]["progress"], 1);
+        for at in (HEAD.len()..bytes.len()).step_by(3) {
+            let pieces = vec![bytes[..at].to_vec(), bytes[at..].to_vec()];
+            assert_eq!(read_from(pieces, Revision::NEWEST_LEGACY), whole, "split at {at}");
+        }
+    }
+
+    #[test]
+    fn without_chunks_the_end_is_the_end() {
+        let bytes = format!("{HEAD}Connection: close\r\n\r\ndata: {PROGRESS}\n\n");
+        let frames = read_from(vec![bytes.into_bytes()], Revision("2025-06-18"));
+        assert_eq!(frames.len(), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "no events without data")]
+    fn older_revisions_are_not_primed() {
+        read_from(vec![chunked(&["id: 1\ndata:\n\n"])], Revision("2025-06-18"));
+    }
+
+    #[test]
+    #[should_panic(expected = "more than one line of data")]
+    fn data_is_one_line() {
+        read_from(vec![chunked(&["data: {\ndata: }\n\n"])], Revision("2025-06-18"));
+    }
+
+    #[test]
+    #[should_panic(expected = "half an event")]
+    fn an_event_is_whole() {
+        read_from(vec![chunked(&["data: {}\n"])], Revision("2025-06-18"));
+    }
+}
