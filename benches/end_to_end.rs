@@ -71,7 +71,7 @@ impl Server {
         };
         self.out.clear();
         self.out.resize(HEAD_RESERVE, 0);
-        let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, NOW);
+        let facts = HttpFacts::new(&request.head, Principal::ANONYMOUS, NOW);
         let mut unchunked = Vec::new();
         let body = request.body(&mut unchunked, &self.limits);
         let step = self
@@ -80,7 +80,7 @@ impl Server {
         let reply = match step {
             Step::Reply(reply) => reply,
             Step::Work(work) => run(&self.protocol, &self.tools, &work, &mut self.out),
-            Step::Batch(_) => panic!("no batch was sent"),
+            Step::Batch(_) | Step::Listen(_) => panic!("neither a batch nor a subscription was sent"),
         };
         let status = Status::from_code(reply.status).expect("a status of ours");
         let mut head = ResponseHead::json(status, self.out.len() - HEAD_RESERVE, self.date.text());

@@ -114,6 +114,9 @@ fn timeouts(values: &Values<'_>) -> Timeouts {
         idle: values.patience(Key::IdleTimeout),
         write: values.duration(Key::WriteTimeout),
         call: values.duration(Key::CallTimeout),
+        ask: values.duration(Key::AskTimeout),
+        stream_after: values.duration(Key::StreamAfter),
+        keep_alive: values.duration(Key::StreamKeepAlive),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Source {
     Environment,
     /// The command line.
     Flag,
+    /// The program that a server is part of.
+    Program,
 }
 
 impl Source {
@@ -33,6 +35,7 @@ impl Source {
             Self::File => "from the file".to_owned(),
             Self::Environment => format!("from {}", spec.variable()),
             Self::Flag => format!("from --{}", spec.name),
+            Self::Program => "from the program".to_owned(),
         }
     }
 }
@@ -44,6 +47,7 @@ impl fmt::Display for Source {
             Self::File => "file",
             Self::Environment => "environment",
             Self::Flag => "flag",
+            Self::Program => "program",
         })
     }
 }
@@ -85,6 +89,28 @@ impl Inputs {
         }
     }
 
+    /// Takes what the program around a server says of an option: the last text counts, or all of them where the option
+    /// is repeatable.
+    pub fn add(&mut self, key: Key, text: String) {
+        let is_repeated = key.spec().is_repeatable;
+        let before = self.given.remove(&key);
+        let mut texts = before
+            .filter(|given| is_repeated && given.source == Source::Program)
+            .map_or_else(Vec::new, |given| given.texts);
+        texts.push(text);
+        self.insert(key, texts, Source::Program);
+    }
+
+    /// The same for an option by its name.
+    ///
+    /// # Errors
+    /// When no option has that name.
+    pub fn add_named(&mut self, name: &str, text: String) -> Result<(), ConfigError> {
+        let spec = option_named(name).ok_or_else(|| unknown_key(name))?;
+        self.add(spec.key, text);
+        Ok(())
+    }
+
     /// Takes the environment's variables; those without the program's prefix are none of ours, empty ones count as
     /// not set, and commas separate the values of a repeatable option.
     ///
@@ -122,10 +148,7 @@ impl Inputs {
         for (name, value) in &table {
             let texts = match option_named(name) {
                 Some(spec) => texts_of(spec, value).map(|texts| (spec.key, texts)),
-                None => Err(ConfigError::UnknownKey {
-                    nearest: nearest(name, OPTIONS.iter().map(|spec| spec.name)).map(str::to_owned),
-                    name: name.clone(),
-                }),
+                None => Err(unknown_key(name)),
             };
             match texts {
                 Ok((key, texts)) => self.insert(key, texts, Source::File),
@@ -146,6 +169,13 @@ fn split_variable(spec: &OptionSpec, text: &str) -> Vec<String> {
         text.split(',').map(|part| part.trim().to_owned()).collect()
     } else {
         vec![text.to_owned()]
+    }
+}
+
+fn unknown_key(name: &str) -> ConfigError {
+    ConfigError::UnknownKey {
+        nearest: nearest(name, OPTIONS.iter().map(|spec| spec.name)).map(str::to_owned),
+        name: name.to_owned(),
     }
 }
 
@@ -230,6 +260,26 @@ mod tests {
             .iter()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect()
+    }
+
+    #[test]
+    fn a_program_names_options_and_outranks_everybody() {
+        let mut inputs = Inputs::new();
+        for text in ["7", "8"] {
+            inputs.add_named("pool-size", text.to_owned()).unwrap();
+            inputs.add_named("allow-host", text.to_owned()).unwrap();
+        }
+        inputs.insert(Key::PoolSize, vec!["9".to_owned()], Source::Flag);
+        assert_eq!(texts(&inputs, Key::PoolSize), Some((vec!["8"], Source::Program)));
+        assert_eq!(
+            texts(&inputs, Key::AllowHost),
+            Some((vec!["7", "8"], Source::Program))
+        );
+        let unknown = inputs.add_named("pool_size", "8".to_owned()).unwrap_err();
+        assert_eq!(
+            unknown.to_string(),
+            "unknown key `pool_size`; did you mean `pool-size`?"
+        );
     }
 
     #[test]

@@ -127,6 +127,22 @@ pub struct ShardMemory {
     pub waiting_bytes: u64,
 }
 
+/// Of what is left for run time, the part that is for live state: streams, sessions and what they have to send.
+const LIVE_DIVISOR: u64 = 4;
+
+impl MemoryPlan {
+    /// What one shard may allocate for large bodies and outboxes, bytes.
+    pub fn heap_bytes_per_shard(&self) -> u64 {
+        self.runtime_bytes_per_shard - self.runtime_bytes_per_shard / LIVE_DIVISOR
+    }
+
+    /// What live state may take, over all shards, bytes.
+    pub fn live_bytes(&self) -> u64 {
+        let per_shard = self.runtime_bytes_per_shard / LIVE_DIVISOR;
+        per_shard.saturating_mul(u64::from(self.shards))
+    }
+}
+
 impl ShardMemory {
     /// All of it.
     pub fn total_bytes(&self) -> u64 {

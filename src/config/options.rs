@@ -35,6 +35,9 @@ pub enum Key {
     IdleTimeout,
     WriteTimeout,
     CallTimeout,
+    AskTimeout,
+    StreamAfter,
+    StreamKeepAlive,
     DrainTimeout,
     BusyPoll,
     AllowOrigin,
@@ -227,7 +230,7 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 39] = {
+pub static OPTIONS: [OptionSpec; 42] = {
     use Fallback::{Derived, Value};
     use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
     [
@@ -260,6 +263,9 @@ pub static OPTIONS: [OptionSpec; 39] = {
         one(Key::IdleTimeout, "idle-timeout", "TIME|forever", Patience { min_ms: TICK_MS, max_ms: 365 * DAY_MS }, Value("75s"), "Silence between requests"),
         one(Key::WriteTimeout, "write-timeout", "TIME", DEADLINE, Value("30s"), "A client that takes none of its answer"),
         one(Key::CallTimeout, "call-timeout", "TIME", DEADLINE, Value("60s"), "From a tool call's start to its answer"),
+        one(Key::AskTimeout, "ask-timeout", "TIME", DEADLINE, Value("5m"), "How long a call waits for what it asked its client"),
+        one(Key::StreamAfter, "stream-after", "TIME", DEADLINE, Value("10s"), "When a call without an answer is given a stream with signs of life"),
+        one(Key::StreamKeepAlive, "stream-keep-alive", "TIME", DEADLINE, Value("15s"), "Between signs of life on a silent stream"),
         one(Key::DrainTimeout, "drain-timeout", "TIME", Duration { min_ms: 0, max_ms: HOUR_MS }, Value("10s"), "From SIGTERM until what is left is cut off"),
         one(Key::BusyPoll, "busy-poll", "TIME", Duration { min_ms: 0, max_ms: TICK_MS }, Value("100us"), "How long an idle shard waits in its own ring before it parks"),
         many(one(Key::AllowOrigin, "allow-origin", "ORIGIN|*", Origin, Derived("loopback"), "Origin to serve besides loopback ones")),

@@ -115,7 +115,7 @@ fn note_memory(demand: &MemoryDemand, fit: &MemoryFit, http: &HttpLimits, notes:
             ByteSize(demand.budget_bytes).rounded()
         ));
     }
-    let runtime_bytes = fit.plan.runtime_bytes_per_shard;
+    let runtime_bytes = fit.plan.heap_bytes_per_shard();
     if (http.body_bytes_max as u64) > runtime_bytes {
         notes.push(format!(
             "body-max = {}, but a shard has {} for all bodies: larger ones get 503; lower --body-max or raise \
@@ -278,6 +278,9 @@ mod tests {
             idle: Patience::For(seconds(75)),
             write: seconds(30),
             call: seconds(60),
+            ask: seconds(300),
+            stream_after: seconds(10),
+            keep_alive: seconds(15),
         };
         assert_eq!(settings.timeouts, timeouts);
         assert_eq!(
@@ -339,6 +342,9 @@ mod tests {
             (Key::IdleTimeout, "forever"),
             (Key::WriteTimeout, "1s"),
             (Key::CallTimeout, "1s"),
+            (Key::AskTimeout, "1s"),
+            (Key::StreamAfter, "1s"),
+            (Key::StreamKeepAlive, "1s"),
             (Key::DrainTimeout, "0s"),
             (Key::BusyPoll, "0s"),
             (Key::AllowOrigin, "*"),

@@ -228,8 +228,14 @@ pub struct Timeouts {
     pub idle: Patience,
     /// No progress on bytes a client has yet to take.
     pub write: Duration,
-    /// From a call's start to its answer.
+    /// From a call's start to its answer, but for the time it waits for its client.
     pub call: Duration,
+    /// From a call's question to its client's answer.
+    pub ask: Duration,
+    /// From a call's start to the stream that it is given while it has no answer.
+    pub stream_after: Duration,
+    /// Between signs of life on a stream with nothing else to send.
+    pub keep_alive: Duration,
 }
 
 /// Which `Origin` and `Host` values are served. Loopback names and addresses always are.

@@ -16,7 +16,7 @@ pub enum Message<'t, 's> {
     /// Wants none.
     Notification(Notification<'t, 's>),
     /// Answers a request of ours.
-    Response(Response<'s>),
+    Response(Response<'t, 's>),
 }
 
 /// A message with a method and an id.
@@ -41,11 +41,13 @@ pub struct Notification<'t, 's> {
 
 /// A message with a result or an error.
 #[derive(Clone, Copy, Debug)]
-pub struct Response<'s> {
+pub struct Response<'t, 's> {
     /// Absent only in an error about a request whose id could not be read.
     pub id: Option<Id<'s>>,
     /// Whether it carries an error.
     pub is_error: bool,
+    /// The result or the error, of whatever type.
+    pub body: Value<'t, 's>,
 }
 
 /// An object, or another value, that is no message.
@@ -160,8 +162,16 @@ impl<'t, 's> Members<'t, 's> {
                     None => Message::Notification(Notification { method, params }),
                 })
             }
-            (None, Some(_), None) if id.is_some() => Ok(Message::Response(Response { id, is_error: false })),
-            (None, None, Some(_)) => Ok(Message::Response(Response { id, is_error: true })),
+            (None, Some(body), None) if id.is_some() => Ok(Message::Response(Response {
+                id,
+                is_error: false,
+                body,
+            })),
+            (None, None, Some(body)) => Ok(Message::Response(Response {
+                id,
+                is_error: true,
+                body,
+            })),
             _ => Err(EnvelopeFault::Kind),
         }
     }

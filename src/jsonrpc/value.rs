@@ -55,6 +55,50 @@ impl<'t, 's> Value<'t, 's> {
         matches!(self.nodes.first(), Some(Node::Static(StaticNode::Null)))
     }
 
+    /// A truth value.
+    pub fn as_bool(self) -> Option<bool> {
+        match *self.nodes.first()? {
+            Node::Static(StaticNode::Bool(is_true)) => Some(is_true),
+            _ => None,
+        }
+    }
+
+    /// An integer, exactly.
+    pub fn as_i128(self) -> Option<i128> {
+        match *self.nodes.first()? {
+            Node::Static(StaticNode::I64(number)) => Some(number.into()),
+            Node::Static(StaticNode::U64(number)) => Some(number.into()),
+            _ => None,
+        }
+    }
+
+    /// A number that was not written as an integer.
+    pub fn as_float(self) -> Option<f64> {
+        match *self.nodes.first()? {
+            Node::Static(StaticNode::F64(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// A copy that outlives the text. Allocates; of members that stand twice, the last counts. The depth is
+    /// that of the text, which the parser bounds.
+    pub fn to_json(self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self.nodes.first() {
+            None | Some(Node::Static(StaticNode::Null)) => Json::Null,
+            Some(Node::String(text)) => Json::from(*text),
+            Some(Node::Static(StaticNode::Bool(is_true))) => Json::from(*is_true),
+            Some(Node::Static(StaticNode::I64(number))) => Json::from(*number),
+            Some(Node::Static(StaticNode::U64(number))) => Json::from(*number),
+            Some(Node::Static(StaticNode::F64(number))) => Json::from(*number),
+            Some(Node::Array { .. }) => self.elements().map(Self::to_json).collect(),
+            Some(Node::Object { .. }) => self
+                .members()
+                .map(|(name, value)| (name.to_owned(), value.to_json()))
+                .collect(),
+        }
+    }
+
     /// An object's members in order, names unescaped; nothing for any other value.
     pub fn members(self) -> impl Iterator<Item = (&'s str, Value<'t, 's>)> {
         let mut inside = self.inside(Self::is_object);
@@ -105,6 +149,25 @@ impl<'t, 's> Run<'t, 's> {
 #[cfg(test)]
 mod tests {
     use crate::jsonrpc::{Id, Scratch};
+
+    #[test]
+    fn copies_say_the_same() {
+        let text = r#"{"a":[1,-2,18446744073709551615,1.5,true,null,"\u00e9"],"b":{"c":{}}}"#;
+        let mut scratch = Scratch::new();
+        let document = scratch.parse(text.as_bytes()).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(document.root().to_json(), expected);
+        let mut numbers = document.root().member("a").unwrap().elements();
+        assert_eq!(numbers.next().and_then(|one| one.as_i128()), Some(1));
+        assert_eq!(numbers.next().and_then(|one| one.as_i128()), Some(-2));
+        assert_eq!(
+            numbers.next().and_then(|one| one.as_i128()),
+            Some(u64::MAX.into())
+        );
+        let half = numbers.next().unwrap();
+        assert_eq!((half.as_i128(), half.as_float()), (None, Some(1.5)));
+        assert_eq!(numbers.next().and_then(|one| one.as_bool()), Some(true));
+    }
 
     #[test]
     fn values_are_found_where_they_lie() {

@@ -20,14 +20,15 @@ use super::describe;
 use super::error::{
     write_internal_error, write_invalid_params, write_overload, write_resource_not_found, write_violations,
 };
+use super::input_required::places_text;
 use super::lists::{Listed, list_caching};
 use super::overload::Overload;
 use super::protocol::{Protocol, Reply};
 use super::revision::{Era, Revision};
 
 impl Protocol {
-    /// Appends the answer to an operation that ended. The status is always 200: what user code says is not HTTP's
-    /// affair.
+    /// Appends the answer to an operation that ended. The status is 200, what user code says is not HTTP's affair; but
+    /// a modern client that lacks a capability gets 400, as the specification has it.
     pub fn answer(&self, ticket: &Ticket, outcome: &Outcome, out: &mut Vec<u8>) -> Reply {
         match outcome {
             Ok(Output::Tool(output)) => self.write_tool_result(ticket, false, out, |out| {
@@ -35,11 +36,16 @@ impl Protocol {
                 write_structured(output, ticket.revision(), out);
             }),
             Ok(output) => self.write_feature_result(ticket, output, out),
-            Err(error) if ticket.operation().tool().is_none() => {
+            Err(error) if let Some(reply) = self.write_client_needed(ticket, error, out) => return reply,
+            Err(error) if ticket.operation().tool().is_none() || is_clients_fault(error, ticket) => {
                 return self.write_failure(ticket, error, out);
             }
-            Err(error @ (ToolError::Panicked | ToolError::Internal(_))) => {
+            Err(error @ (ToolError::Panicked | ToolError::Internal(_) | ToolError::InputRequired)) => {
                 write_internal_error(out, ticket.id().as_id(), &error.to_string());
+            }
+            Err(ToolError::UrlElicitationRequired(places)) => {
+                let error = ToolError::Message(places_text(places));
+                self.write_tool_result(ticket, true, out, |out| error.write_content(out));
             }
             Err(error) => self.write_tool_result(ticket, true, out, |out| error.write_content(out)),
         }
@@ -102,7 +108,19 @@ impl Protocol {
                 write_internal_error(out, id, &error.to_string());
                 metrics::Outcome::Cancelled
             }
-            (ToolError::Message(_) | ToolError::Panicked | ToolError::Internal(_), _) => {
+            (ToolError::InvalidAnswer(_), _) => {
+                write_invalid_params(out, id, &error.to_string());
+                metrics::Outcome::InvalidParams
+            }
+            (
+                ToolError::Message(_)
+                | ToolError::Panicked
+                | ToolError::Internal(_)
+                | ToolError::InputRequired
+                | ToolError::MissingCapability(_)
+                | ToolError::UrlElicitationRequired(_),
+                _,
+            ) => {
                 write_internal_error(out, id, &failure_text(error));
                 metrics::Outcome::InternalError
             }
@@ -252,10 +270,17 @@ impl Protocol {
     }
 }
 
+/// An answer to a question that came with the request is one of its parameters; one that came while the call ran is
+/// for the model to hear of.
+fn is_clients_fault(error: &ToolError, ticket: &Ticket) -> bool {
+    matches!(error, ToolError::InvalidAnswer(_)) && ticket.revision().era() == Era::Modern
+}
+
 /// What a client reads of a failure: the author's own words, if they are meant for it.
 fn failure_text(error: &ToolError) -> Cow<'_, str> {
     match error {
         ToolError::Message(text) => Cow::Borrowed(text),
+        ToolError::UrlElicitationRequired(places) => Cow::Owned(places_text(places)),
         ToolError::Panicked => Cow::Borrowed("the server failed unexpectedly"),
         other => Cow::Owned(other.to_string()),
     }
@@ -276,7 +301,9 @@ fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
         Ok(_) => metrics::Outcome::Ok,
         Err(ToolError::TimedOut) => metrics::Outcome::Timeout,
         Err(ToolError::Cancelled) => metrics::Outcome::Cancelled,
-        Err(ToolError::Panicked | ToolError::Internal(_)) => metrics::Outcome::InternalError,
+        Err(ToolError::Panicked | ToolError::Internal(_) | ToolError::InputRequired) => {
+            metrics::Outcome::InternalError
+        }
         Err(_) => metrics::Outcome::ToolError,
     }
 }

@@ -15,9 +15,11 @@ use crate::jsonrpc::{ElementSpan, Message, Notification, Request, Scratch, Value
 use super::call::Work;
 use super::error::{BatchFault, Failure, Refused};
 use super::legacy::{self, Context};
+use super::live::State;
 use super::modern;
 use super::overload::Overload;
 use super::protocol::{Protocol, Reply, Routed};
+use super::remembered;
 use super::revision::Era;
 
 /// Most messages in one batch, so that one connection cannot hold a handler for long.
@@ -45,6 +47,7 @@ impl Batch {
         context: Context,
         body: &[u8],
         root: Value<'_, 's>,
+        state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Result<Routed<'s>, Failure<'s>> {
         if !context.revision.has_batches() {
@@ -57,8 +60,13 @@ impl Batch {
             has_answers: false,
         };
         for (element, span) in root.elements().zip(element_spans(body)) {
-            if let Ok(Message::Request(request)) = Message::read(element) {
-                batch.take_request(protocol, &request, span, out);
+            match Message::read(element) {
+                Ok(Message::Request(request)) => batch.take_request(protocol, &request, span, state, out),
+                Ok(Message::Notification(notification)) => {
+                    remembered::notification(context, &notification, state);
+                }
+                Ok(Message::Response(response)) => remembered::response(context, &response, state),
+                Err(_) => {}
             }
         }
         Ok(match (batch.calls.is_empty(), batch.has_answers) {
@@ -81,8 +89,11 @@ impl Batch {
             return None;
         };
         // A call appends nothing until it is answered.
-        match legacy::dispatch(protocol, self.context, &request, &mut Vec::new()) {
-            Ok(Routed::Call(call)) => Some(Work::new(document, call)),
+        match legacy::call(protocol, self.context, &request, &mut Vec::new()) {
+            Ok(Routed::Call(mut call)) => {
+                call.asker.has_stream = false;
+                Some(Work::new(document, call))
+            }
             _ => None,
         }
     }
@@ -128,11 +139,12 @@ impl Batch {
         protocol: &Protocol,
         request: &Request<'_, '_>,
         span: ElementSpan,
+        state: &dyn State,
         out: &mut Vec<u8>,
     ) {
         let (start, had_answers) = (out.len(), self.has_answers);
         self.begin_answer(out);
-        match legacy::dispatch(protocol, self.context, request, out) {
+        match legacy::dispatch(protocol, self.context, request, state, out) {
             Ok(Routed::Call(_)) => {
                 out.truncate(start);
                 self.has_answers = had_answers;

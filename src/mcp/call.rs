@@ -7,13 +7,17 @@ use simd_json::base::ValueIntoString as _;
 use simd_json::tape;
 
 use crate::jsonrpc::{Document, Id, RequestId, Value};
-use crate::registry::{CallContext, Operation, ShardRegistry, StartError, Started};
+use crate::registry::{
+    Asking, CallContext, ClientCapabilities, ClientFacts, LogLevel, Operation, ShardRegistry, StartError,
+    Started,
+};
 
-use super::capabilities::ClientCapabilities;
+use super::binding::Binding;
 use super::cursor::Cursor;
 use super::error::Failure;
 use super::params::members;
-use super::revision::Revision;
+use super::revision::{Era, Revision};
+use super::sessions::{Principal, SessionToken};
 
 /// The parameters of `tools/call`.
 pub(super) struct CallParams<'s> {
@@ -34,12 +38,41 @@ impl<'s> CallParams<'s> {
     }
 }
 
+/// Who asks, what it wants to hear meanwhile, and in which words the answer is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'s> {
+    pub(super) id: Id<'s>,
+    pub(super) revision: Revision,
+    /// Of what the client declared, what its revision has.
+    pub(super) capabilities: ClientCapabilities,
+    pub(super) principal: Principal,
+    pub(super) session: Option<SessionToken>,
+    pub(super) progress_token: Option<Id<'s>>,
+    pub(super) log_level: Option<LogLevel>,
+    /// Whether the answer may be a stream: not in a batch.
+    pub(super) has_stream: bool,
+}
+
 /// What is known of an operation once it passed every check but its own.
 pub(super) struct Call<'s> {
-    pub(super) id: Id<'s>,
+    pub(super) asker: Asker<'s>,
     pub(super) operation: Operation,
-    pub(super) revision: Revision,
-    pub(super) capabilities: ClientCapabilities,
+    /// What the client answered to questions of earlier rounds.
+    pub(super) answers: Option<Answers>,
+}
+
+/// Answers by the key of their question.
+pub(super) type Answers = Box<serde_json::Map<String, serde_json::Value>>;
+
+/// The method that asks for this kind of operation, if such a request may be answered with questions (2026-07-28,
+/// multi round-trip requests).
+pub(super) fn asking_method(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::Tool(_) => Some("tools/call"),
+        Operation::Prompt(_) => Some("prompts/get"),
+        Operation::Resource(_) | Operation::Template(_) => Some("resources/read"),
+        Operation::ResourceList(_) | Operation::Completion(_) => None,
+    }
 }
 
 /// An operation whose request passed all checks of envelope and headers and that was not started yet.
@@ -56,7 +89,7 @@ impl<'s> Work<'s> {
 
     /// The request's id.
     pub fn id(&self) -> Id<'s> {
-        self.call.id
+        self.call.asker.id
     }
 
     /// What is to run.
@@ -66,12 +99,12 @@ impl<'s> Work<'s> {
 
     /// The revision the client speaks.
     pub fn revision(&self) -> Revision {
-        self.call.revision
+        self.call.asker.revision
     }
 
     /// What the client can do when asked.
     pub fn capabilities(&self) -> ClientCapabilities {
-        self.call.capabilities
+        self.call.asker.capabilities
     }
 
     /// The arguments, always an object; none if there were none.
@@ -98,13 +131,61 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// What answering needs after this is gone. Allocates only for an id of more than 46 bytes, and for the URI
-    /// that a template reads.
+    /// What the call is told of its client. Copies the answers that came with the request, if any did; allocates
+    /// nothing else.
+    pub fn client(&self) -> ClientFacts {
+        let asker = &self.call.asker;
+        if !asker.has_stream {
+            return ClientFacts {
+                capabilities: asker.capabilities,
+                ..ClientFacts::default()
+            };
+        }
+        ClientFacts {
+            capabilities: asker.capabilities,
+            wants_progress: asker.progress_token.is_some(),
+            log_level: asker.log_level,
+            asking: self.asking(),
+            answers: self.call.answers.clone(),
+        }
+    }
+
+    /// A legacy client answers in its session, and what has none declared nothing.
+    fn asking(&self) -> Asking {
+        let asker = &self.call.asker;
+        match asker.revision.era() {
+            _ if asker.capabilities.is_empty() || asking_method(self.call.operation).is_none() => {
+                Asking::Never
+            }
+            Era::Legacy if asker.session.is_none() => Asking::Never,
+            Era::Legacy => Asking::OnStream,
+            Era::Modern => Asking::ByRetry,
+        }
+    }
+
+    /// What a `requestState` of this call is bound to; none if it can have none.
+    fn binding(&self) -> Option<Binding> {
+        let method = match self.asking() {
+            Asking::ByRetry => asking_method(self.call.operation)?,
+            Asking::Never | Asking::OnStream => return None,
+        };
+        let params = self.document.root().member("params");
+        Some(Binding::of(self.call.asker.principal, method, params))
+    }
+
+    /// What answering needs after this is gone. Allocates only for an id of more than 46 bytes, for a progress token
+    /// that is a text, and for the URI that a template reads.
     pub fn ticket(&self) -> Ticket {
+        let asker = &self.call.asker;
         Ticket {
-            id: self.call.id.into(),
-            revision: self.call.revision,
+            id: asker.id.into(),
+            revision: asker.revision,
             operation: self.call.operation,
+            capabilities: asker.capabilities,
+            session: asker.session,
+            principal: asker.principal,
+            progress_token: asker.progress_token.map(ProgressToken::from),
+            binding: self.binding(),
             uri: match self.call.operation {
                 Operation::Template(_) => self.text(&["uri"]).map(Box::from),
                 _ => None,
@@ -157,10 +238,38 @@ impl<'s> Work<'s> {
 impl std::fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Work")
-            .field("id", &self.call.id)
+            .field("id", &self.id())
             .field("operation", &self.call.operation)
-            .field("revision", &self.call.revision)
+            .field("revision", &self.revision())
             .finish_non_exhaustive()
+    }
+}
+
+/// A progress token that outlives its text: most are integers, and a ticket is small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ProgressToken {
+    Signed(i64),
+    Unsigned(u64),
+    Text(Box<str>),
+}
+
+impl ProgressToken {
+    fn as_id(&self) -> Id<'_> {
+        match self {
+            Self::Signed(number) => Id::Signed(*number),
+            Self::Unsigned(number) => Id::Unsigned(*number),
+            Self::Text(text) => Id::Text(text),
+        }
+    }
+}
+
+impl From<Id<'_>> for ProgressToken {
+    fn from(id: Id<'_>) -> Self {
+        match id {
+            Id::Signed(number) => Self::Signed(number),
+            Id::Unsigned(number) => Self::Unsigned(number),
+            Id::Text(text) => Self::Text(text.into()),
+        }
     }
 }
 
@@ -170,6 +279,11 @@ pub struct Ticket {
     id: RequestId,
     revision: Revision,
     operation: Operation,
+    capabilities: ClientCapabilities,
+    session: Option<SessionToken>,
+    principal: Principal,
+    progress_token: Option<ProgressToken>,
+    binding: Option<Binding>,
     /// What a template reads; everything else is registered.
     uri: Option<Box<str>>,
     /// Whether what a lister finds stands behind registered resources.
@@ -185,6 +299,42 @@ impl Ticket {
     /// The revision to answer in.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The legacy session it belongs to.
+    pub fn session(&self) -> Option<SessionToken> {
+        self.session
+    }
+
+    /// Who asked.
+    pub fn principal(&self) -> Principal {
+        self.principal
+    }
+
+    /// Whether a stream for it begins with an event that has an id and no data, so that it can be taken up again
+    /// even if nothing else arrived (2025-11-25, transports). Older clients would take it for a message.
+    pub fn wants_stream_priming(&self) -> bool {
+        self.is_resumable() && self.revision.has_stream_priming()
+    }
+
+    /// Whether a stream for it can be taken up again: what was sent is remembered under its session.
+    pub fn is_resumable(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// What the client can be asked.
+    pub(super) fn capabilities(&self) -> ClientCapabilities {
+        self.capabilities
+    }
+
+    /// What the client calls its progress.
+    pub(super) fn progress_token(&self) -> Option<Id<'_>> {
+        self.progress_token.as_ref().map(ProgressToken::as_id)
+    }
+
+    /// What its `requestState` is bound to.
+    pub(super) fn binding(&self) -> Option<&Binding> {
+        self.binding.as_ref()
     }
 
     /// The URI that a template reads.

@@ -4,14 +4,16 @@
 //! escaped as JSON. Nothing here names files, addresses or source lines.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::jsonrpc::{EnvelopeFault, Id, ParseError, write_error, write_error_with_data, write_string};
 use crate::metrics;
-use crate::registry::Violations;
+use crate::registry::{ClientCapabilities, QuestionRequest, Violations};
 
 use super::batch::BATCH_ELEMENTS_MAX;
 use super::headers::Mirrored;
-use super::overload::Overload;
+use super::overload::{Overload, OverloadReason};
+use super::param_headers;
 use super::protocol::Reply;
 use super::revision::{Era, Revision};
 
@@ -25,7 +27,10 @@ mod code {
     /// Up to 2025-11-25; since then it is `INVALID_PARAMS`.
     pub(super) const RESOURCE_NOT_FOUND: i32 = -32002;
     pub(super) const HEADER_MISMATCH: i32 = -32020;
+    pub(super) const MISSING_REQUIRED_CLIENT_CAPABILITY: i32 = -32021;
     pub(super) const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
+    /// 2025-11-25 only.
+    pub(super) const URL_ELICITATION_REQUIRED: i32 = -32042;
     pub(super) const OVERLOADED: i32 = -31503;
 }
 
@@ -45,6 +50,8 @@ pub(super) enum Failure<'s> {
     ModernEnvelope(&'static str),
     /// A header does not say what the body says.
     HeaderMismatch { header: Mirrored, what: &'static str },
+    /// The header that repeats an argument does not.
+    ParamHeader { name: &'s str, what: &'static str },
     /// A modern version that is not served.
     UnsupportedVersion { requested: &'s str },
     /// A response where nobody asked anything.
@@ -69,6 +76,14 @@ pub(super) enum Failure<'s> {
     SessionUnavailable,
     /// The method of HTTP is not for this era.
     HttpMethod,
+    /// A stream that would belong to nobody.
+    StreamNeedsSession,
+    /// `Last-Event-ID` cannot be one of ours.
+    EventId(&'static str),
+    /// The session's stream has a connection already.
+    StreamTaken,
+    /// No room to remember what was asked for.
+    LiveFull,
 }
 
 /// What is wrong with a batch.
@@ -105,6 +120,10 @@ impl Refused<'_> {
                 });
             }
             Failure::UnknownResource(uri) => write_resource_not_found(out, self.id, self.era, uri),
+            Failure::LiveFull => {
+                write_overload(out, self.id, &LIVE_FULL);
+                return Reply::overloaded(&LIVE_FULL);
+            }
             _ => write_error(out, self.id, code, &message),
         }
         Reply::with_body(self.failure.status(self.era))
@@ -123,15 +142,19 @@ impl Failure<'_> {
             | Self::VersionHeader(_)
             | Self::SessionRequired
             | Self::SessionUnknown
-            | Self::HttpMethod => code::INVALID_REQUEST,
+            | Self::HttpMethod
+            | Self::StreamNeedsSession
+            | Self::StreamTaken
+            | Self::EventId(_) => code::INVALID_REQUEST,
             Self::ModernEnvelope(_) | Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) => {
                 code::INVALID_PARAMS
             }
             Self::UnknownResource(_) => resource_not_found(era),
-            Self::HeaderMismatch { .. } => code::HEADER_MISMATCH,
+            Self::HeaderMismatch { .. } | Self::ParamHeader { .. } => code::HEADER_MISMATCH,
             Self::UnsupportedVersion { .. } => code::UNSUPPORTED_PROTOCOL_VERSION,
             Self::MethodNotFound(_) => code::METHOD_NOT_FOUND,
             Self::SessionUnavailable => code::INTERNAL_ERROR,
+            Self::LiveFull => code::OVERLOADED,
         }
     }
 
@@ -143,8 +166,9 @@ impl Failure<'_> {
                 Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) | Self::UnknownResource(_),
                 _,
             ) => 200,
-            (Self::SessionUnavailable, _) => 503,
-            (Self::HttpMethod, _) => 405,
+            (Self::SessionUnavailable | Self::LiveFull, _) => 503,
+            (Self::HttpMethod | Self::StreamNeedsSession, _) => 405,
+            (Self::StreamTaken, _) => 409,
             _ => 400,
         }
     }
@@ -155,6 +179,9 @@ impl Failure<'_> {
             Self::Envelope(fault) => return fault.to_string().into(),
             Self::HeaderMismatch { header, what } => {
                 return format!("header {} {what}", header.header()).into();
+            }
+            Self::ParamHeader { name, what } => {
+                return format!("header {}{} {what}", param_headers::PREFIX, cut(name)).into();
             }
             Self::UnsupportedVersion { requested } => {
                 return format!("protocol version {:?} is not supported", cut(requested)).into();
@@ -175,10 +202,49 @@ impl Failure<'_> {
             Self::SessionUnknown => "the session is unknown or has ended; initialize again",
             Self::SessionUnavailable => "the session could not be made just now",
             Self::HttpMethod => "this protocol revision is served over POST only",
-            Self::ModernEnvelope(text) | Self::Parameter(text) | Self::VersionHeader(text) => text,
+            Self::StreamTaken => "the session has its stream on another connection already",
+            Self::StreamNeedsSession => "a stream belongs to a session; header Mcp-Session-Id is missing",
+            Self::LiveFull => "there is no room to remember this",
+            Self::ModernEnvelope(text)
+            | Self::Parameter(text)
+            | Self::VersionHeader(text)
+            | Self::EventId(text) => text,
         };
         Cow::Borrowed(text)
     }
+}
+
+/// What sessions hold takes all the room there is for it; room comes as sessions end.
+const LIVE_FULL: Overload = Overload {
+    reason: OverloadReason::Memory,
+    retry_after: Duration::from_secs(10),
+    queue_depth: 0,
+};
+
+/// Appends the error for a client that cannot be asked what has to be asked.
+pub(super) fn write_missing_capability(out: &mut Vec<u8>, id: Id<'_>, missing: ClientCapabilities) {
+    let message = format!("this needs a client with: {missing}");
+    let code = code::MISSING_REQUIRED_CLIENT_CAPABILITY;
+    write_error_with_data(out, Some(id), code, &message, |out| {
+        out.extend_from_slice(br#"{"requiredCapabilities":"#);
+        out.extend_from_slice(missing.to_json().to_string().as_bytes());
+        out.push(b'}');
+    });
+}
+
+/// Appends the error that sends the user somewhere first (2025-11-25).
+pub(super) fn write_url_elicitation_required(out: &mut Vec<u8>, id: Id<'_>, places: &[QuestionRequest]) {
+    let message = "the user has to open a URL first";
+    write_error_with_data(out, Some(id), code::URL_ELICITATION_REQUIRED, message, |out| {
+        out.extend_from_slice(br#"{"elicitations":["#);
+        for (at, place) in places.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(place.params.to_string().as_bytes());
+        }
+        out.extend_from_slice(b"]}");
+    });
 }
 
 /// The code of a resource that is not there.

@@ -3,11 +3,10 @@
 //! In two steps, because the modern era compares headers between them: parameters are read, then what they name is
 //! looked up and answered or handed out. A feature of which nothing is registered has no methods.
 
-use crate::jsonrpc::{Id, Request, Value, write_result};
-use crate::registry::{CompleterIndex, NoSuchArgument, Operation};
+use crate::jsonrpc::{Request, Value, write_result};
+use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry};
 
-use super::call::{Call, CallParams};
-use super::capabilities::ClientCapabilities;
+use super::call::{Asker, Call, CallParams};
 use super::cursor::Cursor;
 use super::error::Failure;
 use super::lists::{Has, Listed};
@@ -16,7 +15,7 @@ use super::protocol::{Protocol, Reply, Routed};
 use super::revision::Revision;
 
 /// The longest URI that is looked up; RFC 9110 (4.1) wants 8,000 bytes to be possible.
-const URI_BYTES_MAX: usize = 8_192;
+pub(super) const URI_BYTES_MAX: usize = 8_192;
 const URI_TOO_LONG: &str = "`params.uri` is longer than 8192 bytes";
 
 /// A method with its parameters read, not looked up yet.
@@ -34,13 +33,6 @@ pub(super) enum Asked<'s> {
 pub(super) enum Reference<'s> {
     Prompt(&'s str),
     Resource(&'s str),
-}
-
-/// Who asks, and in which words the answer is to be.
-pub(super) struct Asker<'s> {
-    pub(super) id: Id<'s>,
-    pub(super) revision: Revision,
-    pub(super) capabilities: ClientCapabilities,
 }
 
 impl<'s> Asked<'s> {
@@ -88,11 +80,7 @@ impl<'s> Asked<'s> {
                 .find(name)
                 .map(Operation::Tool)
                 .ok_or(Failure::UnknownTool(name))?,
-            Self::ReadResource(uri) => registry
-                .find_resource(uri)
-                .map(Operation::Resource)
-                .or_else(|| registry.find_template(uri).map(Operation::Template))
-                .ok_or(Failure::UnknownResource(uri))?,
+            Self::ReadResource(uri) => resource_at(registry, uri).ok_or(Failure::UnknownResource(uri))?,
             Self::GetPrompt(name) => registry
                 .find_prompt(name)
                 .map(Operation::Prompt)
@@ -110,12 +98,22 @@ impl<'s> Asked<'s> {
             },
         };
         Ok(Routed::Call(Call {
-            id: asker.id,
+            asker,
             operation,
-            revision: asker.revision,
-            capabilities: asker.capabilities,
+            answers: None,
         }))
     }
+}
+
+/// What reads the resource at a URI, if anything does.
+fn resource_at(registry: &Registry, uri: &str) -> Option<Operation> {
+    let resource = registry.find_resource(uri).map(Operation::Resource);
+    resource.or_else(|| registry.find_template(uri).map(Operation::Template))
+}
+
+/// Whether there may be a resource at a URI.
+pub(super) fn leads_to_resource(registry: &Registry, uri: &str) -> bool {
+    resource_at(registry, uri).is_some()
 }
 
 /// What lists what is asked for, if that is not prepared.
@@ -169,12 +167,17 @@ fn list<'s>(listed: Listed, params: Option<Value<'_, 's>>) -> Result<Asked<'s>, 
 }
 
 fn read_resource<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+    resource_uri(params).map(Asked::ReadResource)
+}
+
+/// `params.uri`.
+pub(super) fn resource_uri<'s>(params: Option<Value<'_, 's>>) -> Result<&'s str, Failure<'s>> {
     let [uri] = members(params, ["uri"])?;
     let uri = uri
         .and_then(Value::as_str)
         .ok_or(Failure::Parameter("`params.uri` must be a string"))?;
     match uri.len() <= URI_BYTES_MAX {
-        true => Ok(Asked::ReadResource(uri)),
+        true => Ok(uri),
         false => Err(Failure::Parameter(URI_TOO_LONG)),
     }
 }

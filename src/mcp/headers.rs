@@ -2,7 +2,10 @@
 //! be what the body says (2026-07-28, transports, request headers).
 //!
 //! Values are compared byte for byte, field names were matched without regard to case. `Mcp-Name` may be wrapped
-//! as `=?base64?…?=`, which is decoded before the comparison; a wrapper that is not whole is a literal.
+//! as `=?base64?…?=`, which is decoded before the comparison; a wrapper that is not whole is a literal. The same
+//! goes for `Mcp-Param-*`, which `param_headers` compares.
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -34,34 +37,42 @@ impl Mirrored {
     /// Checks the header against the body's value.
     pub(super) fn check<'s>(self, field: Field<'_>, body: &str) -> Result<(), Failure<'s>> {
         let fault = |what| Failure::HeaderMismatch { header: self, what };
-        match field {
-            Field::Absent => Err(fault("is missing")),
-            Field::Repeated => Err(fault("is sent more than once")),
-            Field::One(value) if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => {
-                Err(fault("has characters outside ASCII"))
-            }
-            Field::One(value) => match self.unwrapped(value) {
-                None if value == body.as_bytes() => Ok(()),
-                Some(encoded) => decodes_to(encoded, body).map_err(fault),
-                None => Err(fault("differs from the body")),
-            },
-        }
-    }
-
-    fn unwrapped(self, value: &[u8]) -> Option<&[u8]> {
-        match self {
-            Self::Name => value.strip_prefix(WRAPPER_OPEN)?.strip_suffix(WRAPPER_CLOSE),
-            Self::ProtocolVersion | Self::Method => None,
+        let value = match self {
+            Self::Name => unwrapped(field),
+            Self::ProtocolVersion | Self::Method => single(field).map(Cow::Borrowed),
+        };
+        match value.map_err(fault)? == body.as_bytes() {
+            true => Ok(()),
+            false => Err(fault(DIFFERS)),
         }
     }
 }
 
-/// Whether canonical, padded base64 stands for `body`.
-fn decodes_to(encoded: &[u8], body: &str) -> Result<(), &'static str> {
-    let decoded = STANDARD.decode(encoded).map_err(|_| "is not valid base64")?;
-    match decoded == body.as_bytes() {
-        true => Ok(()),
-        false => Err("differs from the body"),
+/// What is wrong with a header that does not say what the body says.
+pub(super) const DIFFERS: &str = "differs from the body";
+
+/// The value of a field that has to be there, once.
+fn single(field: Field<'_>) -> Result<&[u8], &'static str> {
+    match field {
+        Field::Absent => Err("is missing"),
+        Field::Repeated => Err("is sent more than once"),
+        Field::One(value) if !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) => {
+            Err("has characters outside ASCII")
+        }
+        Field::One(value) => Ok(value),
+    }
+}
+
+/// The same, out of canonical, padded base64 if it is wrapped.
+pub(super) fn unwrapped(field: Field<'_>) -> Result<Cow<'_, [u8]>, &'static str> {
+    let value = single(field)?;
+    let wrapped = value.strip_prefix(WRAPPER_OPEN);
+    match wrapped.and_then(|rest| rest.strip_suffix(WRAPPER_CLOSE)) {
+        None => Ok(Cow::Borrowed(value)),
+        Some(encoded) => {
+            let decoded = STANDARD.decode(encoded).map_err(|_| "is not valid base64")?;
+            Ok(Cow::Owned(decoded))
+        }
     }
 }
 

@@ -4,17 +4,20 @@
 //! as the specification says. Sessions are optional unless the operator requires them, and one request is never
 //! given another's.
 
-use crate::jsonrpc::{Request, Value, write_result};
+use crate::jsonrpc::{Id, Request, Value, write_result};
+use crate::registry::{ClientCapabilities, LogLevel};
 use crate::wire::http1::Field;
 
-use super::capabilities::ClientCapabilities;
+use super::call::Asker;
 use super::error::Failure;
 use super::facts::HttpFacts;
-use super::features::{Asked, Asker};
+use super::features::Asked;
+use super::live::State;
 use super::params::members;
 use super::protocol::{Protocol, Reply, Routed};
+use super::remembered;
 use super::revision::{Era, Revision};
-use super::sessions::{EndSession, Session, Sessions};
+use super::sessions::{EndSession, OpenSession, Principal, Session, Sessions};
 
 pub(super) const INITIALIZE: &str = "initialize";
 
@@ -23,6 +26,8 @@ pub(super) const INITIALIZE: &str = "initialize";
 pub(super) struct Context {
     pub(super) revision: Revision,
     pub(super) capabilities: ClientCapabilities,
+    pub(super) principal: Principal,
+    pub(super) session: Option<OpenSession>,
 }
 
 /// Answers control, or hands out a call.
@@ -30,14 +35,14 @@ pub(super) fn request<'s>(
     protocol: &Protocol,
     facts: &HttpFacts<'_>,
     request: &Request<'_, 's>,
-    sessions: &dyn Sessions,
+    state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
     if request.method == INITIALIZE {
-        return initialize(protocol, facts, request, sessions, out).map(Routed::Reply);
+        return initialize(protocol, facts, request, state, out).map(Routed::Reply);
     }
-    let context = context(protocol, facts, sessions)?;
-    dispatch(protocol, context, request, out)
+    let context = context(protocol, facts, state)?;
+    dispatch(protocol, context, request, state, out)
 }
 
 /// The same within a context that is known: for requests but `initialize`, single or in a batch.
@@ -45,18 +50,48 @@ pub(super) fn dispatch<'s>(
     protocol: &Protocol,
     context: Context,
     request: &Request<'_, 's>,
+    state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
-    if request.method == "ping" {
+    if request.method == "ping" || remembered::request(protocol, context, request, state)? {
         write_result(out, request.id, b"{}");
         return Ok(Routed::Reply(Reply::with_body(200)));
     }
+    call(protocol, context, request, out)
+}
+
+/// The same for what needs nothing remembered: the features' methods.
+pub(super) fn call<'s>(
+    protocol: &Protocol,
+    context: Context,
+    request: &Request<'_, 's>,
+    out: &mut Vec<u8>,
+) -> Result<Routed<'s>, Failure<'s>> {
+    let asked = Asked::read(protocol, request)?;
     let asker = Asker {
         id: request.id,
         revision: context.revision,
         capabilities: context.capabilities,
+        principal: context.principal,
+        session: context.session.map(|session| session.token),
+        progress_token: progress_token(request.params)?,
+        // What the session asked for is looked up when there is something to say.
+        log_level: Some(LogLevel::Debug),
+        has_stream: true,
     };
-    Asked::read(protocol, request)?.route(protocol, asker, out)
+    asked.route(protocol, asker, out)
+}
+
+/// `_meta.progressToken`; `null` is none.
+fn progress_token<'s>(params: Option<Value<'_, 's>>) -> Result<Option<Id<'s>>, Failure<'s>> {
+    let [meta] = members(params, ["_meta"])?;
+    let [token] = members(meta, ["progressToken"])?;
+    match token.filter(|token| !token.is_null()) {
+        None => Ok(None),
+        Some(token) => token.as_id().map(Some).ok_or(Failure::Parameter(
+            "`progressToken` must be a string or an integer",
+        )),
+    }
 }
 
 /// Reads session and version from the head.
@@ -68,9 +103,10 @@ pub(super) fn context<'s>(
     let header = header_revision(facts)?;
     match facts.session_id {
         Field::One(id) => {
-            let session = sessions
+            let open = sessions
                 .open(id, facts.principal, facts.now)
                 .ok_or(Failure::SessionUnknown)?;
+            let session = open.session;
             if header.is_some_and(|revision| revision != session.revision) {
                 return Err(Failure::VersionHeader(
                     "MCP-Protocol-Version differs from the session's",
@@ -79,6 +115,8 @@ pub(super) fn context<'s>(
             Ok(Context {
                 revision: session.revision,
                 capabilities: session.capabilities,
+                principal: facts.principal,
+                session: Some(open),
             })
         }
         Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
@@ -86,6 +124,8 @@ pub(super) fn context<'s>(
         Field::Absent => Ok(Context {
             revision: header.unwrap_or(Revision::ASSUMED),
             capabilities: ClientCapabilities::NONE,
+            principal: facts.principal,
+            session: None,
         }),
     }
 }
@@ -122,9 +162,11 @@ fn initialize<'s>(
     if client_info.is_some_and(|value| !value.is_object()) {
         return Err(Failure::Parameter("`params.clientInfo` must be an object"));
     }
+    let revision = negotiated(version);
+    let declared = capabilities.map_or(ClientCapabilities::NONE, ClientCapabilities::read);
     let session = Session {
-        revision: negotiated(version),
-        capabilities: capabilities.map_or(ClientCapabilities::NONE, ClientCapabilities::read),
+        revision,
+        capabilities: usable(declared, revision),
         principal: facts.principal,
     };
     let id = sessions
@@ -135,6 +177,38 @@ fn initialize<'s>(
         session: Some(id),
         ..Reply::with_body(200)
     })
+}
+
+/// Of what a client declared, what its revision has; what the revision took for granted is added.
+fn usable(declared: ClientCapabilities, revision: Revision) -> ClientCapabilities {
+    type Can = ClientCapabilities;
+    let elicits = declared.contains(Can::ELICITATION_FORM) || declared.contains(Can::ELICITATION_URL);
+    let samples = declared.contains(Can::SAMPLING);
+    let usable = [
+        (Can::ROOTS, declared.contains(Can::ROOTS)),
+        (Can::SAMPLING, samples),
+        (
+            Can::SAMPLING_TOOLS,
+            revision.has_sampling_tools() && declared.contains(Can::SAMPLING_TOOLS),
+        ),
+        // A capability of its own since sampling has tools.
+        (
+            Can::SAMPLING_CONTEXT,
+            samples && !revision.has_sampling_tools() || declared.contains(Can::SAMPLING_CONTEXT),
+        ),
+        // Without modes, whatever is declared means forms.
+        (
+            Can::ELICITATION_FORM,
+            revision.has_elicitation() && elicits && !revision.has_elicitation_modes()
+                || revision.has_elicitation_modes() && declared.contains(Can::ELICITATION_FORM),
+        ),
+        (
+            Can::ELICITATION_URL,
+            revision.has_elicitation_modes() && declared.contains(Can::ELICITATION_URL),
+        ),
+    ];
+    let usable = usable.into_iter().filter(|(_, is_usable)| *is_usable);
+    usable.fold(Can::NONE, |all, (one, _)| all.with(one))
 }
 
 /// The asked revision if `initialize` can give it, else the newest that it can.

@@ -1,7 +1,7 @@
 //! What a server says of itself, prepared once: `initialize` and `server/discover` results, and every list.
 //!
-//! A registry never changes while the process lives, so each answer is a prepared text with the request's id in
-//! front. Every revision gets the members its schema knows and no others. Invariant: the order in a list is
+//! A registry never changes; an edited one is another, with a protocol of its own. So each answer is a prepared text
+//! with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the order in a list is
 //! the order of registration, for every client and every time.
 
 use std::time::Duration;
@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use crate::registry::{CacheScope, Caching, Registry};
 
+use super::announce::Announcement;
 use super::cursor::Cursor;
 use super::describe;
 use super::revision::{Era, Revision};
 
-/// How long a client may keep a list. A list changes only with a restart; five minutes bound how long a client
-/// goes on with the old one.
+/// How long a client may keep a list. Whoever listens hears of a change at once; five minutes bound how long others go
+/// on with the old one.
 const LIST_TTL: Duration = Duration::from_secs(300);
 
 /// Items on one page of a list. Large, because clients that know no pages see the first one only.
@@ -142,6 +143,21 @@ impl Lists {
         }
     }
 
+    /// Which lists differ from `other`'s, for a client of any revision.
+    pub(super) fn changes_since(&self, other: &Lists) -> Vec<Announcement> {
+        let differs = |listed: Listed| self.pages[listed as usize] != other.pages[listed as usize];
+        let has_new_resources =
+            differs(Listed::Resources) || differs(Listed::ResourceTemplates) || self.tails != other.tails;
+        [
+            (differs(Listed::Tools), Announcement::ToolsChanged),
+            (differs(Listed::Prompts), Announcement::PromptsChanged),
+            (has_new_resources, Announcement::ResourcesChanged),
+        ]
+        .into_iter()
+        .filter_map(|(is_changed, what)| is_changed.then_some(what))
+        .collect()
+    }
+
     /// A page of a list, counted from zero.
     pub(super) fn page(&self, listed: Listed, revision: Revision, page: usize) -> Option<&[u8]> {
         let pages = self.pages.get(listed as usize)?.get(revision.index())?;
@@ -197,16 +213,23 @@ fn meta(identity: &Identity) -> Value {
 fn capabilities(registry: &Registry, revision: Revision) -> Value {
     let has = Has::of(registry);
     let declared = [
-        ("tools", has.tools),
-        ("resources", has.resources),
-        ("prompts", has.prompts),
+        ("tools", has.tools, json!({"listChanged": true})),
+        (
+            "resources",
+            has.resources,
+            json!({"subscribe": true, "listChanged": true}),
+        ),
+        ("prompts", has.prompts, json!({"listChanged": true})),
         (
             "completions",
             has.completions && revision.has_completions_capability(),
+            json!({}),
         ),
+        // Any tool may log.
+        ("logging", true, json!({})),
     ];
-    let declared = declared.into_iter().filter(|(_, is_there)| *is_there);
-    Value::Object(declared.map(|(name, _)| (name.to_owned(), json!({}))).collect())
+    let declared = declared.into_iter().filter(|(_, is_there, _)| *is_there);
+    Value::Object(declared.map(|(name, _, how)| (name.to_owned(), how)).collect())
 }
 
 fn initialize(registry: &Registry, identity: &Identity, revision: Revision) -> Value {

@@ -3,13 +3,18 @@
 //! Checks in the order of the reference server, so that of several faults the same one is named: version,
 //! envelope, method, parameters, headers, tool.
 
-use crate::jsonrpc::{Request, Value, write_result};
+use crate::jsonrpc::{Id, Request, Value, write_result};
+use crate::registry::{ClientCapabilities, LogLevel, Operation};
 
-use super::capabilities::ClientCapabilities;
+use super::call::{Asker, Call};
 use super::error::Failure;
 use super::facts::HttpFacts;
-use super::features::{Asked, Asker};
+use super::features::Asked;
 use super::headers::Mirrored;
+use super::input_responses;
+use super::listen::{self, LISTEN};
+use super::live::State;
+use super::param_headers;
 use super::params::members;
 use super::protocol::{Protocol, Reply, Routed};
 use super::revision::Revision;
@@ -23,17 +28,14 @@ const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
 const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 const PROGRESS_TOKEN_KEY: &str = "progressToken";
 
-/// RFC 5424 by way of MCP's `LoggingLevel`.
-const LOG_LEVELS: [&str; 8] = [
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-];
+/// What a request says of itself in `_meta`, and what of its parameters is the same for every method.
+struct Envelope<'t, 's> {
+    capabilities: ClientCapabilities,
+    log_level: Option<LogLevel>,
+    progress_token: Option<Id<'s>>,
+    input_responses: Option<Value<'t, 's>>,
+    request_state: Option<Value<'t, 's>>,
+}
 
 /// Whether any `_meta` of these parameters names a protocol version, of whatever type.
 pub(super) fn claims_version(params: Value<'_, '_>) -> bool {
@@ -43,17 +45,22 @@ pub(super) fn claims_version(params: Value<'_, '_>) -> bool {
 }
 
 /// Answers control, or hands out a call.
-pub(super) fn request<'s>(
-    protocol: &Protocol,
+pub(super) fn request<'p, 's: 'p>(
+    protocol: &'p Protocol,
     facts: &HttpFacts<'_>,
     request: &Request<'_, 's>,
+    state: &dyn State,
     out: &mut Vec<u8>,
-) -> Result<Routed<'s>, Failure<'s>> {
-    let capabilities = envelope(facts, request.params)?;
+) -> Result<Routed<'s>, Failure<'p>> {
+    let envelope = envelope(facts, request.params)?;
     if request.method == DISCOVER {
         Mirrored::Method.check(facts.method, request.method)?;
         write_result(out, request.id, protocol.lists().discover());
         return Ok(Routed::Reply(Reply::with_body(200)));
+    }
+    if request.method == LISTEN && listen::is_offered(protocol) {
+        Mirrored::Method.check(facts.method, request.method)?;
+        return listen::listen(protocol, request, out).map(Routed::Listen);
     }
     let asked = Asked::read(protocol, request)?;
     Mirrored::Method.check(facts.method, request.method)?;
@@ -63,9 +70,40 @@ pub(super) fn request<'s>(
     let asker = Asker {
         id: request.id,
         revision: Revision::V2026_07_28,
-        capabilities,
+        capabilities: envelope.capabilities,
+        principal: facts.principal,
+        session: None,
+        progress_token: envelope.progress_token,
+        log_level: envelope.log_level,
+        has_stream: true,
     };
-    asked.route(protocol, asker, out)
+    match asked.route(protocol, asker, out)? {
+        Routed::Call(call) => checked(protocol, facts, request, &envelope, call, state).map(Routed::Call),
+        routed => Ok(routed),
+    }
+}
+
+/// A call with what a client adds to it for some tools, and in later rounds.
+fn checked<'p, 's: 'p>(
+    protocol: &'p Protocol,
+    facts: &HttpFacts<'_>,
+    request: &Request<'_, 's>,
+    envelope: &Envelope<'_, 's>,
+    mut call: Call<'s>,
+    state: &dyn State,
+) -> Result<Call<'s>, Failure<'p>> {
+    if let Operation::Tool(tool) = call.operation {
+        let tool = protocol.registry().tool(tool);
+        if !tool.param_headers().is_empty() {
+            let [arguments] = members(request.params, ["arguments"])?;
+            param_headers::check(tool, facts.params, arguments)?;
+        }
+    }
+    if envelope.input_responses.is_some() || envelope.request_state.is_some() {
+        let (responses, sealed) = (envelope.input_responses, envelope.request_state);
+        call.answers = input_responses::read(&call, request.params, responses, sealed, state, facts.now)?;
+    }
+    Ok(call)
 }
 
 /// Whether a notification is accepted. Headers are not prescribed for them, beyond the version.
@@ -83,12 +121,13 @@ pub(super) fn notification<'s>(
     }
 }
 
-/// Checks the version and `_meta`; gives what the client can do.
-fn envelope<'s>(
+/// Checks the version and `_meta`.
+fn envelope<'t, 's>(
     facts: &HttpFacts<'_>,
-    params: Option<Value<'_, 's>>,
-) -> Result<ClientCapabilities, Failure<'s>> {
-    let [meta] = members(params, ["_meta"])?;
+    params: Option<Value<'t, 's>>,
+) -> Result<Envelope<'t, 's>, Failure<'s>> {
+    let [meta, input_responses, request_state] =
+        members(params, ["_meta", "inputResponses", "requestState"])?;
     let [version, capabilities, client_info, log_level, progress_token] = members(
         meta,
         [
@@ -110,17 +149,25 @@ fn envelope<'s>(
             "`io.modelcontextprotocol/clientInfo` must have a name and a version",
         ));
     }
-    if log_level.is_some_and(|value| !value.as_str().is_some_and(|level| LOG_LEVELS.contains(&level))) {
+    let log_level = log_level.map(|value| value.as_str().and_then(LogLevel::parse));
+    if log_level == Some(None) {
         return Err(Failure::ModernEnvelope(
             "`io.modelcontextprotocol/logLevel` is not a log level",
         ));
     }
-    if progress_token.is_some_and(|value| value.as_id().is_none()) {
+    let progress_token = progress_token.map(Value::as_id);
+    if progress_token == Some(None) {
         return Err(Failure::ModernEnvelope(
             "`progressToken` must be a string or an integer",
         ));
     }
-    Ok(ClientCapabilities::read(capabilities))
+    Ok(Envelope {
+        capabilities: ClientCapabilities::read(capabilities),
+        log_level: log_level.flatten(),
+        progress_token: progress_token.flatten(),
+        input_responses,
+        request_state,
+    })
 }
 
 fn check_version<'s>(facts: &HttpFacts<'_>, claimed: Option<Value<'_, 's>>) -> Result<(), Failure<'s>> {

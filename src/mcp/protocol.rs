@@ -6,14 +6,18 @@ use crate::jsonrpc::{Document, Id, Message, Notification, Request, Scratch, Valu
 use crate::metrics;
 use crate::registry::Registry;
 
+use super::announce::Announcement;
 use super::batch::Batch;
 use super::call::{Call, Work};
 use super::error::{BatchFault, Failure, Refused};
 use super::facts::HttpFacts;
 use super::legacy;
+use super::listen::Listen;
 use super::lists::{Identity, Lists};
+use super::live::State;
 use super::modern;
 use super::overload::{Overload, OverloadReason};
+use super::remembered;
 use super::revision::Era;
 use super::sessions::{EndSession, SessionId, Sessions};
 
@@ -25,9 +29,11 @@ pub struct Options {
     pub require_session: bool,
 }
 
-/// A server's protocol: what it says of itself and how it reads requests. Built once, shared, never changed.
+/// A server's protocol: what it says of itself and how it reads requests. Never changed; an edited registry gets
+/// another.
 pub struct Protocol {
     registry: Registry,
+    identity: Identity,
     lists: Lists,
     options: Options,
 }
@@ -42,6 +48,8 @@ pub enum Step<'s> {
     Work(Work<'s>),
     /// An array with calls to run one after another (2025-03-26 only); what else was in it is answered already.
     Batch(Batch),
+    /// A client that listens from now on (2026-07-28).
+    Listen(Listen),
 }
 
 /// How an answer goes out; its body was appended to `out`.
@@ -76,6 +84,7 @@ pub(super) enum Routed<'s> {
     Reply(Reply),
     Call(Call<'s>),
     Batch(Batch),
+    Listen(Listen),
 }
 
 impl Protocol {
@@ -83,14 +92,26 @@ impl Protocol {
     pub fn new(registry: Registry, identity: &Identity, options: Options) -> Self {
         Self {
             lists: Lists::new(&registry, identity),
+            identity: identity.clone(),
             registry,
             options,
         }
     }
 
+    /// The same server with what is registered now. As costly as [`Protocol::new`]: every list is written anew.
+    #[must_use]
+    pub fn with_registry(&self, registry: Registry) -> Self {
+        Self::new(registry, &self.identity, self.options)
+    }
+
     /// The tools.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What clients that know `before` have to hear of.
+    pub fn changes_since(&self, before: &Protocol) -> Vec<Announcement> {
+        self.lists.changes_since(&before.lists)
     }
 
     pub(super) fn lists(&self) -> &Lists {
@@ -103,24 +124,25 @@ impl Protocol {
 
     /// Decodes the body of a POST. Answers to control are appended to `out`, which is otherwise left alone.
     ///
-    /// Has no effects but a new session id in the answer to `initialize`, so a request whose work found no
-    /// handler can be decoded again. Warm, a call allocates nothing.
+    /// Work has no effects, so that a request whose work found no handler can be decoded again; a batch's
+    /// notifications and answers do no harm the second time. Warm, a call allocates nothing.
     pub fn decode<'s>(
         &self,
         facts: &HttpFacts<'_>,
         body: &[u8],
         scratch: &'s mut Scratch,
-        sessions: &dyn Sessions,
+        state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Step<'s> {
         let document = match scratch.parse(body) {
             Ok(document) => document,
             Err(error) => return Step::Reply(refused(None, Failure::Parse(error)).write(out)),
         };
-        match self.route(facts, body, &document, sessions, out) {
+        match self.route(facts, body, &document, state, out) {
             Routed::Reply(reply) => Step::Reply(reply),
             Routed::Call(call) => Step::Work(Work::new(document, call)),
             Routed::Batch(batch) => Step::Batch(batch),
+            Routed::Listen(listen) => Step::Listen(listen),
         }
     }
 
@@ -145,16 +167,12 @@ impl Protocol {
         facts: &HttpFacts<'_>,
         body: &[u8],
         document: &Document<'s>,
-        sessions: &dyn Sessions,
+        state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Routed<'s> {
         let root = document.root();
         let (routed, era, method) = if root.is_array() {
-            (
-                self.route_batch(facts, body, root, sessions, out),
-                Era::Legacy,
-                "",
-            )
+            (self.route_batch(facts, body, root, state, out), Era::Legacy, "")
         } else {
             let message = match Message::read(root) {
                 Ok(message) => message,
@@ -164,11 +182,7 @@ impl Protocol {
                 }
             };
             let (era, method) = subject(facts, &message);
-            (
-                self.route_message(facts, message, era, sessions, out),
-                era,
-                method,
-            )
+            (self.route_message(facts, message, era, state, out), era, method)
         };
         match routed {
             Ok(Routed::Reply(reply)) => Routed::Reply(reply.about(era, method)),
@@ -177,35 +191,40 @@ impl Protocol {
         }
     }
 
-    fn route_message<'s>(
-        &self,
+    fn route_message<'p, 's: 'p>(
+        &'p self,
         facts: &HttpFacts<'_>,
         message: Message<'_, 's>,
         era: Era,
-        sessions: &dyn Sessions,
+        state: &dyn State,
         out: &mut Vec<u8>,
-    ) -> Result<Routed<'s>, Refused<'s>> {
+    ) -> Result<Routed<'s>, Refused<'p>> {
         match message {
             Message::Request(request) => match era {
-                Era::Modern => modern::request(self, facts, &request, out).map_err(|failure| Refused {
-                    id: Some(request.id),
-                    era: Era::Modern,
-                    failure,
-                }),
-                Era::Legacy => legacy::request(self, facts, &request, sessions, out)
+                Era::Modern => {
+                    modern::request(self, facts, &request, state, out).map_err(|failure| Refused {
+                        id: Some(request.id),
+                        era: Era::Modern,
+                        failure,
+                    })
+                }
+                Era::Legacy => legacy::request(self, facts, &request, state, out)
                     .map_err(|failure| refused(Some(request.id), failure)),
             },
             Message::Notification(notification) => {
                 match era {
                     Era::Modern => modern::notification(facts, notification.params),
-                    Era::Legacy => legacy::context(self, facts, sessions).map(|_| ()),
+                    Era::Legacy => legacy::context(self, facts, state)
+                        .map(|context| remembered::notification(context, &notification, state)),
                 }
                 .map_err(|failure| refused(None, failure))?;
                 Ok(Routed::Reply(Reply::empty(202)))
             }
             Message::Response(_) if era == Era::Modern => Err(refused(None, Failure::UnexpectedResponse)),
-            Message::Response(_) => {
-                legacy::context(self, facts, sessions).map_err(|failure| refused(None, failure))?;
+            Message::Response(response) => {
+                let context =
+                    legacy::context(self, facts, state).map_err(|failure| refused(None, failure))?;
+                remembered::response(context, &response, state);
                 Ok(Routed::Reply(Reply::empty(202)))
             }
         }
@@ -216,14 +235,14 @@ impl Protocol {
         facts: &HttpFacts<'_>,
         body: &[u8],
         root: Value<'_, 's>,
-        sessions: &dyn Sessions,
+        state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Result<Routed<'s>, Refused<'s>> {
         if facts.names_modern_revision() {
             return Err(refused(None, Failure::Batch(BatchFault::NotInThisRevision)));
         }
-        legacy::context(self, facts, sessions)
-            .and_then(|context| Batch::open(self, context, body, root, out))
+        legacy::context(self, facts, state)
+            .and_then(|context| Batch::open(self, context, body, root, state, out))
             .map_err(|failure| refused(None, failure))
     }
 }
@@ -254,7 +273,7 @@ impl Reply {
     }
 
     /// The same, counted under this era and method.
-    fn about(mut self, era: Era, method: &str) -> Self {
+    pub(super) fn about(mut self, era: Era, method: &str) -> Self {
         self.labels.era = match era {
             Era::Legacy => metrics::Era::Legacy,
             Era::Modern => metrics::Era::Modern,
@@ -295,7 +314,7 @@ const TOMBSTONES_FULL: Overload = Overload {
 };
 
 /// A failure before the era matters, or in the legacy one.
-fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {
+pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {
     Refused {
         id,
         era: Era::Legacy,

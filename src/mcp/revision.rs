@@ -117,6 +117,36 @@ impl Revision {
         self >= Self::V2025_06_18
     }
 
+    /// Words about progress.
+    pub fn has_progress_messages(self) -> bool {
+        self >= Self::V2025_03_26
+    }
+
+    /// Questions to the user.
+    pub fn has_elicitation(self) -> bool {
+        self >= Self::V2025_06_18
+    }
+
+    /// Questions to the user in modes: URLs beside forms, and forms with choices that have titles or are many.
+    pub fn has_elicitation_modes(self) -> bool {
+        self >= Self::V2025_11_25
+    }
+
+    /// Sampling with tools, and messages of several blocks.
+    pub fn has_sampling_tools(self) -> bool {
+        self >= Self::V2025_11_25
+    }
+
+    /// Ids of URL elicitations, the notification of their end and the error that demands them.
+    pub fn has_elicitation_ids(self) -> bool {
+        self == Self::V2025_11_25
+    }
+
+    /// Streams that begin with an event without data, and may be cut and taken up again.
+    pub fn has_stream_priming(self) -> bool {
+        self == Self::V2025_11_25
+    }
+
     /// Arguments that break a tool's schema are a result with `isError`, which a model sees and can act on
     /// (SEP-1303), instead of a protocol error.
     pub fn has_argument_faults_as_results(self) -> bool {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::capabilities::ClientCapabilities;
 use super::facts::UnixSeconds;
 use super::revision::Revision;
+use crate::registry::ClientCapabilities;
 
 /// Who a session belongs to: a digest of the authenticated identity, all zero without authentication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,6 +24,27 @@ pub struct Session {
     pub capabilities: ClientCapabilities,
     /// Whose it is.
     pub principal: Principal,
+}
+
+/// What tells a session from all others: random, never reused. The id, which is longer, carries it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionToken(pub [u8; 16]);
+
+/// The first bytes only: who knows it could not use it, but logs need no more.
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, ..] = self.0;
+        write!(f, "SessionToken({a:02x}{b:02x}…)")
+    }
+}
+
+/// A session that a request named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenSession {
+    /// What was agreed.
+    pub session: Session,
+    /// What is remembered of it is remembered under this.
+    pub token: SessionToken,
 }
 
 /// A session's id: visible ASCII, at most [`SessionId::BYTES_MAX`] characters.
@@ -88,7 +109,7 @@ pub trait Sessions {
 
     /// The session with this id, if it is one, has not ended or expired and belongs to `principal`. Called once
     /// per legacy request that names a session.
-    fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Session>;
+    fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession>;
 
     /// Ends a session.
     fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession;

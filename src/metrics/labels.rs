@@ -311,6 +311,8 @@ labels! {
         ReadTimeout => "read_timeout",
         /// The peer did not take its answer.
         WriteStall => "write_stall",
+        /// The peer left more of a stream unread than is kept for it.
+        SlowReader => "slow_reader",
         /// Silence between requests.
         Idle => "idle",
         /// The oldest incomplete request, when assembly buffers ran out.
@@ -392,6 +394,12 @@ impl ToolLabels {
         let last = self.names.len() - 1;
         // At most 65,535 labelled tools and the row for others: the last index fits 16 bits.
         ToolRow(u16::try_from(tool_index.min(last)).unwrap_or(u16::MAX))
+    }
+
+    /// The row of the tool with this name.
+    pub fn row_of(&self, name: &str) -> ToolRow {
+        let known = self.names.iter().position(|known| &**known == name);
+        self.row(known.unwrap_or(usize::MAX))
     }
 
     /// How many rows a table per tool has.

@@ -163,6 +163,11 @@ fn write_requests(exposition: &mut Exposition, shards: &PerShard, all: &ShardSna
         "Requests whose answer is not yet with the kernel.",
     );
     shards.write(exposition, Kind::Gauge, name, help, |shard| shard.in_flight);
+    let (name, help) = (
+        "weir_streams_open",
+        "Event streams that are open: of calls, sessions and subscriptions.",
+    );
+    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.streams_open);
     let (name, help) = ("weir_refusals_total", "Work refused by overload, by reason.");
     exposition.family(Kind::Counter, name, help, |family| {
         write_members(family, "reason", &all.refusals);

@@ -42,6 +42,8 @@ pub struct ShardMetrics {
     pub connections_closed: Counter,
     /// Connections that live here now.
     pub connections_open: Gauge,
+    /// Event streams that are open here: of calls, sessions and subscriptions.
+    pub streams_open: Gauge,
     /// Failed accepts.
     pub accept_failures: Counter,
     /// Bytes received on connections.
@@ -103,6 +105,7 @@ impl ShardMetrics {
             connections_accepted: Counter::default(),
             connections_closed: Counter::default(),
             connections_open: Gauge::default(),
+            streams_open: Gauge::default(),
             accept_failures: Counter::default(),
             received_bytes: Counter::default(),
             sent_bytes: Counter::default(),
@@ -245,6 +248,7 @@ impl ShardMetrics {
             connections_accepted: self.connections_accepted.value(),
             connections_closed: self.connections_closed.value(),
             connections_open: self.connections_open.value(),
+            streams_open: self.streams_open.value(),
             accept_failures: self.accept_failures.value(),
             received_bytes: self.received_bytes.value(),
             sent_bytes: self.sent_bytes.value(),
@@ -283,6 +287,7 @@ pub struct ShardSnapshot {
     pub connections_accepted: u64,
     pub connections_closed: u64,
     pub connections_open: u64,
+    pub streams_open: u64,
     pub accept_failures: u64,
     pub received_bytes: u64,
     pub sent_bytes: u64,
@@ -347,6 +352,7 @@ impl ShardSnapshot {
         self.connections_accepted += other.connections_accepted;
         self.connections_closed += other.connections_closed;
         self.connections_open += other.connections_open;
+        self.streams_open += other.streams_open;
         self.accept_failures += other.accept_failures;
         self.received_bytes += other.received_bytes;
         self.sent_bytes += other.sent_bytes;

@@ -198,6 +198,8 @@ impl ToolBuilder<Given> {
             annotations: self.annotations,
             icons: self.icons,
             execution,
+            // Read from the schema when it is registered.
+            param_headers: Vec::new(),
         };
         Tool { info, handler }
     }

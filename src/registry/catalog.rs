@@ -1,8 +1,11 @@
-//! The registry: built once, then shared and never changed.
+//! The registry: built once, then shared and never changed. Another can be made from it, and take its place.
+//!
+//! Entries are shared between a registry and those made from it; their places are each registry's own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::completion::Completers;
 use super::handler::Handler;
 use super::info::{ToolIndex, ToolInfo};
 use super::operation::{CompleterIndex, ListerIndex, Operation, PromptIndex, ResourceIndex, TemplateIndex};
@@ -12,6 +15,7 @@ use super::resource::{ResourceInfo, ResourceLister};
 use super::schema::{InputSchema, OutputSchema};
 use super::shard::ShardRegistry;
 use super::uri_template::UriTemplate;
+use super::watch::Watch;
 
 /// All tools, resources and prompts of a server. Cloning it is cloning a pointer.
 #[derive(Clone, Default)]
@@ -19,17 +23,22 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Inner {
-    pub(super) tools: Vec<Registered>,
+    pub(super) tools: Vec<Arc<Registered>>,
     pub(super) tools_by_name: HashMap<String, ToolIndex>,
-    pub(super) resources: Vec<RegisteredResource>,
+    pub(super) resources: Vec<Arc<RegisteredResource>>,
     pub(super) resources_by_uri: HashMap<String, ResourceIndex>,
-    pub(super) templates: Vec<RegisteredTemplate>,
-    pub(super) listers: Vec<ResourceLister>,
-    pub(super) prompts: Vec<RegisteredPrompt>,
+    pub(super) templates: Vec<Arc<RegisteredTemplate>>,
+    pub(super) listers: Vec<Arc<ResourceLister>>,
+    pub(super) prompts: Vec<Arc<RegisteredPrompt>>,
     pub(super) prompts_by_name: HashMap<String, PromptIndex>,
+    /// Of all templates, then of all prompts, in order; made by [`RegistryBuilder::build`].
     pub(super) completers: Vec<RegisteredCompleter>,
+    /// Where each template's completers begin.
+    template_completers: Vec<usize>,
+    /// Where each prompt's completers begin.
+    prompt_completers: Vec<usize>,
 }
 
 /// One tool, its schemas compiled.
@@ -44,6 +53,7 @@ pub(super) struct Registered {
 pub(super) struct RegisteredResource {
     pub(super) info: ResourceInfo,
     pub(super) handler: Arc<dyn Handler>,
+    pub(super) watch: Option<Arc<dyn Watch>>,
 }
 
 /// One template, taken apart.
@@ -51,7 +61,8 @@ pub(super) struct RegisteredTemplate {
     pub(super) info: ResourceInfo,
     pub(super) template: UriTemplate,
     pub(super) handler: Arc<dyn Handler>,
-    pub(super) completers: HashMap<String, CompleterIndex>,
+    pub(super) watch: Option<Arc<dyn Watch>>,
+    pub(super) completers: Completers,
 }
 
 /// One prompt, its arguments' schema compiled.
@@ -59,14 +70,40 @@ pub(super) struct RegisteredPrompt {
     pub(super) info: PromptInfo,
     pub(super) arguments: InputSchema,
     pub(super) handler: Arc<dyn Handler>,
-    pub(super) completers: HashMap<String, CompleterIndex>,
+    pub(super) completers: Completers,
 }
 
 /// One completion function.
+#[derive(Clone)]
 pub(super) struct RegisteredCompleter {
     /// Of its prompt, or the text of its template.
-    pub(super) owner: String,
+    pub(super) owner: Arc<str>,
     pub(super) handler: Arc<dyn Handler>,
+}
+
+impl Inner {
+    /// Lays all completion functions out in one row.
+    fn place_completers(&mut self) {
+        let mut all = Vec::new();
+        let mut place = |owner: &str, completers: &Completers| {
+            let begin = all.len();
+            let owner: Arc<str> = owner.into();
+            all.extend(completers.0.iter().map(|(_, handler)| RegisteredCompleter {
+                owner: Arc::clone(&owner),
+                handler: Arc::clone(handler),
+            }));
+            begin
+        };
+        let templates = self.templates.iter();
+        self.template_completers = templates
+            .map(|entry| place(entry.info.address(), &entry.completers))
+            .collect();
+        let prompts = self.prompts.iter();
+        self.prompt_completers = prompts
+            .map(|entry| place(entry.info.name(), &entry.completers))
+            .collect();
+        self.completers = all;
+    }
 }
 
 impl Registry {
@@ -172,7 +209,9 @@ impl Registry {
     ) -> Result<Option<CompleterIndex>, NoSuchArgument> {
         let entry = &self.inner.prompts[index.as_usize()];
         match entry.info.arguments.iter().any(|known| known.name == argument) {
-            true => Ok(entry.completers.get(argument).copied()),
+            true => Ok(entry
+                .completers
+                .place(argument, self.inner.prompt_completers[index.as_usize()])),
             false => Err(NoSuchArgument),
         }
     }
@@ -184,14 +223,27 @@ impl Registry {
         uri: &str,
         variable: &str,
     ) -> Option<Result<Option<CompleterIndex>, NoSuchArgument>> {
-        let mut templates = self.inner.templates.iter();
-        match templates.find(|entry| entry.info.address() == uri) {
-            Some(entry) if entry.template.has_variable(variable) => {
-                Some(Ok(entry.completers.get(variable).copied()))
+        let templates = self.inner.templates.iter().zip(&self.inner.template_completers);
+        match templates
+            .into_iter()
+            .find(|(entry, _)| entry.info.address() == uri)
+        {
+            Some((entry, begin)) if entry.template.has_variable(variable) => {
+                Some(Ok(entry.completers.place(variable, *begin)))
             }
             Some(_) => Some(Err(NoSuchArgument)),
             None => self.find_resource(uri).map(|_| Err(NoSuchArgument)),
         }
+    }
+
+    /// What watches the resource at `uri`: that of the resource itself or, if there is none, of the template that
+    /// matches. Takes as long as [`Registry::find_template`].
+    pub fn watcher(&self, uri: &str) -> Option<Arc<dyn Watch>> {
+        let found = match self.find_resource(uri) {
+            Some(index) => &self.inner.resources[index.as_usize()].watch,
+            None => &self.inner.templates[self.find_template(uri)?.as_usize()].watch,
+        };
+        found.clone()
     }
 
     /// Whether anything can be completed.
@@ -211,6 +263,14 @@ impl Registry {
             Operation::ResourceList(index) => &self.inner.listers[index.as_usize()].name,
             Operation::Prompt(index) => self.prompt(index).name(),
             Operation::Completion(index) => &self.inner.completers[index.as_usize()].owner,
+        }
+    }
+
+    /// Begins another registry with all that is in this one, which stays as it is. Costs a few pointers for each
+    /// entry.
+    pub fn edit(&self) -> RegistryBuilder {
+        RegistryBuilder {
+            inner: Inner::clone(&self.inner),
         }
     }
 
@@ -252,8 +312,54 @@ impl RegistryBuilder {
         Ok(self)
     }
 
+    /// Removes a tool; whether there was one.
+    pub fn remove_tool(&mut self, name: &str) -> bool {
+        let Some(index) = self.inner.tools_by_name.remove(name) else {
+            return false;
+        };
+        self.inner.tools.remove(index.as_usize());
+        for other in self.inner.tools_by_name.values_mut() {
+            other.0 -= u32::from(*other > index);
+        }
+        true
+    }
+
+    /// Removes the resource at exactly this URI; whether there was one.
+    pub fn remove_resource(&mut self, uri: &str) -> bool {
+        let Some(index) = self.inner.resources_by_uri.remove(uri) else {
+            return false;
+        };
+        self.inner.resources.remove(index.as_usize());
+        for other in self.inner.resources_by_uri.values_mut() {
+            other.0 -= u32::from(*other > index);
+        }
+        true
+    }
+
+    /// Removes the template with this text, and its completions; whether there was one.
+    pub fn remove_template(&mut self, uri_template: &str) -> bool {
+        let before = self.inner.templates.len();
+        self.inner
+            .templates
+            .retain(|entry| entry.info.address() != uri_template);
+        self.inner.templates.len() < before
+    }
+
+    /// Removes a prompt and its completions; whether there was one.
+    pub fn remove_prompt(&mut self, name: &str) -> bool {
+        let Some(index) = self.inner.prompts_by_name.remove(name) else {
+            return false;
+        };
+        self.inner.prompts.remove(index.as_usize());
+        for other in self.inner.prompts_by_name.values_mut() {
+            other.0 -= u32::from(*other > index);
+        }
+        true
+    }
+
     /// The finished registry.
-    pub fn build(self) -> Registry {
+    pub fn build(mut self) -> Registry {
+        self.inner.place_completers();
         Registry {
             inner: Arc::new(self.inner),
         }
@@ -436,5 +542,184 @@ mod tests {
                 },
             })
         );
+    }
+
+    fn prompt(name: &str) -> Prompt {
+        Prompt::new(name)
+            .argument(PromptArgument::optional("a"))
+            .complete("a", |_: CallContext, _: Completing| async { Ok(vec![""]) })
+            .run(|_: CallContext, _: NoArguments| async { Ok("") })
+    }
+
+    fn template(text: &str) -> ResourceTemplate {
+        ResourceTemplate::new(text, text)
+            .complete("v", |_: CallContext, _: Completing| async { Ok(vec![""]) })
+            .read(|_: CallContext, _: NoArguments| async { Ok("") })
+    }
+
+    fn resource(uri: &str) -> Resource {
+        Resource::new(uri, uri).read(|_: CallContext| async { Ok("") })
+    }
+
+    /// A, B and C of everything.
+    fn three_of_each() -> Registry {
+        let mut registry = Registry::builder();
+        for name in ["A", "B", "C"] {
+            registry.add(tool(name)).unwrap();
+            registry.add(resource(&format!("r:{name}"))).unwrap();
+            registry.add(template(&format!("t:{name}/{{v}}"))).unwrap();
+            registry.add(prompt(name)).unwrap();
+        }
+        registry.build()
+    }
+
+    /// Every name leads to its entry, on a shard too, and every completion to its owner.
+    fn assert_consistent(registry: &Registry, names: &[&str]) {
+        let shard = registry.for_shard();
+        assert_eq!(registry.tools().len(), names.len());
+        for (at, name) in names.iter().enumerate() {
+            let index = registry.find(name).unwrap();
+            assert_eq!((index.as_usize(), registry.tool(index).name()), (at, *name));
+            assert!(shard.start_tool(index, None, CallContext::new()).is_ok());
+
+            let uri = format!("r:{name}");
+            let index = registry.find_resource(&uri).unwrap();
+            assert_eq!(
+                (index.as_usize(), registry.resource(index).address()),
+                (at, uri.as_str())
+            );
+
+            let text = format!("t:{name}/{{v}}");
+            let index = registry.find_template(&format!("t:{name}/x")).unwrap();
+            assert_eq!(
+                (index.as_usize(), registry.template(index).address()),
+                (at, text.as_str())
+            );
+            let completer = registry.template_completer(&text, "v").unwrap().unwrap().unwrap();
+            assert_eq!(registry.name_of(Operation::Completion(completer)), text);
+
+            let index = registry.find_prompt(name).unwrap();
+            assert_eq!((index.as_usize(), registry.prompt(index).name()), (at, *name));
+            let completer = registry.prompt_completer(index, "a").unwrap().unwrap();
+            assert_eq!(registry.name_of(Operation::Completion(completer)), *name);
+            assert!(
+                shard
+                    .start_completion(completer, "", None, CallContext::new())
+                    .is_ok()
+            );
+        }
+        assert_eq!(registry.inner().completers.len(), 2 * names.len());
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_the_rest_moves_up() {
+        for (gone, left) in [("A", ["B", "C"]), ("B", ["A", "C"]), ("C", ["A", "B"])] {
+            let before = three_of_each();
+            let shard_before = before.for_shard();
+            let mut edit = before.edit();
+            for _ in 0..2 {
+                // The second time there is nothing left to remove.
+                let is_first = edit.inner.tools.len() == 3;
+                assert_eq!(edit.remove_tool(gone), is_first);
+                assert_eq!(edit.remove_resource(&format!("r:{gone}")), is_first);
+                assert_eq!(edit.remove_template(&format!("t:{gone}/{{v}}")), is_first);
+                assert_eq!(edit.remove_prompt(gone), is_first);
+            }
+            let after = edit.build();
+            assert_consistent(&after, &left);
+            assert_eq!((after.find(gone), after.find_prompt(gone)), (None, None));
+            assert!(after.find_resource(&format!("r:{gone}")).is_none());
+            assert!(after.find_template(&format!("t:{gone}/x")).is_none());
+            // The old one lives on, and so does a shard of it.
+            assert_consistent(&before, &["A", "B", "C"]);
+            let index = before.find(gone).unwrap();
+            assert!(shard_before.start_tool(index, None, CallContext::new()).is_ok());
+        }
+    }
+
+    #[test]
+    fn edits_add_behind_what_is_there_and_again_what_was_removed() {
+        let before = three_of_each();
+        let mut edit = before.edit();
+        assert!(matches!(edit.add(tool("A")), Err(RegistryError::Duplicate(_))));
+        assert!(matches!(
+            edit.add(prompt("A")),
+            Err(RegistryError::DuplicatePrompt(_))
+        ));
+        assert!(edit.remove_tool("A") && edit.remove_resource("r:A"));
+        assert!(edit.remove_template("t:A/{v}") && edit.remove_prompt("A"));
+        for name in ["D", "A"] {
+            edit.add(tool(name)).unwrap();
+            edit.add(resource(&format!("r:{name}"))).unwrap();
+            edit.add(template(&format!("t:{name}/{{v}}"))).unwrap();
+            edit.add(prompt(name)).unwrap();
+        }
+        assert_consistent(&edit.build(), &["B", "C", "D", "A"]);
+        assert_consistent(&before, &["A", "B", "C"]);
+    }
+
+    #[test]
+    fn entries_are_shared_with_what_is_made_from_them() {
+        let before = three_of_each();
+        let after = before.edit().build();
+        for (old, new) in before.inner().tools.iter().zip(&after.inner().tools) {
+            assert!(Arc::ptr_eq(old, new));
+        }
+        // A thousand rounds of coming and going leave nothing behind.
+        let mut registry = after;
+        for _ in 0..1_000 {
+            let mut edit = registry.edit();
+            edit.add(prompt("D")).unwrap();
+            registry = edit.build();
+            let mut edit = registry.edit();
+            assert!(edit.remove_prompt("D"));
+            registry = edit.build();
+        }
+        assert_consistent(&registry, &["A", "B", "C"]);
+    }
+
+    #[test]
+    fn arguments_that_come_as_headers_are_read_when_a_tool_is_added() {
+        #[derive(serde::Deserialize, JsonSchema)]
+        struct Query {
+            #[expect(dead_code, reason = "only its schema matters")]
+            #[schemars(extend("x-mcp-header" = "Region"))]
+            region: String,
+        }
+        let query = |name: &str| Tool::new(name).run(|_: CallContext, _: Query| async { Ok("") });
+        let annotated = |header: &str| {
+            let schema = json!({
+                "type": "object",
+                "properties": {"region": {"type": "string", "x-mcp-header": header}},
+            });
+            Tool::new("bad")
+                .input_schema(schema)
+                .run(|_: CallContext, _: serde_json::Value| async { Ok("") })
+        };
+        let mut tools = Registry::builder();
+        tools.add(query("query")).unwrap();
+        let error = tools.add(annotated("two words")).unwrap_err();
+        assert!(matches!(error, RegistryError::ParamHeader { .. }));
+        assert!(
+            error
+                .to_string()
+                .starts_with("input schema of tool \"bad\": \"x-mcp-header\""),
+            "{error}"
+        );
+        let registry = tools.build();
+        let (_, info) = registry.tools().next().unwrap();
+        let headers: Vec<_> = info
+            .param_headers()
+            .iter()
+            .map(|one| (one.header(), one.path()))
+            .collect();
+        assert_eq!(headers, [("Region", &["region".to_owned()][..])]);
+        // Clients read the annotation themselves.
+        let listed = serde_json::to_value(info).unwrap();
+        assert_eq!(
+            listed["inputSchema"]["properties"]["region"]["x-mcp-header"],
+            "Region"
+        );
+        assert!(registry.find("bad").is_none());
     }
 }

@@ -10,6 +10,7 @@ use super::blocking::BlockingHandler;
 use super::call::AsyncHandler;
 use super::context::{BlockingContext, CallContext};
 use super::handler::Handler;
+use super::operation::CompleterIndex;
 use super::outcome::CompletionKind;
 use super::output::ToolError;
 
@@ -108,6 +109,12 @@ impl IntoCompletion for Vec<&'static str> {
 pub(super) struct Completers(pub(super) Vec<(String, Arc<dyn Handler>)>);
 
 impl Completers {
+    /// The place of the function for `argument`, if this row of functions begins at `begin`.
+    pub(super) fn place(&self, argument: &str, begin: usize) -> Option<CompleterIndex> {
+        let at = self.0.iter().position(|(name, _)| name == argument)?;
+        Some(CompleterIndex::after(begin + at))
+    }
+
     pub(super) fn push<T, F, H>(&mut self, argument: String, function: H)
     where
         T: IntoCompletion + 'static,

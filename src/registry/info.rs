@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::icon::Icon;
+use super::param_header::ParamHeader;
 
 /// A tool's place in its registry, in order of registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +70,8 @@ pub struct ToolInfo {
     pub(super) icons: Vec<Icon>,
     #[serde(skip)]
     pub(super) execution: Execution,
+    #[serde(skip)]
+    pub(super) param_headers: Vec<ParamHeader>,
 }
 
 impl ToolInfo {
@@ -105,6 +108,12 @@ impl ToolInfo {
     /// Its icons.
     pub fn icons(&self) -> &[Icon] {
         &self.icons
+    }
+
+    /// The arguments that clients repeat as HTTP headers (since 2026-07-28): those whose schema says
+    /// `"x-mcp-header": "Name"`.
+    pub fn param_headers(&self) -> &[ParamHeader] {
+        &self.param_headers
     }
 
     /// Where its calls run.

@@ -1,7 +1,8 @@
 //! Tools, resources and prompts: written once as Rust functions, described for clients, started per request.
 //!
-//! A [`Registry`] is built before the first shard starts, is shared by all of them and never changes. Each shard
-//! takes its own [`ShardRegistry`], which keeps the reusable slots that running calls live in. Schemas are compiled
+//! A [`Registry`] is built before the first shard starts, is shared by all of them and never changes; another, made
+//! from it by [`Registry::edit`], may take its place. Each shard takes its own [`ShardRegistry`], which keeps the
+//! reusable slots that running calls live in. Schemas are compiled
 //! when a tool is added; a call's arguments are checked on the parsed tape and become the tool's typed arguments
 //! without another tree between.
 //!
@@ -49,6 +50,42 @@
 //! # Ok::<(), weir::registry::RegistryError>(())
 //! ```
 //!
+//! A running call may speak to its client: say how far it is, log, and ask. What it says goes into its
+//! [`CallLink`], from which the shard takes it. A question is answered while the call waits, or by calling again:
+//! then `ask` gives [`ToolError::InputRequired`], the tool passes that on, and runs from its beginning once the
+//! answer is known. So a tool asks before it does what must not be done twice.
+//!
+//! ```
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//! use weir::registry::{CallContext, Elicit, ElicitAnswer, LogLevel, NoArguments, Property, Registry, Tool};
+//!
+//! /// What the user fills in: a form of its own, checked before the tool sees it.
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Traveller {
+//!     name: String,
+//!     age: Option<u8>,
+//! }
+//!
+//! let mut tools = Registry::builder();
+//! tools.add(Tool::new("book").run(|ctx: CallContext, _: NoArguments| async move {
+//!     // Both questions go out before the first answer is waited for.
+//!     let who = ctx.ask("who", Elicit::typed::<Traveller>("Who travels?"));
+//!     let class = Property::titled_choice([("1", "First"), ("2", "Second")]).default("2");
+//!     let how = ctx.ask("how", Elicit::form("How?").property("class", class));
+//!     let (ElicitAnswer::Accept(who), ElicitAnswer::Accept(how)) = (who.await?, how.await?) else {
+//!         return Ok("nothing was booked".to_owned());
+//!     };
+//!     ctx.log(LogLevel::Info, format!("booking in class {}", how["class"]));
+//!     for step in 1..=3 {
+//!         // Reaches the client only if it asked for progress.
+//!         ctx.progress((step, 3));
+//!     }
+//!     Ok(format!("booked for {}", who.name))
+//! }))?;
+//! # Ok::<(), weir::registry::RegistryError>(())
+//! ```
+//!
 //! Resources have a URI or a template of URIs, prompts have arguments, and both can complete what a user types:
 //!
 //! ```
@@ -89,58 +126,85 @@ mod blocking;
 mod builder;
 mod caching;
 mod call;
+mod capabilities;
 mod catalog;
+mod client;
 mod completion;
 mod complexity;
 mod contents;
 mod context;
 mod deserialize;
+mod elicit;
+mod emission;
+mod form_schema;
 mod handler;
 mod icon;
 mod info;
+mod link;
+mod log_level;
 mod operation;
 mod outcome;
 mod output;
+mod param_header;
 mod prompt;
+mod property;
+mod question;
 #[cfg(test)]
 mod random;
 mod registration;
 mod resource;
+mod roots;
+mod sample;
 mod schema;
+mod server_handle;
 mod shard;
 #[cfg(test)]
 pub(crate) mod specification;
 mod tape;
 mod uri_template;
 mod violations;
+mod watch;
 
 pub use blocking::BlockingCall;
 pub use builder::{Derived, Given, Tool, ToolBuilder};
 pub use caching::{CacheScope, Caching};
 pub use call::{CallFuture, Started};
+pub use capabilities::ClientCapabilities;
 pub(crate) use catalog::NoSuchArgument;
 pub use catalog::{Registry, RegistryBuilder};
+pub use client::{Asking, ClientFacts};
 pub use completion::{COMPLETION_VALUES_MAX, Completing, Completion, IntoCompletion};
 pub use contents::{IntoContents, ReadOutput};
-pub use context::{BlockingContext, CallContext, Cancellation};
+pub use context::{BlockingContext, CallContext, Cancellation, PutQuestion};
+pub use elicit::{Elicit, ElicitAnswer, UrlElicit};
+pub use emission::{Emission, Progress};
 pub use icon::{Icon, IconTheme};
 pub use info::{Annotations, Execution, ToolIndex, ToolInfo};
+pub use link::{CallLink, LinkListener, QUESTION_KEY_BYTES_MAX, QUESTIONS_MAX, UNSENT_BYTES_MAX, UNSENT_MAX};
+pub use log_level::LogLevel;
 pub use operation::{CompleterIndex, ListerIndex, Operation, PromptIndex, ResourceIndex, TemplateIndex};
 pub use outcome::{Outcome, Output};
 pub use output::{
     Content, ContentAnnotations, ContentBlock, IntoOutput, NoArguments, ResourceContents, Role, Structured,
     ToolError, ToolOutput,
 };
+pub use param_header::{ParamHeader, ParamHeaderError, ParamKind};
 pub use prompt::{
     IntoMessages, Prompt, PromptArgument, PromptArguments, PromptBuilder, PromptInfo, PromptMessage,
     PromptOutput,
 };
+pub use property::{Property, TextFormat};
+pub use question::{AnswerError, Ask, NotedQuestion, Question, QuestionMethod, QuestionRequest};
 pub use registration::{Registrable, RegistryError};
 pub use resource::{
     ListFrom, Resource, ResourceBuilder, ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate,
     ResourceTemplateBuilder,
 };
+pub use roots::{ListRoots, Root};
+pub use sample::{IncludeContext, Sample, SampleAnswer, SampleContent, ToolChoice};
 pub use schema::SchemaError;
+pub use server_handle::{RegistryEdit, ServerHandle, ServerLink};
 pub use shard::{ShardRegistry, StartError};
 pub use uri_template::TemplateError;
 pub use violations::{Violation, Violations};
+pub use watch::{Updates, Watch};

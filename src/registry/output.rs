@@ -11,6 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::capabilities::ClientCapabilities;
+use super::elicit::UrlElicit;
+use super::question::{Question, QuestionRequest};
 use super::schema;
 
 /// Why an operation, of whatever kind, gave no result.
@@ -37,6 +40,20 @@ pub enum ToolError {
     /// The tool or its schema is at fault; the text is for the log only.
     #[error("internal error")]
     Internal(String),
+    /// The client has to answer first, and then call again: what `ask` gives where there is no way back to a running
+    /// call. A tool passes it on; the call's questions become its answer (MCP 2026-07-28, `InputRequiredResult`).
+    #[error("the client has to answer first")]
+    InputRequired,
+    /// The client cannot be asked this. It lacks these capabilities, or this kind of request does not ask.
+    #[error("the client cannot be asked; this needs: {0}")]
+    MissingCapability(ClientCapabilities),
+    /// The client's answer to a question cannot be used; the text says why, to the client, whose fault it is.
+    #[error("{0}")]
+    InvalidAnswer(String),
+    /// The user has to go to these places first, then the client may call again (MCP 2025-11-25,
+    /// `URLElicitationRequiredError`). See [`ToolError::url_elicitation_required`].
+    #[error("the user has to open a URL first")]
+    UrlElicitationRequired(Vec<QuestionRequest>),
 }
 
 impl ToolError {
@@ -55,6 +72,15 @@ impl ToolError {
         Self::Internal(detail.to_string())
     }
 
+    /// The user has to open these URLs first. Other revisions than 2025-11-25 have no such error: a tool does better
+    /// to ask with [`Elicit::url`](super::Elicit::url) where the client can be asked.
+    pub fn url_elicitation_required(places: impl IntoIterator<Item = UrlElicit>) -> Self {
+        let requests = places
+            .into_iter()
+            .map(|place| place.request(ClientCapabilities::NONE));
+        Self::UrlElicitationRequired(requests.collect())
+    }
+
     /// The details for the log, where they differ from what the client reads.
     pub fn log_detail(&self) -> Option<&str> {
         match self {
@@ -67,7 +93,9 @@ impl ToolError {
     pub fn write_content(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(TEXT_OPEN);
         match self {
-            Self::Message(text) | Self::InvalidArguments(text) => write_string(out, text),
+            Self::Message(text) | Self::InvalidArguments(text) | Self::InvalidAnswer(text) => {
+                write_string(out, text)
+            }
             other => write_json(&mut *out, &format_args!("{other}")),
         }
         out.extend_from_slice(TEXT_CLOSE);
@@ -353,7 +381,7 @@ pub struct ContentAnnotations {
 }
 
 /// Whom content is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The person.
@@ -570,5 +598,31 @@ mod tests {
         error.write_content(&mut text);
         assert_eq!(text, br#"[{"type":"text","text":"internal error"}]"#);
         assert_eq!(error.log_detail(), Some("/etc/secret"));
+    }
+
+    #[test]
+    fn what_a_call_needs_of_its_client_is_said_in_words() {
+        use crate::registry::{Elicit, QuestionMethod};
+        let needs = ClientCapabilities::SAMPLING.with(ClientCapabilities::SAMPLING_TOOLS);
+        assert_eq!(
+            ToolError::MissingCapability(needs).to_string(),
+            "the client cannot be asked; this needs: sampling, sampling.tools"
+        );
+        let mut text = Vec::new();
+        ToolError::InvalidAnswer("not a name".into()).write_content(&mut text);
+        let content: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(content, json!([{"type": "text", "text": "not a name"}]));
+
+        let places = ["https://a.example/1", "https://a.example/2"].map(|url| Elicit::url("Go there.", url));
+        let ids = places.each_ref().map(|place| place.id().to_owned());
+        let ToolError::UrlElicitationRequired(requests) = ToolError::url_elicitation_required(places) else {
+            panic!("another error");
+        };
+        assert_eq!(requests.len(), 2);
+        for (request, id) in requests.iter().zip(ids) {
+            assert_eq!(request.method, QuestionMethod::Elicit);
+            assert_matches("2025-11-25", "ElicitRequestURLParams", &request.params);
+            assert_eq!(request.params["elicitationId"], json!(id));
+        }
     }
 }

@@ -1,16 +1,13 @@
 //! Registering: everything that can be wrong with a tool, resource or prompt is wrong here, before a server starts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::builder::Tool;
-use super::catalog::{
-    Inner, Registered, RegisteredCompleter, RegisteredPrompt, RegisteredResource, RegisteredTemplate,
-    RegistryBuilder,
-};
+use super::catalog::{Registered, RegisteredPrompt, RegisteredResource, RegisteredTemplate, RegistryBuilder};
 use super::completion::Completers;
 use super::info::ToolIndex;
-use super::operation::{CompleterIndex, PromptIndex, ResourceIndex};
+use super::operation::{PromptIndex, ResourceIndex};
+use super::param_header::{self, ParamHeaderError};
 use super::prompt::Prompt;
 use super::resource::{Resource, ResourceLister, ResourceTemplate};
 use super::schema::{InputSchema, OutputSchema, SchemaError};
@@ -35,6 +32,14 @@ pub enum RegistryError {
         tool: String,
         /// What is wrong.
         source: SchemaError,
+    },
+    /// The arguments' schema has `x-mcp-header` where or as it may not.
+    #[error("input schema of tool {tool:?}: {source}")]
+    ParamHeader {
+        /// The tool.
+        tool: String,
+        /// What is wrong.
+        source: ParamHeaderError,
     },
     /// The results' schema cannot be used.
     #[error("output schema of tool {tool:?}: {source}")]
@@ -88,6 +93,9 @@ pub enum RegistryError {
         /// The argument.
         argument: String,
     },
+    /// An edit of a server's registry without a server.
+    #[error("there is no server whose registry could change")]
+    NoServer,
 }
 
 /// What a registry can hold.
@@ -106,13 +114,18 @@ impl sealed::Sealed for Tool {}
 
 impl Registrable for Tool {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
-        let Tool { info, handler } = self;
+        let Tool { mut info, handler } = self;
         let name = checked_name(&info.name)?;
         if to.inner.tools_by_name.contains_key(&name) {
             return Err(RegistryError::Duplicate(name));
         }
         let input =
             InputSchema::compile(&info.input_schema).map_err(|source| RegistryError::InputSchema {
+                tool: name.clone(),
+                source,
+            })?;
+        info.param_headers =
+            param_header::of_schema(&info.input_schema).map_err(|source| RegistryError::ParamHeader {
                 tool: name.clone(),
                 source,
             })?;
@@ -127,12 +140,12 @@ impl Registrable for Tool {
             })?
             .map(Arc::new);
         let index = ToolIndex(to.inner.tools.len() as u32);
-        to.inner.tools.push(Registered {
+        to.inner.tools.push(Arc::new(Registered {
             info,
             input,
             output,
             handler,
-        });
+        }));
         to.inner.tools_by_name.insert(name, index);
         Ok(())
     }
@@ -142,7 +155,7 @@ impl sealed::Sealed for Resource {}
 
 impl Registrable for Resource {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
-        let Resource { info, handler } = self;
+        let Resource { info, handler, watch } = self;
         let uri = info.address().to_owned();
         if !is_absolute_uri(&uri) {
             return Err(RegistryError::Uri(uri));
@@ -151,7 +164,8 @@ impl Registrable for Resource {
             return Err(RegistryError::DuplicateUri(uri));
         }
         let index = ResourceIndex::after(to.inner.resources.len());
-        to.inner.resources.push(RegisteredResource { info, handler });
+        let entry = RegisteredResource { info, handler, watch };
+        to.inner.resources.push(Arc::new(entry));
         to.inner.resources_by_uri.insert(uri, index);
         Ok(())
     }
@@ -165,6 +179,7 @@ impl Registrable for ResourceTemplate {
             info,
             handler,
             completers,
+            watch,
         } = self;
         let text = info.address().to_owned();
         let template = UriTemplate::parse(&text).map_err(|source| RegistryError::Template {
@@ -179,15 +194,14 @@ impl Registrable for ResourceTemplate {
         {
             return Err(RegistryError::DuplicateTemplate(text));
         }
-        let completers = add_completers(&mut to.inner, &text, completers, |name| {
-            template.has_variable(name)
-        })?;
-        to.inner.templates.push(RegisteredTemplate {
+        let completers = checked_completers(&text, completers, |name| template.has_variable(name))?;
+        to.inner.templates.push(Arc::new(RegisteredTemplate {
             info,
             template,
             handler,
             completers,
-        });
+            watch,
+        }));
         Ok(())
     }
 }
@@ -196,7 +210,7 @@ impl sealed::Sealed for ResourceLister {}
 
 impl Registrable for ResourceLister {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
-        to.inner.listers.push(self);
+        to.inner.listers.push(Arc::new(self));
         Ok(())
     }
 }
@@ -226,42 +240,34 @@ impl Registrable for Prompt {
             source,
         })?;
         let is_argument = |argument: &str| names().any(|known| known == argument);
-        let completers = add_completers(&mut to.inner, &name, completers, is_argument)?;
+        let completers = checked_completers(&name, completers, is_argument)?;
         let index = PromptIndex::after(to.inner.prompts.len());
-        to.inner.prompts.push(RegisteredPrompt {
+        to.inner.prompts.push(Arc::new(RegisteredPrompt {
             info,
             arguments,
             handler,
             completers,
-        });
+        }));
         to.inner.prompts_by_name.insert(name, index);
         Ok(())
     }
 }
 
-/// Adds the completion functions of `owner`, all or none.
-fn add_completers(
-    inner: &mut Inner,
+/// The completion functions of `owner`, one for an argument at most.
+fn checked_completers(
     owner: &str,
     completers: Completers,
     is_argument: impl Fn(&str) -> bool,
-) -> Result<HashMap<String, CompleterIndex>, RegistryError> {
-    let mut places = HashMap::new();
-    for (at, (argument, _)) in completers.0.iter().enumerate() {
-        let place = CompleterIndex::after(inner.completers.len() + at);
-        if !is_argument(argument) || places.insert(argument.clone(), place).is_some() {
-            return Err(RegistryError::Completion {
-                owner: owner.to_owned(),
-                argument: argument.clone(),
-            });
-        }
+) -> Result<Completers, RegistryError> {
+    let names = || completers.0.iter().map(|(name, _)| name);
+    let is_wrong = |name: &&String| !is_argument(name) || names().filter(|other| other == name).count() > 1;
+    match names().find(is_wrong) {
+        None => Ok(completers),
+        Some(argument) => Err(RegistryError::Completion {
+            owner: owner.to_owned(),
+            argument: argument.clone(),
+        }),
     }
-    let registered = completers.0.into_iter().map(|(_, handler)| RegisteredCompleter {
-        owner: owner.to_owned(),
-        handler,
-    });
-    inner.completers.extend(registered);
-    Ok(places)
 }
 
 fn checked_name(name: &str) -> Result<String, RegistryError> {
@@ -276,7 +282,7 @@ fn checked_name(name: &str) -> Result<String, RegistryError> {
 }
 
 /// A scheme, a colon and something behind it, in characters that URIs have (RFC 3986).
-fn is_absolute_uri(uri: &str) -> bool {
+pub(super) fn is_absolute_uri(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else {
         return false;
     };

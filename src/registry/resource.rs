@@ -19,6 +19,7 @@ use super::handler::Handler;
 use super::icon::Icon;
 use super::outcome::{ListKind, ReadKind};
 use super::output::{ContentAnnotations, NoArguments, ToolError};
+use super::watch::{Updates, Watch, Watcher};
 
 /// A registered resource or template as clients see it. Serialises as MCP's `Resource` or `ResourceTemplate`,
 /// newest revision.
@@ -94,12 +95,13 @@ impl ResourceInfo {
 pub struct Resource {
     pub(super) info: ResourceInfo,
     pub(super) handler: Arc<dyn Handler>,
+    pub(super) watch: Option<Arc<dyn Watch>>,
 }
 
 /// A resource that still lacks its function.
-#[derive(Debug)]
 pub struct ResourceBuilder {
     info: ResourceInfo,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 /// A complete template, ready for [`RegistryBuilder::add`](super::RegistryBuilder::add).
@@ -107,12 +109,14 @@ pub struct ResourceTemplate {
     pub(super) info: ResourceInfo,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) completers: Completers,
+    pub(super) watch: Option<Arc<dyn Watch>>,
 }
 
 /// A template that still lacks its function.
 pub struct ResourceTemplateBuilder {
     info: ResourceInfo,
     completers: Completers,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 impl Resource {
@@ -124,6 +128,7 @@ impl Resource {
     pub fn new(uri: impl Into<String>, name: impl Into<String>) -> ResourceBuilder {
         ResourceBuilder {
             info: ResourceInfo::new(Address::Uri(uri.into()), name),
+            watch: None,
         }
     }
 }
@@ -139,6 +144,7 @@ impl ResourceTemplate {
         ResourceTemplateBuilder {
             info: ResourceInfo::new(Address::UriTemplate(uri_template.into()), name),
             completers: Completers::default(),
+            watch: None,
         }
     }
 }
@@ -181,6 +187,17 @@ macro_rules! descriptions {
             self.info.caching = caching;
             self
         }
+
+        /// A function that watches for changes on behalf of subscribers. It is called with a URI when that gets its
+        /// first subscriber, on a thread that may block for a short while; what it gives is dropped there after the
+        /// last subscriber has left. In between, [`Updates::updated`] tells them of a change, from any thread.
+        pub fn watch<F>(mut self, function: F) -> Self
+        where
+            F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
+        {
+            self.watch = Some(Arc::new(Watcher(function)));
+            self
+        }
     };
 }
 
@@ -209,6 +226,7 @@ impl ResourceBuilder {
         Resource {
             info: self.info,
             handler: Arc::new(AsyncHandler::<ReadKind, NoArguments, F, _>::new(function)),
+            watch: self.watch,
         }
     }
 
@@ -222,6 +240,7 @@ impl ResourceBuilder {
         Resource {
             info: self.info,
             handler: Arc::new(BlockingHandler::<ReadKind, NoArguments, T, _>::new(function)),
+            watch: self.watch,
         }
     }
 }
@@ -279,6 +298,7 @@ impl ResourceTemplateBuilder {
             info: self.info,
             handler,
             completers: self.completers,
+            watch: self.watch,
         }
     }
 }
@@ -347,6 +367,7 @@ macro_rules! shown {
 
 shown! {
     Resource: info,
+    ResourceBuilder: info,
     ResourceTemplate: info,
     ResourceTemplateBuilder: info,
     ResourceLister: name,

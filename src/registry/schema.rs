@@ -130,15 +130,21 @@ impl OutputSchema {
                 "a tool with an output schema gave no structured result",
             ));
         };
-        if self.validator.is_valid(value) {
+        let Some(found) = self.violations(value) else {
             return Ok(());
-        }
-        let named = self.validator.iter_errors(value);
-        let found = Violations::first_of(named.map(|error| violation(&error)), || true);
-        let found = found.map_or_else(String::new, |violations| violations.text());
+        };
         Err(ToolError::internal(format_args!(
             "the result breaks the tool's output schema: {found}"
         )))
+    }
+
+    /// What is wrong with a value, if anything is.
+    pub(super) fn violations(&self, value: &Value) -> Option<Violations> {
+        if self.validator.is_valid(value) {
+            return None;
+        }
+        let named = self.validator.iter_errors(value);
+        Violations::first_of(named.map(|error| violation(&error)), || true)
     }
 }
 

@@ -1,7 +1,30 @@
 //! Starting and stopping: everything a process needs to serve, made in order and ended in order.
 //!
 //! [`Server`] is the embedding API: it starts shards, workers and the admin listener from [`Settings`] and a
-//! [`Registry`], and drains them. [`run`] is what `weir serve` does with it: toolsets, signals, the report.
+//! [`Registry`], and drains them; a [`ServerBuilder`] makes the settings. [`run`] is what `weir serve` does with it:
+//! toolsets, signals, the report.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use weir::registry::{CallContext, NoArguments, Registry, Tool};
+//! use weir::server::Server;
+//!
+//! let mut tools = Registry::builder();
+//! tools.add(Tool::new("hello").run(|_: CallContext, _: NoArguments| async { Ok("Hello!") }))?;
+//! let server = Server::builder("greeter", "1.0.0")
+//!     .listen("127.0.0.1:0".parse()?)
+//!     .shards(1)
+//!     .pool_size(8)
+//!     .start(tools.build())?;
+//! // The server has threads of its own; this one is free for other work.
+//! println!("serving on {}", server.url());
+//! assert!(server.metrics().contains("weir_connections"));
+//!
+//! let drained = server.drain(Duration::from_secs(5), |_| false);
+//! assert!(drained.is_clean);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! ```text
 //! Starting ─ all shards accept ─► Serving ─ drain ─► Draining ─ all shards finished ─► (gone)
@@ -13,15 +36,18 @@
     reason = "starting and stopping happens on threads that are no shards"
 )]
 
+mod builder;
+mod link;
 mod run;
+mod service;
 mod shards;
+mod signals;
 mod watchdog;
 
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -29,23 +55,29 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Lifecycle};
-use crate::config::{AllowList, SessionSettings, Settings};
+use crate::config::Settings;
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{
-    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, ToolLabels, WorkerFigures,
+    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, WorkerFigures,
 };
-use crate::registry::Registry;
-use crate::session::{KeyError, SealedSessions, SessionKey, SessionOptions};
-use crate::shard::{Gate, Mail, Mesh, Service, Waits};
-use crate::transport::edge::{EdgePolicy, EdgePolicyError};
-use crate::transport::http::HttpLimits;
+use crate::registry::{Registry, ServerHandle};
+use crate::session::KeyError;
+use crate::session::live::{Herald, HeraldHandle};
+use crate::shard::{Gate, Mail, Mesh, Served, Service};
+use crate::transport::edge::EdgePolicyError;
 use crate::units::ShardId;
-use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
 
+pub use builder::{ServeError, ServerBuilder};
+use link::Link;
 pub use run::run;
 use shards::{Common, ShardHandle};
 use watchdog::Watchdog;
+
+/// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::sleep(duration).await;
+}
 
 /// Where MCP is served.
 pub const ENDPOINT_PATH: &str = "/mcp";
@@ -109,6 +141,8 @@ pub struct Server {
     view: Arc<AdminView>,
     admin: Option<AdminHandle>,
     watchdog: Watchdog,
+    herald: HeraldHandle,
+    handle: ServerHandle,
     started: Instant,
 }
 
@@ -123,6 +157,12 @@ pub struct Drained {
 }
 
 impl Server {
+    /// A server of this name and version with the default settings, to be changed and started. Both are what clients
+    /// are told.
+    pub fn builder(name: impl Into<String>, version: impl Into<String>) -> ServerBuilder {
+        ServerBuilder::new(name.into(), version.into())
+    }
+
     /// Starts serving `registry`; returns once every shard accepts.
     ///
     /// # Errors
@@ -139,29 +179,25 @@ impl Server {
     pub fn start_unless(
         settings: &Settings,
         registry: Registry,
+        is_cut_short: impl FnMut() -> bool,
+    ) -> Result<Server, StartError> {
+        Self::start_as(&identity(), settings, registry, is_cut_short)
+    }
+
+    fn start_as(
+        identity: &Identity,
+        settings: &Settings,
+        registry: Registry,
         mut is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
-        let names = registry.tools().map(|(_, tool)| tool.name());
-        let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
-        let service = Arc::new(Service {
-            protocol: Protocol::new(
-                registry.clone(),
-                &identity(),
-                Options {
-                    require_session: settings.session.is_required,
-                },
-            ),
-            sessions: Arc::new(sessions(&settings.session)?),
-            policy: policy(settings)?,
-            http: http_limits(settings),
-            timeouts: settings.timeouts,
-            waits: Waits {
-                browser: settings.queue.timeout,
-                agent: settings.queue.timeout_agent,
-            },
-            linger: settings.linger,
-            labels,
-        });
+        let options = Options {
+            require_session: settings.session.is_required,
+        };
+        let protocol = Protocol::new(registry, identity, options);
+        let service = Arc::new(service::make(settings, Arc::new(protocol))?);
+        let served = Served::new(Arc::clone(&service));
+        let link = Link::new(Arc::clone(&served));
+        let handle = ServerHandle::new(link);
         let workers = Workers::start(&WorkersOptions {
             threads: settings.workers.threads as usize,
             queue_depth_max: settings.workers.queue_depth_max,
@@ -171,8 +207,9 @@ impl Server {
         let admin_listener = Admin::bind(settings.admin)?;
         let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
         let common = Common {
-            service: Arc::clone(&service),
-            registry,
+            served: Arc::clone(&served),
+            server: handle.clone(),
+            labels: Arc::clone(&service.labels),
             gate: Gate::new(
                 settings.connections_max as usize,
                 per_address_max,
@@ -198,6 +235,11 @@ impl Server {
         };
         let admin = admin_listener.map(start_admin).transpose()?;
         let watchdog = Watchdog::start(&shards);
+        let herald = Herald::start(
+            Arc::clone(service.store.live()),
+            handle.clone(),
+            move |uri: &str| served.current().protocol.registry().watcher(uri),
+        );
         view.advance(Lifecycle::Serving);
         Ok(Server {
             address,
@@ -208,6 +250,8 @@ impl Server {
             view,
             admin,
             watchdog,
+            herald,
+            handle,
             started: Instant::now(),
         })
     }
@@ -215,6 +259,16 @@ impl Server {
     /// Where it listens; with port 0 in the settings, the port it got.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What clients are pointed at.
+    pub fn url(&self) -> String {
+        format!("http://{}{ENDPOINT_PATH}", self.address)
+    }
+
+    /// A way to the server for other threads: to change what is registered, and to say that a resource has changed.
+    pub fn handle(&self) -> &ServerHandle {
+        &self.handle
     }
 
     /// Where health and metrics are, if anywhere.
@@ -305,6 +359,7 @@ impl Server {
         if let Some(admin) = self.admin.take() {
             admin.stop();
         }
+        self.herald.stop();
         Drained { report, is_clean }
     }
 
@@ -332,75 +387,6 @@ fn identity() -> Identity {
     Identity {
         title: Some("Weir".to_owned()),
         ..Identity::default()
-    }
-}
-
-fn sessions(settings: &SessionSettings) -> Result<SealedSessions, StartError> {
-    let key = match &settings.key_file {
-        Some(path) => read_key(path)?,
-        None => SessionKey::random()?,
-    };
-    Ok(SealedSessions::new(
-        &key,
-        SessionOptions {
-            max_age: settings.max_age,
-            ..SessionOptions::default()
-        },
-    ))
-}
-
-fn read_key(path: &Path) -> Result<SessionKey, StartError> {
-    let refused = |error: String| StartError::SessionKey {
-        path: path.to_owned(),
-        error,
-    };
-    let bytes = read_small_file(path).map_err(|error| refused(error.to_string()))?;
-    SessionKey::from_file_bytes(&bytes).map_err(|error| refused(error.to_string()))
-}
-
-/// Reads a regular file, and no more of it than a key can need: a pipe would block, a device would not end.
-fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
-    const BYTES_MAX: u64 = 4096;
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
-    let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
-    let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
-    EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)
-}
-
-/// What an operator allows, and loopback.
-fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
-    match list {
-        AllowList::Any => vec!["*".to_owned()],
-        AllowList::Only(names) => loopback
-            .iter()
-            .map(|&name| name.to_owned())
-            .chain(names.iter().cloned())
-            .collect(),
-    }
-}
-
-fn http_limits(settings: &Settings) -> HttpLimits {
-    HttpLimits {
-        head: HeadLimits {
-            head_bytes_max: settings.http.head_bytes_max,
-            ..HeadLimits::default()
-        },
-        body: BodyLimits {
-            body_bytes_max: settings.http.body_bytes_max,
-            ..BodyLimits::default()
-        },
     }
 }
 
@@ -453,17 +439,5 @@ fn shard_report(metrics: &ShardMetrics, histograms: Option<ShardHistograms>) -> 
         shard: metrics.shard,
         numbers: metrics.snapshot(),
         histograms,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_only_read_from_a_regular_file_and_not_without_end() {
-        assert!(read_small_file(Path::new("/dev/zero")).is_err());
-        assert!(read_small_file(Path::new("/")).is_err());
-        assert!(read_small_file(Path::new("Cargo.lock")).unwrap().len() <= 4096);
     }
 }

@@ -2,12 +2,9 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
 
 use crate::config::{ReportFormat, Settings, Toolset};
 use crate::demo;
@@ -16,7 +13,8 @@ use crate::metrics::Report;
 use crate::registry::Registry;
 use crate::units::ByteSize;
 
-use super::{ENDPOINT_PATH, Server, StartError};
+use super::signals::Signals;
+use super::{Server, StartError};
 
 /// How often a running server is looked at between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -34,9 +32,9 @@ pub fn run(settings: Settings) -> ExitCode {
 }
 
 fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let signals = listen_to_signals()?;
+    let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])?;
     let registry = registry(settings)?;
-    let server = match Server::start_unless(settings, registry, || is_told_to_stop(&signals)) {
+    let server = match Server::start_unless(settings, registry, || signals.is_stop_waiting()) {
         Ok(server) => server,
         Err(StartError::CutShort) => {
             tracing::info!("told to stop while starting; nothing was served");
@@ -47,23 +45,22 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     };
     announce(settings, &server);
     loop {
-        match signals.recv_timeout(LOOK_INTERVAL) {
-            Ok(SIGUSR1) => print(&server.report(), settings.report),
-            Ok(signal) => {
+        match signals.next(LOOK_INTERVAL) {
+            Some(SIGUSR1) => print(&server.report(), settings.report),
+            Some(signal) => {
                 tracing::info!(signal, timeout = ?settings.drain_timeout, "draining");
                 break;
             }
-            Err(RecvTimeoutError::Timeout) if server.is_broken() => {
+            None if server.is_broken() => {
                 tracing::error!("a shard has ended; stopping");
                 break;
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            None => {}
         }
     }
     let was_broken = server.is_broken();
     let drained = server.drain(settings.drain_timeout, |patience| {
-        is_second_signal(&signals, patience)
+        signals.is_stop_within(patience)
     });
     print(&drained.report, settings.report);
     if !drained.is_clean {
@@ -75,34 +72,6 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     }
     // Shards may hang: nobody waits for their threads.
     std::process::exit(1)
-}
-
-/// A SIGTERM or SIGINT ends a start; there is nothing to report on SIGUSR1 yet.
-fn is_told_to_stop(signals: &Receiver<i32>) -> bool {
-    signals
-        .try_iter()
-        .any(|signal| matches!(signal, SIGTERM | SIGINT))
-}
-
-/// A second SIGTERM or SIGINT ends a drain; SIGUSR1 does not.
-fn is_second_signal(signals: &Receiver<i32>, patience: Duration) -> bool {
-    matches!(signals.recv_timeout(patience), Ok(SIGTERM | SIGINT))
-}
-
-/// Signals, in order, from a thread that does nothing else.
-fn listen_to_signals() -> io::Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
-    let (to, from) = mpsc::channel();
-    thread::Builder::new()
-        .name("weir-signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if to.send(signal).is_err() {
-                    return;
-                }
-            }
-        })?;
-    Ok(from)
 }
 
 /// The tools of the toolsets asked for.
@@ -126,7 +95,7 @@ fn announce(settings: &Settings, server: &Server) {
         .admin_address()
         .map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(
-        url = %format_args!("http://{}{ENDPOINT_PATH}", server.address()),
+        url = %server.url(),
         %admin,
         shards = settings.shards.len(),
         pool_size = settings.pool.handlers,

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use glommio::{LocalExecutorBuilder, Placement};
 
 use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings};
-use crate::metrics::{ShardHistograms, ShardMetrics};
-use crate::registry::Registry;
+use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
+use crate::registry::ServerHandle;
 use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, listener};
-use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Service, Shard, ShardParts, ShardSizes, Wake};
+use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
 use crate::workers::Submitter;
 
 use super::StartError;
@@ -69,8 +69,9 @@ impl Wake for Waker {
 
 /// Everything the shards share.
 pub(super) struct Common {
-    pub(super) service: Arc<Service>,
-    pub(super) registry: Registry,
+    pub(super) served: Arc<Served>,
+    pub(super) server: ServerHandle,
+    pub(super) labels: Arc<ToolLabels>,
     pub(super) gate: Gate,
     pub(super) workers: Submitter,
     pub(super) mesh: Arc<Mesh<OwnedFd>>,
@@ -114,7 +115,7 @@ fn start_one(
         shard: place.shard,
         reason,
     };
-    let metrics = ShardMetrics::new(place.shard, &common.service.labels);
+    let metrics = ShardMetrics::new(place.shard, &common.labels);
     let alarm = Alarm::default();
     let seed = Seed {
         alarm: alarm.clone(),
@@ -130,8 +131,8 @@ fn start_one(
             busy_poll: settings.ring.busy_poll,
             ..PaceOptions::default()
         },
-        service: Arc::clone(&common.service),
-        registry: common.registry.clone(),
+        served: Arc::clone(&common.served),
+        server: common.server.clone(),
         gate: common.gate.clone(),
         mesh: Arc::clone(&common.mesh),
         steal: settings.steal,
@@ -185,7 +186,7 @@ fn sizes(settings: &Settings) -> ShardSizes {
         handler_buffer_bytes: settings.pool.buffer_bytes,
         assembly_buffers: settings.assembly.buffers as usize,
         assembly_buffer_bytes: settings.assembly.buffer_bytes,
-        heap_bytes_max: usize::try_from(settings.memory.runtime_bytes_per_shard).unwrap_or(usize::MAX),
+        heap_bytes_max: usize::try_from(settings.memory.heap_bytes_per_shard()).unwrap_or(usize::MAX),
     }
 }
 
@@ -196,8 +197,8 @@ struct Seed {
     options: RingOptions,
     sizes: ShardSizes,
     pace: PaceOptions,
-    service: Arc<Service>,
-    registry: Registry,
+    served: Arc<Served>,
+    server: ServerHandle,
     gate: Gate,
     mesh: Arc<Mesh<OwnedFd>>,
     steal: StealSettings,
@@ -238,8 +239,8 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
     let capacity = seed.sizes.handlers as usize * 3 + MAILBOX_SPARE;
     let mailbox = Mailbox::new(capacity, Box::new(Waker(ring.waker())));
     let parts = ShardParts {
-        registry: seed.registry.for_shard(),
-        service: seed.service,
+        served: seed.served,
+        server: seed.server,
         sizes: seed.sizes,
         gate: seed.gate,
         alarm: seed.alarm,

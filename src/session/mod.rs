@@ -10,17 +10,24 @@
 //! somebody else is unknown, and nothing tells these apart.
 
 mod key;
+pub mod live;
 mod seal;
+mod stateless;
+mod store;
 mod tombstones;
 
 use std::time::Duration;
 
 pub use key::{KeyError, SessionKey};
+pub use store::Store;
 
 use seal::{Plain, Seal};
 use tombstones::Tombstones;
 
-use crate::mcp::{EndSession, Principal, Session, SessionId, SessionUnavailable, Sessions, UnixSeconds};
+use crate::mcp::{
+    EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
+    UnixSeconds,
+};
 
 /// Limits of sealed sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +94,12 @@ impl Sessions for SealedSessions {
         self.seal.seal(session, now)
     }
 
-    fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Session> {
-        self.open_plain(id, principal, now).map(|plain| plain.session)
+    fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession> {
+        let plain = self.open_plain(id, principal, now)?;
+        Some(OpenSession {
+            session: plain.session,
+            token: SessionToken(plain.token),
+        })
     }
 
     fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {

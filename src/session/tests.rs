@@ -27,17 +27,18 @@ fn later(duration: Duration) -> UnixSeconds {
 fn an_id_is_its_session() {
     let (sessions, session) = (sessions(), session());
     let id = sessions.mint(&session, NOW).unwrap();
-    assert_eq!(
-        sessions.open(id.as_bytes(), session.principal, NOW),
-        Some(session)
-    );
+    let open = sessions.open(id.as_bytes(), session.principal, NOW).unwrap();
+    assert_eq!(open.session, session);
     assert_eq!(id.as_bytes().len(), 112);
     assert!(id.as_bytes().iter().all(u8::is_ascii_graphic));
     // After a restart, and on a replica, with the same key.
     assert_eq!(
         self::sessions().open(id.as_bytes(), session.principal, NOW),
-        Some(session)
+        Some(open)
     );
+    let other = sessions.mint(&session, NOW).unwrap();
+    let other = sessions.open(other.as_bytes(), session.principal, NOW).unwrap();
+    assert_ne!(other.token, open.token);
 }
 
 #[test]
@@ -117,7 +118,8 @@ fn an_ended_session_stays_ended() {
         assert_eq!(sessions.open(id.as_bytes(), principal, NOW), None);
         assert_eq!(sessions.end(id.as_bytes(), principal, NOW), EndSession::Unknown);
     }
-    assert_eq!(sessions.open(full.as_bytes(), principal, NOW), Some(session));
+    let open = sessions.open(full.as_bytes(), principal, NOW);
+    assert_eq!(open.map(|open| open.session), Some(session));
     assert_eq!(sessions.tombstones(), ended.len());
     // Room comes back as the ids expire.
     let id = sessions.mint(&session, later(HOUR)).unwrap();

@@ -18,7 +18,7 @@ use crate::ring::{ConnectionKey, SendMode};
 use crate::transport::http::{self, HEAD_RESERVE, Refusal};
 use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead};
 
-use super::connections::{Outgoing, State, Waiting};
+use super::connections::{Outgoing, OutgoingKind, State, Waiting};
 use super::waiting::Turn;
 use super::{Shard, ShardRing};
 
@@ -74,7 +74,7 @@ impl<R: ShardRing> Shard<R> {
             handler,
             charged,
             closes,
-            is_interim: false,
+            kind: OutgoingKind::Answer,
             is_counted,
         };
         self.send(key, buffer, outgoing, SendMode::Attempt);
@@ -122,27 +122,30 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn send_interim(&mut self, key: ConnectionKey, buffer: Vec<u8>, range: Range<usize>) {
         let outgoing = Outgoing {
             range,
-            is_interim: true,
+            kind: OutgoingKind::Interim,
             ..Outgoing::default()
         };
         self.send(key, buffer, outgoing, SendMode::Attempt);
     }
 
-    fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing, mode: SendMode) {
+    pub(super) fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing, mode: SendMode) {
         let write_deadline = self.now + self.service.timeouts.write;
         let Some(connection) = self.table.at(key) else {
             return self.reclaim(outgoing, buffer);
         };
         debug_assert!(!connection.is_sending, "two sends at once on {key:?}");
-        if !outgoing.is_interim {
+        let is_answer = outgoing.kind == OutgoingKind::Answer;
+        if is_answer {
             connection.state = State::Answering;
-            connection.waiting = Waiting::Write;
             connection.phase_began = self.now;
+        }
+        if outgoing.kind != OutgoingKind::Interim {
+            connection.waiting = Waiting::Write;
         }
         connection.is_sending = true;
         let range = outgoing.range.clone();
         // Usually the next thing this connection needs: armed now, both are begun with one system call.
-        let reads_on = !outgoing.closes && !outgoing.is_interim && connection.assembly.is_none();
+        let reads_on = is_answer && !outgoing.closes && connection.assembly.is_none();
         connection.outgoing = outgoing;
         self.ring.send(key, &connection.socket, buffer, range, mode);
         if reads_on {
@@ -178,24 +181,25 @@ impl<R: ShardRing> Shard<R> {
                 if !is_dead {
                     self.count_eviction(loss(Some(&error)));
                 }
-                return self.kill(key);
+                return self.lose_client(key);
             }
         };
         self.metrics.sent_bytes.add(taken as u64);
         outgoing.range.start += taken;
         if is_dead || outgoing.range.is_empty() {
-            let (closes, is_interim) = (outgoing.closes, outgoing.is_interim);
+            let (closes, kind) = (outgoing.closes, outgoing.kind);
             if let Some(handler) = outgoing.handler.filter(|_| !is_dead && !closes) {
                 self.heap.refund(outgoing.charged);
                 self.finish_answer(handler, buffer);
             } else {
                 self.reclaim(outgoing, buffer);
             }
-            return match () {
-                () if is_dead => self.bury(key),
+            return match kind {
+                _ if is_dead => self.bury(key),
                 // What came meanwhile may be the whole of the request.
-                () if is_interim => self.serve_assembly(key, Turn::New),
-                () => self.on_answered(key, closes),
+                OutgoingKind::Interim => self.serve_assembly(key, Turn::New),
+                OutgoingKind::Stream => self.go_on_streaming(key),
+                OutgoingKind::Answer => self.on_answered(key, closes),
             };
         }
         self.send_rest(key, buffer, outgoing);
@@ -224,7 +228,7 @@ impl<R: ShardRing> Shard<R> {
             if self.heap.charge(outbox.capacity()).is_err() {
                 self.metrics.refusals.increment(OverloadReason::Memory);
                 self.reclaim(outgoing, outbox);
-                return self.kill(key);
+                return self.lose_client(key);
             }
             outgoing.charged = outbox.capacity();
         }
@@ -257,7 +261,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A buffer whose sending is over, one way or another, goes back to where it came from.
-    fn reclaim(&mut self, outgoing: Outgoing, buffer: Vec<u8>) {
+    pub(super) fn reclaim(&mut self, outgoing: Outgoing, buffer: Vec<u8>) {
         self.heap.refund(outgoing.charged);
         if outgoing.is_counted {
             self.metrics.in_flight.down();
@@ -372,11 +376,15 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.state = State::Dead;
         let assembly = connection.assembly.take();
+        let stream = connection.stream.take();
         if connection.is_in_flight() {
             self.ring.shutdown(&connection.socket, Shutdown::Both);
         }
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);
+        }
+        if let Some(open) = stream {
+            self.leave_stream(key, *open);
         }
         self.clear_deadline(key);
         self.bury(key);

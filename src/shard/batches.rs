@@ -125,7 +125,7 @@ impl<R: ShardRing> Shard<R> {
                     let reply = service
                         .protocol
                         .answer_start_error(&ticket, &error, &mut batched.answers);
-                    self.record_operation(ticket.operation(), &reply, Duration::ZERO);
+                    self.record_operation(service.label(ticket.operation()), &reply, Duration::ZERO);
                 }
             }
         }

@@ -14,46 +14,60 @@
 //! ```
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Era, HttpFacts, Labels, OverloadReason, Principal, Reply, Step, Ticket, Work};
-use crate::metrics::{self, HandlerState, Method, RequestClass, Stage};
+use crate::mcp::{Era, HttpFacts, OverloadReason, Principal, Step, Ticket, Work};
+use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallContext, CallFuture, Cancellation, Operation, Outcome, StartError,
-    Started, ToolError,
+    BlockingCall, BlockingContext, CallContext, CallFuture, CallLink, Cancellation, Outcome, Started,
+    ToolError,
 };
 use crate::ring::{ConnectionKey, HangUp};
+use crate::session::live::Stream;
 use crate::timers::{TimerKey, TimerKind};
 use crate::transport::edge::Endpoint;
-use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::wire::http1::{Connection as Persistence, ResponseHead, Status};
+use crate::transport::http::Request;
+use crate::wire::http1::Connection as Persistence;
 use crate::workers::{self, Job, JobHandle, Refused};
 
-use super::answering::{Answer, loss};
+use super::answering::loss;
+use super::asking::AskerKey;
 use super::batches::Batched;
 use super::connections::{State, Waiting};
+use super::speaking::call_number;
 use super::waiting::{Asked, Turn};
-use super::{Mail, Shard, ShardRing};
+use super::{Mail, Service, Shard, ShardRing};
 
 /// The state of a leased handler.
 pub struct Call {
-    ticket: Ticket,
-    run: Run,
-    began: Instant,
+    /// What was served when it was decoded: its ticket means nothing to any other registry.
+    pub(super) service: Rc<Arc<Service>>,
+    pub(super) ticket: Ticket,
+    pub(super) run: Run,
+    pub(super) began: Instant,
     /// For all calls of a batch together.
-    deadline: Instant,
-    batch: Option<Box<Batched>>,
+    pub(super) deadline: Instant,
+    pub(super) batch: Option<Box<Batched>>,
+    /// What its tool speaks into; none for the calls of a batch.
+    pub(super) link: Option<Arc<CallLink>>,
+    /// What it speaks on, once it has spoken or taken long.
+    pub(super) stream: Option<Arc<Stream>>,
+    /// Its place among those that asked their client something.
+    pub(super) asker: Option<AskerKey>,
 }
 
-enum Run {
+pub(super) enum Run {
     /// Started, not polled yet.
     Ready(CallFuture),
     /// Taken out to be polled.
     Polled,
     /// Pending; the waker tells its task that the call was taken away.
     Pending(CallFuture, Option<Waker>),
+    /// Pending without a handler until its client answers.
+    Shelved(CallFuture, Waker),
     /// On a worker thread.
     Working(JobHandle),
     /// It has its outcome; one that comes later is nobody's.
@@ -61,6 +75,28 @@ enum Run {
 }
 
 impl Call {
+    fn begin_poll(&self) {
+        if let Some(link) = &self.link {
+            link.begin_poll();
+        }
+    }
+
+    /// It has waited for its client, which is not its own time.
+    pub(super) fn wait_for_client(&mut self, waited: Duration) {
+        self.began += waited;
+        self.deadline += waited;
+    }
+
+    /// What it is counted under.
+    pub(super) fn label(&self) -> metrics::Operation {
+        self.service.label(self.ticket.operation())
+    }
+
+    /// Whether it waits for its client.
+    fn is_asking(&self) -> bool {
+        self.asker.is_some() && self.link.as_ref().is_some_and(|link| link.open_questions() > 0)
+    }
+
     /// Its handler goes on with the next call of its batch.
     pub(super) fn next(&mut self, ticket: Ticket, began: Instant, batched: Box<Batched>) {
         self.ticket = ticket;
@@ -75,13 +111,18 @@ impl<R: ShardRing> Shard<R> {
         if turn == Turn::New {
             self.metrics.in_flight.up();
         }
+        self.refresh_service();
         let service = Rc::clone(&self.service);
-        let facts = HttpFacts::new(&request.head.fields, Principal::ANONYMOUS, self.unix_now);
+        let facts = HttpFacts::new(&request.head, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
-        if request.endpoint == Endpoint::Delete {
-            let reply = service.protocol.delete(&facts, &*service.sessions, &mut out);
-            self.record_control(&reply, Duration::ZERO);
-            return self.reply(key, out, None, &reply);
+        match request.endpoint {
+            Endpoint::Post => {}
+            Endpoint::Get => return self.open_standing(key, &facts, out),
+            Endpoint::Delete => {
+                let reply = service.protocol.delete(&facts, &*service.store, &mut out);
+                self.record_control(&reply, Duration::ZERO);
+                return self.reply(key, out, None, &reply);
+            }
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
@@ -89,7 +130,7 @@ impl<R: ShardRing> Shard<R> {
         let began = (self.clock)();
         let step = service
             .protocol
-            .decode(&facts, body, &mut scratch, &*service.sessions, &mut out);
+            .decode(&facts, body, &mut scratch, &*service.store, &mut out);
         let batch = self.take_step(key, step, out, began, turn);
         scratch.trim();
         self.scratch = Some(scratch);
@@ -121,32 +162,9 @@ impl<R: ShardRing> Shard<R> {
             }
             Step::Work(work) => self.begin_work(key, &work, out, decoded, turn),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
+            Step::Listen(listen) => self.open_listening(key, listen, out),
         }
         None
-    }
-
-    fn record_control(&self, reply: &Reply, elapsed: Duration) {
-        let Labels { era, method, outcome } = reply.labels;
-        self.metrics.on_request(era, RequestClass::Control);
-        self.metrics
-            .on_operation(metrics::Operation::Method(method), outcome, elapsed);
-    }
-
-    pub(super) fn record_operation(&self, operation: Operation, reply: &Reply, elapsed: Duration) {
-        self.record_outcome(operation, reply.labels.outcome, elapsed);
-    }
-
-    fn record_outcome(&self, operation: Operation, outcome: metrics::Outcome, elapsed: Duration) {
-        let label = match operation {
-            Operation::Tool(tool) => metrics::Operation::Tool(self.service.labels.row(tool.as_usize())),
-            Operation::Resource(_) | Operation::Template(_) => {
-                metrics::Operation::Method(Method::ResourcesRead)
-            }
-            Operation::ResourceList(_) => metrics::Operation::Method(Method::ResourcesList),
-            Operation::Prompt(_) => metrics::Operation::Method(Method::PromptsGet),
-            Operation::Completion(_) => metrics::Operation::Method(Method::CompletionComplete),
-        };
-        self.metrics.on_operation(label, outcome, elapsed);
     }
 
     fn begin_work(
@@ -176,41 +194,26 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
-        match work.start(&self.registry, CallContext::new()) {
+        let link = self.links.take(work.client());
+        match work.start(&self.registry, CallContext::with_link(Arc::clone(&link))) {
             Ok(started) => {
                 let routed = (self.clock)();
                 self.record(Stage::Route, decoded, routed);
                 self.spares.put(out);
                 if let Some(handler) = self.lease(key, ticket, routed, None) {
+                    link.bind(call_number(handler));
+                    if let Some(call) = self.pool.call_mut(handler) {
+                        call.link = Some(link);
+                    }
                     self.begin_run(handler, started);
                 }
             }
             Err(error) => {
+                self.links.put(link);
                 self.return_permit();
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
         }
-    }
-
-    fn refuse_work(&mut self, key: ConnectionKey, ticket: &Ticket, mut out: Vec<u8>, reason: OverloadReason) {
-        let overload = self.overload(reason);
-        let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
-        self.record_operation(ticket.operation(), &reply, Duration::ZERO);
-        self.reply(key, out, None, &reply);
-    }
-
-    fn answer_unstarted(
-        &mut self,
-        key: ConnectionKey,
-        ticket: &Ticket,
-        error: &StartError,
-        mut out: Vec<u8>,
-        decoded: Instant,
-    ) {
-        let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
-        let elapsed = (self.clock)().saturating_duration_since(decoded);
-        self.record_operation(ticket.operation(), &reply, elapsed);
-        self.reply(key, out, None, &reply);
     }
 
     /// Leases a handler to a call; the permit for it is in hand, or the connection holds the handler.
@@ -222,11 +225,15 @@ impl<R: ShardRing> Shard<R> {
         batch: Option<Box<Batched>>,
     ) -> Option<HandlerKey> {
         let call = Call {
+            service: Rc::clone(&self.service),
             ticket,
             run: Run::Polled,
             began,
             deadline: began + self.service.timeouts.call,
             batch,
+            link: None,
+            stream: None,
+            asker: None,
         };
         let held = self.table.at(key).and_then(|connection| connection.held.take());
         let (leased, state) = match held {
@@ -267,7 +274,10 @@ impl<R: ShardRing> Shard<R> {
     /// Hands a blocking call to the workers; their queue being full is overload.
     fn submit(&mut self, handler: HandlerKey, blocking: BlockingCall) {
         let cancellation = Cancellation::new();
-        let context = BlockingContext::new(cancellation.clone());
+        let mut context = BlockingContext::new(cancellation.clone());
+        if let Some(link) = self.pool.call_mut(handler).and_then(|call| call.link.clone()) {
+            context = context.with_link(link);
+        }
         let (mailbox, clock) = (self.mailbox.clone(), self.clock);
         let job = Job::new(
             cancellation,
@@ -305,15 +315,6 @@ impl<R: ShardRing> Shard<R> {
         self.settle(handler, outcome);
     }
 
-    /// A leased handler's call cannot run after all.
-    fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
-        let overload = self.overload(reason);
-        let service = Rc::clone(&self.service);
-        self.answer_call(handler, Duration::ZERO, |ticket, out| {
-            service.protocol.answer_overload(ticket, &overload, out)
-        });
-    }
-
     /// The oldest call that was started and not polled yet.
     pub fn next_started(&mut self) -> Option<(HandlerKey, CallFuture)> {
         while let Some(handler) = self.started.pop_front() {
@@ -321,6 +322,7 @@ impl<R: ShardRing> Shard<R> {
                 continue;
             };
             if let Run::Ready(future) = std::mem::replace(&mut call.run, Run::Polled) {
+                call.begin_poll();
                 return Some((handler, future));
             }
         }
@@ -332,19 +334,29 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        call.run = Run::Pending(future, waker.clone());
+        let is_new = waker.is_none();
+        call.run = Run::Pending(future, waker);
         self.pending_calls += 1;
-        if waker.is_none() {
+        if is_new {
             self.watch_call(handler);
+        }
+        self.hear_polled(handler);
+        if !is_new {
+            self.shelve_if_asking(handler);
         }
     }
 
-    /// Takes a pending call to poll it; `None` once it is over or was taken away.
+    /// Takes a pending call to poll it; `None` once it is over or was taken away. One that was shelved is then on its
+    /// way back, to a task of its own.
     pub fn resume_call(&mut self, handler: HandlerKey) -> Option<CallFuture> {
-        let call = self.pool.call_mut(handler)?;
+        let Some(call) = self.pool.call_mut(handler) else {
+            self.on_woken(handler);
+            return None;
+        };
         match std::mem::replace(&mut call.run, Run::Polled) {
             Run::Pending(future, _) => {
                 self.pending_calls -= 1;
+                call.begin_poll();
                 Some(future)
             }
             other => {
@@ -359,17 +371,29 @@ impl<R: ShardRing> Shard<R> {
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
-        let tick = self.ticks.deadline(call.deadline);
-        self.timers
-            .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        let stream_at = call.began + self.service.timeouts.stream_after;
+        let gets_stream = call.stream.is_none() && call.batch.is_none();
+        if !call.is_asking() {
+            let tick = self.ticks.deadline(call.deadline);
+            self.timers
+                .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        }
         let Some(connection) = self.pool.holder(handler) else {
             return;
         };
-        if let Some(entry) = self.table.at(connection)
-            && !entry.is_watched
-        {
+        let Some(entry) = self.table.at(connection) else {
+            return;
+        };
+        if entry.state != State::Calling(handler) {
+            return;
+        }
+        if !entry.is_watched {
             entry.is_watched = true;
             self.ring.watch_hang_up(connection, &entry.socket);
+        }
+        if gets_stream {
+            entry.waiting = Waiting::Answer;
+            self.set_deadline(connection, stream_at);
         }
     }
 
@@ -383,11 +407,20 @@ impl<R: ShardRing> Shard<R> {
         if !matches!(call.run, Run::Polled | Run::Working(_)) {
             return;
         }
+        // What it said comes before how it ended.
+        self.hear_polled(handler);
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
         call.run = Run::Ended;
-        let (began, operation) = (call.began, call.ticket.operation());
+        let service = Rc::clone(&call.service);
+        let asking = match outcome {
+            Err(ToolError::InputRequired) => call.link.clone(),
+            _ => None,
+        };
+        let (began, operation, label) = (call.began, call.ticket.operation(), call.label());
         self.record(Stage::Execute, began, ended);
-        if let Some(tool) = operation.tool() {
-            let row = self.service.labels.row(tool.as_usize());
+        if let metrics::Operation::Tool(row) = label {
             self.histograms
                 .record_tool(row, ended.saturating_duration_since(began));
         }
@@ -395,120 +428,26 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.panics.increment();
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
-            let name = self.service.protocol.registry().name_of(operation);
+            let name = service.protocol.registry().name_of(operation);
             tracing::error!(name, detail, "an operation failed internally");
         }
-        let service = Rc::clone(&self.service);
+        let unix_now = self.unix_now;
         self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
-            service.protocol.answer(ticket, &outcome, out)
+            let protocol = &service.protocol;
+            match asking {
+                Some(link) => protocol.answer_input_required(
+                    ticket,
+                    &link.take_noted(),
+                    link.answers(),
+                    &*service.store,
+                    unix_now,
+                    out,
+                ),
+                None => protocol.answer(ticket, &outcome, out),
+            }
         });
         self.record(Stage::Encode, ended, (self.clock)());
         self.serve_waiters();
-    }
-
-    /// Writes a call's answer into its handler's response buffer and sends it; in a batch, appends it and goes
-    /// on with the next call.
-    fn answer_call(
-        &mut self,
-        handler: HandlerKey,
-        elapsed: Duration,
-        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
-    ) {
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
-        let Some(call) = self.pool.call_mut(handler) else {
-            return;
-        };
-        let operation = call.ticket.operation();
-        if let Some(mut batched) = call.batch.take() {
-            let out = &mut batched.answers;
-            batched.batch.begin_answer(out);
-            let begin = out.len();
-            let reply = write(&call.ticket, out);
-            let reply = self.afford_answer(handler, out, begin).unwrap_or(reply);
-            self.record_operation(operation, &reply, elapsed);
-            return self.continue_batch(handler, batched);
-        }
-        let Some(mut out) = self.pool.take_response(handler) else {
-            return;
-        };
-        out.resize(HEAD_RESERVE, 0);
-        let Some(connection) = self.pool.holder(handler) else {
-            return;
-        };
-        let Some(call) = self.pool.call_mut(handler) else {
-            return;
-        };
-        let reply = write(&call.ticket, &mut out);
-        let reply = self
-            .afford_answer(handler, &mut out, HEAD_RESERVE)
-            .unwrap_or(reply);
-        self.record_operation(operation, &reply, elapsed);
-        self.reply(connection, out, Some(handler), &reply);
-    }
-
-    /// If there is no memory for the answer in `out[begin..]`, replaces it by overload.
-    fn afford_answer(&mut self, handler: HandlerKey, out: &mut Vec<u8>, begin: usize) -> Option<Reply> {
-        if self.heap.has_room(self.heap_bytes_of(out)) {
-            return None;
-        }
-        out.truncate(begin);
-        out.shrink_to(self.pool.buffer_bytes());
-        let overload = self.overload(OverloadReason::Memory);
-        let call = self.pool.call_mut(handler)?;
-        Some(
-            self.service
-                .protocol
-                .answer_overload(&call.ticket, &overload, out),
-        )
-    }
-
-    /// Sends what the protocol answered.
-    pub(super) fn reply(
-        &mut self,
-        key: ConnectionKey,
-        mut buffer: Vec<u8>,
-        handler: Option<HandlerKey>,
-        reply: &Reply,
-    ) {
-        let charged = self.heap_bytes_of(&buffer);
-        let refusal;
-        let (charged, reply) = match self.heap.charge(charged) {
-            Ok(()) => (charged, reply),
-            Err(_) => {
-                buffer = self.spares.take();
-                // It has no id: the last of this connection.
-                if let Some(connection) = self.table.at(key) {
-                    connection.persistence = Persistence::Close;
-                }
-                let overload = self.overload(OverloadReason::Memory);
-                refusal = self.service.protocol.refuse(None, &overload, &mut buffer);
-                (0, &refusal)
-            }
-        };
-        let date = *self.date.text();
-        let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
-        let mut head = match reply.has_body {
-            true => ResponseHead::json(status, buffer.len() - HEAD_RESERVE, &date),
-            false => ResponseHead::empty(status, &date),
-        };
-        head.retry_after_seconds = reply
-            .retry_after_seconds
-            .map(|s| u32::try_from(s).unwrap_or(u32::MAX));
-        head.session_id = reply
-            .session
-            .as_ref()
-            .and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
-        self.answer(
-            key,
-            Answer {
-                buffer,
-                head,
-                handler,
-                charged,
-                is_counted: true,
-                is_head: false,
-            },
-        );
     }
 
     /// The lease is over: the answer is with the kernel, or nobody wants it.
@@ -523,7 +462,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Ends what still runs of a call that lost its handler.
     pub(super) fn stop_call(&mut self, call: Call) {
+        self.forget_asker(&call);
         self.stop(call.run);
+        if let Some(link) = call.link {
+            self.links.put(link);
+        }
     }
 
     /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
@@ -547,6 +490,10 @@ impl<R: ShardRing> Shard<R> {
                     waker.wake();
                 }
             }
+            Run::Shelved(future, waker) => {
+                drop(future);
+                waker.wake();
+            }
             Run::Working(job) => {
                 job.abandon();
             }
@@ -568,6 +515,8 @@ impl<R: ShardRing> Shard<R> {
             State::Calling(handler) if !is_cancelled => handler,
             // Whose request waits is gone with its FIN, in every era.
             State::Queued(_) | State::Moving(_) if !is_cancelled => return self.lose_waiter(key),
+            // Who listens and leaves, leaves.
+            State::Streaming if !is_cancelled => return self.kill(key),
             _ => return,
         };
         let era = self
@@ -584,19 +533,23 @@ impl<R: ShardRing> Shard<R> {
             .at(key)
             .and_then(|connection| self.ring.take_error(&connection.socket));
         self.count_eviction(loss(error.as_ref()));
-        if era == Some(Era::Modern) {
-            self.cancel_call(handler);
-        }
-        self.kill(key);
+        self.lose_client(key);
+    }
+
+    /// Whether a call ends when its client leaves: that is what the client means since 2026-07-28, and was not before.
+    pub(super) fn is_cancelled_by_leaving(&mut self, handler: HandlerKey) -> bool {
+        let call = self.pool.call_mut(handler);
+        call.is_some_and(|call| call.ticket.revision().era() == Era::Modern)
     }
 
     /// Nobody waits for this call any more.
-    fn cancel_call(&mut self, handler: HandlerKey) {
+    pub(super) fn cancel_call(&mut self, handler: HandlerKey) {
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
         if let Some(call) = self.pool.call_mut(handler) {
-            let (operation, began) = (call.ticket.operation(), call.began);
+            let (label, began) = (call.label(), call.began);
             let elapsed = self.now.saturating_duration_since(began);
-            self.record_outcome(operation, metrics::Outcome::Cancelled, elapsed);
+            self.metrics
+                .on_operation(label, metrics::Outcome::Cancelled, elapsed);
         }
         self.metrics.in_flight.down();
         self.end_lease(handler);

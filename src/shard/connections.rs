@@ -8,8 +8,9 @@
 //!            bytes                 complete work          outcome
 //! Open ─────────────────► Open ───────────────► Calling ──────────► Answering ──► Open
 //!   │                       │ no handler free      ▲                    │
-//!   │                       └──────► Queued ───────┤                    │
-//!   │                                  └─► Moving ─┘ (another shard's)  │
+//!   │                       └──────► Queued ───────┤    │               │
+//!   │                                  └─► Moving ─┘    └─► Streaming ──┤
+//!   │                                     (another shard's)             │
 //!   │ end, deadline, drain                                              │ close
 //!   ▼                                                                   ▼
 //! Closing (our FIN is out, the rest is read and dropped) ──► Dead (waits for the ring) ──► free
@@ -24,6 +25,7 @@ use crate::transport::http::Intake;
 use crate::wire::http1::Connection as Persistence;
 
 use super::addresses::AddressPlace;
+use super::streams::OpenStream;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,9 @@ pub(super) enum State {
     Moving(u16),
     /// A handler works for it; nothing is read.
     Calling(HandlerKey),
-    /// An answer is being sent; nothing is read.
+    /// A stream is open on it and no call runs: nothing is read.
+    Streaming,
+    /// An answer, or the end of a stream, is being sent; nothing is read.
     Answering,
     /// Our side is finished; what the peer still sends is read and dropped.
     Closing,
@@ -55,6 +59,10 @@ pub(super) enum Waiting {
     Body,
     /// For the peer to take an answer.
     Write,
+    /// For the time when a call without an answer gets a stream.
+    Answer,
+    /// For the time when a silent stream needs a sign of life.
+    KeepAlive,
     /// For the peer to close.
     Close,
     /// For the request of a client beyond its address's cap, to be refused when its first bytes come.
@@ -74,10 +82,21 @@ pub(super) struct Outgoing {
     pub charged: usize,
     /// Close behind this answer.
     pub closes: bool,
-    /// Not a final answer: the request goes on being read behind it.
-    pub is_interim: bool,
+    pub kind: OutgoingKind,
     /// It ends a request that is counted in flight.
     pub is_counted: bool,
+}
+
+/// What a connection does once the bytes are with the kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum OutgoingKind {
+    /// An answer, or its end: the next request, or the end.
+    #[default]
+    Answer,
+    /// Not a final answer: the request goes on being read behind it.
+    Interim,
+    /// Some of a stream: the stream goes on.
+    Stream,
 }
 
 /// One connection.
@@ -97,12 +116,18 @@ pub(super) struct Connection<S> {
     pub is_fresh: bool,
     /// The request in hand has an `Origin`.
     pub is_browser: bool,
+    /// The client takes JSON for the request in hand, not only a stream.
+    pub takes_json: bool,
+    /// The client knows chunks (HTTP/1.1).
+    pub takes_chunks: bool,
     /// Bytes read and dropped while closing.
     pub dropped_bytes: u32,
     pub intake: Intake,
     pub assembly: Option<Box<Assembly>>,
     /// The handler that lingers with it.
     pub held: Option<HandlerKey>,
+    /// The stream that is open on it.
+    pub stream: Option<Box<OpenStream>>,
     pub outgoing: Outgoing,
     /// What the current request's answer says of the connection.
     pub persistence: Persistence,
@@ -125,10 +150,13 @@ impl<S> Connection<S> {
             cancels: 0,
             is_fresh: true,
             is_browser: false,
+            takes_json: true,
+            takes_chunks: true,
             dropped_bytes: 0,
             intake: Intake::default(),
             assembly: None,
             held: None,
+            stream: None,
             outgoing: Outgoing::default(),
             persistence: Persistence::Persist,
             phase_began: now,
@@ -148,7 +176,7 @@ impl<S> Connection<S> {
             State::Open => !self.is_sending,
             State::Answering => self.assembly.is_none(),
             State::Closing => true,
-            State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Dead => false,
+            State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead => false,
         }
     }
 

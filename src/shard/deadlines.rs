@@ -70,7 +70,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn call_timed_out(&mut self, index: u32) {
-        if let Some(key) = self.pool.key_at(index) {
+        if let Some(behind) = index.checked_sub(self.pool.size()) {
+            self.asks_timed_out(behind);
+        } else if let Some(key) = self.pool.key_at(index) {
             self.give_up_call(key, ToolError::TimedOut);
         }
     }
@@ -107,10 +109,12 @@ impl<R: ShardRing> Shard<R> {
             }
             (State::Answering, _) | (_, Waiting::Write) => {
                 self.count_eviction(Eviction::WriteStall);
-                self.kill(key);
+                self.lose_client(key);
             }
+            (State::Calling(handler), Waiting::Answer) => self.stream_answer(handler),
+            (State::Calling(_) | State::Streaming, Waiting::KeepAlive) => self.keep_stream_alive(key),
             (State::Closing, _) => self.kill(key),
-            (State::Open | State::Moving(_) | State::Calling(_) | State::Dead, _) => {}
+            (State::Open | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead, _) => {}
         }
     }
 

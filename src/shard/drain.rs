@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! begin ─ listener drops new SYNs ─ grace ─► stop accepting, take what is queued, close the listener
+//!       ─ listeners' streams end, questions fail
 //!       ─ parked connections get FIN ─────► connections that never spoke get theirs after the fresh grace
 //!       ─ every answer closes its connection ─► finished when no connection is left
 //! ```
@@ -44,6 +45,7 @@ impl<R: ShardRing> Shard<R> {
     pub fn is_finished(&self) -> bool {
         let is_empty =
             self.acceptor.is_over() && self.table.open() == 0 && self.pool.idle() == self.pool.size();
+        let is_empty = is_empty && self.askers.is_shelf_empty();
         // From here on nobody sends a waiter here; a permit still out is one on its way.
         is_empty && self.neighbours.retire(self.pool.size())
     }
@@ -66,6 +68,8 @@ impl<R: ShardRing> Shard<R> {
         });
         self.hasten_waiters();
         self.ring.turn_away();
+        self.end_listening();
+        self.fail_all_questions();
         for key in self.keys_where(|connection| connection.is_parked() && !connection.is_fresh) {
             self.begin_close(key);
         }
@@ -104,7 +108,10 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    fn keys_where(&mut self, matches: impl Fn(&Connection<R::Socket>) -> bool) -> Vec<ConnectionKey> {
+    pub(super) fn keys_where(
+        &mut self,
+        matches: impl Fn(&Connection<R::Socket>) -> bool,
+    ) -> Vec<ConnectionKey> {
         let keys: Vec<ConnectionKey> = self.table.keys().collect();
         let table = &mut self.table;
         keys.into_iter()

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::pool::Word;
+use crate::session::live::Ears;
 
 use super::medium::{Letters, Medium, Memory};
 
@@ -81,6 +82,13 @@ impl<M, X: Medium> Mailbox<M, X> {
 }
 
 impl<M: Send + 'static> Wake for Mailbox<M> {
+    fn wake(&self) {
+        self.nudge();
+    }
+}
+
+/// Letters of the live store wake the shard as its mail does.
+impl<M: Send + 'static> Ears for Mailbox<M> {
     fn wake(&self) {
         self.nudge();
     }

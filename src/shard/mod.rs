@@ -18,7 +18,12 @@
 //! | `calls`, `batches` | requests → calls → outcomes |
 //! | `waiting`, `lingering` | who gets a handler, and who keeps one |
 //! | `neighbours`, `stealing` | what shards know of each other; waiters that move |
+//! | `replies` | outcomes → answers |
 //! | `answering` | answers → bytes; the ways a connection ends |
+//! | `streams`, `listening` | answers in events; who listens |
+//! | `speaking`, `asking` | what calls say before they end, and ask their clients |
+//! | `letters` | what other shards' requests mean for streams and calls here |
+//! | `service` | what is served, and its replacement |
 //! | `deadlines`, `drain` | what time does |
 //! | `mailbox`, `alarm` | what other threads say |
 //! | `medium` | what all of that is shared through |
@@ -28,13 +33,16 @@ mod acceptor;
 mod addresses;
 mod alarm;
 mod answering;
+mod asking;
 mod batches;
 mod calls;
 mod connections;
 mod deadlines;
 mod drain;
 mod gate;
+mod letters;
 mod lingering;
+mod listening;
 mod mailbox;
 mod medium;
 #[cfg(test)]
@@ -42,8 +50,12 @@ mod models;
 mod neighbours;
 mod pump;
 mod reading;
+mod replies;
+mod service;
 mod spares;
+mod speaking;
 mod stealing;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -54,22 +66,22 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::config::{Linger, StealSettings, Timeouts};
+use crate::config::StealSettings;
 use crate::jsonrpc::Scratch;
-use crate::mcp::{Protocol, Sessions, UnixSeconds};
-use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage, ToolLabels};
+use crate::mcp::UnixSeconds;
+use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage};
 use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
-use crate::registry::{Outcome, ShardRegistry};
+use crate::registry::{Emission, Outcome, ServerHandle, ShardRegistry};
 use crate::ring::{Completion, ConnectionKey};
+use crate::session::live::Letter;
 use crate::timers::{TickClock, TimerKind, Wheel};
-use crate::transport::edge::EdgePolicy;
-use crate::transport::http::HttpLimits;
 use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
 use acceptor::Acceptor;
 pub use acceptor::ShardRing;
 pub use alarm::Alarm;
+use asking::Askers;
 pub use calls::Call;
 use connections::Table;
 use drain::Drain;
@@ -79,7 +91,9 @@ pub use medium::{Letters, Medium, Memory};
 pub use neighbours::Mesh;
 use neighbours::Neighbours;
 pub use pump::run;
+pub use service::{Served, Service};
 use spares::Spares;
+use speaking::Links;
 pub use stealing::Moved;
 use stealing::OfferTimer;
 
@@ -87,26 +101,6 @@ use stealing::OfferTimer;
 const TIMER_LOOKS_MAX: u32 = 4096;
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
 const BUSY_HORIZON_TICKS: u64 = 10;
-
-/// What every shard serves, the same for all.
-pub struct Service {
-    /// The protocol over the registered tools.
-    pub protocol: Protocol,
-    /// Legacy sessions.
-    pub sessions: Arc<dyn Sessions + Send + Sync>,
-    /// Who is let in.
-    pub policy: EdgePolicy,
-    /// Limits of requests.
-    pub http: HttpLimits,
-    /// Deadlines.
-    pub timeouts: Timeouts,
-    /// How long work may wait for a handler.
-    pub waits: Waits,
-    /// How long handlers stay with their connections.
-    pub linger: Linger,
-    /// Rows of the tools in metrics.
-    pub labels: Arc<ToolLabels>,
-}
 
 /// How long work may wait for a handler.
 #[derive(Debug, Clone, Copy)]
@@ -162,6 +156,9 @@ pub struct Shard<R: ShardRing> {
     /// Cloned for every request: a count of the shard's own, not one that all cores write.
     #[allow(clippy::redundant_allocation)]
     service: Rc<Arc<Service>>,
+    served: Arc<Served>,
+    /// Replacements of the service that were taken up.
+    replacements_seen: u64,
     ring: R,
     table: Table<R::Socket>,
     pool: Pool<Call, ConnectionKey>,
@@ -176,6 +173,16 @@ pub struct Shard<R: ShardRing> {
     offers: OfferTimer,
     drain_rate: DrainRate,
     registry: ShardRegistry,
+    /// What calls speak into.
+    links: Links,
+    /// What one call said, while it is passed on.
+    emissions: Vec<Emission>,
+    /// Calls that wait for their clients.
+    askers: Askers,
+    /// What the live store had for this shard, while it is dealt with.
+    letters: Vec<Letter>,
+    /// Connections whose stream has something to send, oldest first.
+    ready_streams: VecDeque<ConnectionKey>,
     assembly: AssemblyPool,
     heap: HeapBudget,
     timers: Wheel,
@@ -213,9 +220,9 @@ pub struct Shard<R: ShardRing> {
 /// What a shard is given by its server.
 pub struct ShardParts<S> {
     /// What it serves.
-    pub service: Arc<Service>,
-    /// The registry's reusable slots.
-    pub registry: ShardRegistry,
+    pub served: Arc<Served>,
+    /// What its calls reach the server by.
+    pub server: ServerHandle,
     /// Sizes.
     pub sizes: ShardSizes,
     /// The process's connection cap.
@@ -240,8 +247,8 @@ impl<R: ShardRing> Shard<R> {
     /// Makes everything the shard will need, touched, and begins to accept on `ring`.
     pub fn new(ring: R, parts: ShardParts<R::Socket>) -> Shard<R> {
         let ShardParts {
-            service,
-            registry,
+            served,
+            server,
             sizes,
             gate,
             alarm,
@@ -254,6 +261,11 @@ impl<R: ShardRing> Shard<R> {
         } = parts;
         let now = clock();
         let unix_now = unix_seconds();
+        let service = served.current();
+        service
+            .store
+            .live()
+            .join(metrics.shard.0, Box::new(mailbox.clone()));
         metrics.on_pool(sizes.handlers);
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);
@@ -294,9 +306,16 @@ impl<R: ShardRing> Shard<R> {
             is_active: false,
             acceptor: Acceptor::new(gate.join(Box::new(mailbox.clone()))),
             drain: None,
+            registry: service.protocol.registry().for_shard(),
+            links: Links::new(Box::new(mailbox.clone()), server),
+            emissions: Vec::new(),
+            askers: Askers::new(sizes.handlers),
+            letters: Vec::new(),
+            ready_streams: VecDeque::new(),
             service: Rc::new(service),
+            served,
+            replacements_seen: 0,
             ring,
-            registry,
             alarm,
             mailbox,
             ring_buffer_bytes: sizes.ring_buffer_bytes,
@@ -361,8 +380,18 @@ impl<R: ShardRing> Shard<R> {
             Completion::Woken => {
                 self.ring.arm_wake();
                 self.handle_mail();
+                self.hear_calls();
+                self.handle_letters();
                 self.look_for_place();
             }
+        }
+    }
+
+    /// Takes up a service that has replaced the one known.
+    fn refresh_service(&mut self) {
+        if let Some(service) = self.served.newer(&mut self.replacements_seen) {
+            self.registry = service.protocol.registry().for_shard();
+            self.service = Rc::new(service);
         }
     }
 

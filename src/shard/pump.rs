@@ -128,6 +128,8 @@ async fn drive(shard: Shared, key: HandlerKey) {
     poll_fn(|context| {
         let taken = shard.borrow_mut().resume_call(key);
         let Some(mut call) = taken else {
+            // If it was shelved, it may be on its way back and about to be polled.
+            look(&shard);
             return Poll::Ready(());
         };
         let polled = Pin::new(&mut call).poll(context);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::metrics::{Eviction, Stage};
 use crate::pool::{Assembly, Purpose};
 use crate::ring::{ConnectionKey, Received};
+use crate::transport::edge;
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 use crate::wire::http1;
 
@@ -101,7 +102,7 @@ impl<R: ShardRing> Shard<R> {
             Received::End if state == State::Answering => self.close_behind_answer(key),
             // Armed with the answer before: the watch on the call's client is what ends it.
             Received::End | Received::Cancelled | Received::Failed(_)
-                if matches!(state, State::Calling(_) | State::Queued(_)) => {}
+                if matches!(state, State::Calling(_) | State::Streaming | State::Queued(_)) => {}
             Received::Failed(error) => self.end_of_input(key, state, Some(&error)),
             Received::End | Received::Cancelled => self.end_of_input(key, state, None),
         }
@@ -297,6 +298,8 @@ impl<R: ShardRing> Shard<R> {
                     let began = connection.request_at;
                     connection.persistence = http::persistence(&request.head);
                     connection.is_browser = request.head.fields.origin.is_present();
+                    connection.takes_json = edge::takes_json(&request.head);
+                    connection.takes_chunks = request.head.version == http1::Version::Http11;
                     let consumed = request.consumed;
                     if turn == Turn::New {
                         self.record(Stage::Read, began, self.now);

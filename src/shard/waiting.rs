@@ -149,6 +149,10 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn serve_waiters(&mut self) {
         while self.grants > 0 {
             self.grants -= 1;
+            // Who has begun goes before who has not.
+            if self.serve_returning() {
+                continue;
+            }
             match self.queue.front() {
                 Some((wait, &key)) => self.serve_waiter(key, wait),
                 None => self.neighbours.give_back(),
@@ -247,7 +251,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A permit is free: the oldest waiter's, or anybody's.
     pub(super) fn release_permit(&mut self) {
-        if (self.grants as usize) < self.queue.len() {
+        if (self.grants as usize) < self.permits_wanted() {
             self.grants += 1;
         } else {
             self.neighbours.give_back();
@@ -256,9 +260,13 @@ impl<R: ShardRing> Shard<R> {
 
     /// Permits of this shard that fell free elsewhere are its own waiters' first.
     pub(super) fn claim_permits(&mut self) {
-        while (self.grants as usize) < self.queue.len() && self.neighbours.credit().try_take_own() {
+        while (self.grants as usize) < self.permits_wanted() && self.neighbours.credit().try_take_own() {
             self.grants += 1;
         }
+    }
+
+    fn permits_wanted(&self) -> usize {
+        self.queue.len() + self.askers.returning()
     }
 
     pub(super) fn overload(&self, reason: OverloadReason) -> Overload {

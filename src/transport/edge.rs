@@ -13,13 +13,14 @@ mod tests;
 
 use crate::wire::http1::{Authority, BodyLength, Expectation, Field, Head, Method, Status, split_list};
 use accept::check_accept;
+pub use accept::takes_json;
 use rules::{HostRule, Origin, OriginRule};
 
-/// The methods of the endpoint, for `Allow`. GET joins them when streams do.
-const ALLOW: &str = "POST, DELETE";
+/// The methods of the endpoint, for `Allow`.
+const ALLOW: &str = "GET, POST, DELETE";
 /// What remains of them for a client of a stateless revision.
 const ALLOW_MODERN: &str = "POST";
-/// The first revision without sessions, so without DELETE. Revisions are dates and compare as text.
+/// The first revision without sessions, so without GET and DELETE. Revisions are dates and compare as text.
 const MODERN_REVISION_FIRST: &[u8] = b"2026-07-28";
 
 /// What an admitted request asks for.
@@ -27,6 +28,8 @@ const MODERN_REVISION_FIRST: &[u8] = b"2026-07-28";
 pub enum Endpoint {
     /// A JSON-RPC message in the body.
     Post,
+    /// The stream of the session named by `Mcp-Session-Id`, or the rest of one that broke.
+    Get,
     /// The end of the session named by `Mcp-Session-Id`.
     Delete,
 }
@@ -67,6 +70,9 @@ pub enum Refusal {
     /// `Accept` does not offer both answers' types.
     #[error("Accept must offer both application/json and text/event-stream")]
     NotAcceptable,
+    /// `Accept` does not offer the one type that a GET is answered with.
+    #[error("Accept must offer text/event-stream")]
+    StreamNotAcceptable,
 }
 
 impl Refusal {
@@ -80,7 +86,7 @@ impl Refusal {
             Refusal::Expectation => Status::ExpectationFailed,
             Refusal::BodyTooLarge => Status::ContentTooLarge,
             Refusal::ContentType | Refusal::ContentEncoding => Status::UnsupportedMediaType,
-            Refusal::NotAcceptable => Status::NotAcceptable,
+            Refusal::NotAcceptable | Refusal::StreamNotAcceptable => Status::NotAcceptable,
         }
     }
 
@@ -182,8 +188,10 @@ impl EdgePolicy {
         }
         let endpoint = choose_endpoint(head)?;
         self.check_body(head)?;
-        if endpoint == Endpoint::Post {
-            check_media_types(head)?;
+        match endpoint {
+            Endpoint::Post => check_media_types(head)?,
+            Endpoint::Get => accept::check_accept_stream(head)?,
+            Endpoint::Delete => {}
         }
         Ok(endpoint)
     }
@@ -223,6 +231,7 @@ fn choose_endpoint(head: &Head<'_>) -> Result<Endpoint, Refusal> {
     let is_modern = version.is_some_and(|version| version >= MODERN_REVISION_FIRST);
     match head.method {
         Method::Post => Ok(Endpoint::Post),
+        Method::Get if !is_modern => Ok(Endpoint::Get),
         Method::Delete if !is_modern => Ok(Endpoint::Delete),
         Method::Other => Err(Refusal::MethodUnknown),
         _ => Err(Refusal::Method {

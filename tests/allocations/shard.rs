@@ -16,13 +16,16 @@ use std::time::{Duration, Instant};
 use weir::config::{Linger, StealSettings, Timeouts};
 use weir::mcp::{Identity, Options, Protocol};
 use weir::metrics::{ShardMetrics, ToolLabels};
-use weir::registry::Registry;
+use weir::registry::{Registry, ServerHandle};
 use weir::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use weir::ring::{
     Completion, ConnectionKey, DataRing, Operation, RingCounters, RingOptions, RingWaker, SendMode,
 };
-use weir::session::{SealedSessions, SessionKey, SessionOptions};
-use weir::shard::{Gate, Mailbox, Mesh, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits, Wake};
+use weir::session::live::LiveOptions;
+use weir::session::{SessionKey, SessionOptions, Store};
+use weir::shard::{
+    Gate, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits, Wake,
+};
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::HttpLimits;
 use weir::units::{Patience, ShardId};
@@ -159,7 +162,7 @@ impl Rig {
         let labels = Arc::new(ToolLabels::new(labels, ToolLabels::TOOLS_MAX_DEFAULT));
         let parts = ShardParts {
             alarm: Default::default(),
-            registry: registry.for_shard(),
+            server: ServerHandle::NOWHERE,
             sizes: ShardSizes {
                 handlers: 4,
                 handler_buffer_bytes: 16 << 10,
@@ -178,7 +181,7 @@ impl Rig {
             },
             workers: workers.submitter(),
             metrics: ShardMetrics::new(ShardId(0), &labels),
-            service: Arc::new(service(registry, labels)),
+            served: Served::new(Arc::new(service(registry, labels))),
             clock: Instant::now,
         };
         Self {
@@ -219,10 +222,16 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
         1 << 20,
     );
     Service {
-        protocol: Protocol::new(registry, &Identity::default(), Options::default()),
-        sessions: Arc::new(SealedSessions::new(
+        tool_rows: registry
+            .tools()
+            .map(|(tool, _)| labels.row(tool.as_usize()))
+            .collect(),
+        protocol: Arc::new(Protocol::new(registry, &Identity::default(), Options::default())),
+        store: Arc::new(Store::new(
             &SessionKey::random().unwrap(),
             SessionOptions::default(),
+            LiveOptions::default(),
+            1,
         )),
         policy: policy.unwrap(),
         http: HttpLimits {
@@ -236,6 +245,9 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
             idle: Patience::For(TIMEOUT),
             write: TIMEOUT,
             call: TIMEOUT,
+            ask: TIMEOUT,
+            stream_after: TIMEOUT,
+            keep_alive: TIMEOUT,
         },
         waits: Waits {
             browser: TIMEOUT,

@@ -1,9 +1,13 @@
 //! The registry alone: arguments in, answer out.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use weir::registry::{CallContext, Output, Registry, ShardRegistry, Started, ToolIndex};
+use weir::registry::{
+    CallContext, CallLink, ClientFacts, LinkListener, Output, Registry, ServerHandle, ShardRegistry, Started,
+    ToolIndex,
+};
 
 use crate::counting::allocations_of;
 
@@ -11,9 +15,10 @@ fn call(
     tools: &ShardRegistry,
     tool: ToolIndex,
     arguments: simd_json::tape::Value<'_, '_>,
+    context: CallContext,
     out: &mut Vec<u8>,
 ) {
-    let Ok(Started::Future(call)) = tools.start_tool(tool, Some(arguments), CallContext::new()) else {
+    let Ok(Started::Future(call)) = tools.start_tool(tool, Some(arguments), context) else {
         panic!("did not start");
     };
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
@@ -35,7 +40,7 @@ fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
     let mut round = || {
         out.clear();
         let echo = registry.find("echo").unwrap();
-        call(&shard, echo, tape.as_value(), &mut out);
+        call(&shard, echo, tape.as_value(), CallContext::new(), &mut out);
     };
     // Cold: at least the slot and the tape.
     assert!(allocations_of(&mut round) > 1);
@@ -43,4 +48,48 @@ fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
         assert_eq!(allocations_of(&mut round), 1);
     }
     assert_eq!(out, br#"[{"type":"text","text":"hello \"world\"\n"}]"#);
+}
+
+/// Nobody.
+struct Deaf;
+
+impl LinkListener for Deaf {
+    fn on_said(&self, _: u64) {}
+}
+
+#[test]
+fn a_warm_link_to_the_client_costs_no_allocation() {
+    let mut tools = Registry::builder();
+    weir::demo::register(&mut tools).unwrap();
+    let registry = tools.build();
+    let shard = registry.for_shard();
+    let echo = registry.find("echo").unwrap();
+    let mut bytes = br#"{"message":"hello"}"#.to_vec();
+    let tape = simd_json::to_tape(&mut bytes).unwrap();
+    let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::default());
+    let mut out = Vec::with_capacity(1_024);
+    let mut round = || {
+        out.clear();
+        let facts = ClientFacts {
+            wants_progress: true,
+            ..ClientFacts::default()
+        };
+        Arc::get_mut(&mut link).unwrap().begin(facts);
+        link.bind(1);
+        link.begin_poll();
+        call(
+            &shard,
+            echo,
+            tape.as_value(),
+            CallContext::with_link(link.clone()),
+            &mut out,
+        );
+        assert!(!link.end_poll());
+        link.close();
+    };
+    // Cold: at least the slot and the tape.
+    assert!(allocations_of(&mut round) > 1);
+    for _ in 0..100 {
+        assert_eq!(allocations_of(&mut round), 1);
+    }
 }

@@ -21,7 +21,7 @@ fn every_revision_is_negotiated_and_served() {
                 &json!({})
             );
             let listed = client.ask(&dialect.request(2, "tools/list", json!({})));
-            assert_eq!(listed.result()["tools"].as_array().unwrap().len(), 5);
+            assert_eq!(listed.result()["tools"].as_array().unwrap().len(), 7);
             client.ask(&dialect.echo("three", "x")).assert_echo("three", "x");
         }
     }

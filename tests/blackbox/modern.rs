@@ -32,7 +32,10 @@ fn discover_and_list_say_what_there_is() {
         .iter()
         .map(|tool| tool["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["echo", "sleep", "spin", "fail", "blob"]);
+    assert_eq!(
+        names,
+        ["echo", "sleep", "spin", "fail", "blob", "progress", "ask"]
+    );
     let again = server.ask(&modern.request(2, "tools/list", json!({"cursor": ""})));
     assert_eq!(again.body, listed.body, "the order is always the same");
     server

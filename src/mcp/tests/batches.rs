@@ -122,7 +122,7 @@ fn overload_is_one_error_for_each_call() {
         &facts(&HEADERS),
         body.as_bytes(),
         &mut server.scratch,
-        &server.sessions,
+        &server.state,
         &mut out,
     ) {
         Step::Batch(batch) => batch,

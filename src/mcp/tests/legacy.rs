@@ -74,7 +74,7 @@ fn errors_are_200() {
     let mut server = Server::new();
     for method in [
         "no/such",
-        "logging/setLevel",
+        "subscriptions/listen",
         "resources/read",
         "prompts/list",
         "notifications/initialized",
@@ -184,17 +184,14 @@ fn a_session_belongs_to_its_principal() {
         &stranger,
         ping().as_bytes(),
         &mut server.scratch,
-        &server.sessions,
+        &server.state,
         &mut out,
     ) {
         Step::Reply(reply) => assert_eq!(reply.status, 404),
         other => panic!("{other:?}"),
     }
     assert_eq!(
-        server
-            .protocol
-            .delete(&stranger, &server.sessions, &mut out)
-            .status,
+        server.protocol.delete(&stranger, &server.state, &mut out).status,
         404
     );
     assert_eq!(
@@ -209,9 +206,7 @@ fn deletes() {
     let id = server.open_session(LEGACY);
     let delete = |server: &Server, headers: &[(&str, &str)]| {
         let mut out = b"HEAD".to_vec();
-        let reply = server
-            .protocol
-            .delete(&facts(headers), &server.sessions, &mut out);
+        let reply = server.protocol.delete(&facts(headers), &server.state, &mut out);
         let answer = answer(&reply, &out);
         spec::validate(LEGACY, b"", &answer.body);
         answer
@@ -235,13 +230,13 @@ fn deletes() {
         delete(&server, &[("mcp-protocol-version", MODERN)]).refusal(),
         (405, -32600)
     );
-    server.sessions.is_full = true;
+    server.state.is_full = true;
     let full = delete(&server, &named);
     assert_eq!(
         (full.refusal(), full.retry_after_seconds),
         ((503, -31503), Some(60))
     );
-    server.sessions.is_full = false;
+    server.state.is_full = false;
     let answer = delete(&server, &named);
     assert_eq!((answer.status, answer.body), (200, Value::Null));
     assert_eq!(delete(&server, &named).refusal(), (404, -32600));

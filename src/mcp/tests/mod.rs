@@ -11,8 +11,8 @@ mod prompts;
 mod resources;
 mod revisions;
 mod spec;
+mod state;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -21,13 +21,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::state::MappedState;
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::registry::{
     CallContext, ContentBlock, NoArguments, Outcome, Registry, ShardRegistry, StartError, Started,
     Structured, Tool, ToolError,
 };
-use crate::wire::http1::Field;
+use crate::wire::http1::{Field, HeadLimits, parse_head};
 
 const META: &str = "io.modelcontextprotocol/";
 const MODERN: &str = "2026-07-28";
@@ -98,42 +99,10 @@ fn tools() -> Registry {
     tools.build()
 }
 
-/// Sessions kept in a map: the protocol must not care.
-#[derive(Default)]
-struct MappedSessions {
-    open: RefCell<HashMap<Vec<u8>, Session>>,
-    is_full: bool,
-}
-
-impl Sessions for MappedSessions {
-    fn mint(&self, session: &Session, _: UnixSeconds) -> Result<SessionId, SessionUnavailable> {
-        let mut open = self.open.borrow_mut();
-        let id = SessionId::new(format!("session-{}", open.len()).as_bytes()).ok_or(SessionUnavailable)?;
-        open.insert(id.as_bytes().to_vec(), *session);
-        Ok(id)
-    }
-
-    fn open(&self, id: &[u8], principal: Principal, _: UnixSeconds) -> Option<Session> {
-        let session = self.open.borrow().get(id).copied()?;
-        (session.principal == principal).then_some(session)
-    }
-
-    fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
-        match self.open(id, principal, now) {
-            None => EndSession::Unknown,
-            Some(_) if self.is_full => EndSession::Full,
-            Some(_) => {
-                self.open.borrow_mut().remove(id);
-                EndSession::Ended
-            }
-        }
-    }
-}
-
 /// A server without HTTP.
 struct Server {
     protocol: Protocol,
-    sessions: MappedSessions,
+    state: MappedState,
     tools: ShardRegistry,
     scratch: Scratch,
 }
@@ -176,7 +145,7 @@ impl Server {
         Self {
             tools: registry.for_shard(),
             protocol: Protocol::new(registry, &identity, options),
-            sessions: MappedSessions::default(),
+            state: MappedState::default(),
             scratch: Scratch::new(),
         }
     }
@@ -189,7 +158,7 @@ impl Server {
         // The step ends with this statement, so that a batch may use the scratch again.
         let step = match self
             .protocol
-            .decode(&facts, body, &mut self.scratch, &self.sessions, &mut out)
+            .decode(&facts, body, &mut self.scratch, &self.state, &mut out)
         {
             Step::Reply(reply) => Ok(reply),
             Step::Work(work) => {
@@ -197,6 +166,7 @@ impl Server {
                 Ok(run(&self.protocol, &self.tools, &work, &mut out))
             }
             Step::Batch(batch) => Err(batch),
+            Step::Listen(listen) => panic!("nobody listens here: {listen:?}"),
         };
         let reply = step.unwrap_or_else(|batch| self.run_batch(batch, body, &mut out));
         let answer = answer(&reply, &out);
@@ -293,9 +263,26 @@ fn facts<'a>(headers: &[(&str, &'a str)]) -> HttpFacts<'a> {
         method: field("mcp-method"),
         name: field("mcp-name"),
         session_id: field("mcp-session-id"),
+        last_event_id: field("last-event-id"),
+        params: param_headers(headers),
         principal: Principal::ANONYMOUS,
         now: UnixSeconds(1),
     }
+}
+
+/// Those of a head with these fields, which is kept for as long as the tests run.
+fn param_headers(headers: &[(&str, &str)]) -> ParamHeaders<'static> {
+    let lines: String = headers
+        .iter()
+        .filter(|(name, _)| name.to_ascii_lowercase().starts_with("mcp-param-"))
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    if lines.is_empty() {
+        return ParamHeaders::default();
+    }
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\n").leak();
+    let head = parse_head(head.as_bytes(), &HeadLimits::default()).expect("a valid head");
+    ParamHeaders::new(head.lines())
 }
 
 fn modern_headers<'a>(method: &'a str, name: &'a str) -> Vec<(&'static str, &'a str)> {

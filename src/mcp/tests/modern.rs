@@ -8,7 +8,10 @@ fn discover() {
     let result = &answer.body["result"];
     assert_eq!(answer.status, 200);
     assert_eq!(result["supportedVersions"], json!([MODERN]));
-    assert_eq!(result["capabilities"], json!({"tools": {}}));
+    assert_eq!(
+        result["capabilities"],
+        json!({"tools": {"listChanged": true}, "logging": {}})
+    );
     assert_eq!(result["instructions"], "Call echo.");
     assert!(result.get("serverInfo").is_none());
     assert_eq!(answer.session, None);
@@ -108,7 +111,8 @@ fn unknown_methods_and_those_of_the_other_era_are_404() {
         "resources/read",
         "prompts/list",
         "completion/complete",
-        "subscriptions/listen",
+        "resources/unsubscribe",
+        "notifications/initialized",
         "unknown/method",
         "TOOLS/LIST",
         "",
@@ -122,7 +126,12 @@ fn unknown_methods_and_those_of_the_other_era_are_404() {
     assert_eq!(empty.modern("tools/list", json!({})).refusal(), (404, -32601));
     assert_eq!(
         empty.modern("server/discover", json!({})).body["result"]["capabilities"],
-        json!({})
+        json!({"logging": {}})
+    );
+    let listen = json!({"notifications": {"toolsListChanged": true}});
+    assert_eq!(
+        empty.modern("subscriptions/listen", listen).refusal(),
+        (404, -32601)
     );
 }
 
@@ -410,7 +419,7 @@ fn capabilities_are_read_per_request() {
             &facts(&headers),
             body.as_bytes(),
             &mut scratch,
-            &server.sessions,
+            &server.state,
             &mut Vec::new(),
         ) {
             Step::Work(work) => work.capabilities(),

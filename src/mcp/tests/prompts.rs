@@ -102,7 +102,11 @@ fn completion_is_declared_where_the_revision_has_a_word_for_it() {
                 server.post(revision, &[], body.to_string())
             }
         };
-        let mut expected = json!({"resources": {}, "prompts": {}});
+        let mut expected = json!({
+            "resources": {"subscribe": true, "listChanged": true},
+            "prompts": {"listChanged": true},
+            "logging": {},
+        });
         if revision > Revision::V2024_11_05 {
             expected["completions"] = json!({});
         }

@@ -81,7 +81,7 @@ fn server() -> Server {
 #[test]
 fn only_what_is_registered_is_declared() {
     let mut server = server();
-    let capabilities = json!({"resources": {}});
+    let capabilities = json!({"resources": {"subscribe": true, "listChanged": true}, "logging": {}});
     let discovered = server.modern("server/discover", json!({}));
     assert_eq!(discovered.body["result"]["capabilities"], capabilities);
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
@@ -92,7 +92,7 @@ fn only_what_is_registered_is_declared() {
         "prompts/list",
         "prompts/get",
         "completion/complete",
-        "resources/subscribe",
+        "resources/no-such",
     ] {
         assert_eq!(
             server.modern(method, json!({})).refusal(),

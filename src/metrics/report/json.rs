@@ -69,6 +69,7 @@ fn numbers_object(numbers: &ShardSnapshot) -> Map<String, Value> {
         "requests_by_era": eras,
         "operations": members(&numbers.outcomes),
         "in_flight": numbers.in_flight,
+        "streams_open": numbers.streams_open,
         "refusals": members(&numbers.refusals),
         "http_refusals": members(&numbers.http_refusals),
         "evictions": members(&numbers.evictions),

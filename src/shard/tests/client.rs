@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use crate::ring::simulated::{PeerView, SimulatedPeer};
+use crate::wire::http1::{BodyLimits, ChunkDecoder};
 
 /// Which era a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ fn modern_meta() -> Value {
     })
 }
 
-fn post(fields: &str, body: &[u8]) -> Vec<u8> {
+pub(super) fn post(fields: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!("POST /mcp HTTP/1.1\r\n{FIELDS}{fields}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
@@ -167,12 +168,13 @@ pub(super) fn get() -> Request {
     }
 }
 
-/// One HTTP answer.
+/// One HTTP answer. Of a stream the body is the last message, and the events are those before it.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
+    pub events: Vec<Value>,
 }
 
 /// A peer, what it has asked, and what it has heard.
@@ -274,7 +276,7 @@ impl Client {
             return;
         };
         // Refused before it was decoded: in HTTP's words, or as overload without an id.
-        let is_json = answer.head.contains("application/json");
+        let is_json = answer.head.contains("application/json") || !answer.events.is_empty();
         let is_undecoded = match answer.status {
             400 | 408 => !is_json,
             503 => is_json && !String::from_utf8_lossy(&answer.body).contains(r#""id":"#),
@@ -352,10 +354,42 @@ fn first_answer(bytes: &[u8]) -> Option<(Answer, usize)> {
         .and_then(|rest| rest.get(..3))
         .and_then(|code| code.parse().ok())
         .unwrap_or_else(|| panic!("no status line: {head}"));
+    if head.contains("transfer-encoding: chunked") {
+        let mut text = Vec::new();
+        let decoded = ChunkDecoder::default().decode(&bytes[end..], &mut text, &BodyLimits::default());
+        let decoded = decoded.expect("chunks");
+        if !decoded.is_done {
+            return None;
+        }
+        let mut events = events(&text);
+        let last = events.pop().map(|last| last.to_string().into_bytes());
+        let answer = Answer {
+            status,
+            head,
+            body: last.unwrap_or_default(),
+            events,
+        };
+        return Some((answer, end + decoded.consumed));
+    }
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "));
     let length: usize = length.map_or(0, |length| length.parse().unwrap());
     let body = bytes.get(end..end + length)?.to_vec();
-    Some((Answer { status, head, body }, end + length))
+    let events = Vec::new();
+    let answer = Answer {
+        status,
+        head,
+        body,
+        events,
+    };
+    Some((answer, end + length))
+}
+
+/// The messages of an event stream; comments, ids and primings aside.
+pub(super) fn events(text: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(text).expect("events are text");
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).expect("an event's data is JSON"))
+        .collect()
 }

@@ -7,6 +7,7 @@
 //! | `scripted` | one fault at a time |
 //! | `waiting`, `stealing`, `lingering` | who gets a handler, where, and for how long |
 //! | `moving` | waiters on their way to another shard |
+//! | `streams` | answers in events, listeners, questions, cancellations |
 //! | `caps` | connections past their caps, and peers that vanish |
 //! | `seeded` | all of them, by chance |
 
@@ -18,4 +19,5 @@ mod rig;
 mod scripted;
 mod seeded;
 mod stealing;
+mod streams;
 mod waiting;

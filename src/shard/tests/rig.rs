@@ -16,14 +16,20 @@ use serde::Deserialize;
 
 use super::super::*;
 use super::client::Client;
+use crate::config::Timeouts;
 use crate::config::{Linger, StealSettings};
-use crate::mcp::{Identity, Options};
-use crate::metrics::ToolRow;
+use crate::mcp::{Announcement, Identity, Options, Protocol};
+use crate::metrics::{ToolLabels, ToolRow};
 use crate::pool::Purpose;
-use crate::registry::{BlockingContext, CallContext, Registry, Tool, ToolError};
+use crate::registry::{
+    BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, ServerHandle, Tool, ToolError,
+};
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions, RingWaker};
-use crate::session::{SealedSessions, SessionKey, SessionOptions};
+use crate::session::live::LiveOptions;
+use crate::session::{SessionKey, SessionOptions, Store};
+use crate::transport::edge::EdgePolicy;
+use crate::transport::http::HttpLimits;
 use crate::units::{Patience, ShardId};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{Submitter, Workers, WorkersOptions};
@@ -53,6 +59,13 @@ struct Secret {
 struct Blob {
     secret: String,
     #[schemars(range(max = 4_000_000))]
+    bytes: usize,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Speak {
+    secret: String,
+    lines: usize,
     bytes: usize,
 }
 
@@ -123,6 +136,24 @@ async fn hold(args: Secret) -> Result<String, ToolError> {
     Ok(args.secret)
 }
 
+/// Says what it is told to, waits to be [released](Rig::release) and answers with the secret.
+async fn speak(context: CallContext, args: Speak) -> Result<String, ToolError> {
+    for line in 0..args.lines {
+        let text = format!("{}:{line}:{}", args.secret, "x".repeat(args.bytes));
+        context.log(LogLevel::Info, text);
+    }
+    hold(Secret { secret: args.secret }).await
+}
+
+/// Answers with the secret if the user accepts.
+async fn ask(context: CallContext, args: Secret) -> Result<String, ToolError> {
+    let form = Elicit::form(args.secret.clone());
+    match context.ask("ok", form).await? {
+        ElicitAnswer::Accept(_) => Ok(args.secret),
+        _ => Err(ToolError::message(format!("{} was declined", args.secret))),
+    }
+}
+
 fn registry(barrier: &Arc<Barrier>) -> Registry {
     let mut tools = Registry::builder();
     let barrier = Arc::clone(barrier);
@@ -134,6 +165,12 @@ fn registry(barrier: &Arc<Barrier>) -> Registry {
         }),
         Tool::new("fail").run(|_: CallContext, args: Secret| async move {
             Err::<String, _>(ToolError::message(args.secret))
+        }),
+        Tool::new("speak").run(|context: CallContext, args: Speak| speak(context, args)),
+        Tool::new("ask").run(|context: CallContext, args: Secret| ask(context, args)),
+        Tool::new("shout").run_blocking(|context: &BlockingContext, args: Secret| {
+            context.log(LogLevel::Warning, args.secret.clone());
+            Ok(args.secret)
         }),
         Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),
         Tool::new("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
@@ -188,8 +225,8 @@ pub(super) struct Sizes {
     pub linger: Linger,
 }
 
-impl Default for Sizes {
-    fn default() -> Self {
+impl Sizes {
+    pub(super) const DEFAULT: Sizes = {
         Sizes {
             handlers: 8,
             handler_buffer_bytes: 4096,
@@ -206,6 +243,12 @@ impl Default for Sizes {
             steal_reserve: 0,
             linger: Linger::None,
         }
+    };
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 
@@ -216,6 +259,9 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     idle: Patience::For(Duration::from_secs(60)),
     write: Duration::from_secs(8),
     call: Duration::from_secs(15),
+    ask: Duration::from_secs(40),
+    stream_after: Duration::from_secs(10),
+    keep_alive: Duration::from_secs(15),
 };
 
 /// How long requests wait for a handler.
@@ -269,7 +315,8 @@ impl Rig {
         let network = SimulatedNetwork::new(seed);
         let barrier = Arc::new(Barrier::default());
         let registry = registry(&barrier);
-        let service = Arc::new(service(&registry, timeouts, sizes.linger));
+        let service = Arc::new(service(&registry, timeouts, sizes));
+        let served = Served::new(Arc::clone(&service));
         // One thread, so that blocking calls end in the order of their submission.
         let workers = Workers::start(&WorkersOptions {
             threads: 1,
@@ -291,8 +338,8 @@ impl Rig {
             let metrics = ShardMetrics::new(ShardId(number as u16), &service.labels);
             let parts = ShardParts {
                 alarm: Default::default(),
-                service: Arc::clone(&service),
-                registry: registry.for_shard(),
+                served: Arc::clone(&served),
+                server: ServerHandle::NOWHERE,
                 sizes: sizes.of_shard(),
                 gate: gate.clone(),
                 mailbox: mailbox.clone(),
@@ -418,6 +465,12 @@ impl Rig {
             0
         };
         heap_bytes_max + own > 1000
+    }
+
+    /// Lets everybody who listens hear of it.
+    pub(super) fn announce(&self, announcement: Announcement) {
+        let live = self.shard.service.store.live();
+        live.broadcast(&announcement);
     }
 
     pub(super) fn drain(&self) {
@@ -565,23 +618,34 @@ impl Site {
         let counters = shard.ring.counters();
         assert_eq!(counters.buffers_free, counters.buffers_total, "ring buffers");
         shard.ring.assert_settled();
+        assert!(shard.askers.is_shelf_empty(), "calls that wait for their clients");
         let numbers = self.metrics.snapshot();
         assert_eq!(numbers.in_flight, 0, "requests in flight");
         assert_eq!(numbers.connections_open, 0, "connections_open");
+        assert_eq!(numbers.streams_open, 0, "streams_open");
         assert_eq!(numbers.handlers_leased(), 0, "handlers leased");
         assert_eq!(self.metrics.queue_depth.value(), 0, "queue_depth");
     }
 }
 
-fn service(registry: &Registry, timeouts: Timeouts, linger: Linger) -> Service {
+fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
     let names = registry.tools().map(|(_, tool)| tool.name());
+    let labels = ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT);
+    let protocol = Protocol::new(registry.clone(), &Identity::default(), Options::default());
+    let store = Store::new(
+        &SessionKey::random().unwrap(),
+        SessionOptions::default(),
+        LiveOptions::default(),
+        sizes.shards,
+    );
     Service {
-        labels: Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT)),
-        protocol: Protocol::new(registry.clone(), &Identity::default(), Options::default()),
-        sessions: Arc::new(SealedSessions::new(
-            &SessionKey::random().unwrap(),
-            SessionOptions::default(),
-        )),
+        tool_rows: registry
+            .tools()
+            .map(|(tool, _)| labels.row(tool.as_usize()))
+            .collect(),
+        labels: Arc::new(labels),
+        protocol: Arc::new(protocol),
+        store: Arc::new(store),
         policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16).unwrap(),
         http: HttpLimits {
             head: HeadLimits::default(),
@@ -592,7 +656,7 @@ fn service(registry: &Registry, timeouts: Timeouts, linger: Linger) -> Service {
         },
         timeouts,
         waits: WAITS,
-        linger,
+        linger: sizes.linger,
     }
 }
 

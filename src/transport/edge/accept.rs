@@ -1,7 +1,8 @@
-//! Whether a client takes both kinds of answer (`Accept`, RFC 9110, section 12.5.1).
+//! Which kinds of answer a client takes (`Accept`, RFC 9110, section 12.5.1).
 //!
 //! MCP demands that a POST offers JSON and an event stream, since the server chooses between them only when
-//! the call is under way. Does not rank: both must be acceptable, which of them is preferred does not matter.
+//! the call is under way. A client that offers the stream alone is given that; one that offers JSON alone cannot be
+//! served, since any call may turn out to need a stream. Does not rank what is preferred.
 
 use super::Refusal;
 use crate::wire::http1::{Field, Head, split_list};
@@ -12,25 +13,62 @@ const USUAL: [&[u8]; 2] = [
     b"text/event-stream, application/json",
 ];
 
-/// Both `application/json` and `text/event-stream` must be offered, since either may be the answer. Ranges
-/// count as RFC 9110, section 12.5.1, has it: `*/*` offers both, and so do `application/*` with `text/*`; the
-/// most specific range decides; weight zero refuses. No `Accept` at all offers nothing (MCP demands it).
+/// A POST must offer `text/event-stream`, since that may be the answer. Ranges count as RFC 9110, section 12.5.1,
+/// has it: `*/*` offers everything, and so do `application/*` and `text/*` their families; the most specific range
+/// decides; weight zero refuses. No `Accept` at all offers nothing (MCP demands it).
 pub(super) fn check_accept(head: &Head<'_>) -> Result<(), Refusal> {
-    let is_accepted = match head.fields.accept {
-        Field::Absent => false,
-        Field::One(value) => USUAL.contains(&value) || offers_both([value]),
-        Field::Repeated => offers_both(head.values("accept")),
-    };
-    is_accepted.then_some(()).ok_or(Refusal::NotAcceptable)
+    let offers = Offers::of(head);
+    offers.stream.then_some(()).ok_or(Refusal::NotAcceptable)
 }
 
-fn offers_both<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> bool {
-    let (mut json, mut stream) = (Offer::default(), Offer::default());
-    for range in values.into_iter().flat_map(|value| split_list(value, b',')) {
-        json.consider(range, b"application/json", b"application/*");
-        stream.consider(range, b"text/event-stream", b"text/*");
+/// The same for a GET, which has no other answer.
+pub(super) fn check_accept_stream(head: &Head<'_>) -> Result<(), Refusal> {
+    let offers = Offers::of(head);
+    offers.stream.then_some(()).ok_or(Refusal::StreamNotAcceptable)
+}
+
+/// Whether an admitted request takes JSON as well as a stream.
+pub fn takes_json(head: &Head<'_>) -> bool {
+    Offers::of(head).json
+}
+
+/// What a request's `Accept` offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offers {
+    json: bool,
+    stream: bool,
+}
+
+impl Offers {
+    const BOTH: Self = Self {
+        json: true,
+        stream: true,
+    };
+    const NEITHER: Self = Self {
+        json: false,
+        stream: false,
+    };
+
+    fn of(head: &Head<'_>) -> Self {
+        match head.fields.accept {
+            Field::Absent => Self::NEITHER,
+            Field::One(value) if USUAL.contains(&value) => Self::BOTH,
+            Field::One(value) => Self::read([value]),
+            Field::Repeated => Self::read(head.values("accept")),
+        }
     }
-    json.is_accepted && stream.is_accepted
+
+    fn read<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let (mut json, mut stream) = (Offer::default(), Offer::default());
+        for range in values.into_iter().flat_map(|value| split_list(value, b',')) {
+            json.consider(range, b"application/json", b"application/*");
+            stream.consider(range, b"text/event-stream", b"text/*");
+        }
+        Self {
+            json: json.is_accepted,
+            stream: stream.is_accepted,
+        }
+    }
 }
 
 /// What the ranges so far say about one media type.
@@ -102,7 +140,9 @@ mod tests {
 
     #[test]
     fn usual_values_offer_both_the_long_way_too() {
-        assert!(USUAL.iter().all(|value| offers_both([*value])));
-        assert!(!offers_both([&b"application/json"[..]]) && !offers_both([]));
+        assert!(USUAL.iter().all(|value| Offers::read([*value]) == Offers::BOTH));
+        assert_eq!(Offers::read([]), Offers::NEITHER);
+        assert!(!Offers::read([&b"application/json"[..]]).stream);
+        assert!(!Offers::read([&b"text/event-stream"[..]]).json);
     }
 }

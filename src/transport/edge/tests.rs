@@ -241,10 +241,10 @@ fn paths_and_methods() {
         assert_eq!(of(&format!("FROB {path}")), Err(Refusal::Path), "{path}");
     }
     let not_allowed = Refusal::Method {
-        allow: "POST, DELETE",
+        allow: "GET, POST, DELETE",
     };
+    assert_eq!(of("GET /mcp"), Ok(Endpoint::Get));
     for line in [
-        "GET /mcp",
         "HEAD /mcp",
         "PUT /mcp",
         "PATCH /mcp",
@@ -257,7 +257,7 @@ fn paths_and_methods() {
     }
     assert_eq!(
         (not_allowed.status(), not_allowed.allow()),
-        (Status::MethodNotAllowed, Some("POST, DELETE"))
+        (Status::MethodNotAllowed, Some("GET, POST, DELETE"))
     );
     assert_eq!(of("FROB /mcp"), Err(Refusal::MethodUnknown));
     assert_eq!(Refusal::MethodUnknown.status(), Status::NotImplemented);
@@ -278,6 +278,32 @@ fn delete_belongs_to_the_revisions_with_sessions() {
         assert_eq!(delete(version), Ok(Endpoint::Delete));
     }
     assert_eq!(delete(Some("2026-07-28")), Err(Refusal::Method { allow: "POST" }));
+}
+
+#[test]
+fn get_belongs_to_the_revisions_with_sessions_and_takes_a_stream() {
+    let get = |version, accept| {
+        let changes = [
+            ("Content-Type", None),
+            ("Accept", accept),
+            ("Content-Length", None),
+            ("MCP-Protocol-Version", version),
+        ];
+        admit(&loopback(), "GET /mcp HTTP/1.1", &changes)
+    };
+    let stream = Some("text/event-stream");
+    for version in [None, Some("2025-11-25"), Some("2025-03-26"), Some("")] {
+        assert_eq!(get(version, stream), Ok(Endpoint::Get));
+    }
+    assert_eq!(get(None, Some("*/*")), Ok(Endpoint::Get));
+    assert_eq!(
+        get(Some("2026-07-28"), stream),
+        Err(Refusal::Method { allow: "POST" })
+    );
+    for accept in [None, Some("application/json"), Some("text/event-stream;q=0")] {
+        assert_eq!(get(None, accept), Err(Refusal::StreamNotAcceptable), "{accept:?}");
+    }
+    assert_eq!(Refusal::StreamNotAcceptable.status(), Status::NotAcceptable);
 }
 
 #[test]
@@ -357,19 +383,14 @@ fn accept() {
     }
     for value in [
         "application/json",
-        "text/event-stream",
         "text/html",
         "",
         "application/*",
-        "text/*",
         "*",
         "*/json",
         "application/json, text/event-stream;q=0",
-        "application/json;q=0.000, text/event-stream",
         "*/*, text/event-stream;q=0",
         "*/*;q=0",
-        "application/jsonx, text/event-stream",
-        "*/*, application/*;q=0",
         "*/*;q=abc",
         "*/*;q=1.5",
         "*/*;q=0.0001",
@@ -380,6 +401,18 @@ fn accept() {
         assert_eq!(post_with("Accept", value), Err(Refusal::NotAcceptable), "{value}");
     }
     assert_eq!(post(&[("Accept", None)]), Err(Refusal::NotAcceptable));
+    for value in [
+        "text/event-stream",
+        "text/*",
+        "application/json;q=0.000, text/event-stream",
+        "application/jsonx, text/event-stream",
+        "*/*, application/*;q=0",
+    ] {
+        assert_eq!(post_with("Accept", value), Ok(Endpoint::Post), "{value}");
+        let text = request("POST /mcp HTTP/1.1", &[("Accept", Some(value))]);
+        let head = parse_head(text.as_bytes(), &HeadLimits::default()).unwrap();
+        assert!(!super::takes_json(&head), "{value}");
+    }
     let two = [
         ("Accept", Some("application/json")),
         ("accept", Some("text/event-stream")),

@@ -113,7 +113,7 @@ fn is_name<const N: usize>(name: &[u8], expected: &[u8; N]) -> bool {
 }
 
 /// All fields of a head in order, as `(name, trimmed value)`; names as they were written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct FieldLines<'a> {
     /// Validated field lines, each ending in CRLF, then the empty line.
     rest: &'a [u8],
@@ -124,8 +124,17 @@ impl<'a> FieldLines<'a> {
         Self { rest: block }
     }
 
+    /// How often a field occurs, and its value if that is once; `name` in any case. Walks all fields.
+    pub fn field(self, name: &str) -> Field<'a> {
+        let mut found = Field::Absent;
+        for value in self.values(name) {
+            found.add(value);
+        }
+        found
+    }
+
     /// The values of one field in order; `name` in any case.
-    pub fn values(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone {
+    pub fn values<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, 'n> {
         self.filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }

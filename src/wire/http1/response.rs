@@ -45,6 +45,9 @@ pub struct ResponseHead<'a> {
     pub retry_after_seconds: Option<u32>,
     /// `Mcp-Session-Id`: visible ASCII, at most 256 bytes.
     pub session_id: Option<&'a str>,
+    /// Nothing between here and the client may hold back or keep what it passes on: `Cache-Control: no-store`,
+    /// `X-Accel-Buffering: no` (nginx's own, which MCP asks for).
+    pub is_live: bool,
     /// `WWW-Authenticate`: visible ASCII and spaces, at most 256 bytes.
     pub www_authenticate: Option<&'a str>,
 }
@@ -70,7 +73,18 @@ impl<'a> ResponseHead<'a> {
             allow: None,
             retry_after_seconds: None,
             session_id: None,
+            is_live: false,
             www_authenticate: None,
+        }
+    }
+
+    /// An answer of events, of unknown length.
+    pub fn event_stream(body: BodyLength, date: &'a [u8; 29]) -> Self {
+        Self {
+            content_type: Some("text/event-stream"),
+            body,
+            is_live: true,
+            ..Self::empty(Status::Ok, date)
         }
     }
 }
@@ -99,12 +113,17 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
     }
     writer.field("WWW-Authenticate: ", head.www_authenticate);
     writer.field("Mcp-Session-Id: ", head.session_id);
+    if head.is_live {
+        writer.prepend("Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
+    }
     if let Some(seconds) = head.retry_after_seconds {
         writer.number("Retry-After: ", u64::from(seconds));
     }
     writer.field("Allow: ", head.allow);
     match head.body {
         BodyLength::None if head.status == Status::NoContent => {}
+        // An HTTP/1.0 client hears the end of a stream by the connection's.
+        BodyLength::None if head.is_live => {}
         BodyLength::None => writer.prepend("Content-Length: 0\r\n"),
         BodyLength::Length(bytes) => writer.number("Content-Length: ", bytes),
         BodyLength::Chunked => writer.prepend("Transfer-Encoding: chunked\r\n"),

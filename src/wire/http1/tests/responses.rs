@@ -39,6 +39,7 @@ fn the_longest_head_fits_the_reserve() {
         allow: Some("GET, POST, DELETE, OPTIONS"),
         retry_after_seconds: Some(u32::MAX),
         session_id: Some(&value),
+        is_live: true,
         www_authenticate: Some(&value),
     };
     let text = written(&head);
@@ -60,11 +61,26 @@ fn the_longest_head_fits_the_reserve() {
         "Content-Length",
         "Allow",
         "Retry-After",
+        "Cache-Control",
+        "X-Accel-Buffering",
         "Mcp-Session-Id",
         "WWW-Authenticate",
         "Connection",
     ];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn a_streams_head_says_that_nothing_may_hold_it_back() {
+    let chunked = written(&ResponseHead::event_stream(BodyLength::Chunked, DATE));
+    let expected = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/event-stream\r\n\
+                    Transfer-Encoding: chunked\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n\r\n";
+    assert_eq!(chunked, expected);
+    let until_closed = written(&ResponseHead::event_stream(BodyLength::None, DATE));
+    assert_eq!(
+        until_closed,
+        expected.replace("Transfer-Encoding: chunked\r\n", "")
+    );
 }
 
 #[test]

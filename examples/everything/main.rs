@@ -1,0 +1,61 @@
+//! A server with one of everything: what the official conformance suite asks servers to have, and what clients can be
+//! tried with.
+//!
+//! `cargo run --example everything -- --listen 127.0.0.1:8080`
+//!
+//! Each file is one feature; what a fixture does and says is the suite's choice. The suite is run by
+//! `scripts/conformance.sh`.
+
+mod asking;
+mod changes;
+mod content;
+mod media;
+mod prompts;
+mod resources;
+mod rounds;
+mod schemas;
+mod telling;
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use weir::registry::{Registry, RegistryError};
+use weir::server::Server;
+
+/// A server with one of everything.
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    Server::builder("everything", env!("CARGO_PKG_VERSION"))
+        .title("One of everything")
+        .instructions(
+            "Every tool, resource and prompt here is for trying clients; none touches the world outside.",
+        )
+        .listen(arguments.listen)
+        .serve_until_signal(registry()?, |server| println!("serving on {}", server.url()))?;
+    Ok(())
+}
+
+fn registry() -> Result<Registry, RegistryError> {
+    let mut registry = Registry::builder();
+    // The suite calls the tool that is listed first without arguments, which this one's can do with.
+    content::register(&mut registry)?;
+    telling::register(&mut registry)?;
+    asking::register(&mut registry)?;
+    rounds::register(&mut registry)?;
+    schemas::register(&mut registry)?;
+    changes::register(&mut registry)?;
+    resources::register(&mut registry)?;
+    prompts::register(&mut registry)?;
+    Ok(registry.build())
+}

@@ -1,0 +1,213 @@
+//! The tools of the demo.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::registry::{
+    BlockingContext, CallContext, Elicit, ElicitAnswer, Progress, RegistryBuilder, RegistryError, Tool,
+    ToolError,
+};
+
+#[derive(Deserialize, JsonSchema)]
+struct Echo {
+    /// What to answer.
+    message: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Sleep {
+    /// How long to wait, in milliseconds.
+    #[schemars(range(max = 60_000))]
+    ms: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Spin {
+    /// How long to keep a CPU busy, in milliseconds.
+    #[schemars(range(max = 60_000))]
+    ms: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Fail {
+    /// In which way to fail.
+    how: How,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum How {
+    Error,
+    Panic,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Blob {
+    /// How long the text is to be, in bytes.
+    #[schemars(range(max = 3_145_728))]
+    bytes: usize,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Steps {
+    /// How many steps to take.
+    #[schemars(range(min = 1, max = 1_000))]
+    steps: u32,
+    /// How long each takes, in milliseconds.
+    #[schemars(range(max = 10_000))]
+    delay_ms: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Question {
+    /// What to ask the user.
+    question: String,
+}
+
+/// What the user fills in.
+#[derive(Deserialize, JsonSchema)]
+struct Answer {
+    /// The answer.
+    answer: String,
+}
+
+pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError> {
+    tools.add(
+        Tool::new("echo")
+            .title("Echo")
+            .description("Answers with the message it was given.")
+            .read_only()
+            .idempotent()
+            .open_world(false)
+            .run(|_: CallContext, args: Echo| async move { Ok(args.message) }),
+    )?;
+    tools.add(
+        Tool::new("sleep")
+            .title("Sleep")
+            .description("Waits without using a CPU, then says how long it waited.")
+            .read_only()
+            .idempotent()
+            .open_world(false)
+            .run(|_: CallContext, args: Sleep| sleep(args.ms)),
+    )?;
+    tools.add(
+        Tool::new("spin")
+            .title("Spin")
+            .description("Keeps one CPU of the worker pool busy, then says for how long.")
+            .read_only()
+            .idempotent()
+            .open_world(false)
+            .run_blocking(spin),
+    )?;
+    tools.add(
+        Tool::new("fail")
+            .title("Fail")
+            .description("Fails with an error, or by panicking.")
+            .read_only()
+            .idempotent()
+            .open_world(false)
+            .run(|_: CallContext, args: Fail| async move { fail(&args.how) }),
+    )?;
+    tools.add(
+        Tool::new("blob")
+            .title("Blob")
+            .description("Answers with a text of the length it was given.")
+            .read_only()
+            .idempotent()
+            .open_world(false)
+            .run(|_: CallContext, args: Blob| async move { Ok(blob(args.bytes)) }),
+    )?;
+    tools.add(
+        Tool::new("progress")
+            .title("Progress")
+            .description("Takes so many steps and tells of each.")
+            .read_only()
+            .idempotent()
+            .open_world(false)
+            .run(progress),
+    )?;
+    tools.add(
+        Tool::new("ask")
+            .title("Ask")
+            .description("Asks the user a question, then says what the answer was.")
+            .read_only()
+            .open_world(false)
+            .run(ask),
+    )?;
+    Ok(())
+}
+
+pub(super) async fn sleep(ms: u64) -> Result<String, ToolError> {
+    glommio::timer::sleep(Duration::from_millis(ms)).await;
+    Ok(format!("slept {ms} ms"))
+}
+
+#[allow(clippy::disallowed_methods, reason = "runs on a worker")]
+fn spin(context: &BlockingContext, args: Spin) -> Result<String, ToolError> {
+    let begin = Instant::now();
+    let duration = Duration::from_millis(args.ms);
+    while begin.elapsed() < duration {
+        if context.is_cancelled() {
+            return Err(ToolError::Cancelled);
+        }
+        std::hint::spin_loop();
+    }
+    Ok(format!("spun {} ms", args.ms))
+}
+
+fn fail(how: &How) -> Result<&'static str, ToolError> {
+    match how {
+        How::Error => Err(ToolError::message("failed as asked")),
+        How::Panic => panic!("panicked as asked"),
+    }
+}
+
+/// The alphabet over and over: no escapes, easy to check for a wrong byte.
+fn blob(bytes: usize) -> String {
+    const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
+    let mut text = ALPHABET.repeat(bytes.div_ceil(ALPHABET.len()));
+    text.truncate(bytes);
+    text
+}
+
+async fn progress(context: CallContext, args: Steps) -> Result<String, ToolError> {
+    for step in 1..=args.steps {
+        match args.delay_ms {
+            // Steps without a delay still leave the shard time for others, and to send what was said.
+            0 => give_way().await,
+            ms => glommio::timer::sleep(Duration::from_millis(ms)).await,
+        }
+        if context.wants_progress() {
+            let message = format!("step {step} of {}", args.steps);
+            context.progress(Progress::from((step, args.steps)).message(message));
+        }
+    }
+    Ok(format!("done {} steps", args.steps))
+}
+
+/// Pending once, and to be polled again.
+async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if has_waited {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn ask(context: CallContext, args: Question) -> Result<String, ToolError> {
+    let form = Elicit::typed::<Answer>(args.question);
+    match context.ask("answer", form).await? {
+        ElicitAnswer::Accept(content) => Ok(format!("the user said: {}", content.answer)),
+        ElicitAnswer::Decline => Ok("the user declined".to_owned()),
+        ElicitAnswer::Cancel => Ok("the user cancelled".to_owned()),
+    }
+}

@@ -1,0 +1,140 @@
+//! What a running call says, in the words of its client's revision.
+//!
+//! One emission is one message or, where the revision has no word for it, none. Whether it was wanted is settled
+//! already, but for the log level of a legacy session, which may change while the call runs.
+
+use serde::Serialize;
+
+use crate::jsonrpc::write_string;
+use crate::registry::{Emission, LogLevel};
+
+use super::call::Ticket;
+use super::live::State;
+use super::protocol::Protocol;
+use super::question_words;
+use super::revision::Era;
+
+/// The least severe message for a legacy client that never set a level; the specification leaves it to the server.
+const LOG_LEVEL_DEFAULT: LogLevel = LogLevel::Info;
+
+impl Protocol {
+    /// Appends one message for the stream of a call. False, and nothing appended, if it is not for this client.
+    ///
+    /// `question_id` is the id under which the client answers a question; it is not looked at for anything else. A
+    /// question that is not for this client has to be answered in its stead.
+    pub fn write_emission(
+        &self,
+        ticket: &Ticket,
+        emission: &Emission,
+        question_id: &str,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let revision = ticket.revision();
+        match emission {
+            Emission::Progress {
+                progress,
+                total,
+                message,
+            } => {
+                let message = message.as_deref().filter(|_| revision.has_progress_messages());
+                return write_progress(ticket, *progress, *total, message, out);
+            }
+            Emission::Log { level, logger, data } => {
+                if !is_loud_enough(ticket, *level, state) {
+                    return false;
+                }
+                write_notification(out, "notifications/message", |out| {
+                    out.extend_from_slice(br#""level":"#);
+                    write_string(out, level.as_str());
+                    if let Some(logger) = logger {
+                        out.extend_from_slice(br#","logger":"#);
+                        write_string(out, logger);
+                    }
+                    out.extend_from_slice(br#","data":"#);
+                    write_json(out, data);
+                });
+            }
+            Emission::Question(question) if revision.era() == Era::Legacy => {
+                out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+                write_string(out, question_id);
+                out.extend_from_slice(br#","method":"#);
+                write_string(out, question.request.method.as_str());
+                out.extend_from_slice(br#","params":"#);
+                write_json(out, &question_words::params(&question.request, revision));
+                out.push(b'}');
+            }
+            Emission::ElicitationComplete { elicitation_id } if revision.has_elicitation_ids() => {
+                write_notification(out, "notifications/elicitation/complete", |out| {
+                    out.extend_from_slice(br#""elicitationId":"#);
+                    write_string(out, elicitation_id);
+                });
+            }
+            Emission::Question(_) | Emission::ElicitationComplete { .. } | Emission::CloseStream { .. } => {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// A modern request names its level, and its call says nothing below; a legacy one's is the session's.
+fn is_loud_enough(ticket: &Ticket, level: LogLevel, state: &dyn State) -> bool {
+    match ticket.revision().era() {
+        Era::Modern => true,
+        Era::Legacy => {
+            let set = ticket.session().and_then(|session| state.log_level(session));
+            level >= set.unwrap_or(LOG_LEVEL_DEFAULT)
+        }
+    }
+}
+
+fn write_progress(
+    ticket: &Ticket,
+    progress: f64,
+    total: Option<f64>,
+    message: Option<&str>,
+    out: &mut Vec<u8>,
+) -> bool {
+    let Some(token) = ticket.progress_token().filter(|_| progress.is_finite()) else {
+        return false;
+    };
+    write_notification(out, "notifications/progress", |out| {
+        out.extend_from_slice(br#""progressToken":"#);
+        token.write(out);
+        out.extend_from_slice(br#","progress":"#);
+        write_number(out, progress);
+        if let Some(total) = total.filter(|total| total.is_finite()) {
+            out.extend_from_slice(br#","total":"#);
+            write_number(out, total);
+        }
+        if let Some(message) = message {
+            out.extend_from_slice(br#","message":"#);
+            write_string(out, message);
+        }
+    });
+    true
+}
+
+fn write_notification(out: &mut Vec<u8>, method: &str, write_params: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
+    write_string(out, method);
+    out.extend_from_slice(br#","params":{"#);
+    write_params(out);
+    out.extend_from_slice(b"}}");
+}
+
+/// Steps and bytes are counted in whole numbers, and read better so.
+fn write_number(out: &mut Vec<u8>, number: f64) {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
+        out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
+    } else {
+        write_json(out, &number);
+    }
+}
+
+/// Writing JSON values to a `Vec` cannot fail.
+fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(out, value);
+}

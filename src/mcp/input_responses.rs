@@ -1,0 +1,63 @@
+//! What a client brings when it comes back with answers: `inputResponses` and `requestState` (2026-07-28, multi
+//! round-trip requests).
+//!
+//! The state is ours, sealed, and holds the answers of all rounds before the last; together with those that came now
+//! they are what the call is given. A client may say whatever it likes, so a state that does not open, or belongs to
+//! another request, is an error, and so are answers that cannot be any. Answers that nobody asked for are ignored.
+
+use serde_json::{Map, Value as Json};
+
+use super::binding::Binding;
+use super::call::{Answers, Call, asking_method};
+use super::error::Failure;
+use super::facts::UnixSeconds;
+use super::live::StateSeal;
+use crate::jsonrpc::Value;
+
+/// All answers that came with a request, by key; none for operations that ask nothing.
+pub(super) fn read<'s>(
+    call: &Call<'_>,
+    params: Option<Value<'_, 's>>,
+    responses: Option<Value<'_, 's>>,
+    state: Option<Value<'_, 's>>,
+    seal: &(impl StateSeal + ?Sized),
+    now: UnixSeconds,
+) -> Result<Option<Answers>, Failure<'s>> {
+    let Some(method) = asking_method(call.operation) else {
+        return Ok(None);
+    };
+    let mut answers = match state {
+        None => Map::new(),
+        Some(state) => {
+            let text = state
+                .as_str()
+                .ok_or(Failure::Parameter("`params.requestState` must be a string"))?;
+            let binding = Binding::of(call.asker.principal, method, params);
+            let plain = seal.open(text, binding.as_bytes(), now);
+            let plain = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
+            plain.ok_or(Failure::Parameter(
+                "`params.requestState` is not of this request, was changed or is too old",
+            ))?
+        }
+    };
+    if let Some(responses) = responses {
+        add(&mut answers, responses)?;
+    }
+    Ok(Some(Box::new(answers)))
+}
+
+/// Every kind of answer is an object; what is in it is for the question to judge.
+fn add<'s>(answers: &mut Map<String, Json>, responses: Value<'_, 's>) -> Result<(), Failure<'s>> {
+    let is_well_formed = responses.is_object() && responses.members().all(|(_, answer)| answer.is_object());
+    if !is_well_formed {
+        return Err(Failure::Parameter(
+            "`params.inputResponses` must be an object of objects",
+        ));
+    }
+    answers.extend(
+        responses
+            .members()
+            .map(|(key, answer)| (key.to_owned(), answer.to_json())),
+    );
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! `subscriptions/listen` (2026-07-28): a request whose answer is a stream of announcements.
+//!
+//! What is accepted is what there is something of: lists of features that exist, URIs that lead to a resource. The
+//! acknowledgement says so before anything else goes out. Every message of the stream carries the request's id, which
+//! is the subscription's; [`write_subscription`] is the one place that writes it.
+
+use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_string};
+
+use super::error::Failure;
+use super::features::{URI_BYTES_MAX, leads_to_resource};
+use super::lists::Has;
+use super::params::members;
+use super::protocol::{Labels, Protocol, Reply};
+use super::revision::Era;
+
+pub(super) const LISTEN: &str = "subscriptions/listen";
+
+/// URIs that one subscription may name. Each is looked up, remembered and compared with every change.
+pub const LISTEN_URIS_MAX: usize = 1_024;
+/// Bytes of all of them together: what one idle stream may keep in memory.
+pub const LISTEN_URI_BYTES_MAX: usize = 64 << 10;
+
+const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// A client that listens from now on. Its acknowledgement was appended, a whole message, and is the first of the
+/// stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The request's id: the subscription's.
+    pub id: RequestId,
+    /// What it is to hear.
+    pub interest: Interest,
+    /// What metrics say of it.
+    pub labels: Labels,
+}
+
+/// What a subscription was granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Changes of the list of tools.
+    pub tools: bool,
+    /// Changes of the list of prompts.
+    pub prompts: bool,
+    /// Changes of the list of resources.
+    pub resources: bool,
+    /// Resources whose updates it hears, each once.
+    pub uris: Vec<Box<str>>,
+}
+
+/// Whether there is anything to hear of.
+pub(super) fn is_offered(protocol: &Protocol) -> bool {
+    let has = Has::of(protocol.registry());
+    has.tools || has.prompts || has.resources
+}
+
+/// Reads what a client wants to hear, and acknowledges what it will.
+pub(super) fn listen<'s>(
+    protocol: &Protocol,
+    request: &Request<'_, 's>,
+    out: &mut Vec<u8>,
+) -> Result<Listen, Failure<'s>> {
+    let has = Has::of(protocol.registry());
+    let [wanted] = members(request.params, ["notifications"])?;
+    let wanted = wanted
+        .filter(|value| value.is_object())
+        .ok_or(Failure::Parameter("`params.notifications` must be an object"))?;
+    let [tools, prompts, resources, uris] = members(
+        Some(wanted),
+        [
+            "toolsListChanged",
+            "promptsListChanged",
+            "resourcesListChanged",
+            "resourceSubscriptions",
+        ],
+    )?;
+    let interest = Interest {
+        tools: is_wanted(tools)? && has.tools,
+        prompts: is_wanted(prompts)? && has.prompts,
+        resources: is_wanted(resources)? && has.resources,
+        uris: accepted_uris(protocol, uris)?,
+    };
+    write_acknowledgement(request.id, &interest, uris.is_some() && has.resources, out);
+    Ok(Listen {
+        id: request.id.into(),
+        interest,
+        labels: Reply::empty(200).about(Era::Modern, LISTEN).labels,
+    })
+}
+
+fn is_wanted<'s>(value: Option<Value<'_, 's>>) -> Result<bool, Failure<'s>> {
+    match value {
+        None => Ok(false),
+        Some(value) => value.as_bool().ok_or(Failure::Parameter(
+            "members of `params.notifications` that end in `ListChanged` must be booleans",
+        )),
+    }
+}
+
+fn accepted_uris<'s>(protocol: &Protocol, uris: Option<Value<'_, 's>>) -> Result<Vec<Box<str>>, Failure<'s>> {
+    const NOT_URIS: Failure<'static> =
+        Failure::Parameter("`params.notifications.resourceSubscriptions` must be an array of strings");
+    let Some(uris) = uris else { return Ok(Vec::new()) };
+    if !uris.is_array() {
+        return Err(NOT_URIS);
+    }
+    let (mut asked, mut bytes) = (Vec::new(), 0);
+    for uri in uris.elements() {
+        let uri = uri.as_str().ok_or(NOT_URIS)?;
+        bytes += uri.len();
+        if asked.len() == LISTEN_URIS_MAX || bytes > LISTEN_URI_BYTES_MAX || uri.len() > URI_BYTES_MAX {
+            return Err(Failure::Parameter(
+                "`params.notifications.resourceSubscriptions` has at most 1024 URIs of 65536 bytes together, 8192 each",
+            ));
+        }
+        asked.push(uri);
+    }
+    // Every URI once, in the order of the request.
+    let mut seen = std::collections::HashSet::with_capacity(asked.len());
+    asked.retain(|uri| seen.insert(*uri) && leads_to_resource(protocol.registry(), uri));
+    Ok(asked.into_iter().map(Box::from).collect())
+}
+
+fn write_acknowledgement(id: Id<'_>, interest: &Interest, names_uris: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        br#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"#,
+    );
+    write_subscription(id, out);
+    out.extend_from_slice(br#"},"notifications":{"#);
+    let lists = [
+        ("toolsListChanged", interest.tools),
+        ("promptsListChanged", interest.prompts),
+        ("resourcesListChanged", interest.resources),
+    ];
+    let mut separator: &[u8] = b"";
+    for (name, _) in lists.into_iter().filter(|(_, is_granted)| *is_granted) {
+        out.extend_from_slice(separator);
+        write_string(out, name);
+        out.extend_from_slice(b":true");
+        separator = b",";
+    }
+    if names_uris {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(br#""resourceSubscriptions":["#);
+        for (at, uri) in interest.uris.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write_string(out, uri);
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(b"}}}");
+}
+
+/// Appends the member of `_meta` that names a subscription, by its request's id and of the same JSON type.
+pub(super) fn write_subscription(id: Id<'_>, out: &mut Vec<u8>) {
+    write_string(out, SUBSCRIPTION_KEY);
+    out.push(b':');
+    id.write(out);
+}
+
+impl Protocol {
+    /// Appends the result that ends a subscription for the server's own reasons (2026-07-28, subscriptions).
+    pub fn write_listen_end(&self, id: &RequestId, out: &mut Vec<u8>) {
+        write_result_head(out, id.as_id());
+        out.extend_from_slice(br#"{"resultType":"complete","_meta":{"#);
+        write_subscription(id.as_id(), out);
+        // The prepared value is an object with members; its own brace closes the merged one.
+        if let Some(members) = self.lists().meta().strip_prefix(b"{") {
+            out.push(b',');
+            out.extend_from_slice(members);
+        }
+        out.extend_from_slice(b"}}");
+    }
+}

@@ -1,0 +1,104 @@
+//! What a legacy session asks to be remembered, and what it says without asking for anything.
+//!
+//! Requests: a log level, subscriptions. Notifications: a cancellation; that roots changed means nothing here, for
+//! they are asked for anew each time. Responses: answers to questions of ours. Whatever nobody waits for is accepted
+//! and ignored, as the specification says. All of it may come twice without harm, since a batch that found no handler
+//! is decoded again.
+
+use super::error::Failure;
+use super::features::{leads_to_resource, resource_uri};
+use super::legacy::Context;
+use super::lists::Has;
+use super::live::{LiveRefused, State};
+use super::params::members;
+use super::protocol::Protocol;
+use super::sessions::OpenSession;
+use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value};
+use crate::registry::{AnswerError, LogLevel};
+
+/// Bytes of a client's error message that are kept.
+const ERROR_MESSAGE_BYTES_MAX: usize = 1_024;
+
+/// Whether it was one of these requests; its result is empty.
+pub(super) fn request<'s>(
+    protocol: &Protocol,
+    context: Context,
+    request: &Request<'_, 's>,
+    state: &dyn State,
+) -> Result<bool, Failure<'s>> {
+    let has_resources = || Has::of(protocol.registry()).resources;
+    match request.method {
+        "logging/setLevel" => {
+            let level = log_level(request.params)?;
+            let session = session(&context)?;
+            state.set_log_level(session, level).map_err(refused)?;
+        }
+        "resources/subscribe" if has_resources() => {
+            let uri = resource_uri(request.params)?;
+            let session = session(&context)?;
+            if !leads_to_resource(protocol.registry(), uri) {
+                return Err(Failure::UnknownResource(uri));
+            }
+            state.subscribe(session, uri).map_err(refused)?;
+        }
+        // What is no resource any more can still be unsubscribed from.
+        "resources/unsubscribe" if has_resources() => {
+            let uri = resource_uri(request.params)?;
+            state.unsubscribe(session(&context)?, uri);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn session<'c, 's>(context: &'c Context) -> Result<&'c OpenSession, Failure<'s>> {
+    context.session.as_ref().ok_or(Failure::SessionRequired)
+}
+
+fn refused<'s>(LiveRefused::Full: LiveRefused) -> Failure<'s> {
+    Failure::LiveFull
+}
+
+fn log_level<'s>(params: Option<Value<'_, 's>>) -> Result<LogLevel, Failure<'s>> {
+    let [level] = members(params, ["level"])?;
+    level
+        .and_then(Value::as_str)
+        .and_then(LogLevel::parse)
+        .ok_or(Failure::Parameter("`params.level` must be a log level"))
+}
+
+/// Acts on a notification.
+pub(super) fn notification(context: Context, notification: &Notification<'_, '_>, state: &dyn State) {
+    let Some(session) = context.session else { return };
+    if notification.method == "notifications/cancelled"
+        && let Ok([Some(request)]) = members(notification.params, ["requestId"])
+        && let Some(id) = request.as_id()
+    {
+        state.cancel(session.token, &RequestId::from(id));
+    }
+}
+
+/// Passes an answer on. Questions of ours have texts for ids.
+pub(super) fn response(context: Context, response: &Response<'_, '_>, state: &dyn State) {
+    let (Some(session), Some(Id::Text(question))) = (context.session, response.id) else {
+        return;
+    };
+    let answer = match response.is_error {
+        false => Ok(response.body.to_json()),
+        true => Err(refusal(response.body)),
+    };
+    state.answer(session.token, question, answer);
+}
+
+fn refusal(error: Value<'_, '_>) -> AnswerError {
+    let code = error.member("code").and_then(Value::as_i128);
+    let message = error
+        .member("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let end = message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX);
+    AnswerError::Refused {
+        code: code.and_then(|code| i64::try_from(code).ok()).unwrap_or_default(),
+        message: message.get(..end).unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,93 @@
+//! GET: the stream on which a legacy session hears what belongs to no request of its own.
+//!
+//! Only sessions have one, for what it carries is remembered under them. The modern era has `subscriptions/listen`
+//! instead, and no GET.
+
+use crate::wire::http1::Field;
+
+use super::error::Failure;
+use super::facts::HttpFacts;
+use super::legacy;
+use super::live::State;
+use super::protocol::{Protocol, Reply, refused};
+use super::revision::Era;
+use super::sessions::OpenSession;
+
+/// The longest `Last-Event-ID` that can be one of ours.
+const EVENT_ID_BYTES_MAX: usize = 128;
+
+/// What a GET comes to.
+#[derive(Clone, Copy, Debug)]
+pub enum Opening<'a> {
+    /// No stream; the answer is complete.
+    Refused(Reply),
+    /// A stream, if there is room for one.
+    Stream(StreamRequest<'a>),
+}
+
+/// A session that wants its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamRequest<'a> {
+    /// Whose.
+    pub session: OpenSession,
+    /// The last event the client has, if it goes on with a stream it had: at most 128 bytes of any kind.
+    pub last_event_id: Option<&'a [u8]>,
+}
+
+impl Protocol {
+    /// Decodes a GET. A refusal's body is appended to `out`.
+    pub fn get<'a>(&self, facts: &HttpFacts<'a>, state: &dyn State, out: &mut Vec<u8>) -> Opening<'a> {
+        let era = match facts.names_modern_revision() {
+            true => Era::Modern,
+            false => Era::Legacy,
+        };
+        match stream_request(self, facts, state) {
+            Ok(request) => Opening::Stream(request),
+            Err(failure) => Opening::Refused(refused(None, failure).write(out).about(era, "")),
+        }
+    }
+}
+
+/// Why a stream cannot be had, though the request was well made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoStream {
+    /// `Last-Event-ID` names nothing of this session's that is still kept.
+    Forgotten,
+    /// The session's stream has a connection.
+    Taken,
+}
+
+impl Protocol {
+    /// Appends the refusal of a GET that [`Protocol::get`] let pass.
+    pub fn refuse_stream(&self, why: NoStream, out: &mut Vec<u8>) -> Reply {
+        let failure = match why {
+            NoStream::Forgotten => {
+                Failure::EventId("Last-Event-ID names nothing that is kept for this session")
+            }
+            NoStream::Taken => Failure::StreamTaken,
+        };
+        refused(None, failure).write(out).about(Era::Legacy, "")
+    }
+}
+
+fn stream_request<'a>(
+    protocol: &Protocol,
+    facts: &HttpFacts<'a>,
+    state: &dyn State,
+) -> Result<StreamRequest<'a>, Failure<'static>> {
+    if facts.names_modern_revision() {
+        return Err(Failure::HttpMethod);
+    }
+    let session = legacy::context(protocol, facts, state)?.session;
+    let last_event_id = match facts.last_event_id {
+        Field::One(id) if id.len() > EVENT_ID_BYTES_MAX => {
+            return Err(Failure::EventId("Last-Event-ID is none of this server's"));
+        }
+        Field::Repeated => return Err(Failure::EventId("Last-Event-ID is sent more than once")),
+        field => field.value().filter(|id| !id.is_empty()),
+    };
+    Ok(StreamRequest {
+        session: session.ok_or(Failure::StreamNeedsSession)?,
+        last_event_id,
+    })
+}

@@ -1,0 +1,183 @@
+//! What a client can do when asked, as bits: small enough for a sealed session id.
+
+use std::fmt;
+
+use serde_json::json;
+
+use crate::jsonrpc::Value;
+
+/// A client's declared capabilities, as far as a server can use them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClientCapabilities(u16);
+
+impl ClientCapabilities {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Lists its roots.
+    pub const ROOTS: Self = Self(1);
+    /// Samples from a model.
+    pub const SAMPLING: Self = Self(1 << 1);
+    /// Samples with tools.
+    pub const SAMPLING_TOOLS: Self = Self(1 << 2);
+    /// Includes context in sampling.
+    pub const SAMPLING_CONTEXT: Self = Self(1 << 3);
+    /// Shows forms to its user.
+    pub const ELICITATION_FORM: Self = Self(1 << 4);
+    /// Opens URLs for its user.
+    pub const ELICITATION_URL: Self = Self(1 << 5);
+
+    /// Reads a `ClientCapabilities` object; what is unknown is ignored.
+    pub(crate) fn read(declared: Value<'_, '_>) -> Self {
+        let mut found = Self::NONE;
+        for (name, value) in declared.members() {
+            match name {
+                "roots" => found = found.with(Self::ROOTS),
+                "sampling" => {
+                    found = found.with(Self::SAMPLING);
+                    found = found.with_if(value.member("tools").is_some(), Self::SAMPLING_TOOLS);
+                    found = found.with_if(value.member("context").is_some(), Self::SAMPLING_CONTEXT);
+                }
+                "elicitation" => {
+                    // An empty object means forms, as before there were modes.
+                    let is_url = value.member("url").is_some();
+                    found = found.with_if(is_url, Self::ELICITATION_URL);
+                    found = found.with_if(!is_url || value.member("form").is_some(), Self::ELICITATION_FORM);
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Whether all of `others` are declared.
+    pub const fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// These and `others`.
+    #[must_use]
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These as a `ClientCapabilities` object, such as `{"sampling":{"tools":{}}}`.
+    pub fn to_json(self) -> serde_json::Value {
+        let mut object = json!({});
+        if self.contains(Self::ROOTS) {
+            object["roots"] = json!({});
+        }
+        for (capability, path) in NESTED {
+            if self.contains(capability) {
+                let [outer, inner] = path;
+                if object.get(outer).is_none() {
+                    object[outer] = json!({});
+                }
+                if !inner.is_empty() {
+                    object[outer][inner] = json!({});
+                }
+            }
+        }
+        object
+    }
+
+    /// For storage.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// From storage.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    fn with_if(self, condition: bool, others: Self) -> Self {
+        if condition { self.with(others) } else { self }
+    }
+}
+
+/// Where each capability with modes stands in the object; no inner name is the object itself.
+const NESTED: [(ClientCapabilities, [&str; 2]); 5] = [
+    (ClientCapabilities::SAMPLING, ["sampling", ""]),
+    (ClientCapabilities::SAMPLING_TOOLS, ["sampling", "tools"]),
+    (ClientCapabilities::SAMPLING_CONTEXT, ["sampling", "context"]),
+    (ClientCapabilities::ELICITATION_FORM, ["elicitation", "form"]),
+    (ClientCapabilities::ELICITATION_URL, ["elicitation", "url"]),
+];
+
+/// The names of the capabilities, for people: `sampling, sampling.tools`.
+impl fmt::Display for ClientCapabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let roots = [(Self::ROOTS, ["roots", ""])];
+        for (capability, [outer, inner]) in roots.into_iter().chain(NESTED) {
+            if self.contains(capability) {
+                let dot = if inner.is_empty() { "" } else { "." };
+                write!(f, "{separator}{outer}{dot}{inner}")?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonrpc::Scratch;
+    use crate::registry::specification::{REVISIONS, assert_matches};
+
+    fn read(declared: &serde_json::Value) -> ClientCapabilities {
+        let mut scratch = Scratch::new();
+        let text = declared.to_string();
+        ClientCapabilities::read(scratch.parse(text.as_bytes()).unwrap().root())
+    }
+
+    #[test]
+    fn every_combination_is_written_as_it_is_read() {
+        for bits in 0..1 << 6 {
+            let written = ClientCapabilities::from_bits(bits).to_json();
+            for revision in REVISIONS {
+                assert_matches(revision, "ClientCapabilities", &written);
+            }
+            // What has a mode of sampling samples.
+            let modes =
+                ClientCapabilities::SAMPLING_TOOLS.bits() | ClientCapabilities::SAMPLING_CONTEXT.bits();
+            let sampling = if bits & modes == 0 {
+                0
+            } else {
+                ClientCapabilities::SAMPLING.bits()
+            };
+            assert_eq!(read(&written).bits(), bits | sampling, "{written}");
+        }
+    }
+
+    #[test]
+    fn names_are_for_people() {
+        let all = ClientCapabilities::ROOTS
+            .with(ClientCapabilities::SAMPLING)
+            .with(ClientCapabilities::ELICITATION_URL);
+        assert_eq!(all.to_string(), "roots, sampling, elicitation.url");
+        assert_eq!(ClientCapabilities::NONE.to_string(), "");
+    }
+
+    #[test]
+    fn an_elicitation_without_modes_means_forms() {
+        assert_eq!(
+            read(&json!({"elicitation": {}})),
+            ClientCapabilities::ELICITATION_FORM
+        );
+        assert_eq!(
+            read(&json!({"elicitation": {"url": {}}})),
+            ClientCapabilities::ELICITATION_URL
+        );
+        assert_eq!(
+            read(&json!({"tasks": {}, "experimental": {"roots": {}}})),
+            ClientCapabilities::NONE
+        );
+    }
+}

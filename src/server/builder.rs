@@ -1,0 +1,238 @@
+//! A server's settings from code: what an embedding program says instead of flags.
+//!
+//! Every option of `weir serve` can be given, and means the same; those that programs set most have methods. Reads no
+//! command line, no environment and no file. What is given is checked when the settings are made, all of it at once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use thiserror::Error;
+
+use crate::config::{
+    ConfigError, Host, HostError, Inputs, Key, Settings, Source, raise_soft_limits, resolve,
+};
+use crate::mcp::Identity;
+use crate::metrics::Report;
+use crate::registry::Registry;
+
+use super::signals::Signals;
+use super::{Server, StartError};
+
+/// How often a running server is looked at between signals.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Why an embedded server did not start, or did not end well.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Settings that cannot be; never empty.
+    #[error("{}", one_line(.0))]
+    Settings(Vec<ConfigError>),
+    /// The machine cannot be looked at.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// SIGTERM and SIGINT cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+    /// A second signal or the drain timeout cut off what was in flight; threads may be left behind.
+    #[error("the drain was cut short; what was in flight is lost")]
+    CutOff,
+    /// A shard ended that should not have; the log says why.
+    #[error("a shard has ended")]
+    Broken,
+}
+
+fn one_line(errors: &[ConfigError]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// A server that is not started yet. See [`Server::builder`].
+///
+/// The defaults are those of `weir serve`, but for the admin listener, which is off: an embedding program reads
+/// [`Server::metrics`]. Options about toolsets, logs and the report at exit are `weir serve`'s own and change nothing.
+#[derive(Debug, Clone)]
+#[must_use = "a builder starts nothing by itself"]
+pub struct ServerBuilder {
+    identity: Identity,
+    inputs: Inputs,
+    errors: Vec<ConfigError>,
+}
+
+impl ServerBuilder {
+    pub(super) fn new(name: String, version: String) -> Self {
+        let mut inputs = Inputs::new();
+        inputs.insert(Key::Admin, vec!["off".to_owned()], Source::Default);
+        Self {
+            identity: Identity {
+                name,
+                version,
+                title: None,
+                instructions: None,
+            },
+            inputs,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The server's name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.identity.title = Some(title.into());
+        self
+    }
+
+    /// How models should use this server; clients may put it into their prompts.
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.identity.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Where to listen; port 0 takes a free one, which [`Server::address`] tells. 127.0.0.1:8080 if not given.
+    pub fn listen(self, address: SocketAddr) -> Self {
+        self.given(Key::Listen, address.to_string())
+    }
+
+    /// Where health and metrics are served; off if not given.
+    pub fn admin(self, address: SocketAddr) -> Self {
+        self.given(Key::Admin, address.to_string())
+    }
+
+    /// How many cores serve; one per CPU if not given.
+    pub fn shards(self, count: u16) -> Self {
+        self.given(Key::Shards, count.to_string())
+    }
+
+    /// Calls in flight per shard; 256 if not given.
+    pub fn pool_size(self, handlers: u32) -> Self {
+        self.given(Key::PoolSize, handlers.to_string())
+    }
+
+    /// Serves this name besides loopback ones: `host` or `host:port`. May be called again for more.
+    pub fn allow_host(self, host: impl Into<String>) -> Self {
+        self.given(Key::AllowHost, host.into())
+    }
+
+    /// Serves browsers' pages from this origin besides loopback ones: `scheme://host[:port]`. May be called again for
+    /// more.
+    pub fn allow_origin(self, origin: impl Into<String>) -> Self {
+        self.given(Key::AllowOrigin, origin.into())
+    }
+
+    /// Any option of `weir serve` by its name, with a value as on the command line: `("queue-timeout", "2s")`. The last
+    /// value counts; of a repeatable option, all of them.
+    pub fn option(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.errors
+            .extend(self.inputs.add_named(name, value.into()).err());
+        self
+    }
+
+    /// The settings that come of it on this machine, to look at or to change before [`Server::start`], which knows
+    /// nothing of the identity given here. Raises the process's soft limits of descriptors and locked memory as far as
+    /// they go. Notes on what may surprise go to the log.
+    ///
+    /// # Errors
+    /// [`ServeError::Settings`] and [`ServeError::Host`].
+    pub fn settings(&self) -> Result<Settings, ServeError> {
+        if !self.errors.is_empty() {
+            return Err(ServeError::Settings(self.errors.clone()));
+        }
+        raise_soft_limits();
+        let host = Host::read()?;
+        let resolved = resolve(&self.inputs, &host).map_err(ServeError::Settings)?;
+        for note in &resolved.notes {
+            tracing::warn!("{note}");
+        }
+        Ok(resolved.settings)
+    }
+
+    /// Starts serving `registry`; returns once every shard accepts.
+    ///
+    /// # Errors
+    /// Those of [`ServerBuilder::settings`], and [`ServeError::Start`].
+    pub fn start(self, registry: Registry) -> Result<Server, ServeError> {
+        let settings = self.settings()?;
+        Ok(Server::start_as(&self.identity, &settings, registry, || false)?)
+    }
+
+    /// Serves `registry` until SIGTERM or SIGINT, for a program that does nothing else; `on_start` runs once every shard
+    /// accepts. The first signal drains, for as long as the option `drain-timeout` says; a second one cuts the drain
+    /// short. After this returned, neither signal ends the process any more, so it should end by itself.
+    ///
+    /// # Errors
+    /// Those of [`ServerBuilder::start`]; [`ServeError::Signals`], [`ServeError::CutOff`] and [`ServeError::Broken`].
+    pub fn serve_until_signal(
+        self,
+        registry: Registry,
+        on_start: impl FnOnce(&Server),
+    ) -> Result<Report, ServeError> {
+        let settings = self.settings()?;
+        // Before anybody can know that it serves, and so tell it to stop.
+        let signals = Signals::listen(&[SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
+        let server = Server::start_as(&self.identity, &settings, registry, || signals.is_stop_waiting())?;
+        on_start(&server);
+        while signals.next(LOOK_INTERVAL).is_none() && !server.is_broken() {}
+        let was_broken = server.is_broken();
+        let drained = server.drain(settings.drain_timeout, |patience| {
+            signals.is_stop_within(patience)
+        });
+        match (was_broken, drained.is_clean) {
+            (true, _) => Err(ServeError::Broken),
+            (false, false) => Err(ServeError::CutOff),
+            (false, true) => Ok(drained.report),
+        }
+    }
+
+    fn given(mut self, key: Key, text: String) -> Self {
+        self.inputs.add(key, text);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AdminSettings, AllowList};
+
+    #[test]
+    fn what_a_program_says_is_what_a_flag_would_mean() {
+        let settings = Server::builder("test", "1")
+            .listen(([127, 0, 0, 1], 0).into())
+            .shards(1)
+            .pool_size(4)
+            .pool_size(3)
+            .allow_host("a.example")
+            .allow_host("b.example:81")
+            .option("queue-timeout", "2s")
+            .settings()
+            .unwrap();
+        assert_eq!(settings.listen, ([127, 0, 0, 1], 0).into());
+        assert_eq!(settings.admin, AdminSettings::Off);
+        assert_eq!((settings.shards.len(), settings.pool.handlers), (1, 3));
+        let hosts = ["a.example", "b.example:81"].map(str::to_owned).to_vec();
+        assert_eq!(settings.access.hosts, AllowList::Only(hosts));
+        assert_eq!(settings.queue.timeout_agent, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let refused = |builder: ServerBuilder| builder.settings().unwrap_err().to_string();
+        let builder = Server::builder("test", "1");
+        assert_eq!(
+            refused(
+                builder
+                    .clone()
+                    .option("pool_size", "4")
+                    .option("nothing-like-it", "4")
+            ),
+            "unknown key `pool_size`; did you mean `pool-size`?; unknown key `nothing-like-it`; `weir serve --help` \
+             lists all of them"
+        );
+        let text = refused(builder.pool_size(0).option("queue-timeout", "2"));
+        assert!(text.contains("pool-size = 0 (from the program)"), "{text}");
+        assert!(text.contains("queue-timeout = 2 (from the program)"), "{text}");
+    }
+}

@@ -1,0 +1,124 @@
+//! What the shards are to serve, made of settings.
+
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{AllowList, Settings};
+use crate::mcp::Protocol;
+use crate::metrics::ToolLabels;
+use crate::session::live::LiveOptions;
+use crate::session::{SessionKey, SessionOptions, Store};
+use crate::shard::{Service, Waits};
+use crate::transport::edge::{EdgePolicy, EdgePolicyError};
+use crate::transport::http::HttpLimits;
+use crate::wire::http1::{BodyLimits, HeadLimits};
+
+use super::{ENDPOINT_PATH, StartError};
+
+/// The service of `protocol` as `settings` want it.
+pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Service, StartError> {
+    let names = protocol.registry().tools().map(|(_, tool)| tool.name());
+    let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
+    Ok(Service {
+        tool_rows: {
+            let tools = protocol.registry().tools();
+            tools.map(|(tool, _)| labels.row(tool.as_usize())).collect()
+        },
+        labels,
+        store: Arc::new(store(settings)?),
+        policy: policy(settings)?,
+        http: http_limits(settings),
+        timeouts: settings.timeouts,
+        waits: Waits {
+            browser: settings.queue.timeout,
+            agent: settings.queue.timeout_agent,
+        },
+        linger: settings.linger,
+        protocol,
+    })
+}
+
+fn store(settings: &Settings) -> Result<Store, StartError> {
+    let key = match &settings.session.key_file {
+        Some(path) => read_key(path)?,
+        None => SessionKey::random()?,
+    };
+    let sessions = SessionOptions {
+        max_age: settings.session.max_age,
+        ..SessionOptions::default()
+    };
+    let live = LiveOptions {
+        bytes_max: usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX),
+        ..LiveOptions::default()
+    };
+    Ok(Store::new(&key, sessions, live, settings.shards.len()))
+}
+
+fn read_key(path: &Path) -> Result<SessionKey, StartError> {
+    let refused = |error: String| StartError::SessionKey {
+        path: path.to_owned(),
+        error,
+    };
+    let bytes = read_small_file(path).map_err(|error| refused(error.to_string()))?;
+    SessionKey::from_file_bytes(&bytes).map_err(|error| refused(error.to_string()))
+}
+
+/// Reads a regular file, and no more of it than a key can need: a pipe would block, a device would not end.
+fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
+    const BYTES_MAX: u64 = 4096;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
+    let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
+    let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
+    EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)
+}
+
+/// What an operator allows, and loopback.
+fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
+    match list {
+        AllowList::Any => vec!["*".to_owned()],
+        AllowList::Only(names) => loopback
+            .iter()
+            .map(|&name| name.to_owned())
+            .chain(names.iter().cloned())
+            .collect(),
+    }
+}
+
+fn http_limits(settings: &Settings) -> HttpLimits {
+    HttpLimits {
+        head: HeadLimits {
+            head_bytes_max: settings.http.head_bytes_max,
+            ..HeadLimits::default()
+        },
+        body: BodyLimits {
+            body_bytes_max: settings.http.body_bytes_max,
+            ..BodyLimits::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_only_read_from_a_regular_file_and_not_without_end() {
+        assert!(read_small_file(Path::new("/dev/zero")).is_err());
+        assert!(read_small_file(Path::new("/")).is_err());
+        assert!(read_small_file(Path::new("Cargo.lock")).unwrap().len() <= 4096);
+    }
+}

@@ -1,0 +1,236 @@
+//! How sessions enter the store and leave it: on demand, when nothing is left of them, when they were idle for too
+//! long, or because somebody else needs the room.
+//!
+//! Invariants: a session is refused only when as many as are looked at are busy; an evicted one is a tombstone
+//! before it is gone, so that no request sees it without its state; a session with nothing left is forgotten
+//! without a trace.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::entry::{Entry, Question};
+use super::stream::Stream;
+use super::stripes::{Locked, Reached};
+use super::switchboard::Seconds;
+use super::types::{AnswerError, LiveRefused, SessionToken};
+use super::{Letter, Live};
+use crate::mcp::{Principal, UnixSeconds};
+
+/// Evicted sessions remembered at a time. When more were evicted within the life of an id, the further ones come
+/// back without their state: better than to refuse everybody because somebody makes sessions in a loop.
+pub(super) const TOMBSTONES_MAX: usize = 64 * 1024;
+/// Idle sessions looked at to make room: some turn out to be busy again.
+const LOOKS_MAX: usize = 256;
+
+/// What became of a candidate for eviction.
+enum Considered {
+    Evicted(Box<Entry>),
+    /// It was used since it was filed, or is gone.
+    Spared,
+}
+
+impl Live {
+    /// Works on a session's entry, made if there is none.
+    pub(super) fn enter<R>(
+        &self,
+        token: SessionToken,
+        principal: Principal,
+        work: impl FnOnce(&mut Entry) -> Result<R, LiveRefused>,
+    ) -> Result<R, LiveRefused> {
+        let mut stripe = self.stripes.lock(token);
+        if stripe.entry(token).is_none() {
+            drop(stripe);
+            if self.is_evicted(token) {
+                return Err(LiveRefused::Full);
+            }
+            self.make_room(Entry::BYTES)?;
+            self.reserve(principal)?;
+            stripe = self.stripes.lock(token);
+            if stripe.entry(token).is_some() {
+                self.stripes.release(principal);
+            } else {
+                let charge = self.switchboard.budget.charge(Entry::BYTES);
+                stripe.insert(token, Entry::new(principal, self.switchboard.now(), charge));
+            }
+        }
+        self.work(stripe, token, work).unwrap_or(Err(LiveRefused::Full))
+    }
+
+    /// Works on a session's entry, if there is one.
+    pub(super) fn visit<R>(&self, token: SessionToken, work: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let stripe = self.stripes.lock_if_any(token)?;
+        self.work(stripe, token, work)
+    }
+
+    fn work<R>(
+        &self,
+        mut stripe: Locked<'_>,
+        token: SessionToken,
+        work: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let mut dropped = Vec::new();
+        let entry = stripe.entry(token)?;
+        entry.used = self.switchboard.now();
+        let result = work(entry);
+        entry.limit_finished(self.switchboard.options.replay_streams_max, &mut dropped);
+        let empty = entry.is_empty().then(|| stripe.remove(token)).flatten();
+        stripe.refile(token);
+        drop(stripe);
+        drop(dropped);
+        if let Some(entry) = empty {
+            self.finish(*entry);
+        }
+        Some(result)
+    }
+
+    /// A stream of the session was let go: by its connection, or by who spoke on it.
+    pub(super) fn on_quiet(&self, token: SessionToken) {
+        self.visit(token, |_| ());
+    }
+
+    /// Evicts idle sessions until so many bytes are free.
+    pub(super) fn make_room(&self, bytes: usize) -> Result<(), LiveRefused> {
+        let budget = &self.switchboard.budget;
+        let mut looks = 0;
+        while budget.lacks(bytes) {
+            if looks == LOOKS_MAX || !self.evict_longest_idle(None) {
+                return Err(LiveRefused::Full);
+            }
+            looks += 1;
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, principal: Principal) -> Result<(), LiveRefused> {
+        let options = &self.switchboard.options;
+        for _ in 0..LOOKS_MAX {
+            let own_sessions_max = options.sessions_per_principal_max;
+            let reached = match self
+                .stripes
+                .reserve(principal, options.sessions_max, own_sessions_max)
+            {
+                Ok(()) => return Ok(()),
+                Err(reached) => reached,
+            };
+            let whose = (reached == Reached::OfPrincipal).then_some(principal);
+            if !self.evict_longest_idle(whose) {
+                break;
+            }
+        }
+        Err(LiveRefused::Full)
+    }
+
+    /// Looks at the session idle for longest, and evicts it if it still is. False if none is idle.
+    fn evict_longest_idle(&self, principal: Option<Principal>) -> bool {
+        let Some(token) = self.stripes.longest_idle(principal) else {
+            return false;
+        };
+        if let Considered::Evicted(entry) = self.consider(token) {
+            self.finish(*entry);
+        }
+        true
+    }
+
+    fn consider(&self, token: SessionToken) -> Considered {
+        let mut stripe = self.stripes.lock(token);
+        let Some(entry) = stripe.entry(token) else {
+            return Considered::Spared;
+        };
+        let is_as_filed = entry.filed == Some(entry.used) && !entry.is_busy();
+        if !is_as_filed {
+            stripe.refile(token);
+            return Considered::Spared;
+        }
+        match self.evict(&mut stripe, token) {
+            Some(entry) => Considered::Evicted(entry),
+            None => Considered::Spared,
+        }
+    }
+
+    fn evict(&self, stripe: &mut Locked<'_>, token: SessionToken) -> Option<Box<Entry>> {
+        // The store's own seconds: whatever the calendar does, they go on until the id has expired.
+        let now = UnixSeconds(u64::from(self.switchboard.now()));
+        let max_age_seconds = self.switchboard.options.session_max_age.as_secs();
+        let expiry = UnixSeconds(now.0.saturating_add(max_age_seconds));
+        self.evicted.insert(token.0, expiry, now);
+        self.evictions.fetch_add(1, Ordering::Relaxed);
+        stripe.remove(token)
+    }
+
+    /// What is left to do for a session that is out of the table.
+    pub(super) fn finish(&self, entry: Entry) {
+        self.stripes.release(entry.principal);
+        for stream in entry.standing.iter().chain(&entry.calls) {
+            stream.end();
+        }
+        if self.switchboard.interest.leave_uris(&entry.subscriptions) {
+            self.switchboard.inbox.on_unsettled();
+        }
+        for question in entry.questions {
+            self.deliver(question, Err(AnswerError::Cancelled));
+        }
+    }
+
+    pub(super) fn deliver(&self, question: Question, answer: Result<Value, AnswerError>) {
+        let letter = Letter::Answer {
+            call: question.asker.call,
+            number: question.number,
+            answer,
+        };
+        self.switchboard.letters.leave(question.asker.shard, letter);
+    }
+
+    /// The store is `age` old: forgets what was retained long enough, evicts who was idle for too long. Called
+    /// about once a second, by the herald or by a test; costs some ten nanoseconds per session.
+    pub fn tick(&self, age: Duration) {
+        let seconds = |duration: Duration| Seconds::try_from(duration.as_secs()).unwrap_or(Seconds::MAX);
+        self.switchboard.set_now(seconds(age));
+        let options = &self.switchboard.options;
+        let now = self.switchboard.now();
+        let oldest_replay = now.saturating_sub(seconds(options.replay_age));
+        let oldest_use = now.saturating_sub(seconds(options.idle));
+        let mut dropped: Vec<Arc<Stream>> = Vec::new();
+        let mut finished = Vec::new();
+        for mut stripe in self.stripes.lock_each() {
+            for token in stripe.tokens() {
+                let gone = self.sweep(&mut stripe, token, oldest_replay, oldest_use, &mut dropped);
+                finished.extend(gone);
+            }
+            drop(stripe);
+            dropped.clear();
+            finished
+                .drain(..)
+                .for_each(|entry: Box<Entry>| self.finish(*entry));
+        }
+    }
+
+    /// Takes a session out if it is to go.
+    fn sweep(
+        &self,
+        stripe: &mut Locked<'_>,
+        token: SessionToken,
+        oldest_replay: Seconds,
+        oldest_use: Seconds,
+        dropped: &mut Vec<Arc<Stream>>,
+    ) -> Option<Box<Entry>> {
+        let entry = stripe.entry(token)?;
+        entry.sweep(
+            oldest_replay,
+            self.switchboard.options.replay_streams_max,
+            dropped,
+        );
+        if entry.is_empty() {
+            return stripe.remove(token);
+        }
+        if entry.is_busy() {
+            entry.used = self.switchboard.now();
+        } else if entry.used < oldest_use {
+            return self.evict(stripe, token);
+        }
+        stripe.refile(token);
+        None
+    }
+}

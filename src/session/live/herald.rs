@@ -1,0 +1,203 @@
+//! The thread that tells everybody: it serialises an announcement once, walks the listeners in chunks, begins and
+//! ends watching resources, and brings the store the time.
+//!
+//! Watching may block and runs user code, so it is done here and never on a shard. Whether a resource is to be
+//! watched is looked up when its turn comes, not remembered from what happened: however quickly listeners leave and
+//! come back, in the end a resource is watched exactly if somebody listens to it.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::interest::{Lists, Met, Unsettled};
+use super::stream::StreamPlace;
+use super::types::Announcement;
+use super::{Letter, Live, Message};
+use crate::registry::{ServerHandle, Updates, Watch};
+
+/// How often the store is told the time.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What watches the resource at a URI at present: [`Registry::watcher`](crate::registry::Registry::watcher) of the
+/// registry that is served.
+pub trait Watchers: Fn(&str) -> Option<Arc<dyn Watch>> + Send + 'static {}
+
+impl<F: Fn(&str) -> Option<Arc<dyn Watch>> + Send + 'static> Watchers for F {}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Herald;
+
+/// The running herald. Stops when dropped.
+#[derive(Debug)]
+pub struct HeraldHandle {
+    live: Arc<Live>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Herald {
+    /// Starts the herald of `live`. Resources' watchers say through `server` what has changed.
+    pub fn start(live: Arc<Live>, server: ServerHandle, watchers: impl Watchers) -> HeraldHandle {
+        let mut watching = Watching {
+            live: Arc::clone(&live),
+            server,
+            watchers,
+            watched: HashMap::new(),
+        };
+        let thread = thread::Builder::new()
+            .name("weir-herald".to_owned())
+            .spawn(move || watching.run());
+        if let Err(error) = &thread {
+            tracing::error!(%error, "no thread for the herald; changes will not be announced");
+        }
+        HeraldHandle {
+            live,
+            thread: thread.ok(),
+        }
+    }
+}
+
+impl HeraldHandle {
+    /// Stops the herald when it has told what it knows, and ends all watching.
+    pub fn stop(self) {}
+}
+
+impl Drop for HeraldHandle {
+    fn drop(&mut self) {
+        self.live.switchboard.inbox.stop();
+        if let Some(thread) = self.thread.take() {
+            // It panics only with a bug, and has told of it then.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A watch that was begun, and by whom.
+struct Watched {
+    watch: Arc<dyn Watch>,
+    /// None if it failed; it is not tried again until something else watches there.
+    guard: Option<Box<dyn Send>>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // The embedder's code: the herald outlives its panics.
+        let guard = self.guard.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(guard))).is_err() {
+            tracing::error!("the end of watching a resource panicked");
+        }
+    }
+}
+
+struct Watching<W> {
+    live: Arc<Live>,
+    server: ServerHandle,
+    watchers: W,
+    watched: HashMap<Arc<str>, Watched>,
+}
+
+impl<W: Watchers> Watching<W> {
+    #[allow(clippy::disallowed_methods, reason = "the herald's own thread")]
+    fn run(&mut self) {
+        let started = Instant::now();
+        let mut ticked = started;
+        loop {
+            let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
+            let mut pending = self.live.switchboard.inbox.wait(until_tick);
+            let is_registry_news = pending.is_resources;
+            for announcement in pending.announcements() {
+                self.live.broadcast(&announcement);
+            }
+            if is_registry_news {
+                self.settle_all();
+            } else if pending.is_unsettled {
+                self.settle_some();
+            }
+            if pending.is_stopping {
+                return;
+            }
+            let now = Instant::now();
+            if now.saturating_duration_since(ticked) >= TICK {
+                ticked = now;
+                self.live.tick(now.saturating_duration_since(started));
+            }
+        }
+    }
+
+    fn settle_some(&mut self) {
+        match self.live.switchboard.interest.take_unsettled() {
+            Unsettled::Some(uris) => uris.iter().for_each(|uri| self.settle(uri)),
+            Unsettled::All => self.settle_all(),
+        }
+    }
+
+    /// Resources came or went, or too many listeners did to say which.
+    fn settle_all(&mut self) {
+        let interest = &self.live.switchboard.interest;
+        drop(interest.take_unsettled());
+        let wanted = interest.uris();
+        let watched: Vec<Arc<str>> = self.watched.keys().cloned().collect();
+        watched.iter().chain(&wanted).for_each(|uri| self.settle(uri));
+    }
+
+    /// Begins or ends watching, as it should be at this moment.
+    fn settle(&mut self, uri: &str) {
+        let topic = self.live.switchboard.interest.topic(uri);
+        let wanted = topic.zip((self.watchers)(uri));
+        let Some((uri, watch)) = wanted else {
+            self.watched.remove(uri);
+            return;
+        };
+        if self.watched.get(&uri).is_some_and(|old| Arc::ptr_eq(&old.watch, &watch)) {
+            return;
+        }
+        // The old one ends first: it may hold what the new one needs.
+        self.watched.remove(&uri);
+        let guard = watch.watch(&uri, Updates::new(&uri, self.server.clone()));
+        if let Err(error) = &guard {
+            tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched");
+        }
+        let guard = guard.ok();
+        self.watched.insert(uri, Watched { watch, guard });
+    }
+}
+
+impl Live {
+    /// Tells everybody who listens. Called off the shards: takes some microseconds per hundred listeners.
+    pub(super) fn broadcast(&self, announcement: &Announcement) {
+        let message = Message::announcement(announcement);
+        let interest = &self.switchboard.interest;
+        let (mut met, mut ready) = (Vec::new(), Vec::new());
+        let mut from = Some(0);
+        while let Some(start) = from {
+            from = match announcement {
+                Announcement::ToolsChanged => interest.meet_lists(Lists::TOOLS, start, &mut met),
+                Announcement::PromptsChanged => interest.meet_lists(Lists::PROMPTS, start, &mut met),
+                Announcement::ResourcesChanged => interest.meet_lists(Lists::RESOURCES, start, &mut met),
+                Announcement::ResourceUpdated(uri) => interest.meet(uri, start, &mut met),
+            };
+            for listener in met.drain(..) {
+                let stream = match listener {
+                    Met::Stream(stream) => Some(stream),
+                    Met::Session(token) => self.standing(token),
+                };
+                ready.extend(stream.and_then(|stream| stream.push_quietly(message.clone())));
+            }
+            self.tell_shards(&mut ready);
+        }
+    }
+
+    /// One lock and at most one wake-up per shard for a whole chunk.
+    fn tell_shards(&self, ready: &mut Vec<StreamPlace>) {
+        ready.sort_unstable_by_key(|place| place.shard);
+        for places in ready.chunk_by(|one, other| one.shard == other.shard) {
+            let letters = places.iter().map(|place| Letter::Ready(place.connection));
+            if let Some(first) = places.first() {
+                self.switchboard.letters.leave_all(first.shard, letters);
+            }
+        }
+        ready.clear();
+    }
+}

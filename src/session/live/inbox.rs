@@ -1,0 +1,133 @@
+//! What the herald has to do: announcements, each at most once however often it was made since the herald last
+//! looked, and a flag that watchers are to be looked after.
+#![allow(
+    clippy::disallowed_types,
+    reason = "any thread announces; the herald sleeps until there is something"
+)]
+
+use std::collections::HashSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::types::Announcement;
+
+/// Announcements by any thread, for the herald.
+#[derive(Default)]
+pub(super) struct Inbox {
+    pending: Mutex<Pending>,
+    news: Condvar,
+}
+
+/// What came since the herald last looked.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) is_tools: bool,
+    pub(super) is_prompts: bool,
+    pub(super) is_resources: bool,
+    /// In order of their first announcement; only URIs somebody listens to, which bounds them.
+    pub(super) uris: Vec<Arc<str>>,
+    known: HashSet<Arc<str>>,
+    pub(super) is_unsettled: bool,
+    pub(super) is_stopping: bool,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        let lists = self.is_tools || self.is_prompts || self.is_resources;
+        !lists && self.uris.is_empty() && !self.is_unsettled && !self.is_stopping
+    }
+
+    /// The announcements, lists first.
+    pub(super) fn announcements(&mut self) -> Vec<Announcement> {
+        let lists = [
+            (self.is_tools, Announcement::ToolsChanged),
+            (self.is_prompts, Announcement::PromptsChanged),
+            (self.is_resources, Announcement::ResourcesChanged),
+        ];
+        let uris = std::mem::take(&mut self.uris).into_iter();
+        let changed = lists
+            .into_iter()
+            .filter_map(|(is_made, what)| is_made.then_some(what));
+        changed
+            .chain(uris.map(|uri| Announcement::ResourceUpdated(uri[..].into())))
+            .collect()
+    }
+}
+
+impl Inbox {
+    pub(super) fn on_tools(&self) {
+        self.note(|pending| pending.is_tools = true);
+    }
+
+    pub(super) fn on_prompts(&self) {
+        self.note(|pending| pending.is_prompts = true);
+    }
+
+    pub(super) fn on_resources(&self) {
+        self.note(|pending| pending.is_resources = true);
+    }
+
+    pub(super) fn on_updated(&self, uri: Arc<str>) {
+        self.note(|pending| {
+            if pending.known.insert(Arc::clone(&uri)) {
+                pending.uris.push(uri);
+            }
+        });
+    }
+
+    pub(super) fn on_unsettled(&self) {
+        self.note(|pending| pending.is_unsettled = true);
+    }
+
+    pub(super) fn stop(&self) {
+        self.note(|pending| pending.is_stopping = true);
+    }
+
+    /// What there is to do, as soon as there is something or so much time has passed.
+    pub(super) fn wait(&self, timeout: Duration) -> Pending {
+        let pending = self.lock();
+        let (mut pending, _) = self
+            .news
+            .wait_timeout_while(pending, timeout, |pending| pending.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *pending)
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Pending)) {
+        let mut pending = self.lock();
+        let was_empty = pending.is_empty();
+        note(&mut pending);
+        drop(pending);
+        if was_empty {
+            self.news.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        // Nothing that runs under the lock leaves it half changed.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_announced_often_is_told_once_and_later_again() {
+        let inbox = Inbox::default();
+        for uri in ["x:b", "x:a", "x:b"] {
+            inbox.on_updated(uri.into());
+            inbox.on_prompts();
+        }
+        inbox.on_tools();
+        let updated = |uri: &str| Announcement::ResourceUpdated(uri.into());
+        let told = inbox.wait(Duration::MAX).announcements();
+        let lists = [Announcement::ToolsChanged, Announcement::PromptsChanged];
+        assert_eq!(told[..2], lists);
+        assert_eq!(told[2..], [updated("x:b"), updated("x:a")]);
+        assert!(inbox.wait(Duration::ZERO).is_empty());
+        inbox.on_updated("x:b".into());
+        assert_eq!(inbox.wait(Duration::MAX).announcements(), [updated("x:b")]);
+    }
+}

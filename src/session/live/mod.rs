@@ -1,0 +1,460 @@
+//! What is live over the whole process: streams, subscriptions, log levels, questions in flight, replayable events.
+//!
+//! A legacy session costs nothing until it holds something of these, then one entry in a striped table; modern
+//! subscriptions hang on their stream alone. Any shard may come with a request of any session, and any thread may
+//! say something to any stream, so this is one of the few places with locks: held for a look-up or a copy of some
+//! pointers, never while calling out, never on the way of a plain request and its answer.
+//!
+//! Bounded in sessions (in all and per principal), in bytes, and per stream. Before anything is refused, idle
+//! sessions are evicted, least recently used first: their ids are unknown from then on, so that their clients
+//! start anew rather than miss something. No clock: [`Live::tick`] brings the time, in seconds.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `stream`, `message`, `event_id` | one client's messages, shared bodies, ids for replay |
+//! | `letters` | what other threads tell a shard |
+//! | `stripes`, `entry`, `eviction` | sessions with something live |
+//! | `interest`, `seating` | who listens to what |
+//! | `herald`, `inbox` | announcements; watching resources; the passing of time |
+//! | `budget`, `switchboard` | bytes; what all streams share |
+
+mod budget;
+mod entry;
+mod event_id;
+mod eviction;
+mod herald;
+mod inbox;
+mod interest;
+mod letters;
+mod message;
+mod seating;
+mod stream;
+mod stripes;
+mod switchboard;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::jsonrpc::RequestId;
+use crate::mcp::Principal;
+
+pub use entry::{CallPlace, QuestionId};
+pub use event_id::{EventId, StreamId, StreamKind};
+pub use herald::{Herald, HeraldHandle};
+pub use letters::{Ears, Letter};
+pub use message::Message;
+pub use stream::{Event, Stream, StreamPlace, StreamState};
+pub use types::*;
+
+use super::tombstones::Tombstones;
+use entry::Question;
+use interest::{Index, Listener, Lists, Seats};
+use stream::Owner;
+use stripes::Stripes;
+use switchboard::Switchboard;
+
+/// Questions of one session that wait for an answer. Measured by nothing: more than any tool asks at once.
+const QUESTIONS_MAX: usize = 256;
+
+/// Limits of live state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// Sessions with something live, over the process.
+    pub sessions_max: usize,
+    /// The same of one principal. The anonymous one, who is everybody, is bounded by `sessions_max` alone.
+    pub sessions_per_principal_max: usize,
+    /// URIs that one session or one stream of subscriptions subscribes to.
+    pub subscriptions_max: usize,
+    /// Bytes of all live state, as far as it is counted: see [`Live::stats`].
+    pub bytes_max: usize,
+    /// Bytes of messages of one stream that its client has not taken; beyond, the stream is cut off.
+    pub backlog_bytes_max: usize,
+    /// Bytes of sent messages that one resumable stream retains.
+    pub replay_bytes_max: usize,
+    /// Finished streams of calls that one session retains.
+    pub replay_streams_max: usize,
+    /// How long messages, and streams without a connection, are retained.
+    pub replay_age: Duration,
+    /// How long a session without a connection may be silent before it is evicted.
+    pub idle: Duration,
+    /// How long session ids are valid, and so how long evicted ones have to be remembered.
+    pub session_max_age: Duration,
+}
+
+impl Default for LiveOptions {
+    fn default() -> Self {
+        Self {
+            sessions_max: 32 * 1024,
+            sessions_per_principal_max: 4 * 1024,
+            subscriptions_max: 1024,
+            bytes_max: 64 * 1024 * 1024,
+            backlog_bytes_max: 256 * 1024,
+            replay_bytes_max: 64 * 1024,
+            replay_streams_max: 8,
+            replay_age: Duration::from_secs(60),
+            idle: Duration::from_secs(30 * 60),
+            session_max_age: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// A stream a client comes (back) for.
+#[derive(Debug)]
+pub struct Attached {
+    /// To be given to [`Stream::attach`] at once.
+    pub stream: Arc<Stream>,
+    /// The last message the client has; none: it wants what it was not sent yet.
+    pub after: Option<u64>,
+}
+
+/// Why a client's GET gets no stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRefused {
+    /// A limit is reached and nothing idle is left to evict.
+    Full,
+    /// `Last-Event-ID` names nothing this session ever got, or nothing that is still retained.
+    Unknown,
+    /// The session's standing stream has a connection already.
+    Taken,
+}
+
+/// Figures for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveStats {
+    /// Sessions with something live.
+    pub sessions: usize,
+    /// Bytes counted: entries, streams, subscriptions, messages queued or retained.
+    pub bytes: usize,
+    /// Sessions evicted so far, to make room or because they were idle.
+    pub evictions: u64,
+}
+
+/// The process's live state. See the module's documentation.
+pub struct Live {
+    switchboard: Arc<Switchboard>,
+    stripes: Stripes,
+    /// Evicted sessions, by the seconds of the store's own clock.
+    evicted: Tombstones,
+    evictions: AtomicU64,
+    me: Weak<Live>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("stats", &self.stats()).finish()
+    }
+}
+
+impl Live {
+    /// A store for shards numbered from 0.
+    pub fn new(options: LiveOptions, shards: usize) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            switchboard: Switchboard::new(options, shards),
+            stripes: Stripes::new(),
+            evicted: Tombstones::new(eviction::TOMBSTONES_MAX),
+            evictions: Default::default(),
+            me: Weak::clone(me),
+        })
+    }
+
+    /// The shard is told of its letters from now on; those left before are announced at once.
+    pub fn join(&self, shard: u16, ears: Box<dyn Ears>) {
+        self.switchboard.letters.join(shard, ears);
+    }
+
+    /// Appends what other threads left for a shard, oldest first. Costs one load when there is nothing.
+    pub fn take_letters(&self, shard: u16, into: &mut Vec<Letter>) {
+        self.switchboard.letters.take(shard, into);
+    }
+
+    /// A stream for one call's answer and what it says before. If resumable, the session retains it, and the call
+    /// must say [`Stream::end`] after its answer.
+    ///
+    /// # Errors
+    /// When a limit is reached and nothing idle is left to evict.
+    pub fn open_call_stream(
+        self: &Arc<Self>,
+        session: Option<(SessionToken, Principal)>,
+        is_resumable: bool,
+    ) -> Result<Arc<Stream>, LiveRefused> {
+        self.make_room(size_of::<Stream>())?;
+        match session.filter(|_| is_resumable) {
+            None => {
+                let stream = self.new_stream(StreamKind::Call, false, Owner::Call, Seats::default());
+                Ok(Arc::new(stream))
+            }
+            Some((token, principal)) => self.enter(token, principal, |entry| {
+                let owner = self.owner(token);
+                let stream = Arc::new(self.new_stream(StreamKind::Call, true, owner, Seats::default()));
+                entry.calls.push(Arc::clone(&stream));
+                Ok(stream)
+            }),
+        }
+    }
+
+    /// A modern client's stream of subscriptions; they end with it.
+    ///
+    /// # Errors
+    /// When a limit is reached and nothing idle is left to evict, or there are too many URIs.
+    pub fn open_listen(
+        self: &Arc<Self>,
+        subscription: RequestId,
+        interest: &Interest,
+    ) -> Result<Arc<Stream>, LiveRefused> {
+        let mut uris: Vec<&str> = interest.uris.iter().map(|uri| &**uri).collect();
+        uris.sort_unstable();
+        uris.dedup();
+        if uris.len() > self.switchboard.options.subscriptions_max {
+            return Err(LiveRefused::Full);
+        }
+        let uris_bytes: usize = uris.iter().map(|uri| Index::join_bytes(uri)).sum();
+        self.make_room(size_of::<Stream>() + uris_bytes)?;
+        let lists = Lists::of(interest.tools, interest.prompts, interest.resources);
+        let stream = Arc::new_cyclic(|stream| {
+            let seats = self.seats(stream, lists, &uris);
+            self.new_stream(
+                StreamKind::Listen,
+                false,
+                Owner::Subscription(subscription),
+                seats,
+            )
+        });
+        Ok(stream)
+    }
+
+    /// What a legacy client's GET gets: its session's standing stream, or the one its `Last-Event-ID` is of.
+    /// Coming back for a stream that still has a connection takes it over.
+    ///
+    /// # Errors
+    /// When there is no room, nothing to come back for, or a second standing stream is wanted.
+    pub fn open_standing(
+        self: &Arc<Self>,
+        session: &OpenSession,
+        last_event: Option<&[u8]>,
+    ) -> Result<Attached, StreamRefused> {
+        if let Some(last_event) = last_event {
+            return self
+                .resume(session.token, last_event)
+                .ok_or(StreamRefused::Unknown);
+        }
+        let room = self.make_room(size_of::<Stream>() + Index::LISTS_BYTES);
+        room.map_err(|LiveRefused::Full| StreamRefused::Full)?;
+        let opened = self.enter(session.token, session.session.principal, |entry| {
+            let standing = entry.standing.take().filter(|stream| !stream.is_over());
+            if standing.as_ref().is_some_and(|stream| stream.is_attached()) {
+                entry.standing = standing;
+                return Ok(None);
+            }
+            let stream = standing.unwrap_or_else(|| self.new_standing(session.token));
+            entry.standing = Some(Arc::clone(&stream));
+            Ok(Some(stream))
+        });
+        let stream = opened.map_err(|LiveRefused::Full| StreamRefused::Full)?;
+        let stream = stream.ok_or(StreamRefused::Taken)?;
+        Ok(Attached { stream, after: None })
+    }
+
+    /// Notes that a call asks its client something; the id is the JSON-RPC id of the request. The answer comes as
+    /// a [`Letter::Answer`], however the session goes on, unless the call forgets its questions.
+    ///
+    /// # Errors
+    /// When a limit is reached and nothing idle is left to evict, or the session has too many open questions.
+    pub fn ask(
+        &self,
+        session: SessionToken,
+        principal: Principal,
+        asker: CallPlace,
+        number: u32,
+    ) -> Result<QuestionId, LiveRefused> {
+        let id = QuestionId::new(self.switchboard.unpredictable());
+        self.enter(session, principal, |entry| {
+            if entry.questions.len() >= QUESTIONS_MAX {
+                return Err(LiveRefused::Full);
+            }
+            entry.questions.push(Question { id, asker, number });
+            Ok(id)
+        })
+    }
+
+    /// The call is over: answers that still come are ignored.
+    pub fn forget_questions(&self, session: SessionToken, asker: CallPlace) {
+        self.visit(session, |entry| {
+            entry.questions.retain(|question| question.asker != asker);
+        });
+    }
+
+    /// Tells everybody who wants to hear of it, soon and once, however often it is announced until then. Any
+    /// thread; costs a look-up.
+    pub fn announce(&self, announcement: Announcement) {
+        let inbox = &self.switchboard.inbox;
+        match announcement {
+            Announcement::ToolsChanged => inbox.on_tools(),
+            Announcement::PromptsChanged => inbox.on_prompts(),
+            Announcement::ResourcesChanged => inbox.on_resources(),
+            Announcement::ResourceUpdated(uri) => {
+                if let Some(uri) = self.switchboard.interest.topic(&uri) {
+                    inbox.on_updated(uri);
+                }
+            }
+        }
+    }
+
+    /// Ends what is live of a session: its streams end after what is queued, its questions are cancelled.
+    pub fn end_session(&self, token: SessionToken) {
+        let Some(mut stripe) = self.stripes.lock_if_any(token) else {
+            return;
+        };
+        let entry = stripe.remove(token);
+        drop(stripe);
+        if let Some(entry) = entry {
+            self.finish(*entry);
+        }
+    }
+
+    /// A request names the session: it is in use. Costs one load while no session has anything live.
+    pub fn touch(&self, token: SessionToken) {
+        if let Some(mut stripe) = self.stripes.lock_if_any(token)
+            && let Some(entry) = stripe.entry(token)
+        {
+            entry.used = self.switchboard.now();
+        }
+    }
+
+    /// Whether the session was evicted: its id is to be treated as unknown.
+    pub fn is_evicted(&self, token: SessionToken) -> bool {
+        self.evicted.contains(token.0)
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> LiveStats {
+        LiveStats {
+            sessions: self.stripes.sessions(),
+            bytes: self.switchboard.budget.used_bytes(),
+            evictions: self.evictions.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The stream on which the server speaks to a session on its own account, if the client has one.
+    fn standing(&self, token: SessionToken) -> Option<Arc<Stream>> {
+        let mut stripe = self.stripes.lock_if_any(token)?;
+        stripe.entry(token)?.standing.clone()
+    }
+
+    fn resume(&self, token: SessionToken, last_event: &[u8]) -> Option<Attached> {
+        let event = EventId::parse(last_event)?;
+        let mut stripe = self.stripes.lock_if_any(token)?;
+        let entry = stripe.entry(token)?;
+        entry.used = self.switchboard.now();
+        let stream = Arc::clone(entry.stream(event.stream)?);
+        drop(stripe);
+        let after = Some(event.seq);
+        (event.seq <= stream.last_seq()).then_some(Attached { stream, after })
+    }
+
+    fn new_standing(self: &Arc<Self>, token: SessionToken) -> Arc<Stream> {
+        Arc::new_cyclic(|stream| {
+            let seats = self.seats(stream, Lists::ALL, &[]);
+            self.new_stream(StreamKind::Standing, true, self.owner(token), seats)
+        })
+    }
+
+    fn owner(&self, token: SessionToken) -> Owner {
+        let live = Weak::clone(&self.me);
+        Owner::Session { token, live }
+    }
+
+    fn new_stream(&self, kind: StreamKind, is_resumable: bool, owner: Owner, seats: Seats) -> Stream {
+        let switchboard = Arc::clone(&self.switchboard);
+        let number = switchboard.unpredictable();
+        Stream::new(StreamId { kind, number }, is_resumable, owner, switchboard, seats)
+    }
+
+    fn seats(&self, stream: &Weak<Stream>, lists: Lists, uris: &[&str]) -> Seats {
+        let interest = &self.switchboard.interest;
+        let mut is_news = false;
+        let join = |uri: &&str| interest.join(uri, Listener::Stream(Weak::clone(stream)), &mut is_news);
+        let uris = uris.iter().filter_map(join).collect();
+        if is_news {
+            self.switchboard.inbox.on_unsettled();
+        }
+        let wants_lists = lists != Lists::of(false, false, false);
+        let lists = wants_lists.then(|| interest.join_lists(Weak::clone(stream), lists));
+        Seats {
+            lists: lists.flatten(),
+            uris,
+        }
+    }
+}
+
+impl LiveState for Live {
+    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), LiveRefused> {
+        self.enter(session.token, session.session.principal, |entry| {
+            entry.log_level = Some(level);
+            Ok(())
+        })
+    }
+
+    fn log_level(&self, session: SessionToken) -> Option<LogLevel> {
+        let mut stripe = self.stripes.lock_if_any(session)?;
+        stripe.entry(session)?.log_level
+    }
+
+    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), LiveRefused> {
+        let Switchboard {
+            interest, options, ..
+        } = &*self.switchboard;
+        self.make_room(Index::join_bytes(uri))?;
+        let mut is_news = false;
+        let joined = self.enter(session.token, session.session.principal, |entry| {
+            if interest.position(&entry.subscriptions, uri).is_some() {
+                return Ok(());
+            }
+            if entry.subscriptions.len() >= options.subscriptions_max {
+                return Err(LiveRefused::Full);
+            }
+            let seat = interest.join(uri, Listener::Session(session.token), &mut is_news);
+            entry.subscriptions.push(seat.ok_or(LiveRefused::Full)?);
+            Ok(())
+        });
+        if is_news {
+            self.switchboard.inbox.on_unsettled();
+        }
+        joined
+    }
+
+    fn unsubscribe(&self, session: &OpenSession, uri: &str) {
+        let interest = &self.switchboard.interest;
+        let left = self.visit(session.token, |entry| {
+            let position = interest.position(&entry.subscriptions, uri)?;
+            Some(entry.subscriptions.swap_remove(position))
+        });
+        if let Some(seat) = left.flatten()
+            && interest.leave_uris(&[seat])
+        {
+            self.switchboard.inbox.on_unsettled();
+        }
+    }
+
+    fn cancel(&self, session: SessionToken, request: &RequestId) {
+        self.switchboard.letters.cancel(session, request);
+    }
+
+    fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>) {
+        let Some(id) = QuestionId::parse(question) else {
+            return;
+        };
+        let found = self.visit(session, |entry| {
+            let position = entry.questions.iter().position(|question| question.id == id)?;
+            Some(entry.questions.swap_remove(position))
+        });
+        if let Some(question) = found.flatten() {
+            self.deliver(question, answer);
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! One sequence of messages to one client: any thread puts them in, the shard of the client's connection takes
+//! them out.
+//!
+//! ```text
+//!   retained (sent, may be asked for again) │ unsent
+//!   ────────────────────────────────────────┴────────► pushed here
+//! ```
+//!
+//! A resumable stream keeps what it sent, bounded in bytes and age, so that a client that comes back with
+//! `Last-Event-ID` gets the rest; others keep nothing. What is not sent is bounded too: past the bound the stream
+//! is cut off and drops everything, since a client with a gap is worse off than one that knows it must start anew.
+//!
+//! Invariants: at most one connection takes messages, each exactly once and in the order they were pushed; the
+//! shard is told once between two looks that found nothing; no lock is held while messages are written.
+#![allow(
+    clippy::disallowed_types,
+    reason = "messages come from any thread; the lock is held for a few pointers"
+)]
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::budget::Charge;
+use super::event_id::{EventId, StreamId};
+use super::interest::Seats;
+use super::message::Message;
+use super::switchboard::{Seconds, Switchboard};
+use super::types::SessionToken;
+use super::{Letter, Live};
+use crate::jsonrpc::RequestId;
+use crate::ring::ConnectionKey;
+
+/// Messages taken under one lock.
+const BATCH_MESSAGES: usize = 16;
+/// Entries a drained queue keeps room for.
+const KEPT_MESSAGES_MAX: usize = 4;
+
+/// The connection a stream's messages go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamPlace {
+    /// Whose connection it is.
+    pub shard: u16,
+    /// The connection there.
+    pub connection: ConnectionKey,
+}
+
+/// One message, ready to be written.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// For the `id:` field; only resumable streams have ids.
+    pub id: Option<EventId>,
+    /// What is said.
+    pub message: &'a Message,
+    /// Whose subscription it is, for [`Message::write`].
+    pub subscription: Option<&'a RequestId>,
+}
+
+/// What is left after a look into a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamState {
+    /// Nothing. The next message brings a [`Letter::Ready`].
+    Idle,
+    /// More than the caller wanted. No letter comes: the caller looks again when there is room.
+    More,
+    /// Nothing, and nothing will come: the stream was ended.
+    Ended,
+    /// Nothing: too much was unsent. The connection is to be closed.
+    CutOff,
+    /// The stream is attached elsewhere or not at all; nothing was taken.
+    Displaced,
+}
+
+/// Whose stream it is.
+pub(super) enum Owner {
+    /// Nobody's but the caller's.
+    Call,
+    Session {
+        token: SessionToken,
+        live: Weak<Live>,
+    },
+    Subscription(RequestId),
+}
+
+/// See the module's documentation. Shared by whoever says something, the shard and, if resumable, the session.
+pub struct Stream {
+    id: StreamId,
+    is_resumable: bool,
+    owner: Owner,
+    switchboard: Arc<Switchboard>,
+    /// What it wants to hear of; left when it is dropped.
+    seats: Seats,
+    queue: Mutex<Queue>,
+    _charge: Charge,
+}
+
+struct Queue {
+    place: Option<StreamPlace>,
+    /// The shard has a letter, or is about to look without one.
+    is_told: bool,
+    is_ended: bool,
+    is_cut_off: bool,
+    /// When something last happened that replay counts from.
+    touched: Seconds,
+    messages: VecDeque<Queued>,
+    /// So many of the messages are sent and retained; always 0 if the stream is not resumable.
+    sent: usize,
+    sent_bytes: usize,
+    unsent_bytes: usize,
+    /// Sequence number of the first of the messages, or of the next one pushed.
+    first_seq: u64,
+}
+
+struct Queued {
+    message: Message,
+    pushed: Seconds,
+}
+
+/// Messages on their way from the queue to the writer, without an allocation.
+type Batch = [Option<(u64, Message)>; BATCH_MESSAGES];
+
+impl Stream {
+    pub(super) fn new(
+        id: StreamId,
+        is_resumable: bool,
+        owner: Owner,
+        switchboard: Arc<Switchboard>,
+        seats: Seats,
+    ) -> Self {
+        let charge = switchboard.budget.charge(size_of::<Self>());
+        Self {
+            id,
+            is_resumable,
+            owner,
+            queue: Mutex::new(Queue::new(switchboard.now())),
+            switchboard,
+            seats,
+            _charge: charge,
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Whether its events have ids and a client may come back for them.
+    pub fn is_resumable(&self) -> bool {
+        self.is_resumable
+    }
+
+    /// The id of the event before the next one: for a priming event, which a client that lost everything after
+    /// it brings back.
+    pub fn position(&self) -> EventId {
+        let queue = self.lock();
+        EventId {
+            stream: self.id,
+            seq: queue.next_unsent_seq().saturating_sub(1),
+        }
+    }
+
+    /// Appends a message. Never blocks beyond a short lock. Past the bound of unsent bytes the stream is cut off;
+    /// a message that finds nothing unsent is taken however large it is. After the end messages are dropped.
+    pub fn push(&self, message: Message) {
+        if let Some(place) = self.push_quietly(message) {
+            self.switchboard.letters.ready(place);
+        }
+    }
+
+    /// [`Stream::push`], but the caller leaves the letter for the place returned.
+    pub(super) fn push_quietly(&self, message: Message) -> Option<StreamPlace> {
+        message.charge_to(&self.switchboard.budget);
+        let is_over_budget = self.switchboard.budget.is_over();
+        let now = self.switchboard.now();
+        let mut dropped = VecDeque::new();
+        let mut queue = self.lock();
+        if queue.is_over() {
+            return None;
+        }
+        let backlog_max = self.switchboard.options.backlog_bytes_max;
+        let backlog_bytes = queue.unsent_bytes + message.as_bytes().len();
+        if queue.unsent_bytes > 0 && (backlog_bytes > backlog_max || is_over_budget) {
+            dropped = queue.cut_off();
+        } else {
+            queue.push(message, now);
+        }
+        let place = queue.tell();
+        drop(queue);
+        drop(dropped);
+        place
+    }
+
+    /// Nothing more comes; what is queued is still sent.
+    pub fn end(&self) {
+        self.end_quietly();
+        self.tell_session();
+    }
+
+    /// [`Stream::end`] by the session itself, which needs no telling.
+    pub(super) fn end_quietly(&self) {
+        let mut queue = self.lock();
+        if queue.is_over() {
+            return;
+        }
+        queue.is_ended = true;
+        queue.touched = self.switchboard.now();
+        let place = queue.tell();
+        drop(queue);
+        if let Some(place) = place {
+            self.switchboard.letters.ready(place);
+        }
+    }
+
+    /// From now on this connection takes the messages: those after the one with sequence number `after`, as far
+    /// as they are retained, else the unsent ones. The caller looks at once; no letter comes for what is there.
+    /// Gives the place it had before, whose shard has a [`Letter::Displaced`].
+    pub fn attach(&self, place: StreamPlace, after: Option<u64>) -> Option<StreamPlace> {
+        let mut queue = self.lock();
+        let displaced = queue.place.replace(place).filter(|old| *old != place);
+        if let Some(after) = after {
+            queue.rewind(after);
+        }
+        queue.is_told = true;
+        drop(queue);
+        if let Some(old) = displaced {
+            self.switchboard
+                .letters
+                .leave(old.shard, Letter::Displaced(old.connection));
+        }
+        displaced
+    }
+
+    /// The connection is gone or has had enough. Changes nothing if the stream is attached elsewhere by now.
+    pub fn detach(&self, place: StreamPlace) {
+        let mut queue = self.lock();
+        if queue.place != Some(place) {
+            return;
+        }
+        queue.place = None;
+        queue.touched = self.switchboard.now();
+        drop(queue);
+        self.tell_session();
+    }
+
+    /// Takes messages, oldest first, until there are none or so many bytes of JSON were taken; at least one if
+    /// `budget_bytes` is not 0. `write` is called without a lock and must not fail: what it was given counts as
+    /// sent.
+    pub fn next(
+        &self,
+        place: StreamPlace,
+        budget_bytes: usize,
+        write: &mut dyn FnMut(Event<'_>),
+    ) -> StreamState {
+        let mut batch = Batch::default();
+        let mut bytes_left = budget_bytes;
+        loop {
+            let state = self.take(place, &mut bytes_left, &mut batch);
+            for (seq, message) in batch.iter_mut().map_while(Option::take) {
+                let stream = self.id;
+                write(Event {
+                    id: self.is_resumable.then_some(EventId { stream, seq }),
+                    message: &message,
+                    subscription: self.subscription(),
+                });
+            }
+            if let Some(state) = state {
+                return state;
+            }
+        }
+    }
+
+    /// The subscription whose messages these are.
+    pub fn subscription(&self) -> Option<&RequestId> {
+        match &self.owner {
+            Owner::Subscription(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Fills the batch; none if there is more to fill another.
+    fn take(&self, place: StreamPlace, bytes_left: &mut usize, batch: &mut Batch) -> Option<StreamState> {
+        let retained_bytes_max = match self.is_resumable {
+            true => self.switchboard.options.replay_bytes_max,
+            false => 0,
+        };
+        let mut queue = self.lock();
+        if queue.place != Some(place) {
+            return Some(StreamState::Displaced);
+        }
+        for slot in batch {
+            if *bytes_left == 0 {
+                break;
+            }
+            let Some((seq, message)) = queue.take_unsent() else {
+                break;
+            };
+            *bytes_left = bytes_left.saturating_sub(message.as_bytes().len());
+            *slot = Some((seq, message));
+        }
+        queue.trim(retained_bytes_max);
+        queue.settle(*bytes_left)
+    }
+
+    /// The last sequence number given to a message.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.lock().next_seq().saturating_sub(1)
+    }
+
+    pub(super) fn is_attached(&self) -> bool {
+        self.lock().place.is_some()
+    }
+
+    /// Ended or cut off: nothing more is taken.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over()
+    }
+
+    /// Forgets what was retained for too long. Whether the stream is worth keeping for its session: somebody may
+    /// still say or read something.
+    pub(super) fn sweep(&self, oldest: Seconds) -> bool {
+        let mut forgotten = Vec::new();
+        let mut queue = self.lock();
+        let is_lonely = queue.place.is_none();
+        queue.forget_older(oldest, is_lonely, &mut forgotten);
+        !queue.is_cut_off && !(is_lonely && queue.is_ended && queue.touched < oldest)
+    }
+
+    /// When something last happened that replay counts from.
+    pub(super) fn touched(&self) -> Seconds {
+        self.lock().touched
+    }
+
+    fn tell_session(&self) {
+        if let Owner::Session { token, live } = &self.owner
+            && let Some(live) = live.upgrade()
+        {
+            live.on_quiet(*token);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that runs under the lock leaves a queue half changed.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.switchboard.leave_seats(&self.seats);
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    fn new(now: Seconds) -> Self {
+        Self {
+            place: None,
+            is_told: false,
+            is_ended: false,
+            is_cut_off: false,
+            touched: now,
+            messages: VecDeque::new(),
+            sent: 0,
+            sent_bytes: 0,
+            unsent_bytes: 0,
+            first_seq: 1,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_ended || self.is_cut_off
+    }
+
+    fn next_seq(&self) -> u64 {
+        self.first_seq + self.messages.len() as u64
+    }
+
+    fn next_unsent_seq(&self) -> u64 {
+        self.first_seq + self.sent as u64
+    }
+
+    fn push(&mut self, message: Message, now: Seconds) {
+        self.unsent_bytes += message.as_bytes().len();
+        self.messages.push_back(Queued { message, pushed: now });
+    }
+
+    /// The place to leave a letter for, if its shard has none.
+    fn tell(&mut self) -> Option<StreamPlace> {
+        let place = self.place.filter(|_| !self.is_told);
+        self.is_told |= place.is_some();
+        place
+    }
+
+    /// Drops everything, to be freed without the lock.
+    fn cut_off(&mut self) -> VecDeque<Queued> {
+        self.is_cut_off = true;
+        self.first_seq = self.next_seq();
+        (self.sent, self.sent_bytes, self.unsent_bytes) = (0, 0, 0);
+        std::mem::take(&mut self.messages)
+    }
+
+    fn take_unsent(&mut self) -> Option<(u64, Message)> {
+        let message = self.messages.get(self.sent)?.message.clone();
+        let seq = self.next_unsent_seq();
+        let bytes = message.as_bytes().len();
+        self.unsent_bytes -= bytes;
+        self.sent_bytes += bytes;
+        self.sent += 1;
+        Some((seq, message))
+    }
+
+    /// Goes back to the message after `after`, or as far as messages are retained.
+    fn rewind(&mut self, after: u64) {
+        let wanted = after.saturating_add(1).saturating_sub(self.first_seq);
+        let sent = usize::try_from(wanted)
+            .unwrap_or(usize::MAX)
+            .min(self.messages.len());
+        let bytes = |queued: &Queued| queued.message.as_bytes().len();
+        self.sent_bytes = self.messages.iter().take(sent).map(bytes).sum();
+        self.unsent_bytes = self.messages.iter().skip(sent).map(bytes).sum();
+        self.sent = sent;
+    }
+
+    /// Retains so many bytes of what was sent.
+    fn trim(&mut self, retained_bytes_max: usize) {
+        while self.sent_bytes > retained_bytes_max || (retained_bytes_max == 0 && self.sent > 0) {
+            drop(self.forget_first());
+        }
+        if self.messages.is_empty() {
+            self.messages.shrink_to(KEPT_MESSAGES_MAX);
+        }
+    }
+
+    /// Forgets messages pushed before `oldest` that were sent; unsent ones too if nobody is there to take them.
+    fn forget_older(&mut self, oldest: Seconds, is_lonely: bool, forgotten: &mut Vec<Message>) {
+        let is_old = |queued: &Queued| queued.pushed < oldest;
+        while (self.sent > 0 || is_lonely) && self.messages.front().is_some_and(is_old) {
+            forgotten.extend(self.forget_first());
+        }
+        if self.messages.is_empty() {
+            self.messages.shrink_to(0);
+        }
+    }
+
+    fn forget_first(&mut self) -> Option<Message> {
+        let Queued { message, .. } = self.messages.pop_front()?;
+        let bytes = message.as_bytes().len();
+        match self.sent {
+            0 => self.unsent_bytes -= bytes,
+            _ => {
+                self.sent -= 1;
+                self.sent_bytes -= bytes;
+            }
+        }
+        self.first_seq += 1;
+        Some(message)
+    }
+
+    /// What to tell whoever took all it wanted; none if it can go on.
+    fn settle(&mut self, bytes_left: usize) -> Option<StreamState> {
+        let is_drained = self.sent == self.messages.len();
+        match (is_drained, self.is_cut_off, self.is_ended) {
+            (_, true, _) => Some(StreamState::CutOff),
+            (true, _, true) => Some(StreamState::Ended),
+            (true, _, false) => {
+                self.is_told = false;
+                Some(StreamState::Idle)
+            }
+            (false, ..) if bytes_left == 0 => Some(StreamState::More),
+            (false, ..) => None,
+        }
+    }
+}

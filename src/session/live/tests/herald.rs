@@ -1,0 +1,294 @@
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+
+use super::*;
+use crate::registry::{ServerHandle, ToolError, Updates, Watch};
+
+struct Signal(Sender<()>);
+
+impl Ears for Signal {
+    fn wake(&self) {
+        let _ = self.0.send(());
+    }
+}
+
+/// A store of two shards, whose wake-ups are counted.
+fn heard() -> (Arc<Live>, Receiver<()>) {
+    let live = live(LiveOptions::default());
+    let (signal, woken) = mpsc::channel();
+    live.join(0, Box::new(Signal(signal.clone())));
+    live.join(1, Box::new(Signal(signal)));
+    (live, woken)
+}
+
+fn methods(stream: &Stream, place: StreamPlace) -> Vec<(String, Value)> {
+    let read = |text: String| {
+        let mut message: Value = serde_json::from_str(&text).unwrap();
+        let params = message["params"].take();
+        (message["method"].as_str().unwrap().to_owned(), params)
+    };
+    texts(stream, place).into_iter().map(read).collect()
+}
+
+fn attached(stream: Arc<Stream>, place: StreamPlace) -> Arc<Stream> {
+    stream.attach(place, None);
+    assert_eq!(look(&stream, place, 0).2, StreamState::Idle);
+    stream
+}
+
+#[test]
+fn everybody_hears_what_they_asked_for() {
+    let (live, _) = heard();
+    let id = |number| Id::Signed(number).into();
+    let tools = Interest {
+        tools: true,
+        ..interest(&[])
+    };
+    let tools = attached(live.open_listen(id(1), &tools).unwrap(), place(1));
+    let both = Interest {
+        resources: true,
+        prompts: true,
+        ..interest(&["x:a", "x:a"])
+    };
+    let both = attached(live.open_listen(id(2), &both).unwrap(), on_shard(1, 2));
+    let legacy = attached(standing(&live, 1), place(3));
+    live.subscribe(&session(1), "x:a").unwrap();
+    live.subscribe(&session(2), "x:a").unwrap();
+    for announcement in [
+        Announcement::ToolsChanged,
+        Announcement::PromptsChanged,
+        Announcement::ResourcesChanged,
+        Announcement::ResourceUpdated("x:a".into()),
+        Announcement::ResourceUpdated("x:b".into()),
+    ] {
+        live.broadcast(&announcement);
+    }
+    assert_eq!(ready(&live, 0), [1, 3]);
+    assert_eq!(ready(&live, 1), [2]);
+    let named = |number: i64| serde_json::json!({"io.modelcontextprotocol/subscriptionId": number});
+    let heard = methods(&tools, place(1));
+    assert_eq!(heard.len(), 1);
+    assert_eq!((heard[0].0.as_str(), &heard[0].1["_meta"]), ("notifications/tools/list_changed", &named(1)));
+    let heard = methods(&both, on_shard(1, 2));
+    let names: Vec<&str> = heard.iter().map(|(method, _)| method.as_str()).collect();
+    let prompts = "notifications/prompts/list_changed";
+    let (resources, updated) = ("notifications/resources/list_changed", "notifications/resources/updated");
+    assert_eq!(names, [prompts, resources, updated]);
+    assert!(heard.iter().all(|(_, params)| params["_meta"] == named(2)));
+    assert_eq!(heard[2].1["uri"], "x:a");
+    let heard = methods(&legacy, place(3));
+    let names: Vec<&str> = heard.iter().map(|(method, _)| method.as_str()).collect();
+    assert_eq!(names, ["notifications/tools/list_changed", prompts, resources, updated]);
+    assert!(heard.iter().all(|(_, params)| params.get("_meta").is_none()));
+    // Who has left hears nothing and costs nothing.
+    live.unsubscribe(&session(1), "x:a");
+    live.end_session(token(2));
+    drop((tools, both));
+    live.broadcast(&Announcement::ResourceUpdated("x:a".into()));
+    live.broadcast(&Announcement::ToolsChanged);
+    assert_eq!(methods(&legacy, place(3)).len(), 1);
+}
+
+#[test]
+fn a_broadcast_to_thousands_shares_one_message_and_wakes_by_the_chunk() {
+    const STREAMS: u32 = 10_000;
+    let (live, woken) = heard();
+    let streams: Vec<_> = (0..STREAMS)
+        .map(|number| {
+            let place = on_shard((number % 2) as u16, number);
+            attached(listen(&live, i64::from(number), &["x:a"]), place)
+        })
+        .collect();
+    let empty = live.stats().bytes;
+    let begin = std::time::Instant::now();
+    live.broadcast(&Announcement::ResourceUpdated("x:a".into()));
+    let elapsed = begin.elapsed();
+    println!("{STREAMS} streams: {elapsed:?}, {:?} each", elapsed / STREAMS);
+    assert!(live.stats().bytes - empty < 300, "{} bytes for one message", live.stats().bytes - empty);
+    // Nobody took letters meanwhile, so that each shard was told once.
+    assert_eq!(woken.try_iter().count(), 2);
+    let mut told: Vec<u32> = ready(&live, 0).into_iter().chain(ready(&live, 1)).collect();
+    told.sort_unstable();
+    assert!(told.into_iter().eq(0..STREAMS));
+    for (stream, number) in streams.iter().zip(0..) {
+        let heard = methods(stream, on_shard((number % 2) as u16, number));
+        let id = &heard[0].1["_meta"]["io.modelcontextprotocol/subscriptionId"];
+        assert_eq!((heard.len(), id), (1, &serde_json::json!(number)));
+    }
+    drop(streams);
+    assert_eq!(live.stats().bytes, 0);
+}
+
+/// Watches every `w:` resource and tells of what it does, in order.
+#[derive(Clone)]
+struct Watcher(Arc<Mutex<Sender<String>>>);
+
+impl Watch for Watcher {
+    fn watch(&self, uri: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
+        self.tell(format!("+{uri}"));
+        updates.updated();
+        match uri {
+            "w:broken" => Err(ToolError::NotFound),
+            _ => Ok(Box::new(Guard(self.clone(), uri.to_owned()))),
+        }
+    }
+}
+
+impl Watcher {
+    fn tell(&self, text: String) {
+        // Nobody listens any more once a test is over.
+        let _ = self.0.lock().unwrap().send(text);
+    }
+}
+
+struct Guard(Watcher, String);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.tell(format!("-{}", self.1));
+        assert_ne!(self.1, "w:panics");
+    }
+}
+
+/// A server that does nothing but announce.
+struct Announcer(Arc<Live>);
+
+impl crate::registry::ServerLink for Announcer {
+    fn resource_updated(&self, uri: &str) {
+        self.0.announce(Announcement::ResourceUpdated(uri.into()));
+    }
+
+    fn resources_changed(&self) {
+        self.0.announce(Announcement::ResourcesChanged);
+    }
+
+    fn edit_registry(
+        &self,
+        _: crate::registry::RegistryEdit<'_>,
+    ) -> Result<(), crate::registry::RegistryError> {
+        Err(crate::registry::RegistryError::NoServer)
+    }
+}
+
+struct Rig {
+    live: Arc<Live>,
+    woken: Receiver<()>,
+    told: Receiver<String>,
+    watcher: Arc<Mutex<Arc<dyn Watch>>>,
+    herald: Option<HeraldHandle>,
+}
+
+impl Rig {
+    fn start() -> Rig {
+        let (live, woken) = heard();
+        let (sender, told) = mpsc::channel();
+        let watch: Arc<dyn Watch> = Arc::new(Watcher(Arc::new(Mutex::new(sender))));
+        let watcher = Arc::new(Mutex::new(watch));
+        let current = Arc::clone(&watcher);
+        let watchers = move |uri: &str| uri.starts_with("w:").then(|| Arc::clone(&current.lock().unwrap()));
+        let server = ServerHandle::new(Arc::new(Announcer(Arc::clone(&live))));
+        let herald = Herald::start(Arc::clone(&live), server, watchers);
+        Rig {
+            live,
+            woken,
+            told,
+            watcher,
+            herald: Some(herald),
+        }
+    }
+
+    fn next(&self) -> String {
+        self.told.recv_timeout(seconds(30)).unwrap()
+    }
+}
+
+#[test]
+fn a_resource_is_watched_while_somebody_listens() {
+    let mut rig = Rig::start();
+    let first = listen(&rig.live, 1, &["w:a", "x:b"]);
+    assert_eq!(rig.next(), "+w:a");
+    rig.live.subscribe(&session(1), "w:a").unwrap();
+    drop(first);
+    rig.live.subscribe(&session(1), "w:b").unwrap();
+    // Had the second listener begun or the first one's leaving ended anything, that would have come first.
+    assert_eq!(rig.next(), "+w:b");
+    rig.live.unsubscribe(&session(1), "w:a");
+    assert_eq!(rig.next(), "-w:a");
+    let back = listen(&rig.live, 2, &["w:a"]);
+    assert_eq!(rig.next(), "+w:a");
+    // Another watcher takes over when resources change.
+    let old = Arc::clone(&rig.watcher.lock().unwrap());
+    let (sender, told) = mpsc::channel();
+    *rig.watcher.lock().unwrap() = Arc::new(Watcher(Arc::new(Mutex::new(sender))));
+    rig.live.announce(Announcement::ResourcesChanged);
+    let mut ended = [rig.next(), rig.next()];
+    ended.sort();
+    assert_eq!(ended, ["-w:a", "-w:b"]);
+    let mut begun = [told.recv_timeout(seconds(30)).unwrap(), told.recv_timeout(seconds(30)).unwrap()];
+    begun.sort();
+    assert_eq!(begun, ["+w:a", "+w:b"]);
+    drop((back, old));
+    assert_eq!(told.recv_timeout(seconds(30)).unwrap(), "-w:a");
+    rig.herald.take().unwrap().stop();
+    assert_eq!(told.recv_timeout(seconds(30)).unwrap(), "-w:b");
+    assert_eq!(rig.told.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn the_herald_outlives_watchers_that_fail() {
+    let rig = Rig::start();
+    drop(listen(&rig.live, 1, &["w:panics"]));
+    let broken = listen(&rig.live, 2, &["w:broken"]);
+    // Whether the first was still listened to when its turn came is a matter of luck.
+    let mut told = rig.next();
+    while told != "+w:broken" {
+        assert!(told.ends_with("w:panics"), "{told}");
+        told = rig.next();
+    }
+    drop(broken);
+    let panics = listen(&rig.live, 3, &["w:panics"]);
+    assert_eq!(rig.next(), "+w:panics");
+    drop(panics);
+    assert_eq!(rig.next(), "-w:panics");
+    let _last = listen(&rig.live, 4, &["w:c"]);
+    assert_eq!(rig.next(), "+w:c");
+}
+
+#[test]
+fn however_quickly_listeners_come_and_go_watching_ends_right() {
+    let mut rig = Rig::start();
+    let live = Arc::clone(&rig.live);
+    for round in 0..200 {
+        drop(listen(&live, round, &["w:a", "w:b"]));
+    }
+    let stays = listen(&live, 1, &["w:b"]);
+    rig.herald.take().unwrap().stop();
+    let told: Vec<String> = rig.told.try_iter().collect();
+    for uri in ["w:a", "w:b"] {
+        let own: Vec<&String> = told.iter().filter(|told| told.ends_with(uri)).collect();
+        let begun = own.iter().filter(|told| told.starts_with('+')).count();
+        assert_eq!(own.len(), 2 * begun, "{told:?}");
+        assert!(own.chunks(2).all(|pair| pair[0].starts_with('+') && pair[1].starts_with('-')), "{told:?}");
+    }
+    assert!(told.iter().any(|told| told == "+w:b"), "{told:?}");
+    drop(stays);
+}
+
+#[test]
+fn what_watchers_and_others_announce_arrives() {
+    let rig = Rig::start();
+    let stream = attached(listen(&rig.live, 1, &["w:a", "x:b"]), place(1));
+    let mut heard = Vec::new();
+    let mut hear = |until: usize| {
+        while heard.len() < until {
+            rig.woken.recv_timeout(seconds(30)).unwrap();
+            heard.extend(ready(&rig.live, 0).into_iter().flat_map(|_| methods(&stream, place(1))));
+        }
+        heard.last().unwrap().1["uri"].clone()
+    };
+    assert_eq!(hear(1), "w:a", "its watcher says so at once");
+    rig.live.announce(Announcement::ResourceUpdated("x:nobody".into()));
+    rig.live.announce(Announcement::ToolsChanged);
+    rig.live.announce(Announcement::ResourceUpdated("x:b".into()));
+    assert_eq!(hear(2), "x:b");
+}

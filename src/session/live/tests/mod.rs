@@ -1,0 +1,128 @@
+//! The store as its users see it.
+
+mod herald;
+mod hammering;
+mod sessions;
+mod streams;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::*;
+use crate::jsonrpc::Id;
+use crate::mcp::{ClientCapabilities, Revision, Session};
+use crate::ring::ConnectionKey;
+
+fn live(options: LiveOptions) -> Arc<Live> {
+    Live::new(options, 2)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn token(number: u32) -> SessionToken {
+    let mut token = [0; 16];
+    token[..4].copy_from_slice(&number.to_be_bytes());
+    token[15] = number as u8;
+    SessionToken(token)
+}
+
+fn session(number: u32) -> OpenSession {
+    session_of(number, Principal::ANONYMOUS)
+}
+
+fn session_of(number: u32, principal: Principal) -> OpenSession {
+    OpenSession {
+        session: Session {
+            revision: Revision::V2025_11_25,
+            capabilities: ClientCapabilities::default(),
+            principal,
+        },
+        token: token(number),
+    }
+}
+
+fn place(slot: u32) -> StreamPlace {
+    on_shard(0, slot)
+}
+
+fn on_shard(shard: u16, slot: u32) -> StreamPlace {
+    let connection = ConnectionKey { slot, generation: 0 };
+    StreamPlace { shard, connection }
+}
+
+fn message(number: usize) -> Message {
+    Message::new(number.to_string().into_bytes())
+}
+
+/// A message of so many bytes.
+fn bulk(bytes: usize) -> Message {
+    Message::new(vec![b'1'; bytes])
+}
+
+fn call_stream(live: &Arc<Live>, number: u32) -> Arc<Stream> {
+    let session = Some((token(number), Principal::ANONYMOUS));
+    live.open_call_stream(session, true).unwrap()
+}
+
+fn standing(live: &Arc<Live>, number: u32) -> Arc<Stream> {
+    live.open_standing(&session(number), None).unwrap().stream
+}
+
+fn interest(uris: &[&str]) -> Interest {
+    Interest {
+        uris: uris.iter().map(|uri| (*uri).into()).collect(),
+        ..Interest::default()
+    }
+}
+
+fn listen(live: &Arc<Live>, id: i64, uris: &[&str]) -> Arc<Stream> {
+    live.open_listen(Id::Signed(id).into(), &interest(uris)).unwrap()
+}
+
+/// What a look gave: the messages as text, the ids' sequence numbers and how it ended.
+fn look(stream: &Stream, place: StreamPlace, budget_bytes: usize) -> (Vec<String>, Vec<u64>, StreamState) {
+    let (mut texts, mut seqs) = (Vec::new(), Vec::new());
+    let state = stream.next(place, budget_bytes, &mut |event| {
+        let mut text = Vec::new();
+        event.message.write(event.subscription, &mut text);
+        texts.push(String::from_utf8(text).unwrap());
+        seqs.extend(event.id.map(|id| id.seq));
+        assert!(event.id.is_none_or(|id| id.stream == stream.id()));
+    });
+    (texts, seqs, state)
+}
+
+fn texts(stream: &Stream, place: StreamPlace) -> Vec<String> {
+    look(stream, place, usize::MAX).0
+}
+
+fn letters(live: &Live, shard: u16) -> Vec<Letter> {
+    let mut letters = Vec::new();
+    live.take_letters(shard, &mut letters);
+    letters
+}
+
+/// Slots of the connections that are told of messages; there must be no other letters.
+fn ready(live: &Live, shard: u16) -> Vec<u32> {
+    let slot = |letter| match letter {
+        Letter::Ready(key) => key.slot,
+        other => panic!("{other:?}"),
+    };
+    letters(live, shard).into_iter().map(slot).collect()
+}
+
+fn answers(live: &Live, shard: u16) -> Vec<(u64, u32, Result<Value, AnswerError>)> {
+    let answer = |letter| match letter {
+        Letter::Answer {
+            call,
+            number,
+            answer,
+        } => (call, number, answer),
+        other => panic!("{other:?}"),
+    };
+    letters(live, shard).into_iter().map(answer).collect()
+}

@@ -1,0 +1,413 @@
+//! Calls that wait for their client: the handler is given back, and taken again when there is something to go on with.
+//!
+//! A question goes out on the call's stream; its answer comes in any later request of the session, on any shard, and
+//! by letter to here. Meanwhile an asynchronous call lies on a shelf without a handler. Whatever wakes it, the answer or
+//! anything else it waits for, it asks for a handler first and goes before requests that have not begun. A blocking
+//! call keeps its handler, since the worker it occupies is the scarcer of the two.
+//!
+//! ```text
+//! Calling ── asks, is pending ──► shelved ── woken ──► returning ── a handler ──► Calling
+//!                                    └── deadline: the questions are answered with that ──┘
+//! ```
+//!
+//! Bounded: a question finds a place or is refused. The time a call waits for its client is not counted as its own.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::metrics::HandlerState;
+use crate::pool::HandlerKey;
+use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
+use crate::ring::ConnectionKey;
+use crate::session::live::{CallPlace, Message};
+use crate::timers::{TimerKey, TimerKind};
+
+use super::calls::{Call, Run};
+use super::connections::State;
+use super::speaking::call_number;
+use super::{Shard, ShardRing};
+
+/// Calls that may wait for their clients, for each handler.
+const ASKERS_PER_HANDLER: u32 = 4;
+/// JSON-RPC's code for failures of the server itself, for questions that cannot be put.
+const CANNOT_ASK: i64 = -32603;
+
+/// Where a call that has asked something is known: its place, and which of its uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct AskerKey {
+    index: u32,
+    generation: u32,
+}
+
+impl AskerKey {
+    fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    fn from_number(number: u64) -> AskerKey {
+        AskerKey {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+}
+
+/// Calls that have asked their clients something.
+pub(super) struct Askers {
+    places: Vec<(u32, Option<Asker>)>,
+    free: Vec<u32>,
+    places_max: u32,
+    /// Shelved calls by the handler they had, which is what their task knows them by.
+    by_handler: HashMap<HandlerKey, AskerKey>,
+    /// Shelved calls that want a handler, oldest first.
+    returning: VecDeque<AskerKey>,
+}
+
+struct Asker {
+    link: Arc<CallLink>,
+    /// Questions that may still be open.
+    questions: Vec<u32>,
+    /// The handler it has, or had before it was shelved.
+    handler: HandlerKey,
+    connection: ConnectionKey,
+    /// When the questions that are open were asked.
+    since: Instant,
+    shelved: Option<Call>,
+    is_returning: bool,
+}
+
+impl Askers {
+    pub(super) fn new(handlers: u32) -> Askers {
+        Askers {
+            places: Vec::new(),
+            free: Vec::new(),
+            places_max: handlers.saturating_mul(ASKERS_PER_HANDLER),
+            by_handler: HashMap::new(),
+            returning: VecDeque::new(),
+        }
+    }
+
+    /// Whether no call lies on the shelf.
+    pub(super) fn is_shelf_empty(&self) -> bool {
+        self.by_handler.is_empty()
+    }
+
+    /// Shelved calls that want a handler.
+    pub(super) fn returning(&self) -> usize {
+        self.returning.len()
+    }
+
+    fn at(&mut self, key: AskerKey) -> Option<&mut Asker> {
+        match self.places.get_mut(key.index as usize) {
+            Some((generation, asker)) if *generation == key.generation => asker.as_mut(),
+            _ => None,
+        }
+    }
+
+    fn key_at(&self, index: u32) -> Option<AskerKey> {
+        let (generation, asker) = self.places.get(index as usize)?;
+        asker.as_ref().map(|_| AskerKey {
+            index,
+            generation: *generation,
+        })
+    }
+
+    fn keys(&self) -> Vec<AskerKey> {
+        (0..self.places.len() as u32)
+            .filter_map(|index| self.key_at(index))
+            .collect()
+    }
+
+    fn insert(&mut self, asker: Asker) -> Option<AskerKey> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.places.len() < self.places_max as usize => {
+                self.places.push((0, None));
+                self.places.len() as u32 - 1
+            }
+            None => return None,
+        };
+        let (generation, place) = self.places.get_mut(index as usize)?;
+        *place = Some(asker);
+        Some(AskerKey {
+            index,
+            generation: *generation,
+        })
+    }
+
+    fn remove(&mut self, key: AskerKey) -> Option<Asker> {
+        self.at(key)?;
+        let (generation, place) = self.places.get_mut(key.index as usize)?;
+        *generation = generation.wrapping_add(1);
+        self.free.push(key.index);
+        place.take()
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Puts a call's question to its client.
+    pub(super) fn ask(&mut self, handler: HandlerKey, link: &Arc<CallLink>, question: NotedQuestion) {
+        let number = question.number;
+        if self.try_ask(handler, link, question).is_none() {
+            let refusal = AnswerError::Refused {
+                code: CANNOT_ASK,
+                message: "the server cannot ask its client now".to_owned(),
+            };
+            link.answer(number, Err(refusal));
+        }
+    }
+
+    fn try_ask(&mut self, handler: HandlerKey, link: &Arc<CallLink>, question: NotedQuestion) -> Option<()> {
+        if self.is_draining() {
+            // Nobody could answer: the listener is closed, and so are connections without a request.
+            return None;
+        }
+        let stream = self.call_stream(handler)?;
+        let key = self.asker_of(handler, link)?;
+        let call = self.pool.call_mut(handler)?;
+        let session = call.ticket.session()?;
+        let place = CallPlace {
+            shard: self.metrics.shard.0,
+            call: key.number(),
+        };
+        let service = Arc::clone(&call.service);
+        let number = question.number;
+        let live = service.store.live();
+        let id = live.ask(session, call.ticket.principal(), place, number).ok()?;
+        let mut message = Vec::new();
+        let emission = Emission::Question(question);
+        let ticket = &call.ticket;
+        if !service
+            .protocol
+            .write_emission(ticket, &emission, id.as_str(), &*service.store, &mut message)
+        {
+            return None;
+        }
+        stream.push(Message::new(message));
+        let asker = self.askers.at(key)?;
+        asker.questions.push(number);
+        asker.since = self.now;
+        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        let tick = self.ticks.deadline(self.now + self.service.timeouts.ask);
+        self.timers.set(self.asker_timer(key), tick);
+        Some(())
+    }
+
+    /// The place of a call that asks; a new one for its first question, if there is one.
+    fn asker_of(&mut self, handler: HandlerKey, link: &Arc<CallLink>) -> Option<AskerKey> {
+        if let Some(key) = self.pool.call_mut(handler)?.asker {
+            return Some(key);
+        }
+        let asker = Asker {
+            link: Arc::clone(link),
+            questions: Vec::new(),
+            handler,
+            connection: self.pool.holder(handler)?,
+            since: self.now,
+            shelved: None,
+            is_returning: false,
+        };
+        let key = self.askers.insert(asker)?;
+        self.pool.call_mut(handler)?.asker = Some(key);
+        Some(key)
+    }
+
+    /// Shares the calls' kind of timer: askers' slots are those behind the handlers'.
+    fn asker_timer(&self, key: AskerKey) -> TimerKey {
+        TimerKey::new(TimerKind::Call, self.pool.size() + key.index)
+    }
+
+    /// An answer has come for a call of this shard.
+    pub(super) fn answer_question(
+        &mut self,
+        call: u64,
+        number: u32,
+        answer: Result<serde_json::Value, AnswerError>,
+    ) {
+        let key = AskerKey::from_number(call);
+        let Some(asker) = self.askers.at(key) else {
+            return;
+        };
+        asker.questions.retain(|open| *open != number);
+        let link = Arc::clone(&asker.link);
+        // Wakes its task, which comes back by `on_woken`, or its worker.
+        link.answer(number, answer);
+        if link.open_questions() == 0 {
+            self.on_all_answered(key);
+        }
+    }
+
+    /// A call waits for its client no longer: its own time runs on.
+    fn on_all_answered(&mut self, key: AskerKey) {
+        self.timers.clear(self.asker_timer(key));
+        let now = self.now;
+        let Some(asker) = self.askers.at(key) else {
+            return;
+        };
+        let waited = now.saturating_duration_since(asker.since);
+        let handler = asker.handler;
+        if let Some(call) = asker.shelved.as_mut() {
+            call.wait_for_client(waited);
+        } else if let Some(call) = self.pool.call_mut(handler) {
+            call.wait_for_client(waited);
+            let tick = self.ticks.deadline(call.deadline);
+            self.timers
+                .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+        }
+    }
+
+    /// The time of a call's timer is over whose slot is behind the handlers'.
+    pub(super) fn asks_timed_out(&mut self, index: u32) {
+        if let Some(key) = self.askers.key_at(index) {
+            self.fail_questions(key, &AnswerError::TimedOut);
+        }
+    }
+
+    /// Nobody can answer any more.
+    pub(super) fn fail_all_questions(&mut self) {
+        for key in self.askers.keys() {
+            self.fail_questions(key, &AnswerError::Cancelled);
+        }
+    }
+
+    fn fail_questions(&mut self, key: AskerKey, error: &AnswerError) {
+        let Some(asker) = self.askers.at(key) else {
+            return;
+        };
+        let numbers = std::mem::take(&mut asker.questions);
+        let link = Arc::clone(&asker.link);
+        for number in numbers {
+            link.answer(number, Err(error.clone()));
+        }
+        self.on_all_answered(key);
+    }
+
+    /// Takes the handler from a call that waits for its client; its task will bring it back.
+    pub(super) fn shelve_if_asking(&mut self, handler: HandlerKey) {
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
+        let is_asking = call.link.as_ref().is_some_and(|link| link.open_questions() > 0);
+        let (Some(key), true) = (call.asker, is_asking) else {
+            return;
+        };
+        match std::mem::replace(&mut call.run, Run::Polled) {
+            Run::Pending(future, Some(waker)) => call.run = Run::Shelved(future, waker),
+            // On a worker, or not known to its task yet.
+            other => {
+                call.run = other;
+                return;
+            }
+        }
+        self.pending_calls -= 1;
+        let connection = self.pool.holder(handler);
+        let Some(Some(call)) = self.pool.release(handler) else {
+            return;
+        };
+        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
+        if let Some(entry) = connection.and_then(|key| self.table.at(key))
+            && entry.state == State::Calling(handler)
+        {
+            entry.state = State::Streaming;
+        }
+        if let Some(asker) = self.askers.at(key) {
+            asker.handler = handler;
+            asker.shelved = Some(call);
+            self.askers.by_handler.insert(handler, key);
+        }
+        self.release_permit();
+        self.serve_waiters();
+    }
+
+    /// A task was woken whose call has no handler any more: if it is shelved, it wants one.
+    pub(super) fn on_woken(&mut self, handler: HandlerKey) {
+        let Some(&key) = self.askers.by_handler.get(&handler) else {
+            return;
+        };
+        match self.askers.at(key) {
+            Some(asker) if !asker.is_returning => asker.is_returning = true,
+            _ => return,
+        }
+        self.askers.returning.push_back(key);
+        if self.neighbours.credit().try_take_own() {
+            self.grants += 1;
+        }
+        self.serve_waiters();
+    }
+
+    /// The next shelved call that wants a handler takes one; the permit for it is in hand. False if there is none.
+    pub(super) fn serve_returning(&mut self) -> bool {
+        while let Some(key) = self.askers.returning.pop_front() {
+            let Some(asker) = self.askers.at(key) else {
+                continue;
+            };
+            asker.is_returning = false;
+            if let Some(call) = asker.shelved.take() {
+                let (was, connection) = (asker.handler, asker.connection);
+                self.askers.by_handler.remove(&was);
+                self.return_call(key, connection, call);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn return_call(&mut self, key: AskerKey, connection: ConnectionKey, mut call: Call) {
+        if let Run::Shelved(future, _) = std::mem::replace(&mut call.run, Run::Polled) {
+            call.run = Run::Ready(future);
+        }
+        if self.pool.idle() == 0 {
+            self.cut_longest_linger();
+        }
+        let (stream, link) = (call.stream.clone(), call.link.clone());
+        let Ok(handler) = self.pool.acquire(connection, call) else {
+            debug_assert!(false, "a permit without a handler");
+            return;
+        };
+        self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
+        if let Some(asker) = self.askers.at(key) {
+            asker.handler = handler;
+        }
+        if let Some(link) = link {
+            link.bind(call_number(handler));
+        }
+        if let Some(entry) = self.table.at(connection)
+            && entry.state == State::Streaming
+            && let (Some(open), Some(stream)) = (&entry.stream, &stream)
+            && open.is_of(stream)
+        {
+            entry.state = State::Calling(handler);
+        }
+        self.started.push_back(handler);
+    }
+
+    /// A call is over: what it asked is of no interest any more.
+    pub(super) fn forget_asker(&mut self, call: &Call) {
+        let Some(key) = call.asker else { return };
+        self.timers.clear(self.asker_timer(key));
+        if let Some(asker) = self.askers.remove(key) {
+            self.askers.by_handler.remove(&asker.handler);
+        }
+        if let Some(session) = call.ticket.session() {
+            let place = CallPlace {
+                shard: self.metrics.shard.0,
+                call: key.number(),
+            };
+            call.service.store.live().forget_questions(session, place);
+        }
+    }
+
+    /// Takes the shelved call that `is_it`, if there is one; its place is free.
+    pub(super) fn take_shelved(&mut self, is_it: impl Fn(&Call) -> bool) -> Option<(ConnectionKey, Call)> {
+        let mut keys = self.askers.keys().into_iter();
+        let key = keys.find(|key| {
+            let shelved = self.askers.at(*key).and_then(|asker| asker.shelved.as_ref());
+            shelved.is_some_and(&is_it)
+        })?;
+        let asker = self.askers.at(key)?;
+        let connection = asker.connection;
+        asker.shelved.take().map(|call| (connection, call))
+    }
+}

@@ -1,0 +1,77 @@
+//! Requests for a stream to listen on: a legacy session's GET, and `subscriptions/listen`.
+//!
+//! Both are control: they take no handler, however long they last.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::mcp::{HttpFacts, Listen, NoStream, Opening, OverloadReason, Revision};
+use crate::metrics::{self, RequestClass};
+use crate::ring::ConnectionKey;
+use crate::session::live::{Message, StreamRefused};
+use crate::transport::http::HEAD_RESERVE;
+
+use super::streams::Role;
+use super::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Opens a session's stream, or goes on with one that broke.
+    pub(super) fn open_standing(&mut self, key: ConnectionKey, facts: &HttpFacts<'_>, mut out: Vec<u8>) {
+        let service = Rc::clone(&self.service);
+        let request = match service.protocol.get(facts, &*service.store, &mut out) {
+            Opening::Stream(request) => request,
+            Opening::Refused(reply) => {
+                self.record_control(&reply, Duration::ZERO);
+                return self.reply(key, out, None, &reply);
+            }
+        };
+        let opened = service
+            .store
+            .live()
+            .open_standing(&request.session, request.last_event_id);
+        match opened {
+            Ok(attached) => {
+                self.spares.put(out);
+                let revision = request.session.session.revision;
+                self.begin_stream(key, attached.stream, Role::Standing, revision, attached.after);
+            }
+            Err(refused) => {
+                let protocol = &service.protocol;
+                let reply = match refused {
+                    StreamRefused::Unknown => protocol.refuse_stream(NoStream::Forgotten, &mut out),
+                    StreamRefused::Taken => protocol.refuse_stream(NoStream::Taken, &mut out),
+                    StreamRefused::Full => {
+                        let overload = self.overload(OverloadReason::Memory);
+                        protocol.refuse(None, &overload, &mut out)
+                    }
+                };
+                self.record_control(&reply, Duration::ZERO);
+                self.reply(key, out, None, &reply);
+            }
+        }
+    }
+
+    /// Begins a subscription with its acknowledgement, which is in `out`.
+    pub(super) fn open_listening(&mut self, key: ConnectionKey, listen: Listen, mut out: Vec<u8>) {
+        let service = Rc::clone(&self.service);
+        let Listen { id, interest, labels } = listen;
+        match service.store.live().open_listen(id.clone(), &interest) {
+            Ok(stream) => {
+                self.metrics
+                    .on_request(metrics::Era::Modern, RequestClass::Control);
+                let label = metrics::Operation::Method(labels.method);
+                self.metrics.on_operation(label, labels.outcome, Duration::ZERO);
+                stream.push(Message::new(out.split_off(HEAD_RESERVE)));
+                self.spares.put(out);
+                self.begin_stream(key, stream, Role::Listening(id), Revision::V2026_07_28, None);
+            }
+            Err(_) => {
+                out.truncate(HEAD_RESERVE);
+                let overload = self.overload(OverloadReason::Memory);
+                let reply = service.protocol.refuse(Some(id.as_id()), &overload, &mut out);
+                self.record_control(&reply, Duration::ZERO);
+                self.reply(key, out, None, &reply);
+            }
+        }
+    }
+}

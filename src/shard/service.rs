@@ -1,0 +1,116 @@
+//! What shards serve, and its replacement while they run.
+//!
+//! A service never changes: an edited registry is a new service, and each shard takes it up before the next request
+//! it decodes. Calls keep the one they were decoded for until they end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::{Linger, Timeouts};
+use crate::mcp::Protocol;
+use crate::metrics::{self, Method, ToolLabels, ToolRow};
+use crate::registry::Operation;
+use crate::session::Store;
+use crate::transport::edge::EdgePolicy;
+use crate::transport::http::HttpLimits;
+
+use super::Waits;
+
+/// What every shard serves, the same for all.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The protocol over what is registered.
+    pub protocol: Arc<Protocol>,
+    /// Sessions, streams and everything else that is known to all shards.
+    pub store: Arc<Store>,
+    /// Who is let in.
+    pub policy: EdgePolicy,
+    /// Limits of requests.
+    pub http: HttpLimits,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// How long work may wait for a handler.
+    pub waits: Waits,
+    /// How long handlers stay with their connections.
+    pub linger: Linger,
+    /// Rows of the tools in metrics: those that were registered at the start.
+    pub labels: Arc<ToolLabels>,
+    /// The row of each tool that is registered now.
+    pub tool_rows: Vec<ToolRow>,
+}
+
+impl Service {
+    /// The same service of something else.
+    #[must_use]
+    pub fn with_protocol(&self, protocol: Arc<Protocol>) -> Service {
+        let tools = protocol.registry().tools();
+        Service {
+            tool_rows: tools.map(|(_, tool)| self.labels.row_of(tool.name())).collect(),
+            protocol,
+            ..self.clone()
+        }
+    }
+
+    /// What an operation is counted under.
+    pub(super) fn label(&self, operation: Operation) -> metrics::Operation {
+        let method = match operation {
+            Operation::Tool(tool) => {
+                let row = self.tool_rows.get(tool.as_usize()).copied();
+                return metrics::Operation::Tool(row.unwrap_or_else(|| self.labels.row(usize::MAX)));
+            }
+            Operation::Resource(_) | Operation::Template(_) => Method::ResourcesRead,
+            Operation::ResourceList(_) => Method::ResourcesList,
+            Operation::Prompt(_) => Method::PromptsGet,
+            Operation::Completion(_) => Method::CompletionComplete,
+        };
+        metrics::Operation::Method(method)
+    }
+}
+
+/// The service of the present, shared by all shards; any thread may replace it.
+#[derive(Debug)]
+pub struct Served {
+    /// How often it was replaced: all that a shard looks at as long as nothing changes.
+    replacements: AtomicU64,
+    #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
+    current: std::sync::Mutex<Arc<Service>>,
+}
+
+impl Served {
+    /// Begins with this service.
+    pub fn new(service: Arc<Service>) -> Arc<Served> {
+        #[allow(clippy::disallowed_types, reason = "taken only when a service was replaced")]
+        let current = std::sync::Mutex::new(service);
+        Arc::new(Served {
+            replacements: AtomicU64::new(0),
+            current,
+        })
+    }
+
+    /// The service now.
+    pub fn current(&self) -> Arc<Service> {
+        let current = self.current.lock();
+        // Nothing that runs under the lock leaves it half changed.
+        Arc::clone(&current.unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// From now on shards decode for `service`.
+    pub fn replace(&self, service: Arc<Service>) {
+        let mut current = self
+            .current
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *current = service;
+        self.replacements.fetch_add(1, Ordering::Release);
+    }
+
+    /// The service that replaced the one known as the `seen`th, if one did.
+    pub(super) fn newer(&self, seen: &mut u64) -> Option<Arc<Service>> {
+        let replacements = self.replacements.load(Ordering::Acquire);
+        if replacements == *seen {
+            return None;
+        }
+        *seen = replacements;
+        Some(self.current())
+    }
+}

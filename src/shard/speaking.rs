@@ -1,0 +1,141 @@
+//! What calls say before they end: progress, log messages and questions, from the call's link to its stream.
+//!
+//! A tool that is polled here is listened to right behind the poll. One on a worker, or one that hands its context to
+//! another task, makes itself heard through [`Heard`], which wakes the shard. What is said is put into the words of
+//! the request's revision at once and lies in the live store from then on.
+
+use std::sync::Arc;
+
+use crossbeam_queue::SegQueue;
+
+use crate::pool::HandlerKey;
+use crate::registry::{CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
+use crate::session::live::Message;
+
+use super::mailbox::Wake;
+use super::{Shard, ShardRing};
+
+/// Links kept for calls to come; more run at once only while a burst lasts.
+const LINKS_KEPT_MAX: usize = 256;
+
+/// The links of calls: made once, used again.
+pub(super) struct Links {
+    free: Vec<Arc<CallLink>>,
+    heard: Arc<Heard>,
+    server: ServerHandle,
+}
+
+/// Calls that said something while nobody listened; any thread adds, the shard takes.
+struct Heard {
+    calls: SegQueue<u64>,
+    wake: Box<dyn Wake>,
+}
+
+impl LinkListener for Heard {
+    /// A link tells of itself once until it is listened to, so this holds no more than there are calls.
+    fn on_said(&self, call: u64) {
+        let was_empty = self.calls.is_empty();
+        self.calls.push(call);
+        // Whoever found it not empty was preceded by one who did, and the shard takes all there are.
+        if was_empty {
+            self.wake.wake();
+        }
+    }
+}
+
+impl Links {
+    pub(super) fn new(wake: Box<dyn Wake>, server: ServerHandle) -> Links {
+        Links {
+            free: Vec::with_capacity(LINKS_KEPT_MAX),
+            heard: Arc::new(Heard {
+                calls: SegQueue::new(),
+                wake,
+            }),
+            server,
+        }
+    }
+
+    /// A link for a call whose client is as `facts` say. Allocates only while more calls run than ever before.
+    pub(super) fn take(&mut self, facts: ClientFacts) -> Arc<CallLink> {
+        let mut link = self.free.pop().unwrap_or_else(|| {
+            CallLink::new(
+                Arc::clone(&self.heard) as Arc<dyn LinkListener>,
+                self.server.clone(),
+            )
+        });
+        match Arc::get_mut(&mut link) {
+            Some(own) => own.begin(facts),
+            None => debug_assert!(false, "a free link is nobody's"),
+        }
+        link
+    }
+
+    /// Takes a link back whose call is over. One that a tool still holds is left to it.
+    pub(super) fn put(&mut self, mut link: Arc<CallLink>) {
+        link.close();
+        if self.free.len() < LINKS_KEPT_MAX && Arc::get_mut(&mut link).is_some() {
+            self.free.push(link);
+        }
+    }
+}
+
+/// A handler as the number that its call's link gives to the listener.
+pub(super) fn call_number(handler: HandlerKey) -> u64 {
+    u64::from(handler.lease) << 32 | u64::from(handler.index)
+}
+
+fn handler_of(number: u64) -> HandlerKey {
+    HandlerKey {
+        index: number as u32,
+        lease: (number >> 32) as u32,
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Listens to calls that made themselves heard.
+    pub(super) fn hear_calls(&mut self) {
+        let heard = Arc::clone(&self.links.heard);
+        while let Some(number) = heard.calls.pop() {
+            self.hear(handler_of(number));
+        }
+    }
+
+    /// A call was polled, or is about to be settled: passes on what it said meanwhile.
+    pub(super) fn hear_polled(&mut self, handler: HandlerKey) {
+        let link = self.pool.call_mut(handler).and_then(|call| call.link.as_ref());
+        if link.is_some_and(|link| link.end_poll()) {
+            self.hear(handler);
+        }
+    }
+
+    fn hear(&mut self, handler: HandlerKey) {
+        let Some(link) = self.pool.call_mut(handler).and_then(|call| call.link.clone()) else {
+            return;
+        };
+        let mut emissions = std::mem::take(&mut self.emissions);
+        link.take_emissions(&mut emissions);
+        for emission in emissions.drain(..) {
+            match emission {
+                Emission::Question(question) => self.ask(handler, &link, question),
+                Emission::CloseStream { .. } => self.cut_response(handler),
+                emission => self.speak(handler, &emission),
+            }
+        }
+        self.emissions = emissions;
+    }
+
+    /// Puts one message on a call's stream, if its client is to have it.
+    fn speak(&mut self, handler: HandlerKey, emission: &Emission) {
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
+        let mut message = Vec::new();
+        let (service, ticket) = (&call.service, &call.ticket);
+        let is_wanted = service
+            .protocol
+            .write_emission(ticket, emission, "", &*service.store, &mut message);
+        if is_wanted && let Some(stream) = self.call_stream(handler) {
+            stream.push(Message::new(message));
+        }
+    }
+}

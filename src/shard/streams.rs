@@ -1,0 +1,364 @@
+//! Streams of events: the answers of calls that speak before they end, and what sessions and subscriptions listen on.
+//!
+//! A stream's messages lie in the live store, where any thread may add to them; the shard that has its connection is
+//! told, takes what is ready and sends it as one chunk. One send is in flight at a time, so a client that does not
+//! read keeps its messages waiting in the store, bounded there, and nobody else.
+//!
+//! ```text
+//! Calling ── speaks, or takes long ──► Calling with a stream ── ends ──► Streaming ─┐
+//! Open ───── GET, subscriptions/listen ───────────────────────────────► Streaming ─┴ last chunk ──► Answering
+//! ```
+//!
+//! An open stream holds no handler and no buffer. Invariant: while a stream is open nothing but its chunks is sent
+//! on its connection, and a response that was begun is ended by the last chunk or by the connection's end.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::jsonrpc::RequestId;
+use crate::mcp::Revision;
+use crate::metrics::Eviction;
+use crate::pool::HandlerKey;
+use crate::ring::{ConnectionKey, SendMode};
+use crate::session::live::{Message, Stream, StreamPlace, StreamState};
+use crate::transport::http::HEAD_RESERVE;
+use crate::wire::http1::{self, BodyLength, Connection as Persistence, ResponseHead};
+use crate::wire::sse;
+
+use super::connections::{Outgoing, OutgoingKind, State, Waiting};
+use super::{Shard, ShardRing};
+
+/// Bytes of messages that go into one send; one message more, however long.
+const SEND_BYTES: usize = 16 << 10;
+/// Streams that are looked at before other work has its turn.
+const STREAMS_PER_TURN: usize = 64;
+/// When a client that lost its stream comes back for the rest.
+const RETRY: Duration = Duration::from_secs(1);
+/// A sign of life, in a chunk of its own.
+const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+
+/// A stream whose connection is here.
+#[derive(Debug)]
+pub(super) struct OpenStream {
+    stream: Arc<Stream>,
+    role: Role,
+    has_head: bool,
+    /// It begins with the place to come back to (since 2025-11-25).
+    is_primed: bool,
+    /// The response ends behind what is there, whatever becomes of the stream.
+    is_cut: bool,
+}
+
+impl OpenStream {
+    /// Whether it is `stream` that is open.
+    pub(super) fn is_of(&self, stream: &Arc<Stream>) -> bool {
+        Arc::ptr_eq(&self.stream, stream)
+    }
+}
+
+/// What a stream is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The answer of a call, whether it runs still or is over.
+    Call,
+    /// A legacy session's GET.
+    Standing,
+    /// `subscriptions/listen`, of this id.
+    Listening(RequestId),
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Answers a connection's request by a stream. Whatever it was, it is now no longer in flight, but for a call.
+    pub(super) fn begin_stream(
+        &mut self,
+        key: ConnectionKey,
+        stream: Arc<Stream>,
+        role: Role,
+        revision: Revision,
+        after: Option<u64>,
+    ) {
+        let keep_alive_at = self.now + self.service.timeouts.keep_alive;
+        let place = self.stream_place(key);
+        if role != Role::Call {
+            self.metrics.in_flight.down();
+        }
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        if role != Role::Call {
+            connection.state = State::Streaming;
+        }
+        connection.waiting = Waiting::KeepAlive;
+        if !connection.is_watched {
+            connection.is_watched = true;
+            self.ring.watch_hang_up(key, &connection.socket);
+        }
+        stream.attach(place, after);
+        connection.stream = Some(Box::new(OpenStream {
+            is_primed: stream.is_resumable() && revision.has_stream_priming(),
+            stream,
+            role,
+            has_head: false,
+            is_cut: false,
+        }));
+        self.metrics.streams_open.up();
+        self.set_deadline(key, keep_alive_at);
+        self.pump_stream(key);
+    }
+
+    fn stream_place(&self, key: ConnectionKey) -> StreamPlace {
+        StreamPlace {
+            shard: self.metrics.shard.0,
+            connection: key,
+        }
+    }
+
+    /// Sends what is ready of a stream, unless a send is in flight: then that one's end comes back here.
+    pub(super) fn pump_stream(&mut self, key: ConnectionKey) {
+        let is_draining = self.is_draining();
+        let place = self.stream_place(key);
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let is_streaming = matches!(connection.state, State::Calling(_) | State::Streaming);
+        if connection.is_sending || !is_streaming {
+            return;
+        }
+        let takes_chunks = connection.takes_chunks;
+        if is_draining || !takes_chunks {
+            connection.persistence = Persistence::Close;
+        }
+        let persistence = connection.persistence;
+        let Some(open) = connection.stream.as_mut() else {
+            return;
+        };
+        let mut buffer = self.spares.take();
+        let data = HEAD_RESERVE + if takes_chunks { sse::CHUNK_RESERVE } else { 0 };
+        buffer.resize(data, 0);
+        if open.is_primed && !open.has_head {
+            sse::write_priming(&mut buffer, &open.stream.position(), RETRY);
+        }
+        let state = open.stream.next(place, SEND_BYTES, &mut |event| {
+            let id = event.id.as_ref().map(|id| id as &dyn Display);
+            sse::write_event(&mut buffer, id, |out| {
+                event.message.write(event.subscription, out)
+            });
+        });
+        if state == StreamState::CutOff {
+            self.spares.put(buffer);
+            self.count_eviction(Eviction::SlowReader);
+            return self.lose_client(key);
+        }
+        let is_over = open.is_cut && state == StreamState::Idle;
+        // Displaced: another connection has taken it up.
+        let ends = is_over || matches!(state, StreamState::Ended | StreamState::Displaced);
+        let mut start = end_chunk(&mut buffer, data, takes_chunks, ends);
+        if !std::mem::replace(&mut open.has_head, true) {
+            let body = match takes_chunks {
+                true => BodyLength::Chunked,
+                false => BodyLength::None,
+            };
+            let mut head = ResponseHead::event_stream(body, self.date.text());
+            head.connection = persistence;
+            start = http1::write_head_before(&mut buffer, start, &head);
+        }
+        if !ends && start == buffer.len() {
+            return self.spares.put(buffer);
+        }
+        let outgoing = Outgoing {
+            range: start..buffer.len(),
+            closes: ends && persistence == Persistence::Close,
+            kind: match ends {
+                true => OutgoingKind::Answer,
+                false => OutgoingKind::Stream,
+            },
+            ..Outgoing::default()
+        };
+        if ends {
+            self.end_response(key);
+        }
+        if outgoing.range.is_empty() {
+            self.spares.put(buffer);
+            return self.begin_close(key);
+        }
+        self.send(key, buffer, outgoing, SendMode::Attempt);
+    }
+
+    /// The stream's last bytes are about to go out: from here on it is an answer like any other.
+    fn end_response(&mut self, key: ConnectionKey) {
+        let now = self.now;
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let Some(open) = connection.stream.take() else {
+            return;
+        };
+        if open.role != Role::Call {
+            // How long somebody listened is no latency.
+            connection.request_at = now;
+        }
+        self.leave_stream(key, *open);
+    }
+
+    /// Some of a stream is with the kernel.
+    pub(super) fn go_on_streaming(&mut self, key: ConnectionKey) {
+        let keep_alive_at = self.now + self.service.timeouts.keep_alive;
+        if let Some(connection) = self.table.at(key) {
+            connection.waiting = Waiting::KeepAlive;
+        }
+        self.set_deadline(key, keep_alive_at);
+        self.pump_stream(key);
+    }
+
+    /// Nothing was sent for a while: a comment, so that whoever is between us and the client keeps the connection.
+    pub(super) fn keep_stream_alive(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        if connection.is_sending || connection.stream.is_none() {
+            return;
+        }
+        let comment = match connection.takes_chunks {
+            true => KEEP_ALIVE_CHUNK.to_vec(),
+            false => sse::KEEP_ALIVE.to_vec(),
+        };
+        let outgoing = Outgoing {
+            range: 0..comment.len(),
+            kind: OutgoingKind::Stream,
+            ..Outgoing::default()
+        };
+        self.send(key, comment, outgoing, SendMode::Attempt);
+    }
+
+    /// The stream that a call speaks on; opened now if it has none. `None` if nobody could hear it: the client has
+    /// left and cannot come back to it, the call is one of a batch, or there is no room for streams.
+    pub(super) fn call_stream(&mut self, handler: HandlerKey) -> Option<Arc<Stream>> {
+        let connection = self.pool.holder(handler);
+        let call = self.pool.call_mut(handler)?;
+        if let Some(stream) = &call.stream {
+            return Some(Arc::clone(stream));
+        }
+        if call.batch.is_some() {
+            return None;
+        }
+        let key = connection.filter(|key| {
+            let connection = self.table.at(*key);
+            connection.is_some_and(|connection| connection.state == State::Calling(handler))
+        })?;
+        let (ticket, live) = (&call.ticket, call.service.store.live());
+        let session = ticket.session().map(|token| (token, ticket.principal()));
+        let revision = ticket.revision();
+        let stream = live.open_call_stream(session, ticket.is_resumable()).ok()?;
+        call.stream = Some(Arc::clone(&stream));
+        self.begin_stream(key, Arc::clone(&stream), Role::Call, revision, None);
+        Some(stream)
+    }
+
+    /// A call has taken long: its client is told that it is being worked on.
+    pub(super) fn stream_answer(&mut self, handler: HandlerKey) {
+        // Without a stream the client simply waits on.
+        let _ = self.call_stream(handler);
+    }
+
+    /// The call whose stream this is goes on, but the connection is to be free: the client will come back.
+    pub(super) fn cut_response(&mut self, handler: HandlerKey) {
+        let Some(key) = self.pool.holder(handler) else {
+            return;
+        };
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        if connection.state != State::Calling(handler) {
+            return;
+        }
+        if let Some(open) = connection.stream.as_mut() {
+            open.is_cut = true;
+            connection.state = State::Streaming;
+            self.pump_stream(key);
+        }
+    }
+
+    /// The call whose stream this was is over without an answer.
+    pub(super) fn end_stream_of(&mut self, key: ConnectionKey, stream: Option<Arc<Stream>>) {
+        let Some(stream) = stream else { return };
+        stream.end();
+        if let Some(entry) = self.table.at(key)
+            && entry.stream.as_ref().is_some_and(|open| open.is_of(&stream))
+        {
+            entry.state = State::Streaming;
+            self.pump_stream(key);
+        }
+    }
+
+    /// A connection and its stream part: the stream may go on without it, and another connection may take it up.
+    pub(super) fn leave_stream(&mut self, key: ConnectionKey, open: OpenStream) {
+        self.metrics.streams_open.down();
+        open.stream.detach(self.stream_place(key));
+        if let Role::Listening(_) = open.role {
+            open.stream.end();
+        }
+    }
+
+    /// A client that is read to or waits for an answer is gone. Modern: that cancels its call. Legacy: the call runs
+    /// on.
+    pub(super) fn lose_client(&mut self, key: ConnectionKey) {
+        if let Some(State::Calling(handler)) = self.table.at(key).map(|connection| connection.state)
+            && self.is_cancelled_by_leaving(handler)
+        {
+            self.cancel_call(handler);
+        }
+        self.kill(key);
+    }
+
+    /// A drain begins: who only listens is told that it is over, in the words of its era.
+    pub(super) fn end_listening(&mut self) {
+        let is_listening = |open: &OpenStream| matches!(open.role, Role::Standing | Role::Listening(_));
+        let keys = self.keys_where(|connection| connection.stream.as_deref().is_some_and(is_listening));
+        for key in keys {
+            let Some(open) = self.table.at(key).and_then(|entry| entry.stream.as_mut()) else {
+                continue;
+            };
+            if let Role::Listening(id) = &open.role {
+                let mut end = Vec::new();
+                self.service.protocol.write_listen_end(id, &mut end);
+                open.stream.push(Message::new(end));
+            }
+            open.stream.end();
+            self.pump_stream(key);
+        }
+    }
+
+    /// Sends on streams that have something to send: some of them now, the rest when others had their turn.
+    pub(super) fn pump_ready_streams(&mut self) {
+        for _ in 0..STREAMS_PER_TURN {
+            let Some(key) = self.ready_streams.pop_front() else {
+                return;
+            };
+            self.pump_stream(key);
+        }
+        if !self.ready_streams.is_empty() {
+            self.wake();
+        }
+    }
+}
+
+/// Ends the chunk of `buffer[data..]`, if there are chunks, and the body behind it if it `ends`; returns where what is
+/// to be sent begins.
+fn end_chunk(buffer: &mut Vec<u8>, data: usize, takes_chunks: bool, ends: bool) -> usize {
+    if !takes_chunks {
+        return data;
+    }
+    let is_empty = buffer.len() == data;
+    let start = if is_empty {
+        buffer.truncate(HEAD_RESERVE);
+        HEAD_RESERVE
+    } else {
+        let end = buffer.len();
+        sse::close_chunk(buffer, data..end)
+    };
+    if ends {
+        buffer.extend_from_slice(sse::LAST_CHUNK);
+    }
+    start
+}

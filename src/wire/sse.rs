@@ -1,0 +1,118 @@
+//! Server-sent events, the writing side (HTML Standard, section 9.2), and the chunks they travel in.
+//!
+//! Every event is a JSON text, which has no line breaks of its own, so one `data` line holds it. Events are gathered
+//! behind room for one chunk head, so that whatever is ready leaves as one chunk in one send.
+//! Deliberately absent: event names (MCP uses the default, `message`), reading.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::ops::Range;
+use std::time::Duration;
+
+/// A comment, which clients skip and proxies take for life.
+pub const KEEP_ALIVE: &[u8] = b":\n\n";
+
+/// Room to leave in front of a chunk's data: its size in eight digits, and a line end (RFC 9112, section 7.1).
+pub const CHUNK_RESERVE: usize = 10;
+/// The chunk that ends a body.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Appends an event whose data, without line breaks, `write_data` appends.
+pub fn write_event(out: &mut Vec<u8>, id: Option<&dyn Display>, write_data: impl FnOnce(&mut Vec<u8>)) {
+    if let Some(id) = id {
+        write_id(out, id);
+    }
+    out.extend_from_slice(b"data: ");
+    write_data(out);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Appends an event that only says where a client that loses the stream goes on, and after which time (MCP
+/// 2025-11-25, Streamable HTTP, *Sending Messages to the Server*).
+pub fn write_priming(out: &mut Vec<u8>, id: &dyn Display, retry: Duration) {
+    write_retry(out, retry);
+    write_id(out, id);
+    out.extend_from_slice(b"data:\n\n");
+}
+
+/// Appends the time after which a client that loses the stream comes back.
+pub fn write_retry(out: &mut Vec<u8>, retry: Duration) {
+    out.extend_from_slice(b"retry: ");
+    let millis = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
+    out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes());
+    out.push(b'\n');
+}
+
+/// Ids are the server's own, and have no line breaks.
+fn write_id(out: &mut Vec<u8>, id: &dyn Display) {
+    // Writing to a `Vec` cannot fail.
+    let _ = writeln!(out, "id: {id}");
+}
+
+/// Makes a chunk of `buffer[data]`, with [`CHUNK_RESERVE`] bytes of room in front and nothing behind; returns where
+/// it begins. Data of 4 GiB and more cannot be.
+pub fn close_chunk(buffer: &mut Vec<u8>, data: Range<usize>) -> usize {
+    debug_assert!(
+        data.start >= CHUNK_RESERVE && data.end == buffer.len(),
+        "{data:?}"
+    );
+    let mut size = data.len();
+    let start = data.start - CHUNK_RESERVE;
+    if let Some(head) = buffer.get_mut(start..data.start)
+        && let Some((digits, line_end)) = head.split_last_chunk_mut::<2>()
+    {
+        for digit in digits.iter_mut().rev() {
+            // Within bounds: the index is taken modulo the length.
+            *digit = b"0123456789abcdef"[size % 16];
+            size /= 16;
+        }
+        *line_end = *b"\r\n";
+    }
+    buffer.extend_from_slice(b"\r\n");
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http1::{BodyLimits, ChunkDecoder};
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn events_end_with_an_empty_line() {
+        assert_eq!(
+            text(|out| write_event(out, Some(&"c1-2"), |out| out.extend_from_slice(b"{}"))),
+            "id: c1-2\ndata: {}\n\n"
+        );
+        assert_eq!(
+            text(|out| write_event(out, None, |out| out.extend_from_slice(b"[]"))),
+            "data: []\n\n"
+        );
+        assert_eq!(
+            text(|out| write_priming(out, &"s0-0", Duration::from_millis(1500))),
+            "retry: 1500\nid: s0-0\ndata:\n\n"
+        );
+    }
+
+    #[test]
+    fn chunks_are_what_a_decoder_reads() {
+        for length in [1, 15, 16, 17, 4095, 70_000] {
+            let mut buffer = vec![0; 3 + CHUNK_RESERVE];
+            buffer.resize(3 + CHUNK_RESERVE + length, b'x');
+            let start = close_chunk(&mut buffer, 3 + CHUNK_RESERVE..3 + CHUNK_RESERVE + length);
+            assert_eq!(start, 3);
+            buffer.extend_from_slice(LAST_CHUNK);
+            let mut data = Vec::new();
+            let decoded = ChunkDecoder::default()
+                .decode(&buffer[start..], &mut data, &BodyLimits::default())
+                .unwrap();
+            assert!(decoded.is_done && decoded.consumed == buffer.len() - start);
+            assert_eq!(data, vec![b'x'; length]);
+        }
+    }
+}
