@@ -166,7 +166,7 @@ impl<W: Watchers> Watching<W> {
 
 impl Live {
     /// Tells everybody who listens. Called off the shards: takes some microseconds per hundred listeners.
-    pub(super) fn broadcast(&self, announcement: &Announcement) {
+    pub fn broadcast(&self, announcement: &Announcement) {
         let message = Message::announcement(announcement);
         let interest = &self.switchboard.interest;
         let (mut met, mut ready) = (Vec::new(), Vec::new());

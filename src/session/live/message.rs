@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use super::budget::{Budget, Charge};
 use super::types::{Announced, Announcement, write_announcement};
 use crate::jsonrpc::RequestId;
-use crate::mcp::{Announced, Announcement, write_announcement};
 
 /// One whole JSON-RPC message without line breaks. Cloning shares it.
 #[derive(Clone, Debug)]
