@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cancel;
 use super::error::FileError;
+use super::progress::{Looked, Progress};
 use super::root::Root;
 use super::walk::{Omitted, PathGlob, walk};
 
@@ -34,21 +35,29 @@ pub struct Found {
 ///
 /// # Errors
 /// The glob does not parse; the call was cancelled.
-pub fn find_files(root: &Root, args: &FindFiles, cancel: Cancel<'_>) -> Result<Found, FileError> {
+pub fn find_files(
+    root: &Root,
+    args: &FindFiles,
+    cancel: Cancel<'_>,
+    progress: Progress<'_>,
+) -> Result<Found, FileError> {
     let limits = root.limits();
     let glob = PathGlob::new(&args.glob, limits)?;
     let (mut paths, mut truncated) = (Vec::new(), false);
     let mut bytes_left = limits.answer_bytes_max;
+    let mut looked = Looked::default();
     let omitted = walk(root, cancel, |met, _| {
-        if !glob.is_match(&met) {
-            return Ok(ControlFlow::Continue(()));
+        looked.files += 1;
+        if glob.is_match(&met) {
+            if paths.len() >= limits.find_results_max || met.path.len() > bytes_left {
+                truncated = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            bytes_left -= met.path.len();
+            paths.push(met.path.to_owned());
+            looked.found = paths.len();
         }
-        if paths.len() >= limits.find_results_max || met.path.len() > bytes_left {
-            truncated = true;
-            return Ok(ControlFlow::Break(()));
-        }
-        bytes_left -= met.path.len();
-        paths.push(met.path.to_owned());
+        progress(looked);
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(Found {

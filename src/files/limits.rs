@@ -36,6 +36,11 @@ pub struct FilesLimits {
     /// Size of a compiled pattern. It bounds the time spent on a single buffer of text as well, since matching
     /// costs at worst the product of both.
     pub pattern_compiled_bytes_max: usize,
+    /// Files that are watched for changes at a time.
+    pub watched_files_max: usize,
+    /// Directories that are watched for them. Each is one of the user's inotify watches, which other programs of that
+    /// user want some of, too.
+    pub watched_directories_max: usize,
 }
 
 impl Default for FilesLimits {
@@ -57,6 +62,8 @@ impl Default for FilesLimits {
             answer_bytes_max: 256 << 10,
             pattern_bytes_max: 1 << 10,
             pattern_compiled_bytes_max: 1 << 20,
+            watched_files_max: 65_536,
+            watched_directories_max: 8_192,
         }
     }
 }

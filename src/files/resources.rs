@@ -2,20 +2,25 @@
 //!
 //! The root is the top of all URIs, as if it were `/`: where it really lies is nobody's business. The files of its
 //! top level are listed, a page at a time; whatever lies deeper is read by the template and found by completing its
-//! path. Confinement is the [`Root`]'s alone. What cannot be reached, read or named is not there: the client is not
+//! path. Subscribers are told when a file changes, comes or goes ([`Watcher`]). Confinement is the [`Root`]'s alone. What cannot be reached, read or named is not there: the client is not
 //! told why.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::directory::SortedEntries;
+use super::complete::complete_path;
 use super::error::{FileError, ShownPath};
 use super::list::{ListDirectory, ListedEntry, list_directory};
 use super::read::read_whole;
 use super::root::Root;
+use super::watch::{Told, WatchError, Watched, Watcher};
 use super::{Cancel, Kind, mime_type};
 use crate::registry::{
-    BlockingContext, Completing, Completion, ListFrom, ReadOutput, RegistryBuilder, RegistryError, Resource,
-    ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate, ToolError,
+    BlockingContext, Completing, ListFrom, ReadOutput, RegistryBuilder, RegistryError, Resource,
+    ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate, ToolError, Updates, percent_decode,
 };
 
 const URI_START: &str = "file:///";
@@ -29,6 +34,7 @@ struct Variables {
 /// Adds the root's files as resources.
 pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
     let (reader, lister, completer) = (root.clone(), root.clone(), root.clone());
+    let watcher = Watcher::new(root.clone());
     registry.add(
         ResourceTemplate::new("file:///{+path}", "file")
             .title("A file")
@@ -40,6 +46,10 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
                     complete_path(&completer, completing.value(), cancel).map_err(ToolError::from)
                 },
             )
+            .watch(move |uri, updates| match watch(&watcher, uri, updates) {
+                Ok(watched) => Ok(Box::new(watched)),
+                Err(error) => Err(of_watching(error)),
+            })
             .read_blocking(move |context: &BlockingContext, variables: Variables| {
                 let cancel: Cancel<'_> = &|| context.is_cancelled();
                 read(&reader, &variables.path, cancel).map_err(of_reading)
@@ -84,6 +94,28 @@ fn of_reading(error: FileError) -> ToolError {
     }
 }
 
+/// Tells of the changes of the file at `uri`, whether there is one yet or not.
+fn watch(watcher: &Watcher, uri: &str, updates: Updates) -> Result<Watched, WatchError> {
+    let path = uri.strip_prefix(URI_START).and_then(percent_decode);
+    let path = path.ok_or(WatchError::NotBelowRoot)?;
+    let told: Told = Arc::new(move || updates.updated());
+    watcher.watch(Path::new(&*path), told)
+}
+
+/// What a subscriber hears of a file that cannot be watched. The operator can do something about limits.
+fn of_watching(error: WatchError) -> ToolError {
+    match error {
+        WatchError::NotBelowRoot => ToolError::NotFound,
+        WatchError::System(ref reason) if reason.kind() == io::ErrorKind::PermissionDenied => {
+            ToolError::NotFound
+        }
+        error => {
+            tracing::warn!("a subscription to a file is in vain: {error}");
+            ToolError::message("no more files can be watched at present")
+        }
+    }
+}
+
 /// The regular files of the top level, behind `from`.
 fn list(root: &Root, from: ListFrom, cancel: Cancel<'_>) -> Result<ResourcePage, FileError> {
     let arguments = ListDirectory {
@@ -115,7 +147,7 @@ fn listed(entry: ListedEntry) -> Option<ResourceInfo> {
 }
 
 /// Percent-encodes what a path in a URI cannot have as it stands (RFC 3986: unreserved, and `/`).
-fn uri_of(path: &str) -> String {
+pub(super) fn uri_of(path: &str) -> String {
     let mut uri = String::with_capacity(URI_START.len() + path.len());
     uri.push_str(URI_START);
     for byte in path.bytes() {
@@ -132,45 +164,4 @@ fn uri_of(path: &str) -> String {
         }
     }
     uri
-}
-
-/// Paths that begin with what was typed: entries of the directory it names so far, directories with a slash.
-fn complete_path(root: &Root, typed: &str, cancel: Cancel<'_>) -> Result<Completion, FileError> {
-    let (directory, start) = match typed.rfind('/') {
-        Some(slash) => typed.split_at(slash + 1),
-        None => ("", typed),
-    };
-    if directory.starts_with('/') {
-        return Ok(Completion::default());
-    }
-    let dir = match root.open_dir(directory.trim_end_matches('/')) {
-        Ok(dir) => dir,
-        // Nothing there to propose, whatever the reason.
-        Err(error) => return nothing(error),
-    };
-    let sorted = SortedEntries::read(&dir, root.limits().directory_entries_max, cancel)?;
-    let sorted = match sorted {
-        Ok(sorted) => sorted,
-        Err(error) => return nothing(FileError::from_io(typed, error)),
-    };
-    let matching = sorted
-        .entries
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(start));
-    let values = matching.filter_map(|(name, kind)| match kind {
-        Kind::Directory => Some(format!("{directory}{name}/")),
-        Kind::File | Kind::Symlink => Some(format!("{directory}{name}")),
-        _ => None,
-    });
-    Ok(match sorted.is_cut {
-        true => Completion::some(values.collect()),
-        false => Completion::all(values.collect()),
-    })
-}
-
-fn nothing(error: FileError) -> Result<Completion, FileError> {
-    match error {
-        FileError::Cancelled | FileError::System { .. } => Err(error),
-        _ => Ok(Completion::default()),
-    }
 }

@@ -165,7 +165,7 @@ pub(super) fn open_regular(dir: &Dir, path: &Path) -> io::Result<Result<(File, M
 }
 
 /// Opens the directory `name` in `dir`, if it is one and no link to one.
-pub(super) fn open_subdirectory(dir: &Dir, name: &str) -> io::Result<Dir> {
+pub(super) fn open_subdirectory(dir: &Dir, name: impl AsRef<Path>) -> io::Result<Dir> {
     let mut options = OpenOptions::new();
     options
         .read(true)

@@ -2,12 +2,14 @@
 //!
 //! Line by line, never across lines; patterns run in linear time. Binary files are skipped as `read_file` refuses
 //! them, by their NULs, and nothing is memory-mapped: a file cut short under a map would end the process.
-//! Cancelled between files and between two reads of a file.
+//! Cancelled between files and between two reads of a file, which are the smaller the more a pattern costs; a single
+//! long line is searched in one go all the same.
 
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
 
 use grep_matcher::{LineTerminator, Matcher};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -17,10 +19,21 @@ use serde::{Deserialize, Serialize};
 
 use super::Cancel;
 use super::entry::Kind;
-use super::error::FileError;
+use super::error::{FileError, ShownPath};
 use super::limits::FilesLimits;
+use super::progress::{Looked, Progress};
 use super::root::Root;
 use super::walk::{Met, Omitted, PathGlob, open_met, walk};
+
+/// One read, at most: with most patterns that is well under a millisecond's work.
+const READ_BYTES_MAX: usize = 64 << 10;
+/// The same at least, and at first.
+const READ_BYTES_MIN: usize = 1 << 10;
+/// Between two looks at whether anybody still waits.
+const WORK: Duration = Duration::from_millis(2);
+
+/// A file's progress is told after so many bytes: a smaller one takes no time that is worth it.
+const TOLD_BYTES: u64 = 1 << 20;
 
 /// Arguments of `search`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -68,7 +81,12 @@ pub struct LineMatch {
 ///
 /// # Errors
 /// The pattern or the glob does not parse; the call was cancelled.
-pub fn search(root: &Root, args: &Search, cancel: Cancel<'_>) -> Result<SearchResult, FileError> {
+pub fn search(
+    root: &Root,
+    args: &Search,
+    cancel: Cancel<'_>,
+    progress: Progress<'_>,
+) -> Result<SearchResult, FileError> {
     let limits = root.limits();
     if args.limit == Some(0) {
         return Err(FileError::BelowOne { argument: "limit" });
@@ -78,49 +96,74 @@ pub fn search(root: &Root, args: &Search, cancel: Cancel<'_>) -> Result<SearchRe
         .as_deref()
         .map(|glob| PathGlob::new(glob, limits))
         .transpose()?;
-    let matcher = compile(&args.pattern, limits)?;
     let asked = args
         .limit
         .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut search = FileSearch {
-        searcher: searcher(limits),
-        matcher,
-        limits,
-        cancel,
-        matches: Vec::new(),
-        matches_max: asked
-            .unwrap_or(limits.search_matches_default)
-            .min(limits.search_matches_max),
-        bytes_left: limits.answer_bytes_max,
-        is_full: false,
-    };
-    let omitted = walk(root, cancel, |met, omitted| {
-        // A link's target is searched where it lies, or is outside.
-        if met.kind != Kind::File || glob.as_ref().is_some_and(|glob| !glob.is_match(&met)) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        search.file(&met, omitted)?;
-        Ok(if search.is_full {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        })
-    })?;
-    Ok(SearchResult {
-        matches: search.matches,
-        truncated: search.is_full,
-        omitted,
-    })
+    let matches_max = asked
+        .unwrap_or(limits.search_matches_default)
+        .min(limits.search_matches_max);
+    let matcher = compile(&args.pattern, Meaning::Expression, limits)?;
+    let search = FileSearch::new(root, matcher, matches_max, cancel, progress);
+    search.run(root, glob.as_ref())
 }
 
-fn compile(pattern: &str, limits: &FilesLimits) -> Result<RegexMatcher, FileError> {
+/// Searches for a text as it stands, in the file or directory at `beneath` or in all files.
+///
+/// # Errors
+/// There is nothing at `beneath`; the text is empty, too long, or has a line end; the call was cancelled.
+pub(super) fn find_text(
+    root: &Root,
+    text: &str,
+    beneath: Option<&str>,
+    cancel: Cancel<'_>,
+    progress: Progress<'_>,
+) -> Result<SearchResult, FileError> {
+    let limits = root.limits();
+    let matcher = compile(text, Meaning::Text, limits)?;
+    let glob = match beneath {
+        Some(path) => Some(beneath_real(root, path)?),
+        None => None,
+    };
+    let search = FileSearch::new(root, matcher, limits.search_matches_default, cancel, progress);
+    search.run(root, glob.as_ref())
+}
+
+/// Walks meet files by their paths without links.
+fn beneath_real(root: &Root, path: &str) -> Result<PathGlob, FileError> {
+    let real = root
+        .dir()
+        .canonicalize(root.relative(path)?)
+        .map_err(|error| FileError::from_io(path, error))?;
+    match real.to_str() {
+        Some(".") => PathGlob::beneath(""),
+        Some(real) => PathGlob::beneath(real),
+        None => Err(FileError::NotFound {
+            path: ShownPath::new(path),
+        }),
+    }
+}
+
+/// What a pattern is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Expression,
+    Text,
+}
+
+fn compile(pattern: &str, meaning: Meaning, limits: &FilesLimits) -> Result<RegexMatcher, FileError> {
     let bytes_max = limits.pattern_bytes_max;
     if pattern.len() > bytes_max {
         return Err(FileError::BadPattern {
             reason: format!("it is longer than {bytes_max} bytes"),
         });
     }
+    if meaning == Meaning::Text && pattern.is_empty() {
+        return Err(FileError::BadPattern {
+            reason: "it is empty".into(),
+        });
+    }
     RegexMatcherBuilder::new()
+        .fixed_strings(meaning == Meaning::Text)
         .crlf(true)
         .size_limit(limits.pattern_compiled_bytes_max)
         .dfa_size_limit(limits.pattern_compiled_bytes_max)
@@ -147,6 +190,9 @@ struct FileSearch<'a> {
     matcher: RegexMatcher,
     limits: &'a FilesLimits,
     cancel: Cancel<'a>,
+    progress: Progress<'a>,
+    looked: Looked,
+    stride: Stride,
     matches: Vec<LineMatch>,
     matches_max: usize,
     bytes_left: usize,
@@ -154,10 +200,56 @@ struct FileSearch<'a> {
     is_full: bool,
 }
 
-impl FileSearch<'_> {
+impl<'a> FileSearch<'a> {
+    fn new(
+        root: &'a Root,
+        matcher: RegexMatcher,
+        matches_max: usize,
+        cancel: Cancel<'a>,
+        progress: Progress<'a>,
+    ) -> FileSearch<'a> {
+        let limits = root.limits();
+        FileSearch {
+            searcher: searcher(limits),
+            matcher,
+            limits,
+            cancel,
+            progress,
+            looked: Looked::default(),
+            stride: Stride::new(),
+            matches: Vec::new(),
+            matches_max,
+            bytes_left: limits.answer_bytes_max,
+            is_full: false,
+        }
+    }
+
+    fn run(mut self, root: &Root, glob: Option<&PathGlob>) -> Result<SearchResult, FileError> {
+        let omitted = walk(root, self.cancel, |met, omitted| {
+            // A link's target is searched where it lies, or is outside.
+            if met.kind != Kind::File || glob.is_some_and(|glob| !glob.is_match(&met)) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            self.file(&met, omitted)?;
+            self.looked.files += 1;
+            self.looked.found = self.matches.len();
+            (self.progress)(self.looked);
+            Ok(if self.is_full {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
+        Ok(SearchResult {
+            matches: self.matches,
+            truncated: self.is_full,
+            omitted,
+        })
+    }
+
     fn file(&mut self, met: &Met<'_>, omitted: &mut Omitted) -> Result<(), FileError> {
-        let file = match open_met(met) {
-            Ok(Some(file)) => file,
+        let (file, metadata) = match open_met(met) {
+            Ok(Some(opened)) => opened,
             Ok(None) => return Ok(()),
             Err(_) => {
                 omitted.unreadable += 1;
@@ -168,7 +260,12 @@ impl FileSearch<'_> {
         let ending = Cell::new(Ending::Whole);
         let reader = CancellableReader {
             file,
+            size_bytes: metadata.len(),
+            read_bytes: 0,
             cancel: self.cancel,
+            progress: self.progress,
+            looked: self.looked,
+            stride: &mut self.stride,
             ending: &ending,
         };
         let mut sink = LineSink {
@@ -209,23 +306,76 @@ enum Ending {
     Cancelled,
 }
 
+/// How much is read at a time. Patterns differ by a factor of thousands in what a byte costs, so it is measured: what
+/// lies between two reads is the search of what the first one brought.
+#[derive(Debug)]
+struct Stride {
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+impl Stride {
+    fn new() -> Stride {
+        Stride {
+            bytes: READ_BYTES_MIN,
+            since: None,
+        }
+    }
+
+    /// How much to read now.
+    fn next(&mut self, now: Instant) -> usize {
+        if let Some(since) = self.since {
+            self.bytes = match now.saturating_duration_since(since) {
+                work if work > WORK => self.bytes / 2,
+                work if work < WORK / 4 => self.bytes * 2,
+                _ => self.bytes,
+            };
+            self.bytes = self.bytes.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        }
+        self.bytes
+    }
+
+    /// The search goes on from here.
+    fn on_read(&mut self, now: Instant) {
+        self.since = Some(now);
+    }
+}
+
 struct CancellableReader<'a> {
     file: File,
+    size_bytes: u64,
+    read_bytes: u64,
     cancel: Cancel<'a>,
+    progress: Progress<'a>,
+    looked: Looked,
+    stride: &'a mut Stride,
     ending: &'a Cell<Ending>,
 }
 
+#[allow(clippy::disallowed_methods, reason = "runs on a worker")]
 impl Read for CancellableReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if (self.cancel)() {
             self.ending.set(Ending::Cancelled);
             return Err(io::Error::other("cancelled"));
         }
-        self.file.read(buffer).inspect_err(|error| {
+        let wanted = self.stride.next(Instant::now()).min(buffer.len());
+        let buffer = buffer.get_mut(..wanted).unwrap_or_default();
+        let read = self.file.read(buffer).inspect_err(|error| {
             if error.kind() != io::ErrorKind::Interrupted {
                 self.ending.set(Ending::ReadFailed);
             }
-        })
+        })?;
+        self.stride.on_read(Instant::now());
+        self.read_bytes += read as u64;
+        // Short files are told when they are done. One that grows while it is read is never told as done.
+        if self.read_bytes > TOLD_BYTES && self.read_bytes < self.size_bytes {
+            (self.progress)(Looked {
+                part: self.read_bytes as f64 / self.size_bytes as f64,
+                ..self.looked
+            });
+        }
+        Ok(read)
     }
 }
 
@@ -298,4 +448,26 @@ fn around(line: &[u8], at: Range<usize>, bytes_max: usize) -> Range<usize> {
         .find(|&at| !is_inside_character(at))
         .unwrap_or(end);
     start..end.max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_are_as_long_as_they_cost_little() {
+        let (mut stride, mut now) = (Stride::new(), Instant::now());
+        let mut next = |work_us: u64| {
+            now += Duration::from_micros(work_us);
+            let bytes = stride.next(now);
+            stride.on_read(now);
+            bytes
+        };
+        assert_eq!(next(0), READ_BYTES_MIN);
+        assert_eq!([next(10), next(10)], [2 << 10, 4 << 10]);
+        assert_eq!(next(1_000), 4 << 10);
+        assert_eq!((0..10).map(|_| next(10)).last(), Some(READ_BYTES_MAX));
+        assert_eq!(next(2_001), READ_BYTES_MAX / 2);
+        assert_eq!((0..10).map(|_| next(9_000)).last(), Some(READ_BYTES_MIN));
+    }
 }

@@ -1,18 +1,22 @@
 //! The `files` functions as tools: their words for the model, and what an error becomes.
 
+use std::cell::Cell;
+use std::time::Instant;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::FileError;
+use super::progress::{Looked, Paced, Progress};
 use super::root::Root;
-use super::{Cancel, file_info, find_files, list_directory, read_file, resources, search};
-use crate::registry::{BlockingContext, RegistryBuilder, RegistryError, Structured, Tool, ToolError};
+use super::{Cancel, file_info, find_files, list_directory, prompts, read_file, resources, search};
+use crate::registry::{self, BlockingContext, RegistryBuilder, RegistryError, Structured, Tool, ToolError};
 
 /// Adds the toolset to `tools`, serving `root`.
 ///
 /// # Errors
-/// A tool of the same name, or its resource template, is there already.
+/// A tool or prompt of the same name, or its resource template, is there already.
 pub fn register(tools: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
     let words = Words {
         name: "read_file",
@@ -33,20 +37,21 @@ pub fn register(tools: &mut RegistryBuilder, root: &Root) -> Result<(), Registry
         description: "Finds files whose names or paths match a glob, such as `*.rs` or `src/**/mod.rs`. What \
             `.gitignore` excludes is left out.",
     };
-    tools.add(tool(root, words, find_files))?;
+    tools.add(walking_tool(root, words, find_files))?;
     let words = Words {
         name: "search",
         title: "Search in files",
         description: "Finds lines that match a regular expression, in all text files or those that match `glob`. \
             What `.gitignore` excludes is left out, and so are binary files.",
     };
-    tools.add(tool(root, words, search))?;
+    tools.add(walking_tool(root, words, search))?;
     let words = Words {
         name: "file_info",
         title: "Describe a file",
         description: "Tells what a path is: kind, size, time of the last change, and where a symbolic link leads.",
     };
     tools.add(tool(root, words, |root, args, _| file_info(root, args)))?;
+    prompts::register(tools, root)?;
     resources::register(tools, root)
 }
 
@@ -65,6 +70,38 @@ where
     A: DeserializeOwned + JsonSchema + Send + 'static,
     T: Serialize + JsonSchema + 'static,
 {
+    let function = move |root: &Root, args: &A, context: &BlockingContext| {
+        function(root, args, &|| context.is_cancelled())
+    };
+    contextual_tool(root, words, function)
+}
+
+/// A tool that may take long, and tells how far it has come.
+fn walking_tool<A, T>(
+    root: &Root,
+    words: Words,
+    function: impl Fn(&Root, &A, Cancel<'_>, Progress<'_>) -> Result<T, FileError> + Send + Sync + 'static,
+) -> Tool
+where
+    A: DeserializeOwned + JsonSchema + Send + 'static,
+    T: Serialize + JsonSchema + 'static,
+{
+    let function = move |root: &Root, args: &A, context: &BlockingContext| {
+        let cancel: Cancel<'_> = &|| context.is_cancelled();
+        tell_progress(context, |progress| function(root, args, cancel, progress))
+    };
+    contextual_tool(root, words, function)
+}
+
+fn contextual_tool<A, T>(
+    root: &Root,
+    words: Words,
+    function: impl Fn(&Root, &A, &BlockingContext) -> Result<T, FileError> + Send + Sync + 'static,
+) -> Tool
+where
+    A: DeserializeOwned + JsonSchema + Send + 'static,
+    T: Serialize + JsonSchema + 'static,
+{
     let root = root.clone();
     Tool::new(words.name)
         .title(words.title)
@@ -73,10 +110,37 @@ where
         .idempotent()
         .open_world(false)
         .run_blocking(move |context: &BlockingContext, args: A| {
-            function(&root, &args, &|| context.is_cancelled())
+            function(&root, &args, context)
                 .map(Structured)
                 .map_err(ToolError::from)
         })
+}
+
+/// Runs `work` and tells the client how many files it has looked at: now and then, and once more at its end.
+#[allow(clippy::disallowed_methods, reason = "runs on a worker")]
+pub(super) fn tell_progress<T>(
+    context: &BlockingContext,
+    work: impl FnOnce(Progress<'_>) -> Result<T, FileError>,
+) -> Result<T, FileError> {
+    if !context.wants_progress() {
+        return work(&|_| ());
+    }
+    let (paced, last) = (Paced::default(), Cell::new(Looked::default()));
+    let result = work(&|looked| {
+        last.set(looked);
+        if paced.try_tell(Instant::now()) {
+            context.progress(said(looked));
+        }
+    })?;
+    let last = last.get();
+    // Unless it was the last that was told: then it is no news, and dropped.
+    context.progress(said(last).total(last.files as f64));
+    Ok(result)
+}
+
+fn said(looked: Looked) -> registry::Progress {
+    let Looked { files, found, .. } = looked;
+    registry::Progress::new(files as f64 + looked.part).message(format!("{files} files, {found} found"))
 }
 
 impl From<FileError> for ToolError {

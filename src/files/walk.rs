@@ -7,12 +7,13 @@
 //!
 //! What cannot be walked (unreadable, gone meanwhile, too deep, too many) is left out and counted, never fatal.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::vec;
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, Metadata};
 use globset::{GlobBuilder, GlobSet};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -96,7 +97,7 @@ pub(super) fn walk(
             return Err(FileError::Cancelled);
         }
         let path = format!("{}{name}", level.prefix);
-        if name == ".git" || walk.is_ignored(&path, kind) {
+        if name == GIT || walk.is_ignored(&path, kind) {
             continue;
         }
         let Some(level) = walk.levels.last() else { break };
@@ -175,25 +176,35 @@ impl Walk<'_> {
 
     /// The deepest `.gitignore` with an opinion decides. Directories above were asked on the way down.
     fn is_ignored(&self, path: &str, kind: Kind) -> bool {
-        for level in self.levels.iter().rev() {
-            let Some(gitignore) = &level.gitignore else {
-                continue;
-            };
-            let beneath = path.get(level.prefix.len()..).unwrap_or(path);
-            match gitignore.matched(beneath, kind == Kind::Directory) {
-                Match::Ignore(_) => return true,
-                Match::Whitelist(_) => return false,
-                Match::None => {}
-            }
-        }
-        false
+        let levels = self.levels.iter().rev();
+        let deepest_first = levels.filter_map(|level| Some((level.prefix.len(), level.gitignore.as_ref()?)));
+        is_excluded(deepest_first, path, kind)
     }
 }
 
+/// git's own directory.
+pub(super) const GIT: &str = ".git";
 const GITIGNORE: &str = ".gitignore";
 
+/// Whether rules exclude `path`; each come with the length of the path, and its slash, to where they lie.
+pub(super) fn is_excluded<'a>(
+    deepest_first: impl Iterator<Item = (usize, &'a Gitignore)>,
+    path: &str,
+    kind: Kind,
+) -> bool {
+    for (prefix_bytes, rules) in deepest_first {
+        let beneath = path.get(prefix_bytes..).unwrap_or(path);
+        match rules.matched(beneath, kind == Kind::Directory) {
+            Match::Ignore(_) => return true,
+            Match::Whitelist(_) => return false,
+            Match::None => {}
+        }
+    }
+    false
+}
+
 /// The rules of `dir`'s `.gitignore`; lines that do not parse have no effect, as in git.
-fn read_gitignore(dir: &Dir, limits: &FilesLimits) -> Option<Gitignore> {
+pub(super) fn read_gitignore(dir: &Dir, limits: &FilesLimits) -> Option<Gitignore> {
     let (file, _) = open_regular(dir, Path::new(GITIGNORE)).ok()?.ok()?;
     let mut text = Vec::new();
     file.take(limits.gitignore_bytes_max as u64)
@@ -228,20 +239,24 @@ impl PathGlob {
             });
         }
         let beneath_root = glob.strip_prefix("./").or(glob.strip_prefix('/')).unwrap_or(glob);
-        let parsed = GlobBuilder::new(beneath_root)
-            .literal_separator(true)
-            .backslash_escape(true)
-            .build();
-        // A set of one: compiling a single glob panics where compiling a set fails.
-        match parsed.and_then(|parsed| GlobSet::new([parsed])) {
-            Ok(matcher) => Ok(PathGlob {
-                matcher,
-                is_name_only: !glob.contains('/'),
-            }),
-            Err(error) => Err(FileError::BadGlob {
-                reason: error.kind().to_string(),
-            }),
-        }
+        Ok(PathGlob {
+            matcher: compile(&[beneath_root])?,
+            is_name_only: !glob.contains('/'),
+        })
+    }
+
+    /// The file or directory at `path`, which is a plain path from the root, and all that lies below it.
+    pub(super) fn beneath(path: &str) -> Result<PathGlob, FileError> {
+        let itself = globset::escape(path);
+        let below = if path.is_empty() {
+            "**".to_owned()
+        } else {
+            format!("{itself}/**")
+        };
+        Ok(PathGlob {
+            matcher: compile(&[&itself, &below])?,
+            is_name_only: false,
+        })
     }
 
     pub(super) fn is_match(&self, met: &Met<'_>) -> bool {
@@ -250,9 +265,21 @@ impl PathGlob {
     }
 }
 
+/// Always a set: compiling a single glob panics where compiling a set fails.
+fn compile(globs: &[&str]) -> Result<GlobSet, FileError> {
+    let parsed = globs.iter().map(|glob| {
+        GlobBuilder::new(glob)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .build()
+    });
+    let parsed = parsed.collect::<Result<Vec<_>, _>>();
+    parsed.and_then(GlobSet::new).map_err(|error| FileError::BadGlob {
+        reason: error.kind().to_string(),
+    })
+}
+
 /// Opens a file met on a walk: `None` if it is gone, unreadable or no regular file any more.
-pub(super) fn open_met(met: &Met<'_>) -> io::Result<Option<std::fs::File>> {
-    Ok(open_regular(met.dir, Path::new(met.name))?
-        .ok()
-        .map(|(file, _)| file))
+pub(super) fn open_met(met: &Met<'_>) -> io::Result<Option<(File, Metadata)>> {
+    Ok(open_regular(met.dir, Path::new(met.name))?.ok())
 }

@@ -206,5 +206,6 @@ pub use schema::SchemaError;
 pub use server_handle::{RegistryEdit, ServerHandle, ServerLink};
 pub use shard::{ShardRegistry, StartError};
 pub use uri_template::TemplateError;
+pub(crate) use uri_template::percent_decode;
 pub use violations::{Violation, Violations};
 pub use watch::{Updates, Watch};

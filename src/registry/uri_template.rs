@@ -125,7 +125,7 @@ impl UriTemplate {
     /// The variables' names and decoded values, if `uri` matches and its values are UTF-8.
     pub(super) fn values<'u>(&self, uri: &'u str) -> Option<Vec<(&str, Cow<'u, str>)>> {
         let spans = self.spans(uri.as_bytes())?;
-        let decoded = spans.into_iter().map(|span| decode(uri.get(span)?));
+        let decoded = spans.into_iter().map(|span| percent_decode(uri.get(span)?));
         let names = self.variables.iter().map(|variable| variable.name.as_str());
         names
             .zip(decoded)
@@ -167,7 +167,7 @@ impl UriTemplate {
 }
 
 /// Percent-decodes; nothing if an escape is broken or the bytes are not UTF-8.
-fn decode(value: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn percent_decode(value: &str) -> Option<Cow<'_, str>> {
     let Some(mut at) = memchr::memchr(b'%', value.as_bytes()) else {
         return Some(Cow::Borrowed(value));
     };

@@ -3,6 +3,7 @@
 mod confinement;
 mod describing;
 mod listing;
+mod prompts;
 mod reading;
 mod resources;
 mod searching;
@@ -28,12 +29,12 @@ use crate::registry::{
 const SECRET: &str = "SECRET-outside-the-root";
 
 /// A directory `root` to serve, beside a file `secret` and a directory `outside`; removed when dropped.
-struct Tree {
-    base: PathBuf,
+pub(in crate::files) struct Tree {
+    pub(in crate::files) base: PathBuf,
 }
 
 impl Tree {
-    fn new() -> Tree {
+    pub(in crate::files) fn new() -> Tree {
         static TREES: AtomicUsize = AtomicUsize::new(0);
         let number = TREES.fetch_add(1, Ordering::Relaxed);
         let base = std::env::temp_dir().join(format!("weir-files-{}-{number}", std::process::id()));
@@ -46,27 +47,27 @@ impl Tree {
         Tree { base }
     }
 
-    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(in crate::files) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.base.join("root").join(name)
     }
 
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Tree {
+    pub(in crate::files) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Tree {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
         self
     }
 
-    fn link(&self, target: impl AsRef<Path>, name: &str) -> &Tree {
+    pub(in crate::files) fn link(&self, target: impl AsRef<Path>, name: &str) -> &Tree {
         symlink(target, self.path(name)).unwrap();
         self
     }
 
-    fn root(&self) -> Root {
+    pub(in crate::files) fn root(&self) -> Root {
         Root::open(self.path("")).unwrap()
     }
 
-    fn root_with(&self, change: impl FnOnce(&mut FilesLimits)) -> Root {
+    pub(in crate::files) fn root_with(&self, change: impl FnOnce(&mut FilesLimits)) -> Root {
         let mut limits = FilesLimits::default();
         change(&mut limits);
         Root::with_limits(self.path(""), limits).unwrap()
@@ -80,6 +81,7 @@ impl Drop for Tree {
 }
 
 const NOT_CANCELLED: Cancel<'static> = &|| false;
+const NOT_TOLD: Progress<'static> = &|_| ();
 
 fn read(root: &Root, path: &str) -> Result<FileText, FileError> {
     read_file(
@@ -131,7 +133,7 @@ fn info(root: &Root, path: &str) -> Result<FileInfo, FileError> {
 }
 
 fn find(root: &Root, glob: &str) -> Found {
-    find_files(root, &FindFiles { glob: glob.into() }, NOT_CANCELLED).unwrap()
+    find_files(root, &FindFiles { glob: glob.into() }, NOT_CANCELLED, NOT_TOLD).unwrap()
 }
 
 fn grep(root: &Root, pattern: &str) -> SearchResult {
@@ -143,6 +145,7 @@ fn grep(root: &Root, pattern: &str) -> SearchResult {
             limit: None,
         },
         NOT_CANCELLED,
+        NOT_TOLD,
     )
     .unwrap()
 }

@@ -1,11 +1,16 @@
 //! Files as resources: what is read, listed and completed, and that nothing outside the root is.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::registry::{Outcome, Output, RegistryBuilder, ResourcePage};
+use crate::registry::{
+    Outcome, Output, RegistryBuilder, RegistryEdit, RegistryError, ResourcePage, ServerHandle, ServerLink,
+    Updates,
+};
 
 fn registry(root: &Root) -> Registry {
     let mut builder: RegistryBuilder = Registry::builder();
@@ -229,7 +234,17 @@ fn paths_are_completed_within_the_root() {
     assert_eq!(values("s"), ["setup", "src/"]);
     assert_eq!(values("src/ma"), ["src/main.rs", "src/match.rs"]);
     assert_eq!(values("src/"), ["src/inner/", "src/main.rs", "src/match.rs"]);
-    assert_eq!(values(""), ["linked", "setup", "src/"]);
+    assert_eq!(
+        values(""),
+        ["setup", "src/"],
+        "what cannot be read is not proposed"
+    );
+    tree.link("src", "inside")
+        .link("setup", "src/up")
+        .link("../setup", "src/setup-link");
+    assert_eq!(values("i"), ["inside/"]);
+    assert_eq!(values("src/s"), ["src/setup-link"]);
+    assert_eq!(values("inside/ma"), ["inside/main.rs", "inside/match.rs"]);
     let base = tree.base.to_str().unwrap();
     for typed in [
         "../",
@@ -254,4 +269,93 @@ fn paths_are_completed_within_the_root() {
         (values.len(), values[99].as_str(), has_more),
         (100, "many/099", true)
     );
+}
+
+#[test]
+fn hidden_and_excluded_paths_are_completed_last() {
+    let tree = Tree::new();
+    tree.file(".gitignore", "*.log\n/target\n")
+        .file("sub/.gitignore", "!keep.log\n");
+    for path in [
+        "a.log",
+        "a.txt",
+        "target/debug/x",
+        ".github/f",
+        ".git/config",
+        "sub/keep.log",
+        "sub/other.log",
+        "only/.hidden",
+    ] {
+        tree.file(path, "");
+    }
+    let root = tree.root();
+    let values = |typed: &str| completed(&root, typed).0;
+    assert_eq!(values(""), ["a.txt", "only/", "sub/"]);
+    assert_eq!(values("a."), ["a.txt"]);
+    assert_eq!(values("a.l"), ["a.log"], "nothing else begins so");
+    assert_eq!(values("t"), ["target/"]);
+    assert_eq!(values("target/"), ["target/debug/"]);
+    assert_eq!(values("."), [".github/", ".gitignore"]);
+    assert_eq!(values(".git/"), [".git/config"]);
+    assert_eq!(values("sub/"), ["sub/keep.log"]);
+    assert_eq!(values("only/"), ["only/.hidden"]);
+}
+
+#[test]
+fn large_directories_are_completed_in_bounds() {
+    let tree = Tree::new();
+    for at in 0..1_000 {
+        tree.file(&format!("many/{at:03}"), "");
+    }
+    let (values, has_more) = completed(&tree.root(), "many/9");
+    assert_eq!(
+        (values.len(), values[0].as_str(), has_more),
+        (100, "many/900", false)
+    );
+    let (values, has_more) = completed(&tree.root(), "many/");
+    assert_eq!(
+        (values.len(), values[99].as_str(), has_more),
+        (100, "many/099", true)
+    );
+    let root = tree.root_with(|limits| limits.directory_entries_max = 10);
+    let (values, has_more) = completed(&root, "many/");
+    assert_eq!((values.len(), has_more), (10, true));
+}
+
+/// A server that passes on what it is told.
+struct Heard(std::sync::mpsc::Sender<String>);
+
+impl ServerLink for Heard {
+    fn resource_updated(&self, uri: &str) {
+        let _ = self.0.send(uri.to_owned());
+    }
+
+    fn resources_changed(&self) {}
+
+    fn edit_registry(&self, _: RegistryEdit<'_>) -> Result<(), RegistryError> {
+        Err(RegistryError::NoServer)
+    }
+}
+
+#[test]
+fn subscribers_hear_of_changes_under_the_uri_they_gave() {
+    let tree = Tree::new();
+    tree.file("a b", "1");
+    let registry = registry(&tree.root());
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = ServerHandle::new(Arc::new(Heard(tell)));
+    let watch = |uri: &str| {
+        let watch = registry.watcher(uri).unwrap();
+        watch.watch(uri, Updates::new(uri, server.clone()))
+    };
+    let patience = std::time::Duration::from_secs(60);
+    for uri in ["file:///a%20b", "file:///./a%20b", "file:///c"] {
+        let watched = watch(uri).unwrap();
+        tree.file("a b", "2").file("c", "2");
+        assert_eq!(told.recv_timeout(patience).unwrap(), uri);
+        drop(watched);
+    }
+    for uri in ["file:////etc/passwd", "file:///..%2fsecret", "file:///."] {
+        assert!(matches!(watch(uri), Err(ToolError::NotFound)), "{uri}");
+    }
 }

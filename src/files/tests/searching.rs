@@ -8,7 +8,7 @@ fn search_with(root: &Root, pattern: &str, glob: Option<&str>, limit: Option<u64
         glob: glob.map(Into::into),
         limit,
     };
-    search(root, &args, NOT_CANCELLED).unwrap()
+    search(root, &args, NOT_CANCELLED, NOT_TOLD).unwrap()
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn limits_are_kept_and_told() {
         limit: Some(0),
     };
     assert!(matches!(
-        search(&root, &none, NOT_CANCELLED),
+        search(&root, &none, NOT_CANCELLED, NOT_TOLD),
         Err(FileError::BelowOne { .. })
     ));
     let root = tree.root_with(|limits| limits.answer_bytes_max = 10);
@@ -125,7 +125,7 @@ fn bad_and_monstrous_patterns_are_refused_with_the_reason() {
             glob: None,
             limit: None,
         };
-        match search(&root, &args, NOT_CANCELLED) {
+        match search(&root, &args, NOT_CANCELLED, NOT_TOLD) {
             Err(FileError::BadPattern { reason }) => assert!(!reason.is_empty()),
             other => panic!("{pattern}: {other:?}"),
         }
@@ -136,7 +136,7 @@ fn bad_and_monstrous_patterns_are_refused_with_the_reason() {
         limit: None,
     };
     assert!(matches!(
-        search(&root, &args, NOT_CANCELLED),
+        search(&root, &args, NOT_CANCELLED, NOT_TOLD),
         Err(FileError::BadPattern { .. })
     ));
     // Exponential for a backtracking engine.
@@ -155,8 +155,67 @@ fn cancelled_between_files_and_within_one() {
         limit: None,
     };
     assert!(matches!(
-        search(&tree.root(), &args, &cancel),
+        search(&tree.root(), &args, &cancel, NOT_TOLD),
         Err(FileError::Cancelled)
     ));
     assert_eq!(asked.get(), 5);
+}
+
+/// Progress of a search, as it is told.
+fn told(root: &Root, pattern: &str) -> Vec<Looked> {
+    let told = std::cell::RefCell::new(Vec::new());
+    let args = Search {
+        pattern: pattern.into(),
+        glob: None,
+        limit: None,
+    };
+    search(root, &args, NOT_CANCELLED, &|looked| {
+        told.borrow_mut().push(looked)
+    })
+    .unwrap();
+    told.into_inner()
+}
+
+#[test]
+fn progress_grows_between_files_and_within_a_long_one() {
+    let tree = Tree::new();
+    tree.file("a", "needle\n")
+        .file("b", "x\n".repeat(2 << 20))
+        .file("c", "needle\n");
+    let told = told(&tree.root(), "needle");
+    let amounts: Vec<_> = told
+        .iter()
+        .map(|looked| looked.files as f64 + looked.part)
+        .collect();
+    assert!(amounts.windows(2).all(|pair| pair[0] < pair[1]), "{amounts:?}");
+    assert!(amounts.len() > 10, "{amounts:?}");
+    let last = Looked {
+        files: 3,
+        part: 0.0,
+        found: 2,
+    };
+    assert_eq!(told.last(), Some(&last));
+}
+
+/// Other clients' calls wait for the worker: it looks up after a bounded amount of work, however large the file.
+#[test]
+fn a_huge_file_is_left_soon_after_cancelling() {
+    let tree = Tree::new();
+    // Sparse: it would take long to read.
+    let huge = fs::File::create(tree.path("huge")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&huge, &b"x\n".repeat(4 << 20), 0).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    let read = std::cell::Cell::new(0.0);
+    let cancel = || read.get() > 0.0;
+    let args = Search {
+        pattern: "nothing".into(),
+        glob: None,
+        limit: None,
+    };
+    let result = search(&tree.root(), &args, &cancel, &|looked| {
+        assert_eq!(read.replace(looked.part), 0.0, "it read on");
+    });
+    assert!(matches!(result, Err(FileError::Cancelled)));
+    let read_bytes = read.get() * (1_u64 << 40) as f64;
+    assert!(read_bytes < (2 << 20) as f64, "{read_bytes}");
 }

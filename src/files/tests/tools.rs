@@ -1,6 +1,9 @@
 //! The toolset as the registry sees it.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::registry::{CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
 
 fn registry(root: &Root) -> Registry {
     let mut tools = Registry::builder();
@@ -116,4 +119,61 @@ fn failures_are_messages_that_say_nothing_of_the_root() {
     assert_eq!(cancelled, ToolError::Cancelled);
     let system = FileError::from_io("f", std::io::Error::from_raw_os_error(libc::EIO));
     assert!(matches!(ToolError::from(system), ToolError::Internal(_)));
+}
+
+/// Nobody is woken by what is said.
+struct Deaf;
+
+impl LinkListener for Deaf {
+    fn on_said(&self, _: u64) {}
+}
+
+#[test]
+fn progress_reaches_the_client_that_wants_it() {
+    let tree = Tree::new();
+    tree.file("a", "needle\n")
+        .file("b", "x\n")
+        .file("c/d", "needle\n");
+    let registry = registry(&tree.root());
+    let said = |tool: &str, arguments: &str, wants_progress: bool| {
+        let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::NOWHERE);
+        let facts = ClientFacts {
+            wants_progress,
+            ..ClientFacts::default()
+        };
+        Arc::get_mut(&mut link).unwrap().begin(facts);
+        let mut bytes = arguments.as_bytes().to_vec();
+        let tape = simd_json::to_tape(&mut bytes).unwrap();
+        let index = registry.find(tool).unwrap();
+        let shard = registry.for_shard();
+        let started = shard.start_tool(index, Some(tape.as_value()), CallContext::new());
+        let Ok(Started::Blocking(call)) = started else {
+            panic!("it would run on the shard");
+        };
+        let context = BlockingContext::new(Cancellation::new()).with_link(Arc::clone(&link));
+        call.run(&context).unwrap();
+        let mut emissions = Vec::new();
+        link.take_emissions(&mut emissions);
+        emissions
+    };
+    for (tool, arguments) in [
+        ("search", r#"{"pattern":"needle"}"#),
+        ("find_files", r#"{"glob":"[ad]"}"#),
+    ] {
+        let emissions = said(tool, arguments, true);
+        let Some(Emission::Progress {
+            progress,
+            total,
+            message,
+        }) = emissions.last()
+        else {
+            panic!("{tool}: {emissions:?}");
+        };
+        assert_eq!(
+            (*progress, *total, message.as_deref()),
+            (3.0, Some(3.0), Some("3 files, 2 found"))
+        );
+        assert!(said(tool, arguments, false).is_empty());
+    }
+    assert!(said("file_info", r#"{"path":"a"}"#, true).is_empty());
 }

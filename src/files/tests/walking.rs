@@ -49,7 +49,7 @@ fn globs_by_name_and_by_path() {
     );
     let nested = format!("{}a{}", "{".repeat(500), "}".repeat(500));
     for bad in ["[", "{a", "", &nested, &"a".repeat(1_025)] {
-        let error = find_files(&root, &FindFiles { glob: bad.into() }, NOT_CANCELLED).unwrap_err();
+        let error = find_files(&root, &FindFiles { glob: bad.into() }, NOT_CANCELLED, NOT_TOLD).unwrap_err();
         assert!(matches!(error, FileError::BadGlob { .. }), "{bad}");
     }
 }
@@ -154,7 +154,7 @@ fn bounds_are_kept_and_told() {
     let cancel = || asked.replace(asked.get() + 1) >= 20;
     let args = FindFiles { glob: "f*".into() };
     assert!(matches!(
-        find_files(&tree.root(), &args, &cancel),
+        find_files(&tree.root(), &args, &cancel, NOT_TOLD),
         Err(FileError::Cancelled)
     ));
 }

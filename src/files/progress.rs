@@ -1,0 +1,53 @@
+//! How far a long call has come, and how often that is worth telling.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// What a walk has done so far; it only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Looked {
+    /// Files that were looked at.
+    pub files: u64,
+    /// How much of the next one, from 0 to 1.
+    pub part: f64,
+    /// Paths or lines that were found. Those of a file that turns out to be binary are taken back.
+    pub found: usize,
+}
+
+/// Told often, without regard to who listens: after each file, and within long ones.
+pub type Progress<'a> = &'a dyn Fn(Looked);
+
+/// Between two tellings of one call: what a person can follow.
+pub(super) const GAP: Duration = Duration::from_millis(100);
+
+/// Lets through as much as is worth telling.
+#[derive(Debug, Default)]
+pub(super) struct Paced {
+    told: Cell<Option<Instant>>,
+}
+
+impl Paced {
+    /// Whether it is time to tell; if so, it is taken as told.
+    pub(super) fn try_tell(&self, now: Instant) -> bool {
+        let is_time = self.told.get().is_none_or(|told| now >= told + GAP);
+        if is_time {
+            self.told.set(Some(now));
+        }
+        is_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_a_second_at_most() {
+        let (paced, start) = (Paced::default(), Instant::now());
+        let told = (0..1_000).filter(|&at| paced.try_tell(start + Duration::from_millis(at)));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            (0..1_000).step_by(100).collect::<Vec<_>>()
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Prompts over the served files: what a person picks from a menu, with the files already in it.
+
+use serde::Deserialize;
+
+use super::complete::complete_path;
+use super::error::{FileError, ShownPath};
+use super::progress::Progress;
+use super::read::read_whole;
+use super::resources::uri_of;
+use super::root::Root;
+use super::search::{SearchResult, find_text};
+use super::tools::tell_progress;
+use super::{Cancel, mime_type};
+use crate::registry::{
+    BlockingContext, Completing, ContentBlock, Prompt, PromptArgument, PromptMessage, PromptOutput,
+    RegistryBuilder, RegistryError, ResourceContents, Role, ToolError,
+};
+
+/// Arguments of `explain-file`.
+#[derive(Debug, Deserialize)]
+struct ExplainFile {
+    path: String,
+}
+
+/// Arguments of `find-in-files`.
+#[derive(Debug, Deserialize)]
+struct FindInFiles {
+    query: String,
+    #[serde(default)]
+    path: Option<String>,
+}
+
+/// Adds the prompts.
+pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
+    let (completer, reader) = (root.clone(), root.clone());
+    registry.add(
+        Prompt::new("explain-file")
+            .title("Explain a file")
+            .description("Explains a text file, which comes with the prompt.")
+            .argument(
+                PromptArgument::required("path")
+                    .description("Path of the file, relative to the served directory."),
+            )
+            .complete_blocking(
+                "path",
+                move |context: &BlockingContext, completing: Completing| {
+                    complete(&completer, context, &completing)
+                },
+            )
+            .run_blocking(move |context: &BlockingContext, args: ExplainFile| {
+                explain_file(&reader, &args.path, &|| context.is_cancelled()).map_err(ToolError::from)
+            }),
+    )?;
+    let (completer, searcher) = (root.clone(), root.clone());
+    registry.add(
+        Prompt::new("find-in-files")
+            .title("Find in files")
+            .description(
+                "Tells where a text occurs in the files and what for; the lines come with the prompt.",
+            )
+            .argument(PromptArgument::required("query").description("The text, as it stands in the files."))
+            .argument(
+                PromptArgument::optional("path")
+                    .description("Only this file, or the files below this directory. Default: all."),
+            )
+            .complete_blocking(
+                "path",
+                move |context: &BlockingContext, completing: Completing| {
+                    complete(&completer, context, &completing)
+                },
+            )
+            .run_blocking(move |context: &BlockingContext, args: FindInFiles| {
+                let cancel: Cancel<'_> = &|| context.is_cancelled();
+                tell_progress(context, |progress| {
+                    find_in_files(&searcher, &args, cancel, progress)
+                })
+                .map_err(ToolError::from)
+            }),
+    )?;
+    Ok(())
+}
+
+fn complete(
+    root: &Root,
+    context: &BlockingContext,
+    completing: &Completing,
+) -> Result<crate::registry::Completion, ToolError> {
+    complete_path(root, completing.value(), &|| context.is_cancelled()).map_err(ToolError::from)
+}
+
+/// The request, then the file as an embedded resource.
+fn explain_file(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<PromptOutput, FileError> {
+    let shown = ShownPath::new(path);
+    let bytes = read_whole(root, path, cancel)?;
+    if memchr::memchr(0, &bytes).is_some() {
+        return Err(FileError::Binary {
+            path: shown,
+            size_bytes: bytes.len() as u64,
+        });
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let request = format!(
+        "Explain the file {shown}: what it is for, how it is built, and what somebody who changes it should know."
+    );
+    let mime_type = Some(mime_type::of(path, true).to_owned());
+    let contents = ResourceContents::text(uri_of(&plain(root, path)?), mime_type, text);
+    Ok(PromptOutput {
+        description: Some(format!("Explain {shown}")),
+        messages: vec![
+            PromptMessage::user(request),
+            PromptMessage {
+                role: Role::User,
+                content: ContentBlock::resource(contents),
+            },
+        ],
+    })
+}
+
+/// The path as URIs have it: relative to the root, without what says nothing.
+fn plain(root: &Root, path: &str) -> Result<String, FileError> {
+    let relative = root.relative(path)?;
+    let parts = relative
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy());
+    Ok(parts.filter(|part| part != ".").collect::<Vec<_>>().join("/"))
+}
+
+/// The request, then the lines.
+fn find_in_files(
+    root: &Root,
+    args: &FindInFiles,
+    cancel: Cancel<'_>,
+    progress: Progress<'_>,
+) -> Result<PromptOutput, FileError> {
+    let beneath = args.path.as_deref().filter(|path| !path.is_empty());
+    let result = find_text(root, &args.query, beneath, cancel, progress)?;
+    let query = ShownPath::new(&args.query);
+    let place = match beneath {
+        Some(path) => format!("below {}", ShownPath::new(path)),
+        None => "in the served directory".to_owned(),
+    };
+    let request = match result.matches.len() {
+        0 => format!("No line {place} contains the text {query}. Say so, and propose what else to look for."),
+        _ => format!(
+            "Tell where {query} occurs {place} and what for, by the lines that follow; look around them with \
+             read_file where they do not say enough."
+        ),
+    };
+    let mut messages = vec![PromptMessage::user(request)];
+    if !result.matches.is_empty() {
+        messages.push(PromptMessage::user(lines(&result)));
+    }
+    Ok(PromptOutput {
+        description: Some(format!("Find {query} {place}")),
+        messages,
+    })
+}
+
+/// As `grep -n` prints them, and what is missing.
+fn lines(result: &SearchResult) -> String {
+    let mut text = String::new();
+    for found in &result.matches {
+        text.push_str(&format!("{}:{}: {}\n", found.path, found.line, found.text));
+    }
+    if result.truncated {
+        text.push_str("(There are more.)\n");
+    }
+    text
+}

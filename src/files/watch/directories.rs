@@ -1,0 +1,196 @@
+//! The directories that inotify watches, and which of their entries matter to whom.
+//!
+//! Directories and not files: a file that is replaced by rename, or deleted and made anew, is another file under the
+//! same name, and only its directory tells. What this cannot see: writes through a hard link in another directory or
+//! a memory map, and changes that another host makes on a network file system.
+//!
+//! Invariant: a directory is watched exactly while some entry of it matters to somebody. Its watch is made by the
+//! handle it was opened with, so that no path can lead it elsewhere, and costs no descriptor.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
+use rustix::io::Errno;
+
+use super::WatchError;
+
+/// One read's worth of events: some hundred of usual names.
+const BUFFER_BYTES: usize = 16 << 10;
+/// Events taken in one go; what else there is waits for the next.
+const EVENTS_MAX: usize = 16 << 10;
+
+/// Whatever may make a file another, or its content.
+const INTEREST: WatchFlags = WatchFlags::MODIFY
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::ONLYDIR);
+
+/// Events that leave a name with the file it had.
+const OF_CONTENT: ReadFlags = ReadFlags::MODIFY.union(ReadFlags::CLOSE_WRITE);
+
+/// Who is interested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key(pub(super) u64);
+
+/// An entry of a watched directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// inotify's number for the directory; it does not use one again soon.
+    directory: i32,
+    name: Box<[u8]>,
+}
+
+/// What happened to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Change {
+    /// The file was written to.
+    Content,
+    /// The name came, went, or may stand for something else now.
+    Place,
+}
+
+/// What happened since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// To whom.
+    pub(super) of: BTreeMap<Key, Change>,
+    /// Events were lost: anything may have happened to anybody.
+    pub(super) has_gap: bool,
+}
+
+type Interested = BTreeSet<Key>;
+
+#[derive(Debug)]
+pub(super) struct Directories {
+    inotify: Arc<OwnedFd>,
+    watched: HashMap<i32, HashMap<Box<[u8]>, Interested>>,
+    directories_max: usize,
+}
+
+impl Directories {
+    pub(super) fn new(directories_max: usize) -> Result<Directories, WatchError> {
+        let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(|error| match error {
+            Errno::MFILE => WatchError::KernelInstances,
+            error => WatchError::System(error.into()),
+        })?;
+        Ok(Directories {
+            inotify: Arc::new(inotify),
+            watched: HashMap::new(),
+            directories_max,
+        })
+    }
+
+    /// Readable when there are changes.
+    pub(super) fn descriptor(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.inotify)
+    }
+
+    /// Watches the entry `name` of `dir` for `key`, whether it exists or not.
+    pub(super) fn watch(&mut self, dir: &Dir, name: &OsStr, key: Key) -> Result<Place, WatchError> {
+        // The handle's own name: a path would be looked up again, and could lead elsewhere by now.
+        let handle = format!("/proc/self/fd/{}", dir.as_raw_fd());
+        let directory = add_watch(&self.inotify, handle, INTEREST).map_err(|error| match error {
+            Errno::NOSPC => WatchError::KernelWatches,
+            error => WatchError::System(error.into()),
+        })?;
+        let is_new = !self.watched.contains_key(&directory);
+        if is_new && self.watched.len() >= self.directories_max {
+            self.unwatch(directory);
+            return Err(WatchError::Directories {
+                directories_max: self.directories_max,
+            });
+        }
+        let name: Box<[u8]> = name.as_bytes().into();
+        let names = self.watched.entry(directory).or_default();
+        names.entry(name.clone()).or_default().insert(key);
+        Ok(Place { directory, name })
+    }
+
+    /// `place` matters to `key` no more.
+    pub(super) fn release(&mut self, place: &Place, key: Key) {
+        let Some(names) = self.watched.get_mut(&place.directory) else {
+            // The directory itself is gone.
+            return;
+        };
+        if let Some(interested) = names.get_mut(&place.name) {
+            interested.remove(&key);
+            if interested.is_empty() {
+                names.remove(&place.name);
+            }
+        }
+        if names.is_empty() {
+            self.watched.remove(&place.directory);
+            self.unwatch(place.directory);
+        }
+    }
+
+    /// What happened since the last look. Does not wait.
+    pub(super) fn read(&mut self) -> io::Result<Changes> {
+        let inotify = self.descriptor();
+        let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
+        let mut reader = Reader::new(&*inotify, &mut buffer);
+        let mut changes = Changes::default();
+        let mut seen = 0;
+        // What is in the buffer already would be lost.
+        while seen < EVENTS_MAX || !reader.is_buffer_empty() {
+            match reader.next() {
+                Ok(event) => {
+                    let name = event.file_name().map(|name| name.to_bytes()).unwrap_or_default();
+                    self.on_event(event.wd(), event.events(), name, &mut changes);
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            seen += 1;
+        }
+        Ok(changes)
+    }
+
+    /// One event, as inotify(7) describes it.
+    pub(super) fn on_event(&mut self, directory: i32, events: ReadFlags, name: &[u8], changes: &mut Changes) {
+        if events.contains(ReadFlags::QUEUE_OVERFLOW) {
+            changes.has_gap = true;
+            return;
+        }
+        if events.contains(ReadFlags::IGNORED) {
+            // The directory is gone, or its file system. After an `unwatch` it is not known any more.
+            let names = self.watched.remove(&directory).unwrap_or_default();
+            for key in names.into_values().flatten() {
+                changes.of.insert(key, Change::Place);
+            }
+            return;
+        }
+        let interested = self.watched.get(&directory).and_then(|names| names.get(name));
+        let change = match OF_CONTENT.contains(events) {
+            true => Change::Content,
+            false => Change::Place,
+        };
+        for &key in interested.into_iter().flatten() {
+            let known = changes.of.entry(key).or_insert(change);
+            *known = change.max(*known);
+        }
+    }
+
+    /// Directories that are watched now.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.watched.len()
+    }
+
+    fn unwatch(&self, directory: i32) {
+        // Fails if the directory has just gone, and its watch with it: as was wanted.
+        let _ = remove_watch(&self.inotify, directory);
+    }
+}

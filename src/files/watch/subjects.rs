@@ -1,0 +1,330 @@
+//! The watched paths: what each depends on, which have changed, and when that is told.
+//!
+//! A path's meaning hangs on every entry on its way: on directories that may be replaced, on symbolic links and where
+//! they lead. All of them are watched, up to the first that does not exist, and followed anew when one of them
+//! changes. The way is walked as the readers' kernel does, from the root's handle and never out of it; a link that
+//! leads out is where it ends.
+//!
+//! Neither waits nor looks at the clock.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cap_std::fs::Dir;
+
+use super::WatchError;
+use super::directories::{Change, Changes, Directories, Key, Place};
+use super::pace::Pace;
+use crate::files::root::{Root, open_subdirectory};
+
+/// Symbolic links on one path; more than that the kernel does not follow either (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+/// A path whose way could not be watched to its end is tried again this often.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Watched paths; of each change a `T` is to be told.
+#[derive(Debug)]
+pub(super) struct Subjects<T> {
+    root: Root,
+    directories: Directories,
+    subjects: HashMap<Key, Subject<T>>,
+    key_next: u64,
+    /// Those with a change that was not told yet.
+    changed: BTreeSet<Key>,
+    /// Those that could not be watched to the end of their way: the limits were reached since they began.
+    blind: BTreeSet<Key>,
+    retry_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Subject<T> {
+    path: PathBuf,
+    places: Vec<Place>,
+    pace: Pace,
+    told: T,
+}
+
+impl<T: Clone> Subjects<T> {
+    pub(super) fn new(root: Root) -> Result<Subjects<T>, WatchError> {
+        let directories = Directories::new(root.limits().watched_directories_max)?;
+        Ok(Subjects {
+            root,
+            directories,
+            subjects: HashMap::new(),
+            key_next: 0,
+            changed: BTreeSet::new(),
+            blind: BTreeSet::new(),
+            retry_at: None,
+        })
+    }
+
+    /// Readable when there are changes.
+    pub(super) fn descriptor(&self) -> Arc<OwnedFd> {
+        self.directories.descriptor()
+    }
+
+    /// Begins to watch `path`, relative to the root, whether there is a file yet or not.
+    pub(super) fn add(&mut self, path: &Path, told: T) -> Result<Key, WatchError> {
+        let files_max = self.root.limits().watched_files_max;
+        if self.subjects.len() >= files_max {
+            return Err(WatchError::Files { files_max });
+        }
+        let key = Key(self.key_next);
+        self.key_next += 1;
+        let mut places = Vec::new();
+        let followed = self.follow(path, key, &mut places);
+        if let Err(error) = followed {
+            places
+                .iter()
+                .for_each(|place| self.directories.release(place, key));
+            return Err(error);
+        }
+        if places.is_empty() {
+            return Err(WatchError::NotBelowRoot);
+        }
+        let subject = Subject {
+            path: path.to_owned(),
+            places,
+            pace: Pace::default(),
+            told,
+        };
+        self.subjects.insert(key, subject);
+        Ok(key)
+    }
+
+    /// Ends it; a change not told yet is told no more.
+    pub(super) fn remove(&mut self, key: Key) {
+        if let Some(subject) = self.subjects.remove(&key) {
+            let places = subject.places.iter();
+            places.for_each(|place| self.directories.release(place, key));
+        }
+        self.changed.remove(&key);
+        self.blind.remove(&key);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.subjects.is_empty()
+    }
+
+    /// Takes in what has happened.
+    ///
+    /// # Errors
+    /// The kernel's events cannot be read: a fault of this program.
+    pub(super) fn look(&mut self, now: Instant) -> io::Result<()> {
+        let changes = self.directories.read()?;
+        self.on_changes(changes, now);
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry(now);
+        }
+        Ok(())
+    }
+
+    /// Whoever is to be told now.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<T> {
+        let mut due = Vec::new();
+        self.changed.retain(|key| {
+            let Some(subject) = self.subjects.get_mut(key) else {
+                return false;
+            };
+            let is_due = subject.pace.try_tell(now);
+            if is_due {
+                due.push(subject.told.clone());
+            }
+            !is_due
+        });
+        due
+    }
+
+    /// When to look again though nothing happens.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let changed = self.changed.iter().filter_map(|key| self.subjects.get(key));
+        let dues = changed.filter_map(|subject| subject.pace.due());
+        dues.chain(self.retry_at).min()
+    }
+
+    fn on_changes(&mut self, mut changes: Changes, now: Instant) {
+        if changes.has_gap {
+            tracing::debug!("inotify lost events: all watched files count as changed");
+            let all = self.subjects.keys().map(|&key| (key, Change::Place));
+            changes.of = all.collect();
+        }
+        for (key, change) in changes.of {
+            let Some(subject) = self.subjects.get_mut(&key) else {
+                continue;
+            };
+            subject.pace.on_change(now);
+            self.changed.insert(key);
+            if change == Change::Place {
+                self.follow_anew(key, now);
+            }
+        }
+    }
+
+    /// The way of `key` may be another now.
+    fn follow_anew(&mut self, key: Key, now: Instant) {
+        let Some(subject) = self.subjects.get_mut(&key) else {
+            return;
+        };
+        let before = std::mem::take(&mut subject.places);
+        let path = subject.path.clone();
+        let mut places = Vec::new();
+        let followed = self.follow(&path, key, &mut places);
+        let left = before.iter().filter(|place| !places.contains(place));
+        left.for_each(|place| self.directories.release(place, key));
+        if let Some(subject) = self.subjects.get_mut(&key) {
+            subject.places = places;
+        }
+        match followed {
+            Ok(()) => {
+                self.blind.remove(&key);
+            }
+            Err(error) => {
+                if self.blind.is_empty() {
+                    let retry_s = RETRY.as_secs();
+                    tracing::warn!("a watched file is out of sight, tried again every {retry_s} s: {error}");
+                }
+                self.blind.insert(key);
+                self.retry_at.get_or_insert(now + RETRY);
+            }
+        }
+    }
+
+    /// Tries those that were out of sight. What happened to them meanwhile nobody knows.
+    fn retry(&mut self, now: Instant) {
+        self.retry_at = None;
+        for key in self.blind.clone() {
+            self.follow_anew(key, now);
+            if let Some(subject) = self.subjects.get_mut(&key).filter(|_| !self.blind.contains(&key)) {
+                subject.pace.on_change(now);
+                self.changed.insert(key);
+            }
+        }
+    }
+
+    /// Watches what `path` hangs on. An entry is watched before it is looked at: what happens in between is seen
+    /// twice rather than never. After a failure `places` holds what was watched until then.
+    fn follow(&mut self, path: &Path, key: Key, places: &mut Vec<Place>) -> Result<(), WatchError> {
+        let mut way = Way::new(&self.root, path)?;
+        while let Some(name) = way.next_name()? {
+            places.push(self.directories.watch(&way.dir, &name, key)?);
+            if !way.step(&name).or_else(gone)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Directories that are watched now.
+    #[cfg(test)]
+    pub(super) fn directories_len(&self) -> usize {
+        self.directories.len()
+    }
+
+    /// As if inotify had lost events.
+    #[cfg(test)]
+    pub(super) fn lose_events(&mut self, now: Instant) {
+        use rustix::fs::inotify::ReadFlags;
+        let mut changes = Changes::default();
+        self.directories
+            .on_event(-1, ReadFlags::QUEUE_OVERFLOW, b"", &mut changes);
+        self.on_changes(changes, now);
+    }
+}
+
+/// A path on the way from the root to its end, one entry after the other.
+struct Way<'a> {
+    root: &'a Root,
+    /// Where it has come to: the handle, and its path without links.
+    dir: Dir,
+    at: PathBuf,
+    /// What is left, the next one last.
+    left: Vec<OsString>,
+    links_left: usize,
+}
+
+impl<'a> Way<'a> {
+    fn new(root: &'a Root, path: &Path) -> Result<Way<'a>, WatchError> {
+        let mut way = Way {
+            root,
+            dir: root.dir().try_clone().map_err(WatchError::System)?,
+            at: PathBuf::new(),
+            left: Vec::new(),
+            links_left: LINKS_MAX,
+        };
+        way.go_by(path);
+        Ok(way)
+    }
+
+    /// The next entry of `dir` on the way; none at its end, or where it leaves the root.
+    fn next_name(&mut self) -> Result<Option<OsString>, WatchError> {
+        while let Some(name) = self.left.pop() {
+            if name != ".." {
+                return Ok(Some(name));
+            }
+            if !self.at.pop() {
+                return Ok(None);
+            }
+            // By the path: keeping every handle on the way would cost a descriptor each.
+            let up = match self.at.as_os_str().is_empty() {
+                true => self.root.dir().try_clone(),
+                false => self.root.dir().open_dir(&self.at),
+            };
+            match up {
+                Ok(up) => self.dir = up,
+                // Moved away a moment ago: that is a change, and the way begins anew.
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes through the entry `name`; `false` where the way ends.
+    fn step(&mut self, name: &OsString) -> io::Result<bool> {
+        let metadata = self.dir.symlink_metadata(name)?;
+        if metadata.is_symlink() {
+            let target = self.dir.read_link_contents(name)?;
+            let may_follow = self.links_left > 0;
+            self.links_left = self.links_left.saturating_sub(1);
+            return Ok(may_follow && self.go_by(&target));
+        }
+        if !metadata.is_dir() || self.left.is_empty() {
+            return Ok(false);
+        }
+        self.dir = open_subdirectory(&self.dir, name)?;
+        self.at.push(name);
+        Ok(true)
+    }
+
+    /// Puts `path` in front of what is left, unless it leads out of the root.
+    fn go_by(&mut self, path: &Path) -> bool {
+        let parts = path.components().rev();
+        for part in parts {
+            match part {
+                Component::Normal(name) => self.left.push(name.to_owned()),
+                Component::ParentDir => self.left.push("..".into()),
+                Component::CurDir => {}
+                Component::RootDir | Component::Prefix(_) => {
+                    self.left.clear();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// An entry that is not there, or not what it was a moment ago, ends the way; one that hides what is behind it is a
+/// failure.
+fn gone(error: io::Error) -> Result<bool, WatchError> {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, _) => Ok(false),
+        // A link became another thing between two looks, or the reverse: an event tells.
+        (_, Some(libc::ELOOP | libc::EINVAL)) => Ok(false),
+        _ => Err(WatchError::System(error)),
+    }
+}

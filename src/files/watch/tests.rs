@@ -1,0 +1,345 @@
+//! Real directories: what is told of them, and what it costs.
+//!
+//! Times are made up where pace matters; events are the kernel's own, which come before a change's system call
+//! returns, so that nothing here waits for them.
+
+use std::fs;
+use std::sync::Weak;
+use std::sync::mpsc::{Receiver, channel};
+
+use super::pace::{GAP, QUIET, STORM};
+use super::*;
+use crate::files::FilesLimits;
+use crate::files::tests::Tree;
+
+/// Longer than any machine takes; only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Subjects with a clock of their own.
+struct Stand {
+    subjects: Subjects<&'static str>,
+    now: Instant,
+}
+
+impl Stand {
+    fn new(root: Root) -> Stand {
+        Stand {
+            subjects: Subjects::new(root).unwrap(),
+            now: Instant::now(),
+        }
+    }
+
+    fn of(tree: &Tree, paths: &[&'static str]) -> Stand {
+        let mut stand = Stand::new(tree.root());
+        for path in paths {
+            stand.add(path).unwrap();
+        }
+        stand
+    }
+
+    fn add(&mut self, path: &'static str) -> Result<Key, WatchError> {
+        self.subjects.add(Path::new(path), path)
+    }
+
+    /// What is told of all that has happened, once it has settled.
+    fn told(&mut self) -> Vec<&'static str> {
+        self.subjects.look(self.now).unwrap();
+        self.now += GAP.max(STORM);
+        let told = self.subjects.take_due(self.now);
+        assert_eq!(self.subjects.next_due(), None);
+        told
+    }
+}
+
+#[test]
+fn files_are_told_however_they_change() {
+    let tree = Tree::new();
+    tree.file("a", "1").file("b", "1").file("sub/a", "1");
+    let mut stand = Stand::of(&tree, &["a", "sub/a"]);
+    assert_eq!(stand.told(), [""; 0]);
+    tree.file("a", "2");
+    assert_eq!(stand.told(), ["a"]);
+    fs::read(tree.path("a")).unwrap();
+    tree.file("b", "2").file("sub/b", "2");
+    assert_eq!(stand.told(), [""; 0], "nothing that matters");
+    // As editors save: a new file takes the name.
+    tree.file("a.new", "3");
+    fs::rename(tree.path("a.new"), tree.path("a")).unwrap();
+    assert_eq!(stand.told(), ["a"]);
+    // The new file, not the one before.
+    tree.file("a", "4");
+    assert_eq!(stand.told(), ["a"]);
+    fs::remove_file(tree.path("a")).unwrap();
+    assert_eq!(stand.told(), ["a"]);
+    tree.file("a", "5");
+    assert_eq!(stand.told(), ["a"], "made anew");
+    fs::rename(tree.path("a"), tree.path("away")).unwrap();
+    assert_eq!(stand.told(), ["a"]);
+    tree.file("sub/a", "2");
+    assert_eq!(stand.told(), ["sub/a"]);
+}
+
+#[test]
+fn directories_on_the_way_may_come_and_go() {
+    let tree = Tree::new();
+    tree.file("a/b/f", "1").file("other/b/f", "2");
+    let mut stand = Stand::of(&tree, &["a/b/f", "later/on/f"]);
+    fs::remove_dir_all(tree.path("a")).unwrap();
+    assert_eq!(stand.told(), ["a/b/f"]);
+    assert_eq!(stand.subjects.directories_len(), 1, "the root alone is left");
+    tree.file("a/b/f", "3");
+    assert_eq!(stand.told(), ["a/b/f"]);
+    tree.file("a/b/f", "4");
+    assert_eq!(stand.told(), ["a/b/f"]);
+    fs::rename(tree.path("a"), tree.path("a.old")).unwrap();
+    fs::rename(tree.path("other"), tree.path("a")).unwrap();
+    assert_eq!(stand.told(), ["a/b/f"]);
+    tree.file("a.old/b/f", "5");
+    assert_eq!(stand.told(), [""; 0], "it is another file now");
+    tree.file("a/b/f", "5");
+    assert_eq!(stand.told(), ["a/b/f"]);
+    tree.file("later/on/f", "1");
+    assert_eq!(stand.told(), ["later/on/f"]);
+    tree.file("later/on/f", "2");
+    assert_eq!(stand.told(), ["later/on/f"]);
+}
+
+#[test]
+fn links_are_followed_as_readers_follow_them() {
+    let tree = Tree::new();
+    tree.file("d/f", "1").file("e/f", "1");
+    tree.link("d", "current").link("../d/f", "e/link");
+    tree.link("../outside/secret", "out").link("loop", "loop");
+    let absolute = tree.path("d/f");
+    tree.link(&absolute, "absolute");
+    let paths = ["current/f", "e/link", "out", "loop", "absolute", "d/../e/f"];
+    let mut stand = Stand::of(&tree, &paths);
+    tree.file("d/f", "2");
+    assert_eq!(stand.told(), ["current/f", "e/link"]);
+    fs::write(tree.base.join("outside/secret"), "2").unwrap();
+    assert_eq!(stand.told(), [""; 0], "outside");
+    tree.file("e/f", "2");
+    assert_eq!(stand.told(), ["d/../e/f"]);
+    // As deployments switch: the link is replaced.
+    tree.link("e", "current.new");
+    fs::rename(tree.path("current.new"), tree.path("current")).unwrap();
+    assert_eq!(stand.told(), ["current/f"]);
+    tree.file("e/f", "3");
+    assert_eq!(stand.told(), ["current/f", "d/../e/f"]);
+    fs::remove_file(tree.path("out")).unwrap();
+    tree.file("out", "1");
+    assert_eq!(stand.told(), ["out"], "a file inside took the link's place");
+}
+
+#[test]
+fn nothing_above_the_root_is_watched() {
+    let tree = Tree::new();
+    tree.file("d/f", "1");
+    let mut stand = Stand::new(tree.root());
+    for path in ["..", "../secret", "/", "/etc/passwd", "", ".", "./.."] {
+        let refused = stand.add(path);
+        assert!(matches!(refused, Err(WatchError::NotBelowRoot)), "{path}");
+    }
+    assert!(stand.subjects.is_empty());
+    assert_eq!(stand.subjects.directories_len(), 0);
+    stand.add("d/../../secret").unwrap();
+    fs::write(tree.base.join("secret"), "2").unwrap();
+    assert_eq!(stand.told(), [""; 0]);
+}
+
+#[test]
+fn lost_events_count_for_all() {
+    let tree = Tree::new();
+    tree.file("a", "1").file("d/b", "1");
+    let mut stand = Stand::of(&tree, &["a", "d/b", "none"]);
+    // Replaced unseen: the directory that is watched is not the one that is there.
+    fs::rename(tree.path("d"), tree.path("d.old")).unwrap();
+    tree.file("d/b", "2");
+    stand.subjects.lose_events(stand.now);
+    assert_eq!(stand.told(), ["a", "d/b", "none"]);
+    tree.file("d/b", "3");
+    assert_eq!(stand.told(), ["d/b"]);
+}
+
+#[test]
+fn storms_are_told_now_and_then() {
+    let tree = Tree::new();
+    tree.file("log", "");
+    let mut stand = Stand::of(&tree, &["log"]);
+    let (start, step) = (stand.now, Duration::from_millis(5));
+    let mut told = Vec::new();
+    let mut run = |stand: &mut Stand, steps: usize, is_writing: bool| {
+        for at in 0..steps {
+            if is_writing {
+                tree.file("log", at.to_string());
+            }
+            stand.subjects.look(stand.now).unwrap();
+            if !stand.subjects.take_due(stand.now).is_empty() {
+                told.push((stand.now - start).as_millis());
+            }
+            stand.now += step;
+        }
+        told.clone()
+    };
+    // Four seconds, a write each 5 ms.
+    let during = run(&mut stand, 800, true);
+    assert_eq!(during, [500, 1_005, 1_510, 2_015, 2_520, 3_025, 3_530]);
+    let after = run(&mut stand, 200, false);
+    assert_eq!(after.len(), during.len() + 1);
+    assert!(*after.last().unwrap() <= (3_995 + (QUIET + step).as_millis()).max(3_530 + 200));
+}
+
+#[test]
+fn watches_are_shared_and_given_back() {
+    let tree = Tree::new();
+    tree.file("d/a", "1").file("d/b", "1");
+    let mut stand = Stand::new(tree.root());
+    let keys = [
+        stand.add("d/a").unwrap(),
+        stand.add("d/b").unwrap(),
+        stand.add("d/a").unwrap(),
+    ];
+    assert_eq!(stand.subjects.directories_len(), 2);
+    tree.file("d/a", "2");
+    assert_eq!(stand.told(), ["d/a", "d/a"]);
+    tree.file("d/a", "3");
+    stand.subjects.remove(keys[0]);
+    assert_eq!(stand.told(), ["d/a"]);
+    stand.subjects.remove(keys[1]);
+    stand.subjects.remove(keys[2]);
+    assert_eq!(stand.subjects.directories_len(), 0);
+    tree.file("d/a", "4");
+    assert_eq!(stand.told(), [""; 0]);
+}
+
+#[test]
+fn limits_are_kept_and_told() {
+    let tree = Tree::new();
+    tree.file("d/f", "1").file("e/f", "1");
+    let limited = |directories, files| {
+        Stand::new(tree.root_with(|limits: &mut FilesLimits| {
+            limits.watched_directories_max = directories;
+            limits.watched_files_max = files;
+        }))
+    };
+    let mut stand = limited(2, 10);
+    let first = stand.add("d/f").unwrap();
+    let refused = stand.add("e/f");
+    assert!(matches!(
+        refused,
+        Err(WatchError::Directories { directories_max: 2 })
+    ));
+    assert_eq!(stand.subjects.directories_len(), 2, "the failed one left nothing");
+    stand.add("f").unwrap();
+    stand.subjects.remove(first);
+    stand.add("e/f").unwrap();
+    let mut stand = limited(10, 1);
+    stand.add("d/f").unwrap();
+    assert!(matches!(
+        stand.add("d/f"),
+        Err(WatchError::Files { files_max: 1 })
+    ));
+}
+
+/// What gets out of sight for want of watches is found again.
+#[test]
+fn what_got_out_of_sight_is_tried_again() {
+    let tree = Tree::new();
+    tree.file("d/f", "1");
+    let mut stand = Stand::new(tree.root_with(|limits| limits.watched_directories_max = 2));
+    stand.add("later/f").unwrap();
+    let other = stand.add("d/f").unwrap();
+    tree.file("later/f", "1");
+    stand.subjects.look(stand.now).unwrap();
+    stand.now += STORM;
+    assert_eq!(stand.subjects.take_due(stand.now), ["later/f"]);
+    tree.file("later/f", "2");
+    stand.subjects.look(stand.now).unwrap();
+    let retry_at = stand.subjects.next_due().unwrap();
+    assert!(retry_at > stand.now);
+    stand.subjects.remove(other);
+    stand.now = retry_at;
+    assert_eq!(stand.told(), ["later/f"]);
+    tree.file("later/f", "3");
+    assert_eq!(stand.told(), ["later/f"]);
+}
+
+fn teller() -> (Told, Receiver<()>) {
+    let (tell, told) = channel();
+    let tell: Told = Arc::new(move || {
+        let _ = tell.send(());
+    });
+    (tell, told)
+}
+
+/// The thread's own hold on what it watches, without keeping it.
+fn thread_of(watcher: &Watcher) -> Weak<Mutex<Subjects<Told>>> {
+    let watching = lock(&watcher.shared.watching);
+    Arc::downgrade(&watching.as_ref().unwrap().subjects)
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it does not happen");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn the_thread_tells_and_ends_with_the_last_and_begins_anew() {
+    let tree = Tree::new();
+    tree.file("a", "1").file("b", "1");
+    let watcher = Watcher::new(tree.root());
+    for round in 0..3 {
+        let (tell_a, told_a) = teller();
+        let (tell_b, told_b) = teller();
+        let a = watcher.watch(Path::new("a"), tell_a).unwrap();
+        let b = watcher.watch(Path::new("b"), tell_b).unwrap();
+        let thread = thread_of(&watcher);
+        tree.file("a", format!("{round}"));
+        told_a.recv_timeout(PATIENCE).unwrap();
+        assert!(told_b.try_recv().is_err());
+        drop(a);
+        tree.file("b", format!("{round}"));
+        told_b.recv_timeout(PATIENCE).unwrap();
+        drop(b);
+        assert!(lock(&watcher.shared.watching).is_none());
+        wait_until(|| thread.strong_count() == 0);
+    }
+    let (tell, _told) = teller();
+    assert!(watcher.watch(Path::new("../secret"), tell).is_err());
+    assert!(
+        lock(&watcher.shared.watching).is_none(),
+        "a failed first one starts nothing"
+    );
+}
+
+/// A guard may be dropped, and another file watched, by whoever is told.
+#[test]
+fn those_who_are_told_may_subscribe_and_leave() {
+    let tree = Tree::new();
+    tree.file("a", "1");
+    let watcher = Watcher::new(tree.root());
+    let held = Arc::new(Mutex::new(None));
+    let (tell_next, told_next) = teller();
+    let again = {
+        let (watcher, held) = (watcher.clone(), Arc::clone(&held));
+        let next = watcher.clone();
+        let tell: Told = Arc::new(move || {
+            let watched = next.watch(Path::new("b"), Arc::clone(&tell_next)).unwrap();
+            *lock(&held) = Some(watched);
+        });
+        watcher.watch(Path::new("a"), tell).unwrap()
+    };
+    *lock(&held) = Some(again);
+    tree.file("a", "2");
+    let deadline = Instant::now() + PATIENCE;
+    while told_next.try_recv().is_err() {
+        assert!(Instant::now() < deadline, "it is not told");
+        tree.file("b", "1");
+        thread::yield_now();
+    }
+    *lock(&held) = None;
+    assert!(lock(&watcher.shared.watching).is_none());
+}
