@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Real MCP clients against a running `weir serve`: every client, in every era it speaks, lists the tools, calls them,
-# one after another and all at once, and ends its session; scripts/clients/scenario.json says what must come back.
+# Real MCP clients against a running `weir serve`: every client, in every era it speaks, makes the same tour. It lists
+# the tools and calls them, one after another and all at once; reads, gets and completes; hears progress, gives a call
+# up, subscribes to a file and hears of its change, answers a question; lets its model be asked by the example
+# `everything`; and ends its session. scripts/clients/scenario.json says what must come back, and what a client cannot.
 #
-# Usage: scripts/clients.sh [WEIR]        WEIR: the binary; without it, a debug build is made.
+# Usage: scripts/clients.sh [WEIR [EVERYTHING]]        The binaries; without them, debug builds are made.
 #
-# Needs Node.js with npm and Python 3.11 or newer with pip. The clients come from their registries, in the versions
+# Needs Node.js with npm, Python 3.11 or newer with pip, and Cargo. The clients come from their registries, in the versions
 # pinned in scripts/clients/, into target/clients/, and stay there until a pin changes. Does not measure the server.
 # Prints a line for each client; the exit status is 0 if all passed.
 set -euo pipefail
@@ -19,12 +21,14 @@ start_seconds_max=10
 passed=0
 failed=0
 server_pid=
+everything_pid=
 scratch=$(mktemp -d)
 
 finish() {
-  if [[ -n $server_pid ]]; then
-    kill -KILL "$server_pid" 2>/dev/null || true
-  fi
+  local pid
+  for pid in $server_pid $everything_pid; do
+    kill -KILL "$pid" 2>/dev/null || true
+  done
   rm -rf "$scratch"
 }
 trap finish EXIT
@@ -73,12 +77,14 @@ install_python() {
 install() {
   mkdir -p "$cache/home"
   # JavaScript modules are looked up from where the importing file lies.
-  cp "$sources"/* "$cache/"
+  find "$sources" -maxdepth 1 -type f -exec cp -t "$cache" {} +
   local status=0
   installed javascript "$sources"/package{,-lock}.json -- install_javascript &
   installed python "$sources/requirements.txt" -- install_python python requirements.txt || status=1
   installed python-v1 "$sources/requirements-v1.txt" -- install_python python-v1 requirements-v1.txt || status=1
   wait $! || status=1
+  # Cargo knows by itself what is up to date.
+  cargo build --quiet --locked --manifest-path "$sources/rmcp/Cargo.toml" --target-dir "$cache/rmcp" || status=1
   return $status
 }
 
@@ -98,22 +104,41 @@ make_root() {
   printf 'fn main() {\n    println!("needle");\n}\n' >"$root/src/main.rs"
   printf '\000\001\002\003' >"$root/data.bin"
   printf 'not served\n' >"$scratch/outside.txt"
+  printf 'unchanged\n' >"$root/notes/watched.txt"
   touch -d 2024-02-29T12:34:56Z "$root/src/main.rs"
+}
+
+# started PID LOG PATTERN: what matches in the log of a server that starts, once it is there.
+started() {
+  local deadline=$((SECONDS + start_seconds_max)) found
+  while found=$(grep -oPm1 "$3" "$2"); [[ -z $found ]]; do
+    if ! kill -0 "$1" 2>/dev/null || ((SECONDS > deadline)); then
+      cat "$2" >&2
+      return 1
+    fi
+    sleep 0.05
+  done
+  echo "$found"
 }
 
 start_server() {
   : >"$scratch/log"
-  "$weir" serve --listen 127.0.0.1:0 --admin off --toolset files --toolset demo --root "$scratch/root" \
+  "$weir" serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 --toolset files --toolset demo --root "$scratch/root" \
     >"$scratch/report" 2>"$scratch/log" &
   server_pid=$!
-  local deadline=$((SECONDS + start_seconds_max))
-  while url=$(grep -om1 'http://[^ ]*/mcp' "$scratch/log"); [[ -z $url ]]; do
-    if ! kill -0 "$server_pid" 2>/dev/null || ((SECONDS > deadline)); then
-      cat "$scratch/log" >&2
-      die "$weir does not serve"
-    fi
-    sleep 0.05
-  done
+  url=$(started "$server_pid" "$scratch/log" 'http://[^ ]*/mcp') || die "$weir does not serve"
+  local admin
+  admin=$(started "$server_pid" "$scratch/log" 'admin=\K[^ ]*') || die "$weir has no figures"
+  export WEIR_ROOT=$scratch/root WEIR_METRICS=http://$admin/metrics
+}
+
+start_everything() {
+  : >"$scratch/everything.log"
+  "$everything" --listen 127.0.0.1:0 >"$scratch/everything.log" 2>&1 &
+  everything_pid=$!
+  EVERYTHING_URL=$(started "$everything_pid" "$scratch/everything.log" 'http://[^ ]*/mcp') ||
+    die "$everything does not serve"
+  export EVERYTHING_URL SCENARIO=$sources
 }
 
 # Ended by a signal, it drains: nothing may be left over, and nothing may have gone wrong meanwhile.
@@ -123,6 +148,14 @@ stop_server() {
   wait "$server_pid" || status=$?
   server_pid=
   ((status == 0)) && ! grep -E ' (WARN|ERROR) ' "$scratch/log"
+}
+
+stop_everything() {
+  local status=0
+  kill -TERM "$everything_pid"
+  wait "$everything_pid" || status=$?
+  everything_pid=
+  ((status == 0))
 }
 
 # --- Clients ----------------------------------------------------------------------------------------------------------
@@ -147,9 +180,9 @@ check() {
   fi
 }
 
-# client LABEL RUNTIME PROGRAM MODE REVISION
+# client LABEL RUNTIME PROGRAM MODE REVISION: no runtime for a program of its own.
 client() {
-  check "$1" "$4 $5" timeout "$client_seconds_max" "$cache/$2" "$cache/$3" "$url" "$4" "$5"
+  check "$1" "$4 $5" timeout "$client_seconds_max" ${2:+"$cache/$2"} "$cache/$3" "$url" "$4" "$5"
 }
 
 run_clients() {
@@ -173,6 +206,11 @@ run_clients() {
   client "$label" node_modules/.bin/node inspector.mjs legacy $legacy
   client "$label" node_modules/.bin/node inspector.mjs auto $modern
   client "$label" node_modules/.bin/node inspector.mjs modern $modern
+  client "mcp-remote $(pinned mcp-remote package.json)" node_modules/.bin/node mcp_remote.mjs stdio $legacy
+  label="rmcp $(sed -nE 's/^rmcp = .*"=([0-9.]+)".*/\1/p' "$sources/rmcp/Cargo.toml")"
+  client "$label" "" rmcp/debug/weir-clients-rmcp legacy $legacy
+  client "$label" "" rmcp/debug/weir-clients-rmcp auto $modern
+  client "$label" "" rmcp/debug/weir-clients-rmcp pin $modern
 }
 
 # --- Main -------------------------------------------------------------------------------------------------------------
@@ -182,10 +220,17 @@ if [[ -z $weir ]]; then
   cargo build --quiet --manifest-path "$here/../Cargo.toml" --bin weir
   weir=$target/debug/weir
 fi
+everything=${2:-}
+if [[ -z $everything ]]; then
+  cargo build --quiet --manifest-path "$here/../Cargo.toml" --example everything
+  everything=$target/debug/examples/everything
+fi
 install || die "a client could not be installed"
 make_root
 start_server
+start_everything
 run_clients
 check "weir serve" "SIGTERM" stop_server
+check "everything" "SIGTERM" stop_everything
 echo "$passed passed, $failed failed"
 ((failed == 0))

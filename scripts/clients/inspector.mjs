@@ -53,9 +53,44 @@ async function call(expected) {
   checkCall(expected, { result });
 }
 
+function ok({ status, stdout, stderr }) {
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout).result;
+}
+
+/** Lists, reads, gets and completes what the scenario says; what its command line cannot do, the scenario says too. */
+const features = [
+  async () => {
+    const { resources } = ok(await inspect('--method', 'resources/list'));
+    assert.deepEqual(resources.map(({ uri }) => uri), scenario.resources);
+  },
+  async () => {
+    const { resourceTemplates } = ok(await inspect('--method', 'resources/templates/list'));
+    assert.deepEqual(resourceTemplates.map(({ uriTemplate }) => uriTemplate), scenario.templates);
+  },
+  async () => {
+    const { prompts } = ok(await inspect('--method', 'prompts/list'));
+    assert.deepEqual(prompts.map(({ name }) => name), scenario.prompts);
+  },
+  ...scenario.reads.map(({ uri, contents }) => async () => {
+    assert.deepEqual(ok(await inspect('--method', 'resources/read', '--uri', uri)).contents, [{ uri, ...contents }]);
+  }),
+  ...scenario.gets.map(({ prompt, arguments: args, text }) => async () => {
+    const pairs = Object.entries(args).map(([name, value]) => `${name}=${value}`);
+    const got = ok(await inspect('--method', 'prompts/get', '--prompt-name', prompt, '--prompt-args', ...pairs));
+    assert.deepEqual(got.messages, [{ role: 'user', content: { type: 'text', text } }]);
+  }),
+  async () => {
+    const { tool, arguments: args } = scenario.progress;
+    const told = ['--tool-name', tool, '--tool-args-json', JSON.stringify(args)];
+    const { content, isError } = ok(await inspect('--method', 'tools/call', ...told));
+    assert.equal(isError ?? false, false, JSON.stringify(content));
+  },
+];
+
 // Probing ends in one of the other two ways, which make every call; here one shows where it ended.
 const calls = era === 'auto' ? scenario.calls.slice(0, 1) : scenario.calls;
-const jobs = [list, ...calls.map((expected) => () => call(expected))];
+const jobs = [list, ...(era === 'auto' ? [] : features), ...calls.map((expected) => () => call(expected))];
 const lanes = Array.from({ length: availableParallelism() }, async () => {
   for (let job = jobs.shift(); job; job = jobs.shift()) await job();
 });

@@ -4,19 +4,96 @@ Usage: python_fastmcp.py URL auto|legacy|pin REVISION
 """
 
 import asyncio
+import os
 import sys
+import warnings
+from contextlib import asynccontextmanager
 
 import httpx2
 from fastmcp import Client
+from mcp import MCPDeprecationWarning
+from mcp.client.subscriptions import listen
 from mcp.shared.exceptions import MCPError
-from mcp_types import PromptReference, ResourceTemplateReference
-from scenario import Features, check_ended, must_be_equal, play, play_features
+from mcp_types import PromptReference, ResourceTemplateReference, ResourceUpdatedNotification
+from scenario import (
+    Features,
+    Tour,
+    answer_form,
+    answer_sample,
+    check_ended,
+    must_be_equal,
+    play,
+    play_features,
+    play_sample,
+    play_tour,
+)
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
 
+# What the newest revision has dropped is what the older ones are tried with.
+warnings.simplefilter("ignore", MCPDeprecationWarning)
+
+
+async def on_elicit(message, _response_type, params, _context):
+    return answer_form(message, params.requested_schema)
+
+
+async def on_sample(messages, _params, _context):
+    return answer_sample(messages)
+
+
+class Updates:
+    """Updates of resources that a session is told of outside subscriptions of its own."""
+
+    def __init__(self):
+        self.uris = asyncio.Queue()
+
+    async def handle(self, message):
+        if isinstance(message, ResourceUpdatedNotification):
+            await self.uris.put(message.params.uri)
+
+
+def tour_of(client, updates, mode):
+    async def call(name, arguments, on_report):
+        async def on_progress(progress, _total, _message):
+            on_report(progress)
+
+        return await client.call_tool_mcp(name, arguments, progress_handler=on_progress if on_report else None)
+
+    async def cancel(calling):
+        calling.cancel()
+
+    @asynccontextmanager
+    async def watch(uri):
+        # It has no subscriptions of its own; the SDK's session under it has.
+        if mode == "legacy":
+            await client.session.subscribe_resource(uri)
+            yield updates.uris.get
+            await client.session.unsubscribe_resource(uri)
+            return
+        async with listen(client.session, resource_subscriptions=[uri]) as subscription:
+
+            async def next_update():
+                return (await anext(aiter(subscription))).uri
+
+            yield next_update
+
+    return Tour(call, cancel, watch)
+
+
+async def sample(url, mode, revision):
+    async with Client(url, mode=revision if mode == "pin" else mode, sampling_handler=on_sample) as client:
+        await play_sample(tour_of(client, None, mode).call)
+
 
 async def run(url, mode, revision):
-    async with Client(url, mode=revision if mode == "pin" else mode) as client:
+    updates = Updates()
+    async with Client(
+        url,
+        mode=revision if mode == "pin" else mode,
+        elicitation_handler=on_elicit,
+        message_handler=updates.handle,
+    ) as client:
 
         async def call(name, arguments):
             try:
@@ -39,11 +116,13 @@ async def run(url, mode, revision):
                 complete,
             )
         )
+        await play_tour(tour_of(client, updates, mode))
         session_id = client.transport.get_session_id()
         must_be_equal(session_id is not None, mode == "legacy", "a session id")
     if session_id is not None:
         async with httpx2.AsyncClient() as http:
             await check_ended(http, url, session_id)
+    await sample(os.environ["EVERYTHING_URL"], mode, revision)
 
 
 asyncio.run(run(*sys.argv[1:]))

@@ -4,16 +4,92 @@ Usage: python_mcp.py URL auto|legacy|pin REVISION
 """
 
 import asyncio
+import os
 import sys
+import warnings
+from contextlib import asynccontextmanager
 
 import httpx2
-from mcp import Client
+from mcp import Client, MCPDeprecationWarning
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import PromptReference, ResourceTemplateReference
-from scenario import Features, check_ended, must_be_equal, play, play_features
+from mcp_types import (
+    CreateMessageResult,
+    ElicitResult,
+    PromptReference,
+    ResourceTemplateReference,
+    ResourceUpdatedNotification,
+    TextContent,
+)
+from scenario import (
+    Features,
+    Tour,
+    answer_form,
+    answer_sample,
+    check_ended,
+    must_be_equal,
+    play,
+    play_features,
+    play_sample,
+    play_tour,
+)
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
+
+# What the newest revision has dropped is what the older ones are tried with.
+warnings.simplefilter("ignore", MCPDeprecationWarning)
+
+
+async def on_elicit(_context, params):
+    return ElicitResult(action="accept", content=answer_form(params.message, params.requested_schema))
+
+
+async def on_sample(_context, params):
+    content = TextContent(type="text", text=answer_sample(params.messages))
+    return CreateMessageResult(role="assistant", content=content, model="a model")
+
+
+class Updates:
+    """Updates of resources that a session is told of outside subscriptions of its own."""
+
+    def __init__(self):
+        self.uris = asyncio.Queue()
+
+    async def handle(self, message):
+        if isinstance(message, ResourceUpdatedNotification):
+            await self.uris.put(message.params.uri)
+
+
+def tour_of(client, updates, mode):
+    async def call(name, arguments, on_report):
+        async def on_progress(progress, _total, _message):
+            on_report(progress)
+
+        return await client.call_tool(name, arguments, progress_callback=on_progress if on_report else None)
+
+    async def cancel(calling):
+        calling.cancel()
+
+    @asynccontextmanager
+    async def watch(uri):
+        if mode == "legacy":
+            await client.subscribe_resource(uri)
+            yield updates.uris.get
+            await client.unsubscribe_resource(uri)
+            return
+        async with client.listen(resource_subscriptions=[uri]) as subscription:
+
+            async def next_update():
+                return (await anext(aiter(subscription))).uri
+
+            yield next_update
+
+    return Tour(call, cancel, watch)
+
+
+async def sample(url, mode, revision):
+    async with Client(url, mode=revision if mode == "pin" else mode, sampling_callback=on_sample) as client:
+        await play_sample(tour_of(client, None, mode).call)
 
 
 async def run(url, mode, revision):
@@ -24,7 +100,13 @@ async def run(url, mode, revision):
 
     async with httpx2.AsyncClient(event_hooks={"response": [note_session]}) as http:
         transport = streamable_http_client(url, http_client=http)
-        async with Client(transport, mode=revision if mode == "pin" else mode) as client:
+        updates = Updates()
+        async with Client(
+            transport,
+            mode=revision if mode == "pin" else mode,
+            elicitation_callback=on_elicit,
+            message_handler=updates.handle,
+        ) as client:
 
             async def list_tools():
                 return (await client.list_tools()).tools
@@ -52,9 +134,11 @@ async def run(url, mode, revision):
                     complete,
                 )
             )
+            await play_tour(tour_of(client, updates, mode))
         must_be_equal(len(session_ids), 1 if mode == "legacy" else 0, "sessions")
         for session_id in session_ids:
             await check_ended(http, url, session_id)
+    await sample(os.environ["EVERYTHING_URL"], mode, revision)
 
 
 asyncio.run(run(*sys.argv[1:]))

@@ -4,23 +4,102 @@ Usage: python_mcp_v1.py URL default REVISION
 """
 
 import asyncio
+import os
 import sys
+from contextlib import asynccontextmanager
 
 import httpx
 from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import PromptReference, ResourceTemplateReference
+from mcp.types import (
+    CancelledNotification,
+    CancelledNotificationParams,
+    ClientNotification,
+    CreateMessageResult,
+    ElicitResult,
+    ProgressNotification,
+    PromptReference,
+    ResourceTemplateReference,
+    ResourceUpdatedNotification,
+    ServerNotification,
+    TextContent,
+)
 from pydantic import AnyUrl
-from scenario import Features, check_ended, must_be_equal, play, play_features
+from scenario import (
+    Features,
+    Tour,
+    answer_form,
+    answer_sample,
+    check_ended,
+    must_be_equal,
+    play,
+    play_features,
+    play_sample,
+    play_tour,
+)
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
+
+
+async def on_elicit(_context, params):
+    return ElicitResult(action="accept", content=answer_form(params.message, params.requestedSchema))
+
+
+async def on_sample(_context, params):
+    content = TextContent(type="text", text=answer_sample(params.messages))
+    return CreateMessageResult(role="assistant", content=content, model="a model")
+
+
+class Messages:
+    """What the server says: updates, and the id of the call that progress was last told of."""
+
+    def __init__(self):
+        self.updates, self.calling = asyncio.Queue(), None
+
+    async def handle(self, message):
+        match message:
+            case ServerNotification(root=ResourceUpdatedNotification() as updated):
+                await self.updates.put(updated.params.uri)
+            case ServerNotification(root=ProgressNotification() as told):
+                # This line's tokens are the ids of its requests, which it tells nobody otherwise.
+                self.calling = told.params.progressToken
+
+
+def tour_of(session, messages):
+    async def call(name, arguments, on_report):
+        async def on_progress(progress, _total, _message):
+            on_report(progress)
+
+        return await session.call_tool(name, arguments, progress_callback=on_progress if on_report else None)
+
+    async def cancel(_calling):
+        params = CancelledNotificationParams(requestId=messages.calling)
+        await session.send_notification(ClientNotification(CancelledNotification(params=params)))
+
+    @asynccontextmanager
+    async def watch(uri):
+        await session.subscribe_resource(AnyUrl(uri))
+        yield messages.updates.get
+        await session.unsubscribe_resource(AnyUrl(uri))
+
+    return Tour(call, cancel, watch)
+
+
+async def sample(url):
+    async with streamable_http_client(url) as (read, write, _):
+        async with ClientSession(read, write, sampling_callback=on_sample) as session:
+            await session.initialize()
+            await play_sample(tour_of(session, None).call)
 
 
 async def run(url, mode, revision):
     must_be_equal(mode, "default", "mode")
     async with httpx.AsyncClient() as http:
         async with streamable_http_client(url, http_client=http) as (read, write, session_id_of):
-            async with ClientSession(read, write) as session:
+            messages = Messages()
+            async with ClientSession(
+                read, write, elicitation_callback=on_elicit, message_handler=messages.handle
+            ) as session:
 
                 async def list_tools():
                     return (await session.list_tools()).tools
@@ -48,10 +127,12 @@ async def run(url, mode, revision):
                         complete,
                     )
                 )
+                await play_tour(tour_of(session, messages))
                 await session.send_ping()
                 session_id = session_id_of()
         must_be_equal(session_id is not None, True, "a session id")
         await check_ended(http, url, session_id)
+    await sample(os.environ["EVERYTHING_URL"])
 
 
 asyncio.run(run(*sys.argv[1:]))

@@ -1,12 +1,23 @@
 // What every client is put through, and how its answers are judged: the JavaScript half of scenario.json.
 //
 // A client hands in two functions for tools: one lists them, the other makes a call and tells its outcome as
-// {result} or {errorCode}. For everything else it hands in itself: the SDK's lines agree on those names.
+// {result} or {errorCode}. For everything else it hands in itself: the SDK's lines agree on those names. For what is
+// told while a call runs or between calls, see `playTour`. Environment: WEIR_ROOT is the directory served,
+// WEIR_METRICS the URL of the server's figures, EVERYTHING_URL a server with a tool that samples.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export const scenario = JSON.parse(readFileSync(new URL('scenario.json', import.meta.url), 'utf8'));
+
+/** Far longer than anything here takes. */
+const PATIENCE_MS = 20_000;
+/** Between two looks, and between two changes of a file. */
+const LOOK_MS = 50;
+const CHANGE_MS = 500;
 
 /** Lists the tools, makes every call in turn, then all of them at once. */
 export async function play({ listTools, call }) {
@@ -34,6 +45,99 @@ export async function playFeatures(client) {
   for (const { ref, argument, values } of scenario.completions) {
     assert.deepEqual((await client.complete({ ref, argument })).completion.values, values);
   }
+}
+
+/**
+ * Progress, cancellation, a subscription with its update, and a question.
+ *
+ * `call(name, arguments, {onprogress, signal})` gives a result; aborting the signal gives the call up. `watch(uri,
+ * onUpdate)` gives a function that ends the watch.
+ */
+export async function playTour({ call, watch }) {
+  await playProgress(call);
+  await playCancel(call);
+  await playSubscription(watch);
+  const { tool, arguments: args, answer } = scenario.elicit;
+  assertContains(textOf(await call(tool, args)), answer);
+}
+
+/** Every report arrives, each further than the last. */
+async function playProgress(call) {
+  const { tool, arguments: args, reports } = scenario.progress;
+  const told = [];
+  const { isError } = await call(tool, args, { onprogress: ({ progress }) => told.push(progress) });
+  assert.equal(isError ?? false, false);
+  assert.equal(told.length, reports);
+  assert.deepEqual(told, [...new Set(told)].sort((one, other) => one - other), 'reports that rise');
+}
+
+/** A call given up while it runs is over on the server, too. */
+async function playCancel(call) {
+  const { tool, arguments: args } = scenario.cancel;
+  const before = await cancelledCalls();
+  const abort = new AbortController();
+  const calling = call(tool, args, { signal: abort.signal, onprogress: () => abort.abort() });
+  await assert.rejects(calling);
+  await until(async () => (await cancelledCalls()) === before + 1, 'the call is over on the server');
+}
+
+/** A file that changes is told of; it is changed anew until then, since a client may yet be opening its stream. */
+async function playSubscription(watch) {
+  const { uri, path } = scenario.subscribe;
+  const updates = [];
+  const end = await watch(uri, (updated) => updates.push(updated));
+  for (let turn = 0; turn < PATIENCE_MS / CHANGE_MS && updates.length === 0; turn += 1) {
+    await writeFile(join(process.env.WEIR_ROOT, path), `change ${turn}\n`);
+    for (let look = 0; look < CHANGE_MS / LOOK_MS && updates.length === 0; look += 1) await sleep(LOOK_MS);
+  }
+  assert.equal(updates[0], uri, 'the resource that was updated');
+  await end();
+}
+
+/** A call that samples, on a server that has such a tool. */
+export async function playSample(call) {
+  const { tool, arguments: args, answer } = scenario.sample;
+  assertContains(textOf(await call(tool, args)), answer);
+}
+
+/** What the user enters: the answer, wherever text is asked for. */
+export function answerForm({ message, requestedSchema }) {
+  assertContains(message, scenario.elicit.asked);
+  const fields = Object.entries(requestedSchema.properties).filter(([, { type }]) => type === 'string');
+  return { action: 'accept', content: Object.fromEntries(fields.map(([name]) => [name, scenario.elicit.answer])) };
+}
+
+/** What the model says to these messages. */
+export function answerSample({ messages }) {
+  assertContains(messages.flatMap(({ content }) => content).map(({ text }) => text).join(' '), scenario.sample.asked);
+  return { role: 'assistant', model: 'a model', content: { type: 'text', text: scenario.sample.answer } };
+}
+
+/** The text of a result that is no failure. */
+function textOf({ content, isError }) {
+  assert.equal(isError ?? false, false, JSON.stringify(content));
+  return content.map(({ text }) => text).join(' ');
+}
+
+function assertContains(found, expected) {
+  assert.ok(found.includes(expected), `no '${expected}' in '${found}'`);
+}
+
+/** How many calls the server counts as cancelled. */
+async function cancelledCalls() {
+  const figures = await (await fetch(process.env.WEIR_METRICS)).text();
+  const counters = figures
+    .split('\n')
+    .filter((line) => line.startsWith('weir_operations_total{') && line.includes('outcome="cancelled"'));
+  return counters.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+}
+
+async function until(isSo, what) {
+  for (let look = 0; look < PATIENCE_MS / LOOK_MS; look += 1) {
+    if (await isSo()) return;
+    await sleep(LOOK_MS);
+  }
+  assert.fail(`${what}: not within ${PATIENCE_MS} ms`);
 }
 
 export function checkTools(tools) {

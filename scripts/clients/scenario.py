@@ -1,15 +1,26 @@
 """What every client is put through, and how its answers are judged: the Python half of scenario.json.
 
 A client hands in coroutines: two for tools, of which one lists them and the other makes a call and tells its outcome
-as a result or as the code of a protocol error; and those of `Features` for everything else.
+as a result or as the code of a protocol error; those of `Features` for what is listed, read and completed; and those
+of `Tour` for what is told while a call runs or between calls. Environment: WEIR_ROOT is the directory served,
+WEIR_METRICS the URL of the server's figures, EVERYTHING_URL a server with a tool that samples.
 """
 
+import asyncio
 import json
+import os
+import urllib.request
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 SCENARIO = json.loads(Path(__file__).with_name("scenario.json").read_text(encoding="utf-8"))
+
+# Far longer than anything here takes.
+PATIENCE_SECONDS = 20
+# Between two looks, and between two changes of a file.
+LOOK_SECONDS, CHANGE_SECONDS = 0.05, 0.5
 
 
 async def play(list_tools, call, gather):
@@ -53,6 +64,118 @@ async def play_features(features):
     for expected in SCENARIO["completions"]:
         completed = as_on_the_wire(await features.complete(expected["ref"], expected["argument"]))
         must_be_equal(completed["completion"]["values"], expected["values"], f"{expected['ref']}")
+
+
+@dataclass
+class Tour:
+    """How a client hears of progress, gives a call up, is told of updates and answers questions.
+
+    `call` takes a tool, its arguments and what is told each report of progress. `cancel` gives up, in the client's
+    own way, a call that `call` is at, told as its task. `watch` gives a context in which a function waits for the next
+    update of a URI and tells which.
+    """
+
+    call: Callable
+    cancel: Callable
+    watch: Callable[[str], AbstractAsyncContextManager]
+
+
+async def play_tour(tour):
+    """Progress, cancellation, a subscription with its update, and a question."""
+    await play_progress(tour)
+    await play_cancel(tour)
+    await play_subscription(tour)
+    expected = SCENARIO["elicit"]
+    result = as_on_the_wire(await tour.call(expected["tool"], expected["arguments"], None))
+    must_contain(text_of(result), expected["answer"], "the answer to a question")
+
+
+async def play_progress(tour):
+    """Every report arrives, each further than the last."""
+    expected, reports = SCENARIO["progress"], []
+    result = await tour.call(expected["tool"], expected["arguments"], reports.append)
+    must_be_equal(as_on_the_wire(result).get("isError", False), False, "progress")
+    must_be_equal(len(reports), expected["reports"], "reports of progress")
+    must_be_equal(reports, sorted(set(reports)), "reports that rise")
+
+
+async def play_cancel(tour):
+    """A call given up while it runs is over on the server, too."""
+    expected, has_begun, before = SCENARIO["cancel"], asyncio.Event(), cancelled_calls()
+    calling = asyncio.create_task(
+        tour.call(expected["tool"], expected["arguments"], lambda _: has_begun.set())
+    )
+    await within_patience(has_begun.wait())
+    await tour.cancel(calling)
+    await until(lambda: cancelled_calls() == before + 1, "the call is over on the server")
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+
+
+async def play_subscription(tour):
+    """A file that changes is told of; it is changed anew until then, since a client may yet be opening its stream."""
+    expected = SCENARIO["subscribe"]
+    file = Path(os.environ["WEIR_ROOT"], expected["path"])
+    async with tour.watch(expected["uri"]) as next_update:
+        update = asyncio.create_task(next_update())
+        for turn in range(int(PATIENCE_SECONDS / CHANGE_SECONDS)):
+            file.write_text(f"change {turn}\n", encoding="utf-8")
+            await asyncio.wait({update}, timeout=CHANGE_SECONDS)
+            if update.done():
+                break
+        must_be_equal(str(await within_patience(update)), expected["uri"], "the resource that was updated")
+
+
+async def play_sample(call):
+    """A call that samples, on a server that has such a tool."""
+    expected = SCENARIO["sample"]
+    result = as_on_the_wire(await call(expected["tool"], expected["arguments"], None))
+    must_contain(text_of(result), expected["answer"], "the model's answer")
+
+
+def answer_form(message, schema):
+    """What the user enters: the answer, wherever text is asked for."""
+    must_contain(message, SCENARIO["elicit"]["asked"], "the question")
+    return {name: SCENARIO["elicit"]["answer"] for name, field in schema["properties"].items() if field["type"] == "string"}
+
+
+def answer_sample(messages):
+    """What the model says to these messages."""
+    asked = " ".join(block["text"] for message in messages for block in blocks_of(as_on_the_wire(message)["content"]))
+    must_contain(asked, SCENARIO["sample"]["asked"], "the prompt")
+    return SCENARIO["sample"]["answer"]
+
+
+def blocks_of(content):
+    """Content of one block, or of several since 2025-11-25."""
+    return content if isinstance(content, list) else [content]
+
+
+def text_of(result):
+    """The text of a result that is no failure."""
+    must_be_equal(result.get("isError", False), False, f"{result}")
+    return " ".join(block["text"] for block in result["content"])
+
+
+def cancelled_calls():
+    """How many calls the server counts as cancelled."""
+    with urllib.request.urlopen(os.environ["WEIR_METRICS"], timeout=PATIENCE_SECONDS) as response:
+        lines = response.read().decode().splitlines()
+    counters = [line for line in lines if line.startswith("weir_operations_total{") and 'outcome="cancelled"' in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in counters)
+
+
+async def until(is_so, what):
+    """Looks until it is so."""
+    for _ in range(int(PATIENCE_SECONDS / LOOK_SECONDS)):
+        if is_so():
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+    raise AssertionError(f"{what}: not within {PATIENCE_SECONDS} s")
+
+
+async def within_patience(awaitable):
+    return await asyncio.wait_for(awaitable, PATIENCE_SECONDS)
 
 
 def check_tools(tools):
@@ -100,6 +223,12 @@ def must_be_equal(found, expected, what):
     """Like assert, but says what it found and stays with `python -O`."""
     if found != expected:
         raise AssertionError(f"{what}: {found!r} instead of {expected!r}")
+
+
+def must_contain(found, expected, what):
+    """Like the above for a part of a text."""
+    if expected not in found:
+        raise AssertionError(f"{what}: no {expected!r} in {found!r}")
 
 
 def whole_text(text):

@@ -4,12 +4,27 @@
 import assert from 'node:assert/strict';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { McpError } from '@modelcontextprotocol/sdk/types.js';
-import { checkEnded, play, playFeatures } from './scenario.mjs';
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  McpError,
+  ResourceUpdatedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import {
+  answerForm,
+  answerSample,
+  checkEnded,
+  play,
+  playFeatures,
+  playSample,
+  playTour,
+} from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
 assert.equal(mode, 'default');
-const client = new Client({ name: 'weir-clients', version: '1' });
+const about = { name: 'weir-clients', version: '1' };
+const client = new Client(about, { capabilities: { elicitation: {} } });
+client.setRequestHandler(ElicitRequestSchema, ({ params }) => answerForm(params));
 const transport = new StreamableHTTPClientTransport(new URL(url));
 await client.connect(transport);
 assert.equal(transport.protocolVersion, revision);
@@ -26,9 +41,23 @@ await play({
   },
 });
 await playFeatures(client);
+await playTour({
+  call: (name, args, options) => client.callTool({ name, arguments: args }, undefined, options),
+  watch: async (uri, onUpdate) => {
+    client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => onUpdate(params.uri));
+    await client.subscribeResource({ uri });
+    return () => client.unsubscribeResource({ uri });
+  },
+});
 await client.ping();
 const { sessionId } = transport;
 assert.ok(sessionId, 'a session id');
 await transport.terminateSession();
 await client.close();
 await checkEnded(url, sessionId);
+
+const sampler = new Client(about, { capabilities: { sampling: {} } });
+sampler.setRequestHandler(CreateMessageRequestSchema, ({ params }) => answerSample(params));
+await sampler.connect(new StreamableHTTPClientTransport(new URL(process.env.EVERYTHING_URL)));
+await playSample((name, args) => sampler.callTool({ name, arguments: args }));
+await sampler.close();

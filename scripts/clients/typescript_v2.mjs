@@ -3,12 +3,23 @@
 
 import assert from 'node:assert/strict';
 import { Client, ProtocolError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { checkEnded, play, playFeatures } from './scenario.mjs';
+import {
+  answerForm,
+  answerSample,
+  checkEnded,
+  play,
+  playFeatures,
+  playSample,
+  playTour,
+} from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
 const negotiations = { default: undefined, auto: { mode: 'auto' }, pin: { mode: { pin: revision } } };
 assert.ok(mode in negotiations, mode);
-const client = new Client({ name: 'weir-clients', version: '1' }, { versionNegotiation: negotiations[mode] });
+const about = { name: 'weir-clients', version: '1' };
+const versionNegotiation = negotiations[mode];
+const client = new Client(about, { versionNegotiation, capabilities: { elicitation: {} } });
+client.setRequestHandler('elicitation/create', ({ params }) => answerForm(params));
 const transport = new StreamableHTTPClientTransport(new URL(url));
 await client.connect(transport);
 assert.equal(client.getNegotiatedProtocolVersion(), revision);
@@ -25,8 +36,27 @@ await play({
   },
 });
 await playFeatures(client);
+const isModern = client.getProtocolEra() !== 'legacy';
+await playTour({
+  call: (name, args, options) => client.callTool({ name, arguments: args }, options),
+  watch: async (uri, onUpdate) => {
+    client.setNotificationHandler('notifications/resources/updated', ({ params }) => onUpdate(params.uri));
+    if (isModern) {
+      const subscription = await client.listen({ resourceSubscriptions: [uri] });
+      return () => subscription.close();
+    }
+    await client.subscribeResource({ uri });
+    return () => client.unsubscribeResource({ uri });
+  },
+});
 const { sessionId } = transport;
-assert.equal(sessionId !== undefined, client.getProtocolEra() === 'legacy', 'a session id in the era that has them');
+assert.equal(sessionId !== undefined, !isModern, 'a session id in the era that has them');
 if (sessionId) await transport.terminateSession();
 await client.close();
 if (sessionId) await checkEnded(url, sessionId);
+
+const sampler = new Client(about, { versionNegotiation, capabilities: { sampling: {} } });
+sampler.setRequestHandler('sampling/createMessage', ({ params }) => answerSample(params));
+await sampler.connect(new StreamableHTTPClientTransport(new URL(process.env.EVERYTHING_URL)));
+await playSample((name, args) => sampler.callTool({ name, arguments: args }));
+await sampler.close();

@@ -14,12 +14,15 @@
 mod harness;
 
 mod admin;
+mod ask;
 mod calls;
+mod cancel;
 mod caps;
 mod dead_clients;
 mod deadlines;
 mod drain;
 mod edge;
+mod era_matrix;
 mod features;
 mod file_resources;
 mod files;
@@ -29,15 +32,20 @@ mod isolation;
 mod json;
 mod legacy;
 mod linger;
-
+mod listen;
 mod logs;
 mod modern;
 mod pipelining;
 mod pool;
+mod proxy;
 mod queue;
 mod queue_pipelines;
 mod resources;
 mod sessions;
+mod slow_readers;
 mod splits;
+mod standing;
 mod steal;
 mod steal_races;
+mod streams;
+mod subscribe;

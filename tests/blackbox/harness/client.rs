@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 use super::message::Revision;
 use super::request::Request;
 use super::response::Response;
+use super::stream::EventStream;
 use super::wait::PATIENCE;
 
 /// How a connection ended.
@@ -89,6 +90,43 @@ impl Client {
         self.receive()
     }
 
+    /// Sends a request that must be answered by an event stream, which takes the connection.
+    #[track_caller]
+    pub(crate) fn open(mut self, request: &Request) -> EventStream {
+        self.send(request);
+        self.receive_stream()
+    }
+
+    /// The event stream that is the next response.
+    #[track_caller]
+    pub(crate) fn receive_stream(mut self) -> EventStream {
+        loop {
+            if let Some((head, taken)) = Response::take_head(&self.input) {
+                if head.field("content-type") != Some("text/event-stream") {
+                    panic!("no event stream but {:?}", self.receive());
+                }
+                self.input.drain(..taken);
+                self.expected.pop_front();
+                let revision = self.revision;
+                return EventStream::over(self, head, revision);
+            }
+            self.read_some()
+                .unwrap_or_else(|ending| panic!("no stream but {ending:?}"));
+        }
+    }
+
+    /// Whether the next response is an event stream; waits for its head.
+    #[track_caller]
+    pub(crate) fn is_stream_next(&mut self) -> bool {
+        loop {
+            if let Some((head, _)) = Response::take_head(&self.input) {
+                return head.field("content-type") == Some("text/event-stream");
+            }
+            self.read_some()
+                .unwrap_or_else(|ending| panic!("no response but {ending:?}"));
+        }
+    }
+
     /// Sends bytes that are one request, and receives.
     #[track_caller]
     pub(crate) fn ask_bytes(&mut self, bytes: &[u8]) -> Response {
@@ -155,6 +193,24 @@ impl Client {
     pub(crate) fn reset(self) {
         let socket = Socket::from(self.stream);
         socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// What has come and was not taken.
+    pub(super) fn input(&self) -> &[u8] {
+        &self.input
+    }
+
+    pub(super) fn take_input(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.input)
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        self.input.drain(..count);
+    }
+
+    /// Waits until more has come.
+    pub(super) fn try_read(&mut self) -> Result<(), Ending> {
+        self.read_some()
     }
 
     fn read_some(&mut self) -> Result<(), Ending> {

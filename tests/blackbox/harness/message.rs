@@ -30,6 +30,8 @@ impl Revision {
 pub(crate) struct Dialect {
     pub(crate) revision: Revision,
     pub(crate) session: Option<String>,
+    /// What the client declares: in each request's envelope, or when its session opens.
+    pub(crate) capabilities: Value,
 }
 
 /// Both eras, where a rule holds in both.
@@ -52,6 +54,7 @@ impl Dialect {
         Self {
             revision: Revision::MODERN,
             session: None,
+            capabilities: json!({}),
         }
     }
 
@@ -60,7 +63,13 @@ impl Dialect {
         Self {
             revision,
             session: None,
+            capabilities: json!({}),
         }
+    }
+
+    /// The same client with these capabilities.
+    pub(crate) fn able(self, capabilities: Value) -> Self {
+        Self { capabilities, ..self }
     }
 
     pub(crate) fn is_modern(&self) -> bool {
@@ -73,6 +82,60 @@ impl Dialect {
 
     pub(crate) fn tool(&self, id: impl Into<Value>, name: &str, arguments: Value) -> Request {
         self.request(id, "tools/call", json!({"name": name, "arguments": arguments}))
+    }
+
+    /// A call whose `_meta` has these keys besides its era's.
+    pub(crate) fn tool_with(
+        &self,
+        id: impl Into<Value>,
+        name: &str,
+        arguments: Value,
+        meta: Value,
+    ) -> Request {
+        let mut params = self.params(json!({"name": name, "arguments": arguments}));
+        if let Value::Object(keys) = meta {
+            keys.into_iter()
+                .for_each(|(key, value)| params["_meta"][key] = value);
+        }
+        self.post(&json!({"jsonrpc": "2.0", "id": id.into(), "method": "tools/call", "params": params}))
+    }
+
+    /// A call of `progress` that tells every step under the token `token`.
+    pub(crate) fn progress(&self, id: impl Into<Value>, steps: u64, delay_ms: u64) -> Request {
+        let arguments = json!({"steps": steps, "delay_ms": delay_ms});
+        self.tool_with(id, "progress", arguments, json!({"progressToken": "token"}))
+    }
+
+    /// The client's answer to a question of the server: a result.
+    pub(crate) fn response(&self, id: &Value, result: &Value) -> Request {
+        self.post(&json!({"jsonrpc": "2.0", "id": id, "result": result}))
+    }
+
+    /// The client's answer to a question of the server: an error.
+    pub(crate) fn refusal(&self, id: &Value, code: i64, message: &str) -> Request {
+        self.post(&json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}))
+    }
+
+    /// `notifications/cancelled` for a request of this client.
+    pub(crate) fn cancelled(&self, id: impl Into<Value>) -> Request {
+        let params = json!({"requestId": id.into(), "reason": "no longer needed"});
+        self.notification("notifications/cancelled", params)
+    }
+
+    /// A GET of the standing stream.
+    pub(crate) fn standing(&self) -> Request {
+        let request = Request::new("GET", "/mcp")
+            .plus("Accept", "text/event-stream")
+            .plus("MCP-Protocol-Version", self.revision.0);
+        match &self.session {
+            Some(session) => request.plus("Mcp-Session-Id", session),
+            None => request,
+        }
+    }
+
+    /// The same, to go on behind an event.
+    pub(crate) fn resumption(&self, event_id: &str) -> Request {
+        self.standing().plus("Last-Event-ID", event_id)
     }
 
     pub(crate) fn request(&self, id: impl Into<Value>, method: &str, params: Value) -> Request {
@@ -88,7 +151,7 @@ impl Dialect {
     pub(crate) fn initialize(&self, id: impl Into<Value>) -> Request {
         let params = json!({
             "protocolVersion": self.revision.0,
-            "capabilities": {},
+            "capabilities": self.capabilities,
             "clientInfo": {"name": "blackbox", "version": "1"},
         });
         let message = json!({"jsonrpc": "2.0", "id": id.into(), "method": "initialize", "params": params});
@@ -123,6 +186,7 @@ impl Dialect {
     fn params(&self, mut params: Value) -> Value {
         if self.is_modern() && params.get("_meta").is_none() {
             params["_meta"] = Self::envelope();
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         }
         params
     }

@@ -9,7 +9,9 @@ mod request;
 mod response;
 mod server;
 mod specification;
+mod stream;
 mod wait;
+mod watched;
 
 pub(crate) use client::{Client, Ending};
 pub(crate) use message::{Dialect, Revision, echo, eras, tool};
@@ -22,7 +24,11 @@ pub(crate) use request::{Request, chunked};
 pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};
 pub(crate) use specification::assert_conforms;
+pub(crate) use stream::EventStream;
 pub(crate) use wait::{eventually, eventually_some};
+pub(crate) use watched::{
+    Watched, assert_updated, listen_to, subscribe, subscription_of, unsubscribe, uri_of,
+};
 
 /// Names the case at hand if the test fails while this lives.
 pub(crate) struct Case(String);

@@ -19,7 +19,29 @@ pub(crate) struct Response {
 
 impl Response {
     /// The response at the front of `bytes` and its length, if it is all there.
+    ///
+    /// # Panics
+    /// If it is an event stream, which is read otherwise.
     pub(crate) fn take(bytes: &[u8], is_to_head: bool, revision: Revision) -> Option<(Self, usize)> {
+        let (mut response, head_bytes) = Self::take_head(bytes)?;
+        assert_ne!(
+            response.field("content-type"),
+            Some("text/event-stream"),
+            "an event stream where a whole answer is expected: {}",
+            String::from_utf8_lossy(&bytes[..bytes.len().min(600)])
+        );
+        let status = response.status;
+        let has_body = !(is_to_head || status == 204 || (100..200).contains(&status));
+        let announced = response.field("content-length").map(|text| text.parse().unwrap());
+        let body_bytes = if has_body { announced.unwrap_or(0) } else { 0 };
+        let body = bytes.get(head_bytes..head_bytes + body_bytes)?;
+        response.body = body.to_vec();
+        response.judge(is_to_head, revision);
+        Some((response, head_bytes + body_bytes))
+    }
+
+    /// The head at the front of `bytes`, no body yet, and its length.
+    pub(crate) fn take_head(bytes: &[u8]) -> Option<(Self, usize)> {
         let head_bytes = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&bytes[..head_bytes - 4]).expect("the head is ASCII");
         let mut lines = head.split("\r\n");
@@ -35,19 +57,13 @@ impl Response {
             })
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let mut response = Self {
+        let response = Self {
             status,
             fields,
             body: Vec::new(),
             json: None,
         };
-        let has_body = !(is_to_head || status == 204 || (100..200).contains(&status));
-        let announced = response.field("content-length").map(|text| text.parse().unwrap());
-        let body_bytes = if has_body { announced.unwrap_or(0) } else { 0 };
-        let body = bytes.get(head_bytes..head_bytes + body_bytes)?;
-        response.body = body.to_vec();
-        response.judge(is_to_head, revision);
-        Some((response, head_bytes + body_bytes))
+        Some((response, head_bytes))
     }
 
     /// The value of a field that occurs once.

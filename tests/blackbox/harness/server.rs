@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::process::Process;
 use super::request::Request;
 use super::response::Response;
+use super::stream::EventStream;
 use super::wait::eventually_some;
 
 /// A server of a test's own.
@@ -79,6 +80,12 @@ impl Server {
     #[track_caller]
     pub(crate) fn ask(&self, request: &Request) -> Response {
         self.connect().ask(request)
+    }
+
+    /// One request on a connection of its own that must be answered by an event stream.
+    #[track_caller]
+    pub(crate) fn open(&self, request: &Request) -> EventStream {
+        self.connect().open(request)
     }
 
     /// The same for bytes.

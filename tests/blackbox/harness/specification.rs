@@ -41,6 +41,48 @@ pub(crate) fn read(body: &[u8], revision: Revision) -> Value {
     json
 }
 
+/// What the server says of itself: a notification, or a question of the eras that have those.
+fn validate_said(message: &Value, revision: Revision) {
+    let method = message["method"].as_str().unwrap();
+    if message.get("id").is_some() {
+        assert_ne!(revision, Revision::MODERN, "no requests in this era: {message}");
+        check(revision, "JSONRPCRequest", message);
+        return check(revision, question_of(method), message);
+    }
+    check(revision, "JSONRPCNotification", message);
+    check(revision, notification_of(method), message);
+    if revision == Revision::MODERN {
+        let is_of_call = ["notifications/progress", "notifications/message"].contains(&method);
+        let id = &message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
+        assert_eq!(id.is_null(), is_of_call, "{message}");
+    }
+}
+
+fn question_of(method: &str) -> &'static str {
+    match method {
+        "elicitation/create" => "ElicitRequest",
+        "sampling/createMessage" => "CreateMessageRequest",
+        "roots/list" => "ListRootsRequest",
+        "ping" => "PingRequest",
+        _ => panic!("no request of a server: {method}"),
+    }
+}
+
+fn notification_of(method: &str) -> &'static str {
+    match method {
+        "notifications/progress" => "ProgressNotification",
+        "notifications/message" => "LoggingMessageNotification",
+        "notifications/cancelled" => "CancelledNotification",
+        "notifications/resources/updated" => "ResourceUpdatedNotification",
+        "notifications/resources/list_changed" => "ResourceListChangedNotification",
+        "notifications/tools/list_changed" => "ToolListChangedNotification",
+        "notifications/prompts/list_changed" => "PromptListChangedNotification",
+        "notifications/subscriptions/acknowledged" => "SubscriptionsAcknowledgedNotification",
+        "notifications/elicitation/complete" => "ElicitationCompleteNotification",
+        _ => panic!("no notification of a server: {method}"),
+    }
+}
+
 /// Panics unless `body` is what a client that speaks `revision` may receive.
 fn validate(body: &Value, revision: Revision) {
     match body {
@@ -55,6 +97,9 @@ fn validate(body: &Value, revision: Revision) {
 }
 
 fn validate_one(answer: &Value, revision: Revision) {
+    if answer.get("method").is_some() {
+        return validate_said(answer, revision);
+    }
     match answer.get("result") {
         Some(result) => {
             let revision = revision_of(result, revision);
@@ -68,6 +113,8 @@ fn validate_one(answer: &Value, revision: Revision) {
             check(revision, kind_of(result), result);
             if revision == Revision::MODERN {
                 check(revision, "ResultMetaObject", &result["_meta"]);
+                let is_complete = result["resultType"] == "complete";
+                assert!(is_complete || result.get("ttlMs").is_none(), "{result}");
             }
         }
         None => validate_error(answer, revision),
@@ -88,7 +135,13 @@ fn revision_of(result: &Value, asked: Revision) -> Revision {
 
 fn kind_of(result: &Value) -> &'static str {
     let has = |member: &str| result.get(member).is_some();
+    let is_tagged = || {
+        let meta = &result["_meta"];
+        !meta["io.modelcontextprotocol/subscriptionId"].is_null()
+    };
     match () {
+        () if result.get("resultType") == Some(&json!("input_required")) => "InputRequiredResult",
+        () if is_tagged() => "SubscriptionsListenResult",
         () if has("supportedVersions") => "DiscoverResult",
         () if has("protocolVersion") => "InitializeResult",
         () if has("tools") => "ListToolsResult",
@@ -128,11 +181,16 @@ fn validate_error(answer: &Value, revision: Revision) {
             -32601 => check(revision, "MethodNotFoundError", error),
             -32602 => check(revision, "InvalidParamsError", error),
             -32603 => check(revision, "InternalError", error),
+            -32021 => check(revision, "MissingRequiredClientCapabilityError", answer),
             -32020 => check(revision, "HeaderMismatchError", answer),
             -32022 => check(revision, "UnsupportedProtocolVersionError", answer),
             -31503 => check(revision, "Error", error),
             code => panic!("code {code} is not this server's: {answer}"),
         }
+    }
+    if error["code"] == -32042 {
+        assert_eq!(revision, Revision::NEWEST_LEGACY, "{answer}");
+        check(revision, "URLElicitationRequiredError", answer);
     }
     if error["code"] == -31503 {
         let data = &error["data"];
@@ -195,6 +253,25 @@ fn compile(revision: Revision, definition: &str) -> Validator {
 fn the_referee_refuses_a_result_without_an_id() {
     validate(
         &json!({"jsonrpc": "2.0", "id": null, "result": {}}),
+        Revision::MODERN,
+    );
+}
+
+#[test]
+#[should_panic(expected = "ProgressNotification")]
+fn the_referee_refuses_progress_without_a_token() {
+    let params = json!({"progress": 1});
+    validate(
+        &json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}),
+        Revision::NEWEST_LEGACY,
+    );
+}
+
+#[test]
+#[should_panic(expected = "no requests in this era")]
+fn the_referee_refuses_a_modern_question() {
+    validate(
+        &json!({"jsonrpc": "2.0", "id": 1, "method": "roots/list"}),
         Revision::MODERN,
     );
 }

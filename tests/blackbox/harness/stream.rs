@@ -1,0 +1,416 @@
+//! Event streams: unframed and parsed as they come, and judged before any test sees them.
+//!
+//! Strict where the writer has no freedom (chunk framing, field names, one JSON text in a line of data), and aware of
+//! the era: events have no ids in the modern one, and none is empty before 2025-11-25, whose clients would choke on
+//! it. Never decides that nothing will come; what must not come is shown by what comes instead.
+
+use serde_json::Value;
+
+use super::client::{Client, Ending};
+use super::message::Revision;
+use super::response::Response;
+use super::specification;
+
+/// How the body of a stream is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// Chunks; the connection goes on behind the last one.
+    Chunked,
+    /// The connection's end, as HTTP/1.0 has it.
+    UntilClosed,
+}
+
+/// What a stream brings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Frame {
+    Event(Event),
+    /// A line that keeps proxies awake, without its colon.
+    Comment(String),
+}
+
+/// One event, fields as they came.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) id: Option<String>,
+    pub(crate) retry_ms: Option<u64>,
+    pub(crate) data: Option<String>,
+    /// The data, unless there is none in it.
+    pub(crate) message: Option<Value>,
+}
+
+impl Event {
+    /// Whether this primes the client: an id and data that is empty.
+    pub(crate) fn is_priming(&self) -> bool {
+        self.id.is_some() && self.data.as_deref() == Some("")
+    }
+}
+
+/// An open event stream and the connection under it.
+#[derive(Debug)]
+pub(crate) struct EventStream {
+    client: Client,
+    head: Response,
+    framing: Framing,
+    revision: Revision,
+    /// Unframed, not yet parsed.
+    text: Vec<u8>,
+    has_ended: bool,
+    /// The last id seen, with which a client resumes.
+    pub(crate) last_event_id: Option<String>,
+    /// The last `retry` seen.
+    pub(crate) retry_ms: Option<u64>,
+    /// Comments skipped so far.
+    pub(crate) comments: usize,
+}
+
+impl EventStream {
+    /// The stream that begins with `head` on this connection.
+    #[track_caller]
+    pub(super) fn over(client: Client, head: Response, revision: Revision) -> Self {
+        assert_eq!(head.status, 200, "{head:?}");
+        assert_eq!(head.field("content-type"), Some("text/event-stream"), "{head:?}");
+        assert_eq!(head.field("x-accel-buffering"), Some("no"), "{head:?}");
+        let cache = head.field("cache-control").unwrap_or_default();
+        assert!(
+            cache.contains("no-cache") || cache.contains("no-store"),
+            "{head:?}"
+        );
+        assert_eq!(head.field("content-length"), None, "{head:?}");
+        let framing = match head.field("transfer-encoding") {
+            Some(coding) => {
+                assert_eq!(coding, "chunked");
+                Framing::Chunked
+            }
+            None => {
+                assert!(head.closes(), "nothing says where it ends: {head:?}");
+                Framing::UntilClosed
+            }
+        };
+        Self {
+            client,
+            head,
+            framing,
+            revision,
+            text: Vec::new(),
+            has_ended: false,
+            last_event_id: None,
+            retry_ms: None,
+            comments: 0,
+        }
+    }
+
+    /// The head of the answer.
+    pub(crate) fn head(&self) -> &Response {
+        &self.head
+    }
+
+    pub(crate) fn is_chunked(&self) -> bool {
+        self.framing == Framing::Chunked
+    }
+
+    /// The connection under it, to send on.
+    pub(crate) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// The next frame, None behind the last, or how the connection ended before that.
+    pub(crate) fn try_frame(&mut self) -> Result<Option<Frame>, Ending> {
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return Ok(Some(frame));
+            }
+            if self.has_ended {
+                assert_eq!(
+                    String::from_utf8_lossy(&self.text),
+                    "",
+                    "half an event at the end"
+                );
+                return Ok(None);
+            }
+            self.unframe_some()?;
+        }
+    }
+
+    /// The next event that is no comment, or None behind the last.
+    #[track_caller]
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        loop {
+            match self.try_frame() {
+                Ok(Some(Frame::Event(event))) => return Some(event),
+                Ok(Some(Frame::Comment(_))) => {}
+                Ok(None) => return None,
+                Err(ending) => panic!("the stream was cut: {ending:?}"),
+            }
+        }
+    }
+
+    /// The next message, past what primes.
+    #[track_caller]
+    pub(crate) fn message(&mut self) -> Value {
+        self.try_message().unwrap_or_else(|| panic!("the stream ended"))
+    }
+
+    /// The next message, or None when the stream ends in order.
+    #[track_caller]
+    pub(crate) fn try_message(&mut self) -> Option<Value> {
+        loop {
+            if let Some(message) = self.next_event()?.message {
+                return Some(message);
+            }
+        }
+    }
+
+    /// The next message, which must be this notification; its parameters.
+    #[track_caller]
+    pub(crate) fn notification(&mut self, method: &str) -> Value {
+        let mut message = self.message();
+        assert_eq!(message["method"], method, "{message}");
+        assert!(message.get("id").is_none(), "{message}");
+        message["params"].take()
+    }
+
+    /// The next message, which must be a request of the server; its id and parameters.
+    #[track_caller]
+    pub(crate) fn question(&mut self, method: &str) -> (Value, Value) {
+        let mut message = self.message();
+        assert_eq!(message["method"], method, "{message}");
+        let id = message["id"].take();
+        assert!(!id.is_null(), "{message}");
+        (id, message["params"].take())
+    }
+
+    /// The next message, which must be the answer to `id` and the last of the stream.
+    #[track_caller]
+    pub(crate) fn answer(&mut self, id: impl Into<Value>) -> Value {
+        let message = self.message();
+        assert!(message.get("method").is_none(), "{message}");
+        assert_eq!(message["id"], id.into(), "{message}");
+        assert_eq!(self.try_message(), None, "nothing follows an answer");
+        message
+    }
+
+    /// All messages up to the end.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.try_message()).collect()
+    }
+
+    /// Waits for a comment; what else comes before it is a failure.
+    #[track_caller]
+    pub(crate) fn comment(&mut self) -> String {
+        match self.try_frame() {
+            Ok(Some(Frame::Comment(text))) => text,
+            other => panic!("no comment: {other:?}"),
+        }
+    }
+
+    /// The connection, once the stream has ended in order.
+    #[track_caller]
+    pub(crate) fn into_client(mut self) -> Client {
+        assert_eq!(self.try_message(), None, "the stream goes on");
+        self.client
+    }
+
+    /// Goes with FIN, whatever is still to come.
+    pub(crate) fn leave(self) {
+        drop(self);
+    }
+
+    /// Goes with RST.
+    pub(crate) fn reset(self) {
+        self.client.reset();
+    }
+
+    fn unframe_some(&mut self) -> Result<(), Ending> {
+        if self.framing == Framing::UntilClosed {
+            match self.client.try_read() {
+                Ok(()) => self.text.append(&mut self.client.take_input()),
+                Err(Ending::Closed(rest)) => {
+                    self.text.extend_from_slice(&rest);
+                    self.has_ended = true;
+                }
+                Err(reset) => return Err(reset),
+            }
+            return Ok(());
+        }
+        while !self.take_chunk() {
+            self.client.try_read()?;
+        }
+        Ok(())
+    }
+
+    /// Takes one whole chunk out of what has come.
+    fn take_chunk(&mut self) -> bool {
+        let input = self.client.input();
+        let Some(line_end) = input.windows(2).position(|window| window == b"\r\n") else {
+            assert!(input.len() <= 16, "no chunk size: {input:?}");
+            return false;
+        };
+        let digits = std::str::from_utf8(&input[..line_end]).unwrap();
+        let size = usize::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("no chunk size: {digits:?}"));
+        let from = line_end + 2;
+        let Some(behind) = input.get(from + size..from + size + 2) else {
+            return false;
+        };
+        assert_eq!(behind, b"\r\n", "a chunk of {size} bytes ends otherwise");
+        self.text.extend_from_slice(&input[from..from + size]);
+        self.has_ended = size == 0;
+        self.client.consume(from + size + 2);
+        true
+    }
+
+    /// The frame at the front of the text, if it is all there.
+    fn take_frame(&mut self) -> Option<Frame> {
+        if self.text.first() == Some(&b':') {
+            let end = self.text.iter().position(|byte| *byte == b'\n')?;
+            let line: Vec<u8> = self.text.drain(..=end).collect();
+            // Nothing waits for the dispatch of a comment: the empty line behind it belongs to it.
+            if self.text.first() == Some(&b'\n') {
+                self.text.remove(0);
+            }
+            self.comments += 1;
+            let comment = std::str::from_utf8(&line[1..end]).unwrap();
+            return Some(Frame::Comment(comment.trim().to_owned()));
+        }
+        let end = self.text.windows(2).position(|window| window == b"\n\n")?;
+        if end == 0 && self.text.starts_with(b"\n") {
+            self.text.remove(0);
+            return self.take_frame();
+        }
+        let bytes: Vec<u8> = self.text.drain(..end + 2).collect();
+        let event = self.parse(std::str::from_utf8(&bytes[..end]).expect("events are UTF-8"));
+        Some(Frame::Event(event))
+    }
+
+    fn parse(&mut self, block: &str) -> Event {
+        let mut event = Event::default();
+        for line in block.split('\n') {
+            let (name, value) = line
+                .split_once(':')
+                .unwrap_or_else(|| panic!("no field: {line:?}"));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match name {
+                "id" => event.id = Some(value.to_owned()),
+                "retry" => event.retry_ms = Some(value.parse().unwrap()),
+                "event" => assert_eq!(value, "message", "clients hear no other events"),
+                "data" => {
+                    assert!(event.data.is_none(), "more than one line of data: {block:?}");
+                    event.data = Some(value.to_owned());
+                }
+                _ => panic!("no field of an event: {line:?}"),
+            }
+        }
+        self.judge(&mut event);
+        event
+    }
+
+    fn judge(&mut self, event: &mut Event) {
+        if self.revision == Revision::MODERN {
+            assert_eq!((&event.id, event.retry_ms), (&None, None), "{event:?}");
+        }
+        if let Some(id) = &event.id {
+            let is_visible = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+            assert!(is_visible && id.len() <= 128, "{event:?}");
+            assert_ne!(self.last_event_id.as_ref(), Some(id), "ids are unique");
+            self.last_event_id = Some(id.clone());
+        }
+        self.retry_ms = event.retry_ms.or(self.retry_ms);
+        match event.data.as_deref() {
+            Some("") | None => assert!(
+                self.revision >= Revision::NEWEST_LEGACY,
+                "{} has no events without data: {event:?}",
+                self.revision.0
+            ),
+            Some(data) => event.message = Some(specification::read(data.as_bytes(), self.revision)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::harness::Dialect;
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/event-stream\r\n\
+                        Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n";
+    const PROGRESS: &str =
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
+
+    /// A stream read from a peer that sends `pieces`, each in a segment of its own, and leaves.
+    fn read_from(pieces: Vec<Vec<u8>>, revision: Revision) -> Vec<Frame> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_nodelay(true).unwrap();
+            pieces.iter().for_each(|piece| socket.write_all(piece).unwrap());
+            socket
+        });
+        let mut client = Client::connect(address);
+        client.expect(&Dialect::legacy(revision).standing());
+        let mut stream = client.receive_stream();
+        drop(peer.join().unwrap());
+        std::iter::from_fn(|| stream.try_frame().unwrap()).collect()
+    }
+
+    fn chunk(text: &str) -> String {
+        format!("{:x}\r\n{text}\r\n", text.len())
+    }
+
+    fn chunked(chunks: &[&str]) -> Vec<u8> {
+        let chunks: String = chunks.iter().map(|text| chunk(text)).collect();
+        format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").into_bytes()
+    }
+
+    #[test]
+    fn every_split_of_a_stream_reads_the_same() {
+        let event = format!("id: 1-2\ndata: {PROGRESS}\n\n");
+        let (front, back) = event.split_at(9);
+        let bytes = chunked(&["retry: 5\nid: 1-1\ndata:\n\n:\n\n", front, back, ":\n\n"]);
+        let whole = read_from(vec![bytes.clone()], Revision::NEWEST_LEGACY);
+        let [
+            Frame::Event(primer),
+            Frame::Comment(first),
+            Frame::Event(told),
+            Frame::Comment(_),
+        ] = &whole[..]
+        else {
+            panic!("{whole:?}");
+        };
+        assert!(primer.is_priming() && primer.retry_ms == Some(5) && first.is_empty());
+        assert_eq!(told.id.as_deref(), Some("1-2"));
+        assert_eq!(told.message.as_ref().unwrap()["params"]["progress"], 1);
+        for at in (HEAD.len()..bytes.len()).step_by(3) {
+            let pieces = vec![bytes[..at].to_vec(), bytes[at..].to_vec()];
+            assert_eq!(read_from(pieces, Revision::NEWEST_LEGACY), whole, "split at {at}");
+        }
+    }
+
+    #[test]
+    fn without_chunks_the_end_is_the_end() {
+        let bytes = format!("{HEAD}Connection: close\r\n\r\ndata: {PROGRESS}\n\n");
+        let frames = read_from(vec![bytes.into_bytes()], Revision("2025-06-18"));
+        assert_eq!(frames.len(), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "no events without data")]
+    fn older_revisions_are_not_primed() {
+        read_from(vec![chunked(&["id: 1\ndata:\n\n"])], Revision("2025-06-18"));
+    }
+
+    #[test]
+    #[should_panic(expected = "more than one line of data")]
+    fn data_is_one_line() {
+        read_from(vec![chunked(&["data: {\ndata: }\n\n"])], Revision("2025-06-18"));
+    }
+
+    #[test]
+    #[should_panic(expected = "half an event")]
+    fn an_event_is_whole() {
+        read_from(vec![chunked(&["data: {}\n"])], Revision("2025-06-18"));
+    }
+}

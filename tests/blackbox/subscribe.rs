@@ -1,0 +1,229 @@
+//! Subscriptions to files: told on the standing stream of the session, or on the modern subscription, and nowhere
+//! else.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Dialect, EventStream, Revision, Server, Shared, Watched, assert_updated, case, connect_to, listen_to,
+    subscribe, subscription_of, unsubscribe, uri_of,
+};
+
+const INVALID_PARAMS: i64 = -32602;
+
+fn sessions(server: &Server) -> Vec<Dialect> {
+    Revision::ALL_LEGACY
+        .iter()
+        .map(|revision| server.open_session(&Dialect::legacy(*revision)))
+        .collect()
+}
+
+#[test]
+fn a_change_is_told_to_who_subscribed_in_every_revision() {
+    let server = Watched::start(&[]);
+    for session in sessions(&server) {
+        for (opens, asks) in [(0, 0), (0, 1), (1, 0)] {
+            let _case = case(format!(
+                "{}: stream on {opens}, asked on {asks}",
+                session.revision.0
+            ));
+            let session = server.open_session(&Dialect::legacy(session.revision));
+            let mut stream = connect_to(&server, opens).open(&session.standing());
+            subscribe(&mut connect_to(&server, asks), &session, "a.txt");
+            server.change("b.txt");
+            server.change("a.txt");
+            let params = assert_updated(&mut stream, "a.txt", None);
+            assert!(subscription_of(&params).is_null());
+        }
+    }
+    let mut modern = listen_to(server.connect(), 1, &["a.txt"]);
+    server.change("b.txt");
+    server.change("a.txt");
+    assert_updated(&mut modern, "a.txt", None);
+}
+
+#[test]
+fn who_unsubscribes_hears_no_more() {
+    let server = Watched::start(&[]);
+    for session in sessions(&server) {
+        let _case = case(session.revision.0);
+        let mut client = server.connect();
+        let mut stream = server.open(&session.standing());
+        subscribe(&mut client, &session, "a.txt");
+        subscribe(&mut client, &session, "b.txt");
+        server.change("a.txt");
+        assert_updated(&mut stream, "a.txt", None);
+        unsubscribe(&mut client, &session, "a.txt");
+        // A witness, by whom the change is known to have been told.
+        let mut witness = listen_to(server.connect(), 1, &["a.txt"]);
+        server.change("a.txt");
+        assert_updated(&mut witness, "a.txt", None);
+        server.change("b.txt");
+        // Said before it was unsubscribed, the first change may still come; the second may not come behind it.
+        assert_updated(&mut stream, "b.txt", Some("a.txt"));
+        server.change("a.txt");
+        assert_updated(&mut witness, "a.txt", Some("a.txt"));
+        server.change("b.txt");
+        assert_updated(&mut stream, "b.txt", Some("b.txt"));
+        // Again and again makes no difference.
+        unsubscribe(&mut client, &session, "a.txt");
+        subscribe(&mut client, &session, "b.txt");
+    }
+}
+
+#[test]
+fn all_ways_a_file_changes_are_told() {
+    let server = Watched::start(&[]);
+    let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
+    let mut client = server.connect();
+    subscribe(&mut client, &session, "a.txt");
+    let mut streams = [
+        server.open(&session.standing()),
+        listen_to(server.connect(), "modern", &["a.txt"]),
+    ];
+    // One file after another, so that what belongs to the change before is known by its name.
+    subscribe(&mut client, &session, "b.txt");
+    let fence = |streams: &mut [EventStream; 2]| {
+        server.change("b.txt");
+        assert_updated(&mut streams[0], "b.txt", Some("a.txt"));
+    };
+    let path = server.path("a.txt");
+    for (how, change) in [
+        (
+            "written",
+            Box::new(|| std::fs::write(&path, "x").unwrap()) as Box<dyn Fn()>,
+        ),
+        (
+            "replaced",
+            Box::new(|| {
+                std::fs::write(server.path("a.tmp"), "y").unwrap();
+                std::fs::rename(server.path("a.tmp"), &path).unwrap();
+            }),
+        ),
+        ("deleted", Box::new(|| std::fs::remove_file(&path).unwrap())),
+        ("made anew", Box::new(|| std::fs::write(&path, "z").unwrap())),
+        (
+            "truncated",
+            Box::new(|| drop(std::fs::File::create(&path).unwrap())),
+        ),
+    ] {
+        let _case = case(how);
+        change();
+        assert_updated(&mut streams[0], "a.txt", Some("b.txt"));
+        assert_updated(&mut streams[1], "a.txt", None);
+        fence(&mut streams);
+    }
+}
+
+#[test]
+fn each_message_is_on_one_stream() {
+    let server = Watched::start(&[]);
+    let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
+    subscribe(&mut server.connect(), &session, "a.txt");
+    let mut standing = server.open(&session.standing());
+    let mut call = server.open(&session.progress(1, 30, 20));
+    call.notification("notifications/progress");
+    server.change("a.txt");
+    assert_updated(&mut standing, "a.txt", None);
+    let rest = call.rest();
+    assert!(
+        rest.iter()
+            .all(|message| message["method"] == "notifications/progress" || message["id"] == 1),
+        "{rest:?}"
+    );
+    // And what belongs to the call came on its own stream alone.
+    server.change("a.txt");
+    assert_updated(&mut standing, "a.txt", None);
+}
+
+#[test]
+fn sessions_and_eras_share_a_file_without_sharing_a_subscription() {
+    let server = Watched::start(&[]);
+    let mut listeners: Vec<EventStream> = Vec::new();
+    let sessions = sessions(&server);
+    for (number, session) in sessions.iter().enumerate() {
+        subscribe(&mut server.connect(), session, "a.txt");
+        listeners.push(connect_to(&server, number % 2).open(&session.standing()));
+    }
+    for shard in 0..2 {
+        listeners.push(listen_to(connect_to(&server, shard), shard, &["a.txt"]));
+    }
+    server.change("a.txt");
+    for stream in &mut listeners {
+        assert_updated(stream, "a.txt", None);
+    }
+    unsubscribe(&mut server.connect(), &sessions[0], "a.txt");
+    listeners.remove(0).leave();
+    server.change("a.txt");
+    for stream in &mut listeners {
+        assert_updated(stream, "a.txt", None);
+    }
+}
+
+#[test]
+fn what_is_no_resource_cannot_be_subscribed_to() {
+    let server = Watched::start(&[]);
+    for session in sessions(&server) {
+        let _case = case(session.revision.0);
+        let mut client = server.connect();
+        for params in [json!({}), json!({"uri": 1}), json!({"uri": "a".repeat(8_193)})] {
+            client
+                .ask(&session.request(1, "resources/subscribe", params))
+                .assert_error(200, INVALID_PARAMS, 1);
+        }
+        for uri in [
+            "nothing://at/all",
+            "file:///../outside.txt",
+            "file:///%2e%2e/outside.txt",
+            "file:///etc/passwd\0",
+        ] {
+            let _case = case(uri);
+            let answer = client.ask(&session.request(2, "resources/subscribe", json!({"uri": uri})));
+            let code = answer.json()["error"]["code"].as_i64();
+            assert!(
+                [Some(-32002), Some(INVALID_PARAMS)].contains(&code),
+                "{}",
+                answer.text()
+            );
+        }
+        let unknown = json!({"uri": uri_of("never-subscribed.txt")});
+        let answer = client.ask(&session.request(3, "resources/unsubscribe", unknown));
+        assert_eq!(answer.result(), &json!({}), "nothing to do is done");
+    }
+}
+
+#[test]
+fn without_a_session_there_is_nothing_to_subscribe_for() {
+    let server = Shared::usual();
+    for revision in Revision::ALL_LEGACY {
+        let _case = case(revision.0);
+        let request =
+            Dialect::legacy(revision).request(1, "resources/subscribe", json!({"uri": "demo://about"}));
+        let answer = server.ask(&request);
+        assert!(answer.json()["error"]["code"].is_i64(), "{}", answer.text());
+    }
+}
+
+#[test]
+fn capabilities_tell_of_subscriptions() {
+    let server = Watched::start(&[]);
+    let all = Revision::ALL_LEGACY
+        .map(Dialect::legacy)
+        .into_iter()
+        .chain([Dialect::modern()]);
+    for dialect in all {
+        let _case = case(dialect.revision.0);
+        let request = match dialect.is_modern() {
+            true => dialect.request(1, "server/discover", json!({})),
+            false => dialect.initialize(1),
+        };
+        let answer = server.ask(&request);
+        let capabilities: &Value = &answer.result()["capabilities"];
+        assert_eq!(
+            capabilities["resources"],
+            json!({"subscribe": true, "listChanged": true})
+        );
+        assert_eq!(capabilities["tools"], json!({"listChanged": true}));
+        assert_eq!(capabilities["prompts"], json!({"listChanged": true}));
+        assert_eq!(capabilities["logging"], json!({}));
+    }
+}
