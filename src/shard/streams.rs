@@ -261,8 +261,14 @@ impl<R: ShardRing> Shard<R> {
         let _ = self.call_stream(handler);
     }
 
-    /// The call whose stream this is goes on, but the connection is to be free: the client will come back.
+    /// A call goes on, but its connection is to be free: the client will come back for the rest. Only for clients that
+    /// are told where to come back to before anything else (since 2025-11-25).
     pub(super) fn cut_response(&mut self, handler: HandlerKey) {
+        let call = self.pool.call_mut(handler);
+        if !call.is_some_and(|call| call.ticket.wants_stream_priming()) || self.call_stream(handler).is_none()
+        {
+            return;
+        }
         let Some(key) = self.pool.holder(handler) else {
             return;
         };
