@@ -215,7 +215,7 @@ fn methods_of_other_eras_and_of_none() {
         "\u{202e}method",
         "resources/unsubscribe",
         "notifications/roots/list_changed",
-        "subscriptions/listen",
+        "subscriptions/no-such",
         "notifications/initialized",
     ] {
         let _case = case(method);

@@ -289,3 +289,23 @@ fn a_session_has_one_standing_stream() {
     assert_eq!(look(&first, place(2), 100).2, StreamState::CutOff);
     assert!(!Arc::ptr_eq(&standing(&live, 1), &first));
 }
+
+#[test]
+fn an_idle_stream_costs_little() {
+    let live = live(LiveOptions::default());
+    let table_share = 2 * size_of::<(SessionToken, usize)>();
+    let before = live.stats().bytes;
+    let stream = standing(&live, 1);
+    stream.attach(place(1), None);
+    live.subscribe(&session(1), "test://watched").unwrap();
+    let legacy = live.stats().bytes - before + table_share;
+    let before = live.stats().bytes;
+    let stream = listen(&live, 1, &["test://watched"]);
+    stream.attach(place(2), None);
+    let modern = live.stats().bytes - before;
+    println!(
+        "standing stream: {legacy} bytes, subscription: {modern} bytes, queue: {}",
+        size_of::<Stream>()
+    );
+    assert!(legacy < 900 && modern < 400, "{legacy} and {modern} bytes");
+}
