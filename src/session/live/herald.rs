@@ -150,7 +150,11 @@ impl<W: Watchers> Watching<W> {
             self.watched.remove(uri);
             return;
         };
-        if self.watched.get(&uri).is_some_and(|old| Arc::ptr_eq(&old.watch, &watch)) {
+        if self
+            .watched
+            .get(&uri)
+            .is_some_and(|old| Arc::ptr_eq(&old.watch, &watch))
+        {
             return;
         }
         // The old one ends first: it may hold what the new one needs.

@@ -273,7 +273,10 @@ impl Principals {
 
     fn longest_idle(&self, principal: Principal) -> Option<SessionToken> {
         let all = self.lock();
-        all.get(&principal)?.idle.first().map(|(_, token)| SessionToken(*token))
+        all.get(&principal)?
+            .idle
+            .first()
+            .map(|(_, token)| SessionToken(*token))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Principal, OnePrincipal>> {

@@ -126,7 +126,11 @@ fn visit(live: &Arc<Live>, place: StreamPlace, seen: &std::sync::Mutex<Vec<(u64,
     let stream = Arc::clone(&entry.entry(token(1)).unwrap().calls[0]);
     drop(entry);
     let seq = seen.last().map_or(0, |(seq, _)| *seq);
-    let id = EventId { stream: stream.id(), seq }.to_string();
+    let id = EventId {
+        stream: stream.id(),
+        seq,
+    }
+    .to_string();
     let Attached { stream, after } = live.open_standing(&session(1), Some(id.as_bytes())).unwrap();
     stream.attach(place, after);
     let (texts, seqs, _) = look(&stream, place, 2000);
@@ -166,7 +170,11 @@ fn two_shards_over_one_stream_share_its_messages() {
         takers.into_iter().map(|taker| taker.join().unwrap()).collect()
     });
     stream.attach(place(2), None);
-    let mut all: Vec<String> = taken.into_iter().flatten().chain(texts(&stream, place(2))).collect();
+    let mut all: Vec<String> = taken
+        .into_iter()
+        .flatten()
+        .chain(texts(&stream, place(2)))
+        .collect();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), PUSHERS * EACH);

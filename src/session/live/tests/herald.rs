@@ -68,17 +68,26 @@ fn everybody_hears_what_they_asked_for() {
     let named = |number: i64| serde_json::json!({"io.modelcontextprotocol/subscriptionId": number});
     let heard = methods(&tools, place(1));
     assert_eq!(heard.len(), 1);
-    assert_eq!((heard[0].0.as_str(), &heard[0].1["_meta"]), ("notifications/tools/list_changed", &named(1)));
+    assert_eq!(
+        (heard[0].0.as_str(), &heard[0].1["_meta"]),
+        ("notifications/tools/list_changed", &named(1))
+    );
     let heard = methods(&both, on_shard(1, 2));
     let names: Vec<&str> = heard.iter().map(|(method, _)| method.as_str()).collect();
     let prompts = "notifications/prompts/list_changed";
-    let (resources, updated) = ("notifications/resources/list_changed", "notifications/resources/updated");
+    let (resources, updated) = (
+        "notifications/resources/list_changed",
+        "notifications/resources/updated",
+    );
     assert_eq!(names, [prompts, resources, updated]);
     assert!(heard.iter().all(|(_, params)| params["_meta"] == named(2)));
     assert_eq!(heard[2].1["uri"], "x:a");
     let heard = methods(&legacy, place(3));
     let names: Vec<&str> = heard.iter().map(|(method, _)| method.as_str()).collect();
-    assert_eq!(names, ["notifications/tools/list_changed", prompts, resources, updated]);
+    assert_eq!(
+        names,
+        ["notifications/tools/list_changed", prompts, resources, updated]
+    );
     assert!(heard.iter().all(|(_, params)| params.get("_meta").is_none()));
     // Who has left hears nothing and costs nothing.
     live.unsubscribe(&session(1), "x:a");
@@ -104,7 +113,11 @@ fn a_broadcast_to_thousands_shares_one_message_and_wakes_by_the_chunk() {
     live.broadcast(&Announcement::ResourceUpdated("x:a".into()));
     let elapsed = begin.elapsed();
     println!("{STREAMS} streams: {elapsed:?}, {:?} each", elapsed / STREAMS);
-    assert!(live.stats().bytes - empty < 300, "{} bytes for one message", live.stats().bytes - empty);
+    assert!(
+        live.stats().bytes - empty < 300,
+        "{} bytes for one message",
+        live.stats().bytes - empty
+    );
     // Nobody took letters meanwhile, so that each shard was told once.
     assert_eq!(woken.try_iter().count(), 2);
     let mut told: Vec<u32> = ready(&live, 0).into_iter().chain(ready(&live, 1)).collect();
@@ -185,7 +198,10 @@ impl Rig {
         let watch: Arc<dyn Watch> = Arc::new(Watcher(Arc::new(Mutex::new(sender))));
         let watcher = Arc::new(Mutex::new(watch));
         let current = Arc::clone(&watcher);
-        let watchers = move |uri: &str| uri.starts_with("w:").then(|| Arc::clone(&current.lock().unwrap()));
+        let watchers = move |uri: &str| {
+            uri.starts_with("w:")
+                .then(|| Arc::clone(&current.lock().unwrap()))
+        };
         let server = ServerHandle::new(Arc::new(Announcer(Arc::clone(&live))));
         let herald = Herald::start(Arc::clone(&live), server, watchers);
         Rig {
@@ -224,14 +240,20 @@ fn a_resource_is_watched_while_somebody_listens() {
     let mut ended = [rig.next(), rig.next()];
     ended.sort();
     assert_eq!(ended, ["-w:a", "-w:b"]);
-    let mut begun = [told.recv_timeout(seconds(30)).unwrap(), told.recv_timeout(seconds(30)).unwrap()];
+    let mut begun = [
+        told.recv_timeout(seconds(30)).unwrap(),
+        told.recv_timeout(seconds(30)).unwrap(),
+    ];
     begun.sort();
     assert_eq!(begun, ["+w:a", "+w:b"]);
     drop((back, old));
     assert_eq!(told.recv_timeout(seconds(30)).unwrap(), "-w:a");
     rig.herald.take().unwrap().stop();
     assert_eq!(told.recv_timeout(seconds(30)).unwrap(), "-w:b");
-    assert_eq!(rig.told.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected));
+    assert_eq!(
+        rig.told.recv_timeout(Duration::ZERO),
+        Err(RecvTimeoutError::Disconnected)
+    );
 }
 
 #[test]
@@ -268,7 +290,11 @@ fn however_quickly_listeners_come_and_go_watching_ends_right() {
         let own: Vec<&String> = told.iter().filter(|told| told.ends_with(uri)).collect();
         let begun = own.iter().filter(|told| told.starts_with('+')).count();
         assert_eq!(own.len(), 2 * begun, "{told:?}");
-        assert!(own.chunks(2).all(|pair| pair[0].starts_with('+') && pair[1].starts_with('-')), "{told:?}");
+        assert!(
+            own.chunks(2)
+                .all(|pair| pair[0].starts_with('+') && pair[1].starts_with('-')),
+            "{told:?}"
+        );
     }
     assert!(told.iter().any(|told| told == "+w:b"), "{told:?}");
     drop(stays);
@@ -282,12 +308,17 @@ fn what_watchers_and_others_announce_arrives() {
     let mut hear = |until: usize| {
         while heard.len() < until {
             rig.woken.recv_timeout(seconds(30)).unwrap();
-            heard.extend(ready(&rig.live, 0).into_iter().flat_map(|_| methods(&stream, place(1))));
+            heard.extend(
+                ready(&rig.live, 0)
+                    .into_iter()
+                    .flat_map(|_| methods(&stream, place(1))),
+            );
         }
         heard.last().unwrap().1["uri"].clone()
     };
     assert_eq!(hear(1), "w:a", "its watcher says so at once");
-    rig.live.announce(Announcement::ResourceUpdated("x:nobody".into()));
+    rig.live
+        .announce(Announcement::ResourceUpdated("x:nobody".into()));
     rig.live.announce(Announcement::ToolsChanged);
     rig.live.announce(Announcement::ResourceUpdated("x:b".into()));
     assert_eq!(hear(2), "x:b");

@@ -1,7 +1,7 @@
 //! The store as its users see it.
 
-mod herald;
 mod hammering;
+mod herald;
 mod sessions;
 mod streams;
 
@@ -117,11 +117,7 @@ fn ready(live: &Live, shard: u16) -> Vec<u32> {
 
 fn answers(live: &Live, shard: u16) -> Vec<(u64, u32, Result<Value, AnswerError>)> {
     let answer = |letter| match letter {
-        Letter::Answer {
-            call,
-            number,
-            answer,
-        } => (call, number, answer),
+        Letter::Answer { call, number, answer } => (call, number, answer),
         other => panic!("{other:?}"),
     };
     letters(live, shard).into_iter().map(answer).collect()

@@ -25,11 +25,23 @@ fn a_log_level_is_remembered() {
 fn an_answer_finds_its_question_on_another_shard() {
     let live = live(options());
     let ask = |session, shard, call, number| {
-        live.ask(token(session), Principal::ANONYMOUS, CallPlace { shard, call }, number).unwrap()
+        live.ask(
+            token(session),
+            Principal::ANONYMOUS,
+            CallPlace { shard, call },
+            number,
+        )
+        .unwrap()
     };
     let (first, second) = (ask(1, 1, 70, 0), ask(1, 0, 71, 3));
     let foreign = ask(2, 0, 72, 0);
-    for wrong in ["", "q", "1", foreign.as_str(), &first.as_str().replacen('q', "Q", 1)] {
+    for wrong in [
+        "",
+        "q",
+        "1",
+        foreign.as_str(),
+        &first.as_str().replacen('q', "Q", 1),
+    ] {
         live.answer(token(1), wrong, Ok(json!(0)));
     }
     live.answer(token(3), first.as_str(), Ok(json!(0)));
@@ -57,7 +69,11 @@ fn questions_are_bounded_and_cancelled_with_their_session() {
     live.end_session(token(1));
     let cancelled = answers(&live, 0);
     assert_eq!(cancelled.len(), QUESTIONS_MAX);
-    assert!(cancelled.iter().all(|(call, _, answer)| *call == 5 && *answer == Err(AnswerError::Cancelled)));
+    assert!(
+        cancelled
+            .iter()
+            .all(|(call, _, answer)| *call == 5 && *answer == Err(AnswerError::Cancelled))
+    );
 }
 
 #[test]
@@ -132,7 +148,11 @@ fn room_is_made_by_evicting_the_session_idle_for_longest() {
     busy.attach(place(1), None);
     live.tick(seconds(6));
     set_level(&live, 5).unwrap();
-    let evicted = |live: &Live| (1..=8).filter(|number| live.is_evicted(token(*number))).collect::<Vec<_>>();
+    let evicted = |live: &Live| {
+        (1..=8)
+            .filter(|number| live.is_evicted(token(*number)))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(evicted(&live), [3]);
     assert_eq!((live.log_level(token(3)), live.stats().sessions), (None, 4));
     // An evicted session's state does not come back behind its client's back.
@@ -140,7 +160,11 @@ fn room_is_made_by_evicting_the_session_idle_for_longest() {
     set_level(&live, 6).unwrap();
     set_level(&live, 7).unwrap();
     assert_eq!(evicted(&live), [1, 3, 4]);
-    assert_eq!(look(&busy, place(1), 100).2, StreamState::Idle, "who is connected stays");
+    assert_eq!(
+        look(&busy, place(1), 100).2,
+        StreamState::Idle,
+        "who is connected stays"
+    );
     let others: Vec<_> = [5, 6, 7].map(|number| standing(&live, number)).into();
     others.iter().zip(2..).for_each(|(stream, slot)| {
         stream.attach(place(slot), None);

@@ -78,7 +78,11 @@ fn who_does_not_read_is_cut_off() {
     assert!(live.stats().bytes > empty);
     stream.push(bulk(60));
     let (texts, _, state) = look(&stream, place(1), 1000);
-    assert_eq!((texts.len(), state), (2, StreamState::Idle), "100 bytes are within the bound");
+    assert_eq!(
+        (texts.len(), state),
+        (2, StreamState::Idle),
+        "100 bytes are within the bound"
+    );
     stream.push(bulk(60));
     letters(&live, 0);
     stream.push(bulk(41));
@@ -115,7 +119,9 @@ fn a_client_comes_back_for_what_it_missed() {
     let (texts, seqs, state) = look(&back, on_shard(1, 9), 1000);
     assert_eq!(((texts, seqs), state), (expected, StreamState::Ended));
     // Again, while the connection is still there: the older one is told to go.
-    let again = live.open_standing(&session(1), Some(last_seen.to_string().as_bytes())).unwrap();
+    let again = live
+        .open_standing(&session(1), Some(last_seen.to_string().as_bytes()))
+        .unwrap();
     assert_eq!(again.stream.attach(place(3), again.after), Some(on_shard(1, 9)));
     assert!(matches!(letters(&live, 1)[..], [Letter::Displaced(key)] if key.slot == 9));
     assert_eq!(look(&stream, on_shard(1, 9), 1000).2, StreamState::Displaced);
@@ -130,9 +136,16 @@ fn an_event_id_is_good_for_its_stream_and_session_alone() {
     stream.push(message(1));
     foreign.push(message(2));
     let resume = |session: &OpenSession, id: &str| {
-        live.open_standing(session, Some(id.as_bytes())).map(|attached| attached.stream.id())
+        live.open_standing(session, Some(id.as_bytes()))
+            .map(|attached| attached.stream.id())
     };
-    let id = |stream: &Stream, seq| EventId { stream: stream.id(), seq }.to_string();
+    let id = |stream: &Stream, seq| {
+        EventId {
+            stream: stream.id(),
+            seq,
+        }
+        .to_string()
+    };
     assert_eq!(resume(&session(1), &id(&stream, 0)), Ok(stream.id()));
     assert_eq!(resume(&session(1), &id(&stream, 1)), Ok(stream.id()));
     let standing_id = id(&standing(&live, 1), 0);
@@ -166,7 +179,9 @@ fn what_is_retained_is_bounded_in_bytes() {
     stream.attach(place(2), Some(0));
     assert_eq!(look(&stream, place(2), 1000).1, [16, 17, 18, 19, 20]);
     // What is not resumable retains nothing.
-    let plain = live.open_call_stream(Some((token(1), Principal::ANONYMOUS)), false).unwrap();
+    let plain = live
+        .open_call_stream(Some((token(1), Principal::ANONYMOUS)), false)
+        .unwrap();
     plain.attach(place(3), None);
     plain.push(message(1));
     assert_eq!(texts(&plain, place(3)), ["1"]);
@@ -206,14 +221,21 @@ fn what_is_retained_is_bounded_in_age() {
     live.tick(seconds(51));
     let attached = resume().unwrap();
     attached.stream.attach(place(3), Some(0));
-    assert_eq!(look(&stream, place(3), 1000), (vec!["6".into()], vec![6], StreamState::Ended));
+    assert_eq!(
+        look(&stream, place(3), 1000),
+        (vec!["6".into()], vec![6], StreamState::Ended)
+    );
     stream.detach(place(3));
     live.tick(seconds(61));
     assert!(resume().is_ok());
     live.tick(seconds(62));
     assert_eq!(resume().err(), Some(StreamRefused::Unknown));
     drop((attached, stream));
-    assert_eq!(live.stats(), LiveStats::default(), "nothing is left of the session");
+    assert_eq!(
+        live.stats(),
+        LiveStats::default(),
+        "nothing is left of the session"
+    );
 }
 
 #[test]
@@ -233,9 +255,15 @@ fn of_finished_streams_the_newest_are_retained() {
         live.open_standing(&session(1), Some(id.as_bytes())).is_ok()
     };
     // The first finished last but is the oldest; the third still runs; the last has a connection.
-    assert_eq!(streams.iter().map(retained).collect::<Vec<_>>(), [false, true, true, true, true]);
+    assert_eq!(
+        streams.iter().map(retained).collect::<Vec<_>>(),
+        [false, true, true, true, true]
+    );
     streams[4].detach(place(1));
-    assert_eq!(streams.iter().map(retained).collect::<Vec<_>>(), [false, false, true, true, true]);
+    assert_eq!(
+        streams.iter().map(retained).collect::<Vec<_>>(),
+        [false, false, true, true, true]
+    );
 }
 
 #[test]
@@ -275,6 +303,9 @@ fn an_idle_stream_costs_little() {
     let stream = listen(&live, 1, &["test://watched"]);
     stream.attach(place(2), None);
     let modern = live.stats().bytes - before;
-    println!("standing stream: {legacy} bytes, subscription: {modern} bytes, queue: {}", size_of::<Stream>());
+    println!(
+        "standing stream: {legacy} bytes, subscription: {modern} bytes, queue: {}",
+        size_of::<Stream>()
+    );
     assert!(legacy < 900 && modern < 400, "{legacy} and {modern} bytes");
 }
