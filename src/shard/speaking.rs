@@ -117,7 +117,7 @@ impl<R: ShardRing> Shard<R> {
         for emission in emissions.drain(..) {
             match emission {
                 Emission::Question(question) => self.ask(handler, &link, question),
-                Emission::CloseStream { .. } => self.cut_response(handler),
+                Emission::CloseStream { retry } => self.cut_response(handler, retry),
                 emission => self.speak(handler, &emission),
             }
         }

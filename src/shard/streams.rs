@@ -46,8 +46,8 @@ pub(super) struct OpenStream {
     has_head: bool,
     /// It begins with the place to come back to (since 2025-11-25).
     is_primed: bool,
-    /// The response ends behind what is there, whatever becomes of the stream.
-    is_cut: bool,
+    /// The response ends behind what is there, whatever becomes of the stream; the client comes back after this time.
+    cut: Option<Duration>,
 }
 
 impl OpenStream {
@@ -100,7 +100,7 @@ impl<R: ShardRing> Shard<R> {
             stream,
             role,
             has_head: false,
-            is_cut: false,
+            cut: None,
         }));
         self.metrics.streams_open.up();
         self.set_deadline(key, keep_alive_at);
@@ -150,9 +150,13 @@ impl<R: ShardRing> Shard<R> {
             self.count_eviction(Eviction::SlowReader);
             return self.lose_client(key);
         }
-        let is_over = open.is_cut && state == StreamState::Idle;
+        let cut = open.cut.filter(|_| state == StreamState::Idle);
+        if let Some(retry) = cut {
+            sse::write_retry(&mut buffer, retry);
+            buffer.push(b'\n');
+        }
         // Displaced: another connection has taken it up.
-        let ends = is_over || matches!(state, StreamState::Ended | StreamState::Displaced);
+        let ends = cut.is_some() || matches!(state, StreamState::Ended | StreamState::Displaced);
         let mut start = end_chunk(&mut buffer, data, takes_chunks, ends);
         if !std::mem::replace(&mut open.has_head, true) {
             let body = match takes_chunks {
@@ -261,12 +265,12 @@ impl<R: ShardRing> Shard<R> {
         let _ = self.call_stream(handler);
     }
 
-    /// A call goes on, but its connection is to be free: the client will come back for the rest. Only for clients that
-    /// are told where to come back to before anything else (since 2025-11-25).
-    pub(super) fn cut_response(&mut self, handler: HandlerKey) {
+    /// The call whose stream this is, or will be, goes on, but the connection is to be free: the client will come back
+    /// after `retry`. One that was not told where to go on could not, and is kept.
+    pub(super) fn cut_response(&mut self, handler: HandlerKey, retry: Duration) {
         let call = self.pool.call_mut(handler);
-        if !call.is_some_and(|call| call.ticket.wants_stream_priming()) || self.call_stream(handler).is_none()
-        {
+        let comes_back = call.is_some_and(|call| call.ticket.wants_stream_priming());
+        if !comes_back || self.call_stream(handler).is_none() {
             return;
         }
         let Some(key) = self.pool.holder(handler) else {
@@ -279,7 +283,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         if let Some(open) = connection.stream.as_mut() {
-            open.is_cut = true;
+            open.cut = Some(retry);
             connection.state = State::Streaming;
             self.pump_stream(key);
         }

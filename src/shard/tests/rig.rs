@@ -145,6 +145,12 @@ async fn speak(context: CallContext, args: Speak) -> Result<String, ToolError> {
     hold(Secret { secret: args.secret }).await
 }
 
+/// Sends the client away, waits to be [released](Rig::release) and answers with the secret.
+async fn part(context: CallContext, args: Secret) -> Result<String, ToolError> {
+    context.close_stream(Duration::from_millis(250));
+    hold(args).await
+}
+
 /// Answers with the secret if the user accepts.
 async fn ask(context: CallContext, args: Secret) -> Result<String, ToolError> {
     let form = Elicit::form(args.secret.clone());
@@ -167,6 +173,7 @@ fn registry(barrier: &Arc<Barrier>) -> Registry {
             Err::<String, _>(ToolError::message(args.secret))
         }),
         Tool::new("speak").run(|context: CallContext, args: Speak| speak(context, args)),
+        Tool::new("part").run(|context: CallContext, args: Secret| part(context, args)),
         Tool::new("ask").run(|context: CallContext, args: Secret| ask(context, args)),
         Tool::new("shout").run_blocking(|context: &BlockingContext, args: Secret| {
             context.log(LogLevel::Warning, args.secret.clone());

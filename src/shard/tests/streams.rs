@@ -307,6 +307,49 @@ fn a_broken_stream_goes_on_elsewhere_where_it_broke() {
 }
 
 #[test]
+fn a_client_that_was_sent_away_comes_back_for_its_answer() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let session = open_session(&mut rig);
+    let mut client = Listener::new(rig.connect(), &legacy_call(&session, "part", 3, "s"));
+    rig.run();
+    // Told where to go on and when, though the call had said nothing; then the response is over, the connection not.
+    let place = client.last_event_id();
+    let text = client.text();
+    assert!(
+        text.contains("data:\n\n") && text.contains("retry: 250\n\n"),
+        "{text}"
+    );
+    assert!(client.is_over());
+    assert_eq!(client.peer.view(), PeerView::Open);
+    let mut early = Listener::new(rig.connect(), &get(&session, Some(&place)));
+    rig.run();
+    assert!(early.events().is_empty());
+    rig.release("s");
+    rig.run();
+    assert_eq!(early.events()[0]["id"], 3);
+    assert!(early.is_over());
+    leave(&mut rig, &[client, early]);
+}
+
+#[test]
+fn a_client_that_could_not_come_back_is_not_sent_away() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let arguments = json!({"name": "part", "arguments": {"secret": "s"}});
+    let mut modern = Listener::new(rig.connect(), &modern("tools/call", arguments, Some("part")));
+    let mut stateless = Client::new(rig.connect());
+    stateless.request(call(Era::Legacy, "part", 9, "s"));
+    rig.run();
+    assert_eq!(modern.text(), "");
+    rig.release("s");
+    rig.run();
+    assert!(modern.text().starts_with("HTTP/1.1 200"));
+    assert!(modern.text().contains("\"id\":7"), "{}", modern.text());
+    assert_eq!(stateless.heard_results(), ["s"]);
+    stateless.peer.finish();
+    leave(&mut rig, &[modern]);
+}
+
+#[test]
 fn a_call_that_asks_has_no_handler_meanwhile() {
     let mut rig = Rig::new(
         1,
