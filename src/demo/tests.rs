@@ -96,7 +96,7 @@ fn arguments_are_bounded() {
         ("fail", json!({"how": "softly"})),
         ("blob", json!({"bytes": 3 * 1024 * 1024 + 1})),
         ("progress", json!({"steps": 0, "delay_ms": 0})),
-        ("progress", json!({"steps": 1_001, "delay_ms": 0})),
+        ("progress", json!({"steps": 1_000_001, "delay_ms": 0})),
         ("progress", json!({"steps": 1, "delay_ms": 10_001})),
         ("ask", json!({})),
     ] {

@@ -92,11 +92,14 @@ fn a_legacy_answer_reaches_its_call_from_any_connection_and_shard() {
 fn a_call_that_waits_for_its_client_holds_no_handler() {
     let server = Server::start(&["--pool-size", "1", "--queue-depth", "0"]);
     let session = server.open_session(&newest());
-    let mut calls: Vec<_> = (0..5)
+    // As many as may wait for one handler.
+    let mut calls: Vec<_> = (0..4)
         .map(|id| open_asking(server.connect(), &session, id))
         .collect();
     assert_eq!(server.busy_handlers(), 0);
     server.ask(&session.echo(1, "x")).assert_echo(1, "x");
+    // One more cannot be asked, and is told so.
+    assert!(server.ask(&ask(&session, "one more")).is_tool_error());
     // Answered in another order than asked.
     for (id, (stream, question, form)) in calls.iter_mut().enumerate().rev() {
         let colour = format!("colour-{id}");

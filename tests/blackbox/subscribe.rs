@@ -191,6 +191,34 @@ fn what_is_no_resource_cannot_be_subscribed_to() {
     }
 }
 
+/// What a URI spells that leaves the directory, nobody hears of, whatever its subscription is answered with.
+#[test]
+fn what_lies_outside_is_not_told_of() {
+    let server = Watched::start(&[]);
+    let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
+    let mut stream = server.open(&session.standing());
+    let mut client = server.connect();
+    let outside = server.path("../outside.txt");
+    std::fs::write(&outside, "outside\n").unwrap();
+    std::os::unix::fs::symlink(&outside, server.path("link.txt")).unwrap();
+    for uri in [
+        "file:///../outside.txt",
+        "file:///%2e%2e/outside.txt",
+        "file:///link.txt",
+    ] {
+        client.ask(&session.request(1, "resources/subscribe", json!({"uri": uri})));
+    }
+    subscribe(&mut client, &session, "a.txt");
+    server.change("a.txt");
+    assert_updated(&mut stream, "a.txt", None);
+    std::fs::write(&outside, "changed\n").unwrap();
+    server.change("a.txt");
+    assert_updated(&mut stream, "a.txt", Some("a.txt"));
+    std::fs::remove_file(&outside).unwrap();
+    server.change("a.txt");
+    assert_updated(&mut stream, "a.txt", Some("a.txt"));
+}
+
 #[test]
 fn without_a_session_there_is_nothing_to_subscribe_for() {
     let server = Shared::usual();

@@ -4,12 +4,15 @@
 //! the era: events have no ids in the modern one, and none is empty before 2025-11-25, whose clients would choke on
 //! it. Never decides that nothing will come; what must not come is shown by what comes instead.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use super::client::{Client, Ending};
 use super::message::Revision;
 use super::response::Response;
 use super::specification;
+use super::wait::PATIENCE;
 
 /// How the body of a stream is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,10 +134,14 @@ impl EventStream {
     /// The next event that is no comment, or None behind the last.
     #[track_caller]
     pub(crate) fn next_event(&mut self) -> Option<Event> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match self.try_frame() {
                 Ok(Some(Frame::Event(event))) => return Some(event),
-                Ok(Some(Frame::Comment(_))) => {}
+                // Signs of life are no events, however many there are.
+                Ok(Some(Frame::Comment(_))) => {
+                    assert!(Instant::now() < deadline, "nothing but signs of life")
+                }
                 Ok(None) => return None,
                 Err(ending) => panic!("the stream was cut: {ending:?}"),
             }

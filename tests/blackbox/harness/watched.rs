@@ -50,6 +50,12 @@ impl Watched {
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
+
+    /// Waits until a server that was told to stop has done so in order.
+    #[track_caller]
+    pub(crate) fn wait_for_end(mut self) {
+        assert_eq!(self.server.wait().code(), Some(0), "{}", self.server.stderr());
+    }
 }
 
 impl Deref for Watched {
