@@ -55,7 +55,7 @@ struct Blob {
 #[derive(Deserialize, JsonSchema)]
 struct Steps {
     /// How many steps to take.
-    #[schemars(range(min = 1, max = 1_000))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     steps: u32,
     /// How long each takes, in milliseconds.
     #[schemars(range(max = 10_000))]
