@@ -145,7 +145,6 @@ fn each_hears_what_it_asked_for_on_every_shard() {
     }
     server.signal(Signal::TERM);
     assert_ended(&mut deaf, "deaf");
-    server.stop();
 }
 
 #[test]

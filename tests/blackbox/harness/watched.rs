@@ -50,11 +50,6 @@ impl Watched {
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
-
-    /// Ends it with SIGTERM while the directory still stands; gives its report.
-    pub(crate) fn stop(self) -> Value {
-        self.server.stop()
-    }
 }
 
 impl Deref for Watched {
