@@ -11,7 +11,8 @@ use divan::{Bencher, black_box};
 use weir::jsonrpc::Scratch;
 use weir::mcp::{HttpFacts, Identity, Options, Principal, Protocol, Reply, Step, UnixSeconds, Work};
 use weir::registry::{CallContext, Registry, ShardRegistry, Started};
-use weir::session::{SealedSessions, SessionKey, SessionOptions};
+use weir::session::live::LiveOptions;
+use weir::session::{SessionKey, SessionOptions, Store};
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, finish_answer};
 use weir::wire::http1::{BodyLimits, DateCache, HeadLimits, ResponseHead, Status};
@@ -26,7 +27,7 @@ fn main() {
 struct Server {
     protocol: Protocol,
     tools: ShardRegistry,
-    sessions: SealedSessions,
+    sessions: Store,
     policy: EdgePolicy,
     limits: HttpLimits,
     scratch: Scratch,
@@ -48,9 +49,11 @@ impl Server {
         Self {
             tools: registry.for_shard(),
             protocol: Protocol::new(registry, &Identity::default(), Options::default()),
-            sessions: SealedSessions::new(
+            sessions: Store::new(
                 &SessionKey::random().expect("randomness"),
                 SessionOptions::default(),
+                LiveOptions::default(),
+                1,
             ),
             policy: policy.expect("valid"),
             limits: HttpLimits {

@@ -218,13 +218,13 @@ mod tests {
                 "descriptors: 1048 = process 16 + 2 shards x 12 + 2 workers x 4 + 1000 connections",
             ]
         );
-        assert!(told[7].starts_with("memory: 31 MiB = process 6.2 MiB + connection table 1000 KiB + 2 x"));
+        assert!(told[7].starts_with("memory: 34 MiB = process 6.2 MiB + connection table 1000 KiB + 2 x"));
         assert_eq!(
             told[8..],
             [
                 "which must fit into: 2 GiB",
                 "",
-                "weir serve --shards 2 --pool-size 50 --memory-max 31MiB --queue-depth 100 --linger 0s \
+                "weir serve --shards 2 --pool-size 50 --memory-max 34MiB --queue-depth 100 --linger 0s \
                  --connections-max 1000 --workers 2",
             ]
         );

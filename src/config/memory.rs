@@ -353,12 +353,14 @@ impl MemoryDemand {
         }
     }
 
-    /// The smallest budget in whole MiB that shrinks nothing and leaves each shard this much for run time, for a
+    /// The smallest budget in whole MiB that shrinks nothing and leaves each shard this much for large bodies, for a
     /// number of connections that was asked for.
-    pub fn budget_wanted_bytes(&self, runtime_bytes_per_shard: u64) -> u64 {
+    pub fn budget_wanted_bytes(&self, heap_bytes_per_shard: u64) -> u64 {
         let (most, _) = self.range(self.handlers.unwrap_or(HANDLERS_DEFAULT));
         let fixed = self.fixed_bytes(&self.shard_memory(most));
-        let runtime = runtime_bytes_per_shard.saturating_mul(u64::from(self.shards));
+        // The rest of what is for run time is for live state.
+        let per_shard = heap_bytes_per_shard.saturating_mul(LIVE_DIVISOR).div_ceil(LIVE_DIVISOR - 1);
+        let runtime = per_shard.saturating_mul(u64::from(self.shards));
         whole_mib(budget_holding(fixed).max(fixed.saturating_add(runtime)))
     }
 

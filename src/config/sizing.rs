@@ -380,7 +380,7 @@ mod tests {
             assert_eq!(sizing.fit.plan.budget_bytes, sizing.budget_wanted_bytes);
             assert_eq!(sizing.fit.ring_buffers, 1024);
             assert_eq!(sizing.fit.assembly_buffers, sizing.fit.handlers);
-            assert!(sizing.fit.plan.runtime_bytes_per_shard >= 4 * MIB);
+            assert!(sizing.fit.plan.heap_bytes_per_shard() >= 4 * MIB);
         }
     }
 

@@ -36,6 +36,8 @@ impl<R: ShardRing> Shard<R> {
         match self.ask_turn(key, turn) {
             Asked::Ready => {}
             Asked::Refused(reason) => return self.refuse_batch(key, *batched, body, reason),
+            // A batch has no id to be cancelled by.
+            Asked::Cancelled => return self.refuse_batch(key, *batched, body, OverloadReason::QueueTimeout),
             Asked::Exhausted => {
                 return match self.enqueue(key) {
                     Ok(()) => self.spares.put(batched.answers),

@@ -39,12 +39,12 @@ use super::batches::Batched;
 use super::connections::{State, Waiting};
 use super::speaking::call_number;
 use super::waiting::{Asked, Turn};
-use super::{Mail, Service, Shard, ShardRing};
+use super::{LocalService, Mail, Shard, ShardRing};
 
 /// The state of a leased handler.
 pub struct Call {
     /// What was served when it was decoded: its ticket means nothing to any other registry.
-    pub(super) service: Rc<Arc<Service>>,
+    pub(super) service: LocalService,
     pub(super) ticket: Ticket,
     pub(super) run: Run,
     pub(super) began: Instant,
@@ -183,13 +183,17 @@ impl<R: ShardRing> Shard<R> {
         match self.ask_turn(key, turn) {
             Asked::Ready => {}
             Asked::Refused(reason) => return self.refuse_work(key, &ticket, out, reason),
+            Asked::Cancelled => return self.answer_cancelled(key, &ticket, out),
             Asked::Exhausted => {
                 // What is wrong with it can be said at once.
                 if let Err(error) = work.check(&self.registry) {
                     return self.answer_unstarted(key, &ticket, &error, out, decoded);
                 }
                 return match self.enqueue(key) {
-                    Ok(()) => self.spares.put(out),
+                    Ok(()) => {
+                        self.note_waiting(key, &ticket);
+                        self.spares.put(out);
+                    }
                     Err(reason) => self.refuse_work(key, &ticket, out, reason),
                 };
             }
@@ -213,6 +217,16 @@ impl<R: ShardRing> Shard<R> {
                 self.return_permit();
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
+        }
+    }
+
+    /// A request waits that its client may cancel.
+    fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
+        if let Some(session) = ticket.session()
+            && let Some(entry) = self.table.at(key)
+            && matches!(entry.state, State::Queued(_))
+        {
+            entry.waits_for = Some(Box::new((session, ticket.id().clone())));
         }
     }
 

@@ -19,6 +19,8 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::jsonrpc::RequestId;
+use crate::mcp::SessionToken;
 use crate::pool::{Assembly, HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
 use crate::transport::http::Intake;
@@ -124,6 +126,8 @@ pub(super) struct Connection<S> {
     pub dropped_bytes: u32,
     pub intake: Intake,
     pub assembly: Option<Box<Assembly>>,
+    /// While it is queued: the session and the id of its request, by which it can be cancelled.
+    pub waits_for: Option<Box<(SessionToken, RequestId)>>,
     /// The handler that lingers with it.
     pub held: Option<HandlerKey>,
     /// The stream that is open on it.
@@ -155,6 +159,7 @@ impl<S> Connection<S> {
             dropped_bytes: 0,
             intake: Intake::default(),
             assembly: None,
+            waits_for: None,
             held: None,
             stream: None,
             outgoing: Outgoing::default(),

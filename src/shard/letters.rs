@@ -37,7 +37,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A client wants no answer to this request any more, and gets none: its stream ends without one (MCP,
-    /// *Cancellation*). A request that has ended, waits undecoded or never was is no matter.
+    /// *Cancellation*). A request that has ended or never was is no matter.
     fn cancel_requested(&mut self, session: SessionToken, request: &RequestId) {
         let is_it = |call: &Call| call.ticket.session() == Some(session) && call.ticket.id() == request;
         let running = (0..self.pool.size())
@@ -50,6 +50,8 @@ impl<R: ShardRing> Shard<R> {
             self.cancel_running(handler);
         } else if let Some((connection, call)) = self.take_shelved(is_it) {
             self.cancel_shelved(connection, call);
+        } else {
+            self.cancel_waiter(session, request);
         }
     }
 

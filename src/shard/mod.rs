@@ -102,6 +102,10 @@ const TIMER_LOOKS_MAX: u32 = 4096;
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
 const BUSY_HORIZON_TICKS: u64 = 10;
 
+/// Cloned for every request: a count of the shard's own, not one that all cores write.
+#[allow(clippy::redundant_allocation)]
+type LocalService = Rc<Arc<Service>>;
+
 /// How long work may wait for a handler.
 #[derive(Debug, Clone, Copy)]
 pub struct Waits {
@@ -153,9 +157,7 @@ pub enum Mail<S> {
 
 /// One shard, on any backend of the data ring.
 pub struct Shard<R: ShardRing> {
-    /// Cloned for every request: a count of the shard's own, not one that all cores write.
-    #[allow(clippy::redundant_allocation)]
-    service: Rc<Arc<Service>>,
+    service: LocalService,
     served: Arc<Served>,
     /// Replacements of the service that were taken up.
     replacements_seen: u64,

@@ -46,6 +46,24 @@ impl<R: ShardRing> Shard<R> {
         self.reply(key, out, None, &reply);
     }
 
+    /// Answers a request that was cancelled before it began by a stream without an answer.
+    pub(super) fn answer_cancelled(&mut self, key: ConnectionKey, ticket: &Ticket, buffer: Vec<u8>) {
+        let label = self.service.label(ticket.operation());
+        self.metrics
+            .on_operation(label, metrics::Outcome::Cancelled, Duration::ZERO);
+        let date = *self.date.text();
+        let head = ResponseHead::event_stream(BodyLength::Length(0), &date);
+        let answer = Answer {
+            buffer,
+            head,
+            handler: None,
+            charged: 0,
+            is_counted: true,
+            is_head: false,
+        };
+        self.answer(key, answer);
+    }
+
     pub(super) fn answer_unstarted(
         &mut self,
         key: ConnectionKey,

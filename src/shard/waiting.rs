@@ -17,7 +17,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Overload, OverloadReason};
+use crate::jsonrpc::RequestId;
+use crate::mcp::{Overload, OverloadReason, SessionToken};
 use crate::metrics::{Eviction, Stage, WaitEnd};
 use crate::pool::{DrainRate, Purpose, WaitKey};
 use crate::ring::ConnectionKey;
@@ -35,6 +36,8 @@ pub(super) enum Turn {
     Granted,
     /// It has waited in vain.
     Refused(OverloadReason),
+    /// Its client wants no answer any more.
+    Cancelled,
 }
 
 /// What a request that asked for a handler gets.
@@ -46,6 +49,8 @@ pub(super) enum Asked {
     Exhausted,
     /// No more.
     Refused(OverloadReason),
+    /// Nobody wants it to.
+    Cancelled,
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -54,6 +59,7 @@ impl<R: ShardRing> Shard<R> {
         match turn {
             Turn::Granted => Asked::Ready,
             Turn::Refused(reason) => Asked::Refused(reason),
+            Turn::Cancelled => Asked::Cancelled,
             Turn::New if self.holds_permit(key) => Asked::Ready,
             Turn::New if self.queue.is_empty() && self.neighbours.credit().try_take_own() => {
                 self.has_permit_in_hand = true;
@@ -196,6 +202,23 @@ impl<R: ShardRing> Shard<R> {
         self.serve_assembly(key, Turn::Refused(reason));
     }
 
+    /// A request that waits is wanted no more: it leaves the queue.
+    pub(super) fn cancel_waiter(&mut self, session: SessionToken, request: &RequestId) {
+        let waiters: Vec<(WaitKey, ConnectionKey)> =
+            self.queue.iter().map(|(wait, &key)| (wait, key)).collect();
+        let found = waiters.into_iter().find(|(_, key)| {
+            let waits_for = self.table.at(*key).and_then(|entry| entry.waits_for.as_deref());
+            waits_for.is_some_and(|(waiting, id)| *waiting == session && id == request)
+        });
+        let Some((wait, key)) = found else {
+            return;
+        };
+        if let Some(waited) = self.leave_queue(key, wait) {
+            self.metrics.on_wait_ended(WaitEnd::Left, waited);
+        }
+        self.serve_assembly(key, Turn::Cancelled);
+    }
+
     /// The bytes of a request that was just queued cannot be kept: it is refused after all.
     pub(super) fn refuse_unkept(&mut self, key: ConnectionKey, window: &[u8]) -> Taken {
         if let Some(State::Queued(wait)) = self.table.at(key).map(|connection| connection.state)
@@ -239,6 +262,7 @@ impl<R: ShardRing> Shard<R> {
         let now = self.now;
         let connection = self.table.at(key)?;
         connection.state = State::Open;
+        connection.waits_for = None;
         Some(now.saturating_duration_since(connection.phase_began))
     }
 

@@ -185,12 +185,12 @@ impl Live {
         self.make_room(size_of::<Stream>())?;
         match session.filter(|_| is_resumable) {
             None => {
-                let stream = self.new_stream(StreamKind::Call, false, Owner::Call, Seats::default());
+                let stream = self.new_stream(StreamKind::Call, false, Owner::Call);
                 Ok(Arc::new(stream))
             }
             Some((token, principal)) => self.enter(token, principal, |entry| {
                 let owner = self.owner(token);
-                let stream = Arc::new(self.new_stream(StreamKind::Call, true, owner, Seats::default()));
+                let stream = Arc::new(self.new_stream(StreamKind::Call, true, owner));
                 entry.calls.push(Arc::clone(&stream));
                 Ok(stream)
             }),
@@ -215,15 +215,9 @@ impl Live {
         let uris_bytes: usize = uris.iter().map(|uri| Index::join_bytes(uri)).sum();
         self.make_room(size_of::<Stream>() + uris_bytes)?;
         let lists = Lists::of(interest.tools, interest.prompts, interest.resources);
-        let stream = Arc::new_cyclic(|stream| {
-            let seats = self.seats(stream, lists, &uris);
-            self.new_stream(
-                StreamKind::Listen,
-                false,
-                Owner::Subscription(subscription),
-                seats,
-            )
-        });
+        let owner = Owner::Subscription(subscription);
+        let stream = Arc::new(self.new_stream(StreamKind::Listen, false, owner));
+        self.seat(&stream, lists, &uris);
         Ok(stream)
     }
 
@@ -357,10 +351,9 @@ impl Live {
     }
 
     fn new_standing(self: &Arc<Self>, token: SessionToken) -> Arc<Stream> {
-        Arc::new_cyclic(|stream| {
-            let seats = self.seats(stream, Lists::ALL, &[]);
-            self.new_stream(StreamKind::Standing, true, self.owner(token), seats)
-        })
+        let stream = Arc::new(self.new_stream(StreamKind::Standing, true, self.owner(token)));
+        self.seat(&stream, Lists::ALL, &[]);
+        stream
     }
 
     fn owner(&self, token: SessionToken) -> Owner {
@@ -368,25 +361,26 @@ impl Live {
         Owner::Session { token, live }
     }
 
-    fn new_stream(&self, kind: StreamKind, is_resumable: bool, owner: Owner, seats: Seats) -> Stream {
+    fn new_stream(&self, kind: StreamKind, is_resumable: bool, owner: Owner) -> Stream {
         let switchboard = Arc::clone(&self.switchboard);
         let number = switchboard.unpredictable();
-        Stream::new(StreamId { kind, number }, is_resumable, owner, switchboard, seats)
+        Stream::new(StreamId { kind, number }, is_resumable, owner, switchboard)
     }
 
-    fn seats(&self, stream: &Weak<Stream>, lists: Lists, uris: &[&str]) -> Seats {
+    /// Gives a stream its seats among the listeners.
+    fn seat(&self, stream: &Arc<Stream>, lists: Lists, uris: &[&str]) {
         let interest = &self.switchboard.interest;
         let mut is_news = false;
-        let join = |uri: &&str| interest.join(uri, Listener::Stream(Weak::clone(stream)), &mut is_news);
+        let join = |uri: &&str| interest.join(uri, Listener::Stream(Arc::downgrade(stream)), &mut is_news);
         let uris = uris.iter().filter_map(join).collect();
-        if is_news {
-            self.switchboard.inbox.on_unsettled();
-        }
         let wants_lists = lists != Lists::of(false, false, false);
-        let lists = wants_lists.then(|| interest.join_lists(Weak::clone(stream), lists));
-        Seats {
+        let lists = wants_lists.then(|| interest.join_lists(Arc::downgrade(stream), lists));
+        stream.sit(Seats {
             lists: lists.flatten(),
             uris,
+        });
+        if is_news {
+            self.switchboard.inbox.on_unsettled();
         }
     }
 }

@@ -19,7 +19,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::budget::Charge;
 use super::event_id::{EventId, StreamId};
@@ -88,8 +88,9 @@ pub struct Stream {
     is_resumable: bool,
     owner: Owner,
     switchboard: Arc<Switchboard>,
-    /// What it wants to hear of; left when it is dropped.
-    seats: Seats,
+    /// What it listens to, if anything; left when it is dropped. Joined when the stream is there to be told, so
+    /// that it hears everything from then on.
+    seats: OnceLock<Seats>,
     queue: Mutex<Queue>,
     _charge: Charge,
 }
@@ -120,13 +121,7 @@ struct Queued {
 type Batch = [Option<(u64, Message)>; BATCH_MESSAGES];
 
 impl Stream {
-    pub(super) fn new(
-        id: StreamId,
-        is_resumable: bool,
-        owner: Owner,
-        switchboard: Arc<Switchboard>,
-        seats: Seats,
-    ) -> Self {
+    pub(super) fn new(id: StreamId, is_resumable: bool, owner: Owner, switchboard: Arc<Switchboard>) -> Self {
         let charge = switchboard.budget.charge(size_of::<Self>());
         Self {
             id,
@@ -134,8 +129,15 @@ impl Stream {
             owner,
             queue: Mutex::new(Queue::new(switchboard.now())),
             switchboard,
-            seats,
+            seats: OnceLock::new(),
             _charge: charge,
+        }
+    }
+
+    /// Takes the seats it was given among the listeners, once.
+    pub(super) fn sit(&self, seats: Seats) {
+        if let Err(seats) = self.seats.set(seats) {
+            self.switchboard.leave_seats(&seats);
         }
     }
 
@@ -347,7 +349,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.switchboard.leave_seats(&self.seats);
+        if let Some(seats) = self.seats.get() {
+            self.switchboard.leave_seats(seats);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ const FIELDS: &str = "Host: localhost\r\nAccept: application/json, text/event-st
 fn params(tool: &str, secret: &str) -> Value {
     match tool {
         "blob" => json!({"name": tool, "arguments": {"secret": secret, "bytes": 150_000}}),
+        "speak" => json!({"name": tool, "arguments": {"secret": secret, "lines": 3, "bytes": 3000}}),
         _ => json!({"name": tool, "arguments": {"secret": secret}}),
     }
 }
@@ -46,6 +47,7 @@ fn modern_meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/logLevel": "debug",
     })
 }
 
@@ -289,7 +291,13 @@ impl Client {
         assert!(end <= sent_bytes, "an answer before its request: {answer:?}");
         let json = || -> Value { serde_json::from_slice(&answer.body).unwrap() };
         match expected {
-            Expected::Answer { id, secret } => judge_one(&json(), id, &secret),
+            Expected::Answer { id, secret } => {
+                judge_one(&json(), id, &secret);
+                for event in &answer.events {
+                    let said = event["params"]["data"].as_str().unwrap_or_default();
+                    assert!(said.starts_with(&secret), "{secret} was asked, {said:?} was said");
+                }
+            }
             Expected::Answers(all) => {
                 let elements = json();
                 let elements = elements.as_array().unwrap();

@@ -251,9 +251,11 @@ impl Scene {
         let era = self.dice.of(&[Era::Legacy, Era::Modern]);
         let tool = match self.is_crowded {
             true => "hold",
-            false => self.dice.of(&["echo", "echo", "hold", "block", "blob", "fail"]),
+            false => self
+                .dice
+                .of(&["echo", "echo", "hold", "block", "blob", "fail", "speak", "shout"]),
         };
-        if tool == "hold" {
+        if matches!(tool, "hold" | "speak") {
             self.held.push(secret.clone());
         }
         match self.dice.below(10) {

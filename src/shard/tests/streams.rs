@@ -57,8 +57,8 @@ impl Listener {
 
     /// The id of the last event that has one.
     fn last_event_id(&mut self) -> String {
-        let ids = self.text().lines().filter_map(|line| line.strip_prefix("id: "));
-        ids.last().expect("an event with an id").to_owned()
+        let mut ids = self.text().lines().filter_map(|line| line.strip_prefix("id: "));
+        ids.next_back().expect("an event with an id").to_owned()
     }
 }
 

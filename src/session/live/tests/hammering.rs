@@ -102,7 +102,7 @@ fn connections_that_come_and_go_miss_nothing() {
             scope.spawn(move || {
                 while !is_done.load(Ordering::SeqCst) {
                     let place = on_shard(shard, connections.fetch_add(1, Ordering::Relaxed));
-                    visit(live, place, seen);
+                    visit(live, place, 2000, seen);
                     letters(live, shard);
                 }
             });
@@ -110,7 +110,7 @@ fn connections_that_come_and_go_miss_nothing() {
         pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
         is_done.store(true, Ordering::SeqCst);
     });
-    visit(&live, place(u32::MAX), &seen);
+    visit(&live, place(u32::MAX), usize::MAX, &seen);
     let seen = seen.into_inner().unwrap();
     assert!(seen.iter().map(|(seq, _)| *seq).eq(1..=(PUSHERS * EACH) as u64));
     let texts: Vec<String> = seen.into_iter().map(|(_, text)| text).collect();
@@ -119,7 +119,7 @@ fn connections_that_come_and_go_miss_nothing() {
 
 /// One connection's life: it comes back for what no one has seen and takes some of it. Another connection may take
 /// the stream over at any moment; what that one is given, this one is not.
-fn visit(live: &Arc<Live>, place: StreamPlace, seen: &std::sync::Mutex<Vec<(u64, String)>>) {
+fn visit(live: &Arc<Live>, place: StreamPlace, bytes: usize, seen: &std::sync::Mutex<Vec<(u64, String)>>) {
     // The client is one: it reads from one connection at a time.
     let mut seen = seen.lock().unwrap();
     let mut entry = live.stripes.lock(token(1));
@@ -133,7 +133,7 @@ fn visit(live: &Arc<Live>, place: StreamPlace, seen: &std::sync::Mutex<Vec<(u64,
     .to_string();
     let Attached { stream, after } = live.open_standing(&session(1), Some(id.as_bytes())).unwrap();
     stream.attach(place, after);
-    let (texts, seqs, _) = look(&stream, place, 2000);
+    let (texts, seqs, _) = look(&stream, place, bytes);
     seen.extend(seqs.into_iter().zip(texts));
     if !seen.len().is_multiple_of(3) {
         stream.detach(place);

@@ -303,8 +303,9 @@ fn however_quickly_listeners_come_and_go_watching_ends_right() {
 #[test]
 fn what_watchers_and_others_announce_arrives() {
     let rig = Rig::start();
-    let stream = attached(listen(&rig.live, 1, &["w:a", "x:b"]), place(1));
-    let mut heard = Vec::new();
+    let stream = listen(&rig.live, 1, &["w:a", "x:b"]);
+    stream.attach(place(1), None);
+    let mut heard = methods(&stream, place(1));
     let mut hear = |until: usize| {
         while heard.len() < until {
             rig.woken.recv_timeout(seconds(30)).unwrap();
