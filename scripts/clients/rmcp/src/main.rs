@@ -30,7 +30,7 @@ const CHANGE: Duration = Duration::from_millis(500);
 struct Client {
     scenario: Value,
     capabilities: ClientCapabilities,
-    progress: mpsc::UnboundedSender<f64>,
+    progress: mpsc::UnboundedSender<ProgressNotificationParam>,
     updates: mpsc::UnboundedSender<String>,
 }
 
@@ -71,7 +71,7 @@ impl ClientHandler for Client {
 
     async fn on_progress(&self, params: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
         // Nobody listens any more once the tour has gone on.
-        let _ = self.progress.send(params.progress);
+        let _ = self.progress.send(params);
     }
 
     async fn on_resource_updated(
@@ -91,7 +91,7 @@ impl ClientHandler for Client {
 struct Tour {
     client: RunningService<RoleClient, Client>,
     scenario: Value,
-    progress: Mutex<mpsc::UnboundedReceiver<f64>>,
+    progress: Mutex<mpsc::UnboundedReceiver<ProgressNotificationParam>>,
     updates: Mutex<mpsc::UnboundedReceiver<String>>,
     is_modern: bool,
 }
@@ -187,23 +187,34 @@ impl Tour {
     async fn play_progress(&self) -> Result<()> {
         let expected = &self.scenario["progress"];
         let handle = self.begin(expected).await?;
+        let token = handle.progress_token.clone();
         handle.await_response().await?;
-        let mut progress = self.progress.lock().await;
-        let mut last = f64::NEG_INFINITY;
+        let mut reports = Vec::new();
         for _ in 0..expected["reports"].as_u64().context("reports")? {
-            let report = timeout(PATIENCE, progress.recv()).await?.context("a report")?;
-            ensure!(report > last, "{report} after {last}");
-            last = report;
+            reports.push(self.next_report(&token).await?);
         }
-        ensure!(progress.is_empty(), "more reports than steps");
+        // It hands each on by a task of its own, in whatever order those run.
+        reports.sort_by(f64::total_cmp);
+        ensure!(reports.is_sorted_by(|one, next| one < next), "{reports:?}");
         Ok(())
+    }
+
+    /// The next report of a call. It asks for progress of every call, so that others may have told of theirs.
+    async fn next_report(&self, token: &ProgressToken) -> Result<f64> {
+        let mut progress = self.progress.lock().await;
+        loop {
+            let report = timeout(PATIENCE, progress.recv()).await?.context("a report")?;
+            if report.progress_token == *token {
+                return Ok(report.progress);
+            }
+        }
     }
 
     /// A call given up while it runs is over on the server, too.
     async fn play_cancel(&self) -> Result<()> {
         let before = cancelled_calls().await?;
         let handle = self.begin(&self.scenario["cancel"]).await?;
-        timeout(PATIENCE, self.progress.lock().await.recv()).await?.context("a report")?;
+        self.next_report(&handle.progress_token).await?;
         handle.cancel(Some("no longer needed".to_owned())).await?;
         let wait_for_end = async {
             while cancelled_calls().await? <= before {
