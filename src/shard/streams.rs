@@ -20,7 +20,7 @@ use crate::jsonrpc::RequestId;
 use crate::mcp::Revision;
 use crate::metrics::Eviction;
 use crate::pool::HandlerKey;
-use crate::ring::{ConnectionKey, SendMode};
+use crate::ring::{ConnectionKey, HangUp, SendMode};
 use crate::session::live::{Message, Stream, StreamPlace, StreamState};
 use crate::transport::http::HEAD_RESERVE;
 use crate::wire::http1::{self, BodyLength, Connection as Persistence, ResponseHead};
@@ -51,6 +51,11 @@ pub(super) struct OpenStream {
 }
 
 impl OpenStream {
+    /// Whether its end is an answer somebody waits for.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self.role, Role::Call | Role::Resumed)
+    }
+
     /// Whether it is `stream` that is open.
     pub(super) fn is_of(&self, stream: &Arc<Stream>) -> bool {
         Arc::ptr_eq(&self.stream, stream)
@@ -62,6 +67,8 @@ impl OpenStream {
 pub(super) enum Role {
     /// The answer of a call, whether it runs still or is over.
     Call,
+    /// The rest of a call's stream that broke, for a legacy session's GET.
+    Resumed,
     /// A legacy session's GET.
     Standing,
     /// `subscriptions/listen`, of this id.
@@ -330,6 +337,20 @@ impl<R: ShardRing> Shard<R> {
             && self.is_cancelled_by_leaving(handler)
         {
             self.cancel_call(handler);
+        }
+        self.kill(key);
+    }
+
+    /// The peer of a stream without a running call hung up. If an answer is on its way and the peer may only have
+    /// finished sending, that is still sent, and is the last.
+    pub(super) fn lose_listener(&mut self, key: ConnectionKey, outcome: &HangUp) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let has_answer = connection.stream.as_ref().is_some_and(|open| open.is_answer());
+        if has_answer && matches!(outcome, HangUp::ReadClosed) {
+            connection.persistence = Persistence::Close;
+            return;
         }
         self.kill(key);
     }
