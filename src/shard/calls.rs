@@ -529,8 +529,7 @@ impl<R: ShardRing> Shard<R> {
             State::Calling(handler) if !is_cancelled => handler,
             // Whose request waits is gone with its FIN, in every era.
             State::Queued(_) | State::Moving(_) if !is_cancelled => return self.lose_waiter(key),
-            // Who listens and leaves, leaves.
-            State::Streaming if !is_cancelled => return self.kill(key),
+            State::Streaming if !is_cancelled => return self.lose_listener(key, outcome),
             _ => return,
         };
         let era = self

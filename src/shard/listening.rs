@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::mcp::{HttpFacts, Listen, NoStream, Opening, OverloadReason, Revision};
 use crate::metrics::{self, RequestClass};
 use crate::ring::ConnectionKey;
-use crate::session::live::{Message, StreamRefused};
+use crate::session::live::{Message, StreamKind, StreamRefused};
 use crate::transport::http::HEAD_RESERVE;
 
 use super::streams::Role;
@@ -33,7 +33,11 @@ impl<R: ShardRing> Shard<R> {
             Ok(attached) => {
                 self.spares.put(out);
                 let revision = request.session.session.revision;
-                self.begin_stream(key, attached.stream, Role::Standing, revision, attached.after);
+                let role = match attached.stream.id().kind {
+                    StreamKind::Call => Role::Resumed,
+                    StreamKind::Standing | StreamKind::Listen => Role::Standing,
+                };
+                self.begin_stream(key, attached.stream, role, revision, attached.after);
             }
             Err(refused) => {
                 let protocol = &service.protocol;

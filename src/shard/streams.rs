@@ -20,7 +20,7 @@ use crate::jsonrpc::RequestId;
 use crate::mcp::Revision;
 use crate::metrics::Eviction;
 use crate::pool::HandlerKey;
-use crate::ring::{ConnectionKey, SendMode};
+use crate::ring::{ConnectionKey, HangUp, SendMode};
 use crate::session::live::{Message, Stream, StreamPlace, StreamState};
 use crate::transport::http::HEAD_RESERVE;
 use crate::wire::http1::{self, BodyLength, Connection as Persistence, ResponseHead};
@@ -51,6 +51,11 @@ pub(super) struct OpenStream {
 }
 
 impl OpenStream {
+    /// Whether its end is an answer somebody waits for.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self.role, Role::Call | Role::Resumed)
+    }
+
     /// Whether it is `stream` that is open.
     pub(super) fn is_of(&self, stream: &Arc<Stream>) -> bool {
         Arc::ptr_eq(&self.stream, stream)
@@ -62,6 +67,8 @@ impl OpenStream {
 pub(super) enum Role {
     /// The answer of a call, whether it runs still or is over.
     Call,
+    /// The rest of a call's stream that broke, for a legacy session's GET.
+    Resumed,
     /// A legacy session's GET.
     Standing,
     /// `subscriptions/listen`, of this id.
@@ -122,7 +129,15 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let is_streaming = matches!(connection.state, State::Calling(_) | State::Streaming);
-        if connection.is_sending || !is_streaming {
+        if !is_streaming {
+            return;
+        }
+        if connection.is_sending {
+            // What is on its way may never arrive.
+            let open = connection.stream.as_ref();
+            if open.is_some_and(|open| open.stream.is_cut_off()) {
+                self.cut_off(key);
+            }
             return;
         }
         let takes_chunks = connection.takes_chunks;
@@ -147,8 +162,7 @@ impl<R: ShardRing> Shard<R> {
         });
         if state == StreamState::CutOff {
             self.spares.put(buffer);
-            self.count_eviction(Eviction::SlowReader);
-            return self.lose_client(key);
+            return self.cut_off(key);
         }
         let cut = open.cut.filter(|_| state == StreamState::Idle);
         if let Some(retry) = cut {
@@ -187,6 +201,12 @@ impl<R: ShardRing> Shard<R> {
             return self.begin_close(key);
         }
         self.send(key, buffer, outgoing, SendMode::Attempt);
+    }
+
+    /// A client has left too much unread.
+    fn cut_off(&mut self, key: ConnectionKey) {
+        self.count_eviction(Eviction::SlowReader);
+        self.lose_client(key);
     }
 
     /// The stream's last bytes are about to go out: from here on it is an answer like any other.
@@ -317,6 +337,20 @@ impl<R: ShardRing> Shard<R> {
             && self.is_cancelled_by_leaving(handler)
         {
             self.cancel_call(handler);
+        }
+        self.kill(key);
+    }
+
+    /// The peer of a stream without a running call hung up. If an answer is on its way and the peer may only have
+    /// finished sending, that is still sent, and is the last.
+    pub(super) fn lose_listener(&mut self, key: ConnectionKey, outcome: &HangUp) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let has_answer = connection.stream.as_ref().is_some_and(|open| open.is_answer());
+        if has_answer && matches!(outcome, HangUp::ReadClosed) {
+            connection.persistence = Persistence::Close;
+            return;
         }
         self.kill(key);
     }

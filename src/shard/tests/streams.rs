@@ -350,6 +350,51 @@ fn a_client_that_could_not_come_back_is_not_sent_away() {
 }
 
 #[test]
+fn a_drain_waits_for_the_answer_on_a_stream_that_was_taken_up_again() {
+    let mut rig = Rig::new(
+        1,
+        Sizes {
+            shards: 2,
+            ..Sizes::default()
+        },
+    );
+    let session = open_session(&mut rig);
+    let mut client = Listener::new(rig.connect_to(0), &legacy_call(&session, "speak", 3, "s"));
+    rig.run();
+    let last = client.last_event_id();
+    client.peer.reset();
+    rig.run();
+    let mut again = Listener::new(rig.connect_to(1), &get(&session, Some(&last)));
+    rig.run();
+    rig.drain();
+    rig.run();
+    assert!(!again.is_over(), "{}", again.text());
+    rig.release("s");
+    rig.live(Duration::from_secs(1));
+    assert_eq!(again.events()[0]["id"], 3);
+    assert!(again.is_over());
+    leave(&mut rig, &[client, again]);
+    assert!(rig.is_finished());
+}
+
+#[test]
+fn who_only_finished_sending_still_hears_the_answer_to_come() {
+    let mut rig = Rig::new(1, NO_HANDLER_BUT_ONE);
+    let session = open_session(&mut rig);
+    let mut asker = Listener::new(rig.connect(), &legacy_call(&session, "ask", 3, "s"));
+    rig.run();
+    asker.peer.finish();
+    rig.run();
+    let question = asker.events()[0]["id"].clone();
+    let answer = json!({"jsonrpc": "2.0", "id": question, "result": {"action": "accept", "content": {}}});
+    let answerer = Listener::new(rig.connect(), &legacy(&session, &answer));
+    rig.run();
+    assert_eq!(asker.events()[1]["result"]["content"][0]["text"], "s");
+    assert!(asker.is_over());
+    leave(&mut rig, &[asker, answerer]);
+}
+
+#[test]
 fn a_call_that_asks_has_no_handler_meanwhile() {
     let mut rig = Rig::new(
         1,
