@@ -359,7 +359,9 @@ impl MemoryDemand {
         let (most, _) = self.range(self.handlers.unwrap_or(HANDLERS_DEFAULT));
         let fixed = self.fixed_bytes(&self.shard_memory(most));
         // The rest of what is for run time is for live state.
-        let per_shard = heap_bytes_per_shard.saturating_mul(LIVE_DIVISOR).div_ceil(LIVE_DIVISOR - 1);
+        let per_shard = heap_bytes_per_shard
+            .saturating_mul(LIVE_DIVISOR)
+            .div_ceil(LIVE_DIVISOR - 1);
         let runtime = per_shard.saturating_mul(u64::from(self.shards));
         whole_mib(budget_holding(fixed).max(fixed.saturating_add(runtime)))
     }

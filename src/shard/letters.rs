@@ -14,7 +14,7 @@ use crate::ring::ConnectionKey;
 use crate::session::live::Letter;
 use crate::timers::{TimerKey, TimerKind};
 
-use super::calls::Call;
+use super::calls::{Call, Run};
 use super::connections::State;
 use super::{Shard, ShardRing};
 
@@ -39,7 +39,10 @@ impl<R: ShardRing> Shard<R> {
     /// A client wants no answer to this request any more, and gets none: its stream ends without one (MCP,
     /// *Cancellation*). A request that has ended or never was is no matter.
     fn cancel_requested(&mut self, session: SessionToken, request: &RequestId) {
-        let is_it = |call: &Call| call.ticket.session() == Some(session) && call.ticket.id() == request;
+        let is_it = |call: &Call| {
+            let is_over = matches!(call.run, Run::Ended);
+            !is_over && call.ticket.session() == Some(session) && call.ticket.id() == request
+        };
         let running = (0..self.pool.size())
             .filter_map(|index| self.pool.key_at(index))
             .collect::<Vec<HandlerKey>>();

@@ -13,6 +13,7 @@ use crate::registry::StartError;
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, Stream};
 use crate::timers::{TimerKey, TimerKind};
+use crate::transport::edge;
 use crate::transport::http::HEAD_RESERVE;
 use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead, Status};
 use crate::wire::sse;
@@ -221,6 +222,8 @@ impl<R: ShardRing> Shard<R> {
         head.retry_after_seconds = reply
             .retry_after_seconds
             .map(|s| u32::try_from(s).unwrap_or(u32::MAX));
+        // What this path has for those who cannot have a stream.
+        head.allow = (reply.status == 405).then_some(edge::ALLOW_WITHOUT_STREAM);
         head.session_id = reply
             .session
             .as_ref()

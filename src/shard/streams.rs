@@ -122,7 +122,15 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let is_streaming = matches!(connection.state, State::Calling(_) | State::Streaming);
-        if connection.is_sending || !is_streaming {
+        if !is_streaming {
+            return;
+        }
+        if connection.is_sending {
+            // What is on its way may never arrive.
+            let open = connection.stream.as_ref();
+            if open.is_some_and(|open| open.stream.is_cut_off()) {
+                self.cut_off(key);
+            }
             return;
         }
         let takes_chunks = connection.takes_chunks;
@@ -147,8 +155,7 @@ impl<R: ShardRing> Shard<R> {
         });
         if state == StreamState::CutOff {
             self.spares.put(buffer);
-            self.count_eviction(Eviction::SlowReader);
-            return self.lose_client(key);
+            return self.cut_off(key);
         }
         let cut = open.cut.filter(|_| state == StreamState::Idle);
         if let Some(retry) = cut {
@@ -187,6 +194,12 @@ impl<R: ShardRing> Shard<R> {
             return self.begin_close(key);
         }
         self.send(key, buffer, outgoing, SendMode::Attempt);
+    }
+
+    /// A client has left too much unread.
+    fn cut_off(&mut self, key: ConnectionKey) {
+        self.count_eviction(Eviction::SlowReader);
+        self.lose_client(key);
     }
 
     /// The stream's last bytes are about to go out: from here on it is an answer like any other.

@@ -18,6 +18,8 @@ use rules::{HostRule, Origin, OriginRule};
 
 /// The methods of the endpoint, for `Allow`.
 const ALLOW: &str = "GET, POST, DELETE";
+/// What remains of them for a client without a session.
+pub const ALLOW_WITHOUT_STREAM: &str = "POST, DELETE";
 /// What remains of them for a client of a stateless revision.
 const ALLOW_MODERN: &str = "POST";
 /// The first revision without sessions, so without GET and DELETE. Revisions are dates and compare as text.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::{
     Client, Dialect, Request, Revision, Server, Watched, assert_updated, echo, eventually, listen_to,
-    subscribe,
+    subscribe, uri_of,
 };
 
 /// What the server may keep for one stream, with what the call itself takes.

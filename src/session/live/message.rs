@@ -9,6 +9,9 @@ use super::budget::{Budget, Charge};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Announced, Announcement, write_announcement};
 
+/// What an allocator adds to the two allocations of a message, and its place in a queue: an estimate.
+const ALLOCATIONS_BYTES: usize = 64;
+
 /// One whole JSON-RPC message without line breaks. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Message(Arc<Body>);
@@ -57,9 +60,13 @@ impl Message {
         }
     }
 
+    /// What it takes in memory, in bytes: short messages are mostly what is around them.
+    pub(super) fn weight_bytes(&self) -> usize {
+        size_of::<Body>() + ALLOCATIONS_BYTES + self.as_bytes().len()
+    }
+
     pub(super) fn charge_to(&self, budget: &Arc<Budget>) {
-        let bytes = size_of::<Body>() + self.as_bytes().len();
-        self.0.charge.get_or_init(|| budget.charge(bytes));
+        self.0.charge.get_or_init(|| budget.charge(self.weight_bytes()));
     }
 }
 

@@ -180,7 +180,7 @@ impl Stream {
             return None;
         }
         let backlog_max = self.switchboard.options.backlog_bytes_max;
-        let backlog_bytes = queue.unsent_bytes + message.as_bytes().len();
+        let backlog_bytes = queue.unsent_bytes + message.weight_bytes();
         if queue.unsent_bytes > 0 && (backlog_bytes > backlog_max || is_over_budget) {
             dropped = queue.cut_off();
         } else {
@@ -303,6 +303,11 @@ impl Stream {
         queue.settle(*bytes_left)
     }
 
+    /// Whether too much was unsent: what was queued is lost, and nothing more is taken.
+    pub fn is_cut_off(&self) -> bool {
+        self.lock().is_cut_off
+    }
+
     /// The last sequence number given to a message.
     pub(super) fn last_seq(&self) -> u64 {
         self.lock().next_seq().saturating_sub(1)
@@ -392,7 +397,7 @@ impl Queue {
     }
 
     fn push(&mut self, message: Message, now: Seconds) {
-        self.unsent_bytes += message.as_bytes().len();
+        self.unsent_bytes += message.weight_bytes();
         self.messages.push_back(Queued { message, pushed: now });
     }
 
@@ -414,7 +419,7 @@ impl Queue {
     fn take_unsent(&mut self) -> Option<(u64, Message)> {
         let message = self.messages.get(self.sent)?.message.clone();
         let seq = self.next_unsent_seq();
-        let bytes = message.as_bytes().len();
+        let bytes = message.weight_bytes();
         self.unsent_bytes -= bytes;
         self.sent_bytes += bytes;
         self.sent += 1;
@@ -427,7 +432,7 @@ impl Queue {
         let sent = usize::try_from(wanted)
             .unwrap_or(usize::MAX)
             .min(self.messages.len());
-        let bytes = |queued: &Queued| queued.message.as_bytes().len();
+        let bytes = |queued: &Queued| queued.message.weight_bytes();
         self.sent_bytes = self.messages.iter().take(sent).map(bytes).sum();
         self.unsent_bytes = self.messages.iter().skip(sent).map(bytes).sum();
         self.sent = sent;
@@ -456,7 +461,7 @@ impl Queue {
 
     fn forget_first(&mut self) -> Option<Message> {
         let Queued { message, .. } = self.messages.pop_front()?;
-        let bytes = message.as_bytes().len();
+        let bytes = message.weight_bytes();
         match self.sent {
             0 => self.unsent_bytes -= bytes,
             _ => {
