@@ -163,8 +163,8 @@ impl<R: ShardRing> Shard<R> {
             // Nobody could answer: the listener is closed, and so are connections without a request.
             return None;
         }
-        let stream = self.call_stream(handler)?;
         let key = self.asker_of(handler, link)?;
+        let stream = self.call_stream(handler)?;
         let call = self.pool.call_mut(handler)?;
         let session = call.ticket.session()?;
         let place = CallPlace {

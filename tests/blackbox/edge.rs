@@ -154,18 +154,16 @@ fn only_json_is_accepted_and_nothing_runs_otherwise() {
 }
 
 #[test]
-fn both_kinds_of_answer_must_be_acceptable() {
+fn a_stream_must_be_acceptable_and_is_the_answer_if_nothing_else_is() {
     let server = Shared::usual();
     for dialect in eras() {
         let request = dialect.echo(1, "x");
         for accept in [
             "application/json",
-            "text/event-stream",
             "text/html",
             "",
-            "application/jsonx, text/event-stream",
-            "application/json;q=0, text/event-stream",
-            "*/*, application/json;q=0",
+            "application/json, text/event-stream;q=0",
+            "*/*, text/event-stream;q=0",
         ] {
             let _case = case(accept);
             server
@@ -173,6 +171,18 @@ fn both_kinds_of_answer_must_be_acceptable() {
                 .assert_status(406);
         }
         server.ask(&request.clone().without("Accept")).assert_status(406);
+        for accept in [
+            "text/event-stream",
+            "application/jsonx, text/event-stream",
+            "application/json;q=0, text/event-stream",
+            "*/*, application/json;q=0",
+        ] {
+            let _case = case(accept);
+            let mut client = server.connect();
+            client.send(&request.clone().with("Accept", accept));
+            let answer = client.receive_stream().answer(1);
+            assert_eq!(answer["result"]["content"][0]["text"], "x", "{answer}");
+        }
         for accept in [
             "text/event-stream, application/json",
             "application/json;q=0.5, text/event-stream;q=0.9",
