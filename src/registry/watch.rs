@@ -4,6 +4,7 @@
 //! changed. Who counts subscribers is not known here.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::handler::guard;
 use super::output::ToolError;
@@ -14,6 +15,7 @@ use super::server_handle::ServerHandle;
 pub struct Updates {
     uri: Arc<str>,
     server: ServerHandle,
+    since: Option<SystemTime>,
 }
 
 impl Updates {
@@ -22,7 +24,20 @@ impl Updates {
         Self {
             uri: uri.into(),
             server,
+            since: None,
         }
+    }
+
+    /// The same, of a resource that has been listened to since then.
+    #[must_use]
+    pub fn listened_to(self, since: Option<SystemTime>) -> Self {
+        Self { since, ..self }
+    }
+
+    /// Since when somebody listens, if that is known: a moment before the watching begins. Whoever can tell from a
+    /// resource when it last changed tells what changed in between.
+    pub fn since(&self) -> Option<SystemTime> {
+        self.since
     }
 
     /// Which resource.

@@ -248,3 +248,20 @@ fn capabilities_tell_of_subscriptions() {
         assert_eq!(capabilities["logging"], json!({}));
     }
 }
+
+/// The watch begins a moment after the answer: what changes in between is not lost.
+#[test]
+fn a_change_right_behind_the_answer_is_told() {
+    let server = Watched::start(&[]);
+    let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
+    let mut stream = server.open(&session.standing());
+    let mut client = server.connect();
+    for number in 0..30 {
+        let name = |number: u32| format!("quick-{number}.txt");
+        subscribe(&mut client, &session, &name(number));
+        server.change(&name(number));
+        // One change may be told twice: as one since the subscription, and as one that the watch saw.
+        let before = number.checked_sub(1).map(name);
+        assert_updated(&mut stream, &name(number), before.as_deref());
+    }
+}

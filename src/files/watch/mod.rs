@@ -12,6 +12,7 @@
 )]
 
 mod directories;
+mod lately;
 mod pace;
 mod subjects;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -101,6 +102,11 @@ impl Watcher {
         Watcher {
             shared: Arc::new(Shared { root, watching }),
         }
+    }
+
+    /// Whether the file at `path` changed at `since` or later, as far as its own times tell.
+    pub(super) fn has_changed(&self, path: &Path, since: SystemTime) -> bool {
+        lately::has_changed(&self.shared.root, path, since)
     }
 
     /// Watches `path`, relative to the root, whether there is a file yet or not.

@@ -159,7 +159,9 @@ impl<W: Watchers> Watching<W> {
         }
         // The old one ends first: it may hold what the new one needs.
         self.watched.remove(&uri);
-        let guard = watch.watch(&uri, Updates::new(&uri, self.server.clone()));
+        let since = self.live.switchboard.interest.since(&uri);
+        let updates = Updates::new(&uri, self.server.clone()).listened_to(since);
+        let guard = watch.watch(&uri, updates);
         if let Err(error) = &guard {
             tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched");
         }

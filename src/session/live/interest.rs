@@ -11,6 +11,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
 
 use super::budget::{Budget, Charge};
 use super::seating::Seating;
@@ -76,6 +77,8 @@ struct ListListener {
 
 struct Topic {
     uri: Arc<str>,
+    /// When somebody began to listen to it: what changed before the watching begins is to be told too.
+    since: SystemTime,
     listeners: Seating<Listener>,
     _charge: Charge,
 }
@@ -188,6 +191,13 @@ impl Index {
         state.by_uri.get_key_value(uri).map(|(uri, _)| Arc::clone(uri))
     }
 
+    /// Since when somebody listens to it, if anybody does.
+    pub(super) fn since(&self, uri: &str) -> Option<SystemTime> {
+        let state = self.lock();
+        let topic = state.by_uri.get(uri)?;
+        state.topics.at(*topic).map(|topic| topic.since)
+    }
+
     /// All URIs somebody listens to.
     pub(super) fn uris(&self) -> Vec<Arc<str>> {
         self.lock().by_uri.keys().cloned().collect()
@@ -232,10 +242,15 @@ impl Index {
 }
 
 impl State {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "read once for the first listener of a resource, and compared with files' times"
+    )]
     fn open_topic(&mut self, uri: &str, charge: Charge) -> Option<u32> {
         let uri: Arc<str> = uri.into();
         let topic = self.topics.take(Topic {
             uri: Arc::clone(&uri),
+            since: SystemTime::now(),
             listeners: Seating::default(),
             _charge: charge,
         })?;
