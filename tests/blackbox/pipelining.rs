@@ -46,7 +46,7 @@ fn every_kind_of_answer_keeps_its_place() {
         (tool(1, "sleep", json!({"ms": 30})), 200),
         (modern.request(2, "no/such", json!({})), 404),
         (legacy.request(3, "ping", json!({})), 200),
-        (Request::new("GET", "/mcp"), 405),
+        (Request::new("GET", "/mcp").plus("Accept", "text/event-stream"), 405),
         (tool(4, "spin", json!({"ms": 5})), 200),
         (Request::post("{"), 400),
         (echo(5, "b").with("Content-Type", "text/plain"), 415),

@@ -74,6 +74,8 @@ pub struct LiveOptions {
     pub bytes_max: usize,
     /// Bytes of messages of one stream that its client has not taken; beyond, the stream is cut off.
     pub backlog_bytes_max: usize,
+    /// The same in messages: short ones are mostly what is around them.
+    pub backlog_messages_max: usize,
     /// Bytes of sent messages that one resumable stream retains.
     pub replay_bytes_max: usize,
     /// Finished streams of calls that one session retains.
@@ -94,6 +96,7 @@ impl Default for LiveOptions {
             subscriptions_max: 1024,
             bytes_max: 64 * 1024 * 1024,
             backlog_bytes_max: 256 * 1024,
+            backlog_messages_max: 1024,
             replay_bytes_max: 64 * 1024,
             replay_streams_max: 8,
             replay_age: Duration::from_secs(60),

@@ -180,8 +180,11 @@ impl Stream {
             return None;
         }
         let backlog_max = self.switchboard.options.backlog_bytes_max;
-        let backlog_bytes = queue.unsent_bytes + message.weight_bytes();
-        if queue.unsent_bytes > 0 && (backlog_bytes > backlog_max || is_over_budget) {
+        let backlog_bytes = queue.unsent_bytes + message.as_bytes().len();
+        let is_too_much = backlog_bytes > backlog_max
+            || queue.unsent() >= self.switchboard.options.backlog_messages_max
+            || is_over_budget;
+        if queue.unsent_bytes > 0 && is_too_much {
             dropped = queue.cut_off();
         } else {
             queue.push(message, now);
@@ -397,8 +400,12 @@ impl Queue {
     }
 
     fn push(&mut self, message: Message, now: Seconds) {
-        self.unsent_bytes += message.weight_bytes();
+        self.unsent_bytes += message.as_bytes().len();
         self.messages.push_back(Queued { message, pushed: now });
+    }
+
+    fn unsent(&self) -> usize {
+        self.messages.len() - self.sent
     }
 
     /// The place to leave a letter for, if its shard has none.
@@ -411,6 +418,8 @@ impl Queue {
     /// Drops everything, to be freed without the lock.
     fn cut_off(&mut self) -> VecDeque<Queued> {
         self.is_cut_off = true;
+        // A shard that waits for its last send to end has a letter and has not looked: it is to know of this.
+        self.is_told = false;
         self.first_seq = self.next_seq();
         (self.sent, self.sent_bytes, self.unsent_bytes) = (0, 0, 0);
         std::mem::take(&mut self.messages)
@@ -419,7 +428,7 @@ impl Queue {
     fn take_unsent(&mut self) -> Option<(u64, Message)> {
         let message = self.messages.get(self.sent)?.message.clone();
         let seq = self.next_unsent_seq();
-        let bytes = message.weight_bytes();
+        let bytes = message.as_bytes().len();
         self.unsent_bytes -= bytes;
         self.sent_bytes += bytes;
         self.sent += 1;
@@ -432,7 +441,7 @@ impl Queue {
         let sent = usize::try_from(wanted)
             .unwrap_or(usize::MAX)
             .min(self.messages.len());
-        let bytes = |queued: &Queued| queued.message.weight_bytes();
+        let bytes = |queued: &Queued| queued.message.as_bytes().len();
         self.sent_bytes = self.messages.iter().take(sent).map(bytes).sum();
         self.unsent_bytes = self.messages.iter().skip(sent).map(bytes).sum();
         self.sent = sent;
@@ -461,7 +470,7 @@ impl Queue {
 
     fn forget_first(&mut self) -> Option<Message> {
         let Queued { message, .. } = self.messages.pop_front()?;
-        let bytes = message.weight_bytes();
+        let bytes = message.as_bytes().len();
         match self.sent {
             0 => self.unsent_bytes -= bytes,
             _ => {

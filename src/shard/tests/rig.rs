@@ -141,6 +141,10 @@ async fn speak(context: CallContext, args: Speak) -> Result<String, ToolError> {
     for line in 0..args.lines {
         let text = format!("{}:{line}:{}", args.secret, "x".repeat(args.bytes));
         context.log(LogLevel::Info, text);
+        if line % 8 == 7 {
+            // More than a link holds is said in several goes.
+            give_way().await;
+        }
     }
     hold(Secret { secret: args.secret }).await
 }
@@ -149,6 +153,19 @@ async fn speak(context: CallContext, args: Speak) -> Result<String, ToolError> {
 async fn part(context: CallContext, args: Secret) -> Result<String, ToolError> {
     context.close_stream(Duration::from_millis(250));
     hold(args).await
+}
+
+/// Pending once.
+async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Answers with the secret if the user accepts.

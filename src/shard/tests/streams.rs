@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::client::{Client, Era, call, events, post};
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::mcp::Announcement;
+use crate::metrics::Eviction;
 use crate::ring::simulated::{PeerView, SimulatedPeer};
 
 const MODERN: &str = "MCP-Protocol-Version: 2026-07-28\r\n";
@@ -214,8 +215,9 @@ fn a_reader_that_does_not_read_is_cut_off_and_nobody_else() {
     rig.release("other");
     rig.run();
     assert!(other.is_over());
-    rig.live(TIMEOUTS.write + Duration::from_secs(1));
+    // At once, not when the write deadline has passed.
     assert_ne!(deaf.peer.view(), PeerView::Open);
+    assert_eq!(rig.metrics.evictions.of(Eviction::SlowReader).value(), 1);
     leave(&mut rig, &[deaf, other]);
 }
 

@@ -20,6 +20,7 @@ impl Ears for Signal {
 fn roomy() -> LiveOptions {
     LiveOptions {
         backlog_bytes_max: usize::MAX,
+        backlog_messages_max: usize::MAX,
         replay_bytes_max: usize::MAX,
         ..LiveOptions::default()
     }
