@@ -11,6 +11,9 @@ use crate::harness::{
 const INVALID_PARAMS: i64 = -32602;
 const MISSING_CAPABILITY: i64 = -32021;
 
+/// What a client says to the question of this id.
+type Answer<'s> = Box<dyn Fn(&Value) -> Request + 's>;
+
 /// A client that can be asked with forms.
 fn able(dialect: Dialect) -> Dialect {
     dialect.able(json!({"elicitation": {}}))
@@ -123,7 +126,7 @@ fn a_call_that_waits_for_its_client_holds_no_handler() {
 fn a_client_may_decline_cancel_or_fail() {
     let server = Shared::usual();
     let session = server.open_session(&newest());
-    let answers: [(&str, Box<dyn Fn(&Value) -> Request>); 7] = [
+    let answers: [(&str, Answer<'_>); 7] = [
         (
             "declined",
             Box::new(|id| session.response(id, &json!({"action": "decline"}))),

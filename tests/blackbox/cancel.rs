@@ -6,6 +6,11 @@ use crate::harness::{
     Dialect, EventStream, Revision, Server, Shared, case, connect_to, echo, eventually, tool,
 };
 
+/// A way for a client to go.
+type Leave = (&'static str, fn(EventStream));
+
+const LEAVES: [Leave; 2] = [("close", EventStream::leave), ("reset", EventStream::reset)];
+
 fn newest() -> Dialect {
     Dialect::legacy(Revision::NEWEST_LEGACY)
 }
@@ -187,8 +192,7 @@ fn a_request_that_waits_for_a_handler_can_be_cancelled() {
 #[test]
 fn a_modern_client_that_leaves_its_stream_cancels_its_call() {
     let server = Server::start(&["--pool-size", "1"]);
-    let leaves: [(&str, fn(EventStream)); 2] = [("close", EventStream::leave), ("reset", EventStream::reset)];
-    for (turn, (how, leave)) in leaves.into_iter().enumerate() {
+    for (turn, (how, leave)) in LEAVES.into_iter().enumerate() {
         let _case = case(how);
         let mut stream = server.open(&Dialect::modern().progress(1, 5_000, 10));
         stream.notification("notifications/progress");
@@ -203,9 +207,8 @@ fn a_modern_client_that_leaves_its_stream_cancels_its_call() {
 #[test]
 fn a_legacy_client_that_loses_its_stream_cancels_nothing() {
     let server = Server::start(&["--shards", "2", "--pool-size", "2"]);
-    let leaves: [(&str, fn(EventStream)); 2] = [("close", EventStream::leave), ("reset", EventStream::reset)];
     for session in [newest(), server.open_session(&newest())] {
-        for (how, leave) in leaves {
+        for (how, leave) in LEAVES {
             let _case = case(how);
             let before = outcomes(&server, "ok");
             let mut stream = server.open(&session.progress(1, 20, 10));

@@ -39,10 +39,12 @@ impl Client {
         )
     }
 
-    /// A client whose kernel takes little that it does not read.
+    /// A client whose kernel takes little that it does not read, and lets the server's keep little: what that keeps
+    /// for a peer grows with the segments the peer takes, which over loopback are huge.
     pub(crate) fn with_small_window(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_tcp_mss(536).unwrap();
         socket.connect(&address.into()).unwrap();
         Self::over(socket.into())
     }

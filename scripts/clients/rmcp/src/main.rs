@@ -2,7 +2,10 @@
 //!
 //! Usage: weir-clients-rmcp URL legacy|auto|pin REVISION. What must come back is said by `scenario.json`, whose
 //! folder is SCENARIO; otherwise the environment is that of the other clients (`scenario.py`).
-#![allow(deprecated, reason = "what the newest revision dropped is what the older ones are tried with")]
+#![allow(
+    deprecated,
+    reason = "what the newest revision dropped is what the older ones are tried with"
+)]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::*;
 use rmcp::service::{
-    ClientLifecycleMode, ClientServiceExt, NotificationContext, PeerRequestOptions, RequestContext, RoleClient,
-    RunningService, ServiceError,
+    ClientLifecycleMode, ClientServiceExt, NotificationContext, PeerRequestOptions, RequestContext,
+    RoleClient, RunningService, ServiceError,
 };
 use rmcp::transport::StreamableHttpClientTransport;
 use serde_json::{Map, Value, json};
@@ -40,7 +43,12 @@ impl ClientHandler for Client {
         request: ElicitRequestParams,
         _: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        let ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } = request else {
+        let ElicitRequestParams::FormElicitationParams {
+            message,
+            requested_schema,
+            ..
+        } = request
+        else {
             return Ok(ElicitResult::new(ElicitationAction::Decline));
         };
         let expected = &self.scenario["elicit"];
@@ -83,7 +91,10 @@ impl ClientHandler for Client {
     }
 
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::new(self.capabilities.clone(), Implementation::new("weir-clients", "1"))
+        ClientConfig::new(
+            self.capabilities.clone(),
+            Implementation::new("weir-clients", "1"),
+        )
     }
 }
 
@@ -110,7 +121,10 @@ impl Tour {
         let lifecycle = match mode {
             "legacy" => ClientLifecycleMode::Initialize,
             "pin" => ClientLifecycleMode::Discover { preferred_versions },
-            "auto" => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
+            "auto" => ClientLifecycleMode::Auto {
+                preferred_versions,
+                legacy_version: None,
+            },
             _ => bail!("no mode {mode}"),
         };
         let transport = StreamableHttpClientTransport::from_uri(url);
@@ -143,34 +157,60 @@ impl Tour {
         };
         let resources = column(json!(self.client.list_all_resources().await?), "uri");
         must_be_equal(&resources, &self.scenario["resources"], "resources")?;
-        let templates = column(json!(self.client.list_all_resource_templates().await?), "uriTemplate");
+        let templates = column(
+            json!(self.client.list_all_resource_templates().await?),
+            "uriTemplate",
+        );
         must_be_equal(&templates, &self.scenario["templates"], "templates")?;
         let prompts = column(json!(self.client.list_all_prompts().await?), "name");
         must_be_equal(&prompts, &self.scenario["prompts"], "prompts")?;
         for expected in self.scenario["reads"].as_array().context("reads")? {
-            let read = self.client.read_resource(ReadResourceRequestParams::new(text(&expected["uri"])));
+            let read = self
+                .client
+                .read_resource(ReadResourceRequestParams::new(text(&expected["uri"])));
             let mut contents = expected["contents"].clone();
             contents["uri"] = expected["uri"].clone();
-            must_be_equal(&json!(read.await?.contents), &json!([contents]), text(&expected["uri"]))?;
+            must_be_equal(
+                &json!(read.await?.contents),
+                &json!([contents]),
+                text(&expected["uri"]),
+            )?;
         }
         for expected in self.scenario["gets"].as_array().context("gets")? {
             let request = GetPromptRequestParams::new(text(&expected["prompt"]))
                 .with_arguments(object(&expected["arguments"]));
             let messages = json!(self.client.get_prompt(request).await?.messages);
             let content = json!({"type": "text", "text": expected["text"]});
-            must_be_equal(&messages, &json!([{"role": "user", "content": content}]), "prompt")?;
+            must_be_equal(
+                &messages,
+                &json!([{"role": "user", "content": content}]),
+                "prompt",
+            )?;
         }
         for expected in self.scenario["completions"].as_array().context("completions")? {
-            let (name, value) = (text(&expected["argument"]["name"]), text(&expected["argument"]["value"]));
+            let (name, value) = (
+                text(&expected["argument"]["name"]),
+                text(&expected["argument"]["value"]),
+            );
             let reference = &expected["ref"];
             let completed = match reference["name"].as_str() {
-                Some(prompt) => self.client.complete_prompt_argument(prompt, name, value, None).await?,
+                Some(prompt) => {
+                    self.client
+                        .complete_prompt_argument(prompt, name, value, None)
+                        .await?
+                }
                 None => {
                     let uri = text(&reference["uri"]);
-                    self.client.complete_resource_argument(uri, name, value, None).await?
+                    self.client
+                        .complete_resource_argument(uri, name, value, None)
+                        .await?
                 }
             };
-            must_be_equal(&json!(completed.values), &expected["values"], &reference.to_string())?;
+            must_be_equal(
+                &json!(completed.values),
+                &expected["values"],
+                &reference.to_string(),
+            )?;
         }
         Ok(())
     }
@@ -231,7 +271,9 @@ impl Tour {
         let uri = text(&expected["uri"]);
         let mut listening = None;
         if self.is_modern {
-            let filter = SubscriptionFilter::builder().resource_subscriptions([uri]).build();
+            let filter = SubscriptionFilter::builder()
+                .resource_subscriptions([uri])
+                .build();
             listening = Some(self.client.listen(filter).await?);
         } else {
             self.client.subscribe(SubscribeRequestParams::new(uri)).await?;
@@ -260,7 +302,11 @@ impl Tour {
         ensure!(updated == uri, "{updated} was updated");
         match listening {
             Some(mut subscription) => subscription.cancel().await?,
-            None => drop(self.client.unsubscribe(UnsubscribeRequestParams::new(uri)).await?),
+            None => drop(
+                self.client
+                    .unsubscribe(UnsubscribeRequestParams::new(uri))
+                    .await?,
+            ),
         }
         Ok(())
     }
@@ -268,14 +314,21 @@ impl Tour {
     /// A call that asks its client, and what it makes of the answer.
     async fn play_question(&self, name: &str) -> Result<()> {
         let expected = &self.scenario[name];
-        let result = self.client.call_tool(call_of(expected)).await.context("the call")?;
+        let result = self
+            .client
+            .call_tool(call_of(expected))
+            .await
+            .context("the call")?;
         let said = json!(result.content).to_string();
         ensure!(result.is_error != Some(true), "{said}");
         ensure!(said.contains(text(&expected["answer"])), "{said}");
         Ok(())
     }
 
-    async fn begin(&self, expected: &Value) -> Result<rmcp::service::RequestHandle<RoleClient>, ServiceError> {
+    async fn begin(
+        &self,
+        expected: &Value,
+    ) -> Result<rmcp::service::RequestHandle<RoleClient>, ServiceError> {
         let request = ClientRequest::CallToolRequest(Request::new(call_of(expected)));
         self.client
             .send_cancellable_request(request, PeerRequestOptions::no_options())
@@ -296,7 +349,11 @@ fn check_call(expected: &Value, outcome: Result<CallToolResult, ServiceError>) -
     ensure!(has_failed == expected["failure"].is_string(), "{result}");
     let said = text(&result["content"][0]["text"]);
     if expected["structured"].is_object() {
-        must_be_equal(&result["structuredContent"], &expected["structured"], "structured")?;
+        must_be_equal(
+            &result["structuredContent"],
+            &expected["structured"],
+            "structured",
+        )?;
         must_be_equal(&serde_json::from_str(said)?, &expected["structured"], "text")
     } else if has_failed {
         must_be_equal(&json!(said), &expected["failure"], "failure")
@@ -306,7 +363,8 @@ fn check_call(expected: &Value, outcome: Result<CallToolResult, ServiceError>) -
 }
 
 fn call_of(expected: &Value) -> CallToolRequestParams {
-    CallToolRequestParams::new(text(&expected["tool"]).to_owned()).with_arguments(object(&expected["arguments"]))
+    CallToolRequestParams::new(text(&expected["tool"]).to_owned())
+        .with_arguments(object(&expected["arguments"]))
 }
 
 /// A text, or one that is told as a repetition.
@@ -355,7 +413,7 @@ async fn main() -> Result<()> {
         bail!("usage: weir-clients-rmcp URL legacy|auto|pin REVISION");
     };
     let path = PathBuf::from(variable("SCENARIO")?).join("scenario.json");
-    let scenario: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let scenario: Value = serde_json::from_slice(&tokio::fs::read(path).await?)?;
     let tour = Tour::connect(url, mode, &scenario, json!({"elicitation": {}})).await?;
     let spoken = json!(tour.client.peer_info().map(|info| info.protocol_version.clone()));
     must_be_equal(&spoken, &json!(revision), "revision")?;
