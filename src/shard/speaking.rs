@@ -71,9 +71,10 @@ impl Links {
     }
 
     /// Takes a link back whose call is over. One that a tool still holds is left to it.
-    pub(super) fn put(&mut self, mut link: Arc<CallLink>) {
+    pub(super) fn put(&mut self, link: Arc<CallLink>) {
         link.close();
-        if self.free.len() < LINKS_KEPT_MAX && Arc::get_mut(&mut link).is_some() {
+        // Nobody can make a second one of the last.
+        if self.free.len() < LINKS_KEPT_MAX && Arc::strong_count(&link) == 1 {
             self.free.push(link);
         }
     }

@@ -7,6 +7,7 @@
 //! | `scripted` | one fault at a time |
 //! | `waiting`, `stealing`, `lingering` | who gets a handler, where, and for how long |
 //! | `moving` | waiters on their way to another shard |
+//! | `replacing` | another service takes the place of the one served |
 //! | `streams` | answers in events, listeners, questions, cancellations |
 //! | `caps` | connections past their caps, and peers that vanish |
 //! | `seeded` | all of them, by chance |
@@ -15,6 +16,7 @@ mod caps;
 mod client;
 mod lingering;
 mod moving;
+mod replacing;
 mod rig;
 mod scripted;
 mod seeded;
