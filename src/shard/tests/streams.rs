@@ -17,6 +17,15 @@ const NO_HANDLER_BUT_ONE: Sizes = Sizes {
     ..Sizes::DEFAULT
 };
 
+const TWO_SHARDS: Sizes = Sizes {
+    shards: 2,
+    ..Sizes::DEFAULT
+};
+const ONE_HANDLER_EACH: Sizes = Sizes {
+    shards: 2,
+    ..NO_HANDLER_BUT_ONE
+};
+
 /// A peer that reads a stream as it comes.
 struct Listener {
     peer: SimulatedPeer,
@@ -223,13 +232,7 @@ fn a_reader_that_does_not_read_is_cut_off_and_nobody_else() {
 
 #[test]
 fn listeners_hear_what_they_asked_for_on_any_shard() {
-    let mut rig = Rig::new(
-        1,
-        Sizes {
-            shards: 2,
-            ..Sizes::default()
-        },
-    );
+    let mut rig = Rig::new(1, TWO_SHARDS);
     let mut tools = Listener::new(rig.connect_to(0), &listen(json!({"toolsListChanged": true})));
     let mut nothing = Listener::new(rig.connect_to(1), &listen(json!({})));
     rig.run();
@@ -268,13 +271,7 @@ fn a_drain_ends_listening_with_a_result() {
 
 #[test]
 fn a_broken_stream_goes_on_elsewhere_where_it_broke() {
-    let mut rig = Rig::new(
-        1,
-        Sizes {
-            shards: 2,
-            ..Sizes::default()
-        },
-    );
+    let mut rig = Rig::new(1, TWO_SHARDS);
     let session = open_session(&mut rig);
     let mut client = Listener::new(rig.connect_to(0), &legacy_call(&session, "speak", 3, "s"));
     rig.run();
@@ -353,13 +350,7 @@ fn a_client_that_could_not_come_back_is_not_sent_away() {
 
 #[test]
 fn a_drain_waits_for_the_answer_on_a_stream_that_was_taken_up_again() {
-    let mut rig = Rig::new(
-        1,
-        Sizes {
-            shards: 2,
-            ..Sizes::default()
-        },
-    );
+    let mut rig = Rig::new(1, TWO_SHARDS);
     let session = open_session(&mut rig);
     let mut client = Listener::new(rig.connect_to(0), &legacy_call(&session, "speak", 3, "s"));
     rig.run();
@@ -398,13 +389,7 @@ fn who_only_finished_sending_still_hears_the_answer_to_come() {
 
 #[test]
 fn a_call_that_asks_has_no_handler_meanwhile() {
-    let mut rig = Rig::new(
-        1,
-        Sizes {
-            shards: 2,
-            ..NO_HANDLER_BUT_ONE
-        },
-    );
+    let mut rig = Rig::new(1, ONE_HANDLER_EACH);
     let session = open_session(&mut rig);
     let mut asker = Listener::new(rig.connect_to(0), &legacy_call(&session, "ask", 3, "s"));
     rig.run();
@@ -462,13 +447,7 @@ fn a_drain_leaves_no_call_waiting_for_its_client() {
 
 #[test]
 fn a_cancelled_request_has_a_stream_that_ends_without_an_answer() {
-    let mut rig = Rig::new(
-        1,
-        Sizes {
-            shards: 2,
-            ..NO_HANDLER_BUT_ONE
-        },
-    );
+    let mut rig = Rig::new(1, ONE_HANDLER_EACH);
     let session = open_session(&mut rig);
     let foreign = open_session(&mut rig);
     for tool in ["hold", "ask", "speak"] {
