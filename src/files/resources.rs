@@ -98,20 +98,9 @@ fn of_reading(error: FileError) -> ToolError {
 fn watch(watcher: &Watcher, uri: &str, updates: Updates) -> Result<Watched, WatchError> {
     let path = uri.strip_prefix(URI_START).and_then(percent_decode);
     let path = path.ok_or(WatchError::NotBelowRoot)?;
-    let path = Path::new(&*path);
-    let told: Told = Arc::new({
-        let updates = updates.clone();
-        move || updates.updated()
-    });
-    let watched = watcher.watch(path, told)?;
-    // Who subscribed was told so before the watch was there, and may have changed the file at once.
-    if updates
-        .since()
-        .is_some_and(|since| watcher.has_changed(path, since))
-    {
-        updates.updated();
-    }
-    Ok(watched)
+    let since = updates.since();
+    let told: Told = Arc::new(move || updates.updated());
+    watcher.watch(Path::new(&*path), since, told)
 }
 
 /// What a subscriber hears of a file that cannot be watched. The operator can do something about limits.

@@ -190,7 +190,9 @@ macro_rules! descriptions {
 
         /// A function that watches for changes on behalf of subscribers. It is called with a URI when that gets its
         /// first subscriber, on a thread that may block for a short while; what it gives is dropped there after the
-        /// last subscriber has left. In between, [`Updates::updated`] tells them of a change, from any thread.
+        /// last subscriber has left. In between, [`Updates::updated`] tells them of a change, from any thread. The
+        /// subscriber does not wait for it: what changed in the moment before it is called, [`Updates::since`] helps
+        /// to find.
         pub fn watch<F>(mut self, function: F) -> Self
         where
             F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,

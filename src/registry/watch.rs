@@ -28,14 +28,16 @@ impl Updates {
         }
     }
 
-    /// The same, of a resource that has been listened to since then.
+    /// The same, of a resource that has been listened to since then and not been watched.
     #[must_use]
     pub fn listened_to(self, since: Option<SystemTime>) -> Self {
         Self { since, ..self }
     }
 
-    /// Since when somebody listens, if that is known: a moment before the watching begins. Whoever can tell from a
-    /// resource when it last changed tells what changed in between.
+    /// Changes from then on are to be told: the time, by the system's clock, at which the resource got its first
+    /// subscriber, who had the answer before the watching begins. Whoever can tell from a resource when it last
+    /// changed looks at it once it is watched, and tells a change of that time or later. None if that time is not
+    /// known, and for a watch that takes over from another one, which has told what was before.
     pub fn since(&self) -> Option<SystemTime> {
         self.since
     }

@@ -249,19 +249,40 @@ fn capabilities_tell_of_subscriptions() {
     }
 }
 
-/// The watch begins a moment after the answer: what changes in between is not lost.
+/// The watch begins a moment after the answer: what changes in between is not lost, in either era.
 #[test]
 fn a_change_right_behind_the_answer_is_told() {
     let server = Watched::start(&[]);
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
     let mut stream = server.open(&session.standing());
     let mut client = server.connect();
+    let mut before: Option<String> = None;
+    for number in 0..60 {
+        // Another file each time, so that each is watched for the first time: one that is new, then one that is rewritten.
+        let name = format!("quick-{number}.txt");
+        if number % 2 == 1 {
+            server.change(&name);
+        }
+        subscribe(&mut client, &session, &name);
+        server.change(&name);
+        assert_updated(&mut stream, &name, before.as_deref());
+        let name_of_modern = format!("modern-{name}");
+        let mut modern = listen_to(server.connect(), number, &[&name_of_modern]);
+        server.change(&name_of_modern);
+        assert_updated(&mut modern, &name_of_modern, None);
+        before = Some(name);
+    }
+}
+
+/// The same of a file that goes.
+#[test]
+fn a_file_deleted_right_behind_the_answer_is_told() {
+    let server = Watched::start(&[]);
     for number in 0..30 {
-        let name = |number: u32| format!("quick-{number}.txt");
-        subscribe(&mut client, &session, &name(number));
-        server.change(&name(number));
-        // One change may be told twice: as one since the subscription, and as one that the watch saw.
-        let before = number.checked_sub(1).map(name);
-        assert_updated(&mut stream, &name(number), before.as_deref());
+        let name = format!("brief-{number}.txt");
+        server.change(&name);
+        let mut stream = listen_to(server.connect(), number, &[&name]);
+        std::fs::remove_file(server.path(&name)).unwrap();
+        assert_updated(&mut stream, &name, None);
     }
 }

@@ -1,4 +1,8 @@
 //! Whether a file changed between somebody's wish to hear of it and the beginning of its watch.
+//!
+//! Judged by the times at which the kernel itself last changed an inode (ctime), which nobody can set back as copying
+//! programs do with times of modification. What this cannot see: that a link or a directory on the way was exchanged
+//! in that moment for one that leads to an older file.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -8,7 +12,7 @@ use cap_std::fs::{Metadata, MetadataExt};
 
 use crate::files::Root;
 
-/// The kernel stamps files by a clock that is up to one of its ticks behind.
+/// The kernel stamps files by a clock that is up to one of its ticks behind: 10 ms at HZ = 100.
 const CLOCK_BEHIND_MAX: Duration = Duration::from_millis(10);
 
 /// Whether what is at `path`, or that nothing is, may be of `since` or later. Says so rather once too often.

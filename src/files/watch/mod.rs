@@ -11,6 +11,7 @@
     reason = "no shard comes here: the lock and the clock are between the watching thread and those who subscribe"
 )]
 
+mod bell;
 mod directories;
 mod lately;
 mod pace;
@@ -29,6 +30,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use self::bell::Bell;
 use self::directories::Key;
 use self::subjects::Subjects;
 use super::root::Root;
@@ -84,6 +86,7 @@ struct Shared {
 
 struct Watching {
     subjects: Arc<Mutex<Subjects<Told>>>,
+    bell: Arc<Bell>,
     /// Ends the thread when it is closed.
     _alive: PipeWriter,
 }
@@ -92,6 +95,7 @@ struct Watching {
 pub(super) struct Watched {
     shared: Arc<Shared>,
     subjects: Arc<Mutex<Subjects<Told>>>,
+    bell: Arc<Bell>,
     key: Key,
 }
 
@@ -104,29 +108,39 @@ impl Watcher {
         }
     }
 
-    /// Whether the file at `path` changed at `since` or later, as far as its own times tell.
-    pub(super) fn has_changed(&self, path: &Path, since: SystemTime) -> bool {
-        lately::has_changed(&self.shared.root, path, since)
-    }
-
-    /// Watches `path`, relative to the root, whether there is a file yet or not.
+    /// Watches `path`, relative to the root, whether there is a file yet or not. Tells of changes from now on, and
+    /// of those at `since` or later as far as the file's own times tell; of one that both meet, once.
     ///
     /// # Errors
     /// The path is not below the root; a limit is reached; the system fails.
-    pub(super) fn watch(&self, path: &Path, told: Told) -> Result<Watched, WatchError> {
+    pub(super) fn watch(
+        &self,
+        path: &Path,
+        since: Option<SystemTime>,
+        told: Told,
+    ) -> Result<Watched, WatchError> {
+        let watched = self.begin(path, told)?;
+        // Now that nothing escapes any more.
+        if since.is_some_and(|since| lately::has_changed(&self.shared.root, path, since)) {
+            lock(&watched.subjects).on_change(watched.key, Instant::now());
+            watched.bell.ring();
+        }
+        Ok(watched)
+    }
+
+    fn begin(&self, path: &Path, told: Told) -> Result<Watched, WatchError> {
         let mut watching = lock(&self.shared.watching);
-        let subjects = match &*watching {
-            Some(running) => Arc::clone(&running.subjects),
-            None => {
-                let begun = Watching::begin(self.shared.root.clone())?;
-                Arc::clone(&watching.insert(begun).subjects)
-            }
+        let running = match &*watching {
+            Some(running) => running,
+            None => watching.insert(Watching::begin(self.shared.root.clone())?),
         };
+        let (subjects, bell) = (Arc::clone(&running.subjects), Arc::clone(&running.bell));
         let added = lock(&subjects).add(path, told);
         match added {
             Ok(key) => Ok(Watched {
                 shared: Arc::clone(&self.shared),
                 subjects,
+                bell,
                 key,
             }),
             Err(error) => {
@@ -154,9 +168,11 @@ impl Watching {
         let (ended, alive) = io::pipe().map_err(WatchError::System)?;
         let inotify = subjects.descriptor();
         let subjects = Arc::new(Mutex::new(subjects));
+        let bell = Arc::new(Bell::new().map_err(WatchError::System)?);
         let loops = Loop {
             subjects: Arc::clone(&subjects),
             inotify,
+            bell: Arc::clone(&bell),
             ended,
         };
         thread::Builder::new()
@@ -165,6 +181,7 @@ impl Watching {
             .map_err(WatchError::System)?;
         Ok(Watching {
             subjects,
+            bell,
             _alive: alive,
         })
     }
@@ -174,6 +191,7 @@ impl Watching {
 struct Loop {
     subjects: Arc<Mutex<Subjects<Told>>>,
     inotify: Arc<OwnedFd>,
+    bell: Arc<Bell>,
     ended: PipeReader,
 }
 
@@ -189,6 +207,7 @@ impl Loop {
     fn work(&self) -> io::Result<()> {
         let mut due = None;
         while self.wait(due, true)? == Woken::ByEvents && self.wait(nap(), false)? == Woken::ByEvents {
+            self.bell.hush();
             let mut subjects = lock(&self.subjects);
             subjects.look(Instant::now())?;
             let told = subjects.take_due(Instant::now());
@@ -200,11 +219,12 @@ impl Loop {
         Ok(())
     }
 
-    /// Sleeps until there are events, if they may wake it, or something is due.
+    /// Sleeps until there are events or the bell rings, if they may wake it, or something is due.
     fn wait(&self, due: Option<Instant>, by_events: bool) -> io::Result<Woken> {
         let mut sources = vec![PollFd::new(&self.ended, PollFlags::empty())];
         if by_events {
             sources.push(PollFd::new(&*self.inotify, PollFlags::IN));
+            sources.push(PollFd::new(&*self.bell, PollFlags::IN));
         }
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         // A timeout that does not fit is too far away to matter.

@@ -111,6 +111,14 @@ impl<T: Clone> Subjects<T> {
         self.subjects.is_empty()
     }
 
+    /// The path of `key` has changed: to be told with what else happens to it about now.
+    pub(super) fn on_change(&mut self, key: Key, now: Instant) {
+        if let Some(subject) = self.subjects.get_mut(&key) {
+            subject.pace.on_change(now);
+            self.changed.insert(key);
+        }
+    }
+
     /// Takes in what has happened.
     ///
     /// # Errors
@@ -154,11 +162,7 @@ impl<T: Clone> Subjects<T> {
             changes.of = all.collect();
         }
         for (key, change) in changes.of {
-            let Some(subject) = self.subjects.get_mut(&key) else {
-                continue;
-            };
-            subject.pace.on_change(now);
-            self.changed.insert(key);
+            self.on_change(key, now);
             if change == Change::Place {
                 self.follow_anew(key, now);
             }
@@ -199,9 +203,8 @@ impl<T: Clone> Subjects<T> {
         self.retry_at = None;
         for key in self.blind.clone() {
             self.follow_anew(key, now);
-            if let Some(subject) = self.subjects.get_mut(&key).filter(|_| !self.blind.contains(&key)) {
-                subject.pace.on_change(now);
-                self.changed.insert(key);
+            if !self.blind.contains(&key) {
+                self.on_change(key, now);
             }
         }
     }

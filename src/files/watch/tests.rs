@@ -264,6 +264,22 @@ fn what_got_out_of_sight_is_tried_again() {
     assert_eq!(stand.told(), ["later/f"]);
 }
 
+/// A change that is found by the file's own times belongs with what the kernel tells of it.
+#[test]
+fn what_is_found_and_seen_is_told_once() {
+    let tree = Tree::new();
+    tree.file("a", "1");
+    let mut stand = Stand::new(tree.root());
+    let key = stand.add("a").unwrap();
+    stand.subjects.on_change(key, stand.now);
+    tree.file("a", "2");
+    assert_eq!(stand.told(), ["a"]);
+    assert_eq!(stand.told(), [""; 0]);
+    stand.subjects.remove(key);
+    stand.subjects.on_change(key, stand.now);
+    assert_eq!(stand.told(), [""; 0], "it has left");
+}
+
 fn teller() -> (Told, Receiver<()>) {
     let (tell, told) = channel();
     let tell: Told = Arc::new(move || {
@@ -294,8 +310,8 @@ fn the_thread_tells_and_ends_with_the_last_and_begins_anew() {
     for round in 0..3 {
         let (tell_a, told_a) = teller();
         let (tell_b, told_b) = teller();
-        let a = watcher.watch(Path::new("a"), tell_a).unwrap();
-        let b = watcher.watch(Path::new("b"), tell_b).unwrap();
+        let a = watcher.watch(Path::new("a"), None, tell_a).unwrap();
+        let b = watcher.watch(Path::new("b"), None, tell_b).unwrap();
         let thread = thread_of(&watcher);
         tree.file("a", format!("{round}"));
         told_a.recv_timeout(PATIENCE).unwrap();
@@ -308,11 +324,36 @@ fn the_thread_tells_and_ends_with_the_last_and_begins_anew() {
         wait_until(|| thread.strong_count() == 0);
     }
     let (tell, _told) = teller();
-    assert!(watcher.watch(Path::new("../secret"), tell).is_err());
+    assert!(watcher.watch(Path::new("../secret"), None, tell).is_err());
     assert!(
         lock(&watcher.shared.watching).is_none(),
         "a failed first one starts nothing"
     );
+}
+
+/// By the real clock and the thread: nothing happens after the watch has begun.
+#[test]
+fn what_changed_before_the_watch_is_told_if_it_is_wanted() {
+    let tree = Tree::new();
+    tree.file("old", "1").file("written", "1").file("removed", "1");
+    let written_at = |path: &str| fs::metadata(tree.path(path)).unwrap().modified().unwrap();
+    let since = written_at("written");
+    fs::remove_file(tree.path("removed")).unwrap();
+    let watcher = Watcher::new(tree.root());
+    for path in ["written", "removed"] {
+        let (tell, told) = teller();
+        let _watched = watcher.watch(Path::new(path), Some(since), tell).unwrap();
+        told.recv_timeout(PATIENCE).unwrap();
+    }
+    let later = since + Duration::from_secs(3_600);
+    let (tell, told) = teller();
+    let _watched = [("old", Some(later)), ("gone", Some(later)), ("written", None)]
+        .map(|(path, since)| watcher.watch(Path::new(path), since, Arc::clone(&tell)).unwrap());
+    // What was found is told no later than what is found after it.
+    let (tell, fence) = teller();
+    let _fence = watcher.watch(Path::new("written"), Some(since), tell).unwrap();
+    fence.recv_timeout(PATIENCE).unwrap();
+    assert!(told.try_recv().is_err());
 }
 
 /// A guard may be dropped, and another file watched, by whoever is told.
@@ -327,10 +368,10 @@ fn those_who_are_told_may_subscribe_and_leave() {
         let (watcher, held) = (watcher.clone(), Arc::clone(&held));
         let next = watcher.clone();
         let tell: Told = Arc::new(move || {
-            let watched = next.watch(Path::new("b"), Arc::clone(&tell_next)).unwrap();
+            let watched = next.watch(Path::new("b"), None, Arc::clone(&tell_next)).unwrap();
             *lock(&held) = Some(watched);
         });
-        watcher.watch(Path::new("a"), tell).unwrap()
+        watcher.watch(Path::new("a"), None, tell).unwrap()
     };
     *lock(&held) = Some(again);
     tree.file("a", "2");

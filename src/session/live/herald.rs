@@ -146,24 +146,25 @@ impl<W: Watchers> Watching<W> {
     fn settle(&mut self, uri: &str) {
         let topic = self.live.switchboard.interest.topic(uri);
         let wanted = topic.zip((self.watchers)(uri));
-        let Some((uri, watch)) = wanted else {
+        let Some(((uri, since), watch)) = wanted else {
             self.watched.remove(uri);
             return;
         };
-        if self
-            .watched
-            .get(&uri)
-            .is_some_and(|old| Arc::ptr_eq(&old.watch, &watch))
-        {
+        let old = self.watched.get(&uri);
+        if let Some(old) = old.filter(|old| Arc::ptr_eq(&old.watch, &watch)) {
+            // The listeners may be others than those it was begun for.
+            if old.guard.is_some() {
+                self.live.switchboard.interest.mark_watched(&uri);
+            }
             return;
         }
         // The old one ends first: it may hold what the new one needs.
         self.watched.remove(&uri);
-        let since = self.live.switchboard.interest.since(&uri);
         let updates = Updates::new(&uri, self.server.clone()).listened_to(since);
         let guard = watch.watch(&uri, updates);
-        if let Err(error) = &guard {
-            tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched");
+        match &guard {
+            Ok(_) => self.live.switchboard.interest.mark_watched(&uri),
+            Err(error) => tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched"),
         }
         let guard = guard.ok();
         self.watched.insert(uri, Watched { watch, guard });

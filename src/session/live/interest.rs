@@ -77,8 +77,9 @@ struct ListListener {
 
 struct Topic {
     uri: Arc<str>,
-    /// When somebody began to listen to it: what changed before the watching begins is to be told too.
-    since: SystemTime,
+    /// When somebody began to listen to it: what changed before the watching begins is to be told too. None once it
+    /// was watched: what changed before has been told.
+    unwatched_since: Option<SystemTime>,
     listeners: Seating<Listener>,
     _charge: Charge,
 }
@@ -185,17 +186,21 @@ impl Index {
         self.leave_uris(&seats.uris)
     }
 
-    /// The URI as the index has it, if anybody listens.
-    pub(super) fn topic(&self, uri: &str) -> Option<Arc<str>> {
+    /// The URI as the index has it, if anybody listens, and since when unless it was watched already. Both at one
+    /// time: by a second look others may listen, and what they missed between the looks would be lost.
+    pub(super) fn topic(&self, uri: &str) -> Option<(Arc<str>, Option<SystemTime>)> {
         let state = self.lock();
-        state.by_uri.get_key_value(uri).map(|(uri, _)| Arc::clone(uri))
+        let topic = state.topics.at(*state.by_uri.get(uri)?)?;
+        Some((Arc::clone(&topic.uri), topic.unwatched_since))
     }
 
-    /// Since when somebody listens to it, if anybody does.
-    pub(super) fn since(&self, uri: &str) -> Option<SystemTime> {
-        let state = self.lock();
-        let topic = state.by_uri.get(uri)?;
-        state.topics.at(*topic).map(|topic| topic.since)
+    /// A URI is watched. Whoever has begun to listen to it meanwhile did so after the time the watch was given.
+    pub(super) fn mark_watched(&self, uri: &str) {
+        let mut state = self.lock();
+        let topic = state.by_uri.get(uri).copied();
+        if let Some(topic) = topic.and_then(|topic| state.topics.at_mut(topic)) {
+            topic.unwatched_since = None;
+        }
     }
 
     /// All URIs somebody listens to.
@@ -250,7 +255,7 @@ impl State {
         let uri: Arc<str> = uri.into();
         let topic = self.topics.take(Topic {
             uri: Arc::clone(&uri),
-            since: SystemTime::now(),
+            unwatched_since: Some(SystemTime::now()),
             listeners: Seating::default(),
             _charge: charge,
         })?;

@@ -294,7 +294,7 @@ impl Live {
             Announcement::PromptsChanged => inbox.on_prompts(),
             Announcement::ResourcesChanged => inbox.on_resources(),
             Announcement::ResourceUpdated(uri) => {
-                if let Some(uri) = self.switchboard.interest.topic(&uri) {
+                if let Some((uri, _)) = self.switchboard.interest.topic(&uri) {
                     inbox.on_updated(uri);
                 }
             }

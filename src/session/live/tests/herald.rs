@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::SystemTime;
 
 use super::*;
 use crate::registry::{ServerHandle, ToolError, Updates, Watch};
@@ -323,4 +324,96 @@ fn what_watchers_and_others_announce_arrives() {
     rig.live.announce(Announcement::ToolsChanged);
     rig.live.announce(Announcement::ResourceUpdated("x:b".into()));
     assert_eq!(hear(2), "x:b");
+}
+
+/// Tells since when it is wanted, and when it ends.
+struct Wanted {
+    since: Mutex<Sender<Option<SystemTime>>>,
+    ends: Mutex<Sender<()>>,
+    fails: bool,
+}
+
+struct End(Sender<()>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+impl Watch for Wanted {
+    fn watch(&self, _: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
+        let _ = self.since.lock().unwrap().send(updates.since());
+        match self.fails {
+            true => Err(ToolError::NotFound),
+            false => Ok(Box::new(End(self.ends.lock().unwrap().clone()))),
+        }
+    }
+}
+
+/// What was watched has been told: a watch that takes over from another one has nothing to look for in the past.
+#[test]
+fn a_first_watch_knows_since_when_it_is_wanted_and_later_ones_do_not() {
+    let rig = Rig::start();
+    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    let replace = |fails: bool| {
+        *rig.watcher.lock().unwrap() = Arc::new(Wanted {
+            since: Mutex::new(tell.clone()),
+            ends: Mutex::new(end.clone()),
+            fails,
+        });
+        rig.live.announce(Announcement::ResourcesChanged);
+    };
+    let next = || told.recv_timeout(seconds(30)).unwrap();
+    replace(true);
+    let first = listen(&rig.live, 1, &["w:a"]);
+    let wanted = next();
+    assert!(wanted.is_some());
+    let second = listen(&rig.live, 2, &["w:a"]);
+    replace(false);
+    assert_eq!(next(), wanted, "nobody has watched yet, whoever joined since");
+    replace(false);
+    assert_eq!(next(), None);
+    drop((first, second));
+    for _ in 0..2 {
+        ended.recv_timeout(seconds(30)).unwrap();
+    }
+    let _again = listen(&rig.live, 3, &["w:a"]);
+    assert!(next().is_some(), "somebody else's wish");
+}
+
+/// Listens while it begins to watch.
+struct Joining {
+    live: Arc<Live>,
+    joined: Mutex<Sender<(Option<SystemTime>, Arc<Stream>)>>,
+}
+
+impl Watch for Joining {
+    fn watch(&self, uri: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
+        let stream = listen(&self.live, 2, &[uri]);
+        let _ = self.joined.lock().unwrap().send((updates.since(), stream));
+        Ok(Box::new(()))
+    }
+}
+
+#[test]
+fn who_joins_as_the_last_one_leaves_misses_nothing() {
+    let (live, _woken) = heard();
+    let (joined, joins) = mpsc::channel();
+    let watch: Arc<dyn Watch> = Arc::new(Joining {
+        live: Arc::clone(&live),
+        joined: Mutex::new(joined),
+    });
+    let leaves = Mutex::new(Some(listen(&live, 1, &["w:a"])));
+    // Whoever made the herald look leaves while it does.
+    let watchers = move |_: &str| {
+        drop(leaves.lock().unwrap().take());
+        Some(Arc::clone(&watch))
+    };
+    let herald = Herald::start(Arc::clone(&live), ServerHandle::default(), watchers);
+    let (since, stream) = joins.recv_timeout(seconds(30)).unwrap();
+    assert!(since.is_some(), "the watch does not know what it may have missed");
+    drop(stream);
+    herald.stop();
 }
