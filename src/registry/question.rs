@@ -99,12 +99,15 @@ pub enum AnswerError {
     /// The client took too long.
     #[error("the question timed out")]
     TimedOut,
+    /// It was never put: as many questions wait for clients as may, or the server is about to end.
+    #[error("the server cannot put more questions to clients at present")]
+    Unavailable,
 }
 
 impl From<AnswerError> for ToolError {
     fn from(error: AnswerError) -> Self {
         match error {
-            AnswerError::Refused { .. } => Self::message(error),
+            AnswerError::Refused { .. } | AnswerError::Unavailable => Self::message(error),
             AnswerError::Cancelled => Self::Cancelled,
             AnswerError::TimedOut => Self::TimedOut,
         }
@@ -156,7 +159,12 @@ impl<Q: Question> Ask<Q> {
     }
 
     fn read(&self, answer: Result<Value, ToolError>) -> Result<Q::Answer, ToolError> {
-        self.question.read(answer?).map_err(ToolError::InvalidAnswer)
+        let answer = answer?;
+        // Derived readers take an array for an object, its elements in order.
+        if !answer.is_object() {
+            return Err(ToolError::InvalidAnswer("the answer is no object".to_owned()));
+        }
+        self.question.read(answer).map_err(ToolError::InvalidAnswer)
     }
 }
 

@@ -30,8 +30,6 @@ use super::{Shard, ShardRing};
 
 /// Calls that may wait for their clients, for each handler.
 const ASKERS_PER_HANDLER: u32 = 4;
-/// JSON-RPC's code for failures of the server itself, for questions that cannot be put.
-const CANNOT_ASK: i64 = -32603;
 
 /// Where a call that has asked something is known: its place, and which of its uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,11 +148,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn ask(&mut self, handler: HandlerKey, link: &Arc<CallLink>, question: NotedQuestion) {
         let number = question.number;
         if self.try_ask(handler, link, question).is_none() {
-            let refusal = AnswerError::Refused {
-                code: CANNOT_ASK,
-                message: "the server cannot ask its client now".to_owned(),
-            };
-            link.answer(number, Err(refusal));
+            link.answer(number, Err(AnswerError::Unavailable));
         }
     }
 

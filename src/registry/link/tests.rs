@@ -313,15 +313,26 @@ fn errors_instead_of_an_answer_are_the_tools_to_pass_on() {
         ),
         (Err(AnswerError::Cancelled), ToolError::Cancelled),
         (Err(AnswerError::TimedOut), ToolError::TimedOut),
+        (
+            Err(AnswerError::Unavailable),
+            ToolError::message("the server cannot put more questions to clients at present"),
+        ),
     ];
     for (at, (answer, expected)) in cases.into_iter().enumerate() {
         let ask = context.ask(&at.to_string(), name());
         link.answer(at as u32, answer);
         assert_eq!(ready(ask), Err(expected));
     }
-    let ask = context.ask("bad", name());
-    link.answer(3, Ok(json!({"action": "accept", "content": {"name": 3}})));
-    assert!(matches!(ready(ask), Err(ToolError::InvalidAnswer(_))));
+    let bad = [
+        json!({"action": "accept", "content": {"name": 3}}),
+        json!(["accept", {"name": "Ada"}]),
+        json!("accept"),
+    ];
+    for (at, answer) in (4..).zip(bad) {
+        let ask = context.ask(&at.to_string(), name());
+        link.answer(at, Ok(answer));
+        assert!(matches!(ready(ask), Err(ToolError::InvalidAnswer(_))), "{at}");
+    }
 }
 
 #[test]
