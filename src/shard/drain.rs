@@ -4,6 +4,7 @@
 //! begin ─ listener drops new SYNs ─ grace ─► stop accepting, take what is queued, close the listener
 //!       ─ listeners' streams end, questions fail
 //!       ─ parked connections get FIN ─────► connections that never spoke get theirs after the fresh grace
+//!       ─ requests that are not there after their grace are given up (408)
 //!       ─ every answer closes its connection ─► finished when no connection is left
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::metrics::Eviction;
 use crate::ring::ConnectionKey;
 
 use super::connections::{Connection, State};
@@ -20,6 +22,8 @@ use super::{Shard, ShardRing};
 const LISTENER_GRACE: Duration = Duration::from_millis(60);
 /// How long a connection that never sent a byte may still send its first request.
 const FRESH_GRACE: Duration = Duration::from_millis(250);
+/// How long a request that is not there yet may still take: this, or a quarter of the whole time if that is less.
+const INCOMPLETE_GRACE: Duration = Duration::from_secs(1);
 /// How long before the process ends those who still wait are refused, so that they hear it: this, or a quarter of
 /// the whole time if that is less.
 const REFUSAL_GRACE: Duration = Duration::from_millis(500);
@@ -95,6 +99,18 @@ impl<R: ShardRing> Shard<R> {
             };
             for key in self.keys_where(is_over) {
                 self.begin_close(key);
+            }
+        }
+        let time = drain.deadline.saturating_duration_since(drain.began);
+        let grace = INCOMPLETE_GRACE.min(time / 4);
+        if age >= grace {
+            // Whoever sends slowly does not hold up the end.
+            let is_incomplete = |connection: &Connection<R::Socket>| {
+                let is_amid = connection.state == State::Open && connection.assembly.is_some();
+                is_amid && !connection.is_sending && now >= connection.request_at + grace
+            };
+            for key in self.keys_where(is_incomplete) {
+                self.evict(key, Eviction::ReadTimeout);
             }
         }
     }

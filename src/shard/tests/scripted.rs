@@ -641,6 +641,31 @@ fn a_drain_finishes_what_is_in_flight_and_says_so() {
 }
 
 #[test]
+fn a_drain_does_not_wait_for_requests_that_stay_half_sent() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let mut clients: Vec<Client> = (0..3).map(|_| connected(&rig)).collect();
+    // Amid the head, amid the body, and one that goes on in time.
+    for (client, bytes) in clients.iter_mut().zip([40, 200, 60]) {
+        client.ask(call(Era::Legacy, "echo", 1, "s"));
+        client.send(bytes);
+    }
+    rig.run();
+    rig.drain();
+    rig.live(Duration::from_millis(500));
+    clients[2].send(usize::MAX);
+    rig.live(Duration::from_secs(2));
+    let statuses = clients.iter_mut().map(|client| {
+        client.read();
+        client.answers.last().map(|answer| answer.status)
+    });
+    assert_eq!(statuses.collect::<Vec<_>>(), [Some(408), Some(408), Some(200)]);
+    clients.iter().for_each(|client| client.peer.finish());
+    rig.live(Duration::from_secs(1));
+    assert!(rig.shard.is_finished());
+    rig.assert_nothing_left();
+}
+
+#[test]
 fn a_drain_does_not_wait_long_for_who_was_closing_before_it() {
     let mut rig = Rig::new(1, Sizes::default());
     let mut closing = connected(&rig);
