@@ -165,9 +165,12 @@ impl CallLink {
         std::mem::take(&mut self.lock().noted)
     }
 
-    /// With [`Asking::ByRetry`], the answers that came with the request.
+    /// With [`Asking::ByRetry`], the answers that came with the request and were asked for.
     pub fn answers(&self) -> Option<Map<String, Value>> {
-        self.facts.answers.as_deref().cloned()
+        let answers = self.facts.answers.as_deref()?;
+        let said = self.lock();
+        let asked = answers.iter().filter(|(key, _)| said.keys.contains(key));
+        Some(asked.map(|(key, answer)| (key.clone(), answer.clone())).collect())
     }
 
     /// With [`Asking::OnStream`], the client's answer to a question. A number that nobody waits for is ignored, and so
