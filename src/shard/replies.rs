@@ -147,7 +147,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = write(&call.ticket, &mut out);
         let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
         self.record_operation(label, &reply, elapsed);
-        stream.push(Message::new(out));
+        stream.conclude(Message::new(out));
         self.metrics.in_flight.down();
         let is_heard = self
             .table

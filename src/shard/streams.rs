@@ -363,12 +363,14 @@ impl<R: ShardRing> Shard<R> {
             let Some(open) = self.table.at(key).and_then(|entry| entry.stream.as_mut()) else {
                 continue;
             };
-            if let Role::Listening(id) = &open.role {
-                let mut end = Vec::new();
-                self.service.protocol.write_listen_end(id, &mut end);
-                open.stream.push(Message::new(end));
+            match &open.role {
+                Role::Listening(id) => {
+                    let mut end = Vec::new();
+                    self.service.protocol.write_listen_end(id, &mut end);
+                    open.stream.conclude(Message::new(end));
+                }
+                _ => open.stream.end(),
             }
-            open.stream.end();
             self.pump_stream(key);
         }
     }

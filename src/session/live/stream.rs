@@ -117,6 +117,15 @@ struct Queued {
     pushed: Seconds,
 }
 
+/// What a message must fit into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// What one client may leave unread.
+    Backlog,
+    /// All that is live.
+    Memory,
+}
+
 /// Messages on their way from the queue to the writer, without an allocation.
 type Batch = [Option<(u64, Message)>; BATCH_MESSAGES];
 
@@ -169,8 +178,21 @@ impl Stream {
         }
     }
 
+    /// Appends the last message, and ends the stream behind it. An answer that somebody waits for is taken whatever is
+    /// unsent, as long as there is memory: what was said before it may not have had the time to leave.
+    pub fn conclude(&self, answer: Message) {
+        if let Some(place) = self.enqueue(answer, Bound::Memory) {
+            self.switchboard.letters.ready(place);
+        }
+        self.end();
+    }
+
     /// [`Stream::push`], but the caller leaves the letter for the place returned.
     pub(super) fn push_quietly(&self, message: Message) -> Option<StreamPlace> {
+        self.enqueue(message, Bound::Backlog)
+    }
+
+    fn enqueue(&self, message: Message, bound: Bound) -> Option<StreamPlace> {
         message.charge_to(&self.switchboard.budget);
         let is_over_budget = self.switchboard.budget.is_over();
         let now = self.switchboard.now();
@@ -181,9 +203,9 @@ impl Stream {
         }
         let backlog_max = self.switchboard.options.backlog_bytes_max;
         let backlog_bytes = queue.unsent_bytes + message.as_bytes().len();
-        let is_too_much = backlog_bytes > backlog_max
-            || queue.unsent() >= self.switchboard.options.backlog_messages_max
-            || is_over_budget;
+        let is_backlog =
+            backlog_bytes > backlog_max || queue.unsent() >= self.switchboard.options.backlog_messages_max;
+        let is_too_much = is_over_budget || bound == Bound::Backlog && is_backlog;
         if queue.unsent_bytes > 0 && is_too_much {
             dropped = queue.cut_off();
         } else {

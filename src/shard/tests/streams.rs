@@ -486,3 +486,22 @@ fn a_cancelled_request_has_a_stream_that_ends_without_an_answer() {
     }
     leave(&mut rig, &[]);
 }
+
+/// Everything is said and answered in one go, before any of it could be sent: the answer counts against no bound.
+#[test]
+fn an_answer_is_not_too_much_for_a_stream_that_is_read() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let secret = "s".repeat(20 << 10);
+    rig.release(&secret);
+    let mut client = Listener::new(rig.connect(), &modern_speak(&secret, 7, 16_000));
+    for _ in 0..20 {
+        rig.run();
+        client.text();
+    }
+    assert!(client.is_over());
+    let events = client.events();
+    assert_eq!(events.len(), 8);
+    assert_eq!(events[7]["result"]["content"][0]["text"], secret.as_str());
+    assert_eq!(rig.metrics.evictions.of(Eviction::SlowReader).value(), 0);
+    leave(&mut rig, &[client]);
+}
