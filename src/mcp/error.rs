@@ -72,6 +72,8 @@ pub(super) enum Failure<'s> {
     SessionRequired,
     /// The session is not one, has ended, has expired or is somebody else's.
     SessionUnknown,
+    /// A second `initialize` on a channel.
+    Initialized,
     /// No session could be made just now.
     SessionUnavailable,
     /// The method of HTTP is not for this era.
@@ -142,6 +144,7 @@ impl Failure<'_> {
             | Self::VersionHeader(_)
             | Self::SessionRequired
             | Self::SessionUnknown
+            | Self::Initialized
             | Self::HttpMethod
             | Self::StreamNeedsSession
             | Self::StreamTaken
@@ -198,7 +201,8 @@ impl Failure<'_> {
             Self::Batch(BatchFault::Initialize) => "`initialize` cannot be part of a batch",
             Self::Batch(BatchFault::Modern) => "a request of 2026-07-28 cannot be part of a batch",
             Self::UnexpectedResponse => "this protocol revision has no responses from clients",
-            Self::SessionRequired => "header Mcp-Session-Id is missing",
+            Self::SessionRequired => "header Mcp-Session-Id is missing, or `initialize` on a channel",
+            Self::Initialized => "this connection has been initialized",
             Self::SessionUnknown => "the session is unknown or has ended; initialize again",
             Self::SessionUnavailable => "the session could not be made just now",
             Self::HttpMethod => "this protocol revision is served over POST only",

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Era, HttpFacts, OverloadReason, Principal, Step, Ticket, Work};
+use crate::mcp::{Era, Facts, OverloadReason, Principal, Step, Ticket, Work};
 use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
@@ -113,7 +113,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.refresh_service();
         let service = Rc::clone(&self.service);
-        let facts = HttpFacts::new(&request.head, Principal::ANONYMOUS, self.unix_now);
+        let facts = Facts::of_head(&request.head, Principal::ANONYMOUS, self.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
             Endpoint::Post => {}
