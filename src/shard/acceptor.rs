@@ -24,7 +24,7 @@ use crate::timers::TimerKind;
 
 use super::Shard;
 use super::addresses::{AddressPlace, Admission};
-use super::connections::Waiting;
+use super::connections::{Link, Waiting};
 use super::gate::ShardGate;
 
 /// Connections taken before anybody else's bytes are looked at.
@@ -235,7 +235,7 @@ impl<R: ShardRing> Shard<R> {
             Some(Admission::Refuse(place)) => (Some(place), true, false),
             Some(Admission::TurnAway) => (None, false, true),
         };
-        let key = self.table.insert(socket, address, self.now);
+        let key = self.table.insert(Link::Socket(socket), address, self.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         if is_turned_away {
             self.metrics.refusals.increment(OverloadReason::Connections);
