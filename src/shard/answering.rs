@@ -98,6 +98,7 @@ impl<R: ShardRing> Shard<R> {
         head.content_type = Some("text/plain; charset=utf-8");
         head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
         head.allow = refusal.allow();
+        head.upgrade = refusal.upgrade();
         if let Some(connection) = self.table.at(key) {
             connection.persistence = if goes_on {
                 Persistence::Persist
