@@ -102,6 +102,11 @@ impl Acceptor {
         }
     }
 
+    /// There is no listener.
+    pub(super) fn close(&mut self) {
+        self.state = State::Over;
+    }
+
     /// The listener is closed, and nobody was left in it.
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over
@@ -223,6 +228,17 @@ impl<R: ShardRing> Shard<R> {
         if self.acceptor.state != State::Emptying {
             self.acceptor.state = State::Paused(self.now + ACCEPT_PAUSE);
         }
+    }
+
+    /// Serves the one client of a process that has no listener.
+    pub(super) fn serve_stdio(&mut self, pipes: R::Socket) {
+        self.acceptor.close();
+        let has_place = self.acceptor.gate.try_enter();
+        debug_assert!(has_place, "the only connection has a place");
+        self.metrics.on_accepted();
+        let key = self.table.insert(Link::Socket(pipes), None, self.now);
+        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.open_stdio(key);
     }
 
     /// Enters a connection that has its place.

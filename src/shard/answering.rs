@@ -140,7 +140,10 @@ impl<R: ShardRing> Shard<R> {
             connection.state = State::Answering;
             connection.phase_began = self.now;
         }
-        let is_patient = connection.channel.as_ref().is_some_and(|channel| channel.is_patient());
+        let is_patient = connection
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.is_patient());
         if outgoing.kind != OutgoingKind::Interim && !is_patient {
             connection.waiting = Waiting::Write;
         }
@@ -245,7 +248,10 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.at(key) else {
             return self.reclaim(outgoing, outbox);
         };
-        let is_patient = connection.channel.as_ref().is_some_and(|channel| channel.is_patient());
+        let is_patient = connection
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.is_patient());
         connection.is_sending = true;
         connection.outgoing = outgoing;
         if let Some(socket) = connection.link.socket() {

@@ -28,7 +28,7 @@ use crate::registry::{
 use crate::ring::{ConnectionKey, HangUp};
 use crate::session::live::Stream;
 use crate::timers::{TimerKey, TimerKind};
-use crate::transport::edge::{self, Endpoint};
+use crate::transport::edge::Endpoint;
 use crate::transport::http::Request;
 use crate::wire::http1::Connection as Persistence;
 use crate::workers::{self, Job, JobHandle, Refused};
@@ -127,9 +127,6 @@ impl<R: ShardRing> Shard<R> {
                 let reply = service.protocol.delete(&facts, &*service.store, &mut out);
                 self.record_control(&reply, Duration::ZERO);
                 return self.reply(key, out, None, &reply);
-            }
-            Endpoint::WebSocket => {
-                return self.answer_refusal(key, edge::Refusal::MethodUnknown.into(), false, false);
             }
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);

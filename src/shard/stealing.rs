@@ -222,7 +222,9 @@ impl<R: ShardRing> Shard<R> {
     /// A connection arrives from another shard. The permit for it was taken there.
     pub(super) fn receive_moved(&mut self, moved: Moved<R::Socket>) {
         let waited = self.now.saturating_duration_since(moved.queued_at);
-        let key = self.table.insert(Link::Socket(moved.socket), moved.address, self.now);
+        let key = self
+            .table
+            .insert(Link::Socket(moved.socket), moved.address, self.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.metrics.connections_open.up();
         self.metrics.in_flight.up();

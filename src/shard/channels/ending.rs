@@ -7,6 +7,7 @@ use crate::ring::ConnectionKey;
 use crate::wire::websocket::{self, Violation};
 
 use super::super::connections::{State, Waiting};
+use super::super::streams::KEEP_ALIVE_CHUNK;
 use super::super::{Shard, ShardRing};
 use super::Framing;
 
@@ -59,7 +60,7 @@ impl Close {
     fn code(self) -> u16 {
         match self {
             Close::Answer(code) => code,
-            Close::Violation(violation) => violation.close_code(),
+            Close::Violation(violation) => violation.close_code().number(),
             Close::Binary => 1003,
             Close::Silence | Close::Slow => 1008,
             Close::Memory => 1013,
@@ -92,7 +93,9 @@ impl<R: ShardRing> Shard<R> {
         let is_websocket = matches!(channel.framing, Framing::WebSocket(_));
         self.drop_exchanges(exchanges, false);
         match is_websocket {
-            true => self.append(key, |_, out| websocket::write_close(out, close.code(), close.reason())),
+            true => self.append(key, |_, out| {
+                websocket::write_close(out, close.code(), close.reason())
+            }),
             false => self.flush_channel(key),
         }
     }
@@ -108,7 +111,9 @@ impl<R: ShardRing> Shard<R> {
         let is_sent = channel.outbox.is_none() && !connection.is_sending;
         match channel.ending {
             Some(Ending::Now) if is_sent && connection.state == State::Open => self.end_channel(key),
-            Some(Ending::WhenIdle) if channel.exchanges.is_empty() => self.close_channel(key, Close::Draining),
+            Some(Ending::WhenIdle) if channel.exchanges.is_empty() => {
+                self.close_channel(key, Close::Draining)
+            }
             _ => {}
         }
     }
@@ -178,7 +183,7 @@ impl<R: ShardRing> Shard<R> {
         };
         match (&channel.framing, waiting) {
             (Framing::Lines(_), _) => self.cut_process(key),
-            (Framing::Events, _) => self.append(key, |_, out| out.extend_from_slice(super::KEEP_ALIVE_CHUNK)),
+            (Framing::Events, _) => self.append(key, |_, out| out.extend_from_slice(KEEP_ALIVE_CHUNK)),
             (Framing::WebSocket(_), Waiting::Body) => self.evict_channel(key, Eviction::BodyTimeout),
             (Framing::WebSocket(_), _) if now >= since + timeout => {
                 self.count_eviction(Eviction::Idle);
@@ -223,8 +228,10 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn finish_process(&mut self, key: ConnectionKey) {
         self.begin_drain(self.now + LAST_CALLS);
         let deadline = self.now + LAST_MOMENT;
+        let now = self.now;
         if let Some(connection) = self.table.at(key) {
             connection.waiting = Waiting::Close;
+            connection.phase_began = now;
             self.set_deadline(key, deadline);
         }
     }

@@ -33,19 +33,48 @@ mod reading;
 mod streams;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::mcp::{ChannelFacts, OpenSession, SessionId, SessionToken, Sessions};
 use crate::ring::ConnectionKey;
+use crate::wire::websocket;
 
 use super::{Shard, ShardRing};
 use ending::Ending;
-pub(super) use framing::Framing;
+use framing::Framing;
 use outbox::Outbox;
 
 /// Unsent bytes with which a channel reads no more and its streams wait.
 const OUTBOX_HIGH_BYTES: usize = 64 << 10;
 /// Unsent bytes with which what may be dropped is dropped.
 const OUTBOX_FULL_BYTES: usize = 256 << 10;
+
+/// Limits of channels.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelLimits {
+    /// Messages of one channel that are not answered yet, those that listen included.
+    pub in_flight_max: u32,
+    /// Silence after which a WebSocket is given up; a ping goes out at half of it.
+    pub websocket_timeout: Duration,
+    /// What one WebSocket message may take.
+    pub frames: websocket::Limits,
+    /// Messages come back as they are, for test suites of WebSockets.
+    pub echoes: bool,
+}
+
+impl Default for ChannelLimits {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 64,
+            websocket_timeout: Duration::from_secs(60),
+            frames: websocket::Limits {
+                message_bytes_max: 4 << 20,
+                overhead_bytes_max: websocket::Limits::OVERHEAD_BYTES_MAX_DEFAULT,
+            },
+            echoes: false,
+        }
+    }
+}
 
 /// What a connection has more when it is a channel.
 #[derive(Debug)]

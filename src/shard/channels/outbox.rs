@@ -49,6 +49,18 @@ impl<R: ShardRing> Shard<R> {
         self.spares.take()
     }
 
+    /// Begins what goes out on a channel with `buffer[HEAD_RESERVE..]`, as it is.
+    pub(super) fn begin_outbox(&mut self, key: ConnectionKey, buffer: Vec<u8>) {
+        if let Some(channel) = self.channel(key) {
+            channel.outbox = Some(Outbox {
+                buffer,
+                start: HEAD_RESERVE,
+                charged: 0,
+            });
+        }
+        self.flush_channel(key);
+    }
+
     /// Appends what `write` frames to what goes out on a channel.
     pub(super) fn append(&mut self, key: ConnectionKey, write: impl FnOnce(&super::Framing, &mut Vec<u8>)) {
         let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.as_deref_mut()) else {

@@ -67,7 +67,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Goes on with what a channel's client has sent before.
     pub(super) fn serve_kept(&mut self, key: ConnectionKey) {
-        match self.table.at(key).and_then(|connection| connection.assembly.take()) {
+        match self
+            .table
+            .at(key)
+            .and_then(|connection| connection.assembly.take())
+        {
             Some(assembly) => self.serve_kept_in(key, assembly),
             None => self.await_channel(key),
         }
@@ -83,7 +87,9 @@ impl<R: ShardRing> Shard<R> {
         }
         let is_done = assembly.is_empty();
         match self.table.at(key) {
-            Some(connection) if !is_done && connection.channel.is_some() => connection.assembly = Some(assembly),
+            Some(connection) if !is_done && connection.channel.is_some() => {
+                connection.assembly = Some(assembly)
+            }
             _ => self.assembly.give_back(assembly, &mut self.heap),
         }
         self.await_channel(key);
@@ -170,7 +176,9 @@ impl<R: ShardRing> Shard<R> {
 
     fn take_control(&mut self, key: ConnectionKey, control: &Control) {
         match control {
-            Control::Ping(payload) => self.append(key, |_, out| websocket::write_pong(out, payload.as_bytes())),
+            Control::Ping(payload) => {
+                self.append(key, |_, out| websocket::write_pong(out, payload.as_bytes()))
+            }
             Control::Pong => {}
             Control::Close { code } => self.close_channel(key, Close::Answer(code.unwrap_or(CLOSE_NORMAL))),
         }
@@ -218,8 +226,11 @@ impl<R: ShardRing> Shard<R> {
             }
             return self.kill(key);
         };
-        let lines = std::mem::take(lines);
-        let assembly = self.table.at(key).and_then(|connection| connection.assembly.take());
+        let mut lines = std::mem::take(lines);
+        let assembly = self
+            .table
+            .at(key)
+            .and_then(|connection| connection.assembly.take());
         if let Some(assembly) = assembly {
             let progress = lines.finish(assembly.window());
             self.take_line_progress(key, assembly.window(), &progress);
