@@ -12,7 +12,6 @@ use serde_json::Value;
 use super::client::{Client, Ending};
 use super::message::Revision;
 use super::request::Request;
-use super::response::Response;
 use super::specification;
 
 pub(crate) const FIN: u8 = 0x80;
@@ -79,14 +78,7 @@ impl WebSocket {
     /// The same where the handshake was sent before.
     #[track_caller]
     pub(crate) fn accepted(mut client: Client) -> Self {
-        let answered = loop {
-            if let Some((answered, taken)) = Response::take_head(client.input()) {
-                client.consume(taken);
-                break answered;
-            }
-            let read = client.try_read();
-            read.unwrap_or_else(|ending| panic!("no answer to a handshake but {ending:?}"));
-        };
+        let answered = client.receive_head();
         assert_eq!(answered.status, 101, "{answered:?}");
         let expected = [
             ("upgrade", Some("websocket")),
@@ -174,6 +166,26 @@ impl WebSocket {
         }
     }
 
+    /// What has come already, if anything whole has, as far as the kernel knows now.
+    pub(crate) fn try_receive_now(&mut self) -> Option<Incoming> {
+        match self.client.is_silent() {
+            true => None,
+            false => self.try_receive().ok(),
+        }
+    }
+
+    /// The next frame's first byte and payload; a ping stays unanswered.
+    #[track_caller]
+    pub(crate) fn receive_unanswered(&mut self) -> (u8, Vec<u8>) {
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return frame;
+            }
+            let read = self.client.try_read();
+            read.unwrap_or_else(|ending| panic!("no frame but {ending:?}"));
+        }
+    }
+
     /// The next message.
     #[track_caller]
     pub(crate) fn message(&mut self) -> Value {
@@ -235,6 +247,19 @@ impl WebSocket {
             other => panic!("no close but {other:?}"),
         }
         self.client.assert_closed();
+    }
+
+    /// The next frame but pings and pongs, which must be a close with this code; how the connection ends behind it
+    /// is the kernel's affair, since the client may have sent more than was read.
+    #[track_caller]
+    pub(crate) fn expect_close(&mut self, code: u16) {
+        loop {
+            match self.try_receive() {
+                Ok(Incoming::Ping(_) | Incoming::Pong(_)) => {}
+                Ok(Incoming::Close { code: own, reason }) => return assert_eq!(own, Some(code), "{reason}"),
+                other => panic!("no close but {other:?}"),
+            }
+        }
     }
 
     /// Closes in order: the server answers with the same code, then ends the connection.
