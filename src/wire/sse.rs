@@ -2,7 +2,8 @@
 //!
 //! Every event is a JSON text, which has no line breaks of its own, so one `data` line holds it. Events are gathered
 //! behind room for one chunk head, so that whatever is ready leaves as one chunk in one send.
-//! Deliberately absent: event names (MCP uses the default, `message`), reading.
+//! Events have no names but in HTTP+SSE of 2024-11-05: the default, `message`, is what Streamable HTTP means.
+//! Deliberately absent: reading.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -37,6 +38,29 @@ pub fn write_message_chunk(out: &mut Vec<u8>, message: &[u8]) {
     let end = out.len();
     let begin = close_chunk(out, data..end);
     debug_assert_eq!(begin, start, "the chunk's head fills its room");
+/// Appends an event with a name (MCP 2024-11-05, *HTTP with SSE*), whose data, without line breaks, `write_data`
+/// appends.
+pub fn write_named_event(out: &mut Vec<u8>, name: EventName, write_data: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.line());
+    write_event(out, None, write_data);
+}
+
+/// The names events have in HTTP+SSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventName {
+    /// Where the client sends its messages; the first event.
+    Endpoint,
+    /// A message.
+    Message,
+}
+
+impl EventName {
+    const fn line(self) -> &'static [u8] {
+        match self {
+            EventName::Endpoint => b"event: endpoint\n",
+            EventName::Message => b"event: message\n",
+        }
+    }
 }
 
 /// Appends an event that only says where a client that loses the stream goes on, and after which time (MCP
@@ -109,6 +133,14 @@ mod tests {
             text(|out| write_priming(out, &"s0-0", Duration::from_millis(1500))),
             "retry: 1500\nid: s0-0\ndata:\n\n"
         );
+        let named = |name, data: &str| {
+            text(|out| write_named_event(out, name, |out| out.extend_from_slice(data.as_bytes())))
+        };
+        assert_eq!(
+            named(EventName::Endpoint, "/messages?sessionId=1"),
+            "event: endpoint\ndata: /messages?sessionId=1\n\n"
+        );
+        assert_eq!(named(EventName::Message, "{}"), "event: message\ndata: {}\n\n");
     }
 
     #[test]
