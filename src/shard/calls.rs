@@ -108,6 +108,10 @@ impl Call {
 impl<R: ShardRing> Shard<R> {
     /// Decodes a request and answers it, starts its work, or lets it wait.
     pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>, turn: Turn) {
+        if matches!(request.endpoint, Endpoint::SseOpen | Endpoint::SsePost) {
+            // No policy lets them in yet.
+            return self.answer_refusal(key, edge::Refusal::Path.into(), false, false);
+        }
         if turn == Turn::New {
             self.metrics.in_flight.up();
         }
@@ -116,7 +120,7 @@ impl<R: ShardRing> Shard<R> {
         let facts = Facts::of_head(&request.head, self.principal(), self.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
-            Endpoint::Post => {}
+            Endpoint::Post | Endpoint::SseOpen | Endpoint::SsePost => {}
             Endpoint::Get => return self.open_standing(key, &facts, out),
             Endpoint::WebSocket => {
                 self.spares.put(out);
