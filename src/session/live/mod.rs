@@ -51,7 +51,7 @@ pub use event_id::{EventId, StreamId, StreamKind};
 pub use herald::{Herald, HeraldHandle};
 pub use letters::{Ears, Letter};
 pub use message::Message;
-pub use postboxes::{ChannelName, DeliverRefused, Delivery, Postbox, PostboxRefused};
+pub use postboxes::{ChannelName, DeliverRefused, Delivery, Postbox};
 pub use stream::{Event, Stream, StreamPlace, StreamState};
 
 use super::tombstones::Tombstones;

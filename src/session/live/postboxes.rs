@@ -20,7 +20,7 @@ use super::budget::Charge;
 use super::stream::StreamPlace;
 use super::switchboard::Switchboard;
 use super::{Letter, Live, LiveOptions};
-use crate::mcp::{Principal, SessionToken};
+use crate::mcp::{LiveRefused, Principal, SessionToken};
 
 /// So many that two shards rarely meet.
 const STRIPES: usize = 64;
@@ -28,17 +28,6 @@ const STRIPES: usize = 64;
 const TABLE_ENTRY_BYTES: usize = 64;
 /// What a message costs beside its bytes: the letter it comes with.
 const LETTER_BYTES: usize = 64;
-
-/// Why there is no postbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PostboxRefused {
-    /// There is no memory for it.
-    #[error("no memory for another channel")]
-    Full,
-    /// The system gives no randomness.
-    #[error("no name could be made for the channel")]
-    Unavailable,
-}
 
 /// Why a message is not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,12 +178,12 @@ impl Live {
     /// message that `principal` delivers to it, until the postbox is dropped.
     ///
     /// # Errors
-    /// Without memory or randomness.
-    pub fn open_postbox(&self, principal: Principal, place: StreamPlace) -> Result<Postbox, PostboxRefused> {
+    /// When a limit is reached and nothing idle is left to evict, or the system gives no randomness just now.
+    pub fn open_postbox(&self, principal: Principal, place: StreamPlace) -> Result<Postbox, LiveRefused> {
         let bytes = size_of::<Slot>() + size_of::<Waiting>() + TABLE_ENTRY_BYTES;
-        self.make_room(bytes).map_err(|_| PostboxRefused::Full)?;
+        self.make_room(bytes)?;
         let mut token = SessionToken([0; 16]);
-        getrandom::fill(&mut token.0).map_err(|_| PostboxRefused::Unavailable)?;
+        getrandom::fill(&mut token.0).map_err(|_| LiveRefused::Full)?;
         let charge = self.switchboard.budget.charge(bytes);
         let slot = Slot {
             place,
@@ -393,7 +382,7 @@ mod tests {
                 Err(refused) => break refused,
             }
         };
-        assert_eq!(refused, PostboxRefused::Full);
+        assert_eq!(refused, LiveRefused::Full);
     }
 
     #[test]
