@@ -3,7 +3,7 @@
 //! Who POSTs is told at once whether there is such a channel and whether the body is a message at all, as the
 //! official servers do; what the message leads to, errors included, is said on the channel.
 
-use crate::jsonrpc::{Message, Scratch};
+use crate::jsonrpc::{Message, RequestId, Scratch};
 
 use super::error::Failure;
 use super::protocol::{Protocol, Reply, refused};
@@ -19,21 +19,28 @@ pub enum NoChannel {
 }
 
 impl Protocol {
-    /// Whether a body can be a message, or an array of them, for a channel. Decodes no further.
+    /// Whether a body can be a message, or an array of them, for a channel; of a single request, its id. Decodes no
+    /// further.
     ///
     /// # Errors
     /// The refusal, whose body was appended to `out`.
-    pub fn check_posted(&self, body: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), Reply> {
+    pub fn check_posted(
+        &self,
+        body: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<RequestId>, Reply> {
         let document = match scratch.parse(body) {
             Ok(document) => document,
             Err(error) => return Err(refused(None, Failure::Parse(error)).write(out)),
         };
         let root = document.root();
         if root.is_array() {
-            return Ok(());
+            return Ok(None);
         }
         let refused = match Message::read(root) {
-            Ok(_) => return Ok(()),
+            Ok(Message::Request(request)) => return Ok(Some(RequestId::from(request.id))),
+            Ok(Message::Notification(_) | Message::Response(_)) => return Ok(None),
             Err(malformed) => refused(malformed.id, Failure::Envelope(malformed.fault)),
         };
         Err(refused.write(out))

@@ -108,10 +108,6 @@ impl Call {
 impl<R: ShardRing> Shard<R> {
     /// Decodes a request and answers it, starts its work, or lets it wait.
     pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>, turn: Turn) {
-        if matches!(request.endpoint, Endpoint::SseOpen | Endpoint::SsePost) {
-            // No policy lets them in yet.
-            return self.answer_refusal(key, edge::Refusal::Path.into(), false, false);
-        }
         if turn == Turn::New {
             self.metrics.in_flight.up();
         }
@@ -120,13 +116,19 @@ impl<R: ShardRing> Shard<R> {
         let facts = Facts::of_head(&request.head, self.principal(), self.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
-            Endpoint::Post | Endpoint::SseOpen | Endpoint::SsePost => {}
+            Endpoint::Post => {}
             Endpoint::Get => return self.open_standing(key, &facts, out),
             Endpoint::WebSocket => {
                 self.spares.put(out);
                 self.metrics.in_flight.down();
                 return self.open_websocket(key, request);
             }
+            Endpoint::SseOpen => {
+                self.spares.put(out);
+                self.metrics.in_flight.down();
+                return self.open_events(key, request);
+            }
+            Endpoint::SsePost => return self.post_to_events(key, request, out),
             Endpoint::Delete => {
                 let reply = service.protocol.delete(&facts, &*service.store, &mut out);
                 self.record_control(&reply, Duration::ZERO);

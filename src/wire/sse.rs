@@ -15,6 +15,10 @@ pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
 /// Room to leave in front of a chunk's data: its size in eight digits, and a line end (RFC 9112, section 7.1).
 pub const CHUNK_RESERVE: usize = 10;
+/// What stands before the data of an event named `message`.
+const MESSAGE_LEAD: &[u8] = b"event: message\ndata: ";
+/// Room to leave in front of such an event's data.
+pub const MESSAGE_EVENT_RESERVE: usize = MESSAGE_LEAD.len() + CHUNK_RESERVE;
 /// The chunk that ends a body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -28,16 +32,34 @@ pub fn write_event(out: &mut Vec<u8>, id: Option<&dyn Display>, write_data: impl
     out.extend_from_slice(b"\n\n");
 }
 
-/// Appends a chunk of its own with one event.
-pub fn write_message_chunk(out: &mut Vec<u8>, message: &[u8]) {
-    let data = out.len() + CHUNK_RESERVE;
+/// Appends what `write` appends, as a chunk of its own.
+pub fn write_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
+    let data = start + CHUNK_RESERVE;
     out.resize(data, 0);
-    out.extend_from_slice(b"event: message\n");
-    write_event(out, None, |out| out.extend_from_slice(message));
+    write(out);
     let end = out.len();
     let begin = close_chunk(out, data..end);
     debug_assert_eq!(begin, start, "the chunk's head fills its room");
+}
+
+/// Makes an event named `message` of the data `buffer[data..]`, in a chunk of its own or without one; in front of the
+/// data are at least [`MESSAGE_EVENT_RESERVE`] bytes of room. Returns where it begins.
+pub fn close_message_event(buffer: &mut Vec<u8>, data: usize, is_chunked: bool) -> usize {
+    let event = data.saturating_sub(MESSAGE_LEAD.len());
+    if let Some(room) = buffer.get_mut(event..data)
+        && let Some(lead) = MESSAGE_LEAD.get(MESSAGE_LEAD.len() - room.len()..)
+    {
+        room.copy_from_slice(lead);
+    }
+    buffer.extend_from_slice(b"\n\n");
+    let end = buffer.len();
+    match is_chunked {
+        true => close_chunk(buffer, event..end),
+        false => event,
+    }
+}
+
 /// Appends an event with a name (MCP 2024-11-05, *HTTP with SSE*), whose data, without line breaks, `write_data`
 /// appends.
 pub fn write_named_event(out: &mut Vec<u8>, name: EventName, write_data: impl FnOnce(&mut Vec<u8>)) {
@@ -141,6 +163,24 @@ mod tests {
             "event: endpoint\ndata: /messages?sessionId=1\n\n"
         );
         assert_eq!(named(EventName::Message, "{}"), "event: message\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn a_message_becomes_an_event_where_it_lies() {
+        for is_chunked in [true, false] {
+            let (mut written, mut closed) = (b"before".to_vec(), vec![b'?'; MESSAGE_EVENT_RESERVE + 3]);
+            let event = |out: &mut Vec<u8>| {
+                write_named_event(out, EventName::Message, |out| out.extend_from_slice(b"{\"a\":1}"));
+            };
+            match is_chunked {
+                true => write_chunk(&mut written, event),
+                false => event(&mut written),
+            }
+            closed.extend_from_slice(b"{\"a\":1}");
+            let start = close_message_event(&mut closed, MESSAGE_EVENT_RESERVE + 3, is_chunked);
+            assert_eq!(closed[start..], written[6..], "chunked: {is_chunked}");
+            assert_eq!((&written[..6], &closed[..3]), (&b"before"[..], &b"???"[..]));
+        }
     }
 
     #[test]

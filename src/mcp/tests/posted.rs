@@ -1,7 +1,7 @@
 //! POSTs whose messages are answered on a channel.
 
 use super::*;
-use crate::mcp::posted::NoChannel;
+use crate::jsonrpc::{Id, RequestId};
 
 #[test]
 fn what_can_be_a_message_passes_and_nothing_else() {
@@ -14,15 +14,19 @@ fn what_can_be_a_message_passes_and_nothing_else() {
             .check_posted(body.as_bytes(), &mut scratch, &mut out);
         checked.map_err(|reply| answer(&reply, &[b"HEAD", &out[..]].concat()).refusal())
     };
-    for body in [
-        r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#,
-        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
-        r#"{"jsonrpc":"2.0","id":"q1","result":{}}"#,
-        r#"{"jsonrpc":"2.0","id":1,"method":"no/such/method","params":{}}"#,
+    let id = |id: Id<'_>| Some(RequestId::from(id));
+    for (body, expected) in [
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, id(Id::Signed(1))),
+        (
+            r#"{"jsonrpc":"2.0","id":"a","method":"no/such","params":{}}"#,
+            id(Id::Text("a")),
+        ),
+        (r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, None),
+        (r#"{"jsonrpc":"2.0","id":"q1","result":{}}"#, None),
         // The channel's revision says whether there are batches.
-        "[]",
+        ("[]", None),
     ] {
-        assert_eq!(check(body), Ok(()), "{body}");
+        assert_eq!(check(body), Ok(expected), "{body}");
     }
     for (body, code) in [
         ("", -32700),
