@@ -40,6 +40,7 @@ mod remembered;
 mod revision;
 mod sessions;
 mod standing;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -59,3 +60,6 @@ pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
 };
 pub use standing::{NoStream, Opening, StreamRequest};
+pub use tasks::{
+    CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks, UnixMillis,
+};
