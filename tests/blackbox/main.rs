@@ -49,3 +49,4 @@ mod steal;
 mod steal_races;
 mod streams;
 mod subscribe;
+mod transcripts;

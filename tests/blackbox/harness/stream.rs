@@ -113,6 +113,40 @@ impl EventStream {
         &mut self.client
     }
 
+    /// The same, to be looked at.
+    pub(super) fn under(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether a frame has begun, or the stream has ended: whether [`EventStream::try_frame`] need not wait for long.
+    pub(super) fn is_ready(&self) -> bool {
+        let is_over = self.has_ended || self.framing == Framing::Length(0);
+        is_over || !self.text.is_empty() || !self.client.input().is_empty()
+    }
+
+    /// From here on, messages are judged by this revision.
+    pub(super) fn judge_by(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    /// The first event of HTTP+SSE, the only one that is no message: where to post.
+    #[track_caller]
+    pub(super) fn endpoint(&mut self) -> String {
+        let end = loop {
+            if let Some(end) = self.text.windows(2).position(|window| window == b"\n\n") {
+                break end;
+            }
+            self.unframe_some()
+                .unwrap_or_else(|ending| panic!("no endpoint but {ending:?}"));
+        };
+        let bytes: Vec<u8> = self.text.drain(..end + 2).collect();
+        let text = std::str::from_utf8(&bytes[..end]).expect("events are UTF-8");
+        let place = text.strip_prefix("event: endpoint\ndata: ");
+        place
+            .unwrap_or_else(|| panic!("no endpoint: {text:?}"))
+            .to_owned()
+    }
+
     /// The next frame, None behind the last, or how the connection ended before that.
     pub(crate) fn try_frame(&mut self) -> Result<Option<Frame>, Ending> {
         loop {
