@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use weir::jsonrpc::Scratch;
-use weir::mcp::{HttpFacts, Identity, Options, Principal, Protocol, Reply, Step, UnixSeconds, Work};
+use weir::mcp::{Facts, Identity, Options, Principal, Protocol, Reply, Step, UnixSeconds, Work};
 use weir::registry::{CallContext, Registry, ShardRegistry, Started};
 use weir::session::live::LiveOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
@@ -74,7 +74,7 @@ impl Server {
         };
         self.out.clear();
         self.out.resize(HEAD_RESERVE, 0);
-        let facts = HttpFacts::new(&request.head, Principal::ANONYMOUS, NOW);
+        let facts = Facts::of_head(&request.head, Principal::ANONYMOUS, NOW);
         let mut unchunked = Vec::new();
         let body = request.body(&mut unchunked, &self.limits);
         let step = self

@@ -46,7 +46,10 @@ pub(super) struct Asker<'s> {
     /// Of what the client declared, what its revision has.
     pub(super) capabilities: ClientCapabilities,
     pub(super) principal: Principal,
-    pub(super) session: Option<SessionToken>,
+    /// What its requests can be cancelled under: a legacy session, or a channel.
+    pub(super) conversation: Option<SessionToken>,
+    /// Whether it came on a channel.
+    pub(super) is_on_channel: bool,
     pub(super) progress_token: Option<Id<'s>>,
     pub(super) log_level: Option<LogLevel>,
     /// Whether the answer may be a stream: not in a batch.
@@ -157,7 +160,7 @@ impl<'s> Work<'s> {
             _ if asker.capabilities.is_empty() || asking_method(self.call.operation).is_none() => {
                 Asking::Never
             }
-            Era::Legacy if asker.session.is_none() => Asking::Never,
+            Era::Legacy if asker.conversation.is_none() => Asking::Never,
             Era::Legacy => Asking::OnStream,
             Era::Modern => Asking::ByRetry,
         }
@@ -182,7 +185,8 @@ impl<'s> Work<'s> {
             revision: asker.revision,
             operation: self.call.operation,
             capabilities: asker.capabilities,
-            session: asker.session,
+            conversation: asker.conversation,
+            is_on_channel: asker.is_on_channel,
             principal: asker.principal,
             progress_token: asker.progress_token.map(ProgressToken::from),
             binding: self.binding(),
@@ -280,7 +284,8 @@ pub struct Ticket {
     revision: Revision,
     operation: Operation,
     capabilities: ClientCapabilities,
-    session: Option<SessionToken>,
+    conversation: Option<SessionToken>,
+    is_on_channel: bool,
     principal: Principal,
     progress_token: Option<ProgressToken>,
     binding: Option<Binding>,
@@ -301,9 +306,14 @@ impl Ticket {
         self.revision
     }
 
-    /// The legacy session it belongs to.
+    /// The legacy session it belongs to; on a channel that has none, nothing is remembered under it.
     pub fn session(&self) -> Option<SessionToken> {
-        self.session
+        self.conversation.filter(|_| self.revision.era() == Era::Legacy)
+    }
+
+    /// What it can be cancelled under: its legacy session, or its channel.
+    pub fn conversation(&self) -> Option<SessionToken> {
+        self.conversation
     }
 
     /// Who asked.
@@ -317,9 +327,10 @@ impl Ticket {
         self.is_resumable() && self.revision.has_stream_priming()
     }
 
-    /// Whether a stream for it can be taken up again: what was sent is remembered under its session.
+    /// Whether a stream for it can be taken up again: what was sent is remembered under its session. A channel is no
+    /// stream of HTTP, and what it missed is gone with it.
     pub fn is_resumable(&self) -> bool {
-        self.session.is_some()
+        self.session().is_some() && !self.is_on_channel
     }
 
     /// What the client can be asked.

@@ -72,6 +72,10 @@ pub(super) enum Failure<'s> {
     SessionRequired,
     /// The session is not one, has ended, has expired or is somebody else's.
     SessionUnknown,
+    /// A message beyond the limit; on HTTP the edge refuses it.
+    TooLarge,
+    /// A second `initialize` on a channel.
+    Initialized,
     /// No session could be made just now.
     SessionUnavailable,
     /// The method of HTTP is not for this era.
@@ -142,6 +146,8 @@ impl Failure<'_> {
             | Self::VersionHeader(_)
             | Self::SessionRequired
             | Self::SessionUnknown
+            | Self::Initialized
+            | Self::TooLarge
             | Self::HttpMethod
             | Self::StreamNeedsSession
             | Self::StreamTaken
@@ -198,7 +204,9 @@ impl Failure<'_> {
             Self::Batch(BatchFault::Initialize) => "`initialize` cannot be part of a batch",
             Self::Batch(BatchFault::Modern) => "a request of 2026-07-28 cannot be part of a batch",
             Self::UnexpectedResponse => "this protocol revision has no responses from clients",
-            Self::SessionRequired => "header Mcp-Session-Id is missing",
+            Self::SessionRequired => "header Mcp-Session-Id is missing, or `initialize` on a channel",
+            Self::TooLarge => "the message is larger than this server reads",
+            Self::Initialized => "this connection has been initialized",
             Self::SessionUnknown => "the session is unknown or has ended; initialize again",
             Self::SessionUnavailable => "the session could not be made just now",
             Self::HttpMethod => "this protocol revision is served over POST only",

@@ -1,9 +1,9 @@
-//! What of a request's HTTP head the protocol looks at.
+//! What the protocol knows of a message beside its bytes: how it came, from whom and when.
 
 use crate::wire::http1::{Field, FieldLines, Head};
 
 use super::revision::{Era, Revision};
-use super::sessions::Principal;
+use super::sessions::{OpenSession, Principal, SessionToken};
 
 /// Seconds since 1970, from the caller's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,9 +25,29 @@ impl<'a> ParamHeaders<'a> {
     }
 }
 
-/// Facts about one request of HTTP.
+/// What is known of a message beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// How it came.
+    pub via: Via<'a>,
+    /// Who asks.
+    pub principal: Principal,
+    /// When it was decoded.
+    pub now: UnixSeconds,
+}
+
+/// How a message came.
+#[derive(Clone, Copy, Debug)]
+pub enum Via<'a> {
+    /// As a request of HTTP, whose head repeats what the body says.
+    Http(HttpHead<'a>),
+    /// On a channel, which carries messages both ways and has no heads.
+    Channel(ChannelFacts),
+}
+
+/// What of a request's HTTP head the protocol looks at.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct HttpFacts<'a> {
+pub struct HttpHead<'a> {
     /// `MCP-Protocol-Version`.
     pub protocol_version: Field<'a>,
     /// `Mcp-Method`.
@@ -40,31 +60,52 @@ pub struct HttpFacts<'a> {
     pub last_event_id: Field<'a>,
     /// `Mcp-Param-*`.
     pub params: ParamHeaders<'a>,
-    /// Who asks.
-    pub principal: Principal,
-    /// When the request was decoded.
-    pub now: UnixSeconds,
 }
 
-impl<'a> HttpFacts<'a> {
-    /// The facts of a request head.
-    pub fn new(head: &Head<'a>, principal: Principal, now: UnixSeconds) -> Self {
+/// What is known of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelFacts {
+    /// What its requests are cancelled under: its session's token once it has one.
+    pub token: SessionToken,
+    /// What `initialize` made, once it was sent.
+    pub session: Option<OpenSession>,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of a request of HTTP.
+    pub fn of_head(head: &Head<'a>, principal: Principal, now: UnixSeconds) -> Self {
         let fields = &head.fields;
-        Self {
+        let via = Via::Http(HttpHead {
             protocol_version: fields.mcp_protocol_version,
             method: fields.mcp_method,
             name: fields.mcp_name,
             session_id: fields.mcp_session_id,
             last_event_id: fields.last_event_id,
             params: ParamHeaders::new(head.lines()),
-            principal,
-            now,
+        });
+        Self { via, principal, now }
+    }
+
+    /// The head, if it came with one.
+    pub(super) fn head(&self) -> Option<&HttpHead<'a>> {
+        match &self.via {
+            Via::Http(head) => Some(head),
+            Via::Channel(_) => None,
+        }
+    }
+
+    /// The channel, if it came on one.
+    pub(super) fn channel(&self) -> Option<&ChannelFacts> {
+        match &self.via {
+            Via::Http(_) => None,
+            Via::Channel(channel) => Some(channel),
         }
     }
 
     /// Whether the version header names a modern revision.
     pub(super) fn names_modern_revision(&self) -> bool {
-        let named = self.protocol_version.value().and_then(Revision::parse);
+        let named = self.head().and_then(|head| head.protocol_version.value());
+        let named = named.and_then(Revision::parse);
         named.is_some_and(|revision| revision.era() == Era::Modern)
     }
 }

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::wire::http1::Field;
 
 use super::error::Failure;
+use super::facts::Facts;
 
 const WRAPPER_OPEN: &[u8] = b"=?base64?";
 const WRAPPER_CLOSE: &[u8] = b"?=";
@@ -34,8 +35,20 @@ impl Mirrored {
         }
     }
 
-    /// Checks the header against the body's value.
-    pub(super) fn check<'s>(self, field: Field<'_>, body: &str) -> Result<(), Failure<'s>> {
+    /// Checks the header, where there is a head, against the body's value.
+    pub(super) fn check_in<'s>(self, facts: &Facts<'_>, body: &str) -> Result<(), Failure<'s>> {
+        let Some(head) = facts.head() else {
+            return Ok(());
+        };
+        let field = match self {
+            Self::ProtocolVersion => head.protocol_version,
+            Self::Method => head.method,
+            Self::Name => head.name,
+        };
+        self.check(field, body)
+    }
+
+    fn check<'s>(self, field: Field<'_>, body: &str) -> Result<(), Failure<'s>> {
         let fault = |what| Failure::HeaderMismatch { header: self, what };
         let value = match self {
             Self::Name => unwrapped(field),

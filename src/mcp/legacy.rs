@@ -10,14 +10,14 @@ use crate::wire::http1::Field;
 
 use super::call::Asker;
 use super::error::Failure;
-use super::facts::HttpFacts;
+use super::facts::{ChannelFacts, Facts, HttpHead, Via};
 use super::features::Asked;
 use super::live::State;
 use super::params::members;
 use super::protocol::{Protocol, Reply, Routed};
 use super::remembered;
 use super::revision::{Era, Revision};
-use super::sessions::{EndSession, OpenSession, Principal, Session, Sessions};
+use super::sessions::{EndSession, OpenSession, Principal, Session, SessionToken, Sessions};
 
 pub(super) const INITIALIZE: &str = "initialize";
 
@@ -28,12 +28,15 @@ pub(super) struct Context {
     pub(super) capabilities: ClientCapabilities,
     pub(super) principal: Principal,
     pub(super) session: Option<OpenSession>,
+    /// What its requests can be cancelled under.
+    pub(super) conversation: Option<SessionToken>,
+    pub(super) is_on_channel: bool,
 }
 
 /// Answers control, or hands out a call.
 pub(super) fn request<'s>(
     protocol: &Protocol,
-    facts: &HttpFacts<'_>,
+    facts: &Facts<'_>,
     request: &Request<'_, 's>,
     state: &dyn State,
     out: &mut Vec<u8>,
@@ -73,7 +76,8 @@ pub(super) fn call<'s>(
         revision: context.revision,
         capabilities: context.capabilities,
         principal: context.principal,
-        session: context.session.map(|session| session.token),
+        conversation: context.conversation,
+        is_on_channel: context.is_on_channel,
         progress_token: progress_token(request.params)?,
         // What the session asked for is looked up when there is something to say.
         log_level: Some(LogLevel::Debug),
@@ -94,46 +98,77 @@ fn progress_token<'s>(params: Option<Value<'_, 's>>) -> Result<Option<Id<'s>>, F
     }
 }
 
-/// Reads session and version from the head.
+/// What a message's head, or its channel, says of session and version.
 pub(super) fn context<'s>(
     protocol: &Protocol,
-    facts: &HttpFacts<'_>,
+    facts: &Facts<'_>,
     sessions: &dyn Sessions,
 ) -> Result<Context, Failure<'s>> {
-    let header = header_revision(facts)?;
-    match facts.session_id {
+    let head = match &facts.via {
+        Via::Http(head) => head,
+        Via::Channel(channel) => return context_of_channel(protocol, facts, channel),
+    };
+    let header = header_revision(head)?;
+    match head.session_id {
         Field::One(id) => {
             let open = sessions
                 .open(id, facts.principal, facts.now)
                 .ok_or(Failure::SessionUnknown)?;
-            let session = open.session;
             // Clients only SHOULD send what was negotiated, and some send another supported version: it is the session
             // that counts (MCP 2025-11-25, Transports, Protocol Version Header).
-            Ok(Context {
-                revision: session.revision,
-                capabilities: session.capabilities,
-                principal: facts.principal,
-                session: Some(open),
-            })
+            Ok(Context::of_session(open, facts))
         }
         Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
         Field::Absent if protocol.options().require_session => Err(Failure::SessionRequired),
-        Field::Absent => Ok(Context {
-            revision: header.unwrap_or(Revision::ASSUMED),
-            capabilities: ClientCapabilities::NONE,
-            principal: facts.principal,
-            session: None,
+        Field::Absent => Ok(Context::without_session(header, facts)),
+    }
+}
+
+/// A channel's session is the one that was initialized on it.
+fn context_of_channel<'s>(
+    protocol: &Protocol,
+    facts: &Facts<'_>,
+    channel: &ChannelFacts,
+) -> Result<Context, Failure<'s>> {
+    match channel.session {
+        Some(open) => Ok(Context::of_session(open, facts)),
+        None if protocol.options().require_session => Err(Failure::SessionRequired),
+        None => Ok(Context {
+            conversation: Some(channel.token),
+            ..Context::without_session(None, facts)
         }),
     }
 }
 
+impl Context {
+    fn of_session(open: OpenSession, facts: &Facts<'_>) -> Self {
+        Self {
+            revision: open.session.revision,
+            capabilities: open.session.capabilities,
+            principal: facts.principal,
+            session: Some(open),
+            conversation: Some(open.token),
+            is_on_channel: facts.channel().is_some(),
+        }
+    }
+
+    fn without_session(header: Option<Revision>, facts: &Facts<'_>) -> Self {
+        Self {
+            revision: header.unwrap_or(Revision::ASSUMED),
+            capabilities: ClientCapabilities::NONE,
+            principal: facts.principal,
+            session: None,
+            conversation: None,
+            is_on_channel: facts.channel().is_some(),
+        }
+    }
+}
+
 /// Ends the session a DELETE names.
-pub(super) fn end_session<'s>(
-    facts: &HttpFacts<'_>,
-    sessions: &dyn Sessions,
-) -> Result<EndSession, Failure<'s>> {
-    header_revision(facts)?;
-    match facts.session_id {
+pub(super) fn end_session<'s>(facts: &Facts<'_>, sessions: &dyn Sessions) -> Result<EndSession, Failure<'s>> {
+    let head = facts.head().ok_or(Failure::HttpMethod)?;
+    header_revision(head)?;
+    match head.session_id {
         Field::One(id) => Ok(sessions.end(id, facts.principal, facts.now)),
         Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
         Field::Absent => Err(Failure::SessionRequired),
@@ -142,12 +177,17 @@ pub(super) fn end_session<'s>(
 
 fn initialize<'s>(
     protocol: &Protocol,
-    facts: &HttpFacts<'_>,
+    facts: &Facts<'_>,
     request: &Request<'_, 's>,
     sessions: &dyn Sessions,
     out: &mut Vec<u8>,
 ) -> Result<Reply, Failure<'s>> {
-    header_revision(facts)?;
+    if let Some(head) = facts.head() {
+        header_revision(head)?;
+    }
+    if facts.channel().is_some_and(|channel| channel.session.is_some()) {
+        return Err(Failure::Initialized);
+    }
     let [version, capabilities, client_info] =
         members(request.params, ["protocolVersion", "capabilities", "clientInfo"])?;
     let version = version
@@ -215,8 +255,8 @@ fn negotiated(asked: &str) -> Revision {
         .unwrap_or(Revision::NEWEST_LEGACY)
 }
 
-fn header_revision<'s>(facts: &HttpFacts<'_>) -> Result<Option<Revision>, Failure<'s>> {
-    match facts.protocol_version {
+fn header_revision<'s>(head: &HttpHead<'_>) -> Result<Option<Revision>, Failure<'s>> {
+    match head.protocol_version {
         Field::Absent => Ok(None),
         Field::Repeated => Err(Failure::VersionHeader(
             "MCP-Protocol-Version is sent more than once",

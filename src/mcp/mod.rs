@@ -7,7 +7,7 @@
 //! What a call says meanwhile ([`Protocol::write_emission`]) and what whoever listens hears ([`write_announcement`])
 //! get their words here too; streams and their clients are the caller's.
 //!
-//! It has no clock, no I/O and no idea of connections; HTTP appears only as [`HttpFacts`] and status codes. What is
+//! It has no clock, no I/O and no idea of connections; HTTP appears only as [`HttpHead`] and status codes. What is
 //! remembered beyond a request is behind [`State`].
 //! Invariant: every decoded body ends in exactly one [`Step`], and whatever is appended for it is valid JSON.
 
@@ -46,7 +46,7 @@ pub use crate::registry::ClientCapabilities;
 pub use announce::{Announced, Announcement, write_announcement};
 pub use batch::{BATCH_ELEMENTS_MAX, Batch};
 pub use call::{Ticket, Work};
-pub use facts::{HttpFacts, ParamHeaders, UnixSeconds};
+pub use facts::{ChannelFacts, Facts, HttpHead, ParamHeaders, UnixSeconds, Via};
 pub use listen::{Interest, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::Identity;
 pub use live::{LiveRefused, LiveState, State, StateSeal};

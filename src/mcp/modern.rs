@@ -3,12 +3,12 @@
 //! Checks in the order of the reference server, so that of several faults the same one is named: version,
 //! envelope, method, parameters, headers, tool.
 
-use crate::jsonrpc::{Id, Request, Value, write_result};
+use crate::jsonrpc::{Id, Notification, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel, Operation};
 
 use super::call::{Asker, Call};
 use super::error::Failure;
-use super::facts::HttpFacts;
+use super::facts::Facts;
 use super::features::Asked;
 use super::headers::Mirrored;
 use super::input_responses;
@@ -17,6 +17,7 @@ use super::live::State;
 use super::param_headers;
 use super::params::members;
 use super::protocol::{Protocol, Reply, Routed};
+use super::remembered;
 use super::revision::Revision;
 
 /// The method that only this era has, and that a client without an envelope may try first.
@@ -47,32 +48,33 @@ pub(super) fn claims_version(params: Value<'_, '_>) -> bool {
 /// Answers control, or hands out a call.
 pub(super) fn request<'p, 's: 'p>(
     protocol: &'p Protocol,
-    facts: &HttpFacts<'_>,
+    facts: &Facts<'_>,
     request: &Request<'_, 's>,
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'p>> {
     let envelope = envelope(facts, request.params)?;
     if request.method == DISCOVER {
-        Mirrored::Method.check(facts.method, request.method)?;
+        Mirrored::Method.check_in(facts, request.method)?;
         write_result(out, request.id, protocol.lists().discover());
         return Ok(Routed::Reply(Reply::with_body(200)));
     }
     if request.method == LISTEN && listen::is_offered(protocol) {
-        Mirrored::Method.check(facts.method, request.method)?;
+        Mirrored::Method.check_in(facts, request.method)?;
         return listen::listen(protocol, request, out).map(Routed::Listen);
     }
     let asked = Asked::read(protocol, request)?;
-    Mirrored::Method.check(facts.method, request.method)?;
+    Mirrored::Method.check_in(facts, request.method)?;
     if let Some(name) = asked.name() {
-        Mirrored::Name.check(facts.name, name)?;
+        Mirrored::Name.check_in(facts, name)?;
     }
     let asker = Asker {
         id: request.id,
         revision: Revision::V2026_07_28,
         capabilities: envelope.capabilities,
         principal: facts.principal,
-        session: None,
+        conversation: facts.channel().map(|channel| channel.token),
+        is_on_channel: facts.channel().is_some(),
         progress_token: envelope.progress_token,
         log_level: envelope.log_level,
         has_stream: true,
@@ -86,17 +88,17 @@ pub(super) fn request<'p, 's: 'p>(
 /// A call with what a client adds to it for some tools, and in later rounds.
 fn checked<'p, 's: 'p>(
     protocol: &'p Protocol,
-    facts: &HttpFacts<'_>,
+    facts: &Facts<'_>,
     request: &Request<'_, 's>,
     envelope: &Envelope<'_, 's>,
     mut call: Call<'s>,
     state: &dyn State,
 ) -> Result<Call<'s>, Failure<'p>> {
-    if let Operation::Tool(tool) = call.operation {
+    if let (Operation::Tool(tool), Some(head)) = (call.operation, facts.head()) {
         let tool = protocol.registry().tool(tool);
         if !tool.param_headers().is_empty() {
             let [arguments] = members(request.params, ["arguments"])?;
-            param_headers::check(tool, facts.params, arguments)?;
+            param_headers::check(tool, head.params, arguments)?;
         }
     }
     if envelope.input_responses.is_some() || envelope.request_state.is_some() {
@@ -106,11 +108,20 @@ fn checked<'p, 's: 'p>(
     Ok(call)
 }
 
-/// Whether a notification is accepted. Headers are not prescribed for them, beyond the version.
+/// Acts on a notification, if it is accepted. Headers are not prescribed for them, beyond the version.
 pub(super) fn notification<'s>(
-    facts: &HttpFacts<'_>,
-    params: Option<Value<'_, 's>>,
+    facts: &Facts<'_>,
+    notification: &Notification<'_, 's>,
+    state: &dyn State,
 ) -> Result<(), Failure<'s>> {
+    check_notification(facts, notification.params)?;
+    if let Some(channel) = facts.channel() {
+        remembered::cancel(channel.token, notification, state);
+    }
+    Ok(())
+}
+
+fn check_notification<'s>(facts: &Facts<'_>, params: Option<Value<'_, 's>>) -> Result<(), Failure<'s>> {
     match params.filter(|params| claims_version(*params)) {
         Some(_) => {
             let [meta] = members(params, ["_meta"])?;
@@ -123,7 +134,7 @@ pub(super) fn notification<'s>(
 
 /// Checks the version and `_meta`.
 fn envelope<'t, 's>(
-    facts: &HttpFacts<'_>,
+    facts: &Facts<'_>,
     params: Option<Value<'t, 's>>,
 ) -> Result<Envelope<'t, 's>, Failure<'s>> {
     let [meta, input_responses, request_state] =
@@ -170,11 +181,11 @@ fn envelope<'t, 's>(
     })
 }
 
-fn check_version<'s>(facts: &HttpFacts<'_>, claimed: Option<Value<'_, 's>>) -> Result<(), Failure<'s>> {
+fn check_version<'s>(facts: &Facts<'_>, claimed: Option<Value<'_, 's>>) -> Result<(), Failure<'s>> {
     let claimed = claimed.and_then(Value::as_str).ok_or(Failure::ModernEnvelope(
         "`params._meta` must have the string `io.modelcontextprotocol/protocolVersion`",
     ))?;
-    Mirrored::ProtocolVersion.check(facts.protocol_version, claimed)?;
+    Mirrored::ProtocolVersion.check_in(facts, claimed)?;
     match claimed == Revision::V2026_07_28.as_str() {
         true => Ok(()),
         false => Err(Failure::UnsupportedVersion { requested: claimed }),

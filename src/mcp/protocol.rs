@@ -10,7 +10,7 @@ use super::announce::Announcement;
 use super::batch::Batch;
 use super::call::{Call, Work};
 use super::error::{BatchFault, Failure, Refused};
-use super::facts::HttpFacts;
+use super::facts::Facts;
 use super::legacy;
 use super::listen::Listen;
 use super::lists::{Identity, Lists};
@@ -128,7 +128,7 @@ impl Protocol {
     /// notifications and answers do no harm the second time. Warm, a call allocates nothing.
     pub fn decode<'s>(
         &self,
-        facts: &HttpFacts<'_>,
+        facts: &Facts<'_>,
         body: &[u8],
         scratch: &'s mut Scratch,
         state: &dyn State,
@@ -147,7 +147,7 @@ impl Protocol {
     }
 
     /// Answers a DELETE: the end of a legacy session.
-    pub fn delete(&self, facts: &HttpFacts<'_>, sessions: &dyn Sessions, out: &mut Vec<u8>) -> Reply {
+    pub fn delete(&self, facts: &Facts<'_>, sessions: &dyn Sessions, out: &mut Vec<u8>) -> Reply {
         let ended = if facts.names_modern_revision() {
             Err(Failure::HttpMethod)
         } else {
@@ -164,7 +164,7 @@ impl Protocol {
 
     fn route<'s>(
         &self,
-        facts: &HttpFacts<'_>,
+        facts: &Facts<'_>,
         body: &[u8],
         document: &Document<'s>,
         state: &dyn State,
@@ -193,7 +193,7 @@ impl Protocol {
 
     fn route_message<'p, 's: 'p>(
         &'p self,
-        facts: &HttpFacts<'_>,
+        facts: &Facts<'_>,
         message: Message<'_, 's>,
         era: Era,
         state: &dyn State,
@@ -213,7 +213,7 @@ impl Protocol {
             },
             Message::Notification(notification) => {
                 match era {
-                    Era::Modern => modern::notification(facts, notification.params),
+                    Era::Modern => modern::notification(facts, &notification, state),
                     Era::Legacy => legacy::context(self, facts, state)
                         .map(|context| remembered::notification(context, &notification, state)),
                 }
@@ -232,7 +232,7 @@ impl Protocol {
 
     fn route_batch<'s>(
         &self,
-        facts: &HttpFacts<'_>,
+        facts: &Facts<'_>,
         body: &[u8],
         root: Value<'_, 's>,
         state: &dyn State,
@@ -323,7 +323,7 @@ pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'
 }
 
 /// The era and method of a message; a response has no method.
-fn subject<'s>(facts: &HttpFacts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
+fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
     match message {
         Message::Request(Request { method, params, .. })
         | Message::Notification(Notification { method, params }) => (era_of(facts, method, *params), method),
@@ -333,7 +333,7 @@ fn subject<'s>(facts: &HttpFacts<'_>, message: &Message<'_, 's>) -> (Era, &'s st
 }
 
 /// Modern is what claims a version in its envelope, what a header says is modern, and what only that era has.
-fn era_of(facts: &HttpFacts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
+fn era_of(facts: &Facts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
     let is_modern = params.is_some_and(modern::claims_version)
         || facts.names_modern_revision()
         || method == modern::DISCOVER;

@@ -12,7 +12,7 @@ use super::lists::Has;
 use super::live::{LiveRefused, State};
 use super::params::members;
 use super::protocol::Protocol;
-use super::sessions::OpenSession;
+use super::sessions::{OpenSession, SessionToken};
 use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value};
 use crate::registry::{AnswerError, LogLevel};
 
@@ -69,12 +69,18 @@ fn log_level<'s>(params: Option<Value<'_, 's>>) -> Result<LogLevel, Failure<'s>>
 
 /// Acts on a notification.
 pub(super) fn notification(context: Context, notification: &Notification<'_, '_>, state: &dyn State) {
-    let Some(session) = context.session else { return };
+    if let Some(conversation) = context.conversation {
+        cancel(conversation, notification, state);
+    }
+}
+
+/// Cancels a request of this conversation, if that is what the notification is for.
+pub(super) fn cancel(conversation: SessionToken, notification: &Notification<'_, '_>, state: &dyn State) {
     if notification.method == "notifications/cancelled"
         && let Ok([Some(request)]) = members(notification.params, ["requestId"])
         && let Some(id) = request.as_id()
     {
-        state.cancel(session.token, &RequestId::from(id));
+        state.cancel(conversation, &RequestId::from(id));
     }
 }
 

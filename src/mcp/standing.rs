@@ -6,7 +6,7 @@
 use crate::wire::http1::Field;
 
 use super::error::Failure;
-use super::facts::HttpFacts;
+use super::facts::Facts;
 use super::legacy;
 use super::live::State;
 use super::protocol::{Protocol, Reply, refused};
@@ -36,7 +36,7 @@ pub struct StreamRequest<'a> {
 
 impl Protocol {
     /// Decodes a GET. A refusal's body is appended to `out`.
-    pub fn get<'a>(&self, facts: &HttpFacts<'a>, state: &dyn State, out: &mut Vec<u8>) -> Opening<'a> {
+    pub fn get<'a>(&self, facts: &Facts<'a>, state: &dyn State, out: &mut Vec<u8>) -> Opening<'a> {
         let era = match facts.names_modern_revision() {
             true => Era::Modern,
             false => Era::Legacy,
@@ -72,14 +72,15 @@ impl Protocol {
 
 fn stream_request<'a>(
     protocol: &Protocol,
-    facts: &HttpFacts<'a>,
+    facts: &Facts<'a>,
     state: &dyn State,
 ) -> Result<StreamRequest<'a>, Failure<'static>> {
     if facts.names_modern_revision() {
         return Err(Failure::HttpMethod);
     }
     let session = legacy::context(protocol, facts, state)?.session;
-    let last_event_id = match facts.last_event_id {
+    let head = facts.head().ok_or(Failure::HttpMethod)?;
+    let last_event_id = match head.last_event_id {
         Field::One(id) if id.len() > EVENT_ID_BYTES_MAX => {
             return Err(Failure::EventId("Last-Event-ID is none of this server's"));
         }

@@ -61,7 +61,7 @@ impl Emission {
     }
 
     /// Whether it may be left out when there is too much to say.
-    pub(super) fn is_droppable(&self) -> bool {
+    pub(crate) fn is_droppable(&self) -> bool {
         matches!(
             self,
             Self::Progress { .. } | Self::Log { .. } | Self::ElicitationComplete { .. }

@@ -4,16 +4,18 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{AllowList, Settings};
 use crate::mcp::Protocol;
 use crate::metrics::ToolLabels;
 use crate::session::live::LiveOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
-use crate::shard::{Service, Waits};
+use crate::shard::{ChannelLimits, Service, Waits};
 use crate::transport::edge::{EdgePolicy, EdgePolicyError};
 use crate::transport::http::HttpLimits;
 use crate::wire::http1::{BodyLimits, HeadLimits};
+use crate::wire::websocket;
 
 use super::{ENDPOINT_PATH, StartError};
 
@@ -35,6 +37,7 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
             browser: settings.queue.timeout,
             agent: settings.queue.timeout_agent,
         },
+        channels: channel_limits(settings),
         linger: settings.linger,
         protocol,
     })
@@ -83,7 +86,8 @@ fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
 fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
     let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
     let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
-    EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)
+    let policy = EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)?;
+    Ok(policy.with_websocket(true))
 }
 
 /// What an operator allows, and loopback.
@@ -95,6 +99,18 @@ fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
             .map(|&name| name.to_owned())
             .chain(names.iter().cloned())
             .collect(),
+    }
+}
+
+fn channel_limits(settings: &Settings) -> ChannelLimits {
+    ChannelLimits {
+        in_flight_max: 64,
+        websocket_timeout: Duration::from_secs(60),
+        frames: websocket::Limits {
+            message_bytes_max: settings.http.body_bytes_max,
+            overhead_bytes_max: websocket::Limits::OVERHEAD_BYTES_MAX_DEFAULT,
+        },
+        echoes: false,
     }
 }
 

@@ -248,6 +248,7 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         mesh: seed.mesh,
         steal: seed.steal,
         workers: seed.workers,
+        stdio: None,
         metrics: seed.metrics,
         clock: now,
     };

@@ -1,7 +1,9 @@
 use super::live::LiveOptions;
 use super::*;
 use crate::jsonrpc::Scratch;
-use crate::mcp::{ClientCapabilities, HttpFacts, Identity, Options, Protocol, Reply, Revision, Step};
+use crate::mcp::{
+    ClientCapabilities, Facts, HttpHead, Identity, Options, Principal, Protocol, Reply, Revision, Step, Via,
+};
 use crate::registry::Registry;
 use crate::wire::http1::Field;
 
@@ -188,11 +190,14 @@ fn a_sessions_life_over_the_protocol() {
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
 const PING: &str = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
 
-fn facts(session_id: Field<'_>) -> HttpFacts<'_> {
-    HttpFacts {
-        session_id,
+fn facts(session_id: Field<'_>) -> Facts<'_> {
+    Facts {
+        via: Via::Http(HttpHead {
+            session_id,
+            ..HttpHead::default()
+        }),
+        principal: Principal::ANONYMOUS,
         now: NOW,
-        ..HttpFacts::default()
     }
 }
 

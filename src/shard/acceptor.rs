@@ -24,7 +24,7 @@ use crate::timers::TimerKind;
 
 use super::Shard;
 use super::addresses::{AddressPlace, Admission};
-use super::connections::Waiting;
+use super::connections::{Link, Waiting};
 use super::gate::ShardGate;
 
 /// Connections taken before anybody else's bytes are looked at.
@@ -100,6 +100,11 @@ impl Acceptor {
             gate,
             outage: AcceptOutage::default(),
         }
+    }
+
+    /// There is no listener.
+    pub(super) fn close(&mut self) {
+        self.state = State::Over;
     }
 
     /// The listener is closed, and nobody was left in it.
@@ -225,6 +230,17 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// Serves the one client of a process that has no listener.
+    pub(super) fn serve_stdio(&mut self, pipes: R::Socket) {
+        self.acceptor.close();
+        let has_place = self.acceptor.gate.try_enter();
+        debug_assert!(has_place, "the only connection has a place");
+        self.metrics.on_accepted();
+        let key = self.table.insert(Link::Socket(pipes), None, self.now);
+        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.open_stdio(key);
+    }
+
     /// Enters a connection that has its place.
     fn admit(&mut self, socket: R::Socket) {
         self.metrics.on_accepted();
@@ -235,7 +251,7 @@ impl<R: ShardRing> Shard<R> {
             Some(Admission::Refuse(place)) => (Some(place), true, false),
             Some(Admission::TurnAway) => (None, false, true),
         };
-        let key = self.table.insert(socket, address, self.now);
+        let key = self.table.insert(Link::Socket(socket), address, self.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         if is_turned_away {
             self.metrics.refusals.increment(OverloadReason::Connections);

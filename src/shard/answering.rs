@@ -98,6 +98,7 @@ impl<R: ShardRing> Shard<R> {
         head.content_type = Some("text/plain; charset=utf-8");
         head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
         head.allow = refusal.allow();
+        head.upgrade = refusal.upgrade();
         if let Some(connection) = self.table.at(key) {
             connection.persistence = if goes_on {
                 Persistence::Persist
@@ -139,7 +140,11 @@ impl<R: ShardRing> Shard<R> {
             connection.state = State::Answering;
             connection.phase_began = self.now;
         }
-        if outgoing.kind != OutgoingKind::Interim {
+        let is_patient = connection
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.is_patient());
+        if outgoing.kind != OutgoingKind::Interim && !is_patient {
             connection.waiting = Waiting::Write;
         }
         connection.is_sending = true;
@@ -147,11 +152,15 @@ impl<R: ShardRing> Shard<R> {
         // Usually the next thing this connection needs: armed now, both are begun with one system call.
         let reads_on = is_answer && !outgoing.closes && connection.assembly.is_none();
         connection.outgoing = outgoing;
-        self.ring.send(key, &connection.socket, buffer, range, mode);
+        if let Some(socket) = connection.link.socket() {
+            self.ring.send(key, socket, buffer, range, mode);
+        }
         if reads_on {
             self.arm_receive(key);
         }
-        self.set_deadline(key, write_deadline);
+        if !is_patient {
+            self.set_deadline(key, write_deadline);
+        }
     }
 
     /// The peer sends no more, but its answer is still on the way: close behind it.
@@ -199,6 +208,7 @@ impl<R: ShardRing> Shard<R> {
                 // What came meanwhile may be the whole of the request.
                 OutgoingKind::Interim => self.serve_assembly(key, Turn::New),
                 OutgoingKind::Stream => self.go_on_streaming(key),
+                OutgoingKind::Channel => self.go_on_with_channel(key),
                 OutgoingKind::Answer => self.on_answered(key, closes),
             };
         }
@@ -238,11 +248,18 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.at(key) else {
             return self.reclaim(outgoing, outbox);
         };
+        let is_patient = connection
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.is_patient());
         connection.is_sending = true;
         connection.outgoing = outgoing;
-        self.ring
-            .send(key, &connection.socket, outbox, piece, SendMode::All);
-        self.set_deadline(key, write_deadline);
+        if let Some(socket) = connection.link.socket() {
+            self.ring.send(key, socket, outbox, piece, SendMode::All);
+        }
+        if !is_patient {
+            self.set_deadline(key, write_deadline);
+        }
     }
 
     /// A handler's answer is with the kernel, and its connection goes on.
@@ -292,6 +309,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Gives a connection up for a deadline or for others, with a 408 where an answer is still possible.
     pub(super) fn evict(&mut self, key: ConnectionKey, reason: Eviction) {
+        if self.channel(key).is_some() {
+            return self.evict_channel(key, reason);
+        }
         self.count_eviction(reason);
         if self.can_turn_out(key) {
             self.answer_refusal(key, Refusal::Timeout, false, false);
@@ -301,6 +321,9 @@ impl<R: ShardRing> Shard<R> {
     /// There is no memory for what this connection sends. If it is pipelined behind a request in hand, that
     /// one is still answered.
     pub(super) fn refuse_memory(&mut self, key: ConnectionKey) {
+        if self.channel(key).is_some() {
+            return self.refuse_channel_memory(key);
+        }
         if let Some(connection) = self.table.at(key)
             && matches!(connection.state, State::Calling(_) | State::Answering)
         {
@@ -345,13 +368,16 @@ impl<R: ShardRing> Shard<R> {
     /// Our side is finished: FIN, then wait for the peer's.
     pub(super) fn begin_close(&mut self, key: ConnectionKey) {
         let deadline = self.now + self.close_linger();
+        self.leave_channel(key);
         let Some(connection) = self.table.at(key) else {
             return;
         };
         connection.state = State::Closing;
         connection.waiting = Waiting::Close;
         let assembly = connection.assembly.take();
-        self.ring.shutdown(&connection.socket, Shutdown::Write);
+        if let Some(socket) = connection.link.socket() {
+            self.ring.shutdown(socket, Shutdown::Write);
+        }
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);
         }
@@ -370,6 +396,7 @@ impl<R: ShardRing> Shard<R> {
             return self.bury(key);
         }
         self.forget_wait(key, state);
+        self.leave_channel(key);
         self.end_hold(key);
         let Some(connection) = self.table.at(key) else {
             return;
@@ -377,8 +404,10 @@ impl<R: ShardRing> Shard<R> {
         connection.state = State::Dead;
         let assembly = connection.assembly.take();
         let stream = connection.stream.take();
-        if connection.is_in_flight() {
-            self.ring.shutdown(&connection.socket, Shutdown::Both);
+        if connection.is_in_flight()
+            && let Some(socket) = connection.link.socket()
+        {
+            self.ring.shutdown(socket, Shutdown::Both);
         }
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);

@@ -20,11 +20,11 @@ use crate::metrics::HandlerState;
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
 use crate::ring::ConnectionKey;
-use crate::session::live::{CallPlace, Message};
+use crate::session::live::{CallPlace, Stream};
 use crate::timers::{TimerKey, TimerKind};
 
 use super::calls::{Call, Run};
-use super::connections::State;
+use super::connections::{Connection, State};
 use super::speaking::call_number;
 use super::{Shard, ShardRing};
 
@@ -143,6 +143,12 @@ impl Askers {
     }
 }
 
+/// Whether a connection has this stream open.
+fn is_open_on<S>(entry: &Connection<S>, stream: Option<&Arc<Stream>>) -> bool {
+    let open = entry.stream.as_ref();
+    open.zip(stream).is_some_and(|(open, stream)| open.is_of(stream))
+}
+
 impl<R: ShardRing> Shard<R> {
     /// Puts a call's question to its client.
     pub(super) fn ask(&mut self, handler: HandlerKey, link: &Arc<CallLink>, question: NotedQuestion) {
@@ -158,7 +164,9 @@ impl<R: ShardRing> Shard<R> {
             return None;
         }
         let key = self.asker_of(handler, link)?;
-        let stream = self.call_stream(handler)?;
+        if !self.is_heard(handler) {
+            return None;
+        }
         let call = self.pool.call_mut(handler)?;
         let session = call.ticket.session()?;
         let place = CallPlace {
@@ -178,7 +186,7 @@ impl<R: ShardRing> Shard<R> {
         {
             return None;
         }
-        stream.push(Message::new(message));
+        self.say(handler, &emission, message);
         let asker = self.askers.at(key)?;
         asker.questions.push(number);
         asker.since = self.now;
@@ -369,8 +377,7 @@ impl<R: ShardRing> Shard<R> {
         }
         if let Some(entry) = self.table.at(connection)
             && entry.state == State::Streaming
-            && let (Some(open), Some(stream)) = (&entry.stream, &stream)
-            && open.is_of(stream)
+            && (entry.parent().is_some() || is_open_on(entry, stream.as_ref()))
         {
             entry.state = State::Calling(handler);
         }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Era, HttpFacts, OverloadReason, Principal, Step, Ticket, Work};
+use crate::mcp::{Era, Facts, OverloadReason, Step, Ticket, Work};
 use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
@@ -113,11 +113,16 @@ impl<R: ShardRing> Shard<R> {
         }
         self.refresh_service();
         let service = Rc::clone(&self.service);
-        let facts = HttpFacts::new(&request.head, Principal::ANONYMOUS, self.unix_now);
+        let facts = Facts::of_head(&request.head, self.principal(), self.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
             Endpoint::Post => {}
             Endpoint::Get => return self.open_standing(key, &facts, out),
+            Endpoint::WebSocket => {
+                self.spares.put(out);
+                self.metrics.in_flight.down();
+                return self.open_websocket(key, request);
+            }
             Endpoint::Delete => {
                 let reply = service.protocol.delete(&facts, &*service.store, &mut out);
                 self.record_control(&reply, Duration::ZERO);
@@ -126,20 +131,33 @@ impl<R: ShardRing> Shard<R> {
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
+        self.decode(key, &facts, body, out, turn);
+        unchunked.clear();
+        unchunked.shrink_to(self.pool.buffer_bytes());
+        self.unchunked = unchunked;
+    }
+
+    /// Decodes a message; what answers it at once goes behind the room in `out`.
+    pub(super) fn decode(
+        &mut self,
+        key: ConnectionKey,
+        facts: &Facts<'_>,
+        body: &[u8],
+        mut out: Vec<u8>,
+        turn: Turn,
+    ) {
+        let service = Rc::clone(&self.service);
         let mut scratch = self.scratch.take().unwrap_or_default();
         let began = (self.clock)();
         let step = service
             .protocol
-            .decode(&facts, body, &mut scratch, &*service.store, &mut out);
+            .decode(facts, body, &mut scratch, &*service.store, &mut out);
         let batch = self.take_step(key, step, out, began, turn);
         scratch.trim();
         self.scratch = Some(scratch);
         if let Some(batch) = batch {
             self.begin_batch(key, batch, body, turn);
         }
-        unchunked.clear();
-        unchunked.shrink_to(self.pool.buffer_bytes());
-        self.unchunked = unchunked;
     }
 
     /// Answers or starts what a request came to; a batch is handed back, since it needs the scratch anew.
@@ -222,11 +240,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// A request waits that its client may cancel.
     fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
-        if let Some(session) = ticket.session()
+        if let Some(conversation) = ticket.conversation()
             && let Some(entry) = self.table.at(key)
             && matches!(entry.state, State::Queued(_))
         {
-            entry.waits_for = Some(Box::new((session, ticket.id().clone())));
+            entry.waits_for = Some(Box::new((conversation, ticket.id().clone())));
         }
     }
 
@@ -401,11 +419,12 @@ impl<R: ShardRing> Shard<R> {
         if entry.state != State::Calling(handler) {
             return;
         }
-        if !entry.is_watched {
-            entry.is_watched = true;
-            self.ring.watch_hang_up(connection, &entry.socket);
-        }
-        if gets_stream {
+        let is_of_channel = entry.parent().is_some();
+        self.watch(connection);
+        if gets_stream && !is_of_channel {
+            let Some(entry) = self.table.at(connection) else {
+                return;
+            };
             entry.waiting = Waiting::Answer;
             self.set_deadline(connection, stream_at);
         }
@@ -515,6 +534,17 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// Watches for the hang-up of a connection that is not read from. A channel is read from at any time.
+    pub(super) fn watch(&mut self, key: ConnectionKey) {
+        if let Some(entry) = self.table.at(key)
+            && let Some(socket) = entry.link.socket()
+            && !entry.is_watched
+        {
+            entry.is_watched = true;
+            self.ring.watch_hang_up(key, socket);
+        }
+    }
+
     /// The peer of a call hung up. Modern: that cancels the call. Legacy: a running call finishes, and its
     /// answer is dropped.
     pub(super) fn handle_hang_up(&mut self, key: ConnectionKey, outcome: &HangUp) {
@@ -544,7 +574,8 @@ impl<R: ShardRing> Shard<R> {
         let error = self
             .table
             .at(key)
-            .and_then(|connection| self.ring.take_error(&connection.socket));
+            .and_then(|connection| connection.link.socket())
+            .and_then(|socket| self.ring.take_error(socket));
         self.count_eviction(loss(error.as_ref()));
         self.lose_client(key);
     }

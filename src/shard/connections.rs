@@ -27,6 +27,7 @@ use crate::transport::http::Intake;
 use crate::wire::http1::Connection as Persistence;
 
 use super::addresses::AddressPlace;
+use super::channels::Channel;
 use super::streams::OpenStream;
 
 /// What a connection is doing.
@@ -73,6 +74,24 @@ pub(super) enum Waiting {
     Nothing,
 }
 
+/// What an entry of the table stands for.
+#[derive(Debug)]
+pub(super) enum Link<S> {
+    /// A connection of its own.
+    Socket(S),
+    /// One message of this channel, until it is answered there.
+    Exchange(ConnectionKey),
+}
+
+impl<S> Link<S> {
+    pub(super) fn socket(&self) -> Option<&S> {
+        match self {
+            Link::Socket(socket) => Some(socket),
+            Link::Exchange(_) => None,
+        }
+    }
+}
+
 /// An answer on its way.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
@@ -99,12 +118,14 @@ pub(super) enum OutgoingKind {
     Interim,
     /// Some of a stream: the stream goes on.
     Stream,
+    /// Messages of a channel: it goes on.
+    Channel,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
-    pub socket: S,
+    pub link: Link<S>,
     /// Its place among those of its address, if these are capped; moves with it to another shard.
     pub address: Option<AddressPlace>,
     pub state: State,
@@ -132,6 +153,8 @@ pub(super) struct Connection<S> {
     pub held: Option<HandlerKey>,
     /// The stream that is open on it.
     pub stream: Option<Box<OpenStream>>,
+    /// Messages both ways, once it has been made a channel.
+    pub channel: Option<Box<Channel>>,
     pub outgoing: Outgoing,
     /// What the current request's answer says of the connection.
     pub persistence: Persistence,
@@ -142,9 +165,9 @@ pub(super) struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    fn new(socket: S, address: Option<AddressPlace>, now: Instant) -> Connection<S> {
+    fn new(link: Link<S>, address: Option<AddressPlace>, now: Instant) -> Connection<S> {
         Connection {
-            socket,
+            link,
             address,
             state: State::Open,
             waiting: Waiting::Idle,
@@ -162,10 +185,19 @@ impl<S> Connection<S> {
             waits_for: None,
             held: None,
             stream: None,
+            channel: None,
             outgoing: Outgoing::default(),
             persistence: Persistence::Persist,
             phase_began: now,
             request_at: now,
+        }
+    }
+
+    /// The channel whose message it is.
+    pub(super) fn parent(&self) -> Option<ConnectionKey> {
+        match self.link {
+            Link::Exchange(parent) => Some(parent),
+            Link::Socket(_) => None,
         }
     }
 
@@ -178,7 +210,10 @@ impl<S> Connection<S> {
     /// call may run, behind which nothing is read.
     pub(super) fn reads_on(&self) -> bool {
         match self.state {
-            State::Open => !self.is_sending,
+            State::Open => match &self.channel {
+                Some(channel) => channel.reads_on(),
+                None => !self.is_sending,
+            },
             State::Answering => self.assembly.is_none(),
             State::Closing => true,
             State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead => false,
@@ -187,7 +222,7 @@ impl<S> Connection<S> {
 
     /// Open, with no byte of a request.
     pub(super) fn is_parked(&self) -> bool {
-        self.state == State::Open && self.assembly.is_none()
+        self.state == State::Open && self.assembly.is_none() && self.channel.is_none()
     }
 }
 
@@ -214,9 +249,14 @@ impl<S> Table<S> {
         }
     }
 
-    /// Enters a connection.
-    pub(super) fn insert(&mut self, socket: S, address: Option<AddressPlace>, now: Instant) -> ConnectionKey {
-        let connection = Slot::Live(Connection::new(socket, address, now));
+    /// Enters a connection, or a message of a channel.
+    pub(super) fn insert(
+        &mut self,
+        link: Link<S>,
+        address: Option<AddressPlace>,
+        now: Instant,
+    ) -> ConnectionKey {
+        let connection = Slot::Live(Connection::new(link, address, now));
         self.open += 1;
         match self.free.pop() {
             Some(slot) => {
@@ -269,7 +309,13 @@ impl<S> Table<S> {
     pub(super) fn remove_to_close(&mut self, key: ConnectionKey) -> Option<S> {
         let connection = self.remove(key)?;
         self.slots[key.slot as usize].1 = Slot::Closing(connection.address);
-        Some(connection.socket)
+        match connection.link {
+            Link::Socket(socket) => Some(socket),
+            Link::Exchange(_) => {
+                self.free(key);
+                None
+            }
+        }
     }
 
     /// The descriptor is closed: the slot may be used again, under a new generation. Gives what was counted.

@@ -82,6 +82,9 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         match (connection.state, connection.waiting) {
+            (State::Open, waiting) if connection.channel.is_some() && waiting != Waiting::Write => {
+                self.channel_timed_out(key);
+            }
             (State::Open, Waiting::Idle) => self.idle_timed_out(key),
             (State::Open, Waiting::Refusal) => self.refuse_connection(key),
             (State::Queued(wait), _) => self.refuse_waiter(key, wait),

@@ -74,6 +74,7 @@ impl<R: ShardRing> Shard<R> {
         self.ring.turn_away();
         self.end_listening();
         self.fail_all_questions();
+        self.drain_channels();
         for key in self.keys_where(|connection| connection.is_parked() && !connection.is_fresh) {
             self.begin_close(key);
         }
@@ -107,6 +108,7 @@ impl<R: ShardRing> Shard<R> {
             // Whoever sends slowly does not hold up the end.
             let is_incomplete = |connection: &Connection<R::Socket>| {
                 let is_amid = connection.state == State::Open && connection.assembly.is_some();
+                let is_amid = is_amid && connection.channel.is_none();
                 is_amid && !connection.is_sending && now >= connection.request_at + grace
             };
             for key in self.keys_where(is_incomplete) {

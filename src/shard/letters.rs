@@ -38,10 +38,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// A client wants no answer to this request any more, and gets none: its stream ends without one (MCP,
     /// *Cancellation*). A request that has ended or never was is no matter.
-    fn cancel_requested(&mut self, session: SessionToken, request: &RequestId) {
+    fn cancel_requested(&mut self, conversation: SessionToken, request: &RequestId) {
         let is_it = |call: &Call| {
             let is_over = matches!(call.run, Run::Ended);
-            !is_over && call.ticket.session() == Some(session) && call.ticket.id() == request
+            !is_over && call.ticket.conversation() == Some(conversation) && call.ticket.id() == request
         };
         let running = (0..self.pool.size())
             .filter_map(|index| self.pool.key_at(index))
@@ -54,7 +54,8 @@ impl<R: ShardRing> Shard<R> {
         } else if let Some((connection, call)) = self.take_shelved(is_it) {
             self.cancel_shelved(connection, call);
         } else {
-            self.cancel_waiter(session, request);
+            self.cancel_waiter(conversation, request);
+            self.cancel_listening(conversation, request);
         }
     }
 
@@ -66,6 +67,10 @@ impl<R: ShardRing> Shard<R> {
             .table
             .at(connection)
             .is_some_and(|entry| entry.state == State::Calling(handler));
+        if self.parent_of(connection).is_some() {
+            self.cancel_call(handler);
+            return self.end_exchange(connection);
+        }
         // An event stream that ends without an answer is the one answer there is that is none.
         let stream = self.call_stream(handler);
         if is_heard && stream.is_none() {
@@ -84,5 +89,6 @@ impl<R: ShardRing> Shard<R> {
         let stream = call.stream.clone();
         self.stop_call(call);
         self.end_stream_of(connection, stream);
+        self.end_exchange(connection);
     }
 }

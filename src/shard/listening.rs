@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::mcp::{HttpFacts, Listen, NoStream, Opening, OverloadReason, Revision};
+use crate::mcp::{Facts, Listen, NoStream, Opening, OverloadReason, Revision};
 use crate::metrics::{self, RequestClass};
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, StreamKind, StreamRefused};
@@ -16,7 +16,7 @@ use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     /// Opens a session's stream, or goes on with one that broke.
-    pub(super) fn open_standing(&mut self, key: ConnectionKey, facts: &HttpFacts<'_>, mut out: Vec<u8>) {
+    pub(super) fn open_standing(&mut self, key: ConnectionKey, facts: &Facts<'_>, mut out: Vec<u8>) {
         let service = Rc::clone(&self.service);
         let request = match service.protocol.get(facts, &*service.store, &mut out) {
             Opening::Stream(request) => request,

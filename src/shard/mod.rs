@@ -21,6 +21,7 @@
 //! | `replies` | outcomes → answers |
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `streams`, `listening` | answers in events; who listens |
+//! | `channels` | connections that carry messages both ways, many at once |
 //! | `speaking`, `asking` | what calls say before they end, and ask their clients |
 //! | `letters` | what other shards' requests mean for streams and calls here |
 //! | `service` | what is served, and its replacement |
@@ -36,6 +37,7 @@ mod answering;
 mod asking;
 mod batches;
 mod calls;
+mod channels;
 mod connections;
 mod deadlines;
 mod drain;
@@ -83,6 +85,7 @@ pub use acceptor::ShardRing;
 pub use alarm::Alarm;
 use asking::Askers;
 pub use calls::Call;
+pub use channels::ChannelLimits;
 use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
@@ -196,6 +199,10 @@ pub struct Shard<R: ShardRing> {
     scratch: Option<Scratch>,
     /// Where a chunked body is put together.
     unchunked: Vec<u8>,
+    /// Where a masked message is put together.
+    unmasked: Vec<u8>,
+    /// Channels there ever were.
+    channels_begun: u64,
     spares: Spares,
     date: DateCache,
     unix_now: UnixSeconds,
@@ -239,6 +246,8 @@ pub struct ShardParts<S> {
     pub steal: StealSettings,
     /// Where blocking calls go.
     pub workers: Submitter,
+    /// The one client of a process that serves no others: its pipes. No listener is watched then.
+    pub stdio: Option<S>,
     /// Its counters.
     pub metrics: Arc<ShardMetrics>,
     /// The clock; a test's may stand still.
@@ -258,6 +267,7 @@ impl<R: ShardRing> Shard<R> {
             mesh,
             steal,
             workers,
+            stdio,
             metrics,
             clock,
         } = parts;
@@ -298,6 +308,8 @@ impl<R: ShardRing> Shard<R> {
             pass_at: now,
             scratch: Some(Scratch::new()),
             unchunked: Vec::new(),
+            unmasked: Vec::new(),
+            channels_begun: 0,
             spares: Spares::new(sizes.handler_buffer_bytes),
             date: DateCache::new(unix_now.0),
             unix_now,
@@ -327,7 +339,10 @@ impl<R: ShardRing> Shard<R> {
         };
         shard.timers.reserve(TimerKind::Call, sizes.handlers);
         shard.ring.arm_wake();
-        shard.ring.watch_listener();
+        match stdio {
+            Some(pipes) => shard.serve_stdio(pipes),
+            None => shard.ring.watch_listener(),
+        }
         shard
     }
 

@@ -44,9 +44,10 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn arm_receive(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.table.at(key)
             && !connection.is_receiving
+            && let Some(socket) = connection.link.socket()
         {
             connection.is_receiving = true;
-            self.ring.receive(key, &connection.socket);
+            self.ring.receive(key, socket);
         }
     }
 
@@ -110,6 +111,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// New bytes of an open connection.
     fn read(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        if self.channel(key).is_some() {
+            return self.read_channel(key, bytes);
+        }
         self.hold_from_first_byte(key);
         let Some(connection) = self.table.at(key) else {
             return;
@@ -137,6 +141,9 @@ impl<R: ShardRing> Shard<R> {
             Taken::Busy(consumed) => &window[consumed..],
             Taken::Incomplete => window,
         };
+        if self.channel(key).is_some() {
+            return self.begin_reading_channel(key, rest);
+        }
         if !rest.is_empty() && !self.keep(key, rest) {
             return;
         }
@@ -170,6 +177,10 @@ impl<R: ShardRing> Shard<R> {
             Taken::Busy(consumed) => assembly.consume(consumed),
             Taken::Queued => assembly = self.move_to_waiting_buffer(assembly),
             Taken::Incomplete | Taken::Ended => {}
+        }
+        if self.channel(key).is_some() {
+            self.begin_reading_channel(key, assembly.window());
+            return self.assembly.give_back(assembly, &mut self.heap);
         }
         let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
         match self.table.at(key) {
@@ -285,6 +296,9 @@ impl<R: ShardRing> Shard<R> {
         if connection.state != State::Open || connection.is_sending {
             return Taken::Incomplete;
         }
+        if let Some(parent) = connection.parent() {
+            return self.take_exchange(key, parent, window, turn);
+        }
         let service = Rc::clone(&self.service);
         let (waiting, sends_continue) =
             match connection.intake.advance(window, &service.policy, &service.http) {
@@ -369,6 +383,9 @@ impl<R: ShardRing> Shard<R> {
             .table
             .at(key)
             .is_some_and(|connection| connection.assembly.is_some());
+        if state == State::Open && self.channel(key).is_some() {
+            return self.end_channel_input(key, is_begun);
+        }
         // Who leaves between requests just leaves; who vanishes is given up at any time.
         let lost = loss(error);
         let is_amid = match state {

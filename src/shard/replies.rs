@@ -52,6 +52,9 @@ impl<R: ShardRing> Shard<R> {
         let label = self.service.label(ticket.operation());
         self.metrics
             .on_operation(label, metrics::Outcome::Cancelled, Duration::ZERO);
+        if self.parent_of(key).is_some() {
+            return self.drop_unstarted(key, buffer);
+        }
         let date = *self.date.text();
         let head = ResponseHead::event_stream(BodyLength::Length(0), &date);
         let answer = Answer {
@@ -189,6 +192,9 @@ impl<R: ShardRing> Shard<R> {
         handler: Option<HandlerKey>,
         reply: &Reply,
     ) {
+        if let Some(parent) = self.parent_of(key) {
+            return self.reply_on_channel(key, parent, buffer, handler, reply);
+        }
         let charged = self.heap_bytes_of(&buffer);
         let refusal;
         let (charged, reply) = match self.heap.charge(charged) {

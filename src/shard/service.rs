@@ -14,7 +14,7 @@ use crate::session::Store;
 use crate::transport::edge::EdgePolicy;
 use crate::transport::http::HttpLimits;
 
-use super::Waits;
+use super::{ChannelLimits, Waits};
 
 /// What every shard serves, the same for all.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Service {
     pub timeouts: Timeouts,
     /// How long work may wait for a handler.
     pub waits: Waits,
+    /// Limits of channels.
+    pub channels: ChannelLimits,
     /// How long handlers stay with their connections.
     pub linger: Linger,
     /// Rows of the tools in metrics: those that were registered at the start.

@@ -10,7 +10,6 @@ use crossbeam_queue::SegQueue;
 
 use crate::pool::HandlerKey;
 use crate::registry::{CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
-use crate::session::live::Message;
 
 use super::mailbox::Wake;
 use super::{Shard, ShardRing};
@@ -135,8 +134,8 @@ impl<R: ShardRing> Shard<R> {
         let is_wanted = service
             .protocol
             .write_emission(ticket, emission, "", &*service.store, &mut message);
-        if is_wanted && let Some(stream) = self.call_stream(handler) {
-            stream.push(Message::new(message));
+        if is_wanted {
+            self.say(handler, emission, message);
         }
     }
 }

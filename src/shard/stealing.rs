@@ -20,7 +20,7 @@ use crate::ring::{ConnectionKey, Operation, Received};
 use crate::timers::TimerKind;
 
 use super::addresses::AddressPlace;
-use super::connections::State;
+use super::connections::{Link, State};
 use super::waiting::Turn;
 use super::{Mail, Shard, ShardRing};
 
@@ -118,7 +118,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The oldest waiter, if it is old enough to move; if it is not, the next offer is for when it will be.
     fn oldest_ripe(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
-        let (wait, &key) = self.queue.front()?;
+        let (wait, key) = self.oldest_movable()?;
         let since = self.table.at(key)?.phase_began;
         let is_ripe = self.now >= since + WAIT_MIN;
         if !is_ripe {
@@ -129,8 +129,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// Moves the oldest waiter to a shard whose permit was taken for it.
     pub(super) fn move_oldest(&mut self, target: usize) {
-        match self.queue.front() {
-            Some((wait, &key)) => self.begin_move(key, wait, target),
+        match self.oldest_movable() {
+            Some((wait, key)) => self.begin_move(key, wait, target),
             None => self.neighbours.give_back_to(target),
         }
     }
@@ -193,6 +193,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(mut connection) = self.table.release(key) else {
             return self.neighbours.give_back_to(target);
         };
+        let Link::Socket(socket) = connection.link else {
+            return self.neighbours.give_back_to(target);
+        };
         let bytes = match connection.assembly.take() {
             Some(assembly) => {
                 let bytes = assembly.window().to_vec();
@@ -206,7 +209,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.in_flight.down();
         self.metrics.connections_open.down();
         let moved = Moved {
-            socket: connection.socket,
+            socket,
             address: connection.address,
             bytes,
             request_at: connection.request_at,
@@ -219,7 +222,9 @@ impl<R: ShardRing> Shard<R> {
     /// A connection arrives from another shard. The permit for it was taken there.
     pub(super) fn receive_moved(&mut self, moved: Moved<R::Socket>) {
         let waited = self.now.saturating_duration_since(moved.queued_at);
-        let key = self.table.insert(moved.socket, moved.address, self.now);
+        let key = self
+            .table
+            .insert(Link::Socket(moved.socket), moved.address, self.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.metrics.connections_open.up();
         self.metrics.in_flight.up();

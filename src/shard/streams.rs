@@ -36,7 +36,7 @@ const STREAMS_PER_TURN: usize = 64;
 /// When a client that lost its stream comes back for the rest.
 const RETRY: Duration = Duration::from_secs(1);
 /// A sign of life, in a chunk of its own.
-const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+pub(super) const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
 /// A stream whose connection is here.
 #[derive(Debug)]
@@ -51,6 +51,26 @@ pub(super) struct OpenStream {
 }
 
 impl OpenStream {
+    fn new(stream: Arc<Stream>, role: Role, revision: Revision) -> OpenStream {
+        OpenStream {
+            is_primed: stream.is_resumable() && revision.has_stream_priming(),
+            stream,
+            role,
+            has_head: false,
+            cut: None,
+        }
+    }
+
+    /// Where its messages lie.
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// Whether it is the answer to this `subscriptions/listen`.
+    pub(super) fn is_listening(&self, request: &RequestId) -> bool {
+        matches!(&self.role, Role::Listening(id) if id == request)
+    }
+
     /// Whether its end is an answer somebody waits for.
     pub(super) fn is_answer(&self) -> bool {
         matches!(self.role, Role::Call | Role::Resumed)
@@ -96,25 +116,40 @@ impl<R: ShardRing> Shard<R> {
         if role != Role::Call {
             connection.state = State::Streaming;
         }
-        connection.waiting = Waiting::KeepAlive;
-        if !connection.is_watched {
-            connection.is_watched = true;
-            self.ring.watch_hang_up(key, &connection.socket);
+        let is_of_channel = connection.parent().is_some();
+        if !is_of_channel {
+            connection.waiting = Waiting::KeepAlive;
+            self.watch(key);
         }
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
         stream.attach(place, after);
-        connection.stream = Some(Box::new(OpenStream {
-            is_primed: stream.is_resumable() && revision.has_stream_priming(),
-            stream,
-            role,
-            has_head: false,
-            cut: None,
-        }));
+        connection.stream = Some(Box::new(OpenStream::new(stream, role, revision)));
         self.metrics.streams_open.up();
-        self.set_deadline(key, keep_alive_at);
+        if !is_of_channel {
+            self.set_deadline(key, keep_alive_at);
+        }
         self.pump_stream(key);
     }
 
-    fn stream_place(&self, key: ConnectionKey) -> StreamPlace {
+    /// What a legacy session on a channel hears without asking.
+    pub(super) fn begin_standing_on_channel(
+        &mut self,
+        key: ConnectionKey,
+        stream: Arc<Stream>,
+        revision: Revision,
+    ) {
+        let place = self.stream_place(key);
+        stream.attach(place, None);
+        if let Some(connection) = self.table.at(key) {
+            connection.stream = Some(Box::new(OpenStream::new(stream, Role::Standing, revision)));
+            self.metrics.streams_open.up();
+            self.pump_on_channel(key);
+        }
+    }
+
+    pub(super) fn stream_place(&self, key: ConnectionKey) -> StreamPlace {
         StreamPlace {
             shard: self.metrics.shard.0,
             connection: key,
@@ -128,6 +163,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.at(key) else {
             return;
         };
+        if connection.parent().is_some() || connection.channel.is_some() {
+            return self.pump_on_channel(key);
+        }
         let is_streaming = matches!(connection.state, State::Calling(_) | State::Streaming);
         if !is_streaming {
             return;
@@ -268,7 +306,9 @@ impl<R: ShardRing> Shard<R> {
         }
         let key = connection.filter(|key| {
             let connection = self.table.at(*key);
-            connection.is_some_and(|connection| connection.state == State::Calling(handler))
+            connection.is_some_and(|connection| {
+                connection.state == State::Calling(handler) && connection.parent().is_none()
+            })
         })?;
         let (ticket, live) = (&call.ticket, call.service.store.live());
         let session = ticket.session().map(|token| (token, ticket.principal()));
@@ -277,6 +317,20 @@ impl<R: ShardRing> Shard<R> {
         call.stream = Some(Arc::clone(&stream));
         self.begin_stream(key, Arc::clone(&stream), Role::Call, revision, None);
         Some(stream)
+    }
+
+    /// Puts one message on a call's stream, if it can have one.
+    pub(super) fn say_on_stream(&mut self, handler: HandlerKey, message: Vec<u8>) {
+        if let Some(stream) = self.call_stream(handler) {
+            stream.push(Message::new(message));
+        }
+    }
+
+    /// Whether what a call says reaches anybody; a stream is opened for it where one is needed.
+    pub(super) fn is_heard(&mut self, handler: HandlerKey) -> bool {
+        let holder = self.pool.holder(handler);
+        let is_of_channel = holder.is_some_and(|key| self.parent_of(key).is_some());
+        is_of_channel || self.call_stream(handler).is_some()
     }
 
     /// A call has taken long: its client is told that it is being worked on.

@@ -60,6 +60,7 @@ impl<R: ShardRing> Shard<R> {
             Turn::Granted => Asked::Ready,
             Turn::Refused(reason) => Asked::Refused(reason),
             Turn::Cancelled => Asked::Cancelled,
+            Turn::New if self.is_over_bound(key) => Asked::Refused(OverloadReason::Connections),
             Turn::New if self.holds_permit(key) => Asked::Ready,
             Turn::New if self.queue.is_empty() && self.neighbours.credit().try_take_own() => {
                 self.has_permit_in_hand = true;
@@ -98,10 +99,7 @@ impl<R: ShardRing> Shard<R> {
         connection.state = State::Queued(wait);
         connection.waiting = Waiting::Nothing;
         connection.phase_began = self.now;
-        if !connection.is_watched {
-            connection.is_watched = true;
-            self.ring.watch_hang_up(key, &connection.socket);
-        }
+        self.watch(key);
         let (deadline, _) = self.wait_deadline(key);
         self.set_deadline(key, deadline);
         match target {
@@ -174,6 +172,13 @@ impl<R: ShardRing> Shard<R> {
         }
         self.serve_assembly(key, Turn::Granted);
         self.return_permit();
+    }
+
+    /// The oldest waiter that can go to another shard: a message of a channel cannot. Most often it is the first.
+    pub(super) fn oldest_movable(&mut self) -> Option<(WaitKey, ConnectionKey)> {
+        let table = &mut self.table;
+        let mut waiters = self.queue.iter().map(|(wait, &key)| (wait, key));
+        waiters.find(|(_, key)| table.at(*key).is_some_and(|entry| entry.parent().is_none()))
     }
 
     /// How long the oldest waiter has waited; zero when nobody waits.

@@ -11,7 +11,10 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use crate::wire::http1::{Authority, BodyLength, Expectation, Field, Head, Method, Status, split_list};
+use crate::transport::websocket;
+use crate::wire::http1::{
+    Authority, BodyLength, Expectation, Field, Head, Method, Status, UpgradeOffer, split_list,
+};
 use accept::check_accept;
 pub use accept::takes_json;
 use rules::{HostRule, Origin, OriginRule};
@@ -34,6 +37,8 @@ pub enum Endpoint {
     Get,
     /// The end of the session named by `Mcp-Session-Id`.
     Delete,
+    /// Frames instead of HTTP from here on; the handshake is sound.
+    WebSocket,
 }
 
 /// Why a request is not let in. The texts are for the client and repeat nothing of what was sent.
@@ -75,6 +80,18 @@ pub enum Refusal {
     /// `Accept` does not offer the one type that a GET is answered with.
     #[error("Accept must offer text/event-stream")]
     StreamNotAcceptable,
+    /// The WebSocket handshake lacks a key that is sixteen bytes in base64.
+    #[error("Sec-WebSocket-Key must be sixteen bytes in base64")]
+    WebSocketKey,
+    /// The WebSocket handshake does not say which version it is of.
+    #[error("Sec-WebSocket-Version is missing")]
+    WebSocketVersionMissing,
+    /// It is of another version than the one there is.
+    #[error("the only WebSocket version spoken here is 13")]
+    WebSocketVersion,
+    /// The WebSocket handshake has a body.
+    #[error("a WebSocket handshake has no body")]
+    WebSocketBody,
 }
 
 impl Refusal {
@@ -89,6 +106,10 @@ impl Refusal {
             Refusal::BodyTooLarge => Status::ContentTooLarge,
             Refusal::ContentType | Refusal::ContentEncoding => Status::UnsupportedMediaType,
             Refusal::NotAcceptable | Refusal::StreamNotAcceptable => Status::NotAcceptable,
+            Refusal::WebSocketKey | Refusal::WebSocketVersionMissing | Refusal::WebSocketBody => {
+                Status::BadRequest
+            }
+            Refusal::WebSocketVersion => Status::UpgradeRequired,
         }
     }
 
@@ -96,6 +117,14 @@ impl Refusal {
     pub const fn allow(self) -> Option<&'static str> {
         match self {
             Refusal::Method { allow } => Some(allow),
+            _ => None,
+        }
+    }
+
+    /// What to ask for instead, for the one status that needs it.
+    pub const fn upgrade(self) -> Option<UpgradeOffer> {
+        match self {
+            Refusal::WebSocketVersion => Some(UpgradeOffer::WebSocket),
             _ => None,
         }
     }
@@ -132,6 +161,7 @@ pub struct EdgePolicy {
     hosts: Vec<HostRule>,
     origins: Vec<OriginRule>,
     body_bytes_max: u64,
+    has_websocket: bool,
 }
 
 impl EdgePolicy {
@@ -174,7 +204,16 @@ impl EdgePolicy {
             hosts: hosts.collect::<Result<_, _>>()?,
             origins: origins.collect::<Result<_, _>>()?,
             body_bytes_max,
+            has_websocket: false,
         })
+    }
+
+    /// Whether a GET may become a WebSocket; until this is said, `Upgrade` is ignored, as RFC 9110,
+    /// section 7.8, lets a server do.
+    #[must_use]
+    pub fn with_websocket(mut self, has_websocket: bool) -> Self {
+        self.has_websocket = has_websocket;
+        self
     }
 
     /// Lets a request in, or says why not. Allocates nothing.
@@ -188,14 +227,30 @@ impl EdgePolicy {
         if head.path != self.path && head.method != Method::Connect && head.path != "*" {
             return Err(Refusal::Path);
         }
-        let endpoint = choose_endpoint(head)?;
+        let endpoint = self.choose_endpoint(head)?;
         self.check_body(head)?;
         match endpoint {
             Endpoint::Post => check_media_types(head)?,
             Endpoint::Get => accept::check_accept_stream(head)?,
             Endpoint::Delete => {}
+            Endpoint::WebSocket => websocket::check_handshake(head)?,
         }
         Ok(endpoint)
+    }
+
+    fn choose_endpoint(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
+        let version = head.fields.mcp_protocol_version.value();
+        let is_modern = version.is_some_and(|version| version >= MODERN_REVISION_FIRST);
+        match head.method {
+            Method::Post => Ok(Endpoint::Post),
+            Method::Get if self.has_websocket && websocket::is_wanted(head) => Ok(Endpoint::WebSocket),
+            Method::Get if !is_modern => Ok(Endpoint::Get),
+            Method::Delete if !is_modern => Ok(Endpoint::Delete),
+            Method::Other => Err(Refusal::MethodUnknown),
+            _ => Err(Refusal::Method {
+                allow: if is_modern { ALLOW_MODERN } else { ALLOW },
+            }),
+        }
     }
 
     /// No `Origin`: not a web page, so none that could be foreign.
@@ -225,20 +280,6 @@ impl EdgePolicy {
             BodyLength::Length(bytes) if bytes > self.body_bytes_max => Err(Refusal::BodyTooLarge),
             _ => Ok(()),
         }
-    }
-}
-
-fn choose_endpoint(head: &Head<'_>) -> Result<Endpoint, Refusal> {
-    let version = head.fields.mcp_protocol_version.value();
-    let is_modern = version.is_some_and(|version| version >= MODERN_REVISION_FIRST);
-    match head.method {
-        Method::Post => Ok(Endpoint::Post),
-        Method::Get if !is_modern => Ok(Endpoint::Get),
-        Method::Delete if !is_modern => Ok(Endpoint::Delete),
-        Method::Other => Err(Refusal::MethodUnknown),
-        _ => Err(Refusal::Method {
-            allow: if is_modern { ALLOW_MODERN } else { ALLOW },
-        }),
     }
 }
 

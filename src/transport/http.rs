@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::transport::edge::{self, EdgePolicy, Endpoint};
 use crate::wire::http1::{
     self, BodyError, BodyLength, BodyLimits, ChunkDecoder, Connection as Persistence, Head, HeadError,
-    HeadLimits, HeadScanner, Method, ResponseHead, Status, Version,
+    HeadLimits, HeadScanner, Method, ResponseHead, Status, UpgradeOffer, Version,
 };
 
 pub use crate::wire::http1::HEAD_RESERVE;
@@ -119,6 +119,14 @@ impl Refusal {
     pub fn allow(self) -> Option<&'static str> {
         match self {
             Refusal::Edge(refusal) => refusal.allow(),
+            _ => None,
+        }
+    }
+
+    /// What to ask for instead, for the one status that needs it.
+    pub fn upgrade(self) -> Option<UpgradeOffer> {
+        match self {
+            Refusal::Edge(refusal) => refusal.upgrade(),
             _ => None,
         }
     }

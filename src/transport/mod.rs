@@ -3,3 +3,5 @@
 
 pub mod edge;
 pub mod http;
+pub mod stdio;
+pub mod websocket;

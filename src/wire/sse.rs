@@ -27,6 +27,18 @@ pub fn write_event(out: &mut Vec<u8>, id: Option<&dyn Display>, write_data: impl
     out.extend_from_slice(b"\n\n");
 }
 
+/// Appends a chunk of its own with one event.
+pub fn write_message_chunk(out: &mut Vec<u8>, message: &[u8]) {
+    let data = out.len() + CHUNK_RESERVE;
+    let start = out.len();
+    out.resize(data, 0);
+    out.extend_from_slice(b"event: message\n");
+    write_event(out, None, |out| out.extend_from_slice(message));
+    let end = out.len();
+    let begin = close_chunk(out, data..end);
+    debug_assert_eq!(begin, start, "the chunk's head fills its room");
+}
+
 /// Appends an event that only says where a client that loses the stream goes on, and after which time (MCP
 /// 2025-11-25, Streamable HTTP, *Sending Messages to the Server*).
 pub fn write_priming(out: &mut Vec<u8>, id: &dyn Display, retry: Duration) {

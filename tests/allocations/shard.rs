@@ -24,7 +24,8 @@ use weir::ring::{
 use weir::session::live::LiveOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::shard::{
-    Gate, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits, Wake,
+    ChannelLimits, Gate, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits,
+    Wake,
 };
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::HttpLimits;
@@ -180,6 +181,7 @@ impl Rig {
                 reserve: 0,
             },
             workers: workers.submitter(),
+            stdio: None,
             metrics: ShardMetrics::new(ShardId(0), &labels),
             served: Served::new(Arc::new(service(registry, labels))),
             clock: Instant::now,
@@ -222,6 +224,7 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
         1 << 20,
     );
     Service {
+        channels: ChannelLimits::default(),
         tool_rows: registry
             .tools()
             .map(|(tool, _)| labels.row(tool.as_usize()))

@@ -39,7 +39,7 @@ fn revision_of(headers: &[(&str, &str)], body: &[u8]) -> Revision {
         .get(format!("{META}protocolVersion"))
         .is_some()
         || parsed["method"] == "server/discover"
-        || facts(headers).protocol_version.value() == Some(MODERN.as_bytes());
+        || http_head(headers).protocol_version.value() == Some(MODERN.as_bytes());
     if is_modern {
         return Revision::V2026_07_28;
     }
@@ -49,10 +49,13 @@ fn revision_of(headers: &[(&str, &str)], body: &[u8]) -> Revision {
             .filter(|revision| revision.era() == Era::Legacy)
             .unwrap_or(Revision::NEWEST_LEGACY);
     }
-    if facts(headers).session_id.is_present() {
+    if http_head(headers).session_id.is_present() {
         return Revision::V2025_03_26;
     }
-    let named = facts(headers).protocol_version.value().and_then(Revision::parse);
+    let named = http_head(headers)
+        .protocol_version
+        .value()
+        .and_then(Revision::parse);
     named.unwrap_or(Revision::ASSUMED)
 }
 

@@ -195,7 +195,7 @@ fn sessions_are_optional_unless_required() {
 fn a_session_belongs_to_its_principal() {
     let mut server = Server::new();
     let id = server.open_session(LEGACY);
-    let stranger = HttpFacts {
+    let stranger = Facts {
         principal: Principal([1; 16]),
         ..facts(&[("mcp-session-id", &id)])
     };

@@ -2,6 +2,7 @@
 //! its revision before a test looks at it.
 
 mod batches;
+mod channels;
 mod cost;
 mod eras;
 mod fuzz;
@@ -168,7 +169,7 @@ impl Server {
     fn post(&mut self, revision: Revision, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
         let body = body.as_ref();
         let mut out = b"HEAD".to_vec();
-        let facts = HttpFacts {
+        let facts = Facts {
             now: self.now,
             ..facts(headers)
         };
@@ -307,7 +308,15 @@ fn acknowledged(listen: &Listen, out: &[u8]) -> Answer {
     }
 }
 
-fn facts<'a>(headers: &[(&str, &'a str)]) -> HttpFacts<'a> {
+fn facts<'a>(headers: &[(&str, &'a str)]) -> Facts<'a> {
+    Facts {
+        via: Via::Http(http_head(headers)),
+        principal: Principal::ANONYMOUS,
+        now: UnixSeconds(1),
+    }
+}
+
+fn http_head<'a>(headers: &[(&str, &'a str)]) -> HttpHead<'a> {
     let field = |name: &str| {
         let mut values = headers
             .iter()
@@ -319,15 +328,13 @@ fn facts<'a>(headers: &[(&str, &'a str)]) -> HttpFacts<'a> {
             _ => Field::Repeated,
         }
     };
-    HttpFacts {
+    HttpHead {
         protocol_version: field("mcp-protocol-version"),
         method: field("mcp-method"),
         name: field("mcp-name"),
         session_id: field("mcp-session-id"),
         last_event_id: field("last-event-id"),
         params: param_headers(headers),
-        principal: Principal::ANONYMOUS,
-        now: UnixSeconds(1),
     }
 }
 

@@ -239,7 +239,7 @@ fn a_state_is_for_its_own_request() {
     let mut body: Value = serde_json::from_str(&modern_body("tools/call", params)).unwrap();
     body["params"]["_meta"][format!("{META}clientCapabilities")] = all();
     let headers = modern_headers("tools/call", "interview");
-    let stranger = HttpFacts {
+    let stranger = Facts {
         principal: Principal([1; 16]),
         ..facts(&headers)
     };

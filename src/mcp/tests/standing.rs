@@ -68,7 +68,7 @@ fn nobody_else_does() {
         require_session: true,
     };
     assert_eq!(refusal(&Server::with(tools(), strict), &[]), (400, -32600));
-    let stranger = HttpFacts {
+    let stranger = Facts {
         principal: Principal([1; 16]),
         ..facts(&[("mcp-session-id", session.as_str())])
     };

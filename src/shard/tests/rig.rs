@@ -373,6 +373,7 @@ impl Rig {
                     reserve: sizes.steal_reserve,
                 },
                 workers: workers.submitter(),
+                stdio: None,
                 metrics: Arc::clone(&metrics),
                 clock: now,
             };
@@ -663,6 +664,7 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         sizes.shards,
     );
     Service {
+        channels: ChannelLimits::default(),
         tool_rows: registry
             .tools()
             .map(|(tool, _)| labels.row(tool.as_usize()))

@@ -494,3 +494,56 @@ fn connections_go_on_only_when_the_next_request_can_be_found() {
         ("Upgrade", Some("websocket"))
     ]));
 }
+
+#[test]
+fn a_get_becomes_a_websocket_where_that_is_on() {
+    type Change = (&'static str, Option<&'static str>);
+    let upgrade = |changes: &[Change]| {
+        let mut all = vec![
+            ("Content-Type", None),
+            ("Accept", None),
+            ("Content-Length", None),
+            ("Connection", Some("keep-alive, Upgrade")),
+            ("Upgrade", Some("WebSocket")),
+            ("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBub25jZQ==")),
+            ("Sec-WebSocket-Version", Some("13")),
+        ];
+        all.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+        all.extend_from_slice(changes);
+        all
+    };
+    let on = loopback().with_websocket(true);
+    let get = |changes: &[Change]| admit(&on, "GET /mcp HTTP/1.1", &upgrade(changes));
+    assert_eq!(get(&[]), Ok(Endpoint::WebSocket));
+    assert_eq!(
+        get(&[("MCP-Protocol-Version", Some("2026-07-28"))]),
+        Ok(Endpoint::WebSocket)
+    );
+    // Origin, host and path come before everything that is WebSocket's own.
+    for (name, value, refusal) in [
+        ("Origin", "http://evil.example", Refusal::Origin),
+        ("Origin", "null", Refusal::Origin),
+        ("Host", "evil.example", Refusal::Host),
+    ] {
+        let faults = [(name, Some(value)), ("Sec-WebSocket-Version", Some("8"))];
+        assert_eq!(get(&faults), Err(refusal), "{value}");
+    }
+    let elsewhere = admit(&on, "GET /ws HTTP/1.1", &upgrade(&[]));
+    assert_eq!(elsewhere, Err(Refusal::Path));
+    // Other offers, and other methods, are not taken up.
+    assert_eq!(
+        get(&[("Upgrade", Some("h2c"))]),
+        Err(Refusal::StreamNotAcceptable)
+    );
+    assert_eq!(
+        get(&[("Connection", Some("close"))]),
+        Err(Refusal::StreamNotAcceptable)
+    );
+    let post = admit(&on, "POST /mcp HTTP/1.1", &upgrade(&[]));
+    assert_eq!(post, Err(Refusal::ContentType));
+    let old = admit(&on, "GET /mcp HTTP/1.0", &upgrade(&[]));
+    assert_eq!(old, Err(Refusal::StreamNotAcceptable));
+    // Off: the offer is ignored.
+    let off = admit(&loopback(), "GET /mcp HTTP/1.1", &upgrade(&[]));
+    assert_eq!(off, Err(Refusal::StreamNotAcceptable));
+}

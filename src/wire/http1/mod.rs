@@ -24,6 +24,9 @@ pub use date::DateCache;
 pub use error::{BodyError, HeadError};
 pub use field::{Field, FieldLines, Fields, split_list, trim_whitespace};
 pub use head::{BodyLength, Expectation, Head, HeadLimits, Method, Version, parse_head};
-pub use response::{CONTINUE, Connection, HEAD_RESERVE, ResponseHead, write_bodyless, write_head_before};
+pub use response::{
+    CONTINUE, Connection, HEAD_RESERVE, ResponseHead, UpgradeOffer, write_bodyless, write_head_before,
+    write_switching_protocols,
+};
 pub use scan::HeadScanner;
 pub use status::Status;

@@ -25,6 +25,13 @@ pub enum Connection {
     Close,
 }
 
+/// A protocol that a client may ask for by `Upgrade`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpgradeOffer {
+    /// WebSocket of the one version there is (RFC 6455, section 4.4).
+    WebSocket,
+}
+
 /// Everything an answer's head may say. Optional values are the server's own, never a peer's.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
@@ -48,6 +55,8 @@ pub struct ResponseHead<'a> {
     /// Nothing between here and the client may hold back or keep what it passes on: `Cache-Control: no-store`,
     /// `X-Accel-Buffering: no` (nginx's own, which MCP asks for).
     pub is_live: bool,
+    /// The protocol to ask for instead, which a 426 must name (RFC 9110, section 15.5.22).
+    pub upgrade: Option<UpgradeOffer>,
     /// `WWW-Authenticate`: visible ASCII and spaces, at most 256 bytes.
     pub www_authenticate: Option<&'a str>,
 }
@@ -74,6 +83,7 @@ impl<'a> ResponseHead<'a> {
             retry_after_seconds: None,
             session_id: None,
             is_live: false,
+            upgrade: None,
             www_authenticate: None,
         }
     }
@@ -111,6 +121,9 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
         Connection::KeepAlive => writer.prepend("Connection: keep-alive\r\n"),
         Connection::Close => writer.prepend("Connection: close\r\n"),
     }
+    if let Some(UpgradeOffer::WebSocket) = head.upgrade {
+        writer.prepend("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+    }
     writer.field("WWW-Authenticate: ", head.www_authenticate);
     writer.field("Mcp-Session-Id: ", head.session_id);
     if head.is_live {
@@ -147,6 +160,26 @@ pub fn write_bodyless(buffer: &mut Vec<u8>, head: &ResponseHead<'_>) {
     let start = write_head_before(buffer, end, head);
     buffer.copy_within(start..end, begin);
     buffer.truncate(begin + (end - start));
+}
+
+/// Appends the head that ends HTTP on a connection; frames follow (RFC 6455, section 4.2.2).
+///
+/// `accept_key` answers `Sec-WebSocket-Key`; `subprotocol`, one of the client's, is ours to name, so a token.
+pub fn write_switching_protocols(
+    out: &mut Vec<u8>,
+    accept_key: &[u8; 28],
+    subprotocol: Option<&'static str>,
+) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    );
+    out.extend_from_slice(b"Sec-WebSocket-Accept: ");
+    out.extend_from_slice(accept_key);
+    if let Some(subprotocol) = subprotocol {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        out.extend_from_slice(subprotocol.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 /// Fills a buffer from behind.

@@ -1,7 +1,8 @@
 //! Response heads, byte for byte and as another parser reads them.
 
 use super::super::{
-    BodyLength, Connection, HEAD_RESERVE, ResponseHead, Status, write_bodyless, write_head_before,
+    BodyLength, Connection, HEAD_RESERVE, ResponseHead, Status, UpgradeOffer, write_bodyless,
+    write_head_before, write_switching_protocols,
 };
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
@@ -40,6 +41,7 @@ fn the_longest_head_fits_the_reserve() {
         retry_after_seconds: Some(u32::MAX),
         session_id: Some(&value),
         is_live: true,
+        upgrade: Some(UpgradeOffer::WebSocket),
         www_authenticate: Some(&value),
     };
     let text = written(&head);
@@ -66,6 +68,9 @@ fn the_longest_head_fits_the_reserve() {
         "Mcp-Session-Id",
         "WWW-Authenticate",
         "Connection",
+        "Upgrade",
+        "Sec-WebSocket-Version",
+        "Connection",
     ];
     assert_eq!(names, expected);
 }
@@ -81,6 +86,33 @@ fn a_streams_head_says_that_nothing_may_hold_it_back() {
         until_closed,
         expected.replace("Transfer-Encoding: chunked\r\n", "")
     );
+}
+
+#[test]
+fn a_426_names_what_to_ask_for() {
+    let head = ResponseHead {
+        connection: Connection::Close,
+        upgrade: Some(UpgradeOffer::WebSocket),
+        ..ResponseHead::empty(Status::UpgradeRequired, DATE)
+    };
+    let expected = "HTTP/1.1 426 Upgrade Required\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\
+                    Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                    Connection: close\r\n\r\n";
+    assert_eq!(written(&head), expected);
+}
+
+#[test]
+fn a_101_answers_the_key_and_names_the_subprotocol_if_there_is_one() {
+    let switching = |subprotocol| {
+        let mut out = b"before".to_vec();
+        write_switching_protocols(&mut out, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", subprotocol);
+        String::from_utf8(out).unwrap()
+    };
+    let plain = "beforeHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    assert_eq!(switching(None), plain);
+    let named = plain.replace("xOo=\r\n", "xOo=\r\nSec-WebSocket-Protocol: mcp\r\n");
+    assert_eq!(switching(Some("mcp")), named);
 }
 
 #[test]

@@ -1,0 +1,268 @@
+//! How a channel ends: closed by either side, too long silent, broken, or drained.
+
+use std::time::Duration;
+
+use crate::metrics::Eviction;
+use crate::ring::ConnectionKey;
+use crate::wire::websocket::{self, Violation};
+
+use super::super::connections::{State, Waiting};
+use super::super::streams::KEEP_ALIVE_CHUNK;
+use super::super::{Shard, ShardRing};
+use super::Framing;
+
+/// How long a modern call may still run when the one client of a process sends no more. Its end of input is how it
+/// leaves, but whoever wrote a request and then closed waits for the answer.
+const LAST_MOMENT: Duration = Duration::from_millis(250);
+/// How long any call may: a process ends within a second of its input.
+const LAST_CALLS: Duration = Duration::from_millis(800);
+
+/// What a channel does on its way to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Drained: what is in flight is answered first.
+    WhenIdle,
+    /// As soon as what was said is sent.
+    Now,
+}
+
+impl Ending {
+    /// Whether bytes are still looked at: answers to questions, for example.
+    pub(super) fn reads_on(self) -> bool {
+        self == Ending::WhenIdle
+    }
+
+    pub(super) fn takes_messages(self) -> bool {
+        self == Ending::WhenIdle
+    }
+}
+
+/// Why a channel is closed, in WebSocket's numbers (RFC 6455, section 7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The client's own close.
+    Answer(u16),
+    /// The client broke the rules.
+    Violation(Violation),
+    /// Messages are texts.
+    Binary,
+    /// Nothing came for too long.
+    Silence,
+    /// A message took too long, or had to make room for others.
+    Slow,
+    /// There is no memory for what it sends.
+    Memory,
+    /// The server stops.
+    Draining,
+}
+
+impl Close {
+    fn code(self) -> u16 {
+        match self {
+            Close::Answer(code) => code,
+            Close::Violation(violation) => violation.close_code().number(),
+            Close::Binary => 1003,
+            Close::Silence | Close::Slow => 1008,
+            Close::Memory => 1013,
+            Close::Draining => 1001,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Close::Answer(_) => "",
+            Close::Violation(violation) => violation.reason(),
+            Close::Binary => "messages are text",
+            Close::Silence => "no sign of life",
+            Close::Slow => "the message took too long",
+            Close::Memory => "no memory for this now",
+            Close::Draining => "the server is stopping",
+        }
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Says goodbye and closes behind it; what is in flight is lost.
+    pub(super) fn close_channel(&mut self, key: ConnectionKey, close: Close) {
+        let Some(channel) = self.channel(key) else { return };
+        if channel.ending == Some(Ending::Now) {
+            return;
+        }
+        channel.ending = Some(Ending::Now);
+        let exchanges = std::mem::take(&mut channel.exchanges);
+        let is_websocket = matches!(channel.framing, Framing::WebSocket(_));
+        self.drop_exchanges(exchanges, false);
+        match is_websocket {
+            true => self.append(key, |_, out| {
+                websocket::write_close(out, close.code(), close.reason())
+            }),
+            false => self.flush_channel(key),
+        }
+    }
+
+    /// A channel that was to end is at its end once nothing of it is in flight and everything is sent.
+    pub(super) fn close_if_over(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let Some(channel) = connection.channel.as_deref() else {
+            return;
+        };
+        let is_sent = channel.outbox.is_none() && !connection.is_sending;
+        match channel.ending {
+            Some(Ending::Now) if is_sent && connection.state == State::Open => self.end_channel(key),
+            Some(Ending::WhenIdle) if channel.exchanges.is_empty() => {
+                self.close_channel(key, Close::Draining)
+            }
+            _ => {}
+        }
+    }
+
+    /// Everything is said.
+    fn end_channel(&mut self, key: ConnectionKey) {
+        let is_socket = self.channel(key).is_some_and(|channel| !channel.is_patient());
+        match is_socket {
+            true => self.begin_close(key),
+            false => self.kill(key),
+        }
+    }
+
+    /// A connection ends, and what it was as a channel.
+    pub(in crate::shard) fn leave_channel(&mut self, key: ConnectionKey) {
+        let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.take()) else {
+            return;
+        };
+        self.drop_exchanges(channel.exchanges, false);
+        self.drop_outbox(channel.outbox);
+        if channel.session.is_some() {
+            self.end_channel_session(channel.token);
+        }
+    }
+
+    /// The deadline of a channel nothing is being sent on.
+    pub(super) fn set_channel_deadline(&mut self, key: ConnectionKey) {
+        let timeouts = &self.service.timeouts;
+        let timeout = self.service.channels.websocket_timeout;
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let Some(channel) = connection.channel.as_deref() else {
+            return;
+        };
+        let (waiting, deadline) = match (&channel.framing, channel.ending) {
+            // A process's own; see `finish_process`.
+            (Framing::Lines(_), Some(_)) => return,
+            (Framing::Lines(_), None) => {
+                connection.waiting = Waiting::Nothing;
+                return self.clear_deadline(key);
+            }
+            (Framing::Events, _) => (Waiting::KeepAlive, self.now + timeouts.keep_alive),
+            _ if channel.is_stalled => (Waiting::Write, self.now + timeouts.write),
+            (Framing::WebSocket(_), _) if connection.assembly.is_some() => {
+                (Waiting::Body, connection.request_at + timeouts.body)
+            }
+            (Framing::WebSocket(_), _) if channel.is_pinged => {
+                (Waiting::Idle, connection.phase_began + timeout)
+            }
+            (Framing::WebSocket(_), _) => (Waiting::Idle, connection.phase_began + timeout / 2),
+        };
+        connection.waiting = waiting;
+        self.set_deadline(key, deadline);
+    }
+
+    /// A deadline of a channel is over that is not the client's to take what it was sent.
+    pub(in crate::shard) fn channel_timed_out(&mut self, key: ConnectionKey) {
+        let timeout = self.service.channels.websocket_timeout;
+        let now = self.now;
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let (waiting, since) = (connection.waiting, connection.phase_began);
+        let Some(channel) = connection.channel.as_deref_mut() else {
+            return;
+        };
+        match (&channel.framing, waiting) {
+            (Framing::Lines(_), _) => self.cut_process(key),
+            (Framing::Events, _) => self.append(key, |_, out| out.extend_from_slice(KEEP_ALIVE_CHUNK)),
+            (Framing::WebSocket(_), Waiting::Body) => self.evict_channel(key, Eviction::BodyTimeout),
+            (Framing::WebSocket(_), _) if now >= since + timeout => {
+                self.count_eviction(Eviction::Idle);
+                self.close_channel(key, Close::Silence);
+            }
+            (Framing::WebSocket(_), _) if !channel.is_pinged => {
+                channel.is_pinged = true;
+                self.append(key, |_, out| websocket::write_ping(out, b""));
+            }
+            (Framing::WebSocket(_), _) => self.set_channel_deadline(key),
+        }
+    }
+
+    /// Gives a channel up that sends a message too slowly.
+    pub(in crate::shard) fn evict_channel(&mut self, key: ConnectionKey, reason: Eviction) {
+        self.count_eviction(reason);
+        let assembly = self.table.at(key).and_then(|entry| entry.assembly.take());
+        if let Some(assembly) = assembly {
+            self.assembly.give_back(assembly, &mut self.heap);
+        }
+        self.close_channel(key, Close::Slow);
+    }
+
+    /// There is no memory for what a channel's client sends.
+    pub(in crate::shard) fn refuse_channel_memory(&mut self, key: ConnectionKey) {
+        self.close_channel(key, Close::Memory);
+    }
+
+    /// The shard drains: channels end when what is in flight on them has.
+    pub(in crate::shard) fn drain_channels(&mut self) {
+        for key in self.keys_where(|entry| entry.channel.is_some()) {
+            if let Some(channel) = self.channel(key)
+                && channel.ending.is_none()
+            {
+                channel.ending = Some(Ending::WhenIdle);
+                self.close_if_over(key);
+            }
+        }
+    }
+
+    /// The one client of a process sends no more: what is in flight ends soon, and the process with it.
+    pub(super) fn finish_process(&mut self, key: ConnectionKey) {
+        self.begin_drain(self.now + LAST_CALLS);
+        let deadline = self.now + LAST_MOMENT;
+        let now = self.now;
+        if let Some(connection) = self.table.at(key) {
+            connection.waiting = Waiting::Close;
+            connection.phase_began = now;
+            self.set_deadline(key, deadline);
+        }
+    }
+
+    /// Time is over for modern calls, and later for all.
+    fn cut_process(&mut self, key: ConnectionKey) {
+        let now = self.now;
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let last = connection.phase_began + LAST_CALLS;
+        let Some(channel) = connection.channel.as_deref_mut() else {
+            return;
+        };
+        let exchanges = std::mem::take(&mut channel.exchanges);
+        let (all, left): (Vec<ConnectionKey>, Vec<ConnectionKey>) = match now >= last {
+            true => (exchanges, Vec::new()),
+            false => exchanges.into_iter().partition(|key| self.is_modern_call(*key)),
+        };
+        if let Some(channel) = self.channel(key) {
+            channel.exchanges = left;
+        }
+        self.drop_exchanges(all, true);
+        self.set_deadline(key, last);
+        self.close_if_over(key);
+    }
+
+    fn is_modern_call(&mut self, exchange: ConnectionKey) -> bool {
+        match self.table.at(exchange).map(|entry| entry.state) {
+            Some(State::Calling(handler)) => self.is_cancelled_by_leaving(handler),
+            _ => false,
+        }
+    }
+}

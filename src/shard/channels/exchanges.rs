@@ -1,0 +1,152 @@
+//! A channel's messages as entries of their own: from their bytes to their answers.
+
+use std::sync::Arc;
+
+use crate::mcp::{Facts, Principal, Reply, SessionToken, Via};
+use crate::metrics::Stage;
+use crate::pool::HandlerKey;
+use crate::registry::Emission;
+use crate::ring::ConnectionKey;
+use crate::timers::TimerKind;
+
+use super::super::connections::{Link, State};
+use super::super::reading::Taken;
+use super::super::waiting::Turn;
+use super::super::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Serves one message of a channel.
+    pub(in crate::shard) fn take_message(&mut self, parent: ConnectionKey, message: &[u8]) {
+        self.hear_announcements(parent);
+        let Some(connection) = self.table.at(parent) else {
+            return;
+        };
+        let (is_browser, request_at) = (connection.is_browser, connection.request_at);
+        let key = self.table.insert(Link::Exchange(parent), None, self.now);
+        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        if let Some(exchange) = self.table.at(key) {
+            exchange.is_fresh = false;
+            exchange.is_browser = is_browser;
+            exchange.request_at = request_at;
+        }
+        if let Some(channel) = self.channel(parent) {
+            channel.exchanges.push(key);
+        }
+        self.serve_window(key, message, Turn::New);
+    }
+
+    /// Decodes an exchange's message, which is the whole window.
+    pub(in crate::shard) fn take_exchange(
+        &mut self,
+        key: ConnectionKey,
+        parent: ConnectionKey,
+        message: &[u8],
+        turn: Turn,
+    ) -> Taken {
+        let (principal, now) = (self.principal(), self.unix_now);
+        let Some(channel) = self.channel(parent) else {
+            return Taken::Ended;
+        };
+        let via = Via::Channel(channel.facts());
+        if turn == Turn::New {
+            self.metrics.in_flight.up();
+        }
+        self.refresh_service();
+        let out = self.spares.take();
+        self.decode(key, &Facts { via, principal, now }, message, out, turn);
+        match self.table.at(key).map(|entry| entry.state) {
+            Some(State::Queued(_)) => Taken::Queued,
+            _ => Taken::Busy(message.len()),
+        }
+    }
+
+    /// Whether a channel has as much in flight as it may have; the exchange that asks is counted.
+    pub(in crate::shard) fn is_over_bound(&mut self, exchange: ConnectionKey) -> bool {
+        let in_flight_max = self.service.channels.in_flight_max as usize;
+        let parent = self.parent_of(exchange);
+        let channel = parent.and_then(|parent| self.channel(parent));
+        channel.is_some_and(|channel| channel.exchanges.len() > in_flight_max)
+    }
+
+    /// Who asks; without authentication, nobody in particular.
+    pub(in crate::shard) fn principal(&self) -> Principal {
+        Principal::ANONYMOUS
+    }
+
+    /// Answers an exchange, if there is anything to say, and ends it.
+    pub(in crate::shard) fn reply_on_channel(
+        &mut self,
+        key: ConnectionKey,
+        parent: ConnectionKey,
+        mut buffer: Vec<u8>,
+        handler: Option<HandlerKey>,
+        reply: &Reply,
+    ) {
+        if let Some(id) = &reply.session {
+            self.adopt_session(parent, id);
+        }
+        if reply.has_body {
+            buffer = self.post(parent, buffer);
+        }
+        match handler {
+            Some(handler) => {
+                self.pool.put_response(handler, buffer);
+                self.end_lease(handler);
+            }
+            None => self.spares.put(buffer),
+        }
+        if let Some(exchange) = self.table.at(key) {
+            let request_at = exchange.request_at;
+            self.record(Stage::Total, request_at, (self.clock)());
+        }
+        self.metrics.in_flight.down();
+        self.end_exchange(key);
+    }
+
+    /// A call says something before it ends.
+    pub(in crate::shard) fn say(&mut self, handler: HandlerKey, emission: &Emission, message: Vec<u8>) {
+        let holder = self.pool.holder(handler);
+        let parent = holder.and_then(|exchange| self.parent_of(exchange));
+        match parent {
+            Some(parent) => self.say_on_channel(parent, &message, emission.is_droppable()),
+            None => self.say_on_stream(handler, message),
+        }
+    }
+
+    /// An exchange's client wants no answer any more: it gets none.
+    pub(in crate::shard) fn drop_unstarted(&mut self, key: ConnectionKey, out: Vec<u8>) {
+        self.spares.put(out);
+        self.metrics.in_flight.down();
+        self.end_exchange(key);
+    }
+
+    /// An exchange is over; its channel goes on.
+    pub(in crate::shard) fn end_exchange(&mut self, key: ConnectionKey) {
+        let Some(parent) = self.parent_of(key) else {
+            return;
+        };
+        if let Some(channel) = self.channel(parent) {
+            channel.forget(key);
+        }
+        self.kill(key);
+        self.close_if_over(parent);
+    }
+
+    /// Ends what a channel's client has in flight. `all`: legacy calls that run, too, which finish unheard otherwise.
+    pub(super) fn drop_exchanges(&mut self, exchanges: Vec<ConnectionKey>, all: bool) {
+        for key in exchanges {
+            if let Some(State::Calling(handler)) = self.table.at(key).map(|entry| entry.state)
+                && (all || self.is_cancelled_by_leaving(handler))
+            {
+                self.cancel_call(handler);
+            }
+            self.kill(key);
+        }
+    }
+
+    /// Nobody hears what was initialized on a channel any more.
+    pub(super) fn end_channel_session(&mut self, token: SessionToken) {
+        let store = Arc::clone(&self.service.store);
+        store.live().end_session(token);
+    }
+}

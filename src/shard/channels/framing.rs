@@ -1,0 +1,52 @@
+//! How messages lie in a channel's bytes.
+
+use crate::transport::stdio::Lines;
+use crate::wire::sse;
+use crate::wire::websocket::{self, MessageKind};
+
+/// A channel's kind, with how far its bytes were read.
+#[derive(Debug)]
+pub(in crate::shard) enum Framing {
+    /// Frames, once the answer to the upgrade is on its way.
+    WebSocket(websocket::Intake),
+    /// A line each.
+    Lines(Lines),
+    /// Events out, in chunks of a response without end. What comes in comes otherwise.
+    Events,
+}
+
+impl Framing {
+    /// Frames `buffer[body..]`, in front of which is room; returns where the frame begins.
+    pub(super) fn close(&self, buffer: &mut Vec<u8>, body: usize) -> usize {
+        match self {
+            Framing::WebSocket(_) => {
+                let bytes = buffer.len() - body;
+                websocket::write_header_before(buffer, body, MessageKind::Text, bytes)
+            }
+            Framing::Lines(_) => {
+                buffer.push(b'\n');
+                body
+            }
+            Framing::Events => {
+                let event = buffer.split_off(body);
+                sse::write_message_chunk(buffer, &event);
+                body
+            }
+        }
+    }
+
+    /// Appends one message.
+    pub(super) fn append(&self, out: &mut Vec<u8>, message: &[u8]) {
+        match self {
+            Framing::WebSocket(_) => {
+                websocket::write_frame_header(out, MessageKind::Text, message.len());
+                out.extend_from_slice(message);
+            }
+            Framing::Lines(_) => {
+                out.extend_from_slice(message);
+                out.push(b'\n');
+            }
+            Framing::Events => sse::write_message_chunk(out, message),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A channel's messages on their way out: gathered while a send is in flight, then sent together.
+
+use crate::metrics::Eviction;
+use crate::ring::{ConnectionKey, SendMode};
+use crate::transport::http::HEAD_RESERVE;
+
+use super::super::connections::{Outgoing, OutgoingKind, State};
+use super::super::{Shard, ShardRing};
+use super::{OUTBOX_FULL_BYTES, OUTBOX_HIGH_BYTES};
+
+/// Framed messages, `buffer[start..]`.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    buffer: Vec<u8>,
+    start: usize,
+    /// Heap bytes charged for it.
+    charged: usize,
+}
+
+impl Outbox {
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Puts the message in `buffer[HEAD_RESERVE..]` behind all others of a channel; gives a buffer back, which may be
+    /// another one.
+    pub(super) fn post(&mut self, key: ConnectionKey, mut buffer: Vec<u8>) -> Vec<u8> {
+        let Some(channel) = self.channel(key) else {
+            return buffer;
+        };
+        if channel.outbox.is_some() {
+            self.append(key, |framing, out| {
+                framing.append(out, buffer.get(HEAD_RESERVE..).unwrap_or_default());
+            });
+            return buffer;
+        }
+        // Most often nothing else is there: the message goes from where it is.
+        let start = channel.framing.close(&mut buffer, HEAD_RESERVE);
+        let outbox = Outbox {
+            buffer,
+            start,
+            charged: 0,
+        };
+        channel.outbox = Some(outbox);
+        self.charge_outbox(key);
+        self.flush_channel(key);
+        self.spares.take()
+    }
+
+    /// Begins what goes out on a channel with `buffer[HEAD_RESERVE..]`, as it is.
+    pub(super) fn begin_outbox(&mut self, key: ConnectionKey, buffer: Vec<u8>) {
+        if let Some(channel) = self.channel(key) {
+            channel.outbox = Some(Outbox {
+                buffer,
+                start: HEAD_RESERVE,
+                charged: 0,
+            });
+        }
+        self.flush_channel(key);
+    }
+
+    /// Appends what `write` frames to what goes out on a channel.
+    pub(super) fn append(&mut self, key: ConnectionKey, write: impl FnOnce(&super::Framing, &mut Vec<u8>)) {
+        let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.as_deref_mut()) else {
+            return;
+        };
+        let outbox = channel.outbox.get_or_insert_with(|| Outbox {
+            buffer: self.spares.take(),
+            start: HEAD_RESERVE,
+            charged: 0,
+        });
+        write(&channel.framing, &mut outbox.buffer);
+        self.charge_outbox(key);
+        self.flush_channel(key);
+    }
+
+    /// Says something on a channel, unless it `may_be_dropped` and there is too much already.
+    pub(super) fn say_on_channel(&mut self, key: ConnectionKey, message: &[u8], may_be_dropped: bool) {
+        let unsent_bytes = self.unsent_bytes(key);
+        if may_be_dropped && unsent_bytes + message.len() > OUTBOX_FULL_BYTES {
+            return;
+        }
+        self.append(key, |framing, out| framing.append(out, message));
+    }
+
+    /// Bytes that the client of a channel has not taken, or not been offered.
+    fn unsent_bytes(&mut self, key: ConnectionKey) -> usize {
+        let Some(entry) = self.table.at(key) else {
+            return 0;
+        };
+        let waiting = entry.channel.as_ref().map_or(0, |channel| channel.unsent_bytes());
+        waiting + entry.outgoing.range.len()
+    }
+
+    /// Whether a client takes so little that nothing more is to be done for it now.
+    pub(super) fn is_outbox_high(&mut self, key: ConnectionKey) -> bool {
+        self.unsent_bytes(key) >= OUTBOX_HIGH_BYTES
+    }
+
+    /// An outbox that has outgrown its buffer counts.
+    fn charge_outbox(&mut self, key: ConnectionKey) {
+        let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.as_deref_mut()) else {
+            return;
+        };
+        let Some(outbox) = &mut channel.outbox else { return };
+        let needed = match outbox.buffer.capacity() {
+            capacity if capacity > self.pool.buffer_bytes() => capacity,
+            _ => 0,
+        };
+        if needed <= outbox.charged {
+            return;
+        }
+        if self.heap.charge(needed - outbox.charged).is_ok() {
+            outbox.charged = needed;
+        } else {
+            self.cut_off_channel(key);
+        }
+    }
+
+    /// A client leaves more unread than there is room for.
+    pub(super) fn cut_off_channel(&mut self, key: ConnectionKey) {
+        self.count_eviction(Eviction::SlowReader);
+        self.kill(key);
+    }
+
+    /// Sends what there is, unless a send is in flight: then that one's end comes back here.
+    pub(super) fn flush_channel(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        if connection.is_sending || connection.state != State::Open {
+            return;
+        }
+        let Some(channel) = connection.channel.as_deref_mut() else {
+            return;
+        };
+        let Some(outbox) = channel.outbox.take() else {
+            return self.close_if_over(key);
+        };
+        let outgoing = Outgoing {
+            range: outbox.start..outbox.buffer.len(),
+            charged: outbox.charged,
+            kind: OutgoingKind::Channel,
+            ..Outgoing::default()
+        };
+        self.send(key, outbox.buffer, outgoing, SendMode::Attempt);
+    }
+
+    /// What was on its way is with the kernel.
+    pub(in crate::shard) fn go_on_with_channel(&mut self, key: ConnectionKey) {
+        self.flush_channel(key);
+        if self.is_outbox_high(key) {
+            return;
+        }
+        let Some(channel) = self.channel(key) else {
+            return;
+        };
+        let was_stalled = std::mem::take(&mut channel.is_stalled);
+        if std::mem::take(&mut channel.has_more) {
+            self.pump_channel(key);
+        }
+        match was_stalled {
+            true => self.serve_kept(key),
+            false => self.await_channel(key),
+        }
+    }
+
+    /// A channel's outbox is nobody's any more.
+    pub(super) fn drop_outbox(&mut self, outbox: Option<Outbox>) {
+        if let Some(outbox) = outbox {
+            self.heap.refund(outbox.charged);
+            self.spares.put(outbox.buffer);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! A channel's bytes: into messages, as far as its client takes what there is for it.
+
+use crate::metrics::Eviction;
+use crate::pool::Assembly;
+use crate::ring::ConnectionKey;
+use crate::transport::http::{HEAD_RESERVE, Request};
+use crate::transport::stdio::{self, Lines};
+use crate::transport::websocket::{self as handshake};
+use crate::wire::http1;
+use crate::wire::websocket::{self, Control, MessageKind};
+
+use super::super::connections::State;
+use super::super::{Shard, ShardRing};
+use super::ending::{Close, Ending};
+use super::{Channel, Framing};
+
+/// What a close that says nothing is answered with.
+const CLOSE_NORMAL: u16 = 1000;
+
+impl<R: ShardRing> Shard<R> {
+    /// Answers an upgrade: from here on its bytes are frames.
+    pub(in crate::shard) fn open_websocket(&mut self, key: ConnectionKey, request: &Request<'_>) {
+        let upgrade = match handshake::upgrade(&request.head) {
+            Ok(upgrade) => upgrade,
+            Err(refusal) => return self.answer_refusal(key, refusal.into(), false, false),
+        };
+        self.end_hold(key);
+        self.begin_channel(key, Framing::WebSocket(websocket::Intake::default()));
+        let mut head = self.spares.take();
+        http1::write_switching_protocols(&mut head, &upgrade.accept_key, upgrade.subprotocol);
+        self.begin_outbox(key, head);
+    }
+
+    /// The one client of a process that serves no others.
+    pub(in crate::shard) fn open_stdio(&mut self, key: ConnectionKey) {
+        self.begin_channel(key, Framing::Lines(Lines::default()));
+        self.await_channel(key);
+    }
+
+    /// New bytes of a channel.
+    pub(in crate::shard) fn read_channel(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        let now = self.now;
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        connection.phase_began = now;
+        if let Some(channel) = &mut connection.channel {
+            channel.is_pinged = false;
+        }
+        let Some(mut assembly) = connection.assembly.take() else {
+            connection.request_at = now;
+            let consumed = self.take_messages(key, bytes);
+            let rest = bytes.get(consumed..).unwrap_or_default();
+            if self.channel(key).is_some() && !rest.is_empty() && !self.keep(key, rest) {
+                return;
+            }
+            return self.await_channel(key);
+        };
+        match self.assembly.append(&mut assembly, bytes, &mut self.heap) {
+            Ok(()) => self.serve_kept_in(key, assembly),
+            Err(_) => {
+                self.assembly.give_back(assembly, &mut self.heap);
+                self.close_channel(key, Close::Memory);
+            }
+        }
+    }
+
+    /// Goes on with what a channel's client has sent before.
+    pub(super) fn serve_kept(&mut self, key: ConnectionKey) {
+        match self
+            .table
+            .at(key)
+            .and_then(|connection| connection.assembly.take())
+        {
+            Some(assembly) => self.serve_kept_in(key, assembly),
+            None => self.await_channel(key),
+        }
+    }
+
+    fn serve_kept_in(&mut self, key: ConnectionKey, mut assembly: Box<Assembly>) {
+        let consumed = self.take_messages(key, assembly.window());
+        assembly.consume(consumed);
+        if consumed > 0
+            && let Some(connection) = self.table.at(key)
+        {
+            connection.request_at = connection.phase_began;
+        }
+        let is_done = assembly.is_empty();
+        match self.table.at(key) {
+            Some(connection) if !is_done && connection.channel.is_some() => {
+                connection.assembly = Some(assembly)
+            }
+            _ => self.assembly.give_back(assembly, &mut self.heap),
+        }
+        self.await_channel(key);
+    }
+
+    /// What is behind the request that made a connection a channel.
+    pub(in crate::shard) fn begin_reading_channel(&mut self, key: ConnectionKey, rest: &[u8]) {
+        match rest.is_empty() {
+            true => self.await_channel(key),
+            false => self.read_channel(key, rest),
+        }
+    }
+
+    /// Serves the messages at the front of a window; returns how many bytes are done with.
+    fn take_messages(&mut self, key: ConnectionKey, window: &[u8]) -> usize {
+        let mut consumed = 0;
+        while let Some(rest) = window.get(consumed..).filter(|rest| !rest.is_empty()) {
+            if self.is_outbox_high(key)
+                && let Some(channel) = self.channel(key)
+            {
+                channel.is_stalled = true;
+                return consumed;
+            }
+            let taken = match self.channel(key).map(|channel| &channel.framing) {
+                // Nobody listens any more.
+                None => return window.len(),
+                Some(Framing::WebSocket(_)) => self.take_frame(key, rest),
+                Some(Framing::Lines(_)) => self.take_line(key, rest),
+                // Its messages come otherwise.
+                Some(Framing::Events) => Some(rest.len()),
+            };
+            match taken {
+                Some(bytes) => consumed += bytes,
+                None => return consumed,
+            }
+        }
+        consumed
+    }
+
+    /// Acts on the next frame or message; `None` if none is whole.
+    fn take_frame(&mut self, key: ConnectionKey, window: &[u8]) -> Option<usize> {
+        if self.channel(key).is_some_and(|channel| !channel.is_open()) {
+            return Some(window.len());
+        }
+        let limits = self.service.channels.frames;
+        let mut message = std::mem::take(&mut self.unmasked);
+        let Some(Framing::WebSocket(intake)) = self.channel(key).map(|channel| &mut channel.framing) else {
+            return None;
+        };
+        let taken = match intake.advance(window, &mut message, &limits) {
+            Ok(websocket::Progress::Incomplete) => None,
+            Ok(websocket::Progress::Message { kind, consumed }) => {
+                self.take_websocket_message(key, kind, &message);
+                Some(consumed)
+            }
+            Ok(websocket::Progress::Control { control, consumed }) => {
+                self.take_control(key, &control);
+                // Between fragments it stays in the window, where the intake has seen it.
+                Some(consumed)
+            }
+            Err(violation) => {
+                self.close_channel(key, Close::Violation(violation));
+                Some(window.len())
+            }
+        };
+        message.clear();
+        message.shrink_to(self.pool.buffer_bytes());
+        self.unmasked = message;
+        taken
+    }
+
+    fn take_websocket_message(&mut self, key: ConnectionKey, kind: MessageKind, message: &[u8]) {
+        if self.service.channels.echoes {
+            return self.append(key, |_, out| {
+                websocket::write_frame_header(out, kind, message.len());
+                out.extend_from_slice(message);
+            });
+        }
+        match kind {
+            MessageKind::Text => self.take_message(key, message),
+            MessageKind::Binary => self.close_channel(key, Close::Binary),
+        }
+    }
+
+    fn take_control(&mut self, key: ConnectionKey, control: &Control) {
+        match control {
+            Control::Ping(payload) => {
+                self.append(key, |_, out| websocket::write_pong(out, payload.as_bytes()))
+            }
+            Control::Pong => {}
+            Control::Close { code } => self.close_channel(key, Close::Answer(code.unwrap_or(CLOSE_NORMAL))),
+        }
+    }
+
+    /// Acts on the next line; `None` if none is whole.
+    fn take_line(&mut self, key: ConnectionKey, window: &[u8]) -> Option<usize> {
+        let line_bytes_max = self.service.http.body.body_bytes_max;
+        let Some(Framing::Lines(lines)) = self.channel(key).map(|channel| &mut channel.framing) else {
+            return None;
+        };
+        let progress = lines.advance(window, line_bytes_max);
+        self.take_line_progress(key, window, &progress)
+    }
+
+    fn take_line_progress(
+        &mut self,
+        key: ConnectionKey,
+        window: &[u8],
+        progress: &stdio::Progress,
+    ) -> Option<usize> {
+        match *progress {
+            stdio::Progress::Incomplete => None,
+            stdio::Progress::Skipped { consumed } => Some(consumed),
+            stdio::Progress::Line { start, end, consumed } => {
+                self.take_message(key, window.get(start..end).unwrap_or_default());
+                Some(consumed)
+            }
+            stdio::Progress::TooLong { consumed } => {
+                let mut out = self.spares.take();
+                let reply = self.service.protocol.refuse_too_large(&mut out);
+                self.record_control(&reply, std::time::Duration::ZERO);
+                let out = self.post(key, out);
+                self.spares.put(out);
+                Some(consumed)
+            }
+        }
+    }
+
+    /// The peer sends no more. Of a WebSocket that is its end; a process is told so that way to finish.
+    pub(in crate::shard) fn end_channel_input(&mut self, key: ConnectionKey, is_amid: bool) {
+        let Some(Framing::Lines(lines)) = self.channel(key).map(|channel| &mut channel.framing) else {
+            if is_amid {
+                self.count_eviction(Eviction::HangUp);
+            }
+            return self.kill(key);
+        };
+        let mut lines = std::mem::take(lines);
+        let assembly = self
+            .table
+            .at(key)
+            .and_then(|connection| connection.assembly.take());
+        if let Some(assembly) = assembly {
+            let progress = lines.finish(assembly.window());
+            self.take_line_progress(key, assembly.window(), &progress);
+            self.assembly.give_back(assembly, &mut self.heap);
+        }
+        self.finish_process(key);
+    }
+
+    /// Arms what a channel needs next: a receive and a deadline.
+    pub(in crate::shard) fn await_channel(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        let Some(channel) = connection.channel.as_deref() else {
+            return;
+        };
+        if connection.state != State::Open {
+            return;
+        }
+        let (reads_on, is_sending) = (channel.reads_on(), connection.is_sending);
+        if reads_on {
+            self.arm_receive(key);
+        }
+        if !is_sending {
+            self.set_channel_deadline(key);
+        }
+    }
+}
+
+impl Channel {
+    /// Whether its messages are taken.
+    fn is_open(&self) -> bool {
+        self.ending.is_none_or(Ending::takes_messages)
+    }
+}
+
+/// The room of a head is there in each spare buffer.
+const _: () = assert!(HEAD_RESERVE >= websocket::FRAME_HEADER_BYTES_MAX);

@@ -1,0 +1,357 @@
+//! A client's frames, taken from the front of a window that grows until they are consumed.
+//!
+//! ```text
+//! Between ── first fragment ──► InMessage ── last fragment ──► (message) ──► Between
+//!    └── whole message, control frame ──► Between      └── fragment, control frame ──► InMessage
+//! ```
+//! While a message is in fragments its frames stay in the window: only where the next one begins and the sum of
+//! the payloads are remembered, and all are put together when the last is there. Every frame is judged by its
+//! header, so nothing beyond a limit is ever waited for. (RFC 6455, sections 5.2 to 5.5)
+
+use std::io::Cursor;
+
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{self, CloseCode as Meaning, Data, OpCode};
+
+use super::unmask::{append_unmasked, unmask};
+use super::{CONTROL_BYTES_MAX, Violation};
+
+/// How many payload bytes pay for one byte of framing around them: a client that sends 64 bytes at a time, each
+/// with a header of six, sends as much as it likes.
+const PAYLOAD_BYTES_PER_OVERHEAD_BYTE: usize = 8;
+
+/// What a message says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    /// UTF-8, checked.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// A control frame, whose payload the frame's bytes may be dropped with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "lives on the stack between two calls")]
+pub enum Control {
+    /// To be answered by a pong with the same payload.
+    Ping(ControlPayload),
+    /// An answer to a ping, or a sign of life.
+    Pong,
+    /// The client closes; whatever follows is not to be read.
+    Close {
+        /// Why, if it says so: a code that may be sent.
+        code: Option<u16>,
+    },
+}
+
+/// At most 125 bytes, unmasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlPayload {
+    bytes: [u8; CONTROL_BYTES_MAX],
+    length: u8,
+}
+
+impl ControlPayload {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    fn unmasked(masked: &[u8], mask: [u8; 4]) -> Self {
+        let mut bytes = [0; CONTROL_BYTES_MAX];
+        let length = masked.len().min(CONTROL_BYTES_MAX);
+        for (byte, own) in bytes.iter_mut().zip(masked) {
+            *byte = *own;
+        }
+        unmask(&mut bytes[..length], mask);
+        Self {
+            bytes,
+            length: length as u8,
+        }
+    }
+}
+
+/// What a window amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "lives on the stack between two calls")]
+pub enum Progress {
+    /// Nothing whole is there yet; [`Intake::is_amid`] says whether anything was begun.
+    Incomplete,
+    /// Act on it, then go on with the window less `consumed` bytes: none while a message is in fragments.
+    Control {
+        /// What it is.
+        control: Control,
+        /// Bytes of the window that are done with.
+        consumed: usize,
+    },
+    /// A whole message was appended.
+    Message {
+        /// What it says it is.
+        kind: MessageKind,
+        /// Bytes of the window that are done with.
+        consumed: usize,
+    },
+}
+
+/// Bounds on what one message may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The payload, in however many frames; past it 1009.
+    pub message_bytes_max: usize,
+    /// Headers of fragments and control frames between them, over what the payload pays for; past it 1008.
+    pub overhead_bytes_max: usize,
+}
+
+impl Limits {
+    /// A usual bound on overhead.
+    pub const OVERHEAD_BYTES_MAX_DEFAULT: usize = 16 << 10;
+
+    /// The largest window that can be left [`Progress::Incomplete`]: whoever has one that long has called
+    /// [`Intake::advance`] too rarely.
+    pub const fn window_bytes_max(&self) -> usize {
+        let paid = self.message_bytes_max / PAYLOAD_BYTES_PER_OVERHEAD_BYTE;
+        self.message_bytes_max
+            .saturating_add(paid)
+            .saturating_add(self.overhead_bytes_max)
+            .saturating_add(CLIENT_HEADER_BYTES_MAX + CONTROL_BYTES_MAX)
+    }
+}
+
+/// The longest header of a client's frame.
+const CLIENT_HEADER_BYTES_MAX: usize = 14;
+
+/// Where the reading of one connection's frames stands. The default is at the beginning of a frame.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// Front of the window that was looked at: whole frames of a message in fragments.
+    scanned_bytes: usize,
+    /// Payload in them.
+    payload_bytes: usize,
+    /// Whatever else is in them.
+    overhead_bytes: usize,
+    /// The message in fragments.
+    fragmented: Option<MessageKind>,
+    is_amid_frame: bool,
+}
+
+/// A frame whose header is there and breaks no rule.
+struct Frame {
+    opcode: OpCode,
+    is_final: bool,
+    mask: [u8; 4],
+    header_bytes: usize,
+    payload_bytes: usize,
+}
+
+impl Frame {
+    fn payload<'w>(&self, frames: &'w [u8]) -> Option<&'w [u8]> {
+        frames.get(self.header_bytes..)?.get(..self.payload_bytes)
+    }
+
+    const fn bytes(&self) -> usize {
+        self.header_bytes + self.payload_bytes
+    }
+}
+
+impl Intake {
+    /// Looks for one message or control frame at the front of `window`, which begins with what the last call did
+    /// not consume, and appends a message's payload to `message`. Allocates only to grow `message`.
+    ///
+    /// # Errors
+    /// The first rule or limit that is broken, as soon as a header says so. The connection is to be closed with
+    /// [`Violation::close_code`]; neither the intake nor what was appended is of use then.
+    pub fn advance(
+        &mut self,
+        window: &[u8],
+        message: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<Progress, Violation> {
+        loop {
+            let rest = window.get(self.scanned_bytes..).unwrap_or_default();
+            self.is_amid_frame = !rest.is_empty();
+            let Some(frame) = self.judge(rest, limits)? else {
+                return Ok(Progress::Incomplete);
+            };
+            let Some(payload) = frame.payload(rest) else {
+                return Ok(Progress::Incomplete);
+            };
+            self.is_amid_frame = false;
+            match frame.opcode {
+                OpCode::Control(opcode) => return self.take_control(opcode, &frame, payload),
+                OpCode::Data(data) => {
+                    self.take_fragment(data, &frame);
+                    if frame.is_final {
+                        return self.take_message(window, message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a frame or a message was begun and is not whole: what is missing of it is late some time.
+    pub fn is_amid(&self) -> bool {
+        self.is_amid_frame || self.fragmented.is_some()
+    }
+
+    /// The next frame, if its header is whole.
+    fn judge(&self, frames: &[u8], limits: &Limits) -> Result<Option<Frame>, Violation> {
+        let mut cursor = Cursor::new(frames);
+        // Its only error on bytes that are there: an opcode without a meaning.
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Opcode)?;
+        let Some((header, payload_bytes)) = parsed else {
+            return Ok(None);
+        };
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Violation::ReservedBit);
+        }
+        let header_bytes = cursor.position() as usize;
+        let mask = header.mask.ok_or(Violation::Unmasked)?;
+        if header_bytes != header.len(payload_bytes) {
+            return Err(Violation::LengthForm);
+        }
+        // Beyond the address space it is beyond any limit too.
+        let payload_bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
+        match header.opcode {
+            OpCode::Control(_) if !header.is_final => return Err(Violation::ControlFragmented),
+            OpCode::Control(_) if payload_bytes > CONTROL_BYTES_MAX => return Err(Violation::ControlTooLong),
+            OpCode::Control(_) => self.check_overhead(header_bytes + payload_bytes, 0, limits)?,
+            OpCode::Data(data) => {
+                self.check_order(data)?;
+                if payload_bytes > limits.message_bytes_max.saturating_sub(self.payload_bytes) {
+                    return Err(Violation::TooLarge);
+                }
+                self.check_overhead(header_bytes, payload_bytes, limits)?;
+            }
+        }
+        Ok(Some(Frame {
+            opcode: header.opcode,
+            is_final: header.is_final,
+            mask,
+            header_bytes,
+            payload_bytes,
+        }))
+    }
+
+    /// Continuations continue, and nothing else comes between (section 5.4).
+    fn check_order(&self, data: Data) -> Result<(), Violation> {
+        match (data, self.fragmented) {
+            (Data::Continue, Some(_)) | (Data::Text | Data::Binary, None) => Ok(()),
+            (Data::Continue, None) => Err(Violation::ContinuationOfNothing),
+            (Data::Text | Data::Binary, Some(_)) => Err(Violation::MessageInMessage),
+            (Data::Reserved(_), _) => Err(Violation::Opcode),
+        }
+    }
+
+    /// A message of one frame cannot be overloaded, nor can a control frame between messages: both are consumed
+    /// at once.
+    fn check_overhead(
+        &self,
+        overhead_bytes: usize,
+        payload_bytes: usize,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
+        if self.fragmented.is_none() {
+            return Ok(());
+        }
+        let paid = (self.payload_bytes + payload_bytes) / PAYLOAD_BYTES_PER_OVERHEAD_BYTE;
+        match self.overhead_bytes + overhead_bytes > limits.overhead_bytes_max.saturating_add(paid) {
+            true => Err(Violation::Flood),
+            false => Ok(()),
+        }
+    }
+
+    fn take_control(
+        &mut self,
+        opcode: coding::Control,
+        frame: &Frame,
+        payload: &[u8],
+    ) -> Result<Progress, Violation> {
+        let payload = ControlPayload::unmasked(payload, frame.mask);
+        let control = match opcode {
+            coding::Control::Ping => Control::Ping(payload),
+            coding::Control::Pong => Control::Pong,
+            coding::Control::Close => Control::Close {
+                code: close_code(payload.as_bytes())?,
+            },
+            coding::Control::Reserved(_) => return Err(Violation::Opcode),
+        };
+        let consumed = match self.fragmented {
+            None => frame.bytes(),
+            Some(_) => {
+                self.scanned_bytes += frame.bytes();
+                self.overhead_bytes += frame.bytes();
+                0
+            }
+        };
+        Ok(Progress::Control { control, consumed })
+    }
+
+    /// A message of one frame is its own only fragment.
+    fn take_fragment(&mut self, data: Data, frame: &Frame) {
+        let kind = match data {
+            Data::Binary => MessageKind::Binary,
+            _ => MessageKind::Text,
+        };
+        self.fragmented.get_or_insert(kind);
+        self.scanned_bytes += frame.bytes();
+        self.payload_bytes += frame.payload_bytes;
+        self.overhead_bytes += frame.header_bytes;
+    }
+
+    /// The last fragment is there.
+    fn take_message(&mut self, window: &[u8], message: &mut Vec<u8>) -> Result<Progress, Violation> {
+        let fragments = std::mem::take(self);
+        let kind = fragments.fragmented.unwrap_or(MessageKind::Binary);
+        let consumed = fragments.scanned_bytes;
+        let begin = message.len();
+        message.reserve(fragments.payload_bytes);
+        append_fragments(window.get(..consumed).unwrap_or_default(), message)?;
+        let payload = message.get(begin..).unwrap_or_default();
+        if kind == MessageKind::Text && std::str::from_utf8(payload).is_err() {
+            return Err(Violation::Utf8);
+        }
+        Ok(Progress::Message { kind, consumed })
+    }
+}
+
+/// Puts a message together from frames that were all judged before; control frames between them were acted on.
+fn append_fragments(mut frames: &[u8], message: &mut Vec<u8>) -> Result<(), Violation> {
+    while !frames.is_empty() {
+        let mut cursor = Cursor::new(frames);
+        let Ok(Some((header, payload_bytes))) = FrameHeader::parse(&mut cursor) else {
+            return Err(Violation::Opcode);
+        };
+        let behind = frames.get(cursor.position() as usize..).unwrap_or_default();
+        let Some((payload, rest)) = behind.split_at_checked(payload_bytes as usize) else {
+            return Err(Violation::LengthForm);
+        };
+        if matches!(header.opcode, OpCode::Data(_)) {
+            append_unmasked(payload, header.mask.unwrap_or_default(), message);
+        }
+        frames = rest;
+    }
+    Ok(())
+}
+
+/// The code in a close frame's payload (section 5.5.1).
+fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
+    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+        return match payload.is_empty() {
+            true => Ok(None),
+            false => Err(Violation::CloseFrame),
+        };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !may_be_sent(code) {
+        return Err(Violation::CloseFrame);
+    }
+    match std::str::from_utf8(reason) {
+        Ok(_) => Ok(Some(code)),
+        Err(_) => Err(Violation::Utf8),
+    }
+}
+
+/// Whether an endpoint may put this code into a close frame (section 7.4).
+pub(super) fn may_be_sent(code: u16) -> bool {
+    Meaning::from(code).is_allowed()
+}

@@ -1,0 +1,95 @@
+//! What is wrong with a client's frames, and how a connection says why it ends (RFC 6455, section 7.4).
+//!
+//! A violation is always the peer's fault and always the end of the connection. The texts are for the client:
+//! they name the rule and repeat nothing of what was sent.
+
+use thiserror::Error;
+
+/// The codes that Weir closes with (section 7.4.1, and IANA's registry for the last).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum CloseCode {
+    /// The client closed, without a reason of its own.
+    Normal = 1000,
+    /// The server drains.
+    GoingAway = 1001,
+    /// The client broke the protocol.
+    Protocol = 1002,
+    /// A text that is not UTF-8.
+    Invalid = 1007,
+    /// The client broke a rule of this server: nothing heard of it for too long, or too much for nothing.
+    Policy = 1008,
+    /// A message beyond the limit.
+    TooLarge = 1009,
+    /// The server cannot go on.
+    Internal = 1011,
+    /// The server has no room for this connection at present.
+    TryAgainLater = 1013,
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+}
+
+/// Why a client's frames end its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{}", self.reason())]
+pub enum Violation {
+    /// A client must mask every frame (section 5.1).
+    Unmasked,
+    /// A reserved bit, though no extension was agreed on (section 5.2).
+    ReservedBit,
+    /// An opcode without a meaning (section 5.2).
+    Opcode,
+    /// A length in more bytes than it needs (section 5.2).
+    LengthForm,
+    /// A control frame with more than 125 bytes (section 5.5).
+    ControlTooLong,
+    /// A control frame in fragments (section 5.5).
+    ControlFragmented,
+    /// A continuation of nothing (section 5.4).
+    ContinuationOfNothing,
+    /// A new message before the end of one in fragments (section 5.4).
+    MessageInMessage,
+    /// A close frame with half a code, or one that must not be sent (section 7.4).
+    CloseFrame,
+    /// A text, or a close frame's reason, that is not UTF-8 (sections 5.6 and 8.1).
+    Utf8,
+    /// A message beyond the limit, in one frame or in all of its fragments.
+    TooLarge,
+    /// More headers, empty fragments and control frames inside one message than any honest client needs.
+    Flood,
+}
+
+impl Violation {
+    /// What the connection is closed with.
+    pub const fn close_code(self) -> CloseCode {
+        match self {
+            Violation::Utf8 => CloseCode::Invalid,
+            Violation::TooLarge => CloseCode::TooLarge,
+            Violation::Flood => CloseCode::Policy,
+            _ => CloseCode::Protocol,
+        }
+    }
+
+    /// The text of the close frame.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Violation::Unmasked => "client frames must be masked",
+            Violation::ReservedBit => "no extension was agreed on",
+            Violation::Opcode => "unknown opcode",
+            Violation::LengthForm => "frame length is not in its shortest form",
+            Violation::ControlTooLong => "control frame too long",
+            Violation::ControlFragmented => "control frames must not be fragmented",
+            Violation::ContinuationOfNothing => "no message to continue",
+            Violation::MessageInMessage => "the last message is not complete",
+            Violation::CloseFrame => "malformed close frame",
+            Violation::Utf8 => "text must be UTF-8",
+            Violation::TooLarge => "message too large",
+            Violation::Flood => "too much framing in one message",
+        }
+    }
+}
