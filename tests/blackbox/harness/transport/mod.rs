@@ -49,7 +49,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Way; 1] = [Way::Http];
+    pub(crate) const ALL: [Way; 2] = [Way::Http, Way::WebSocket];
 
     /// Whether messages of this revision come and go this way.
     pub(crate) fn carries(self, revision: Revision) -> bool {
