@@ -39,6 +39,7 @@ mod remembered;
 mod revision;
 mod sessions;
 mod standing;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -57,3 +58,6 @@ pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
 };
 pub use standing::{NoStream, Opening, StreamRequest};
+pub use tasks::{
+    CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks, UnixMillis,
+};
