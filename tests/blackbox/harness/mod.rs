@@ -1,6 +1,7 @@
 //! What tests need to speak to a server: [`Server`], [`Client`], [`Request`], [`Response`].
 
 mod client;
+mod event;
 mod message;
 mod metrics;
 mod pressure;

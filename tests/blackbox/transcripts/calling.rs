@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Feature;
-use crate::harness::{Conversation, Revision, eventually_some};
+use crate::harness::{Conversation, Revision, eventually_some, text_of};
 
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
@@ -42,6 +42,35 @@ fn calls_run_side_by_side() {
         );
         assert_eq!(conversation.text_of("sleep", json!({"ms": 1})), "slept 1 ms");
         conversation.cancel(&long);
+    });
+}
+
+/// As many as may be under way at once.
+#[test]
+fn many_calls_are_each_answered_once() {
+    Feature::CallsSideBySide.run(|conversation| {
+        let mut calls: Vec<(Value, String)> = (0..60)
+            .map(|number| {
+                let message = format!("message {number}");
+                let naps = number % 3 == 0;
+                let id = match naps {
+                    true => conversation.call("sleep", json!({"ms": number % 7})),
+                    false => conversation.call("echo", json!({"message": message})),
+                };
+                let said = if naps {
+                    format!("slept {} ms", number % 7)
+                } else {
+                    message
+                };
+                (id, said)
+            })
+            .collect();
+        while !calls.is_empty() {
+            let answer = conversation.message();
+            let position = calls.iter().position(|(id, _)| answer["id"] == *id);
+            let (_, said) = calls.swap_remove(position.unwrap_or_else(|| panic!("{answer}")));
+            assert_eq!(text_of(&answer["result"]), said);
+        }
     });
 }
 

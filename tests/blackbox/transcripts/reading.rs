@@ -27,8 +27,10 @@ fn lists_name_what_there_is() {
             let items = result[member].as_array().unwrap().iter();
             let names: Vec<&str> = items.map(|item| item[key].as_str().unwrap()).collect();
             assert_eq!(names, expected, "{method}");
-            let lost = conversation.send(method, json!({"cursor": "nowhere"}));
-            conversation.error(&lost, INVALID_PARAMS);
+            for cursor in [json!("x"), json!("p1"), json!("l0:"), json!(0)] {
+                let lost = conversation.send(method, json!({"cursor": cursor}));
+                conversation.error(&lost, INVALID_PARAMS);
+            }
         }
     });
 }
@@ -38,7 +40,9 @@ fn resources_are_read() {
     Feature::Resources.run(|conversation| {
         let read = |conversation: &mut Conversation, uri: &str| {
             let result = conversation.ask("resources/read", json!({"uri": uri}));
+            assert_eq!(result["contents"].as_array().map(Vec::len), Some(1), "{result}");
             assert_eq!(result["contents"][0]["uri"], uri, "{result}");
+            assert_eq!(result["contents"][0]["mimeType"], "text/plain", "{result}");
             result["contents"][0]["text"].as_str().unwrap().to_owned()
         };
         assert!(read(conversation, "demo://about").contains("demo"));
@@ -52,7 +56,13 @@ fn resources_are_read() {
             true => INVALID_PARAMS,
             false => RESOURCE_NOT_FOUND,
         };
-        for uri in ["demo://nothing", "file:///etc/passwd"] {
+        for uri in [
+            "demo://nothing",
+            "demo://greeting/",
+            "demo://greeting/a/b",
+            "demo://sleep/soon",
+            "file:///etc/passwd",
+        ] {
             let unknown = conversation.send("resources/read", json!({"uri": uri}));
             assert_eq!(conversation.error(&unknown, code)["data"], json!({"uri": uri}));
         }
@@ -65,6 +75,7 @@ fn prompts_are_filled_in() {
         let get = |arguments: Value| json!({"name": "summarize", "arguments": arguments});
         let filled = json!({"text": "a \"b\"\nc", "style": "bullets"});
         let result = conversation.ask("prompts/get", get(filled));
+        assert_eq!(result["messages"][0]["role"], "user");
         let text = result["messages"][0]["content"]["text"].as_str().unwrap();
         assert!(text.contains("bullets") && text.ends_with("a \"b\"\nc"), "{text}");
         for params in [
@@ -86,14 +97,25 @@ fn what_is_typed_is_completed() {
         for (reference, name, value, expected) in [
             (&greeting, "name", "a", json!(["Ada", "Alan"])),
             (&prompt, "style", "b", json!(["brief", "bullets"])),
+            (&prompt, "style", "é", json!([])),
             (&prompt, "text", "x", json!([])),
         ] {
             let params = json!({"ref": reference, "argument": {"name": name, "value": value}});
             let result = conversation.ask("completion/complete", params);
             assert_eq!(result["completion"]["values"], expected);
         }
-        let params = json!({"ref": prompt, "argument": {"name": "no-such", "value": ""}});
-        let wrong = conversation.send("completion/complete", params);
-        conversation.error(&wrong, INVALID_PARAMS);
+        for (reference, name) in [
+            (prompt, "no-such"),
+            (json!({"type": "ref/prompt", "name": "no-such"}), "style"),
+            (
+                json!({"type": "ref/resource", "uri": "demo://no-such/{name}"}),
+                "name",
+            ),
+            (json!({"type": "ref/tool", "name": "echo"}), "message"),
+        ] {
+            let params = json!({"ref": reference, "argument": {"name": name, "value": ""}});
+            let wrong = conversation.send("completion/complete", params);
+            conversation.error(&wrong, INVALID_PARAMS);
+        }
     });
 }

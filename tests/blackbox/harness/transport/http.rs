@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use super::Transport;
 use crate::harness::client::Client;
+use crate::harness::event::Frame;
 use crate::harness::message::Dialect;
 use crate::harness::request::Request;
-use crate::harness::stream::{EventStream, Frame};
+use crate::harness::stream::EventStream;
 use crate::harness::wait::PATIENCE;
 
 /// One client's requests under way, and its connections that have none.
