@@ -33,6 +33,7 @@ mod modern;
 mod overload;
 mod param_headers;
 mod params;
+mod posted;
 mod protocol;
 mod question_words;
 mod remembered;
@@ -52,6 +53,7 @@ pub use listen::{Interest, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::Identity;
 pub use live::{LiveRefused, LiveState, State, StateSeal};
 pub use overload::{Overload, OverloadReason};
+pub use posted::NoChannel;
 pub use protocol::{Labels, Options, Protocol, Reply, Step};
 pub use revision::{Era, Revision};
 pub use sessions::{

@@ -50,3 +50,4 @@ mod steal_races;
 mod streams;
 mod subscribe;
 mod transcripts;
+mod websocket;

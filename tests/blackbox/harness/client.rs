@@ -159,6 +159,20 @@ impl Client {
         }
     }
 
+    /// The head of a response that ends HTTP on this connection.
+    #[track_caller]
+    pub(crate) fn receive_head(&mut self) -> Response {
+        loop {
+            if let Some((head, taken)) = Response::take_head(&self.input) {
+                self.consume(taken);
+                self.expected.pop_front();
+                return head;
+            }
+            self.read_some()
+                .unwrap_or_else(|ending| panic!("no response but {ending:?}"));
+        }
+    }
+
     /// Reads until the server has closed.
     pub(crate) fn ending(&mut self) -> Ending {
         loop {

@@ -14,6 +14,7 @@ mod stream;
 mod transport;
 mod wait;
 mod watched;
+mod websocket;
 
 pub(crate) use client::{Client, Ending};
 pub(crate) use message::{Dialect, Revision, echo, eras, tool};
@@ -31,6 +32,10 @@ pub(crate) use transport::{Conversation, Stdio, Transport, Way, text_of};
 pub(crate) use wait::{eventually, eventually_some};
 pub(crate) use watched::{
     Watched, assert_updated, listen_to, subscribe, subscription_of, unsubscribe, uri_of,
+};
+
+pub(crate) use websocket::{
+    BINARY, CLOSE, CONTINUATION, FIN, Incoming, PING, PONG, TEXT, WebSocket, frame, frame_header,
 };
 
 /// Names the case at hand if the test fails while this lives.

@@ -17,6 +17,7 @@ use super::request::Request;
 use super::response::Response;
 use super::stream::EventStream;
 use super::wait::eventually_some;
+use super::websocket::WebSocket;
 
 /// A server of a test's own.
 #[derive(Debug)]
@@ -76,6 +77,12 @@ impl Server {
 
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// A WebSocket of its own.
+    #[track_caller]
+    pub(crate) fn open_websocket(&self) -> WebSocket {
+        WebSocket::connect(self.address)
     }
 
     /// One request on a connection of its own.

@@ -1,5 +1,6 @@
 //! HTTP+SSE of 2024-11-05: one stream that brings everything, and a place to post to that its first event names.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use super::Transport;
 use crate::harness::client::Client;
 use crate::harness::message::Revision;
 use crate::harness::request::Request;
+use crate::harness::specification;
 use crate::harness::stream::EventStream;
 
 /// One client: its stream, and the connection it posts on.
@@ -17,6 +19,9 @@ pub(super) struct HttpSse {
     posting: Client,
     /// Where to post.
     endpoint: String,
+    revision: Revision,
+    /// What is no message at all is answered where it was posted.
+    refusals: VecDeque<Value>,
 }
 
 impl HttpSse {
@@ -29,6 +34,8 @@ impl HttpSse {
             stream,
             posting: Client::connect(address),
             endpoint,
+            revision,
+            refusals: VecDeque::new(),
         }
     }
 }
@@ -38,13 +45,19 @@ impl Transport for HttpSse {
         let request = Request::new("POST", &self.endpoint)
             .plus("Content-Type", "application/json")
             .with_body(message.body.clone());
-        self.posting.send(&request);
-        let accepted = self.posting.receive();
-        accepted.assert_status(202);
-        assert!(!accepted.closes(), "{accepted:?}");
+        let response = self.posting.ask(&request);
+        if response.has_json() {
+            assert_eq!(response.status, 400, "{}", response.text());
+            let refusal = specification::read(&response.body, self.revision);
+            return self.refusals.push_back(refusal);
+        }
+        response.assert_accepted();
     }
 
     fn receive(&mut self) -> Value {
+        if let Some(refusal) = self.refusals.pop_front() {
+            return refusal;
+        }
         let event = self.stream.next_event();
         let event = event.expect("the stream of a session goes on until its client leaves");
         event.message.expect("no event is empty here")

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::message::{Dialect, Revision};
 use super::request::Request;
+use super::websocket::WebSocket;
 
 pub(crate) use conversation::{Conversation, text_of};
 pub(crate) use stdio::Stdio;
@@ -66,7 +67,7 @@ impl Way {
     pub(crate) fn connect(self, address: SocketAddr, revision: Revision) -> Box<dyn Transport> {
         match self {
             Way::Http => Box::new(http::Http::new(address)),
-            Way::WebSocket => Box::new(websocket::WebSocket::connect(address, revision)),
+            Way::WebSocket => Box::new(WebSocket::connect(address)),
             Way::HttpSse => Box::new(http_sse::HttpSse::connect(address, revision)),
             Way::Stdio => panic!("a process of its own has no address"),
         }
