@@ -11,6 +11,7 @@ mod calling;
 mod cancelling;
 mod changing;
 mod fixture;
+mod methods;
 mod opening;
 mod reading;
 mod telling;
@@ -26,6 +27,7 @@ enum Feature {
     Opening,
     Eras,
     Ping,
+    Methods,
     Lists,
     Call,
     CallsSideBySide,
@@ -70,6 +72,7 @@ impl Feature {
             Feature::Opening => (Fixture::Demo, ALL),
             Feature::Eras => (Fixture::Demo, LEGACY),
             Feature::Ping => (Fixture::Demo, LEGACY),
+            Feature::Methods => (Fixture::Demo, ALL),
             Feature::Lists => (Fixture::Demo, ALL),
             Feature::Call => (Fixture::Demo, ALL),
             Feature::CallsSideBySide => (Fixture::Demo, ALL),

@@ -137,6 +137,14 @@ impl Conversation {
         self.result(&id)
     }
 
+    /// The same under an id of the caller's choice.
+    #[track_caller]
+    pub(crate) fn ask_as(&mut self, id: &Value, method: &str, params: Value) -> Value {
+        self.transport
+            .send(&self.dialect.request(id.clone(), method, params));
+        self.result(id)
+    }
+
     /// A call and the text it is answered with, which is no error.
     #[track_caller]
     pub(crate) fn text_of(&mut self, name: &str, arguments: Value) -> String {

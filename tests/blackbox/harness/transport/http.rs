@@ -22,6 +22,7 @@ use crate::harness::wait::PATIENCE;
 pub(super) struct Http {
     address: SocketAddr,
     session: Option<String>,
+    has_standing: bool,
     idle: Vec<Client>,
     under_way: Vec<Exchange>,
 }
@@ -38,7 +39,7 @@ struct Exchange {
 #[derive(Debug)]
 enum Reply {
     Awaited(Client),
-    Stream(EventStream),
+    Stream(Box<EventStream>),
 }
 
 impl Http {
@@ -46,6 +47,7 @@ impl Http {
         Self {
             address,
             session: None,
+            has_standing: false,
             idle: Vec::new(),
             under_way: Vec::new(),
         }
@@ -71,10 +73,11 @@ impl Http {
             .plus("MCP-Protocol-Version", revision);
         let request = self.under_session(&request);
         let stream = self.client().open(&request);
+        self.has_standing = true;
         self.under_way.push(Exchange {
             id: Value::Null,
             may_end: false,
-            reply: Reply::Stream(stream),
+            reply: Reply::Stream(Box::new(stream)),
         });
     }
 
@@ -100,13 +103,13 @@ impl Http {
         match exchange.reply {
             Reply::Awaited(mut client) => {
                 if client.is_stream_next() {
-                    exchange.reply = Reply::Stream(client.receive_stream());
+                    exchange.reply = Reply::Stream(Box::new(client.receive_stream()));
                     self.under_way.insert(at, exchange);
                     return None;
                 }
                 let response = client.receive();
                 if let Some(session) = response.field("mcp-session-id") {
-                    self.session = Some(session.to_owned());
+                    self.session.get_or_insert_with(|| session.to_owned());
                 }
                 if !response.closes() {
                     self.idle.push(client);
@@ -159,10 +162,20 @@ impl Transport for Http {
             });
             return;
         }
-        client.ask(&under_session).assert_status(202);
-        self.idle.push(client);
-        match message["method"].as_str() {
-            Some("notifications/initialized") => self.open_standing(request),
+        let method = message["method"].as_str();
+        let response = client.ask(&under_session);
+        // What is no notification by its name may be refused, which only a status tells.
+        let may_refuse = method.is_some_and(|method| !method.starts_with("notifications/"));
+        if !(may_refuse && (400..500).contains(&response.status)) {
+            response.assert_status(202);
+        }
+        if !response.closes() {
+            self.idle.push(client);
+        }
+        match method {
+            Some("notifications/initialized") if self.session.is_some() && !self.has_standing => {
+                self.open_standing(request);
+            }
             Some("notifications/cancelled") => {
                 let id = &message["params"]["requestId"];
                 let cancelled = self.under_way.iter_mut().find(|exchange| exchange.id == *id);
