@@ -62,4 +62,5 @@ pub use sessions::{
 pub use standing::{NoStream, Opening, StreamRequest};
 pub use tasks::{
     CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks, UnixMillis,
+    write_task_end, write_task_notification,
 };

@@ -3,11 +3,14 @@
 //!
 //! The values a task is known by, and what the protocol needs of whoever keeps them.
 
+mod words;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::revision::{Era, Revision};
 use super::sessions::{Principal, SessionToken};
+pub use words::{write_task_end, write_task_notification};
 
 /// Milliseconds since 1970, from the caller's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
