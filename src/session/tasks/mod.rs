@@ -46,10 +46,6 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const WAITERS_MAX: usize = 16;
 /// Random bytes of an id.
 const ID_BYTES: usize = 16;
-/// Why a task that was cancelled has no result.
-const CANCELLED: &[u8] = br#"{"code":-32603,"message":"the task was cancelled"}"#;
-/// Why a task that is forgotten has none.
-const EXPIRED: &[u8] = br#"{"code":-32603,"message":"the task's time to live is over"}"#;
 
 /// Limits of tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -363,13 +359,8 @@ impl Tasks for TaskStore {
         if task.status.is_terminal() {
             return CancelTask::Ended(task.view(id));
         }
-        let ending = TaskEnding {
-            status: TaskStatus::Cancelled,
-            end: TaskEnd::Error(CANCELLED.into()),
-            message: Some("cancelled by its client".into()),
-        };
         let place = task.place;
-        let news = table.end(&id, ending, now);
+        let news = table.end(&id, TaskEnding::cancelled(), now);
         let view = table.find(owner, &id).map(|task| task.view(id));
         drop(table);
         self.tell_any(news.map(|news| News {
@@ -425,8 +416,9 @@ fn conclude(stream: &Stream, request: &RequestId, end: &TaskEnd) {
 }
 
 fn notification(view: &TaskView, subscription: Option<&RequestId>) -> Message {
-    let mut message = Vec::new();
-    write_task_notification(view, subscription, &mut message);
+    let (mut bare, mut message) = (Vec::new(), Vec::new());
+    let announced = write_task_notification(view, &mut bare);
+    announced.write(&bare, subscription, &mut message);
     Message::new(message)
 }
 
