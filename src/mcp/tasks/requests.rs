@@ -17,6 +17,8 @@ use crate::registry::ClientCapabilities;
 use super::words::{write_detailed_task, write_task};
 use super::{AwaitTask, CancelTask, TaskId, TaskOwner};
 
+pub(super) const TASKS_RESULT: &str = "tasks/result";
+
 /// Tasks on one page of a list.
 const PAGE_TASKS_MAX: usize = 100;
 
@@ -40,7 +42,7 @@ pub(in crate::mcp) fn legacy_request<'s>(
         "tasks/get" => get(&owner, request, state, out),
         "tasks/cancel" => cancel(&owner, request, state, out),
         "tasks/list" => list(&owner, request, state, out),
-        "tasks/result" => return Some(await_task(owner, context, request)),
+        TASKS_RESULT => return Some(await_task(owner, context, request)),
         _ => return None,
     };
     Some(answered.map(|()| Routed::Reply(Reply::with_body(200))))

@@ -9,11 +9,13 @@ use std::time::Duration;
 use crate::jsonrpc::{RequestId, write_result_head, write_string};
 use crate::mcp::announce::Announced;
 use crate::mcp::call::Ticket;
-use crate::mcp::protocol::{Protocol, Reply};
+use crate::mcp::error::Failure;
+use crate::mcp::protocol::{Protocol, Reply, refused};
 use crate::mcp::question_words;
 use crate::mcp::revision::Era;
 use crate::registry::NotedQuestion;
 
+use super::requests::TASKS_RESULT;
 use super::timestamp::write_timestamp;
 use super::{TaskEnd, TaskId, TaskStatus, TaskView};
 
@@ -39,6 +41,13 @@ impl Protocol {
         }
         out.extend_from_slice(b"}}");
         Reply::with_body(200)
+    }
+
+    /// Appends the answer to `tasks/result` of a task that is not there, or is somebody else's.
+    pub fn refuse_task(&self, id: &RequestId, out: &mut Vec<u8>) -> Reply {
+        refused(Some(id.as_id()), Failure::UnknownTask)
+            .write(out)
+            .about(Era::Legacy, TASKS_RESULT)
     }
 
     /// Appends a question as a task holds it: an object with `method` and `params`.
