@@ -10,6 +10,7 @@ use crate::config::{AllowList, Settings};
 use crate::mcp::Protocol;
 use crate::metrics::ToolLabels;
 use crate::session::live::LiveOptions;
+use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
 use crate::shard::{ChannelLimits, Service, Waits};
 use crate::transport::edge::{EdgePolicy, EdgePolicyError};
@@ -56,7 +57,13 @@ fn store(settings: &Settings) -> Result<Store, StartError> {
         bytes_max: usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX),
         ..LiveOptions::default()
     };
-    Ok(Store::new(&key, sessions, live, settings.shards.len()))
+    Ok(Store::new(
+        &key,
+        sessions,
+        live,
+        TaskOptions::default(),
+        settings.shards.len(),
+    ))
 }
 
 fn read_key(path: &Path) -> Result<SessionKey, StartError> {
@@ -110,7 +117,7 @@ fn channel_limits(settings: &Settings) -> ChannelLimits {
             message_bytes_max: settings.http.body_bytes_max,
             overhead_bytes_max: websocket::Limits::OVERHEAD_BYTES_MAX_DEFAULT,
         },
-        echoes: false,
+        echoes: settings.echoes_websocket,
     }
 }
 

@@ -107,7 +107,10 @@ impl<R: ShardRing> Shard<R> {
     /// Serves the messages at the front of a window; returns how many bytes are done with.
     fn take_messages(&mut self, key: ConnectionKey, window: &[u8]) -> usize {
         let mut consumed = 0;
-        if self.channel(key).is_some_and(|channel| channel.events().is_some()) {
+        if self
+            .channel(key)
+            .is_some_and(|channel| channel.events().is_some())
+        {
             // Its messages come otherwise, and nothing is expected behind its request.
             return window.len();
         }

@@ -27,6 +27,7 @@ use crate::registry::{
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions, RingWaker};
 use crate::session::live::LiveOptions;
+use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
 use crate::transport::edge::EdgePolicy;
 use crate::transport::http::HttpLimits;
@@ -661,6 +662,7 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         &SessionKey::random().unwrap(),
         SessionOptions::default(),
         LiveOptions::default(),
+        TaskOptions::default(),
         sizes.shards,
     );
     Service {
@@ -672,7 +674,9 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         labels: Arc::new(labels),
         protocol: Arc::new(protocol),
         store: Arc::new(store),
-        policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16).unwrap(),
+        policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
+            .unwrap()
+            .with_websocket(true),
         http: HttpLimits {
             head: HeadLimits::default(),
             body: BodyLimits {
