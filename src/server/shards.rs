@@ -18,7 +18,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::ServerHandle;
-use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, listener};
+use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
 use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
 use crate::workers::Submitter;
 
@@ -35,7 +35,7 @@ const MAILBOX_SPARE: usize = 64;
 
 /// A running shard, from outside.
 pub(super) struct ShardHandle {
-    pub(super) mailbox: Mailbox<Mail<OwnedFd>>,
+    pub(super) mailbox: Mailbox<Mail<Socket>>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) alarm: Alarm,
     thread: thread::JoinHandle<Ended>,
@@ -74,7 +74,7 @@ pub(super) struct Common {
     pub(super) labels: Arc<ToolLabels>,
     pub(super) gate: Gate,
     pub(super) workers: Submitter,
-    pub(super) mesh: Arc<Mesh<OwnedFd>>,
+    pub(super) mesh: Arc<Mesh<Socket>>,
 }
 
 /// Starts all shards, unless it is cut short; returns them and the address they listen on.
@@ -200,14 +200,14 @@ struct Seed {
     served: Arc<Served>,
     server: ServerHandle,
     gate: Gate,
-    mesh: Arc<Mesh<OwnedFd>>,
+    mesh: Arc<Mesh<Socket>>,
     steal: StealSettings,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
     listener: OwnedFd,
 }
 
-type Readiness = Result<Mailbox<Mail<OwnedFd>>, String>;
+type Readiness = Result<Mailbox<Mail<Socket>>, String>;
 type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
