@@ -74,6 +74,10 @@ pub(super) enum Failure<'s> {
     SessionUnknown,
     /// A message beyond the limit; on HTTP the edge refuses it.
     TooLarge,
+    /// A POST for a channel that does not say for which.
+    ChannelUnnamed,
+    /// The channel is none, is gone or is somebody else's.
+    ChannelUnknown,
     /// A second `initialize` on a channel.
     Initialized,
     /// No session could be made just now.
@@ -146,6 +150,8 @@ impl Failure<'_> {
             | Self::VersionHeader(_)
             | Self::SessionRequired
             | Self::SessionUnknown
+            | Self::ChannelUnnamed
+            | Self::ChannelUnknown
             | Self::Initialized
             | Self::TooLarge
             | Self::HttpMethod
@@ -166,7 +172,7 @@ impl Failure<'_> {
 
     fn status(&self, era: Era) -> u16 {
         match (self, era) {
-            (Self::MethodNotFound(_), Era::Modern) | (Self::SessionUnknown, _) => 404,
+            (Self::MethodNotFound(_), Era::Modern) | (Self::SessionUnknown | Self::ChannelUnknown, _) => 404,
             (Self::MethodNotFound(_), Era::Legacy)
             | (
                 Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) | Self::UnknownResource(_),
@@ -206,6 +212,8 @@ impl Failure<'_> {
             Self::UnexpectedResponse => "this protocol revision has no responses from clients",
             Self::SessionRequired => "header Mcp-Session-Id is missing, or `initialize` on a channel",
             Self::TooLarge => "the message is larger than this server reads",
+            Self::ChannelUnnamed => "the query must say once for which stream this is",
+            Self::ChannelUnknown => "the stream is unknown or has ended; open another",
             Self::Initialized => "this connection has been initialized",
             Self::SessionUnknown => "the session is unknown or has ended; initialize again",
             Self::SessionUnavailable => "the session could not be made just now",

@@ -33,12 +33,14 @@ mod modern;
 mod overload;
 mod param_headers;
 mod params;
+mod posted;
 mod protocol;
 mod question_words;
 mod remembered;
 mod revision;
 mod sessions;
 mod standing;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -51,9 +53,13 @@ pub use listen::{Interest, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::Identity;
 pub use live::{LiveRefused, LiveState, State, StateSeal};
 pub use overload::{Overload, OverloadReason};
+pub use posted::{NoChannel, Posted};
 pub use protocol::{Labels, Options, Protocol, Reply, Step};
 pub use revision::{Era, Revision};
 pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
 };
 pub use standing::{NoStream, Opening, StreamRequest};
+pub use tasks::{
+    CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks, UnixMillis,
+};

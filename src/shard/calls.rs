@@ -123,6 +123,12 @@ impl<R: ShardRing> Shard<R> {
                 self.metrics.in_flight.down();
                 return self.open_websocket(key, request);
             }
+            Endpoint::SseOpen => {
+                self.spares.put(out);
+                self.metrics.in_flight.down();
+                return self.open_events(key, request);
+            }
+            Endpoint::SsePost => return self.post_to_events(key, request, out),
             Endpoint::Delete => {
                 let reply = service.protocol.delete(&facts, &*service.store, &mut out);
                 self.record_control(&reply, Duration::ZERO);

@@ -30,6 +30,7 @@ impl<R: ShardRing> Shard<R> {
                 }
                 Letter::Cancel { session, request } => self.cancel_requested(session, &request),
                 Letter::Answer { call, number, answer } => self.answer_question(call, number, answer),
+                Letter::Message { connection, delivery } => self.hear_delivery(connection, delivery),
             }
         }
         self.letters = letters;

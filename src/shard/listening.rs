@@ -59,7 +59,14 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn open_listening(&mut self, key: ConnectionKey, listen: Listen, mut out: Vec<u8>) {
         let service = Rc::clone(&self.service);
         let Listen { id, interest, labels } = listen;
-        match service.store.live().open_listen(id.clone(), &interest) {
+        let opened = match self.refusal_by_channel(key) {
+            Some(reason) => Err(reason),
+            None => {
+                let opened = service.store.live().open_listen(id.clone(), &interest);
+                opened.map_err(|_| OverloadReason::Memory)
+            }
+        };
+        match opened {
             Ok(stream) => {
                 self.metrics
                     .on_request(metrics::Era::Modern, RequestClass::Control);
@@ -69,9 +76,9 @@ impl<R: ShardRing> Shard<R> {
                 self.spares.put(out);
                 self.begin_stream(key, stream, Role::Listening(id), Revision::V2026_07_28, None);
             }
-            Err(_) => {
+            Err(reason) => {
                 out.truncate(HEAD_RESERVE);
-                let overload = self.overload(OverloadReason::Memory);
+                let overload = self.overload(reason);
                 let reply = service.protocol.refuse(Some(id.as_id()), &overload, &mut out);
                 self.record_control(&reply, Duration::ZERO);
                 self.reply(key, out, None, &reply);

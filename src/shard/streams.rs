@@ -36,7 +36,7 @@ const STREAMS_PER_TURN: usize = 64;
 /// When a client that lost its stream comes back for the rest.
 const RETRY: Duration = Duration::from_secs(1);
 /// A sign of life, in a chunk of its own.
-pub(super) const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
 /// A stream whose connection is here.
 #[derive(Debug)]

@@ -56,11 +56,15 @@ pub(super) enum Asked {
 impl<R: ShardRing> Shard<R> {
     /// Whether a connection's request may lease a handler now.
     pub(super) fn ask_turn(&mut self, key: ConnectionKey, turn: Turn) -> Asked {
+        if turn == Turn::New
+            && let Some(reason) = self.refusal_by_channel(key)
+        {
+            return Asked::Refused(reason);
+        }
         match turn {
             Turn::Granted => Asked::Ready,
             Turn::Refused(reason) => Asked::Refused(reason),
             Turn::Cancelled => Asked::Cancelled,
-            Turn::New if self.is_over_bound(key) => Asked::Refused(OverloadReason::Connections),
             Turn::New if self.holds_permit(key) => Asked::Ready,
             Turn::New if self.queue.is_empty() && self.neighbours.credit().try_take_own() => {
                 self.has_permit_in_hand = true;

@@ -7,6 +7,7 @@
 
 mod accept;
 mod rules;
+mod sse_legacy;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use crate::wire::http1::{
 use accept::check_accept;
 pub use accept::takes_json;
 use rules::{HostRule, Origin, OriginRule};
+pub use sse_legacy::{SSE_MESSAGES_PATH, SSE_NAME_PARAMETER, SSE_PATH, sse_stream_name};
 
 /// The methods of the endpoint, for `Allow`.
 const ALLOW: &str = "GET, POST, DELETE";
@@ -39,6 +41,10 @@ pub enum Endpoint {
     Delete,
     /// Frames instead of HTTP from here on; the handshake is sound.
     WebSocket,
+    /// The event stream of HTTP+SSE, which carries all that the server says to one client.
+    SseOpen,
+    /// A JSON-RPC message in the body, for the channel of the event stream named by [`sse_stream_name`].
+    SsePost,
 }
 
 /// Why a request is not let in. The texts are for the client and repeat nothing of what was sent.
@@ -162,6 +168,7 @@ pub struct EdgePolicy {
     origins: Vec<OriginRule>,
     body_bytes_max: u64,
     has_websocket: bool,
+    has_sse_legacy: bool,
 }
 
 impl EdgePolicy {
@@ -205,6 +212,7 @@ impl EdgePolicy {
             origins: origins.collect::<Result<_, _>>()?,
             body_bytes_max,
             has_websocket: false,
+            has_sse_legacy: false,
         })
     }
 
@@ -216,6 +224,14 @@ impl EdgePolicy {
         self
     }
 
+    /// Whether the endpoints of HTTP+SSE, [`SSE_PATH`] and [`SSE_MESSAGES_PATH`], are there; until this is said, they
+    /// are not. At the endpoint's own path they never are.
+    #[must_use]
+    pub fn with_sse_legacy(mut self, has_sse_legacy: bool) -> Self {
+        self.has_sse_legacy = has_sse_legacy;
+        self
+    }
+
     /// Lets a request in, or says why not. Allocates nothing.
     ///
     /// # Errors
@@ -223,15 +239,15 @@ impl EdgePolicy {
     pub fn admit(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
         self.check_origin(head.fields.origin)?;
         self.check_host(head.authority)?;
-        // CONNECT is not for any path, and HTTP's other methods are not for `*`: both are the method's fault.
-        if head.path != self.path && head.method != Method::Connect && head.path != "*" {
-            return Err(Refusal::Path);
-        }
         let endpoint = self.choose_endpoint(head)?;
         self.check_body(head)?;
         match endpoint {
-            Endpoint::Post => check_media_types(head)?,
-            Endpoint::Get => accept::check_accept_stream(head)?,
+            Endpoint::Post => {
+                check_content(head)?;
+                check_accept(head)?;
+            }
+            Endpoint::Get | Endpoint::SseOpen => accept::check_accept_stream(head)?,
+            Endpoint::SsePost => check_content(head)?,
             Endpoint::Delete => {}
             Endpoint::WebSocket => websocket::check_handshake(head)?,
         }
@@ -239,6 +255,17 @@ impl EdgePolicy {
     }
 
     fn choose_endpoint(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
+        // CONNECT is not for any path, and HTTP's other methods are not for `*`: both are the method's fault.
+        if head.path == self.path || head.method == Method::Connect || head.path == "*" {
+            return self.choose_by_method(head);
+        }
+        match self.has_sse_legacy {
+            true => sse_legacy::choose_endpoint(head).unwrap_or(Err(Refusal::Path)),
+            false => Err(Refusal::Path),
+        }
+    }
+
+    fn choose_by_method(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
         let version = head.fields.mcp_protocol_version.value();
         let is_modern = version.is_some_and(|version| version >= MODERN_REVISION_FIRST);
         match head.method {
@@ -283,7 +310,7 @@ impl EdgePolicy {
     }
 }
 
-fn check_media_types(head: &Head<'_>) -> Result<(), Refusal> {
+fn check_content(head: &Head<'_>) -> Result<(), Refusal> {
     let content_type = head.fields.content_type.value().unwrap_or_default();
     // Parameters are ignored: JSON has no charset but UTF-8 (RFC 8259, section 11), which its parser checks.
     let essence = || split_list(content_type, b';').next().unwrap_or_default();
@@ -299,5 +326,5 @@ fn check_media_types(head: &Head<'_>) -> Result<(), Refusal> {
             return Err(Refusal::ContentEncoding);
         }
     }
-    check_accept(head)
+    Ok(())
 }

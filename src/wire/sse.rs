@@ -2,7 +2,8 @@
 //!
 //! Every event is a JSON text, which has no line breaks of its own, so one `data` line holds it. Events are gathered
 //! behind room for one chunk head, so that whatever is ready leaves as one chunk in one send.
-//! Deliberately absent: event names (MCP uses the default, `message`), reading.
+//! Events have no names but in HTTP+SSE of 2024-11-05: the default, `message`, is what Streamable HTTP means.
+//! Deliberately absent: reading.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -14,6 +15,10 @@ pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
 /// Room to leave in front of a chunk's data: its size in eight digits, and a line end (RFC 9112, section 7.1).
 pub const CHUNK_RESERVE: usize = 10;
+/// What stands before the data of an event named `message`.
+const MESSAGE_LEAD: &[u8] = b"event: message\ndata: ";
+/// Room to leave in front of such an event's data.
+pub const MESSAGE_EVENT_RESERVE: usize = MESSAGE_LEAD.len() + CHUNK_RESERVE;
 /// The chunk that ends a body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -27,16 +32,57 @@ pub fn write_event(out: &mut Vec<u8>, id: Option<&dyn Display>, write_data: impl
     out.extend_from_slice(b"\n\n");
 }
 
-/// Appends a chunk of its own with one event.
-pub fn write_message_chunk(out: &mut Vec<u8>, message: &[u8]) {
-    let data = out.len() + CHUNK_RESERVE;
+/// Appends what `write` appends, as a chunk of its own.
+pub fn write_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
+    let data = start + CHUNK_RESERVE;
     out.resize(data, 0);
-    out.extend_from_slice(b"event: message\n");
-    write_event(out, None, |out| out.extend_from_slice(message));
+    write(out);
     let end = out.len();
     let begin = close_chunk(out, data..end);
     debug_assert_eq!(begin, start, "the chunk's head fills its room");
+}
+
+/// Makes an event named `message` of the data `buffer[data..]`, in a chunk of its own or without one; in front of the
+/// data are at least [`MESSAGE_EVENT_RESERVE`] bytes of room. Returns where it begins.
+pub fn close_message_event(buffer: &mut Vec<u8>, data: usize, is_chunked: bool) -> usize {
+    let event = data.saturating_sub(MESSAGE_LEAD.len());
+    if let Some(room) = buffer.get_mut(event..data)
+        && let Some(lead) = MESSAGE_LEAD.get(MESSAGE_LEAD.len() - room.len()..)
+    {
+        room.copy_from_slice(lead);
+    }
+    buffer.extend_from_slice(b"\n\n");
+    let end = buffer.len();
+    match is_chunked {
+        true => close_chunk(buffer, event..end),
+        false => event,
+    }
+}
+
+/// Appends an event with a name (MCP 2024-11-05, *HTTP with SSE*), whose data, without line breaks, `write_data`
+/// appends.
+pub fn write_named_event(out: &mut Vec<u8>, name: EventName, write_data: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.line());
+    write_event(out, None, write_data);
+}
+
+/// The names events have in HTTP+SSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventName {
+    /// Where the client sends its messages; the first event.
+    Endpoint,
+    /// A message.
+    Message,
+}
+
+impl EventName {
+    const fn line(self) -> &'static [u8] {
+        match self {
+            EventName::Endpoint => b"event: endpoint\n",
+            EventName::Message => b"event: message\n",
+        }
+    }
 }
 
 /// Appends an event that only says where a client that loses the stream goes on, and after which time (MCP
@@ -109,6 +155,32 @@ mod tests {
             text(|out| write_priming(out, &"s0-0", Duration::from_millis(1500))),
             "retry: 1500\nid: s0-0\ndata:\n\n"
         );
+        let named = |name, data: &str| {
+            text(|out| write_named_event(out, name, |out| out.extend_from_slice(data.as_bytes())))
+        };
+        assert_eq!(
+            named(EventName::Endpoint, "/messages?sessionId=1"),
+            "event: endpoint\ndata: /messages?sessionId=1\n\n"
+        );
+        assert_eq!(named(EventName::Message, "{}"), "event: message\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn a_message_becomes_an_event_where_it_lies() {
+        for is_chunked in [true, false] {
+            let (mut written, mut closed) = (b"before".to_vec(), vec![b'?'; MESSAGE_EVENT_RESERVE + 3]);
+            let event = |out: &mut Vec<u8>| {
+                write_named_event(out, EventName::Message, |out| out.extend_from_slice(b"{\"a\":1}"));
+            };
+            match is_chunked {
+                true => write_chunk(&mut written, event),
+                false => event(&mut written),
+            }
+            closed.extend_from_slice(b"{\"a\":1}");
+            let start = close_message_event(&mut closed, MESSAGE_EVENT_RESERVE + 3, is_chunked);
+            assert_eq!(closed[start..], written[6..], "chunked: {is_chunked}");
+            assert_eq!((&written[..6], &closed[..3]), (&b"before"[..], &b"???"[..]));
+        }
     }
 
     #[test]

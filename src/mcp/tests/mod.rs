@@ -11,6 +11,7 @@ mod listening;
 mod listing;
 mod modern;
 mod param_headers;
+mod posted;
 mod prompts;
 mod remembered;
 mod resources;

@@ -2,7 +2,8 @@
 //!
 //! Leaving a letter never blocks beyond a push under a lock, and wakes the shard only if there was none. The pile
 //! is bounded by what there is to tell: one `Ready` per stream until the shard has looked, one `Answer` per
-//! question asked, one `Displaced` per reconnection, and cancellations, which are best effort, up to a cap.
+//! question asked, one `Displaced` per reconnection, as many `Message`s as their channels may have waiting, and
+//! cancellations, which are best effort, up to a cap.
 //!
 //! Invariant: a pile that has letters was announced by [`Ears::wake`] since the shard last emptied it.
 #![allow(
@@ -15,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 
+use super::postboxes::Delivery;
 use super::stream::StreamPlace;
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
@@ -48,6 +50,13 @@ pub enum Letter {
         number: u32,
         /// What it said.
         answer: Result<Value, AnswerError>,
+    },
+    /// A message for the channel on this connection.
+    Message {
+        /// The channel's.
+        connection: ConnectionKey,
+        /// The message, counted as waiting until it is dropped.
+        delivery: Delivery,
     },
 }
 

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `stream`, `message`, `event_id` | one client's messages, shared bodies, ids for replay |
 //! | `letters` | what other threads tell a shard |
+//! | `postboxes` | messages for channels that come by other connections |
 //! | `stripes`, `entry`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
 //! | `herald`, `inbox` | announcements; watching resources; the passing of time |
@@ -27,6 +28,7 @@ mod inbox;
 mod interest;
 mod letters;
 mod message;
+mod postboxes;
 mod seating;
 mod stream;
 mod stripes;
@@ -49,11 +51,13 @@ pub use event_id::{EventId, StreamId, StreamKind};
 pub use herald::{Herald, HeraldHandle};
 pub use letters::{Ears, Letter};
 pub use message::Message;
+pub use postboxes::{ChannelName, DeliverRefused, Delivery, Postbox};
 pub use stream::{Event, Stream, StreamPlace, StreamState};
 
 use super::tombstones::Tombstones;
 use entry::Question;
 use interest::{Index, Listener, Lists, Seats};
+use postboxes::Postboxes;
 use stream::Owner;
 use stripes::Stripes;
 use switchboard::Switchboard;
@@ -72,7 +76,8 @@ pub struct LiveOptions {
     pub subscriptions_max: usize,
     /// Bytes of all live state, as far as it is counted: see [`Live::stats`].
     pub bytes_max: usize,
-    /// Bytes of messages of one stream that its client has not taken; beyond, the stream is cut off.
+    /// Bytes of messages of one stream that its client has not taken; beyond, the stream is cut off. Also those that
+    /// were delivered to one channel and are not dealt with; beyond, more are refused.
     pub backlog_bytes_max: usize,
     /// The same in messages: short ones are mostly what is around them.
     pub backlog_messages_max: usize,
@@ -141,6 +146,7 @@ pub struct LiveStats {
 pub struct Live {
     switchboard: Arc<Switchboard>,
     stripes: Stripes,
+    postboxes: Arc<Postboxes>,
     /// Evicted sessions, by the seconds of the store's own clock.
     evicted: Tombstones,
     evictions: AtomicU64,
@@ -159,6 +165,7 @@ impl Live {
         Arc::new_cyclic(|me| Self {
             switchboard: Switchboard::new(options, shards),
             stripes: Stripes::new(),
+            postboxes: Postboxes::new(),
             evicted: Tombstones::new(eviction::TOMBSTONES_MAX),
             evictions: Default::default(),
             me: Weak::clone(me),

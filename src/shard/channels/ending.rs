@@ -7,7 +7,6 @@ use crate::ring::ConnectionKey;
 use crate::wire::websocket::{self, Violation};
 
 use super::super::connections::{State, Waiting};
-use super::super::streams::KEEP_ALIVE_CHUNK;
 use super::super::{Shard, ShardRing};
 use super::Framing;
 
@@ -90,11 +89,13 @@ impl<R: ShardRing> Shard<R> {
         }
         channel.ending = Some(Ending::Now);
         let exchanges = std::mem::take(&mut channel.exchanges);
-        let is_websocket = matches!(channel.framing, Framing::WebSocket(_));
+        let says_goodbye = !channel.is_patient();
         self.drop_exchanges(exchanges, false);
-        match is_websocket {
-            true => self.append(key, |_, out| {
-                websocket::write_close(out, close.code(), close.reason())
+        match says_goodbye {
+            true => self.append(key, |framing, out| match framing {
+                Framing::WebSocket(_) => websocket::write_close(out, close.code(), close.reason()),
+                Framing::Events(events) => events.append_end(out),
+                Framing::Lines(_) => {}
             }),
             false => self.flush_channel(key),
         }
@@ -156,7 +157,7 @@ impl<R: ShardRing> Shard<R> {
                 connection.waiting = Waiting::Nothing;
                 return self.clear_deadline(key);
             }
-            (Framing::Events, _) => (Waiting::KeepAlive, self.now + timeouts.keep_alive),
+            (Framing::Events(_), _) => (Waiting::KeepAlive, self.now + timeouts.keep_alive),
             _ if channel.is_stalled => (Waiting::Write, self.now + timeouts.write),
             (Framing::WebSocket(_), _) if connection.assembly.is_some() => {
                 (Waiting::Body, connection.request_at + timeouts.body)
@@ -183,7 +184,11 @@ impl<R: ShardRing> Shard<R> {
         };
         match (&channel.framing, waiting) {
             (Framing::Lines(_), _) => self.cut_process(key),
-            (Framing::Events, _) => self.append(key, |_, out| out.extend_from_slice(KEEP_ALIVE_CHUNK)),
+            (Framing::Events(_), _) => self.append(key, |framing, out| {
+                if let Framing::Events(events) = framing {
+                    events.append_keep_alive(out);
+                }
+            }),
             (Framing::WebSocket(_), Waiting::Body) => self.evict_channel(key, Eviction::BodyTimeout),
             (Framing::WebSocket(_), _) if now >= since + timeout => {
                 self.count_eviction(Eviction::Idle);

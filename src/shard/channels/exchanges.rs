@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::mcp::{Facts, Principal, Reply, SessionToken, Via};
+use crate::mcp::{Facts, OverloadReason, Principal, Reply, SessionToken, Via};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
 use crate::registry::Emission;
@@ -13,6 +13,7 @@ use super::super::connections::{Link, State};
 use super::super::reading::Taken;
 use super::super::waiting::Turn;
 use super::super::{Shard, ShardRing};
+use super::Framing;
 
 impl<R: ShardRing> Shard<R> {
     /// Serves one message of a channel.
@@ -60,12 +61,18 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Whether a channel has as much in flight as it may have; the exchange that asks is counted.
-    pub(in crate::shard) fn is_over_bound(&mut self, exchange: ConnectionKey) -> bool {
+    /// Why a channel's next call may not even wait: as much is in flight as may be, the call that asks counted, or
+    /// the connection ends when what is in flight has, which more of it would put off for ever.
+    pub(in crate::shard) fn refusal_by_channel(&mut self, exchange: ConnectionKey) -> Option<OverloadReason> {
         let in_flight_max = self.service.channels.in_flight_max as usize;
-        let parent = self.parent_of(exchange);
-        let channel = parent.and_then(|parent| self.channel(parent));
-        channel.is_some_and(|channel| channel.exchanges.len() > in_flight_max)
+        let parent = self.parent_of(exchange)?;
+        let channel = self.channel(parent)?;
+        let is_websocket = matches!(channel.framing, Framing::WebSocket(_));
+        match () {
+            () if is_websocket && channel.ending.is_some() => Some(OverloadReason::Draining),
+            () if channel.exchanges.len() > in_flight_max => Some(OverloadReason::Connections),
+            () => None,
+        }
     }
 
     /// Who asks; without authentication, nobody in particular.

@@ -1,8 +1,9 @@
 //! How messages lie in a channel's bytes.
 
 use crate::transport::stdio::Lines;
-use crate::wire::sse;
 use crate::wire::websocket::{self, MessageKind};
+
+use super::events::Events;
 
 /// A channel's kind, with how far its bytes were read.
 #[derive(Debug)]
@@ -11,8 +12,8 @@ pub(in crate::shard) enum Framing {
     WebSocket(websocket::Intake),
     /// A line each.
     Lines(Lines),
-    /// Events out, in chunks of a response without end. What comes in comes otherwise.
-    Events,
+    /// Events out, in a response without end. What comes in comes otherwise.
+    Events(Box<Events>),
 }
 
 impl Framing {
@@ -27,11 +28,7 @@ impl Framing {
                 buffer.push(b'\n');
                 body
             }
-            Framing::Events => {
-                let event = buffer.split_off(body);
-                sse::write_message_chunk(buffer, &event);
-                body
-            }
+            Framing::Events(events) => events.close(buffer, body),
         }
     }
 
@@ -46,7 +43,7 @@ impl Framing {
                 out.extend_from_slice(message);
                 out.push(b'\n');
             }
-            Framing::Events => sse::write_message_chunk(out, message),
+            Framing::Events(events) => events.append(out, message),
         }
     }
 }

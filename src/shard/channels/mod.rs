@@ -19,6 +19,7 @@
 //! | file | its part |
 //! |---|---|
 //! | `exchanges` | messages → exchanges, and their ends |
+//! | `events` | HTTP+SSE: events out, messages from other connections in |
 //! | `framing` | bytes ↔ messages, by kind of channel |
 //! | `reading` | bytes of a channel |
 //! | `outbox` | messages on their way out |
@@ -26,6 +27,7 @@
 //! | `ending` | closes, deadlines, drain |
 
 mod ending;
+mod events;
 mod exchanges;
 mod framing;
 mod outbox;

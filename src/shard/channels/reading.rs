@@ -67,6 +67,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Goes on with what a channel's client has sent before.
     pub(super) fn serve_kept(&mut self, key: ConnectionKey) {
+        self.serve_deliveries(key);
         match self
             .table
             .at(key)
@@ -106,6 +107,13 @@ impl<R: ShardRing> Shard<R> {
     /// Serves the messages at the front of a window; returns how many bytes are done with.
     fn take_messages(&mut self, key: ConnectionKey, window: &[u8]) -> usize {
         let mut consumed = 0;
+        if self
+            .channel(key)
+            .is_some_and(|channel| channel.events().is_some())
+        {
+            // Its messages come otherwise, and nothing is expected behind its request.
+            return window.len();
+        }
         while let Some(rest) = window.get(consumed..).filter(|rest| !rest.is_empty()) {
             if self.is_outbox_high(key)
                 && let Some(channel) = self.channel(key)
@@ -115,11 +123,9 @@ impl<R: ShardRing> Shard<R> {
             }
             let taken = match self.channel(key).map(|channel| &channel.framing) {
                 // Nobody listens any more.
-                None => return window.len(),
+                None | Some(Framing::Events(_)) => return window.len(),
                 Some(Framing::WebSocket(_)) => self.take_frame(key, rest),
                 Some(Framing::Lines(_)) => self.take_line(key, rest),
-                // Its messages come otherwise.
-                Some(Framing::Events) => Some(rest.len()),
             };
             match taken {
                 Some(bytes) => consumed += bytes,
@@ -262,7 +268,7 @@ impl<R: ShardRing> Shard<R> {
 
 impl Channel {
     /// Whether its messages are taken.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.ending.is_none_or(Ending::takes_messages)
     }
 }

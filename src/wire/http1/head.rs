@@ -106,6 +106,8 @@ pub struct Head<'a> {
     pub method: Method,
     /// The target's path without its query, undecoded; `*` for the asterisk form, empty for `CONNECT`.
     pub path: &'a str,
+    /// What follows the path behind `?`, undecoded; empty without one.
+    pub query: &'a str,
     /// Whom it is addressed to: the absolute target's authority if there is one, otherwise `Host`'s.
     /// `None` only on HTTP/1.0 without `Host`, which RFC 9112 permits; who may do so is `transport`'s to say.
     pub authority: Option<Authority<'a>>,
@@ -179,6 +181,7 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
     Ok(Head {
         method: line.method,
         path: line.path,
+        query: line.query,
         authority: line.authority.or(host),
         version: line.version,
         body,
@@ -196,6 +199,7 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
 struct RequestLine<'a> {
     method: Method,
     path: &'a str,
+    query: &'a str,
     /// Of an absolute target only.
     authority: Option<Authority<'a>>,
     version: Version,
@@ -208,10 +212,11 @@ impl<'a> RequestLine<'a> {
         let (target, version) = split_once(rest, b' ').ok_or(HeadError::RequestLine)?;
         let method = Method::parse(method).ok_or(HeadError::RequestLine)?;
         let version = parse_version(version)?;
-        let (path, authority) = parse_target(method, target).ok_or(HeadError::Target)?;
+        let (path, query, authority) = parse_target(method, target).ok_or(HeadError::Target)?;
         Ok(Self {
             method,
             path,
+            query,
             authority,
             version,
         })
@@ -233,17 +238,18 @@ fn parse_version(text: &[u8]) -> Result<Version, HeadError> {
     }
 }
 
-/// The path and, in the absolute form, the authority (RFC 9112, section 3.2).
-fn parse_target(method: Method, target: &[u8]) -> Option<(&str, Option<Authority<'_>>)> {
+/// Path, query and, in the absolute form, the authority (RFC 9112, section 3.2).
+fn parse_target(method: Method, target: &[u8]) -> Option<(&str, &str, Option<Authority<'_>>)> {
     if method == Method::Connect {
         let authority = Authority::parse(target)?;
-        return authority.port.is_some().then_some(("", Some(authority)));
+        return authority.port.is_some().then_some(("", "", Some(authority)));
     }
     if target == b"*" {
-        return (method == Method::Options).then_some(("*", None));
+        return (method == Method::Options).then_some(("*", "", None));
     }
     if target.first() == Some(&b'/') {
-        return Some((parse_path(target)?, None));
+        let (path, query) = parse_path(target)?;
+        return Some((path, query, None));
     }
     let rest = strip_scheme(target)?;
     let end = rest
@@ -251,7 +257,8 @@ fn parse_target(method: Method, target: &[u8]) -> Option<(&str, Option<Authority
         .position(|byte| matches!(byte, b'/' | b'?'))
         .unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    Some((parse_path(path)?, Some(Authority::parse(authority)?)))
+    let (path, query) = parse_path(path)?;
+    Some((path, query, Some(Authority::parse(authority)?)))
 }
 
 /// `https` too: behind a proxy that ends TLS, that is what the client asked the proxy for.
@@ -262,16 +269,16 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// The path before the query. Beyond RFC 3986, the marks that browsers leave unescaped in a query are let
+/// The path, and the query behind it. Beyond RFC 3986, the marks that browsers leave unescaped in a query are let
 /// through (URL Standard, query percent-encode set); they mean nothing to anyone here.
-fn parse_path(text: &[u8]) -> Option<&str> {
+fn parse_path(text: &[u8]) -> Option<(&str, &str)> {
     let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>');
     if !text.iter().all(is_allowed) || !has_valid_escapes(text) {
         return None;
     }
-    let end = memchr::memchr(b'?', text).unwrap_or(text.len());
-    let path = std::str::from_utf8(text.get(..end)?).ok()?;
-    Some(if path.is_empty() { "/" } else { path })
+    let text = std::str::from_utf8(text).ok()?;
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    Some((if path.is_empty() { "/" } else { path }, query))
 }
 
 /// Enough for what clients send; the array for the limit itself is only made when this is not.

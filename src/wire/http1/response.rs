@@ -116,13 +116,16 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
         start: body_start,
     };
     writer.prepend("\r\n");
-    match head.connection {
-        Connection::Persist => {}
-        Connection::KeepAlive => writer.prepend("Connection: keep-alive\r\n"),
-        Connection::Close => writer.prepend("Connection: close\r\n"),
+    match (head.connection, head.upgrade) {
+        (Connection::Persist, None) => {}
+        (Connection::KeepAlive, None) => writer.prepend("Connection: keep-alive\r\n"),
+        (Connection::Close, None) => writer.prepend("Connection: close\r\n"),
+        // What `Upgrade` says is for the next hop alone, so `Connection` names it.
+        (Connection::Close, Some(_)) => writer.prepend("Connection: close, Upgrade\r\n"),
+        (Connection::Persist | Connection::KeepAlive, Some(_)) => writer.prepend("Connection: Upgrade\r\n"),
     }
     if let Some(UpgradeOffer::WebSocket) = head.upgrade {
-        writer.prepend("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+        writer.prepend("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     }
     writer.field("WWW-Authenticate: ", head.www_authenticate);
     writer.field("Mcp-Session-Id: ", head.session_id);

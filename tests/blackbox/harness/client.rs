@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -158,6 +159,20 @@ impl Client {
         }
     }
 
+    /// The head of a response that ends HTTP on this connection.
+    #[track_caller]
+    pub(crate) fn receive_head(&mut self) -> Response {
+        loop {
+            if let Some((head, taken)) = Response::take_head(&self.input) {
+                self.consume(taken);
+                self.expected.pop_front();
+                return head;
+            }
+            self.read_some()
+                .unwrap_or_else(|ending| panic!("no response but {ending:?}"));
+        }
+    }
+
     /// Reads until the server has closed.
     pub(crate) fn ending(&mut self) -> Ending {
         loop {
@@ -234,5 +249,11 @@ impl Client {
                 }
             }
         }
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }

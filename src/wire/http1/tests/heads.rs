@@ -247,6 +247,17 @@ fn targets() {
     assert_eq!(of("POST https://b:81?x"), ("/".into(), Some(81)));
     assert_eq!(of("OPTIONS *"), ("*".into(), None));
     assert_eq!(of("CONNECT b:443"), (String::new(), Some(443)));
+    for (line, query) in [
+        ("GET /mcp?a=[1]&b={|}", "a=[1]&b={|}"),
+        ("GET /?", ""),
+        ("GET /mcp", ""),
+        ("POST https://b:81?x?y", "x?y"),
+        ("OPTIONS *", ""),
+        ("CONNECT b:443", ""),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(parse(request.as_bytes()).unwrap().query, query, "{line}");
+    }
     let absolute = parse(b"POST http://b/mcp HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
     assert_eq!(absolute.authority, name("b", None));
     for line in [

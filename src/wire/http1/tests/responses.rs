@@ -67,7 +67,6 @@ fn the_longest_head_fits_the_reserve() {
         "X-Accel-Buffering",
         "Mcp-Session-Id",
         "WWW-Authenticate",
-        "Connection",
         "Upgrade",
         "Sec-WebSocket-Version",
         "Connection",
@@ -96,8 +95,7 @@ fn a_426_names_what_to_ask_for() {
         ..ResponseHead::empty(Status::UpgradeRequired, DATE)
     };
     let expected = "HTTP/1.1 426 Upgrade Required\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\
-                    Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                    Connection: close\r\n\r\n";
+                    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: close, Upgrade\r\n\r\n";
     assert_eq!(written(&head), expected);
 }
 

@@ -1,0 +1,58 @@
+//! Messages that come by a POST and are answered on a channel: HTTP+SSE (MCP 2024-11-05, *HTTP with SSE*).
+//!
+//! Who POSTs is told at once whether there is such a channel and whether the body is a message at all, as the
+//! official servers do; what the message leads to, errors included, is said on the channel.
+
+use crate::jsonrpc::{Message, RequestId, Scratch};
+
+use super::error::Failure;
+use super::protocol::{Protocol, Reply, refused};
+use super::revision::Era;
+
+/// What a POST's body comes to.
+#[derive(Clone, Debug)]
+pub enum Posted {
+    /// It is no message; the answer is complete.
+    Refused(Reply),
+    /// It can be one, or an array of them; of a single request, its id.
+    Message(Option<RequestId>),
+}
+
+/// Why a POST leads to no channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoChannel {
+    /// It does not say which, or says it twice.
+    Unnamed,
+    /// There is none of that name, or it is somebody else's.
+    Unknown,
+}
+
+impl Protocol {
+    /// Looks whether a body can be a message for a channel, and no further. A refusal's body is appended to `out`.
+    pub fn check_posted(&self, body: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Posted {
+        let document = match scratch.parse(body) {
+            Ok(document) => document,
+            Err(error) => return Posted::Refused(refused(None, Failure::Parse(error)).write(out)),
+        };
+        let root = document.root();
+        if root.is_array() {
+            return Posted::Message(None);
+        }
+        match Message::read(root) {
+            Ok(Message::Request(request)) => Posted::Message(Some(RequestId::from(request.id))),
+            Ok(Message::Notification(_) | Message::Response(_)) => Posted::Message(None),
+            Err(malformed) => {
+                Posted::Refused(refused(malformed.id, Failure::Envelope(malformed.fault)).write(out))
+            }
+        }
+    }
+
+    /// Appends the refusal of a POST that leads to no channel.
+    pub fn refuse_posted(&self, why: NoChannel, out: &mut Vec<u8>) -> Reply {
+        let failure = match why {
+            NoChannel::Unnamed => Failure::ChannelUnnamed,
+            NoChannel::Unknown => Failure::ChannelUnknown,
+        };
+        refused(None, failure).write(out).about(Era::Legacy, "")
+    }
+}

@@ -1,0 +1,426 @@
+//! Messages for a channel that come by another connection: POSTs for the event stream of HTTP+SSE (2024-11-05).
+//!
+//! A channel that cannot be sent to directly has a postbox here, and is known to its client by the postbox's name:
+//! 128 random bits, which work for the principal they were made for and nobody else. Whoever gets a message for it,
+//! on whichever shard, leaves it as a letter for the shard of the channel. Nothing is kept for a channel that is
+//! gone, and what a channel has not dealt with is bounded in messages and in bytes, however fast others deliver.
+//!
+//! Invariant: a message is counted from its delivery until it is dropped, wherever it waits meanwhile.
+#![allow(
+    clippy::disallowed_types,
+    reason = "messages come to any shard; the lock is held for a look-up"
+)]
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::budget::Charge;
+use super::stream::StreamPlace;
+use super::switchboard::Switchboard;
+use super::{Letter, Live, LiveOptions};
+use crate::mcp::{LiveRefused, Principal, SessionToken};
+
+/// So many that two shards rarely meet.
+const STRIPES: usize = 64;
+/// What a postbox costs beside itself: its table's entry, and the allocator's share.
+const TABLE_ENTRY_BYTES: usize = 64;
+/// What a message costs beside its bytes: the letter it comes with.
+const LETTER_BYTES: usize = 64;
+
+/// Why a message is not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliverRefused {
+    /// There is no such channel, or it is somebody else's; nothing tells these apart.
+    #[error("there is no such channel")]
+    Unknown,
+    /// The channel has not dealt with what it was given before, or there is no memory.
+    #[error("too many messages wait for this channel")]
+    Full,
+}
+
+/// A channel's name as its client knows it: 32 lower-case hexadecimal digits, which nobody can guess.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ChannelName([u8; Self::BYTES]);
+
+impl ChannelName {
+    /// Characters of a name.
+    pub const BYTES: usize = 32;
+
+    fn new(token: SessionToken) -> Self {
+        let mut text = [0; Self::BYTES];
+        let (pairs, _) = text.as_chunks_mut::<2>();
+        for ([high, low], byte) in pairs.iter_mut().zip(token.0) {
+            *high = digit(byte >> 4);
+            *low = digit(byte & 0xF);
+        }
+        Self(text)
+    }
+
+    /// The name's characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The first characters only: a name is a secret.
+impl fmt::Debug for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChannelName({}…)", self.as_str().get(..4).unwrap_or_default())
+    }
+}
+
+/// A channel's end of it: as long as it is held, messages for the channel are delivered.
+pub struct Postbox {
+    token: SessionToken,
+    boxes: Arc<Postboxes>,
+    _charge: Charge,
+}
+
+impl Postbox {
+    /// What tells its channel from all others.
+    pub fn token(&self) -> SessionToken {
+        self.token
+    }
+
+    /// What its client calls it.
+    pub fn name(&self) -> ChannelName {
+        ChannelName::new(self.token)
+    }
+}
+
+impl Drop for Postbox {
+    fn drop(&mut self) {
+        self.boxes.lock(self.token).remove(&self.token);
+    }
+}
+
+impl fmt::Debug for Postbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postbox({:?})", self.token)
+    }
+}
+
+/// A message that was delivered and is not dealt with. Dropping it makes room for another.
+#[derive(Debug)]
+pub struct Delivery {
+    message: Vec<u8>,
+    waiting: Arc<Waiting>,
+    _charge: Charge,
+}
+
+impl Delivery {
+    /// The message, as it was delivered.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.message
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.waiting
+            .bytes
+            .fetch_sub(self.message.len(), Ordering::Relaxed);
+        self.waiting.messages.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What of one channel is delivered and not dealt with.
+#[derive(Debug, Default)]
+struct Waiting {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Waiting {
+    /// Counts a message, unless there are too many. One that finds nothing waiting is taken however long it is.
+    fn admit(&self, message_bytes: usize, options: &LiveOptions) -> bool {
+        let before = self.messages.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.bytes.fetch_add(message_bytes, Ordering::Relaxed) + message_bytes;
+        let is_too_much = before >= options.backlog_messages_max || bytes > options.backlog_bytes_max;
+        let is_admitted = before == 0 || !is_too_much;
+        if !is_admitted {
+            self.bytes.fetch_sub(message_bytes, Ordering::Relaxed);
+            self.messages.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_admitted
+    }
+}
+
+/// All postboxes of the process, by token.
+pub(super) struct Postboxes(Box<[Mutex<Stripe>]>);
+
+type Stripe = HashMap<SessionToken, Slot>;
+
+struct Slot {
+    place: StreamPlace,
+    principal: Principal,
+    waiting: Arc<Waiting>,
+}
+
+impl Postboxes {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self((0..STRIPES).map(|_| Mutex::default()).collect()))
+    }
+
+    fn lock(&self, token: SessionToken) -> MutexGuard<'_, Stripe> {
+        let [.., last] = token.0;
+        // Within bounds: the index is taken modulo the number of stripes. Nothing that runs under the lock leaves a
+        // stripe half changed.
+        let stripe = &self.0[usize::from(last) % STRIPES];
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// A postbox for the channel on this connection: from now on its shard gets a [`Letter::Message`] for each
+    /// message that `principal` delivers to it, until the postbox is dropped.
+    ///
+    /// # Errors
+    /// When a limit is reached and nothing idle is left to evict, or the system gives no randomness just now.
+    pub fn open_postbox(&self, principal: Principal, place: StreamPlace) -> Result<Postbox, LiveRefused> {
+        let bytes = size_of::<Slot>() + size_of::<Waiting>() + TABLE_ENTRY_BYTES;
+        self.make_room(bytes)?;
+        let mut token = SessionToken([0; 16]);
+        getrandom::fill(&mut token.0).map_err(|_| LiveRefused::Full)?;
+        let charge = self.switchboard.budget.charge(bytes);
+        let slot = Slot {
+            place,
+            principal,
+            waiting: Arc::default(),
+        };
+        self.postboxes.lock(token).insert(token, slot);
+        Ok(Postbox {
+            token,
+            boxes: Arc::clone(&self.postboxes),
+            _charge: charge,
+        })
+    }
+
+    /// Leaves a message for the channel of this name, in the order of deliveries. Any thread; costs a look-up and a
+    /// letter.
+    ///
+    /// # Errors
+    /// When no channel of `principal`'s has this name, or the channel has too much to deal with already.
+    pub fn deliver_message(
+        &self,
+        name: &[u8],
+        principal: Principal,
+        message: Vec<u8>,
+    ) -> Result<(), DeliverRefused> {
+        let token = parse_name(name).ok_or(DeliverRefused::Unknown)?;
+        let Switchboard {
+            budget,
+            options,
+            letters,
+            ..
+        } = &*self.switchboard;
+        let stripe = self.postboxes.lock(token);
+        let slot = stripe.get(&token).filter(|slot| slot.principal == principal);
+        let slot = slot.ok_or(DeliverRefused::Unknown)?;
+        let (place, waiting) = (slot.place, Arc::clone(&slot.waiting));
+        drop(stripe);
+        self.make_room(message.len() + LETTER_BYTES)
+            .map_err(|_| DeliverRefused::Full)?;
+        if !waiting.admit(message.len(), options) {
+            return Err(DeliverRefused::Full);
+        }
+        let charge = budget.charge(message.len() + LETTER_BYTES);
+        let delivery = Delivery {
+            message,
+            waiting,
+            _charge: charge,
+        };
+        let connection = place.connection;
+        letters.leave(place.shard, Letter::Message { connection, delivery });
+        Ok(())
+    }
+}
+
+fn digit(nibble: u8) -> u8 {
+    match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' + (nibble - 10),
+    }
+}
+
+/// The token a name is made of; none for anything but 32 lower-case digits, so that a channel has one name.
+fn parse_name(name: &[u8]) -> Option<SessionToken> {
+    let nibble = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let name: &[u8; ChannelName::BYTES] = name.try_into().ok()?;
+    let (pairs, _) = name.as_chunks::<2>();
+    let mut token = [0; 16];
+    for (byte, [high, low]) in token.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(SessionToken(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::ConnectionKey;
+
+    const ANN: Principal = Principal([1; 16]);
+    const BOB: Principal = Principal([2; 16]);
+
+    fn live(options: LiveOptions) -> Arc<Live> {
+        Live::new(options, 2)
+    }
+
+    fn place(shard: u16, slot: u32) -> StreamPlace {
+        let connection = ConnectionKey { slot, generation: 3 };
+        StreamPlace { shard, connection }
+    }
+
+    /// The messages left for a shard, with the slots of their connections.
+    fn delivered(live: &Live, shard: u16) -> Vec<(u32, Delivery)> {
+        let mut letters = Vec::new();
+        live.take_letters(shard, &mut letters);
+        let message = |letter| match letter {
+            Letter::Message { connection, delivery } => (connection.slot, delivery),
+            other => panic!("{other:?}"),
+        };
+        letters.into_iter().map(message).collect()
+    }
+
+    fn deliver(live: &Live, postbox: &Postbox, message: &[u8]) -> Result<(), DeliverRefused> {
+        live.deliver_message(postbox.name().as_str().as_bytes(), ANN, message.to_vec())
+    }
+
+    #[test]
+    fn messages_come_to_the_shard_of_their_channel_in_order() {
+        let live = live(LiveOptions::default());
+        let one = live.open_postbox(ANN, place(1, 7)).unwrap();
+        let two = live.open_postbox(ANN, place(0, 8)).unwrap();
+        for (postbox, text) in [(&one, "a"), (&two, "b"), (&one, "c")] {
+            assert_eq!(deliver(&live, postbox, text.as_bytes()), Ok(()));
+        }
+        let texts = |shard| {
+            let delivered = delivered(&live, shard);
+            let text = |(slot, delivery): &(u32, Delivery)| (*slot, delivery.as_bytes().to_vec());
+            delivered.iter().map(text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(1), [(7, b"a".to_vec()), (7, b"c".to_vec())]);
+        assert_eq!(texts(0), [(8, b"b".to_vec())]);
+        assert_ne!(one.name(), two.name());
+    }
+
+    #[test]
+    fn only_its_owner_reaches_a_channel_and_only_while_it_is_there() {
+        let live = live(LiveOptions::default());
+        let before = live.stats().bytes;
+        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
+        let name = postbox.name();
+        let name = name.as_str().as_bytes();
+        let refused = |name: &[u8], who| live.deliver_message(name, who, b"{}".to_vec());
+        assert_eq!(refused(name, BOB), Err(DeliverRefused::Unknown));
+        assert_eq!(refused(name, Principal::ANONYMOUS), Err(DeliverRefused::Unknown));
+        let upper = name.to_ascii_uppercase();
+        let longer = [name, b"0"].concat();
+        for wrong in [&name[1..], &longer, b"", &[b'0'; 32], &[b'g'; 32], &[0xFF; 32]] {
+            assert_eq!(refused(wrong, ANN), Err(DeliverRefused::Unknown), "{wrong:?}");
+        }
+        let has_letters = name.iter().any(u8::is_ascii_lowercase);
+        assert_eq!(refused(&upper, ANN).is_ok(), !has_letters);
+        assert_eq!(refused(name, ANN), Ok(()));
+        drop(postbox);
+        assert_eq!(refused(name, ANN), Err(DeliverRefused::Unknown));
+        drop(delivered(&live, 0));
+        assert_eq!(live.stats().bytes, before);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_until_it_is_dealt_with() {
+        let live = live(LiveOptions {
+            backlog_bytes_max: 100,
+            backlog_messages_max: 3,
+            ..LiveOptions::default()
+        });
+        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
+        let other = live.open_postbox(ANN, place(0, 2)).unwrap();
+        // However long, if nothing else waits.
+        assert_eq!(deliver(&live, &postbox, &[b' '; 1000]), Ok(()));
+        assert_eq!(deliver(&live, &postbox, b""), Err(DeliverRefused::Full));
+        assert_eq!(deliver(&live, &other, b"{}"), Ok(()));
+        let mut taken = delivered(&live, 0);
+        // It waits on the shard now.
+        assert_eq!(deliver(&live, &postbox, b"{}"), Err(DeliverRefused::Full));
+        drop(taken.remove(0));
+        for _ in 0..3 {
+            assert_eq!(deliver(&live, &postbox, b"{}"), Ok(()));
+        }
+        assert_eq!(deliver(&live, &postbox, b"{}"), Err(DeliverRefused::Full));
+        drop(delivered(&live, 0));
+        assert_eq!(deliver(&live, &postbox, &[b' '; 60]), Ok(()));
+        assert_eq!(deliver(&live, &postbox, &[b' '; 60]), Err(DeliverRefused::Full));
+        assert_eq!(deliver(&live, &postbox, &[b' '; 40]), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_counted_and_can_run_out() {
+        let live = live(LiveOptions {
+            bytes_max: 3000,
+            ..LiveOptions::default()
+        });
+        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
+        assert_eq!(deliver(&live, &postbox, &[b' '; 2000]), Ok(()));
+        assert!(live.stats().bytes > 2000);
+        let other = live.open_postbox(ANN, place(0, 2)).unwrap();
+        assert_eq!(deliver(&live, &other, &[b' '; 2000]), Err(DeliverRefused::Full));
+        drop(delivered(&live, 0));
+        assert_eq!(deliver(&live, &other, &[b' '; 2000]), Ok(()));
+        let mut others = Vec::new();
+        let refused = loop {
+            match live.open_postbox(ANN, place(0, 3)) {
+                Ok(postbox) => others.push(postbox),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused, LiveRefused::Full);
+    }
+
+    #[test]
+    fn threads_lose_nothing_and_pass_no_bound() {
+        const EACH: usize = 2000;
+        let live = live(LiveOptions {
+            backlog_messages_max: 8,
+            ..LiveOptions::default()
+        });
+        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
+        let mut heard = [0_usize; 3];
+        std::thread::scope(|scope| {
+            for thread in 0..heard.len() {
+                let (live, postbox) = (&live, &postbox);
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        let message = format!("{thread}:{number}");
+                        while deliver(live, postbox, message.as_bytes()).is_err() {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            while heard.iter().sum::<usize>() < 3 * EACH {
+                let delivered = delivered(&live, 0);
+                assert!(delivered.len() <= 8, "{}", delivered.len());
+                for (_, delivery) in &delivered {
+                    let text = std::str::from_utf8(delivery.as_bytes()).unwrap();
+                    let (thread, number) = text.split_once(':').unwrap();
+                    let next = &mut heard[thread.parse::<usize>().unwrap()];
+                    assert_eq!(number.parse::<usize>().unwrap(), *next, "thread {thread}");
+                    *next += 1;
+                }
+                std::thread::yield_now();
+            }
+        });
+        let waiting = Arc::clone(&live.postboxes.lock(postbox.token())[&postbox.token()].waiting);
+        assert_eq!(waiting.messages.load(Ordering::SeqCst), 0);
+        assert_eq!(waiting.bytes.load(Ordering::SeqCst), 0);
+    }
+}

@@ -1,0 +1,224 @@
+//! HTTP+SSE (MCP 2024-11-05): a GET becomes a channel that sends events, and its messages come by POSTs on other
+//! connections, of this shard or another, through the channel's postbox.
+//!
+//! ```text
+//! GET /sse ─► channel ─ event `endpoint`: /messages?sessionId=NAME ─► client
+//! POST there ─► checked, delivered, 202 ─ letter ─► exchange ─► event `message`
+//! ```
+//!
+//! The name in the query says which channel, and nothing else: what `initialize` agreed on belongs to the channel and
+//! ends with it, so a name never expires while its stream is open, and is worth nothing afterwards. While a client has
+//! not taken what there is for it, its messages wait here, counted by the postbox, whose bound then refuses POSTs.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::jsonrpc::RequestId;
+use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
+use crate::ring::ConnectionKey;
+use crate::session::live::{DeliverRefused, Delivery, Postbox};
+use crate::transport::edge::{self, SSE_MESSAGES_PATH, SSE_NAME_PARAMETER};
+use crate::transport::http::{HEAD_RESERVE, Request};
+use crate::wire::http1::{self, BodyLength, Connection as Persistence, ResponseHead, Status, Version};
+use crate::wire::sse::{self, EventName};
+
+use super::super::answering::Answer;
+use super::super::{Shard, ShardRing};
+use super::{Channel, Framing};
+
+/// What a POST is answered with, as by the official servers.
+const ACCEPTED: &[u8] = b"Accepted";
+
+/// The events' side of a channel.
+#[derive(Debug)]
+pub(in crate::shard) struct Events {
+    postbox: Postbox,
+    /// Delivered while the client had too much to read.
+    waiting: VecDeque<Delivery>,
+    /// Whether the response is in chunks: not for HTTP/1.0, where it ends with the connection.
+    is_chunked: bool,
+}
+
+impl Events {
+    /// Frames `buffer[body..]`, in front of which is room; returns where the event begins.
+    pub(super) fn close(&self, buffer: &mut Vec<u8>, body: usize) -> usize {
+        sse::close_message_event(buffer, body, self.is_chunked)
+    }
+
+    /// Appends one message.
+    pub(super) fn append(&self, out: &mut Vec<u8>, message: &[u8]) {
+        self.write(out, |out| {
+            sse::write_named_event(out, EventName::Message, |out| out.extend_from_slice(message));
+        });
+    }
+
+    /// Appends a sign of life.
+    pub(super) fn append_keep_alive(&self, out: &mut Vec<u8>) {
+        self.write(out, |out| out.extend_from_slice(sse::KEEP_ALIVE));
+    }
+
+    /// Appends the end of the response.
+    pub(super) fn append_end(&self, out: &mut Vec<u8>) {
+        if self.is_chunked {
+            out.extend_from_slice(sse::LAST_CHUNK);
+        }
+    }
+
+    /// Appends where the client is to POST: a relative reference, since nobody here knows what the server is called.
+    fn append_endpoint(&self, out: &mut Vec<u8>) {
+        let name = self.postbox.name();
+        self.write(out, |out| {
+            sse::write_named_event(out, EventName::Endpoint, |out| {
+                for part in [SSE_MESSAGES_PATH, "?", SSE_NAME_PARAMETER, "=", name.as_str()] {
+                    out.extend_from_slice(part.as_bytes());
+                }
+            });
+        });
+    }
+
+    fn write(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        match self.is_chunked {
+            true => sse::write_chunk(out, write),
+            false => write(out),
+        }
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Answers a GET by a stream without end: from here on the connection is a channel.
+    pub(in crate::shard) fn open_events(&mut self, key: ConnectionKey, request: &Request<'_>) {
+        if self.is_draining() {
+            return self.refuse_undecoded(key, OverloadReason::Draining);
+        }
+        let place = self.stream_place(key);
+        let live = self.service.store.live();
+        let Ok(postbox) = live.open_postbox(self.principal(), place) else {
+            return self.refuse_undecoded(key, OverloadReason::Memory);
+        };
+        let events = Events {
+            postbox,
+            waiting: VecDeque::new(),
+            is_chunked: request.head.version == Version::Http11,
+        };
+        let body = match events.is_chunked {
+            true => BodyLength::Chunked,
+            false => BodyLength::None,
+        };
+        let mut head = ResponseHead::event_stream(body, self.date.text());
+        if !events.is_chunked {
+            head.connection = Persistence::Close;
+        }
+        let mut out = self.spares.take();
+        http1::write_bodyless(&mut out, &head);
+        events.append_endpoint(&mut out);
+        self.end_hold(key);
+        self.begin_channel(key, Framing::Events(Box::new(events)));
+        self.begin_outbox(key, out);
+    }
+
+    /// Takes a POST for a channel, wherever that is, and answers it; `out` is for the answer.
+    pub(in crate::shard) fn post_to_events(
+        &mut self,
+        key: ConnectionKey,
+        request: &Request<'_>,
+        mut out: Vec<u8>,
+    ) {
+        let service = Rc::clone(&self.service);
+        let mut unchunked = std::mem::take(&mut self.unchunked);
+        let body = request.body(&mut unchunked, &service.http);
+        let refused = self.deliver(edge::sse_stream_name(&request.head), body, &mut out);
+        unchunked.clear();
+        unchunked.shrink_to(self.pool.buffer_bytes());
+        self.unchunked = unchunked;
+        match refused {
+            None => self.answer_accepted(key, out),
+            Some(reply) => {
+                self.record_control(&reply, Duration::ZERO);
+                self.reply(key, out, None, &reply);
+            }
+        }
+    }
+
+    /// Leaves a message for the channel of this name; none, or the refusal, whose body was appended to `out`.
+    fn deliver(&mut self, name: Option<&str>, body: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
+        let service = Rc::clone(&self.service);
+        let protocol = &service.protocol;
+        let Some(name) = name else {
+            return Some(protocol.refuse_posted(NoChannel::Unnamed, out));
+        };
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let posted = protocol.check_posted(body, &mut scratch, out);
+        scratch.trim();
+        self.scratch = Some(scratch);
+        let id = match posted {
+            Posted::Message(id) => id,
+            Posted::Refused(reply) => return Some(reply),
+        };
+        let live = service.store.live();
+        match live.deliver_message(name.as_bytes(), self.principal(), body.to_vec()) {
+            Ok(()) => None,
+            Err(DeliverRefused::Unknown) => Some(protocol.refuse_posted(NoChannel::Unknown, out)),
+            Err(DeliverRefused::Full) => {
+                let overload = self.overload(OverloadReason::Connections);
+                Some(protocol.refuse(id.as_ref().map(RequestId::as_id), &overload, out))
+            }
+        }
+    }
+
+    fn answer_accepted(&mut self, key: ConnectionKey, mut buffer: Vec<u8>) {
+        buffer.extend_from_slice(ACCEPTED);
+        let date = *self.date.text();
+        let mut head = ResponseHead::empty(Status::Accepted, &date);
+        head.content_type = Some("text/plain; charset=utf-8");
+        head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
+        let answer = Answer {
+            buffer,
+            head,
+            handler: None,
+            charged: 0,
+            is_counted: true,
+            is_head: false,
+        };
+        self.answer(key, answer);
+    }
+
+    /// A message came for the channel on this connection. One that is gone wants none.
+    pub(in crate::shard) fn hear_delivery(&mut self, key: ConnectionKey, delivery: Delivery) {
+        if let Some(events) = self.channel(key).and_then(Channel::events) {
+            events.waiting.push_back(delivery);
+            self.serve_deliveries(key);
+        }
+    }
+
+    /// Serves what was delivered, as far as the client takes what there is for it.
+    pub(super) fn serve_deliveries(&mut self, key: ConnectionKey) {
+        loop {
+            let is_high = self.is_outbox_high(key);
+            let Some(channel) = self.channel(key) else { return };
+            let takes_messages = channel.is_open();
+            let Some(events) = channel.events() else { return };
+            if !takes_messages {
+                events.waiting.clear();
+            }
+            if is_high {
+                channel.is_stalled = true;
+                return;
+            }
+            let Some(delivery) = events.waiting.pop_front() else {
+                events.waiting.shrink_to(0);
+                return;
+            };
+            self.take_message(key, delivery.as_bytes());
+        }
+    }
+}
+
+impl Channel {
+    pub(super) fn events(&mut self) -> Option<&mut Events> {
+        match &mut self.framing {
+            Framing::Events(events) => Some(events),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The two endpoints of HTTP+SSE (MCP 2024-11-05, *HTTP with SSE*; deprecated since 2025-03-26).
+//!
+//! A client opens an event stream by GET and is told there where to POST its messages; everything the server says
+//! comes on the stream. So a POST's `Accept` is of no matter: it is answered by its status.
+
+use super::{Endpoint, Refusal};
+use crate::wire::http1::{Head, Method};
+
+/// Where clients open their stream.
+pub const SSE_PATH: &str = "/sse";
+/// Where they POST their messages, with the stream's name in the query.
+pub const SSE_MESSAGES_PATH: &str = "/messages";
+/// The query's parameter with the stream's name.
+pub const SSE_NAME_PARAMETER: &str = "sessionId";
+
+/// What a request for one of the two asks for; none for any other path.
+pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusal>> {
+    let (method, endpoint, allow) = match head.path {
+        SSE_PATH => (Method::Get, Endpoint::SseOpen, "GET"),
+        SSE_MESSAGES_PATH => (Method::Post, Endpoint::SsePost, "POST"),
+        _ => return None,
+    };
+    Some(match head.method {
+        asked if asked == method => Ok(endpoint),
+        Method::Other => Err(Refusal::MethodUnknown),
+        _ => Err(Refusal::Method { allow }),
+    })
+}
+
+/// The name of the stream that a POST's query is for, undecoded: names need no escapes. None if there is none, or
+/// more than one.
+pub fn sse_stream_name<'a>(head: &Head<'a>) -> Option<&'a str> {
+    let mut names = head
+        .query
+        .split('&')
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter_map(|(name, value)| (name == SSE_NAME_PARAMETER).then_some(value));
+    names.next().filter(|_| names.next().is_none())
+}
