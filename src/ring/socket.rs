@@ -7,6 +7,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::{opcode, squeue, types};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -21,6 +22,9 @@ pub struct Socket {
     input_kind: Kind,
     output_kind: Kind,
 }
+
+/// A process has one client behind its stdin and stdout.
+static IS_STDIO_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Which operations an end knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +68,13 @@ impl Socket {
     /// conversation, and dropping the pair ends it.
     ///
     /// # Errors
-    /// As [`Socket::pair`].
+    /// As [`Socket::pair`], and when both were taken before.
     pub fn take_stdio() -> io::Result<Self> {
         /// Not 0 to 2, whatever of them is closed.
         const DESCRIPTOR_MIN: i32 = 3;
+        if IS_STDIO_TAKEN.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::other("they are taken already"));
+        }
         let duplicate =
             |descriptor: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(descriptor, DESCRIPTOR_MIN);
         let stdin = duplicate(io::stdin().as_fd())?;
