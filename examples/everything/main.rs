@@ -28,6 +28,15 @@ struct Arguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Any option of `weir serve`, such as `pool-size=8`. Repeatable.
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = split_option)]
+    options: Vec<(String, String)>,
+}
+
+/// Name and value on either side of the first `=`.
+fn split_option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is wanted")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,13 +45,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
-    Server::builder("everything", env!("CARGO_PKG_VERSION"))
+    let mut builder = Server::builder("everything", env!("CARGO_PKG_VERSION"))
         .title("One of everything")
         .instructions(
             "Every tool, resource and prompt here is for trying clients; none touches the world outside.",
         )
-        .listen(arguments.listen)
-        .serve_until_signal(registry()?, |server| println!("serving on {}", server.url()))?;
+        .listen(arguments.listen);
+    for (name, value) in arguments.options {
+        builder = builder.option(&name, value);
+    }
+    builder.serve_until_signal(registry()?, |server| println!("serving on {}", server.url()))?;
     Ok(())
 }
 

@@ -338,7 +338,7 @@ fn a_lost_stream_with_a_question_can_be_resumed_and_answered() {
         let _case = case(format!("from shard {from} to {to}"));
         let session = server.open_session(&newest());
         let (stream, question, form) = open_asking(connect_to(&server, from), &session, 1);
-        let last = stream.last_event_id.clone().unwrap();
+        let last = stream.last_event_id().unwrap();
         stream.reset();
         server
             .ask(&session.response(&question, &accept(&form, "teal")))

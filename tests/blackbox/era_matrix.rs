@@ -12,7 +12,7 @@ const INVALID_PARAMS: i64 = -32602;
 
 /// What a method comes to in an era.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Expected {
+pub(crate) enum Expected {
     /// A result in JSON under status 200.
     Result,
     /// An event stream.
@@ -28,9 +28,9 @@ const UNKNOWN: Expected = Error(200, METHOD_NOT_FOUND);
 /// Unknown in the modern one.
 const GONE: Expected = Error(404, METHOD_NOT_FOUND);
 
-/// A method, parameters that are right for it, and what it comes to: legacy with a session, and modern.
-fn table() -> Vec<(&'static str, Value, Expected, Expected)> {
-    let uri = uri_of("a.txt");
+/// A method, parameters that are right for it, and what it comes to: legacy with a session, and modern. `uri` names a
+/// resource that can be read and subscribed to.
+pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)> {
     let style = json!({
         "ref": {"type": "ref/prompt", "name": "summarize"},
         "argument": {"name": "style", "value": "b"},
@@ -119,12 +119,12 @@ fn every_method_in_every_revision() {
     let server = Watched::start(&[]);
     for revision in Revision::ALL_LEGACY {
         let session = server.open_session(&Dialect::legacy(revision));
-        for (method, params, legacy, _) in table() {
+        for (method, params, legacy, _) in table(&uri_of("a.txt")) {
             let _case = case(format!("{} {method:?}", revision.0));
             assert_outcome(&server, &session.request("id", method, params), legacy);
         }
     }
-    for (method, params, _, modern) in table() {
+    for (method, params, _, modern) in table(&uri_of("a.txt")) {
         let _case = case(format!("modern {method:?}"));
         // No header can name what is empty.
         if !method.is_empty() {
@@ -140,7 +140,7 @@ fn without_a_session_what_needs_none_is_served() {
     let needs_session = ["logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
     for revision in Revision::ALL_LEGACY {
         let dialect = Dialect::legacy(revision);
-        for (method, params, legacy, _) in table() {
+        for (method, params, legacy, _) in table(&uri_of("a.txt")) {
             let _case = case(format!("{} {method:?}", revision.0));
             let request = dialect.request("id", method, params);
             if needs_session.contains(&method) {
@@ -159,7 +159,7 @@ fn notifications_of_any_name_are_taken_in_silence() {
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
     let mut client = server.connect();
     for dialect in [session, Dialect::modern()] {
-        for (method, params, ..) in table() {
+        for (method, params, ..) in table(&uri_of("a.txt")) {
             let _case = case(format!("{} {method:?}", dialect.revision.0));
             if method.is_empty() {
                 continue;

@@ -49,4 +49,5 @@ mod steal;
 mod steal_races;
 mod streams;
 mod subscribe;
+mod transcripts;
 mod websocket;

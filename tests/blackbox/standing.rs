@@ -89,9 +89,9 @@ fn priming_and_retry_are_for_the_revision_that_knows_them() {
         } else {
             let message = first.message.as_ref().unwrap();
             assert_eq!(message["method"], "notifications/resources/updated");
-            assert_eq!(stream.retry_ms, None);
+            assert_eq!(stream.retry_ms(), None);
         }
-        assert!(stream.last_event_id.is_some());
+        assert!(stream.last_event_id().is_some());
     }
 }
 
@@ -135,14 +135,14 @@ fn a_lost_stream_goes_on_behind_the_last_event_on_any_shard() {
             let mut stream = connect_to(&server, from).open(&session.standing());
             server.change("a.txt");
             assert_updated(&mut stream, "a.txt", None);
-            let last = stream.last_event_id.clone().unwrap();
+            let last = stream.last_event_id().unwrap();
             stream.leave();
             server.change("b.txt");
             let mut stream = connect_to(&server, to).open(&session.resumption(&last));
             assert_updated(&mut stream, "b.txt", Some("a.txt"));
             server.change("c.txt");
             assert_updated(&mut stream, "c.txt", Some("b.txt"));
-            assert_ne!(stream.last_event_id.as_ref(), Some(&last));
+            assert_ne!(stream.last_event_id().as_ref(), Some(&last));
         }
     }
 }
@@ -156,13 +156,13 @@ fn what_was_seen_is_not_told_again_and_what_was_missed_is() {
         subscribe(&mut server.connect(), &session, name);
     }
     let mut stream = open_primed(server.connect(), &session.standing());
-    let primed = stream.last_event_id.clone().unwrap();
+    let primed = stream.last_event_id().unwrap();
     // A deletion is one event, so that each file is told of once.
     let mut ids = vec![primed];
     for name in names {
         std::fs::remove_file(server.path(name)).unwrap();
         assert_updated(&mut stream, name, None);
-        ids.push(stream.last_event_id.clone().unwrap());
+        ids.push(stream.last_event_id().unwrap());
     }
     stream.leave();
     for (seen, id) in ids.iter().enumerate() {
@@ -178,7 +178,7 @@ fn what_was_seen_is_not_told_again_and_what_was_missed_is() {
             .map(|name| crate::harness::uri_of(name))
             .collect();
         assert_eq!(told, missed);
-        let replayed = stream.last_event_id.clone();
+        let replayed = stream.last_event_id();
         assert!(
             seen == names.len() || replayed.as_ref() == ids.last(),
             "ids are kept"
@@ -201,7 +201,7 @@ fn resumption_takes_over_from_a_connection_still_open() {
     let session = server.open_session(&newest());
     subscribe(&mut server.connect(), &session, "a.txt");
     let mut first = open_primed(connect_to(&server, 0), &session.standing());
-    let last = first.last_event_id.clone().unwrap();
+    let last = first.last_event_id().unwrap();
     let mut second = connect_to(&server, 1).open(&session.resumption(&last));
     // The first ends, and everything comes on the second.
     while let Ok(Some(_)) = first.try_frame() {}
@@ -216,13 +216,13 @@ fn event_ids_that_are_not_the_sessions_own_open_nothing() {
     subscribe(&mut server.connect(), &other, "a.txt");
     let mut theirs = open_primed(server.connect(), &other.standing());
     server.change("a.txt");
-    let foreign_ids = [theirs.last_event_id.clone().unwrap(), {
+    let foreign_ids = [theirs.last_event_id().unwrap(), {
         assert_updated(&mut theirs, "a.txt", None);
-        theirs.last_event_id.clone().unwrap()
+        theirs.last_event_id().unwrap()
     }];
     theirs.leave();
     let mine = open_primed(server.connect(), &session.standing());
-    let own = mine.last_event_id.clone().unwrap();
+    let own = mine.last_event_id().unwrap();
     mine.leave();
     let garbage = [
         "0",
@@ -269,7 +269,7 @@ fn a_lost_call_stream_is_resumed_by_get_with_nothing_lost_or_doubled() {
         let session = server.open_session(&newest());
         let mut stream = connect_to(&server, from).open(&session.progress("call", 30, 10));
         let mut messages = take(&mut stream, 3);
-        let last = stream.last_event_id.clone().unwrap();
+        let last = stream.last_event_id().unwrap();
         stream.reset();
         let mut stream = connect_to(&server, to).open(&session.resumption(&last));
         messages.extend(stream.rest());
@@ -281,10 +281,10 @@ fn a_lost_call_stream_is_resumed_by_get_with_nothing_lost_or_doubled() {
             .collect();
         assert!(steps.is_sorted_by(|one, next| one < next), "{steps:?}");
         // Its end has been heard; asked again, it is told again, from wherever the client says.
-        let end = stream.last_event_id.clone().unwrap();
+        let end = stream.last_event_id().unwrap();
         let mut again = server.open(&session.resumption(&last));
         assert_eq!(again.rest().len(), 28);
-        assert_eq!(again.last_event_id, Some(end));
+        assert_eq!(again.last_event_id(), Some(end));
     }
 }
 
@@ -296,7 +296,7 @@ fn a_call_stream_that_is_resumed_is_no_standing_stream() {
     let mut standing = open_primed(server.connect(), &session.standing());
     let mut stream = server.open(&session.progress("call", 40, 20));
     take(&mut stream, 2);
-    let last = stream.last_event_id.clone().unwrap();
+    let last = stream.last_event_id().unwrap();
     stream.reset();
     // Beside the standing stream, and each message on one of them only.
     let mut resumed = server.open(&session.resumption(&last));
@@ -314,7 +314,7 @@ fn what_is_sent_while_nobody_listens_waits() {
     let session = server.open_session(&newest());
     let stream = open_primed(server.connect(), &session.standing());
     subscribe(&mut server.connect(), &session, "a.txt");
-    let last = stream.last_event_id.clone().unwrap();
+    let last = stream.last_event_id().unwrap();
     stream.leave();
     let mut witness = crate::harness::listen_to(server.connect(), 1, &["a.txt"]);
     server.change("a.txt");
@@ -336,7 +336,7 @@ fn deletion_ends_the_stream() {
         assert_eq!(stream.rest(), Vec::<Value>::new());
         let mut client = server.connect();
         client.ask(&session.standing()).assert_status(404);
-        let last = stream.last_event_id.clone().unwrap();
+        let last = stream.last_event_id().unwrap();
         client.ask(&session.resumption(&last)).assert_status(404);
     }
 }

@@ -1,6 +1,7 @@
 //! What tests need to speak to a server: [`Server`], [`Client`], [`Request`], [`Response`].
 
 mod client;
+mod event;
 mod message;
 mod metrics;
 mod pressure;
@@ -10,6 +11,7 @@ mod response;
 mod server;
 mod specification;
 mod stream;
+mod transport;
 mod wait;
 mod watched;
 mod websocket;
@@ -20,12 +22,13 @@ pub(crate) use pressure::{
     assert_at_rest, assert_control_is_answered, assert_overload, assert_overloaded, busy_per_shard,
     connect_to, enqueue, hold, per_shard, send_long_call, waiting, waits,
 };
-pub(crate) use process::{Process, shared_folder};
+pub(crate) use process::{Process, WEIR, example, shared_folder};
 pub(crate) use request::{Request, chunked};
 pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};
 pub(crate) use specification::assert_conforms;
 pub(crate) use stream::EventStream;
+pub(crate) use transport::{Conversation, Stdio, Transport, Way, text_of};
 pub(crate) use wait::{eventually, eventually_some};
 pub(crate) use watched::{
     Watched, assert_updated, listen_to, subscribe, subscription_of, unsubscribe, uri_of,

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait::eventually_some;
 
-const WEIR: &str = env!("CARGO_BIN_EXE_weir");
+pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 
 /// The project's shared folder `name`, found upwards of the sources.
 pub(crate) fn shared_folder(name: &str) -> PathBuf {
@@ -22,6 +22,16 @@ pub(crate) fn shared_folder(name: &str) -> PathBuf {
             home.display()
         )
     })
+}
+
+/// An example's program, beside the folder of this test's own. `cargo test` builds both.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    let path = path.join("examples").join(name);
+    assert!(path.exists(), "no {}; `cargo build --examples`", path.display());
+    path
 }
 
 /// A running command; killed when dropped.
@@ -48,19 +58,33 @@ impl Process {
         Self::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Self {
-        let (stdout, stderr) = (nameless_file(), nameless_file());
+    /// Any program, its output kept likewise.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let stdout = nameless_file();
+        command.stdin(Stdio::null()).stdout(stdout.try_clone().unwrap());
+        Self::launch(command, stdout)
+    }
+
+    /// Any program, and the other ends of its standard input and output.
+    pub(crate) fn spawn_piped(mut command: Command) -> (Self, ChildStdin, ChildStdout) {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Self::launch(command, nameless_file());
+        let input = process.child.stdin.take().unwrap();
+        let output = process.child.stdout.take().unwrap();
+        (process, input, output)
+    }
+
+    fn launch(mut command: Command, stdout: File) -> Self {
+        let stderr = nameless_file();
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
             command.env_remove(name);
         }
         let child = command
-            .stdin(Stdio::null())
-            .stdout(stdout.try_clone().unwrap())
             .stderr(stderr.try_clone().unwrap())
             // A signal from the terminal is for the tests, not for their servers.
             .process_group(0)
             .spawn()
-            .unwrap();
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self {
             child,
             stdout,

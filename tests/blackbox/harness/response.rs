@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::message::Revision;
 use super::specification;
 
+/// What HTTP+SSE answers a POST with.
+const ACCEPTED: &str = "Accepted";
+
 /// One response, its body unframed.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
@@ -138,10 +141,26 @@ impl Response {
         &error["error"]
     }
 
+    /// Fails unless this is the status, and what is accepted is so without a word.
     #[track_caller]
     pub(crate) fn assert_status(&self, status: u16) -> &Self {
         assert_eq!(self.status, status, "{}", self.text());
+        assert!(status != 202 || self.body.is_empty(), "{self:?}");
         self
+    }
+
+    /// Fails unless this accepts a message as HTTP+SSE does, in a word.
+    #[track_caller]
+    pub(super) fn assert_accepted(&self) {
+        assert_eq!(self.status, 202, "{}", self.text());
+        assert_eq!(self.text(), ACCEPTED);
+        assert!(!self.closes(), "{self:?}");
+    }
+
+    /// What there may be in an answer under status 202.
+    fn is_acceptance(&self) -> bool {
+        let is_text = || self.field("content-type") == Some("text/plain; charset=utf-8");
+        self.body.is_empty() || (self.body == ACCEPTED.as_bytes() && is_text())
     }
 
     fn judge(&mut self, is_to_head: bool, revision: Revision) {
@@ -155,7 +174,7 @@ impl Response {
         assert!(self.field("transfer-encoding").is_none(), "{self:?}");
         let has_length = self.field("content-length").is_some();
         assert_eq!(has_length, self.status != 204, "{self:?}");
-        assert!(self.status != 202 || self.body.is_empty(), "{self:?}");
+        assert!(self.status != 202 || self.is_acceptance(), "{self:?}");
         assert!(self.status != 405 || self.field("allow").is_some(), "{self:?}");
         if self.field("content-type") == Some("application/json") && !is_to_head {
             self.json = Some(specification::read(&self.body, revision));

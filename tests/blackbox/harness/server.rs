@@ -53,22 +53,24 @@ impl Server {
         let line = eventually_some("the server is ready", || {
             let said = process.stderr();
             assert!(process.is_running(), "the server ended at start: {said}");
-            let mut lines = said.lines();
+            // An example says it on stdout.
+            let printed = process.stdout();
+            let mut lines = said.lines().chain(printed.lines());
             lines.find(|line| line.contains("/mcp")).map(str::to_owned)
         });
         // Text or JSON: a value ends where no address goes on.
         let value = |key: &str| {
-            let rest = line.split_once(key).map(|(_, rest)| rest).unwrap();
+            let (_, rest) = line.split_once(key)?;
             let rest = rest.trim_start_matches(['"', ':', '=']);
-            rest.split(['"', ' ', '/']).next().unwrap().to_owned()
+            rest.split(['"', ' ', '/']).next()
         };
-        let address = value("http://").parse().unwrap();
+        let address = value("http://").unwrap().parse().unwrap();
         Self {
-            process,
             address,
-            admin: Some(value("admin"))
-                .filter(|admin| admin != "off")
+            admin: value("admin")
+                .filter(|admin| *admin != "off")
                 .map(|admin| admin.parse().unwrap()),
+            process,
             may_panic: false,
         }
     }
@@ -217,8 +219,13 @@ pub(crate) struct Shared(&'static Server);
 impl Shared {
     /// The server in `slot`, started by whoever comes first and stopped when the tests end.
     pub(crate) fn get(slot: &'static OnceLock<Server>, flags: &[&str]) -> Self {
+        Self::started(slot, || Server::start(flags))
+    }
+
+    /// The same, started so.
+    pub(crate) fn started(slot: &'static OnceLock<Server>, start: impl FnOnce() -> Server) -> Self {
         Self(slot.get_or_init(|| {
-            let server = Server::start(flags);
+            let server = start();
             end_with_tests(server.pid());
             server
         }))

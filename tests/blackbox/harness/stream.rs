@@ -1,17 +1,16 @@
-//! Event streams: unframed and parsed as they come, and judged before any test sees them.
+//! Event streams: the body of an answer, unframed as it comes.
 //!
-//! Strict where the writer has no freedom (chunk framing, field names, one JSON text in a line of data), and aware of
-//! the era: events have no ids in the modern one, and none is empty before 2025-11-25, whose clients would choke on
-//! it. Never decides that nothing will come; what must not come is shown by what comes instead.
+//! Strict about chunks and ends; what is in the text is the events' own. Never decides that nothing will come; what must
+//! not come is shown by what comes instead.
 
 use std::time::Instant;
 
 use serde_json::Value;
 
 use super::client::{Client, Ending};
+use super::event::{Event, Events, Frame};
 use super::message::Revision;
 use super::response::Response;
-use super::specification;
 use super::wait::PATIENCE;
 
 /// How the body of a stream is delimited.
@@ -25,47 +24,14 @@ enum Framing {
     UntilClosed,
 }
 
-/// What a stream brings.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Frame {
-    Event(Event),
-    /// A line that keeps proxies awake, without its colon.
-    Comment(String),
-}
-
-/// One event, fields as they came.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Event {
-    pub(crate) id: Option<String>,
-    pub(crate) retry_ms: Option<u64>,
-    pub(crate) data: Option<String>,
-    /// The data, unless there is none in it.
-    pub(crate) message: Option<Value>,
-}
-
-impl Event {
-    /// Whether this primes the client: an id and data that is empty.
-    pub(crate) fn is_priming(&self) -> bool {
-        self.id.is_some() && self.data.as_deref() == Some("")
-    }
-}
-
 /// An open event stream and the connection under it.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     client: Client,
     head: Response,
     framing: Framing,
-    revision: Revision,
-    /// Unframed, not yet parsed.
-    text: Vec<u8>,
+    events: Events,
     has_ended: bool,
-    /// The last id seen, with which a client resumes.
-    pub(crate) last_event_id: Option<String>,
-    /// The last `retry` seen.
-    pub(crate) retry_ms: Option<u64>,
-    /// Comments skipped so far.
-    pub(crate) comments: usize,
 }
 
 impl EventStream {
@@ -90,12 +56,8 @@ impl EventStream {
             client,
             head,
             framing,
-            revision,
-            text: Vec::new(),
+            events: Events::new(revision),
             has_ended: false,
-            last_event_id: None,
-            retry_ms: None,
-            comments: 0,
         }
     }
 
@@ -108,20 +70,63 @@ impl EventStream {
         self.framing == Framing::Chunked
     }
 
+    /// The last id seen, with which a client resumes.
+    pub(crate) fn last_event_id(&self) -> Option<String> {
+        self.events.last_id.clone()
+    }
+
+    /// The last `retry` seen.
+    pub(crate) fn retry_ms(&self) -> Option<u64> {
+        self.events.retry_ms
+    }
+
+    /// Comments so far.
+    pub(crate) fn comments(&self) -> usize {
+        self.events.comments
+    }
+
     /// The connection under it, to send on.
     pub(crate) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
 
+    /// The same, to be looked at.
+    pub(super) fn under(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether a frame has begun, or the stream has ended: whether [`EventStream::try_frame`] need not wait for long.
+    pub(super) fn is_ready(&self) -> bool {
+        let is_over = self.has_ended || self.framing == Framing::Length(0);
+        is_over || self.events.has_begun() || !self.client.input().is_empty()
+    }
+
+    /// From here on, messages are judged by this revision.
+    pub(super) fn judge_by(&mut self, revision: Revision) {
+        self.events.judge_by(revision);
+    }
+
+    /// The first event of HTTP+SSE: where to post.
+    #[track_caller]
+    pub(super) fn endpoint(&mut self) -> String {
+        loop {
+            if let Some(place) = self.events.take_endpoint() {
+                return place;
+            }
+            self.unframe_some()
+                .unwrap_or_else(|ending| panic!("no endpoint but {ending:?}"));
+        }
+    }
+
     /// The next frame, None behind the last, or how the connection ended before that.
     pub(crate) fn try_frame(&mut self) -> Result<Option<Frame>, Ending> {
         loop {
-            if let Some(frame) = self.take_frame() {
+            if let Some(frame) = self.events.take_frame() {
                 return Ok(Some(frame));
             }
             if self.has_ended {
                 assert_eq!(
-                    String::from_utf8_lossy(&self.text),
+                    String::from_utf8_lossy(self.events.text()),
                     "",
                     "half an event at the end"
                 );
@@ -228,9 +233,9 @@ impl EventStream {
     fn unframe_some(&mut self) -> Result<(), Ending> {
         if self.framing == Framing::UntilClosed {
             match self.client.try_read() {
-                Ok(()) => self.text.append(&mut self.client.take_input()),
+                Ok(()) => self.events.text().append(&mut self.client.take_input()),
                 Err(Ending::Closed(rest)) => {
-                    self.text.extend_from_slice(&rest);
+                    self.events.text().extend_from_slice(&rest);
                     self.has_ended = true;
                 }
                 Err(reset) => return Err(reset),
@@ -251,7 +256,7 @@ impl EventStream {
         let Some(body) = self.client.input().get(..length) else {
             return false;
         };
-        self.text.extend_from_slice(body);
+        self.events.text().extend_from_slice(body);
         self.client.consume(length);
         self.has_ended = true;
         true
@@ -271,76 +276,10 @@ impl EventStream {
             return false;
         };
         assert_eq!(behind, b"\r\n", "a chunk of {size} bytes ends otherwise");
-        self.text.extend_from_slice(&input[from..from + size]);
+        self.events.text().extend_from_slice(&input[from..from + size]);
         self.has_ended = size == 0;
         self.client.consume(from + size + 2);
         true
-    }
-
-    /// The frame at the front of the text, if it is all there.
-    fn take_frame(&mut self) -> Option<Frame> {
-        if self.text.first() == Some(&b':') {
-            let end = self.text.iter().position(|byte| *byte == b'\n')?;
-            let line: Vec<u8> = self.text.drain(..=end).collect();
-            // Nothing waits for the dispatch of a comment: the empty line behind it belongs to it.
-            if self.text.first() == Some(&b'\n') {
-                self.text.remove(0);
-            }
-            self.comments += 1;
-            let comment = std::str::from_utf8(&line[1..end]).unwrap();
-            return Some(Frame::Comment(comment.trim().to_owned()));
-        }
-        let end = self.text.windows(2).position(|window| window == b"\n\n")?;
-        if end == 0 && self.text.starts_with(b"\n") {
-            self.text.remove(0);
-            return self.take_frame();
-        }
-        let bytes: Vec<u8> = self.text.drain(..end + 2).collect();
-        let event = self.parse(std::str::from_utf8(&bytes[..end]).expect("events are UTF-8"));
-        Some(Frame::Event(event))
-    }
-
-    fn parse(&mut self, block: &str) -> Event {
-        let mut event = Event::default();
-        for line in block.split('\n') {
-            let (name, value) = line
-                .split_once(':')
-                .unwrap_or_else(|| panic!("no field: {line:?}"));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match name {
-                "id" => event.id = Some(value.to_owned()),
-                "retry" => event.retry_ms = Some(value.parse().unwrap()),
-                "event" => assert_eq!(value, "message", "clients hear no other events"),
-                "data" => {
-                    assert!(event.data.is_none(), "more than one line of data: {block:?}");
-                    event.data = Some(value.to_owned());
-                }
-                _ => panic!("no field of an event: {line:?}"),
-            }
-        }
-        self.judge(&mut event);
-        event
-    }
-
-    fn judge(&mut self, event: &mut Event) {
-        if self.revision == Revision::MODERN {
-            assert_eq!((&event.id, event.retry_ms), (&None, None), "{event:?}");
-        }
-        if let Some(id) = &event.id {
-            let is_visible = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
-            assert!(is_visible && id.len() <= 128, "{event:?}");
-            assert_ne!(self.last_event_id.as_ref(), Some(id), "ids are unique");
-            self.last_event_id = Some(id.clone());
-        }
-        self.retry_ms = event.retry_ms.or(self.retry_ms);
-        match event.data.as_deref() {
-            Some("") | None => assert!(
-                self.revision >= Revision::NEWEST_LEGACY,
-                "{} has no events without data: {event:?}",
-                self.revision.0
-            ),
-            Some(data) => event.message = Some(specification::read(data.as_bytes(), self.revision)),
-        }
     }
 }
 

@@ -1,0 +1,69 @@
+//! HTTP+SSE of 2024-11-05: one stream that brings everything, and a place to post to that its first event names.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::Transport;
+use crate::harness::client::Client;
+use crate::harness::message::Revision;
+use crate::harness::request::Request;
+use crate::harness::specification;
+use crate::harness::stream::EventStream;
+
+/// One client: its stream, and the connection it posts on.
+#[derive(Debug)]
+pub(super) struct HttpSse {
+    stream: EventStream,
+    posting: Client,
+    /// Where to post.
+    endpoint: String,
+    revision: Revision,
+    /// What is no message at all is answered where it was posted.
+    refusals: VecDeque<Value>,
+}
+
+impl HttpSse {
+    pub(super) fn connect(address: SocketAddr, revision: Revision) -> Self {
+        let request = Request::new("GET", "/sse").plus("Accept", "text/event-stream");
+        let mut stream = Client::connect(address).open(&request);
+        stream.judge_by(revision);
+        let endpoint = stream.endpoint();
+        Self {
+            stream,
+            posting: Client::connect(address),
+            endpoint,
+            revision,
+            refusals: VecDeque::new(),
+        }
+    }
+}
+
+impl Transport for HttpSse {
+    fn send(&mut self, message: &Request) {
+        let request = Request::new("POST", &self.endpoint)
+            .plus("Content-Type", "application/json")
+            .with_body(message.body.clone());
+        let response = self.posting.ask(&request);
+        if response.has_json() {
+            assert_eq!(response.status, 400, "{}", response.text());
+            let refusal = specification::read(&response.body, self.revision);
+            return self.refusals.push_back(refusal);
+        }
+        response.assert_accepted();
+    }
+
+    fn receive(&mut self) -> Value {
+        if let Some(refusal) = self.refusals.pop_front() {
+            return refusal;
+        }
+        let event = self.stream.next_event();
+        let event = event.expect("the stream of a session goes on until its client leaves");
+        event.message.expect("no event is empty here")
+    }
+
+    fn close(self: Box<Self>) {
+        self.stream.leave();
+    }
+}

@@ -1,0 +1,75 @@
+//! The ways in, all alike: send a message, receive the next one, leave.
+//!
+//! What a message is sent under (fields of HTTP, a frame, a line) and where its answer comes from is the transport's;
+//! what is said is not. Every message that comes is judged by the specification before anybody sees it.
+
+mod conversation;
+mod http;
+mod http_sse;
+mod stdio;
+mod websocket;
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::message::{Dialect, Revision};
+use super::request::Request;
+use super::websocket::WebSocket;
+
+pub(crate) use conversation::{Conversation, text_of};
+pub(crate) use stdio::Stdio;
+
+/// A client's end of one conversation.
+pub(crate) trait Transport {
+    /// Sends one message: over HTTP under the fields of `message`, on a channel its body alone.
+    fn send(&mut self, message: &Request);
+
+    /// The next message, from wherever it comes.
+    fn receive(&mut self) -> Value;
+
+    /// Gives up a request of this client.
+    fn cancel(&mut self, dialect: &Dialect, id: &Value) {
+        self.send(&dialect.cancelled(id.clone()));
+    }
+
+    /// Leaves as a client should; fails if anything is still to come, or if the server does not let it go in order.
+    fn close(self: Box<Self>);
+}
+
+/// The ways in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Streamable HTTP.
+    Http,
+    WebSocket,
+    /// A process of the client's own.
+    Stdio,
+    /// Two endpoints, as the first revision has it.
+    HttpSse,
+}
+
+impl Way {
+    pub(crate) const ALL: [Way; 2] = [Way::Http, Way::WebSocket];
+
+    /// Whether messages of this revision come and go this way.
+    pub(crate) fn carries(self, revision: Revision) -> bool {
+        match self {
+            Way::Http | Way::WebSocket | Way::Stdio => true,
+            Way::HttpSse => revision != Revision::MODERN,
+        }
+    }
+
+    /// A client of the server at `address`.
+    ///
+    /// # Panics
+    /// On [`Way::Stdio`], which has no address.
+    pub(crate) fn connect(self, address: SocketAddr, revision: Revision) -> Box<dyn Transport> {
+        match self {
+            Way::Http => Box::new(http::Http::new(address)),
+            Way::WebSocket => Box::new(WebSocket::connect(address)),
+            Way::HttpSse => Box::new(http_sse::HttpSse::connect(address, revision)),
+            Way::Stdio => panic!("a process of its own has no address"),
+        }
+    }
+}

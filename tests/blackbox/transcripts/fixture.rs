@@ -1,0 +1,90 @@
+//! The servers that transcripts are gone through with.
+//!
+//! Clients over TCP share one of each kind; over stdio each client has its own, started the same way.
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::harness::{Process, Revision, Server, Shared, Stdio, Transport, WEIR, Way, example};
+
+/// A kind of server.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fixture {
+    /// The demo toolset.
+    Demo,
+    /// The same with one handler, for which others wait.
+    OneHandler,
+    /// The same with one handler, for which nobody can wait.
+    NoQueue,
+    /// The example that has one of everything.
+    Everything,
+    /// The same for the one test that changes its lists, of which all clients hear.
+    Changing,
+}
+
+/// A server of some kind, while a test uses it.
+pub(super) struct Host {
+    fixture: Fixture,
+    server: Shared,
+}
+
+impl Fixture {
+    pub(super) fn host(self) -> Host {
+        static SERVERS: [OnceLock<Server>; 5] = [const { OnceLock::new() }; 5];
+        let listening = || {
+            let mut command = self.command();
+            self.give(&mut command, "listen", "127.0.0.1:0");
+            //self.give(&mut command, "sse-legacy", "on");
+            Server::over(Process::spawn(command))
+        };
+        Host {
+            fixture: self,
+            server: Shared::started(&SERVERS[self as usize], listening),
+        }
+    }
+
+    fn command(self) -> Command {
+        let (handlers, queue) = match self {
+            Fixture::Demo | Fixture::Everything | Fixture::Changing => ("32", "64"),
+            Fixture::OneHandler => ("1", "64"),
+            Fixture::NoQueue => ("1", "0"),
+        };
+        let mut command = match self.is_example() {
+            true => Command::new(example("everything")),
+            false => Command::new(WEIR),
+        };
+        if !self.is_example() {
+            command.args(["serve", "--toolset", "demo", "--admin", "127.0.0.1:0"]);
+        }
+        self.give(&mut command, "shards", "1");
+        self.give(&mut command, "pool-size", handlers);
+        self.give(&mut command, "queue-depth", queue);
+        command
+    }
+
+    fn is_example(self) -> bool {
+        matches!(self, Fixture::Everything | Fixture::Changing)
+    }
+
+    /// An option, in the words of the program.
+    fn give(self, command: &mut Command, name: &str, value: &str) {
+        let words: [OsString; 2] = match self.is_example() {
+            true => ["--option".into(), format!("{name}={value}").into()],
+            false => [format!("--{name}").into(), value.into()],
+        };
+        command.args(words);
+    }
+}
+
+impl Host {
+    /// A new client; over stdio, of a new server.
+    pub(super) fn connect(&self, way: Way, revision: Revision) -> Box<dyn Transport> {
+        if way != Way::Stdio {
+            return way.connect(self.server.address, revision);
+        }
+        let mut command = self.fixture.command();
+        self.fixture.give(&mut command, "transport", "stdio");
+        Box::new(Stdio::start(command, revision))
+    }
+}

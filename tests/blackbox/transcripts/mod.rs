@@ -1,0 +1,142 @@
+//! Every feature, written down once and said over every transport in every revision that has it.
+//!
+//! [`Feature::place`] is the table: which server a feature is tried with, and from which revision to which. What differs
+//! between transports (fields, frames, lines) is the harness's and what differs between eras is in the transcripts;
+//! nothing in a transcript knows how it travels. What only one transport has (statuses, resumption, pings) is tested
+//! elsewhere.
+
+mod asking;
+mod batches;
+mod calling;
+mod cancelling;
+mod changing;
+mod fixture;
+mod methods;
+mod opening;
+mod reading;
+mod telling;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Conversation, Dialect, Revision, Way, case};
+use fixture::Fixture;
+
+/// What a server can do for its clients.
+#[derive(Clone, Copy, Debug)]
+enum Feature {
+    Opening,
+    Eras,
+    Ping,
+    Methods,
+    Lists,
+    Call,
+    CallsSideBySide,
+    ToolError,
+    ProtocolError,
+    Batch,
+    Progress,
+    Log,
+    Cancel,
+    CancelledQuestion,
+    Overload,
+    Resources,
+    Prompts,
+    Completion,
+    Elicitation,
+    NoElicitation,
+    Sampling,
+    Roots,
+    SeveralQuestions,
+    PromptThatAsks,
+    TwoCallsThatAsk,
+    Subscription,
+    ListChanged,
+}
+
+/// From this revision to that one.
+type Revisions = (Revision, Revision);
+
+const FIRST: Revision = Revision("2024-11-05");
+const ALL: Revisions = (FIRST, Revision::MODERN);
+const LEGACY: Revisions = (FIRST, Revision::NEWEST_LEGACY);
+const BEFORE_ELICITATION: Revisions = (FIRST, Revision("2025-03-26"));
+const SINCE_ELICITATION: Revisions = (Revision("2025-06-18"), Revision::MODERN);
+/// Where questions are requests of the server.
+const ELICITATION_BY_REQUEST: Revisions = (Revision("2025-06-18"), Revision::NEWEST_LEGACY);
+const BATCHING: Revisions = (Revision::BATCHING, Revision::BATCHING);
+
+impl Feature {
+    /// Where it is tried, and which revisions have it.
+    fn place(self) -> (Fixture, Revisions) {
+        match self {
+            Feature::Opening => (Fixture::Demo, ALL),
+            Feature::Eras => (Fixture::Demo, LEGACY),
+            Feature::Ping => (Fixture::Demo, LEGACY),
+            Feature::Methods => (Fixture::Demo, ALL),
+            Feature::Lists => (Fixture::Demo, ALL),
+            Feature::Call => (Fixture::Demo, ALL),
+            Feature::CallsSideBySide => (Fixture::Demo, ALL),
+            Feature::ToolError => (Fixture::Demo, ALL),
+            Feature::ProtocolError => (Fixture::Demo, ALL),
+            Feature::Batch => (Fixture::Demo, BATCHING),
+            Feature::Progress => (Fixture::Demo, ALL),
+            Feature::Log => (Fixture::Everything, ALL),
+            Feature::Cancel => (Fixture::OneHandler, ALL),
+            Feature::CancelledQuestion => (Fixture::OneHandler, ELICITATION_BY_REQUEST),
+            Feature::Overload => (Fixture::NoQueue, ALL),
+            Feature::Resources => (Fixture::Demo, ALL),
+            Feature::Prompts => (Fixture::Demo, ALL),
+            Feature::Completion => (Fixture::Demo, ALL),
+            Feature::Elicitation => (Fixture::Demo, SINCE_ELICITATION),
+            Feature::NoElicitation => (Fixture::Demo, BEFORE_ELICITATION),
+            Feature::Sampling => (Fixture::Everything, ALL),
+            Feature::Roots => (Fixture::Everything, ALL),
+            Feature::SeveralQuestions => (Fixture::Everything, ALL),
+            Feature::PromptThatAsks => (Fixture::Everything, SINCE_ELICITATION),
+            Feature::TwoCallsThatAsk => (Fixture::Demo, ELICITATION_BY_REQUEST),
+            Feature::Subscription => (Fixture::Everything, ALL),
+            Feature::ListChanged => (Fixture::Changing, ALL),
+        }
+    }
+
+    /// Goes through a transcript in a new conversation over every transport in every revision.
+    fn run(self, transcript: fn(&mut Conversation)) {
+        self.run_unopened(|conversation| {
+            if !conversation.is_modern() {
+                conversation.initialize();
+            }
+            transcript(conversation);
+        });
+    }
+
+    /// The same for transcripts that begin with the first message.
+    fn run_unopened(self, transcript: impl Fn(&mut Conversation)) {
+        let (fixture, (from, to)) = self.place();
+        let host = fixture.host();
+        for way in Way::ALL {
+            let revisions = Revision::ALL_LEGACY.into_iter().chain([Revision::MODERN]);
+            for revision in
+                revisions.filter(|revision| (from..=to).contains(revision) && way.carries(*revision))
+            {
+                let _case = case(format!("{self:?} over {way:?} in {}", revision.0));
+                let transport = host.connect(way, revision);
+                let mut conversation = Conversation::new(transport, client(revision));
+                transcript(&mut conversation);
+                conversation.finish();
+            }
+        }
+    }
+}
+
+/// A client that can be asked everything.
+fn client(revision: Revision) -> Dialect {
+    let dialect = match revision {
+        Revision::MODERN => Dialect::modern(),
+        legacy => Dialect::legacy(legacy),
+    };
+    dialect.able(abilities())
+}
+
+fn abilities() -> Value {
+    json!({"elicitation": {}, "sampling": {}, "roots": {}})
+}

@@ -1,0 +1,70 @@
+//! How conversations begin, and what is known without any work.
+
+use serde_json::json;
+
+use super::Feature;
+use crate::harness::{Dialect, Revision};
+
+#[test]
+fn conversations_open() {
+    Feature::Opening.run_unopened(|conversation| {
+        let is_first = conversation.dialect.revision == Revision("2024-11-05");
+        let result = match conversation.is_modern() {
+            true => conversation.ask("server/discover", json!({})),
+            false => conversation.initialize(),
+        };
+        let mut expected = json!({
+            "tools": {"listChanged": true},
+            "resources": {"subscribe": true, "listChanged": true},
+            "prompts": {"listChanged": true},
+            "completions": {},
+            "logging": {},
+        });
+        if is_first {
+            expected.as_object_mut().unwrap().shift_remove("completions");
+        }
+        assert_eq!(result["capabilities"], expected);
+        let info = match conversation.is_modern() {
+            true => &result["_meta"]["io.modelcontextprotocol/serverInfo"],
+            false => &result["serverInfo"],
+        };
+        assert_eq!(info["name"], "weir", "{result}");
+    });
+}
+
+/// A client of both eras probes with the newer one, and may go on in either, or in both.
+#[test]
+fn both_eras_share_a_way() {
+    Feature::Eras.run_unopened(|conversation| {
+        let legacy = conversation.dialect.clone();
+        conversation.dialect = Dialect::modern();
+        let discovered = conversation.ask("server/discover", json!({}));
+        assert_eq!(discovered["supportedVersions"], json!([Revision::MODERN.0]));
+        conversation.dialect = legacy.clone();
+        conversation.initialize();
+        conversation.ask("ping", json!({}));
+        assert_eq!(
+            conversation.text_of("echo", json!({"message": "legacy"})),
+            "legacy"
+        );
+        conversation.dialect = Dialect::modern();
+        let call = conversation.call("echo", json!({"message": "modern"}));
+        assert_eq!(conversation.result(&call)["resultType"], "complete");
+        // The session has nothing to do with it.
+        let gone = conversation.send("ping", json!({}));
+        conversation.error(&gone, -32601);
+        conversation.dialect = legacy;
+    });
+}
+
+#[test]
+fn pings_are_answered() {
+    Feature::Ping.run_unopened(|conversation| {
+        // Before anything else, too.
+        assert_eq!(conversation.ask("ping", json!({})), json!({}));
+        conversation.initialize();
+        for _ in 0..3 {
+            assert_eq!(conversation.ask("ping", json!({})), json!({}));
+        }
+    });
+}
