@@ -12,6 +12,7 @@ use weir::jsonrpc::Scratch;
 use weir::mcp::{Facts, Identity, Options, Principal, Protocol, Reply, Step, UnixSeconds, Work};
 use weir::registry::{CallContext, Registry, ShardRegistry, Started};
 use weir::session::live::LiveOptions;
+use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, finish_answer};
@@ -53,6 +54,7 @@ impl Server {
                 &SessionKey::random().expect("randomness"),
                 SessionOptions::default(),
                 LiveOptions::default(),
+                TaskOptions::default(),
                 1,
             ),
             policy: policy.expect("valid"),

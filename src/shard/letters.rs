@@ -29,6 +29,7 @@ impl<R: ShardRing> Shard<R> {
                     self.ready_streams.push_back(connection);
                 }
                 Letter::Cancel { session, request } => self.cancel_requested(session, &request),
+                Letter::CancelTask(_) | Letter::TaskAnswer { .. } => {}
                 Letter::Answer { call, number, answer } => self.answer_question(call, number, answer),
                 Letter::Message { connection, delivery } => self.hear_delivery(connection, delivery),
             }

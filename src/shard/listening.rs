@@ -58,7 +58,9 @@ impl<R: ShardRing> Shard<R> {
     /// Begins a subscription with its acknowledgement, which is in `out`.
     pub(super) fn open_listening(&mut self, key: ConnectionKey, listen: Listen, mut out: Vec<u8>) {
         let service = Rc::clone(&self.service);
-        let Listen { id, interest, labels } = listen;
+        let Listen {
+            id, interest, labels, ..
+        } = listen;
         let opened = match self.refusal_by_channel(key) {
             Some(reason) => Err(reason),
             None => {
