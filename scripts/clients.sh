@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Real MCP clients against a running `weir serve`: every client, in every era it speaks, makes the same tour. It lists
+# Real MCP clients against `weir serve`: every client, in every era it speaks, makes the same tour. It lists
 # the tools and calls them, one after another and all at once; reads, gets and completes; hears progress, gives a call
 # up, subscribes to a file and hears of its change, answers a question; lets its model be asked by the example
-# `everything`; and ends its session. scripts/clients/scenario.json says what must come back, and what a client cannot.
+# `everything`; and ends its session. Most do it again over stdio, where they start the servers themselves, as a desktop's
+# configuration says. scripts/clients/scenario.json says what must come back, and what a client cannot.
 #
 # Usage: scripts/clients.sh [WEIR [EVERYTHING]]        The binaries; without them, debug builds are made.
 #
@@ -132,6 +133,28 @@ start_server() {
   export WEIR_ROOT=$scratch/root WEIR_METRICS=http://$admin/metrics
 }
 
+# The same servers as a desktop starts them, each client its own; figures are where a client expects them.
+make_desktop() {
+  local port
+  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  desktop=$scratch/desktop.json
+  desktop_metrics=http://127.0.0.1:$port/metrics
+  python3 - "$weir" "$everything" "$scratch/root" "127.0.0.1:$port" >"$desktop" <<'PYTHON'
+import json
+import sys
+
+weir, everything, root, admin = sys.argv[1:]
+serve = "serve --transport stdio --log-level warn --report none --toolset files --toolset demo".split()
+servers = {
+    "weir": {"command": weir, "args": [*serve, "--root", root, "--admin", admin]},
+    # For who starts several at once.
+    "bare": {"command": weir, "args": [*serve, "--root", root]},
+    "everything": {"command": everything, "args": ["--option", "transport=stdio"]},
+}
+print(json.dumps({"mcpServers": servers}))
+PYTHON
+}
+
 start_everything() {
   : >"$scratch/everything.log"
   "$everything" --listen 127.0.0.1:0 >"$scratch/everything.log" 2>&1 &
@@ -185,35 +208,51 @@ client() {
   check "$1" "$4 $5" timeout "$client_seconds_max" ${2:+"$cache/$2"} "$cache/$3" "$url" "$4" "$5"
 }
 
+# The same with a process of the client's own.
+client_of_process() {
+  check "$1" "stdio $4 $5" env WEIR_METRICS="$desktop_metrics" timeout "$client_seconds_max" ${2:+"$cache/$2"} \
+    "$cache/$3" "$desktop" "$4" "$5"
+}
+
 run_clients() {
   local legacy=2025-11-25 modern=2026-07-28 label
   label="Python mcp $(pinned mcp requirements-v1.txt)"
   client "$label" python-v1/bin/python python_mcp_v1.py default $legacy
   client "$label" python-v1/bin/python python_mcp_v1.py websocket $legacy
+  client_of_process "$label" python-v1/bin/python python_mcp_v1.py stdio $legacy
   label="Python mcp $(pinned mcp requirements.txt)"
   client "$label" python/bin/python python_mcp.py legacy $legacy
   client "$label" python/bin/python python_mcp.py auto $modern
   client "$label" python/bin/python python_mcp.py pin $modern
+  client_of_process "$label" python/bin/python python_mcp.py legacy $legacy
+  client_of_process "$label" python/bin/python python_mcp.py auto $modern
   label="FastMCP $(pinned fastmcp-slim requirements.txt)"
   client "$label" python/bin/python python_fastmcp.py legacy $legacy
   client "$label" python/bin/python python_fastmcp.py auto $modern
   client "$label" python/bin/python python_fastmcp.py pin $modern
+  client_of_process "$label" python/bin/python python_fastmcp.py auto $modern
   label="TypeScript sdk $(pinned @modelcontextprotocol/sdk package.json)"
   client "$label" node_modules/.bin/node typescript_v1.mjs default $legacy
   client "$label" node_modules/.bin/node typescript_v1.mjs websocket $legacy
+  client_of_process "$label" node_modules/.bin/node typescript_v1.mjs stdio $legacy
   label="TypeScript client $(pinned @modelcontextprotocol/client package.json)"
   client "$label" node_modules/.bin/node typescript_v2.mjs default $legacy
   client "$label" node_modules/.bin/node typescript_v2.mjs auto $modern
   client "$label" node_modules/.bin/node typescript_v2.mjs pin $modern
+  client_of_process "$label" node_modules/.bin/node typescript_v2.mjs default $legacy
+  client_of_process "$label" node_modules/.bin/node typescript_v2.mjs auto $modern
   label="Inspector CLI $(pinned @modelcontextprotocol/inspector package.json)"
   client "$label" node_modules/.bin/node inspector.mjs legacy $legacy
   client "$label" node_modules/.bin/node inspector.mjs auto $modern
   client "$label" node_modules/.bin/node inspector.mjs modern $modern
+  client_of_process "$label" node_modules/.bin/node inspector.mjs auto $modern
   client "mcp-remote $(pinned mcp-remote package.json)" node_modules/.bin/node mcp_remote.mjs stdio $legacy
   label="rmcp $(sed -nE 's/^rmcp = .*"=([0-9.]+)".*/\1/p' "$sources/rmcp/Cargo.toml")"
   client "$label" "" rmcp/debug/weir-clients-rmcp legacy $legacy
   client "$label" "" rmcp/debug/weir-clients-rmcp auto $modern
   client "$label" "" rmcp/debug/weir-clients-rmcp pin $modern
+  client_of_process "$label" "" rmcp/debug/weir-clients-rmcp legacy $legacy
+  client_of_process "$label" "" rmcp/debug/weir-clients-rmcp auto $modern
 }
 
 # --- Main -------------------------------------------------------------------------------------------------------------
@@ -232,6 +271,7 @@ install || die "a client could not be installed"
 make_root
 start_server
 start_everything
+make_desktop
 run_clients
 check "weir serve" "SIGTERM" stop_server
 check "everything" "SIGTERM" stop_everything

@@ -57,7 +57,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, value) in arguments.options {
         builder = builder.option(&name, value);
     }
-    builder.serve_until_signal(registry()?, |server| println!("serving on {}", server.url()))?;
+    builder.serve_until_signal(registry()?, |server| {
+        // Who started it for stdio knows.
+        if server.url().starts_with("http") {
+            println!("serving on {}", server.url());
+        }
+    })?;
     Ok(())
 }
 

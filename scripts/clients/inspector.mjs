@@ -1,5 +1,5 @@
 // MCP Inspector's command line: one process for every listing and call.
-// Usage: inspector.mjs URL legacy|auto|modern REVISION
+// Usage: inspector.mjs URL|CONFIGURATION legacy|auto|modern REVISION
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -9,14 +9,20 @@ import { checkCall, checkTools, scenario } from './scenario.mjs';
 
 const [url, era, revision] = process.argv.slice(2);
 const launcher = new URL('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js', import.meta.url);
-// It keeps a catalogue in the home directory; the user's own is none of ours.
-const env = { ...process.env, HOME: fileURLToPath(new URL('home', import.meta.url)) };
+// It keeps a catalogue in the home directory, and secrets elsewhere; the user's own are none of ours.
+const env = {
+  ...process.env,
+  HOME: fileURLToPath(new URL('home', import.meta.url)),
+  MCP_INSPECTOR_SECRET_STORE: 'memory',
+};
 
 /** Its status for a call that failed, and for a tool that the server does not list. */
 const EXIT_TOOL = 5;
 
+const server = url.endsWith('.json') ? ['--config', url, '--server', 'bare'] : [url];
+
 function inspect(...args) {
-  const line = [fileURLToPath(launcher), '--cli', url, '--protocol-era', era, '--format', 'json', ...args];
+  const line = [fileURLToPath(launcher), '--cli', ...server, '--protocol-era', era, '--format', 'json', ...args];
   return new Promise((resolve) => {
     execFile(process.execPath, line, { env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       resolve({ status: error ? error.code : 0, stdout, stderr });

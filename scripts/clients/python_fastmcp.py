@@ -1,6 +1,6 @@
 """FastMCP's client: with its default negotiation, with the handshake, or held to one revision.
 
-Usage: python_fastmcp.py URL auto|legacy|pin REVISION
+Usage: python_fastmcp.py URL|CONFIGURATION auto|legacy|pin REVISION
 """
 
 import asyncio
@@ -21,11 +21,13 @@ from scenario import (
     answer_form,
     answer_sample,
     check_ended,
+    is_process,
     must_be_equal,
     play,
     play_features,
     play_sample,
     play_tour,
+    process_of,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -81,15 +83,20 @@ def tour_of(client, updates, mode):
     return Tour(call, cancel, watch)
 
 
-async def sample(url, mode, revision):
-    async with Client(url, mode=revision if mode == "pin" else mode, sampling_handler=on_sample) as client:
+async def sample(target, mode, revision):
+    async with Client(target, mode=revision if mode == "pin" else mode, sampling_handler=on_sample) as client:
         await play_sample(tour_of(client, None, mode).call)
 
 
-async def run(url, mode, revision):
+def server_of(target, name):
+    """A URL, or a desktop's configuration of this one server."""
+    return {"mcpServers": {name: process_of(target, name)}} if is_process(target) else target
+
+
+async def run(target, mode, revision):
     updates = Updates()
     async with Client(
-        url,
+        server_of(target, "weir"),
         mode=revision if mode == "pin" else mode,
         elicitation_handler=on_elicit,
         message_handler=updates.handle,
@@ -117,12 +124,15 @@ async def run(url, mode, revision):
             )
         )
         await play_tour(tour_of(client, updates, mode))
-        session_id = client.transport.get_session_id()
-        must_be_equal(session_id is not None, mode == "legacy", "a session id")
+        session_id = None
+        if not is_process(target):
+            session_id = client.transport.get_session_id()
+            must_be_equal(session_id is not None, mode == "legacy", "a session id")
     if session_id is not None:
         async with httpx2.AsyncClient() as http:
-            await check_ended(http, url, session_id)
-    await sample(os.environ["EVERYTHING_URL"], mode, revision)
+            await check_ended(http, target, session_id)
+    sampler = server_of(target, "everything") if is_process(target) else os.environ["EVERYTHING_URL"]
+    await sample(sampler, mode, revision)
 
 
 asyncio.run(run(*sys.argv[1:]))

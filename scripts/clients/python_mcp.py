@@ -1,6 +1,6 @@
 """The Python SDK (`mcp`): with its default negotiation, with the handshake, or held to one revision.
 
-Usage: python_mcp.py URL auto|legacy|pin REVISION
+Usage: python_mcp.py URL|CONFIGURATION auto|legacy|pin REVISION
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import warnings
 from contextlib import asynccontextmanager
 
 import httpx2
-from mcp import Client, MCPDeprecationWarning
+from mcp import Client, MCPDeprecationWarning, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -27,11 +27,13 @@ from scenario import (
     answer_form,
     answer_sample,
     check_ended,
+    is_process,
     must_be_equal,
     play,
     play_features,
     play_sample,
     play_tour,
+    process_of,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -87,19 +89,23 @@ def tour_of(client, updates, mode):
     return Tour(call, cancel, watch)
 
 
-async def sample(url, mode, revision):
-    async with Client(url, mode=revision if mode == "pin" else mode, sampling_callback=on_sample) as client:
+async def sample(target, mode, revision):
+    async with Client(target, mode=revision if mode == "pin" else mode, sampling_callback=on_sample) as client:
         await play_sample(tour_of(client, None, mode).call)
 
 
-async def run(url, mode, revision):
+async def run(target, mode, revision):
     session_ids = set()
 
     async def note_session(response):
         session_ids.update(response.headers.get_list("mcp-session-id"))
 
     async with httpx2.AsyncClient(event_hooks={"response": [note_session]}) as http:
-        transport = streamable_http_client(url, http_client=http)
+        transport = (
+            StdioServerParameters(**process_of(target))
+            if is_process(target)
+            else streamable_http_client(target, http_client=http)
+        )
         updates = Updates()
         async with Client(
             transport,
@@ -135,10 +141,15 @@ async def run(url, mode, revision):
                 )
             )
             await play_tour(tour_of(client, updates, mode))
-        must_be_equal(len(session_ids), 1 if mode == "legacy" else 0, "sessions")
+        must_be_equal(len(session_ids), 1 if mode == "legacy" and not is_process(target) else 0, "sessions")
         for session_id in session_ids:
-            await check_ended(http, url, session_id)
-    await sample(os.environ["EVERYTHING_URL"], mode, revision)
+            await check_ended(http, target, session_id)
+    sampler = (
+        StdioServerParameters(**process_of(target, "everything"))
+        if is_process(target)
+        else os.environ["EVERYTHING_URL"]
+    )
+    await sample(sampler, mode, revision)
 
 
 asyncio.run(run(*sys.argv[1:]))

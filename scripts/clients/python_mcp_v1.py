@@ -1,6 +1,6 @@
 """The Python SDK's v1 line (`mcp` below 2), which knows revisions with a handshake only.
 
-Usage: python_mcp_v1.py URL default|websocket REVISION
+Usage: python_mcp_v1.py URL|CONFIGURATION default|websocket|stdio REVISION
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import warnings
 from contextlib import asynccontextmanager
 
 import httpx
-from mcp import ClientSession, McpError
+from mcp import ClientSession, McpError, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.websocket import websocket_client
 from mcp.types import (
@@ -38,6 +39,7 @@ from scenario import (
     play_features,
     play_sample,
     play_tour,
+    process_of,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -88,7 +90,7 @@ def tour_of(session, messages):
 
 
 @asynccontextmanager
-async def connected(url, mode, http):
+async def connected(url, mode, http, name="weir"):
     """The streams of a transport, and what tells the id of its session if it has one."""
     if mode == "websocket":
         with warnings.catch_warnings():
@@ -97,6 +99,9 @@ async def connected(url, mode, http):
             transport = websocket_client(url.replace("http", "ws", 1))
         async with transport as (read, write):
             yield read, write, None
+    elif mode == "stdio":
+        async with stdio_client(StdioServerParameters(**process_of(url, name))) as (read, write):
+            yield read, write, None
     else:
         must_be_equal(mode, "default", "mode")
         async with streamable_http_client(url, http_client=http) as (read, write, session_id_of):
@@ -104,7 +109,7 @@ async def connected(url, mode, http):
 
 
 async def sample(url, mode, http):
-    async with connected(url, mode, http) as (read, write, _):
+    async with connected(url, mode, http, "everything") as (read, write, _):
         async with ClientSession(read, write, sampling_callback=on_sample) as session:
             await session.initialize()
             await play_sample(tour_of(session, None).call)
@@ -151,7 +156,7 @@ async def run(url, mode, revision):
             must_be_equal(session_id is not None, True, "a session id")
             await check_ended(http, url, session_id)
     async with httpx.AsyncClient() as http:
-        await sample(os.environ["EVERYTHING_URL"], mode, http)
+        await sample(url if mode == "stdio" else os.environ["EVERYTHING_URL"], mode, http)
 
 
 asyncio.run(run(*sys.argv[1:]))

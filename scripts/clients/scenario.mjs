@@ -19,6 +19,11 @@ const PATIENCE_MS = 20_000;
 const LOOK_MS = 50;
 const CHANGE_MS = 500;
 
+/** What starts a server, as a desktop's configuration has it: its command and arguments. */
+export function processOf(path, name) {
+  return JSON.parse(readFileSync(path, 'utf8')).mcpServers[name];
+}
+
 /** Lists the tools, makes every call in turn, then all of them at once. */
 export async function play({ listTools, call }) {
   checkTools(await listTools());

@@ -214,6 +214,16 @@ async def check_ended(http, url, session_id):
     must_be_equal(response.status_code, 404, "a ping in the closed session")
 
 
+def is_process(target):
+    """Whether a client starts the server itself: told by a desktop's configuration instead of a URL."""
+    return target.endswith(".json")
+
+
+def process_of(target, name="weir"):
+    """What starts a server, as a desktop's configuration has it: its command and arguments."""
+    return json.loads(Path(target).read_text(encoding="utf-8"))["mcpServers"][name]
+
+
 def as_on_the_wire(model):
     """The specification's names: the SDK's lines differ in how they spell them in Python."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)

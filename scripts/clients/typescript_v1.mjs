@@ -1,8 +1,9 @@
 // The v1 line of the TypeScript SDK, which knows revisions with a handshake only.
-// Usage: typescript_v1.mjs URL default|websocket REVISION
+// Usage: typescript_v1.mjs URL|CONFIGURATION default|websocket|stdio REVISION
 
 import assert from 'node:assert/strict';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js';
 import {
@@ -19,18 +20,20 @@ import {
   playFeatures,
   playSample,
   playTour,
+  processOf,
 } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
 const transports = {
   default: (url) => new StreamableHTTPClientTransport(new URL(url)),
   websocket: (url) => new WebSocketClientTransport(new URL(url.replace(/^http/, 'ws'))),
+  stdio: (path, name) => new StdioClientTransport(processOf(path, name)),
 };
 const about = { name: 'weir-clients', version: '1' };
 const client = new Client(about, { capabilities: { elicitation: {} } });
 client.setRequestHandler(ElicitRequestSchema, ({ params }) => answerForm(params));
-const transport = transports[mode](url);
-// A WebSocket is not told what was agreed on.
+const transport = transports[mode](url, 'weir');
+// A WebSocket and a process are not told what was agreed on.
 let agreed;
 transport.setProtocolVersion ??= (version) => (agreed = version);
 await client.connect(transport);
@@ -67,6 +70,7 @@ if (sessionId) await checkEnded(url, sessionId);
 
 const sampler = new Client(about, { capabilities: { sampling: {} } });
 sampler.setRequestHandler(CreateMessageRequestSchema, ({ params }) => answerSample(params));
-await sampler.connect(transports[mode](process.env.EVERYTHING_URL));
+const everything = mode === 'stdio' ? url : process.env.EVERYTHING_URL;
+await sampler.connect(transports[mode](everything, 'everything'));
 await playSample((name, args) => sampler.callTool({ name, arguments: args }));
 await sampler.close();

@@ -1,8 +1,9 @@
 // The v2 line of the TypeScript SDK: with its default negotiation, probing first, or held to the newest revision.
-// Usage: typescript_v2.mjs URL default|auto|pin REVISION
+// Usage: typescript_v2.mjs URL|CONFIGURATION default|auto|pin REVISION
 
 import assert from 'node:assert/strict';
 import { Client, ProtocolError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import {
   answerForm,
   answerSample,
@@ -11,6 +12,7 @@ import {
   playFeatures,
   playSample,
   playTour,
+  processOf,
 } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
@@ -20,7 +22,10 @@ const about = { name: 'weir-clients', version: '1' };
 const versionNegotiation = negotiations[mode];
 const client = new Client(about, { versionNegotiation, capabilities: { elicitation: {} } });
 client.setRequestHandler('elicitation/create', ({ params }) => answerForm(params));
-const transport = new StreamableHTTPClientTransport(new URL(url));
+const isProcess = url.endsWith('.json');
+const transportTo = (target, name) =>
+  isProcess ? new StdioClientTransport(processOf(target, name)) : new StreamableHTTPClientTransport(new URL(target));
+const transport = transportTo(url, 'weir');
 await client.connect(transport);
 assert.equal(client.getNegotiatedProtocolVersion(), revision);
 assert.equal(client.getServerVersion().name, 'weir');
@@ -50,13 +55,13 @@ await playTour({
   },
 });
 const { sessionId } = transport;
-assert.equal(sessionId !== undefined, !isModern, 'a session id in the era that has them');
+assert.equal(sessionId !== undefined, !isModern && !isProcess, 'a session id in the era that has them');
 if (sessionId) await transport.terminateSession();
 await client.close();
 if (sessionId) await checkEnded(url, sessionId);
 
 const sampler = new Client(about, { versionNegotiation, capabilities: { sampling: {} } });
 sampler.setRequestHandler('sampling/createMessage', ({ params }) => answerSample(params));
-await sampler.connect(new StreamableHTTPClientTransport(new URL(process.env.EVERYTHING_URL)));
+await sampler.connect(transportTo(isProcess ? url : process.env.EVERYTHING_URL, 'everything'));
 await playSample((name, args) => sampler.callTool({ name, arguments: args }));
 await sampler.close();

@@ -1,6 +1,6 @@
 //! The official Rust SDK: with the handshake, probing first, or held to the newest revision.
 //!
-//! Usage: weir-clients-rmcp URL legacy|auto|pin REVISION. What must come back is said by `scenario.json`, whose
+//! Usage: weir-clients-rmcp URL|CONFIGURATION legacy|auto|pin REVISION. What must come back is said by `scenario.json`, whose
 //! folder is SCENARIO; otherwise the environment is that of the other clients (`scenario.py`).
 #![allow(
     deprecated,
@@ -17,8 +17,9 @@ use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt, NotificationContext, PeerRequestOptions, RequestContext,
     RoleClient, RunningService, ServiceError,
 };
-use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use serde_json::{Map, Value, json};
+use tokio::process::Command;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 
@@ -98,6 +99,23 @@ impl ClientHandler for Client {
     }
 }
 
+/// Where a server is, or what starts it, as a desktop's configuration has it.
+enum Target {
+    Url(String),
+    Process(Value),
+}
+
+impl Target {
+    /// The server of this name, whose URL is given if there is no configuration.
+    async fn named(configuration: &str, name: &str, url: String) -> Result<Self> {
+        if !configuration.ends_with(".json") {
+            return Ok(Target::Url(url));
+        }
+        let servers: Value = serde_json::from_slice(&tokio::fs::read(configuration).await?)?;
+        Ok(Target::Process(servers["mcpServers"][name].clone()))
+    }
+}
+
 /// A connected client and what it hears.
 struct Tour {
     client: RunningService<RoleClient, Client>,
@@ -108,7 +126,7 @@ struct Tour {
 }
 
 impl Tour {
-    async fn connect(url: &str, mode: &str, scenario: &Value, capabilities: Value) -> Result<Self> {
+    async fn connect(target: &Target, mode: &str, scenario: &Value, capabilities: Value) -> Result<Self> {
         let (progress, progress_heard) = mpsc::unbounded_channel();
         let (updates, updates_heard) = mpsc::unbounded_channel();
         let handler = Client {
@@ -127,9 +145,20 @@ impl Tour {
             },
             _ => bail!("no mode {mode}"),
         };
-        let transport = StreamableHttpClientTransport::from_uri(url);
+        let client = match target {
+            Target::Url(url) => {
+                let transport = StreamableHttpClientTransport::from_uri(url.as_str());
+                handler.serve_with_lifecycle(transport, lifecycle).await?
+            }
+            Target::Process(server) => {
+                let mut command = Command::new(text(&server["command"]));
+                command.args(server["args"].as_array().into_iter().flatten().map(text));
+                let transport = TokioChildProcess::new(command)?;
+                handler.serve_with_lifecycle(transport, lifecycle).await?
+            }
+        };
         Ok(Self {
-            client: handler.serve_with_lifecycle(transport, lifecycle).await?,
+            client,
             scenario: scenario.clone(),
             progress: Mutex::new(progress_heard),
             updates: Mutex::new(updates_heard),
@@ -410,19 +439,20 @@ async fn cancelled_calls() -> Result<f64> {
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, mode, revision] = arguments.as_slice() else {
-        bail!("usage: weir-clients-rmcp URL legacy|auto|pin REVISION");
+        bail!("usage: weir-clients-rmcp URL|CONFIGURATION legacy|auto|pin REVISION");
     };
     let path = PathBuf::from(variable("SCENARIO")?).join("scenario.json");
     let scenario: Value = serde_json::from_slice(&tokio::fs::read(path).await?)?;
-    let tour = Tour::connect(url, mode, &scenario, json!({"elicitation": {}})).await?;
+    let target = Target::named(url, "weir", url.clone()).await?;
+    let tour = Tour::connect(&target, mode, &scenario, json!({"elicitation": {}})).await?;
     let spoken = json!(tour.client.peer_info().map(|info| info.protocol_version.clone()));
     must_be_equal(&spoken, &json!(revision), "revision")?;
     tour.play().await?;
     tour.play_features().await?;
     tour.play_tour().await?;
     tour.client.cancel().await?;
-    let url = variable("EVERYTHING_URL")?;
-    let sampler = Tour::connect(&url, mode, &scenario, json!({"sampling": {}})).await?;
+    let everything = Target::named(url, "everything", variable("EVERYTHING_URL")?).await?;
+    let sampler = Tour::connect(&everything, mode, &scenario, json!({"sampling": {}})).await?;
     sampler.play_question("sample").await.context("sample")?;
     sampler.client.cancel().await?;
     Ok(())
