@@ -25,7 +25,9 @@ function inspect(...args) {
   const line = [fileURLToPath(launcher), '--cli', ...server, '--protocol-era', era, '--format', 'json', ...args];
   return new Promise((resolve) => {
     execFile(process.execPath, line, { env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
-      resolve({ status: error ? error.code : 0, stdout, stderr });
+      // What it says of where it keeps secrets is none of ours.
+      const complaints = stderr.replace(/^\[mcp-inspector\] .*\n/gm, '');
+      resolve({ status: error ? error.code : 0, stdout, stderr: complaints });
     });
   });
 }

@@ -152,6 +152,8 @@ impl Tour {
             }
             Target::Process(server) => {
                 let mut command = Command::new(text(&server["command"]));
+                // Variables for this client are unknown options to the server.
+                command.env_clear();
                 command.args(server["args"].as_array().into_iter().flatten().map(text));
                 let transport = TokioChildProcess::new(command)?;
                 handler.serve_with_lifecycle(transport, lifecycle).await?
