@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::inputs::Source;
 use super::options::Key;
 use super::settings::{
-    AccessSettings, AdminSettings, AllowList, HttpLimits, Linger, LogFormat, LogLevel, LogSettings,
-    ReportFormat, SessionSettings, Timeouts, Toolset,
+    AccessSettings, AdminSettings, AllowList, ChannelSettings, HttpLimits, Linger, LogFormat, LogLevel,
+    LogSettings, ReportFormat, SessionSettings, Timeouts, Toolset,
 };
 use super::values::Values;
 
@@ -21,6 +21,7 @@ pub(super) struct ReadSettings {
     pub(super) admin: AdminSettings,
     pub(super) http: HttpLimits,
     pub(super) timeouts: Timeouts,
+    pub(super) channels: ChannelSettings,
     pub(super) queue_timeout: Duration,
     pub(super) queue_timeout_agent: Duration,
     pub(super) is_steal_on: bool,
@@ -67,6 +68,9 @@ impl ReadSettings {
                 body_bytes_max: values.length(Key::BodyMax),
             },
             timeouts: timeouts(values),
+            channels: ChannelSettings {
+                sse_legacy: values.choice(Key::SseLegacy) == "on",
+            },
             queue_timeout,
             queue_timeout_agent: values
                 .given_duration(Key::QueueTimeoutAgent)

@@ -38,6 +38,7 @@ pub enum Key {
     AskTimeout,
     StreamAfter,
     StreamKeepAlive,
+    SseLegacy,
     DrainTimeout,
     BusyPoll,
     AllowOrigin,
@@ -230,7 +231,7 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 42] = {
+pub static OPTIONS: [OptionSpec; 43] = {
     use Fallback::{Derived, Value};
     use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
     [
@@ -266,6 +267,7 @@ pub static OPTIONS: [OptionSpec; 42] = {
         one(Key::AskTimeout, "ask-timeout", "TIME", DEADLINE, Value("5m"), "How long a call waits for what it asked its client"),
         one(Key::StreamAfter, "stream-after", "TIME", DEADLINE, Value("10s"), "When a call without an answer is given a stream with signs of life"),
         one(Key::StreamKeepAlive, "stream-keep-alive", "TIME", DEADLINE, Value("15s"), "Between signs of life on a silent stream"),
+        one(Key::SseLegacy, "sse-legacy", "on|off", Choice(&["on", "off"]), Value("off"), "Whether HTTP+SSE of 2024-11-05 is served, at /sse and /messages"),
         one(Key::DrainTimeout, "drain-timeout", "TIME", Duration { min_ms: 0, max_ms: HOUR_MS }, Value("10s"), "From SIGTERM until what is left is cut off"),
         one(Key::BusyPoll, "busy-poll", "TIME", Duration { min_ms: 0, max_ms: TICK_MS }, Value("100us"), "How long an idle shard waits in its own ring before it parks"),
         many(one(Key::AllowOrigin, "allow-origin", "ORIGIN|*", Origin, Derived("loopback"), "Origin to serve besides loopback ones")),

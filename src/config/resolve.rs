@@ -158,6 +158,7 @@ fn assemble(
         memory: fit.plan,
         http: read.http,
         timeouts: read.timeouts,
+        channels: read.channels,
         connections_max: fit.connections,
         connections_per_ip: read.connections_per_ip,
         access: read.access,
@@ -284,6 +285,7 @@ mod tests {
             keep_alive: seconds(15),
         };
         assert_eq!(settings.timeouts, timeouts);
+        assert!(!settings.channels.sse_legacy);
         assert_eq!(
             (settings.http.head_bytes_max, settings.http.body_bytes_max),
             (32 << 10, 4 << 20)
@@ -346,6 +348,7 @@ mod tests {
             (Key::AskTimeout, "1s"),
             (Key::StreamAfter, "1s"),
             (Key::StreamKeepAlive, "1s"),
+            (Key::SseLegacy, "on"),
             (Key::DrainTimeout, "0s"),
             (Key::BusyPoll, "0s"),
             (Key::AllowOrigin, "*"),

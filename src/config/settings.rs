@@ -41,6 +41,8 @@ pub struct Settings {
     pub http: HttpLimits,
     /// Deadlines of connections and calls.
     pub timeouts: Timeouts,
+    /// Connections that carry messages both ways.
+    pub channels: ChannelSettings,
     /// Connections of the whole process; past it the shards stop accepting.
     pub connections_max: u32,
     /// Connections from one address, over all shards; `None`: no cap of its own.
@@ -240,6 +242,13 @@ pub struct Timeouts {
     pub stream_after: Duration,
     /// Between signs of life on a stream with nothing else to send.
     pub keep_alive: Duration,
+}
+
+/// Connections that carry messages both ways, many calls at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelSettings {
+    /// Whether HTTP+SSE of 2024-11-05 is served.
+    pub sse_legacy: bool,
 }
 
 /// Which `Origin` and `Host` values are served. Loopback names and addresses always are.

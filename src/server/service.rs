@@ -87,7 +87,9 @@ fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
     let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
     let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
     let policy = EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)?;
-    Ok(policy.with_websocket(true))
+    Ok(policy
+        .with_websocket(true)
+        .with_sse_legacy(settings.channels.sse_legacy))
 }
 
 /// What an operator allows, and loopback.
