@@ -45,10 +45,10 @@ impl Fixture {
     }
 
     fn command(self) -> Command {
-        let (handlers, queue) = match self {
-            Fixture::Demo | Fixture::Everything | Fixture::Changing => ("32", "64"),
-            Fixture::OneHandler => ("1", "64"),
-            Fixture::NoQueue => ("1", "0"),
+        let (shards, handlers, queue) = match self {
+            Fixture::Demo | Fixture::Everything | Fixture::Changing => ("2", "32", "64"),
+            Fixture::OneHandler => ("1", "1", "64"),
+            Fixture::NoQueue => ("1", "1", "0"),
         };
         let mut command = match self.is_example() {
             true => Command::new(example("everything")),
@@ -57,7 +57,7 @@ impl Fixture {
         if !self.is_example() {
             command.args(["serve", "--toolset", "demo", "--admin", "127.0.0.1:0"]);
         }
-        self.give(&mut command, "shards", "1");
+        self.give(&mut command, "shards", shards);
         self.give(&mut command, "pool-size", handlers);
         self.give(&mut command, "queue-depth", queue);
         command
