@@ -206,3 +206,27 @@ fn everything_has_one_of_everything() {
     assert_eq!(sum["structuredContent"], json!({"sum": 3.5, "count": 2}));
     assert!(everything.terminate());
 }
+
+#[test]
+fn websocket_echo_sends_back_what_it_gets() {
+    let example = Example::start("websocket_echo", &["127.0.0.1:0"]);
+    let mut connection = TcpStream::connect(&example.authority).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let handshake = format!(
+        "GET /mcp HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        example.authority
+    );
+    // The handshake, then a masked `Hello` (RFC 6455, section 5.7).
+    connection.write_all(handshake.as_bytes()).unwrap();
+    let masked = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    connection.write_all(masked).unwrap();
+    let (echoed, mut received) = (&b"\x81\x05Hello"[..], Vec::new());
+    while !received.ends_with(echoed) {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).unwrap();
+        received.push(byte[0]);
+    }
+    assert!(received.starts_with(b"HTTP/1.1 101 "));
+    assert!(example.terminate());
+}

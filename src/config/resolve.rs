@@ -172,6 +172,7 @@ fn assemble(
         drain_timeout: read.drain_timeout,
         report: read.report,
         log: read.log,
+        echoes_websocket: false,
     }
 }
 

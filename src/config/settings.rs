@@ -61,6 +61,10 @@ pub struct Settings {
     pub report: ReportFormat,
     /// Logs on stderr.
     pub log: LogSettings,
+    /// WebSockets echo messages instead of serving them: for suites that judge the framing. No option; never so
+    /// unless a program asks for it.
+    #[doc(hidden)]
+    pub echoes_websocket: bool,
 }
 
 impl Settings {

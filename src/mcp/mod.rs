@@ -53,7 +53,7 @@ pub use listen::{Interest, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::Identity;
 pub use live::{LiveRefused, LiveState, State, StateSeal};
 pub use overload::{Overload, OverloadReason};
-pub use posted::NoChannel;
+pub use posted::{NoChannel, Posted};
 pub use protocol::{Labels, Options, Protocol, Reply, Step};
 pub use revision::{Era, Revision};
 pub use sessions::{

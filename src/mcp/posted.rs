@@ -9,6 +9,15 @@ use super::error::Failure;
 use super::protocol::{Protocol, Reply, refused};
 use super::revision::Era;
 
+/// What a POST's body comes to.
+#[derive(Clone, Debug)]
+pub enum Posted {
+    /// It is no message; the answer is complete.
+    Refused(Reply),
+    /// It can be one, or an array of them; of a single request, its id.
+    Message(Option<RequestId>),
+}
+
 /// Why a POST leads to no channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoChannel {
@@ -19,31 +28,23 @@ pub enum NoChannel {
 }
 
 impl Protocol {
-    /// Whether a body can be a message, or an array of them, for a channel; of a single request, its id. Decodes no
-    /// further.
-    ///
-    /// # Errors
-    /// The refusal, whose body was appended to `out`.
-    pub fn check_posted(
-        &self,
-        body: &[u8],
-        scratch: &mut Scratch,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<RequestId>, Reply> {
+    /// Looks whether a body can be a message for a channel, and no further. A refusal's body is appended to `out`.
+    pub fn check_posted(&self, body: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Posted {
         let document = match scratch.parse(body) {
             Ok(document) => document,
-            Err(error) => return Err(refused(None, Failure::Parse(error)).write(out)),
+            Err(error) => return Posted::Refused(refused(None, Failure::Parse(error)).write(out)),
         };
         let root = document.root();
         if root.is_array() {
-            return Ok(None);
+            return Posted::Message(None);
         }
-        let refused = match Message::read(root) {
-            Ok(Message::Request(request)) => return Ok(Some(RequestId::from(request.id))),
-            Ok(Message::Notification(_) | Message::Response(_)) => return Ok(None),
-            Err(malformed) => refused(malformed.id, Failure::Envelope(malformed.fault)),
-        };
-        Err(refused.write(out))
+        match Message::read(root) {
+            Ok(Message::Request(request)) => Posted::Message(Some(RequestId::from(request.id))),
+            Ok(Message::Notification(_) | Message::Response(_)) => Posted::Message(None),
+            Err(malformed) => {
+                Posted::Refused(refused(malformed.id, Failure::Envelope(malformed.fault)).write(out))
+            }
+        }
     }
 
     /// Appends the refusal of a POST that leads to no channel.

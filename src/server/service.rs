@@ -110,7 +110,7 @@ fn channel_limits(settings: &Settings) -> ChannelLimits {
             message_bytes_max: settings.http.body_bytes_max,
             overhead_bytes_max: websocket::Limits::OVERHEAD_BYTES_MAX_DEFAULT,
         },
-        echoes: false,
+        echoes: settings.echoes_websocket,
     }
 }
 

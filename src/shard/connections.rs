@@ -226,6 +226,10 @@ impl<S> Connection<S> {
     }
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most slots are live, and boxes would be allocated one by one"
+)]
 enum Slot<S> {
     Free,
     Live(Connection<S>),

@@ -129,7 +129,10 @@ impl ClosedLoop<'_> {
     /// A connection with its first request begun.
     fn open(&self, index: usize, source: Source) -> io::Result<Slot> {
         let begun = Instant::now();
-        let mut connection = Connection::open(self.arguments.address, source)?;
+        let mut connection = match self.arguments.websocket {
+            true => Connection::open_websocket(self.arguments.address, &self.arguments.path)?,
+            false => Connection::open(self.arguments.address, source)?,
+        };
         // A failure shows again at the first event.
         let _ = connection.ask(&self.request);
         self.poll.watch(&connection.socket, index)?;

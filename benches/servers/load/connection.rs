@@ -10,7 +10,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::poll::check;
-use crate::response::{Front, Outcome, front};
+use crate::response::{self, Front, Outcome};
+use crate::websocket;
 
 /// Loopback source addresses used in turn under churn, so that ports do not run out.
 const SOURCES: u32 = 200;
@@ -32,6 +33,8 @@ pub(crate) struct Connection {
     written: usize,
     received: Vec<u8>,
     is_asking: bool,
+    /// Finds an answer in what was received.
+    front: fn(&[u8]) -> Front,
 }
 
 /// What became of a connection after an event.
@@ -53,6 +56,18 @@ impl Connection {
             written: 0,
             received: Vec::new(),
             is_asking: false,
+            front: response::front,
+        })
+    }
+
+    /// An open WebSocket.
+    pub(crate) fn open_websocket(address: SocketAddr, path: &str) -> io::Result<Self> {
+        Ok(Connection {
+            socket: websocket::open(address, path)?,
+            written: 0,
+            received: Vec::new(),
+            is_asking: false,
+            front: websocket::front,
         })
     }
 
@@ -89,7 +104,7 @@ impl Connection {
                 Ok(_) if !self.is_asking => return Progress::Broken(Outcome::Malformed),
                 Ok(received) => {
                     self.received.extend_from_slice(&buffer[..received]);
-                    match front(&self.received) {
+                    match (self.front)(&self.received) {
                         Front::Incomplete => {}
                         Front::Response {
                             bytes,

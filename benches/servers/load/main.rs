@@ -1,4 +1,4 @@
-//! HTTP load from one thread on epoll: a closed loop, or an open one with `--phase`.
+//! HTTP or WebSocket load from one thread on epoll: a closed loop, or an open one with `--phase`.
 //!
 //! Closed: every connection has one request outstanding, always; shows what a server can do. Open: requests
 //! are due by a schedule whatever the server does, and a latency begins when its request was due; shows what
@@ -18,6 +18,7 @@ mod records;
 mod response;
 mod schedule;
 mod tally;
+mod websocket;
 
 use std::fs;
 use std::io;
@@ -55,6 +56,9 @@ struct Arguments {
     /// Closed loop: a new connection for every request.
     #[arg(long, conflicts_with = "phase")]
     churn: bool,
+    /// Closed loop: over WebSocket; no header goes with a request then.
+    #[arg(long, conflicts_with_all = ["phase", "churn", "source_ports", "header"])]
+    websocket: bool,
     /// Open loop: requests per second and seconds, as in 800:10; one after the other when repeated.
     #[arg(long)]
     phase: Vec<Phase>,
@@ -111,7 +115,10 @@ fn main() -> io::Result<()> {
                 .to_vec()
         }
     };
-    let request = request(&arguments, &body);
+    let request = match arguments.websocket {
+        true => websocket::frame(&body),
+        false => request(&arguments, &body),
+    };
     let report = if arguments.phase.is_empty() {
         closed::run(&arguments, request)?
     } else {

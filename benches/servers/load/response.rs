@@ -90,7 +90,7 @@ pub(crate) fn front(received: &[u8]) -> Front {
     };
     let is_last = header(&response, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     let outcome = match status {
-        200 => result(body),
+        200 => judge(body),
         503 if header(&response, "retry-after").is_none() => Outcome::Refused(Refusal::NoRetryAfter),
         503 => Outcome::Refused(refusal(body)),
         _ => Outcome::Status(status),
@@ -111,7 +111,7 @@ fn header<'r>(response: &httparse::Response<'_, 'r>, name: &str) -> Option<&'r s
 }
 
 /// A search, not a parse: the tools asked here answer in words of ours.
-fn result(body: &[u8]) -> Outcome {
+pub(crate) fn judge(body: &[u8]) -> Outcome {
     let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
     if has(br#""result":"#) && !has(br#""isError":true"#) {
         Outcome::Ok
@@ -120,7 +120,8 @@ fn result(body: &[u8]) -> Outcome {
     }
 }
 
-fn refusal(body: &[u8]) -> Refusal {
+/// What an overload error says.
+pub(crate) fn refusal(body: &[u8]) -> Refusal {
     let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
         return Refusal::Other;
     };

@@ -9,10 +9,13 @@ fn what_can_be_a_message_passes_and_nothing_else() {
     let mut scratch = Scratch::new();
     let mut check = |body: &str| {
         let mut out = Vec::new();
-        let checked = server
+        match server
             .protocol
-            .check_posted(body.as_bytes(), &mut scratch, &mut out);
-        checked.map_err(|reply| answer(&reply, &[b"HEAD", &out[..]].concat()).refusal())
+            .check_posted(body.as_bytes(), &mut scratch, &mut out)
+        {
+            Posted::Message(id) => Ok(id),
+            Posted::Refused(reply) => Err(answer(&reply, &[b"HEAD", &out[..]].concat()).refusal()),
+        }
     };
     let id = |id: Id<'_>| Some(RequestId::from(id));
     for (body, expected) in [

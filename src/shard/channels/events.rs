@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::mcp::{NoChannel, OverloadReason, Reply};
+use crate::jsonrpc::RequestId;
+use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
 use crate::ring::ConnectionKey;
 use crate::session::live::{DeliverRefused, Delivery, Postbox};
 use crate::transport::edge::{self, SSE_MESSAGES_PATH, SSE_NAME_PARAMETER};
@@ -126,38 +127,43 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&self.service);
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
-        let delivered = self.deliver(edge::sse_stream_name(&request.head), body, &mut out);
+        let refused = self.deliver(edge::sse_stream_name(&request.head), body, &mut out);
         unchunked.clear();
         unchunked.shrink_to(self.pool.buffer_bytes());
         self.unchunked = unchunked;
-        match delivered {
-            Ok(()) => self.answer_accepted(key, out),
-            Err(reply) => {
+        match refused {
+            None => self.answer_accepted(key, out),
+            Some(reply) => {
                 self.record_control(&reply, Duration::ZERO);
                 self.reply(key, out, None, &reply);
             }
         }
     }
 
-    /// Leaves a message for the channel of this name.
-    fn deliver(&mut self, name: Option<&str>, body: &[u8], out: &mut Vec<u8>) -> Result<(), Reply> {
+    /// Leaves a message for the channel of this name; none, or the refusal, whose body was appended to `out`.
+    fn deliver(&mut self, name: Option<&str>, body: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
         let service = Rc::clone(&self.service);
         let protocol = &service.protocol;
-        let name = name.ok_or_else(|| protocol.refuse_posted(NoChannel::Unnamed, out))?;
+        let Some(name) = name else {
+            return Some(protocol.refuse_posted(NoChannel::Unnamed, out));
+        };
         let mut scratch = self.scratch.take().unwrap_or_default();
-        let checked = protocol.check_posted(body, &mut scratch, out);
+        let posted = protocol.check_posted(body, &mut scratch, out);
         scratch.trim();
         self.scratch = Some(scratch);
-        let id = checked?;
+        let id = match posted {
+            Posted::Message(id) => id,
+            Posted::Refused(reply) => return Some(reply),
+        };
         let live = service.store.live();
-        live.deliver_message(name.as_bytes(), self.principal(), body.to_vec())
-            .map_err(|refused| match refused {
-                DeliverRefused::Unknown => protocol.refuse_posted(NoChannel::Unknown, out),
-                DeliverRefused::Full => {
-                    let overload = self.overload(OverloadReason::Connections);
-                    protocol.refuse(id.as_ref().map(|id| id.as_id()), &overload, out)
-                }
-            })
+        match live.deliver_message(name.as_bytes(), self.principal(), body.to_vec()) {
+            Ok(()) => None,
+            Err(DeliverRefused::Unknown) => Some(protocol.refuse_posted(NoChannel::Unknown, out)),
+            Err(DeliverRefused::Full) => {
+                let overload = self.overload(OverloadReason::Connections);
+                Some(protocol.refuse(id.as_ref().map(RequestId::as_id), &overload, out))
+            }
+        }
     }
 
     fn answer_accepted(&mut self, key: ConnectionKey, mut buffer: Vec<u8>) {

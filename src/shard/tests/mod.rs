@@ -10,10 +10,15 @@
 //! | `replacing` | another service takes the place of the one served |
 //! | `streams` | answers in events, listeners, questions, cancellations |
 //! | `caps` | connections past their caps, and peers that vanish |
-//! | `seeded` | all of them, by chance |
+//! | `websocket` | a peer that speaks WebSocket |
+//! | `channels` | WebSockets: one thing at a time, and by chance |
+//! | `seeded` | requests and faults by chance |
+//! | `dice` | chance that can be repeated |
 
 mod caps;
+mod channels;
 mod client;
+mod dice;
 mod lingering;
 mod moving;
 mod replacing;
@@ -23,3 +28,4 @@ mod seeded;
 mod stealing;
 mod streams;
 mod waiting;
+mod websocket;

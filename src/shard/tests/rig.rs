@@ -672,7 +672,9 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         labels: Arc::new(labels),
         protocol: Arc::new(protocol),
         store: Arc::new(store),
-        policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16).unwrap(),
+        policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
+            .unwrap()
+            .with_websocket(true),
         http: HttpLimits {
             head: HeadLimits::default(),
             body: BodyLimits {

@@ -8,35 +8,13 @@ use std::time::Duration;
 use super::client::{
     Client, Era, Request, batch, call, chunked, expecting_continue, get, notification, ping,
 };
+use super::dice::{Announce, Dice, SEEDS, seeds};
 use super::rig::{Rig, Sizes};
 use crate::config::Linger;
 use crate::metrics::WaitEnd;
 use crate::ring::simulated::{Faults, PeerView};
 
-/// A few seconds' worth in a debug build.
-const SEEDS: u64 = 120;
 const STEPS: usize = 120;
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ mixed >> 31) % bound.max(1) as u64) as usize
-    }
-
-    fn one_in(&mut self, chances: usize) -> bool {
-        self.below(chances) == 0
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
 
 /// How a client takes its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,31 +43,11 @@ struct Scene {
     secrets: u64,
 }
 
-/// Prints the seed if the test dies.
-struct Announce(u64);
-
-impl Drop for Announce {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let seed = self.0;
-            eprintln!("seed {seed}: WEIR_SEED={seed} cargo test --lib shard::tests::seeded");
-        }
-    }
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match (number("WEIR_SEED"), number("WEIR_SEEDS")) {
-        (Some(seed), _) => seed..seed + 1,
-        (None, count) => 0..count.unwrap_or(SEEDS),
-    }
-}
-
 #[test]
 fn whatever_happens_answers_are_whole_own_and_once_and_nothing_is_left() {
     let mut ends = HashMap::new();
     for seed in seeds() {
-        let _announce = Announce(seed);
+        let _announce = Announce(seed, "seeded");
         for (end, count) in play(seed) {
             *ends.entry(end).or_insert(0) += count;
         }

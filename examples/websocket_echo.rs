@@ -1,0 +1,25 @@
+//! WebSockets that echo every message: what suites that judge the framing connect to. `scripts/websocket_suite.sh`
+//! runs one.
+//!
+//! `cargo run --example websocket_echo [ADDRESS]`
+//!
+//! No MCP is spoken over the WebSockets, only over HTTP; everything below a message is what `weir serve` does.
+
+use weir::registry::Registry;
+use weir::server::Server;
+
+/// The largest message of the suites.
+const MESSAGE_BYTES_MAX: &str = "16MiB";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    Server::builder("websocket-echo", "1.0.0")
+        .listen(address.parse()?)
+        .shards(1)
+        .option("body-max", MESSAGE_BYTES_MAX)
+        .websocket_echo()
+        .serve_until_signal(Registry::builder().build(), |server| {
+            println!("serving on {}", server.url())
+        })?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+"""Judges the report of a suite: `judge.py INDEX CASES`, the index and how many cases must be in it."""
+
+import collections
+import json
+import sys
+
+# What a suite says of a case that is no failure. NON-STRICT: a text that is not UTF-8 is refused when the message is
+# whole, not at its first wrong byte. INFORMATIONAL: any outcome is right.
+ACCEPTED = {"OK", "NON-STRICT", "INFORMATIONAL"}
+
+
+def main(index, cases):
+    with open(index) as file:
+        (results,) = json.load(file).values()
+    counts = collections.Counter(result["behavior"] for result in results.values())
+    failed = {
+        name: (result["behavior"], result["behaviorClose"])
+        for name, result in results.items()
+        if not {result["behavior"], result["behaviorClose"]} <= ACCEPTED
+    }
+    print(", ".join(f"{count} {behavior}" for behavior, count in counts.most_common()))
+    for name, (behavior, close) in failed.items():
+        print(f"  {name}: {behavior}, close {close}")
+    if len(results) != int(cases):
+        print(f"  {len(results)} cases of {cases}")
+    return bool(failed) or len(results) != int(cases)
+
+
+sys.exit(main(*sys.argv[1:]))
