@@ -212,7 +212,11 @@ type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
 fn run(seed: Seed, cpu: usize, ready: &Ready) -> Ended {
-    let executor = LocalExecutorBuilder::new(Placement::Fixed(cpu))
+    let placement = match seed.executor.is_pinned {
+        true => Placement::Fixed(cpu),
+        false => Placement::Unbound,
+    };
+    let executor = LocalExecutorBuilder::new(placement)
         .ring_depth(seed.executor.ring_entries)
         .io_memory(seed.executor.io_memory_bytes)
         .make();

@@ -35,7 +35,7 @@ impl Fixture {
         let listening = || {
             let mut command = self.command();
             self.give(&mut command, "listen", "127.0.0.1:0");
-            //self.give(&mut command, "sse-legacy", "on");
+            self.give(&mut command, "sse-legacy", "on");
             Server::over(Process::spawn(command))
         };
         Host {
