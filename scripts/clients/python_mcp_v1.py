@@ -1,6 +1,6 @@
 """The Python SDK's v1 line (`mcp` below 2), which knows revisions with a handshake only.
 
-Usage: python_mcp_v1.py URL default REVISION
+Usage: python_mcp_v1.py URL default|sse REVISION        `sse`: over HTTP+SSE
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 from mcp import ClientSession, McpError
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import (
     CancelledNotification,
@@ -36,6 +37,7 @@ from scenario import (
     play_features,
     play_sample,
     play_tour,
+    sse_url,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -85,17 +87,28 @@ def tour_of(session, messages):
     return Tour(call, cancel, watch)
 
 
-async def sample(url):
-    async with streamable_http_client(url) as (read, write, _):
+@asynccontextmanager
+async def connect(url, mode, http):
+    """Two streams of messages, and what tells the session's id; over HTTP+SSE nobody asks for one."""
+    if mode == "sse":
+        async with sse_client(sse_url(url)) as (read, write):
+            yield read, write, None
+        return
+    async with streamable_http_client(url, http_client=http) as streams:
+        yield streams
+
+
+async def sample(url, mode):
+    async with httpx.AsyncClient() as http, connect(url, mode, http) as (read, write, _):
         async with ClientSession(read, write, sampling_callback=on_sample) as session:
             await session.initialize()
             await play_sample(tour_of(session, None).call)
 
 
 async def run(url, mode, revision):
-    must_be_equal(mode, "default", "mode")
+    must_be_equal(mode in ("default", "sse"), True, "mode")
     async with httpx.AsyncClient() as http:
-        async with streamable_http_client(url, http_client=http) as (read, write, session_id_of):
+        async with connect(url, mode, http) as (read, write, session_id_of):
             messages = Messages()
             async with ClientSession(
                 read, write, elicitation_callback=on_elicit, message_handler=messages.handle
@@ -129,10 +142,11 @@ async def run(url, mode, revision):
                 )
                 await play_tour(tour_of(session, messages))
                 await session.send_ping()
-                session_id = session_id_of()
-        must_be_equal(session_id is not None, True, "a session id")
-        await check_ended(http, url, session_id)
-    await sample(os.environ["EVERYTHING_URL"])
+                session_id = session_id_of() if session_id_of else None
+        must_be_equal(session_id is not None, mode == "default", "a session id")
+        if session_id is not None:
+            await check_ended(http, url, session_id)
+    await sample(os.environ["EVERYTHING_URL"], mode)
 
 
 asyncio.run(run(*sys.argv[1:]))

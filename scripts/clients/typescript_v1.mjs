@@ -1,8 +1,9 @@
 // The v1 line of the TypeScript SDK, which knows revisions with a handshake only.
-// Usage: typescript_v1.mjs URL default REVISION
+// Usage: typescript_v1.mjs URL default|sse REVISION        `sse`: over HTTP+SSE
 
 import assert from 'node:assert/strict';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
   CreateMessageRequestSchema,
@@ -18,16 +19,20 @@ import {
   playFeatures,
   playSample,
   playTour,
+  sseUrl,
 } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
-assert.equal(mode, 'default');
+assert.ok(['default', 'sse'].includes(mode), mode);
+const isSse = mode === 'sse';
+const transportTo = (to) => (isSse ? new SSEClientTransport(sseUrl(to)) : new StreamableHTTPClientTransport(new URL(to)));
 const about = { name: 'weir-clients', version: '1' };
 const client = new Client(about, { capabilities: { elicitation: {} } });
 client.setRequestHandler(ElicitRequestSchema, ({ params }) => answerForm(params));
-const transport = new StreamableHTTPClientTransport(new URL(url));
+const transport = transportTo(url);
 await client.connect(transport);
-assert.equal(transport.protocolVersion, revision);
+// What it agreed on is told by one of them only.
+assert.equal(isSse ? transport._protocolVersion : transport.protocolVersion, revision);
 assert.equal(client.getServerVersion().name, 'weir');
 await play({
   listTools: async () => (await client.listTools()).tools,
@@ -50,14 +55,18 @@ await playTour({
   },
 });
 await client.ping();
-const { sessionId } = transport;
-assert.ok(sessionId, 'a session id');
-await transport.terminateSession();
-await client.close();
-await checkEnded(url, sessionId);
+if (isSse) {
+  await client.close();
+} else {
+  const { sessionId } = transport;
+  assert.ok(sessionId, 'a session id');
+  await transport.terminateSession();
+  await client.close();
+  await checkEnded(url, sessionId);
+}
 
 const sampler = new Client(about, { capabilities: { sampling: {} } });
 sampler.setRequestHandler(CreateMessageRequestSchema, ({ params }) => answerSample(params));
-await sampler.connect(new StreamableHTTPClientTransport(new URL(process.env.EVERYTHING_URL)));
+await sampler.connect(transportTo(process.env.EVERYTHING_URL));
 await playSample((name, args) => sampler.callTool({ name, arguments: args }));
 await sampler.close();

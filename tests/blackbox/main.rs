@@ -44,6 +44,7 @@ mod resources;
 mod sessions;
 mod slow_readers;
 mod splits;
+mod sse_legacy;
 mod standing;
 mod steal;
 mod steal_races;

@@ -674,7 +674,8 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         store: Arc::new(store),
         policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
             .unwrap()
-            .with_websocket(true),
+            .with_websocket(true)
+            .with_sse_legacy(true),
         http: HttpLimits {
             head: HeadLimits::default(),
             body: BodyLimits {
