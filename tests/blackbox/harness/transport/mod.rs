@@ -21,7 +21,7 @@ pub(crate) use conversation::{Conversation, text_of};
 pub(crate) use stdio::Stdio;
 
 /// A client's end of one conversation.
-pub(crate) trait Transport {
+pub(crate) trait Transport: Send {
     /// Sends one message: over HTTP under the fields of `message`, on a channel its body alone.
     fn send(&mut self, message: &Request);
 
