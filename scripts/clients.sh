@@ -187,7 +187,9 @@ client() {
 
 run_clients() {
   local legacy=2025-11-25 modern=2026-07-28 label
-  client "Python mcp $(pinned mcp requirements-v1.txt)" python-v1/bin/python python_mcp_v1.py default $legacy
+  label="Python mcp $(pinned mcp requirements-v1.txt)"
+  client "$label" python-v1/bin/python python_mcp_v1.py default $legacy
+  client "$label" python-v1/bin/python python_mcp_v1.py websocket $legacy
   label="Python mcp $(pinned mcp requirements.txt)"
   client "$label" python/bin/python python_mcp.py legacy $legacy
   client "$label" python/bin/python python_mcp.py auto $modern
@@ -196,8 +198,9 @@ run_clients() {
   client "$label" python/bin/python python_fastmcp.py legacy $legacy
   client "$label" python/bin/python python_fastmcp.py auto $modern
   client "$label" python/bin/python python_fastmcp.py pin $modern
-  client "TypeScript sdk $(pinned @modelcontextprotocol/sdk package.json)" node_modules/.bin/node typescript_v1.mjs \
-    default $legacy
+  label="TypeScript sdk $(pinned @modelcontextprotocol/sdk package.json)"
+  client "$label" node_modules/.bin/node typescript_v1.mjs default $legacy
+  client "$label" node_modules/.bin/node typescript_v1.mjs websocket $legacy
   label="TypeScript client $(pinned @modelcontextprotocol/client package.json)"
   client "$label" node_modules/.bin/node typescript_v2.mjs default $legacy
   client "$label" node_modules/.bin/node typescript_v2.mjs auto $modern

@@ -1,16 +1,18 @@
 """The Python SDK's v1 line (`mcp` below 2), which knows revisions with a handshake only.
 
-Usage: python_mcp_v1.py URL default REVISION
+Usage: python_mcp_v1.py URL default|websocket REVISION
 """
 
 import asyncio
 import os
 import sys
+import warnings
 from contextlib import asynccontextmanager
 
 import httpx
 from mcp import ClientSession, McpError
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.websocket import websocket_client
 from mcp.types import (
     CancelledNotification,
     CancelledNotificationParams,
@@ -85,17 +87,32 @@ def tour_of(session, messages):
     return Tour(call, cancel, watch)
 
 
-async def sample(url):
-    async with streamable_http_client(url) as (read, write, _):
+@asynccontextmanager
+async def connected(url, mode, http):
+    """The streams of a transport, and what tells the id of its session if it has one."""
+    if mode == "websocket":
+        with warnings.catch_warnings():
+            # It says that it is in no revision, which is known.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            transport = websocket_client(url.replace("http", "ws", 1))
+        async with transport as (read, write):
+            yield read, write, None
+    else:
+        must_be_equal(mode, "default", "mode")
+        async with streamable_http_client(url, http_client=http) as (read, write, session_id_of):
+            yield read, write, session_id_of
+
+
+async def sample(url, mode, http):
+    async with connected(url, mode, http) as (read, write, _):
         async with ClientSession(read, write, sampling_callback=on_sample) as session:
             await session.initialize()
             await play_sample(tour_of(session, None).call)
 
 
 async def run(url, mode, revision):
-    must_be_equal(mode, "default", "mode")
     async with httpx.AsyncClient() as http:
-        async with streamable_http_client(url, http_client=http) as (read, write, session_id_of):
+        async with connected(url, mode, http) as (read, write, session_id_of):
             messages = Messages()
             async with ClientSession(
                 read, write, elicitation_callback=on_elicit, message_handler=messages.handle
@@ -129,10 +146,12 @@ async def run(url, mode, revision):
                 )
                 await play_tour(tour_of(session, messages))
                 await session.send_ping()
-                session_id = session_id_of()
-        must_be_equal(session_id is not None, True, "a session id")
-        await check_ended(http, url, session_id)
-    await sample(os.environ["EVERYTHING_URL"])
+                session_id = session_id_of and session_id_of()
+        if session_id_of:
+            must_be_equal(session_id is not None, True, "a session id")
+            await check_ended(http, url, session_id)
+    async with httpx.AsyncClient() as http:
+        await sample(os.environ["EVERYTHING_URL"], mode, http)
 
 
 asyncio.run(run(*sys.argv[1:]))

@@ -6,25 +6,52 @@
 use super::ConfigError;
 use super::descriptors::DescriptorPlan;
 use super::host::Host;
-use super::memory::{ConnectionsDemand, MemoryDemand};
+use super::inputs::Source;
+use super::memory::{Clientele, ConnectionsDemand, MemoryDemand};
 use super::options::{CONNECTIONS_MAX, Key};
 use super::placement::{Placement, display_cpu_list, place};
+use super::settings::TransportKind;
 use super::values::Values;
 use crate::units::{ByteSize, CpuId};
 
 /// How many of what, and where.
 pub(super) struct Counts {
+    pub(super) is_pinned: bool,
     pub(super) placement: Placement,
     pub(super) shards: u16,
     pub(super) workers: u32,
 }
 
-pub(super) fn counts(values: &Values<'_>, host: &Host, notes: &mut Vec<String>) -> Counts {
+/// A thread is little, but a large machine has many CPUs, and a desktop many servers.
+const ONE_CLIENT_WORKERS_MAX: u32 = 4;
+
+/// How clients come, which much else depends on.
+pub(super) fn transport(values: &Values<'_>) -> TransportKind {
+    match values.choice(Key::Transport) {
+        "stdio" => TransportKind::Stdio,
+        _ => TransportKind::Http,
+    }
+}
+
+pub(super) fn counts(
+    values: &Values<'_>,
+    host: &Host,
+    transport: TransportKind,
+    notes: &mut Vec<String>,
+) -> Counts {
     let chosen = chosen_cpus(values, host);
-    let auto = u16::try_from(chosen.len()).unwrap_or(u16::MAX);
+    let auto = match transport {
+        TransportKind::Http => u16::try_from(chosen.len()).unwrap_or(u16::MAX),
+        TransportKind::Stdio => 1,
+    };
     let shards = values
         .count_or_auto(Key::Shards)
         .map_or(auto, |count| u16::try_from(count).unwrap_or(u16::MAX));
+    if transport == TransportKind::Stdio && shards > 1 {
+        values.reject(ConfigError::Impossible(format!(
+            "shards = {shards}, but transport = stdio has one client, whom one shard serves; drop --shards"
+        )));
+    }
     if usize::from(shards) > chosen.len() {
         notes.push(format!(
             "shards = {shards}, but they may use {} CPUs ({}): some share one; lower --shards or widen --cpus or the \
@@ -33,10 +60,14 @@ pub(super) fn counts(values: &Values<'_>, host: &Host, notes: &mut Vec<String>) 
             display_cpu_list(&chosen)
         ));
     }
-    let workers = values
-        .count(Key::Workers)
-        .unwrap_or_else(|| u32::try_from(host.cpus.len()).unwrap_or(u32::MAX));
+    let cpus = u32::try_from(host.cpus.len()).unwrap_or(u32::MAX);
+    let workers_default = match transport {
+        TransportKind::Http => cpus,
+        TransportKind::Stdio => cpus.min(ONE_CLIENT_WORKERS_MAX),
+    };
+    let workers = values.count(Key::Workers).unwrap_or(workers_default);
     Counts {
+        is_pinned: transport == TransportKind::Http || values.source(Key::Cpus) > Source::Default,
         placement: place(shards, &chosen, &host.cpus),
         shards,
         workers: workers.max(1),
@@ -63,7 +94,16 @@ fn chosen_cpus(values: &Values<'_>, host: &Host) -> Vec<CpuId> {
     asked
 }
 
-pub(super) fn memory_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> MemoryDemand {
+pub(super) fn memory_demand(
+    values: &Values<'_>,
+    host: &Host,
+    counts: &Counts,
+    transport: TransportKind,
+) -> MemoryDemand {
+    let clientele = match transport {
+        TransportKind::Http => Clientele::Many,
+        TransportKind::Stdio => Clientele::One,
+    };
     let budget = values
         .size_bytes(Key::MemoryMax)
         .unwrap_or_else(|| default_budget_bytes(host));
@@ -78,7 +118,8 @@ pub(super) fn memory_demand(values: &Values<'_>, host: &Host, counts: &Counts) -
         budget_bytes: budget,
         shards: u32::from(counts.shards),
         workers: counts.workers,
-        connections: connections_demand(values, host, counts),
+        clientele,
+        connections: connections_demand(values, host, counts, clientele),
         handlers: values.count(Key::PoolSize),
         buffer_bytes: values.size_bytes(Key::BufferSize).unwrap_or_default(),
         ring_buffers: values.count(Key::RingBuffers),
@@ -92,7 +133,12 @@ pub(super) fn default_budget_bytes(host: &Host) -> u64 {
     host.available_memory_bytes() / 2
 }
 
-fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> ConnectionsDemand {
+fn connections_demand(
+    values: &Values<'_>,
+    host: &Host,
+    counts: &Counts,
+    clientele: Clientele,
+) -> ConnectionsDemand {
     let asked = values.count(Key::ConnectionsMax);
     let plan = DescriptorPlan {
         shards: u32::from(counts.shards),
@@ -113,6 +159,7 @@ fn connections_demand(values: &Values<'_>, host: &Host, counts: &Counts) -> Conn
         )));
     }
     match asked {
+        _ if clientele == Clientele::One => ConnectionsDemand::Exactly(1),
         Some(asked) => ConnectionsDemand::Exactly(asked),
         // Where there is no limit, connections are still counted.
         None => ConnectionsDemand::UpTo(possible.min(CONNECTIONS_MAX) as u32),

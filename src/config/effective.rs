@@ -5,7 +5,7 @@
 use super::inputs::{Inputs, Source};
 use super::options::{Key, OPTIONS};
 use super::placement::display_cpu_list;
-use super::settings::Settings;
+use super::settings::{AdminSettings, Settings};
 use crate::units::{ByteSize, CpuId, display_duration};
 
 /// What an option came to.
@@ -22,6 +22,7 @@ pub struct Effective {
 /// Given texts as they were given; what was derived, as it came out.
 pub(super) fn effective(inputs: &Inputs, settings: &Settings) -> Vec<Effective> {
     let derived = |key: Key| match key {
+        Key::Admin => Some(admin(settings)),
         Key::Cpus => Some(display_cpu_list(&used_cpus(settings))),
         Key::Shards => Some(settings.shards.len().to_string()),
         Key::PoolSize => Some(settings.pool.handlers.to_string()),
@@ -32,6 +33,7 @@ pub(super) fn effective(inputs: &Inputs, settings: &Settings) -> Vec<Effective> 
         Key::QueueTimeoutAgent => Some(display_duration(settings.queue.timeout_agent).to_string()),
         Key::StealReserve => Some(settings.steal.reserve.to_string()),
         Key::ConnectionsMax => Some(settings.connections_max.to_string()),
+        Key::TaskTtl => Some(display_duration(settings.tasks.ttl).to_string()),
         Key::Workers => Some(settings.workers.threads.to_string()),
         _ => None,
     };
@@ -50,6 +52,13 @@ pub(super) fn effective(inputs: &Inputs, settings: &Settings) -> Vec<Effective> 
             }
         })
         .collect()
+}
+
+fn admin(settings: &Settings) -> String {
+    match settings.admin {
+        AdminSettings::Off => "off".to_owned(),
+        AdminSettings::On { address, .. } => address.to_string(),
+    }
 }
 
 fn used_cpus(settings: &Settings) -> Vec<CpuId> {

@@ -3,24 +3,29 @@
 //! Reads each of them once. Whatever needs the machine, the memory plan or another option's outcome is put together
 //! in `demand` and `resolve`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ConfigError;
 use super::inputs::Source;
 use super::options::Key;
 use super::settings::{
-    AccessSettings, AdminSettings, AllowList, HttpLimits, Linger, LogFormat, LogLevel, LogSettings,
-    ReportFormat, SessionSettings, Timeouts, Toolset,
+    AccessSettings, AdminSettings, AllowList, ChannelSettings, HttpLimits, Linger, LogFormat, LogLevel,
+    LogSettings, ReportFormat, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
 };
 use super::values::Values;
+use crate::units::display_duration;
 
 /// As they were read.
 pub(super) struct ReadSettings {
+    pub(super) transport: TransportKind,
     pub(super) listen: SocketAddr,
     pub(super) admin: AdminSettings,
     pub(super) http: HttpLimits,
     pub(super) timeouts: Timeouts,
+    pub(super) channels: ChannelSettings,
+    pub(super) tasks: TaskSettings,
     pub(super) queue_timeout: Duration,
     pub(super) queue_timeout_agent: Duration,
     pub(super) is_steal_on: bool,
@@ -39,7 +44,7 @@ pub(super) struct ReadSettings {
 }
 
 impl ReadSettings {
-    pub(super) fn read(values: &Values<'_>, notes: &mut Vec<String>) -> Self {
+    pub(super) fn read(values: &Values<'_>, transport: TransportKind, notes: &mut Vec<String>) -> Self {
         let listen = values
             .address(Key::Listen)
             .unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
@@ -49,7 +54,9 @@ impl ReadSettings {
         };
         let toolsets = toolsets(values);
         let queue_timeout = values.duration(Key::QueueTimeout);
-        if !listen.ip().is_loopback() && access.hosts == AllowList::default() {
+        if transport == TransportKind::Stdio {
+            note_unused_with_stdio(values, notes);
+        } else if !listen.ip().is_loopback() && access.hosts == AllowList::default() {
             notes.push(format!(
                 "listen = {listen} is reachable from outside, but only loopback hosts are served: other clients get \
                  403; name this machine with --allow-host"
@@ -60,13 +67,16 @@ impl ReadSettings {
                 .push("root is given, but the toolset `files` is not served; add --toolset files".to_owned());
         }
         Self {
+            transport,
             listen,
-            admin: admin(values),
+            admin: admin(values, transport),
             http: HttpLimits {
                 head_bytes_max: values.length(Key::HeadMax),
                 body_bytes_max: values.length(Key::BodyMax),
             },
             timeouts: timeouts(values),
+            channels: channels(values),
+            tasks: tasks(values),
             queue_timeout,
             queue_timeout_agent: values
                 .given_duration(Key::QueueTimeoutAgent)
@@ -96,14 +106,51 @@ impl ReadSettings {
     }
 }
 
-fn admin(values: &Values<'_>) -> AdminSettings {
-    match values.address_or_off(Key::Admin) {
-        None => AdminSettings::Off,
-        Some(address) => AdminSettings::On {
-            address,
-            is_explicit: values.source(Key::Admin) > Source::Default,
+/// Where the admin listener of a server is unless somebody says otherwise.
+const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+/// Who starts a process to talk to it starts several, and none of them needs a port.
+fn admin(values: &Values<'_>, transport: TransportKind) -> AdminSettings {
+    let is_explicit = values.source(Key::Admin) > Source::Default;
+    match (values.address_or_off(Key::Admin), transport) {
+        (Some(Some(address)), _) => AdminSettings::On { address, is_explicit },
+        (None, TransportKind::Http) => AdminSettings::On {
+            address: ADMIN_DEFAULT,
+            is_explicit,
         },
+        _ => AdminSettings::Off,
     }
+}
+
+/// What only makes sense where clients connect.
+const FOR_LISTENERS: [Key; 17] = [
+    Key::Listen,
+    Key::Steal,
+    Key::StealReserve,
+    Key::Linger,
+    Key::ConnectionsMax,
+    Key::ConnectionsPerIp,
+    Key::HeadMax,
+    Key::HeadTimeout,
+    Key::BodyTimeout,
+    Key::ReadTimeout,
+    Key::IdleTimeout,
+    Key::WriteTimeout,
+    Key::AllowOrigin,
+    Key::RequireSession,
+    Key::Websocket,
+    Key::WebsocketTimeout,
+    Key::SseLegacy,
+];
+
+fn note_unused_with_stdio(values: &Values<'_>, notes: &mut Vec<String>) {
+    let given = FOR_LISTENERS
+        .iter()
+        .filter(|key| values.source(**key) > Source::Default);
+    notes.extend(given.map(|key| {
+        let name = key.spec().name;
+        format!("{name} is given, but transport = stdio has no use for it; drop one of them")
+    }));
 }
 
 fn timeouts(values: &Values<'_>) -> Timeouts {
@@ -117,6 +164,37 @@ fn timeouts(values: &Values<'_>) -> Timeouts {
         ask: values.duration(Key::AskTimeout),
         stream_after: values.duration(Key::StreamAfter),
         keep_alive: values.duration(Key::StreamKeepAlive),
+    }
+}
+
+fn channels(values: &Values<'_>) -> ChannelSettings {
+    ChannelSettings {
+        websocket: values.choice(Key::Websocket) == "on",
+        websocket_timeout: values.duration(Key::WebsocketTimeout),
+        in_flight_max: values.count(Key::InFlightPerConnection).unwrap_or(1),
+        sse_legacy: values.choice(Key::SseLegacy) == "on",
+    }
+}
+
+/// For a task that asks for no time, unless the most is less.
+const TASK_TTL_DEFAULT: Duration = Duration::from_secs(15 * 60);
+
+fn tasks(values: &Values<'_>) -> TaskSettings {
+    let ttl_max = values.duration(Key::TaskTtlMax);
+    let given = values.given_duration(Key::TaskTtl);
+    if let Some(ttl) = given.filter(|ttl| *ttl > ttl_max) {
+        values.reject(ConfigError::Impossible(format!(
+            "task-ttl = {}, but task-ttl-max = {}; lower --task-ttl or raise --task-ttl-max",
+            display_duration(ttl),
+            display_duration(ttl_max)
+        )));
+    }
+    let count = |key: Key| values.count(key).map_or(0, |count| count as usize);
+    TaskSettings {
+        tasks_max: count(Key::TasksMax),
+        per_client_max: count(Key::TasksPerClientMax),
+        ttl: given.unwrap_or(TASK_TTL_DEFAULT.min(ttl_max)),
+        ttl_max,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::settings::{AssemblySettings, PoolSettings, RING_BUFFER_BYTES};
+use super::settings::{AssemblySettings, PoolSettings, RING_BUFFER_BYTES, RingSettings};
 use crate::units::ByteSize;
 
 /// Program, allocator, registry and admin thread: a bare executor process is 5 MiB resident (measured), rounded up.
@@ -34,8 +34,6 @@ const CONNECTIONS_DIVISOR: u64 = 8;
 /// What is needed is shown in this unit, rounded up so that it can be typed and is enough.
 const MIB: u64 = 1 << 20;
 
-const HANDLERS_DEFAULT: u32 = 256;
-const RING_BUFFERS_DEFAULT: u32 = 1024;
 /// A default pool is not shrunk below this, nor are other default shares.
 const HANDLERS_MIN: u32 = 8;
 const RING_BUFFERS_MIN: u32 = 32;
@@ -46,6 +44,31 @@ const WAITERS_PER_HANDLER: u32 = 2;
 /// Places of the shortest default queue: even beside a handful of handlers a burst of clients can wait.
 const QUEUE_DEPTH_DEFAULT_MIN: u32 = 32;
 
+/// Whom the defaults are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clientele {
+    /// Whoever connects.
+    Many,
+    /// The one that started this process, beside others of its kind.
+    One,
+}
+
+impl Clientele {
+    fn handlers_default(self) -> u32 {
+        match self {
+            Self::Many => 256,
+            Self::One => 32,
+        }
+    }
+
+    fn ring_buffers_default(self) -> u32 {
+        match self {
+            Self::Many => RingSettings::default().buffers,
+            Self::One => RingSettings::ONE_CLIENT.buffers,
+        }
+    }
+}
+
 /// What was asked for; `None` leaves the number to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryDemand {
@@ -55,6 +78,8 @@ pub struct MemoryDemand {
     pub shards: u32,
     /// How many worker threads.
     pub workers: u32,
+    /// Whom the defaults are for.
+    pub clientele: Clientele,
     /// How many connections.
     pub connections: ConnectionsDemand,
     /// `--pool-size`.
@@ -202,7 +227,7 @@ impl MemoryDemand {
     /// # Errors
     /// When not even the smallest numbers fit.
     pub fn fit(&self) -> Result<MemoryFit, Box<MemoryShort>> {
-        let mut pool = self.handlers.unwrap_or(HANDLERS_DEFAULT);
+        let mut pool = self.handlers.unwrap_or(self.clientele.handlers_default());
         loop {
             let (first, floor) = self.range(pool);
             let mut counts = first;
@@ -244,7 +269,7 @@ impl MemoryDemand {
         };
         let most = Counts {
             handlers,
-            ring_buffers: self.ring_buffers.unwrap_or(RING_BUFFERS_DEFAULT),
+            ring_buffers: self.ring_buffers.unwrap_or(self.clientele.ring_buffers_default()),
             assembly_buffers: self.assembly_buffers.unwrap_or(handlers),
             queue_depth: self.queue_depth.unwrap_or(queue_depth),
         };
@@ -356,7 +381,7 @@ impl MemoryDemand {
     /// The smallest budget in whole MiB that shrinks nothing and leaves each shard this much for large bodies, for a
     /// number of connections that was asked for.
     pub fn budget_wanted_bytes(&self, heap_bytes_per_shard: u64) -> u64 {
-        let (most, _) = self.range(self.handlers.unwrap_or(HANDLERS_DEFAULT));
+        let (most, _) = self.range(self.handlers.unwrap_or(self.clientele.handlers_default()));
         let fixed = self.fixed_bytes(&self.shard_memory(most));
         // The rest of what is for run time is for live state.
         let per_shard = heap_bytes_per_shard
@@ -418,7 +443,7 @@ impl MemoryDemand {
 impl MemoryFit {
     /// Whether the pool is smaller than its default because memory asked.
     pub fn is_pool_shrunk(&self, demand: &MemoryDemand) -> bool {
-        demand.handlers.is_none() && self.handlers < HANDLERS_DEFAULT
+        demand.handlers.is_none() && self.handlers < demand.clientele.handlers_default()
     }
 
     /// Whether the queue is shorter than its default beside a pool that was asked for, because memory asked.
@@ -493,6 +518,7 @@ mod tests {
 
     fn demand(budget_bytes: u64, shards: u32) -> MemoryDemand {
         MemoryDemand {
+            clientele: Clientele::Many,
             budget_bytes,
             shards,
             workers: shards,
@@ -648,6 +674,7 @@ mod tests {
         for _ in 0..20_000 {
             let maybe = |random: &mut fastrand::Rng, most: u32| random.bool().then(|| random.u32(1..=most));
             let demand = MemoryDemand {
+                clientele: Clientele::Many,
                 budget_bytes: 1 << random.u64(23..36),
                 shards: random.u32(1..=64),
                 workers: random.u32(1..=64),

@@ -29,14 +29,17 @@ pub use effective::Effective;
 pub use error::ConfigError;
 pub use host::{Host, HostError, raise_soft_limits};
 pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable};
-pub use memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory};
+pub use memory::{
+    Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory,
+};
 pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX};
 pub use placement::display_cpu_list;
 pub use resolve::{Resolved, resolve};
 pub use settings::{
-    AccessSettings, AdminSettings, AllowList, AssemblySettings, ExecutorSettings, FilesSettings, HttpLimits,
-    Linger, LogFormat, LogLevel, LogSettings, PoolSettings, QueueSettings, RING_BUFFER_BYTES, ReportFormat,
-    RingSettings, SessionSettings, Settings, ShardPlace, StealSettings, Timeouts, Toolset, WorkerSettings,
+    AccessSettings, AdminSettings, AllowList, AssemblySettings, ChannelSettings, ExecutorSettings,
+    FilesSettings, HttpLimits, Linger, LogFormat, LogLevel, LogSettings, PoolSettings, QueueSettings,
+    RING_BUFFER_BYTES, ReportFormat, RingSettings, SessionSettings, Settings, ShardPlace, StealSettings,
+    TaskSettings, Timeouts, Toolset, TransportKind, WorkerSettings,
 };
 pub use size_request::{SIZE_OPTIONS, SizeOption, SizeRequest};
 pub use sizing::{SizeError, Sizing, size, with_headroom};

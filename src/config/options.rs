@@ -8,6 +8,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the table says what each one is")]
 pub enum Key {
+    Transport,
     Listen,
     Admin,
     Toolset,
@@ -38,6 +39,14 @@ pub enum Key {
     AskTimeout,
     StreamAfter,
     StreamKeepAlive,
+    Websocket,
+    WebsocketTimeout,
+    InFlightPerConnection,
+    SseLegacy,
+    TasksMax,
+    TasksPerClientMax,
+    TaskTtl,
+    TaskTtlMax,
     DrainTimeout,
     BusyPoll,
     AllowOrigin,
@@ -187,6 +196,14 @@ pub(super) const CONNECTIONS_MAX: u64 = 16_000_000;
 /// Deadlines run on one tick of this length; nothing shorter could be told apart.
 const TICK_MS: u64 = 10;
 
+/// Tasks, each with an id, a result and a place in the store.
+const TASKS_MAX: u64 = 1_000_000;
+/// Longer than any bounded answer time, shorter than a tick counter's range.
+const TASK_TTL: Kind = Kind::Duration {
+    min_ms: 1_000,
+    max_ms: 365 * DAY_MS,
+};
+
 const DEADLINE: Kind = Kind::Duration {
     min_ms: TICK_MS,
     max_ms: DAY_MS,
@@ -230,21 +247,22 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 42] = {
+pub static OPTIONS: [OptionSpec; 51] = {
     use Fallback::{Derived, Value};
     use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
     [
+        one(Key::Transport, "transport", "http|stdio", Choice(&["http", "stdio"]), Value("http"), "Serve clients on a port, or the one that started this process, on stdin and stdout"),
         one(Key::Listen, "listen", "ADDR", Address, Value("127.0.0.1:8080"), "Where to serve MCP, on /mcp"),
-        one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Value("127.0.0.1:9464"), "Where to serve /healthz, /readyz and /metrics"),
+        one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Derived("127.0.0.1:9464, off with stdio"), "Where to serve /healthz, /readyz and /metrics"),
         many(one(Key::Toolset, "toolset", "NAME", Choice(&["files", "demo"]), Value("files"), "What to serve")),
         one(Key::Root, "root", "DIR", Path, Value("."), "The directory whose files the toolset `files` shows, read-only"),
-        one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: SHARDS_MAX }, Value("auto"), "Shards; `auto` is one per CPU"),
+        one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: SHARDS_MAX }, Value("auto"), "Shards; `auto` is one per CPU, and one with stdio"),
         one(Key::Cpus, "cpus", "LIST", Cpus, Derived("all this process may use"), "CPUs for the shards, such as 0-3,6"),
-        one(Key::PoolSize, "pool-size", "N", Count { min: 1, max: HANDLERS_MAX }, Derived("256, less if memory asks"), "Handlers per shard"),
+        one(Key::PoolSize, "pool-size", "N", Count { min: 1, max: HANDLERS_MAX }, Derived("256, 32 with stdio, less if memory asks"), "Handlers per shard"),
         // A ring buffer's bytes must fit into a handler, hence the least size.
         one(Key::BufferSize, "buffer-size", "SIZE", Size { min_bytes: 4 * KIB, max_bytes: 16 * MIB }, Value("16KiB"), "Each of a handler's two buffers"),
         // The kernel takes at most 32768 buffers per ring.
-        one(Key::RingBuffers, "ring-buffers", "N", Count { min: 1, max: 32_768 }, Derived("1024, less if memory asks"), "Receive buffers per shard, of 4KiB"),
+        one(Key::RingBuffers, "ring-buffers", "N", Count { min: 1, max: 32_768 }, Derived("1024, 64 with stdio, less if memory asks"), "Receive buffers per shard, of 4KiB"),
         one(Key::AssemblyBuffers, "assembly-buffers", "N", Count { min: 1, max: 65_535 }, Derived("pool size, less if memory asks"), "Buffers per shard for requests that arrive in pieces"),
         one(Key::MemoryMax, "memory-max", "SIZE", MEMORY, Derived("half of the cgroup's or machine's"), "Memory for everything together"),
         one(Key::QueueDepth, "queue-depth", "N", Count { min: 0, max: 1_000_000 }, Derived("twice the pool size, at least 32, less if memory asks"), "Requests per shard that may wait for a handler"),
@@ -266,6 +284,14 @@ pub static OPTIONS: [OptionSpec; 42] = {
         one(Key::AskTimeout, "ask-timeout", "TIME", DEADLINE, Value("5m"), "How long a call waits for what it asked its client"),
         one(Key::StreamAfter, "stream-after", "TIME", DEADLINE, Value("10s"), "When a call without an answer is given a stream with signs of life"),
         one(Key::StreamKeepAlive, "stream-keep-alive", "TIME", DEADLINE, Value("15s"), "Between signs of life on a silent stream"),
+        one(Key::Websocket, "websocket", "on|off", Choice(&["on", "off"]), Value("on"), "Whether a GET of /mcp may become a WebSocket"),
+        one(Key::WebsocketTimeout, "websocket-timeout", "TIME", DEADLINE, Value("60s"), "Silence after which a WebSocket is given up; it is pinged at half of it"),
+        one(Key::InFlightPerConnection, "in-flight-per-connection", "N", Count { min: 1, max: HANDLERS_MAX }, Value("64"), "Calls at once, waiting ones included, of a WebSocket or of stdin"),
+        one(Key::SseLegacy, "sse-legacy", "on|off", Choice(&["on", "off"]), Value("off"), "Whether clients of HTTP+SSE (2024-11-05) are served, on /sse and /messages"),
+        one(Key::TasksMax, "tasks-max", "N", Count { min: 0, max: TASKS_MAX }, Value("4096"), "Tasks kept, over all clients; 0 for none"),
+        one(Key::TasksPerClientMax, "tasks-per-client-max", "N", Count { min: 1, max: TASKS_MAX }, Value("256"), "Tasks kept for one client"),
+        one(Key::TaskTtl, "task-ttl", "TIME", TASK_TTL, Derived("15m, or task-ttl-max if that is shorter"), "How long a task is kept that asks for no time"),
+        one(Key::TaskTtlMax, "task-ttl-max", "TIME", TASK_TTL, Value("24h"), "How long a task is kept at most"),
         one(Key::DrainTimeout, "drain-timeout", "TIME", Duration { min_ms: 0, max_ms: HOUR_MS }, Value("10s"), "From SIGTERM until what is left is cut off"),
         one(Key::BusyPoll, "busy-poll", "TIME", Duration { min_ms: 0, max_ms: TICK_MS }, Value("100us"), "How long an idle shard waits in its own ring before it parks"),
         many(one(Key::AllowOrigin, "allow-origin", "ORIGIN|*", Origin, Derived("loopback"), "Origin to serve besides loopback ones")),
@@ -273,9 +299,9 @@ pub static OPTIONS: [OptionSpec; 42] = {
         one(Key::SessionKeyFile, "session-key-file", "FILE", Path, Derived("a random key"), "Key that seals session ids, shared by replicas"),
         one(Key::SessionMaxAge, "session-max-age", "TIME", Duration { min_ms: 1_000, max_ms: 365 * DAY_MS }, Value("24h"), "How long a session id is good for"),
         one(Key::RequireSession, "require-session", "true|false", Switch, Value("false"), "Refuse legacy requests without a session id"),
-        one(Key::Workers, "workers", "N", Count { min: 1, max: 1024 }, Derived("CPUs"), "Threads for blocking tools"),
+        one(Key::Workers, "workers", "N", Count { min: 1, max: 1024 }, Derived("CPUs, at most 4 with stdio"), "Threads for blocking tools"),
         one(Key::WorkerQueue, "worker-queue", "N", Count { min: 1, max: 65_536 }, Value("64"), "Calls that may wait, per worker"),
-        one(Key::Report, "report", "FORMAT", Choice(&["text", "json", "none"]), Value("text"), "The report on stdout at exit"),
+        one(Key::Report, "report", "FORMAT", Choice(&["text", "json", "none"]), Value("text"), "The report at exit, on stdout, or on stderr with stdio"),
         one(Key::LogLevel, "log-level", "LEVEL", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Value("info"), "The least important log record written"),
         one(Key::LogFormat, "log-format", "FORMAT", Choice(&["text", "json"]), Value("text"), "How log records on stderr look"),
     ]

@@ -5,7 +5,7 @@
 //! explicitly is done as asked or refused.
 
 use super::ConfigError;
-use super::demand::{Counts, counts, memory_demand};
+use super::demand::{Counts, counts, memory_demand, transport};
 use super::effective::{Effective, effective};
 use super::host::Host;
 use super::independent::ReadSettings;
@@ -13,8 +13,8 @@ use super::inputs::Inputs;
 use super::memory::{MemoryDemand, MemoryFit};
 use super::options::OPTIONS;
 use super::settings::{
-    AdminSettings, ExecutorSettings, FilesSettings, HttpLimits, QueueSettings, RING_BUFFER_BYTES,
-    RingSettings, Settings, StealSettings, WorkerSettings,
+    AdminSettings, ExecutorSettings, FilesSettings, HttpLimits, QueueSettings, RingSettings, Settings,
+    StealSettings, TransportKind, WorkerSettings,
 };
 use super::values::Values;
 use crate::units::ByteSize;
@@ -37,11 +37,13 @@ pub struct Resolved {
 pub fn resolve(inputs: &Inputs, host: &Host) -> Result<Resolved, Vec<ConfigError>> {
     let values = Values::new(inputs);
     let mut notes = Vec::new();
-    let counts = counts(&values, host, &mut notes);
-    let demand = memory_demand(&values, host, &counts);
-    let read = ReadSettings::read(&values, &mut notes);
+    let transport = transport(&values);
+    let counts = counts(&values, host, transport, &mut notes);
+    let demand = memory_demand(&values, host, &counts, transport);
+    let read = ReadSettings::read(&values, transport, &mut notes);
     if let AdminSettings::On { address, .. } = read.admin
         && address == read.listen
+        && transport == TransportKind::Http
         && address.port() != 0
     {
         values.reject(ConfigError::Impossible(format!(
@@ -135,11 +137,19 @@ fn assemble(
 ) -> Settings {
     // Bounded by the table far below this type's range, as is the product below.
     let buffer_bytes = usize::try_from(demand.buffer_bytes).unwrap_or_default();
+    let (executor, ring) = match read.transport {
+        TransportKind::Http => (ExecutorSettings::default(), RingSettings::default()),
+        TransportKind::Stdio => (ExecutorSettings::ONE_CLIENT, RingSettings::ONE_CLIENT),
+    };
     Settings {
+        transport: read.transport,
         listen: read.listen,
         admin: read.admin,
         shards: counts.placement.shards,
-        executor: ExecutorSettings::default(),
+        executor: ExecutorSettings {
+            is_pinned: counts.is_pinned,
+            ..executor
+        },
         pool: fit.pool(buffer_bytes),
         queue: QueueSettings {
             depth_max: fit.queue_depth,
@@ -150,14 +160,15 @@ fn assemble(
         linger: read.linger,
         ring: RingSettings {
             buffers: fit.ring_buffers,
-            buffer_bytes: RING_BUFFER_BYTES,
             busy_poll: read.busy_poll,
-            ..RingSettings::default()
+            ..ring
         },
         assembly: fit.assembly(buffer_bytes),
         memory: fit.plan,
         http: read.http,
         timeouts: read.timeouts,
+        channels: read.channels,
+        tasks: read.tasks,
         connections_max: fit.connections,
         connections_per_ip: read.connections_per_ip,
         access: read.access,
@@ -165,7 +176,11 @@ fn assemble(
         workers: WorkerSettings {
             threads: counts.workers,
             queue_depth_max: counts.workers.saturating_mul(read.worker_queue_each) as usize,
-            cpus: counts.placement.worker_cpus,
+            // Beside an executor that moves about, all CPUs are as good.
+            cpus: match counts.is_pinned {
+                true => counts.placement.worker_cpus,
+                false => Vec::new(),
+            },
         },
         toolsets: read.toolsets,
         files: FilesSettings { root: read.root },
@@ -193,10 +208,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Needs;
     use crate::config::inputs::Source;
     use crate::config::options::Key;
     use crate::config::settings::{
-        AccessSettings, Linger, LogFormat, LogLevel, ReportFormat, Timeouts, Toolset,
+        AccessSettings, ChannelSettings, Linger, LogFormat, LogLevel, ReportFormat, TaskSettings, Timeouts,
+        Toolset,
     };
     use crate::units::{CpuId, Patience, ShardId};
 
@@ -284,6 +301,21 @@ mod tests {
             keep_alive: seconds(15),
         };
         assert_eq!(settings.timeouts, timeouts);
+        assert_eq!(settings.transport, TransportKind::Http);
+        let channels = ChannelSettings {
+            websocket: true,
+            websocket_timeout: seconds(60),
+            in_flight_max: 64,
+            sse_legacy: false,
+        };
+        assert_eq!(settings.channels, channels);
+        let tasks = TaskSettings {
+            tasks_max: 4096,
+            per_client_max: 256,
+            ttl: seconds(900),
+            ttl_max: seconds(86_400),
+        };
+        assert_eq!(settings.tasks, tasks);
         assert_eq!(
             (settings.http.head_bytes_max, settings.http.body_bytes_max),
             (32 << 10, 4 << 20)
@@ -316,6 +348,7 @@ mod tests {
     #[test]
     fn every_option_changes_the_settings() {
         let changed = [
+            (Key::Transport, "stdio"),
             (Key::Listen, "127.0.0.1:1"),
             (Key::Admin, "off"),
             (Key::Toolset, "demo"),
@@ -346,6 +379,14 @@ mod tests {
             (Key::AskTimeout, "1s"),
             (Key::StreamAfter, "1s"),
             (Key::StreamKeepAlive, "1s"),
+            (Key::Websocket, "off"),
+            (Key::WebsocketTimeout, "1s"),
+            (Key::InFlightPerConnection, "1"),
+            (Key::SseLegacy, "on"),
+            (Key::TasksMax, "0"),
+            (Key::TasksPerClientMax, "1"),
+            (Key::TaskTtl, "1s"),
+            (Key::TaskTtlMax, "1h"),
             (Key::DrainTimeout, "0s"),
             (Key::BusyPoll, "0s"),
             (Key::AllowOrigin, "*"),
@@ -372,6 +413,74 @@ mod tests {
                 (name, text, Source::Flag)
             );
         }
+    }
+
+    #[test]
+    fn one_client_needs_no_port_and_little_of_the_machine() {
+        let host = host(8, 4096);
+        let resolved = settings(&[(Key::Transport, "stdio")], &host);
+        let Resolved {
+            settings: one, notes, ..
+        } = &resolved;
+        assert_eq!(*notes, Vec::<String>::new());
+        assert_eq!(one.transport, TransportKind::Stdio);
+        assert_eq!(one.admin, AdminSettings::Off);
+        assert_eq!(one.shards.len(), 1);
+        assert!(!one.executor.is_pinned);
+        assert_eq!(
+            (one.pool.handlers, one.queue.depth_max, one.ring.buffers),
+            (32, 64, 64)
+        );
+        assert_eq!(
+            (one.workers.threads, one.workers.cpus.as_slice()),
+            (4, [].as_slice())
+        );
+        assert_eq!(one.connections_max, 1);
+        let shown = |key: Key| resolved.effective[key as usize].value.as_str();
+        assert_eq!((shown(Key::Admin), shown(Key::Shards)), ("off", "1"));
+        let locked = |settings: &Settings| Needs::of(settings).memlock_bytes_per_shard;
+        let many = settings(&[], &host).settings;
+        assert!(locked(one) < 256 << 10, "{} {}", locked(one), locked(&many));
+    }
+
+    #[test]
+    fn what_makes_no_sense_beside_one_client_is_said() {
+        let stdio = (Key::Transport, "stdio");
+        let flags = [
+            stdio,
+            (Key::Listen, "0.0.0.0:80"),
+            (Key::Admin, "127.0.0.1:0"),
+            (Key::Shards, "1"),
+        ];
+        let Resolved {
+            settings: one, notes, ..
+        } = settings(&flags, &host(2, 4096));
+        let expected = "listen is given, but transport = stdio has no use for it; drop one of them";
+        assert_eq!(notes, [expected]);
+        assert!(matches!(
+            one.admin,
+            AdminSettings::On {
+                is_explicit: true,
+                ..
+            }
+        ));
+        assert_eq!(
+            refusal(&[stdio, (Key::Shards, "2")], &host(2, 4096)),
+            ["shards = 2, but transport = stdio has one client, whom one shard serves; drop --shards"]
+        );
+        let pinned = settings(&[stdio, (Key::Cpus, "1")], &host(2, 4096)).settings;
+        assert!(pinned.executor.is_pinned && pinned.shards[0].cpu == CpuId(1));
+    }
+
+    #[test]
+    fn tasks_are_kept_no_longer_than_the_most() {
+        let ttl = |flags: &[(Key, &str)]| settings(flags, &host(2, 4096)).settings.tasks.ttl;
+        assert_eq!(ttl(&[]), Duration::from_secs(900));
+        assert_eq!(ttl(&[(Key::TaskTtlMax, "1m")]), Duration::from_secs(60));
+        assert_eq!(
+            refusal(&[(Key::TaskTtlMax, "1m"), (Key::TaskTtl, "2m")], &host(2, 4096)),
+            ["task-ttl = 2m, but task-ttl-max = 60s; lower --task-ttl or raise --task-ttl-max"]
+        );
     }
 
     #[test]

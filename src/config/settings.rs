@@ -15,7 +15,9 @@ use crate::units::{ByteSize, CpuId, Patience, ShardId};
 /// Everything `weir serve` needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where MCP is served.
+    /// How clients come.
+    pub transport: TransportKind,
+    /// Where MCP is served over HTTP.
     pub listen: SocketAddr,
     /// Health and metrics.
     pub admin: AdminSettings,
@@ -41,6 +43,10 @@ pub struct Settings {
     pub http: HttpLimits,
     /// Deadlines of connections and calls.
     pub timeouts: Timeouts,
+    /// Connections that carry messages both ways.
+    pub channels: ChannelSettings,
+    /// Calls whose results are fetched later.
+    pub tasks: TaskSettings,
     /// Connections of the whole process; past it the shards stop accepting.
     pub connections_max: u32,
     /// Connections from one address, over all shards; `None`: no cap of its own.
@@ -57,7 +63,7 @@ pub struct Settings {
     pub files: FilesSettings,
     /// How long a drain may take before what is left is cut off.
     pub drain_timeout: Duration,
-    /// The report at exit.
+    /// The report at exit; on stdout, unless that is the client's.
     pub report: ReportFormat,
     /// Logs on stderr.
     pub log: LogSettings,
@@ -86,12 +92,47 @@ impl Settings {
     }
 }
 
+/// How clients come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportKind {
+    /// Any number of them, over HTTP and what begins as HTTP.
+    Http,
+    /// One, which started this process and holds its stdin and stdout.
+    Stdio,
+}
+
+/// Connections that carry messages both ways: WebSockets, stdin and stdout, event streams of HTTP+SSE (2024-11-05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelSettings {
+    /// Whether there are WebSockets.
+    pub websocket: bool,
+    /// Silence after which a WebSocket is given up; a ping goes out at half of it.
+    pub websocket_timeout: Duration,
+    /// Messages of one connection that are not answered yet.
+    pub in_flight_max: u32,
+    /// Whether there is HTTP+SSE.
+    pub sse_legacy: bool,
+}
+
+/// Tasks and how long they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSettings {
+    /// Over the process; 0: none at all.
+    pub tasks_max: usize,
+    /// Of one client.
+    pub per_client_max: usize,
+    /// For a task that asks for no time; at most `ttl_max`.
+    pub ttl: Duration,
+    /// The most a task gets, whatever it asks for.
+    pub ttl_max: Duration,
+}
+
 /// One shard's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardPlace {
     /// Which shard.
     pub shard: ShardId,
-    /// The CPU its executor is pinned to; several shards share one when there are more shards than CPUs.
+    /// The CPU of its executor; several shards share one when there are more shards than CPUs.
     pub cpu: CpuId,
 }
 
@@ -168,6 +209,17 @@ pub struct RingSettings {
     pub busy_poll: Duration,
 }
 
+impl RingSettings {
+    /// Queues for one client: every instance counts against one limit of locked memory.
+    pub(super) const ONE_CLIENT: Self = Self {
+        buffers: 64,
+        buffer_bytes: RING_BUFFER_BYTES,
+        submission_entries: 64,
+        completion_entries: 256,
+        busy_poll: Duration::from_micros(100),
+    };
+}
+
 impl Default for RingSettings {
     /// A submission queue for one busy turn, and a completion queue for a burst of thousands of connections; when it
     /// overflows all the same, the kernel keeps the rest until it is asked.
@@ -185,6 +237,8 @@ impl Default for RingSettings {
 /// The executor of each shard: what it pins and how deep its own rings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutorSettings {
+    /// Whether it stays on its shard's CPU. Not beside one client, whose neighbours would all be on the first one.
+    pub is_pinned: bool,
     /// Memory the executor registers for direct file access, which Weir does not use: the least it accepts.
     pub io_memory_bytes: usize,
     /// Entries of each of the executor's own rings.
@@ -195,10 +249,20 @@ impl Default for ExecutorSettings {
     /// The executor's own defaults would pin 30 MiB a shard for file access that Weir does not use.
     fn default() -> Self {
         Self {
+            is_pinned: true,
             io_memory_bytes: 64 << 10,
             ring_entries: 128,
         }
     }
+}
+
+impl ExecutorSettings {
+    /// Beside one client.
+    pub(super) const ONE_CLIENT: Self = Self {
+        is_pinned: false,
+        io_memory_bytes: 64 << 10,
+        ring_entries: 32,
+    };
 }
 
 /// Buffers for requests that arrive in pieces, per shard.

@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use super::descriptors::DescriptorPlan;
-use super::memory::{ConnectionsDemand, MemoryDemand, MemoryFit, MemoryShort, queue_depth_default};
+use super::memory::{
+    Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryShort, queue_depth_default,
+};
 use super::options::{CONNECTIONS_MAX, HANDLERS_MAX, Key, SHARDS_MAX};
 use super::settings::Linger;
 use super::size_request::SizeRequest;
@@ -139,6 +141,7 @@ fn try_size(request: &SizeRequest) -> Result<Sizing, SizeError> {
 /// As `serve` would put it, given the flags of the sizing.
 fn demand(request: &SizeRequest, handlers: u32, connections: u32, budget_bytes: u64) -> MemoryDemand {
     MemoryDemand {
+        clientele: Clientele::Many,
         budget_bytes,
         shards: request.cores,
         workers: request.cores,

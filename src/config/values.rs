@@ -53,13 +53,12 @@ impl<'a> Values<'a> {
         self.one(key, parse_address)
     }
 
-    /// `None` is `off`.
-    pub(super) fn address_or_off(&self, key: Key) -> Option<SocketAddr> {
+    /// `None`: not given; `Some(None)` is `off`.
+    pub(super) fn address_or_off(&self, key: Key) -> Option<Option<SocketAddr>> {
         self.one(key, |text, kind| match text {
             "off" => Ok(None),
             text => parse_address(text, kind).map(Some),
         })
-        .flatten()
     }
 
     /// `None`: not given.

@@ -4,7 +4,6 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{AllowList, Settings};
 use crate::mcp::Protocol;
@@ -94,7 +93,9 @@ fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
     let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
     let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
     let policy = EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)?;
-    Ok(policy.with_websocket(true))
+    Ok(policy
+        .with_websocket(settings.channels.websocket)
+        .with_sse_legacy(settings.channels.sse_legacy))
 }
 
 /// What an operator allows, and loopback.
@@ -111,8 +112,8 @@ fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
 
 fn channel_limits(settings: &Settings) -> ChannelLimits {
     ChannelLimits {
-        in_flight_max: 64,
-        websocket_timeout: Duration::from_secs(60),
+        in_flight_max: settings.channels.in_flight_max,
+        websocket_timeout: settings.channels.websocket_timeout,
         frames: websocket::Limits {
             message_bytes_max: settings.http.body_bytes_max,
             overhead_bytes_max: websocket::Limits::OVERHEAD_BYTES_MAX_DEFAULT,

@@ -360,7 +360,12 @@ impl Tasks for TaskStore {
             return CancelTask::Ended(task.view(id));
         }
         let place = task.place;
-        let news = table.end(&id, TaskEnding::cancelled(), now);
+        let ending = TaskEnding {
+            status: TaskStatus::Cancelled,
+            end: TaskEnd::cancelled(),
+            message: Some("cancelled by its client".into()),
+        };
+        let news = table.end(&id, ending, now);
         let view = table.find(owner, &id).map(|task| task.view(id));
         drop(table);
         self.tell_any(news.map(|news| News {

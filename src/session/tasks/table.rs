@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::task::{News, Question, Task};
 use super::{NewTask, TaskOptions, TaskRefused, TaskStats};
 use crate::mcp::{
-    Era, Principal, SessionToken, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis,
+    Era, Principal, SessionToken, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis,
 };
 
 /// Whose tasks are counted together.
@@ -228,7 +228,7 @@ impl Table {
                 waiters: task.waiters,
                 listeners: Vec::new(),
                 stops: (!is_over).then_some(task.place),
-                end: Some(Arc::new(TaskEnding::expired().end)),
+                end: Some(Arc::new(TaskEnd::expired())),
             });
         }
         gone
