@@ -45,26 +45,6 @@ impl Protocol {
 }
 
 impl TaskEnding {
-    /// A task that its client wants no more; what whoever waits for it is answered.
-    pub fn cancelled() -> Self {
-        let message = "the task was cancelled";
-        Self {
-            status: TaskStatus::Cancelled,
-            end: TaskEnd::internal_error(message),
-            message: Some(message.into()),
-        }
-    }
-
-    /// A task that outlived its time.
-    pub fn expired() -> Self {
-        let message = "the task has expired";
-        Self {
-            status: TaskStatus::Failed,
-            end: TaskEnd::internal_error(message),
-            message: Some(message.into()),
-        }
-    }
-
     /// A task that could not run, or not to its end, for what there is too little of.
     pub fn overload(overload: &Overload) -> Self {
         let mut answer = Vec::new();
@@ -82,6 +62,16 @@ impl TaskEnding {
 }
 
 impl TaskEnd {
+    /// What `tasks/result` of a task that was cancelled is answered.
+    pub fn cancelled() -> Self {
+        Self::internal_error("the task was cancelled")
+    }
+
+    /// What whoever waits for a task that outlived its time is answered.
+    pub fn expired() -> Self {
+        Self::internal_error("the task has expired")
+    }
+
     fn internal_error(message: &str) -> Self {
         let mut answer = Vec::new();
         write_internal_error(&mut answer, ANY_ID, message);

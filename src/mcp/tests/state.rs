@@ -120,7 +120,7 @@ impl Tasks for MappedState {
         let mut tasks = self.tasks.borrow_mut();
         let known = tasks.iter_mut().find(|(_, known)| known.id == task.id).unwrap();
         known.1.status = TaskStatus::Cancelled;
-        known.1.end = Some(Arc::new(TaskEnding::cancelled().end));
+        known.1.end = Some(Arc::new(TaskEnd::cancelled()));
         CancelTask::Cancelled(known.1.clone())
     }
 

@@ -481,8 +481,8 @@ fn overload_fails_a_task() {
     assert_eq!(ending.message.as_deref(), Some("the server is stopping"));
     for (end, code) in [
         (ending.end, -31503),
-        (TaskEnding::cancelled().end, -32603),
-        (TaskEnding::expired().end, -32603),
+        (TaskEnd::cancelled(), -32603),
+        (TaskEnd::expired(), -32603),
     ] {
         let TaskEnd::Error(error) = end else {
             panic!("{end:?}")
