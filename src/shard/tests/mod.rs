@@ -13,6 +13,7 @@
 //! | `websocket` | a peer that speaks WebSocket |
 //! | `channels` | WebSockets: one thing at a time, and by chance |
 //! | `events` | HTTP+SSE: one thing at a time, and by chance |
+//! | `tasks` | calls that go on as tasks |
 //! | `seeded` | requests and faults by chance |
 //! | `dice` | chance that can be repeated |
 
@@ -29,5 +30,6 @@ mod scripted;
 mod seeded;
 mod stealing;
 mod streams;
+mod tasks;
 mod waiting;
 mod websocket;
