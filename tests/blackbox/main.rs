@@ -45,6 +45,7 @@ mod sessions;
 mod slow_readers;
 mod splits;
 mod standing;
+mod stdio;
 mod steal;
 mod steal_races;
 mod streams;
