@@ -50,5 +50,6 @@ mod steal;
 mod steal_races;
 mod streams;
 mod subscribe;
+mod tasks;
 mod transcripts;
 mod websocket;
