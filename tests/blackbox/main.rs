@@ -51,5 +51,6 @@ mod steal;
 mod steal_races;
 mod streams;
 mod subscribe;
+mod tasks;
 mod transcripts;
 mod websocket;
