@@ -45,7 +45,7 @@ mod signals;
 mod watchdog;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,6 +72,7 @@ pub use builder::{ServeError, ServerBuilder};
 use link::Link;
 pub use run::run;
 use shards::{Common, ShardHandle};
+use signals::Waking;
 use watchdog::Watchdog;
 
 /// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
@@ -98,6 +99,9 @@ pub enum StartError {
         /// The system's reason.
         error: io::Error,
     },
+    /// There is no stdin or stdout to serve.
+    #[error("stdin and stdout cannot be served: {0}")]
+    Stdio(io::Error),
     /// The admin listener cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -133,7 +137,7 @@ pub enum StartError {
 
 /// A running server.
 pub struct Server {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     shards: Vec<ShardHandle>,
     connections_max: u32,
     workers: Workers,
@@ -181,13 +185,14 @@ impl Server {
         registry: Registry,
         is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
-        Self::start_as(&identity(), settings, registry, is_cut_short)
+        Self::start_as(&identity(), settings, registry, None, is_cut_short)
     }
 
     fn start_as(
         identity: &Identity,
         settings: &Settings,
         registry: Registry,
+        waking: Option<Waking>,
         mut is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
         let options = Options {
@@ -218,7 +223,7 @@ impl Server {
             workers: workers.submitter(),
             mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
         };
-        let (shards, address) = shards::start(settings, &common, &mut is_cut_short)?;
+        let (shards, address) = shards::start(settings, &common, waking, &mut is_cut_short)?;
         let view = admin_view(
             &shards,
             settings.connections_max,
@@ -256,14 +261,18 @@ impl Server {
         })
     }
 
-    /// Where it listens; with port 0 in the settings, the port it got.
+    /// Where it listens; with port 0 in the settings, the port it got. With stdio it listens nowhere: the unspecified
+    /// address and port 0.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    /// What clients are pointed at.
+    /// What clients are pointed at: a URL, or the word `stdio`.
     pub fn url(&self) -> String {
-        format!("http://{}{ENDPOINT_PATH}", self.address)
+        match self.address {
+            Some(address) => format!("http://{address}{ENDPOINT_PATH}"),
+            None => "stdio".to_owned(),
+        }
     }
 
     /// A way to the server for other threads: to change what is registered, and to say that a resource has changed.
@@ -309,7 +318,15 @@ impl Server {
 
     /// Whether a shard has ended that should not have.
     pub fn is_broken(&self) -> bool {
-        self.shards.iter().any(ShardHandle::is_finished)
+        self.shards
+            .iter()
+            .any(|shard| shard.is_finished() && !shard.is_over())
+    }
+
+    /// Whether there is nobody left to serve: with stdio, the one client has closed its end or is gone, and what it had
+    /// in flight has ended. What is left to do is to [drain](Self::drain) it, which takes no time. Never over HTTP.
+    pub fn is_over(&self) -> bool {
+        self.shards.iter().all(ShardHandle::is_over)
     }
 
     /// Stops accepting, lets what is in flight finish, and stops. At `timeout`, or once `is_cut_short` says

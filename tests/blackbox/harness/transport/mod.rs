@@ -50,7 +50,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Way; 3] = [Way::Http, Way::WebSocket, Way::HttpSse];
+    pub(crate) const ALL: [Way; 4] = [Way::Http, Way::WebSocket, Way::Stdio, Way::HttpSse];
 
     /// Whether messages of this revision come and go this way.
     pub(crate) fn carries(self, revision: Revision) -> bool {
