@@ -189,6 +189,7 @@ run_clients() {
   local legacy=2025-11-25 modern=2026-07-28 label
   label="Python mcp $(pinned mcp requirements-v1.txt)"
   client "$label" python-v1/bin/python python_mcp_v1.py default $legacy
+  client "$label" python-v1/bin/python python_mcp_v1.py websocket $legacy
   client "$label" python-v1/bin/python python_mcp_v1.py sse $legacy
   label="Python mcp $(pinned mcp requirements.txt)"
   client "$label" python/bin/python python_mcp.py legacy $legacy
@@ -202,6 +203,7 @@ run_clients() {
   client "$label" python/bin/python python_fastmcp.py sse $legacy
   label="TypeScript sdk $(pinned @modelcontextprotocol/sdk package.json)"
   client "$label" node_modules/.bin/node typescript_v1.mjs default $legacy
+  client "$label" node_modules/.bin/node typescript_v1.mjs websocket $legacy
   client "$label" node_modules/.bin/node typescript_v1.mjs sse $legacy
   label="TypeScript client $(pinned @modelcontextprotocol/client package.json)"
   client "$label" node_modules/.bin/node typescript_v2.mjs default $legacy

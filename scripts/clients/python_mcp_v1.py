@@ -1,17 +1,19 @@
 """The Python SDK's v1 line (`mcp` below 2), which knows revisions with a handshake only.
 
-Usage: python_mcp_v1.py URL default|sse REVISION        `sse`: over HTTP+SSE
+Usage: python_mcp_v1.py URL default|websocket|sse REVISION
 """
 
 import asyncio
 import os
 import sys
+import warnings
 from contextlib import asynccontextmanager
 
 import httpx
 from mcp import ClientSession, McpError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.websocket import websocket_client
 from mcp.types import (
     CancelledNotification,
     CancelledNotificationParams,
@@ -88,27 +90,34 @@ def tour_of(session, messages):
 
 
 @asynccontextmanager
-async def connect(url, mode, http):
-    """Two streams of messages, and what tells the session's id; over HTTP+SSE nobody asks for one."""
-    if mode == "sse":
+async def connected(url, mode, http):
+    """The streams of a transport, and what tells the id of its session if it has one."""
+    if mode == "websocket":
+        with warnings.catch_warnings():
+            # It says that it is in no revision, which is known.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            transport = websocket_client(url.replace("http", "ws", 1))
+        async with transport as (read, write):
+            yield read, write, None
+    elif mode == "sse":
         async with sse_client(sse_url(url)) as (read, write):
             yield read, write, None
-        return
-    async with streamable_http_client(url, http_client=http) as streams:
-        yield streams
+    else:
+        must_be_equal(mode, "default", "mode")
+        async with streamable_http_client(url, http_client=http) as (read, write, session_id_of):
+            yield read, write, session_id_of
 
 
-async def sample(url, mode):
-    async with httpx.AsyncClient() as http, connect(url, mode, http) as (read, write, _):
+async def sample(url, mode, http):
+    async with connected(url, mode, http) as (read, write, _):
         async with ClientSession(read, write, sampling_callback=on_sample) as session:
             await session.initialize()
             await play_sample(tour_of(session, None).call)
 
 
 async def run(url, mode, revision):
-    must_be_equal(mode in ("default", "sse"), True, "mode")
     async with httpx.AsyncClient() as http:
-        async with connect(url, mode, http) as (read, write, session_id_of):
+        async with connected(url, mode, http) as (read, write, session_id_of):
             messages = Messages()
             async with ClientSession(
                 read, write, elicitation_callback=on_elicit, message_handler=messages.handle
@@ -142,11 +151,12 @@ async def run(url, mode, revision):
                 )
                 await play_tour(tour_of(session, messages))
                 await session.send_ping()
-                session_id = session_id_of() if session_id_of else None
-        must_be_equal(session_id is not None, mode == "default", "a session id")
-        if session_id is not None:
+                session_id = session_id_of and session_id_of()
+        if session_id_of:
+            must_be_equal(session_id is not None, True, "a session id")
             await check_ended(http, url, session_id)
-    await sample(os.environ["EVERYTHING_URL"], mode)
+    async with httpx.AsyncClient() as http:
+        await sample(os.environ["EVERYTHING_URL"], mode, http)
 
 
 asyncio.run(run(*sys.argv[1:]))

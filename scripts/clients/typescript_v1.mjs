@@ -1,10 +1,11 @@
 // The v1 line of the TypeScript SDK, which knows revisions with a handshake only.
-// Usage: typescript_v1.mjs URL default|sse REVISION        `sse`: over HTTP+SSE
+// Usage: typescript_v1.mjs URL default|websocket|sse REVISION
 
 import assert from 'node:assert/strict';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js';
 import {
   CreateMessageRequestSchema,
   ElicitRequestSchema,
@@ -23,16 +24,20 @@ import {
 } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
-assert.ok(['default', 'sse'].includes(mode), mode);
-const isSse = mode === 'sse';
-const transportTo = (to) => (isSse ? new SSEClientTransport(sseUrl(to)) : new StreamableHTTPClientTransport(new URL(to)));
+const transports = {
+  default: (url) => new StreamableHTTPClientTransport(new URL(url)),
+  websocket: (url) => new WebSocketClientTransport(new URL(url.replace(/^http/, 'ws'))),
+  sse: (url) => new SSEClientTransport(sseUrl(url)),
+};
 const about = { name: 'weir-clients', version: '1' };
 const client = new Client(about, { capabilities: { elicitation: {} } });
 client.setRequestHandler(ElicitRequestSchema, ({ params }) => answerForm(params));
-const transport = transportTo(url);
+const transport = transports[mode](url);
+// A WebSocket is not told what was agreed on, and one transport keeps it to itself.
+let agreed;
+if (mode === 'websocket') transport.setProtocolVersion = (version) => (agreed = version);
 await client.connect(transport);
-// What it agreed on is told by one of them only.
-assert.equal(isSse ? transport._protocolVersion : transport.protocolVersion, revision);
+assert.equal(agreed ?? transport.protocolVersion ?? transport._protocolVersion, revision);
 assert.equal(client.getServerVersion().name, 'weir');
 await play({
   listTools: async () => (await client.listTools()).tools,
@@ -55,18 +60,16 @@ await playTour({
   },
 });
 await client.ping();
-if (isSse) {
-  await client.close();
-} else {
-  const { sessionId } = transport;
+const { sessionId } = transport;
+if (mode === 'default') {
   assert.ok(sessionId, 'a session id');
   await transport.terminateSession();
-  await client.close();
-  await checkEnded(url, sessionId);
 }
+await client.close();
+if (sessionId) await checkEnded(url, sessionId);
 
 const sampler = new Client(about, { capabilities: { sampling: {} } });
 sampler.setRequestHandler(CreateMessageRequestSchema, ({ params }) => answerSample(params));
-await sampler.connect(transportTo(process.env.EVERYTHING_URL));
+await sampler.connect(transports[mode](process.env.EVERYTHING_URL));
 await playSample((name, args) => sampler.callTool({ name, arguments: args }));
 await sampler.close();

@@ -9,6 +9,7 @@ use crate::config::{AllowList, Settings};
 use crate::mcp::Protocol;
 use crate::metrics::ToolLabels;
 use crate::session::live::LiveOptions;
+use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
 use crate::shard::{ChannelLimits, Service, Waits};
 use crate::transport::edge::{EdgePolicy, EdgePolicyError};
@@ -55,7 +56,13 @@ fn store(settings: &Settings) -> Result<Store, StartError> {
         bytes_max: usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX),
         ..LiveOptions::default()
     };
-    Ok(Store::new(&key, sessions, live, settings.shards.len()))
+    Ok(Store::new(
+        &key,
+        sessions,
+        live,
+        TaskOptions::default(),
+        settings.shards.len(),
+    ))
 }
 
 fn read_key(path: &Path) -> Result<SessionKey, StartError> {

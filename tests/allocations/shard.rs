@@ -22,6 +22,7 @@ use weir::ring::{
     Completion, ConnectionKey, DataRing, Operation, RingCounters, RingOptions, RingWaker, SendMode,
 };
 use weir::session::live::LiveOptions;
+use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::shard::{
     ChannelLimits, Gate, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits,
@@ -209,9 +210,14 @@ impl Rig {
 
     /// Sends one request, and counts what the shard allocates until it is parked again.
     fn ask(&mut self, peer: &SimulatedPeer, request: &[u8]) -> (usize, String) {
-        peer.write(request);
+        let (allocations, answer) = self.exchange(peer, request);
+        (allocations, String::from_utf8(answer).unwrap())
+    }
+
+    fn exchange(&mut self, peer: &SimulatedPeer, bytes: &[u8]) -> (usize, Vec<u8>) {
+        peer.write(bytes);
         let allocations = allocations_of(|| (0..PASSES).for_each(|_| self.pass()));
-        (allocations, String::from_utf8(peer.read()).unwrap())
+        (allocations, peer.read())
     }
 }
 
@@ -222,7 +228,8 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
         EdgePolicy::LOOPBACK_HOSTS,
         EdgePolicy::LOOPBACK_ORIGINS,
         1 << 20,
-    );
+    )
+    .map(|policy| policy.with_websocket(true));
     Service {
         channels: ChannelLimits::default(),
         tool_rows: registry
@@ -234,6 +241,7 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
             &SessionKey::random().unwrap(),
             SessionOptions::default(),
             LiveOptions::default(),
+            TaskOptions::default(),
             1,
         )),
         policy: policy.unwrap(),
@@ -270,23 +278,46 @@ fn post(fields: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+const MODERN_ECHO: &str = r#"{"jsonrpc":"2.0","id":"a-uuid-is-36-characters-long-as-this","method":"tools/call",
+    "params":{"name":"echo","arguments":{"message":"hello \"world\"\n"},"_meta":{
+    "io.modelcontextprotocol/protocolVersion":"2026-07-28",
+    "io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"},
+    "io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}}}}}}"#;
+const LEGACY_ECHO: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo",
+    "arguments":{"message":"hello \"world\"\n"}}}"#;
+
 fn modern_echo() -> Vec<u8> {
-    post(
-        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n",
-        r#"{"jsonrpc":"2.0","id":"a-uuid-is-36-characters-long-as-this","method":"tools/call","params":{
-            "name":"echo","arguments":{"message":"hello \"world\"\n"},"_meta":{
-            "io.modelcontextprotocol/protocolVersion":"2026-07-28",
-            "io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"},
-            "io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}}}}}}"#,
-    )
+    let fields = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n";
+    post(fields, MODERN_ECHO)
 }
 
 fn legacy_echo(session: &str) -> Vec<u8> {
     post(
         &format!("MCP-Protocol-Version: 2025-11-25\r\n{session}"),
-        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo",
-            "arguments":{"message":"hello \"world\"\n"}}}"#,
+        LEGACY_ECHO,
     )
+}
+
+/// A message of more than 125 bytes in one frame, masked by zeros; or a control frame.
+fn frame(first: u8, payload: &str) -> Vec<u8> {
+    let length = (payload.len() as u16).to_be_bytes();
+    let length = match payload.len() {
+        0..=125 => vec![0x80 | length[1]],
+        _ => [&[0x80 | 126][..], &length].concat(),
+    };
+    [&[first][..], &length, &[0; 4], payload.as_bytes()].concat()
+}
+
+/// A connection that has become a WebSocket.
+fn open_websocket(rig: &mut Rig) -> SimulatedPeer {
+    let peer = rig.network.connect(0);
+    let (_, head) = rig.ask(
+        &peer,
+        b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    peer
 }
 
 /// `Mcp-Session-Id` of a new session, as a header line.
@@ -348,5 +379,36 @@ fn warm_pipelined_echoes_allocate_one_string_each() {
         let answers = String::from_utf8(peer.read()).unwrap();
         assert_eq!(answers.matches("HTTP/1.1 200 ").count(), DEPTH);
         assert!(turn < WARM_UP_TURNS || allocations <= DEPTH, "{allocations}");
+    }
+}
+
+#[test]
+fn a_warm_echo_over_websocket_allocates_its_own_string_and_nothing_else() {
+    const WARM_UP_TURNS: usize = 20;
+    let mut rig = Rig::new();
+    let peer = open_websocket(&mut rig);
+    for echo in [frame(0x81, MODERN_ECHO), frame(0x81, LEGACY_ECHO)] {
+        for turn in 0..100 {
+            let (allocations, answer) = rig.exchange(&peer, &echo);
+            // Its length comes in two bytes, which need not be UTF-8.
+            let text = String::from_utf8_lossy(&answer);
+            assert!(
+                text.contains(r#"{"type":"text","text":"hello \"world\"\n"}"#),
+                "{text}"
+            );
+            assert!(turn < WARM_UP_TURNS || allocations == 1, "{allocations}");
+        }
+    }
+}
+
+#[test]
+fn a_warm_ping_allocates_nothing() {
+    const WARM_UP_TURNS: usize = 20;
+    let mut rig = Rig::new();
+    let peer = open_websocket(&mut rig);
+    for turn in 0..100 {
+        let (allocations, pong) = rig.exchange(&peer, &frame(0x89, "well?"));
+        assert_eq!(pong, b"\x8a\x05well?");
+        assert!(turn < WARM_UP_TURNS || allocations == 0, "{allocations}");
     }
 }

@@ -27,6 +27,7 @@ use crate::registry::{
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions, RingWaker};
 use crate::session::live::LiveOptions;
+use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
 use crate::transport::edge::EdgePolicy;
 use crate::transport::http::HttpLimits;
@@ -661,6 +662,7 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         &SessionKey::random().unwrap(),
         SessionOptions::default(),
         LiveOptions::default(),
+        TaskOptions::default(),
         sizes.shards,
     );
     Service {

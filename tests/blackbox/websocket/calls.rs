@@ -110,6 +110,19 @@ fn an_idle_connection_holds_no_handler() {
 }
 
 #[test]
+fn a_handler_for_each_connection_is_none_of_a_websockets() {
+    let server = Server::start(&["--pool-size", "1", "--linger", "forever"]);
+    let mut sockets: Vec<WebSocket> = (0..5).map(|_| server.open_websocket()).collect();
+    for round in 0..3 {
+        for (id, socket) in sockets.iter_mut().enumerate() {
+            let _case = case(format!("round {round}, socket {id}"));
+            socket.ask(&echo(id, "x"));
+        }
+    }
+    assert_at_rest(&server);
+}
+
+#[test]
 fn calls_wait_in_order_for_a_handler() {
     let server = Server::start(&["--pool-size", "1"]);
     let mut socket = server.open_websocket();

@@ -4,8 +4,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::{
-    CLOSE, Dialect, FIN, Incoming, Revision, Server, TEXT, WebSocket, assert_at_rest, case, echo, eras,
-    eventually, frame, tool,
+    CLOSE, Dialect, FIN, Incoming, Revision, Server, TEXT, WebSocket, assert_at_rest, case, connect_to, echo,
+    eras, eventually, frame, tool,
 };
 
 /// A server with two kinds of clients; the modern one's calls end with it.
@@ -16,10 +16,19 @@ fn open_calling(server: &Server) -> WebSocket {
     socket
 }
 
+/// How many are open when no client is connected.
+fn settled_descriptors(server: &Server) -> usize {
+    eventually("no connection is left", || {
+        server.metric("weir_connections", &[]) == 0
+    });
+    server.descriptors()
+}
+
 #[test]
 fn a_client_that_goes_takes_its_calls_with_it() {
     let server = Server::start(&["--pool-size", "1"]);
-    let descriptors = server.descriptors();
+    server.ask(&echo(1, "x"));
+    let descriptors = settled_descriptors(&server);
     let mut closes = open_calling(&server);
     closes.send_frame(FIN | CLOSE, &1000u16.to_be_bytes());
     closes.assert_closed(1000);
@@ -55,7 +64,11 @@ fn legacy_calls_that_run_finish_unheard() {
 #[test]
 fn a_reset_at_any_byte_leaves_nothing_behind() {
     let server = Server::start(&["--shards", "2", "--pool-size", "4"]);
-    let descriptors = server.descriptors();
+    // A shard that has answered has everything it will have.
+    for shard in 0..2 {
+        connect_to(&server, shard).ask(&echo(shard, "x"));
+    }
+    let descriptors = settled_descriptors(&server);
     for dialect in eras() {
         let bytes = [
             WebSocket::handshake().encode(),
@@ -82,13 +95,13 @@ fn a_reset_at_any_byte_leaves_nothing_behind() {
 fn silence_is_asked_for_a_sign_of_life_and_then_closed() {
     let server = Server::start(&["--websocket-timeout", "1s"]);
     let mut silent = server.open_websocket();
-    let mut alive = server.open_websocket();
     // It is pinged, and never answers.
     let is_ping = |first: u8| first == FIN | 0x9;
     let (first, _) = silent.receive_unanswered();
     assert!(is_ping(first), "{first:#x}");
     silent.assert_closed(1008);
     // One that answers is asked again and again, and is served.
+    let mut alive = server.open_websocket();
     while alive.pings < 4 {
         assert!(matches!(alive.try_receive(), Ok(Incoming::Ping(_))));
     }
@@ -205,7 +218,7 @@ fn thousands_come_and_go_and_leave_nothing_behind() {
         });
     };
     come_and_go(500);
-    let (before_kib, descriptors) = (server.resident_kib(), server.descriptors());
+    let (before_kib, descriptors) = (server.resident_kib(), settled_descriptors(&server));
     come_and_go(2_000);
     assert_at_rest(&server);
     eventually("the descriptors are back", || server.descriptors() <= descriptors);

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use crate::harness::{
-    CONTINUATION, Client, FIN, PING, PONG, Server, Shared, TEXT, WebSocket, case, echo, eventually, frame,
+    CONTINUATION, Client, FIN, PING, PONG, Server, Shared, TEXT, WebSocket, assert_at_rest, case, echo,
+    eventually, frame, frame_header,
 };
 
 /// Enough to show what is not bounded.
@@ -93,4 +94,29 @@ fn tiny_frames_are_served_as_one_message() {
     socket.send_bytes(&bytes);
     assert_eq!(socket.answer("tiny")["id"], "tiny");
     socket.close(1000);
+}
+
+#[test]
+fn halves_of_large_messages_take_no_more_than_the_budget() {
+    const SOCKETS: usize = 64;
+    const HALF_BYTES: usize = 3 << 20;
+    let flags = ["--memory-max", "96MiB", "--pool-size", "8", "--body-max", "4MiB"];
+    let server = Server::start(&flags);
+    let half = [frame_header(FIN | TEXT, 4 << 20), vec![b' '; HALF_BYTES]].concat();
+    let mut sockets: Vec<WebSocket> = (0..SOCKETS).map(|_| server.open_websocket()).collect();
+    for socket in &mut sockets {
+        // It may be refused before all of it is sent.
+        let _ = socket.client().try_send_bytes(&half);
+    }
+    // Nothing is sent to the others.
+    eventually("192 MiB are refused in part", || {
+        sockets.iter_mut().any(|socket| !socket.client().is_silent())
+    });
+    let resident_kib = server.resident_kib();
+    assert!(resident_kib < 120 << 10, "{resident_kib} KiB");
+    // What others need is little, and there.
+    server.ask(&echo(1, "x")).assert_echo(1, "x");
+    assert_eq!(server.open_websocket().ask(&echo(2, "x"))["id"], 2);
+    drop(sockets);
+    assert_at_rest(&server);
 }
