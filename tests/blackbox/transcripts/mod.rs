@@ -14,6 +14,7 @@ mod fixture;
 mod methods;
 mod opening;
 mod reading;
+mod tasks;
 mod telling;
 
 use serde_json::{Value, json};
@@ -51,6 +52,8 @@ enum Feature {
     TwoCallsThatAsk,
     Subscription,
     ListChanged,
+    Tasks,
+    TasksToldOf,
 }
 
 /// From this revision to that one.
@@ -63,6 +66,8 @@ const BEFORE_ELICITATION: Revisions = (FIRST, Revision("2025-03-26"));
 const SINCE_ELICITATION: Revisions = (Revision("2025-06-18"), Revision::MODERN);
 /// Where questions are requests of the server.
 const ELICITATION_BY_REQUEST: Revisions = (Revision("2025-06-18"), Revision::NEWEST_LEGACY);
+const TASKS: Revisions = (Revision::NEWEST_LEGACY, Revision::MODERN);
+const MODERN: Revisions = (Revision::MODERN, Revision::MODERN);
 const BATCHING: Revisions = (Revision::BATCHING, Revision::BATCHING);
 
 impl Feature {
@@ -96,6 +101,8 @@ impl Feature {
             Feature::TwoCallsThatAsk => (Fixture::Demo, ELICITATION_BY_REQUEST),
             Feature::Subscription => (Fixture::Everything, ALL),
             Feature::ListChanged => (Fixture::Changing, ALL),
+            Feature::Tasks => (Fixture::Everything, TASKS),
+            Feature::TasksToldOf => (Fixture::Everything, MODERN),
         }
     }
 
