@@ -40,6 +40,7 @@ impl Fixture {
         let listening = || {
             let mut command = self.command();
             self.give(&mut command, "listen", "127.0.0.1:0");
+            self.give(&mut command, "shards", self.shards());
             self.give(&mut command, "sse-legacy", "on");
             Server::over(Process::spawn(command))
         };
@@ -49,11 +50,12 @@ impl Fixture {
         }
     }
 
+    /// What all servers of this kind have in common.
     fn command(self) -> Command {
-        let (shards, handlers, queue) = match self {
-            Fixture::Demo | Fixture::Everything | Fixture::Changing => ("2", "32", "64"),
-            Fixture::OneHandler => ("1", "1", "64"),
-            Fixture::NoQueue => ("1", "1", "0"),
+        let (handlers, queue) = match self {
+            Fixture::Demo | Fixture::Everything | Fixture::Changing => ("32", "64"),
+            Fixture::OneHandler => ("1", "64"),
+            Fixture::NoQueue => ("1", "0"),
         };
         let mut command = match self.is_example() {
             true => Command::new(example("everything")),
@@ -62,10 +64,17 @@ impl Fixture {
         if !self.is_example() {
             command.args(["serve", "--toolset", "demo", "--admin", "127.0.0.1:0"]);
         }
-        self.give(&mut command, "shards", shards);
         self.give(&mut command, "pool-size", handlers);
         self.give(&mut command, "queue-depth", queue);
         command
+    }
+
+    /// Where there is one handler, there is one shard; elsewhere messages meet across two.
+    fn shards(self) -> &'static str {
+        match self {
+            Fixture::Demo | Fixture::Everything | Fixture::Changing => "2",
+            Fixture::OneHandler | Fixture::NoQueue => "1",
+        }
     }
 
     fn is_example(self) -> bool {

@@ -8,7 +8,7 @@ use crate::harness::{Dialect, Revision};
 #[test]
 fn conversations_open() {
     Feature::Opening.run_unbegun(|conversation| {
-        let is_first = conversation.dialect.revision == Revision("2024-11-05");
+        let revision = conversation.dialect.revision;
         let result = match conversation.is_modern() {
             true => conversation.ask("server/discover", json!({})),
             false => conversation.initialize(),
@@ -20,8 +20,15 @@ fn conversations_open() {
             "completions": {},
             "logging": {},
         });
-        if is_first {
+        if revision == Revision("2024-11-05") {
             expected.as_object_mut().unwrap().shift_remove("completions");
+        }
+        match revision {
+            Revision::NEWEST_LEGACY => {
+                expected["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+            }
+            Revision::MODERN => expected["extensions"] = json!({"io.modelcontextprotocol/tasks": {}}),
+            _ => {}
         }
         assert_eq!(result["capabilities"], expected);
         let info = match conversation.is_modern() {
