@@ -469,6 +469,7 @@ fn a_changed_file_is_told_to_who_subscribed() {
     let scratch = Scratch::new("stdio-watched");
     let file = scratch.path().join("note.txt");
     std::fs::write(&file, "one").unwrap();
+    let uri = "file:///note.txt";
     for dialect in eras() {
         let mut client = Client::ready(&["--toolset", "files", "--root", scratch.path().to_str().unwrap()]);
         if dialect.is_modern() {
