@@ -85,10 +85,15 @@ fn wait_until(client: &mut Client, dialect: &Dialect, task: &str, wanted: &str) 
     })
 }
 
-/// The answer to `tasks/result` on a connection of its own, whether it comes at once or on a stream.
-#[track_caller]
-fn result_of(mut client: Client, dialect: &Dialect, task: &str) -> Value {
+/// Sends `tasks/result`.
+fn wait_for(mut client: Client, dialect: &Dialect, task: &str) -> Client {
     client.send(&about(dialect, "tasks/result", task));
+    client
+}
+
+/// The answer to `tasks/result`, whether the task was over and it came at once, or it comes on a stream.
+#[track_caller]
+fn result_of(mut client: Client) -> Value {
     match client.is_stream_next() {
         true => client.receive_stream().answer("tasks/result"),
         false => client.receive().json().clone(),
@@ -170,9 +175,10 @@ fn a_task_is_forgotten_when_its_time_is_over_and_stops() {
     assert_eq!(created(&legacy, &short)["ttl"], 50);
     let short = created(&legacy, &short)["taskId"].as_str().unwrap().to_owned();
     // Who waits for one hears that nothing comes, however it is told; one that is gone already is unknown.
-    let answer = result_of(server.connect(), &legacy, &short);
-    let code = answer["error"]["code"].as_i64().unwrap();
-    assert!([INTERNAL_ERROR, INVALID_PARAMS].contains(&code), "{answer}");
+    let answer = result_of(wait_for(server.connect(), &legacy, &short));
+    let code = answer["error"]["code"].as_i64();
+    let is_told = code.is_some_and(|code| [INTERNAL_ERROR, INVALID_PARAMS].contains(&code));
+    assert!(is_told || answer["result"]["isError"] == true, "{answer}");
     eventually("it is unknown", || look(&mut client, &modern(), &own).is_none());
     assert_eq!(look(&mut client, &legacy, &short), None);
     assert_refused(
@@ -190,15 +196,15 @@ fn a_cancellation_and_an_end_agree_on_who_was_first() {
     let legacy = open_legacy(&server);
     let mut random = fastrand::Rng::with_seed(5);
     let (mut one, mut other) = (connect_to(&server, 0), connect_to(&server, 1));
-    let mut cancelled = 0;
     for turn in 0..100 {
         let _case = case(format!("turn {turn}"));
-        let arguments = json!({"ms": random.u64(0..3)});
+        // Some could not end first.
+        let is_long = turn % 10 == 0;
+        let arguments = json!({"ms": if is_long { 60_000 } else { random.u64(0..4) }});
         let task = begin(&mut one, &legacy, "sleep", arguments.clone());
         let response = other.ask(&about(&legacy, "tasks/cancel", &task));
         let expected = match response.json().get("result") {
             Some(task) => {
-                cancelled += 1;
                 assert_eq!(task["status"], "cancelled", "{task}");
                 "cancelled"
             }
@@ -208,6 +214,7 @@ fn a_cancellation_and_an_end_agree_on_who_was_first() {
             }
         };
         assert_eq!(status(&mut one, &legacy, &task), expected);
+        assert!(!is_long || expected == "cancelled");
         let answer = one.ask(&about(&legacy, "tasks/result", &task));
         assert_eq!(
             answer.json().get("result").is_some(),
@@ -227,10 +234,6 @@ fn a_cancellation_and_an_end_agree_on_who_was_first() {
         );
         assert_eq!(look(&mut other, &modern(), &task), Some(ended));
     }
-    assert!(
-        cancelled > 0,
-        "a task of milliseconds was never cancelled in time"
-    );
 }
 
 #[test]
@@ -238,12 +241,9 @@ fn what_a_task_came_to_can_be_fetched_by_all_and_again() {
     let server = Server::start(&["--shards", "2"]);
     let legacy = open_legacy(&server);
     let task = begin(&mut server.connect(), &legacy, "sleep", json!({"ms": 700}));
-    let waiting: Vec<_> = [0, 1, 0]
-        .map(|shard| connect_to(&server, shard).open(&about(&legacy, "tasks/result", &task)))
-        .into_iter()
-        .map(|mut stream| stream.answer("tasks/result"))
-        .collect();
-    let later = [1, 0].map(|shard| result_of(connect_to(&server, shard), &legacy, &task));
+    let waiting = [0, 1, 0].map(|shard| wait_for(connect_to(&server, shard), &legacy, &task));
+    let waiting = waiting.map(result_of);
+    let later = [1, 0].map(|shard| result_of(wait_for(connect_to(&server, shard), &legacy, &task)));
     let expected = &waiting[0];
     assert_eq!(
         expected["result"]["content"][0]["text"], "slept 700 ms",
@@ -369,7 +369,7 @@ fn thousands_made_and_abandoned_leave_nothing() {
     let server = Server::start(&[&flags[..], &["--shards", "2", "--pool-size", "64"]].concat());
     let legacy = open_legacy(&server);
     let mut after_kib = Vec::new();
-    for round in 0..4 {
+    for round in 0..3 {
         for _ in 0..20 {
             let mut client = server.connect();
             for turn in 0..50 {
@@ -390,7 +390,7 @@ fn thousands_made_and_abandoned_leave_nothing() {
         after_kib.push(server.resident_kib());
     }
     assert!(server.metric("weir_tasks_created_total", &[]) > 1_000);
-    let grown_kib = after_kib[3].saturating_sub(after_kib[0]);
+    let grown_kib = after_kib[2].saturating_sub(after_kib[0]);
     assert!(grown_kib < 2 << 10, "{after_kib:?}");
 }
 
@@ -424,15 +424,14 @@ fn a_drain_finishes_tasks_or_says_that_they_failed() {
     let mut client = server.connect();
     let [short, long] = [500, 60_000].map(|ms| begin(&mut client, &legacy, "sleep", json!({"ms": ms})));
     begin_long(&mut client, &modern());
-    let mut waiting =
-        [&short, &long].map(|task| connect_to(&server, 1).open(&about(&legacy, "tasks/result", task)));
+    let mut waiting = [&short, &long].map(|task| wait_for(connect_to(&server, 1), &legacy, task));
+    assert!(waiting[1].is_stream_next());
     server.signal(Signal::TERM);
-    let finished = waiting[0].answer("tasks/result");
+    let [finished, failed] = waiting.map(result_of);
     assert_eq!(
         finished["result"]["content"][0]["text"], "slept 500 ms",
         "{finished}"
     );
-    let failed = waiting[1].answer("tasks/result");
     assert_eq!(failed["error"]["code"], OVERLOADED, "{failed}");
     assert_eq!(failed["error"]["data"]["reason"], "draining", "{failed}");
     assert_eq!(server.wait().code(), Some(0), "{}", server.stderr());
