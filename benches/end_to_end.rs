@@ -12,6 +12,7 @@ use weir::jsonrpc::Scratch;
 use weir::mcp::{Facts, Identity, Options, Principal, Protocol, Reply, Step, UnixSeconds, Work};
 use weir::registry::{CallContext, Registry, ShardRegistry, Started};
 use weir::session::live::LiveOptions;
+use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, finish_answer};
@@ -53,6 +54,7 @@ impl Server {
                 &SessionKey::random().expect("randomness"),
                 SessionOptions::default(),
                 LiveOptions::default(),
+                TaskOptions::default(),
                 1,
             ),
             policy: policy.expect("valid"),
@@ -83,7 +85,7 @@ impl Server {
         let reply = match step {
             Step::Reply(reply) => reply,
             Step::Work(work) => run(&self.protocol, &self.tools, &work, &mut self.out),
-            Step::Batch(_) | Step::Listen(_) => panic!("neither a batch nor a subscription was sent"),
+            other => panic!("a call was sent, and came to {other:?}"),
         };
         let status = Status::from_code(reply.status).expect("a status of ours");
         let mut head = ResponseHead::json(status, self.out.len() - HEAD_RESERVE, self.date.text());

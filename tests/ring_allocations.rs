@@ -7,10 +7,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 use weir::ring::listener::{ListenerOptions, listen, local_address};
-use weir::ring::{Completion, ConnectionKey, DataRing, KernelRing, Received, RingOptions, SendMode};
+use weir::ring::{Completion, ConnectionKey, DataRing, KernelRing, Received, RingOptions, SendMode, Socket};
 
 struct Counting;
 
@@ -50,7 +49,7 @@ fn next(ring: &mut KernelRing) -> Completion {
     }
 }
 
-fn round_trip(ring: &mut KernelRing, socket: &OwnedFd, peer: &mut TcpStream, response: Vec<u8>) -> Vec<u8> {
+fn round_trip(ring: &mut KernelRing, socket: &Socket, peer: &mut TcpStream, response: Vec<u8>) -> Vec<u8> {
     peer.write_all(b"request").unwrap();
     let Completion::Received {
         outcome: Received::Bytes(bytes),

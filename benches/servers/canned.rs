@@ -19,7 +19,7 @@ use std::time::Duration;
 use weir::ring::listener::{ListenerOptions, listen, local_address};
 use weir::ring::{
     Completion, ConnectionKey, DataRing, KernelRing, Pace, PaceOptions, Parking, Received, RingOptions,
-    SendMode, spawn_ticks,
+    SendMode, Socket, spawn_ticks,
 };
 
 const TICK_BUSY: Duration = Duration::from_millis(10);
@@ -105,7 +105,7 @@ struct Server {
 
 struct Connection {
     generation: u32,
-    socket: Option<OwnedFd>,
+    socket: Option<Socket>,
     /// The beginning of a request whose rest has not arrived.
     assembly: Vec<u8>,
     is_receiving: bool,
@@ -190,7 +190,7 @@ impl Server {
         }
     }
 
-    fn open(&mut self, socket: OwnedFd) {
+    fn open(&mut self, socket: Socket) {
         let slot = self.slots_free.pop().unwrap_or_else(|| {
             self.connections.push(Connection {
                 generation: 0,

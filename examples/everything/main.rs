@@ -1,7 +1,8 @@
 //! A server with one of everything: what the official conformance suite asks servers to have, and what clients can be
 //! tried with.
 //!
-//! `cargo run --example everything -- --listen 127.0.0.1:8080`
+//! `cargo run --example everything -- --listen 127.0.0.1:8080`, or for one client that starts it
+//! `everything --option transport=stdio`
 //!
 //! Each file is one feature; what a fixture does and says is the suite's choice. The suite is run by
 //! `scripts/conformance.sh`.
@@ -14,6 +15,7 @@ mod prompts;
 mod resources;
 mod rounds;
 mod schemas;
+mod tasks;
 mod telling;
 
 use std::net::SocketAddr;
@@ -25,9 +27,9 @@ use weir::server::Server;
 /// A server with one of everything.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// Where to listen, 127.0.0.1:8080 if not given; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Any option of `weir serve`, such as `pool-size=8`. Repeatable.
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = split_option)]
     options: Vec<(String, String)>,
@@ -49,8 +51,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .title("One of everything")
         .instructions(
             "Every tool, resource and prompt here is for trying clients; none touches the world outside.",
-        )
-        .listen(arguments.listen);
+        );
+    if let Some(address) = arguments.listen {
+        builder = builder.listen(address);
+    }
     for (name, value) in arguments.options {
         builder = builder.option(&name, value);
     }
@@ -65,6 +69,7 @@ fn registry() -> Result<Registry, RegistryError> {
     telling::register(&mut registry)?;
     asking::register(&mut registry)?;
     rounds::register(&mut registry)?;
+    tasks::register(&mut registry)?;
     schemas::register(&mut registry)?;
     changes::register(&mut registry)?;
     resources::register(&mut registry)?;

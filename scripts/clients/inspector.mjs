@@ -1,13 +1,16 @@
 // MCP Inspector's command line: one process for every listing and call.
-// Usage: inspector.mjs URL legacy|auto|modern REVISION
+// Usage: inspector.mjs URL legacy|auto|modern|sse REVISION        `sse`: legacy, over HTTP+SSE
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { checkCall, checkTools, scenario } from './scenario.mjs';
+import { checkCall, checkTools, scenario, sseUrl } from './scenario.mjs';
 
-const [url, era, revision] = process.argv.slice(2);
+const [url, mode, revision] = process.argv.slice(2);
+const isSse = mode === 'sse';
+const era = isSse ? 'legacy' : mode;
+const server = isSse ? [sseUrl(url).href, '--transport', 'sse'] : [url];
 const launcher = new URL('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js', import.meta.url);
 // It keeps a catalogue in the home directory; the user's own is none of ours.
 const env = { ...process.env, HOME: fileURLToPath(new URL('home', import.meta.url)) };
@@ -16,7 +19,7 @@ const env = { ...process.env, HOME: fileURLToPath(new URL('home', import.meta.ur
 const EXIT_TOOL = 5;
 
 function inspect(...args) {
-  const line = [fileURLToPath(launcher), '--cli', url, '--protocol-era', era, '--format', 'json', ...args];
+  const line = [fileURLToPath(launcher), '--cli', ...server, '--protocol-era', era, '--format', 'json', ...args];
   return new Promise((resolve) => {
     execFile(process.execPath, line, { env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       resolve({ status: error ? error.code : 0, stdout, stderr });

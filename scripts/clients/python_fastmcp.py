@@ -1,6 +1,6 @@
 """FastMCP's client: with its default negotiation, with the handshake, or held to one revision.
 
-Usage: python_fastmcp.py URL auto|legacy|pin REVISION
+Usage: python_fastmcp.py URL auto|legacy|pin|sse REVISION        `sse`: with the handshake, over HTTP+SSE
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 from fastmcp import Client
+from fastmcp.client.transports import SSETransport
 from mcp import MCPDeprecationWarning
 from mcp.client.subscriptions import listen
 from mcp.shared.exceptions import MCPError
@@ -26,6 +27,7 @@ from scenario import (
     play_features,
     play_sample,
     play_tour,
+    sse_url,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -66,7 +68,7 @@ def tour_of(client, updates, mode):
     @asynccontextmanager
     async def watch(uri):
         # It has no subscriptions of its own; the SDK's session under it has.
-        if mode == "legacy":
+        if mode in ("legacy", "sse"):
             await client.session.subscribe_resource(uri)
             yield updates.uris.get
             await client.session.unsubscribe_resource(uri)
@@ -81,18 +83,21 @@ def tour_of(client, updates, mode):
     return Tour(call, cancel, watch)
 
 
+def connect(url, mode, revision, **handlers):
+    """A client, with its own word for how to agree on a revision."""
+    server = SSETransport(sse_url(url)) if mode == "sse" else url
+    return Client(server, mode={"pin": revision, "sse": "legacy"}.get(mode, mode), **handlers)
+
+
 async def sample(url, mode, revision):
-    async with Client(url, mode=revision if mode == "pin" else mode, sampling_handler=on_sample) as client:
+    async with connect(url, mode, revision, sampling_handler=on_sample) as client:
         await play_sample(tour_of(client, None, mode).call)
 
 
 async def run(url, mode, revision):
     updates = Updates()
-    async with Client(
-        url,
-        mode=revision if mode == "pin" else mode,
-        elicitation_handler=on_elicit,
-        message_handler=updates.handle,
+    async with connect(
+        url, mode, revision, elicitation_handler=on_elicit, message_handler=updates.handle
     ) as client:
 
         async def call(name, arguments):
@@ -117,7 +122,7 @@ async def run(url, mode, revision):
             )
         )
         await play_tour(tour_of(client, updates, mode))
-        session_id = client.transport.get_session_id()
+        session_id = None if mode == "sse" else client.transport.get_session_id()
         must_be_equal(session_id is not None, mode == "legacy", "a session id")
     if session_id is not None:
         async with httpx2.AsyncClient() as http:

@@ -1,6 +1,6 @@
 """The Python SDK (`mcp`): with its default negotiation, with the handshake, or held to one revision.
 
-Usage: python_mcp.py URL auto|legacy|pin REVISION
+Usage: python_mcp.py URL auto|legacy|pin|sse REVISION        `sse`: with the handshake, over HTTP+SSE
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 from mcp import Client, MCPDeprecationWarning
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -32,6 +33,7 @@ from scenario import (
     play_features,
     play_sample,
     play_tour,
+    sse_url,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -72,7 +74,7 @@ def tour_of(client, updates, mode):
 
     @asynccontextmanager
     async def watch(uri):
-        if mode == "legacy":
+        if mode in ("legacy", "sse"):
             await client.subscribe_resource(uri)
             yield updates.uris.get
             await client.unsubscribe_resource(uri)
@@ -87,8 +89,14 @@ def tour_of(client, updates, mode):
     return Tour(call, cancel, watch)
 
 
+def negotiation(mode, revision):
+    """The client's own word for how to agree on a revision."""
+    return {"pin": revision, "sse": "legacy"}.get(mode, mode)
+
+
 async def sample(url, mode, revision):
-    async with Client(url, mode=revision if mode == "pin" else mode, sampling_callback=on_sample) as client:
+    server = sse_client(sse_url(url)) if mode == "sse" else url
+    async with Client(server, mode=negotiation(mode, revision), sampling_callback=on_sample) as client:
         await play_sample(tour_of(client, None, mode).call)
 
 
@@ -99,11 +107,11 @@ async def run(url, mode, revision):
         session_ids.update(response.headers.get_list("mcp-session-id"))
 
     async with httpx2.AsyncClient(event_hooks={"response": [note_session]}) as http:
-        transport = streamable_http_client(url, http_client=http)
+        transport = sse_client(sse_url(url)) if mode == "sse" else streamable_http_client(url, http_client=http)
         updates = Updates()
         async with Client(
             transport,
-            mode=revision if mode == "pin" else mode,
+            mode=negotiation(mode, revision),
             elicitation_callback=on_elicit,
             message_handler=updates.handle,
         ) as client:

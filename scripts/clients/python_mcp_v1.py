@@ -1,6 +1,6 @@
 """The Python SDK's v1 line (`mcp` below 2), which knows revisions with a handshake only.
 
-Usage: python_mcp_v1.py URL default|websocket REVISION
+Usage: python_mcp_v1.py URL default|websocket|sse REVISION
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 from mcp import ClientSession, McpError
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.websocket import websocket_client
 from mcp.types import (
@@ -38,6 +39,7 @@ from scenario import (
     play_features,
     play_sample,
     play_tour,
+    sse_url,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -96,6 +98,9 @@ async def connected(url, mode, http):
             warnings.simplefilter("ignore", DeprecationWarning)
             transport = websocket_client(url.replace("http", "ws", 1))
         async with transport as (read, write):
+            yield read, write, None
+    elif mode == "sse":
+        async with sse_client(sse_url(url)) as (read, write):
             yield read, write, None
     else:
         must_be_equal(mode, "default", "mode")

@@ -1,8 +1,9 @@
 // The v1 line of the TypeScript SDK, which knows revisions with a handshake only.
-// Usage: typescript_v1.mjs URL default|websocket REVISION
+// Usage: typescript_v1.mjs URL default|websocket|sse REVISION
 
 import assert from 'node:assert/strict';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js';
 import {
@@ -19,22 +20,24 @@ import {
   playFeatures,
   playSample,
   playTour,
+  sseUrl,
 } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
 const transports = {
   default: (url) => new StreamableHTTPClientTransport(new URL(url)),
   websocket: (url) => new WebSocketClientTransport(new URL(url.replace(/^http/, 'ws'))),
+  sse: (url) => new SSEClientTransport(sseUrl(url)),
 };
 const about = { name: 'weir-clients', version: '1' };
 const client = new Client(about, { capabilities: { elicitation: {} } });
 client.setRequestHandler(ElicitRequestSchema, ({ params }) => answerForm(params));
 const transport = transports[mode](url);
-// A WebSocket is not told what was agreed on.
+// A WebSocket is not told what was agreed on, and one transport keeps it to itself.
 let agreed;
-transport.setProtocolVersion ??= (version) => (agreed = version);
+if (mode === 'websocket') transport.setProtocolVersion = (version) => (agreed = version);
 await client.connect(transport);
-assert.equal(agreed ?? transport.protocolVersion, revision);
+assert.equal(agreed ?? transport.protocolVersion ?? transport._protocolVersion, revision);
 assert.equal(client.getServerVersion().name, 'weir');
 await play({
   listTools: async () => (await client.listTools()).tools,

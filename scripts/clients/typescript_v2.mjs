@@ -1,8 +1,8 @@
 // The v2 line of the TypeScript SDK: with its default negotiation, probing first, or held to the newest revision.
-// Usage: typescript_v2.mjs URL default|auto|pin REVISION
+// Usage: typescript_v2.mjs URL default|auto|pin|sse REVISION        `sse`: over HTTP+SSE
 
 import assert from 'node:assert/strict';
-import { Client, ProtocolError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client, ProtocolError, SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import {
   answerForm,
   answerSample,
@@ -11,16 +11,19 @@ import {
   playFeatures,
   playSample,
   playTour,
+  sseUrl,
 } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
-const negotiations = { default: undefined, auto: { mode: 'auto' }, pin: { mode: { pin: revision } } };
+const negotiations = { default: undefined, sse: undefined, auto: { mode: 'auto' }, pin: { mode: { pin: revision } } };
 assert.ok(mode in negotiations, mode);
 const about = { name: 'weir-clients', version: '1' };
 const versionNegotiation = negotiations[mode];
 const client = new Client(about, { versionNegotiation, capabilities: { elicitation: {} } });
 client.setRequestHandler('elicitation/create', ({ params }) => answerForm(params));
-const transport = new StreamableHTTPClientTransport(new URL(url));
+const transportTo = (to) =>
+  mode === 'sse' ? new SSEClientTransport(sseUrl(to)) : new StreamableHTTPClientTransport(new URL(to));
+const transport = transportTo(url);
 await client.connect(transport);
 assert.equal(client.getNegotiatedProtocolVersion(), revision);
 assert.equal(client.getServerVersion().name, 'weir');
@@ -50,13 +53,14 @@ await playTour({
   },
 });
 const { sessionId } = transport;
-assert.equal(sessionId !== undefined, !isModern, 'a session id in the era that has them');
+const hasId = mode !== 'sse' && !isModern;
+assert.equal(sessionId !== undefined, hasId, 'a session id in the era that has them, but for HTTP+SSE');
 if (sessionId) await transport.terminateSession();
 await client.close();
 if (sessionId) await checkEnded(url, sessionId);
 
 const sampler = new Client(about, { versionNegotiation, capabilities: { sampling: {} } });
 sampler.setRequestHandler('sampling/createMessage', ({ params }) => answerSample(params));
-await sampler.connect(new StreamableHTTPClientTransport(new URL(process.env.EVERYTHING_URL)));
+await sampler.connect(transportTo(process.env.EVERYTHING_URL));
 await playSample((name, args) => sampler.callTool({ name, arguments: args }));
 await sampler.close();

@@ -7,7 +7,7 @@ use crate::ring::{self, ProbeError};
 use super::{allocator, complain, logging, refuse, say};
 use crate::config::{
     ConfigError, Findings, Host, HostError, Inputs, Line, Needs, Resolved, RingProblem, Settings, Toolset,
-    Verdict, evaluate, raise_soft_limits, resolve,
+    TransportKind, Verdict, evaluate, raise_soft_limits, resolve,
 };
 use crate::files;
 use crate::ring::listener::{AddressUse, address_use};
@@ -68,7 +68,9 @@ impl Look {
     fn lines(&self) -> Vec<Line> {
         let settings = &self.resolved.settings;
         let mut lines = evaluate(&Needs::of(settings), &self.findings);
-        lines.push(listen_line(settings));
+        if settings.transport == TransportKind::Http {
+            lines.push(listen_line(settings));
+        }
         if settings.toolsets.contains(&Toolset::Files) {
             lines.push(root_line(settings));
         }

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::registry::{
-    BlockingContext, CallContext, Elicit, ElicitAnswer, Progress, RegistryBuilder, RegistryError, Tool,
-    ToolError,
+    BlockingContext, CallContext, Elicit, ElicitAnswer, Progress, RegistryBuilder, RegistryError,
+    TaskSupport, Tool, ToolError,
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -92,6 +92,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
             .read_only()
             .idempotent()
             .open_world(false)
+            .task(TaskSupport::Optional)
             .run(|_: CallContext, args: Sleep| sleep(args.ms)),
     )?;
     tools.add(
@@ -101,6 +102,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
             .read_only()
             .idempotent()
             .open_world(false)
+            .task(TaskSupport::Optional)
             .run_blocking(spin),
     )?;
     tools.add(
@@ -110,6 +112,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
             .read_only()
             .idempotent()
             .open_world(false)
+            .task(TaskSupport::Optional)
             .run(|_: CallContext, args: Fail| async move { fail(&args.how) }),
     )?;
     tools.add(
@@ -128,6 +131,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
             .read_only()
             .idempotent()
             .open_world(false)
+            .task(TaskSupport::Optional)
             .run(progress),
     )?;
     tools.add(
@@ -136,6 +140,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
             .description("Asks the user a question, then says what the answer was.")
             .read_only()
             .open_world(false)
+            .task(TaskSupport::Optional)
             .run(ask),
     )?;
     Ok(())

@@ -43,6 +43,14 @@ pub struct Announced {
 }
 
 impl Announced {
+    /// In a message whose `params` have members that end `at` this byte.
+    pub(super) fn behind_members(at: usize) -> Self {
+        Self {
+            at,
+            has_members: true,
+        }
+    }
+
     /// Appends `message` as it is or, for a modern subscription, with its id.
     pub fn write(self, message: &[u8], subscription: Option<&RequestId>, out: &mut Vec<u8>) {
         let (Some(id), Some((front, rest))) = (subscription, message.split_at_checked(self.at)) else {

@@ -57,7 +57,11 @@ impl Protocol {
     pub fn answer_start_error(&self, ticket: &Ticket, error: &StartError, out: &mut Vec<u8>) -> Reply {
         let StartError::Violations(violations) = error;
         match ticket.operation() {
-            Operation::Tool(_) if ticket.revision().has_argument_faults_as_results() => {
+            // Who asked for a task expects one or an error.
+            Operation::Tool(_)
+                if ticket.revision().has_argument_faults_as_results()
+                    && !(ticket.is_task() && ticket.revision().has_requested_tasks()) =>
+            {
                 self.write_tool_result(ticket, true, out, |out| {
                     out.extend_from_slice(br#"[{"type":"text","text":"#);
                     write_string(out, &violations.text());
@@ -278,11 +282,13 @@ impl Protocol {
 /// An answer to a question that came with the request is one of its parameters; one that came while the call ran is
 /// for the model to hear of.
 fn is_clients_fault(error: &ToolError, ticket: &Ticket) -> bool {
-    matches!(error, ToolError::InvalidAnswer(_)) && ticket.revision().era() == Era::Modern
+    matches!(error, ToolError::InvalidAnswer(_))
+        && ticket.revision().era() == Era::Modern
+        && !ticket.is_task()
 }
 
 /// What a client reads of a failure: the author's own words, if they are meant for it.
-fn failure_text(error: &ToolError) -> Cow<'_, str> {
+pub(super) fn failure_text(error: &ToolError) -> Cow<'_, str> {
     match error {
         ToolError::Message(text) => Cow::Borrowed(text),
         ToolError::UrlElicitationRequired(places) => Cow::Owned(places_text(places)),

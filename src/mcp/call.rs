@@ -18,21 +18,25 @@ use super::error::Failure;
 use super::params::members;
 use super::revision::{Era, Revision};
 use super::sessions::{Principal, SessionToken};
+use super::tasks::{TaskParam, TaskTerms};
 
 /// The parameters of `tools/call`.
+#[derive(Debug)]
 pub(super) struct CallParams<'s> {
     pub(super) name: &'s str,
+    pub(super) task: TaskParam,
 }
 
 impl<'s> CallParams<'s> {
     /// `arguments` may be absent or `null`, as several clients send it.
     pub(super) fn read(params: Option<Value<'_, 's>>) -> Result<Self, Failure<'s>> {
-        let [name, arguments] = members(params, ["name", "arguments"])?;
+        let [name, arguments, task] = members(params, ["name", "arguments", "task"])?;
         let name = name
             .and_then(Value::as_str)
             .ok_or(Failure::Parameter("`params.name` must be a tool's name"))?;
+        let task = task.map_or(TaskParam::Absent, TaskParam::read);
         match arguments.is_none_or(|value| value.is_null() || value.is_object()) {
-            true => Ok(Self { name }),
+            true => Ok(Self { name, task }),
             false => Err(Failure::Parameter("`params.arguments` must be an object")),
         }
     }
@@ -62,6 +66,8 @@ pub(super) struct Call<'s> {
     pub(super) operation: Operation,
     /// What the client answered to questions of earlier rounds.
     pub(super) answers: Option<Answers>,
+    /// It is to run as a task.
+    pub(super) task: Option<TaskTerms>,
 }
 
 /// Answers by the key of their question.
@@ -110,6 +116,11 @@ impl<'s> Work<'s> {
         self.call.asker.capabilities
     }
 
+    /// Whether it is to run as a task, and how it is to be kept then.
+    pub fn task(&self) -> Option<TaskTerms> {
+        self.call.task
+    }
+
     /// The arguments, always an object; none if there were none.
     pub fn arguments(&self) -> Option<tape::Value<'_, 's>> {
         self.param(&["arguments"]).filter(|value| value.is_object())
@@ -144,24 +155,28 @@ impl<'s> Work<'s> {
                 ..ClientFacts::default()
             };
         }
+        // The tasks of 2026-07-28 say nothing before they end.
+        let is_heard = self.call.task.is_none() || asker.revision.era() == Era::Legacy;
         ClientFacts {
             capabilities: asker.capabilities,
-            wants_progress: asker.progress_token.is_some(),
-            log_level: asker.log_level,
+            wants_progress: is_heard && asker.progress_token.is_some(),
+            log_level: asker.log_level.filter(|_| is_heard),
             asking: self.asking(),
             answers: self.call.answers.clone(),
         }
     }
 
-    /// A legacy client answers in its session, and what has none declared nothing.
+    /// A legacy client answers in its session, and what has none declared nothing. A task waits for its answers, however
+    /// they come.
     fn asking(&self) -> Asking {
         let asker = &self.call.asker;
         match asker.revision.era() {
-            _ if asker.capabilities.is_empty() || asking_method(self.call.operation).is_none() => {
+            _ if !asker.capabilities.can_be_asked() || asking_method(self.call.operation).is_none() => {
                 Asking::Never
             }
             Era::Legacy if asker.conversation.is_none() => Asking::Never,
             Era::Legacy => Asking::OnStream,
+            Era::Modern if self.call.task.is_some() => Asking::OnStream,
             Era::Modern => Asking::ByRetry,
         }
     }
@@ -185,6 +200,7 @@ impl<'s> Work<'s> {
             revision: asker.revision,
             operation: self.call.operation,
             capabilities: asker.capabilities,
+            is_task: self.call.task.is_some(),
             conversation: asker.conversation,
             is_on_channel: asker.is_on_channel,
             principal: asker.principal,
@@ -284,6 +300,7 @@ pub struct Ticket {
     revision: Revision,
     operation: Operation,
     capabilities: ClientCapabilities,
+    is_task: bool,
     conversation: Option<SessionToken>,
     is_on_channel: bool,
     principal: Principal,
@@ -331,6 +348,11 @@ impl Ticket {
     /// stream of HTTP, and what it missed is gone with it.
     pub fn is_resumable(&self) -> bool {
         self.session().is_some() && !self.is_on_channel
+    }
+
+    /// Whether it runs as a task.
+    pub fn is_task(&self) -> bool {
+        self.is_task
     }
 
     /// What the client can be asked.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::registry::{PromptInfo, ResourceInfo, ToolInfo};
+use crate::registry::{PromptInfo, ResourceInfo, TaskSupport, ToolInfo};
 
 use super::revision::Revision;
 
@@ -26,7 +26,18 @@ pub(super) fn tool(info: &ToolInfo, revision: Revision) -> Value {
     if let Some(annotations) = annotations(info, revision) {
         tool.insert("annotations".to_owned(), annotations);
     }
+    if revision.has_requested_tasks() && info.task_support() != TaskSupport::Forbidden {
+        tool.insert(
+            "execution".to_owned(),
+            json!({"taskSupport": info.task_support()}),
+        );
+    }
     Value::Object(tool)
+}
+
+/// Whether clients of this revision can call it at all.
+pub(super) fn is_callable(info: &ToolInfo, revision: Revision) -> bool {
+    revision.has_tasks() || info.task_support() != TaskSupport::Required
 }
 
 fn is_offered(output_schema: &Value, revision: Revision) -> bool {

@@ -4,6 +4,7 @@
 //! already, but for the log level of a legacy session, which may change while the call runs.
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::jsonrpc::write_string;
 use crate::registry::{Emission, LogLevel};
@@ -13,11 +14,27 @@ use super::live::State;
 use super::protocol::Protocol;
 use super::question_words;
 use super::revision::Era;
+use super::tasks::{RELATED_TASK_KEY, TaskId, write_related_task};
 
 /// The least severe message for a legacy client that never set a level; the specification leaves it to the server.
 const LOG_LEVEL_DEFAULT: LogLevel = LogLevel::Info;
 
 impl Protocol {
+    /// Appends one message of a call that runs as a task, as [`Protocol::write_emission`] does for others. The tasks of
+    /// 2026-07-28 say nothing: what they ask is part of the task.
+    pub fn write_task_emission(
+        &self,
+        ticket: &Ticket,
+        task: &TaskId,
+        emission: &Emission,
+        question_id: &str,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let says = ticket.revision().era() == Era::Legacy;
+        says && write(ticket, Some(task), emission, question_id, state, out)
+    }
+
     /// Appends one message for the stream of a call. False, and nothing appended, if it is not for this client.
     ///
     /// `question_id` is the id under which the client answers a question; it is not looked at for anything else. A
@@ -30,52 +47,67 @@ impl Protocol {
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> bool {
-        let revision = ticket.revision();
-        match emission {
-            Emission::Progress {
-                progress,
-                total,
-                message,
-            } => {
-                let message = message.as_deref().filter(|_| revision.has_progress_messages());
-                return write_progress(ticket, *progress, *total, message, out);
-            }
-            Emission::Log { level, logger, data } => {
-                if !is_loud_enough(ticket, *level, state) {
-                    return false;
-                }
-                write_notification(out, "notifications/message", |out| {
-                    out.extend_from_slice(br#""level":"#);
-                    write_string(out, level.as_str());
-                    if let Some(logger) = logger {
-                        out.extend_from_slice(br#","logger":"#);
-                        write_string(out, logger);
-                    }
-                    out.extend_from_slice(br#","data":"#);
-                    write_json(out, data);
-                });
-            }
-            Emission::Question(question) if revision.era() == Era::Legacy => {
-                out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-                write_string(out, question_id);
-                out.extend_from_slice(br#","method":"#);
-                write_string(out, question.request.method.as_str());
-                out.extend_from_slice(br#","params":"#);
-                write_json(out, &question_words::params(&question.request, revision));
-                out.push(b'}');
-            }
-            Emission::ElicitationComplete { elicitation_id } if revision.has_elicitation_ids() => {
-                write_notification(out, "notifications/elicitation/complete", |out| {
-                    out.extend_from_slice(br#""elicitationId":"#);
-                    write_string(out, elicitation_id);
-                });
-            }
-            Emission::Question(_) | Emission::ElicitationComplete { .. } | Emission::CloseStream { .. } => {
+        write(ticket, None, emission, question_id, state, out)
+    }
+}
+
+fn write(
+    ticket: &Ticket,
+    task: Option<&TaskId>,
+    emission: &Emission,
+    question_id: &str,
+    state: &dyn State,
+    out: &mut Vec<u8>,
+) -> bool {
+    let revision = ticket.revision();
+    match emission {
+        Emission::Progress {
+            progress,
+            total,
+            message,
+        } => {
+            let message = message.as_deref().filter(|_| revision.has_progress_messages());
+            return write_progress(ticket, task, (*progress, *total), message, out);
+        }
+        Emission::Log { level, logger, data } => {
+            if !is_loud_enough(ticket, *level, state) {
                 return false;
             }
+            write_notification(out, "notifications/message", task, |out| {
+                out.extend_from_slice(br#""level":"#);
+                write_string(out, level.as_str());
+                if let Some(logger) = logger {
+                    out.extend_from_slice(br#","logger":"#);
+                    write_string(out, logger);
+                }
+                out.extend_from_slice(br#","data":"#);
+                write_json(out, data);
+            });
         }
-        true
+        Emission::Question(question) if revision.era() == Era::Legacy => {
+            out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+            write_string(out, question_id);
+            out.extend_from_slice(br#","method":"#);
+            write_string(out, question.request.method.as_str());
+            out.extend_from_slice(br#","params":"#);
+            let mut params = question_words::params(&question.request, revision);
+            if let Some(task) = task {
+                params["_meta"] = json!({RELATED_TASK_KEY: {"taskId": task.as_str()}});
+            }
+            write_json(out, &params);
+            out.push(b'}');
+        }
+        Emission::ElicitationComplete { elicitation_id } if revision.has_elicitation_ids() => {
+            write_notification(out, "notifications/elicitation/complete", task, |out| {
+                out.extend_from_slice(br#""elicitationId":"#);
+                write_string(out, elicitation_id);
+            });
+        }
+        Emission::Question(_) | Emission::ElicitationComplete { .. } | Emission::CloseStream { .. } => {
+            return false;
+        }
     }
+    true
 }
 
 /// A modern request names its level, and its call says nothing below; a legacy one's is the session's.
@@ -91,15 +123,15 @@ fn is_loud_enough(ticket: &Ticket, level: LogLevel, state: &dyn State) -> bool {
 
 fn write_progress(
     ticket: &Ticket,
-    progress: f64,
-    total: Option<f64>,
+    task: Option<&TaskId>,
+    (progress, total): (f64, Option<f64>),
     message: Option<&str>,
     out: &mut Vec<u8>,
 ) -> bool {
     let Some(token) = ticket.progress_token().filter(|_| progress.is_finite()) else {
         return false;
     };
-    write_notification(out, "notifications/progress", |out| {
+    write_notification(out, "notifications/progress", task, |out| {
         out.extend_from_slice(br#""progressToken":"#);
         token.write(out);
         out.extend_from_slice(br#","progress":"#);
@@ -116,11 +148,20 @@ fn write_progress(
     true
 }
 
-fn write_notification(out: &mut Vec<u8>, method: &str, write_params: impl FnOnce(&mut Vec<u8>)) {
+/// A task's notification names the task.
+fn write_notification(
+    out: &mut Vec<u8>,
+    method: &str,
+    task: Option<&TaskId>,
+    write_params: impl FnOnce(&mut Vec<u8>),
+) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
     write_string(out, method);
     out.extend_from_slice(br#","params":{"#);
     write_params(out);
+    if let Some(task) = task {
+        write_related_task(task, out);
+    }
     out.extend_from_slice(b"}}");
 }
 

@@ -16,6 +16,7 @@ use super::overload::{Overload, OverloadReason};
 use super::param_headers;
 use super::protocol::Reply;
 use super::revision::{Era, Revision};
+use super::tasks::TaskStatus;
 
 /// Codes of JSON-RPC 2.0, of MCP and, outside the reserved range, our own.
 mod code {
@@ -92,6 +93,16 @@ pub(super) enum Failure<'s> {
     StreamTaken,
     /// No room to remember what was asked for.
     LiveFull,
+    /// The client did not declare what this needs (2026-07-28).
+    MissingCapability(ClientCapabilities),
+    /// No such task, or it is somebody else's, or it has expired.
+    UnknownTask,
+    /// The task that is to be cancelled is over.
+    TaskEnded(TaskStatus),
+    /// A tool whose calls are tasks was called without one (2025-11-25).
+    TaskRequired,
+    /// A tool whose calls are no tasks was called with one (2025-11-25).
+    TaskForbidden,
 }
 
 /// What is wrong with a batch.
@@ -128,6 +139,7 @@ impl Refused<'_> {
                 });
             }
             Failure::UnknownResource(uri) => write_resource_not_found(out, self.id, self.era, uri),
+            Failure::MissingCapability(missing) => write_missing_capability(out, self.id, missing),
             Failure::LiveFull => {
                 write_overload(out, self.id, &LIVE_FULL);
                 return Reply::overloaded(&LIVE_FULL);
@@ -158,13 +170,18 @@ impl Failure<'_> {
             | Self::StreamNeedsSession
             | Self::StreamTaken
             | Self::EventId(_) => code::INVALID_REQUEST,
-            Self::ModernEnvelope(_) | Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) => {
-                code::INVALID_PARAMS
-            }
+            Self::ModernEnvelope(_)
+            | Self::Parameter(_)
+            | Self::UnknownTool(_)
+            | Self::UnknownPrompt(_)
+            | Self::UnknownTask
+            | Self::TaskEnded(_) => code::INVALID_PARAMS,
+            Self::MissingCapability(_) => code::MISSING_REQUIRED_CLIENT_CAPABILITY,
             Self::UnknownResource(_) => resource_not_found(era),
             Self::HeaderMismatch { .. } | Self::ParamHeader { .. } => code::HEADER_MISMATCH,
             Self::UnsupportedVersion { .. } => code::UNSUPPORTED_PROTOCOL_VERSION,
-            Self::MethodNotFound(_) => code::METHOD_NOT_FOUND,
+            // MCP 2025-11-25, tasks: -32601 under tool-level negotiation (MUST), though -32600 under errors (MAY).
+            Self::MethodNotFound(_) | Self::TaskRequired | Self::TaskForbidden => code::METHOD_NOT_FOUND,
             Self::SessionUnavailable => code::INTERNAL_ERROR,
             Self::LiveFull => code::OVERLOADED,
         }
@@ -175,7 +192,14 @@ impl Failure<'_> {
             (Self::MethodNotFound(_), Era::Modern) | (Self::SessionUnknown | Self::ChannelUnknown, _) => 404,
             (Self::MethodNotFound(_), Era::Legacy)
             | (
-                Self::Parameter(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) | Self::UnknownResource(_),
+                Self::Parameter(_)
+                | Self::UnknownTool(_)
+                | Self::UnknownPrompt(_)
+                | Self::UnknownResource(_)
+                | Self::UnknownTask
+                | Self::TaskEnded(_)
+                | Self::TaskRequired
+                | Self::TaskForbidden,
                 _,
             ) => 200,
             (Self::SessionUnavailable | Self::LiveFull, _) => 503,
@@ -202,6 +226,8 @@ impl Failure<'_> {
             Self::UnknownPrompt(name) => return format!("no prompt {:?}", cut(name)).into(),
             Self::UnknownResource(_) => "resource not found",
             Self::UnknownTool(name) => return format!("no tool {:?}", cut(name)).into(),
+            Self::TaskEnded(status) => return format!("the task is {} already", status.as_str()).into(),
+            Self::MissingCapability(missing) => return missing_capability_text(*missing).into(),
             Self::Batch(BatchFault::TooLong) => {
                 return format!("a batch has at most {BATCH_ELEMENTS_MAX} messages").into();
             }
@@ -221,6 +247,9 @@ impl Failure<'_> {
             Self::StreamTaken => "the session has its stream on another connection already",
             Self::StreamNeedsSession => "a stream belongs to a session; header Mcp-Session-Id is missing",
             Self::LiveFull => "there is no room to remember this",
+            Self::UnknownTask => "no such task; it may have expired",
+            Self::TaskRequired => "this tool runs as a task only",
+            Self::TaskForbidden => "this tool does not run as a task",
             Self::ModernEnvelope(text)
             | Self::Parameter(text)
             | Self::VersionHeader(text)
@@ -238,14 +267,18 @@ const LIVE_FULL: Overload = Overload {
 };
 
 /// Appends the error for a client that cannot be asked what has to be asked.
-pub(super) fn write_missing_capability(out: &mut Vec<u8>, id: Id<'_>, missing: ClientCapabilities) {
-    let message = format!("this needs a client with: {missing}");
+pub(super) fn write_missing_capability(out: &mut Vec<u8>, id: Option<Id<'_>>, missing: ClientCapabilities) {
+    let message = missing_capability_text(missing);
     let code = code::MISSING_REQUIRED_CLIENT_CAPABILITY;
-    write_error_with_data(out, Some(id), code, &message, |out| {
+    write_error_with_data(out, id, code, &message, |out| {
         out.extend_from_slice(br#"{"requiredCapabilities":"#);
         out.extend_from_slice(missing.to_json().to_string().as_bytes());
         out.push(b'}');
     });
+}
+
+fn missing_capability_text(missing: ClientCapabilities) -> String {
+    format!("this needs a client with: {missing}")
 }
 
 /// Appends the error that sends the user somewhere first (2025-11-25).

@@ -22,7 +22,7 @@ const URI_TOO_LONG: &str = "`params.uri` is longer than 8192 bytes";
 #[derive(Debug)]
 pub(super) enum Asked<'s> {
     List(Listed, Cursor<'s>),
-    CallTool(&'s str),
+    CallTool(CallParams<'s>),
     ReadResource(&'s str),
     GetPrompt(&'s str),
     Complete { of: Reference<'s>, argument: &'s str },
@@ -44,7 +44,7 @@ impl<'s> Asked<'s> {
         let has = Has::of(protocol.registry());
         let params = request.params;
         match request.method {
-            "tools/call" if has.tools => CallParams::read(params).map(|params| Self::CallTool(params.name)),
+            "tools/call" if has.tools => CallParams::read(params).map(Self::CallTool),
             "tools/list" if has.tools => list(Listed::Tools, params),
             "resources/list" if has.resources => list(Listed::Resources, params),
             "resources/templates/list" if has.resources => list(Listed::ResourceTemplates, params),
@@ -59,7 +59,9 @@ impl<'s> Asked<'s> {
     /// What the header `Mcp-Name` must repeat.
     pub(super) fn name(&self) -> Option<&'s str> {
         match self {
-            Self::CallTool(name) | Self::ReadResource(name) | Self::GetPrompt(name) => Some(name),
+            Self::CallTool(CallParams { name, .. }) | Self::ReadResource(name) | Self::GetPrompt(name) => {
+                Some(name)
+            }
             Self::List(..) | Self::Complete { .. } => None,
         }
     }
@@ -75,11 +77,13 @@ impl<'s> Asked<'s> {
         out: &mut Vec<u8>,
     ) -> Result<Routed<'s>, Failure<'s>> {
         let registry = protocol.registry();
+        let mut task = None;
         let operation = match self {
-            Self::CallTool(name) => registry
-                .find(name)
-                .map(Operation::Tool)
-                .ok_or(Failure::UnknownTool(name))?,
+            Self::CallTool(CallParams { name, task: asked }) => {
+                let tool = registry.find(name).ok_or(Failure::UnknownTool(name))?;
+                task = asked.terms(protocol, registry.tool(tool), &asker)?;
+                Operation::Tool(tool)
+            }
             Self::ReadResource(uri) => resource_at(registry, uri).ok_or(Failure::UnknownResource(uri))?,
             Self::GetPrompt(name) => registry
                 .find_prompt(name)
@@ -101,6 +105,7 @@ impl<'s> Asked<'s> {
             asker,
             operation,
             answers: None,
+            task,
         }))
     }
 }

@@ -63,6 +63,10 @@ impl Protocol {
             .contains(ClientCapabilities::ELICITATION_URL);
         let missing = match error {
             ToolError::MissingCapability(missing) if is_modern => *missing,
+            // A task has no such answer; its client reads where to go.
+            ToolError::UrlElicitationRequired(_) if is_modern && ticket.is_task() && opens_urls => {
+                return None;
+            }
             ToolError::UrlElicitationRequired(places) if is_modern && opens_urls => {
                 let keys: Vec<String> = (1..=places.len()).map(|number| format!("url_{number}")).collect();
                 let questions = keys.iter().map(String::as_str).zip(places);
@@ -78,7 +82,7 @@ impl Protocol {
             }
             _ => return None,
         };
-        write_missing_capability(out, id, missing);
+        write_missing_capability(out, Some(id), missing);
         Some(Reply::with_body(400).with_outcome(metrics::Outcome::MissingCapability))
     }
 

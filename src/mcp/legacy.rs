@@ -18,6 +18,7 @@ use super::protocol::{Protocol, Reply, Routed};
 use super::remembered;
 use super::revision::{Era, Revision};
 use super::sessions::{EndSession, OpenSession, Principal, Session, SessionToken, Sessions};
+use super::tasks;
 
 pub(super) const INITIALIZE: &str = "initialize";
 
@@ -59,6 +60,11 @@ pub(super) fn dispatch<'s>(
     if request.method == "ping" || remembered::request(protocol, context, request, state)? {
         write_result(out, request.id, b"{}");
         return Ok(Routed::Reply(Reply::with_body(200)));
+    }
+    if context.revision.has_requested_tasks()
+        && let Some(routed) = tasks::legacy_request(protocol, &context, request, state, out)
+    {
+        return routed;
     }
     call(protocol, context, request, out)
 }

@@ -5,19 +5,24 @@
 //! is the subscription's; [`write_subscription`] is the one place that writes it.
 
 use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_string};
+use crate::registry::ClientCapabilities;
 
 use super::error::Failure;
 use super::features::{URI_BYTES_MAX, leads_to_resource};
 use super::lists::Has;
+use super::live::State;
 use super::params::members;
 use super::protocol::{Labels, Protocol, Reply};
 use super::revision::Era;
+use super::tasks::TaskOwner;
 
 pub(super) const LISTEN: &str = "subscriptions/listen";
 
 /// URIs that one subscription may name. Each is looked up, remembered and compared with every change.
 pub const LISTEN_URIS_MAX: usize = 1_024;
-/// Bytes of all of them together: what one idle stream may keep in memory.
+/// Tasks that one subscription may name.
+pub const LISTEN_TASKS_MAX: usize = 1_024;
+/// Bytes of all URIs together: what one idle stream may keep in memory.
 pub const LISTEN_URI_BYTES_MAX: usize = 64 << 10;
 
 const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
@@ -30,6 +35,8 @@ pub struct Listen {
     pub id: RequestId,
     /// What it is to hear.
     pub interest: Interest,
+    /// Whose tasks it may hear of.
+    pub owner: TaskOwner,
     /// What metrics say of it.
     pub labels: Labels,
 }
@@ -45,6 +52,14 @@ pub struct Interest {
     pub resources: bool,
     /// Resources whose updates it hears, each once.
     pub uris: Vec<Box<str>>,
+    /// Tasks whose changes it hears, by their ids, each once.
+    pub tasks: Vec<Box<str>>,
+}
+
+/// Who wants to listen.
+pub(super) struct Listener {
+    pub(super) owner: TaskOwner,
+    pub(super) capabilities: ClientCapabilities,
 }
 
 /// Whether there is anything to hear of.
@@ -57,6 +72,8 @@ pub(super) fn is_offered(protocol: &Protocol) -> bool {
 pub(super) fn listen<'s>(
     protocol: &Protocol,
     request: &Request<'_, 's>,
+    listener: &Listener,
+    state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Listen, Failure<'s>> {
     let has = Has::of(protocol.registry());
@@ -64,24 +81,33 @@ pub(super) fn listen<'s>(
     let wanted = wanted
         .filter(|value| value.is_object())
         .ok_or(Failure::Parameter("`params.notifications` must be an object"))?;
-    let [tools, prompts, resources, uris] = members(
+    let [tools, prompts, resources, uris, tasks] = members(
         Some(wanted),
         [
             "toolsListChanged",
             "promptsListChanged",
             "resourcesListChanged",
             "resourceSubscriptions",
+            "taskIds",
         ],
     )?;
+    // Unknown, like any other member, where there are no tasks.
+    let tasks = tasks.filter(|_| protocol.lists().has_tasks());
     let interest = Interest {
         tools: is_wanted(tools)? && has.tools,
         prompts: is_wanted(prompts)? && has.prompts,
         resources: is_wanted(resources)? && has.resources,
         uris: accepted_uris(protocol, uris)?,
+        tasks: accepted_tasks(listener, tasks, state)?,
     };
-    write_acknowledgement(request.id, &interest, uris.is_some() && has.resources, out);
+    let named = Named {
+        uris: uris.is_some() && has.resources,
+        tasks: tasks.is_some(),
+    };
+    write_acknowledgement(request.id, &interest, named, out);
     Ok(Listen {
         id: request.id.into(),
+        owner: listener.owner,
         interest,
         labels: Reply::empty(200).about(Era::Modern, LISTEN).labels,
     })
@@ -120,7 +146,41 @@ fn accepted_uris<'s>(protocol: &Protocol, uris: Option<Value<'_, 's>>) -> Result
     Ok(asked.into_iter().map(Box::from).collect())
 }
 
-fn write_acknowledgement(id: Id<'_>, interest: &Interest, names_uris: bool, out: &mut Vec<u8>) {
+/// Of the ids that were named, those of the client's own tasks.
+fn accepted_tasks<'s>(
+    listener: &Listener,
+    ids: Option<Value<'_, 's>>,
+    state: &dyn State,
+) -> Result<Vec<Box<str>>, Failure<'s>> {
+    const NOT_IDS: Failure<'static> =
+        Failure::Parameter("`params.notifications.taskIds` must be an array of at most 1024 strings");
+    let Some(ids) = ids else { return Ok(Vec::new()) };
+    if !listener.capabilities.contains(ClientCapabilities::TASKS) {
+        return Err(Failure::MissingCapability(ClientCapabilities::TASKS));
+    }
+    if !ids.is_array() {
+        return Err(NOT_IDS);
+    }
+    let mut asked = Vec::new();
+    for id in ids.elements() {
+        if asked.len() == LISTEN_TASKS_MAX {
+            return Err(NOT_IDS);
+        }
+        asked.push(id.as_str().ok_or(NOT_IDS)?);
+    }
+    let mut seen = std::collections::HashSet::with_capacity(asked.len());
+    asked.retain(|id| seen.insert(*id) && state.task(&listener.owner, id).is_some());
+    Ok(asked.into_iter().map(Box::from).collect())
+}
+
+/// Which lists a request had; an acknowledgement repeats what is left of each.
+#[derive(Clone, Copy)]
+struct Named {
+    uris: bool,
+    tasks: bool,
+}
+
+fn write_acknowledgement(id: Id<'_>, interest: &Interest, named: Named, out: &mut Vec<u8>) {
     out.extend_from_slice(
         br#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"#,
     );
@@ -138,16 +198,22 @@ fn write_acknowledgement(id: Id<'_>, interest: &Interest, names_uris: bool, out:
         out.extend_from_slice(b":true");
         separator = b",";
     }
-    if names_uris {
+    let lists = [
+        ("resourceSubscriptions", &interest.uris, named.uris),
+        ("taskIds", &interest.tasks, named.tasks),
+    ];
+    for (name, granted, _) in lists.into_iter().filter(|(_, _, is_named)| *is_named) {
         out.extend_from_slice(separator);
-        out.extend_from_slice(br#""resourceSubscriptions":["#);
-        for (at, uri) in interest.uris.iter().enumerate() {
+        write_string(out, name);
+        out.extend_from_slice(b":[");
+        for (at, text) in granted.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
-            write_string(out, uri);
+            write_string(out, text);
         }
         out.push(b']');
+        separator = b",";
     }
     out.extend_from_slice(b"}}}");
 }

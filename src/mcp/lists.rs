@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::registry::{CacheScope, Caching, Registry};
+use crate::registry::{CacheScope, Caching, Registry, TASKS_EXTENSION, TaskSupport};
 
 use super::announce::Announcement;
 use super::cursor::Cursor;
@@ -84,6 +84,7 @@ impl Listed {
         match self {
             Self::Tools => registry
                 .tools()
+                .filter(|(_, info)| describe::is_callable(info, revision))
                 .map(|(_, info)| describe::tool(info, revision))
                 .collect(),
             Self::Resources => registry
@@ -129,6 +130,7 @@ pub(super) struct Lists {
     initialize: [Vec<u8>; Revision::ALL.len()],
     discover: Vec<u8>,
     meta: Vec<u8>,
+    has_tasks: bool,
 }
 
 impl Lists {
@@ -140,6 +142,7 @@ impl Lists {
             initialize: Revision::ALL.map(|revision| text(&initialize(registry, identity, revision))),
             discover: text(&discover(registry, identity)),
             meta: text(&meta(identity)),
+            has_tasks: has_tasks(registry),
         }
     }
 
@@ -187,10 +190,21 @@ impl Lists {
         &self.discover
     }
 
+    /// Whether there are tools whose calls may go on as tasks.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.has_tasks
+    }
+
     /// The value of `_meta` in every modern result.
     pub(super) fn meta(&self) -> &[u8] {
         &self.meta
     }
+}
+
+fn has_tasks(registry: &Registry) -> bool {
+    registry
+        .tools()
+        .any(|(_, tool)| tool.task_support() != TaskSupport::Forbidden)
 }
 
 fn text(value: &Value) -> Vec<u8> {
@@ -227,6 +241,16 @@ fn capabilities(registry: &Registry, revision: Revision) -> Value {
         ),
         // Any tool may log.
         ("logging", true, json!({})),
+        (
+            "tasks",
+            revision.has_requested_tasks() && has_tasks(registry),
+            json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}),
+        ),
+        (
+            "extensions",
+            revision.era() == Era::Modern && has_tasks(registry),
+            json!({TASKS_EXTENSION: {}}),
+        ),
     ];
     let declared = declared.into_iter().filter(|(_, is_there, _)| *is_there);
     Value::Object(declared.map(|(name, _, how)| (name.to_owned(), how)).collect())

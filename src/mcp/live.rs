@@ -6,6 +6,7 @@
 
 use super::facts::UnixSeconds;
 use super::sessions::{OpenSession, SessionToken, Sessions};
+use super::tasks::Tasks;
 use crate::jsonrpc::RequestId;
 use crate::registry::{AnswerError, LogLevel};
 
@@ -54,6 +55,6 @@ pub trait StateSeal {
 }
 
 /// Everything of a process that requests of any shard touch.
-pub trait State: Sessions + LiveState + StateSeal {}
+pub trait State: Sessions + LiveState + StateSeal + Tasks {}
 
-impl<T: Sessions + LiveState + StateSeal + ?Sized> State for T {}
+impl<T: Sessions + LiveState + StateSeal + Tasks + ?Sized> State for T {}

@@ -49,7 +49,7 @@ pub use announce::{Announced, Announcement, write_announcement};
 pub use batch::{BATCH_ELEMENTS_MAX, Batch};
 pub use call::{Ticket, Work};
 pub use facts::{ChannelFacts, Facts, HttpHead, ParamHeaders, UnixSeconds, Via};
-pub use listen::{Interest, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
+pub use listen::{Interest, LISTEN_TASKS_MAX, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::Identity;
 pub use live::{LiveRefused, LiveState, State, StateSeal};
 pub use overload::{Overload, OverloadReason};
@@ -61,5 +61,6 @@ pub use sessions::{
 };
 pub use standing::{NoStream, Opening, StreamRequest};
 pub use tasks::{
-    CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks, UnixMillis,
+    AwaitTask, CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks,
+    UnixMillis, write_task_end, write_task_notification,
 };

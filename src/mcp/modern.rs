@@ -12,13 +12,14 @@ use super::facts::Facts;
 use super::features::Asked;
 use super::headers::Mirrored;
 use super::input_responses;
-use super::listen::{self, LISTEN};
+use super::listen::{self, LISTEN, Listener};
 use super::live::State;
 use super::param_headers;
 use super::params::members;
 use super::protocol::{Protocol, Reply, Routed};
 use super::remembered;
 use super::revision::Revision;
+use super::tasks::{self, TaskOwner};
 
 /// The method that only this era has, and that a client without an envelope may try first.
 pub(super) const DISCOVER: &str = "server/discover";
@@ -61,7 +62,17 @@ pub(super) fn request<'p, 's: 'p>(
     }
     if request.method == LISTEN && listen::is_offered(protocol) {
         Mirrored::Method.check_in(facts, request.method)?;
-        return listen::listen(protocol, request, out).map(Routed::Listen);
+        let listener = Listener {
+            owner: TaskOwner::modern(facts),
+            capabilities: envelope.capabilities,
+        };
+        return listen::listen(protocol, request, &listener, state, out).map(Routed::Listen);
+    }
+    if protocol.lists().has_tasks()
+        && let Some(asked) = tasks::ModernRequest::named(request.method)
+    {
+        let reply = asked.answer(protocol, facts, request, envelope.capabilities, state, out);
+        return reply.map(Routed::Reply);
     }
     let asked = Asked::read(protocol, request)?;
     Mirrored::Method.check_in(facts, request.method)?;
@@ -105,6 +116,7 @@ fn checked<'p, 's: 'p>(
         let (responses, sealed) = (envelope.input_responses, envelope.request_state);
         call.answers = input_responses::read(&call, request.params, responses, sealed, state, facts.now)?;
     }
+    tasks::ask_first(protocol, &mut call);
     Ok(call)
 }
 

@@ -20,6 +20,7 @@ use super::overload::{Overload, OverloadReason};
 use super::remembered;
 use super::revision::Era;
 use super::sessions::{EndSession, SessionId, Sessions};
+use super::tasks::AwaitTask;
 
 /// Choices of whoever runs the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub enum Step<'s> {
     Batch(Batch),
     /// A client that listens from now on (2026-07-28).
     Listen(Listen),
+    /// A client that waits for what a task comes to (2025-11-25).
+    AwaitTask(AwaitTask),
 }
 
 /// How an answer goes out; its body was appended to `out`.
@@ -85,6 +88,7 @@ pub(super) enum Routed<'s> {
     Call(Call<'s>),
     Batch(Batch),
     Listen(Listen),
+    AwaitTask(AwaitTask),
 }
 
 impl Protocol {
@@ -143,6 +147,7 @@ impl Protocol {
             Routed::Call(call) => Step::Work(Work::new(document, call)),
             Routed::Batch(batch) => Step::Batch(batch),
             Routed::Listen(listen) => Step::Listen(listen),
+            Routed::AwaitTask(wanted) => Step::AwaitTask(wanted),
         }
     }
 
@@ -269,6 +274,14 @@ impl Reply {
                 method: metrics::Method::Other,
                 outcome: metrics::Outcome::Ok,
             },
+        }
+    }
+
+    /// A body that answers control, counted under these labels.
+    pub const fn of_control(labels: Labels) -> Self {
+        Self {
+            labels,
+            ..Self::with_body(200)
         }
     }
 

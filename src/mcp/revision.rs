@@ -147,6 +147,16 @@ impl Revision {
         self == Self::V2025_11_25
     }
 
+    /// Tasks that a client asks for with its request, and `tasks/result`; later ones are an extension.
+    pub fn has_requested_tasks(self) -> bool {
+        self == Self::V2025_11_25
+    }
+
+    /// Tasks of either kind.
+    pub fn has_tasks(self) -> bool {
+        self >= Self::V2025_11_25
+    }
+
     /// Arguments that break a tool's schema are a result with `isError`, which a model sees and can act on
     /// (SEP-1303), instead of a protocol error.
     pub fn has_argument_faults_as_results(self) -> bool {

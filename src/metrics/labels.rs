@@ -114,6 +114,16 @@ labels! {
         CompletionComplete => "completion/complete",
         /// `logging/setLevel`
         LoggingSetLevel => "logging/setLevel",
+        /// `tasks/get`
+        TasksGet => "tasks/get",
+        /// `tasks/result`
+        TasksResult => "tasks/result",
+        /// `tasks/list`
+        TasksList => "tasks/list",
+        /// `tasks/update`
+        TasksUpdate => "tasks/update",
+        /// `tasks/cancel`
+        TasksCancel => "tasks/cancel",
         /// `subscriptions/listen`
         SubscriptionsListen => "subscriptions/listen",
         /// `notifications/initialized`

@@ -198,6 +198,13 @@ impl<C, H: Copy> Pool<C, H> {
         handler.holder.filter(|_| handler.lease == key.lease)
     }
 
+    /// From now on a handler is held by somebody else: the call it works for goes on without whoever brought it.
+    pub fn hand_over(&mut self, key: HandlerKey, holder: H) {
+        if let Some(handler) = self.current(key) {
+            handler.holder = Some(holder);
+        }
+    }
+
     /// Ends a lease and begins the next with the same call in the same handler: what still names the old
     /// lease finds nothing. `None` for a lease that is over.
     pub fn renew(&mut self, key: HandlerKey) -> Option<HandlerKey> {

@@ -14,7 +14,7 @@ use super::call::AsyncHandler;
 use super::context::{BlockingContext, CallContext};
 use super::handler::Handler;
 use super::icon::Icon;
-use super::info::{Annotations, Execution, ToolInfo};
+use super::info::{Annotations, Execution, TaskSupport, ToolInfo};
 use super::outcome::ToolKind;
 use super::output::{IntoOutput, ToolError};
 use super::schema;
@@ -41,6 +41,8 @@ pub struct ToolBuilder<S> {
     description: Option<String>,
     annotations: Annotations,
     icons: Vec<Icon>,
+    task_support: TaskSupport,
+    asked_before_task: Vec<String>,
     input_schema: S,
     output_schema: Option<Value>,
 }
@@ -58,6 +60,8 @@ impl Tool {
             description: None,
             annotations: Annotations::default(),
             icons: Vec::new(),
+            task_support: TaskSupport::default(),
+            asked_before_task: Vec::new(),
             input_schema: Derived(()),
             output_schema: None,
         }
@@ -113,6 +117,22 @@ impl<S> ToolBuilder<S> {
         self
     }
 
+    /// Lets calls go on as tasks: the client gets a task's id at once and comes back for the result, which is kept for
+    /// a while. The function is the same either way; while it runs as a task, what it asks is answered through the task,
+    /// and cancelling the task cancels the call.
+    pub fn task(mut self, support: TaskSupport) -> Self {
+        self.task_support = support;
+        self
+    }
+
+    /// A question, by its key, to be answered before a call becomes a task; may be called more than once. Clients since
+    /// 2026-07-28 are asked at once and call again with the answer, and only then there is a task. To others, who cannot
+    /// be asked so, the running task puts the question.
+    pub fn ask_before_task(mut self, key: impl Into<String>) -> Self {
+        self.asked_before_task.push(key.into());
+        self
+    }
+
     /// A schema for [`ToolOutput::structured`](super::ToolOutput::structured) results, written by hand.
     /// [`Structured`](super::Structured) results bring theirs along.
     pub fn output_schema(mut self, schema: Value) -> Self {
@@ -127,6 +147,8 @@ impl<S> ToolBuilder<S> {
             description: self.description,
             annotations: self.annotations,
             icons: self.icons,
+            task_support: self.task_support,
+            asked_before_task: self.asked_before_task,
             input_schema,
             output_schema: self.output_schema,
         }
@@ -200,6 +222,8 @@ impl ToolBuilder<Given> {
             execution,
             // Read from the schema when it is registered.
             param_headers: Vec::new(),
+            task_support: self.task_support,
+            asked_before_task: self.asked_before_task,
         };
         Tool { info, handler }
     }

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::jsonrpc::Value;
 
+/// The extension's name, for clients and servers alike.
+pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
 /// A client's declared capabilities, as far as a server can use them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ClientCapabilities(u16);
@@ -25,6 +28,8 @@ impl ClientCapabilities {
     pub const ELICITATION_FORM: Self = Self(1 << 4);
     /// Opens URLs for its user.
     pub const ELICITATION_URL: Self = Self(1 << 5);
+    /// Knows tasks: the extension `io.modelcontextprotocol/tasks`, since 2026-07-28.
+    pub const TASKS: Self = Self(1 << 6);
 
     /// Reads a `ClientCapabilities` object; what is unknown is ignored.
     pub(crate) fn read(declared: Value<'_, '_>) -> Self {
@@ -43,10 +48,21 @@ impl ClientCapabilities {
                     found = found.with_if(is_url, Self::ELICITATION_URL);
                     found = found.with_if(!is_url || value.member("form").is_some(), Self::ELICITATION_FORM);
                 }
+                "extensions" => {
+                    let is_declared = value
+                        .member(TASKS_EXTENSION)
+                        .is_some_and(|value| value.is_object());
+                    found = found.with_if(is_declared, Self::TASKS);
+                }
                 _ => {}
             }
         }
         found
+    }
+
+    /// Whether there is anything that it can be asked.
+    pub const fn can_be_asked(self) -> bool {
+        self.0 & !Self::TASKS.0 != 0
     }
 
     /// Whether all of `others` are declared.
@@ -101,12 +117,13 @@ impl ClientCapabilities {
 }
 
 /// Where each capability with modes stands in the object; no inner name is the object itself.
-const NESTED: [(ClientCapabilities, [&str; 2]); 5] = [
+const NESTED: [(ClientCapabilities, [&str; 2]); 6] = [
     (ClientCapabilities::SAMPLING, ["sampling", ""]),
     (ClientCapabilities::SAMPLING_TOOLS, ["sampling", "tools"]),
     (ClientCapabilities::SAMPLING_CONTEXT, ["sampling", "context"]),
     (ClientCapabilities::ELICITATION_FORM, ["elicitation", "form"]),
     (ClientCapabilities::ELICITATION_URL, ["elicitation", "url"]),
+    (ClientCapabilities::TASKS, ["extensions", TASKS_EXTENSION]),
 ];
 
 /// The names of the capabilities, for people: `sampling, sampling.tools`.
@@ -139,7 +156,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_written_as_it_is_read() {
-        for bits in 0..1 << 6 {
+        for bits in 0..1 << 7 {
             let written = ClientCapabilities::from_bits(bits).to_json();
             for revision in REVISIONS {
                 assert_matches(revision, "ClientCapabilities", &written);

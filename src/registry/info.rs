@@ -26,6 +26,20 @@ pub enum Execution {
     Worker,
 }
 
+/// Whether a tool's calls go on as tasks: its clients get a task's id at once and come back for the result (MCP
+/// 2025-11-25, tasks; the extension `io.modelcontextprotocol/tasks` since 2026-07-28).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskSupport {
+    /// Never: whoever calls waits.
+    #[default]
+    Forbidden,
+    /// For clients that know tasks; others wait. In 2025-11-25 the client chooses, call by call.
+    Optional,
+    /// Always: clients that know no tasks are refused, as the work takes longer than anybody waits.
+    Required,
+}
+
 /// Hints for clients, which must not trust them. Serialises as MCP's `ToolAnnotations`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +86,10 @@ pub struct ToolInfo {
     pub(super) execution: Execution,
     #[serde(skip)]
     pub(super) param_headers: Vec<ParamHeader>,
+    #[serde(skip)]
+    pub(super) task_support: TaskSupport,
+    #[serde(skip)]
+    pub(super) asked_before_task: Vec<String>,
 }
 
 impl ToolInfo {
@@ -114,6 +132,16 @@ impl ToolInfo {
     /// `"x-mcp-header": "Name"`.
     pub fn param_headers(&self) -> &[ParamHeader] {
         &self.param_headers
+    }
+
+    /// Whether its calls go on as tasks.
+    pub fn task_support(&self) -> TaskSupport {
+        self.task_support
+    }
+
+    /// Keys of the questions that a client since 2026-07-28 answers before its call becomes a task.
+    pub fn asked_before_task(&self) -> &[String] {
+        &self.asked_before_task
     }
 
     /// Where its calls run.

@@ -54,7 +54,7 @@ struct Kernel {
 
 impl Backend for Kernel {
     type Ring = KernelRing;
-    type Socket = std::os::fd::OwnedFd;
+    type Socket = super::Socket;
     type Peer = TcpStream;
 
     fn new() -> Self {

@@ -10,12 +10,12 @@
 use super::completion::{Completion, HangUp, Received};
 use super::provided::{BUFFER_GROUP, ProvidedBuffers};
 use super::setup::{RingError, RingOptions, set_up};
+use super::socket::Socket;
 use super::token::{ConnectionKey, Operation, Token};
 use super::waker::RingWaker;
 use super::{DataRing, RingCounters, SendMode, listener};
-use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
-use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
@@ -23,10 +23,6 @@ use std::net::{Shutdown, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
-
-/// `IORING_RECVSEND_POLL_FIRST` of `linux/io_uring.h`: wait for readiness before taking a buffer. A
-/// connection is mostly idle when its receive is armed, so trying first would be wasted.
-const POLL_FIRST: u16 = 1;
 
 /// A [`DataRing`] on io_uring.
 pub struct KernelRing {
@@ -68,6 +64,7 @@ impl KernelRing {
     /// The kernel refuses, or memory is short.
     pub fn new(options: RingOptions) -> Result<Self, RingError> {
         let (uring, provided) = set_up(options)?;
+        hold_broken_pipes();
         Ok(KernelRing {
             uring,
             provided,
@@ -263,6 +260,7 @@ impl KernelRing {
                 outcome: hang_up_of(result),
             },
             Token::Cancel(operation, key) => Completion::Cancelled { key, operation },
+            Token::CancelEnd => return None,
             Token::Close(key) => Completion::Closed { key },
         })
     }
@@ -301,7 +299,7 @@ impl KernelRing {
 }
 
 impl DataRing for KernelRing {
-    type Socket = OwnedFd;
+    type Socket = Socket;
 
     fn watch_listener(&mut self) {
         assert!(!self.accept.is_armed, "the listener is watched twice");
@@ -322,27 +320,22 @@ impl DataRing for KernelRing {
         self.push(Token::CancelAccept, entry);
     }
 
-    fn accept_now(&mut self) -> io::Result<Option<OwnedFd>> {
+    fn accept_now(&mut self) -> io::Result<Option<Socket>> {
         match &self.listener {
-            Some(listener) => listener::accept_now(listener),
+            Some(listener) => Ok(listener::accept_now(listener)?.map(Socket::from)),
             None => Ok(None),
         }
     }
 
-    fn receive(&mut self, key: ConnectionKey, socket: &OwnedFd) {
-        // No address, and length 0: the buffer and its size come from the group.
-        let entry = opcode::Recv::new(Fd(socket.as_raw_fd()), std::ptr::null_mut(), 0)
-            .ioprio(POLL_FIRST)
-            .buf_group(BUFFER_GROUP)
-            .build()
-            .flags(squeue::Flags::BUFFER_SELECT);
+    fn receive(&mut self, key: ConnectionKey, socket: &Socket) {
+        let entry = socket.receive_entry(BUFFER_GROUP, self.provided.pool().buffer_bytes() as u32);
         self.push(Token::Operation(Operation::Receive, key), entry);
     }
 
     fn send(
         &mut self,
         key: ConnectionKey,
-        socket: &OwnedFd,
+        socket: &Socket,
         buffer: Vec<u8>,
         range: Range<usize>,
         mode: SendMode,
@@ -354,10 +347,7 @@ impl DataRing for KernelRing {
                 SendMode::Attempt => libc::MSG_DONTWAIT,
                 SendMode::All => libc::MSG_WAITALL,
             };
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let entry = opcode::Send::new(Fd(socket.as_raw_fd()), bytes.as_ptr(), length)
-            .flags(flags)
-            .build();
+        let entry = socket.send_entry(bytes, flags);
         let slot = key.slot as usize;
         if slot >= self.sends.len() {
             self.reserve_slots(slot + 1);
@@ -368,9 +358,9 @@ impl DataRing for KernelRing {
         self.push(Token::Operation(Operation::Send, key), entry);
     }
 
-    fn watch_hang_up(&mut self, key: ConnectionKey, socket: &OwnedFd) {
+    fn watch_hang_up(&mut self, key: ConnectionKey, socket: &Socket) {
         let events = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
-        let entry = opcode::PollAdd::new(Fd(socket.as_raw_fd()), events).build();
+        let entry = opcode::PollAdd::new(Fd(socket.output().as_raw_fd()), events).build();
         self.push(Token::Operation(Operation::Watch, key), entry);
     }
 
@@ -380,13 +370,16 @@ impl DataRing for KernelRing {
         self.push(Token::Cancel(operation, key), entry);
     }
 
-    fn shutdown(&mut self, socket: &OwnedFd, how: Shutdown) {
-        // It fails only on a connection that is gone already.
-        let _ = SockRef::from(socket).shutdown(how);
+    fn shutdown(&mut self, socket: &Socket, how: Shutdown) {
+        for end in socket.shut_down(how).into_iter().flatten() {
+            let whatever_names_it = CancelBuilder::fd(Fd(end.as_raw_fd())).all();
+            let entry = opcode::AsyncCancel2::new(whatever_names_it).build();
+            self.push(Token::CancelEnd, entry);
+        }
     }
 
-    fn close(&mut self, key: ConnectionKey, socket: OwnedFd) {
-        let entry = opcode::Close::new(Fd(socket.into_raw_fd())).build();
+    fn close(&mut self, key: ConnectionKey, socket: Socket) {
+        let entry = opcode::Close::new(Fd(socket.into_last().into_raw_fd())).build();
         self.push(Token::Close(key), entry);
     }
 
@@ -402,14 +395,14 @@ impl DataRing for KernelRing {
         self.waker.clone()
     }
 
-    fn take_error(&self, socket: &OwnedFd) -> Option<io::Error> {
-        SockRef::from(socket).take_error().ok().flatten()
+    fn take_error(&self, socket: &Socket) -> Option<io::Error> {
+        socket.connected()?.take_error().ok().flatten()
     }
 
-    fn peer_address(&self, socket: &OwnedFd) -> io::Result<SocketAddr> {
-        let address = SockRef::from(socket).peer_addr()?;
+    fn peer_address(&self, socket: &Socket) -> io::Result<SocketAddr> {
+        let address = socket.connected().map(|socket| socket.peer_addr()).transpose()?;
         address
-            .as_socket()
+            .and_then(|address| address.as_socket())
             .ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
@@ -460,6 +453,18 @@ impl Drop for KernelRing {
         for buffer in self.sends.iter_mut().filter_map(Option::take) {
             mem::forget(buffer);
         }
+    }
+}
+
+/// A write to a pipe that nobody reads is an error of that write and no signal of this thread, whatever the program
+/// does with signals. (`RWF_NOSIGNAL` says the same from Linux 6.18 on.)
+fn hold_broken_pipes() {
+    // SAFETY: the set is initialised by `sigemptyset` before it is used, and the old mask is not asked for.
+    unsafe {
+        let mut signals = mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(signals.as_mut_ptr());
+        libc::sigaddset(signals.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, signals.as_ptr(), std::ptr::null_mut());
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::listener::{ListenerOptions, listen, local_address};
 use super::{
-    Completion, ConnectionKey, DataRing, KernelRing, Received, RingCounters, RingError, RingOptions, SendMode,
+    Completion, ConnectionKey, DataRing, KernelRing, Received, RingCounters, RingError, RingOptions,
+    SendMode, Socket,
 };
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn next(ring: &mut KernelRing) -> Completion {
     panic!("no completion");
 }
 
-fn accepted(ring: &mut KernelRing) -> OwnedFd {
+fn accepted(ring: &mut KernelRing) -> Socket {
     ring.watch_listener();
     match next(ring) {
         Completion::AcceptReady => ring.accept_now().unwrap().unwrap(),
@@ -56,7 +56,7 @@ fn key(slot: usize) -> ConnectionKey {
 }
 
 /// Connected pairs in the same order.
-fn pairs(ring: &mut KernelRing, address: SocketAddr, count: usize) -> (Vec<TcpStream>, Vec<OwnedFd>) {
+fn pairs(ring: &mut KernelRing, address: SocketAddr, count: usize) -> (Vec<TcpStream>, Vec<Socket>) {
     (0..count)
         .map(|_| (TcpStream::connect(address).unwrap(), accepted(ring)))
         .unzip()
@@ -197,7 +197,7 @@ fn ten_thousand_connections_leave_no_descriptor() {
                 .unwrap();
         }
     });
-    let mut sockets: Vec<Option<OwnedFd>> = Vec::new();
+    let mut sockets: Vec<Option<Socket>> = Vec::new();
     let mut closed = 0;
     ring.watch_listener();
     while closed < CONNECTIONS {

@@ -27,6 +27,7 @@ mod probe;
 mod provided;
 mod setup;
 pub mod simulated;
+mod socket;
 mod ticks;
 mod token;
 mod waker;
@@ -35,6 +36,8 @@ mod waker;
 mod conformance;
 #[cfg(test)]
 mod kernel_tests;
+#[cfg(test)]
+mod pair_tests;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -48,6 +51,7 @@ pub use pace::{Pace, PaceOptions};
 pub use park::Parking;
 pub use probe::{ProbeError, probe};
 pub use setup::{RingError, RingOptions};
+pub use socket::Socket;
 pub use ticks::spawn_ticks;
 pub use token::{ConnectionKey, GENERATION_MAX, Operation};
 pub use waker::RingWaker;
@@ -55,7 +59,8 @@ pub use waker::RingWaker;
 /// How a send treats a socket that cannot take everything at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendMode {
-    /// Take what fits now (`MSG_DONTWAIT`): the completion may report fewer bytes, or `WouldBlock`.
+    /// Take what fits now (`MSG_DONTWAIT`): the completion may report fewer bytes, or `WouldBlock`. A pipe or file
+    /// waits until it can take some, in either mode, and takes what it can.
     Attempt,
     /// Wait until everything is taken (`MSG_WAITALL`): fewer bytes only after an error or a cancel.
     All,
@@ -81,7 +86,7 @@ pub struct RingCounters {
 ///
 /// In steady state no method allocates.
 pub trait DataRing {
-    /// An accepted connection, which may move to another shard's ring when no operation names it. Dropping it
+    /// An accepted connection, or what stands for one, which may move to another shard's ring when no operation names it. Dropping it
     /// closes it at once, which is right only then too; otherwise use [`close`](Self::close).
     type Socket: Send + 'static;
 
@@ -115,14 +120,16 @@ pub trait DataRing {
         mode: SendMode,
     );
 
-    /// Watches for the peer's FIN, a hang-up or an error without receiving. One-shot.
+    /// Watches for the peer's FIN, a hang-up or an error without receiving. One-shot. Of a pair of descriptors only
+    /// the output is watched.
     fn watch_hang_up(&mut self, key: ConnectionKey, socket: &Self::Socket);
 
     /// Asks for the connection's `operation` to end early. Both the operation's own completion and
     /// [`Completion::Cancelled`] follow, in either order; until both are in, bytes may still arrive.
     fn cancel(&mut self, key: ConnectionKey, operation: Operation);
 
-    /// Shuts one or both directions down now, without queueing. Ends an armed receive.
+    /// Shuts one or both directions down now, without queueing. Ends an armed receive. Of a pair of descriptors,
+    /// whose other holders are not to notice, `Both` cancels what is armed, and `Write` does nothing.
     fn shutdown(&mut self, socket: &Self::Socket, how: Shutdown);
 
     /// Closes behind everything queued before. No receive and no watch may be in flight: they keep

@@ -102,7 +102,6 @@ mod tests {
     use std::cell::RefCell;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-    use std::os::fd::OwnedFd;
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::rc::Rc;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -210,7 +209,7 @@ mod tests {
         }
     }
 
-    fn echo(ring: &mut KernelRing, socket: &mut Option<OwnedFd>, completion: Completion) -> bool {
+    fn echo(ring: &mut KernelRing, socket: &mut Option<crate::ring::Socket>, completion: Completion) -> bool {
         match completion {
             Completion::AcceptReady => {
                 let new = ring.accept_now().unwrap().unwrap();

@@ -49,6 +49,8 @@ pub(super) enum Token {
     Accept,
     CancelAccept,
     Wake,
+    /// The cancel of whatever names one end of a pair.
+    CancelEnd,
     Operation(Operation, ConnectionKey),
     Cancel(Operation, ConnectionKey),
     Close(ConnectionKey),
@@ -67,6 +69,7 @@ impl Token {
             Token::Cancel(Operation::Send, key) => (8, Some(key)),
             Token::Cancel(Operation::Watch, key) => (9, Some(key)),
             Token::Close(key) => (10, Some(key)),
+            Token::CancelEnd => (11, None),
         };
         let key = key.map_or(0, |key| {
             assert!(
@@ -96,6 +99,7 @@ impl Token {
             8 => Token::Cancel(Operation::Send, key),
             9 => Token::Cancel(Operation::Watch, key),
             10 => Token::Close(key),
+            11 => Token::CancelEnd,
             _ => return None,
         })
     }
@@ -109,7 +113,7 @@ mod tests {
     fn every_token_survives_the_round_trip() {
         let keys = [(0, 0), (7, 1), (u32::MAX, GENERATION_MAX), (1 << 31, 1 << 23)];
         let operations = [Operation::Receive, Operation::Send, Operation::Watch];
-        let mut tokens = vec![Token::Accept, Token::CancelAccept, Token::Wake];
+        let mut tokens = vec![Token::Accept, Token::CancelAccept, Token::Wake, Token::CancelEnd];
         for (slot, generation) in keys {
             let key = ConnectionKey { slot, generation };
             tokens.push(Token::Close(key));

@@ -107,6 +107,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the one client that started this process, on stdin and stdout, and listens nowhere. Starting takes both away
+    /// from the rest of the program: what it prints goes to stderr from then on. Once the client has closed its end,
+    /// [`ServerBuilder::serve_until_signal`] returns, and [`Server::is_over`] says so.
+    ///
+    /// ```no_run
+    /// use weir::registry::Registry;
+    /// use weir::server::Server;
+    ///
+    /// let registry = Registry::builder().build();
+    /// Server::builder("greeter", "1.0.0").stdio().serve_until_signal(registry, |_| ())?;
+    /// # Ok::<(), weir::server::ServeError>(())
+    /// ```
+    pub fn stdio(self) -> Self {
+        self.given(Key::Transport, "stdio".to_owned())
+    }
+
     /// Where to listen; port 0 takes a free one, which [`Server::address`] tells. 127.0.0.1:8080 if not given.
     pub fn listen(self, address: SocketAddr) -> Self {
         self.given(Key::Listen, address.to_string())
@@ -181,10 +197,16 @@ impl ServerBuilder {
     /// Those of [`ServerBuilder::settings`], and [`ServeError::Start`].
     pub fn start(self, registry: Registry) -> Result<Server, ServeError> {
         let settings = self.settings()?;
-        Ok(Server::start_as(&self.identity, &settings, registry, || false)?)
+        Ok(Server::start_as(
+            &self.identity,
+            &settings,
+            registry,
+            None,
+            || false,
+        )?)
     }
 
-    /// Serves `registry` until SIGTERM or SIGINT, for a program that does nothing else; `on_start` runs once every shard
+    /// Serves `registry` until SIGTERM or SIGINT, or until the one client of stdio has left, for a program that does nothing else; `on_start` runs once every shard
     /// accepts. The first signal drains, for as long as the option `drain-timeout` says; a second one cuts the drain
     /// short. After this returned, neither signal ends the process any more, so it should end by itself.
     ///
@@ -211,9 +233,11 @@ impl ServerBuilder {
         let settings = self.settings()?;
         // Before anybody can know that it serves, and so tell it to stop.
         let signals = Signals::listen(&[SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
-        let server = Server::start_as(&self.identity, &settings, registry, || signals.is_stop_waiting())?;
+        let waking = Some(signals.waking());
+        let is_stopped = || signals.is_stop_waiting();
+        let server = Server::start_as(&self.identity, &settings, registry, waking, is_stopped)?;
         on_start(&server);
-        while signals.next(LOOK_INTERVAL).is_none() && !server.is_broken() {}
+        while signals.next(LOOK_INTERVAL).is_none() && !server.is_broken() && !server.is_over() {}
         let was_broken = server.is_broken();
         let drained = server.drain(settings.drain_timeout, |patience| {
             signals.is_stop_within(patience)

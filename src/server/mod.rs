@@ -45,7 +45,7 @@ mod signals;
 mod watchdog;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,11 +58,12 @@ use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Lifec
 use crate::config::Settings;
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{
-    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, WorkerFigures,
+    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, TaskFigures, WorkerFigures,
 };
 use crate::registry::{Registry, ServerHandle};
 use crate::session::KeyError;
 use crate::session::live::{Herald, HeraldHandle};
+use crate::session::tasks::TaskStore;
 use crate::shard::{Gate, Mail, Mesh, Served, Service};
 use crate::transport::edge::EdgePolicyError;
 use crate::units::ShardId;
@@ -72,6 +73,7 @@ pub use builder::{ServeError, ServerBuilder};
 use link::Link;
 pub use run::run;
 use shards::{Common, ShardHandle};
+use signals::Waking;
 use watchdog::Watchdog;
 
 /// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
@@ -98,6 +100,9 @@ pub enum StartError {
         /// The system's reason.
         error: io::Error,
     },
+    /// There is no stdin or stdout to serve.
+    #[error("stdin and stdout cannot be served: {0}")]
+    Stdio(io::Error),
     /// The admin listener cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -133,7 +138,7 @@ pub enum StartError {
 
 /// A running server.
 pub struct Server {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     shards: Vec<ShardHandle>,
     connections_max: u32,
     workers: Workers,
@@ -181,13 +186,14 @@ impl Server {
         registry: Registry,
         is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
-        Self::start_as(&identity(), settings, registry, is_cut_short)
+        Self::start_as(&identity(), settings, registry, None, is_cut_short)
     }
 
     fn start_as(
         identity: &Identity,
         settings: &Settings,
         registry: Registry,
+        waking: Option<Waking>,
         mut is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
         let options = Options {
@@ -218,7 +224,7 @@ impl Server {
             workers: workers.submitter(),
             mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
         };
-        let (shards, address) = shards::start(settings, &common, &mut is_cut_short)?;
+        let (shards, address) = shards::start(settings, &common, waking, &mut is_cut_short)?;
         let view = admin_view(
             &shards,
             settings.connections_max,
@@ -256,14 +262,18 @@ impl Server {
         })
     }
 
-    /// Where it listens; with port 0 in the settings, the port it got.
+    /// Where it listens; with port 0 in the settings, the port it got. With stdio it listens nowhere: the unspecified
+    /// address and port 0.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    /// What clients are pointed at.
+    /// What clients are pointed at: a URL, or the word `stdio`.
     pub fn url(&self) -> String {
-        format!("http://{}{ENDPOINT_PATH}", self.address)
+        match self.address {
+            Some(address) => format!("http://{address}{ENDPOINT_PATH}"),
+            None => "stdio".to_owned(),
+        }
     }
 
     /// A way to the server for other threads: to change what is registered, and to say that a resource has changed.
@@ -309,7 +319,15 @@ impl Server {
 
     /// Whether a shard has ended that should not have.
     pub fn is_broken(&self) -> bool {
-        self.shards.iter().any(ShardHandle::is_finished)
+        self.shards
+            .iter()
+            .any(|shard| shard.is_finished() && !shard.is_over())
+    }
+
+    /// Whether there is nobody left to serve: with stdio, the one client has closed its end or is gone, and what it had
+    /// in flight has ended. What is left to do is to [drain](Self::drain) it, which takes no time. Never over HTTP.
+    pub fn is_over(&self) -> bool {
+        self.shards.iter().all(ShardHandle::is_over)
     }
 
     /// Stops accepting, lets what is in flight finish, and stops. At `timeout`, or once `is_cut_short` says
@@ -414,9 +432,27 @@ fn exposition(
         shards: metrics,
         connections_max,
         workers: Some(worker_figures(workers)),
+        tasks: task_figures(service.store.tasks()),
         process: ProcessFigures::read(),
     }
     .render()
+}
+
+fn task_figures(tasks: &TaskStore) -> TaskFigures {
+    let stats = tasks.stats();
+    let by_status = stats.by_status;
+    TaskFigures {
+        working: by_status.working as u64,
+        input_required: by_status.input_required as u64,
+        completed: by_status.completed as u64,
+        failed: by_status.failed as u64,
+        cancelled: by_status.cancelled as u64,
+        bytes: stats.bytes as u64,
+        created_total: stats.created,
+        expired_total: stats.expired,
+        evicted_total: stats.evicted,
+        refused_total: stats.refused,
+    }
 }
 
 fn worker_figures(workers: &Submitter) -> WorkerFigures {

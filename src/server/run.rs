@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use crate::config::{ReportFormat, Settings, Toolset};
+use crate::config::{Settings, Toolset, TransportKind};
 use crate::demo;
 use crate::files;
 use crate::metrics::Report;
@@ -14,7 +14,7 @@ use crate::registry::Registry;
 use crate::units::ByteSize;
 
 use super::signals::Signals;
-use super::{Server, StartError};
+use super::{Server, StartError, identity};
 
 /// How often a running server is looked at between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ pub fn run(settings: Settings) -> ExitCode {
 fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])?;
     let registry = registry(settings)?;
-    let server = match Server::start_unless(settings, registry, || signals.is_stop_waiting()) {
+    let server = match start(settings, registry, &signals) {
         Ok(server) => server,
         Err(StartError::CutShort) => {
             tracing::info!("told to stop while starting; nothing was served");
@@ -46,9 +46,13 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     announce(settings, &server);
     loop {
         match signals.next(LOOK_INTERVAL) {
-            Some(SIGUSR1) => print(&server.report(), settings.report),
+            Some(SIGUSR1) => print(&server.report(), settings),
             Some(signal) => {
                 tracing::info!(signal, timeout = ?settings.drain_timeout, "draining");
+                break;
+            }
+            None if server.is_over() => {
+                tracing::info!("the client has left");
                 break;
             }
             None if server.is_broken() => {
@@ -62,7 +66,7 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     let drained = server.drain(settings.drain_timeout, |patience| {
         signals.is_stop_within(patience)
     });
-    print(&drained.report, settings.report);
+    print(&drained.report, settings);
     if !drained.is_clean {
         tracing::warn!("the drain was cut short; what was in flight is lost");
     }
@@ -72,6 +76,13 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     }
     // Shards may hang: nobody waits for their threads.
     std::process::exit(1)
+}
+
+fn start(settings: &Settings, registry: Registry, signals: &Signals) -> Result<Server, StartError> {
+    let waking = Some(signals.waking());
+    Server::start_as(&identity(), settings, registry, waking, || {
+        signals.is_stop_waiting()
+    })
 }
 
 /// The tools of the toolsets asked for.
@@ -107,9 +118,13 @@ fn announce(settings: &Settings, server: &Server) {
     );
 }
 
-/// Prints a report on stdout; a closed pipe is nobody's error.
-fn print(report: &Report, format: ReportFormat) {
-    if let Err(error) = report.write(format, &mut io::stdout().lock()) {
+/// Prints a report on stdout, or on stderr where stdout is a client's; a closed pipe is nobody's error.
+fn print(report: &Report, settings: &Settings) {
+    let written = match settings.transport {
+        TransportKind::Http => report.write(settings.report, &mut io::stdout().lock()),
+        TransportKind::Stdio => report.write(settings.report, &mut io::stderr().lock()),
+    };
+    if let Err(error) = written {
         tracing::warn!(%error, "the report could not be written");
     }
 }

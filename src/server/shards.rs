@@ -9,20 +9,22 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings};
+use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::ServerHandle;
-use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, listener};
+use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
 use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
 use crate::workers::Submitter;
 
 use super::StartError;
+use super::signals::Waking;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -35,9 +37,11 @@ const MAILBOX_SPARE: usize = 64;
 
 /// A running shard, from outside.
 pub(super) struct ShardHandle {
-    pub(super) mailbox: Mailbox<Mail<OwnedFd>>,
+    pub(super) mailbox: Mailbox<Mail<Socket>>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) alarm: Alarm,
+    /// Its one client has left, and it ended as it should.
+    is_over: Arc<AtomicBool>,
     thread: thread::JoinHandle<Ended>,
 }
 
@@ -45,6 +49,10 @@ pub(super) struct ShardHandle {
 type Ended = Result<ShardHistograms, io::Error>;
 
 impl ShardHandle {
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
@@ -74,21 +82,46 @@ pub(super) struct Common {
     pub(super) labels: Arc<ToolLabels>,
     pub(super) gate: Gate,
     pub(super) workers: Submitter,
-    pub(super) mesh: Arc<Mesh<OwnedFd>>,
+    pub(super) mesh: Arc<Mesh<Socket>>,
 }
 
-/// Starts all shards, unless it is cut short; returns them and the address they listen on.
+/// Where a shard's clients come from.
+enum Source {
+    Listener(OwnedFd),
+    /// One client, whose end is the shard's.
+    Stdio(Socket),
+}
+
+/// Starts all shards, unless it is cut short; returns them and the address they listen on, if they do. `waking` is
+/// dropped when the last of them has ended.
 pub(super) fn start(
     settings: &Settings,
     common: &Common,
+    waking: Option<Waking>,
     is_cut_short: &mut dyn FnMut() -> bool,
-) -> Result<(Vec<ShardHandle>, SocketAddr), StartError> {
-    let (listeners, address) = bind(settings.listen, settings.shards.len())?;
-    let mut handles = Vec::with_capacity(listeners.len());
-    for (place, listener) in settings.shards.iter().zip(listeners) {
-        handles.push(start_one(settings, common, *place, listener, is_cut_short)?);
+) -> Result<(Vec<ShardHandle>, Option<SocketAddr>), StartError> {
+    let (sources, address) = sources(settings)?;
+    let waking = Arc::new(waking);
+    let mut handles = Vec::with_capacity(sources.len());
+    for (place, source) in settings.shards.iter().zip(sources) {
+        let waking = Arc::clone(&waking);
+        handles.push(start_one(settings, common, *place, source, waking, is_cut_short)?);
     }
     Ok((handles, address))
+}
+
+fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<SocketAddr>), StartError> {
+    match settings.transport {
+        TransportKind::Http => {
+            let (listeners, address) = bind(settings.listen, settings.shards.len())?;
+            let sources = listeners.into_iter().map(Source::Listener).collect();
+            Ok((sources, Some(address)))
+        }
+        TransportKind::Stdio => {
+            let pipes = Socket::take_stdio().map_err(StartError::Stdio)?;
+            Ok((vec![Source::Stdio(pipes)], None))
+        }
+    }
 }
 
 /// One listener per shard on the same address; the first settles the port if it is 0.
@@ -108,7 +141,8 @@ fn start_one(
     settings: &Settings,
     common: &Common,
     place: ShardPlace,
-    listener: OwnedFd,
+    source: Source,
+    waking: Arc<Option<Waking>>,
     is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<ShardHandle, StartError> {
     let failed = |reason: String| StartError::Shard {
@@ -117,6 +151,7 @@ fn start_one(
     };
     let metrics = ShardMetrics::new(place.shard, &common.labels);
     let alarm = Alarm::default();
+    let is_over = Arc::new(AtomicBool::new(false));
     let seed = Seed {
         alarm: alarm.clone(),
         executor: settings.executor,
@@ -138,13 +173,18 @@ fn start_one(
         steal: settings.steal,
         workers: common.workers.clone(),
         metrics: Arc::clone(&metrics),
-        listener,
+        source,
+        is_over: Arc::clone(&is_over),
     };
     let cpu = place.cpu.0;
     let (ready, readiness) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name(format!("weir-shard-{}", place.shard))
-        .spawn(move || run(seed, cpu, &ready))
+        .spawn(move || {
+            let ended = run(seed, cpu, &ready);
+            drop(waking);
+            ended
+        })
         .map_err(|error| failed(error.to_string()))?;
     let touched = settings.memory.per_shard.total_bytes() / TOUCHED_BYTES_PER_SECOND;
     let patience = START_PATIENCE + Duration::from_secs(touched);
@@ -155,6 +195,7 @@ fn start_one(
         mailbox,
         metrics,
         alarm,
+        is_over,
         thread,
     })
 }
@@ -200,14 +241,15 @@ struct Seed {
     served: Arc<Served>,
     server: ServerHandle,
     gate: Gate,
-    mesh: Arc<Mesh<OwnedFd>>,
+    mesh: Arc<Mesh<Socket>>,
     steal: StealSettings,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
-    listener: OwnedFd,
+    source: Source,
+    is_over: Arc<AtomicBool>,
 }
 
-type Readiness = Result<Mailbox<Mail<OwnedFd>>, String>;
+type Readiness = Result<Mailbox<Mail<Socket>>, String>;
 type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
@@ -238,7 +280,14 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
             return Err(io::Error::other(error));
         }
     };
-    ring.listen(seed.listener);
+    let stdio = match seed.source {
+        Source::Listener(listener) => {
+            ring.listen(listener);
+            None
+        }
+        Source::Stdio(pipes) => Some(pipes),
+    };
+    let has_one_client = stdio.is_some();
     // At most three letters per handler: the result of its call, of one given up before, and a waiter for it.
     let capacity = seed.sizes.handlers as usize * 3 + MAILBOX_SPARE;
     let mailbox = Mailbox::new(capacity, Box::new(Waker(ring.waker())));
@@ -252,13 +301,14 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         mesh: seed.mesh,
         steal: seed.steal,
         workers: seed.workers,
-        stdio: None,
+        stdio,
         metrics: seed.metrics,
         clock: now,
     };
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     let _ = ready.send(Ok(mailbox));
     shard::run(Rc::clone(&shard), seed.pace).await?;
+    seed.is_over.store(has_one_client, Ordering::Release);
     let histograms = shard.borrow().histograms().clone();
     Ok(histograms)
 }

@@ -14,6 +14,7 @@ pub mod live;
 mod seal;
 mod state_seal;
 mod store;
+pub mod tasks;
 mod tombstones;
 
 use std::time::Duration;

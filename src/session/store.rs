@@ -4,16 +4,18 @@
 //! Makes one [`State`](crate::mcp::State) of the three. A session that ends or is evicted is unknown to all at once.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use super::live::{Live, LiveOptions};
 use super::state_seal::RequestStateSeal;
+use super::tasks::{TaskOptions, TaskStore};
 use super::{SealedSessions, SessionKey, SessionOptions};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
-    EndSession, LiveRefused, LiveState, OpenSession, Principal, Session, SessionId, SessionToken,
-    SessionUnavailable, Sessions, StateSeal, UnixSeconds,
+    CancelTask, EndSession, LiveRefused, LiveState, OpenSession, Principal, Session, SessionId, SessionToken,
+    SessionUnavailable, Sessions, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis, UnixSeconds,
 };
 use crate::registry::{AnswerError, LogLevel};
 
@@ -22,19 +24,35 @@ use crate::registry::{AnswerError, LogLevel};
 pub struct Store {
     sessions: SealedSessions,
     live: Arc<Live>,
+    tasks: Arc<TaskStore>,
     seal: RequestStateSeal,
 }
 
 impl Store {
     /// An empty store for shards numbered from 0. Evicted sessions are remembered as long as ids are valid.
-    pub fn new(key: &SessionKey, sessions: SessionOptions, live: LiveOptions, shards: usize) -> Self {
+    pub fn new(
+        key: &SessionKey,
+        sessions: SessionOptions,
+        live: LiveOptions,
+        tasks: TaskOptions,
+        shards: usize,
+    ) -> Self {
         let live = LiveOptions {
             session_max_age: sessions.max_age,
             ..live
         };
+        let live = Live::new(live, shards);
+        let tasks = TaskStore::new(Arc::clone(&live), tasks, unix_millis);
+        let ticked = Arc::downgrade(&tasks);
+        live.on_tick(Box::new(move || {
+            if let Some(tasks) = ticked.upgrade() {
+                tasks.tick();
+            }
+        }));
         Self {
             sessions: SealedSessions::new(key, sessions),
-            live: Live::new(live, shards),
+            live,
+            tasks,
             seal: RequestStateSeal::new(key),
         }
     }
@@ -44,9 +62,39 @@ impl Store {
         &self.live
     }
 
+    /// Its tasks.
+    pub fn tasks(&self) -> &Arc<TaskStore> {
+        &self.tasks
+    }
+
     /// Ended sessions that are remembered.
     pub fn tombstones(&self) -> usize {
         self.sessions.tombstones()
+    }
+}
+
+/// Wall-clock time, for what tasks say of themselves.
+#[allow(clippy::disallowed_methods, reason = "read when a task changes")]
+fn unix_millis() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Tasks for Store {
+    fn task(&self, owner: &TaskOwner, id: &str) -> Option<TaskView> {
+        self.tasks.task(owner, id)
+    }
+
+    fn tasks(&self, owner: &TaskOwner, after: Option<&str>, max: usize) -> (Vec<TaskView>, bool) {
+        Tasks::tasks(&*self.tasks, owner, after, max)
+    }
+
+    fn cancel_task(&self, owner: &TaskOwner, id: &str) -> CancelTask {
+        self.tasks.cancel_task(owner, id)
+    }
+
+    fn update_task(&self, owner: &TaskOwner, id: &str, answers: Vec<(&str, Value)>) -> bool {
+        self.tasks.update_task(owner, id, answers)
     }
 }
 
@@ -129,7 +177,13 @@ mod tests {
     };
 
     fn store(live: LiveOptions) -> Store {
-        Store::new(&SessionKey([7; 32]), SessionOptions::default(), live, 1)
+        Store::new(
+            &SessionKey([7; 32]),
+            SessionOptions::default(),
+            live,
+            TaskOptions::default(),
+            1,
+        )
     }
 
     fn open(store: &Store, id: &SessionId) -> Option<OpenSession> {

@@ -1,4 +1,5 @@
 use super::live::LiveOptions;
+use super::tasks::TaskOptions;
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::mcp::{
@@ -169,6 +170,7 @@ fn a_sessions_life_over_the_protocol() {
         &SessionKey([7; 32]),
         SessionOptions::default(),
         LiveOptions::default(),
+        TaskOptions::default(),
         1,
     );
     let opened = post(&protocol, &sessions, Field::Absent, INITIALIZE);

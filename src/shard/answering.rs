@@ -437,6 +437,10 @@ impl<R: ShardRing> Shard<R> {
         let address = self.table.free(key);
         self.metrics.on_closed();
         self.on_left(address);
+        if self.acceptor.is_over() {
+            // The only client there was; what it has left behind is given up by now.
+            self.begin_drain(self.now);
+        }
     }
 }
 

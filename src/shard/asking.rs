@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::mcp::TaskId;
 use crate::metrics::HandlerState;
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
@@ -69,6 +70,8 @@ struct Asker {
     /// The handler it has, or had before it was shelved.
     handler: HandlerKey,
     connection: ConnectionKey,
+    /// What it runs as, if that is a task.
+    task: Option<Box<TaskId>>,
     /// When the questions that are open were asked.
     since: Instant,
     shelved: Option<Call>,
@@ -168,7 +171,8 @@ impl<R: ShardRing> Shard<R> {
             return None;
         }
         let call = self.pool.call_mut(handler)?;
-        let session = call.ticket.session()?;
+        let session = call.ticket.session();
+        let is_task = call.task.is_some();
         let place = CallPlace {
             shard: self.metrics.shard.0,
             call: key.number(),
@@ -176,17 +180,14 @@ impl<R: ShardRing> Shard<R> {
         let service = Arc::clone(&call.service);
         let number = question.number;
         let live = service.store.live();
-        let id = live.ask(session, call.ticket.principal(), place, number).ok()?;
-        let mut message = Vec::new();
-        let emission = Emission::Question(question);
-        let ticket = &call.ticket;
-        if !service
-            .protocol
-            .write_emission(ticket, &emission, id.as_str(), &*service.store, &mut message)
-        {
-            return None;
+        let principal = call.ticket.principal();
+        let asked = session.map(|session| live.ask(session, principal, place, number));
+        let id = asked.transpose().ok()?;
+        if is_task {
+            self.put_task_question(handler, question, id.as_ref().map(|id| id.as_str()))?;
+        } else {
+            self.put_question(handler, question, id?.as_str())?;
         }
-        self.say(handler, &emission, message);
         let asker = self.askers.at(key)?;
         asker.questions.push(number);
         asker.since = self.now;
@@ -194,6 +195,21 @@ impl<R: ShardRing> Shard<R> {
         let tick = self.ticks.deadline(self.now + self.service.timeouts.ask);
         self.timers.set(self.asker_timer(key), tick);
         Some(())
+    }
+
+    /// Sends a question to a client that waits for the call's answer.
+    fn put_question(&mut self, handler: HandlerKey, question: NotedQuestion, id: &str) -> Option<()> {
+        let call = self.pool.call_mut(handler)?;
+        let (service, ticket) = (&call.service, &call.ticket);
+        let mut message = Vec::new();
+        let emission = Emission::Question(question);
+        let is_said = service
+            .protocol
+            .write_emission(ticket, &emission, id, &*service.store, &mut message);
+        if is_said {
+            self.say(handler, &emission, message);
+        }
+        is_said.then_some(())
     }
 
     /// The place of a call that asks; a new one for its first question, if there is one.
@@ -206,6 +222,7 @@ impl<R: ShardRing> Shard<R> {
             questions: Vec::new(),
             handler,
             connection: self.pool.holder(handler)?,
+            task: self.pool.call_mut(handler)?.task.clone(),
             since: self.now,
             shelved: None,
             is_returning: false,
@@ -233,6 +250,10 @@ impl<R: ShardRing> Shard<R> {
         };
         asker.questions.retain(|open| *open != number);
         let link = Arc::clone(&asker.link);
+        let task = asker.task.clone();
+        if let Some(task) = task {
+            self.on_task_answered(&task, number);
+        }
         // Wakes its task, which comes back by `on_woken`, or its worker.
         link.answer(number, answer);
         if link.open_questions() == 0 {
@@ -377,7 +398,7 @@ impl<R: ShardRing> Shard<R> {
         }
         if let Some(entry) = self.table.at(connection)
             && entry.state == State::Streaming
-            && (entry.parent().is_some() || is_open_on(entry, stream.as_ref()))
+            && (entry.link.socket().is_none() || is_open_on(entry, stream.as_ref()))
         {
             entry.state = State::Calling(handler);
         }
@@ -398,6 +419,20 @@ impl<R: ShardRing> Shard<R> {
             };
             call.service.store.live().forget_questions(session, place);
         }
+    }
+
+    /// The call of this entry that has asked something, by its number.
+    pub(super) fn asker_at(&mut self, connection: ConnectionKey) -> Option<u64> {
+        let mut keys = self.askers.keys().into_iter();
+        let is_there = |asker: &mut Asker| asker.connection == connection;
+        let key = keys.find(|key| self.askers.at(*key).is_some_and(is_there))?;
+        Some(key.number())
+    }
+
+    /// Takes the shelved call of this entry, if there is one.
+    pub(super) fn take_shelved_of(&mut self, connection: ConnectionKey) -> Option<Call> {
+        let key = AskerKey::from_number(self.asker_at(connection)?);
+        self.askers.at(key)?.shelved.take()
     }
 
     /// Takes the shelved call that `is_it`, if there is one; its place is free.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Era, Facts, OverloadReason, Step, Ticket, Work};
+use crate::mcp::{Era, Facts, OverloadReason, Step, TaskId, Ticket, Work};
 use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
@@ -57,6 +57,8 @@ pub struct Call {
     pub(super) stream: Option<Arc<Stream>>,
     /// Its place among those that asked their client something.
     pub(super) asker: Option<AskerKey>,
+    /// It runs as a task.
+    pub(super) task: Option<Box<TaskId>>,
 }
 
 pub(super) enum Run {
@@ -187,6 +189,7 @@ impl<R: ShardRing> Shard<R> {
             Step::Work(work) => self.begin_work(key, &work, out, decoded, turn),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
             Step::Listen(listen) => self.open_listening(key, listen, out),
+            Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
         }
         None
     }
@@ -222,6 +225,11 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
+        let terms = work.task();
+        if terms.is_some() && self.has_too_many_tasks() {
+            self.return_permit();
+            return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
+        }
         let link = self.links.take(work.client());
         match work.start(&self.registry, CallContext::with_link(Arc::clone(&link))) {
             Ok(started) => {
@@ -232,6 +240,11 @@ impl<R: ShardRing> Shard<R> {
                     link.bind(call_number(handler));
                     if let Some(call) = self.pool.call_mut(handler) {
                         call.link = Some(link);
+                    }
+                    if let Some(terms) = terms
+                        && !self.begin_task(key, handler, terms)
+                    {
+                        return;
                     }
                     self.begin_run(handler, started);
                 }
@@ -272,6 +285,7 @@ impl<R: ShardRing> Shard<R> {
             link: None,
             stream: None,
             asker: None,
+            task: None,
         };
         let held = self.table.at(key).and_then(|connection| connection.held.take());
         let (leased, state) = match held {
@@ -425,9 +439,9 @@ impl<R: ShardRing> Shard<R> {
         if entry.state != State::Calling(handler) {
             return;
         }
-        let is_of_channel = entry.parent().is_some();
+        let is_connection = entry.link.socket().is_some();
         self.watch(connection);
-        if gets_stream && !is_of_channel {
+        if gets_stream && is_connection {
             let Some(entry) = self.table.at(connection) else {
                 return;
             };
@@ -469,6 +483,10 @@ impl<R: ShardRing> Shard<R> {
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
             let name = service.protocol.registry().name_of(operation);
             tracing::error!(name, detail, "an operation failed internally");
+        }
+        if self.is_task(handler) {
+            self.settle_task(handler, &outcome, ended.saturating_duration_since(began));
+            return self.serve_waiters();
         }
         let unix_now = self.unix_now;
         self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {

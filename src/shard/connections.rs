@@ -81,13 +81,15 @@ pub(super) enum Link<S> {
     Socket(S),
     /// One message of this channel, until it is answered there.
     Exchange(ConnectionKey),
+    /// A call that goes on as a task, without whoever asked for it.
+    Task,
 }
 
 impl<S> Link<S> {
     pub(super) fn socket(&self) -> Option<&S> {
         match self {
             Link::Socket(socket) => Some(socket),
-            Link::Exchange(_) => None,
+            Link::Exchange(_) | Link::Task => None,
         }
     }
 }
@@ -197,7 +199,7 @@ impl<S> Connection<S> {
     pub(super) fn parent(&self) -> Option<ConnectionKey> {
         match self.link {
             Link::Exchange(parent) => Some(parent),
-            Link::Socket(_) => None,
+            Link::Socket(_) | Link::Task => None,
         }
     }
 
@@ -315,7 +317,7 @@ impl<S> Table<S> {
         self.slots[key.slot as usize].1 = Slot::Closing(connection.address);
         match connection.link {
             Link::Socket(socket) => Some(socket),
-            Link::Exchange(_) => {
+            Link::Exchange(_) | Link::Task => {
                 self.free(key);
                 None
             }

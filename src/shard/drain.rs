@@ -102,6 +102,9 @@ impl<R: ShardRing> Shard<R> {
                 self.begin_close(key);
             }
         }
+        if self.drain_cutoff().is_some_and(|cutoff| now >= cutoff) {
+            self.fail_tasks();
+        }
         let time = drain.deadline.saturating_duration_since(drain.began);
         let grace = INCOMPLETE_GRACE.min(time / 4);
         if age >= grace {

@@ -31,6 +31,12 @@ impl<R: ShardRing> Shard<R> {
                 Letter::Cancel { session, request } => self.cancel_requested(session, &request),
                 Letter::Answer { call, number, answer } => self.answer_question(call, number, answer),
                 Letter::Message { connection, delivery } => self.hear_delivery(connection, delivery),
+                Letter::CancelTask(task) => self.cancel_task(task),
+                Letter::TaskAnswer {
+                    connection,
+                    number,
+                    answer,
+                } => self.answer_task(connection, number, answer),
             }
         }
         self.letters = letters;
@@ -42,6 +48,8 @@ impl<R: ShardRing> Shard<R> {
     fn cancel_requested(&mut self, conversation: SessionToken, request: &RequestId) {
         let is_it = |call: &Call| {
             let is_over = matches!(call.run, Run::Ended);
+            // Tasks have a method of their own for it.
+            let is_over = is_over || call.task.is_some();
             !is_over && call.ticket.conversation() == Some(conversation) && call.ticket.id() == request
         };
         let running = (0..self.pool.size())
@@ -82,7 +90,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_stream_of(connection, stream);
     }
 
-    fn cancel_shelved(&mut self, connection: ConnectionKey, call: Call) {
+    pub(super) fn cancel_shelved(&mut self, connection: ConnectionKey, call: Call) {
         let elapsed = self.now.saturating_duration_since(call.began);
         self.metrics
             .on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);

@@ -58,7 +58,12 @@ impl<R: ShardRing> Shard<R> {
     /// Begins a subscription with its acknowledgement, which is in `out`.
     pub(super) fn open_listening(&mut self, key: ConnectionKey, listen: Listen, mut out: Vec<u8>) {
         let service = Rc::clone(&self.service);
-        let Listen { id, interest, labels } = listen;
+        let Listen {
+            id,
+            interest,
+            owner,
+            labels,
+        } = listen;
         let opened = match self.refusal_by_channel(key) {
             Some(reason) => Err(reason),
             None => {
@@ -72,6 +77,7 @@ impl<R: ShardRing> Shard<R> {
                     .on_request(metrics::Era::Modern, RequestClass::Control);
                 let label = metrics::Operation::Method(labels.method);
                 self.metrics.on_operation(label, labels.outcome, Duration::ZERO);
+                service.store.tasks().listen(&owner, &interest.tasks, &stream);
                 stream.push(Message::new(out.split_off(HEAD_RESERVE)));
                 self.spares.put(out);
                 self.begin_stream(key, stream, Role::Listening(id), Revision::V2026_07_28, None);

@@ -23,6 +23,7 @@
 //! | `streams`, `listening` | answers in events; who listens |
 //! | `channels` | connections that carry messages both ways, many at once |
 //! | `speaking`, `asking` | what calls say before they end, and ask their clients |
+//! | `tasks` | calls that go on as tasks |
 //! | `letters` | what other shards' requests mean for streams and calls here |
 //! | `service` | what is served, and its replacement |
 //! | `deadlines`, `drain` | what time does |
@@ -58,6 +59,7 @@ mod spares;
 mod speaking;
 mod stealing;
 mod streams;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -212,6 +214,8 @@ pub struct Shard<R: ShardRing> {
     starved: VecDeque<ConnectionKey>,
     /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
     incomplete: VecDeque<ConnectionKey>,
+    /// Calls that run as tasks, with a handler or waiting for their clients.
+    tasks_running: usize,
     /// Calls that wait for something on this shard.
     pending_calls: usize,
     /// Something was handled since the last tick.
@@ -316,6 +320,7 @@ impl<R: ShardRing> Shard<R> {
             started: VecDeque::with_capacity(sizes.handlers as usize),
             starved: VecDeque::new(),
             incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
+            tasks_running: 0,
             pending_calls: 0,
             is_active: false,
             acceptor: Acceptor::new(gate.join(Box::new(mailbox.clone()))),

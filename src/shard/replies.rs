@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Labels, OverloadReason, Reply, Ticket};
+use crate::mcp::{Labels, OverloadReason, Reply, TaskEnding, Ticket};
 use crate::metrics::{self, RequestClass};
 use crate::pool::HandlerKey;
 use crate::registry::StartError;
@@ -85,6 +85,9 @@ impl<R: ShardRing> Shard<R> {
     /// A leased handler's call cannot run after all.
     pub(super) fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
         let overload = self.overload(reason);
+        if self.is_task(handler) {
+            return self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
+        }
         let service = Rc::clone(&self.service);
         self.answer_call(handler, Duration::ZERO, |ticket, out| {
             service.protocol.answer_overload(ticket, &overload, out)

@@ -126,6 +126,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Puts one message on a call's stream, if its client is to have it.
     fn speak(&mut self, handler: HandlerKey, emission: &Emission) {
+        if self.is_task(handler) {
+            return self.speak_of_task(handler, emission);
+        }
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };

@@ -66,14 +66,14 @@ impl OpenStream {
         &self.stream
     }
 
-    /// Whether it is the answer to this `subscriptions/listen`.
+    /// Whether it is the answer to this request, which no call works for.
     pub(super) fn is_listening(&self, request: &RequestId) -> bool {
-        matches!(&self.role, Role::Listening(id) if id == request)
+        matches!(&self.role, Role::Listening(id) | Role::Awaiting(id) if id == request)
     }
 
     /// Whether its end is an answer somebody waits for.
     pub(super) fn is_answer(&self) -> bool {
-        matches!(self.role, Role::Call | Role::Resumed)
+        matches!(self.role, Role::Call | Role::Resumed | Role::Awaiting(_))
     }
 
     /// Whether it is `stream` that is open.
@@ -93,6 +93,8 @@ pub(super) enum Role {
     Standing,
     /// `subscriptions/listen`, of this id.
     Listening(RequestId),
+    /// `tasks/result`, of this id.
+    Awaiting(RequestId),
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -116,8 +118,8 @@ impl<R: ShardRing> Shard<R> {
         if role != Role::Call {
             connection.state = State::Streaming;
         }
-        let is_of_channel = connection.parent().is_some();
-        if !is_of_channel {
+        let is_connection = connection.link.socket().is_some();
+        if is_connection {
             connection.waiting = Waiting::KeepAlive;
             self.watch(key);
         }
@@ -127,7 +129,7 @@ impl<R: ShardRing> Shard<R> {
         stream.attach(place, after);
         connection.stream = Some(Box::new(OpenStream::new(stream, role, revision)));
         self.metrics.streams_open.up();
-        if !is_of_channel {
+        if is_connection {
             self.set_deadline(key, keep_alive_at);
         }
         self.pump_stream(key);
@@ -307,7 +309,7 @@ impl<R: ShardRing> Shard<R> {
         let key = connection.filter(|key| {
             let connection = self.table.at(*key);
             connection.is_some_and(|connection| {
-                connection.state == State::Calling(handler) && connection.parent().is_none()
+                connection.state == State::Calling(handler) && connection.link.socket().is_some()
             })
         })?;
         let (ticket, live) = (&call.ticket, call.service.store.live());
@@ -330,7 +332,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn is_heard(&mut self, handler: HandlerKey) -> bool {
         let holder = self.pool.holder(handler);
         let is_of_channel = holder.is_some_and(|key| self.parent_of(key).is_some());
-        is_of_channel || self.call_stream(handler).is_some()
+        is_of_channel || self.is_task(handler) || self.call_stream(handler).is_some()
     }
 
     /// A call has taken long: its client is told that it is being worked on.

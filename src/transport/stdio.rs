@@ -1,17 +1,31 @@
-//! Messages as lines.
+//! Messages as lines of UTF-8: what stdio speaks (MCP, transports: stdio).
+//!
+//! Finds lines and their bounds in a window of bytes; neither reads nor judges what is on them. Blank lines are nothing;
+//! a carriage return before the line feed belongs to the end of the line, since clients on other systems write it.
+//! A line beyond the limit is told once, however long it is, and its bytes are dropped as they come.
+//!
+//! ```text
+//! Reading ─ limit without line feed ─► TooLong ─► Skipping ─ line feed ─► Reading
+//! ```
+//!
+//! Invariant: a window from which everything consumed was taken is no longer than the limit, the two bytes of a line's
+//! end and what came in last.
 
 /// Where the reading of lines stands.
 #[derive(Debug, Default)]
 pub struct Lines {
+    /// The line is too long; its rest is dropped.
     is_skipping: bool,
+    /// Bytes at the front of the window known to hold no line feed, so that a long line is looked through once.
+    searched_bytes: usize,
 }
 
 /// What a window amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// No line is whole.
+    /// No line is whole: call again with more, from the same first byte.
     Incomplete,
-    /// One line.
+    /// One line, without its end; never empty.
     Line {
         /// Where it begins.
         start: usize,
@@ -20,7 +34,7 @@ pub enum Progress {
         /// Bytes that are done with.
         consumed: usize,
     },
-    /// A line beyond the limit.
+    /// A line beyond the limit; its rest will be [`Progress::Skipped`].
     TooLong {
         /// Bytes that are done with.
         consumed: usize,
@@ -33,26 +47,184 @@ pub enum Progress {
 }
 
 impl Lines {
-    /// Looks at the front of a window.
+    /// Looks at the front of a window, which begins where the last one was consumed up to. A line of `line_bytes_max`
+    /// bytes is taken, its end not counted.
     pub fn advance(&mut self, window: &[u8], line_bytes_max: usize) -> Progress {
-        let _ = line_bytes_max;
-        match window.iter().position(|byte| *byte == b'\n') {
-            Some(end) => Progress::Line {
-                start: 0,
-                end,
-                consumed: end + 1,
+        let unseen = window.get(self.searched_bytes..).unwrap_or_default();
+        match memchr::memchr(b'\n', unseen) {
+            Some(at) => {
+                let end = self.searched_bytes + at;
+                self.end_line(window, end, end + 1, line_bytes_max)
+            }
+            None if self.is_skipping => Progress::Skipped {
+                consumed: window.len(),
             },
-            None => Progress::Incomplete,
+            // One byte more may still be a carriage return.
+            None if without_return(window).len() > line_bytes_max => {
+                self.searched_bytes = 0;
+                self.is_skipping = true;
+                Progress::TooLong {
+                    consumed: window.len(),
+                }
+            }
+            None => {
+                self.searched_bytes = window.len();
+                Progress::Incomplete
+            }
         }
     }
 
-    /// The end of input.
+    /// The end of input: what is left of the window is the last line, which lacks its line feed.
     pub fn finish(&mut self, window: &[u8]) -> Progress {
-        let _ = self.is_skipping;
-        Progress::Line {
-            start: 0,
-            end: window.len(),
-            consumed: window.len(),
+        self.end_line(window, window.len(), window.len(), usize::MAX)
+    }
+
+    /// A line ends at `end`, and with its line feed at `consumed`.
+    fn end_line(&mut self, window: &[u8], end: usize, consumed: usize, line_bytes_max: usize) -> Progress {
+        self.searched_bytes = 0;
+        let line = without_return(window.get(..end).unwrap_or_default());
+        if std::mem::take(&mut self.is_skipping) {
+            Progress::Skipped { consumed }
+        } else if line.len() > line_bytes_max {
+            Progress::TooLong { consumed }
+        } else if line.trim_ascii().is_empty() {
+            Progress::Skipped { consumed }
+        } else {
+            Progress::Line {
+                start: 0,
+                end: line.len(),
+                consumed,
+            }
+        }
+    }
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 8;
+
+    /// What a reader is told.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    enum Told {
+        Line(Vec<u8>),
+        TooLong,
+    }
+
+    fn line(text: &str) -> Told {
+        Told::Line(text.into())
+    }
+
+    /// Everything told of `bytes` that come in pieces which end at `cuts`.
+    fn told(bytes: &[u8], cuts: &[usize]) -> Vec<Told> {
+        let (mut lines, mut told, mut window) = (Lines::default(), Vec::new(), Vec::new());
+        let mut begin = 0;
+        for &cut in cuts.iter().chain([&bytes.len()]) {
+            window.extend_from_slice(&bytes[begin..cut]);
+            let piece = cut - begin;
+            begin = cut;
+            while let Some(consumed) = take(&lines.advance(&window, LIMIT), &window, &mut told) {
+                window.drain(..consumed);
+                if window.is_empty() {
+                    break;
+                }
+            }
+            assert!(
+                window.len() <= LIMIT + 1,
+                "{} bytes wait, {piece} came",
+                window.len()
+            );
+        }
+        take(&lines.finish(&window), &window, &mut told);
+        told
+    }
+
+    fn take(progress: &Progress, window: &[u8], told: &mut Vec<Told>) -> Option<usize> {
+        match *progress {
+            Progress::Incomplete => None,
+            Progress::Line { start, end, consumed } => {
+                told.push(Told::Line(window[start..end].to_vec()));
+                Some(consumed)
+            }
+            Progress::TooLong { consumed } => {
+                told.push(Told::TooLong);
+                Some(consumed)
+            }
+            Progress::Skipped { consumed } => Some(consumed),
+        }
+    }
+
+    /// The obvious way.
+    fn naive(bytes: &[u8]) -> Vec<Told> {
+        bytes
+            .split(|byte| *byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            .filter(|line| line.len() > LIMIT || !line.iter().all(u8::is_ascii_whitespace))
+            .map(|line| match line.len() > LIMIT {
+                true => Told::TooLong,
+                false => Told::Line(line.to_vec()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lines_are_told_without_their_ends() {
+        let cases: [(&[u8], Vec<Told>); 9] = [
+            (b"", vec![]),
+            (b"a\nbc\n", vec![line("a"), line("bc")]),
+            (b"a\r\nb\r\n", vec![line("a"), line("b")]),
+            (b"\n\r\n \t\n\na\n", vec![line("a")]),
+            (b"a\nlast", vec![line("a"), line("last")]),
+            (b"a\rb\n", vec![line("a\rb")]),
+            (
+                b"12345678\n12345678\r\n",
+                vec![line("12345678"), line("12345678")],
+            ),
+            (b"123456789\na\n", vec![Told::TooLong, line("a")]),
+            (
+                b"1234567890123456789012345678\n\na",
+                vec![Told::TooLong, line("a")],
+            ),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(told(bytes, &[]), expected, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn pieces_do_not_matter() {
+        let bytes = b"ab\r\n\n12345678\r\n123456789\r\n12345678901234567890\r\n  \nlast\r";
+        let whole = naive(bytes);
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                assert_eq!(told(bytes, &[first, second]), whole, "{first} {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_told_as_the_naive_twin_tells_them() {
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..20_000 {
+            let bytes: Vec<u8> = (0..random.usize(0..40))
+                .map(|_| random.choice(*b"\n\r a{\xff\0").unwrap_or_default())
+                .collect();
+            let mut cuts: Vec<usize> = (0..random.usize(0..5))
+                .map(|_| random.usize(0..=bytes.len()))
+                .collect();
+            cuts.sort_unstable();
+            assert_eq!(
+                told(&bytes, &cuts),
+                naive(&bytes),
+                "seed {seed}: {}",
+                bytes.escape_ascii()
+            );
         }
     }
 }

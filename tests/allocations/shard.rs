@@ -22,6 +22,7 @@ use weir::ring::{
     Completion, ConnectionKey, DataRing, Operation, RingCounters, RingOptions, RingWaker, SendMode,
 };
 use weir::session::live::LiveOptions;
+use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::shard::{
     ChannelLimits, Gate, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits,
@@ -240,6 +241,7 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
             &SessionKey::random().unwrap(),
             SessionOptions::default(),
             LiveOptions::default(),
+            TaskOptions::default(),
             1,
         )),
         policy: policy.unwrap(),

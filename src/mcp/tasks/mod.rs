@@ -1,13 +1,29 @@
 //! Tasks: calls that go on without whoever asked for them (2025-11-25 experimentally; the extension
 //! `io.modelcontextprotocol/tasks` since 2026-07-28).
 //!
-//! The values a task is known by, and what the protocol needs of whoever keeps them.
+//! The values a task is known by, and what the protocol needs of whoever keeps them. Which calls become tasks is in
+//! `terms`, the methods about tasks in `requests`, how tasks are written and end in `words` and `ending`. Both kinds have
+//! the same life; only the words differ. Nothing here runs anything, and nothing remembers.
+
+mod ending;
+mod requests;
+mod terms;
+mod timestamp;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::facts::Facts;
+use super::protocol::Labels;
 use super::revision::{Era, Revision};
 use super::sessions::{Principal, SessionToken};
+use crate::jsonrpc::RequestId;
+
+pub(super) use requests::{ModernRequest, legacy_request};
+pub(super) use terms::{TaskParam, ask_first};
+pub(super) use words::{RELATED_TASK_KEY, write_related_task};
+pub use words::{write_task_end, write_task_notification};
 
 /// Milliseconds since 1970, from the caller's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +86,11 @@ impl TaskStatus {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
+    /// Whether it came to what it was made for.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Completed)
+    }
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -126,6 +147,32 @@ pub struct TaskOwner {
     pub session: Option<SessionToken>,
     /// In which era.
     pub era: Era,
+}
+
+impl TaskOwner {
+    /// A client of 2026-07-28.
+    pub(super) fn modern(facts: &Facts<'_>) -> Self {
+        Self {
+            principal: facts.principal,
+            session: None,
+            era: Era::Modern,
+        }
+    }
+}
+
+/// A client that waits for what a task comes to (`tasks/result`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwaitTask {
+    /// The request's id.
+    pub id: RequestId,
+    /// Who waits.
+    pub owner: TaskOwner,
+    /// For which task, if there is one of this id.
+    pub task: TaskId,
+    /// The revision to answer in.
+    pub revision: Revision,
+    /// What metrics say of it.
+    pub labels: Labels,
 }
 
 /// What became of a cancellation.

@@ -70,6 +70,7 @@ fn what_there_is_is_granted() {
             prompts: false,
             resources: false,
             uris: vec!["demo://a".into(), "demo://t/1".into()],
+            tasks: Vec::new(),
         };
         assert_eq!(listen.interest, expected);
         assert_eq!(listen.labels.method, crate::metrics::Method::SubscriptionsListen);

@@ -22,6 +22,7 @@ mod spec;
 mod standing;
 mod state;
 mod stream;
+mod tasks;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -193,6 +194,7 @@ impl Server {
             }
             Step::Batch(batch) => Err(batch),
             Step::Listen(listen) => return acknowledged(&listen, &out),
+            Step::AwaitTask(wanted) => panic!("{wanted:?}"),
         };
         let reply = step.unwrap_or_else(|batch| self.run_batch(batch, body, &mut out));
         let answer = answer(&reply, &out);
@@ -238,7 +240,7 @@ impl Server {
     /// A modern request of a client that declares these capabilities.
     fn modern_of(&mut self, capabilities: &Value, method: &str, params: Value) -> Answer {
         let name = params["name"].as_str().or(params["uri"].as_str());
-        let name = name.unwrap_or_default().to_owned();
+        let name = name.or(params["taskId"].as_str()).unwrap_or_default().to_owned();
         let mut body: Value = serde_json::from_str(&modern_body(method, params)).unwrap();
         body["params"]["_meta"][format!("{META}clientCapabilities")] = capabilities.clone();
         self.post(

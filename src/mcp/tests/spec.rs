@@ -8,6 +8,7 @@ use std::rc::Rc;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use super::tasks;
 use crate::mcp::Revision;
 
 thread_local! {
@@ -42,7 +43,16 @@ fn validate_one(revision: Revision, request: &Value, answer: &Value) {
     check(revision, envelope, answer);
     let method = request["method"].as_str().unwrap_or_default();
     let asks = ["tools/call", "prompts/get", "resources/read"].contains(&method);
+    if revision == Revision::V2026_07_28 && is_of_extension(method, &answer["result"]) {
+        check(revision, "ResultMetaObject", &answer["result"]["_meta"]);
+        return tasks::validate_result(method, &answer["result"]);
+    }
     let result = match method {
+        "tools/call" if answer["result"].get("task").is_some() => "CreateTaskResult",
+        "tasks/get" => "GetTaskResult",
+        "tasks/result" => "CallToolResult",
+        "tasks/list" => "ListTasksResult",
+        "tasks/cancel" => "CancelTaskResult",
         _ if asks && answer["result"]["resultType"] == "input_required" => "InputRequiredResult",
         "initialize" => "InitializeResult",
         "server/discover" => "DiscoverResult",
@@ -68,6 +78,11 @@ fn validate_one(revision: Revision, request: &Value, answer: &Value) {
     }
 }
 
+/// Whether the core schema knows nothing of it.
+fn is_of_extension(method: &str, result: &Value) -> bool {
+    method.starts_with("tasks/") || method == "tools/call" && result["resultType"] == "task"
+}
+
 /// Panics unless a message of the server's own accord is one that `revision` knows.
 pub(super) fn validate_said(revision: Revision, message: &Value) {
     let method = message["method"].as_str().unwrap_or_default();
@@ -80,6 +95,11 @@ pub(super) fn validate_said(revision: Revision, message: &Value) {
         "notifications/resources/updated" => "ResourceUpdatedNotification",
         "notifications/elicitation/complete" => "ElicitationCompleteNotification",
         "notifications/subscriptions/acknowledged" => "SubscriptionsAcknowledgedNotification",
+        "notifications/tasks/status" => "TaskStatusNotification",
+        "notifications/tasks" => {
+            check(revision, "JSONRPCNotification", message);
+            return tasks::validate_detailed(&message["params"]);
+        }
         "elicitation/create" => "ElicitRequest",
         "sampling/createMessage" => "CreateMessageRequest",
         "roots/list" => "ListRootsRequest",
@@ -129,7 +149,7 @@ fn validate_error(revision: Revision, answer: &Value) {
     assert!(message.len() < 9000 && !message.contains(".rs"), "{message}");
 }
 
-fn check(revision: Revision, definition: &'static str, value: &Value) {
+pub(super) fn check(revision: Revision, definition: &'static str, value: &Value) {
     let validator = VALIDATORS.with_borrow_mut(|validators| {
         let entry = validators.entry((revision, definition));
         Rc::clone(entry.or_insert_with(|| Rc::new(compile(revision, definition))))

@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::jsonrpc::RequestId;
@@ -31,6 +33,107 @@ pub(super) struct MappedState {
     /// What was sealed, by its text.
     pub(super) sealed: RefCell<HashMap<String, Sealed>>,
     pub(super) cannot_seal: Cell<bool>,
+    /// Whose, and as they are.
+    pub(super) tasks: RefCell<Vec<(TaskOwner, TaskView)>>,
+    /// What tasks were answered: the task, the key, the answer.
+    pub(super) task_answers: RefCell<Vec<(String, String, Value)>>,
+}
+
+impl MappedState {
+    /// A task that begins now.
+    pub(super) fn create_task(&self, ticket: &Ticket, terms: TaskTerms) -> TaskView {
+        let mut tasks = self.tasks.borrow_mut();
+        let owner = TaskOwner {
+            principal: ticket.principal(),
+            session: ticket.session(),
+            era: ticket.revision().era(),
+        };
+        let task = TaskView {
+            id: TaskId::new(format!("task-{}", tasks.len()).as_bytes()).unwrap(),
+            revision: ticket.revision(),
+            status: TaskStatus::Working,
+            status_message: None,
+            created: UnixMillis(1_764_066_600_000),
+            updated: UnixMillis(1_764_066_600_250),
+            ttl: terms.ttl,
+            poll_interval: Duration::from_millis(500),
+            questions: Vec::new(),
+            end: None,
+        };
+        tasks.push((owner, task.clone()));
+        task
+    }
+
+    pub(super) fn end_task(&self, id: &TaskId, ending: TaskEnding) {
+        self.change_task(id.as_str(), |task| {
+            task.status = ending.status;
+            task.status_message = ending.message;
+            task.end = Some(Arc::new(ending.end));
+        });
+    }
+
+    pub(super) fn change_task(&self, id: &str, change: impl FnOnce(&mut TaskView)) {
+        let mut tasks = self.tasks.borrow_mut();
+        change(
+            &mut tasks
+                .iter_mut()
+                .find(|(_, task)| task.id.as_str() == id)
+                .unwrap()
+                .1,
+        );
+    }
+}
+
+impl Tasks for MappedState {
+    fn task(&self, owner: &TaskOwner, id: &str) -> Option<TaskView> {
+        let is_it = |(of, task): &&(TaskOwner, TaskView)| {
+            (of.era, of.principal, task.id.as_str()) == (owner.era, owner.principal, id)
+        };
+        self.tasks
+            .borrow()
+            .iter()
+            .find(is_it)
+            .map(|(_, task)| task.clone())
+    }
+
+    fn tasks(&self, owner: &TaskOwner, after: Option<&str>, max: usize) -> (Vec<TaskView>, bool) {
+        let tasks = self.tasks.borrow();
+        let own: Vec<&TaskView> = tasks
+            .iter()
+            .filter_map(|(of, task)| (of == owner).then_some(task))
+            .collect();
+        let start = own.iter().position(|task| Some(task.id.as_str()) == after);
+        let rest = &own[start.map_or(0, |at| at + 1)..];
+        (
+            rest.iter().copied().take(max).cloned().collect(),
+            rest.len() > max,
+        )
+    }
+
+    fn cancel_task(&self, owner: &TaskOwner, id: &str) -> CancelTask {
+        let Some(task) = Tasks::task(self, owner, id) else {
+            return CancelTask::Unknown;
+        };
+        if task.status.is_terminal() {
+            return CancelTask::Ended(task);
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        let known = tasks.iter_mut().find(|(_, known)| known.id == task.id).unwrap();
+        known.1.status = TaskStatus::Cancelled;
+        known.1.end = Some(Arc::new(TaskEnd::cancelled()));
+        CancelTask::Cancelled(known.1.clone())
+    }
+
+    fn update_task(&self, owner: &TaskOwner, id: &str, answers: Vec<(&str, Value)>) -> bool {
+        let is_known = Tasks::task(self, owner, id).is_some();
+        let answers = answers
+            .into_iter()
+            .map(|(key, answer)| (id.to_owned(), key.to_owned(), answer));
+        self.task_answers
+            .borrow_mut()
+            .extend(answers.filter(|_| is_known));
+        is_known
+    }
 }
 
 impl Sessions for MappedState {

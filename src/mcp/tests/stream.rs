@@ -1,6 +1,7 @@
 //! A call's stream without a connection: what calls say is written and validated, questions get prepared answers.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::*;
@@ -12,6 +13,8 @@ pub(super) struct Stream {
     pub(super) said: Vec<Value>,
     /// Answers to the questions to come.
     pub(super) answers: VecDeque<Result<Value, AnswerError>>,
+    /// What tasks asked, by key, as they hold it.
+    pub(super) task_questions: Vec<(String, Value)>,
 }
 
 /// Calls here say nothing but when they are polled.
@@ -34,6 +37,7 @@ impl Stream {
         out: &mut Vec<u8>,
     ) -> Reply {
         let ticket = work.ticket();
+        let task = work.task().map(|terms| state.create_task(&ticket, terms));
         let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::NOWHERE);
         Arc::get_mut(&mut link).unwrap().begin(work.client());
         let call = match work.start(tools, CallContext::with_link(Arc::clone(&link))) {
@@ -41,12 +45,37 @@ impl Stream {
             Ok(Started::Blocking(_)) => panic!("no tool here blocks"),
             Err(error) => return protocol.answer_start_error(&ticket, &error, out),
         };
-        let mut call = pin!(call);
-        let outcome = loop {
+        if let Some(task) = task {
+            let reply = protocol.answer_task_created(&ticket, &task, out);
+            let outcome = self.drive(protocol, &ticket, &link, state, Some(&task.id), pin!(call));
+            state.end_task(&task.id, protocol.end_task(&ticket, &task.id, &outcome));
+            return reply;
+        }
+        let outcome = self.drive(protocol, &ticket, &link, state, None, pin!(call));
+        match outcome {
+            Err(ToolError::InputRequired) => {
+                let (noted, answers) = (link.take_noted(), link.answers());
+                protocol.answer_input_required(&ticket, &noted, answers, state, now, out)
+            }
+            outcome => protocol.answer(&ticket, &outcome, out),
+        }
+    }
+
+    /// Runs a call to its end; what it asks gets the prepared answers.
+    fn drive(
+        &mut self,
+        protocol: &Protocol,
+        ticket: &Ticket,
+        link: &CallLink,
+        state: &MappedState,
+        task: Option<&TaskId>,
+        mut call: Pin<&mut impl Future<Output = Outcome>>,
+    ) -> Outcome {
+        loop {
             let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            let asked = self.take(protocol, &ticket, &link, state);
+            let asked = self.take(protocol, ticket, link, state, task);
             match polled {
-                Poll::Ready(outcome) => break outcome,
+                Poll::Ready(outcome) => return outcome,
                 Poll::Pending => {
                     assert!(!asked.is_empty(), "the call waits for nothing");
                     for number in asked {
@@ -55,13 +84,6 @@ impl Stream {
                     }
                 }
             }
-        };
-        match outcome {
-            Err(ToolError::InputRequired) => {
-                let (noted, answers) = (link.take_noted(), link.answers());
-                protocol.answer_input_required(&ticket, &noted, answers, state, now, out)
-            }
-            outcome => protocol.answer(&ticket, &outcome, out),
         }
     }
 
@@ -72,6 +94,7 @@ impl Stream {
         ticket: &Ticket,
         link: &CallLink,
         state: &MappedState,
+        task: Option<&TaskId>,
     ) -> Vec<u32> {
         let (mut emissions, mut asked) = (Vec::new(), Vec::new());
         link.take_emissions(&mut emissions);
@@ -84,7 +107,17 @@ impl Stream {
                 }
                 _ => String::new(),
             };
-            match protocol.write_emission(ticket, &emission, &id, state, &mut out) {
+            let is_said = match task {
+                None => protocol.write_emission(ticket, &emission, &id, state, &mut out),
+                Some(task) => protocol.write_task_emission(ticket, task, &emission, &id, state, &mut out),
+            };
+            if let (Some(_), Emission::Question(question)) = (task, &emission) {
+                let mut held = Vec::new();
+                protocol.write_task_question(ticket, question, &mut held);
+                let held: Value = serde_json::from_slice(&held).expect("a question is JSON");
+                self.task_questions.push((question.key.clone(), held));
+            }
+            match is_said {
                 true => {
                     let message: Value = serde_json::from_slice(&out[4..]).expect("a message is JSON");
                     spec::validate_said(ticket.revision(), &message);

@@ -188,6 +188,9 @@ impl Live {
     pub fn tick(&self, age: Duration) {
         let seconds = |duration: Duration| Seconds::try_from(duration.as_secs()).unwrap_or(Seconds::MAX);
         self.switchboard.set_now(seconds(age));
+        if let Some(duty) = self.duty.get() {
+            duty();
+        }
         let options = &self.switchboard.options;
         let now = self.switchboard.now();
         let oldest_replay = now.saturating_sub(seconds(options.replay_age));

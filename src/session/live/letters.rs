@@ -42,6 +42,17 @@ pub enum Letter {
         /// The request's id.
         request: RequestId,
     },
+    /// A task of this shard was cancelled by its client, or its time is over.
+    CancelTask(ConnectionKey),
+    /// A client answered a question of a task.
+    TaskAnswer {
+        /// The shard's entry for the task.
+        connection: ConnectionKey,
+        /// The question's number within the call.
+        number: u32,
+        /// What it said.
+        answer: Result<Value, AnswerError>,
+    },
     /// A client answered a question.
     Answer {
         /// The call that asked, in the shard's own numbering.

@@ -37,7 +37,7 @@ mod switchboard;
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -150,6 +150,7 @@ pub struct Live {
     /// Evicted sessions, by the seconds of the store's own clock.
     evicted: Tombstones,
     evictions: AtomicU64,
+    duty: OnceLock<Box<dyn Fn() + Send + Sync>>,
     me: Weak<Live>,
 }
 
@@ -168,6 +169,7 @@ impl Live {
             postboxes: Postboxes::new(),
             evicted: Tombstones::new(eviction::TOMBSTONES_MAX),
             evictions: Default::default(),
+            duty: OnceLock::new(),
             me: Weak::clone(me),
         })
     }
@@ -320,6 +322,17 @@ impl Live {
         }
     }
 
+    /// Leaves a letter for a shard.
+    pub(in crate::session) fn leave_letter(&self, shard: u16, letter: Letter) {
+        self.switchboard.letters.leave(shard, letter);
+    }
+
+    /// What else is to be done when time passes, once.
+    pub(in crate::session) fn on_tick(&self, duty: Box<dyn Fn() + Send + Sync>) {
+        // Only the first counts.
+        let _ = self.duty.set(duty);
+    }
+
     /// A request names the session: it is in use. Costs one load while no session has anything live.
     pub fn touch(&self, token: SessionToken) {
         if let Some(mut stripe) = self.stripes.lock_if_any(token)
@@ -344,7 +357,7 @@ impl Live {
     }
 
     /// The stream on which the server speaks to a session on its own account, if the client has one.
-    fn standing(&self, token: SessionToken) -> Option<Arc<Stream>> {
+    pub(in crate::session) fn standing(&self, token: SessionToken) -> Option<Arc<Stream>> {
         let mut stripe = self.stripes.lock_if_any(token)?;
         stripe.entry(token)?.standing.clone()
     }

@@ -134,7 +134,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.take()) else {
             return;
         };
-        self.drop_exchanges(channel.exchanges, false);
+        // A process that nobody hears has nothing to finish.
+        let is_process = channel.is_patient();
+        self.drop_exchanges(channel.exchanges, is_process);
         self.drop_outbox(channel.outbox);
         if channel.session.is_some() {
             self.end_channel_session(channel.token);
@@ -235,6 +237,9 @@ impl<R: ShardRing> Shard<R> {
         self.begin_drain(self.now + LAST_CALLS);
         let deadline = self.now + LAST_MOMENT;
         let now = self.now;
+        if let Some(channel) = self.channel(key) {
+            channel.is_input_over = true;
+        }
         if let Some(connection) = self.table.at(key) {
             connection.waiting = Waiting::Close;
             connection.phase_began = now;
@@ -261,6 +266,9 @@ impl<R: ShardRing> Shard<R> {
             channel.exchanges = left;
         }
         self.drop_exchanges(all, true);
+        if now >= last {
+            return self.kill(key);
+        }
         self.set_deadline(key, last);
         self.close_if_over(key);
     }

@@ -90,6 +90,8 @@ pub(super) struct Channel {
     exchanges: Vec<ConnectionKey>,
     outbox: Option<Outbox>,
     ending: Option<Ending>,
+    /// A process's client has said all it had to.
+    is_input_over: bool,
     /// Nothing is read until the client has taken what there is for it.
     is_stalled: bool,
     /// A stream has more than there was room for.
@@ -107,6 +109,7 @@ impl Channel {
             exchanges: Vec::new(),
             outbox: None,
             ending: None,
+            is_input_over: false,
             is_stalled: false,
             has_more: false,
             is_pinged: false,
@@ -115,7 +118,7 @@ impl Channel {
 
     /// Whether its bytes are wanted.
     pub(super) fn reads_on(&self) -> bool {
-        !self.is_stalled && self.ending.is_none_or(Ending::reads_on)
+        !self.is_stalled && !self.is_input_over && self.ending.is_none_or(Ending::reads_on)
     }
 
     /// Whether it is a pipe, whose other end may take its time.

@@ -1,0 +1,225 @@
+//! The methods about tasks: what each era asks, and the answers.
+//!
+//! All but one are control. `tasks/result` waits for as long as its task runs, so it is handed out. Since 2026-07-28
+//! results come with `tasks/get`, nothing is listed, and a client has to declare that it knows tasks.
+
+use crate::jsonrpc::{Request, Value, write_result, write_result_head, write_string};
+use crate::mcp::error::Failure;
+use crate::mcp::facts::Facts;
+use crate::mcp::headers::Mirrored;
+use crate::mcp::legacy::Context;
+use crate::mcp::live::State;
+use crate::mcp::params::members;
+use crate::mcp::protocol::{Protocol, Reply, Routed};
+use crate::mcp::revision::Era;
+use crate::registry::ClientCapabilities;
+
+use super::words::{write_detailed_task, write_task};
+use super::{AwaitTask, CancelTask, TaskId, TaskOwner};
+
+pub(super) const TASKS_RESULT: &str = "tasks/result";
+
+/// Tasks on one page of a list.
+const PAGE_TASKS_MAX: usize = 100;
+
+/// Answers one of the methods of 2025-11-25; none if it is another, or there are no tasks here.
+pub(in crate::mcp) fn legacy_request<'s>(
+    protocol: &Protocol,
+    context: &Context,
+    request: &Request<'_, 's>,
+    state: &dyn State,
+    out: &mut Vec<u8>,
+) -> Option<Result<Routed<'s>, Failure<'s>>> {
+    if !protocol.lists().has_tasks() {
+        return None;
+    }
+    let owner = TaskOwner {
+        principal: context.principal,
+        session: context.conversation,
+        era: Era::Legacy,
+    };
+    let answered = match request.method {
+        "tasks/get" => get(&owner, request, state, out),
+        "tasks/cancel" => cancel(&owner, request, state, out),
+        "tasks/list" => list(&owner, request, state, out),
+        TASKS_RESULT => return Some(await_task(owner, context, request)),
+        _ => return None,
+    };
+    Some(answered.map(|()| Routed::Reply(Reply::with_body(200))))
+}
+
+fn get<'s>(
+    owner: &TaskOwner,
+    request: &Request<'_, 's>,
+    state: &dyn State,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure<'s>> {
+    let id = task_id(request.params)?;
+    let task = state.task(owner, id).ok_or(Failure::UnknownTask)?;
+    write_result_head(out, request.id);
+    write_task(&task, out);
+    out.push(b'}');
+    Ok(())
+}
+
+fn cancel<'s>(
+    owner: &TaskOwner,
+    request: &Request<'_, 's>,
+    state: &dyn State,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure<'s>> {
+    match state.cancel_task(owner, task_id(request.params)?) {
+        CancelTask::Cancelled(task) => {
+            write_result_head(out, request.id);
+            write_task(&task, out);
+            out.push(b'}');
+            Ok(())
+        }
+        CancelTask::Ended(task) => Err(Failure::TaskEnded(task.status)),
+        CancelTask::Unknown => Err(Failure::UnknownTask),
+    }
+}
+
+/// A cursor is the id of the last task of a page: the client's own, and checked to be.
+fn list<'s>(
+    owner: &TaskOwner,
+    request: &Request<'_, 's>,
+    state: &dyn State,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure<'s>> {
+    const NOT_OUR_CURSOR: Failure<'static> = Failure::Parameter("`params.cursor` leads nowhere any more");
+    let [cursor] = members(request.params, ["cursor"])?;
+    let after = match cursor.map(Value::as_str) {
+        None | Some(Some("")) => None,
+        Some(id) => {
+            let id = id.filter(|id| state.task(owner, id).is_some());
+            Some(id.ok_or(NOT_OUR_CURSOR)?)
+        }
+    };
+    let (tasks, has_more) = state.tasks(owner, after, PAGE_TASKS_MAX);
+    write_result_head(out, request.id);
+    out.extend_from_slice(br#"{"tasks":["#);
+    for (at, task) in tasks.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_task(task, out);
+    }
+    out.push(b']');
+    if let Some(last) = tasks.last().filter(|_| has_more) {
+        out.extend_from_slice(br#","nextCursor":"#);
+        write_string(out, last.id.as_str());
+    }
+    out.extend_from_slice(b"}}");
+    Ok(())
+}
+
+fn await_task<'s>(
+    owner: TaskOwner,
+    context: &Context,
+    request: &Request<'_, 's>,
+) -> Result<Routed<'s>, Failure<'s>> {
+    let id = task_id(request.params)?;
+    Ok(Routed::AwaitTask(AwaitTask {
+        id: request.id.into(),
+        owner,
+        task: TaskId::new(id.as_bytes()).ok_or(Failure::UnknownTask)?,
+        revision: context.revision,
+        labels: Reply::with_body(200).about(Era::Legacy, request.method).labels,
+    }))
+}
+
+/// `params.taskId`.
+fn task_id<'s>(params: Option<Value<'_, 's>>) -> Result<&'s str, Failure<'s>> {
+    let [id] = members(params, ["taskId"])?;
+    id.and_then(Value::as_str)
+        .ok_or(Failure::Parameter("`params.taskId` must be a string"))
+}
+
+/// A method of the extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::mcp) enum ModernRequest {
+    Get,
+    Update,
+    Cancel,
+}
+
+impl ModernRequest {
+    /// The method of this name.
+    pub(in crate::mcp) fn named(method: &str) -> Option<Self> {
+        match method {
+            "tasks/get" => Some(Self::Get),
+            "tasks/update" => Some(Self::Update),
+            "tasks/cancel" => Some(Self::Cancel),
+            _ => None,
+        }
+    }
+
+    /// Appends the answer.
+    ///
+    /// # Errors
+    /// The client did not declare tasks, a header or a parameter is wrong, or there is no such task.
+    pub(in crate::mcp) fn answer<'s>(
+        self,
+        protocol: &Protocol,
+        facts: &Facts<'_>,
+        request: &Request<'_, 's>,
+        declared: ClientCapabilities,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Result<Reply, Failure<'s>> {
+        if !declared.contains(ClientCapabilities::TASKS) {
+            return Err(Failure::MissingCapability(ClientCapabilities::TASKS));
+        }
+        let id = task_id(request.params)?;
+        Mirrored::Method.check_in(facts, request.method)?;
+        Mirrored::Name.check_in(facts, id)?;
+        let owner = TaskOwner::modern(facts);
+        let meta = protocol.lists().meta();
+        match self {
+            Self::Get => {
+                let task = state.task(&owner, id).ok_or(Failure::UnknownTask)?;
+                write_result_head(out, request.id);
+                out.extend_from_slice(br#"{"resultType":"complete","#);
+                write_detailed_task(&task, out);
+                out.extend_from_slice(br#","_meta":"#);
+                out.extend_from_slice(meta);
+                out.extend_from_slice(b"}}");
+                return Ok(Reply::with_body(200));
+            }
+            Self::Update => {
+                let answers = input_responses(request.params)?;
+                if !state.update_task(&owner, id, answers) {
+                    return Err(Failure::UnknownTask);
+                }
+            }
+            // Once more is as good as once.
+            Self::Cancel => {
+                if state.cancel_task(&owner, id) == CancelTask::Unknown {
+                    return Err(Failure::UnknownTask);
+                }
+            }
+        }
+        let acknowledgement = [br#"{"resultType":"complete","_meta":"#, meta, b"}"].concat();
+        write_result(out, request.id, &acknowledgement);
+        Ok(Reply::with_body(200))
+    }
+}
+
+/// `params.inputResponses`: an answer, which is an object of its own kind, for each key.
+fn input_responses<'s>(
+    params: Option<Value<'_, 's>>,
+) -> Result<Vec<(&'s str, serde_json::Value)>, Failure<'s>> {
+    let [responses] = members(params, ["inputResponses"])?;
+    let responses = responses
+        .filter(|responses| {
+            responses.is_object() && responses.members().all(|(_, answer)| answer.is_object())
+        })
+        .ok_or(Failure::Parameter(
+            "`params.inputResponses` must be an object of objects",
+        ))?;
+    Ok(responses
+        .members()
+        .map(|(key, answer)| (key, answer.to_json()))
+        .collect())
+}

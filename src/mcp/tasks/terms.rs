@@ -1,0 +1,105 @@
+//! Which calls become tasks.
+//!
+//! In 2025-11-25 the client says so with each call, as far as the tool allows it. Since 2026-07-28 the server decides,
+//! for clients that declare that they know tasks: every call of a tool that may run as one becomes one, once the
+//! questions that come before are answered. Other revisions have no tasks, and whatever they say of them is ignored.
+
+use std::time::Duration;
+
+use crate::jsonrpc::Value;
+use crate::mcp::call::{Asker, Call};
+use crate::mcp::error::Failure;
+use crate::mcp::params::members;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::revision::Era;
+use crate::registry::{ClientCapabilities, Operation, TaskSupport, ToolInfo};
+
+use super::TaskTerms;
+
+/// `params.task` of a call. Only one revision looks at it, so that it may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::mcp) enum TaskParam {
+    Absent,
+    Asked(TaskTerms),
+    Malformed,
+}
+
+impl TaskParam {
+    pub(in crate::mcp) fn read(task: Value<'_, '_>) -> Self {
+        if !task.is_object() {
+            return Self::Malformed;
+        }
+        let Ok([ttl]) = members(Some(task), ["ttl"]) else {
+            return Self::Malformed;
+        };
+        match ttl.filter(|ttl| !ttl.is_null()) {
+            None => Self::Asked(TaskTerms { ttl: None }),
+            Some(ttl) => match ttl.as_i128().and_then(|ttl| u64::try_from(ttl).ok()) {
+                Some(ttl) => Self::Asked(TaskTerms {
+                    ttl: Some(Duration::from_millis(ttl)),
+                }),
+                None => Self::Malformed,
+            },
+        }
+    }
+
+    /// Whether a call of this tool is to run as a task.
+    ///
+    /// # Errors
+    /// When it must, and this client cannot have it so; when it may not, and the client wants it.
+    pub(in crate::mcp) fn terms<'s>(
+        self,
+        protocol: &Protocol,
+        tool: &ToolInfo,
+        asker: &Asker<'_>,
+    ) -> Result<Option<TaskTerms>, Failure<'s>> {
+        let support = tool.task_support();
+        if asker.revision.era() == Era::Modern {
+            let is_declared = asker.capabilities.contains(ClientCapabilities::TASKS);
+            return match support {
+                TaskSupport::Forbidden => Ok(None),
+                _ if is_declared => Ok(Some(TaskTerms { ttl: None })),
+                TaskSupport::Optional => Ok(None),
+                TaskSupport::Required => Err(Failure::MissingCapability(ClientCapabilities::TASKS)),
+            };
+        }
+        if !asker.revision.has_requested_tasks() {
+            return match support {
+                TaskSupport::Required => Err(Failure::TaskRequired),
+                TaskSupport::Optional | TaskSupport::Forbidden => Ok(None),
+            };
+        }
+        match (support, self) {
+            (TaskSupport::Required, Self::Absent) => Err(Failure::TaskRequired),
+            (_, Self::Absent) => Ok(None),
+            // A server that declared no tasks ignores what is said of them (2025-11-25, tasks).
+            (TaskSupport::Forbidden, _) if !protocol.lists().has_tasks() => Ok(None),
+            (TaskSupport::Forbidden, _) => Err(Failure::TaskForbidden),
+            (_, Self::Asked(terms)) => Ok(Some(terms)),
+            (_, Self::Malformed) => Err(Failure::Parameter(
+                "`params.task` must be an object whose `ttl`, if any, is a number of milliseconds",
+            )),
+        }
+    }
+}
+
+/// A call whose first questions have no answers yet is no task: it asks, and its client calls again (2026-07-28).
+pub(in crate::mcp) fn ask_first(protocol: &Protocol, call: &mut Call<'_>) {
+    let (Operation::Tool(tool), Some(_)) = (call.operation, call.task) else {
+        return;
+    };
+    let is_answered = |key: &String| {
+        call.answers
+            .as_ref()
+            .is_some_and(|answers| answers.contains_key(key))
+    };
+    if !protocol
+        .registry()
+        .tool(tool)
+        .asked_before_task()
+        .iter()
+        .all(is_answered)
+    {
+        call.task = None;
+    }
+}

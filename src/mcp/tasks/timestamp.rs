@@ -1,0 +1,88 @@
+//! Times as RFC 3339 writes them, in UTC with milliseconds: `2025-11-25T10:30:00.000Z`.
+
+use std::io::Write as _;
+
+use super::UnixMillis;
+
+const DAY_MILLIS: u64 = 86_400_000;
+/// The last moment with a year of four digits, which RFC 3339 ends with: `9999-12-31T23:59:59.999Z`.
+const LAST: u64 = 253_402_300_799_999;
+
+/// Appends a time as a JSON string.
+pub(super) fn write_timestamp(time: UnixMillis, out: &mut Vec<u8>) {
+    let millis = time.0.min(LAST);
+    let (year, month, day) = date(millis / DAY_MILLIS);
+    let of_day = millis % DAY_MILLIS;
+    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+    let (second, milli) = (of_day / 1_000 % 60, of_day % 1_000);
+    // Writing to a `Vec` cannot fail.
+    let _ = write!(
+        out,
+        "\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z\""
+    );
+}
+
+/// Year, month and day of so many days after 1970-01-01, in the proleptic Gregorian calendar: eras of 400 years, years
+/// from March on, so that the leap day is the last (H. Hinnant, chrono-compatible low-level date algorithms).
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_has_them() {
+        let written = |millis: u64| {
+            let mut out = Vec::new();
+            write_timestamp(UnixMillis(millis), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for (millis, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_799_999, "2000-02-29T23:59:59.999Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_764_066_600_000, "2025-11-25T10:30:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (u64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(written(millis), format!("\"{expected}\""));
+        }
+    }
+
+    #[test]
+    fn every_day_is_the_one_after_the_day_before() {
+        let is_leap =
+            |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+        let length = |year: u64, month: u64| match month {
+            2 if is_leap(year) => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let mut expected = (1970, 1, 1);
+        for days in 0..=LAST / DAY_MILLIS {
+            assert_eq!(date(days), expected);
+            let (year, month, day) = expected;
+            expected = match (day == length(year, month), month) {
+                (false, _) => (year, month, day + 1),
+                (true, 12) => (year + 1, 1, 1),
+                (true, _) => (year, month + 1, 1),
+            };
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a connection's bytes go through: a connected socket, or a pair of descriptors, one in and one out.
+//!
+//! A pair may be pipes, sockets, terminals, files or `/dev/null`, and other processes may hold them too: none of
+//! their shared state is changed, no shutdown and no mode. Invariant: the ring waits for either end; a pipe or terminal
+//! that is non-blocking for those others, which the ring would take as "do not wait", is opened anew.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use io_uring::{opcode, squeue, types};
+use rustix::fs::{FileType, Mode, OFlags};
+use socket2::SockRef;
+
+/// An accepted connection, or a pair of descriptors that stands for one.
+#[derive(Debug)]
+pub struct Socket {
+    input: OwnedFd,
+    /// `None`: it is one connected socket, the input.
+    output: Option<OwnedFd>,
+    input_kind: Kind,
+    output_kind: Kind,
+}
+
+/// A process has one client behind its stdin and stdout.
+static IS_STDIO_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Which operations an end knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Receive and send.
+    Socket,
+    /// Read and write.
+    File,
+}
+
+impl From<OwnedFd> for Socket {
+    /// A connected socket.
+    fn from(socket: OwnedFd) -> Self {
+        Socket {
+            input: socket,
+            output: None,
+            input_kind: Kind::Socket,
+            output_kind: Kind::Socket,
+        }
+    }
+}
+
+impl Socket {
+    /// Reads from one descriptor, writes to another; both may be of any kind, and the same.
+    ///
+    /// # Errors
+    /// The system's: a descriptor cannot be looked at, or is non-blocking and cannot be opened anew.
+    pub fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
+        let (input, input_kind) = waiting(input, OFlags::RDONLY)?;
+        let (output, output_kind) = waiting(output, OFlags::WRONLY)?;
+        Ok(Socket {
+            input,
+            output: Some(output),
+            input_kind,
+            output_kind,
+        })
+    }
+
+    /// Takes this process's stdin and stdout for the client behind them. What anybody else in the process reads from
+    /// stdin is empty from now on, and what they write to stdout goes to stderr: a stray line cannot break the
+    /// conversation, and dropping the pair ends it.
+    ///
+    /// # Errors
+    /// As [`Socket::pair`], and when both were taken before.
+    pub fn take_stdio() -> io::Result<Self> {
+        /// Not 0 to 2, whatever of them is closed.
+        const DESCRIPTOR_MIN: i32 = 3;
+        if IS_STDIO_TAKEN.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::other("they are taken already"));
+        }
+        let duplicate =
+            |descriptor: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(descriptor, DESCRIPTOR_MIN);
+        let stdin = duplicate(io::stdin().as_fd())?;
+        let stdout = duplicate(io::stdout().as_fd())?;
+        let pair = Self::pair(stdin, stdout)?;
+        let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::stdio::dup2_stdin(&nothing)?;
+        match rustix::stdio::dup2_stdout(io::stderr()) {
+            Ok(()) => {}
+            // There is no stderr either.
+            Err(_) => rustix::stdio::dup2_stdout(&nothing)?,
+        }
+        Ok(pair)
+    }
+
+    /// Receives into a buffer that the ring's group provides, of at most `bytes_max`.
+    pub(super) fn receive_entry(&self, buffer_group: u16, bytes_max: u32) -> squeue::Entry {
+        let descriptor = types::Fd(self.input.as_raw_fd());
+        // No address: the buffer comes from the group.
+        let none = std::ptr::null_mut();
+        let entry = match self.input_kind {
+            Kind::Socket => opcode::Recv::new(descriptor, none, 0)
+                .ioprio(POLL_FIRST)
+                .buf_group(buffer_group)
+                .build(),
+            Kind::File => opcode::Read::new(descriptor, none, bytes_max)
+                .offset(CURRENT_POSITION)
+                .buf_group(buffer_group)
+                .build(),
+        };
+        entry.flags(squeue::Flags::BUFFER_SELECT)
+    }
+
+    /// Sends `bytes`, which must live until the entry's completion. `flags` are those of `send(2)`; an end that is no
+    /// socket takes what it has room for, once it has any.
+    pub(super) fn send_entry(&self, bytes: &[u8], flags: i32) -> squeue::Entry {
+        let descriptor = types::Fd(self.output().as_raw_fd());
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        match self.output_kind {
+            Kind::Socket => opcode::Send::new(descriptor, bytes.as_ptr(), length)
+                .flags(flags)
+                .build(),
+            Kind::File => opcode::Write::new(descriptor, bytes.as_ptr(), length)
+                .offset(CURRENT_POSITION)
+                .build(),
+        }
+    }
+
+    /// Where hang-ups show: the connection, or the reader of a pair's output.
+    pub(super) fn output(&self) -> BorrowedFd<'_> {
+        self.output.as_ref().unwrap_or(&self.input).as_fd()
+    }
+
+    /// Shuts a connection down; of a pair, what is to be cancelled instead, since its ends are others' too.
+    pub(super) fn shut_down(&self, how: Shutdown) -> Option<[BorrowedFd<'_>; 2]> {
+        match &self.output {
+            None => {
+                // It fails only on a connection that is gone already.
+                let _ = SockRef::from(&self.input).shutdown(how);
+                None
+            }
+            Some(output) => (how == Shutdown::Both).then(|| [self.input.as_fd(), output.as_fd()]),
+        }
+    }
+
+    /// What is closed behind everything queued. A pair's input is closed at once: nothing names it any more.
+    pub(super) fn into_last(self) -> OwnedFd {
+        self.output.unwrap_or(self.input)
+    }
+
+    pub(super) fn connected(&self) -> Option<SockRef<'_>> {
+        self.output.is_none().then(|| SockRef::from(&self.input))
+    }
+}
+
+/// `IORING_RECVSEND_POLL_FIRST` of `linux/io_uring.h`: wait for readiness before taking a buffer. A
+/// connection is mostly idle when its receive is armed, so trying first would be wasted.
+const POLL_FIRST: u16 = 1;
+
+/// An offset of -1: as `read(2)` and `write(2)` do, from where the file stands.
+const CURRENT_POSITION: u64 = u64::MAX;
+
+/// A descriptor the ring waits for, and how it is used.
+fn waiting(descriptor: OwnedFd, access: OFlags) -> io::Result<(OwnedFd, Kind)> {
+    let status = rustix::fs::fstat(&descriptor)?;
+    let kind = match FileType::from_raw_mode(status.st_mode) {
+        // Their operations wait whatever the mode says.
+        FileType::Socket => return Ok((descriptor, Kind::Socket)),
+        // They never make anybody wait.
+        FileType::RegularFile => return Ok((descriptor, Kind::File)),
+        _ => Kind::File,
+    };
+    let flags = rustix::fs::fcntl_getfl(&descriptor)?;
+    if !flags.contains(OFlags::NONBLOCK) {
+        return Ok((descriptor, kind));
+    }
+    let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    // Non-blocking at first: a pipe that nobody reads any more is an error, not a wait.
+    let opening = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let own = rustix::fs::open(path, opening, Mode::empty())?;
+    rustix::fs::fcntl_setfl(&own, flags.difference(OFlags::NONBLOCK))?;
+    Ok((own, kind))
+}
