@@ -85,7 +85,7 @@ impl Server {
         let reply = match step {
             Step::Reply(reply) => reply,
             Step::Work(work) => run(&self.protocol, &self.tools, &work, &mut self.out),
-            Step::Batch(_) | Step::Listen(_) => panic!("neither a batch nor a subscription was sent"),
+            other => panic!("a call was sent, and came to {other:?}"),
         };
         let status = Status::from_code(reply.status).expect("a status of ours");
         let mut head = ResponseHead::json(status, self.out.len() - HEAD_RESERVE, self.date.text());

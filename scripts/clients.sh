@@ -124,7 +124,7 @@ started() {
 
 start_server() {
   : >"$scratch/log"
-  "$weir" serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 --toolset files --toolset demo --root "$scratch/root" \
+  "$weir" serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 --toolset files --toolset demo --sse-legacy on --root "$scratch/root" \
     >"$scratch/report" 2>"$scratch/log" &
   server_pid=$!
   url=$(started "$server_pid" "$scratch/log" 'http://[^ ]*/mcp') || die "$weir does not serve"
@@ -157,7 +157,7 @@ PYTHON
 
 start_everything() {
   : >"$scratch/everything.log"
-  "$everything" --listen 127.0.0.1:0 >"$scratch/everything.log" 2>&1 &
+  "$everything" --listen 127.0.0.1:0 --option sse-legacy=on >"$scratch/everything.log" 2>&1 &
   everything_pid=$!
   EVERYTHING_URL=$(started "$everything_pid" "$scratch/everything.log" 'http://[^ ]*/mcp') ||
     die "$everything does not serve"
@@ -219,34 +219,42 @@ run_clients() {
   label="Python mcp $(pinned mcp requirements-v1.txt)"
   client "$label" python-v1/bin/python python_mcp_v1.py default $legacy
   client "$label" python-v1/bin/python python_mcp_v1.py websocket $legacy
+  client "$label" python-v1/bin/python python_mcp_v1.py sse $legacy
   client_of_process "$label" python-v1/bin/python python_mcp_v1.py stdio $legacy
   label="Python mcp $(pinned mcp requirements.txt)"
   client "$label" python/bin/python python_mcp.py legacy $legacy
   client "$label" python/bin/python python_mcp.py auto $modern
   client "$label" python/bin/python python_mcp.py pin $modern
+  client "$label" python/bin/python python_mcp.py sse $legacy
   client_of_process "$label" python/bin/python python_mcp.py legacy $legacy
   client_of_process "$label" python/bin/python python_mcp.py auto $modern
   label="FastMCP $(pinned fastmcp-slim requirements.txt)"
   client "$label" python/bin/python python_fastmcp.py legacy $legacy
   client "$label" python/bin/python python_fastmcp.py auto $modern
   client "$label" python/bin/python python_fastmcp.py pin $modern
+  client "$label" python/bin/python python_fastmcp.py sse $legacy
   client_of_process "$label" python/bin/python python_fastmcp.py auto $modern
   label="TypeScript sdk $(pinned @modelcontextprotocol/sdk package.json)"
   client "$label" node_modules/.bin/node typescript_v1.mjs default $legacy
   client "$label" node_modules/.bin/node typescript_v1.mjs websocket $legacy
+  client "$label" node_modules/.bin/node typescript_v1.mjs sse $legacy
   client_of_process "$label" node_modules/.bin/node typescript_v1.mjs stdio $legacy
   label="TypeScript client $(pinned @modelcontextprotocol/client package.json)"
   client "$label" node_modules/.bin/node typescript_v2.mjs default $legacy
   client "$label" node_modules/.bin/node typescript_v2.mjs auto $modern
   client "$label" node_modules/.bin/node typescript_v2.mjs pin $modern
+  client "$label" node_modules/.bin/node typescript_v2.mjs sse $legacy
   client_of_process "$label" node_modules/.bin/node typescript_v2.mjs default $legacy
   client_of_process "$label" node_modules/.bin/node typescript_v2.mjs auto $modern
   label="Inspector CLI $(pinned @modelcontextprotocol/inspector package.json)"
   client "$label" node_modules/.bin/node inspector.mjs legacy $legacy
   client "$label" node_modules/.bin/node inspector.mjs auto $modern
   client "$label" node_modules/.bin/node inspector.mjs modern $modern
+  client "$label" node_modules/.bin/node inspector.mjs sse $legacy
   client_of_process "$label" node_modules/.bin/node inspector.mjs auto $modern
-  client "mcp-remote $(pinned mcp-remote package.json)" node_modules/.bin/node mcp_remote.mjs stdio $legacy
+  label="mcp-remote $(pinned mcp-remote package.json)"
+  client "$label" node_modules/.bin/node mcp_remote.mjs stdio $legacy
+  client "$label" node_modules/.bin/node mcp_remote.mjs sse $legacy
   label="rmcp $(sed -nE 's/^rmcp = .*"=([0-9.]+)".*/\1/p' "$sources/rmcp/Cargo.toml")"
   client "$label" "" rmcp/debug/weir-clients-rmcp legacy $legacy
   client "$label" "" rmcp/debug/weir-clients-rmcp auto $modern

@@ -147,9 +147,10 @@ def measure_memory(server):
     listener.hear(time.monotonic() + (PINGS + 1) * ping_seconds)
     after_pings = memory.settled(server.pid, listener.hear)
     pings = min(connection.pings for connection in listener.connections.values())
-    # All of them still serve.
+    # All of them still serve, and are pinged meanwhile.
     for connection in listener.connections.values():
         connection.ask_echo(message)
+        listener.hear(time.monotonic() + 1e-4)
     listener.close()
     return {
         "before_pss_bytes": before.pss,

@@ -15,6 +15,7 @@ mod prompts;
 mod resources;
 mod rounds;
 mod schemas;
+mod tasks;
 mod telling;
 
 use std::net::SocketAddr;
@@ -73,6 +74,7 @@ fn registry() -> Result<Registry, RegistryError> {
     telling::register(&mut registry)?;
     asking::register(&mut registry)?;
     rounds::register(&mut registry)?;
+    tasks::register(&mut registry)?;
     schemas::register(&mut registry)?;
     changes::register(&mut registry)?;
     resources::register(&mut registry)?;

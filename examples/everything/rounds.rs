@@ -73,7 +73,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
 }
 
 /// A form for a name.
-fn name_form(message: &str) -> Elicit {
+pub(crate) fn name_form(message: &str) -> Elicit {
     Elicit::form(message).property("name", Property::string())
 }
 

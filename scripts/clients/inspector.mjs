@@ -1,13 +1,15 @@
 // MCP Inspector's command line: one process for every listing and call.
-// Usage: inspector.mjs URL|CONFIGURATION legacy|auto|modern REVISION
+// Usage: inspector.mjs URL|CONFIGURATION legacy|auto|modern|sse REVISION        `sse`: legacy, over HTTP+SSE
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { checkCall, checkTools, scenario } from './scenario.mjs';
+import { checkCall, checkTools, scenario, sseUrl } from './scenario.mjs';
 
-const [url, era, revision] = process.argv.slice(2);
+const [url, mode, revision] = process.argv.slice(2);
+const isSse = mode === 'sse';
+const era = isSse ? 'legacy' : mode;
 const launcher = new URL('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js', import.meta.url);
 // It keeps a catalogue in the home directory, and secrets elsewhere; the user's own are none of ours.
 const env = {
@@ -19,7 +21,8 @@ const env = {
 /** Its status for a call that failed, and for a tool that the server does not list. */
 const EXIT_TOOL = 5;
 
-const server = url.endsWith('.json') ? ['--config', url, '--server', 'bare'] : [url];
+const overHttp = isSse ? [sseUrl(url).href, '--transport', 'sse'] : [url];
+const server = url.endsWith('.json') ? ['--config', url, '--server', 'bare'] : overHttp;
 
 function inspect(...args) {
   const line = [fileURLToPath(launcher), '--cli', ...server, '--protocol-era', era, '--format', 'json', ...args];

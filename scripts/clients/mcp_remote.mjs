@@ -1,5 +1,5 @@
 // mcp-remote: a bridge that a client starts as a child and speaks stdio with, here the TypeScript SDK's v1 line.
-// Usage: mcp_remote.mjs URL stdio REVISION
+// Usage: mcp_remote.mjs URL stdio|sse REVISION        `sse`: the bridge speaks HTTP+SSE with the server
 
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
@@ -11,17 +11,19 @@ import {
   McpError,
   ResourceUpdatedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
-import { answerForm, answerSample, play, playFeatures, playSample, playTour } from './scenario.mjs';
+import { answerForm, answerSample, play, playFeatures, playSample, playTour, sseUrl } from './scenario.mjs';
 
 const [url, mode] = process.argv.slice(2);
-assert.equal(mode, 'stdio');
+assert.ok(['stdio', 'sse'].includes(mode), mode);
 const bridge = fileURLToPath(new URL('node_modules/mcp-remote/dist/proxy.js', import.meta.url));
 // It keeps what it knows of servers in a folder; the user's own is none of ours.
 const env = { ...process.env, MCP_REMOTE_CONFIG_DIR: fileURLToPath(new URL('home', import.meta.url)) };
 
 async function connect(client, target) {
   // What it says on stderr is a report of its own doings.
-  const args = [bridge, target, '--allow-http', '--transport', 'http-only'];
+  const isSse = mode === 'sse';
+  const place = isSse ? sseUrl(target).href : target;
+  const args = [bridge, place, '--allow-http', '--transport', isSse ? 'sse-only' : 'http-only'];
   await client.connect(new StdioClientTransport({ command: process.execPath, args, env, stderr: 'ignore' }));
 }
 

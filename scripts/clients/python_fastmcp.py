@@ -1,6 +1,6 @@
 """FastMCP's client: with its default negotiation, with the handshake, or held to one revision.
 
-Usage: python_fastmcp.py URL|CONFIGURATION auto|legacy|pin REVISION
+Usage: python_fastmcp.py URL|CONFIGURATION auto|legacy|pin|sse REVISION        `sse`: with the handshake, over HTTP+SSE
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 from fastmcp import Client
+from fastmcp.client.transports import SSETransport
 from mcp import MCPDeprecationWarning
 from mcp.client.subscriptions import listen
 from mcp.shared.exceptions import MCPError
@@ -28,6 +29,7 @@ from scenario import (
     play_sample,
     play_tour,
     process_of,
+    sse_url,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -68,7 +70,7 @@ def tour_of(client, updates, mode):
     @asynccontextmanager
     async def watch(uri):
         # It has no subscriptions of its own; the SDK's session under it has.
-        if mode == "legacy":
+        if mode in ("legacy", "sse"):
             await client.session.subscribe_resource(uri)
             yield updates.uris.get
             await client.session.unsubscribe_resource(uri)
@@ -83,8 +85,15 @@ def tour_of(client, updates, mode):
     return Tour(call, cancel, watch)
 
 
-async def sample(target, mode, revision):
-    async with Client(target, mode=revision if mode == "pin" else mode, sampling_handler=on_sample) as client:
+def connect(server, mode, revision, **handlers):
+    """A client, with its own word for how to agree on a revision."""
+    if mode == "sse":
+        server = SSETransport(sse_url(server))
+    return Client(server, mode={"pin": revision, "sse": "legacy"}.get(mode, mode), **handlers)
+
+
+async def sample(server, mode, revision):
+    async with connect(server, mode, revision, sampling_handler=on_sample) as client:
         await play_sample(tour_of(client, None, mode).call)
 
 
@@ -95,11 +104,8 @@ def server_of(target, name):
 
 async def run(target, mode, revision):
     updates = Updates()
-    async with Client(
-        server_of(target, "weir"),
-        mode=revision if mode == "pin" else mode,
-        elicitation_handler=on_elicit,
-        message_handler=updates.handle,
+    async with connect(
+        server_of(target, "weir"), mode, revision, elicitation_handler=on_elicit, message_handler=updates.handle
     ) as client:
 
         async def call(name, arguments):
@@ -124,10 +130,9 @@ async def run(target, mode, revision):
             )
         )
         await play_tour(tour_of(client, updates, mode))
-        session_id = None
-        if not is_process(target):
-            session_id = client.transport.get_session_id()
-            must_be_equal(session_id is not None, mode == "legacy", "a session id")
+        has_ids = mode != "sse" and not is_process(target)
+        session_id = client.transport.get_session_id() if has_ids else None
+        must_be_equal(session_id is not None, has_ids and mode == "legacy", "a session id")
     if session_id is not None:
         async with httpx2.AsyncClient() as http:
             await check_ended(http, target, session_id)

@@ -1,6 +1,6 @@
 """The Python SDK (`mcp`): with its default negotiation, with the handshake, or held to one revision.
 
-Usage: python_mcp.py URL|CONFIGURATION auto|legacy|pin REVISION
+Usage: python_mcp.py URL|CONFIGURATION auto|legacy|pin|sse REVISION        `sse`: with the handshake, over HTTP+SSE
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 from mcp import Client, MCPDeprecationWarning, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -34,6 +35,7 @@ from scenario import (
     play_sample,
     play_tour,
     process_of,
+    sse_url,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -74,7 +76,7 @@ def tour_of(client, updates, mode):
 
     @asynccontextmanager
     async def watch(uri):
-        if mode == "legacy":
+        if mode in ("legacy", "sse"):
             await client.subscribe_resource(uri)
             yield updates.uris.get
             await client.unsubscribe_resource(uri)
@@ -89,8 +91,22 @@ def tour_of(client, updates, mode):
     return Tour(call, cancel, watch)
 
 
-async def sample(target, mode, revision):
-    async with Client(target, mode=revision if mode == "pin" else mode, sampling_callback=on_sample) as client:
+def negotiation(mode, revision):
+    """The client's own word for how to agree on a revision."""
+    return {"pin": revision, "sse": "legacy"}.get(mode, mode)
+
+
+def server_of(target, name, mode, connect=None):
+    """The server of this name, over what the target and the mode say."""
+    if is_process(target):
+        return StdioServerParameters(**process_of(target, name))
+    if mode == "sse":
+        return sse_client(sse_url(target))
+    return connect(target) if connect else target
+
+
+async def sample(server, mode, revision):
+    async with Client(server, mode=negotiation(mode, revision), sampling_callback=on_sample) as client:
         await play_sample(tour_of(client, None, mode).call)
 
 
@@ -101,15 +117,11 @@ async def run(target, mode, revision):
         session_ids.update(response.headers.get_list("mcp-session-id"))
 
     async with httpx2.AsyncClient(event_hooks={"response": [note_session]}) as http:
-        transport = (
-            StdioServerParameters(**process_of(target))
-            if is_process(target)
-            else streamable_http_client(target, http_client=http)
-        )
+        transport = server_of(target, "weir", mode, lambda url: streamable_http_client(url, http_client=http))
         updates = Updates()
         async with Client(
             transport,
-            mode=revision if mode == "pin" else mode,
+            mode=negotiation(mode, revision),
             elicitation_callback=on_elicit,
             message_handler=updates.handle,
         ) as client:
@@ -144,11 +156,8 @@ async def run(target, mode, revision):
         must_be_equal(len(session_ids), 1 if mode == "legacy" and not is_process(target) else 0, "sessions")
         for session_id in session_ids:
             await check_ended(http, target, session_id)
-    sampler = (
-        StdioServerParameters(**process_of(target, "everything"))
-        if is_process(target)
-        else os.environ["EVERYTHING_URL"]
-    )
+    everything = target if is_process(target) else os.environ["EVERYTHING_URL"]
+    sampler = server_of(everything, "everything", mode)
     await sample(sampler, mode, revision)
 
 

@@ -1,6 +1,6 @@
 """The Python SDK's v1 line (`mcp` below 2), which knows revisions with a handshake only.
 
-Usage: python_mcp_v1.py URL|CONFIGURATION default|websocket|stdio REVISION
+Usage: python_mcp_v1.py URL|CONFIGURATION default|websocket|sse|stdio REVISION
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 from mcp import ClientSession, McpError, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.websocket import websocket_client
@@ -40,6 +41,7 @@ from scenario import (
     play_sample,
     play_tour,
     process_of,
+    sse_url,
 )
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
@@ -101,6 +103,9 @@ async def connected(url, mode, http, name="weir"):
             yield read, write, None
     elif mode == "stdio":
         async with stdio_client(StdioServerParameters(**process_of(url, name))) as (read, write):
+            yield read, write, None
+    elif mode == "sse":
+        async with sse_client(sse_url(url)) as (read, write):
             yield read, write, None
     else:
         must_be_equal(mode, "default", "mode")

@@ -174,6 +174,11 @@ export function checkCall(expected, outcome) {
   }
 }
 
+/** Where the server that is at this URL serves HTTP+SSE. */
+export function sseUrl(url) {
+  return new URL('/sse', url);
+}
+
 /** A session that was closed is gone: the server knows its id no more. */
 export async function checkEnded(url, sessionId) {
   const response = await fetch(url, {

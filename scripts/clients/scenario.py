@@ -207,6 +207,11 @@ def check_call(expected, outcome):
         must_be_equal(text, whole_text(expected["text"]), what)
 
 
+def sse_url(url):
+    """Where the server that is at this URL serves HTTP+SSE."""
+    return url.removesuffix("/mcp") + "/sse"
+
+
 async def check_ended(http, url, session_id):
     """A session that was closed is gone: the server knows its id no more."""
     headers = {"accept": "application/json, text/event-stream", "mcp-session-id": session_id}

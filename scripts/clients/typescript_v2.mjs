@@ -1,8 +1,8 @@
 // The v2 line of the TypeScript SDK: with its default negotiation, probing first, or held to the newest revision.
-// Usage: typescript_v2.mjs URL|CONFIGURATION default|auto|pin REVISION
+// Usage: typescript_v2.mjs URL|CONFIGURATION default|auto|pin|sse REVISION        `sse`: over HTTP+SSE
 
 import assert from 'node:assert/strict';
-import { Client, ProtocolError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client, ProtocolError, SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import {
   answerForm,
@@ -13,18 +13,21 @@ import {
   playSample,
   playTour,
   processOf,
+  sseUrl,
 } from './scenario.mjs';
 
 const [url, mode, revision] = process.argv.slice(2);
-const negotiations = { default: undefined, auto: { mode: 'auto' }, pin: { mode: { pin: revision } } };
+const negotiations = { default: undefined, sse: undefined, auto: { mode: 'auto' }, pin: { mode: { pin: revision } } };
 assert.ok(mode in negotiations, mode);
 const about = { name: 'weir-clients', version: '1' };
 const versionNegotiation = negotiations[mode];
 const client = new Client(about, { versionNegotiation, capabilities: { elicitation: {} } });
 client.setRequestHandler('elicitation/create', ({ params }) => answerForm(params));
 const isProcess = url.endsWith('.json');
-const transportTo = (target, name) =>
-  isProcess ? new StdioClientTransport(processOf(target, name)) : new StreamableHTTPClientTransport(new URL(target));
+const transportTo = (to, name) => {
+  if (isProcess) return new StdioClientTransport(processOf(to, name));
+  return mode === 'sse' ? new SSEClientTransport(sseUrl(to)) : new StreamableHTTPClientTransport(new URL(to));
+};
 const transport = transportTo(url, 'weir');
 await client.connect(transport);
 assert.equal(client.getNegotiatedProtocolVersion(), revision);
@@ -55,7 +58,8 @@ await playTour({
   },
 });
 const { sessionId } = transport;
-assert.equal(sessionId !== undefined, !isModern && !isProcess, 'a session id in the era that has them');
+const hasId = mode !== 'sse' && !isModern && !isProcess;
+assert.equal(sessionId !== undefined, hasId, 'a session id in the era that has them, over Streamable HTTP alone');
 if (sessionId) await transport.terminateSession();
 await client.close();
 if (sessionId) await checkEnded(url, sessionId);

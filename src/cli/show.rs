@@ -108,9 +108,9 @@ mod tests {
                 .any(|line| line.starts_with(start) && line.ends_with(end));
             assert!(found, "{start} … {end}: {told:#?}");
         };
-        is_told("listen               0.0.0.0:80 ", " file");
-        is_told("toolset              demo, files ", " file");
-        is_told("head-timeout         10s ", " default");
+        is_told("listen                    0.0.0.0:80 ", " file");
+        is_told("toolset                   demo, files ", " file");
+        is_told("head-timeout              10s ", " default");
         is_told("shards: 0 on CPU 0, 1 on CPU 1", "");
         is_told("workers: 4 on CPUs 2-3, 256 calls may wait", "");
         is_told(

@@ -120,6 +120,12 @@ fn arithmetic(sizing: &Sizing) -> Vec<String> {
         format!("descriptors: {}", sizing.descriptors),
         format!("memory: {}", fit.plan),
         format!(
+            "of the run time: {} per core for large bodies, and over all {} for streams and sessions, {} for tasks",
+            ByteSize(fit.plan.heap_bytes_per_shard()).rounded(),
+            ByteSize(fit.plan.live_bytes()).rounded(),
+            ByteSize(fit.plan.task_bytes()).rounded(),
+        ),
+        format!(
             "which must fit into: {}",
             ByteSize(request.budget_bytes).rounded()
         ),
@@ -222,6 +228,8 @@ mod tests {
         assert_eq!(
             told[8..],
             [
+                "of the run time: 4.3 MiB per core for large bodies, and over all 2.1 MiB \
+                 for streams and sessions, 746 KiB for tasks",
                 "which must fit into: 2 GiB",
                 "",
                 "weir serve --shards 2 --pool-size 50 --memory-max 34MiB --queue-depth 100 --linger 0s \

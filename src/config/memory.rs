@@ -152,8 +152,11 @@ pub struct ShardMemory {
     pub waiting_bytes: u64,
 }
 
-/// Of what is left for run time, the part that is for live state: streams, sessions and what they have to send.
+/// Of what is left for run time, the part that is for live state: streams, sessions and what they have to send, and
+/// tasks.
 const LIVE_DIVISOR: u64 = 4;
+/// Of the part for live state, the part that is for tasks and what they ended with.
+const TASKS_DIVISOR: u64 = 4;
 
 impl MemoryPlan {
     /// What one shard may allocate for large bodies and outboxes, bytes.
@@ -161,8 +164,18 @@ impl MemoryPlan {
         self.runtime_bytes_per_shard - self.runtime_bytes_per_shard / LIVE_DIVISOR
     }
 
-    /// What live state may take, over all shards, bytes.
+    /// What streams and sessions may take, over all shards, bytes.
     pub fn live_bytes(&self) -> u64 {
+        self.shared_bytes() - self.task_bytes()
+    }
+
+    /// What tasks may take, over all shards, bytes.
+    pub fn task_bytes(&self) -> u64 {
+        self.shared_bytes() / TASKS_DIVISOR
+    }
+
+    /// What belongs to no shard.
+    fn shared_bytes(&self) -> u64 {
         let per_shard = self.runtime_bytes_per_shard / LIVE_DIVISOR;
         per_shard.saturating_mul(u64::from(self.shards))
     }
@@ -576,6 +589,17 @@ mod tests {
         );
         assert_eq!(fit.connections, 20_000);
         assert!(!fit.is_pool_shrunk(&demand(1024 * MIB, 4)));
+    }
+
+    #[test]
+    fn what_is_for_run_time_is_shared_out_whole() {
+        let plan = assert_sound(&demand(1024 * MIB, 3)).plan;
+        let heap = 3 * plan.heap_bytes_per_shard();
+        assert_eq!(
+            heap + plan.live_bytes() + plan.task_bytes(),
+            3 * plan.runtime_bytes_per_shard
+        );
+        assert!(plan.task_bytes() > 0 && plan.task_bytes() <= plan.live_bytes());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod process;
 mod prometheus;
 mod report;
 mod shard;
+mod tasks;
 mod workers;
 
 pub use contention::{Contention, ContentionFigures, ContentionMeter};
@@ -32,6 +33,7 @@ pub use process::{ProcessFigures, ProcessUse, ProcessorTime};
 pub use prometheus::Scrape;
 pub use report::{Report, ShardReport};
 pub use shard::{ShardMetrics, ShardSnapshot};
+pub use tasks::TaskFigures;
 pub use workers::WorkerFigures;
 
 /// Whole nanoseconds, at most what 64 bits hold: 584 years. Cheaper than the 128 bits of [`Duration::as_nanos`] where

@@ -12,6 +12,7 @@ use super::exposition::{Exposition, FamilyWriter, Kind};
 use super::labels::{Label, Method, Outcome, ToolLabels};
 use super::process::ProcessFigures;
 use super::shard::{ShardMetrics, ShardSnapshot};
+use super::tasks::TaskFigures;
 use super::workers::WorkerFigures;
 
 /// Everything an exposition is made from.
@@ -27,6 +28,8 @@ pub struct Scrape<'a> {
     pub connections_max: u32,
     /// The worker pool, when there is one.
     pub workers: Option<WorkerFigures>,
+    /// The tasks.
+    pub tasks: TaskFigures,
     /// The process.
     pub process: ProcessFigures,
 }
@@ -66,6 +69,7 @@ impl Scrape<'_> {
         if let Some(workers) = self.workers {
             write_workers(&mut exposition, workers);
         }
+        write_tasks(&mut exposition, self.tasks);
         write_process(&mut exposition, self.process);
         exposition.into_text()
     }
@@ -378,6 +382,44 @@ fn write_workers(exposition: &mut Exposition, workers: WorkerFigures) {
     }
 }
 
+fn write_tasks(exposition: &mut Exposition, tasks: TaskFigures) {
+    let (name, help) = ("weir_tasks", "Tasks that are kept, by status.");
+    exposition.family(Kind::Gauge, name, help, |family| {
+        for (status, count) in [
+            ("working", tasks.working),
+            ("input_required", tasks.input_required),
+            ("completed", tasks.completed),
+            ("failed", tasks.failed),
+            ("cancelled", tasks.cancelled),
+        ] {
+            family.sample(&[("status", status)], count);
+        }
+    });
+    let (name, help) = ("weir_tasks_bytes", "Bytes of the tasks that are kept.");
+    exposition.single(Kind::Gauge, name, help, Some(tasks.bytes));
+    let counters = [
+        ("weir_tasks_created_total", "Tasks made.", tasks.created_total),
+        (
+            "weir_tasks_expired_total",
+            "Tasks forgotten because their time was over.",
+            tasks.expired_total,
+        ),
+        (
+            "weir_tasks_evicted_total",
+            "Tasks forgotten to make room for others.",
+            tasks.evicted_total,
+        ),
+        (
+            "weir_tasks_refused_total",
+            "Tasks refused for want of room.",
+            tasks.refused_total,
+        ),
+    ];
+    for (name, help, value) in counters {
+        exposition.single(Kind::Counter, name, help, Some(value));
+    }
+}
+
 fn write_process(exposition: &mut Exposition, process: ProcessFigures) {
     let (name, help) = (
         "process_cpu_seconds_total",
@@ -436,6 +478,12 @@ mod tests {
             shards,
             connections_max: 1000,
             workers: Some(workers),
+            tasks: TaskFigures {
+                input_required: 2,
+                bytes: 3_000,
+                refused_total: 5,
+                ..TaskFigures::default()
+            },
             process: ProcessFigures::read(),
         };
         parse(&scrape.render())
@@ -462,6 +510,18 @@ mod tests {
             Some(1.0)
         );
         assert_eq!(samples.value("weir_worker_queued", &[]), Some(7.0));
+        for (status, count) in [
+            ("working", 0.0),
+            ("input_required", 2.0),
+            ("completed", 0.0),
+            ("failed", 0.0),
+            ("cancelled", 0.0),
+        ] {
+            let tasks = samples.value("weir_tasks", &[("status", status)]);
+            assert_eq!(tasks, Some(count), "{status}");
+        }
+        assert_eq!(samples.value("weir_tasks_bytes", &[]), Some(3_000.0));
+        assert_eq!(samples.value("weir_tasks_refused_total", &[]), Some(5.0));
         assert_eq!(samples.of("weir_connections").count(), 2);
         assert_eq!(samples.value("weir_connections_max", &[]), Some(1000.0));
         assert!(samples.sum("process_resident_memory_bytes") > 0.0);
@@ -617,6 +677,7 @@ mod tests {
             shards: &[],
             connections_max: 0,
             workers: None,
+            tasks: TaskFigures::default(),
             process: ProcessFigures::default(),
         };
         let samples = parse(&scrape.render());

@@ -58,11 +58,12 @@ use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Lifec
 use crate::config::Settings;
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{
-    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, WorkerFigures,
+    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, TaskFigures, WorkerFigures,
 };
 use crate::registry::{Registry, ServerHandle};
 use crate::session::KeyError;
 use crate::session::live::{Herald, HeraldHandle};
+use crate::session::tasks::TaskStore;
 use crate::shard::{Gate, Mail, Mesh, Served, Service};
 use crate::transport::edge::EdgePolicyError;
 use crate::units::ShardId;
@@ -431,9 +432,27 @@ fn exposition(
         shards: metrics,
         connections_max,
         workers: Some(worker_figures(workers)),
+        tasks: task_figures(service.store.tasks()),
         process: ProcessFigures::read(),
     }
     .render()
+}
+
+fn task_figures(tasks: &TaskStore) -> TaskFigures {
+    let stats = tasks.stats();
+    let by_status = stats.by_status;
+    TaskFigures {
+        working: by_status.working as u64,
+        input_required: by_status.input_required as u64,
+        completed: by_status.completed as u64,
+        failed: by_status.failed as u64,
+        cancelled: by_status.cancelled as u64,
+        bytes: stats.bytes as u64,
+        created_total: stats.created,
+        expired_total: stats.expired,
+        evicted_total: stats.evicted,
+        refused_total: stats.refused,
+    }
 }
 
 fn worker_figures(workers: &Submitter) -> WorkerFigures {

@@ -52,17 +52,18 @@ fn store(settings: &Settings) -> Result<Store, StartError> {
         max_age: settings.session.max_age,
         ..SessionOptions::default()
     };
+    let tasks = TaskOptions {
+        tasks_max: settings.tasks.tasks_max,
+        per_client_max: settings.tasks.per_client_max,
+        ttl: settings.tasks.ttl,
+        ttl_max: settings.tasks.ttl_max,
+        bytes_max: usize::try_from(settings.memory.task_bytes()).unwrap_or(usize::MAX),
+    };
     let live = LiveOptions {
         bytes_max: usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX),
         ..LiveOptions::default()
     };
-    Ok(Store::new(
-        &key,
-        sessions,
-        live,
-        TaskOptions::default(),
-        settings.shards.len(),
-    ))
+    Ok(Store::new(&key, sessions, live, tasks, settings.shards.len()))
 }
 
 fn read_key(path: &Path) -> Result<SessionKey, StartError> {

@@ -9,6 +9,7 @@ use crate::harness::{
 };
 
 const INVALID_PARAMS: i64 = -32602;
+const MISSING_CAPABILITY: i64 = -32021;
 
 fn listen(id: impl Into<Value>, asked: Value) -> Request {
     Dialect::modern().request(id, "subscriptions/listen", json!({"notifications": asked}))
@@ -52,7 +53,7 @@ fn what_is_accepted_is_acknowledged_first() {
             json!({"resourceSubscriptions": [uri]}),
         ),
         (
-            json!({"toolsListChanged": true, "somethingNew": true, "taskIds": ["x"]}),
+            json!({"toolsListChanged": true, "somethingNew": true, "others": ["x"]}),
             json!({"toolsListChanged": true}),
         ),
     ] {
@@ -68,6 +69,15 @@ fn what_is_accepted_is_acknowledged_first() {
     );
     assert_eq!(acknowledged["promptsListChanged"], true);
     assert_ne!(acknowledged["toolsListChanged"], true);
+}
+
+#[test]
+fn tasks_are_told_of_to_who_knows_tasks() {
+    let server = Shared::usual();
+    let refused = server.ask(&listen(1, json!({"taskIds": ["x"]})));
+    let error = refused.assert_error(400, MISSING_CAPABILITY, 1);
+    let required = &error["data"]["requiredCapabilities"]["extensions"];
+    assert!(required["io.modelcontextprotocol/tasks"].is_object(), "{error}");
 }
 
 #[test]

@@ -198,7 +198,7 @@ impl Live {
         })
     }
 
-    /// Leaves a message for the channel of this name, in the order of deliveries. Any thread; costs a look-up and a
+    /// Leaves a copy of a message for the channel of this name, in the order of deliveries. Any thread; costs a look-up and a
     /// letter.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ impl Live {
         &self,
         name: &[u8],
         principal: Principal,
-        message: Vec<u8>,
+        message: &[u8],
     ) -> Result<(), DeliverRefused> {
         let token = parse_name(name).ok_or(DeliverRefused::Unknown)?;
         let Switchboard {
@@ -228,7 +228,7 @@ impl Live {
         }
         let charge = budget.charge(message.len() + LETTER_BYTES);
         let delivery = Delivery {
-            message,
+            message: message.to_vec(),
             waiting,
             _charge: charge,
         };
@@ -290,7 +290,7 @@ mod tests {
     }
 
     fn deliver(live: &Live, postbox: &Postbox, message: &[u8]) -> Result<(), DeliverRefused> {
-        live.deliver_message(postbox.name().as_str().as_bytes(), ANN, message.to_vec())
+        live.deliver_message(postbox.name().as_str().as_bytes(), ANN, message)
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
         let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
         let name = postbox.name();
         let name = name.as_str().as_bytes();
-        let refused = |name: &[u8], who| live.deliver_message(name, who, b"{}".to_vec());
+        let refused = |name: &[u8], who| live.deliver_message(name, who, b"{}");
         assert_eq!(refused(name, BOB), Err(DeliverRefused::Unknown));
         assert_eq!(refused(name, Principal::ANONYMOUS), Err(DeliverRefused::Unknown));
         let upper = name.to_ascii_uppercase();

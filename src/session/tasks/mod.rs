@@ -31,8 +31,8 @@ use serde_json::Value;
 use super::live::{Letter, Live, Message, Stream};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
-    CancelTask, Revision, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, Tasks, UnixMillis,
-    write_task_end, write_task_notification,
+    CancelTask, Overload, OverloadReason, Revision, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus,
+    TaskView, Tasks, UnixMillis, write_task_end, write_task_notification,
 };
 use crate::registry::AnswerError;
 use crate::ring::ConnectionKey;
@@ -119,6 +119,33 @@ pub enum WaitRefused {
     Full,
 }
 
+/// Tasks that stand so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// They run.
+    pub working: usize,
+    /// They wait for their clients.
+    pub input_required: usize,
+    /// They have their results.
+    pub completed: usize,
+    /// They ended with errors.
+    pub failed: usize,
+    /// Their clients want them no more.
+    pub cancelled: usize,
+}
+
+impl TaskCounts {
+    fn of(&mut self, status: TaskStatus) -> &mut usize {
+        match status {
+            TaskStatus::Working => &mut self.working,
+            TaskStatus::InputRequired => &mut self.input_required,
+            TaskStatus::Completed => &mut self.completed,
+            TaskStatus::Failed => &mut self.failed,
+            TaskStatus::Cancelled => &mut self.cancelled,
+        }
+    }
+}
+
 /// Figures for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskStats {
@@ -126,6 +153,8 @@ pub struct TaskStats {
     pub tasks: usize,
     /// Those of them that are not over.
     pub running: usize,
+    /// All of them by where they stand.
+    pub by_status: TaskCounts,
     /// Bytes counted for them.
     pub bytes: usize,
     /// Tasks made so far.
@@ -218,10 +247,21 @@ impl TaskStore {
         }
     }
 
-    /// A task is over. One that was cancelled or forgotten meanwhile stays so.
+    /// A task is over. One that was cancelled or forgotten meanwhile stays so; one that ended with more than all tasks
+    /// may have together has failed for want of memory.
     pub fn end(&self, id: &TaskId, ending: TaskEnding) {
         let now = (self.clock)();
-        let news = self.lock().end(id, ending, now);
+        let mut table = self.lock();
+        let ending = match table.holds(&ending.end) {
+            true => ending,
+            false => TaskEnding::overload(&Overload {
+                reason: OverloadReason::Memory,
+                retry_after: POLL_INTERVAL,
+                queue_depth: 0,
+            }),
+        };
+        let news = table.end(id, ending, now);
+        drop(table);
         self.tell_any(news);
     }
 

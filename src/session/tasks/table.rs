@@ -1,12 +1,12 @@
 //! All tasks: found by id, counted by client, ordered by age and by the end of their time.
 //!
-//! Invariant: `bytes` is the sum over the tasks, `by_client` and `expiries` have exactly the tasks there are, and
-//! `over` those that are over.
+//! Invariant: `bytes` is the sum over the tasks, `by_client`, `expiries` and `stats.by_status` have exactly the tasks
+//! there are, and `over` those that are over.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::task::{News, Question, Task};
+use super::task::{News, Question, Task, end_bytes};
 use super::{NewTask, TaskOptions, TaskRefused, TaskStats};
 use crate::mcp::{
     Era, Principal, SessionToken, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis,
@@ -92,6 +92,7 @@ impl Table {
             updated: now,
             ttl: new.ttl.unwrap_or(self.options.ttl).min(self.options.ttl_max),
             questions: Vec::new(),
+            used_keys: Vec::new(),
             end: None,
             waiters: Vec::new(),
             listeners: Vec::new(),
@@ -105,6 +106,7 @@ impl Table {
         self.expiries.insert((task.expiry(), number), id);
         self.tasks.insert(id, task);
         self.stats.created += 1;
+        *self.stats.by_status.of(TaskStatus::Working) += 1;
         Ok(view)
     }
 
@@ -136,6 +138,7 @@ impl Table {
     fn remove(&mut self, id: &TaskId) -> Option<Task> {
         let task = self.tasks.remove(id)?;
         self.bytes -= task.bytes();
+        *self.stats.by_status.of(task.status) -= 1;
         self.order.remove(&task.number);
         self.over.remove(&task.number);
         self.expiries.remove(&(task.expiry(), task.number));
@@ -161,14 +164,17 @@ impl Table {
             return None;
         }
         self.bytes -= task.bytes();
+        *self.stats.by_status.of(task.status) -= 1;
         change(task);
         task.updated = now.max(task.updated);
         self.bytes += task.bytes();
+        *self.stats.by_status.of(task.status) += 1;
         Some(task)
     }
 
     pub(super) fn ask(&mut self, id: &TaskId, question: Question, now: UnixMillis) -> Option<News> {
         let task = self.change(id, now, |task| {
+            let question = task.with_new_key(question);
             task.questions.push(question);
             task.status = TaskStatus::InputRequired;
         })?;
@@ -188,11 +194,17 @@ impl Table {
         (task.status == TaskStatus::Working).then(|| task.news(*id))
     }
 
+    /// Whether there could be room for it, were there nothing else.
+    pub(super) fn holds(&self, end: &TaskEnd) -> bool {
+        Task::BYTES + end_bytes(end) <= self.options.bytes_max
+    }
+
     pub(super) fn end(&mut self, id: &TaskId, ending: TaskEnding, now: UnixMillis) -> Option<News> {
         let task = self.change(id, now, |task| {
             task.status = ending.status;
             task.message = ending.message;
             task.questions = Vec::new();
+            task.used_keys = Vec::new();
             task.end = Some(Arc::new(ending.end));
         })?;
         let news = News {

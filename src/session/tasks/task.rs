@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::live::{Message, Stream};
 use super::{POLL_INTERVAL, TaskPlace};
 use crate::jsonrpc::RequestId;
-use crate::mcp::{Revision, SessionToken, TaskEnd, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis};
+use crate::mcp::{Era, Revision, SessionToken, TaskEnd, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis};
 
 /// Something a task waits for its client to answer.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(super) struct Task {
     pub(super) updated: UnixMillis,
     pub(super) ttl: Duration,
     pub(super) questions: Vec<Question>,
+    /// Keys of all questions so far, in the era in which clients answer by key.
+    pub(super) used_keys: Vec<Box<str>>,
     pub(super) end: Option<Arc<TaskEnd>>,
     pub(super) waiters: Vec<(RequestId, Arc<Stream>)>,
     pub(super) listeners: Vec<Weak<Stream>>,
@@ -44,16 +46,19 @@ pub(super) struct Task {
 
 impl Task {
     /// What a task costs beside its questions and its end: itself, and its places in the tables.
-    const BYTES: usize = size_of::<Self>() + 256;
+    pub(super) const BYTES: usize = size_of::<Self>() + 256;
 
     /// Bytes counted for it.
     pub(super) fn bytes(&self) -> usize {
         let questions: usize = self.questions.iter().map(Question::bytes).sum();
-        let end = self.end.as_deref().map_or(0, |end| match end {
-            TaskEnd::Result(json) | TaskEnd::Error(json) => json.len(),
-        });
+        let end = self.end.as_deref().map_or(0, end_bytes);
         let message = self.message.as_ref().map_or(0, |message| message.len());
-        Self::BYTES + questions + end + message
+        let keys: usize = self
+            .used_keys
+            .iter()
+            .map(|key| size_of::<Box<str>>() + key.len())
+            .sum();
+        Self::BYTES + questions + keys + end + message
     }
 
     /// When it is forgotten.
@@ -78,6 +83,23 @@ impl Task {
                 .collect(),
             end: self.end.clone(),
         }
+    }
+
+    /// The question under a key this task never used: an answer that comes late is none to a later question
+    /// (extension `io.modelcontextprotocol/tasks`), though the tool may ask under one name again and again.
+    pub(super) fn with_new_key(&mut self, question: Question) -> Question {
+        if self.owner.era != Era::Modern {
+            return question;
+        }
+        let is_used = |key: &str| self.used_keys.iter().any(|used| **used == *key);
+        let mut key = question.key.clone();
+        let mut turn = 1;
+        while is_used(&key) {
+            turn += 1;
+            key = format!("{}-{turn}", question.key).into();
+        }
+        self.used_keys.push(key.clone());
+        Question { key, ..question }
     }
 
     /// The number of the open question with this key.
@@ -106,6 +128,12 @@ impl Task {
             stops: None,
             end: None,
         }
+    }
+}
+
+pub(super) fn end_bytes(end: &TaskEnd) -> usize {
+    match end {
+        TaskEnd::Result(json) | TaskEnd::Error(json) => json.len(),
     }
 }
 

@@ -422,3 +422,180 @@ fn the_oldest_that_are_over_make_room_for_bytes() {
         .collect();
     assert_eq!(known, [false, false, true, true]);
 }
+
+#[test]
+fn counts_by_status_follow_every_task() {
+    let store = store();
+    let ids: Vec<TaskId> = (0..5).map(|_| store.create(new(MODERN)).unwrap().id).collect();
+    store.ask(&ids[1], 0, "key", b"{}"[..].into(), None);
+    store.end(&ids[2], completed("{}"));
+    store.end(
+        &ids[3],
+        TaskEnding {
+            status: TaskStatus::Failed,
+            ..completed("{}")
+        },
+    );
+    store.cancel_task(&MODERN, ids[4].as_str());
+    let one_of_each = TaskCounts {
+        working: 1,
+        input_required: 1,
+        completed: 1,
+        failed: 1,
+        cancelled: 1,
+    };
+    assert_eq!(store.stats().by_status, one_of_each);
+    store.answered(&ids[1], 0);
+    let answered = TaskCounts {
+        working: 2,
+        input_required: 0,
+        ..one_of_each
+    };
+    assert_eq!(store.stats().by_status, answered);
+    NOW.set(START + 86_400_000);
+    store.tick();
+    assert_eq!(store.stats().by_status, TaskCounts::default());
+}
+
+#[test]
+fn a_key_is_never_used_again() {
+    let store = store();
+    let id = store.create(new(MODERN)).unwrap().id;
+    let mut keys = Vec::new();
+    for (number, key) in (0..).zip(["name", "name", "name-2", "name"]) {
+        assert!(store.ask(&id, number, key, b"{}"[..].into(), None));
+        let asked = store.task(&MODERN, id.as_str()).unwrap().questions;
+        let [(key, _)] = &asked[..] else {
+            panic!("{asked:?}")
+        };
+        // An answer that comes again is none to the next question.
+        let late = keys
+            .iter()
+            .map(|key: &String| (key.as_str(), json!("late")))
+            .collect();
+        assert!(store.update_task(&MODERN, id.as_str(), late));
+        assert!(letters(&store).is_empty());
+        assert!(store.update_task(&MODERN, id.as_str(), vec![(key, json!(number))]));
+        let answers = letters(&store);
+        assert!(
+            matches!(&answers[..], [Letter::TaskAnswer { number: to, .. }] if *to == number),
+            "{answers:?}"
+        );
+        keys.push(key.to_string());
+    }
+    assert_eq!(keys, ["name", "name-2", "name-2-2", "name-3"]);
+}
+
+#[test]
+fn what_no_memory_could_hold_fails_its_task() {
+    let store = store_with(TaskOptions {
+        bytes_max: 20_000,
+        ..TaskOptions::default()
+    });
+    let small = store.create(new(LEGACY)).unwrap().id;
+    store.end(&small, completed("{}"));
+    let large = store.create(new(LEGACY)).unwrap().id;
+    let stream = store.wait(&LEGACY, &large, request(1)).unwrap();
+    store.end(&large, completed(&"x".repeat(20_001)));
+    assert_eq!(status(&store, &LEGACY, &large), Some(TaskStatus::Failed));
+    assert_eq!(read(&stream).0[0]["error"]["code"], -31503);
+    assert_eq!(
+        status(&store, &LEGACY, &small),
+        Some(TaskStatus::Completed),
+        "it makes no room for what never fits"
+    );
+}
+
+#[test]
+fn without_room_for_any_there_are_none() {
+    let store = store_with(TaskOptions {
+        tasks_max: 0,
+        ..TaskOptions::default()
+    });
+    assert_eq!(store.create(new(MODERN)), Err(TaskRefused::Full));
+    assert_eq!(store.stats().refused, 1);
+}
+
+#[test]
+fn questions_count_against_memory_until_their_task_is_over() {
+    let store = store();
+    let id = store.create(new(MODERN)).unwrap().id;
+    let begun = store.stats().bytes;
+    let request: Arc<[u8]> = vec![b'x'; 10_000].into();
+    store.ask(&id, 0, "key", request, None);
+    assert!(store.stats().bytes > begun + 10_000);
+    store.answered(&id, 0);
+    assert!(store.stats().bytes < begun + 1_000);
+    store.end(&id, completed(""));
+    assert_eq!(store.stats().bytes, begun);
+}
+
+#[test]
+fn a_principal_is_bounded_over_its_sessions_and_others_are_not() {
+    let store = store_with(TaskOptions {
+        per_client_max: 2,
+        ..TaskOptions::default()
+    });
+    let named = |name, session| TaskOwner {
+        principal: Principal([name; 16]),
+        session: Some(SessionToken([session; 16])),
+        era: Era::Legacy,
+    };
+    for session in 0..2 {
+        store.create(new(named(1, session))).unwrap();
+    }
+    assert_eq!(store.create(new(named(1, 2))), Err(TaskRefused::FullForClient));
+    let modern = TaskOwner {
+        session: None,
+        era: Era::Modern,
+        ..named(1, 0)
+    };
+    assert_eq!(store.create(new(modern)), Err(TaskRefused::FullForClient));
+    store.create(new(named(2, 0))).unwrap();
+    // A principal has one list, whatever sessions it opened.
+    assert_eq!(Tasks::tasks(&*store, &named(1, 9), None, 10).0.len(), 2);
+}
+
+#[test]
+fn shards_that_make_and_end_tasks_at_once_leave_exact_figures() {
+    const EACH: usize = 500;
+    let store = store_with(TaskOptions {
+        tasks_max: 64,
+        per_client_max: 64,
+        ..TaskOptions::default()
+    });
+    let made: usize = thread::scope(|scope| {
+        let threads: Vec<_> = [LEGACY, MODERN]
+            .into_iter()
+            .cycle()
+            .take(4)
+            .map(|owner| {
+                let store = &store;
+                scope.spawn(move || {
+                    let mut made = 0;
+                    for turn in 0..EACH {
+                        let Ok(view) = store.create(new(owner)) else {
+                            continue;
+                        };
+                        made += 1;
+                        match turn % 4 {
+                            0 => drop(store.cancel_task(&owner, view.id.as_str())),
+                            1 => drop(store.wait(&owner, &view.id, request(1))),
+                            _ => store.end(&view.id, completed("{}")),
+                        }
+                        store.end(&view.id, completed("{}"));
+                    }
+                    made
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    let stats = store.stats();
+    assert_eq!((stats.created, stats.running), (made as u64, 0));
+    assert_eq!(stats.tasks + stats.evicted as usize, made);
+    assert!(stats.tasks <= 64 && made + stats.refused as usize == 4 * EACH);
+    NOW.set(START + 86_400_000);
+    store.tick();
+    assert_eq!((store.stats().tasks, store.stats().bytes), (0, 0));
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::metrics::Eviction;
 use crate::ring::ConnectionKey;
-use crate::wire::websocket::{self, Violation};
+use crate::wire::websocket::{self, CloseCode, Violation};
 
 use super::super::connections::{State, Waiting};
 use super::super::{Shard, ShardRing};
@@ -57,14 +57,15 @@ pub(super) enum Close {
 
 impl Close {
     fn code(self) -> u16 {
-        match self {
-            Close::Answer(code) => code,
-            Close::Violation(violation) => violation.close_code().number(),
-            Close::Binary => 1003,
-            Close::Silence | Close::Slow => 1008,
-            Close::Memory => 1013,
-            Close::Draining => 1001,
-        }
+        let code = match self {
+            Close::Answer(code) => return code,
+            Close::Violation(violation) => violation.close_code(),
+            Close::Binary => CloseCode::Unsupported,
+            Close::Silence | Close::Slow => CloseCode::Policy,
+            Close::Memory => CloseCode::TryAgainLater,
+            Close::Draining => CloseCode::GoingAway,
+        };
+        code.number()
     }
 
     fn reason(self) -> &'static str {

@@ -156,7 +156,7 @@ impl<R: ShardRing> Shard<R> {
             Posted::Refused(reply) => return Some(reply),
         };
         let live = service.store.live();
-        match live.deliver_message(name.as_bytes(), self.principal(), body.to_vec()) {
+        match live.deliver_message(name.as_bytes(), self.principal(), body) {
             Ok(()) => None,
             Err(DeliverRefused::Unknown) => Some(protocol.refuse_posted(NoChannel::Unknown, out)),
             Err(DeliverRefused::Full) => {
@@ -193,6 +193,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Serves what was delivered, as far as the client takes what there is for it.
     pub(super) fn serve_deliveries(&mut self, key: ConnectionKey) {
+        let now = self.now;
         loop {
             let is_high = self.is_outbox_high(key);
             let Some(channel) = self.channel(key) else { return };
@@ -209,6 +210,10 @@ impl<R: ShardRing> Shard<R> {
                 events.waiting.shrink_to(0);
                 return;
             };
+            if let Some(connection) = self.table.at(key) {
+                // What is told of how long a request took begins here: no read of this connection's did.
+                connection.request_at = now;
+            }
             self.take_message(key, delivery.as_bytes());
         }
     }

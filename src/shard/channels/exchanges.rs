@@ -13,7 +13,6 @@ use super::super::connections::{Link, State};
 use super::super::reading::Taken;
 use super::super::waiting::Turn;
 use super::super::{Shard, ShardRing};
-use super::Framing;
 
 impl<R: ShardRing> Shard<R> {
     /// Serves one message of a channel.
@@ -67,9 +66,9 @@ impl<R: ShardRing> Shard<R> {
         let in_flight_max = self.service.channels.in_flight_max as usize;
         let parent = self.parent_of(exchange)?;
         let channel = self.channel(parent)?;
-        let is_websocket = matches!(channel.framing, Framing::WebSocket(_));
+        let ends_when_idle = channel.ending.is_some() && !channel.is_patient();
         match () {
-            () if is_websocket && channel.ending.is_some() => Some(OverloadReason::Draining),
+            () if ends_when_idle => Some(OverloadReason::Draining),
             () if channel.exchanges.len() > in_flight_max => Some(OverloadReason::Connections),
             () => None,
         }

@@ -7,15 +7,12 @@ use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::transport::stdio::{self, Lines};
 use crate::transport::websocket::{self as handshake};
 use crate::wire::http1;
-use crate::wire::websocket::{self, Control, MessageKind};
+use crate::wire::websocket::{self, CloseCode, Control, MessageKind};
 
 use super::super::connections::State;
 use super::super::{Shard, ShardRing};
 use super::ending::{Close, Ending};
 use super::{Channel, Framing};
-
-/// What a close that says nothing is answered with.
-const CLOSE_NORMAL: u16 = 1000;
 
 impl<R: ShardRing> Shard<R> {
     /// Answers an upgrade: from here on its bytes are frames.
@@ -186,7 +183,9 @@ impl<R: ShardRing> Shard<R> {
                 self.append(key, |_, out| websocket::write_pong(out, payload.as_bytes()))
             }
             Control::Pong => {}
-            Control::Close { code } => self.close_channel(key, Close::Answer(code.unwrap_or(CLOSE_NORMAL))),
+            Control::Close { code } => {
+                self.close_channel(key, Close::Answer(code.unwrap_or(CloseCode::Normal.number())))
+            }
         }
     }
 

@@ -12,6 +12,8 @@
 //! | `caps` | connections past their caps, and peers that vanish |
 //! | `websocket` | a peer that speaks WebSocket |
 //! | `channels` | WebSockets: one thing at a time, and by chance |
+//! | `events` | HTTP+SSE: one thing at a time, and by chance |
+//! | `tasks` | calls that go on as tasks |
 //! | `seeded` | requests and faults by chance |
 //! | `dice` | chance that can be repeated |
 
@@ -19,6 +21,7 @@ mod caps;
 mod channels;
 mod client;
 mod dice;
+mod events;
 mod lingering;
 mod moving;
 mod replacing;
@@ -27,5 +30,6 @@ mod scripted;
 mod seeded;
 mod stealing;
 mod streams;
+mod tasks;
 mod waiting;
 mod websocket;

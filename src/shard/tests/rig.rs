@@ -22,7 +22,8 @@ use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ToolLabels, ToolRow};
 use crate::pool::Purpose;
 use crate::registry::{
-    BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, ServerHandle, Tool, ToolError,
+    BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, ServerHandle, TaskSupport, Tool,
+    ToolError,
 };
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions, RingWaker};
@@ -181,24 +182,25 @@ async fn ask(context: CallContext, args: Secret) -> Result<String, ToolError> {
 fn registry(barrier: &Arc<Barrier>) -> Registry {
     let mut tools = Registry::builder();
     let barrier = Arc::clone(barrier);
+    let task_of = |name| Tool::new(name).task(TaskSupport::Optional);
     let toolset = [
         Tool::new("echo").run(|_: CallContext, args: Secret| async move { Ok(args.secret) }),
-        Tool::new("hold").run(|_: CallContext, args: Secret| hold(args)),
+        task_of("hold").run(|_: CallContext, args: Secret| hold(args)),
         Tool::new("blob").run(|_: CallContext, args: Blob| async move {
             Ok(args.secret.clone() + &"x".repeat(args.bytes))
         }),
-        Tool::new("fail").run(|_: CallContext, args: Secret| async move {
+        task_of("fail").run(|_: CallContext, args: Secret| async move {
             Err::<String, _>(ToolError::message(args.secret))
         }),
-        Tool::new("speak").run(|context: CallContext, args: Speak| speak(context, args)),
+        task_of("speak").run(|context: CallContext, args: Speak| speak(context, args)),
         Tool::new("part").run(|context: CallContext, args: Secret| part(context, args)),
-        Tool::new("ask").run(|context: CallContext, args: Secret| ask(context, args)),
+        task_of("ask").run(|context: CallContext, args: Secret| ask(context, args)),
         Tool::new("shout").run_blocking(|context: &BlockingContext, args: Secret| {
             context.log(LogLevel::Warning, args.secret.clone());
             Ok(args.secret)
         }),
         Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),
-        Tool::new("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
+        task_of("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
             barrier.pass(context);
             Ok(args.secret)
         }),
@@ -676,7 +678,8 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         store: Arc::new(store),
         policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
             .unwrap()
-            .with_websocket(true),
+            .with_websocket(true)
+            .with_sse_legacy(true),
         http: HttpLimits {
             head: HeadLimits::default(),
             body: BodyLimits {

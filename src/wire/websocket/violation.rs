@@ -15,14 +15,14 @@ pub enum CloseCode {
     GoingAway = 1001,
     /// The client broke the protocol.
     Protocol = 1002,
+    /// A message of a kind that is not taken.
+    Unsupported = 1003,
     /// A text that is not UTF-8.
     Invalid = 1007,
     /// The client broke a rule of this server: nothing heard of it for too long, or too much for nothing.
     Policy = 1008,
     /// A message beyond the limit.
     TooLarge = 1009,
-    /// The server cannot go on.
-    Internal = 1011,
     /// The server has no room for this connection at present.
     TryAgainLater = 1013,
 }

@@ -167,7 +167,8 @@ impl Dialect {
         if self.is_modern() {
             request = request.plus("Mcp-Method", message["method"].as_str().unwrap_or_default());
             let params = &message["params"];
-            if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
+            let names = ["name", "uri", "taskId"].map(|member| params[member].as_str());
+            if let Some(name) = names.into_iter().flatten().next() {
                 request = request.plus("Mcp-Name", name);
             }
         }

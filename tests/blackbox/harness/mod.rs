@@ -11,6 +11,7 @@ mod response;
 mod server;
 mod specification;
 mod stream;
+mod tasks;
 mod transport;
 mod wait;
 mod watched;

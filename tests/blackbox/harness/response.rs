@@ -151,7 +151,7 @@ impl Response {
 
     /// Fails unless this accepts a message as HTTP+SSE does, in a word.
     #[track_caller]
-    pub(super) fn assert_accepted(&self) {
+    pub(crate) fn assert_accepted(&self) {
         assert_eq!(self.status, 202, "{}", self.text());
         assert_eq!(self.text(), ACCEPTED);
         assert!(!self.closes(), "{self:?}");

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::message::Revision;
 use super::process::shared_folder;
+use super::tasks;
 
 type Compiled = HashMap<(Revision, &'static str), Arc<Validator>>;
 type Accepted = HashSet<(Revision, Vec<u8>)>;
@@ -50,7 +51,11 @@ fn validate_said(message: &Value, revision: Revision) {
         return check(revision, question_of(method), message);
     }
     check(revision, "JSONRPCNotification", message);
-    check(revision, notification_of(method), message);
+    if method == "notifications/tasks" && revision == Revision::MODERN {
+        tasks::check(&message["params"]);
+    } else {
+        check(revision, notification_of(method), message);
+    }
     if revision == Revision::MODERN {
         let is_of_call = ["notifications/progress", "notifications/message"].contains(&method);
         let id = &message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
@@ -79,6 +84,7 @@ fn notification_of(method: &str) -> &'static str {
         "notifications/prompts/list_changed" => "PromptListChangedNotification",
         "notifications/subscriptions/acknowledged" => "SubscriptionsAcknowledgedNotification",
         "notifications/elicitation/complete" => "ElicitationCompleteNotification",
+        "notifications/tasks/status" => "TaskStatusNotification",
         _ => panic!("no notification of a server: {method}"),
     }
 }
@@ -110,11 +116,15 @@ fn validate_one(answer: &Value, revision: Revision) {
                 "JSONRPCResponse"
             };
             check(revision, envelope, answer);
-            check(revision, kind_of(result), result);
+            if revision == Revision::MODERN && result.get("taskId").is_some() {
+                tasks::check(result);
+            } else {
+                check(revision, kind_of(result), result);
+            }
             if revision == Revision::MODERN {
                 check(revision, "ResultMetaObject", &result["_meta"]);
-                let is_complete = result["resultType"] == "complete";
-                assert!(is_complete || result.get("ttlMs").is_none(), "{result}");
+                let has_lifetime = result["resultType"] != "input_required";
+                assert!(has_lifetime || result.get("ttlMs").is_none(), "{result}");
             }
         }
         None => validate_error(answer, revision),
@@ -152,9 +162,18 @@ fn kind_of(result: &Value) -> &'static str {
         () if has("prompts") => "ListPromptsResult",
         () if has("messages") => "GetPromptResult",
         () if has("completion") => "CompleteResult",
-        () if result == &json!({}) => "EmptyResult",
+        () if has("task") => "CreateTaskResult",
+        () if has("tasks") => "ListTasksResult",
+        () if has("taskId") => "GetTaskResult",
+        () if is_bare(result) => "EmptyResult",
         () => panic!("a result of no known shape: {result}"),
     }
+}
+
+/// Whether nothing is in it but what every result has.
+fn is_bare(result: &Value) -> bool {
+    let mut members = result.as_object().into_iter().flat_map(|members| members.keys());
+    members.all(|name| name == "resultType" || name == "_meta")
 }
 
 fn validate_error(answer: &Value, revision: Revision) {

@@ -102,13 +102,13 @@ impl EventStream {
     }
 
     /// From here on, messages are judged by this revision.
-    pub(super) fn judge_by(&mut self, revision: Revision) {
+    pub(crate) fn judge_by(&mut self, revision: Revision) {
         self.events.judge_by(revision);
     }
 
     /// The first event of HTTP+SSE: where to post.
     #[track_caller]
-    pub(super) fn endpoint(&mut self) -> String {
+    pub(crate) fn endpoint(&mut self) -> String {
         loop {
             if let Some(place) = self.events.take_endpoint() {
                 return place;

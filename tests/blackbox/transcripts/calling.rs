@@ -35,14 +35,31 @@ fn calls_are_answered() {
 #[test]
 fn calls_run_side_by_side() {
     Feature::CallsSideBySide.run(|conversation| {
-        let long = conversation.call("sleep", json!({"ms": 60_000}));
-        assert_eq!(
-            conversation.text_of("echo", json!({"message": "beside"})),
-            "beside"
-        );
-        assert_eq!(conversation.text_of("sleep", json!({"ms": 1})), "slept 1 ms");
+        let steps = json!({"steps": 100_000, "delay_ms": 10});
+        let long = conversation.call_with("progress", steps, json!({"progressToken": "long"}));
+        // What it tells shows that it runs: over HTTP, what is sent later may be read earlier.
+        conversation.notification("notifications/progress");
+        for arguments in [json!({"message": "beside"}), json!({"message": "it"})] {
+            let quick = conversation.call("echo", arguments.clone());
+            let result = result_past_progress(conversation, &quick);
+            assert_eq!(text_of(&result), arguments["message"]);
+        }
         conversation.cancel(&long);
+        // What was told before it was cancelled may have been on its way.
+        let list = conversation.send("tools/list", json!({}));
+        result_past_progress(conversation, &list);
     });
+}
+
+/// The result of a request, past progress that others make.
+fn result_past_progress(conversation: &mut Conversation, id: &Value) -> Value {
+    loop {
+        let mut message = conversation.message();
+        if message["id"] == *id {
+            return message["result"].take();
+        }
+        assert_eq!(message["method"], "notifications/progress", "{message}");
+    }
 }
 
 /// As many as may be under way at once.

@@ -1,15 +1,17 @@
 //! The servers that transcripts are gone through with.
 //!
-//! Clients over TCP share one of each kind; over stdio each client has its own, started the same way.
+//! Clients over TCP share one of each kind. Over stdio each client has its own, started the same way; since a start takes
+//! longer than most transcripts, it is kept for the next of its kind and revision. It ends with the tests.
 
 use std::ffi::OsString;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
-use crate::harness::{Process, Revision, Server, Shared, Stdio, Transport, WEIR, Way, example};
+use super::client;
+use crate::harness::{Conversation, Process, Revision, Server, Shared, Stdio, Transport, WEIR, Way, example};
 
 /// A kind of server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fixture {
     /// The demo toolset.
     Demo,
@@ -23,6 +25,9 @@ pub(super) enum Fixture {
     Changing,
 }
 
+/// Servers over stdio with nothing to do, and how to speak to them.
+static IDLE: Mutex<Vec<(Fixture, Conversation)>> = Mutex::new(Vec::new());
+
 /// A server of some kind, while a test uses it.
 pub(super) struct Host {
     fixture: Fixture,
@@ -35,7 +40,8 @@ impl Fixture {
         let listening = || {
             let mut command = self.command();
             self.give(&mut command, "listen", "127.0.0.1:0");
-            //self.give(&mut command, "sse-legacy", "on");
+            self.give(&mut command, "shards", self.shards());
+            self.give(&mut command, "sse-legacy", "on");
             Server::over(Process::spawn(command))
         };
         Host {
@@ -44,6 +50,7 @@ impl Fixture {
         }
     }
 
+    /// What all servers of this kind have in common.
     fn command(self) -> Command {
         let (handlers, queue) = match self {
             Fixture::Demo | Fixture::Everything | Fixture::Changing => ("32", "64"),
@@ -57,10 +64,17 @@ impl Fixture {
         if !self.is_example() {
             command.args(["serve", "--toolset", "demo", "--admin", "127.0.0.1:0"]);
         }
-        self.give(&mut command, "shards", "1");
         self.give(&mut command, "pool-size", handlers);
         self.give(&mut command, "queue-depth", queue);
         command
+    }
+
+    /// Where there is one handler, there is one shard; elsewhere messages meet across two.
+    fn shards(self) -> &'static str {
+        match self {
+            Fixture::Demo | Fixture::Everything | Fixture::Changing => "2",
+            Fixture::OneHandler | Fixture::NoQueue => "1",
+        }
     }
 
     fn is_example(self) -> bool {
@@ -86,5 +100,39 @@ impl Host {
         let mut command = self.fixture.command();
         self.fixture.give(&mut command, "transport", "stdio");
         Box::new(Stdio::start(command, revision))
+    }
+
+    /// A conversation that has begun: over stdio, if there is one, that of a transcript before.
+    pub(super) fn begun(&self, way: Way, revision: Revision) -> Conversation {
+        if way == Way::Stdio
+            && let Some(idle) = self.take_idle(revision)
+        {
+            return idle;
+        }
+        let mut conversation = Conversation::new(self.connect(way, revision), client(revision));
+        if !conversation.is_modern() {
+            conversation.initialize();
+        }
+        conversation
+    }
+
+    /// Ends a conversation whose transcript is over, or keeps it for the next.
+    pub(super) fn end(&self, way: Way, mut conversation: Conversation) {
+        if way != Way::Stdio {
+            return conversation.finish();
+        }
+        conversation.assert_quiet();
+        IDLE.lock().unwrap().push((self.fixture, conversation));
+    }
+
+    fn take_idle(&self, revision: Revision) -> Option<Conversation> {
+        let mut idle = IDLE.lock().unwrap();
+        let fits = |(fixture, conversation): &(Fixture, Conversation)| {
+            *fixture == self.fixture && conversation.dialect.revision == revision
+        };
+        let position = idle.iter().position(fits)?;
+        let (_, mut conversation) = idle.swap_remove(position);
+        conversation.dialect = client(revision);
+        Some(conversation)
     }
 }

@@ -14,12 +14,13 @@ mod fixture;
 mod methods;
 mod opening;
 mod reading;
+mod tasks;
 mod telling;
 
 use serde_json::{Value, json};
 
 use crate::harness::{Conversation, Dialect, Revision, Way, case};
-use fixture::Fixture;
+use fixture::{Fixture, Host};
 
 /// What a server can do for its clients.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,8 @@ enum Feature {
     TwoCallsThatAsk,
     Subscription,
     ListChanged,
+    Tasks,
+    TasksToldOf,
 }
 
 /// From this revision to that one.
@@ -63,6 +66,8 @@ const BEFORE_ELICITATION: Revisions = (FIRST, Revision("2025-03-26"));
 const SINCE_ELICITATION: Revisions = (Revision("2025-06-18"), Revision::MODERN);
 /// Where questions are requests of the server.
 const ELICITATION_BY_REQUEST: Revisions = (Revision("2025-06-18"), Revision::NEWEST_LEGACY);
+const TASKS: Revisions = (Revision::NEWEST_LEGACY, Revision::MODERN);
+const MODERN: Revisions = (Revision::MODERN, Revision::MODERN);
 const BATCHING: Revisions = (Revision::BATCHING, Revision::BATCHING);
 
 impl Feature {
@@ -96,21 +101,30 @@ impl Feature {
             Feature::TwoCallsThatAsk => (Fixture::Demo, ELICITATION_BY_REQUEST),
             Feature::Subscription => (Fixture::Everything, ALL),
             Feature::ListChanged => (Fixture::Changing, ALL),
+            Feature::Tasks => (Fixture::Everything, TASKS),
+            Feature::TasksToldOf => (Fixture::Everything, MODERN),
         }
     }
 
-    /// Goes through a transcript in a new conversation over every transport in every revision.
-    fn run(self, transcript: fn(&mut Conversation)) {
-        self.run_unopened(|conversation| {
-            if !conversation.is_modern() {
-                conversation.initialize();
-            }
-            transcript(conversation);
+    /// Goes through a transcript over every transport in every revision, in a conversation that has begun.
+    fn run(self, transcript: impl Fn(&mut Conversation)) {
+        self.for_each(|host, way, revision| {
+            let mut conversation = host.begun(way, revision);
+            transcript(&mut conversation);
+            host.end(way, conversation);
         });
     }
 
     /// The same for transcripts that begin with the first message.
-    fn run_unopened(self, transcript: impl Fn(&mut Conversation)) {
+    fn run_unbegun(self, transcript: impl Fn(&mut Conversation)) {
+        self.for_each(|host, way, revision| {
+            let mut conversation = Conversation::new(host.connect(way, revision), client(revision));
+            transcript(&mut conversation);
+            conversation.finish();
+        });
+    }
+
+    fn for_each(self, meet: impl Fn(&Host, Way, Revision)) {
         let (fixture, (from, to)) = self.place();
         let host = fixture.host();
         for way in Way::ALL {
@@ -119,10 +133,7 @@ impl Feature {
                 revisions.filter(|revision| (from..=to).contains(revision) && way.carries(*revision))
             {
                 let _case = case(format!("{self:?} over {way:?} in {}", revision.0));
-                let transport = host.connect(way, revision);
-                let mut conversation = Conversation::new(transport, client(revision));
-                transcript(&mut conversation);
-                conversation.finish();
+                meet(&host, way, revision);
             }
         }
     }

@@ -7,8 +7,8 @@ use crate::harness::{Dialect, Revision};
 
 #[test]
 fn conversations_open() {
-    Feature::Opening.run_unopened(|conversation| {
-        let is_first = conversation.dialect.revision == Revision("2024-11-05");
+    Feature::Opening.run_unbegun(|conversation| {
+        let revision = conversation.dialect.revision;
         let result = match conversation.is_modern() {
             true => conversation.ask("server/discover", json!({})),
             false => conversation.initialize(),
@@ -20,8 +20,15 @@ fn conversations_open() {
             "completions": {},
             "logging": {},
         });
-        if is_first {
+        if revision == Revision("2024-11-05") {
             expected.as_object_mut().unwrap().shift_remove("completions");
+        }
+        match revision {
+            Revision::NEWEST_LEGACY => {
+                expected["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+            }
+            Revision::MODERN => expected["extensions"] = json!({"io.modelcontextprotocol/tasks": {}}),
+            _ => {}
         }
         assert_eq!(result["capabilities"], expected);
         let info = match conversation.is_modern() {
@@ -35,7 +42,7 @@ fn conversations_open() {
 /// A client of both eras probes with the newer one, and may go on in either, or in both.
 #[test]
 fn both_eras_share_a_way() {
-    Feature::Eras.run_unopened(|conversation| {
+    Feature::Eras.run_unbegun(|conversation| {
         let legacy = conversation.dialect.clone();
         conversation.dialect = Dialect::modern();
         let discovered = conversation.ask("server/discover", json!({}));
@@ -59,7 +66,7 @@ fn both_eras_share_a_way() {
 
 #[test]
 fn pings_are_answered() {
-    Feature::Ping.run_unopened(|conversation| {
+    Feature::Ping.run_unbegun(|conversation| {
         // Before anything else, too.
         assert_eq!(conversation.ask("ping", json!({})), json!({}));
         conversation.initialize();

@@ -21,7 +21,7 @@ pub(crate) use conversation::{Conversation, text_of};
 pub(crate) use stdio::Stdio;
 
 /// A client's end of one conversation.
-pub(crate) trait Transport {
+pub(crate) trait Transport: Send {
     /// Sends one message: over HTTP under the fields of `message`, on a channel its body alone.
     fn send(&mut self, message: &Request);
 
@@ -50,7 +50,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Way; 3] = [Way::Http, Way::WebSocket, Way::Stdio];
+    pub(crate) const ALL: [Way; 4] = [Way::Http, Way::WebSocket, Way::Stdio, Way::HttpSse];
 
     /// Whether messages of this revision come and go this way.
     pub(crate) fn carries(self, revision: Revision) -> bool {
