@@ -360,7 +360,7 @@ impl DataRing for KernelRing {
 
     fn watch_hang_up(&mut self, key: ConnectionKey, socket: &Socket) {
         let events = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
-        let entry = opcode::PollAdd::new(Fd(socket.output().as_raw_fd()), events).build();
+        let entry = opcode::PollAdd::new(Fd(socket.input().as_raw_fd()), events).build();
         self.push(Token::Operation(Operation::Watch, key), entry);
     }
 

@@ -121,7 +121,7 @@ pub trait DataRing {
     );
 
     /// Watches for the peer's FIN, a hang-up or an error without receiving. One-shot. Of a pair of descriptors only
-    /// the output is watched.
+    /// the input is watched, which may hold more to be read.
     fn watch_hang_up(&mut self, key: ConnectionKey, socket: &Self::Socket);
 
     /// Asks for the connection's `operation` to end early. Both the operation's own completion and

@@ -260,20 +260,31 @@ fn a_reader_that_is_gone_is_an_error_and_no_signal() {
     for mode in [SendMode::Attempt, SendMode::All] {
         let mut ring = KernelRing::new(SMALL).unwrap();
         let (socket, _in, output) = pipes();
-        ring.watch_hang_up(KEY, &socket);
         drop(output);
-        assert!(matches!(
-            next(&mut ring),
-            Completion::HungUp {
-                outcome: HangUp::Closed,
-                ..
-            }
-        ));
         let error = sent(&mut ring, &socket, b"lost", mode).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert!(ring.take_error(&socket).is_none());
         assert!(ring.peer_address(&socket).is_err());
     }
+}
+
+#[test]
+fn a_writer_that_is_gone_is_noticed_behind_what_it_wrote() {
+    let mut ring = KernelRing::new(SMALL).unwrap();
+    let (socket, mut input, _out) = pipes();
+    ring.watch_hang_up(KEY, &socket);
+    input.write_all(b"unread").unwrap();
+    ring.flush_and_wait(TURN).unwrap();
+    assert!(ring.next_completion().is_none(), "it is there");
+    drop(input);
+    assert!(matches!(
+        next(&mut ring),
+        Completion::HungUp {
+            outcome: HangUp::Closed,
+            ..
+        }
+    ));
+    assert_eq!(all(&mut ring, &socket), b"unread");
 }
 
 #[test]

@@ -123,7 +123,12 @@ impl Socket {
         }
     }
 
-    /// Where hang-ups show: the connection, or the reader of a pair's output.
+    /// The end that is read from, where hang-ups show.
+    pub(super) fn input(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+
+    /// The end that is written to.
     pub(super) fn output(&self) -> BorrowedFd<'_> {
         self.output.as_ref().unwrap_or(&self.input).as_fd()
     }

@@ -257,8 +257,9 @@ impl<R: ShardRing> Shard<R> {
         if let Some(socket) = connection.link.socket() {
             self.ring.send(key, socket, outbox, piece, SendMode::All);
         }
-        if !is_patient {
-            self.set_deadline(key, write_deadline);
+        match is_patient {
+            true => self.on_channel_progress(key),
+            false => self.set_deadline(key, write_deadline),
         }
     }
 

@@ -584,6 +584,7 @@ impl<R: ShardRing> Shard<R> {
             // Whose request waits is gone with its FIN, in every era.
             State::Queued(_) | State::Moving(_) if !is_cancelled => return self.lose_waiter(key),
             State::Streaming if !is_cancelled => return self.lose_listener(key, outcome),
+            State::Open if !is_cancelled => return self.hear_input_end(key),
             _ => return,
         };
         let era = self

@@ -544,6 +544,28 @@ fn a_client_that_does_not_read_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn a_client_that_does_not_read_may_leave_what_it_sent_unread() {
+    let mut client = Client::ready(&[]);
+    for id in 0..8 {
+        client.say(&legacy().tool(id, "blob", json!({"bytes": 256 << 10})));
+    }
+    let mut input = client.input.take().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&input).unwrap();
+    rustix::fs::fcntl_setfl(&input, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    let line = [ping("one of many").body.as_slice(), b"\n"].concat();
+    let mut in_vain = 0;
+    eventually("nothing more is read", || {
+        match input.write(&line.repeat(100)) {
+            Ok(_) => in_vain = 0,
+            Err(_) => in_vain += 1,
+        }
+        in_vain > 20
+    });
+    drop(input);
+    client.assert_ended_well();
+}
+
+#[test]
 fn ten_megabytes_at_once_are_answered() {
     const BYTES: usize = 10 << 20;
     let mut client = Client::ready(&[]);

@@ -156,6 +156,9 @@ impl<R: ShardRing> Shard<R> {
         let (waiting, deadline) = match (&channel.framing, channel.ending) {
             // A process's own; see `finish_process`.
             (Framing::Lines(_), Some(_)) => return,
+            (Framing::Lines(_), None) if channel.is_stalled && channel.is_hung_up => {
+                (Waiting::Close, self.now + LAST_CALLS)
+            }
             (Framing::Lines(_), None) => {
                 connection.waiting = Waiting::Nothing;
                 return self.clear_deadline(key);
@@ -186,6 +189,8 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         match (&channel.framing, waiting) {
+            // Its client has closed its end and takes nothing: it is gone.
+            (Framing::Lines(_), _) if channel.ending.is_none() && !channel.is_input_over => self.kill(key),
             (Framing::Lines(_), _) => self.cut_process(key),
             (Framing::Events(_), _) => self.append(key, |framing, out| {
                 if let Framing::Events(events) = framing {
@@ -229,6 +234,29 @@ impl<R: ShardRing> Shard<R> {
                 channel.ending = Some(Ending::WhenIdle);
                 self.close_if_over(key);
             }
+        }
+    }
+
+    /// While a process's client takes nothing its input is not read, and the end of it not met: it is watched for.
+    pub(super) fn watch_input(&mut self, key: ConnectionKey) {
+        if self.channel(key).is_some_and(|channel| channel.is_patient()) {
+            self.watch(key);
+        }
+    }
+
+    /// The other end of a process's input is closed. What lies in it is still read, as long as the client takes the
+    /// answers.
+    pub(in crate::shard) fn hear_input_end(&mut self, key: ConnectionKey) {
+        if let Some(channel) = self.channel(key).filter(|channel| channel.is_patient()) {
+            channel.is_hung_up = true;
+            self.set_channel_deadline(key);
+        }
+    }
+
+    /// The client of a channel has taken something.
+    pub(in crate::shard) fn on_channel_progress(&mut self, key: ConnectionKey) {
+        if self.channel(key).is_some_and(|channel| channel.is_hung_up) {
+            self.set_channel_deadline(key);
         }
     }
 

@@ -94,6 +94,8 @@ pub(super) struct Channel {
     is_input_over: bool,
     /// Nothing is read until the client has taken what there is for it.
     is_stalled: bool,
+    /// The other end of a process's input is closed, though not all of it may have been read.
+    is_hung_up: bool,
     /// A stream has more than there was room for.
     has_more: bool,
     /// A ping is out that was not answered by anything.
@@ -111,6 +113,7 @@ impl Channel {
             ending: None,
             is_input_over: false,
             is_stalled: false,
+            is_hung_up: false,
             has_more: false,
             is_pinged: false,
         }

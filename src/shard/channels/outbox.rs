@@ -152,7 +152,7 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn go_on_with_channel(&mut self, key: ConnectionKey) {
         self.flush_channel(key);
         if self.is_outbox_high(key) {
-            return;
+            return self.on_channel_progress(key);
         }
         let Some(channel) = self.channel(key) else {
             return;

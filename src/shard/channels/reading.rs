@@ -116,6 +116,7 @@ impl<R: ShardRing> Shard<R> {
                 && let Some(channel) = self.channel(key)
             {
                 channel.is_stalled = true;
+                self.watch_input(key);
                 return consumed;
             }
             let taken = match self.channel(key).map(|channel| &channel.framing) {
