@@ -312,6 +312,30 @@ fn signals_drain() {
 }
 
 #[test]
+fn who_goes_on_calling_does_not_put_off_the_end_of_a_drain() {
+    for dialect in eras() {
+        let mut client = Client::ready(&[]);
+        client.say(&sleep(&dialect, 1, 1_000));
+        client.process.signal(Signal::TERM);
+        let mut id = 1;
+        // The signal takes a moment.
+        let refused = loop {
+            id += 1;
+            client.say(&dialect.echo(id, "one more"));
+            let answer = client.next();
+            assert_eq!(answer["id"], id);
+            if answer["error"].is_object() {
+                break answer;
+            }
+        };
+        assert_eq!(refused["error"]["data"]["reason"], "draining");
+        let answers = client.rest();
+        assert_eq!(answers.len(), 1);
+        assert_eq!(text_of(&answers[0]), "slept 1000 ms");
+    }
+}
+
+#[test]
 fn lines_that_are_no_messages_are_answered_and_done_with() {
     let mut client = Client::ready(&[]);
     let cases: [(&[u8], Option<i64>); 12] = [

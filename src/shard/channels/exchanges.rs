@@ -66,9 +66,8 @@ impl<R: ShardRing> Shard<R> {
         let in_flight_max = self.service.channels.in_flight_max as usize;
         let parent = self.parent_of(exchange)?;
         let channel = self.channel(parent)?;
-        let ends_when_idle = channel.ending.is_some() && !channel.is_patient();
         match () {
-            () if ends_when_idle => Some(OverloadReason::Draining),
+            () if channel.ending.is_some() => Some(OverloadReason::Draining),
             () if channel.exchanges.len() > in_flight_max => Some(OverloadReason::Connections),
             () => None,
         }
