@@ -168,19 +168,11 @@ fn fault(error: &simd_json::Error) -> ParseError {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use super::*;
     use crate::jsonrpc::Id;
 
-    /// `shared/NAME` beside the project, wherever it is checked out.
-    fn shared(name: &str) -> PathBuf {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-        home.ancestors()
-            .map(|folder| folder.join("shared").join(name))
-            .find(|path| path.exists())
-            .unwrap_or_else(|| panic!("no shared/{name} above {}", home.display()))
-    }
+    /// Origin, licence and the rule of the file names: `tests/corpus/README.md`.
+    const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/json-parsing");
 
     fn parse(body: impl AsRef<[u8]>) -> Result<(), ParseError> {
         Scratch::new().parse(body.as_ref()).map(|_| ())
@@ -196,7 +188,7 @@ mod tests {
     #[test]
     fn the_corpus_byte_exact() {
         let mut seen = [0; 3];
-        for entry in std::fs::read_dir(shared("corpus/json-parsing")).unwrap() {
+        for entry in std::fs::read_dir(CORPUS).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let parsed = parse(std::fs::read(&path).unwrap());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Dialect, Request, Response, Revision, Shared, case, echo, eras, shared_folder};
+use crate::harness::{Dialect, Request, Response, Revision, Shared, case, echo, eras, fixture};
 
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
@@ -87,7 +87,7 @@ fn what_is_no_json_is_a_parse_error_without_an_id() {
 #[test]
 fn the_corpus_of_json_texts() {
     let server = Shared::usual();
-    let mut files: Vec<_> = std::fs::read_dir(shared_folder("corpus").join("json-parsing"))
+    let mut files: Vec<_> = std::fs::read_dir(fixture("corpus/json-parsing"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use jsonschema::Validator;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::tasks;
 use crate::mcp::Revision;
+use crate::registry::specification::compile;
 
 thread_local! {
     static VALIDATORS: RefCell<HashMap<(Revision, &'static str), Rc<Validator>>> = RefCell::default();
@@ -152,7 +152,7 @@ fn validate_error(revision: Revision, answer: &Value) {
 pub(super) fn check(revision: Revision, definition: &'static str, value: &Value) {
     let validator = VALIDATORS.with_borrow_mut(|validators| {
         let entry = validators.entry((revision, definition));
-        Rc::clone(entry.or_insert_with(|| Rc::new(compile(revision, definition))))
+        Rc::clone(entry.or_insert_with(|| Rc::new(compile(revision.as_str(), definition))))
     });
     let errors: Vec<String> = validator
         .iter_errors(value)
@@ -163,33 +163,6 @@ pub(super) fn check(revision: Revision, definition: &'static str, value: &Value)
         "{} {definition}: {errors:#?}\n{value:#}",
         revision.as_str()
     );
-}
-
-fn compile(revision: Revision, definition: &str) -> Validator {
-    let path = schemas().join(revision.as_str()).join("schema.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut schema: Value = serde_json::from_str(&text).unwrap();
-    let key = if schema.get("$defs").is_some() {
-        "$defs"
-    } else {
-        "definitions"
-    };
-    assert!(
-        schema[key].get(definition).is_some(),
-        "{} has no {definition}",
-        path.display()
-    );
-    schema["$ref"] = json!(format!("#/{key}/{definition}"));
-    jsonschema::validator_for(&schema).unwrap()
-}
-
-/// `shared/spec` beside the project, wherever it is checked out.
-fn schemas() -> PathBuf {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    home.ancestors()
-        .map(|folder| folder.join("shared/spec"))
-        .find(|path| path.is_dir())
-        .unwrap_or_else(|| panic!("no shared/spec above {}", home.display()))
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) use pressure::{
     assert_at_rest, assert_control_is_answered, assert_overload, assert_overloaded, busy_per_shard,
     connect_to, enqueue, hold, per_shard, send_long_call, waiting, waits,
 };
-pub(crate) use process::{Process, WEIR, example, shared_folder};
+pub(crate) use process::{Process, WEIR, example, fixture};
 pub(crate) use request::{Request, chunked};
 pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};

@@ -12,16 +12,9 @@ use super::wait::eventually_some;
 
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 
-/// The project's shared folder `name`, found upwards of the sources.
-pub(crate) fn shared_folder(name: &str) -> PathBuf {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut candidates = home.ancestors().map(|folder| folder.join("shared").join(name));
-    candidates.find(|path| path.is_dir()).unwrap_or_else(|| {
-        panic!(
-            "no shared/{name} above {}; these tests cannot do without",
-            home.display()
-        )
-    })
+/// What the tests read beside their sources: `tests/NAME` of this repository.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
 /// An example's program, beside the folder of this test's own. `cargo test` builds both.

@@ -12,7 +12,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::message::Revision;
-use super::process::shared_folder;
+use super::process::fixture;
 use super::tasks;
 
 type Compiled = HashMap<(Revision, &'static str), Arc<Validator>>;
@@ -253,7 +253,7 @@ fn assert_no_errors(validator: &Validator, value: &Value, what: &str) {
 }
 
 fn compile(revision: Revision, definition: &str) -> Validator {
-    let path = shared_folder("spec").join(revision.0).join("schema.json");
+    let path = fixture("spec").join(revision.0).join("schema.json");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut schema: Value = serde_json::from_str(&text).unwrap();
     let has_new_name = schema.get("$defs").is_some();
