@@ -76,27 +76,19 @@ fn choose(head: &Head<'_>, view: &AdminView, hosts: &HostRules) -> Answer {
 }
 
 fn health(view: &AdminView) -> Answer {
-    if view.is_well() {
-        Answer::text(Status::Ok, "ok")
-    } else {
-        Answer::text(Status::ServiceUnavailable, "unwell")
+    match view.ailment() {
+        None => Answer::text(Status::Ok, "ok"),
+        Some(ailment) => Answer::text(Status::ServiceUnavailable, &ailment),
     }
 }
 
 fn readiness(view: &AdminView) -> Answer {
     let lifecycle = view.lifecycle();
-    let is_ready = lifecycle == Lifecycle::Serving && view.is_well();
-    let status = if is_ready {
-        Status::Ok
-    } else {
-        Status::ServiceUnavailable
-    };
-    let word = if view.is_well() {
-        lifecycle.as_str()
-    } else {
-        "unwell"
-    };
-    Answer::text(status, word)
+    match view.ailment() {
+        Some(ailment) => Answer::text(Status::ServiceUnavailable, &ailment),
+        None if lifecycle == Lifecycle::Serving => Answer::text(Status::Ok, lifecycle.as_str()),
+        None => Answer::text(Status::ServiceUnavailable, lifecycle.as_str()),
+    }
 }
 
 fn metrics(view: &AdminView) -> Answer {

@@ -409,7 +409,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (stop, stopped) = UnixStream::pair().unwrap();
         let hosts = HostRules::new(Ipv4Addr::LOCALHOST.into(), &AllowList::Any).unwrap();
-        let view = Arc::new(AdminView::new(String::new));
+        let view = Arc::new(AdminView::new(Arc::default(), String::new));
         let limits = AdminLimits::default();
         (Server::new(listener, stopped, view, hosts, limits).unwrap(), stop)
     }

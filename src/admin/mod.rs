@@ -21,7 +21,7 @@ use crate::config::{AdminSettings, AllowList};
 pub use hosts::{HostRules, HostRulesError};
 pub use listener::AdminLimits;
 use listener::Server;
-pub use view::{AdminView, Lifecycle};
+pub use view::{AdminView, Health, Lifecycle};
 
 /// Connections the kernel keeps until the thread comes to them. A flood of silent ones is worked off at some 32 per
 /// millisecond (see [`AdminLimits`]), so a full backlog costs a prober milliseconds; a dropped SYN would cost a second.

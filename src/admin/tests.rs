@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::units::ShardId;
 
 /// Longer than anything here may take; a test that runs into it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,7 +27,7 @@ fn start(view: AdminView, limits: AdminLimits) -> (AdminHandle, Arc<AdminView>) 
 
 fn serving() -> (AdminHandle, Arc<AdminView>) {
     start(
-        AdminView::new(|| "weir_up 1\n".to_owned()),
+        AdminView::new(Arc::default(), || "weir_up 1\n".to_owned()),
         AdminLimits::default(),
     )
 }
@@ -71,7 +72,11 @@ fn split(response: &str) -> (u16, String) {
 
 #[test]
 fn health_and_readiness_follow_the_server() {
-    let (handle, view) = serving();
+    let health = Arc::<Health>::default();
+    let (handle, view) = start(
+        AdminView::new(Arc::clone(&health), String::new),
+        AdminLimits::default(),
+    );
     assert_eq!(get(&handle, "/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(get(&handle, "/readyz"), (503, "starting\n".to_owned()));
     view.advance(Lifecycle::Serving);
@@ -79,9 +84,11 @@ fn health_and_readiness_follow_the_server() {
     view.advance(Lifecycle::Draining);
     assert_eq!(get(&handle, "/readyz"), (503, "draining\n".to_owned()));
     assert_eq!(get(&handle, "/healthz").0, 200);
-    view.mark_unwell();
-    assert_eq!(get(&handle, "/healthz"), (503, "unwell\n".to_owned()));
-    assert_eq!(get(&handle, "/readyz").0, 503);
+    health.on_shard_ended(ShardId(3));
+    let unwell = "unwell: shard 3 has ended; restart the process\n";
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(&handle, path), (503, unwell.to_owned()));
+    }
 }
 
 #[test]
@@ -99,7 +106,7 @@ fn metrics_have_prometheus_media_type() {
 fn a_long_exposition_arrives_whole() {
     let line = "weir_x{a=\"b\"} 1\n";
     let (handle, _) = start(
-        AdminView::new(move || line.repeat(500_000)),
+        AdminView::new(Arc::default(), move || line.repeat(500_000)),
         AdminLimits::default(),
     );
     let (status, body) = get(&handle, "/metrics");
@@ -109,7 +116,7 @@ fn a_long_exposition_arrives_whole() {
 #[test]
 fn a_panic_while_rendering_leaves_the_rest_alone() {
     let (handle, _) = start(
-        AdminView::new(|| panic!("a figure is broken")),
+        AdminView::new(Arc::default(), || panic!("a figure is broken")),
         AdminLimits::default(),
     );
     assert_eq!(get(&handle, "/metrics").0, 500);
@@ -209,7 +216,7 @@ fn slow_clients_are_given_up() {
         read: Duration::from_millis(50),
         ..AdminLimits::default()
     };
-    let (handle, _) = start(AdminView::new(String::new), limits);
+    let (handle, _) = start(AdminView::new(Arc::default(), String::new), limits);
     let begun = Instant::now();
     let silent = connect(&handle);
     let mut halting = connect(&handle);
@@ -225,7 +232,7 @@ fn trickling_does_not_extend_the_deadline() {
         read: Duration::from_millis(100),
         ..AdminLimits::default()
     };
-    let (handle, _) = start(AdminView::new(String::new), limits);
+    let (handle, _) = start(AdminView::new(Arc::default(), String::new), limits);
     let mut stream = connect(&handle);
     stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let begun = Instant::now();
@@ -262,7 +269,10 @@ fn clients_that_do_not_read_cost_only_themselves() {
         write: Duration::from_millis(50),
         ..AdminLimits::default()
     };
-    let (handle, _) = start(AdminView::new(|| "x".repeat(EXPOSITION_BYTES)), limits);
+    let (handle, _) = start(
+        AdminView::new(Arc::default(), || "x".repeat(EXPOSITION_BYTES)),
+        limits,
+    );
     let mut greedy: Vec<TcpStream> = (0..3).map(|_| connect(&handle)).collect();
     for stream in &mut greedy {
         socket2::SockRef::from(&*stream)

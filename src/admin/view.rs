@@ -9,7 +9,10 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use crate::units::ShardId;
 
 /// Where the server is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,20 +45,44 @@ impl Lifecycle {
     }
 }
 
+/// Whether the process can still do its work, as its shards' threads tell when they end.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// One more than the number of the first shard that ended; zero while none has.
+    ended: AtomicU32,
+}
+
+impl Health {
+    /// A shard's thread has ended that should not have: nothing but a restart mends that.
+    pub fn on_shard_ended(&self, shard: ShardId) {
+        let number = u32::from(shard.0) + 1;
+        // The first one is named: what followed may have come of it.
+        let _ = self
+            .ended
+            .compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The first shard that ended though it should not have.
+    pub fn ended_shard(&self) -> Option<ShardId> {
+        let number = self.ended.load(Ordering::Acquire).checked_sub(1)?;
+        u16::try_from(number).ok().map(ShardId)
+    }
+}
+
 /// What the listener shows.
 pub struct AdminView {
     lifecycle: AtomicU8,
-    is_well: AtomicBool,
+    health: Arc<Health>,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 impl AdminView {
-    /// A server that is starting and well. `metrics` renders the exposition; it is called on the admin thread, for
-    /// each scrape, and must not wait for a shard.
-    pub fn new(metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+    /// A server that is starting. `metrics` renders the exposition; it is called on the admin thread, for each scrape,
+    /// and must not wait for a shard.
+    pub fn new(health: Arc<Health>, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self {
             lifecycle: AtomicU8::new(Lifecycle::Starting as u8),
-            is_well: AtomicBool::new(true),
+            health,
             metrics: Box::new(metrics),
         }
     }
@@ -70,14 +97,10 @@ impl AdminView {
         self.lifecycle.fetch_max(state as u8, Ordering::AcqRel);
     }
 
-    /// Whether the process can still do its work.
-    pub fn is_well(&self) -> bool {
-        self.is_well.load(Ordering::Acquire)
-    }
-
-    /// Something has ended that cannot be mended without a restart, such as a shard's thread.
-    pub fn mark_unwell(&self) {
-        self.is_well.store(false, Ordering::Release);
+    /// What is wrong with the process, if something is.
+    pub fn ailment(&self) -> Option<String> {
+        let shard = self.health.ended_shard()?;
+        Some(format!("unwell: shard {shard} has ended; restart the process"))
     }
 
     /// The exposition; `None` when rendering it panicked.
@@ -91,7 +114,7 @@ impl fmt::Debug for AdminView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdminView")
             .field("lifecycle", &self.lifecycle())
-            .field("is_well", &self.is_well())
+            .field("health", &self.health)
             .finish_non_exhaustive()
     }
 }
@@ -102,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_states_go_one_way() {
-        let view = AdminView::new(String::new);
+        let view = AdminView::new(Arc::default(), String::new);
         assert_eq!(view.lifecycle(), Lifecycle::Starting);
         for (next, expected) in [
             (Lifecycle::Serving, Lifecycle::Serving),
@@ -112,6 +135,16 @@ mod tests {
         ] {
             view.advance(next);
             assert_eq!(view.lifecycle(), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_shard_that_ended_is_named() {
+        let health = Health::default();
+        assert_eq!(health.ended_shard(), None);
+        for shard in [0, 7] {
+            health.on_shard_ended(ShardId(shard));
+            assert_eq!(health.ended_shard(), Some(ShardId(0)));
         }
     }
 }

@@ -207,8 +207,9 @@ impl ServerBuilder {
     }
 
     /// Serves `registry` until SIGTERM or SIGINT, or until the one client of stdio has left, for a program that does nothing else; `on_start` runs once every shard
-    /// accepts. The first signal drains, for as long as the option `drain-timeout` says; a second one cuts the drain
-    /// short. After this returned, neither signal ends the process any more, so it should end by itself.
+    /// accepts. The first signal drains, for as long as the option `drain-timeout` says; a second one, a
+    /// quarter of a second after it or later, cuts the drain short. SIGHUP is ignored. After this returned, none of the
+    /// three ends the process any more, so it should end by itself.
     ///
     /// ```no_run
     /// use weir::registry::Registry;

@@ -28,9 +28,11 @@
 //!
 //! ```text
 //! Starting ─ all shards accept ─► Serving ─ drain ─► Draining ─ all shards finished ─► (gone)
+//!                                    └─ dropped ────────────────────────────────────────▲
 //! ```
 //!
-//! Invariant: a server that failed to start has stopped every thread it had started, or the process ends.
+//! Invariant: a server that failed to start, or is gone, has ended every thread it had started, but for those that tool
+//! code blocks.
 #![allow(
     clippy::disallowed_methods,
     reason = "starting and stopping happens on threads that are no shards"
@@ -42,6 +44,8 @@ mod run;
 mod service;
 mod shards;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 
 use std::io;
@@ -54,7 +58,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Lifecycle};
+use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
 use crate::config::Settings;
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{
@@ -72,7 +76,7 @@ use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
 pub use builder::{ServeError, ServerBuilder};
 use link::Link;
 pub use run::run;
-use shards::{Common, ShardHandle};
+use shards::{Common, ShardHandle, Shards};
 use signals::Waking;
 use watchdog::Watchdog;
 
@@ -88,6 +92,8 @@ pub const ENDPOINT_PATH: &str = "/mcp";
 const REPORT_PATIENCE: Duration = Duration::from_millis(500);
 /// How long workers may take to notice that the server is gone.
 const WORKERS_PATIENCE: Duration = Duration::from_millis(200);
+/// How often a drain looks whether it is over or cut short.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
@@ -136,10 +142,12 @@ pub enum StartError {
     Policy(#[from] EdgePolicyError),
 }
 
-/// A running server.
+/// A running server. Dropped without a [drain](Self::drain) it stops at once: what is in flight is lost, connections are
+/// closed, and its threads end, but for those that tool code blocks. That takes milliseconds, half a second at most.
 pub struct Server {
     address: Option<SocketAddr>,
-    shards: Vec<ShardHandle>,
+    /// First, for fields are dropped in this order: whatever shards use outlives them.
+    shards: Shards,
     connections_max: u32,
     workers: Workers,
     service: Arc<Service>,
@@ -176,8 +184,8 @@ impl Server {
         Self::start_unless(settings, registry, || false)
     }
 
-    /// The same, but gives up soon after `is_cut_short` says so, with [`StartError::CutShort`]. Shards that
-    /// were up by then are left behind: the process is to end.
+    /// The same, but gives up soon after `is_cut_short` says so, with [`StartError::CutShort`]. Shards that were up by
+    /// then are ended; one that is just coming up ends with the process.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -211,6 +219,7 @@ impl Server {
             cpus: settings.workers.cpus.iter().map(|cpu| cpu.0).collect(),
         })?;
         let admin_listener = Admin::bind(settings.admin)?;
+        let health = Arc::<Health>::default();
         let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
         let common = Common {
             served: Arc::clone(&served),
@@ -223,9 +232,11 @@ impl Server {
             ),
             workers: workers.submitter(),
             mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
+            health: Arc::clone(&health),
         };
         let (shards, address) = shards::start(settings, &common, waking, &mut is_cut_short)?;
         let view = admin_view(
+            health,
             &shards,
             settings.connections_max,
             Arc::clone(&service),
@@ -303,12 +314,7 @@ impl Server {
 
     /// What it did so far. Asks the shards for their histograms; one that does not answer is left out.
     pub fn report(&self) -> Report {
-        let histograms = self.shards.iter().map(|shard| {
-            let (to, from) = mpsc::sync_channel(1);
-            shard.mailbox.post(Mail::Report(to));
-            from
-        });
-        let asked: Vec<_> = histograms.collect();
+        let asked: Vec<_> = self.shards.iter().map(ask_for_histograms).collect();
         let deadline = Instant::now() + REPORT_PATIENCE;
         let parts = self.shards.iter().zip(asked).map(|(shard, from)| {
             let patience = deadline.saturating_duration_since(Instant::now());
@@ -331,19 +337,23 @@ impl Server {
     }
 
     /// Stops accepting, lets what is in flight finish, and stops. At `timeout`, or once `is_cut_short` says
-    /// so, it gives up on what is left.
+    /// so, it gives up on what is left: its calls are cancelled and its connections closed.
+    ///
+    /// `is_cut_short` is asked again and again, and told how long it may wait for its answer, which it need not do:
+    /// `|_| false` waits for the timeout alone.
     pub fn drain(self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
         self.view.advance(Lifecycle::Draining);
         let deadline = Instant::now() + timeout;
-        for shard in &self.shards {
-            shard.mailbox.post(Mail::Drain(deadline));
-        }
+        self.shards.tell_running(|| Mail::Drain(deadline));
         let mut is_clean = true;
-        while !self.shards.iter().all(ShardHandle::is_finished) {
-            if Instant::now() >= deadline || is_cut_short(Duration::from_millis(5)) {
+        while !self.shards.are_finished() {
+            let now = Instant::now();
+            if now >= deadline || is_cut_short(DRAIN_LOOK) {
                 is_clean = false;
                 break;
             }
+            // Whoever does not wait for its answer must not make a core spin.
+            std::thread::sleep(DRAIN_LOOK.saturating_sub(now.elapsed()));
         }
         self.stop(is_clean)
     }
@@ -353,9 +363,7 @@ impl Server {
         let workers = self.workers.submitter();
         let report = if is_clean {
             let shards = std::mem::take(&mut self.shards);
-            let parts = shards.into_iter().map(|shard| {
-                let metrics = Arc::clone(&shard.metrics);
-                let ended = shard.join();
+            let parts = shards.join().map(|(metrics, ended)| {
                 shard_report(
                     &metrics,
                     ended
@@ -365,7 +373,9 @@ impl Server {
             });
             self.report_of(parts.collect(), &workers)
         } else {
-            self.report()
+            let report = self.report();
+            drop(std::mem::take(&mut self.shards));
+            report
         };
         let ended = self.workers.shutdown(ShutdownMode::Discard, WORKERS_PATIENCE);
         if ended.left_behind > 0 {
@@ -409,13 +419,14 @@ fn identity() -> Identity {
 }
 
 fn admin_view(
-    shards: &[ShardHandle],
+    health: Arc<Health>,
+    shards: &Shards,
     connections_max: u32,
     service: Arc<Service>,
     workers: Submitter,
 ) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
-    Arc::new(AdminView::new(move || {
+    Arc::new(AdminView::new(health, move || {
         exposition(&metrics, connections_max, &service, &workers)
     }))
 }
@@ -468,6 +479,15 @@ fn worker_figures(workers: &Submitter) -> WorkerFigures {
         refused_total: stats.refused,
         panicked_total: stats.panicked,
     }
+}
+
+/// Where a shard's histograms will come from; nowhere if it has ended.
+fn ask_for_histograms(shard: &ShardHandle) -> mpsc::Receiver<ShardHistograms> {
+    let (to, from) = mpsc::sync_channel(1);
+    if !shard.is_finished() {
+        shard.mailbox.post(Mail::Report(to));
+    }
+    from
 }
 
 fn shard_report(metrics: &ShardMetrics, histograms: Option<ShardHistograms>) -> ShardReport {

@@ -38,8 +38,7 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
         Ok(server) => server,
         Err(StartError::CutShort) => {
             tracing::info!("told to stop while starting; nothing was served");
-            // Shards that are up are idle: nobody waits for their threads.
-            std::process::exit(0)
+            return Ok(ExitCode::SUCCESS);
         }
         Err(error) => return Err(error.into()),
     };
@@ -56,7 +55,7 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
                 break;
             }
             None if server.is_broken() => {
-                tracing::error!("a shard has ended; stopping");
+                tracing::error!("stopping: a shard has ended that should not have");
                 break;
             }
             None => {}
@@ -70,12 +69,8 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     if !drained.is_clean {
         tracing::warn!("the drain was cut short; what was in flight is lost");
     }
-    let code = ExitCode::from(u8::from(!drained.is_clean || was_broken));
-    if drained.is_clean {
-        return Ok(code);
-    }
-    // Shards may hang: nobody waits for their threads.
-    std::process::exit(1)
+    // Shards that hang are left behind: nobody waits for their threads, which end with the process.
+    Ok(ExitCode::from(u8::from(!drained.is_clean || was_broken)))
 }
 
 fn start(settings: &Settings, registry: Registry, signals: &Signals) -> Result<Server, StartError> {

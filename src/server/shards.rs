@@ -3,7 +3,7 @@
 //! Listeners are made before any thread, so that a busy port is known at once; each ring is made on the
 //! thread that will use it, and reports back whether it could.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
+use crate::admin::Health;
 use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::ServerHandle;
 use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
 use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
+use crate::units::ShardId;
 use crate::workers::Submitter;
 
 use super::StartError;
@@ -34,6 +36,11 @@ const TOUCHED_BYTES_PER_SECOND: u64 = 50 << 20;
 const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
 /// Mail that is not bounded by the pool: drain, reports, word of slack.
 const MAILBOX_SPARE: usize = 64;
+/// How long shards that are told to end at once may take: they only wait for their rings to let go of sockets. One that
+/// a tool blocks is left behind.
+const ABORT_PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is looked whether shards have ended.
+const END_LOOK: Duration = Duration::from_millis(2);
 
 /// A running shard, from outside.
 pub(super) struct ShardHandle {
@@ -67,6 +74,73 @@ impl ShardHandle {
     }
 }
 
+/// All shards' threads. Dropped before they have ended, it ends them: nobody would ever stop them otherwise.
+#[derive(Default)]
+pub(super) struct Shards(Vec<ShardHandle>);
+
+impl Shards {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, ShardHandle> {
+        self.0.iter()
+    }
+
+    /// Whether every thread has ended.
+    pub(super) fn are_finished(&self) -> bool {
+        self.0.iter().all(ShardHandle::is_finished)
+    }
+
+    /// Tells those that run; a mailbox that nobody empties any more could make the sender wait for ever.
+    pub(super) fn tell_running(&self, mail: impl Fn() -> Mail<Socket>) {
+        for shard in self.0.iter().filter(|shard| !shard.is_finished()) {
+            shard.mailbox.post(mail());
+        }
+    }
+
+    /// What each of the threads, which have ended, leaves behind.
+    pub(super) fn join(
+        mut self,
+    ) -> impl Iterator<Item = (Arc<ShardMetrics>, Result<ShardHistograms, String>)> {
+        let handles = std::mem::take(&mut self.0);
+        handles
+            .into_iter()
+            .map(|shard| (Arc::clone(&shard.metrics), shard.join()))
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        if self.are_finished() {
+            return;
+        }
+        self.tell_running(|| Mail::Abort);
+        let deadline = Instant::now() + ABORT_PATIENCE;
+        while !self.are_finished() && Instant::now() < deadline {
+            thread::sleep(END_LOOK);
+        }
+        for shard in self.0.iter().filter(|shard| !shard.is_finished()) {
+            let shard = shard.metrics.shard;
+            tracing::warn!(%shard, "a shard does not end; it is left behind with what blocks it");
+        }
+    }
+}
+
+/// Tells when a shard's thread ends that should not have, whichever way it goes.
+struct EndWatch {
+    shard: ShardId,
+    health: Arc<Health>,
+    /// It serves, so its end is not the start's to report.
+    is_up: Cell<bool>,
+    is_expected: Cell<bool>,
+}
+
+impl Drop for EndWatch {
+    fn drop(&mut self) {
+        if self.is_up.get() && !self.is_expected.get() {
+            self.health.on_shard_ended(self.shard);
+            tracing::error!(shard = %self.shard, "a shard has ended that should not have; restart the process");
+        }
+    }
+}
+
 struct Waker(RingWaker);
 
 impl Wake for Waker {
@@ -83,6 +157,7 @@ pub(super) struct Common {
     pub(super) gate: Gate,
     pub(super) workers: Submitter,
     pub(super) mesh: Arc<Mesh<Socket>>,
+    pub(super) health: Arc<Health>,
 }
 
 /// Where a shard's clients come from.
@@ -92,22 +167,23 @@ enum Source {
     Stdio(Socket),
 }
 
-/// Starts all shards, unless it is cut short; returns them and the address they listen on, if they do. `waking` is
-/// dropped when the last of them has ended.
+/// Starts all shards, unless it is cut short; returns them and the address they listen on, if they do. Where one does
+/// not start, those that did are ended. `waking` is dropped when the last of them has ended.
 pub(super) fn start(
     settings: &Settings,
     common: &Common,
     waking: Option<Waking>,
     is_cut_short: &mut dyn FnMut() -> bool,
-) -> Result<(Vec<ShardHandle>, Option<SocketAddr>), StartError> {
+) -> Result<(Shards, Option<SocketAddr>), StartError> {
     let (sources, address) = sources(settings)?;
     let waking = Arc::new(waking);
-    let mut handles = Vec::with_capacity(sources.len());
+    let mut shards = Shards(Vec::with_capacity(sources.len()));
     for (place, source) in settings.shards.iter().zip(sources) {
         let waking = Arc::clone(&waking);
-        handles.push(start_one(settings, common, *place, source, waking, is_cut_short)?);
+        let handle = start_one(settings, common, *place, source, waking, is_cut_short)?;
+        shards.0.push(handle);
     }
-    Ok((handles, address))
+    Ok((shards, address))
 }
 
 fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<SocketAddr>), StartError> {
@@ -177,12 +253,20 @@ fn start_one(
         is_over: Arc::clone(&is_over),
     };
     let cpu = place.cpu.0;
+    let (shard, health) = (place.shard, Arc::clone(&common.health));
     let (ready, readiness) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name(format!("weir-shard-{}", place.shard))
         .spawn(move || {
-            let ended = run(seed, cpu, &ready);
-            drop(waking);
+            let watch = EndWatch {
+                shard,
+                health,
+                is_up: Cell::new(false),
+                is_expected: Cell::new(false),
+            };
+            let ended = run(seed, cpu, &ready, &watch);
+            watch.is_expected.set(ended.is_ok());
+            drop((watch, waking));
             ended
         })
         .map_err(|error| failed(error.to_string()))?;
@@ -253,7 +337,7 @@ type Readiness = Result<Mailbox<Mail<Socket>>, String>;
 type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
-fn run(seed: Seed, cpu: usize, ready: &Ready) -> Ended {
+fn run(seed: Seed, cpu: usize, ready: &Ready, watch: &EndWatch) -> Ended {
     let placement = match seed.executor.is_pinned {
         true => Placement::Fixed(cpu),
         false => Placement::Unbound,
@@ -269,10 +353,10 @@ fn run(seed: Seed, cpu: usize, ready: &Ready) -> Ended {
             return Err(io::Error::other(error.to_string()));
         }
     };
-    executor.run(serve(seed, ready))
+    executor.run(serve(seed, ready, watch))
 }
 
-async fn serve(seed: Seed, ready: &Ready) -> Ended {
+async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
     let mut ring = match KernelRing::new(seed.options) {
         Ok(ring) => ring,
         Err(error) => {
@@ -306,6 +390,7 @@ async fn serve(seed: Seed, ready: &Ready) -> Ended {
         clock: now,
     };
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
+    watch.is_up.set(true);
     let _ = ready.send(Ok(mailbox));
     shard::run(Rc::clone(&shard), seed.pace).await?;
     seed.is_over.store(has_one_client, Ordering::Release);

@@ -1,15 +1,21 @@
 //! Signals that tell a server to stop, taken one after the other; and word that it ended by itself.
 //!
 //! A thread of its own waits for them, so that none interrupts a system call of anybody else. Says what came, and does
-//! nothing about it.
+//! nothing about it. SIGHUP, which would end the process, is ignored with a line in the log: there is nothing to reload.
+//! Who stops a process often says so twice, to it and to its process group: what tells to stop within a moment of the
+//! first is the first one again.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{self, Handle};
+
+/// From the first signal that tells to stop: whoever comes sooner than this does not mean it twice. No person is as quick
+/// with a second Ctrl-C; `timeout`, shells and supervisors that signal a group are.
+const ECHO_TIME: Duration = Duration::from_millis(250);
 
 /// Signals that no longer do what they did before, until this is dropped; from then on they do nothing.
 pub(super) struct Signals {
@@ -29,16 +35,18 @@ impl Drop for Waking {
 }
 
 impl Signals {
+    /// Takes these over, and SIGHUP.
     pub(super) fn listen(signals: &[i32]) -> io::Result<Signals> {
-        let mut signals = iterator::Signals::new(signals)?;
+        let mut signals = iterator::Signals::new(signals.iter().chain([&SIGHUP]))?;
         let handle = signals.handle();
         let (to, came) = mpsc::channel();
         let sender = to.clone();
         thread::Builder::new()
             .name("weir-signals".to_owned())
             .spawn(move || {
+                let mut filter = Filter::default();
                 for signal in signals.forever() {
-                    if sender.send(Some(signal)).is_err() {
+                    if filter.passes(signal, Instant::now()) && sender.send(Some(signal)).is_err() {
                         return;
                     }
                 }
@@ -73,6 +81,64 @@ impl Drop for Signals {
     }
 }
 
+/// Which signals anybody is told of.
+#[derive(Default)]
+struct Filter {
+    first_stop: Option<Instant>,
+}
+
+impl Filter {
+    fn passes(&mut self, signal: i32, now: Instant) -> bool {
+        if signal == SIGHUP {
+            tracing::info!("SIGHUP is ignored: settings are read at start, and change with a restart");
+            return false;
+        }
+        if !is_stop(signal) {
+            return true;
+        }
+        match self.first_stop {
+            Some(first) => now.saturating_duration_since(first) >= ECHO_TIME,
+            None => {
+                self.first_stop = Some(now);
+                true
+            }
+        }
+    }
+}
+
 fn is_stop(signal: i32) -> bool {
     matches!(signal, SIGTERM | SIGINT)
+}
+
+#[cfg(test)]
+mod tests {
+    use signal_hook::consts::SIGUSR1;
+
+    use super::*;
+
+    #[test]
+    fn a_stop_soon_after_the_first_is_the_first_one_again() {
+        let start = Instant::now();
+        let mut filter = Filter::default();
+        for (millis, signal, passes) in [
+            (0, SIGUSR1, true),
+            (1_000, SIGHUP, false),
+            (2_000, SIGTERM, true),
+            (2_001, SIGTERM, false),
+            (2_001, SIGINT, false),
+            (2_100, SIGUSR1, true),
+            (2_100, SIGHUP, false),
+            // Counted from the first, not from the one before.
+            (2_249, SIGINT, false),
+            (2_250, SIGINT, true),
+            (2_251, SIGTERM, true),
+        ] {
+            let now = start + Duration::from_millis(millis);
+            assert_eq!(
+                filter.passes(signal, now),
+                passes,
+                "signal {signal} at {millis} ms"
+            );
+        }
+    }
 }

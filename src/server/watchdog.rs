@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::metrics::{Contention, ContentionFigures, ContentionMeter, ProcessorTime, ShardMetrics};
 use crate::shard::Alarm;
 
-use super::shards::ShardHandle;
+use super::shards::Shards;
 
 /// How often a shard is looked at: one with work that shows no progress between two looks is woken. At three, it
 /// is reported; not at two, since an idle shard that has just been given work may take as long to its next tick.
@@ -39,7 +39,7 @@ struct Watched {
 }
 
 impl Watchdog {
-    pub(super) fn start(shards: &[ShardHandle]) -> Watchdog {
+    pub(super) fn start(shards: &Shards) -> Watchdog {
         let mut watched: Vec<Watched> = shards
             .iter()
             .map(|shard| Watched {

@@ -94,6 +94,11 @@ impl Call {
         self.service.label(self.ticket.operation())
     }
 
+    /// Whether it has its outcome.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.run, Run::Ended)
+    }
+
     /// Whether it waits for its client.
     fn is_asking(&self) -> bool {
         self.asker.is_some() && self.link.as_ref().is_some_and(|link| link.open_questions() > 0)

@@ -8,7 +8,8 @@
 //!       ─ every answer closes its connection ─► finished when no connection is left
 //! ```
 //!
-//! The hard deadline is the server's: it ends the process, not the shard.
+//! The hard deadline is the server's. What is left then, and a server that is dropped without a drain, is aborted: calls
+//! are cancelled and connections closed as they are.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub(super) struct Drain {
     began: Instant,
     /// When the process ends, finished or not.
     deadline: Instant,
+    /// Nothing is finished any more.
+    is_aborted: bool,
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -69,6 +72,7 @@ impl<R: ShardRing> Shard<R> {
         self.drain = Some(Drain {
             began: self.now,
             deadline,
+            is_aborted: false,
         });
         self.hasten_waiters();
         self.ring.turn_away();
@@ -84,9 +88,44 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// Ends at once what a drain would finish: the shard is over when the ring has let go of its sockets. A job on a
+    /// worker is told to stop, and given up.
+    pub(super) fn abort(&mut self) {
+        self.begin_drain(self.now);
+        if let Some(drain) = &mut self.drain {
+            drain.is_aborted = true;
+        }
+        self.fail_tasks();
+        for index in 0..self.pool.size() {
+            let running = self.pool.key_at(index).filter(|handler| {
+                let call = self.pool.call_mut(*handler);
+                // An answer on its way gives its handler back itself.
+                call.is_some_and(|call| !call.is_over())
+            });
+            if let Some(handler) = running {
+                self.cancel_call(handler);
+            }
+        }
+        while let Some((connection, call)) = self.take_shelved(|_| true) {
+            self.cancel_shelved(connection, call);
+        }
+        self.stop_accept();
+        self.kill_all();
+    }
+
+    /// Whoever is still taken from the listener's queue after this meets it at the next tick.
+    fn kill_all(&mut self) {
+        for key in self.keys_where(|connection| connection.state != State::Dead) {
+            self.kill(key);
+        }
+    }
+
     /// The next step, when its time has come.
     pub(super) fn advance_drain(&mut self) {
         let Some(drain) = self.drain else { return };
+        if drain.is_aborted {
+            return self.kill_all();
+        }
         let now = self.now;
         let age = now.saturating_duration_since(drain.began);
         if age >= LISTENER_GRACE {

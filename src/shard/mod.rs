@@ -156,6 +156,8 @@ pub enum Mail<S> {
     Slack,
     /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
     Drain(Instant),
+    /// End now: nothing more is accepted, answered or finished.
+    Abort,
     /// Send a copy of the histograms.
     Report(SyncSender<ShardHistograms>),
 }
@@ -429,6 +431,7 @@ impl<R: ShardRing> Shard<R> {
                 Mail::Stolen(moved) => self.receive_moved(*moved),
                 Mail::Slack => self.look_for_slack(),
                 Mail::Drain(deadline) => self.begin_drain(deadline),
+                Mail::Abort => self.abort(),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.
                     let _ = to.try_send(self.histograms.clone());

@@ -171,7 +171,11 @@ fn a_second_signal_ends_it_at_once() {
         begin_drain(&server);
         assert!(server.is_running());
         server.signal(Signal::USR1);
-        server.signal(second);
+        // Those that come within a quarter of a second of the first are the first one again.
+        eventually("it ends", || {
+            server.signal(second);
+            !server.is_running()
+        });
         assert_eq!(server.wait().code(), Some(1));
         assert_eq!(report(&server)["all"]["handlers"]["busy"], 2);
         for client in &mut busy {
@@ -179,6 +183,37 @@ fn a_second_signal_ends_it_at_once() {
             assert!(bytes.is_empty());
         }
     }
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let mut server = Server::start(&[]);
+    let mut busy = callers(&server, 1, 700);
+    // Stopped, it meets all of them in one moment, whatever the machine does meanwhile.
+    server.signal(Signal::STOP);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        server.signal(signal);
+    }
+    server.signal(Signal::CONT);
+    assert_eq!(busy[0].receive().tool_text(), "slept 700 ms");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_hang_up_is_ignored_with_a_line_in_the_log() {
+    let mut server = Server::start(&[]);
+    let mut busy = callers(&server, 1, 700);
+    server.signal(Signal::HUP);
+    eventually("it says so", || server.stderr().contains("SIGHUP is ignored"));
+    assert_eq!(busy[0].receive().tool_text(), "slept 700 ms");
+    assert!(server.is_running());
+    // While it drains, too.
+    let mut busy = callers(&server, 1, 700);
+    begin_drain(&server);
+    server.signal(Signal::HUP);
+    assert_eq!(busy[0].receive().tool_text(), "slept 700 ms");
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(server.stderr().matches("SIGHUP is ignored").count(), 2);
 }
 
 #[test]

@@ -511,6 +511,12 @@ impl Rig {
         }
     }
 
+    pub(super) fn abort(&self) {
+        for site in &self.sites {
+            site.mailbox.post(Mail::Abort);
+        }
+    }
+
     /// Whether every shard's drain is complete.
     pub(super) fn is_finished(&self) -> bool {
         self.sites.iter().all(|site| site.shard.is_finished())

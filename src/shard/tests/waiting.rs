@@ -291,6 +291,32 @@ fn a_drain_serves_those_who_wait() {
 }
 
 #[test]
+fn an_abort_ends_what_runs_waits_is_parked_or_queued_in_the_kernel() {
+    for is_draining in [false, true] {
+        let mut rig = one_handler(4);
+        let holder = holding(&mut rig, 1, "held");
+        let waiters = [Era::Legacy, Era::Modern].map(|era| asking(&mut rig, era, "echo", 2, "waiter"));
+        let parked = rig.connect();
+        rig.run();
+        if is_draining {
+            rig.drain();
+            rig.run();
+        }
+        let late = rig.connect();
+        rig.abort();
+        rig.live(Duration::from_millis(100));
+        assert!(rig.is_finished(), "draining: {is_draining}");
+        for mut client in waiters.into_iter().chain([holder]) {
+            assert!(client.heard_results().is_empty());
+            assert_ne!(client.peer.view(), PeerView::Open);
+        }
+        assert_ne!(parked.view(), PeerView::Open);
+        assert_ne!(late.view(), PeerView::Open);
+        rig.assert_nothing_left();
+    }
+}
+
+#[test]
 fn a_drain_that_is_about_to_end_tells_those_who_still_wait() {
     let mut rig = one_handler(4);
     let holder = holding(&mut rig, 1, "held");
