@@ -50,13 +50,35 @@ impl Default for ListenerOptions {
     }
 }
 
-/// A socket listening on `address`, which other shards may listen on too (`SO_REUSEPORT`).
+/// A socket listening on `address`, beside whoever of this user listens there with `SO_REUSEPORT`: other shards, other
+/// processes.
 ///
 /// # Errors
 /// The address is taken by another user's process, is not this machine's, or needs privileges.
 pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<OwnedFd> {
     let socket = socket_for(address)?;
     socket.set_reuse_port(true)?;
+    start_listening(&socket, address, options)?;
+    Ok(socket.into())
+}
+
+/// A socket listening on `address` that is the first there: nobody listens on it, nor on an address that includes it or
+/// that it includes. Others may follow with [`listen`].
+///
+/// The kernel decides it when the socket begins to listen, so that of processes that start at the same moment at most
+/// one gets the address; it may be none.
+///
+/// # Errors
+/// Those of [`listen`], and `AddrInUse` if anybody listens there.
+pub fn listen_first(address: SocketAddr, options: ListenerOptions) -> io::Result<OwnedFd> {
+    let socket = socket_for(address)?;
+    start_listening(&socket, address, options)?;
+    // From here on it shares. Those that came before the second socket of the group stay with this one.
+    socket.set_reuse_port(true)?;
+    Ok(socket.into())
+}
+
+fn start_listening(socket: &Socket, address: SocketAddr, options: ListenerOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(options.keepalive_idle)
@@ -65,8 +87,7 @@ pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<Owned
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(options.user_timeout))?;
     socket.bind(&address.into())?;
-    socket.listen(options.backlog)?;
-    Ok(socket.into())
+    socket.listen(options.backlog)
 }
 
 /// Who has an address now.
@@ -228,6 +249,66 @@ mod tests {
         let (_listener, address) = listening();
         let second = listen(address, ListenerOptions::default()).unwrap();
         assert_eq!(local_address(&second).unwrap(), address);
+    }
+
+    #[test]
+    fn the_first_listener_is_alone_and_others_may_follow() {
+        let options = ListenerOptions::default();
+        let first = listen_first(any_port(), options).unwrap();
+        let address = local_address(&first).unwrap();
+        let busy = |address: SocketAddr| {
+            let refused = listen_first(address, options).map(|_| ()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AddrInUse, "{address}");
+        };
+        busy(address);
+        // Every address includes this one, and the other way round.
+        busy((Ipv4Addr::UNSPECIFIED, address.port()).into());
+        let followers: Vec<OwnedFd> = (0..3).map(|_| listen(address, options).unwrap()).collect();
+        busy(address);
+        assert_eq!(address_use(address).unwrap(), AddressUse::Shared);
+        // All of them are one group: the kernel spreads connections over it.
+        let peers: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
+        for listener in followers.iter().chain([&first]) {
+            assert!(
+                accept_now(listener).unwrap().is_some(),
+                "{} connections",
+                peers.len()
+            );
+        }
+        drop(first);
+        busy(address);
+        drop(followers);
+        drop(peers);
+        let everywhere = listen_first((Ipv4Addr::UNSPECIFIED, 0).into(), options).unwrap();
+        let port = local_address(&everywhere).unwrap().port();
+        busy((Ipv4Addr::LOCALHOST, port).into());
+        // The two families do not meet.
+        match listen_first((std::net::Ipv6Addr::UNSPECIFIED, port).into(), options) {
+            Ok(_) => {}
+            // A machine without IPv6, or a program of somebody else's.
+            Err(error) => assert_ne!(error.kind(), io::ErrorKind::InvalidInput, "{error}"),
+        }
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_at_most_one_is_the_first() {
+        for _ in 0..20 {
+            let address =
+                local_address(&listen_first(any_port(), ListenerOptions::default()).unwrap()).unwrap();
+            let starts = std::sync::Barrier::new(8);
+            let first: usize = std::thread::scope(|scope| {
+                let start = || {
+                    starts.wait();
+                    let listener = listen_first(address, ListenerOptions::default());
+                    // Nobody leaves before all have tried.
+                    starts.wait();
+                    usize::from(listener.is_ok())
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert!(first <= 1, "{first} listen on {address}");
+        }
     }
 
     #[test]
