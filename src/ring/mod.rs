@@ -49,7 +49,7 @@ pub use kernel::KernelRing;
 pub use outage::AcceptOutage;
 pub use pace::{Pace, PaceOptions};
 pub use park::Parking;
-pub use probe::{ProbeError, probe};
+pub use probe::{ProbeError, probe, try_smallest_ring};
 pub use setup::{RingError, RingOptions};
 pub use socket::Socket;
 pub use ticks::spawn_ticks;

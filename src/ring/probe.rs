@@ -6,6 +6,7 @@
 
 use super::listener::{ListenerOptions, listen, local_address};
 use super::{Completion, ConnectionKey, DataRing, KernelRing, Received, RingError, RingOptions};
+use io_uring::IoUring;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -95,6 +96,15 @@ pub fn probe() -> Result<(), ProbeError> {
     };
     let mut ring = KernelRing::new(options).map_err(missing_from)?;
     try_a_connection(&mut ring)
+}
+
+/// Whether the kernel gives this process another ring at all, however small. The executor makes one like it when the
+/// first of them starts, and panics if it gets none.
+///
+/// # Errors
+/// The system's: `ENOMEM` where no more memory may be locked, `EPERM` or `ENOSYS` where a policy forbids rings.
+pub fn try_smallest_ring() -> io::Result<()> {
+    IoUring::new(2).map(drop)
 }
 
 /// `6.18.44-vendor` is (6, 18).
