@@ -6,6 +6,8 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+use std::io::BufRead;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -78,22 +80,99 @@ fn a_file_is_checked_without_the_environment() {
 }
 
 #[test]
-fn all_that_is_wrong_with_a_file_is_said_one_line_each() {
-    let file = File::new("bad.toml", "pool_size = 8\n\"a\\nb\" = 1\n");
-    let checked = weir(&["check", file.path()]);
+fn all_that_is_wrong_with_a_file_is_said_with_its_line_and_a_caret() {
+    let file = File::new(
+        "bad.toml",
+        "pool_size = 8\n\"a\\nb\" = 1\n[serve]\nhead-max = '8KiB'\n",
+    );
+    let path = file.path();
+    let checked = weir(&["check", path]);
     assert_eq!(checked.status.code(), Some(2));
     assert_eq!(text(&checked.stdout), "");
-    let lines: Vec<&str> = text(&checked.stderr).lines().collect();
-    assert_eq!(
-        lines,
-        [
-            "weir: unknown key `a\\nb`; `weir serve --help` lists all of them",
-            "weir: unknown key `pool_size`; did you mean `pool-size`?"
-        ]
+    let expected = format!(
+        "weir: {path}:1:1: unknown key `pool_size`; did you mean `pool-size`?\n  \
+           |\n1 | pool_size = 8\n  | ^^^^^^^^^\n\
+         weir: {path}:2:1: unknown key `a\\nb`; `weir serve --help` lists all of them\n  \
+           |\n2 | \"a\\nb\" = 1\n  | ^^^^^^\n\
+         weir: {path}:3:2: `serve` is a table, but options stand at the top of the file, in no table; drop the line \
+         `[serve]`\n  \
+           |\n3 | [serve]\n  |  ^^^^^\n"
     );
+    assert_eq!(text(&checked.stderr), expected);
+
+    let file = File::new("broken.toml", "workers = 1\npool-size = = 8\n");
+    let path = file.path();
+    for arguments in [
+        ["check"].as_slice(),
+        &["serve", "--config"],
+        &["doctor", "--config"],
+    ] {
+        let refused = weir(&[arguments, &[path]].concat());
+        assert_eq!(refused.status.code(), Some(2));
+        let said: Vec<&str> = text(&refused.stderr).lines().collect();
+        assert!(
+            said[0].starts_with(&format!("weir: {path}:2:13: not TOML: ")),
+            "{said:?}"
+        );
+        assert_eq!(said[1..], ["  |", "2 | pool-size = = 8", "  |             ^"]);
+    }
+    let file = File::new("value.toml", "\tsteal = 'yes'\n");
+    let refused = weir(&["check", file.path()]);
+    let said: Vec<&str> = text(&refused.stderr).lines().collect();
+    assert_eq!(
+        said[0],
+        format!(
+            "weir: {}:1:10: steal = yes (from the file) is not one of on, off",
+            file.path()
+        )
+    );
+    assert_eq!(said[1..], ["  |", "1 |  steal = 'yes'", "  |          ^^^^^"]);
+
     let missing = weir(&["check", "/nonexistent/weir.toml"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(text(&missing.stderr).starts_with("weir: cannot read /nonexistent/weir.toml: "));
+    let latin = File::new("latin.toml", "");
+    std::fs::write(&latin.0, b"# one\n# caf\xe9\n").unwrap();
+    let said = weir(&["check", latin.path()]);
+    assert!(text(&said.stderr).contains("line 2 is not UTF-8"), "{said:?}");
+    let marked = File::new("marked.toml", "\u{feff}steal = true\n");
+    assert!(weir(&["check", marked.path()]).status.success());
+}
+
+#[test]
+fn variables_that_are_no_options_end_nothing() {
+    let variables = [
+        ("WEIR_SERVICE_HOST", "10.0.0.7"),
+        ("WEIR_SERVICE_PORT", "8080"),
+        ("WEIR_PORT", "tcp://10.0.0.7:8080"),
+        ("WEIR_PORT_8080_TCP_ADDR", "10.0.0.7"),
+        ("WEIR_VERSION", "1.2.3"),
+        ("WEIR_HOME", "/opt/weir"),
+        ("WEIR_POOLSIZE", "8"),
+    ];
+    let arguments = ["doctor", "--listen", "127.0.0.1:0", "--admin", "off"];
+    let output = Command::new(WEIR)
+        .args(arguments)
+        .env_clear()
+        .envs(variables)
+        .env("WEIR_TITLE", std::ffi::OsStr::from_bytes(b"a\xff"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let told: Vec<&str> = text(&output.stdout)
+        .lines()
+        .filter(|line| line.contains("environment"))
+        .collect();
+    let is = "is set in the environment, but is no option and changes nothing";
+    assert_eq!(
+        told,
+        [
+            format!("warning  settings: WEIR_POOLSIZE {is}; did you mean `WEIR_POOL_SIZE`?"),
+            format!("ok       settings: WEIR_HOME {is}"),
+            format!("ok       settings: WEIR_TITLE {is}"),
+            format!("ok       settings: WEIR_VERSION {is}"),
+        ]
+    );
 }
 
 #[test]
@@ -300,7 +379,7 @@ fn little_lockable_memory_is_named_at_once() {
     assert_eq!(served.status.code(), Some(1));
     let said = text(&served.stderr);
     assert!(
-        said.starts_with("weir: memlock: RLIMIT_MEMLOCK = 64KiB, needed: "),
+        said.starts_with("weir: memlock: RLIMIT_MEMLOCK = 64 KiB, needed: "),
         "{said}"
     );
 
@@ -309,6 +388,103 @@ fn little_lockable_memory_is_named_at_once() {
     let told = text(&doctor.stdout);
     assert!(told.contains("\nmissing  memlock: "), "{told}");
     assert!(told.starts_with("ok       kernel: "), "{told}");
+}
+
+/// A shell without the privilege to lock memory past the limit; tests may be run by root.
+fn unprivileged() -> Command {
+    const CAP_IPC_LOCK: u32 = 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .unwrap();
+    let is_exempt = u64::from_str_radix(effective.trim(), 16).unwrap() >> CAP_IPC_LOCK & 1 == 1;
+    if !is_exempt {
+        return Command::new("sh");
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "sh"]);
+    command
+}
+
+/// A server that has locked memory, until it is dropped.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn start(shards: u32) -> Self {
+        let script = format!(
+            "exec {WEIR} serve --listen 127.0.0.1:0 --admin off --toolset demo --shards {shards} --pool-size 4"
+        );
+        let mut child = unprivileged()
+            .args(["-c", &script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stderr.as_mut().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains(" serving ")));
+        Self(child)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// What all processes of a user lock counts against the limit of each of them.
+#[test]
+fn locked_memory_that_is_used_up_is_named_by_who_has_it() {
+    let run = |limit_kib: u64, command: &str| {
+        let script = format!(
+            "ulimit -l {limit_kib} && exec {WEIR} {command} --listen 127.0.0.1:0 --admin off --shards 2"
+        );
+        unprivileged().args(["-c", &script]).output().unwrap()
+    };
+    let poor = run(64, "doctor");
+    let need_kib: u64 = text(&poor.stdout)
+        .split_once("`ulimit -l ")
+        .and_then(|(_, rest)| rest.split_once('`'))
+        .unwrap_or_else(|| panic!("{poor:?}"))
+        .0
+        .parse()
+        .unwrap();
+    let holder = Holder::start(4);
+
+    // The limit alone would do.
+    let doctor = run(need_kib, "doctor");
+    let told = text(&doctor.stdout);
+    assert_eq!(doctor.status.code(), Some(1), "{told}");
+    let line = told
+        .lines()
+        .find(|line| line.starts_with("missing  memlock: RLIMIT_MEMLOCK = "))
+        .unwrap_or_else(|| panic!("{told}"));
+    assert!(line.contains("but other processes of this user"), "{line}");
+    let name = format!("weir (pid {}, ", holder.0.id());
+    assert!(line.contains(&name), "{name}: {line}");
+
+    let served = run(need_kib, "serve");
+    assert_eq!(served.status.code(), Some(1));
+    let said = text(&served.stderr);
+    for words in ["weir: ", "RLIMIT_MEMLOCK = ", "processes of this user"] {
+        assert!(said.contains(words), "{said}");
+    }
+    for word in ["Romulus", "panic"] {
+        assert!(!told.contains(word) && !said.contains(word), "{told}{said}");
+    }
+
+    // The kernel gives it back a moment later, which is waited for.
+    drop(holder);
+    let doctor = run(need_kib, "doctor");
+    let told = text(&doctor.stdout);
+    assert!(doctor.status.success(), "{told}");
+    assert!(
+        told.contains("\nok       shards: 2 started and stopped on trial\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -348,6 +524,43 @@ fn nobody_listening_is_no_panic() {
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn the_doctor_looks_at_the_admin_address() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = taken.local_addr().unwrap().to_string();
+    let doctor = |arguments: &[&str]| weir(&[&["doctor", "--listen", "127.0.0.1:0"], arguments].concat());
+
+    let told = doctor(&["--admin", &busy]);
+    assert_eq!(told.status.code(), Some(1));
+    let line = format!("\nmissing  admin: cannot listen on {busy}: Address already in use");
+    assert!(text(&told.stdout).contains(&line), "{told:?}");
+    let served = weir(&["serve", "--listen", "127.0.0.1:0", "--admin", &busy]);
+    assert_eq!(served.status.code(), Some(1));
+    assert!(
+        text(&served.stderr).contains(&format!("weir: admin: cannot listen on {busy}: ")),
+        "{served:?}"
+    );
+
+    // Nobody asked for the default port, which is busy now whoever has it.
+    let _default = std::net::TcpListener::bind("127.0.0.1:9464");
+    let told = doctor(&[]);
+    assert_eq!(told.status.code(), Some(0));
+    assert!(
+        text(&told.stdout).contains("\nwarning  admin: 127.0.0.1:9464 is busy ("),
+        "{told:?}"
+    );
+    let told = doctor(&["--admin", "off"]);
+    assert!(
+        told.status.success() && !text(&told.stdout).contains(" admin: "),
+        "{told:?}"
+    );
+    let told = doctor(&["--admin", "localhost:0"]);
+    assert!(
+        text(&told.stdout).contains("\nok       admin: 127.0.0.1:0\n"),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::env;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{CONFIG_NAME, Key, Kind, OPTIONS, OptionSpec, SIZE_OPTIONS, SizeOption, config_variable};
+use crate::config::{
+    CONFIG_NAME, FOR_LISTENERS, Key, Kind, OPTIONS, OptionSpec, SIZE_OPTIONS, SizeOption, config_variable,
+};
 
 const FILE_NAME: &str = "file";
 
@@ -27,6 +29,7 @@ pub(super) fn command() -> Command {
         .subcommand(with_options(Command::new("serve").about(
             "Serve MCP over HTTP; without options, this directory's files, read-only",
         )))
+        .subcommand(stdio())
         .subcommand(with_options(Command::new("doctor").about(
             "Tell whether `serve` with these options can run here, and what to type if not",
         )))
@@ -81,6 +84,27 @@ pub(super) fn file_argument(matches: &ArgMatches) -> &str {
 pub(super) fn size_text(matches: &ArgMatches, name: &str) -> Option<String> {
     matches.get_one::<String>(name).cloned()
 }
+
+/// `serve --transport stdio` under a name of its own. What only listeners use is taken, and said to be of no use, but
+/// not offered.
+fn stdio() -> Command {
+    let transport = Key::Transport.spec().name;
+    let command = Command::new("stdio").about(
+        "Serve the one client that starts this process, on stdin and stdout; without options, this directory's files, \
+         read-only",
+    );
+    with_options(command)
+        .mut_args(move |argument| {
+            let is_for_listeners = FOR_LISTENERS
+                .iter()
+                .any(|key| argument.get_id() == key.spec().name);
+            argument.hide(is_for_listeners)
+        })
+        .mut_arg(transport, |argument| argument.hide(true).value_parser([STDIO]))
+}
+
+/// What `stdio` means by `--transport`.
+pub(super) const STDIO: &str = "stdio";
 
 fn size_argument(option: &'static SizeOption) -> Arg {
     let help = match option.fallback {
@@ -171,6 +195,31 @@ mod tests {
                 spec.name
             );
         }
+    }
+
+    #[test]
+    fn stdio_is_a_subcommand_that_offers_what_one_client_needs() {
+        let mut stdio = command().find_subcommand("stdio").unwrap().clone();
+        let help = stdio.render_help().to_string();
+        for name in [
+            "--root",
+            "--toolset",
+            "--config",
+            "--report",
+            "--log-level",
+            "--admin",
+        ] {
+            assert!(help.contains(name), "{name}: {help}");
+        }
+        for name in ["--transport", "--listen", "--linger", "--sse-legacy"] {
+            assert!(!help.contains(name), "{name}: {help}");
+        }
+        let parsed = |arguments: &[&str]| {
+            let line = ["weir", "stdio"].into_iter().chain(arguments.iter().copied());
+            command().try_get_matches_from(line)
+        };
+        assert!(parsed(&["--listen", "127.0.0.1:1", "--transport", "stdio"]).is_ok());
+        assert!(parsed(&["--transport", "http"]).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The command line: `weir serve`, `weir doctor`, `weir check FILE`, `weir size`.
+//! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check FILE`, `weir size`.
 //!
 //! Collects what was given, has it resolved, sets up logging and hands over. Holds no option's meaning (see `config`)
 //! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, `size`, help) to stdout;
@@ -17,7 +17,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, Inputs, Source, VARIABLE_PREFIX};
+use crate::config::{ConfigError, Inputs, Source, is_variable};
 
 pub use logging::init as init_logging;
 
@@ -37,6 +37,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match matches.subcommand() {
         Some(("serve", given)) => start::serve(inputs(given)),
+        Some((command::STDIO, given)) => start::serve(inputs(given).map(Inputs::over_stdio)),
         Some(("doctor", given)) => start::doctor(inputs(given)),
         Some(("size", given)) => size::run(given),
         Some(("check", given)) => show::check(command::file_argument(given)),
@@ -53,7 +54,7 @@ fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
     }
     let (variables, unreadable) = environment();
     errors.extend(unreadable);
-    errors.extend(inputs.insert_environment(variables).err().into_iter().flatten());
+    inputs.insert_environment(variables);
     for (key, texts) in command::flags(matches) {
         inputs.insert(key, texts, Source::Flag);
     }
@@ -64,23 +65,26 @@ fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
     }
 }
 
-/// The environment as text. A name that is not Unicode is none of ours; a value of ours that is not is refused, since
-/// any replacement would be another value.
+/// The environment as text. A name that is not Unicode is none of ours; an option's value that is not is refused, since
+/// any replacement would be another value. What is no option is only mentioned by its name.
 fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
     let mut variables = Vec::new();
     let mut errors = Vec::new();
     for (name, value) in std::env::vars_os() {
         match (name.into_string(), value.into_string()) {
             (Ok(name), Ok(value)) => variables.push((name, value)),
-            (Ok(name), Err(value)) if name.starts_with(VARIABLE_PREFIX) => {
+            (Ok(name), Err(value)) if is_variable(&name) => {
                 errors.push(ConfigError::Impossible(format!(
                     "{name} = {} is not Unicode; write it in UTF-8",
                     value.display()
                 )));
             }
+            (Ok(name), Err(value)) => variables.push((name, value.to_string_lossy().into_owned())),
             _ => {}
         }
     }
+    // The system's order says nothing.
+    variables.sort_unstable();
     (variables, errors)
 }
 
@@ -92,7 +96,9 @@ fn read_file(inputs: &mut Inputs, path: &str) -> Result<(), Vec<ConfigError>> {
             reason: error.to_string(),
         }]
     })?;
-    inputs.insert_file(&text)
+    // A mark that some editors put first; TOML knows none.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    inputs.insert_file(path, text)
 }
 
 /// Reads no pipe, which may never answer, and no device, which may never end; opening one does not block either.
@@ -106,18 +112,25 @@ fn read_regular_file(path: &str) -> io::Result<String> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if read as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes")));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::other(format!("line {line} is not UTF-8"))
+    })
 }
 
-/// Says on stderr what is wrong, one line each.
+/// Says on stderr what is wrong, one line each, and shows the line of the file it stands on.
 fn refuse(errors: &[ConfigError]) -> ExitCode {
     for error in errors {
         complain(&error.to_string());
+        for line in error.excerpt() {
+            let _ = writeln!(io::stderr(), "{}", logging::escape_text(&line));
+        }
     }
     ExitCode::from(EXIT_USAGE)
 }

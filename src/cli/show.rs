@@ -46,15 +46,19 @@ fn lines(resolved: &Resolved) -> Vec<String> {
 }
 
 fn plan(settings: &Settings) -> Vec<String> {
-    let places: Vec<String> = settings
-        .shards
-        .iter()
-        .map(|place| format!("{} on CPU {}", place.shard, place.cpu))
-        .collect();
+    let places = match settings.executor.is_pinned {
+        true => settings
+            .shards
+            .iter()
+            .map(|place| format!("{} on CPU {}", place.shard, place.cpu))
+            .collect::<Vec<_>>()
+            .join(", "),
+        false => format!("{} on any CPU", settings.shards.len()),
+    };
     let workers = &settings.workers;
     let needs = Needs::of(settings);
     vec![
-        format!("shards: {}", places.join(", ")),
+        format!("shards: {places}"),
         format!(
             "workers: {} {}, {} calls may wait",
             workers.threads,
@@ -65,7 +69,7 @@ fn plan(settings: &Settings) -> Vec<String> {
         format!(
             "locked memory: {} x {} without CAP_IPC_LOCK",
             needs.shards,
-            ByteSize(needs.memlock_bytes_per_shard)
+            ByteSize(needs.memlock_bytes_per_shard).rounded()
         ),
     ]
 }
@@ -81,10 +85,12 @@ fn worker_place(cpus: &[CpuId]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::CpuQuota;
 
     fn host() -> Host {
         Host {
             cpus: (0..4).map(CpuId).collect(),
+            cpu_quota: None,
             memory_bytes: 4 << 30,
             cgroup_memory_bytes: None,
             descriptors_max: Some(20_000),
@@ -99,7 +105,10 @@ mod tests {
     fn a_file_is_told_with_sources_plan_and_notes() {
         let mut inputs = Inputs::new();
         inputs
-            .insert_file("shards = 2\nlisten = '0.0.0.0:80'\ntoolset = ['demo', 'files']")
+            .insert_file(
+                "weir.toml",
+                "shards = 2\nlisten = '0.0.0.0:80'\ntoolset = ['demo', 'files']",
+            )
             .unwrap();
         let told = lines(&resolve(&inputs, &host()).unwrap());
         let is_told = |start: &str, end: &str| {
@@ -117,8 +126,18 @@ mod tests {
             "memory: 2 GiB = process 6.5 MiB + connection table 19.4 MiB + 2 x (executor",
             ")",
         );
-        is_told("locked memory: 2 x 456KiB", "");
+        is_told("locked memory: 2 x 456 KiB", "");
         is_told("note: listen = 0.0.0.0:80 is reachable from outside", "");
+    }
+
+    #[test]
+    fn shards_under_a_quota_go_anywhere() {
+        let host = Host {
+            cpu_quota: Some(CpuQuota { millis: 2500 }),
+            ..host()
+        };
+        let resolved = resolve(&Inputs::new(), &host).unwrap();
+        assert_eq!(plan(&resolved.settings)[0], "shards: 2 on any CPU");
     }
 
     #[test]

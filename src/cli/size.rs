@@ -184,6 +184,7 @@ mod tests {
     fn host(memory_mib: u64, descriptors: u64) -> Host {
         Host {
             cpus: (0..2).map(CpuId).collect(),
+            cpu_quota: None,
             memory_bytes: memory_mib << 20,
             cgroup_memory_bytes: None,
             descriptors_max: Some(descriptors),

@@ -1,20 +1,30 @@
 //! `weir serve` and `weir doctor`: the same look at the machine, then one starts and the other tells.
 
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FileType, fstat};
 
 use crate::ring::{self, ProbeError};
 
 use super::{allocator, complain, logging, refuse, say};
 use crate::config::{
-    ConfigError, Findings, Host, HostError, Inputs, Line, Needs, Resolved, RingProblem, Settings, Toolset,
-    TransportKind, Verdict, evaluate, raise_soft_limits, resolve,
+    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Key, Line, Needs, ReportStream, Resolved,
+    RingProblem, RingUser, Settings, Toolset, TransportKind, Verdict, evaluate, raise_soft_limits, resolve,
 };
 use crate::files;
 use crate::ring::listener::{AddressUse, address_use};
 
 /// Serves, unless something is wrong or missing.
 pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
-    let look = match inputs.map_err(Problem::Config).and_then(look) {
+    let is_report_given = inputs
+        .as_ref()
+        .is_ok_and(|inputs| inputs.given(Key::Report).is_some());
+    let mut look = match inputs.map_err(Problem::Config).and_then(look) {
         Ok(look) => look,
         Err(problem) => return problem.complain(),
     };
@@ -22,8 +32,21 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     for note in &look.resolved.notes {
         tracing::warn!("{note}");
     }
+    for remark in &look.resolved.remarks {
+        tracing::info!("{remark}");
+    }
+    let is_started_by_client = look.resolved.settings.transport == TransportKind::Http && is_on_pipes();
+    if is_started_by_client {
+        tracing::warn!("{ON_PIPES}");
+    }
+    if is_started_by_client && !is_report_given {
+        look.resolved.settings.report_stream = ReportStream::Stderr;
+    }
     let lines = look.lines();
-    for line in lines.iter().filter(|line| line.verdict == Verdict::Warning) {
+    let warnings = lines
+        .iter()
+        .filter(|line| line.verdict == Verdict::Warning && line.topic != ADMIN);
+    for line in warnings {
         tracing::warn!("{}: {}", line.topic, line.text);
     }
     let missing: Vec<&Line> = lines
@@ -41,16 +64,36 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What a client that starts its server and gets HTTP does not know.
+const ON_PIPES: &str = "stdin and stdout are pipes, as of an MCP client that starts its server itself, but this serves \
+                        HTTP and reads neither; for such a client write `weir stdio` in place of `weir serve`";
+
+/// Whether both stdin and stdout are pipes or sockets, which is how a client starts a server to talk to it. One of them
+/// alone is a shell's or a service manager's.
+fn is_on_pipes() -> bool {
+    let is_pipe = |descriptor: BorrowedFd<'_>| {
+        fstat(descriptor).is_ok_and(|stat| {
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            matches!(kind, FileType::Fifo | FileType::Socket)
+        })
+    };
+    is_pipe(io::stdin().as_fd()) && is_pipe(io::stdout().as_fd())
+}
+
 /// Tells whether serving could begin.
 pub(super) fn doctor(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
-    let look = match inputs.map_err(Problem::Config).and_then(look) {
+    let mut look = match inputs.map_err(Problem::Config).and_then(look) {
         Ok(look) => look,
         Err(problem) => return problem.complain(),
     };
+    look.try_shards();
     let lines = look.lines();
     lines.iter().for_each(|line| say(&line.to_string()));
     for note in &look.resolved.notes {
         say(&format!("{:<8} settings: {note}", Verdict::Warning));
+    }
+    for remark in &look.resolved.remarks {
+        say(&format!("{:<8} settings: {remark}", Verdict::Ok));
     }
     match lines.iter().map(|line| line.verdict).max() {
         Some(Verdict::Missing) => ExitCode::FAILURE,
@@ -65,12 +108,24 @@ struct Look {
 }
 
 impl Look {
+    /// Tries what serving would begin with, unless it is known that it cannot.
+    fn try_shards(&mut self) {
+        if self.findings.io_uring.is_ok() {
+            let tried = crate::server::try_shards(&self.resolved.settings);
+            if tried.as_ref().is_err_and(|problem| problem.is_locked_memory) {
+                self.findings.ring_users = ring_users();
+            }
+            self.findings.shards = Some(tried);
+        }
+    }
+
     fn lines(&self) -> Vec<Line> {
         let settings = &self.resolved.settings;
         let mut lines = evaluate(&Needs::of(settings), &self.findings);
         if settings.transport == TransportKind::Http {
             lines.push(listen_line(settings));
         }
+        lines.extend(admin_line(settings));
         if settings.toolsets.contains(&Toolset::Files) {
             lines.push(root_line(settings));
         }
@@ -78,20 +133,24 @@ impl Look {
     }
 }
 
-/// Whether the address can be listened on. Another server of this user there is no obstacle: that is how one takes
-/// over from the next. Started twice by mistake, they would share the clients.
+/// Whether the address can be listened on. Two servers there by mistake would take turns at the clients, so one that is
+/// there already is an obstacle unless the operator means it.
 fn listen_line(settings: &Settings) -> Line {
     let address = settings.listen;
-    let (verdict, text) = match address_use(address) {
-        Ok(AddressUse::Free) => (Verdict::Ok, address.to_string()),
-        Ok(AddressUse::Shared) => (
-            Verdict::Warning,
+    let (verdict, text) = match (settled_use(settings), settings.shares_port) {
+        (Ok(AddressUse::Free), _) => (Verdict::Ok, address.to_string()),
+        (Ok(AddressUse::Shared), true) => (
+            Verdict::Ok,
+            format!("{address}, shared with another process of this user: new connections go to either"),
+        ),
+        (Ok(AddressUse::Shared), false) => (
+            Verdict::Missing,
             format!(
-                "another process listens on {address} too, and new connections go to either; stop that one, or choose \
-                 another address with --listen"
+                "cannot listen on {address}: another process of this user listens there; stop that one, choose another \
+                 address with --listen, or say --reuse-port on if new connections are to go to either"
             ),
         ),
-        Err(error) => (
+        (Err(error), _) => (
             Verdict::Missing,
             format!("cannot listen on {address}: {error}; choose another with --listen"),
         ),
@@ -101,6 +160,66 @@ fn listen_line(settings: &Settings) -> Line {
         topic: "listen",
         text,
     }
+}
+
+/// Who has the address once a server that is about to let go of it has done so: one that drains keeps its listeners for
+/// a moment, so that handshakes on their way complete.
+fn settled_use(settings: &Settings) -> io::Result<AddressUse> {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    const LOOK: Duration = Duration::from_millis(20);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = address_use(settings.listen)?;
+        if found == AddressUse::Free || settings.shares_port || Instant::now() >= deadline {
+            return Ok(found);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// What `serve` says itself, in its own time, if the address is nobody's choice.
+const ADMIN: &str = "admin";
+
+/// Whether health and metrics can be listened on; no line if they are off. That port is never shared: who asked it
+/// could not tell whose health that is.
+fn admin_line(settings: &Settings) -> Option<Line> {
+    let AdminSettings::On { address, is_explicit } = settings.admin else {
+        return None;
+    };
+    let busy = match address_use(address) {
+        Ok(AddressUse::Free) => None,
+        Ok(AddressUse::Shared) => Some("another process of this user listens there".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Some(error.to_string()),
+        Err(error) => {
+            return Some(Line {
+                verdict: Verdict::Missing,
+                topic: ADMIN,
+                text: admin_refusal(address, &error.to_string()),
+            });
+        }
+    };
+    let (verdict, text) = match (busy, is_explicit) {
+        (None, _) => (Verdict::Ok, address.to_string()),
+        (Some(reason), true) => (Verdict::Missing, admin_refusal(address, &reason)),
+        (Some(reason), false) => (
+            Verdict::Warning,
+            format!(
+                "{address} is busy ({reason}): no health or metrics; choose another with --admin ADDRESS:PORT"
+            ),
+        ),
+    };
+    Some(Line {
+        verdict,
+        topic: ADMIN,
+        text,
+    })
+}
+
+fn admin_refusal(address: SocketAddr, reason: &str) -> String {
+    format!(
+        "cannot listen on {address}: {reason}; choose another with --admin ADDRESS:PORT, or --admin off; servers that \
+         share a port with --reuse-port need one each"
+    )
 }
 
 /// Whether the directory can be served.
@@ -142,16 +261,37 @@ fn look(inputs: Inputs) -> Result<Look, Problem> {
     let host = Host::read().map_err(Problem::Host)?;
     let resolved = resolve(&inputs, &host).map_err(Problem::Config)?;
     let io_uring = probe_ring();
+    let is_used_up = matches!(io_uring, Err(RingProblem::LockedMemory(_)));
     Ok(Look {
         resolved,
-        findings: Findings { host, io_uring },
+        findings: Findings {
+            host,
+            io_uring,
+            shards: None,
+            ring_users: if is_used_up { ring_users() } else { Vec::new() },
+        },
     })
 }
 
-/// Tries what the shards need of io_uring.
+fn ring_users() -> Vec<String> {
+    RingUser::find().iter().map(ToString::to_string).collect()
+}
+
+/// Tries what the shards need of io_uring; for a while where no memory can be locked, since the kernel gives back what
+/// an ended process had locked a moment after its end.
 fn probe_ring() -> Result<(), RingProblem> {
-    ring::probe().map_err(|error| match error {
-        ProbeError::Refused { error } => RingProblem::Refused(error.to_string()),
-        other => RingProblem::Lacking(other.to_string()),
-    })
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const LOOK: Duration = Duration::from_millis(20);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ring::probe() {
+            Ok(()) => return Ok(()),
+            Err(ProbeError::Refused { error }) => return Err(RingProblem::Refused(error.to_string())),
+            Err(ProbeError::LockedMemory { .. }) if Instant::now() < deadline => thread::sleep(LOOK),
+            Err(ProbeError::LockedMemory { error }) => {
+                return Err(RingProblem::LockedMemory(error.to_string()));
+            }
+            Err(other) => return Err(RingProblem::Lacking(other.to_string())),
+        }
+    }
 }

@@ -40,8 +40,9 @@ pub(super) fn counts(
     notes: &mut Vec<String>,
 ) -> Counts {
     let chosen = chosen_cpus(values, host);
+    let usable = chosen.len().min(host.usable_cpus());
     let auto = match transport {
-        TransportKind::Http => u16::try_from(chosen.len()).unwrap_or(u16::MAX),
+        TransportKind::Http => u16::try_from(usable).unwrap_or(u16::MAX),
         TransportKind::Stdio => 1,
     };
     let shards = values
@@ -60,18 +61,34 @@ pub(super) fn counts(
             display_cpu_list(&chosen)
         ));
     }
-    let cpus = u32::try_from(host.cpus.len()).unwrap_or(u32::MAX);
+    if let Some(quota) = host.cpu_quota
+        && usize::from(shards) > quota.whole_cpus()
+    {
+        notes.push(format!(
+            "shards = {shards}, but the cgroup's quota is the time of {quota} CPUs: busy shards are stopped for a part of \
+             every period; lower --shards or raise the quota"
+        ));
+    }
+    let cpus = u32::try_from(host.usable_cpus()).unwrap_or(u32::MAX);
     let workers_default = match transport {
         TransportKind::Http => cpus,
         TransportKind::Stdio => cpus.min(ONE_CLIENT_WORKERS_MAX),
     };
     let workers = values.count(Key::Workers).unwrap_or(workers_default);
     Counts {
-        is_pinned: transport == TransportKind::Http || values.source(Key::Cpus) > Source::Default,
+        is_pinned: is_pinned(values, host, transport),
         placement: place(shards, &chosen, &host.cpus),
         shards,
         workers: workers.max(1),
     }
+}
+
+/// Whether shards stay on their CPUs. Not where other processes are likely to be given the same ones: beside one
+/// client, where every instance would take the first CPU, and under a quota of fewer CPUs than there are, where every
+/// container would take the first few. Whoever names CPUs means them.
+fn is_pinned(values: &Values<'_>, host: &Host, transport: TransportKind) -> bool {
+    let has_all = transport == TransportKind::Http && host.usable_cpus() == host.cpus.len();
+    has_all || values.source(Key::Cpus) > Source::Default
 }
 
 fn chosen_cpus(values: &Values<'_>, host: &Host) -> Vec<CpuId> {
@@ -128,9 +145,11 @@ pub(super) fn memory_demand(
     }
 }
 
-/// The other half is for sockets and rings in the kernel, and for everybody else.
+/// The other half is for sockets and rings in the kernel, and for everybody else. Whole MiB, to be read and typed.
 pub(super) fn default_budget_bytes(host: &Host) -> u64 {
-    host.available_memory_bytes() / 2
+    const MIB: u64 = 1 << 20;
+    let half = host.available_memory_bytes() / 2;
+    half - half % MIB
 }
 
 fn connections_demand(

@@ -23,6 +23,7 @@ pub struct Effective {
 pub(super) fn effective(inputs: &Inputs, settings: &Settings) -> Vec<Effective> {
     let derived = |key: Key| match key {
         Key::Admin => Some(admin(settings)),
+        Key::Cpus if !settings.executor.is_pinned => Some("any".to_owned()),
         Key::Cpus => Some(display_cpu_list(&used_cpus(settings))),
         Key::Shards => Some(settings.shards.len().to_string()),
         Key::PoolSize => Some(settings.pool.handlers.to_string()),
@@ -35,6 +36,7 @@ pub(super) fn effective(inputs: &Inputs, settings: &Settings) -> Vec<Effective> 
         Key::ConnectionsMax => Some(settings.connections_max.to_string()),
         Key::TaskTtl => Some(display_duration(settings.tasks.ttl).to_string()),
         Key::Workers => Some(settings.workers.threads.to_string()),
+        Key::Report => Some(settings.report.name().to_owned()),
         _ => None,
     };
     OPTIONS

@@ -12,7 +12,7 @@ use super::inputs::Source;
 use super::options::Key;
 use super::settings::{
     AccessSettings, AdminSettings, AllowList, ChannelSettings, HttpLimits, Linger, LogFormat, LogLevel,
-    LogSettings, ReportFormat, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
+    LogSettings, ReportFormat, ReportStream, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
 };
 use super::values::Values;
 use crate::units::display_duration;
@@ -21,6 +21,7 @@ use crate::units::display_duration;
 pub(super) struct ReadSettings {
     pub(super) transport: TransportKind,
     pub(super) listen: SocketAddr,
+    pub(super) shares_port: bool,
     pub(super) admin: AdminSettings,
     pub(super) http: HttpLimits,
     pub(super) timeouts: Timeouts,
@@ -40,6 +41,7 @@ pub(super) struct ReadSettings {
     pub(super) busy_poll: Duration,
     pub(super) worker_queue_each: u32,
     pub(super) report: ReportFormat,
+    pub(super) report_stream: ReportStream,
     pub(super) log: LogSettings,
 }
 
@@ -69,6 +71,7 @@ impl ReadSettings {
         Self {
             transport,
             listen,
+            shares_port: values.choice(Key::ReusePort) == "on",
             admin: admin(values, transport),
             http: HttpLimits {
                 head_bytes_max: values.length(Key::HeadMax),
@@ -96,10 +99,15 @@ impl ReadSettings {
             drain_timeout: values.duration(Key::DrainTimeout),
             busy_poll: values.duration(Key::BusyPoll),
             worker_queue_each: values.count(Key::WorkerQueue).unwrap_or(1),
-            report: match values.choice(Key::Report) {
-                "json" => ReportFormat::Json,
-                "none" => ReportFormat::None,
-                _ => ReportFormat::Text,
+            report: match (values.given_choice(Key::Report), transport) {
+                (Some("text"), _) | (None, TransportKind::Http) => ReportFormat::Text,
+                (Some("json"), _) => ReportFormat::Json,
+                // Whoever starts a process to talk to it reads its stderr when something is wrong.
+                _ => ReportFormat::None,
+            },
+            report_stream: match transport {
+                TransportKind::Http => ReportStream::Stdout,
+                TransportKind::Stdio => ReportStream::Stderr,
             },
             log: log(values),
         }
@@ -123,8 +131,9 @@ fn admin(values: &Values<'_>, transport: TransportKind) -> AdminSettings {
 }
 
 /// What only makes sense where clients connect.
-const FOR_LISTENERS: [Key; 17] = [
+pub const FOR_LISTENERS: [Key; 18] = [
     Key::Listen,
+    Key::ReusePort,
     Key::Steal,
     Key::StealReserve,
     Key::Linger,

@@ -4,7 +4,8 @@
 //! `independent` holds those that stand alone, `demand` those that ask for a part of the machine that `host` found;
 //! `resolve` puts them together, using the arithmetic of `placement` and `memory`, and `effective` shows what came
 //! of it; `startup` compares what the settings need with what the kernel gives. `sizing` goes the other way, from
-//! clients to options. Only `host` asks the kernel anything.
+//! clients to options. Only `host` and `ring_users` ask the kernel
+//! anything.
 //! Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
 mod demand;
@@ -18,6 +19,7 @@ mod memory;
 mod options;
 mod placement;
 mod resolve;
+mod ring_users;
 mod settings;
 mod size_request;
 mod sizing;
@@ -26,21 +28,23 @@ mod values;
 
 pub use descriptors::DescriptorPlan;
 pub use effective::Effective;
-pub use error::ConfigError;
-pub use host::{Host, HostError, raise_soft_limits};
-pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable};
+pub use error::{ConfigError, FilePlace};
+pub use host::{CpuQuota, Host, HostError, raise_soft_limits};
+pub use independent::FOR_LISTENERS;
+pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable, is_variable};
 pub use memory::{
     Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory,
 };
 pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX};
 pub use placement::display_cpu_list;
 pub use resolve::{Resolved, resolve};
+pub use ring_users::RingUser;
 pub use settings::{
     AccessSettings, AdminSettings, AllowList, AssemblySettings, ChannelSettings, ExecutorSettings,
     FilesSettings, HttpLimits, Linger, LogFormat, LogLevel, LogSettings, PoolSettings, QueueSettings,
-    RING_BUFFER_BYTES, ReportFormat, RingSettings, SessionSettings, Settings, ShardPlace, StealSettings,
-    TaskSettings, Timeouts, Toolset, TransportKind, WorkerSettings,
+    RING_BUFFER_BYTES, ReportFormat, ReportStream, RingSettings, SessionSettings, Settings, ShardPlace,
+    StealSettings, TaskSettings, Timeouts, Toolset, TransportKind, WorkerSettings,
 };
 pub use size_request::{SIZE_OPTIONS, SizeOption, SizeRequest};
 pub use sizing::{SizeError, Sizing, size, with_headroom};
-pub use startup::{Findings, Line, Needs, RingProblem, Verdict, evaluate};
+pub use startup::{Findings, Line, Needs, RingProblem, ShardProblem, Verdict, evaluate};

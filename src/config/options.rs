@@ -10,6 +10,7 @@
 pub enum Key {
     Transport,
     Listen,
+    ReusePort,
     Admin,
     Toolset,
     Root,
@@ -161,6 +162,20 @@ pub enum Kind {
     Switch,
 }
 
+/// The words of an option that is switched on or off.
+pub(super) const ON_OFF: &[&str] = &["on", "off"];
+
+impl Kind {
+    /// Whether TOML's `true` or `false` can be a value: where `on` and `off`, or `off` alone, are.
+    pub(super) fn takes_truth(self) -> bool {
+        match self {
+            Self::Switch | Self::AddressOrOff => true,
+            Self::Choice(words) => words == ON_OFF,
+            _ => false,
+        }
+    }
+}
+
 /// What holds when an option is given nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
@@ -247,16 +262,17 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 51] = {
+pub static OPTIONS: [OptionSpec; 52] = {
     use Fallback::{Derived, Value};
     use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
     [
         one(Key::Transport, "transport", "http|stdio", Choice(&["http", "stdio"]), Value("http"), "Serve clients on a port, or the one that started this process, on stdin and stdout"),
         one(Key::Listen, "listen", "ADDR", Address, Value("127.0.0.1:8080"), "Where to serve MCP, on /mcp"),
+        one(Key::ReusePort, "reuse-port", "on|off", Choice(ON_OFF), Value("off"), "Whether to start beside another server of this user on the same address, and share its new connections"),
         one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Derived("127.0.0.1:9464, off with stdio"), "Where to serve /healthz, /readyz and /metrics"),
         many(one(Key::Toolset, "toolset", "NAME", Choice(&["files", "demo"]), Value("files"), "What to serve")),
         one(Key::Root, "root", "DIR", Path, Value("."), "The directory whose files the toolset `files` shows, read-only"),
-        one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: SHARDS_MAX }, Value("auto"), "Shards; `auto` is one per CPU, and one with stdio"),
+        one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: SHARDS_MAX }, Value("auto"), "Shards; `auto` is one per CPU, no more than a cgroup's CPU quota holds, and one with stdio"),
         one(Key::Cpus, "cpus", "LIST", Cpus, Derived("all this process may use"), "CPUs for the shards, such as 0-3,6"),
         one(Key::PoolSize, "pool-size", "N", Count { min: 1, max: HANDLERS_MAX }, Derived("256, 32 with stdio, less if memory asks"), "Handlers per shard"),
         // A ring buffer's bytes must fit into a handler, hence the least size.
@@ -268,7 +284,7 @@ pub static OPTIONS: [OptionSpec; 51] = {
         one(Key::QueueDepth, "queue-depth", "N", Count { min: 0, max: 1_000_000 }, Derived("twice the pool size, at least 32, less if memory asks"), "Requests per shard that may wait for a handler"),
         one(Key::QueueTimeout, "queue-timeout", "TIME", DEADLINE, Value("5s"), "How long a browser's request (one with an Origin) may wait for a handler"),
         one(Key::QueueTimeoutAgent, "queue-timeout-agent", "TIME", DEADLINE, Derived("queue-timeout"), "How long any other request may wait for a handler"),
-        one(Key::Steal, "steal", "on|off", Choice(&["on", "off"]), Value("on"), "Whether shards with slack serve those who wait at others"),
+        one(Key::Steal, "steal", "on|off", Choice(ON_OFF), Value("on"), "Whether shards with slack serve those who wait at others"),
         one(Key::StealReserve, "steal-reserve", "N", Count { min: 0, max: HANDLERS_MAX }, Derived("a tenth of the pool, 0 below 10 handlers"), "Handlers per shard that others' clients may not take"),
         one(Key::Linger, "linger", "TIME|forever", LINGER, Value("0s"), "How long a connection keeps its handler after an answer"),
         one(Key::ConnectionsMax, "connections-max", "N", Count { min: 1, max: CONNECTIONS_MAX }, Derived("descriptor limit less a reserve, less if memory asks"), "Connections, over all shards"),
@@ -284,10 +300,10 @@ pub static OPTIONS: [OptionSpec; 51] = {
         one(Key::AskTimeout, "ask-timeout", "TIME", DEADLINE, Value("5m"), "How long a call waits for what it asked its client"),
         one(Key::StreamAfter, "stream-after", "TIME", DEADLINE, Value("10s"), "When a call without an answer is given a stream with signs of life"),
         one(Key::StreamKeepAlive, "stream-keep-alive", "TIME", DEADLINE, Value("15s"), "Between signs of life on a silent stream"),
-        one(Key::Websocket, "websocket", "on|off", Choice(&["on", "off"]), Value("on"), "Whether a GET of /mcp may become a WebSocket"),
+        one(Key::Websocket, "websocket", "on|off", Choice(ON_OFF), Value("on"), "Whether a GET of /mcp may become a WebSocket"),
         one(Key::WebsocketTimeout, "websocket-timeout", "TIME", DEADLINE, Value("60s"), "Silence after which a WebSocket is given up; it is pinged at half of it"),
         one(Key::InFlightPerConnection, "in-flight-per-connection", "N", Count { min: 1, max: HANDLERS_MAX }, Value("64"), "Calls at once, waiting ones included, of a WebSocket or of stdin"),
-        one(Key::SseLegacy, "sse-legacy", "on|off", Choice(&["on", "off"]), Value("off"), "Whether clients of HTTP+SSE (2024-11-05) are served, on /sse and /messages"),
+        one(Key::SseLegacy, "sse-legacy", "on|off", Choice(ON_OFF), Value("off"), "Whether clients of HTTP+SSE (2024-11-05) are served, on /sse and /messages"),
         one(Key::TasksMax, "tasks-max", "N", Count { min: 0, max: TASKS_MAX }, Value("4096"), "Tasks kept, over all clients; 0 for none"),
         one(Key::TasksPerClientMax, "tasks-per-client-max", "N", Count { min: 1, max: TASKS_MAX }, Value("256"), "Tasks kept for one client"),
         one(Key::TaskTtl, "task-ttl", "TIME", TASK_TTL, Derived("15m, or task-ttl-max if that is shorter"), "How long a task is kept that asks for no time"),
@@ -299,9 +315,9 @@ pub static OPTIONS: [OptionSpec; 51] = {
         one(Key::SessionKeyFile, "session-key-file", "FILE", Path, Derived("a random key"), "Key that seals session ids, shared by replicas"),
         one(Key::SessionMaxAge, "session-max-age", "TIME", Duration { min_ms: 1_000, max_ms: 365 * DAY_MS }, Value("24h"), "How long a session id is good for"),
         one(Key::RequireSession, "require-session", "true|false", Switch, Value("false"), "Refuse legacy requests without a session id"),
-        one(Key::Workers, "workers", "N", Count { min: 1, max: 1024 }, Derived("CPUs, at most 4 with stdio"), "Threads for blocking tools"),
+        one(Key::Workers, "workers", "N", Count { min: 1, max: 1024 }, Derived("CPUs, or what a CPU quota holds, at most 4 with stdio"), "Threads for blocking tools"),
         one(Key::WorkerQueue, "worker-queue", "N", Count { min: 1, max: 65_536 }, Value("64"), "Calls that may wait, per worker"),
-        one(Key::Report, "report", "FORMAT", Choice(&["text", "json", "none"]), Value("text"), "The report at exit, on stdout, or on stderr with stdio"),
+        one(Key::Report, "report", "FORMAT", Choice(&["text", "json", "none"]), Derived("text, none with stdio"), "The report at exit, on stdout, or on stderr with stdio"),
         one(Key::LogLevel, "log-level", "LEVEL", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Value("info"), "The least important log record written"),
         one(Key::LogFormat, "log-format", "FORMAT", Choice(&["text", "json"]), Value("text"), "How log records on stderr look"),
     ]
@@ -313,14 +329,60 @@ pub(super) fn option_named(name: &str) -> Option<&'static OptionSpec> {
 }
 
 /// The known name most like an unknown one, unless none is at all like it.
+///
+/// Edits are counted, since a slip of the finger is one or two of them; a name of the same words in another order, or
+/// one that goes on where the other ends, is as good. What several other servers call an option is known by heart.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Below this two names have too little in common to be a slip of the finger.
     const LIKENESS_MIN: f64 = 0.7;
-    known
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name);
+    let mut best: Option<(f64, &str)> = None;
+    for candidate in known {
+        let likeness = match elsewhere {
+            Some((_, ours)) if *ours == candidate => f64::INFINITY,
+            _ => likeness(&name, candidate),
+        };
+        // The first of equals: the table begins with what matters most.
+        if likeness >= LIKENESS_MIN && best.is_none_or(|(most, _)| likeness > most) {
+            best = Some((likeness, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// How other servers call it, and how this one does.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("port", "listen"),
+    ("host", "listen"),
+    ("bind", "listen"),
+    ("addr", "listen"),
+    ("address", "listen"),
+    ("directory", "root"),
+];
+
+/// From 0 to 1.
+fn likeness(name: &str, candidate: &str) -> f64 {
+    /// Shorter ones begin too many words.
+    const PREFIX_LENGTH_MIN: usize = 3;
+    const BEGINS: f64 = 0.75;
+    let words = |text: &str| {
+        let mut words: Vec<String> = text.split('-').map(str::to_owned).collect();
+        words.sort_unstable();
+        words
+    };
+    if words(name) == words(candidate) {
+        return 1.0;
+    }
+    let (short, long) = match name.len() < candidate.len() {
+        true => (name, candidate),
+        false => (candidate, name),
+    };
+    let edits = strsim::normalized_damerau_levenshtein(name, candidate);
+    if short.len() >= PREFIX_LENGTH_MIN && long.starts_with(short) {
+        return edits.max(BEGINS);
+    }
+    edits
 }
 
 #[cfg(test)]
@@ -356,7 +418,21 @@ mod tests {
             ("worker", Some("workers")),
             ("max-memory", Some("memory-max")),
             ("allow-orgin", Some("allow-origin")),
+            ("Listen", Some("listen")),
+            ("pool", Some("pool-size")),
+            ("queue", Some("queue-depth")),
+            ("port", Some("listen")),
+            ("host", Some("listen")),
             ("zzz", None),
+            ("serve", None),
+            ("server", None),
+            ("version", None),
+            ("home", None),
+            ("user", None),
+            ("uid", None),
+            ("image", None),
+            ("commit", None),
+            ("build-date", None),
         ];
         for (typed, meant) in cases {
             assert_eq!(

@@ -28,6 +28,8 @@ pub struct Resolved {
     pub effective: Vec<Effective>,
     /// What an operator may not expect, one sentence each.
     pub notes: Vec<String>,
+    /// What was passed over and is probably nothing, one sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// Makes settings of what was given and what there is.
@@ -36,7 +38,7 @@ pub struct Resolved {
 /// Everything that is wrong, in the order of the table, and then what is impossible on this machine.
 pub fn resolve(inputs: &Inputs, host: &Host) -> Result<Resolved, Vec<ConfigError>> {
     let values = Values::new(inputs);
-    let mut notes = Vec::new();
+    let mut notes = inputs.notes().to_vec();
     let transport = transport(&values);
     let counts = counts(&values, host, transport, &mut notes);
     let demand = memory_demand(&values, host, &counts, transport);
@@ -67,6 +69,7 @@ pub fn resolve(inputs: &Inputs, host: &Host) -> Result<Resolved, Vec<ConfigError
         settings,
         effective,
         notes,
+        remarks: inputs.remarks().to_vec(),
     })
 }
 
@@ -144,6 +147,7 @@ fn assemble(
     Settings {
         transport: read.transport,
         listen: read.listen,
+        shares_port: read.shares_port,
         admin: read.admin,
         shards: counts.placement.shards,
         executor: ExecutorSettings {
@@ -186,6 +190,7 @@ fn assemble(
         files: FilesSettings { root: read.root },
         drain_timeout: read.drain_timeout,
         report: read.report,
+        report_stream: read.report_stream,
         log: read.log,
         echoes_websocket: false,
     }
@@ -193,7 +198,7 @@ fn assemble(
 
 /// Errors about one option stand where the option does, those about several behind them.
 fn position(error: &ConfigError) -> usize {
-    match error {
+    match error.bare() {
         ConfigError::BadValue { name, .. } => OPTIONS
             .iter()
             .position(|spec| spec.name == *name)
@@ -208,13 +213,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::Needs;
     use crate::config::inputs::Source;
     use crate::config::options::Key;
     use crate::config::settings::{
-        AccessSettings, ChannelSettings, Linger, LogFormat, LogLevel, ReportFormat, TaskSettings, Timeouts,
-        Toolset,
+        AccessSettings, ChannelSettings, Linger, LogFormat, LogLevel, ReportFormat, ReportStream,
+        TaskSettings, Timeouts, Toolset,
     };
+    use crate::config::{CpuQuota, Needs};
     use crate::units::{CpuId, Patience, ShardId};
 
     const MIB: u64 = 1 << 20;
@@ -222,6 +227,7 @@ mod tests {
     fn host(cpus: usize, memory_mib: u64) -> Host {
         Host {
             cpus: (0..cpus).map(CpuId).collect(),
+            cpu_quota: None,
             memory_bytes: memory_mib * MIB,
             cgroup_memory_bytes: None,
             descriptors_max: Some(20_000),
@@ -257,6 +263,7 @@ mod tests {
         let Resolved { settings, notes, .. } = settings(&[], &host(2, 4096));
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert!(!settings.shares_port);
         let admin = AdminSettings::On {
             address: "127.0.0.1:9464".parse().unwrap(),
             is_explicit: false,
@@ -339,6 +346,7 @@ mod tests {
         );
         assert_eq!(settings.drain_timeout, seconds(10));
         assert_eq!(settings.report, ReportFormat::Text);
+        assert_eq!(settings.report_stream, ReportStream::Stdout);
         assert_eq!(
             (settings.log.level, settings.log.format),
             (LogLevel::Info, LogFormat::Text)
@@ -350,6 +358,7 @@ mod tests {
         let changed = [
             (Key::Transport, "stdio"),
             (Key::Listen, "127.0.0.1:1"),
+            (Key::ReusePort, "on"),
             (Key::Admin, "off"),
             (Key::Toolset, "demo"),
             (Key::Root, "/srv"),
@@ -413,6 +422,26 @@ mod tests {
                 (name, text, Source::Flag)
             );
         }
+    }
+
+    #[test]
+    fn one_client_gets_a_report_only_if_it_was_asked_for() {
+        let over_stdio = |report: &[(Key, &str)]| {
+            let resolved = settings(&[&[(Key::Transport, "stdio")], report].concat(), &host(2, 4096));
+            let shown = resolved.effective[Key::Report as usize].value.clone();
+            assert_eq!(resolved.settings.report_stream, ReportStream::Stderr);
+            (resolved.settings.report, shown)
+        };
+        assert_eq!(over_stdio(&[]), (ReportFormat::None, "none".to_owned()));
+        for (text, format) in [
+            ("text", ReportFormat::Text),
+            ("json", ReportFormat::Json),
+            ("none", ReportFormat::None),
+        ] {
+            assert_eq!(over_stdio(&[(Key::Report, text)]), (format, text.to_owned()));
+        }
+        let over_http = settings(&[], &host(2, 4096));
+        assert_eq!(over_http.effective[Key::Report as usize].value, "text");
     }
 
     #[test]
@@ -621,6 +650,100 @@ mod tests {
         };
         // An eighth of 2 GiB holds as many entries of 1 KiB.
         assert_eq!(settings(&[], &unlimited).settings.connections_max, 262_144);
+    }
+
+    #[test]
+    fn a_cpu_quota_counts_for_shards_workers_and_pinning() {
+        let under = |millis: u32, flags: &[(Key, &str)]| {
+            let host = Host {
+                cpu_quota: Some(CpuQuota { millis }),
+                ..host(8, 4096)
+            };
+            settings(flags, &host)
+        };
+        // Thousandths of a CPU, shards and workers.
+        for (millis, count) in [(500, 1), (1000, 1), (1999, 1), (2000, 2), (2500, 2), (7999, 7)] {
+            let Resolved { settings, notes, .. } = under(millis, &[]);
+            assert_eq!(settings.shards.len(), count, "{millis}");
+            assert_eq!(settings.workers.threads as usize, count, "{millis}");
+            assert!(!settings.executor.is_pinned);
+            assert_eq!(settings.workers.cpus, []);
+            assert_eq!(notes, Vec::<String>::new());
+        }
+        let stdio = under(2500, &[(Key::Transport, "stdio")]).settings;
+        assert_eq!((stdio.shards.len(), stdio.workers.threads), (1, 2));
+        let Resolved { settings, notes, .. } = under(2500, &[(Key::Shards, "3"), (Key::Workers, "5")]);
+        assert_eq!((settings.shards.len(), settings.workers.threads), (3, 5));
+        assert_eq!(notes.len(), 1);
+        assert!(
+            notes[0].starts_with("shards = 3, but the cgroup's quota is the time of 2.5 CPUs"),
+            "{notes:?}"
+        );
+        // Named CPUs are meant, and fewer of them than the quota holds are all there are.
+        let named = under(2500, &[(Key::Cpus, "6")]).settings;
+        assert!(named.executor.is_pinned);
+        assert_eq!(named.shards.len(), 1);
+        assert_eq!(named.shards[0].cpu, CpuId(6));
+    }
+
+    #[test]
+    fn the_default_budget_is_whole_mebibytes() {
+        let host = Host {
+            memory_bytes: 24_683_656 * 1024,
+            ..host(2, 4096)
+        };
+        let resolved = settings(&[], &host);
+        assert_eq!(resolved.effective[Key::MemoryMax as usize].value, "12052MiB");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_told_with_its_place_in_the_order_of_the_table() {
+        let file = "log-level = 'loud'\npool-size = 0\n";
+        let mut inputs = Inputs::new();
+        inputs.insert_file("/etc/weir.toml", file).unwrap();
+        let refused = resolve(&inputs, &host(2, 4096)).unwrap_err();
+        let told: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told[0],
+            "/etc/weir.toml:2:13: pool-size = 0 (from the file) is too small; the least is 1"
+        );
+        assert!(
+            told[1].starts_with("/etc/weir.toml:1:13: log-level = loud"),
+            "{told:?}"
+        );
+        assert_eq!(
+            refused[0].excerpt(),
+            ["  |", "2 | pool-size = 0", "  |             ^"]
+        );
+        // A flag outranks the file, its place included.
+        inputs.insert(Key::PoolSize, vec!["70000".to_owned()], Source::Flag);
+        let refused = resolve(&inputs, &host(2, 4096)).unwrap_err();
+        assert!(
+            refused[0]
+                .to_string()
+                .starts_with("pool-size = 70000 (from --pool-size)")
+        );
+        assert!(refused[0].excerpt().is_empty());
+    }
+
+    #[test]
+    fn variables_that_are_no_options_are_noted_or_remarked_on() {
+        let mut inputs = Inputs::new();
+        let variables = [
+            ("WEIR_POOLSIZE", "8"),
+            ("WEIR_VERSION", "1"),
+            ("WEIR_PORT", "tcp://10.0.0.7:80"),
+        ];
+        inputs.insert_environment(variables.map(|(name, text)| (name.to_owned(), text.to_owned())));
+        let Resolved { notes, remarks, .. } = resolve(&inputs, &host(2, 4096)).unwrap();
+        assert!(
+            notes.len() == 1 && notes[0].starts_with("WEIR_POOLSIZE is set"),
+            "{notes:?}"
+        );
+        assert!(
+            remarks.len() == 1 && remarks[0].starts_with("WEIR_VERSION is set"),
+            "{remarks:?}"
+        );
     }
 
     #[test]

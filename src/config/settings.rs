@@ -19,6 +19,8 @@ pub struct Settings {
     pub transport: TransportKind,
     /// Where MCP is served over HTTP.
     pub listen: SocketAddr,
+    /// Whether it may listen beside another process of this user. Its own shards always share the address.
+    pub shares_port: bool,
     /// Health and metrics.
     pub admin: AdminSettings,
     /// Which shard runs on which CPU, in order of [`ShardId`]; never empty.
@@ -63,8 +65,10 @@ pub struct Settings {
     pub files: FilesSettings,
     /// How long a drain may take before what is left is cut off.
     pub drain_timeout: Duration,
-    /// The report at exit; on stdout, unless that is the client's.
+    /// The report at exit.
     pub report: ReportFormat,
+    /// Where it goes.
+    pub report_stream: ReportStream,
     /// Logs on stderr.
     pub log: LogSettings,
     /// WebSockets echo messages instead of serving them: for suites that judge the framing. No option; never so
@@ -79,10 +83,13 @@ impl Settings {
         let mut cpus: Vec<CpuId> = self.shards.iter().map(|place| place.cpu).collect();
         cpus.sort_unstable();
         cpus.dedup();
+        let cpus = match self.executor.is_pinned {
+            true => format!("CPUs {}", display_cpu_list(&cpus)),
+            false => "any CPU".to_owned(),
+        };
         format!(
-            "{} shards on CPUs {}, {} handlers and a queue of {} each, {} workers, {} connections, memory {}",
+            "{} shards on {cpus}, {} handlers and a queue of {} each, {} workers, {} connections, memory {}",
             self.shards.len(),
-            display_cpu_list(&cpus),
             self.pool.handlers,
             self.queue.depth_max,
             self.workers.threads,
@@ -237,7 +244,8 @@ impl Default for RingSettings {
 /// The executor of each shard: what it pins and how deep its own rings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutorSettings {
-    /// Whether it stays on its shard's CPU. Not beside one client, whose neighbours would all be on the first one.
+    /// Whether it stays on its shard's CPU. Not beside one client, whose neighbours would all be on the first one, nor
+    /// under a quota of fewer CPUs than there are, unless an operator named them.
     pub is_pinned: bool,
     /// Memory the executor registers for direct file access, which Weir does not use: the least it accepts.
     pub io_memory_bytes: usize,
@@ -381,7 +389,16 @@ pub struct FilesSettings {
     pub root: PathBuf,
 }
 
-/// The report on stdout at exit.
+/// Where the report goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportStream {
+    /// Beside the logs, which go to stderr.
+    Stdout,
+    /// Where stdout is a client's, or may be taken for one.
+    Stderr,
+}
+
+/// The report at exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportFormat {
     /// Tables for people.
@@ -390,6 +407,17 @@ pub enum ReportFormat {
     Json,
     /// Nothing.
     None,
+}
+
+impl ReportFormat {
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Logs on stderr.

@@ -157,7 +157,7 @@ fn parse_service_time(text: &str, kind: Kind) -> Result<Duration, String> {
 }
 
 fn all_cores(host: &Host) -> u32 {
-    let cores = (host.cpus.len() as u64).clamp(1, SHARDS_MAX);
+    let cores = (host.usable_cpus() as u64).clamp(1, SHARDS_MAX);
     u32::try_from(cores).unwrap_or(1)
 }
 
@@ -178,6 +178,7 @@ mod tests {
     fn host(cpus: usize) -> Host {
         Host {
             cpus: (0..cpus).map(CpuId).collect(),
+            cpu_quota: None,
             memory_bytes: 4 << 30,
             cgroup_memory_bytes: Some(1 << 30),
             descriptors_max: Some(1024),

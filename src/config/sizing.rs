@@ -228,6 +228,7 @@ mod tests {
     fn host() -> Host {
         Host {
             cpus: (0..4).map(CpuId).collect(),
+            cpu_quota: None,
             memory_bytes: 1 << 50,
             cgroup_memory_bytes: None,
             descriptors_max: None,

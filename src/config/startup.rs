@@ -36,6 +36,19 @@ pub struct Findings {
     pub host: Host,
     /// Whether a ring with the flags and operations Weir uses can be made.
     pub io_uring: Result<(), RingProblem>,
+    /// Whether all shards' executors and rings together could be made, if that was tried.
+    pub shards: Option<Result<(), ShardProblem>>,
+    /// Who else of this user has rings, as shown to an operator; looked for where locked memory ran out.
+    pub ring_users: Vec<String>,
+}
+
+/// Why the shards' executors and rings could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardProblem {
+    /// Whether what is missing is memory that may be locked.
+    pub is_locked_memory: bool,
+    /// A sentence with its own next step.
+    pub text: String,
 }
 
 /// Why there can be no data ring.
@@ -43,6 +56,8 @@ pub struct Findings {
 pub enum RingProblem {
     /// A policy forbids it; the kernel's words. Which policy is found out here.
     Refused(String),
+    /// No more memory may be locked, not even for a small ring; the kernel's words.
+    LockedMemory(String),
     /// Anything else; a sentence with its own next step.
     Lacking(String),
 }
@@ -124,14 +139,15 @@ impl fmt::Display for Line {
 /// Compares needs with findings: one line per topic, always in the same order.
 pub fn evaluate(needs: &Needs, findings: &Findings) -> Vec<Line> {
     let host = &findings.host;
-    vec![
+    let lines = [
         kernel(host),
         io_uring(findings),
-        memlock(needs, host),
+        memlock(needs, findings),
         descriptors(needs, host),
         memory(needs, host),
         cpus(needs, host),
-    ]
+    ];
+    lines.into_iter().chain(shards(needs, findings)).collect()
 }
 
 fn line(verdict: Verdict, topic: &'static str, text: String) -> Line {
@@ -166,6 +182,13 @@ fn io_uring(findings: &Findings) -> Line {
         Err(RingProblem::Lacking(sentence)) => {
             return line(Verdict::Missing, "io_uring", sentence.escape_debug().to_string());
         }
+        Err(RingProblem::LockedMemory(reason)) => {
+            let text = format!(
+                "no memory can be locked for a ring ({}); see memlock",
+                reason.escape_debug()
+            );
+            return line(Verdict::Missing, "io_uring", text);
+        }
         Err(RingProblem::Refused(reason)) => reason,
     };
     let advice = match findings.host.io_uring_disabled {
@@ -187,46 +210,141 @@ fn io_uring(findings: &Findings) -> Line {
     )
 }
 
-fn memlock(needs: &Needs, host: &Host) -> Line {
-    let Some(limit) = host.memlock_bytes_max else {
-        return line(Verdict::Ok, "memlock", "unlimited".to_owned());
-    };
-    let least = EXECUTOR_MEMLOCK_MIN_BYTES;
-    let is_old = parse_release(&host.kernel_release).is_some_and(|release| release < KERNEL_COUNTS_RINGS);
-    let per_shard = match (host.is_memlock_exempt, is_old) {
-        (true, _) => 0,
-        (false, true) => needs.registered_bytes_per_shard,
-        (false, false) => needs.memlock_bytes_per_shard,
-    };
-    let need = per_shard.saturating_mul(needs.shards.into()).max(least);
-    let arithmetic = match (host.is_memlock_exempt, need > least) {
-        (true, _) => format!("{}, with CAP_IPC_LOCK", ByteSize(need)),
-        (false, true) => format!(
-            "{} ({} shards x {})",
-            ByteSize(need),
-            needs.shards,
-            ByteSize(per_shard)
-        ),
-        (false, false) => format!("{}, the least an executor starts with", ByteSize(need)),
-    };
-    if limit >= need {
-        let text = format!(
-            "{} may be locked, needed: {arithmetic}",
-            ByteSize(limit).rounded()
-        );
-        return line(Verdict::Ok, "memlock", text);
+/// Memory that must be lockable.
+struct MemlockNeed {
+    bytes: u64,
+    /// How it comes about.
+    arithmetic: String,
+    /// Whether fewer shards would need less.
+    is_by_shards: bool,
+}
+
+impl MemlockNeed {
+    fn of(needs: &Needs, host: &Host) -> Self {
+        let least = EXECUTOR_MEMLOCK_MIN_BYTES;
+        let is_old = parse_release(&host.kernel_release).is_some_and(|release| release < KERNEL_COUNTS_RINGS);
+        let per_shard = match (host.is_memlock_exempt, is_old) {
+            (true, _) => 0,
+            (false, true) => needs.registered_bytes_per_shard,
+            (false, false) => needs.memlock_bytes_per_shard,
+        };
+        let bytes = per_shard.saturating_mul(needs.shards.into()).max(least);
+        let shown = ByteSize(bytes).rounded();
+        let arithmetic = match (host.is_memlock_exempt, bytes > least) {
+            (true, _) => format!("{shown}, with CAP_IPC_LOCK"),
+            (false, true) => {
+                format!(
+                    "{shown} ({} shards x {})",
+                    needs.shards,
+                    ByteSize(per_shard).rounded()
+                )
+            }
+            (false, false) => format!("{shown}, the least an executor starts with"),
+        };
+        Self {
+            bytes,
+            arithmetic,
+            is_by_shards: bytes > least,
+        }
     }
-    let need_kib = need.div_ceil(1024);
-    let fewer = if need > least { ", or lower --shards" } else { "" };
-    line(
-        Verdict::Missing,
-        "memlock",
-        format!(
-            "RLIMIT_MEMLOCK = {}, needed: {arithmetic}; raise it (`LimitMEMLOCK={need_kib}K` in the unit, `ulimit -l \
-             {need_kib}` in a shell, `--ulimit memlock={need}` in Docker){fewer}",
-            ByteSize(limit)
+}
+
+fn memlock(needs: &Needs, findings: &Findings) -> Line {
+    let host = &findings.host;
+    let need = MemlockNeed::of(needs, host);
+    let limit = host.memlock_bytes_max;
+    let is_used_up = matches!(findings.io_uring, Err(RingProblem::LockedMemory(_)))
+        || matches!(&findings.shards, Some(Err(problem)) if problem.is_locked_memory);
+    let arithmetic = &need.arithmetic;
+    match limit {
+        Some(limit) if limit < need.bytes => {
+            let fewer = if need.is_by_shards {
+                ", or lower --shards"
+            } else {
+                ""
+            };
+            line(
+                Verdict::Missing,
+                "memlock",
+                format!(
+                    "RLIMIT_MEMLOCK = {}, needed: {arithmetic}; raise it ({}){fewer}",
+                    ByteSize(limit).rounded(),
+                    how_to_raise(need.bytes)
+                ),
+            )
+        }
+        _ if is_used_up => line(Verdict::Missing, "memlock", used_up(limit, &need, findings)),
+        None => line(Verdict::Ok, "memlock", "unlimited".to_owned()),
+        Some(limit) => line(
+            Verdict::Ok,
+            "memlock",
+            format!(
+                "{} may be locked, needed: {arithmetic}",
+                ByteSize(limit).rounded()
+            ),
         ),
+    }
+}
+
+/// The limit would do, but the memory is not to be had: the kernel counts what all processes of a user lock together,
+/// whatever limit each of them has.
+fn used_up(limit: Option<u64>, need: &MemlockNeed, findings: &Findings) -> String {
+    let MemlockNeed {
+        bytes, arithmetic, ..
+    } = need;
+    let Some(limit) = limit.filter(|_| !findings.host.is_memlock_exempt) else {
+        return format!(
+            "no limit holds, needed: {arithmetic}, but the kernel has no memory to lock; look at the cgroup's and the \
+             machine's memory"
+        );
+    };
+    /// More of them say no more.
+    const SHOWN_MAX: usize = 3;
+    let others = findings.ring_users.len().saturating_sub(SHOWN_MAX);
+    let mut users = findings
+        .ring_users
+        .iter()
+        .take(SHOWN_MAX)
+        .cloned()
+        .collect::<Vec<_>>();
+    if others > 0 {
+        users.push(format!("{others} more"));
+    }
+    let users = match users.is_empty() {
+        true => String::new(),
+        false => format!(" (with io_uring: {})", users.join(", ")),
+    };
+    format!(
+        "RLIMIT_MEMLOCK = {}, needed: {arithmetic}, but other processes of this user{users} have locked so much that \
+         less is left; stop some, run as a user of its own, or raise the limit by what they need ({})",
+        ByteSize(limit).rounded(),
+        how_to_raise(limit.saturating_add(*bytes))
     )
+}
+
+fn how_to_raise(bytes: u64) -> String {
+    let kib = bytes.div_ceil(1024);
+    format!(
+        "`LimitMEMLOCK={kib}K` in the unit, `ulimit -l {kib}` in a shell, `--ulimit memlock={bytes}` in Docker"
+    )
+}
+
+/// Nothing if it was not tried, or if all is said about locked memory.
+fn shards(needs: &Needs, findings: &Findings) -> Option<Line> {
+    let tried = findings.shards.as_ref()?;
+    Some(match tried {
+        Ok(()) => line(
+            Verdict::Ok,
+            "shards",
+            format!("{} started and stopped on trial", needs.shards),
+        ),
+        Err(problem) if problem.is_locked_memory => return None,
+        Err(problem) => line(
+            Verdict::Missing,
+            "shards",
+            problem.text.escape_debug().to_string(),
+        ),
+    })
 }
 
 fn descriptors(needs: &Needs, host: &Host) -> Line {
@@ -263,8 +381,11 @@ fn memory(needs: &Needs, host: &Host) -> Line {
 
 /// Shards that share CPUs are a note of the settings already.
 fn cpus(needs: &Needs, host: &Host) -> Line {
+    let quota = host.cpu_quota.map_or_else(String::new, |quota| {
+        format!(", the cgroup's quota is the time of {quota}")
+    });
     let text = format!(
-        "{} shards, CPUs {} allowed",
+        "{} shards, CPUs {} allowed{quota}",
         needs.shards,
         display_cpu_list(&host.cpus)
     );
@@ -293,6 +414,7 @@ fn pages(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::CpuQuota;
     use crate::units::CpuId;
 
     const KIB: u64 = 1 << 10;
@@ -312,6 +434,7 @@ mod tests {
         Findings {
             host: Host {
                 cpus: (0..4).map(CpuId).collect(),
+                cpu_quota: None,
                 memory_bytes: 1024 * MIB,
                 cgroup_memory_bytes: None,
                 descriptors_max: Some(20_000),
@@ -321,6 +444,8 @@ mod tests {
                 io_uring_disabled: 0,
             },
             io_uring: Ok(()),
+            shards: None,
+            ring_users: Vec::new(),
         }
     }
 
@@ -339,12 +464,20 @@ mod tests {
             [
                 "ok       kernel: Linux 6.18.44-generic",
                 "ok       io_uring: available",
-                "ok       memlock: 8 MiB may be locked, needed: 1824KiB (4 shards x 456KiB)",
+                "ok       memlock: 8 MiB may be locked, needed: 1.7 MiB (4 shards x 456 KiB)",
                 "ok       descriptors: 20000 descriptors, 10000 connections",
                 "ok       memory: 512 MiB of the machine's 1 GiB",
                 "ok       cpus: 4 shards, CPUs 0-3 allowed",
             ]
         );
+    }
+
+    #[test]
+    fn a_quota_is_told_beside_the_cpus() {
+        let mut findings = findings();
+        findings.host.cpu_quota = Some(CpuQuota { millis: 2500 });
+        let text = "2 shards, CPUs 0-3 allowed, the cgroup's quota is the time of 2.5".to_owned();
+        assert_eq!(find(&evaluate(&needs(2), &findings), "cpus"), (Verdict::Ok, text));
     }
 
     #[test]
@@ -355,7 +488,7 @@ mod tests {
             find(&evaluate(&needs(4), &findings), "memlock"),
             (
                 Verdict::Missing,
-                "RLIMIT_MEMLOCK = 64KiB, needed: 1824KiB (4 shards x 456KiB); raise it (`LimitMEMLOCK=1824K` in the \
+                "RLIMIT_MEMLOCK = 64 KiB, needed: 1.7 MiB (4 shards x 456 KiB); raise it (`LimitMEMLOCK=1824K` in the \
                  unit, `ulimit -l 1824` in a shell, `--ulimit memlock=1867776` in Docker), or lower --shards"
                     .to_owned()
             )
@@ -386,6 +519,71 @@ mod tests {
             assert_eq!(verdict(Some(need - 1)), Verdict::Missing, "{shards} {release}");
             assert_eq!(verdict(None), Verdict::Ok);
         }
+    }
+
+    #[test]
+    fn locked_memory_that_others_use_up_is_missing_though_the_limit_would_do() {
+        let mut findings = findings();
+        findings.shards = Some(Err(ShardProblem {
+            is_locked_memory: true,
+            text: "shard 1 did not start".to_owned(),
+        }));
+        findings.ring_users = ["a (pid 1, 4 rings)", "b", "c", "d", "e"]
+            .map(str::to_owned)
+            .to_vec();
+        let lines = evaluate(&needs(4), &findings);
+        assert_eq!(
+            find(&lines, "memlock"),
+            (
+                Verdict::Missing,
+                "RLIMIT_MEMLOCK = 8 MiB, needed: 1.7 MiB (4 shards x 456 KiB), but other processes of this user (with \
+                 io_uring: a (pid 1, 4 rings), b, c, 2 more) have locked so much that less is left; stop some, run as \
+                 a user of its own, or raise the limit by what they need (`LimitMEMLOCK=10016K` in the unit, `ulimit -l \
+                 10016` in a shell, `--ulimit memlock=10256384` in Docker)"
+                    .to_owned()
+            )
+        );
+        assert!(lines.iter().all(|line| line.topic != "shards"));
+        // Not even a small ring: nothing else was tried.
+        findings.shards = None;
+        findings.ring_users = Vec::new();
+        findings.io_uring = Err(RingProblem::LockedMemory("Cannot allocate memory".to_owned()));
+        let lines = evaluate(&needs(4), &findings);
+        for topic in ["io_uring", "memlock"] {
+            assert_eq!(find(&lines, topic).0, Verdict::Missing, "{topic}");
+        }
+        assert!(
+            find(&lines, "memlock")
+                .1
+                .contains("other processes of this user have locked")
+        );
+        assert!(lines.iter().all(|line| line.topic != "shards"));
+        // Without a limit it is the kernel that has none.
+        for (memlock_bytes_max, is_memlock_exempt) in [(None, false), (Some(8 * MIB), true)] {
+            findings.host.memlock_bytes_max = memlock_bytes_max;
+            findings.host.is_memlock_exempt = is_memlock_exempt;
+            let (verdict, text) = find(&evaluate(&needs(4), &findings), "memlock");
+            assert_eq!(verdict, Verdict::Missing);
+            assert!(text.starts_with("no limit holds, needed: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_trial_of_the_shards_is_told() {
+        let mut findings = findings();
+        findings.shards = Some(Ok(()));
+        let expected = (Verdict::Ok, "4 started and stopped on trial".to_owned());
+        assert_eq!(find(&evaluate(&needs(4), &findings), "shards"), expected);
+        findings.shards = Some(Err(ShardProblem {
+            is_locked_memory: false,
+            text: "no threads\nleft".to_owned(),
+        }));
+        let lines = evaluate(&needs(4), &findings);
+        assert_eq!(
+            find(&lines, "shards"),
+            (Verdict::Missing, "no threads\\nleft".to_owned())
+        );
+        assert_eq!(find(&lines, "memlock").0, Verdict::Ok);
     }
 
     #[test]

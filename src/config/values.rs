@@ -6,13 +6,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
 use super::inputs::{Inputs, Source};
-use super::options::{Fallback, Key, Kind, OptionSpec, nearest};
+use super::options::{Fallback, Key, Kind, ON_OFF, OptionSpec, nearest};
 use super::placement::parse_cpu_list;
 use super::settings::Linger;
 use crate::units::{ByteSize, CpuId, Patience, display_duration, parse_duration};
@@ -56,7 +56,7 @@ impl<'a> Values<'a> {
     /// `None`: not given; `Some(None)` is `off`.
     pub(super) fn address_or_off(&self, key: Key) -> Option<Option<SocketAddr>> {
         self.one(key, |text, kind| match text {
-            "off" => Ok(None),
+            "off" | "false" => Ok(None),
             text => parse_address(text, kind).map(Some),
         })
     }
@@ -120,15 +120,21 @@ impl<'a> Values<'a> {
     }
 
     pub(super) fn is_on(&self, key: Key) -> bool {
-        self.one(key, |text, _| {
-            text.parse()
-                .map_err(|_| "is neither `true` nor `false`".to_owned())
+        self.one(key, |text, _| match text {
+            "true" | "on" => Ok(true),
+            "false" | "off" => Ok(false),
+            _ => Err("is neither `true` nor `false`".to_owned()),
         })
         .unwrap_or_default()
     }
 
     pub(super) fn choice(&self, key: Key) -> &'static str {
-        self.one(key, parse_choice).unwrap_or_default()
+        self.given_choice(key).unwrap_or_default()
+    }
+
+    /// `None`: not given.
+    pub(super) fn given_choice(&self, key: Key) -> Option<&'static str> {
+        self.one(key, parse_choice)
     }
 
     /// Each at most once.
@@ -197,19 +203,45 @@ impl<'a> Values<'a> {
     }
 
     fn reject_value(&self, spec: &OptionSpec, text: &str, reason: &str) {
-        self.reject(ConfigError::BadValue {
+        let error = ConfigError::BadValue {
             name: spec.name,
             value: text.escape_debug().to_string(),
             place: self.source(spec.key).place(spec),
             reason: reason.to_owned(),
+        };
+        let place = self.inputs.given(spec.key).and_then(|given| given.place.clone());
+        self.reject(match place {
+            Some(place) => error.at(place),
+            None => error,
         });
     }
 }
 
+/// `localhost` is 127.0.0.1, and no host at all is every IPv4 address of the machine, as for most servers. Other names
+/// are not looked up: what they mean may change, and an operator should know what is listened on.
 fn parse_address(text: &str, _kind: Kind) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "is not an address with a port; write for example `127.0.0.1:8080` or `[::1]:8080`".to_owned()
-    })
+    const HINT: &str = "write for example `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`, or `:8080` for every IPv4 address";
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let host_and_port = text.rsplit_once(':').map(|(host, port)| (host, parse_port(port)));
+    match host_and_port {
+        Some(("", Some(port))) => Ok((Ipv4Addr::UNSPECIFIED, port).into()),
+        Some((host, Some(port))) if host.eq_ignore_ascii_case("localhost") => {
+            Ok((Ipv4Addr::LOCALHOST, port).into())
+        }
+        Some((host, Some(_))) if !host.contains(':') && !host.starts_with(|c: char| c.is_ascii_digit()) => {
+            Err(format!(
+                "has a name, and none but `localhost` is looked up; {HINT}"
+            ))
+        }
+        _ => Err(format!("is not an address with a port; {HINT}")),
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits.then(|| text.parse().ok()).flatten()
 }
 
 pub(super) fn parse_count(text: &str, kind: Kind) -> Result<u32, String> {
@@ -268,6 +300,11 @@ fn within<T: PartialOrd>(value: T, min: T, max: T, show: impl Fn(&T) -> String) 
 fn parse_choice(text: &str, kind: Kind) -> Result<&'static str, String> {
     let Kind::Choice(words) = kind else {
         return Err("is no choice".to_owned());
+    };
+    let text = match text {
+        "true" if words == ON_OFF => "on",
+        "false" if words == ON_OFF => "off",
+        text => text,
     };
     words.iter().find(|word| **word == text).copied().ok_or_else(|| {
         let hint = nearest(text, words.iter().copied()).map(|word| format!("; did you mean `{word}`?"));
@@ -441,7 +478,7 @@ mod tests {
                 Key::Listen,
                 "8080",
                 "listen = 8080 (from --listen) is not an address with a port; write for example \
-                 `127.0.0.1:8080` or `[::1]:8080`",
+                 `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`, or `:8080` for every IPv4 address",
             ),
             (
                 Key::RequireSession,
@@ -475,6 +512,76 @@ mod tests {
         }
         assert!(complaint(Key::Listen, "off").is_some());
         assert!(complaint(Key::Workers, "auto").is_some());
+    }
+
+    #[test]
+    fn truth_is_taken_wherever_on_and_off_are() {
+        for spec in &OPTIONS {
+            let is_switched = spec.kind == Kind::Choice(ON_OFF) || spec.kind == Kind::Switch;
+            for text in ["true", "false", "on", "off"] {
+                assert!(
+                    !is_switched || complaint(spec.key, text).is_none(),
+                    "{} = {text}",
+                    spec.name
+                );
+            }
+        }
+        let steal = |text: &str| {
+            let inputs = inputs(Key::Steal, &[text]);
+            Values::new(&inputs).choice(Key::Steal)
+        };
+        assert_eq!(
+            ["true", "on", "false", "off"].map(steal),
+            ["on", "on", "off", "off"]
+        );
+        let admin = inputs(Key::Admin, &["false"]);
+        assert_eq!(Values::new(&admin).address_or_off(Key::Admin), Some(None));
+        assert_eq!(
+            complaint(Key::Steal, "1").as_deref(),
+            Some("steal = 1 (from --steal) is not one of on, off")
+        );
+        let admin = complaint(Key::Admin, "true").unwrap();
+        assert!(admin.contains("is not an address with a port"), "{admin}");
+        // Words that are no switch stay words.
+        assert!(complaint(Key::LogLevel, "false").is_some());
+    }
+
+    #[test]
+    fn addresses_may_leave_out_the_host_or_say_localhost() {
+        let cases = [
+            ("localhost:8080", Some("127.0.0.1:8080")),
+            ("LocalHost:0", Some("127.0.0.1:0")),
+            (":8080", Some("0.0.0.0:8080")),
+            (" :8080 ", Some("0.0.0.0:8080")),
+            ("[::]:8080", Some("[::]:8080")),
+            ("0.0.0.0:8080", Some("0.0.0.0:8080")),
+            ("localhost", None),
+            ("localhost:", None),
+            ("localhost:65536", None),
+            ("localhost:+80", None),
+            ("localhost:http", None),
+            ("localhost.:8080", None),
+            ("example.com:8080", None),
+            ("::8080", None),
+            (":", None),
+            ("", None),
+            ("127.0.0.1", None),
+            ("256.0.0.1:80", None),
+        ];
+        for (text, address) in cases {
+            for key in [Key::Listen, Key::Admin] {
+                let inputs = inputs(key, &[text]);
+                let values = Values::new(&inputs);
+                let read = match key {
+                    Key::Listen => values.address(key),
+                    _ => values.address_or_off(key).flatten(),
+                };
+                assert_eq!(read.map(|read| read.to_string()).as_deref(), address, "{text}");
+                assert_eq!(values.into_parts().0.is_empty(), address.is_some(), "{text}");
+            }
+        }
+        let named = complaint(Key::Listen, "example.com:8080").unwrap();
+        assert!(named.contains("none but `localhost` is looked up"), "{named}");
     }
 
     #[test]

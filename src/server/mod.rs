@@ -39,6 +39,7 @@
 )]
 
 mod builder;
+mod failure;
 mod link;
 mod run;
 mod service;
@@ -46,6 +47,7 @@ mod shards;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod watchdog;
 
 use std::io;
@@ -78,6 +80,7 @@ use link::Link;
 pub use run::run;
 use shards::{Common, ShardHandle, Shards};
 use signals::Waking;
+pub use trial::try_shards;
 use watchdog::Watchdog;
 
 /// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
@@ -99,7 +102,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The listening address cannot be had.
-    #[error("cannot listen on {address}: {error}; choose another with --listen")]
+    #[error("cannot listen on {address}: {error}; {}", listen_advice(.error))]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -140,6 +143,25 @@ pub enum StartError {
     /// An allow-list entry that can never match.
     #[error(transparent)]
     Policy(#[from] EdgePolicyError),
+}
+
+impl StartError {
+    fn of_shard(shard: ShardId, failure: &failure::Failure) -> Self {
+        Self::Shard {
+            shard,
+            reason: failure.to_string(),
+        }
+    }
+}
+
+fn listen_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "stop who has it, choose another with --listen, or say --reuse-port on to share it with another server of \
+             this user"
+        }
+        _ => "choose another with --listen",
+    }
 }
 
 /// A running server. Dropped without a [drain](Self::drain) it stops at once: what is in flight is lost, connections are
@@ -204,6 +226,10 @@ impl Server {
         waking: Option<Waking>,
         mut is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
+        let mut go_on = || match is_cut_short() {
+            true => Err(StartError::CutShort),
+            false => Ok(()),
+        };
         let options = Options {
             require_session: settings.session.is_required,
         };
@@ -212,12 +238,14 @@ impl Server {
         let served = Served::new(Arc::clone(&service));
         let link = Link::new(Arc::clone(&served));
         let handle = ServerHandle::new(link);
+        go_on()?;
         let workers = Workers::start(&WorkersOptions {
             threads: settings.workers.threads as usize,
             queue_depth_max: settings.workers.queue_depth_max,
             abandoned_max: settings.workers.threads as usize,
             cpus: settings.workers.cpus.iter().map(|cpu| cpu.0).collect(),
         })?;
+        go_on()?;
         let admin_listener = Admin::bind(settings.admin)?;
         let health = Arc::<Health>::default();
         let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use crate::config::{Settings, Toolset, TransportKind};
+use crate::config::{ReportStream, Settings, Toolset};
 use crate::demo;
 use crate::files;
 use crate::metrics::Report;
@@ -32,8 +32,10 @@ pub fn run(settings: Settings) -> ExitCode {
 }
 
 fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])?;
+    // Until signals are listened to they end the process at once, and there is nothing to finish: so what may take long,
+    // such as a root on another machine, comes before.
     let registry = registry(settings)?;
+    let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])?;
     let server = match start(settings, registry, &signals) {
         Ok(server) => server,
         Err(StartError::CutShort) => {
@@ -113,11 +115,11 @@ fn announce(settings: &Settings, server: &Server) {
     );
 }
 
-/// Prints a report on stdout, or on stderr where stdout is a client's; a closed pipe is nobody's error.
+/// Prints a report; a closed pipe is nobody's error.
 fn print(report: &Report, settings: &Settings) {
-    let written = match settings.transport {
-        TransportKind::Http => report.write(settings.report, &mut io::stdout().lock()),
-        TransportKind::Stdio => report.write(settings.report, &mut io::stderr().lock()),
+    let written = match settings.report_stream {
+        ReportStream::Stdout => report.write(settings.report, &mut io::stdout().lock()),
+        ReportStream::Stderr => report.write(settings.report, &mut io::stderr().lock()),
     };
     if let Err(error) = written {
         tracing::warn!(%error, "the report could not be written");

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,18 +15,19 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use crate::admin::Health;
 use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::ServerHandle;
-use crate::ring::{DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
+use crate::ring::{self, DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
 use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
 use crate::units::ShardId;
 use crate::workers::Submitter;
 
 use super::StartError;
+use super::failure::{Failure, make_patiently};
 use super::signals::Waking;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
@@ -189,7 +191,7 @@ pub(super) fn start(
 fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<SocketAddr>), StartError> {
     match settings.transport {
         TransportKind::Http => {
-            let (listeners, address) = bind(settings.listen, settings.shards.len())?;
+            let (listeners, address) = bind(settings.listen, settings.shares_port, settings.shards.len())?;
             let sources = listeners.into_iter().map(Source::Listener).collect();
             Ok((sources, Some(address)))
         }
@@ -200,13 +202,22 @@ fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<SocketAddr>), Sta
     }
 }
 
-/// One listener per shard on the same address; the first settles the port if it is 0.
-fn bind(address: SocketAddr, count: usize) -> Result<(Vec<OwnedFd>, SocketAddr), StartError> {
+/// One listener per shard on the same address; the first settles the port if it is 0, and that nobody else has it.
+fn bind(
+    address: SocketAddr,
+    is_shared: bool,
+    count: usize,
+) -> Result<(Vec<OwnedFd>, SocketAddr), StartError> {
     let refused = |error: io::Error| StartError::Listen { address, error };
+    let options = listener::ListenerOptions::default();
     let mut bound = address;
     let mut listeners = Vec::with_capacity(count);
-    for _ in 0..count {
-        let socket = listener::listen(bound, listener::ListenerOptions::default()).map_err(refused)?;
+    for index in 0..count {
+        let socket = match index {
+            0 if !is_shared => listener::listen_first(bound, options),
+            _ => listener::listen(bound, options),
+        };
+        let socket = socket.map_err(refused)?;
         bound = listener::local_address(&socket).map_err(refused)?;
         listeners.push(socket);
     }
@@ -221,22 +232,14 @@ fn start_one(
     waking: Arc<Option<Waking>>,
     is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<ShardHandle, StartError> {
-    let failed = |reason: String| StartError::Shard {
-        shard: place.shard,
-        reason,
-    };
+    let failed = |failure: Failure| StartError::of_shard(place.shard, &failure);
     let metrics = ShardMetrics::new(place.shard, &common.labels);
     let alarm = Alarm::default();
     let is_over = Arc::new(AtomicBool::new(false));
     let seed = Seed {
         alarm: alarm.clone(),
         executor: settings.executor,
-        options: RingOptions {
-            submission_entries: settings.ring.submission_entries,
-            completion_entries: settings.ring.completion_entries,
-            buffers: u16::try_from(settings.ring.buffers).unwrap_or(u16::MAX),
-            buffer_bytes: settings.ring.buffer_bytes,
-        },
+        options: ring_options(settings),
         sizes: sizes(settings),
         pace: PaceOptions {
             busy_poll: settings.ring.busy_poll,
@@ -269,11 +272,11 @@ fn start_one(
             drop((watch, waking));
             ended
         })
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(Failure::thread(error)))?;
     let touched = settings.memory.per_shard.total_bytes() / TOUCHED_BYTES_PER_SECOND;
     let patience = START_PATIENCE + Duration::from_secs(touched);
     let mailbox = await_start(&readiness, patience, is_cut_short)?
-        .ok_or_else(|| failed("it did not come up".to_owned()))?
+        .ok_or_else(|| failed(Failure::silence()))?
         .map_err(failed)?;
     Ok(ShardHandle {
         mailbox,
@@ -333,36 +336,55 @@ struct Seed {
     is_over: Arc<AtomicBool>,
 }
 
-type Readiness = Result<Mailbox<Mail<Socket>>, String>;
+type Readiness = Result<Mailbox<Mail<Socket>>, Failure>;
 type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
 fn run(seed: Seed, cpu: usize, ready: &Ready, watch: &EndWatch) -> Ended {
-    let placement = match seed.executor.is_pinned {
+    match make_patiently(|| make_executor(seed.executor, cpu)) {
+        Ok(executor) => executor.run(serve(seed, ready, watch)),
+        Err(failure) => Err(tell(failure, ready)),
+    }
+}
+
+/// Passes a failure on to whoever starts the shard; what is left for the thread's own end.
+fn tell(failure: Failure, ready: &Ready) -> io::Error {
+    let ended = io::Error::other(failure.to_string());
+    let _ = ready.send(Err(failure));
+    ended
+}
+
+/// An executor for the calling thread.
+pub(super) fn make_executor(settings: ExecutorSettings, cpu: usize) -> Result<LocalExecutor, Failure> {
+    let placement = match settings.is_pinned {
         true => Placement::Fixed(cpu),
         false => Placement::Unbound,
     };
-    let executor = LocalExecutorBuilder::new(placement)
-        .ring_depth(seed.executor.ring_entries)
-        .io_memory(seed.executor.io_memory_bytes)
-        .make();
-    let executor = match executor {
-        Ok(executor) => executor,
-        Err(error) => {
-            let _ = ready.send(Err(format!("its executor could not be made: {error}")));
-            return Err(io::Error::other(error.to_string()));
-        }
-    };
-    executor.run(serve(seed, ready, watch))
+    // The first executor of a process panics if it gets no ring to ask what the kernel can.
+    ring::try_smallest_ring().map_err(Failure::executor)?;
+    let builder = LocalExecutorBuilder::new(placement)
+        .ring_depth(settings.ring_entries)
+        .io_memory(settings.io_memory_bytes);
+    let made = panic::catch_unwind(AssertUnwindSafe(|| builder.make()));
+    match made {
+        Ok(executor) => Ok(executor?),
+        Err(payload) => Err(Failure::executor_panic(payload.as_ref())),
+    }
+}
+
+pub(super) fn ring_options(settings: &Settings) -> RingOptions {
+    RingOptions {
+        submission_entries: settings.ring.submission_entries,
+        completion_entries: settings.ring.completion_entries,
+        buffers: u16::try_from(settings.ring.buffers).unwrap_or(u16::MAX),
+        buffer_bytes: settings.ring.buffer_bytes,
+    }
 }
 
 async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
-    let mut ring = match KernelRing::new(seed.options) {
+    let mut ring = match make_patiently(|| Ok(KernelRing::new(seed.options)?)) {
         Ok(ring) => ring,
-        Err(error) => {
-            let _ = ready.send(Err(format!("its data ring could not be made: {error}")));
-            return Err(io::Error::other(error));
-        }
+        Err(failure) => return Err(tell(failure, ready)),
     };
     let stdio = match seed.source {
         Source::Listener(listener) => {

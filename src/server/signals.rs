@@ -64,9 +64,17 @@ impl Signals {
         self.came.recv_timeout(patience).ok().flatten()
     }
 
-    /// Whether one of those that came by now says to stop; the others are passed over.
+    /// Whether one of those that came by now says to stop; the others are kept for later.
     pub(super) fn is_stop_waiting(&self) -> bool {
-        self.came.try_iter().flatten().any(is_stop)
+        let came: Vec<i32> = self.came.try_iter().flatten().collect();
+        if came.iter().copied().any(is_stop) {
+            return true;
+        }
+        for signal in came {
+            // This end of the channel is held here, so the other one is there.
+            let _ = self.to.send(Some(signal));
+        }
+        false
     }
 
     /// Whether the next one comes in time and says to stop.

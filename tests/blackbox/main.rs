@@ -46,6 +46,7 @@ mod slow_readers;
 mod splits;
 mod sse_legacy;
 mod standing;
+mod starting;
 mod stdio;
 mod steal;
 mod steal_races;

@@ -33,9 +33,7 @@ struct Client {
 
 fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(WEIR);
-    command
-        .args(["serve", "--transport", "stdio", "--toolset", "demo"])
-        .args(flags);
+    command.args(["stdio", "--toolset", "demo"]).args(flags);
     command
 }
 
@@ -638,6 +636,50 @@ fn listening(pid: u32) -> usize {
         .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
         .filter(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
         .count()
+}
+
+/// Everything it says goes through the log: no report unless somebody asks for it.
+#[test]
+fn no_report_is_printed_unless_it_is_asked_for() {
+    for (flags, reports) in [
+        (["--log-level", "info"].as_slice(), 0),
+        (&["--report", "none"], 0),
+        (&["--report", "text"], 1),
+    ] {
+        let mut client = Client::ready(flags);
+        client.input = None;
+        assert_eq!(client.rest(), [] as [Value; 0]);
+        let said = client.process.stderr();
+        assert_eq!(said.matches("weir report").count(), reports, "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn the_old_spelling_and_the_environment_mean_the_same() {
+    let spellings: [(&[&str], &str); 3] = [
+        (&["serve", "--transport", "stdio", "--toolset", "demo"], ""),
+        (&["serve", "--toolset", "demo"], "stdio"),
+        // What was typed outranks what was set.
+        (&["stdio", "--toolset", "demo"], "http"),
+    ];
+    for (arguments, variable) in spellings {
+        // Variables of ours are taken out of whatever the tests start.
+        let mut command = Command::new("env");
+        command
+            .arg(format!("WEIR_TRANSPORT={variable}"))
+            .arg(WEIR)
+            .args(arguments);
+        let (process, input, output) = Process::spawn_piped(command);
+        let mut client = Client {
+            process,
+            input: Some(input),
+            output: Some(output),
+            came: Vec::new(),
+        };
+        client.say(&ping("here"));
+        assert_eq!(client.next()["id"], "here", "{arguments:?}");
+        client.leave();
+    }
 }
 
 #[test]
