@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::atomic::AtomicU32;
 
-use crossbeam_queue::ArrayQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
 
 use crate::pool::Word;
 
@@ -16,6 +16,8 @@ pub trait Medium: 'static {
     type Word: Word + Debug;
     /// What several threads fill and one empties.
     type Letters<M>: Letters<M>;
+    /// The same without a bound, for those who must never wait for a place.
+    type Unbounded<M>: Unbounded<M>;
 
     /// Lets others run, one of whom must do something before the caller can go on.
     fn give_way();
@@ -36,6 +38,15 @@ pub trait Letters<M> {
     fn pop(&self) -> Option<M>;
 }
 
+/// A queue that always has a place. Whoever fills it sees to it that there is an end to what lies in it.
+pub trait Unbounded<M>: Default {
+    /// Puts a letter behind all others.
+    fn push(&self, letter: M);
+
+    /// Takes the oldest out.
+    fn pop(&self) -> Option<M>;
+}
+
 /// The machine's memory.
 #[derive(Debug)]
 pub struct Memory;
@@ -43,6 +54,7 @@ pub struct Memory;
 impl Medium for Memory {
     type Word = AtomicU32;
     type Letters<M> = ArrayQueue<M>;
+    type Unbounded<M> = SegQueue<M>;
 
     fn give_way() {
         std::thread::yield_now();
@@ -60,5 +72,15 @@ impl<M> Letters<M> for ArrayQueue<M> {
 
     fn pop(&self) -> Option<M> {
         ArrayQueue::pop(self)
+    }
+}
+
+impl<M> Unbounded<M> for SegQueue<M> {
+    fn push(&self, letter: M) {
+        SegQueue::push(self, letter);
+    }
+
+    fn pop(&self) -> Option<M> {
+        SegQueue::pop(self)
     }
 }

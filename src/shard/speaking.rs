@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use crossbeam_queue::SegQueue;
-
-use crate::pool::HandlerKey;
+use crate::pool::{HandlerKey, Word};
 use crate::registry::{CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
 
 use super::mailbox::Wake;
+use super::medium::{Medium, Memory, Unbounded};
 use super::{Shard, ShardRing};
 
 /// Links kept for calls to come; more run at once only while a burst lasts.
@@ -25,20 +24,48 @@ pub(super) struct Links {
 }
 
 /// Calls that said something while nobody listened; any thread adds, the shard takes.
-struct Heard {
-    calls: SegQueue<u64>,
+///
+/// Invariant: a call that is here was announced by a wake-up, or the shard has yet to look.
+pub(super) struct Heard<X: Medium = Memory> {
+    calls: X::Unbounded<u64>,
+    /// Whoever speaks next need not wake the shard.
+    is_announced: X::Word,
     wake: Box<dyn Wake>,
+}
+
+impl<X: Medium> Heard<X> {
+    pub(super) fn new(wake: Box<dyn Wake>) -> Heard<X> {
+        Heard {
+            calls: X::Unbounded::default(),
+            is_announced: X::Word::new(0),
+            wake,
+        }
+    }
+
+    /// Notes a call that has said something. That others are noted already says nothing of a wake-up to come: the
+    /// shard may be taking them while this one is added.
+    pub(super) fn note(&self, call: u64) {
+        self.calls.push(call);
+        if self.is_announced.swap(1) == 0 {
+            self.wake.wake();
+        }
+    }
+
+    /// Tells speakers that whatever they say from now on needs a new wake-up.
+    pub(super) fn begin(&self) {
+        self.is_announced.swap(0);
+    }
+
+    /// The call that has waited longest. The shard calls [`Heard::begin`] once before a run of these.
+    pub(super) fn take(&self) -> Option<u64> {
+        self.calls.pop()
+    }
 }
 
 impl LinkListener for Heard {
     /// A link tells of itself once until it is listened to, so this holds no more than there are calls.
     fn on_said(&self, call: u64) {
-        let was_empty = self.calls.is_empty();
-        self.calls.push(call);
-        // Whoever found it not empty was preceded by one who did, and the shard takes all there are.
-        if was_empty {
-            self.wake.wake();
-        }
+        self.note(call);
     }
 }
 
@@ -46,10 +73,7 @@ impl Links {
     pub(super) fn new(wake: Box<dyn Wake>, server: ServerHandle) -> Links {
         Links {
             free: Vec::with_capacity(LINKS_KEPT_MAX),
-            heard: Arc::new(Heard {
-                calls: SegQueue::new(),
-                wake,
-            }),
+            heard: Arc::new(Heard::new(wake)),
             server,
         }
     }
@@ -95,7 +119,8 @@ impl<R: ShardRing> Shard<R> {
     /// Listens to calls that made themselves heard.
     pub(super) fn hear_calls(&mut self) {
         let heard = Arc::clone(&self.links.heard);
-        while let Some(number) = heard.calls.pop() {
+        heard.begin();
+        while let Some(number) = heard.take() {
             self.hear(handler_of(number));
         }
     }

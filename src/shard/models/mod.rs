@@ -9,10 +9,12 @@
 //! | `permits` | none made, none lost, none given once closed |
 //! | `slack` | a free permit and a waiter that may have it find each other, without a clock |
 //! | `mail` | mail and wake-ups |
+//! | `heard` | calls that speak outside a poll |
 //! | `places` | the connection gate |
 //! | `site` | a shard, as far as others can tell |
 //! | `load` | such shards under load, on the machine's memory |
 
+mod heard;
 mod load;
 mod mail;
 mod permits;
@@ -26,7 +28,7 @@ use std::sync::{Arc, Mutex};
 
 use loom::sync::atomic::AtomicU32;
 
-use super::medium::{Letters, Medium};
+use super::medium::{Letters, Medium, Unbounded};
 use crate::pool::Word;
 
 /// The checker's words and queues.
@@ -36,6 +38,7 @@ struct Modelled;
 impl Medium for Modelled {
     type Word = ModelledWord;
     type Letters<M> = ModelledLetters<M>;
+    type Unbounded<M> = ModelledLetters<M>;
 
     fn give_way() {
         loom::thread::yield_now();
@@ -112,6 +115,23 @@ impl<M> Letters<M> for ModelledLetters<M> {
     fn pop(&self) -> Option<M> {
         self.step.fetch_add(1);
         self.letters.lock().unwrap().pop_front()
+    }
+}
+
+impl<M> Default for ModelledLetters<M> {
+    fn default() -> Self {
+        Letters::new(usize::MAX)
+    }
+}
+
+impl<M> Unbounded<M> for ModelledLetters<M> {
+    fn push(&self, letter: M) {
+        let pushed = Letters::push(self, letter);
+        assert!(pushed.is_ok(), "a queue without bound is full");
+    }
+
+    fn pop(&self) -> Option<M> {
+        Letters::pop(self)
     }
 }
 
