@@ -138,6 +138,8 @@ mod tests {
     struct EchoShard {
         address: SocketAddr,
         thread: JoinHandle<()>,
+        /// Closed when the thread is about to end, however it does.
+        ended: mpsc::Receiver<()>,
         /// Wakes the executor itself, as a watchdog would.
         rescue: Arc<Mutex<Option<Waker>>>,
     }
@@ -184,9 +186,16 @@ mod tests {
             pump(Rc::new(RefCell::new(ring))).await;
         });
         let handle = spawned.unwrap();
+        let address = address.recv_timeout(STALL).ok()?;
+        let (ends, ended) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let _ends: mpsc::Sender<()> = ends;
+            handle.join().unwrap();
+        });
         Some(EchoShard {
-            address: address.recv_timeout(STALL).ok()?,
-            thread: std::thread::spawn(move || handle.join().unwrap()),
+            address,
+            thread,
+            ended,
             rescue,
         })
     }
@@ -254,7 +263,9 @@ mod tests {
     }
 
     const ATTEMPTS_MAX: usize = 4;
-    const RESCUES_MAX: usize = 100;
+    /// Two minutes of them. An executor that does not get the CPU takes up none, and each counts as a waker of its own
+    /// until then: the count ends at 32,767, and with it the process.
+    const RESCUES_MAX: usize = 600;
     const RESCUE_WAIT: Duration = Duration::from_millis(200);
 
     /// A preemption timer with which the executor stalls, and after how many round trips it did.
@@ -297,10 +308,14 @@ mod tests {
 
     fn stop(mut peer: TcpStream, shard: EchoShard) {
         peer.write_all(b"q").unwrap();
-        while !shard.thread.is_finished() {
-            rescue(&shard.rescue);
-            std::thread::yield_now();
-        }
+        let has_ended = || shard.ended.recv_timeout(RESCUE_WAIT) == Err(mpsc::RecvTimeoutError::Disconnected);
+        // The pass that one wake-up brings can be lost like any other.
+        let is_over = has_ended()
+            || (0..RESCUES_MAX).any(|_| {
+                rescue(&shard.rescue);
+                has_ended()
+            });
+        assert!(is_over, "the executor ends when it is told to");
         shard.thread.join().unwrap();
     }
 
