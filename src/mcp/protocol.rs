@@ -1,7 +1,5 @@
 //! The front door: one decoded body, one [`Step`].
 
-use std::time::Duration;
-
 use crate::jsonrpc::{Document, Id, Message, Notification, Request, Scratch, Value};
 use crate::metrics;
 use crate::registry::Registry;
@@ -16,7 +14,7 @@ use super::listen::Listen;
 use super::lists::{Identity, Lists};
 use super::live::State;
 use super::modern;
-use super::overload::{Overload, OverloadReason};
+use super::overload::Overload;
 use super::remembered;
 use super::revision::Era;
 use super::sessions::{EndSession, SessionId, Sessions};
@@ -161,7 +159,6 @@ impl Protocol {
         let reply = match ended {
             Ok(EndSession::Ended) => Reply::empty(200),
             Ok(EndSession::Unknown) => refused(None, Failure::SessionUnknown).write(out),
-            Ok(EndSession::Full) => self.refuse(None, &TOMBSTONES_FULL, out),
             Err(failure) => refused(None, failure).write(out),
         };
         reply.about(Era::Legacy, "")
@@ -318,13 +315,6 @@ impl Reply {
         .with_outcome(metrics::Outcome::Overload)
     }
 }
-
-/// No room to remember one more ended session; room comes as ids expire.
-const TOMBSTONES_FULL: Overload = Overload {
-    reason: OverloadReason::Memory,
-    retry_after: Duration::from_secs(60),
-    queue_depth: 0,
-};
 
 /// A failure before the era matters, or in the legacy one.
 pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {

@@ -95,8 +95,6 @@ pub enum EndSession {
     Ended,
     /// There is no such session, or it is somebody else's.
     Unknown,
-    /// It goes on: no room to remember that it ended.
-    Full,
 }
 
 /// Mints, opens and ends legacy sessions.
@@ -111,6 +109,6 @@ pub trait Sessions {
     /// per legacy request that names a session.
     fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession>;
 
-    /// Ends a session.
+    /// Ends a session; never refused.
     fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession;
 }

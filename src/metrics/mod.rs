@@ -19,6 +19,7 @@ mod prometheus;
 mod report;
 mod shard;
 mod tasks;
+mod tombstones;
 mod workers;
 
 pub use contention::{Contention, ContentionFigures, ContentionMeter};
@@ -34,6 +35,7 @@ pub use prometheus::Scrape;
 pub use report::{Report, ShardReport};
 pub use shard::{ShardMetrics, ShardSnapshot};
 pub use tasks::TaskFigures;
+pub use tombstones::TombstoneFigures;
 pub use workers::WorkerFigures;
 
 /// Whole nanoseconds, at most what 64 bits hold: 584 years. Cheaper than the 128 bits of [`Duration::as_nanos`] where

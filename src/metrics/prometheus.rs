@@ -13,6 +13,7 @@ use super::labels::{Label, Method, Outcome, ToolLabels};
 use super::process::ProcessFigures;
 use super::shard::{ShardMetrics, ShardSnapshot};
 use super::tasks::TaskFigures;
+use super::tombstones::TombstoneFigures;
 use super::workers::WorkerFigures;
 
 /// Everything an exposition is made from.
@@ -28,6 +29,8 @@ pub struct Scrape<'a> {
     pub connections_max: u32,
     /// The worker pool, when there is one.
     pub workers: Option<WorkerFigures>,
+    /// Sessions that are no more.
+    pub tombstones: TombstoneFigures,
     /// The tasks.
     pub tasks: TaskFigures,
     /// The process.
@@ -69,6 +72,7 @@ impl Scrape<'_> {
         if let Some(workers) = self.workers {
             write_workers(&mut exposition, workers);
         }
+        write_tombstones(&mut exposition, self.tombstones);
         write_tasks(&mut exposition, self.tasks);
         write_process(&mut exposition, self.process);
         exposition.into_text()
@@ -382,6 +386,25 @@ fn write_workers(exposition: &mut Exposition, workers: WorkerFigures) {
     }
 }
 
+fn write_tombstones(exposition: &mut Exposition, tombstones: TombstoneFigures) {
+    let (name, help) = (
+        "weir_session_tombstones",
+        "Sessions remembered as being no more, by what they came to.",
+    );
+    exposition.family(Kind::Gauge, name, help, |family| {
+        family.sample(&[("end", "deleted")], tombstones.ended);
+        family.sample(&[("end", "evicted")], tombstones.evicted);
+    });
+    let (name, help) = (
+        "weir_session_tombstones_forgotten_total",
+        "Sessions no longer remembered as being no more, though their ids are valid.",
+    );
+    exposition.family(Kind::Counter, name, help, |family| {
+        family.sample(&[("end", "deleted")], tombstones.ended_forgotten_total);
+        family.sample(&[("end", "evicted")], tombstones.evicted_forgotten_total);
+    });
+}
+
 fn write_tasks(exposition: &mut Exposition, tasks: TaskFigures) {
     let (name, help) = ("weir_tasks", "Tasks that are kept, by status.");
     exposition.family(Kind::Gauge, name, help, |family| {
@@ -478,6 +501,11 @@ mod tests {
             shards,
             connections_max: 1000,
             workers: Some(workers),
+            tombstones: TombstoneFigures {
+                ended: 9,
+                evicted_forgotten_total: 4,
+                ..TombstoneFigures::default()
+            },
             tasks: TaskFigures {
                 input_required: 2,
                 bytes: 3_000,
@@ -522,6 +550,11 @@ mod tests {
         }
         assert_eq!(samples.value("weir_tasks_bytes", &[]), Some(3_000.0));
         assert_eq!(samples.value("weir_tasks_refused_total", &[]), Some(5.0));
+        for (end, remembered, forgotten) in [("deleted", 9.0, 0.0), ("evicted", 0.0, 4.0)] {
+            let value = |name| samples.value(name, &[("end", end)]);
+            assert_eq!(value("weir_session_tombstones"), Some(remembered));
+            assert_eq!(value("weir_session_tombstones_forgotten_total"), Some(forgotten));
+        }
         assert_eq!(samples.of("weir_connections").count(), 2);
         assert_eq!(samples.value("weir_connections_max", &[]), Some(1000.0));
         assert!(samples.sum("process_resident_memory_bytes") > 0.0);
@@ -677,6 +710,7 @@ mod tests {
             shards: &[],
             connections_max: 0,
             workers: None,
+            tombstones: TombstoneFigures::default(),
             tasks: TaskFigures::default(),
             process: ProcessFigures::default(),
         };

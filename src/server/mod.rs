@@ -64,10 +64,12 @@ use crate::admin::{Admin, AdminError, AdminHandle, AdminLimits, AdminView, Healt
 use crate::config::Settings;
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{
-    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, TaskFigures, WorkerFigures,
+    ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, TaskFigures,
+    TombstoneFigures, WorkerFigures,
 };
 use crate::registry::{Registry, ServerHandle};
 use crate::session::KeyError;
+use crate::session::Store;
 use crate::session::live::{Herald, HeraldHandle};
 use crate::session::tasks::TaskStore;
 use crate::shard::{Gate, Mail, Mesh, Served, Service};
@@ -471,10 +473,21 @@ fn exposition(
         shards: metrics,
         connections_max,
         workers: Some(worker_figures(workers)),
+        tombstones: tombstone_figures(&service.store),
         tasks: task_figures(service.store.tasks()),
         process: ProcessFigures::read(),
     }
     .render()
+}
+
+fn tombstone_figures(store: &Store) -> TombstoneFigures {
+    let live = store.live().stats();
+    TombstoneFigures {
+        ended: store.tombstones() as u64,
+        ended_forgotten_total: store.tombstones_forgotten(),
+        evicted: live.evicted as u64,
+        evicted_forgotten_total: live.evicted_forgotten,
+    }
 }
 
 fn task_figures(tasks: &TaskStore) -> TaskFigures {

@@ -43,14 +43,20 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
     })
 }
 
+/// Of the memory for live state, at most this part is for remembering sessions that were ended.
+const TOMBSTONES_DIVISOR: usize = 8;
+
 fn store(settings: &Settings) -> Result<Store, StartError> {
     let key = match &settings.session.key_file {
         Some(path) => read_key(path)?,
         None => SessionKey::random()?,
     };
+    let live_bytes = usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX);
+    let tombstones_max =
+        SessionOptions::TOMBSTONES_MAX.min(live_bytes / TOMBSTONES_DIVISOR / SessionOptions::TOMBSTONE_BYTES);
     let sessions = SessionOptions {
         max_age: settings.session.max_age,
-        ..SessionOptions::default()
+        tombstones_max,
     };
     let tasks = TaskOptions {
         tasks_max: settings.tasks.tasks_max,
@@ -60,7 +66,7 @@ fn store(settings: &Settings) -> Result<Store, StartError> {
         bytes_max: usize::try_from(settings.memory.task_bytes()).unwrap_or(usize::MAX),
     };
     let live = LiveOptions {
-        bytes_max: usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX),
+        bytes_max: live_bytes - tombstones_max * SessionOptions::TOMBSTONE_BYTES,
         ..LiveOptions::default()
     };
     Ok(Store::new(&key, sessions, live, tasks, settings.shards.len()))

@@ -35,8 +35,8 @@ use crate::mcp::{
 pub struct SessionOptions {
     /// How long an id is valid.
     pub max_age: Duration,
-    /// Ended sessions remembered at a time, over the process. When that many ended within `max_age`, further
-    /// DELETEs are refused; forgetting one instead would bring it back.
+    /// Ended sessions remembered at a time, over the process. When more are ended within `max_age`, the oldest are
+    /// forgotten: whoever still has such an id has a session again, in which nothing is left.
     pub tombstones_max: usize,
 }
 
@@ -50,8 +50,10 @@ impl Default for SessionOptions {
 }
 
 impl SessionOptions {
-    /// At most 4 MiB when full: 17 bytes each in a table that doubles.
+    /// As many as there are unless memory is short: 1.5 a second within the 24 hours that an id is valid by default.
     pub const TOMBSTONES_MAX: usize = 128 * 1024;
+    /// What each takes at most, bytes.
+    pub const TOMBSTONE_BYTES: usize = Tombstones::ENTRY_BYTES;
 }
 
 /// The sessions of one process. Shared by all shards; takes a lock only where sessions were ended.
@@ -75,6 +77,11 @@ impl SealedSessions {
     /// Ended sessions that are remembered.
     pub fn tombstones(&self) -> usize {
         self.tombstones.len()
+    }
+
+    /// Ended sessions that were forgotten before their ids expired.
+    pub fn tombstones_forgotten(&self) -> u64 {
+        self.tombstones.forgotten()
     }
 
     fn open_plain(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Plain> {
@@ -106,8 +113,10 @@ impl Sessions for SealedSessions {
     fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
         match self.open_plain(id, principal, now) {
             None => EndSession::Unknown,
-            Some(plain) if self.tombstones.insert(plain.token, self.expiry(&plain), now) => EndSession::Ended,
-            Some(_) => EndSession::Full,
+            Some(plain) => {
+                self.tombstones.insert(plain.token, self.expiry(&plain), now);
+                EndSession::Ended
+            }
         }
     }
 }

@@ -71,6 +71,11 @@ impl Store {
     pub fn tombstones(&self) -> usize {
         self.sessions.tombstones()
     }
+
+    /// Ended sessions that were forgotten before their ids expired.
+    pub fn tombstones_forgotten(&self) -> u64 {
+        self.sessions.tombstones_forgotten()
+    }
 }
 
 /// Wall-clock time, for what tasks say of themselves.

@@ -1,15 +1,18 @@
 //! Sessions that were ended before their time: bounded, striped, forgotten when their ids expire.
 //!
 //! One of the few places where shards share a lock. A request pays for it only if some session in the same stripe
-//! was ended. Invariant: what was inserted is contained until it expires; room is made by expiry alone, so a full
-//! store refuses rather than bring an ended session back.
+//! was ended. Nothing is ever refused here: who ends more sessions than there is room for makes the oldest be
+//! forgotten, and these are counted. A forgotten one is a session again, without any of its live state, so it costs
+//! nothing.
+//!
+//! Invariant: in each stripe the set and the order hold the same keys.
 #![allow(
     clippy::disallowed_types,
     reason = "ending a session must hold on every shard at once"
 )]
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::seal::Token;
@@ -22,6 +25,7 @@ const STRIPES: usize = 64;
 pub(super) struct Tombstones {
     stripes: [Stripe; STRIPES],
     stripe_entries_max: usize,
+    forgotten: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -33,42 +37,47 @@ struct Stripe {
 
 #[derive(Debug, Default)]
 struct Entries {
-    /// Keyed by the first half of the token, which is as random as the whole: 64 bits collide once in billions.
-    expiries: HashMap<u64, UnixSeconds>,
-    /// No entry expires before this, so looking for room earlier is pointless.
-    earliest_expiry: UnixSeconds,
+    /// A tree rather than a table: a table doubles, and again for keys that come and go.
+    keys: BTreeSet<Key>,
+    /// As they were ended, oldest first.
+    order: VecDeque<Ended>,
+}
+
+/// The first half of a token, which is as random as the whole: 64 bits collide once in billions.
+type Key = [u8; 8];
+
+/// Twelve bytes: sessions are many.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    key: Key,
+    expiry_seconds: u32,
 }
 
 impl Tombstones {
+    /// What one takes at most: its place in the order, whose memory doubles, and in nodes that are half full.
+    pub(super) const ENTRY_BYTES: usize = 2 * size_of::<Ended>() + 3 * size_of::<Key>();
+
     pub(super) fn new(entries_max: usize) -> Self {
         Self {
             stripes: std::array::from_fn(|_| Stripe::default()),
-            stripe_entries_max: entries_max.div_ceil(STRIPES),
+            stripe_entries_max: entries_max.div_ceil(STRIPES).max(1),
+            forgotten: AtomicU64::new(0),
         }
     }
 
     pub(super) fn contains(&self, token: Token) -> bool {
         let (key, stripe) = self.place(token);
-        stripe.len.load(Ordering::Acquire) > 0 && stripe.lock().expiries.contains_key(&key)
+        stripe.len.load(Ordering::Acquire) > 0 && stripe.lock().keys.contains(&key)
     }
 
-    /// Remembers a token until it expires. False if there is no room.
-    pub(super) fn insert(&self, token: Token, expiry: UnixSeconds, now: UnixSeconds) -> bool {
+    /// Remembers a token until it expires, or until room is needed for others that were ended after it.
+    pub(super) fn insert(&self, token: Token, expiry: UnixSeconds, now: UnixSeconds) {
         let (key, stripe) = self.place(token);
         let mut entries = stripe.lock();
-        if entries.expiries.len() >= self.stripe_entries_max {
-            entries.forget_expired(now);
-        }
-        let has_room = entries.expiries.len() < self.stripe_entries_max;
-        if has_room {
-            entries.earliest_expiry = match entries.expiries.is_empty() {
-                true => expiry,
-                false => entries.earliest_expiry.min(expiry),
-            };
-            entries.expiries.insert(key, expiry);
-        }
-        stripe.len.store(entries.expiries.len(), Ordering::Release);
-        has_room
+        let forgotten = entries.insert(key, seconds(expiry), seconds(now), self.stripe_entries_max);
+        stripe.len.store(entries.keys.len(), Ordering::Release);
+        drop(entries);
+        self.forgotten.fetch_add(forgotten, Ordering::Relaxed);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -78,13 +87,25 @@ impl Tombstones {
             .sum()
     }
 
-    fn place(&self, token: Token) -> (u64, &Stripe) {
+    /// How many were forgotten before they expired.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    fn place(&self, token: Token) -> (Key, &Stripe) {
         let [a, b, c, d, e, f, g, h, ..] = token;
-        let key = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         let [.., last] = token;
         // Within bounds: the stripes are an array, and the index is taken modulo its length.
-        (key, &self.stripes[usize::from(last) % STRIPES])
+        (
+            [a, b, c, d, e, f, g, h],
+            &self.stripes[usize::from(last) % STRIPES],
+        )
     }
+}
+
+/// Enough until 2106; later than that is never.
+fn seconds(time: UnixSeconds) -> u32 {
+    u32::try_from(time.0).unwrap_or(u32::MAX)
 }
 
 impl Stripe {
@@ -95,12 +116,33 @@ impl Stripe {
 }
 
 impl Entries {
-    fn forget_expired(&mut self, now: UnixSeconds) {
-        if now < self.earliest_expiry {
-            return;
+    /// How many were forgotten for it before they expired.
+    fn insert(&mut self, key: Key, expiry_seconds: u32, now_seconds: u32, entries_max: usize) -> u64 {
+        // Sessions are ended in another order than they were begun in, so some that have expired stay for a while.
+        while self
+            .order
+            .front()
+            .is_some_and(|ended| ended.expiry_seconds <= now_seconds)
+        {
+            self.forget_oldest();
         }
-        self.expiries.retain(|_, expiry| *expiry > now);
-        self.earliest_expiry = self.expiries.values().copied().min().unwrap_or_default();
+        if !self.keys.insert(key) {
+            return 0;
+        }
+        self.order.push_back(Ended { key, expiry_seconds });
+        let mut forgotten = 0;
+        while self.order.len() > entries_max {
+            let oldest = self.forget_oldest();
+            let was_valid = oldest.is_some_and(|oldest| oldest.expiry_seconds > now_seconds);
+            forgotten += u64::from(was_valid);
+        }
+        forgotten
+    }
+
+    fn forget_oldest(&mut self) -> Option<Ended> {
+        let oldest = self.order.pop_front()?;
+        self.keys.remove(&oldest.key);
+        Some(oldest)
     }
 }
 
@@ -114,23 +156,59 @@ mod tests {
         token
     }
 
+    fn remembered(tombstones: &Tombstones, numbers: std::ops::Range<u64>) -> Vec<u64> {
+        numbers
+            .filter(|number| tombstones.contains(token(*number)))
+            .collect()
+    }
+
     #[test]
-    fn full_means_refused_until_something_expires() {
+    fn the_oldest_make_room_and_are_counted() {
+        let tombstones = Tombstones::new(3 * STRIPES);
+        for number in 0..3 {
+            tombstones.insert(token(number), UnixSeconds(10), UnixSeconds(0));
+        }
+        assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 0));
+        for number in 3..5 {
+            tombstones.insert(token(number), UnixSeconds(10), UnixSeconds(0));
+        }
+        assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 2));
+        assert_eq!(remembered(&tombstones, 0..9), [2, 3, 4]);
+        // Ended once more, it is the youngest again.
+        tombstones.insert(token(0), UnixSeconds(10), UnixSeconds(0));
+        assert_eq!(remembered(&tombstones, 0..9), [0, 3, 4]);
+        // Ended by two at once, it is there once.
+        tombstones.insert(token(0), UnixSeconds(10), UnixSeconds(0));
+        assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 3));
+    }
+
+    #[test]
+    fn what_has_expired_goes_first_and_uncounted() {
         let tombstones = Tombstones::new(2 * STRIPES);
-        assert!(!tombstones.contains(token(1)));
-        assert!(tombstones.insert(token(1), UnixSeconds(10), UnixSeconds(0)));
-        assert!(tombstones.insert(token(2), UnixSeconds(20), UnixSeconds(0)));
-        assert!(!tombstones.insert(token(3), UnixSeconds(30), UnixSeconds(9)));
-        assert!(
-            tombstones.contains(token(1)) && tombstones.contains(token(2)) && !tombstones.contains(token(3))
+        tombstones.insert(token(1), UnixSeconds(10), UnixSeconds(0));
+        tombstones.insert(token(2), UnixSeconds(20), UnixSeconds(0));
+        tombstones.insert(token(3), UnixSeconds(30), UnixSeconds(10));
+        assert_eq!(remembered(&tombstones, 0..9), [2, 3]);
+        assert_eq!(tombstones.forgotten(), 0);
+        // Behind one that is valid still, and without room.
+        tombstones.insert(token(4), UnixSeconds(12), UnixSeconds(11));
+        assert_eq!(
+            (remembered(&tombstones, 0..9), tombstones.forgotten()),
+            (vec![3, 4], 1)
         );
-        assert!(tombstones.insert(token(3), UnixSeconds(30), UnixSeconds(10)));
-        assert!(
-            !tombstones.contains(token(1)) && tombstones.contains(token(2)) && tombstones.contains(token(3))
+        tombstones.insert(token(5), UnixSeconds(40), UnixSeconds(30));
+        assert_eq!(
+            (remembered(&tombstones, 0..9), tombstones.forgotten()),
+            (vec![5], 1)
         );
-        assert_eq!(tombstones.len(), 2);
-        assert!(!tombstones.insert(token(4), UnixSeconds(40), UnixSeconds(19)));
-        assert!(tombstones.insert(token(4), UnixSeconds(40), UnixSeconds(20)));
+    }
+
+    #[test]
+    fn none_is_refused_where_there_is_room_for_none() {
+        let tombstones = Tombstones::new(0);
+        tombstones.insert(token(1), UnixSeconds(10), UnixSeconds(0));
+        tombstones.insert(token(2), UnixSeconds(10), UnixSeconds(0));
+        assert_eq!(remembered(&tombstones, 0..9), [2]);
     }
 
     #[test]
@@ -144,7 +222,7 @@ mod tests {
                         let mut token = token(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
                         token[15] = number as u8;
                         assert!(!tombstones.contains(token));
-                        assert!(tombstones.insert(token, UnixSeconds(10), UnixSeconds(0)));
+                        tombstones.insert(token, UnixSeconds(10), UnixSeconds(0));
                         assert!(tombstones.contains(token));
                     }
                 });

@@ -211,3 +211,43 @@ fn abandoned_sessions_take_no_memory() {
     let grown = server.resident_kib().saturating_sub(before);
     assert!(grown < 1024, "{grown} KiB for 20,000 sessions");
 }
+
+#[test]
+fn every_deletion_is_granted_and_in_the_end_the_oldest_are_forgotten() {
+    const AT_ONCE: usize = 100;
+    // With little memory few are remembered.
+    let server = Server::start(&["--memory-max", "12MiB", "--pool-size", "4"]);
+    let mut client = server.connect();
+    let initialize = newest().initialize(0).encode().repeat(AT_ONCE);
+    let tombstones = |name| server.metric(name, &[("end", "deleted")]);
+    let forgotten = || tombstones("weir_session_tombstones_forgotten_total");
+    let mut sessions: Vec<Dialect> = Vec::new();
+    while forgotten() < 10 {
+        client.send_bytes(&initialize);
+        let opened: Vec<Dialect> = (0..AT_ONCE)
+            .map(|_| with_id(client.receive().field("mcp-session-id").unwrap()))
+            .collect();
+        let deletions: Vec<u8> = opened.iter().flat_map(|it| deletion(it).encode()).collect();
+        client.send_bytes(&deletions);
+        for _ in &opened {
+            assert_eq!(client.receive().status, 200);
+        }
+        sessions.extend(opened);
+        assert!(sessions.len() < 20_000, "they are bounded");
+    }
+    let (remembered, forgotten) = (tombstones("weir_session_tombstones"), forgotten());
+    assert_eq!(remembered + forgotten, sessions.len() as u64);
+    // Who has the id of a forgotten one still has a session, and may end it again.
+    let mut back: Vec<&Dialect> = Vec::new();
+    for session in &sessions {
+        match client.ask(&session.echo(1, "x")).status {
+            200 => back.push(session),
+            status => assert_eq!(status, 404),
+        }
+    }
+    assert_eq!(back.len() as u64, forgotten);
+    assert_eq!(client.ask(&deletion(back[0])).status, 200);
+    client
+        .ask(&back[0].echo(1, "x"))
+        .assert_error(404, UNKNOWN_SESSION, 1);
+}

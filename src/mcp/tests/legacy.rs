@@ -250,13 +250,6 @@ fn deletes() {
         delete(&server, &[("mcp-protocol-version", MODERN)]).refusal(),
         (405, -32600)
     );
-    server.state.is_full = true;
-    let full = delete(&server, &named);
-    assert_eq!(
-        (full.refusal(), full.retry_after_seconds),
-        ((503, -31503), Some(60))
-    );
-    server.state.is_full = false;
     let answer = delete(&server, &named);
     assert_eq!((answer.status, answer.body), (200, Value::Null));
     assert_eq!(delete(&server, &named).refusal(), (404, -32600));

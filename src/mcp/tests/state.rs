@@ -22,8 +22,6 @@ type Sealed = (Vec<u8>, Vec<u8>, u64);
 #[derive(Default)]
 pub(super) struct MappedState {
     pub(super) open: RefCell<HashMap<Vec<u8>, OpenSession>>,
-    /// Ended sessions cannot be remembered.
-    pub(super) is_full: bool,
     /// Nothing live can be.
     pub(super) is_live_full: bool,
     pub(super) log_levels: RefCell<HashMap<SessionToken, LogLevel>>,
@@ -160,7 +158,6 @@ impl Sessions for MappedState {
     fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
         match Sessions::open(self, id, principal, now) {
             None => EndSession::Unknown,
-            Some(_) if self.is_full => EndSession::Full,
             Some(_) => {
                 self.open.borrow_mut().remove(id);
                 EndSession::Ended

@@ -19,8 +19,8 @@ use super::{Letter, Live};
 use crate::mcp::{LiveRefused, Principal, SessionToken, UnixSeconds};
 use crate::registry::AnswerError;
 
-/// Evicted sessions remembered at a time. When more were evicted within the life of an id, the further ones come
-/// back without their state: better than to refuse everybody because somebody makes sessions in a loop.
+/// Evicted sessions remembered at a time. When more were evicted within the life of an id, the oldest come back
+/// without their state: better than to refuse everybody because somebody makes sessions in a loop.
 pub(super) const TOMBSTONES_MAX: usize = 64 * 1024;
 /// Idle sessions looked at to make room: some turn out to be busy again.
 const LOOKS_MAX: usize = 256;

@@ -140,6 +140,10 @@ pub struct LiveStats {
     pub bytes: usize,
     /// Sessions evicted so far, to make room or because they were idle.
     pub evictions: u64,
+    /// Evicted sessions that are remembered.
+    pub evicted: usize,
+    /// Evicted sessions that were forgotten before their ids expired.
+    pub evicted_forgotten: u64,
 }
 
 /// The process's live state. See the module's documentation.
@@ -353,6 +357,8 @@ impl Live {
             sessions: self.stripes.sessions(),
             bytes: self.switchboard.budget.used_bytes(),
             evictions: self.evictions.load(Ordering::Relaxed),
+            evicted: self.evicted.len(),
+            evicted_forgotten: self.evicted.forgotten(),
         }
     }
 
