@@ -231,6 +231,9 @@ labels! {
         Memory => "memory",
         /// Too many connections.
         Connections => "connections",
+        /// As many tasks are kept as may be, in all or of one client, and none of them is over; or as many clients
+        /// wait for one task as may.
+        Tasks => "tasks",
         /// The process is stopping.
         Draining => "draining",
     }

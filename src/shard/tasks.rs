@@ -64,10 +64,13 @@ impl<R: ShardRing> Shard<R> {
             ttl: terms.ttl,
             place,
         };
-        let Ok(view) = service.store.tasks().create(new) else {
-            self.kill(task_key);
-            self.refuse_call(handler, OverloadReason::Memory);
-            return false;
+        let view = match service.store.tasks().create(new) {
+            Ok(view) => view,
+            Err(refused) => {
+                self.kill(task_key);
+                self.refuse_call(handler, refused.reason());
+                return false;
+            }
         };
         call.task = Some(Box::new(view.id));
         if let Some(ttl) = view.ttl {
@@ -233,8 +236,12 @@ impl<R: ShardRing> Shard<R> {
                     return self.begin_stream(key, stream, Role::Awaiting(id), revision, None);
                 }
                 Err(WaitRefused::Unknown) => service.protocol.refuse_task(&id, &mut out),
-                Err(WaitRefused::Full) => {
-                    let overload = self.overload(OverloadReason::Memory);
+                Err(refused @ (WaitRefused::Full | WaitRefused::NoMemory)) => {
+                    let reason = match refused {
+                        WaitRefused::Full => OverloadReason::Tasks,
+                        _ => OverloadReason::Memory,
+                    };
+                    let overload = self.overload(reason);
                     service.protocol.refuse(Some(id.as_id()), &overload, &mut out)
                 }
             },

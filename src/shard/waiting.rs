@@ -307,7 +307,7 @@ impl<R: ShardRing> Shard<R> {
         let queue_depth = self.queue.len();
         let retry_after = match reason {
             // Not what the queue drains: a moment may do.
-            OverloadReason::Memory => DrainRate::RETRY_AFTER_MIN,
+            OverloadReason::Memory | OverloadReason::Tasks => DrainRate::RETRY_AFTER_MIN,
             _ => self.drain_rate.retry_after(queue_depth),
         };
         Overload {

@@ -403,11 +403,13 @@ fn a_client_and_the_process_have_so_many_and_what_is_over_makes_room() {
     let [first, second] = [(); 2].map(|()| begin_long(&mut client, &one));
     let long = json!({"ms": 60_000});
     let refused = client.ask(&task_call(&one, "sleep", long.clone(), None));
-    assert_overloaded(&refused, "memory", "begin");
+    assert_overloaded(&refused, "tasks", "begin");
     begin_long(&mut client, &other);
     let refused = client.ask(&task_call(&modern(), "sleep", long, None));
-    assert_overloaded(&refused, "memory", "begin");
+    assert_overloaded(&refused, "tasks", "begin");
     assert_eq!(server.metric("weir_tasks_refused_total", &[]), 2);
+    assert_eq!(server.metric("weir_refusals_total", &[("reason", "tasks")]), 2);
+    assert_eq!(server.metric("weir_refusals_total", &[("reason", "memory")]), 0);
     client.ask(&about(&one, "tasks/cancel", &first)).result();
     let third = begin_long(&mut client, &one);
     assert_eq!(look(&mut client, &one, &first), None);

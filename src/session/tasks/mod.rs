@@ -100,12 +100,25 @@ pub struct NewTask {
 /// Why there is no task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskRefused {
-    /// A limit of the process is reached, and nothing is over that could make room.
-    #[error("no room for another task")]
+    /// The process has as many tasks as it may, and none is over that could make room.
+    #[error("there are as many tasks as there may be")]
     Full,
     /// The client has as many tasks as it may.
     #[error("the client has as many tasks as it may")]
     FullForClient,
+    /// Tasks take as many bytes as they may, and none is over that could make room.
+    #[error("no memory for another task")]
+    NoMemory,
+}
+
+impl TaskRefused {
+    /// What the client is told.
+    pub fn reason(self) -> OverloadReason {
+        match self {
+            Self::Full | Self::FullForClient => OverloadReason::Tasks,
+            Self::NoMemory => OverloadReason::Memory,
+        }
+    }
 }
 
 /// Why nobody can wait for a task.
@@ -114,9 +127,12 @@ pub enum WaitRefused {
     /// There is no such task, or it is somebody else's.
     #[error("there is no such task")]
     Unknown,
-    /// As many wait as may, or there is no memory.
+    /// As many wait as may.
     #[error("too many wait for this task")]
     Full,
+    /// There is no memory for another stream.
+    #[error("no memory to wait for this task")]
+    NoMemory,
 }
 
 /// Tasks that stand so.
@@ -193,7 +209,7 @@ impl TaskStore {
         let mut table = self.lock();
         let Some(id) = new_id() else {
             table.stats.refused += 1;
-            return Err(TaskRefused::Full);
+            return Err(TaskRefused::NoMemory);
         };
         table.insert(id, new, now)
     }
@@ -276,7 +292,7 @@ impl TaskStore {
         request: RequestId,
     ) -> Result<Arc<Stream>, WaitRefused> {
         let opened = self.live.open_call_stream(None, false);
-        let stream = opened.map_err(|_| WaitRefused::Full)?;
+        let stream = opened.map_err(|_| WaitRefused::NoMemory)?;
         let mut table = self.lock();
         let task = table.find(owner, id).ok_or(WaitRefused::Unknown)?;
         if let Some(end) = task.end.clone() {

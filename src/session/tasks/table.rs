@@ -118,11 +118,15 @@ impl Table {
             let oldest = self.oldest_over(is_own).ok_or(TaskRefused::FullForClient)?;
             self.evict(&oldest);
         }
-        while self.tasks.len() >= self.options.tasks_max || self.bytes >= self.options.bytes_max {
-            let oldest = self.oldest_over(|_| true).ok_or(TaskRefused::Full)?;
+        loop {
+            let lacks = match () {
+                () if self.tasks.len() >= self.options.tasks_max => TaskRefused::Full,
+                () if self.bytes >= self.options.bytes_max => TaskRefused::NoMemory,
+                () => return Ok(()),
+            };
+            let oldest = self.oldest_over(|_| true).ok_or(lacks)?;
             self.evict(&oldest);
         }
-        Ok(())
     }
 
     fn oldest_over(&self, is_it: impl Fn(&Task) -> bool) -> Option<TaskId> {

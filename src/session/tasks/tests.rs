@@ -507,6 +507,23 @@ fn what_no_memory_could_hold_fails_its_task() {
 }
 
 #[test]
+fn who_is_refused_is_told_what_there_is_too_little_of() {
+    let store = store_with(TaskOptions {
+        bytes_max: 1,
+        ..TaskOptions::default()
+    });
+    store.create(new(MODERN)).unwrap();
+    let refused = store.create(new(MODERN)).unwrap_err();
+    assert_eq!(
+        (refused, refused.reason()),
+        (TaskRefused::NoMemory, OverloadReason::Memory)
+    );
+    for refused in [TaskRefused::Full, TaskRefused::FullForClient] {
+        assert_eq!(refused.reason(), OverloadReason::Tasks);
+    }
+}
+
+#[test]
 fn without_room_for_any_there_are_none() {
     let store = store_with(TaskOptions {
         tasks_max: 0,
