@@ -81,15 +81,15 @@ pub(super) enum Link<S> {
     Socket(S),
     /// One message of this channel, until it is answered there.
     Exchange(ConnectionKey),
-    /// A call that goes on as a task, without whoever asked for it.
-    Task,
+    /// A call that goes on as a task, without whoever asked for it; the channel it was asked for on, if it was.
+    Task(Option<ConnectionKey>),
 }
 
 impl<S> Link<S> {
     pub(super) fn socket(&self) -> Option<&S> {
         match self {
             Link::Socket(socket) => Some(socket),
-            Link::Exchange(_) | Link::Task => None,
+            Link::Exchange(_) | Link::Task(_) => None,
         }
     }
 }
@@ -199,7 +199,7 @@ impl<S> Connection<S> {
     pub(super) fn parent(&self) -> Option<ConnectionKey> {
         match self.link {
             Link::Exchange(parent) => Some(parent),
-            Link::Socket(_) | Link::Task => None,
+            Link::Socket(_) | Link::Task(_) => None,
         }
     }
 
@@ -317,7 +317,7 @@ impl<S> Table<S> {
         self.slots[key.slot as usize].1 = Slot::Closing(connection.address);
         match connection.link {
             Link::Socket(socket) => Some(socket),
-            Link::Exchange(_) | Link::Task => {
+            Link::Exchange(_) | Link::Task(_) => {
                 self.free(key);
                 None
             }

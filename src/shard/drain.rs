@@ -28,6 +28,8 @@ const INCOMPLETE_GRACE: Duration = Duration::from_secs(1);
 /// How long before the process ends those who still wait are refused, so that they hear it: this, or a quarter of
 /// the whole time if that is less.
 const REFUSAL_GRACE: Duration = Duration::from_millis(500);
+/// How long a channel whose task has ended stays for its client to fetch the result: clients look once a second.
+pub(super) const RESULT_GRACE: Duration = Duration::from_millis(1500);
 /// How long a closing connection waits for the peer's FIN: in service, and while draining.
 const CLOSE_LINGER: Duration = Duration::from_secs(2);
 const CLOSE_LINGER_DRAINING: Duration = Duration::from_millis(250);
@@ -62,6 +64,14 @@ impl<R: ShardRing> Shard<R> {
         let drain = self.drain?;
         let time = drain.deadline.saturating_duration_since(drain.began);
         Some(drain.deadline - (time / 4).min(REFUSAL_GRACE))
+    }
+
+    /// Until when a channel may stay for a task or its result: what then still runs has failed at the cutoff, and its
+    /// client has heard so.
+    pub(super) fn result_cutoff(&self) -> Option<Instant> {
+        let drain = self.drain?;
+        let cutoff = self.drain_cutoff()?;
+        Some(cutoff + drain.deadline.saturating_duration_since(cutoff) / 4)
     }
 
     /// Stops accepting and finishes what is in flight; the process ends at `deadline`.
@@ -144,6 +154,7 @@ impl<R: ShardRing> Shard<R> {
         if self.drain_cutoff().is_some_and(|cutoff| now >= cutoff) {
             self.fail_tasks();
         }
+        self.close_idle_channels();
         let time = drain.deadline.saturating_duration_since(drain.began);
         let grace = INCOMPLETE_GRACE.min(time / 4);
         if age >= grace {

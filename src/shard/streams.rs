@@ -414,7 +414,9 @@ impl<R: ShardRing> Shard<R> {
     /// A drain begins: who only listens is told that it is over, in the words of its era.
     pub(super) fn end_listening(&mut self) {
         let is_listening = |open: &OpenStream| matches!(open.role, Role::Standing | Role::Listening(_));
-        let keys = self.keys_where(|connection| connection.stream.as_deref().is_some_and(is_listening));
+        let keys = self.keys_where(|connection| {
+            connection.channel.is_none() && connection.stream.as_deref().is_some_and(is_listening)
+        });
         for key in keys {
             let Some(open) = self.table.at(key).and_then(|entry| entry.stream.as_mut()) else {
                 continue;

@@ -48,7 +48,8 @@ impl<R: ShardRing> Shard<R> {
     /// Makes a task of a call that is about to begin, and answers its request with that. False: the request was
     /// refused, and the call is gone.
     pub(super) fn begin_task(&mut self, key: ConnectionKey, handler: HandlerKey, terms: TaskTerms) -> bool {
-        let task_key = self.table.insert(Link::Task, None, self.now);
+        let channel = self.parent_of(key);
+        let task_key = self.table.insert(Link::Task(channel), None, self.now);
         self.timers.reserve(TimerKind::Connection, task_key.slot + 1);
         let place = TaskPlace {
             shard: self.metrics.shard.0,
@@ -86,6 +87,9 @@ impl<R: ShardRing> Shard<R> {
             entry.state = State::Calling(handler);
         }
         self.tasks_running += 1;
+        if let Some(channel) = channel.and_then(|channel| self.channel(channel)) {
+            channel.tasks.begin();
+        }
         self.record_operation(label, &reply, Duration::ZERO);
         // The task is in flight, and so was its request until now.
         self.metrics.in_flight.up();
@@ -127,7 +131,15 @@ impl<R: ShardRing> Shard<R> {
     /// A task's entry is of no more use.
     fn leave_task(&mut self, key: ConnectionKey) {
         self.tasks_running = self.tasks_running.saturating_sub(1);
+        let link = self.table.at(key).map(|entry| &entry.link);
+        let channel = match link {
+            Some(Link::Task(channel)) => *channel,
+            _ => None,
+        };
         self.kill(key);
+        if let Some(channel) = channel {
+            self.on_channel_task_over(channel);
+        }
     }
 
     /// A task is cancelled by its client, or its time is over; the store knows.
@@ -135,7 +147,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(entry) = self
             .table
             .at(key)
-            .filter(|entry| matches!(entry.link, Link::Task))
+            .filter(|entry| matches!(entry.link, Link::Task(_)))
         else {
             return;
         };
@@ -257,7 +269,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         let overload = self.overload(OverloadReason::Draining);
-        for key in self.keys_where(|entry| matches!(entry.link, Link::Task)) {
+        for key in self.keys_where(|entry| matches!(entry.link, Link::Task(_))) {
             match self.table.at(key).map(|entry| entry.state) {
                 Some(State::Calling(handler)) => {
                     self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);

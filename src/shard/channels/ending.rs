@@ -7,6 +7,7 @@ use crate::ring::ConnectionKey;
 use crate::wire::websocket::{self, CloseCode, Violation};
 
 use super::super::connections::{State, Waiting};
+use super::super::drain::RESULT_GRACE;
 use super::super::{Shard, ShardRing};
 use super::Framing;
 
@@ -19,7 +20,7 @@ const LAST_CALLS: Duration = Duration::from_millis(800);
 /// What a channel does on its way to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Drained: what is in flight is answered first.
+    /// Drained: what is in flight is answered first, and tasks have the time that others have.
     WhenIdle,
     /// As soon as what was said is sent.
     Now,
@@ -102,8 +103,10 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A channel that was to end is at its end once nothing of it is in flight and everything is sent.
+    /// A channel that was to end is at its end once nothing of it is in flight, its tasks are over and their results
+    /// fetched, and everything is sent.
     pub(super) fn close_if_over(&mut self, key: ConnectionKey) {
+        let (now, cutoff) = (self.now, self.result_cutoff());
         let Some(connection) = self.table.at(key) else {
             return;
         };
@@ -111,9 +114,11 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let is_sent = channel.outbox.is_none() && !connection.is_sending;
+        // Nobody comes back to stdin once it has ended.
+        let is_kept = !channel.is_input_over && channel.tasks.are_awaited(now, cutoff);
         match channel.ending {
             Some(Ending::Now) if is_sent && connection.state == State::Open => self.end_channel(key),
-            Some(Ending::WhenIdle) if channel.exchanges.is_empty() => {
+            Some(Ending::WhenIdle) if channel.exchanges.is_empty() && !is_kept => {
                 self.close_channel(key, Close::Draining)
             }
             _ => {}
@@ -234,6 +239,22 @@ impl<R: ShardRing> Shard<R> {
                 channel.ending = Some(Ending::WhenIdle);
                 self.close_if_over(key);
             }
+        }
+    }
+
+    /// A task is over that was asked for on this channel.
+    pub(in crate::shard) fn on_channel_task_over(&mut self, key: ConnectionKey) {
+        let result_until = self.now + RESULT_GRACE;
+        if let Some(channel) = self.channel(key) {
+            channel.tasks.end(result_until);
+            self.close_if_over(key);
+        }
+    }
+
+    /// Time has passed in a drain: some channels need not stay any longer.
+    pub(in crate::shard) fn close_idle_channels(&mut self) {
+        for key in self.keys_where(|entry| entry.channel.is_some()) {
+            self.close_if_over(key);
         }
     }
 

@@ -35,7 +35,7 @@ mod reading;
 mod streams;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::mcp::{ChannelFacts, OpenSession, SessionId, SessionToken, Sessions};
 use crate::ring::ConnectionKey;
@@ -88,6 +88,8 @@ pub(super) struct Channel {
     session: Option<OpenSession>,
     /// Its messages that are not answered yet.
     exchanges: Vec<ConnectionKey>,
+    /// Calls of it that go on as tasks.
+    pub(super) tasks: OwnTasks,
     outbox: Option<Outbox>,
     ending: Option<Ending>,
     /// A process's client has said all it had to.
@@ -102,6 +104,31 @@ pub(super) struct Channel {
     is_pinged: bool,
 }
 
+/// Tasks that were asked for on one channel.
+#[derive(Debug, Default)]
+pub(super) struct OwnTasks {
+    running: u32,
+    /// Until when the client may be expected to look at the last that has ended.
+    result_until: Option<Instant>,
+}
+
+impl OwnTasks {
+    pub(super) fn begin(&mut self) {
+        self.running += 1;
+    }
+
+    fn end(&mut self, result_until: Instant) {
+        self.running = self.running.saturating_sub(1);
+        self.result_until = Some(result_until);
+    }
+
+    /// Whether the client may still come for one of them, though not after `cutoff`.
+    fn are_awaited(&self, now: Instant, cutoff: Option<Instant>) -> bool {
+        let is_awaited = self.running > 0 || self.result_until.is_some_and(|until| now < until);
+        is_awaited && cutoff.is_none_or(|cutoff| now < cutoff)
+    }
+}
+
 impl Channel {
     fn new(framing: Framing, token: SessionToken) -> Channel {
         Channel {
@@ -109,6 +136,7 @@ impl Channel {
             token,
             session: None,
             exchanges: Vec::new(),
+            tasks: OwnTasks::default(),
             outbox: None,
             ending: None,
             is_input_over: false,

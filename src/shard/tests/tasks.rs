@@ -108,6 +108,50 @@ fn a_task_outlives_the_connection_that_asked_for_it() {
 }
 
 #[test]
+fn a_drain_leaves_a_channel_its_tasks_and_time_to_fetch_their_results() {
+    let mut rig = Rig::new(1, HANDLERS);
+    let [mut idle, mut client] = [(); 2].map(|()| Client::new(&mut rig));
+    let task = client.begin(&mut rig, "hold", "s1.");
+    rig.drain_within(Duration::from_secs(25));
+    rig.live(Duration::from_secs(5));
+    idle.socket.read();
+    assert_eq!(idle.socket.closed, Some(1001));
+    assert_eq!(client.get(&mut rig, &task)["status"], "working");
+    rig.release("s1.");
+    rig.run();
+    // It looks once a second.
+    rig.live(Duration::from_secs(1));
+    assert_eq!(client.text(&mut rig, &task), "s1.");
+    assert_eq!(client.socket.closed, None);
+    rig.live(Duration::from_secs(1));
+    client.socket.read();
+    assert_eq!(client.socket.closed, Some(1001));
+    idle.leave(&mut rig);
+    client.leave(&mut rig);
+    rig.live(Duration::from_secs(1));
+    assert!(rig.is_finished());
+    rig.assert_nothing_left();
+}
+
+#[test]
+fn a_channel_hears_that_its_task_failed_before_a_drain_is_over() {
+    let mut rig = Rig::new(1, HANDLERS);
+    let mut client = Client::new(&mut rig);
+    let task = client.begin(&mut rig, "hold", "s1.");
+    rig.drain_within(Duration::from_secs(4));
+    rig.run();
+    rig.live(Duration::from_millis(3500));
+    assert_eq!(client.get(&mut rig, &task)["status"], "failed");
+    rig.live(Duration::from_millis(500));
+    client.socket.read();
+    assert_eq!(client.socket.closed, Some(1001));
+    client.leave(&mut rig);
+    rig.live(Duration::from_secs(1));
+    assert!(rig.is_finished());
+    rig.assert_nothing_left();
+}
+
+#[test]
 fn a_task_that_is_cancelled_gives_its_handler_back() {
     let mut rig = Rig::new(1, HANDLERS);
     let mut client = Client::new(&mut rig);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::harness::{
     CLOSE, Dialect, FIN, Incoming, Revision, Server, TEXT, WebSocket, assert_at_rest, case, connect_to, echo,
-    eras, eventually, frame, tool,
+    eras, eventually, eventually_some, frame, tool,
 };
 
 /// A server with two kinds of clients; the modern one's calls end with it.
@@ -168,6 +168,48 @@ fn a_drain_answers_what_is_in_flight_and_closes_with_1001() {
         socket.assert_closed(1001);
     }
     assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_drain_leaves_a_client_its_task_and_the_result() {
+    let mut server = Server::start(&["--pool-size", "4"]);
+    let able = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    for dialect in eras() {
+        let _case = case(dialect.revision.0);
+        let dialect = dialect.able(able.clone());
+        let mut socket = server.open_websocket();
+        let mut params = json!({"name": "sleep", "arguments": {"ms": 1_000}});
+        if !dialect.is_modern() {
+            socket.open_session(&dialect);
+            params["task"] = json!({});
+        }
+        let made = socket.ask(&dialect.request("begin", "tools/call", params));
+        let made = match dialect.is_modern() {
+            true => &made["result"],
+            false => &made["result"]["task"],
+        };
+        let task = json!({"taskId": made["taskId"]});
+        server.signal(Signal::TERM);
+        eventually("it drains", || {
+            let ready = crate::harness::Request::new("GET", "/readyz");
+            server.ask_admin(&ready).status == 503
+        });
+        let result = match dialect.is_modern() {
+            true => eventually_some("the task is over", || {
+                let looked = socket.ask(&dialect.request("look", "tasks/get", task.clone()));
+                looked["result"].get("result").cloned()
+            }),
+            false => {
+                let told = socket.notification("notifications/tasks/status");
+                assert_eq!(told["status"], "completed", "{told}");
+                socket.ask(&dialect.request("fetch", "tasks/result", task))["result"].clone()
+            }
+        };
+        assert_eq!(result["content"][0]["text"], "slept 1000 ms", "{result}");
+        socket.assert_closed(1001);
+        assert_eq!(server.wait().code(), Some(0));
+        server = Server::start(&["--pool-size", "4"]);
+    }
 }
 
 #[test]
