@@ -414,8 +414,10 @@ fn a_watch_sees_the_fin_behind_unread_bytes<B: Backend>(backend: &mut B) {
     assert!(backend.ring().next_completion().is_none(), "bytes are no hang-up");
     peer.finish();
     assert!(matches!(hung_up(backend), HangUp::ReadClosed));
+    assert_eq!(backend.ring().unread_bytes(&socket), 6);
     backend.ring().receive(KEY, &socket);
     assert_eq!(bytes(backend), b"unread");
+    assert_eq!(backend.ring().unread_bytes(&socket), 0);
 }
 
 fn a_watch_sees_the_reset_and_can_be_cancelled<B: Backend>(backend: &mut B) {

@@ -399,6 +399,12 @@ impl DataRing for KernelRing {
         socket.connected()?.take_error().ok().flatten()
     }
 
+    fn unread_bytes(&self, socket: &Socket) -> usize {
+        // It fails on what is gone or knows no such number; nothing can be waited for there.
+        let bytes = rustix::io::ioctl_fionread(socket.input()).unwrap_or(0);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
     fn peer_address(&self, socket: &Socket) -> io::Result<SocketAddr> {
         let address = socket.connected().map(|socket| socket.peer_addr()).transpose()?;
         address

@@ -145,6 +145,9 @@ pub trait DataRing {
     /// Why a connection broke, if it did: the error that is pending on it, taken.
     fn take_error(&self, socket: &Self::Socket) -> Option<io::Error>;
 
+    /// Bytes that have arrived and were not received. One system call.
+    fn unread_bytes(&self, socket: &Self::Socket) -> usize;
+
     /// The peer's address.
     ///
     /// # Errors

@@ -574,6 +574,24 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// A client has finished sending and may still read: what it has sent is answered. The answer in hand says that it
+    /// is the last if nothing came behind its request.
+    pub(super) fn note_half_close(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        connection.is_half_closed = true;
+        let unread_bytes = match connection.link.socket() {
+            Some(socket) => self.ring.unread_bytes(socket),
+            None => 0,
+        };
+        // A receive that is armed may have taken bytes that are still to be handled.
+        let has_more = unread_bytes > 0 || connection.assembly.is_some() || connection.is_receiving;
+        if !has_more {
+            connection.persistence = Persistence::Close;
+        }
+    }
+
     /// The peer of a call hung up. Modern: that cancels the call. Legacy: a running call finishes, and its
     /// answer is dropped.
     pub(super) fn handle_hang_up(&mut self, key: ConnectionKey, outcome: &HangUp) {
@@ -597,9 +615,7 @@ impl<R: ShardRing> Shard<R> {
             .call_mut(handler)
             .map(|call| call.ticket.revision().era());
         if era == Some(Era::Legacy) && matches!(outcome, HangUp::ReadClosed) {
-            // It may only have finished sending, and still read: its answer goes out and is the last.
-            connection.persistence = Persistence::Close;
-            return;
+            return self.note_half_close(key);
         }
         let error = self
             .table

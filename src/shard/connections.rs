@@ -137,6 +137,8 @@ pub(super) struct Connection<S> {
     pub is_sending: bool,
     /// Cancels the ring has not answered yet.
     pub cancels: u8,
+    /// The client has finished sending, and may still read.
+    pub is_half_closed: bool,
     /// No request was read from it yet.
     pub is_fresh: bool,
     /// The request in hand has an `Origin`.
@@ -177,6 +179,7 @@ impl<S> Connection<S> {
             is_watched: false,
             is_sending: false,
             cancels: 0,
+            is_half_closed: false,
             is_fresh: true,
             is_browser: false,
             takes_json: true,

@@ -216,6 +216,10 @@ pub struct Shard<R: ShardRing> {
     starved: VecDeque<ConnectionKey>,
     /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
     incomplete: VecDeque<ConnectionKey>,
+    /// So many of these are no reason to look who has given his back.
+    incomplete_max: usize,
+    /// All that had arrived by this time has been handled.
+    caught_up_at: Instant,
     /// Calls that run as tasks, with a handler or waiting for their clients.
     tasks_running: usize,
     /// Calls that wait for something on this shard.
@@ -322,6 +326,8 @@ impl<R: ShardRing> Shard<R> {
             started: VecDeque::with_capacity(sizes.handlers as usize),
             starved: VecDeque::new(),
             incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
+            incomplete_max: 2 * sizes.assembly_buffers,
+            caught_up_at: now,
             tasks_running: 0,
             pending_calls: 0,
             is_active: false,
@@ -380,6 +386,7 @@ impl<R: ShardRing> Shard<R> {
         let mut handled = 0;
         while handled < max && self.started.is_empty() {
             let Some(completion) = self.ring.next_completion() else {
+                self.caught_up_at = self.pass_at;
                 break;
             };
             handled += 1;

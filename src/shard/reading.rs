@@ -24,9 +24,16 @@ use super::{Shard, ShardRing};
 /// What a closing connection may still send us before we stop listening: enough for what was on its way.
 const DROPPED_BYTES_MAX: u32 = 1 << 20;
 
-/// Who has not sent the rest of a request for this long is slow, and gives way to others when buffers run out.
+/// Who has not sent the rest of a request for this long may be slow, and gives way to others when buffers run out.
 /// Clients that send head and body apart take a fraction of it.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
+/// And is slow if it has sent less than this for each second. A client whose bytes are there is read from at this rate
+/// even by a shard that takes four seconds for one look at the ring.
+const SLOW_BYTES_PER_SECOND: u128 = 1024;
+/// How many connections are looked at to find one that is slow.
+const SLOW_LOOKS_MAX: usize = 64;
+/// How many slow ones give way to one that needs memory.
+const GIVEN_UP_MAX: usize = 8;
 
 /// What became of the front of a window.
 pub(super) enum Taken {
@@ -154,12 +161,17 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.at(key) else {
             return;
         };
-        let Some(assembly) = connection.assembly.as_mut() else {
+        let Some(assembly) = connection.assembly.take() else {
             return;
         };
-        match self.assembly.append(assembly, bytes, &mut self.heap) {
-            Ok(()) => self.serve_assembly(key, Turn::New),
-            Err(_) => self.refuse_memory(key),
+        let (assembly, is_kept) = self.append_kept(key, assembly, bytes);
+        match self.table.at(key) {
+            Some(connection) => connection.assembly = Some(assembly),
+            None => return self.assembly.give_back(assembly, &mut self.heap),
+        }
+        match is_kept {
+            true => self.serve_assembly(key, Turn::New),
+            false => self.refuse_memory(key),
         }
     }
 
@@ -224,35 +236,54 @@ impl<R: ShardRing> Shard<R> {
             .table
             .at(key)
             .and_then(|connection| connection.assembly.take());
-        let mut assembly = kept.unwrap_or_else(|| self.take_assembly(key));
-        let mut appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
-        if appended.is_err() && self.evict_oldest_incomplete(Duration::ZERO) {
+        let assembly = kept.unwrap_or_else(|| self.take_assembly(key));
+        let (assembly, is_kept) = self.append_kept(key, assembly, rest);
+        match self.table.at(key) {
+            Some(connection) if is_kept => connection.assembly = Some(assembly),
+            _ => self.assembly.give_back(assembly, &mut self.heap),
+        }
+        if !is_kept {
+            self.refuse_memory(key);
+        }
+        is_kept
+    }
+
+    /// Appends bytes of this connection to its assembly, which is out of the table meanwhile. When there is no memory
+    /// for them, those that are slow give way. Whether there was room in the end.
+    pub(super) fn append_kept(
+        &mut self,
+        key: ConnectionKey,
+        mut assembly: Box<Assembly>,
+        bytes: &[u8],
+    ) -> (Box<Assembly>, bool) {
+        for _ in 0..GIVEN_UP_MAX {
+            let appended = self.assembly.append(&mut assembly, bytes, &mut self.heap);
+            if appended.is_ok() {
+                return (assembly, true);
+            }
+            if !self.evict_slow(key) {
+                break;
+            }
             if assembly.is_empty() {
                 self.assembly.give_back(assembly, &mut self.heap);
                 assembly = self.free_assembly();
             }
-            appended = self.assembly.append(&mut assembly, rest, &mut self.heap);
         }
-        match self.table.at(key) {
-            Some(connection) if appended.is_ok() => connection.assembly = Some(assembly),
-            _ => self.assembly.give_back(assembly, &mut self.heap),
-        }
-        if appended.is_err() {
-            self.refuse_memory(key);
-        }
-        appended.is_ok()
+        (assembly, false)
     }
 
     /// An assembly buffer. If none is free and somebody is slow to send the rest of a request, that one is given up
     /// for it, so that slow senders starve each other and nobody else. If nobody is, it lies on the heap.
     fn take_assembly(&mut self, asking: ConnectionKey) -> Box<Assembly> {
-        if self.incomplete.len() > 2 * self.assembly.total(Purpose::Pieces) {
+        if self.incomplete.len() > self.incomplete_max {
             let table = &mut self.table;
             self.incomplete
                 .retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
+            // Looked through again when it has doubled, so that many of them cost each a few looks.
+            self.incomplete_max = 2 * self.incomplete.len().max(self.assembly.total(Purpose::Pieces));
         }
         if self.assembly.free(Purpose::Pieces) == 0 {
-            self.evict_oldest_incomplete(SLOW_AFTER);
+            self.evict_slow(asking);
         }
         self.incomplete.push_back(asking);
         self.free_assembly()
@@ -264,28 +295,36 @@ impl<R: ShardRing> Shard<R> {
             .unwrap_or_else(|| self.assembly.extra())
     }
 
-    /// Gives up the oldest request that is not there yet, if it began at least `age_min` ago; whether one was.
-    fn evict_oldest_incomplete(&mut self, age_min: Duration) -> bool {
-        for _ in 0..self.incomplete.len() {
+    /// Gives up the oldest request whose client is slow to send it; whether there was one.
+    fn evict_slow(&mut self, asking: ConnectionKey) -> bool {
+        for _ in 0..self.incomplete.len().min(SLOW_LOOKS_MAX) {
             let Some(oldest) = self.incomplete.pop_front() else {
                 return false;
             };
-            let connection = self.table.at(oldest).filter(|c| c.assembly.is_some());
-            match connection.map(|connection| (connection.state, connection.request_at)) {
-                Some((State::Open, began)) if self.now < began + age_min => {
-                    self.incomplete.push_front(oldest);
-                    return false;
-                }
-                Some((State::Open, _)) => {
+            match self.is_slow(oldest) {
+                Some(true) => {
                     self.evict(oldest, Eviction::AssemblyPressure);
                     return true;
                 }
-                // An answer comes first; what waits behind it may turn out to be incomplete.
-                Some(_) => self.incomplete.push_back(oldest),
+                Some(false) => self.incomplete.push_back(oldest),
+                None if oldest == asking => self.incomplete.push_back(oldest),
                 None => {}
             }
         }
         false
+    }
+
+    /// Whether a client owes the rest of a request for long; `None` if nothing of it is kept. It does not while it has to
+    /// wait itself (an answer comes first; what waits behind it may turn out to be incomplete), nor for time in which
+    /// this shard has not come to look at what it has sent.
+    fn is_slow(&mut self, key: ConnectionKey) -> Option<bool> {
+        let caught_up_at = self.caught_up_at;
+        let connection = self.table.at(key)?;
+        let assembly = connection.assembly.as_ref()?;
+        let age = caught_up_at.saturating_duration_since(connection.request_at);
+        let owed_bytes = age.as_millis() * SLOW_BYTES_PER_SECOND / 1000;
+        let is_behind = age >= SLOW_AFTER && (assembly.window().len() as u128) < owed_bytes;
+        Some(connection.state == State::Open && connection.reads_on() && is_behind)
     }
 
     /// Looks for one request at the front of `window` and acts on it.

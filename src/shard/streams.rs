@@ -398,20 +398,20 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// The peer of a stream without a running call hung up. If an answer is on its way and the peer may only have
-    /// finished sending, that is still sent, and is the last.
+    /// finished sending, that is still sent.
     pub(super) fn lose_listener(&mut self, key: ConnectionKey, outcome: &HangUp) {
         let Some(connection) = self.table.at(key) else {
             return;
         };
         let has_answer = connection.stream.as_ref().is_some_and(|open| open.is_answer());
         if has_answer && matches!(outcome, HangUp::ReadClosed) {
-            connection.persistence = Persistence::Close;
-            return;
+            return self.note_half_close(key);
         }
         self.kill(key);
     }
 
-    /// A drain begins: who only listens is told that it is over, in the words of its era.
+    /// A drain begins: who only listens is told that it is over, in the words of its era. What a channel hears beside
+    /// its answers ends with the channel, which may stay for a task.
     pub(super) fn end_listening(&mut self) {
         let is_listening = |open: &OpenStream| matches!(open.role, Role::Standing | Role::Listening(_));
         let keys = self.keys_where(|connection| {

@@ -103,7 +103,10 @@ impl<R: ShardRing> Shard<R> {
         connection.state = State::Queued(wait);
         connection.waiting = Waiting::Nothing;
         connection.phase_began = self.now;
-        self.watch(key);
+        // That it sends no more was known before this request began to wait: it may read its answer all the same.
+        if !connection.is_half_closed {
+            self.watch(key);
+        }
         let (deadline, _) = self.wait_deadline(key);
         self.set_deadline(key, deadline);
         match target {

@@ -107,6 +107,10 @@ impl DataRing for ExemptRing {
         self.with(|ring| ring.take_error(socket))
     }
 
+    fn unread_bytes(&self, socket: &SimulatedSocket) -> usize {
+        self.with(|ring| ring.unread_bytes(socket))
+    }
+
     fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
         self.with(|ring| ring.peer_address(socket))
     }

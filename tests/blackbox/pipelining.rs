@@ -97,6 +97,32 @@ fn pipelined_requests_larger_than_any_buffer() {
 }
 
 #[test]
+fn what_is_pipelined_behind_a_call_is_answered_though_its_client_sends_no_more() {
+    let server = Shared::usual();
+    let legacy = Dialect::legacy(Revision::NEWEST_LEGACY);
+    let requests = [
+        legacy.tool(0, "sleep", json!({"ms": 200})),
+        legacy.request(1, "ping", json!({})),
+        legacy.tool(2, "sleep", json!({"ms": 10})),
+        legacy.tool(3, "spin", json!({"ms": 5})),
+        legacy.echo(4, "last"),
+    ];
+    for is_at_once in [true, false] {
+        let _case = case(format!("at once: {is_at_once}"));
+        let mut client = server.connect();
+        match is_at_once {
+            true => client.send_bytes(&requests.each_ref().map(Request::encode).concat()),
+            false => requests.iter().for_each(|request| client.send(request)),
+        }
+        client.finish();
+        for id in 0..requests.len() {
+            assert_eq!(client.receive().json()["id"], id);
+        }
+        client.assert_closed();
+    }
+}
+
+#[test]
 fn a_client_that_finishes_sending_still_gets_its_answer() {
     let server = Shared::usual();
     let mut client = server.connect();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::{
     Client, Dialect, Request, Revision, Server, assert_at_rest, case, connect_to, echo, enqueue, eventually,
-    hold, per_shard, waiting,
+    hold, per_shard, tool, waiting,
 };
 
 fn ping(id: &str) -> Request {
@@ -157,6 +157,28 @@ fn with_two_assembly_buffers_everybody_who_pipelines_is_answered() {
         assert!(client.is_silent());
     }
     assert_eq!(server.metric("weir_evictions_total", &[]), 1, "the holder's");
+    assert_eq!(server.metric("weir_refusals_total", &[]), 0);
+    assert_at_rest(&server);
+}
+
+#[test]
+fn with_two_assembly_buffers_nothing_behind_a_running_call_is_given_up() {
+    let server = Server::start(&["--pool-size", "64", "--assembly-buffers", "2"]);
+    let mut clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        let mut bytes = tool("first", "sleep", json!({"ms": 1_500})).encode();
+        bytes.extend((0..6).flat_map(|id| echo(id, "pipelined").encode()));
+        client.send_bytes(&bytes);
+    }
+    eventually("the calls run", || server.busy_handlers() == 40);
+    for client in &mut clients {
+        assert_eq!(client.receive().tool_text(), "slept 1500 ms");
+        for id in 0..6 {
+            client.receive().assert_echo(id, "pipelined");
+        }
+        assert!(client.is_silent());
+    }
+    assert_eq!(server.metric("weir_evictions_total", &[]), 0);
     assert_eq!(server.metric("weir_refusals_total", &[]), 0);
     assert_at_rest(&server);
 }

@@ -357,6 +357,10 @@ impl DataRing for SimulatedRing {
         operations::error_of(&self.world.lock().connections[socket.id()])
     }
 
+    fn unread_bytes(&self, socket: &SimulatedSocket) -> usize {
+        self.world.lock().connections[socket.id()].inbound.len()
+    }
+
     fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
         Ok(socket.address())
     }

@@ -44,7 +44,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(channel) = &mut connection.channel {
             channel.is_pinged = false;
         }
-        let Some(mut assembly) = connection.assembly.take() else {
+        let Some(assembly) = connection.assembly.take() else {
             connection.request_at = now;
             let consumed = self.take_messages(key, bytes);
             let rest = bytes.get(consumed..).unwrap_or_default();
@@ -53,9 +53,9 @@ impl<R: ShardRing> Shard<R> {
             }
             return self.await_channel(key);
         };
-        match self.assembly.append(&mut assembly, bytes, &mut self.heap) {
-            Ok(()) => self.serve_kept_in(key, assembly),
-            Err(_) => {
+        match self.append_kept(key, assembly, bytes) {
+            (assembly, true) => self.serve_kept_in(key, assembly),
+            (assembly, false) => {
                 self.assembly.give_back(assembly, &mut self.heap);
                 self.close_channel(key, Close::Memory);
             }

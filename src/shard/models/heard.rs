@@ -44,10 +44,14 @@ fn speak_and_hear(speakers: u64, calls_each: u64) {
 
 #[test]
 fn a_sleeping_shard_hears_two_that_speak_at_once() {
-    check_bounded("two calls speak, and the shard sleeps", Some(3), || speak_and_hear(2, 1));
+    check_bounded("two calls speak, and the shard sleeps", Some(3), || {
+        speak_and_hear(2, 1)
+    });
 }
 
 #[test]
 fn a_sleeping_shard_hears_one_that_speaks_while_it_listens() {
-    check_bounded("two calls speak one after the other", Some(3), || speak_and_hear(1, 2));
+    check_bounded("two calls speak one after the other", Some(3), || {
+        speak_and_hear(1, 2)
+    });
 }

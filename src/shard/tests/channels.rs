@@ -8,6 +8,7 @@ use super::dice::{Announce, Dice, seeds};
 use super::rig::{Rig, Sizes};
 use super::websocket::{CLOSE, CONTINUATION, PING, TEXT, WebSocket, call, frame};
 use crate::config::Linger;
+use crate::metrics::Eviction;
 use crate::ring::simulated::Faults;
 
 const STEPS: usize = 120;
@@ -36,6 +37,36 @@ fn calls_of_one_channel_run_side_by_side() {
     rig.release("s1.");
     exchange(&mut rig, &mut socket);
     assert_eq!((socket.waiting(), rig.shard.pool.busy()), (vec![], 0));
+    end(rig, socket);
+}
+
+/// Messages that it has sent wait for it to take its answers: it owes none of them.
+#[test]
+fn a_channel_that_has_to_wait_itself_is_not_slow() {
+    let mut rig = Rig::new(
+        1,
+        Sizes {
+            assembly_buffers: 1,
+            ..Sizes::default()
+        },
+    );
+    let mut socket = opened(&mut rig);
+    socket.peer.set_window(0);
+    for id in 0..60 {
+        socket.ask(true, "echo", id, &format!("s{id}.{}", "x".repeat(2000)));
+    }
+    exchange(&mut rig, &mut socket);
+    rig.live(Duration::from_secs(2));
+    let mut other = opened(&mut rig);
+    other.queue(&frame(TEXT, false, b"{", [7; 4]));
+    exchange(&mut rig, &mut other);
+    assert_eq!(rig.metrics.evictions.of(Eviction::AssemblyPressure).value(), 0);
+    socket.peer.set_window(1 << 20);
+    for _ in 0..20 {
+        exchange(&mut rig, &mut socket);
+    }
+    assert_eq!((socket.waiting(), socket.closed), (vec![], None));
+    other.peer.finish();
     end(rig, socket);
 }
 

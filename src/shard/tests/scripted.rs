@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::{Client, Era, batch, call, chunked, expecting_continue, get, notification, ping};
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::config::Timeouts;
-use crate::metrics::{Method, Operation, Outcome, Stage};
+use crate::metrics::{Eviction, Method, Operation, Outcome, Stage};
 use crate::pool::Purpose;
 use crate::ring::simulated::{Fault, Faults, PeerView};
 use crate::units::Patience;
@@ -476,6 +476,7 @@ fn bytes_that_come_behind_a_refusal_are_dropped_and_do_not_destroy_it() {
     let mut other = connected(&rig);
     rig.run();
     rig.pass(Duration::from_secs(2));
+    rig.run();
     // The window is shut: the 408 stays on its way while more bytes come.
     slow.peer.set_window(0);
     other.ask(call(Era::Legacy, "echo", 1, "other"));
@@ -716,6 +717,168 @@ fn a_legacy_client_that_only_finished_sending_still_gets_its_answer() {
     assert_eq!(client.results(), ["half"]);
     assert!(client.answers[0].head.contains("connection: close"));
     rig.leave(&[client]);
+}
+
+/// What came behind the call in hand: with it in one piece, or while it ran, so that the kernel has it still.
+#[test]
+fn what_is_pipelined_behind_a_call_is_answered_though_its_client_sends_no_more() {
+    for tool in ["hold", "wait", "speak"] {
+        for is_unread in [false, true] {
+            let mut rig = Rig::new(1, Sizes::default());
+            let mut client = connected(&rig);
+            client.ask(call(Era::Legacy, tool, 1, "in hand"));
+            if is_unread {
+                client.send(usize::MAX);
+                rig.run();
+            }
+            client.ask(call(Era::Legacy, "echo", 2, "behind"));
+            client.ask(call(Era::Legacy, "hold", 3, "last"));
+            client.send(usize::MAX);
+            rig.run();
+            client.peer.finish();
+            rig.run();
+            rig.release("in hand");
+            rig.barrier.open();
+            rig.run();
+            rig.release("last");
+            rig.run();
+            client.read();
+            let case = format!("{tool}, unread: {is_unread}");
+            assert_eq!(client.results(), ["in hand", "behind", "last"], "{case}");
+            let closes: Vec<bool> = client
+                .answers
+                .iter()
+                .map(|answer| answer.head.contains("connection: close"))
+                .collect();
+            assert_eq!(closes, [false, false, true], "{case}");
+            assert_eq!(client.peer.view(), PeerView::Ended, "{case}");
+            rig.leave(&[client]);
+        }
+    }
+}
+
+#[test]
+fn a_request_behind_a_call_may_wait_for_a_handler_though_its_client_sends_no_more() {
+    let sizes = Sizes {
+        handlers: 1,
+        queue_depth_max: 4,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut client = connected(&rig);
+    client.ask(call(Era::Legacy, "hold", 1, "in hand"));
+    client.ask(call(Era::Legacy, "echo", 2, "behind"));
+    client.send(usize::MAX);
+    rig.run();
+    let mut other = connected(&rig);
+    other.request(call(Era::Modern, "hold", 3, "other"));
+    rig.run();
+    client.peer.finish();
+    rig.run();
+    rig.release("in hand");
+    rig.run();
+    assert_eq!(rig.metrics.queue_depth.value(), 1, "it waits behind the other's");
+    rig.release("other");
+    rig.run();
+    client.read();
+    other.read();
+    assert_eq!(client.results(), ["in hand", "behind"]);
+    assert_eq!(other.results(), ["other"]);
+    assert_eq!(client.peer.view(), PeerView::Ended);
+    rig.leave(&[client, other]);
+}
+
+/// The second half of its request is there, and this shard has not come to look at it.
+#[test]
+fn nobody_is_slow_for_time_in_which_the_shard_did_not_look() {
+    let sizes = Sizes {
+        assembly_buffers: 1,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut early = connected(&rig);
+    early.ask(call(Era::Legacy, "echo", 1, "early"));
+    early.send(40);
+    rig.run();
+    let mut other = connected(&rig);
+    other.ask(call(Era::Legacy, "echo", 1, "other"));
+    other.send(40);
+    early.send(usize::MAX);
+    rig.pass(Duration::from_secs(2));
+    rig.run();
+    other.send(usize::MAX);
+    rig.run();
+    early.read();
+    other.read();
+    assert_eq!(early.results(), ["early"]);
+    assert_eq!(other.results(), ["other"]);
+    assert_eq!(rig.metrics.evictions.of(Eviction::AssemblyPressure).value(), 0);
+    rig.leave(&[early, other]);
+}
+
+/// A large request takes more than a second to arrive, and keeps coming.
+#[test]
+fn who_sends_steadily_is_not_slow() {
+    let sizes = Sizes {
+        assembly_buffers: 1,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut steady = connected(&rig);
+    let secret = "steady ".repeat(1000);
+    steady.ask(call(Era::Legacy, "echo", 1, &secret));
+    let mut others = Vec::new();
+    while !steady.unsent.is_empty() {
+        steady.send(1500);
+        rig.run();
+        rig.pass(Duration::from_secs(1));
+        rig.run();
+        let mut other = connected(&rig);
+        other.ask(call(Era::Legacy, "echo", 1, "other"));
+        other.send(40);
+        rig.run();
+        others.push(other);
+    }
+    steady.read();
+    assert_eq!(steady.results(), [secret]);
+    // Those who send nothing more are, and give way to each other.
+    others[0].read();
+    assert_eq!(others[0].answers[0].status, 408);
+    others.push(steady);
+    rig.leave(&others);
+}
+
+#[test]
+fn without_memory_who_is_slow_gives_way_and_who_is_not_does_not() {
+    let sizes = Sizes {
+        assembly_buffers: 1,
+        heap_bytes_max: 0,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let mut first = connected(&rig);
+    first.ask(call(Era::Legacy, "echo", 1, "first"));
+    first.send(40);
+    rig.run();
+    let mut refused = connected(&rig);
+    refused.ask(call(Era::Legacy, "echo", 1, "refused"));
+    refused.send(40);
+    rig.run();
+    refused.read();
+    assert_eq!(refused.answers[0].status, 503);
+    rig.pass(Duration::from_secs(2));
+    rig.run();
+    let mut second = connected(&rig);
+    second.ask(call(Era::Legacy, "echo", 1, "second"));
+    second.send(40);
+    rig.run();
+    second.send(usize::MAX);
+    rig.run();
+    second.read();
+    assert_eq!(second.results(), ["second"]);
+    first.read();
+    assert_eq!(first.answers[0].status, 408);
+    rig.leave(&[first, refused, second]);
 }
 
 #[test]
