@@ -462,7 +462,7 @@ fn locked_memory_that_is_used_up_is_named_by_who_has_it() {
         .lines()
         .find(|line| line.starts_with("missing  memlock: RLIMIT_MEMLOCK = "))
         .unwrap_or_else(|| panic!("{told}"));
-    assert!(line.contains("but other processes of this user"), "{line}");
+    assert!(line.contains("but other processes of this user, "), "{line}");
     let name = format!("weir (pid {}, ", holder.0.id());
     assert!(line.contains(&name), "{name}: {line}");
 
@@ -482,7 +482,7 @@ fn locked_memory_that_is_used_up_is_named_by_who_has_it() {
     let told = text(&doctor.stdout);
     assert!(doctor.status.success(), "{told}");
     assert!(
-        told.contains("\nok       shards: 2 started and stopped on trial\n"),
+        told.contains("\nok       start: 2 shards and all workers, on trial\n"),
         "{told}"
     );
 }

@@ -2,10 +2,12 @@
 
 use std::env;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{
     CONFIG_NAME, FOR_LISTENERS, Key, Kind, OPTIONS, OptionSpec, SIZE_OPTIONS, SizeOption, config_variable,
+    nearest_option,
 };
 
 const FILE_NAME: &str = "file";
@@ -51,6 +53,26 @@ pub(super) fn command() -> Command {
                 .args(SIZE_OPTIONS.iter().map(size_argument))
                 .after_help(SIZE_HELP),
         )
+}
+
+/// The same error, but for an unknown flag with the option that may be meant, as it is found for files and variables:
+/// the parser takes `--port` for `--report`.
+pub(super) fn with_nearest(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
+    }
+    if let Some(meant) = nearest_option(name) {
+        error.remove(ContextKind::Usage);
+        error.insert(
+            ContextKind::SuggestedArg,
+            ContextValue::String(format!("--{meant}")),
+        );
+    }
+    error
 }
 
 /// What the flags gave, option by option.
@@ -287,5 +309,20 @@ mod tests {
             .try_get_matches_from(["weir", "serve", "--poolsize", "8"])
             .unwrap_err();
         assert!(misspelt.to_string().contains("--pool-size"), "{misspelt}");
+        for (typed, meant) in [
+            ("--port", "--listen"),
+            ("--host=0.0.0.0", "--listen"),
+            ("--poolsize", "--pool-size"),
+            ("--max-memory", "--memory-max"),
+        ] {
+            let error = command()
+                .try_get_matches_from(["weir", "serve", typed])
+                .unwrap_err();
+            let text = with_nearest(error).to_string();
+            assert!(
+                text.contains(&format!("a similar argument exists: '{meant}'")),
+                "{text}"
+            );
+        }
     }
 }

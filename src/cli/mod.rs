@@ -30,6 +30,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
+            let error = command::with_nearest(error);
             // Help and version are "errors" too, of status 0. Nobody is left to tell when printing fails.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));

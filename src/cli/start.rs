@@ -86,7 +86,7 @@ pub(super) fn doctor(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         Ok(look) => look,
         Err(problem) => return problem.complain(),
     };
-    look.try_shards();
+    look.try_start();
     let lines = look.lines();
     lines.iter().for_each(|line| say(&line.to_string()));
     for note in &look.resolved.notes {
@@ -109,13 +109,15 @@ struct Look {
 
 impl Look {
     /// Tries what serving would begin with, unless it is known that it cannot.
-    fn try_shards(&mut self) {
+    fn try_start(&mut self) {
         if self.findings.io_uring.is_ok() {
-            let tried = crate::server::try_shards(&self.resolved.settings);
+            // What panics is told in the line that comes of it.
+            std::panic::set_hook(Box::new(|_| ()));
+            let tried = crate::server::try_start(&self.resolved.settings);
             if tried.as_ref().is_err_and(|problem| problem.is_locked_memory) {
                 self.findings.ring_users = ring_users();
             }
-            self.findings.shards = Some(tried);
+            self.findings.start = Some(tried);
         }
     }
 
@@ -267,7 +269,7 @@ fn look(inputs: Inputs) -> Result<Look, Problem> {
         findings: Findings {
             host,
             io_uring,
-            shards: None,
+            start: None,
             ring_users: if is_used_up { ring_users() } else { Vec::new() },
         },
     })

@@ -35,7 +35,7 @@ pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable, is_variabl
 pub use memory::{
     Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory,
 };
-pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX};
+pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX, nearest_option};
 pub use placement::display_cpu_list;
 pub use resolve::{Resolved, resolve};
 pub use ring_users::RingUser;
@@ -47,4 +47,4 @@ pub use settings::{
 };
 pub use size_request::{SIZE_OPTIONS, SizeOption, SizeRequest};
 pub use sizing::{SizeError, Sizing, size, with_headroom};
-pub use startup::{Findings, Line, Needs, RingProblem, ShardProblem, Verdict, evaluate};
+pub use startup::{Findings, Line, Needs, RingProblem, StartProblem, Verdict, evaluate};

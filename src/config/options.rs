@@ -351,6 +351,11 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     best.map(|(_, candidate)| candidate)
 }
 
+/// The option most like an unknown name, by its name.
+pub fn nearest_option(name: &str) -> Option<&'static str> {
+    nearest(name, OPTIONS.iter().map(|spec| spec.name))
+}
+
 /// How other servers call it, and how this one does.
 const ELSEWHERE: [(&str, &str); 6] = [
     ("port", "listen"),

@@ -36,15 +36,15 @@ pub struct Findings {
     pub host: Host,
     /// Whether a ring with the flags and operations Weir uses can be made.
     pub io_uring: Result<(), RingProblem>,
-    /// Whether all shards' executors and rings together could be made, if that was tried.
-    pub shards: Option<Result<(), ShardProblem>>,
+    /// Whether all that a server starts could be started together, if that was tried.
+    pub start: Option<Result<(), StartProblem>>,
     /// Who else of this user has rings, as shown to an operator; looked for where locked memory ran out.
     pub ring_users: Vec<String>,
 }
 
-/// Why the shards' executors and rings could not be made.
+/// Why not all that a server starts could be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardProblem {
+pub struct StartProblem {
     /// Whether what is missing is memory that may be locked.
     pub is_locked_memory: bool,
     /// A sentence with its own next step.
@@ -147,7 +147,7 @@ pub fn evaluate(needs: &Needs, findings: &Findings) -> Vec<Line> {
         memory(needs, host),
         cpus(needs, host),
     ];
-    lines.into_iter().chain(shards(needs, findings)).collect()
+    lines.into_iter().chain(start(needs, findings)).collect()
 }
 
 fn line(verdict: Verdict, topic: &'static str, text: String) -> Line {
@@ -254,7 +254,7 @@ fn memlock(needs: &Needs, findings: &Findings) -> Line {
     let need = MemlockNeed::of(needs, host);
     let limit = host.memlock_bytes_max;
     let is_used_up = matches!(findings.io_uring, Err(RingProblem::LockedMemory(_)))
-        || matches!(&findings.shards, Some(Err(problem)) if problem.is_locked_memory);
+        || matches!(&findings.start, Some(Err(problem)) if problem.is_locked_memory);
     let arithmetic = &need.arithmetic;
     match limit {
         Some(limit) if limit < need.bytes => {
@@ -312,10 +312,10 @@ fn used_up(limit: Option<u64>, need: &MemlockNeed, findings: &Findings) -> Strin
     }
     let users = match users.is_empty() {
         true => String::new(),
-        false => format!(" (with io_uring: {})", users.join(", ")),
+        false => format!(" among them {},", users.join(", ")),
     };
     format!(
-        "RLIMIT_MEMLOCK = {}, needed: {arithmetic}, but other processes of this user{users} have locked so much that \
+        "RLIMIT_MEMLOCK = {}, needed: {arithmetic}, but other processes of this user, in other containers too,{users} have locked so much that \
          less is left; stop some, run as a user of its own, or raise the limit by what they need ({})",
         ByteSize(limit).rounded(),
         how_to_raise(limit.saturating_add(*bytes))
@@ -330,20 +330,16 @@ fn how_to_raise(bytes: u64) -> String {
 }
 
 /// Nothing if it was not tried, or if all is said about locked memory.
-fn shards(needs: &Needs, findings: &Findings) -> Option<Line> {
-    let tried = findings.shards.as_ref()?;
+fn start(needs: &Needs, findings: &Findings) -> Option<Line> {
+    let tried = findings.start.as_ref()?;
     Some(match tried {
         Ok(()) => line(
             Verdict::Ok,
-            "shards",
-            format!("{} started and stopped on trial", needs.shards),
+            "start",
+            format!("{} shards and all workers, on trial", needs.shards),
         ),
         Err(problem) if problem.is_locked_memory => return None,
-        Err(problem) => line(
-            Verdict::Missing,
-            "shards",
-            problem.text.escape_debug().to_string(),
-        ),
+        Err(problem) => line(Verdict::Missing, "start", problem.text.escape_debug().to_string()),
     })
 }
 
@@ -444,7 +440,7 @@ mod tests {
                 io_uring_disabled: 0,
             },
             io_uring: Ok(()),
-            shards: None,
+            start: None,
             ring_users: Vec::new(),
         }
     }
@@ -524,7 +520,7 @@ mod tests {
     #[test]
     fn locked_memory_that_others_use_up_is_missing_though_the_limit_would_do() {
         let mut findings = findings();
-        findings.shards = Some(Err(ShardProblem {
+        findings.start = Some(Err(StartProblem {
             is_locked_memory: true,
             text: "shard 1 did not start".to_owned(),
         }));
@@ -536,16 +532,16 @@ mod tests {
             find(&lines, "memlock"),
             (
                 Verdict::Missing,
-                "RLIMIT_MEMLOCK = 8 MiB, needed: 1.7 MiB (4 shards x 456 KiB), but other processes of this user (with \
-                 io_uring: a (pid 1, 4 rings), b, c, 2 more) have locked so much that less is left; stop some, run as \
+                "RLIMIT_MEMLOCK = 8 MiB, needed: 1.7 MiB (4 shards x 456 KiB), but other processes of this user, in \
+                 other containers too, among them a (pid 1, 4 rings), b, c, 2 more, have locked so much that less is left; stop some, run as \
                  a user of its own, or raise the limit by what they need (`LimitMEMLOCK=10016K` in the unit, `ulimit -l \
                  10016` in a shell, `--ulimit memlock=10256384` in Docker)"
                     .to_owned()
             )
         );
-        assert!(lines.iter().all(|line| line.topic != "shards"));
+        assert!(lines.iter().all(|line| line.topic != "start"));
         // Not even a small ring: nothing else was tried.
-        findings.shards = None;
+        findings.start = None;
         findings.ring_users = Vec::new();
         findings.io_uring = Err(RingProblem::LockedMemory("Cannot allocate memory".to_owned()));
         let lines = evaluate(&needs(4), &findings);
@@ -555,9 +551,9 @@ mod tests {
         assert!(
             find(&lines, "memlock")
                 .1
-                .contains("other processes of this user have locked")
+                .contains("other processes of this user, in other containers too, have locked")
         );
-        assert!(lines.iter().all(|line| line.topic != "shards"));
+        assert!(lines.iter().all(|line| line.topic != "start"));
         // Without a limit it is the kernel that has none.
         for (memlock_bytes_max, is_memlock_exempt) in [(None, false), (Some(8 * MIB), true)] {
             findings.host.memlock_bytes_max = memlock_bytes_max;
@@ -571,16 +567,16 @@ mod tests {
     #[test]
     fn a_trial_of_the_shards_is_told() {
         let mut findings = findings();
-        findings.shards = Some(Ok(()));
-        let expected = (Verdict::Ok, "4 started and stopped on trial".to_owned());
-        assert_eq!(find(&evaluate(&needs(4), &findings), "shards"), expected);
-        findings.shards = Some(Err(ShardProblem {
+        findings.start = Some(Ok(()));
+        let expected = (Verdict::Ok, "4 shards and all workers, on trial".to_owned());
+        assert_eq!(find(&evaluate(&needs(4), &findings), "start"), expected);
+        findings.start = Some(Err(StartProblem {
             is_locked_memory: false,
             text: "no threads\nleft".to_owned(),
         }));
         let lines = evaluate(&needs(4), &findings);
         assert_eq!(
-            find(&lines, "shards"),
+            find(&lines, "start"),
             (Verdict::Missing, "no threads\\nleft".to_owned())
         );
         assert_eq!(find(&lines, "memlock").0, Verdict::Ok);

@@ -148,6 +148,10 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What is wrong where no thread can be had.
+pub(super) const NO_THREADS: &str = "no more threads are allowed; raise the limit on tasks (`TasksMax=` in the unit, \
+                                     `ulimit -u` in a shell, `--pids-limit` in Docker)";
+
 /// What an error of the system means here, and what to do about it.
 fn advice(code: Option<i32>) -> String {
     let words = match code {
@@ -155,10 +159,7 @@ fn advice(code: Option<i32>) -> String {
         Some(libc::EMFILE | libc::ENFILE) => {
             "no descriptor is left; raise the limit (`LimitNOFILE=` in the unit, `ulimit -n` in a shell)"
         }
-        Some(libc::EAGAIN) => {
-            "no more threads are allowed; raise the limit on tasks (`TasksMax=` in the unit, `ulimit -u` in a shell, \
-             `--pids-limit` in Docker)"
-        }
+        Some(libc::EAGAIN) => NO_THREADS,
         Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => {
             "io_uring is refused: allow it (`sysctl kernel.io_uring_disabled=0`, and in a container a seccomp profile \
              that permits io_uring_setup, io_uring_enter and io_uring_register)"

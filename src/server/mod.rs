@@ -82,7 +82,7 @@ use link::Link;
 pub use run::run;
 use shards::{Common, ShardHandle, Shards};
 use signals::Waking;
-pub use trial::try_shards;
+pub use trial::try_start;
 use watchdog::Watchdog;
 
 /// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
@@ -121,7 +121,7 @@ pub enum StartError {
     #[error("told to stop while starting")]
     CutShort,
     /// A shard did not come up.
-    #[error("shard {shard} did not start: {reason}; `weir doctor` may know more")]
+    #[error("shard {shard} did not start: {reason}")]
     Shard {
         /// Which.
         shard: ShardId,
@@ -241,12 +241,7 @@ impl Server {
         let link = Link::new(Arc::clone(&served));
         let handle = ServerHandle::new(link);
         go_on()?;
-        let workers = Workers::start(&WorkersOptions {
-            threads: settings.workers.threads as usize,
-            queue_depth_max: settings.workers.queue_depth_max,
-            abandoned_max: settings.workers.threads as usize,
-            cpus: settings.workers.cpus.iter().map(|cpu| cpu.0).collect(),
-        })?;
+        let workers = Workers::start(&workers_options(settings))?;
         go_on()?;
         let admin_listener = Admin::bind(settings.admin)?;
         let health = Arc::<Health>::default();
@@ -438,6 +433,15 @@ impl std::fmt::Debug for Server {
         f.debug_struct("Server")
             .field("address", &self.address)
             .finish_non_exhaustive()
+    }
+}
+
+fn workers_options(settings: &Settings) -> WorkersOptions {
+    WorkersOptions {
+        threads: settings.workers.threads as usize,
+        queue_depth_max: settings.workers.queue_depth_max,
+        abandoned_max: settings.workers.threads as usize,
+        cpus: settings.workers.cpus.iter().map(|cpu| cpu.0).collect(),
     }
 }
 

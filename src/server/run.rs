@@ -13,6 +13,7 @@ use crate::metrics::Report;
 use crate::registry::Registry;
 use crate::units::ByteSize;
 
+use super::failure::NO_THREADS;
 use super::signals::Signals;
 use super::{Server, StartError, identity};
 
@@ -35,7 +36,8 @@ fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     // Until signals are listened to they end the process at once, and there is nothing to finish: so what may take long,
     // such as a root on another machine, comes before.
     let registry = registry(settings)?;
-    let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])?;
+    let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])
+        .map_err(|error| format!("cannot wait for signals: {error}; {NO_THREADS}"))?;
     let server = match start(settings, registry, &signals) {
         Ok(server) => server,
         Err(StartError::CutShort) => {

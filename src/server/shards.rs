@@ -360,8 +360,10 @@ pub(super) fn make_executor(settings: ExecutorSettings, cpu: usize) -> Result<Lo
         true => Placement::Fixed(cpu),
         false => Placement::Unbound,
     };
-    // The first executor of a process panics if it gets no ring to ask what the kernel can.
+    // The first executor of a process panics if it gets no ring to ask what the kernel can, and each one if it gets no
+    // thread for blocking calls.
     ring::try_smallest_ring().map_err(Failure::executor)?;
+    thread::Builder::new().spawn(|| ()).map_err(Failure::executor)?;
     let builder = LocalExecutorBuilder::new(placement)
         .ring_depth(settings.ring_entries)
         .io_memory(settings.io_memory_bytes);

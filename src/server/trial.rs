@@ -1,52 +1,100 @@
-//! Starting shards on trial: all executors and rings that a server would have, at once, and then none of them.
+//! Starting on trial: all executors, rings and threads that a server would have, at once, and then none of them.
 //!
 //! For `weir doctor`. What the kernel gives depends on what others have taken of it, which no limit tells; so it is
 //! tried. Serves nobody, listens nowhere, makes no handlers.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use crate::config::{ExecutorSettings, Settings, ShardProblem};
+use crate::config::{ExecutorSettings, Settings, StartProblem};
+use crate::mcp::{Options, Protocol};
+use crate::registry::Registry;
 use crate::ring::{KernelRing, RingOptions};
+use crate::workers::{ShutdownMode, Workers};
 
-use super::failure::{Failure, make_patiently};
+use super::failure::{Failure, NO_THREADS, make_patiently};
 use super::shards::{make_executor, ring_options};
+use super::{StartError, WORKERS_PATIENCE, identity, service, workers_options};
 
 /// An executor and a ring take milliseconds; longer means the machine is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Threads besides shards and workers: for signals, health and metrics, stalls, announcements, and giving memory back.
+const OTHER_THREADS: usize = 5;
 
-/// Makes what the shards of these settings are made of, all of it at once, and takes it down again.
+/// Starts what a server with these settings is made of, all of it at once, and takes it down again.
 ///
 /// # Errors
-/// The first shard that cannot be, and why.
-pub fn try_shards(settings: &Settings) -> Result<(), ShardProblem> {
-    let mut trials: Vec<Trial> = Vec::with_capacity(settings.shards.len());
-    let tried = settings.shards.iter().try_for_each(|place| {
-        let trial = Trial::start(settings.executor, ring_options(settings), place.cpu.0);
-        trials.push(trial.map_err(|failure| problem(place.shard, &failure))?);
-        Ok(())
-    });
+/// The first thing that cannot be, and why.
+pub fn try_start(settings: &Settings) -> Result<(), StartProblem> {
+    let registry = Registry::builder().build();
+    let protocol = Protocol::new(
+        registry,
+        &identity(),
+        Options {
+            require_session: false,
+        },
+    );
+    service::make(settings, Arc::new(protocol)).map_err(|error| problem(&error, false))?;
+    let mut trials: Vec<Trial> = Vec::new();
+    let tried = start_shards(settings, &mut trials).and_then(|()| start_threads(settings, &mut trials));
     trials.into_iter().for_each(Trial::end);
     tried
 }
 
-fn problem(shard: crate::units::ShardId, failure: &Failure) -> ShardProblem {
-    ShardProblem {
-        is_locked_memory: failure.is_locked_memory(),
-        text: format!("shard {shard} would not start: {failure}"),
+fn start_shards(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), StartProblem> {
+    for place in &settings.shards {
+        let trial = Trial::shard(settings.executor, ring_options(settings), place.cpu.0);
+        let trial = trial.map_err(|failure| {
+            let error = StartError::of_shard(place.shard, &failure);
+            problem(&error, failure.is_locked_memory())
+        })?;
+        trials.push(trial);
+    }
+    Ok(())
+}
+
+fn start_threads(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), StartProblem> {
+    let workers =
+        Workers::start(&workers_options(settings)).map_err(|error| problem(&error.into(), false))?;
+    let started = (0..OTHER_THREADS).try_for_each(|_| {
+        trials.push(Trial::thread()?);
+        Ok(())
+    });
+    workers.shutdown(ShutdownMode::Discard, WORKERS_PATIENCE);
+    started.map_err(|error: io::Error| StartProblem {
+        is_locked_memory: false,
+        text: format!("a thread could not be made: {error}; {NO_THREADS}"),
+    })
+}
+
+fn problem(error: &StartError, is_locked_memory: bool) -> StartProblem {
+    StartProblem {
+        is_locked_memory,
+        text: error.to_string(),
     }
 }
 
-/// A thread with an executor and a ring, which it keeps until it is told to go.
+/// A thread that keeps what it has until it is told to go.
 struct Trial {
     go: SyncSender<()>,
     thread: thread::JoinHandle<()>,
 }
 
 impl Trial {
-    /// Returns once the ring is made.
-    fn start(executor: ExecutorSettings, options: RingOptions, cpu: usize) -> Result<Self, Failure> {
+    /// One with nothing but itself.
+    fn thread() -> io::Result<Self> {
+        let (go, going) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().spawn(move || {
+            let _ = going.recv();
+        })?;
+        Ok(Self { go, thread })
+    }
+
+    /// One with an executor and a ring; returns once they are made.
+    fn shard(executor: ExecutorSettings, options: RingOptions, cpu: usize) -> Result<Self, Failure> {
         let (ready, readiness) = mpsc::sync_channel(1);
         let (go, going) = mpsc::sync_channel(1);
         let thread = thread::Builder::new()
@@ -99,10 +147,24 @@ mod tests {
     use crate::server::Server;
 
     #[test]
+    fn what_is_read_at_start_is_read_on_trial() {
+        let builder = Server::builder("test", "1").shards(1);
+        let settings = builder
+            .option("session-key-file", "/nonexistent")
+            .settings()
+            .unwrap();
+        let problem = try_start(&settings).unwrap_err();
+        assert!(
+            problem.text.starts_with("session-key-file = \"/nonexistent\": "),
+            "{problem:?}"
+        );
+    }
+
+    #[test]
     fn shards_that_can_be_started_are_taken_down_again() {
         let settings = Server::builder("test", "1").shards(2).settings().unwrap();
         for _ in 0..3 {
-            assert_eq!(try_shards(&settings), Ok(()));
+            assert_eq!(try_start(&settings), Ok(()));
         }
     }
 
@@ -110,9 +172,9 @@ mod tests {
     fn what_cannot_be_made_is_named_with_its_shard() {
         let mut settings = Server::builder("test", "1").shards(2).settings().unwrap();
         settings.ring.buffers = 0;
-        let problem = try_shards(&settings).unwrap_err();
+        let problem = try_start(&settings).unwrap_err();
         assert!(!problem.is_locked_memory);
-        let start = "shard 0 would not start: its ring buffers could not be made: ring buffers = 0";
+        let start = "shard 0 did not start: its ring buffers could not be made: ring buffers = 0";
         assert!(problem.text.starts_with(start), "{problem:?}");
     }
 }
