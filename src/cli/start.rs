@@ -13,8 +13,9 @@ use crate::ring::{self, ProbeError};
 
 use super::{allocator, complain, logging, refuse, say};
 use crate::config::{
-    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Key, Line, Needs, ReportStream, Resolved,
-    RingProblem, RingUser, Settings, Toolset, TransportKind, Verdict, evaluate, raise_soft_limits, resolve,
+    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Key, Line, LogLevel, Needs, ReportStream,
+    Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, Verdict, evaluate, raise_soft_limits,
+    resolve,
 };
 use crate::files;
 use crate::ring::listener::{AddressUse, address_use};
@@ -37,7 +38,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     }
     let is_started_by_client = look.resolved.settings.transport == TransportKind::Http && is_on_pipes();
     if is_started_by_client {
-        tracing::warn!("{ON_PIPES}");
+        say_on_pipes(look.resolved.settings.log.level);
     }
     if is_started_by_client && !is_report_given {
         look.resolved.settings.report_stream = ReportStream::Stderr;
@@ -67,6 +68,14 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
 /// What a client that starts its server and gets HTTP does not know.
 const ON_PIPES: &str = "stdin and stdout are pipes, as of an MCP client that starts its server itself, but this serves \
                         HTTP and reads neither; for such a client write `weir stdio` in place of `weir serve`";
+
+/// Past the log where its level hides warnings: without a word nobody would know why the client waits.
+fn say_on_pipes(level: LogLevel) {
+    match level {
+        LogLevel::Off | LogLevel::Error => complain(ON_PIPES),
+        _ => tracing::warn!("{ON_PIPES}"),
+    }
+}
 
 /// Whether both stdin and stdout are pipes or sockets, which is how a client starts a server to talk to it. One of them
 /// alone is a shell's or a service manager's.

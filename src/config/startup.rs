@@ -150,6 +150,13 @@ pub fn evaluate(needs: &Needs, findings: &Findings) -> Vec<Line> {
     lines.into_iter().chain(start(needs, findings)).collect()
 }
 
+fn count_shards(count: u32) -> String {
+    match count {
+        1 => "1 shard".to_owned(),
+        count => format!("{count} shards"),
+    }
+}
+
 fn line(verdict: Verdict, topic: &'static str, text: String) -> Line {
     Line { verdict, topic, text }
 }
@@ -336,7 +343,7 @@ fn start(needs: &Needs, findings: &Findings) -> Option<Line> {
         Ok(()) => line(
             Verdict::Ok,
             "start",
-            format!("{} shards and all workers, on trial", needs.shards),
+            format!("{} and all workers, on trial", count_shards(needs.shards)),
         ),
         Err(problem) if problem.is_locked_memory => return None,
         Err(problem) => line(Verdict::Missing, "start", problem.text.escape_debug().to_string()),
@@ -381,8 +388,8 @@ fn cpus(needs: &Needs, host: &Host) -> Line {
         format!(", the cgroup's quota is the time of {quota}")
     });
     let text = format!(
-        "{} shards, CPUs {} allowed{quota}",
-        needs.shards,
+        "{}, CPUs {} allowed{quota}",
+        count_shards(needs.shards),
         display_cpu_list(&host.cpus)
     );
     line(Verdict::Ok, "cpus", text)
@@ -568,6 +575,8 @@ mod tests {
     fn a_trial_of_the_shards_is_told() {
         let mut findings = findings();
         findings.start = Some(Ok(()));
+        let one = (Verdict::Ok, "1 shard and all workers, on trial".to_owned());
+        assert_eq!(find(&evaluate(&needs(1), &findings), "start"), one);
         let expected = (Verdict::Ok, "4 shards and all workers, on trial".to_owned());
         assert_eq!(find(&evaluate(&needs(4), &findings), "start"), expected);
         findings.start = Some(Err(StartProblem {

@@ -123,7 +123,8 @@ impl ServerBuilder {
         self.given(Key::Transport, "stdio".to_owned())
     }
 
-    /// Where to listen; port 0 takes a free one, which [`Server::address`] tells. 127.0.0.1:8080 if not given.
+    /// Where to listen; port 0 takes a free one, which [`Server::address`] tells. 127.0.0.1:8080 if not given. Refused
+    /// where anybody listens already, unless the option `reuse-port` is `on`.
     pub fn listen(self, address: SocketAddr) -> Self {
         self.given(Key::Listen, address.to_string())
     }

@@ -185,9 +185,54 @@ fn serving_http_to_pipes_says_what_to_write_and_prints_nothing_to_them() {
         let said = process.stderr();
         assert_eq!(said.contains("weir report"), flags.is_empty(), "{said}");
     }
+    // Where nothing is logged it is said all the same.
+    let mut command = Command::new(WEIR);
+    command.args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "off",
+        "--log-level",
+        "off",
+    ]);
+    let (process, _input, _output) = Process::spawn_piped(command);
+    eventually("it says what to write", || {
+        process.stderr().starts_with("weir: stdin and stdout are pipes")
+    });
     // One of them alone is a shell's.
     let server = Server::start(&[]);
     assert!(!server.stderr().contains("weir stdio"));
+}
+
+/// A report that was asked for too early is printed when there is one.
+#[test]
+fn a_report_asked_for_while_starting_is_printed_once_it_serves() {
+    let flags = [
+        "--toolset",
+        "demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "off",
+        "--pool-size",
+        "1",
+    ];
+    let mut process =
+        Process::start(&[&["serve", "--shards", "32", "--report", "json"], &flags[..]].concat());
+    let tasks = format!("/proc/{}/task", process.pid());
+    let is_shard = |task: std::fs::DirEntry| {
+        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("weir-shard"))
+    };
+    eventually("the first shard starts", || {
+        std::fs::read_dir(&tasks).unwrap().flatten().any(is_shard)
+    });
+    process.signal(Signal::USR1);
+    eventually("a report is printed", || process.stdout().lines().count() == 1);
+    assert!(process.stderr().contains("serving"), "{}", process.stderr());
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().code(), Some(0));
+    assert_eq!(process.stdout().lines().count(), 2);
 }
 
 /// What a container has: no variables but those of its platform.
