@@ -7,7 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::hosts::HostRules;
 use super::view::{AdminView, Lifecycle};
+use crate::config::{HEALTH_PATH, READINESS_PATH};
 use crate::metrics::Scrape;
+use crate::shard::HealthSource;
+use crate::transport::edge::Probe;
 use crate::wire::http1::{
     BodyLength, Connection, DateCache, HEAD_RESERVE, Head, HeadError, HeadLimits, Method, ResponseHead,
     Status, parse_head, write_head_before,
@@ -64,14 +67,25 @@ fn choose(head: &Head<'_>, view: &AdminView, hosts: &HostRules) -> Answer {
         return Answer::text(Status::Forbidden, "this host is not allowed; see --allow-host");
     }
     let known = match head.path {
-        "/healthz" => health,
-        "/readyz" => readiness,
+        HEALTH_PATH => health,
+        READINESS_PATH => readiness,
         "/metrics" => metrics,
         _ => return Answer::text(Status::NotFound, "no such path"),
     };
     match head.method {
         Method::Get | Method::Head => known(view),
         _ => Answer::text(Status::MethodNotAllowed, "method not allowed here"),
+    }
+}
+
+/// The same for probers on the port of MCP.
+impl HealthSource for AdminView {
+    fn answer(&self, probe: Probe) -> (Status, String) {
+        let answer = match probe {
+            Probe::Health => health(self),
+            Probe::Readiness => readiness(self),
+        };
+        (answer.status, answer.body)
     }
 }
 

@@ -6,20 +6,19 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::config::AllowList;
+use crate::config::{AllowList, HostRule, HostRuleError};
 use crate::wire::http1::{Authority, HostName};
 
 /// A setting that is no host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("allow-host = {0:?} is not a host; write `example.com`, `example.com:8443`, `[::1]` or `*`")]
+#[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
 pub struct HostRulesError(String);
 
 /// The rules of one listener.
 #[derive(Debug, Clone)]
 pub struct HostRules {
     is_loopback_only: bool,
-    /// `None`: any.
-    allowed: Option<Vec<String>>,
+    allowed: Vec<HostRule>,
 }
 
 impl HostRules {
@@ -28,15 +27,11 @@ impl HostRules {
     /// # Errors
     /// A setting that can never match.
     pub fn new(listens_on: IpAddr, allowed: &AllowList) -> Result<Self, HostRulesError> {
+        let parse = |host: &String| HostRule::parse(host).map_err(|_| HostRulesError(host.clone()));
         let allowed = match allowed {
-            AllowList::Any => None,
-            AllowList::Only(hosts) => Some(hosts.clone()),
+            AllowList::Any => vec![HostRule::Any],
+            AllowList::Only(hosts) => hosts.iter().map(parse).collect::<Result<_, _>>()?,
         };
-        for host in allowed.iter().flatten() {
-            if Authority::parse(host.as_bytes()).is_none() {
-                return Err(HostRulesError(host.clone()));
-            }
-        }
         Ok(Self {
             is_loopback_only: listens_on.is_loopback(),
             allowed,
@@ -53,17 +48,7 @@ impl HostRules {
             Some(address) => !self.is_loopback_only || address.is_loopback(),
             None => asked.host == HostName::Name("localhost"),
         };
-        is_own || self.is_allowed_by_operator(asked)
-    }
-
-    fn is_allowed_by_operator(&self, asked: Authority<'_>) -> bool {
-        let Some(allowed) = &self.allowed else {
-            return true;
-        };
-        let mut rules = allowed
-            .iter()
-            .filter_map(|host| Authority::parse(host.as_bytes()));
-        rules.any(|rule| rule.host == asked.host && (rule.port.is_none() || rule.port == asked.port))
+        is_own || self.allowed.iter().any(|rule| rule.allows(Some(asked)))
     }
 }
 
@@ -131,12 +116,21 @@ mod tests {
         assert!(!allows(&some, "other.example:81"));
         let any = HostRules::new(Ipv4Addr::LOCALHOST.into(), &AllowList::Any).unwrap();
         assert!(allows(&any, "evil.example"));
+        // Wildcards mean what they mean where MCP is served.
+        assert!(allows(&rules("127.0.0.1", &["*"]), "evil.example"));
+        assert!(allows(
+            &rules("127.0.0.1", &["weir.example:*"]),
+            "weir.example:81"
+        ));
     }
 
     #[test]
     fn a_request_for_no_host_passes_and_a_bad_setting_does_not() {
         assert!(rules("127.0.0.1", &[]).allows(None));
-        let bad = AllowList::Only(vec!["a b".to_owned()]);
-        assert!(HostRules::new(Ipv4Addr::LOCALHOST.into(), &bad).is_err());
+        for bad in ["a b", "*.example", "weir.example:"] {
+            let allowed = AllowList::Only(vec![bad.to_owned()]);
+            let refused = HostRules::new(Ipv4Addr::LOCALHOST.into(), &allowed).unwrap_err();
+            assert_eq!(refused, HostRulesError(bad.to_owned()));
+        }
     }
 }

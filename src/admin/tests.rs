@@ -6,6 +6,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::shard::HealthSource;
+use crate::transport::edge::Probe;
 use crate::units::ShardId;
 
 /// Longer than anything here may take; a test that runs into it fails.
@@ -77,18 +79,25 @@ fn health_and_readiness_follow_the_server() {
         AdminView::new(Arc::clone(&health), String::new),
         AdminLimits::default(),
     );
-    assert_eq!(get(&handle, "/healthz"), (200, "ok\n".to_owned()));
-    assert_eq!(get(&handle, "/readyz"), (503, "starting\n".to_owned()));
+    // On the port of MCP the same is said.
+    let told = |path: &str, probe| {
+        let told = get(&handle, path);
+        let (status, text) = view.answer(probe);
+        assert_eq!((status.code(), &text), (told.0, &told.1));
+        told
+    };
+    let is_well = || told("/healthz", Probe::Health);
+    let is_ready = || told("/readyz", Probe::Readiness);
+    assert_eq!(is_well(), (200, "ok\n".to_owned()));
+    assert_eq!(is_ready(), (503, "starting\n".to_owned()));
     view.advance(Lifecycle::Serving);
-    assert_eq!(get(&handle, "/readyz"), (200, "serving\n".to_owned()));
+    assert_eq!(is_ready(), (200, "serving\n".to_owned()));
     view.advance(Lifecycle::Draining);
-    assert_eq!(get(&handle, "/readyz"), (503, "draining\n".to_owned()));
-    assert_eq!(get(&handle, "/healthz").0, 200);
+    assert_eq!(is_ready(), (503, "draining\n".to_owned()));
+    assert_eq!(is_well().0, 200);
     health.on_shard_ended(ShardId(3));
-    let unwell = "unwell: shard 3 has ended; restart the process\n";
-    for path in ["/healthz", "/readyz"] {
-        assert_eq!(get(&handle, path), (503, unwell.to_owned()));
-    }
+    let unwell = (503, "unwell: shard 3 has ended; restart the process\n".to_owned());
+    assert_eq!((is_well(), is_ready()), (unwell.clone(), unwell));
 }
 
 #[test]

@@ -11,8 +11,9 @@ use super::ConfigError;
 use super::inputs::Source;
 use super::options::Key;
 use super::settings::{
-    AccessSettings, AdminSettings, AllowList, ChannelSettings, HttpLimits, Linger, LogFormat, LogLevel,
-    LogSettings, ReportFormat, ReportStream, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
+    AccessSettings, AdminSettings, AllowList, ChannelSettings, EndpointSettings, HEALTH_PATH, HttpLimits,
+    Linger, LogFormat, LogLevel, LogSettings, READINESS_PATH, ReportFormat, ReportStream, SSE_MESSAGES_PATH,
+    SSE_PATH, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
 };
 use super::values::Values;
 use crate::units::display_duration;
@@ -22,6 +23,7 @@ pub(super) struct ReadSettings {
     pub(super) transport: TransportKind,
     pub(super) listen: SocketAddr,
     pub(super) shares_port: bool,
+    pub(super) endpoints: EndpointSettings,
     pub(super) admin: AdminSettings,
     pub(super) http: HttpLimits,
     pub(super) timeouts: Timeouts,
@@ -55,6 +57,7 @@ impl ReadSettings {
             hosts: allow_list(values.hosts(Key::AllowHost)),
         };
         let toolsets = toolsets(values);
+        let channels = channels(values);
         let queue_timeout = values.duration(Key::QueueTimeout);
         if transport == TransportKind::Stdio {
             note_unused_with_stdio(values, notes);
@@ -72,13 +75,14 @@ impl ReadSettings {
             transport,
             listen,
             shares_port: values.choice(Key::ReusePort) == "on",
+            endpoints: endpoints(values, channels.sse_legacy),
             admin: admin(values, transport),
             http: HttpLimits {
                 head_bytes_max: values.length(Key::HeadMax),
                 body_bytes_max: values.length(Key::BodyMax),
             },
             timeouts: timeouts(values),
-            channels: channels(values),
+            channels,
             tasks: tasks(values),
             queue_timeout,
             queue_timeout_agent: values
@@ -114,6 +118,29 @@ impl ReadSettings {
     }
 }
 
+/// Paths that are taken by something else that is served are refused.
+fn endpoints(values: &Values<'_>, has_sse: bool) -> EndpointSettings {
+    let endpoints = EndpointSettings {
+        paths: values.url_paths(Key::Path),
+        has_health: values.choice(Key::Health) == "on",
+    };
+    let taken = [
+        (SSE_PATH, has_sse, Key::SseLegacy),
+        (SSE_MESSAGES_PATH, has_sse, Key::SseLegacy),
+        (HEALTH_PATH, endpoints.has_health, Key::Health),
+        (READINESS_PATH, endpoints.has_health, Key::Health),
+    ];
+    for (path, is_taken, key) in taken {
+        if is_taken && endpoints.paths.iter().any(|own| own == path) {
+            let name = key.spec().name;
+            values.reject(ConfigError::Impossible(format!(
+                "path = {path}, but {name} = on serves something else there; choose another --path, or --{name} off"
+            )));
+        }
+    }
+    endpoints
+}
+
 /// Where the admin listener of a server is unless somebody says otherwise.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
@@ -131,9 +158,11 @@ fn admin(values: &Values<'_>, transport: TransportKind) -> AdminSettings {
 }
 
 /// What only makes sense where clients connect.
-pub const FOR_LISTENERS: [Key; 18] = [
+pub const FOR_LISTENERS: [Key; 20] = [
     Key::Listen,
     Key::ReusePort,
+    Key::Path,
+    Key::Health,
     Key::Steal,
     Key::StealReserve,
     Key::Linger,

@@ -11,6 +11,8 @@ pub enum Key {
     Transport,
     Listen,
     ReusePort,
+    Path,
+    Health,
     Admin,
     Toolset,
     Root,
@@ -158,6 +160,8 @@ pub enum Kind {
     Origin,
     /// `host[:port]`, or `*`.
     Host,
+    /// The path of a URL.
+    UrlPath,
     /// `true` or `false`; the flag alone is `true`.
     Switch,
 }
@@ -262,13 +266,15 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 52] = {
+pub static OPTIONS: [OptionSpec; 54] = {
     use Fallback::{Derived, Value};
-    use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch};
+    use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch, UrlPath};
     [
         one(Key::Transport, "transport", "http|stdio", Choice(&["http", "stdio"]), Value("http"), "Serve clients on a port, or the one that started this process, on stdin and stdout"),
-        one(Key::Listen, "listen", "ADDR", Address, Value("127.0.0.1:8080"), "Where to serve MCP, on /mcp"),
+        one(Key::Listen, "listen", "ADDR", Address, Value("127.0.0.1:8080"), "Where to serve MCP, over HTTP"),
         one(Key::ReusePort, "reuse-port", "on|off", Choice(ON_OFF), Value("off"), "Whether to start beside another server of this user on the same address, and share its new connections"),
+        many(one(Key::Path, "path", "PATH", UrlPath, Value("/mcp"), "A path to serve MCP on, with and without a slash behind it")),
+        one(Key::Health, "health", "on|off", Choice(ON_OFF), Value("off"), "Whether /healthz and /readyz are served where MCP is, too, whatever name a probe calls"),
         one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Derived("127.0.0.1:9464, off with stdio"), "Where to serve /healthz, /readyz and /metrics"),
         many(one(Key::Toolset, "toolset", "NAME", Choice(&["files", "demo"]), Value("files"), "What to serve")),
         one(Key::Root, "root", "DIR", Path, Value("."), "The directory whose files the toolset `files` shows, read-only"),
@@ -300,7 +306,7 @@ pub static OPTIONS: [OptionSpec; 52] = {
         one(Key::AskTimeout, "ask-timeout", "TIME", DEADLINE, Value("5m"), "How long a call waits for what it asked its client"),
         one(Key::StreamAfter, "stream-after", "TIME", DEADLINE, Value("10s"), "When a call without an answer is given a stream with signs of life"),
         one(Key::StreamKeepAlive, "stream-keep-alive", "TIME", DEADLINE, Value("15s"), "Between signs of life on a silent stream"),
-        one(Key::Websocket, "websocket", "on|off", Choice(ON_OFF), Value("on"), "Whether a GET of /mcp may become a WebSocket"),
+        one(Key::Websocket, "websocket", "on|off", Choice(ON_OFF), Value("on"), "Whether a GET of MCP's path may become a WebSocket"),
         one(Key::WebsocketTimeout, "websocket-timeout", "TIME", DEADLINE, Value("60s"), "Silence after which a WebSocket is given up; it is pinged at half of it"),
         one(Key::InFlightPerConnection, "in-flight-per-connection", "N", Count { min: 1, max: HANDLERS_MAX }, Value("64"), "Calls at once, waiting ones included, of a WebSocket or of stdin"),
         one(Key::SseLegacy, "sse-legacy", "on|off", Choice(ON_OFF), Value("off"), "Whether clients of HTTP+SSE (2024-11-05) are served, on /sse and /messages"),

@@ -148,6 +148,7 @@ fn assemble(
         transport: read.transport,
         listen: read.listen,
         shares_port: read.shares_port,
+        endpoints: read.endpoints,
         admin: read.admin,
         shards: counts.placement.shards,
         executor: ExecutorSettings {
@@ -216,8 +217,8 @@ mod tests {
     use crate::config::inputs::Source;
     use crate::config::options::Key;
     use crate::config::settings::{
-        AccessSettings, ChannelSettings, Linger, LogFormat, LogLevel, ReportFormat, ReportStream,
-        TaskSettings, Timeouts, Toolset,
+        AccessSettings, ChannelSettings, EndpointSettings, Linger, LogFormat, LogLevel, ReportFormat,
+        ReportStream, TaskSettings, Timeouts, Toolset,
     };
     use crate::config::{CpuQuota, Needs};
     use crate::units::{CpuId, Patience, ShardId};
@@ -264,6 +265,11 @@ mod tests {
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
         assert!(!settings.shares_port);
+        let endpoints = EndpointSettings {
+            paths: vec!["/mcp".to_owned()],
+            has_health: false,
+        };
+        assert_eq!(settings.endpoints, endpoints);
         let admin = AdminSettings::On {
             address: "127.0.0.1:9464".parse().unwrap(),
             is_explicit: false,
@@ -354,11 +360,53 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_be_no_other_endpoints() {
+        let refused = |path: &str, key: Key| refusal(&[(Key::Path, path), (key, "on")], &host(1, 4096));
+        for (path, key, name) in [
+            ("/sse", Key::SseLegacy, "sse-legacy"),
+            ("/messages", Key::SseLegacy, "sse-legacy"),
+            ("/messages/", Key::SseLegacy, "sse-legacy"),
+            ("/healthz", Key::Health, "health"),
+            ("/readyz/", Key::Health, "health"),
+        ] {
+            let own = path.trim_end_matches('/');
+            let text = format!(
+                "path = {own}, but {name} = on serves something else there; choose another --path, or --{name} off"
+            );
+            assert_eq!(refused(path, key), [text]);
+            // While it is off, the path is free.
+            settings(&[(Key::Path, path)], &host(1, 4096));
+        }
+        settings(
+            &[(Key::Path, "/"), (Key::SseLegacy, "on"), (Key::Health, "on")],
+            &host(1, 4096),
+        );
+    }
+
+    #[test]
+    fn paths_are_all_served_and_none_twice() {
+        let mut several = Inputs::new();
+        let texts = ["/mcp", "/", "/api/mcp/"].map(str::to_owned);
+        several.insert(Key::Path, texts.to_vec(), Source::Flag);
+        let resolved = resolve(&several, &host(1, 4096)).unwrap();
+        assert_eq!(resolved.settings.endpoints.paths, ["/mcp", "/", "/api/mcp"]);
+        several.insert(
+            Key::Path,
+            ["/mcp", "/mcp/"].map(str::to_owned).to_vec(),
+            Source::Flag,
+        );
+        let text = resolve(&several, &host(1, 4096)).unwrap_err()[0].to_string();
+        assert_eq!(text, "path = /mcp/ (from --path) is given twice; give it once");
+    }
+
+    #[test]
     fn every_option_changes_the_settings() {
         let changed = [
             (Key::Transport, "stdio"),
             (Key::Listen, "127.0.0.1:1"),
             (Key::ReusePort, "on"),
+            (Key::Path, "/"),
+            (Key::Health, "on"),
             (Key::Admin, "off"),
             (Key::Toolset, "demo"),
             (Key::Root, "/srv"),

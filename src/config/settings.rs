@@ -21,6 +21,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Whether it may listen beside another process of this user. Its own shards always share the address.
     pub shares_port: bool,
+    /// What is served there.
+    pub endpoints: EndpointSettings,
     /// Health and metrics.
     pub admin: AdminSettings,
     /// Which shard runs on which CPU, in order of [`ShardId`]; never empty.
@@ -107,6 +109,24 @@ pub enum TransportKind {
     /// One, which started this process and holds its stdin and stdout.
     Stdio,
 }
+
+/// What is served on the listening address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointSettings {
+    /// The paths of MCP, undecoded, each without a slash behind it unless it is the root; never empty, nothing twice.
+    pub paths: Vec<String>,
+    /// Whether [`HEALTH_PATH`] and [`READINESS_PATH`] are there too.
+    pub has_health: bool,
+}
+
+/// Where a prober asks whether the process is well.
+pub const HEALTH_PATH: &str = "/healthz";
+/// Where a prober asks whether the server is serving.
+pub const READINESS_PATH: &str = "/readyz";
+/// Where clients of HTTP+SSE open their stream.
+pub const SSE_PATH: &str = "/sse";
+/// Where they POST their messages.
+pub const SSE_MESSAGES_PATH: &str = "/messages";
 
 /// Connections that carry messages both ways: WebSockets, stdin and stdout, event streams of HTTP+SSE (2024-11-05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
+use super::access::{HostRule, OriginRule};
 use super::inputs::{Inputs, Source};
 use super::options::{Fallback, Key, Kind, ON_OFF, OptionSpec, nearest};
 use super::placement::parse_cpu_list;
 use super::settings::Linger;
-use crate::units::{ByteSize, CpuId, Patience, display_duration, parse_duration};
+use crate::units::{ByteSize, CpuId, Patience, display_duration, has_valid_escapes, parse_duration};
 
 /// Typed access to the inputs; remembers what was asked for and what was wrong.
 #[derive(Debug)]
@@ -148,6 +149,10 @@ impl<'a> Values<'a> {
 
     pub(super) fn hosts(&self, key: Key) -> Vec<String> {
         self.all_different(key, |text, _| parse_host(text))
+    }
+
+    pub(super) fn url_paths(&self, key: Key) -> Vec<String> {
+        self.all_different(key, |text, _| parse_url_path(text))
     }
 
     fn one<T>(&self, key: Key, parse: impl Fn(&str, Kind) -> Result<T, String>) -> Option<T> {
@@ -314,51 +319,36 @@ fn parse_choice(text: &str, kind: Kind) -> Result<&'static str, String> {
 
 /// An origin as RFC 6454 serialises it: no path, no user, lower case.
 fn parse_origin(text: &str) -> Result<String, String> {
-    const HINT: &str =
-        "is not an origin; write `scheme://host[:port]`, for example `https://app.example`, or `*`";
     let lower = text.to_ascii_lowercase();
-    if lower == "*" {
-        return Ok(lower);
-    }
-    let (scheme, authority) = lower.split_once("://").ok_or(HINT)?;
-    let is_scheme = !scheme.is_empty()
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if is_scheme && is_authority(authority) {
-        Ok(lower)
-    } else {
-        Err(HINT.to_owned())
+    match OriginRule::parse(&lower) {
+        Ok(_) => Ok(lower),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 fn parse_host(text: &str) -> Result<String, String> {
     let lower = text.to_ascii_lowercase();
-    if lower == "*" || is_authority(&lower) {
-        return Ok(lower);
+    match HostRule::parse(&lower) {
+        Ok(_) => Ok(lower),
+        Err(error) => Err(error.to_string()),
     }
-    Err("is not a host; write `host` or `host:port`, for example `mcp.example`, or `*`".to_owned())
 }
 
-/// `host`, `host:port`, `[address]` or `[address]:port`.
-fn is_authority(text: &str) -> bool {
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
-    if let Some(inside) = text.strip_prefix('[') {
-        let Some((address, rest)) = inside.split_once(']') else {
-            return false;
-        };
-        let is_address = address.parse::<std::net::Ipv6Addr>().is_ok();
-        return is_address && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+/// A path as requests carry it, undecoded, without the one slash that may be behind it.
+fn parse_url_path(text: &str) -> Result<String, String> {
+    const HINT: &str = "is not a path; write for example `/mcp`, or `/` for the root";
+    let is_mark = |byte: u8| matches!(byte, b'"' | b'#' | b'<' | b'>' | b'?');
+    let is_path = text.starts_with('/')
+        && !text.contains("//")
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !is_mark(byte))
+        && has_valid_escapes(text.as_bytes());
+    if !is_path {
+        return Err(HINT.to_owned());
     }
-    let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
-    };
-    let is_name = !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    is_name && port.is_none_or(is_port)
+    Ok(match text.strip_suffix('/') {
+        Some(rest) if !rest.is_empty() => rest.to_owned(),
+        _ => text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -400,6 +390,7 @@ mod tests {
             Kind::Choice(_) => drop(values.choice(key)),
             Kind::Origin => drop(values.origins(key)),
             Kind::Host => drop(values.hosts(key)),
+            Kind::UrlPath => drop(values.url_paths(key)),
             Kind::Switch => drop(values.is_on(key)),
         }
     }
@@ -611,6 +602,7 @@ mod tests {
         let origins = [
             ("https://App.Example", Some("https://app.example")),
             ("http://localhost:3000", Some("http://localhost:3000")),
+            ("http://Localhost:*", Some("http://localhost:*")),
             ("http://[::1]:3000", Some("http://[::1]:3000")),
             ("vscode-webview://abc", Some("vscode-webview://abc")),
             ("*", Some("*")),
@@ -629,6 +621,7 @@ mod tests {
         let hosts = [
             ("MCP.example", Some("mcp.example")),
             ("mcp.example:8080", Some("mcp.example:8080")),
+            ("mcp.example:*", Some("mcp.example:*")),
             ("[::1]", Some("[::1]")),
             ("*", Some("*")),
             ("*.example", None),
@@ -640,6 +633,30 @@ mod tests {
         ];
         for (text, read) in hosts {
             assert_eq!(parse_host(text).ok().as_deref(), read, "{text}");
+        }
+    }
+    #[test]
+    fn paths_are_those_that_requests_can_ask_for() {
+        let paths = [
+            ("/mcp", Some("/mcp")),
+            ("/mcp/", Some("/mcp")),
+            ("/", Some("/")),
+            ("/a/b-c_d.e~f/%6dcp", Some("/a/b-c_d.e~f/%6dcp")),
+            ("//", None),
+            ("/a//b", None),
+            ("", None),
+            ("mcp", None),
+            ("/a b", None),
+            ("/a?b", None),
+            ("/a#b", None),
+            ("/a\"b", None),
+            ("/<a>", None),
+            ("/%zz", None),
+            ("/\u{e4}", None),
+            ("http://localhost/mcp", None),
+        ];
+        for (text, read) in paths {
+            assert_eq!(parse_url_path(text).ok().as_deref(), read, "{text}");
         }
     }
 }

@@ -129,6 +129,11 @@ impl ServerBuilder {
         self.given(Key::Listen, address.to_string())
     }
 
+    /// A path to serve MCP on, instead of `/mcp`. May be called again for more; clients are pointed at the first.
+    pub fn path(self, path: impl Into<String>) -> Self {
+        self.given(Key::Path, path.into())
+    }
+
     /// Where health and metrics are served; off if not given.
     pub fn admin(self, address: SocketAddr) -> Self {
         self.given(Key::Admin, address.to_string())
@@ -269,6 +274,8 @@ mod tests {
             .shards(1)
             .pool_size(4)
             .pool_size(3)
+            .path("/")
+            .path("/api/mcp/")
             .allow_host("a.example")
             .allow_host("b.example:81")
             .option("queue-timeout", "2s")
@@ -279,6 +286,7 @@ mod tests {
         assert_eq!((settings.shards.len(), settings.pool.handlers), (1, 3));
         let hosts = ["a.example", "b.example:81"].map(str::to_owned).to_vec();
         assert_eq!(settings.access.hosts, AllowList::Only(hosts));
+        assert_eq!(settings.endpoints.paths, ["/", "/api/mcp"]);
         assert_eq!(settings.queue.timeout_agent, Duration::from_secs(2));
     }
 

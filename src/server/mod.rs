@@ -72,7 +72,7 @@ use crate::session::KeyError;
 use crate::session::Store;
 use crate::session::live::{Herald, HeraldHandle};
 use crate::session::tasks::TaskStore;
-use crate::shard::{Gate, Mail, Mesh, Served, Service};
+use crate::shard::{Gate, HealthSource, Mail, Mesh, Served, Service};
 use crate::transport::edge::EdgePolicyError;
 use crate::units::ShardId;
 use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
@@ -89,9 +89,6 @@ use watchdog::Watchdog;
 pub async fn sleep(duration: Duration) {
     glommio::timer::sleep(duration).await;
 }
-
-/// Where MCP is served.
-pub const ENDPOINT_PATH: &str = "/mcp";
 
 /// How long a report waits for the shards' histograms.
 const REPORT_PATIENCE: Duration = Duration::from_millis(500);
@@ -172,6 +169,8 @@ pub struct Server {
     address: Option<SocketAddr>,
     /// First, for fields are dropped in this order: whatever shards use outlives them.
     shards: Shards,
+    /// The first of the paths that MCP is served on.
+    path: String,
     connections_max: u32,
     workers: Workers,
     service: Arc<Service>,
@@ -267,6 +266,9 @@ impl Server {
             Arc::clone(&service),
             workers.submitter(),
         );
+        let source: Arc<dyn HealthSource> = Arc::<AdminView>::clone(&view);
+        let is_first = service.health.set(Arc::downgrade(&source)).is_ok();
+        debug_assert!(is_first, "a service is made for each start");
         let start_admin = |listener| {
             Admin::start(
                 listener,
@@ -285,6 +287,7 @@ impl Server {
         view.advance(Lifecycle::Serving);
         Ok(Server {
             address,
+            path: settings.endpoints.paths.first().cloned().unwrap_or_default(),
             shards,
             connections_max: settings.connections_max,
             workers,
@@ -307,7 +310,7 @@ impl Server {
     /// What clients are pointed at: a URL, or the word `stdio`.
     pub fn url(&self) -> String {
         match self.address {
-            Some(address) => format!("http://{address}{ENDPOINT_PATH}"),
+            Some(address) => format!("http://{address}{}", self.path),
             None => "stdio".to_owned(),
         }
     }

@@ -11,13 +11,13 @@ use crate::metrics::ToolLabels;
 use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
-use crate::shard::{ChannelLimits, Service, Waits};
+use crate::shard::{ChannelLimits, HealthSlot, Service, Waits};
 use crate::transport::edge::{EdgePolicy, EdgePolicyError};
 use crate::transport::http::HttpLimits;
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::wire::websocket;
 
-use super::{ENDPOINT_PATH, StartError};
+use super::StartError;
 
 /// The service of `protocol` as `settings` want it.
 pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Service, StartError> {
@@ -31,6 +31,7 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
         labels,
         store: Arc::new(store(settings)?),
         policy: policy(settings)?,
+        health: HealthSlot::default(),
         http: http_limits(settings),
         timeouts: settings.timeouts,
         waits: Waits {
@@ -99,8 +100,17 @@ fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
 fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
     let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
     let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
-    let policy = EdgePolicy::new(ENDPOINT_PATH, hosts, origins, settings.http.body_bytes_max as u64)?;
+    let (first, others) = settings
+        .endpoints
+        .paths
+        .split_first()
+        .ok_or_else(|| EdgePolicyError::Path(String::new()))?;
+    let mut policy = EdgePolicy::new(first, hosts, origins, settings.http.body_bytes_max as u64)?;
+    for path in others {
+        policy = policy.with_path(path)?;
+    }
     Ok(policy
+        .with_health(settings.endpoints.has_health)
         .with_websocket(settings.channels.websocket)
         .with_sse_legacy(settings.channels.sse_legacy))
 }

@@ -279,8 +279,12 @@ impl<R: ShardRing> Shard<R> {
         self.set_deadline(key, self.now + REFUSAL_PATIENCE);
     }
 
-    /// Tells a client that its address has too many connections. What it sent is not looked at.
-    pub(super) fn refuse_connection(&mut self, key: ConnectionKey) {
-        self.refuse_undecoded(key, OverloadReason::Connections);
+    /// Tells a client that its address has too many connections. Of what it sent, `front`, nothing is looked at but
+    /// whether a page may read that; a browser that asks for a page is answered, so that the page then hears it.
+    pub(super) fn refuse_connection(&mut self, key: ConnectionKey, front: &[u8]) {
+        self.note_origin_in(key, front);
+        if !self.answer_preflight_in(key, front) {
+            self.refuse_undecoded(key, OverloadReason::Connections);
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::metrics::{Eviction, HttpRefusal, Stage};
 use crate::pool::HandlerKey;
 use crate::ring::{ConnectionKey, SendMode};
 use crate::transport::http::{self, HEAD_RESERVE, Refusal};
-use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead};
+use crate::wire::http1::{BodyLength, Connection as Persistence, Cors, ResponseHead};
 
 use super::connections::{Outgoing, OutgoingKind, State, Waiting};
 use super::waiting::Turn;
@@ -67,6 +67,9 @@ impl<R: ShardRing> Shard<R> {
             connection.persistence = Persistence::Close;
         }
         head.connection = connection.persistence;
+        if let Some(origin) = connection.origin.as_deref() {
+            head.cors = Cors::ReadableBy(origin);
+        }
         let closes = head.connection == Persistence::Close;
         let range = http::finish_answer(&mut buffer, &head, is_head);
         let outgoing = Outgoing {
@@ -99,6 +102,7 @@ impl<R: ShardRing> Shard<R> {
         head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
         head.allow = refusal.allow();
         head.upgrade = refusal.upgrade();
+        head.cors = Cors::Varies;
         if let Some(connection) = self.table.at(key) {
             connection.persistence = if goes_on {
                 Persistence::Persist
@@ -314,6 +318,7 @@ impl<R: ShardRing> Shard<R> {
             return self.evict_channel(key, reason);
         }
         self.count_eviction(reason);
+        self.note_origin_of_kept(key);
         if self.can_turn_out(key) {
             self.answer_refusal(key, Refusal::Timeout, false, false);
         }
@@ -333,6 +338,7 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.refusals.increment(OverloadReason::Memory);
             return;
         }
+        self.note_origin_of_kept(key);
         if self.can_turn_out(key) {
             self.refuse_undecoded(key, OverloadReason::Memory);
         }

@@ -30,7 +30,7 @@ use crate::session::live::Stream;
 use crate::timers::{TimerKey, TimerKind};
 use crate::transport::edge::Endpoint;
 use crate::transport::http::Request;
-use crate::wire::http1::Connection as Persistence;
+use crate::wire::http1::{Connection as Persistence, Method};
 use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::answering::loss;
@@ -136,6 +136,11 @@ impl<R: ShardRing> Shard<R> {
                 return self.open_events(key, request);
             }
             Endpoint::SsePost => return self.post_to_events(key, request, out),
+            Endpoint::Preflight => return self.answer_preflight(key, &request.head, out),
+            Endpoint::Health(probe) => {
+                let is_head = request.head.method == Method::Head;
+                return self.answer_probe(key, probe, is_head, out);
+            }
             Endpoint::Delete => {
                 let reply = service.protocol.delete(&facts, &*service.store, &mut out);
                 self.record_control(&reply, Duration::ZERO);

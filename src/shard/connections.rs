@@ -17,6 +17,7 @@
 //! ```
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::jsonrpc::RequestId;
@@ -143,6 +144,8 @@ pub(super) struct Connection<S> {
     pub is_fresh: bool,
     /// The request in hand has an `Origin`.
     pub is_browser: bool,
+    /// That `Origin`, as the answer repeats it.
+    pub origin: Option<Rc<str>>,
     /// The client takes JSON for the request in hand, not only a stream.
     pub takes_json: bool,
     /// The client knows chunks (HTTP/1.1).
@@ -182,6 +185,7 @@ impl<S> Connection<S> {
             is_half_closed: false,
             is_fresh: true,
             is_browser: false,
+            origin: None,
             takes_json: true,
             takes_chunks: true,
             dropped_bytes: 0,
@@ -223,6 +227,11 @@ impl<S> Connection<S> {
             State::Closing => true,
             State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead => false,
         }
+    }
+
+    /// Open, with no answer on its way: what it has sent is of the next request.
+    pub(super) fn is_between_answers(&self) -> bool {
+        self.state == State::Open && !self.is_sending
     }
 
     /// Open, with no byte of a request.

@@ -86,7 +86,7 @@ impl<R: ShardRing> Shard<R> {
                 self.channel_timed_out(key);
             }
             (State::Open, Waiting::Idle) => self.idle_timed_out(key),
-            (State::Open, Waiting::Refusal) => self.refuse_connection(key),
+            (State::Open, Waiting::Refusal) => self.refuse_connection(key, &[]),
             (State::Queued(wait), _) => self.refuse_waiter(key, wait),
             (State::Open, Waiting::Head) => {
                 let is_head_over = self.now >= connection.phase_began + self.service.timeouts.head;

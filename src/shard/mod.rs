@@ -26,6 +26,8 @@
 //! | `tasks` | calls that go on as tasks |
 //! | `letters` | what other shards' requests mean for streams and calls here |
 //! | `service` | what is served, and its replacement |
+//! | `browsers` | pages of other origins, which may read what they are answered |
+//! | `health` | probers on the port of MCP |
 //! | `deadlines`, `drain` | what time does |
 //! | `mailbox`, `alarm` | what other threads say |
 //! | `medium` | what all of that is shared through |
@@ -37,12 +39,14 @@ mod alarm;
 mod answering;
 mod asking;
 mod batches;
+mod browsers;
 mod calls;
 mod channels;
 mod connections;
 mod deadlines;
 mod drain;
 mod gate;
+mod health;
 mod letters;
 mod lingering;
 mod listening;
@@ -86,11 +90,13 @@ use acceptor::Acceptor;
 pub use acceptor::ShardRing;
 pub use alarm::Alarm;
 use asking::Askers;
+use browsers::Origins;
 pub use calls::Call;
 pub use channels::ChannelLimits;
 use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
+pub use health::{HealthSlot, HealthSource};
 pub use mailbox::{Mailbox, Wake};
 pub use medium::{Letters, Medium, Memory};
 pub use neighbours::Mesh;
@@ -208,6 +214,8 @@ pub struct Shard<R: ShardRing> {
     /// Channels there ever were.
     channels_begun: u64,
     spares: Spares,
+    /// Of pages.
+    origins: Origins,
     date: DateCache,
     unix_now: UnixSeconds,
     /// Calls to be polled for the first time, oldest first.
@@ -321,6 +329,7 @@ impl<R: ShardRing> Shard<R> {
             unmasked: Vec::new(),
             channels_begun: 0,
             spares: Spares::new(sizes.handler_buffer_bytes),
+            origins: Origins::default(),
             date: DateCache::new(unix_now.0),
             unix_now,
             started: VecDeque::with_capacity(sizes.handlers as usize),

@@ -92,7 +92,9 @@ impl<R: ShardRing> Shard<R> {
         }
         match outcome {
             Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
-            Received::Bytes(_) if connection.waiting == Waiting::Refusal => self.refuse_connection(key),
+            Received::Bytes(bytes) if connection.waiting == Waiting::Refusal => {
+                self.refuse_connection(key, &bytes);
+            }
             Received::Bytes(bytes) => {
                 self.metrics.received_bytes.add(bytes.len() as u64);
                 if state == State::Open {
@@ -269,6 +271,19 @@ impl<R: ShardRing> Shard<R> {
                 assembly = self.free_assembly();
             }
         }
+        // If they are of the next request, it is refused: who sent it is said in its front.
+        if self
+            .table
+            .at(key)
+            .is_some_and(|connection| connection.is_between_answers())
+        {
+            let front = if assembly.is_empty() {
+                bytes
+            } else {
+                assembly.window()
+            };
+            self.note_origin_in(key, front);
+        }
         (assembly, false)
     }
 
@@ -350,7 +365,10 @@ impl<R: ShardRing> Shard<R> {
                 Ok(Progress::Request(request)) => {
                     let began = connection.request_at;
                     connection.persistence = http::persistence(&request.head);
-                    connection.is_browser = request.head.fields.origin.is_present();
+                    let origin = request.head.fields.origin;
+                    connection.is_browser = origin.is_present();
+                    self.origins
+                        .note(&mut connection.origin, service.policy.readable_by(origin));
                     connection.takes_json = edge::takes_json(&request.head);
                     connection.takes_chunks = request.head.version == http1::Version::Http11;
                     let consumed = request.consumed;
@@ -363,7 +381,7 @@ impl<R: ShardRing> Shard<R> {
                         _ => Taken::Busy(consumed),
                     };
                 }
-                Err(refused) => return self.refuse(key, refused),
+                Err(refused) => return self.refuse(key, window, refused),
             };
         if waiting != connection.waiting {
             connection.waiting = waiting;
@@ -375,8 +393,12 @@ impl<R: ShardRing> Shard<R> {
         Taken::Incomplete
     }
 
-    fn refuse(&mut self, key: ConnectionKey, refused: Refused) -> Taken {
+    fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> Taken {
         let goes_on = refused.consumed.is_some();
+        match refused.refusal.is_foreign() {
+            true => self.forget_origin(key),
+            false => self.note_origin_in(key, window),
+        }
         self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
         refused.consumed.map_or(Taken::Ended, Taken::Busy)
     }

@@ -14,7 +14,7 @@ use crate::session::Store;
 use crate::transport::edge::EdgePolicy;
 use crate::transport::http::HttpLimits;
 
-use super::{ChannelLimits, Waits};
+use super::{ChannelLimits, HealthSlot, Waits};
 
 /// What every shard serves, the same for all.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Service {
     pub store: Arc<Store>,
     /// Who is let in.
     pub policy: EdgePolicy,
+    /// What probers are told, if they may ask here.
+    pub health: HealthSlot,
     /// Limits of requests.
     pub http: HttpLimits,
     /// Deadlines.

@@ -23,7 +23,7 @@ use crate::pool::HandlerKey;
 use crate::ring::{ConnectionKey, HangUp, SendMode};
 use crate::session::live::{Message, Stream, StreamPlace, StreamState};
 use crate::transport::http::HEAD_RESERVE;
-use crate::wire::http1::{self, BodyLength, Connection as Persistence, ResponseHead};
+use crate::wire::http1::{self, BodyLength, Connection as Persistence, Cors, ResponseHead};
 use crate::wire::sse;
 
 use super::connections::{Outgoing, OutgoingKind, State, Waiting};
@@ -219,6 +219,9 @@ impl<R: ShardRing> Shard<R> {
             };
             let mut head = ResponseHead::event_stream(body, self.date.text());
             head.connection = persistence;
+            if let Some(origin) = connection.origin.as_deref() {
+                head.cors = Cors::ReadableBy(origin);
+            }
             start = http1::write_head_before(&mut buffer, start, &head);
         }
         if !ends && start == buffer.len() {

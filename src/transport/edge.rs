@@ -2,24 +2,28 @@
 //!
 //! The order is the answer's precedence: origin, host, path, method, expectation, size, media types. Foreign
 //! origins and hosts come first because they are how a web page reaches a server on the reader's own machine
-//! (DNS rebinding; MCP, Streamable HTTP, *Security*). Knows nothing of sessions, eras' bodies or credentials.
+//! (DNS rebinding; MCP, Streamable HTTP, *Security*). A browser's question whether a page may send something (`cors`)
+//! stands between hosts and paths; health has no host of its own, since probes call it by any name. Knows nothing of sessions, eras' bodies or credentials.
 //! Invariant: a name is compared after parsing, whole, never by prefix or suffix.
 
 mod accept;
-mod rules;
+mod cors;
+mod health;
 mod sse_legacy;
 
 #[cfg(test)]
 mod tests;
 
+use crate::config::{HostRule, HostRuleError, Origin, OriginRule, OriginRuleError};
 use crate::transport::websocket;
 use crate::wire::http1::{
-    Authority, BodyLength, Expectation, Field, Head, Method, Status, UpgradeOffer, split_list,
+    self, Authority, BodyLength, Expectation, Field, Head, Method, Status, UpgradeOffer, split_list,
 };
 use accept::check_accept;
 pub use accept::takes_json;
-use rules::{HostRule, Origin, OriginRule};
-pub use sse_legacy::{SSE_MESSAGES_PATH, SSE_NAME_PARAMETER, SSE_PATH, sse_stream_name};
+pub use cors::write_preflight_answer;
+pub use health::Probe;
+pub use sse_legacy::{SSE_NAME_PARAMETER, sse_messages_reference, sse_stream_name};
 
 /// The methods of the endpoint, for `Allow`.
 const ALLOW: &str = "GET, POST, DELETE";
@@ -45,6 +49,10 @@ pub enum Endpoint {
     SseOpen,
     /// A JSON-RPC message in the body, for the channel of the event stream named by [`sse_stream_name`].
     SsePost,
+    /// Whether a page of an allowed origin may send what it wants to; see [`write_preflight_answer`].
+    Preflight,
+    /// Whether the server is well, or serves.
+    Health(Probe),
 }
 
 /// Why a request is not let in. The texts are for the client and repeat nothing of what was sent.
@@ -147,13 +155,10 @@ impl Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EdgePolicyError {
     /// Not a host.
-    #[error("allow-host = {0:?} is not a host; write `example.com`, `example.com:8443`, `[::1]` or `*`")]
+    #[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
     Host(String),
     /// Not an origin.
-    #[error(
-        "allow-origin = {0:?} is not an origin; write `https://example.com`, `https://example.com:8443`, \
-         `https://example.com:*` for any port, or `*`"
-    )]
+    #[error("allow-origin = {0:?} {reason}", reason = OriginRuleError)]
     Origin(String),
     /// Not a path.
     #[error("path = {0:?} must begin with `/` and hold neither a query nor spaces")]
@@ -163,12 +168,14 @@ pub enum EdgePolicyError {
 /// The rules, made once at start.
 #[derive(Clone, Debug)]
 pub struct EdgePolicy {
-    path: String,
+    /// As requests carry them: each with and without a slash behind it.
+    paths: Vec<String>,
     hosts: Vec<HostRule>,
     origins: Vec<OriginRule>,
     body_bytes_max: u64,
     has_websocket: bool,
     has_sse_legacy: bool,
+    has_health: bool,
 }
 
 impl EdgePolicy {
@@ -184,8 +191,9 @@ impl EdgePolicy {
         "https://[::1]:*",
     ];
 
-    /// `path` is compared byte for byte. A host without a port allows any port; an origin without one means
-    /// its scheme's, as browsers write it, and `:*` any. `*` alone allows every value, also `Origin: null`.
+    /// `path` is compared byte for byte, but for one slash behind it. A host without a port allows any port; an origin
+    /// without one means its scheme's, as browsers write it, and `:*` any. `*` alone allows every value, also
+    /// `Origin: null`.
     ///
     /// # Errors
     /// A setting that can never match.
@@ -195,25 +203,42 @@ impl EdgePolicy {
         origins: impl IntoIterator<Item = S>,
         body_bytes_max: u64,
     ) -> Result<Self, EdgePolicyError> {
+        let host = |text: S| {
+            let rule = HostRule::parse(text.as_ref());
+            rule.map_err(|_| EdgePolicyError::Host(text.as_ref().to_owned()))
+        };
+        let origin = |text: S| {
+            let rule = OriginRule::parse(text.as_ref());
+            rule.map_err(|_| EdgePolicyError::Origin(text.as_ref().to_owned()))
+        };
+        let policy = Self {
+            paths: Vec::new(),
+            hosts: hosts.into_iter().map(host).collect::<Result<_, _>>()?,
+            origins: origins.into_iter().map(origin).collect::<Result<_, _>>()?,
+            body_bytes_max,
+            has_websocket: false,
+            has_sse_legacy: false,
+            has_health: false,
+        };
+        policy.with_path(path)
+    }
+
+    /// Serves MCP on this path as well.
+    ///
+    /// # Errors
+    /// A path that no request can ask for.
+    pub fn with_path(mut self, path: &str) -> Result<Self, EdgePolicyError> {
         let is_path =
             path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
         if !is_path {
             return Err(EdgePolicyError::Path(path.to_owned()));
         }
-        let hosts = hosts
-            .into_iter()
-            .map(|text| HostRule::parse_setting(text.as_ref()));
-        let origins = origins
-            .into_iter()
-            .map(|text| OriginRule::parse_setting(text.as_ref()));
-        Ok(Self {
-            path: path.to_owned(),
-            hosts: hosts.collect::<Result<_, _>>()?,
-            origins: origins.collect::<Result<_, _>>()?,
-            body_bytes_max,
-            has_websocket: false,
-            has_sse_legacy: false,
-        })
+        let bare = path.strip_suffix('/').unwrap_or(path);
+        if !bare.is_empty() {
+            self.paths.push(bare.to_owned());
+        }
+        self.paths.push(format!("{bare}/"));
+        Ok(self)
     }
 
     /// Whether a GET may become a WebSocket; until this is said, `Upgrade` is ignored, as RFC 9110,
@@ -224,11 +249,18 @@ impl EdgePolicy {
         self
     }
 
-    /// Whether the endpoints of HTTP+SSE, [`SSE_PATH`] and [`SSE_MESSAGES_PATH`], are there; until this is said, they
-    /// are not. At the endpoint's own path they never are.
+    /// Whether the endpoints of HTTP+SSE are there; until this is said, they are not. At the endpoint's own path they
+    /// never are.
     #[must_use]
     pub fn with_sse_legacy(mut self, has_sse_legacy: bool) -> Self {
         self.has_sse_legacy = has_sse_legacy;
+        self
+    }
+
+    /// Whether health is served beside MCP; until this is said, it is not. At the endpoint's own path it never is.
+    #[must_use]
+    pub fn with_health(mut self, has_health: bool) -> Self {
+        self.has_health = has_health;
         self
     }
 
@@ -238,8 +270,16 @@ impl EdgePolicy {
     /// The first rule that is broken, in the module's order.
     pub fn admit(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
         self.check_origin(head.fields.origin)?;
-        self.check_host(head.authority)?;
-        let endpoint = self.choose_endpoint(head)?;
+        let chosen = self.choose_endpoint(head);
+        // A probe calls a server by its address, and whoever else does learns nothing from health.
+        if !matches!(chosen, Ok(Endpoint::Health(_))) {
+            self.check_host(head.authority)?;
+        }
+        let endpoint = match chosen {
+            // Looked for only where nothing else was asked for, so that no other request pays for it.
+            Err(_) if cors::is_preflight(head) => Endpoint::Preflight,
+            chosen => chosen?,
+        };
         self.check_body(head)?;
         match endpoint {
             Endpoint::Post => {
@@ -248,7 +288,7 @@ impl EdgePolicy {
             }
             Endpoint::Get | Endpoint::SseOpen => accept::check_accept_stream(head)?,
             Endpoint::SsePost => check_content(head)?,
-            Endpoint::Delete => {}
+            Endpoint::Delete | Endpoint::Preflight | Endpoint::Health(_) => {}
             Endpoint::WebSocket => websocket::check_handshake(head)?,
         }
         Ok(endpoint)
@@ -256,13 +296,26 @@ impl EdgePolicy {
 
     fn choose_endpoint(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
         // CONNECT is not for any path, and HTTP's other methods are not for `*`: both are the method's fault.
-        if head.path == self.path || head.method == Method::Connect || head.path == "*" {
+        if self.paths.iter().any(|path| path == head.path)
+            || head.method == Method::Connect
+            || head.path == "*"
+        {
             return self.choose_by_method(head);
         }
-        match self.has_sse_legacy {
-            true => sse_legacy::choose_endpoint(head).unwrap_or(Err(Refusal::Path)),
-            false => Err(Refusal::Path),
-        }
+        let sse = || {
+            self.has_sse_legacy
+                .then(|| sse_legacy::choose_endpoint(head))
+                .flatten()
+        };
+        let health = || self.has_health.then(|| health::choose_endpoint(head)).flatten();
+        sse().or_else(health).unwrap_or(Err(Refusal::Path))
+    }
+
+    /// The request's origin as its answer repeats it, so that the page may read that: one that is allowed, and that a
+    /// browser can have sent.
+    pub fn readable_by<'a>(&self, origin: Field<'a>) -> Option<&'a str> {
+        let text = http1::origin_value(origin.value()?)?;
+        self.check_origin(origin).ok().map(|()| text)
     }
 
     fn choose_by_method(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {

@@ -115,6 +115,11 @@ impl Refusal {
         }
     }
 
+    /// Whether it is refused for the page it comes from, or the name it calls: then no page may read that.
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Refusal::Edge(edge::Refusal::Origin | edge::Refusal::Host))
+    }
+
     /// The value of `Allow`, for the one status that needs it.
     pub fn allow(self) -> Option<&'static str> {
         match self {

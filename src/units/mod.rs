@@ -1,13 +1,15 @@
-//! Durations, byte sizes and small identifiers, as operators write and read them.
+//! Durations, byte sizes, hosts and small identifiers, as operators write and read them.
 //!
 //! Exact integers only: no fractions, no rounding, no overflow. Parsing accepts what an operator types
 //! (`75s`, `16KiB`), display writes the largest unit that is exact, so that what is shown can be typed again.
 //! Does not know which option a value belongs to, nor its bounds.
 
+mod authority;
 mod duration;
 mod ids;
 mod size;
 
+pub use authority::{Authority, HostName, has_valid_escapes};
 pub use duration::{Patience, display_duration, parse_duration};
 pub use ids::{CpuId, ShardId};
 pub use size::ByteSize;

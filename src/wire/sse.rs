@@ -159,8 +159,8 @@ mod tests {
             text(|out| write_named_event(out, name, |out| out.extend_from_slice(data.as_bytes())))
         };
         assert_eq!(
-            named(EventName::Endpoint, "/messages?sessionId=1"),
-            "event: endpoint\ndata: /messages?sessionId=1\n\n"
+            named(EventName::Endpoint, "messages?sessionId=1"),
+            "event: endpoint\ndata: messages?sessionId=1\n\n"
         );
         assert_eq!(named(EventName::Message, "{}"), "event: message\ndata: {}\n\n");
     }

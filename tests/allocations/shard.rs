@@ -25,8 +25,8 @@ use weir::session::live::LiveOptions;
 use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::shard::{
-    ChannelLimits, Gate, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing, ShardSizes, Waits,
-    Wake,
+    ChannelLimits, Gate, HealthSlot, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing,
+    ShardSizes, Waits, Wake,
 };
 use weir::transport::edge::EdgePolicy;
 use weir::transport::http::HttpLimits;
@@ -249,6 +249,7 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
             1,
         )),
         policy: policy.unwrap(),
+        health: HealthSlot::default(),
         http: HttpLimits {
             head: HeadLimits::default(),
             body: BodyLimits::default(),
@@ -368,6 +369,40 @@ fn a_warm_legacy_echo_allocates_its_own_string_with_and_without_a_session() {
     assert_warm_costs_one(&mut rig, &peer, &legacy_echo(""));
     let session = new_session(&mut rig, &peer);
     assert_warm_costs_one(&mut rig, &peer, &legacy_echo(&session));
+}
+
+#[test]
+fn a_warm_echo_of_a_page_costs_no_more_on_any_of_its_connections() {
+    let from = |origin: &str, echo: &[u8]| {
+        let head = b"POST /mcp HTTP/1.1\r\n";
+        let rest = echo.strip_prefix(head).unwrap();
+        [&head[..], format!("Origin: {origin}\r\n").as_bytes(), rest].concat()
+    };
+    let mut rig = Rig::new();
+    let request = from("http://localhost:5173", &modern_echo());
+    for _ in 0..3 {
+        let peer = rig.network.connect(0);
+        assert_warm_costs_one(&mut rig, &peer, &request);
+        let (_, answer) = rig.ask(&peer, &request);
+        assert!(
+            answer.contains("\r\nAccess-Control-Allow-Origin: http://localhost:5173\r\n"),
+            "{answer}"
+        );
+    }
+    // Who asks first pays nothing either: a preflight is written where answers are.
+    let preflight = from(
+        "http://localhost:5173",
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n\
+        Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\r\n",
+    );
+    let preflight = [b"OPTIONS", preflight.strip_prefix(b"POST").unwrap()].concat();
+    let peer = rig.network.connect(0);
+    rig.ask(&peer, &preflight);
+    for _ in 0..100 {
+        let (allocations, answer) = rig.ask(&peer, &preflight);
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+        assert_eq!(allocations, 0);
+    }
 }
 
 #[test]

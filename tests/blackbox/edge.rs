@@ -1,6 +1,8 @@
 //! Who may ask and in which form: `Origin`, `Host`, media types (MCP, Streamable HTTP, security).
 
-use crate::harness::{Process, Scratch, Server, Shared, case, echo, eras};
+use serde_json::json;
+
+use crate::harness::{Dialect, Process, Revision, Scratch, Server, Shared, case, echo, eras};
 
 #[test]
 fn foreign_origins_are_refused_before_anything_else() {
@@ -161,7 +163,6 @@ fn a_stream_must_be_acceptable_and_is_the_answer_if_nothing_else_is() {
         for accept in [
             "application/json",
             "text/html",
-            "",
             "application/json, text/event-stream;q=0",
             "*/*, text/event-stream;q=0",
         ] {
@@ -170,7 +171,8 @@ fn a_stream_must_be_acceptable_and_is_the_answer_if_nothing_else_is() {
                 .ask(&request.clone().with("Accept", accept))
                 .assert_status(406);
         }
-        server.ask(&request.clone().without("Accept")).assert_status(406);
+        // Who says nothing takes anything.
+        server.ask(&request.clone().without("Accept")).assert_echo(1, "x");
         for accept in [
             "text/event-stream",
             "application/jsonx, text/event-stream",
@@ -187,6 +189,7 @@ fn a_stream_must_be_acceptable_and_is_the_answer_if_nothing_else_is() {
             "text/event-stream, application/json",
             "application/json;q=0.5, text/event-stream;q=0.9",
             "*/*",
+            "",
             "APPLICATION/JSON, Text/Event-Stream",
             "application/*, text/*",
             "text/html, */*;q=0.1",
@@ -201,6 +204,60 @@ fn a_stream_must_be_acceptable_and_is_the_answer_if_nothing_else_is() {
             .with("Accept", "application/json")
             .plus("Accept", "text/event-stream");
         server.ask(&two).assert_echo(1, "x");
+    }
+}
+
+#[test]
+fn who_says_nothing_of_media_types_is_served_with_streams_too() {
+    let server = Shared::usual();
+    for accept in [None, Some("*/*")] {
+        let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
+        let saying = |request: crate::harness::Request| match accept {
+            Some(accept) => request.with("Accept", accept),
+            None => request.without("Accept"),
+        };
+        let mut stream = server.open(&saying(session.progress(1, 3, 0)));
+        for _ in 0..3 {
+            stream.notification("notifications/progress");
+        }
+        assert!(stream.answer(1).get("result").is_some());
+        let standing = server.open(&saying(session.standing()));
+        assert!(standing.is_chunked());
+        let list = saying(session.request(2, "tools/list", json!({})));
+        server.ask(&list).result();
+    }
+}
+
+#[test]
+fn the_admin_listener_knows_the_same_wildcards() {
+    let server = Server::start(&[
+        "--allow-host",
+        "mcp.example:*",
+        "--allow-origin",
+        "http://app.example:*",
+    ]);
+    for (host, status) in [
+        ("mcp.example", 200),
+        ("MCP.example:81", 200),
+        ("a.mcp.example", 403),
+    ] {
+        let _case = case(host);
+        server.ask(&echo(1, "x").with("Host", host)).assert_status(status);
+        server
+            .ask_admin(&crate::harness::Request::new("GET", "/healthz").with("Host", host))
+            .assert_status(status);
+    }
+    let from = |origin: &str| server.ask(&echo(1, "x").plus("Origin", origin));
+    from("http://app.example:5173").assert_echo(1, "x");
+    from("https://app.example:5173").assert_status(403);
+    for (flag, value) in [
+        ("--allow-host", "*.example"),
+        ("--allow-origin", "https://*.example"),
+    ] {
+        let mut refused = Process::start(&["serve", flag, value]);
+        assert_eq!(refused.wait().code(), Some(2));
+        let said = refused.stderr();
+        assert!(said.contains(value) && said.contains("write"), "{said}");
     }
 }
 

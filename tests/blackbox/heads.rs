@@ -83,9 +83,15 @@ fn only_one_path_is_served() {
     server
         .ask(&request.clone().with_target("/mcp?a=b&c"))
         .assert_echo(1, "x");
+    // A slash behind it is no other path.
+    for target in ["/mcp/", "/mcp/?a=b", "http://localhost/mcp/"] {
+        server
+            .ask(&request.clone().with_target(target))
+            .assert_echo(1, "x");
+    }
     for target in [
         "/",
-        "/mcp/",
+        "/mcp//",
         "/MCP",
         "/mcp/x",
         "//mcp",

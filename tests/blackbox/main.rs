@@ -15,6 +15,7 @@ mod harness;
 
 mod admin;
 mod ask;
+mod browsers;
 mod calls;
 mod cancel;
 mod caps;
@@ -22,6 +23,7 @@ mod dead_clients;
 mod deadlines;
 mod drain;
 mod edge;
+mod endpoints;
 mod era_matrix;
 mod features;
 mod file_resources;

@@ -137,6 +137,27 @@ fn a_stream_begins_with_where_to_post() {
 }
 
 #[test]
+fn where_to_post_stays_beneath_the_prefix_a_proxy_shows() {
+    let server = shared();
+    let mut stream = server.open(&opening());
+    let reference = stream.reference();
+    // Relative to https://host/prefix/sse it is https://host/prefix/messages.
+    assert!(reference.starts_with("messages?sessionId="), "{reference}");
+    let mut stream = server.open(&opening().with_target("/sse/"));
+    stream.judge_by(Revision::NEWEST_LEGACY);
+    let reference = stream.reference();
+    let query = reference.strip_prefix("../messages?sessionId=").unwrap();
+    for target in [
+        format!("/messages?sessionId={query}"),
+        format!("/messages/?sessionId={query}"),
+    ] {
+        let post = posting(&target, newest().echo(1, "x").body);
+        server.ask(&post).assert_accepted();
+        assert_eq!(stream.message()["result"]["content"][0]["text"], "x");
+    }
+}
+
+#[test]
 fn every_revision_with_a_handshake_is_spoken() {
     let server = shared();
     for revision in Revision::ALL_LEGACY {

@@ -2,7 +2,7 @@
 //! connections, of this shard or another, through the channel's postbox.
 //!
 //! ```text
-//! GET /sse ─► channel ─ event `endpoint`: /messages?sessionId=NAME ─► client
+//! GET /sse ─► channel ─ event `endpoint`: messages?sessionId=NAME ─► client
 //! POST there ─► checked, delivered, 202 ─ letter ─► exchange ─► event `message`
 //! ```
 //!
@@ -18,9 +18,9 @@ use crate::jsonrpc::RequestId;
 use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
 use crate::ring::ConnectionKey;
 use crate::session::live::{DeliverRefused, Delivery, Postbox};
-use crate::transport::edge::{self, SSE_MESSAGES_PATH, SSE_NAME_PARAMETER};
+use crate::transport::edge::{self, SSE_NAME_PARAMETER};
 use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::wire::http1::{self, BodyLength, Connection as Persistence, ResponseHead, Status, Version};
+use crate::wire::http1::{self, BodyLength, Connection as Persistence, Cors, ResponseHead, Status, Version};
 use crate::wire::sse::{self, EventName};
 
 use super::super::answering::Answer;
@@ -65,12 +65,13 @@ impl Events {
         }
     }
 
-    /// Appends where the client is to POST: a relative reference, since nobody here knows what the server is called.
-    fn append_endpoint(&self, out: &mut Vec<u8>) {
+    /// Appends where the client is to POST: a relative reference, since nobody here knows what the server is called, nor
+    /// under which prefix a proxy shows it.
+    fn append_endpoint(&self, out: &mut Vec<u8>, messages: &str) {
         let name = self.postbox.name();
         self.write(out, |out| {
             sse::write_named_event(out, EventName::Endpoint, |out| {
-                for part in [SSE_MESSAGES_PATH, "?", SSE_NAME_PARAMETER, "=", name.as_str()] {
+                for part in [messages, "?", SSE_NAME_PARAMETER, "=", name.as_str()] {
                     out.extend_from_slice(part.as_bytes());
                 }
             });
@@ -109,9 +110,16 @@ impl<R: ShardRing> Shard<R> {
         if !events.is_chunked {
             head.connection = Persistence::Close;
         }
+        let origin = self
+            .table
+            .at(key)
+            .and_then(|connection| connection.origin.clone());
+        if let Some(origin) = origin.as_deref() {
+            head.cors = Cors::ReadableBy(origin);
+        }
         let mut out = self.spares.take();
         http1::write_bodyless(&mut out, &head);
-        events.append_endpoint(&mut out);
+        events.append_endpoint(&mut out, edge::sse_messages_reference(&request.head));
         self.end_hold(key);
         self.begin_channel(key, Framing::Events(Box::new(events)));
         self.begin_outbox(key, out);

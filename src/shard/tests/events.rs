@@ -178,8 +178,11 @@ impl Sse {
         if event == ":" {
             self.comments += 1;
         } else if let Some(endpoint) = event.strip_prefix("event: endpoint\ndata: ") {
-            assert!(endpoint.starts_with("/messages?sessionId="), "{endpoint}");
-            assert!(self.endpoint.replace(endpoint.to_owned()).is_none(), "told twice");
+            assert!(endpoint.starts_with("messages?sessionId="), "{endpoint}");
+            assert!(
+                self.endpoint.replace(format!("/{endpoint}")).is_none(),
+                "told twice"
+            );
         } else if let Some(data) = event.strip_prefix("event: message\ndata: ") {
             assert!(self.endpoint.is_some(), "a message before the endpoint");
             self.judge(serde_json::from_str(data).expect("a message is JSON"));

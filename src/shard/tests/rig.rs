@@ -686,6 +686,7 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
             .unwrap()
             .with_websocket(true)
             .with_sse_legacy(true),
+        health: HealthSlot::default(),
         http: HttpLimits {
             head: HeadLimits::default(),
             body: BodyLimits {

@@ -2,7 +2,8 @@
 //!
 //! MCP demands that a POST offers JSON and an event stream, since the server chooses between them only when
 //! the call is under way. A client that offers the stream alone is given that; one that offers JSON alone cannot be
-//! served, since any call may turn out to need a stream. Does not rank what is preferred.
+//! served, since any call may turn out to need a stream. One that says nothing takes anything, as in all of HTTP. Does
+//! not rank what is preferred.
 
 use super::Refusal;
 use crate::wire::http1::{Field, Head, split_list};
@@ -15,7 +16,7 @@ const USUAL: [&[u8]; 2] = [
 
 /// A POST must offer `text/event-stream`, since that may be the answer. Ranges count as RFC 9110, section 12.5.1,
 /// has it: `*/*` offers everything, and so do `application/*` and `text/*` their families; the most specific range
-/// decides; weight zero refuses. No `Accept` at all offers nothing (MCP demands it).
+/// decides; weight zero refuses. No `Accept` at all, or one without a single range, offers everything.
 pub(super) fn check_accept(head: &Head<'_>) -> Result<(), Refusal> {
     let offers = Offers::of(head);
     offers.stream.then_some(()).ok_or(Refusal::NotAcceptable)
@@ -44,14 +45,10 @@ impl Offers {
         json: true,
         stream: true,
     };
-    const NEITHER: Self = Self {
-        json: false,
-        stream: false,
-    };
 
     fn of(head: &Head<'_>) -> Self {
         match head.fields.accept {
-            Field::Absent => Self::NEITHER,
+            Field::Absent => Self::BOTH,
             Field::One(value) if USUAL.contains(&value) => Self::BOTH,
             Field::One(value) => Self::read([value]),
             Field::Repeated => Self::read(head.values("accept")),
@@ -60,13 +57,18 @@ impl Offers {
 
     fn read<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let (mut json, mut stream) = (Offer::default(), Offer::default());
+        let mut is_empty = true;
         for range in values.into_iter().flat_map(|value| split_list(value, b',')) {
+            is_empty = false;
             json.consider(range, b"application/json", b"application/*");
             stream.consider(range, b"text/event-stream", b"text/*");
         }
-        Self {
-            json: json.is_accepted,
-            stream: stream.is_accepted,
+        match is_empty {
+            true => Self::BOTH,
+            false => Self {
+                json: json.is_accepted,
+                stream: stream.is_accepted,
+            },
         }
     }
 }
@@ -141,7 +143,9 @@ mod tests {
     #[test]
     fn usual_values_offer_both_the_long_way_too() {
         assert!(USUAL.iter().all(|value| Offers::read([*value]) == Offers::BOTH));
-        assert_eq!(Offers::read([]), Offers::NEITHER);
+        for nothing in [&[][..], &[&b""[..]], &[b" , "]] {
+            assert_eq!(Offers::read(nothing.iter().copied()), Offers::BOTH);
+        }
         assert!(!Offers::read([&b"application/json"[..]]).stream);
         assert!(!Offers::read([&b"text/event-stream"[..]]).json);
     }

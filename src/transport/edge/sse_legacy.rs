@@ -4,18 +4,15 @@
 //! comes on the stream. So a POST's `Accept` is of no matter: it is answered by its status.
 
 use super::{Endpoint, Refusal};
+use crate::config::{SSE_MESSAGES_PATH, SSE_PATH};
 use crate::wire::http1::{Head, Method};
 
-/// Where clients open their stream.
-pub const SSE_PATH: &str = "/sse";
-/// Where they POST their messages, with the stream's name in the query.
-pub const SSE_MESSAGES_PATH: &str = "/messages";
 /// The query's parameter with the stream's name.
 pub const SSE_NAME_PARAMETER: &str = "sessionId";
 
 /// What a request for one of the two asks for; none for any other path.
 pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusal>> {
-    let (method, endpoint, allow) = match head.path {
+    let (method, endpoint, allow) = match without_slash(head.path) {
         SSE_PATH => (Method::Get, Endpoint::SseOpen, "GET"),
         SSE_MESSAGES_PATH => (Method::Post, Endpoint::SsePost, "POST"),
         _ => return None,
@@ -25,6 +22,20 @@ pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusa
         Method::Other => Err(Refusal::MethodUnknown),
         _ => Err(Refusal::Method { allow }),
     })
+}
+
+/// Where the client of a GET is to POST, as a reference relative to that GET's URL, so that a proxy that takes a prefix
+/// away need not put it back into the event: `messages`, and from `/sse/` one step up.
+pub fn sse_messages_reference(head: &Head<'_>) -> &'static str {
+    match head.path.ends_with('/') {
+        true => "../messages",
+        false => "messages",
+    }
+}
+
+/// A path is the same with one slash behind it.
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// The name of the stream that a POST's query is for, undecoded: names need no escapes. None if there is none, or

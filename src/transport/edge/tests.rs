@@ -1,7 +1,10 @@
 //! Who is let in, and in which order the rules answer.
 
-use super::{EdgePolicy, EdgePolicyError, Endpoint, Refusal, sse_stream_name};
-use crate::wire::http1::{HeadLimits, Status, parse_head};
+use super::{
+    EdgePolicy, EdgePolicyError, Endpoint, Probe, Refusal, sse_messages_reference, sse_stream_name,
+    write_preflight_answer,
+};
+use crate::wire::http1::{Connection, Field, HeadLimits, Status, parse_head};
 
 const BODY_BYTES_MAX: u64 = 1000;
 
@@ -236,7 +239,11 @@ fn paths_and_methods() {
     let loopback = loopback();
     let of = |line: &str| admit(&loopback, &format!("{line} HTTP/1.1"), &[]);
     assert_eq!(of("POST /mcp?x=1"), Ok(Endpoint::Post));
-    for path in ["/", "/mcp/", "/MCP", "/mcpx", "//mcp", "/%6dcp", "/mc"] {
+    // A slash behind it is no other path.
+    assert_eq!(of("POST /mcp/"), Ok(Endpoint::Post));
+    assert_eq!(of("GET /mcp/?x"), Ok(Endpoint::Get));
+    assert_eq!(of("POST http://localhost/mcp/"), Ok(Endpoint::Post));
+    for path in ["/", "/mcp//", "/mcp/x", "/MCP", "/mcpx", "//mcp", "/%6dcp", "/mc"] {
         assert_eq!(of(&format!("POST {path}")), Err(Refusal::Path), "{path}");
         assert_eq!(of(&format!("FROB {path}")), Err(Refusal::Path), "{path}");
     }
@@ -300,7 +307,10 @@ fn get_belongs_to_the_revisions_with_sessions_and_takes_a_stream() {
         get(Some("2026-07-28"), stream),
         Err(Refusal::Method { allow: "POST" })
     );
-    for accept in [None, Some("application/json"), Some("text/event-stream;q=0")] {
+    for accept in [None, Some(""), Some("text/*")] {
+        assert_eq!(get(None, accept), Ok(Endpoint::Get), "{accept:?}");
+    }
+    for accept in [Some("application/json"), Some("text/event-stream;q=0")] {
         assert_eq!(get(None, accept), Err(Refusal::StreamNotAcceptable), "{accept:?}");
     }
     assert_eq!(Refusal::StreamNotAcceptable.status(), Status::NotAcceptable);
@@ -384,7 +394,6 @@ fn accept() {
     for value in [
         "application/json",
         "text/html",
-        "",
         "application/*",
         "*",
         "*/json",
@@ -400,7 +409,13 @@ fn accept() {
     ] {
         assert_eq!(post_with("Accept", value), Err(Refusal::NotAcceptable), "{value}");
     }
-    assert_eq!(post(&[("Accept", None)]), Err(Refusal::NotAcceptable));
+    // Who says nothing takes anything, JSON too.
+    for nothing in [None, Some(""), Some(" , ")] {
+        assert_eq!(post(&[("Accept", nothing)]), Ok(Endpoint::Post), "{nothing:?}");
+        let text = request("POST /mcp HTTP/1.1", &[("Accept", nothing)]);
+        let head = parse_head(text.as_bytes(), &HeadLimits::default()).unwrap();
+        assert!(super::takes_json(&head), "{nothing:?}");
+    }
     for value in [
         "text/event-stream",
         "text/*",
@@ -445,7 +460,7 @@ fn the_first_broken_rule_answers() {
         ("Content-Length", Some("9999")),
         ("Content-Type", Some("text/plain")),
         ("Content-Encoding", Some("gzip")),
-        ("Accept", None),
+        ("Accept", Some("application/json")),
     ];
     let mut seen = Vec::new();
     while !faults.is_empty() {
@@ -483,13 +498,19 @@ fn connections_go_on_only_when_the_next_request_can_be_found() {
         loopback().admit(&head).unwrap_err().keeps_connection(&head)
     };
     assert!(keeps(&[("Origin", Some("null"))]));
-    assert!(keeps(&[("Accept", None)]));
-    assert!(!keeps(&[("Accept", None), ("Connection", Some("close"))]));
+    assert!(keeps(&[("Accept", Some("text/html"))]));
+    assert!(!keeps(&[
+        ("Accept", Some("text/html")),
+        ("Connection", Some("close"))
+    ]));
     assert!(!keeps(&[("Content-Length", Some("1001"))]));
-    assert!(!keeps(&[("Accept", None), ("Expect", Some("100-continue"))]));
+    assert!(!keeps(&[
+        ("Accept", Some("text/html")),
+        ("Expect", Some("100-continue"))
+    ]));
     assert!(!keeps(&[("Expect", Some("x"))]));
     assert!(!keeps(&[
-        ("Accept", None),
+        ("Accept", Some("text/html")),
         ("Connection", Some("upgrade")),
         ("Upgrade", Some("websocket"))
     ]));
@@ -531,21 +552,15 @@ fn a_get_becomes_a_websocket_where_that_is_on() {
     let elsewhere = admit(&on, "GET /ws HTTP/1.1", &upgrade(&[]));
     assert_eq!(elsewhere, Err(Refusal::Path));
     // Other offers, and other methods, are not taken up.
-    assert_eq!(
-        get(&[("Upgrade", Some("h2c"))]),
-        Err(Refusal::StreamNotAcceptable)
-    );
-    assert_eq!(
-        get(&[("Connection", Some("close"))]),
-        Err(Refusal::StreamNotAcceptable)
-    );
+    assert_eq!(get(&[("Upgrade", Some("h2c"))]), Ok(Endpoint::Get));
+    assert_eq!(get(&[("Connection", Some("close"))]), Ok(Endpoint::Get));
     let post = admit(&on, "POST /mcp HTTP/1.1", &upgrade(&[]));
     assert_eq!(post, Err(Refusal::ContentType));
     let old = admit(&on, "GET /mcp HTTP/1.0", &upgrade(&[]));
-    assert_eq!(old, Err(Refusal::StreamNotAcceptable));
+    assert_eq!(old, Ok(Endpoint::Get));
     // Off: the offer is ignored.
     let off = admit(&loopback(), "GET /mcp HTTP/1.1", &upgrade(&[]));
-    assert_eq!(off, Err(Refusal::StreamNotAcceptable));
+    assert_eq!(off, Ok(Endpoint::Get));
 }
 
 #[test]
@@ -567,7 +582,9 @@ fn the_endpoints_of_http_with_sse_are_there_when_wanted() {
         assert_eq!(of(line), Err(Refusal::Method { allow: "POST" }), "{line}");
     }
     assert_eq!(of("FROB /sse"), Err(Refusal::MethodUnknown));
-    for path in ["/sse/", "/SSE", "/messages/", "/message", "/mcp/sse", "/"] {
+    assert_eq!(of("GET /sse/"), Ok(Endpoint::SseOpen));
+    assert_eq!(of("POST /messages/?sessionId=1"), Ok(Endpoint::SsePost));
+    for path in ["/sse//", "/SSE", "/sse/messages", "/message", "/mcp/sse", "/"] {
         assert_eq!(of(&format!("GET {path}")), Err(Refusal::Path), "{path}");
     }
     for line in ["GET /sse", "POST /messages?sessionId=1", "PUT /sse"] {
@@ -599,10 +616,8 @@ fn the_endpoints_of_http_with_sse_have_the_same_guards() {
     }
     let json_only = [("Accept", Some("application/json"))];
     assert_eq!(refused("GET /sse", &json_only), Refusal::StreamNotAcceptable);
-    assert_eq!(
-        refused("GET /sse", &[("Accept", None)]),
-        Refusal::StreamNotAcceptable
-    );
+    let silent = admit(&policy, "GET /sse HTTP/1.1", &[("Accept", None)]);
+    assert_eq!(silent, Ok(Endpoint::SseOpen));
     let post = |changes: &[(&str, Option<&str>)]| admit(&policy, "POST /messages HTTP/1.1", changes);
     for accept in [None, Some("*/*"), Some("application/json"), Some("text/plain")] {
         assert_eq!(post(&[("Accept", accept)]), Ok(Endpoint::SsePost), "{accept:?}");
@@ -651,5 +666,244 @@ fn a_stream_is_named_once_in_the_query() {
         "/messages?sessionId=1&sessionId=1",
     ] {
         assert_eq!(name(target), None, "{target}");
+    }
+}
+
+#[test]
+fn where_to_post_is_said_relative_to_where_the_stream_is() {
+    for (path, reference) in [
+        ("/sse", "messages"),
+        ("/sse?x=/", "messages"),
+        ("/sse/", "../messages"),
+    ] {
+        let text = request(&format!("GET {path} HTTP/1.1"), &[]);
+        let head = parse_head(text.as_bytes(), &HeadLimits::default()).unwrap();
+        assert_eq!(sse_messages_reference(&head), reference, "{path}");
+    }
+}
+
+#[test]
+fn several_paths_are_served_and_the_root_is_one() {
+    let policy = EdgePolicy::new("/api/mcp/", ["localhost"], [], 1000)
+        .and_then(|policy| policy.with_path("/"))
+        .unwrap();
+    let of = |line: &str| admit(&policy, &format!("{line} HTTP/1.1"), &[]);
+    for path in ["/api/mcp", "/api/mcp/", "/", "http://localhost", "/?x=1"] {
+        assert_eq!(of(&format!("POST {path}")), Ok(Endpoint::Post), "{path}");
+        assert_eq!(of(&format!("GET {path}")), Ok(Endpoint::Get), "{path}");
+    }
+    for path in ["/mcp", "/api", "//", "/api/mcp//", "/x"] {
+        assert_eq!(of(&format!("POST {path}")), Err(Refusal::Path), "{path}");
+    }
+    for path in ["", "mcp", "/a b", "/a?b"] {
+        let refused = policy.clone().with_path(path).map(drop);
+        assert_eq!(refused, Err(EdgePolicyError::Path(path.into())));
+    }
+}
+
+#[test]
+fn health_is_there_when_wanted_for_whoever_asks() {
+    let (with, without) = (loopback().with_health(true), loopback());
+    let of =
+        |line: &str, changes: &[(&str, Option<&str>)]| admit(&with, &format!("{line} HTTP/1.1"), changes);
+    // Probers say what they take, or nothing, and call a server by its address.
+    for host in ["localhost", "10.1.2.3:8080", "evil.example", "[fd00::1]:8080"] {
+        for (path, probe) in [("/healthz", Probe::Health), ("/readyz", Probe::Readiness)] {
+            for method in ["GET", "HEAD"] {
+                let line = format!("{method} {path}?x");
+                for accept in [None, Some("*/*"), Some("text/plain")] {
+                    let admitted = of(&line, &[("Host", Some(host)), ("Accept", accept)]);
+                    assert_eq!(admitted, Ok(Endpoint::Health(probe)), "{line} {host}");
+                }
+            }
+        }
+    }
+    let nameless = admit(&with, "GET /readyz HTTP/1.0", &[("Host", None)]);
+    assert_eq!(nameless, Ok(Endpoint::Health(Probe::Readiness)));
+    let not_allowed = Refusal::Method { allow: "GET, HEAD" };
+    assert_eq!(of("POST /healthz", &[]), Err(not_allowed));
+    assert_eq!(of("FROB /healthz", &[]), Err(Refusal::MethodUnknown));
+    assert_eq!(of("GET /metrics", &[]), Err(Refusal::Path));
+    // What is not health is not for them, nor is anything for a foreign page.
+    for line in ["POST /healthz", "POST /mcp", "GET /metrics", "GET /"] {
+        assert_eq!(
+            of(line, &[("Host", Some("10.1.2.3"))]),
+            Err(Refusal::Host),
+            "{line}"
+        );
+    }
+    let foreign = of("GET /healthz", &[("Origin", Some("http://evil.example"))]);
+    assert_eq!(foreign, Err(Refusal::Origin));
+    let large = of(
+        "GET /healthz",
+        &[("Host", Some("10.1.2.3")), ("Content-Length", Some("1001"))],
+    );
+    assert_eq!(large, Err(Refusal::BodyTooLarge));
+    for path in ["/healthz", "/readyz"] {
+        let off = admit(&without, &format!("GET {path} HTTP/1.1"), &[]);
+        assert_eq!(off, Err(Refusal::Path));
+    }
+}
+
+/// A preflight as a browser sends it, from a page on this machine.
+fn preflight<'a>(changes: &[(&'a str, Option<&'a str>)]) -> Vec<(&'a str, Option<&'a str>)> {
+    let usual = [
+        ("Content-Type", None),
+        ("Accept", Some("*/*")),
+        ("Content-Length", None),
+        ("Origin", Some("http://localhost:5173")),
+        ("Access-Control-Request-Method", Some("POST")),
+    ];
+    let is_changed = |name: &str| changes.iter().any(|(changed, _)| *changed == name);
+    let kept = usual.into_iter().filter(|(name, _)| !is_changed(name));
+    kept.chain(changes.iter().copied()).collect()
+}
+
+#[test]
+fn a_preflight_is_let_in_whatever_it_is_for() {
+    let policy = loopback().with_sse_legacy(true).with_health(true);
+    let of = |line: &str, changes: &[(&'static str, Option<&'static str>)]| {
+        admit(&policy, &format!("{line} HTTP/1.1"), &preflight(changes))
+    };
+    for path in [
+        "/mcp",
+        "/mcp/",
+        "/nowhere",
+        "/",
+        "/sse",
+        "/messages?sessionId=1",
+        "/healthz",
+        "*",
+    ] {
+        assert_eq!(
+            of(&format!("OPTIONS {path}"), &[]),
+            Ok(Endpoint::Preflight),
+            "{path}"
+        );
+    }
+    for changes in [
+        [("MCP-Protocol-Version", Some("2026-07-28"))],
+        [("Authorization", Some("Bearer x"))],
+        [("Access-Control-Request-Method", Some("FROB"))],
+        [("Access-Control-Request-Method", Some(""))],
+        [("Accept", Some("text/html"))],
+    ] {
+        assert_eq!(
+            of("OPTIONS /mcp", &changes),
+            Ok(Endpoint::Preflight),
+            "{changes:?}"
+        );
+    }
+    // Who may not come may not ask.
+    assert_eq!(
+        of("OPTIONS /mcp", &[("Origin", Some("null"))]),
+        Err(Refusal::Origin)
+    );
+    assert_eq!(
+        of("OPTIONS /mcp", &[("Host", Some("evil.example"))]),
+        Err(Refusal::Host)
+    );
+    // No preflight is what no browser sends.
+    let not_allowed = Refusal::Method {
+        allow: "GET, POST, DELETE",
+    };
+    for missing in ["Origin", "Access-Control-Request-Method"] {
+        assert_eq!(
+            of("OPTIONS /mcp", &[(missing, None)]),
+            Err(not_allowed),
+            "{missing}"
+        );
+        assert_eq!(of("OPTIONS /nowhere", &[(missing, None)]), Err(Refusal::Path));
+    }
+    assert_eq!(of("PUT /mcp", &[]), Err(not_allowed));
+    assert_eq!(of("GET /mcp", &[]), Ok(Endpoint::Get));
+}
+
+/// The fields of the answer to a preflight that CORS has to do with.
+fn answer_to_preflight(policy: &EdgePolicy, changes: &[(&str, Option<&str>)]) -> Vec<String> {
+    let text = request("OPTIONS /mcp HTTP/1.1", &preflight(changes));
+    let head = parse_head(text.as_bytes(), &HeadLimits::default()).unwrap();
+    assert_eq!(policy.admit(&head), Ok(Endpoint::Preflight));
+    let mut out = b"before".to_vec();
+    let readable_by = policy.readable_by(head.fields.origin);
+    let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
+    write_preflight_answer(&mut out, &head, readable_by, Connection::Persist, date);
+    let out = String::from_utf8(out).unwrap();
+    let fields = out
+        .strip_prefix("beforeHTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n")
+        .and_then(|rest| rest.strip_suffix("\r\n\r\n"));
+    let fields = fields.unwrap_or_else(|| panic!("{out}"));
+    fields.split("\r\n").map(str::to_owned).collect()
+}
+
+/// What every page of this machine is told, and what a page may send besides.
+fn usual<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let first = [
+        "Vary: Origin",
+        "Access-Control-Allow-Origin: http://localhost:5173",
+        "Access-Control-Allow-Methods: GET, POST, DELETE",
+    ];
+    [&first[..], more, &["Access-Control-Max-Age: 7200"]].concat()
+}
+
+#[test]
+fn a_preflight_is_told_what_a_page_may_send() {
+    let answer = |changes: &[(&str, Option<&str>)]| answer_to_preflight(&loopback(), changes);
+    assert_eq!(answer(&[]), usual(&[]));
+    let all = "accept,accept-language,authorization,baggage,content-language,content-type,last-event-id,mcp-method,\
+               mcp-name,mcp-param-city,mcp-protocol-version,mcp-session-id,traceparent,tracestate";
+    let allowed = format!("Access-Control-Allow-Headers: {}", all.replace(',', ", "));
+    let requested = |names| [("Access-Control-Request-Headers", Some(names))];
+    assert_eq!(answer(&requested(all)), usual(&[&allowed]));
+    for (asked, told) in [
+        ("content-type, x-evil,mcp-name", Some("content-type, mcp-name")),
+        ("MCP-Param-X, Mcp-Session-Id", Some("MCP-Param-X, Mcp-Session-Id")),
+        ("mcp-param-", None),
+        ("mcp-param, cookie, range, mcp-paramx", None),
+        ("mcp-param-a b, mcp-param-\u{e4}", None),
+        ("*", None),
+        ("", None),
+    ] {
+        let told = told.map(|names| format!("Access-Control-Allow-Headers: {names}"));
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        assert_eq!(answer(&requested(asked)), usual(&told), "{asked}");
+    }
+    let private = |value| [("Access-Control-Request-Private-Network", Some(value))];
+    assert_eq!(
+        answer(&private("true")),
+        usual(&["Access-Control-Allow-Private-Network: true"])
+    );
+    assert_eq!(answer(&private("false")), usual(&[]));
+}
+
+#[test]
+fn whoever_may_come_is_named_even_if_anybody_may() {
+    let open = policy(&["*"], &["*"]);
+    for origin in ["null", "https://app.example", "chrome-extension://abc"] {
+        let fields = answer_to_preflight(&open, &[("Origin", Some(origin))]);
+        assert!(
+            fields.contains(&format!("Access-Control-Allow-Origin: {origin}")),
+            "{fields:?}"
+        );
+    }
+    // No browser sends these.
+    let long = "x".repeat(300);
+    for origin in ["a b", "", long.as_str(), "\u{e4}"] {
+        assert_eq!(
+            answer_to_preflight(&open, &[("Origin", Some(origin))]),
+            ["Vary: Origin"]
+        );
+    }
+    assert_eq!(
+        loopback().readable_by(Field::One(b"http://localhost:1")),
+        Some("http://localhost:1")
+    );
+    for foreign in [
+        Field::Absent,
+        Field::Repeated,
+        Field::One(b"null"),
+        Field::One(b"http://evil.example"),
+    ] {
+        assert_eq!(loopback().readable_by(foreign), None, "{foreign:?}");
     }
 }

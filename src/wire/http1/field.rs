@@ -153,6 +153,34 @@ impl<'a> Iterator for FieldLines<'a> {
     }
 }
 
+/// How often a field occurs in the front of a request whose head is not whole or cannot be parsed, and its value if that
+/// is once: for the answer to a request that was refused before anything was known of it. `name` is in lower case.
+/// A last line without its end does not count.
+pub fn field_of_unparsed<'a>(front: &'a [u8], name: &str) -> Field<'a> {
+    let mut found = Field::Absent;
+    let mut rest = front;
+    let mut is_request_line = true;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let (line, behind) = rest.split_at(end);
+        rest = behind.get(1..).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match (line.is_empty(), is_request_line) {
+            // Empty lines may stand in front of a request; behind it one ends the head.
+            (true, true) => continue,
+            (true, false) => break,
+            (false, true) => is_request_line = false,
+            (false, false) => {
+                let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+                let (own, value) = line.split_at(colon);
+                if own.eq_ignore_ascii_case(name.as_bytes()) {
+                    found.add(trim_whitespace(value.get(1..).unwrap_or_default()));
+                }
+            }
+        }
+    }
+    found
+}
+
 /// The elements of a list between `separator`s (a comma, or a semicolon for parameters), trimmed, empty ones
 /// left out, as RFC 9110, section 5.6.1, has recipients do. A separator inside a quoted string does not count.
 pub fn split_list(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> + Clone {
@@ -207,8 +235,8 @@ pub fn trim_whitespace(value: &[u8]) -> &[u8] {
     }
 }
 
-/// `1*tchar` (RFC 9110, section 5.6.2).
-pub(super) fn is_token(text: &[u8]) -> bool {
+/// Whether `text` is `1*tchar` (RFC 9110, section 5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().copied().all(is_token_byte)
 }
 
@@ -237,5 +265,30 @@ mod tests {
         assert_eq!(split(r#""\",", b"#), [&br#""\",""#[..], b"b"]);
         assert_eq!(split(r#""open, b"#), [&br#""open, b"#[..]]);
         assert!(split("").is_empty() && split(" , \t").is_empty());
+    }
+    #[test]
+    fn a_field_is_found_where_no_head_could_be_parsed() {
+        let of = |front: &'static str| field_of_unparsed(front.as_bytes(), "origin");
+        assert_eq!(
+            of("POST / HTTP/9.9\r\nORIGIN:\t http://a \r\n"),
+            Field::One(b"http://a")
+        );
+        assert_eq!(
+            of("\r\n\r\nbad line\nbad field\nOrigin: b\n\nOrigin: c\r\n"),
+            Field::One(b"b")
+        );
+        assert_eq!(
+            of("G / H\r\nOrigin: a\r\nX: y\r\norigin: b\r\n\r\n"),
+            Field::Repeated
+        );
+        for nothing in [
+            "",
+            "Origin: a\r\n",
+            "G / H\r\nOrigin: a",
+            "G / H\r\n\r\nOrigin: a\r\n",
+            "G\nOrigins: a\n",
+        ] {
+            assert_eq!(of(nothing), Field::Absent, "{nothing}");
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! and knows fewer versions. Knows no policy: an unknown method or expectation is a value, not an error.
 //! Invariant: a [`Head`] leaves no doubt about where its body ends and which host it is for.
 
-use super::authority::has_valid_escapes;
+use crate::units::has_valid_escapes;
+
 use super::field::is_token;
 use super::{Authority, Connection, Field, FieldLines, Fields, HeadError, split_list};
 

@@ -6,7 +6,6 @@
 //! Deliberately absent: content codings, trailers' values, obsolete line folding, HTTP/0.9.
 //! Invariant: a result depends on the bytes alone, never on how they were cut into pieces.
 
-mod authority;
 mod chunked;
 mod date;
 mod error;
@@ -18,15 +17,16 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Authority, HostName};
 pub use chunked::{BodyLimits, ChunkDecoder, Progress};
 pub use date::DateCache;
 pub use error::{BodyError, HeadError};
-pub use field::{Field, FieldLines, Fields, split_list, trim_whitespace};
+pub use field::{Field, FieldLines, Fields, field_of_unparsed, is_token, split_list, trim_whitespace};
 pub use head::{BodyLength, Expectation, Head, HeadLimits, Method, Version, parse_head};
 pub use response::{
-    CONTINUE, Connection, HEAD_RESERVE, ResponseHead, UpgradeOffer, write_bodyless, write_head_before,
-    write_switching_protocols,
+    CONTINUE, Connection, Cors, HEAD_RESERVE, ResponseHead, UpgradeOffer, origin_value, write_bodyless,
+    write_head_before, write_switching_protocols,
 };
 pub use scan::HeadScanner;
 pub use status::Status;
+
+pub use crate::units::{Authority, HostName};

@@ -7,9 +7,13 @@
 use super::{BodyLength, Status};
 
 /// Room to leave in front of a body: more than the longest head, whose variable parts are bounded below.
-pub const HEAD_RESERVE: usize = 1024;
+pub const HEAD_RESERVE: usize = 1536;
 /// The longest session id, challenge and other single value; the reserve holds all of them at once.
 const VALUE_BYTES_MAX: usize = 256;
+/// The longest origin: `https`, the longest name of the domain system and a port.
+const ORIGIN_BYTES_MAX: usize = "https://".len() + 253 + ":65535".len();
+/// What a page may read of an answer's fields, beyond those that any page may.
+const EXPOSED: &str = "Mcp-Session-Id, Retry-After, WWW-Authenticate";
 
 /// The interim answer to `Expect: 100-continue`; it has no fields.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -32,7 +36,25 @@ pub enum UpgradeOffer {
     WebSocket,
 }
 
-/// Everything an answer's head may say. Optional values are the server's own, never a peer's.
+/// What an answer says to browsers about pages of other origins (Fetch Standard, section 3.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cors<'a> {
+    /// Nothing.
+    Unsaid,
+    /// `Vary: Origin`: to a request with another origin the answer might have been another.
+    Varies,
+    /// The same, and the page of this origin may read it. A text that [`origin_value`] has let through.
+    ReadableBy(&'a str),
+}
+
+/// The value of `Origin`, if it is one that a browser can have sent: an origin or `null`, visible ASCII and not longer
+/// than any.
+pub fn origin_value(value: &[u8]) -> Option<&str> {
+    let is_origin = (1..=ORIGIN_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+    is_origin.then(|| std::str::from_utf8(value).ok()).flatten()
+}
+
+/// Everything an answer's head may say. Optional values are the server's own, never a peer's, but for the origin.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
     /// The status line.
@@ -59,6 +81,8 @@ pub struct ResponseHead<'a> {
     pub upgrade: Option<UpgradeOffer>,
     /// `WWW-Authenticate`: visible ASCII and spaces, at most 256 bytes.
     pub www_authenticate: Option<&'a str>,
+    /// Which page may read it.
+    pub cors: Cors<'a>,
 }
 
 impl<'a> ResponseHead<'a> {
@@ -85,6 +109,7 @@ impl<'a> ResponseHead<'a> {
             is_live: false,
             upgrade: None,
             www_authenticate: None,
+            cors: Cors::Unsaid,
         }
     }
 
@@ -126,6 +151,9 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
     }
     if let Some(UpgradeOffer::WebSocket) = head.upgrade {
         writer.prepend("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+    }
+    if head.cors != Cors::Unsaid {
+        writer.cors(head.cors);
     }
     writer.field("WWW-Authenticate: ", head.www_authenticate);
     writer.field("Mcp-Session-Id: ", head.session_id);
@@ -213,6 +241,18 @@ impl Backwards<'_> {
         self.prepend("\r\n");
         self.prepend(value);
         self.prepend(name);
+    }
+
+    #[cold]
+    fn cors(&mut self, cors: Cors<'_>) {
+        if let Cors::ReadableBy(origin) = cors {
+            assert!(origin.len() <= ORIGIN_BYTES_MAX, "{origin:?} is no origin");
+            self.field("Access-Control-Expose-Headers: ", Some(EXPOSED));
+            self.prepend("\r\n");
+            self.prepend(origin);
+            self.prepend("Access-Control-Allow-Origin: ");
+        }
+        self.prepend("Vary: Origin\r\n");
     }
 
     fn number(&mut self, name: &str, value: u64) {

@@ -56,7 +56,7 @@ impl Server {
             // An example says it on stdout.
             let printed = process.stdout();
             let mut lines = said.lines().chain(printed.lines());
-            lines.find(|line| line.contains("/mcp")).map(str::to_owned)
+            lines.find(|line| line.contains("http://")).map(str::to_owned)
         });
         // Text or JSON: a value ends where no address goes on.
         let value = |key: &str| {

@@ -106,9 +106,17 @@ impl EventStream {
         self.events.judge_by(revision);
     }
 
-    /// The first event of HTTP+SSE: where to post.
+    /// The first event of HTTP+SSE on `/sse`: where to post, a reference relative to that.
     #[track_caller]
     pub(crate) fn endpoint(&mut self) -> String {
+        let reference = self.reference();
+        assert!(!reference.starts_with(['/', '.']), "{reference}");
+        format!("/{reference}")
+    }
+
+    /// The same, as it is.
+    #[track_caller]
+    pub(crate) fn reference(&mut self) -> String {
         loop {
             if let Some(place) = self.events.take_endpoint() {
                 return place;

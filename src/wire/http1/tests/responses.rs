@@ -1,8 +1,8 @@
 //! Response heads, byte for byte and as another parser reads them.
 
 use super::super::{
-    BodyLength, Connection, HEAD_RESERVE, ResponseHead, Status, UpgradeOffer, write_bodyless,
-    write_head_before, write_switching_protocols,
+    BodyLength, Connection, Cors, HEAD_RESERVE, ResponseHead, Status, UpgradeOffer, origin_value,
+    write_bodyless, write_head_before, write_switching_protocols,
 };
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
@@ -31,6 +31,8 @@ fn a_head_ends_where_the_body_begins() {
 #[test]
 fn the_longest_head_fits_the_reserve() {
     let value = "x".repeat(256);
+    let origin = format!("https://{}:65535", "x".repeat(253));
+    assert_eq!(origin_value(origin.as_bytes()), Some(origin.as_str()));
     let head = ResponseHead {
         status: Status::RequestHeaderFieldsTooLarge,
         content_type: Some("text/event-stream"),
@@ -43,10 +45,11 @@ fn the_longest_head_fits_the_reserve() {
         is_live: true,
         upgrade: Some(UpgradeOffer::WebSocket),
         www_authenticate: Some(&value),
+        cors: Cors::ReadableBy(&origin),
     };
     let text = written(&head);
     assert!(text.len() <= HEAD_RESERVE, "{}", text.len());
-    let mut fields = [httparse::EMPTY_HEADER; 16];
+    let mut fields = [httparse::EMPTY_HEADER; 18];
     let mut response = httparse::Response::new(&mut fields);
     assert_eq!(
         response.parse(text.as_bytes()),
@@ -67,6 +70,9 @@ fn the_longest_head_fits_the_reserve() {
         "X-Accel-Buffering",
         "Mcp-Session-Id",
         "WWW-Authenticate",
+        "Vary",
+        "Access-Control-Allow-Origin",
+        "Access-Control-Expose-Headers",
         "Upgrade",
         "Sec-WebSocket-Version",
         "Connection",
@@ -148,6 +154,36 @@ fn the_rest_of_the_fields() {
     assert!(with(|head| head.allow = Some("POST")).contains("\r\nAllow: POST\r\n"));
     let chunked = with(|head| head.body = BodyLength::Chunked);
     assert!(chunked.contains("\r\nTransfer-Encoding: chunked\r\n") && !chunked.contains("Content-Length"));
+}
+
+#[test]
+fn a_page_is_told_that_it_may_read() {
+    let with = |cors| {
+        written(&ResponseHead {
+            cors,
+            ..ResponseHead::empty(Status::Accepted, DATE)
+        })
+    };
+    let plain = with(Cors::Unsaid);
+    let varies = plain.replace("\r\n\r\n", "\r\nVary: Origin\r\n\r\n");
+    assert_eq!(with(Cors::Varies), varies);
+    let readable = varies.replace(
+        "\r\n\r\n",
+        "\r\nAccess-Control-Allow-Origin: http://a:1\r\n\
+         Access-Control-Expose-Headers: Mcp-Session-Id, Retry-After, WWW-Authenticate\r\n\r\n",
+    );
+    assert_eq!(with(Cors::ReadableBy("http://a:1")), readable);
+}
+
+#[test]
+fn only_what_a_browser_can_have_sent_is_repeated() {
+    for origin in ["null", "http://localhost:8080", "vscode-webview://abc", "x"] {
+        assert_eq!(origin_value(origin.as_bytes()), Some(origin));
+    }
+    let long = "x".repeat(300);
+    for other in ["", "a b", "a\tb", "\u{e4}", &long] {
+        assert_eq!(origin_value(other.as_bytes()), None, "{other}");
+    }
 }
 
 #[test]

@@ -85,8 +85,8 @@ fn is_registered_name(name: &[u8]) -> bool {
         })
 }
 
-/// Every `%` is followed by two hexadecimal digits.
-pub(super) fn has_valid_escapes(text: &[u8]) -> bool {
+/// Whether every `%` is followed by two hexadecimal digits (RFC 3986, section 2.1).
+pub fn has_valid_escapes(text: &[u8]) -> bool {
     memchr::memchr_iter(b'%', text).all(|at| {
         text.get(at + 1..at + 3)
             .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

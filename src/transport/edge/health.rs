@@ -1,0 +1,33 @@
+//! Health beside MCP, for platforms that give a process one port.
+//!
+//! Says that there is such a path and what is asked; the answer is that of the admin listener. Metrics are not here:
+//! they tell more than a stranger should know.
+
+use super::{Endpoint, Refusal};
+use crate::config::{HEALTH_PATH, READINESS_PATH};
+use crate::wire::http1::{Head, Method};
+
+const ALLOW: &str = "GET, HEAD";
+
+/// What a prober asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether the process is well.
+    Health,
+    /// Whether the server is serving: not starting, not draining.
+    Readiness,
+}
+
+/// What a request for one of the two asks for; none for any other path.
+pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusal>> {
+    let probe = match head.path {
+        HEALTH_PATH => Probe::Health,
+        READINESS_PATH => Probe::Readiness,
+        _ => return None,
+    };
+    Some(match head.method {
+        Method::Get | Method::Head => Ok(Endpoint::Health(probe)),
+        Method::Other => Err(Refusal::MethodUnknown),
+        _ => Err(Refusal::Method { allow: ALLOW }),
+    })
+}
