@@ -11,7 +11,7 @@ use simd_json::StaticNode;
 use simd_json::base::{TypedValue as _, ValueAsScalar as _, ValueIntoString as _};
 use simd_json::tape::{Tape, Value};
 
-use super::deserialize::ArgumentError;
+use super::argument_error::ArgumentError;
 use super::tape::split_member;
 
 /// Up to this many members, names are compared pairwise; more go through a hash set with a random key, which is

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::call::Started;
+use super::argument_error::ArgumentError;
+use super::call::{Started, noted};
 use super::context::{BlockingContext, CallContext};
-use super::deserialize::{ArgumentError, from_tape};
 use super::handler::{Handler, ShardHandler, guard};
-use super::outcome::{Kind, Outcome};
+use super::outcome::{Kind, Outcome, typed};
 use super::output::ToolError;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;
@@ -19,12 +19,14 @@ use super::tape::TapeNode;
 #[must_use = "a blocking call does nothing until it is run"]
 pub struct BlockingCall {
     run: Box<dyn FnOnce(&BlockingContext) -> Outcome + Send>,
+    pub(super) note: Option<Box<str>>,
 }
 
 impl BlockingCall {
     /// Runs the function on this thread. A panic becomes [`ToolError::Panicked`].
     pub fn run(self, context: &BlockingContext) -> Outcome {
-        guard(|| (self.run)(context)).and_then(|outcome| outcome)
+        let outcome = guard(|| (self.run)(context)).and_then(|outcome| outcome);
+        noted(outcome, self.note.as_deref())
     }
 }
 
@@ -69,12 +71,15 @@ where
 {
     /// The context stays behind: a worker has its own.
     fn start(&self, arguments: TapeNode<'_>, _: CallContext) -> Result<Started, ArgumentError> {
-        let typed: A = from_tape(arguments)?;
+        let typed: A = typed::<K, T, A>(arguments)?;
         let function = Arc::clone(&self.shared.function);
         let output = self.output.clone();
         let run = move |context: &BlockingContext| {
             function(context, typed).and_then(|value| K::output(value, output.as_deref()))
         };
-        Ok(Started::Blocking(BlockingCall { run: Box::new(run) }))
+        Ok(Started::Blocking(BlockingCall {
+            run: Box::new(run),
+            note: None,
+        }))
     }
 }

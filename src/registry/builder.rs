@@ -15,13 +15,20 @@ use super::context::{BlockingContext, CallContext};
 use super::handler::Handler;
 use super::icon::Icon;
 use super::info::{Annotations, Execution, TaskSupport, ToolInfo};
+use super::listed;
 use super::outcome::ToolKind;
 use super::output::{IntoOutput, ToolError};
 use super::schema;
+use super::unknown::{self, UnknownArguments};
 
 /// A complete tool, ready for [`RegistryBuilder::add`](super::RegistryBuilder::add).
 pub struct Tool {
     pub(super) info: ToolInfo,
+    /// What arguments are checked against, if that is more than what is listed.
+    pub(super) checked_input: Option<Value>,
+    /// The same for results.
+    pub(super) checked_output: Option<Value>,
+    pub(super) unknown_arguments: UnknownArguments,
     pub(super) handler: Arc<dyn Handler>,
 }
 
@@ -31,7 +38,10 @@ pub struct Derived(());
 
 /// The arguments' schema was written by hand.
 #[derive(Debug)]
-pub struct Given(Value);
+pub struct Given {
+    schema: Value,
+    is_derived: bool,
+}
 
 /// A tool that still lacks its function.
 #[derive(Debug)]
@@ -43,6 +53,7 @@ pub struct ToolBuilder<S> {
     icons: Vec<Icon>,
     task_support: TaskSupport,
     asked_before_task: Vec<String>,
+    unknown_arguments: UnknownArguments,
     input_schema: S,
     output_schema: Option<Value>,
 }
@@ -62,6 +73,7 @@ impl Tool {
             icons: Vec::new(),
             task_support: TaskSupport::default(),
             asked_before_task: Vec::new(),
+            unknown_arguments: UnknownArguments::default(),
             input_schema: Derived(()),
             output_schema: None,
         }
@@ -133,6 +145,12 @@ impl<S> ToolBuilder<S> {
         self
     }
 
+    /// What becomes of arguments that the schema does not name; ignored, unless said so here or there.
+    pub fn unknown_arguments(mut self, choice: UnknownArguments) -> Self {
+        self.unknown_arguments = choice;
+        self
+    }
+
     /// A schema for [`ToolOutput::structured`](super::ToolOutput::structured) results, written by hand.
     /// [`Structured`](super::Structured) results bring theirs along.
     pub fn output_schema(mut self, schema: Value) -> Self {
@@ -149,6 +167,7 @@ impl<S> ToolBuilder<S> {
             icons: self.icons,
             task_support: self.task_support,
             asked_before_task: self.asked_before_task,
+            unknown_arguments: self.unknown_arguments,
             input_schema,
             output_schema: self.output_schema,
         }
@@ -156,10 +175,21 @@ impl<S> ToolBuilder<S> {
 }
 
 impl ToolBuilder<Derived> {
-    /// A schema for the arguments, written by hand. The function may then take any `Deserialize` type, such as
+    /// A schema for the arguments, written by hand and listed as it is written; whether all clients take it tells
+    /// [`unportable_input`](super::unportable_input). The function may then take any `Deserialize` type, such as
     /// `serde_json::Value`.
     pub fn input_schema(self, schema: Value) -> ToolBuilder<Given> {
-        self.with_input(Given(schema))
+        self.with_input(Given {
+            schema,
+            is_derived: false,
+        })
+    }
+
+    fn derived_input<A: JsonSchema>(self) -> ToolBuilder<Given> {
+        self.with_input(Given {
+            schema: schema::of_input::<A>(),
+            is_derived: true,
+        })
     }
 
     /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
@@ -171,7 +201,7 @@ impl ToolBuilder<Derived> {
         F: Future<Output = Result<T, ToolError>> + 'static,
         H: Fn(CallContext, A) -> F + Send + Sync + 'static,
     {
-        self.input_schema(schema::of_input::<A>()).run(function)
+        self.derived_input::<A>().run(function)
     }
 
     /// A function that may block; it runs on the worker pool.
@@ -181,7 +211,7 @@ impl ToolBuilder<Derived> {
         T: IntoOutput + 'static,
         H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
     {
-        self.input_schema(schema::of_input::<A>()).run_blocking(function)
+        self.derived_input::<A>().run_blocking(function)
     }
 }
 
@@ -211,12 +241,28 @@ impl ToolBuilder<Given> {
     }
 
     fn finish<T: IntoOutput>(self, execution: Execution, handler: Arc<dyn Handler>) -> Tool {
+        let Given {
+            mut schema,
+            is_derived,
+        } = self.input_schema;
+        if self.unknown_arguments == UnknownArguments::Refuse {
+            unknown::refuse(&mut schema);
+        }
+        let (input_schema, checked_input) = match is_derived {
+            true => (listed::input(&schema), Some(schema)),
+            false => (schema, None),
+        };
+        let (output_schema, checked_output) = match (self.output_schema, T::output_schema()) {
+            (Some(written), _) => (Some(written), None),
+            (None, Some(derived)) => (Some(listed::output(&derived)), Some(derived)),
+            (None, None) => (None, None),
+        };
         let info = ToolInfo {
             name: self.name,
             title: self.title,
             description: self.description,
-            input_schema: self.input_schema.0,
-            output_schema: self.output_schema.or_else(T::output_schema),
+            input_schema,
+            output_schema,
             annotations: self.annotations,
             icons: self.icons,
             execution,
@@ -225,6 +271,12 @@ impl ToolBuilder<Given> {
             task_support: self.task_support,
             asked_before_task: self.asked_before_task,
         };
-        Tool { info, handler }
+        Tool {
+            info,
+            checked_input,
+            checked_output,
+            unknown_arguments: self.unknown_arguments,
+            handler,
+        }
     }
 }

@@ -18,11 +18,11 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use serde::de::DeserializeOwned;
 
+use super::argument_error::ArgumentError;
 use super::blocking::BlockingCall;
 use super::context::CallContext;
-use super::deserialize::{ArgumentError, from_tape};
 use super::handler::{Handler, ShardHandler, guard};
-use super::outcome::{Kind, Outcome};
+use super::outcome::{Kind, Outcome, typed};
 use super::output::ToolError;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;
@@ -40,10 +40,39 @@ pub enum Started {
     Blocking(BlockingCall),
 }
 
+impl Started {
+    /// The same call, whose result has a note for the client behind what the tool says.
+    pub(super) fn with_note(mut self, note: Option<Box<str>>) -> Self {
+        match &mut self {
+            Self::Future(call) => call.note = note,
+            Self::Blocking(call) => call.note = note,
+        }
+        self
+    }
+}
+
+/// An outcome with a note, if there is one.
+pub(super) fn noted(outcome: Outcome, note: Option<&str>) -> Outcome {
+    let Some(note) = note else {
+        return outcome;
+    };
+    match outcome {
+        Ok(mut output) => {
+            output.note(note);
+            Ok(output)
+        }
+        // What was ignored may be why.
+        Err(ToolError::Message(text)) => Err(ToolError::Message(format!("{text}\n{note}"))),
+        Err(ToolError::InvalidArguments(text)) => Err(ToolError::InvalidArguments(format!("{text}\n{note}"))),
+        Err(other) => Err(other),
+    }
+}
+
 /// A running asynchronous call. `Unpin`, and ready exactly once; dropping it cancels the call.
 #[must_use = "a call does nothing until it is polled"]
 pub struct CallFuture {
     state: State,
+    note: Option<Box<str>>,
 }
 
 enum State {
@@ -56,6 +85,7 @@ impl CallFuture {
     fn running(slot: Pin<Box<dyn CallSlot>>) -> Self {
         Self {
             state: State::Running(slot),
+            note: None,
         }
     }
 
@@ -63,6 +93,7 @@ impl CallFuture {
     pub(super) fn failed(error: ToolError) -> Self {
         Self {
             state: State::Failed(error),
+            note: None,
         }
     }
 }
@@ -78,7 +109,8 @@ impl Future for CallFuture {
                 Ok(Poll::Ready(outcome)) => outcome,
                 Err(panicked) => Err(panicked),
             };
-            return Poll::Ready(self.finish().and(outcome));
+            let outcome = self.finish().and(outcome);
+            return Poll::Ready(noted(outcome, self.note.as_deref()));
         }
         match std::mem::replace(&mut self.state, State::Finished) {
             State::Failed(error) => Poll::Ready(Err(error)),
@@ -153,7 +185,7 @@ where
     H: Fn(CallContext, A) -> F + Send + Sync + 'static,
 {
     fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError> {
-        let typed: A = from_tape(arguments)?;
+        let typed: A = typed::<K, T, A>(arguments)?;
         let future = (self.shared.function)(context, typed);
         Ok(Started::Future(CallFuture::running(self.slot_with(future))))
     }

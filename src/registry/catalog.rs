@@ -14,6 +14,7 @@ use super::registration::{Registrable, RegistryError};
 use super::resource::{ResourceInfo, ResourceLister};
 use super::schema::{InputSchema, OutputSchema};
 use super::shard::ShardRegistry;
+use super::unknown::KnownArguments;
 use super::uri_template::UriTemplate;
 use super::watch::Watch;
 
@@ -45,6 +46,8 @@ pub(super) struct Inner {
 pub(super) struct Registered {
     pub(super) info: ToolInfo,
     pub(super) input: InputSchema,
+    /// The names of its arguments, if others are to be reported.
+    pub(super) known: Option<KnownArguments>,
     pub(super) output: Option<Arc<OutputSchema>>,
     pub(super) handler: Arc<dyn Handler>,
 }
@@ -441,7 +444,7 @@ mod tests {
         assert!(tools.add(tool("outside")).is_ok());
     }
 
-    #[derive(Serialize, JsonSchema)]
+    #[derive(Serialize, serde::Deserialize, JsonSchema)]
     struct Sum {
         sum: i64,
     }
@@ -534,7 +537,7 @@ mod tests {
             serde_json::to_value(info).unwrap(),
             json!({
                 "name": "sum",
-                "inputSchema": {"type": "object"},
+                "inputSchema": {"type": "object", "properties": {}},
                 "outputSchema": {
                     "type": "object",
                     "properties": {"sum": {"type": "integer"}},
@@ -676,6 +679,70 @@ mod tests {
             registry = edit.build();
         }
         assert_consistent(&registry, &["A", "B", "C"]);
+    }
+
+    #[derive(serde::Deserialize)]
+    #[expect(dead_code, reason = "only its type matters")]
+    struct Of<T> {
+        id: T,
+    }
+
+    #[test]
+    fn types_that_cannot_be_made_of_texts_are_refused() {
+        fn template<T: serde::de::DeserializeOwned + 'static>() -> ResourceTemplate {
+            ResourceTemplate::new("issue://{id}", "issue").read(|_: CallContext, _: Of<T>| async { Ok("") })
+        }
+        fn prompt<T: serde::de::DeserializeOwned + 'static>(argument: PromptArgument) -> Prompt {
+            Prompt::new("p")
+                .argument(argument)
+                .run(|_: CallContext, _: Of<T>| async { Ok("") })
+        }
+        let mut registry = Registry::builder();
+        let error = registry.add(template::<Vec<u8>>()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "resource template \"issue://{id}\": the type wants a list for \"id\"; a text becomes a string, a \
+             number, a boolean or an enum's name"
+        );
+        let other = ResourceTemplate::new("issue://{number}", "issue");
+        let other = other.read(|_: CallContext, _: Of<u8>| async { Ok("") });
+        let error = registry.add(other).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("the type wants \"id\", which is not among the names"),
+            "{error}"
+        );
+        let error = registry
+            .add(prompt::<Sum>(PromptArgument::required("id")))
+            .unwrap_err();
+        assert!(matches!(error, RegistryError::ArgumentType { .. }), "{error}");
+        let error = registry
+            .add(prompt::<u8>(PromptArgument::optional("id")))
+            .unwrap_err();
+        assert!(matches!(error, RegistryError::ArgumentType { .. }), "{error}");
+        // Refused means not there.
+        registry.add(template::<u8>()).unwrap();
+        registry
+            .add(prompt::<Option<u8>>(PromptArgument::optional("id")))
+            .unwrap();
+    }
+
+    #[test]
+    fn a_header_may_belong_to_an_optional_argument() {
+        #[derive(serde::Deserialize, JsonSchema)]
+        struct Query {
+            #[expect(dead_code, reason = "only its schema matters")]
+            #[schemars(extend("x-mcp-header" = "Region"))]
+            region: Option<String>,
+        }
+        let mut tools = Registry::builder();
+        tools
+            .add(Tool::new("query").run(|_: CallContext, _: Query| async { Ok("") }))
+            .unwrap();
+        let registry = tools.build();
+        let (_, info) = registry.tools().next().unwrap();
+        assert_eq!(info.param_headers().len(), 1);
     }
 
     #[test]

@@ -238,7 +238,7 @@ fn name_of(keywords: &Map<String, Value>) -> String {
 }
 
 /// RFC 3986, 2.1.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

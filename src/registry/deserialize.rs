@@ -5,95 +5,20 @@
 //! (2020-12 Validation, 6.1.1). A number that does not fit its type is refused, never rounded or wrapped. Recursion
 //! is bounded by the nesting that [`arguments`](super::arguments) admits.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use serde::Deserialize;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use simd_json::{Node as RawNode, StaticNode};
 
+use super::argument_error::ArgumentError;
 use super::tape::{TapeNode, split_member, split_value};
-use super::violations::{TEXT_BYTES_MAX, Violation};
+use super::text::TextDeserializer;
 
 /// Whole numbers up to here are exact in an `f64`.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-
-/// Why arguments do not become the tool's type, and where.
-#[derive(Debug)]
-pub(super) struct ArgumentError {
-    /// Reference tokens of a JSON pointer, innermost first, escaped and cut.
-    path: Vec<String>,
-    message: String,
-}
-
-impl ArgumentError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            path: Vec::new(),
-            message: message.into(),
-        }
-    }
-
-    /// The same error, seen from the object that has the failing value under `name`.
-    pub(super) fn under_name(mut self, name: &str) -> Self {
-        // Cut before escaping: a peer's name may be megabytes, and there may be one at each level.
-        let end = name.floor_char_boundary(TEXT_BYTES_MAX);
-        self.path.push(name[..end].replace('~', "~0").replace('/', "~1"));
-        self
-    }
-
-    /// The same error, seen from the array that has the failing value at `index`.
-    pub(super) fn under_index(mut self, index: usize) -> Self {
-        self.path.push(index.to_string());
-        self
-    }
-
-    pub(super) fn into_violation(self) -> Violation {
-        let path: String = self.path.iter().rev().flat_map(|token| ["/", token]).collect();
-        Violation::new(&path, &self.message)
-    }
-}
-
-impl fmt::Display for ArgumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ArgumentError {}
-
-impl serde::de::Error for ArgumentError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(message.to_string())
-    }
-
-    /// Serde's default prints the value, which may be megabytes long.
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        Self::new(format!("invalid type: {}, expected {expected}", kind(unexpected)))
-    }
-
-    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        Self::new(format!(
-            "invalid value: {}, expected {expected}",
-            kind(unexpected)
-        ))
-    }
-}
-
-/// What was found, without the text of it.
-fn kind(unexpected: Unexpected<'_>) -> Cow<'static, str> {
-    match unexpected {
-        Unexpected::Str(_) | Unexpected::Char(_) => "a string".into(),
-        Unexpected::Bytes(_) => "bytes".into(),
-        Unexpected::Unit => "null".into(),
-        other => other.to_string().into(),
-    }
-}
 
 /// Makes a `T` of a whole value.
 pub(super) fn from_tape<T: DeserializeOwned>(node: TapeNode<'_>) -> Result<T, ArgumentError> {
@@ -304,7 +229,7 @@ impl<'a> MapAccess<'a> for &mut MembersAccess<'a> {
         self.rest = rest;
         self.left -= 1;
         self.value = Some((name, ValueDeserializer(value)));
-        seed.deserialize(NameDeserializer(name))
+        seed.deserialize(TextDeserializer::name(name))
             .map(Some)
             .map_err(|error| error.under_name(name))
     }
@@ -319,90 +244,6 @@ impl<'a> MapAccess<'a> for &mut MembersAccess<'a> {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.left)
-    }
-}
-
-/// A member's name. Numeric and boolean types read it as JSON, as serde_json does.
-struct NameDeserializer<'a>(&'a str);
-
-impl<'a> NameDeserializer<'a> {
-    fn visit_number<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
-        // Strict JSON: no sign but minus, no leading zero and, by the two tests before, no white space.
-        let bytes = self.0.as_bytes();
-        let begins = bytes
-            .first()
-            .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
-        let ends = bytes.last().is_some_and(u8::is_ascii_digit);
-        let number = (begins && ends)
-            .then(|| serde_json::from_str::<serde_json::Number>(self.0).ok())
-            .flatten()
-            .ok_or_else(|| ArgumentError::new("expected a number as name"))?;
-        if let Some(number) = number.as_u64() {
-            visitor.visit_u64(number)
-        } else if let Some(number) = number.as_i64() {
-            visitor.visit_i64(number)
-        } else {
-            visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN))
-        }
-    }
-}
-
-macro_rules! numeric_names {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
-            self.visit_number(visitor)
-        }
-    )*};
-}
-
-impl<'a> Deserializer<'a> for NameDeserializer<'a> {
-    type Error = ArgumentError;
-
-    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
-        visitor.visit_borrowed_str(self.0)
-    }
-
-    numeric_names! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-        deserialize_f32 deserialize_f64
-    }
-
-    fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
-        match self.0 {
-            "true" => visitor.visit_bool(true),
-            "false" => visitor.visit_bool(false),
-            _ => Err(ArgumentError::new("expected true or false as name")),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'a>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ArgumentError> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'a>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, ArgumentError> {
-        visitor.visit_enum(Variant {
-            name: self.0,
-            content: None,
-        })
-    }
-
-    forward_to_deserialize_any! {
-        <V: Visitor<'a>>
-        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 

@@ -426,6 +426,7 @@ mod tests {
             json!(null),
             json!({}),
             json!({"type": "array"}),
+            json!({"type": "object", "oneOf": [{"type": "object", "properties": {"a": {"type": "string"}}}]}),
             nested,
             patterned,
             untitled,

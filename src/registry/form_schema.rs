@@ -57,6 +57,12 @@ pub(super) fn flat(schema: &Value) -> Result<Value, String> {
     let none = Map::new();
     let given = schema.get("properties").map_or(Some(&none), Value::as_object);
     let given = given.ok_or("`properties` is an object")?;
+    let has_alternatives = ["oneOf", "anyOf"]
+        .iter()
+        .any(|keyword| schema.get(keyword).is_some());
+    if given.is_empty() && has_alternatives {
+        return Err("a form is one object, not one of several".to_owned());
+    }
     let mut properties = Map::new();
     let mut nullable = Vec::new();
     for (name, property) in given {

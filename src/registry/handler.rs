@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::argument_error::ArgumentError;
 use super::call::Started;
 use super::context::CallContext;
-use super::deserialize::ArgumentError;
 use super::output::ToolError;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;

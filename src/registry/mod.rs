@@ -121,6 +121,7 @@
 //! # Ok::<(), weir::registry::RegistryError>(())
 //! ```
 
+mod argument_error;
 mod arguments;
 mod blocking;
 mod builder;
@@ -136,16 +137,20 @@ mod context;
 mod deserialize;
 mod elicit;
 mod emission;
+mod explain;
 mod form_schema;
 mod handler;
 mod icon;
 mod info;
 mod link;
+mod listed;
 mod log_level;
+mod nulls;
 mod operation;
 mod outcome;
 mod output;
 mod param_header;
+mod portable;
 mod prompt;
 mod property;
 mod question;
@@ -161,6 +166,9 @@ mod shard;
 #[cfg(test)]
 pub(crate) mod specification;
 mod tape;
+mod text;
+mod text_type;
+mod unknown;
 mod uri_template;
 mod violations;
 mod watch;
@@ -190,6 +198,7 @@ pub use output::{
     ToolError, ToolOutput,
 };
 pub use param_header::{ParamHeader, ParamHeaderError, ParamKind};
+pub use portable::{unportable_input, unportable_output};
 pub use prompt::{
     IntoMessages, Prompt, PromptArgument, PromptArguments, PromptBuilder, PromptInfo, PromptMessage,
     PromptOutput,
@@ -206,6 +215,8 @@ pub use sample::{IncludeContext, Sample, SampleAnswer, SampleContent, ToolChoice
 pub use schema::SchemaError;
 pub use server_handle::{RegistryEdit, ServerHandle, ServerLink};
 pub use shard::{ShardRegistry, StartError};
+pub use text_type::TextTypeError;
+pub use unknown::UnknownArguments;
 pub use uri_template::TemplateError;
 pub(crate) use uri_template::percent_decode;
 pub use violations::{Violation, Violations};

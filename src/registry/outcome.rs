@@ -1,11 +1,17 @@
 //! How an operation ends, whatever its kind, and how a function's return value becomes that.
 
+use serde::de::DeserializeOwned;
+
+use super::argument_error::ArgumentError;
 use super::completion::{Completion, IntoCompletion};
 use super::contents::{IntoContents, ReadOutput};
+use super::deserialize::from_tape;
 use super::output::{IntoOutput, ToolError, ToolOutput};
 use super::prompt::{IntoMessages, PromptOutput};
 use super::resource::ResourcePage;
 use super::schema::OutputSchema;
+use super::tape::TapeNode;
+use super::text::from_texts;
 
 /// How an operation ended.
 pub type Outcome = Result<Output, ToolError>;
@@ -26,6 +32,13 @@ pub enum Output {
 }
 
 impl Output {
+    /// Adds a note for the client to a tool's result.
+    pub(super) fn note(&mut self, note: &str) {
+        if let Self::Tool(output) = self {
+            output.note(note);
+        }
+    }
+
     /// A tool's result, if this is one.
     pub fn into_tool(self) -> Option<ToolOutput> {
         match self {
@@ -43,8 +56,19 @@ impl From<ToolOutput> for Output {
 
 /// A kind of operation: what its functions may return and what becomes of that.
 pub(super) trait Kind<T>: 'static {
+    /// Whether arguments are texts, of which typed ones are made: a URI's variables, a prompt's arguments.
+    const TAKES_TEXTS: bool = false;
+
     /// Converts, and holds structured results to their tool's own schema.
     fn output(value: T, schema: Option<&OutputSchema>) -> Outcome;
+}
+
+/// The arguments of an operation of kind `K` as the type that its function takes.
+pub(super) fn typed<K: Kind<T>, T, A: DeserializeOwned>(arguments: TapeNode<'_>) -> Result<A, ArgumentError> {
+    match K::TAKES_TEXTS {
+        true => from_texts(arguments),
+        false => from_tape(arguments),
+    }
 }
 
 /// Tools.
@@ -64,6 +88,8 @@ impl<T: IntoOutput> Kind<T> for ToolKind {
 pub(super) struct ReadKind;
 
 impl<T: IntoContents> Kind<T> for ReadKind {
+    const TAKES_TEXTS: bool = true;
+
     fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
         Ok(Output::Read(value.into_contents()))
     }
@@ -82,6 +108,8 @@ impl Kind<ResourcePage> for ListKind {
 pub(super) struct PromptKind;
 
 impl<T: IntoMessages> Kind<T> for PromptKind {
+    const TAKES_TEXTS: bool = true;
+
     fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
         Ok(Output::Prompt(value.into_messages()))
     }

@@ -163,6 +163,20 @@ impl ToolOutput {
         self
     }
 
+    /// Adds a text block behind the others.
+    pub(super) fn note(&mut self, note: &str) {
+        let mut blocks = match std::mem::replace(&mut self.content, Content::Blocks(Vec::new())) {
+            Content::Text(text) => vec![ContentBlock::text(text)],
+            Content::Blocks(blocks) => blocks,
+            Content::StructuredAsText => {
+                let structured = self.structured.as_ref().map(Value::to_string);
+                vec![ContentBlock::text(structured.unwrap_or_default())]
+            }
+        };
+        blocks.push(ContentBlock::text(note));
+        self.content = Content::Blocks(blocks);
+    }
+
     /// The unstructured part.
     pub fn content(&self) -> &Content {
         &self.content

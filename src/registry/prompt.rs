@@ -19,6 +19,7 @@ use super::handler::Handler;
 use super::icon::Icon;
 use super::outcome::PromptKind;
 use super::output::{ContentBlock, Role, ToolError};
+use super::text_type::{self, TextType};
 
 /// A registered prompt as clients see it. Serialises as MCP's `Prompt`, newest revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +49,18 @@ impl PromptInfo {
     /// Its arguments.
     pub fn arguments(&self) -> &[PromptArgument] {
         &self.arguments
+    }
+
+    /// The names of the required arguments, and of the others.
+    pub(super) fn argument_names(&self) -> (Vec<&str>, Vec<&str>) {
+        let named = |is_required: bool| {
+            let all = self
+                .arguments
+                .iter()
+                .filter(move |argument| argument.required == is_required);
+            all.map(|argument| argument.name.as_str()).collect()
+        };
+        (named(true), named(false))
     }
 
     /// A schema for the arguments: texts, the required ones there.
@@ -126,6 +139,8 @@ impl PromptArguments {
 pub struct Prompt {
     pub(super) info: PromptInfo,
     pub(super) handler: Arc<dyn Handler>,
+    /// Whether the type its function takes can be made of its arguments.
+    pub(super) texts: TextType,
     pub(super) completers: Completers,
 }
 
@@ -201,7 +216,8 @@ impl PromptBuilder {
         self
     }
 
-    /// An asynchronous function that gives the messages. Its future lives on a shard and must not block.
+    /// An asynchronous function that gives the messages. It gets the arguments as [`PromptArguments`] or as a type
+    /// with a string, number, boolean or enum without data for each. Its future lives on a shard and must not block.
     pub fn run<A, T, F, H>(self, function: H) -> Prompt
     where
         A: DeserializeOwned + 'static,
@@ -210,7 +226,7 @@ impl PromptBuilder {
         H: Fn(CallContext, A) -> F + Send + Sync + 'static,
     {
         let handler = AsyncHandler::<PromptKind, A, F, H>::new(function);
-        self.finish(Arc::new(handler))
+        self.finish(Arc::new(handler), text_type::check::<A>)
     }
 
     /// The same with a function that may block; it runs on the worker pool.
@@ -221,13 +237,14 @@ impl PromptBuilder {
         H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
     {
         let handler = BlockingHandler::<PromptKind, A, T, H>::new(function);
-        self.finish(Arc::new(handler))
+        self.finish(Arc::new(handler), text_type::check::<A>)
     }
 
-    fn finish(self, handler: Arc<dyn Handler>) -> Prompt {
+    fn finish(self, handler: Arc<dyn Handler>, texts: TextType) -> Prompt {
         Prompt {
             info: self.info,
             handler,
+            texts,
             completers: self.completers,
         }
     }

@@ -11,6 +11,8 @@ use super::param_header::{self, ParamHeaderError};
 use super::prompt::Prompt;
 use super::resource::{Resource, ResourceLister, ResourceTemplate};
 use super::schema::{InputSchema, OutputSchema, SchemaError};
+use super::text_type::TextTypeError;
+use super::unknown::{KnownArguments, UnknownArguments};
 use super::uri_template::{TemplateError, UriTemplate};
 
 /// The longest name of a tool (MCP, Tools: tool names), and here of a prompt too.
@@ -63,6 +65,14 @@ pub enum RegistryError {
         /// What is wrong.
         source: TemplateError,
     },
+    /// The type that the template's function takes cannot be made of its variables.
+    #[error("resource template {template:?}: {source}")]
+    Variables {
+        /// The template.
+        template: String,
+        /// What is wrong.
+        source: TextTypeError,
+    },
     /// The template is registered already.
     #[error("the resource template {0:?} is already registered")]
     DuplicateTemplate(String),
@@ -84,6 +94,14 @@ pub enum RegistryError {
         prompt: String,
         /// What is wrong.
         source: SchemaError,
+    },
+    /// The type that the prompt's function takes cannot be made of its arguments.
+    #[error("arguments of prompt {prompt:?}: {source}")]
+    ArgumentType {
+        /// The prompt.
+        prompt: String,
+        /// What is wrong.
+        source: TextTypeError,
     },
     /// A completion function for an argument that is not there, or that has one.
     #[error("{owner:?} has no argument {argument:?} to complete, or completes it already")]
@@ -114,24 +132,34 @@ impl sealed::Sealed for Tool {}
 
 impl Registrable for Tool {
     fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
-        let Tool { mut info, handler } = self;
+        let Tool {
+            mut info,
+            checked_input,
+            checked_output,
+            unknown_arguments,
+            handler,
+        } = self;
         let name = checked_name(&info.name)?;
         if to.inner.tools_by_name.contains_key(&name) {
             return Err(RegistryError::Duplicate(name));
         }
-        let input =
-            InputSchema::compile(&info.input_schema).map_err(|source| RegistryError::InputSchema {
-                tool: name.clone(),
-                source,
-            })?;
+        let checked = checked_input.as_ref().unwrap_or(&info.input_schema);
+        let input = InputSchema::compile(checked).map_err(|source| RegistryError::InputSchema {
+            tool: name.clone(),
+            source,
+        })?;
+        let known = match unknown_arguments {
+            UnknownArguments::Report => KnownArguments::of(checked),
+            UnknownArguments::Ignore | UnknownArguments::Refuse => None,
+        };
         info.param_headers =
             param_header::of_schema(&info.input_schema).map_err(|source| RegistryError::ParamHeader {
                 tool: name.clone(),
                 source,
             })?;
-        let output = info
-            .output_schema
+        let output = checked_output
             .as_ref()
+            .or(info.output_schema.as_ref())
             .map(OutputSchema::compile)
             .transpose()
             .map_err(|source| RegistryError::OutputSchema {
@@ -143,6 +171,7 @@ impl Registrable for Tool {
         to.inner.tools.push(Arc::new(Registered {
             info,
             input,
+            known,
             output,
             handler,
         }));
@@ -178,6 +207,7 @@ impl Registrable for ResourceTemplate {
         let ResourceTemplate {
             info,
             handler,
+            variables,
             completers,
             watch,
         } = self;
@@ -194,6 +224,10 @@ impl Registrable for ResourceTemplate {
         {
             return Err(RegistryError::DuplicateTemplate(text));
         }
+        variables(&template.variables(), &[]).map_err(|source| RegistryError::Variables {
+            template: text.clone(),
+            source,
+        })?;
         let completers = checked_completers(&text, completers, |name| template.has_variable(name))?;
         to.inner.templates.push(Arc::new(RegisteredTemplate {
             info,
@@ -222,6 +256,7 @@ impl Registrable for Prompt {
         let Prompt {
             info,
             handler,
+            texts,
             completers,
         } = self;
         let name = checked_name(&info.name)?;
@@ -235,6 +270,11 @@ impl Registrable for Prompt {
                 argument: argument.clone(),
             });
         }
+        let (required, optional) = info.argument_names();
+        texts(&required, &optional).map_err(|source| RegistryError::ArgumentType {
+            prompt: name.clone(),
+            source,
+        })?;
         let arguments = InputSchema::compile(&info.schema()).map_err(|source| RegistryError::Arguments {
             prompt: name.clone(),
             source,

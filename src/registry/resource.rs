@@ -19,6 +19,7 @@ use super::handler::Handler;
 use super::icon::Icon;
 use super::outcome::{ListKind, ReadKind};
 use super::output::{ContentAnnotations, NoArguments, ToolError};
+use super::text_type::{self, TextType};
 use super::watch::{Updates, Watch, Watcher};
 
 /// A registered resource or template as clients see it. Serialises as MCP's `Resource` or `ResourceTemplate`,
@@ -108,6 +109,8 @@ pub struct ResourceBuilder {
 pub struct ResourceTemplate {
     pub(super) info: ResourceInfo,
     pub(super) handler: Arc<dyn Handler>,
+    /// Whether the type its function takes can be made of variables.
+    pub(super) variables: TextType,
     pub(super) completers: Completers,
     pub(super) watch: Option<Arc<dyn Watch>>,
 }
@@ -272,7 +275,9 @@ impl ResourceTemplateBuilder {
     }
 
     /// An asynchronous function that reads what the template matches. It gets the variables, percent-decoded, as
-    /// a type with a string for each. Its future lives on a shard and must not block.
+    /// a type with a string, number, boolean or enum without data for each; a type that cannot be made of them is
+    /// refused when the template is registered. A URI whose variables do not fit the type is not found. Its future
+    /// lives on a shard and must not block.
     pub fn read<A, T, F, H>(self, function: H) -> ResourceTemplate
     where
         A: DeserializeOwned + 'static,
@@ -281,7 +286,7 @@ impl ResourceTemplateBuilder {
         H: Fn(CallContext, A) -> F + Send + Sync + 'static,
     {
         let handler = AsyncHandler::<ReadKind, A, F, H>::new(function);
-        self.finish(Arc::new(handler))
+        self.finish(Arc::new(handler), text_type::check::<A>)
     }
 
     /// The same with a function that may block; it runs on the worker pool.
@@ -292,13 +297,14 @@ impl ResourceTemplateBuilder {
         H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
     {
         let handler = BlockingHandler::<ReadKind, A, T, H>::new(function);
-        self.finish(Arc::new(handler))
+        self.finish(Arc::new(handler), text_type::check::<A>)
     }
 
-    fn finish(self, handler: Arc<dyn Handler>) -> ResourceTemplate {
+    fn finish(self, handler: Arc<dyn Handler>, variables: TextType) -> ResourceTemplate {
         ResourceTemplate {
             info: self.info,
             handler,
+            variables,
             completers: self.completers,
             watch: self.watch,
         }

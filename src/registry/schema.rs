@@ -13,6 +13,8 @@ use serde_json::Value;
 use simd_json::Node as RawNode;
 
 use super::complexity;
+use super::explain::{explain, plain};
+use super::nulls;
 use super::output::ToolError;
 use super::tape::{Steps, TapeJson, TapeNode, nesting};
 use super::violations::{Violation, Violations};
@@ -60,6 +62,8 @@ pub enum SchemaError {
 /// A tool's arguments, compiled.
 pub(super) struct InputSchema {
     validator: Validator<TapeJson>,
+    /// What was compiled, for what is said of arguments that break it.
+    schema: Value,
     /// Subschemas within one another for the same value.
     depth: usize,
 }
@@ -72,7 +76,11 @@ impl InputSchema {
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
             .build(schema)
             .map_err(|error| invalid(&error))?;
-        Ok(Self { validator, depth })
+        Ok(Self {
+            validator,
+            schema: schema.clone(),
+            depth,
+        })
     }
 
     /// Checks one value, all of `nodes`. Valid arguments cost no allocation beyond what a recursive schema
@@ -90,13 +98,27 @@ impl InputSchema {
         Err(self.violations(nodes))
     }
 
+    /// The same, and takes out of arguments that break the schema each `null` for what may be left out.
+    pub(super) fn check_or_leave_out<'t>(&self, nodes: &mut Vec<RawNode<'t>>) -> Result<(), Violations> {
+        let Err(violations) = self.check(nodes) else {
+            return Ok(());
+        };
+        let Some(without) = nulls::left_out(&self.schema, nodes) else {
+            return Err(violations);
+        };
+        self.check(&without)?;
+        *nodes = without;
+        Ok(())
+    }
+
     /// Names what is wrong with arguments that are known to be invalid.
     #[cold]
     fn violations(&self, nodes: &[RawNode<'_>]) -> Violations {
         let steps = Steps::for_nodes(nodes.len(), ERRORS_MAX);
         let found = if nesting(nodes) * self.depth <= SEARCH_LEVELS_MAX {
             let errors = self.validator.iter_errors(TapeNode::new(nodes, &steps));
-            Violations::first_of(errors.map(|error| violation(&error)), || !steps.are_used_up())
+            let named = errors.flat_map(|error| explain(&error, &self.schema));
+            Violations::first_of(named, || !steps.are_used_up())
         } else {
             None
         };
@@ -110,6 +132,7 @@ impl InputSchema {
 /// A tool's structured results, compiled.
 pub(super) struct OutputSchema {
     validator: Validator<SerdeJson>,
+    schema: Value,
 }
 
 impl OutputSchema {
@@ -120,7 +143,10 @@ impl OutputSchema {
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
             .build(schema)
             .map_err(|error| invalid(&error))?;
-        Ok(Self { validator })
+        Ok(Self {
+            validator,
+            schema: schema.clone(),
+        })
     }
 
     /// Holds a tool to its own schema. Breaking it is the tool's fault, with details for the log only.
@@ -144,16 +170,16 @@ impl OutputSchema {
             return None;
         }
         let named = self.validator.iter_errors(value);
-        Violations::first_of(named.map(|error| violation(&error)), || true)
+        Violations::first_of(named.flat_map(|error| explain(&error, &self.schema)), || true)
     }
 }
 
-/// The schema of arguments of type `A`.
+/// The schema of arguments of type `A`, as they are checked.
 pub(super) fn of_input<A: JsonSchema>() -> Value {
     of_type::<A>(SchemaSettings::draft2020_12().for_deserialize())
 }
 
-/// The schema of results of type `T`.
+/// The schema of results of type `T`, as they are checked.
 pub(super) fn of_output<T: JsonSchema>() -> Value {
     of_type::<T>(SchemaSettings::draft2020_12().for_serialize())
 }
@@ -167,7 +193,27 @@ fn of_type<T: JsonSchema>(settings: SchemaSettings) -> Value {
     // The type's name and words are for readers of the code; the tool has a title and a description of its own.
     schema.remove("title");
     schema.remove("description");
-    schema.to_value()
+    let mut schema = schema.to_value();
+    say_object(&mut schema);
+    schema
+}
+
+/// Says at the root that all alternatives are objects, if they are: of an enum that is told only of each.
+fn say_object(schema: &mut Value) {
+    let alternatives = ["oneOf", "anyOf"]
+        .iter()
+        .find_map(|keyword| schema.get(keyword)?.as_array());
+    let is_object = |one: &Value| {
+        let reference = one.get("$ref").and_then(Value::as_str);
+        let target = reference.and_then(|reference| schema.pointer(reference.strip_prefix('#')?));
+        target
+            .unwrap_or(one)
+            .get("type")
+            .is_some_and(|kind| kind == "object")
+    };
+    if schema.get("type").is_none() && alternatives.is_some_and(|all| all.iter().all(is_object)) {
+        schema["type"] = Value::from("object");
+    }
 }
 
 /// Drops `"format": "uint64"` and its like from numbers: Rust's types, not formats of JSON Schema, which has them for
@@ -191,17 +237,7 @@ fn check_shape(schema: &Value) -> Result<usize, SchemaError> {
 }
 
 fn invalid(error: &ValidationError<'_>) -> SchemaError {
-    SchemaError::Invalid(violation(error).to_string())
-}
-
-/// Containers print as their kind; everything else is short by the time it is in an error.
-fn violation(error: &ValidationError<'_>) -> Violation {
-    let message = match &**error.instance() {
-        Value::Object(_) => error.masked_with("the object").to_string(),
-        Value::Array(_) => error.masked_with("the array").to_string(),
-        _ => error.to_string(),
-    };
-    Violation::new(error.instance_path().as_str(), &message)
+    SchemaError::Invalid(plain(error, &Value::Null).to_string())
 }
 
 #[cfg(test)]

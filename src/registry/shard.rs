@@ -10,11 +10,11 @@ use std::sync::Arc;
 use simd_json::Node as RawNode;
 use simd_json::tape::Value;
 
+use super::argument_error::ArgumentError;
 use super::arguments::{ArgumentTape, admit};
 use super::call::{CallFuture, Started};
 use super::catalog::Registry;
 use super::context::CallContext;
-use super::deserialize::ArgumentError;
 use super::handler::{Handler, ShardHandler, guard};
 use super::info::ToolIndex;
 use super::operation::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex};
@@ -124,9 +124,13 @@ impl ShardRegistry {
         context: CallContext,
     ) -> Result<Started, StartError> {
         let tool = &self.tools[index.as_usize()];
-        let schema = &self.registry.inner().tools[index.as_usize()].input;
-        self.checked(schema, arguments, |node| {
-            tool.handler.start(node, context.for_tool(index, &tool.name))
+        let registered = &self.registry.inner().tools[index.as_usize()];
+        self.checked(&registered.input, arguments, |node| {
+            let started = tool.handler.start(node, context.for_tool(index, &tool.name))?;
+            match &registered.known {
+                None => Ok(started),
+                Some(known) => Ok(started.with_note(known.note(node.nodes()))),
+            }
         })
     }
 
@@ -267,7 +271,7 @@ impl ShardRegistry {
         let mut tape = self.tape.take().unwrap_or_else(ArgumentTape::new).lend();
         let checked = admit(arguments, &mut tape)
             .map_err(|error| Violations::one(error.into_violation()))
-            .and_then(|()| schema.check(&tape.0))
+            .and_then(|()| schema.check_or_leave_out(&mut tape.0))
             .and_then(|()| {
                 let steps = Steps::for_nodes(0, 0);
                 then(TapeNode::new(&tape.0, &steps)).map_err(|error| Violations::one(error.into_violation()))
@@ -340,7 +344,9 @@ mod tests {
     use super::super::call::SLOTS_FREE_MAX;
     use super::super::outcome::Outcome;
     use super::super::output::{NoArguments, ToolError, ToolOutput};
-    use super::super::{BlockingContext, Cancellation, Tool};
+    use super::super::{
+        BlockingContext, Cancellation, Prompt, PromptArgument, ResourceTemplate, Tool, UnknownArguments,
+    };
     use super::*;
 
     #[derive(Deserialize, JsonSchema)]
@@ -456,6 +462,172 @@ mod tests {
         assert!(poll(&mut call).is_pending());
         assert!(poll(&mut call).is_pending());
         assert_eq!(poll(&mut call), ready("count Some(ToolIndex(0)): 3"));
+    }
+
+    #[test]
+    fn unknown_arguments_are_ignored_told_or_refused() {
+        let call = |choice: UnknownArguments| {
+            let builder = Tool::new("echo").unknown_arguments(choice);
+            let (tools, index) =
+                only(builder.run(|_: CallContext, args: Echo| async move { Ok(args.message) }));
+            let started = start(&tools, index, r#"{"message":"m","mesage":1}"#)?;
+            let Started::Future(mut call) = started else {
+                panic!("a blocking call");
+            };
+            let Poll::Ready(Ok(output)) = poll(&mut call) else {
+                panic!("no result");
+            };
+            let mut content = Vec::new();
+            output.into_tool().unwrap().write_content(&mut content);
+            Ok::<_, StartError>(String::from_utf8(content).unwrap())
+        };
+        assert_eq!(
+            call(UnknownArguments::Ignore).unwrap(),
+            r#"[{"type":"text","text":"m"}]"#
+        );
+        assert_eq!(
+            call(UnknownArguments::Report).unwrap(),
+            r#"[{"type":"text","text":"m"},{"type":"text","text":"Unknown arguments were ignored: \"mesage\" (did you mean \"message\"?)."}]"#
+        );
+        let refused = call(UnknownArguments::Refuse).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "invalid arguments: Additional properties are not allowed ('mesage' was unexpected); did you mean \
+             \"message\"?"
+        );
+        let refusing = Tool::new("echo").unknown_arguments(UnknownArguments::Refuse);
+        let refusing = refusing.run(|_: CallContext, args: Echo| async move { Ok(args.message) });
+        assert_eq!(refusing.info.input_schema()["additionalProperties"], false);
+    }
+
+    #[test]
+    fn unknown_arguments_of_a_blocking_call_are_told_too() {
+        let tool = Tool::new("list").unknown_arguments(UnknownArguments::Report);
+        let tool = tool.run_blocking(|_: &BlockingContext, args: Echo| match args.message.as_str() {
+            "fail" => Err(ToolError::message("failed")),
+            _ => Ok(ToolOutput::structured(json!({"a": [1]}))),
+        });
+        let (tools, index) = only(tool);
+        let run = |arguments: &str| match start(&tools, index, arguments) {
+            Ok(Started::Blocking(call)) => call.run(&BlockingContext::default()),
+            _ => panic!("not a blocking call"),
+        };
+        let output = run(r#"{"message":"m","x":1}"#).unwrap().into_tool().unwrap();
+        let mut content = Vec::new();
+        output.write_content(&mut content);
+        let content: serde_json::Value = serde_json::from_slice(&content).unwrap();
+        assert_eq!(content[0]["text"], r#"{"a":[1]}"#);
+        assert_eq!(content[1]["text"], "Unknown arguments were ignored: \"x\".");
+        assert_eq!(output.structured_content(), Some(&json!({"a": [1]})));
+        let failed = run(r#"{"message":"fail","x":1}"#).unwrap_err();
+        assert_eq!(
+            failed.to_string(),
+            "failed\nUnknown arguments were ignored: \"x\"."
+        );
+        assert_eq!(run(r#"{"message":"fail"}"#), Err(ToolError::message("failed")));
+    }
+
+    #[test]
+    fn null_for_an_optional_argument_is_its_default() {
+        #[derive(Deserialize, JsonSchema)]
+        struct Optional {
+            #[serde(default = "seven")]
+            #[schemars(extend("default" = 7))]
+            count: u8,
+            name: Option<String>,
+            all: serde_json::Value,
+        }
+        fn seven() -> u8 {
+            7
+        }
+        let tool = Tool::new("count").run(|_: CallContext, args: Optional| async move {
+            Ok(format!("{} {:?} {}", args.count, args.name, args.all))
+        });
+        let (tools, index) = only(tool);
+        for (arguments, expected) in [
+            (r#"{"all":1}"#, "7 None 1"),
+            (r#"{"count":null,"name":null,"all":[null]}"#, "7 None [null]"),
+            (r#"{"count":null,"all":null,"other":null}"#, "7 None null"),
+            (r#"{"count":3,"name":"n","all":{}}"#, "3 Some(\"n\") {}"),
+        ] {
+            assert_eq!(
+                poll(&mut future(&tools, index, arguments)),
+                ready(expected),
+                "{arguments}"
+            );
+        }
+        let refused = start(&tools, index, r#"{"count":null,"name":1,"all":1}"#)
+            .err()
+            .unwrap();
+        assert_eq!(
+            refused.to_string(),
+            "invalid arguments: /name: 1 is not of types \"null\", \"string\""
+        );
+    }
+
+    #[test]
+    fn variables_become_what_the_function_takes() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum State {
+            Open,
+            Closed,
+        }
+        #[derive(Deserialize)]
+        struct Issue {
+            state: State,
+            id: i64,
+        }
+        let mut registry = Registry::builder();
+        let template = ResourceTemplate::new("issue://{state}/{id}", "issue");
+        registry
+            .add(template.read(|_: CallContext, args: Issue| async move {
+                Ok(format!("{:?} {}", args.state, args.id))
+            }))
+            .unwrap();
+        let prompt = Prompt::new("page")
+            .argument(PromptArgument::required("id"))
+            .argument(PromptArgument::optional("state"));
+        #[derive(Deserialize)]
+        struct Page {
+            id: u8,
+            state: Option<State>,
+        }
+        let prompt = prompt
+            .run(|_: CallContext, args: Page| async move { Ok(format!("{} {:?}", args.id, args.state)) });
+        registry.add(prompt).unwrap();
+        let registry = registry.build();
+        let shard = registry.for_shard();
+        let read = |uri: &str| {
+            let index = registry.find_template(uri).unwrap();
+            let Started::Future(mut call) = shard.start_template(index, uri, CallContext::new())? else {
+                panic!("a blocking call");
+            };
+            Ok::<_, StartError>(format!("{:?}", poll(&mut call)))
+        };
+        assert!(read("issue://open/-12").unwrap().contains("Open -12"));
+        for uri in [
+            "issue://open/x",
+            "issue://open/1.5",
+            "issue://gone/1",
+            "issue://Open/1",
+        ] {
+            assert!(read(uri).is_err(), "{uri}");
+        }
+        let get = |arguments: &str| {
+            let mut bytes = arguments.as_bytes().to_vec();
+            let tape = simd_json::to_tape(&mut bytes).unwrap();
+            let index = registry.find_prompt("page").unwrap();
+            match shard.start_prompt(index, Some(tape.as_value()), CallContext::new()) {
+                Ok(Started::Future(mut call)) => format!("{:?}", poll(&mut call)),
+                Ok(Started::Blocking(_)) => panic!("a blocking call"),
+                Err(error) => error.to_string(),
+            }
+        };
+        assert!(get(r#"{"id":"12"}"#).contains("12 None"));
+        assert!(get(r#"{"id":"12","state":null}"#).contains("12 None"));
+        assert!(get(r#"{"id":"12","state":"closed"}"#).contains("12 Some(Closed)"));
+        assert_eq!(get(r#"{"id":"x"}"#), "invalid arguments: /id: expected a number");
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl<'a> TapeNode<'a> {
 }
 
 /// Splits the first value off a run of values.
-pub(super) fn split_value<'a>(nodes: &'a [RawNode<'a>]) -> Option<(&'a [RawNode<'a>], &'a [RawNode<'a>])> {
+pub(super) fn split_value<'s, 'a>(
+    nodes: &'s [RawNode<'a>],
+) -> Option<(&'s [RawNode<'a>], &'s [RawNode<'a>])> {
     let count = match nodes.first()? {
         RawNode::Object { count, .. } | RawNode::Array { count, .. } => count + 1,
         RawNode::String(_) | RawNode::Static(_) => 1,
@@ -99,9 +101,9 @@ pub(super) fn split_value<'a>(nodes: &'a [RawNode<'a>]) -> Option<(&'a [RawNode<
 }
 
 /// Splits the first member off the members of an object.
-pub(super) fn split_member<'a>(
-    nodes: &'a [RawNode<'a>],
-) -> Option<(&'a str, &'a [RawNode<'a>], &'a [RawNode<'a>])> {
+pub(super) fn split_member<'s, 'a>(
+    nodes: &'s [RawNode<'a>],
+) -> Option<(&'a str, &'s [RawNode<'a>], &'s [RawNode<'a>])> {
     let (RawNode::String(name), rest) = nodes.split_first()? else {
         return None;
     };

@@ -118,6 +118,14 @@ impl UriTemplate {
         Ok(())
     }
 
+    /// The variables' names, in order.
+    pub(super) fn variables(&self) -> Vec<&str> {
+        self.variables
+            .iter()
+            .map(|variable| variable.name.as_str())
+            .collect()
+    }
+
     pub(super) fn has_variable(&self, name: &str) -> bool {
         self.variables.iter().any(|variable| variable.name == name)
     }

@@ -128,13 +128,11 @@ fn headers_that_lie_or_are_missing() {
 #[test]
 fn what_the_schema_refuses_is_not_the_headers_affair() {
     let mut server = server();
-    for (arguments, fields) in [
-        (r#"{"region":["eu"]}"#, vec![("Mcp-Param-Region", "eu")]),
-        (r#"{"region":null}"#, vec![]),
-    ] {
-        let answer = post(&mut server, arguments, &fields);
-        assert_eq!(answer.body["result"]["isError"], true, "{answer:?}");
-    }
+    let answer = post(&mut server, r#"{"region":["eu"]}"#, &[("Mcp-Param-Region", "eu")]);
+    assert_eq!(answer.body["result"]["isError"], true, "{answer:?}");
+    // For what may be left out `null` is the same.
+    let answer = post(&mut server, r#"{"region":null}"#, &[]);
+    assert_eq!(answer.body["result"]["content"][0]["text"], "{}", "{answer:?}");
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! Where a schema's keywords hold other schemas.
+
+use serde_json::{Map, Value};
+
+/// What a keyword's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::registry) enum Place {
+    /// Data, or nothing that concerns a walk.
+    Data,
+    /// One schema.
+    One,
+    /// An array of schemas.
+    List,
+    /// An object of schemas, under names of their author's.
+    Map,
+}
+
+impl Place {
+    /// What stands under `keyword`, in all drafts.
+    pub(in crate::registry) fn of(keyword: &str) -> Self {
+        match keyword {
+            "items"
+            | "additionalItems"
+            | "unevaluatedItems"
+            | "contains"
+            | "additionalProperties"
+            | "unevaluatedProperties"
+            | "propertyNames"
+            | "not"
+            | "if"
+            | "then"
+            | "else" => Self::One,
+            "allOf" | "anyOf" | "oneOf" | "prefixItems" => Self::List,
+            "properties" | "patternProperties" | "dependentSchemas" | "$defs" | "definitions" => Self::Map,
+            _ => Self::Data,
+        }
+    }
+}
+
+/// The value of `keyword` with each schema in it replaced by what `change` makes of it; nothing if it makes nothing of
+/// one.
+pub(super) fn try_map(
+    keyword: &str,
+    value: &Value,
+    change: &mut impl FnMut(&Value) -> Option<Value>,
+) -> Option<Value> {
+    Some(match (Place::of(keyword), value) {
+        // Older drafts have a list under `items`.
+        (Place::List | Place::One, Value::Array(list)) => {
+            Value::Array(list.iter().map(change).collect::<Option<_>>()?)
+        }
+        (Place::Map, Value::Object(named)) => {
+            let changed = named
+                .iter()
+                .map(|(name, schema)| Some((name.clone(), change(schema)?)));
+            Value::Object(changed.collect::<Option<Map<_, _>>>()?)
+        }
+        (Place::One, one @ Value::Object(_)) => change(one)?,
+        _ => value.clone(),
+    })
+}
