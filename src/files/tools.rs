@@ -11,7 +11,9 @@ use super::error::FileError;
 use super::progress::{Looked, Paced, Progress};
 use super::root::Root;
 use super::{Cancel, file_info, find_files, list_directory, prompts, read_file, resources, search};
-use crate::registry::{self, BlockingContext, RegistryBuilder, RegistryError, Structured, Tool, ToolError};
+use crate::registry::{
+    self, BlockingContext, RegistryBuilder, RegistryError, Structured, Tool, ToolError, UnknownArguments,
+};
 
 /// Adds the toolset to `tools`, serving `root`.
 ///
@@ -109,6 +111,8 @@ where
         .read_only()
         .idempotent()
         .open_world(false)
+        // A misspelt `limit` is worth a word to the model that wrote it.
+        .unknown_arguments(UnknownArguments::Report)
         .run_blocking(move |context: &BlockingContext, args: A| {
             function(&root, &args, context)
                 .map(Structured)

@@ -43,6 +43,7 @@ mod proxy;
 mod queue;
 mod queue_pipelines;
 mod resources;
+mod schemas;
 mod sessions;
 mod slow_readers;
 mod splits;
