@@ -12,6 +12,12 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use weir::registry::{unportable_input, unportable_output};
+
+const NEWEST: &str = "2026-07-28";
+const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", NEWEST];
+/// Listed as the official suite wants it, with keywords that not every client takes.
+const WRITTEN_BY_HAND: &str = "json_schema_2020_12_tool";
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,18 +70,25 @@ impl Example {
     }
 
     /// The result of a request in the newest revision.
-    fn result_of(&self, method: &str, mut params: Value) -> Value {
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-        });
+    fn result_of(&self, method: &str, params: Value) -> Value {
+        self.result_in(NEWEST, method, params)
+    }
+
+    /// The result of a request that needs no session.
+    fn result_in(&self, revision: &str, method: &str, mut params: Value) -> Value {
+        if revision == NEWEST {
+            params["_meta"] = json!({
+                "io.modelcontextprotocol/protocolVersion": revision,
+                "io.modelcontextprotocol/clientCapabilities": {},
+            });
+        }
         let name = params.get("name").or(params.get("uri")).and_then(Value::as_str);
         let name = name.map_or_else(String::new, |name| format!("Mcp-Name: {name}\r\n"));
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let authority = &self.authority;
         let request = format!(
             "POST /mcp HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\nConnection: close\r\n\
-             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {revision}\r\nMcp-Method: {method}\r\n\
              {name}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -229,4 +242,119 @@ fn websocket_echo_sends_back_what_it_gets() {
     }
     assert!(received.starts_with(b"HTTP/1.1 101 "));
     assert!(example.terminate());
+}
+
+#[test]
+fn every_client_takes_the_schemas_in_every_revision() {
+    let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
+    let hello = Example::start("hello", &["127.0.0.1:0"]);
+    let mut embed = Example::start("embed", &["127.0.0.1:0"]);
+    writeln!(embed.input(), "/writable").unwrap();
+    while embed.line() != "clients may add notes" {}
+    for (example, count) in [(&everything, 20), (&hello, 1), (&embed, 2)] {
+        for revision in REVISIONS {
+            let listed = example.result_in(revision, "tools/list", json!({}));
+            let tools = listed["tools"]
+                .as_array()
+                .unwrap_or_else(|| panic!("{revision}: {listed}"));
+            assert!(tools.len() >= count, "{revision}: {}", tools.len());
+            for tool in tools {
+                let name = tool["name"].as_str().unwrap();
+                let found = unportable_input(&tool["inputSchema"]);
+                assert_eq!(
+                    found.is_empty(),
+                    name != WRITTEN_BY_HAND,
+                    "{revision} {name}: {found:?}"
+                );
+                if let Some(output) = tool.get("outputSchema") {
+                    assert_eq!(unportable_output(output), [], "{revision} {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_be_left_out_may_be_null() {
+    let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
+    let tool = "test_optional_arguments";
+    let nothing = "text None, None, None, None, None, {}, at most 10";
+    let listed = everything.result_of("tools/list", json!({}));
+    let listed = listed["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|listed| listed["name"] == tool)
+        .unwrap();
+    let schema = &listed["inputSchema"];
+    assert_eq!(schema.get("required"), None);
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(
+        schema["properties"]["states"],
+        json!({
+            "type": "array",
+            "description": "In one of these states.",
+            "items": {
+                "type": "string",
+                "enum": ["open", "closed"],
+                "description": "- `open`: To be done.\n- `closed`: Done, or not to be done.",
+            },
+        })
+    );
+    let mut all = json!({});
+    for name in schema["properties"].as_object().unwrap().keys() {
+        all[name] = Value::Null;
+        assert_eq!(everything.call(tool, json!({name: null})), nothing, "{name}");
+    }
+    assert_eq!(everything.call(tool, all), nothing);
+    let some = json!({"states": ["open"], "assigned": {"to": "user", "name": "Ada", "team": null}, "numbers": [1, 2]});
+    assert_eq!(
+        everything.call(tool, some),
+        "text None, Some([Open]), Some(\"Ada\"), None, Some((1, 2)), {}, at most 10"
+    );
+}
+
+#[test]
+fn a_wrong_choice_is_told_the_right_ones() {
+    let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
+    for (arguments, expected) in [
+        (
+            json!({"order": "x"}),
+            r#"/order: "x" is not one of "number" or "title""#,
+        ),
+        (
+            json!({"states": ["x"]}),
+            r#"/states/0: "x" is not one of "open" or "closed""#,
+        ),
+        (
+            json!({"assigned": {"to": "x"}}),
+            r#"/assigned/to: "x" is not one of "nobody" or "user""#,
+        ),
+        (
+            json!({"txt": "x"}),
+            r#"Additional properties are not allowed ('txt' was unexpected); did you mean "text"?"#,
+        ),
+    ] {
+        assert_eq!(
+            everything.call("test_optional_arguments", arguments),
+            format!("invalid arguments: {expected}")
+        );
+    }
+}
+
+#[test]
+fn variables_of_a_template_become_numbers_and_choices() {
+    let everything = Example::start("everything", &["--listen", "127.0.0.1:0"]);
+    let read = |uri: &str| everything.result_of("resources/read", json!({"uri": uri}));
+    assert_eq!(
+        read("test://issues/open/7")["contents"][0]["text"],
+        "The open issue 7, before 8"
+    );
+    for uri in [
+        "test://issues/open/x",
+        "test://issues/gone/7",
+        "test://issues/open/-1",
+    ] {
+        assert_eq!(read(uri), Value::Null, "{uri}");
+    }
 }

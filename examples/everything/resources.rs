@@ -12,10 +12,18 @@ use weir::registry::{
 };
 
 use crate::media::PNG;
+use crate::schemas::State;
 
 /// Changes every three seconds while somebody has subscribed to it.
 pub(crate) const WATCHED: &str = "test://watched-resource";
 const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Variables of `test://issues/{state}/{number}`, made of texts.
+#[derive(Deserialize)]
+struct Issue {
+    state: State,
+    number: u32,
+}
 
 /// Variables of `test://template/{id}/data`.
 #[derive(Deserialize)]
@@ -47,6 +55,24 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
             .mime_type("text/plain")
             .watch(|_, updates| Ok(Box::new(Clockwork::start(updates)?)))
             .read(|_: CallContext| async { Ok("Subscribe to this resource to hear of its changes.") }),
+    )?;
+    registry.add(
+        ResourceTemplate::new("test://issues/{state}/{number}", "issue")
+            .title("An issue")
+            .description("An issue by its state, `open` or `closed`, and its number.")
+            .mime_type("text/plain")
+            .read(|_: CallContext, args: Issue| async move {
+                let kind = if args.state == State::Open {
+                    "open"
+                } else {
+                    "closed"
+                };
+                Ok(format!(
+                    "The {kind} issue {}, before {}",
+                    args.number,
+                    args.number + 1
+                ))
+            }),
     )?;
     registry.add(
         ResourceTemplate::new("test://template/{id}/data", "template-data")

@@ -1,10 +1,12 @@
 //! Tools whose schemas are the point: one written by hand that uses much of JSON Schema 2020-12, one whose arguments travel
-//! in HTTP headers too, one with a structured result.
+//! in HTTP headers too, one with a structured result, and one with every kind of optional argument.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use weir::registry::{CallContext, RegistryBuilder, RegistryError, Structured, Tool};
+use weir::registry::{CallContext, RegistryBuilder, RegistryError, Structured, Tool, UnknownArguments};
 
 #[derive(Deserialize, JsonSchema)]
 struct Routed {
@@ -34,6 +36,59 @@ struct Sum {
     sum: f64,
     /// How many there were.
     count: usize,
+}
+
+/// Everything that may be left out.
+#[derive(Deserialize, JsonSchema)]
+struct Query {
+    /// Text in the title.
+    text: Option<String>,
+    /// In one of these states.
+    states: Option<Vec<State>>,
+    /// Who works on it.
+    assigned: Option<Assigned>,
+    order: Option<Order>,
+    /// Two numbers: from, and to.
+    numbers: Option<(u32, u32)>,
+    /// Values of fields by their names.
+    #[serde(default)]
+    fields: BTreeMap<String, Option<String>>,
+    /// How many at most.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1, max = 100))]
+    limit: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// To be done.
+    Open,
+    /// Done, or not to be done.
+    Closed,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "to", rename_all = "lowercase")]
+enum Assigned {
+    Nobody,
+    User {
+        /// The user's name.
+        name: String,
+        /// Whether the user's team counts too.
+        team: Option<bool>,
+    },
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Order {
+    Number,
+    Title,
+}
+
+fn ten() -> u8 {
+    10
 }
 
 pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
@@ -67,7 +122,37 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
                 }))
             }),
     )?;
+    registry.add(
+        Tool::new("test_optional_arguments")
+            .description("Says what it would look for. Everything may be left out.")
+            .read_only()
+            .idempotent()
+            .unknown_arguments(UnknownArguments::Refuse)
+            .run(|_: CallContext, query: Query| async move { Ok(described(&query)) }),
+    )?;
     Ok(())
+}
+
+fn described(query: &Query) -> String {
+    let of = |assigned: &Assigned| match assigned {
+        Assigned::Nobody => "nobody".to_owned(),
+        Assigned::User {
+            name,
+            team: Some(true),
+        } => format!("the team of {name}"),
+        Assigned::User { name, .. } => name.clone(),
+    };
+    let Query {
+        text,
+        states,
+        assigned,
+        order,
+        numbers,
+        fields,
+        limit,
+    } = query;
+    let assigned = assigned.as_ref().map(of);
+    format!("text {text:?}, {states:?}, {assigned:?}, {order:?}, {numbers:?}, {fields:?}, at most {limit}")
 }
 
 fn contact_schema() -> Value {

@@ -26,7 +26,7 @@ struct Greeting {
 /// Variables of `demo://sleep/{ms}`.
 #[derive(Deserialize)]
 struct Nap {
-    ms: String,
+    ms: u64,
 }
 
 /// Arguments of `summarize`.
@@ -86,8 +86,8 @@ fn register_resources(registry: &mut RegistryBuilder) -> Result<(), RegistryErro
             .description("Takes as many milliseconds to read as its URI says.")
             .mime_type("text/plain")
             .read(|_: CallContext, args: Nap| async move {
-                match args.ms.parse() {
-                    Ok(ms @ 0..=NAP_MS_MAX) => tools::sleep(ms).await,
+                match args.ms {
+                    ms @ 0..=NAP_MS_MAX => tools::sleep(ms).await,
                     _ => Err(ToolError::NotFound),
                 }
             }),
