@@ -48,7 +48,7 @@ def measure(server):
 def main():
     os.sched_setaffinity(0, {int(environment["LOAD_CPU"])})
     binary, cpu = f"{environment['TARGET']}/weir", int(environment["SERVER_CPU"])
-    with servers.weir(binary, cpu, "--idle-timeout", IDLE_TIMEOUT) as server:
+    with servers.weir(binary, cpu, "--idle-timeout", IDLE_TIMEOUT, "--prefault", "on") as server:
         echo.check(server.address, "modern")
         report = measure(server)
     cost = report["rows"][-1]["bytes_per_connection"]

@@ -276,7 +276,7 @@ def main():
         root = Path(folder)
         (root / FILE).write_text("unchanged\n")
         flags = ["--shards", str(shards), "--admin", "off", "--toolset", "files", "--root", folder]
-        flags += ["--idle-timeout", IDLE_TIMEOUT, "--stream-keep-alive", f"{int(keep_alive_seconds * 1000)}ms"]
+        flags += ["--prefault", "on", "--idle-timeout", IDLE_TIMEOUT, "--stream-keep-alive", f"{int(keep_alive_seconds * 1000)}ms"]
         with servers.weir_shards(f"{environment['TARGET']}/weir", cpus, *flags) as server:
             report = measure(server, root)
     found = faults(report)

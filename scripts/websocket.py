@@ -214,7 +214,7 @@ def faults(report):
 
 def main():
     os.sched_setaffinity(0, {load_cpu})
-    timeout = ["--websocket-timeout", f"{int(2 * ping_seconds * 1000)}ms"]
+    timeout = ["--websocket-timeout", f"{int(2 * ping_seconds * 1000)}ms", "--prefault", "on"]
     with servers.weir(f"{target}/weir", int(environment["SERVER_CPU"]), *timeout) as server:
         echo.check(server.address, "modern")
         report = {"connections": total, "idle": measure_memory(server), "cpu": measure_cpu(server)}

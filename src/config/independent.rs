@@ -29,6 +29,7 @@ pub(super) struct ReadSettings {
     pub(super) timeouts: Timeouts,
     pub(super) channels: ChannelSettings,
     pub(super) tasks: TaskSettings,
+    pub(super) is_prefaulted: bool,
     pub(super) queue_timeout: Duration,
     pub(super) queue_timeout_agent: Duration,
     pub(super) is_steal_on: bool,
@@ -84,6 +85,7 @@ impl ReadSettings {
             timeouts: timeouts(values),
             channels,
             tasks: tasks(values),
+            is_prefaulted: values.choice(Key::Prefault) == "on",
             queue_timeout,
             queue_timeout_agent: values
                 .given_duration(Key::QueueTimeoutAgent)

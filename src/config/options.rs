@@ -23,6 +23,7 @@ pub enum Key {
     RingBuffers,
     AssemblyBuffers,
     MemoryMax,
+    Prefault,
     QueueDepth,
     QueueTimeout,
     QueueTimeoutAgent,
@@ -266,7 +267,7 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 54] = {
+pub static OPTIONS: [OptionSpec; 55] = {
     use Fallback::{Derived, Value};
     use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch, UrlPath};
     [
@@ -287,6 +288,7 @@ pub static OPTIONS: [OptionSpec; 54] = {
         one(Key::RingBuffers, "ring-buffers", "N", Count { min: 1, max: 32_768 }, Derived("1024, 64 with stdio, less if memory asks"), "Receive buffers per shard, of 4KiB"),
         one(Key::AssemblyBuffers, "assembly-buffers", "N", Count { min: 1, max: 65_535 }, Derived("pool size, less if memory asks"), "Buffers per shard for requests that arrive in pieces"),
         one(Key::MemoryMax, "memory-max", "SIZE", MEMORY, Derived("half of the cgroup's or machine's"), "Memory for everything together"),
+        one(Key::Prefault, "prefault", "on|off", Choice(ON_OFF), Value("off"), "Whether preallocated memory is resident from the start rather than from its first use"),
         one(Key::QueueDepth, "queue-depth", "N", Count { min: 0, max: 1_000_000 }, Derived("twice the pool size, at least 32, less if memory asks"), "Requests per shard that may wait for a handler"),
         one(Key::QueueTimeout, "queue-timeout", "TIME", DEADLINE, Value("5s"), "How long a browser's request (one with an Origin) may wait for a handler"),
         one(Key::QueueTimeoutAgent, "queue-timeout-agent", "TIME", DEADLINE, Derived("queue-timeout"), "How long any other request may wait for a handler"),

@@ -43,6 +43,8 @@ pub struct Settings {
     pub assembly: AssemblySettings,
     /// What the memory budget is spent on, and what is left for run time.
     pub memory: MemoryPlan,
+    /// Whether what is made at start is resident from then on, rather than from its first use.
+    pub is_prefaulted: bool,
     /// Limits of HTTP messages.
     pub http: HttpLimits,
     /// Deadlines of connections and calls.
@@ -189,7 +191,7 @@ pub struct PoolSettings {
 /// Work that waits for a handler, per shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// Requests that may wait, each with a waiting buffer of [`RING_BUFFER_BYTES`] made at start. 0: nobody waits,
+    /// Requests that may wait, each with a waiting buffer of [`RING_BUFFER_BYTES`] set aside. 0: nobody waits,
     /// an exhausted pool refuses at once.
     pub depth_max: u32,
     /// How long a browser's request, that is one with an `Origin`, may wait.

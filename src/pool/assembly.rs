@@ -1,6 +1,6 @@
 //! Assembly buffers: where a request lies that arrives in pieces or waits behind another.
 //!
-//! A fixed number per shard, made at start: large ones for requests in pieces, and for each place in the wait
+//! A fixed number per shard, each made when it is first needed and kept: large ones for requests in pieces, and for each place in the wait
 //! queue one that holds what arrived at once. A request larger than its buffer grows onto the heap, charged to
 //! the shard's [`HeapBudget`]; what is given back is a buffer of the standard size again. When all are lent,
 //! an extra one lies on the heap altogether. A request that arrives whole and is served at once, as most are,
@@ -88,7 +88,7 @@ pub struct Assembly {
     bytes: Vec<u8>,
     start: usize,
     charged: usize,
-    /// The buffer made at start, while the bytes have outgrown it. It is kept: one made anew would lie wherever the
+    /// The buffer of its own, while the bytes have outgrown it. It is kept: one made anew would lie wherever the
     /// heap happens to be full to, and keep all below it from going back to the kernel.
     outgrown: Option<Vec<u8>>,
     /// `None` for an extra one.
@@ -144,7 +144,7 @@ impl Buffers {
     fn new(purpose: Purpose, total: usize, each_bytes: usize) -> Buffers {
         let buffer = |_| {
             Box::new(Assembly {
-                bytes: super::handlers::touched_buffer(each_bytes),
+                bytes: Vec::new(),
                 start: 0,
                 charged: 0,
                 outgrown: None,
@@ -173,11 +173,22 @@ pub struct AssemblySizes {
 }
 
 impl AssemblyPool {
-    /// All buffers, touched.
+    /// All buffers, as far as the budget is concerned; the one given back last is lent first, so no more of them are
+    /// ever made than are lent at once.
     pub fn new(sizes: AssemblySizes) -> AssemblyPool {
         AssemblyPool {
             pieces: Buffers::new(Purpose::Pieces, sizes.pieces, sizes.pieces_bytes),
             waiting: Buffers::new(Purpose::Waiting, sizes.waiting, sizes.waiting_bytes),
+        }
+    }
+
+    /// Makes what is still to be made and all pages of it resident.
+    pub fn prefault(&mut self) {
+        for buffers in [&mut self.pieces, &mut self.waiting] {
+            for assembly in &mut buffers.free {
+                assembly.bytes.reserve_exact(buffers.each_bytes);
+                super::handlers::touch(&mut assembly.bytes);
+            }
         }
     }
 
@@ -197,7 +208,12 @@ impl AssemblyPool {
 
     /// An empty assembly, or `None` when all buffers of this purpose are lent.
     pub fn take(&mut self, purpose: Purpose) -> Option<Box<Assembly>> {
-        self.buffers_mut(purpose).free.pop()
+        let buffers = self.buffers_mut(purpose);
+        let mut assembly = buffers.free.pop()?;
+        if assembly.bytes.capacity() == 0 {
+            assembly.bytes.reserve_exact(buffers.each_bytes);
+        }
+        Some(assembly)
     }
 
     /// An empty assembly without a buffer: all it comes to hold is charged to the heap.
@@ -218,8 +234,8 @@ impl AssemblyPool {
             return;
         };
         let buffers = self.buffers_mut(purpose);
-        if let Some(made_at_start) = assembly.outgrown.take() {
-            assembly.bytes = made_at_start;
+        if let Some(own) = assembly.outgrown.take() {
+            assembly.bytes = own;
         }
         assembly.start = 0;
         assembly.bytes.clear();

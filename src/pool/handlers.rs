@@ -73,14 +73,15 @@ struct Handler<C, H> {
 }
 
 impl<C, H: Copy> Pool<C, H> {
-    /// Allocates `size` handlers with two buffers of `buffer_bytes` each and touches every page of them, so
-    /// that the memory is the process's before the first request asks for it.
+    /// Allocates `size` handlers with a response buffer of `buffer_bytes` each, so that no call allocates one. Their pages
+    /// become resident as they are written; the handler freed last is leased first, so no more of them than were ever
+    /// busy at once. An inbound buffer, as large, is made for the first batch a handler gets.
     pub fn new(size: u32, buffer_bytes: usize) -> Self {
         assert!(size > 0, "a pool has at least one handler");
         let handler = |_| Handler {
             lease: 0,
-            inbound: touched_buffer(buffer_bytes),
-            response: touched_buffer(buffer_bytes),
+            inbound: Vec::new(),
+            response: Vec::with_capacity(buffer_bytes),
             holder: None,
             call: None,
             lingers_since: None,
@@ -91,6 +92,15 @@ impl<C, H: Copy> Pool<C, H> {
             lingering: Fifo::new(size),
             buffer_bytes,
             high_water: 0,
+        }
+    }
+
+    /// Makes what is still to be made and all pages of it resident.
+    pub fn prefault(&mut self) {
+        for handler in &mut self.handlers {
+            handler.inbound.reserve_exact(self.buffer_bytes);
+            touch(&mut handler.inbound);
+            touch(&mut handler.response);
         }
     }
 
@@ -247,8 +257,14 @@ impl<C, H: Copy> Pool<C, H> {
 
     /// Takes the inbound buffer of a leased handler, with the request's body; see [`Pool::put_inbound`].
     pub fn take_inbound(&mut self, key: HandlerKey) -> Option<Vec<u8>> {
-        self.current(key)
-            .map(|handler| std::mem::take(&mut handler.inbound))
+        let buffer_bytes = self.buffer_bytes;
+        self.current(key).map(|handler| {
+            let mut buffer = std::mem::take(&mut handler.inbound);
+            if buffer.capacity() == 0 {
+                buffer.reserve_exact(buffer_bytes);
+            }
+            buffer
+        })
     }
 
     /// Puts an inbound buffer back.
@@ -301,11 +317,12 @@ impl<C, H> Handler<C, H> {
     fn reset(&mut self, buffer_bytes: usize) {
         self.lease = self.lease.wrapping_add(1);
         self.inbound.clear();
+        if self.inbound.capacity() != buffer_bytes {
+            self.inbound = Vec::new();
+        }
         self.response.truncate(HEAD_RESERVE);
-        for buffer in [&mut self.inbound, &mut self.response] {
-            if buffer.capacity() != buffer_bytes {
-                *buffer = Vec::with_capacity(buffer_bytes);
-            }
+        if self.response.capacity() != buffer_bytes {
+            self.response = Vec::with_capacity(buffer_bytes);
         }
     }
 }
@@ -318,11 +335,10 @@ impl<C, H: Copy> fmt::Debug for Pool<C, H> {
     }
 }
 
-/// An empty buffer whose pages are resident.
-pub(super) fn touched_buffer(bytes: usize) -> Vec<u8> {
-    let mut buffer = vec![1; bytes];
+/// Makes all pages of an empty buffer resident.
+pub(super) fn touch(buffer: &mut Vec<u8>) {
+    buffer.resize(buffer.capacity(), 1);
     buffer.clear();
-    buffer
 }
 
 #[cfg(test)]

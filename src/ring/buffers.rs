@@ -7,14 +7,14 @@
 //! Invariant: each buffer is in exactly one place: with the filler, lent, or on the returned list.
 #![allow(unsafe_code)]
 
-use super::mapping::Mapping;
+use super::mapping::{Mapping, Residence};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-/// Buffers of equal size, all mapped and touched at start.
+/// Buffers of equal size, all mapped at start.
 pub(super) struct BufferPool {
     memory: Mapping,
     buffer_bytes: usize,
@@ -25,11 +25,11 @@ pub(super) struct BufferPool {
 }
 
 impl BufferPool {
-    pub(super) fn new(count: u16, buffer_bytes: usize) -> io::Result<Rc<Self>> {
+    pub(super) fn new(count: u16, buffer_bytes: usize, residence: Residence) -> io::Result<Rc<Self>> {
         let bytes = usize::from(count).checked_mul(buffer_bytes);
         let bytes = bytes.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Rc::new(BufferPool {
-            memory: Mapping::new(bytes)?,
+            memory: Mapping::new(bytes, residence)?,
             buffer_bytes,
             count,
             lent: Cell::new(0),
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_guard_reads_writes_and_goes_home() {
-        let pool = BufferPool::new(4, 4096).unwrap();
+        let pool = BufferPool::new(4, 4096, Residence::AtStart).unwrap();
         // SAFETY: nothing fills this pool's buffers, and 2 is lent once.
         let mut buffer = unsafe { pool.lend(2, 5) };
         buffer.copy_from_slice(b"hello");
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_guard_outlives_its_ring() {
-        let pool = BufferPool::new(1, 4096).unwrap();
+        let pool = BufferPool::new(1, 4096, Residence::WithUse).unwrap();
         // SAFETY: nothing fills this pool's buffers, and 0 is lent once.
         let buffer = unsafe { pool.lend(0, 4096) };
         drop(pool);

@@ -19,6 +19,7 @@ const OPTIONS: RingOptions = RingOptions {
     completion_entries: 32,
     buffers: BUFFERS,
     buffer_bytes: BUFFER_BYTES,
+    is_prefaulted: false,
 };
 
 const KEY: ConnectionKey = ConnectionKey {

@@ -16,6 +16,7 @@ const SMALL: RingOptions = RingOptions {
     completion_entries: 8,
     buffers: 64,
     buffer_bytes: 4096,
+    is_prefaulted: false,
 };
 
 /// Far more than any test needs; a ring that hangs fails instead of hanging the test.

@@ -1,4 +1,4 @@
-//! Page-aligned anonymous memory, touched when made so that its cost falls at start.
+//! Page-aligned anonymous memory, resident from the start or as it is used.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -10,16 +10,29 @@ pub(super) struct Mapping {
     bytes: usize,
 }
 
+/// When pages become resident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Residence {
+    /// All of them at once.
+    AtStart,
+    /// Each when it is first written.
+    WithUse,
+}
+
 impl Mapping {
     /// `bytes` zeroes, rounded up to whole pages by the kernel.
-    pub(super) fn new(bytes: usize) -> io::Result<Self> {
+    pub(super) fn new(bytes: usize, residence: Residence) -> io::Result<Self> {
+        let populate = match residence {
+            Residence::AtStart => libc::MAP_POPULATE,
+            Residence::WithUse => 0,
+        };
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing of ours.
         let address = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 bytes,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate,
                 -1,
                 0,
             )

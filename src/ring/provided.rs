@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::buffers::{BufferPool, RingBuffer};
-use super::mapping::Mapping;
+use super::mapping::{Mapping, Residence};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 use std::io;
@@ -32,10 +32,17 @@ pub(super) struct ProvidedBuffers {
 impl ProvidedBuffers {
     /// Maps, registers and provides `count` buffers. Their memory stays mapped until the process ends:
     /// the kernel may still write into it while a ring dies.
-    pub(super) fn register(submitter: &Submitter<'_>, count: u16, buffer_bytes: usize) -> io::Result<Self> {
+    pub(super) fn register(
+        submitter: &Submitter<'_>,
+        count: u16,
+        buffer_bytes: usize,
+        residence: Residence,
+    ) -> io::Result<Self> {
         let entry_count = count.next_power_of_two();
-        let pool = BufferPool::new(count, buffer_bytes)?;
-        let ring = Mapping::new(usize::from(entry_count) * mem::size_of::<BufRingEntry>())?;
+        let pool = BufferPool::new(count, buffer_bytes, residence)?;
+        // All of it is written below, and the kernel pins it.
+        let ring_bytes = usize::from(entry_count) * mem::size_of::<BufRingEntry>();
+        let ring = Mapping::new(ring_bytes, Residence::AtStart)?;
         let entries: *mut BufRingEntry = ring.as_ptr().cast();
         // SAFETY: the mapping is page-aligned, holds `entry_count` entries and is leaked below.
         unsafe {

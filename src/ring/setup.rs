@@ -1,5 +1,6 @@
 //! How a ring is sized and set up, and why that can fail.
 
+use super::mapping::Residence;
 use super::provided::{BUFFERS_MAX, ProvidedBuffers};
 use io_uring::IoUring;
 use std::io;
@@ -16,6 +17,8 @@ pub struct RingOptions {
     pub buffers: u16,
     /// Size of each.
     pub buffer_bytes: usize,
+    /// Whether the pages of ring buffers are resident from the start, rather than from their first use.
+    pub is_prefaulted: bool,
 }
 
 impl Default for RingOptions {
@@ -25,6 +28,7 @@ impl Default for RingOptions {
             completion_entries: 8192,
             buffers: 1024,
             buffer_bytes: 4096,
+            is_prefaulted: false,
         }
     }
 }
@@ -75,7 +79,11 @@ pub(super) fn set_up(options: RingOptions) -> Result<(IoUring, ProvidedBuffers),
         .setup_cqsize(options.completion_entries)
         .build(options.submission_entries)
         .map_err(RingError::Setup)?;
-    let provided =
-        ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes).map_err(RingError::Buffers)?;
+    let residence = match options.is_prefaulted {
+        true => Residence::AtStart,
+        false => Residence::WithUse,
+    };
+    let provided = ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes, residence)
+        .map_err(RingError::Buffers)?;
     Ok((uring, provided))
 }

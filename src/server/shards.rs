@@ -315,6 +315,7 @@ fn sizes(settings: &Settings) -> ShardSizes {
         assembly_buffers: settings.assembly.buffers as usize,
         assembly_buffer_bytes: settings.assembly.buffer_bytes,
         heap_bytes_max: usize::try_from(settings.memory.heap_bytes_per_shard()).unwrap_or(usize::MAX),
+        is_prefaulted: settings.is_prefaulted,
     }
 }
 
@@ -380,6 +381,7 @@ pub(super) fn ring_options(settings: &Settings) -> RingOptions {
         completion_entries: settings.ring.completion_entries,
         buffers: u16::try_from(settings.ring.buffers).unwrap_or(u16::MAX),
         buffer_bytes: settings.ring.buffer_bytes,
+        is_prefaulted: settings.is_prefaulted,
     }
 }
 

@@ -143,6 +143,8 @@ pub struct ShardSizes {
     pub ring_buffer_bytes: usize,
     /// Heap for large bodies and outboxes, bytes.
     pub heap_bytes_max: usize,
+    /// Whether the pages of all these buffers are resident from the start, rather than from their first use.
+    pub is_prefaulted: bool,
 }
 
 /// What other threads tell a shard, whose sockets are `S`.
@@ -273,7 +275,7 @@ pub struct ShardParts<S> {
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// Makes everything the shard will need, touched, and begins to accept on `ring`.
+    /// Makes everything the shard will need, and begins to accept on `ring`.
     pub fn new(ring: R, parts: ShardParts<R::Socket>) -> Shard<R> {
         let ShardParts {
             served,
@@ -359,6 +361,10 @@ impl<R: ShardRing> Shard<R> {
             metrics,
             histograms,
         };
+        if sizes.is_prefaulted {
+            shard.pool.prefault();
+            shard.assembly.prefault();
+        }
         shard.timers.reserve(TimerKind::Call, sizes.handlers);
         shard.ring.arm_wake();
         match stdio {

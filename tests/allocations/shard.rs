@@ -177,6 +177,7 @@ impl Rig {
                 assembly_buffer_bytes: 16 << 10,
                 ring_buffer_bytes: RingOptions::default().buffer_bytes,
                 heap_bytes_max: 1 << 20,
+                is_prefaulted: false,
             },
             gate: Gate::new(16, None, 1),
             mailbox: Mailbox::new(16, Box::new(RingWake(ring.waker()))),

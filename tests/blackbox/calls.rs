@@ -193,7 +193,7 @@ fn large_answers_come_whole_in_any_order_of_sizes() {
 
 #[test]
 fn a_reader_that_takes_nothing_is_cut_off() {
-    let server = Server::start(&["--write-timeout", "300ms"]);
+    let server = Server::start(&["--write-timeout", "300ms", "--prefault", "on"]);
     let before = server.resident_kib();
     let mut readers: Vec<Client> = (0..6)
         .map(|_| Client::with_small_window(server.address))

@@ -264,7 +264,7 @@ fn a_drain_at_the_cap_serves_who_waits_in_the_backlog() {
 
 #[test]
 fn ten_thousand_clients_of_all_kinds_leave_every_count_where_it_was() {
-    let server = Server::start(&["--shards", "2", "--connections-per-ip", "500"]);
+    let server = Server::start(&["--shards", "2", "--connections-per-ip", "500", "--prefault", "on"]);
     let idle = descriptors_idle(&server);
     let resident_kib = server.resident_kib();
     thread::scope(|scope| {

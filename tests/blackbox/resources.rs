@@ -48,7 +48,7 @@ impl Baseline {
 
 #[test]
 fn ten_thousand_connections_come_and_go() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--prefault", "on"]);
     let baseline = Baseline::of(&server);
     for cycle in 0..10_000 {
         let mut client = server.connect();
@@ -68,7 +68,7 @@ fn ten_thousand_connections_come_and_go() {
 
 #[test]
 fn aborted_work_leaves_nothing_behind() {
-    let server = Server::start(&["--pool-size", "8", "--workers", "1"]);
+    let server = Server::start(&["--pool-size", "8", "--workers", "1", "--prefault", "on"]);
     let baseline = Baseline::of(&server);
     let large = echo(1, &"l".repeat(1 << 20)).encode();
     for turn in 0..40 {
@@ -91,9 +91,27 @@ fn aborted_work_leaves_nothing_behind() {
     baseline.assert_restored(&server);
 }
 
+/// What is made at start is resident with its use, or at start where that is wanted.
+#[test]
+fn an_idle_server_is_small_and_a_shard_adds_little() {
+    let resident_kib = |flags: &[&str]| {
+        let server = Server::start(flags);
+        server.ask(&echo(1, "x")).assert_echo(1, "x");
+        server.resident_kib()
+    };
+    let [one, four] = ["1", "4"].map(|shards| resident_kib(&["--shards", shards]));
+    let each_kib = four.saturating_sub(one) / 3;
+    assert!(each_kib < 5 << 10, "{one} KiB, {four} KiB with four shards");
+    let prefaulted = resident_kib(&["--shards", "1", "--prefault", "on"]);
+    assert!(
+        prefaulted > one + (14 << 10),
+        "{one} KiB, {prefaulted} KiB from the start"
+    );
+}
+
 #[test]
 fn idle_connections_cost_little() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--prefault", "on"]);
     let baseline = Baseline::of(&server);
     let count = 1_000;
     let mut clients: Vec<Client> = (0..count).map(|_| server.connect()).collect();

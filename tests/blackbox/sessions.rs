@@ -194,7 +194,7 @@ fn replicas_with_one_key_know_each_others_sessions_and_strangers_do_not() {
 /// Sessions are their ids: those nobody ends must not add up.
 #[test]
 fn abandoned_sessions_take_no_memory() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--prefault", "on"]);
     let batch = newest().initialize(0).encode().repeat(250);
     let abandon = |count: usize| {
         let mut client: Client = server.connect();

@@ -27,7 +27,7 @@ fn slow_reader_evictions(server: &Server) -> u64 {
 
 #[test]
 fn unread_streams_are_bounded_and_then_cut() {
-    let server = Server::start(&["--pool-size", "64"]);
+    let server = Server::start(&["--pool-size", "64", "--prefault", "on"]);
     // What is made on first use is there.
     server.open(&Dialect::modern().progress(1, 1_000, 0)).rest();
     let before = server.resident_kib();
@@ -88,7 +88,7 @@ fn one_that_reads_late_but_in_time_misses_nothing() {
 
 #[test]
 fn standing_streams_and_subscriptions_nobody_reads_are_cut_alone() {
-    let server = Watched::start(&[]);
+    let server = Watched::start(&["--prefault", "on"]);
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
     // Many at once, in long messages: more than any kernel keeps for a client.
     let names: Vec<String> = (0..200)

@@ -367,7 +367,13 @@ fn changes_are_told_on_every_shard() {
 fn thousands_made_and_abandoned_leave_nothing() {
     // Room for all that run at once, wherever the kernel puts their clients, so that nearly all are made.
     let flags = ["--task-ttl", "1s", "--task-ttl-max", "1s", "--tasks-max", "2000"];
-    let server = Server::start(&[&flags[..], &["--shards", "2", "--pool-size", "400"]].concat());
+    let server = Server::start(
+        &[
+            &flags[..],
+            &["--shards", "2", "--pool-size", "400", "--prefault", "on"],
+        ]
+        .concat(),
+    );
     let legacy = open_legacy(&server);
     let mut after_kib = Vec::new();
     for round in 0..3 {

@@ -10,6 +10,7 @@ use super::obligations::Obligations;
 use super::operations::{self, Arrival};
 use super::world::{Shared, SimulatedSocket, World};
 use crate::ring::buffers::BufferPool;
+use crate::ring::mapping::Residence;
 use crate::ring::{
     Completion, ConnectionKey, DataRing, HangUp, Operation, Received, RingCounters, RingOptions, RingWaker,
     SendMode,
@@ -90,7 +91,8 @@ impl SimulatedRing {
             buffer_bytes,
             ..
         } = options;
-        let pool = BufferPool::new(buffers, buffer_bytes).expect("memory for the simulated ring");
+        let pool = BufferPool::new(buffers, buffer_bytes, Residence::WithUse)
+            .expect("memory for the simulated ring");
         SimulatedRing {
             world,
             listener,

@@ -710,6 +710,7 @@ impl Sizes {
             assembly_buffer_bytes: self.assembly_buffer_bytes,
             ring_buffer_bytes: self.ring_buffer_bytes,
             heap_bytes_max: self.heap_bytes_max,
+            is_prefaulted: false,
         }
     }
 }

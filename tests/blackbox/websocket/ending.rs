@@ -243,7 +243,7 @@ fn a_drains_deadline_ends_what_will_not() {
 
 #[test]
 fn thousands_come_and_go_and_leave_nothing_behind() {
-    let server = Server::start(&["--shards", "2"]);
+    let server = Server::start(&["--shards", "2", "--prefault", "on"]);
     let come_and_go = |count: usize| {
         for number in 0..count {
             let _case = case(format!("connection {number}"));

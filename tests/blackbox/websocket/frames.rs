@@ -141,7 +141,7 @@ fn messages_beyond_the_limit_close_with_1009_before_they_are_there() {
 #[test]
 fn announced_lengths_take_no_memory() {
     const SOCKETS: usize = 64;
-    let server = Server::start(&["--body-max", "16MiB"]);
+    let server = Server::start(&["--body-max", "16MiB", "--prefault", "on"]);
     server.open_websocket().close(1000);
     let before_kib = server.resident_kib();
     let mut sockets: Vec<_> = (0..SOCKETS)
