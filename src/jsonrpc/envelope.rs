@@ -1,12 +1,16 @@
 //! What kind of JSON-RPC message an object is.
 //!
 //! Member names are compared byte for byte after unescaping. The members that decide (`jsonrpc`, `id`,
-//! `method`, `params`, `result`, `error`) may stand once each; others are ignored. Ids are strings or integers
-//! (MCP forbids `null`), `params` is an object (MCP has no positional parameters).
+//! `method`, `params`, `result`, `error`) may stand once each; others are ignored. Ids are strings or whole numbers
+//! (MCP forbids `null`), `params` is an object (MCP has no positional parameters). Some clients write out what they
+//! leave empty: `params` may be `null`, and so may whichever of `method`, `result` and `error` the kind of message
+//! does without.
 //! Specification: JSON-RPC 2.0 sections 4 and 5; MCP, base protocol, messages.
 
+use super::glance::Shape;
 use super::id::Id;
 use super::value::Value;
+use super::walk::number_text;
 
 /// One message of any kind.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,8 @@ pub struct Request<'t, 's> {
     pub method: &'s str,
     /// The parameters, always an object.
     pub params: Option<Value<'t, 's>>,
+    /// The message as it came.
+    pub text: &'s [u8],
 }
 
 /// A message with a method and no id.
@@ -37,6 +43,8 @@ pub struct Notification<'t, 's> {
     pub method: &'s str,
     /// The parameters, always an object.
     pub params: Option<Value<'t, 's>>,
+    /// The message as it came.
+    pub text: &'s [u8],
 }
 
 /// A message with a result or an error.
@@ -57,6 +65,8 @@ pub struct Malformed<'s> {
     pub id: Option<Id<'s>>,
     /// What is wrong.
     pub fault: EnvelopeFault,
+    /// What it was to be, by its members.
+    pub shape: Shape,
 }
 
 /// What is wrong with a malformed message.
@@ -71,7 +81,7 @@ pub enum EnvelopeFault {
     /// `jsonrpc` is missing or something else.
     #[error("member `jsonrpc` must be \"2.0\"")]
     Version,
-    /// The id is neither a string nor an integer of 64 bits.
+    /// The id is neither a string nor a whole number within the range of a double.
     #[error("member `id` must be a string or an integer")]
     Id,
     /// The method is not a string.
@@ -85,25 +95,47 @@ pub enum EnvelopeFault {
     Kind,
 }
 
+/// A string or a whole number, for an id or a token that is to be echoed as it came. `path` leads to it in `text`,
+/// the whole message: how a number that is no integer of 64 bits was written is looked up there.
+pub fn echoable<'s>(value: Value<'_, 's>, text: &'s [u8], path: &[&str]) -> Option<Id<'s>> {
+    match value.as_id() {
+        None if value.is_whole() => number_text(text, path).map(Id::Verbatim),
+        id => id,
+    }
+}
+
 impl<'t, 's> Message<'t, 's> {
-    /// Reads one message. Allocates nothing; linear in the number of top-level members.
+    /// Reads one message out of `text`, which is it alone. Allocates nothing; linear in the number of top-level
+    /// members.
     ///
     /// # Errors
     /// When `value` is no JSON-RPC 2.0 message as MCP wants them.
-    pub fn read(value: Value<'t, 's>) -> Result<Self, Malformed<'s>> {
+    pub fn read(value: Value<'t, 's>, text: &'s [u8]) -> Result<Self, Malformed<'s>> {
         if !value.is_object() {
-            let fault = EnvelopeFault::NotAnObject;
-            return Err(Malformed { id: None, fault });
-        }
-        let members = Members::collect(value)?;
-        let id = match members.id {
-            None => None,
-            Some(value) => Some(value.as_id().ok_or(Malformed {
+            return Err(Malformed {
                 id: None,
-                fault: EnvelopeFault::Id,
-            })?),
-        };
-        members.into_message(id).map_err(|fault| Malformed { id, fault })
+                fault: EnvelopeFault::NotAnObject,
+                shape: Shape::Unknown,
+            });
+        }
+        let (members, duplicate) = Members::collect(value);
+        let shape = members.shape();
+        let malformed = |id, fault| Malformed { id, fault, shape };
+        let id = members.id.and_then(|id| echoable(id, text, &["id"]));
+        match (duplicate, members.id) {
+            // Two ids outweigh other faults: the answer may carry neither.
+            (Some(name), _) => Err(malformed(
+                id.filter(|_| name != "id"),
+                EnvelopeFault::Duplicate(name),
+            )),
+            // An error about a request whose id could not be read (JSON-RPC 2.0, section 5).
+            (None, Some(value)) if id.is_none() && !(value.is_null() && shape == Shape::Answer) => {
+                Err(malformed(None, EnvelopeFault::Id))
+            }
+            (None, _) => members
+                .into_message(id, text)
+                .map_err(|fault| malformed(id, fault)),
+        }
     }
 }
 
@@ -118,7 +150,8 @@ struct Members<'t, 's> {
 }
 
 impl<'t, 's> Members<'t, 's> {
-    fn collect(object: Value<'t, 's>) -> Result<Self, Malformed<'s>> {
+    /// The members that decide, and the name of one that stands twice.
+    fn collect(object: Value<'t, 's>) -> (Self, Option<&'static str>) {
         let mut members = Self::default();
         let mut duplicate = None;
         for (name, value) in object.members() {
@@ -131,49 +164,68 @@ impl<'t, 's> Members<'t, 's> {
                 "error" => (&mut members.error, "error"),
                 _ => continue,
             };
-            // Two ids outweigh other faults: the answer may carry neither.
             if slot.replace(value).is_some() && (duplicate.is_none() || name == "id") {
                 duplicate = Some(name);
             }
         }
-        match duplicate {
-            None => Ok(members),
-            Some(name) => Err(Malformed {
-                id: members.id.filter(|_| name != "id").and_then(Value::as_id),
-                fault: EnvelopeFault::Duplicate(name),
-            }),
+        (members, duplicate)
+    }
+
+    fn shape(&self) -> Shape {
+        let has_outcome = self.result.is_some() || self.error.is_some();
+        match self.method {
+            Some(method) if !(method.is_null() && has_outcome) => match self.id {
+                Some(_) => Shape::Request,
+                None => Shape::Notification,
+            },
+            _ if has_outcome => Shape::Answer,
+            _ => Shape::Unknown,
         }
     }
 
-    fn into_message(self, id: Option<Id<'s>>) -> Result<Message<'t, 's>, EnvelopeFault> {
+    fn into_message(self, id: Option<Id<'s>>, text: &'s [u8]) -> Result<Message<'t, 's>, EnvelopeFault> {
         if self.jsonrpc.and_then(Value::as_str) != Some("2.0") {
             return Err(EnvelopeFault::Version);
         }
-        match (self.method, self.result, self.error) {
-            (Some(method), None, None) => {
-                let method = method.as_str().ok_or(EnvelopeFault::Method)?;
-                let params = match self.params {
-                    None => None,
-                    Some(value) if value.is_object() => Some(value),
-                    Some(_) => return Err(EnvelopeFault::Params),
-                };
-                Ok(match id {
-                    Some(id) => Message::Request(Request { id, method, params }),
-                    None => Message::Notification(Notification { method, params }),
-                })
-            }
-            (None, Some(body), None) if id.is_some() => Ok(Message::Response(Response {
-                id,
-                is_error: false,
-                body,
-            })),
-            (None, None, Some(body)) => Ok(Message::Response(Response {
-                id,
-                is_error: true,
-                body,
-            })),
-            _ => Err(EnvelopeFault::Kind),
+        match self.shape() {
+            Shape::Request | Shape::Notification => self.into_call(id, text),
+            Shape::Answer => self.into_response(id).ok_or(EnvelopeFault::Kind),
+            Shape::Unknown => Err(EnvelopeFault::Kind),
         }
+    }
+
+    /// A request or a notification.
+    fn into_call(self, id: Option<Id<'s>>, text: &'s [u8]) -> Result<Message<'t, 's>, EnvelopeFault> {
+        let is_there = |value: Option<Value<'_, '_>>| value.is_some_and(|value| !value.is_null());
+        if is_there(self.result) || is_there(self.error) {
+            return Err(EnvelopeFault::Kind);
+        }
+        let method = self.method.and_then(Value::as_str).ok_or(EnvelopeFault::Method)?;
+        let params = self.params.filter(|params| !params.is_null());
+        if params.is_some_and(|params| !params.is_object()) {
+            return Err(EnvelopeFault::Params);
+        }
+        Ok(match id {
+            Some(id) => Message::Request(Request {
+                id,
+                method,
+                params,
+                text,
+            }),
+            None => Message::Notification(Notification { method, params, text }),
+        })
+    }
+
+    /// A result needs an id; an error may lack it. Of both, one is `null` and as good as absent.
+    fn into_response(self, id: Option<Id<'s>>) -> Option<Message<'t, 's>> {
+        let error = self.error.filter(|error| !error.is_null());
+        let (is_error, body) = match (self.result, error) {
+            (Some(result), Some(error)) if result.is_null() => (true, error),
+            (Some(result), None) if id.is_some() => (false, result),
+            (None, Some(error)) => (true, error),
+            _ => return None,
+        };
+        Some(Message::Response(Response { id, is_error, body }))
     }
 }
 
@@ -185,7 +237,7 @@ mod tests {
     fn read(body: &str) -> String {
         let mut scratch = Scratch::new();
         let document = scratch.parse(body.as_bytes()).unwrap();
-        match Message::read(document.root()) {
+        match Message::read(document.root(), document.text()) {
             Ok(Message::Request(request)) => {
                 format!(
                     "request {:?} {} {}",
@@ -227,6 +279,43 @@ mod tests {
                 r#"response Some(Text("1")) true"#,
             ),
             (r#"{"jsonrpc":"2.0","error":{}}"#, "response None true"),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{}}"#, "response None true"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":{},"error":null}"#,
+                "response Some(Signed(1)) false",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":null,"params":null,"result":null,"error":null}"#,
+                "response Some(Signed(1)) false",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":null,"error":{}}"#,
+                "response Some(Signed(1)) true",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
+                "request Signed(1) m false",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","result":null,"error":null}"#,
+                "request Signed(1) m false",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"m","params":null}"#,
+                "notification m false",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"m","x":{"id":2},"id":1.0}"#,
+                r#"request Verbatim("1.0") m false"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"m","i\u0064":100000000000000000000}"#,
+                r#"request Verbatim("100000000000000000000") m false"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"m","id":1e2}"#,
+                r#"request Verbatim("1e2") m false"#,
+            ),
         ];
         for (body, expected) in cases {
             assert_eq!(read(body), expected, "{body}");
@@ -263,8 +352,18 @@ mod tests {
                 "Some(Signed(1)) Params",
             ),
             (
-                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
-                "Some(Signed(1)) Params",
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","error":{}}"#,
+                "Some(Signed(1)) Kind",
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"error":null}"#, "Some(Signed(1)) Kind"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":null}"#,
+                "Some(Signed(1)) Method",
+            ),
+            (r#"{"jsonrpc":"2.0","id":null,"result":1}"#, "None Kind"),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"m","error":null}"#,
+                "None Id",
             ),
             (r#"{"jsonrpc":"2.0","id":1,"Method":"m"}"#, "Some(Signed(1)) Kind"),
             (
@@ -275,11 +374,36 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(read(body), expected, "{body}");
         }
-        for id in ["null", "1.5", "1.0", "1e2", "true", "{}", "[]", "[1]"] {
+        for id in ["null", "1.5", "1e999", "true", "{}", "[]", "[1]"] {
             assert_eq!(
                 read(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#)),
                 "None Id"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_has_a_shape() {
+        for (body, shape) in [
+            (r#"{"id":1,"method":"m"}"#, Shape::Request),
+            (r#"{"id":null,"method":"m"}"#, Shape::Request),
+            (r#"{"method":"m"}"#, Shape::Notification),
+            (r#"{"jsonrpc":"2.0","method":5}"#, Shape::Notification),
+            (
+                r#"{"jsonrpc":"2.0","method":"m","params":[]}"#,
+                Shape::Notification,
+            ),
+            (r#"{"id":1,"method":"m","result":{}}"#, Shape::Request),
+            (r#"{"result":1}"#, Shape::Answer),
+            (r#"{"jsonrpc":"2.0","id":1,"result":1,"error":{}}"#, Shape::Answer),
+            (r#"{"jsonrpc":"2.0","id":1.5,"error":{}}"#, Shape::Answer),
+            (r#"{"jsonrpc":"2.0","id":1}"#, Shape::Unknown),
+            ("[]", Shape::Unknown),
+        ] {
+            let mut scratch = Scratch::new();
+            let document = scratch.parse(body.as_bytes()).unwrap();
+            let read = Message::read(document.root(), document.text());
+            assert_eq!(read.unwrap_err().shape, shape, "{body}");
         }
     }
 

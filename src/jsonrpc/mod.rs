@@ -2,23 +2,30 @@
 //!
 //! One `simd-json` pass per body, on storage that is reused and gives large allocations back. Knows nothing of
 //! MCP: which methods exist, what their parameters mean and which code a fault maps to is `mcp`'s business.
-//! Not offered: streaming parses, arbitrary-precision numbers (an integer that fits neither `i64` nor `u64` is
-//! refused, so every number is exact or an error).
+//! Not offered: streaming parses, arbitrary-precision numbers. An integer that fits neither `i64` nor `u64` is the
+//! nearest double, a number beyond the range of one an infinite one, which its reader refuses by name.
+//!
+//! Some texts of JSON the parser refuses. They get a second look, which is slow and tells what is too much about
+//! them (`walk`); where they stay refused, the answer's id is found without a parse (`glance`).
 //!
 //! Invariant: the peer's bytes are never modified (strings are unescaped in the scratch's own copy), so that a
 //! request that has to wait can be decoded again elsewhere.
 
 mod elements;
 mod envelope;
+mod glance;
 mod id;
 mod prescan;
 mod scratch;
 mod value;
+mod walk;
 mod write;
 
 pub use elements::{ElementSpan, element_spans};
-pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response};
+pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response, echoable};
+pub use glance::{Glance, Glimpse, Shape};
 pub use id::{Id, RequestId};
 pub use scratch::{DEPTH_MAX, Document, ParseError, Scratch, VALUES_MAX};
 pub use value::Value;
+pub use walk::{number_text, pointer_to};
 pub use write::{write_error, write_error_with_data, write_result, write_result_head, write_string};

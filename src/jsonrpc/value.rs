@@ -28,7 +28,8 @@ impl<'t, 's> Value<'t, 's> {
         }
     }
 
-    /// A string, or an integer exactly as it was sent: never `1.0`, which could not be echoed as it came.
+    /// A string, or an integer of 64 bits. How any other number was written the tape does not know: see
+    /// [`Value::is_whole`].
     pub fn as_id(self) -> Option<Id<'s>> {
         match *self.nodes.first()? {
             Node::String(text) => Some(Id::Text(text)),
@@ -80,8 +81,33 @@ impl<'t, 's> Value<'t, 's> {
         }
     }
 
+    /// Whether it is a whole number that is no integer of 64 bits as it is written: `1.0`, `1e20`.
+    pub fn is_whole(self) -> bool {
+        self.as_float()
+            .is_some_and(|number| number.is_finite() && number.fract() == 0.0)
+    }
+
+    /// Whether it is, or has in it, a number beyond the range of a double: an infinite one here.
+    pub fn has_number_out_of_range(self) -> bool {
+        let is_infinite =
+            |node: &Node<'_>| matches!(node, Node::Static(StaticNode::F64(number)) if number.is_infinite());
+        self.nodes.iter().any(is_infinite)
+    }
+
+    /// A whole number, exactly, however it is written: `1.0` too.
+    pub fn as_whole(self) -> Option<i128> {
+        const EXACT_MAX: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+        let float = self.as_float().filter(|_| self.is_whole());
+        self.as_i128().or_else(|| {
+            float
+                .filter(|float| float.abs() <= EXACT_MAX)
+                .map(|float| float as i128)
+        })
+    }
+
     /// A copy that outlives the text. Allocates; of members that stand twice, the last counts. The depth is
-    /// that of the text, which the parser bounds.
+    /// that of the text, which the parser bounds. A number beyond the range of a double becomes `null`: look before
+    /// with [`Value::has_number_out_of_range`].
     pub fn to_json(self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self.nodes.first() {
@@ -167,6 +193,28 @@ mod tests {
         let half = numbers.next().unwrap();
         assert_eq!((half.as_i128(), half.as_float()), (None, Some(1.5)));
         assert_eq!(numbers.next().and_then(|one| one.as_bool()), Some(true));
+    }
+
+    #[test]
+    fn whole_numbers_are_whole_however_they_are_written() {
+        let mut scratch = Scratch::new();
+        let document = scratch
+            .parse(b"[1, 1.0, -1e2, 1e20, 100000000000000000000, 1.5, 1e999, \"1\"]")
+            .unwrap();
+        let root = document.root();
+        let whole: Vec<Option<i128>> = root.elements().map(|one| one.as_whole()).collect();
+        assert_eq!(
+            whole,
+            [Some(1), Some(1), Some(-100), None, None, None, None, None]
+        );
+        let is_whole: Vec<bool> = root.elements().map(|one| one.is_whole()).collect();
+        assert_eq!(is_whole, [false, true, true, true, true, false, false, false]);
+        let out_of_range: Vec<bool> = root.elements().map(|one| one.has_number_out_of_range()).collect();
+        assert_eq!(
+            out_of_range,
+            [false, false, false, false, false, false, true, false]
+        );
+        assert!(root.has_number_out_of_range());
     }
 
     #[test]

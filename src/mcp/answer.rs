@@ -23,7 +23,7 @@ use super::error::{
 use super::input_required::places_text;
 use super::lists::{Listed, list_caching};
 use super::overload::Overload;
-use super::protocol::{Protocol, Reply, refused};
+use super::protocol::{Protocol, Reply};
 use super::revision::{Era, Revision};
 
 impl Protocol {
@@ -87,11 +87,6 @@ impl Protocol {
     pub fn refuse(&self, id: Option<Id<'_>>, overload: &Overload, out: &mut Vec<u8>) -> Reply {
         write_overload(out, id, overload);
         Reply::overloaded(overload)
-    }
-
-    /// Answers a message of a channel that is too large to be looked at.
-    pub fn refuse_too_large(&self, out: &mut Vec<u8>) -> Reply {
-        refused(None, super::error::Failure::TooLarge).write(out)
     }
 
     /// The error of an operation that has no `isError` result.

@@ -45,7 +45,7 @@ impl Batch {
     pub(super) fn open<'s>(
         protocol: &Protocol,
         context: Context,
-        body: &[u8],
+        body: &'s [u8],
         root: Value<'_, 's>,
         state: &dyn State,
         out: &mut Vec<u8>,
@@ -53,19 +53,21 @@ impl Batch {
         if !context.revision.has_batches() {
             return Err(Failure::Batch(BatchFault::NotInThisRevision));
         }
-        check_elements(root)?;
+        check_elements(root, body)?;
         let mut batch = Self {
             context,
             calls: VecDeque::new(),
             has_answers: false,
         };
         for (element, span) in root.elements().zip(element_spans(body)) {
-            match Message::read(element) {
+            let text = body.get(span.clone()).unwrap_or_default();
+            match Message::read(element, text) {
                 Ok(Message::Request(request)) => batch.take_request(protocol, &request, span, state, out),
                 Ok(Message::Notification(notification)) => {
                     remembered::notification(context, &notification, state);
                 }
-                Ok(Message::Response(response)) => remembered::response(context, &response, state),
+                // What is wrong with an answer is told to the call that waits for it.
+                Ok(Message::Response(response)) => drop(remembered::response(context, &response, state)),
                 Err(_) => {}
             }
         }
@@ -80,12 +82,12 @@ impl Batch {
     pub fn next_work<'s>(
         &mut self,
         protocol: &Protocol,
-        body: &[u8],
+        body: &'s [u8],
         scratch: &'s mut Scratch,
     ) -> Option<Work<'s>> {
         let span = self.calls.pop_front()?;
         let document = scratch.parse(body.get(span)?).ok()?;
-        let Ok(Message::Request(request)) = Message::read(document.root()) else {
+        let Ok(Message::Request(request)) = Message::read(document.root(), document.text()) else {
             return None;
         };
         // A call appends nothing until it is answered.
@@ -164,14 +166,14 @@ impl Batch {
 }
 
 /// Whether every element is a message that may stand in a batch.
-fn check_elements<'s>(root: Value<'_, 's>) -> Result<(), Failure<'s>> {
+fn check_elements<'s>(root: Value<'_, 's>, body: &'s [u8]) -> Result<(), Failure<'s>> {
     let mut count = 0;
-    for element in root.elements() {
+    for (element, span) in root.elements().zip(element_spans(body)) {
         count += 1;
         if count > BATCH_ELEMENTS_MAX {
             return Err(Failure::Batch(BatchFault::TooLong));
         }
-        match Message::read(element) {
+        match Message::read(element, body.get(span).unwrap_or_default()) {
             Ok(Message::Request(request)) if request.method == legacy::INITIALIZE => {
                 return Err(Failure::Batch(BatchFault::Initialize));
             }

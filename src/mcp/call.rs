@@ -15,7 +15,7 @@ use crate::registry::{
 use super::binding::Binding;
 use super::cursor::Cursor;
 use super::error::Failure;
-use super::params::members;
+use super::params::{members, present};
 use super::revision::{Era, Revision};
 use super::sessions::{Principal, SessionToken};
 use super::tasks::{TaskParam, TaskTerms};
@@ -34,8 +34,8 @@ impl<'s> CallParams<'s> {
         let name = name
             .and_then(Value::as_str)
             .ok_or(Failure::Parameter("`params.name` must be a tool's name"))?;
-        let task = task.map_or(TaskParam::Absent, TaskParam::read);
-        match arguments.is_none_or(|value| value.is_null() || value.is_object()) {
+        let task = present(task).map_or(TaskParam::Absent, TaskParam::read);
+        match present(arguments).is_none_or(Value::is_object) {
             true => Ok(Self { name, task }),
             false => Err(Failure::Parameter("`params.arguments` must be an object")),
         }
@@ -271,6 +271,7 @@ enum ProgressToken {
     Signed(i64),
     Unsigned(u64),
     Text(Box<str>),
+    Verbatim(Box<str>),
 }
 
 impl ProgressToken {
@@ -279,6 +280,7 @@ impl ProgressToken {
             Self::Signed(number) => Id::Signed(*number),
             Self::Unsigned(number) => Id::Unsigned(*number),
             Self::Text(text) => Id::Text(text),
+            Self::Verbatim(number) => Id::Verbatim(number),
         }
     }
 }
@@ -289,6 +291,7 @@ impl From<Id<'_>> for ProgressToken {
             Id::Signed(number) => Self::Signed(number),
             Id::Unsigned(number) => Self::Unsigned(number),
             Id::Text(text) => Self::Text(text.into()),
+            Id::Verbatim(number) => Self::Verbatim(number.into()),
         }
     }
 }

@@ -43,6 +43,10 @@ const ECHO_BYTES_MAX: usize = 128;
 pub(super) enum Failure<'s> {
     /// The body is no JSON text.
     Parse(ParseError),
+    /// A string that is no text: half of a surrogate pair, where the pointer leads.
+    Unrepresentable { unit: u16, pointer: &'s str },
+    /// A number that no double comes near to, in an answer; the text says where.
+    NumberOutOfRange(&'static str),
     /// The body is JSON, but no message.
     Envelope(EnvelopeFault),
     /// An array where none is allowed, or one that is not.
@@ -67,8 +71,10 @@ pub(super) enum Failure<'s> {
     UnknownPrompt(&'s str),
     /// No resource there.
     UnknownResource(&'s str),
-    /// The version header of a legacy request cannot be right.
+    /// A header of a legacy request cannot be right.
     VersionHeader(&'static str),
+    /// The version header of a legacy request names a version that is not served.
+    UnsupportedVersionHeader,
     /// A legacy request without a session where one is required.
     SessionRequired,
     /// The session is not one, has ended, has expired or is somebody else's.
@@ -138,6 +144,16 @@ impl Refused<'_> {
                     out.push(b'}');
                 });
             }
+            Failure::UnsupportedVersionHeader => write_error_with_data(out, self.id, code, &message, |out| {
+                out.extend_from_slice(br#"{"supported":["#);
+                for (at, revision) in Revision::ALL.into_iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    write_string(out, revision.as_str());
+                }
+                out.extend_from_slice(b"]}");
+            }),
             Failure::UnknownResource(uri) => write_resource_not_found(out, self.id, self.era, uri),
             Failure::MissingCapability(missing) => write_missing_capability(out, self.id, missing),
             Failure::LiveFull => {
@@ -149,17 +165,27 @@ impl Refused<'_> {
         Reply::with_body(self.failure.status(self.era))
             .with_outcome(metrics::Outcome::from_error_code(code.into()))
     }
+
+    /// Refuses what wants no answer, and must not get one: HTTP has a status for it, a channel nothing.
+    pub(super) fn refuse_silently(&self) -> Reply {
+        let code = self.failure.code(self.era);
+        Reply::empty(self.failure.status(self.era))
+            .with_outcome(metrics::Outcome::from_error_code(code.into()))
+    }
 }
 
 impl Failure<'_> {
     fn code(&self, era: Era) -> i32 {
         match self {
-            Self::Parse(ParseError::Syntax | ParseError::TooDeep) => code::PARSE_ERROR,
-            Self::Parse(ParseError::TooManyValues)
+            Self::Parse(ParseError::Syntax) => code::PARSE_ERROR,
+            Self::Parse(ParseError::TooDeep | ParseError::TooManyValues | ParseError::Surrogate { .. })
+            | Self::Unrepresentable { .. }
+            | Self::NumberOutOfRange(_)
             | Self::Envelope(_)
             | Self::Batch(_)
             | Self::UnexpectedResponse
             | Self::VersionHeader(_)
+            | Self::UnsupportedVersionHeader
             | Self::SessionRequired
             | Self::SessionUnknown
             | Self::ChannelUnnamed
@@ -209,9 +235,15 @@ impl Failure<'_> {
         }
     }
 
-    fn message(&self) -> Cow<'static, str> {
+    pub(super) fn message(&self) -> Cow<'static, str> {
         let text = match self {
             Self::Parse(error) => return error.to_string().into(),
+            Self::Unrepresentable { unit, pointer } => {
+                return format!(
+                    "the string at {pointer:?} has the unpaired surrogate \\u{unit:04x}, which is no text"
+                )
+                .into();
+            }
             Self::Envelope(fault) => return fault.to_string().into(),
             Self::HeaderMismatch { header, what } => {
                 return format!("header {} {what}", header.header()).into();
@@ -220,7 +252,19 @@ impl Failure<'_> {
                 return format!("header {}{} {what}", param_headers::PREFIX, cut(name)).into();
             }
             Self::UnsupportedVersion { requested } => {
-                return format!("protocol version {:?} is not supported", cut(requested)).into();
+                let requested = cut(requested);
+                return format!(
+                    "protocol version {requested:?} is not supported; {}",
+                    supported_text()
+                )
+                .into();
+            }
+            Self::UnsupportedVersionHeader => {
+                return format!(
+                    "MCP-Protocol-Version is not a supported version; {}",
+                    supported_text()
+                )
+                .into();
             }
             Self::MethodNotFound(method) => return format!("no method {:?}", cut(method)).into(),
             Self::UnknownPrompt(name) => return format!("no prompt {:?}", cut(name)).into(),
@@ -251,12 +295,18 @@ impl Failure<'_> {
             Self::TaskRequired => "this tool runs as a task only",
             Self::TaskForbidden => "this tool does not run as a task",
             Self::ModernEnvelope(text)
+            | Self::NumberOutOfRange(text)
             | Self::Parameter(text)
             | Self::VersionHeader(text)
             | Self::EventId(text) => text,
         };
         Cow::Borrowed(text)
     }
+}
+
+/// The versions that are served, in words.
+fn supported_text() -> String {
+    format!("supported are {}", Revision::ALL.map(Revision::as_str).join(", "))
 }
 
 /// What sessions hold takes all the room there is for it; room comes as sessions end.

@@ -10,7 +10,7 @@ use super::call::{Asker, Call, CallParams};
 use super::cursor::Cursor;
 use super::error::Failure;
 use super::lists::{Has, Listed};
-use super::params::members;
+use super::params::{members, present};
 use super::protocol::{Protocol, Reply, Routed};
 use super::revision::Revision;
 
@@ -161,10 +161,10 @@ fn list_page<'s>(
 
 const NOT_OUR_CURSOR: Failure<'static> = Failure::Parameter("`params.cursor` is not one of this server's");
 
-/// Clients may send the empty cursor, and mean the first page.
+/// Clients may send the empty cursor, or `null`, and mean the first page.
 fn list<'s>(listed: Listed, params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
     let [cursor] = members(params, ["cursor"])?;
-    let cursor = match cursor.map(Value::as_str) {
+    let cursor = match present(cursor).map(Value::as_str) {
         None | Some(Some("")) => Cursor::Page(0),
         Some(text) => text.and_then(Cursor::parse).ok_or(NOT_OUR_CURSOR)?,
     };
@@ -193,7 +193,7 @@ fn get_prompt<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s
     let name = name
         .and_then(Value::as_str)
         .ok_or(Failure::Parameter("`params.name` must be a prompt's name"))?;
-    match arguments.is_none_or(is_object_or_null) {
+    match present(arguments).is_none_or(Value::is_object) {
         true => Ok(Asked::GetPrompt(name)),
         false => Err(Failure::Parameter("`params.arguments` must be an object")),
     }
@@ -209,16 +209,13 @@ fn complete<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>>
         ));
     };
     let [settled] = members(context, ["arguments"])?;
-    match context.is_none_or(is_object_or_null) && settled.is_none_or(is_object_or_null) {
+    let is_object = |value| present(value).is_none_or(Value::is_object);
+    match is_object(context) && is_object(settled) {
         true => Ok(Asked::Complete { of, argument: name }),
         false => Err(Failure::Parameter(
             "`params.context` must be an object, and so must its `arguments`",
         )),
     }
-}
-
-fn is_object_or_null(value: Value<'_, '_>) -> bool {
-    value.is_object() || value.is_null()
 }
 
 impl<'s> Reference<'s> {

@@ -54,6 +54,11 @@ fn add<'s>(answers: &mut Map<String, Json>, responses: Value<'_, 's>) -> Result<
             "`params.inputResponses` must be an object of objects",
         ));
     }
+    if responses.has_number_out_of_range() {
+        return Err(Failure::Parameter(
+            "`params.inputResponses` has a number beyond the range of a double",
+        ));
+    }
     answers.extend(
         responses
             .members()

@@ -13,7 +13,7 @@ use super::error::Failure;
 use super::facts::{ChannelFacts, Facts, HttpHead, Via};
 use super::features::Asked;
 use super::live::State;
-use super::params::members;
+use super::params::{self, members, present};
 use super::protocol::{Protocol, Reply, Routed};
 use super::remembered;
 use super::revision::{Era, Revision};
@@ -84,7 +84,7 @@ pub(super) fn call<'s>(
         principal: context.principal,
         conversation: context.conversation,
         is_on_channel: context.is_on_channel,
-        progress_token: progress_token(request.params)?,
+        progress_token: progress_token(request)?,
         // What the session asked for is looked up when there is something to say.
         log_level: Some(LogLevel::Debug),
         has_stream: true,
@@ -93,14 +93,16 @@ pub(super) fn call<'s>(
 }
 
 /// `_meta.progressToken`; `null` is none.
-fn progress_token<'s>(params: Option<Value<'_, 's>>) -> Result<Option<Id<'s>>, Failure<'s>> {
-    let [meta] = members(params, ["_meta"])?;
+fn progress_token<'s>(request: &Request<'_, 's>) -> Result<Option<Id<'s>>, Failure<'s>> {
+    let [meta] = members(request.params, ["_meta"])?;
     let [token] = members(meta, ["progressToken"])?;
-    match token.filter(|token| !token.is_null()) {
+    match present(token) {
         None => Ok(None),
-        Some(token) => token.as_id().map(Some).ok_or(Failure::Parameter(
-            "`progressToken` must be a string or an integer",
-        )),
+        Some(token) => params::progress_token(token, request.text)
+            .map(Some)
+            .ok_or(Failure::Parameter(
+                "`progressToken` must be a string or an integer",
+            )),
     }
 }
 
@@ -188,14 +190,12 @@ fn initialize<'s>(
     sessions: &dyn Sessions,
     out: &mut Vec<u8>,
 ) -> Result<Reply, Failure<'s>> {
-    if let Some(head) = facts.head() {
-        header_revision(head)?;
-    }
     if facts.channel().is_some_and(|channel| channel.session.is_some()) {
         return Err(Failure::Initialized);
     }
     let [version, capabilities, client_info] =
         members(request.params, ["protocolVersion", "capabilities", "clientInfo"])?;
+    let (capabilities, client_info) = (present(capabilities), present(client_info));
     let version = version
         .and_then(Value::as_str)
         .ok_or(Failure::Parameter("`params.protocolVersion` must be a string"))?;
@@ -269,9 +269,7 @@ fn header_revision<'s>(head: &HttpHead<'_>) -> Result<Option<Revision>, Failure<
         )),
         Field::One(value) => match Revision::parse(value).filter(|revision| revision.era() == Era::Legacy) {
             Some(revision) => Ok(Some(revision)),
-            None => Err(Failure::VersionHeader(
-                "MCP-Protocol-Version is not a supported version",
-            )),
+            None => Err(Failure::UnsupportedVersionHeader),
         },
     }
 }

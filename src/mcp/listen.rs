@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::features::{URI_BYTES_MAX, leads_to_resource};
 use super::lists::Has;
 use super::live::State;
-use super::params::members;
+use super::params::{members, present};
 use super::protocol::{Labels, Protocol, Reply};
 use super::revision::Era;
 use super::tasks::TaskOwner;
@@ -91,8 +91,9 @@ pub(super) fn listen<'s>(
             "taskIds",
         ],
     )?;
+    let uris = present(uris);
     // Unknown, like any other member, where there are no tasks.
-    let tasks = tasks.filter(|_| protocol.lists().has_tasks());
+    let tasks = present(tasks).filter(|_| protocol.lists().has_tasks());
     let interest = Interest {
         tools: is_wanted(tools)? && has.tools,
         prompts: is_wanted(prompts)? && has.prompts,
@@ -114,7 +115,7 @@ pub(super) fn listen<'s>(
 }
 
 fn is_wanted<'s>(value: Option<Value<'_, 's>>) -> Result<bool, Failure<'s>> {
-    match value {
+    match present(value) {
         None => Ok(false),
         Some(value) => value.as_bool().ok_or(Failure::Parameter(
             "members of `params.notifications` that end in `ListChanged` must be booleans",

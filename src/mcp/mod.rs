@@ -43,6 +43,7 @@ mod standing;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub use crate::registry::ClientCapabilities;
 pub use announce::{Announced, Announcement, write_announcement};

@@ -15,7 +15,7 @@ use super::input_responses;
 use super::listen::{self, LISTEN, Listener};
 use super::live::State;
 use super::param_headers;
-use super::params::members;
+use super::params::{self, members, present};
 use super::protocol::{Protocol, Reply, Routed};
 use super::remembered;
 use super::revision::Revision;
@@ -54,7 +54,7 @@ pub(super) fn request<'p, 's: 'p>(
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'p>> {
-    let envelope = envelope(facts, request.params)?;
+    let envelope = envelope(facts, request)?;
     if request.method == DISCOVER {
         Mirrored::Method.check_in(facts, request.method)?;
         write_result(out, request.id, protocol.lists().discover());
@@ -145,12 +145,9 @@ fn check_notification<'s>(facts: &Facts<'_>, params: Option<Value<'_, 's>>) -> R
 }
 
 /// Checks the version and `_meta`.
-fn envelope<'t, 's>(
-    facts: &Facts<'_>,
-    params: Option<Value<'t, 's>>,
-) -> Result<Envelope<'t, 's>, Failure<'s>> {
+fn envelope<'t, 's>(facts: &Facts<'_>, request: &Request<'t, 's>) -> Result<Envelope<'t, 's>, Failure<'s>> {
     let [meta, input_responses, request_state] =
-        members(params, ["_meta", "inputResponses", "requestState"])?;
+        members(request.params, ["_meta", "inputResponses", "requestState"])?;
     let [version, capabilities, client_info, log_level, progress_token] = members(
         meta,
         [
@@ -167,18 +164,18 @@ fn envelope<'t, 's>(
         .ok_or(Failure::ModernEnvelope(
             "`params._meta` must have the object `io.modelcontextprotocol/clientCapabilities`",
         ))?;
-    if client_info.is_some_and(|value| !is_implementation(value)) {
+    if present(client_info).is_some_and(|value| !is_implementation(value)) {
         return Err(Failure::ModernEnvelope(
             "`io.modelcontextprotocol/clientInfo` must have a name and a version",
         ));
     }
-    let log_level = log_level.map(|value| value.as_str().and_then(LogLevel::parse));
+    let log_level = present(log_level).map(|value| value.as_str().and_then(LogLevel::parse));
     if log_level == Some(None) {
         return Err(Failure::ModernEnvelope(
             "`io.modelcontextprotocol/logLevel` is not a log level",
         ));
     }
-    let progress_token = progress_token.map(Value::as_id);
+    let progress_token = present(progress_token).map(|token| params::progress_token(token, request.text));
     if progress_token == Some(None) {
         return Err(Failure::ModernEnvelope(
             "`progressToken` must be a string or an integer",
@@ -188,8 +185,8 @@ fn envelope<'t, 's>(
         capabilities: ClientCapabilities::read(capabilities),
         log_level: log_level.flatten(),
         progress_token: progress_token.flatten(),
-        input_responses,
-        request_state,
+        input_responses: present(input_responses),
+        request_state: present(request_state),
     })
 }
 

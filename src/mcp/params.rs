@@ -1,6 +1,6 @@
 //! Reading members of `params` and `_meta`, each of which may stand once.
 
-use crate::jsonrpc::Value;
+use crate::jsonrpc::{Id, Value, number_text};
 
 use super::error::Failure;
 
@@ -22,4 +22,21 @@ pub(super) fn members<'t, 's, const N: usize>(
         }
     }
     Ok(found)
+}
+
+/// The value of an optional member: `null` is as good as none, as several clients write it.
+pub(super) fn present<'t, 's>(value: Option<Value<'t, 's>>) -> Option<Value<'t, 's>> {
+    value.filter(|value| !value.is_null())
+}
+
+/// A value of `params._meta.progressToken`: a text or a whole number, which is only ever repeated, so that a number is
+/// kept as it is written in `text`, the whole message.
+pub(super) fn progress_token<'s>(token: Value<'_, 's>, text: &'s [u8]) -> Option<Id<'s>> {
+    const PATH: [&str; 3] = ["params", "_meta", "progressToken"];
+    match token.as_id() {
+        None if token.is_whole() || token.as_float().is_some_and(f64::is_infinite) => {
+            number_text(text, &PATH).map(Id::Verbatim)
+        }
+        id => id,
+    }
 }

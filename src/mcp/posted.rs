@@ -1,19 +1,26 @@
 //! Messages that come by a POST and are answered on a channel: HTTP+SSE (MCP 2024-11-05, *HTTP with SSE*).
 //!
 //! Who POSTs is told at once whether there is such a channel and whether the body is a message at all, as the
-//! official servers do; what the message leads to, errors included, is said on the channel.
+//! official servers do; what the message leads to, errors included, is said on the channel. There the refusal of a
+//! request is said too: not every client looks at how its POST was answered.
 
-use crate::jsonrpc::{Message, RequestId, Scratch};
+use crate::jsonrpc::{Glance, Message, RequestId, Scratch};
 
 use super::error::Failure;
 use super::protocol::{Protocol, Reply, refused};
 use super::revision::Era;
+use super::unread::{with_failure, write_refusal};
 
 /// What a POST's body comes to.
 #[derive(Clone, Debug)]
 pub enum Posted {
     /// It is no message; the answer is complete.
-    Refused(Reply),
+    Refused {
+        /// How the POST is answered.
+        reply: Reply,
+        /// Whether somebody waits on the channel, who is to hear of it there: the body is to be delivered all the same.
+        is_awaited: bool,
+    },
     /// It can be one, or an array of them; of a single request, its id.
     Message(Option<RequestId>),
 }
@@ -32,17 +39,30 @@ impl Protocol {
     pub fn check_posted(&self, body: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Posted {
         let document = match scratch.parse(body) {
             Ok(document) => document,
-            Err(error) => return Posted::Refused(refused(None, Failure::Parse(error)).write(out)),
+            Err(error) => {
+                let glimpse = Glance::at(body);
+                let reply = with_failure(body, error, |failure| {
+                    write_refusal(glimpse.id(), glimpse.shape, failure, out)
+                });
+                return Posted::Refused {
+                    reply,
+                    is_awaited: glimpse.id().is_some(),
+                };
+            }
         };
-        let root = document.root();
+        let (root, text) = (document.root(), document.text());
         if root.is_array() {
             return Posted::Message(None);
         }
-        match Message::read(root) {
+        match Message::read(root, text) {
             Ok(Message::Request(request)) => Posted::Message(Some(RequestId::from(request.id))),
             Ok(Message::Notification(_) | Message::Response(_)) => Posted::Message(None),
             Err(malformed) => {
-                Posted::Refused(refused(malformed.id, Failure::Envelope(malformed.fault)).write(out))
+                let failure = Failure::Envelope(malformed.fault);
+                Posted::Refused {
+                    reply: write_refusal(malformed.id, malformed.shape, failure, out),
+                    is_awaited: malformed.id.is_some(),
+                }
             }
         }
     }

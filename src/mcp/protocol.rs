@@ -131,16 +131,16 @@ impl Protocol {
     pub fn decode<'s>(
         &self,
         facts: &Facts<'_>,
-        body: &[u8],
+        body: &'s [u8],
         scratch: &'s mut Scratch,
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Step<'s> {
         let document = match scratch.parse(body) {
             Ok(document) => document,
-            Err(error) => return Step::Reply(refused(None, Failure::Parse(error)).write(out)),
+            Err(error) => return Step::Reply(self.refuse_unparsed(facts, body, error, state, out)),
         };
-        match self.route(facts, body, &document, state, out) {
+        match self.route(facts, &document, state, out) {
             Routed::Reply(reply) => Step::Reply(reply),
             Routed::Call(call) => Step::Work(Work::new(document, call)),
             Routed::Batch(batch) => Step::Batch(batch),
@@ -167,21 +167,24 @@ impl Protocol {
     fn route<'s>(
         &self,
         facts: &Facts<'_>,
-        body: &[u8],
         document: &Document<'s>,
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Routed<'s> {
-        let root = document.root();
+        let (root, text) = (document.root(), document.text());
         let (routed, era, method) = if root.is_array() {
-            (self.route_batch(facts, body, root, state, out), Era::Legacy, "")
+            let routed = self
+                .route_batch(facts, text, root, state, out)
+                .or_else(|failure| {
+                    Ok(Routed::Reply(
+                        self.refuse_batch(facts, root, text, failure, state, out),
+                    ))
+                });
+            (routed, Era::Legacy, "")
         } else {
-            let message = match Message::read(root) {
+            let message = match Message::read(root, text) {
                 Ok(message) => message,
-                Err(malformed) => {
-                    let refused = refused(malformed.id, Failure::Envelope(malformed.fault));
-                    return Routed::Reply(refused.write(out));
-                }
+                Err(malformed) => return Routed::Reply(self.refuse_malformed(facts, &malformed, state, out)),
             };
             let (era, method) = subject(facts, &message);
             (self.route_message(facts, message, era, state, out), era, method)
@@ -214,20 +217,20 @@ impl Protocol {
                     .map_err(|failure| refused(Some(request.id), failure)),
             },
             Message::Notification(notification) => {
-                match era {
+                let heard = match era {
                     Era::Modern => modern::notification(facts, &notification, state),
                     Era::Legacy => legacy::context(self, facts, state)
                         .map(|context| remembered::notification(context, &notification, state)),
-                }
-                .map_err(|failure| refused(None, failure))?;
-                Ok(Routed::Reply(Reply::empty(202)))
+                };
+                Ok(Routed::Reply(accepted_or_refused(heard, era)))
             }
-            Message::Response(_) if era == Era::Modern => Err(refused(None, Failure::UnexpectedResponse)),
             Message::Response(response) => {
-                let context =
-                    legacy::context(self, facts, state).map_err(|failure| refused(None, failure))?;
-                remembered::response(context, &response, state);
-                Ok(Routed::Reply(Reply::empty(202)))
+                let heard = match era {
+                    Era::Modern => Err(Failure::UnexpectedResponse),
+                    Era::Legacy => legacy::context(self, facts, state)
+                        .and_then(|context| remembered::response(context, &response, state)),
+                };
+                Ok(Routed::Reply(accepted_or_refused(heard, era)))
             }
         }
     }
@@ -235,17 +238,16 @@ impl Protocol {
     fn route_batch<'s>(
         &self,
         facts: &Facts<'_>,
-        body: &[u8],
+        text: &'s [u8],
         root: Value<'_, 's>,
         state: &dyn State,
         out: &mut Vec<u8>,
-    ) -> Result<Routed<'s>, Refused<'s>> {
+    ) -> Result<Routed<'s>, Failure<'s>> {
         if facts.names_modern_revision() {
-            return Err(refused(None, Failure::Batch(BatchFault::NotInThisRevision)));
+            return Err(Failure::Batch(BatchFault::NotInThisRevision));
         }
-        legacy::context(self, facts, state)
-            .and_then(|context| Batch::open(self, context, body, root, state, out))
-            .map_err(|failure| refused(None, failure))
+        let context = legacy::context(self, facts, state)?;
+        Batch::open(self, context, text, root, state, out)
     }
 }
 
@@ -325,20 +327,36 @@ pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'
     }
 }
 
+/// How a message that wants no answer is taken.
+fn accepted_or_refused(heard: Result<(), Failure<'_>>, era: Era) -> Reply {
+    match heard {
+        Ok(()) => Reply::empty(202),
+        Err(failure) => Refused {
+            id: None,
+            era,
+            failure,
+        }
+        .refuse_silently(),
+    }
+}
+
 /// The era and method of a message; a response has no method.
 fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
     match message {
         Message::Request(Request { method, params, .. })
-        | Message::Notification(Notification { method, params }) => (era_of(facts, method, *params), method),
+        | Message::Notification(Notification { method, params, .. }) => {
+            (era_of(facts, method, *params), method)
+        }
         Message::Response(_) if facts.names_modern_revision() => (Era::Modern, ""),
         Message::Response(_) => (Era::Legacy, ""),
     }
 }
 
-/// Modern is what claims a version in its envelope, what a header says is modern, and what only that era has.
+/// Modern is what claims a version in its envelope, what a header says is modern, and what only that era has. The
+/// header of `initialize` says nothing: clients that know a newer version send it with what begins an older one.
 fn era_of(facts: &Facts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
     let is_modern = params.is_some_and(modern::claims_version)
-        || facts.names_modern_revision()
+        || facts.names_modern_revision() && method != legacy::INITIALIZE
         || method == modern::DISCOVER;
     if is_modern { Era::Modern } else { Era::Legacy }
 }

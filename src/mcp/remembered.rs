@@ -13,7 +13,7 @@ use super::live::{LiveRefused, State};
 use super::params::members;
 use super::protocol::Protocol;
 use super::sessions::{OpenSession, SessionToken};
-use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value};
+use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value, echoable};
 use crate::registry::{AnswerError, LogLevel};
 
 /// Bytes of a client's error message that are kept.
@@ -30,8 +30,10 @@ pub(super) fn request<'s>(
     match request.method {
         "logging/setLevel" => {
             let level = log_level(request.params)?;
-            let session = session(&context)?;
-            state.set_log_level(session, level).map_err(refused)?;
+            // Without a session there is nothing to remember it by; what is said then is said on the call's own stream.
+            if let Some(session) = &context.session {
+                state.set_log_level(session, level).map_err(refused)?;
+            }
         }
         "resources/subscribe" if has_resources() => {
             let uri = resource_uri(request.params)?;
@@ -78,26 +80,47 @@ pub(super) fn notification(context: Context, notification: &Notification<'_, '_>
 pub(super) fn cancel(conversation: SessionToken, notification: &Notification<'_, '_>, state: &dyn State) {
     if notification.method == "notifications/cancelled"
         && let Ok([Some(request)]) = members(notification.params, ["requestId"])
-        && let Some(id) = request.as_id()
+        && let Some(id) = echoable(request, notification.text, &["params", "requestId"])
     {
         state.cancel(conversation, &RequestId::from(id));
     }
 }
 
 /// Passes an answer on. Questions of ours have texts for ids.
-pub(super) fn response(context: Context, response: &Response<'_, '_>, state: &dyn State) {
+///
+/// # Errors
+/// It holds what a tool cannot be given; the call that waits for it is told.
+pub(super) fn response<'s>(
+    context: Context,
+    response: &Response<'_, 's>,
+    state: &dyn State,
+) -> Result<(), Failure<'s>> {
     let (Some(session), Some(Id::Text(question))) = (context.session, response.id) else {
-        return;
+        return Ok(());
     };
+    if !response.is_error && response.body.has_number_out_of_range() {
+        let failure = Failure::NumberOutOfRange("`result` has a number beyond the range of a double");
+        fail_question(context, question, &failure.message(), state);
+        return Err(failure);
+    }
     let answer = match response.is_error {
         false => Ok(response.body.to_json()),
         true => Err(refusal(response.body)),
     };
     state.answer(session.token, question, answer);
+    Ok(())
+}
+
+/// The answer to a question of ours was refused: whoever waits for it is told why.
+pub(super) fn fail_question(context: Context, question: &str, why: &str, state: &dyn State) {
+    if let Some(session) = context.session {
+        let error = AnswerError::Unreadable(why.to_owned());
+        state.answer(session.token, question, Err(error));
+    }
 }
 
 fn refusal(error: Value<'_, '_>) -> AnswerError {
-    let code = error.member("code").and_then(Value::as_i128);
+    let code = error.member("code").and_then(Value::as_whole);
     let message = error
         .member("message")
         .and_then(Value::as_str)

@@ -48,7 +48,8 @@ impl ArgumentTape {
 /// Copies `arguments` onto `tape`; none at all is the empty object.
 ///
 /// # Errors
-/// A duplicate member name at any level, with its path; nesting past the limit.
+/// A duplicate member name at any level, with its path; nesting past the limit; a number beyond the range of a double,
+/// which is infinite on the tape.
 pub(super) fn admit<'input>(
     arguments: Option<Value<'_, 'input>>,
     tape: &mut Tape<'input>,
@@ -95,8 +96,15 @@ fn copy<'input>(
         out[start] = RawNode::Array { len, count };
         return Ok(());
     }
-    out.push(RawNode::Static(scalar(&value)));
-    Ok(())
+    match scalar(&value) {
+        StaticNode::F64(number) if number.is_infinite() => {
+            Err(ArgumentError::new("the number is beyond the range of a double"))
+        }
+        scalar => {
+            out.push(RawNode::Static(scalar));
+            Ok(())
+        }
+    }
 }
 
 fn scalar(value: &Value<'_, '_>) -> StaticNode {
@@ -234,6 +242,21 @@ mod tests {
         assert_eq!(admitted(&format!("{{{}}}", members.join(","))), Ok(200_001));
         let twice = format!("{{{},\"000000\":1}}", members.join(","));
         assert_eq!(admitted(&twice), duplicate("/000000"));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_where_they_are() {
+        let parsed = Tape(vec![
+            RawNode::Array { len: 2, count: 2 },
+            RawNode::Static(StaticNode::F64(1e300)),
+            RawNode::Static(StaticNode::F64(f64::NEG_INFINITY)),
+        ]);
+        let mut tape = ArgumentTape::new().lend();
+        let violation = admit(Some(parsed.as_value()), &mut tape)
+            .unwrap_err()
+            .into_violation();
+        assert_eq!(violation.path(), "/1");
+        assert_eq!(violation.message(), "the number is beyond the range of a double");
     }
 
     #[test]

@@ -93,6 +93,9 @@ pub enum AnswerError {
         /// The client's words.
         message: String,
     },
+    /// The client answered, and the server could not read what it sent; the text says why.
+    #[error("the client's answer was refused: {0}")]
+    Unreadable(String),
     /// The client, its session or the call is gone.
     #[error("the question was cancelled")]
     Cancelled,
@@ -108,6 +111,7 @@ impl From<AnswerError> for ToolError {
     fn from(error: AnswerError) -> Self {
         match error {
             AnswerError::Refused { .. } | AnswerError::Unavailable => Self::message(error),
+            AnswerError::Unreadable(_) => Self::InvalidAnswer(error.to_string()),
             AnswerError::Cancelled => Self::Cancelled,
             AnswerError::TimedOut => Self::TimedOut,
         }

@@ -396,7 +396,7 @@ impl TapeNumber {
         match self.0 {
             StaticNode::I64(number) => number.into(),
             StaticNode::U64(number) => number.into(),
-            // The parser refuses numbers past the range of `f64`, so there is no infinity to lose here.
+            // Numbers past the range of `f64` are not admitted, so there is no infinity to lose here.
             StaticNode::F64(number) => Number::from_f64(number).unwrap_or_else(|| 0.into()),
             StaticNode::Bool(_) | StaticNode::Null => 0.into(),
         }

@@ -2,26 +2,29 @@
 //!
 //! Finds lines and their bounds in a window of bytes; neither reads nor judges what is on them. Blank lines are nothing;
 //! a carriage return before the line feed belongs to the end of the line, since clients on other systems write it.
-//! A line beyond the limit is told once, however long it is, and its bytes are dropped as they come.
+//! A line beyond the limit is told when it ends, however long it is, with what could be seen of its id: its bytes are
+//! glanced at and dropped as they come.
 //!
 //! ```text
-//! Reading ─ limit without line feed ─► TooLong ─► Skipping ─ line feed ─► Reading
+//! Reading ─ limit without line feed ─► Skipping ─ line feed ─► (TooLong) ─► Reading
 //! ```
 //!
 //! Invariant: a window from which everything consumed was taken is no longer than the limit, the two bytes of a line's
 //! end and what came in last.
 
+use crate::jsonrpc::{Glance, Glimpse};
+
 /// Where the reading of lines stands.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// The line is too long; its rest is dropped.
-    is_skipping: bool,
+    /// The line is too long; this is what was seen of it so far.
+    skipping: Option<Box<Glance>>,
     /// Bytes at the front of the window known to hold no line feed, so that a long line is looked through once.
     searched_bytes: usize,
 }
 
 /// What a window amounts to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// No line is whole: call again with more, from the same first byte.
     Incomplete,
@@ -34,10 +37,12 @@ pub enum Progress {
         /// Bytes that are done with.
         consumed: usize,
     },
-    /// A line beyond the limit; its rest will be [`Progress::Skipped`].
+    /// The end of a line beyond the limit; what came of it before was [`Progress::Skipped`].
     TooLong {
         /// Bytes that are done with.
         consumed: usize,
+        /// What was seen of the message.
+        glimpse: Glimpse,
     },
     /// Nothing that matters.
     Skipped {
@@ -56,14 +61,11 @@ impl Lines {
                 let end = self.searched_bytes + at;
                 self.end_line(window, end, end + 1, line_bytes_max)
             }
-            None if self.is_skipping => Progress::Skipped {
-                consumed: window.len(),
-            },
             // One byte more may still be a carriage return.
-            None if without_return(window).len() > line_bytes_max => {
+            None if self.skipping.is_some() || without_return(window).len() > line_bytes_max => {
                 self.searched_bytes = 0;
-                self.is_skipping = true;
-                Progress::TooLong {
+                self.skipping.get_or_insert_default().feed(window);
+                Progress::Skipped {
                     consumed: window.len(),
                 }
             }
@@ -83,10 +85,13 @@ impl Lines {
     fn end_line(&mut self, window: &[u8], end: usize, consumed: usize, line_bytes_max: usize) -> Progress {
         self.searched_bytes = 0;
         let line = without_return(window.get(..end).unwrap_or_default());
-        if std::mem::take(&mut self.is_skipping) {
-            Progress::Skipped { consumed }
-        } else if line.len() > line_bytes_max {
-            Progress::TooLong { consumed }
+        if self.skipping.is_some() || line.len() > line_bytes_max {
+            let mut glance = self.skipping.take().unwrap_or_default();
+            glance.feed(line);
+            Progress::TooLong {
+                consumed,
+                glimpse: glance.finish(),
+            }
         } else if line.trim_ascii().is_empty() {
             Progress::Skipped { consumed }
         } else {
@@ -151,7 +156,7 @@ mod tests {
                 told.push(Told::Line(window[start..end].to_vec()));
                 Some(consumed)
             }
-            Progress::TooLong { consumed } => {
+            Progress::TooLong { consumed, .. } => {
                 told.push(Told::TooLong);
                 Some(consumed)
             }
@@ -193,6 +198,26 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             assert_eq!(told(bytes, &[]), expected, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_long_line_is_seen_wherever_it_stands() {
+        let line = br#"{"method":"ping","params":{"id":1},"id":"far behind"}"#;
+        for cut in 0..line.len() {
+            let mut lines = Lines::default();
+            let (first, rest) = line.split_at(cut);
+            let mut window = first.to_vec();
+            if let Progress::Skipped { consumed } = lines.advance(&window, LIMIT) {
+                window.drain(..consumed);
+            }
+            window.extend_from_slice(rest);
+            window.push(b'\n');
+            let Progress::TooLong { consumed, glimpse } = lines.advance(&window, LIMIT) else {
+                panic!("cut at {cut}");
+            };
+            assert_eq!(consumed, window.len());
+            assert_eq!(glimpse.id_text().as_deref(), Some("far behind"), "cut at {cut}");
         }
     }
 

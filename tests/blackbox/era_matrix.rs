@@ -137,7 +137,7 @@ fn every_method_in_every_revision() {
 #[test]
 fn without_a_session_what_needs_none_is_served() {
     let server = Watched::start(&[]);
-    let needs_session = ["logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+    let needs_session = ["resources/subscribe", "resources/unsubscribe"];
     for revision in Revision::ALL_LEGACY {
         let dialect = Dialect::legacy(revision);
         for (method, params, legacy, _) in table(&uri_of("a.txt")) {

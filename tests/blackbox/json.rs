@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Dialect, Request, Response, Revision, Shared, case, echo, eras, fixture};
+use crate::harness::{Dialect, Request, Revision, Shared, case, echo, eras, fixture};
 
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
@@ -41,27 +41,8 @@ fn spliced(body: &[u8], member: &str, is_first: bool) -> Vec<u8> {
     }
 }
 
-/// Either a success or a refusal, but nothing in between.
-fn assert_run_or_refused(response: &Response, message: &str) {
-    match response.status {
-        200 => assert_eq!(response.tool_text(), message),
-        _ => assert_refused(response),
-    }
-}
-
-#[track_caller]
-fn assert_refused(response: &Response) {
-    assert_eq!(response.status, 400, "{}", response.text());
-    let code = response.json()["error"]["code"].as_i64().unwrap();
-    assert!(
-        [PARSE_ERROR, INVALID_REQUEST, -32602].contains(&code),
-        "{}",
-        response.text()
-    );
-}
-
 #[test]
-fn what_is_no_json_is_a_parse_error_without_an_id() {
+fn what_is_no_json_is_a_parse_error_with_the_id_that_can_be_read() {
     let server = Shared::usual();
     for dialect in eras() {
         let whole = dialect.echo(7, "x").body;
@@ -69,16 +50,15 @@ fn what_is_no_json_is_a_parse_error_without_an_id() {
         let others: [&[u8]; 8] = [b"", b"  ", b"\r\n", b"hello", b"{\"a\":}", b"'x'", b"{]", b"\0"];
         let twice = [&whole[..], &whole[..]].concat();
         let trailing = [&whole[..], b" x"].concat();
-        for body in halves
-            .into_iter()
-            .chain(others)
-            .chain([&twice[..], &trailing[..]])
-        {
+        let with_id = [halves[0], halves[1], &trailing[..]];
+        let without = [halves[2], &twice[..]].into_iter().chain(others);
+        let all = with_id.map(|body| (body, json!(7))).into_iter();
+        for (body, id) in all.chain(without.map(|body| (body, Value::Null))) {
             let _case = case(String::from_utf8_lossy(body));
             let mut client = server.connect();
             client
                 .ask(&dialect.echo(7, "x").with_body(body))
-                .assert_error(400, PARSE_ERROR, Value::Null);
+                .assert_error(400, PARSE_ERROR, id);
             client.ask(&dialect.echo(8, "goes on")).assert_echo(8, "goes on");
         }
     }
@@ -131,24 +111,50 @@ fn ids_are_strings_or_integers_and_come_back_exactly() {
             let response = server.ask(&changed(&dialect, |body| replace(body, b"4242", id.as_bytes())));
             response.assert_error(400, INVALID_REQUEST, Value::Null);
         }
-        for id in ["1e400", "18446744073709551616", "-9223372036854775809"] {
+        for id in ["1e400", &"9".repeat(400)] {
             let _case = case(id);
-            assert_refused(&server.ask(&changed(&dialect, |body| replace(body, b"4242", id.as_bytes()))));
+            server
+                .ask(&changed(&dialect, |body| replace(body, b"4242", id.as_bytes())))
+                .assert_error(400, INVALID_REQUEST, Value::Null);
         }
         for id in [0, 1, -1, (1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN] {
             server.ask(&dialect.echo(id, "x")).assert_echo(id, "x");
         }
-        for id in ["18446744073709551615", "1.0", "1e2", "100e-2"] {
-            // Not every one is an integer to every reader: exactly as sent, or refused.
+        // Whole numbers, however they are written and however large: exactly as sent.
+        for id in [
+            "18446744073709551615",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "100000000000000000000",
+            &"9".repeat(100),
+            "1.0",
+            "-1.0",
+            "1e2",
+            "100e-2",
+            "1E+2",
+        ] {
+            let _case = case(id);
             let response = server.ask(&changed(&dialect, |body| replace(body, b"4242", id.as_bytes())));
-            match response.status {
-                200 => assert!(
-                    response.text().contains(&format!("\"id\":{id}")),
-                    "{}",
-                    response.text()
-                ),
-                _ => drop(response.assert_error(400, INVALID_REQUEST, Value::Null)),
-            }
+            assert_eq!(response.tool_text(), "MARK");
+            assert!(
+                response.text().contains(&format!("\"id\":{id},")),
+                "{}",
+                response.text()
+            );
+            // In a refusal too.
+            let refused = server.ask(&changed(&dialect, |body| {
+                replace(
+                    &replace(body, b"4242", id.as_bytes()),
+                    b"\"MARK\"",
+                    b"\"\\ud800\"",
+                )
+            }));
+            assert_eq!(refused.status, 400);
+            assert!(
+                refused.text().contains(&format!("\"id\":{id},")),
+                "{}",
+                refused.text()
+            );
         }
         for id in [
             "",
@@ -341,9 +347,7 @@ fn strings_are_unicode_or_refused() {
             b"\\",
         ] {
             let _case = case(format!("{bytes:x?}"));
-            server
-                .ask(&with(bytes))
-                .assert_error(400, PARSE_ERROR, Value::Null);
+            server.ask(&with(bytes)).assert_error(400, PARSE_ERROR, 4242);
         }
         for escape in [
             r"\ud800",
@@ -355,7 +359,18 @@ fn strings_are_unicode_or_refused() {
             r"\uDBFF",
         ] {
             let _case = case(escape);
-            assert_refused(&server.ask(&with(escape.as_bytes())));
+            let response = server.ask(&with(escape.as_bytes()));
+            let error = response.assert_error(400, INVALID_REQUEST, 4242);
+            let words = error["message"].as_str().unwrap().to_lowercase();
+            assert!(words.contains("/params/arguments/message"), "{words}");
+            assert!(words.contains(&escape[..6].to_lowercase()), "{words}");
+            // Where nobody reads it, it is no text either.
+            let beside = changed(&dialect, |body| {
+                spliced(body, &format!("\"x\":[\"{escape}\"]"), true)
+            });
+            let error = server.ask(&beside);
+            let error = error.assert_error(400, INVALID_REQUEST, 4242);
+            assert!(error["message"].as_str().unwrap().contains("\"/x/0\""), "{error}");
         }
         for (raw, text) in [
             (r"\ud83d\ude00", "\u{1f600}"),
@@ -370,7 +385,7 @@ fn strings_are_unicode_or_refused() {
             server.ask(&with(raw.as_bytes())).assert_echo(4242, text);
         }
         let marked = changed(&dialect, |body| [b"\xef\xbb\xbf", body].concat());
-        server.ask(&marked).assert_error(400, PARSE_ERROR, Value::Null);
+        server.ask(&marked).assert_error(400, PARSE_ERROR, 4242);
         let wide = changed(&dialect, |body| body.iter().flat_map(|byte| [*byte, 0]).collect());
         server.ask(&wide).assert_error(400, PARSE_ERROR, Value::Null);
     }
@@ -382,17 +397,17 @@ fn deep_nesting_is_refused_and_moderate_nesting_is_not() {
     let deep = 100_000;
     let closed =
         |open: &str, inner: &str, close: &str| [&*open.repeat(deep), inner, &*close.repeat(deep)].concat();
-    for (name, body) in [
-        ("open arrays", "[".repeat(deep)),
-        ("open objects", "{\"a\":".repeat(deep)),
-        ("closed arrays", closed("[", "", "]")),
-        ("closed objects", closed("{\"a\":", "1", "}")),
-        ("mixed", closed("[{\"a\":", "1", "}]")),
+    for (name, body, code) in [
+        ("open arrays", "[".repeat(deep), PARSE_ERROR),
+        ("open objects", "{\"a\":".repeat(deep), PARSE_ERROR),
+        ("closed arrays", closed("[", "", "]"), INVALID_REQUEST),
+        ("closed objects", closed("{\"a\":", "1", "}"), INVALID_REQUEST),
+        ("mixed", closed("[{\"a\":", "1", "}]"), INVALID_REQUEST),
     ] {
         let _case = case(name);
         server
             .ask(&echo(1, "x").with_body(body))
-            .assert_error(400, PARSE_ERROR, Value::Null);
+            .assert_error(400, code, Value::Null);
     }
     let nested = |depth: usize| {
         let value = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -402,13 +417,18 @@ fn deep_nesting_is_refused_and_moderate_nesting_is_not() {
     };
     server.ask(&nested(64)).assert_echo(4242, "MARK");
     server.ask(&nested(DEPTH_MAX - 1)).assert_echo(4242, "MARK");
-    server
-        .ask(&nested(DEPTH_MAX))
-        .assert_error(400, PARSE_ERROR, Value::Null);
+    for depth in [DEPTH_MAX, 1_000, deep] {
+        let refused = server.ask(&nested(depth));
+        let error = refused.assert_error(400, INVALID_REQUEST, 4242);
+        assert!(
+            error["message"].as_str().unwrap().contains("128 levels"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
-fn extreme_numbers_are_exact_or_refused() {
+fn extreme_numbers_are_taken_or_refused_by_name() {
     let server = Shared::usual();
     for number in [
         "1e999999999",
@@ -426,19 +446,34 @@ fn extreme_numbers_are_exact_or_refused() {
     ] {
         let _case = case(&number[..number.len().min(40)]);
         for dialect in eras() {
-            let ignored = changed(&dialect, |body| spliced(body, &format!("\"x\":{number}"), false));
-            assert_run_or_refused(&server.ask(&ignored), "MARK");
+            for is_first in [true, false] {
+                let member = format!("\"x\":{{\"y\":[{number}]}}");
+                let ignored = changed(&dialect, |body| spliced(body, &member, is_first));
+                server.ask(&ignored).assert_echo(4242, "MARK");
+            }
             let argument = format!(
                 r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"sleep","arguments":{{"ms":{number}}}}}}}"#
             );
+            // Without a session and a header it is a request of 2025-03-26, which has errors for wrong arguments.
             let response = server.ask(&Request::post(argument));
-            match response.status {
-                200 if !response.json()["error"].is_object() && !response.is_tool_error() => {
-                    let slept = ["slept 0 ms", "slept 1 ms", "slept 100 ms"];
-                    assert!(slept.contains(&response.tool_text()), "{}", response.text());
+            let value: Result<Value, _> = serde_json::from_str(number);
+            match value.as_ref().ok().and_then(Value::as_f64) {
+                Some(value) if value.abs() < 0.5 && value.fract() == 0.0 => {
+                    assert_eq!(response.tool_text(), "slept 0 ms");
                 }
-                200 => {}
-                _ => assert_refused(&response),
+                Some(1.0) => assert_eq!(response.tool_text(), "slept 1 ms"),
+                Some(100.0) => assert_eq!(response.tool_text(), "slept 100 ms"),
+                Some(_) => {
+                    let error = response.assert_error(200, -32602, 1);
+                    assert_eq!(error["data"]["violations"][0]["path"], "/ms", "{error}");
+                }
+                None => {
+                    let error = response.assert_error(200, -32602, 1);
+                    assert_eq!(
+                        error["data"]["violations"],
+                        json!([{"path": "/ms", "message": "the number is beyond the range of a double"}])
+                    );
+                }
             }
         }
     }
@@ -477,6 +512,61 @@ fn too_many_values_are_refused() {
     let body = format!("[{}0]", "0,".repeat(1 << 20));
     let refused = server.ask(&echo(1, "x").with_body(body));
     refused.assert_error(400, INVALID_REQUEST, Value::Null);
+    for is_first in [true, false] {
+        let member = format!("\"x\":[{}0]", "0,".repeat(1 << 20));
+        let refused = server.ask(&changed(&Dialect::modern(), |body| {
+            spliced(body, &member, is_first)
+        }));
+        refused.assert_error(400, INVALID_REQUEST, 4242);
+    }
+}
+
+#[test]
+fn null_is_none_where_a_value_may_be_missing() {
+    let server = Shared::usual();
+    for dialect in eras() {
+        for (method, params) in [
+            ("tools/list", json!({"cursor": null})),
+            ("resources/list", json!({"cursor": null})),
+            ("resources/templates/list", json!({"cursor": null})),
+            ("prompts/list", json!({"cursor": null})),
+        ] {
+            let _case = case(format!("{method} {params} in {}", dialect.revision.0));
+            let (with, without) = (
+                server.ask(&dialect.request(1, method, params)),
+                server.ask(&dialect.request(1, method, json!({}))),
+            );
+            assert_eq!(with.result(), without.result());
+        }
+        let meta = json!({"progressToken": null});
+        let arguments = json!({"message": "x"});
+        server
+            .ask(&dialect.tool_with(1, "echo", arguments, meta))
+            .assert_echo(1, "x");
+    }
+    let legacy = Dialect::legacy(Revision::NEWEST_LEGACY);
+    for method in ["ping", "tools/list", "prompts/list"] {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": null});
+        server.ask(&legacy.post(&message)).result();
+    }
+    let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized", "params": null});
+    for dialect in eras() {
+        server.ask(&dialect.post(&told)).assert_status(202);
+    }
+    let params =
+        json!({"protocolVersion": "2025-11-25", "capabilities": null, "clientInfo": null, "_meta": null});
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+    assert_eq!(
+        server.ask(&Request::post(message.to_string())).result()["protocolVersion"],
+        "2025-11-25"
+    );
+    let mut optional = Dialect::envelope();
+    optional["io.modelcontextprotocol/clientInfo"] = Value::Null;
+    optional["io.modelcontextprotocol/logLevel"] = Value::Null;
+    let params = json!({"name": "echo", "arguments": {"message": "x"}, "_meta": optional, "inputResponses": null, "requestState": null});
+    server
+        .ask(&Dialect::modern().request(1, "tools/call", params))
+        .assert_echo(1, "x");
 }
 
 #[test]

@@ -46,9 +46,16 @@ fn version_headers_that_cannot_be_right() {
     let request = legacy.echo(1, "x");
     for version in ["v999", "2025-11-26", "2025-1-25", "2025-11-25, 2025-11-25", ""] {
         let _case = case(version);
-        server
-            .ask(&request.clone().with("MCP-Protocol-Version", version))
-            .assert_error(400, INVALID_REQUEST, 1);
+        let refused = server.ask(&request.clone().with("MCP-Protocol-Version", version));
+        let error = refused.assert_error(400, INVALID_REQUEST, 1);
+        let all: Vec<&str> = Revision::ALL_LEGACY
+            .iter()
+            .chain([&Revision::MODERN])
+            .map(|one| one.0)
+            .collect();
+        assert_eq!(error["data"], json!({"supported": all}));
+        let words = error["message"].as_str().unwrap();
+        assert!(all.iter().all(|version| words.contains(version)), "{words}");
     }
     let twice = request
         .clone()
@@ -66,6 +73,44 @@ fn version_headers_that_cannot_be_right() {
     server
         .ask(&session.echo(1, "x").without("MCP-Protocol-Version"))
         .assert_echo(1, "x");
+}
+
+#[test]
+fn initialize_looks_at_its_body_whatever_its_header_says() {
+    let server = Shared::usual();
+    for header in ["2099-12-31", "2026-07-28", "2026-12-01", "v999", ""] {
+        for revision in Revision::ALL_LEGACY {
+            let _case = case(format!("{header:?} for {}", revision.0));
+            let dialect = Dialect::legacy(revision);
+            let answer = server.ask(&dialect.initialize(1).with("MCP-Protocol-Version", header));
+            assert_eq!(answer.result()["protocolVersion"], revision.0);
+            let session = Dialect {
+                session: Some(answer.field("mcp-session-id").unwrap().to_owned()),
+                ..dialect
+            };
+            server.ask(&session.echo(2, "x")).assert_echo(2, "x");
+        }
+    }
+    // With the modern envelope it is a modern request.
+    let mut modern: Value =
+        serde_json::from_slice(&Dialect::legacy(Revision::NEWEST_LEGACY).initialize(1).body).unwrap();
+    modern["params"]["_meta"] = Dialect::envelope();
+    server
+        .ask(&Dialect::modern().post(&modern))
+        .assert_error(404, -32601, 1);
+}
+
+#[test]
+fn a_log_level_is_taken_without_a_session() {
+    let server = Shared::usual();
+    for revision in Revision::ALL_LEGACY {
+        let legacy = Dialect::legacy(revision);
+        let set = server.ask(&legacy.request(1, "logging/setLevel", json!({"level": "warning"})));
+        assert_eq!(set.result(), &json!({}));
+        server
+            .ask(&legacy.request(1, "logging/setLevel", json!({"level": "loud"})))
+            .assert_error(200, -32602, 1);
+    }
 }
 
 #[test]

@@ -194,8 +194,17 @@ fn versions_that_are_not_served() {
             error["data"],
             json!({"supported": [Revision::MODERN.0], "requested": version})
         );
+        assert_names_versions(error);
         server.ask(&request).assert_error(400, HEADER_MISMATCH, 1);
     }
+}
+
+/// Fails unless the words of an error name every version there is.
+#[track_caller]
+fn assert_names_versions(error: &Value) {
+    let words = error["message"].as_str().unwrap();
+    let mut all = Revision::ALL_LEGACY.into_iter().chain([Revision::MODERN]);
+    assert!(all.all(|revision| words.contains(revision.0)), "{words}");
 }
 
 #[test]
@@ -279,10 +288,7 @@ fn notifications_are_accepted_without_a_body_and_responses_are_not() {
     }
     let refused =
         server.ask(&modern.post(&json!({"jsonrpc": "2.0", "id": 5, "result": {"resultType": "complete"}})));
-    assert_eq!(
-        (refused.status, refused.json()["error"]["code"].as_i64()),
-        (400, Some(-32600))
-    );
+    assert_eq!((refused.status, refused.text()), (400, String::new()));
     let batch = modern.post(&json!([{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": Dialect::envelope()}}]));
     let refused = server.ask(&batch);
     assert_eq!(

@@ -277,6 +277,19 @@ fn what_is_no_message_is_refused_where_it_was_posted() {
     }
     let known = client.try_post(br#"{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}"#);
     known.assert_error(400, INVALID_REQUEST, 7);
+    // Who waits for an answer waits for it on the stream, and need not look at how the POST was answered.
+    let message = client.stream.message();
+    assert_eq!(
+        (&message["id"], &message["error"]["code"]),
+        (&json!(7), &json!(INVALID_REQUEST))
+    );
+    let cut = client.try_post(br#"{"jsonrpc":"2.0","method":"ping","params":{"x":"\ud83d"},"id":"cut"}"#);
+    cut.assert_error(400, INVALID_REQUEST, "cut");
+    let message = client.stream.message();
+    assert_eq!(
+        (&message["id"], &message["error"]["code"]),
+        (&json!("cut"), &json!(INVALID_REQUEST))
+    );
     // What is one, but makes no sense, is answered on the stream.
     client.post(&newest().request(8, "no/such", json!({})));
     let message = client.stream.message();

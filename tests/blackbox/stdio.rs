@@ -359,7 +359,8 @@ fn lines_that_are_no_messages_are_answered_and_done_with() {
         if let Some(code) = code {
             let answer = client.next();
             assert_eq!(answer["error"]["code"], code, "{}: {answer}", line.escape_ascii());
-            assert!(answer["id"].is_null() || answer["id"] == 1);
+            let has_id = line.starts_with(br#"{"jsonrpc":"2.0","id":1,"#);
+            assert_eq!(answer["id"], if has_id { json!(1) } else { Value::Null });
         }
         client.say_bytes(&ping("next").body);
         client.say_bytes(b"\r\n");
@@ -386,13 +387,78 @@ fn a_line_beyond_the_limit_is_answered_once_and_skipped() {
         client.say(&of_length(bytes));
         client.say(&ping("next"));
         let refusal = client.next();
-        assert!(
-            refusal["error"]["code"].is_i64() && refusal["id"].is_null(),
+        assert_eq!(
+            (&refusal["error"]["code"], &refusal["id"]),
+            (&json!(-32600), &json!("long")),
             "{refusal}"
         );
         assert_eq!(client.next()["id"], "next", "behind {bytes} bytes");
     }
-    assert_eq!(client.leave(), [] as [Value; 0]);
+    // Wherever the id stands, and not what stands deeper.
+    let filler = "x".repeat(LIMIT);
+    for (line, id) in [
+        (
+            format!(
+                r#"{{"method":"ping","params":{{"id":1,"x":["{filler}"]}},"jsonrpc":"2.0","id":"last"}}"#
+            ),
+            json!("last"),
+        ),
+        (
+            format!(r#"{{"id":12,"x":"{filler}","method":"ping"}}"#),
+            json!(12),
+        ),
+        (
+            format!(r#"{{"id":1.0,"x":"{filler}\","method":"ping"}}"#),
+            json!(1.0),
+        ),
+        (
+            format!(r#"{{"x":"{filler}","method":"ping","id":5,"id":6}}"#),
+            Value::Null,
+        ),
+        (format!("\"{filler}\""), Value::Null),
+    ] {
+        client.say_bytes(line.as_bytes());
+        client.say_bytes(b"\n");
+        let refusal = client.next();
+        assert_eq!((&refusal["error"]["code"], &refusal["id"]), (&json!(-32600), &id));
+    }
+    // What wants no answer gets none, however long it is.
+    for line in [
+        format!(r#"{{"jsonrpc":"2.0","method":"notifications/x","params":{{"x":"{filler}"}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":"nobody asked","result":{{"x":"{filler}"}}}}"#),
+    ] {
+        client.say_bytes(line.as_bytes());
+        client.say_bytes(b"\n");
+    }
+    client.say(&ping("on"));
+    assert_eq!(client.next()["id"], "on");
+    // At the end of input too.
+    client.say_bytes(format!(r#"{{"id":"cut off","x":"{filler}"#).as_bytes());
+    let rest = client.leave();
+    assert_eq!((rest.len(), &rest[0]["id"]), (1, &json!("cut off")));
+}
+
+/// The call that waits for an answer does not wait when that is too long to be read.
+#[test]
+fn an_answer_beyond_the_limit_ends_the_call_that_waits_for_it() {
+    let mut client = Client::ready(&["--body-max", "8KiB"]);
+    let able = legacy().able(json!({"elicitation": {}}));
+    client.say(&able.initialize("init"));
+    assert_eq!(client.next()["id"], "init");
+    client.say(&able.tool("call", "ask", json!({"question": "Which?"})));
+    let question = client.next();
+    assert_eq!(question["method"], "elicitation/create");
+    let content = json!({"action": "accept", "content": {"answer": "x".repeat(16 << 10)}});
+    client.say(&able.response(&question["id"], &content));
+    let answer = client.next();
+    assert_eq!(
+        (&answer["id"], &answer["result"]["isError"]),
+        (&json!("call"), &json!(true)),
+        "{answer}"
+    );
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("larger than this server reads"), "{text}");
+    client.leave();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::mcp::facts::Facts;
 use crate::mcp::headers::Mirrored;
 use crate::mcp::legacy::Context;
 use crate::mcp::live::State;
-use crate::mcp::params::members;
+use crate::mcp::params::{members, present};
 use crate::mcp::protocol::{Protocol, Reply, Routed};
 use crate::mcp::revision::Era;
 use crate::registry::ClientCapabilities;
@@ -89,7 +89,7 @@ fn list<'s>(
 ) -> Result<(), Failure<'s>> {
     const NOT_OUR_CURSOR: Failure<'static> = Failure::Parameter("`params.cursor` leads nowhere any more");
     let [cursor] = members(request.params, ["cursor"])?;
-    let after = match cursor.map(Value::as_str) {
+    let after = match present(cursor).map(Value::as_str) {
         None | Some(Some("")) => None,
         Some(id) => {
             let id = id.filter(|id| state.task(owner, id).is_some());
@@ -218,6 +218,11 @@ fn input_responses<'s>(
         .ok_or(Failure::Parameter(
             "`params.inputResponses` must be an object of objects",
         ))?;
+    if responses.has_number_out_of_range() {
+        return Err(Failure::Parameter(
+            "`params.inputResponses` has a number beyond the range of a double",
+        ));
+    }
     Ok(responses
         .members()
         .map(|(key, answer)| (key, answer.to_json()))

@@ -34,7 +34,7 @@ impl TaskParam {
         };
         match ttl.filter(|ttl| !ttl.is_null()) {
             None => Self::Asked(TaskTerms { ttl: None }),
-            Some(ttl) => match ttl.as_i128().and_then(|ttl| u64::try_from(ttl).ok()) {
+            Some(ttl) => match ttl.as_whole().and_then(|ttl| u64::try_from(ttl).ok()) {
                 Some(ttl) => Self::Asked(TaskTerms {
                     ttl: Some(Duration::from_millis(ttl)),
                 }),

@@ -84,7 +84,9 @@ fn legacy_requests_for_modern_methods_are_errors() {
 #[test]
 fn a_modern_header_alone_makes_no_modern_request() {
     let mut server = server();
-    for method in LEGACY_ONLY.into_iter().chain(MODERN_ONLY) {
+    // Except `initialize`, which says in its body what it is about.
+    let others = LEGACY_ONLY.into_iter().chain(MODERN_ONLY);
+    for method in others.filter(|method| *method != "initialize") {
         let headers = modern_headers(method, "");
         let answer = server.post(
             Revision::V2026_07_28,
@@ -122,13 +124,66 @@ fn unknown_revisions_are_named() {
         json!({"supported": [MODERN], "requested": "2027-07-28"})
     );
     let headers = [("mcp-protocol-version", "2023-01-01")];
-    for message in [
-        request(1, "ping", json!({})),
-        notification("notifications/initialized", json!({})),
+    let answer = server.post(
+        Revision::V2025_11_25,
+        &headers,
+        request(1, "ping", json!({})).to_string(),
+    );
+    assert_eq!(answer.refusal(), (400, -32600));
+    let supported = Revision::ALL.map(Revision::as_str);
+    assert_eq!(answer.body["error"]["data"], json!({"supported": supported}));
+    let words = answer.body["error"]["message"].as_str().unwrap();
+    assert!(supported.iter().all(|version| words.contains(version)), "{words}");
+    let told = notification("notifications/initialized", json!({})).to_string();
+    let answer = server.post(Revision::V2025_11_25, &headers, told);
+    assert_eq!((answer.status, answer.body), (400, Value::Null));
+}
+
+#[test]
+fn initialize_negotiates_from_its_body() {
+    let mut server = server();
+    let initialize = |version: &str| {
+        request(
+            1,
+            "initialize",
+            json!({"protocolVersion": version, "capabilities": {}}),
+        )
+    };
+    for headers in [
+        vec![("mcp-protocol-version", "2023-01-01")],
+        vec![("mcp-protocol-version", "2099-12-31")],
+        vec![("mcp-protocol-version", "nonsense")],
+        vec![("mcp-protocol-version", MODERN), ("mcp-method", "initialize")],
+        vec![
+            ("mcp-protocol-version", MODERN),
+            ("mcp-protocol-version", "2025-06-18"),
+        ],
     ] {
-        let answer = server.post(Revision::V2025_11_25, &headers, message.to_string());
-        assert_eq!(answer.refusal(), (400, -32600));
+        for (asked, given) in [
+            ("2025-06-18", "2025-06-18"),
+            ("2099-12-31", "2025-11-25"),
+            (MODERN, "2025-11-25"),
+        ] {
+            let revision = Revision::parse(given.as_bytes()).unwrap();
+            let answer = server.post(revision, &headers, initialize(asked).to_string());
+            assert_eq!(
+                answer.body["result"]["protocolVersion"], given,
+                "{headers:?} {asked}"
+            );
+            assert!(answer.session.is_some());
+        }
     }
+    // With the envelope of the modern era it is a modern request, for a method that this era does not have.
+    let headers = modern_headers("initialize", "");
+    let answer = server.post(
+        Revision::V2026_07_28,
+        &headers,
+        modern_body(
+            "initialize",
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}}),
+        ),
+    );
+    assert_eq!(answer.refusal(), (404, -32601));
 }
 
 #[test]

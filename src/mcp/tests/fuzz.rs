@@ -39,7 +39,8 @@ fn revision_of(headers: &[(&str, &str)], body: &[u8]) -> Revision {
         .get(format!("{META}protocolVersion"))
         .is_some()
         || parsed["method"] == "server/discover"
-        || http_head(headers).protocol_version.value() == Some(MODERN.as_bytes());
+        || http_head(headers).protocol_version.value() == Some(MODERN.as_bytes())
+            && parsed["method"] != "initialize";
     if is_modern {
         return Revision::V2026_07_28;
     }

@@ -132,7 +132,7 @@ fn a_session_is_known_or_404() {
     }
     let notification = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
     let answer = server.post(LEGACY, &[("mcp-session-id", "no-such-session")], notification);
-    assert_eq!(answer.refusal(), (404, -32600));
+    assert_eq!((answer.status, answer.body), (404, Value::Null));
     assert_eq!(
         server.post(LEGACY, &[("mcp-session-id", &id)], ping()).status,
         200

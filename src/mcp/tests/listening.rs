@@ -31,9 +31,10 @@ fn listen(server: &mut Server, id: Value, wanted: Value) -> Result<(Listen, Valu
     body["id"] = id;
     let headers = modern_headers("subscriptions/listen", "");
     let mut out = b"HEAD".to_vec();
+    let text = body.to_string();
     let step = server.protocol.decode(
         &facts(&headers),
-        body.to_string().as_bytes(),
+        text.as_bytes(),
         &mut server.scratch,
         &server.state,
         &mut out,

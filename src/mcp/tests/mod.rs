@@ -23,6 +23,7 @@ mod standing;
 mod state;
 mod stream;
 mod tasks;
+mod unread;
 
 use std::collections::HashMap;
 use std::pin::pin;

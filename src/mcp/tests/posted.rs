@@ -14,7 +14,7 @@ fn what_can_be_a_message_passes_and_nothing_else() {
             .check_posted(body.as_bytes(), &mut scratch, &mut out)
         {
             Posted::Message(id) => Ok(id),
-            Posted::Refused(reply) => Err(answer(&reply, &[b"HEAD", &out[..]].concat()).refusal()),
+            Posted::Refused { reply, .. } => Err(answer(&reply, &[b"HEAD", &out[..]].concat()).refusal()),
         }
     };
     let id = |id: Id<'_>| Some(RequestId::from(id));

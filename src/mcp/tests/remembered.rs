@@ -82,7 +82,6 @@ fn resources_are_subscribed_to() {
 fn without_a_session_nothing_can_be() {
     let mut server = server();
     for (method, params) in [
-        ("logging/setLevel", json!({"level": "info"})),
         ("resources/subscribe", json!({"uri": "demo://a"})),
         ("resources/unsubscribe", json!({"uri": "demo://a"})),
     ] {
@@ -92,6 +91,11 @@ fn without_a_session_nothing_can_be() {
             "{method}"
         );
     }
+    // A level is taken, since logging is promised, and remembered for nobody.
+    let set = server.legacy(LEGACY, "logging/setLevel", json!({"level": "info"}));
+    assert_eq!((set.status, &set.body["result"]), (200, &json!({})));
+    let loud = server.legacy(LEGACY, "logging/setLevel", json!({"level": "loud"}));
+    assert_eq!(loud.refusal(), (200, -32602));
     assert!(server.state.subscriptions.borrow().is_empty() && server.state.log_levels.borrow().is_empty());
     // Nothing of this feature is there.
     let mut server = Server::new();
@@ -137,7 +141,9 @@ fn before_initialize_only_where_sessions_are_optional() {
             &[("mcp-protocol-version", "2025-11-25")],
             message.to_string(),
         );
-        assert_eq!(answer.refusal(), (400, -32600), "{message}");
+        let wants_answer = message.get("method").is_some() && message.get("id").is_some();
+        let code = if wants_answer { -32600 } else { 0 };
+        assert_eq!(answer.refusal(), (400, code), "{message}");
     }
     assert!(server.state.cancelled.borrow().is_empty() && server.state.answers.borrow().is_empty());
 }
@@ -151,6 +157,8 @@ fn cancellations_name_their_request() {
         json!({"requestId": "7", "reason": "enough"}),
         // Ignored, as the specification has it.
         json!({"requestId": 1.5}),
+        json!({"requestId": 1e300}),
+        json!({"requestId": 8.0}),
         json!({"requestId": null}),
         json!({}),
     ] {
@@ -159,12 +167,18 @@ fn cancellations_name_their_request() {
         assert_eq!((answer.status, answer.body), (202, Value::Null));
     }
     let token = token(&server, &session);
-    let expected = [Id::Signed(7), Id::Text("7")].map(|id| (token, RequestId::from(id)));
+    let expected = [
+        Id::Signed(7),
+        Id::Text("7"),
+        Id::Verbatim("1e+300"),
+        Id::Signed(8),
+    ]
+    .map(|id| (token, RequestId::from(id)));
     assert_eq!(*server.state.cancelled.borrow(), expected);
     // Of no session: nothing runs that could be told from another client's.
     let cancelled = notification("notifications/cancelled", json!({"requestId": 7}));
     assert_eq!(server.post(LEGACY, &[], cancelled.to_string()).status, 202);
-    assert_eq!(server.state.cancelled.borrow().len(), 2);
+    assert_eq!(server.state.cancelled.borrow().len(), 4);
 }
 
 #[test]
@@ -221,13 +235,13 @@ fn answers_of_nobody_go_nowhere() {
     let answered = json!({"jsonrpc": "2.0", "id": "q-1", "result": {}}).to_string();
     assert_eq!(server.post(LEGACY, &[], &answered).status, 202);
     let unknown = server.post(LEGACY, &[("mcp-session-id", "no-such")], &answered);
-    assert_eq!(unknown.refusal(), (404, -32600));
+    assert_eq!((unknown.status, unknown.body), (404, Value::Null));
     let modern = server.post(
         Revision::V2026_07_28,
         &[("mcp-protocol-version", MODERN)],
         &answered,
     );
-    assert_eq!(modern.refusal(), (400, -32600));
+    assert_eq!((modern.status, modern.body), (400, Value::Null));
     assert!(server.state.answers.borrow().is_empty());
 }
 

@@ -189,7 +189,6 @@ fn answers_that_cannot_be_any_are_refused() {
     let mut server = server();
     let (_, state) = asked(&server.modern_of(&all(), "tools/call", interview()));
     for responses in [
-        Value::Null,
         json!([]),
         json!("x"),
         json!({"user_name": 12345}),
@@ -202,6 +201,21 @@ fn answers_that_cannot_be_any_are_refused() {
     }
 }
 
+/// As clients write it that leave nothing out.
+#[test]
+fn null_is_no_answer_and_no_state() {
+    let mut server = server();
+    let first = with(interview(), Value::Null, &Value::Null);
+    let (keys, _) = asked(&server.modern_of(&all(), "tools/call", first));
+    assert_eq!(keys, ["user_name"]);
+    let (keys, _) = asked(&server.modern_of(
+        &all(),
+        "tools/call",
+        with(interview(), json!({"user_name": ann()}), &Value::Null),
+    ));
+    assert_eq!(keys, ["model"]);
+}
+
 #[test]
 fn a_state_is_for_its_own_request() {
     let mut server = server();
@@ -212,7 +226,6 @@ fn a_state_is_for_its_own_request() {
         json!(""),
         json!("x".repeat(5000)),
         json!(1),
-        Value::Null,
         json!({}),
     ] {
         let answer = server.modern_of(&all(), "tools/call", with(interview(), answers(), &other));
@@ -244,9 +257,10 @@ fn a_state_is_for_its_own_request() {
         ..facts(&headers)
     };
     let mut out = b"HEAD".to_vec();
+    let text = body.to_string();
     let step = server.protocol.decode(
         &stranger,
-        body.to_string().as_bytes(),
+        text.as_bytes(),
         &mut server.scratch,
         &server.state,
         &mut out,

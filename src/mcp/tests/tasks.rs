@@ -293,6 +293,7 @@ fn a_legacy_client_chooses() {
     );
     for (task, ttl) in [
         (json!({"ttl": 60_000}), json!(60_000)),
+        (json!({"ttl": 60_000.0}), json!(60_000)),
         (json!({}), Value::Null),
         (json!({"ttl": null, "pollInterval": 5}), Value::Null),
     ] {
@@ -318,7 +319,6 @@ fn a_legacy_client_chooses() {
         assert_eq!(result["result"]["_meta"], json!({RELATED: {"taskId": id}}));
     }
     for task in [
-        json!(null),
         json!(1),
         json!({"ttl": -1}),
         json!({"ttl": 0.5}),
@@ -327,6 +327,9 @@ fn a_legacy_client_chooses() {
         let refused = in_session(&mut server, &session, "tools/call", as_task(echo(), task));
         assert_eq!(refused.refusal(), (200, -32602));
     }
+    // `null` is no task.
+    let plainly = in_session(&mut server, &session, "tools/call", as_task(echo(), Value::Null));
+    assert_eq!(plainly.text(), "hi");
     let plain = json!({"name": "plain"});
     let refused = in_session(&mut server, &session, "tools/call", as_task(plain, json!({})));
     assert_eq!(refused.refusal(), (200, -32601));

@@ -159,11 +159,17 @@ impl<R: ShardRing> Shard<R> {
         let posted = protocol.check_posted(body, &mut scratch, out);
         scratch.trim();
         self.scratch = Some(scratch);
+        let live = service.store.live();
         let id = match posted {
             Posted::Message(id) => id,
-            Posted::Refused(reply) => return Some(reply),
+            Posted::Refused { reply, is_awaited } => {
+                if is_awaited {
+                    // The channel refuses it once more, where its client waits. One that is gone waits for nothing.
+                    let _ = live.deliver_message(name.as_bytes(), self.principal(), body);
+                }
+                return Some(reply);
+            }
         };
-        let live = service.store.live();
         match live.deliver_message(name.as_bytes(), self.principal(), body) {
             Ok(()) => None,
             Err(DeliverRefused::Unknown) => Some(protocol.refuse_posted(NoChannel::Unknown, out)),

@@ -1,5 +1,9 @@
 //! A channel's bytes: into messages, as far as its client takes what there is for it.
 
+use std::rc::Rc;
+
+use crate::jsonrpc::Glimpse;
+use crate::mcp::{Facts, Via};
 use crate::metrics::Eviction;
 use crate::pool::Assembly;
 use crate::ring::ConnectionKey;
@@ -197,31 +201,45 @@ impl<R: ShardRing> Shard<R> {
             return None;
         };
         let progress = lines.advance(window, line_bytes_max);
-        self.take_line_progress(key, window, &progress)
+        self.take_line_progress(key, window, progress)
     }
 
     fn take_line_progress(
         &mut self,
         key: ConnectionKey,
         window: &[u8],
-        progress: &stdio::Progress,
+        progress: stdio::Progress,
     ) -> Option<usize> {
-        match *progress {
+        match progress {
             stdio::Progress::Incomplete => None,
             stdio::Progress::Skipped { consumed } => Some(consumed),
             stdio::Progress::Line { start, end, consumed } => {
                 self.take_message(key, window.get(start..end).unwrap_or_default());
                 Some(consumed)
             }
-            stdio::Progress::TooLong { consumed } => {
-                let mut out = self.spares.take();
-                let reply = self.service.protocol.refuse_too_large(&mut out);
-                self.record_control(&reply, std::time::Duration::ZERO);
-                let out = self.post(key, out);
-                self.spares.put(out);
+            stdio::Progress::TooLong { consumed, glimpse } => {
+                self.refuse_line(key, &glimpse);
                 Some(consumed)
             }
         }
+    }
+
+    /// Answers a line that was too long to be kept.
+    fn refuse_line(&mut self, key: ConnectionKey, glimpse: &Glimpse) {
+        let (principal, now) = (self.principal(), self.unix_now);
+        let Some(channel) = self.channel(key) else { return };
+        let via = Via::Channel(channel.facts());
+        let service = Rc::clone(&self.service);
+        let mut out = self.spares.take();
+        let facts = Facts { via, principal, now };
+        let reply = service
+            .protocol
+            .refuse_too_large(&facts, glimpse, &*service.store, &mut out);
+        self.record_control(&reply, std::time::Duration::ZERO);
+        if reply.has_body {
+            out = self.post(key, out);
+        }
+        self.spares.put(out);
     }
 
     /// The peer sends no more. Of a WebSocket that is its end; a process is told so that way to finish.
@@ -237,9 +255,10 @@ impl<R: ShardRing> Shard<R> {
             .table
             .at(key)
             .and_then(|connection| connection.assembly.take());
+        let window = assembly.as_ref().map_or(&[][..], |assembly| assembly.window());
+        let progress = lines.finish(window);
+        self.take_line_progress(key, window, progress);
         if let Some(assembly) = assembly {
-            let progress = lines.finish(assembly.window());
-            self.take_line_progress(key, assembly.window(), &progress);
             self.assembly.give_back(assembly, &mut self.heap);
         }
         self.finish_process(key);

@@ -118,10 +118,13 @@ fn what_is_wrong_is_told_and_the_conversation_goes_on() {
         let unknown = conversation.send("no/such/method", json!({}));
         conversation.error(&unknown, METHOD_NOT_FOUND);
         conversation.send_raw("{\"jsonrpc\":\"2.0\",\"id\":1,");
+        conversation.error(&json!(1), PARSE_ERROR);
+        conversation.send_raw("nonsense");
         conversation.error(&Value::Null, PARSE_ERROR);
         conversation.send_raw("{\"jsonrpc\":\"1.0\",\"id\":77,\"method\":\"tools/list\"}");
         let refused = conversation.message();
         assert_eq!(refused["error"]["code"], INVALID_REQUEST, "{refused}");
+        assert_eq!(refused["id"], 77, "{refused}");
         assert_eq!(conversation.text_of("echo", json!({"message": "on"})), "on");
         // A notification nobody knows is no error.
         conversation.notify("notifications/no-such", json!({}));

@@ -14,6 +14,7 @@ mod fixture;
 mod methods;
 mod opening;
 mod reading;
+mod refusing;
 mod tasks;
 mod telling;
 
@@ -26,6 +27,9 @@ use fixture::{Fixture, Host};
 #[derive(Clone, Copy, Debug)]
 enum Feature {
     Opening,
+    Refusals,
+    LargeNumbers,
+    RefusedAnswer,
     Eras,
     Ping,
     Methods,
@@ -75,6 +79,9 @@ impl Feature {
     fn place(self) -> (Fixture, Revisions) {
         match self {
             Feature::Opening => (Fixture::Demo, ALL),
+            Feature::Refusals => (Fixture::Demo, ALL),
+            Feature::LargeNumbers => (Fixture::Demo, LEGACY),
+            Feature::RefusedAnswer => (Fixture::Demo, ELICITATION_BY_REQUEST),
             Feature::Eras => (Fixture::Demo, LEGACY),
             Feature::Ping => (Fixture::Demo, LEGACY),
             Feature::Methods => (Fixture::Demo, ALL),

@@ -239,6 +239,17 @@ fn batches_belong_to_their_revision() {
     let mut socket = server.open_websocket();
     socket.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
     socket.send_text(batch.as_bytes());
-    assert_eq!(socket.message()["error"]["code"], -32600);
+    // Each of its requests waits for an answer.
+    let answers = socket.message();
+    let refused: Vec<(&Value, &Value)> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| (&answer["id"], &answer["error"]["code"]))
+        .collect();
+    assert_eq!(
+        refused,
+        [(&json!(1), &json!(-32600)), (&json!(2), &json!(-32600))]
+    );
     socket.close(1000);
 }

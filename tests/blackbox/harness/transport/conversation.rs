@@ -80,6 +80,12 @@ impl Conversation {
         self.transport.send(&request);
     }
 
+    /// Sends what gets no message back, whatever it is.
+    pub(crate) fn send_unanswered(&mut self, text: impl Into<Vec<u8>>) {
+        let request = self.dialect.post(&Value::Null).with_body(text);
+        self.transport.send_unanswered(&request);
+    }
+
     /// Answers a question of the server.
     pub(crate) fn respond(&mut self, id: &Value, result: &Value) {
         self.transport.send(&self.dialect.response(id, result));

@@ -185,6 +185,17 @@ impl Transport for Http {
         }
     }
 
+    fn send_unanswered(&mut self, message: &Request) {
+        let under_session = self.under_session(message);
+        let mut client = self.client();
+        let response = client.ask(&under_session);
+        assert!(
+            [202, 400].contains(&response.status) && response.body.is_empty(),
+            "{response:?}"
+        );
+        self.idle.push(client);
+    }
+
     fn receive(&mut self) -> Value {
         loop {
             let at = self.wait();

@@ -20,7 +20,7 @@ pub(super) struct HttpSse {
     /// Where to post.
     endpoint: String,
     revision: Revision,
-    /// What is no message at all is answered where it was posted.
+    /// What is no message at all, and has no id, is answered where it was posted and nowhere else.
     refusals: VecDeque<Value>,
 }
 
@@ -49,9 +49,24 @@ impl Transport for HttpSse {
         if response.has_json() {
             assert_eq!(response.status, 400, "{}", response.text());
             let refusal = specification::read(&response.body, self.revision);
-            return self.refusals.push_back(refusal);
+            // Whoever waits for it hears of it on the stream as well.
+            if refusal.get("id").is_none() {
+                self.refusals.push_back(refusal);
+            }
+            return;
         }
         response.assert_accepted();
+    }
+
+    fn send_unanswered(&mut self, message: &Request) {
+        let request = Request::new("POST", &self.endpoint)
+            .plus("Content-Type", "application/json")
+            .with_body(message.body.clone());
+        let response = self.posting.ask(&request);
+        assert!(
+            [202, 400].contains(&response.status) && !response.has_json(),
+            "{response:?}"
+        );
     }
 
     fn receive(&mut self) -> Value {

@@ -25,6 +25,11 @@ pub(crate) trait Transport: Send {
     /// Sends one message: over HTTP under the fields of `message`, on a channel its body alone.
     fn send(&mut self, message: &Request);
 
+    /// Sends what gets no message back, though it may be refused: over HTTP a status tells.
+    fn send_unanswered(&mut self, message: &Request) {
+        self.send(message);
+    }
+
     /// The next message, from wherever it comes.
     fn receive(&mut self) -> Value;
 

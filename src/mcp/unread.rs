@@ -1,0 +1,164 @@
+//! Messages that are refused before anything was done with them: what is not JSON, not representable, too large, or no
+//! message.
+//!
+//! Whoever sent a request waits for an answer under its id, so a refusal carries the one that can be read, whatever
+//! else is wrong. What wants no answer gets none, lest two peers answer each other's errors for ever: a refused
+//! notification or answer is told by HTTP's status alone. The call that waits for a refused answer is told at once.
+
+use crate::jsonrpc::{
+    Glance, Glimpse, Id, Malformed, Message, ParseError, Shape, Value, element_spans, pointer_to,
+};
+
+use super::batch::BATCH_ELEMENTS_MAX;
+use super::error::Failure;
+use super::facts::Facts;
+use super::legacy;
+use super::live::State;
+use super::protocol::{Protocol, Reply, refused};
+use super::remembered;
+
+/// Calls `use_failure` with why a body could not be parsed.
+pub(super) fn with_failure<T>(
+    body: &[u8],
+    error: ParseError,
+    use_failure: impl FnOnce(Failure<'_>) -> T,
+) -> T {
+    match error {
+        ParseError::Surrogate { unit, at } => use_failure(Failure::Unrepresentable {
+            unit,
+            pointer: &pointer_to(body, at),
+        }),
+        error => use_failure(Failure::Parse(error)),
+    }
+}
+
+/// Appends the refusal of a message of this shape, unless it wants none.
+pub(super) fn write_refusal(
+    id: Option<Id<'_>>,
+    shape: Shape,
+    failure: Failure<'_>,
+    out: &mut Vec<u8>,
+) -> Reply {
+    let is_json = !matches!(failure, Failure::Parse(ParseError::Syntax));
+    match shape {
+        Shape::Answer => refused(None, failure).refuse_silently(),
+        // What is not JSON may not be what it looks like.
+        Shape::Notification if is_json => refused(None, failure).refuse_silently(),
+        Shape::Request | Shape::Notification | Shape::Unknown => refused(id, failure).write(out),
+    }
+}
+
+impl Protocol {
+    /// Answers what could not be parsed.
+    #[cold]
+    pub(super) fn refuse_unparsed(
+        &self,
+        facts: &Facts<'_>,
+        body: &[u8],
+        error: ParseError,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let glimpse = Glance::at(body);
+        with_failure(body, error, |failure| {
+            self.refuse_glimpsed(facts, &glimpse, failure, state, out)
+        })
+    }
+
+    /// Answers a message of a channel that is too large to be kept; it was glanced at as it came.
+    pub fn refuse_too_large(
+        &self,
+        facts: &Facts<'_>,
+        glimpse: &Glimpse,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        self.refuse_glimpsed(facts, glimpse, Failure::TooLarge, state, out)
+    }
+
+    fn refuse_glimpsed(
+        &self,
+        facts: &Facts<'_>,
+        glimpse: &Glimpse,
+        failure: Failure<'_>,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        if glimpse.shape == Shape::Answer
+            && let Some(question) = glimpse.id_text()
+        {
+            self.fail_question(facts, &question, failure, state);
+        }
+        write_refusal(glimpse.id(), glimpse.shape, failure, out)
+    }
+
+    /// Answers JSON that is no message.
+    #[cold]
+    pub(super) fn refuse_malformed(
+        &self,
+        facts: &Facts<'_>,
+        malformed: &Malformed<'_>,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let failure = Failure::Envelope(malformed.fault);
+        if malformed.shape == Shape::Answer
+            && let Some(Id::Text(question)) = malformed.id
+        {
+            self.fail_question(facts, question, failure, state);
+        }
+        write_refusal(malformed.id, malformed.shape, failure, out)
+    }
+
+    /// Answers an array that is refused as a whole. On a channel each of its requests waits for an answer of its own.
+    #[cold]
+    pub(super) fn refuse_batch(
+        &self,
+        facts: &Facts<'_>,
+        root: Value<'_, '_>,
+        text: &[u8],
+        failure: Failure<'_>,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let begin = out.len();
+        let mut whole = refused(None, failure).write(out);
+        let mut requests = 0;
+        let is_on_channel = facts.channel().is_some();
+        for (element, span) in root.elements().zip(element_spans(text)).take(BATCH_ELEMENTS_MAX) {
+            let text = text.get(span).unwrap_or_default();
+            let (id, shape) = match Message::read(element, text) {
+                Ok(Message::Request(request)) => (Some(request.id), Shape::Request),
+                Ok(Message::Notification(_)) => continue,
+                Ok(Message::Response(response)) => (response.id, Shape::Answer),
+                Err(malformed) => (malformed.id, malformed.shape),
+            };
+            match (shape, id) {
+                (Shape::Answer, Some(Id::Text(question))) => {
+                    self.fail_question(facts, question, failure, state);
+                }
+                (Shape::Answer, _) => {}
+                (_, Some(id)) if is_on_channel => {
+                    if requests == 0 {
+                        out.truncate(begin);
+                    }
+                    out.push(if requests == 0 { b'[' } else { b',' });
+                    requests += 1;
+                    whole = refused(Some(id), failure).write(out);
+                }
+                _ => {}
+            }
+        }
+        if requests > 0 {
+            out.push(b']');
+        }
+        whole
+    }
+
+    /// The answer that a call waits for cannot be used: it need not wait any longer.
+    fn fail_question(&self, facts: &Facts<'_>, question: &str, failure: Failure<'_>, state: &dyn State) {
+        if let Ok(context) = legacy::context(self, facts, state) {
+            remembered::fail_question(context, question, &failure.message(), state);
+        }
+    }
+}
