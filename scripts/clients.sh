@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Real MCP clients against `weir serve`: every client, in every era it speaks, makes the same tour. It lists
-# the tools and calls them, one after another and all at once; reads, gets and completes; hears progress, gives a call
+# the tools and calls them, one after another and all at once; sends a number beyond 64 bits and, where it can, half of an
+# emoji; reads, gets and completes; hears progress, gives a call
 # up, subscribes to a file and hears of its change, answers a question; lets its model be asked by the example
 # `everything`; and ends its session. Most do it again over stdio, where they start the servers themselves, as a desktop's
 # configuration says. scripts/clients/scenario.json says what must come back, and what a client cannot.

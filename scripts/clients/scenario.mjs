@@ -24,9 +24,14 @@ export function processOf(path, name) {
   return JSON.parse(readFileSync(path, 'utf8')).mcpServers[name];
 }
 
-/** Lists the tools, makes every call in turn, then all of them at once. */
-export async function play({ listTools, call }) {
+/**
+ * Lists the tools, makes every call in turn, then all of them at once; sends a number beyond 64 bits and an emoji cut in
+ * two, which no client may be left waiting with.
+ */
+export async function play({ listTools, call, cutTextCode = -32600 }) {
   checkTools(await listTools());
+  checkLargeNumber(await call(scenario.large_number));
+  await checkCutText(call, cutTextCode);
   for (const expected of scenario.calls) checkCall(expected, await call(expected));
   const outcomes = await Promise.all(scenario.calls.map((expected) => call(expected)));
   outcomes.forEach((outcome, index) => checkCall(scenario.calls[index], outcome));
@@ -172,6 +177,32 @@ export function checkCall(expected, outcome) {
   } else {
     assert.equal(content[0].text, expected.failure ?? wholeText(expected.text), what);
   }
+}
+
+/** The argument is out of its range, and the result says which. */
+function checkLargeNumber({ result, errorCode }) {
+  assert.ok(result?.isError, `a large number: ${JSON.stringify(result)} ${errorCode}`);
+  assert.ok(result.content[0].text.includes(scenario.large_number.about), result.content[0].text);
+}
+
+/** What a promise gives, if it does in good time. */
+async function inTime(promise, what) {
+  const timer = new AbortController();
+  const late = sleep(PATIENCE_MS, undefined, { signal: timer.signal });
+  late.catch(() => {});
+  const first = await Promise.race([promise, late]);
+  timer.abort();
+  assert.ok(first, `${what}: no answer`);
+  return first;
+}
+
+/** Half of an emoji is refused at once: by a JSON-RPC error, or by HTTP's status with that error in its body. */
+async function checkCutText(call, errorCode) {
+  const cut = { tool: 'echo', arguments: { message: '😀'.slice(0, 1) } };
+  const outcome = await inTime(call(cut).catch((error) => ({ error })), 'half of an emoji');
+  assert.ok(!outcome.result, 'half of an emoji is no text');
+  if (outcome.error) assert.match(outcome.error.message, /unpaired surrogate/);
+  else assert.equal(outcome.errorCode, errorCode);
 }
 
 /** Where the server that is at this URL serves HTTP+SSE. */
