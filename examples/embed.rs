@@ -90,6 +90,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// What clients may do from the beginning.
 fn registry(notebook: &Arc<Notebook>) -> Result<Registry, RegistryError> {
     let mut registry = Registry::builder();
+    // A tool is added later: see `allow_adding`.
+    registry.tools_list_changed();
     let notes = Arc::clone(notebook);
     registry.add(
         Tool::new("search_notes")

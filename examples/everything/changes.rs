@@ -9,6 +9,7 @@ const PASSING_TOOL: &str = "test_passing_tool";
 const PASSING_PROMPT: &str = "test_passing_prompt";
 
 pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryError> {
+    registry.tools_list_changed().prompts_list_changed();
     registry.add(
         Tool::new("test_trigger_tool_change")
             .description("Adds a tool, or removes it again.")

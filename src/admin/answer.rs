@@ -98,10 +98,16 @@ fn health(view: &AdminView) -> Answer {
 
 fn readiness(view: &AdminView) -> Answer {
     let lifecycle = view.lifecycle();
-    match view.ailment() {
-        Some(ailment) => Answer::text(Status::ServiceUnavailable, &ailment),
-        None if lifecycle == Lifecycle::Serving => Answer::text(Status::Ok, lifecycle.as_str()),
-        None => Answer::text(Status::ServiceUnavailable, lifecycle.as_str()),
+    let refuse = |reason: &str| Answer::text(Status::ServiceUnavailable, reason);
+    if let Some(ailment) = view.ailment() {
+        return refuse(&ailment);
+    }
+    if lifecycle != Lifecycle::Serving {
+        return refuse(lifecycle.as_str());
+    }
+    match view.not_ready() {
+        Some(reason) => refuse(&reason),
+        None => Answer::text(Status::Ok, lifecycle.as_str()),
     }
 }
 

@@ -101,6 +101,28 @@ fn health_and_readiness_follow_the_server() {
 }
 
 #[test]
+fn a_server_that_serves_may_not_be_ready_for_a_reason() {
+    let reason = Arc::new(std::sync::Mutex::new(None));
+    let told = Arc::clone(&reason);
+    let view = AdminView::new(Arc::default(), String::new).with_not_ready(move || {
+        let told = told.lock().unwrap().clone();
+        assert_ne!(told.as_deref(), Some("a fault"));
+        told
+    });
+    let (handle, view) = start(view, AdminLimits::default());
+    *reason.lock().unwrap() = Some("the disk is gone".to_owned());
+    assert_eq!(get(&handle, "/readyz"), (503, "starting\n".to_owned()));
+    view.advance(Lifecycle::Serving);
+    assert_eq!(get(&handle, "/readyz"), (503, "the disk is gone\n".to_owned()));
+    assert_eq!(get(&handle, "/healthz"), (200, "ok\n".to_owned()));
+    *reason.lock().unwrap() = None;
+    assert_eq!(get(&handle, "/readyz"), (200, "serving\n".to_owned()));
+    *reason.lock().unwrap() = Some("a fault".to_owned());
+    assert_eq!(get(&handle, "/readyz").0, 503);
+    assert_eq!(get(&handle, "/healthz").0, 200);
+}
+
+#[test]
 fn metrics_have_prometheus_media_type() {
     let (handle, _) = serving();
     let response = exchange(&handle, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -1,6 +1,6 @@
 //! What the admin listener shows, as whoever runs the server keeps it up to date.
 //!
-//! Atomics and one function; nothing in here waits for a shard. The states go one way:
+//! Atomics and two functions; nothing in here waits for a shard. The states go one way:
 //!
 //! ```text
 //! Starting ──► Serving ──► Draining
@@ -74,6 +74,7 @@ pub struct AdminView {
     lifecycle: AtomicU8,
     health: Arc<Health>,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
+    not_ready: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 impl AdminView {
@@ -84,6 +85,16 @@ impl AdminView {
             lifecycle: AtomicU8::new(Lifecycle::Starting as u8),
             health,
             metrics: Box::new(metrics),
+            not_ready: Box::new(|| None),
+        }
+    }
+
+    /// The same, not ready while `reason` gives one: a line for whoever probes. It is called with each probe and must
+    /// not wait for anything.
+    pub fn with_not_ready(self, reason: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        Self {
+            not_ready: Box::new(reason),
+            ..self
         }
     }
 
@@ -101,6 +112,13 @@ impl AdminView {
     pub fn ailment(&self) -> Option<String> {
         let shard = self.health.ended_shard()?;
         Some(format!("unwell: shard {shard} has ended; restart the process"))
+    }
+
+    /// Why a server that serves should get no new clients all the same, if it should not.
+    pub fn not_ready(&self) -> Option<String> {
+        // The embedder's code: a fault in it is a reason, too.
+        catch_unwind(AssertUnwindSafe(|| (self.not_ready)()))
+            .unwrap_or_else(|_| Some("whether it is ready cannot be told".to_owned()))
     }
 
     /// The exposition; `None` when rendering it panicked.

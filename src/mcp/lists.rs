@@ -226,14 +226,19 @@ fn meta(identity: &Identity) -> Value {
 /// Only what works is declared.
 fn capabilities(registry: &Registry, revision: Revision) -> Value {
     let has = Has::of(registry);
+    let changed = registry.list_changed();
     let declared = [
-        ("tools", has.tools, json!({"listChanged": true})),
+        ("tools", has.tools, with_list_changed(json!({}), changed.tools)),
         (
             "resources",
             has.resources,
-            json!({"subscribe": true, "listChanged": true}),
+            with_list_changed(json!({"subscribe": true}), changed.resources),
         ),
-        ("prompts", has.prompts, json!({"listChanged": true})),
+        (
+            "prompts",
+            has.prompts,
+            with_list_changed(json!({}), changed.prompts),
+        ),
         (
             "completions",
             has.completions && revision.has_completions_capability(),
@@ -254,6 +259,14 @@ fn capabilities(registry: &Registry, revision: Revision) -> Value {
     ];
     let declared = declared.into_iter().filter(|(_, is_there, _)| *is_there);
     Value::Object(declared.map(|(name, _, how)| (name.to_owned(), how)).collect())
+}
+
+/// A list that never changes promises nothing.
+fn with_list_changed(mut capability: Value, is_promised: bool) -> Value {
+    if is_promised {
+        capability["listChanged"] = json!(true);
+    }
+    capability
 }
 
 fn initialize(registry: &Registry, identity: &Identity, revision: Revision) -> Value {

@@ -16,7 +16,7 @@ use super::schema::{InputSchema, OutputSchema};
 use super::shard::ShardRegistry;
 use super::unknown::KnownArguments;
 use super::uri_template::UriTemplate;
-use super::watch::Watch;
+use super::watch::{Watch, WatchList};
 
 /// All tools, resources and prompts of a server. Cloning it is cloning a pointer.
 #[derive(Clone, Default)]
@@ -40,6 +40,23 @@ pub(super) struct Inner {
     template_completers: Vec<usize>,
     /// Where each prompt's completers begin.
     prompt_completers: Vec<usize>,
+    /// Lists that are said to change.
+    list_changed: ListChanged,
+    not_ready: Vec<Arc<NotReady>>,
+}
+
+/// Which lists change while they are served, as clients are promised to hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListChanged {
+    pub(crate) tools: bool,
+    pub(crate) resources: bool,
+    pub(crate) prompts: bool,
+}
+
+/// Why a server may not be ready though it serves.
+pub(super) struct NotReady {
+    reason: String,
+    is_so: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// One tool, its schemas compiled.
@@ -282,6 +299,33 @@ impl Registry {
         ShardRegistry::new(self.clone())
     }
 
+    /// Which lists clients are promised to hear of when they change. A lister that is watched promises for itself.
+    pub(crate) fn list_changed(&self) -> ListChanged {
+        let is_watched = self.inner.listers.iter().any(|lister| lister.watch.is_some());
+        ListChanged {
+            resources: self.inner.list_changed.resources || is_watched,
+            ..self.inner.list_changed
+        }
+    }
+
+    /// What watches the listers' lists.
+    pub fn list_watchers(&self) -> impl Iterator<Item = Arc<dyn WatchList>> {
+        self.inner
+            .listers
+            .iter()
+            .filter_map(|lister| lister.watch.clone())
+    }
+
+    /// Why a server of this should get no new clients just now, if there is such a reason. See
+    /// [`RegistryBuilder::not_ready_while`].
+    pub fn not_ready(&self) -> Option<&str> {
+        let reasons = self.inner.not_ready.iter();
+        reasons
+            .filter(|not_ready| (not_ready.is_so)())
+            .map(|not_ready| not_ready.reason.as_str())
+            .next()
+    }
+
     pub(super) fn inner(&self) -> &Inner {
         &self.inner
     }
@@ -313,6 +357,40 @@ impl RegistryBuilder {
     pub fn add(&mut self, item: impl Registrable) -> Result<&mut Self, RegistryError> {
         item.register(self)?;
         Ok(self)
+    }
+
+    /// Promises clients to hear when tools come and go (MCP, the capability `listChanged`): for a server whose tools
+    /// are edited while it runs. Without it the promise is made only once they have been.
+    pub fn tools_list_changed(&mut self) -> &mut Self {
+        self.inner.list_changed.tools = true;
+        self
+    }
+
+    /// The same for resources and templates. For what a [`ResourceLister`] lists, its
+    /// [`watch`](ResourceLister::watch) is that promise.
+    pub fn resources_list_changed(&mut self) -> &mut Self {
+        self.inner.list_changed.resources = true;
+        self
+    }
+
+    /// The same for prompts.
+    pub fn prompts_list_changed(&mut self) -> &mut Self {
+        self.inner.list_changed.prompts = true;
+        self
+    }
+
+    /// Makes `/readyz` answer 503 with this reason, one line without anything a stranger must not know, while
+    /// `is_so` says so. It is asked with each probe, on threads that serve: it must neither block nor take long.
+    pub fn not_ready_while(
+        &mut self,
+        reason: impl Into<String>,
+        is_so: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.inner.not_ready.push(Arc::new(NotReady {
+            reason: reason.into(),
+            is_so: Box::new(is_so),
+        }));
+        self
     }
 
     /// Removes a tool; whether there was one.

@@ -220,4 +220,4 @@ pub use unknown::UnknownArguments;
 pub use uri_template::TemplateError;
 pub(crate) use uri_template::percent_decode;
 pub use violations::{Violation, Violations};
-pub use watch::{Updates, Watch};
+pub use watch::{ListUpdates, Updates, Watch, WatchList};

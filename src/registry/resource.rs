@@ -20,7 +20,7 @@ use super::icon::Icon;
 use super::outcome::{ListKind, ReadKind};
 use super::output::{ContentAnnotations, NoArguments, ToolError};
 use super::text_type::{self, TextType};
-use super::watch::{Updates, Watch, Watcher};
+use super::watch::{ListUpdates, ListWatcher, Updates, Watch, WatchList, Watcher};
 
 /// A registered resource or template as clients see it. Serialises as MCP's `Resource` or `ResourceTemplate`,
 /// newest revision.
@@ -316,6 +316,7 @@ impl ResourceTemplateBuilder {
 pub struct ResourceLister {
     pub(super) name: String,
     pub(super) handler: Arc<dyn Handler>,
+    pub(super) watch: Option<Arc<dyn WatchList>>,
 }
 
 /// What a lister is asked for.
@@ -345,7 +346,19 @@ impl ResourceLister {
         Self {
             name: name.into(),
             handler: Arc::new(AsyncHandler::<ListKind, ListFrom, F, H>::new(function)),
+            watch: None,
         }
+    }
+
+    /// A function that watches for changes of what is listed: with it, clients are promised to hear of them. It is
+    /// called once the server runs, on a thread that may block for a short while; what it gives is dropped there when
+    /// the lister, or the server, is gone. In between, [`ListUpdates::changed`] tells of a change, from any thread.
+    pub fn watch<F>(mut self, function: F) -> Self
+    where
+        F: Fn(ListUpdates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
+    {
+        self.watch = Some(Arc::new(ListWatcher(function)));
+        self
     }
 
     /// A function that may block; it runs on the worker pool.
@@ -358,6 +371,7 @@ impl ResourceLister {
             handler: Arc::new(BlockingHandler::<ListKind, ListFrom, ResourcePage, H>::new(
                 function,
             )),
+            watch: None,
         }
     }
 }

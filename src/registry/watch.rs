@@ -53,6 +53,45 @@ impl Updates {
     }
 }
 
+/// Says that what a lister lists has changed. Cheap to clone, for any thread.
+#[derive(Debug, Clone, Default)]
+pub struct ListUpdates {
+    server: ServerHandle,
+}
+
+impl ListUpdates {
+    /// Changes told to `server`.
+    pub fn new(server: ServerHandle) -> Self {
+        Self { server }
+    }
+
+    /// Tells all who want to know that the list of resources has changed.
+    pub fn changed(&self) {
+        self.server.resources_changed();
+    }
+}
+
+/// A registered function that watches what a lister lists; see [`ResourceLister::watch`](super::ResourceLister::watch).
+pub trait WatchList: Send + Sync {
+    /// Begins to watch; dropping what it gives ends that. May block, and so may the drop: never call it on a shard.
+    ///
+    /// # Errors
+    /// Those of the function, and [`ToolError::Panicked`].
+    fn watch(&self, updates: ListUpdates) -> Result<Box<dyn Send>, ToolError>;
+}
+
+/// A function as a [`WatchList`].
+pub(super) struct ListWatcher<F>(pub(super) F);
+
+impl<F> WatchList for ListWatcher<F>
+where
+    F: Fn(ListUpdates) -> Result<Box<dyn Send>, ToolError> + Send + Sync,
+{
+    fn watch(&self, updates: ListUpdates) -> Result<Box<dyn Send>, ToolError> {
+        guard(|| (self.0)(updates)).and_then(|watch| watch)
+    }
+}
+
 /// A registered function that watches resources; see [`ResourceBuilder::watch`](super::ResourceBuilder::watch).
 pub trait Watch: Send + Sync {
     /// Begins to watch; dropping what it gives ends that. May block, and so may the drop: never call it on a shard.

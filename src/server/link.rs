@@ -10,7 +10,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mcp::Announcement;
-use crate::registry::{RegistryEdit, RegistryError, ServerLink};
+use crate::registry::{Registry, RegistryEdit, RegistryError, ServerLink};
 use crate::shard::Served;
 
 /// What stands behind the handles that calls have.
@@ -47,11 +47,59 @@ impl ServerLink for Link {
         let service = self.served.current();
         let mut builder = service.protocol.registry().edit();
         edit(&mut builder)?;
-        let protocol = Arc::new(service.protocol.with_registry(builder.build()));
+        let mut protocol = service.protocol.with_registry(builder.build());
         let changes = protocol.changes_since(&service.protocol);
-        self.served.replace(Arc::new(service.with_protocol(protocol)));
+        if let Some(registry) = promising(protocol.registry(), &changes) {
+            protocol = protocol.with_registry(registry);
+        }
+        self.served
+            .replace(Arc::new(service.with_protocol(Arc::new(protocol))));
         drop(editing);
         changes.into_iter().for_each(|change| self.announce(change));
         Ok(())
+    }
+}
+
+/// What changed once may change again: the same registry with a promise to say so, unless it was made before.
+fn promising(registry: &Registry, changes: &[Announcement]) -> Option<Registry> {
+    let promised = registry.list_changed();
+    let mut builder = registry.edit();
+    let mut is_new = false;
+    for change in changes {
+        match change {
+            Announcement::ToolsChanged if !promised.tools => builder.tools_list_changed(),
+            Announcement::PromptsChanged if !promised.prompts => builder.prompts_list_changed(),
+            Announcement::ResourcesChanged if !promised.resources => builder.resources_list_changed(),
+            _ => continue,
+        };
+        is_new = true;
+    }
+    is_new.then(|| builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{CallContext, NoArguments, Tool};
+
+    #[test]
+    fn what_changed_once_is_promised_from_then_on() {
+        let mut builder = Registry::builder();
+        builder
+            .add(Tool::new("a").run(|_: CallContext, _: NoArguments| async { Ok("") }))
+            .unwrap();
+        let registry = builder.build();
+        assert!(promising(&registry, &[]).is_none());
+        let promised = promising(&registry, &[Announcement::ToolsChanged]).unwrap();
+        let lists = promised.list_changed();
+        assert_eq!(
+            (lists.tools, lists.resources, lists.prompts),
+            (true, false, false)
+        );
+        assert!(promised.find("a").is_some());
+        assert!(promising(&promised, &[Announcement::ToolsChanged]).is_none());
+        let all = [Announcement::PromptsChanged, Announcement::ResourcesChanged];
+        let lists = promising(&promised, &all).unwrap().list_changed();
+        assert_eq!((lists.tools, lists.resources, lists.prompts), (true, true, true));
     }
 }

@@ -67,10 +67,10 @@ use crate::metrics::{
     ProcessFigures, Report, Scrape, ShardHistograms, ShardMetrics, ShardReport, TaskFigures,
     TombstoneFigures, WorkerFigures,
 };
-use crate::registry::{Registry, ServerHandle};
+use crate::registry::{Registry, ServerHandle, Watch, WatchList};
 use crate::session::KeyError;
 use crate::session::Store;
-use crate::session::live::{Herald, HeraldHandle};
+use crate::session::live::{Herald, HeraldHandle, Watchers};
 use crate::session::tasks::TaskStore;
 use crate::shard::{Gate, HealthSource, Mail, Mesh, Served, Service};
 use crate::transport::edge::EdgePolicyError;
@@ -265,6 +265,7 @@ impl Server {
             settings.connections_max,
             Arc::clone(&service),
             workers.submitter(),
+            Arc::clone(&served),
         );
         let source: Arc<dyn HealthSource> = Arc::<AdminView>::clone(&view);
         let is_first = service.health.set(Arc::downgrade(&source)).is_ok();
@@ -282,7 +283,7 @@ impl Server {
         let herald = Herald::start(
             Arc::clone(service.store.live()),
             handle.clone(),
-            move |uri: &str| served.current().protocol.registry().watcher(uri),
+            CurrentWatchers(served),
         );
         view.advance(Lifecycle::Serving);
         Ok(Server {
@@ -431,6 +432,19 @@ impl Server {
     }
 }
 
+/// Those of the registry that is served at present.
+struct CurrentWatchers(Arc<Served>);
+
+impl Watchers for CurrentWatchers {
+    fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>> {
+        self.0.current().protocol.registry().watcher(uri)
+    }
+
+    fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {
+        self.0.current().protocol.registry().list_watchers().collect()
+    }
+}
+
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
@@ -461,11 +475,19 @@ fn admin_view(
     connections_max: u32,
     service: Arc<Service>,
     workers: Submitter,
+    served: Arc<Served>,
 ) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
-    Arc::new(AdminView::new(health, move || {
-        exposition(&metrics, connections_max, &service, &workers)
-    }))
+    let view = AdminView::new(health, move || exposition(&metrics, connections_max, &service, &workers));
+    let not_ready = move || {
+        served
+            .current()
+            .protocol
+            .registry()
+            .not_ready()
+            .map(str::to_owned)
+    };
+    Arc::new(view.with_not_ready(not_ready))
 }
 
 fn exposition(

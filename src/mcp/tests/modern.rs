@@ -8,10 +8,7 @@ fn discover() {
     let result = &answer.body["result"];
     assert_eq!(answer.status, 200);
     assert_eq!(result["supportedVersions"], json!([MODERN]));
-    assert_eq!(
-        result["capabilities"],
-        json!({"tools": {"listChanged": true}, "logging": {}})
-    );
+    assert_eq!(result["capabilities"], json!({"tools": {}, "logging": {}}));
     assert_eq!(result["instructions"], "Call echo.");
     assert!(result.get("serverInfo").is_none());
     assert_eq!(answer.session, None);

@@ -103,8 +103,8 @@ fn completion_is_declared_where_the_revision_has_a_word_for_it() {
             }
         };
         let mut expected = json!({
-            "resources": {"subscribe": true, "listChanged": true},
-            "prompts": {"listChanged": true},
+            "resources": {"subscribe": true},
+            "prompts": {},
             "logging": {},
         });
         if revision > Revision::V2024_11_05 {

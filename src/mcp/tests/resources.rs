@@ -78,10 +78,58 @@ fn server() -> Server {
     Server::with(resources(), Options::default())
 }
 
+/// What never changes promises nothing; what is watched, or said to change, promises that clients hear of it.
+#[test]
+fn lists_promise_what_they_keep() {
+    use crate::registry::{ListUpdates, RegistryBuilder, ResourceLister, ResourcePage};
+    let promised = |change: &dyn Fn(&mut RegistryBuilder)| {
+        let mut registry = resources().edit();
+        change(&mut registry);
+        let mut server = Server::with(registry.build(), Options::default());
+        let discovered = server.modern("server/discover", json!({}));
+        discovered.body["result"]["capabilities"]["resources"].clone()
+    };
+    let lister = || ResourceLister::new("l", |_: CallContext, _| async { Ok(ResourcePage::default()) });
+    let (still, moving) = (
+        json!({"subscribe": true}),
+        json!({"subscribe": true, "listChanged": true}),
+    );
+    assert_eq!(promised(&|_| ()), still);
+    assert_eq!(
+        promised(&|registry| {
+            registry.add(lister()).unwrap();
+        }),
+        still
+    );
+    assert_eq!(
+        promised(&|registry| {
+            let watched = lister().watch(|_: ListUpdates| Ok(Box::new(())));
+            registry.add(watched).unwrap();
+        }),
+        moving
+    );
+    assert_eq!(
+        promised(&|registry| {
+            registry.resources_list_changed();
+        }),
+        moving
+    );
+    let mut registry = resources().edit();
+    registry.tools_list_changed().prompts_list_changed();
+    let mut server = Server::with(registry.build(), Options::default());
+    let discovered = server.modern("server/discover", json!({}));
+    let capabilities = &discovered.body["result"]["capabilities"];
+    assert_eq!(
+        *capabilities,
+        json!({"resources": still, "logging": {}}),
+        "there are none"
+    );
+}
+
 #[test]
 fn only_what_is_registered_is_declared() {
     let mut server = server();
-    let capabilities = json!({"resources": {"subscribe": true, "listChanged": true}, "logging": {}});
+    let capabilities = json!({"resources": {"subscribe": true}, "logging": {}});
     let discovered = server.modern("server/discover", json!({}));
     assert_eq!(discovered.body["result"]["capabilities"], capabilities);
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});

@@ -15,16 +15,27 @@ use super::interest::{Lists, Met, Unsettled};
 use super::stream::StreamPlace;
 use super::{Letter, Live, Message};
 use crate::mcp::Announcement;
-use crate::registry::{ServerHandle, Updates, Watch};
+use crate::registry::{ListUpdates, ServerHandle, Updates, Watch, WatchList};
 
 /// How often the store is told the time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What watches the resource at a URI at present: [`Registry::watcher`](crate::registry::Registry::watcher) of the
-/// registry that is served.
-pub trait Watchers: Fn(&str) -> Option<Arc<dyn Watch>> + Send + 'static {}
+/// What watches at present: the watchers of the registry that is served.
+pub trait Watchers: Send + 'static {
+    /// What watches the resource at a URI: [`Registry::watcher`](crate::registry::Registry::watcher).
+    fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>>;
 
-impl<F: Fn(&str) -> Option<Arc<dyn Watch>> + Send + 'static> Watchers for F {}
+    /// What watches lists, always: [`Registry::list_watchers`](crate::registry::Registry::list_watchers).
+    fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {
+        Vec::new()
+    }
+}
+
+impl<F: Fn(&str) -> Option<Arc<dyn Watch>> + Send + 'static> Watchers for F {
+    fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>> {
+        self(uri)
+    }
+}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -45,6 +56,7 @@ impl Herald {
             server,
             watchers,
             watched: HashMap::new(),
+            watched_lists: Vec::new(),
         };
         let thread = thread::Builder::new()
             .name("weir-herald".to_owned())
@@ -74,14 +86,14 @@ impl Drop for HeraldHandle {
     }
 }
 
-/// A watch that was begun, and by whom.
-struct Watched {
-    watch: Arc<dyn Watch>,
+/// A watch that was begun, and by whom: a [`Watch`] or a [`WatchList`].
+struct Watched<W: ?Sized> {
+    watch: Arc<W>,
     /// None if it failed; it is not tried again until something else watches there.
     guard: Option<Box<dyn Send>>,
 }
 
-impl Drop for Watched {
+impl<W: ?Sized> Drop for Watched<W> {
     fn drop(&mut self) {
         // The embedder's code: the herald outlives its panics.
         let guard = self.guard.take();
@@ -95,7 +107,8 @@ struct Watching<W> {
     live: Arc<Live>,
     server: ServerHandle,
     watchers: W,
-    watched: HashMap<Arc<str>, Watched>,
+    watched: HashMap<Arc<str>, Watched<dyn Watch>>,
+    watched_lists: Vec<Watched<dyn WatchList>>,
 }
 
 impl<W: Watchers> Watching<W> {
@@ -103,6 +116,7 @@ impl<W: Watchers> Watching<W> {
     fn run(&mut self) {
         let started = Instant::now();
         let mut ticked = started;
+        self.settle_lists();
         loop {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
             let mut pending = self.live.switchboard.inbox.wait(until_tick);
@@ -111,6 +125,7 @@ impl<W: Watchers> Watching<W> {
                 self.live.broadcast(&announcement);
             }
             if is_registry_news {
+                self.settle_lists();
                 self.settle_all();
             } else if pending.is_unsettled {
                 self.settle_some();
@@ -123,6 +138,26 @@ impl<W: Watchers> Watching<W> {
                 ticked = now;
                 self.live.tick(now.saturating_duration_since(started));
             }
+        }
+    }
+
+    /// Watches what the listers list, from the beginning: a list that changes is told of at once to who listens only
+    /// then, and what may be served or not is known by it.
+    fn settle_lists(&mut self) {
+        let wanted = self.watchers.of_lists();
+        let is_wanted =
+            |watched: &Watched<dyn WatchList>| wanted.iter().any(|watch| Arc::ptr_eq(watch, &watched.watch));
+        self.watched_lists.retain(is_wanted);
+        for watch in wanted {
+            let is_watched = |watched: &Watched<dyn WatchList>| Arc::ptr_eq(&watch, &watched.watch);
+            if self.watched_lists.iter().any(is_watched) {
+                continue;
+            }
+            let guard = watch.watch(ListUpdates::new(self.server.clone()));
+            let guard = guard
+                .inspect_err(|error| tracing::warn!(%error, "a list of resources cannot be watched"))
+                .ok();
+            self.watched_lists.push(Watched { watch, guard });
         }
     }
 
@@ -145,7 +180,7 @@ impl<W: Watchers> Watching<W> {
     /// Begins or ends watching, as it should be at this moment.
     fn settle(&mut self, uri: &str) {
         let topic = self.live.switchboard.interest.topic(uri);
-        let wanted = topic.zip((self.watchers)(uri));
+        let wanted = topic.zip(self.watchers.of_resource(uri));
         let Some(((uri, since), watch)) = wanted else {
             self.watched.remove(uri);
             return;

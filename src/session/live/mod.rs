@@ -48,7 +48,7 @@ use crate::registry::{AnswerError, LogLevel};
 
 pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
-pub use herald::{Herald, HeraldHandle};
+pub use herald::{Herald, HeraldHandle, Watchers};
 pub use letters::{Ears, Letter};
 pub use message::Message;
 pub use postboxes::{ChannelName, DeliverRefused, Delivery, Postbox};

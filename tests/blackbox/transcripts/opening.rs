@@ -14,9 +14,9 @@ fn conversations_open() {
             false => conversation.initialize(),
         };
         let mut expected = json!({
-            "tools": {"listChanged": true},
-            "resources": {"subscribe": true, "listChanged": true},
-            "prompts": {"listChanged": true},
+            "tools": {},
+            "resources": {"subscribe": true},
+            "prompts": {},
             "completions": {},
             "logging": {},
         });

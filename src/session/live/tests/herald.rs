@@ -3,7 +3,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::SystemTime;
 
 use super::*;
-use crate::registry::{ServerHandle, ToolError, Updates, Watch};
+use crate::registry::{ListUpdates, ServerHandle, ToolError, Updates, Watch, WatchList};
 
 struct Signal(Sender<()>);
 
@@ -416,4 +416,78 @@ fn who_joins_as_the_last_one_leaves_misses_nothing() {
     assert!(since.is_some(), "the watch does not know what it may have missed");
     drop(stream);
     herald.stop();
+}
+
+/// Lists that are watched, which can be exchanged.
+struct ListWatchers(Arc<Mutex<Vec<Arc<dyn WatchList>>>>);
+
+impl Watchers for ListWatchers {
+    fn of_resource(&self, _: &str) -> Option<Arc<dyn Watch>> {
+        None
+    }
+
+    fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// Says when it begins and ends, and hands on the way to tell of changes.
+struct ListWatcher(&'static str, Mutex<Sender<(String, Option<ListUpdates>)>>);
+
+struct ListGuard(&'static str, Sender<(String, Option<ListUpdates>)>);
+
+impl WatchList for ListWatcher {
+    fn watch(&self, updates: ListUpdates) -> Result<Box<dyn Send>, ToolError> {
+        let said = self.1.lock().unwrap().clone();
+        let _ = said.send((format!("+{}", self.0), Some(updates)));
+        if self.0 == "failing" {
+            return Err(ToolError::NotFound);
+        }
+        Ok(Box::new(ListGuard(self.0, said)))
+    }
+}
+
+impl Drop for ListGuard {
+    fn drop(&mut self) {
+        let _ = self.1.send((format!("-{}", self.0), None));
+    }
+}
+
+#[test]
+fn lists_are_watched_from_the_beginning_until_they_are_gone() {
+    let (live, _woken) = heard();
+    let (say, said) = mpsc::channel();
+    let watcher = |name| Arc::new(ListWatcher(name, Mutex::new(say.clone()))) as Arc<dyn WatchList>;
+    let next = || said.recv_timeout(seconds(30)).unwrap();
+    let lists = Arc::new(Mutex::new(vec![watcher("a"), watcher("failing")]));
+    let server = ServerHandle::new(Arc::new(Announcer(Arc::clone(&live))));
+    let wanted = Interest {
+        resources: true,
+        ..interest(&[])
+    };
+    let stream = attached(live.open_listen(Id::Signed(1).into(), &wanted).unwrap(), place(1));
+    let herald = Herald::start(Arc::clone(&live), server, ListWatchers(Arc::clone(&lists)));
+    let (begun, updates) = next();
+    assert_eq!(begun, "+a");
+    assert_eq!(next().0, "+failing");
+    let updates = updates.unwrap();
+    updates.changed();
+    let deadline = std::time::Instant::now() + seconds(30);
+    while ready(&live, 0).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "it is not announced");
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        methods(&stream, place(1))[0].0,
+        "notifications/resources/list_changed"
+    );
+    // Another takes the place of one; those that stay go on, and what failed is not tried again.
+    let stays = lists.lock().unwrap()[1].clone();
+    *lists.lock().unwrap() = vec![stays, watcher("b")];
+    live.announce(Announcement::ResourcesChanged);
+    assert_eq!(next().0, "-a");
+    assert_eq!(next().0, "+b");
+    herald.stop();
+    assert_eq!(next().0, "-b");
+    drop(say);
 }
