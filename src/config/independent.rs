@@ -4,16 +4,15 @@
 //! in `demand` and `resolve`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
 use super::inputs::Source;
 use super::options::Key;
 use super::settings::{
-    AccessSettings, AdminSettings, AllowList, ChannelSettings, EndpointSettings, HEALTH_PATH, HttpLimits,
-    Linger, LogFormat, LogLevel, LogSettings, READINESS_PATH, ReportFormat, ReportStream, SSE_MESSAGES_PATH,
-    SSE_PATH, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
+    AccessSettings, AdminSettings, AllowList, ChannelSettings, EndpointSettings, FilesSettings, HEALTH_PATH,
+    HttpLimits, Linger, LogFormat, LogLevel, LogSettings, READINESS_PATH, ReportFormat, ReportStream,
+    SSE_MESSAGES_PATH, SSE_PATH, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
 };
 use super::values::Values;
 use crate::units::display_duration;
@@ -39,7 +38,7 @@ pub(super) struct ReadSettings {
     pub(super) access: AccessSettings,
     pub(super) session: SessionSettings,
     pub(super) toolsets: Vec<Toolset>,
-    pub(super) root: PathBuf,
+    pub(super) files: FilesSettings,
     pub(super) drain_timeout: Duration,
     pub(super) busy_poll: Duration,
     pub(super) worker_queue_each: u32,
@@ -68,9 +67,15 @@ impl ReadSettings {
                  403; name this machine with --allow-host"
             ));
         }
-        if values.source(Key::Root) > Source::Default && !toolsets.contains(&Toolset::Files) {
-            notes
-                .push("root is given, but the toolset `files` is not served; add --toolset files".to_owned());
+        if !toolsets.contains(&Toolset::Files) {
+            for key in [Key::Root, Key::FilesReadMax, Key::FilesSearchMax] {
+                if values.source(key) > Source::Default {
+                    let name = key.spec().name;
+                    notes.push(format!(
+                        "{name} is given, but the toolset `files` is not served; add --toolset files"
+                    ));
+                }
+            }
         }
         Self {
             transport,
@@ -101,7 +106,11 @@ impl ReadSettings {
                 is_required: values.is_on(Key::RequireSession),
             },
             toolsets,
-            root: values.path(Key::Root).unwrap_or_default(),
+            files: FilesSettings {
+                root: values.path(Key::Root).unwrap_or_default(),
+                read_bytes_max: values.length(Key::FilesReadMax),
+                search_bytes_max: values.length(Key::FilesSearchMax),
+            },
             drain_timeout: values.duration(Key::DrainTimeout),
             busy_poll: values.duration(Key::BusyPoll),
             worker_queue_each: values.count(Key::WorkerQueue).unwrap_or(1),

@@ -16,6 +16,8 @@ pub enum Key {
     Admin,
     Toolset,
     Root,
+    FilesReadMax,
+    FilesSearchMax,
     Shards,
     Cpus,
     PoolSize,
@@ -229,6 +231,12 @@ const DEADLINE: Kind = Kind::Duration {
     max_ms: DAY_MS,
 };
 
+/// One answer of the toolset `files`.
+const FILES_ANSWER: Kind = Kind::Size {
+    min_bytes: KIB,
+    max_bytes: 16 * MIB,
+};
+
 /// `weir size` takes these too, within the same bounds.
 pub(super) const MEMORY: Kind = Kind::Size {
     min_bytes: 8 * MIB,
@@ -267,7 +275,7 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 55] = {
+pub static OPTIONS: [OptionSpec; 57] = {
     use Fallback::{Derived, Value};
     use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch, UrlPath};
     [
@@ -279,6 +287,8 @@ pub static OPTIONS: [OptionSpec; 55] = {
         one(Key::Admin, "admin", "ADDR|off", AddressOrOff, Derived("127.0.0.1:9464, off with stdio"), "Where to serve /healthz, /readyz and /metrics"),
         many(one(Key::Toolset, "toolset", "NAME", Choice(&["files", "demo"]), Value("files"), "What to serve")),
         one(Key::Root, "root", "DIR", Path, Value("."), "The directory whose files the toolset `files` shows, read-only"),
+        one(Key::FilesReadMax, "files-read-max", "SIZE", FILES_ANSWER, Value("48KiB"), "Text in one answer of read_file; the answer says how to get the rest"),
+        one(Key::FilesSearchMax, "files-search-max", "SIZE", FILES_ANSWER, Value("48KiB"), "Results in one answer of search, find_files or list_directory"),
         one(Key::Shards, "shards", "N|auto", CountOrAuto { min: 1, max: SHARDS_MAX }, Value("auto"), "Shards; `auto` is one per CPU, no more than a cgroup's CPU quota holds, and one with stdio"),
         one(Key::Cpus, "cpus", "LIST", Cpus, Derived("all this process may use"), "CPUs for the shards, such as 0-3,6"),
         one(Key::PoolSize, "pool-size", "N", Count { min: 1, max: HANDLERS_MAX }, Derived("256, 32 with stdio, less if memory asks"), "Handlers per shard"),

@@ -13,8 +13,8 @@ use super::inputs::Inputs;
 use super::memory::{MemoryDemand, MemoryFit};
 use super::options::OPTIONS;
 use super::settings::{
-    AdminSettings, ExecutorSettings, FilesSettings, HttpLimits, QueueSettings, RingSettings, Settings,
-    StealSettings, TransportKind, WorkerSettings,
+    AdminSettings, ExecutorSettings, HttpLimits, QueueSettings, RingSettings, Settings, StealSettings,
+    TransportKind, WorkerSettings,
 };
 use super::values::Values;
 use crate::units::ByteSize;
@@ -189,7 +189,7 @@ fn assemble(
             },
         },
         toolsets: read.toolsets,
-        files: FilesSettings { root: read.root },
+        files: read.files,
         drain_timeout: read.drain_timeout,
         report: read.report,
         report_stream: read.report_stream,
@@ -411,6 +411,8 @@ mod tests {
             (Key::Admin, "off"),
             (Key::Toolset, "demo"),
             (Key::Root, "/srv"),
+            (Key::FilesReadMax, "1MiB"),
+            (Key::FilesSearchMax, "1MiB"),
             (Key::Shards, "1"),
             (Key::Cpus, "1"),
             (Key::PoolSize, "8"),
@@ -814,7 +816,7 @@ mod tests {
     #[test]
     fn what_may_surprise_is_said() {
         let notes = |flags: &[(Key, &str)]| settings(flags, &host(2, 4096)).notes;
-        let cases: [(&[(Key, &str)], &str); 6] = [
+        let cases: [(&[(Key, &str)], &str); 7] = [
             (&[(Key::Shards, "3")], "shards = 3, but they may use 2 CPUs (0-1)"),
             (
                 &[(Key::Listen, "0.0.0.0:80")],
@@ -835,6 +837,10 @@ mod tests {
             (
                 &[(Key::Root, "/srv"), (Key::Toolset, "demo")],
                 "root is given, but",
+            ),
+            (
+                &[(Key::FilesReadMax, "1MiB"), (Key::Toolset, "demo")],
+                "files-read-max is given, but",
             ),
         ];
         for (flags, start) in cases {

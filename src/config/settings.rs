@@ -409,6 +409,10 @@ impl Toolset {
 pub struct FilesSettings {
     /// The directory that is served. Whether it exists is known once it is opened.
     pub root: PathBuf,
+    /// Text in one answer of `read_file`.
+    pub read_bytes_max: usize,
+    /// JSON for the results in one answer of `search`, `find_files` or `list_directory`.
+    pub search_bytes_max: usize,
 }
 
 /// Where the report goes.

@@ -9,17 +9,17 @@ use std::io;
 use std::path::{Component, Path};
 
 use cap_std::fs::Dir;
-use ignore::gitignore::Gitignore;
 
 use super::directory::{CANCEL_ENTRIES, kind_of};
 use super::error::FileError;
-use super::root::{Root, open_subdirectory};
-use super::walk::{GIT, is_excluded, read_gitignore};
+use super::root::{Root, Served, open_subdirectory};
+use super::walk::{self, GIT, is_excluded, read_exclude, read_gitignore};
 use super::{Cancel, Kind};
 use crate::registry::{COMPLETION_VALUES_MAX, Completion};
 
 /// Paths that begin with what was typed, in order; directories with a slash, so that typing goes on.
 pub(super) fn complete_path(root: &Root, typed: &str, cancel: Cancel<'_>) -> Result<Completion, FileError> {
+    let root = &root.served()?;
     let (directory, start) = match typed.rfind('/') {
         Some(slash) => typed.split_at(slash + 1),
         None => ("", typed),
@@ -62,7 +62,7 @@ pub(super) fn complete_path(root: &Root, typed: &str, cancel: Cancel<'_>) -> Res
 
 fn nothing(error: FileError) -> Result<Completion, FileError> {
     match error {
-        FileError::Cancelled | FileError::System { .. } => Err(error),
+        FileError::Cancelled | FileError::NoRoot | FileError::System { .. } => Err(error),
         _ => Ok(Completion::default()),
     }
 }
@@ -150,17 +150,17 @@ impl First {
     }
 }
 
-/// The `.gitignore` files from the root down to a directory.
+/// What excludes names from the root down to a directory, the deepest last.
 struct Rules {
     /// The directory's own path, without links and with a slash behind it; empty for the root.
     prefix: String,
     /// Each with the length of its directory's own prefix.
-    levels: Vec<(usize, Gitignore)>,
+    levels: Vec<(usize, walk::Rules)>,
 }
 
 impl Rules {
     /// As much as can be read: these only decide what comes first.
-    fn of(root: &Root, directory: &str) -> Rules {
+    fn of(root: &Served, directory: &str) -> Rules {
         let mut rules = Rules {
             prefix: String::new(),
             levels: Vec::new(),
@@ -169,6 +169,9 @@ impl Rules {
         let (Ok(real), Ok(mut dir)) = (root.dir().canonicalize(relative), root.dir().try_clone()) else {
             return rules;
         };
+        rules
+            .levels
+            .extend(read_exclude(&dir, root.limits()).map(|rules| (0, rules)));
         rules.push(root, &dir);
         for part in real.components().take(root.limits().walk_depth_max) {
             let Component::Normal(name) = part else { continue };
@@ -183,7 +186,7 @@ impl Rules {
         rules
     }
 
-    fn push(&mut self, root: &Root, dir: &Dir) {
+    fn push(&mut self, root: &Served, dir: &Dir) {
         let own = read_gitignore(dir, root.limits());
         self.levels.extend(own.map(|rules| (self.prefix.len(), rules)));
     }

@@ -138,6 +138,12 @@ pub enum FileError {
         /// What is read at most.
         bytes_max: u64,
     },
+    /// There is no served directory just now.
+    #[error(
+        "the served directory is not there: it was removed, renamed or closed to this server, and nothing can be \
+         read or found until it is back"
+    )]
+    NoRoot,
     /// Nobody waits for the answer any more.
     #[error("cancelled")]
     Cancelled,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Kind, ShownName};
 use super::error::FileError;
-use super::root::Root;
+use super::root::{Root, Served};
 
 /// Arguments of `file_info`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -64,6 +64,7 @@ pub enum LinkLeads {
 /// # Errors
 /// It is outside the root, missing, or in a directory that may not be searched.
 pub fn file_info(root: &Root, args: &FileInfoArguments) -> Result<FileInfo, FileError> {
+    let root = &root.served()?;
     let relative = root.relative(&args.path)?;
     let metadata = root
         .dir()
@@ -78,7 +79,7 @@ pub fn file_info(root: &Root, args: &FileInfoArguments) -> Result<FileInfo, File
     })
 }
 
-fn link_info(root: &Root, path: &str, relative: &std::path::Path) -> LinkInfo {
+fn link_info(root: &Served, path: &str, relative: &std::path::Path) -> LinkInfo {
     let end = root.dir().metadata(relative).and_then(|metadata| {
         let target = root.dir().canonicalize(relative)?;
         Ok((

@@ -3,7 +3,8 @@
 /// What one call may read, visit and answer.
 #[derive(Clone, Debug)]
 pub struct FilesLimits {
-    /// Text in one `read_file` answer.
+    /// Text in one `read_file` answer. The commonest client gives its model about 25,000 tokens of an answer, and two
+    /// bytes a token is as dense as text gets.
     pub read_bytes_max: usize,
     /// The largest file that is read as a resource, which cannot be read in pieces.
     pub resource_bytes_max: u64,
@@ -29,7 +30,8 @@ pub struct FilesLimits {
     pub match_bytes_max: usize,
     /// Longest line `search` looks at; a file with a longer one is skipped and counted.
     pub search_line_bytes_max: usize,
-    /// Bytes of paths and lines in one `find_files` or `search` answer.
+    /// Bytes of JSON for the entries, paths or lines in one `list_directory`, `find_files` or `search` answer; for the
+    /// same reason.
     pub answer_bytes_max: usize,
     /// Length of a glob or pattern.
     pub pattern_bytes_max: usize,
@@ -46,20 +48,20 @@ pub struct FilesLimits {
 impl Default for FilesLimits {
     fn default() -> FilesLimits {
         FilesLimits {
-            read_bytes_max: 256 << 10,
+            read_bytes_max: 48 << 10,
             resource_bytes_max: 1 << 20,
             scan_bytes_max: 1 << 30,
             list_entries_max: 1_000,
             directory_entries_max: 200_000,
             walk_entries_max: 500_000,
             walk_depth_max: 64,
-            gitignore_bytes_max: 64 << 10,
+            gitignore_bytes_max: 256 << 10,
             find_results_max: 1_000,
             search_matches_default: 100,
             search_matches_max: 1_000,
             match_bytes_max: 512,
             search_line_bytes_max: 1 << 20,
-            answer_bytes_max: 256 << 10,
+            answer_bytes_max: 48 << 10,
             pattern_bytes_max: 1 << 10,
             pattern_compiled_bytes_max: 1 << 20,
             watched_files_max: 65_536,

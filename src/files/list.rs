@@ -10,10 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Cancel;
+use super::answer_bytes::AnswerBytes;
 use super::directory::{CANCEL_ENTRIES, kind_of};
 use super::entry::{Kind, ShownName};
 use super::error::{FileError, ShownPath};
-use super::root::Root;
+use super::root::{Root, Served};
 
 /// Arguments of `list_directory`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -58,6 +59,17 @@ pub struct ListedEntry {
 /// It is outside the root, missing, unreadable, no directory, or too large to be put in order; the call was
 /// cancelled.
 pub fn list_directory(root: &Root, args: &ListDirectory, cancel: Cancel<'_>) -> Result<Listing, FileError> {
+    list_within(root, args, AnswerBytes::new(root.limits()), cancel)
+}
+
+/// The same, with as many entries as fit into `bytes`.
+pub(super) fn list_within(
+    root: &Root,
+    args: &ListDirectory,
+    mut bytes: AnswerBytes,
+    cancel: Cancel<'_>,
+) -> Result<Listing, FileError> {
+    let root = &root.served()?;
     let entries_max = root.limits().list_entries_max;
     let failed = |error| FileError::from_io(&args.path, error);
     let dir = root.open_dir(&args.path)?;
@@ -80,11 +92,16 @@ pub fn list_directory(root: &Root, args: &ListDirectory, cancel: Cancel<'_>) -> 
             truncated = true;
         }
     }
-    let entries: Vec<_> = first
-        .into_sorted_vec()
-        .into_iter()
-        .map(Candidate::listed)
-        .collect();
+    let mut entries = Vec::new();
+    for candidate in first.into_sorted_vec() {
+        let entry = candidate.listed();
+        // One at least, so that the next call goes on behind it.
+        if !bytes.take(&entry) && !entries.is_empty() {
+            truncated = true;
+            break;
+        }
+        entries.push(entry);
+    }
     let next_after = entries.last().filter(|_| truncated).map(|last| last.name.clone());
     Ok(Listing {
         entries,
@@ -94,7 +111,7 @@ pub fn list_directory(root: &Root, args: &ListDirectory, cancel: Cancel<'_>) -> 
 }
 
 /// A directory is read whole to be put in order; here is the bound on that.
-fn refuse_endless(root: &Root, path: &str, seen: usize, cancel: Cancel<'_>) -> Result<(), FileError> {
+fn refuse_endless(root: &Served, path: &str, seen: usize, cancel: Cancel<'_>) -> Result<(), FileError> {
     let entries_max = root.limits().directory_entries_max;
     if seen >= entries_max {
         return Err(FileError::TooManyEntries {

@@ -8,11 +8,14 @@
 //!
 //! Each tool is a plain function of a root, its arguments and a question "does anybody still want this?".
 
+mod answer_bytes;
 mod complete;
 mod directory;
+mod encoding;
 mod entry;
 mod error;
 mod find;
+mod gitignore;
 mod info;
 mod limits;
 mod list;

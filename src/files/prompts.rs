@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::complete::complete_path;
 use super::error::{FileError, ShownPath};
 use super::progress::Progress;
-use super::read::read_whole;
+use super::read::{ReadFile, read_file};
 use super::resources::uri_of;
 use super::root::Root;
 use super::search::{SearchResult, find_text};
@@ -91,19 +91,19 @@ fn complete(
 /// The request, then the file as an embedded resource.
 fn explain_file(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<PromptOutput, FileError> {
     let shown = ShownPath::new(path);
-    let bytes = read_whole(root, path, cancel)?;
-    if memchr::memchr(0, &bytes).is_some() {
-        return Err(FileError::Binary {
-            path: shown,
-            size_bytes: bytes.len() as u64,
-        });
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let request = format!(
+    let arguments = ReadFile {
+        path: path.to_owned(),
+        ..ReadFile::default()
+    };
+    let file = read_file(root, &arguments, cancel)?;
+    let mut request = format!(
         "Explain the file {shown}: what it is for, how it is built, and what somebody who changes it should know."
     );
+    if let Some(note) = file.note() {
+        request.push_str(&format!(" Of what follows: {note}."));
+    }
     let mime_type = Some(mime_type::of(path, true).to_owned());
-    let contents = ResourceContents::text(uri_of(&plain(root, path)?), mime_type, text);
+    let contents = ResourceContents::text(uri_of(&plain(root, path)?), mime_type, file.text);
     Ok(PromptOutput {
         description: Some(format!("Explain {shown}")),
         messages: vec![
@@ -118,6 +118,7 @@ fn explain_file(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<PromptOut
 
 /// The path as URIs have it: relative to the root, without what says nothing.
 fn plain(root: &Root, path: &str) -> Result<String, FileError> {
+    let root = root.served()?;
     let relative = root.relative(path)?;
     let parts = relative
         .components()

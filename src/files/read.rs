@@ -1,18 +1,21 @@
 //! `read_file`: a piece of a text file, by lines or by bytes.
 //!
 //! Reads only what it needs: 8 KiB from the front to tell text from binary, the lines before the first one asked
-//! for (counted, not kept), and at most one answer's worth. Text is UTF-8; stray bytes are replaced and said so.
-//! A file with a NUL in its front or in the piece is binary.
+//! for (counted, not kept), and at most one answer's worth. Text is UTF-8, or UTF-16 if a byte order mark says so;
+//! what is neither is replaced and said so. A file with a NUL in its front or in the piece is binary.
 
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::Cancel;
+use super::encoding::{Decoded, Encoding};
 use super::error::{FileError, ShownPath};
+use super::limits::FilesLimits;
 use super::root::Root;
 
 /// Enough to meet a NUL in practically every binary format; what git and grep look at, too.
@@ -37,12 +40,11 @@ pub struct ReadFile {
 }
 
 /// A piece of a text file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileText {
-    /// The text, line ends as in the file.
+    /// The text, line ends as in the file, without a byte order mark.
     pub text: String,
-    /// Number of the first line returned, counted from 1; absent when reading began at `start_byte`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Number of the first line returned, counted from 1; none when reading began at `start_byte`.
     pub first_line: Option<u64>,
     /// Lines returned, the last perhaps in part.
     pub lines: u64,
@@ -53,13 +55,42 @@ pub struct FileText {
     /// Whether the file goes on after this piece.
     pub truncated: bool,
     /// The `offset` to go on with, if the piece ends with a line.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<u64>,
     /// The `start_byte` to go on with.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_start_byte: Option<u64>,
-    /// Whether bytes that are not UTF-8 were replaced by U+FFFD.
-    pub invalid_utf8_replaced: bool,
+    /// What it was decoded from, if that is not UTF-8: `UTF-16LE` or `UTF-16BE`.
+    pub decoded_from: Option<&'static str>,
+    /// Whether bytes that are no characters were replaced by U+FFFD.
+    pub has_replaced: bool,
+}
+
+impl FileText {
+    /// What a reader should know of the text, and how to get the rest; none if it is all there and as it stands.
+    pub(super) fn note(&self) -> Option<String> {
+        let size = format!("the file has {} bytes", self.size_bytes);
+        let range = self.first_line.map(|first| match self.lines {
+            0 | 1 => format!("line {first}"),
+            lines => format!("lines {first} to {}", first + lines - 1),
+        });
+        let range = range.unwrap_or_else(|| format!("from byte {}", self.start_byte));
+        let extent = match (self.next_offset, self.next_start_byte) {
+            (Some(offset), _) => Some(format!("{range}; {size}; to go on, call with offset = {offset}")),
+            (None, Some(byte)) => Some(format!(
+                "{range}; {size}; to go on, call with start_byte = {byte}"
+            )),
+            _ if self.size_bytes == 0 => Some("the file is empty".to_owned()),
+            _ if self.text.is_empty() => Some(format!("nothing follows; {size}")),
+            _ => None,
+        };
+        let decoded = self
+            .decoded_from
+            .map(|encoding| format!("decoded from {encoding}"));
+        let replaced = self
+            .has_replaced
+            .then(|| "bytes that are no characters were replaced by U+FFFD".to_owned());
+        let parts: Vec<String> = [extent, decoded, replaced].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
 }
 
 /// Reads a piece of a file.
@@ -76,15 +107,18 @@ pub fn read_file(root: &Root, args: &ReadFile, cancel: Cancel<'_>) -> Result<Fil
             return Err(FileError::BelowOne { argument });
         }
     }
-    let (file, metadata) = root.open_file(&args.path)?;
-    let reading = Reading {
-        root,
+    let (file, metadata) = root.served()?.open_file(&args.path)?;
+    let mut reading = Reading {
+        limits: root.limits(),
         path: &args.path,
         file,
         size_bytes: metadata.len(),
+        encoding: Encoding::of(b""),
         cancel,
     };
-    reading.refuse_binary(&reading.read_at_most(0, SNIFF_BYTES)?)?;
+    let front = reading.read_at_most(0, SNIFF_BYTES)?;
+    reading.encoding = Encoding::of(&front);
+    reading.refuse_binary(&front)?;
     let start_byte = match args.start_byte {
         Some(byte) => reading.character_at(byte)?,
         None => reading.byte_of_line(args.offset.unwrap_or(1))?,
@@ -99,7 +133,7 @@ pub fn read_file(root: &Root, args: &ReadFile, cancel: Cancel<'_>) -> Result<Fil
 /// The file is outside the root, missing, unreadable, too large or no regular file; the call was cancelled.
 pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<Vec<u8>, FileError> {
     let bytes_max = root.limits().resource_bytes_max;
-    let (file, metadata) = root.open_file(path)?;
+    let (file, metadata) = root.served()?.open_file(path)?;
     let too_large = |size_bytes| FileError::TooLarge {
         path: ShownPath::new(path),
         size_bytes,
@@ -109,10 +143,11 @@ pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<
         return Err(too_large(metadata.len()));
     }
     let reading = Reading {
-        root,
+        limits: root.limits(),
         path,
         file,
         size_bytes: metadata.len(),
+        encoding: Encoding::of(b""),
         cancel,
     };
     // One byte more shows whether it has grown since.
@@ -129,17 +164,49 @@ pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<
 }
 
 struct Reading<'a> {
-    root: &'a Root,
+    limits: &'a FilesLimits,
     path: &'a str,
     file: File,
     size_bytes: u64,
+    encoding: Encoding,
     cancel: Cancel<'a>,
 }
 
 impl Reading<'_> {
     /// The answer that begins at `start_byte`.
     fn piece(&self, start_byte: u64, first_line: Option<u64>, lines_max: u64) -> Result<FileText, FileError> {
-        let bytes_max = self.root.limits().read_bytes_max;
+        let (decoded, is_truncated) = match self.encoding {
+            Encoding::Utf8 { .. } => self.piece_of_utf8(start_byte, lines_max)?,
+            Encoding::Utf16(_) => self.piece_of_utf16(start_byte, lines_max)?,
+        };
+        let Decoded {
+            text,
+            bytes,
+            has_replaced,
+        } = decoded;
+        let end_byte = start_byte + bytes as u64;
+        let newlines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
+        let ends_with_line = text.is_empty() || text.ends_with('\n');
+        Ok(FileText {
+            text,
+            first_line,
+            lines: newlines + u64::from(!ends_with_line),
+            start_byte,
+            // A file may grow between the look at its size and the reading.
+            size_bytes: self.size_bytes.max(end_byte),
+            truncated: is_truncated,
+            next_offset: first_line
+                .filter(|_| is_truncated && ends_with_line)
+                .map(|first| first + newlines),
+            next_start_byte: is_truncated.then_some(end_byte),
+            decoded_from: self.encoding.name(),
+            has_replaced,
+        })
+    }
+
+    /// The text from `start_byte` on that fits into an answer, and whether there is more.
+    fn piece_of_utf8(&self, start_byte: u64, lines_max: u64) -> Result<(Decoded, bool), FileError> {
+        let bytes_max = self.limits.read_bytes_max;
         // One byte more shows whether the file goes on.
         let mut bytes = self.read_at_most(start_byte, bytes_max.saturating_add(1))?;
         let end = end_of_lines(&bytes, lines_max).unwrap_or(bytes.len());
@@ -148,56 +215,74 @@ impl Reading<'_> {
         } else {
             end
         };
-        let truncated = end < bytes.len();
+        let is_truncated = end < bytes.len();
         bytes.truncate(end);
         self.refuse_binary(&bytes)?;
-        let lines = memchr::memchr_iter(b'\n', &bytes).count() as u64;
-        let ends_with_line = bytes.last().is_none_or(|&last| last == b'\n');
-        let (text, invalid_utf8_replaced) = match String::from_utf8(bytes) {
+        let (text, has_replaced) = match String::from_utf8(bytes) {
             Ok(text) => (text, false),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
         };
-        Ok(FileText {
+        let decoded = Decoded {
             text,
-            first_line,
-            lines: lines + u64::from(!ends_with_line),
-            start_byte,
-            // A file may grow between the look at its size and the reading.
-            size_bytes: self.size_bytes.max(start_byte + end as u64),
-            truncated,
-            next_offset: first_line
-                .filter(|_| truncated && ends_with_line)
-                .map(|first| first + lines),
-            next_start_byte: truncated.then_some(start_byte + end as u64),
-            invalid_utf8_replaced,
-        })
+            bytes: end,
+            has_replaced,
+        };
+        Ok((decoded, is_truncated))
+    }
+
+    /// The same of UTF-16, whose bytes are decoded first: each unit is at least one byte of the answer.
+    fn piece_of_utf16(&self, start_byte: u64, lines_max: u64) -> Result<(Decoded, bool), FileError> {
+        let Encoding::Utf16(order) = self.encoding else {
+            return Ok((Decoded::default(), false));
+        };
+        let text_bytes_max = self.limits.read_bytes_max;
+        // A pair more shows whether the file goes on.
+        let bytes = self.read_at_most(start_byte, text_bytes_max.saturating_mul(2).saturating_add(4))?;
+        self.refuse_binary(&bytes)?;
+        let mut decoded = order.decode(&bytes, text_bytes_max);
+        let end = match end_of_lines(decoded.text.as_bytes(), lines_max) {
+            None if decoded.bytes < bytes.len() => end_that_fits(decoded.text.as_bytes(), decoded.text.len()),
+            end => end.unwrap_or(decoded.text.len()),
+        };
+        if end < decoded.text.len() {
+            // As many bytes of the file as the text is long now; it was decoded from its front before, too.
+            decoded = order.decode(&bytes, end);
+        }
+        let is_truncated = decoded.bytes < bytes.len();
+        Ok((decoded, is_truncated))
     }
 
     /// Where line `offset` begins. One past the last line is the end of the file, which is an answer too: the
     /// reader of a growing log asks there for more.
     fn byte_of_line(&self, offset: u64) -> Result<u64, FileError> {
         let mut newlines_wanted = offset.saturating_sub(1);
-        let (mut at, mut last) = (0, b'\n');
+        let mut at = self.encoding.mark_bytes() as u64;
+        let mut ends_with_line = true;
         while newlines_wanted > 0 {
             let chunk = self.read_at_most(at, CHUNK_BYTES)?;
-            let Some(&end) = chunk.last() else {
+            if chunk.is_empty() {
                 let newlines = offset - 1 - newlines_wanted;
-                let lines = newlines + u64::from(last != b'\n');
                 return Err(FileError::LinePastEnd {
                     path: self.shown(),
                     offset,
-                    lines,
+                    lines: newlines + u64::from(!ends_with_line),
                 });
-            };
-            last = end;
-            for newline in memchr::memchr_iter(b'\n', &chunk) {
-                newlines_wanted -= 1;
-                if newlines_wanted == 0 {
-                    return Ok(at + newline as u64 + 1);
-                }
             }
+            let mut last_end = 0;
+            let found = self.encoding.line_ends(&chunk, |end| {
+                last_end = end;
+                newlines_wanted -= 1;
+                match newlines_wanted {
+                    0 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
+            });
+            if found.is_break() {
+                return Ok(at + last_end as u64);
+            }
+            ends_with_line = last_end == chunk.len();
             at += chunk.len() as u64;
-            let scan_bytes_max = self.root.limits().scan_bytes_max;
+            let scan_bytes_max = self.limits.scan_bytes_max;
             if at >= scan_bytes_max {
                 return Err(FileError::LineTooFar {
                     path: self.shown(),
@@ -206,12 +291,21 @@ impl Reading<'_> {
                 });
             }
         }
-        Ok(0)
+        Ok(at)
     }
 
-    /// `start_byte`, or the beginning of the next character if it points into one.
+    /// `start_byte`, or the beginning of the next character if it points into one or into the mark.
     fn character_at(&self, start_byte: u64) -> Result<u64, FileError> {
-        let front = self.read_at_most(start_byte, 3)?;
+        let mark_bytes = self.encoding.mark_bytes() as u64;
+        if start_byte <= mark_bytes {
+            return Ok(mark_bytes.min(self.size_bytes));
+        }
+        let from = match self.encoding {
+            Encoding::Utf8 { .. } => start_byte,
+            // The unit it points into, and the one before, which may be the first of a pair.
+            Encoding::Utf16(_) => (start_byte.div_ceil(2) * 2).saturating_sub(2),
+        };
+        let front = self.read_at_most(from, 4)?;
         if front.is_empty() && start_byte > self.size_bytes {
             return Err(FileError::BytePastEnd {
                 path: self.shown(),
@@ -219,11 +313,20 @@ impl Reading<'_> {
                 size_bytes: self.size_bytes,
             });
         }
-        if start_byte == 0 {
-            return Ok(0);
-        }
-        let inside = front.iter().take_while(|&&byte| is_continuation(byte)).count();
-        Ok(start_byte + inside as u64)
+        Ok(match self.encoding {
+            Encoding::Utf8 { .. } => {
+                let inside = front
+                    .iter()
+                    .take(3)
+                    .take_while(|&&byte| is_continuation(byte))
+                    .count();
+                start_byte + inside as u64
+            }
+            Encoding::Utf16(order) => {
+                let first = order.decode(&front, usize::MAX).text.chars().next();
+                from + first.map_or(2, |character| 2 * character.len_utf16() as u64)
+            }
+        })
     }
 
     /// Up to `bytes_max` bytes from `at`; fewer only at the end of the file.
@@ -260,12 +363,12 @@ impl Reading<'_> {
     }
 
     fn refuse_binary(&self, bytes: &[u8]) -> Result<(), FileError> {
-        match memchr::memchr(0, bytes) {
-            Some(_) => Err(FileError::Binary {
+        match self.encoding.has_nul(bytes) {
+            true => Err(FileError::Binary {
                 path: self.shown(),
                 size_bytes: self.size_bytes,
             }),
-            None => Ok(()),
+            false => Ok(()),
         }
     }
 

@@ -2,24 +2,30 @@
 //!
 //! The root is the top of all URIs, as if it were `/`: where it really lies is nobody's business. The files of its
 //! top level are listed, a page at a time; whatever lies deeper is read by the template and found by completing its
-//! path. Subscribers are told when a file changes, comes or goes ([`Watcher`]). Confinement is the [`Root`]'s alone. What cannot be reached, read or named is not there: the client is not
-//! told why.
+//! path. Subscribers are told when a file changes, comes or goes, and everybody when a listed one comes or goes
+//! ([`Watcher`]). Confinement is the [`Root`]'s alone. What cannot be reached, read or named is not there: the client
+//! is not told why.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Deserialize;
 
+use super::answer_bytes::AnswerBytes;
 use super::complete::complete_path;
+use super::directory::kind_of;
+use super::encoding::Encoding;
 use super::error::{FileError, ShownPath};
-use super::list::{ListDirectory, ListedEntry, list_directory};
+use super::list::{ListDirectory, ListedEntry, list_within};
 use super::read::read_whole;
 use super::root::Root;
 use super::watch::{Told, WatchError, Watched, Watcher};
 use super::{Cancel, Kind, mime_type};
 use crate::registry::{
-    BlockingContext, Completing, ListFrom, ReadOutput, RegistryBuilder, RegistryError, Resource,
+    BlockingContext, Completing, ListFrom, ListUpdates, ReadOutput, RegistryBuilder, RegistryError, Resource,
     ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate, ToolError, Updates, percent_decode,
 };
 
@@ -35,6 +41,7 @@ struct Variables {
 pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<(), RegistryError> {
     let (reader, lister, completer) = (root.clone(), root.clone(), root.clone());
     let watcher = Watcher::new(root.clone());
+    let list_watcher = watcher.clone();
     registry.add(
         ResourceTemplate::new("file:///{+path}", "file")
             .title("A file")
@@ -59,11 +66,16 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
         let cancel: Cancel<'_> = &|| context.is_cancelled();
         list(&lister, from, cancel).map_err(ToolError::from)
     };
-    registry.add(ResourceLister::blocking("files", list))?;
+    let listed = root.clone();
+    let watch_list = move |updates: ListUpdates| match watch_list(&list_watcher, &listed, updates) {
+        Ok(watched) => Ok(Box::new(watched) as Box<dyn Send>),
+        Err(error) => Err(of_watching(error)),
+    };
+    registry.add(ResourceLister::blocking("files", list).watch(watch_list))?;
     Ok(())
 }
 
-/// The whole of a file: as text if it is UTF-8 without a NUL, else as bytes.
+/// The whole of a file: as text if it is UTF-8, or UTF-16 with a mark, without a NUL; else as bytes.
 fn read(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<ReadOutput, FileError> {
     // From the URI's point of view the root is the top; an absolute path would be a second way to say the same.
     if path.starts_with('/') {
@@ -72,11 +84,12 @@ fn read(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<ReadOutput, FileE
         });
     }
     let bytes = read_whole(root, path, cancel)?;
-    let is_text = memchr::memchr(0, &bytes).is_none();
-    let output = match String::from_utf8(bytes) {
-        Ok(text) if is_text => ReadOutput::text(text),
-        Ok(text) => ReadOutput::blob(text.into_bytes()),
-        Err(error) => ReadOutput::blob(error.into_bytes()),
+    let (output, is_text) = match Encoding::of(&bytes).decode_whole(bytes) {
+        Ok(text) => (ReadOutput::text(text), true),
+        Err(bytes) => {
+            let is_text = memchr::memchr(0, &bytes).is_none();
+            (ReadOutput::blob(bytes), is_text)
+        }
     };
     Ok(output.mime_type(mime_type::of(path, is_text)))
 }
@@ -103,6 +116,42 @@ fn watch(watcher: &Watcher, uri: &str, updates: Updates) -> Result<Watched, Watc
     watcher.watch(Path::new(&*path), since, told)
 }
 
+/// Tells when the list is another one. Editors that write a file beside and rename it leave the list as it was.
+fn watch_list(watcher: &Watcher, root: &Root, updates: ListUpdates) -> Result<Watched, WatchError> {
+    let known = Arc::new(AtomicU64::new(0));
+    let told: Told = {
+        let (known, root) = (Arc::clone(&known), root.clone());
+        Arc::new(move || {
+            let now = fingerprint(&root);
+            if known.swap(now, Ordering::Relaxed) != now {
+                updates.changed();
+            }
+        })
+    };
+    let watched = watcher.watch_list(told)?;
+    // Now that nothing escapes any more.
+    known.store(fingerprint(root), Ordering::Relaxed);
+    Ok(watched)
+}
+
+/// A number for the names of the files that are listed, in whatever order; zero for no root. It is made of as many
+/// entries as are listed at most.
+fn fingerprint(root: &Root) -> u64 {
+    let Ok(entries) = root.served().and_then(|served| {
+        let entries = served.dir().entries();
+        entries.map_err(|error| FileError::from_io(".", error))
+    }) else {
+        return 0;
+    };
+    let entries = entries.take(root.limits().directory_entries_max).flatten();
+    let files = entries.filter(|entry| kind_of(entry) == Kind::File);
+    files.fold(1, |sum, entry| {
+        let mut hasher = DefaultHasher::new();
+        entry.file_name().hash(&mut hasher);
+        sum.wrapping_add(hasher.finish())
+    })
+}
+
 /// What a subscriber hears of a file that cannot be watched. The operator can do something about limits.
 fn of_watching(error: WatchError) -> ToolError {
     match error {
@@ -111,7 +160,7 @@ fn of_watching(error: WatchError) -> ToolError {
             ToolError::NotFound
         }
         error => {
-            tracing::warn!("a subscription to a file is in vain: {error}");
+            tracing::warn!("changes of files will not be told: {error}");
             ToolError::message("no more files can be watched at present")
         }
     }
@@ -123,7 +172,7 @@ fn list(root: &Root, from: ListFrom, cancel: Cancel<'_>) -> Result<ResourcePage,
         path: String::new(),
         after: from.after,
     };
-    let listing = list_directory(root, &arguments, cancel)?;
+    let listing = list_within(root, &arguments, AnswerBytes::UNBOUNDED, cancel)?;
     Ok(ResourcePage {
         resources: listing.entries.into_iter().filter_map(listed).collect(),
         next: listing.next_after,

@@ -1,17 +1,28 @@
 //! The served directory: the only way any `files` tool reaches the file system.
 //!
-//! Paths are resolved by the kernel beneath the root's descriptor (`openat2` with `RESOLVE_BENEATH` and
+//! Paths are resolved by the kernel beneath the directory's descriptor (`openat2` with `RESOLVE_BENEATH` and
 //! `RESOLVE_NO_MAGICLINKS`; without it cap-std walks component by component, never following a link out). What
 //! this file decides about a path's spelling is a convenience; the confinement does not rest on it.
 //!
+//! What is served is whatever directory has the root's name: when that is another one (replaced, renamed, a symbolic
+//! link switched), it is opened anew, and while there is none, every call fails with [`FileError::NoRoot`]. A call
+//! takes one [`Served`] at its start and sees nothing but that directory until its end.
+//!
 //! Invariant: nothing but a regular file is ever read, and opening one waits for nobody: the kind is looked at
 //! first, so that devices and FIFOs are not disturbed, and again on the opened handle, which no race can swap.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "no shard comes here but to read an atomic: workers share what is open, and opening it may block"
+)]
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
@@ -24,7 +35,7 @@ use super::limits::FilesLimits;
 /// The longest path the kernel takes (`PATH_MAX`, its NUL included).
 const PATH_BYTES_MAX: usize = libc::PATH_MAX as usize - 1;
 
-/// A served directory, cheap to clone.
+/// A directory to serve, by its name; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Root {
     inner: Arc<Inner>,
@@ -32,10 +43,37 @@ pub struct Root {
 
 #[derive(Debug)]
 struct Inner {
-    dir: Dir,
-    canonical: PathBuf,
+    /// As the operator gave it, and absolute.
+    path: PathBuf,
     limits: FilesLimits,
+    /// None while there is no such directory.
+    opened: Mutex<Option<Arc<Opened>>>,
+    /// Says the same, for those who must not wait for a lock.
+    is_there: AtomicBool,
+    /// How often it was another directory, or none, or one again. Grows with the lock held.
+    changes: AtomicU64,
 }
+
+/// A directory while it is served.
+#[derive(Debug)]
+struct Opened {
+    dir: Dir,
+    /// No other directory has it while this one is open.
+    identity: Identity,
+    /// Absolute names of the directory: the operator's own, and the one without links.
+    names: Vec<PathBuf>,
+}
+
+/// The directory that a call sees.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    root: Root,
+    opened: Arc<Opened>,
+}
+
+/// Device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity(u64, u64);
 
 /// The root cannot be served. For the operator.
 #[derive(Debug, Error)]
@@ -59,27 +97,25 @@ impl Root {
     /// # Errors
     /// It is not a directory this process can list.
     pub fn with_limits(path: impl AsRef<Path>, limits: FilesLimits) -> Result<Root, RootError> {
-        let path = path.as_ref();
+        let given = path.as_ref();
         let open = || {
-            let canonical = path.canonicalize()?;
-            let dir = Dir::open_ambient_dir(&canonical, ambient_authority())?;
-            // The handle alone does not show that it can be listed.
-            drop(dir.entries()?);
-            Ok(Inner {
-                dir,
-                canonical,
-                limits,
-            })
+            let path = absolute(given)?;
+            let opened = Opened::open(&path)?;
+            Ok((path, opened))
         };
-        match open() {
-            Ok(inner) => Ok(Root {
-                inner: Arc::new(inner),
+        let (path, opened) = open().map_err(|source| RootError {
+            path: given.to_owned(),
+            source,
+        })?;
+        Ok(Root {
+            inner: Arc::new(Inner {
+                path,
+                limits,
+                opened: Mutex::new(Some(Arc::new(opened))),
+                is_there: AtomicBool::new(true),
+                changes: AtomicU64::new(0),
             }),
-            Err(source) => Err(RootError {
-                path: path.to_owned(),
-                source,
-            }),
-        }
+        })
     }
 
     /// The limits in force.
@@ -87,13 +123,149 @@ impl Root {
         &self.inner.limits
     }
 
+    /// Whether there was a directory to serve when somebody looked last. Does not block.
+    pub fn is_there(&self) -> bool {
+        self.inner.is_there.load(Ordering::Acquire)
+    }
+
+    /// The directory that has the root's name at this moment.
+    ///
+    /// # Errors
+    /// [`FileError::NoRoot`].
+    pub(super) fn served(&self) -> Result<Served, FileError> {
+        self.look().0.ok_or(FileError::NoRoot)
+    }
+
+    /// The same, none if there is none; and a number that is another after each change of what is served.
+    pub(super) fn look(&self) -> (Option<Served>, u64) {
+        let found = Identity::of(&self.inner.path);
+        let mut current = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = match (&*current, &found) {
+            (Some(opened), Ok(identity)) => opened.identity == *identity,
+            _ => false,
+        };
+        if !is_current {
+            match found.and_then(|_| Opened::open(&self.inner.path)) {
+                Ok(opened) => self.replace(&mut current, opened),
+                Err(error) => self.lose(&mut current, &error),
+            }
+        }
+        let served = current.as_ref().map(|opened| Served {
+            root: self.clone(),
+            opened: Arc::clone(opened),
+        });
+        (served, self.inner.changes.load(Ordering::Acquire))
+    }
+
+    fn replace(&self, current: &mut Option<Arc<Opened>>, opened: Opened) {
+        let before = current.as_ref().map(|before| before.identity);
+        if before == Some(opened.identity) {
+            // Somebody else was faster.
+            return;
+        }
+        *current = Some(Arc::new(opened));
+        self.on_change(true);
+        let root = &self.inner.path;
+        match before {
+            Some(_) => tracing::info!(?root, "another directory has the root's name now, and is served"),
+            None => tracing::info!(?root, "the root is there again, and is served"),
+        }
+    }
+
+    fn lose(&self, current: &mut Option<Arc<Opened>>, error: &io::Error) {
+        if current.take().is_some() {
+            self.on_change(false);
+            tracing::warn!(
+                root = ?self.inner.path,
+                %error,
+                "the root is gone or cannot be read: files are not served until it is there again"
+            );
+        }
+    }
+
+    /// Called with the lock held, so that both say what the lock holds.
+    fn on_change(&self, is_there: bool) {
+        self.inner.is_there.store(is_there, Ordering::Release);
+        self.inner.changes.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Opened {
+    fn open(path: &Path) -> io::Result<Opened> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        // The handle alone does not show that it can be listed.
+        drop(dir.entries()?);
+        let identity = Identity::of_dir(&dir)?;
+        let mut names = vec![path.to_owned()];
+        for other in [Some(without_dots(path)), path.canonicalize().ok()]
+            .into_iter()
+            .flatten()
+        {
+            let is_its_name = Identity::of(&other).is_ok_and(|other| other == identity);
+            if is_its_name && !names.contains(&other) {
+                names.push(other);
+            }
+        }
+        Ok(Opened { dir, identity, names })
+    }
+}
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Identity> {
+        let metadata = fs::metadata(path)?;
+        Ok(Identity(metadata.dev(), metadata.ino()))
+    }
+
+    fn of_dir(dir: &Dir) -> io::Result<Identity> {
+        use cap_std::fs::MetadataExt;
+        let metadata = dir.dir_metadata()?;
+        Ok(Identity(metadata.dev(), metadata.ino()))
+    }
+}
+
+/// `path` from the top, by the names the operator goes by: of the current directory too, where the shell says how it
+/// was reached through links.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    if path.is_absolute() {
+        return Ok(path.components().collect());
+    }
+    let here = std::env::current_dir()?;
+    let by_shell = std::env::var_os("PWD").map(PathBuf::from).filter(|shell| {
+        let is_here = |at| Some(Identity::of(shell).ok()? == at);
+        shell.is_absolute() && Identity::of(&here).ok().and_then(is_here) == Some(true)
+    });
+    let whole = by_shell.unwrap_or(here).join(path);
+    Ok(whole.components().collect())
+}
+
+/// `path` with each `..` taken back together with the name before it, which is what people mean by it and not always
+/// what the kernel does.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+impl Served {
+    /// The limits in force.
+    pub(super) fn limits(&self) -> &FilesLimits {
+        self.root.limits()
+    }
+
     pub(super) fn dir(&self) -> &Dir {
-        &self.inner.dir
+        &self.opened.dir
     }
 
     /// A client's path as one relative to the root; not yet known to stay inside.
     ///
-    /// An absolute path is taken if it begins with the root's own, since people speak to agents in absolute
+    /// An absolute path is taken if it begins with a name of the root, since people speak to agents in absolute
     /// paths; every other is outside. An empty path is the root. Nothing is decoded: `%2e` and `~` are names.
     pub(super) fn relative<'p>(&self, path: &'p str) -> Result<Cow<'p, Path>, FileError> {
         let invalid = |reason| FileError::InvalidPath {
@@ -108,16 +280,46 @@ impl Root {
         }
         let mut relative = Path::new(path);
         if relative.is_absolute() {
-            relative = relative
-                .strip_prefix(&self.inner.canonical)
-                .map_err(|_| FileError::OutsideRoot {
-                    path: ShownPath::new(path),
-                })?;
+            relative = self.beneath(relative).ok_or_else(|| FileError::OutsideRoot {
+                path: ShownPath::new(path),
+            })?;
         }
         if relative.as_os_str().is_empty() {
             relative = Path::new(".");
         }
         Ok(Cow::Borrowed(relative))
+    }
+
+    /// What follows a name of the root.
+    fn beneath<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        let known = self.opened.names.iter();
+        let beneath = known.filter_map(|name| path.strip_prefix(name).ok()).next();
+        // A directory above may have been renamed since, and this one with it.
+        beneath.or_else(|| {
+            let canonical = self.root.inner.path.canonicalize().ok()?;
+            path.strip_prefix(canonical).ok()
+        })
+    }
+
+    /// A client's glob as one relative to the root: without a name of the root in front, as it stands or with its
+    /// special characters escaped. And whether it is matched against whole paths, for it had a slash in it.
+    pub(super) fn relative_glob<'g>(&self, glob: &'g str) -> (&'g str, bool) {
+        let names = self.opened.names.iter().filter_map(|name| name.to_str());
+        for name in names {
+            let name = name.trim_end_matches('/');
+            for spelling in [name, &globset::escape(name)] {
+                match glob.strip_prefix(spelling) {
+                    Some("") => return ("**", true),
+                    Some(rest) if !name.is_empty() && rest.starts_with('/') => {
+                        let rest = rest.trim_start_matches('/');
+                        return (if rest.is_empty() { "**" } else { rest }, true);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let beneath = glob.strip_prefix("./").or(glob.strip_prefix('/')).unwrap_or(glob);
+        (beneath, glob.contains('/'))
     }
 
     /// Opens a regular file for reading, with its metadata.

@@ -1,10 +1,11 @@
 //! `search`: lines that match a regular expression, with ripgrep's searcher.
 //!
-//! Line by line, never across lines; patterns run in linear time. Binary files are skipped as `read_file` refuses
+//! Line by line, never across lines; patterns run in linear time. UTF-16 with a byte order mark is decoded. Binary files are skipped as `read_file` refuses
 //! them, by their NULs, and nothing is memory-mapped: a file cut short under a map would end the process.
 //! Cancelled between files and between two reads of a file, which are the smaller the more a pattern costs; a single
 //! long line is searched in one go all the same.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,16 +15,19 @@ use std::time::{Duration, Instant};
 use grep_matcher::{LineTerminator, Matcher};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, MmapChoice, Searcher, SearcherBuilder, Sink, SinkMatch};
+use regex_syntax::{ast, hir};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Cancel;
+use super::answer_bytes::AnswerBytes;
+use super::encoding::{Encoding, MARK_BYTES_MAX};
 use super::entry::Kind;
 use super::error::{FileError, ShownPath};
 use super::limits::FilesLimits;
 use super::progress::{Looked, Progress};
-use super::root::Root;
-use super::walk::{Met, Omitted, PathGlob, open_met, walk};
+use super::root::{Root, Served};
+use super::walk::{Case, Met, Omitted, PathGlob, open_met, walk};
 
 /// One read, at most: with most patterns that is well under a millisecond's work.
 const READ_BYTES_MAX: usize = 64 << 10;
@@ -36,10 +40,14 @@ const WORK: Duration = Duration::from_millis(2);
 const TOLD_BYTES: u64 = 1 << 20;
 
 /// Arguments of `search`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Search {
-    /// Regular expression (Rust syntax, as in ripgrep), matched within lines. `(?i)` in front ignores case.
+    /// Regular expression (Rust syntax, as in ripgrep), matched within lines.
     pub pattern: String,
+    /// Whether `pattern` is no regular expression but the text itself. Default: false.
+    pub literal: Option<bool>,
+    /// Whether letters of both cases are the same. Default: false.
+    pub ignore_case: Option<bool>,
     /// Only files that match this glob; as in `find_files`.
     #[serde(default)]
     pub glob: Option<String>,
@@ -67,8 +75,9 @@ pub struct LineMatch {
     pub path: String,
     /// The line's number, counted from 1: an `offset` for `read_file`.
     pub line: u64,
-    /// Where the line begins in the file: a `start_byte` for `read_file`.
-    pub start_byte: u64,
+    /// Where the line begins in the file: a `start_byte` for `read_file`. Absent in files that are not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_byte: Option<u64>,
     /// The line without its end; of a long one the part around the first match. Bytes that are not UTF-8 are
     /// replaced by U+FFFD.
     pub text: String,
@@ -91,10 +100,11 @@ pub fn search(
     if args.limit == Some(0) {
         return Err(FileError::BelowOne { argument: "limit" });
     }
+    let root = &root.served()?;
     let glob = args
         .glob
         .as_deref()
-        .map(|glob| PathGlob::new(glob, limits))
+        .map(|glob| PathGlob::new(root, glob, Case::Heeded))
         .transpose()?;
     let asked = args
         .limit
@@ -102,7 +112,11 @@ pub fn search(
     let matches_max = asked
         .unwrap_or(limits.search_matches_default)
         .min(limits.search_matches_max);
-    let matcher = compile(&args.pattern, Meaning::Expression, limits)?;
+    let meaning = match args.literal {
+        Some(true) => Meaning::Text,
+        _ => Meaning::Expression,
+    };
+    let matcher = compile(&args.pattern, meaning, Case::ignored_if(args.ignore_case), limits)?;
     let search = FileSearch::new(root, matcher, matches_max, cancel, progress);
     search.run(root, glob.as_ref())
 }
@@ -119,7 +133,8 @@ pub(super) fn find_text(
     progress: Progress<'_>,
 ) -> Result<SearchResult, FileError> {
     let limits = root.limits();
-    let matcher = compile(text, Meaning::Text, limits)?;
+    let root = &root.served()?;
+    let matcher = compile(text, Meaning::Text, Case::Heeded, limits)?;
     let glob = match beneath {
         Some(path) => Some(beneath_real(root, path)?),
         None => None,
@@ -129,7 +144,7 @@ pub(super) fn find_text(
 }
 
 /// Walks meet files by their paths without links.
-fn beneath_real(root: &Root, path: &str) -> Result<PathGlob, FileError> {
+fn beneath_real(root: &Served, path: &str) -> Result<PathGlob, FileError> {
     let real = root
         .dir()
         .canonicalize(root.relative(path)?)
@@ -150,7 +165,12 @@ enum Meaning {
     Text,
 }
 
-fn compile(pattern: &str, meaning: Meaning, limits: &FilesLimits) -> Result<RegexMatcher, FileError> {
+fn compile(
+    pattern: &str,
+    meaning: Meaning,
+    case: Case,
+    limits: &FilesLimits,
+) -> Result<RegexMatcher, FileError> {
     let bytes_max = limits.pattern_bytes_max;
     if pattern.len() > bytes_max {
         return Err(FileError::BadPattern {
@@ -162,15 +182,49 @@ fn compile(pattern: &str, meaning: Meaning, limits: &FilesLimits) -> Result<Rege
             reason: "it is empty".into(),
         });
     }
+    let pattern = match meaning {
+        Meaning::Text => Cow::Borrowed(pattern),
+        Meaning::Expression => Cow::Owned(checked(pattern)?),
+    };
     RegexMatcherBuilder::new()
         .fixed_strings(meaning == Meaning::Text)
+        .case_insensitive(case == Case::Ignored)
+        // `^` and `$` are those of lines, of either kind of line end.
+        .multi_line(true)
         .crlf(true)
         .size_limit(limits.pattern_compiled_bytes_max)
         .dfa_size_limit(limits.pattern_compiled_bytes_max)
-        .build(pattern)
+        .build(&pattern)
         .map_err(|error| FileError::BadPattern {
             reason: error.to_string(),
         })
+}
+
+/// The pattern, if it parses by itself, without what comments it has: the matcher puts it into a group of its own,
+/// which a comment at its end would swallow half of, which closes what the pattern left open, and which its errors
+/// would show.
+fn checked(pattern: &str) -> Result<String, FileError> {
+    let bad = |error: &dyn std::fmt::Display| FileError::BadPattern {
+        reason: error.to_string(),
+    };
+    let parsed = ast::parse::Parser::new()
+        .parse_with_comments(pattern)
+        .map_err(|error| bad(&error))?;
+    hir::translate::TranslatorBuilder::new()
+        .utf8(false)
+        .multi_line(true)
+        .crlf(true)
+        .build()
+        .translate(pattern, &parsed.ast)
+        .map_err(|error| bad(&error))?;
+    if parsed.comments.is_empty() {
+        return Ok(pattern.to_owned());
+    }
+    let mut plain = String::with_capacity(pattern.len());
+    ast::print::Printer::new()
+        .print(&parsed.ast, &mut plain)
+        .map_err(|error| bad(&error))?;
+    Ok(plain)
 }
 
 fn searcher(limits: &FilesLimits) -> Searcher {
@@ -178,7 +232,8 @@ fn searcher(limits: &FilesLimits) -> Searcher {
         // Must be what the matcher has; lines end with LF alone, too.
         .line_terminator(LineTerminator::crlf())
         .line_number(true)
-        .bom_sniffing(false)
+        // UTF-16 with a mark is decoded, and no mark is text.
+        .bom_sniffing(true)
         .memory_map(MmapChoice::never())
         .heap_limit(Some(limits.search_line_bytes_max))
         .binary_detection(BinaryDetection::quit(0))
@@ -195,14 +250,14 @@ struct FileSearch<'a> {
     stride: Stride,
     matches: Vec<LineMatch>,
     matches_max: usize,
-    bytes_left: usize,
+    bytes_left: AnswerBytes,
     /// One match more was found than fits.
     is_full: bool,
 }
 
 impl<'a> FileSearch<'a> {
     fn new(
-        root: &'a Root,
+        root: &'a Served,
         matcher: RegexMatcher,
         matches_max: usize,
         cancel: Cancel<'a>,
@@ -219,12 +274,12 @@ impl<'a> FileSearch<'a> {
             stride: Stride::new(),
             matches: Vec::new(),
             matches_max,
-            bytes_left: limits.answer_bytes_max,
+            bytes_left: AnswerBytes::new(limits),
             is_full: false,
         }
     }
 
-    fn run(mut self, root: &Root, glob: Option<&PathGlob>) -> Result<SearchResult, FileError> {
+    fn run(mut self, root: &Served, glob: Option<&PathGlob>) -> Result<SearchResult, FileError> {
         let omitted = walk(root, self.cancel, |met, omitted| {
             // A link's target is searched where it lies, or is outside.
             if met.kind != Kind::File || glob.is_some_and(|glob| !glob.is_match(&met)) {
@@ -258,6 +313,7 @@ impl<'a> FileSearch<'a> {
         };
         let (matches_before, bytes_before) = (self.matches.len(), self.bytes_left);
         let ending = Cell::new(Ending::Whole);
+        let encoding = Cell::new(Encoding::of(b""));
         let reader = CancellableReader {
             file,
             size_bytes: metadata.len(),
@@ -267,6 +323,7 @@ impl<'a> FileSearch<'a> {
             looked: self.looked,
             stride: &mut self.stride,
             ending: &ending,
+            encoding: &encoding,
         };
         let mut sink = LineSink {
             path: met.path,
@@ -277,6 +334,7 @@ impl<'a> FileSearch<'a> {
             bytes_left: &mut self.bytes_left,
             is_full: &mut self.is_full,
             ending: &ending,
+            encoding: &encoding,
         };
         let searched = self.searcher.search_reader(&self.matcher, reader, &mut sink);
         match (ending.get(), searched) {
@@ -350,6 +408,8 @@ struct CancellableReader<'a> {
     looked: Looked,
     stride: &'a mut Stride,
     ending: &'a Cell<Ending>,
+    /// Told once the file's front was read.
+    encoding: &'a Cell<Encoding>,
 }
 
 #[allow(clippy::disallowed_methods, reason = "runs on a worker")]
@@ -367,6 +427,10 @@ impl Read for CancellableReader<'_> {
             }
         })?;
         self.stride.on_read(Instant::now());
+        if self.read_bytes == 0 {
+            let front = buffer.get(..read.min(MARK_BYTES_MAX));
+            self.encoding.set(Encoding::of(front.unwrap_or_default()));
+        }
         self.read_bytes += read as u64;
         // Short files are told when they are done. One that grows while it is read is never told as done.
         if self.read_bytes > TOLD_BYTES && self.read_bytes < self.size_bytes {
@@ -385,9 +449,10 @@ struct LineSink<'a> {
     text_bytes_max: usize,
     matches: &'a mut Vec<LineMatch>,
     matches_max: usize,
-    bytes_left: &'a mut usize,
+    bytes_left: &'a mut AnswerBytes,
     is_full: &'a mut bool,
     ending: &'a Cell<Ending>,
+    encoding: &'a Cell<Encoding>,
 }
 
 impl Sink for LineSink<'_> {
@@ -404,19 +469,23 @@ impl Sink for LineSink<'_> {
             .map_or(0..0, |at| at.start()..at.end());
         let shown = around(line, at, self.text_bytes_max);
         let text = String::from_utf8_lossy(line.get(shown.clone()).unwrap_or_default()).into_owned();
-        let cost_bytes = self.path.len() + text.len();
-        if self.matches.len() >= self.matches_max || cost_bytes > *self.bytes_left {
+        let start_byte = match self.encoding.get() {
+            // What is searched begins behind the mark.
+            utf8 @ Encoding::Utf8 { .. } => Some(found.absolute_byte_offset() + utf8.mark_bytes() as u64),
+            Encoding::Utf16(_) => None,
+        };
+        let line_match = LineMatch {
+            path: self.path.to_owned(),
+            line: found.line_number().unwrap_or_default(),
+            start_byte,
+            text,
+            text_is_cut: (shown.len() < line.len()).then_some(true),
+        };
+        if self.matches.len() >= self.matches_max || !self.bytes_left.take(&line_match) {
             *self.is_full = true;
             return Ok(false);
         }
-        *self.bytes_left -= cost_bytes;
-        self.matches.push(LineMatch {
-            path: self.path.to_owned(),
-            line: found.line_number().unwrap_or_default(),
-            start_byte: found.absolute_byte_offset(),
-            text,
-            text_is_cut: (shown.len() < line.len()).then_some(true),
-        });
+        self.matches.push(line_match);
         Ok(true)
     }
 

@@ -9,10 +9,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::FileError;
 use super::progress::{Looked, Paced, Progress};
+use super::read::FileText;
 use super::root::Root;
 use super::{Cancel, file_info, find_files, list_directory, prompts, read_file, resources, search};
 use crate::registry::{
-    self, BlockingContext, RegistryBuilder, RegistryError, Structured, Tool, ToolError, UnknownArguments,
+    self, BlockingContext, ContentBlock, IntoOutput, RegistryBuilder, RegistryError, Structured, Tool,
+    ToolError, ToolOutput, UnknownArguments,
 };
 
 /// Adds the toolset to `tools`, serving `root`.
@@ -23,28 +25,28 @@ pub fn register(tools: &mut RegistryBuilder, root: &Root) -> Result<(), Registry
     let words = Words {
         name: "read_file",
         title: "Read a file",
-        description: "Reads a text file, or a piece of it: `limit` lines from line `offset`. A long answer is cut \
-            and says where to go on (`next_offset`, `next_start_byte`).",
+        description: "Reads a text file, or a piece of it: `limit` lines from line `offset`. The answer is the text as \
+            it stands; if that is cut, a second block of text says with which `offset` or `start_byte` to go on.",
     };
-    tools.add(tool(root, words, read_file))?;
+    tools.add(tool(root, words, read_file, as_text))?;
     let words = Words {
         name: "list_directory",
         title: "List a directory",
         description: "Lists the entries of a directory by name, with kind and size. Does not descend.",
     };
-    tools.add(tool(root, words, list_directory))?;
+    tools.add(tool(root, words, list_directory, Structured))?;
     let words = Words {
         name: "find_files",
         title: "Find files",
-        description: "Finds files whose names or paths match a glob, such as `*.rs` or `src/**/mod.rs`. What \
-            `.gitignore` excludes is left out.",
+        description: "Finds files and directories whose names or paths match a glob, such as `*.rs`, `src/**/mod.rs` \
+            or `tests/`. What `.gitignore` excludes is left out.",
     };
     tools.add(walking_tool(root, words, find_files))?;
     let words = Words {
         name: "search",
         title: "Search in files",
-        description: "Finds lines that match a regular expression, in all text files or those that match `glob`. \
-            What `.gitignore` excludes is left out, and so are binary files.",
+        description: "Finds lines that match a regular expression, or contain a text (`literal`), in all text files \
+            or those that match `glob`. What `.gitignore` excludes is left out, and so are binary files.",
     };
     tools.add(walking_tool(root, words, search))?;
     let words = Words {
@@ -52,9 +54,17 @@ pub fn register(tools: &mut RegistryBuilder, root: &Root) -> Result<(), Registry
         title: "Describe a file",
         description: "Tells what a path is: kind, size, time of the last change, and where a symbolic link leads.",
     };
-    tools.add(tool(root, words, |root, args, _| file_info(root, args)))?;
+    tools.add(tool(
+        root,
+        words,
+        |root, args, _| file_info(root, args),
+        Structured,
+    ))?;
     prompts::register(tools, root)?;
-    resources::register(tools, root)
+    resources::register(tools, root)?;
+    let root = root.clone();
+    tools.not_ready_while("the served directory is not there", move || !root.is_there());
+    Ok(())
 }
 
 struct Words {
@@ -63,17 +73,30 @@ struct Words {
     description: &'static str,
 }
 
-fn tool<A, T>(
+/// A file's text, and what there is to say of it. No structured part: clients that have one show nothing else to their
+/// models, and it would be the text once more, escaped.
+fn as_text(file: FileText) -> ToolOutput {
+    let note = file.note().map(|note| ContentBlock::text(format!("[{note}]")));
+    ToolOutput::blocks(
+        [Some(ContentBlock::text(file.text)), note]
+            .into_iter()
+            .flatten()
+            .collect(),
+    )
+}
+
+fn tool<A, T, O>(
     root: &Root,
     words: Words,
     function: impl Fn(&Root, &A, Cancel<'_>) -> Result<T, FileError> + Send + Sync + 'static,
+    show: impl Fn(T) -> O + Send + Sync + 'static,
 ) -> Tool
 where
     A: DeserializeOwned + JsonSchema + Send + 'static,
-    T: Serialize + JsonSchema + 'static,
+    O: IntoOutput + 'static,
 {
     let function = move |root: &Root, args: &A, context: &BlockingContext| {
-        function(root, args, &|| context.is_cancelled())
+        function(root, args, &|| context.is_cancelled()).map(&show)
     };
     contextual_tool(root, words, function)
 }
@@ -90,19 +113,19 @@ where
 {
     let function = move |root: &Root, args: &A, context: &BlockingContext| {
         let cancel: Cancel<'_> = &|| context.is_cancelled();
-        tell_progress(context, |progress| function(root, args, cancel, progress))
+        tell_progress(context, |progress| function(root, args, cancel, progress)).map(Structured)
     };
     contextual_tool(root, words, function)
 }
 
-fn contextual_tool<A, T>(
+fn contextual_tool<A, O>(
     root: &Root,
     words: Words,
-    function: impl Fn(&Root, &A, &BlockingContext) -> Result<T, FileError> + Send + Sync + 'static,
+    function: impl Fn(&Root, &A, &BlockingContext) -> Result<O, FileError> + Send + Sync + 'static,
 ) -> Tool
 where
     A: DeserializeOwned + JsonSchema + Send + 'static,
-    T: Serialize + JsonSchema + 'static,
+    O: IntoOutput + 'static,
 {
     let root = root.clone();
     Tool::new(words.name)
@@ -114,9 +137,7 @@ where
         // A misspelt `limit` is worth a word to the model that wrote it.
         .unknown_arguments(UnknownArguments::Report)
         .run_blocking(move |context: &BlockingContext, args: A| {
-            function(&root, &args, context)
-                .map(Structured)
-                .map_err(ToolError::from)
+            function(&root, &args, context).map_err(ToolError::from)
         })
 }
 

@@ -2,21 +2,19 @@
 //!
 //! Depth first, entries by name, files and directories alike; so two walks over the same tree give the same order.
 //! Symbolic links are shown and never descended, `.git` is skipped, and so is what `.gitignore` files inside the
-//! root exclude; those above it, and a user's own excludes, are out of reach on purpose. The `ignore` crate's own
-//! walker takes paths and would leave the root's descriptor; only its matchers are used.
+//! root exclude, and its own `.git/info/exclude`; those above it, and a user's own excludes, are out of reach on
+//! purpose.
 //!
 //! What cannot be walked (unreadable, gone meanwhile, too deep, too many) is left out and counted, never fatal.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::vec;
 
 use cap_std::fs::{Dir, Metadata};
 use globset::{GlobBuilder, GlobSet};
-use ignore::Match;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -24,8 +22,9 @@ use super::Cancel;
 use super::directory::SortedEntries;
 use super::entry::Kind;
 use super::error::FileError;
+use super::gitignore::{Gitignore, Verdict};
 use super::limits::FilesLimits;
-use super::root::{Root, open_regular, open_subdirectory};
+use super::root::{Served, open_regular, open_subdirectory};
 
 /// What an answer leaves out, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -48,6 +47,9 @@ pub struct Omitted {
     /// Files with a line too long to be searched.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub files_with_too_long_lines: usize,
+    /// `.gitignore` files that are too long: what the rest of their rules excludes was not left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gitignores_cut: usize,
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -58,7 +60,7 @@ fn is_false(fact: &bool) -> bool {
     !fact
 }
 
-/// A file or symbolic link met on a walk.
+/// A file, directory or symbolic link met on a walk.
 pub(super) struct Met<'a> {
     /// Relative to the root.
     pub(super) path: &'a str,
@@ -70,7 +72,7 @@ pub(super) struct Met<'a> {
 
 /// Walks the whole root until `visit` breaks.
 pub(super) fn walk(
-    root: &Root,
+    root: &Served,
     cancel: Cancel<'_>,
     mut visit: impl FnMut(Met<'_>, &mut Omitted) -> Result<ControlFlow<()>, FileError>,
 ) -> Result<Omitted, FileError> {
@@ -79,6 +81,7 @@ pub(super) fn walk(
         limits,
         cancel,
         levels: Vec::new(),
+        exclude: read_exclude(root.dir(), limits),
         omitted: Omitted::default(),
         entries_left: limits.walk_entries_max,
     };
@@ -101,9 +104,7 @@ pub(super) fn walk(
             continue;
         }
         let Some(level) = walk.levels.last() else { break };
-        if kind == Kind::Directory {
-            walk.enter(&name, path)?;
-        } else if matches!(kind, Kind::File | Kind::Symlink) {
+        if matches!(kind, Kind::File | Kind::Symlink | Kind::Directory) {
             let met = Met {
                 path: &path,
                 name: &name,
@@ -114,6 +115,9 @@ pub(super) fn walk(
                 break;
             }
         }
+        if kind == Kind::Directory {
+            walk.enter(&name, path)?;
+        }
     }
     Ok(walk.omitted)
 }
@@ -123,6 +127,8 @@ struct Walk<'a> {
     cancel: Cancel<'a>,
     /// The directories from the root to here, each with a descriptor.
     levels: Vec<Level>,
+    /// What the root's own repository excludes unless a `.gitignore` has an opinion.
+    exclude: Option<Rules>,
     omitted: Omitted,
     entries_left: usize,
 }
@@ -132,7 +138,7 @@ struct Level {
     /// Path from the root with a slash behind it; empty for the root.
     prefix: String,
     entries: vec::IntoIter<(String, Kind)>,
-    gitignore: Option<Gitignore>,
+    gitignore: Option<Rules>,
 }
 
 impl Walk<'_> {
@@ -165,6 +171,7 @@ impl Walk<'_> {
         self.omitted.entries_beyond_limit |= sorted.is_cut;
         let has_gitignore = sorted.entries.iter().any(|(name, _)| name == GITIGNORE);
         let gitignore = has_gitignore.then(|| read_gitignore(&dir, self.limits)).flatten();
+        self.omitted.gitignores_cut += usize::from(gitignore.as_ref().is_some_and(|rules| rules.is_cut));
         self.levels.push(Level {
             dir,
             prefix,
@@ -178,7 +185,11 @@ impl Walk<'_> {
     fn is_ignored(&self, path: &str, kind: Kind) -> bool {
         let levels = self.levels.iter().rev();
         let deepest_first = levels.filter_map(|level| Some((level.prefix.len(), level.gitignore.as_ref()?)));
-        is_excluded(deepest_first, path, kind)
+        is_excluded(
+            deepest_first.chain(self.exclude.as_ref().map(|rules| (0, rules))),
+            path,
+            kind,
+        )
     }
 }
 
@@ -186,48 +197,87 @@ impl Walk<'_> {
 pub(super) const GIT: &str = ".git";
 const GITIGNORE: &str = ".gitignore";
 
+/// The rules of a file.
+pub(super) struct Rules {
+    rules: Gitignore,
+    /// The file has more of them than are obeyed.
+    is_cut: bool,
+}
+
 /// Whether rules exclude `path`; each come with the length of the path, and its slash, to where they lie.
 pub(super) fn is_excluded<'a>(
-    deepest_first: impl Iterator<Item = (usize, &'a Gitignore)>,
+    mut deepest_first: impl Iterator<Item = (usize, &'a Rules)>,
     path: &str,
     kind: Kind,
 ) -> bool {
-    for (prefix_bytes, rules) in deepest_first {
+    let verdict = deepest_first.find_map(|(prefix_bytes, file)| {
         let beneath = path.get(prefix_bytes..).unwrap_or(path);
-        match rules.matched(beneath, kind == Kind::Directory) {
-            Match::Ignore(_) => return true,
-            Match::Whitelist(_) => return false,
-            Match::None => {}
-        }
-    }
-    false
+        file.rules.verdict(beneath, kind == Kind::Directory)
+    });
+    verdict == Some(Verdict::Excluded)
 }
 
-/// The rules of `dir`'s `.gitignore`; lines that do not parse have no effect, as in git.
-pub(super) fn read_gitignore(dir: &Dir, limits: &FilesLimits) -> Option<Gitignore> {
-    let (file, _) = open_regular(dir, Path::new(GITIGNORE)).ok()?.ok()?;
+/// The rules of `dir`'s `.gitignore`. One that is a symbolic link has none, as in git.
+pub(super) fn read_gitignore(dir: &Dir, limits: &FilesLimits) -> Option<Rules> {
+    let kind = dir.symlink_metadata(GITIGNORE).ok()?.file_type();
+    (Kind::from(kind) == Kind::File)
+        .then(|| read_rules(dir, Path::new(GITIGNORE), limits))
+        .flatten()
+}
+
+/// The rules that belong to the root's repository, and to no commit.
+pub(super) fn read_exclude(root: &Dir, limits: &FilesLimits) -> Option<Rules> {
+    let git = open_subdirectory(root, GIT).ok()?;
+    read_rules(&git, Path::new("info/exclude"), limits)
+}
+
+fn read_rules(dir: &Dir, path: &Path, limits: &FilesLimits) -> Option<Rules> {
+    let (file, _) = open_regular(dir, path).ok()?.ok()?;
+    let bytes_max = limits.gitignore_bytes_max;
     let mut text = Vec::new();
-    file.take(limits.gitignore_bytes_max as u64)
-        .read_to_end(&mut text)
-        .ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let mut builder = GitignoreBuilder::new("");
-    for line in text.trim_start_matches('\u{feff}').lines() {
-        let _ = builder.add_line(None, line);
+    file.take(bytes_max as u64 + 1).read_to_end(&mut text).ok()?;
+    let is_cut = text.len() > bytes_max;
+    if is_cut {
+        // Half a rule is another one.
+        let newline = memchr::memrchr(b'\n', text.get(..bytes_max).unwrap_or_default());
+        text.truncate(newline.unwrap_or(0));
     }
-    builder.build().ok()
+    Some(Rules {
+        rules: Gitignore::parse(&text),
+        is_cut,
+    })
 }
 
 /// A client's glob, matched against paths from the root. As in a `.gitignore`, one without a slash is matched
-/// against the last part alone, so that `*.rs` finds what people mean by it.
+/// against the last part alone, so that `*.rs` finds what people mean by it; with a slash at its end it is for
+/// directories alone. A path that is written out matches itself, whatever characters are in it.
 pub(super) struct PathGlob {
     matcher: GlobSet,
+    /// The entry that is meant if nothing in the glob is special, though something could be.
+    literal: Option<(String, Kind)>,
     is_name_only: bool,
+    is_for_directories: bool,
+}
+
+/// Whether letters of both cases are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    Heeded,
+    Ignored,
+}
+
+impl Case {
+    pub(super) fn ignored_if(is_ignored: Option<bool>) -> Case {
+        match is_ignored {
+            Some(true) => Case::Ignored,
+            _ => Case::Heeded,
+        }
+    }
 }
 
 impl PathGlob {
-    pub(super) fn new(glob: &str, limits: &FilesLimits) -> Result<PathGlob, FileError> {
-        let bytes_max = limits.pattern_bytes_max;
+    pub(super) fn new(root: &Served, glob: &str, case: Case) -> Result<PathGlob, FileError> {
+        let bytes_max = root.limits().pattern_bytes_max;
         if glob.len() > bytes_max {
             return Err(FileError::BadGlob {
                 reason: format!("it is longer than {bytes_max} bytes"),
@@ -238,10 +288,22 @@ impl PathGlob {
                 reason: "it is empty".into(),
             });
         }
-        let beneath_root = glob.strip_prefix("./").or(glob.strip_prefix('/')).unwrap_or(glob);
+        let (glob, is_for_directories) = match glob.strip_suffix('/') {
+            Some(glob) if !glob.is_empty() => (glob, true),
+            _ => (glob, false),
+        };
+        let (pattern, is_whole_path) = root.relative_glob(glob);
+        let literal = existing(root, pattern);
+        let escaped = globset::escape(pattern);
+        let matcher = compile(&[pattern, &escaped], case).or_else(|error| match literal {
+            Some(_) => compile(&[&escaped], case),
+            None => Err(error),
+        })?;
         Ok(PathGlob {
-            matcher: compile(&[beneath_root])?,
-            is_name_only: !glob.contains('/'),
+            matcher,
+            literal,
+            is_name_only: !is_whole_path,
+            is_for_directories,
         })
     }
 
@@ -254,23 +316,47 @@ impl PathGlob {
             format!("{itself}/**")
         };
         Ok(PathGlob {
-            matcher: compile(&[&itself, &below])?,
+            matcher: compile(&[&itself, &below], Case::Heeded)?,
+            literal: None,
             is_name_only: false,
+            is_for_directories: false,
         })
     }
 
+    /// The path that the glob is when it is read as one, and a directory where it says so.
+    pub(super) fn literal(&self) -> Option<(&str, Kind)> {
+        let literal = self.literal.as_ref().map(|(path, kind)| (path.as_str(), *kind));
+        literal.filter(|(_, kind)| *kind == Kind::Directory || !self.is_for_directories)
+    }
+
     pub(super) fn is_match(&self, met: &Met<'_>) -> bool {
-        self.matcher
-            .is_match(if self.is_name_only { met.name } else { met.path })
+        let subject = if self.is_name_only { met.name } else { met.path };
+        (met.kind == Kind::Directory || !self.is_for_directories) && self.matcher.is_match(subject)
     }
 }
 
+/// The entry at `pattern`, read as a plain path, if there is one and the path has characters that globs know.
+fn existing(root: &Served, pattern: &str) -> Option<(String, Kind)> {
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(name) if name != GIT);
+    let path = Path::new(pattern);
+    if globset::escape(pattern) == pattern || !path.components().all(is_plain) {
+        return None;
+    }
+    let kind = Kind::from(root.dir().symlink_metadata(path).ok()?.file_type());
+    let path: PathBuf = path.components().collect();
+    let is_shown = matches!(kind, Kind::File | Kind::Symlink | Kind::Directory);
+    is_shown
+        .then(|| Some((path.to_str()?.to_owned(), kind)))
+        .flatten()
+}
+
 /// Always a set: compiling a single glob panics where compiling a set fails.
-fn compile(globs: &[&str]) -> Result<GlobSet, FileError> {
+fn compile(globs: &[&str], case: Case) -> Result<GlobSet, FileError> {
     let parsed = globs.iter().map(|glob| {
         GlobBuilder::new(glob)
             .literal_separator(true)
             .backslash_escape(true)
+            .case_insensitive(case == Case::Ignored)
             .build()
     });
     let parsed = parsed.collect::<Result<Vec<_>, _>>();

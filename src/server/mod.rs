@@ -478,7 +478,9 @@ fn admin_view(
     served: Arc<Served>,
 ) -> Arc<AdminView> {
     let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
-    let view = AdminView::new(health, move || exposition(&metrics, connections_max, &service, &workers));
+    let view = AdminView::new(health, move || {
+        exposition(&metrics, connections_max, &service, &workers)
+    });
     let not_ready = move || {
         served
             .current()

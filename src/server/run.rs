@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use crate::config::{ReportStream, Settings, Toolset};
+use crate::config::{FilesSettings, ReportStream, Settings, Toolset};
 use crate::demo;
 use crate::files;
 use crate::metrics::Report;
@@ -90,10 +90,19 @@ fn registry(settings: &Settings) -> Result<Registry, Box<dyn std::error::Error>>
     for toolset in &settings.toolsets {
         match toolset {
             Toolset::Demo => demo::register(&mut tools)?,
-            Toolset::Files => files::register(&mut tools, &files::Root::open(&settings.files.root)?)?,
+            Toolset::Files => files::register(&mut tools, &root(&settings.files)?)?,
         }
     }
     Ok(tools.build())
+}
+
+fn root(settings: &FilesSettings) -> Result<files::Root, files::RootError> {
+    let limits = files::FilesLimits {
+        read_bytes_max: settings.read_bytes_max,
+        answer_bytes_max: settings.search_bytes_max,
+        ..files::FilesLimits::default()
+    };
+    files::Root::with_limits(&settings.root, limits)
 }
 
 /// Says where it listens and what it is made of.

@@ -70,6 +70,23 @@ impl Served {
         }
         shown
     }
+
+    /// Reads a file and gives the text blocks of the answer, which is all there is.
+    #[track_caller]
+    fn read(&self, arguments: Value) -> Vec<String> {
+        let mut texts = Vec::new();
+        for dialect in eras() {
+            let response = self.server.ask(&dialect.tool(1, "read_file", arguments.clone()));
+            assert!(!response.is_tool_error(), "{}", response.text());
+            let result = response.result();
+            assert!(result.get("structuredContent").is_none());
+            let blocks = result["content"].as_array().unwrap().iter();
+            texts = blocks
+                .map(|block| block["text"].as_str().unwrap().to_owned())
+                .collect();
+        }
+        texts
+    }
 }
 
 /// Whether a call was refused, and showed nothing.
@@ -83,23 +100,20 @@ fn assert_refused(response: &Response) {
 #[test]
 fn each_tool_shows_what_is_there() {
     let served = Served::new("files-shown");
-    let read = served.call("read_file", json!({"path": "hello.txt"}));
-    assert_eq!(read["text"], "hello from inside\nsecond line\nthird line\n");
-    assert_eq!((&read["lines"], &read["truncated"]), (&json!(3), &json!(false)));
-    let piece = served.call("read_file", json!({"path": "hello.txt", "offset": 2, "limit": 1}));
-    assert_eq!(
-        (&piece["text"], &piece["next_offset"]),
-        (&json!("second line\n"), &json!(3))
-    );
-    assert_eq!(
-        served.call("read_file", json!({"path": "inner-link"}))["text"],
-        read["text"]
-    );
-    assert_eq!(
-        served.call("read_file", json!({"path": "sub/../hello.txt"}))["text"],
-        read["text"]
-    );
-    assert_eq!(served.call("read_file", json!({"path": "empty"}))["text"], "");
+    let whole = ["hello from inside\nsecond line\nthird line\n"];
+    let absolute = served.folder.path().join("root/hello.txt");
+    for path in [
+        "hello.txt",
+        "inner-link",
+        "sub/../hello.txt",
+        absolute.to_str().unwrap(),
+    ] {
+        assert_eq!(served.read(json!({"path": path})), whole);
+    }
+    let piece = served.read(json!({"path": "hello.txt", "offset": 2, "limit": 1}));
+    assert_eq!(piece[0], "second line\n");
+    assert!(piece[1].ends_with("to go on, call with offset = 3]"), "{piece:?}");
+    assert_eq!(served.read(json!({"path": "empty"})), ["", "[the file is empty]"]);
 
     let names = |value: &Value, list: &str, member: &str| -> Vec<String> {
         let entries = value[list].as_array().unwrap().iter();

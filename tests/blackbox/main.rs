@@ -27,6 +27,7 @@ mod endpoints;
 mod era_matrix;
 mod features;
 mod file_resources;
+mod file_roots;
 mod files;
 mod framing;
 mod heads;

@@ -243,8 +243,9 @@ fn capabilities_tell_of_subscriptions() {
             capabilities["resources"],
             json!({"subscribe": true, "listChanged": true})
         );
-        assert_eq!(capabilities["tools"], json!({"listChanged": true}));
-        assert_eq!(capabilities["prompts"], json!({"listChanged": true}));
+        // They never change.
+        assert_eq!(capabilities["tools"], json!({}));
+        assert_eq!(capabilities["prompts"], json!({}));
         assert_eq!(capabilities["logging"], json!({}));
     }
 }

@@ -2,9 +2,12 @@
 
 mod confinement;
 mod describing;
+mod encodings;
+mod gitignoring;
 mod listing;
 mod prompts;
 mod reading;
+mod replacing;
 mod resources;
 mod searching;
 mod tools;
@@ -133,7 +136,11 @@ fn info(root: &Root, path: &str) -> Result<FileInfo, FileError> {
 }
 
 fn find(root: &Root, glob: &str) -> Found {
-    find_files(root, &FindFiles { glob: glob.into() }, NOT_CANCELLED, NOT_TOLD).unwrap()
+    let args = FindFiles {
+        glob: glob.into(),
+        ..FindFiles::default()
+    };
+    find_files(root, &args, NOT_CANCELLED, NOT_TOLD).unwrap()
 }
 
 fn grep(root: &Root, pattern: &str) -> SearchResult {
@@ -141,8 +148,7 @@ fn grep(root: &Root, pattern: &str) -> SearchResult {
         root,
         &Search {
             pattern: pattern.into(),
-            glob: None,
-            limit: None,
+            ..Search::default()
         },
         NOT_CANCELLED,
         NOT_TOLD,

@@ -45,6 +45,13 @@ fn a_file_comes_with_the_request_to_explain_it() {
                 {"uri": "file:///src/a%20b.rs", "mimeType": "text/x-rust", "text": "fn main() {}\n"}}})
         );
     }
+    let root = tree.root_with(|limits| limits.read_bytes_max = 6);
+    tree.file("long", "one\ntwo\n");
+    let messages = prompt(&root, "explain-file", &json!({"path": "long"})).unwrap();
+    let request = messages[0]["content"]["text"].as_str().unwrap();
+    assert!(request.ends_with("to go on, call with offset = 2."), "{request}");
+    assert_eq!(messages[1]["content"]["resource"]["text"], "one\n");
+    let root = tree.root();
     for path in ["../secret", "missing", "bin", "src", ""] {
         let refused = prompt(&root, "explain-file", &json!({"path": path}));
         assert!(matches!(refused, Err(ToolError::Message(_))), "{path}");

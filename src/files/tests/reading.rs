@@ -21,7 +21,8 @@ fn by_lines() {
             truncated: false,
             next_offset: None,
             next_start_byte: None,
-            invalid_utf8_replaced: false,
+            decoded_from: None,
+            has_replaced: false,
         }
     );
     let piece = read_lines(&root, "f", 2, Some(2)).unwrap();
@@ -62,7 +63,7 @@ fn by_bytes() {
         let piece = read_from(&root, "f", asked as u64).unwrap();
         assert_eq!(piece.start_byte, start, "{asked}");
         assert_eq!(piece.text, "aä€😀z"[start as usize..], "{asked}");
-        assert_eq!((piece.first_line, piece.invalid_utf8_replaced), (None, false));
+        assert_eq!((piece.first_line, piece.has_replaced), (None, false));
     }
     let error = read_from(&root, "f", 12).unwrap_err().to_string();
     assert_eq!(error, "'f' has only 11 bytes; start_byte 12 is past its end");
@@ -94,7 +95,7 @@ fn pieces_join_to_the_whole() {
         let (mut joined, mut piece) = (String::new(), read(&root, "f").unwrap());
         loop {
             assert!(
-                piece.text.len() <= read_bytes_max && !piece.invalid_utf8_replaced,
+                piece.text.len() <= read_bytes_max && !piece.has_replaced,
                 "{piece:?}"
             );
             assert!(!piece.text.is_empty(), "no progress with {read_bytes_max}");
@@ -120,11 +121,11 @@ fn long_files_are_cut_at_a_line() {
     let piece = read(&root, "f").unwrap();
     assert_eq!(
         (piece.lines, piece.text.len(), piece.truncated),
-        (2_621, 262_100, true)
+        (491, 49_100, true)
     );
     assert_eq!(
         (piece.next_offset, piece.next_start_byte),
-        (Some(2_622), Some(262_100))
+        (Some(492), Some(49_100))
     );
     let last = read_lines(&root, "f", 10_000, None).unwrap();
     assert_eq!(
@@ -132,11 +133,8 @@ fn long_files_are_cut_at_a_line() {
         (100, false, 999_900)
     );
     let piece = read(&root, "one_line").unwrap();
-    assert_eq!((piece.text.len(), piece.lines), (256 << 10, 1));
-    assert_eq!(
-        (piece.next_offset, piece.next_start_byte),
-        (None, Some(256 << 10))
-    );
+    assert_eq!((piece.text.len(), piece.lines), (48 << 10, 1));
+    assert_eq!((piece.next_offset, piece.next_start_byte), (None, Some(48 << 10)));
 }
 
 #[test]
@@ -144,7 +142,7 @@ fn binary_files_are_refused_and_stray_bytes_replaced() {
     let tree = Tree::new();
     tree.file("nul", b"ELF\0\x01")
         .file("latin1", b"caf\xe9\n")
-        .file("utf16", b"\xff\xfea\0b\0");
+        .file("utf16", b"a\0b\0");
     let mut late = vec![b'a'; 9_000];
     late.push(0);
     tree.file("late", &late);
@@ -153,10 +151,7 @@ fn binary_files_are_refused_and_stray_bytes_replaced() {
     assert_eq!(error, "'nul' is a binary file of 5 bytes; only text can be read");
     assert!(matches!(read(&root, "utf16"), Err(FileError::Binary { .. })));
     let text = read(&root, "latin1").unwrap();
-    assert_eq!(
-        (text.text.as_str(), text.invalid_utf8_replaced),
-        ("caf\u{fffd}\n", true)
-    );
+    assert_eq!((text.text.as_str(), text.has_replaced), ("caf\u{fffd}\n", true));
     // The NUL lies behind what is sniffed and behind the first piece, but in the second.
     assert!(read(&root, "late").unwrap().truncated);
     assert!(matches!(

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::registry::{
-    Outcome, Output, RegistryBuilder, RegistryEdit, RegistryError, ResourcePage, ServerHandle, ServerLink,
-    Updates,
+    ListUpdates, Outcome, Output, RegistryBuilder, RegistryEdit, RegistryError, ResourcePage, ServerHandle,
+    ServerLink, Updates,
 };
 
 fn registry(root: &Root) -> Registry {
@@ -330,7 +330,9 @@ impl ServerLink for Heard {
         let _ = self.0.send(uri.to_owned());
     }
 
-    fn resources_changed(&self) {}
+    fn resources_changed(&self) {
+        let _ = self.0.send("list".to_owned());
+    }
 
     fn edit_registry(&self, _: RegistryEdit<'_>) -> Result<(), RegistryError> {
         Err(RegistryError::NoServer)
@@ -358,4 +360,35 @@ fn subscribers_hear_of_changes_under_the_uri_they_gave() {
     for uri in ["file:////etc/passwd", "file:///..%2fsecret", "file:///."] {
         assert!(matches!(watch(uri), Err(ToolError::NotFound)), "{uri}");
     }
+}
+
+/// What changes and leaves the same list is followed by something that does not: had it been told, that came first.
+#[test]
+fn the_list_is_told_of_when_it_is_another_one() {
+    let tree = Tree::new();
+    tree.file("a", "1").file("d/b", "1");
+    let root = tree.root();
+    let registry = registry(&root);
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = ServerHandle::new(Arc::new(Heard(tell)));
+    let patience = std::time::Duration::from_secs(60);
+    let watchers: Vec<_> = registry.list_watchers().collect();
+    assert_eq!(watchers.len(), 1);
+    let watched = watchers[0].watch(ListUpdates::new(server.clone())).unwrap();
+    let next = || told.recv_timeout(patience).unwrap();
+    tree.file("b", "1");
+    assert_eq!(next(), "list");
+    fs::remove_file(tree.path("b")).unwrap();
+    assert_eq!(next(), "list");
+    // Another directory with files of the same names has the same list; one with others has not.
+    fs::rename(tree.path(""), tree.base.join("old")).unwrap();
+    tree.file("a", "2").file("c", "2");
+    assert_eq!(next(), "list");
+    drop(watched);
+    tree.file("e", "2");
+    let again = watchers[0].watch(ListUpdates::new(server)).unwrap();
+    fs::remove_dir_all(tree.path("")).unwrap();
+    assert_eq!(next(), "list");
+    assert!(told.try_recv().is_err());
+    drop(again);
 }

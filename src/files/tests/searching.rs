@@ -7,6 +7,7 @@ fn search_with(root: &Root, pattern: &str, glob: Option<&str>, limit: Option<u64
         pattern: pattern.into(),
         glob: glob.map(Into::into),
         limit,
+        ..Search::default()
     };
     search(root, &args, NOT_CANCELLED, NOT_TOLD).unwrap()
 }
@@ -20,7 +21,7 @@ fn lines_with_their_places() {
     let result = grep(&root, r"needle\b");
     assert_eq!(places(&result), [("a.txt", 2), ("a.txt", 4), ("b.rs", 1)]);
     assert_eq!(result.matches[0].text, "TWO needle");
-    assert_eq!(result.matches[1].start_byte, 22);
+    assert_eq!(result.matches[1].start_byte, Some(22));
     assert_eq!(read_from(&root, "a.txt", 22).unwrap().text, "needle");
     assert_eq!(read_lines(&root, "a.txt", 4, None).unwrap().text, "needle");
     assert_eq!(
@@ -28,6 +29,8 @@ fn lines_with_their_places() {
         [("a.txt", 1)],
         "line ends of either kind"
     );
+    assert_eq!(places(&grep(&root, "[en]e$")), [("a.txt", 1), ("a.txt", 3)]);
+    assert_eq!(places(&grep(&root, "^(three|fn)")), [("a.txt", 3), ("b.rs", 1)]);
     assert_eq!(places(&grep(&root, "(?i)two")), [("a.txt", 2)]);
     assert_eq!(
         places(&search_with(&root, "needle", Some("*.rs"), None)),
@@ -48,19 +51,24 @@ fn limits_are_kept_and_told() {
     };
     assert_eq!(counts(None), (100, true));
     assert_eq!(counts(Some(150)), (150, true));
-    assert_eq!(counts(Some(u64::MAX)), (1_000, true));
+    assert_eq!(counts(Some(u64::MAX)), (945, true), "as many as fit");
+    let wide = tree.root_with(|limits| limits.answer_bytes_max = 1 << 20);
+    let result = search_with(&wide, "x", None, Some(u64::MAX));
+    assert_eq!((result.matches.len(), result.truncated), (1_000, true));
     assert!(!search_with(&root, "x", Some("a"), Some(150)).truncated);
     let none = Search {
         pattern: "x".into(),
-        glob: None,
         limit: Some(0),
+        ..Search::default()
     };
     assert!(matches!(
         search(&root, &none, NOT_CANCELLED, NOT_TOLD),
         Err(FileError::BelowOne { .. })
     ));
-    let root = tree.root_with(|limits| limits.answer_bytes_max = 10);
-    assert_eq!(grep(&root, "x").matches.len(), 5);
+    let each = serde_json::to_string(&grep(&root, "x").matches[0]).unwrap().len() + 1;
+    let root = tree.root_with(|limits| limits.answer_bytes_max = 5 * each);
+    let result = grep(&root, "x");
+    assert_eq!((result.matches.len(), result.truncated), (5, true));
 }
 
 #[test]
@@ -122,8 +130,7 @@ fn bad_and_monstrous_patterns_are_refused_with_the_reason() {
     ] {
         let args = Search {
             pattern: pattern.into(),
-            glob: None,
-            limit: None,
+            ..Search::default()
         };
         match search(&root, &args, NOT_CANCELLED, NOT_TOLD) {
             Err(FileError::BadPattern { reason }) => assert!(!reason.is_empty()),
@@ -132,8 +139,7 @@ fn bad_and_monstrous_patterns_are_refused_with_the_reason() {
     }
     let args = Search {
         pattern: "a".repeat(1_025),
-        glob: None,
-        limit: None,
+        ..Search::default()
     };
     assert!(matches!(
         search(&root, &args, NOT_CANCELLED, NOT_TOLD),
@@ -151,8 +157,7 @@ fn cancelled_between_files_and_within_one() {
     let cancel = || asked.replace(asked.get() + 1) >= 4;
     let args = Search {
         pattern: "nothing".into(),
-        glob: None,
-        limit: None,
+        ..Search::default()
     };
     assert!(matches!(
         search(&tree.root(), &args, &cancel, NOT_TOLD),
@@ -166,8 +171,7 @@ fn told(root: &Root, pattern: &str) -> Vec<Looked> {
     let told = std::cell::RefCell::new(Vec::new());
     let args = Search {
         pattern: pattern.into(),
-        glob: None,
-        limit: None,
+        ..Search::default()
     };
     search(root, &args, NOT_CANCELLED, &|looked| {
         told.borrow_mut().push(looked)
@@ -209,8 +213,7 @@ fn a_huge_file_is_left_soon_after_cancelling() {
     let cancel = || read.get() > 0.0;
     let args = Search {
         pattern: "nothing".into(),
-        glob: None,
-        limit: None,
+        ..Search::default()
     };
     let result = search(&tree.root(), &args, &cancel, &|looked| {
         assert_eq!(read.replace(looked.part), 0.0, "it read on");
@@ -218,4 +221,71 @@ fn a_huge_file_is_left_soon_after_cancelling() {
     assert!(matches!(result, Err(FileError::Cancelled)));
     let read_bytes = read.get() * (1_u64 << 40) as f64;
     assert!(read_bytes < (2 << 20) as f64, "{read_bytes}");
+}
+
+/// What a client sent is what it is told of.
+#[test]
+fn errors_are_about_the_pattern_that_was_sent() {
+    let tree = Tree::new();
+    let root = tree.root();
+    for (pattern, shown) in [
+        ("needle(", "needle("),
+        ("a)(b", "a)(b"),
+        ("[z-a]", "[z-a]"),
+        ("*", "*"),
+        ("\\p{Nothing}", "\\p{Nothing}"),
+    ] {
+        let args = Search {
+            pattern: pattern.into(),
+            ..Search::default()
+        };
+        let error = search(&root, &args, NOT_CANCELLED, NOT_TOLD)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(shown) && !error.contains("(?:"), "{error}");
+    }
+}
+
+#[test]
+fn patterns_with_comments_are_understood() {
+    let tree = Tree::new();
+    tree.file("f", "needle\nne edle\n");
+    for pattern in [
+        "(?x) ^ need le # what is sought",
+        "(?x)\n  needle  # first\n  $ # last",
+    ] {
+        assert_eq!(places(&grep(&tree.root(), pattern)), [("f", 1)], "{pattern}");
+    }
+    assert_eq!(places(&grep(&tree.root(), "n.*# no comment|^ne ")), [("f", 2)]);
+}
+
+#[test]
+fn texts_are_sought_as_they_stand_and_case_may_be_ignored() {
+    let tree = Tree::new();
+    tree.file("f", "a.b(c\naxb(c\nA.B(C\nÄ.b(\n");
+    let root = tree.root();
+    let lines = |pattern: &str, literal, ignore_case| {
+        let args = Search {
+            pattern: pattern.into(),
+            literal,
+            ignore_case,
+            ..Search::default()
+        };
+        let result = search(&root, &args, NOT_CANCELLED, NOT_TOLD).unwrap();
+        result.matches.iter().map(|found| found.line).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("a.b(c", Some(true), None), [1]);
+    assert_eq!(lines("a.b(c", Some(true), Some(true)), [1, 3]);
+    assert_eq!(lines("a.b", Some(false), Some(false)), [1, 2]);
+    assert_eq!(lines("a.b", None, Some(true)), [1, 2, 3]);
+    assert_eq!(lines("ä", Some(true), Some(true)), [4]);
+    assert_eq!(lines("(", Some(true), None), [1, 2, 3, 4]);
+    let empty = Search {
+        literal: Some(true),
+        ..Search::default()
+    };
+    assert!(matches!(
+        search(&root, &empty, NOT_CANCELLED, NOT_TOLD),
+        Err(FileError::BadPattern { .. })
+    ));
 }

@@ -44,9 +44,16 @@ fn all_are_read_only_and_blocking_with_both_schemas() {
         assert_eq!(tool.annotations().read_only_hint, Some(true));
         assert!(tool.title().is_some() && tool.description().is_some());
         assert_eq!(unportable_input(tool.input_schema()), []);
-        assert_eq!(unportable_output(tool.output_schema().unwrap()), []);
+        // A file's text comes as text alone.
+        assert_eq!(tool.output_schema().is_none(), tool.name() == "read_file");
+        if let Some(schema) = tool.output_schema() {
+            assert_eq!(unportable_output(schema), []);
+        }
         // Each argument and each member of a result says what it means.
-        for schema in [tool.input_schema(), tool.output_schema().unwrap()] {
+        for schema in [Some(tool.input_schema()), tool.output_schema()]
+            .into_iter()
+            .flatten()
+        {
             for (name, member) in schema["properties"].as_object().unwrap() {
                 assert!(
                     member.get("description").is_some(),
@@ -77,12 +84,6 @@ fn results_match_their_schemas() {
         let output = call(&registry, tool, arguments).unwrap();
         output.structured_content().unwrap().clone()
     };
-    assert_eq!(
-        structured("read_file", r#"{"path":"a.txt","limit":1}"#),
-        serde_json::json!({"text": "one\n", "first_line": 1, "lines": 1, "start_byte": 0, "size_bytes": 8,
-            "truncated": true, "next_offset": 2, "next_start_byte": 4, "invalid_utf8_replaced": false})
-    );
-    structured("read_file", r#"{"path":"a.txt","start_byte":1,"limit":null}"#);
     let listing = structured("list_directory", "{}");
     assert_eq!(
         listing["entries"][0],
@@ -101,6 +102,102 @@ fn results_match_their_schemas() {
         let info = structured("file_info", &format!(r#"{{"path":"{path}"}}"#));
         assert!(info["modified"].as_str().unwrap().ends_with('Z'));
     }
+}
+
+/// The text blocks of a result.
+fn texts(output: &ToolOutput) -> Vec<String> {
+    let mut written = Vec::new();
+    output.write_content(&mut written);
+    let blocks: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    let blocks = blocks.as_array().unwrap().iter();
+    blocks
+        .map(|block| block["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_file_comes_as_its_text_and_how_to_get_the_rest_as_another() {
+    let tree = Tree::new();
+    tree.file("a.txt", "one\ntwo \"quoted\"\nthree\n")
+        .file("empty", "")
+        .file("line", "x".repeat(100))
+        .file("bad", b"\xe9\n");
+    let root = tree.root_with(|limits| limits.read_bytes_max = 40);
+    let registry = registry(&root);
+    let blocks = |arguments: &str| {
+        let output = call(&registry, "read_file", arguments).unwrap();
+        assert_eq!(output.structured_content(), None);
+        texts(&output)
+    };
+    assert_eq!(blocks(r#"{"path":"a.txt"}"#), ["one\ntwo \"quoted\"\nthree\n"]);
+    assert_eq!(
+        blocks(r#"{"path":"a.txt","limit":2}"#),
+        [
+            "one\ntwo \"quoted\"\n",
+            "[lines 1 to 2; the file has 23 bytes; to go on, call with offset = 3]"
+        ]
+    );
+    assert_eq!(
+        blocks(r#"{"path":"a.txt","offset":2,"limit":1}"#)[1],
+        "[line 2; the file has 23 bytes; to go on, call with offset = 3]"
+    );
+    assert_eq!(
+        blocks(r#"{"path":"line"}"#),
+        [
+            "x".repeat(40),
+            "[line 1; the file has 100 bytes; to go on, call with start_byte = 40]".into()
+        ]
+    );
+    assert_eq!(
+        blocks(r#"{"path":"line","start_byte":50}"#)[1],
+        "[from byte 50; the file has 100 bytes; to go on, call with start_byte = 90]"
+    );
+    assert_eq!(blocks(r#"{"path":"line","start_byte":90}"#), ["x".repeat(10)]);
+    assert_eq!(blocks(r#"{"path":"empty"}"#), ["", "[the file is empty]"]);
+    assert_eq!(
+        blocks(r#"{"path":"a.txt","offset":4}"#),
+        ["", "[nothing follows; the file has 23 bytes]"]
+    );
+    assert_eq!(
+        blocks(r#"{"path":"bad"}"#),
+        [
+            "\u{fffd}\n",
+            "[bytes that are no characters were replaced by U+FFFD]"
+        ]
+    );
+}
+
+/// No answer is longer than its limit, as either part.
+#[test]
+fn answers_fit_their_readers() {
+    let tree = Tree::new();
+    for number in 0..900 {
+        tree.file(
+            &format!("a \"file\" with a long name, such as people give them, number {number}"),
+            "\"\\\"\n".repeat(20),
+        );
+    }
+    let limit = FilesLimits::default().answer_bytes_max;
+    let registry = registry(&tree.root());
+    for (tool, arguments) in [
+        ("list_directory", "{}"),
+        ("find_files", r#"{"glob":"*"}"#),
+        ("search", r#"{"pattern":"x*","limit":1000}"#),
+    ] {
+        let output = call(&registry, tool, arguments).unwrap();
+        let structured = output.structured_content().unwrap();
+        assert_eq!(structured["truncated"], true, "{tool}");
+        let json = structured.to_string().len();
+        assert!((limit - 1_000..limit + 200).contains(&json), "{tool}: {json}");
+        assert_eq!(texts(&output).concat().len(), json, "{tool}");
+    }
+    let root = tree.root_with(|limits| limits.answer_bytes_max = 1);
+    let listing = list(&root, "").unwrap();
+    assert_eq!(
+        (listing.entries.len(), listing.truncated),
+        (1, true),
+        "one at least, to go on from"
+    );
 }
 
 #[test]

@@ -2,6 +2,13 @@
 
 use super::*;
 
+fn glob_of(glob: &str) -> FindFiles {
+    FindFiles {
+        glob: glob.into(),
+        ..FindFiles::default()
+    }
+}
+
 #[test]
 fn globs_by_name_and_by_path() {
     let tree = Tree::new();
@@ -21,7 +28,15 @@ fn globs_by_name_and_by_path() {
         ("/*.rs", &["a.rs"]),
         ("./*.rs", &["a.rs"]),
         ("src/*.rs", &["src/b.rs"]),
-        ("src/**", &["src/b.rs", "src/deep/c.rs", "src/deep/d.txt"]),
+        (
+            "src/**",
+            &["src/b.rs", "src/deep/", "src/deep/c.rs", "src/deep/d.txt"],
+        ),
+        ("src", &["src/"]),
+        ("src*/", &["src/", "src-x/"]),
+        ("/src*/", &["src/", "src-x/"]),
+        ("src/*/", &["src/deep/"]),
+        ("a.rs/", &[]),
         ("**/deep/*.{rs,txt}", &["src/deep/c.rs", "src/deep/d.txt"]),
         ("[ab].rs", &["a.rs", "src/b.rs"]),
         ("*.yml", &[".github/f.yml"]),
@@ -49,7 +64,7 @@ fn globs_by_name_and_by_path() {
     );
     let nested = format!("{}a{}", "{".repeat(500), "}".repeat(500));
     for bad in ["[", "{a", "", &nested, &"a".repeat(1_025)] {
-        let error = find_files(&root, &FindFiles { glob: bad.into() }, NOT_CANCELLED, NOT_TOLD).unwrap_err();
+        let error = find_files(&root, &glob_of(bad), NOT_CANCELLED, NOT_TOLD).unwrap_err();
         assert!(matches!(error, FileError::BadGlob { .. }), "{bad}");
     }
 }
@@ -108,7 +123,7 @@ fn gitignore_files_are_obeyed() {
     let paths: Vec<_> = found
         .paths
         .iter()
-        .filter(|path| !path.ends_with(".gitignore"))
+        .filter(|path| !path.ends_with(".gitignore") && !path.ends_with('/'))
         .collect();
     assert_eq!(paths, expected.iter().collect::<Vec<_>>());
 }
@@ -122,7 +137,10 @@ fn links_are_not_descended() {
         .link("../outside", "out")
         .link("d/f", "l");
     let root = tree.root();
-    assert_eq!(find(&root, "*").paths, ["d/f", "d/self", "d/up", "l", "out"]);
+    assert_eq!(
+        find(&root, "*").paths,
+        ["d/", "d/f", "d/self", "d/up", "l", "out"]
+    );
     assert_eq!(places(&grep(&root, "needle|SECRET")), [("d/f", 1)]);
 }
 
@@ -141,8 +159,9 @@ fn bounds_are_kept_and_told() {
         (find(&root, "f*").paths.len(), find(&root, "f*").truncated),
         (31, false)
     );
-    let root = tree.root_with(|limits| limits.answer_bytes_max = 20);
-    let found = find(&root, "f*");
+    // `"d0/f0",` and the like.
+    let root = tree.root_with(|limits| limits.answer_bytes_max = 3 * 8 + 7);
+    let found = find(&root, "f?");
     assert_eq!((found.paths.len(), found.truncated), (3, true));
     let root = tree.root_with(|limits| limits.walk_depth_max = 2);
     let found = grep(&root, "needle");
@@ -152,7 +171,7 @@ fn bounds_are_kept_and_told() {
     assert!(found.paths.len() < 10 && found.omitted.entries_beyond_limit && !found.truncated);
     let asked = std::cell::Cell::new(0);
     let cancel = || asked.replace(asked.get() + 1) >= 20;
-    let args = FindFiles { glob: "f*".into() };
+    let args = glob_of("f*");
     assert!(matches!(
         find_files(&tree.root(), &args, &cancel, NOT_TOLD),
         Err(FileError::Cancelled)
@@ -166,4 +185,99 @@ fn a_deep_tree_costs_bounded_descriptors() {
     tree.file(&format!("{path}f"), "needle");
     let found = find(&tree.root(), "f");
     assert_eq!((found.paths.len(), found.omitted.directories_too_deep), (0, 1));
+}
+
+/// Routes of some frameworks have brackets in their files' names.
+#[test]
+fn a_path_as_it_stands_finds_itself_first() {
+    let tree = Tree::new();
+    for path in [
+        "app/[id]/page.tsx",
+        "app/i/page.tsx",
+        "app/{a,b}/x",
+        "app/a/x",
+        "[id].ts",
+        "d.ts",
+        "broken[",
+        "q?",
+    ] {
+        tree.file(path, "needle");
+    }
+    let root = tree.root();
+    assert_eq!(
+        find(&root, "app/[id]/page.tsx").paths,
+        ["app/[id]/page.tsx", "app/i/page.tsx"]
+    );
+    assert_eq!(find(&root, "app/[id]").paths, ["app/[id]/", "app/i/"]);
+    assert_eq!(find(&root, "app/[id]/").paths, ["app/[id]/", "app/i/"]);
+    assert_eq!(find(&root, "app/{a,b}/x").paths, ["app/{a,b}/x", "app/a/x"]);
+    assert_eq!(find(&root, "[id].ts").paths, ["[id].ts", "d.ts"]);
+    assert_eq!(find(&root, "q?").paths, ["q?"]);
+    assert_eq!(find(&root, "broken[").paths, ["broken["]);
+    assert_eq!(find(&root, "broken[/").paths, [""; 0], "no directory");
+    let args = Search {
+        pattern: "needle".into(),
+        glob: Some("app/[id]/page.tsx".into()),
+        ..Search::default()
+    };
+    let result = search(&root, &args, NOT_CANCELLED, NOT_TOLD).unwrap();
+    assert_eq!(result.matches.len(), 2);
+    // A link out is a name like any other, and what is behind it is nowhere.
+    tree.link("../outside", "[out]").link("../secret", "[s]");
+    assert_eq!(find(&root, "[out]").paths, ["[out]"]);
+    assert_eq!(find(&root, "[out]/secret").paths, [""; 0]);
+    assert_eq!(find(&root, "[out]/../secret").paths, [""; 0]);
+    assert_eq!(find(&root, "app/[id]/../../../secret").paths, [""; 0]);
+}
+
+#[test]
+fn the_case_of_letters_may_be_ignored() {
+    let tree = Tree::new();
+    tree.file("README.md", "")
+        .file("docs/ReadMe.MD", "")
+        .file("Ärger", "");
+    let found = |glob: &str, ignore_case| {
+        let args = FindFiles {
+            glob: glob.into(),
+            ignore_case,
+        };
+        find_files(&tree.root(), &args, NOT_CANCELLED, NOT_TOLD)
+            .unwrap()
+            .paths
+    };
+    assert_eq!(found("readme.*", Some(true)), ["README.md", "docs/ReadMe.MD"]);
+    assert_eq!(found("DOCS/*.md", Some(true)), ["docs/ReadMe.MD"]);
+    assert_eq!(found("readme.*", None), [""; 0]);
+    assert_eq!(found("readme.*", Some(false)), [""; 0]);
+}
+
+#[test]
+fn the_roots_repository_may_exclude_more() {
+    let tree = Tree::new();
+    tree.file(".git/info/exclude", "*.tmp\n*.log\n")
+        .file(".gitignore", "!keep.log\n");
+    for path in ["a.tmp", "sub/b.tmp", "c.log", "keep.log", "d"] {
+        tree.file(path, "");
+    }
+    assert_eq!(
+        find(&tree.root(), "*").paths,
+        [".gitignore", "d", "keep.log", "sub/"]
+    );
+}
+
+#[test]
+fn an_overlong_gitignore_is_obeyed_in_part_and_that_is_told() {
+    let tree = Tree::new();
+    tree.file(".gitignore", "a\nbcd\nefg\n")
+        .file("sub/.gitignore", "x\n");
+    for path in ["a", "b", "bc", "bcd", "efg"] {
+        tree.file(path, "");
+    }
+    let root = tree.root_with(|limits| limits.gitignore_bytes_max = 5);
+    let found = find(&root, "?*");
+    assert_eq!(found.omitted.gitignores_cut, 1);
+    assert_eq!(
+        found.paths,
+        [".gitignore", "b", "bc", "bcd", "efg", "sub/", "sub/.gitignore"]
+    );
 }

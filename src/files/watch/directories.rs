@@ -4,7 +4,7 @@
 //! same name, and only its directory tells. What this cannot see: writes through a hard link in another directory or
 //! a memory map, and changes that another host makes on a network file system.
 //!
-//! Invariant: a directory is watched exactly while some entry of it matters to somebody. Its watch is made by the
+//! Invariant: a directory is watched exactly while some entry of it, or which files it has, matters to somebody. Its watch is made by the
 //! handle it was opened with, so that no path can lead it elsewhere, and costs no descriptor.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -36,6 +36,12 @@ const INTEREST: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
 
+/// Events after which a directory has other names.
+const OF_NAMES: ReadFlags = ReadFlags::CREATE
+    .union(ReadFlags::DELETE)
+    .union(ReadFlags::MOVED_FROM)
+    .union(ReadFlags::MOVED_TO);
+
 /// Events that leave a name with the file it had.
 const OF_CONTENT: ReadFlags = ReadFlags::MODIFY.union(ReadFlags::CLOSE_WRITE);
 
@@ -43,12 +49,12 @@ const OF_CONTENT: ReadFlags = ReadFlags::MODIFY.union(ReadFlags::CLOSE_WRITE);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(pub(super) u64);
 
-/// An entry of a watched directory.
+/// An entry of a watched directory, or all of its files' names together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// inotify's number for the directory; it does not use one again soon.
     directory: i32,
-    name: Box<[u8]>,
+    name: Option<Box<[u8]>>,
 }
 
 /// What happened to an entry.
@@ -71,10 +77,18 @@ pub(super) struct Changes {
 
 type Interested = BTreeSet<Key>;
 
+/// A watched directory.
+#[derive(Debug, Default)]
+struct Watched {
+    by_name: HashMap<Box<[u8]>, Interested>,
+    /// To whom it matters which files there are.
+    by_all_names: Interested,
+}
+
 #[derive(Debug)]
 pub(super) struct Directories {
     inotify: Arc<OwnedFd>,
-    watched: HashMap<i32, HashMap<Box<[u8]>, Interested>>,
+    watched: HashMap<i32, Watched>,
     directories_max: usize,
 }
 
@@ -98,6 +112,31 @@ impl Directories {
 
     /// Watches the entry `name` of `dir` for `key`, whether it exists or not.
     pub(super) fn watch(&mut self, dir: &Dir, name: &OsStr, key: Key) -> Result<Place, WatchError> {
+        let directory = self.watch_directory(dir)?;
+        let name: Box<[u8]> = name.as_bytes().into();
+        let watched = self.watched.entry(directory).or_default();
+        watched.by_name.entry(name.clone()).or_default().insert(key);
+        Ok(Place {
+            directory,
+            name: Some(name),
+        })
+    }
+
+    /// Watches for `key` which files there are in `dir`.
+    pub(super) fn watch_all_names(&mut self, dir: &Dir, key: Key) -> Result<Place, WatchError> {
+        let directory = self.watch_directory(dir)?;
+        self.watched
+            .entry(directory)
+            .or_default()
+            .by_all_names
+            .insert(key);
+        Ok(Place {
+            directory,
+            name: None,
+        })
+    }
+
+    fn watch_directory(&mut self, dir: &Dir) -> Result<i32, WatchError> {
         // The handle's own name: a path would be looked up again, and could lead elsewhere by now.
         let handle = format!("/proc/self/fd/{}", dir.as_raw_fd());
         let directory = add_watch(&self.inotify, handle, INTEREST).map_err(|error| match error {
@@ -111,25 +150,29 @@ impl Directories {
                 directories_max: self.directories_max,
             });
         }
-        let name: Box<[u8]> = name.as_bytes().into();
-        let names = self.watched.entry(directory).or_default();
-        names.entry(name.clone()).or_default().insert(key);
-        Ok(Place { directory, name })
+        Ok(directory)
     }
 
     /// `place` matters to `key` no more.
     pub(super) fn release(&mut self, place: &Place, key: Key) {
-        let Some(names) = self.watched.get_mut(&place.directory) else {
+        let Some(watched) = self.watched.get_mut(&place.directory) else {
             // The directory itself is gone.
             return;
         };
-        if let Some(interested) = names.get_mut(&place.name) {
-            interested.remove(&key);
-            if interested.is_empty() {
-                names.remove(&place.name);
+        match &place.name {
+            Some(name) => {
+                if let Some(interested) = watched.by_name.get_mut(name) {
+                    interested.remove(&key);
+                    if interested.is_empty() {
+                        watched.by_name.remove(name);
+                    }
+                }
+            }
+            None => {
+                watched.by_all_names.remove(&key);
             }
         }
-        if names.is_empty() {
+        if watched.by_name.is_empty() && watched.by_all_names.is_empty() {
             self.watched.remove(&place.directory);
             self.unwatch(place.directory);
         }
@@ -166,13 +209,22 @@ impl Directories {
         }
         if events.contains(ReadFlags::IGNORED) {
             // The directory is gone, or its file system. After an `unwatch` it is not known any more.
-            let names = self.watched.remove(&directory).unwrap_or_default();
-            for key in names.into_values().flatten() {
+            let watched = self.watched.remove(&directory).unwrap_or_default();
+            let by_name = watched.by_name.into_values().flatten();
+            for key in by_name.chain(watched.by_all_names) {
                 changes.of.insert(key, Change::Place);
             }
             return;
         }
-        let interested = self.watched.get(&directory).and_then(|names| names.get(name));
+        let Some(watched) = self.watched.get(&directory) else {
+            return;
+        };
+        if OF_NAMES.intersects(events) && !events.contains(ReadFlags::ISDIR) {
+            for &key in &watched.by_all_names {
+                changes.of.entry(key).or_insert(Change::Content);
+            }
+        }
+        let interested = watched.by_name.get(name);
         let change = match OF_CONTENT.contains(events) {
             true => Change::Content,
             false => Change::Place,

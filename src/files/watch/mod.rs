@@ -1,6 +1,7 @@
 //! Changes of files, told to whoever watches them, by inotify on a thread of its own.
 //!
-//! The thread starts with the first file that is watched and ends with the last. Bursts of changes are told once they
+//! The thread starts with the first file that is watched and ends with the last. While it runs it looks now and then
+//! whether the root is the directory it was. Bursts of changes are told once they
 //! pause ([`pace`]); what a path hangs on is followed through directories and links ([`subjects`]). Only paths below
 //! the root can be watched, and only as the readers would follow them.
 //!
@@ -32,11 +33,17 @@ use thiserror::Error;
 
 use self::bell::Bell;
 use self::directories::Key;
-use self::subjects::Subjects;
+use self::subjects::{Subjects, What};
 use super::root::Root;
 
 /// Between two looks at what happens the kernel merges what is alike: a writer's thousand writes are one event then.
 const NAP: Duration = Duration::from_millis(10);
+
+/// Between two looks at whether the root is the directory it was: no event tells of all that can happen above it, of
+/// mounts least of all.
+const ROOT_LOOK: Duration = Duration::from_secs(1);
+/// The same while there is none, and everybody waits.
+const NO_ROOT_LOOK: Duration = Duration::from_millis(250);
 
 /// A file cannot be watched. For the operator.
 #[derive(Debug, Error)]
@@ -119,7 +126,7 @@ impl Watcher {
         since: Option<SystemTime>,
         told: Told,
     ) -> Result<Watched, WatchError> {
-        let watched = self.begin(path, told)?;
+        let watched = self.begin(What::File(path.to_owned()), told)?;
         // Now that nothing escapes any more.
         if since.is_some_and(|since| lately::has_changed(&self.shared.root, path, since)) {
             lock(&watched.subjects).on_change(watched.key, Instant::now());
@@ -128,14 +135,22 @@ impl Watcher {
         Ok(watched)
     }
 
-    fn begin(&self, path: &Path, told: Told) -> Result<Watched, WatchError> {
+    /// Watches which files the root itself has.
+    ///
+    /// # Errors
+    /// A limit is reached; the system fails.
+    pub(super) fn watch_list(&self, told: Told) -> Result<Watched, WatchError> {
+        self.begin(What::List, told)
+    }
+
+    fn begin(&self, what: What, told: Told) -> Result<Watched, WatchError> {
         let mut watching = lock(&self.shared.watching);
         let running = match &*watching {
             Some(running) => running,
             None => watching.insert(Watching::begin(self.shared.root.clone())?),
         };
         let (subjects, bell) = (Arc::clone(&running.subjects), Arc::clone(&running.bell));
-        let added = lock(&subjects).add(path, told);
+        let added = lock(&subjects).add(what, told);
         match added {
             Ok(key) => Ok(Watched {
                 shared: Arc::clone(&self.shared),
@@ -205,13 +220,18 @@ impl Loop {
     }
 
     fn work(&self) -> io::Result<()> {
-        let mut due = None;
+        let mut due = Some(Instant::now() + ROOT_LOOK);
         while self.wait(due, true)? == Woken::ByEvents && self.wait(nap(), false)? == Woken::ByEvents {
             self.bell.hush();
             let mut subjects = lock(&self.subjects);
             subjects.look(Instant::now())?;
             let told = subjects.take_due(Instant::now());
-            due = subjects.next_due();
+            let root_look = match subjects.has_root() {
+                true => ROOT_LOOK,
+                false => NO_ROOT_LOOK,
+            };
+            let look_at = Instant::now() + root_look;
+            due = Some(subjects.next_due().map_or(look_at, |due| due.min(look_at)));
             // Whoever is told may have locks of its own.
             drop(subjects);
             told.iter().for_each(|tell| tell());

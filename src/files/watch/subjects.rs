@@ -3,7 +3,8 @@
 //! A path's meaning hangs on every entry on its way: on directories that may be replaced, on symbolic links and where
 //! they lead. All of them are watched, up to the first that does not exist, and followed anew when one of them
 //! changes. The way is walked as the readers' kernel does, from the root's handle and never out of it; a link that
-//! leads out is where it ends.
+//! leads out is where it ends. When the root is another directory all ways begin anew, and all have changed; while
+//! there is none, there is nothing on them to watch.
 //!
 //! Neither waits nor looks at the clock.
 
@@ -20,7 +21,7 @@ use cap_std::fs::Dir;
 use super::WatchError;
 use super::directories::{Change, Changes, Directories, Key, Place};
 use super::pace::Pace;
-use crate::files::root::{Root, open_subdirectory};
+use crate::files::root::{Root, Served, open_subdirectory};
 
 /// Symbolic links on one path; more than that the kernel does not follow either (path_resolution(7)).
 const LINKS_MAX: usize = 40;
@@ -31,6 +32,10 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Subjects<T> {
     root: Root,
+    /// What has the root's name, as far as is known here.
+    served: Option<Served>,
+    /// The root's own number for that.
+    root_changes: u64,
     directories: Directories,
     subjects: HashMap<Key, Subject<T>>,
     key_next: u64,
@@ -43,17 +48,29 @@ pub(super) struct Subjects<T> {
 
 #[derive(Debug)]
 struct Subject<T> {
-    path: PathBuf,
+    what: What,
     places: Vec<Place>,
     pace: Pace,
     told: T,
 }
 
+/// What may change.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// The file at this path, relative to the root.
+    File(PathBuf),
+    /// Which files the root itself has.
+    List,
+}
+
 impl<T: Clone> Subjects<T> {
     pub(super) fn new(root: Root) -> Result<Subjects<T>, WatchError> {
         let directories = Directories::new(root.limits().watched_directories_max)?;
+        let (served, root_changes) = root.look();
         Ok(Subjects {
             root,
+            served,
+            root_changes,
             directories,
             subjects: HashMap::new(),
             key_next: 0,
@@ -68,8 +85,11 @@ impl<T: Clone> Subjects<T> {
         self.directories.descriptor()
     }
 
-    /// Begins to watch `path`, relative to the root, whether there is a file yet or not.
-    pub(super) fn add(&mut self, path: &Path, told: T) -> Result<Key, WatchError> {
+    /// Begins to watch, whether there is anything yet or not.
+    pub(super) fn add(&mut self, what: What, told: T) -> Result<Key, WatchError> {
+        if matches!(&what, What::File(path) if !begins_below(path)) {
+            return Err(WatchError::NotBelowRoot);
+        }
         let files_max = self.root.limits().watched_files_max;
         if self.subjects.len() >= files_max {
             return Err(WatchError::Files { files_max });
@@ -77,18 +97,15 @@ impl<T: Clone> Subjects<T> {
         let key = Key(self.key_next);
         self.key_next += 1;
         let mut places = Vec::new();
-        let followed = self.follow(path, key, &mut places);
+        let followed = self.follow(&what, key, &mut places);
         if let Err(error) = followed {
             places
                 .iter()
                 .for_each(|place| self.directories.release(place, key));
             return Err(error);
         }
-        if places.is_empty() {
-            return Err(WatchError::NotBelowRoot);
-        }
         let subject = Subject {
-            path: path.to_owned(),
+            what,
             places,
             pace: Pace::default(),
             told,
@@ -124,12 +141,32 @@ impl<T: Clone> Subjects<T> {
     /// # Errors
     /// The kernel's events cannot be read: a fault of this program.
     pub(super) fn look(&mut self, now: Instant) -> io::Result<()> {
+        self.look_at_root(now);
         let changes = self.directories.read()?;
         self.on_changes(changes, now);
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry(now);
         }
         Ok(())
+    }
+
+    /// Begins anew if the root is another directory, or none, since the last look.
+    fn look_at_root(&mut self, now: Instant) {
+        let (served, root_changes) = self.root.look();
+        if root_changes == self.root_changes {
+            return;
+        }
+        (self.served, self.root_changes) = (served, root_changes);
+        let keys: Vec<Key> = self.subjects.keys().copied().collect();
+        for key in keys {
+            self.on_change(key, now);
+            self.follow_anew(key, now);
+        }
+    }
+
+    /// Whether there is a root.
+    pub(super) fn has_root(&self) -> bool {
+        self.served.is_some()
     }
 
     /// Whoever is to be told now.
@@ -175,9 +212,9 @@ impl<T: Clone> Subjects<T> {
             return;
         };
         let before = std::mem::take(&mut subject.places);
-        let path = subject.path.clone();
+        let what = subject.what.clone();
         let mut places = Vec::new();
-        let followed = self.follow(&path, key, &mut places);
+        let followed = self.follow(&what, key, &mut places);
         let left = before.iter().filter(|place| !places.contains(place));
         left.for_each(|place| self.directories.release(place, key));
         if let Some(subject) = self.subjects.get_mut(&key) {
@@ -209,10 +246,20 @@ impl<T: Clone> Subjects<T> {
         }
     }
 
-    /// Watches what `path` hangs on. An entry is watched before it is looked at: what happens in between is seen
+    /// Watches what it hangs on. An entry is watched before it is looked at: what happens in between is seen
     /// twice rather than never. After a failure `places` holds what was watched until then.
-    fn follow(&mut self, path: &Path, key: Key, places: &mut Vec<Place>) -> Result<(), WatchError> {
-        let mut way = Way::new(&self.root, path)?;
+    fn follow(&mut self, what: &What, key: Key, places: &mut Vec<Place>) -> Result<(), WatchError> {
+        let Some(served) = &self.served else {
+            return Ok(());
+        };
+        let path = match what {
+            What::File(path) => path,
+            What::List => {
+                places.push(self.directories.watch_all_names(served.dir(), key)?);
+                return Ok(());
+            }
+        };
+        let mut way = Way::new(served, path)?;
         while let Some(name) = way.next_name()? {
             places.push(self.directories.watch(&way.dir, &name, key)?);
             if !way.step(&name).or_else(gone)? {
@@ -239,9 +286,15 @@ impl<T: Clone> Subjects<T> {
     }
 }
 
+/// Whether the first step on `path` is one into the root.
+fn begins_below(path: &Path) -> bool {
+    let first = path.components().find(|part| *part != Component::CurDir);
+    matches!(first, Some(Component::Normal(_)))
+}
+
 /// A path on the way from the root to its end, one entry after the other.
 struct Way<'a> {
-    root: &'a Root,
+    root: &'a Served,
     /// Where it has come to: the handle, and its path without links.
     dir: Dir,
     at: PathBuf,
@@ -251,7 +304,7 @@ struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn new(root: &'a Root, path: &Path) -> Result<Way<'a>, WatchError> {
+    fn new(root: &'a Served, path: &Path) -> Result<Way<'a>, WatchError> {
         let mut way = Way {
             root,
             dir: root.dir().try_clone().map_err(WatchError::System)?,

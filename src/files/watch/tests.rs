@@ -38,7 +38,7 @@ impl Stand {
     }
 
     fn add(&mut self, path: &'static str) -> Result<Key, WatchError> {
-        self.subjects.add(Path::new(path), path)
+        self.subjects.add(What::File(path.into()), path)
     }
 
     /// What is told of all that has happened, once it has settled.
@@ -383,4 +383,101 @@ fn those_who_are_told_may_subscribe_and_leave() {
     }
     *lock(&held) = None;
     assert!(lock(&watcher.shared.watching).is_none());
+}
+
+/// What [`Watcher`] tells of a root that another one replaces, and of its files' list.
+#[test]
+fn a_root_that_is_replaced_is_told_to_all_and_watched_anew() {
+    let tree = Tree::new();
+    tree.file("a", "1").file("d/b", "1");
+    let mut stand = Stand::of(&tree, &["a", "d/b", "none"]);
+    stand.subjects.add(What::List, "list").unwrap();
+    let all = ["a", "d/b", "none", "list"];
+    fs::rename(tree.path(""), tree.base.join("old")).unwrap();
+    assert_eq!(stand.told(), all);
+    assert!(!stand.subjects.has_root());
+    assert_eq!(stand.subjects.directories_len(), 0);
+    fs::write(tree.base.join("old/a"), "2").unwrap();
+    assert_eq!(stand.told(), [""; 0], "it is served no more");
+    stand.add("later").unwrap();
+    assert!(matches!(stand.add("../secret"), Err(WatchError::NotBelowRoot)));
+    tree.file("d/b", "2");
+    assert_eq!(stand.told(), ["a", "d/b", "none", "list", "later"]);
+    assert!(stand.subjects.has_root());
+    tree.file("a", "2");
+    assert_eq!(stand.told(), ["a", "list"]);
+    tree.file("d/b", "3").file("later", "1");
+    assert_eq!(stand.told(), ["d/b", "list", "later"]);
+    fs::write(tree.base.join("old/d/b"), "2").unwrap();
+    assert_eq!(stand.told(), [""; 0]);
+    // Another one at once.
+    fs::rename(tree.path(""), tree.base.join("older")).unwrap();
+    fs::rename(tree.base.join("old"), tree.path("")).unwrap();
+    assert_eq!(stand.told(), ["a", "d/b", "none", "list", "later"]);
+    tree.file("none", "1");
+    assert_eq!(stand.told(), ["none", "list"]);
+}
+
+#[test]
+fn the_list_changes_with_the_roots_own_files_and_with_nothing_else() {
+    let tree = Tree::new();
+    tree.file("a", "1").file("d/b", "1");
+    let mut stand = Stand::of(&tree, &[]);
+    let key = stand.subjects.add(What::List, "list").unwrap();
+    assert_eq!(stand.subjects.directories_len(), 1);
+    tree.file("a", "2").file("d/b", "2").file("d/c", "1");
+    fs::create_dir(tree.path("e")).unwrap();
+    fs::rename(tree.path("e"), tree.path("f")).unwrap();
+    fs::remove_dir(tree.path("f")).unwrap();
+    assert_eq!(stand.told(), [""; 0]);
+    tree.file("c", "1");
+    assert_eq!(stand.told(), ["list"]);
+    fs::rename(tree.path("c"), tree.path("g")).unwrap();
+    assert_eq!(stand.told(), ["list"]);
+    fs::remove_file(tree.path("g")).unwrap();
+    assert_eq!(stand.told(), ["list"]);
+    fs::rename(tree.path("a"), tree.base.join("away")).unwrap();
+    assert_eq!(stand.told(), ["list"]);
+    // Many at once are one change, and a file that is subscribed to is told besides.
+    stand.add("a").unwrap();
+    for name in ["a", "b", "c"] {
+        tree.file(name, "1");
+    }
+    assert_eq!(stand.told(), ["list", "a"]);
+    stand.subjects.lose_events(stand.now);
+    assert_eq!(stand.told(), ["list", "a"]);
+    stand.subjects.remove(key);
+    tree.file("h", "1");
+    assert_eq!(stand.told(), [""; 0]);
+}
+
+/// By the thread alone: nothing of the root is asked for, and no event of its own directory tells.
+#[test]
+fn the_thread_finds_another_root_by_itself() {
+    let tree = Tree::new();
+    for name in ["one", "two"] {
+        fs::create_dir(tree.base.join(name)).unwrap();
+    }
+    let deploy = |name: &str| {
+        std::os::unix::fs::symlink(name, tree.base.join("next")).unwrap();
+        fs::rename(tree.base.join("next"), tree.base.join("current")).unwrap();
+    };
+    deploy("one");
+    let root = Root::open(tree.base.join("current")).unwrap();
+    let watcher = Watcher::new(root.clone());
+    let (tell_file, told_file) = teller();
+    let (tell_list, told_list) = teller();
+    let _file = watcher.watch(Path::new("f"), None, tell_file).unwrap();
+    let _list = watcher.watch_list(tell_list).unwrap();
+    deploy("two");
+    told_file.recv_timeout(PATIENCE).unwrap();
+    told_list.recv_timeout(PATIENCE).unwrap();
+    fs::remove_file(tree.base.join("current")).unwrap();
+    told_list.recv_timeout(PATIENCE).unwrap();
+    assert!(!root.is_there());
+    deploy("one");
+    wait_until(|| root.is_there());
+    told_list.recv_timeout(PATIENCE).unwrap();
+    fs::write(tree.base.join("one/f"), "1").unwrap();
+    told_list.recv_timeout(PATIENCE).unwrap();
 }

@@ -108,12 +108,18 @@ pub(crate) fn subscription_of(params: &Value) -> &Value {
 }
 
 /// Waits for the next message, which must say that this file has changed. One write may be told as several changes:
-/// the file meant by the message before is skipped.
+/// the file meant by the message before is skipped, and so
+/// is that the list has changed.
 #[track_caller]
 pub(crate) fn assert_updated(stream: &mut EventStream, name: &str, before: Option<&str>) -> Value {
     let before = before.map(uri_of);
     loop {
-        let params = stream.notification("notifications/resources/updated");
+        let mut message = stream.message();
+        if message["method"] == "notifications/resources/list_changed" {
+            continue;
+        }
+        assert_eq!(message["method"], "notifications/resources/updated", "{message}");
+        let params = message["params"].take();
         if params["uri"] == uri_of(name).as_str() {
             return params;
         }
