@@ -170,7 +170,9 @@ export function checkCall(expected, outcome) {
   assert.ok(outcome.result, `${what}: error ${outcome.errorCode} instead of a result`);
   const { content, structuredContent, isError } = outcome.result;
   assert.equal(isError ?? false, 'failure' in expected, what);
-  assert.deepEqual(content.map((block) => block.type), ['text'], what);
+  const notes = 'note' in expected ? [expected.note] : [];
+  assert.deepEqual(content.map((block) => block.type), ['text', ...notes.map(() => 'text')], what);
+  assert.deepEqual(content.slice(1).map((block) => block.text), notes, what);
   if ('structured' in expected) {
     assert.deepEqual(structuredContent, expected.structured, what);
     assert.deepEqual(JSON.parse(content[0].text), expected.structured, what);

@@ -203,8 +203,9 @@ def check_call(expected, outcome):
         raise AssertionError(f"{what}: error {outcome} instead of a result")
     result = as_on_the_wire(outcome)
     must_be_equal(result.get("isError", False), "failure" in expected, what)
-    must_be_equal([block["type"] for block in result["content"]], ["text"], what)
-    text = result["content"][0]["text"]
+    must_be_equal({block["type"] for block in result["content"]}, {"text"}, what)
+    text, *notes = (block["text"] for block in result["content"])
+    must_be_equal(notes, [expected["note"]] if "note" in expected else [], what)
     if "structured" in expected:
         must_be_equal(result["structuredContent"], expected["structured"], what)
         must_be_equal(json.loads(text), expected["structured"], what)

@@ -379,6 +379,7 @@ fn check_call(expected: &Value, outcome: Result<CallToolResult, ServiceError>) -
     let has_failed = result["isError"] == true;
     ensure!(has_failed == expected["failure"].is_string(), "{result}");
     let said = text(&result["content"][0]["text"]);
+    must_be_equal(&result["content"][1]["text"], &expected["note"], "note")?;
     if expected["structured"].is_object() {
         must_be_equal(
             &result["structuredContent"],
