@@ -4,12 +4,14 @@
 # emoji; reads, gets and completes; hears progress, gives a call
 # up, subscribes to a file and hears of its change, answers a question; lets its model be asked by the example
 # `everything`; and ends its session. Most do it again over stdio, where they start the servers themselves, as a desktop's
-# configuration says. scripts/clients/scenario.json says what must come back, and what a client cannot.
+# configuration says. scripts/clients/scenario.json says what must come back, and what a client cannot. Some are pages in
+# a browser: one of another origin, with nothing but fetch and EventSource, and the Inspector's web interface.
 #
 # Usage: scripts/clients.sh [WEIR [EVERYTHING]]        The binaries; without them, debug builds are made.
 #
-# Needs Node.js with npm, Python 3.11 or newer with pip, and Cargo. The clients come from their registries, in the versions
-# pinned in scripts/clients/, into target/clients/, and stay there until a pin changes. Does not measure the server.
+# Needs Node.js with npm, Python 3.11 or newer with pip, Cargo, and Chromium or the right to install Debian's package of
+# it. The clients come from their registries, in the versions pinned in scripts/clients/, into target/clients/, and stay
+# there until a pin changes. Does not measure the server.
 # Prints a line for each client; the exit status is 0 if all passed.
 set -euo pipefail
 
@@ -67,6 +69,23 @@ install_javascript() {
   npm --prefix "$cache" ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
+install_browser() {
+  npm --prefix "$cache/browser" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+# The browser is the system's, since what it needs is: no registry of clients has one.
+install_chromium() {
+  command -v chromium >/dev/null && return
+  local package="apt-get install -y --no-install-recommends chromium" log=$scratch/install-chromium.log
+  echo "installing chromium"
+  export DEBIAN_FRONTEND=noninteractive
+  # The lists may be missing, or name a version that is gone.
+  $package >"$log" 2>&1 || { apt-get update >>"$log" 2>&1 && $package >>"$log" 2>&1; } || {
+    cat "$log" >&2
+    return 1
+  }
+}
+
 # install_python FOLDER REQUIREMENTS: a virtual environment filled by the pip that is there, which is quicker than
 # giving it one of its own.
 install_python() {
@@ -80,11 +99,19 @@ install() {
   mkdir -p "$cache/home"
   # JavaScript modules are looked up from where the importing file lies.
   find "$sources" -maxdepth 1 -type f -exec cp -t "$cache" {} +
-  local status=0
+  cp -r "$sources/browser" "$cache"
+  local status=0 pid pids=()
   installed javascript "$sources"/package{,-lock}.json -- install_javascript &
+  pids+=($!)
+  installed browser "$sources"/browser/package{,-lock}.json -- install_browser &
+  pids+=($!)
+  install_chromium &
+  pids+=($!)
   installed python "$sources/requirements.txt" -- install_python python requirements.txt || status=1
   installed python-v1 "$sources/requirements-v1.txt" -- install_python python-v1 requirements-v1.txt || status=1
-  wait $! || status=1
+  for pid in "${pids[@]}"; do
+    wait "$pid" || status=1
+  done
   # Cargo knows by itself what is up to date.
   cargo build --quiet --locked --manifest-path "$sources/rmcp/Cargo.toml" --target-dir "$cache/rmcp" || status=1
   return $status
@@ -209,6 +236,18 @@ client() {
   check "$1" "$4 $5" timeout "$client_seconds_max" ${2:+"$cache/$2"} "$cache/$3" "$url" "$4" "$5"
 }
 
+# page LABEL PROGRAM MODE REVISION: in a browser, whose many threads give way, so that no shard seems to stall.
+page() {
+  check "$1" "$3 $4" nice -n 10 timeout "$client_seconds_max" "$cache/node_modules/.bin/node" "$cache/browser/$2" \
+    "$url" "$3" "$4"
+}
+
+# at_slash client|page LABEL ARGUMENTS...: the same with a slash behind the path.
+at_slash() {
+  local url=$url/
+  "$1" "$2 /mcp/" "${@:3}"
+}
+
 # The same with a process of the client's own.
 client_of_process() {
   check "$1" "stdio $4 $5" env WEIR_METRICS="$desktop_metrics" timeout "$client_seconds_max" ${2:+"$cache/$2"} \
@@ -227,6 +266,7 @@ run_clients() {
   client "$label" python/bin/python python_mcp.py auto $modern
   client "$label" python/bin/python python_mcp.py pin $modern
   client "$label" python/bin/python python_mcp.py sse $legacy
+  at_slash client "$label" python/bin/python python_mcp.py auto $modern
   client_of_process "$label" python/bin/python python_mcp.py legacy $legacy
   client_of_process "$label" python/bin/python python_mcp.py auto $modern
   label="FastMCP $(pinned fastmcp-slim requirements.txt)"
@@ -239,6 +279,7 @@ run_clients() {
   client "$label" node_modules/.bin/node typescript_v1.mjs default $legacy
   client "$label" node_modules/.bin/node typescript_v1.mjs websocket $legacy
   client "$label" node_modules/.bin/node typescript_v1.mjs sse $legacy
+  at_slash client "$label" node_modules/.bin/node typescript_v1.mjs default $legacy
   client_of_process "$label" node_modules/.bin/node typescript_v1.mjs stdio $legacy
   label="TypeScript client $(pinned @modelcontextprotocol/client package.json)"
   client "$label" node_modules/.bin/node typescript_v2.mjs default $legacy
@@ -256,6 +297,16 @@ run_clients() {
   label="mcp-remote $(pinned mcp-remote package.json)"
   client "$label" node_modules/.bin/node mcp_remote.mjs stdio $legacy
   client "$label" node_modules/.bin/node mcp_remote.mjs sse $legacy
+  CHROMIUM=$(command -v chromium)
+  export CHROMIUM
+  label="Page in $("$CHROMIUM" --version 2>/dev/null | grep -oE 'Chromium [0-9]+')"
+  page "$label" page.mjs session $legacy
+  at_slash page "$label" page.mjs session $legacy
+  page "$label" page.mjs stateless $modern
+  page "$label" page.mjs sse $legacy
+  page "$label" page.mjs foreign $modern
+  label="Inspector web $(pinned @modelcontextprotocol/inspector-client browser/package.json)"
+  page "$label" inspector.mjs direct $legacy
   label="rmcp $(sed -nE 's/^rmcp = .*"=([0-9.]+)".*/\1/p' "$sources/rmcp/Cargo.toml")"
   client "$label" "" rmcp/debug/weir-clients-rmcp legacy $legacy
   client "$label" "" rmcp/debug/weir-clients-rmcp auto $modern
