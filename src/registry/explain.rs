@@ -258,6 +258,14 @@ fn kinds_of(kind: &TypeKind) -> Vec<String> {
 
 /// The validator's own words. Containers print as their kind; everything else is short by the time it is in an error.
 pub(super) fn plain(error: &ValidationError<'_>, schema: &Value) -> Violation {
+    if let ValidationErrorKind::Type { kind } = error.kind() {
+        let mut kinds = kinds_of(kind);
+        // Nobody who sent something else meant `null`.
+        kinds.retain(|kind| kind != "null");
+        if !kinds.is_empty() {
+            return not_one_of(error, &[], &kinds);
+        }
+    }
     let mut message = match &**error.instance() {
         Value::Object(_) => error.masked_with("the object").to_string(),
         Value::Array(_) => error.masked_with("the array").to_string(),
@@ -414,7 +422,7 @@ mod tests {
             ),
             (
                 json!({"shape": {"kind": "square", "side": "x", "turned": "y"}}),
-                r#"/shape/side: "x" is not of type "number"; /shape/turned: "y" is not of types "null", "number""#,
+                r#"/shape/side: "x" is not of type "number"; /shape/turned: "y" is not of type "number""#,
             ),
             (json!({"shape": {}}), r#"/shape: "kind" is a required property"#),
             (

@@ -561,7 +561,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             refused.to_string(),
-            "invalid arguments: /name: 1 is not of types \"null\", \"string\""
+            "invalid arguments: /name: 1 is not of type \"string\""
         );
     }
 
