@@ -133,6 +133,12 @@ impl Latency {
         Duration::from_nanos(self.0.value_at_quantile(quantile).min(self.0.max()))
     }
 
+    /// Every duration that was recorded, in nanoseconds and to two digits, ascending, with how often.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let values = self.0.iter_recorded();
+        values.map(|value| (value.value_iterated_to(), value.count_at_value()))
+    }
+
     /// The longest, to two digits; zero when there were none.
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.0.max())

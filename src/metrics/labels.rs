@@ -184,6 +184,27 @@ labels! {
 }
 
 impl Outcome {
+    /// In words, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool error",
+            Self::Cancelled => "cancelled",
+            Self::Timeout => "timeout",
+            Self::ParseError => "parse error",
+            Self::InvalidRequest => "invalid request",
+            Self::MethodNotFound => "method not found",
+            Self::InvalidParams => "invalid params",
+            Self::InternalError => "internal error",
+            Self::ResourceNotFound => "resource not found",
+            Self::HeaderMismatch => "header mismatch",
+            Self::MissingCapability => "missing capability",
+            Self::UnsupportedVersion => "unsupported version",
+            Self::Overload => "overload",
+            Self::Other => "other error",
+        }
+    }
+
     /// The outcome of an answer with this JSON-RPC error code.
     pub fn from_error_code(code: i64) -> Self {
         match code {
@@ -286,6 +307,32 @@ labels! {
 }
 
 impl HttpRefusal {
+    /// The status with its phrase, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "400 Bad Request",
+            Self::Unauthorized => "401 Unauthorized",
+            Self::Forbidden => "403 Forbidden",
+            Self::NotFound => "404 Not Found",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::NotAcceptable => "406 Not Acceptable",
+            Self::RequestTimeout => "408 Request Timeout",
+            Self::ContentTooLarge => "413 Content Too Large",
+            Self::UriTooLong => "414 URI Too Long",
+            Self::UnsupportedMediaType => "415 Unsupported Media Type",
+            Self::ExpectationFailed => "417 Expectation Failed",
+            Self::MisdirectedRequest => "421 Misdirected Request",
+            Self::UpgradeRequired => "426 Upgrade Required",
+            Self::TooManyRequests => "429 Too Many Requests",
+            Self::HeaderFieldsTooLarge => "431 Request Header Fields Too Large",
+            Self::InternalServerError => "500 Internal Server Error",
+            Self::NotImplemented => "501 Not Implemented",
+            Self::ServiceUnavailable => "503 Service Unavailable",
+            Self::VersionNotSupported => "505 HTTP Version Not Supported",
+            Self::Other => "another status",
+        }
+    }
+
     /// The member for an HTTP status code.
     pub fn from_status(status: u16) -> Self {
         match status {
@@ -467,6 +514,12 @@ mod tests {
                 assert_eq!(HttpRefusal::from_status(status), refusal);
             }
         }
+        for &refusal in HttpRefusal::ALL {
+            let is_named_after = refusal.name().starts_with(refusal.as_str());
+            assert!(is_named_after || refusal == HttpRefusal::Other, "{refusal:?}");
+        }
+        let names: HashSet<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+        assert_eq!(names.len(), Outcome::ALL.len());
         assert_eq!(Outcome::from_error_code(7), Outcome::Other);
         assert_eq!(HttpRefusal::from_status(299), HttpRefusal::Other);
         assert_eq!(Method::from_name("tools/list"), Method::ToolsList);

@@ -5,8 +5,10 @@
 /// The worker pool at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WorkerFigures {
-    /// Threads there are.
+    /// Threads there are, spares included.
     pub threads: u64,
+    /// Threads that were asked for: as many calls run at once.
+    pub threads_configured: u64,
     /// Threads that run a call now, abandoned ones included.
     pub busy: u64,
     /// Calls that wait for a thread.

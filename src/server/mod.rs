@@ -542,6 +542,7 @@ fn worker_figures(workers: &Submitter) -> WorkerFigures {
     let stats = workers.stats();
     WorkerFigures {
         threads: stats.threads as u64,
+        threads_configured: stats.threads_configured as u64,
         busy: stats.busy as u64,
         queued: stats.queued as u64,
         queue_depth_max: stats.queue_depth_max as u64,

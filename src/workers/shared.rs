@@ -23,6 +23,8 @@ use crate::registry::Cancellation;
 pub struct WorkersStats {
     /// Threads alive, spares included.
     pub threads: usize,
+    /// Threads that were asked for.
+    pub threads_configured: usize,
     /// Jobs that may run at once now: less than configured when more jobs are stuck than there are spares.
     pub jobs_max: usize,
     /// Threads with a job, abandoned ones included.
@@ -106,7 +108,7 @@ struct State {
     next_id: u64,
     is_stopping: bool,
     ended: Vec<ThreadId>,
-    /// `threads`, `jobs_max`, `queued` and `queue_depth_max` are filled in when asked for.
+    /// `threads`, `threads_configured`, `jobs_max`, `queued` and `queue_depth_max` are filled in when asked for.
     stats: WorkersStats,
 }
 
@@ -159,6 +161,7 @@ impl Shared {
         let state = self.lock();
         WorkersStats {
             jobs_max: self.jobs_now_max(&state),
+            threads_configured: self.jobs_max,
             queued: state.queue.len(),
             queue_depth_max: self.queue_depth_max,
             ..state.stats

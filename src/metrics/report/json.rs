@@ -147,6 +147,7 @@ fn nanos(duration: std::time::Duration) -> Value {
 fn workers_object(workers: WorkerFigures) -> Value {
     json!({
         "threads": workers.threads,
+        "threads_configured": workers.threads_configured,
         "busy": workers.busy,
         "queued": workers.queued,
         "queue_depth_max": workers.queue_depth_max,

@@ -6,6 +6,7 @@
 
 mod advice;
 mod json;
+mod table;
 mod text;
 
 use std::io::{self, Write};
@@ -87,7 +88,7 @@ impl Report {
         }
     }
 
-    /// Tables for people.
+    /// What happened, for people; at most 100 columns.
     pub fn to_text(&self) -> String {
         text::render(self)
     }

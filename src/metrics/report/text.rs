@@ -1,56 +1,63 @@
-//! The report as tables for people.
+//! The report for people: what happened, in at most [`COLUMNS`] columns, and nothing of what did not.
 //!
-//! Merged figures first, then each shard's where there are several. Columns and rows of nothing but zeroes are left out
-//! where a closed set has many members; numbers are never rounded but for latencies and bytes.
+//! Merged figures, then one line for each shard where there are several. A column or a line that would say zero
+//! everywhere is left out. A percentile is shown where samples lie beyond it, so none is a guess; beside it a sparkline
+//! shows the whole distribution. Numbers are never rounded but for latencies and bytes.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::Report;
 use super::advice::{Facts, advise};
+use super::table::{Table, line, wrap};
 use crate::metrics::counter::Counts;
-use crate::metrics::histogram::{Latency, ShardHistograms};
-use crate::metrics::labels::{Label, Outcome, RequestClass, Stage, ToolLabels, WaitEnd};
+use crate::metrics::histogram::Latency;
+use crate::metrics::labels::{Label, RequestClass, Stage, WaitEnd};
 use crate::metrics::shard::ShardSnapshot;
 use crate::metrics::workers::WorkerFigures;
-use crate::units::{ByteSize, display_duration};
+use crate::units::ByteSize;
+
+/// As wide as a report may be.
+pub(super) const COLUMNS: usize = 100;
+/// Distributions are shown over these decades of nanoseconds: from 1 µs to 10 s.
+const DECADES: std::ops::Range<u32> = 3..10;
+const CELLS_PER_DECADE: u32 = 3;
+/// Over a sparkline: where 1 µs, 1 ms and 1 s are.
+const AXIS: &str = "1µs      1ms      1s  ";
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
     let (shards, requests) = (report.shards.len(), report.all.requests_total());
-    let uptime = display_duration(Duration::from_secs(report.uptime.as_secs()));
-    let plural = if shards == 1 { "" } else { "s" };
     line(
         &mut text,
-        format_args!("weir report: up {uptime}, {shards} shard{plural}, {requests} requests"),
+        format_args!(
+            "weir report: up {}, {}, {}",
+            uptime(report.uptime),
+            plural(shards as u64, "shard"),
+            plural(requests, "request"),
+        ),
     );
     shard_table(report).write(&mut text, "Shards");
     queue_table(report).write(&mut text, "Queue for handlers");
-    members_table(report, |numbers| &numbers.outcomes).write(&mut text, "Operations by outcome");
-    members_table(report, |numbers| &numbers.refusals).write(&mut text, "Refusals by reason");
-    members_table(report, |numbers| &numbers.http_refusals).write(&mut text, "Refusals by HTTP status");
-    members_table(report, |numbers| &numbers.evictions).write(&mut text, "Evictions by reason");
-    write_latencies(&mut text, "all shards", &report.all_histograms, &report.tools);
+    write_counts(&mut text, report);
+    let histograms = &report.all_histograms;
+    let stages = Stage::ALL
+        .iter()
+        .map(|&stage| (stage.as_str().to_owned(), histograms.stage(stage)))
+        .chain([("handler wait".to_owned(), histograms.waits())]);
+    latency_table("stage", stages).write(&mut text, "Latency by stage");
+    let tools = report.tools.iter();
+    let tools = tools.filter_map(|(row, name)| Some((name.to_owned(), histograms.tool(row)?)));
+    latency_table("tool", tools).write(&mut text, "Latency by tool");
     if shards > 1 {
-        for shard in &report.shards {
-            let title = format!("shard {}", shard.shard);
-            match &shard.histograms {
-                Some(histograms) => write_latencies(&mut text, &title, histograms, &report.tools),
-                None => line(
-                    &mut text,
-                    format_args!("\nLatency, {title}: the shard did not answer"),
-                ),
-            }
-        }
+        write_shard_latencies(&mut text, report);
     }
     if let Some(workers) = report.workers {
         write_workers(&mut text, workers);
     }
     let facts = Facts::of(report);
-    line(
-        &mut text,
-        format_args!("\nSizing: {}", advise(&facts).line(&facts)),
-    );
+    wrap(&mut text, "Sizing: ", &advise(&facts).line(&facts), COLUMNS);
     text
 }
 
@@ -63,160 +70,254 @@ fn parts(report: &Report) -> impl Iterator<Item = (String, &ShardSnapshot)> {
         .chain(all)
 }
 
-fn shard_table(report: &Report) -> Table {
-    let mut table = Table::new(&[
-        "shard",
-        "requests",
-        "control",
-        "work",
-        "ok",
-        "in flight",
-        "pool",
-        "leased",
-        "high water",
-        "accepted",
-        "open",
-        "received",
-        "sent",
-        "starved",
-        "panics",
-        "stalls",
-    ]);
-    for (title, numbers) in parts(report) {
-        table.row(vec![
-            title,
-            numbers.requests_total().to_string(),
-            numbers.requests_of(RequestClass::Control).to_string(),
-            numbers.requests_of(RequestClass::Work).to_string(),
-            numbers.outcomes.of(Outcome::Ok).to_string(),
-            numbers.in_flight.to_string(),
-            numbers.pool_size.to_string(),
-            share(numbers.utilization()),
-            numbers.pool_high_water.to_string(),
-            numbers.connections_accepted.to_string(),
-            numbers.connections_open.to_string(),
-            ByteSize(numbers.received_bytes).rounded(),
-            ByteSize(numbers.sent_bytes).rounded(),
-            numbers.ring_starved.to_string(),
-            numbers.panics.to_string(),
-            numbers.stalls.to_string(),
-        ]);
-    }
-    table
-}
+/// A column: its title, its cell, and what it counts, which decides whether it is shown.
+type Column = (&'static str, fn(&ShardSnapshot) -> u64, fn(u64) -> String);
 
-/// What waited where, left out when nothing ever did.
-fn queue_table(report: &Report) -> Table {
-    let mut table = Table::new(&[
-        "shard",
-        "places",
-        "waiting",
-        "high water",
-        "waited",
-        "served",
-        "stolen",
-        "timed out",
-        "left",
-        "arrived",
-        "lingers cut",
-    ]);
-    let all = &report.all;
-    if all.queued + all.steals_in + all.linger_cuts == 0 {
-        return table;
-    }
-    for (title, numbers) in parts(report) {
-        let ends = WaitEnd::ALL.iter().map(|&end| numbers.wait_ends.of(end));
-        let head = [
-            numbers.queue_depth_max,
-            numbers.queue_depth,
-            numbers.queue_high_water,
-            numbers.queued,
-        ];
-        let counts = head
-            .into_iter()
-            .chain(ends)
-            .chain([numbers.steals_in, numbers.linger_cuts]);
-        let cells = counts.map(|count| count.to_string());
-        table.row([title].into_iter().chain(cells).collect());
-    }
-    table
-}
-
-/// One column for each member of a set that has been counted by any shard.
-fn members_table<'a, E: Label, const N: usize>(
-    report: &'a Report,
-    of: impl Fn(&'a ShardSnapshot) -> &'a Counts<E, N>,
-) -> Table {
-    let counted: Vec<E> = of(&report.all)
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(member, _)| member)
-        .collect();
-    let titles = counted.iter().map(|member| member.as_str());
-    let mut table = Table::new(&["shard"].into_iter().chain(titles).collect::<Vec<_>>());
-    if !counted.is_empty() {
+/// The columns that count something, for each shard.
+fn numbers_table(report: &Report, columns: &[Column]) -> Table {
+    let counts = |column: &&Column| parts(report).any(|(_, numbers)| column.1(numbers) > 0);
+    let shown: Vec<&Column> = columns.iter().filter(counts).collect();
+    let titles = ["shard"].into_iter().chain(shown.iter().map(|column| column.0));
+    let mut table = Table::new(titles);
+    if !shown.is_empty() {
         for (title, numbers) in parts(report) {
-            let cells = counted.iter().map(|&member| of(numbers).of(member).to_string());
-            table.row([title].into_iter().chain(cells).collect());
+            let cells = shown.iter().map(|column| column.2(column.1(numbers)));
+            table.row([title].into_iter().chain(cells));
         }
     }
     table
 }
 
-fn write_latencies(text: &mut String, whose: &str, histograms: &ShardHistograms, tools: &ToolLabels) {
-    let stages = Stage::ALL
-        .iter()
-        .map(|&stage| (stage.as_str(), histograms.stage(stage)))
-        .chain([("wait for a handler", histograms.waits())]);
-    latency_table("stage", stages).write(text, &format!("Latency by stage, {whose}"));
-    let tools = tools
-        .iter()
-        .filter_map(|(row, name)| Some((name, histograms.tool(row)?)));
-    latency_table("tool", tools).write(text, &format!("Latency by tool, {whose}"));
+fn number(count: u64) -> String {
+    count.to_string()
 }
 
-fn latency_table<'a>(kind: &str, rows: impl Iterator<Item = (&'a str, &'a Latency)>) -> Table {
-    let quantiles = Latency::QUANTILES.map(|(_, name)| name);
-    let titles = [kind, "count"].into_iter().chain(quantiles).chain(["max"]);
-    let mut table = Table::new(&titles.collect::<Vec<_>>());
-    for (name, latency) in rows.filter(|(_, latency)| latency.count() > 0) {
-        let quantiles = Latency::QUANTILES.map(|(quantile, _)| brief(latency.quantile(quantile)));
-        let head = [name.to_owned(), latency.count().to_string()];
-        table.row(
-            head.into_iter()
-                .chain(quantiles)
-                .chain([brief(latency.max())])
-                .collect(),
+fn bytes(count: u64) -> String {
+    ByteSize(count).rounded()
+}
+
+fn shard_table(report: &Report) -> Table {
+    let all = &report.all;
+    if all.requests_total() + all.connections_accepted + all.http_refusals.total() + all.accept_failures == 0
+    {
+        return Table::new(["shard"]);
+    }
+    numbers_table(
+        report,
+        &[
+            ("requests", ShardSnapshot::requests_total, number),
+            ("calls", |numbers| numbers.requests_of(RequestClass::Work), number),
+            ("in flight", |numbers| numbers.in_flight, number),
+            ("handlers", |numbers| numbers.pool_size, number),
+            ("most busy", |numbers| numbers.pool_high_water, number),
+            ("busy now", ShardSnapshot::handlers_leased, number),
+            ("connections", |numbers| numbers.connections_accepted, number),
+            ("open", |numbers| numbers.connections_open, number),
+            ("received", |numbers| numbers.received_bytes, bytes),
+            ("sent", |numbers| numbers.sent_bytes, bytes),
+            ("accept failures", |numbers| numbers.accept_failures, number),
+            ("no ring buffer", |numbers| numbers.ring_starved, number),
+            ("panics", |numbers| numbers.panics, number),
+            ("stalls", |numbers| numbers.stalls, number),
+        ],
+    )
+}
+
+/// What waited where.
+fn queue_table(report: &Report) -> Table {
+    let all = &report.all;
+    if all.queued + all.steals_in + all.linger_cuts == 0 {
+        return Table::new(["shard"]);
+    }
+    numbers_table(
+        report,
+        &[
+            ("places", |numbers| numbers.queue_depth_max, number),
+            ("waiting", |numbers| numbers.queue_depth, number),
+            ("most waiting", |numbers| numbers.queue_high_water, number),
+            ("waited", |numbers| numbers.queued, number),
+            ("served", |numbers| numbers.wait_ends.of(WaitEnd::Served), number),
+            ("stolen", |numbers| numbers.wait_ends.of(WaitEnd::Stolen), number),
+            (
+                "timed out",
+                |numbers| numbers.wait_ends.of(WaitEnd::TimedOut),
+                number,
+            ),
+            ("left", |numbers| numbers.wait_ends.of(WaitEnd::Left), number),
+            ("arrived", |numbers| numbers.steals_in, number),
+            ("lingers cut", |numbers| numbers.linger_cuts, number),
+        ],
+    )
+}
+
+/// How requests ended, and why they were refused or given up, a line for each set that has counted something.
+fn write_counts(text: &mut String, report: &Report) {
+    let all = &report.all;
+    let failures: u64 = all.outcomes.total();
+    if failures > 0 {
+        let named = all.outcomes.iter().map(|(outcome, count)| {
+            let (name, code) = (outcome.name(), outcome.as_str());
+            match code.starts_with('-') {
+                true => (format!("{name} ({code})"), count),
+                false => (name.to_owned(), count),
+            }
+        });
+        write_members(text, "Outcomes: ", named);
+    }
+    write_members(text, "Refused: ", in_words(&all.refusals));
+    let statuses = all.http_refusals.iter();
+    write_members(
+        text,
+        "Refused by HTTP: ",
+        statuses.map(|(status, count)| (status.name().to_owned(), count)),
+    );
+    write_members(text, "Connections given up: ", in_words(&all.evictions));
+}
+
+/// The members of a set by their labels, which are words.
+fn in_words<E: Label, const N: usize>(counts: &Counts<E, N>) -> impl Iterator<Item = (String, u64)> {
+    counts
+        .iter()
+        .map(|(member, count)| (member.as_str().replace('_', " "), count))
+}
+
+fn write_members(text: &mut String, heading: &str, members: impl Iterator<Item = (String, u64)>) {
+    let mut counted: Vec<(String, u64)> = members.filter(|(_, count)| *count > 0).collect();
+    if counted.is_empty() {
+        return;
+    }
+    counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let words: Vec<String> = counted
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    wrap(text, heading, &words.join(", "), COLUMNS);
+}
+
+fn write_shard_latencies(text: &mut String, report: &Report) {
+    let totals = report.shards.iter().filter_map(|shard| {
+        let histograms = shard.histograms.as_ref()?;
+        Some((shard.shard.to_string(), histograms.stage(Stage::Total)))
+    });
+    latency_table("shard", totals).write(text, "Latency by shard, first byte to answer");
+    let silent: Vec<String> = report
+        .shards
+        .iter()
+        .filter(|shard| shard.histograms.is_none())
+        .map(|shard| shard.shard.to_string())
+        .collect();
+    if !silent.is_empty() {
+        let heading = "Without latencies, for they did not answer: ";
+        wrap(
+            text,
+            heading,
+            &format!("shard {}", silent.join(", shard ")),
+            COLUMNS,
         );
+    }
+}
+
+fn latency_table<'a>(kind: &'static str, rows: impl Iterator<Item = (String, &'a Latency)>) -> Table {
+    let rows: Vec<(String, &Latency)> = rows.filter(|(_, latency)| latency.count() > 0).collect();
+    let most = rows.iter().map(|(_, latency)| latency.count()).max().unwrap_or(0);
+    let shown: Vec<(f64, &str)> = Latency::QUANTILES
+        .into_iter()
+        .filter(|(quantile, _)| has_samples_beyond(*quantile, most))
+        .collect();
+    let quantiles = shown.iter().map(|(_, name)| *name);
+    let titles = [kind, "count"].into_iter().chain(quantiles).chain(["max", AXIS]);
+    let mut table = Table::new(titles).with_optional_last();
+    for (name, latency) in rows {
+        let count = latency.count();
+        let quantiles = shown
+            .iter()
+            .map(|(quantile, _)| match has_samples_beyond(*quantile, count) {
+                true => brief(latency.quantile(*quantile)),
+                false => String::new(),
+            });
+        let head = [name, count.to_string()];
+        let tail = [brief(latency.max()), sparkline(latency)];
+        table.row(head.into_iter().chain(quantiles).chain(tail));
     }
     table
 }
 
+/// Whether a percentile of so many samples is more than another name for the longest.
+fn has_samples_beyond(quantile: f64, count: u64) -> bool {
+    // A little less is one, too: 1 - 0.99 is not quite 0.01.
+    (1.0 - quantile) * count as f64 >= 1.0 - 1e-6
+}
+
+/// How often latencies were how long, both on logarithmic scales: so a few slow ones are seen beside a million.
+fn sparkline(latency: &Latency) -> String {
+    let cells = (DECADES.len() as u32 * CELLS_PER_DECADE) as usize;
+    let mut counts = vec![0_u64; cells];
+    for (nanos, count) in latency.recorded() {
+        let decades = (nanos.max(1) as f64).log10() - f64::from(DECADES.start);
+        let cell = (decades * f64::from(CELLS_PER_DECADE)).floor().max(0.0) as usize;
+        if let Some(cell) = counts.get_mut(cell.min(cells - 1)) {
+            *cell += count;
+        }
+    }
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let scale = |count: u64| (count as f64 + 1.0).ln() / (most as f64 + 1.0).ln();
+    let bar = |&count: &u64| match count {
+        0 => ' ',
+        _ => BARS[((scale(count) * BARS.len() as f64).ceil() as usize).clamp(1, BARS.len()) - 1],
+    };
+    let mut bars: String = counts.iter().map(bar).collect();
+    // As wide as its title, so that it is read against it.
+    bars.extend(std::iter::repeat_n(' ', AXIS.chars().count() - cells));
+    bars
+}
+
+/// What the workers did, if they did anything.
 fn write_workers(text: &mut String, workers: WorkerFigures) {
-    let WorkerFigures {
-        threads,
-        busy,
-        queued,
-        queue_depth_max,
-        abandoned,
-        completed_total,
-        cancelled_total,
-        refused_total,
-        panicked_total,
-    } = workers;
-    line(
+    let counted = [
+        ("busy", workers.busy),
+        ("queued", workers.queued),
+        ("abandoned", workers.abandoned),
+        ("completed", workers.completed_total),
+        ("cancelled", workers.cancelled_total),
+        ("refused", workers.refused_total),
+        ("panicked", workers.panicked_total),
+    ];
+    let said: Vec<String> = counted
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    if said.is_empty() {
+        return;
+    }
+    let threads = plural(workers.threads_configured, "thread");
+    wrap(
         text,
-        format_args!(
-            "\nWorkers: {threads} threads, {busy} busy, {queued} of {queue_depth_max} queued, {abandoned} abandoned; \
-             {completed_total} completed, {cancelled_total} cancelled, {refused_total} refused, \
-             {panicked_total} panicked"
-        ),
+        "Workers: ",
+        &format!("{threads}; calls {}", said.join(", ")),
+        COLUMNS,
     );
 }
 
-/// A share in whole per cent.
-fn share(share: Option<f64>) -> String {
-    share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", share * 100.0))
+fn plural(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// Whole seconds, and larger units where there are any.
+fn uptime(uptime: Duration) -> String {
+    let seconds = uptime.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds % 60, "s")];
+    let first = parts
+        .iter()
+        .position(|(count, _)| *count > 0)
+        .unwrap_or(parts.len() - 1);
+    let words: Vec<String> = parts[first..]
+        .iter()
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    words.join(" ")
 }
 
 /// Three digits and a unit; histograms know no more than two.
@@ -234,167 +335,282 @@ pub(super) fn brief(duration: Duration) -> String {
         value if value < 100.0 => 1,
         _ => 0,
     };
-    format!("{value:.decimals$}{unit}")
-}
-
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{arguments}");
-}
-
-/// Rows of cells under titles: the first column to the left, all others to the right.
-struct Table {
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn new(titles: &[&str]) -> Self {
-        let titles = titles.iter().map(|&title| title.to_owned()).collect();
-        Self { rows: vec![titles] }
-    }
-
-    fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    /// Writes the table under a heading; one without rows is `none`.
-    fn write(&self, text: &mut String, heading: &str) {
-        if self.rows.len() == 1 {
-            line(text, format_args!("\n{heading}: none"));
-            return;
-        }
-        line(text, format_args!("\n{heading}"));
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for row in &self.rows {
-            let cells = row.iter().zip(&widths).enumerate();
-            let padded: Vec<String> = cells
-                .map(|(column, (cell, &width))| match column {
-                    0 => format!("  {cell:<width$}"),
-                    _ => format!("{cell:>width$}"),
-                })
-                .collect();
-            line(text, format_args!("{}", padded.join("  ")));
-        }
-    }
+    let _ = write!(text, "{value:.decimals$}{unit}");
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::Arc;
 
+    use super::super::ShardReport;
     use super::super::tests::example;
     use super::*;
     use crate::metrics::contention::ContentionFigures;
+    use crate::metrics::histogram::ShardHistograms;
+    use crate::metrics::labels::{Era, Eviction, HttpRefusal, Outcome, OverloadReason, ToolLabels};
+    use crate::metrics::shard::ShardMetrics;
+    use crate::units::ShardId;
 
-    /// The table under a heading: its rows as maps from title to cell.
+    /// The table under a heading: its rows as maps from title to cell. Sparklines are left out.
     fn table(text: &str, heading: &str) -> Vec<HashMap<String, String>> {
         let mut lines = text.lines().skip_while(|line| *line != heading).skip(1);
-        let split = |line: &str| -> Vec<String> {
-            let cells = line
-                .trim()
-                .split("  ")
-                .map(str::trim)
-                .filter(|cell| !cell.is_empty());
-            cells.map(str::to_owned).collect()
+        let titles_line = lines
+            .next()
+            .unwrap_or_else(|| panic!("no `{heading}` in:\n{text}"));
+        // A cell ends where its title does, but for the first, which begins there.
+        let titles: Vec<(String, usize)> = {
+            let plain = titles_line.split("1µs").next().unwrap();
+            let mut titles = Vec::new();
+            let mut at = 0;
+            for part in plain.split("  ") {
+                at += part.chars().count();
+                if !part.trim().is_empty() {
+                    titles.push((part.trim().to_owned(), at));
+                }
+                at += 2;
+            }
+            titles
         };
-        let titles = split(
-            lines
-                .next()
-                .unwrap_or_else(|| panic!("no `{heading}` in:\n{text}")),
-        );
-        let rows = lines.take_while(|line| !line.is_empty()).map(split);
+        let rows = lines.take_while(|line| !line.is_empty());
         rows.map(|row| {
-            assert_eq!(row.len(), titles.len(), "{row:?}");
-            titles.iter().cloned().zip(row).collect()
+            let mut begin = 0;
+            let ends: Vec<usize> = titles.iter().map(|(_, end)| *end).collect();
+            titles
+                .iter()
+                .enumerate()
+                .map(|(column, (title, end))| {
+                    // The first column is as wide as its widest cell.
+                    let end = match column {
+                        0 => ends
+                            .get(1)
+                            .map_or(row.chars().count(), |next| next - titles[1].0.chars().count()),
+                        _ => *end,
+                    };
+                    let cell: String = row.chars().skip(begin).take(end - begin).collect();
+                    begin = end;
+                    (title.clone(), cell.trim().to_owned())
+                })
+                .collect()
         })
         .collect()
+    }
+
+    fn again(report: Report) -> Report {
+        let Report {
+            tools,
+            uptime,
+            shards,
+            workers,
+            ..
+        } = report;
+        Report::new(tools, uptime, shards, workers, ContentionFigures::default())
+    }
+
+    /// A report of one shard that did `calls` calls and nothing else.
+    fn calls(calls: u64) -> Report {
+        let tools = Arc::new(ToolLabels::new(["echo"], 8));
+        let metrics = ShardMetrics::new(ShardId(0), &tools);
+        let mut histograms = ShardHistograms::new(&tools);
+        metrics.on_pool(256);
+        for call in 0..calls {
+            metrics.on_request(Era::Modern, RequestClass::Work);
+            histograms.record(Stage::Total, Duration::from_micros(100 + call));
+        }
+        let shard = ShardReport {
+            shard: ShardId(0),
+            numbers: metrics.snapshot(),
+            histograms: Some(histograms),
+        };
+        Report::new(
+            tools,
+            Duration::from_secs(5),
+            vec![shard],
+            Some(WorkerFigures::default()),
+            ContentionFigures::default(),
+        )
+    }
+
+    #[test]
+    fn a_server_that_did_nothing_says_so_in_two_lines() {
+        assert_eq!(
+            calls(0).to_text(),
+            "weir report: up 5s, 1 shard, 0 requests\n\nSizing: no work was done: nothing to advise\n"
+        );
     }
 
     #[test]
     fn it_says_what_each_shard_did() {
         let text = example().to_text();
         assert!(
-            text.starts_with("weir report: up 3723s, 2 shards, 10 requests\n"),
+            text.starts_with("weir report: up 1h 2m 3s, 2 shards, 10 requests\n"),
             "{text}"
         );
         let shards = table(&text, "Shards");
         let column = |title: &str| -> Vec<&str> { shards.iter().map(|row| &*row[title]).collect() };
         assert_eq!(column("shard"), ["0", "1", "all"]);
-        assert_eq!(column("work"), ["9", "1", "10"]);
-        assert_eq!(column("pool"), ["256", "256", "512"]);
-        assert_eq!(column("high water"), ["9", "1", "10"]);
+        assert_eq!(column("calls"), ["9", "1", "10"]);
+        assert_eq!(column("handlers"), ["256", "256", "512"]);
+        assert_eq!(column("most busy"), ["9", "1", "10"]);
+        for absent in ["panics", "stalls", "open", "none", "received"] {
+            assert!(!text.contains(absent), "{absent} in {text}");
+        }
     }
 
     #[test]
     fn waits_have_a_table_once_there_were_some() {
         let mut example = example();
         let text = example.to_text();
-        assert!(text.contains("\nQueue for handlers: none\n"), "{text}");
+        assert!(!text.contains("Queue"), "{text}");
         example.shards[0].numbers.queue_depth_max = 512;
         example.shards[0].numbers.queued = 3;
         example.shards[1].numbers.steals_in = 2;
-        let text = Report::new(
-            example.tools,
-            example.uptime,
-            example.shards,
-            None,
-            ContentionFigures::default(),
-        )
-        .to_text();
+        let text = again(example).to_text();
         let queue = table(&text, "Queue for handlers");
         assert_eq!((&*queue[0]["places"], &*queue[0]["waited"]), ("512", "3"));
         assert_eq!((&*queue[1]["arrived"], &*queue[2]["arrived"]), ("2", "2"));
+        assert!(!queue[0].contains_key("timed out"));
     }
 
     #[test]
     fn the_last_line_is_advice() {
-        let last = example().to_text().lines().last().unwrap().to_owned();
+        let text = example().to_text();
+        let last = text.split("\n\n").last().unwrap();
         assert!(last.starts_with("Sizing: sized well (at most 9 of"), "{last}");
     }
 
     #[test]
-    fn only_what_was_counted_has_a_column() {
-        let text = example().to_text();
-        let refusals = table(&text, "Refusals by reason");
-        assert_eq!(refusals[0].len(), 2);
-        assert_eq!(refusals[0]["handlers"], "2");
-        assert_eq!(refusals[1]["handlers"], "0");
-        assert_eq!(table(&text, "Evictions by reason")[2]["idle"], "1");
-        assert!(text.contains("\nRefusals by HTTP status: none\n"), "{text}");
+    fn what_was_counted_is_named_in_words() {
+        let mut example = example();
+        let tools = ToolLabels::new([], 0);
+        let metrics = ShardMetrics::new(ShardId(1), &tools);
+        for _ in 0..3 {
+            metrics.on_operation(
+                crate::metrics::Operation::Method(crate::metrics::Method::Ping),
+                Outcome::Overload,
+                Duration::ZERO,
+            );
+        }
+        metrics.refusals.of(OverloadReason::QueueTimeout).add(3);
+        metrics.http_refusals.increment(HttpRefusal::NotAcceptable);
+        metrics.evictions.increment(Eviction::HeadTimeout);
+        example.shards[1].numbers = metrics.snapshot();
+        let text = again(example).to_text();
+        for line in [
+            "Outcomes: ok 9, overload (-31503) 3",
+            "Refused: queue timeout 3, handlers 2",
+            "Refused by HTTP: 406 Not Acceptable 1",
+            "Connections given up: head timeout 1, idle 1",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line} in {text}");
+        }
     }
 
     #[test]
-    fn latencies_stand_merged_and_apart() {
+    fn a_percentile_is_shown_where_samples_lie_beyond_it() {
+        let shown = |count: u64| {
+            let text = calls(count).to_text();
+            let row = table(&text, "Latency by stage").remove(0);
+            let names = Latency::QUANTILES.map(|(_, name)| name);
+            let shown = names
+                .into_iter()
+                .filter(|name| row.get(*name).is_some_and(|cell| !cell.is_empty()));
+            assert_eq!(row["count"], count.to_string());
+            assert!(!row["max"].is_empty());
+            shown.count()
+        };
+        for (count, expected) in [
+            (1, 0),
+            (2, 1),
+            (9, 1),
+            (10, 2),
+            (99, 2),
+            (100, 3),
+            (999, 3),
+            (1_000, 4),
+            (9_999, 4),
+            (10_000, 5),
+        ] {
+            assert_eq!(shown(count), expected, "{count} samples");
+        }
+    }
+
+    #[test]
+    fn latencies_stand_merged_by_tool_and_by_shard() {
         let text = example().to_text();
-        let all = &table(&text, "Latency by stage, all shards")[0];
+        let all = &table(&text, "Latency by stage")[0];
         assert_eq!((&*all["stage"], &*all["count"]), ("total", "10"));
         assert!(
             all["p50"].starts_with("1.0") && all["p50"].ends_with("ms"),
             "{all:?}"
         );
+        assert!(!all.contains_key("p99"), "{all:?}");
         assert!(
-            all["p99"].starts_with("10") && all["p99"].ends_with("ms"),
+            all["max"].starts_with("10") && all["max"].ends_with("ms"),
             "{all:?}"
         );
-        let first = &table(&text, "Latency by tool, shard 0")[0];
-        assert_eq!((&*first["tool"], &*first["count"]), ("echo", "9"));
-        assert_eq!(table(&text, "Latency by tool, shard 1")[0]["count"], "1");
+        let echo = &table(&text, "Latency by tool")[0];
+        assert_eq!((&*echo["tool"], &*echo["count"]), ("echo", "10"));
+        let shards = table(&text, "Latency by shard, first byte to answer");
+        assert_eq!((&*shards[0]["count"], &*shards[1]["count"]), ("9", "1"));
+    }
+
+    #[test]
+    fn a_sparkline_shows_where_latencies_lie() {
+        let mut histograms = ShardHistograms::new(&ToolLabels::new([], 0));
+        let mut record = |nanos: u64, count: usize| {
+            for _ in 0..count {
+                histograms.record(Stage::Total, Duration::from_nanos(nanos));
+            }
+        };
+        record(1, 1);
+        record(1_500_000, 10_000);
+        record(1_500_000_000, 5);
+        record(3_000_000_000_000, 1);
+        let line: Vec<char> = sparkline(histograms.stage(Stage::Total)).chars().collect();
+        assert_eq!(line.len(), AXIS.chars().count());
+        let axis: Vec<char> = AXIS.chars().collect();
+        let bars: Vec<(usize, char)> = line
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, bar)| *bar != ' ')
+            .collect();
+        // Under 1 µs, from 1 ms, from 1 s, and past 10 s.
+        assert_eq!(bars.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 9, 18, 20]);
+        assert_eq!(axis[9..12], ['1', 'm', 's']);
+        assert_eq!(axis[18..20], ['1', 's']);
+        assert_eq!(bars[1].1, '█');
+        assert!(bars[2].1 < '█' && bars[3].1 <= bars[2].1, "{bars:?}");
+    }
+
+    #[test]
+    fn workers_are_mentioned_when_they_worked_as_many_as_were_asked_for() {
+        let mut report = calls(1);
+        assert!(!report.to_text().contains("Workers"));
+        report.workers = Some(WorkerFigures {
+            threads: 4,
+            threads_configured: 2,
+            completed_total: 7,
+            ..WorkerFigures::default()
+        });
+        assert!(
+            report
+                .to_text()
+                .contains("\nWorkers: 2 threads; calls 7 completed\n")
+        );
     }
 
     #[test]
     fn one_shard_is_not_repeated_as_all() {
         let mut example = example();
         example.shards.truncate(1);
-        let contention = ContentionFigures::default();
-        let text = Report::new(example.tools, example.uptime, example.shards, None, contention).to_text();
+        let text = again(example).to_text();
         assert_eq!(table(&text, "Shards").len(), 1);
-        assert!(!text.contains("Latency by stage, shard 0"));
-        assert!(!text.contains("Workers"));
+        assert!(!text.contains("Latency by shard"));
     }
 
     #[test]
@@ -402,24 +618,90 @@ mod tests {
         let mut example = example();
         example.shards[1].histograms = None;
         let text = example.to_text();
-        assert!(
-            text.contains("Latency, shard 1: the shard did not answer"),
-            "{text}"
-        );
-        assert_eq!(table(&text, "Shards")[1]["work"], "1");
+        let said = "Without latencies, for they did not answer: shard 1\n";
+        assert!(text.contains(said), "{text}");
+        assert_eq!(table(&text, "Shards")[1]["calls"], "1");
     }
 
     #[test]
-    fn every_line_of_a_table_is_as_wide_as_its_title() {
-        let text = example().to_text();
-        let lines: Vec<&str> = text
-            .lines()
-            .skip_while(|line| *line != "Shards")
-            .skip(1)
-            .take(4)
-            .collect();
-        let widths: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();
-        assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
+    fn whatever_happened_it_fits() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for turn in 0..60 {
+            let names: Vec<String> = (0..random.usize(0..12))
+                .map(|n| format!("{n}{}", "n".repeat(random.usize(0..120))))
+                .collect();
+            let tools = Arc::new(ToolLabels::new(names.iter().map(|name| &**name), 16));
+            let shard = |number: u16, random: &mut fastrand::Rng| {
+                let metrics = ShardMetrics::new(ShardId(number), &tools);
+                let mut histograms = ShardHistograms::new(&tools);
+                metrics.on_pool(random.u32(..));
+                let large = |random: &mut fastrand::Rng| random.u64(..) >> random.u32(4..64);
+                for &reason in OverloadReason::ALL {
+                    metrics.refusals.of(reason).add(large(random));
+                }
+                for &reason in Eviction::ALL {
+                    metrics.evictions.of(reason).add(large(random));
+                }
+                for &status in HttpRefusal::ALL {
+                    metrics.http_refusals.of(status).add(large(random));
+                }
+                for &outcome in Outcome::ALL {
+                    let operation = crate::metrics::Operation::Tool(tools.row(0));
+                    metrics.on_operation(operation, outcome, Duration::ZERO);
+                }
+                for counter in [
+                    &metrics.received_bytes,
+                    &metrics.sent_bytes,
+                    &metrics.queued,
+                    &metrics.steals_in,
+                ] {
+                    counter.add(large(random));
+                }
+                metrics.connections_accepted.add(large(random));
+                metrics.panics.add(large(random));
+                metrics.stalls.add(large(random));
+                metrics.ring_starved.add(large(random));
+                metrics.accept_failures.add(large(random));
+                metrics.pool_high_water.set(large(random));
+                metrics.queue_high_water.set(large(random));
+                metrics.in_flight.set(large(random));
+                metrics.on_request(Era::Legacy, RequestClass::Work);
+                for _ in 0..random.usize(0..20_000) {
+                    let elapsed = Duration::from_nanos(random.u64(..) >> random.u32(10..64));
+                    histograms.record(Stage::Total, elapsed);
+                    histograms.record_tool(tools.row(random.usize(0..16)), elapsed);
+                }
+                ShardReport {
+                    shard: ShardId(number),
+                    numbers: metrics.snapshot(),
+                    histograms: Some(histograms),
+                }
+            };
+            let shards = (0..random.u16(1..4))
+                .map(|number| shard(number, &mut random))
+                .collect();
+            let workers = Some(WorkerFigures {
+                busy: u64::MAX,
+                completed_total: u64::MAX,
+                refused_total: u64::MAX,
+                panicked_total: u64::MAX,
+                ..WorkerFigures::default()
+            });
+            let uptime = Duration::from_secs(random.u64(..));
+            let text = Report::new(
+                Arc::clone(&tools),
+                uptime,
+                shards,
+                workers,
+                ContentionFigures::default(),
+            )
+            .to_text();
+            for line in text.lines() {
+                let width = line.chars().count();
+                assert!(width <= COLUMNS, "turn {turn}: {width} columns: {line}");
+                assert!(!line.ends_with(' '), "turn {turn}: {line:?}");
+            }
+        }
     }
 
     #[test]
@@ -430,5 +712,18 @@ mod tests {
             written,
             ["0ns", "999ns", "1.00µs", "12.3µs", "123µs", "9.87ms", "60.0s"]
         );
+    }
+
+    #[test]
+    fn uptimes_have_the_units_they_need() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m 0s"),
+            (3_723, "1h 2m 3s"),
+            (90_000, "1d 1h 0m 0s"),
+        ] {
+            assert_eq!(uptime(Duration::from_secs(seconds)), text);
+        }
     }
 }
