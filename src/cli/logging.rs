@@ -2,22 +2,49 @@
 //!
 //! Records are formatted by `tracing-subscriber` and escaped on their way out, so that no field, message or library
 //! can forge a line, move a cursor or turn text around. A panic becomes one error record. Stderr that is closed is
-//! no error. Does not decide what is worth logging, nor hides secrets: those are never handed to it.
-//! Invariant: every write to stderr is one whole record, with exactly one line feed, its last byte.
+//! no error, and one that is slow holds nobody up: a thread of its own writes (`log_queue`). Does not decide what is worth
+//! logging, nor hides secrets: those are never handed to it.
+//! Invariant: every write to stderr is of whole records, each with exactly one line feed, its last byte.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::log_queue::LogQueue;
 use crate::config::{LogFormat, LogLevel, LogSettings};
+use crate::metrics::on_log_record_dropped;
+use crate::registry::{Noted, note_panic};
+
+/// How long the end of the process waits for a slow stderr.
+const FLUSH_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Writes what is left of the log when it is dropped; bind it in `main` for as long as anything may be logged.
+#[must_use = "what is logged last is lost when the process ends first"]
+#[derive(Debug)]
+pub struct LogGuard(());
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        if let Some(queue) = QUEUE.get() {
+            queue.flush(FLUSH_PATIENCE);
+        }
+    }
+}
+
+/// What is to be written; nothing while there is no thread to write it.
+static QUEUE: OnceLock<Arc<LogQueue>> = OnceLock::new();
 
 /// Sets up logging and the panic hook for the whole process. A second call, or one in a process that has its own
 /// subscriber, leaves the first in place.
-pub fn init(settings: &LogSettings) {
+pub fn init(settings: &LogSettings) -> LogGuard {
+    start_writer();
     let builder = tracing_subscriber::fmt()
         .with_max_level(level_filter(settings.level))
         .with_ansi(false)
@@ -26,7 +53,7 @@ pub fn init(settings: &LogSettings) {
         .log_internal_errors(false)
         .with_writer(Records {
             format: settings.format,
-            sink: io::stderr,
+            sink: stderr,
         });
     // An embedding program's own subscriber stays: it is the better judge of where its logs go.
     let _ = match settings.format {
@@ -34,6 +61,46 @@ pub fn init(settings: &LogSettings) {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     panic::set_hook(Box::new(log_panic));
+    LogGuard(())
+}
+
+/// Starts the thread that writes, once. Without it records are written by whoever makes them.
+fn start_writer() {
+    if QUEUE.get().is_some() {
+        return;
+    }
+    let queue = LogQueue::new(on_log_record_dropped);
+    let writing = Arc::clone(&queue);
+    let thread = thread::Builder::new().name("weir-log".to_owned());
+    let write = move || {
+        writing.write_to(io::stderr(), |records| {
+            tracing::warn!(records, "log records were dropped: stderr took them too slowly");
+        });
+    };
+    if thread.spawn(write).is_ok() {
+        let _ = QUEUE.set(queue);
+    }
+}
+
+/// Where records go: to the writing thread, if there is one.
+fn stderr() -> Stderr {
+    Stderr
+}
+
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        match QUEUE.get() {
+            Some(queue) => queue.push(record.into()),
+            None => io::stderr().write_all(record)?,
+        }
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Escapes what could break a line or mislead a terminal, for text that is not JSON.
@@ -52,11 +119,15 @@ fn level_filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// One record instead of the standard library's several lines. The thread's name is part of every record.
+/// One record instead of the standard library's several lines. The thread's name is part of every record. Where a call's
+/// panic is caught, it is logged with the tool and the request, which are not known here.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let reason = info.payload_as_str().unwrap_or("not a text");
-    tracing::error!(location, reason, "panic");
+    match note_panic(&location, reason) {
+        Noted::ForCatcher => tracing::debug!(location, reason, "panic"),
+        Noted::Nowhere => tracing::error!(location, reason, "panic"),
+    }
 }
 
 /// Makes a writer per record.

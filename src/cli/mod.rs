@@ -7,6 +7,7 @@
 
 mod allocator;
 mod command;
+mod log_queue;
 mod logging;
 mod show;
 mod size;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use crate::config::{ConfigError, Inputs, Source, is_variable};
 
-pub use logging::init as init_logging;
+pub use logging::{LogGuard, init as init_logging};
 
 /// Asked for wrongly: usage or configuration.
 const EXIT_USAGE: u8 = 2;

@@ -29,7 +29,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         Ok(look) => look,
         Err(problem) => return problem.complain(),
     };
-    logging::init(&look.resolved.settings.log);
+    let _log = logging::init(&look.resolved.settings.log);
     for note in &look.resolved.notes {
         tracing::warn!("{note}");
     }

@@ -10,9 +10,10 @@ use super::ConfigError;
 use super::inputs::Source;
 use super::options::Key;
 use super::settings::{
-    AccessSettings, AdminSettings, AllowList, ChannelSettings, EndpointSettings, FilesSettings, HEALTH_PATH,
-    HttpLimits, Linger, LogFormat, LogLevel, LogSettings, READINESS_PATH, ReportFormat, ReportStream,
-    SSE_MESSAGES_PATH, SSE_PATH, SessionSettings, TaskSettings, Timeouts, Toolset, TransportKind,
+    AccessLog, AccessSettings, AdminSettings, AllowList, ChannelSettings, EndpointSettings, FilesSettings,
+    HEALTH_PATH, HttpLimits, Linger, LogFormat, LogLevel, LogSettings, READINESS_PATH, ReportFormat,
+    ReportStream, SSE_MESSAGES_PATH, SSE_PATH, SessionSettings, TaskSettings, Timeouts, Toolset,
+    TransportKind,
 };
 use super::values::Values;
 use crate::units::display_duration;
@@ -45,6 +46,7 @@ pub(super) struct ReadSettings {
     pub(super) report: ReportFormat,
     pub(super) report_stream: ReportStream,
     pub(super) log: LogSettings,
+    pub(super) access_log: AccessLog,
 }
 
 impl ReadSettings {
@@ -125,6 +127,7 @@ impl ReadSettings {
                 TransportKind::Stdio => ReportStream::Stderr,
             },
             log: log(values),
+            access_log: access_log(values),
         }
     }
 }
@@ -251,6 +254,14 @@ fn toolsets(values: &Values<'_>) -> Vec<Toolset> {
     let names = values.choices(Key::Toolset);
     let named = |toolset: &Toolset| names.contains(&toolset.name());
     Toolset::ALL.into_iter().filter(named).collect()
+}
+
+fn access_log(values: &Values<'_>) -> AccessLog {
+    match values.choice(Key::AccessLog) {
+        "off" => AccessLog::Off,
+        "all" => AccessLog::All,
+        _ => AccessLog::Errors,
+    }
 }
 
 fn log(values: &Values<'_>) -> LogSettings {

@@ -43,7 +43,7 @@ pub use placement::display_cpu_list;
 pub use resolve::{Resolved, resolve};
 pub use ring_users::RingUser;
 pub use settings::{
-    AccessSettings, AdminSettings, AllowList, AssemblySettings, ChannelSettings, EndpointSettings,
+    AccessLog, AccessSettings, AdminSettings, AllowList, AssemblySettings, ChannelSettings, EndpointSettings,
     ExecutorSettings, FilesSettings, HEALTH_PATH, HttpLimits, Linger, LogFormat, LogLevel, LogSettings,
     PoolSettings, QueueSettings, READINESS_PATH, RING_BUFFER_BYTES, ReportFormat, ReportStream, RingSettings,
     SSE_MESSAGES_PATH, SSE_PATH, SessionSettings, Settings, ShardPlace, StealSettings, TaskSettings,

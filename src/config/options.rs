@@ -63,6 +63,7 @@ pub enum Key {
     Workers,
     WorkerQueue,
     Report,
+    AccessLog,
     LogLevel,
     LogFormat,
 }
@@ -275,7 +276,7 @@ const fn many(spec: OptionSpec) -> OptionSpec {
 
 /// All options there are.
 #[rustfmt::skip] // One row, one option: the eye compares columns.
-pub static OPTIONS: [OptionSpec; 57] = {
+pub static OPTIONS: [OptionSpec; 58] = {
     use Fallback::{Derived, Value};
     use Kind::{Address, AddressOrOff, Choice, Count, CountOrAuto, Cpus, Duration, Host, Origin, Path, Patience, Size, Switch, UrlPath};
     [
@@ -336,6 +337,7 @@ pub static OPTIONS: [OptionSpec; 57] = {
         one(Key::Workers, "workers", "N", Count { min: 1, max: 1024 }, Derived("CPUs, or what a CPU quota holds, at most 4 with stdio"), "Threads for blocking tools"),
         one(Key::WorkerQueue, "worker-queue", "N", Count { min: 1, max: 65_536 }, Value("64"), "Calls that may wait, per worker"),
         one(Key::Report, "report", "FORMAT", Choice(&["text", "json", "none"]), Derived("text, none with stdio"), "The report at exit, on stdout, or on stderr with stdio"),
+        one(Key::AccessLog, "access-log", "off|errors|all", Choice(&["off", "errors", "all"]), Value("errors"), "Which requests get a log record: those that fail or are refused, or all"),
         one(Key::LogLevel, "log-level", "LEVEL", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Value("info"), "The least important log record written"),
         one(Key::LogFormat, "log-format", "FORMAT", Choice(&["text", "json"]), Value("text"), "How log records on stderr look"),
     ]

@@ -194,6 +194,7 @@ fn assemble(
         report: read.report,
         report_stream: read.report_stream,
         log: read.log,
+        access_log: read.access_log,
         echoes_websocket: false,
     }
 }
@@ -458,6 +459,7 @@ mod tests {
             (Key::Workers, "1"),
             (Key::WorkerQueue, "1"),
             (Key::Report, "none"),
+            (Key::AccessLog, "all"),
             (Key::LogLevel, "debug"),
             (Key::LogFormat, "json"),
         ];

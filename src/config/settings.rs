@@ -75,6 +75,8 @@ pub struct Settings {
     pub report_stream: ReportStream,
     /// Logs on stderr.
     pub log: LogSettings,
+    /// Which requests get a log record.
+    pub access_log: AccessLog,
     /// WebSockets echo messages instead of serving them: for suites that judge the framing. No option; never so
     /// unless a program asks for it.
     #[doc(hidden)]
@@ -453,6 +455,17 @@ pub struct LogSettings {
     pub level: LogLevel,
     /// How records look.
     pub format: LogFormat,
+}
+
+/// Which requests get a log record of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// None.
+    Off,
+    /// Those that fail or are refused.
+    Errors,
+    /// Every one.
+    All,
 }
 
 /// Importance of a log record.

@@ -14,6 +14,7 @@ mod exposition;
 pub(crate) mod exposition_parser;
 mod histogram;
 mod labels;
+mod log_records;
 mod process;
 mod prometheus;
 mod report;
@@ -30,6 +31,7 @@ pub use labels::{
     Era, Eviction, HandlerState, HttpRefusal, Label, Method, Outcome, OverloadReason, RequestClass, Stage,
     ToolLabels, ToolRow, WaitEnd,
 };
+pub use log_records::on_log_record_dropped;
 pub use process::{ProcessFigures, ProcessUse, ProcessorTime};
 pub use prometheus::Scrape;
 pub use report::{Report, ShardReport};

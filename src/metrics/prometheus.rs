@@ -10,6 +10,7 @@ use super::counter::Counts;
 use super::duration::{DurationCounts, Operation};
 use super::exposition::{Exposition, FamilyWriter, Kind};
 use super::labels::{Label, Method, Outcome, ToolLabels};
+use super::log_records::log_records_dropped;
 use super::process::ProcessFigures;
 use super::shard::{ShardMetrics, ShardSnapshot};
 use super::tasks::TaskFigures;
@@ -74,6 +75,12 @@ impl Scrape<'_> {
         }
         write_tombstones(&mut exposition, self.tombstones);
         write_tasks(&mut exposition, self.tasks);
+        exposition.single(
+            Kind::Counter,
+            "weir_log_records_dropped_total",
+            "Log records dropped because stderr took them too slowly.",
+            Some(log_records_dropped()),
+        );
         write_process(&mut exposition, self.process);
         exposition.into_text()
     }

@@ -24,6 +24,7 @@ use super::context::CallContext;
 use super::handler::{Handler, ShardHandler, guard};
 use super::outcome::{Kind, Outcome, typed};
 use super::output::ToolError;
+use super::panics::log_caught_panic;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;
 
@@ -132,7 +133,9 @@ impl CallFuture {
 impl Drop for CallFuture {
     fn drop(&mut self) {
         // A destructor that panics has no client to tell.
-        let _ = self.finish();
+        if self.finish().is_err() {
+            log_caught_panic("a call that was given up, as it was dropped");
+        }
     }
 }
 

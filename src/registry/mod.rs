@@ -149,6 +149,7 @@ mod nulls;
 mod operation;
 mod outcome;
 mod output;
+mod panics;
 mod param_header;
 mod portable;
 mod prompt;
@@ -197,6 +198,7 @@ pub use output::{
     Content, ContentAnnotations, ContentBlock, IntoOutput, NoArguments, ResourceContents, Role, Structured,
     ToolError, ToolOutput,
 };
+pub use panics::{Noted, PanicFacts, log_caught_panic, note_panic, note_panics_here, take_last_panic};
 pub use param_header::{ParamHeader, ParamHeaderError, ParamKind};
 pub use portable::{unportable_input, unportable_output};
 pub use prompt::{

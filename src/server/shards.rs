@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use crate::admin::Health;
-use crate::config::{ExecutorSettings, Settings, ShardPlace, StealSettings, TransportKind};
+use crate::config::{AccessLog, ExecutorSettings, Settings, ShardPlace, StealSettings, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
-use crate::registry::ServerHandle;
+use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::{self, DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
 use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
 use crate::units::ShardId;
@@ -138,7 +138,11 @@ impl Drop for EndWatch {
     fn drop(&mut self) {
         if self.is_up.get() && !self.is_expected.get() {
             self.health.on_shard_ended(self.shard);
-            tracing::error!(shard = %self.shard, "a shard has ended that should not have; restart the process");
+            let panic = take_last_panic();
+            let location = panic.as_ref().map(|panic| &*panic.location);
+            let reason = panic.as_ref().map(|panic| &*panic.reason);
+            let shard = self.shard;
+            tracing::error!(%shard, location, reason, "a shard has ended that should not have; restart the process");
         }
     }
 }
@@ -169,7 +173,7 @@ enum Source {
     Stdio(Socket),
 }
 
-/// Starts all shards, unless it is cut short; returns them and the address they listen on, if they do. Where one does
+/// Starts all shards, unless it is cut short; returns them and what they listen on, if they do. Where one does
 /// not start, those that did are ended. `waking` is dropped when the last of them has ended.
 pub(super) fn start(
     settings: &Settings,
@@ -251,6 +255,7 @@ fn start_one(
         mesh: Arc::clone(&common.mesh),
         steal: settings.steal,
         workers: common.workers.clone(),
+        access_log: settings.access_log,
         metrics: Arc::clone(&metrics),
         source,
         is_over: Arc::clone(&is_over),
@@ -267,6 +272,7 @@ fn start_one(
                 is_up: Cell::new(false),
                 is_expected: Cell::new(false),
             };
+            note_panics_here();
             let ended = run(seed, cpu, &ready, &watch);
             watch.is_expected.set(ended.is_ok());
             drop((watch, waking));
@@ -332,6 +338,7 @@ struct Seed {
     mesh: Arc<Mesh<Socket>>,
     steal: StealSettings,
     workers: Submitter,
+    access_log: AccessLog,
     metrics: Arc<ShardMetrics>,
     source: Source,
     is_over: Arc<AtomicBool>,
@@ -412,6 +419,7 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
         steal: seed.steal,
         workers: seed.workers,
         stdio,
+        access_log: seed.access_log,
         metrics: seed.metrics,
         clock: now,
     };

@@ -18,6 +18,7 @@ use crate::ring::{ConnectionKey, SendMode};
 use crate::transport::http::{self, HEAD_RESERVE, Refusal};
 use crate::wire::http1::{BodyLength, Connection as Persistence, Cors, ResponseHead};
 
+use super::access::Subject;
 use super::connections::{Outgoing, OutgoingKind, State, Waiting};
 use super::waiting::Turn;
 use super::{Shard, ShardRing};
@@ -320,6 +321,7 @@ impl<R: ShardRing> Shard<R> {
         self.count_eviction(reason);
         self.note_origin_of_kept(key);
         if self.can_turn_out(key) {
+            self.log_refusal(key, Refusal::Timeout, None);
             self.answer_refusal(key, Refusal::Timeout, false, false);
         }
     }
@@ -351,6 +353,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.in_flight.up();
         let mut buffer = self.spares.take();
         let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
+        self.log_answer(key, Subject::Unread, &reply, &buffer[HEAD_RESERVE..]);
         if let Some(connection) = self.table.at(key) {
             connection.persistence = Persistence::Close;
         }

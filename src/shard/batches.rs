@@ -11,7 +11,9 @@ use crate::metrics::{self, RequestClass};
 use crate::pool::HandlerKey;
 use crate::registry::{CallContext, Started};
 use crate::ring::ConnectionKey;
+use crate::transport::http::HEAD_RESERVE;
 
+use super::access::Subject;
 use super::connections::State;
 use super::waiting::{Asked, Turn};
 use super::{Shard, ShardRing};
@@ -45,7 +47,7 @@ impl<R: ShardRing> Shard<R> {
                 };
             }
         }
-        let Some((ticket, started)) = self.next_of_batch(&mut batched, body) else {
+        let Some((ticket, started)) = self.next_of_batch(Some(key), &mut batched, body) else {
             self.return_permit();
             let Batched { batch, mut answers } = *batched;
             let reply = batch.close(&mut answers);
@@ -66,6 +68,7 @@ impl<R: ShardRing> Shard<R> {
         let Batched { batch, mut answers } = batched;
         let scratch = self.scratch.get_or_insert_default();
         let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
+        self.log_answer(key, Subject::Batch, &reply, &answers[HEAD_RESERVE..]);
         self.reply(key, answers, None, &reply);
     }
 
@@ -85,7 +88,8 @@ impl<R: ShardRing> Shard<R> {
         let Some(body) = self.pool.take_inbound(handler) else {
             return;
         };
-        let next = self.next_of_batch(&mut batched, &body);
+        let holder = self.pool.holder(handler);
+        let next = self.next_of_batch(holder, &mut batched, &body);
         self.pool.put_inbound(handler, body);
         let Some(connection) = self.pool.holder(handler) else {
             return;
@@ -110,7 +114,12 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
-    fn next_of_batch(&mut self, batched: &mut Batched, body: &[u8]) -> Option<(Ticket, Started)> {
+    fn next_of_batch(
+        &mut self,
+        key: Option<ConnectionKey>,
+        batched: &mut Batched,
+        body: &[u8],
+    ) -> Option<(Ticket, Started)> {
         let service = Rc::clone(&self.service);
         loop {
             let scratch = self.scratch.get_or_insert_default();
@@ -124,10 +133,15 @@ impl<R: ShardRing> Shard<R> {
                 Ok(started) => return Some((ticket, started)),
                 Err(error) => {
                     batched.batch.begin_answer(&mut batched.answers);
+                    let begin = batched.answers.len();
                     let reply = service
                         .protocol
                         .answer_start_error(&ticket, &error, &mut batched.answers);
                     self.record_operation(service.label(ticket.operation()), &reply, Duration::ZERO);
+                    if let Some(key) = key {
+                        let subject = Subject::Work(&service, ticket.operation());
+                        self.log_answer(key, subject, &reply, &batched.answers[begin..]);
+                    }
                 }
             }
         }

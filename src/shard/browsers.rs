@@ -103,6 +103,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let persistence = connection.persistence;
         edge::write_preflight_answer(&mut out, head, connection.origin.as_deref(), persistence, &date);
+        self.log_opened(key, "OPTIONS", 204, None);
         let outgoing = Outgoing {
             range: HEAD_RESERVE..out.len(),
             closes: persistence == Persistence::Close,

@@ -22,17 +22,18 @@ use crate::mcp::{Era, Facts, OverloadReason, Step, TaskId, Ticket, Work};
 use crate::metrics::{self, HandlerState, RequestClass, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallContext, CallFuture, CallLink, Cancellation, Outcome, Started,
-    ToolError,
+    BlockingCall, BlockingContext, CallContext, CallFuture, CallLink, Cancellation, Outcome, PanicFacts,
+    Started, ToolError, take_last_panic,
 };
 use crate::ring::{ConnectionKey, HangUp};
 use crate::session::live::Stream;
 use crate::timers::{TimerKey, TimerKind};
 use crate::transport::edge::Endpoint;
-use crate::transport::http::Request;
+use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::wire::http1::{Connection as Persistence, Method};
 use crate::workers::{self, Job, JobHandle, Refused};
 
+use super::access::Ended;
 use super::answering::loss;
 use super::asking::AskerKey;
 use super::batches::Batched;
@@ -143,7 +144,7 @@ impl<R: ShardRing> Shard<R> {
             }
             Endpoint::Delete => {
                 let reply = service.protocol.delete(&facts, &*service.store, &mut out);
-                self.record_control(&reply, Duration::ZERO);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 return self.reply(key, out, None, &reply);
             }
         }
@@ -193,7 +194,8 @@ impl<R: ShardRing> Shard<R> {
         }
         match step {
             Step::Reply(reply) => {
-                self.record_control(&reply, decoded.saturating_duration_since(began));
+                let elapsed = decoded.saturating_duration_since(began);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], elapsed);
                 self.reply(key, out, None, &reply);
             }
             Step::Work(work) => self.begin_work(key, &work, out, decoded, turn),
@@ -346,10 +348,15 @@ impl<R: ShardRing> Shard<R> {
             move |_| (clock(), blocking.run(&context)),
             move |ended| {
                 let (began, outcome) = flatten(ended);
+                let panic = match outcome {
+                    Err(ToolError::Panicked) => take_last_panic().map(Box::new),
+                    _ => None,
+                };
                 mailbox.post(Mail::Finished {
                     handler,
                     began,
                     outcome,
+                    panic,
                 });
             },
         );
@@ -366,15 +373,24 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A worker has finished a call, which it took up at `began`: until then the call was queued.
-    pub(super) fn settle_job(&mut self, handler: HandlerKey, began: Option<Instant>, outcome: Outcome) {
+    pub(super) fn settle_job(
+        &mut self,
+        handler: HandlerKey,
+        began: Option<Instant>,
+        outcome: Outcome,
+        panic: Option<Box<PanicFacts>>,
+    ) {
         if let Some(began) = began
             && let Some(call) = self.pool.call_mut(handler)
             && matches!(call.run, Run::Working(_))
         {
             let submitted = std::mem::replace(&mut call.began, began);
             self.record(Stage::Queue, submitted, began);
+            if let Some(key) = self.pool.holder(handler) {
+                self.note_wait(key, began.saturating_duration_since(submitted));
+            }
         }
-        self.settle(handler, outcome);
+        self.settle_with(handler, outcome, panic.map(|facts| *facts));
     }
 
     /// The oldest call that was started and not polled yet.
@@ -463,6 +479,11 @@ impl<R: ShardRing> Shard<R> {
     /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
     /// or after its lease finds nothing.
     pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
+        self.settle_with(handler, outcome, None);
+    }
+
+    /// The same; `panic` is what was said where it panicked, if that was not on this thread.
+    fn settle_with(&mut self, handler: HandlerKey, outcome: Outcome, panic: Option<PanicFacts>) {
         let ended = (self.clock)();
         let Some(call) = self.pool.call_mut(handler) else {
             return;
@@ -489,6 +510,7 @@ impl<R: ShardRing> Shard<R> {
         }
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
+            self.log_panic(handler, panic.or_else(take_last_panic));
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
             let name = service.protocol.registry().name_of(operation);
@@ -646,8 +668,28 @@ impl<R: ShardRing> Shard<R> {
             self.metrics
                 .on_operation(label, metrics::Outcome::Cancelled, elapsed);
         }
+        self.log_cancelled(handler);
         self.metrics.in_flight.down();
         self.end_lease(handler);
+    }
+
+    fn log_cancelled(&mut self, handler: HandlerKey) {
+        if !self.access.wants(metrics::Outcome::Cancelled) {
+            return;
+        }
+        let Some(key) = self.pool.holder(handler) else {
+            return;
+        };
+        if let Some(call) = self.pool.call_mut(handler) {
+            let (service, ticket) = (Rc::clone(&call.service), call.ticket.clone());
+            let ended = Ended {
+                service: &service,
+                ticket: &ticket,
+                outcome: metrics::Outcome::Cancelled,
+                reason: None,
+            };
+            self.log_unanswered(key, &ended);
+        }
     }
 }
 

@@ -152,6 +152,8 @@ pub(super) struct Connection<S> {
     pub takes_chunks: bool,
     /// Bytes read and dropped while closing.
     pub dropped_bytes: u32,
+    /// How long the request in hand has waited for a handler and a worker.
+    pub waited_micros: u32,
     pub intake: Intake,
     pub assembly: Option<Box<Assembly>>,
     /// While it is queued: the session and the id of its request, by which it can be cancelled.
@@ -189,6 +191,7 @@ impl<S> Connection<S> {
             takes_json: true,
             takes_chunks: true,
             dropped_bytes: 0,
+            waited_micros: 0,
             intake: Intake::default(),
             assembly: None,
             waits_for: None,

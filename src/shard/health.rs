@@ -35,6 +35,7 @@ impl<R: ShardRing> Shard<R> {
             (None, Probe::Readiness) => (Status::ServiceUnavailable, "starting\n".to_owned()),
             (Some(None), _) => (Status::ServiceUnavailable, "ending\n".to_owned()),
         };
+        self.log_opened(key, if is_head { "HEAD" } else { "GET" }, status.code(), None);
         out.extend_from_slice(text.as_bytes());
         let date = *self.date.text();
         let head = ResponseHead {

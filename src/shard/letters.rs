@@ -14,6 +14,7 @@ use crate::ring::ConnectionKey;
 use crate::session::live::Letter;
 use crate::timers::{TimerKey, TimerKind};
 
+use super::access::Ended;
 use super::calls::{Call, Run};
 use super::connections::State;
 use super::{Shard, ShardRing};
@@ -94,6 +95,7 @@ impl<R: ShardRing> Shard<R> {
         let elapsed = self.now.saturating_duration_since(call.began);
         self.metrics
             .on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
+        self.log_unanswered(connection, &Ended::cancelled(&call));
         self.metrics.in_flight.down();
         let stream = call.stream.clone();
         self.stop_call(call);

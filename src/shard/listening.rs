@@ -21,7 +21,7 @@ impl<R: ShardRing> Shard<R> {
         let request = match service.protocol.get(facts, &*service.store, &mut out) {
             Opening::Stream(request) => request,
             Opening::Refused(reply) => {
-                self.record_control(&reply, Duration::ZERO);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 return self.reply(key, out, None, &reply);
             }
         };
@@ -32,6 +32,7 @@ impl<R: ShardRing> Shard<R> {
         match opened {
             Ok(attached) => {
                 self.spares.put(out);
+                self.log_opened(key, "GET", 200, None);
                 let revision = request.session.session.revision;
                 let role = match attached.stream.id().kind {
                     StreamKind::Call => Role::Resumed,
@@ -49,7 +50,7 @@ impl<R: ShardRing> Shard<R> {
                         protocol.refuse(None, &overload, &mut out)
                     }
                 };
-                self.record_control(&reply, Duration::ZERO);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 self.reply(key, out, None, &reply);
             }
         }
@@ -77,6 +78,7 @@ impl<R: ShardRing> Shard<R> {
                     .on_request(metrics::Era::Modern, RequestClass::Control);
                 let label = metrics::Operation::Method(labels.method);
                 self.metrics.on_operation(label, labels.outcome, Duration::ZERO);
+                self.log_opened(key, labels.method.as_str(), 200, Some(&id));
                 service.store.tasks().listen(&owner, &interest.tasks, &stream);
                 stream.push(Message::new(out.split_off(HEAD_RESERVE)));
                 self.spares.put(out);
@@ -86,7 +88,7 @@ impl<R: ShardRing> Shard<R> {
                 out.truncate(HEAD_RESERVE);
                 let overload = self.overload(reason);
                 let reply = service.protocol.refuse(Some(id.as_id()), &overload, &mut out);
-                self.record_control(&reply, Duration::ZERO);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 self.reply(key, out, None, &reply);
             }
         }

@@ -29,11 +29,13 @@
 //! | `browsers` | pages of other origins, which may read what they are answered |
 //! | `health` | probers on the port of MCP |
 //! | `deadlines`, `drain` | what time does |
+//! | `access` | what the log says of requests |
 //! | `mailbox`, `alarm` | what other threads say |
 //! | `medium` | what all of that is shared through |
 //! | `pump` | the executor's side |
 
 mod acceptor;
+mod access;
 mod addresses;
 mod alarm;
 mod answering;
@@ -74,12 +76,12 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::config::StealSettings;
+use crate::config::{AccessLog, StealSettings};
 use crate::jsonrpc::Scratch;
 use crate::mcp::UnixSeconds;
 use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage};
 use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
-use crate::registry::{Emission, Outcome, ServerHandle, ShardRegistry};
+use crate::registry::{Emission, Outcome, PanicFacts, ServerHandle, ShardRegistry};
 use crate::ring::{Completion, ConnectionKey};
 use crate::session::live::Letter;
 use crate::timers::{TickClock, TimerKind, Wheel};
@@ -88,6 +90,7 @@ use crate::workers::Submitter;
 
 use acceptor::Acceptor;
 pub use acceptor::ShardRing;
+use access::Access;
 pub use alarm::Alarm;
 use asking::Askers;
 use browsers::Origins;
@@ -157,6 +160,8 @@ pub enum Mail<S> {
         began: Option<Instant>,
         /// What came of it.
         outcome: Outcome,
+        /// What was said if it panicked.
+        panic: Option<Box<PanicFacts>>,
     },
     /// A connection whose request waited elsewhere.
     Stolen(Box<Moved<S>>),
@@ -237,6 +242,7 @@ pub struct Shard<R: ShardRing> {
     /// Something was handled since the last tick.
     is_active: bool,
     acceptor: Acceptor,
+    access: Access,
     drain: Option<Drain>,
     alarm: Alarm,
     mailbox: Mailbox<Mail<R::Socket>>,
@@ -268,6 +274,8 @@ pub struct ShardParts<S> {
     pub workers: Submitter,
     /// The one client of a process that serves no others: its pipes. No listener is watched then.
     pub stdio: Option<S>,
+    /// Which requests are logged.
+    pub access_log: AccessLog,
     /// Its counters.
     pub metrics: Arc<ShardMetrics>,
     /// The clock; a test's may stand still.
@@ -288,6 +296,7 @@ impl<R: ShardRing> Shard<R> {
             steal,
             workers,
             stdio,
+            access_log,
             metrics,
             clock,
         } = parts;
@@ -343,6 +352,7 @@ impl<R: ShardRing> Shard<R> {
             pending_calls: 0,
             is_active: false,
             acceptor: Acceptor::new(gate.join(Box::new(mailbox.clone()))),
+            access: Access::new(access_log, now),
             drain: None,
             registry: service.protocol.registry().for_shard(),
             links: Links::new(Box::new(mailbox.clone()), server),
@@ -449,7 +459,8 @@ impl<R: ShardRing> Shard<R> {
                     handler,
                     began,
                     outcome,
-                } => self.settle_job(handler, began, outcome),
+                    panic,
+                } => self.settle_job(handler, began, outcome, panic),
                 Mail::Stolen(moved) => self.receive_moved(*moved),
                 Mail::Slack => self.look_for_slack(),
                 Mail::Drain(deadline) => self.begin_drain(deadline),
@@ -474,6 +485,7 @@ impl<R: ShardRing> Shard<R> {
         self.offer_waiters();
         self.advance_drain();
         self.tick_accept();
+        self.tell_left_out();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
         let oldest_wait = self.oldest_wait();

@@ -373,6 +373,7 @@ impl<R: ShardRing> Shard<R> {
                     connection.takes_chunks = request.head.version == http1::Version::Http11;
                     let consumed = request.consumed;
                     if turn == Turn::New {
+                        connection.waited_micros = 0;
                         self.record(Stage::Read, began, self.now);
                     }
                     self.dispatch(key, &request, turn);
@@ -394,6 +395,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> Taken {
+        self.log_refusal(key, refused.refusal, Some(window));
         let goes_on = refused.consumed.is_some();
         match refused.refusal.is_foreign() {
             true => self.forget_origin(key),

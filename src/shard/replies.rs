@@ -18,13 +18,22 @@ use crate::transport::http::HEAD_RESERVE;
 use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead, Status};
 use crate::wire::sse;
 
+use super::access::{Ended, Subject};
 use super::answering::Answer;
 use super::connections::State;
 use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    pub(super) fn record_control(&self, reply: &Reply, elapsed: Duration) {
+    /// Counts and logs what is answered by `body` without a handler.
+    pub(super) fn record_control(
+        &mut self,
+        key: ConnectionKey,
+        reply: &Reply,
+        body: &[u8],
+        elapsed: Duration,
+    ) {
         let Labels { era, method, outcome } = reply.labels;
+        self.log_answer(key, Subject::Method(method), reply, body);
         self.metrics.on_request(era, RequestClass::Control);
         self.metrics
             .on_operation(metrics::Operation::Method(method), outcome, elapsed);
@@ -44,7 +53,14 @@ impl<R: ShardRing> Shard<R> {
         let overload = self.overload(reason);
         let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
         self.record_operation(self.service.label(ticket.operation()), &reply, Duration::ZERO);
+        self.log_unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
+    }
+
+    fn log_unstarted(&mut self, key: ConnectionKey, ticket: &Ticket, reply: &Reply, out: &[u8]) {
+        let service = Rc::clone(&self.service);
+        let subject = Subject::Work(&service, ticket.operation());
+        self.log_answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
     }
 
     /// Answers a request that was cancelled before it began by a stream without an answer.
@@ -52,6 +68,14 @@ impl<R: ShardRing> Shard<R> {
         let label = self.service.label(ticket.operation());
         self.metrics
             .on_operation(label, metrics::Outcome::Cancelled, Duration::ZERO);
+        let service = Rc::clone(&self.service);
+        let ended = Ended {
+            service: &service,
+            ticket,
+            outcome: metrics::Outcome::Cancelled,
+            reason: None,
+        };
+        self.log_unanswered(key, &ended);
         if self.parent_of(key).is_some() {
             return self.drop_unstarted(key, buffer);
         }
@@ -79,6 +103,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
         let elapsed = (self.clock)().saturating_duration_since(decoded);
         self.record_operation(self.service.label(ticket.operation()), &reply, elapsed);
+        self.log_unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
     }
 
@@ -114,6 +139,7 @@ impl<R: ShardRing> Shard<R> {
             let reply = write(&call.ticket, out);
             let reply = self.afford_answer(handler, out, begin).unwrap_or(reply);
             self.record_operation(label, &reply, elapsed);
+            self.log_call(handler, &reply, &out[begin..]);
             return self.continue_batch(handler, batched);
         }
         if let Some(stream) = call.stream.clone() {
@@ -134,6 +160,7 @@ impl<R: ShardRing> Shard<R> {
             .afford_answer(handler, &mut out, HEAD_RESERVE)
             .unwrap_or(reply);
         self.record_operation(label, &reply, elapsed);
+        self.log_call(handler, &reply, &out[HEAD_RESERVE..]);
         self.reply(connection, out, Some(handler), &reply);
     }
 
@@ -153,6 +180,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = write(&call.ticket, &mut out);
         let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
         self.record_operation(label, &reply, elapsed);
+        self.log_call(handler, &reply, &out);
         stream.conclude(Message::new(out));
         self.metrics.in_flight.down();
         let is_heard = self

@@ -235,6 +235,7 @@ impl<R: ShardRing> Shard<R> {
             connection.is_browser = moved.is_browser;
             connection.request_at = moved.request_at;
         }
+        self.note_wait(key, waited);
         self.has_permit_in_hand = true;
         self.serve_window(key, &moved.bytes, Turn::Granted);
         self.return_permit();

@@ -23,7 +23,9 @@ use crate::ring::ConnectionKey;
 use crate::session::live::Message;
 use crate::session::tasks::{NewTask, TaskPlace, WaitRefused};
 use crate::timers::{TimerKey, TimerKind};
+use crate::transport::http::HEAD_RESERVE;
 
+use super::access::{Ended, Subject};
 use super::connections::{Link, State};
 use super::streams::Role;
 use super::{Shard, ShardRing};
@@ -81,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = service
             .protocol
             .answer_task_created(&call.ticket, &view, &mut out);
-        let label = call.label();
+        let (label, operation) = (call.label(), call.ticket.operation());
         self.pool.hand_over(handler, task_key);
         if let Some(entry) = self.table.at(task_key) {
             entry.state = State::Calling(handler);
@@ -91,6 +93,8 @@ impl<R: ShardRing> Shard<R> {
             channel.tasks.begin();
         }
         self.record_operation(label, &reply, Duration::ZERO);
+        let subject = Subject::Work(&service, operation);
+        self.log_answer(key, subject, &reply, &out[HEAD_RESERVE..]);
         // The task is in flight, and so was its request until now.
         self.metrics.in_flight.up();
         self.reply(key, out, None, &reply);
@@ -121,11 +125,30 @@ impl<R: ShardRing> Shard<R> {
             false => metrics::Outcome::ToolError,
         };
         self.metrics.on_operation(call.label(), outcome, elapsed);
+        if self.access.wants(outcome)
+            && let Some(key) = holder
+        {
+            self.log_task(key, handler, outcome);
+        }
         self.metrics.in_flight.down();
         self.end_lease(handler);
         if let Some(key) = holder {
             self.leave_task(key);
         }
+    }
+
+    fn log_task(&mut self, key: ConnectionKey, handler: HandlerKey, outcome: metrics::Outcome) {
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
+        let (service, ticket) = (Rc::clone(&call.service), call.ticket.clone());
+        let ended = Ended {
+            service: &service,
+            ticket: &ticket,
+            outcome,
+            reason: Some("the end of a task"),
+        };
+        self.log_unanswered(key, &ended);
     }
 
     /// A task's entry is of no more use.
@@ -245,6 +268,7 @@ impl<R: ShardRing> Shard<R> {
                 Ok(stream) => {
                     self.spares.put(out);
                     self.metrics.on_request(labels.era, RequestClass::Control);
+                    self.log_opened(key, labels.method.as_str(), 200, Some(&id));
                     return self.begin_stream(key, stream, Role::Awaiting(id), revision, None);
                 }
                 Err(WaitRefused::Unknown) => service.protocol.refuse_task(&id, &mut out),
@@ -259,7 +283,7 @@ impl<R: ShardRing> Shard<R> {
             },
             None => service.protocol.refuse_task(&id, &mut out),
         };
-        self.record_control(&reply, Duration::ZERO);
+        self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
         self.reply(key, out, None, &reply);
     }
 

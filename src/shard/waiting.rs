@@ -176,6 +176,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::Served, waited);
             self.record_wait(waited);
+            self.note_wait(key, waited);
         }
         self.serve_assembly(key, Turn::Granted);
         self.return_permit();
@@ -210,6 +211,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::TimedOut, waited);
             self.record_wait(waited);
+            self.note_wait(key, waited);
         }
         self.serve_assembly(key, Turn::Refused(reason));
     }

@@ -137,6 +137,12 @@ impl Refusal {
     }
 }
 
+/// The head at the front of `window`, if it is whole: for telling of a request that was refused.
+pub fn peek_head<'w>(window: &'w [u8], limits: &HeadLimits) -> Option<Head<'w>> {
+    let bytes = HeadScanner::default().scan(window, limits).ok()??;
+    http1::parse_head(window.get(..bytes)?, limits).ok()
+}
+
 /// A request that is not let in.
 #[derive(Debug)]
 pub struct Refused {

@@ -27,6 +27,8 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use thiserror::Error;
 
+use crate::registry::note_panics_here;
+
 pub use job::{Job, Outcome};
 use shared::Shared;
 pub use shared::{JobHandle, Stopped, WorkersStats};
@@ -144,7 +146,10 @@ impl Workers {
             let of_thread = Arc::clone(&shared);
             let spawned = thread::Builder::new()
                 .name(format!("weir-worker-{index}"))
-                .spawn(move || work(&of_thread, cpus.as_ref()));
+                .spawn(move || {
+                    note_panics_here();
+                    work(&of_thread, cpus.as_ref());
+                });
             match spawned {
                 Ok(thread) => workers.threads.push(thread),
                 Err(source) => {

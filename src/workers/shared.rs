@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::job::{Job, Ran, Task};
 use super::{Refused, ShutdownMode};
-use crate::registry::Cancellation;
+use crate::registry::{Cancellation, log_caught_panic};
 
 /// The gauges and totals of one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -354,6 +354,9 @@ impl Running<'_> {
         state.stats.panicked += u64::from(ran == Ran::Panicked);
         state.stats.completed += u64::from(!self.was_abandoned);
         drop(state);
+        if self.was_abandoned && ran == Ran::Panicked {
+            log_caught_panic("a blocking call that was given up");
+        }
         if self.was_abandoned {
             // Still counted as abandoned: dropping the unwanted result may block too.
             drop_quietly(task);
@@ -389,9 +392,13 @@ impl Drop for ThreadEnd<'_> {
 
 /// The second net: a reply that panics costs its own answer, not the thread.
 fn reply(task: Box<dyn Task>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| task.reply()));
+    if catch_unwind(AssertUnwindSafe(|| task.reply())).is_err() {
+        log_caught_panic("the outcome of a blocking call, as it was handed over");
+    }
 }
 
 fn drop_quietly<T>(unwanted: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(unwanted)));
+    if catch_unwind(AssertUnwindSafe(|| drop(unwanted))).is_err() {
+        log_caught_panic("the outcome of a blocking call that was given up, as it was dropped");
+    }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use weir::config::{Linger, StealSettings, Timeouts};
+use weir::config::{AccessLog, Linger, StealSettings, Timeouts};
 use weir::mcp::{Identity, Options, Protocol};
 use weir::metrics::{ShardMetrics, ToolLabels};
 use weir::registry::{Registry, ServerHandle};
@@ -188,6 +188,7 @@ impl Rig {
             },
             workers: workers.submitter(),
             stdio: None,
+            access_log: AccessLog::Errors,
             metrics: ShardMetrics::new(ShardId(0), &labels),
             served: Served::new(Arc::new(service(registry, labels))),
             clock: Instant::now,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Dialect, Process, Request, Server, case, echo, eventually, tool};
 
-const FAMILIES: [(&str, &str); 49] = [
+const FAMILIES: [(&str, &str); 50] = [
     ("weir_build_info", "gauge"),
     ("weir_requests_total", "counter"),
     ("weir_operations_total", "counter"),
@@ -40,6 +40,7 @@ const FAMILIES: [(&str, &str); 49] = [
     ("weir_sent_bytes_total", "counter"),
     ("weir_panics_total", "counter"),
     ("weir_stalls_total", "counter"),
+    ("weir_log_records_dropped_total", "counter"),
     ("weir_worker_threads", "gauge"),
     ("weir_worker_busy", "gauge"),
     ("weir_worker_queued", "gauge"),

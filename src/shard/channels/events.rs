@@ -120,6 +120,7 @@ impl<R: ShardRing> Shard<R> {
         let mut out = self.spares.take();
         http1::write_bodyless(&mut out, &head);
         events.append_endpoint(&mut out, edge::sse_messages_reference(&request.head));
+        self.log_opened(key, "GET", 200, None);
         self.end_hold(key);
         self.begin_channel(key, Framing::Events(Box::new(events)));
         self.begin_outbox(key, out);
@@ -140,9 +141,12 @@ impl<R: ShardRing> Shard<R> {
         unchunked.shrink_to(self.pool.buffer_bytes());
         self.unchunked = unchunked;
         match refused {
-            None => self.answer_accepted(key, out),
+            None => {
+                self.log_opened(key, "POST", 202, None);
+                self.answer_accepted(key, out);
+            }
             Some(reply) => {
-                self.record_control(&reply, Duration::ZERO);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 self.reply(key, out, None, &reply);
             }
         }

@@ -23,8 +23,12 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn open_websocket(&mut self, key: ConnectionKey, request: &Request<'_>) {
         let upgrade = match handshake::upgrade(&request.head) {
             Ok(upgrade) => upgrade,
-            Err(refusal) => return self.answer_refusal(key, refusal.into(), false, false),
+            Err(refusal) => {
+                self.log_refusal(key, refusal.into(), None);
+                return self.answer_refusal(key, refusal.into(), false, false);
+            }
         };
+        self.log_opened(key, "GET", 101, None);
         self.end_hold(key);
         self.begin_channel(key, Framing::WebSocket(websocket::Intake::default()));
         let mut head = self.spares.take();
@@ -235,7 +239,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = service
             .protocol
             .refuse_too_large(&facts, glimpse, &*service.store, &mut out);
-        self.record_control(&reply, std::time::Duration::ZERO);
+        self.record_control(key, &reply, &out[HEAD_RESERVE..], std::time::Duration::ZERO);
         if reply.has_body {
             out = self.post(key, out);
         }

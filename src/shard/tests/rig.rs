@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::super::*;
 use super::client::Client;
 use crate::config::Timeouts;
-use crate::config::{Linger, StealSettings};
+use crate::config::{AccessLog, Linger, StealSettings};
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ToolLabels, ToolRow};
 use crate::pool::Purpose;
@@ -377,6 +377,7 @@ impl Rig {
                 },
                 workers: workers.submitter(),
                 stdio: None,
+                access_log: AccessLog::Errors,
                 metrics: Arc::clone(&metrics),
                 clock: now,
             };

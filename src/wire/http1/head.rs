@@ -53,6 +53,22 @@ pub enum Method {
 }
 
 impl Method {
+    /// As it is written; a method without a name here is `other`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Patch => "PATCH",
+            Method::Options => "OPTIONS",
+            Method::Trace => "TRACE",
+            Method::Connect => "CONNECT",
+            Method::Other => "other",
+        }
+    }
+
     fn parse(token: &[u8]) -> Option<Self> {
         Some(match token {
             b"POST" => Method::Post,

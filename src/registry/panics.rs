@@ -1,0 +1,88 @@
+//! What a panic said, kept for whoever catches it.
+//!
+//! The panic hook knows where and why, whoever catches the panic knows which call it was: the hook leaves what it knows
+//! on the thread. Only threads whose catchers say so keep it. Costs nothing until somebody panics.
+
+use std::cell::{Cell, RefCell};
+
+/// Where and why code panicked. For the log: the text is the tool author's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PanicFacts {
+    /// File, line and column.
+    pub location: String,
+    /// The message.
+    pub reason: String,
+}
+
+/// What became of a panic's facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// Whoever catches it logs them.
+    ForCatcher,
+    /// Nobody else will tell of them.
+    Nowhere,
+}
+
+thread_local! {
+    static IS_CAUGHT_HERE: Cell<bool> = const { Cell::new(false) };
+    static LAST: RefCell<Option<PanicFacts>> = const { RefCell::new(None) };
+}
+
+/// From now on the panics of this thread's calls are caught, and logged by whoever catches them, with
+/// [`take_last_panic`].
+pub fn note_panics_here() {
+    IS_CAUGHT_HERE.set(true);
+}
+
+/// For a panic hook: keeps what a panic said where its catcher will look for it.
+pub fn note_panic(location: &str, reason: &str) -> Noted {
+    if !IS_CAUGHT_HERE.get() {
+        return Noted::Nowhere;
+    }
+    let facts = PanicFacts {
+        location: location.to_owned(),
+        reason: reason.to_owned(),
+    };
+    LAST.with(|last| match last.try_borrow_mut() {
+        Ok(mut last) => {
+            *last = Some(facts);
+            Noted::ForCatcher
+        }
+        Err(_) => Noted::Nowhere,
+    })
+}
+
+/// What the last panic of this thread said, if the hook kept it; once.
+pub fn take_last_panic() -> Option<PanicFacts> {
+    LAST.take()
+}
+
+/// Logs the last panic of this thread, of which no call tells.
+pub fn log_caught_panic(what: &str) {
+    match take_last_panic() {
+        Some(PanicFacts { location, reason }) => tracing::error!(location, reason, "panic: {what}"),
+        // The hook of an embedding program knows better where its panics are told.
+        None => tracing::error!("panic: {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_thread_that_says_so_keeps_the_last_panic() {
+        assert_eq!(note_panic("a.rs:1:1", "lost"), Noted::Nowhere);
+        assert_eq!(take_last_panic(), None);
+        let kept = std::thread::spawn(|| {
+            note_panics_here();
+            for reason in ["first", "second"] {
+                assert_eq!(note_panic("a.rs:1:1", reason), Noted::ForCatcher);
+            }
+            (take_last_panic(), take_last_panic())
+        });
+        let (last, none) = kept.join().unwrap();
+        assert_eq!(last.unwrap().reason, "second");
+        assert_eq!(none, None);
+    }
+}
