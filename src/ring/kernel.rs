@@ -22,6 +22,7 @@ use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A [`DataRing`] on io_uring.
@@ -32,7 +33,7 @@ pub struct KernelRing {
     backlog: VecDeque<squeue::Entry>,
     /// Buffers being sent, by slot: at most one send per connection is in flight.
     sends: Vec<Option<Vec<u8>>>,
-    listener: Option<OwnedFd>,
+    listener: Option<Arc<OwnedFd>>,
     accept: Accept,
     waker: RingWaker,
     /// Where the eventfd's count is read to; leaked, as the kernel may write while the ring dies.
@@ -81,23 +82,18 @@ impl KernelRing {
         })
     }
 
-    /// Gives the ring the listening socket it watches and accepts from.
-    pub fn listen(&mut self, listener: OwnedFd) {
+    /// Gives the ring the listening socket it watches and accepts from. Whoever shares it keeps it open.
+    pub fn listen(&mut self, listener: impl Into<Arc<OwnedFd>>) {
         assert!(
             !self.accept.is_armed,
             "the listener is changed while it is watched"
         );
-        self.listener = Some(listener);
+        self.listener = Some(listener.into());
     }
 
-    /// The listening socket, for socket options and `accept_now`.
-    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Takes the listening socket back, after [`Completion::AcceptStopped`]. Dropping it resets what is
-    /// still queued in it.
-    pub fn take_listener(&mut self) -> Option<OwnedFd> {
+    /// Takes the listening socket back, after [`Completion::AcceptStopped`]. When the last who shares it drops it, what is
+    /// still queued in it is reset.
+    pub fn take_listener(&mut self) -> Option<Arc<OwnedFd>> {
         assert!(!self.accept.is_armed, "the listener is taken while it is watched");
         self.listener.take()
     }

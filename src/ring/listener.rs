@@ -3,9 +3,9 @@
 //! It accepts nothing by itself. Accepted sockets inherit `TCP_NODELAY`, keep-alive and
 //! the user timeout, so accepting costs no further system call.
 //!
-//! Drain, in order: [`stop_new_connections`] on every listener (clients retransmit and find the next
-//! process, or a refusal), a short grace, [`accept_now`] until it is empty, close. Closing first would
-//! reset whatever is queued.
+//! Drain, in order: new connections go to other processes on the port (`steering`), or, without any,
+//! [`stop_new_connections`] on every listener (clients retransmit and find the next process, or a refusal); a
+//! short grace, [`accept_now`] until it is empty, close. Closing first would reset whatever is queued.
 //!
 //! A peer that vanished is gone within a minute. An idle one: the kernel probes after `keepalive_idle` and
 //! every `keepalive_interval`, and gives up at the first probe due once nothing was heard for
@@ -22,6 +22,8 @@ use std::time::Duration;
 /// Where the flags lie in a TCP header, and SYN among them (RFC 9293, 3.1).
 const TCP_FLAGS_OFFSET: u32 = 13;
 const TCP_FLAG_SYN: u32 = 0x02;
+/// Since Linux 5.3; `asm-generic/socket.h`, which the `libc` crate does not have in full.
+const SO_DETACH_REUSEPORT_BPF: i32 = 68;
 
 /// Options of a listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +146,7 @@ pub fn local_address(listener: &impl AsFd) -> io::Result<SocketAddr> {
 /// Makes the listener ignore new connections, without a refusal; those already queued stay acceptable.
 ///
 /// # Errors
-/// The system's; a container's policy may forbid socket filters.
+/// The system's: without `CAP_NET_ADMIN` newer kernels refuse filters on TCP sockets.
 pub fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
     // Only SYNs: the last packet of a handshake that has begun must still get through. The filter sees
     // the TCP header first. Later sockets inherit it, which hurts none: they get no SYN.
@@ -165,6 +167,94 @@ pub fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
         SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
     ];
     SockRef::from(listener).attach_filter(&drop_syns)
+}
+
+/// One instruction of a packet program (classic BPF).
+#[derive(Debug, Clone, Copy)]
+pub struct Instruction(libc::sock_filter);
+
+impl Instruction {
+    const fn new(code: u32, jump_false: u8, operand: u32) -> Instruction {
+        Instruction(libc::sock_filter {
+            code: code as u16,
+            jt: 0,
+            jf: jump_false,
+            k: operand,
+        })
+    }
+
+    /// The end: this is the answer.
+    pub const fn give(answer: u32) -> Instruction {
+        Instruction::new(libc::BPF_RET | libc::BPF_K, 0, answer)
+    }
+
+    /// Loads a random number.
+    pub const fn load_random() -> Instruction {
+        let from = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM) as u32;
+        Instruction::new(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, from)
+    }
+
+    /// Loads two bytes of the packet, counted from its IP header.
+    pub const fn load_network_half(offset: u32) -> Instruction {
+        let from = (libc::SKF_NET_OFF as u32).wrapping_add(offset);
+        Instruction::new(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, from)
+    }
+
+    /// What was loaded, modulo `divisor`, which is not zero.
+    pub const fn modulo(divisor: u32) -> Instruction {
+        Instruction::new(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, 0, divisor)
+    }
+
+    /// Skips so many instructions unless what was loaded is `operand`.
+    pub const fn skip_unless_equal(operand: u32, skipped: u8) -> Instruction {
+        Instruction::new(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skipped, operand)
+    }
+}
+
+/// Has `program` choose, by its index, which socket of the group that shares this listener's port gets a new connection;
+/// an index that no socket has leaves the choice to the kernel. It goes for the whole group, whoever has its sockets, and
+/// outlives this one.
+///
+/// # Errors
+/// The system's; what is no program is refused.
+pub fn attach_reuseport_program(listener: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
+    let filter: Vec<libc::sock_filter> = program.iter().map(|instruction| instruction.0).collect();
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+        // The kernel copies it and writes nothing.
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: `program` names `filter`, whose length it says, and both outlive the call.
+    unsafe { set_option(listener, libc::SO_ATTACH_REUSEPORT_CBPF, &program) }
+}
+
+/// Leaves the choice among the sockets of this listener's group to the kernel again.
+///
+/// # Errors
+/// There is no program.
+pub fn detach_reuseport_program(listener: &impl AsFd) -> io::Result<()> {
+    // SAFETY: the option takes an integer, of which nothing is used.
+    unsafe { set_option(listener, SO_DETACH_REUSEPORT_BPF, &0_i32) }
+}
+
+/// # Safety
+/// `value` is of the type that the option takes, and what it names is readable.
+unsafe fn set_option<T>(listener: &impl AsFd, option: i32, value: &T) -> io::Result<()> {
+    let descriptor = listener.as_fd().as_raw_fd();
+    // SAFETY: the value is borrowed for the call and as long as is said; the rest is the caller's promise.
+    let result = unsafe {
+        libc::setsockopt(
+            descriptor,
+            libc::SOL_SOCKET,
+            option,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Takes one queued connection without waiting; `None` when the queue is empty.

@@ -28,6 +28,7 @@ mod provided;
 mod setup;
 pub mod simulated;
 mod socket;
+pub mod steering;
 mod ticks;
 mod token;
 mod waker;

@@ -68,6 +68,7 @@ use crate::metrics::{
     TombstoneFigures, WorkerFigures,
 };
 use crate::registry::{Registry, ServerHandle, Watch, WatchList};
+use crate::ring::steering::{Group, TurnedAway};
 use crate::session::KeyError;
 use crate::session::Store;
 use crate::session::live::{Herald, HeraldHandle, Watchers};
@@ -167,7 +168,9 @@ fn listen_advice(error: &io::Error) -> &'static str {
 /// closed, and its threads end, but for those that tool code blocks. That takes milliseconds, half a second at most.
 pub struct Server {
     address: Option<SocketAddr>,
-    /// First, for fields are dropped in this order: whatever shards use outlives them.
+    /// What shards listen on, until a drain has closed it. First, since a dropped server ends its shards while it waits.
+    listening: Option<Group>,
+    /// Next, for fields are dropped in this order: whatever shards use outlives them.
     shards: Shards,
     /// The first of the paths that MCP is served on.
     path: String,
@@ -258,7 +261,7 @@ impl Server {
             mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
             health: Arc::clone(&health),
         };
-        let (shards, address) = shards::start(settings, &common, waking, &mut is_cut_short)?;
+        let (shards, listening) = shards::start(settings, &common, waking, &mut is_cut_short)?;
         let view = admin_view(
             health,
             &shards,
@@ -286,8 +289,10 @@ impl Server {
             CurrentWatchers(served),
         );
         view.advance(Lifecycle::Serving);
+        let (address, listening) = listening.unzip();
         Ok(Server {
             address,
+            listening,
             path: settings.endpoints.paths.first().cloned().unwrap_or_default(),
             shards,
             connections_max: settings.connections_max,
@@ -370,12 +375,16 @@ impl Server {
     ///
     /// `is_cut_short` is asked again and again, and told how long it may wait for its answer, which it need not do:
     /// `|_| false` waits for the timeout alone.
-    pub fn drain(self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
+    pub fn drain(mut self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
         self.view.advance(Lifecycle::Draining);
         let deadline = Instant::now() + timeout;
+        self.turn_away();
         self.shards.tell_running(|| Mail::Drain(deadline));
         let mut is_clean = true;
         while !self.shards.are_finished() {
+            if let Some(group) = self.listening.take_if(|group| group.is_released()) {
+                group.close();
+            }
             let now = Instant::now();
             if now >= deadline || is_cut_short(DRAIN_LOOK) {
                 is_clean = false;
@@ -387,7 +396,26 @@ impl Server {
         self.stop(is_clean)
     }
 
+    /// Keeps new connections away: other processes on the same port get them, or nobody.
+    fn turn_away(&mut self) {
+        let Some(group) = &mut self.listening else { return };
+        match group.turn_away() {
+            Ok(TurnedAway::Steered(sockets)) => {
+                tracing::info!(
+                    sockets,
+                    "new connections go to another process on the same address"
+                );
+            }
+            Ok(TurnedAway::Ignored) => {}
+            // A client that connects in the last moment sees a reset: worse, not wrong.
+            Err(error) => tracing::debug!(%error, "new connections cannot be kept away while draining"),
+        }
+    }
+
     fn stop(mut self, is_clean: bool) -> Drained {
+        if let Some(group) = self.listening.take() {
+            group.close();
+        }
         self.watchdog.stop();
         let workers = self.workers.submitter();
         let report = if is_clean {

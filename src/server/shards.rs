@@ -21,6 +21,7 @@ use crate::admin::Health;
 use crate::config::{AccessLog, ExecutorSettings, Settings, ShardPlace, StealSettings, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
+use crate::ring::steering::Group;
 use crate::ring::{self, DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
 use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
 use crate::units::ShardId;
@@ -168,7 +169,7 @@ pub(super) struct Common {
 
 /// Where a shard's clients come from.
 enum Source {
-    Listener(OwnedFd),
+    Listener(Arc<OwnedFd>),
     /// One client, whose end is the shard's.
     Stdio(Socket),
 }
@@ -180,8 +181,8 @@ pub(super) fn start(
     common: &Common,
     waking: Option<Waking>,
     is_cut_short: &mut dyn FnMut() -> bool,
-) -> Result<(Shards, Option<SocketAddr>), StartError> {
-    let (sources, address) = sources(settings)?;
+) -> Result<(Shards, Option<(SocketAddr, Group)>), StartError> {
+    let (sources, listening) = sources(settings)?;
     let waking = Arc::new(waking);
     let mut shards = Shards(Vec::with_capacity(sources.len()));
     for (place, source) in settings.shards.iter().zip(sources) {
@@ -189,15 +190,18 @@ pub(super) fn start(
         let handle = start_one(settings, common, *place, source, waking, is_cut_short)?;
         shards.0.push(handle);
     }
-    Ok((shards, address))
+    Ok((shards, listening))
 }
 
-fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<SocketAddr>), StartError> {
+fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<(SocketAddr, Group)>), StartError> {
     match settings.transport {
         TransportKind::Http => {
             let (listeners, address) = bind(settings.listen, settings.shares_port, settings.shards.len())?;
-            let sources = listeners.into_iter().map(Source::Listener).collect();
-            Ok((sources, Some(address)))
+            let sources = listeners
+                .iter()
+                .map(|listener| Source::Listener(Arc::clone(listener)));
+            let sources = sources.collect();
+            Ok((sources, Some((address, Group::new(address, listeners)))))
         }
         TransportKind::Stdio => {
             let pipes = Socket::take_stdio().map_err(StartError::Stdio)?;
@@ -211,7 +215,7 @@ fn bind(
     address: SocketAddr,
     is_shared: bool,
     count: usize,
-) -> Result<(Vec<OwnedFd>, SocketAddr), StartError> {
+) -> Result<(Vec<Arc<OwnedFd>>, SocketAddr), StartError> {
     let refused = |error: io::Error| StartError::Listen { address, error };
     let options = listener::ListenerOptions::default();
     let mut bound = address;
@@ -223,7 +227,7 @@ fn bind(
         };
         let socket = socket.map_err(refused)?;
         bound = listener::local_address(&socket).map_err(refused)?;
-        listeners.push(socket);
+        listeners.push(Arc::new(socket));
     }
     Ok((listeners, bound))
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::mcp::OverloadReason;
 use crate::ring::simulated::SimulatedRing;
-use crate::ring::{AcceptOutage, ConnectionKey, DataRing, KernelRing, listener};
+use crate::ring::{AcceptOutage, ConnectionKey, DataRing, KernelRing};
 use crate::timers::TimerKind;
 
 use super::Shard;
@@ -39,32 +39,17 @@ const LISTENER: &str = "mcp";
 
 /// What a shard needs of its ring beyond moving bytes: ending the listening without losing anyone.
 pub trait ShardRing: DataRing {
-    /// Keeps new connections away; those whose handshake has begun still arrive.
-    fn turn_away(&mut self);
-
     /// Closes the listener, which is not watched any more. Who is still queued in it is reset.
     fn close_listener(&mut self);
 }
 
 impl ShardRing for KernelRing {
-    fn turn_away(&mut self) {
-        if let Some(socket) = self.listener() {
-            // Without the filter a client that connects in the last moment sees a reset: worse, not wrong.
-            if let Err(error) = listener::stop_new_connections(&socket) {
-                tracing::warn!(%error, "new connections cannot be kept away while draining");
-            }
-        }
-    }
-
     fn close_listener(&mut self) {
         drop(self.take_listener());
     }
 }
 
 impl ShardRing for SimulatedRing {
-    /// The simulated listener knows no handshakes: who connects from now on waits in its queue.
-    fn turn_away(&mut self) {}
-
     fn close_listener(&mut self) {}
 }
 

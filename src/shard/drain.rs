@@ -1,14 +1,14 @@
 //! Draining a shard: nothing queued in the kernel is reset, what is in flight finishes, then it is over.
 //!
 //! ```text
-//! begin ─ listener drops new SYNs ─ grace ─► stop accepting, take what is queued, close the listener
+//! begin ─ new SYNs are kept away ─ grace ─► stop accepting, take what is queued, close the listener
 //!       ─ listeners' streams end, questions fail
 //!       ─ parked connections get FIN ─────► connections that never spoke get theirs after the fresh grace
 //!       ─ requests that are not there after their grace are given up (408)
 //!       ─ every answer closes its connection ─► finished when no connection is left
 //! ```
 //!
-//! The hard deadline is the server's. What is left then, and a server that is dropped without a drain, is aborted: calls
+//! New connections are kept away by the server before it begins, the hard deadline is the server's, too. What is left then, and a server that is dropped without a drain, is aborted: calls
 //! are cancelled and connections closed as they are.
 
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::ring::ConnectionKey;
 use super::connections::{Connection, State};
 use super::{Shard, ShardRing};
 
-/// From dropping new SYNs to closing the listener: handshakes on their way complete in this time.
+/// From keeping new SYNs away to closing the listener: handshakes on their way complete in this time.
 const LISTENER_GRACE: Duration = Duration::from_millis(60);
 /// How long a connection that never sent a byte may still send its first request.
 const FRESH_GRACE: Duration = Duration::from_millis(250);
@@ -85,7 +85,6 @@ impl<R: ShardRing> Shard<R> {
             is_aborted: false,
         });
         self.hasten_waiters();
-        self.ring.turn_away();
         self.end_listening();
         self.fail_all_questions();
         self.drain_channels();

@@ -129,8 +129,6 @@ impl DataRing for ExemptRing {
 }
 
 impl ShardRing for ExemptRing {
-    fn turn_away(&mut self) {}
-
     fn close_listener(&mut self) {}
 }
 

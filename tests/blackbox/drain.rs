@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -362,4 +362,52 @@ fn a_killed_server_can_be_started_again_on_its_port() {
     server.kill();
     let again = Server::start(&["--listen", &address]);
     again.ask(&echo(1, "again")).assert_echo(1, "again");
+}
+
+/// Connects and asks once, as newcomers do, until told to stop; how many were answered.
+fn come_and_go(address: SocketAddr, is_over: &AtomicBool) -> usize {
+    let mut answered = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        // Whoever is not answered at once is sent again by the kernel, a second later.
+        let stream = TcpStream::connect_timeout(&address, Duration::from_millis(900))
+            .unwrap_or_else(|error| panic!("newcomer {answered}: {error}"));
+        Client::over(stream)
+            .ask(&echo(answered, "new"))
+            .assert_echo(answered, "new");
+        answered += 1;
+    }
+    answered
+}
+
+#[test]
+fn a_rolling_restart_makes_nobody_wait_and_refuses_nobody() {
+    let mut server = Server::start(&["--shards", "2"]);
+    let address = server.address;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let newcomers: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| come_and_go(address, &is_over)))
+            .collect();
+        for _ in 0..5 {
+            let address = address.to_string();
+            let next = Server::start(&["--shards", "2", "--listen", &address, "--reuse-port", "on"]);
+            let mut old = std::mem::replace(&mut server, next);
+            old.signal(Signal::TERM);
+            assert_eq!(old.wait().code(), Some(0));
+            let said = old.stderr();
+            assert!(said.contains("new connections go to another process"), "{said}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let answered: usize = newcomers
+            .into_iter()
+            .map(|newcomer| newcomer.join().unwrap())
+            .sum();
+        assert!(answered > 50, "{answered}");
+    });
+    // Nothing was left behind that leads connections to one shard alone.
+    eventually("both shards get newcomers", || {
+        server.ask(&echo(1, "x")).assert_echo(1, "x");
+        let accepted = |shard| server.metric("weir_connections_accepted_total", &[("shard", shard)]);
+        accepted("0") > 3 && accepted("1") > 3
+    });
 }
