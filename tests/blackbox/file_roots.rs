@@ -95,7 +95,7 @@ fn assert_nothing_is_served(server: &Server) {
 fn the_directory_that_has_the_roots_name_is_served() {
     let folder = deployments("root-replaced");
     let root = folder.path().join("one");
-    let server = serve(&root, &[]);
+    let server = serve(&root, &["--health", "on"]);
     assert_eq!(text_at(&server, "f.txt"), "one");
     assert_eq!(readiness(&server), (200, "serving\n".to_owned()));
     // `rm -r R; mkdir R`
@@ -113,6 +113,11 @@ fn the_directory_that_has_the_roots_name_is_served() {
     eventually("nobody is sent here", || {
         readiness(&server) == (503, format!("{GONE}\n"))
     });
+    let beside_mcp = server.ask(&Request::new("GET", "/readyz"));
+    assert_eq!(
+        (beside_mcp.status, beside_mcp.text().to_owned()),
+        (503, format!("{GONE}\n"))
+    );
     assert_nothing_is_served(&server);
     assert_eq!(server.ask_admin(&Request::new("GET", "/healthz")).status, 200);
     std::fs::rename(folder.path().join("one.old"), &root).unwrap();

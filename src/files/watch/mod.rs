@@ -150,7 +150,9 @@ impl Watcher {
             None => watching.insert(Watching::begin(self.shared.root.clone())?),
         };
         let (subjects, bell) = (Arc::clone(&running.subjects), Arc::clone(&running.bell));
-        let added = lock(&subjects).add(what, told);
+        let added = add(&subjects, what, told);
+        // For what was taken in on the way.
+        bell.ring();
         match added {
             Ok(key) => Ok(Watched {
                 shared: Arc::clone(&self.shared),
@@ -164,6 +166,13 @@ impl Watcher {
             }
         }
     }
+}
+
+/// Adds it to those that hear of events from now on: what is in the kernel's queue already was before.
+fn add(subjects: &Mutex<Subjects<Told>>, what: What, told: Told) -> Result<Key, WatchError> {
+    let mut subjects = lock(subjects);
+    subjects.look(Instant::now()).map_err(WatchError::System)?;
+    subjects.add(what, told)
 }
 
 impl Drop for Watched {

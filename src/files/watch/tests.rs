@@ -481,3 +481,25 @@ fn the_thread_finds_another_root_by_itself() {
     fs::write(tree.base.join("one/f"), "1").unwrap();
     told_list.recv_timeout(PATIENCE).unwrap();
 }
+
+/// The root is watched all the time: what happened in it before somebody began to listen is not theirs.
+#[test]
+fn what_was_in_the_queue_before_is_not_told() {
+    let tree = Tree::new();
+    let watcher = Watcher::new(tree.root());
+    let (tell_list, _told_list) = teller();
+    let _list = watcher.watch_list(tell_list).unwrap();
+    for round in 0..20 {
+        let name = format!("f{round}");
+        tree.file(&name, "1");
+        let (tell, told) = teller();
+        let watched = watcher.watch(Path::new(&name), None, tell).unwrap();
+        // A fence: what is told of it comes after whatever was before.
+        let (tell_fence, fence) = teller();
+        let _fence = watcher.watch(Path::new("fence"), None, tell_fence).unwrap();
+        tree.file("fence", format!("{round}"));
+        fence.recv_timeout(PATIENCE).unwrap();
+        assert!(told.try_recv().is_err(), "{name}");
+        drop(watched);
+    }
+}
