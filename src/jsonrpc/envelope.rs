@@ -129,7 +129,7 @@ impl<'t, 's> Message<'t, 's> {
                 EnvelopeFault::Duplicate(name),
             )),
             // An error about a request whose id could not be read (JSON-RPC 2.0, section 5).
-            (None, Some(value)) if id.is_none() && !(value.is_null() && shape == Shape::Answer) => {
+            (None, Some(value)) if id.is_none() && !(value.is_null() && shape != Shape::Request) => {
                 Err(malformed(None, EnvelopeFault::Id))
             }
             (None, _) => members
@@ -137,6 +137,13 @@ impl<'t, 's> Message<'t, 's> {
                 .map_err(|fault| malformed(id, fault)),
         }
     }
+}
+
+/// Whether a method is one of MCP's notifications, none of which is answered.
+fn is_notification(method: Value<'_, '_>) -> bool {
+    method
+        .as_str()
+        .is_some_and(|name| name.starts_with("notifications/"))
 }
 
 #[derive(Default)]
@@ -175,8 +182,9 @@ impl<'t, 's> Members<'t, 's> {
         let has_outcome = self.result.is_some() || self.error.is_some();
         match self.method {
             Some(method) if !(method.is_null() && has_outcome) => match self.id {
-                Some(_) => Shape::Request,
-                None => Shape::Notification,
+                // JSON-RPC 1.0 wrote the id that a notification lacks as `null`, and some clients still do.
+                Some(id) if !(id.is_null() && is_notification(method)) => Shape::Request,
+                _ => Shape::Notification,
             },
             _ if has_outcome => Shape::Answer,
             _ => Shape::Unknown,
@@ -303,6 +311,10 @@ mod tests {
             (
                 r#"{"jsonrpc":"2.0","method":"m","params":null}"#,
                 "notification m false",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"notifications/x"}"#,
+                "notification notifications/x false",
             ),
             (
                 r#"{"jsonrpc":"2.0","method":"m","x":{"id":2},"id":1.0}"#,

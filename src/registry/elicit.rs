@@ -131,6 +131,7 @@ impl<T: DeserializeOwned> Question for Elicit<T> {
         };
         // What was left blank comes as `null` from some clients.
         content.retain(|_, value| !value.is_null());
+        content.values_mut().for_each(write_whole_as_integer);
         let content = Value::Object(content);
         let schema = self.schema.as_ref().map_err(String::clone)?;
         let compiled = OutputSchema::compile(schema).map_err(|error| error.to_string())?;
@@ -223,6 +224,17 @@ fn read_action(answer: Value) -> Result<ElicitAnswer<Map<String, Value>>, String
         Action::Decline => ElicitAnswer::Decline,
         Action::Cancel => ElicitAnswer::Cancel,
     })
+}
+
+/// `5.0` is an integer to JSON Schema, though not to serde_json: what is whole, and exact as a double, is written so.
+fn write_whole_as_integer(value: &mut Value) {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let Some(number) = value.as_f64().filter(|_| value.is_f64()) else {
+        return;
+    };
+    if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
+        *value = Value::from(number as i64);
+    }
 }
 
 /// 128 random bits in hexadecimal; empty if the system has none.
@@ -360,6 +372,13 @@ mod tests {
         blank["mail"] = Value::Null;
         assert_eq!(
             read(&form, accept(blank)),
+            Ok(ElicitAnswer::Accept(least.clone()))
+        );
+        // A whole number is an integer, however it is written.
+        let mut whole = least.clone();
+        whole["age"] = json!(36.0);
+        assert_eq!(
+            read(&form, accept(whole)),
             Ok(ElicitAnswer::Accept(least.clone()))
         );
         for (name, wrong) in [

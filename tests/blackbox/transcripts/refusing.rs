@@ -70,6 +70,7 @@ fn answers_and_notifications_are_not_answered() {
             r#"{"jsonrpc":"2.0","id":807,"result":{"x":tru}}"#,
             &format!(r#"{{"jsonrpc":"2.0","id":808,"result":{deep}}}"#),
             r#"{"jsonrpc":"2.0","method":"notifications/x","params":null}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"notifications/x"}"#,
             r#"{"jsonrpc":"2.0","method":"notifications/x","params":[]}"#,
             r#"{"jsonrpc":"2.0","method":"notifications/x","params":{"x":"\ud83d"}}"#,
             r#"{"jsonrpc":"2.0","method":"notifications/x","params":{"x":1e999}}"#,
