@@ -98,6 +98,37 @@ fn assert_refused(response: &Response) {
 }
 
 #[test]
+fn null_is_no_argument_and_a_whole_float_an_integer() {
+    let served = Served::new("files-null");
+    for (name, with, without) in [
+        ("list_directory", json!({"path": null, "after": null}), json!({})),
+        (
+            "find_files",
+            json!({"glob": "*.txt", "ignore_case": null}),
+            json!({"glob": "*.txt"}),
+        ),
+        (
+            "search",
+            json!({"pattern": "needle", "glob": null, "limit": null, "literal": null}),
+            json!({"pattern": "needle"}),
+        ),
+        (
+            "search",
+            json!({"pattern": "needle", "limit": 1.0}),
+            json!({"pattern": "needle", "limit": 1}),
+        ),
+    ] {
+        let _case = case(format!("{name} {with}"));
+        assert_eq!(served.call(name, with), served.call(name, without));
+    }
+    let piece = served.read(json!({"path": "hello.txt", "offset": 2.0, "limit": 1e0, "start_byte": null}));
+    assert_eq!(
+        piece,
+        served.read(json!({"path": "hello.txt", "offset": 2, "limit": 1}))
+    );
+}
+
+#[test]
 fn each_tool_shows_what_is_there() {
     let served = Served::new("files-shown");
     let whole = ["hello from inside\nsecond line\nthird line\n"];
