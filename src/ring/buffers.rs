@@ -77,6 +77,11 @@ impl BufferPool {
         !self.returned.borrow().is_empty()
     }
 
+    /// Buffers that came back and were not handed out since.
+    pub(super) fn returned(&self) -> usize {
+        self.returned.borrow().len()
+    }
+
     /// Hands every buffer that came back to `refill`.
     pub(super) fn take_returned(&self, mut refill: impl FnMut(u16)) {
         for id in self.returned.borrow_mut().drain(..) {

@@ -604,6 +604,33 @@ fn a_stale_completion_is_told_by_its_key_and_returns_its_buffer<B: Backend>(back
     assert_eq!(backend.ring().counters().buffers_free, usize::from(BUFFERS));
 }
 
+fn sends_that_are_over_come_before_what_was_over_before_them<B: Backend>(backend: &mut B) {
+    let (mut peer, socket) = connected(backend);
+    peer.write(b"first");
+    backend.ring().receive(KEY, &socket);
+    // Nothing is taken out, whatever is there by then.
+    (0..5).for_each(|_| backend.turn());
+    assert!(backend.ring().next_early().is_none());
+    backend
+        .ring()
+        .send(KEY, &socket, b"answer".to_vec(), 0..6, SendMode::Attempt);
+    backend.turn();
+    assert_eq!(sent(backend).1.unwrap(), 6);
+    assert_eq!(bytes(backend), b"first");
+}
+
+fn a_receive_that_is_known_to_be_ready_takes_what_is_there_or_waits<B: Backend>(backend: &mut B) {
+    let (mut peer, socket) = connected(backend);
+    peer.write(b"there");
+    backend.ring().receive_ready(KEY, &socket);
+    assert_eq!(bytes(backend), b"there");
+    backend.ring().receive_ready(KEY, &socket);
+    backend.turn();
+    assert!(backend.ring().next_completion().is_none());
+    peer.write(b"later");
+    assert_eq!(bytes(backend), b"later");
+}
+
 /// Runs each behaviour on each backend as a test of its own.
 macro_rules! on_every_backend {
     ($($behaviour:ident),+ $(,)?) => {
@@ -643,4 +670,6 @@ on_every_backend! {
     half_close_sends_a_fin_and_still_receives,
     shutdown_ends_an_armed_receive,
     a_stale_completion_is_told_by_its_key_and_returns_its_buffer,
+    sends_that_are_over_come_before_what_was_over_before_them,
+    a_receive_that_is_known_to_be_ready_takes_what_is_there_or_waits,
 }

@@ -1,7 +1,9 @@
 //! The real backend: one io_uring per shard.
 //!
-//! Created and used on the shard's thread only (`SINGLE_ISSUER`). Not `DEFER_TASKRUN`: its deferred work
-//! does not wake a poller of the ring's descriptor, which is how the executor waits for it. Accepted
+//! Created and used on the shard's thread only (`SINGLE_ISSUER`). Where the kernel can, its work is deferred
+//! (`DEFER_TASKRUN`): each call then does a few receives and no more, so that however many connections are ready,
+//! few buffers are filled at a time and they are still in the cache when they are looked at. Deferred work does not
+//! wake a poller of the ring's descriptor; an eventfd is signalled for it instead, only while somebody waits. Accepted
 //! sockets are blocking, so that the ring waits for them; nothing calls them directly.
 //!
 //! Invariant: memory named by an entry is owned here until the entry's final completion, or leaked.
@@ -9,8 +11,8 @@
 
 use super::completion::{Completion, HangUp, Received};
 use super::provided::{BUFFER_GROUP, ProvidedBuffers};
-use super::setup::{RingError, RingOptions, set_up};
-use super::socket::Socket;
+use super::setup::{Made, RingError, RingOptions, set_up};
+use super::socket::{Arrival, Socket};
 use super::token::{ConnectionKey, Operation, Token};
 use super::waker::RingWaker;
 use super::{DataRing, RingCounters, SendMode, listener};
@@ -23,12 +25,19 @@ use std::net::{Shutdown, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 /// A [`DataRing`] on io_uring.
 pub struct KernelRing {
     uring: IoUring,
     provided: ProvidedBuffers,
+    /// The kernel defers work, and signals the waker's notice when some comes up.
+    is_deferred: bool,
+    /// Completions that come early, oldest first.
+    early: VecDeque<cqueue::Entry>,
+    /// The others, oldest first.
+    completed: VecDeque<cqueue::Entry>,
     /// Entries that found the submission queue full, oldest first.
     backlog: VecDeque<squeue::Entry>,
     /// Buffers being sent, by slot: at most one send per connection is in flight.
@@ -64,16 +73,28 @@ impl KernelRing {
     /// # Errors
     /// The kernel refuses, or memory is short.
     pub fn new(options: RingOptions) -> Result<Self, RingError> {
-        let (uring, provided) = set_up(options)?;
+        let Made {
+            mut uring,
+            provided,
+            is_deferred,
+        } = set_up(options)?;
+        let notice = is_deferred
+            .then(|| notice_of(&mut uring))
+            .transpose()
+            .map_err(RingError::Waker)?;
         hold_broken_pipes();
+        let entries = options.completion_entries as usize;
         Ok(KernelRing {
             uring,
             provided,
+            is_deferred,
+            early: VecDeque::with_capacity(entries),
+            completed: VecDeque::with_capacity(entries),
             backlog: VecDeque::with_capacity(options.submission_entries as usize),
             sends: Vec::new(),
             listener: None,
             accept: Accept::default(),
-            waker: RingWaker::new().map_err(RingError::Waker)?,
+            waker: RingWaker::new(notice).map_err(RingError::Waker)?,
             wake_count: Box::into_raw(Box::new([0; 8])),
             is_wake_armed: false,
             starvations: 0,
@@ -113,7 +134,7 @@ impl KernelRing {
     pub fn flush_and_wait(&mut self, wait: Duration) -> io::Result<()> {
         self.provided.publish();
         self.queue_backlog();
-        let has_completions = !self.uring.completion().is_empty() || self.accept.is_stop_due();
+        let has_completions = self.has_completions() || self.accept.is_stop_due();
         if has_completions || !self.backlog.is_empty() || wait.is_zero() {
             return self.flush();
         }
@@ -128,6 +149,7 @@ impl KernelRing {
         // SAFETY: with EXT_ARG the argument is a `getevents_arg`, which `SubmitArgs` is; it and the
         // time it points to live through the call. Queued entries name memory this ring owns.
         let entered = unsafe { self.uring.submitter().enter(queued, 1, flags, Some(&arguments)) };
+        self.collect();
         match entered {
             Ok(_) => Ok(()),
             Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(()),
@@ -141,9 +163,19 @@ impl KernelRing {
         !self.has_hidden_work() && !self.has_visible_work()
     }
 
+    /// Whether there are completions to hand out, or the next flush may bring some.
+    pub(super) fn has_completions(&mut self) -> bool {
+        self.has_collected() || self.has_visible_work()
+    }
+
+    fn has_collected(&self) -> bool {
+        !self.early.is_empty() || !self.completed.is_empty()
+    }
+
     /// Whether something waits that a poll of the descriptor does not show.
     pub(super) fn has_hidden_work(&mut self) -> bool {
-        !self.uring.submission().is_empty()
+        self.has_collected()
+            || !self.uring.submission().is_empty()
             || !self.backlog.is_empty()
             || self.provided.pool().has_returned()
             || self.accept.is_stop_due()
@@ -157,10 +189,50 @@ impl KernelRing {
         has_work || !self.uring.completion().is_empty()
     }
 
-    /// Readable when completions are pending.
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        // SAFETY: the ring owns this descriptor and is borrowed for as long as the result.
-        unsafe { BorrowedFd::borrow_raw(self.uring.as_raw_fd()) }
+    /// What the executor is to wait for: readable once there is visible work. That is told of from now on until
+    /// [`on_resumed`](Self::on_resumed), so whatever was there before has to be looked for afterwards.
+    pub(super) fn descriptor(&mut self) -> BorrowedFd<'_> {
+        if self.is_deferred {
+            self.uring.completion().enable_eventfd();
+        }
+        let notice = self.waker.begin_waiting();
+        // The kernel says that there is work and then looks whether to signal it.
+        fence(Ordering::SeqCst);
+        match notice {
+            Some(notice) => notice,
+            // SAFETY: the ring owns this descriptor and is borrowed for as long as the result.
+            None => unsafe { BorrowedFd::borrow_raw(self.uring.as_raw_fd()) },
+        }
+    }
+
+    /// The executor waits no longer: call it after a [`Parking`](super::Parking).
+    pub fn on_resumed(&mut self) {
+        if self.waker.end_waiting() && self.is_deferred {
+            self.uring.completion().disable_eventfd();
+        }
+    }
+
+    /// Whether the executor waits for the ring and does not see what there is to do: who flushed it meanwhile has taken
+    /// completions in that it did not handle.
+    pub fn is_awaited_in_vain(&self) -> bool {
+        self.waker.is_awaited() && self.has_collected()
+    }
+
+    /// Takes over what the kernel reports, so that its queue is empty and early ones can be told of first.
+    fn collect(&mut self) {
+        for entry in self.uring.completion() {
+            let is_starved = entry.result() == -libc::ENOBUFS;
+            if is_starved {
+                self.provided.on_starved();
+            } else if cqueue::buffer_select(entry.flags()).is_some() {
+                self.provided.on_filled();
+            }
+            if is_starved || Token::is_send(entry.user_data()) {
+                self.early.push_back(entry);
+            } else {
+                self.completed.push_back(entry);
+            }
+        }
     }
 
     fn push(&mut self, token: Token, entry: squeue::Entry) {
@@ -178,6 +250,12 @@ impl KernelRing {
             }
         }
         self.backlog.push_back(entry);
+    }
+
+    fn push_receive(&mut self, key: ConnectionKey, socket: &Socket, arrival: Arrival) {
+        let bytes_max = self.provided.pool().buffer_bytes() as u32;
+        let entry = socket.receive_entry(BUFFER_GROUP, bytes_max, arrival);
+        self.push(Token::Operation(Operation::Receive, key), entry);
     }
 
     fn try_queue(&mut self, entry: &squeue::Entry) -> bool {
@@ -218,9 +296,10 @@ impl KernelRing {
                     .submitter()
                     .enter::<libc::sigset_t>(queued, 0, flags, None)
             };
+            self.collect();
             match entered {
                 Err(error) if is_interruption(&error) => {}
-                // The completion queue is full, or the kernel short of memory: reaping helps, and the
+                // The completion queue was full, or the kernel is short of memory: reaping helps, and the
                 // entries stay queued for the next flush.
                 Err(error) if is_congestion(&error) => return Ok(0),
                 other => return other,
@@ -324,8 +403,11 @@ impl DataRing for KernelRing {
     }
 
     fn receive(&mut self, key: ConnectionKey, socket: &Socket) {
-        let entry = socket.receive_entry(BUFFER_GROUP, self.provided.pool().buffer_bytes() as u32);
-        self.push(Token::Operation(Operation::Receive, key), entry);
+        self.push_receive(key, socket, Arrival::Later);
+    }
+
+    fn receive_ready(&mut self, key: ConnectionKey, socket: &Socket) {
+        self.push_receive(key, socket, Arrival::Now);
     }
 
     fn send(
@@ -424,19 +506,25 @@ impl DataRing for KernelRing {
                 self.accept.is_stopping = false;
                 return Some(Completion::AcceptStopped);
             }
-            let entry = self.uring.completion().next()?;
+            if !self.has_collected() {
+                self.collect();
+            }
+            let entry = self.early.pop_front().or_else(|| self.completed.pop_front())?;
             if let Some(completion) = self.translate(&entry) {
                 return Some(completion);
             }
         }
     }
 
+    fn next_early(&mut self) -> Option<Completion> {
+        let entry = self.early.pop_front()?;
+        self.translate(&entry)
+    }
+
     fn counters(&self) -> RingCounters {
-        let pool = self.provided.pool();
-        let buffers_total = usize::from(pool.count());
         RingCounters {
-            buffers_free: buffers_total - pool.lent(),
-            buffers_total,
+            buffers_free: self.provided.free(),
+            buffers_total: usize::from(self.provided.pool().count()),
             starvations: self.starvations,
             overflows: self.overflows,
             in_flight: self.in_flight,
@@ -456,6 +544,15 @@ impl Drop for KernelRing {
             mem::forget(buffer);
         }
     }
+}
+
+/// An eventfd that is signalled when deferred work comes up, once it is enabled.
+fn notice_of(uring: &mut IoUring) -> io::Result<OwnedFd> {
+    let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+    let event = rustix::event::eventfd(0, flags)?;
+    uring.submitter().register_eventfd(event.as_raw_fd())?;
+    uring.completion().disable_eventfd();
+    Ok(event)
 }
 
 /// A write to a pipe that nobody reads is an error of that write and no signal of this thread, whatever the program

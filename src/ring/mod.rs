@@ -14,6 +14,8 @@
 //!   process ends, send buffers are moved in and given back.
 //! - Per connection at most one receive, one send and one hang-up watch are in flight.
 //! - An operation ends with exactly one completion.
+//! - Sends that are over, and receives that found no ring buffer, are reported before anything else: they ask for
+//!   nothing, and whoever decides who is next has to know of them.
 
 mod buffers;
 mod completion;
@@ -70,7 +72,7 @@ pub enum SendMode {
 /// What a ring has seen since it was made, and its buffers now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RingCounters {
-    /// Ring buffers with the kernel or on their way back to it.
+    /// Ring buffers without bytes: with the kernel, or to be given to it.
     pub buffers_free: usize,
     /// Ring buffers in all.
     pub buffers_total: usize,
@@ -107,8 +109,12 @@ pub trait DataRing {
     /// The system's, such as used-up descriptors: the connection goes on waiting.
     fn accept_now(&mut self) -> io::Result<Option<Self::Socket>>;
 
-    /// Receives once into a ring buffer. Nothing is lent until bytes are there.
+    /// Receives once into a ring buffer. Nothing is lent until bytes are there, which is waited for.
     fn receive(&mut self, key: ConnectionKey, socket: &Self::Socket);
+
+    /// The same for a connection that has bytes, as one whose receive found no buffer: they are taken at once, so that
+    /// nobody whose bytes come later gets the buffer instead.
+    fn receive_ready(&mut self, key: ConnectionKey, socket: &Self::Socket);
 
     /// Sends `buffer[range]`, which must not be empty. The ring owns `buffer` until
     /// [`Completion::Sent`] gives it back. A peer that is gone is an error, never a signal.
@@ -162,8 +168,12 @@ pub trait DataRing {
     /// Only what makes the ring unusable; interruptions and full queues are dealt with inside.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// The next completion, oldest first; no system call.
+    /// The next completion; no system call. Early ones come first, apart from that the oldest.
     fn next_completion(&mut self) -> Option<Completion>;
+
+    /// The next early completion, oldest first; no system call. Early are sends that are over, since what they free is
+    /// what others need, and receives that found no ring buffer, since they were before those who have yet to ask.
+    fn next_early(&mut self) -> Option<Completion>;
 
     /// Counters and gauges, for metrics and shutdown.
     fn counters(&self) -> RingCounters;

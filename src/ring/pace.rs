@@ -61,7 +61,7 @@ impl Pace {
             return Ok(false);
         }
         ring.flush_and_wait(self.options.busy_poll)?;
-        Ok(ring.has_visible_work())
+        Ok(ring.has_completions())
     }
 
     /// The executor has had its turn: call it after parking.

@@ -4,8 +4,8 @@
 //! level-triggered poll on it at once; reading the stream then waits for that poll and fails with
 //! `ENOTSOCK`, which here means "readable". The version is pinned because of this.
 //!
-//! No wake-up is lost: the ring is looked at before arming, and the kernel queues the poller first and
-//! tests the completion queue second. About eleven system calls a time, so stay in the ring while busy.
+//! No wake-up is lost: the descriptor shows all that comes up after the last look at the ring; the kernel queues the
+//! poller first and tests for it second. About eleven system calls a time, so stay in the ring while busy.
 #![allow(unsafe_code)]
 
 use super::DataRing;
@@ -28,6 +28,7 @@ use std::task::{Context, Poll};
 ///     ring.flush()?;
 ///     while let Some(completion) = ring.next_completion() { /* handle it, at most a few hundred */ }
 ///     Parking::new(&mut ring)?.await?;
+///     ring.on_resumed();
 /// }
 /// # }
 /// ```
@@ -40,7 +41,7 @@ pub struct Parking {
 #[derive(Debug)]
 enum WaitsFor {
     Ring(TcpStream),
-    /// The ring holds something its descriptor does not show: only let others run.
+    /// There is something to do already: only let others run.
     Turn,
     Nothing,
 }
@@ -55,16 +56,25 @@ impl Parking {
         if ring.has_hidden_work() {
             ring.flush()?;
         }
-        if ring.has_hidden_work() && !ring.has_visible_work() {
+        // The stream closes its descriptor, so it gets a duplicate.
+        let duplicate = ring.descriptor().try_clone_to_owned()?;
+        // Only now: what comes up from here on makes the descriptor readable.
+        if ring.has_hidden_work() || ring.has_visible_work() {
             let waits_for = WaitsFor::Turn;
             return Ok(Parking { waits_for });
         }
-        // The stream closes its descriptor, so it gets a duplicate.
-        let duplicate = ring.descriptor().try_clone_to_owned()?;
         // SAFETY: the duplicate is owned by nobody else.
         let stream = unsafe { TcpStream::from_raw_fd(duplicate.into_raw_fd()) };
         let waits_for = WaitsFor::Ring(stream);
         Ok(Parking { waits_for })
+    }
+}
+
+impl Parking {
+    /// Lets the executor run others, whatever the ring has.
+    pub fn for_a_turn() -> Self {
+        let waits_for = WaitsFor::Turn;
+        Parking { waits_for }
     }
 }
 

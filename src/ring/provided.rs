@@ -3,7 +3,11 @@
 //! Returned buffers are written behind the tail, and the tail is published once per flush, because each
 //! publication is a store the kernel's side must see.
 //!
-//! Invariant: between `tail` as published and the kernel's head lie only buffers the kernel may fill.
+//! The kernel takes buffers in turn, so all of those it holds pass through the cache. It is given no more than it has
+//! been seen to need between two flushes; the rest lie in reserve, and of these the last used goes first.
+//!
+//! Invariant: between `tail` as published and the kernel's head lie only buffers the kernel may fill; `provided` of
+//! them, less those whose completions have not been seen.
 #![allow(unsafe_code)]
 
 use super::buffers::{BufferPool, RingBuffer};
@@ -18,6 +22,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// The only buffer group of a ring.
 pub(super) const BUFFER_GROUP: u16 = 0;
 
+/// Buffers the kernel is given at first: three times what it fills in one pass over a ring whose work is deferred
+/// (`IO_LOCAL_TW_DEFAULT_MAX` is 20 since Linux 6.13).
+const PROVIDED_MIN: usize = 64;
+
 /// Most buffers one ring can hold (`io_uring_register_buf_ring(3)`).
 pub(super) const BUFFERS_MAX: u16 = 1 << 15;
 
@@ -27,6 +35,14 @@ pub(super) struct ProvidedBuffers {
     entries: *mut BufRingEntry,
     mask: u16,
     tail: u16,
+    /// Buffers that the kernel has and, as far as is known, has not filled.
+    provided: usize,
+    /// How many it is given.
+    provided_max: usize,
+    /// A receive found none since the last publication.
+    has_starved: bool,
+    /// Buffers it is not given for now, last used on top.
+    reserve: Vec<u16>,
 }
 
 impl ProvidedBuffers {
@@ -55,11 +71,12 @@ impl ProvidedBuffers {
             entries,
             mask: entry_count - 1,
             tail: 0,
+            provided: 0,
+            provided_max: PROVIDED_MIN.min(usize::from(count)),
+            has_starved: false,
+            reserve: (0..count).rev().collect(),
         };
-        for id in 0..count {
-            provided.push(id);
-        }
-        provided.publish_tail();
+        provided.provide();
         Ok(provided)
     }
 
@@ -67,14 +84,44 @@ impl ProvidedBuffers {
         &self.pool
     }
 
-    /// Gives every returned buffer back to the kernel.
+    /// Takes returned buffers in, and gives the kernel as many as it needs.
     pub(super) fn publish(&mut self) {
-        if !self.pool.has_returned() {
+        if std::mem::take(&mut self.has_starved) {
+            self.provided_max = (2 * self.provided_max).min(usize::from(self.pool.count()));
+        } else if !self.pool.has_returned() && self.provided == self.provided_max {
             return;
         }
-        let pool = Rc::clone(&self.pool);
-        pool.take_returned(|id| self.push(id));
-        self.publish_tail();
+        let reserve = &mut self.reserve;
+        self.pool.take_returned(|id| reserve.push(id));
+        self.provide();
+    }
+
+    /// The kernel has filled a buffer, which is yet to be taken over.
+    pub(super) fn on_filled(&mut self) {
+        self.provided -= 1;
+    }
+
+    /// A receive has found no buffer: the kernel needs more than it was given, if there are more.
+    pub(super) fn on_starved(&mut self) {
+        self.has_starved = true;
+    }
+
+    /// Buffers without bytes.
+    pub(super) fn free(&self) -> usize {
+        self.provided + self.reserve.len() + self.pool.returned()
+    }
+
+    fn provide(&mut self) {
+        let before = self.tail;
+        while self.provided < self.provided_max
+            && let Some(id) = self.reserve.pop()
+        {
+            self.push(id);
+            self.provided += 1;
+        }
+        if self.tail != before {
+            self.publish_tail();
+        }
     }
 
     /// Takes over the buffer a completion names.

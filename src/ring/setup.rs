@@ -57,8 +57,16 @@ pub enum RingError {
     Waker(#[source] io::Error),
 }
 
+/// A ring as it was set up.
+pub(super) struct Made {
+    pub(super) uring: IoUring,
+    pub(super) provided: ProvidedBuffers,
+    /// The kernel leaves what its completions need done to the ring's own calls, a little at each.
+    pub(super) is_deferred: bool,
+}
+
 /// Sets up the ring on the calling thread and provides its buffers.
-pub(super) fn set_up(options: RingOptions) -> Result<(IoUring, ProvidedBuffers), RingError> {
+pub(super) fn set_up(options: RingOptions) -> Result<Made, RingError> {
     let RingOptions {
         buffers,
         buffer_bytes,
@@ -72,18 +80,36 @@ pub(super) fn set_up(options: RingOptions) -> Result<(IoUring, ProvidedBuffers),
             buffer_bytes,
         });
     }
-    let uring = IoUring::builder()
-        .setup_single_issuer()
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .setup_cqsize(options.completion_entries)
-        .build(options.submission_entries)
-        .map_err(RingError::Setup)?;
+    let (uring, is_deferred) = match build(options, true) {
+        Ok(uring) => (uring, true),
+        // Linux 6.0 does not defer.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            (build(options, false).map_err(RingError::Setup)?, false)
+        }
+        Err(error) => return Err(RingError::Setup(error)),
+    };
     let residence = match options.is_prefaulted {
         true => Residence::AtStart,
         false => Residence::WithUse,
     };
     let provided = ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes, residence)
         .map_err(RingError::Buffers)?;
-    Ok((uring, provided))
+    Ok(Made {
+        uring,
+        provided,
+        is_deferred,
+    })
+}
+
+fn build(options: RingOptions, is_deferred: bool) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_taskrun_flag()
+        .setup_cqsize(options.completion_entries);
+    match is_deferred {
+        true => builder.setup_defer_taskrun(),
+        false => builder.setup_coop_taskrun(),
+    };
+    builder.build(options.submission_entries)
 }

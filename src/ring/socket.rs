@@ -91,13 +91,16 @@ impl Socket {
     }
 
     /// Receives into a buffer that the ring's group provides, of at most `bytes_max`.
-    pub(super) fn receive_entry(&self, buffer_group: u16, bytes_max: u32) -> squeue::Entry {
+    pub(super) fn receive_entry(&self, buffer_group: u16, bytes_max: u32, arrival: Arrival) -> squeue::Entry {
         let descriptor = types::Fd(self.input.as_raw_fd());
         // No address: the buffer comes from the group.
         let none = std::ptr::null_mut();
         let entry = match self.input_kind {
             Kind::Socket => opcode::Recv::new(descriptor, none, 0)
-                .ioprio(POLL_FIRST)
+                .ioprio(match arrival {
+                    Arrival::Later => POLL_FIRST,
+                    Arrival::Now => 0,
+                })
                 .buf_group(buffer_group)
                 .build(),
             Kind::File => opcode::Read::new(descriptor, none, bytes_max)
@@ -153,6 +156,15 @@ impl Socket {
     pub(super) fn connected(&self) -> Option<SockRef<'_>> {
         self.output.is_none().then(|| SockRef::from(&self.input))
     }
+}
+
+/// When the bytes of a receive are expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Some time.
+    Later,
+    /// They are there.
+    Now,
 }
 
 /// `IORING_RECVSEND_POLL_FIRST` of `linux/io_uring.h`: wait for readiness before taking a buffer. A

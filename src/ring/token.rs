@@ -9,6 +9,7 @@ pub const GENERATION_MAX: u32 = (1 << 24) - 1;
 
 const SLOT_BITS: u32 = 32;
 const OPERATION_SHIFT: u32 = 56;
+const SEND_CODE: u64 = 5;
 
 /// A connection as the ring knows it: the table's slot, and how often that slot was used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,7 +64,7 @@ impl Token {
             Token::CancelAccept => (2, None),
             Token::Wake => (3, None),
             Token::Operation(Operation::Receive, key) => (4, Some(key)),
-            Token::Operation(Operation::Send, key) => (5, Some(key)),
+            Token::Operation(Operation::Send, key) => (SEND_CODE, Some(key)),
             Token::Operation(Operation::Watch, key) => (6, Some(key)),
             Token::Cancel(Operation::Receive, key) => (7, Some(key)),
             Token::Cancel(Operation::Send, key) => (8, Some(key)),
@@ -80,6 +81,11 @@ impl Token {
             u64::from(key.generation) << SLOT_BITS | u64::from(key.slot)
         });
         code << OPERATION_SHIFT | key
+    }
+
+    /// Whether an encoded token is a send's, without decoding the rest of it.
+    pub(super) fn is_send(user_data: u64) -> bool {
+        user_data >> OPERATION_SHIFT == SEND_CODE
     }
 
     /// `None` for a number this module did not make.

@@ -2,41 +2,82 @@
 //!
 //! It carries no data and counts nothing: any number of wake-ups before the ring looks are one. Who
 //! uses it decides when a wake-up is needed (a mailbox: when it stops being empty).
+//!
+//! Where the executor waits for an eventfd that the kernel signals for the ring, the waker signals that one itself: from
+//! within the wake-up of an eventfd the kernel does so only after a grace period of RCU, which takes many milliseconds.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Wakes one ring; cheap to clone, usable from any thread.
 #[derive(Debug, Clone)]
-pub struct RingWaker {
-    event: Arc<std::fs::File>,
+pub struct RingWaker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    event: File,
+    /// What the executor waits for in the ring's stead.
+    notice: Option<File>,
+    is_awaited: AtomicBool,
 }
 
 impl RingWaker {
-    pub(super) fn new() -> io::Result<Self> {
+    /// `notice` is non-blocking.
+    pub(super) fn new(notice: Option<OwnedFd>) -> io::Result<Self> {
         let event: OwnedFd = event_descriptor()?;
-        Ok(RingWaker {
-            event: Arc::new(event.into()),
-        })
+        Ok(RingWaker(Arc::new(Shared {
+            event: event.into(),
+            notice: notice.map(File::from),
+            is_awaited: AtomicBool::new(false),
+        })))
     }
 
-    /// Makes the ring report [`Completion::Woken`](super::Completion::Woken). One system call.
+    /// Makes the ring report [`Completion::Woken`](super::Completion::Woken). One system call, two while the executor
+    /// waits.
     pub fn wake(&self) {
+        let one = 1u64.to_ne_bytes();
         // It fails only when 2^64 - 2 wake-ups are unread, and then the ring is being woken already.
-        let _ = (&*self.event).write(&1u64.to_ne_bytes());
+        let _ = (&self.0.event).write(&one);
+        // Who begins to wait says so and then looks for work, which there is by now.
+        if self.is_awaited()
+            && let Some(mut notice) = self.0.notice.as_ref()
+        {
+            let _ = notice.write(&one);
+        }
+    }
+
+    /// Whether the executor waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.is_awaited.load(Ordering::SeqCst)
+    }
+
+    /// The executor is about to wait for the notice, if there is one, which is told of nothing yet.
+    pub(super) fn begin_waiting(&self) -> Option<BorrowedFd<'_>> {
+        self.0.is_awaited.store(true, Ordering::SeqCst);
+        let mut notice = self.0.notice.as_ref()?;
+        // There may be nothing to take.
+        let _ = notice.read(&mut [0; 8]);
+        Some(notice.as_fd())
+    }
+
+    /// The executor waits no longer; whether it did.
+    pub(super) fn end_waiting(&self) -> bool {
+        self.0.is_awaited.swap(false, Ordering::SeqCst)
     }
 
     /// Whether `wake` was called since the last time; consumes the wake-up without blocking.
     pub(super) fn take(&self) -> bool {
         let mut count = [0; 8];
-        is_readable(self.as_fd()) && (&*self.event).read(&mut count).is_ok()
+        is_readable(self.as_fd()) && (&self.0.event).read(&mut count).is_ok()
     }
 }
 
 impl AsFd for RingWaker {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
+        self.0.event.as_fd()
     }
 }
 
@@ -71,7 +112,7 @@ mod tests {
 
     #[test]
     fn any_number_of_wake_ups_is_one() {
-        let waker = RingWaker::new().unwrap();
+        let waker = RingWaker::new(None).unwrap();
         assert!(!waker.take());
         waker.wake();
         waker.clone().wake();

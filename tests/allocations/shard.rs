@@ -68,6 +68,10 @@ impl DataRing for ExemptRing {
         self.with(|ring| ring.receive(key, socket));
     }
 
+    fn receive_ready(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
+        self.with(|ring| ring.receive_ready(key, socket));
+    }
+
     fn send(
         &mut self,
         key: ConnectionKey,
@@ -121,6 +125,14 @@ impl DataRing for ExemptRing {
 
     fn next_completion(&mut self) -> Option<Completion> {
         self.with(DataRing::next_completion)
+    }
+
+    fn next_early(&mut self) -> Option<Completion> {
+        self.with(DataRing::next_early)
+    }
+
+    fn has_more(&mut self) -> bool {
+        self.with(DataRing::has_more)
     }
 
     fn counters(&self) -> RingCounters {

@@ -60,6 +60,8 @@ struct Begun {
 
 enum Work {
     Receive,
+    /// Tried when it is begun, and from then on as the other.
+    ReceiveReady,
     Send {
         buffer: Vec<u8>,
         range: Range<usize>,
@@ -72,7 +74,7 @@ enum Work {
 impl Work {
     fn operation(&self) -> Operation {
         match self {
-            Work::Receive => Operation::Receive,
+            Work::Receive | Work::ReceiveReady => Operation::Receive,
             Work::Send { .. } => Operation::Send,
             Work::Watch => Operation::Watch,
         }
@@ -108,7 +110,7 @@ impl SimulatedRing {
             accept_due: 0,
             is_wake_armed: false,
             is_wake_begun: false,
-            waker: RingWaker::new().expect("a descriptor for the simulated ring"),
+            waker: RingWaker::new(None).expect("a descriptor for the simulated ring"),
             flushes: 0,
             starvations: 0,
         }
@@ -144,6 +146,12 @@ impl SimulatedRing {
                 self.is_accept_armed = false;
                 self.finish_accept(Completion::AcceptStopped);
             }
+            Queued::Operation(mut begun) if matches!(begun.work, Work::ReceiveReady) => {
+                begun.work = Work::Receive;
+                if let Some(begun) = self.advance(begun) {
+                    self.begun.push(begun);
+                }
+            }
             Queued::Operation(begun) => self.begun.push(begun),
             Queued::Cancel(key, operation) => self.begin_cancel(key, operation),
             Queued::Close(key, socket) => {
@@ -178,7 +186,7 @@ impl SimulatedRing {
         let world = self.world.clone();
         let mut world = world.lock();
         let completion = match &mut begun.work {
-            Work::Receive => self
+            Work::Receive | Work::ReceiveReady => self
                 .advance_receive(&mut world, socket)
                 .map(|outcome| Completion::Received { key, outcome }),
             Work::Watch => {
@@ -270,6 +278,12 @@ impl SimulatedRing {
         });
     }
 
+    fn take_done(&mut self, at: usize) -> Option<Completion> {
+        let completion = self.done.remove(at)?.completion;
+        self.hand_out(&completion);
+        Some(completion)
+    }
+
     fn hand_out(&mut self, completion: &Completion) {
         match completion {
             Completion::Received { key, .. } => self.obligations.end(*key, Operation::Receive),
@@ -306,6 +320,11 @@ impl DataRing for SimulatedRing {
 
     fn receive(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
         self.queue(key, socket, Work::Receive);
+    }
+
+    /// Before whoever waits for bytes: the kernel takes them while it takes the operation in.
+    fn receive_ready(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
+        self.queue(key, socket, Work::ReceiveReady);
     }
 
     fn send(
@@ -388,17 +407,34 @@ impl DataRing for SimulatedRing {
     }
 
     fn next_completion(&mut self) -> Option<Completion> {
+        if let Some(early) = self.next_early() {
+            return Some(early);
+        }
         let at = self.done.iter().position(|done| done.due <= self.flushes)?;
-        let completion = self.done.remove(at)?.completion;
-        self.hand_out(&completion);
-        Some(completion)
+        self.take_done(at)
+    }
+
+    fn next_early(&mut self) -> Option<Completion> {
+        let is_early = |done: &Done| {
+            let completion = &done.completion;
+            matches!(
+                completion,
+                Completion::Sent { .. }
+                    | Completion::Received {
+                        outcome: Received::Starved,
+                        ..
+                    }
+            )
+        };
+        let mut done = self.done.iter();
+        let at = done.position(|done| done.due <= self.flushes && is_early(done))?;
+        self.take_done(at)
     }
 
     fn counters(&self) -> RingCounters {
-        let buffers_total = usize::from(self.pool.count());
         RingCounters {
-            buffers_free: buffers_total - self.pool.lent(),
-            buffers_total,
+            buffers_free: self.buffers_free.len() + self.pool.returned(),
+            buffers_total: usize::from(self.pool.count()),
             starvations: self.starvations,
             overflows: 0,
             in_flight: self.obligations.in_flight()
@@ -432,7 +468,7 @@ impl Drop for SimulatedRing {
 
 fn cancelled(key: ConnectionKey, work: Work) -> Completion {
     match work {
-        Work::Receive => Completion::Received {
+        Work::Receive | Work::ReceiveReady => Completion::Received {
             key,
             outcome: Received::Cancelled,
         },
