@@ -1,9 +1,12 @@
-//! The yardstick: a hand-written epoll server with the same answer.
+//! The yardstick: a hand-written epoll server with the same answer, or with `--echo` the same call.
 //!
 //! One thread, level-triggered, no timers, no framework: what the kernel's readiness interface costs at
 //! its best.
 #![allow(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "no shard runs here")]
 
+#[path = "echo.rs"]
+mod echo;
 #[path = "http.rs"]
 mod http;
 
@@ -27,6 +30,9 @@ struct Arguments {
     /// CPU to run on.
     #[arg(long, default_value_t = 0)]
     cpu: usize,
+    /// Decode each request and answer its call of `echo`.
+    #[arg(long)]
+    echo: bool,
 }
 
 struct Connection {
@@ -41,8 +47,29 @@ struct Server {
     listener: OwnedFd,
     /// By descriptor.
     connections: Vec<Option<Connection>>,
-    answer: Vec<u8>,
+    answer: Answer,
     response: Vec<u8>,
+}
+
+enum Answer {
+    Canned(Vec<u8>),
+    Echo(echo::Echo),
+}
+
+impl Answer {
+    /// Answers the first request.
+    fn serve(&mut self, bytes: &[u8], response: &mut Vec<u8>) -> Front {
+        match self {
+            Answer::Canned(answer) => {
+                let front = http::front(bytes);
+                if let Front::Request(_) = front {
+                    response.extend_from_slice(answer);
+                }
+                front
+            }
+            Answer::Echo(echo) => echo.serve(bytes, response),
+        }
+    }
 }
 
 fn main() -> io::Result<()> {
@@ -58,7 +85,10 @@ fn main() -> io::Result<()> {
         epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
         listener,
         connections: Vec::new(),
-        answer: http::answer(),
+        answer: match arguments.echo {
+            true => Answer::Echo(echo::Echo::default()),
+            false => Answer::Canned(http::answer()),
+        },
         response: Vec::new(),
     };
     server.watch(server.listener.as_raw_fd(), libc::EPOLL_CTL_ADD, libc::EPOLLIN)?;
@@ -135,11 +165,8 @@ impl Server {
         self.response.clear();
         let mut used = 0;
         while used < all.len() {
-            match http::front(&all[used..]) {
-                Front::Request(length) => {
-                    self.response.extend_from_slice(&self.answer);
-                    used += length;
-                }
+            match self.answer.serve(&all[used..], &mut self.response) {
+                Front::Request(length) => used += length,
                 Front::Incomplete => break,
                 Front::Invalid => return Err(io::ErrorKind::InvalidData.into()),
             }
