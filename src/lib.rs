@@ -7,7 +7,7 @@
 //!
 //! The kernel spreads connections over the shards' listeners. Bytes arrive in a ring buffer and are decoded
 //! there; what can be answered from memory (*control*) is answered at once; *work*, which runs user code,
-//! leases a preallocated handler from the shard's pool until its answer is with the kernel. No free handler:
+//! leases a preallocated handler from the shard's pool until its answer is on its way. No free handler:
 //! it waits in order, moves to a shard that has one, or is told an honest "not now".
 //!
 //! # Layers

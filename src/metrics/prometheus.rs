@@ -222,7 +222,7 @@ fn write_pool(exposition: &mut Exposition, shards: &PerShard) {
     });
     let (name, help) = ("weir_ring_buffers", "Ring buffers there are.");
     shards.write(exposition, Kind::Gauge, name, help, |shard| shard.ring_buffers);
-    let (name, help) = ("weir_ring_buffers_free", "Ring buffers the kernel has to fill.");
+    let (name, help) = ("weir_ring_buffers_free", "Ring buffers without bytes.");
     shards.write(exposition, Kind::Gauge, name, help, |shard| {
         shard.ring_buffers_free
     });

@@ -54,7 +54,7 @@ pub struct ShardMetrics {
     pub handlers: Family<HandlerState, Gauge, { HandlerState::COUNT }>,
     /// Handlers there are.
     pub pool_size: Gauge,
-    /// Most handlers leased at one time.
+    /// Most handlers leased at one time: calls that ran, or lingered, together.
     pub pool_high_water: Gauge,
     /// Requests that wait here for a handler.
     pub queue_depth: Gauge,
@@ -78,7 +78,7 @@ pub struct ShardMetrics {
     pub linger_cuts: Counter,
     /// Ring buffers there are.
     pub ring_buffers: Gauge,
-    /// Ring buffers the kernel has to fill.
+    /// Ring buffers without bytes.
     pub ring_buffers_free: Gauge,
     /// Receives that found no ring buffer.
     pub ring_starved: Counter,

@@ -1,8 +1,8 @@
 //! The shard's handlers: preallocated slots for work in flight, and the free list over them.
 //!
-//! A handler is leased from a complete work request until its answer is with the kernel. Handlers are for
-//! work, never for waiting on a peer: parked connections, half-sent requests and slow readers hold none, and
-//! control takes none. The pool never grows: an exhausted pool is an answer ("not now"), not an event. Where
+//! A handler is leased from a complete work request until its answer is on its way. Handlers are for work, never for
+//! waiting on a peer or on the ring: parked connections, half-sent requests, answers that are yet to be sent and slow
+//! readers hold none, and control takes none. The pool never grows: an exhausted pool is an answer ("not now"), not an event. Where
 //! it was asked for, a handler lingers with its holder between two calls.
 //!
 //! ```text
@@ -21,7 +21,6 @@ use std::fmt;
 use std::time::Instant;
 
 use super::fifo::Fifo;
-use crate::wire::http1::HEAD_RESERVE;
 
 /// A slot of the pool, together with the lease that named it: a stale key finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +51,7 @@ impl PoolFigures {
     }
 }
 
-/// A fixed number of handlers, each with two buffers, room for the state of one call, `C`, and a name for its holder,
+/// A fixed number of handlers, each with a buffer, room for the state of one call, `C`, and a name for its holder,
 /// `H`.
 pub struct Pool<C, H> {
     handlers: Box<[Handler<C, H>]>,
@@ -66,22 +65,18 @@ pub struct Pool<C, H> {
 struct Handler<C, H> {
     lease: u32,
     inbound: Vec<u8>,
-    response: Vec<u8>,
     holder: Option<H>,
     call: Option<C>,
     lingers_since: Option<Instant>,
 }
 
 impl<C, H: Copy> Pool<C, H> {
-    /// Allocates `size` handlers with a response buffer of `buffer_bytes` each, so that no call allocates one. Their pages
-    /// become resident as they are written; the handler freed last is leased first, so no more of them than were ever
-    /// busy at once. An inbound buffer, as large, is made for the first batch a handler gets.
+    /// Allocates `size` handlers. An inbound buffer of `buffer_bytes` is made for the first batch a handler gets.
     pub fn new(size: u32, buffer_bytes: usize) -> Self {
         assert!(size > 0, "a pool has at least one handler");
         let handler = |_| Handler {
             lease: 0,
             inbound: Vec::new(),
-            response: Vec::with_capacity(buffer_bytes),
             holder: None,
             call: None,
             lingers_since: None,
@@ -100,7 +95,6 @@ impl<C, H: Copy> Pool<C, H> {
         for handler in &mut self.handlers {
             handler.inbound.reserve_exact(self.buffer_bytes);
             touch(&mut handler.inbound);
-            touch(&mut handler.response);
         }
     }
 
@@ -241,20 +235,6 @@ impl<C, H: Copy> Pool<C, H> {
         })
     }
 
-    /// Takes the response buffer of a leased handler, with no more in it than room for a head; see
-    /// [`Pool::put_response`].
-    pub fn take_response(&mut self, key: HandlerKey) -> Option<Vec<u8>> {
-        self.current(key)
-            .map(|handler| std::mem::take(&mut handler.response))
-    }
-
-    /// Puts a response buffer back. One that outgrew its size is dropped, and a new one made at reset.
-    pub fn put_response(&mut self, key: HandlerKey, buffer: Vec<u8>) {
-        if let Some(handler) = self.current(key) {
-            handler.response = buffer;
-        }
-    }
-
     /// Takes the inbound buffer of a leased handler, with the request's body; see [`Pool::put_inbound`].
     pub fn take_inbound(&mut self, key: HandlerKey) -> Option<Vec<u8>> {
         let buffer_bytes = self.buffer_bytes;
@@ -267,7 +247,7 @@ impl<C, H: Copy> Pool<C, H> {
         })
     }
 
-    /// Puts an inbound buffer back.
+    /// Puts an inbound buffer back. One that outgrew its size is dropped, and a new one made at reset.
     pub fn put_inbound(&mut self, key: HandlerKey, buffer: Vec<u8>) {
         if let Some(handler) = self.current(key) {
             handler.inbound = buffer;
@@ -289,7 +269,7 @@ impl<C, H: Copy> Pool<C, H> {
         self.handlers.len() as u32
     }
 
-    /// Capacity of each of a handler's two buffers, bytes.
+    /// Capacity of a handler's buffer, and of a response buffer, bytes.
     pub fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
     }
@@ -312,17 +292,12 @@ impl<C, H: Copy> Pool<C, H> {
 }
 
 impl<C, H> Handler<C, H> {
-    /// Ready for the next lease: a new number, buffers of the standard size without a body. The room for a head in
-    /// front of an answer stays, so that it is not zeroed for each; nothing of it is sent before it is written.
+    /// Ready for the next lease: a new number, an empty buffer of the standard size.
     fn reset(&mut self, buffer_bytes: usize) {
         self.lease = self.lease.wrapping_add(1);
         self.inbound.clear();
         if self.inbound.capacity() != buffer_bytes {
             self.inbound = Vec::new();
-        }
-        self.response.truncate(HEAD_RESERVE);
-        if self.response.capacity() != buffer_bytes {
-            self.response = Vec::with_capacity(buffer_bytes);
         }
     }
 }
@@ -336,7 +311,7 @@ impl<C, H: Copy> fmt::Debug for Pool<C, H> {
 }
 
 /// Makes all pages of an empty buffer resident.
-pub(super) fn touch(buffer: &mut Vec<u8>) {
+pub(crate) fn touch(buffer: &mut Vec<u8>) {
     buffer.resize(buffer.capacity(), 1);
     buffer.clear();
 }
@@ -380,7 +355,7 @@ mod tests {
         assert_eq!(stale.index, current.index);
         assert_eq!(pool.release(stale), None);
         assert!(pool.call_mut(stale).is_none());
-        assert!(pool.take_response(stale).is_none());
+        assert!(pool.take_inbound(stale).is_none());
         assert_eq!(pool.holder(stale), None);
         assert_eq!(pool.call_mut(current), Some(&mut 2));
         assert_eq!(pool.holder(current), Some('b'));
@@ -399,17 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn reset_restores_buffers_that_outgrew_their_size() {
+    fn reset_restores_a_buffer_that_outgrew_its_size() {
         let mut pool = pool(1);
         let key = pool.acquire('a', 1).unwrap();
-        let mut response = pool.take_response(key).unwrap();
-        response.extend_from_slice(&[7; 1000]);
-        pool.put_response(key, response);
-        pool.put_inbound(key, b"request".to_vec());
+        let mut inbound = pool.take_inbound(key).unwrap();
+        inbound.extend_from_slice(&[7; 1000]);
+        pool.put_inbound(key, inbound);
         pool.release(key);
         let key = pool.acquire('b', 2).unwrap();
-        let response = pool.take_response(key).unwrap();
-        assert_eq!((response.len(), response.capacity()), (0, 64));
         let inbound = pool.take_inbound(key).unwrap();
         assert_eq!((inbound.len(), inbound.capacity()), (0, 64));
     }

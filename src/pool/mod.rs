@@ -23,6 +23,7 @@ mod word;
 pub use assembly::{Assembly, AssemblyPool, AssemblySizes, HeapBudget, OutOfMemory, Purpose};
 pub use credit::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 pub use drain_rate::DrainRate;
+pub(crate) use handlers::touch;
 pub use handlers::{HandlerKey, Pool, PoolFigures};
 pub use queue::{WaitKey, WaitQueue};
 pub use word::Word;

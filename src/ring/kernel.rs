@@ -521,6 +521,10 @@ impl DataRing for KernelRing {
         self.translate(&entry)
     }
 
+    fn has_more(&mut self) -> bool {
+        self.has_visible_work()
+    }
+
     fn counters(&self) -> RingCounters {
         RingCounters {
             buffers_free: self.provided.free(),

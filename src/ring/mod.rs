@@ -175,6 +175,10 @@ pub trait DataRing {
     /// what others need, and receives that found no ring buffer, since they were before those who have yet to ask.
     fn next_early(&mut self) -> Option<Completion>;
 
+    /// Whether something has come up that the next flush will collect: with none to hand out either, all that had
+    /// happened by the last flush is known.
+    fn has_more(&mut self) -> bool;
+
     /// Counters and gauges, for metrics and shutdown.
     fn counters(&self) -> RingCounters;
 }

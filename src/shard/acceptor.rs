@@ -27,8 +27,9 @@ use super::addresses::{AddressPlace, Admission};
 use super::connections::{Link, Waiting};
 use super::gate::ShardGate;
 
-/// Connections taken before anybody else's bytes are looked at.
-const ACCEPTS_PER_LOOK_MAX: usize = 64;
+/// Connections taken before anybody else's bytes are looked at: no more than the requests that one pass over the ring
+/// brings, so that newcomers get at most half of the time.
+const ACCEPTS_PER_LOOK_MAX: usize = 16;
 /// How long accepting pauses when descriptors or memory for it ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client beyond its address's cap may take to send what is then refused. A refusal of a request

@@ -1,8 +1,8 @@
 //! From an answer to the wire, and the ways a connection ends.
 //!
-//! An answer leaves in one send, head and body together, from the handler's response buffer (work) or from a
-//! spare buffer (control and refusals). What the socket does not take at once moves to an outbox, and the
-//! handler is free: a slow reader holds memory within the shard's budget, never a handler.
+//! An answer leaves in one send, head and body together, from a response buffer that is the ring's until then. The
+//! handler is free as soon as the send is queued: an answer that only waits to be sent keeps nobody waiting. What
+//! the socket does not take at once moves to an outbox: a slow reader holds memory within the shard's budget.
 //!
 //! Closing is half-closing: our FIN goes out behind the answer, and what the peer had on its way is read and
 //! dropped for a moment, so that no RST destroys an answer still unread.
@@ -30,7 +30,7 @@ const OUTBOX_SEND_BYTES: usize = 256 << 10;
 pub(super) struct Answer<'a> {
     pub buffer: Vec<u8>,
     pub head: ResponseHead<'a>,
-    /// The handler whose response buffer this is.
+    /// The handler whose call it ends.
     pub handler: Option<HandlerKey>,
     /// Heap bytes charged for it.
     pub charged: usize,
@@ -54,15 +54,13 @@ impl<R: ShardRing> Shard<R> {
         let is_draining = self.is_draining();
         let connection = self.table.at(key).filter(|c| c.state != State::Dead);
         let Some(connection) = connection else {
-            return self.reclaim(
-                Outgoing {
-                    handler,
-                    charged,
-                    is_counted,
-                    ..Outgoing::default()
-                },
-                buffer,
-            );
+            let outgoing = Outgoing {
+                charged,
+                is_counted,
+                ..Outgoing::default()
+            };
+            self.reclaim(outgoing, buffer);
+            return handler.into_iter().for_each(|handler| self.end_lease(handler));
         };
         if is_draining {
             connection.persistence = Persistence::Close;
@@ -75,13 +73,17 @@ impl<R: ShardRing> Shard<R> {
         let range = http::finish_answer(&mut buffer, &head, is_head);
         let outgoing = Outgoing {
             range,
-            handler,
             charged,
             closes,
             kind: OutgoingKind::Answer,
             is_counted,
         };
         self.send(key, buffer, outgoing, SendMode::Attempt);
+        match handler {
+            Some(handler) if closes => self.end_lease(handler),
+            Some(handler) => self.finish_lease(handler),
+            None => {}
+        }
     }
 
     /// Answers in HTTP's own words; closes behind the answer unless `goes_on`.
@@ -159,6 +161,7 @@ impl<R: ShardRing> Shard<R> {
         connection.outgoing = outgoing;
         if let Some(socket) = connection.link.socket() {
             self.ring.send(key, socket, buffer, range, mode);
+            self.sends_queued += 1;
         }
         if reads_on {
             self.arm_receive(key);
@@ -202,12 +205,7 @@ impl<R: ShardRing> Shard<R> {
         outgoing.range.start += taken;
         if is_dead || outgoing.range.is_empty() {
             let (closes, kind) = (outgoing.closes, outgoing.kind);
-            if let Some(handler) = outgoing.handler.filter(|_| !is_dead && !closes) {
-                self.heap.refund(outgoing.charged);
-                self.finish_answer(handler, buffer);
-            } else {
-                self.reclaim(outgoing, buffer);
-            }
+            self.reclaim(outgoing, buffer);
             return match kind {
                 _ if is_dead => self.bury(key),
                 // What came meanwhile may be the whole of the request.
@@ -220,26 +218,15 @@ impl<R: ShardRing> Shard<R> {
         self.send_rest(key, buffer, outgoing);
     }
 
-    /// The socket did not take everything: the rest goes from an outbox, and the handler is free.
+    /// The socket did not take everything: the rest goes from an outbox, and the response buffer is free.
     fn send_rest(&mut self, key: ConnectionKey, buffer: Vec<u8>, mut outgoing: Outgoing) {
         let mut outbox = buffer;
-        if let Some(handler) = outgoing.handler.take() {
-            let rest = outgoing.range.clone();
-            if outbox.capacity() > self.pool.buffer_bytes() {
-                self.pool.put_response(handler, Vec::new());
-            } else {
-                let copy = outbox[rest.clone()].to_vec();
-                self.pool.put_response(handler, outbox);
-                outgoing.range = 0..copy.len();
-                outbox = copy;
-            }
-            if outgoing.closes {
-                self.end_lease(handler);
-            } else {
-                self.finish_lease(handler);
-            }
-        }
         if outgoing.charged == 0 {
+            if outbox.capacity() == self.pool.buffer_bytes() {
+                let rest = outbox[outgoing.range.clone()].to_vec();
+                outgoing.range = 0..rest.len();
+                self.spares.put(std::mem::replace(&mut outbox, rest));
+            }
             if self.heap.charge(outbox.capacity()).is_err() {
                 self.metrics.refusals.increment(OverloadReason::Memory);
                 self.reclaim(outgoing, outbox);
@@ -268,13 +255,6 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A handler's answer is with the kernel, and its connection goes on.
-    fn finish_answer(&mut self, handler: HandlerKey, buffer: Vec<u8>) {
-        self.metrics.in_flight.down();
-        self.pool.put_response(handler, buffer);
-        self.finish_lease(handler);
-    }
-
     /// Heap bytes that an answer takes beyond the buffers made at start: all of them, once it has outgrown its own.
     pub(super) fn heap_bytes_of(&self, buffer: &Vec<u8>) -> usize {
         match buffer.capacity() {
@@ -289,13 +269,7 @@ impl<R: ShardRing> Shard<R> {
         if outgoing.is_counted {
             self.metrics.in_flight.down();
         }
-        match outgoing.handler {
-            Some(handler) => {
-                self.pool.put_response(handler, buffer);
-                self.end_lease(handler);
-            }
-            None => self.spares.put(buffer),
-        }
+        self.spares.put(buffer);
     }
 
     /// The answer is with the kernel.

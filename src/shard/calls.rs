@@ -1,7 +1,7 @@
 //! From a request to a call and its outcome: decode, lease a handler, start, settle.
 //!
 //! Control is answered from memory and never takes or waits for a handler; so are calls whose arguments are
-//! wrong. Work leases a handler until its answer is with the kernel; without a free one it waits (`waiting`).
+//! wrong. Work leases a handler until its answer is on its way; without a free one it waits (`waiting`).
 //! A call is polled in place first; one that is pending becomes a task, one that blocks goes to the workers,
 //! and both end in [`Shard::settle`].
 //!
@@ -415,6 +415,7 @@ impl<R: ShardRing> Shard<R> {
         let is_new = waker.is_none();
         call.run = Run::Pending(future, waker);
         self.pending_calls += 1;
+        self.fresh_calls += usize::from(is_new);
         if is_new {
             self.watch_call(handler);
         }
@@ -432,8 +433,9 @@ impl<R: ShardRing> Shard<R> {
             return None;
         };
         match std::mem::replace(&mut call.run, Run::Polled) {
-            Run::Pending(future, _) => {
+            Run::Pending(future, waker) => {
                 self.pending_calls -= 1;
+                self.fresh_calls -= usize::from(waker.is_none());
                 call.begin_poll();
                 Some(future)
             }
@@ -539,7 +541,7 @@ impl<R: ShardRing> Shard<R> {
         self.serve_waiters();
     }
 
-    /// The lease is over: the answer is with the kernel, or nobody wants it.
+    /// The lease is over: the answer is on its way, or nobody wants it.
     pub(super) fn end_lease(&mut self, handler: HandlerKey) {
         if let Some(Some(call)) = self.pool.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
@@ -573,6 +575,7 @@ impl<R: ShardRing> Shard<R> {
         match run {
             Run::Pending(future, waker) => {
                 self.pending_calls -= 1;
+                self.fresh_calls -= usize::from(waker.is_none());
                 drop(future);
                 // Its task finds the call gone and ends.
                 if let Some(waker) = waker {

@@ -100,8 +100,6 @@ impl<S> Link<S> {
 pub(super) struct Outgoing {
     /// What of the buffer is left to send.
     pub range: Range<usize>,
-    /// The handler whose response buffer this is; `None` for a spare buffer or an outbox.
-    pub handler: Option<HandlerKey>,
     /// Heap bytes charged for an outbox.
     pub charged: usize,
     /// Close behind this answer.
@@ -134,6 +132,10 @@ pub(super) struct Connection<S> {
     pub state: State,
     pub waiting: Waiting,
     pub is_receiving: bool,
+    /// It is to receive once it is its turn to have a ring buffer.
+    pub is_starved: bool,
+    /// It found no ring buffer the last time: it has bytes, and goes before who has not been passed over.
+    pub is_passed_over: bool,
     pub is_watched: bool,
     pub is_sending: bool,
     /// Cancels the ring has not answered yet.
@@ -181,6 +183,8 @@ impl<S> Connection<S> {
             state: State::Open,
             waiting: Waiting::Idle,
             is_receiving: false,
+            is_starved: false,
+            is_passed_over: false,
             is_watched: false,
             is_sending: false,
             cancels: 0,

@@ -40,7 +40,7 @@ impl<R: ShardRing> Shard<R> {
             .on_handler(HandlerState::Idle, HandlerState::Lingering);
     }
 
-    /// A call's answer is with the kernel and its connection goes on: its handler may stay.
+    /// A call's answer is on its way and its connection goes on: its handler may stay.
     pub(super) fn finish_lease(&mut self, handler: HandlerKey) {
         match self.service.linger {
             Linger::None => self.end_lease(handler),

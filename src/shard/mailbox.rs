@@ -69,6 +69,11 @@ impl<M, X: Medium> Mailbox<M, X> {
         self.0.queue.pop()
     }
 
+    /// Whether a letter is there.
+    pub fn has_mail(&self) -> bool {
+        !self.0.queue.is_empty()
+    }
+
     /// Tells posters that whatever they post from now on needs a new wake-up. Comes before the emptying: a
     /// letter posted in between is either taken or announced again.
     pub fn begin(&self) {

@@ -36,6 +36,9 @@ pub trait Letters<M> {
 
     /// Takes the oldest out.
     fn pop(&self) -> Option<M>;
+
+    /// Whether none is there.
+    fn is_empty(&self) -> bool;
 }
 
 /// A queue that always has a place. Whoever fills it sees to it that there is an end to what lies in it.
@@ -72,6 +75,10 @@ impl<M> Letters<M> for ArrayQueue<M> {
 
     fn pop(&self) -> Option<M> {
         ArrayQueue::pop(self)
+    }
+
+    fn is_empty(&self) -> bool {
+        ArrayQueue::is_empty(self)
     }
 }
 

@@ -71,6 +71,7 @@ mod tests;
 mod waiting;
 
 use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -106,7 +107,7 @@ pub use neighbours::Mesh;
 use neighbours::Neighbours;
 pub use pump::run;
 pub use service::{Served, Service};
-use spares::Spares;
+use spares::{SENDS_PER_FLUSH_MAX, Spares};
 use speaking::Links;
 pub use stealing::Moved;
 use stealing::OfferTimer;
@@ -227,8 +228,17 @@ pub struct Shard<R: ShardRing> {
     unix_now: UnixSeconds,
     /// Calls to be polled for the first time, oldest first.
     started: VecDeque<HandlerKey>,
-    /// Connections that found no ring buffer.
+    /// Connections that are to receive when there is a ring buffer, whoever waits longest first. Each is in one of
+    /// the two at most once, and knows it.
     starved: VecDeque<ConnectionKey>,
+    /// Those that found none when it was their turn: they go before the others.
+    starved_again: VecDeque<ConnectionKey>,
+    /// Channels with messages that were read and not taken, as calls of the one before were to be run first.
+    interrupted: VecDeque<ConnectionKey>,
+    /// Sends not begun yet.
+    sends_queued: usize,
+    /// Pending calls that their tasks have not polled yet: they are, as soon as tasks run.
+    fresh_calls: usize,
     /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
     incomplete: VecDeque<ConnectionKey>,
     /// So many of these are no reason to look who has given his back.
@@ -339,12 +349,16 @@ impl<R: ShardRing> Shard<R> {
             unchunked: Vec::new(),
             unmasked: Vec::new(),
             channels_begun: 0,
-            spares: Spares::new(sizes.handler_buffer_bytes),
+            spares: Spares::new(sizes.handlers as usize, sizes.handler_buffer_bytes),
             origins: Origins::default(),
             date: DateCache::new(unix_now.0),
             unix_now,
             started: VecDeque::with_capacity(sizes.handlers as usize),
             starved: VecDeque::new(),
+            starved_again: VecDeque::new(),
+            interrupted: VecDeque::new(),
+            sends_queued: 0,
+            fresh_calls: 0,
             incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
             incomplete_max: 2 * sizes.assembly_buffers,
             caught_up_at: now,
@@ -374,6 +388,7 @@ impl<R: ShardRing> Shard<R> {
         if sizes.is_prefaulted {
             shard.pool.prefault();
             shard.assembly.prefault();
+            shard.spares.prefault();
         }
         shard.timers.reserve(TimerKind::Call, sizes.handlers);
         shard.ring.arm_wake();
@@ -406,21 +421,69 @@ impl<R: ShardRing> Shard<R> {
         (self.clock)().saturating_duration_since(self.pass_at)
     }
 
-    /// Handles up to `max` completions, fewer once one of them has started a call; returns how many.
+    /// Begins what was queued and collects what is done.
+    ///
+    /// # Errors
+    /// What makes the ring unusable.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.rearm_starved();
+        self.sends_queued = 0;
+        self.ring.flush()
+    }
+
+    /// Handles up to `max` completions, fewer once one of them has started a call; returns how many. While no handler
+    /// is free and some are about to be, no further request is decoded.
     pub fn handle_completions(&mut self, max: usize) -> usize {
         let mut handled = 0;
-        while handled < max && self.started.is_empty() {
-            let Some(completion) = self.ring.next_completion() else {
-                self.caught_up_at = self.pass_at;
-                break;
-            };
+        while handled < max && self.started.is_empty() && self.handle_next() {
             handled += 1;
             self.is_active = true;
-            self.handle(completion);
             self.serve_waiters();
         }
-        self.rearm_starved();
         handled
+    }
+
+    /// Handles what is next; false if there is nothing. What frees something goes before what asks for it.
+    fn handle_next(&mut self) -> bool {
+        self.send_queued();
+        let has_handler = self.neighbours.credit().free() > 0;
+        if !has_handler && self.mailbox.has_mail() {
+            // Calls that have ended on workers, perhaps.
+            self.handle_mail();
+        } else if !has_handler && self.fresh_calls > 0 {
+            // Their tasks come first; what asks for nothing does not wait for that.
+            let Some(early) = self.ring.next_early() else {
+                return false;
+            };
+            self.handle(early);
+        } else if let Some(channel) = self.next_interrupted() {
+            self.go_on_reading(channel);
+        } else if let Some(completion) = self.ring.next_completion() {
+            self.handle(completion);
+        } else {
+            if !self.ring.has_more() && self.starved.is_empty() && self.starved_again.is_empty() {
+                self.caught_up_at = self.pass_at;
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Once so many sends are queued, begins them and takes their buffers back.
+    fn send_queued(&mut self) {
+        if self.sends_queued < SENDS_PER_FLUSH_MAX {
+            return;
+        }
+        // A ring that is broken is so at the pump's next flush, too.
+        let _ = self.flush();
+        while let Some(early) = self.ring.next_early() {
+            self.handle(early);
+        }
+    }
+
+    /// Whether there may be requests that are not decoded before tasks have run.
+    pub fn awaits_tasks(&self) -> bool {
+        self.fresh_calls > 0 && (!self.interrupted.is_empty() || self.neighbours.credit().free() == 0)
     }
 
     fn handle(&mut self, completion: Completion) {
@@ -460,7 +523,10 @@ impl<R: ShardRing> Shard<R> {
                     began,
                     outcome,
                     panic,
-                } => self.settle_job(handler, began, outcome, panic),
+                } => {
+                    self.settle_job(handler, began, outcome, panic);
+                    self.send_queued();
+                }
                 Mail::Stolen(moved) => self.receive_moved(*moved),
                 Mail::Slack => self.look_for_slack(),
                 Mail::Drain(deadline) => self.begin_drain(deadline),

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::pool::HandlerKey;
-use crate::ring::{DataRing, KernelRing, Pace, PaceOptions, Parking, spawn_ticks};
+use crate::ring::{KernelRing, Pace, PaceOptions, Parking, spawn_ticks};
 
 use super::Shard;
 
@@ -67,17 +67,23 @@ async fn pump(shard: &Shared, mut pace: Pace) -> io::Result<()> {
     }
 }
 
-/// Waits until the ring has something to do. Out of descriptors, it waits a tick instead: the executor's way
-/// of waiting needs one.
+/// Waits until the ring has something to do, or until tasks have run that are waited for. Out of descriptors, it waits a
+/// tick instead: the executor's way of waiting needs one.
 async fn park(shard: &Shared) -> io::Result<()> {
-    let parking = Parking::new(&mut shard.borrow_mut().ring);
-    match parking {
+    let awaits_tasks = shard.borrow().awaits_tasks();
+    let parking = match awaits_tasks {
+        true => Ok(Parking::for_a_turn()),
+        false => Parking::new(&mut shard.borrow_mut().ring),
+    };
+    let waited = match parking {
         Ok(parking) => parking.await,
         Err(_) => {
             glommio::timer::sleep(TICK_BUSY).await;
             Ok(())
         }
-    }
+    };
+    shard.borrow_mut().ring.on_resumed();
+    waited
 }
 
 /// A bounded run of batches. What a completion starts is run before the next is looked at, so that nobody's call
@@ -87,7 +93,7 @@ fn turn(shard: &Shared) -> io::Result<()> {
         {
             let mut shard = shard.borrow_mut();
             shard.begin_pass();
-            shard.ring.flush()?;
+            shard.flush()?;
         }
         let mut handled = 0;
         while handled < BATCH_COMPLETIONS_MAX {
@@ -100,11 +106,11 @@ fn turn(shard: &Shared) -> io::Result<()> {
             }
             handled += count;
         }
-        if handled == 0 {
+        if handled == 0 || shard.borrow().awaits_tasks() {
             break;
         }
     }
-    shard.borrow_mut().ring.flush()
+    shard.borrow_mut().flush()
 }
 
 /// Polls what was started, once; what is pending then becomes a task.
@@ -181,9 +187,12 @@ fn tick(shard: &Shared) -> Option<Duration> {
     (!shard.is_finished()).then_some(due)
 }
 
-/// A turn outside the pump. A broken ring is the pump's to report: it finds the same error when woken.
+/// A turn outside the pump. What it leaves, the pump does not see while it waits; a broken ring is the pump's to report,
+/// which finds the same error when woken.
 fn look(shard: &Shared) {
-    if turn(shard).is_err() || shard.borrow().is_finished() {
-        shard.borrow().wake();
+    let has_failed = turn(shard).is_err();
+    let shard = shard.borrow();
+    if has_failed || shard.is_finished() || shard.ring.is_awaited_in_vain() {
+        shard.wake();
     }
 }

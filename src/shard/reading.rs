@@ -48,27 +48,67 @@ pub(super) enum Taken {
 }
 
 impl<R: ShardRing> Shard<R> {
+    /// Receives on a connection. While others wait for ring buffers it joins them: whoever has been served does not
+    /// compete for one with those who have not.
     pub(super) fn arm_receive(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.at(key)
-            && !connection.is_receiving
-            && let Some(socket) = connection.link.socket()
-        {
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        if connection.is_receiving || connection.is_starved {
+            return;
+        }
+        let Some(socket) = connection.link.socket() else {
+            return;
+        };
+        if self.starved.is_empty() && self.starved_again.is_empty() {
             connection.is_receiving = true;
             self.ring.receive(key, socket);
+        } else {
+            connection.is_starved = true;
+            self.starved.push_back(key);
         }
     }
 
-    /// Receives again on connections that found no ring buffer, now that some are back.
+    /// A receive found no ring buffer: the connection is next when there are some. Of those passed over together,
+    /// and of those passed over again, who came first stays first.
+    fn wait_for_ring_buffer(&mut self, key: ConnectionKey) {
+        self.metrics.ring_starved.increment();
+        let Some(connection) = self.table.at(key) else {
+            return;
+        };
+        connection.is_starved = true;
+        match std::mem::replace(&mut connection.is_passed_over, true) {
+            true => self.starved_again.push_back(key),
+            false => self.starved.push_back(key),
+        }
+    }
+
+    /// Receives for connections that wait for ring buffers, as many as there are. Comes right before a flush, whose
+    /// first operations these are then to be.
     pub(super) fn rearm_starved(&mut self) {
-        if self.starved.is_empty() {
+        if self.starved.is_empty() && self.starved_again.is_empty() {
             return;
         }
-        for _ in 0..self.starved.len().min(self.ring.counters().buffers_free) {
-            let Some(key) = self.starved.pop_front() else {
-                return;
+        for _ in 0..self.ring.counters().buffers_free {
+            let next = self
+                .starved_again
+                .pop_front()
+                .or_else(|| self.starved.pop_front());
+            let Some(key) = next else { return };
+            let Some(connection) = self.table.at(key) else {
+                continue;
             };
-            if self.table.at(key).is_some_and(|connection| connection.reads_on()) {
-                self.arm_receive(key);
+            connection.is_starved = false;
+            if !connection.reads_on() || connection.is_receiving {
+                connection.is_passed_over = false;
+                continue;
+            }
+            if let Some(socket) = connection.link.socket() {
+                connection.is_receiving = true;
+                match connection.is_passed_over {
+                    true => self.ring.receive_ready(key, socket),
+                    false => self.ring.receive(key, socket),
+                }
             }
         }
     }
@@ -78,6 +118,9 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         connection.is_receiving = false;
+        if !matches!(outcome, Received::Starved) {
+            connection.is_passed_over = false;
+        }
         let state = connection.state;
         let reads_no_more = match state {
             State::Closing => true,
@@ -104,10 +147,7 @@ impl<R: ShardRing> Shard<R> {
                     self.keep(key, &bytes);
                 }
             }
-            Received::Starved => {
-                self.metrics.ring_starved.increment();
-                self.starved.push_back(key);
-            }
+            Received::Starved => self.wait_for_ring_buffer(key),
             // Who sends no more may still read: the answer on its way is the last.
             Received::End if state == State::Answering => self.close_behind_answer(key),
             // Armed with the answer before: the watch on the call's client is what ends it.

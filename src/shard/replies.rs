@@ -119,8 +119,8 @@ impl<R: ShardRing> Shard<R> {
         });
     }
 
-    /// Writes a call's answer into its handler's response buffer and sends it; in a batch, appends it and goes
-    /// on with the next call.
+    /// Writes a call's answer and sends it, which ends the lease; in a batch, appends it and goes on with the next
+    /// call.
     pub(super) fn answer_call(
         &mut self,
         handler: HandlerKey,
@@ -145,15 +145,12 @@ impl<R: ShardRing> Shard<R> {
         if let Some(stream) = call.stream.clone() {
             return self.answer_on_stream(handler, &stream, elapsed, write);
         }
-        let Some(mut out) = self.pool.take_response(handler) else {
-            return;
-        };
-        out.resize(HEAD_RESERVE, 0);
         let Some(connection) = self.pool.holder(handler) else {
             return;
         };
+        let mut out = self.spares.take();
         let Some(call) = self.pool.call_mut(handler) else {
-            return;
+            return self.spares.put(out);
         };
         let reply = write(&call.ticket, &mut out);
         let reply = self

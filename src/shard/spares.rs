@@ -1,40 +1,75 @@
-//! Buffers for answers that no handler holds: control, refusals, interim answers.
+//! Response buffers: where answers are written, the ring's until they are sent.
 //!
-//! A spare is in use only while its send is in flight, so a handful serve a shard. More may exist for a
-//! moment; what comes back beyond the bound, or larger than the standard size, is freed.
+//! One for each handler is made at start. An answer's buffer is in use from when it is written until its send is over,
+//! which is seen to after every few sends, so few of them are ever out at a time, and it is always the same few. More
+//! may exist for a moment; what comes back beyond the bound, or larger than the standard size, is freed.
 
+use crate::pool::touch;
 use crate::wire::http1::HEAD_RESERVE;
 
-const SPARES_KEPT_MAX: usize = 64;
+/// Kept at least, however few handlers there are: as many answers as go out together.
+const SPARES_KEPT_MIN: usize = SENDS_PER_FLUSH_MAX;
+
+/// Sends that wait to be begun, at most: then they are, and what is over is taken back.
+pub(super) const SENDS_PER_FLUSH_MAX: usize = 64;
 
 /// Reused response buffers.
 pub(super) struct Spares {
+    /// Last used on top: it is still in the cache.
     free: Vec<Vec<u8>>,
     buffer_bytes: usize,
+    kept_max: usize,
+    /// Buffers that are out, large ones included.
+    #[cfg(test)]
+    out: usize,
+    #[cfg(test)]
+    pub out_high_water: usize,
 }
 
 impl Spares {
-    pub(super) fn new(buffer_bytes: usize) -> Spares {
+    /// `count` buffers, so that no answer allocates one. Their pages become resident as they are written.
+    pub(super) fn new(count: usize, buffer_bytes: usize) -> Spares {
+        let kept_max = count.max(SPARES_KEPT_MIN);
+        let mut free = Vec::with_capacity(kept_max);
+        free.resize_with(count, || Vec::with_capacity(buffer_bytes));
         Spares {
-            free: Vec::with_capacity(SPARES_KEPT_MAX),
+            free,
             buffer_bytes,
+            kept_max,
+            #[cfg(test)]
+            out: 0,
+            #[cfg(test)]
+            out_high_water: 0,
         }
+    }
+
+    /// Makes all pages of the buffers resident.
+    pub(super) fn prefault(&mut self) {
+        self.free.iter_mut().for_each(touch);
     }
 
     /// A buffer with room for a head in front, which may be zeroed or not, and nothing behind it.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        self.free.pop().unwrap_or_else(|| self.fresh())
-    }
-
-    fn fresh(&self) -> Vec<u8> {
-        let mut buffer = Vec::with_capacity(self.buffer_bytes);
+        #[cfg(test)]
+        {
+            self.out += 1;
+            self.out_high_water = self.out_high_water.max(self.out);
+        }
+        let buffer = self.free.pop();
+        let mut buffer = buffer.unwrap_or_else(|| Vec::with_capacity(self.buffer_bytes));
+        // It is there already in one that was used before.
         buffer.resize(HEAD_RESERVE, 0);
         buffer
     }
 
     /// Takes a buffer back.
     pub(super) fn put(&mut self, mut buffer: Vec<u8>) {
-        if self.free.len() < SPARES_KEPT_MAX && buffer.capacity() == self.buffer_bytes {
+        #[cfg(test)]
+        {
+            // What stands for one that was lost on the way, as an outbox does, may come here as well.
+            self.out = self.out.saturating_sub(1);
+        }
+        if self.free.len() < self.kept_max && buffer.capacity() == self.buffer_bytes {
             // What is left of the head before is overwritten before anything is sent.
             buffer.resize(HEAD_RESERVE, 0);
             self.free.push(buffer);

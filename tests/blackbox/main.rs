@@ -19,6 +19,7 @@ mod browsers;
 mod calls;
 mod cancel;
 mod caps;
+mod crowd;
 mod dead_clients;
 mod deadlines;
 mod drain;

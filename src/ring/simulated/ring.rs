@@ -431,6 +431,11 @@ impl DataRing for SimulatedRing {
         self.take_done(at)
     }
 
+    /// What is late has not happened yet.
+    fn has_more(&mut self) -> bool {
+        false
+    }
+
     fn counters(&self) -> RingCounters {
         RingCounters {
             buffers_free: self.buffers_free.len() + self.pool.returned(),

@@ -228,6 +228,12 @@ impl<R: ShardRing> Shard<R> {
                 events.waiting.shrink_to(0);
                 return;
             };
+            if self.is_to_be_interrupted(key) {
+                if let Some(events) = self.channel(key).and_then(Channel::events) {
+                    events.waiting.push_front(delivery);
+                }
+                return self.interrupt(key);
+            }
             if let Some(connection) = self.table.at(key) {
                 // What is told of how long a request took begins here: no read of this connection's did.
                 connection.request_at = now;

@@ -93,12 +93,9 @@ impl<R: ShardRing> Shard<R> {
         if reply.has_body {
             buffer = self.post(parent, buffer);
         }
-        match handler {
-            Some(handler) => {
-                self.pool.put_response(handler, buffer);
-                self.end_lease(handler);
-            }
-            None => self.spares.put(buffer),
+        self.spares.put(buffer);
+        if let Some(handler) = handler {
+            self.end_lease(handler);
         }
         if let Some(exchange) = self.table.at(key) {
             let request_at = exchange.request_at;

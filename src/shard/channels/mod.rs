@@ -96,6 +96,8 @@ pub(super) struct Channel {
     is_input_over: bool,
     /// Nothing is read until the client has taken what there is for it.
     is_stalled: bool,
+    /// Nothing is read until the calls that have begun were run; messages that were read wait for that.
+    is_interrupted: bool,
     /// The other end of a process's input is closed, though not all of it may have been read.
     is_hung_up: bool,
     /// A stream has more than there was room for.
@@ -141,6 +143,7 @@ impl Channel {
             ending: None,
             is_input_over: false,
             is_stalled: false,
+            is_interrupted: false,
             is_hung_up: false,
             has_more: false,
             is_pinged: false,
@@ -149,7 +152,10 @@ impl Channel {
 
     /// Whether its bytes are wanted.
     pub(super) fn reads_on(&self) -> bool {
-        !self.is_stalled && !self.is_input_over && self.ending.is_none_or(Ending::reads_on)
+        !self.is_stalled
+            && !self.is_interrupted
+            && !self.is_input_over
+            && self.ending.is_none_or(Ending::reads_on)
     }
 
     /// Whether it is a pipe, whose other end may take its time.

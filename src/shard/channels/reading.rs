@@ -127,6 +127,10 @@ impl<R: ShardRing> Shard<R> {
                 self.watch_input(key);
                 return consumed;
             }
+            if self.is_to_be_interrupted(key) {
+                self.interrupt(key);
+                return consumed;
+            }
             let taken = match self.channel(key).map(|channel| &channel.framing) {
                 // Nobody listens any more.
                 None | Some(Framing::Events(_)) => return window.len(),
@@ -139,6 +143,50 @@ impl<R: ShardRing> Shard<R> {
             }
         }
         consumed
+    }
+
+    /// Whether a channel's next message is to wait until calls that have begun were run. All in one read would otherwise
+    /// need a handler at once, though none of them may take any time.
+    pub(super) fn is_to_be_interrupted(&mut self, key: ConnectionKey) -> bool {
+        !self.started.is_empty() || self.is_to_await_tasks(key)
+    }
+
+    /// Whether a channel's next call would not be taken, though some may be over as soon as tasks run.
+    fn is_to_await_tasks(&mut self, key: ConnectionKey) -> bool {
+        if self.fresh_calls == 0 {
+            return false;
+        }
+        let in_flight_max = self.service.channels.in_flight_max as usize;
+        let has_handler = self.neighbours.credit().free() > 0;
+        !has_handler
+            || self
+                .channel(key)
+                .is_some_and(|channel| channel.exchanges.len() >= in_flight_max)
+    }
+
+    /// A channel that was interrupted, if it can go on now.
+    pub(in crate::shard) fn next_interrupted(&mut self) -> Option<ConnectionKey> {
+        let &key = self.interrupted.front()?;
+        match self.is_to_await_tasks(key) {
+            true => None,
+            false => self.interrupted.pop_front(),
+        }
+    }
+
+    /// A channel goes on with what was read when the calls that have begun were run.
+    pub(super) fn interrupt(&mut self, key: ConnectionKey) {
+        if let Some(channel) = self.channel(key)
+            && !std::mem::replace(&mut channel.is_interrupted, true)
+        {
+            self.interrupted.push_back(key);
+        }
+    }
+
+    /// A channel that was interrupted goes on.
+    pub(in crate::shard) fn go_on_reading(&mut self, key: ConnectionKey) {
+        let Some(channel) = self.channel(key) else { return };
+        channel.is_interrupted = false;
+        self.serve_kept(key);
     }
 
     /// Acts on the next frame or message; `None` if none is whole.

@@ -116,6 +116,11 @@ impl<M> Letters<M> for ModelledLetters<M> {
         self.step.fetch_add(1);
         self.letters.lock().unwrap().pop_front()
     }
+
+    fn is_empty(&self) -> bool {
+        self.step.fetch_add(1);
+        self.letters.lock().unwrap().is_empty()
+    }
 }
 
 impl<M> Default for ModelledLetters<M> {

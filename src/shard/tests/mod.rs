@@ -5,6 +5,7 @@
 //! | `rig` | the shard, its tools, a small executor, and what must be left at the end |
 //! | `client` | peers that send requests and judge their answers |
 //! | `scripted` | one fault at a time |
+//! | `turns` | many at once: what takes a handler, and whose turn it is |
 //! | `waiting`, `stealing`, `lingering` | who gets a handler, where, and for how long |
 //! | `moving` | waiters on their way to another shard |
 //! | `replacing` | another service takes the place of the one served |
@@ -31,5 +32,6 @@ mod seeded;
 mod stealing;
 mod streams;
 mod tasks;
+mod turns;
 mod waiting;
 mod websocket;

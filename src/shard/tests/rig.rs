@@ -195,6 +195,10 @@ fn registry(barrier: &Arc<Barrier>) -> Registry {
         task_of("speak").run(|context: CallContext, args: Speak| speak(context, args)),
         Tool::new("part").run(|context: CallContext, args: Secret| part(context, args)),
         task_of("ask").run(|context: CallContext, args: Secret| ask(context, args)),
+        Tool::new("yield").run(|_: CallContext, args: Secret| async move {
+            give_way().await;
+            Ok(args.secret)
+        }),
         Tool::new("shout").run_blocking(|context: &BlockingContext, args: Secret| {
             context.log(LogLevel::Warning, args.secret.clone());
             Ok(args.secret)
@@ -434,6 +438,15 @@ impl Rig {
         }
     }
 
+    /// A flush of the first shard's ring and at most so many completions, then whatever tasks were woken.
+    pub(super) fn pass_once(&mut self, completions_max: usize) {
+        let site = &mut self.sites[0];
+        site.shard.begin_pass();
+        site.shard.flush().unwrap();
+        site.handle(completions_max);
+        site.run_tasks();
+    }
+
     /// One turn of one shard's pump.
     pub(super) fn turn_of(&mut self, shard: usize) {
         let (workers, barrier) = (self.workers.submitter(), Arc::clone(&self.barrier));
@@ -559,23 +572,29 @@ impl Site {
         loop {
             self.shard.begin_pass();
             await_workers();
-            self.shard.ring.flush().unwrap();
-            let mut handled = 0;
-            loop {
-                let count = self.shard.handle_completions(256);
-                self.run_started();
-                if count == 0 {
-                    break;
-                }
-                handled += count;
-            }
-            if handled == 0 {
+            self.shard.flush().unwrap();
+            let handled = self.handle(256);
+            if handled == 0 || self.shard.awaits_tasks() {
                 break;
             }
         }
         self.run_tasks();
         await_workers();
-        self.shard.ring.flush().unwrap();
+        self.shard.flush().unwrap();
+    }
+
+    /// A batch of completions, and what they start.
+    fn handle(&mut self, completions_max: usize) -> usize {
+        let mut handled = 0;
+        while handled < completions_max {
+            let count = self.shard.handle_completions(completions_max - handled);
+            self.run_started();
+            if count == 0 {
+                break;
+            }
+            handled += count;
+        }
+        handled
     }
 
     fn run_started(&mut self) {
@@ -645,10 +664,12 @@ impl Site {
             shard.started.len()
         );
         assert!(
-            shard.starved.is_empty(),
+            shard.starved.is_empty() && shard.starved_again.is_empty(),
             "{} starved connections",
-            shard.starved.len()
+            shard.starved.len() + shard.starved_again.len()
         );
+        assert!(shard.interrupted.is_empty(), "channels with messages not taken");
+        assert_eq!(shard.fresh_calls, 0, "calls their tasks have not polled");
         assert!(shard.timers.is_empty(), "{} timers", shard.timers.len());
         let counters = shard.ring.counters();
         assert_eq!(counters.buffers_free, counters.buffers_total, "ring buffers");
