@@ -329,6 +329,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.drain_rate.on_given_back(handler.index);
         self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
         if let Some(entry) = connection.and_then(|key| self.table.at(key))
             && entry.state == State::Calling(handler)
@@ -390,6 +391,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
+        self.drain_rate.on_began(handler.index, self.now);
         if let Some(asker) = self.askers.at(key) {
             asker.handler = handler;
         }

@@ -315,6 +315,7 @@ impl<R: ShardRing> Shard<R> {
             return None;
         };
         self.metrics.on_handler(state, HandlerState::Busy);
+        self.drain_rate.on_began(handler.index, self.now);
         if let Some(entry) = self.table.at(key) {
             entry.state = State::Calling(handler);
             entry.waiting = Waiting::Nothing;
@@ -545,9 +546,17 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn end_lease(&mut self, handler: HandlerKey) {
         if let Some(Some(call)) = self.pool.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
+            self.end_length(handler, &call);
             self.stop_call(call);
-            self.drain_rate.on_ended();
             self.release_permit();
+        }
+    }
+
+    /// A call's handler is free: that tells how long calls take, unless the call was refused before it began.
+    pub(super) fn end_length(&mut self, handler: HandlerKey, call: &Call) {
+        match call.run {
+            Run::Polled => self.drain_rate.on_given_back(handler.index),
+            _ => self.drain_rate.on_ended(handler.index, self.now),
         }
     }
 

@@ -62,8 +62,8 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         connection.held = Some(held);
+        self.end_length(handler, &call);
         self.stop_call(call);
-        self.drain_rate.on_ended();
         self.metrics
             .on_handler(HandlerState::Busy, HandlerState::Lingering);
         if self.service.linger != Linger::Forever {

@@ -332,7 +332,7 @@ impl<R: ShardRing> Shard<R> {
             grants: 0,
             has_permit_in_hand: false,
             offers: OfferTimer::default(),
-            drain_rate: DrainRate::new(now),
+            drain_rate: DrainRate::new(sizes.handlers, now),
             assembly: AssemblyPool::new(AssemblySizes {
                 pieces: sizes.assembly_buffers,
                 pieces_bytes: sizes.assembly_buffer_bytes,
@@ -544,7 +544,6 @@ impl<R: ShardRing> Shard<R> {
         self.is_active = false;
         self.unix_now = unix_seconds();
         self.date.refresh(self.unix_now.0);
-        self.drain_rate.advance(self.now);
         self.expire();
         self.expire_lingers();
         self.serve_waiters();

@@ -307,13 +307,15 @@ impl<R: ShardRing> Shard<R> {
         self.queue.len() + self.askers.returning()
     }
 
-    pub(super) fn overload(&self, reason: OverloadReason) -> Overload {
+    pub(super) fn overload(&mut self, reason: OverloadReason) -> Overload {
         self.metrics.refusals.increment(reason);
         let queue_depth = self.queue.len();
         let retry_after = match reason {
             // Not what the queue drains: a moment may do.
             OverloadReason::Memory | OverloadReason::Tasks => DrainRate::RETRY_AFTER_MIN,
-            _ => self.drain_rate.retry_after(queue_depth),
+            // Whoever comes next waits for the workers as long as those who have handlers do now.
+            OverloadReason::Workers => self.drain_rate.retry_after_workers(),
+            _ => self.drain_rate.retry_after(queue_depth, self.now),
         };
         Overload {
             reason,

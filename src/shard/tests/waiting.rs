@@ -365,6 +365,49 @@ fn the_time_told_to_wait_follows_from_what_was_served() {
     rig.leave(&[holder, refused]);
 }
 
+/// What refusals so far were told, in seconds and in milliseconds.
+fn told(client: &mut Client) -> Vec<(u64, u64)> {
+    client.read();
+    let refusals = client.answers.iter().filter(|answer| answer.status == 503);
+    let told = refusals.map(|answer| {
+        let mut lines = answer.head.lines();
+        let seconds = lines.find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let millis = json["error"]["data"]["retryAfterMs"].as_u64().unwrap();
+        (seconds.parse().unwrap(), millis)
+    });
+    told.collect()
+}
+
+#[test]
+fn a_refusal_says_when_those_in_front_will_have_been_served() {
+    let sizes = Sizes {
+        handlers: 2,
+        queue_depth_max: 32,
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, sizes);
+    let secret = |id: u64| format!("s{id}.");
+    let mut burst: Vec<Client> = (0..34)
+        .map(|id| asking(&mut rig, Era::Modern, "hold", id, &secret(id)))
+        .collect();
+    let mut refused = asking(&mut rig, Era::Modern, "hold", 90, "r");
+    // Nothing has ended, and nothing has run for long: the least that can be said.
+    assert_eq!(told(&mut refused), [(1, 1000)]);
+    rig.pass(Duration::from_secs(1));
+    (0..2).for_each(|id| rig.release(&secret(id)));
+    rig.run();
+    burst.extend((34..36).map(|id| asking(&mut rig, Era::Modern, "hold", id, &secret(id))));
+    refused.request(call(Era::Modern, "hold", 91, "r"));
+    rig.run();
+    // Two at a time, a second each: thirty-two wait, and two have just begun.
+    assert_eq!(told(&mut refused)[1..], [(17, 17_000)]);
+    (2..36).for_each(|id| rig.release(&secret(id)));
+    rig.run();
+    burst.push(refused);
+    rig.leave(&burst);
+}
+
 #[test]
 fn a_worker_queue_that_is_full_does_not_keep_handlers_from_those_who_wait() {
     let sizes = Sizes {
