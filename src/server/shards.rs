@@ -181,7 +181,7 @@ pub(super) fn start(
     common: &Common,
     waking: Option<Waking>,
     is_cut_short: &mut dyn FnMut() -> bool,
-) -> Result<(Shards, Option<(SocketAddr, Group)>), StartError> {
+) -> Result<(Shards, Option<Listening>), StartError> {
     let (sources, listening) = sources(settings)?;
     let waking = Arc::new(waking);
     let mut shards = Shards(Vec::with_capacity(sources.len()));
@@ -193,7 +193,10 @@ pub(super) fn start(
     Ok((shards, listening))
 }
 
-fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<(SocketAddr, Group)>), StartError> {
+/// The bound address, and the listeners of all shards on it.
+type Listening = (SocketAddr, Group);
+
+fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<Listening>), StartError> {
     match settings.transport {
         TransportKind::Http => {
             let (listeners, address) = bind(settings.listen, settings.shares_port, settings.shards.len())?;

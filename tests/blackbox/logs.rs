@@ -341,10 +341,7 @@ fn a_flood_of_refusals_is_cut_off_and_counted() {
     }
     let counted = || -> u64 {
         let records = access_records(&server);
-        let of = |record: &Value| match record["records"].as_u64() {
-            Some(left_out) => left_out,
-            None => 1,
-        };
+        let of = |record: &Value| record["records"].as_u64().unwrap_or(1);
         records.iter().map(of).sum()
     };
     eventually("each is written or counted", || counted() == flood);
