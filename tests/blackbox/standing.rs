@@ -157,10 +157,10 @@ fn what_was_seen_is_not_told_again_and_what_was_missed_is() {
     }
     let mut stream = open_primed(server.connect(), &session.standing());
     let primed = stream.last_event_id().unwrap();
-    // A deletion is one event, so that each file is told of once.
+    // To be replaced is one event, so that each file is told of once.
     let mut ids = vec![primed];
     for name in names {
-        std::fs::remove_file(server.path(name)).unwrap();
+        server.replace(name);
         assert_updated(&mut stream, name, None);
         ids.push(stream.last_event_id().unwrap());
     }

@@ -47,6 +47,13 @@ impl Watched {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
+    /// Puts another file in the place of one of the directory, in one step: one event, and no other list of files.
+    pub(crate) fn replace(&self, name: &str) {
+        let outside = self.folder.path().with_extension("new");
+        std::fs::write(&outside, "another\n").unwrap();
+        std::fs::rename(outside, self.path(name)).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
