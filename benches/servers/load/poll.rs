@@ -8,7 +8,8 @@ use std::net::TcpStream;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-const EVENTS: usize = 1024;
+/// Taken at a time. Few, so that an open loop's requests go out when they are due, not behind a crowd of answers.
+const EVENTS: usize = 64;
 
 /// A set of sockets and what happened to them last.
 pub(crate) struct Poll {
