@@ -14,13 +14,24 @@ use std::time::{Duration, Instant};
 const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 
 fn weir(arguments: &[&str]) -> Output {
-    Command::new(WEIR).args(arguments).output().unwrap()
+    command(WEIR).args(arguments).output().unwrap()
+}
+
+/// A program that does not see what options the environment of the tests sets.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"WEIR_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The command under a shell's limits or redirections.
 fn shell(script: &str) -> Output {
     let script = script.replace("WEIR ", &format!("{WEIR} "));
-    Command::new("sh").args(["-c", &script]).output().unwrap()
+    command("sh").args(["-c", &script]).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -62,7 +73,7 @@ fn version_and_help_are_answers() {
 #[test]
 fn a_file_is_checked_without_the_environment() {
     let file = File::new("good.toml", "pool-size = 8\ntoolset = ['demo']\n");
-    let checked = Command::new(WEIR)
+    let checked = command(WEIR)
         .args(["check", file.path()])
         .env("WEIR_POOL_SIZE", "9")
         .output()
@@ -151,7 +162,7 @@ fn variables_that_are_no_options_end_nothing() {
         ("WEIR_POOLSIZE", "8"),
     ];
     let arguments = ["doctor", "--listen", "127.0.0.1:0", "--admin", "off"];
-    let output = Command::new(WEIR)
+    let output = command(WEIR)
         .args(arguments)
         .env_clear()
         .envs(variables)
@@ -178,7 +189,7 @@ fn variables_that_are_no_options_end_nothing() {
 #[test]
 fn flag_environment_and_file_rank_in_this_order() {
     let file = File::new("rank.toml", "pool-size = 0\nworkers = 0\nhead-max = 0\n");
-    let output = Command::new(WEIR)
+    let output = command(WEIR)
         .args(["serve", "--config", file.path(), "--pool-size", "65536"])
         .env("WEIR_POOL_SIZE", "70000")
         .env("WEIR_WORKERS", "5000")
@@ -199,13 +210,13 @@ fn flag_environment_and_file_rank_in_this_order() {
         text(&unreadable.stderr),
         "weir: WEIR_ROOT = a\u{fffd} is not Unicode; write it in UTF-8\n"
     );
-    let by_variable = Command::new(WEIR)
+    let by_variable = command(WEIR)
         .arg("serve")
         .env("WEIR_CONFIG", file.path())
         .output()
         .unwrap();
     assert!(text(&by_variable.stderr).contains("pool-size = 0 (from the file)"));
-    let by_none = Command::new(WEIR)
+    let by_none = command(WEIR)
         .args(["serve", "--listen", "nowhere"])
         .env("WEIR_CONFIG", "")
         .env("WEIR_POOL_SIZE", "")
@@ -232,7 +243,7 @@ fn a_file_that_is_none_is_refused_and_not_waited_for() {
             &["doctor", "--config"],
         ] {
             // Whoever hangs is stopped and has another status.
-            let refused = Command::new("timeout")
+            let refused = command("timeout")
                 .args(["10", WEIR])
                 .args(arguments)
                 .arg(path)
@@ -400,9 +411,9 @@ fn unprivileged() -> Command {
         .unwrap();
     let is_exempt = u64::from_str_radix(effective.trim(), 16).unwrap() >> CAP_IPC_LOCK & 1 == 1;
     if !is_exempt {
-        return Command::new("sh");
+        return command("sh");
     }
-    let mut command = Command::new("setpriv");
+    let mut command = command("setpriv");
     command.args(["--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "sh"]);
     command
 }
@@ -518,7 +529,7 @@ fn nobody_listening_is_no_panic() {
     let mut gone = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
     let pipe = gone.stdin.take().unwrap();
     gone.wait().unwrap();
-    let status = Command::new(WEIR)
+    let status = command(WEIR)
         .args(["serve", "--pool-size", "0"])
         .stderr(pipe)
         .status()
@@ -561,6 +572,26 @@ fn the_doctor_looks_at_the_admin_address() {
         text(&told.stdout).contains("\nok       admin: 127.0.0.1:0\n"),
         "{told:?}"
     );
+}
+
+#[test]
+fn why_nothing_is_served_is_said_last() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    // The log is written by a thread of its own.
+    for _ in 0..20 {
+        let served = command(WEIR)
+            .args(["serve", "--listen", &address, "--admin", "off"])
+            .env("WEIR_NO_OPTION", "1")
+            .output()
+            .unwrap();
+        let said: Vec<&str> = text(&served.stderr).lines().collect();
+        let refusal = format!("weir: listen: cannot listen on {address}: ");
+        assert!(
+            said.len() == 2 && said[0].contains("WEIR_NO_OPTION is set") && said[1].starts_with(&refusal),
+            "{said:?}"
+        );
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         Ok(look) => look,
         Err(problem) => return problem.complain(),
     };
-    let _log = logging::init(&look.resolved.settings.log);
+    let log = logging::init(&look.resolved.settings.log);
     for note in &look.resolved.notes {
         tracing::warn!("{note}");
     }
@@ -54,14 +54,22 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         .iter()
         .filter(|line| line.verdict == Verdict::Missing)
         .collect();
-    if missing.is_empty() {
+    let obstacles: Vec<String> = if missing.is_empty() {
         allocator::trim_when_idle();
-        return crate::server::run(look.resolved.settings);
-    }
-    // Not through the log: its level may be `off`, and nobody would know why nothing runs.
-    for line in missing {
-        complain(&format!("{}: {}", line.topic, line.text));
-    }
+        match crate::server::run(&look.resolved.settings) {
+            Ok(code) => return code,
+            Err(error) => vec![error.to_string()],
+        }
+    } else {
+        missing
+            .iter()
+            .map(|line| format!("{}: {}", line.topic, line.text))
+            .collect()
+    };
+    // Not through the log: its level may be `off`, and nobody would know why nothing runs. Below what the log has said,
+    // where people look for the reason.
+    drop(log);
+    obstacles.iter().for_each(|obstacle| complain(obstacle));
     ExitCode::FAILURE
 }
 

@@ -1,6 +1,6 @@
 //! What `weir serve` does: embedded toolsets, signals, the start line and the report.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,18 +21,11 @@ use super::{Server, StartError, identity};
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop; the status is the process's own: 0 after a clean drain, 1 otherwise.
-pub fn run(settings: Settings) -> ExitCode {
-    match try_run(&settings) {
-        Ok(code) => code,
-        Err(error) => {
-            // Not through the log, whose level may hide it.
-            let _ = writeln!(io::stderr(), "weir: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn try_run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+///
+/// # Errors
+///
+/// What keeps the server from starting, with the next step.
+pub fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
     // Until signals are listened to they end the process at once, and there is nothing to finish: so what may take long,
     // such as a root on another machine, comes before.
     let registry = registry(settings)?;
