@@ -134,9 +134,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// What time brings.
     pub(super) fn tick_accept(&mut self) {
-        self.acceptor.outage.tell_end(LISTENER, self.now);
+        self.acceptor.outage.tell_end(LISTENER, self.clock.now);
         match self.acceptor.state {
-            State::Paused(until) if self.now >= until => self.watch_listener(),
+            State::Paused(until) if self.clock.now >= until => self.watch_listener(),
             State::Emptying => self.accept_waiting(),
             _ => self.look_for_place(),
         }
@@ -210,9 +210,9 @@ impl<R: ShardRing> Shard<R> {
     /// Out of descriptors, most likely. A shard that drains tries again at its next tick.
     fn pause_accept(&mut self, error: &io::Error) {
         self.metrics.accept_failures.increment();
-        self.acceptor.outage.on_failure(LISTENER, error, self.now);
+        self.acceptor.outage.on_failure(LISTENER, error, self.clock.now);
         if self.acceptor.state != State::Emptying {
-            self.acceptor.state = State::Paused(self.now + ACCEPT_PAUSE);
+            self.acceptor.state = State::Paused(self.clock.now + ACCEPT_PAUSE);
         }
     }
 
@@ -222,7 +222,7 @@ impl<R: ShardRing> Shard<R> {
         let has_place = self.acceptor.gate.try_enter();
         debug_assert!(has_place, "the only connection has a place");
         self.metrics.on_accepted();
-        let key = self.table.insert(Link::Socket(pipes), None, self.now);
+        let key = self.table.insert(Link::Socket(pipes), None, self.clock.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.open_stdio(key);
     }
@@ -237,7 +237,7 @@ impl<R: ShardRing> Shard<R> {
             Some(Admission::Refuse(place)) => (Some(place), true, false),
             Some(Admission::TurnAway) => (None, false, true),
         };
-        let key = self.table.insert(Link::Socket(socket), address, self.now);
+        let key = self.table.insert(Link::Socket(socket), address, self.clock.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         if is_turned_away {
             self.metrics.refusals.increment(OverloadReason::Connections);
@@ -262,7 +262,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(connection) = self.table.at(key) {
             connection.waiting = Waiting::Refusal;
         }
-        self.set_deadline(key, self.now + REFUSAL_PATIENCE);
+        self.set_deadline(key, self.clock.now + REFUSAL_PATIENCE);
     }
 
     /// Tells a client that its address has too many connections. Of what it sent, `front`, nothing is looked at but

@@ -246,7 +246,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Tells how many records were left out, once that is known.
     pub(super) fn tell_left_out(&mut self) {
-        if let Some(records) = self.access.take_left_out(self.now) {
+        if let Some(records) = self.access.take_left_out(self.clock.now) {
             let shard = self.metrics.shard.0;
             tracing::warn!(
                 target: "weir::access",

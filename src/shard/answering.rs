@@ -137,7 +137,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     pub(super) fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing, mode: SendMode) {
-        let write_deadline = self.now + self.service.timeouts.write;
+        let write_deadline = self.clock.now + self.service.timeouts.write;
         let Some(connection) = self.table.at(key) else {
             return self.reclaim(outgoing, buffer);
         };
@@ -145,7 +145,7 @@ impl<R: ShardRing> Shard<R> {
         let is_answer = outgoing.kind == OutgoingKind::Answer;
         if is_answer {
             connection.state = State::Answering;
-            connection.phase_began = self.now;
+            connection.phase_began = self.clock.now;
         }
         let is_patient = connection
             .channel
@@ -196,7 +196,7 @@ impl<R: ShardRing> Shard<R> {
             Err(error) => {
                 self.reclaim(outgoing, buffer);
                 if !is_dead {
-                    self.count_eviction(loss(Some(&error)));
+                    self.metrics.count_eviction(loss(Some(&error)));
                 }
                 return self.lose_client(key);
             }
@@ -236,7 +236,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let whole = outgoing.range.clone();
         let piece = whole.start..whole.end.min(whole.start + OUTBOX_SEND_BYTES);
-        let write_deadline = self.now + self.service.timeouts.write;
+        let write_deadline = self.clock.now + self.service.timeouts.write;
         let Some(connection) = self.table.at(key) else {
             return self.reclaim(outgoing, outbox);
         };
@@ -274,11 +274,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// The answer is with the kernel.
     fn on_answered(&mut self, key: ConnectionKey, closes: bool) {
-        let now = (self.clock)();
+        let now = self.clock.read();
         if let Some(connection) = self.table.at(key) {
             let (request_at, sent_at) = (connection.request_at, connection.phase_began);
-            self.record(Stage::Write, sent_at, now);
-            self.record(Stage::Total, request_at, now);
+            self.metrics.record(Stage::Write, sent_at, now);
+            self.metrics.record(Stage::Total, request_at, now);
         }
         if closes {
             self.begin_close(key);
@@ -292,7 +292,7 @@ impl<R: ShardRing> Shard<R> {
         if self.channel(key).is_some() {
             return self.evict_channel(key, reason);
         }
-        self.count_eviction(reason);
+        self.metrics.count_eviction(reason);
         self.note_origin_of_kept(key);
         if self.can_turn_out(key) {
             self.log_refusal(key, Refusal::Timeout, None);
@@ -351,7 +351,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Our side is finished: FIN, then wait for the peer's.
     pub(super) fn begin_close(&mut self, key: ConnectionKey) {
-        let deadline = self.now + self.close_linger();
+        let deadline = self.clock.now + self.close_linger();
         self.leave_channel(key);
         let Some(connection) = self.table.at(key) else {
             return;
@@ -423,7 +423,7 @@ impl<R: ShardRing> Shard<R> {
         self.on_left(address);
         if self.acceptor.is_over() {
             // The only client there was; what it has left behind is given up by now.
-            self.begin_drain(self.now);
+            self.begin_drain(self.clock.now);
         }
     }
 }

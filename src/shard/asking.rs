@@ -22,7 +22,7 @@ use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
 use crate::ring::ConnectionKey;
 use crate::session::live::{CallPlace, Stream};
-use crate::timers::{TimerKey, TimerKind};
+use crate::timers::TimerKind;
 
 use super::calls::{Call, Run};
 use super::connections::{Connection, State};
@@ -190,10 +190,10 @@ impl<R: ShardRing> Shard<R> {
         }
         let asker = self.askers.at(key)?;
         asker.questions.push(number);
-        asker.since = self.now;
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
-        let tick = self.ticks.deadline(self.now + self.service.timeouts.ask);
-        self.timers.set(self.asker_timer(key), tick);
+        asker.since = self.clock.now;
+        self.timers.clear(TimerKind::Call, handler.index);
+        let deadline = self.clock.now + self.service.timeouts.ask;
+        self.timers.set(TimerKind::Call, self.asker_timer(key), deadline);
         Some(())
     }
 
@@ -223,7 +223,7 @@ impl<R: ShardRing> Shard<R> {
             handler,
             connection: self.pool.holder(handler)?,
             task: self.pool.call_mut(handler)?.task.clone(),
-            since: self.now,
+            since: self.clock.now,
             shelved: None,
             is_returning: false,
         };
@@ -233,8 +233,8 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Shares the calls' kind of timer: askers' slots are those behind the handlers'.
-    fn asker_timer(&self, key: AskerKey) -> TimerKey {
-        TimerKey::new(TimerKind::Call, self.pool.size() + key.index)
+    fn asker_timer(&self, key: AskerKey) -> u32 {
+        self.pool.size() + key.index
     }
 
     /// An answer has come for a call of this shard.
@@ -263,8 +263,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call waits for its client no longer: its own time runs on.
     fn on_all_answered(&mut self, key: AskerKey) {
-        self.timers.clear(self.asker_timer(key));
-        let now = self.now;
+        self.timers.clear(TimerKind::Call, self.asker_timer(key));
+        let now = self.clock.now;
         let Some(asker) = self.askers.at(key) else {
             return;
         };
@@ -274,9 +274,7 @@ impl<R: ShardRing> Shard<R> {
             call.wait_for_client(waited);
         } else if let Some(call) = self.pool.call_mut(handler) {
             call.wait_for_client(waited);
-            let tick = self.ticks.deadline(call.deadline);
-            self.timers
-                .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+            self.timers.set(TimerKind::Call, handler.index, call.deadline);
         }
     }
 
@@ -328,7 +326,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(Some(call)) = self.pool.release(handler) else {
             return;
         };
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.timers.clear(TimerKind::Call, handler.index);
         self.drain_rate.on_given_back(handler.index);
         self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
         if let Some(entry) = connection.and_then(|key| self.table.at(key))
@@ -391,7 +389,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
-        self.drain_rate.on_began(handler.index, self.now);
+        self.drain_rate.on_began(handler.index, self.clock.now);
         if let Some(asker) = self.askers.at(key) {
             asker.handler = handler;
         }
@@ -410,7 +408,7 @@ impl<R: ShardRing> Shard<R> {
     /// A call is over: what it asked is of no interest any more.
     pub(super) fn forget_asker(&mut self, call: &Call) {
         let Some(key) = call.asker else { return };
-        self.timers.clear(self.asker_timer(key));
+        self.timers.clear(TimerKind::Call, self.asker_timer(key));
         if let Some(asker) = self.askers.remove(key) {
             self.askers.by_handler.remove(&asker.handler);
         }

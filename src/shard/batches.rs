@@ -53,7 +53,7 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(key, answers, None, &reply);
         };
-        let Some(handler) = self.lease(key, ticket, self.now, Some(batched)) else {
+        let Some(handler) = self.lease(key, ticket, self.clock.now, Some(batched)) else {
             return;
         };
         if let Some(mut inbound) = self.pool.take_inbound(handler) {
@@ -103,7 +103,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         if let Some(call) = self.pool.call_mut(renewed) {
-            call.next(ticket, self.now, batched);
+            call.next(ticket, self.clock.now, batched);
         }
         if let Some(entry) = self.table.at(connection)
             && entry.state == State::Calling(handler)

@@ -27,7 +27,7 @@ use crate::registry::{
 };
 use crate::ring::{ConnectionKey, HangUp};
 use crate::session::live::Stream;
-use crate::timers::{TimerKey, TimerKind};
+use crate::timers::TimerKind;
 use crate::transport::edge::Endpoint;
 use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::wire::http1::{Connection as Persistence, Method};
@@ -121,7 +121,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.refresh_service();
         let service = Rc::clone(&self.service);
-        let facts = Facts::of_head(&request.head, self.principal(), self.unix_now);
+        let facts = Facts::of_head(&request.head, self.principal(), self.clock.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
             Endpoint::Post => {}
@@ -167,7 +167,7 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let service = Rc::clone(&self.service);
         let mut scratch = self.scratch.take().unwrap_or_default();
-        let began = (self.clock)();
+        let began = self.clock.read();
         let step = service
             .protocol
             .decode(facts, body, &mut scratch, &*service.store, &mut out);
@@ -188,9 +188,9 @@ impl<R: ShardRing> Shard<R> {
         began: Instant,
         turn: Turn,
     ) -> Option<Box<Batched>> {
-        let decoded = (self.clock)();
+        let decoded = self.clock.read();
         if turn == Turn::New {
-            self.record(Stage::Decode, began, decoded);
+            self.metrics.record(Stage::Decode, began, decoded);
         }
         match step {
             Step::Reply(reply) => {
@@ -245,8 +245,8 @@ impl<R: ShardRing> Shard<R> {
         let link = self.links.take(work.client());
         match work.start(&self.registry, CallContext::with_link(Arc::clone(&link))) {
             Ok(started) => {
-                let routed = (self.clock)();
-                self.record(Stage::Route, decoded, routed);
+                let routed = self.clock.read();
+                self.metrics.record(Stage::Route, decoded, routed);
                 self.spares.put(out);
                 if let Some(handler) = self.lease(key, ticket, routed, None) {
                     link.bind(call_number(handler));
@@ -315,7 +315,7 @@ impl<R: ShardRing> Shard<R> {
             return None;
         };
         self.metrics.on_handler(state, HandlerState::Busy);
-        self.drain_rate.on_began(handler.index, self.now);
+        self.drain_rate.on_began(handler.index, self.clock.now);
         if let Some(entry) = self.table.at(key) {
             entry.state = State::Calling(handler);
             entry.waiting = Waiting::Nothing;
@@ -343,7 +343,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(link) = self.pool.call_mut(handler).and_then(|call| call.link.clone()) {
             context = context.with_link(link);
         }
-        let (mailbox, clock) = (self.mailbox.clone(), self.clock);
+        let (mailbox, clock) = (self.mailbox.clone(), self.clock.source());
         let job = Job::new(
             cancellation,
             move |_| (clock(), blocking.run(&context)),
@@ -386,7 +386,7 @@ impl<R: ShardRing> Shard<R> {
             && matches!(call.run, Run::Working(_))
         {
             let submitted = std::mem::replace(&mut call.began, began);
-            self.record(Stage::Queue, submitted, began);
+            self.metrics.record(Stage::Queue, submitted, began);
             if let Some(key) = self.pool.holder(handler) {
                 self.note_wait(key, began.saturating_duration_since(submitted));
             }
@@ -455,9 +455,7 @@ impl<R: ShardRing> Shard<R> {
         let stream_at = call.began + self.service.timeouts.stream_after;
         let gets_stream = call.stream.is_none() && call.batch.is_none();
         if !call.is_asking() {
-            let tick = self.ticks.deadline(call.deadline);
-            self.timers
-                .set(TimerKey::new(TimerKind::Call, handler.index), tick);
+            self.timers.set(TimerKind::Call, handler.index, call.deadline);
         }
         let Some(connection) = self.pool.holder(handler) else {
             return;
@@ -487,7 +485,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The same; `panic` is what was said where it panicked, if that was not on this thread.
     fn settle_with(&mut self, handler: HandlerKey, outcome: Outcome, panic: Option<PanicFacts>) {
-        let ended = (self.clock)();
+        let ended = self.clock.read();
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };
@@ -506,9 +504,9 @@ impl<R: ShardRing> Shard<R> {
             _ => None,
         };
         let (began, operation, label) = (call.began, call.ticket.operation(), call.label());
-        self.record(Stage::Execute, began, ended);
+        self.metrics.record(Stage::Execute, began, ended);
         if let metrics::Operation::Tool(row) = label {
-            self.histograms
+            self.metrics
                 .record_tool(row, ended.saturating_duration_since(began));
         }
         if matches!(outcome, Err(ToolError::Panicked)) {
@@ -523,7 +521,7 @@ impl<R: ShardRing> Shard<R> {
             self.settle_task(handler, &outcome, ended.saturating_duration_since(began));
             return self.serve_waiters();
         }
-        let unix_now = self.unix_now;
+        let unix_now = self.clock.unix_now;
         self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
             let protocol = &service.protocol;
             match asking {
@@ -538,7 +536,7 @@ impl<R: ShardRing> Shard<R> {
                 None => protocol.answer(ticket, &outcome, out),
             }
         });
-        self.record(Stage::Encode, ended, (self.clock)());
+        self.metrics.record(Stage::Encode, ended, self.clock.read());
         self.serve_waiters();
     }
 
@@ -556,7 +554,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn end_length(&mut self, handler: HandlerKey, call: &Call) {
         match call.run {
             Run::Polled => self.drain_rate.on_given_back(handler.index),
-            _ => self.drain_rate.on_ended(handler.index, self.now),
+            _ => self.drain_rate.on_ended(handler.index, self.clock.now),
         }
     }
 
@@ -661,7 +659,7 @@ impl<R: ShardRing> Shard<R> {
             .at(key)
             .and_then(|connection| connection.link.socket())
             .and_then(|socket| self.ring.take_error(socket));
-        self.count_eviction(loss(error.as_ref()));
+        self.metrics.count_eviction(loss(error.as_ref()));
         self.lose_client(key);
     }
 
@@ -673,10 +671,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Nobody waits for this call any more.
     pub(super) fn cancel_call(&mut self, handler: HandlerKey) {
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.timers.clear(TimerKind::Call, handler.index);
         if let Some(call) = self.pool.call_mut(handler) {
             let (label, began) = (call.label(), call.began);
-            let elapsed = self.now.saturating_duration_since(began);
+            let elapsed = self.clock.now.saturating_duration_since(began);
             self.metrics
                 .on_operation(label, metrics::Outcome::Cancelled, elapsed);
         }

@@ -9,21 +9,19 @@ use crate::config::Linger;
 use crate::metrics::Eviction;
 use crate::registry::ToolError;
 use crate::ring::ConnectionKey;
-use crate::timers::{TimerKey, TimerKind};
+use crate::timers::TimerKind;
 use crate::units::Patience;
 
 use super::connections::{State, Waiting};
-use super::{Shard, ShardRing, TIMER_LOOKS_MAX};
+use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     pub(super) fn set_deadline(&mut self, key: ConnectionKey, deadline: Instant) {
-        let tick = self.ticks.deadline(deadline);
-        self.timers
-            .set(TimerKey::new(TimerKind::Connection, key.slot), tick);
+        self.timers.set(TimerKind::Connection, key.slot, deadline);
     }
 
     pub(super) fn clear_deadline(&mut self, key: ConnectionKey) {
-        self.timers.clear(TimerKey::new(TimerKind::Connection, key.slot));
+        self.timers.clear(TimerKind::Connection, key.slot);
     }
 
     /// The deadline of an open connection: for its next byte, and for the whole of what it began.
@@ -38,8 +36,8 @@ impl<R: ShardRing> Shard<R> {
             Patience::Forever => None,
         };
         let deadline = match connection.waiting {
-            Waiting::Head => (connection.phase_began + timeouts.head).min(self.now + timeouts.read),
-            Waiting::Body => (connection.phase_began + timeouts.body).min(self.now + timeouts.read),
+            Waiting::Head => (connection.phase_began + timeouts.head).min(self.clock.now + timeouts.read),
+            Waiting::Body => (connection.phase_began + timeouts.body).min(self.clock.now + timeouts.read),
             // A handler it holds it holds no longer than this.
             _ if is_held => {
                 connection.phase_began + idle.map_or(timeouts.read, |idle| idle.min(timeouts.read))
@@ -54,13 +52,12 @@ impl<R: ShardRing> Shard<R> {
 
     /// Acts on what is due.
     pub(super) fn expire(&mut self) {
-        let now = self.ticks.present(self.now);
-        let mut looks = TIMER_LOOKS_MAX;
-        while let Some(timer) = self.timers.poll_expired(now, &mut looks) {
-            match timer.kind() {
-                TimerKind::Call => self.call_timed_out(timer.slot()),
+        self.timers.begin_tick();
+        while let Some((kind, slot)) = self.timers.poll_expired(self.clock.now) {
+            match kind {
+                TimerKind::Call => self.call_timed_out(slot),
                 TimerKind::Connection => {
-                    if let Some(key) = self.table.key_at(timer.slot()) {
+                    if let Some(key) = self.table.key_at(slot) {
                         self.connection_timed_out(key);
                     }
                 }
@@ -89,7 +86,7 @@ impl<R: ShardRing> Shard<R> {
             (State::Open, Waiting::Refusal) => self.refuse_connection(key, &[]),
             (State::Queued(wait), _) => self.refuse_waiter(key, wait),
             (State::Open, Waiting::Head) => {
-                let is_head_over = self.now >= connection.phase_began + self.service.timeouts.head;
+                let is_head_over = self.clock.now >= connection.phase_began + self.service.timeouts.head;
                 self.evict(
                     key,
                     if is_head_over {
@@ -100,7 +97,7 @@ impl<R: ShardRing> Shard<R> {
                 );
             }
             (State::Open, Waiting::Body) => {
-                let is_body_over = self.now >= connection.phase_began + self.service.timeouts.body;
+                let is_body_over = self.clock.now >= connection.phase_began + self.service.timeouts.body;
                 self.evict(
                     key,
                     if is_body_over {
@@ -111,7 +108,7 @@ impl<R: ShardRing> Shard<R> {
                 );
             }
             (State::Answering, _) | (_, Waiting::Write) => {
-                self.count_eviction(Eviction::WriteStall);
+                self.metrics.count_eviction(Eviction::WriteStall);
                 self.lose_client(key);
             }
             (State::Calling(handler), Waiting::Answer) => self.stream_answer(handler),
@@ -127,13 +124,13 @@ impl<R: ShardRing> Shard<R> {
         let idle_since = self
             .table
             .at(key)
-            .map_or(self.now, |connection| connection.phase_began);
+            .map_or(self.clock.now, |connection| connection.phase_began);
         let is_over = match self.service.timeouts.idle {
-            Patience::For(idle) => self.now >= idle_since + idle,
+            Patience::For(idle) => self.clock.now >= idle_since + idle,
             Patience::Forever => false,
         };
         if is_over {
-            self.count_eviction(Eviction::Idle);
+            self.metrics.count_eviction(Eviction::Idle);
             self.begin_close(key);
         } else {
             self.set_read_deadline(key);

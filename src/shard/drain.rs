@@ -80,7 +80,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         self.drain = Some(Drain {
-            began: self.now,
+            began: self.clock.now,
             deadline,
             is_aborted: false,
         });
@@ -91,7 +91,7 @@ impl<R: ShardRing> Shard<R> {
         for key in self.keys_where(|connection| connection.is_parked() && !connection.is_fresh) {
             self.begin_close(key);
         }
-        let deadline = self.now + CLOSE_LINGER_DRAINING;
+        let deadline = self.clock.now + CLOSE_LINGER_DRAINING;
         for key in self.keys_where(|connection| connection.state == State::Closing) {
             self.set_deadline(key, deadline);
         }
@@ -100,7 +100,7 @@ impl<R: ShardRing> Shard<R> {
     /// Ends at once what a drain would finish: the shard is over when the ring has let go of its sockets. A job on a
     /// worker is told to stop, and given up.
     pub(super) fn abort(&mut self) {
-        self.begin_drain(self.now);
+        self.begin_drain(self.clock.now);
         if let Some(drain) = &mut self.drain {
             drain.is_aborted = true;
         }
@@ -135,7 +135,7 @@ impl<R: ShardRing> Shard<R> {
         if drain.is_aborted {
             return self.kill_all();
         }
-        let now = self.now;
+        let now = self.clock.now;
         let age = now.saturating_duration_since(drain.began);
         if age >= LISTENER_GRACE {
             self.stop_accept();

@@ -12,7 +12,7 @@ use crate::pool::HandlerKey;
 use crate::registry::ToolError;
 use crate::ring::ConnectionKey;
 use crate::session::live::Letter;
-use crate::timers::{TimerKey, TimerKind};
+use crate::timers::TimerKind;
 
 use super::access::Ended;
 use super::calls::{Call, Run};
@@ -86,13 +86,13 @@ impl<R: ShardRing> Shard<R> {
         if is_heard && stream.is_none() {
             return self.give_up_call(handler, ToolError::Cancelled);
         }
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.timers.clear(TimerKind::Call, handler.index);
         self.cancel_call(handler);
         self.end_stream_of(connection, stream);
     }
 
     pub(super) fn cancel_shelved(&mut self, connection: ConnectionKey, call: Call) {
-        let elapsed = self.now.saturating_duration_since(call.began);
+        let elapsed = self.clock.now.saturating_duration_since(call.began);
         self.metrics
             .on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
         self.log_unanswered(connection, &Ended::cancelled(&call));

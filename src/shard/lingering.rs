@@ -34,7 +34,7 @@ impl<R: ShardRing> Shard<R> {
         if connection.held.is_some() || !self.neighbours.credit().try_take_own() {
             return;
         }
-        connection.held = self.pool.hold(key, self.now);
+        connection.held = self.pool.hold(key, self.clock.now);
         debug_assert!(connection.held.is_some(), "a permit was free, but no handler");
         self.metrics
             .on_handler(HandlerState::Idle, HandlerState::Lingering);
@@ -58,7 +58,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = connection else {
             return self.end_lease(handler);
         };
-        let Some((held, call)) = self.pool.linger(handler, self.now) else {
+        let Some((held, call)) = self.pool.linger(handler, self.clock.now) else {
             return;
         };
         connection.held = Some(held);
@@ -104,7 +104,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         while let Some((_, holder, since)) = self.pool.longest_lingering()
-            && since + linger <= self.now
+            && since + linger <= self.clock.now
         {
             self.end_hold(holder);
         }

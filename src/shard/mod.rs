@@ -27,6 +27,7 @@
 //! | `letters` | what other shards' requests mean for streams and calls here |
 //! | `service` | what is served, and its replacement |
 //! | `browsers` | pages of other origins, which may read what they are answered |
+//! | `clock`, `telemetry` | what "now" is and what is due; what is counted and measured |
 //! | `health` | probers on the port of MCP |
 //! | `deadlines`, `drain` | what time does |
 //! | `access` | what the log says of requests |
@@ -44,6 +45,7 @@ mod batches;
 mod browsers;
 mod calls;
 mod channels;
+mod clock;
 mod connections;
 mod deadlines;
 mod drain;
@@ -66,6 +68,7 @@ mod speaking;
 mod stealing;
 mod streams;
 mod tasks;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -75,17 +78,16 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::config::{AccessLog, StealSettings};
 use crate::jsonrpc::Scratch;
-use crate::mcp::UnixSeconds;
-use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage};
+use crate::metrics::{ShardHistograms, ShardMetrics};
 use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
 use crate::registry::{Emission, Outcome, PanicFacts, ServerHandle, ShardRegistry};
 use crate::ring::{Completion, ConnectionKey};
 use crate::session::live::Letter;
-use crate::timers::{TickClock, TimerKind, Wheel};
+use crate::timers::TimerKind;
 use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
@@ -97,6 +99,7 @@ use asking::Askers;
 use browsers::Origins;
 pub use calls::Call;
 pub use channels::ChannelLimits;
+use clock::{Clock, Timers};
 use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
@@ -111,9 +114,8 @@ use spares::{SENDS_PER_FLUSH_MAX, Spares};
 use speaking::Links;
 pub use stealing::Moved;
 use stealing::OfferTimer;
+use telemetry::Telemetry;
 
-/// Timers looked at per tick, so that a flood of deadlines is spread over ticks.
-const TIMER_LOOKS_MAX: u32 = 4096;
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
 const BUSY_HORIZON_TICKS: u64 = 10;
 
@@ -208,11 +210,8 @@ pub struct Shard<R: ShardRing> {
     ready_streams: VecDeque<ConnectionKey>,
     assembly: AssemblyPool,
     heap: HeapBudget,
-    timers: Wheel,
-    ticks: TickClock,
-    clock: fn() -> Instant,
-    now: Instant,
-    pass_at: Instant,
+    clock: Clock,
+    timers: Timers,
     /// `None` only while a request is decoded; making one anew would allocate.
     scratch: Option<Scratch>,
     /// Where a chunked body is put together.
@@ -225,7 +224,6 @@ pub struct Shard<R: ShardRing> {
     /// Of pages.
     origins: Origins,
     date: DateCache,
-    unix_now: UnixSeconds,
     /// Calls to be polled for the first time, oldest first.
     started: VecDeque<HandlerKey>,
     /// Connections that are to receive when there is a ring buffer, whoever waits longest first. Each is in one of
@@ -258,8 +256,7 @@ pub struct Shard<R: ShardRing> {
     mailbox: Mailbox<Mail<R::Socket>>,
     ring_buffer_bytes: usize,
     workers: Submitter,
-    metrics: Arc<ShardMetrics>,
-    histograms: ShardHistograms,
+    metrics: Telemetry,
 }
 
 /// What a shard is given by its server.
@@ -310,8 +307,8 @@ impl<R: ShardRing> Shard<R> {
             metrics,
             clock,
         } = parts;
-        let now = clock();
-        let unix_now = unix_seconds();
+        let clock = Clock::new(clock);
+        let now = clock.now;
         let service = served.current();
         service
             .store
@@ -320,8 +317,6 @@ impl<R: ShardRing> Shard<R> {
         metrics.on_pool(sizes.handlers);
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);
-        let histograms = ShardHistograms::new(&service.labels);
-        let ticks = TickClock::new(now, TickClock::TICK);
         let mut shard = Shard {
             table: Table::new(),
             pool: Pool::new(sizes.handlers, sizes.handler_buffer_bytes),
@@ -340,19 +335,15 @@ impl<R: ShardRing> Shard<R> {
                 waiting_bytes: sizes.ring_buffer_bytes,
             }),
             heap: HeapBudget::new(sizes.heap_bytes_max),
-            timers: Wheel::new(ticks.present(now)),
-            ticks,
-            clock,
-            now,
-            pass_at: now,
+            timers: Timers::new(now),
             scratch: Some(Scratch::new()),
             unchunked: Vec::new(),
             unmasked: Vec::new(),
             channels_begun: 0,
             spares: Spares::new(sizes.handlers as usize, sizes.handler_buffer_bytes),
             origins: Origins::default(),
-            date: DateCache::new(unix_now.0),
-            unix_now,
+            date: DateCache::new(clock.unix_now.0),
+            clock,
             started: VecDeque::with_capacity(sizes.handlers as usize),
             starved: VecDeque::new(),
             starved_again: VecDeque::new(),
@@ -374,6 +365,7 @@ impl<R: ShardRing> Shard<R> {
             askers: Askers::new(sizes.handlers),
             letters: Vec::new(),
             ready_streams: VecDeque::new(),
+            metrics: Telemetry::new(metrics, &service.labels),
             service: Rc::new(service),
             served,
             replacements_seen: 0,
@@ -382,8 +374,6 @@ impl<R: ShardRing> Shard<R> {
             mailbox,
             ring_buffer_bytes: sizes.ring_buffer_bytes,
             workers,
-            metrics,
-            histograms,
         };
         if sizes.is_prefaulted {
             shard.pool.prefault();
@@ -401,14 +391,13 @@ impl<R: ShardRing> Shard<R> {
 
     /// Takes the time, once for all that is handled in one pass.
     pub fn begin_pass(&mut self) {
-        self.now = (self.clock)();
-        self.pass_at = self.now;
+        self.clock.begin_pass();
         self.metrics.passes.increment();
     }
 
     /// The time now.
     fn time(&self) -> Instant {
-        (self.clock)()
+        self.clock.read()
     }
 
     /// Whether waiters can move to other shards.
@@ -418,7 +407,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// How long ago the last pass over the ring began.
     pub fn pass_age(&self) -> Duration {
-        (self.clock)().saturating_duration_since(self.pass_at)
+        self.clock.pass_age()
     }
 
     /// Begins what was queued and collects what is done.
@@ -462,7 +451,7 @@ impl<R: ShardRing> Shard<R> {
             self.handle(completion);
         } else {
             if !self.ring.has_more() && self.starved.is_empty() && self.starved_again.is_empty() {
-                self.caught_up_at = self.pass_at;
+                self.caught_up_at = self.clock.now;
             }
             return false;
         }
@@ -533,7 +522,7 @@ impl<R: ShardRing> Shard<R> {
                 Mail::Abort => self.abort(),
                 Mail::Report(to) => {
                     // A reporter that no longer waits is no concern of the shard's.
-                    let _ = to.try_send(self.histograms.clone());
+                    let _ = to.try_send(self.metrics.histograms().clone());
                 }
             }
         }
@@ -542,8 +531,8 @@ impl<R: ShardRing> Shard<R> {
     /// What time brings: deadlines, the drain's next step, the date, the gauges.
     pub fn handle_tick(&mut self) {
         self.is_active = false;
-        self.unix_now = unix_seconds();
-        self.date.refresh(self.unix_now.0);
+        self.clock.refresh_unix();
+        self.date.refresh(self.clock.unix_now.0);
         self.expire();
         self.expire_lingers();
         self.serve_waiters();
@@ -560,16 +549,12 @@ impl<R: ShardRing> Shard<R> {
     /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
     /// counts: a sleep that the executor should not have begun then ends with the next short tick.
     pub fn is_busy(&self) -> bool {
-        let is_due_soon = || {
-            let soon = self.ticks.present(self.now) + BUSY_HORIZON_TICKS;
-            self.timers.next_due().is_some_and(|tick| tick <= soon)
-        };
         self.is_active
             || self.metrics.in_flight.value() > 0
             || self.is_cutting_lingers()
             || self.drain.is_some()
             || self.acceptor.is_paused()
-            || is_due_soon()
+            || self.timers.is_due_within(self.clock.now, BUSY_HORIZON_TICKS)
     }
 
     /// Whether calls wait for something other than the ring.
@@ -589,25 +574,6 @@ impl<R: ShardRing> Shard<R> {
 
     /// The shard's latencies so far.
     pub fn histograms(&self) -> &ShardHistograms {
-        &self.histograms
+        self.metrics.histograms()
     }
-
-    fn record(&mut self, stage: Stage, since: Instant, until: Instant) {
-        self.histograms
-            .record(stage, until.saturating_duration_since(since));
-    }
-
-    fn count_eviction(&self, eviction: Eviction) {
-        self.metrics.evictions.increment(eviction);
-    }
-}
-
-/// Wall-clock time, for `Date` and for what sessions' ages are counted in.
-#[allow(clippy::disallowed_methods, reason = "read once a tick")]
-fn unix_seconds() -> UnixSeconds {
-    UnixSeconds(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
-    )
 }

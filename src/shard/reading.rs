@@ -170,8 +170,8 @@ impl<R: ShardRing> Shard<R> {
         if connection.assembly.is_some() {
             return self.append_and_serve(key, bytes);
         }
-        connection.phase_began = self.now;
-        connection.request_at = self.now;
+        connection.phase_began = self.clock.now;
+        connection.request_at = self.clock.now;
         connection.is_fresh = false;
         self.serve_window(key, bytes, Turn::New);
     }
@@ -414,7 +414,7 @@ impl<R: ShardRing> Shard<R> {
                     let consumed = request.consumed;
                     if turn == Turn::New {
                         connection.waited_micros = 0;
-                        self.record(Stage::Read, began, self.now);
+                        self.metrics.record(Stage::Read, began, self.clock.now);
                     }
                     self.dispatch(key, &request, turn);
                     return match self.table.at(key).map(|connection| connection.state) {
@@ -426,7 +426,7 @@ impl<R: ShardRing> Shard<R> {
             };
         if waiting != connection.waiting {
             connection.waiting = waiting;
-            connection.phase_began = self.now;
+            connection.phase_began = self.clock.now;
         }
         if sends_continue {
             self.send_continue(key);
@@ -468,8 +468,8 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         connection.state = State::Open;
-        connection.phase_began = self.now;
-        connection.request_at = self.now;
+        connection.phase_began = self.clock.now;
+        connection.request_at = self.clock.now;
         connection.waiting = Waiting::Idle;
         if connection.assembly.is_some() {
             self.serve_assembly(key, Turn::New);
@@ -497,7 +497,7 @@ impl<R: ShardRing> Shard<R> {
             _ => false,
         };
         if lost == Eviction::Vanished || is_amid {
-            self.count_eviction(lost);
+            self.metrics.count_eviction(lost);
         }
         self.kill(key);
     }

@@ -12,7 +12,7 @@ use crate::pool::HandlerKey;
 use crate::registry::StartError;
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, Stream};
-use crate::timers::{TimerKey, TimerKind};
+use crate::timers::TimerKind;
 use crate::transport::edge;
 use crate::transport::http::HEAD_RESERVE;
 use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead, Status};
@@ -101,7 +101,7 @@ impl<R: ShardRing> Shard<R> {
         decoded: Instant,
     ) {
         let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
-        let elapsed = (self.clock)().saturating_duration_since(decoded);
+        let elapsed = self.clock.read().saturating_duration_since(decoded);
         self.record_operation(self.service.label(ticket.operation()), &reply, elapsed);
         self.log_unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
@@ -127,7 +127,7 @@ impl<R: ShardRing> Shard<R> {
         elapsed: Duration,
         write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
     ) {
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.timers.clear(TimerKind::Call, handler.index);
         let Some(call) = self.pool.call_mut(handler) else {
             return;
         };

@@ -120,7 +120,7 @@ impl<R: ShardRing> Shard<R> {
     fn oldest_ripe(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
         let (wait, key) = self.oldest_movable()?;
         let since = self.table.at(key)?.phase_began;
-        let is_ripe = self.now >= since + WAIT_MIN;
+        let is_ripe = self.clock.now >= since + WAIT_MIN;
         if !is_ripe {
             self.offers.set(since + WAIT_MIN);
         }
@@ -204,7 +204,7 @@ impl<R: ShardRing> Shard<R> {
             }
             None => Vec::new(),
         };
-        let waited = self.now.saturating_duration_since(connection.phase_began);
+        let waited = self.clock.now.saturating_duration_since(connection.phase_began);
         self.metrics.on_wait_ended(WaitEnd::Stolen, waited);
         self.metrics.in_flight.down();
         self.metrics.connections_open.down();
@@ -221,15 +221,15 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection arrives from another shard. The permit for it was taken there.
     pub(super) fn receive_moved(&mut self, moved: Moved<R::Socket>) {
-        let waited = self.now.saturating_duration_since(moved.queued_at);
+        let waited = self.clock.now.saturating_duration_since(moved.queued_at);
         let key = self
             .table
-            .insert(Link::Socket(moved.socket), moved.address, self.now);
+            .insert(Link::Socket(moved.socket), moved.address, self.clock.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.metrics.connections_open.up();
         self.metrics.in_flight.up();
         self.metrics.on_stolen_in(waited);
-        self.record_wait(waited);
+        self.metrics.record_wait(waited);
         if let Some(connection) = self.table.at(key) {
             connection.is_fresh = false;
             connection.is_browser = moved.is_browser;

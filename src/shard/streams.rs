@@ -107,7 +107,7 @@ impl<R: ShardRing> Shard<R> {
         revision: Revision,
         after: Option<u64>,
     ) {
-        let keep_alive_at = self.now + self.service.timeouts.keep_alive;
+        let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
         let place = self.stream_place(key);
         if role != Role::Call {
             self.metrics.in_flight.down();
@@ -248,13 +248,13 @@ impl<R: ShardRing> Shard<R> {
 
     /// A client has left too much unread.
     fn cut_off(&mut self, key: ConnectionKey) {
-        self.count_eviction(Eviction::SlowReader);
+        self.metrics.count_eviction(Eviction::SlowReader);
         self.lose_client(key);
     }
 
     /// The stream's last bytes are about to go out: from here on it is an answer like any other.
     fn end_response(&mut self, key: ConnectionKey) {
-        let now = self.now;
+        let now = self.clock.now;
         let Some(connection) = self.table.at(key) else {
             return;
         };
@@ -270,7 +270,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Some of a stream is with the kernel.
     pub(super) fn go_on_streaming(&mut self, key: ConnectionKey) {
-        let keep_alive_at = self.now + self.service.timeouts.keep_alive;
+        let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
         if let Some(connection) = self.table.at(key) {
             connection.waiting = Waiting::KeepAlive;
         }

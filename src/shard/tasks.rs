@@ -22,7 +22,7 @@ use crate::registry::{AnswerError, Emission, NotedQuestion, Outcome};
 use crate::ring::ConnectionKey;
 use crate::session::live::Message;
 use crate::session::tasks::{NewTask, TaskPlace, WaitRefused};
-use crate::timers::{TimerKey, TimerKind};
+use crate::timers::TimerKind;
 use crate::transport::http::HEAD_RESERVE;
 
 use super::access::{Ended, Subject};
@@ -51,7 +51,7 @@ impl<R: ShardRing> Shard<R> {
     /// refused, and the call is gone.
     pub(super) fn begin_task(&mut self, key: ConnectionKey, handler: HandlerKey, terms: TaskTerms) -> bool {
         let channel = self.parent_of(key);
-        let task_key = self.table.insert(Link::Task(channel), None, self.now);
+        let task_key = self.table.insert(Link::Task(channel), None, self.clock.now);
         self.timers.reserve(TimerKind::Connection, task_key.slot + 1);
         let place = TaskPlace {
             shard: self.metrics.shard.0,
@@ -113,7 +113,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task ends so, whatever its call does.
     pub(super) fn end_task(&mut self, handler: HandlerKey, ending: &TaskEnding, elapsed: Duration) {
-        self.timers.clear(TimerKey::new(TimerKind::Call, handler.index));
+        self.timers.clear(TimerKind::Call, handler.index);
         let holder = self.pool.holder(handler);
         let Some(call) = self.pool.call_mut(handler) else {
             return;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Overload, OverloadReason, SessionToken};
-use crate::metrics::{Eviction, Stage, WaitEnd};
+use crate::metrics::{Eviction, WaitEnd};
 use crate::pool::{DrainRate, Purpose, WaitKey};
 use crate::ring::ConnectionKey;
 
@@ -102,7 +102,7 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.state = State::Queued(wait);
         connection.waiting = Waiting::Nothing;
-        connection.phase_began = self.now;
+        connection.phase_began = self.clock.now;
         // That it sends no more was known before this request began to wait: it may read its answer all the same.
         if !connection.is_half_closed {
             self.watch(key);
@@ -122,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
         let own = match self.table.at(key) {
             Some(connection) if connection.is_browser => connection.phase_began + timeouts.browser,
             Some(connection) => connection.phase_began + timeouts.agent,
-            None => self.now,
+            None => self.clock.now,
         };
         match self.drain_cutoff() {
             Some(cutoff) if cutoff < own => (cutoff, OverloadReason::Draining),
@@ -175,7 +175,7 @@ impl<R: ShardRing> Shard<R> {
         self.has_permit_in_hand = true;
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::Served, waited);
-            self.record_wait(waited);
+            self.metrics.record_wait(waited);
             self.note_wait(key, waited);
         }
         self.serve_assembly(key, Turn::Granted);
@@ -193,24 +193,19 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn oldest_wait(&mut self) -> Duration {
         let oldest = self.queue.front().and_then(|(_, &key)| self.table.at(key));
         oldest.map_or(Duration::ZERO, |connection| {
-            self.now.saturating_duration_since(connection.phase_began)
+            self.clock.now.saturating_duration_since(connection.phase_began)
         })
-    }
-
-    pub(super) fn record_wait(&mut self, waited: Duration) {
-        self.histograms.record(Stage::Queue, waited);
-        self.histograms.record_wait(waited);
     }
 
     /// A waiter's time is over.
     pub(super) fn refuse_waiter(&mut self, key: ConnectionKey, wait: WaitKey) {
         let (deadline, reason) = self.wait_deadline(key);
-        if self.now < deadline {
+        if self.clock.now < deadline {
             return self.set_deadline(key, deadline);
         }
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::TimedOut, waited);
-            self.record_wait(waited);
+            self.metrics.record_wait(waited);
             self.note_wait(key, waited);
         }
         self.serve_assembly(key, Turn::Refused(reason));
@@ -245,7 +240,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whose request waits, or is about to move, has left: that is its end in every era.
     pub(super) fn lose_waiter(&mut self, key: ConnectionKey) {
-        self.count_eviction(Eviction::HangUp);
+        self.metrics.count_eviction(Eviction::HangUp);
         self.kill(key);
         self.offer_waiters();
     }
@@ -255,13 +250,13 @@ impl<R: ShardRing> Shard<R> {
         let since = self
             .table
             .at(key)
-            .map_or(self.now, |connection| connection.phase_began);
+            .map_or(self.clock.now, |connection| connection.phase_began);
         match state {
             State::Queued(wait) => drop(self.leave_queue(key, wait)),
             State::Moving(target) => self.neighbours.give_back_to(target.into()),
             _ => return,
         }
-        let waited = self.now.saturating_duration_since(since);
+        let waited = self.clock.now.saturating_duration_since(since);
         self.metrics.on_wait_ended(WaitEnd::Left, waited);
         self.metrics.in_flight.down();
     }
@@ -273,7 +268,7 @@ impl<R: ShardRing> Shard<R> {
             self.neighbours.stop_waiting();
         }
         self.clear_deadline(key);
-        let now = self.now;
+        let now = self.clock.now;
         let connection = self.table.at(key)?;
         connection.state = State::Open;
         connection.waits_for = None;
@@ -315,7 +310,7 @@ impl<R: ShardRing> Shard<R> {
             OverloadReason::Memory | OverloadReason::Tasks => DrainRate::RETRY_AFTER_MIN,
             // Whoever comes next waits for the workers as long as those who have handlers do now.
             OverloadReason::Workers => self.drain_rate.retry_after_workers(),
-            _ => self.drain_rate.retry_after(queue_depth, self.now),
+            _ => self.drain_rate.retry_after(queue_depth, self.clock.now),
         };
         Overload {
             reason,

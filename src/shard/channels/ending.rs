@@ -106,7 +106,7 @@ impl<R: ShardRing> Shard<R> {
     /// A channel that was to end is at its end once nothing of it is in flight, its tasks are over and their results
     /// fetched, and everything is sent.
     pub(super) fn close_if_over(&mut self, key: ConnectionKey) {
-        let (now, cutoff) = (self.now, self.result_cutoff());
+        let (now, cutoff) = (self.clock.now, self.result_cutoff());
         let Some(connection) = self.table.at(key) else {
             return;
         };
@@ -162,14 +162,14 @@ impl<R: ShardRing> Shard<R> {
             // A process's own; see `finish_process`.
             (Framing::Lines(_), Some(_)) => return,
             (Framing::Lines(_), None) if channel.is_stalled && channel.is_hung_up => {
-                (Waiting::Close, self.now + LAST_CALLS)
+                (Waiting::Close, self.clock.now + LAST_CALLS)
             }
             (Framing::Lines(_), None) => {
                 connection.waiting = Waiting::Nothing;
                 return self.clear_deadline(key);
             }
-            (Framing::Events(_), _) => (Waiting::KeepAlive, self.now + timeouts.keep_alive),
-            _ if channel.is_stalled => (Waiting::Write, self.now + timeouts.write),
+            (Framing::Events(_), _) => (Waiting::KeepAlive, self.clock.now + timeouts.keep_alive),
+            _ if channel.is_stalled => (Waiting::Write, self.clock.now + timeouts.write),
             (Framing::WebSocket(_), _) if connection.assembly.is_some() => {
                 (Waiting::Body, connection.request_at + timeouts.body)
             }
@@ -185,7 +185,7 @@ impl<R: ShardRing> Shard<R> {
     /// A deadline of a channel is over that is not the client's to take what it was sent.
     pub(in crate::shard) fn channel_timed_out(&mut self, key: ConnectionKey) {
         let timeout = self.service.channels.websocket_timeout;
-        let now = self.now;
+        let now = self.clock.now;
         let Some(connection) = self.table.at(key) else {
             return;
         };
@@ -204,7 +204,7 @@ impl<R: ShardRing> Shard<R> {
             }),
             (Framing::WebSocket(_), Waiting::Body) => self.evict_channel(key, Eviction::BodyTimeout),
             (Framing::WebSocket(_), _) if now >= since + timeout => {
-                self.count_eviction(Eviction::Idle);
+                self.metrics.count_eviction(Eviction::Idle);
                 self.close_channel(key, Close::Silence);
             }
             (Framing::WebSocket(_), _) if !channel.is_pinged => {
@@ -217,7 +217,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Gives a channel up that sends a message too slowly.
     pub(in crate::shard) fn evict_channel(&mut self, key: ConnectionKey, reason: Eviction) {
-        self.count_eviction(reason);
+        self.metrics.count_eviction(reason);
         let assembly = self.table.at(key).and_then(|entry| entry.assembly.take());
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);
@@ -244,7 +244,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task is over that was asked for on this channel.
     pub(in crate::shard) fn on_channel_task_over(&mut self, key: ConnectionKey) {
-        let result_until = self.now + RESULT_GRACE;
+        let result_until = self.clock.now + RESULT_GRACE;
         if let Some(channel) = self.channel(key) {
             channel.tasks.end(result_until);
             self.close_if_over(key);
@@ -283,9 +283,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// The one client of a process sends no more: what is in flight ends soon, and the process with it.
     pub(super) fn finish_process(&mut self, key: ConnectionKey) {
-        self.begin_drain(self.now + LAST_CALLS);
-        let deadline = self.now + LAST_MOMENT;
-        let now = self.now;
+        self.begin_drain(self.clock.now + LAST_CALLS);
+        let deadline = self.clock.now + LAST_MOMENT;
+        let now = self.clock.now;
         if let Some(channel) = self.channel(key) {
             channel.is_input_over = true;
         }
@@ -298,7 +298,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Time is over for modern calls, and later for all.
     fn cut_process(&mut self, key: ConnectionKey) {
-        let now = self.now;
+        let now = self.clock.now;
         let Some(connection) = self.table.at(key) else {
             return;
         };

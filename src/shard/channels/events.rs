@@ -211,7 +211,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Serves what was delivered, as far as the client takes what there is for it.
     pub(super) fn serve_deliveries(&mut self, key: ConnectionKey) {
-        let now = self.now;
+        let now = self.clock.now;
         loop {
             let is_high = self.is_outbox_high(key);
             let Some(channel) = self.channel(key) else { return };

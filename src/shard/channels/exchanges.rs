@@ -22,7 +22,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let (is_browser, request_at) = (connection.is_browser, connection.request_at);
-        let key = self.table.insert(Link::Exchange(parent), None, self.now);
+        let key = self.table.insert(Link::Exchange(parent), None, self.clock.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         if let Some(exchange) = self.table.at(key) {
             exchange.is_fresh = false;
@@ -43,7 +43,7 @@ impl<R: ShardRing> Shard<R> {
         message: &[u8],
         turn: Turn,
     ) -> Taken {
-        let (principal, now) = (self.principal(), self.unix_now);
+        let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(parent) else {
             return Taken::Ended;
         };
@@ -99,7 +99,7 @@ impl<R: ShardRing> Shard<R> {
         }
         if let Some(exchange) = self.table.at(key) {
             let request_at = exchange.request_at;
-            self.record(Stage::Total, request_at, (self.clock)());
+            self.metrics.record(Stage::Total, request_at, self.clock.read());
         }
         self.metrics.in_flight.down();
         self.end_exchange(key);

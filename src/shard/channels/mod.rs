@@ -209,7 +209,7 @@ impl<R: ShardRing> Shard<R> {
     /// `initialize` was answered: what was agreed holds for the channel from now on.
     fn adopt_session(&mut self, key: ConnectionKey, id: &SessionId) {
         let store = Arc::clone(&self.service.store);
-        let opened = store.open(id.as_bytes(), self.principal(), self.unix_now);
+        let opened = store.open(id.as_bytes(), self.principal(), self.clock.unix_now);
         if let (Some(session), Some(channel)) = (opened, self.channel(key)) {
             channel.token = session.token;
             channel.session = Some(session);

@@ -121,7 +121,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A client leaves more unread than there is room for.
     pub(super) fn cut_off_channel(&mut self, key: ConnectionKey) {
-        self.count_eviction(Eviction::SlowReader);
+        self.metrics.count_eviction(Eviction::SlowReader);
         self.kill(key);
     }
 

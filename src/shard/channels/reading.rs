@@ -44,7 +44,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// New bytes of a channel.
     pub(in crate::shard) fn read_channel(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let now = self.now;
+        let now = self.clock.now;
         let Some(connection) = self.table.at(key) else {
             return;
         };
@@ -278,7 +278,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Answers a line that was too long to be kept.
     fn refuse_line(&mut self, key: ConnectionKey, glimpse: &Glimpse) {
-        let (principal, now) = (self.principal(), self.unix_now);
+        let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(key) else { return };
         let via = Via::Channel(channel.facts());
         let service = Rc::clone(&self.service);
@@ -298,7 +298,7 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn end_channel_input(&mut self, key: ConnectionKey, is_amid: bool) {
         let Some(Framing::Lines(lines)) = self.channel(key).map(|channel| &mut channel.framing) else {
             if is_amid {
-                self.count_eviction(Eviction::HangUp);
+                self.metrics.count_eviction(Eviction::HangUp);
             }
             return self.kill(key);
         };

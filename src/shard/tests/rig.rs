@@ -670,7 +670,7 @@ impl Site {
         );
         assert!(shard.interrupted.is_empty(), "channels with messages not taken");
         assert_eq!(shard.fresh_calls, 0, "calls their tasks have not polled");
-        assert!(shard.timers.is_empty(), "{} timers", shard.timers.len());
+        assert_eq!(shard.timers.len(), 0, "timers");
         let counters = shard.ring.counters();
         assert_eq!(counters.buffers_free, counters.buffers_total, "ring buffers");
         shard.ring.assert_settled();

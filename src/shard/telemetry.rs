@@ -1,0 +1,60 @@
+//! What a shard counts and measures: its counters, which are summed on scrape, and its histograms, which it keeps to
+//! itself until a report is asked for.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage, ToolLabels, ToolRow};
+
+/// Counters and histograms of one shard. It dereferences to the counters.
+pub(super) struct Telemetry {
+    counters: Arc<ShardMetrics>,
+    histograms: ShardHistograms,
+}
+
+impl Telemetry {
+    pub(super) fn new(counters: Arc<ShardMetrics>, labels: &ToolLabels) -> Telemetry {
+        Telemetry {
+            counters,
+            histograms: ShardHistograms::new(labels),
+        }
+    }
+
+    /// Latencies so far.
+    pub(super) fn histograms(&self) -> &ShardHistograms {
+        &self.histograms
+    }
+
+    /// A stage of a request has lasted from `since` to `until`.
+    #[inline]
+    pub(super) fn record(&mut self, stage: Stage, since: Instant, until: Instant) {
+        self.histograms
+            .record(stage, until.saturating_duration_since(since));
+    }
+
+    /// A call of this tool has run for so long.
+    #[inline]
+    pub(super) fn record_tool(&mut self, tool: ToolRow, elapsed: Duration) {
+        self.histograms.record_tool(tool, elapsed);
+    }
+
+    /// A request has waited for a handler.
+    pub(super) fn record_wait(&mut self, waited: Duration) {
+        self.histograms.record(Stage::Queue, waited);
+        self.histograms.record_wait(waited);
+    }
+
+    /// A connection is given up.
+    pub(super) fn count_eviction(&self, eviction: Eviction) {
+        self.evictions.increment(eviction);
+    }
+}
+
+impl Deref for Telemetry {
+    type Target = ShardMetrics;
+
+    fn deref(&self) -> &ShardMetrics {
+        &self.counters
+    }
+}
