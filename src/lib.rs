@@ -36,6 +36,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod files;
+pub mod guide;
 pub mod jsonrpc;
 pub mod mcp;
 pub mod metrics;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Highest level first; within a level a module may use those to its right.
 const LEVELS: [(u8, &[&str]); 8] = [
     (8, &["main", "cli"]),
-    (7, &["lib", "server", "admin"]),
+    (7, &["lib", "guide", "server", "admin"]),
     (6, &["shard"]),
     (5, &["transport"]),
     (4, &["pool", "workers", "session", "timers"]),

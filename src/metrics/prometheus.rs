@@ -755,6 +755,8 @@ mod tests {
             include_str!("../../scripts/alerts/weir.rules.yml"),
             include_str!("../../tuning.md"),
             include_str!("../../README.md"),
+            include_str!("../guide/operating.md"),
+            include_str!("../guide/options.md"),
         ];
         for (name, labels) in texts.into_iter().flat_map(metrics_named) {
             // A document names a histogram without the parts it is exposed in.

@@ -1,0 +1,94 @@
+//! What the documents promise: a README that is short and begins with two commands, and options that exist.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "no shard runs here"
+)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const README_LINES_MAX: usize = 180;
+
+/// Flags in the documents that are not options of `weir`: those of Docker and of this repository's scripts.
+const FOREIGN_FLAGS: [&str; 1] = ["--security-opt"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The README, tuning.md and every page of the guide.
+fn documents() -> Vec<PathBuf> {
+    let guide = fs::read_dir(root().join("src/guide")).unwrap();
+    let pages = guide.map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let mut found: Vec<PathBuf> = ["README.md", "tuning.md"].map(|name| root().join(name)).into();
+    found.extend(pages);
+    found
+}
+
+/// Every `--flag` with which a piece of inline code begins.
+fn flags(text: &str) -> BTreeSet<String> {
+    let starts = text.match_indices("`--").map(|(start, _)| &text[start + 1..]);
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '-';
+    let names = starts.map(|rest| &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())]);
+    names.map(str::to_owned).collect()
+}
+
+/// What `weir COMMAND --help` says.
+fn help(command: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args([command, "--help"])
+        .output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= README_LINES_MAX, "README.md has {lines} lines");
+}
+
+#[test]
+fn the_readme_begins_with_two_commands() {
+    let readme = read("README.md");
+    let (_, block) = readme.split_once("```sh\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let commands: Vec<&str> = block
+        .lines()
+        .map(|line| line.split('#').next().unwrap().trim())
+        .collect();
+    // One runs the server as it is without options, the other passes the tests.
+    assert_eq!(commands, ["cargo run --release -- serve", "cargo test"]);
+}
+
+#[test]
+fn the_documents_name_options_that_exist() {
+    let helps = ["serve", "size", "doctor"].map(help).concat();
+    let is_known = |flag: &str| {
+        let mut places = helps.match_indices(flag).map(|(start, _)| start + flag.len());
+        places.any(|end| !helps[end..].starts_with(|c: char| c == '-' || c.is_ascii_alphanumeric()))
+    };
+    let mut problems = Vec::new();
+    for document in documents() {
+        for flag in flags(&fs::read_to_string(&document).unwrap()) {
+            if !is_known(&flag) && !FOREIGN_FLAGS.contains(&flag.as_str()) {
+                problems.push(format!("{}: {flag}", document.display()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn flags_are_found_where_code_begins() {
+    let found = flags("`--a-b` and `--c 1`, `x --not`, --neither");
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["--a-b", "--c"]);
+}
