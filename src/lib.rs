@@ -24,7 +24,7 @@
 //! | 4 | [`pool`], [`workers`], [`session`], [`timers`] | who may run now |
 //! | 3 | [`mcp`], [`files`], [`demo`] | the protocol, as values |
 //! | 2 | [`registry`], [`jsonrpc`], [`wire`] | bytes ↔ values; no runtime, no clock, no I/O |
-//! | 1 | [`ring`], [`metrics`], [`config`], [`units`] | the kernel; numbers |
+//! | 1 | [`ring`], [`metrics`], [`config`], [`units`], [`slab`] | the kernel; numbers |
 //!
 //! Deliberately absent: any platform but Linux, any executor but glommio, locks on the hot path.
 
@@ -46,6 +46,7 @@ pub mod ring;
 pub mod server;
 pub mod session;
 pub mod shard;
+pub mod slab;
 pub mod timers;
 pub mod transport;
 pub mod units;

@@ -19,7 +19,7 @@ const LEVELS: [(u8, &[&str]); 8] = [
     (4, &["pool", "workers", "session", "timers"]),
     (3, &["mcp", "files", "demo"]),
     (2, &["registry", "jsonrpc", "wire"]),
-    (1, &["ring", "metrics", "config", "units"]),
+    (1, &["ring", "metrics", "config", "units", "slab"]),
 ];
 
 #[test]

@@ -15,12 +15,13 @@
 //!
 //! Who may use a handler at all is decided by permits (`credit`); here a permit is taken for granted.
 //!
-//! Invariant: a slot is on the free list if and only if nobody holds it; `idle + busy + lingering = size`.
+//! Invariant: a handler has a lease if and only if somebody holds it; `idle + busy + lingering = size`.
 
 use std::fmt;
 use std::time::Instant;
 
 use super::fifo::Fifo;
+use crate::slab::{Slab, SlabKey};
 
 /// A slot of the pool, together with the lease that named it: a stale key finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,22 @@ pub struct HandlerKey {
     pub index: u32,
     /// Counts the slot's leases.
     pub lease: u32,
+}
+
+impl SlabKey for HandlerKey {
+    const GENERATION_MAX: u32 = u32::MAX;
+
+    fn new(index: u32, lease: u32) -> HandlerKey {
+        HandlerKey { index, lease }
+    }
+
+    fn slot(self) -> u32 {
+        self.index
+    }
+
+    fn generation(self) -> u32 {
+        self.lease
+    }
 }
 
 /// How many handlers are doing what.
@@ -54,18 +71,18 @@ impl PoolFigures {
 /// A fixed number of handlers, each with a buffer, room for the state of one call, `C`, and a name for its holder,
 /// `H`.
 pub struct Pool<C, H> {
-    handlers: Box<[Handler<C, H>]>,
-    /// Last freed, first leased: its buffers are still in the cache.
-    free: Vec<u32>,
+    /// Last freed, first leased: its buffer is still in the cache.
+    leases: Slab<HandlerKey, Lease<C, H>>,
+    /// The inbound buffer of each handler, by its index.
+    inbound: Box<[Vec<u8>]>,
     lingering: Fifo,
     buffer_bytes: usize,
     high_water: u32,
 }
 
-struct Handler<C, H> {
-    lease: u32,
-    inbound: Vec<u8>,
-    holder: Option<H>,
+/// What there is of a handler while somebody holds it.
+struct Lease<C, H> {
+    holder: H,
     call: Option<C>,
     lingers_since: Option<Instant>,
 }
@@ -74,16 +91,9 @@ impl<C, H: Copy> Pool<C, H> {
     /// Allocates `size` handlers. An inbound buffer of `buffer_bytes` is made for the first batch a handler gets.
     pub fn new(size: u32, buffer_bytes: usize) -> Self {
         assert!(size > 0, "a pool has at least one handler");
-        let handler = |_| Handler {
-            lease: 0,
-            inbound: Vec::new(),
-            holder: None,
-            call: None,
-            lingers_since: None,
-        };
         Pool {
-            handlers: (0..size).map(handler).collect(),
-            free: (0..size).rev().collect(),
+            leases: Slab::preallocated(size),
+            inbound: (0..size).map(|_| Vec::new()).collect(),
             lingering: Fifo::new(size),
             buffer_bytes,
             high_water: 0,
@@ -92,9 +102,9 @@ impl<C, H: Copy> Pool<C, H> {
 
     /// Makes what is still to be made and all pages of it resident.
     pub fn prefault(&mut self) {
-        for handler in &mut self.handlers {
-            handler.inbound.reserve_exact(self.buffer_bytes);
-            touch(&mut handler.inbound);
+        for inbound in &mut self.inbound {
+            inbound.reserve_exact(self.buffer_bytes);
+            touch(inbound);
         }
     }
 
@@ -103,47 +113,40 @@ impl<C, H: Copy> Pool<C, H> {
     /// # Errors
     /// The call itself, unchanged, when no handler is idle.
     pub fn acquire(&mut self, holder: H, call: C) -> Result<HandlerKey, C> {
-        let Some(key) = self.take_idle(holder) else {
+        let Some(key) = self.take_idle(holder, None) else {
             return Err(call);
         };
-        self.handlers[key.index as usize].call = Some(call);
+        if let Some(lease) = self.leases.get_mut(key) {
+            lease.call = Some(call);
+        }
         Ok(key)
     }
 
     /// Gives the most recently freed handler to `holder` without a call: it lingers. `None` when none is idle.
     pub fn hold(&mut self, holder: H, now: Instant) -> Option<HandlerKey> {
-        let key = self.take_idle(holder)?;
-        self.handlers[key.index as usize].lingers_since = Some(now);
+        let key = self.take_idle(holder, Some(now))?;
         self.lingering.push_back(key.index);
         Some(key)
     }
 
-    fn take_idle(&mut self, holder: H) -> Option<HandlerKey> {
-        let index = self.free.pop()?;
-        self.high_water = self.high_water.max(self.size() - self.idle());
-        let handler = &mut self.handlers[index as usize];
-        debug_assert!(
-            handler.holder.is_none(),
-            "handler {index} was on the free list and held"
-        );
-        handler.holder = Some(holder);
-        Some(HandlerKey {
-            index,
-            lease: handler.lease,
-        })
+    fn take_idle(&mut self, holder: H, lingers_since: Option<Instant>) -> Option<HandlerKey> {
+        let lease = Lease {
+            holder,
+            call: None,
+            lingers_since,
+        };
+        let key = self.leases.insert(lease).ok()?;
+        self.high_water = self.high_water.max(self.leases.len());
+        Some(key)
     }
 
     /// Ends a call; its holder keeps the handler, under a new lease. The call is handed out. `None` for a stale key.
     pub fn linger(&mut self, key: HandlerKey, now: Instant) -> Option<(HandlerKey, C)> {
-        let buffer_bytes = self.buffer_bytes;
-        let handler = self.current(key)?;
-        let call = handler.call.take()?;
-        handler.reset(buffer_bytes);
-        handler.lingers_since = Some(now);
-        let key = HandlerKey {
-            lease: handler.lease,
-            ..key
-        };
+        let lease = self.leases.get_mut(key)?;
+        let call = lease.call.take()?;
+        lease.lingers_since = Some(now);
+        let key = self.leases.renew(key)?;
+        self.reset_inbound(key.index);
         self.lingering.push_back(key.index);
         Some((key, call))
     }
@@ -153,120 +156,93 @@ impl<C, H: Copy> Pool<C, H> {
     /// # Errors
     /// The call itself, unchanged, when the handler does not linger any more.
     pub fn resume(&mut self, key: HandlerKey, call: C) -> Result<HandlerKey, C> {
-        let Some(handler) = self
-            .current(key)
-            .filter(|handler| handler.lingers_since.is_some())
-        else {
+        let lease = self.leases.get_mut(key);
+        let Some(lease) = lease.filter(|lease| lease.lingers_since.is_some()) else {
             return Err(call);
         };
-        handler.lingers_since = None;
-        handler.call = Some(call);
+        lease.lingers_since = None;
+        lease.call = Some(call);
         self.lingering.remove(key.index);
         Ok(key)
     }
 
     /// The handler that lingers longest, who holds it and since when.
     pub fn longest_lingering(&self) -> Option<(HandlerKey, H, Instant)> {
-        let index = self.lingering.front()?;
-        let handler = &self.handlers[index as usize];
-        let key = HandlerKey {
-            index,
-            lease: handler.lease,
-        };
-        Some((key, handler.holder?, handler.lingers_since?))
+        let key = self.leases.key_at(self.lingering.front()?)?;
+        let lease = self.leases.get(key)?;
+        Some((key, lease.holder, lease.lingers_since?))
     }
 
     /// Takes a handler back: its call, if it has one, is handed out, the handler reset and free. `None` for a stale key.
     pub fn release(&mut self, key: HandlerKey) -> Option<Option<C>> {
-        let buffer_bytes = self.buffer_bytes;
-        let handler = self.current(key)?;
-        handler.holder.take()?;
-        let call = handler.call.take();
-        if handler.lingers_since.take().is_some() {
+        let lease = self.leases.remove(key)?;
+        if lease.lingers_since.is_some() {
             self.lingering.remove(key.index);
         }
-        if let Some(handler) = self.current(key) {
-            handler.reset(buffer_bytes);
-        }
-        self.free.push(key.index);
-        debug_assert!(
-            self.free.len() <= self.handlers.len(),
-            "a handler was freed twice"
-        );
-        Some(call)
+        self.reset_inbound(key.index);
+        Some(lease.call)
     }
 
     /// Who holds a handler.
     pub fn holder(&self, key: HandlerKey) -> Option<H> {
-        let handler = self.handlers.get(key.index as usize)?;
-        handler.holder.filter(|_| handler.lease == key.lease)
+        self.leases.get(key).map(|lease| lease.holder)
     }
 
     /// From now on a handler is held by somebody else: the call it works for goes on without whoever brought it.
     pub fn hand_over(&mut self, key: HandlerKey, holder: H) {
-        if let Some(handler) = self.current(key) {
-            handler.holder = Some(holder);
+        if let Some(lease) = self.leases.get_mut(key) {
+            lease.holder = holder;
         }
     }
 
     /// Ends a lease and begins the next with the same call in the same handler: what still names the old
     /// lease finds nothing. `None` for a lease that is over.
     pub fn renew(&mut self, key: HandlerKey) -> Option<HandlerKey> {
-        let handler = self.current(key)?;
-        handler.call.as_ref()?;
-        handler.lease = handler.lease.wrapping_add(1);
-        Some(HandlerKey {
-            lease: handler.lease,
-            ..key
-        })
+        self.leases.get(key)?.call.as_ref()?;
+        self.leases.renew(key)
     }
 
     /// The call a lease runs, `None` once the lease has ended.
     pub fn call_mut(&mut self, key: HandlerKey) -> Option<&mut C> {
-        self.current(key)?.call.as_mut()
+        self.leases.get_mut(key)?.call.as_mut()
     }
 
     /// The lease a slot is under, if any.
     pub fn key_at(&self, index: u32) -> Option<HandlerKey> {
-        let handler = self.handlers.get(index as usize)?;
-        handler.call.as_ref().map(|_| HandlerKey {
-            index,
-            lease: handler.lease,
-        })
+        let key = self.leases.key_at(index)?;
+        self.leases.get(key)?.call.as_ref().map(|_| key)
     }
 
     /// Takes the inbound buffer of a leased handler, with the request's body; see [`Pool::put_inbound`].
     pub fn take_inbound(&mut self, key: HandlerKey) -> Option<Vec<u8>> {
         let buffer_bytes = self.buffer_bytes;
-        self.current(key).map(|handler| {
-            let mut buffer = std::mem::take(&mut handler.inbound);
-            if buffer.capacity() == 0 {
-                buffer.reserve_exact(buffer_bytes);
-            }
-            buffer
-        })
+        let mut buffer = std::mem::take(self.inbound_of(key)?);
+        if buffer.capacity() == 0 {
+            buffer.reserve_exact(buffer_bytes);
+        }
+        Some(buffer)
     }
 
     /// Puts an inbound buffer back. One that outgrew its size is dropped, and a new one made at reset.
     pub fn put_inbound(&mut self, key: HandlerKey, buffer: Vec<u8>) {
-        if let Some(handler) = self.current(key) {
-            handler.inbound = buffer;
+        if let Some(inbound) = self.inbound_of(key) {
+            *inbound = buffer;
         }
     }
 
     /// Handlers nobody holds.
     pub fn idle(&self) -> u32 {
-        self.free.len() as u32
+        self.size() - self.leases.len()
     }
 
     /// Handlers with a call.
     pub fn busy(&self) -> u32 {
-        self.size() - self.idle() - self.lingering.len()
+        self.leases.len() - self.lingering.len()
     }
 
     /// Handlers in the pool.
     pub fn size(&self) -> u32 {
-        self.handlers.len() as u32
+        self.leases.slots_max()
     }
 
     /// Capacity of a handler's buffer, and of a response buffer, bytes.
@@ -284,20 +260,18 @@ impl<C, H: Copy> Pool<C, H> {
         }
     }
 
-    fn current(&mut self, key: HandlerKey) -> Option<&mut Handler<C, H>> {
-        self.handlers
-            .get_mut(key.index as usize)
-            .filter(|handler| handler.lease == key.lease)
+    fn inbound_of(&mut self, key: HandlerKey) -> Option<&mut Vec<u8>> {
+        self.leases.get(key)?;
+        self.inbound.get_mut(key.index as usize)
     }
-}
 
-impl<C, H> Handler<C, H> {
-    /// Ready for the next lease: a new number, an empty buffer of the standard size.
-    fn reset(&mut self, buffer_bytes: usize) {
-        self.lease = self.lease.wrapping_add(1);
-        self.inbound.clear();
-        if self.inbound.capacity() != buffer_bytes {
-            self.inbound = Vec::new();
+    /// Ready for the next lease: an empty buffer of the standard size.
+    fn reset_inbound(&mut self, index: u32) {
+        if let Some(inbound) = self.inbound.get_mut(index as usize) {
+            inbound.clear();
+            if inbound.capacity() != self.buffer_bytes {
+                *inbound = Vec::new();
+            }
         }
     }
 }

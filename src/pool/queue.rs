@@ -1,6 +1,6 @@
 //! Requests with no free handler: bounded, first in first out.
 //!
-//! A plain list in a slab, made once. Entries leave from anywhere: served, refused at their deadline, moved to
+//! A plain list over a slab, made once. Entries leave from anywhere: served, refused at their deadline, moved to
 //! another shard, or given up because their client left. Deadlines, bytes and clients are the shard's; this
 //! keeps the order.
 //!
@@ -8,6 +8,7 @@
 //! entry only while it is in.
 
 use super::fifo::Fifo;
+use crate::slab::{Slab, SlabKey};
 
 /// An entry's place in its queue; stale once the entry is out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,25 +18,33 @@ pub struct WaitKey {
     turn: u32,
 }
 
-struct Place<E> {
-    turn: u32,
-    entry: Option<E>,
+impl SlabKey for WaitKey {
+    const GENERATION_MAX: u32 = u32::MAX;
+
+    fn new(place: u32, turn: u32) -> WaitKey {
+        WaitKey { place, turn }
+    }
+
+    fn slot(self) -> u32 {
+        self.place
+    }
+
+    fn generation(self) -> u32 {
+        self.turn
+    }
 }
 
 /// A bounded queue of `E`.
 pub struct WaitQueue<E> {
-    places: Box<[Place<E>]>,
-    free: Vec<u32>,
+    entries: Slab<WaitKey, E>,
     order: Fifo,
 }
 
 impl<E> WaitQueue<E> {
     /// A queue of `depth_max` places, which may be none.
     pub fn new(depth_max: u32) -> WaitQueue<E> {
-        let place = |_| Place { turn: 0, entry: None };
         WaitQueue {
-            places: (0..depth_max).map(place).collect(),
-            free: (0..depth_max).rev().collect(),
+            entries: Slab::preallocated(depth_max),
             order: Fifo::new(depth_max),
         }
     }
@@ -45,28 +54,15 @@ impl<E> WaitQueue<E> {
     /// # Errors
     /// The entry itself when no place is free.
     pub fn push(&mut self, entry: E) -> Result<WaitKey, E> {
-        let Some(place) = self.free.pop() else {
-            return Err(entry);
-        };
-        let slot = &mut self.places[place as usize];
-        slot.entry = Some(entry);
-        self.order.push_back(place);
-        Ok(WaitKey {
-            place,
-            turn: slot.turn,
-        })
+        let key = self.entries.insert(entry)?;
+        self.order.push_back(key.place);
+        Ok(key)
     }
 
     /// Takes an entry out, wherever it stands; `None` if it has left before.
     pub fn remove(&mut self, key: WaitKey) -> Option<E> {
-        let place = self.places.get_mut(key.place as usize)?;
-        if place.turn != key.turn {
-            return None;
-        }
-        let entry = place.entry.take()?;
-        place.turn = place.turn.wrapping_add(1);
+        let entry = self.entries.remove(key)?;
         self.order.remove(key.place);
-        self.free.push(key.place);
         Some(entry)
     }
 
@@ -84,12 +80,8 @@ impl<E> WaitQueue<E> {
     /// All entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (WaitKey, &E)> {
         std::iter::successors(self.order.front(), |&place| self.order.behind(place)).filter_map(|place| {
-            let slot = &self.places[place as usize];
-            let key = WaitKey {
-                place,
-                turn: slot.turn,
-            };
-            slot.entry.as_ref().map(|entry| (key, entry))
+            let key = self.entries.key_at(place)?;
+            self.entries.get(key).map(|entry| (key, entry))
         })
     }
 
@@ -105,7 +97,7 @@ impl<E> WaitQueue<E> {
 
     /// Places there are.
     pub fn depth_max(&self) -> u32 {
-        self.places.len() as u32
+        self.entries.slots_max()
     }
 }
 

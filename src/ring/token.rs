@@ -4,6 +4,8 @@
 //! one for the slot's present connection. It may wrap: the connection table reuses a slot only when
 //! nothing is in flight on it, so no completion outlives 2^24 reuses.
 
+use crate::slab::SlabKey;
+
 /// Largest generation that fits beside slot and operation.
 pub const GENERATION_MAX: u32 = (1 << 24) - 1;
 
@@ -30,6 +32,22 @@ impl ConnectionKey {
             self.generation + 1
         };
         ConnectionKey { generation, ..self }
+    }
+}
+
+impl SlabKey for ConnectionKey {
+    const GENERATION_MAX: u32 = GENERATION_MAX;
+
+    fn new(slot: u32, generation: u32) -> Self {
+        ConnectionKey { slot, generation }
+    }
+
+    fn slot(self) -> u32 {
+        self.slot
+    }
+
+    fn generation(self) -> u32 {
+        self.generation
     }
 }
 

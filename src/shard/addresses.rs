@@ -21,6 +21,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::slab::Slab;
+
 /// Stripes, so that shards seldom meet: several for each core of a large machine.
 const STRIPES: usize = 128;
 /// Entries a stripe keeps room for once it is empty.
@@ -78,8 +80,7 @@ struct Stripe(Mutex<Entries>);
 #[derive(Default)]
 struct Entries {
     indices: HashMap<Client, u32>,
-    slots: Vec<Entry>,
-    free: Vec<u32>,
+    slots: Slab<u32, Entry>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,8 +105,9 @@ impl Addresses {
         let client = Client::of(address);
         let stripe = self.hasher.hash_one(client) as usize % STRIPES;
         let mut entries = self.stripes[stripe].lock();
-        let index = entries.index_of(client);
-        let entry = &mut entries.slots[index as usize];
+        let Some((index, entry)) = entries.entry_of(client) else {
+            return Admission::TurnAway;
+        };
         let place = |is_refused| AddressPlace {
             index,
             stripe: stripe as u8,
@@ -126,7 +128,9 @@ impl Addresses {
     /// Counts it out.
     pub(super) fn leave(&self, place: AddressPlace) {
         let mut entries = self.stripes[usize::from(place.stripe)].lock();
-        let entry = &mut entries.slots[place.index as usize];
+        let Some(entry) = entries.slots.get_mut(place.index) else {
+            return;
+        };
         match place.is_refused {
             true => entry.refused -= 1,
             false => entry.served -= 1,
@@ -146,33 +150,28 @@ impl Stripe {
 }
 
 impl Entries {
-    fn index_of(&mut self, client: Client) -> u32 {
-        if let Some(&index) = self.indices.get(&client) {
-            return index;
-        }
-        let entry = Entry {
-            client,
-            served: 0,
-            refused: 0,
-        };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.slots[index as usize] = entry;
+    /// The entry of a client, which is made if it has none; none if there are more clients than numbers.
+    fn entry_of(&mut self, client: Client) -> Option<(u32, &mut Entry)> {
+        let index = match self.indices.get(&client) {
+            Some(&index) => index,
+            None => {
+                let entry = Entry {
+                    client,
+                    served: 0,
+                    refused: 0,
+                };
+                let index = self.slots.insert(entry).ok()?;
+                self.indices.insert(client, index);
                 index
             }
-            None => {
-                self.slots.push(entry);
-                (self.slots.len() - 1) as u32
-            }
         };
-        self.indices.insert(client, index);
-        index
+        self.slots.get_mut(index).map(|entry| (index, entry))
     }
 
     fn remove(&mut self, client: Client, index: u32) {
         self.indices.remove(&client);
-        self.free.push(index);
-        if self.indices.is_empty() && self.slots.len() > ENTRIES_KEPT_MAX {
+        self.slots.remove(index);
+        if self.indices.is_empty() && self.slots.slots() as usize > ENTRIES_KEPT_MAX {
             *self = Entries::default();
         }
     }
@@ -265,7 +264,7 @@ mod tests {
         let slots = addresses
             .stripes
             .iter()
-            .map(|stripe| stripe.lock().slots.capacity());
+            .map(|stripe| stripe.lock().slots.slots() as usize);
         assert!(slots.sum::<usize>() <= STRIPES * ENTRIES_KEPT_MAX * 2);
     }
 

@@ -22,6 +22,7 @@ use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
 use crate::ring::ConnectionKey;
 use crate::session::live::{CallPlace, Stream};
+use crate::slab::{Slab, SlabKey};
 use crate::timers::TimerKind;
 
 use super::calls::{Call, Run};
@@ -52,11 +53,25 @@ impl AskerKey {
     }
 }
 
+impl SlabKey for AskerKey {
+    const GENERATION_MAX: u32 = u32::MAX;
+
+    fn new(index: u32, generation: u32) -> AskerKey {
+        AskerKey { index, generation }
+    }
+
+    fn slot(self) -> u32 {
+        self.index
+    }
+
+    fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
 /// Calls that have asked their clients something.
 pub(super) struct Askers {
-    places: Vec<(u32, Option<Asker>)>,
-    free: Vec<u32>,
-    places_max: u32,
+    places: Slab<AskerKey, Asker>,
     /// Shelved calls by the handler they had, which is what their task knows them by.
     by_handler: HashMap<HandlerKey, AskerKey>,
     /// Shelved calls that want a handler, oldest first.
@@ -81,9 +96,7 @@ struct Asker {
 impl Askers {
     pub(super) fn new(handlers: u32) -> Askers {
         Askers {
-            places: Vec::new(),
-            free: Vec::new(),
-            places_max: handlers.saturating_mul(ASKERS_PER_HANDLER),
+            places: Slab::bounded(handlers.saturating_mul(ASKERS_PER_HANDLER)),
             by_handler: HashMap::new(),
             returning: VecDeque::new(),
         }
@@ -100,49 +113,23 @@ impl Askers {
     }
 
     fn at(&mut self, key: AskerKey) -> Option<&mut Asker> {
-        match self.places.get_mut(key.index as usize) {
-            Some((generation, asker)) if *generation == key.generation => asker.as_mut(),
-            _ => None,
-        }
+        self.places.get_mut(key)
     }
 
     fn key_at(&self, index: u32) -> Option<AskerKey> {
-        let (generation, asker) = self.places.get(index as usize)?;
-        asker.as_ref().map(|_| AskerKey {
-            index,
-            generation: *generation,
-        })
+        self.places.key_at(index)
     }
 
     fn keys(&self) -> Vec<AskerKey> {
-        (0..self.places.len() as u32)
-            .filter_map(|index| self.key_at(index))
-            .collect()
+        self.places.keys().collect()
     }
 
     fn insert(&mut self, asker: Asker) -> Option<AskerKey> {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None if self.places.len() < self.places_max as usize => {
-                self.places.push((0, None));
-                self.places.len() as u32 - 1
-            }
-            None => return None,
-        };
-        let (generation, place) = self.places.get_mut(index as usize)?;
-        *place = Some(asker);
-        Some(AskerKey {
-            index,
-            generation: *generation,
-        })
+        self.places.insert(asker).ok()
     }
 
     fn remove(&mut self, key: AskerKey) -> Option<Asker> {
-        self.at(key)?;
-        let (generation, place) = self.places.get_mut(key.index as usize)?;
-        *generation = generation.wrapping_add(1);
-        self.free.push(key.index);
-        place.take()
+        self.places.remove(key)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
 use crate::pool::{Assembly, HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
+use crate::slab::Slab;
 use crate::transport::http::Intake;
 use crate::wire::http1::Connection as Persistence;
 
@@ -252,29 +253,27 @@ impl<S> Connection<S> {
     reason = "most slots are live, and boxes would be allocated one by one"
 )]
 enum Slot<S> {
-    Free,
     Live(Connection<S>),
     /// The descriptor is with the ring to be closed; until then it counts.
     Closing(Option<AddressPlace>),
 }
 
-/// The slots.
+/// The connections, by their keys.
 pub(super) struct Table<S> {
-    slots: Vec<(u32, Slot<S>)>,
-    free: Vec<u32>,
-    open: usize,
+    slots: Slab<ConnectionKey, Slot<S>>,
 }
 
 impl<S> Table<S> {
     pub(super) fn new() -> Table<S> {
         Table {
-            slots: Vec::new(),
-            free: Vec::new(),
-            open: 0,
+            slots: Slab::default(),
         }
     }
 
     /// Enters a connection, or a message of a channel.
+    ///
+    /// # Panics
+    /// With as many connections as slots can be numbered, which no process has descriptors for.
     pub(super) fn insert(
         &mut self,
         link: Link<S>,
@@ -282,108 +281,77 @@ impl<S> Table<S> {
         now: Instant,
     ) -> ConnectionKey {
         let connection = Slot::Live(Connection::new(link, address, now));
-        self.open += 1;
-        match self.free.pop() {
-            Some(slot) => {
-                let entry = &mut self.slots[slot as usize];
-                entry.1 = connection;
-                ConnectionKey {
-                    slot,
-                    generation: entry.0,
-                }
-            }
-            None => {
-                self.slots.push((0, connection));
-                ConnectionKey {
-                    slot: (self.slots.len() - 1) as u32,
-                    generation: 0,
-                }
-            }
+        match self.slots.insert(connection) {
+            Ok(key) => key,
+            Err(_) => panic!("{} connections at once", self.slots.len()),
         }
     }
 
     /// The connection a key names, while it is in the table.
     pub(super) fn at(&mut self, key: ConnectionKey) -> Option<&mut Connection<S>> {
-        match self.slots.get_mut(key.slot as usize) {
-            Some((generation, Slot::Live(connection))) if *generation == key.generation => Some(connection),
-            _ => None,
+        match self.slots.get_mut(key)? {
+            Slot::Live(connection) => Some(connection),
+            Slot::Closing(_) => None,
         }
     }
 
     /// The key of whatever connection is in a slot.
     pub(super) fn key_at(&self, slot: u32) -> Option<ConnectionKey> {
-        match self.slots.get(slot as usize) {
-            Some((generation, Slot::Live(_))) => Some(ConnectionKey {
-                slot,
-                generation: *generation,
-            }),
-            _ => None,
-        }
+        let key = self.slots.key_at(slot)?;
+        matches!(self.slots.get(key), Some(Slot::Live(_))).then_some(key)
     }
 
-    /// Takes a connection out; its slot stays taken until [`Table::free`].
-    pub(super) fn remove(&mut self, key: ConnectionKey) -> Option<Connection<S>> {
-        self.at(key)?;
-        match std::mem::replace(&mut self.slots[key.slot as usize].1, Slot::Closing(None)) {
-            Slot::Live(connection) => Some(connection),
-            Slot::Free | Slot::Closing(_) => None,
-        }
-    }
-
-    /// The same for a connection whose descriptor is to be closed: the slot keeps what is counted until then.
+    /// Takes a connection out whose descriptor is to be closed: the slot keeps what is counted until [`Table::free`].
     pub(super) fn remove_to_close(&mut self, key: ConnectionKey) -> Option<S> {
-        let connection = self.remove(key)?;
-        self.slots[key.slot as usize].1 = Slot::Closing(connection.address);
-        match connection.link {
-            Link::Socket(socket) => Some(socket),
-            Link::Exchange(_) | Link::Task(_) => {
-                self.free(key);
-                None
-            }
+        let slot = self.slots.get_mut(key)?;
+        let Slot::Live(connection) = slot else { return None };
+        if connection.link.socket().is_none() {
+            self.slots.remove(key);
+            return None;
+        }
+        let closing = Slot::Closing(connection.address.take());
+        match std::mem::replace(slot, closing) {
+            Slot::Live(Connection {
+                link: Link::Socket(socket),
+                ..
+            }) => Some(socket),
+            Slot::Live(_) | Slot::Closing(_) => None,
         }
     }
 
     /// The descriptor is closed: the slot may be used again, under a new generation. Gives what was counted.
     pub(super) fn free(&mut self, key: ConnectionKey) -> Option<AddressPlace> {
-        let (generation, slot) = self.slots.get_mut(key.slot as usize)?;
-        let Slot::Closing(address) = slot else { return None };
-        if *generation != key.generation {
-            return None;
+        match self.slots.get(key)? {
+            Slot::Closing(_) => {}
+            Slot::Live(_) => return None,
         }
-        let address = address.take();
-        *generation = key.next_generation().generation;
-        *slot = Slot::Free;
-        self.free.push(key.slot);
-        self.open -= 1;
-        if self.open == 0 {
-            self.shrink();
+        match self.slots.remove(key)? {
+            Slot::Closing(address) => address,
+            Slot::Live(_) => None,
         }
-        address
     }
 
     /// Takes a connection out that lives on elsewhere: its slot is free at once. Nothing is in flight on it.
     pub(super) fn release(&mut self, key: ConnectionKey) -> Option<Connection<S>> {
-        let connection = self.remove(key)?;
+        let connection = self.at(key)?;
         debug_assert!(
             !connection.is_in_flight(),
             "{key:?} moves while the ring still names it"
         );
-        self.free(key);
-        Some(connection)
+        match self.slots.remove(key)? {
+            Slot::Live(connection) => Some(connection),
+            Slot::Closing(_) => None,
+        }
     }
 
     /// Descriptors held, those being closed included.
     pub(super) fn open(&self) -> usize {
-        self.open
+        self.slots.len() as usize
     }
 
     /// Keys of the connections in the table, in slot order.
     pub(super) fn keys(&self) -> impl Iterator<Item = ConnectionKey> + '_ {
-        (0..self.slots.len() as u32).filter_map(|slot| self.key_at(slot))
-    }
-
-    /// After a flood has passed, keep the generations and give the rest of the memory back.
-    fn shrink(&mut self) {
-        self.free.shrink_to(1024);
+        let live = self.slots.iter();
+        live.filter_map(|(key, slot)| matches!(slot, Slot::Live(_)).then_some(key))
     }
 }
