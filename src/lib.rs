@@ -26,15 +26,28 @@
 //! | 2 | [`registry`], [`jsonrpc`], [`wire`] | bytes ↔ values; no runtime, no clock, no I/O |
 //! | 1 | [`ring`], [`metrics`], [`config`], [`units`], [`slab`] | the kernel; numbers |
 //!
+//! # Cargo features
+//!
+//! All are on by default; a program that embeds a server needs none of them.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `cli` | the `weir` command, its configuration file and its log: the module `cli` |
+//! | `files` | the toolset that serves a directory's files, read-only: the module `files` |
+//! | `demo` | tools for trials, tests and benchmarks: the module `demo` |
+//!
 //! Deliberately absent: any platform but Linux, any executor but glommio, locks on the hot path.
 
 // Tests may block, and look at the clock.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod admin;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(feature = "files")]
 pub mod files;
 pub mod guide;
 pub mod jsonrpc;

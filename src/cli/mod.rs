@@ -9,9 +9,11 @@ mod allocator;
 mod command;
 mod log_queue;
 mod logging;
+mod serve;
 mod show;
 mod size;
 mod start;
+mod toolsets;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};

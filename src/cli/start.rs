@@ -11,13 +11,12 @@ use rustix::fs::{FileType, fstat};
 
 use crate::ring::{self, ProbeError};
 
-use super::{allocator, complain, logging, refuse, say};
+use super::{allocator, complain, logging, refuse, say, serve, toolsets};
 use crate::config::{
     AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Key, Line, LogLevel, Needs, ReportStream,
     Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, Verdict, evaluate, raise_soft_limits,
     resolve,
 };
-use crate::files;
 use crate::ring::listener::{AddressUse, address_use};
 
 /// Serves, unless something is wrong or missing.
@@ -56,7 +55,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         .collect();
     let obstacles: Vec<String> = if missing.is_empty() {
         allocator::trim_when_idle();
-        match crate::server::run(&look.resolved.settings) {
+        match serve::run(&look.resolved.settings) {
             Ok(code) => return code,
             Err(error) => vec![error.to_string()],
         }
@@ -243,12 +242,12 @@ fn admin_refusal(address: SocketAddr, reason: &str) -> String {
 
 /// Whether the directory can be served.
 fn root_line(settings: &Settings) -> Line {
-    let (verdict, text) = match files::Root::open(&settings.files.root) {
-        Ok(_) => (
+    let (verdict, text) = match toolsets::try_root(settings) {
+        Ok(()) => (
             Verdict::Ok,
             format!("root = {:?} can be served", settings.files.root),
         ),
-        Err(error) => (Verdict::Missing, error.to_string()),
+        Err(error) => (Verdict::Missing, error),
     };
     Line {
         verdict,

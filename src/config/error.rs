@@ -117,7 +117,11 @@ pub struct FilePlace {
 
 impl FilePlace {
     /// The place of the bytes `span` of `text`, which is the content of the file at `path`.
+    #[cfg(feature = "cli")]
     pub(super) fn new(path: &str, text: &str, span: Range<usize>) -> Self {
+        /// Characters of a long line that are shown before the place and from it on.
+        const SHOWN_BEFORE: usize = 60;
+        const SHOWN_AFTER: usize = 60;
         let boundary = |at: usize| {
             (0..=at.min(text.len()))
                 .rev()
@@ -172,10 +176,6 @@ impl std::fmt::Display for FilePlace {
     }
 }
 
-/// Characters of a long line that are shown before the place and from it on.
-const SHOWN_BEFORE: usize = 60;
-const SHOWN_AFTER: usize = 60;
-
 fn next_name(nearest: &Option<String>) -> String {
     match nearest {
         Some(name) => format!("did you mean `{name}`?"),
@@ -198,7 +198,7 @@ fn article(noun: &str) -> &'static str {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
 

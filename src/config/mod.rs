@@ -1,6 +1,6 @@
 //! Validated settings from flags, environment and file.
 //!
-//! `options` is the one table; `inputs` collects texts and their sources; `values` reads one option at a time;
+//! `options` is the one table; `inputs` collects texts and their sources, from `environment` and `file`; `values` reads one option at a time;
 //! `access` says who may be let in; `independent` holds those that stand alone, `demand` those that ask for a part of
 //! the machine that `host` found;
 //! `resolve` puts them together, using the arithmetic of `placement` and `memory`, and `effective` shows what came
@@ -13,7 +13,10 @@ mod access;
 mod demand;
 mod descriptors;
 mod effective;
+mod environment;
 mod error;
+#[cfg(feature = "cli")]
+mod file;
 mod host;
 mod independent;
 mod inputs;
@@ -31,10 +34,11 @@ mod values;
 pub use access::{HostRule, HostRuleError, Origin, OriginPort, OriginRule, OriginRuleError, RuleHost};
 pub use descriptors::DescriptorPlan;
 pub use effective::Effective;
+pub use environment::{CONFIG_NAME, config_variable, is_variable};
 pub use error::{ConfigError, FilePlace};
 pub use host::{CpuQuota, Host, HostError, raise_soft_limits};
 pub use independent::FOR_LISTENERS;
-pub use inputs::{CONFIG_NAME, Given, Inputs, Source, config_variable, is_variable};
+pub use inputs::{Given, Inputs, Source};
 pub use memory::{
     Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory,
 };

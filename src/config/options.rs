@@ -175,6 +175,7 @@ pub(super) const ON_OFF: &[&str] = &["on", "off"];
 
 impl Kind {
     /// Whether TOML's `true` or `false` can be a value: where `on` and `off`, or `off` alone, are.
+    #[cfg(feature = "cli")]
     pub(super) fn takes_truth(self) -> bool {
         match self {
             Self::Switch | Self::AddressOrOff => true,

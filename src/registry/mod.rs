@@ -220,6 +220,7 @@ pub use shard::{ShardRegistry, StartError};
 pub use text_type::TextTypeError;
 pub use unknown::UnknownArguments;
 pub use uri_template::TemplateError;
+#[cfg(feature = "files")]
 pub(crate) use uri_template::percent_decode;
 pub use violations::{Violation, Violations};
 pub use watch::{ListUpdates, Updates, Watch, WatchList};

@@ -149,7 +149,7 @@ impl fmt::Display for Failure {
 }
 
 /// What is wrong where no thread can be had.
-pub(super) const NO_THREADS: &str = "no more threads are allowed; raise the limit on tasks (`TasksMax=` in the unit, \
+pub(crate) const NO_THREADS: &str = "no more threads are allowed; raise the limit on tasks (`TasksMax=` in the unit, \
                                      `ulimit -u` in a shell, `--pids-limit` in Docker)";
 
 /// What an error of the system means here, and what to do about it.

@@ -1,8 +1,7 @@
 //! Starting and stopping: everything a process needs to serve, made in order and ended in order.
 //!
 //! [`Server`] is the embedding API: it starts shards, workers and the admin listener from [`Settings`] and a
-//! [`Registry`], and drains them; a [`ServerBuilder`] makes the settings. [`run`] is what `weir serve` does with it:
-//! toolsets, signals, the report.
+//! [`Registry`], and drains them; a [`ServerBuilder`] makes the settings. What `weir serve` does besides is in `cli`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -41,12 +40,12 @@
 mod builder;
 mod failure;
 mod link;
-mod run;
 mod service;
 mod shards;
 mod signals;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "cli")]
 mod trial;
 mod watchdog;
 
@@ -79,10 +78,14 @@ use crate::units::ShardId;
 use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
 
 pub use builder::{ServeError, ServerBuilder};
+#[cfg(feature = "cli")]
+pub(crate) use failure::NO_THREADS;
 use link::Link;
-pub use run::run;
 use shards::{Common, ShardHandle, Shards};
+#[cfg(feature = "cli")]
+pub(crate) use signals::Signals;
 use signals::Waking;
+#[cfg(feature = "cli")]
 pub use trial::try_start;
 use watchdog::Watchdog;
 
@@ -221,6 +224,23 @@ impl Server {
         is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
         Self::start_as(&identity(), settings, registry, None, is_cut_short)
+    }
+
+    /// Starts serving `registry` unless a signal stops it first; the wait for the next signal ends with the last shard.
+    #[cfg(feature = "cli")]
+    pub(crate) fn start_under(
+        signals: &Signals,
+        settings: &Settings,
+        registry: Registry,
+    ) -> Result<Server, StartError> {
+        let is_stopped = || signals.is_stop_waiting();
+        Self::start_as(
+            &identity(),
+            settings,
+            registry,
+            Some(signals.waking()),
+            is_stopped,
+        )
     }
 
     fn start_as(

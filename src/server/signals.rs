@@ -18,14 +18,14 @@ use signal_hook::iterator::{self, Handle};
 const ECHO_TIME: Duration = Duration::from_millis(250);
 
 /// Signals that no longer do what they did before, until this is dropped; from then on they do nothing.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     came: Receiver<Option<i32>>,
     to: Sender<Option<i32>>,
     handle: Handle,
 }
 
 /// Ends a wait for signals early when it is dropped, on whichever thread.
-pub(super) struct Waking(Sender<Option<i32>>);
+pub(crate) struct Waking(Sender<Option<i32>>);
 
 impl Drop for Waking {
     fn drop(&mut self) {
@@ -36,7 +36,7 @@ impl Drop for Waking {
 
 impl Signals {
     /// Takes these over, and SIGHUP.
-    pub(super) fn listen(signals: &[i32]) -> io::Result<Signals> {
+    pub(crate) fn listen(signals: &[i32]) -> io::Result<Signals> {
         let mut signals = iterator::Signals::new(signals.iter().chain([&SIGHUP]))?;
         let handle = signals.handle();
         let (to, came) = mpsc::channel();
@@ -55,17 +55,17 @@ impl Signals {
     }
 
     /// What ends the wait for the next signal when it goes.
-    pub(super) fn waking(&self) -> Waking {
+    pub(crate) fn waking(&self) -> Waking {
         Waking(self.to.clone())
     }
 
     /// The next one, if it comes in time and nobody ends the wait.
-    pub(super) fn next(&self, patience: Duration) -> Option<i32> {
+    pub(crate) fn next(&self, patience: Duration) -> Option<i32> {
         self.came.recv_timeout(patience).ok().flatten()
     }
 
     /// Whether one of those that came by now says to stop; the others are kept for later.
-    pub(super) fn is_stop_waiting(&self) -> bool {
+    pub(crate) fn is_stop_waiting(&self) -> bool {
         let came: Vec<i32> = self.came.try_iter().flatten().collect();
         if came.iter().copied().any(is_stop) {
             return true;
@@ -78,7 +78,7 @@ impl Signals {
     }
 
     /// Whether the next one comes in time and says to stop.
-    pub(super) fn is_stop_within(&self, patience: Duration) -> bool {
+    pub(crate) fn is_stop_within(&self, patience: Duration) -> bool {
         self.next(patience).is_some_and(is_stop)
     }
 }

@@ -1,4 +1,4 @@
-//! What `weir serve` does: embedded toolsets, signals, the start line and the report.
+//! What `weir serve` does with its settings: toolsets, signals, the start line and the report.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,16 +6,12 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use crate::config::{FilesSettings, ReportStream, Settings, Toolset};
-use crate::demo;
-use crate::files;
+use crate::config::{ReportStream, Settings};
 use crate::metrics::Report;
-use crate::registry::Registry;
+use crate::server::{NO_THREADS, Server, Signals, StartError};
 use crate::units::ByteSize;
 
-use super::failure::NO_THREADS;
-use super::signals::Signals;
-use super::{Server, StartError, identity};
+use super::toolsets;
 
 /// How often a running server is looked at between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -25,13 +21,13 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// # Errors
 ///
 /// What keeps the server from starting, with the next step.
-pub fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
     // Until signals are listened to they end the process at once, and there is nothing to finish: so what may take long,
     // such as a root on another machine, comes before.
-    let registry = registry(settings)?;
+    let registry = toolsets::registry(settings)?;
     let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])
         .map_err(|error| format!("cannot wait for signals: {error}; {NO_THREADS}"))?;
-    let server = match start(settings, registry, &signals) {
+    let server = match Server::start_under(&signals, settings, registry) {
         Ok(server) => server,
         Err(StartError::CutShort) => {
             tracing::info!("told to stop while starting; nothing was served");
@@ -68,34 +64,6 @@ pub fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> 
     }
     // Shards that hang are left behind: nobody waits for their threads, which end with the process.
     Ok(ExitCode::from(u8::from(!drained.is_clean || was_broken)))
-}
-
-fn start(settings: &Settings, registry: Registry, signals: &Signals) -> Result<Server, StartError> {
-    let waking = Some(signals.waking());
-    Server::start_as(&identity(), settings, registry, waking, || {
-        signals.is_stop_waiting()
-    })
-}
-
-/// The tools of the toolsets asked for.
-fn registry(settings: &Settings) -> Result<Registry, Box<dyn std::error::Error>> {
-    let mut tools = Registry::builder();
-    for toolset in &settings.toolsets {
-        match toolset {
-            Toolset::Demo => demo::register(&mut tools)?,
-            Toolset::Files => files::register(&mut tools, &root(&settings.files)?)?,
-        }
-    }
-    Ok(tools.build())
-}
-
-fn root(settings: &FilesSettings) -> Result<files::Root, files::RootError> {
-    let limits = files::FilesLimits {
-        read_bytes_max: settings.read_bytes_max,
-        answer_bytes_max: settings.search_bytes_max,
-        ..files::FilesLimits::default()
-    };
-    files::Root::with_limits(&settings.root, limits)
 }
 
 /// Says where it listens and what it is made of.

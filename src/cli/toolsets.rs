@@ -1,0 +1,74 @@
+//! The embedded toolsets, as far as this build has them.
+//!
+//! Each is behind a Cargo feature of its name. The `weir` binary has both; a program that calls [`super::run`] may be
+//! built without, and then a toolset that it lacks is refused by name.
+
+use crate::config::{Settings, Toolset};
+use crate::registry::{Registry, RegistryBuilder};
+
+type Refusal = Box<dyn std::error::Error>;
+
+/// A registry with the tools of every toolset that was asked for.
+pub(super) fn registry(settings: &Settings) -> Result<Registry, Refusal> {
+    let mut tools = Registry::builder();
+    for toolset in &settings.toolsets {
+        match toolset {
+            Toolset::Demo => register_demo(&mut tools)?,
+            Toolset::Files => register_files(&mut tools, settings)?,
+        }
+    }
+    Ok(tools.build())
+}
+
+#[cfg(feature = "demo")]
+fn register_demo(tools: &mut RegistryBuilder) -> Result<(), Refusal> {
+    Ok(crate::demo::register(tools)?)
+}
+
+#[cfg(not(feature = "demo"))]
+fn register_demo(_: &mut RegistryBuilder) -> Result<(), Refusal> {
+    Err(missing(Toolset::Demo).into())
+}
+
+#[cfg(feature = "files")]
+fn register_files(tools: &mut RegistryBuilder, settings: &Settings) -> Result<(), Refusal> {
+    use crate::files;
+    let limits = files::FilesLimits {
+        read_bytes_max: settings.files.read_bytes_max,
+        answer_bytes_max: settings.files.search_bytes_max,
+        ..files::FilesLimits::default()
+    };
+    let root = files::Root::with_limits(&settings.files.root, limits)?;
+    Ok(files::register(tools, &root)?)
+}
+
+#[cfg(not(feature = "files"))]
+fn register_files(_: &mut RegistryBuilder, _: &Settings) -> Result<(), Refusal> {
+    Err(missing(Toolset::Files).into())
+}
+
+/// Checks whether the directory of the toolset `files` can be served.
+///
+/// # Errors
+/// Why it cannot.
+#[cfg(feature = "files")]
+pub(super) fn try_root(settings: &Settings) -> Result<(), String> {
+    match crate::files::Root::open(&settings.files.root) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The same in a build without the toolset.
+#[cfg(not(feature = "files"))]
+pub(super) fn try_root(_: &Settings) -> Result<(), String> {
+    Err(missing(Toolset::Files))
+}
+
+#[cfg(not(all(feature = "demo", feature = "files")))]
+fn missing(toolset: Toolset) -> String {
+    let name = toolset.name();
+    format!(
+        "toolset = {name}, but this program was built without the feature `{name}`; choose another --toolset"
+    )
+}
