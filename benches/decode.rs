@@ -2,7 +2,7 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use weir::transport::edge::EdgePolicy;
+use weir::transport::http::admission::AdmissionPolicy;
 use weir::wire::http1::{
     BodyLimits, ChunkDecoder, DateCache, HEAD_RESERVE, HeadLimits, HeadScanner, ResponseHead, Status,
     parse_head, write_head_before,
@@ -37,10 +37,10 @@ fn parse_request_head(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn scan_parse_admit(bencher: Bencher<'_, '_>) {
     let limits = HeadLimits::default();
-    let policy = EdgePolicy::new(
+    let policy = AdmissionPolicy::new(
         "/mcp",
-        EdgePolicy::LOOPBACK_HOSTS,
-        EdgePolicy::LOOPBACK_ORIGINS,
+        AdmissionPolicy::LOOPBACK_HOSTS,
+        AdmissionPolicy::LOOPBACK_ORIGINS,
         4 << 20,
     )
     .expect("valid");

@@ -14,7 +14,7 @@ use weir::registry::{CallContext, Registry, ShardRegistry, Started};
 use weir::session::live::LiveOptions;
 use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
-use weir::transport::edge::EdgePolicy;
+use weir::transport::http::admission::AdmissionPolicy;
 use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, finish_answer};
 use weir::wire::http1::{BodyLimits, DateCache, HeadLimits, ResponseHead, Status};
 
@@ -29,7 +29,7 @@ struct Server {
     protocol: Protocol,
     tools: ShardRegistry,
     sessions: Store,
-    policy: EdgePolicy,
+    policy: AdmissionPolicy,
     limits: HttpLimits,
     scratch: Scratch,
     date: DateCache,
@@ -41,10 +41,10 @@ impl Server {
         let mut tools = Registry::builder();
         weir::demo::register(&mut tools).expect("names are free");
         let registry = tools.build();
-        let policy = EdgePolicy::new(
+        let policy = AdmissionPolicy::new(
             "/mcp",
-            EdgePolicy::LOOPBACK_HOSTS,
-            EdgePolicy::LOOPBACK_ORIGINS,
+            AdmissionPolicy::LOOPBACK_HOSTS,
+            AdmissionPolicy::LOOPBACK_ORIGINS,
             4 << 20,
         );
         Self {

@@ -10,7 +10,7 @@ use super::view::{AdminView, Lifecycle};
 use crate::config::{HEALTH_PATH, READINESS_PATH};
 use crate::metrics::Scrape;
 use crate::shard::HealthSource;
-use crate::transport::edge::Probe;
+use crate::transport::http::admission::Probe;
 use crate::wire::http1::{
     BodyLength, Connection, DateCache, HEAD_RESERVE, Head, HeadError, HeadLimits, Method, ResponseHead,
     Status, parse_head, write_head_before,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::shard::HealthSource;
-use crate::transport::edge::Probe;
+use crate::transport::http::admission::Probe;
 use crate::units::ShardId;
 
 /// Longer than anything here may take; a test that runs into it fails.

@@ -79,7 +79,7 @@ pub(super) enum Failure<'s> {
     SessionRequired,
     /// The session is not one, has ended, has expired or is somebody else's.
     SessionUnknown,
-    /// A message beyond the limit; on HTTP the edge refuses it.
+    /// A message beyond the limit; on HTTP admission refuses it.
     TooLarge,
     /// A POST for a channel that does not say for which.
     ChannelUnnamed,

@@ -73,7 +73,7 @@ use crate::session::Store;
 use crate::session::live::{Herald, HeraldHandle, Watchers};
 use crate::session::tasks::TaskStore;
 use crate::shard::{Gate, HealthSource, Mail, Mesh, Served, Service};
-use crate::transport::edge::EdgePolicyError;
+use crate::transport::http::admission::AdmissionPolicyError;
 use crate::units::ShardId;
 use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
 
@@ -145,7 +145,7 @@ pub enum StartError {
     Randomness(#[from] KeyError),
     /// An allow-list entry that can never match.
     #[error(transparent)]
-    Policy(#[from] EdgePolicyError),
+    Policy(#[from] AdmissionPolicyError),
 }
 
 impl StartError {

@@ -12,8 +12,8 @@ use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
 use crate::shard::{ChannelLimits, HealthSlot, Service, Waits};
-use crate::transport::edge::{EdgePolicy, EdgePolicyError};
 use crate::transport::http::HttpLimits;
+use crate::transport::http::admission::{AdmissionPolicy, AdmissionPolicyError};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::wire::websocket;
 
@@ -97,15 +97,15 @@ fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn policy(settings: &Settings) -> Result<EdgePolicy, EdgePolicyError> {
-    let hosts = allowed(&settings.access.hosts, &EdgePolicy::LOOPBACK_HOSTS);
-    let origins = allowed(&settings.access.origins, &EdgePolicy::LOOPBACK_ORIGINS);
+fn policy(settings: &Settings) -> Result<AdmissionPolicy, AdmissionPolicyError> {
+    let hosts = allowed(&settings.access.hosts, &AdmissionPolicy::LOOPBACK_HOSTS);
+    let origins = allowed(&settings.access.origins, &AdmissionPolicy::LOOPBACK_ORIGINS);
     let (first, others) = settings
         .endpoints
         .paths
         .split_first()
-        .ok_or_else(|| EdgePolicyError::Path(String::new()))?;
-    let mut policy = EdgePolicy::new(first, hosts, origins, settings.http.body_bytes_max as u64)?;
+        .ok_or_else(|| AdmissionPolicyError::Path(String::new()))?;
+    let mut policy = AdmissionPolicy::new(first, hosts, origins, settings.http.body_bytes_max as u64)?;
     for path in others {
         policy = policy.with_path(path)?;
     }

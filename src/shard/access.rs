@@ -20,7 +20,7 @@ use crate::metrics::{self, Method, Outcome};
 use crate::pool::HandlerKey;
 use crate::registry::{Operation, PanicFacts};
 use crate::ring::ConnectionKey;
-use crate::transport::edge;
+use crate::transport::http::admission;
 use crate::transport::http::{self, Refusal};
 use crate::wire::http1::Field;
 
@@ -203,18 +203,22 @@ impl<R: ShardRing> Shard<R> {
             ..Record::default()
         };
         // What breaks the framing of a head is not read again.
-        let head = window.filter(|_| matches!(refusal, Refusal::Edge(_)));
+        let head = window.filter(|_| matches!(refusal, Refusal::Admission(_)));
         let head = head.and_then(|window| http::peek_head(window, &service.http.head));
         let host = head.as_ref().and_then(|head| head.values("host").next());
         if let Some(head) = &head {
             record.method = Some(head.method.as_str());
             record.path = Some(head.path);
             match refusal {
-                Refusal::Edge(edge::Refusal::Origin) => record.origin = field_text(&head.fields.origin),
-                Refusal::Edge(edge::Refusal::Host) => {
+                Refusal::Admission(admission::Refusal::Origin) => {
+                    record.origin = field_text(&head.fields.origin)
+                }
+                Refusal::Admission(admission::Refusal::Host) => {
                     record.host = host.and_then(|host| std::str::from_utf8(host).ok())
                 }
-                Refusal::Edge(edge::Refusal::NotAcceptable | edge::Refusal::StreamNotAcceptable) => {
+                Refusal::Admission(
+                    admission::Refusal::NotAcceptable | admission::Refusal::StreamNotAcceptable,
+                ) => {
                     record.accept = field_text(&head.fields.accept);
                 }
                 _ => {}

@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use crate::ring::{ConnectionKey, SendMode};
-use crate::transport::edge::{self, Endpoint};
+use crate::transport::http::admission::{self, Endpoint};
 use crate::transport::http::{HEAD_RESERVE, Intake, Progress};
 use crate::wire::http1::{self, Connection as Persistence, Head};
 
@@ -102,7 +102,7 @@ impl<R: ShardRing> Shard<R> {
             connection.persistence = Persistence::Close;
         }
         let persistence = connection.persistence;
-        edge::write_preflight_answer(&mut out, head, connection.origin.as_deref(), persistence, &date);
+        admission::write_preflight_answer(&mut out, head, connection.origin.as_deref(), persistence, &date);
         self.log_opened(key, "OPTIONS", 204, None);
         let outgoing = Outgoing {
             range: HEAD_RESERVE..out.len(),

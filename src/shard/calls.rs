@@ -28,7 +28,7 @@ use crate::registry::{
 use crate::ring::{ConnectionKey, HangUp};
 use crate::session::live::Stream;
 use crate::timers::TimerKind;
-use crate::transport::edge::Endpoint;
+use crate::transport::http::admission::Endpoint;
 use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::wire::http1::{Connection as Persistence, Method};
 use crate::workers::{self, Job, JobHandle, Refused};

@@ -7,8 +7,8 @@ use std::fmt::Debug;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::ring::ConnectionKey;
-use crate::transport::edge::Probe;
 use crate::transport::http::HEAD_RESERVE;
+use crate::transport::http::admission::Probe;
 use crate::wire::http1::{BodyLength, ResponseHead, Status};
 
 use super::answering::Answer;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::metrics::{Eviction, Stage};
 use crate::pool::{Assembly, Purpose};
 use crate::ring::{ConnectionKey, Received};
-use crate::transport::edge;
+use crate::transport::http::admission;
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 use crate::wire::http1;
 
@@ -409,7 +409,7 @@ impl<R: ShardRing> Shard<R> {
                     connection.is_browser = origin.is_present();
                     self.origins
                         .note(&mut connection.origin, service.policy.readable_by(origin));
-                    connection.takes_json = edge::takes_json(&request.head);
+                    connection.takes_json = admission::takes_json(&request.head);
                     connection.takes_chunks = request.head.version == http1::Version::Http11;
                     let consumed = request.consumed;
                     if turn == Turn::New {

@@ -13,8 +13,8 @@ use crate::registry::StartError;
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, Stream};
 use crate::timers::TimerKind;
-use crate::transport::edge;
 use crate::transport::http::HEAD_RESERVE;
+use crate::transport::http::admission;
 use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead, Status};
 use crate::wire::sse;
 
@@ -257,7 +257,7 @@ impl<R: ShardRing> Shard<R> {
             .retry_after_seconds
             .map(|s| u32::try_from(s).unwrap_or(u32::MAX));
         // What this path has for those who cannot have a stream.
-        head.allow = (reply.status == 405).then_some(edge::ALLOW_WITHOUT_STREAM);
+        head.allow = (reply.status == 405).then_some(admission::ALLOW_WITHOUT_STREAM);
         head.session_id = reply
             .session
             .as_ref()

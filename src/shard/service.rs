@@ -11,8 +11,8 @@ use crate::mcp::Protocol;
 use crate::metrics::{self, Method, ToolLabels, ToolRow};
 use crate::registry::Operation;
 use crate::session::Store;
-use crate::transport::edge::EdgePolicy;
 use crate::transport::http::HttpLimits;
+use crate::transport::http::admission::AdmissionPolicy;
 
 use super::{ChannelLimits, HealthSlot, Waits};
 
@@ -24,7 +24,7 @@ pub struct Service {
     /// Sessions, streams and everything else that is known to all shards.
     pub store: Arc<Store>,
     /// Who is let in.
-    pub policy: EdgePolicy,
+    pub policy: AdmissionPolicy,
     /// What probers are told, if they may ask here.
     pub health: HealthSlot,
     /// Limits of requests.

@@ -1,7 +1,6 @@
 //! One connection's conversation: which requests are let in, and how they are taken from and answered to a
 //! stream of bytes.
 
-pub mod edge;
 pub mod http;
 pub mod stdio;
 pub mod websocket;

@@ -1,6 +1,6 @@
 //! How a request becomes a WebSocket (RFC 6455, section 4.2).
 //!
-//! Origin, host and path were judged by the edge before it asks here. Says nothing about frames, which are
+//! Origin, host and path are judged by `http::admission` before it asks here. Says nothing about frames, which are
 //! [`wire::websocket`](crate::wire::websocket)'s. In no revision of MCP: one message is one JSON-RPC message, as
 //! on stdio.
 //! Deliberately absent: extensions (compression), which are never agreed on, and cookies.
@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use crate::transport::edge::Refusal;
+use crate::transport::http::admission::Refusal;
 use crate::wire::http1::{BodyLength, Field, Head, Method, split_list};
 
 /// What a client may name in `Sec-WebSocket-Protocol`; one that names none is served all the same.
@@ -58,7 +58,7 @@ pub fn check_handshake(head: &Head<'_>) -> Result<(), Refusal> {
 /// The answer to a request that was let in as a WebSocket.
 ///
 /// # Errors
-/// As [`check_handshake`]: none for a request that the edge let in.
+/// As [`check_handshake`]: none for a request that was admitted.
 pub fn upgrade(head: &Head<'_>) -> Result<Upgrade, Refusal> {
     check_handshake(head)?;
     let offers = head

@@ -28,8 +28,8 @@ use weir::shard::{
     ChannelLimits, Gate, HealthSlot, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing,
     ShardSizes, Waits, Wake,
 };
-use weir::transport::edge::EdgePolicy;
 use weir::transport::http::HttpLimits;
+use weir::transport::http::admission::AdmissionPolicy;
 use weir::units::{Patience, ShardId};
 use weir::wire::http1::{BodyLimits, HeadLimits};
 use weir::workers::{Workers, WorkersOptions};
@@ -239,10 +239,10 @@ impl Rig {
 
 fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
     const TIMEOUT: Duration = Duration::from_secs(60);
-    let policy = EdgePolicy::new(
+    let policy = AdmissionPolicy::new(
         "/mcp",
-        EdgePolicy::LOOPBACK_HOSTS,
-        EdgePolicy::LOOPBACK_ORIGINS,
+        AdmissionPolicy::LOOPBACK_HOSTS,
+        AdmissionPolicy::LOOPBACK_ORIGINS,
         1 << 20,
     )
     .map(|policy| policy.with_websocket(true));

@@ -18,7 +18,7 @@ use crate::jsonrpc::RequestId;
 use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
 use crate::ring::ConnectionKey;
 use crate::session::live::{DeliverRefused, Delivery, Postbox};
-use crate::transport::edge::{self, SSE_NAME_PARAMETER};
+use crate::transport::http::admission::{self, SSE_NAME_PARAMETER};
 use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::wire::http1::{self, BodyLength, Connection as Persistence, Cors, ResponseHead, Status, Version};
 use crate::wire::sse::{self, EventName};
@@ -119,7 +119,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let mut out = self.spares.take();
         http1::write_bodyless(&mut out, &head);
-        events.append_endpoint(&mut out, edge::sse_messages_reference(&request.head));
+        events.append_endpoint(&mut out, admission::sse_messages_reference(&request.head));
         self.log_opened(key, "GET", 200, None);
         self.end_hold(key);
         self.begin_channel(key, Framing::Events(Box::new(events)));
@@ -136,7 +136,7 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&self.service);
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
-        let refused = self.deliver(edge::sse_stream_name(&request.head), body, &mut out);
+        let refused = self.deliver(admission::sse_stream_name(&request.head), body, &mut out);
         unchunked.clear();
         unchunked.shrink_to(self.pool.buffer_bytes());
         self.unchunked = unchunked;

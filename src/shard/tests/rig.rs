@@ -30,8 +30,8 @@ use crate::ring::{DataRing, RingOptions, RingWaker};
 use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
-use crate::transport::edge::EdgePolicy;
 use crate::transport::http::HttpLimits;
+use crate::transport::http::admission::AdmissionPolicy;
 use crate::units::{Patience, ShardId};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{Submitter, Workers, WorkersOptions};
@@ -704,7 +704,7 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
         labels: Arc::new(labels),
         protocol: Arc::new(protocol),
         store: Arc::new(store),
-        policy: EdgePolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
+        policy: AdmissionPolicy::new("/mcp", ["localhost"], ["http://localhost:*"], 1 << 16)
             .unwrap()
             .with_websocket(true)
             .with_sse_legacy(true),

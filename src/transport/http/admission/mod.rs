@@ -153,7 +153,7 @@ impl Refusal {
 
 /// A setting that is no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EdgePolicyError {
+pub enum AdmissionPolicyError {
     /// Not a host.
     #[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
     Host(String),
@@ -167,7 +167,7 @@ pub enum EdgePolicyError {
 
 /// The rules, made once at start.
 #[derive(Clone, Debug)]
-pub struct EdgePolicy {
+pub struct AdmissionPolicy {
     /// As requests carry them: each with and without a slash behind it.
     paths: Vec<String>,
     hosts: Vec<HostRule>,
@@ -178,7 +178,7 @@ pub struct EdgePolicy {
     has_health: bool,
 }
 
-impl EdgePolicy {
+impl AdmissionPolicy {
     /// Hosts a loopback server answers to, on any port.
     pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
     /// Origins of pages that such hosts serve, on any port.
@@ -202,14 +202,14 @@ impl EdgePolicy {
         hosts: impl IntoIterator<Item = S>,
         origins: impl IntoIterator<Item = S>,
         body_bytes_max: u64,
-    ) -> Result<Self, EdgePolicyError> {
+    ) -> Result<Self, AdmissionPolicyError> {
         let host = |text: S| {
             let rule = HostRule::parse(text.as_ref());
-            rule.map_err(|_| EdgePolicyError::Host(text.as_ref().to_owned()))
+            rule.map_err(|_| AdmissionPolicyError::Host(text.as_ref().to_owned()))
         };
         let origin = |text: S| {
             let rule = OriginRule::parse(text.as_ref());
-            rule.map_err(|_| EdgePolicyError::Origin(text.as_ref().to_owned()))
+            rule.map_err(|_| AdmissionPolicyError::Origin(text.as_ref().to_owned()))
         };
         let policy = Self {
             paths: Vec::new(),
@@ -227,11 +227,11 @@ impl EdgePolicy {
     ///
     /// # Errors
     /// A path that no request can ask for.
-    pub fn with_path(mut self, path: &str) -> Result<Self, EdgePolicyError> {
+    pub fn with_path(mut self, path: &str) -> Result<Self, AdmissionPolicyError> {
         let is_path =
             path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
         if !is_path {
-            return Err(EdgePolicyError::Path(path.to_owned()));
+            return Err(AdmissionPolicyError::Path(path.to_owned()));
         }
         let bare = path.strip_suffix('/').unwrap_or(path);
         if !bare.is_empty() {

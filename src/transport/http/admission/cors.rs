@@ -41,7 +41,7 @@ pub(super) fn is_preflight(head: &Head<'_>) -> bool {
 /// Appends the whole answer to a preflight. Allocates only if `out` lacks the capacity: for
 /// [`HEAD_RESERVE`](http1::HEAD_RESERVE) bytes and as many as the request's list of fields has.
 ///
-/// `readable_by`: see [`EdgePolicy::readable_by`](super::EdgePolicy::readable_by).
+/// `readable_by`: see [`AdmissionPolicy::readable_by`](super::AdmissionPolicy::readable_by).
 pub fn write_preflight_answer(
     out: &mut Vec<u8>,
     head: &Head<'_>,

@@ -11,13 +11,13 @@
 
 use thiserror::Error;
 
-use crate::transport::edge::{self, EdgePolicy, Endpoint};
+use crate::transport::http::admission::{self, AdmissionPolicy, Endpoint};
 use crate::wire::http1::{
     self, BodyError, BodyLength, BodyLimits, ChunkDecoder, Connection as Persistence, Head, HeadError,
     HeadLimits, HeadScanner, Method, ResponseHead, Status, UpgradeOffer, Version,
 };
 
-pub use crate::wire::http1::HEAD_RESERVE;
+use crate::wire::http1::HEAD_RESERVE;
 
 /// What the conversation needs to know, the same for every connection.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ pub enum Progress<'w> {
     Request(Request<'w>),
 }
 
-/// A whole request, let in by the edge.
+/// A whole request, that was admitted.
 #[derive(Debug)]
 pub struct Request<'w> {
     /// Its head.
@@ -98,7 +98,7 @@ pub enum Refusal {
     Body(#[from] BodyError),
     /// It is not let in.
     #[error(transparent)]
-    Edge(#[from] edge::Refusal),
+    Admission(#[from] admission::Refusal),
     /// It did not arrive in time, or others needed its place.
     #[error("the request did not arrive in time")]
     Timeout,
@@ -110,20 +110,23 @@ impl Refusal {
         match self {
             Refusal::Head(error) => error.status(),
             Refusal::Body(error) => error.status(),
-            Refusal::Edge(refusal) => refusal.status(),
+            Refusal::Admission(refusal) => refusal.status(),
             Refusal::Timeout => Status::RequestTimeout,
         }
     }
 
     /// Whether it is refused for the page it comes from, or the name it calls: then no page may read that.
     pub fn is_foreign(self) -> bool {
-        matches!(self, Refusal::Edge(edge::Refusal::Origin | edge::Refusal::Host))
+        matches!(
+            self,
+            Refusal::Admission(admission::Refusal::Origin | admission::Refusal::Host)
+        )
     }
 
     /// The value of `Allow`, for the one status that needs it.
     pub fn allow(self) -> Option<&'static str> {
         match self {
-            Refusal::Edge(refusal) => refusal.allow(),
+            Refusal::Admission(refusal) => refusal.allow(),
             _ => None,
         }
     }
@@ -131,7 +134,7 @@ impl Refusal {
     /// What to ask for instead, for the one status that needs it.
     pub fn upgrade(self) -> Option<UpgradeOffer> {
         match self {
-            Refusal::Edge(refusal) => refusal.upgrade(),
+            Refusal::Admission(refusal) => refusal.upgrade(),
             _ => None,
         }
     }
@@ -173,7 +176,7 @@ impl Intake {
     pub fn advance<'w>(
         &mut self,
         window: &'w [u8],
-        policy: &EdgePolicy,
+        policy: &AdmissionPolicy,
         limits: &HttpLimits,
     ) -> Result<Progress<'w>, Refused> {
         let outcome = self.try_advance(window, policy, limits);
@@ -186,7 +189,7 @@ impl Intake {
     fn try_advance<'w>(
         &mut self,
         window: &'w [u8],
-        policy: &EdgePolicy,
+        policy: &AdmissionPolicy,
         limits: &HttpLimits,
     ) -> Result<Progress<'w>, Refused> {
         let mut is_new = false;
@@ -250,7 +253,7 @@ impl Intake {
         &mut self,
         window: &'w [u8],
         is_new: bool,
-        policy: &EdgePolicy,
+        policy: &AdmissionPolicy,
         limits: &HttpLimits,
     ) -> Result<Progress<'w>, Refused> {
         let (head_bytes, body_bytes, is_chunked) = match &mut self.stage {
@@ -320,7 +323,7 @@ pub fn persistence(head: &Head<'_>) -> Persistence {
 }
 
 /// A refusal, and whether the rest of its request is there to be skipped.
-fn refuse(refusal: edge::Refusal, head: &Head<'_>, head_bytes: usize, window_bytes: usize) -> Refused {
+fn refuse(refusal: admission::Refusal, head: &Head<'_>, head_bytes: usize, window_bytes: usize) -> Refused {
     let body_bytes = match head.body {
         BodyLength::None => Some(0),
         BodyLength::Length(bytes) => usize::try_from(bytes).ok(),
