@@ -81,9 +81,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let drained = server.drain(DRAIN_TIMEOUT, |_| false);
     println!("{}", drained.report.to_text());
-    match drained.is_clean {
-        true => Ok(()),
-        false => Err("some calls did not end in time".into()),
+    if drained.is_clean {
+        Ok(())
+    } else {
+        Err("some calls did not end in time".into())
     }
 }
 

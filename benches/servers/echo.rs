@@ -11,6 +11,9 @@ use serde::de::IgnoredAny;
 
 use crate::http::Front;
 
+/// What ends an answer of revision 2026-07-28, behind its text.
+const MODERN_END: &[u8] =
+    br#"}],"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"weir","version":"0.1.0","title":"Weir"}}}}"#;
 const MODERN: &str = "2026-07-28";
 const LEGACY: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
 
@@ -101,9 +104,10 @@ impl Echo {
         };
         let is_here = request.method == Some("POST") && request.path == Some("/mcp");
         self.body.clear();
-        let status = match is_here && head.is_let_in() {
-            true => self.answer(&head, body).map_or("400 Bad Request", |()| "200 OK"),
-            false => "403 Forbidden",
+        let status = if is_here && head.is_let_in() {
+            self.answer(&head, body).map_or("400 Bad Request", |()| "200 OK")
+        } else {
+            "403 Forbidden"
         };
         self.write(status, out);
         Front::Request(end)
@@ -115,15 +119,14 @@ impl Echo {
         let is_echo = call.jsonrpc == "2.0" && call.method == "tools/call" && call.params.name == "echo";
         let version = head.version?;
         let is_modern = version == MODERN.as_bytes();
-        let is_known = match is_modern {
-            true => {
-                let meta = call.params.meta.as_ref()?;
-                meta.version == MODERN
-                    && meta.capabilities.is_some()
-                    && head.method == Some(b"tools/call")
-                    && head.name == Some(call.params.name.as_bytes())
-            }
-            false => LEGACY.iter().any(|known| known.as_bytes() == version),
+        let is_known = if is_modern {
+            let meta = call.params.meta.as_ref()?;
+            meta.version == MODERN
+                && meta.capabilities.is_some()
+                && head.method == Some(b"tools/call")
+                && head.name == Some(call.params.name.as_bytes())
+        } else {
+            LEGACY.iter().any(|known| known.as_bytes() == version)
         };
         if !is_echo || !is_known {
             return None;
@@ -131,15 +134,13 @@ impl Echo {
         let out = &mut self.body;
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
         out.extend_from_slice(itoa::Buffer::new().format(call.id).as_bytes());
-        out.extend_from_slice(match is_modern {
-            true => br#","result":{"resultType":"complete","content":[{"type":"text","text":"#.as_slice(),
-            false => br#","result":{"content":[{"type":"text","text":"#,
+        out.extend_from_slice(if is_modern {
+            br#","result":{"resultType":"complete","content":[{"type":"text","text":"#.as_slice()
+        } else {
+            br#","result":{"content":[{"type":"text","text":"#
         });
         serde_json::to_writer(&mut *out, &call.params.arguments.message).ok()?;
-        out.extend_from_slice(match is_modern {
-            true => br#"}],"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"weir","version":"0.1.0","title":"Weir"}}}}"#.as_slice(),
-            false => br#"}]}}"#,
-        });
+        out.extend_from_slice(if is_modern { MODERN_END } else { br#"}]}}"# });
         Some(())
     }
 

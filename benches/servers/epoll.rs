@@ -85,9 +85,10 @@ fn main() -> io::Result<()> {
         epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
         listener,
         connections: Vec::new(),
-        answer: match arguments.echo {
-            true => Answer::Echo(echo::Echo::default()),
-            false => Answer::Canned(http::answer()),
+        answer: if arguments.echo {
+            Answer::Echo(echo::Echo::default())
+        } else {
+            Answer::Canned(http::answer())
         },
         response: Vec::new(),
     };

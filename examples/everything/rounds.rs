@@ -91,9 +91,10 @@ fn places(roots: &[Root]) -> String {
 
 async fn confirm(ctx: CallContext) -> Result<&'static str, ToolError> {
     let answer = ctx.ask("confirm", confirmation("Please confirm")).await?;
-    match answer.accepted().is_some_and(|content| content["ok"] == true) {
-        true => Ok("state-ok: confirmed"),
-        false => Ok("state-ok: not confirmed"),
+    if answer.accepted().is_some_and(|content| content["ok"] == true) {
+        Ok("state-ok: confirmed")
+    } else {
+        Ok("state-ok: not confirmed")
     }
 }
 

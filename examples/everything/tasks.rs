@@ -105,12 +105,13 @@ async fn compute(args: Compute) -> Result<String, ToolError> {
 async fn confirm_delete(ctx: CallContext, args: Delete) -> Result<String, ToolError> {
     let form = Elicit::form(format!("Delete {}?", args.filename)).property("confirm", Property::boolean());
     let answer = ctx.ask("confirm", form).await?;
-    match answer
+    if answer
         .accepted()
         .is_some_and(|content| content["confirm"] == true)
     {
-        true => Ok(format!("Deleted {}.", args.filename)),
-        false => Ok(format!("Kept {}.", args.filename)),
+        Ok(format!("Deleted {}.", args.filename))
+    } else {
+        Ok(format!("Kept {}.", args.filename))
     }
 }
 

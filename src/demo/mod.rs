@@ -106,14 +106,15 @@ fn summarize() -> Prompt {
         })
         .run(|_: CallContext, args: Summarize| async move {
             let style = args.style.as_deref().unwrap_or("brief");
-            match STYLES.contains(&style) {
-                true => Ok(format!(
+            if STYLES.contains(&style) {
+                Ok(format!(
                     "Give a summary ({style}) of the following text.\n\n{}",
                     args.text
-                )),
-                false => Err(ToolError::invalid_arguments(
+                ))
+            } else {
+                Err(ToolError::invalid_arguments(
                     "`style` is brief, bullets or detailed",
-                )),
+                ))
             }
         })
 }

@@ -54,9 +54,10 @@ pub(super) fn complete_path(root: &Root, typed: &str, cancel: Cancel<'_>) -> Res
             }
         })
         .collect();
-    Ok(match has_more {
-        true => Completion::some(values),
-        false => Completion::all(values),
+    Ok(if has_more {
+        Completion::some(values)
+    } else {
+        Completion::all(values)
     })
 }
 
@@ -125,9 +126,10 @@ impl Names {
 
     /// Those to propose, and whether there are more.
     fn chosen(self) -> (Vec<(String, Kind)>, bool) {
-        let chosen = match self.plain.heap.is_empty() {
-            true => self.other,
-            false => self.plain,
+        let chosen = if self.plain.heap.is_empty() {
+            self.other
+        } else {
+            self.plain
         };
         (chosen.heap.into_sorted_vec(), chosen.is_full || self.is_cut)
     }

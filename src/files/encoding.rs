@@ -83,9 +83,12 @@ impl Encoding {
             }
             Encoding::Utf16(order) => {
                 let mut units = bytes.chunks_exact(2).map(|unit| order.unit(unit)).enumerate();
-                units.try_for_each(|(at, unit)| match unit == u16::from(b'\n') {
-                    true => visit(2 * at + 2),
-                    false => ControlFlow::Continue(()),
+                units.try_for_each(|(at, unit)| {
+                    if unit == u16::from(b'\n') {
+                        visit(2 * at + 2)
+                    } else {
+                        ControlFlow::Continue(())
+                    }
                 })
             }
         }
@@ -107,9 +110,10 @@ impl Encoding {
             }
             Encoding::Utf16(order) => {
                 let decoded = order.decode(bytes.get(2..).unwrap_or_default(), usize::MAX);
-                match decoded.has_replaced {
-                    true => Err(bytes),
-                    false => Ok(decoded.text),
+                if decoded.has_replaced {
+                    Err(bytes)
+                } else {
+                    Ok(decoded.text)
                 }
             }
         }

@@ -42,9 +42,10 @@ pub(super) fn by_name(path: &str) -> Option<&'static str> {
 
 /// The type of a file whose contents were looked at.
 pub(super) fn of(path: &str, is_text: bool) -> &'static str {
-    by_name(path).unwrap_or(match is_text {
-        true => "text/plain",
-        false => "application/octet-stream",
+    by_name(path).unwrap_or(if is_text {
+        "text/plain"
+    } else {
+        "application/octet-stream"
     })
 }
 

@@ -157,9 +157,10 @@ pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<
             .unwrap_or(usize::MAX - 1)
             .saturating_add(1),
     )?;
-    match bytes.len() as u64 > bytes_max {
-        true => Err(too_large(bytes.len() as u64)),
-        false => Ok(bytes),
+    if bytes.len() as u64 > bytes_max {
+        Err(too_large(bytes.len() as u64))
+    } else {
+        Ok(bytes)
     }
 }
 
@@ -363,12 +364,13 @@ impl Reading<'_> {
     }
 
     fn refuse_binary(&self, bytes: &[u8]) -> Result<(), FileError> {
-        match self.encoding.has_nul(bytes) {
-            true => Err(FileError::Binary {
+        if self.encoding.has_nul(bytes) {
+            Err(FileError::Binary {
                 path: self.shown(),
                 size_bytes: self.size_bytes,
-            }),
-            false => Ok(()),
+            })
+        } else {
+            Ok(())
         }
     }
 

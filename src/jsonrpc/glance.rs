@@ -238,9 +238,10 @@ impl Glance {
             Stage::Id => ID_BYTES_MAX,
             _ => return,
         };
-        match self.kept.len() + bytes.len() <= bytes_max {
-            true => self.kept.extend_from_slice(bytes),
-            false => self.is_kept_whole = false,
+        if self.kept.len() + bytes.len() <= bytes_max {
+            self.kept.extend_from_slice(bytes)
+        } else {
+            self.is_kept_whole = false
         }
     }
 
@@ -436,9 +437,10 @@ mod tests {
                     serde_json::json!({"id": text(&mut rng), text(&mut rng): [text(&mut rng)]}),
                 ),
             ];
-            let id = match rng.bool() {
-                true => serde_json::json!(rng.i64(..)),
-                false => serde_json::json!(text(&mut rng)),
+            let id = if rng.bool() {
+                serde_json::json!(rng.i64(..))
+            } else {
+                serde_json::json!(text(&mut rng))
             };
             members.push(("id".to_owned(), id.clone()));
             rng.shuffle(&mut members);

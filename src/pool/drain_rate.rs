@@ -117,9 +117,10 @@ impl DrainRate {
             .extend(ages.map(|began| now.saturating_duration_since(*began).as_secs_f64()));
         let running = outlook.ends.len().max(1) as f64;
         let age = outlook.ends.iter().sum::<f64>() / running;
-        let call = match age >= AGE_OVER_MEAN_MIN * self.mean_seconds {
-            true => age,
-            false => self.mean_seconds,
+        let call = if age >= AGE_OVER_MEAN_MIN * self.mean_seconds {
+            age
+        } else {
+            self.mean_seconds
         };
         for end in &mut outlook.ends {
             *end = seconds_left(*end, call);
@@ -132,9 +133,10 @@ impl DrainRate {
 /// How much longer a call of this age runs where calls take `call` seconds. What is overdue by so much is as likely as
 /// not to take as much again, but no longer than another call.
 fn seconds_left(age: f64, call: f64) -> f64 {
-    match age < call {
-        true => call - age,
-        false => (age - call + call / 4.0).min(call),
+    if age < call {
+        call - age
+    } else {
+        (age - call + call / 4.0).min(call)
     }
 }
 

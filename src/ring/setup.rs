@@ -88,9 +88,10 @@ pub(super) fn set_up(options: RingOptions) -> Result<Made, RingError> {
         }
         Err(error) => return Err(RingError::Setup(error)),
     };
-    let residence = match options.is_prefaulted {
-        true => Residence::AtStart,
-        false => Residence::WithUse,
+    let residence = if options.is_prefaulted {
+        Residence::AtStart
+    } else {
+        Residence::WithUse
     };
     let provided = ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes, residence)
         .map_err(RingError::Buffers)?;
@@ -107,9 +108,10 @@ fn build(options: RingOptions, is_deferred: bool) -> io::Result<IoUring> {
         .setup_single_issuer()
         .setup_taskrun_flag()
         .setup_cqsize(options.completion_entries);
-    match is_deferred {
-        true => builder.setup_defer_taskrun(),
-        false => builder.setup_coop_taskrun(),
+    if is_deferred {
+        builder.setup_defer_taskrun()
+    } else {
+        builder.setup_coop_taskrun()
     };
     builder.build(options.submission_entries)
 }

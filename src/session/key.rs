@@ -48,9 +48,10 @@ impl SessionKey {
             Ok(raw) => raw,
             Err(_) => from_hex(bytes.trim_ascii())?,
         };
-        match key.iter().all(|byte| Some(byte) == key.first()) {
-            true => Err(KeyError::Constant),
-            false => Ok(Self(key)),
+        if key.iter().all(|byte| Some(byte) == key.first()) {
+            Err(KeyError::Constant)
+        } else {
+            Ok(Self(key))
         }
     }
 }

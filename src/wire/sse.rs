@@ -54,9 +54,10 @@ pub fn close_message_event(buffer: &mut Vec<u8>, data: usize, is_chunked: bool) 
     }
     buffer.extend_from_slice(b"\n\n");
     let end = buffer.len();
-    match is_chunked {
-        true => close_chunk(buffer, event..end),
-        false => event,
+    if is_chunked {
+        close_chunk(buffer, event..end)
+    } else {
+        event
     }
 }
 
@@ -172,9 +173,10 @@ mod tests {
             let event = |out: &mut Vec<u8>| {
                 write_named_event(out, EventName::Message, |out| out.extend_from_slice(b"{\"a\":1}"));
             };
-            match is_chunked {
-                true => write_chunk(&mut written, event),
-                false => event(&mut written),
+            if is_chunked {
+                write_chunk(&mut written, event)
+            } else {
+                event(&mut written)
             }
             closed.extend_from_slice(b"{\"a\":1}");
             let start = close_message_event(&mut closed, MESSAGE_EVENT_RESERVE + 3, is_chunked);

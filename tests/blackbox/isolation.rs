@@ -47,9 +47,12 @@ fn live(server: &Server, number: u64, seed: u64) {
     let mut random = Rng::with_seed(seed + number);
     let mut kept: Option<Client> = None;
     for _ in 0..ROUNDS {
-        let mut client = kept.take().unwrap_or_else(|| match random.bool() {
-            true => server.connect(),
-            false => Client::with_small_window(server.address),
+        let mut client = kept.take().unwrap_or_else(|| {
+            if random.bool() {
+                server.connect()
+            } else {
+                Client::with_small_window(server.address)
+            }
         });
         let secrets: Vec<Secret> = (0..random.usize(1..5))
             .map(|_| Secret::new(number, &mut random))

@@ -35,9 +35,10 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 /// One more member, in front or at the end.
 fn spliced(body: &[u8], member: &str, is_first: bool) -> Vec<u8> {
     let member = member.as_bytes();
-    match is_first {
-        true => [b"{", member, b",", &body[1..]].concat(),
-        false => [&body[..body.len() - 1], b",", member, b"}"].concat(),
+    if is_first {
+        [b"{", member, b",", &body[1..]].concat()
+    } else {
+        [&body[..body.len() - 1], b",", member, b"}"].concat()
     }
 }
 

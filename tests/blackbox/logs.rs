@@ -46,9 +46,10 @@ fn nothing_from_a_peer_reaches_the_log_raw() {
                     dialect.notification(&hostile, json!({})),
                 ] {
                     let request =
-                        match between.is_ascii() && !between.starts_with(|c: char| c.is_ascii_control()) {
-                            true => request,
-                            false => request.with("Mcp-Method", "x").with("Mcp-Name", "x"),
+                        if between.is_ascii() && !between.starts_with(|c: char| c.is_ascii_control()) {
+                            request
+                        } else {
+                            request.with("Mcp-Method", "x").with("Mcp-Name", "x")
                         };
                     let answered = server.ask(&request.plus("Authorization", format!("Bearer {token}")));
                     assert!(answered.status < 500, "{answered:?}");

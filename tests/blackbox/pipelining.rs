@@ -110,9 +110,10 @@ fn what_is_pipelined_behind_a_call_is_answered_though_its_client_sends_no_more()
     for is_at_once in [true, false] {
         let _case = case(format!("at once: {is_at_once}"));
         let mut client = server.connect();
-        match is_at_once {
-            true => client.send_bytes(&requests.each_ref().map(Request::encode).concat()),
-            false => requests.iter().for_each(|request| client.send(request)),
+        if is_at_once {
+            client.send_bytes(&requests.each_ref().map(Request::encode).concat())
+        } else {
+            requests.iter().for_each(|request| client.send(request))
         }
         client.finish();
         for id in 0..requests.len() {

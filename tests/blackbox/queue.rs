@@ -68,9 +68,10 @@ fn whoever_came_first_is_served_first() {
     for place in 0..40 {
         let is_long = random.bool();
         let mut client = server.connect();
-        match is_long {
-            true => send_long_call(&mut client),
-            false => client.send(&echo(place, "x")),
+        if is_long {
+            send_long_call(&mut client)
+        } else {
+            client.send(&echo(place, "x"))
         }
         eventually("it waits", || waiting(&server) == place + 1);
         waiters.push((is_long, client));
@@ -119,9 +120,10 @@ fn one_past_the_queue_is_refused_at_once_and_its_connection_goes_on() {
             assert_eq!(response.json()["error"]["data"]["queueDepth"], 2);
             assert_eq!(response.json()["id"], "framed");
             assert_eq!((response.status, response.closes()), (503, closes));
-            match closes {
-                true => client.assert_closed(),
-                false => kept.push((dialect.clone(), client)),
+            if closes {
+                client.assert_closed()
+            } else {
+                kept.push((dialect.clone(), client))
             }
         }
     }

@@ -405,9 +405,10 @@ fn a_stream_that_is_gone_is_gone_for_its_posts() {
         let Sse {
             stream, mut posts, ..
         } = client;
-        match reset {
-            true => stream.reset(),
-            false => stream.leave(),
+        if reset {
+            stream.reset()
+        } else {
+            stream.leave()
         }
         let refused = eventually_some("nobody is there", || {
             let response = posts.ask(&post);

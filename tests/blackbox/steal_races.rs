@@ -94,9 +94,10 @@ fn who_leaves_while_others_move_takes_nothing_along() {
         }
         random.shuffle(&mut leavers);
         for client in leavers {
-            match random.bool() {
-                true => client.reset(),
-                false => drop(client),
+            if random.bool() {
+                client.reset()
+            } else {
+                drop(client)
             }
         }
         for (id, client) in &mut stayers {
@@ -182,13 +183,15 @@ impl Secret {
         let size = *random.choice(&[20, 300, 3_000, 5_000, 30_000]).unwrap();
         let text = format!("{client}:{:016x};", random.u64(..)).repeat(size / 20);
         let legacy = Dialect::legacy(Revision::NEWEST_LEGACY);
-        let call: Request = match random.bool() {
-            true => echo(1, &text),
-            false => legacy.echo(1, &text),
+        let call: Request = if random.bool() {
+            echo(1, &text)
+        } else {
+            legacy.echo(1, &text)
         };
-        let bytes = match random.bool() {
-            true => call.encode(),
-            false => call.encode_chunked(&[random.usize(1..40), random.usize(1..4_000)]),
+        let bytes = if random.bool() {
+            call.encode()
+        } else {
+            call.encode_chunked(&[random.usize(1..40), random.usize(1..4_000)])
         };
         Self { bytes, text }
     }

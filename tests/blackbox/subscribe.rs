@@ -233,9 +233,10 @@ fn capabilities_tell_of_subscriptions() {
         .chain([Dialect::modern()]);
     for dialect in all {
         let _case = case(dialect.revision.0);
-        let request = match dialect.is_modern() {
-            true => dialect.request(1, "server/discover", json!({})),
-            false => dialect.initialize(1),
+        let request = if dialect.is_modern() {
+            dialect.request(1, "server/discover", json!({}))
+        } else {
+            dialect.initialize(1)
         };
         let answer = server.ask(&request);
         let capabilities: &Value = &answer.result()["capabilities"];

@@ -35,9 +35,10 @@ fn task_call(dialect: &Dialect, tool: &str, arguments: Value, ttl_ms: Option<u64
 /// The task that a call became.
 #[track_caller]
 fn created(dialect: &Dialect, response: &Response) -> Value {
-    match dialect.is_modern() {
-        true => response.result().clone(),
-        false => response.result()["task"].clone(),
+    if dialect.is_modern() {
+        response.result().clone()
+    } else {
+        response.result()["task"].clone()
     }
 }
 
@@ -94,9 +95,10 @@ fn wait_for(mut client: Client, dialect: &Dialect, task: &str) -> Client {
 /// The answer to `tasks/result`, whether the task was over and it came at once, or it comes on a stream.
 #[track_caller]
 fn result_of(mut client: Client) -> Value {
-    match client.is_stream_next() {
-        true => client.receive_stream().answer("tasks/result"),
-        false => client.receive().json().clone(),
+    if client.is_stream_next() {
+        client.receive_stream().answer("tasks/result")
+    } else {
+        client.receive().json().clone()
     }
 }
 
@@ -126,9 +128,10 @@ fn a_task_is_not_to_be_found_by_others() {
             task.len() >= 22 && task.bytes().all(|byte| byte.is_ascii_graphic()),
             "{task}"
         );
-        let strange = match foreign.is_modern() {
-            true => "tasks/update",
-            false => "tasks/result",
+        let strange = if foreign.is_modern() {
+            "tasks/update"
+        } else {
+            "tasks/result"
         };
         for method in ["tasks/get", "tasks/cancel", strange] {
             let mut params = json!({"taskId": task});

@@ -43,9 +43,10 @@ pub(crate) fn run(arguments: &Arguments, request: Vec<u8>) -> io::Result<serde_j
         tally: Tally::new(),
     };
     for index in 0..arguments.connections {
-        let source = match arguments.churn {
-            true => load.churn_source(),
-            false => arguments.source(index),
+        let source = if arguments.churn {
+            load.churn_source()
+        } else {
+            arguments.source(index)
         };
         let slot = load.open(index, source)?;
         load.slots.push(slot);
@@ -129,9 +130,10 @@ impl ClosedLoop<'_> {
     /// A connection with its first request begun.
     fn open(&self, index: usize, source: Source) -> io::Result<Slot> {
         let begun = Instant::now();
-        let mut connection = match self.arguments.websocket {
-            true => Connection::open_websocket(self.arguments.address, &self.arguments.path)?,
-            false => Connection::open(self.arguments.address, source)?,
+        let mut connection = if self.arguments.websocket {
+            Connection::open_websocket(self.arguments.address, &self.arguments.path)?
+        } else {
+            Connection::open(self.arguments.address, source)?
         };
         // A failure shows again at the first event.
         let _ = connection.ask(&self.request);

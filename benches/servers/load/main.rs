@@ -115,9 +115,10 @@ fn main() -> io::Result<()> {
                 .to_vec()
         }
     };
-    let request = match arguments.websocket {
-        true => websocket::frame(&body),
-        false => request(&arguments, &body),
+    let request = if arguments.websocket {
+        websocket::frame(&body)
+    } else {
+        request(&arguments, &body)
     };
     let report = if arguments.phase.is_empty() {
         closed::run(&arguments, request)?

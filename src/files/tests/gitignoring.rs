@@ -110,9 +110,10 @@ impl Git {
             _ => String::new(),
         };
         for _ in 0..self.random.usize(..=4) {
-            pattern.push_str(match self.random.bool() {
-                true => PIECES[self.random.usize(..PIECES.len())],
-                false => self.name(),
+            pattern.push_str(if self.random.bool() {
+                PIECES[self.random.usize(..PIECES.len())]
+            } else {
+                self.name()
             });
         }
         pattern.push_str(["", "", "", "/", " ", "\t", "\r"][self.random.usize(..7)]);
@@ -130,10 +131,14 @@ impl Git {
     fn grow(&mut self) {
         for entry in fs::read_dir(self.tree.path("")).unwrap() {
             let entry = entry.unwrap();
-            match entry.file_type().unwrap().is_dir() {
-                true if entry.file_name() == ".git" => {}
-                true => fs::remove_dir_all(entry.path()).unwrap(),
-                false => fs::remove_file(entry.path()).unwrap(),
+            let is_directory = entry.file_type().unwrap().is_dir();
+            if is_directory && entry.file_name() == ".git" {
+                continue;
+            }
+            if is_directory {
+                fs::remove_dir_all(entry.path()).unwrap();
+            } else {
+                fs::remove_file(entry.path()).unwrap();
             }
         }
         for _ in 0..self.random.usize(5..40) {

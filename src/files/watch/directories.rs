@@ -225,9 +225,10 @@ impl Directories {
             }
         }
         let interested = watched.by_name.get(name);
-        let change = match OF_CONTENT.contains(events) {
-            true => Change::Content,
-            false => Change::Place,
+        let change = if OF_CONTENT.contains(events) {
+            Change::Content
+        } else {
+            Change::Place
         };
         for &key in interested.into_iter().flatten() {
             let known = changes.of.entry(key).or_insert(change);

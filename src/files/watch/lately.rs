@@ -25,9 +25,10 @@ pub(super) fn has_changed(root: &Root, path: &Path, since: SystemTime) -> bool {
     let mut at = Some(path);
     while let Some(entry) = at {
         let is_root = entry.as_os_str().is_empty();
-        let found = match is_root {
-            true => root.dir().dir_metadata(),
-            false => root.dir().metadata(entry),
+        let found = if is_root {
+            root.dir().dir_metadata()
+        } else {
+            root.dir().metadata(entry)
         };
         match found {
             // The file itself; of a directory above what is missing, the time something left it.

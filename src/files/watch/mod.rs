@@ -235,9 +235,10 @@ impl Loop {
             let mut subjects = lock(&self.subjects);
             subjects.look(Instant::now())?;
             let told = subjects.take_due(Instant::now());
-            let root_look = match subjects.has_root() {
-                true => ROOT_LOOK,
-                false => NO_ROOT_LOOK,
+            let root_look = if subjects.has_root() {
+                ROOT_LOOK
+            } else {
+                NO_ROOT_LOOK
             };
             let look_at = Instant::now() + root_look;
             due = Some(subjects.next_due().map_or(look_at, |due| due.min(look_at)));
@@ -263,10 +264,7 @@ impl Loop {
             Err(error) => return Err(error.into()),
         }
         let is_ended = sources.first().is_none_or(|ended| !ended.revents().is_empty());
-        Ok(match is_ended {
-            true => Woken::ByEnd,
-            false => Woken::ByEvents,
-        })
+        Ok(if is_ended { Woken::ByEnd } else { Woken::ByEvents })
     }
 }
 

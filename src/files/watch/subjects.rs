@@ -326,9 +326,10 @@ impl<'a> Way<'a> {
                 return Ok(None);
             }
             // By the path: keeping every handle on the way would cost a descriptor each.
-            let up = match self.at.as_os_str().is_empty() {
-                true => self.root.dir().try_clone(),
-                false => self.root.dir().open_dir(&self.at),
+            let up = if self.at.as_os_str().is_empty() {
+                self.root.dir().try_clone()
+            } else {
+                self.root.dir().open_dir(&self.at)
             };
             match up {
                 Ok(up) => self.dir = up,

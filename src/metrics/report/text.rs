@@ -157,9 +157,10 @@ fn write_counts(text: &mut String, report: &Report) {
     if failures > 0 {
         let named = all.outcomes.iter().map(|(outcome, count)| {
             let (name, code) = (outcome.name(), outcome.as_str());
-            match code.starts_with('-') {
-                true => (format!("{name} ({code})"), count),
-                false => (name.to_owned(), count),
+            if code.starts_with('-') {
+                (format!("{name} ({code})"), count)
+            } else {
+                (name.to_owned(), count)
             }
         });
         write_members(text, "Outcomes: ", named);
@@ -229,12 +230,13 @@ fn latency_table<'a>(kind: &'static str, rows: impl Iterator<Item = (String, &'a
     let mut table = Table::new(titles).with_optional_last();
     for (name, latency) in rows {
         let count = latency.count();
-        let quantiles = shown
-            .iter()
-            .map(|(quantile, _)| match has_samples_beyond(*quantile, count) {
-                true => brief(latency.quantile(*quantile)),
-                false => String::new(),
-            });
+        let quantiles = shown.iter().map(|(quantile, _)| {
+            if has_samples_beyond(*quantile, count) {
+                brief(latency.quantile(*quantile))
+            } else {
+                String::new()
+            }
+        });
         let head = [name, count.to_string()];
         let tail = [brief(latency.max()), sparkline(latency)];
         table.row(head.into_iter().chain(quantiles).chain(tail));

@@ -117,9 +117,10 @@ pub(super) fn error_of(connection: &Connection) -> Option<io::Error> {
 
 /// Why a broken connection broke.
 fn breach(connection: &Connection) -> io::Error {
-    let code = match connection.has_vanished {
-        true => libc::ETIMEDOUT,
-        false => libc::ECONNRESET,
+    let code = if connection.has_vanished {
+        libc::ETIMEDOUT
+    } else {
+        libc::ECONNRESET
     };
     io::Error::from_raw_os_error(code)
 }

@@ -268,13 +268,14 @@ impl TaskStore {
     pub fn end(&self, id: &TaskId, ending: TaskEnding) {
         let now = (self.clock)();
         let mut table = self.lock();
-        let ending = match table.holds(&ending.end) {
-            true => ending,
-            false => TaskEnding::overload(&Overload {
+        let ending = if table.holds(&ending.end) {
+            ending
+        } else {
+            TaskEnding::overload(&Overload {
                 reason: OverloadReason::Memory,
                 retry_after: POLL_INTERVAL,
                 queue_depth: 0,
-            }),
+            })
         };
         let news = table.end(id, ending, now);
         drop(table);

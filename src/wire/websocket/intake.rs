@@ -254,9 +254,10 @@ impl Intake {
             return Ok(());
         }
         let paid = (self.payload_bytes + payload_bytes) / PAYLOAD_BYTES_PER_OVERHEAD_BYTE;
-        match self.overhead_bytes + overhead_bytes > limits.overhead_bytes_max.saturating_add(paid) {
-            true => Err(Violation::Flood),
-            false => Ok(()),
+        if self.overhead_bytes + overhead_bytes > limits.overhead_bytes_max.saturating_add(paid) {
+            Err(Violation::Flood)
+        } else {
+            Ok(())
         }
     }
 
@@ -336,9 +337,10 @@ fn append_fragments(mut frames: &[u8], message: &mut Vec<u8>) -> Result<(), Viol
 /// The code in a close frame's payload (section 5.5.1).
 fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return match payload.is_empty() {
-            true => Ok(None),
-            false => Err(Violation::CloseFrame),
+        return if payload.is_empty() {
+            Ok(None)
+        } else {
+            Err(Violation::CloseFrame)
         };
     };
     let code = u16::from_be_bytes(*code);

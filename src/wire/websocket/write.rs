@@ -46,9 +46,10 @@ pub fn write_pong(out: &mut Vec<u8>, payload: &[u8]) {
 ///
 /// Only codes that an endpoint may send are sent (section 7.4); any other becomes 1000.
 pub fn write_close(out: &mut Vec<u8>, code: u16, reason: &str) {
-    let code = match super::intake::may_be_sent(code) {
-        true => code,
-        false => CloseCode::Normal.number(),
+    let code = if super::intake::may_be_sent(code) {
+        code
+    } else {
+        CloseCode::Normal.number()
     };
     let reason = &reason[..reason.floor_char_boundary(CONTROL_BYTES_MAX - 2)];
     let (header, header_bytes) = format(OpCode::Control(Control::Close), 2 + reason.len());

@@ -168,9 +168,10 @@ impl WebSocket {
 
     /// What has come already, if anything whole has, as far as the kernel knows now.
     pub(crate) fn try_receive_now(&mut self) -> Option<Incoming> {
-        match self.client.is_silent() {
-            true => None,
-            false => self.try_receive().ok(),
+        if self.client.is_silent() {
+            None
+        } else {
+            self.try_receive().ok()
         }
     }
 

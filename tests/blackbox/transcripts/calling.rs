@@ -70,9 +70,10 @@ fn many_calls_are_each_answered_once() {
             .map(|number| {
                 let message = format!("message {number}");
                 let naps = number % 3 == 0;
-                let id = match naps {
-                    true => conversation.call("sleep", json!({"ms": number % 7})),
-                    false => conversation.call("echo", json!({"message": message})),
+                let id = if naps {
+                    conversation.call("sleep", json!({"ms": number % 7}))
+                } else {
+                    conversation.call("echo", json!({"message": message}))
                 };
                 let said = if naps {
                     format!("slept {} ms", number % 7)

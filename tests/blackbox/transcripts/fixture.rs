@@ -57,9 +57,10 @@ impl Fixture {
             Fixture::OneHandler => ("1", "64"),
             Fixture::NoQueue => ("1", "0"),
         };
-        let mut command = match self.is_example() {
-            true => Command::new(example("everything")),
-            false => Command::new(WEIR),
+        let mut command = if self.is_example() {
+            Command::new(example("everything"))
+        } else {
+            Command::new(WEIR)
         };
         if !self.is_example() {
             command.args(["serve", "--toolset", "demo", "--admin", "127.0.0.1:0"]);
@@ -83,9 +84,10 @@ impl Fixture {
 
     /// An option, in the words of the program.
     fn give(self, command: &mut Command, name: &str, value: &str) {
-        let words: [OsString; 2] = match self.is_example() {
-            true => ["--option".into(), format!("{name}={value}").into()],
-            false => [format!("--{name}").into(), value.into()],
+        let words: [OsString; 2] = if self.is_example() {
+            ["--option".into(), format!("{name}={value}").into()]
+        } else {
+            [format!("--{name}").into(), value.into()]
         };
         command.args(words);
     }

@@ -13,9 +13,10 @@ fn meet_every_method(conversation: &mut Conversation) {
     for (method, params, legacy, modern) in table("demo://about") {
         let _case = case(format!("{method:?}"));
         // No header can name what is empty, and this conversation was begun before.
-        let is_left_out = match conversation.is_modern() {
-            true => method.is_empty(),
-            false => method == "initialize",
+        let is_left_out = if conversation.is_modern() {
+            method.is_empty()
+        } else {
+            method == "initialize"
         };
         if is_left_out {
             continue;

@@ -9,9 +9,10 @@ use crate::harness::{Dialect, Revision};
 fn conversations_open() {
     Feature::Opening.run_unbegun(|conversation| {
         let revision = conversation.dialect.revision;
-        let result = match conversation.is_modern() {
-            true => conversation.ask("server/discover", json!({})),
-            false => conversation.initialize(),
+        let result = if conversation.is_modern() {
+            conversation.ask("server/discover", json!({}))
+        } else {
+            conversation.initialize()
         };
         let mut expected = json!({
             "tools": {},
@@ -31,9 +32,10 @@ fn conversations_open() {
             _ => {}
         }
         assert_eq!(result["capabilities"], expected);
-        let info = match conversation.is_modern() {
-            true => &result["_meta"]["io.modelcontextprotocol/serverInfo"],
-            false => &result["serverInfo"],
+        let info = if conversation.is_modern() {
+            &result["_meta"]["io.modelcontextprotocol/serverInfo"]
+        } else {
+            &result["serverInfo"]
         };
         assert_eq!(info["name"], "weir", "{result}");
     });

@@ -52,9 +52,10 @@ fn resources_are_read() {
         );
         // Takes its time.
         assert_eq!(read(conversation, "demo://sleep/5"), "slept 5 ms");
-        let code = match conversation.is_modern() {
-            true => INVALID_PARAMS,
-            false => RESOURCE_NOT_FOUND,
+        let code = if conversation.is_modern() {
+            INVALID_PARAMS
+        } else {
+            RESOURCE_NOT_FOUND
         };
         for uri in [
             "demo://nothing",

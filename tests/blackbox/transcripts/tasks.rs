@@ -24,9 +24,10 @@ fn begin(conversation: &mut Conversation, tool: &str, arguments: Value) -> Strin
         params["task"] = json!({"ttl": 60_000});
     }
     let created = ask(conversation, "tools/call", params);
-    let task = match conversation.is_modern() {
-        true => &created,
-        false => &created["task"],
+    let task = if conversation.is_modern() {
+        &created
+    } else {
+        &created["task"]
     };
     task["taskId"]
         .as_str()
@@ -125,9 +126,10 @@ fn tasks_come_to_errors() {
         let task = begin(conversation, "protocol_error_job", json!({}));
         let outcome = outcome(conversation, &task, "failed");
         // The words of an error that the older era has for models, and the newer for programs.
-        match conversation.is_modern() {
-            true => assert!(outcome["error"]["code"].is_i64(), "{outcome}"),
-            false => assert_eq!(outcome["result"]["isError"], true, "{outcome}"),
+        if conversation.is_modern() {
+            assert!(outcome["error"]["code"].is_i64(), "{outcome}")
+        } else {
+            assert_eq!(outcome["result"]["isError"], true, "{outcome}")
         }
     });
 }
@@ -144,9 +146,10 @@ fn tasks_are_cancelled() {
         ask(conversation, "tasks/cancel", json!({"taskId": task}));
         wait_for(conversation, &task, "cancelled");
         // Once more is an error in one era and as good as once in the other.
-        match conversation.is_modern() {
-            true => drop(ask(conversation, "tasks/cancel", json!({"taskId": task}))),
-            false => refuse(conversation, "tasks/cancel", &task, INVALID_PARAMS),
+        if conversation.is_modern() {
+            drop(ask(conversation, "tasks/cancel", json!({"taskId": task})))
+        } else {
+            refuse(conversation, "tasks/cancel", &task, INVALID_PARAMS)
         }
     });
 }

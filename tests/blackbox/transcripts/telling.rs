@@ -36,15 +36,14 @@ fn progress_is_told_before_the_answer() {
 fn log_messages_are_told_to_who_wants_them() {
     Feature::Log.run(|conversation| {
         let key = "io.modelcontextprotocol/logLevel";
-        let meta = match conversation.is_modern() {
-            true => json!({key: WARNING}),
-            false => {
-                assert_eq!(
-                    conversation.ask("logging/setLevel", json!({"level": WARNING})),
-                    json!({})
-                );
+        let meta = if conversation.is_modern() {
+            json!({key: WARNING})
+        } else {
+            assert_eq!(
+                conversation.ask("logging/setLevel", json!({"level": WARNING})),
                 json!({})
-            }
+            );
+            json!({})
         };
         let call = conversation.call_with("test_logging_tool", json!({}), meta);
         for level in GRAVE {
@@ -53,9 +52,10 @@ fn log_messages_are_told_to_who_wants_them() {
             assert_eq!(params["logger"], "everything", "{params}");
         }
         conversation.result(&call);
-        let unknown = match conversation.is_modern() {
-            true => conversation.call_with("test_logging_tool", json!({}), json!({key: "loud"})),
-            false => conversation.send("logging/setLevel", json!({"level": "loud"})),
+        let unknown = if conversation.is_modern() {
+            conversation.call_with("test_logging_tool", json!({}), json!({key: "loud"}))
+        } else {
+            conversation.send("logging/setLevel", json!({"level": "loud"}))
         };
         conversation.error(&unknown, INVALID_PARAMS);
         if conversation.is_modern() {

@@ -184,9 +184,10 @@ fn a_drain_leaves_a_client_its_task_and_the_result() {
             params["task"] = json!({});
         }
         let made = socket.ask(&dialect.request("begin", "tools/call", params));
-        let made = match dialect.is_modern() {
-            true => &made["result"],
-            false => &made["result"]["task"],
+        let made = if dialect.is_modern() {
+            &made["result"]
+        } else {
+            &made["result"]["task"]
         };
         let task = json!({"taskId": made["taskId"]});
         server.signal(Signal::TERM);
@@ -194,16 +195,15 @@ fn a_drain_leaves_a_client_its_task_and_the_result() {
             let ready = crate::harness::Request::new("GET", "/readyz");
             server.ask_admin(&ready).status == 503
         });
-        let result = match dialect.is_modern() {
-            true => eventually_some("the task is over", || {
+        let result = if dialect.is_modern() {
+            eventually_some("the task is over", || {
                 let looked = socket.ask(&dialect.request("look", "tasks/get", task.clone()));
                 looked["result"].get("result").cloned()
-            }),
-            false => {
-                let told = socket.notification("notifications/tasks/status");
-                assert_eq!(told["status"], "completed", "{told}");
-                socket.ask(&dialect.request("fetch", "tasks/result", task))["result"].clone()
-            }
+            })
+        } else {
+            let told = socket.notification("notifications/tasks/status");
+            assert_eq!(told["status"], "completed", "{told}");
+            socket.ask(&dialect.request("fetch", "tasks/result", task))["result"].clone()
         };
         assert_eq!(result["content"][0]["text"], "slept 1000 ms", "{result}");
         socket.assert_closed(1001);
