@@ -7,7 +7,7 @@ use std::fmt;
 /// Descriptors of the process itself: standard streams, signals, admin listener and its clients, libraries.
 const PROCESS: u64 = 16;
 /// Descriptors of a shard: measured 4 of the executor, then data ring and its eventfd, listener, parking,
-/// mailbox, two in reserve.
+/// inbox, two in reserve.
 const PER_SHARD: u64 = 12;
 /// Descriptors of a worker: a file and the directories on the way to it.
 const PER_WORKER: u64 = 4;

@@ -15,7 +15,7 @@ const PROCESS_BYTES: u64 = 6 << 20;
 /// A worker's touched stack and the buffers of one file or search: an estimate.
 const WORKER_BYTES: u64 = 128 << 10;
 /// An executor and its helper thread, 180 KiB (measured), the rings in the kernel, 264 KiB (measured), and about
-/// 320 KiB for timers, mailbox and decode scratch (an estimate).
+/// 320 KiB for timers, inbox and decode scratch (an estimate).
 const EXECUTOR_BYTES: u64 = 768 << 10;
 /// What a handler keeps besides its buffers.
 const HANDLER_STATE_BYTES: u64 = 1 << 10;
@@ -140,7 +140,7 @@ pub struct MemoryPlan {
 /// What one shard makes at start. All in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardMemory {
-    /// Executor, rings, stack, timers, mailbox.
+    /// Executor, rings, stack, timers, inbox.
     pub executor_bytes: u64,
     /// Both buffers and the state of every handler.
     pub handlers_bytes: u64,

@@ -1,7 +1,7 @@
 //! Waking a ring from other threads: an eventfd the ring reads.
 //!
 //! It carries no data and counts nothing: any number of wake-ups before the ring looks are one. Who
-//! uses it decides when a wake-up is needed (a mailbox: when it stops being empty).
+//! uses it decides when a wake-up is needed (an inbox: when it stops being announced).
 //!
 //! Where the executor waits for an eventfd that the kernel signals for the ring, the waker signals that one itself: from
 //! within the wake-up of an eventfd the kernel does so only after a grace period of RCU, which takes many milliseconds.

@@ -72,7 +72,7 @@ use crate::session::KeyError;
 use crate::session::Store;
 use crate::session::live::{Herald, HeraldHandle, Watchers};
 use crate::session::tasks::TaskStore;
-use crate::shard::{Gate, HealthSource, Mail, Mesh, Served, Service};
+use crate::shard::{Gate, HealthSource, Mesh, Served, Service, ShardEvent};
 use crate::transport::http::admission::AdmissionPolicyError;
 use crate::units::ShardId;
 use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
@@ -399,7 +399,7 @@ impl Server {
         self.view.advance(Lifecycle::Draining);
         let deadline = Instant::now() + timeout;
         self.turn_away();
-        self.shards.tell_running(|| Mail::Drain(deadline));
+        self.shards.tell_running(|| ShardEvent::Drain(deadline));
         let mut is_clean = true;
         while !self.shards.are_finished() {
             if let Some(group) = self.listening.take_if(|group| group.is_released()) {
@@ -602,11 +602,12 @@ fn worker_figures(workers: &Submitter) -> WorkerFigures {
     }
 }
 
-/// Where a shard's histograms will come from; nowhere if it has ended.
+/// Where a shard's histograms will come from; nowhere if it has ended, or has left too
+/// many requests for reports unread.
 fn ask_for_histograms(shard: &ShardHandle) -> mpsc::Receiver<ShardHistograms> {
     let (to, from) = mpsc::sync_channel(1);
     if !shard.is_finished() {
-        shard.mailbox.post(Mail::Report(to));
+        shard.inbox.post(ShardEvent::Report(to));
     }
     from
 }

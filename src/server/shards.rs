@@ -22,8 +22,8 @@ use crate::config::{AccessLog, ExecutorSettings, Settings, ShardPlace, StealSett
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::steering::Group;
-use crate::ring::{self, DataRing, KernelRing, PaceOptions, RingOptions, RingWaker, Socket, listener};
-use crate::shard::{self, Alarm, Gate, Mail, Mailbox, Mesh, Served, Shard, ShardParts, ShardSizes, Wake};
+use crate::ring::{self, DataRing, KernelRing, PaceOptions, RingOptions, Socket, listener};
+use crate::shard::{self, Alarm, Gate, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes};
 use crate::units::ShardId;
 use crate::workers::Submitter;
 
@@ -37,8 +37,6 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 const TOUCHED_BYTES_PER_SECOND: u64 = 50 << 20;
 /// How soon a start notices that it is cut short.
 const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
-/// Mail that is not bounded by the pool: drain, reports, word of slack.
-const MAILBOX_SPARE: usize = 64;
 /// How long shards that are told to end at once may take: they only wait for their rings to let go of sockets. One that
 /// a tool blocks is left behind.
 const ABORT_PATIENCE: Duration = Duration::from_millis(500);
@@ -47,7 +45,7 @@ const END_LOOK: Duration = Duration::from_millis(2);
 
 /// A running shard, from outside.
 pub(super) struct ShardHandle {
-    pub(super) mailbox: Mailbox<Mail<Socket>>,
+    pub(super) inbox: Inbox<Socket>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) alarm: Alarm,
     /// Its one client has left, and it ended as it should.
@@ -91,10 +89,10 @@ impl Shards {
         self.0.iter().all(ShardHandle::is_finished)
     }
 
-    /// Tells those that run; a mailbox that nobody empties any more could make the sender wait for ever.
-    pub(super) fn tell_running(&self, mail: impl Fn() -> Mail<Socket>) {
+    /// Tells those that run; the inbox of one that has ended is emptied by nobody.
+    pub(super) fn tell_running(&self, event: impl Fn() -> ShardEvent<Socket>) {
         for shard in self.0.iter().filter(|shard| !shard.is_finished()) {
-            shard.mailbox.post(mail());
+            shard.inbox.post(event());
         }
     }
 
@@ -114,7 +112,7 @@ impl Drop for Shards {
         if self.are_finished() {
             return;
         }
-        self.tell_running(|| Mail::Abort);
+        self.tell_running(|| ShardEvent::Abort);
         let deadline = Instant::now() + ABORT_PATIENCE;
         while !self.are_finished() && Instant::now() < deadline {
             thread::sleep(END_LOOK);
@@ -145,14 +143,6 @@ impl Drop for EndWatch {
             let shard = self.shard;
             tracing::error!(%shard, location, reason, "a shard has ended that should not have; restart the process");
         }
-    }
-}
-
-struct Waker(RingWaker);
-
-impl Wake for Waker {
-    fn wake(&self) {
-        self.0.wake();
     }
 }
 
@@ -288,11 +278,11 @@ fn start_one(
         .map_err(|error| failed(Failure::thread(error)))?;
     let touched = settings.memory.per_shard.total_bytes() / TOUCHED_BYTES_PER_SECOND;
     let patience = START_PATIENCE + Duration::from_secs(touched);
-    let mailbox = await_start(&readiness, patience, is_cut_short)?
+    let inbox = await_start(&readiness, patience, is_cut_short)?
         .ok_or_else(|| failed(Failure::silence()))?
         .map_err(failed)?;
     Ok(ShardHandle {
-        mailbox,
+        inbox,
         metrics,
         alarm,
         is_over,
@@ -351,7 +341,7 @@ struct Seed {
     is_over: Arc<AtomicBool>,
 }
 
-type Readiness = Result<Mailbox<Mail<Socket>>, Failure>;
+type Readiness = Result<Inbox<Socket>, Failure>;
 type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
@@ -412,16 +402,14 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
         Source::Stdio(pipes) => Some(pipes),
     };
     let has_one_client = stdio.is_some();
-    // At most three letters per handler: the result of its call, of one given up before, and a waiter for it.
-    let capacity = seed.sizes.handlers as usize * 3 + MAILBOX_SPARE;
-    let mailbox = Mailbox::new(capacity, Box::new(Waker(ring.waker())));
+    let inbox = Inbox::new(Box::new(ring.waker()));
     let parts = ShardParts {
         served: seed.served,
         server: seed.server,
         sizes: seed.sizes,
         gate: seed.gate,
         alarm: seed.alarm,
-        mailbox: mailbox.clone(),
+        inbox: inbox.clone(),
         mesh: seed.mesh,
         steal: seed.steal,
         workers: seed.workers,
@@ -432,7 +420,7 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
     };
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     watch.is_up.set(true);
-    let _ = ready.send(Ok(mailbox));
+    let _ = ready.send(Ok(inbox));
     shard::run(Rc::clone(&shard), seed.pace).await?;
     seed.is_over.store(has_one_client, Ordering::Release);
     let histograms = shard.borrow().histograms().clone();

@@ -162,7 +162,7 @@ fn a_shard_that_dies_is_named_by_health_and_readiness_and_hinders_no_end() {
     }
     assert!(ask("/metrics").starts_with("HTTP/1.1 200 "));
     eventually("it is broken", || server.is_broken());
-    // More than its mailbox holds, which nobody empties any more.
+    // Its inbox is emptied by nobody any more.
     for _ in 0..200 {
         assert_eq!(server.report().to_json().matches('\n').count(), 1);
     }

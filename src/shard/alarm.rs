@@ -1,6 +1,6 @@
 //! A way to wake a shard's executor from outside when it sleeps though it should not.
 //!
-//! The mailbox's wake-up goes through the data ring, which an executor that sleeps with runnable tasks does
+//! The inbox's wake-up goes through the data ring, which an executor that sleeps with runnable tasks does
 //! not look at. Waking one of its tasks does reach it.
 
 use std::sync::{Arc, OnceLock};

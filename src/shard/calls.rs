@@ -10,7 +10,7 @@
 //!   │                               │  ▲
 //!   │                       suspend ▼  │ resume_call
 //!   │                             Pending
-//!   └────► Working (a worker thread) ─ mail ─► settle
+//!   └────► Working (a worker thread) ─ event ─► settle
 //! ```
 
 use std::rc::Rc;
@@ -38,9 +38,10 @@ use super::answering::loss;
 use super::asking::AskerKey;
 use super::batches::Batched;
 use super::connections::{State, Waiting};
+use super::inbox::ShardEvent;
 use super::speaking::call_number;
 use super::waiting::{Asked, Turn};
-use super::{LocalService, Mail, Shard, ShardRing};
+use super::{LocalService, Shard, ShardRing};
 
 /// The state of a leased handler.
 pub struct Call {
@@ -343,7 +344,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(link) = self.pool.call_mut(handler).and_then(|call| call.link.clone()) {
             context = context.with_link(link);
         }
-        let (mailbox, clock) = (self.mailbox.clone(), self.clock.source());
+        let (inbox, clock) = (self.inbox.clone(), self.clock.source());
         let job = Job::new(
             cancellation,
             move |_| (clock(), blocking.run(&context)),
@@ -353,7 +354,7 @@ impl<R: ShardRing> Shard<R> {
                     Err(ToolError::Panicked) => take_last_panic().map(Box::new),
                     _ => None,
                 };
-                mailbox.post(Mail::Finished {
+                inbox.post(ShardEvent::Finished {
                     handler,
                     began,
                     outcome,

@@ -19,19 +19,19 @@ use std::sync::{Arc, OnceLock};
 use crate::pool::Word;
 
 use super::addresses::{AddressPlace, Addresses};
-use super::mailbox::Wake;
-use super::medium::{Medium, Memory};
+use super::inbox::{Inbox, ShardEvent};
+use super::sync::{StdSync, SyncTypes};
 
 /// The process's one gate, which all shards share.
-pub struct Gate<X: Medium = Memory>(Arc<Shared<X>>);
+pub struct Gate<X: SyncTypes = StdSync>(Arc<Shared<X>>);
 
-impl<X: Medium> Clone for Gate<X> {
+impl<X: SyncTypes> Clone for Gate<X> {
     fn clone(&self) -> Self {
         Gate(Arc::clone(&self.0))
     }
 }
 
-struct Shared<X: Medium> {
+struct Shared<X: SyncTypes> {
     connections_max: u32,
     taken: X::Word,
     /// Shards that wait for a place.
@@ -43,20 +43,34 @@ struct Shared<X: Medium> {
     addresses: Option<Addresses>,
 }
 
-/// One shard's line to the gate, on a cache line of its own.
-#[repr(align(128))]
-struct Line<X: Medium> {
-    is_waiting: X::Word,
-    wake: OnceLock<Box<dyn Wake>>,
+/// Tells a shard that waits for a place that one is free.
+pub(super) type OnPlaceFree = Box<dyn Fn() + Send + Sync>;
+
+/// Posts the news of a free place to this inbox.
+pub(super) fn on_place_free<S: Send + 'static, X: SyncTypes>(inbox: &Inbox<S, X>) -> OnPlaceFree
+where
+    X::Queue<ShardEvent<S>>: Send + Sync,
+{
+    let inbox = inbox.clone();
+    Box::new(move || {
+        inbox.post(ShardEvent::PlaceFree);
+    })
 }
 
-impl<X: Medium> Gate<X> {
+/// One shard's line to the gate, on a cache line of its own.
+#[repr(align(128))]
+struct Line<X: SyncTypes> {
+    is_waiting: X::Word,
+    on_place_free: OnceLock<OnPlaceFree>,
+}
+
+impl<X: SyncTypes> Gate<X> {
     /// A gate for `connections_max` connections over `shards` shards, and for `per_address_max` of each address,
     /// if that is capped.
     pub fn new(connections_max: usize, per_address_max: Option<NonZeroU32>, shards: usize) -> Gate<X> {
         let line = |_| Line {
             is_waiting: X::Word::new(0),
-            wake: OnceLock::new(),
+            on_place_free: OnceLock::new(),
         };
         Gate(Arc::new(Shared {
             connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
@@ -74,16 +88,16 @@ impl<X: Medium> Gate<X> {
         self.0.taken.load() as usize
     }
 
-    /// Gives a shard its line; `wake` makes it look whether it was called.
+    /// Gives a shard its line; `on_place_free` tells it that it was called, once each time it waits.
     ///
     /// # Panics
     /// More shards join than the gate was made for.
-    pub(super) fn join(&self, wake: Box<dyn Wake>) -> ShardGate<X> {
+    pub(super) fn join(&self, on_place_free: OnPlaceFree) -> ShardGate<X> {
         let line = self.0.joined.fetch_add(1) as usize;
         let lines = self.0.lines.len();
         assert!(line < lines, "a gate for {lines} shards is joined by one more");
         // Only this shard has the number.
-        let _ = self.0.lines[line].wake.set(wake);
+        let _ = self.0.lines[line].on_place_free.set(on_place_free);
         ShardGate {
             gate: self.clone(),
             line,
@@ -108,8 +122,8 @@ impl<X: Medium> Gate<X> {
         for offset in 0..lines.len() {
             let line = start.wrapping_add(offset) % lines.len();
             if self.stop_waiting(line) {
-                if let Some(wake) = lines[line].wake.get() {
-                    wake.wake();
+                if let Some(tell) = lines[line].on_place_free.get() {
+                    tell();
                 }
                 return;
             }
@@ -125,7 +139,7 @@ impl<X: Medium> Gate<X> {
     }
 }
 
-impl<X: Medium> std::fmt::Debug for Gate<X> {
+impl<X: SyncTypes> std::fmt::Debug for Gate<X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate")
             .field("open", &self.open())
@@ -136,12 +150,12 @@ impl<X: Medium> std::fmt::Debug for Gate<X> {
 
 /// The gate, as one shard uses it.
 #[derive(Debug)]
-pub(super) struct ShardGate<X: Medium = Memory> {
+pub(super) struct ShardGate<X: SyncTypes = StdSync> {
     gate: Gate<X>,
     line: usize,
 }
 
-impl<X: Medium> ShardGate<X> {
+impl<X: SyncTypes> ShardGate<X> {
     /// Takes a place, to be given back by [`ShardGate::leave`].
     pub(super) fn try_enter(&self) -> bool {
         self.gate.try_enter()
@@ -188,7 +202,7 @@ impl<X: Medium> ShardGate<X> {
     }
 }
 
-impl<X: Medium> Deref for ShardGate<X> {
+impl<X: SyncTypes> Deref for ShardGate<X> {
     type Target = Gate<X>;
 
     fn deref(&self) -> &Gate<X> {
@@ -202,17 +216,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
-    struct Signal(mpsc::Sender<()>);
-
-    impl Wake for Signal {
-        fn wake(&self) {
-            let _ = self.0.send(());
-        }
-    }
-
     fn joined(gate: &Gate) -> (ShardGate, mpsc::Receiver<()>) {
         let (signal, called) = mpsc::channel();
-        (gate.join(Box::new(Signal(signal))), called)
+        let call = move || {
+            let _ = signal.send(());
+        };
+        (gate.join(Box::new(call)), called)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One core's world: its data ring, connections, handlers, deadlines and mailbox.
+//! One core's world: its data ring, connections, handlers, deadlines and inbox.
 //!
 //! A shard is a synchronous state machine. Whoever drives it (the pump inside an executor, or a test on
 //! the simulated ring) hands it the ring's completions, polls the calls it started and ticks its clock:
@@ -7,7 +7,7 @@
 //! begin_pass ─► handle_completions ─► next_started ─ poll ─► settle | suspend ─► flush ─► …
 //! ```
 //!
-//! No borrow of the shard is held while tool code runs. Nothing in it is `Send` but its mailbox.
+//! No borrow of the shard is held while tool code runs. Nothing in it is `Send` but its inbox.
 //!
 //! | file | its part |
 //! |---|---|
@@ -24,15 +24,15 @@
 //! | `channels` | connections that carry messages both ways, many at once |
 //! | `speaking`, `asking` | what calls say before they end, and ask their clients |
 //! | `tasks` | calls that go on as tasks |
-//! | `letters` | what other shards' requests mean for streams and calls here |
 //! | `service` | what is served, and its replacement |
 //! | `browsers` | pages of other origins, which may read what they are answered |
 //! | `clock`, `telemetry` | what "now" is and what is due; what is counted and measured |
 //! | `health` | probers on the port of MCP |
 //! | `deadlines`, `drain` | what time does |
 //! | `access` | what the log says of requests |
-//! | `mailbox`, `alarm` | what other threads say |
-//! | `medium` | what all of that is shared through |
+//! | `inbox`, `events` | what other threads say, and what is done about it |
+//! | `alarm` | waking an executor that should not sleep |
+//! | `sync` | the primitives that shards share through |
 //! | `pump` | the executor's side |
 
 mod acceptor;
@@ -49,13 +49,12 @@ mod clock;
 mod connections;
 mod deadlines;
 mod drain;
+mod events;
 mod gate;
 mod health;
-mod letters;
+mod inbox;
 mod lingering;
 mod listening;
-mod mailbox;
-mod medium;
 #[cfg(test)]
 mod models;
 mod neighbours;
@@ -67,6 +66,7 @@ mod spares;
 mod speaking;
 mod stealing;
 mod streams;
+mod sync;
 mod tasks;
 mod telemetry;
 #[cfg(test)]
@@ -77,16 +77,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use crate::config::{AccessLog, StealSettings};
 use crate::jsonrpc::Scratch;
 use crate::metrics::{ShardHistograms, ShardMetrics};
 use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
-use crate::registry::{Emission, Outcome, PanicFacts, ServerHandle, ShardRegistry};
+use crate::registry::{Emission, LinkListener, ServerHandle, ShardRegistry};
 use crate::ring::{Completion, ConnectionKey};
-use crate::session::live::Letter;
 use crate::timers::TimerKind;
 use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
@@ -103,9 +101,9 @@ use clock::{Clock, Timers};
 use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
+use gate::on_place_free;
 pub use health::{HealthSlot, HealthSource};
-pub use mailbox::{Mailbox, Wake};
-pub use medium::{Letters, Medium, Memory};
+pub use inbox::{Inbox, ShardEvent, Waker};
 pub use neighbours::Mesh;
 use neighbours::Neighbours;
 pub use pump::run;
@@ -114,6 +112,7 @@ use spares::{SENDS_PER_FLUSH_MAX, Spares};
 use speaking::Links;
 pub use stealing::Moved;
 use stealing::OfferTimer;
+pub use sync::{Queue, StdSync, SyncTypes};
 use telemetry::Telemetry;
 
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
@@ -153,31 +152,6 @@ pub struct ShardSizes {
     pub is_prefaulted: bool,
 }
 
-/// What other threads tell a shard, whose sockets are `S`.
-pub enum Mail<S> {
-    /// A worker has finished the call of this handler.
-    Finished {
-        /// Whose.
-        handler: HandlerKey,
-        /// When the worker took it up; `None` if it did not get that far.
-        began: Option<Instant>,
-        /// What came of it.
-        outcome: Outcome,
-        /// What was said if it panicked.
-        panic: Option<Box<PanicFacts>>,
-    },
-    /// A connection whose request waited elsewhere.
-    Stolen(Box<Moved<S>>),
-    /// Another shard has handlers to spare.
-    Slack,
-    /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
-    Drain(Instant),
-    /// End now: nothing more is accepted, answered or finished.
-    Abort,
-    /// Send a copy of the histograms.
-    Report(SyncSender<ShardHistograms>),
-}
-
 /// One shard, on any backend of the data ring.
 pub struct Shard<R: ShardRing> {
     service: LocalService,
@@ -204,8 +178,6 @@ pub struct Shard<R: ShardRing> {
     emissions: Vec<Emission>,
     /// Calls that wait for their clients.
     askers: Askers,
-    /// What the live store had for this shard, while it is dealt with.
-    letters: Vec<Letter>,
     /// Connections whose stream has something to send, oldest first.
     ready_streams: VecDeque<ConnectionKey>,
     assembly: AssemblyPool,
@@ -253,7 +225,7 @@ pub struct Shard<R: ShardRing> {
     access: Access,
     drain: Option<Drain>,
     alarm: Alarm,
-    mailbox: Mailbox<Mail<R::Socket>>,
+    inbox: Inbox<R::Socket>,
     ring_buffer_bytes: usize,
     workers: Submitter,
     metrics: Telemetry,
@@ -271,8 +243,8 @@ pub struct ShardParts<S> {
     pub gate: Gate,
     /// What wakes its executor from outside.
     pub alarm: Alarm,
-    /// Its own mailbox.
-    pub mailbox: Mailbox<Mail<S>>,
+    /// Its own inbox.
+    pub inbox: Inbox<S>,
     /// What it shares with the other shards.
     pub mesh: Arc<Mesh<S>>,
     /// What others may take of it, and it of others.
@@ -298,7 +270,7 @@ impl<R: ShardRing> Shard<R> {
             sizes,
             gate,
             alarm,
-            mailbox,
+            inbox,
             mesh,
             steal,
             workers,
@@ -313,7 +285,7 @@ impl<R: ShardRing> Shard<R> {
         service
             .store
             .live()
-            .join(metrics.shard.0, Box::new(mailbox.clone()));
+            .join(metrics.shard.0, Box::new(inbox.clone()));
         metrics.on_pool(sizes.handlers);
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);
@@ -323,7 +295,7 @@ impl<R: ShardRing> Shard<R> {
             // One place more, for a request that goes straight on to another shard.
             queue: WaitQueue::new(sizes.queue_depth_max.saturating_add(1)),
             queue_depth_max: sizes.queue_depth_max as usize,
-            neighbours: Neighbours::join(mesh, metrics.shard, mailbox.clone(), steal),
+            neighbours: Neighbours::join(mesh, metrics.shard, inbox.clone(), steal),
             grants: 0,
             has_permit_in_hand: false,
             offers: OfferTimer::default(),
@@ -356,14 +328,13 @@ impl<R: ShardRing> Shard<R> {
             tasks_running: 0,
             pending_calls: 0,
             is_active: false,
-            acceptor: Acceptor::new(gate.join(Box::new(mailbox.clone()))),
+            acceptor: Acceptor::new(gate.join(on_place_free(&inbox))),
             access: Access::new(access_log, now),
             drain: None,
             registry: service.protocol.registry().for_shard(),
-            links: Links::new(Box::new(mailbox.clone()), server),
+            links: Links::new(Arc::new(inbox.clone()) as Arc<dyn LinkListener>, server),
             emissions: Vec::new(),
             askers: Askers::new(sizes.handlers),
-            letters: Vec::new(),
             ready_streams: VecDeque::new(),
             metrics: Telemetry::new(metrics, &service.labels),
             service: Rc::new(service),
@@ -371,7 +342,7 @@ impl<R: ShardRing> Shard<R> {
             replacements_seen: 0,
             ring,
             alarm,
-            mailbox,
+            inbox,
             ring_buffer_bytes: sizes.ring_buffer_bytes,
             workers,
         };
@@ -436,9 +407,9 @@ impl<R: ShardRing> Shard<R> {
     fn handle_next(&mut self) -> bool {
         self.send_queued();
         let has_handler = self.neighbours.credit().free() > 0;
-        if !has_handler && self.mailbox.has_mail() {
+        if !has_handler && self.inbox.has_events() {
             // Calls that have ended on workers, perhaps.
-            self.handle_mail();
+            self.handle_events();
         } else if !has_handler && self.fresh_calls > 0 {
             // Their tasks come first; what asks for nothing does not wait for that.
             let Some(early) = self.ring.next_early() else {
@@ -487,10 +458,7 @@ impl<R: ShardRing> Shard<R> {
             Completion::Cancelled { key, .. } => self.handle_cancelled(key),
             Completion::Woken => {
                 self.ring.arm_wake();
-                self.handle_mail();
-                self.hear_calls();
-                self.handle_letters();
-                self.look_for_place();
+                self.handle_events();
             }
         }
     }
@@ -500,31 +468,6 @@ impl<R: ShardRing> Shard<R> {
         if let Some(service) = self.served.newer(&mut self.replacements_seen) {
             self.registry = service.protocol.registry().for_shard();
             self.service = Rc::new(service);
-        }
-    }
-
-    fn handle_mail(&mut self) {
-        self.mailbox.begin();
-        while let Some(mail) = self.mailbox.take() {
-            match mail {
-                Mail::Finished {
-                    handler,
-                    began,
-                    outcome,
-                    panic,
-                } => {
-                    self.settle_job(handler, began, outcome, panic);
-                    self.send_queued();
-                }
-                Mail::Stolen(moved) => self.receive_moved(*moved),
-                Mail::Slack => self.look_for_slack(),
-                Mail::Drain(deadline) => self.begin_drain(deadline),
-                Mail::Abort => self.abort(),
-                Mail::Report(to) => {
-                    // A reporter that no longer waits is no concern of the shard's.
-                    let _ = to.try_send(self.metrics.histograms().clone());
-                }
-            }
         }
     }
 
@@ -569,7 +512,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Makes whoever drives the shard look at it.
     pub fn wake(&self) {
-        self.mailbox.nudge();
+        self.inbox.wake();
     }
 
     /// The shard's latencies so far.

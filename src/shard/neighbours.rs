@@ -2,9 +2,9 @@
 //!
 //! The one structure all shards share besides the connection gate. A shard reads it only when somebody waits,
 //! and writes its own line when a handler is taken or given back. The rules of who takes what are `pool`'s;
-//! this is where they meet the mailboxes.
+//! this is where they meet the inboxes.
 //!
-//! Invariant, which `models` checks: with all mail read, no permit above the reserve is free while another shard
+//! Invariant, which `models` checks: with all events handled, no permit above the reserve is free while another shard
 //! is in the waiting set.
 
 use std::sync::{Arc, OnceLock};
@@ -14,28 +14,28 @@ use crate::config::StealSettings;
 use crate::pool::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 use crate::units::ShardId;
 
-use super::medium::{Medium, Memory};
-use super::{Mail, Mailbox};
+use super::inbox::{Inbox, ShardEvent};
+use super::sync::{StdSync, SyncTypes};
 
 /// What all shards of a server share about each other.
-pub struct Mesh<S, X: Medium = Memory> {
+pub struct Mesh<S, X: SyncTypes = StdSync> {
     seats: Box<[Seat<S, X>]>,
     waiting: WaitingSet<X::Word>,
     epoch: Instant,
 }
 
-struct Seat<S, X: Medium> {
+struct Seat<S, X: SyncTypes> {
     line: PublishedLine<X::Word>,
-    mailbox: OnceLock<Mailbox<Mail<S>, X>>,
+    inbox: OnceLock<Inbox<S, X>>,
 }
 
-impl<S, X: Medium> Mesh<S, X> {
+impl<S, X: SyncTypes> Mesh<S, X> {
     /// Seats for `shards` shards of `handlers` handlers each. Nobody steals from or to a shard before it has
     /// joined. `epoch` is any time before the first shard starts.
     pub fn new(shards: usize, handlers: u32, epoch: Instant) -> Arc<Mesh<S, X>> {
         let seat = |_| Seat {
             line: PublishedLine::new(handlers),
-            mailbox: OnceLock::new(),
+            inbox: OnceLock::new(),
         };
         Arc::new(Mesh {
             seats: (0..shards).map(seat).collect(),
@@ -45,7 +45,7 @@ impl<S, X: Medium> Mesh<S, X> {
     }
 }
 
-impl<S, X: Medium> std::fmt::Debug for Mesh<S, X> {
+impl<S, X: SyncTypes> std::fmt::Debug for Mesh<S, X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mesh")
             .field("shards", &self.seats.len())
@@ -55,7 +55,7 @@ impl<S, X: Medium> std::fmt::Debug for Mesh<S, X> {
 }
 
 /// One shard's view of the mesh.
-pub(super) struct Neighbours<S, X: Medium = Memory> {
+pub(super) struct Neighbours<S, X: SyncTypes = StdSync> {
     mesh: Arc<Mesh<S, X>>,
     own: usize,
     steal: StealSettings,
@@ -64,12 +64,12 @@ pub(super) struct Neighbours<S, X: Medium = Memory> {
     is_waiting: bool,
 }
 
-impl<S, X: Medium> Neighbours<S, X> {
+impl<S, X: SyncTypes> Neighbours<S, X> {
     /// Takes a shard's seat; from now on others may take its permits.
     pub(super) fn join(
         mesh: Arc<Mesh<S, X>>,
         own: ShardId,
-        mailbox: Mailbox<Mail<S>, X>,
+        inbox: Inbox<S, X>,
         steal: StealSettings,
     ) -> Self {
         let neighbours = Neighbours {
@@ -81,7 +81,7 @@ impl<S, X: Medium> Neighbours<S, X> {
         };
         let seat = neighbours.seat();
         // A seat is taken once, by the shard of its number.
-        let _ = seat.mailbox.set(mailbox);
+        let _ = seat.inbox.set(inbox);
         if steal.is_on {
             seat.line.credit.open();
             neighbours.announce_slack(neighbours.own);
@@ -143,10 +143,10 @@ impl<S, X: Medium> Neighbours<S, X> {
 
     fn tell(&self, shard: usize) {
         let seat = &self.mesh.seats[shard];
-        if let Some(mailbox) = seat.mailbox.get()
+        if let Some(inbox) = seat.inbox.get()
             && seat.line.begin_telling()
         {
-            mailbox.post(Mail::Slack);
+            inbox.post(ShardEvent::Slack);
         }
     }
 
@@ -226,10 +226,10 @@ impl<S, X: Medium> Neighbours<S, X> {
         }
     }
 
-    /// Delivers to another shard.
-    pub(super) fn send(&self, shard: usize, mail: Mail<S>) {
-        if let Some(mailbox) = self.mesh.seats[shard].mailbox.get() {
-            mailbox.post(mail);
+    /// Posts an event to another shard.
+    pub(super) fn post(&self, shard: usize, event: ShardEvent<S>) {
+        if let Some(inbox) = self.mesh.seats[shard].inbox.get() {
+            inbox.post(event);
         }
     }
 }

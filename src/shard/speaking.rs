@@ -1,16 +1,14 @@
 //! What calls say before they end: progress, log messages and questions, from the call's link to its stream.
 //!
 //! A tool that is polled here is listened to right behind the poll. One on a worker, or one that hands its context to
-//! another task, makes itself heard through [`Heard`], which wakes the shard. What is said is put into the words of
+//! another task, posts a [`ShardEvent::Spoke`](super::ShardEvent::Spoke). What is said is put into the words of
 //! the request's revision at once and lies in the live store from then on.
 
 use std::sync::Arc;
 
-use crate::pool::{HandlerKey, Word};
+use crate::pool::HandlerKey;
 use crate::registry::{CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
 
-use super::mailbox::Wake;
-use super::medium::{Medium, Memory, Unbounded};
 use super::{Shard, ShardRing};
 
 /// Links kept for calls to come; more run at once only while a burst lasts.
@@ -19,73 +17,26 @@ const LINKS_KEPT_MAX: usize = 256;
 /// The links of calls: made once, used again.
 pub(super) struct Links {
     free: Vec<Arc<CallLink>>,
-    heard: Arc<Heard>,
+    listener: Arc<dyn LinkListener>,
     server: ServerHandle,
 }
 
-/// Calls that said something while nobody listened; any thread adds, the shard takes.
-///
-/// Invariant: a call that is here was announced by a wake-up, or the shard has yet to look.
-pub(super) struct Heard<X: Medium = Memory> {
-    calls: X::Unbounded<u64>,
-    /// Whoever speaks next need not wake the shard.
-    is_announced: X::Word,
-    wake: Box<dyn Wake>,
-}
-
-impl<X: Medium> Heard<X> {
-    pub(super) fn new(wake: Box<dyn Wake>) -> Heard<X> {
-        Heard {
-            calls: X::Unbounded::default(),
-            is_announced: X::Word::new(0),
-            wake,
-        }
-    }
-
-    /// Notes a call that has said something. That others are noted already says nothing of a wake-up to come: the
-    /// shard may be taking them while this one is added.
-    pub(super) fn note(&self, call: u64) {
-        self.calls.push(call);
-        if self.is_announced.swap(1) == 0 {
-            self.wake.wake();
-        }
-    }
-
-    /// Tells speakers that whatever they say from now on needs a new wake-up.
-    pub(super) fn begin(&self) {
-        self.is_announced.swap(0);
-    }
-
-    /// The call that has waited longest. The shard calls [`Heard::begin`] once before a run of these.
-    pub(super) fn take(&self) -> Option<u64> {
-        self.calls.pop()
-    }
-}
-
-impl LinkListener for Heard {
-    /// A link tells of itself once until it is listened to, so this holds no more than there are calls.
-    fn on_said(&self, call: u64) {
-        self.note(call);
-    }
-}
-
 impl Links {
-    pub(super) fn new(wake: Box<dyn Wake>, server: ServerHandle) -> Links {
+    /// Links whose calls tell `listener` of what they say outside a poll.
+    pub(super) fn new(listener: Arc<dyn LinkListener>, server: ServerHandle) -> Links {
         Links {
             free: Vec::with_capacity(LINKS_KEPT_MAX),
-            heard: Arc::new(Heard::new(wake)),
+            listener,
             server,
         }
     }
 
     /// A link for a call whose client is as `facts` say. Allocates only while more calls run than ever before.
     pub(super) fn take(&mut self, facts: ClientFacts) -> Arc<CallLink> {
-        let mut link = self.free.pop().unwrap_or_else(|| {
-            CallLink::new(
-                Arc::clone(&self.heard) as Arc<dyn LinkListener>,
-                self.server.clone(),
-            )
-        });
+        let mut link = self
+            .free
+            .pop()
+            .unwrap_or_else(|| CallLink::new(Arc::clone(&self.listener), self.server.clone()));
         match Arc::get_mut(&mut link) {
             Some(own) => own.begin(facts),
             None => debug_assert!(false, "a free link is nobody's"),
@@ -108,7 +59,8 @@ pub(super) fn call_number(handler: HandlerKey) -> u64 {
     u64::from(handler.lease) << 32 | u64::from(handler.index)
 }
 
-fn handler_of(number: u64) -> HandlerKey {
+/// The handler whose call's link gives this number to the listener.
+pub(super) fn handler_of(number: u64) -> HandlerKey {
     HandlerKey {
         index: number as u32,
         lease: (number >> 32) as u32,
@@ -116,15 +68,6 @@ fn handler_of(number: u64) -> HandlerKey {
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// Listens to calls that made themselves heard.
-    pub(super) fn hear_calls(&mut self) {
-        let heard = Arc::clone(&self.links.heard);
-        heard.begin();
-        while let Some(number) = heard.take() {
-            self.hear(handler_of(number));
-        }
-    }
-
     /// A call was polled, or is about to be settled: passes on what it said meanwhile.
     pub(super) fn hear_polled(&mut self, handler: HandlerKey) {
         let link = self.pool.call_mut(handler).and_then(|call| call.link.as_ref());
@@ -133,7 +76,8 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    fn hear(&mut self, handler: HandlerKey) {
+    /// Passes on what a call has said.
+    pub(super) fn hear(&mut self, handler: HandlerKey) {
         let Some(link) = self.pool.call_mut(handler).and_then(|call| call.link.clone()) else {
             return;
         };

@@ -21,8 +21,9 @@ use crate::timers::TimerKind;
 
 use super::addresses::AddressPlace;
 use super::connections::{Link, State};
+use super::inbox::ShardEvent;
 use super::waiting::Turn;
-use super::{Mail, Shard, ShardRing};
+use super::{Shard, ShardRing};
 
 /// A waiter younger than this is not worth a hop: waking the other shard takes most of it. Measured; see
 /// `tuning.md`.
@@ -216,7 +217,7 @@ impl<R: ShardRing> Shard<R> {
             queued_at: connection.phase_began,
             is_browser: connection.is_browser,
         };
-        self.neighbours.send(target, Mail::Stolen(Box::new(moved)));
+        self.neighbours.post(target, ShardEvent::Stolen(Box::new(moved)));
     }
 
     /// A connection arrives from another shard. The permit for it was taken there.

@@ -27,7 +27,7 @@ pub struct Job {
 
 impl Job {
     /// A job that runs `run` and hands its outcome to `reply`, both on the worker's thread. `reply` should only
-    /// pass the outcome on: into a mailbox, say. It is called at most once; not at all when the job is cancelled
+    /// pass the outcome on: into an inbox, say. It is called at most once; not at all when the job is cancelled
     /// in the queue or abandoned, in which case its caller knows already.
     pub fn new<T, R, D>(cancellation: Cancellation, run: R, reply: D) -> Job
     where

@@ -25,8 +25,8 @@ use weir::session::live::LiveOptions;
 use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::shard::{
-    ChannelLimits, Gate, HealthSlot, Mailbox, Mesh, Served, Service, Shard, ShardParts, ShardRing,
-    ShardSizes, Waits, Wake,
+    ChannelLimits, Gate, HealthSlot, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardRing, ShardSizes,
+    Waits,
 };
 use weir::transport::http::HttpLimits;
 use weir::transport::http::admission::AdmissionPolicy;
@@ -144,14 +144,6 @@ impl ShardRing for ExemptRing {
     fn close_listener(&mut self) {}
 }
 
-struct RingWake(RingWaker);
-
-impl Wake for RingWake {
-    fn wake(&self) {
-        self.0.wake();
-    }
-}
-
 /// One shard serving `demo`, driven as its pump drives it.
 struct Rig {
     network: SimulatedNetwork,
@@ -190,7 +182,7 @@ impl Rig {
                 is_prefaulted: false,
             },
             gate: Gate::new(16, None, 1),
-            mailbox: Mailbox::new(16, Box::new(RingWake(ring.waker()))),
+            inbox: Inbox::new(Box::new(ring.waker())),
             mesh: Mesh::new(1, 4, Instant::now()),
             steal: StealSettings {
                 is_on: true,

@@ -15,7 +15,7 @@ use super::entry::{Entry, Question};
 use super::stream::Stream;
 use super::stripes::{Locked, Reached};
 use super::switchboard::Seconds;
-use super::{Letter, Live};
+use super::{Live, LiveEvent};
 use crate::mcp::{LiveRefused, Principal, SessionToken, UnixSeconds};
 use crate::registry::AnswerError;
 
@@ -175,12 +175,12 @@ impl Live {
     }
 
     pub(super) fn deliver(&self, question: Question, answer: Result<Value, AnswerError>) {
-        let letter = Letter::Answer {
+        let event = LiveEvent::Answer {
             call: question.asker.call,
             number: question.number,
             answer,
         };
-        self.switchboard.letters.leave(question.asker.shard, letter);
+        self.switchboard.inboxes.post(question.asker.shard, event);
     }
 
     /// The store is `age` old: forgets what was retained long enough, evicts who was idle for too long. Called

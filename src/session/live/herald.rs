@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::interest::{Lists, Met, Unsettled};
 use super::stream::StreamPlace;
-use super::{Letter, Live, Message};
+use super::{Live, LiveEvent, Message};
 use crate::mcp::Announcement;
 use crate::registry::{ListUpdates, ServerHandle, Updates, Watch, WatchList};
 
@@ -231,13 +231,13 @@ impl Live {
         }
     }
 
-    /// One lock and at most one wake-up per shard for a whole chunk.
+    /// At most one wake-up per shard for a whole chunk.
     fn tell_shards(&self, ready: &mut Vec<StreamPlace>) {
         ready.sort_unstable_by_key(|place| place.shard);
         for places in ready.chunk_by(|one, other| one.shard == other.shard) {
-            let letters = places.iter().map(|place| Letter::Ready(place.connection));
+            let mut events = places.iter().map(|place| LiveEvent::Ready(place.connection));
             if let Some(first) = places.first() {
-                self.switchboard.letters.leave_all(first.shard, letters);
+                self.switchboard.inboxes.post_all(first.shard, &mut events);
             }
         }
         ready.clear();

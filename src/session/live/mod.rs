@@ -12,7 +12,7 @@
 //! | file | its part |
 //! |---|---|
 //! | `stream`, `message`, `event_id` | one client's messages, shared bodies, ids for replay |
-//! | `letters` | what other threads tell a shard |
+//! | `shard_events` | what a shard is told, and the way into its inbox |
 //! | `postboxes` | messages for channels that come by other connections |
 //! | `stripes`, `entry`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
@@ -26,10 +26,10 @@ mod eviction;
 mod herald;
 mod inbox;
 mod interest;
-mod letters;
 mod message;
 mod postboxes;
 mod seating;
+mod shard_events;
 mod stream;
 mod stripes;
 mod switchboard;
@@ -49,9 +49,11 @@ use crate::registry::{AnswerError, LogLevel};
 pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
 pub use herald::{Herald, HeraldHandle, Watchers};
-pub use letters::{Ears, Letter};
 pub use message::Message;
 pub use postboxes::{ChannelName, DeliverRefused, Delivery, Postbox};
+#[cfg(test)]
+pub(in crate::session) use shard_events::Collected;
+pub use shard_events::{LiveEvent, ShardInbox};
 pub use stream::{Event, Stream, StreamPlace, StreamState};
 
 use super::tombstones::Tombstones;
@@ -178,14 +180,9 @@ impl Live {
         })
     }
 
-    /// The shard is told of its letters from now on; those left before are announced at once.
-    pub fn join(&self, shard: u16, ears: Box<dyn Ears>) {
-        self.switchboard.letters.join(shard, ears);
-    }
-
-    /// Appends what other threads left for a shard, oldest first. Costs one load when there is nothing.
-    pub fn take_letters(&self, shard: u16, into: &mut Vec<Letter>) {
-        self.switchboard.letters.take(shard, into);
+    /// Events for the shard go into this inbox from now on.
+    pub fn join(&self, shard: u16, inbox: Box<dyn ShardInbox>) {
+        self.switchboard.inboxes.join(shard, inbox);
     }
 
     /// A stream for one call's answer and what it says before. If resumable, the session retains it, and the call
@@ -270,7 +267,7 @@ impl Live {
     }
 
     /// Notes that a call asks its client something; the id is the JSON-RPC id of the request. The answer comes as
-    /// a [`Letter::Answer`], however the session goes on, unless the call forgets its questions.
+    /// a [`LiveEvent::Answer`], however the session goes on, unless the call forgets its questions.
     ///
     /// # Errors
     /// When a limit is reached and nothing idle is left to evict, or the session has too many open questions.
@@ -326,9 +323,16 @@ impl Live {
         }
     }
 
-    /// Leaves a letter for a shard.
-    pub(in crate::session) fn leave_letter(&self, shard: u16, letter: Letter) {
-        self.switchboard.letters.leave(shard, letter);
+    /// Posts an event to a shard.
+    pub(in crate::session) fn post(&self, shard: u16, event: LiveEvent) {
+        self.switchboard.inboxes.post(shard, event);
+    }
+
+    /// What was posted to a shard, where a test stands in for it.
+    #[cfg(test)]
+    pub(in crate::session) fn take_events(&self, shard: u16) -> Vec<LiveEvent> {
+        let inbox = self.switchboard.inboxes.of(shard);
+        inbox.map(ShardInbox::take_all).unwrap_or_default()
     }
 
     /// What else is to be done when time passes, once.
@@ -464,7 +468,7 @@ impl LiveState for Live {
     }
 
     fn cancel(&self, session: SessionToken, request: &RequestId) {
-        self.switchboard.letters.cancel(session, request);
+        self.switchboard.inboxes.cancel(session, request);
     }
 
     fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>) {

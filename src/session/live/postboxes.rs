@@ -2,7 +2,7 @@
 //!
 //! A channel that cannot be sent to directly has a postbox here, and is known to its client by the postbox's name:
 //! 128 random bits, which work for the principal they were made for and nobody else. Whoever gets a message for it,
-//! on whichever shard, leaves it as a letter for the shard of the channel. Nothing is kept for a channel that is
+//! on whichever shard, posts it to the shard of the channel. Nothing is kept for a channel that is
 //! gone, and what a channel has not dealt with is bounded in messages and in bytes, however fast others deliver.
 //!
 //! Invariant: a message is counted from its delivery until it is dropped, wherever it waits meanwhile.
@@ -19,15 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::budget::Charge;
 use super::stream::StreamPlace;
 use super::switchboard::Switchboard;
-use super::{Letter, Live, LiveOptions};
+use super::{Live, LiveEvent, LiveOptions};
 use crate::mcp::{LiveRefused, Principal, SessionToken};
 
 /// So many that two shards rarely meet.
 const STRIPES: usize = 64;
 /// What a postbox costs beside itself: its table's entry, and the allocator's share.
 const TABLE_ENTRY_BYTES: usize = 64;
-/// What a message costs beside its bytes: the letter it comes with.
-const LETTER_BYTES: usize = 64;
+/// What a message costs beside its bytes: the event it comes with.
+const EVENT_BYTES: usize = 64;
 
 /// Why a message is not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,7 +174,7 @@ impl Postboxes {
 }
 
 impl Live {
-    /// A postbox for the channel on this connection: from now on its shard gets a [`Letter::Message`] for each
+    /// A postbox for the channel on this connection: from now on its shard gets a [`LiveEvent::Message`] for each
     /// message that `principal` delivers to it, until the postbox is dropped.
     ///
     /// # Errors
@@ -198,8 +198,8 @@ impl Live {
         })
     }
 
-    /// Leaves a copy of a message for the channel of this name, in the order of deliveries. Any thread; costs a look-up and a
-    /// letter.
+    /// Posts a copy of a message to the channel of this name, in the order of deliveries. Any thread; costs a look-up and
+    /// an event.
     ///
     /// # Errors
     /// When no channel of `principal`'s has this name, or the channel has too much to deal with already.
@@ -213,7 +213,7 @@ impl Live {
         let Switchboard {
             budget,
             options,
-            letters,
+            inboxes,
             ..
         } = &*self.switchboard;
         let stripe = self.postboxes.lock(token);
@@ -221,19 +221,19 @@ impl Live {
         let slot = slot.ok_or(DeliverRefused::Unknown)?;
         let (place, waiting) = (slot.place, Arc::clone(&slot.waiting));
         drop(stripe);
-        self.make_room(message.len() + LETTER_BYTES)
+        self.make_room(message.len() + EVENT_BYTES)
             .map_err(|_| DeliverRefused::Full)?;
         if !waiting.admit(message.len(), options) {
             return Err(DeliverRefused::Full);
         }
-        let charge = budget.charge(message.len() + LETTER_BYTES);
+        let charge = budget.charge(message.len() + EVENT_BYTES);
         let delivery = Delivery {
             message: message.to_vec(),
             waiting,
             _charge: charge,
         };
         let connection = place.connection;
-        letters.leave(place.shard, Letter::Message { connection, delivery });
+        inboxes.post(place.shard, LiveEvent::Message { connection, delivery });
         Ok(())
     }
 }
@@ -270,7 +270,7 @@ mod tests {
     const BOB: Principal = Principal([2; 16]);
 
     fn live(options: LiveOptions) -> Arc<Live> {
-        Live::new(options, 2)
+        super::super::tests::live(options)
     }
 
     fn place(shard: u16, slot: u32) -> StreamPlace {
@@ -280,13 +280,11 @@ mod tests {
 
     /// The messages left for a shard, with the slots of their connections.
     fn delivered(live: &Live, shard: u16) -> Vec<(u32, Delivery)> {
-        let mut letters = Vec::new();
-        live.take_letters(shard, &mut letters);
-        let message = |letter| match letter {
-            Letter::Message { connection, delivery } => (connection.slot, delivery),
+        let message = |event| match event {
+            LiveEvent::Message { connection, delivery } => (connection.slot, delivery),
             other => panic!("{other:?}"),
         };
-        letters.into_iter().map(message).collect()
+        live.take_events(shard).into_iter().map(message).collect()
     }
 
     fn deliver(live: &Live, postbox: &Postbox, message: &[u8]) -> Result<(), DeliverRefused> {

@@ -26,7 +26,7 @@ use super::event_id::{EventId, StreamId};
 use super::interest::Seats;
 use super::message::Message;
 use super::switchboard::{Seconds, Switchboard};
-use super::{Letter, Live};
+use super::{Live, LiveEvent};
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
 use crate::ring::ConnectionKey;
@@ -59,9 +59,9 @@ pub struct Event<'a> {
 /// What is left after a look into a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamState {
-    /// Nothing. The next message brings a [`Letter::Ready`].
+    /// Nothing. The next message brings a [`LiveEvent::Ready`].
     Idle,
-    /// More than the caller wanted. No letter comes: the caller looks again when there is room.
+    /// More than the caller wanted. No event comes: the caller looks again when there is room.
     More,
     /// Nothing, and nothing will come: the stream was ended.
     Ended,
@@ -97,7 +97,7 @@ pub struct Stream {
 
 struct Queue {
     place: Option<StreamPlace>,
-    /// The shard has a letter, or is about to look without one.
+    /// The shard has an event, or is about to look without one.
     is_told: bool,
     is_ended: bool,
     is_cut_off: bool,
@@ -174,7 +174,7 @@ impl Stream {
     /// a message that finds nothing unsent is taken however large it is. After the end messages are dropped.
     pub fn push(&self, message: Message) {
         if let Some(place) = self.push_quietly(message) {
-            self.switchboard.letters.ready(place);
+            self.switchboard.inboxes.ready(place);
         }
     }
 
@@ -182,12 +182,12 @@ impl Stream {
     /// unsent, as long as there is memory: what was said before it may not have had the time to leave.
     pub fn conclude(&self, answer: Message) {
         if let Some(place) = self.enqueue(answer, Bound::Memory) {
-            self.switchboard.letters.ready(place);
+            self.switchboard.inboxes.ready(place);
         }
         self.end();
     }
 
-    /// [`Stream::push`], but the caller leaves the letter for the place returned.
+    /// [`Stream::push`], but the caller posts the event for the place returned.
     pub(super) fn push_quietly(&self, message: Message) -> Option<StreamPlace> {
         self.enqueue(message, Bound::Backlog)
     }
@@ -234,13 +234,13 @@ impl Stream {
         let place = queue.tell();
         drop(queue);
         if let Some(place) = place {
-            self.switchboard.letters.ready(place);
+            self.switchboard.inboxes.ready(place);
         }
     }
 
     /// From now on this connection takes the messages: those after the one with sequence number `after`, as far
-    /// as they are retained, else the unsent ones. The caller looks at once; no letter comes for what is there.
-    /// Gives the place it had before, whose shard has a [`Letter::Displaced`].
+    /// as they are retained, else the unsent ones. The caller looks at once; no event comes for what is there.
+    /// Gives the place it had before, whose shard gets a [`LiveEvent::Displaced`].
     pub fn attach(&self, place: StreamPlace, after: Option<u64>) -> Option<StreamPlace> {
         let mut queue = self.lock();
         let displaced = queue.place.replace(place).filter(|old| *old != place);
@@ -250,9 +250,8 @@ impl Stream {
         queue.is_told = true;
         drop(queue);
         if let Some(old) = displaced {
-            self.switchboard
-                .letters
-                .leave(old.shard, Letter::Displaced(old.connection));
+            let event = LiveEvent::Displaced(old.connection);
+            self.switchboard.inboxes.post(old.shard, event);
         }
         displaced
     }
@@ -430,7 +429,7 @@ impl Queue {
         self.messages.len() - self.sent
     }
 
-    /// The place to leave a letter for, if its shard has none.
+    /// The place to post an event for, if its shard has none.
     fn tell(&mut self) -> Option<StreamPlace> {
         let place = self.place.filter(|_| !self.is_told);
         self.is_told |= place.is_some();
@@ -440,7 +439,7 @@ impl Queue {
     /// Drops everything, to be freed without the lock.
     fn cut_off(&mut self) -> VecDeque<Queued> {
         self.is_cut_off = true;
-        // A shard that waits for its last send to end has a letter and has not looked: it is to know of this.
+        // A shard that waits for its last send to end has an event and has not looked: it is to know of this.
         self.is_told = false;
         self.first_seq = self.next_seq();
         (self.sent, self.sent_bytes, self.unsent_bytes) = (0, 0, 0);

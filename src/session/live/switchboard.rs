@@ -1,4 +1,4 @@
-//! What every stream needs of the store: its limits, its clock, the shards' letters and who listens to what.
+//! What every stream needs of the store: its limits, its clock, the shards' inboxes and who listens to what.
 //!
 //! Apart from the store so that streams, which sessions own, can own it.
 
@@ -10,7 +10,7 @@ use super::LiveOptions;
 use super::budget::Budget;
 use super::inbox::Inbox;
 use super::interest::{Index, Seats};
-use super::letters::Letters;
+use super::shard_events::ShardInboxes;
 
 /// Seconds since the store was made, as of its last tick.
 pub(super) type Seconds = u32;
@@ -18,7 +18,7 @@ pub(super) type Seconds = u32;
 pub(super) struct Switchboard {
     pub(super) options: LiveOptions,
     pub(super) budget: Arc<Budget>,
-    pub(super) letters: Letters,
+    pub(super) inboxes: ShardInboxes,
     pub(super) interest: Index,
     pub(super) inbox: Inbox,
     now: AtomicU32,
@@ -34,7 +34,7 @@ impl Switchboard {
             interest: Index::new(Arc::clone(&budget)),
             budget,
             options,
-            letters: Letters::new(shards),
+            inboxes: ShardInboxes::new(shards),
             inbox: Inbox::default(),
             now: AtomicU32::new(0),
             numbers: AtomicU64::new(0),

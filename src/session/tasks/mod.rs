@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::live::{Letter, Live, Message, Stream};
+use super::live::{Live, LiveEvent, Message, Stream};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
     CancelTask, Overload, OverloadReason, Revision, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus,
@@ -191,7 +191,7 @@ pub struct TaskStore {
 }
 
 impl TaskStore {
-    /// An empty store whose streams and letters are `live`'s; `clock` tells wall-clock time.
+    /// An empty store whose streams and shards are `live`'s; `clock` tells wall-clock time.
     pub fn new(live: Arc<Live>, options: TaskOptions, clock: fn() -> UnixMillis) -> Arc<Self> {
         Arc::new(Self {
             live,
@@ -365,8 +365,8 @@ impl TaskStore {
             end,
         } = news;
         if let Some(place) = stops {
-            let letter = Letter::CancelTask(place.connection);
-            self.live.leave_letter(place.shard, letter);
+            let event = LiveEvent::CancelTask(place.connection);
+            self.live.post(place.shard, event);
         }
         if let Some(end) = end {
             for (request, stream) in waiters {
@@ -440,14 +440,14 @@ impl Tasks for TaskStore {
             return false;
         };
         let place = task.place;
-        let mut letters = Vec::new();
+        let mut events = Vec::new();
         let mut news = None;
         for (key, answer) in answers {
             let asked = table.get(&id).and_then(|task| task.question(key));
             if let Some(number) = asked {
                 let answer: Result<Value, AnswerError> = Ok(answer);
                 let connection = place.connection;
-                letters.push(Letter::TaskAnswer {
+                events.push(LiveEvent::TaskAnswer {
                     connection,
                     number,
                     answer,
@@ -456,8 +456,8 @@ impl Tasks for TaskStore {
             }
         }
         drop(table);
-        for letter in letters {
-            self.live.leave_letter(place.shard, letter);
+        for event in events {
+            self.live.post(place.shard, event);
         }
         self.tell_any(news);
         true

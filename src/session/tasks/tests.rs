@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::jsonrpc::Id;
 use crate::mcp::{ClientCapabilities, Era, OpenSession, Principal, Session, SessionToken};
-use crate::session::live::{LiveOptions, StreamPlace, StreamState};
+use crate::session::live::{Collected, LiveOptions, StreamPlace, StreamState};
 
 const START: u64 = 1_000_000;
 
@@ -41,7 +41,9 @@ const PLACE: TaskPlace = TaskPlace {
 
 fn store_with(options: TaskOptions) -> Arc<TaskStore> {
     NOW.set(START);
-    TaskStore::new(Live::new(LiveOptions::default(), 2), options, now)
+    let live = Live::new(LiveOptions::default(), 2);
+    live.join(PLACE.shard, Box::new(Collected::default()));
+    TaskStore::new(live, options, now)
 }
 
 fn store() -> Arc<TaskStore> {
@@ -68,10 +70,8 @@ fn completed(text: &str) -> TaskEnding {
     }
 }
 
-fn letters(store: &TaskStore) -> Vec<Letter> {
-    let mut letters = Vec::new();
-    store.live.take_letters(PLACE.shard, &mut letters);
-    letters
+fn events(store: &TaskStore) -> Vec<LiveEvent> {
+    store.live.take_events(PLACE.shard)
 }
 
 /// All that a stream has for its client, and how it stands then.
@@ -126,7 +126,7 @@ fn a_task_is_its_owners_alone() {
     }
     assert_eq!(store.task(&LEGACY, "no such"), None);
     assert_eq!(store.task(&LEGACY, &"x".repeat(100)), None);
-    assert!(letters(&store).is_empty());
+    assert!(events(&store).is_empty());
 }
 
 #[test]
@@ -193,14 +193,14 @@ fn a_cancelled_task_stays_cancelled_and_its_shard_hears_of_it() {
     let stream = store.wait(&LEGACY, &id, request(1)).unwrap();
     let cancelled = store.cancel_task(&LEGACY, id.as_str());
     assert!(matches!(cancelled, CancelTask::Cancelled(view) if view.status == TaskStatus::Cancelled));
-    assert!(matches!(letters(&store)[..], [Letter::CancelTask(CONNECTION)]));
+    assert!(matches!(events(&store)[..], [LiveEvent::CancelTask(CONNECTION)]));
     store.end(&id, completed("{}"));
     assert_eq!(status(&store, &LEGACY, &id), Some(TaskStatus::Cancelled));
     assert!(matches!(
         store.cancel_task(&LEGACY, id.as_str()),
         CancelTask::Ended(_)
     ));
-    assert!(letters(&store).is_empty());
+    assert!(events(&store).is_empty());
     let (messages, state) = read(&stream);
     assert_eq!(
         (messages[0]["error"]["code"].as_i64(), state),
@@ -222,7 +222,7 @@ fn whoever_is_first_of_an_end_and_a_cancellation_wins_and_waiters_hear_once() {
         let (messages, state) = read(&stream);
         assert_eq!((messages.len(), state), (1, StreamState::Ended));
         assert_eq!(messages[0].get("error").is_some(), cancelled);
-        assert_eq!(letters(&store).len(), usize::from(cancelled));
+        assert_eq!(events(&store).len(), usize::from(cancelled));
         let expected = if cancelled {
             TaskStatus::Cancelled
         } else {
@@ -250,16 +250,16 @@ fn a_task_asks_and_is_answered_by_key() {
         ("age", json!(2)),
     ];
     assert!(store.update_task(&MODERN, id.as_str(), answers));
-    let letters = letters(&store);
+    let events = events(&store);
     let [
-        Letter::TaskAnswer {
+        LiveEvent::TaskAnswer {
             connection,
             number: 1,
             answer: Ok(answer),
         },
-    ] = &letters[..]
+    ] = &events[..]
     else {
-        panic!("{letters:?}");
+        panic!("{events:?}");
     };
     assert_eq!((*connection, answer), (CONNECTION, &json!({"action": "decline"})));
     assert_eq!(status(&store, &MODERN, &id), Some(TaskStatus::InputRequired));
@@ -336,7 +336,7 @@ fn tasks_are_forgotten_when_their_time_is_over() {
         (None, None)
     );
     assert!(
-        matches!(letters(&store)[..], [Letter::CancelTask(CONNECTION)]),
+        matches!(events(&store)[..], [LiveEvent::CancelTask(CONNECTION)]),
         "only one still ran"
     );
     assert_eq!(read(&stream).1, StreamState::Ended);
@@ -474,11 +474,11 @@ fn a_key_is_never_used_again() {
             .map(|key: &String| (key.as_str(), json!("late")))
             .collect();
         assert!(store.update_task(&MODERN, id.as_str(), late));
-        assert!(letters(&store).is_empty());
+        assert!(events(&store).is_empty());
         assert!(store.update_task(&MODERN, id.as_str(), vec![(key, json!(number))]));
-        let answers = letters(&store);
+        let answers = events(&store);
         assert!(
-            matches!(&answers[..], [Letter::TaskAnswer { number: to, .. }] if *to == number),
+            matches!(&answers[..], [LiveEvent::TaskAnswer { number: to, .. }] if *to == number),
             "{answers:?}"
         );
         keys.push(key.to_string());

@@ -1,7 +1,7 @@
 //! Many shards under load on the machine's own memory: what the models show for a few steps holds for many.
 
 use super::site::{Site, assert_balanced, settle, sites};
-use crate::shard::Memory;
+use crate::shard::StdSync;
 
 const SITES: u16 = 4;
 const HANDLERS: u32 = 3;
@@ -11,8 +11,8 @@ const STEPS: u32 = 300;
 /// More do not join a queue.
 const WAITERS_MAX: u32 = 8;
 
-/// Asks, serves, gives up and answers mail by chance, and then no more than answers.
-fn live(site: &mut Site<Memory>, seed: u64) {
+/// Asks, serves, gives up and handles events by chance, and then no more than answers.
+fn live(site: &mut Site<StdSync>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..STEPS {
         match random.u32(0..8) {
@@ -23,7 +23,7 @@ fn live(site: &mut Site<Memory>, seed: u64) {
                 site.abort_moves();
             }
             _ => {
-                site.handle_mail();
+                site.handle_events();
             }
         }
     }
@@ -36,7 +36,7 @@ fn permits_and_waiters_balance_under_load() {
     for reserve in 0..2 {
         let seed = fastrand::u64(..);
         println!("seed {seed}, reserve {reserve}");
-        let mut sites: Vec<Site<Memory>> = sites(SITES, HANDLERS, reserve);
+        let mut sites: Vec<Site<StdSync>> = sites(SITES, HANDLERS, reserve);
         for round in 0..ROUNDS {
             std::thread::scope(|scope| {
                 for (site, number) in sites.iter_mut().zip(0u64..) {

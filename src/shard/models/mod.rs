@@ -1,6 +1,6 @@
 //! What shards share, under a model checker: every order in which their steps can interleave is run.
 //!
-//! The code checked is the code that runs, on another [`Medium`]. The checker takes a read as old as the memory
+//! The code checked is the code that runs, on other [`SyncTypes`]. The checker takes a read as old as the memory
 //! model allows; all words here are sequentially consistent, which it is told by writing each once before it is
 //! shared. A queue is one step, for its own workings are its crate's business.
 //!
@@ -8,15 +8,13 @@
 //! |---|---|
 //! | `permits` | none made, none lost, none given once closed |
 //! | `slack` | a free permit and a waiter that may have it find each other, without a clock |
-//! | `mail` | mail and wake-ups |
-//! | `heard` | calls that speak outside a poll |
+//! | `inbox` | events of every producer, and wake-ups |
 //! | `places` | the connection gate |
 //! | `site` | a shard, as far as others can tell |
 //! | `load` | such shards under load, on the machine's memory |
 
-mod heard;
+mod inbox;
 mod load;
-mod mail;
 mod permits;
 mod places;
 mod site;
@@ -28,21 +26,16 @@ use std::sync::{Arc, Mutex};
 
 use loom::sync::atomic::AtomicU32;
 
-use super::medium::{Letters, Medium, Unbounded};
+use super::sync::{Queue, SyncTypes};
 use crate::pool::Word;
 
 /// The checker's words and queues.
 #[derive(Debug)]
-struct Modelled;
+struct LoomSync;
 
-impl Medium for Modelled {
+impl SyncTypes for LoomSync {
     type Word = ModelledWord;
-    type Letters<M> = ModelledLetters<M>;
-    type Unbounded<M> = ModelledLetters<M>;
-
-    fn give_way() {
-        loom::thread::yield_now();
-    }
+    type Queue<E> = ModelledQueue<E>;
 }
 
 #[derive(Debug)]
@@ -87,56 +80,34 @@ impl Word for ModelledWord {
 }
 
 /// A queue whose every call is one step, ordered by a word.
-struct ModelledLetters<M> {
+struct ModelledQueue<E> {
     step: ModelledWord,
-    capacity: usize,
-    letters: Mutex<VecDeque<M>>,
+    events: Mutex<VecDeque<E>>,
 }
 
-impl<M> Letters<M> for ModelledLetters<M> {
-    fn new(capacity: usize) -> Self {
-        ModelledLetters {
+impl<E> Default for ModelledQueue<E> {
+    fn default() -> Self {
+        ModelledQueue {
             step: ModelledWord::new(0),
-            capacity,
-            letters: Mutex::default(),
+            events: Mutex::default(),
         }
     }
+}
 
-    fn push(&self, letter: M) -> Result<(), M> {
+impl<E> Queue<E> for ModelledQueue<E> {
+    fn push(&self, event: E) {
         self.step.fetch_add(1);
-        let mut letters = self.letters.lock().unwrap();
-        if letters.len() == self.capacity {
-            return Err(letter);
-        }
-        letters.push_back(letter);
-        Ok(())
+        self.events.lock().unwrap().push_back(event);
     }
 
-    fn pop(&self) -> Option<M> {
+    fn pop(&self) -> Option<E> {
         self.step.fetch_add(1);
-        self.letters.lock().unwrap().pop_front()
+        self.events.lock().unwrap().pop_front()
     }
 
     fn is_empty(&self) -> bool {
         self.step.fetch_add(1);
-        self.letters.lock().unwrap().is_empty()
-    }
-}
-
-impl<M> Default for ModelledLetters<M> {
-    fn default() -> Self {
-        Letters::new(usize::MAX)
-    }
-}
-
-impl<M> Unbounded<M> for ModelledLetters<M> {
-    fn push(&self, letter: M) {
-        let pushed = Letters::push(self, letter);
-        assert!(pushed.is_ok(), "a queue without bound is full");
-    }
-
-    fn pop(&self) -> Option<M> {
-        Letters::pop(self)
+        self.events.lock().unwrap().is_empty()
     }
 }
 

@@ -118,7 +118,7 @@ fn end(site: &mut Site) {
         if site.is_finished() {
             return site.has_ended = true;
         }
-        site.handle_mail();
+        site.handle_events();
         if site.busy > 0 {
             site.finish();
         }

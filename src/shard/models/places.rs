@@ -3,19 +3,13 @@
 
 use loom::thread;
 
-use super::{Modelled, check, check_bounded};
+use super::{LoomSync, check, check_bounded};
+use crate::shard::Gate;
 use crate::shard::gate::ShardGate;
-use crate::shard::{Gate, Wake};
-
-struct Silent;
-
-impl Wake for Silent {
-    fn wake(&self) {}
-}
 
 /// An acceptor, as far as the gate can tell: it takes one connection at a look.
 struct Door {
-    gate: ShardGate<Modelled>,
+    gate: ShardGate<LoomSync>,
     cap: usize,
     /// Who waits in its listener's queue.
     backlog: u32,
@@ -60,9 +54,9 @@ impl Door {
 
 /// Doors of one gate, with as many in the queue of each.
 fn doors<const N: usize>(cap: usize, backlogs: [u32; N]) -> Vec<Door> {
-    let gate: Gate<Modelled> = Gate::new(cap, None, N);
+    let gate: Gate<LoomSync> = Gate::new(cap, None, N);
     let door = |backlog| Door {
-        gate: gate.join(Box::new(Silent)),
+        gate: gate.join(Box::new(|| ())),
         cap,
         backlog,
         inside: 0,

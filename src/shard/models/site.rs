@@ -4,32 +4,32 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Modelled;
+use super::LoomSync;
 use crate::config::StealSettings;
-use crate::shard::medium::Medium;
 use crate::shard::neighbours::Neighbours;
-use crate::shard::{Mail, Mailbox, Mesh, Moved, Wake};
+use crate::shard::sync::SyncTypes;
+use crate::shard::{Inbox, Mesh, Moved, ShardEvent, Waker};
 use crate::units::ShardId;
 
-/// Rounds of mail after which it must have been answered.
+/// Rounds of events after which all must have been handled.
 const ROUNDS_MAX: u32 = 20;
 
 struct Silent;
 
-impl Wake for Silent {
+impl Waker for Silent {
     fn wake(&self) {}
 }
 
 /// The sites of one mesh, all with as many handlers.
-pub(super) fn sites<X: Medium>(count: u16, handlers: u32, reserve: u32) -> Vec<Site<X>> {
+pub(super) fn sites<X: SyncTypes>(count: u16, handlers: u32, reserve: u32) -> Vec<Site<X>> {
     let epoch = Instant::now();
     let mesh = Mesh::new(usize::from(count), handlers, epoch);
     let steal = StealSettings { is_on: true, reserve };
     let site = |number: u16| {
-        let mailbox = Mailbox::new(16, Box::new(Silent));
+        let inbox = Inbox::new(Box::new(Silent));
         Site {
-            neighbours: Neighbours::join(Arc::clone(&mesh), ShardId(number), mailbox.clone(), steal),
-            mailbox,
+            neighbours: Neighbours::join(Arc::clone(&mesh), ShardId(number), inbox.clone(), steal),
+            inbox,
             number: usize::from(number),
             handlers,
             reserve,
@@ -46,9 +46,9 @@ pub(super) fn sites<X: Medium>(count: u16, handlers: u32, reserve: u32) -> Vec<S
     (0..count).map(site).collect()
 }
 
-pub(super) struct Site<X: Medium = Modelled> {
+pub(super) struct Site<X: SyncTypes = LoomSync> {
     pub neighbours: Neighbours<(), X>,
-    pub mailbox: Mailbox<Mail<()>, X>,
+    pub inbox: Inbox<(), X>,
     number: usize,
     handlers: u32,
     reserve: u32,
@@ -62,14 +62,14 @@ pub(super) struct Site<X: Medium = Modelled> {
     moving: Vec<usize>,
     /// Waiters that are about to move hang up instead.
     pub is_leaving: bool,
-    /// It is gone, and looks at no mail any more.
+    /// It is gone, and looks at no events any more.
     pub has_ended: bool,
     /// Waiters that came after that.
     pub lost: u32,
     since: Instant,
 }
 
-impl<X: Medium> Site<X> {
+impl<X: SyncTypes> Site<X> {
     /// A request arrives; if it has to wait it has waited long enough at once.
     pub(super) fn ask(&mut self) {
         if self.waiters() == 0 && self.neighbours.credit().try_take_own() {
@@ -134,7 +134,7 @@ impl<X: Medium> Site<X> {
     fn complete_moves(&mut self) {
         for target in self.moving.drain(..) {
             let moved = Moved::bare((), self.since);
-            self.neighbours.send(target, Mail::Stolen(Box::new(moved)));
+            self.neighbours.post(target, ShardEvent::Stolen(Box::new(moved)));
         }
     }
 
@@ -145,22 +145,22 @@ impl<X: Medium> Site<X> {
         }
     }
 
-    /// Handles what mail there is; how much.
-    pub(super) fn handle_mail(&mut self) -> u32 {
-        self.mailbox.begin();
+    /// Handles what events there are; how many.
+    pub(super) fn handle_events(&mut self) -> u32 {
+        self.inbox.begin();
         let mut count = 0;
-        while let Some(mail) = self.mailbox.take() {
+        while let Some(event) = self.inbox.take() {
             count += 1;
-            match mail {
-                Mail::Stolen(_) if self.has_ended => self.lost += 1,
-                Mail::Stolen(_) => self.busy += 1,
-                Mail::Slack => {
+            match event {
+                ShardEvent::Stolen(_) if self.has_ended => self.lost += 1,
+                ShardEvent::Stolen(_) => self.busy += 1,
+                ShardEvent::Slack => {
                     self.neighbours.begin_looking();
                     self.claim();
                     self.offer();
                     self.neighbours.pass_on_slack();
                 }
-                _ => unreachable!("no such mail here"),
+                _ => unreachable!("no such event here"),
             }
         }
         count
@@ -180,19 +180,19 @@ impl<X: Medium> Site<X> {
     }
 }
 
-/// Handles all mail, and that which comes of it.
-pub(super) fn settle<X: Medium>(sites: &mut [Site<X>]) {
+/// Handles all events, and those which come of them.
+pub(super) fn settle<X: SyncTypes>(sites: &mut [Site<X>]) {
     for _ in 0..ROUNDS_MAX {
-        let handled: u32 = sites.iter_mut().map(Site::handle_mail).sum();
+        let handled: u32 = sites.iter_mut().map(Site::handle_events).sum();
         if handled == 0 {
             return;
         }
     }
-    panic!("mail without end");
+    panic!("events without end");
 }
 
 /// All young waiters are old enough now.
-pub(super) fn ripen<X: Medium>(sites: &mut [Site<X>]) {
+pub(super) fn ripen<X: SyncTypes>(sites: &mut [Site<X>]) {
     for site in sites.iter_mut() {
         site.ripe += std::mem::take(&mut site.young);
         site.offer();
@@ -200,8 +200,8 @@ pub(super) fn ripen<X: Medium>(sites: &mut [Site<X>]) {
     settle(sites);
 }
 
-/// With all mail handled: every permit is free or in use, and nobody waits who could be served.
-pub(super) fn assert_balanced<X: Medium>(sites: &[Site<X>]) {
+/// With all events handled: every permit is free or in use, and nobody waits who could be served.
+pub(super) fn assert_balanced<X: SyncTypes>(sites: &[Site<X>]) {
     for site in sites {
         let number = site.number;
         assert_eq!(site.free() + site.busy, site.handlers, "the permits of {number}");
@@ -221,7 +221,7 @@ pub(super) fn assert_balanced<X: Medium>(sites: &[Site<X>]) {
     }
 }
 
-/// Runs each site's part in a thread of its own; all mail is handled at the end.
+/// Runs each site's part in a thread of its own; all events are handled at the end.
 pub(super) fn at_once(sites: Vec<Site>, parts: Vec<fn(&mut Site)>) -> Vec<Site> {
     assert_eq!(sites.len(), parts.len(), "a part for each site");
     let threads: Vec<_> = sites

@@ -29,7 +29,7 @@ fn two_givers_and_one_that_looks_for_both() {
         let ask_twice = |site: &mut Site| {
             site.ask();
             site.ask();
-            site.handle_mail();
+            site.handle_events();
         };
         let sites = at_once(busy(3, 1, 0), vec![ask_twice, Site::finish, Site::finish]);
         assert_balanced(&sites);
@@ -44,7 +44,7 @@ fn two_that_wait_and_one_that_gives_two_permits() {
         sites[0].ask();
         sites[1].ask();
         let answer = |site: &mut Site| {
-            site.handle_mail();
+            site.handle_events();
         };
         let give_two = |site: &mut Site| {
             site.finish();
@@ -131,7 +131,7 @@ fn everybody_waits_gives_and_takes() {
         let part = |site: &mut Site| {
             site.ask();
             site.finish();
-            site.handle_mail();
+            site.handle_events();
         };
         let sites = at_once(busy(3, 1, 0), vec![part, part, part]);
         assert_balanced(&sites);

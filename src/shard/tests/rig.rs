@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::task::{Context, Poll, Wake as TaskWake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
@@ -26,7 +26,7 @@ use crate::registry::{
     ToolError,
 };
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
-use crate::ring::{DataRing, RingOptions, RingWaker};
+use crate::ring::{DataRing, RingOptions};
 use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
@@ -215,14 +215,6 @@ fn registry(barrier: &Arc<Barrier>) -> Registry {
     tools.build()
 }
 
-struct RingWake(RingWaker);
-
-impl Wake for RingWake {
-    fn wake(&self) {
-        self.0.wake();
-    }
-}
-
 /// The task of a pending call, as the executor would have it.
 struct Task {
     handler: HandlerKey,
@@ -231,7 +223,7 @@ struct Task {
 
 struct Woken(AtomicBool);
 
-impl TaskWake for Woken {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -307,7 +299,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(1000);
 /// One shard of a rig.
 pub(super) struct Site {
     pub shard: Shard<SimulatedRing>,
-    pub mailbox: Mailbox<Mail<SimulatedSocket>>,
+    pub inbox: Inbox<SimulatedSocket>,
     pub metrics: Arc<ShardMetrics>,
     tasks: Vec<Task>,
 }
@@ -365,7 +357,7 @@ impl Rig {
                 buffer_bytes: sizes.ring_buffer_bytes,
                 ..RingOptions::default()
             });
-            let mailbox = Mailbox::new(1024, Box::new(RingWake(ring.waker())));
+            let inbox = Inbox::new(Box::new(ring.waker()));
             let metrics = ShardMetrics::new(ShardId(number as u16), &service.labels);
             let parts = ShardParts {
                 alarm: Default::default(),
@@ -373,7 +365,7 @@ impl Rig {
                 server: ServerHandle::NOWHERE,
                 sizes: sizes.of_shard(),
                 gate: gate.clone(),
-                mailbox: mailbox.clone(),
+                inbox: inbox.clone(),
                 mesh: Arc::clone(&mesh),
                 steal: StealSettings {
                     is_on: true,
@@ -387,7 +379,7 @@ impl Rig {
             };
             Site {
                 shard: Shard::new(ring, parts),
-                mailbox,
+                inbox,
                 metrics,
                 tasks: Vec::new(),
             }
@@ -521,13 +513,13 @@ impl Rig {
 
     pub(super) fn drain_within(&self, time: Duration) {
         for site in &self.sites {
-            site.mailbox.post(Mail::Drain(now() + time));
+            site.inbox.post(ShardEvent::Drain(now() + time));
         }
     }
 
     pub(super) fn abort(&self) {
         for site in &self.sites {
-            site.mailbox.post(Mail::Abort);
+            site.inbox.post(ShardEvent::Abort);
         }
     }
 

@@ -224,7 +224,7 @@ fn a_result_that_comes_with_its_timeout_is_not_a_second_answer() {
     rig.barrier.await_waiting(1);
     rig.barrier.open();
     rig.await_workers();
-    // The result lies in the mailbox when the deadline is looked at.
+    // The result lies in the inbox when the deadline is looked at.
     rig.pass(CALL_TIMEOUT);
     rig.run();
     client.read();

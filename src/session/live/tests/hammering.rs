@@ -2,20 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc;
 
 use super::*;
 
 const PUSHERS: usize = 3;
 const EACH: usize = 3000;
-
-struct Signal(mpsc::Sender<()>);
-
-impl Ears for Signal {
-    fn wake(&self) {
-        let _ = self.0.send(());
-    }
-}
 
 fn roomy() -> LiveOptions {
     LiveOptions {
@@ -48,10 +39,9 @@ fn push_all(stream: &Stream, pusher: usize) {
 }
 
 #[test]
-fn a_sleeping_shard_gets_everything_by_its_letters() {
-    let live = live(roomy());
+fn a_sleeping_shard_gets_everything_by_its_events() {
     let (signal, woken) = mpsc::channel();
-    live.join(0, Box::new(Signal(signal)));
+    let live = live_waking(roomy(), &signal);
     let stream = live.open_call_stream(None, false).unwrap();
     stream.attach(place(1), None);
     let mut heard = texts(&stream, place(1));
@@ -104,7 +94,7 @@ fn connections_that_come_and_go_miss_nothing() {
                 while !is_done.load(Ordering::SeqCst) {
                     let place = on_shard(shard, connections.fetch_add(1, Ordering::Relaxed));
                     visit(live, place, 2000, seen);
-                    letters(live, shard);
+                    live.take_events(shard);
                 }
             });
         }
@@ -250,5 +240,5 @@ fn one_step(live: &Arc<Live>, random: &mut fastrand::Rng, session: &OpenSession)
             }
         }
     }
-    letters(live, place.shard);
+    live.take_events(place.shard);
 }

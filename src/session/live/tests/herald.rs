@@ -5,21 +5,10 @@ use std::time::SystemTime;
 use super::*;
 use crate::registry::{ListUpdates, ServerHandle, ToolError, Updates, Watch, WatchList};
 
-struct Signal(Sender<()>);
-
-impl Ears for Signal {
-    fn wake(&self) {
-        let _ = self.0.send(());
-    }
-}
-
 /// A store of two shards, whose wake-ups are counted.
 fn heard() -> (Arc<Live>, Receiver<()>) {
-    let live = live(LiveOptions::default());
     let (signal, woken) = mpsc::channel();
-    live.join(0, Box::new(Signal(signal.clone())));
-    live.join(1, Box::new(Signal(signal)));
-    (live, woken)
+    (live_waking(LiveOptions::default(), &signal), woken)
 }
 
 fn methods(stream: &Stream, place: StreamPlace) -> Vec<(String, Value)> {
@@ -119,7 +108,7 @@ fn a_broadcast_to_thousands_shares_one_message_and_wakes_by_the_chunk() {
         "{} bytes for one message",
         live.stats().bytes - empty
     );
-    // Nobody took letters meanwhile, so that each shard was told once.
+    // Nobody took events meanwhile, so that each shard was told once.
     assert_eq!(woken.try_iter().count(), 2);
     let mut told: Vec<u32> = ready(&live, 0).into_iter().chain(ready(&live, 1)).collect();
     told.sort_unstable();

@@ -6,6 +6,7 @@ mod sessions;
 mod streams;
 
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,8 +16,18 @@ use crate::jsonrpc::Id;
 use crate::mcp::{ClientCapabilities, Revision, Session};
 use crate::ring::ConnectionKey;
 
-fn live(options: LiveOptions) -> Arc<Live> {
-    Live::new(options, 2)
+/// A store of two shards, for which tests stand in.
+pub(super) fn live(options: LiveOptions) -> Arc<Live> {
+    let live = Live::new(options, 2);
+    (0..2).for_each(|shard| live.join(shard, Box::new(Collected::default())));
+    live
+}
+
+/// The same; `waker` hears when a shard is woken.
+fn live_waking(options: LiveOptions, waker: &mpsc::Sender<()>) -> Arc<Live> {
+    let live = Live::new(options, 2);
+    (0..2).for_each(|shard| live.join(shard, Box::new(Collected::waking(waker.clone()))));
+    live
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -100,25 +111,19 @@ fn texts(stream: &Stream, place: StreamPlace) -> Vec<String> {
     look(stream, place, usize::MAX).0
 }
 
-fn letters(live: &Live, shard: u16) -> Vec<Letter> {
-    let mut letters = Vec::new();
-    live.take_letters(shard, &mut letters);
-    letters
-}
-
-/// Slots of the connections that are told of messages; there must be no other letters.
+/// Slots of the connections that are told of messages; there must be no other events.
 fn ready(live: &Live, shard: u16) -> Vec<u32> {
-    let slot = |letter| match letter {
-        Letter::Ready(key) => key.slot,
+    let slot = |event| match event {
+        LiveEvent::Ready(key) => key.slot,
         other => panic!("{other:?}"),
     };
-    letters(live, shard).into_iter().map(slot).collect()
+    live.take_events(shard).into_iter().map(slot).collect()
 }
 
 fn answers(live: &Live, shard: u16) -> Vec<(u64, u32, Result<Value, AnswerError>)> {
-    let answer = |letter| match letter {
-        Letter::Answer { call, number, answer } => (call, number, answer),
+    let answer = |event| match event {
+        LiveEvent::Answer { call, number, answer } => (call, number, answer),
         other => panic!("{other:?}"),
     };
-    letters(live, shard).into_iter().map(answer).collect()
+    live.take_events(shard).into_iter().map(answer).collect()
 }

@@ -40,7 +40,7 @@ fn a_look_takes_what_it_has_room_for() {
     assert_eq!(look(&stream, place(1), 0).2, StreamState::More);
     let (texts, _, state) = look(&stream, place(1), 11);
     assert_eq!((texts.len(), state), (2, StreamState::More));
-    // The shard has more to look at, so it needs no letter.
+    // The shard has more to look at, so it needs no event.
     stream.push(bulk(10));
     assert!(ready(&live, 0).is_empty());
     let (texts, _, state) = look(&stream, place(1), 40);
@@ -84,7 +84,7 @@ fn who_does_not_read_is_cut_off() {
         "100 bytes are within the bound"
     );
     stream.push(bulk(60));
-    letters(&live, 0);
+    live.take_events(0);
     stream.push(bulk(41));
     assert_eq!(live.stats().bytes, empty, "nothing is kept");
     stream.push(message(1));
@@ -123,7 +123,7 @@ fn a_client_comes_back_for_what_it_missed() {
         .open_standing(&session(1), Some(last_seen.to_string().as_bytes()))
         .unwrap();
     assert_eq!(again.stream.attach(place(3), again.after), Some(on_shard(1, 9)));
-    assert!(matches!(letters(&live, 1)[..], [Letter::Displaced(key)] if key.slot == 9));
+    assert!(matches!(live.take_events(1)[..], [LiveEvent::Displaced(key)] if key.slot == 9));
     assert_eq!(look(&stream, on_shard(1, 9), 1000).2, StreamState::Displaced);
     stream.detach(on_shard(1, 9));
     assert_eq!(look(&stream, place(3), 1000).1, [3, 4, 5, 6]);

@@ -1,9 +1,7 @@
-//! What the live store has for this shard: streams that have something to send, calls to cancel, answers to questions.
+//! What a shard does about the events in its inbox.
 //!
-//! Unlike the mailbox this never makes a sender wait: what lies there is bounded by the streams, calls and questions
-//! there are.
-
-use std::sync::Arc;
+//! Events are handled in the order in which they were posted, so many in a run: others may go on posting, and the
+//! shard's own work is to have its turn.
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
@@ -11,37 +9,73 @@ use crate::metrics;
 use crate::pool::HandlerKey;
 use crate::registry::ToolError;
 use crate::ring::ConnectionKey;
-use crate::session::live::Letter;
+use crate::session::live::LiveEvent;
 use crate::timers::TimerKind;
 
 use super::access::Ended;
 use super::calls::{Call, Run};
 use super::connections::State;
+use super::inbox::ShardEvent;
 use super::{Shard, ShardRing};
 
+/// Events handled before other work has its turn. A call on a thread of its own may speak as fast as it is heard.
+const EVENTS_PER_TURN: usize = 1024;
+
 impl<R: ShardRing> Shard<R> {
-    pub(super) fn handle_letters(&mut self) {
-        let mut letters = std::mem::take(&mut self.letters);
-        let store = Arc::clone(&self.service.store);
-        store.live().take_letters(self.metrics.shard.0, &mut letters);
-        for letter in letters.drain(..) {
-            match letter {
-                Letter::Ready(connection) | Letter::Displaced(connection) => {
-                    self.ready_streams.push_back(connection);
-                }
-                Letter::Cancel { session, request } => self.cancel_requested(session, &request),
-                Letter::Answer { call, number, answer } => self.answer_question(call, number, answer),
-                Letter::Message { connection, delivery } => self.hear_delivery(connection, delivery),
-                Letter::CancelTask(task) => self.cancel_task(task),
-                Letter::TaskAnswer {
-                    connection,
-                    number,
-                    answer,
-                } => self.answer_task(connection, number, answer),
+    /// Handles the events in the inbox, and sends on streams that have something to send.
+    pub(super) fn handle_events(&mut self) {
+        self.inbox.begin();
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(event) = self.inbox.take() else {
+                return self.pump_ready_streams();
+            };
+            self.handle_event(event);
+        }
+        self.pump_ready_streams();
+        // Nobody announces the rest, as it was announced before.
+        self.wake();
+    }
+
+    fn handle_event(&mut self, event: ShardEvent<R::Socket>) {
+        match event {
+            ShardEvent::Finished {
+                handler,
+                began,
+                outcome,
+                panic,
+            } => {
+                self.settle_job(handler, began, outcome, panic);
+                self.send_queued();
+            }
+            ShardEvent::Stolen(moved) => self.receive_moved(*moved),
+            ShardEvent::Slack => self.look_for_slack(),
+            ShardEvent::PlaceFree => self.look_for_place(),
+            ShardEvent::Spoke(handler) => self.hear(handler),
+            ShardEvent::Live(event) => self.handle_live_event(event),
+            ShardEvent::Drain(deadline) => self.begin_drain(deadline),
+            ShardEvent::Abort => self.abort(),
+            ShardEvent::Report(to) => {
+                // A reporter that no longer waits is no concern of the shard's.
+                let _ = to.try_send(self.metrics.histograms().clone());
             }
         }
-        self.letters = letters;
-        self.pump_ready_streams();
+    }
+
+    fn handle_live_event(&mut self, event: LiveEvent) {
+        match event {
+            LiveEvent::Ready(connection) | LiveEvent::Displaced(connection) => {
+                self.ready_streams.push_back(connection);
+            }
+            LiveEvent::Cancel { session, request } => self.cancel_requested(session, &request),
+            LiveEvent::Answer { call, number, answer } => self.answer_question(call, number, answer),
+            LiveEvent::Message { connection, delivery } => self.hear_delivery(connection, delivery),
+            LiveEvent::CancelTask(task) => self.cancel_task(task),
+            LiveEvent::TaskAnswer {
+                connection,
+                number,
+                answer,
+            } => self.answer_task(connection, number, answer),
+        }
     }
 
     /// A client wants no answer to this request any more, and gets none: its stream ends without one (MCP,
