@@ -51,8 +51,8 @@ impl TickClock {
         Tick(self.nanos(deadline).div_ceil(self.tick_nanos))
     }
 
-    /// How many ticks cover `timeout`. Worth keeping beside the timeout: `present(now) + 1 + ticks` is a deadline
-    /// without a division, at most one tick later than [`TickClock::deadline`] has it.
+    /// How many ticks cover `timeout`. A caller that keeps this number beside the timeout gets a deadline without a
+    /// division, as `present(now) + 1 + ticks`; it is at most one tick later than [`TickClock::deadline`] has it.
     pub fn ticks(&self, timeout: Duration) -> u64 {
         let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         nanos.div_ceil(self.tick_nanos)

@@ -2,7 +2,7 @@
 //!
 //! An entry is filed under a tick that is not after its deadline, and looked at when that tick comes. Moving a deadline
 //! later, or clearing it, therefore only rewrites the entry; it is filed anew, or dropped, when it comes up. So the
-//! common case, pushing the idle deadline out at every request, is a store. Does not read a clock or call anybody.
+//! common case, pushing the idle deadline out at every request, is a store. The wheel reads no clock and calls nobody.
 //!
 //! Invariant: every filed entry is filed within the `SLOTS` ticks after `done`, so that a slot stands for one tick, and
 //! a slot's bit in `occupied` says whether its list has entries. A tick is done when its slot is empty.
@@ -14,7 +14,7 @@ const SLOTS: usize = 4096;
 const WORDS: usize = SLOTS / 64;
 const NIL: u32 = u32::MAX;
 const NEVER: u64 = u64::MAX;
-/// The last present there is; the ticks a wheel's turn after it are still numbers.
+/// The latest present that the wheel accepts; one turn of the wheel later is still a number.
 const PRESENT_MAX: u64 = NEVER - 1 - SLOTS as u64;
 
 /// What a deadline is about. Each kind numbers its slots from zero, densely.
@@ -38,7 +38,7 @@ impl TimerKind {
     }
 }
 
-/// Whose deadline it is: a kind and a slot of that kind, in 32 bits.
+/// What a deadline belongs to: a kind and a slot of that kind, in 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimerKey(u32);
 
@@ -124,8 +124,8 @@ impl Wheel {
         }
     }
 
-    /// Sets or moves the deadline of `key`. A deadline that has passed already comes up with the next tick. A store
-    /// when the key has been set before to no later deadline; never more than a few. Allocates only for a slot
+    /// Sets or moves the deadline of `key`. A deadline that has passed already comes up with the next tick. This costs
+    /// one store when the key had no later deadline before, and a few stores otherwise. It allocates only for a slot
     /// beyond what was reserved.
     #[inline]
     pub fn set(&mut self, key: TimerKey, deadline: Tick) {
@@ -144,7 +144,7 @@ impl Wheel {
         }
     }
 
-    /// Takes the deadline of `key` back. Nothing happens when there is none.
+    /// Clears the deadline of `key`. Nothing happens when there is none.
     #[inline]
     pub fn clear(&mut self, key: TimerKey) {
         let entries = &mut self.entries[key.kind_index()];
@@ -164,8 +164,8 @@ impl Wheel {
     }
 
     /// Takes out one key whose deadline is not after `now`, in order of deadline tick; keys may be set and cleared
-    /// between two calls. `looks` bounds the work of a turn over any number of calls: it is lowered by each entry
-    /// looked at, and at zero the rest is left for the next turn ([`Wheel::is_due`] tells).
+    /// between two calls. `looks` bounds the work of a turn over any number of calls: each entry that is looked at
+    /// lowers it, and at zero the rest is left for the next turn ([`Wheel::is_due`] says whether there is a rest).
     pub fn poll_expired(&mut self, now: Tick, looks: &mut u32) -> Option<TimerKey> {
         let now = now.0.min(PRESENT_MAX);
         if now <= self.done {
@@ -199,8 +199,8 @@ impl Wheel {
         now > self.done && self.next_occupied().is_some_and(|tick| tick <= now)
     }
 
-    /// When to look next: not after the earliest deadline, and before it only where a deadline was cleared or moved
-    /// later. `None` when there is nothing to wait for.
+    /// When the caller should look next: not after the earliest deadline, and before it only where a deadline was
+    /// cleared or moved later. `None` when there is nothing to wait for.
     pub fn next_due(&self) -> Option<Tick> {
         if self.is_empty() {
             return None;
@@ -293,7 +293,7 @@ impl Wheel {
         }
     }
 
-    /// The entry of a key that is filed, or that `set` made room for.
+    /// The entry of a key that is filed, or for which `set` made room.
     #[inline]
     fn entry_mut(&mut self, key: u32) -> &mut Entry {
         let key = TimerKey(key);
