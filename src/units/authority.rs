@@ -1,6 +1,6 @@
 //! `host [":" port]`, as `Host`, absolute targets and origins carry it (RFC 3986, section 3.2; RFC 9110, 4.2).
 //!
-//! Compared after parsing: names without regard to case, IPv6 addresses as numbers. User information is
+//! Hosts are compared after parsing: names without regard to case, IPv6 addresses as numbers. User information is
 //! refused (RFC 9110, section 4.2.4), as are IPvFuture and zone identifiers, which no browser or client sends.
 
 use std::net::Ipv6Addr;

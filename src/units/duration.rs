@@ -64,7 +64,7 @@ pub fn display_duration(duration: Duration) -> impl fmt::Display {
     })
 }
 
-/// How long to put up with silence: a while, or for ever.
+/// How long silence is accepted: for some time, or for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
     /// Until this much time has passed.
@@ -74,7 +74,7 @@ pub enum Patience {
 }
 
 impl Patience {
-    /// When it ends, if it does. A deadline past the clock's range is none.
+    /// When it ends, if it does. A deadline past the clock's range counts as none.
     pub fn deadline(self, now: Instant) -> Option<Instant> {
         match self {
             Self::For(duration) => now.checked_add(duration),

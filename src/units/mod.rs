@@ -1,8 +1,8 @@
 //! Durations, byte sizes, hosts and small identifiers, as operators write and read them.
 //!
-//! Exact integers only: no fractions, no rounding, no overflow. Parsing accepts what an operator types
-//! (`75s`, `16KiB`), display writes the largest unit that is exact, so that what is shown can be typed again.
-//! Does not know which option a value belongs to, nor its bounds.
+//! Quantities are exact integers: no fractions, no rounding, no overflow. Parsing accepts what an operator types
+//! (`75s`, `16KiB`), and display writes the largest unit that is exact, so that what is shown can be typed again.
+//! This module does not know which option a value belongs to, nor its bounds.
 
 mod authority;
 mod duration;
@@ -38,7 +38,7 @@ pub enum UnitError {
         /// A well-formed value of the kind that was expected.
         example: &'static str,
     },
-    /// A unit nobody knows.
+    /// A unit that does not exist.
     #[error("has the unknown unit `{unit}`; known are {known}")]
     UnitUnknown {
         /// What stood behind the number.
