@@ -13,7 +13,7 @@ use crate::registry::Cancellation;
 pub enum Outcome<T> {
     /// It returned.
     Done(T),
-    /// It panicked, with this message. For the log: the text is the tool author's.
+    /// It panicked, with this message. The message is for the log, since its text is the tool author's.
     Panicked(String),
     /// It never ran: the pool was shut down first.
     Discarded,
@@ -27,8 +27,8 @@ pub struct Job {
 
 impl Job {
     /// A job that runs `run` and hands its outcome to `reply`, both on the worker's thread. `reply` should only
-    /// pass the outcome on: into an inbox, say. It is called at most once; not at all when the job is cancelled
-    /// in the queue or abandoned, in which case its caller knows already.
+    /// pass the outcome on, for example into a shard's inbox. It is called at most once, and not at all when the job
+    /// is cancelled in the queue or abandoned, in which case its caller knows already.
     pub fn new<T, R, D>(cancellation: Cancellation, run: R, reply: D) -> Job
     where
         T: Send + 'static,

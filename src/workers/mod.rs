@@ -1,10 +1,9 @@
 //! Threads for blocking tools: a fixed number, one bounded queue, first in first out.
 //!
-//! Refuses when the queue is full, never blocks a submitter beyond a short critical section, has no
-//! priorities and no clock: whoever submits decides when a job has run too long and calls
-//! [`JobHandle::abandon`]. One mutex guards the bookkeeping, and is never held while a job, a reply or a
-//! drop of either runs; at one lock per tool call on threads that are about to block anyway, a lock-free queue
-//! would buy nothing.
+//! The pool refuses jobs when its queue is full, and never blocks a submitter beyond a short critical section. It has
+//! no priorities and no clock: the submitter decides when a job has run too long and calls [`JobHandle::abandon`]. One
+//! mutex guards the bookkeeping, and is never held while a job, a reply or a drop of either runs; at one lock per tool
+//! call on threads that are about to block anyway, a lock-free queue would gain nothing.
 //!
 //! ```text
 //! submitted → queued → running → replied
@@ -43,7 +42,7 @@ pub struct WorkersOptions {
     /// Spare threads: as many abandoned jobs may still run without costing the pool a thread. Each one beyond
     /// shrinks the pool until it ends.
     pub abandoned_max: usize,
-    /// CPUs the threads may use (Linux numbers); empty: wherever the process may run.
+    /// CPUs the threads may use (Linux numbers); if it is empty, they run wherever the process may.
     pub cpus: Vec<usize>,
 }
 
@@ -172,8 +171,8 @@ impl Workers {
         self.submitter.stats()
     }
 
-    /// Stops accepting, deals with the queue as `mode` says, and waits at most `patience` for the threads. What
-    /// is still queued then is discarded, what still runs is told to stop and left behind.
+    /// Stops accepting, deals with the queue as `mode` says, and waits at most `patience` for the threads. Jobs that
+    /// are still queued then are discarded; jobs that still run are told to stop and left behind.
     pub fn shutdown(mut self, mode: ShutdownMode, patience: Duration) -> ShutdownReport {
         let shared = Arc::clone(&self.submitter.shared);
         let mut discarded = shared.stop(mode);
@@ -191,7 +190,7 @@ impl Workers {
             discarded,
         };
         for thread in joined {
-            // It has announced its end and runs no foreign code any more; its panic, if any, was counted.
+            // The thread has announced its end and runs no foreign code any more; its panic, if any, was counted.
             let _ = thread.join();
         }
         report

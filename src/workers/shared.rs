@@ -1,6 +1,6 @@
-//! The pool's bookkeeping: the queue, what runs, what was given up, and the counts.
+//! The pool's bookkeeping: the queue, the running jobs, the abandoned jobs, and the counts.
 //!
-//! Runs nothing and drops nothing of a job's under its lock.
+//! Under its lock no job runs, and nothing that belongs to a job is dropped.
 //! Invariant: `busy = running` jobs plus those whose result is just being handed over;
 //! `busy - abandoned_running <= jobs_max`.
 #![allow(
@@ -70,7 +70,7 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
-    /// Nobody wants the result: cancels it, and takes the job out of the queue if it is there.
+    /// Cancels a job whose result nobody wants, and takes it out of the queue if it is there.
     pub fn cancel(&self) -> Stopped {
         self.cancellation.cancel();
         self.shared
@@ -78,8 +78,8 @@ impl JobHandle {
             .map_or(Stopped::Ended, |shared| shared.cancel(self.id))
     }
 
-    /// It has run past its time: like [`cancel`](Self::cancel), and if it runs it no longer counts as work. A
-    /// spare thread takes its place while there is one. Its result will be dropped.
+    /// Gives up a job that has run past its time: like [`cancel`](Self::cancel), and a job that runs no longer counts
+    /// as work. A spare thread takes its place while there is one. Its result will be dropped.
     pub fn abandon(&self) -> Stopped {
         self.cancellation.cancel();
         self.shared
@@ -92,9 +92,9 @@ impl JobHandle {
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Work to take, or the end: for the threads.
+    /// Signals the threads that there is a job to take, or that the pool ends.
     wake: Condvar,
-    /// A thread has ended: for the shutdown.
+    /// Signals the shutdown that a thread has ended.
     thread_ended: Condvar,
     jobs_max: usize,
     queue_depth_max: usize,
@@ -226,8 +226,8 @@ impl Shared {
         );
     }
 
-    /// Waits until the threads without a job have ended. They run nobody's code, so this needs no limit; it
-    /// needs an empty queue.
+    /// Waits until the threads without a job have ended. They run no foreign code, so the wait needs no limit; the
+    /// queue must be empty.
     pub(super) fn wait_idle_ended(&self) {
         let some_idle = |state: &mut State| state.stats.threads > state.stats.busy;
         drop(self.thread_ended.wait_while(self.lock(), some_idle));
@@ -282,7 +282,7 @@ impl Shared {
         Stopped::Running
     }
 
-    /// Drops a job that is still in the queue; the lock goes on to the caller if it is not there.
+    /// Drops a job that is still in the queue; if it is not there, the caller keeps the lock.
     fn drop_queued(&self, id: u64) -> Option<MutexGuard<'_, State>> {
         let mut state = self.lock();
         let Some(job) = state.take_queued(id) else {
@@ -301,7 +301,7 @@ impl Shared {
         }
     }
 
-    /// Threads that may take a job now. Spares count only while a job is given up, threads in a stuck job do not.
+    /// Threads that may take a job now. Spares count only while a job is abandoned; threads in a stuck job do not count.
     fn free_threads(&self, state: &State) -> usize {
         let stats = &state.stats;
         let wanted = stats.busy.saturating_sub(stats.abandoned_running);
@@ -390,7 +390,7 @@ impl Drop for ThreadEnd<'_> {
     }
 }
 
-/// The second net: a reply that panics costs its own answer, not the thread.
+/// Catches what `Job` did not: a reply that panics costs its own answer, not the thread.
 fn reply(task: Box<dyn Task>) {
     if catch_unwind(AssertUnwindSafe(|| task.reply())).is_err() {
         log_caught_panic("the outcome of a blocking call, as it was handed over");

@@ -234,7 +234,7 @@ fn abandoned_jobs_are_replaced_up_to_the_spares_then_the_pool_shrinks_then_recov
         ),
         (0, 3, 3, 3)
     );
-    // Nobody is left to run it: it waits, and after it the queue fills and refuses.
+    // No thread is left to run it: it waits, and after it the queue fills and refuses.
     let waiting: Vec<_> = (0..8).map(|_| Held::submit(&submitter).unwrap()).collect();
     assert!(matches!(Held::submit(&submitter), Err(Refused::Full(_))));
     // A stuck job that ends sends no reply, and its thread serves again.
