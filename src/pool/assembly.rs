@@ -1,10 +1,10 @@
-//! Assembly buffers: where a request lies that arrives in pieces or waits behind another.
+//! Assembly buffers: they hold requests that arrive in pieces, or wait behind another.
 //!
-//! A fixed number per shard, each made when it is first needed and kept: large ones for requests in pieces, and for each place in the wait
-//! queue one that holds what arrived at once. A request larger than its buffer grows onto the heap, charged to
-//! the shard's [`HeapBudget`]; what is given back is a buffer of the standard size again. When all are lent,
-//! an extra one lies on the heap altogether. A request that arrives whole and is served at once, as most are,
-//! never needs one.
+//! A shard has a fixed number of them, each made when it is first needed and then kept: large ones for requests in
+//! pieces, and for each place in the wait queue one that holds what arrived at once. A request larger than its buffer
+//! grows onto the heap, charged to the shard's [`HeapBudget`]; what is given back is a buffer of the standard size
+//! again. When all are lent, an extra one lies on the heap altogether. A request that arrives whole and is served at
+//! once, as most are, never needs a buffer.
 //!
 //! Invariant: `budget.used` is the sum of what live assemblies and outboxes have charged.
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 pub struct OutOfMemory {
     /// Bytes asked for.
     pub asked: usize,
-    /// Bytes that were left.
+    /// Bytes that were free.
     pub left: usize,
     /// The whole budget, bytes.
     pub max: usize,
@@ -38,7 +38,7 @@ impl HeapBudget {
     /// Charges `bytes`.
     ///
     /// # Errors
-    /// [`OutOfMemory`] when they are not left; nothing is charged then.
+    /// [`OutOfMemory`] when fewer are free; nothing is charged then.
     pub fn charge(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         let left = self.max - self.used;
         if bytes > left {
@@ -52,7 +52,7 @@ impl HeapBudget {
         Ok(())
     }
 
-    /// Whether so many bytes are left.
+    /// Whether so many bytes are free.
     pub fn has_room(&self, bytes: usize) -> bool {
         bytes <= self.max - self.used
     }
@@ -76,7 +76,7 @@ impl HeapBudget {
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A request that arrives in pieces, or what comes behind a request in hand.
+    /// A request that arrives in pieces, or bytes behind a request that is being served.
     Pieces,
     /// A request that waits for a handler.
     Waiting,
@@ -88,8 +88,8 @@ pub struct Assembly {
     bytes: Vec<u8>,
     start: usize,
     charged: usize,
-    /// The buffer of its own, while the bytes have outgrown it. It is kept: one made anew would lie wherever the
-    /// heap happens to be full to, and keep all below it from going back to the kernel.
+    /// Its own buffer, while the bytes have outgrown it. The buffer is kept, because a new one would lie at the top of
+    /// the heap and keep everything below it from going back to the kernel.
     outgrown: Option<Vec<u8>>,
     /// `None` for an extra one.
     purpose: Option<Purpose>,
@@ -173,8 +173,8 @@ pub struct AssemblySizes {
 }
 
 impl AssemblyPool {
-    /// All buffers, as far as the budget is concerned; the one given back last is lent first, so no more of them are
-    /// ever made than are lent at once.
+    /// Makes the pool. The budget counts all buffers; the one given back last is lent first, so that no more are ever
+    /// made than are lent at one time.
     pub fn new(sizes: AssemblySizes) -> AssemblyPool {
         AssemblyPool {
             pieces: Buffers::new(Purpose::Pieces, sizes.pieces, sizes.pieces_bytes),
@@ -182,7 +182,7 @@ impl AssemblyPool {
         }
     }
 
-    /// Makes what is still to be made and all pages of it resident.
+    /// Makes the buffers that do not exist yet, and makes all pages resident.
     pub fn prefault(&mut self) {
         for buffers in [&mut self.pieces, &mut self.waiting] {
             for assembly in &mut buffers.free {
@@ -216,7 +216,7 @@ impl AssemblyPool {
         Some(assembly)
     }
 
-    /// An empty assembly without a buffer: all it comes to hold is charged to the heap.
+    /// An empty assembly without a buffer: everything that it will hold is charged to the heap.
     pub fn extra(&self) -> Box<Assembly> {
         Box::new(Assembly {
             bytes: Vec::new(),

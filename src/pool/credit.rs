@@ -1,17 +1,17 @@
 //! Permits to use a pool's handlers, and how shards with waiters find shards with slack.
 //!
-//! Every use of a handler takes a permit first: the pool's own shard for its requests, another shard for a
-//! waiter it is about to send over. So a permit taken from afar is a handler kept free for what arrives. Who
-//! waits and who has slack find each other without a lock:
+//! Every use of a handler takes a permit first: the pool's own shard takes one for its requests, another shard for a
+//! waiter that it is about to send over. So a permit that another shard took is a handler kept free for what it
+//! sends. Shards with waiters and shards with slack find each other without a lock:
 //!
 //! ```text
-//! a shard with waiters: says so ─► looks for slack ─► takes a permit ─► sends
+//! a shard with waiters: announces it ─► looks for slack ─► takes a permit ─► sends
 //! a shard with slack:   gives the permit back ─► looks for waiters ─► tells one of them, which looks again
 //!                                                                              and tells the next if there is more
 //! ```
 //!
-//! Each writes before it reads, so at least one of two that do this at once sees the other. Does not know what
-//! is sent, nor how. `shard::models` has a model checker run it in every order.
+//! Each writes before it reads, so at least one of two that do this at once sees the other. This module does not know
+//! what is sent, nor how. `shard::models` has a model checker run it in every order.
 //!
 //! Invariant: permits free + permits taken = handlers.
 
@@ -27,7 +27,7 @@ const CLOSED: u32 = 1 << 31;
 pub struct Credit<W = AtomicU32>(W);
 
 impl<W: Word> Credit<W> {
-    /// As many permits as there are handlers, for their own shard alone until [`Credit::open`].
+    /// As many permits as there are handlers. Until [`Credit::open`] only their own shard may take them.
     pub fn new(handlers: u32) -> Self {
         assert!(handlers < CLOSED, "{handlers} handlers in one pool");
         Credit(W::new(handlers | CLOSED))
@@ -84,19 +84,19 @@ impl<W: Word> Credit<W> {
 pub struct WaitingSet<W = AtomicU32>(Box<[W]>);
 
 impl<W: Word> WaitingSet<W> {
-    /// Nobody waits on any of `shards`.
+    /// A set in which nobody waits, for so many shards.
     pub fn new(shards: usize) -> Self {
         WaitingSet((0..shards.div_ceil(32)).map(|_| W::new(0)).collect())
     }
 
-    /// Someone waits on `shard`.
+    /// Notes that someone waits on `shard`.
     pub fn insert(&self, shard: usize) {
         if let Some(word) = self.0.get(shard / 32) {
             word.fetch_or(1 << (shard % 32));
         }
     }
 
-    /// Nobody does any more.
+    /// Notes that nobody waits on `shard` any more.
     pub fn remove(&self, shard: usize) {
         if let Some(word) = self.0.get(shard / 32) {
             word.fetch_and(!(1 << (shard % 32)));
@@ -119,7 +119,7 @@ impl<W: Word> WaitingSet<W> {
     }
 }
 
-/// What one shard lets the others know, on cache lines of its own.
+/// What one shard publishes to the others, on cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct PublishedLine<W = AtomicU32> {
@@ -128,7 +128,7 @@ pub struct PublishedLine<W = AtomicU32> {
     /// Since when its oldest waiter waits, in nanoseconds of a clock all shards share; meaningful while the shard is
     /// in the waiting set.
     oldest_since: AtomicU64,
-    /// It was told of slack and has not looked since: telling it again is no use.
+    /// The shard was told of slack and has not looked since, so that telling it again is no use.
     is_told: W,
 }
 
@@ -142,7 +142,7 @@ impl<W: Word> PublishedLine<W> {
         }
     }
 
-    /// The oldest waiter has waited since then.
+    /// Publishes since when the oldest waiter waits.
     pub fn publish_oldest(&self, since_nanos: u64) {
         self.oldest_since.store(since_nanos, Ordering::Relaxed);
     }
@@ -152,12 +152,12 @@ impl<W: Word> PublishedLine<W> {
         self.oldest_since.load(Ordering::Relaxed)
     }
 
-    /// Whether the shard is to be told that there is slack: it is not, if it has been and has yet to look.
+    /// Whether the shard must be told that there is slack: not if it was told and has not looked since.
     pub fn begin_telling(&self) -> bool {
         self.is_told.swap(1) == 0
     }
 
-    /// The shard is about to look: whoever has slack from now on tells it again.
+    /// Notes that the shard is about to look: a shard that has slack from now on tells it again.
     pub fn begin_looking(&self) {
         self.is_told.swap(0);
     }

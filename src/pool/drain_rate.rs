@@ -1,18 +1,18 @@
-//! When a shard will have time for whoever it refuses: what `Retry-After` says.
+//! When a shard will be able to serve the client that it refuses: the number in `Retry-After`.
 //!
-//! It follows from who is in front and from how long calls take, not from how many ended lately: a shard whose first
-//! burst is still running has ended nothing, and one that was idle has ended little. How long calls take is the mean of
-//! those that ended, the last ones counting most, or the mean age of those that run if that is twice as much or more:
-//! calls that have become slow show before any of them ends. Reads no clock.
+//! The estimate follows from who is in front and from how long calls take, not from how many ended lately: a shard whose
+//! first burst is still running has ended no call, and a shard that was idle has ended few. How long calls take is the
+//! mean of those that ended, in which recent calls count most, or the mean age of those that run if that is at least
+//! twice as much: calls that have become slow show before any of them ends. This module reads no clock.
 
 use std::time::{Duration, Instant};
 
-/// So many calls back what one took counts for a third (1/e) of what the last did.
+/// The duration of a call so many calls ago counts for a third (1/e) of the last one's.
 const MEMORY_CALLS: f64 = 32.0;
-/// Of calls without a memory those that run are on average as old as those that ended were long; by chance, less often
-/// so old.
+/// Where durations are memoryless, running calls are on average as old as ended calls were long. They are this much
+/// older by chance only rarely.
 const AGE_OVER_MEAN_MIN: f64 = 2.0;
-/// The longest a client is told to wait: by then things may have changed altogether.
+/// The longest that a client is told to wait: by then things may have changed altogether.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// What runs in a shard's handlers, and how long it took.
@@ -26,21 +26,21 @@ pub struct DrainRate {
     outlook: Outlook,
 }
 
-/// What is to come, as it was seen at one time: a burst of refusals is answered from one look.
+/// What was expected at one time; all refusals of a burst are answered from it.
 #[derive(Debug)]
 struct Outlook {
     at: Instant,
     is_current: bool,
     call_seconds: f64,
-    /// Until when the calls that run will have ended, in seconds, soonest first.
+    /// In how many seconds each running call will have ended, soonest first.
     ends: Vec<f64>,
 }
 
 impl DrainRate {
-    /// The shortest a client is told to wait: what `Retry-After` can say.
+    /// The shortest that a client is told to wait: the least that `Retry-After` can say.
     pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 
-    /// Nothing has run yet in any of `handlers` handlers.
+    /// The estimate for `handlers` handlers in which nothing has run yet.
     pub fn new(handlers: u32, now: Instant) -> DrainRate {
         let handlers = handlers as usize;
         DrainRate {
@@ -56,7 +56,7 @@ impl DrainRate {
         }
     }
 
-    /// A call begins in a handler.
+    /// Notes that a call begins in a handler.
     #[inline]
     pub fn on_began(&mut self, handler: u32, now: Instant) {
         if let Some(began) = self.began.get_mut(handler as usize) {
@@ -64,7 +64,7 @@ impl DrainRate {
         }
     }
 
-    /// The call in a handler has ended.
+    /// Notes that the call in a handler has ended.
     #[inline]
     pub fn on_ended(&mut self, handler: u32, now: Instant) {
         let Some(began) = self.began.get_mut(handler as usize).and_then(Option::take) else {
@@ -75,7 +75,7 @@ impl DrainRate {
         self.mean_seconds += (seconds - self.mean_seconds) / self.ended;
     }
 
-    /// The call in a handler gives it back without having ended.
+    /// Notes that the call in a handler gives the handler back before its end.
     #[inline]
     pub fn on_given_back(&mut self, handler: u32) {
         if let Some(began) = self.began.get_mut(handler as usize) {
@@ -83,8 +83,8 @@ impl DrainRate {
         }
     }
 
-    /// When one that comes behind `depth` waiters may expect a handler: whole milliseconds, from one second to thirty.
-    /// Costs a look at each handler, once for each `now`.
+    /// When a client behind `depth` waiters may expect a handler: whole milliseconds, from one second to thirty. The
+    /// first call for each `now` looks at every handler.
     pub fn retry_after(&mut self, depth: usize, now: Instant) -> Duration {
         self.look_ahead(now);
         let Outlook {
@@ -93,14 +93,14 @@ impl DrainRate {
         if ends.is_empty() {
             return Self::RETRY_AFTER_MIN;
         }
-        // Each handler ends its call, and after it others as long as that: the one behind `depth` gets what falls
-        // free in its turn.
+        // Each handler ends its call, and after it others of the same length: the client behind `depth` gets the
+        // handler that falls free in its turn.
         let (rounds, turn) = (depth / ends.len(), depth % ends.len());
         to_say(rounds as f64 * call_seconds + ends[turn])
     }
 
-    /// When one that finds the workers' queue full may expect its turn: it would wait as long as those who have it
-    /// before them.
+    /// When a client that finds the workers' queue full may expect its turn: it would wait as long as the jobs in the
+    /// queue do.
     pub fn retry_after_workers(&self) -> Duration {
         to_say(self.mean_seconds)
     }
@@ -130,8 +130,8 @@ impl DrainRate {
     }
 }
 
-/// How much longer a call of this age runs where calls take `call` seconds. What is overdue by so much is as likely as
-/// not to take as much again, but no longer than another call.
+/// How much longer a call of this age runs where calls take `call` seconds. A call that is overdue by some time is as
+/// likely as not to take that time again, but no longer than another call.
 fn seconds_left(age: f64, call: f64) -> f64 {
     if age < call {
         call - age

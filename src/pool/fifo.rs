@@ -1,7 +1,7 @@
 //! An order over numbered slots: first in, first out, and out from anywhere.
 //!
-//! A doubly linked list laid into an array made once, so that no step allocates or searches. What the slots
-//! stand for is the caller's: waiters of a queue, handlers that linger.
+//! This is a doubly linked list in an array that is made once, so that no step allocates or searches. The caller
+//! decides what the slots stand for: waiters of a queue, handlers that linger.
 //!
 //! Invariant: a slot is in the order at most once; following `next` from `head` visits `len` slots.
 

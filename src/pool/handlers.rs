@@ -2,8 +2,8 @@
 //!
 //! A handler is leased from a complete work request until its answer is on its way. Handlers are for work, never for
 //! waiting on a peer or on the ring: parked connections, half-sent requests, answers that are yet to be sent and slow
-//! readers hold none, and control takes none. The pool never grows: an exhausted pool is an answer ("not now"), not an event. Where
-//! it was asked for, a handler lingers with its holder between two calls.
+//! readers hold none, and control takes none. The pool never grows: when it is exhausted, the client is told "not now".
+//! With `--linger`, a handler stays with its holder between two calls.
 //!
 //! ```text
 //!          acquire                 release (reset)
@@ -13,7 +13,7 @@
 //!   └─── hold ──────► lingering ──── release (reset) ───┘
 //! ```
 //!
-//! Who may use a handler at all is decided by permits (`credit`); here a permit is taken for granted.
+//! Permits (`credit`) decide who may use a handler at all; this module assumes that its callers have one.
 //!
 //! Invariant: a handler has a lease if and only if somebody holds it; `idle + busy + lingering = size`.
 
@@ -100,7 +100,7 @@ impl<C, H: Copy> Pool<C, H> {
         }
     }
 
-    /// Makes what is still to be made and all pages of it resident.
+    /// Makes the buffers that do not exist yet, and makes all pages resident.
     pub fn prefault(&mut self) {
         for inbound in &mut self.inbound {
             inbound.reserve_exact(self.buffer_bytes);
@@ -140,7 +140,7 @@ impl<C, H: Copy> Pool<C, H> {
         Some(key)
     }
 
-    /// Ends a call; its holder keeps the handler, under a new lease. The call is handed out. `None` for a stale key.
+    /// Ends a call and returns it; its holder keeps the handler, under a new lease. `None` for a stale key.
     pub fn linger(&mut self, key: HandlerKey, now: Instant) -> Option<(HandlerKey, C)> {
         let lease = self.leases.get_mut(key)?;
         let call = lease.call.take()?;
@@ -173,7 +173,7 @@ impl<C, H: Copy> Pool<C, H> {
         Some((key, lease.holder, lease.lingers_since?))
     }
 
-    /// Takes a handler back: its call, if it has one, is handed out, the handler reset and free. `None` for a stale key.
+    /// Takes a handler back, resets it, and returns its call, if it has one. `None` for a stale key.
     pub fn release(&mut self, key: HandlerKey) -> Option<Option<C>> {
         let lease = self.leases.remove(key)?;
         if lease.lingers_since.is_some() {
@@ -188,15 +188,15 @@ impl<C, H: Copy> Pool<C, H> {
         self.leases.get(key).map(|lease| lease.holder)
     }
 
-    /// From now on a handler is held by somebody else: the call it works for goes on without whoever brought it.
+    /// Gives a handler to another holder: its call goes on without the connection that brought it.
     pub fn hand_over(&mut self, key: HandlerKey, holder: H) {
         if let Some(lease) = self.leases.get_mut(key) {
             lease.holder = holder;
         }
     }
 
-    /// Ends a lease and begins the next with the same call in the same handler: what still names the old
-    /// lease finds nothing. `None` for a lease that is over.
+    /// Ends a lease and begins the next with the same call in the same handler: keys of the old lease find nothing.
+    /// `None` for a lease that is over.
     pub fn renew(&mut self, key: HandlerKey) -> Option<HandlerKey> {
         self.leases.get(key)?.call.as_ref()?;
         self.leases.renew(key)
@@ -223,7 +223,7 @@ impl<C, H: Copy> Pool<C, H> {
         Some(buffer)
     }
 
-    /// Puts an inbound buffer back. One that outgrew its size is dropped, and a new one made at reset.
+    /// Puts an inbound buffer back. A buffer that outgrew its size is dropped, and the reset makes a new one.
     pub fn put_inbound(&mut self, key: HandlerKey, buffer: Vec<u8>) {
         if let Some(inbound) = self.inbound_of(key) {
             *inbound = buffer;

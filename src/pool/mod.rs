@@ -1,16 +1,16 @@
-//! What a shard has a fixed number of, and who may use it when.
+//! The fixed-size resources of a shard (handlers, buffers, queue places) and the rules for leasing them.
 //!
 //! | file | what it bounds |
 //! |---|---|
 //! | `handlers` | work in flight |
 //! | `queue` | work that waits for a handler |
-//! | `credit` | permits to use handlers, the one part that shards share: stealing |
-//! | `word` | the memory they share it in |
+//! | `credit` | permits to use handlers; stealing shares them between shards |
+//! | `word` | the memory in which shards share them |
 //! | `assembly` | requests that arrive in pieces or wait, and heap bytes for what does not fit |
-//! | `drain_rate` | what a refused client is told to wait |
+//! | `drain_rate` | how long a refused client is told to wait |
 //!
-//! Everything here is made at start and bounded on purpose; running out is an answer to the client, never a
-//! reason to grow.
+//! Everything here is made at start and bounded on purpose; a shard that runs out tells the client so, and never
+//! grows.
 
 mod assembly;
 mod credit;

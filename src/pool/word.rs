@@ -1,7 +1,7 @@
 //! The one kind of memory that shards write together: a word, sequentially consistent.
 //!
 //! Protocols between shards are written against the trait, so that a model checker's words can stand in for the
-//! machine's and what is checked is what runs. Sequential consistency is meant: they write one word and then
+//! machine's, and what is checked is what runs. The protocols need sequential consistency: they write one word and then
 //! read another, and of two shards that do this at once one must see the other.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +29,7 @@ pub trait Word: Send + Sync {
     /// The value found, if it was another.
     fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32>;
 
-    /// Replaces the value by what `next` makes of it; false if that is nothing.
+    /// Replaces the value by the result of `next`; false if that is `None`.
     fn update(&self, next: impl Fn(u32) -> Option<u32>) -> bool {
         let mut value = self.load();
         while let Some(new) = next(value) {
