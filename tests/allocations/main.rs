@@ -7,6 +7,7 @@
 //! | `shard` | a whole shard on the simulated ring, from the first byte read to the answer's send |
 //! | `streams` | streams in the live store: what an idle one holds |
 //! | `counting` | the allocator |
+//! | `../rig` | the shard that is driven |
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -15,6 +16,10 @@
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 mod counting;
+#[path = "../rig/mod.rs"]
+mod rig;
 mod shard;
 mod streams;
 mod tools;
+
+use counting::exempt;

@@ -1,0 +1,211 @@
+//! A whole shard without a kernel, warm and driven as its pump drives it: what it costs can be counted exactly.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `ring` | the simulated ring, which does not count |
+//! | `requests` | what clients say |
+//!
+//! Whoever includes this says at the crate's root what `exempt` does: it runs what is not the server's own.
+#![allow(dead_code, reason = "each of those that include this uses its part")]
+
+pub(crate) mod requests;
+mod ring;
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use weir::config::{AccessLog, Linger, StealSettings, Timeouts};
+use weir::mcp::{Identity, Options, Protocol};
+use weir::metrics::{ShardMetrics, ToolLabels};
+use weir::pool::HandlerKey;
+use weir::registry::{CallFuture, Registry, ServerHandle};
+use weir::ring::simulated::{SimulatedNetwork, SimulatedPeer};
+use weir::ring::{DataRing, RingOptions};
+use weir::session::live::LiveOptions;
+use weir::session::tasks::TaskOptions;
+use weir::session::{SessionKey, SessionOptions, Store};
+use weir::shard::{
+    ChannelLimits, Gate, HealthSlot, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits,
+};
+use weir::transport::http::HttpLimits;
+use weir::transport::http::admission::AdmissionPolicy;
+use weir::units::{Patience, ShardId};
+use weir::wire::http1::{BodyLimits, HeadLimits};
+use weir::workers::{Workers, WorkersOptions};
+
+use crate::exempt;
+use ring::ExemptRing;
+
+/// Passes in which a request is certainly answered and the connection parked again.
+pub(crate) const PASSES: usize = 6;
+const HANDLERS: u32 = 4;
+
+thread_local! {
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Goes on by a microsecond whenever it is read: a stage lasts as long in every run, on every machine.
+fn steady_clock() -> Instant {
+    NOW.with(|now| {
+        let next = now.get().unwrap_or_else(Instant::now) + Duration::from_micros(1);
+        now.set(Some(next));
+        next
+    })
+}
+
+/// One shard serving `demo`.
+pub(crate) struct Rig {
+    network: SimulatedNetwork,
+    shard: Shard<ExemptRing>,
+    /// Calls that were pending when they were last polled.
+    pending: Vec<HandlerKey>,
+    _workers: Workers,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let network = SimulatedNetwork::new(1);
+        let ring = ExemptRing::new(network.ring(RingOptions::default()));
+        let workers = Workers::start(&WorkersOptions {
+            threads: 1,
+            queue_depth_max: 1,
+            abandoned_max: 1,
+            cpus: Vec::new(),
+        });
+        let workers = workers.unwrap();
+        let mut tools = Registry::builder();
+        weir::demo::register(&mut tools).unwrap();
+        let registry = tools.build();
+        let labels = registry.tools().map(|(_, tool)| tool.name());
+        let labels = Arc::new(ToolLabels::new(labels, ToolLabels::TOOLS_MAX_DEFAULT));
+        let parts = ShardParts {
+            alarm: Default::default(),
+            server: ServerHandle::NOWHERE,
+            sizes: sizes(),
+            gate: Gate::new(16, None, 1),
+            inbox: Inbox::new(Box::new(ring.waker())),
+            mesh: Mesh::new(1, 4, Instant::now()),
+            steal: StealSettings {
+                is_on: true,
+                reserve: 0,
+            },
+            workers: workers.submitter(),
+            stdio: None,
+            access_log: AccessLog::Errors,
+            metrics: ShardMetrics::new(ShardId(0), &labels),
+            served: Served::new(Arc::new(service(registry, labels))),
+            clock: steady_clock,
+        };
+        Self {
+            network,
+            shard: Shard::new(ring, parts),
+            pending: Vec::with_capacity(HANDLERS as usize),
+            _workers: workers,
+        }
+    }
+
+    /// A client that has connected.
+    pub(crate) fn connect(&self) -> SimulatedPeer {
+        self.network.connect(0)
+    }
+
+    /// One turn of the pump, and one poll of every call that is pending.
+    pub(crate) fn pass(&mut self) {
+        self.shard.begin_pass();
+        self.shard.flush().unwrap();
+        self.shard.handle_completions(usize::MAX);
+        let pending_before = self.pending.len();
+        while let Some((key, call)) = self.shard.next_started() {
+            self.poll(key, call, None);
+        }
+        for _ in 0..pending_before {
+            let key = self.pending.remove(0);
+            if let Some(call) = self.shard.resume_call(key) {
+                self.poll(key, call, Some(Waker::noop().clone()));
+            }
+        }
+        self.shard.flush().unwrap();
+    }
+
+    fn poll(&mut self, key: HandlerKey, mut call: CallFuture, waker: Option<Waker>) {
+        match Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => self.shard.settle(key, outcome),
+            Poll::Pending => {
+                self.shard.suspend(key, call, waker);
+                self.pending.push(key);
+            }
+        }
+    }
+
+    /// What `peer` is answered to these bytes.
+    pub(crate) fn exchange(&mut self, peer: &SimulatedPeer, bytes: &[u8]) -> Vec<u8> {
+        exempt(|| peer.write(bytes));
+        (0..PASSES).for_each(|_| self.pass());
+        exempt(|| peer.read())
+    }
+}
+
+fn sizes() -> ShardSizes {
+    ShardSizes {
+        handlers: HANDLERS,
+        handler_buffer_bytes: 16 << 10,
+        queue_depth_max: 4,
+        assembly_buffers: 4,
+        assembly_buffer_bytes: 16 << 10,
+        ring_buffer_bytes: RingOptions::default().buffer_bytes,
+        heap_bytes_max: 1 << 20,
+        is_prefaulted: false,
+    }
+}
+
+fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    let policy = AdmissionPolicy::new(
+        "/mcp",
+        AdmissionPolicy::LOOPBACK_HOSTS,
+        AdmissionPolicy::LOOPBACK_ORIGINS,
+        1 << 20,
+    )
+    .map(|policy| policy.with_websocket(true));
+    Service {
+        channels: ChannelLimits::default(),
+        tool_rows: registry
+            .tools()
+            .map(|(tool, _)| labels.row(tool.as_usize()))
+            .collect(),
+        protocol: Arc::new(Protocol::new(registry, &Identity::default(), Options::default())),
+        store: Arc::new(Store::new(
+            &SessionKey::random().unwrap(),
+            SessionOptions::default(),
+            LiveOptions::default(),
+            TaskOptions::default(),
+            1,
+        )),
+        policy: policy.unwrap(),
+        health: HealthSlot::default(),
+        http: HttpLimits {
+            head: HeadLimits::default(),
+            body: BodyLimits::default(),
+        },
+        timeouts: Timeouts {
+            head: TIMEOUT,
+            body: TIMEOUT,
+            read: TIMEOUT,
+            idle: Patience::For(TIMEOUT),
+            write: TIMEOUT,
+            call: TIMEOUT,
+            ask: TIMEOUT,
+            stream_after: TIMEOUT,
+            keep_alive: TIMEOUT,
+        },
+        waits: Waits {
+            browser: TIMEOUT,
+            agent: TIMEOUT,
+        },
+        linger: Linger::None,
+        labels,
+    }
+}
