@@ -12,8 +12,9 @@
 //!
 //! # Layers
 //!
-//! A module uses its own level's right-hand neighbours and lower levels, never upward; `tests/layers.rs`
-//! reads the `use` lines and fails otherwise.
+//! A module uses its own level's right-hand neighbours and lower levels, never upward, and inside a folder
+//! neither files nor subfolders import each other in a circle; `tests/layers.rs` reads the `use` lines and
+//! paths, and fails otherwise.
 //!
 //! | level | modules | knows |
 //! |---|---|---|
