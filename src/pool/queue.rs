@@ -66,6 +66,16 @@ impl<E> WaitQueue<E> {
         Some(entry)
     }
 
+    /// An entry, while it is in.
+    pub fn get(&self, key: WaitKey) -> Option<&E> {
+        self.entries.get(key)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: WaitKey) -> Option<&mut E> {
+        self.entries.get_mut(key)
+    }
+
     /// Takes the oldest entry out.
     pub fn pop(&mut self) -> Option<E> {
         let (key, _) = self.front()?;
@@ -125,6 +135,8 @@ mod tests {
         assert_eq!(queue.pop(), Some("first"));
         queue.push("second").unwrap();
         assert_eq!(queue.remove(stale), None);
+        assert_eq!(queue.get(stale), None);
+        assert_eq!(queue.get_mut(stale), None);
         assert_eq!(queue.len(), 1);
     }
 

@@ -19,8 +19,8 @@ use crate::transport::http::{self, HEAD_RESERVE, Refusal};
 use crate::wire::http1::{BodyLength, Connection as Persistence, Cors, ResponseHead};
 
 use super::access::Subject;
+use super::admission::Claim;
 use super::connections::{Outgoing, OutgoingKind, State, Waiting};
-use super::waiting::Turn;
 use super::{Shard, ShardRing};
 
 /// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
@@ -209,7 +209,7 @@ impl<R: ShardRing> Shard<R> {
             return match kind {
                 _ if is_dead => self.bury(key),
                 // What came meanwhile may be the whole of the request.
-                OutgoingKind::Interim => self.serve_assembly(key, Turn::New),
+                OutgoingKind::Interim => self.serve_assembly(key, Claim::New),
                 OutgoingKind::Stream => self.go_on_streaming(key),
                 OutgoingKind::Channel => self.go_on_with_channel(key),
                 OutgoingKind::Answer => self.on_answered(key, closes),
@@ -379,7 +379,7 @@ impl<R: ShardRing> Shard<R> {
         if state == State::Dead {
             return self.bury(key);
         }
-        self.forget_wait(key, state);
+        self.abandon_wait(key, state);
         self.leave_channel(key);
         self.end_hold(key);
         let Some(connection) = self.table.at(key) else {

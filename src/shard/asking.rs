@@ -12,7 +12,7 @@
 //!
 //! Bounded: a question finds a place or is refused. The time a call waits for its client is not counted as its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -74,8 +74,6 @@ pub(super) struct Askers {
     places: Slab<AskerKey, Asker>,
     /// Shelved calls by the handler they had, which is what their task knows them by.
     by_handler: HashMap<HandlerKey, AskerKey>,
-    /// Shelved calls that want a handler, oldest first.
-    returning: VecDeque<AskerKey>,
 }
 
 struct Asker {
@@ -98,18 +96,12 @@ impl Askers {
         Askers {
             places: Slab::bounded(handlers.saturating_mul(ASKERS_PER_HANDLER)),
             by_handler: HashMap::new(),
-            returning: VecDeque::new(),
         }
     }
 
     /// Whether no call lies on the shelf.
     pub(super) fn is_shelf_empty(&self) -> bool {
         self.by_handler.is_empty()
-    }
-
-    /// Shelved calls that want a handler.
-    pub(super) fn returning(&self) -> usize {
-        self.returning.len()
     }
 
     fn at(&mut self, key: AskerKey) -> Option<&mut Asker> {
@@ -314,7 +306,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         self.timers.clear(TimerKind::Call, handler.index);
-        self.drain_rate.on_given_back(handler.index);
+        self.admission.on_given_back(handler);
         self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
         if let Some(entry) = connection.and_then(|key| self.table.at(key))
             && entry.state == State::Calling(handler)
@@ -326,7 +318,7 @@ impl<R: ShardRing> Shard<R> {
             asker.shelved = Some(call);
             self.askers.by_handler.insert(handler, key);
         }
-        self.release_permit();
+        self.admission.release_permit();
         self.serve_waiters();
     }
 
@@ -339,28 +331,22 @@ impl<R: ShardRing> Shard<R> {
             Some(asker) if !asker.is_returning => asker.is_returning = true,
             _ => return,
         }
-        self.askers.returning.push_back(key);
-        if self.neighbours.credit().try_take_own() {
-            self.grants += 1;
-        }
+        self.admission.want_back(handler);
         self.serve_waiters();
     }
 
-    /// The next shelved call that wants a handler takes one; the permit for it is in hand. False if there is none.
-    pub(super) fn serve_returning(&mut self) -> bool {
-        while let Some(key) = self.askers.returning.pop_front() {
-            let Some(asker) = self.askers.at(key) else {
-                continue;
-            };
-            asker.is_returning = false;
-            if let Some(call) = asker.shelved.take() {
-                let (was, connection) = (asker.handler, asker.connection);
-                self.askers.by_handler.remove(&was);
-                self.return_call(key, connection, call);
-                return true;
-            }
+    /// A shelved call that gave up the handler `was` takes one; the permit for it is in hand.
+    pub(super) fn serve_returning(&mut self, was: HandlerKey) {
+        let Some(&key) = self.askers.by_handler.get(&was) else {
+            return;
+        };
+        let Some(asker) = self.askers.at(key) else { return };
+        asker.is_returning = false;
+        if let Some(call) = asker.shelved.take() {
+            let connection = asker.connection;
+            self.askers.by_handler.remove(&was);
+            self.return_call(key, connection, call);
         }
-        false
     }
 
     fn return_call(&mut self, key: AskerKey, connection: ConnectionKey, mut call: Call) {
@@ -376,7 +362,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
-        self.drain_rate.on_began(handler.index, self.clock.now);
+        self.admission.on_began(handler, self.clock.now);
         if let Some(asker) = self.askers.at(key) {
             asker.handler = handler;
         }

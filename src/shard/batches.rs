@@ -14,8 +14,8 @@ use crate::ring::ConnectionKey;
 use crate::transport::http::HEAD_RESERVE;
 
 use super::access::Subject;
+use super::admission::{Claim, Decision};
 use super::connections::State;
-use super::waiting::{Asked, Turn};
 use super::{Shard, ShardRing};
 
 /// Calls of one batch.
@@ -33,14 +33,14 @@ impl<R: ShardRing> Shard<R> {
         key: ConnectionKey,
         mut batched: Box<Batched>,
         body: &[u8],
-        turn: Turn,
+        claim: Claim,
     ) {
-        match self.ask_turn(key, turn) {
-            Asked::Ready => {}
-            Asked::Refused(reason) => return self.refuse_batch(key, *batched, body, reason),
+        match self.decide(key, claim) {
+            Decision::Run => {}
+            Decision::Refuse(reason) => return self.refuse_batch(key, *batched, body, reason),
             // A batch has no id to be cancelled by.
-            Asked::Cancelled => return self.refuse_batch(key, *batched, body, OverloadReason::QueueTimeout),
-            Asked::Exhausted => {
+            Decision::Cancel => return self.refuse_batch(key, *batched, body, OverloadReason::QueueTimeout),
+            Decision::Wait => {
                 return match self.enqueue(key) {
                     Ok(()) => self.spares.put(batched.answers),
                     Err(reason) => self.refuse_batch(key, *batched, body, reason),
@@ -48,7 +48,7 @@ impl<R: ShardRing> Shard<R> {
             }
         }
         let Some((ticket, started)) = self.next_of_batch(Some(key), &mut batched, body) else {
-            self.return_permit();
+            self.admission.return_permit();
             let Batched { batch, mut answers } = *batched;
             let reply = batch.close(&mut answers);
             return self.reply(key, answers, None, &reply);

@@ -34,13 +34,13 @@ use crate::wire::http1::{Connection as Persistence, Method};
 use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::access::Ended;
+use super::admission::{Claim, Decision};
 use super::answering::loss;
 use super::asking::AskerKey;
 use super::batches::Batched;
 use super::connections::{State, Waiting};
 use super::inbox::ShardEvent;
 use super::speaking::call_number;
-use super::waiting::{Asked, Turn};
 use super::{LocalService, Shard, ShardRing};
 
 /// The state of a leased handler.
@@ -116,8 +116,8 @@ impl Call {
 
 impl<R: ShardRing> Shard<R> {
     /// Decodes a request and answers it, starts its work, or lets it wait.
-    pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>, turn: Turn) {
-        if turn == Turn::New {
+    pub(super) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>, claim: Claim) {
+        if claim == Claim::New {
             self.metrics.in_flight.up();
         }
         self.refresh_service();
@@ -151,7 +151,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
-        self.decode(key, &facts, body, out, turn);
+        self.decode(key, &facts, body, out, claim);
         unchunked.clear();
         unchunked.shrink_to(self.pool.buffer_bytes());
         self.unchunked = unchunked;
@@ -164,7 +164,7 @@ impl<R: ShardRing> Shard<R> {
         facts: &Facts<'_>,
         body: &[u8],
         mut out: Vec<u8>,
-        turn: Turn,
+        claim: Claim,
     ) {
         let service = Rc::clone(&self.service);
         let mut scratch = self.scratch.take().unwrap_or_default();
@@ -172,11 +172,11 @@ impl<R: ShardRing> Shard<R> {
         let step = service
             .protocol
             .decode(facts, body, &mut scratch, &*service.store, &mut out);
-        let batch = self.take_step(key, step, out, began, turn);
+        let batch = self.take_step(key, step, out, began, claim);
         scratch.trim();
         self.scratch = Some(scratch);
         if let Some(batch) = batch {
-            self.begin_batch(key, batch, body, turn);
+            self.begin_batch(key, batch, body, claim);
         }
     }
 
@@ -187,10 +187,10 @@ impl<R: ShardRing> Shard<R> {
         step: Step<'_>,
         out: Vec<u8>,
         began: Instant,
-        turn: Turn,
+        claim: Claim,
     ) -> Option<Box<Batched>> {
         let decoded = self.clock.read();
-        if turn == Turn::New {
+        if claim == Claim::New {
             self.metrics.record(Stage::Decode, began, decoded);
         }
         match step {
@@ -199,7 +199,7 @@ impl<R: ShardRing> Shard<R> {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], elapsed);
                 self.reply(key, out, None, &reply);
             }
-            Step::Work(work) => self.begin_work(key, &work, out, decoded, turn),
+            Step::Work(work) => self.begin_work(key, &work, out, decoded, claim),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
             Step::Listen(listen) => self.open_listening(key, listen, out),
             Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
@@ -213,18 +213,18 @@ impl<R: ShardRing> Shard<R> {
         work: &Work<'_>,
         out: Vec<u8>,
         decoded: Instant,
-        turn: Turn,
+        claim: Claim,
     ) {
-        if turn == Turn::New {
+        if claim == Claim::New {
             self.metrics
                 .on_request(era_label(work.revision().era()), RequestClass::Work);
         }
         let ticket = work.ticket();
-        match self.ask_turn(key, turn) {
-            Asked::Ready => {}
-            Asked::Refused(reason) => return self.refuse_work(key, &ticket, out, reason),
-            Asked::Cancelled => return self.answer_cancelled(key, &ticket, out),
-            Asked::Exhausted => {
+        match self.decide(key, claim) {
+            Decision::Run => {}
+            Decision::Refuse(reason) => return self.refuse_work(key, &ticket, out, reason),
+            Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
+            Decision::Wait => {
                 // What is wrong with it can be said at once.
                 if let Err(error) = work.check(&self.registry) {
                     return self.answer_unstarted(key, &ticket, &error, out, decoded);
@@ -240,7 +240,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let terms = work.task();
         if terms.is_some() && self.has_too_many_tasks() {
-            self.return_permit();
+            self.admission.return_permit();
             return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
         }
         let link = self.links.take(work.client());
@@ -264,7 +264,7 @@ impl<R: ShardRing> Shard<R> {
             }
             Err(error) => {
                 self.links.put(link);
-                self.return_permit();
+                self.admission.return_permit();
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
         }
@@ -273,10 +273,10 @@ impl<R: ShardRing> Shard<R> {
     /// A request waits that its client may cancel.
     fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
         if let Some(conversation) = ticket.conversation()
-            && let Some(entry) = self.table.at(key)
-            && matches!(entry.state, State::Queued(_))
+            && let Some(State::Queued(wait)) = self.table.at(key).map(|entry| entry.state)
         {
-            entry.waits_for = Some(Box::new((conversation, ticket.id().clone())));
+            self.admission
+                .note_request(wait, conversation, ticket.id().clone());
         }
     }
 
@@ -310,13 +310,12 @@ impl<R: ShardRing> Shard<R> {
                 (self.pool.acquire(key, call), HandlerState::Idle)
             }
         };
-        self.has_permit_in_hand = false;
         let Ok(handler) = leased else {
             debug_assert!(false, "a permit without a handler");
             return None;
         };
         self.metrics.on_handler(state, HandlerState::Busy);
-        self.drain_rate.on_began(handler.index, self.clock.now);
+        self.admission.on_began(handler, self.clock.now);
         if let Some(entry) = self.table.at(key) {
             entry.state = State::Calling(handler);
             entry.waiting = Waiting::Nothing;
@@ -547,15 +546,15 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
             self.end_length(handler, &call);
             self.stop_call(call);
-            self.release_permit();
+            self.admission.release_permit();
         }
     }
 
     /// A call's handler is free: that tells how long calls take, unless the call was refused before it began.
     pub(super) fn end_length(&mut self, handler: HandlerKey, call: &Call) {
         match call.run {
-            Run::Polled => self.drain_rate.on_given_back(handler.index),
-            _ => self.drain_rate.on_ended(handler.index, self.clock.now),
+            Run::Polled => self.admission.on_given_back(handler),
+            _ => self.admission.on_ended(handler, self.clock.now),
         }
     }
 
@@ -643,7 +642,7 @@ impl<R: ShardRing> Shard<R> {
             State::Moving(_) if is_cancelled => return self.go_on_moving(key),
             State::Calling(handler) if !is_cancelled => handler,
             // Whose request waits is gone with its FIN, in every era.
-            State::Queued(_) | State::Moving(_) if !is_cancelled => return self.lose_waiter(key),
+            State::Queued(_) | State::Moving(_) if !is_cancelled => return self.waiter_gone(key),
             State::Streaming if !is_cancelled => return self.lose_listener(key, outcome),
             State::Open if !is_cancelled => return self.hear_input_end(key),
             _ => return,

@@ -20,8 +20,6 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::jsonrpc::RequestId;
-use crate::mcp::SessionToken;
 use crate::pool::{Assembly, HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
 use crate::slab::Slab;
@@ -159,8 +157,6 @@ pub(super) struct Connection<S> {
     pub waited_micros: u32,
     pub intake: Intake,
     pub assembly: Option<Box<Assembly>>,
-    /// While it is queued: the session and the id of its request, by which it can be cancelled.
-    pub waits_for: Option<Box<(SessionToken, RequestId)>>,
     /// The handler that lingers with it.
     pub held: Option<HandlerKey>,
     /// The stream that is open on it.
@@ -199,7 +195,6 @@ impl<S> Connection<S> {
             waited_micros: 0,
             intake: Intake::default(),
             assembly: None,
-            waits_for: None,
             held: None,
             stream: None,
             channel: None,

@@ -56,7 +56,7 @@ impl<R: ShardRing> Shard<R> {
             self.acceptor.is_over() && self.table.open() == 0 && self.pool.idle() == self.pool.size();
         let is_empty = is_empty && self.askers.is_shelf_empty();
         // From here on nobody sends a waiter here; a permit still out is one on its way.
-        is_empty && self.neighbours.retire(self.pool.size())
+        is_empty && self.admission.retire(self.pool.size())
     }
 
     /// When those who still wait are told that nothing comes of it any more.
@@ -84,7 +84,7 @@ impl<R: ShardRing> Shard<R> {
             deadline,
             is_aborted: false,
         });
-        self.hasten_waiters();
+        self.shorten_waits();
         self.end_listening();
         self.fail_all_questions();
         self.drain_channels();

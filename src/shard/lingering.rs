@@ -25,13 +25,13 @@ impl<R: ShardRing> Shard<R> {
 
     /// Bytes of an open connection: where handlers are held for ever, it gets one now if one is free.
     pub(super) fn hold_from_first_byte(&mut self, key: ConnectionKey) {
-        if self.service.linger != Linger::Forever || !self.queue.is_empty() {
+        if self.service.linger != Linger::Forever || self.admission.has_waiters() {
             return;
         }
         let Some(connection) = self.table.at(key) else {
             return;
         };
-        if connection.held.is_some() || !self.neighbours.credit().try_take_own() {
+        if connection.held.is_some() || !self.admission.try_take_permit() {
             return;
         }
         connection.held = self.pool.hold(key, self.clock.now);
@@ -44,7 +44,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn finish_lease(&mut self, handler: HandlerKey) {
         match self.service.linger {
             Linger::None => self.end_lease(handler),
-            Linger::For(_) if !self.queue.is_empty() => self.end_lease(handler),
+            Linger::For(_) if self.admission.has_waiters() => self.end_lease(handler),
             Linger::For(_) | Linger::Forever => self.begin_linger(handler),
         }
     }
@@ -67,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics
             .on_handler(HandlerState::Busy, HandlerState::Lingering);
         if self.service.linger != Linger::Forever {
-            self.release_permit();
+            self.admission.release_permit();
         }
     }
 
@@ -81,7 +81,7 @@ impl<R: ShardRing> Shard<R> {
                 .on_handler(HandlerState::Lingering, HandlerState::Idle);
         }
         if self.service.linger == Linger::Forever {
-            self.release_permit();
+            self.admission.release_permit();
         }
     }
 

@@ -16,8 +16,8 @@
 //! | `connections` | the connection table |
 //! | `reading` | bytes → requests |
 //! | `calls`, `batches` | requests → calls → outcomes |
-//! | `waiting`, `lingering` | who gets a handler, and who keeps one |
-//! | `neighbours`, `stealing` | what shards know of each other; waiters that move |
+//! | `admission` | who runs, who waits, who moves to another shard, and who is refused |
+//! | `waiting`, `moving`, `lingering` | requests that wait, connections that move, handlers that stay |
 //! | `replies` | outcomes → answers |
 //! | `answering` | answers → bytes; the ways a connection ends |
 //! | `streams`, `listening` | answers in events; who listens |
@@ -38,6 +38,7 @@
 mod acceptor;
 mod access;
 mod addresses;
+mod admission;
 mod alarm;
 mod answering;
 mod asking;
@@ -57,14 +58,13 @@ mod lingering;
 mod listening;
 #[cfg(test)]
 mod models;
-mod neighbours;
+mod moving;
 mod pump;
 mod reading;
 mod replies;
 mod service;
 mod spares;
 mod speaking;
-mod stealing;
 mod streams;
 mod sync;
 mod tasks;
@@ -82,7 +82,7 @@ use std::time::{Duration, Instant};
 use crate::config::{AccessLog, StealSettings};
 use crate::jsonrpc::Scratch;
 use crate::metrics::{ShardHistograms, ShardMetrics};
-use crate::pool::{AssemblyPool, AssemblySizes, DrainRate, HandlerKey, HeapBudget, Pool, WaitQueue};
+use crate::pool::{AssemblyPool, AssemblySizes, HandlerKey, HeapBudget, Pool};
 use crate::registry::{Emission, LinkListener, ServerHandle, ShardRegistry};
 use crate::ring::{Completion, ConnectionKey};
 use crate::timers::TimerKind;
@@ -92,6 +92,8 @@ use crate::workers::Submitter;
 use acceptor::Acceptor;
 pub use acceptor::ShardRing;
 use access::Access;
+use admission::{Admission, Peers};
+pub use admission::{Mesh, Moved};
 pub use alarm::Alarm;
 use asking::Askers;
 use browsers::Origins;
@@ -104,14 +106,10 @@ pub use gate::Gate;
 use gate::on_place_free;
 pub use health::{HealthSlot, HealthSource};
 pub use inbox::{Inbox, ShardEvent, Waker};
-pub use neighbours::Mesh;
-use neighbours::Neighbours;
 pub use pump::run;
 pub use service::{Served, Service};
 use spares::{SENDS_PER_FLUSH_MAX, Spares};
 use speaking::Links;
-pub use stealing::Moved;
-use stealing::OfferTimer;
 pub use sync::{Queue, StdSync, SyncTypes};
 use telemetry::Telemetry;
 
@@ -161,16 +159,7 @@ pub struct Shard<R: ShardRing> {
     ring: R,
     table: Table<R::Socket>,
     pool: Pool<Call, ConnectionKey>,
-    /// Connections whose request waits for a handler.
-    queue: WaitQueue<ConnectionKey>,
-    queue_depth_max: usize,
-    neighbours: Neighbours<R::Socket>,
-    /// Permits that fell free while somebody waited.
-    grants: u32,
-    /// A permit was taken for the request that is being decoded.
-    has_permit_in_hand: bool,
-    offers: OfferTimer,
-    drain_rate: DrainRate,
+    admission: Admission<R::Socket>,
     registry: ShardRegistry,
     /// What calls speak into.
     links: Links,
@@ -289,17 +278,11 @@ impl<R: ShardRing> Shard<R> {
         metrics.on_pool(sizes.handlers);
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);
+        let peers = Peers::join(mesh, metrics.shard, inbox.clone(), steal);
         let mut shard = Shard {
             table: Table::new(),
             pool: Pool::new(sizes.handlers, sizes.handler_buffer_bytes),
-            // One place more, for a request that goes straight on to another shard.
-            queue: WaitQueue::new(sizes.queue_depth_max.saturating_add(1)),
-            queue_depth_max: sizes.queue_depth_max as usize,
-            neighbours: Neighbours::join(mesh, metrics.shard, inbox.clone(), steal),
-            grants: 0,
-            has_permit_in_hand: false,
-            offers: OfferTimer::default(),
-            drain_rate: DrainRate::new(sizes.handlers, now),
+            admission: Admission::new(peers, sizes.handlers, sizes.queue_depth_max, now),
             assembly: AssemblyPool::new(AssemblySizes {
                 pieces: sizes.assembly_buffers,
                 pieces_bytes: sizes.assembly_buffer_bytes,
@@ -373,7 +356,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether waiters can move to other shards.
     fn can_steal(&self) -> bool {
-        self.neighbours.can_steal()
+        self.admission.can_move()
     }
 
     /// How long ago the last pass over the ring began.
@@ -406,7 +389,7 @@ impl<R: ShardRing> Shard<R> {
     /// Handles what is next; false if there is nothing. What frees something goes before what asks for it.
     fn handle_next(&mut self) -> bool {
         self.send_queued();
-        let has_handler = self.neighbours.credit().free() > 0;
+        let has_handler = self.admission.has_free_handler();
         if !has_handler && self.inbox.has_events() {
             // Calls that have ended on workers, perhaps.
             self.handle_events();
@@ -443,7 +426,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether there may be requests that are not decoded before tasks have run.
     pub fn awaits_tasks(&self) -> bool {
-        self.fresh_calls > 0 && (!self.interrupted.is_empty() || self.neighbours.credit().free() == 0)
+        self.fresh_calls > 0 && (!self.interrupted.is_empty() || !self.admission.has_free_handler())
     }
 
     fn handle(&mut self, completion: Completion) {
@@ -485,7 +468,7 @@ impl<R: ShardRing> Shard<R> {
         self.tell_left_out();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
-        let oldest_wait = self.oldest_wait();
+        let oldest_wait = self.admission.oldest_wait(self.clock.now);
         self.metrics.on_oldest_wait(oldest_wait);
     }
 

@@ -16,9 +16,9 @@ use crate::transport::http::admission;
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 use crate::wire::http1;
 
+use super::admission::Claim;
 use super::answering::loss;
 use super::connections::{State, Waiting};
-use super::waiting::Turn;
 use super::{Shard, ShardRing};
 
 /// What a closing connection may still send us before we stop listening: enough for what was on its way.
@@ -173,12 +173,12 @@ impl<R: ShardRing> Shard<R> {
         connection.phase_began = self.clock.now;
         connection.request_at = self.clock.now;
         connection.is_fresh = false;
-        self.serve_window(key, bytes, Turn::New);
+        self.serve_window(key, bytes, Claim::New);
     }
 
     /// Serves the front of a window that is about to go, and keeps the rest.
-    pub(super) fn serve_window(&mut self, key: ConnectionKey, window: &[u8], turn: Turn) {
-        let mut taken = self.take_request(key, window, turn);
+    pub(super) fn serve_window(&mut self, key: ConnectionKey, window: &[u8], claim: Claim) {
+        let mut taken = self.take_request(key, window, claim);
         if matches!(taken, Taken::Queued) {
             if self.keep_queued(key, window) {
                 return;
@@ -212,21 +212,21 @@ impl<R: ShardRing> Shard<R> {
             None => return self.assembly.give_back(assembly, &mut self.heap),
         }
         match is_kept {
-            true => self.serve_assembly(key, Turn::New),
+            true => self.serve_assembly(key, Claim::New),
             false => self.refuse_memory(key),
         }
     }
 
     /// Takes the next request from what was kept; called when bytes came, when an answer is out, and when a request
     /// has waited.
-    pub(super) fn serve_assembly(&mut self, key: ConnectionKey, turn: Turn) {
+    pub(super) fn serve_assembly(&mut self, key: ConnectionKey, claim: Claim) {
         let Some(connection) = self.table.at(key) else {
             return;
         };
         let Some(mut assembly) = connection.assembly.take() else {
             return;
         };
-        let taken = self.take_request(key, assembly.window(), turn);
+        let taken = self.take_request(key, assembly.window(), claim);
         match taken {
             Taken::Busy(consumed) => assembly.consume(consumed),
             Taken::Queued => assembly = self.move_to_waiting_buffer(assembly),
@@ -383,7 +383,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Looks for one request at the front of `window` and acts on it.
-    pub(super) fn take_request(&mut self, key: ConnectionKey, window: &[u8], turn: Turn) -> Taken {
+    pub(super) fn take_request(&mut self, key: ConnectionKey, window: &[u8], claim: Claim) -> Taken {
         let Some(connection) = self.table.at(key) else {
             return Taken::Ended;
         };
@@ -391,7 +391,7 @@ impl<R: ShardRing> Shard<R> {
             return Taken::Incomplete;
         }
         if let Some(parent) = connection.parent() {
-            return self.take_exchange(key, parent, window, turn);
+            return self.take_exchange(key, parent, window, claim);
         }
         let service = Rc::clone(&self.service);
         let (waiting, sends_continue) =
@@ -412,11 +412,11 @@ impl<R: ShardRing> Shard<R> {
                     connection.takes_json = admission::takes_json(&request.head);
                     connection.takes_chunks = request.head.version == http1::Version::Http11;
                     let consumed = request.consumed;
-                    if turn == Turn::New {
+                    if claim == Claim::New {
                         connection.waited_micros = 0;
                         self.metrics.record(Stage::Read, began, self.clock.now);
                     }
-                    self.dispatch(key, &request, turn);
+                    self.dispatch(key, &request, claim);
                     return match self.table.at(key).map(|connection| connection.state) {
                         Some(State::Queued(_) | State::Moving(_)) => Taken::Queued,
                         _ => Taken::Busy(consumed),
@@ -472,7 +472,7 @@ impl<R: ShardRing> Shard<R> {
         connection.request_at = self.clock.now;
         connection.waiting = Waiting::Idle;
         if connection.assembly.is_some() {
-            self.serve_assembly(key, Turn::New);
+            self.serve_assembly(key, Claim::New);
         } else if self.is_draining() {
             self.begin_close(key);
         } else {

@@ -9,9 +9,9 @@ use crate::registry::Emission;
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 
+use super::super::admission::Claim;
 use super::super::connections::{Link, State};
 use super::super::reading::Taken;
-use super::super::waiting::Turn;
 use super::super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -32,7 +32,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(channel) = self.channel(parent) {
             channel.exchanges.push(key);
         }
-        self.serve_window(key, message, Turn::New);
+        self.serve_window(key, message, Claim::New);
     }
 
     /// Decodes an exchange's message, which is the whole window.
@@ -41,19 +41,19 @@ impl<R: ShardRing> Shard<R> {
         key: ConnectionKey,
         parent: ConnectionKey,
         message: &[u8],
-        turn: Turn,
+        claim: Claim,
     ) -> Taken {
         let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(parent) else {
             return Taken::Ended;
         };
         let via = Via::Channel(channel.facts());
-        if turn == Turn::New {
+        if claim == Claim::New {
             self.metrics.in_flight.up();
         }
         self.refresh_service();
         let out = self.spares.take();
-        self.decode(key, &Facts { via, principal, now }, message, out, turn);
+        self.decode(key, &Facts { via, principal, now }, message, out, claim);
         match self.table.at(key).map(|entry| entry.state) {
             Some(State::Queued(_)) => Taken::Queued,
             _ => Taken::Busy(message.len()),

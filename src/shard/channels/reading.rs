@@ -157,7 +157,7 @@ impl<R: ShardRing> Shard<R> {
             return false;
         }
         let in_flight_max = self.service.channels.in_flight_max as usize;
-        let has_handler = self.neighbours.credit().free() > 0;
+        let has_handler = self.admission.has_free_handler();
         !has_handler
             || self
                 .channel(key)

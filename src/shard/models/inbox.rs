@@ -18,11 +18,10 @@ use crate::pool::HandlerKey;
 use crate::registry::{LinkListener, ToolError};
 use crate::ring::ConnectionKey;
 use crate::session::live::{LiveEvent, ShardInbox};
+use crate::shard::admission::{Mesh, Moved, Peers};
 use crate::shard::gate::{Gate, ShardGate, on_place_free};
 use crate::shard::inbox::{Inbox, ShardEvent, Waker};
-use crate::shard::neighbours::{Mesh, Neighbours};
 use crate::shard::speaking::call_number;
-use crate::shard::stealing::Moved;
 use crate::units::ShardId;
 
 type LoomInbox = Inbox<(), LoomSync>;
@@ -95,9 +94,9 @@ struct Surroundings {
     inbox: LoomInbox,
     descriptor: Descriptor,
     /// The shard's own ends, which stay where they are.
-    _own: (Neighbours<(), LoomSync>, ShardGate<LoomSync>),
+    _own: (Peers<(), LoomSync>, ShardGate<LoomSync>),
     /// What the producers hold.
-    neighbour: Option<Neighbours<(), LoomSync>>,
+    neighbour: Option<Peers<(), LoomSync>>,
     other_gate: Option<ShardGate<LoomSync>>,
 }
 
@@ -112,7 +111,7 @@ impl Surroundings {
             },
         );
         let mesh = Mesh::new(2, 1, epoch);
-        let join = |number, inbox| Neighbours::join(Arc::clone(&mesh), ShardId(number), inbox, steal);
+        let join = |number, inbox| Peers::join(Arc::clone(&mesh), ShardId(number), inbox, steal);
         let (mut own, other) = (
             join(0, inbox.clone()),
             join(1, Inbox::new(Box::new(Descriptor::new()))),

@@ -1,12 +1,12 @@
 //! A shard, as far as others can tell: it asks for handlers, waits, moves waiters, and gives permits back, in the
-//! order in which `waiting` and `stealing` do.
+//! order in which `admission` does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LoomSync;
 use crate::config::StealSettings;
-use crate::shard::neighbours::Neighbours;
+use crate::shard::admission::Peers;
 use crate::shard::sync::SyncTypes;
 use crate::shard::{Inbox, Mesh, Moved, ShardEvent, Waker};
 use crate::units::ShardId;
@@ -28,7 +28,7 @@ pub(super) fn sites<X: SyncTypes>(count: u16, handlers: u32, reserve: u32) -> Ve
     let site = |number: u16| {
         let inbox = Inbox::new(Box::new(Silent));
         Site {
-            neighbours: Neighbours::join(Arc::clone(&mesh), ShardId(number), inbox.clone(), steal),
+            peers: Peers::join(Arc::clone(&mesh), ShardId(number), inbox.clone(), steal),
             inbox,
             number: usize::from(number),
             handlers,
@@ -47,7 +47,7 @@ pub(super) fn sites<X: SyncTypes>(count: u16, handlers: u32, reserve: u32) -> Ve
 }
 
 pub(super) struct Site<X: SyncTypes = LoomSync> {
-    pub neighbours: Neighbours<(), X>,
+    pub peers: Peers<(), X>,
     pub inbox: Inbox<(), X>,
     number: usize,
     handlers: u32,
@@ -72,11 +72,11 @@ pub(super) struct Site<X: SyncTypes = LoomSync> {
 impl<X: SyncTypes> Site<X> {
     /// A request arrives; if it has to wait it has waited long enough at once.
     pub(super) fn ask(&mut self) {
-        if self.waiters() == 0 && self.neighbours.credit().try_take_own() {
+        if self.waiters() == 0 && self.peers.credit().try_take_own() {
             self.busy += 1;
         } else {
             self.ripe += 1;
-            if !self.neighbours.is_waiting() {
+            if !self.peers.is_waiting() {
                 self.offer();
             }
         }
@@ -94,7 +94,7 @@ impl<X: SyncTypes> Site<X> {
 
     fn release(&mut self) {
         if self.waiters() == 0 {
-            return self.neighbours.give_back();
+            return self.peers.give_back();
         }
         self.busy += 1;
         self.leave();
@@ -102,7 +102,7 @@ impl<X: SyncTypes> Site<X> {
 
     /// Serves waiters with permits that fell free elsewhere.
     fn claim(&mut self) {
-        while self.waiters() > 0 && self.neighbours.credit().try_take_own() {
+        while self.waiters() > 0 && self.peers.credit().try_take_own() {
             self.busy += 1;
             self.leave();
         }
@@ -116,13 +116,13 @@ impl<X: SyncTypes> Site<X> {
             self.young -= 1;
         }
         if self.waiters() == 0 {
-            self.neighbours.stop_waiting();
+            self.peers.stop_waiting();
         }
     }
 
     /// Moves waiters to where there is slack.
     pub(super) fn offer(&mut self) {
-        while let Some(target) = self.neighbours.seek((self.ripe > 0).then_some(self.since)) {
+        while let Some(target) = self.peers.seek((self.ripe > 0).then_some(self.since)) {
             self.leave();
             self.moving.push(target);
             if !self.is_leaving {
@@ -134,14 +134,14 @@ impl<X: SyncTypes> Site<X> {
     fn complete_moves(&mut self) {
         for target in self.moving.drain(..) {
             let moved = Moved::bare((), self.since);
-            self.neighbours.post(target, ShardEvent::Stolen(Box::new(moved)));
+            self.peers.post(target, ShardEvent::Stolen(Box::new(moved)));
         }
     }
 
     /// Who was about to move hangs up.
     pub(super) fn abort_moves(&mut self) {
         for target in self.moving.drain(..) {
-            self.neighbours.give_back_to(target);
+            self.peers.give_back_to(target);
         }
     }
 
@@ -155,10 +155,10 @@ impl<X: SyncTypes> Site<X> {
                 ShardEvent::Stolen(_) if self.has_ended => self.lost += 1,
                 ShardEvent::Stolen(_) => self.busy += 1,
                 ShardEvent::Slack => {
-                    self.neighbours.begin_looking();
+                    self.peers.begin_looking();
                     self.claim();
                     self.offer();
-                    self.neighbours.pass_on_slack();
+                    self.peers.pass_on_slack();
                 }
                 _ => unreachable!("no such event here"),
             }
@@ -168,15 +168,15 @@ impl<X: SyncTypes> Site<X> {
 
     /// Whether it could end now: nobody here, and nobody on the way.
     pub(super) fn is_finished(&self) -> bool {
-        self.busy + self.waiters() == 0 && self.neighbours.retire(self.handlers)
+        self.busy + self.waiters() == 0 && self.peers.retire(self.handlers)
     }
 
     pub(super) fn free(&self) -> u32 {
-        self.neighbours.credit().free()
+        self.peers.credit().free()
     }
 
     fn has_slack(&self) -> bool {
-        self.neighbours.credit().slack(self.reserve) > 0
+        self.peers.credit().slack(self.reserve) > 0
     }
 }
 

@@ -629,14 +629,7 @@ impl Site {
         let shard = &self.shard;
         assert_eq!(shard.table.open(), 0, "connections");
         assert_eq!(shard.pool.idle(), shard.pool.size(), "idle handlers");
-        assert_eq!(shard.neighbours.credit().free(), shard.pool.size(), "permits");
-        assert_eq!(
-            (shard.grants, shard.has_permit_in_hand),
-            (0, false),
-            "permits in hand"
-        );
-        assert_eq!(shard.queue.len(), 0, "waiters");
-        assert!(!shard.neighbours.is_waiting(), "word of waiters");
+        shard.admission.assert_at_rest(shard.pool.size());
         assert_eq!(
             shard.assembly.free(Purpose::Pieces),
             sizes.assembly_buffers,

@@ -1,145 +1,63 @@
 //! Waiters that move to a shard with slack, connection and all.
 //!
 //! The owner offers; nobody reaches into another shard. It takes a permit of the other shard first, so what
-//! arrives finds a handler free, and then sends the descriptor, the request's bytes and its deadline by mail:
+//! arrives finds a handler free, and then sends the descriptor, the request's bytes and its deadline to its inbox:
 //!
 //! ```text
-//! Queued ── permit taken, watch and receive cancelled ──► Moving ── both ended ──► (mail) ──► Calling, elsewhere
+//! Queued ── permit taken, watch and receive cancelled ──► Moving ── both ended ──► (inbox) ─► Calling, elsewhere
 //!                                                           └── hang-up: permit given back
 //! ```
 //!
 //! Offers are made when a waiter is as old as a hop costs, when one joins behind such a waiter, and when a shard
 //! with slack says so. A connection moves for one request at most once, for it is served where it arrives.
 
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use crate::metrics::WaitEnd;
-use crate::pool::WaitKey;
 use crate::ring::{ConnectionKey, Operation, Received};
 use crate::timers::TimerKind;
 
-use super::addresses::AddressPlace;
+use super::admission::{Claim, Move, Moved};
 use super::connections::{Link, State};
-use super::inbox::ShardEvent;
-use super::waiting::Turn;
 use super::{Shard, ShardRing};
 
-/// A waiter younger than this is not worth a hop: waking the other shard takes most of it. Measured; see
-/// `tuning.md`.
-const WAIT_MIN: Duration = Duration::from_micros(200);
-
-/// A connection on its way between shards, with one complete request in hand.
-pub struct Moved<S> {
-    socket: S,
-    /// Its place among those of its address goes with it.
-    address: Option<AddressPlace>,
-    /// The request, and what was received behind it.
-    bytes: Vec<u8>,
-    request_at: Instant,
-    queued_at: Instant,
-    is_browser: bool,
-}
-
-#[cfg(test)]
-impl<S> Moved<S> {
-    /// One that brings nothing but its permit.
-    pub(super) fn bare(socket: S, now: Instant) -> Self {
-        Moved {
-            socket,
-            address: None,
-            bytes: Vec::new(),
-            request_at: now,
-            queued_at: now,
-            is_browser: false,
-        }
-    }
-}
-
-/// When the next offer is due, and who is to be told.
-#[derive(Debug, Default)]
-pub(super) struct OfferTimer {
-    due: Option<Instant>,
-    waker: Option<Waker>,
-}
-
-impl OfferTimer {
-    fn set(&mut self, due: Instant) {
-        if self.due.is_none_or(|set| due < set) {
-            self.due = Some(due);
-            if let Some(waker) = self.waker.take() {
-                waker.wake();
-            }
-        }
-    }
-}
-
 impl<R: ShardRing> Shard<R> {
-    /// A request has joined the queue.
-    pub(super) fn on_enqueued(&mut self) {
-        // Who is known to wait is told when there is slack.
-        if self.neighbours.can_steal() && !self.neighbours.is_waiting() {
-            self.offer_waiters();
-        }
-    }
-
-    /// There is slack somewhere: who waits here gets it, and what is left of it is others'.
+    /// A shard has slack: waiters here get it, and what is left of it is for other shards' waiters.
     pub(super) fn look_for_slack(&mut self) {
-        self.neighbours.begin_looking();
-        self.claim_permits();
+        self.admission.begin_looking();
         self.offer_waiters();
-        self.neighbours.pass_on_slack();
+        self.admission.pass_on_slack();
     }
 
     /// Sends the waiters that are old enough to shards with slack, as many as those take.
     pub fn offer_waiters(&mut self) {
-        if !self.neighbours.can_steal() {
-            return;
-        }
-        loop {
-            let ripe = self.oldest_ripe();
-            let target = self.neighbours.seek(ripe.map(|(_, _, since)| since));
-            let (Some(target), Some((wait, key, _))) = (target, ripe) else {
-                return;
-            };
-            self.begin_move(key, wait, target);
+        while let Some(next) = self.admission.next_move(self.clock.now) {
+            self.begin_move(next);
         }
     }
 
     /// The time of the next offer, once it is set; for the task that makes it.
     pub fn poll_offer_due(&mut self, context: &Context<'_>) -> Poll<Instant> {
-        match self.offers.due.take() {
-            Some(due) => Poll::Ready(due),
-            None => {
-                self.offers.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    /// The oldest waiter, if it is old enough to move; if it is not, the next offer is for when it will be.
-    fn oldest_ripe(&mut self) -> Option<(WaitKey, ConnectionKey, Instant)> {
-        let (wait, key) = self.oldest_movable()?;
-        let since = self.table.at(key)?.phase_began;
-        let is_ripe = self.clock.now >= since + WAIT_MIN;
-        if !is_ripe {
-            self.offers.set(since + WAIT_MIN);
-        }
-        is_ripe.then_some((wait, key, since))
+        self.admission.poll_offer_due(context)
     }
 
     /// Moves the oldest waiter to a shard whose permit was taken for it.
     pub(super) fn move_oldest(&mut self, target: usize) {
-        match self.oldest_movable() {
-            Some((wait, key)) => self.begin_move(key, wait, target),
-            None => self.neighbours.give_back_to(target),
+        if let Some(next) = self.admission.move_oldest(target) {
+            self.begin_move(next);
         }
     }
 
-    fn begin_move(&mut self, key: ConnectionKey, wait: WaitKey, target: usize) {
+    fn begin_move(&mut self, next: Move) {
+        let Move {
+            wait,
+            connection: key,
+            target,
+        } = next;
         self.leave_queue(key, wait);
         let Some(connection) = self.table.at(key) else {
-            return self.neighbours.give_back_to(target);
+            return self.admission.give_back_to(target);
         };
         connection.state = State::Moving(target as u16);
         if connection.is_watched {
@@ -186,16 +104,16 @@ impl<R: ShardRing> Shard<R> {
                 }
             }
             Received::Starved | Received::Cancelled => self.go_on_moving(key),
-            Received::End | Received::Failed(_) => self.lose_waiter(key),
+            Received::End | Received::Failed(_) => self.waiter_gone(key),
         }
     }
 
     fn complete_move(&mut self, key: ConnectionKey, target: usize) {
         let Some(mut connection) = self.table.release(key) else {
-            return self.neighbours.give_back_to(target);
+            return self.admission.give_back_to(target);
         };
         let Link::Socket(socket) = connection.link else {
-            return self.neighbours.give_back_to(target);
+            return self.admission.give_back_to(target);
         };
         let bytes = match connection.assembly.take() {
             Some(assembly) => {
@@ -217,7 +135,7 @@ impl<R: ShardRing> Shard<R> {
             queued_at: connection.phase_began,
             is_browser: connection.is_browser,
         };
-        self.neighbours.post(target, ShardEvent::Stolen(Box::new(moved)));
+        self.admission.send(target, moved);
     }
 
     /// A connection arrives from another shard. The permit for it was taken there.
@@ -237,8 +155,8 @@ impl<R: ShardRing> Shard<R> {
             connection.request_at = moved.request_at;
         }
         self.note_wait(key, waited);
-        self.has_permit_in_hand = true;
-        self.serve_window(key, &moved.bytes, Turn::Granted);
-        self.return_permit();
+        self.admission.receive_permit();
+        self.serve_window(key, &moved.bytes, Claim::Granted);
+        self.admission.return_permit();
     }
 }

@@ -14,31 +14,31 @@ use crate::config::StealSettings;
 use crate::pool::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 use crate::units::ShardId;
 
-use super::inbox::{Inbox, ShardEvent};
-use super::sync::{StdSync, SyncTypes};
+use super::super::inbox::{Inbox, ShardEvent};
+use super::super::sync::{StdSync, SyncTypes};
 
 /// What all shards of a server share about each other.
 pub struct Mesh<S, X: SyncTypes = StdSync> {
-    seats: Box<[Seat<S, X>]>,
+    members: Box<[Member<S, X>]>,
     waiting: WaitingSet<X::Word>,
     epoch: Instant,
 }
 
-struct Seat<S, X: SyncTypes> {
+struct Member<S, X: SyncTypes> {
     line: PublishedLine<X::Word>,
     inbox: OnceLock<Inbox<S, X>>,
 }
 
 impl<S, X: SyncTypes> Mesh<S, X> {
-    /// Seats for `shards` shards of `handlers` handlers each. Nobody steals from or to a shard before it has
+    /// A mesh of `shards` shards of `handlers` handlers each. Nobody steals from or to a shard before it has
     /// joined. `epoch` is any time before the first shard starts.
     pub fn new(shards: usize, handlers: u32, epoch: Instant) -> Arc<Mesh<S, X>> {
-        let seat = |_| Seat {
+        let member = |_| Member {
             line: PublishedLine::new(handlers),
             inbox: OnceLock::new(),
         };
         Arc::new(Mesh {
-            seats: (0..shards).map(seat).collect(),
+            members: (0..shards).map(member).collect(),
             waiting: WaitingSet::new(shards),
             epoch,
         })
@@ -48,14 +48,14 @@ impl<S, X: SyncTypes> Mesh<S, X> {
 impl<S, X: SyncTypes> std::fmt::Debug for Mesh<S, X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mesh")
-            .field("shards", &self.seats.len())
+            .field("shards", &self.members.len())
             .field("waiting", &self.waiting)
             .finish_non_exhaustive()
     }
 }
 
 /// One shard's view of the mesh.
-pub(super) struct Neighbours<S, X: SyncTypes = StdSync> {
+pub(in crate::shard) struct Peers<S, X: SyncTypes = StdSync> {
     mesh: Arc<Mesh<S, X>>,
     own: usize,
     steal: StealSettings,
@@ -64,60 +64,60 @@ pub(super) struct Neighbours<S, X: SyncTypes = StdSync> {
     is_waiting: bool,
 }
 
-impl<S, X: SyncTypes> Neighbours<S, X> {
-    /// Takes a shard's seat; from now on others may take its permits.
-    pub(super) fn join(
+impl<S, X: SyncTypes> Peers<S, X> {
+    /// Makes a shard a member of the mesh; from now on others may take its permits.
+    pub(in crate::shard) fn join(
         mesh: Arc<Mesh<S, X>>,
         own: ShardId,
         inbox: Inbox<S, X>,
         steal: StealSettings,
     ) -> Self {
-        let neighbours = Neighbours {
+        let peers = Peers {
             own: usize::from(own.0),
             rotation: usize::from(own.0) + 1,
             mesh,
             steal,
             is_waiting: false,
         };
-        let seat = neighbours.seat();
-        // A seat is taken once, by the shard of its number.
-        let _ = seat.inbox.set(inbox);
+        let member = peers.member();
+        // Each shard joins once, under its own number.
+        let _ = member.inbox.set(inbox);
         if steal.is_on {
-            seat.line.credit.open();
-            neighbours.announce_slack(neighbours.own);
+            member.line.credit.open();
+            peers.announce_slack(peers.own);
         }
-        neighbours
+        peers
     }
 
-    fn seat(&self) -> &Seat<S, X> {
-        &self.mesh.seats[self.own]
+    fn member(&self) -> &Member<S, X> {
+        &self.mesh.members[self.own]
     }
 
     /// Permits for this shard's handlers.
-    pub(super) fn credit(&self) -> &Credit<X::Word> {
-        &self.seat().line.credit
+    pub(in crate::shard) fn credit(&self) -> &Credit<X::Word> {
+        &self.member().line.credit
     }
 
     /// Nobody gets a permit any more; whether none of this shard's is out, so that nothing is on its way here
     /// for which one was taken.
-    pub(super) fn retire(&self, handlers: u32) -> bool {
+    pub(in crate::shard) fn retire(&self, handlers: u32) -> bool {
         self.credit().close();
         self.credit().free() == handlers
     }
 
     /// Whether there is anybody to send a waiter to, ever.
-    pub(super) fn can_steal(&self) -> bool {
-        self.steal.is_on && self.mesh.seats.len() > 1
+    pub(in crate::shard) fn can_steal(&self) -> bool {
+        self.steal.is_on && self.mesh.members.len() > 1
     }
 
     /// A permit of this shard is free for anybody; who waits elsewhere is told.
-    pub(super) fn give_back(&self) {
+    pub(in crate::shard) fn give_back(&self) {
         self.give_back_to(self.own);
     }
 
     /// Gives a permit of `shard` back.
-    pub(super) fn give_back_to(&self, shard: usize) {
-        self.mesh.seats[shard].line.credit.give_back();
+    pub(in crate::shard) fn give_back_to(&self, shard: usize) {
+        self.mesh.members[shard].line.credit.give_back();
         if shard != self.own {
             // Its own clients may have begun to wait while the permit was out.
             self.tell(shard);
@@ -126,7 +126,7 @@ impl<S, X: SyncTypes> Neighbours<S, X> {
     }
 
     fn announce_slack(&self, shard: usize) {
-        let credit = &self.mesh.seats[shard].line.credit;
+        let credit = &self.mesh.members[shard].line.credit;
         // The permit was written before this is read; who waits does it the other way about.
         if !self.mesh.waiting.is_empty() && credit.slack(self.steal.reserve) > 0 {
             self.tell_of_slack(shard);
@@ -135,41 +135,41 @@ impl<S, X: SyncTypes> Neighbours<S, X> {
 
     fn tell_of_slack(&self, shard: usize) {
         let waiting = self.mesh.waiting.iter().filter(|&waiter| waiter != shard);
-        let seats = &self.mesh.seats;
-        if let Some(waiter) = choose_waiter(waiting, |shard| seats[shard].line.oldest_since()) {
+        let members = &self.mesh.members;
+        if let Some(waiter) = choose_waiter(waiting, |shard| members[shard].line.oldest_since()) {
             self.tell(waiter);
         }
     }
 
     fn tell(&self, shard: usize) {
-        let seat = &self.mesh.seats[shard];
-        if let Some(inbox) = seat.inbox.get()
-            && seat.line.begin_telling()
+        let member = &self.mesh.members[shard];
+        if let Some(inbox) = member.inbox.get()
+            && member.line.begin_telling()
         {
             inbox.post(ShardEvent::Slack);
         }
     }
 
     /// This shard was told of slack and has no use for it, or no more: whoever else waits is told.
-    pub(super) fn pass_on_slack(&self) {
+    pub(in crate::shard) fn pass_on_slack(&self) {
         if self.is_waiting || self.mesh.waiting.is_empty() {
             return;
         }
-        let slack = |seat: &Seat<S, X>| seat.line.credit.slack(self.steal.reserve);
-        if let Some(shard) = self.mesh.seats.iter().position(|seat| slack(seat) > 0) {
+        let slack = |member: &Member<S, X>| member.line.credit.slack(self.steal.reserve);
+        if let Some(shard) = self.mesh.members.iter().position(|member| slack(member) > 0) {
             self.tell_of_slack(shard);
         }
     }
 
     /// This shard was told of slack, and is about to look.
-    pub(super) fn begin_looking(&self) {
-        self.seat().line.begin_looking();
+    pub(in crate::shard) fn begin_looking(&self) {
+        self.member().line.begin_looking();
     }
 
     /// Somebody has waited here for longer than a hop costs, since `since`. Comes before looking for slack.
     fn start_waiting(&mut self, since: Instant) {
         let nanos = since.saturating_duration_since(self.mesh.epoch).as_nanos();
-        self.seat()
+        self.member()
             .line
             .publish_oldest(u64::try_from(nanos).unwrap_or(u64::MAX));
         if !self.is_waiting {
@@ -179,7 +179,7 @@ impl<S, X: SyncTypes> Neighbours<S, X> {
     }
 
     /// Nobody waits here any more.
-    pub(super) fn stop_waiting(&mut self) {
+    pub(in crate::shard) fn stop_waiting(&mut self) {
         if self.is_waiting {
             self.is_waiting = false;
             self.mesh.waiting.remove(self.own);
@@ -187,13 +187,13 @@ impl<S, X: SyncTypes> Neighbours<S, X> {
     }
 
     /// Whether others know that somebody waits here, and say so when they have slack.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(in crate::shard) fn is_waiting(&self) -> bool {
         self.is_waiting
     }
 
     /// A permit for the waiter that is to move next, which waits since `ripe_since`; returns whose. With none that
     /// is old enough this shard leaves the waiting set: in it, it would be told of slack in others' stead.
-    pub(super) fn seek(&mut self, ripe_since: Option<Instant>) -> Option<usize> {
+    pub(in crate::shard) fn seek(&mut self, ripe_since: Option<Instant>) -> Option<usize> {
         match ripe_since {
             Some(since) => {
                 self.start_waiting(since);
@@ -207,28 +207,28 @@ impl<S, X: SyncTypes> Neighbours<S, X> {
     }
 
     /// A permit for a request that could not even wait here; returns whose.
-    pub(super) fn take_any_permit(&mut self) -> Option<usize> {
+    pub(in crate::shard) fn take_any_permit(&mut self) -> Option<usize> {
         self.can_steal().then(|| self.take_permit())?
     }
 
     /// Takes a permit of a shard with slack; returns which.
     fn take_permit(&mut self) -> Option<usize> {
-        let seats = &self.mesh.seats;
+        let members = &self.mesh.members;
         let reserve = self.steal.reserve;
         loop {
-            self.rotation = (self.rotation + 1) % seats.len();
-            let slack = |shard: usize| seats[shard].line.credit.slack(reserve);
-            let target = choose_target(seats.len(), self.own, self.rotation, slack)?;
+            self.rotation = (self.rotation + 1) % members.len();
+            let slack = |shard: usize| members[shard].line.credit.slack(reserve);
+            let target = choose_target(members.len(), self.own, self.rotation, slack)?;
             // Lost to another: then somebody got it, and there is less to look for.
-            if seats[target].line.credit.try_take(reserve) {
+            if members[target].line.credit.try_take(reserve) {
                 return Some(target);
             }
         }
     }
 
     /// Posts an event to another shard.
-    pub(super) fn post(&self, shard: usize, event: ShardEvent<S>) {
-        if let Some(inbox) = self.mesh.seats[shard].inbox.get() {
+    pub(in crate::shard) fn post(&self, shard: usize, event: ShardEvent<S>) {
+        if let Some(inbox) = self.mesh.members[shard].inbox.get() {
             inbox.post(event);
         }
     }
