@@ -77,7 +77,7 @@ impl BufferPool {
         !self.returned.borrow().is_empty()
     }
 
-    /// Buffers that came back and were not handed out since.
+    /// Buffers that came back and have not been handed out since.
     pub(super) fn returned(&self) -> usize {
         self.returned.borrow().len()
     }
@@ -92,8 +92,8 @@ impl BufferPool {
 
 /// Received bytes, where they arrived. Dropping it gives the buffer back to the ring.
 ///
-/// Mutable, because the parser works in place. Never hold one across an await: the shard's receives
-/// starve when all are out.
+/// The bytes are mutable, because the parser works in place. Never hold a guard across an await: the shard's receives
+/// starve when all buffers are lent.
 pub struct RingBuffer {
     pool: Rc<BufferPool>,
     id: u16,

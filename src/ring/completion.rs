@@ -1,6 +1,6 @@
-//! What a ring reports: one value per completion, the system's codes already told apart.
+//! What a ring reports: one value per completion, with the system's codes already decoded.
 //!
-//! A completion may be stale, for a connection that has since gone; its key says so. Dropping a stale
+//! A completion may be stale, that is for a connection that has since gone; its key says so. Dropping a stale
 //! completion is always safe: ring buffers go back and descriptors are closed by their owners' drops.
 
 use super::buffers::RingBuffer;
@@ -15,21 +15,21 @@ pub enum Completion {
     AcceptReady,
     /// The listener cannot be watched. Watch again after a pause.
     AcceptFailed {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
     /// `unwatch_listener` has taken effect: the listener is not watched any more.
     AcceptStopped,
     /// A receive is over.
     Received {
-        /// Whose.
+        /// The connection.
         key: ConnectionKey,
         /// What came of it.
         outcome: Received,
     },
     /// A send is over and its buffer is back.
     Sent {
-        /// Whose.
+        /// The connection.
         key: ConnectionKey,
         /// The buffer that was given to `send`, unchanged.
         buffer: Vec<u8>,
@@ -38,24 +38,24 @@ pub enum Completion {
     },
     /// A hang-up watch is over.
     HungUp {
-        /// Whose.
+        /// The connection.
         key: ConnectionKey,
         /// What it saw.
         outcome: HangUp,
     },
     /// A cancel was carried out. The operation's own completion comes separately.
     Cancelled {
-        /// Whose.
+        /// The connection.
         key: ConnectionKey,
         /// What was to be cancelled.
         operation: Operation,
     },
     /// The descriptor is closed; with nothing else in flight, the slot may be used again.
     Closed {
-        /// Whose.
+        /// The connection.
         key: ConnectionKey,
     },
-    /// The ring's waker was used at least once since `arm_wake`: call `arm_wake` again, then look.
+    /// The ring's waker was used at least once since `arm_wake`: call `arm_wake` again, then look for work.
     Woken,
 }
 

@@ -1,10 +1,10 @@
 //! The real backend: one io_uring per shard.
 //!
-//! Created and used on the shard's thread only (`SINGLE_ISSUER`). Where the kernel can, its work is deferred
+//! A ring is created and used on the shard's thread only (`SINGLE_ISSUER`). Where the kernel can, it defers its work
 //! (`DEFER_TASKRUN`): each call then does a few receives and no more, so that however many connections are ready,
-//! few buffers are filled at a time and they are still in the cache when they are looked at. Deferred work does not
-//! wake a poller of the ring's descriptor; an eventfd is signalled for it instead, only while somebody waits. Accepted
-//! sockets are blocking, so that the ring waits for them; nothing calls them directly.
+//! few buffers are filled at a time, and they are still in the cache when they are looked at. Deferred work does not
+//! wake a poller of the ring's descriptor; the kernel signals an eventfd for it instead, and only while the executor
+//! waits. Accepted sockets are blocking, so that the ring waits for them; nothing calls them directly.
 //!
 //! Invariant: memory named by an entry is owned here until the entry's final completion, or leaked.
 #![allow(unsafe_code)]
@@ -32,7 +32,7 @@ use std::time::Duration;
 pub struct KernelRing {
     uring: IoUring,
     provided: ProvidedBuffers,
-    /// The kernel defers work, and signals the waker's notice when some comes up.
+    /// Whether the kernel defers work, and signals the waker's notice when some comes up.
     is_deferred: bool,
     /// Completions that come early, oldest first.
     early: VecDeque<cqueue::Entry>,
@@ -45,7 +45,7 @@ pub struct KernelRing {
     listener: Option<Arc<OwnedFd>>,
     accept: Accept,
     waker: RingWaker,
-    /// Where the eventfd's count is read to; leaked, as the kernel may write while the ring dies.
+    /// The eventfd's count is read into this; it is leaked, as the kernel may write while the ring dies.
     wake_count: *mut [u8; 8],
     is_wake_armed: bool,
     starvations: u64,
@@ -103,7 +103,7 @@ impl KernelRing {
         })
     }
 
-    /// Gives the ring the listening socket it watches and accepts from. Whoever shares it keeps it open.
+    /// Gives the ring the listening socket that it watches and accepts from. Other holders of it keep it open.
     pub fn listen(&mut self, listener: impl Into<Arc<OwnedFd>>) {
         assert!(
             !self.accept.is_armed,
@@ -112,8 +112,8 @@ impl KernelRing {
         self.listener = Some(listener.into());
     }
 
-    /// Takes the listening socket back, after [`Completion::AcceptStopped`]. When the last who shares it drops it, what is
-    /// still queued in it is reset.
+    /// Takes the listening socket back, after [`Completion::AcceptStopped`]. When its last holder drops it, the kernel
+    /// resets the connections that are still queued in it.
     pub fn take_listener(&mut self) -> Option<Arc<OwnedFd>> {
         assert!(!self.accept.is_armed, "the listener is taken while it is watched");
         self.listener.take()
@@ -126,8 +126,8 @@ impl KernelRing {
         }
     }
 
-    /// [`flush`](DataRing::flush), but blocks the thread for up to `wait` when nothing has completed.
-    /// Cheaper than parking when the next completion is near; nothing else runs meanwhile.
+    /// Does what [`flush`](DataRing::flush) does, but blocks the thread for up to `wait` when nothing has completed. This
+    /// is cheaper than parking when the next completion is near; nothing else runs meanwhile.
     ///
     /// # Errors
     /// As `flush`.
@@ -189,14 +189,14 @@ impl KernelRing {
         has_work || !self.uring.completion().is_empty()
     }
 
-    /// What the executor is to wait for: readable once there is visible work. That is told of from now on until
-    /// [`on_resumed`](Self::on_resumed), so whatever was there before has to be looked for afterwards.
+    /// The descriptor for which the executor should wait: it is readable once there is visible work. The ring signals new
+    /// work from now on until [`on_resumed`](Self::on_resumed), so the caller must look for earlier work afterwards.
     pub(super) fn descriptor(&mut self) -> BorrowedFd<'_> {
         if self.is_deferred {
             self.uring.completion().enable_eventfd();
         }
         let notice = self.waker.begin_waiting();
-        // The kernel says that there is work and then looks whether to signal it.
+        // The kernel announces work first and then checks whether to signal it.
         fence(Ordering::SeqCst);
         match notice {
             Some(notice) => notice,
@@ -205,20 +205,20 @@ impl KernelRing {
         }
     }
 
-    /// The executor waits no longer: call it after a [`Parking`](super::Parking).
+    /// Notes that the executor waits no longer: call it after a [`Parking`](super::Parking).
     pub fn on_resumed(&mut self) {
         if self.waker.end_waiting() && self.is_deferred {
             self.uring.completion().disable_eventfd();
         }
     }
 
-    /// Whether the executor waits for the ring and does not see what there is to do: who flushed it meanwhile has taken
-    /// completions in that it did not handle.
+    /// Whether the executor waits for the ring and does not see that there is work: a caller that flushed the ring
+    /// meanwhile has collected completions that it did not handle.
     pub fn is_awaited_in_vain(&self) -> bool {
         self.waker.is_awaited() && self.has_collected()
     }
 
-    /// Takes over what the kernel reports, so that its queue is empty and early ones can be told of first.
+    /// Takes over what the kernel reports, so that its queue is empty and early completions can be reported first.
     fn collect(&mut self) {
         for entry in self.uring.completion() {
             let is_starved = entry.result() == -libc::ENOBUFS;
@@ -242,8 +242,8 @@ impl KernelRing {
             if self.try_queue(&entry) {
                 return;
             }
-            // Full: submit and go on. What the kernel does not take now waits in the backlog, and an
-            // error shows again at the next flush.
+            // The queue is full: submit and go on. Entries that the kernel does not take now wait in the backlog, and
+            // an error shows again at the next flush.
             let _ = self.enter();
             if self.try_queue(&entry) {
                 return;
@@ -276,7 +276,7 @@ impl KernelRing {
     /// Submits what is queued and collects what is done, in one system call if there is anything.
     /// Returns the number of entries the kernel took.
     fn enter(&mut self) -> io::Result<usize> {
-        // Also when a full queue is the reason: receives begun now would starve beside free buffers.
+        // This happens also when a full queue is the reason: receives begun now would starve beside free buffers.
         self.provided.publish();
         let submission = self.uring.submission();
         let queued = submission.len() as u32;
@@ -478,7 +478,7 @@ impl DataRing for KernelRing {
     }
 
     fn unread_bytes(&self, socket: &Socket) -> usize {
-        // It fails on what is gone or knows no such number; nothing can be waited for there.
+        // This fails on a socket that is gone and on kinds that have no such number; nothing can be done about either.
         let bytes = rustix::io::ioctl_fionread(socket.input()).unwrap_or(0);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
@@ -559,8 +559,8 @@ fn notice_of(uring: &mut IoUring) -> io::Result<OwnedFd> {
     Ok(event)
 }
 
-/// A write to a pipe that nobody reads is an error of that write and no signal of this thread, whatever the program
-/// does with signals. (`RWF_NOSIGNAL` says the same from Linux 6.18 on.)
+/// Makes a write to a pipe that nobody reads an error of that write and not a signal to this thread, whatever the program
+/// does with signals. (`RWF_NOSIGNAL` does the same from Linux 6.18 on.)
 fn hold_broken_pipes() {
     // SAFETY: the set is initialised by `sigemptyset` before it is used, and the old mask is not asked for.
     unsafe {

@@ -110,7 +110,7 @@ fn exhausted_buffers_serve_everybody_in_turn() {
     let (mut served, mut starved) = (0, 0);
     let mut waiting = VecDeque::new();
     while served < sockets.len() {
-        // As many as there are buffers without bytes: more would find none, and be told so before anybody is served.
+        // There are as many as buffers without bytes: more would find none, and hear so before anybody is served.
         for _ in 0..ring.counters().buffers_free {
             let Some(key): Option<ConnectionKey> = waiting.pop_front() else {
                 break;

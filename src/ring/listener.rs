@@ -1,16 +1,16 @@
 //! Listening sockets: one per shard on the same address, with their options set before bind.
 //!
-//! It accepts nothing by itself. Accepted sockets inherit `TCP_NODELAY`, keep-alive and
-//! the user timeout, so accepting costs no further system call.
+//! A listener accepts nothing by itself. Accepted sockets inherit `TCP_NODELAY`, keep-alive and the user timeout, so
+//! accepting costs no further system call.
 //!
 //! Drain, in order: new connections go to other processes on the port (`steering`), or, without any,
 //! [`stop_new_connections`] on every listener (clients retransmit and find the next process, or a refusal); a
 //! short grace, [`accept_now`] until it is empty, close. Closing first would reset whatever is queued.
 //!
-//! A peer that vanished is gone within a minute. An idle one: the kernel probes after `keepalive_idle` and
-//! every `keepalive_interval`, and gives up at the first probe due once nothing was heard for
-//! `user_timeout` (which rules over the number of probes where it is set, tcp(7)). One that owes
-//! acknowledgements, or keeps its window shut: after `user_timeout`.
+//! A peer that vanished is noticed within a minute. If it was idle, the kernel probes it after `keepalive_idle` and
+//! every `keepalive_interval`, and gives up at the first probe that is due once nothing was heard for `user_timeout`
+//! (which overrides the number of probes where it is set, tcp(7)). If it owes acknowledgements, or keeps its window
+//! shut, the kernel gives up after `user_timeout`.
 #![allow(unsafe_code)]
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Where the flags lie in a TCP header, and SYN among them (RFC 9293, 3.1).
 const TCP_FLAGS_OFFSET: u32 = 13;
 const TCP_FLAG_SYN: u32 = 0x02;
-/// Since Linux 5.3; `asm-generic/socket.h`, which the `libc` crate does not have in full.
+/// This option exists since Linux 5.3; it is from `asm-generic/socket.h`, which the `libc` crate does not have in full.
 const SO_DETACH_REUSEPORT_BPF: i32 = 68;
 
 /// Options of a listening socket.
@@ -52,8 +52,8 @@ impl Default for ListenerOptions {
     }
 }
 
-/// A socket listening on `address`, beside whoever of this user listens there with `SO_REUSEPORT`: other shards, other
-/// processes.
+/// A socket that listens on `address`, beside other sockets of this user that listen there with `SO_REUSEPORT`: those of
+/// other shards and other processes.
 ///
 /// # Errors
 /// The address is taken by another user's process, is not this machine's, or needs privileges.
@@ -64,8 +64,8 @@ pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<Owned
     Ok(socket.into())
 }
 
-/// A socket listening on `address` that is the first there: nobody listens on it, nor on an address that includes it or
-/// that it includes. Others may follow with [`listen`].
+/// A socket that is the first to listen on `address`: no other listens there, nor on an address that includes it or that
+/// it includes. Others may follow with [`listen`].
 ///
 /// The kernel decides it when the socket begins to listen, so that of processes that start at the same moment at most
 /// one gets the address; it may be none.
@@ -75,7 +75,7 @@ pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<Owned
 pub fn listen_first(address: SocketAddr, options: ListenerOptions) -> io::Result<OwnedFd> {
     let socket = socket_for(address)?;
     start_listening(&socket, address, options)?;
-    // From here on it shares. Those that came before the second socket of the group stay with this one.
+    // From here on it shares the address. Connections that came before the group's second socket stay with this one.
     socket.set_reuse_port(true)?;
     Ok(socket.into())
 }
@@ -92,16 +92,16 @@ fn start_listening(socket: &Socket, address: SocketAddr, options: ListenerOption
     socket.listen(options.backlog)
 }
 
-/// Who has an address now.
+/// Which process has an address now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressUse {
-    /// Nobody.
+    /// No process has it.
     Free,
     /// Another process of this user, which shares it: new connections would be spread over both.
     Shared,
 }
 
-/// Finds out who has `address`, by binding to it without listening: no connection notices.
+/// Finds out which process has `address`, by binding to it without listening, so that no connection notices.
 ///
 /// # Errors
 /// Those of [`listen`].
@@ -143,13 +143,13 @@ pub fn local_address(listener: &impl AsFd) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-/// Makes the listener ignore new connections, without a refusal; those already queued stay acceptable.
+/// Makes the listener ignore new connections without refusing them; those already queued stay acceptable.
 ///
 /// # Errors
 /// The system's: without `CAP_NET_ADMIN` newer kernels refuse filters on TCP sockets.
 pub fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
-    // Only SYNs: the last packet of a handshake that has begun must still get through. The filter sees
-    // the TCP header first. Later sockets inherit it, which hurts none: they get no SYN.
+    // The filter drops only SYNs: the last packet of a handshake that has begun must still get through. It sees the
+    // TCP header first. Later sockets inherit it, which does no harm: they get no SYN.
     let drop_syns = [
         SockFilter::new(
             (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16,
@@ -183,7 +183,7 @@ impl Instruction {
         })
     }
 
-    /// The end: this is the answer.
+    /// Ends the program with this answer.
     pub const fn give(answer: u32) -> Instruction {
         Instruction::new(libc::BPF_RET | libc::BPF_K, 0, answer)
     }
@@ -200,7 +200,7 @@ impl Instruction {
         Instruction::new(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, from)
     }
 
-    /// What was loaded, modulo `divisor`, which is not zero.
+    /// Replaces what was loaded by its remainder modulo `divisor`, which is not zero.
     pub const fn modulo(divisor: u32) -> Instruction {
         Instruction::new(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, 0, divisor)
     }
@@ -211,12 +211,12 @@ impl Instruction {
     }
 }
 
-/// Has `program` choose, by its index, which socket of the group that shares this listener's port gets a new connection;
-/// an index that no socket has leaves the choice to the kernel. It goes for the whole group, whoever has its sockets, and
-/// outlives this one.
+/// Makes `program` choose, by its index, which socket of the group that shares this listener's port gets a new
+/// connection; an index that no socket has leaves the choice to the kernel. The program holds for the whole group,
+/// whichever processes have its sockets, and outlives this socket.
 ///
 /// # Errors
-/// The system's; what is no program is refused.
+/// The system's; it refuses an invalid program.
 pub fn attach_reuseport_program(listener: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
     let filter: Vec<libc::sock_filter> = program.iter().map(|instruction| instruction.0).collect();
     let program = libc::sock_fprog {

@@ -5,8 +5,8 @@
 //! synchronous: a connection table is a state machine driven by completions, and runs on either
 //! without an executor. [`Parking`] is the one place that knows how the executor waits for the ring.
 //!
-//! It knows nothing of HTTP, deadlines or who may read: its caller decides what to arm, chooses slots
-//! and generations, and handles every completion, stale ones too.
+//! The ring knows nothing of HTTP, deadlines or who may read: its caller decides what to arm, chooses slots
+//! and generations, and handles every completion, stale ones included.
 //!
 //! # Invariants
 //!
@@ -14,8 +14,8 @@
 //!   process ends, send buffers are moved in and given back.
 //! - Per connection at most one receive, one send and one hang-up watch are in flight.
 //! - An operation ends with exactly one completion.
-//! - Sends that are over, and receives that found no ring buffer, are reported before anything else: they ask for
-//!   nothing, and whoever decides who is next has to know of them.
+//! - Sends that are over, and receives that found no ring buffer, are reported before anything else: they need no
+//!   answer, and the caller must know of them before it decides which connection is next.
 
 mod buffers;
 mod completion;
@@ -80,7 +80,7 @@ pub struct RingCounters {
     pub starvations: u64,
     /// Times the completion queue was seen overflown.
     pub overflows: u64,
-    /// Operations begun whose final completion has not been handed out.
+    /// Operations that were begun and whose final completion has not been handed out.
     pub in_flight: usize,
 }
 
@@ -89,31 +89,32 @@ pub struct RingCounters {
 ///
 /// In steady state no method allocates.
 pub trait DataRing {
-    /// An accepted connection, or what stands for one, which may move to another shard's ring when no operation names it. Dropping it
-    /// closes it at once, which is right only then too; otherwise use [`close`](Self::close).
+    /// An accepted connection, or a pair of descriptors that stands for one. It may move to another shard's ring when no
+    /// operation names it. Dropping it closes it at once, which is also right only then; otherwise use
+    /// [`close`](Self::close).
     type Socket: Send + 'static;
 
     /// Reports [`Completion::AcceptReady`] once there is a connection to accept, at once if there is one
-    /// already. One-shot, and it takes nothing: whoever has a cap looks at it before each connection, which
-    /// an accept that is armed in the kernel would not.
+    /// already. The watch is one-shot and accepts nothing by itself, so that a caller with a cap can check it before each
+    /// connection; an accept that is armed in the kernel would not.
     fn watch_listener(&mut self);
 
     /// Ends the watch. [`Completion::AcceptReady`] may still come before [`Completion::AcceptStopped`],
     /// which comes exactly once per call, also when nothing was watched.
     fn unwatch_listener(&mut self);
 
-    /// Takes the oldest connection that waits in the listener; `None` if none does. One system call, which
+    /// Takes the oldest connection that waits in the listener; `None` if none does. This is one system call, which
     /// does not block.
     ///
     /// # Errors
     /// The system's, such as used-up descriptors: the connection goes on waiting.
     fn accept_now(&mut self) -> io::Result<Option<Self::Socket>>;
 
-    /// Receives once into a ring buffer. Nothing is lent until bytes are there, which is waited for.
+    /// Receives once into a ring buffer, and waits for bytes. No buffer is lent until they are there.
     fn receive(&mut self, key: ConnectionKey, socket: &Self::Socket);
 
-    /// The same for a connection that has bytes, as one whose receive found no buffer: they are taken at once, so that
-    /// nobody whose bytes come later gets the buffer instead.
+    /// Does the same for a connection that is known to have bytes, such as one whose receive found no buffer: the bytes
+    /// are taken at once, so that no connection whose bytes come later gets the buffer instead.
     fn receive_ready(&mut self, key: ConnectionKey, socket: &Self::Socket);
 
     /// Sends `buffer[range]`, which must not be empty. The ring owns `buffer` until
@@ -127,32 +128,32 @@ pub trait DataRing {
         mode: SendMode,
     );
 
-    /// Watches for the peer's FIN, a hang-up or an error without receiving. One-shot. Of a pair of descriptors only
-    /// the input is watched, which may hold more to be read.
+    /// Watches for the peer's FIN, a hang-up or an error without receiving. The watch is one-shot. Of a pair of
+    /// descriptors only the input is watched, which may hold more to be read.
     fn watch_hang_up(&mut self, key: ConnectionKey, socket: &Self::Socket);
 
     /// Asks for the connection's `operation` to end early. Both the operation's own completion and
     /// [`Completion::Cancelled`] follow, in either order; until both are in, bytes may still arrive.
     fn cancel(&mut self, key: ConnectionKey, operation: Operation);
 
-    /// Shuts one or both directions down now, without queueing. Ends an armed receive. Of a pair of descriptors,
-    /// whose other holders are not to notice, `Both` cancels what is armed, and `Write` does nothing.
+    /// Shuts one or both directions down now, without queueing, and ends an armed receive. Of a pair of descriptors,
+    /// whose other holders must not notice, `Both` cancels what is armed, and `Write` does nothing.
     fn shutdown(&mut self, socket: &Self::Socket, how: Shutdown);
 
-    /// Closes behind everything queued before. No receive and no watch may be in flight: they keep
+    /// Closes the connection behind everything queued before. No receive and no watch may be in flight: they keep
     /// the socket open, so the peer would see no FIN.
     fn close(&mut self, key: ConnectionKey, socket: Self::Socket);
 
-    /// Reports [`Completion::Woken`] once after [`RingWaker::wake`] was called. One-shot.
+    /// Reports [`Completion::Woken`] once after [`RingWaker::wake`] was called. This is one-shot.
     fn arm_wake(&mut self);
 
     /// What other threads use to wake this ring.
     fn waker(&self) -> RingWaker;
 
-    /// Why a connection broke, if it did: the error that is pending on it, taken.
+    /// Takes the error that is pending on a connection: the reason why it broke, if it did.
     fn take_error(&self, socket: &Self::Socket) -> Option<io::Error>;
 
-    /// Bytes that have arrived and were not received. One system call.
+    /// Bytes that have arrived and were not received. This is one system call.
     fn unread_bytes(&self, socket: &Self::Socket) -> usize;
 
     /// The peer's address.
@@ -165,18 +166,18 @@ pub trait DataRing {
     /// system call, none when there is nothing to do.
     ///
     /// # Errors
-    /// Only what makes the ring unusable; interruptions and full queues are dealt with inside.
+    /// Only those that make the ring unusable; interruptions and full queues are handled inside.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// The next completion; no system call. Early ones come first, apart from that the oldest.
+    /// The next completion, without a system call. Early ones come first; apart from that the oldest comes first.
     fn next_completion(&mut self) -> Option<Completion>;
 
-    /// The next early completion, oldest first; no system call. Early are sends that are over, since what they free is
-    /// what others need, and receives that found no ring buffer, since they were before those who have yet to ask.
+    /// The next early completion, oldest first, without a system call. Early are sends that are over, because others need
+    /// what they free, and receives that found no ring buffer, because they come before connections that have yet to ask.
     fn next_early(&mut self) -> Option<Completion>;
 
-    /// Whether something has come up that the next flush will collect: with none to hand out either, all that had
-    /// happened by the last flush is known.
+    /// Whether the next flush will collect something. If it will not, and no completion is left to hand out, everything
+    /// that had happened by the last flush is known.
     fn has_more(&mut self) -> bool;
 
     /// Counters and gauges, for metrics and shutdown.

@@ -1,8 +1,8 @@
-//! Failing accepts, told to the operator in a few lines: when they begin, that they go on, when they are over.
+//! Failing accepts, reported to the operator in a few log lines: when they begin, that they go on, when they are over.
 //!
 //! Out of descriptors or memory an acceptor tries again many times a second, so a line for each failure would be
 //! a flood. An outage is over once nothing has failed for a while: descriptors that come and go one by one
-//! are one outage. It knows nothing of why accepting fails or when it is tried again.
+//! are one outage. This module knows nothing of why accepting fails or when it is tried again.
 //!
 //! Invariant: lines about one listener are [`LINE_INTERVAL`] apart, but for a beginning right after an end.
 

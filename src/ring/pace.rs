@@ -27,8 +27,8 @@ pub struct PaceOptions {
 impl Default for PaceOptions {
     fn default() -> Self {
         PaceOptions {
-            // Not settled: readings on a busy machine did not rank 30, 100 and 300 µs. To be decided with
-            // `canned --busy-poll-micros` on a quiet one.
+            // This value is not settled: measurements on a busy machine did not rank 30, 100 and 300 µs. It should be
+            // decided with `canned --busy-poll-micros` on a quiet one.
             busy_poll: Duration::from_micros(100),
             executor_pass: Duration::from_millis(1),
         }
@@ -43,7 +43,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Begins as if the executor had just had its turn.
+    /// A pace that begins as if the executor had just had its turn.
     pub fn new(options: PaceOptions) -> Self {
         Pace {
             options,
@@ -51,7 +51,7 @@ impl Pace {
         }
     }
 
-    /// Stays in the ring for a moment; true when that brought completions. Otherwise park.
+    /// Stays in the ring for a moment. Returns whether that brought completions; if not, the caller should park.
     ///
     /// # Errors
     /// As [`KernelRing::flush_and_wait`].
@@ -64,7 +64,7 @@ impl Pace {
         Ok(ring.has_completions())
     }
 
-    /// The executor has had its turn: call it after parking.
+    /// Notes that the executor has had its turn: call it after parking.
     pub fn on_parked(&mut self) {
         self.passed = Instant::now();
     }

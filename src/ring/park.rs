@@ -4,8 +4,9 @@
 //! level-triggered poll on it at once; reading the stream then waits for that poll and fails with
 //! `ENOTSOCK`, which here means "readable". The version is pinned because of this.
 //!
-//! No wake-up is lost: the descriptor shows all that comes up after the last look at the ring; the kernel queues the
-//! poller first and tests for it second. About eleven system calls a time, so stay in the ring while busy.
+//! No wake-up is lost: the descriptor shows everything that comes up after the last look at the ring; the kernel queues
+//! the poller first and tests for it second. Waiting costs about eleven system calls each time, so a busy shard should
+//! stay in the ring.
 #![allow(unsafe_code)]
 
 use super::DataRing;
@@ -18,8 +19,8 @@ use std::os::fd::{FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Resolves when the ring has something to do; also the way to let the executor look at its own events,
-/// since it resolves at its next pass when completions are pending. Borrows nothing from the ring.
+/// Resolves when the ring has something to do. It also lets the executor look at its own events, since it resolves at
+/// the executor's next pass when completions are pending. It borrows nothing from the ring.
 ///
 /// ```no_run
 /// # use weir::ring::{DataRing, KernelRing, Parking};
@@ -41,14 +42,13 @@ pub struct Parking {
 #[derive(Debug)]
 enum WaitsFor {
     Ring(TcpStream),
-    /// There is something to do already: only let others run.
+    /// There is something to do already, so it only lets other tasks run.
     Turn,
     Nothing,
 }
 
 impl Parking {
-    /// Flushes what is left, looks at the ring a last time and arms the poll. Must run inside the
-    /// executor.
+    /// Flushes what is left, looks at the ring a last time and arms the poll. It must run inside the executor.
     ///
     /// # Errors
     /// The ring's, or no descriptor is free for the duplicate.
@@ -58,7 +58,7 @@ impl Parking {
         }
         // The stream closes its descriptor, so it gets a duplicate.
         let duplicate = ring.descriptor().try_clone_to_owned()?;
-        // Only now: what comes up from here on makes the descriptor readable.
+        // This comes only now: what comes up from here on makes the descriptor readable.
         if ring.has_hidden_work() || ring.has_visible_work() {
             let waits_for = WaitsFor::Turn;
             return Ok(Parking { waits_for });
@@ -71,7 +71,7 @@ impl Parking {
 }
 
 impl Parking {
-    /// Lets the executor run others, whatever the ring has.
+    /// Lets the executor run other tasks, whatever the ring has to do.
     pub fn for_a_turn() -> Self {
         let waits_for = WaitsFor::Turn;
         Parking { waits_for }
@@ -273,8 +273,8 @@ mod tests {
     }
 
     const ATTEMPTS_MAX: usize = 4;
-    /// Two minutes of them. An executor that does not get the CPU takes up none, and each counts as a waker of its own
-    /// until then: the count ends at 32,767, and with it the process.
+    /// Wake-ups for two minutes. An executor that does not get the CPU takes none of them up, and each counts as one more
+    /// waker until it does: beyond 32,767 of them glommio ends the process.
     const RESCUES_MAX: usize = 600;
     const RESCUE_WAIT: Duration = Duration::from_millis(200);
 

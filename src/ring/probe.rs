@@ -1,6 +1,6 @@
-//! What the kernel must offer, tried out rather than guessed from version numbers.
+//! Whether the kernel offers what the ring needs, tried out rather than guessed from version numbers.
 //!
-//! Run at start and by `weir doctor`. It makes a small ring, receives one message through it over a
+//! The probe runs at start and in `weir doctor`. It makes a small ring, receives one message through it over a
 //! loopback connection, and takes everything down again.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// 5.19).
 const KERNEL_MIN: (u32, u32) = (6, 0);
 
-/// Completions of the trial arrive within microseconds; this bounds a kernel that never answers.
+/// Completions of the trial arrive within microseconds; this bounds the wait for a kernel that never answers.
 const TRIAL_WAIT: Duration = Duration::from_millis(200);
 const TRIAL_TURNS_MAX: usize = 5;
 
@@ -36,43 +36,43 @@ pub enum ProbeError {
          io_uring_register"
     )]
     Refused {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
     /// Locked memory is limited too tightly for another ring.
     #[error("io_uring finds too little locked memory ({error}); raise it: ulimit -l, or LimitMEMLOCK=")]
     LockedMemory {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
     /// The kernel does not know the flags.
     #[error("io_uring lacks the set-up flags Weir uses ({error}); upgrade to Linux 6.0 or newer")]
     SetupFlags {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
     /// No provided-buffer rings.
     #[error("io_uring lacks provided-buffer rings ({error}); upgrade to Linux 6.0 or newer")]
     ProvidedBuffers {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
     /// Watching a listener was tried and failed.
     #[error("io_uring could not watch a loopback listener ({error}); upgrade to Linux 6.0 or newer")]
     Listener {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
     /// A receive into a ring buffer was tried and failed.
     #[error("io_uring could not receive on a loopback connection ({error})")]
     Receive {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
     /// The trial itself could not be set up.
     #[error("the trial on 127.0.0.1 could not be set up ({error}); are descriptors or loopback missing?")]
     Trial {
-        /// The system's.
+        /// The system's error.
         error: io::Error,
     },
 }
@@ -99,8 +99,8 @@ pub fn probe() -> Result<(), ProbeError> {
     try_a_connection(&mut ring)
 }
 
-/// Whether the kernel gives this process another ring at all, however small. The executor makes one like it when the
-/// first of them starts, and panics if it gets none.
+/// Checks whether the kernel gives this process another ring at all, however small. glommio makes such a ring when the
+/// first executor starts, and panics if it gets none.
 ///
 /// # Errors
 /// The system's: `ENOMEM` where no more memory may be locked, `EPERM` or `ENOSYS` where a policy forbids rings.

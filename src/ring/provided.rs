@@ -1,4 +1,4 @@
-//! The kernel's provided-buffer ring: where it takes a buffer when bytes arrive.
+//! The kernel's provided-buffer ring: the kernel takes a buffer from it when bytes arrive.
 //!
 //! Returned buffers are written behind the tail, and the tail is published once per flush, because each
 //! publication is a store the kernel's side must see.
@@ -37,11 +37,11 @@ pub(super) struct ProvidedBuffers {
     tail: u16,
     /// Buffers that the kernel has and, as far as is known, has not filled.
     provided: usize,
-    /// How many it is given.
+    /// How many buffers the kernel is given.
     provided_max: usize,
-    /// A receive found none since the last publication.
+    /// Whether a receive found no buffer since the last publication.
     has_starved: bool,
-    /// Buffers it is not given for now, last used on top.
+    /// Buffers that the kernel is not given for now, the last used on top.
     reserve: Vec<u16>,
 }
 
@@ -96,12 +96,12 @@ impl ProvidedBuffers {
         self.provide();
     }
 
-    /// The kernel has filled a buffer, which is yet to be taken over.
+    /// Notes that the kernel has filled a buffer, which is not taken over yet.
     pub(super) fn on_filled(&mut self) {
         self.provided -= 1;
     }
 
-    /// A receive has found no buffer: the kernel needs more than it was given, if there are more.
+    /// Notes that a receive found no buffer: the kernel needs more than it was given, if there are more.
     pub(super) fn on_starved(&mut self) {
         self.has_starved = true;
     }

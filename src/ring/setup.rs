@@ -61,7 +61,7 @@ pub enum RingError {
 pub(super) struct Made {
     pub(super) uring: IoUring,
     pub(super) provided: ProvidedBuffers,
-    /// The kernel leaves what its completions need done to the ring's own calls, a little at each.
+    /// Whether the kernel leaves its work on completions to the ring's own calls, which do a little each.
     pub(super) is_deferred: bool,
 }
 

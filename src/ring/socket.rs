@@ -1,8 +1,8 @@
-//! What a connection's bytes go through: a connected socket, or a pair of descriptors, one in and one out.
+//! The descriptors behind a connection: a connected socket, or a pair of descriptors, one in and one out.
 //!
-//! A pair may be pipes, sockets, terminals, files or `/dev/null`, and other processes may hold them too: none of
-//! their shared state is changed, no shutdown and no mode. Invariant: the ring waits for either end; a pipe or terminal
-//! that is non-blocking for those others, which the ring would take as "do not wait", is opened anew.
+//! A pair may be pipes, sockets, terminals, files or `/dev/null`, and other processes may hold them too: this module
+//! changes none of their shared state, by no shutdown and no mode. Invariant: the ring waits for either end; a pipe or
+//! terminal that is non-blocking for those others, which the ring would take as "do not wait", is opened anew.
 
 use std::io;
 use std::net::Shutdown;
@@ -23,7 +23,7 @@ pub struct Socket {
     output_kind: Kind,
 }
 
-/// A process has one client behind its stdin and stdout.
+/// Whether stdin and stdout were taken: a process has one client behind them.
 static IS_STDIO_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Which operations an end knows.
@@ -63,14 +63,14 @@ impl Socket {
         })
     }
 
-    /// Takes this process's stdin and stdout for the client behind them. What anybody else in the process reads from
-    /// stdin is empty from now on, and what they write to stdout goes to stderr: a stray line cannot break the
-    /// conversation, and dropping the pair ends it.
+    /// Takes this process's stdin and stdout for the client behind them. From now on the rest of the process reads an
+    /// empty stdin, and what it writes to stdout goes to stderr: a stray line cannot break the conversation, and dropping
+    /// the pair ends the conversation.
     ///
     /// # Errors
     /// As [`Socket::pair`], and when both were taken before.
     pub fn take_stdio() -> io::Result<Self> {
-        /// Not 0 to 2, whatever of them is closed.
+        /// A duplicate that is not one of the descriptors 0 to 2, even if one of those is closed.
         const DESCRIPTOR_MIN: i32 = 3;
         if IS_STDIO_TAKEN.swap(true, Ordering::Relaxed) {
             return Err(io::Error::other("they are taken already"));
@@ -84,7 +84,7 @@ impl Socket {
         rustix::stdio::dup2_stdin(&nothing)?;
         match rustix::stdio::dup2_stdout(io::stderr()) {
             Ok(()) => {}
-            // There is no stderr either.
+            // The process has no stderr either.
             Err(_) => rustix::stdio::dup2_stdout(&nothing)?,
         }
         Ok(pair)
@@ -136,7 +136,7 @@ impl Socket {
         self.output.as_ref().unwrap_or(&self.input).as_fd()
     }
 
-    /// Shuts a connection down; of a pair, what is to be cancelled instead, since its ends are others' too.
+    /// Shuts a connection down. For a pair, whose ends other processes hold too, it returns what to cancel instead.
     pub(super) fn shut_down(&self, how: Shutdown) -> Option<[BorrowedFd<'_>; 2]> {
         match &self.output {
             None => {
@@ -148,7 +148,7 @@ impl Socket {
         }
     }
 
-    /// What is closed behind everything queued. A pair's input is closed at once: nothing names it any more.
+    /// The descriptor to close behind everything queued. A pair's input is closed at once: nothing names it any more.
     pub(super) fn into_last(self) -> OwnedFd {
         self.output.unwrap_or(self.input)
     }
@@ -161,7 +161,7 @@ impl Socket {
 /// When the bytes of a receive are expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Some time.
+    /// At some time.
     Later,
     /// They are there.
     Now,
@@ -171,16 +171,16 @@ pub(super) enum Arrival {
 /// connection is mostly idle when its receive is armed, so trying first would be wasted.
 const POLL_FIRST: u16 = 1;
 
-/// An offset of -1: as `read(2)` and `write(2)` do, from where the file stands.
+/// An offset of -1 means the file's own position, as for `read(2)` and `write(2)`.
 const CURRENT_POSITION: u64 = u64::MAX;
 
 /// A descriptor the ring waits for, and how it is used.
 fn waiting(descriptor: OwnedFd, access: OFlags) -> io::Result<(OwnedFd, Kind)> {
     let status = rustix::fs::fstat(&descriptor)?;
     let kind = match FileType::from_raw_mode(status.st_mode) {
-        // Their operations wait whatever the mode says.
+        // The ring's operations on sockets wait whatever the mode says.
         FileType::Socket => return Ok((descriptor, Kind::Socket)),
-        // They never make anybody wait.
+        // These never make a reader or writer wait.
         FileType::RegularFile => return Ok((descriptor, Kind::File)),
         _ => Kind::File,
     };
@@ -189,7 +189,7 @@ fn waiting(descriptor: OwnedFd, access: OFlags) -> io::Result<(OwnedFd, Kind)> {
         return Ok((descriptor, kind));
     }
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
-    // Non-blocking at first: a pipe that nobody reads any more is an error, not a wait.
+    // It is opened non-blocking at first, so that a pipe that nobody reads any more is an error and not a wait.
     let opening = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let own = rustix::fs::open(path, opening, Mode::empty())?;
     rustix::fs::fcntl_setfl(&own, flags.difference(OFlags::NONBLOCK))?;

@@ -1,22 +1,23 @@
 //! A port that several processes share: sending its new connections to the others while this one drains.
 //!
 //! The kernel spreads a port's connections over all sockets that listen on it, of whichever process of the user
-//! (`SO_REUSEPORT`). A program of the group's can choose the socket instead, by its index (`SO_ATTACH_REUSEPORT_CBPF`,
-//! socket(7)), which needs no privilege. Nobody can ask for indices: a socket that begins to listen becomes the last, and
-//! where one goes the last takes its place. So they are found out. For a moment each listener of ours announces a segment
-//! size of its own, and a connection from a port that the program knows is led to one index after the other: the size it
-//! is offered says which listener is there, if it is ours. Others see connections that end without a word, as a load
-//! balancer's probes do; connections that come meanwhile go where they would have gone.
+//! (`SO_REUSEPORT`). A program attached to the group can choose the socket instead, by its index
+//! (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), which needs no privilege. The kernel does not tell the indices: a socket that
+//! begins to listen becomes the last, and where one goes the last takes its place. So this module finds them out. For a
+//! moment each of our listeners announces a segment size of its own, and the program leads a connection from a port that
+//! it knows to one index after the other: the size that the connection is offered says which listener is there, if it
+//! is ours. Other processes see connections that end without a byte, as a load balancer's probes do; connections that
+//! come meanwhile go where they would have gone.
 //!
 //! ```text
 //! [ours, ours, theirs, theirs] ── steer to 2, 3 ── grace, our queues empty ── close one ──► [theirs, ours, theirs]
 //!       ── steer to 0, 2 ── no program, close the last ──► [theirs, theirs]
 //! ```
 //!
-//! A program stays with the group after whoever attached it has gone, and would lead astray once indices change: it is
-//! detached before the last socket of ours is closed. The microseconds between are the one moment in which a connection
-//! can still be lost. Two processes that drain at the same time overwrite each other's program; their listeners then take
-//! what comes, and the rest is as without one.
+//! A program stays with the group after the process that attached it has gone, and would mislead connections once indices
+//! change, so it is detached before our last socket is closed. The microseconds between are the one moment in which a
+//! connection can still be lost. Two processes that drain at the same time overwrite each other's program; their
+//! listeners then accept what comes, and the rest is as without a program.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -31,11 +32,11 @@ use super::listener::{self, Instruction};
 
 /// A handshake with one's own machine takes microseconds; a listener whose queue is full does not answer at all.
 const PROBE_PATIENCE: Duration = Duration::from_millis(100);
-/// Between the sizes that listeners announce: more than the options of a segment take of it.
+/// The difference between the sizes that listeners announce: more than TCP's options take of a segment.
 const SIZE_STEP: u32 = 16;
-/// The least segment size that is announced.
+/// The least segment size that a listener announces.
 const SIZE_MIN: u32 = 536;
-/// More sockets on one port than a program can choose among.
+/// The number of sockets on one port beyond which a program cannot choose among them.
 const SOCKETS_MAX: usize = 1024;
 /// No socket has this index: the kernel chooses by itself.
 const KERNELS_CHOICE: u32 = u32::MAX;
@@ -45,24 +46,24 @@ const KERNELS_CHOICE: u32 = u32::MAX;
 pub struct Group {
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
-    /// Where new connections are led to; empty as long as they are not.
+    /// The indices to which new connections are led; empty while they are not led anywhere.
     led_to: Vec<u32>,
 }
 
 /// What becomes of new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnedAway {
-    /// They go to so many other sockets on the same address.
+    /// They go to this many other sockets on the same address.
     Steered(usize),
-    /// Nobody else listens: their first packets are ignored, and sent again a second later, when there is a refusal or
-    /// the next process.
+    /// No other process listens: their first packets are ignored, and clients send them again a second later, when they
+    /// meet a refusal or the next process.
     Ignored,
 }
 
 /// A socket of the port, by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Member {
-    /// That many of our listeners come before it.
+    /// One of our listeners; this many of ours come before it.
     Ours(usize),
     Theirs,
 }
@@ -80,7 +81,7 @@ impl Group {
     /// Keeps new connections away from these listeners; what is queued in them stays acceptable.
     ///
     /// # Errors
-    /// Neither way is open: connections that come in the last moment before the listeners are closed see a reset.
+    /// Neither way works: connections that come in the last moment before the listeners are closed see a reset.
     pub fn turn_away(&mut self) -> io::Result<TurnedAway> {
         self.led_to = self.try_steer().unwrap_or_else(|error| {
             tracing::debug!(%error, "new connections cannot be led to other processes");
@@ -95,7 +96,7 @@ impl Group {
         Ok(TurnedAway::Ignored)
     }
 
-    /// Leads new connections to other processes' sockets; which they are, none if nobody else listens.
+    /// Leads new connections to other processes' sockets, and returns their indices: none if no other process listens.
     fn try_steer(&self) -> io::Result<Vec<u32>> {
         let count = listening_on(self.address)?;
         if count <= self.listeners.len() || count > SOCKETS_MAX {
@@ -108,17 +109,17 @@ impl Group {
         Ok(theirs)
     }
 
-    /// Whether nobody else in this process holds the listeners any more, so that they are to be closed.
+    /// Whether nothing else in this process holds the listeners any more, so that they can be closed.
     pub fn is_released(&self) -> bool {
         self.listeners
             .iter()
             .all(|listener| Arc::strong_count(listener) == 1)
     }
 
-    /// Closes the listeners, and leaves others in the port's group as if they had never been.
+    /// Closes the listeners, and leaves the others in the port's group as if ours had never been there.
     pub fn close(mut self) {
         if !self.led_to.is_empty() && self.is_released() {
-            // Who began or ceased to listen meanwhile has changed the indices.
+            // A process that began or ceased to listen meanwhile has changed the indices.
             let members = listening_on(self.address).and_then(|count| self.members(count, &self.led_to));
             if let Ok(members) = members {
                 self.close_in_turn(members);
@@ -141,7 +142,7 @@ impl Group {
             };
             let mut after = members.clone();
             after.swap_remove(index);
-            // Indices that are others' before and after.
+            // These indices belong to other processes before and after.
             let both = |index: &u32| after.get(*index as usize) == Some(&Member::Theirs);
             let mut safe = indices_of_others(&members);
             if safe.iter().any(both) {
@@ -150,7 +151,7 @@ impl Group {
             if self.attach(&choose(&safe)).is_err() {
                 return;
             }
-            // The others keep their places in this list as the kernel's are kept: the last takes the free one.
+            // This list follows the kernel's: the last socket takes the place that falls free.
             drop(self.listeners.remove(listener));
             for member in &mut after {
                 if let Member::Ours(place) = member
@@ -181,7 +182,7 @@ impl Group {
         });
         let members: io::Result<Vec<Member>> = members.collect();
         for listener in &self.listeners {
-            // Zero is the kernel's own choice.
+            // Zero leaves the choice to the kernel.
             SockRef::from(listener).set_tcp_mss(0)?;
         }
         let members = members.inspect_err(|_| self.detach())?;
@@ -221,8 +222,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Half of what is usual here, so that it is not reached otherwise, and large enough for whoever connects from
-    /// elsewhere not to notice.
+    /// Half of the usual size on this machine, so that it does not occur otherwise, and large enough that clients from
+    /// elsewhere do not notice.
     fn of(address: SocketAddr, count: usize) -> io::Result<Sizes> {
         let listener = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         listener.bind(&SocketAddr::new(reachable(address).ip(), 0).into())?;
@@ -268,13 +269,13 @@ fn port_of(probe: &Socket) -> io::Result<u16> {
     Ok(address.ok_or(io::ErrorKind::Unsupported)?.port())
 }
 
-/// Connects; the size of the segments that may be sent then.
+/// Connects, and returns the size of the segments that may then be sent.
 fn connect(probe: &Socket, address: SocketAddr) -> io::Result<u32> {
     probe.connect_timeout(&reachable(address).into(), PROBE_PATIENCE)?;
     probe.tcp_mss()
 }
 
-/// Where a listener on `address` is reached from here.
+/// The address under which this machine reaches a listener on `address`.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -284,7 +285,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// A program that chooses one of `indices` at random, each as often.
+/// A program that chooses one of `indices` at random, each with the same probability.
 fn choose(indices: &[u32]) -> Vec<Instruction> {
     let Some((last, others)) = indices.split_last() else {
         return vec![Instruction::give(KERNELS_CHOICE)];
@@ -348,7 +349,7 @@ fn count_listening(table: impl BufRead, address: &str) -> io::Result<usize> {
     Ok(count)
 }
 
-/// As the kernel prints it: words of the machine's order, in hexadecimal (proc(5)).
+/// An address as the kernel prints it: words of the machine's order, in hexadecimal (proc(5)).
 fn address_in_table(address: SocketAddr) -> String {
     let octets = match address.ip() {
         IpAddr::V4(ip) => ip.octets().to_vec(),
@@ -383,7 +384,7 @@ mod tests {
         (bound, listeners)
     }
 
-    /// Who got connections since the last look.
+    /// Which listeners got connections since the last look.
     fn accepted(listeners: &[Arc<OwnedFd>]) -> Vec<usize> {
         let drain = |listener: &Arc<OwnedFd>| std::iter::from_fn(|| accept_now(listener).unwrap()).count();
         listeners.iter().map(drain).collect()

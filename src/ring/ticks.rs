@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Runs `tick` on this executor for as long as it says when it is due next; twice as often as it says,
-/// as two timers take turns. `None` ends both.
+/// Runs `tick` on this executor for as long as it returns when it is due next. It runs twice as often as that, because
+/// two timers take turns. `None` ends both.
 pub fn spawn_ticks(tick: impl FnMut() -> Option<Duration> + 'static) {
     let tick = Rc::new(RefCell::new(tick));
     for is_second in [false, true] {

@@ -68,7 +68,7 @@ pub(super) enum Token {
     Accept,
     CancelAccept,
     Wake,
-    /// The cancel of whatever names one end of a pair.
+    /// The cancel of every operation that names one end of a pair.
     CancelEnd,
     Operation(Operation, ConnectionKey),
     Cancel(Operation, ConnectionKey),

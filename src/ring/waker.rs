@@ -1,7 +1,7 @@
 //! Waking a ring from other threads: an eventfd the ring reads.
 //!
-//! It carries no data and counts nothing: any number of wake-ups before the ring looks are one. Who
-//! uses it decides when a wake-up is needed (an inbox: when it stops being announced).
+//! A wake-up carries no data and is not counted: any number of them before the ring looks are one. The caller decides
+//! when a wake-up is needed (for an inbox: when it stops being empty).
 //!
 //! Where the executor waits for an eventfd that the kernel signals for the ring, the waker signals that one itself: from
 //! within the wake-up of an eventfd the kernel does so only after a grace period of RCU, which takes many milliseconds.
@@ -19,7 +19,7 @@ pub struct RingWaker(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     event: File,
-    /// What the executor waits for in the ring's stead.
+    /// The eventfd for which the executor waits instead of the ring.
     notice: Option<File>,
     is_awaited: AtomicBool,
 }
@@ -39,9 +39,9 @@ impl RingWaker {
     /// waits.
     pub fn wake(&self) {
         let one = 1u64.to_ne_bytes();
-        // It fails only when 2^64 - 2 wake-ups are unread, and then the ring is being woken already.
+        // The write fails only when 2^64 - 2 wake-ups are unread, and then the ring is being woken already.
         let _ = (&self.0.event).write(&one);
-        // Who begins to wait says so and then looks for work, which there is by now.
+        // An executor that begins to wait announces it and then looks for work, which is there by now.
         if self.is_awaited()
             && let Some(mut notice) = self.0.notice.as_ref()
         {
@@ -54,7 +54,7 @@ impl RingWaker {
         self.0.is_awaited.load(Ordering::SeqCst)
     }
 
-    /// The executor is about to wait for the notice, if there is one, which is told of nothing yet.
+    /// Notes that the executor is about to wait for the notice, if there is one, and clears earlier signals.
     pub(super) fn begin_waiting(&self) -> Option<BorrowedFd<'_>> {
         self.0.is_awaited.store(true, Ordering::SeqCst);
         let mut notice = self.0.notice.as_ref()?;
@@ -63,7 +63,7 @@ impl RingWaker {
         Some(notice.as_fd())
     }
 
-    /// The executor waits no longer; whether it did.
+    /// Notes that the executor waits no longer, and returns whether it did.
     pub(super) fn end_waiting(&self) -> bool {
         self.0.is_awaited.swap(false, Ordering::SeqCst)
     }
@@ -81,7 +81,7 @@ impl AsFd for RingWaker {
     }
 }
 
-/// Not non-blocking: the ring's read would then fail at once instead of waiting.
+/// It is blocking, because the ring's read of a non-blocking one would fail at once instead of waiting.
 #[allow(unsafe_code)]
 fn event_descriptor() -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;

@@ -55,7 +55,7 @@ impl Faults {
     };
 }
 
-/// One fault, for the next operation of its kind whatever the chances.
+/// One fault that strikes the next operation of its kind, whatever the chances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// At most this many bytes, at least one.
@@ -107,7 +107,7 @@ impl Fault {
     }
 }
 
-/// Decides: orders first, then chances.
+/// Decides which fault strikes: orders come first, then chances.
 #[derive(Debug)]
 pub(super) struct Fate {
     pub(super) dice: Dice,
@@ -124,7 +124,7 @@ impl Fate {
         }
     }
 
-    /// What strikes an operation of this kind with `bytes` to move.
+    /// The fault that strikes an operation of this kind with `bytes` to move.
     pub(super) fn strike(&mut self, kind: Kind, bytes: usize) -> Option<Fault> {
         if let Some(at) = self.orders.iter().position(|fault| fault.strikes(kind)) {
             return self.orders.remove(at);
@@ -140,7 +140,7 @@ impl Fate {
         })
     }
 
-    /// Flushes a completion is late.
+    /// The number of flushes by which a completion is late.
     pub(super) fn delay(&mut self) -> u64 {
         let Faults {
             delayed,

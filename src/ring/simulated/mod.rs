@@ -1,4 +1,4 @@
-//! A data ring without a kernel: seeded, with peers a test plays and faults it orders.
+//! A data ring without a kernel: seeded, with peers that a test plays and faults that it orders.
 //!
 //! There is no clock and no thread: time passes by [`flush`](super::DataRing::flush), so a test drives
 //! its state machine by calling it, and the same seed gives the same run. The ring checks its caller's

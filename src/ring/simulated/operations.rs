@@ -45,7 +45,7 @@ pub(super) fn receive(world: &mut World, id: usize, room: Option<usize>) -> Opti
     })
 }
 
-/// Sends what fits of `bytes`, counting on in `sent`.
+/// Sends as much of `bytes` as fits, and adds it to `sent`.
 pub(super) fn send(
     world: &mut World,
     id: usize,
@@ -85,7 +85,7 @@ pub(super) fn send(
     (is_attempt || *sent == bytes.len()).then_some(Ok(*sent))
 }
 
-/// A hang-up watch: unread bytes do not hide a FIN from it.
+/// Ends a hang-up watch, from which unread bytes do not hide a FIN.
 pub(super) fn watch(world: &World, id: usize) -> Option<HangUp> {
     let connection = &world.connections[id];
     let is_inbound_ended = connection.is_inbound_ended || connection.is_read_shut;

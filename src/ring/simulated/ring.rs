@@ -1,8 +1,8 @@
 //! The simulated ring: queues, order and lateness of completions.
 //!
-//! `flush` takes in returned buffers, begins what is queued in order, then lets every begun operation
-//! get as far as the world allows. What is done lies in `done` until its flush is due; order among due
-//! completions is the order of ending unless the dice say otherwise.
+//! `flush` takes in returned buffers, begins the queued operations in order, and then lets every begun operation get as
+//! far as the simulated world allows. Operations that are over lie in `done` until their flush is due; due completions
+//! are in the order of their ends unless the dice decide otherwise.
 #![allow(unsafe_code)]
 
 use super::faults::Kind;
@@ -60,7 +60,7 @@ struct Begun {
 
 enum Work {
     Receive,
-    /// Tried when it is begun, and from then on as the other.
+    /// A receive that is tried when it is begun, and from then on is like the other.
     ReceiveReady,
     Send {
         buffer: Vec<u8>,
@@ -322,7 +322,7 @@ impl DataRing for SimulatedRing {
         self.queue(key, socket, Work::Receive);
     }
 
-    /// Before whoever waits for bytes: the kernel takes them while it takes the operation in.
+    /// This comes before the receives that wait for bytes: the kernel takes the bytes while it takes the operation in.
     fn receive_ready(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
         self.queue(key, socket, Work::ReceiveReady);
     }
@@ -431,7 +431,7 @@ impl DataRing for SimulatedRing {
         self.take_done(at)
     }
 
-    /// What is late has not happened yet.
+    /// Late completions have not happened yet.
     fn has_more(&mut self) -> bool {
         false
     }
@@ -452,7 +452,7 @@ impl DataRing for SimulatedRing {
 
 impl Drop for SimulatedRing {
     fn drop(&mut self) {
-        // Sockets nobody took close themselves; what is still in flight dies with the ring.
+        // Sockets that nobody took close themselves; operations still in flight die with the ring.
         let queued = self.queued.drain(..);
         for begun in queued.filter_map(|queued| match queued {
             Queued::Operation(begun) => Some(begun),

@@ -1,6 +1,6 @@
 //! The machine the rings share: connections, accept queues, and the peers a test plays.
 //!
-//! Shared behind a lock only so that sockets can be sent between shards as real descriptors can.
+//! It is shared behind a lock only so that sockets can be sent between shards as real descriptors can.
 //!
 //! A connection, seen from the server: open → (write side shut) → closed, or reset at any point. Ids are
 //! never reused, so that a use after close is noticed.
@@ -27,7 +27,7 @@ pub struct SimulatedNetwork {
 }
 
 impl SimulatedNetwork {
-    /// Without faults until told otherwise; everything random follows from `seed`.
+    /// A network without faults until they are ordered; everything random follows from `seed`.
     pub fn new(seed: u64) -> Self {
         SimulatedNetwork {
             world: Shared(Arc::new(Mutex::new(World {
@@ -60,17 +60,17 @@ impl SimulatedNetwork {
         }
     }
 
-    /// From now on faults happen with these chances.
+    /// Makes faults happen with these chances from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.world.lock().fate.faults = faults;
     }
 
-    /// The next operation of the fault's kind suffers it; several orders are obeyed in turn.
+    /// Orders a fault for the next operation of its kind; several orders are obeyed in turn.
     pub fn order(&self, fault: Fault) {
         self.world.lock().fate.orders.push_back(fault);
     }
 
-    /// No more faults, ordered ones included.
+    /// Stops all faults, ordered ones included.
     pub fn calm(&self) {
         let mut world = self.world.lock();
         world.fate.faults = Faults::default();
@@ -150,7 +150,7 @@ impl SimulatedPeer {
         self.with(Connection::reset);
     }
 
-    /// Is not there any more, and the kernel has found out by its probes: `ETIMEDOUT`.
+    /// Vanishes, which the kernel has found out by its probes: `ETIMEDOUT`.
     pub fn vanish(&self) {
         self.with(|connection| {
             connection.has_vanished = true;
@@ -315,7 +315,7 @@ impl Connection {
         self.is_outbound_ended |= how != Shutdown::Read;
     }
 
-    /// An operation is over: a descriptor closed under it now closes the connection.
+    /// Notes that an operation is over: a descriptor that was closed under it now closes the connection.
     pub(super) fn finish_operation(&mut self) {
         self.operations_in_flight -= 1;
         if self.is_descriptor_closed {
