@@ -12,8 +12,8 @@ use weir::session::live::LiveOptions;
 use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::transport::http::admission::AdmissionPolicy;
-use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, Request, finish_answer};
-use weir::wire::http1::{BodyLimits, DateCache, HeadLimits, ResponseHead, Status};
+use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, Request, Response, ResponseContext};
+use weir::wire::http1::{BodyLimits, DateCache, HeadLimits};
 
 const NOW: UnixSeconds = UnixSeconds(1_785_000_000);
 
@@ -105,13 +105,8 @@ impl Server {
     }
 
     fn finish(&mut self, reply: &Reply) -> &[u8] {
-        let status = Status::from_code(reply.status).expect("a status of ours");
-        let mut head = ResponseHead::json(status, self.out.len() - HEAD_RESERVE, self.date.text());
-        head.session_id = reply
-            .session
-            .as_ref()
-            .and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
-        let range = finish_answer(&mut self.out, &head, false);
+        let context = ResponseContext::default();
+        let range = Response::Reply(reply).write(&mut self.out, &context, self.date.text());
         &self.out[range]
     }
 

@@ -9,7 +9,7 @@ use super::hosts::HostRules;
 use super::view::{AdminView, Lifecycle};
 use crate::config::{HEALTH_PATH, READINESS_PATH};
 use crate::metrics::Scrape;
-use crate::shard::HealthSource;
+use crate::transport::http::HealthSource;
 use crate::transport::http::admission::Probe;
 use crate::wire::http1::{
     BodyLength, Connection, DateCache, HEAD_RESERVE, Head, HeadError, HeadLimits, Method, ResponseHead,

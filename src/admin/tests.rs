@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::shard::HealthSource;
+use crate::transport::http::HealthSource;
 use crate::transport::http::admission::Probe;
 use crate::units::ShardId;
 

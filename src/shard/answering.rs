@@ -7,7 +7,7 @@
 //! Closing is half-closing: our FIN goes out behind the answer, and what the peer had on its way is read and
 //! dropped for a moment, so that no RST destroys an answer still unread.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::ops::Range;
 
@@ -15,8 +15,7 @@ use crate::mcp::OverloadReason;
 use crate::metrics::{Eviction, HttpRefusal, Stage};
 use crate::pool::HandlerKey;
 use crate::ring::{ConnectionKey, SendMode};
-use crate::transport::http::{self, HEAD_RESERVE, Refusal};
-use crate::wire::http1::{BodyLength, Connection as Persistence, Cors, ResponseHead};
+use crate::transport::http::{HEAD_RESERVE, Persistence, Refusal, Response};
 
 use super::access::Subject;
 use super::admission::Claim;
@@ -26,18 +25,30 @@ use super::{Shard, ShardRing};
 /// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
 const OUTBOX_SEND_BYTES: usize = 256 << 10;
 
-/// An answer that is ready but for its head; its body is in `buffer[HEAD_RESERVE..]`.
+/// An answer, and what it was written for.
 pub(super) struct Answer<'a> {
+    /// Room for its head, and for a reply its body behind that.
     pub buffer: Vec<u8>,
-    pub head: ResponseHead<'a>,
+    pub response: Response<'a>,
     /// The handler whose call it ends.
     pub handler: Option<HandlerKey>,
     /// Heap bytes charged for it.
     pub charged: usize,
     /// It ends a request that was counted in flight when it was decoded.
     pub is_counted: bool,
-    /// The body stays unsent, as HEAD asks.
-    pub is_head: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// The end of a request that was counted in flight and has no handler.
+    pub(super) fn counted(buffer: Vec<u8>, response: Response<'a>) -> Answer<'a> {
+        Answer {
+            buffer,
+            response,
+            handler: None,
+            charged: 0,
+            is_counted: true,
+        }
+    }
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -45,11 +56,10 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn answer(&mut self, key: ConnectionKey, answer: Answer<'_>) {
         let Answer {
             mut buffer,
-            mut head,
+            response,
             handler,
             charged,
             is_counted,
-            is_head,
         } = answer;
         let is_draining = self.is_draining();
         let connection = self.table.at(key).filter(|c| c.state != State::Dead);
@@ -63,14 +73,10 @@ impl<R: ShardRing> Shard<R> {
             return handler.into_iter().for_each(|handler| self.end_lease(handler));
         };
         if is_draining {
-            connection.persistence = Persistence::Close;
+            connection.response.persistence = Persistence::Close;
         }
-        head.connection = connection.persistence;
-        if let Some(origin) = connection.origin.as_deref() {
-            head.cors = Cors::ReadableBy(origin);
-        }
-        let closes = head.connection == Persistence::Close;
-        let range = http::finish_answer(&mut buffer, &head, is_head);
+        let range = response.write(&mut buffer, &connection.response, self.date.text());
+        let closes = connection.response.closes();
         let outgoing = Outgoing {
             range,
             charged,
@@ -96,34 +102,43 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let status = HttpRefusal::from_status(refusal.status().code());
         self.metrics.http_refusals.increment(status);
-        let mut buffer = self.spares.take();
-        // Writing to a `Vec` cannot fail.
-        let _ = writeln!(buffer, "{refusal}");
-        let date = *self.date.text();
-        let mut head = ResponseHead::empty(refusal.status(), &date);
-        head.content_type = Some("text/plain; charset=utf-8");
-        head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
-        head.allow = refusal.allow();
-        head.upgrade = refusal.upgrade();
-        head.cors = Cors::Varies;
         if let Some(connection) = self.table.at(key) {
-            connection.persistence = if goes_on {
+            connection.response.persistence = if goes_on {
                 Persistence::Persist
             } else {
                 Persistence::Close
             };
         }
-        self.answer(
-            key,
-            Answer {
-                buffer,
-                head,
-                handler: None,
-                charged: 0,
-                is_counted: false,
-                is_head,
-            },
-        );
+        let buffer = self.spares.take();
+        let answer = Answer {
+            is_counted: false,
+            ..Answer::counted(buffer, Response::Refusal { refusal, is_head })
+        };
+        self.answer(key, answer);
+    }
+
+    /// Notes the origin of a request that is refused before anything else of it is known: as far as `window`, the front
+    /// of it, names one.
+    pub(super) fn note_origin_in(&mut self, key: ConnectionKey, window: &[u8]) {
+        if let Some(connection) = self.table.at(key) {
+            let policy = &self.service.policy;
+            connection
+                .response
+                .note_unparsed(window, policy, &mut self.origins);
+        }
+    }
+
+    /// The same for the request whose beginning was kept. That of a request in hand, if there is one, stays.
+    fn note_origin_of_kept(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.at(key)
+            && connection.is_between_answers()
+            && let Some(kept) = connection.assembly.as_deref()
+        {
+            let policy = &self.service.policy;
+            connection
+                .response
+                .note_unparsed(kept.window(), policy, &mut self.origins);
+        }
     }
 
     /// Sends bytes that are no final answer; the request goes on being read behind them.
@@ -309,7 +324,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(connection) = self.table.at(key)
             && matches!(connection.state, State::Calling(_) | State::Answering)
         {
-            connection.persistence = Persistence::Close;
+            connection.response.persistence = Persistence::Close;
             connection.outgoing.closes = true;
             self.metrics.refusals.increment(OverloadReason::Memory);
             return;
@@ -329,7 +344,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
         self.log_answer(key, Subject::Unread, &reply, &buffer[HEAD_RESERVE..]);
         if let Some(connection) = self.table.at(key) {
-            connection.persistence = Persistence::Close;
+            connection.response.persistence = Persistence::Close;
         }
         self.reply(key, buffer, None, &reply);
     }

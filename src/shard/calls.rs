@@ -29,8 +29,7 @@ use crate::ring::{ConnectionKey, HangUp};
 use crate::session::live::Stream;
 use crate::timers::TimerKind;
 use crate::transport::http::admission::Endpoint;
-use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::wire::http1::{Connection as Persistence, Method};
+use crate::transport::http::{HEAD_RESERVE, Persistence, Request};
 use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::access::Ended;
@@ -139,10 +138,7 @@ impl<R: ShardRing> Shard<R> {
             }
             Endpoint::SsePost => return self.post_to_events(key, request, out),
             Endpoint::Preflight => return self.answer_preflight(key, &request.head, out),
-            Endpoint::Health(probe) => {
-                let is_head = request.head.method == Method::Head;
-                return self.answer_probe(key, probe, is_head, out);
-            }
+            Endpoint::Health(probe) => return self.answer_probe(key, probe, request.is_head(), out),
             Endpoint::Delete => {
                 let reply = service.protocol.delete(&facts, &*service.store, &mut out);
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
@@ -625,7 +621,7 @@ impl<R: ShardRing> Shard<R> {
         // A receive that is armed may have taken bytes that are still to be handled.
         let has_more = unread_bytes > 0 || connection.assembly.is_some() || connection.is_receiving;
         if !has_more {
-            connection.persistence = Persistence::Close;
+            connection.response.persistence = Persistence::Close;
         }
     }
 

@@ -17,14 +17,12 @@
 //! ```
 
 use std::ops::Range;
-use std::rc::Rc;
 use std::time::Instant;
 
 use crate::pool::{Assembly, HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
 use crate::slab::Slab;
-use crate::transport::http::Intake;
-use crate::wire::http1::Connection as Persistence;
+use crate::transport::http::{Intake, ResponseContext};
 
 use super::addresses::AddressPlace;
 use super::channels::Channel;
@@ -145,12 +143,8 @@ pub(super) struct Connection<S> {
     pub is_fresh: bool,
     /// The request in hand has an `Origin`.
     pub is_browser: bool,
-    /// That `Origin`, as the answer repeats it.
-    pub origin: Option<Rc<str>>,
-    /// The client takes JSON for the request in hand, not only a stream.
-    pub takes_json: bool,
-    /// The client knows chunks (HTTP/1.1).
-    pub takes_chunks: bool,
+    /// What the request in hand says of how it is answered.
+    pub response: ResponseContext,
     /// Bytes read and dropped while closing.
     pub dropped_bytes: u32,
     /// How long the request in hand has waited for a handler and a worker.
@@ -164,8 +158,6 @@ pub(super) struct Connection<S> {
     /// Messages both ways, once it has been made a channel.
     pub channel: Option<Box<Channel>>,
     pub outgoing: Outgoing,
-    /// What the current request's answer says of the connection.
-    pub persistence: Persistence,
     /// When the current phase (head, body, wait, write) began.
     pub phase_began: Instant,
     /// When the current request's first byte came.
@@ -188,9 +180,7 @@ impl<S> Connection<S> {
             is_half_closed: false,
             is_fresh: true,
             is_browser: false,
-            origin: None,
-            takes_json: true,
-            takes_chunks: true,
+            response: ResponseContext::default(),
             dropped_bytes: 0,
             waited_micros: 0,
             intake: Intake::default(),
@@ -199,7 +189,6 @@ impl<S> Connection<S> {
             stream: None,
             channel: None,
             outgoing: Outgoing::default(),
-            persistence: Persistence::Persist,
             phase_began: now,
             request_at: now,
         }

@@ -25,9 +25,7 @@
 //! | `speaking`, `asking` | what calls say before they end, and ask their clients |
 //! | `tasks` | calls that go on as tasks |
 //! | `service` | what is served, and its replacement |
-//! | `browsers` | pages of other origins, which may read what they are answered |
 //! | `clock`, `telemetry` | what "now" is and what is due; what is counted and measured |
-//! | `health` | probers on the port of MCP |
 //! | `deadlines`, `drain` | what time does |
 //! | `access` | what the log says of requests |
 //! | `inbox`, `events` | what other threads say, and what is done about it |
@@ -43,7 +41,6 @@ mod alarm;
 mod answering;
 mod asking;
 mod batches;
-mod browsers;
 mod calls;
 mod channels;
 mod clock;
@@ -52,7 +49,6 @@ mod deadlines;
 mod drain;
 mod events;
 mod gate;
-mod health;
 mod inbox;
 mod lingering;
 mod listening;
@@ -86,6 +82,7 @@ use crate::pool::{AssemblyPool, AssemblySizes, HandlerKey, HeapBudget, Pool};
 use crate::registry::{Emission, LinkListener, ServerHandle, ShardRegistry};
 use crate::ring::{Completion, ConnectionKey};
 use crate::timers::TimerKind;
+use crate::transport::http::Origins;
 use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
@@ -96,7 +93,6 @@ use admission::{Admission, Peers};
 pub use admission::{Mesh, Moved};
 pub use alarm::Alarm;
 use asking::Askers;
-use browsers::Origins;
 pub use calls::Call;
 pub use channels::ChannelLimits;
 use clock::{Clock, Timers};
@@ -104,7 +100,6 @@ use connections::Table;
 use drain::Drain;
 pub use gate::Gate;
 use gate::on_place_free;
-pub use health::{HealthSlot, HealthSource};
 pub use inbox::{Inbox, ShardEvent, Waker};
 pub use pump::run;
 pub use service::{Served, Service};

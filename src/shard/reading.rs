@@ -12,9 +12,7 @@ use std::time::Duration;
 use crate::metrics::{Eviction, Stage};
 use crate::pool::{Assembly, Purpose};
 use crate::ring::{ConnectionKey, Received};
-use crate::transport::http::admission;
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
-use crate::wire::http1;
 
 use super::admission::Claim;
 use super::answering::loss;
@@ -404,13 +402,9 @@ impl<R: ShardRing> Shard<R> {
                 Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
                 Ok(Progress::Request(request)) => {
                     let began = connection.request_at;
-                    connection.persistence = http::persistence(&request.head);
-                    let origin = request.head.fields.origin;
-                    connection.is_browser = origin.is_present();
-                    self.origins
-                        .note(&mut connection.origin, service.policy.readable_by(origin));
-                    connection.takes_json = admission::takes_json(&request.head);
-                    connection.takes_chunks = request.head.version == http1::Version::Http11;
+                    connection.is_browser = request.head.fields.origin.is_present();
+                    let policy = &service.policy;
+                    connection.response.note(&request.head, policy, &mut self.origins);
                     let consumed = request.consumed;
                     if claim == Claim::New {
                         connection.waited_micros = 0;
@@ -437,9 +431,10 @@ impl<R: ShardRing> Shard<R> {
     fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> Taken {
         self.log_refusal(key, refused.refusal, Some(window));
         let goes_on = refused.consumed.is_some();
-        match refused.refusal.is_foreign() {
-            true => self.forget_origin(key),
-            false => self.note_origin_in(key, window),
+        if !refused.refusal.is_foreign() {
+            self.note_origin_in(key, window);
+        } else if let Some(connection) = self.table.at(key) {
+            connection.response.forget_origin();
         }
         self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
         refused.consumed.map_or(Taken::Ended, Taken::Busy)
@@ -515,7 +510,7 @@ impl<R: ShardRing> Shard<R> {
 
     fn send_continue(&mut self, key: ConnectionKey) {
         let mut buffer = self.spares.take();
-        buffer.extend_from_slice(http1::CONTINUE);
+        buffer.extend_from_slice(http::CONTINUE);
         let range = HEAD_RESERVE..buffer.len();
         self.send_interim(key, buffer, range);
     }

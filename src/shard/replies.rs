@@ -13,10 +13,9 @@ use crate::registry::StartError;
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, Stream};
 use crate::timers::TimerKind;
-use crate::transport::http::HEAD_RESERVE;
-use crate::transport::http::admission;
-use crate::wire::http1::{BodyLength, Connection as Persistence, ResponseHead, Status};
-use crate::wire::sse;
+use crate::transport::http::admission::{Endpoint, Probe};
+use crate::transport::http::{self, HEAD_RESERVE, Intake, Persistence, Progress, Response};
+use crate::wire::http1::Head;
 
 use super::access::{Ended, Subject};
 use super::answering::Answer;
@@ -79,17 +78,7 @@ impl<R: ShardRing> Shard<R> {
         if self.parent_of(key).is_some() {
             return self.drop_unstarted(key, buffer);
         }
-        let date = *self.date.text();
-        let head = ResponseHead::event_stream(BodyLength::Length(0), &date);
-        let answer = Answer {
-            buffer,
-            head,
-            handler: None,
-            charged: 0,
-            is_counted: true,
-            is_head: false,
-        };
-        self.answer(key, answer);
+        self.answer(key, Answer::counted(buffer, Response::EmptyStream));
     }
 
     pub(super) fn answer_unstarted(
@@ -117,6 +106,46 @@ impl<R: ShardRing> Shard<R> {
         self.answer_call(handler, Duration::ZERO, |ticket, out| {
             service.protocol.answer_overload(ticket, &overload, out)
         });
+    }
+
+    /// Answers the preflight that `front` is, if it is one, as the last request of a connection that has no place: only
+    /// then does the page's own request come, and hear why.
+    pub(super) fn answer_preflight_in(&mut self, key: ConnectionKey, front: &[u8]) -> bool {
+        let service = Rc::clone(&self.service);
+        let progress = Intake::default().advance(front, &service.policy, &service.http);
+        let Ok(Progress::Request(request)) = progress else {
+            return false;
+        };
+        let Some(connection) = self.table.at(key) else {
+            return false;
+        };
+        if request.endpoint != Endpoint::Preflight {
+            return false;
+        }
+        connection.response.persistence = Persistence::Close;
+        self.metrics.in_flight.up();
+        let buffer = self.spares.take();
+        self.answer_preflight(key, &request.head, buffer);
+        true
+    }
+
+    /// Answers a preflight, which is counted in flight.
+    pub(super) fn answer_preflight(&mut self, key: ConnectionKey, head: &Head<'_>, buffer: Vec<u8>) {
+        self.log_opened(key, "OPTIONS", 204, None);
+        self.answer(key, Answer::counted(buffer, Response::Preflight(head)));
+    }
+
+    /// Answers a prober.
+    pub(super) fn answer_probe(&mut self, key: ConnectionKey, probe: Probe, is_head: bool, buffer: Vec<u8>) {
+        let (status, text) = http::answer_probe(&self.service.health, probe);
+        let method = if is_head { "HEAD" } else { "GET" };
+        self.log_opened(key, method, status.code(), None);
+        let response = Response::Probe {
+            status,
+            text: &text,
+            is_head,
+        };
+        self.answer(key, Answer::counted(buffer, response));
     }
 
     /// Writes a call's answer and sends it, which ends the lease; in a batch, appends it and goes on with the next
@@ -231,53 +260,18 @@ impl<R: ShardRing> Shard<R> {
                 buffer = self.spares.take();
                 // It has no id: the last of this connection.
                 if let Some(connection) = self.table.at(key) {
-                    connection.persistence = Persistence::Close;
+                    connection.response.persistence = Persistence::Close;
                 }
                 let overload = self.overload(OverloadReason::Memory);
                 refusal = self.service.protocol.refuse(None, &overload, &mut buffer);
                 (0, &refusal)
             }
         };
-        let takes_json = self.table.at(key).is_none_or(|connection| connection.takes_json);
-        let is_event = !takes_json && reply.has_body && reply.status == 200;
-        if is_event {
-            write_as_event(&mut buffer);
-        }
-        let date = *self.date.text();
-        let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
-        let mut head = match reply.has_body {
-            true if is_event => {
-                let body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
-                ResponseHead::event_stream(body, &date)
-            }
-            true => ResponseHead::json(status, buffer.len() - HEAD_RESERVE, &date),
-            false => ResponseHead::empty(status, &date),
+        let answer = Answer {
+            handler,
+            charged,
+            ..Answer::counted(buffer, Response::Reply(reply))
         };
-        head.retry_after_seconds = reply
-            .retry_after_seconds
-            .map(|s| u32::try_from(s).unwrap_or(u32::MAX));
-        // What this path has for those who cannot have a stream.
-        head.allow = (reply.status == 405).then_some(admission::ALLOW_WITHOUT_STREAM);
-        head.session_id = reply
-            .session
-            .as_ref()
-            .and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
-        self.answer(
-            key,
-            Answer {
-                buffer,
-                head,
-                handler,
-                charged,
-                is_counted: true,
-                is_head: false,
-            },
-        );
+        self.answer(key, answer);
     }
-}
-
-/// Makes the one event of a stream out of the body behind the head's room.
-fn write_as_event(buffer: &mut Vec<u8>) {
-    let body = buffer.split_off(HEAD_RESERVE);
-    sse::write_event(buffer, None, |out| out.extend_from_slice(&body));
 }

@@ -11,10 +11,10 @@ use crate::mcp::Protocol;
 use crate::metrics::{self, Method, ToolLabels, ToolRow};
 use crate::registry::Operation;
 use crate::session::Store;
-use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::AdmissionPolicy;
+use crate::transport::http::{HealthSlot, HttpLimits};
 
-use super::{ChannelLimits, HealthSlot, Waits};
+use super::{ChannelLimits, Waits};
 
 /// What every shard serves, the same for all.
 #[derive(Debug, Clone)]

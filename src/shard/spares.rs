@@ -5,7 +5,7 @@
 //! may exist for a moment; what comes back beyond the bound, or larger than the standard size, is freed.
 
 use crate::pool::touch;
-use crate::wire::http1::HEAD_RESERVE;
+use crate::transport::http::HEAD_RESERVE;
 
 /// Kept at least, however few handlers there are: as many answers as go out together.
 const SPARES_KEPT_MIN: usize = SENDS_PER_FLUSH_MAX;

@@ -22,8 +22,7 @@ use crate::metrics::Eviction;
 use crate::pool::HandlerKey;
 use crate::ring::{ConnectionKey, HangUp, SendMode};
 use crate::session::live::{Message, Stream, StreamPlace, StreamState};
-use crate::transport::http::HEAD_RESERVE;
-use crate::wire::http1::{self, BodyLength, Connection as Persistence, Cors, ResponseHead};
+use crate::transport::http::{self, HEAD_RESERVE, Persistence};
 use crate::wire::sse;
 
 use super::connections::{Outgoing, OutgoingKind, State, Waiting};
@@ -180,11 +179,11 @@ impl<R: ShardRing> Shard<R> {
             }
             return;
         }
-        let takes_chunks = connection.takes_chunks;
+        let takes_chunks = connection.response.takes_chunks;
         if is_draining || !takes_chunks {
-            connection.persistence = Persistence::Close;
+            connection.response.persistence = Persistence::Close;
         }
-        let persistence = connection.persistence;
+        let closes = connection.response.closes();
         let Some(open) = connection.stream.as_mut() else {
             return;
         };
@@ -213,23 +212,15 @@ impl<R: ShardRing> Shard<R> {
         let ends = cut.is_some() || matches!(state, StreamState::Ended | StreamState::Displaced);
         let mut start = end_chunk(&mut buffer, data, takes_chunks, ends);
         if !std::mem::replace(&mut open.has_head, true) {
-            let body = match takes_chunks {
-                true => BodyLength::Chunked,
-                false => BodyLength::None,
-            };
-            let mut head = ResponseHead::event_stream(body, self.date.text());
-            head.connection = persistence;
-            if let Some(origin) = connection.origin.as_deref() {
-                head.cors = Cors::ReadableBy(origin);
-            }
-            start = http1::write_head_before(&mut buffer, start, &head);
+            start =
+                http::write_stream_head_before(&mut buffer, start, &connection.response, self.date.text());
         }
         if !ends && start == buffer.len() {
             return self.spares.put(buffer);
         }
         let outgoing = Outgoing {
             range: start..buffer.len(),
-            closes: ends && persistence == Persistence::Close,
+            closes: ends && closes,
             kind: match ends {
                 true => OutgoingKind::Answer,
                 false => OutgoingKind::Stream,
@@ -286,7 +277,7 @@ impl<R: ShardRing> Shard<R> {
         if connection.is_sending || connection.stream.is_none() {
             return;
         }
-        let comment = match connection.takes_chunks {
+        let comment = match connection.response.takes_chunks {
             true => KEEP_ALIVE_CHUNK.to_vec(),
             false => sse::KEEP_ALIVE.to_vec(),
         };

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
 use crate::transport::http::admission::Refusal;
-use crate::wire::http1::{BodyLength, Field, Head, Method, split_list};
+use crate::wire::http1::{self, BodyLength, Field, Head, Method, split_list};
 
 /// What a client may name in `Sec-WebSocket-Protocol`; one that names none is served all the same.
 pub const SUBPROTOCOL: &str = "mcp";
@@ -31,6 +31,13 @@ pub struct Upgrade {
     pub accept_key: [u8; ACCEPT_KEY_BYTES],
     /// `Sec-WebSocket-Protocol`, if the client offers ours.
     pub subprotocol: Option<&'static str>,
+}
+
+impl Upgrade {
+    /// Appends the head that ends HTTP on the connection.
+    pub fn append_head(&self, out: &mut Vec<u8>) {
+        http1::write_switching_protocols(out, &self.accept_key, self.subprotocol);
+    }
 }
 
 /// Whether a request asks for a WebSocket: `GET`, HTTP/1.1, and both fields name it.

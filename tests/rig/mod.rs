@@ -27,11 +27,9 @@ use weir::ring::{DataRing, RingOptions};
 use weir::session::live::LiveOptions;
 use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
-use weir::shard::{
-    ChannelLimits, Gate, HealthSlot, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits,
-};
-use weir::transport::http::HttpLimits;
+use weir::shard::{ChannelLimits, Gate, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits};
 use weir::transport::http::admission::AdmissionPolicy;
+use weir::transport::http::{HealthSlot, HttpLimits};
 use weir::units::{Patience, ShardId};
 use weir::wire::http1::{BodyLimits, HeadLimits};
 use weir::workers::{Workers, WorkersOptions};

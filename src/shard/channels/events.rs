@@ -19,16 +19,12 @@ use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
 use crate::ring::ConnectionKey;
 use crate::session::live::{DeliverRefused, Delivery, Postbox};
 use crate::transport::http::admission::{self, SSE_NAME_PARAMETER};
-use crate::transport::http::{HEAD_RESERVE, Request};
-use crate::wire::http1::{self, BodyLength, Connection as Persistence, Cors, ResponseHead, Status, Version};
+use crate::transport::http::{self, HEAD_RESERVE, Request, Response};
 use crate::wire::sse::{self, EventName};
 
 use super::super::answering::Answer;
 use super::super::{Shard, ShardRing};
 use super::{Channel, Framing};
-
-/// What a POST is answered with, as by the official servers.
-const ACCEPTED: &[u8] = b"Accepted";
 
 /// The events' side of a channel.
 #[derive(Debug)]
@@ -100,25 +96,12 @@ impl<R: ShardRing> Shard<R> {
         let events = Events {
             postbox,
             waiting: VecDeque::new(),
-            is_chunked: request.head.version == Version::Http11,
+            is_chunked: request.takes_chunks(),
         };
-        let body = match events.is_chunked {
-            true => BodyLength::Chunked,
-            false => BodyLength::None,
-        };
-        let mut head = ResponseHead::event_stream(body, self.date.text());
-        if !events.is_chunked {
-            head.connection = Persistence::Close;
-        }
-        let origin = self
-            .table
-            .at(key)
-            .and_then(|connection| connection.origin.clone());
-        if let Some(origin) = origin.as_deref() {
-            head.cors = Cors::ReadableBy(origin);
-        }
         let mut out = self.spares.take();
-        http1::write_bodyless(&mut out, &head);
+        if let Some(connection) = self.table.at(key) {
+            http::append_events_head(&mut out, &connection.response, self.date.text());
+        }
         events.append_endpoint(&mut out, admission::sse_messages_reference(&request.head));
         self.log_opened(key, "GET", 200, None);
         self.end_hold(key);
@@ -143,7 +126,7 @@ impl<R: ShardRing> Shard<R> {
         match refused {
             None => {
                 self.log_opened(key, "POST", 202, None);
-                self.answer_accepted(key, out);
+                self.answer(key, Answer::counted(out, Response::Delivered));
             }
             Some(reply) => {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
@@ -182,23 +165,6 @@ impl<R: ShardRing> Shard<R> {
                 Some(protocol.refuse(id.as_ref().map(RequestId::as_id), &overload, out))
             }
         }
-    }
-
-    fn answer_accepted(&mut self, key: ConnectionKey, mut buffer: Vec<u8>) {
-        buffer.extend_from_slice(ACCEPTED);
-        let date = *self.date.text();
-        let mut head = ResponseHead::empty(Status::Accepted, &date);
-        head.content_type = Some("text/plain; charset=utf-8");
-        head.body = BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64);
-        let answer = Answer {
-            buffer,
-            head,
-            handler: None,
-            charged: 0,
-            is_counted: true,
-            is_head: false,
-        };
-        self.answer(key, answer);
     }
 
     /// A message came for the channel on this connection. One that is gone wants none.

@@ -10,7 +10,6 @@ use crate::ring::ConnectionKey;
 use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::transport::stdio::{self, Lines};
 use crate::transport::websocket::{self as handshake};
-use crate::wire::http1;
 use crate::wire::websocket::{self, CloseCode, Control, MessageKind};
 
 use super::super::connections::State;
@@ -32,7 +31,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_hold(key);
         self.begin_channel(key, Framing::WebSocket(websocket::Intake::default()));
         let mut head = self.spares.take();
-        http1::write_switching_protocols(&mut head, &upgrade.accept_key, upgrade.subprotocol);
+        upgrade.append_head(&mut head);
         self.begin_outbox(key, head);
     }
 

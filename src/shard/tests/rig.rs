@@ -30,6 +30,7 @@ use crate::ring::{DataRing, RingOptions};
 use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
+use crate::transport::http::HealthSlot;
 use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::units::{Patience, ShardId};

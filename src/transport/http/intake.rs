@@ -13,11 +13,9 @@ use thiserror::Error;
 
 use crate::transport::http::admission::{self, AdmissionPolicy, Endpoint};
 use crate::wire::http1::{
-    self, BodyError, BodyLength, BodyLimits, ChunkDecoder, Connection as Persistence, Head, HeadError,
-    HeadLimits, HeadScanner, Method, ResponseHead, Status, UpgradeOffer, Version,
+    self, BodyError, BodyLength, BodyLimits, ChunkDecoder, Head, HeadError, HeadLimits, HeadScanner, Method,
+    Status, UpgradeOffer, Version,
 };
-
-use crate::wire::http1::HEAD_RESERVE;
 
 /// What the conversation needs to know, the same for every connection.
 #[derive(Debug, Clone)]
@@ -299,6 +297,16 @@ impl Intake {
 }
 
 impl Request<'_> {
+    /// Whether the answer's body is to stay unsent.
+    pub fn is_head(&self) -> bool {
+        self.head.method == Method::Head
+    }
+
+    /// Whether the client knows chunks.
+    pub fn takes_chunks(&self) -> bool {
+        self.head.version == Version::Http11
+    }
+
     /// The body. One that came in chunks is put together in `unchunked`, which is empty.
     pub fn body<'b>(&'b self, unchunked: &'b mut Vec<u8>, limits: &HttpLimits) -> &'b [u8] {
         if !self.is_chunked {
@@ -310,15 +318,6 @@ impl Request<'_> {
             "the chunks were checked before"
         );
         unchunked
-    }
-}
-
-/// What an answer to this request says of the connection.
-pub fn persistence(head: &Head<'_>) -> Persistence {
-    match (head.keep_alive, head.version) {
-        (false, _) => Persistence::Close,
-        (true, Version::Http10) => Persistence::KeepAlive,
-        (true, Version::Http11) => Persistence::Persist,
     }
 }
 
@@ -337,13 +336,4 @@ fn refuse(refusal: admission::Refusal, head: &Head<'_>, head_bytes: usize, windo
         is_head: head.method == Method::Head,
         consumed,
     }
-}
-
-/// Writes the head of an answer whose body is in `buffer[HEAD_RESERVE..]`; returns what to send of it.
-///
-/// With `is_head` the body is left out, its length is not.
-pub fn finish_answer(buffer: &mut [u8], head: &ResponseHead<'_>, is_head: bool) -> std::ops::Range<usize> {
-    let start = http1::write_head_before(buffer, HEAD_RESERVE, head);
-    let end = if is_head { HEAD_RESERVE } else { buffer.len() };
-    start..end
 }

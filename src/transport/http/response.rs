@@ -1,0 +1,282 @@
+//! Responses: from what is answered to a status, fields and framing.
+//!
+//! A body is encoded first, behind [`HEAD_RESERVE`] bytes of room; its head is then written in front of it, and both
+//! leave in one send. Whoever answers says what, never how: statuses and fields are chosen here and nowhere else.
+//! Invariant: a response is written under the [`ResponseContext`] of its own request.
+
+use std::io::Write;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::admission::{self, AdmissionPolicy};
+use super::origins::Origins;
+use super::{HEAD_RESERVE, Refusal};
+use crate::mcp::Reply;
+use crate::wire::http1::{
+    self, BodyLength, Connection as Persistence, Cors, Head, ResponseHead, Status, Version,
+};
+use crate::wire::sse;
+
+/// What is told whoever POSTs a message of HTTP+SSE, as by the official servers.
+const ACCEPTED: &[u8] = b"Accepted";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What a response depends on of its request, and of the connection that both are on.
+#[derive(Clone, Debug)]
+pub struct ResponseContext {
+    /// What the response says of the connection.
+    pub persistence: Persistence,
+    /// The client takes JSON, not only a stream.
+    pub takes_json: bool,
+    /// The client knows chunks (HTTP/1.1).
+    pub takes_chunks: bool,
+    /// Of the page that may read the response, if there is one.
+    origin: Option<Rc<str>>,
+}
+
+impl Default for ResponseContext {
+    fn default() -> Self {
+        Self {
+            persistence: Persistence::Persist,
+            takes_json: true,
+            takes_chunks: true,
+            origin: None,
+        }
+    }
+}
+
+impl ResponseContext {
+    /// From here on it is that of a request with this head.
+    pub fn note(&mut self, head: &Head<'_>, policy: &AdmissionPolicy, origins: &mut Origins) {
+        self.persistence = persistence(head);
+        self.takes_json = admission::takes_json(head);
+        self.takes_chunks = head.version == Version::Http11;
+        origins.note(&mut self.origin, policy.readable_by(head.fields.origin));
+    }
+
+    /// The same for a request that is refused before anything else of it is known: as far as `window`, the front of it,
+    /// names an origin.
+    pub fn note_unparsed(&mut self, window: &[u8], policy: &AdmissionPolicy, origins: &mut Origins) {
+        let origin = http1::field_of_unparsed(window, "origin");
+        origins.note(&mut self.origin, policy.readable_by(origin));
+    }
+
+    /// The request is refused because of where it comes from: no page is to read that.
+    pub fn forget_origin(&mut self) {
+        self.origin = None;
+    }
+
+    /// Whether the connection ends behind the response.
+    pub fn closes(&self) -> bool {
+        self.persistence == Persistence::Close
+    }
+
+    fn cors(&self) -> Cors<'_> {
+        match self.origin.as_deref() {
+            Some(origin) => Cors::ReadableBy(origin),
+            None => Cors::Unsaid,
+        }
+    }
+}
+
+/// What an answer to this request says of the connection.
+fn persistence(head: &Head<'_>) -> Persistence {
+    match (head.keep_alive, head.version) {
+        (false, _) => Persistence::Close,
+        (true, Version::Http10) => Persistence::KeepAlive,
+        (true, Version::Http11) => Persistence::Persist,
+    }
+}
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub enum Response<'a> {
+    /// What the protocol answered; its body is in the buffer.
+    Reply(&'a Reply),
+    /// HTTP's own refusal of a request.
+    Refusal {
+        /// Why.
+        refusal: Refusal,
+        /// The request was a HEAD: the body stays unsent.
+        is_head: bool,
+    },
+    /// What a prober is told.
+    Probe {
+        /// Whether the server is as it should be.
+        status: Status,
+        /// Why, in a line.
+        text: &'a str,
+        /// The request was a HEAD: the body stays unsent.
+        is_head: bool,
+    },
+    /// A message for a stream of HTTP+SSE is delivered; what it leads to is said there.
+    Delivered,
+    /// A call was cancelled before it began: a stream without an event.
+    EmptyStream,
+    /// What a browser wants to know before a page sends something: the preflight's head.
+    Preflight(&'a Head<'a>),
+}
+
+impl Response<'_> {
+    /// Completes the response in `buffer`, which holds [`HEAD_RESERVE`] bytes of room and, for a reply, its body.
+    /// Returns what to send of it.
+    pub fn write(&self, buffer: &mut Vec<u8>, context: &ResponseContext, date: &[u8; 29]) -> Range<usize> {
+        match *self {
+            Response::Reply(reply) => write_reply(reply, buffer, context, date),
+            Response::Refusal { refusal, is_head } => write_refusal(refusal, is_head, buffer, context, date),
+            Response::Probe {
+                status,
+                text,
+                is_head,
+            } => {
+                let head = ResponseHead {
+                    // Nothing may be said of now that was true a while ago.
+                    is_live: true,
+                    ..ResponseHead::empty(status, date)
+                };
+                write_text(text.as_bytes(), head, is_head, buffer, context)
+            }
+            Response::Delivered => {
+                let head = ResponseHead::empty(Status::Accepted, date);
+                write_text(ACCEPTED, head, false, buffer, context)
+            }
+            Response::EmptyStream => {
+                let head = ResponseHead::event_stream(BodyLength::Length(0), date);
+                finish(head, false, buffer, context)
+            }
+            Response::Preflight(head) => {
+                let start = buffer.len();
+                let origin = context.origin.as_deref();
+                admission::write_preflight_answer(buffer, head, origin, context.persistence, date);
+                start..buffer.len()
+            }
+        }
+    }
+}
+
+fn write_reply(
+    reply: &Reply,
+    buffer: &mut Vec<u8>,
+    context: &ResponseContext,
+    date: &[u8; 29],
+) -> Range<usize> {
+    let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
+    let mut head = if !reply.has_body {
+        ResponseHead::empty(status, date)
+    } else if !context.takes_json && status == Status::Ok {
+        write_as_event(buffer);
+        ResponseHead::event_stream(body_length(buffer), date)
+    } else {
+        ResponseHead::json(status, buffer.len() - HEAD_RESERVE, date)
+    };
+    head.retry_after_seconds = reply
+        .retry_after_seconds
+        .map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
+    if status == Status::MethodNotAllowed {
+        // What this path has for those who cannot have a stream.
+        head.allow = Some(admission::ALLOW_WITHOUT_STREAM);
+    }
+    head.session_id = reply
+        .session
+        .as_ref()
+        .and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
+    finish(head, false, buffer, context)
+}
+
+fn write_refusal(
+    refusal: Refusal,
+    is_head: bool,
+    buffer: &mut Vec<u8>,
+    context: &ResponseContext,
+    date: &[u8; 29],
+) -> Range<usize> {
+    // Writing to a `Vec` cannot fail.
+    let _ = writeln!(buffer, "{refusal}");
+    let head = ResponseHead {
+        content_type: Some(TEXT),
+        body: body_length(buffer),
+        allow: refusal.allow(),
+        upgrade: refusal.upgrade(),
+        cors: Cors::Varies,
+        ..ResponseHead::empty(refusal.status(), date)
+    };
+    finish(head, is_head, buffer, context)
+}
+
+fn write_text<'c>(
+    text: &[u8],
+    mut head: ResponseHead<'c>,
+    is_head: bool,
+    buffer: &mut Vec<u8>,
+    context: &'c ResponseContext,
+) -> Range<usize> {
+    buffer.extend_from_slice(text);
+    head.content_type = Some(TEXT);
+    head.body = body_length(buffer);
+    finish(head, is_head, buffer, context)
+}
+
+fn body_length(buffer: &[u8]) -> BodyLength {
+    BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64)
+}
+
+/// Writes the head in front of the body. With `is_head` the body is left out, its length is not.
+fn finish<'c>(
+    mut head: ResponseHead<'c>,
+    is_head: bool,
+    buffer: &mut [u8],
+    context: &'c ResponseContext,
+) -> Range<usize> {
+    head.connection = context.persistence;
+    if context.origin.is_some() {
+        head.cors = context.cors();
+    }
+    let start = http1::write_head_before(buffer, HEAD_RESERVE, &head);
+    let end = if is_head { HEAD_RESERVE } else { buffer.len() };
+    start..end
+}
+
+/// Makes the one event of a stream out of the body behind the head's room.
+fn write_as_event(buffer: &mut Vec<u8>) {
+    let body = buffer.split_off(HEAD_RESERVE);
+    sse::write_event(buffer, None, |out| out.extend_from_slice(&body));
+}
+
+/// Writes the head of a stream of events so that it ends at `body_start`, where the first of them lie; returns where it
+/// begins. The stream comes in chunks, or ends with the connection of a client that knows none.
+pub fn write_stream_head_before(
+    buffer: &mut [u8],
+    body_start: usize,
+    context: &ResponseContext,
+    date: &[u8; 29],
+) -> usize {
+    let head = stream_head(context, context.persistence, date);
+    http1::write_head_before(buffer, body_start, &head)
+}
+
+/// Appends the head of HTTP+SSE's stream. It says nothing of a connection that the stream does not have to end.
+pub fn append_events_head(out: &mut Vec<u8>, context: &ResponseContext, date: &[u8; 29]) {
+    let persistence = if context.takes_chunks {
+        Persistence::Persist
+    } else {
+        Persistence::Close
+    };
+    http1::write_bodyless(out, &stream_head(context, persistence, date));
+}
+
+fn stream_head<'a>(
+    context: &'a ResponseContext,
+    persistence: Persistence,
+    date: &'a [u8; 29],
+) -> ResponseHead<'a> {
+    let body = if context.takes_chunks {
+        BodyLength::Chunked
+    } else {
+        BodyLength::None
+    };
+    ResponseHead {
+        connection: persistence,
+        cors: context.cors(),
+        ..ResponseHead::event_stream(body, date)
+    }
+}
