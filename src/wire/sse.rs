@@ -2,7 +2,7 @@
 //!
 //! Every event is a JSON text, which has no line breaks of its own, so one `data` line holds it. Events are gathered
 //! behind room for one chunk head, so that whatever is ready leaves as one chunk in one send.
-//! Events have no names but in HTTP+SSE of 2024-11-05: the default, `message`, is what Streamable HTTP means.
+//! Only the events of HTTP+SSE (2024-11-05) have names: Streamable HTTP uses the default, `message`.
 //! Deliberately absent: reading.
 
 use std::fmt::Display;
@@ -10,14 +10,14 @@ use std::io::Write;
 use std::ops::Range;
 use std::time::Duration;
 
-/// A comment, which clients skip and proxies take for life.
+/// A comment, which clients skip and proxies take as a sign of life.
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
 /// Room to leave in front of a chunk's data: its size in eight digits, and a line end (RFC 9112, section 7.1).
 pub const CHUNK_RESERVE: usize = 10;
 /// What stands before the data of an event named `message`.
 const MESSAGE_LEAD: &[u8] = b"event: message\ndata: ";
-/// Room to leave in front of such an event's data.
+/// Room to leave in front of the data of an event named `message`.
 pub const MESSAGE_EVENT_RESERVE: usize = MESSAGE_LEAD.len() + CHUNK_RESERVE;
 /// The chunk that ends a body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -32,7 +32,7 @@ pub fn write_event(out: &mut Vec<u8>, id: Option<&dyn Display>, write_data: impl
     out.extend_from_slice(b"\n\n");
 }
 
-/// Appends what `write` appends, as a chunk of its own.
+/// Appends the bytes that `write` appends, as a chunk of their own.
 pub fn write_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     let data = start + CHUNK_RESERVE;
@@ -68,10 +68,10 @@ pub fn write_named_event(out: &mut Vec<u8>, name: EventName, write_data: impl Fn
     write_event(out, None, write_data);
 }
 
-/// The names events have in HTTP+SSE.
+/// The names of events in HTTP+SSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventName {
-    /// Where the client sends its messages; the first event.
+    /// The first event, which says where the client sends its messages.
     Endpoint,
     /// A message.
     Message,

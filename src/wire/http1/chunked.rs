@@ -1,7 +1,7 @@
 //! Chunked bodies, decoded as they arrive (RFC 9112, section 7.1).
 //!
 //! Extensions and trailers are checked against the grammar and dropped. No line end but CRLF is accepted, and
-//! a size is believed only as far as the data bears it out. Buffers nothing but the decoded body.
+//! nothing is allocated for a size before its data is there. The decoder buffers nothing but the decoded body.
 //! Invariant: each input byte is looked at once, and the body never grows past its limit.
 //!
 //! ```text
@@ -23,8 +23,8 @@ const DATA_PER_FRAMING_BYTE: usize = 32;
 pub struct BodyLimits {
     /// Decoded bytes; past it 413, as soon as a chunk announces them.
     pub body_bytes_max: usize,
-    /// Bytes of framing. Extensions, trailers and superfluous zeros: this much in all. Plain sizes and line
-    /// ends: this much and one byte more for every 32 of data, so that an honest sender of small chunks can
+    /// Bytes of framing. Extensions, trailers and superfluous zeros may take this much in all. Plain sizes and line
+    /// ends may take this much and one byte more for every 32 of data, so that an honest sender of small chunks can
     /// send a body up to the limit.
     pub framing_bytes_max: usize,
 }
@@ -87,23 +87,23 @@ enum Extension {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChunkDecoder {
     state: State,
-    /// Of the current size, zeros in front included.
+    /// Digits of the current size, leading zeros included.
     size_digits: u8,
-    /// What the current chunk still owes.
+    /// Bytes of the current chunk that have not come yet.
     chunk_bytes_left: u64,
     data_bytes: usize,
-    /// Framing that need not have been sent.
+    /// Bytes of framing that the sender could have left out.
     optional_bytes: usize,
     /// Size digits and line ends.
     plain_bytes: usize,
 }
 
 impl ChunkDecoder {
-    /// Decodes as much of `input` as belongs to this body and appends the data to `body`. Call it with what
-    /// follows until it is done. Linear; grows `body` only past its capacity.
+    /// Decodes as much of `input` as belongs to this body and appends the data to `body`. Call it with the bytes that
+    /// follow until it is done. The time is linear; `body` is reallocated only beyond its capacity.
     ///
     /// # Errors
-    /// Broken grammar and the limits; the same for the same bytes however they were cut.
+    /// Broken grammar and exceeded limits: always the same error for the same bytes, however they were cut.
     pub fn decode(
         &mut self,
         input: &[u8],
@@ -223,7 +223,7 @@ impl ChunkDecoder {
 }
 
 impl Extension {
-    /// `None` where the grammar has nothing for `byte`.
+    /// The next state; `None` where the grammar does not allow `byte`.
     fn next_state(self, byte: u8) -> Option<State> {
         let is_space = matches!(byte, b' ' | b'\t');
         let is_end = byte == b'\r';

@@ -1,5 +1,5 @@
-//! What is wrong with a request's bytes. Always the peer's fault, and always the end of the connection: after
-//! any of these nobody can say where the next request begins, or it is not worth finding out.
+//! What is wrong with a request's bytes. It is always the peer's fault, and always ends the connection: after any of
+//! these errors the start of the next request is unknown, or not worth finding.
 //!
 //! The texts are for the client: they name the rule and repeat nothing of what was sent.
 
@@ -47,7 +47,7 @@ pub enum HeadError {
     /// `Host` is not `host [":" port]`.
     #[error("Host is malformed")]
     HostMalformed,
-    /// Both lengths at once: the classic of request smuggling (RFC 9112, section 6.1).
+    /// Both lengths at once, the classic means of request smuggling (RFC 9112, section 6.1).
     #[error("Content-Length and Transfer-Encoding exclude each other")]
     LengthConflict,
     /// `Content-Length` is repeated, not a plain number, or past 2^63.
@@ -80,7 +80,7 @@ pub enum BodyError {
     /// A chunk-size line that breaks the grammar (RFC 9112, section 7.1).
     #[error("malformed chunk size line")]
     ChunkLine,
-    /// Chunk data that is not followed by CRLF: the size was a lie.
+    /// Chunk data that is not followed by CRLF: the size was wrong.
     #[error("chunk data is not followed by CRLF")]
     ChunkEnd,
     /// A trailer that is not a field line.

@@ -2,7 +2,7 @@
 //!
 //! A request is read in three steps, each resumable where its bytes may come in pieces: [`HeadScanner`] finds
 //! the end of the head, [`parse_head`] turns it into a [`Head`], and the body is `content-length` bytes or goes
-//! through a [`ChunkDecoder`]. Whatever leaves the end of a message in doubt is refused; nothing is repaired.
+//! through a [`ChunkDecoder`]. A request that leaves the end of its message in doubt is refused; nothing is repaired.
 //! Deliberately absent: content codings, trailers' values, obsolete line folding, HTTP/0.9.
 //! Invariant: a result depends on the bytes alone, never on how they were cut into pieces.
 

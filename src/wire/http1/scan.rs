@@ -1,8 +1,8 @@
 //! Where a request head ends, in a window that grows as bytes arrive.
 //!
-//! Looks at each byte once, however they are delivered, and refuses as soon as a refusal is certain: a stray
-//! line feed, a NUL or an over-long line is answered when its bytes are there, not when the head is complete.
-//! Does not judge what the lines say; that is [`parse_head`](super::parse_head)'s.
+//! The scanner looks at each byte once, however the bytes are delivered, and refuses as soon as a refusal is certain: a
+//! stray line feed, a NUL or an over-long line is answered when its bytes are there, not when the head is complete.
+//! It does not judge the lines' contents; [`parse_head`](super::parse_head) does.
 
 use super::{HeadError, HeadLimits};
 
@@ -25,10 +25,10 @@ pub struct HeadScanner {
 impl HeadScanner {
     /// The length of the head including its empty line and any empty lines before it, or `None` while it is
     /// incomplete. `window` is everything received since the request began: what an earlier call saw, and more.
-    /// Linear over all calls; does not allocate.
+    /// The time is linear over all calls, and nothing is allocated.
     ///
     /// # Errors
-    /// Bad line ends, NUL and the limits; the same for the same bytes however they were delivered.
+    /// Bad line ends, NUL and exceeded limits: always the same error for the same bytes, however they were delivered.
     pub fn scan(&mut self, window: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
         loop {
             let rest = window.get(self.looked_bytes..).unwrap_or_default();
@@ -82,7 +82,7 @@ impl HeadScanner {
         Ok(())
     }
 
-    /// `end` bytes are known to belong to the head, whatever follows.
+    /// Checks the limits for a head to which `end` bytes are known to belong, whatever follows.
     fn check_length(&self, end: usize, limits: &HeadLimits) -> Result<(), HeadError> {
         if self.lines == 0 && end - self.line_start > limits.request_line_bytes_max {
             return Err(HeadError::RequestLineTooLong);

@@ -4,9 +4,9 @@
 //! Between ── first fragment ──► InMessage ── last fragment ──► (message) ──► Between
 //!    └── whole message, control frame ──► Between      └── fragment, control frame ──► InMessage
 //! ```
-//! While a message is in fragments its frames stay in the window: only where the next one begins and the sum of
-//! the payloads are remembered, and all are put together when the last is there. Every frame is judged by its
-//! header, so nothing beyond a limit is ever waited for. (RFC 6455, sections 5.2 to 5.5)
+//! While a message is in fragments its frames stay in the window: the intake remembers only where the next one begins
+//! and the sum of the payloads, and puts all of them together when the last is there. Every frame is judged by its
+//! header, so the intake never waits for bytes beyond a limit. (RFC 6455, sections 5.2 to 5.5)
 
 use std::io::Cursor;
 
@@ -29,17 +29,17 @@ pub enum MessageKind {
     Binary,
 }
 
-/// A control frame, whose payload the frame's bytes may be dropped with.
+/// A control frame. It owns its payload, so that the frame's bytes can be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "lives on the stack between two calls")]
 pub enum Control {
-    /// To be answered by a pong with the same payload.
+    /// A ping, which the server must answer by a pong with the same payload.
     Ping(ControlPayload),
     /// An answer to a ping, or a sign of life.
     Pong,
     /// The client closes; whatever follows is not to be read.
     Close {
-        /// Why, if it says so: a code that may be sent.
+        /// The client's code, if it gave one that may be sent.
         code: Option<u16>,
     },
 }
@@ -77,7 +77,8 @@ impl ControlPayload {
 pub enum Progress {
     /// Nothing whole is there yet; [`Intake::is_amid`] says whether anything was begun.
     Incomplete,
-    /// Act on it, then go on with the window less `consumed` bytes: none while a message is in fragments.
+    /// The caller should act on it, and then go on with the window less `consumed` bytes: none while a message is in
+    /// fragments.
     Control {
         /// What it is.
         control: Control,
@@ -106,7 +107,7 @@ impl Limits {
     /// A usual bound on overhead.
     pub const OVERHEAD_BYTES_MAX_DEFAULT: usize = 16 << 10;
 
-    /// The largest window that can be left [`Progress::Incomplete`]: whoever has one that long has called
+    /// The largest window that can be left [`Progress::Incomplete`]: a caller with a window that long has called
     /// [`Intake::advance`] too rarely.
     pub const fn window_bytes_max(&self) -> usize {
         let paid = self.message_bytes_max / PAYLOAD_BYTES_PER_OVERHEAD_BYTE;
@@ -154,12 +155,12 @@ impl Frame {
 }
 
 impl Intake {
-    /// Looks for one message or control frame at the front of `window`, which begins with what the last call did
-    /// not consume, and appends a message's payload to `message`. Allocates only to grow `message`.
+    /// Looks for one message or control frame at the front of `window`, which begins with the bytes that the last call
+    /// did not consume, and appends a message's payload to `message`. It allocates only to grow `message`.
     ///
     /// # Errors
-    /// The first rule or limit that is broken, as soon as a header says so. The connection is to be closed with
-    /// [`Violation::close_code`]; neither the intake nor what was appended is of use then.
+    /// The first rule or limit that is broken, as soon as a header shows it. The caller must then close the connection
+    /// with [`Violation::close_code`], and use neither the intake nor what was appended.
     pub fn advance(
         &mut self,
         window: &[u8],
@@ -188,7 +189,7 @@ impl Intake {
         }
     }
 
-    /// Whether a frame or a message was begun and is not whole: what is missing of it is late some time.
+    /// Whether a frame or a message was begun and is not whole, so that the rest of it has a deadline.
     pub fn is_amid(&self) -> bool {
         self.is_amid_frame || self.fragmented.is_some()
     }
@@ -209,7 +210,7 @@ impl Intake {
         if header_bytes != header.len(payload_bytes) {
             return Err(Violation::LengthForm);
         }
-        // Beyond the address space it is beyond any limit too.
+        // A length beyond the address space is beyond any limit, too.
         let payload_bytes = usize::try_from(payload_bytes).unwrap_or(usize::MAX);
         match header.opcode {
             OpCode::Control(_) if !header.is_final => return Err(Violation::ControlFragmented),

@@ -1,4 +1,4 @@
-//! What is wrong with a client's frames, and how a connection says why it ends (RFC 6455, section 7.4).
+//! What is wrong with a client's frames, and which close code says so (RFC 6455, section 7.4).
 //!
 //! A violation is always the peer's fault and always the end of the connection. The texts are for the client:
 //! they name the rule and repeat nothing of what was sent.
@@ -15,11 +15,11 @@ pub enum CloseCode {
     GoingAway = 1001,
     /// The client broke the protocol.
     Protocol = 1002,
-    /// A message of a kind that is not taken.
+    /// The client sent a message of a kind that the server does not accept.
     Unsupported = 1003,
     /// A text that is not UTF-8.
     Invalid = 1007,
-    /// The client broke a rule of this server: nothing heard of it for too long, or too much for nothing.
+    /// The client broke a rule of this server: it was silent for too long, or sent too much framing.
     Policy = 1008,
     /// A message beyond the limit.
     TooLarge = 1009,
@@ -65,7 +65,7 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// What the connection is closed with.
+    /// The code with which the connection is closed.
     pub const fn close_code(self) -> CloseCode {
         match self {
             Violation::Utf8 => CloseCode::Invalid,

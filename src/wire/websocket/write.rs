@@ -32,7 +32,7 @@ pub fn write_header_before(buffer: &mut [u8], end: usize, kind: MessageKind, pay
     start
 }
 
-/// Appends a ping; `payload` comes back in its pong, and is cut at 125 bytes.
+/// Appends a ping; its pong will repeat `payload`, which is cut at 125 bytes.
 pub fn write_ping(out: &mut Vec<u8>, payload: &[u8]) {
     write_control(out, Control::Ping, payload);
 }
@@ -73,7 +73,7 @@ fn message_header(kind: MessageKind, payload_bytes: usize) -> ([u8; FRAME_HEADER
     format(OpCode::Data(data), payload_bytes)
 }
 
-/// A header and how much of the array it is.
+/// A header, and how many bytes of the array it takes.
 fn format(opcode: OpCode, payload_bytes: usize) -> ([u8; FRAME_HEADER_BYTES_MAX], usize) {
     let header = FrameHeader {
         opcode,
