@@ -1,7 +1,7 @@
 //! Where the elements of a top-level array lie in its text.
 //!
-//! For batches: each element is later parsed by itself from the body's own bytes, so that nothing parsed has to
-//! be kept while the element before it runs. Only for texts that were parsed: the result for others is
+//! This is for batches: each element is later parsed by itself from the body's own bytes, so that nothing parsed has to
+//! be kept while the element before it runs. The text must have been parsed before: for other texts the result is
 //! meaningless, though never a panic.
 
 use std::ops::Range;

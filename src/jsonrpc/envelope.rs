@@ -2,9 +2,9 @@
 //!
 //! Member names are compared byte for byte after unescaping. The members that decide (`jsonrpc`, `id`,
 //! `method`, `params`, `result`, `error`) may stand once each; others are ignored. Ids are strings or whole numbers
-//! (MCP forbids `null`), `params` is an object (MCP has no positional parameters). Some clients write out what they
-//! leave empty: `params` may be `null`, and so may whichever of `method`, `result` and `error` the kind of message
-//! does without.
+//! (MCP forbids `null`), `params` is an object (MCP has no positional parameters). Some clients write out members that
+//! they leave empty: `params` may be `null`, and so may whichever of `method`, `result` and `error` the kind of message
+//! does not have.
 //! Specification: JSON-RPC 2.0 sections 4 and 5; MCP, base protocol, messages.
 
 use super::glance::Shape;
@@ -15,11 +15,11 @@ use super::walk::number_text;
 /// One message of any kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'t, 's> {
-    /// Wants an answer.
+    /// A message that wants an answer.
     Request(Request<'t, 's>),
-    /// Wants none.
+    /// A message that wants none.
     Notification(Notification<'t, 's>),
-    /// Answers a request of ours.
+    /// An answer to a request of ours.
     Response(Response<'t, 's>),
 }
 
@@ -58,14 +58,14 @@ pub struct Response<'t, 's> {
     pub body: Value<'t, 's>,
 }
 
-/// An object, or another value, that is no message.
+/// An object, or another value, that is not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed<'s> {
     /// The id, where one could be read without doubt.
     pub id: Option<Id<'s>>,
     /// What is wrong.
     pub fault: EnvelopeFault,
-    /// What it was to be, by its members.
+    /// The kind of message that its members suggest.
     pub shape: Shape,
 }
 
@@ -105,11 +105,11 @@ pub fn echoable<'s>(value: Value<'_, 's>, text: &'s [u8], path: &[&str]) -> Opti
 }
 
 impl<'t, 's> Message<'t, 's> {
-    /// Reads one message out of `text`, which is it alone. Allocates nothing; linear in the number of top-level
-    /// members.
+    /// Reads one message out of `text`, which holds nothing else. It allocates nothing, and its time is linear in the
+    /// number of top-level members.
     ///
     /// # Errors
-    /// When `value` is no JSON-RPC 2.0 message as MCP wants them.
+    /// When `value` is not a JSON-RPC 2.0 message as MCP wants them.
     pub fn read(value: Value<'t, 's>, text: &'s [u8]) -> Result<Self, Malformed<'s>> {
         if !value.is_object() {
             return Err(Malformed {
@@ -224,7 +224,7 @@ impl<'t, 's> Members<'t, 's> {
         })
     }
 
-    /// A result needs an id; an error may lack it. Of both, one is `null` and as good as absent.
+    /// A result needs an id; an error may lack it. If both are there, one must be `null`, which counts as absent.
     fn into_response(self, id: Option<Id<'s>>) -> Option<Message<'t, 's>> {
         let error = self.error.filter(|error| !error.is_null());
         let (is_error, body) = match (self.result, error) {

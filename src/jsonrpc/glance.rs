@@ -1,9 +1,9 @@
-//! What can be told of a message that was not, or could not be, parsed: whose it is, and of what kind.
+//! The id and kind of a message that was not, or could not be, parsed.
 //!
-//! A client waits for an answer under its request's id, so a refusal has to carry that even if nothing else of the
-//! message can be read. The bytes are looked through once, in whatever pieces they come, keeping brackets and quotes
-//! apart and nothing but the members that decide: constant memory, no matter how long the message is. It is not a
-//! parser: it goes on behind faults, as far as brackets and quotes can be made sense of.
+//! A client waits for an answer under its request's id, so a refusal has to carry that id even if nothing else of the
+//! message can be read. A glance looks through the bytes once, in whatever pieces they come. It keeps track of brackets
+//! and quotes and remembers only the members that decide, so its memory is constant, however long the message is. It is
+//! not a parser: it goes on behind faults, as far as it can make sense of brackets and quotes.
 //!
 //! Invariant: an id is given only if one stands at the top level, whole and once.
 
@@ -11,9 +11,9 @@ use memchr::memchr2;
 
 use super::id::Id;
 
-/// Longest id that is kept; what is longer counts as unreadable.
+/// The longest id that is kept; a longer one counts as unreadable.
 const ID_BYTES_MAX: usize = 64 << 10;
-/// Longest name that is kept: every character of the names that matter may be escaped.
+/// The longest name that is kept: every character of the names that matter may be escaped.
 const NAME_BYTES_MAX: usize = 64;
 
 /// What a message is, by the members it has.
@@ -25,7 +25,7 @@ pub enum Shape {
     Notification,
     /// A result or an error, and no method.
     Answer,
-    /// It cannot be told.
+    /// The kind is unknown.
     Unknown,
 }
 
@@ -62,7 +62,7 @@ enum Stage {
     Value,
     /// In the value of `id`.
     Id,
-    /// Behind it, or in a value that does not matter.
+    /// Behind that value, or in a value that does not matter.
     Rest,
 }
 
@@ -124,16 +124,16 @@ impl Glance {
         }
     }
 
-    /// What was found, once there is no more.
+    /// What the glance found, once no more bytes come.
     pub fn finish(mut self) -> Glimpse {
-        // Without its end a number may have lost digits; a string has its own.
+        // A number without an end may have lost digits; a string has an end of its own.
         if self.stage == Stage::Id && self.is_id_ended {
             self.end_id();
         }
         let id = self.id.filter(|_| self.ids == 1);
         let shape = match () {
             () if self.has_method && self.ids > 0 => Shape::Request,
-            // The rest, which is not there, may have had an id.
+            // The rest of the message, which is missing, may have had an id.
             () if self.has_method && self.is_closed => Shape::Notification,
             () if self.has_outcome && !self.has_method => Shape::Answer,
             () => Shape::Unknown,
@@ -215,7 +215,7 @@ impl Glance {
         }
     }
 
-    /// Something stands where no name or id goes on: neither can be read.
+    /// Notes bytes that cannot continue a name or an id: neither can be read then.
     fn leave_value(&mut self) {
         if self.is_on_top() {
             self.stage = Stage::Rest;
@@ -245,7 +245,7 @@ impl Glance {
         }
     }
 
-    /// A colon follows a name.
+    /// Takes the colon that follows a name.
     fn end_name(&mut self) {
         let is_whole = self.is_kept_whole;
         let name = serde_json::from_slice::<String>(&self.kept).ok();
@@ -261,7 +261,7 @@ impl Glance {
         }
     }
 
-    /// A comma or a bracket ends a member.
+    /// Takes the comma or bracket that ends a member.
     fn end_member(&mut self) {
         if self.is_on_top() && self.stage == Stage::Id {
             self.end_id();

@@ -38,8 +38,8 @@ impl PartialEq for Id<'_> {
 impl Eq for Id<'_> {}
 
 impl Id<'_> {
-    /// Whether a token of JSON stands for this id. Numbers that no integer holds are the same if they are so as
-    /// doubles, which is all that is known of them to many clients.
+    /// Whether a token of JSON stands for this id. Numbers that no integer type holds are the same if they are equal as
+    /// doubles, because many clients know no more of them.
     fn is_written(&self, token: &str) -> bool {
         let number = || token.parse::<f64>().ok();
         match self {
@@ -92,7 +92,7 @@ enum Repr {
 }
 
 impl RequestId {
-    /// Longest string held without an allocation, so that the whole is 48 bytes. UUIDs take 36.
+    /// The longest string that is held without an allocation; it makes the type 48 bytes long. UUIDs take 36.
     pub const INLINE_BYTES_MAX: usize = 46;
 
     /// The id as a borrowed value.

@@ -1,12 +1,13 @@
 //! JSON-RPC 2.0 messages on a parsed tape: bytes in, borrowed values out, answers appended to a buffer.
 //!
-//! One `simd-json` pass per body, on storage that is reused and gives large allocations back. Knows nothing of
-//! MCP: which methods exist, what their parameters mean and which code a fault maps to is `mcp`'s business.
-//! Not offered: streaming parses, arbitrary-precision numbers. An integer that fits neither `i64` nor `u64` is the
-//! nearest double, a number beyond the range of one an infinite one, which its reader refuses by name.
+//! Each body takes one `simd-json` pass, on storage that is reused and gives large allocations back. This layer knows
+//! nothing of MCP: `mcp` decides which methods exist, what their parameters mean and which code a fault maps to.
+//! Deliberately absent: streaming parses, arbitrary-precision numbers. An integer that fits neither `i64` nor `u64`
+//! becomes the nearest double; a number beyond the range of a double becomes an infinite one, which its reader refuses by
+//! name.
 //!
-//! Some texts of JSON the parser refuses. They get a second look, which is slow and tells what is too much about
-//! them (`walk`); where they stay refused, the answer's id is found without a parse (`glance`).
+//! The parser refuses some valid JSON texts. They get a second look, which is slow and tells which limit they exceed
+//! (`walk`); where they stay refused, the answer's id is found without a parse (`glance`).
 //!
 //! Invariant: the peer's bytes are never modified (strings are unescaped in the scratch's own copy), so that a
 //! request that has to wait can be decoded again elsewhere.

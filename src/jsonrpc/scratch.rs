@@ -31,7 +31,7 @@ const RETAINED_BODY_BYTES: usize = 32 * 1024;
 /// Tape entries kept between parses; 24 bytes each.
 const RETAINED_NODES: usize = 8 * 1024;
 
-/// Why a body is not a JSON text that is served.
+/// Why a body is not a JSON text that the server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// Not JSON (RFC 8259), or not UTF-8.
@@ -74,7 +74,7 @@ impl Scratch {
         }
     }
 
-    /// Parses one body. Allocates nothing once warm, up to a body of 32 KiB.
+    /// Parses one body. Once warm, it allocates nothing for a body of up to 32 KiB.
     ///
     /// # Errors
     /// See [`ParseError`]; the cost of refusing is linear in the body and takes no storage for its structure.
@@ -105,8 +105,8 @@ impl Scratch {
         parsed.map(|()| document)
     }
 
-    /// Gives back what a large body left behind. Cheap when there is nothing; worth calling when a request is
-    /// done and the next may be far away.
+    /// Gives back what a large body left behind. The call is cheap when there is nothing; make it when a request is done
+    /// and the next may be far away.
     pub fn trim(&mut self) {
         if self.text.capacity() > RETAINED_BODY_BYTES + INPUT_PADDING {
             self.text = Vec::new();
@@ -182,7 +182,7 @@ fn fresh_buffers() -> Buffers {
     Buffers::with_max_depth(0, DEPTH_MAX)
 }
 
-/// `text` becomes the body and what the parser wants behind it.
+/// Fills `text` with the body and the padding that the parser wants behind it.
 fn fill_padded(text: &mut Vec<u8>, body: &[u8]) {
     text.clear();
     text.reserve_exact(body.len() + INPUT_PADDING);
@@ -190,13 +190,13 @@ fn fill_padded(text: &mut Vec<u8>, body: &[u8]) {
     text.resize(body.len() + INPUT_PADDING, b' ');
 }
 
-/// Why a large body is refused that was found to be too much: that it is not JSON comes first.
+/// Why a large body that exceeds a limit is refused: that it is not JSON comes first.
 #[cold]
 fn refusal(body: &[u8], error: ParseError) -> ParseError {
     walk::judge(body).err().unwrap_or(error)
 }
 
-/// Parses what the parser refused, if that is because of numbers it cannot hold.
+/// Parses a text that the parser refused, if only numbers that it cannot hold were the reason.
 #[cold]
 fn parse_again<'s>(
     body: &[u8],

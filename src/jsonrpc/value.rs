@@ -1,7 +1,7 @@
 //! Values on the tape, where they lie.
 //!
-//! What `simd_json::tape::Value` is, reduced to what reading messages takes: strings that outlive the look at the
-//! tape, ids, members one after another. Looking never allocates and never fails.
+//! This is `simd_json::tape::Value` reduced to what reading messages takes: strings that outlive the look at the tape,
+//! ids, members one after another. Looking never allocates and never fails.
 
 use simd_json::{Node, StaticNode};
 
@@ -28,7 +28,7 @@ impl<'t, 's> Value<'t, 's> {
         }
     }
 
-    /// A string, or an integer of 64 bits. How any other number was written the tape does not know: see
+    /// A string, or an integer of 64 bits. The tape does not know how any other number was written: see
     /// [`Value::is_whole`].
     pub fn as_id(self) -> Option<Id<'s>> {
         match *self.nodes.first()? {
@@ -87,7 +87,7 @@ impl<'t, 's> Value<'t, 's> {
             .is_some_and(|number| number.is_finite() && number.fract() == 0.0)
     }
 
-    /// Whether it is, or has in it, a number beyond the range of a double: an infinite one here.
+    /// Whether it is, or contains, a number beyond the range of a double, which is an infinite one here.
     pub fn has_number_out_of_range(self) -> bool {
         let is_infinite =
             |node: &Node<'_>| matches!(node, Node::Static(StaticNode::F64(number)) if number.is_infinite());
@@ -105,9 +105,9 @@ impl<'t, 's> Value<'t, 's> {
         })
     }
 
-    /// A copy that outlives the text. Allocates; of members that stand twice, the last counts. The depth is
-    /// that of the text, which the parser bounds. A number beyond the range of a double becomes `null`: look before
-    /// with [`Value::has_number_out_of_range`].
+    /// A copy that outlives the text. It allocates; of members that stand twice, the last counts. The depth is that of
+    /// the text, which the parser bounds. A number beyond the range of a double becomes `null`: check with
+    /// [`Value::has_number_out_of_range`] before.
     pub fn to_json(self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self.nodes.first() {

@@ -1,9 +1,9 @@
 //! The slow second look at a text that the parser refused: JSON by RFC 8259 to the letter, token by token.
 //!
 //! The parser refuses more than what is not JSON: integers beyond 64 bits, numbers beyond the range of a double,
-//! unpaired surrogates, too much depth. This tells these apart, and finds the numbers that the parser cannot hold.
-//! It is never on the way of an ordinary body, so it may take its time, but that time is linear in the text and
-//! its memory one bit for each level of nesting: a peer decides how deep that is.
+//! unpaired surrogates, too much depth. A walk tells these apart, and finds the numbers that the parser cannot hold.
+//! No ordinary body needs one, so it may be slow, but its time is linear in the text and its memory is one bit for each
+//! level of nesting, because a peer decides how deep that is.
 //!
 //! Invariant: the n-th [`Step`] that is not a closing bracket is the n-th entry of the parser's tape.
 
@@ -28,7 +28,7 @@ enum Token {
     Number,
 }
 
-/// One token that is no punctuation.
+/// One token that is not punctuation.
 #[derive(Clone, Debug)]
 struct Step {
     token: Token,
@@ -39,7 +39,7 @@ struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct NotJson;
 
-/// Half of a pair that a string has without its other half.
+/// A surrogate that a string has without its other half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Surrogate {
     unit: u16,
@@ -81,7 +81,7 @@ impl Nesting {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// None outside of all.
+    /// The kind of the innermost open container; `None` outside of all.
     fn is_in_object(&self) -> Option<bool> {
         let innermost = self.depth.checked_sub(1)?;
         let bits = self.bits.get(innermost / 64)?;
@@ -96,7 +96,7 @@ struct Walk<'b> {
     at: usize,
     expects: Expects,
     nesting: Nesting,
-    /// The first that was met.
+    /// The first unpaired surrogate that the walk met.
     surrogate: Option<Surrogate>,
 }
 
@@ -295,11 +295,11 @@ impl<'b> Walk<'b> {
     }
 }
 
-/// What the parser refused: whether it is JSON, and if it is, what is too much about it. `Ok` if that can only be
-/// its numbers.
+/// Checks a text that the parser refused: whether it is JSON, and if it is, which limit it exceeds. `Ok` if only its
+/// numbers can have been the reason.
 ///
 /// # Errors
-/// [`ParseError::Syntax`] before everything else, so that it means what it says.
+/// [`ParseError::Syntax`] comes before everything else, so that it means only that the text is not JSON.
 pub(super) fn judge(text: &[u8]) -> Result<(), ParseError> {
     let syntax = |NotJson| ParseError::Syntax;
     let mut walk = Walk::new(text).map_err(syntax)?;
@@ -359,11 +359,11 @@ fn nearest_if_large(number: &[u8]) -> Option<f64> {
     (is_integer || nearest.is_infinite()).then_some(nearest)
 }
 
-/// How the number at `path`, a member's name for each level of objects, is written in a text of JSON.
+/// How the number at `path` (a member's name for each level of objects) is written in a text of JSON.
 #[cold]
 pub fn number_text<'b>(text: &'b [u8], path: &[&str]) -> Option<&'b str> {
     let mut walk = Walk::new(text).ok()?;
-    // Levels of the path that the walk is inside of, and whether the next value is the next level's.
+    // The levels of the path inside which the walk is, and whether the next value belongs to the next level.
     let (mut inside, mut is_next) = (0, true);
     while let Some(step) = walk.next_step().ok()? {
         let token = text.get(step.span)?;

@@ -1,13 +1,13 @@
 //! Appending JSON-RPC answers to a buffer.
 //!
-//! Append only: the caller may have left room for an HTTP head in front. Nothing is allocated while the
-//! buffer's capacity suffices.
+//! The functions only append, because the caller may have left room for an HTTP head in front. They allocate nothing
+//! while the buffer's capacity suffices.
 
 use super::id::Id;
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    // Writing to a `Vec` cannot fail, and a string has no other way to.
+    // Writing to a `Vec` cannot fail, and serialising a string cannot fail in any other way.
     let _ = serde_json::to_writer(out, text);
 }
 
