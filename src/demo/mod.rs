@@ -1,8 +1,8 @@
 //! The embedded `demo` toolset: small tools, resources and a prompt for trials, tests and benchmarks.
 //!
-//! One tool for each way a call can go: answered at once, pending, on a worker, failing, large, telling how far it
-//! is, asking back; a resource at a fixed place and two templates, one of which takes its time. None touches the
-//! world outside.
+//! It has one tool for each way a call can go: answered at once, pending, on a worker, failing, large, reporting
+//! progress, asking the user; a resource at a fixed URI, and two templates, one of which takes some time. None of them
+//! touches anything outside the server.
 
 #[cfg(test)]
 mod tests;
@@ -36,16 +36,16 @@ struct Summarize {
     style: Option<String>,
 }
 
-/// What the server says of the demo's resource.
+/// The text of the demo's resource.
 const ABOUT: &str =
     "Weir's demo toolset: tools, resources and a prompt that touch nothing outside the server.\n";
 
-/// Whom a greeting proposes to greet.
+/// The names that completion proposes for a greeting.
 const NAMES: [&str; 4] = ["Ada", "Alan", "Barbara", "Grace"];
 
 const STYLES: [&str; 3] = ["brief", "bullets", "detailed"];
 
-/// A nap's longest, as with the tool.
+/// The longest time that reading may take, as for the tool.
 const NAP_MS_MAX: u64 = 60_000;
 
 /// Adds the tools `echo`, `sleep`, `spin`, `fail`, `blob`, `progress` and `ask`; the resource `demo://about`; the templates

@@ -171,7 +171,7 @@ fn fail(how: &How) -> Result<&'static str, ToolError> {
     }
 }
 
-/// The alphabet over and over: no escapes, easy to check for a wrong byte.
+/// Repeats the alphabet: it needs no escapes, and a wrong byte is easy to see.
 fn blob(bytes: usize) -> String {
     const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
     let mut text = ALPHABET.repeat(bytes.div_ceil(ALPHABET.len()));
@@ -182,7 +182,7 @@ fn blob(bytes: usize) -> String {
 async fn progress(context: CallContext, args: Steps) -> Result<String, ToolError> {
     for step in 1..=args.steps {
         match args.delay_ms {
-            // Steps without a delay still leave the shard time for others, and to send what was said.
+            // Steps without a delay still leave the shard time for other calls, and to send the progress.
             0 => give_way().await,
             ms => glommio::timer::sleep(Duration::from_millis(ms)).await,
         }
@@ -194,7 +194,7 @@ async fn progress(context: CallContext, args: Steps) -> Result<String, ToolError
     Ok(format!("done {} steps", args.steps))
 }
 
-/// Pending once, and to be polled again.
+/// A future that is pending once and asks to be polled again.
 async fn give_way() {
     let mut has_waited = false;
     poll_fn(|cx| {
