@@ -1,7 +1,7 @@
-//! Answers that fit their readers: how much of one is left for what it lists.
+//! How many bytes of an answer are left for the items that it lists.
 //!
 //! Clients give their models the structured part of a result or its text, and hardly one gives both; the text is the
-//! structured part's JSON. So that is what is counted.
+//! structured part's JSON. So the length of that JSON counts.
 
 use serde::Serialize;
 
@@ -12,16 +12,16 @@ use super::limits::FilesLimits;
 pub(super) struct AnswerBytes(usize);
 
 impl AnswerBytes {
-    /// For programs, which read answers of any length.
+    /// No limit, for programs, which read answers of any length.
     pub(super) const UNBOUNDED: AnswerBytes = AnswerBytes(usize::MAX);
 
     pub(super) fn new(limits: &FilesLimits) -> AnswerBytes {
         AnswerBytes(limits.answer_bytes_max)
     }
 
-    /// Takes what `item` needs, if there is so much.
+    /// Takes the bytes that `item` needs, if so many are left.
     pub(super) fn take(&mut self, item: &(impl Serialize + ?Sized)) -> bool {
-        // And a comma. Nothing that is listed here fails to be JSON.
+        // One more is for a comma. Nothing that is listed here fails to be JSON.
         let needed = serde_json::to_vec(item).map_or(0, |json| json.len() + 1);
         let left = self.0.checked_sub(needed);
         self.0 = left.unwrap_or(self.0);

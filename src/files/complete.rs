@@ -1,8 +1,8 @@
 //! Completing paths: entries of the directory that was typed so far, a bounded number of them.
 //!
-//! Hidden names and what `.gitignore` files exclude are proposed only if nothing else begins so; whoever types the dot,
-//! or the excluded directory's name, wants them. What a client could not read is not proposed. The directory is read
-//! once, whatever its size, and only the names that are told are kept.
+//! Hidden names and names that `.gitignore` files exclude are proposed only if no other name begins with the text; a user
+//! who types the dot, or the excluded directory's name, wants them. Entries that a client could not read are not
+//! proposed. The directory is read once, whatever its size, and only the names that are proposed are kept.
 
 use std::collections::BinaryHeap;
 use std::io;
@@ -24,13 +24,13 @@ pub(super) fn complete_path(root: &Root, typed: &str, cancel: Cancel<'_>) -> Res
         Some(slash) => typed.split_at(slash + 1),
         None => ("", typed),
     };
-    // Proposals are for URIs and tools alike, and a URI's path begins at the root.
+    // The same proposals serve URIs and tools, and a URI's path begins at the root.
     if directory.starts_with('/') {
         return Ok(Completion::default());
     }
     let dir = match root.open_dir(directory.trim_end_matches('/')) {
         Ok(dir) => dir,
-        // Nothing there to propose, whatever the reason.
+        // There is nothing to propose, whatever the reason.
         Err(error) => return nothing(error),
     };
     let rules = Rules::of(root, directory);
@@ -68,13 +68,13 @@ fn nothing(error: FileError) -> Result<Completion, FileError> {
     }
 }
 
-/// The first names that begin so, by name.
+/// The first names that begin with the text, ordered by name.
 #[derive(Default)]
 struct Names {
     plain: First,
     /// Hidden or excluded.
     other: First,
-    /// There are more than may be looked at.
+    /// Whether the directory has more entries than a call may look at.
     is_cut: bool,
 }
 
@@ -124,7 +124,7 @@ impl Names {
         Ok(Ok(names))
     }
 
-    /// Those to propose, and whether there are more.
+    /// The names to propose, and whether there are more.
     fn chosen(self) -> (Vec<(String, Kind)>, bool) {
         let chosen = if self.plain.heap.is_empty() {
             self.other
@@ -135,7 +135,7 @@ impl Names {
     }
 }
 
-/// As many as are told, the last on top.
+/// As many names as are proposed, the last on top.
 #[derive(Default)]
 struct First {
     heap: BinaryHeap<(String, Kind)>,
@@ -152,16 +152,16 @@ impl First {
     }
 }
 
-/// What excludes names from the root down to a directory, the deepest last.
+/// The rules that exclude names, from the root down to a directory, the deepest last.
 struct Rules {
     /// The directory's own path, without links and with a slash behind it; empty for the root.
     prefix: String,
-    /// Each with the length of its directory's own prefix.
+    /// Rules, each with the length of its directory's own prefix.
     levels: Vec<(usize, walk::Rules)>,
 }
 
 impl Rules {
-    /// As much as can be read: these only decide what comes first.
+    /// Reads as many rules as possible: they only decide which names come first.
     fn of(root: &Served, directory: &str) -> Rules {
         let mut rules = Rules {
             prefix: String::new(),

@@ -1,6 +1,6 @@
 //! Reading a directory: bounded, cancellable, in order.
 //!
-//! Knows nothing of paths; what a directory's failure means is its caller's to say.
+//! This module knows nothing of paths; its caller decides what a directory's failure means.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use super::error::FileError;
 /// Entries read between two looks at the cancel flag: well under a millisecond.
 pub(super) const CANCEL_ENTRIES: usize = 256;
 
-/// What an entry is: from the directory where that tells, else by asking the file.
+/// The kind of an entry: from the directory where that tells it, else by asking the file.
 pub(super) fn kind_of(entry: &DirEntry) -> Kind {
     let told = entry.file_type().map_or(Kind::Unknown, Kind::from);
     match told {
@@ -28,7 +28,7 @@ pub(super) fn kind_of(entry: &DirEntry) -> Kind {
 pub(super) struct SortedEntries {
     pub(super) entries: Vec<(String, Kind)>,
     pub(super) not_utf8: usize,
-    /// There are more than may be looked at.
+    /// Whether the directory has more entries than a call may look at.
     pub(super) is_cut: bool,
 }
 

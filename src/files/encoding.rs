@@ -1,13 +1,14 @@
-//! How the bytes of a text file are text: UTF-8, or UTF-16 if a byte order mark says so.
+//! The encoding of a text file: UTF-8, or UTF-16 if a byte order mark says so.
 //!
-//! The mark itself is no text. Nothing is guessed: UTF-16 without a mark is full of NULs, and binary.
+//! The mark itself is not part of the text. Nothing is guessed: UTF-16 without a mark is full of NULs, and so is taken
+//! for binary.
 
 use std::ops::ControlFlow;
 
 /// The longest mark.
 pub(super) const MARK_BYTES_MAX: usize = 3;
 
-/// An encoding, as a file's first bytes tell it.
+/// An encoding, as a file's first bytes show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// UTF-8, with a mark or without.
@@ -23,18 +24,18 @@ pub(super) enum ByteOrder {
     Big,
 }
 
-/// Text made of bytes.
+/// Text that was decoded from bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
     pub(super) text: String,
-    /// How many bytes it was made of.
+    /// From how many bytes it was decoded.
     pub(super) bytes: usize,
-    /// Something that is no text was replaced by U+FFFD.
+    /// Whether bytes that are not text were replaced by U+FFFD.
     pub(super) has_replaced: bool,
 }
 
 impl Encoding {
-    /// The encoding of a file that begins so.
+    /// The encoding of a file that begins with these bytes.
     pub(super) fn of(front: &[u8]) -> Encoding {
         match front {
             [0xEF, 0xBB, 0xBF, ..] => Encoding::Utf8 { has_mark: true },
@@ -94,13 +95,13 @@ impl Encoding {
         }
     }
 
-    /// All of `bytes`, the mark and all, as text; none if they are not.
+    /// All of `bytes`, which begin with the mark, as text; `None` if they are not text.
     pub(super) fn decode_whole(self, mut bytes: Vec<u8>) -> Result<String, Vec<u8>> {
         match self {
             _ if self.has_nul(&bytes) => Err(bytes),
             Encoding::Utf8 { .. } => {
                 bytes.drain(..self.mark_bytes());
-                // A mark that is followed by no text is part of something else.
+                // A mark that no text follows is part of something else.
                 String::from_utf8(bytes).map_err(|error| {
                     let mark = [0xEF, 0xBB, 0xBF];
                     let mut bytes = mark[..self.mark_bytes()].to_vec();
@@ -129,8 +130,8 @@ impl ByteOrder {
         }
     }
 
-    /// As many whole characters from the front as fit into `text_bytes_max` bytes of UTF-8. A last byte that is no
-    /// unit counts as a character that is none.
+    /// As many whole characters from the front as fit into `text_bytes_max` bytes of UTF-8. A last byte that is not a
+    /// whole unit counts as one invalid character.
     pub(super) fn decode(self, bytes: &[u8], text_bytes_max: usize) -> Decoded {
         let mut decoded = Decoded::default();
         let whole = bytes.len() & !1;

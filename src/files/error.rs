@@ -1,7 +1,7 @@
 //! Why a `files` tool gives no answer, in words for the client.
 //!
-//! A text names the path as the client spelled it, cut and escaped; never where the root lies, and never an
-//! error number. What the system itself got wrong goes to the log alone.
+//! A text names the path as the client spelled it, cut and escaped; it never says where the root lies, and never has an
+//! error number. Failures of the system itself go to the log alone.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ pub enum FileError {
         /// The client's path.
         path: ShownPath,
     },
-    /// No path at all: a NUL, or too long.
+    /// The text cannot be a path: it has a NUL, or is too long.
     #[error("{path} is not a path: {reason}")]
     InvalidPath {
         /// The client's path.
@@ -138,7 +138,7 @@ pub enum FileError {
         /// What is read at most.
         bytes_max: u64,
     },
-    /// There is no served directory just now.
+    /// There is no served directory at present.
     #[error(
         "the served directory is not there: it was removed, renamed or closed to this server, and nothing can be \
          read or found until it is back"
@@ -147,7 +147,7 @@ pub enum FileError {
     /// Nobody waits for the answer any more.
     #[error("cancelled")]
     Cancelled,
-    /// The system failed. For the log: the client is told no more than that.
+    /// The system failed. The source is for the log: the client is told no more than that.
     #[error("{path}: {source}")]
     System {
         /// The client's path.
@@ -158,7 +158,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// What `error` means for whoever asked for `path`.
+    /// What `error` means for the client that asked for `path`.
     pub(super) fn from_io(path: &str, error: io::Error) -> FileError {
         let shown = ShownPath::new(path);
         match (error.kind(), error.raw_os_error()) {

@@ -77,7 +77,7 @@ pub fn find_files(
     })
 }
 
-/// Paths, as many as fit.
+/// The paths that were found, as many as fit.
 struct Finding {
     paths: Vec<String>,
     truncated: bool,
@@ -86,7 +86,7 @@ struct Finding {
 }
 
 impl Finding {
-    /// Whether there was room for it.
+    /// Adds a path, and returns whether there was room for it.
     fn take(&mut self, path: &str, kind: Kind) -> bool {
         let mut shown = path.to_owned();
         if kind == Kind::Directory {

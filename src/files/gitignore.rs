@@ -1,8 +1,8 @@
 //! The rules of one `.gitignore`, read and matched as git does (gitignore(5), and git's `dir.c` and `wildmatch.c`).
 //!
-//! Own code, because crates that match globs take `{` for an alternative, know other classes in brackets, and trim
-//! other white space than git. Like git it matches bytes, not characters. A pattern is matched by following all ways
-//! through it at once, so that a hostile one costs no more than its length times the path's.
+//! This is code of our own because crates that match globs take `{` for an alternative, know other classes in brackets,
+//! and trim other white space than git. Like git it matches bytes, not characters. The matcher follows all ways through a
+//! pattern at once, so that a hostile one costs no more than its length times the path's.
 //!
 //! The tests compare it with git itself.
 
@@ -23,11 +23,11 @@ pub(super) enum Verdict {
 struct Rule {
     verdict: Verdict,
     is_for_directories: bool,
-    /// Matched against the last part of a path alone.
+    /// Whether the rule is matched against the last part of a path alone.
     is_for_names: bool,
-    /// What a path begins with, byte by byte.
+    /// The bytes with which a matching path begins.
     prefix: Vec<u8>,
-    /// What follows.
+    /// The tokens that match the rest.
     rest: Vec<Token>,
 }
 
@@ -45,7 +45,7 @@ enum Token {
     Parts,
     /// `**` and the slash behind it, between slashes: no directory, which skips the next token, or any number.
     Directories,
-    /// Always behind the one before: any bytes, and a slash.
+    /// Any bytes and a slash; it always follows the token above.
     InDirectories,
     /// Something that git refuses to match.
     Nothing,
@@ -165,8 +165,8 @@ fn stars(pattern: &[u8], start: usize) -> (Token, usize) {
     }
 }
 
-/// The bytes in brackets and their length, the closing one included; none if git makes nothing of them. `pattern`
-/// begins behind the opening one.
+/// The bytes in brackets and their length, the closing bracket included; `None` if git does not accept them. `pattern`
+/// begins behind the opening bracket.
 fn one_of(pattern: &[u8]) -> Option<(Box<[bool; 256]>, usize)> {
     let mut bytes = Box::new([false; 256]);
     let mut at = 0;
@@ -281,7 +281,7 @@ fn is_match(tokens: &[Token], text: &[u8]) -> bool {
     ways.last().copied().unwrap_or_default()
 }
 
-/// The answer for the commonest patterns, without following ways: no wildcard, `*` at the end, `*.o`.
+/// The answer for the commonest patterns (no wildcard, `*` at the end, `*.o`), without following ways.
 fn is_simple_match(tokens: &[Token], text: &[u8]) -> Option<bool> {
     match tokens {
         [] => Some(text.is_empty()),
@@ -300,7 +300,7 @@ fn is_simple_match(tokens: &[Token], text: &[u8]) -> Option<bool> {
     }
 }
 
-/// Adds the ways on which the next tokens stand for nothing.
+/// Adds the ways on which the next tokens match the empty text.
 fn skip_what_may_be_empty(tokens: &[Token], ways: &mut [bool]) {
     for (at, token) in tokens.iter().enumerate() {
         if ways[at] {

@@ -1,6 +1,6 @@
 //! The `files` tools' limits, all in one place.
 
-/// What one call may read, visit and answer.
+/// How much one call may read, visit and answer.
 #[derive(Clone, Debug)]
 pub struct FilesLimits {
     /// Text in one `read_file` answer. The commonest client gives its model about 25,000 tokens of an answer, and two
@@ -18,7 +18,7 @@ pub struct FilesLimits {
     pub walk_entries_max: usize,
     /// Directories a walk descends below the root; each costs a descriptor while it is open.
     pub walk_depth_max: usize,
-    /// Bytes of one `.gitignore` that are obeyed.
+    /// Bytes of one `.gitignore` that are read.
     pub gitignore_bytes_max: usize,
     /// Paths in one `find_files` answer.
     pub find_results_max: usize,

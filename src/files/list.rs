@@ -1,7 +1,7 @@
 //! `list_directory`: the entries of one directory, in order, a bounded number at a time.
 //!
-//! Does not descend and obeys no ignore file: it shows what is there. Entries come ordered by name, so that a
-//! long listing goes on after the last name seen, whatever has changed in between.
+//! The tool does not descend and obeys no ignore file: it shows every entry. Entries are ordered by name, so that a long
+//! listing can go on after the last name seen, whatever has changed in between.
 
 use std::collections::BinaryHeap;
 
@@ -86,7 +86,7 @@ pub(super) fn list_within(
             continue;
         }
         first.push(candidate);
-        // Keeps the first names only: the last of them leaves.
+        // Only the first names are kept, so the last of them is dropped.
         if first.len() > entries_max {
             first.pop();
             truncated = true;
@@ -95,7 +95,7 @@ pub(super) fn list_within(
     let mut entries = Vec::new();
     for candidate in first.into_sorted_vec() {
         let entry = candidate.listed();
-        // One at least, so that the next call goes on behind it.
+        // At least one entry is listed, so that the next call goes on behind it.
         if !bytes.take(&entry) && !entries.is_empty() {
             truncated = true;
             break;
@@ -110,7 +110,7 @@ pub(super) fn list_within(
     })
 }
 
-/// A directory is read whole to be put in order; here is the bound on that.
+/// Reads a whole directory, within its bound, to put it in order.
 fn refuse_endless(root: &Served, path: &str, seen: usize, cancel: Cancel<'_>) -> Result<(), FileError> {
     let entries_max = root.limits().directory_entries_max;
     if seen >= entries_max {
@@ -142,7 +142,7 @@ impl Candidate {
     fn listed(self) -> ListedEntry {
         let kind = kind_of(&self.entry);
         let size_bytes = match kind {
-            // It may be gone by now, or unreadable: then it has no size to tell.
+            // The file may be gone by now, or unreadable: then its size is unknown.
             Kind::File => self.entry.metadata().map(|metadata| metadata.len()).ok(),
             _ => None,
         };

@@ -1,4 +1,4 @@
-//! The type of a file by its name: those that models and editors meet daily, no more.
+//! The type of a file by its name, for the types that models and editors meet daily.
 
 /// Endings, lower case, and types. Source code is text to every client; only types with a name of their own stand
 /// here.

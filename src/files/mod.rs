@@ -1,12 +1,12 @@
 //! The embedded, read-only `files` toolset: `read_file`, `list_directory`, `find_files`, `search`, `file_info`, the
 //! prompts `explain-file` and `find-in-files`, and the files themselves as resources that can be subscribed to.
 //!
-//! Writes nothing, follows nothing out of its [`Root`], and never reads anything but regular files. Every answer
-//! is bounded ([`FilesLimits`]) and says what it left out. Unlike its layer's other modules it does file I/O, and
-//! may: its functions are blocking ones and run on the worker pool only, but for one thread of its own while files
-//! are watched.
+//! The toolset writes nothing, follows nothing out of its [`Root`], and never reads anything but regular files. Every
+//! answer is bounded ([`FilesLimits`]) and says what it left out. Unlike its layer's other modules it does file I/O, and
+//! it may: its functions are blocking and run on the worker pool only, except for one thread of its own while files are
+//! watched.
 //!
-//! Each tool is a plain function of a root, its arguments and a question "does anybody still want this?".
+//! Each tool is a plain function of a root, its arguments, and a question "has the call been cancelled?".
 
 mod answer_bytes;
 mod complete;
@@ -45,5 +45,5 @@ pub use search::{LineMatch, Search, SearchResult, search};
 pub use tools::register;
 pub use walk::Omitted;
 
-/// Asked now and then, every few milliseconds at least: has the call been cancelled?
+/// Whether the call has been cancelled. The tools ask at least every few milliseconds.
 pub type Cancel<'a> = &'a dyn Fn() -> bool;

@@ -1,4 +1,4 @@
-//! How far a long call has come, and how often that is worth telling.
+//! How far a long call has come, and how often its client is told.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -14,20 +14,20 @@ pub struct Looked {
     pub found: usize,
 }
 
-/// Told often, without regard to who listens: after each file, and within long ones.
+/// A walk calls it often, whether or not a client listens: after each file, and within long ones.
 pub type Progress<'a> = &'a dyn Fn(Looked);
 
-/// Between two tellings of one call: what a person can follow.
+/// The time between two reports of one call: what a person can follow.
 pub(super) const GAP: Duration = Duration::from_millis(100);
 
-/// Lets through as much as is worth telling.
+/// Lets through as many reports as a client should get.
 #[derive(Debug, Default)]
 pub(super) struct Paced {
     told: Cell<Option<Instant>>,
 }
 
 impl Paced {
-    /// Whether it is time to tell; if so, it is taken as told.
+    /// Whether it is time for a report; if so, the report counts as made.
     pub(super) fn try_tell(&self, now: Instant) -> bool {
         let is_time = self.told.get().is_none_or(|told| now >= told + GAP);
         if is_time {

@@ -1,4 +1,4 @@
-//! Prompts over the served files: what a person picks from a menu, with the files already in it.
+//! Prompts over the served files. A person picks them from a menu; they come with the files' contents.
 
 use serde::Deserialize;
 
@@ -116,7 +116,7 @@ fn explain_file(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<PromptOut
     })
 }
 
-/// The path as URIs have it: relative to the root, without what says nothing.
+/// The path as URIs have it: relative to the root, without redundant parts.
 fn plain(root: &Root, path: &str) -> Result<String, FileError> {
     let root = root.served()?;
     let relative = root.relative(path)?;

@@ -1,8 +1,9 @@
 //! `read_file`: a piece of a text file, by lines or by bytes.
 //!
-//! Reads only what it needs: 8 KiB from the front to tell text from binary, the lines before the first one asked
-//! for (counted, not kept), and at most one answer's worth. Text is UTF-8, or UTF-16 if a byte order mark says so;
-//! what is neither is replaced and said so. A file with a NUL in its front or in the piece is binary.
+//! The tool reads only what it needs: 8 KiB from the front to tell text from binary, the lines before the first requested
+//! one (which it counts and does not keep), and at most one answer's worth. Text is UTF-8, or UTF-16 if a byte order mark
+//! says so; bytes that are neither are replaced, and the answer says so. A file with a NUL in its front or in the piece
+//! is binary.
 
 use std::fs::File;
 use std::io;
@@ -18,9 +19,9 @@ use super::error::{FileError, ShownPath};
 use super::limits::FilesLimits;
 use super::root::Root;
 
-/// Enough to meet a NUL in practically every binary format; what git and grep look at, too.
+/// Enough to meet a NUL in practically every binary format; git and grep look at as much.
 const SNIFF_BYTES: usize = 8 << 10;
-/// One read; between two of them the call can be cancelled.
+/// The size of one read; between two of them the call can be cancelled.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Arguments of `read_file`.
@@ -65,7 +66,7 @@ pub struct FileText {
 }
 
 impl FileText {
-    /// What a reader should know of the text, and how to get the rest; none if it is all there and as it stands.
+    /// What a reader should know of the text, and how to get the rest; `None` if the text is complete and unchanged.
     pub(super) fn note(&self) -> Option<String> {
         let size = format!("the file has {} bytes", self.size_bytes);
         let range = self.first_line.map(|first| match self.lines {
@@ -231,7 +232,7 @@ impl Reading<'_> {
         Ok((decoded, is_truncated))
     }
 
-    /// The same of UTF-16, whose bytes are decoded first: each unit is at least one byte of the answer.
+    /// Does the same for UTF-16, whose bytes are decoded first: each unit is at least one byte of the answer.
     fn piece_of_utf16(&self, start_byte: u64, lines_max: u64) -> Result<(Decoded, bool), FileError> {
         let Encoding::Utf16(order) = self.encoding else {
             return Ok((Decoded::default(), false));
@@ -253,8 +254,8 @@ impl Reading<'_> {
         Ok((decoded, is_truncated))
     }
 
-    /// Where line `offset` begins. One past the last line is the end of the file, which is an answer too: the
-    /// reader of a growing log asks there for more.
+    /// Where line `offset` begins. The line after the last one begins at the end of the file, which is a valid answer:
+    /// the reader of a growing log asks there for more.
     fn byte_of_line(&self, offset: u64) -> Result<u64, FileError> {
         let mut newlines_wanted = offset.saturating_sub(1);
         let mut at = self.encoding.mark_bytes() as u64;
@@ -303,7 +304,7 @@ impl Reading<'_> {
         }
         let from = match self.encoding {
             Encoding::Utf8 { .. } => start_byte,
-            // The unit it points into, and the one before, which may be the first of a pair.
+            // This reads the unit it points into, and the one before, which may be the first of a pair.
             Encoding::Utf16(_) => (start_byte.div_ceil(2) * 2).saturating_sub(2),
         };
         let front = self.read_at_most(from, 4)?;
@@ -348,7 +349,7 @@ impl Reading<'_> {
                     bytes.truncate(filled);
                     continue;
                 }
-                // Past what the kernel can address is past the end.
+                // An offset that the kernel cannot address is past the end.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     bytes.truncate(filled);
                     break;

@@ -1,10 +1,10 @@
 //! Files as resources: `file:///PATH`, with PATH relative to the root and percent-encoded.
 //!
-//! The root is the top of all URIs, as if it were `/`: where it really lies is nobody's business. The files of its
-//! top level are listed, a page at a time; whatever lies deeper is read by the template and found by completing its
-//! path. Subscribers are told when a file changes, comes or goes, and everybody when a listed one comes or goes
-//! ([`Watcher`]). Confinement is the [`Root`]'s alone. What cannot be reached, read or named is not there: the client
-//! is not told why.
+//! The root is the top of all URIs, as if it were `/`: clients do not learn where it really lies. The files of its top
+//! level are listed, a page at a time; deeper files are read by the template and found by completing its path.
+//! Subscribers are notified when a file changes, appears or disappears, and all clients when a listed one appears or
+//! disappears ([`Watcher`]). Only the [`Root`] confines access. A file that cannot be reached, read or named is reported
+//! as missing: the client is not told why.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -77,7 +77,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
 
 /// The whole of a file: as text if it is UTF-8, or UTF-16 with a mark, without a NUL; else as bytes.
 fn read(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<ReadOutput, FileError> {
-    // From the URI's point of view the root is the top; an absolute path would be a second way to say the same.
+    // For a URI the root is the top; an absolute path would be a second name of the same file.
     if path.starts_with('/') {
         return Err(FileError::OutsideRoot {
             path: ShownPath::new(path),
@@ -94,7 +94,7 @@ fn read(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<ReadOutput, FileE
     Ok(output.mime_type(mime_type::of(path, is_text)))
 }
 
-/// What a client reads of a file that cannot be read: nothing, but where it can do something about it.
+/// The error for a file that cannot be read: it says only what the client can do something about.
 fn of_reading(error: FileError) -> ToolError {
     match error {
         FileError::OutsideRoot { .. }
@@ -107,7 +107,7 @@ fn of_reading(error: FileError) -> ToolError {
     }
 }
 
-/// Tells of the changes of the file at `uri`, whether there is one yet or not.
+/// Announces changes of the file at `uri`, whether the file exists yet or not.
 fn watch(watcher: &Watcher, uri: &str, updates: Updates) -> Result<Watched, WatchError> {
     let path = uri.strip_prefix(URI_START).and_then(percent_decode);
     let path = path.ok_or(WatchError::NotBelowRoot)?;
@@ -116,7 +116,7 @@ fn watch(watcher: &Watcher, uri: &str, updates: Updates) -> Result<Watched, Watc
     watcher.watch(Path::new(&*path), since, told)
 }
 
-/// Tells when the list is another one. Editors that write a file beside and rename it leave the list as it was.
+/// Announces changes of the list. Editors that write a file beside and rename it leave the list as it was.
 fn watch_list(watcher: &Watcher, root: &Root, updates: ListUpdates) -> Result<Watched, WatchError> {
     let known = Arc::new(AtomicU64::new(0));
     let told: Told = {
@@ -129,13 +129,13 @@ fn watch_list(watcher: &Watcher, root: &Root, updates: ListUpdates) -> Result<Wa
         })
     };
     let watched = watcher.watch_list(told)?;
-    // Now that nothing escapes any more.
+    // This comes last, when no change can escape any more.
     known.store(fingerprint(root), Ordering::Relaxed);
     Ok(watched)
 }
 
-/// A number for the names of the files that are listed, in whatever order; zero for no root. It is made of as many
-/// entries as are listed at most.
+/// A number for the names of the listed files, whatever their order; zero for no root. It covers as many entries as are
+/// listed at most.
 fn fingerprint(root: &Root) -> u64 {
     let Ok(entries) = root.served().and_then(|served| {
         let entries = served.dir().entries();
@@ -152,7 +152,7 @@ fn fingerprint(root: &Root) -> u64 {
     })
 }
 
-/// What a subscriber hears of a file that cannot be watched. The operator can do something about limits.
+/// What a subscriber is told about a file that cannot be watched. The operator can do something about limits.
 fn of_watching(error: WatchError) -> ToolError {
     match error {
         WatchError::NotBelowRoot => ToolError::NotFound,

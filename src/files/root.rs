@@ -4,12 +4,12 @@
 //! `RESOLVE_NO_MAGICLINKS`; without it cap-std walks component by component, never following a link out). What
 //! this file decides about a path's spelling is a convenience; the confinement does not rest on it.
 //!
-//! What is served is whatever directory has the root's name: when that is another one (replaced, renamed, a symbolic
-//! link switched), it is opened anew, and while there is none, every call fails with [`FileError::NoRoot`]. A call
-//! takes one [`Served`] at its start and sees nothing but that directory until its end.
+//! The toolset serves whatever directory has the root's name: when that becomes another one (replaced, renamed, a
+//! symbolic link switched), it is opened anew, and while there is none, every call fails with [`FileError::NoRoot`]. A
+//! call takes one [`Served`] at its start and sees nothing but that directory until its end.
 //!
-//! Invariant: nothing but a regular file is ever read, and opening one waits for nobody: the kind is looked at
-//! first, so that devices and FIFOs are not disturbed, and again on the opened handle, which no race can swap.
+//! Invariant: nothing but a regular file is ever read, and opening one never waits: the kind is checked first, so that
+//! devices and FIFOs are not disturbed, and again on the opened handle, which no race can swap.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -43,14 +43,14 @@ pub struct Root {
 
 #[derive(Debug)]
 struct Inner {
-    /// As the operator gave it, and absolute.
+    /// The path as the operator gave it, made absolute.
     path: PathBuf,
     limits: FilesLimits,
-    /// None while there is no such directory.
+    /// `None` while there is no such directory.
     opened: Mutex<Option<Arc<Opened>>>,
-    /// Says the same, for those who must not wait for a lock.
+    /// The same fact for callers that must not wait for a lock.
     is_there: AtomicBool,
-    /// How often it was another directory, or none, or one again. Grows with the lock held.
+    /// How often the root became another directory, or none, or one again. It grows with the lock held.
     changes: AtomicU64,
 }
 
@@ -58,7 +58,7 @@ struct Inner {
 #[derive(Debug)]
 struct Opened {
     dir: Dir,
-    /// No other directory has it while this one is open.
+    /// Device and inode, which no other directory has while this one is open.
     identity: Identity,
     /// Absolute names of the directory: the operator's own, and the one without links.
     names: Vec<PathBuf>,
@@ -123,7 +123,7 @@ impl Root {
         &self.inner.limits
     }
 
-    /// Whether there was a directory to serve when somebody looked last. Does not block.
+    /// Whether there was a directory to serve at the last look. This does not block.
     pub fn is_there(&self) -> bool {
         self.inner.is_there.load(Ordering::Acquire)
     }
@@ -136,7 +136,7 @@ impl Root {
         self.look().0.ok_or(FileError::NoRoot)
     }
 
-    /// The same, none if there is none; and a number that is another after each change of what is served.
+    /// The same directory, or `None`, and a number that differs after each change of what is served.
     pub(super) fn look(&self) -> (Option<Served>, u64) {
         let found = Identity::of(&self.inner.path);
         let mut current = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,7 +160,7 @@ impl Root {
     fn replace(&self, current: &mut Option<Arc<Opened>>, opened: Opened) {
         let before = current.as_ref().map(|before| before.identity);
         if before == Some(opened.identity) {
-            // Somebody else was faster.
+            // Another thread was faster.
             return;
         }
         *current = Some(Arc::new(opened));
@@ -183,7 +183,7 @@ impl Root {
         }
     }
 
-    /// Called with the lock held, so that both say what the lock holds.
+    /// Must be called with the lock held, so that both agree with what the lock holds.
     fn on_change(&self, is_there: bool) {
         self.inner.is_there.store(is_there, Ordering::Release);
         self.inner.changes.fetch_add(1, Ordering::AcqRel);
@@ -223,7 +223,7 @@ impl Identity {
     }
 }
 
-/// `path` from the top, by the names the operator goes by: of the current directory too, where the shell says how it
+/// `path` from the top, by the names that the operator uses, also for the current directory, where the shell says how it
 /// was reached through links.
 fn absolute(path: &Path) -> io::Result<PathBuf> {
     if path.is_absolute() {
@@ -238,8 +238,8 @@ fn absolute(path: &Path) -> io::Result<PathBuf> {
     Ok(whole.components().collect())
 }
 
-/// `path` with each `..` taken back together with the name before it, which is what people mean by it and not always
-/// what the kernel does.
+/// `path` with each `..` removed together with the name before it, which is what people mean by it and not always what
+/// the kernel does.
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -355,7 +355,7 @@ pub(super) fn open_regular(dir: &Dir, path: &Path) -> io::Result<Result<(File, M
     if kind != Kind::File {
         return Ok(Err(kind));
     }
-    // Whatever has taken the file's place since: opening it neither waits nor makes it our terminal.
+    // Something else may have taken the file's place since: opening it neither waits nor makes it our terminal.
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     let file = dir.open_with(path, &options)?;

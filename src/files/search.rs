@@ -1,9 +1,10 @@
 //! `search`: lines that match a regular expression, with ripgrep's searcher.
 //!
-//! Line by line, never across lines; patterns run in linear time. UTF-16 with a byte order mark is decoded. Binary files are skipped as `read_file` refuses
-//! them, by their NULs, and nothing is memory-mapped: a file cut short under a map would end the process.
-//! Cancelled between files and between two reads of a file, which are the smaller the more a pattern costs; a single
-//! long line is searched in one go all the same.
+//! Files are searched line by line, never across lines; patterns run in linear time. UTF-16 with a byte order mark is
+//! decoded. Files that `read_file` would refuse as binary, because of their NULs, are skipped. Nothing is memory-mapped,
+//! because a file that is cut short under a map would end the process. A call can be cancelled between files and between
+//! two reads of a file, which are the smaller the more a pattern costs; a single long line is searched in one go all the
+//! same.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -31,12 +32,12 @@ use super::walk::{Case, Met, Omitted, PathGlob, open_met, walk};
 
 /// One read, at most: with most patterns that is well under a millisecond's work.
 const READ_BYTES_MAX: usize = 64 << 10;
-/// The same at least, and at first.
+/// The least size of a read, and the first one's.
 const READ_BYTES_MIN: usize = 1 << 10;
-/// Between two looks at whether anybody still waits.
+/// The time between two checks whether the call has been cancelled.
 const WORK: Duration = Duration::from_millis(2);
 
-/// A file's progress is told after so many bytes: a smaller one takes no time that is worth it.
+/// A file's progress is reported after so many bytes: a smaller file takes too little time.
 const TOLD_BYTES: u64 = 1 << 20;
 
 /// Arguments of `search`.
@@ -200,9 +201,9 @@ fn compile(
         })
 }
 
-/// The pattern, if it parses by itself, without what comments it has: the matcher puts it into a group of its own,
-/// which a comment at its end would swallow half of, which closes what the pattern left open, and which its errors
-/// would show.
+/// The pattern without its comments, if it parses by itself. The matcher puts the pattern into a group of its own: a
+/// comment at its end would swallow the group's end, the group would close what the pattern left open, and errors would
+/// show it.
 fn checked(pattern: &str) -> Result<String, FileError> {
     let bad = |error: &dyn std::fmt::Display| FileError::BadPattern {
         reason: error.to_string(),
@@ -229,7 +230,7 @@ fn checked(pattern: &str) -> Result<String, FileError> {
 
 fn searcher(limits: &FilesLimits) -> Searcher {
     SearcherBuilder::new()
-        // Must be what the matcher has; lines end with LF alone, too.
+        // This must be what the matcher has; lines may also end with LF alone.
         .line_terminator(LineTerminator::crlf())
         .line_number(true)
         // UTF-16 with a mark is decoded, and no mark is text.
@@ -341,12 +342,12 @@ impl<'a> FileSearch<'a> {
             (Ending::Cancelled, _) => return Err(FileError::Cancelled),
             (Ending::Binary, _) => omitted.binary_files += 1,
             (Ending::ReadFailed, _) => omitted.unreadable += 1,
-            // The reader did not fail, so it was the buffer that may not grow to the line's length.
+            // The reader did not fail, so the buffer may not grow to the line's length.
             (Ending::Whole, Err(_)) => omitted.files_with_too_long_lines += 1,
             (Ending::Whole, Ok(())) => return Ok(()),
         }
         if matches!(ending.get(), Ending::Binary) {
-            // Lines before the first NUL are no text either.
+            // Lines before the first NUL are not text either.
             self.matches.truncate(matches_before);
             self.bytes_left = bytes_before;
             self.is_full = false;
@@ -364,8 +365,8 @@ enum Ending {
     Cancelled,
 }
 
-/// How much is read at a time. Patterns differ by a factor of thousands in what a byte costs, so it is measured: what
-/// lies between two reads is the search of what the first one brought.
+/// How much is read at a time. Patterns differ by a factor of thousands in what a byte costs, so the cost is measured: the
+/// time between two reads is the search of what the first one brought.
 #[derive(Debug)]
 struct Stride {
     bytes: usize,
@@ -432,7 +433,7 @@ impl Read for CancellableReader<'_> {
             self.encoding.set(Encoding::of(front.unwrap_or_default()));
         }
         self.read_bytes += read as u64;
-        // Short files are told when they are done. One that grows while it is read is never told as done.
+        // Short files are reported when they are done. A file that grows while it is read is never reported as done.
         if self.read_bytes > TOLD_BYTES && self.read_bytes < self.size_bytes {
             (self.progress)(Looked {
                 part: self.read_bytes as f64 / self.size_bytes as f64,

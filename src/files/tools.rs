@@ -1,4 +1,4 @@
-//! The `files` functions as tools: their words for the model, and what an error becomes.
+//! The `files` functions as tools: their descriptions for the model, and how errors are answered.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -73,7 +73,7 @@ struct Words {
     description: &'static str,
 }
 
-/// A file's text, and what there is to say of it. No structured part: clients that have one show nothing else to their
+/// A file's text, and a note about it. There is no structured part: clients that get one show nothing else to their
 /// models, and it would be the text once more, escaped.
 fn as_text(file: FileText) -> ToolOutput {
     let note = file.note().map(|note| ContentBlock::text(format!("[{note}]")));
@@ -101,7 +101,7 @@ where
     contextual_tool(root, words, function)
 }
 
-/// A tool that may take long, and tells how far it has come.
+/// A tool that may take long, and reports its progress.
 fn walking_tool<A, T>(
     root: &Root,
     words: Words,
@@ -134,7 +134,7 @@ where
         .read_only()
         .idempotent()
         .open_world(false)
-        // A misspelt `limit` is worth a word to the model that wrote it.
+        // The model that misspelt `limit` should learn of it.
         .unknown_arguments(UnknownArguments::Report)
         .run_blocking(move |context: &BlockingContext, args: A| {
             function(&root, &args, context).map_err(ToolError::from)
@@ -158,7 +158,7 @@ pub(super) fn tell_progress<T>(
         }
     })?;
     let last = last.get();
-    // Unless it was the last that was told: then it is no news, and dropped.
+    // A report that repeats the last one is dropped.
     context.progress(said(last).total(last.files as f64));
     Ok(result)
 }
@@ -172,7 +172,7 @@ impl From<FileError> for ToolError {
     fn from(error: FileError) -> ToolError {
         match error {
             FileError::Cancelled => ToolError::Cancelled,
-            // The client could do nothing with an error number, the operator can.
+            // The client could do nothing with an error number, but the operator can.
             FileError::System { .. } => ToolError::internal(error),
             other => ToolError::message(other),
         }

@@ -1,11 +1,12 @@
 //! One walk through the root, in order: what `find_files` and `search` have in common.
 //!
-//! Depth first, entries by name, files and directories alike; so two walks over the same tree give the same order.
-//! Symbolic links are shown and never descended, `.git` is skipped, and so is what `.gitignore` files inside the
-//! root exclude, and its own `.git/info/exclude`; those above it, and a user's own excludes, are out of reach on
-//! purpose.
+//! A walk goes depth first, with the entries of a directory ordered by name, so two walks over the same tree give the same
+//! order. Symbolic links are shown and never followed. `.git` is skipped, and so is everything that `.gitignore` files
+//! inside the root, or its own `.git/info/exclude`, exclude; those above the root, and a user's own excludes, are not
+//! read on purpose.
 //!
-//! What cannot be walked (unreadable, gone meanwhile, too deep, too many) is left out and counted, never fatal.
+//! Entries that cannot be walked (unreadable, gone meanwhile, too deep, too many) are left out and counted, and never
+//! end the walk.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -85,7 +86,7 @@ pub(super) fn walk(
         omitted: Omitted::default(),
         entries_left: limits.walk_entries_max,
     };
-    // A handle of its own: the levels own theirs.
+    // It needs a handle of its own, because the levels own theirs.
     let top = root
         .dir()
         .try_clone()
@@ -127,7 +128,7 @@ struct Walk<'a> {
     cancel: Cancel<'a>,
     /// The directories from the root to here, each with a descriptor.
     levels: Vec<Level>,
-    /// What the root's own repository excludes unless a `.gitignore` has an opinion.
+    /// What the root's own repository excludes unless a `.gitignore` decides otherwise.
     exclude: Option<Rules>,
     omitted: Omitted,
     entries_left: usize,
@@ -181,7 +182,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The deepest `.gitignore` with an opinion decides. Directories above were asked on the way down.
+    /// The deepest `.gitignore` with a matching rule decides. Directories above were checked on the way down.
     fn is_ignored(&self, path: &str, kind: Kind) -> bool {
         let levels = self.levels.iter().rev();
         let deepest_first = levels.filter_map(|level| Some((level.prefix.len(), level.gitignore.as_ref()?)));
@@ -200,7 +201,7 @@ const GITIGNORE: &str = ".gitignore";
 /// The rules of a file.
 pub(super) struct Rules {
     rules: Gitignore,
-    /// The file has more of them than are obeyed.
+    /// Whether the file has more rules than are read.
     is_cut: bool,
 }
 
@@ -238,7 +239,7 @@ fn read_rules(dir: &Dir, path: &Path, limits: &FilesLimits) -> Option<Rules> {
     file.take(bytes_max as u64 + 1).read_to_end(&mut text).ok()?;
     let is_cut = text.len() > bytes_max;
     if is_cut {
-        // Half a rule is another one.
+        // The front half of a rule is a different rule.
         let newline = memchr::memrchr(b'\n', text.get(..bytes_max).unwrap_or_default());
         text.truncate(newline.unwrap_or(0));
     }
@@ -253,7 +254,7 @@ fn read_rules(dir: &Dir, path: &Path, limits: &FilesLimits) -> Option<Rules> {
 /// directories alone. A path that is written out matches itself, whatever characters are in it.
 pub(super) struct PathGlob {
     matcher: GlobSet,
-    /// The entry that is meant if nothing in the glob is special, though something could be.
+    /// The entry that the glob names when none of its characters counts as special, though some could.
     literal: Option<(String, Kind)>,
     is_name_only: bool,
     is_for_directories: bool,
@@ -350,7 +351,7 @@ fn existing(root: &Served, pattern: &str) -> Option<(String, Kind)> {
         .flatten()
 }
 
-/// Always a set: compiling a single glob panics where compiling a set fails.
+/// Compiles a set even for one glob: compiling a single glob panics where compiling a set fails.
 fn compile(globs: &[&str], case: Case) -> Result<GlobSet, FileError> {
     let parsed = globs.iter().map(|glob| {
         GlobBuilder::new(glob)
