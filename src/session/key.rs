@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// 256 bits, random at start or from a file that restarts and replicas share.
+/// A key of 256 bits, random at start or from a file that restarts and replicas share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionKey(pub(super) [u8; Self::BYTES]);
 
@@ -56,7 +56,7 @@ impl SessionKey {
     }
 }
 
-/// Never the key itself.
+/// Shows the type's name, and never the key itself.
 impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionKey(…)")

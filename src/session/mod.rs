@@ -1,13 +1,13 @@
 //! Legacy sessions that cost nothing: an `Mcp-Session-Id` *is* its session, sealed.
 //!
 //! What was agreed in `initialize` travels in the id, encrypted and authenticated, so a session takes no memory
-//! until it holds something live, survives a restart and is known to every replica with the same key. Only ended
-//! sessions are remembered, and only until their ids expire. Ids are not credentials: who asks is established
-//! elsewhere, and an id works for the principal it was made for and nobody else.
+//! until it holds something live, survives a restart and is known to every replica with the same key. The store remembers
+//! only ended sessions, and only until their ids expire. Ids are not credentials: the principal is established
+//! elsewhere, and an id works for the principal for which it was made and for nobody else.
 //!
-//! No clock (`now` is passed in) and no I/O but the system's randomness.
+//! This module has no clock (`now` is passed in) and no I/O but the system's randomness.
 //! Invariant: an id that was tampered with, cut, extended, sealed by another key, expired, ended or made for
-//! somebody else is unknown, and nothing tells these apart.
+//! another principal is unknown, and clients cannot tell these cases apart.
 
 mod key;
 pub mod live;
@@ -35,8 +35,8 @@ use crate::mcp::{
 pub struct SessionOptions {
     /// How long an id is valid.
     pub max_age: Duration,
-    /// Ended sessions remembered at a time, over the process. When more are ended within `max_age`, the oldest are
-    /// forgotten: whoever still has such an id has a session again, in which nothing is left.
+    /// Ended sessions that the process remembers at a time. When more end within `max_age`, the oldest are forgotten: a
+    /// client that still has such an id has a session again, in which nothing is left.
     pub tombstones_max: usize,
 }
 
@@ -52,11 +52,11 @@ impl Default for SessionOptions {
 impl SessionOptions {
     /// As many as there are unless memory is short: 1.5 a second within the 24 hours that an id is valid by default.
     pub const TOMBSTONES_MAX: usize = 128 * 1024;
-    /// What each takes at most, bytes.
+    /// The most bytes that each of them takes.
     pub const TOMBSTONE_BYTES: usize = Tombstones::ENTRY_BYTES;
 }
 
-/// The sessions of one process. Shared by all shards; takes a lock only where sessions were ended.
+/// The sessions of one process. All shards share it; it takes a lock only where sessions were ended.
 #[derive(Debug)]
 pub struct SealedSessions {
     seal: Seal,

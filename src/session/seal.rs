@@ -4,9 +4,9 @@
 //!   format 1 │ key id 2 │ nonce 24 │ sealed 41: revision 1, capabilities 2, issued 6, principal 16, token 16 │ tag 16
 //! ```
 //!
-//! 84 bytes, XChaCha20-Poly1305 over the sealed part with format and key id as associated data, then base64url:
-//! 112 characters of which the first four are the same for all of a key's ids. The extended nonce makes random
-//! nonces safe for any number of ids. The token is what a tombstone remembers. Nothing here allocates.
+//! An id is 84 bytes, XChaCha20-Poly1305 over the sealed part with format and key id as associated data, and then
+//! base64url: 112 characters, of which the first four are the same for all of a key's ids. The extended nonce makes random
+//! nonces safe for any number of ids. A tombstone remembers the token. Nothing here allocates.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -84,7 +84,7 @@ impl Seal {
         SessionId::new(&text)
     }
 
-    /// The session sealed in this text; none if anything at all is wrong with it.
+    /// The session sealed in this text; `None` if anything at all is wrong with it.
     pub(super) fn open(&self, text: &[u8]) -> Option<Plain> {
         if text.len() != TEXT_BYTES {
             return None;
@@ -117,8 +117,8 @@ impl std::fmt::Debug for Seal {
     }
 }
 
-/// Format and key id. The id is a tag over nothing under a nonce that is never used otherwise: it tells keys apart
-/// and tells nothing about them.
+/// Format and key id. The key id is a tag over an empty text under a nonce that is never used otherwise: it tells keys
+/// apart and reveals nothing about them.
 fn head(cipher: &XChaCha20Poly1305) -> [u8; HEAD_BYTES] {
     let mut nothing = [0; 0];
     let nonce = XNonce::from([0; NONCE_BYTES]);

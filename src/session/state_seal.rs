@@ -1,13 +1,14 @@
-//! Sealing what a client carries for us from one request to the next: `requestState` of multi round-trip requests.
+//! Sealing the state that a client carries for us from one request to the next: `requestState` of multi round-trip
+//! requests.
 //!
 //! ```text
 //!   format 1 │ nonce 24 │ sealed: expiry 8, plain │ tag 16
 //! ```
 //!
-//! XChaCha20-Poly1305, then base64url. Format and what it is bound to are associated data, so a state that comes
-//! back with another request, or from somebody else, does not open. The key is derived from the one of session
-//! ids: with a key from a file, every replica opens what another sealed. A state may come back any number of times
-//! until it expires; who must not serve one twice has to remember that.
+//! The state is sealed by XChaCha20-Poly1305 and written in base64url. The format, and the request to which the state is
+//! bound, are associated data, so a state that comes back with another request, or from another principal, does not open.
+//! The key is derived from that of session ids: with a key from a file, every replica opens what another sealed. A state
+//! may come back any number of times until it expires; a caller that must not serve one twice has to remember it.
 //! Specification: 2026-07-28, patterns/mrtr, "requestState".
 
 use base64::Engine;
@@ -23,11 +24,11 @@ const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 24;
 const EXPIRY_BYTES: usize = 8;
 const TAG_BYTES: usize = 16;
-/// How long a client's user may think about a question.
+/// For how long a client's user may think about a question.
 const AGE_MAX_SECONDS: u64 = 10 * 60;
-/// Longest text that is made, and longest that is looked at.
+/// The longest text that is made, and the longest that is accepted.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
-/// Keeps this key apart from all others derived from the same one.
+/// The label that keeps this key apart from all others derived from the same one.
 const PURPOSE: &[u8] = b"weir request state";
 
 /// One key, ready for use.
@@ -47,7 +48,7 @@ impl RequestStateSeal {
         }
     }
 
-    /// None without randomness, or if it is too much.
+    /// The sealed text; `None` without randomness, or if the state is too long.
     pub(super) fn seal(&self, plain: &[u8], bound: &[u8], now: UnixSeconds) -> Option<String> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
@@ -68,7 +69,7 @@ impl RequestStateSeal {
         (text.len() <= TEXT_BYTES_MAX).then_some(text)
     }
 
-    /// None if anything at all is wrong with it.
+    /// The state; `None` if anything at all is wrong with the text.
     pub(super) fn open(&self, text: &str, bound: &[u8], now: UnixSeconds) -> Option<Vec<u8>> {
         if text.len() > TEXT_BYTES_MAX {
             return None;

@@ -1,7 +1,8 @@
-//! All that a process knows of its clients beyond a request: sealed session ids, what is live of sessions, and the
-//! sealed state that clients carry.
+//! Everything that a process knows of its clients beyond a request: sealed session ids, the live state of sessions, and
+//! the sealed state that clients carry.
 //!
-//! Makes one [`State`](crate::mcp::State) of the three. A session that ends or is evicted is unknown to all at once.
+//! The store makes one [`State`](crate::mcp::State) of the three. A session that ends or is evicted is unknown to all of
+//! them at once.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,7 +20,7 @@ use crate::mcp::{
 };
 use crate::registry::{AnswerError, LogLevel};
 
-/// The process's sessions, with what is live of them. Shared by all shards.
+/// The process's sessions, with their live state. All shards share it.
 #[derive(Debug)]
 pub struct Store {
     sessions: SealedSessions,
@@ -57,7 +58,7 @@ impl Store {
         }
     }
 
-    /// What is live.
+    /// The live state.
     pub fn live(&self) -> &Arc<Live> {
         &self.live
     }
@@ -78,7 +79,7 @@ impl Store {
     }
 }
 
-/// Wall-clock time, for what tasks say of themselves.
+/// Wall-clock time, for the times that tasks report.
 #[allow(clippy::disallowed_methods, reason = "read when a task changes")]
 fn unix_millis() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,9 +1,8 @@
-//! Sessions that were ended before their time: bounded, striped, forgotten when their ids expire.
+//! Sessions that were ended before their ids expire: bounded, spread over stripes, forgotten when their ids expire.
 //!
-//! One of the few places where shards share a lock. A request pays for it only if some session in the same stripe
-//! was ended. Nothing is ever refused here: who ends more sessions than there is room for makes the oldest be
-//! forgotten, and these are counted. A forgotten one is a session again, without any of its live state, so it costs
-//! nothing.
+//! This is one of the few places where shards share a lock. A request pays for it only if some session in the same stripe
+//! was ended. Nothing is ever refused here: when more sessions are ended than there is room for, the oldest are forgotten
+//! and counted. A forgotten session exists again, without any of its live state, so it costs nothing.
 //!
 //! Invariant: in each stripe the set and the order hold the same keys.
 #![allow(
@@ -18,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::seal::Token;
 use crate::mcp::UnixSeconds;
 
-/// More than shards there usually are, so that two rarely meet.
+/// More stripes than there usually are shards, so that two shards rarely use the same one.
 const STRIPES: usize = 64;
 
 #[derive(Debug)]
@@ -30,23 +29,23 @@ pub(super) struct Tombstones {
 
 #[derive(Debug, Default)]
 struct Stripe {
-    /// Entries, so that an empty stripe costs a reader one load.
+    /// The number of entries, so that an empty stripe costs a reader one load.
     len: AtomicUsize,
     entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
-    /// A tree rather than a table: a table doubles, and again for keys that come and go.
+    /// A tree rather than a table, because a table doubles, and does so again for keys that come and go.
     keys: BTreeSet<Key>,
-    /// As they were ended, oldest first.
+    /// The entries in the order in which they were ended, oldest first.
     order: VecDeque<Ended>,
 }
 
 /// The first half of a token, which is as random as the whole: 64 bits collide once in billions.
 type Key = [u8; 8];
 
-/// Twelve bytes: sessions are many.
+/// An entry has only twelve bytes, because there are many.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
     key: Key,
@@ -54,7 +53,8 @@ struct Ended {
 }
 
 impl Tombstones {
-    /// What one takes at most: its place in the order, whose memory doubles, and in nodes that are half full.
+    /// The most bytes that an entry takes: for its place in the order, whose memory doubles, and in nodes that are half
+    /// full.
     pub(super) const ENTRY_BYTES: usize = 2 * size_of::<Ended>() + 3 * size_of::<Key>();
 
     pub(super) fn new(entries_max: usize) -> Self {
@@ -103,7 +103,7 @@ impl Tombstones {
     }
 }
 
-/// Enough until 2106; later than that is never.
+/// Seconds in 32 bits reach until 2106; a later time counts as never.
 fn seconds(time: UnixSeconds) -> u32 {
     u32::try_from(time.0).unwrap_or(u32::MAX)
 }
@@ -116,9 +116,9 @@ impl Stripe {
 }
 
 impl Entries {
-    /// How many were forgotten for it before they expired.
+    /// Adds an entry, and returns how many others were forgotten for it before they expired.
     fn insert(&mut self, key: Key, expiry_seconds: u32, now_seconds: u32, entries_max: usize) -> u64 {
-        // Sessions are ended in another order than they were begun in, so some that have expired stay for a while.
+        // Sessions end in another order than they began, so some that have expired stay for a while.
         while self
             .order
             .front()
@@ -174,10 +174,10 @@ mod tests {
         }
         assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 2));
         assert_eq!(remembered(&tombstones, 0..9), [2, 3, 4]);
-        // Ended once more, it is the youngest again.
+        // A session that is ended once more is the youngest again.
         tombstones.insert(token(0), UnixSeconds(10), UnixSeconds(0));
         assert_eq!(remembered(&tombstones, 0..9), [0, 3, 4]);
-        // Ended by two at once, it is there once.
+        // A session that two requests end at once is there once.
         tombstones.insert(token(0), UnixSeconds(10), UnixSeconds(0));
         assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 3));
     }

@@ -1,12 +1,13 @@
-//! The tasks of a process: what became of calls that go on without whoever asked for them.
+//! The tasks of a process: calls that go on without the client that made them.
 //!
-//! The shard that runs a task puts in what it asks and ends with; requests on any shard look, answer, cancel and wait.
-//! A task belongs to the principal it was made for and is found by its id, 128 random bits; lists show those of the
-//! same session. Nobody can tell a task of somebody else's from none.
+//! The shard that runs a task stores its questions and its end; requests on any shard look at tasks, answer, cancel and
+//! wait. A task belongs to the principal for which it was made and is found by its id, 128 random bits; lists show those
+//! of the same session. A client cannot tell another principal's task from one that does not exist.
 //!
-//! Bounded in number, over the process and per client, and in bytes: the oldest that are over make room, then new tasks
-//! are refused. A task is forgotten when its time to live is over; if it runs still, it is cancelled. One lock, held
-//! for a look-up and the copy of some pointers, since tasks are asked about once a second and not on the hot path.
+//! Tasks are bounded in number, over the process and per client, and in bytes: the oldest that are over make room, and
+//! then new tasks are refused. A task is forgotten when its time to live is over; if it still runs, it is cancelled. One
+//! lock guards them, held for a look-up and the copy of some pointers, since clients ask about tasks once a second and
+//! not on the hot path.
 //!
 //! | file | its part |
 //! |---|---|
@@ -40,9 +41,9 @@ use crate::ring::ConnectionKey;
 use table::Table;
 use task::{News, Question};
 
-/// How often clients are told to look.
+/// How often clients are told to poll.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Streams that may wait for one task, and as many that may listen to it.
+/// How many streams may wait for one task; as many more may listen to it.
 const WAITERS_MAX: usize = 16;
 /// Random bytes of an id.
 const ID_BYTES: usize = 16;
@@ -52,10 +53,10 @@ const ID_BYTES: usize = 16;
 pub struct TaskOptions {
     /// Tasks over the process, running or over.
     pub tasks_max: usize,
-    /// The same of one client: a principal, or a session if that is anonymous. Anonymous clients without a session
-    /// cannot be told apart and are bounded together, by `tasks_max`.
+    /// Tasks of one client: a principal, or a session if that is anonymous. Anonymous clients without a session cannot be
+    /// told apart and are bounded together, by `tasks_max`.
     pub per_client_max: usize,
-    /// How long a task is kept whose client does not say.
+    /// How long a task is kept if its client asks for no time.
     pub ttl: Duration,
     /// How long it is kept at most.
     pub ttl_max: Duration,
@@ -87,7 +88,7 @@ pub struct TaskPlace {
 /// A task to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewTask {
-    /// Whose it is.
+    /// The client that owns it.
     pub owner: TaskOwner,
     /// The revision it is made in.
     pub revision: Revision,
@@ -112,7 +113,7 @@ pub enum TaskRefused {
 }
 
 impl TaskRefused {
-    /// What the client is told.
+    /// The refusal that the client gets.
     pub fn reason(self) -> OverloadReason {
         match self {
             Self::Full | Self::FullForClient => OverloadReason::Tasks,
@@ -121,13 +122,13 @@ impl TaskRefused {
     }
 }
 
-/// Why nobody can wait for a task.
+/// Why a stream cannot wait for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitRefused {
-    /// There is no such task, or it is somebody else's.
+    /// There is no such task, or it belongs to another principal.
     #[error("there is no such task")]
     Unknown,
-    /// As many wait as may.
+    /// The task has as many waiting streams as it may.
     #[error("too many wait for this task")]
     Full,
     /// There is no memory for another stream.
@@ -135,7 +136,7 @@ pub enum WaitRefused {
     NoMemory,
 }
 
-/// Tasks that stand so.
+/// How many tasks have each status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskCounts {
     /// They run.
@@ -169,7 +170,7 @@ pub struct TaskStats {
     pub tasks: usize,
     /// Those of them that are not over.
     pub running: usize,
-    /// All of them by where they stand.
+    /// All of them by status.
     pub by_status: TaskCounts,
     /// Bytes counted for them.
     pub bytes: usize,
@@ -191,7 +192,7 @@ pub struct TaskStore {
 }
 
 impl TaskStore {
-    /// An empty store whose streams and shards are `live`'s; `clock` tells wall-clock time.
+    /// An empty store that shares the streams and shards of `live`; `clock` tells wall-clock time.
     pub fn new(live: Arc<Live>, options: TaskOptions, clock: fn() -> UnixMillis) -> Arc<Self> {
         Arc::new(Self {
             live,
@@ -214,8 +215,9 @@ impl TaskStore {
         table.insert(id, new, now)
     }
 
-    /// A task asks its client something: `request` has `method` and `params`; `message` is the same as a JSON-RPC
-    /// request, for a client that answers those, and goes to whoever waits for the task. False: the task is over.
+    /// Stores a question of a task to its client: `request` has `method` and `params`; `message` is the same as a
+    /// JSON-RPC request, for a client that answers those, and goes to the stream that waits for the task. Returns false
+    /// if the task is over.
     pub fn ask(
         &self,
         id: &TaskId,
@@ -244,14 +246,14 @@ impl TaskStore {
         true
     }
 
-    /// A question of a task was answered, or nobody will.
+    /// Removes a question of a task that was answered, or that no client will answer.
     pub fn answered(&self, id: &TaskId, number: u32) {
         let now = (self.clock)();
         let news = self.lock().answered(id, number, now);
         self.tell_any(news);
     }
 
-    /// A task says something before it ends: to whoever waits for it, else to its session.
+    /// Sends progress or a log message of a running task to the stream that waits for it, else to its session.
     pub fn say(&self, id: &TaskId, message: Message) {
         let table = self.lock();
         let Some(task) = table.get(id) else { return };
@@ -263,8 +265,8 @@ impl TaskStore {
         }
     }
 
-    /// A task is over. One that was cancelled or forgotten meanwhile stays so; one that ended with more than all tasks
-    /// may have together has failed for want of memory.
+    /// Ends a task. A task that was cancelled or forgotten meanwhile stays so; one whose result is larger than all tasks
+    /// together may be fails for want of memory.
     pub fn end(&self, id: &TaskId, ending: TaskEnding) {
         let now = (self.clock)();
         let mut table = self.lock();
@@ -282,7 +284,7 @@ impl TaskStore {
         self.tell_any(news);
     }
 
-    /// A stream on which the answer to the request comes when the task is over, and before it what the task asks.
+    /// A stream that carries the answer to the request when the task is over, and before it the task's questions.
     ///
     /// # Errors
     /// See [`WaitRefused`].
@@ -314,7 +316,7 @@ impl TaskStore {
         Ok(stream)
     }
 
-    /// From now on this stream hears when these tasks change, as far as they are the owner's.
+    /// Notifies this stream from now on when these tasks change, as far as they belong to the owner.
     pub fn listen(&self, owner: &TaskOwner, ids: &[Box<str>], stream: &Arc<Stream>) {
         let mut table = self.lock();
         let ids = ids.iter().filter_map(|id| TaskId::new(id.as_bytes()));
@@ -328,7 +330,7 @@ impl TaskStore {
         }
     }
 
-    /// Forgets tasks whose time is over. Called about once a second.
+    /// Forgets tasks whose time is over. It is called about once a second.
     pub fn tick(&self) {
         let now = (self.clock)();
         while let Some(gone) = self.next_expired(now) {
@@ -336,7 +338,7 @@ impl TaskStore {
         }
     }
 
-    /// Some of the tasks that are to be forgotten: others get their turn at the lock between two calls.
+    /// Forgets some of the tasks whose time is over, so that others get the lock between two calls.
     fn next_expired(&self, now: UnixMillis) -> Option<Vec<News>> {
         const AT_ONCE: usize = 64;
         let gone = self.lock().expire(now, AT_ONCE);
@@ -354,7 +356,7 @@ impl TaskStore {
         }
     }
 
-    /// Tells everybody concerned; no lock is held.
+    /// Notifies everybody concerned; no lock is held.
     fn tell(&self, news: News) {
         let News {
             view,
@@ -387,7 +389,7 @@ impl TaskStore {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The task of this name, if it is the owner's.
+    /// The task with this id, if it belongs to the owner.
     fn id_of(id: &str) -> Option<TaskId> {
         TaskId::new(id.as_bytes())
     }
@@ -470,7 +472,7 @@ impl std::fmt::Debug for TaskStore {
     }
 }
 
-/// Sends somebody who waits what a task ended with.
+/// Sends a task's result to a stream that waits for it.
 fn conclude(stream: &Stream, request: &RequestId, end: &TaskEnd) {
     let mut answer = Vec::new();
     write_task_end(request, end, &mut answer);
@@ -484,7 +486,7 @@ fn notification(view: &TaskView, subscription: Option<&RequestId>) -> Message {
     Message::new(message)
 }
 
-/// None without randomness.
+/// A new id; `None` without randomness.
 fn new_id() -> Option<TaskId> {
     let mut random = [0; ID_BYTES];
     getrandom::fill(&mut random).ok()?;

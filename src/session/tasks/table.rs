@@ -12,7 +12,7 @@ use crate::mcp::{
     Era, Principal, SessionToken, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis,
 };
 
-/// Whose tasks are counted together.
+/// The client whose tasks are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Client {
     Principal(Principal),
@@ -32,9 +32,9 @@ impl Client {
 pub(super) struct Table {
     options: TaskOptions,
     tasks: HashMap<TaskId, Task>,
-    /// By age.
+    /// All tasks, by age.
     order: BTreeMap<u64, TaskId>,
-    /// Those that are over, by age.
+    /// The tasks that are over, by age.
     over: BTreeMap<u64, TaskId>,
     expiries: BTreeMap<(UnixMillis, u64), TaskId>,
     by_client: HashMap<Client, usize>,
@@ -62,7 +62,7 @@ impl Table {
         self.tasks.get(id)
     }
 
-    /// The task, if it is the owner's.
+    /// The task, if it belongs to the owner.
     pub(super) fn find(&mut self, owner: &TaskOwner, id: &TaskId) -> Option<&mut Task> {
         let task = self.tasks.get_mut(id)?;
         let is_own = task.owner.era == owner.era && task.owner.principal == owner.principal;
@@ -185,7 +185,7 @@ impl Table {
         Some(task.news(*id))
     }
 
-    /// None if it changed nothing that others see.
+    /// `None` if it changed nothing that clients see.
     pub(super) fn answered(&mut self, id: &TaskId, number: u32, now: UnixMillis) -> Option<News> {
         let is_open = |task: &Task| task.questions.iter().any(|question| question.number == number);
         self.tasks.get(id).filter(|task| is_open(task))?;
@@ -198,7 +198,7 @@ impl Table {
         (task.status == TaskStatus::Working).then(|| task.news(*id))
     }
 
-    /// Whether there could be room for it, were there nothing else.
+    /// Whether there could be room for it in an empty table.
     pub(super) fn holds(&self, end: &TaskEnd) -> bool {
         Task::BYTES + end_bytes(end) <= self.options.bytes_max
     }
@@ -219,7 +219,7 @@ impl Table {
         task.listeners = Vec::new();
         let number = task.number;
         self.over.insert(number, *id);
-        // What it ended with may be much: others that are over longer make room, and at last it does itself.
+        // Its result may be large: tasks that have been over for longer make room first, and at last it does itself.
         while self.bytes > self.options.bytes_max
             && let Some(oldest) = self.oldest_over(|_| true)
         {
@@ -228,7 +228,7 @@ impl Table {
         Some(news)
     }
 
-    /// Forgets at most so many tasks whose time is over.
+    /// Forgets at most this many tasks whose time is over.
     pub(super) fn expire(&mut self, now: UnixMillis, max: usize) -> Vec<News> {
         let mut gone = Vec::new();
         while gone.len() < max

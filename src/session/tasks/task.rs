@@ -1,4 +1,4 @@
-//! One task, and what others are told when it changes.
+//! One task, and what clients are told when it changes.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::{POLL_INTERVAL, TaskPlace};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Era, Revision, SessionToken, TaskEnd, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis};
 
-/// Something a task waits for its client to answer.
+/// A question that a task's client has not answered yet.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) number: u32,
@@ -45,7 +45,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// What a task costs beside its questions and its end: itself, and its places in the tables.
+    /// The bytes of a task without its questions and its result: itself, and its places in the tables.
     pub(super) const BYTES: usize = size_of::<Self>() + 256;
 
     /// Bytes counted for it.
@@ -110,7 +110,7 @@ impl Task {
             .map(|question| question.number)
     }
 
-    /// The stream of whoever waits for it, the last to come first: earlier ones may be gone.
+    /// The stream that waits for it; of several the one that came last, since earlier ones may be gone.
     pub(super) fn waiter(&self) -> Option<Arc<Stream>> {
         let mut waiters = self.waiters.iter().rev();
         waiters
@@ -118,7 +118,7 @@ impl Task {
             .map(|(_, stream)| Arc::clone(stream))
     }
 
-    /// What its listeners are told now.
+    /// The notification for its listeners.
     pub(super) fn news(&self, id: TaskId) -> News {
         News {
             view: Some(self.view(id)),
@@ -137,16 +137,16 @@ pub(super) fn end_bytes(end: &TaskEnd) -> usize {
     }
 }
 
-/// What others are to be told of a task, once no lock is held.
+/// What clients must be told of a task, once no lock is held.
 #[derive(Debug)]
 pub(super) struct News {
-    /// How it is now, for listeners; none: they are told nothing.
+    /// Its present status, for listeners; `None` if they are told nothing.
     pub(super) view: Option<TaskView>,
     pub(super) session: Option<SessionToken>,
-    /// Who gets `end`.
+    /// The streams that get `end`.
     pub(super) waiters: Vec<(RequestId, Arc<Stream>)>,
     pub(super) listeners: Vec<Weak<Stream>>,
-    /// Where it is to stop.
+    /// The shard on which it must stop.
     pub(super) stops: Option<TaskPlace>,
     pub(super) end: Option<Arc<TaskEnd>>,
 }
