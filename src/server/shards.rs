@@ -408,7 +408,6 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
         server: seed.server,
         sizes: seed.sizes,
         gate: seed.gate,
-        alarm: seed.alarm,
         inbox: inbox.clone(),
         mesh: seed.mesh,
         steal: seed.steal,
@@ -421,7 +420,7 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     watch.is_up.set(true);
     let _ = ready.send(Ok(inbox));
-    shard::run(Rc::clone(&shard), seed.pace).await?;
+    shard::run(Rc::clone(&shard), seed.alarm, seed.pace).await?;
     seed.is_over.store(has_one_client, Ordering::Release);
     let histograms = shard.borrow().histograms().clone();
     Ok(histograms)

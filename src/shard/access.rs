@@ -26,7 +26,8 @@ use crate::wire::http1::Field;
 
 use super::calls::Call;
 use super::connections::Link;
-use super::{LocalService, Shard, ShardRing};
+use super::service::LocalService;
+use super::{Shard, ShardRing};
 
 /// Records of a second on one shard, where only errors are logged. At 200 bytes each, five shards would write a quarter
 /// of a megabyte a second.
@@ -194,7 +195,7 @@ impl<R: ShardRing> Shard<R> {
         if !self.access.wants(Outcome::Other) {
             return;
         }
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let reason = refusal.to_string();
         let mut record = Record {
             status: Some(refusal.status().code()),

@@ -120,13 +120,13 @@ impl<R: ShardRing> Shard<R> {
         batched: &mut Batched,
         body: &[u8],
     ) -> Option<(Ticket, Started)> {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         loop {
             let scratch = self.scratch.get_or_insert_default();
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();
-            let begun = work.start(&self.registry, CallContext::new());
+            let begun = work.start(self.service.registry(), CallContext::new());
             // It holds the scratch.
             drop(work);
             match begun {

@@ -39,8 +39,9 @@ use super::asking::AskerKey;
 use super::batches::Batched;
 use super::connections::{State, Waiting};
 use super::inbox::ShardEvent;
+use super::service::LocalService;
 use super::speaking::call_number;
-use super::{LocalService, Shard, ShardRing};
+use super::{Shard, ShardRing};
 
 /// The state of a leased handler.
 pub struct Call {
@@ -119,8 +120,8 @@ impl<R: ShardRing> Shard<R> {
         if claim == Claim::New {
             self.metrics.in_flight.up();
         }
-        self.refresh_service();
-        let service = Rc::clone(&self.service);
+        self.service.refresh();
+        let service = Rc::clone(&self.service.current);
         let facts = Facts::of_head(&request.head, self.principal(), self.clock.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
@@ -162,7 +163,7 @@ impl<R: ShardRing> Shard<R> {
         mut out: Vec<u8>,
         claim: Claim,
     ) {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let mut scratch = self.scratch.take().unwrap_or_default();
         let began = self.clock.read();
         let step = service
@@ -222,7 +223,7 @@ impl<R: ShardRing> Shard<R> {
             Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
             Decision::Wait => {
                 // What is wrong with it can be said at once.
-                if let Err(error) = work.check(&self.registry) {
+                if let Err(error) = work.check(self.service.registry()) {
                     return self.answer_unstarted(key, &ticket, &error, out, decoded);
                 }
                 return match self.enqueue(key) {
@@ -240,7 +241,7 @@ impl<R: ShardRing> Shard<R> {
             return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
         }
         let link = self.links.take(work.client());
-        match work.start(&self.registry, CallContext::with_link(Arc::clone(&link))) {
+        match work.start(self.service.registry(), CallContext::with_link(Arc::clone(&link))) {
             Ok(started) => {
                 let routed = self.clock.read();
                 self.metrics.record(Stage::Route, decoded, routed);
@@ -285,7 +286,7 @@ impl<R: ShardRing> Shard<R> {
         batch: Option<Box<Batched>>,
     ) -> Option<HandlerKey> {
         let call = Call {
-            service: Rc::clone(&self.service),
+            service: Rc::clone(&self.service.current),
             ticket,
             run: Run::Polled,
             began,

@@ -40,7 +40,7 @@ use crate::registry::{LinkListener, Outcome, PanicFacts};
 use crate::ring::RingWaker;
 use crate::session::live::{LiveEvent, ShardInbox};
 
-use super::Moved;
+use super::moved::Moved;
 use super::speaking::handler_of;
 use super::sync::{Queue, StdSync, SyncTypes};
 

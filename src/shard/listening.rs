@@ -17,7 +17,7 @@ use super::{Shard, ShardRing};
 impl<R: ShardRing> Shard<R> {
     /// Opens a session's stream, or goes on with one that broke.
     pub(super) fn open_standing(&mut self, key: ConnectionKey, facts: &Facts<'_>, mut out: Vec<u8>) {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let request = match service.protocol.get(facts, &*service.store, &mut out) {
             Opening::Stream(request) => request,
             Opening::Refused(reply) => {
@@ -58,7 +58,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Begins a subscription with its acknowledgement, which is in `out`.
     pub(super) fn open_listening(&mut self, key: ConnectionKey, listen: Listen, mut out: Vec<u8>) {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let Listen {
             id,
             interest,

@@ -18,8 +18,9 @@ use crate::metrics::WaitEnd;
 use crate::ring::{ConnectionKey, Operation, Received};
 use crate::timers::TimerKind;
 
-use super::admission::{Claim, Move, Moved};
+use super::admission::{Claim, Move};
 use super::connections::{Link, State};
+use super::moved::Moved;
 use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {

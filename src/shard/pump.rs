@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::pool::HandlerKey;
 use crate::ring::{KernelRing, Pace, PaceOptions, Parking, spawn_ticks};
 
-use super::Shard;
+use super::{Alarm, Shard};
 
 /// Completions handled before what became ready is run.
 const BATCH_COMPLETIONS_MAX: usize = 256;
@@ -38,12 +38,11 @@ type Shared = Rc<RefCell<Shard<KernelRing>>>;
 ///
 /// # Errors
 /// Only what makes the data ring unusable.
-pub async fn run(shard: Shared, pace: PaceOptions) -> io::Result<()> {
+pub async fn run(shard: Shared, alarm: Alarm, pace: PaceOptions) -> io::Result<()> {
     let ticked = Rc::clone(&shard);
     spawn_ticks(move || tick(&ticked));
-    let alarmed = shard.borrow().alarm();
     glommio::spawn_local(poll_fn(move |context| {
-        alarmed.arm(context.waker());
+        alarm.arm(context.waker());
         Poll::<()>::Pending
     }))
     .detach();

@@ -391,7 +391,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(parent) = connection.parent() {
             return self.take_exchange(key, parent, window, claim);
         }
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let (waiting, sends_continue) =
             match connection.intake.advance(window, &service.policy, &service.http) {
                 Ok(Progress::Nothing) => {

@@ -57,7 +57,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn log_unstarted(&mut self, key: ConnectionKey, ticket: &Ticket, reply: &Reply, out: &[u8]) {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let subject = Subject::Work(&service, ticket.operation());
         self.log_answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
     }
@@ -67,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
         let label = self.service.label(ticket.operation());
         self.metrics
             .on_operation(label, metrics::Outcome::Cancelled, Duration::ZERO);
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let ended = Ended {
             service: &service,
             ticket,
@@ -102,7 +102,7 @@ impl<R: ShardRing> Shard<R> {
         if self.is_task(handler) {
             return self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
         }
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         self.answer_call(handler, Duration::ZERO, |ticket, out| {
             service.protocol.answer_overload(ticket, &overload, out)
         });
@@ -111,7 +111,7 @@ impl<R: ShardRing> Shard<R> {
     /// Answers the preflight that `front` is, if it is one, as the last request of a connection that has no place: only
     /// then does the page's own request come, and hear why.
     pub(super) fn answer_preflight_in(&mut self, key: ConnectionKey, front: &[u8]) -> bool {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let progress = Intake::default().advance(front, &service.policy, &service.http);
         let Ok(Progress::Request(request)) = progress else {
             return false;

@@ -3,18 +3,30 @@
 //! A service never changes: an edited registry is a new service, and each shard takes it up before the next request
 //! it decodes. Calls keep the one they were decoded for until they end.
 
+use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::config::{Linger, Timeouts};
 use crate::mcp::Protocol;
 use crate::metrics::{self, Method, ToolLabels, ToolRow};
-use crate::registry::Operation;
+use crate::registry::{Operation, ShardRegistry};
 use crate::session::Store;
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HealthSlot, HttpLimits};
 
-use super::{ChannelLimits, Waits};
+use super::ChannelLimits;
+
+/// How long work may wait for a handler.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// For a request with an `Origin`.
+    pub browser: Duration,
+    /// For any other.
+    pub agent: Duration,
+}
 
 /// What every shard serves, the same for all.
 #[derive(Debug, Clone)]
@@ -116,5 +128,57 @@ impl Served {
         }
         *seen = replacements;
         Some(self.current())
+    }
+}
+
+/// Cloned for every request: a count of the shard's own, not one that all cores write.
+#[allow(clippy::redundant_allocation)]
+pub(super) type LocalService = Rc<Arc<Service>>;
+
+/// What one shard serves now. It dereferences to the service.
+pub(super) struct Serving {
+    /// The service that requests are decoded for.
+    pub current: LocalService,
+    registry: ShardRegistry,
+    pub(super) served: Arc<Served>,
+    /// Replacements of the service that were taken up.
+    replacements_seen: u64,
+}
+
+impl Serving {
+    pub(super) fn new(served: Arc<Served>) -> Serving {
+        // One that replaces the service after this is taken up with the next request.
+        let mut replacements_seen = 0;
+        let service = served
+            .newer(&mut replacements_seen)
+            .unwrap_or_else(|| served.current());
+        Serving {
+            registry: service.protocol.registry().for_shard(),
+            current: Rc::new(service),
+            served,
+            replacements_seen,
+        }
+    }
+
+    /// What is registered, as this shard runs it.
+    pub(super) fn registry(&self) -> &ShardRegistry {
+        &self.registry
+    }
+
+    /// Takes up a service that has replaced the one known.
+    #[inline]
+    pub(super) fn refresh(&mut self) {
+        if let Some(service) = self.served.newer(&mut self.replacements_seen) {
+            self.registry = service.protocol.registry().for_shard();
+            self.current = Rc::new(service);
+        }
+    }
+}
+
+impl Deref for Serving {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.current
     }
 }

@@ -250,7 +250,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Answers `tasks/result`, now or when the task is over.
     pub(super) fn await_task(&mut self, key: ConnectionKey, wanted: AwaitTask, mut out: Vec<u8>) {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let AwaitTask {
             id,
             owner,

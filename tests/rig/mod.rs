@@ -80,7 +80,6 @@ impl Rig {
         let labels = registry.tools().map(|(_, tool)| tool.name());
         let labels = Arc::new(ToolLabels::new(labels, ToolLabels::TOOLS_MAX_DEFAULT));
         let parts = ShardParts {
-            alarm: Default::default(),
             server: ServerHandle::NOWHERE,
             sizes: sizes(),
             gate: Gate::new(16, None, 1),

@@ -15,9 +15,7 @@
 //! | `waiter` | an entry of the wait queue |
 //! | `offers` | when the next offer to other shards is due |
 //! | `peers` | what shards know of each other, and the permits they take |
-//! | `moved` | a connection on its way between shards |
 
-mod moved;
 mod offers;
 mod peers;
 mod waiter;
@@ -32,7 +30,7 @@ use crate::pool::{DrainRate, HandlerKey, WaitKey, WaitQueue};
 use crate::ring::ConnectionKey;
 
 use super::inbox::ShardEvent;
-pub use moved::Moved;
+use super::moved::Moved;
 use offers::OfferTimer;
 pub use peers::Mesh;
 pub(super) use peers::Peers;

@@ -116,7 +116,7 @@ impl<R: ShardRing> Shard<R> {
         request: &Request<'_>,
         mut out: Vec<u8>,
     ) {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let mut unchunked = std::mem::take(&mut self.unchunked);
         let body = request.body(&mut unchunked, &service.http);
         let refused = self.deliver(admission::sse_stream_name(&request.head), body, &mut out);
@@ -137,7 +137,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Leaves a message for the channel of this name; none, or the refusal, whose body was appended to `out`.
     fn deliver(&mut self, name: Option<&str>, body: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let protocol = &service.protocol;
         let Some(name) = name else {
             return Some(protocol.refuse_posted(NoChannel::Unnamed, out));

@@ -51,7 +51,7 @@ impl<R: ShardRing> Shard<R> {
         if claim == Claim::New {
             self.metrics.in_flight.up();
         }
-        self.refresh_service();
+        self.service.refresh();
         let out = self.spares.take();
         self.decode(key, &Facts { via, principal, now }, message, out, claim);
         match self.table.at(key).map(|entry| entry.state) {

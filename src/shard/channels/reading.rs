@@ -280,7 +280,7 @@ impl<R: ShardRing> Shard<R> {
         let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(key) else { return };
         let via = Via::Channel(channel.facts());
-        let service = Rc::clone(&self.service);
+        let service = Rc::clone(&self.service.current);
         let mut out = self.spares.take();
         let facts = Facts { via, principal, now };
         let reply = service

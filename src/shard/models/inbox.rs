@@ -18,9 +18,10 @@ use crate::pool::HandlerKey;
 use crate::registry::{LinkListener, ToolError};
 use crate::ring::ConnectionKey;
 use crate::session::live::{LiveEvent, ShardInbox};
-use crate::shard::admission::{Mesh, Moved, Peers};
+use crate::shard::admission::{Mesh, Peers};
 use crate::shard::gate::{Gate, ShardGate, on_place_free};
 use crate::shard::inbox::{Inbox, ShardEvent, Waker};
+use crate::shard::moved::Moved;
 use crate::shard::speaking::call_number;
 use crate::units::ShardId;
 

@@ -19,8 +19,8 @@ use super::client::Client;
 use crate::config::Timeouts;
 use crate::config::{AccessLog, Linger, StealSettings};
 use crate::mcp::{Announcement, Identity, Options, Protocol};
-use crate::metrics::{ToolLabels, ToolRow};
-use crate::pool::Purpose;
+use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
+use crate::pool::{HandlerKey, Purpose};
 use crate::registry::{
     BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, ServerHandle, TaskSupport, Tool,
     ToolError,
@@ -361,7 +361,6 @@ impl Rig {
             let inbox = Inbox::new(Box::new(ring.waker()));
             let metrics = ShardMetrics::new(ShardId(number as u16), &service.labels);
             let parts = ShardParts {
-                alarm: Default::default(),
                 served: Arc::clone(&served),
                 server: ServerHandle::NOWHERE,
                 sizes: sizes.of_shard(),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::super::addresses::AddressPlace;
+use super::addresses::AddressPlace;
 
 /// A connection whose request waited elsewhere and is served where it arrives. A permit was taken for it there.
 pub struct Moved<S> {

@@ -1,0 +1,234 @@
+//! What a shard consists of, and how it is made.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::{AccessLog, StealSettings};
+use crate::jsonrpc::Scratch;
+use crate::metrics::ShardMetrics;
+use crate::pool::{AssemblyPool, AssemblySizes, HandlerKey, HeapBudget, Pool};
+use crate::registry::{Emission, LinkListener, ServerHandle};
+use crate::ring::ConnectionKey;
+use crate::timers::TimerKind;
+use crate::transport::http::Origins;
+use crate::wire::http1::DateCache;
+use crate::workers::Submitter;
+
+use super::acceptor::{Acceptor, ShardRing};
+use super::access::Access;
+use super::admission::{Admission, Mesh, Peers};
+use super::asking::Askers;
+use super::calls::Call;
+use super::clock::{Clock, Timers};
+use super::connections::Table;
+use super::drain::Drain;
+use super::gate::{Gate, on_place_free};
+use super::inbox::Inbox;
+use super::service::{Served, Serving};
+use super::spares::Spares;
+use super::speaking::Links;
+use super::telemetry::Telemetry;
+
+/// Sizes of one shard's preallocated parts.
+#[derive(Debug, Clone, Copy)]
+pub struct ShardSizes {
+    /// Handlers in the pool.
+    pub handlers: u32,
+    /// Each of a handler's two buffers, bytes.
+    pub handler_buffer_bytes: usize,
+    /// Places in the wait queue, each with a buffer as large as a ring buffer.
+    pub queue_depth_max: u32,
+    /// Assembly buffers for requests in pieces.
+    pub assembly_buffers: usize,
+    /// Each of those, bytes.
+    pub assembly_buffer_bytes: usize,
+    /// Each ring buffer, bytes.
+    pub ring_buffer_bytes: usize,
+    /// Heap for large bodies and outboxes, bytes.
+    pub heap_bytes_max: usize,
+    /// Whether the pages of all these buffers are resident from the start, rather than from their first use.
+    pub is_prefaulted: bool,
+}
+
+/// One shard, on any backend of the data ring.
+pub struct Shard<R: ShardRing> {
+    pub(super) service: Serving,
+    pub(super) ring: R,
+    pub(super) table: Table<R::Socket>,
+    pub(super) pool: Pool<Call, ConnectionKey>,
+    pub(super) admission: Admission<R::Socket>,
+    /// What calls speak into.
+    pub(super) links: Links,
+    /// What one call said, while it is passed on.
+    pub(super) emissions: Vec<Emission>,
+    /// Calls that wait for their clients.
+    pub(super) askers: Askers,
+    /// Connections whose stream has something to send, oldest first.
+    pub(super) ready_streams: VecDeque<ConnectionKey>,
+    pub(super) assembly: AssemblyPool,
+    pub(super) heap: HeapBudget,
+    pub(super) clock: Clock,
+    pub(super) timers: Timers,
+    /// `None` only while a request is decoded; making one anew would allocate.
+    pub(super) scratch: Option<Scratch>,
+    /// Where a chunked body is put together.
+    pub(super) unchunked: Vec<u8>,
+    /// Where a masked message is put together.
+    pub(super) unmasked: Vec<u8>,
+    /// Channels there ever were.
+    pub(super) channels_begun: u64,
+    pub(super) spares: Spares,
+    /// Of pages.
+    pub(super) origins: Origins,
+    pub(super) date: DateCache,
+    /// Calls to be polled for the first time, oldest first.
+    pub(super) started: VecDeque<HandlerKey>,
+    /// Connections that are to receive when there is a ring buffer, whoever waits longest first. Each is in one of
+    /// the two at most once, and knows it.
+    pub(super) starved: VecDeque<ConnectionKey>,
+    /// Those that found none when it was their turn: they go before the others.
+    pub(super) starved_again: VecDeque<ConnectionKey>,
+    /// Channels with messages that were read and not taken, as calls of the one before were to be run first.
+    pub(super) interrupted: VecDeque<ConnectionKey>,
+    /// Sends not begun yet.
+    pub(super) sends_queued: usize,
+    /// Pending calls that their tasks have not polled yet: they are, as soon as tasks run.
+    pub(super) fresh_calls: usize,
+    /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
+    pub(super) incomplete: VecDeque<ConnectionKey>,
+    /// So many of these are no reason to look who has given his back.
+    pub(super) incomplete_max: usize,
+    /// All that had arrived by this time has been handled.
+    pub(super) caught_up_at: Instant,
+    /// Calls that run as tasks, with a handler or waiting for their clients.
+    pub(super) tasks_running: usize,
+    /// Calls that wait for something on this shard.
+    pub(super) pending_calls: usize,
+    /// Something was handled since the last tick.
+    pub(super) is_active: bool,
+    pub(super) acceptor: Acceptor,
+    pub(super) access: Access,
+    pub(super) drain: Option<Drain>,
+    pub(super) inbox: Inbox<R::Socket>,
+    pub(super) ring_buffer_bytes: usize,
+    pub(super) workers: Submitter,
+    pub(super) metrics: Telemetry,
+}
+
+/// What a shard is given by its server.
+pub struct ShardParts<S> {
+    /// What it serves.
+    pub served: Arc<Served>,
+    /// What its calls reach the server by.
+    pub server: ServerHandle,
+    /// Sizes.
+    pub sizes: ShardSizes,
+    /// The process's connection cap.
+    pub gate: Gate,
+    /// Its own inbox.
+    pub inbox: Inbox<S>,
+    /// What it shares with the other shards.
+    pub mesh: Arc<Mesh<S>>,
+    /// What others may take of it, and it of others.
+    pub steal: StealSettings,
+    /// Where blocking calls go.
+    pub workers: Submitter,
+    /// The one client of a process that serves no others: its pipes. No listener is watched then.
+    pub stdio: Option<S>,
+    /// Which requests are logged.
+    pub access_log: AccessLog,
+    /// Its counters.
+    pub metrics: Arc<ShardMetrics>,
+    /// The clock; a test's may stand still.
+    pub clock: fn() -> Instant,
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Makes everything the shard will need, and begins to accept on `ring`.
+    pub fn new(ring: R, parts: ShardParts<R::Socket>) -> Shard<R> {
+        let ShardParts {
+            served,
+            server,
+            sizes,
+            gate,
+            inbox,
+            mesh,
+            steal,
+            workers,
+            stdio,
+            access_log,
+            metrics,
+            clock,
+        } = parts;
+        let clock = Clock::new(clock);
+        let now = clock.now;
+        let service = Serving::new(served);
+        service
+            .store
+            .live()
+            .join(metrics.shard.0, Box::new(inbox.clone()));
+        metrics.on_pool(sizes.handlers);
+        metrics.on_queue(sizes.queue_depth_max);
+        metrics.ring_buffers.set(ring.counters().buffers_total as u64);
+        let peers = Peers::join(mesh, metrics.shard, inbox.clone(), steal);
+        let mut shard = Shard {
+            table: Table::new(),
+            pool: Pool::new(sizes.handlers, sizes.handler_buffer_bytes),
+            admission: Admission::new(peers, sizes.handlers, sizes.queue_depth_max, now),
+            assembly: AssemblyPool::new(AssemblySizes {
+                pieces: sizes.assembly_buffers,
+                pieces_bytes: sizes.assembly_buffer_bytes,
+                waiting: sizes.queue_depth_max as usize,
+                waiting_bytes: sizes.ring_buffer_bytes,
+            }),
+            heap: HeapBudget::new(sizes.heap_bytes_max),
+            timers: Timers::new(now),
+            scratch: Some(Scratch::new()),
+            unchunked: Vec::new(),
+            unmasked: Vec::new(),
+            channels_begun: 0,
+            spares: Spares::new(sizes.handlers as usize, sizes.handler_buffer_bytes),
+            origins: Origins::default(),
+            date: DateCache::new(clock.unix_now.0),
+            clock,
+            started: VecDeque::with_capacity(sizes.handlers as usize),
+            starved: VecDeque::new(),
+            starved_again: VecDeque::new(),
+            interrupted: VecDeque::new(),
+            sends_queued: 0,
+            fresh_calls: 0,
+            incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
+            incomplete_max: 2 * sizes.assembly_buffers,
+            caught_up_at: now,
+            tasks_running: 0,
+            pending_calls: 0,
+            is_active: false,
+            acceptor: Acceptor::new(gate.join(on_place_free(&inbox))),
+            access: Access::new(access_log, now),
+            drain: None,
+            links: Links::new(Arc::new(inbox.clone()) as Arc<dyn LinkListener>, server),
+            emissions: Vec::new(),
+            askers: Askers::new(sizes.handlers),
+            ready_streams: VecDeque::new(),
+            metrics: Telemetry::new(metrics, &service.labels),
+            service,
+            ring,
+            inbox,
+            ring_buffer_bytes: sizes.ring_buffer_bytes,
+            workers,
+        };
+        if sizes.is_prefaulted {
+            shard.pool.prefault();
+            shard.assembly.prefault();
+            shard.spares.prefault();
+        }
+        shard.timers.reserve(TimerKind::Call, sizes.handlers);
+        shard.ring.arm_wake();
+        match stdio {
+            Some(pipes) => shard.serve_stdio(pipes),
+            None => shard.ring.watch_listener(),
+        }
+        shard
+    }
+}

@@ -1,0 +1,162 @@
+//! One turn of a shard: completions, events and ticks, and the order in which they are handled.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::metrics::ShardHistograms;
+use crate::ring::Completion;
+
+use super::spares::SENDS_PER_FLUSH_MAX;
+use super::{Shard, ShardRing};
+
+/// A deadline this near makes a shard busy: the idle tick would be late for it.
+const BUSY_HORIZON_TICKS: u64 = 10;
+
+impl<R: ShardRing> Shard<R> {
+    /// Takes the time, once for all that is handled in one pass.
+    pub fn begin_pass(&mut self) {
+        self.clock.begin_pass();
+        self.metrics.passes.increment();
+    }
+
+    /// The time now.
+    pub(super) fn time(&self) -> Instant {
+        self.clock.read()
+    }
+
+    /// Whether waiters can move to other shards.
+    pub(super) fn can_steal(&self) -> bool {
+        self.admission.can_move()
+    }
+
+    /// How long ago the last pass over the ring began.
+    pub fn pass_age(&self) -> Duration {
+        self.clock.pass_age()
+    }
+
+    /// Begins what was queued and collects what is done.
+    ///
+    /// # Errors
+    /// What makes the ring unusable.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.rearm_starved();
+        self.sends_queued = 0;
+        self.ring.flush()
+    }
+
+    /// Handles up to `max` completions, fewer once one of them has started a call; returns how many. While no handler
+    /// is free and some are about to be, no further request is decoded.
+    pub fn handle_completions(&mut self, max: usize) -> usize {
+        let mut handled = 0;
+        while handled < max && self.started.is_empty() && self.handle_next() {
+            handled += 1;
+            self.is_active = true;
+            self.serve_waiters();
+        }
+        handled
+    }
+
+    /// Handles what is next; false if there is nothing. What frees something goes before what asks for it.
+    fn handle_next(&mut self) -> bool {
+        self.send_queued();
+        let has_handler = self.admission.has_free_handler();
+        if !has_handler && self.inbox.has_events() {
+            // Calls that have ended on workers, perhaps.
+            self.handle_events();
+        } else if !has_handler && self.fresh_calls > 0 {
+            // Their tasks come first; what asks for nothing does not wait for that.
+            let Some(early) = self.ring.next_early() else {
+                return false;
+            };
+            self.handle(early);
+        } else if let Some(channel) = self.next_interrupted() {
+            self.go_on_reading(channel);
+        } else if let Some(completion) = self.ring.next_completion() {
+            self.handle(completion);
+        } else {
+            if !self.ring.has_more() && self.starved.is_empty() && self.starved_again.is_empty() {
+                self.caught_up_at = self.clock.now;
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Once so many sends are queued, begins them and takes their buffers back.
+    pub(super) fn send_queued(&mut self) {
+        if self.sends_queued < SENDS_PER_FLUSH_MAX {
+            return;
+        }
+        // A ring that is broken is so at the pump's next flush, too.
+        let _ = self.flush();
+        while let Some(early) = self.ring.next_early() {
+            self.handle(early);
+        }
+    }
+
+    /// Whether there may be requests that are not decoded before tasks have run.
+    pub fn awaits_tasks(&self) -> bool {
+        self.fresh_calls > 0 && (!self.interrupted.is_empty() || !self.admission.has_free_handler())
+    }
+
+    fn handle(&mut self, completion: Completion) {
+        match completion {
+            Completion::AcceptReady => self.handle_accept_ready(),
+            Completion::AcceptFailed { error } => self.handle_accept_failed(&error),
+            Completion::AcceptStopped => self.handle_accept_stopped(),
+            Completion::Received { key, outcome } => self.handle_received(key, outcome),
+            Completion::Sent { key, buffer, result } => self.handle_sent(key, buffer, result),
+            Completion::HungUp { key, outcome } => self.handle_hang_up(key, &outcome),
+            Completion::Closed { key } => self.handle_closed(key),
+            Completion::Cancelled { key, .. } => self.handle_cancelled(key),
+            Completion::Woken => {
+                self.ring.arm_wake();
+                self.handle_events();
+            }
+        }
+    }
+
+    /// What time brings: deadlines, the drain's next step, the date, the gauges.
+    pub fn handle_tick(&mut self) {
+        self.is_active = false;
+        self.clock.refresh_unix();
+        self.date.refresh(self.clock.unix_now.0);
+        self.expire();
+        self.expire_lingers();
+        self.serve_waiters();
+        self.offer_waiters();
+        self.advance_drain();
+        self.tick_accept();
+        self.tell_left_out();
+        let counters = self.ring.counters();
+        self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
+        let oldest_wait = self.admission.oldest_wait(self.clock.now);
+        self.metrics.on_oldest_wait(oldest_wait);
+    }
+
+    /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
+    /// counts: a sleep that the executor should not have begun then ends with the next short tick.
+    pub fn is_busy(&self) -> bool {
+        self.is_active
+            || self.metrics.in_flight.value() > 0
+            || self.is_cutting_lingers()
+            || self.drain.is_some()
+            || self.acceptor.is_paused()
+            || self.timers.is_due_within(self.clock.now, BUSY_HORIZON_TICKS)
+    }
+
+    /// Whether calls wait for something other than the ring.
+    pub fn has_pending_calls(&self) -> bool {
+        self.pending_calls > 0
+    }
+
+    /// Makes whoever drives the shard look at it.
+    pub fn wake(&self) {
+        self.inbox.wake();
+    }
+
+    /// The shard's latencies so far.
+    pub fn histograms(&self) -> &ShardHistograms {
+        self.metrics.histograms()
+    }
+}
