@@ -24,7 +24,7 @@ use crate::timers::TimerKind;
 
 use super::Shard;
 use super::addresses::{AddressPlace, Admission};
-use super::connections::{Link, Waiting};
+use super::connections::Waiting;
 use super::gate::ShardGate;
 
 /// Connections taken before anybody else's bytes are looked at: no more than the requests that one pass over the ring
@@ -222,7 +222,7 @@ impl<R: ShardRing> Shard<R> {
         let has_place = self.acceptor.gate.try_enter();
         debug_assert!(has_place, "the only connection has a place");
         self.metrics.on_accepted();
-        let key = self.table.insert(Link::Socket(pipes), None, self.clock.now);
+        let key = self.table.insert_connection(pipes, None, self.clock.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.open_stdio(key);
     }
@@ -237,7 +237,7 @@ impl<R: ShardRing> Shard<R> {
             Some(Admission::Refuse(place)) => (Some(place), true, false),
             Some(Admission::TurnAway) => (None, false, true),
         };
-        let key = self.table.insert(Link::Socket(socket), address, self.clock.now);
+        let key = self.table.insert_connection(socket, address, self.clock.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         if is_turned_away {
             self.metrics.refusals.increment(OverloadReason::Connections);
@@ -259,7 +259,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn await_refusal(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.waiting = Waiting::Refusal;
         }
         self.set_deadline(key, self.clock.now + REFUSAL_PATIENCE);

@@ -25,7 +25,6 @@ use crate::transport::http::{self, Refusal};
 use crate::wire::http1::Field;
 
 use super::calls::Call;
-use super::connections::Link;
 use super::service::LocalService;
 use super::{Shard, ShardRing};
 
@@ -264,9 +263,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// A request has waited for a handler or a worker.
     pub(super) fn note_wait(&mut self, key: ConnectionKey, waited: Duration) {
-        if let Some(connection) = self.table.at(key) {
+        if let Some(waited_micros) = self.table.waited_micros(key) {
             let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
-            connection.waited_micros = connection.waited_micros.saturating_add(micros);
+            *waited_micros = waited_micros.saturating_add(micros);
         }
     }
 
@@ -302,10 +301,7 @@ impl<R: ShardRing> Shard<R> {
         if !self.access.admits(now) {
             return;
         }
-        let (since, waited) = match self.table.at(key) {
-            Some(connection) => (connection.request_at, connection.waited_micros),
-            None => (now, 0),
-        };
+        let (since, waited) = self.table.times(key).unwrap_or((now, 0));
         let elapsed = now.saturating_duration_since(since).as_micros();
         let facts = Facts {
             duration_us: u64::try_from(elapsed).unwrap_or(u64::MAX),
@@ -319,13 +315,9 @@ impl<R: ShardRing> Shard<R> {
     /// Who is at the other end: an address, or what there is instead of one.
     fn peer_of(&mut self, key: ConnectionKey) -> Option<String> {
         let key = self.parent_of(key).unwrap_or(key);
-        match &self.table.at(key)?.link {
-            Link::Socket(socket) => {
-                let address: Option<SocketAddr> = self.ring.peer_address(socket).ok();
-                Some(address.map_or_else(|| "stdio".to_owned(), |address| address.to_string()))
-            }
-            Link::Exchange(_) | Link::Task(_) => None,
-        }
+        let socket = &self.table.connection(key)?.socket;
+        let address: Option<SocketAddr> = self.ring.peer_address(socket).ok();
+        Some(address.map_or_else(|| "stdio".to_owned(), |address| address.to_string()))
     }
 }
 

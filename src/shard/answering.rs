@@ -62,7 +62,7 @@ impl<R: ShardRing> Shard<R> {
             is_counted,
         } = answer;
         let is_draining = self.is_draining();
-        let connection = self.table.at(key).filter(|c| c.state != State::Dead);
+        let connection = self.table.connection(key).filter(|c| c.state != State::Dead);
         let Some(connection) = connection else {
             let outgoing = Outgoing {
                 charged,
@@ -102,7 +102,7 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let status = HttpRefusal::from_status(refusal.status().code());
         self.metrics.http_refusals.increment(status);
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.response.persistence = if goes_on {
                 Persistence::Persist
             } else {
@@ -120,7 +120,7 @@ impl<R: ShardRing> Shard<R> {
     /// Notes the origin of a request that is refused before anything else of it is known: as far as `window`, the front
     /// of it, names one.
     pub(super) fn note_origin_in(&mut self, key: ConnectionKey, window: &[u8]) {
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             let policy = &self.service.policy;
             connection
                 .response
@@ -130,9 +130,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// The same for the request whose beginning was kept. That of a request in hand, if there is one, stays.
     fn note_origin_of_kept(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.at(key)
+        if let Some(connection) = self.table.connection(key)
             && connection.is_between_answers()
-            && let Some(kept) = connection.assembly.as_deref()
+            && let Some(kept) = connection.request.assembly.as_deref()
         {
             let policy = &self.service.policy;
             connection
@@ -153,14 +153,14 @@ impl<R: ShardRing> Shard<R> {
 
     pub(super) fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing, mode: SendMode) {
         let write_deadline = self.clock.now + self.service.timeouts.write;
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return self.reclaim(outgoing, buffer);
         };
-        debug_assert!(!connection.is_sending, "two sends at once on {key:?}");
+        debug_assert!(!connection.ring.is_sending, "two sends at once on {key:?}");
         let is_answer = outgoing.kind == OutgoingKind::Answer;
         if is_answer {
             connection.state = State::Answering;
-            connection.phase_began = self.clock.now;
+            connection.request.phase_began = self.clock.now;
         }
         let is_patient = connection
             .channel
@@ -169,15 +169,13 @@ impl<R: ShardRing> Shard<R> {
         if outgoing.kind != OutgoingKind::Interim && !is_patient {
             connection.waiting = Waiting::Write;
         }
-        connection.is_sending = true;
+        connection.ring.is_sending = true;
         let range = outgoing.range.clone();
         // Usually the next thing this connection needs: armed now, both are begun with one system call.
-        let reads_on = is_answer && !outgoing.closes && connection.assembly.is_none();
+        let reads_on = is_answer && !outgoing.closes && connection.request.assembly.is_none();
         connection.outgoing = outgoing;
-        if let Some(socket) = connection.link.socket() {
-            self.ring.send(key, socket, buffer, range, mode);
-            self.sends_queued += 1;
-        }
+        self.ring.send(key, &connection.socket, buffer, range, mode);
+        self.sends_queued += 1;
         if reads_on {
             self.arm_receive(key);
         }
@@ -188,7 +186,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The peer sends no more, but its answer is still on the way: close behind it.
     pub(super) fn close_behind_answer(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.outgoing.closes = true;
         }
     }
@@ -199,10 +197,10 @@ impl<R: ShardRing> Shard<R> {
         buffer: Vec<u8>,
         result: std::io::Result<usize>,
     ) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        connection.is_sending = false;
+        connection.ring.is_sending = false;
         let mut outgoing = std::mem::take(&mut connection.outgoing);
         let is_dead = connection.state == State::Dead;
         let taken = match result {
@@ -252,18 +250,17 @@ impl<R: ShardRing> Shard<R> {
         let whole = outgoing.range.clone();
         let piece = whole.start..whole.end.min(whole.start + OUTBOX_SEND_BYTES);
         let write_deadline = self.clock.now + self.service.timeouts.write;
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return self.reclaim(outgoing, outbox);
         };
         let is_patient = connection
             .channel
             .as_ref()
             .is_some_and(|channel| channel.is_patient());
-        connection.is_sending = true;
+        connection.ring.is_sending = true;
         connection.outgoing = outgoing;
-        if let Some(socket) = connection.link.socket() {
-            self.ring.send(key, socket, outbox, piece, SendMode::All);
-        }
+        self.ring
+            .send(key, &connection.socket, outbox, piece, SendMode::All);
         match is_patient {
             true => self.on_channel_progress(key),
             false => self.set_deadline(key, write_deadline),
@@ -290,8 +287,8 @@ impl<R: ShardRing> Shard<R> {
     /// The answer is with the kernel.
     fn on_answered(&mut self, key: ConnectionKey, closes: bool) {
         let now = self.clock.read();
-        if let Some(connection) = self.table.at(key) {
-            let (request_at, sent_at) = (connection.request_at, connection.phase_began);
+        if let Some(connection) = self.table.connection(key) {
+            let (request_at, sent_at) = (connection.request.began, connection.request.phase_began);
             self.metrics.record(Stage::Write, sent_at, now);
             self.metrics.record(Stage::Total, request_at, now);
         }
@@ -321,7 +318,7 @@ impl<R: ShardRing> Shard<R> {
         if self.channel(key).is_some() {
             return self.refuse_channel_memory(key);
         }
-        if let Some(connection) = self.table.at(key)
+        if let Some(connection) = self.table.connection(key)
             && matches!(connection.state, State::Calling(_) | State::Answering)
         {
             connection.response.persistence = Persistence::Close;
@@ -343,7 +340,7 @@ impl<R: ShardRing> Shard<R> {
         let mut buffer = self.spares.take();
         let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
         self.log_answer(key, Subject::Unread, &reply, &buffer[HEAD_RESERVE..]);
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.response.persistence = Persistence::Close;
         }
         self.reply(key, buffer, None, &reply);
@@ -351,11 +348,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Takes back what a connection holds. Whether it can still be told why; if not, it is gone.
     fn can_turn_out(&mut self, key: ConnectionKey) -> bool {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return false;
         };
-        let can_answer = connection.state == State::Open && !connection.is_sending;
-        if let Some(assembly) = connection.assembly.take() {
+        let can_answer = connection.state == State::Open && !connection.ring.is_sending;
+        if let Some(assembly) = connection.request.assembly.take() {
             self.assembly.give_back(assembly, &mut self.heap);
         }
         if !can_answer {
@@ -368,15 +365,13 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn begin_close(&mut self, key: ConnectionKey) {
         let deadline = self.clock.now + self.close_linger();
         self.leave_channel(key);
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         connection.state = State::Closing;
         connection.waiting = Waiting::Close;
-        let assembly = connection.assembly.take();
-        if let Some(socket) = connection.link.socket() {
-            self.ring.shutdown(socket, Shutdown::Write);
-        }
+        let assembly = connection.request.assembly.take();
+        self.ring.shutdown(&connection.socket, Shutdown::Write);
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);
         }
@@ -385,28 +380,41 @@ impl<R: ShardRing> Shard<R> {
         self.set_deadline(key, deadline);
     }
 
-    /// Ends a connection now. Its descriptor is closed once nothing in the ring names it.
+    /// Ends a connection, a message or a task now.
     pub(super) fn kill(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
-            return;
-        };
-        let state = connection.state;
+        if let Some(connection) = self.table.connection(key) {
+            let state = connection.state;
+            return self.kill_connection(key, state);
+        }
+        self.abandon_wait(key);
+        self.clear_deadline(key);
+        if let Some(exchange) = self.table.remove_exchange(key) {
+            if let Some(assembly) = exchange.request.assembly {
+                self.assembly.give_back(assembly, &mut self.heap);
+            }
+            if let Some(open) = exchange.request.stream {
+                self.leave_stream(key, *open);
+            }
+        }
+        self.table.remove_task(key);
+    }
+
+    /// Ends a connection now. Its descriptor is closed once nothing in the ring names it.
+    fn kill_connection(&mut self, key: ConnectionKey, state: State) {
         if state == State::Dead {
             return self.bury(key);
         }
-        self.abandon_wait(key, state);
+        self.abandon_wait(key);
         self.leave_channel(key);
         self.end_hold(key);
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         connection.state = State::Dead;
-        let assembly = connection.assembly.take();
-        let stream = connection.stream.take();
-        if connection.is_in_flight()
-            && let Some(socket) = connection.link.socket()
-        {
-            self.ring.shutdown(socket, Shutdown::Both);
+        let assembly = connection.request.assembly.take();
+        let stream = connection.request.stream.take();
+        if connection.ring.is_in_flight() {
+            self.ring.shutdown(&connection.socket, Shutdown::Both);
         }
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);
@@ -422,8 +430,8 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn bury(&mut self, key: ConnectionKey) {
         if self
             .table
-            .at(key)
-            .is_none_or(|connection| connection.is_in_flight())
+            .connection(key)
+            .is_none_or(|connection| connection.ring.is_in_flight())
         {
             return;
         }

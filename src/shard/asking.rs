@@ -26,7 +26,7 @@ use crate::slab::{Slab, SlabKey};
 use crate::timers::TimerKind;
 
 use super::calls::{Call, Run};
-use super::connections::{Connection, State};
+use super::connections::{ExchangeState, State};
 use super::speaking::call_number;
 use super::{Shard, ShardRing};
 
@@ -123,12 +123,6 @@ impl Askers {
     fn remove(&mut self, key: AskerKey) -> Option<Asker> {
         self.places.remove(key)
     }
-}
-
-/// Whether a connection has this stream open.
-fn is_open_on<S>(entry: &Connection<S>, stream: Option<&Arc<Stream>>) -> bool {
-    let open = entry.stream.as_ref();
-    open.zip(stream).is_some_and(|(open, stream)| open.is_of(stream))
 }
 
 impl<R: ShardRing> Shard<R> {
@@ -308,10 +302,10 @@ impl<R: ShardRing> Shard<R> {
         self.timers.clear(TimerKind::Call, handler.index);
         self.admission.on_given_back(handler);
         self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
-        if let Some(entry) = connection.and_then(|key| self.table.at(key))
-            && entry.state == State::Calling(handler)
+        if let Some(key) = connection
+            && self.table.handler(key) == Some(handler)
         {
-            entry.state = State::Streaming;
+            self.table.begin_streaming(key);
         }
         if let Some(asker) = self.askers.at(key) {
             asker.handler = handler;
@@ -369,13 +363,21 @@ impl<R: ShardRing> Shard<R> {
         if let Some(link) = link {
             link.bind(call_number(handler));
         }
-        if let Some(entry) = self.table.at(connection)
-            && entry.state == State::Streaming
-            && (entry.link.socket().is_none() || is_open_on(entry, stream.as_ref()))
-        {
-            entry.state = State::Calling(handler);
+        if self.awaits_return(connection, stream.as_ref()) {
+            self.table.begin_call(connection, handler);
         }
         self.started.push_back(handler);
+    }
+
+    /// Whether whoever brought a call waits for it to go on: a connection only if the call's stream is open on it.
+    fn awaits_return(&mut self, key: ConnectionKey, stream: Option<&Arc<Stream>>) -> bool {
+        if let Some(connection) = self.table.connection(key) {
+            let open = connection.request.stream.as_ref().zip(stream);
+            return connection.state == State::Streaming
+                && open.is_some_and(|(open, stream)| open.is_of(stream));
+        }
+        let exchange = self.table.exchange(key).map(|exchange| exchange.state);
+        exchange == Some(ExchangeState::Streaming) || self.table.task(key).is_some()
     }
 
     /// A call is over: what it asked is of no interest any more.

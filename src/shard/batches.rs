@@ -15,7 +15,6 @@ use crate::transport::http::HEAD_RESERVE;
 
 use super::access::Subject;
 use super::admission::{Claim, Decision};
-use super::connections::State;
 use super::{Shard, ShardRing};
 
 /// Calls of one batch.
@@ -77,8 +76,7 @@ impl<R: ShardRing> Shard<R> {
         let is_wanted = self
             .pool
             .holder(handler)
-            .and_then(|key| self.table.at(key))
-            .is_some_and(|connection| connection.state != State::Dead);
+            .is_some_and(|key| self.table.is_alive(key));
         if !is_wanted {
             // Its client has left: the call that ran has ended, and those behind it have not begun.
             self.metrics.in_flight.down();
@@ -105,10 +103,8 @@ impl<R: ShardRing> Shard<R> {
         if let Some(call) = self.pool.call_mut(renewed) {
             call.next(ticket, self.clock.now, batched);
         }
-        if let Some(entry) = self.table.at(connection)
-            && entry.state == State::Calling(handler)
-        {
-            entry.state = State::Calling(renewed);
+        if self.table.handler(connection) == Some(handler) {
+            self.table.begin_call(connection, renewed);
         }
         self.begin_run(renewed, started);
     }

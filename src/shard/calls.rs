@@ -270,7 +270,7 @@ impl<R: ShardRing> Shard<R> {
     /// A request waits that its client may cancel.
     fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
         if let Some(conversation) = ticket.conversation()
-            && let Some(State::Queued(wait)) = self.table.at(key).map(|entry| entry.state)
+            && let Some(wait) = self.table.wait(key)
         {
             self.admission
                 .note_request(wait, conversation, ticket.id().clone());
@@ -297,7 +297,10 @@ impl<R: ShardRing> Shard<R> {
             asker: None,
             task: None,
         };
-        let held = self.table.at(key).and_then(|connection| connection.held.take());
+        let held = self
+            .table
+            .connection(key)
+            .and_then(|connection| connection.held.take());
         let (leased, state) = match held {
             Some(held) => (self.pool.resume(held, call), HandlerState::Lingering),
             None => {
@@ -313,9 +316,12 @@ impl<R: ShardRing> Shard<R> {
         };
         self.metrics.on_handler(state, HandlerState::Busy);
         self.admission.on_began(handler, self.clock.now);
-        if let Some(entry) = self.table.at(key) {
-            entry.state = State::Calling(handler);
-            entry.waiting = Waiting::Nothing;
+        match self.table.connection(key) {
+            Some(connection) => {
+                connection.state = State::Calling(handler);
+                connection.waiting = Waiting::Nothing;
+            }
+            None => self.table.begin_call(key, handler),
         }
         self.clear_deadline(key);
         Some(handler)
@@ -454,24 +460,20 @@ impl<R: ShardRing> Shard<R> {
         if !call.is_asking() {
             self.timers.set(TimerKind::Call, handler.index, call.deadline);
         }
-        let Some(connection) = self.pool.holder(handler) else {
+        let Some(key) = self.pool.holder(handler) else {
             return;
         };
-        let Some(entry) = self.table.at(connection) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        if entry.state != State::Calling(handler) {
+        if connection.state != State::Calling(handler) {
             return;
         }
-        let is_connection = entry.link.socket().is_some();
-        self.watch(connection);
-        if gets_stream && is_connection {
-            let Some(entry) = self.table.at(connection) else {
-                return;
-            };
-            entry.waiting = Waiting::Answer;
-            self.set_deadline(connection, stream_at);
+        if gets_stream {
+            connection.waiting = Waiting::Answer;
+            self.set_deadline(key, stream_at);
         }
+        self.watch(key);
     }
 
     /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
@@ -599,28 +601,25 @@ impl<R: ShardRing> Shard<R> {
 
     /// Watches for the hang-up of a connection that is not read from. A channel is read from at any time.
     pub(super) fn watch(&mut self, key: ConnectionKey) {
-        if let Some(entry) = self.table.at(key)
-            && let Some(socket) = entry.link.socket()
-            && !entry.is_watched
+        if let Some(connection) = self.table.connection(key)
+            && !connection.ring.is_watched
         {
-            entry.is_watched = true;
-            self.ring.watch_hang_up(key, socket);
+            connection.ring.is_watched = true;
+            self.ring.watch_hang_up(key, &connection.socket);
         }
     }
 
     /// A client has finished sending and may still read: what it has sent is answered. The answer in hand says that it
     /// is the last if nothing came behind its request.
     pub(super) fn note_half_close(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         connection.is_half_closed = true;
-        let unread_bytes = match connection.link.socket() {
-            Some(socket) => self.ring.unread_bytes(socket),
-            None => 0,
-        };
+        let unread_bytes = self.ring.unread_bytes(&connection.socket);
         // A receive that is armed may have taken bytes that are still to be handled.
-        let has_more = unread_bytes > 0 || connection.assembly.is_some() || connection.is_receiving;
+        let has_more =
+            unread_bytes > 0 || connection.request.assembly.is_some() || connection.ring.is_receiving;
         if !has_more {
             connection.response.persistence = Persistence::Close;
         }
@@ -629,10 +628,10 @@ impl<R: ShardRing> Shard<R> {
     /// The peer of a call hung up. Modern: that cancels the call. Legacy: a running call finishes, and its
     /// answer is dropped.
     pub(super) fn handle_hang_up(&mut self, key: ConnectionKey, outcome: &HangUp) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        connection.is_watched = false;
+        connection.ring.is_watched = false;
         let is_cancelled = matches!(outcome, HangUp::Cancelled);
         let handler = match connection.state {
             State::Dead => return self.bury(key),
@@ -653,9 +652,8 @@ impl<R: ShardRing> Shard<R> {
         }
         let error = self
             .table
-            .at(key)
-            .and_then(|connection| connection.link.socket())
-            .and_then(|socket| self.ring.take_error(socket));
+            .connection(key)
+            .and_then(|connection| self.ring.take_error(&connection.socket));
         self.metrics.count_eviction(loss(error.as_ref()));
         self.lose_client(key);
     }

@@ -26,7 +26,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The deadline of an open connection: for its next byte, and for the whole of what it began.
     pub(super) fn set_read_deadline(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         let timeouts = &self.service.timeouts;
@@ -36,14 +36,18 @@ impl<R: ShardRing> Shard<R> {
             Patience::Forever => None,
         };
         let deadline = match connection.waiting {
-            Waiting::Head => (connection.phase_began + timeouts.head).min(self.clock.now + timeouts.read),
-            Waiting::Body => (connection.phase_began + timeouts.body).min(self.clock.now + timeouts.read),
+            Waiting::Head => {
+                (connection.request.phase_began + timeouts.head).min(self.clock.now + timeouts.read)
+            }
+            Waiting::Body => {
+                (connection.request.phase_began + timeouts.body).min(self.clock.now + timeouts.read)
+            }
             // A handler it holds it holds no longer than this.
             _ if is_held => {
-                connection.phase_began + idle.map_or(timeouts.read, |idle| idle.min(timeouts.read))
+                connection.request.phase_began + idle.map_or(timeouts.read, |idle| idle.min(timeouts.read))
             }
             _ => match idle {
-                Some(idle) => connection.phase_began + idle,
+                Some(idle) => connection.request.phase_began + idle,
                 None => return self.clear_deadline(key),
             },
         };
@@ -75,7 +79,10 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn connection_timed_out(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        if let Some(wait) = self.table.wait(key) {
+            return self.refuse_waiter(key, wait);
+        }
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         match (connection.state, connection.waiting) {
@@ -84,9 +91,9 @@ impl<R: ShardRing> Shard<R> {
             }
             (State::Open, Waiting::Idle) => self.idle_timed_out(key),
             (State::Open, Waiting::Refusal) => self.refuse_connection(key, &[]),
-            (State::Queued(wait), _) => self.refuse_waiter(key, wait),
             (State::Open, Waiting::Head) => {
-                let is_head_over = self.clock.now >= connection.phase_began + self.service.timeouts.head;
+                let is_head_over =
+                    self.clock.now >= connection.request.phase_began + self.service.timeouts.head;
                 self.evict(
                     key,
                     if is_head_over {
@@ -97,7 +104,8 @@ impl<R: ShardRing> Shard<R> {
                 );
             }
             (State::Open, Waiting::Body) => {
-                let is_body_over = self.clock.now >= connection.phase_began + self.service.timeouts.body;
+                let is_body_over =
+                    self.clock.now >= connection.request.phase_began + self.service.timeouts.body;
                 self.evict(
                     key,
                     if is_body_over {
@@ -114,7 +122,15 @@ impl<R: ShardRing> Shard<R> {
             (State::Calling(handler), Waiting::Answer) => self.stream_answer(handler),
             (State::Calling(_) | State::Streaming, Waiting::KeepAlive) => self.keep_stream_alive(key),
             (State::Closing, _) => self.kill(key),
-            (State::Open | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead, _) => {}
+            (
+                State::Open
+                | State::Queued(_)
+                | State::Moving(_)
+                | State::Calling(_)
+                | State::Streaming
+                | State::Dead,
+                _,
+            ) => {}
         }
     }
 
@@ -123,8 +139,8 @@ impl<R: ShardRing> Shard<R> {
         self.end_hold(key);
         let idle_since = self
             .table
-            .at(key)
-            .map_or(self.clock.now, |connection| connection.phase_began);
+            .connection(key)
+            .map_or(self.clock.now, |connection| connection.request.phase_began);
         let is_over = match self.service.timeouts.idle {
             Patience::For(idle) => self.clock.now >= idle_since + idle,
             Patience::Forever => false,

@@ -14,7 +14,6 @@
 use std::time::{Duration, Instant};
 
 use crate::metrics::Eviction;
-use crate::ring::ConnectionKey;
 
 use super::connections::{Connection, State};
 use super::{Shard, ShardRing};
@@ -88,11 +87,17 @@ impl<R: ShardRing> Shard<R> {
         self.end_listening();
         self.fail_all_questions();
         self.drain_channels();
-        for key in self.keys_where(|connection| connection.is_parked() && !connection.is_fresh) {
+        for key in self
+            .table
+            .connections_where(|connection| connection.is_parked() && !connection.is_fresh)
+        {
             self.begin_close(key);
         }
         let deadline = self.clock.now + CLOSE_LINGER_DRAINING;
-        for key in self.keys_where(|connection| connection.state == State::Closing) {
+        for key in self
+            .table
+            .connections_where(|connection| connection.state == State::Closing)
+        {
             self.set_deadline(key, deadline);
         }
     }
@@ -124,7 +129,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whoever is still taken from the listener's queue after this meets it at the next tick.
     fn kill_all(&mut self) {
-        for key in self.keys_where(|connection| connection.state != State::Dead) {
+        for key in self.table.alive() {
             self.kill(key);
         }
     }
@@ -143,10 +148,10 @@ impl<R: ShardRing> Shard<R> {
         if age >= FRESH_GRACE {
             // Who is only now taken from the listener's queue has its time, too.
             let is_over = |connection: &Connection<R::Socket>| {
-                let age = now.saturating_duration_since(connection.phase_began);
+                let age = now.saturating_duration_since(connection.request.phase_began);
                 connection.is_parked() && (!connection.is_fresh || age >= FRESH_GRACE)
             };
-            for key in self.keys_where(is_over) {
+            for key in self.table.connections_where(is_over) {
                 self.begin_close(key);
             }
         }
@@ -159,11 +164,11 @@ impl<R: ShardRing> Shard<R> {
         if age >= grace {
             // Whoever sends slowly does not hold up the end.
             let is_incomplete = |connection: &Connection<R::Socket>| {
-                let is_amid = connection.state == State::Open && connection.assembly.is_some();
+                let is_amid = connection.state == State::Open && connection.request.assembly.is_some();
                 let is_amid = is_amid && connection.channel.is_none();
-                is_amid && !connection.is_sending && now >= connection.request_at + grace
+                is_amid && !connection.ring.is_sending && now >= connection.request.began + grace
             };
-            for key in self.keys_where(is_incomplete) {
+            for key in self.table.connections_where(is_incomplete) {
                 self.evict(key, Eviction::ReadTimeout);
             }
         }
@@ -176,16 +181,5 @@ impl<R: ShardRing> Shard<R> {
         } else {
             CLOSE_LINGER
         }
-    }
-
-    pub(super) fn keys_where(
-        &mut self,
-        matches: impl Fn(&Connection<R::Socket>) -> bool,
-    ) -> Vec<ConnectionKey> {
-        let keys: Vec<ConnectionKey> = self.table.keys().collect();
-        let table = &mut self.table;
-        keys.into_iter()
-            .filter(|key| table.at(*key).is_some_and(|connection| matches(connection)))
-            .collect()
     }
 }

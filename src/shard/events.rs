@@ -14,7 +14,6 @@ use crate::timers::TimerKind;
 
 use super::access::Ended;
 use super::calls::{Call, Run};
-use super::connections::State;
 use super::inbox::ShardEvent;
 use super::{Shard, ShardRing};
 
@@ -107,10 +106,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.pool.holder(handler) else {
             return;
         };
-        let is_heard = self
-            .table
-            .at(connection)
-            .is_some_and(|entry| entry.state == State::Calling(handler));
+        let is_heard = self.table.handler(connection) == Some(handler);
         if self.parent_of(connection).is_some() {
             self.cancel_call(handler);
             return self.end_exchange(connection);

@@ -20,7 +20,7 @@ use super::{Shard, ShardRing};
 impl<R: ShardRing> Shard<R> {
     /// Whether a connection has a handler that nobody else may take.
     pub(super) fn holds_permit(&mut self, key: ConnectionKey) -> bool {
-        self.service.linger == Linger::Forever && self.table.at(key).is_some_and(|c| c.held.is_some())
+        self.service.linger == Linger::Forever && self.table.connection(key).is_some_and(|c| c.held.is_some())
     }
 
     /// Bytes of an open connection: where handlers are held for ever, it gets one now if one is free.
@@ -28,7 +28,7 @@ impl<R: ShardRing> Shard<R> {
         if self.service.linger != Linger::Forever || self.admission.has_waiters() {
             return;
         }
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         if connection.held.is_some() || !self.admission.try_take_permit() {
@@ -53,7 +53,7 @@ impl<R: ShardRing> Shard<R> {
         let connection = self
             .pool
             .holder(handler)
-            .and_then(|key| self.table.at(key))
+            .and_then(|key| self.table.connection(key))
             .filter(|connection| connection.state != State::Dead);
         let Some(connection) = connection else {
             return self.end_lease(handler);
@@ -73,7 +73,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection gives up the handler it holds between requests, if it holds one.
     pub(super) fn end_hold(&mut self, key: ConnectionKey) {
-        let Some(held) = self.table.at(key).and_then(|connection| connection.held.take()) else {
+        let Some(held) = self
+            .table
+            .connection(key)
+            .and_then(|connection| connection.held.take())
+        else {
             return;
         };
         if self.pool.release(held).is_some() {

@@ -19,7 +19,7 @@ use crate::ring::{ConnectionKey, Operation, Received};
 use crate::timers::TimerKind;
 
 use super::admission::{Claim, Move};
-use super::connections::{Link, State};
+use super::connections::State;
 use super::moved::Moved;
 use super::{Shard, ShardRing};
 
@@ -57,17 +57,17 @@ impl<R: ShardRing> Shard<R> {
             target,
         } = next;
         self.leave_queue(key, wait);
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return self.admission.give_back_to(target);
         };
         connection.state = State::Moving(target as u16);
-        if connection.is_watched {
-            connection.cancels += 1;
+        if connection.ring.is_watched {
+            connection.ring.cancels += 1;
             self.ring.cancel(key, Operation::Watch);
         }
         // Armed with the answer before, which was control's.
-        if connection.is_receiving {
-            connection.cancels += 1;
+        if connection.ring.is_receiving {
+            connection.ring.cancels += 1;
             self.ring.cancel(key, Operation::Receive);
         }
         self.go_on_moving(key);
@@ -75,9 +75,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection that moves goes once nothing in the ring names it.
     pub(super) fn go_on_moving(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.at(key)
+        if let Some(connection) = self.table.connection(key)
             && let State::Moving(target) = connection.state
-            && !connection.is_in_flight()
+            && !connection.ring.is_in_flight()
         {
             self.complete_move(key, target.into());
         }
@@ -85,10 +85,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// The ring has answered a cancel.
     pub(super) fn handle_cancelled(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        connection.cancels = connection.cancels.saturating_sub(1);
+        connection.ring.cancels = connection.ring.cancels.saturating_sub(1);
         match connection.state {
             State::Dead => self.bury(key),
             _ => self.go_on_moving(key),
@@ -113,10 +113,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(mut connection) = self.table.release(key) else {
             return self.admission.give_back_to(target);
         };
-        let Link::Socket(socket) = connection.link else {
-            return self.admission.give_back_to(target);
-        };
-        let bytes = match connection.assembly.take() {
+        let bytes = match connection.request.assembly.take() {
             Some(assembly) => {
                 let bytes = assembly.window().to_vec();
                 self.assembly.give_back(assembly, &mut self.heap);
@@ -124,17 +121,20 @@ impl<R: ShardRing> Shard<R> {
             }
             None => Vec::new(),
         };
-        let waited = self.clock.now.saturating_duration_since(connection.phase_began);
+        let waited = self
+            .clock
+            .now
+            .saturating_duration_since(connection.request.phase_began);
         self.metrics.on_wait_ended(WaitEnd::Stolen, waited);
         self.metrics.in_flight.down();
         self.metrics.connections_open.down();
         let moved = Moved {
-            socket,
+            socket: connection.socket,
             address: connection.address,
             bytes,
-            request_at: connection.request_at,
-            queued_at: connection.phase_began,
-            is_browser: connection.is_browser,
+            request_at: connection.request.began,
+            queued_at: connection.request.phase_began,
+            is_browser: connection.request.is_browser,
         };
         self.admission.send(target, moved);
     }
@@ -144,16 +144,16 @@ impl<R: ShardRing> Shard<R> {
         let waited = self.clock.now.saturating_duration_since(moved.queued_at);
         let key = self
             .table
-            .insert(Link::Socket(moved.socket), moved.address, self.clock.now);
+            .insert_connection(moved.socket, moved.address, self.clock.now);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.metrics.connections_open.up();
         self.metrics.in_flight.up();
         self.metrics.on_stolen_in(waited);
         self.metrics.record_wait(waited);
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.is_fresh = false;
-            connection.is_browser = moved.is_browser;
-            connection.request_at = moved.request_at;
+            connection.request.is_browser = moved.is_browser;
+            connection.request.began = moved.request_at;
         }
         self.note_wait(key, waited);
         self.admission.receive_permit();

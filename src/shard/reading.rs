@@ -49,20 +49,17 @@ impl<R: ShardRing> Shard<R> {
     /// Receives on a connection. While others wait for ring buffers it joins them: whoever has been served does not
     /// compete for one with those who have not.
     pub(super) fn arm_receive(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        if connection.is_receiving || connection.is_starved {
+        if connection.ring.is_receiving || connection.ring.is_starved {
             return;
         }
-        let Some(socket) = connection.link.socket() else {
-            return;
-        };
         if self.starved.is_empty() && self.starved_again.is_empty() {
-            connection.is_receiving = true;
-            self.ring.receive(key, socket);
+            connection.ring.is_receiving = true;
+            self.ring.receive(key, &connection.socket);
         } else {
-            connection.is_starved = true;
+            connection.ring.is_starved = true;
             self.starved.push_back(key);
         }
     }
@@ -71,11 +68,11 @@ impl<R: ShardRing> Shard<R> {
     /// and of those passed over again, who came first stays first.
     fn wait_for_ring_buffer(&mut self, key: ConnectionKey) {
         self.metrics.ring_starved.increment();
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        connection.is_starved = true;
-        match std::mem::replace(&mut connection.is_passed_over, true) {
+        connection.ring.is_starved = true;
+        match std::mem::replace(&mut connection.ring.is_passed_over, true) {
             true => self.starved_again.push_back(key),
             false => self.starved.push_back(key),
         }
@@ -93,31 +90,30 @@ impl<R: ShardRing> Shard<R> {
                 .pop_front()
                 .or_else(|| self.starved.pop_front());
             let Some(key) = next else { return };
-            let Some(connection) = self.table.at(key) else {
+            let Some(connection) = self.table.connection(key) else {
                 continue;
             };
-            connection.is_starved = false;
-            if !connection.reads_on() || connection.is_receiving {
-                connection.is_passed_over = false;
+            connection.ring.is_starved = false;
+            if !connection.reads_on() || connection.ring.is_receiving {
+                connection.ring.is_passed_over = false;
                 continue;
             }
-            if let Some(socket) = connection.link.socket() {
-                connection.is_receiving = true;
-                match connection.is_passed_over {
-                    true => self.ring.receive_ready(key, socket),
-                    false => self.ring.receive(key, socket),
-                }
+            connection.ring.is_receiving = true;
+            if connection.ring.is_passed_over {
+                self.ring.receive_ready(key, &connection.socket);
+            } else {
+                self.ring.receive(key, &connection.socket);
             }
         }
     }
 
     pub(super) fn handle_received(&mut self, key: ConnectionKey, outcome: Received) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        connection.is_receiving = false;
+        connection.ring.is_receiving = false;
         if !matches!(outcome, Received::Starved) {
-            connection.is_passed_over = false;
+            connection.ring.is_passed_over = false;
         }
         let state = connection.state;
         let reads_no_more = match state {
@@ -162,14 +158,14 @@ impl<R: ShardRing> Shard<R> {
             return self.read_channel(key, bytes);
         }
         self.hold_from_first_byte(key);
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        if connection.assembly.is_some() {
+        if connection.request.assembly.is_some() {
             return self.append_and_serve(key, bytes);
         }
-        connection.phase_began = self.clock.now;
-        connection.request_at = self.clock.now;
+        connection.request.phase_began = self.clock.now;
+        connection.request.began = self.clock.now;
         connection.is_fresh = false;
         self.serve_window(key, bytes, Claim::New);
     }
@@ -198,15 +194,15 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn append_and_serve(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let Some(assembly) = connection.assembly.take() else {
+        let Some(assembly) = connection.request.assembly.take() else {
             return;
         };
         let (assembly, is_kept) = self.append_kept(key, assembly, bytes);
-        match self.table.at(key) {
-            Some(connection) => connection.assembly = Some(assembly),
+        match self.table.connection(key) {
+            Some(connection) => connection.request.assembly = Some(assembly),
             None => return self.assembly.give_back(assembly, &mut self.heap),
         }
         match is_kept {
@@ -218,10 +214,8 @@ impl<R: ShardRing> Shard<R> {
     /// Takes the next request from what was kept; called when bytes came, when an answer is out, and when a request
     /// has waited.
     pub(super) fn serve_assembly(&mut self, key: ConnectionKey, claim: Claim) {
-        let Some(connection) = self.table.at(key) else {
-            return;
-        };
-        let Some(mut assembly) = connection.assembly.take() else {
+        let request = self.table.request(key);
+        let Some(mut assembly) = request.and_then(|request| request.assembly.take()) else {
             return;
         };
         let taken = self.take_request(key, assembly.window(), claim);
@@ -235,8 +229,8 @@ impl<R: ShardRing> Shard<R> {
             return self.assembly.give_back(assembly, &mut self.heap);
         }
         let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
-        match self.table.at(key) {
-            Some(connection) if !is_done => connection.assembly = Some(assembly),
+        match self.table.request(key) {
+            Some(request) if !is_done => request.assembly = Some(assembly),
             _ => self.assembly.give_back(assembly, &mut self.heap),
         }
         if !matches!(taken, Taken::Ended | Taken::Queued) {
@@ -274,12 +268,12 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
         let kept = self
             .table
-            .at(key)
-            .and_then(|connection| connection.assembly.take());
+            .connection(key)
+            .and_then(|connection| connection.request.assembly.take());
         let assembly = kept.unwrap_or_else(|| self.take_assembly(key));
         let (assembly, is_kept) = self.append_kept(key, assembly, rest);
-        match self.table.at(key) {
-            Some(connection) if is_kept => connection.assembly = Some(assembly),
+        match self.table.connection(key) {
+            Some(connection) if is_kept => connection.request.assembly = Some(assembly),
             _ => self.assembly.give_back(assembly, &mut self.heap),
         }
         if !is_kept {
@@ -312,7 +306,7 @@ impl<R: ShardRing> Shard<R> {
         // If they are of the next request, it is refused: who sent it is said in its front.
         if self
             .table
-            .at(key)
+            .connection(key)
             .is_some_and(|connection| connection.is_between_answers())
         {
             let front = if assembly.is_empty() {
@@ -330,8 +324,11 @@ impl<R: ShardRing> Shard<R> {
     fn take_assembly(&mut self, asking: ConnectionKey) -> Box<Assembly> {
         if self.incomplete.len() > self.incomplete_max {
             let table = &mut self.table;
-            self.incomplete
-                .retain(|&key| table.at(key).is_some_and(|c| c.assembly.is_some()));
+            self.incomplete.retain(|&key| {
+                table
+                    .connection(key)
+                    .is_some_and(|c| c.request.assembly.is_some())
+            });
             // Looked through again when it has doubled, so that many of them cost each a few looks.
             self.incomplete_max = 2 * self.incomplete.len().max(self.assembly.total(Purpose::Pieces));
         }
@@ -372,9 +369,9 @@ impl<R: ShardRing> Shard<R> {
     /// this shard has not come to look at what it has sent.
     fn is_slow(&mut self, key: ConnectionKey) -> Option<bool> {
         let caught_up_at = self.caught_up_at;
-        let connection = self.table.at(key)?;
-        let assembly = connection.assembly.as_ref()?;
-        let age = caught_up_at.saturating_duration_since(connection.request_at);
+        let connection = self.table.connection(key)?;
+        let assembly = connection.request.assembly.as_ref()?;
+        let age = caught_up_at.saturating_duration_since(connection.request.began);
         let owed_bytes = age.as_millis() * SLOW_BYTES_PER_SECOND / 1000;
         let is_behind = age >= SLOW_AFTER && (assembly.window().len() as u128) < owed_bytes;
         Some(connection.state == State::Open && connection.reads_on() && is_behind)
@@ -382,14 +379,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Looks for one request at the front of `window` and acts on it.
     pub(super) fn take_request(&mut self, key: ConnectionKey, window: &[u8], claim: Claim) -> Taken {
-        let Some(connection) = self.table.at(key) else {
-            return Taken::Ended;
+        let Some(connection) = self.table.connection(key) else {
+            return self.take_exchange(key, window, claim);
         };
-        if connection.state != State::Open || connection.is_sending {
+        if connection.state != State::Open || connection.ring.is_sending {
             return Taken::Incomplete;
-        }
-        if let Some(parent) = connection.parent() {
-            return self.take_exchange(key, parent, window, claim);
         }
         let service = Rc::clone(&self.service.current);
         let (waiting, sends_continue) =
@@ -401,17 +395,17 @@ impl<R: ShardRing> Shard<R> {
                 Ok(Progress::Head) => (Waiting::Head, false),
                 Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
                 Ok(Progress::Request(request)) => {
-                    let began = connection.request_at;
-                    connection.is_browser = request.head.fields.origin.is_present();
+                    let began = connection.request.began;
+                    connection.request.is_browser = request.head.fields.origin.is_present();
                     let policy = &service.policy;
                     connection.response.note(&request.head, policy, &mut self.origins);
                     let consumed = request.consumed;
                     if claim == Claim::New {
-                        connection.waited_micros = 0;
+                        connection.request.waited_micros = 0;
                         self.metrics.record(Stage::Read, began, self.clock.now);
                     }
                     self.dispatch(key, &request, claim);
-                    return match self.table.at(key).map(|connection| connection.state) {
+                    return match self.table.connection(key).map(|connection| connection.state) {
                         Some(State::Queued(_) | State::Moving(_)) => Taken::Queued,
                         _ => Taken::Busy(consumed),
                     };
@@ -420,7 +414,7 @@ impl<R: ShardRing> Shard<R> {
             };
         if waiting != connection.waiting {
             connection.waiting = waiting;
-            connection.phase_began = self.clock.now;
+            connection.request.phase_began = self.clock.now;
         }
         if sends_continue {
             self.send_continue(key);
@@ -433,7 +427,7 @@ impl<R: ShardRing> Shard<R> {
         let goes_on = refused.consumed.is_some();
         if !refused.refusal.is_foreign() {
             self.note_origin_in(key, window);
-        } else if let Some(connection) = self.table.at(key) {
+        } else if let Some(connection) = self.table.connection(key) {
             connection.response.forget_origin();
         }
         self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
@@ -442,16 +436,16 @@ impl<R: ShardRing> Shard<R> {
 
     /// Arms what an open connection needs next: a receive and a deadline.
     fn await_more(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         if connection.state != State::Open {
             return;
         }
-        if connection.assembly.is_none() {
+        if connection.request.assembly.is_none() {
             connection.waiting = Waiting::Idle;
         }
-        if !connection.is_sending {
+        if !connection.ring.is_sending {
             self.arm_receive(key);
         }
         self.set_read_deadline(key);
@@ -459,14 +453,14 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection behind an answer: the next request if it is there already, else parked.
     pub(super) fn resume(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         connection.state = State::Open;
-        connection.phase_began = self.clock.now;
-        connection.request_at = self.clock.now;
+        connection.request.phase_began = self.clock.now;
+        connection.request.began = self.clock.now;
         connection.waiting = Waiting::Idle;
-        if connection.assembly.is_some() {
+        if connection.request.assembly.is_some() {
             self.serve_assembly(key, Claim::New);
         } else if self.is_draining() {
             self.begin_close(key);
@@ -479,8 +473,8 @@ impl<R: ShardRing> Shard<R> {
     fn end_of_input(&mut self, key: ConnectionKey, state: State, error: Option<&io::Error>) {
         let is_begun = self
             .table
-            .at(key)
-            .is_some_and(|connection| connection.assembly.is_some());
+            .connection(key)
+            .is_some_and(|connection| connection.request.assembly.is_some());
         if state == State::Open && self.channel(key).is_some() {
             return self.end_channel_input(key, is_begun);
         }
@@ -498,7 +492,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn drop_bytes(&mut self, key: ConnectionKey, count: usize) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         connection.dropped_bytes = connection.dropped_bytes.saturating_add(count as u32);

@@ -19,7 +19,6 @@ use crate::wire::http1::Head;
 
 use super::access::{Ended, Subject};
 use super::answering::Answer;
-use super::connections::State;
 use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -116,7 +115,7 @@ impl<R: ShardRing> Shard<R> {
         let Ok(Progress::Request(request)) = progress else {
             return false;
         };
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return false;
         };
         if request.endpoint != Endpoint::Preflight {
@@ -209,10 +208,7 @@ impl<R: ShardRing> Shard<R> {
         self.log_call(handler, &reply, &out);
         stream.conclude(Message::new(out));
         self.metrics.in_flight.down();
-        let is_heard = self
-            .table
-            .at(connection)
-            .is_some_and(|entry| entry.state == State::Calling(handler));
+        let is_heard = self.table.handler(connection) == Some(handler);
         match is_heard {
             true => self.finish_lease(handler),
             false => self.end_lease(handler),
@@ -259,7 +255,7 @@ impl<R: ShardRing> Shard<R> {
             Err(_) => {
                 buffer = self.spares.take();
                 // It has no id: the last of this connection.
-                if let Some(connection) = self.table.at(key) {
+                if let Some(connection) = self.table.connection(key) {
                     connection.response.persistence = Persistence::Close;
                 }
                 let overload = self.overload(OverloadReason::Memory);

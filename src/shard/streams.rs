@@ -111,24 +111,18 @@ impl<R: ShardRing> Shard<R> {
         if role != Role::Call {
             self.metrics.in_flight.down();
         }
-        let Some(connection) = self.table.at(key) else {
-            return;
-        };
         if role != Role::Call {
-            connection.state = State::Streaming;
+            self.table.begin_streaming(key);
         }
-        let is_connection = connection.link.socket().is_some();
-        if is_connection {
-            connection.waiting = Waiting::KeepAlive;
-            self.watch(key);
-        }
-        let Some(connection) = self.table.at(key) else {
+        let Some(request) = self.table.request(key) else {
             return;
         };
         stream.attach(place, after);
-        connection.stream = Some(Box::new(OpenStream::new(stream, role, revision)));
+        request.stream = Some(Box::new(OpenStream::new(stream, role, revision)));
         self.metrics.streams_open.up();
-        if is_connection {
+        if let Some(connection) = self.table.connection(key) {
+            connection.waiting = Waiting::KeepAlive;
+            self.watch(key);
             self.set_deadline(key, keep_alive_at);
         }
         self.pump_stream(key);
@@ -143,8 +137,8 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let place = self.stream_place(key);
         stream.attach(place, None);
-        if let Some(connection) = self.table.at(key) {
-            connection.stream = Some(Box::new(OpenStream::new(stream, Role::Standing, revision)));
+        if let Some(connection) = self.table.connection(key) {
+            connection.request.stream = Some(Box::new(OpenStream::new(stream, Role::Standing, revision)));
             self.metrics.streams_open.up();
             self.pump_on_channel(key);
         }
@@ -161,19 +155,16 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn pump_stream(&mut self, key: ConnectionKey) {
         let is_draining = self.is_draining();
         let place = self.stream_place(key);
-        let Some(connection) = self.table.at(key) else {
-            return;
-        };
-        if connection.parent().is_some() || connection.channel.is_some() {
+        let Some(connection) = self.table.connection(key).filter(|c| c.channel.is_none()) else {
             return self.pump_on_channel(key);
-        }
+        };
         let is_streaming = matches!(connection.state, State::Calling(_) | State::Streaming);
         if !is_streaming {
             return;
         }
-        if connection.is_sending {
+        if connection.ring.is_sending {
             // What is on its way may never arrive.
-            let open = connection.stream.as_ref();
+            let open = connection.request.stream.as_ref();
             if open.is_some_and(|open| open.stream.is_cut_off()) {
                 self.cut_off(key);
             }
@@ -184,7 +175,7 @@ impl<R: ShardRing> Shard<R> {
             connection.response.persistence = Persistence::Close;
         }
         let closes = connection.response.closes();
-        let Some(open) = connection.stream.as_mut() else {
+        let Some(open) = connection.request.stream.as_mut() else {
             return;
         };
         let mut buffer = self.spares.take();
@@ -246,15 +237,15 @@ impl<R: ShardRing> Shard<R> {
     /// The stream's last bytes are about to go out: from here on it is an answer like any other.
     fn end_response(&mut self, key: ConnectionKey) {
         let now = self.clock.now;
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let Some(open) = connection.stream.take() else {
+        let Some(open) = connection.request.stream.take() else {
             return;
         };
         if open.role != Role::Call {
             // How long somebody listened is no latency.
-            connection.request_at = now;
+            connection.request.began = now;
         }
         self.leave_stream(key, *open);
     }
@@ -262,7 +253,7 @@ impl<R: ShardRing> Shard<R> {
     /// Some of a stream is with the kernel.
     pub(super) fn go_on_streaming(&mut self, key: ConnectionKey) {
         let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.waiting = Waiting::KeepAlive;
         }
         self.set_deadline(key, keep_alive_at);
@@ -271,10 +262,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Nothing was sent for a while: a comment, so that whoever is between us and the client keeps the connection.
     pub(super) fn keep_stream_alive(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        if connection.is_sending || connection.stream.is_none() {
+        if connection.ring.is_sending || connection.request.stream.is_none() {
             return;
         }
         let comment = match connection.response.takes_chunks {
@@ -301,10 +292,8 @@ impl<R: ShardRing> Shard<R> {
             return None;
         }
         let key = connection.filter(|key| {
-            let connection = self.table.at(*key);
-            connection.is_some_and(|connection| {
-                connection.state == State::Calling(handler) && connection.link.socket().is_some()
-            })
+            let connection = self.table.connection(*key);
+            connection.is_some_and(|connection| connection.state == State::Calling(handler))
         })?;
         let (ticket, live) = (&call.ticket, call.service.store.live());
         let session = ticket.session().map(|token| (token, ticket.principal()));
@@ -346,13 +335,13 @@ impl<R: ShardRing> Shard<R> {
         let Some(key) = self.pool.holder(handler) else {
             return;
         };
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         if connection.state != State::Calling(handler) {
             return;
         }
-        if let Some(open) = connection.stream.as_mut() {
+        if let Some(open) = connection.request.stream.as_mut() {
             open.cut = Some(retry);
             connection.state = State::Streaming;
             self.pump_stream(key);
@@ -363,8 +352,12 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn end_stream_of(&mut self, key: ConnectionKey, stream: Option<Arc<Stream>>) {
         let Some(stream) = stream else { return };
         stream.end();
-        if let Some(entry) = self.table.at(key)
-            && entry.stream.as_ref().is_some_and(|open| open.is_of(&stream))
+        if let Some(entry) = self.table.connection(key)
+            && entry
+                .request
+                .stream
+                .as_ref()
+                .is_some_and(|open| open.is_of(&stream))
         {
             entry.state = State::Streaming;
             self.pump_stream(key);
@@ -383,7 +376,7 @@ impl<R: ShardRing> Shard<R> {
     /// A client that is read to or waits for an answer is gone. Modern: that cancels its call. Legacy: the call runs
     /// on.
     pub(super) fn lose_client(&mut self, key: ConnectionKey) {
-        if let Some(State::Calling(handler)) = self.table.at(key).map(|connection| connection.state)
+        if let Some(State::Calling(handler)) = self.table.connection(key).map(|connection| connection.state)
             && self.is_cancelled_by_leaving(handler)
         {
             self.cancel_call(handler);
@@ -394,10 +387,14 @@ impl<R: ShardRing> Shard<R> {
     /// The peer of a stream without a running call hung up. If an answer is on its way and the peer may only have
     /// finished sending, that is still sent.
     pub(super) fn lose_listener(&mut self, key: ConnectionKey, outcome: &HangUp) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let has_answer = connection.stream.as_ref().is_some_and(|open| open.is_answer());
+        let has_answer = connection
+            .request
+            .stream
+            .as_ref()
+            .is_some_and(|open| open.is_answer());
         if has_answer && matches!(outcome, HangUp::ReadClosed) {
             return self.note_half_close(key);
         }
@@ -408,11 +405,15 @@ impl<R: ShardRing> Shard<R> {
     /// its answers ends with the channel, which may stay for a task.
     pub(super) fn end_listening(&mut self) {
         let is_listening = |open: &OpenStream| matches!(open.role, Role::Standing | Role::Listening(_));
-        let keys = self.keys_where(|connection| {
-            connection.channel.is_none() && connection.stream.as_deref().is_some_and(is_listening)
+        let mut keys = self.table.connections_where(|connection| {
+            connection.channel.is_none() && connection.request.stream.as_deref().is_some_and(is_listening)
         });
+        keys.extend(
+            self.table
+                .exchanges_where(|exchange| exchange.request.stream.as_deref().is_some_and(is_listening)),
+        );
         for key in keys {
-            let Some(open) = self.table.at(key).and_then(|entry| entry.stream.as_mut()) else {
+            let Some(open) = self.table.stream(key) else {
                 continue;
             };
             match &open.role {

@@ -26,7 +26,7 @@ use crate::timers::TimerKind;
 use crate::transport::http::HEAD_RESERVE;
 
 use super::access::{Ended, Subject};
-use super::connections::{Link, State};
+use super::connections::Task;
 use super::streams::Role;
 use super::{Shard, ShardRing};
 
@@ -51,7 +51,7 @@ impl<R: ShardRing> Shard<R> {
     /// refused, and the call is gone.
     pub(super) fn begin_task(&mut self, key: ConnectionKey, handler: HandlerKey, terms: TaskTerms) -> bool {
         let channel = self.parent_of(key);
-        let task_key = self.table.insert(Link::Task(channel), None, self.clock.now);
+        let task_key = self.table.insert_task(Task::new(channel, self.clock.now));
         self.timers.reserve(TimerKind::Connection, task_key.slot + 1);
         let place = TaskPlace {
             shard: self.metrics.shard.0,
@@ -85,9 +85,7 @@ impl<R: ShardRing> Shard<R> {
             .answer_task_created(&call.ticket, &view, &mut out);
         let (label, operation) = (call.label(), call.ticket.operation());
         self.pool.hand_over(handler, task_key);
-        if let Some(entry) = self.table.at(task_key) {
-            entry.state = State::Calling(handler);
-        }
+        self.table.begin_call(task_key, handler);
         self.tasks_running += 1;
         if let Some(channel) = channel.and_then(|channel| self.channel(channel)) {
             channel.tasks.begin();
@@ -154,12 +152,7 @@ impl<R: ShardRing> Shard<R> {
     /// A task's entry is of no more use.
     fn leave_task(&mut self, key: ConnectionKey) {
         self.tasks_running = self.tasks_running.saturating_sub(1);
-        let link = self.table.at(key).map(|entry| &entry.link);
-        let channel = match link {
-            Some(Link::Task(channel)) => *channel,
-            _ => None,
-        };
-        self.kill(key);
+        let channel = self.table.remove_task(key).and_then(|task| task.channel);
         if let Some(channel) = channel {
             self.on_channel_task_over(channel);
         }
@@ -167,14 +160,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task is cancelled by its client, or its time is over; the store knows.
     pub(super) fn cancel_task(&mut self, key: ConnectionKey) {
-        let Some(entry) = self
-            .table
-            .at(key)
-            .filter(|entry| matches!(entry.link, Link::Task(_)))
-        else {
+        let Some(task) = self.table.task(key) else {
             return;
         };
-        if let State::Calling(handler) = entry.state {
+        if let Some(handler) = task.handler {
             self.cancel_call(handler);
         } else if let Some(call) = self.take_shelved_of(key) {
             self.cancel_shelved(key, call);
@@ -293,12 +282,12 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         let overload = self.overload(OverloadReason::Draining);
-        for key in self.keys_where(|entry| matches!(entry.link, Link::Task(_))) {
-            match self.table.at(key).map(|entry| entry.state) {
-                Some(State::Calling(handler)) => {
+        for key in self.table.tasks() {
+            match self.table.handler(key) {
+                Some(handler) => {
                     self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
                 }
-                _ => {
+                None => {
                     if let Some(call) = self.take_shelved_of(key) {
                         if let Some(task) = call.task.as_deref() {
                             let ending = TaskEnding::overload(&overload);

@@ -25,7 +25,7 @@ use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 
 use super::admission::{Claim, Decision, Next, Waiter};
-use super::connections::{State, Waiting};
+use super::connections::State;
 use super::reading::Taken;
 use super::{Shard, ShardRing};
 
@@ -47,29 +47,28 @@ impl<R: ShardRing> Shard<R> {
     /// Why it cannot.
     pub(super) fn enqueue(&mut self, key: ConnectionKey) -> Result<(), OverloadReason> {
         let waits = &self.service.waits;
-        let Some(connection) = self.table.at(key) else {
+        let Some(request) = self.table.request(key) else {
             return Ok(());
         };
-        let patience = if connection.is_browser {
+        let patience = if request.is_browser {
             waits.browser
         } else {
             waits.agent
         };
         let mut waiter = Waiter::new(key, self.clock.now, patience);
-        waiter.is_movable = connection.parent().is_none();
+        waiter.is_movable = self.table.connection(key).is_some();
         let (deadline, _) = waiter.deadline(self.drain_cutoff());
         let queued = self.admission.enqueue(waiter)?;
         // What it held was promised to others.
         self.end_hold(key);
         self.metrics.on_queued();
-        let Some(connection) = self.table.at(key) else {
-            return Ok(());
-        };
-        connection.state = State::Queued(queued.wait);
-        connection.waiting = Waiting::Nothing;
-        connection.phase_began = self.clock.now;
+        self.table.begin_wait(key, queued.wait, self.clock.now);
         // That it sends no more was known before this request began to wait: it may read its answer all the same.
-        if !connection.is_half_closed {
+        if self
+            .table
+            .connection(key)
+            .is_some_and(|connection| !connection.is_half_closed)
+        {
             self.watch(key);
         }
         self.set_deadline(key, deadline);
@@ -101,8 +100,8 @@ impl<R: ShardRing> Shard<R> {
             .assembly
             .append(&mut assembly, window, &mut self.heap)
             .is_ok();
-        match self.table.at(key) {
-            Some(connection) if is_kept => connection.assembly = Some(assembly),
+        match self.table.request(key) {
+            Some(request) if is_kept => request.assembly = Some(assembly),
             _ => self.assembly.give_back(assembly, &mut self.heap),
         }
         is_kept
@@ -159,7 +158,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The bytes of a request that was just queued cannot be kept: it is refused after all.
     pub(super) fn refuse_unkept(&mut self, key: ConnectionKey, window: &[u8]) -> Taken {
-        if let Some(State::Queued(wait)) = self.table.at(key).map(|connection| connection.state)
+        if let Some(wait) = self.table.wait(key)
             && let Some(waited) = self.leave_queue(key, wait)
         {
             self.metrics.on_wait_ended(WaitEnd::Left, waited);
@@ -174,27 +173,27 @@ impl<R: ShardRing> Shard<R> {
         self.offer_waiters();
     }
 
-    /// A connection is given up while its request waits, or is about to move.
-    pub(super) fn abandon_wait(&mut self, key: ConnectionKey, state: State) {
-        let since = self
-            .table
-            .at(key)
-            .map_or(self.clock.now, |connection| connection.phase_began);
-        match state {
-            State::Queued(wait) => drop(self.leave_queue(key, wait)),
-            State::Moving(target) => self.admission.give_back_to(target.into()),
-            _ => return,
+    /// A connection or a message is given up: if its request waits, or is about to move, it does so no more.
+    pub(super) fn abandon_wait(&mut self, key: ConnectionKey) {
+        let since = self.table.request(key).map(|request| request.phase_began);
+        if let Some(wait) = self.table.wait(key) {
+            self.leave_queue(key, wait);
+        } else if let Some(State::Moving(target)) = self.table.connection(key).map(|c| c.state) {
+            self.admission.give_back_to(target.into());
+        } else {
+            return;
         }
-        let waited = self.clock.now.saturating_duration_since(since);
+        let now = self.clock.now;
+        let waited = now.saturating_duration_since(since.unwrap_or(now));
         self.metrics.on_wait_ended(WaitEnd::Left, waited);
         self.metrics.in_flight.down();
     }
 
-    /// Takes a waiter out of the queue, and makes its connection an open one; returns how long it has waited.
+    /// Takes a waiter out of the queue: its request is to be served, or given up. Returns how long it has waited.
     pub(super) fn leave_queue(&mut self, key: ConnectionKey, wait: WaitKey) -> Option<Duration> {
         let waiter = self.admission.leave(wait)?;
         self.clear_deadline(key);
-        self.table.at(key)?.state = State::Open;
+        self.table.end_wait(key);
         Some(waiter.waited(self.clock.now))
     }
 

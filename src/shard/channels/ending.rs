@@ -107,13 +107,13 @@ impl<R: ShardRing> Shard<R> {
     /// fetched, and everything is sent.
     pub(super) fn close_if_over(&mut self, key: ConnectionKey) {
         let (now, cutoff) = (self.clock.now, self.result_cutoff());
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         let Some(channel) = connection.channel.as_deref() else {
             return;
         };
-        let is_sent = channel.outbox.is_none() && !connection.is_sending;
+        let is_sent = channel.outbox.is_none() && !connection.ring.is_sending;
         // Nobody comes back to stdin once it has ended.
         let is_kept = !channel.is_input_over && channel.tasks.are_awaited(now, cutoff);
         match channel.ending {
@@ -136,7 +136,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection ends, and what it was as a channel.
     pub(in crate::shard) fn leave_channel(&mut self, key: ConnectionKey) {
-        let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.take()) else {
+        let Some(channel) = self.table.connection(key).and_then(|entry| entry.channel.take()) else {
             return;
         };
         // A process that nobody hears has nothing to finish.
@@ -152,7 +152,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn set_channel_deadline(&mut self, key: ConnectionKey) {
         let timeouts = &self.service.timeouts;
         let timeout = self.service.channels.websocket_timeout;
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         let Some(channel) = connection.channel.as_deref() else {
@@ -170,13 +170,13 @@ impl<R: ShardRing> Shard<R> {
             }
             (Framing::Events(_), _) => (Waiting::KeepAlive, self.clock.now + timeouts.keep_alive),
             _ if channel.is_stalled => (Waiting::Write, self.clock.now + timeouts.write),
-            (Framing::WebSocket(_), _) if connection.assembly.is_some() => {
-                (Waiting::Body, connection.request_at + timeouts.body)
+            (Framing::WebSocket(_), _) if connection.request.assembly.is_some() => {
+                (Waiting::Body, connection.request.began + timeouts.body)
             }
             (Framing::WebSocket(_), _) if channel.is_pinged => {
-                (Waiting::Idle, connection.phase_began + timeout)
+                (Waiting::Idle, connection.request.phase_began + timeout)
             }
-            (Framing::WebSocket(_), _) => (Waiting::Idle, connection.phase_began + timeout / 2),
+            (Framing::WebSocket(_), _) => (Waiting::Idle, connection.request.phase_began + timeout / 2),
         };
         connection.waiting = waiting;
         self.set_deadline(key, deadline);
@@ -186,10 +186,10 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn channel_timed_out(&mut self, key: ConnectionKey) {
         let timeout = self.service.channels.websocket_timeout;
         let now = self.clock.now;
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let (waiting, since) = (connection.waiting, connection.phase_began);
+        let (waiting, since) = (connection.waiting, connection.request.phase_began);
         let Some(channel) = connection.channel.as_deref_mut() else {
             return;
         };
@@ -218,7 +218,10 @@ impl<R: ShardRing> Shard<R> {
     /// Gives a channel up that sends a message too slowly.
     pub(in crate::shard) fn evict_channel(&mut self, key: ConnectionKey, reason: Eviction) {
         self.metrics.count_eviction(reason);
-        let assembly = self.table.at(key).and_then(|entry| entry.assembly.take());
+        let assembly = self
+            .table
+            .connection(key)
+            .and_then(|entry| entry.request.assembly.take());
         if let Some(assembly) = assembly {
             self.assembly.give_back(assembly, &mut self.heap);
         }
@@ -232,7 +235,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// The shard drains: channels end when what is in flight on them has.
     pub(in crate::shard) fn drain_channels(&mut self) {
-        for key in self.keys_where(|entry| entry.channel.is_some()) {
+        for key in self
+            .table
+            .connections_where(|connection| connection.channel.is_some())
+        {
             if let Some(channel) = self.channel(key)
                 && channel.ending.is_none()
             {
@@ -253,7 +259,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Time has passed in a drain: some channels need not stay any longer.
     pub(in crate::shard) fn close_idle_channels(&mut self) {
-        for key in self.keys_where(|entry| entry.channel.is_some()) {
+        for key in self
+            .table
+            .connections_where(|connection| connection.channel.is_some())
+        {
             self.close_if_over(key);
         }
     }
@@ -289,9 +298,9 @@ impl<R: ShardRing> Shard<R> {
         if let Some(channel) = self.channel(key) {
             channel.is_input_over = true;
         }
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.waiting = Waiting::Close;
-            connection.phase_began = now;
+            connection.request.phase_began = now;
             self.set_deadline(key, deadline);
         }
     }
@@ -299,10 +308,10 @@ impl<R: ShardRing> Shard<R> {
     /// Time is over for modern calls, and later for all.
     fn cut_process(&mut self, key: ConnectionKey) {
         let now = self.clock.now;
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let last = connection.phase_began + LAST_CALLS;
+        let last = connection.request.phase_began + LAST_CALLS;
         let Some(channel) = connection.channel.as_deref_mut() else {
             return;
         };
@@ -323,9 +332,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn is_modern_call(&mut self, exchange: ConnectionKey) -> bool {
-        match self.table.at(exchange).map(|entry| entry.state) {
-            Some(State::Calling(handler)) => self.is_cancelled_by_leaving(handler),
-            _ => false,
-        }
+        let handler = self.table.handler(exchange);
+        handler.is_some_and(|handler| self.is_cancelled_by_leaving(handler))
     }
 }

@@ -99,7 +99,7 @@ impl<R: ShardRing> Shard<R> {
             is_chunked: request.takes_chunks(),
         };
         let mut out = self.spares.take();
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             http::append_events_head(&mut out, &connection.response, self.date.text());
         }
         events.append_endpoint(&mut out, admission::sse_messages_reference(&request.head));
@@ -200,9 +200,9 @@ impl<R: ShardRing> Shard<R> {
                 }
                 return self.interrupt(key);
             }
-            if let Some(connection) = self.table.at(key) {
+            if let Some(connection) = self.table.connection(key) {
                 // What is told of how long a request took begins here: no read of this connection's did.
-                connection.request_at = now;
+                connection.request.began = now;
             }
             self.take_message(key, delivery.as_bytes());
         }

@@ -10,7 +10,7 @@ use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 
 use super::super::admission::Claim;
-use super::super::connections::{Link, State};
+use super::super::connections::{Exchange, ExchangeState};
 use super::super::reading::Taken;
 use super::super::{Shard, ShardRing};
 
@@ -18,17 +18,13 @@ impl<R: ShardRing> Shard<R> {
     /// Serves one message of a channel.
     pub(in crate::shard) fn take_message(&mut self, parent: ConnectionKey, message: &[u8]) {
         self.hear_announcements(parent);
-        let Some(connection) = self.table.at(parent) else {
+        let Some(connection) = self.table.connection(parent) else {
             return;
         };
-        let (is_browser, request_at) = (connection.is_browser, connection.request_at);
-        let key = self.table.insert(Link::Exchange(parent), None, self.clock.now);
+        let (is_browser, began) = (connection.request.is_browser, connection.request.began);
+        let exchange = Exchange::new(parent, is_browser, began, self.clock.now);
+        let key = self.table.insert_exchange(exchange);
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
-        if let Some(exchange) = self.table.at(key) {
-            exchange.is_fresh = false;
-            exchange.is_browser = is_browser;
-            exchange.request_at = request_at;
-        }
         if let Some(channel) = self.channel(parent) {
             channel.exchanges.push(key);
         }
@@ -39,10 +35,15 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn take_exchange(
         &mut self,
         key: ConnectionKey,
-        parent: ConnectionKey,
         message: &[u8],
         claim: Claim,
     ) -> Taken {
+        let Some(&mut Exchange { parent, state, .. }) = self.table.exchange(key) else {
+            return Taken::Ended;
+        };
+        if state != ExchangeState::Reading {
+            return Taken::Incomplete;
+        }
         let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(parent) else {
             return Taken::Ended;
@@ -54,9 +55,9 @@ impl<R: ShardRing> Shard<R> {
         self.service.refresh();
         let out = self.spares.take();
         self.decode(key, &Facts { via, principal, now }, message, out, claim);
-        match self.table.at(key).map(|entry| entry.state) {
-            Some(State::Queued(_)) => Taken::Queued,
-            _ => Taken::Busy(message.len()),
+        match self.table.wait(key) {
+            Some(_) => Taken::Queued,
+            None => Taken::Busy(message.len()),
         }
     }
 
@@ -97,9 +98,9 @@ impl<R: ShardRing> Shard<R> {
         if let Some(handler) = handler {
             self.end_lease(handler);
         }
-        if let Some(exchange) = self.table.at(key) {
-            let request_at = exchange.request_at;
-            self.metrics.record(Stage::Total, request_at, self.clock.read());
+        if let Some(exchange) = self.table.exchange(key) {
+            let began = exchange.request.began;
+            self.metrics.record(Stage::Total, began, self.clock.read());
         }
         self.metrics.in_flight.down();
         self.end_exchange(key);
@@ -137,7 +138,7 @@ impl<R: ShardRing> Shard<R> {
     /// Ends what a channel's client has in flight. `all`: legacy calls that run, too, which finish unheard otherwise.
     pub(super) fn drop_exchanges(&mut self, exchanges: Vec<ConnectionKey>, all: bool) {
         for key in exchanges {
-            if let Some(State::Calling(handler)) = self.table.at(key).map(|entry| entry.state)
+            if let Some(handler) = self.table.handler(key)
                 && (all || self.is_cancelled_by_leaving(handler))
             {
                 self.cancel_call(handler);

@@ -183,18 +183,18 @@ impl Channel {
 
 impl<R: ShardRing> Shard<R> {
     pub(super) fn channel(&mut self, key: ConnectionKey) -> Option<&mut Channel> {
-        self.table.at(key)?.channel.as_deref_mut()
+        self.table.connection(key)?.channel.as_deref_mut()
     }
 
     /// The channel whose message an entry is.
     pub(super) fn parent_of(&mut self, key: ConnectionKey) -> Option<ConnectionKey> {
-        self.table.at(key)?.parent()
+        self.table.parent(key)
     }
 
     /// Makes a connection a channel.
     fn begin_channel(&mut self, key: ConnectionKey, framing: Framing) {
         let token = self.next_channel_token();
-        if let Some(connection) = self.table.at(key) {
+        if let Some(connection) = self.table.connection(key) {
             connection.channel = Some(Box::new(Channel::new(framing, token)));
         }
     }

@@ -63,7 +63,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// Appends what `write` frames to what goes out on a channel.
     pub(super) fn append(&mut self, key: ConnectionKey, write: impl FnOnce(&super::Framing, &mut Vec<u8>)) {
-        let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.as_deref_mut()) else {
+        let Some(channel) = self
+            .table
+            .connection(key)
+            .and_then(|entry| entry.channel.as_deref_mut())
+        else {
             return;
         };
         let outbox = channel.outbox.get_or_insert_with(|| Outbox {
@@ -87,7 +91,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Bytes that the client of a channel has not taken, or not been offered.
     fn unsent_bytes(&mut self, key: ConnectionKey) -> usize {
-        let Some(entry) = self.table.at(key) else {
+        let Some(entry) = self.table.connection(key) else {
             return 0;
         };
         let waiting = entry.channel.as_ref().map_or(0, |channel| channel.unsent_bytes());
@@ -101,7 +105,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// An outbox that has outgrown its buffer counts.
     fn charge_outbox(&mut self, key: ConnectionKey) {
-        let Some(channel) = self.table.at(key).and_then(|entry| entry.channel.as_deref_mut()) else {
+        let Some(channel) = self
+            .table
+            .connection(key)
+            .and_then(|entry| entry.channel.as_deref_mut())
+        else {
             return;
         };
         let Some(outbox) = &mut channel.outbox else { return };
@@ -127,10 +135,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Sends what there is, unless a send is in flight: then that one's end comes back here.
     pub(super) fn flush_channel(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        if connection.is_sending || connection.state != State::Open {
+        if connection.ring.is_sending || connection.state != State::Open {
             return;
         }
         let Some(channel) = connection.channel.as_deref_mut() else {

@@ -44,15 +44,15 @@ impl<R: ShardRing> Shard<R> {
     /// New bytes of a channel.
     pub(in crate::shard) fn read_channel(&mut self, key: ConnectionKey, bytes: &[u8]) {
         let now = self.clock.now;
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
-        connection.phase_began = now;
+        connection.request.phase_began = now;
         if let Some(channel) = &mut connection.channel {
             channel.is_pinged = false;
         }
-        let Some(assembly) = connection.assembly.take() else {
-            connection.request_at = now;
+        let Some(assembly) = connection.request.assembly.take() else {
+            connection.request.began = now;
             let consumed = self.take_messages(key, bytes);
             let rest = bytes.get(consumed..).unwrap_or_default();
             if self.channel(key).is_some() && !rest.is_empty() && !self.keep(key, rest) {
@@ -74,8 +74,8 @@ impl<R: ShardRing> Shard<R> {
         self.serve_deliveries(key);
         match self
             .table
-            .at(key)
-            .and_then(|connection| connection.assembly.take())
+            .connection(key)
+            .and_then(|connection| connection.request.assembly.take())
         {
             Some(assembly) => self.serve_kept_in(key, assembly),
             None => self.await_channel(key),
@@ -86,14 +86,14 @@ impl<R: ShardRing> Shard<R> {
         let consumed = self.take_messages(key, assembly.window());
         assembly.consume(consumed);
         if consumed > 0
-            && let Some(connection) = self.table.at(key)
+            && let Some(connection) = self.table.connection(key)
         {
-            connection.request_at = connection.phase_began;
+            connection.request.began = connection.request.phase_began;
         }
         let is_done = assembly.is_empty();
-        match self.table.at(key) {
+        match self.table.connection(key) {
             Some(connection) if !is_done && connection.channel.is_some() => {
-                connection.assembly = Some(assembly)
+                connection.request.assembly = Some(assembly)
             }
             _ => self.assembly.give_back(assembly, &mut self.heap),
         }
@@ -304,8 +304,8 @@ impl<R: ShardRing> Shard<R> {
         let mut lines = std::mem::take(lines);
         let assembly = self
             .table
-            .at(key)
-            .and_then(|connection| connection.assembly.take());
+            .connection(key)
+            .and_then(|connection| connection.request.assembly.take());
         let window = assembly.as_ref().map_or(&[][..], |assembly| assembly.window());
         let progress = lines.finish(window);
         self.take_line_progress(key, window, progress);
@@ -317,7 +317,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Arms what a channel needs next: a receive and a deadline.
     pub(in crate::shard) fn await_channel(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         let Some(channel) = connection.channel.as_deref() else {
@@ -326,7 +326,7 @@ impl<R: ShardRing> Shard<R> {
         if connection.state != State::Open {
             return;
         }
-        let (reads_on, is_sending) = (channel.reads_on(), connection.is_sending);
+        let (reads_on, is_sending) = (channel.reads_on(), connection.ring.is_sending);
         if reads_on {
             self.arm_receive(key);
         }

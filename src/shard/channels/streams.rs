@@ -17,13 +17,13 @@ impl<R: ShardRing> Shard<R> {
     /// What a legacy session is to hear without asking comes on its channel, from the message behind `initialize` on:
     /// that is when a client may be told anything.
     pub(super) fn hear_announcements(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.at(key) else {
+        let Some(connection) = self.table.connection(key) else {
             return;
         };
         let Some(session) = connection.channel.as_ref().and_then(|channel| channel.session) else {
             return;
         };
-        if connection.stream.is_some() {
+        if connection.request.stream.is_some() {
             return;
         }
         let store = Arc::clone(&self.service.store);
@@ -48,8 +48,7 @@ impl<R: ShardRing> Shard<R> {
         let parent = self.parent_of(key).unwrap_or(key);
         let place = self.stream_place(key);
         while !self.is_outbox_high(parent) {
-            let stream = self.table.at(key).and_then(|entry| entry.stream.as_deref());
-            let Some(stream) = stream.map(|open| Arc::clone(open.stream())) else {
+            let Some(stream) = self.table.stream(key).map(|open| Arc::clone(open.stream())) else {
                 return;
             };
             let mut said = Vec::new();
@@ -77,7 +76,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn end_stream_on_channel(&mut self, key: ConnectionKey) {
-        let open = self.table.at(key).and_then(|entry| entry.stream.take());
+        let open = self.table.request(key).and_then(|request| request.stream.take());
         if let Some(open) = open {
             self.leave_stream(key, *open);
         }
@@ -87,7 +86,9 @@ impl<R: ShardRing> Shard<R> {
     /// A client listens no more.
     pub(in crate::shard) fn cancel_listening(&mut self, conversation: SessionToken, request: &RequestId) {
         let is_it = |open: &OpenStream| open.is_listening(request);
-        let found = self.keys_where(|entry| entry.stream.as_deref().is_some_and(is_it));
+        let found = self
+            .table
+            .exchanges_where(|exchange| exchange.request.stream.as_deref().is_some_and(is_it));
         for key in found {
             let parent = self.parent_of(key);
             let channel = parent.and_then(|parent| self.channel(parent));

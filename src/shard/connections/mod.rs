@@ -1,341 +1,426 @@
-//! The connection table: one entry per open connection, in a slab of slots.
+//! Everything that a request can come from, in one slab: connections, messages of channels, and tasks.
 //!
-//! An entry is small on purpose: a parked connection costs this entry and an armed receive, and no buffer.
-//! A slot is reused only when nothing is in flight on it, and then under a new generation, so a completion
-//! that comes late finds nothing.
+//! | file | what it is |
+//! |---|---|
+//! | `connection` | a socket: HTTP, a channel, or a process's pipes |
+//! | `exchange` | one message of a channel, without a socket |
+//! | `task` | a call that goes on without whoever asked for it |
+//! | `request` | the request in progress, the same for the first two |
 //!
-//! ```text
-//!            bytes                 complete work          outcome
-//! Open ─────────────────► Open ───────────────► Calling ──────────► Answering ──► Open
-//!   │                       │ no handler free      ▲                    │
-//!   │                       └──────► Queued ───────┤    │               │
-//!   │                                  └─► Moving ─┘    └─► Streaming ──┤
-//!   │                                     (another shard's)             │
-//!   │ end, deadline, drain                                              │ close
-//!   ▼                                                                   ▼
-//! Closing (our FIN is out, the rest is read and dropped) ──► Dead (waits for the ring) ──► free
-//! ```
+//! An entry is small on purpose: a parked connection costs its entry and an armed receive, and no buffer. A slot is
+//! reused only when nothing is in flight on it, and then under a new generation, so a completion that comes late finds
+//! nothing. A key finds an entry only as what it is: a task has no socket, and a connection no parent.
 
-use std::ops::Range;
+mod connection;
+mod exchange;
+mod request;
+mod task;
+
 use std::time::Instant;
 
-use crate::pool::{Assembly, HandlerKey, WaitKey};
+use crate::pool::{HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
 use crate::slab::Slab;
-use crate::transport::http::{Intake, ResponseContext};
 
 use super::addresses::AddressPlace;
-use super::channels::Channel;
 use super::streams::OpenStream;
 
-/// What a connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// Reading, or parked between requests.
-    Open,
-    /// Its request waits for a handler; nothing is read.
-    Queued(WaitKey),
-    /// It is about to move to this shard, which has a handler for it; nothing is read.
-    Moving(u16),
-    /// A handler works for it; nothing is read.
-    Calling(HandlerKey),
-    /// A stream is open on it and no call runs: nothing is read.
-    Streaming,
-    /// An answer, or the end of a stream, is being sent; nothing is read.
-    Answering,
-    /// Our side is finished; what the peer still sends is read and dropped.
-    Closing,
-    /// Waits for its last completions, then its descriptor is closed.
-    Dead,
-}
-
-/// Which deadline a connection is under; each has its counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waiting {
-    /// For the first byte of a request.
-    Idle,
-    /// For the rest of a head.
-    Head,
-    /// For the rest of a body.
-    Body,
-    /// For the peer to take an answer.
-    Write,
-    /// For the time when a call without an answer gets a stream.
-    Answer,
-    /// For the time when a silent stream needs a sign of life.
-    KeepAlive,
-    /// For the peer to close.
-    Close,
-    /// For the request of a client beyond its address's cap, to be refused when its first bytes come.
-    Refusal,
-    /// For nothing of the peer's: a call and a wait have deadlines of their own.
-    Nothing,
-}
-
-/// What an entry of the table stands for.
-#[derive(Debug)]
-pub(super) enum Link<S> {
-    /// A connection of its own.
-    Socket(S),
-    /// One message of this channel, until it is answered there.
-    Exchange(ConnectionKey),
-    /// A call that goes on as a task, without whoever asked for it; the channel it was asked for on, if it was.
-    Task(Option<ConnectionKey>),
-}
-
-impl<S> Link<S> {
-    pub(super) fn socket(&self) -> Option<&S> {
-        match self {
-            Link::Socket(socket) => Some(socket),
-            Link::Exchange(_) | Link::Task(_) => None,
-        }
-    }
-}
-
-/// An answer on its way.
-#[derive(Debug, Default)]
-pub(super) struct Outgoing {
-    /// What of the buffer is left to send.
-    pub range: Range<usize>,
-    /// Heap bytes charged for an outbox.
-    pub charged: usize,
-    /// Close behind this answer.
-    pub closes: bool,
-    pub kind: OutgoingKind,
-    /// It ends a request that is counted in flight.
-    pub is_counted: bool,
-}
-
-/// What a connection does once the bytes are with the kernel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum OutgoingKind {
-    /// An answer, or its end: the next request, or the end.
-    #[default]
-    Answer,
-    /// Not a final answer: the request goes on being read behind it.
-    Interim,
-    /// Some of a stream: the stream goes on.
-    Stream,
-    /// Messages of a channel: it goes on.
-    Channel,
-}
-
-/// One connection.
-#[derive(Debug)]
-pub(super) struct Connection<S> {
-    pub link: Link<S>,
-    /// Its place among those of its address, if these are capped; moves with it to another shard.
-    pub address: Option<AddressPlace>,
-    pub state: State,
-    pub waiting: Waiting,
-    pub is_receiving: bool,
-    /// It is to receive once it is its turn to have a ring buffer.
-    pub is_starved: bool,
-    /// It found no ring buffer the last time: it has bytes, and goes before who has not been passed over.
-    pub is_passed_over: bool,
-    pub is_watched: bool,
-    pub is_sending: bool,
-    /// Cancels the ring has not answered yet.
-    pub cancels: u8,
-    /// The client has finished sending, and may still read.
-    pub is_half_closed: bool,
-    /// No request was read from it yet.
-    pub is_fresh: bool,
-    /// The request in hand has an `Origin`.
-    pub is_browser: bool,
-    /// What the request in hand says of how it is answered.
-    pub response: ResponseContext,
-    /// Bytes read and dropped while closing.
-    pub dropped_bytes: u32,
-    /// How long the request in hand has waited for a handler and a worker.
-    pub waited_micros: u32,
-    pub intake: Intake,
-    pub assembly: Option<Box<Assembly>>,
-    /// The handler that lingers with it.
-    pub held: Option<HandlerKey>,
-    /// The stream that is open on it.
-    pub stream: Option<Box<OpenStream>>,
-    /// Messages both ways, once it has been made a channel.
-    pub channel: Option<Box<Channel>>,
-    pub outgoing: Outgoing,
-    /// When the current phase (head, body, wait, write) began.
-    pub phase_began: Instant,
-    /// When the current request's first byte came.
-    pub request_at: Instant,
-}
-
-impl<S> Connection<S> {
-    fn new(link: Link<S>, address: Option<AddressPlace>, now: Instant) -> Connection<S> {
-        Connection {
-            link,
-            address,
-            state: State::Open,
-            waiting: Waiting::Idle,
-            is_receiving: false,
-            is_starved: false,
-            is_passed_over: false,
-            is_watched: false,
-            is_sending: false,
-            cancels: 0,
-            is_half_closed: false,
-            is_fresh: true,
-            is_browser: false,
-            response: ResponseContext::default(),
-            dropped_bytes: 0,
-            waited_micros: 0,
-            intake: Intake::default(),
-            assembly: None,
-            held: None,
-            stream: None,
-            channel: None,
-            outgoing: Outgoing::default(),
-            phase_began: now,
-            request_at: now,
-        }
-    }
-
-    /// The channel whose message it is.
-    pub(super) fn parent(&self) -> Option<ConnectionKey> {
-        match self.link {
-            Link::Exchange(parent) => Some(parent),
-            Link::Socket(_) | Link::Task(_) => None,
-        }
-    }
-
-    /// Whether the ring still owes a completion that names this connection.
-    pub(super) fn is_in_flight(&self) -> bool {
-        self.is_receiving || self.is_watched || self.is_sending || self.cancels > 0
-    }
-
-    /// Whether a receive may be armed. One that found no buffer may be asked for again long after: by then a
-    /// call may run, behind which nothing is read.
-    pub(super) fn reads_on(&self) -> bool {
-        match self.state {
-            State::Open => match &self.channel {
-                Some(channel) => channel.reads_on(),
-                None => !self.is_sending,
-            },
-            State::Answering => self.assembly.is_none(),
-            State::Closing => true,
-            State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead => false,
-        }
-    }
-
-    /// Open, with no answer on its way: what it has sent is of the next request.
-    pub(super) fn is_between_answers(&self) -> bool {
-        self.state == State::Open && !self.is_sending
-    }
-
-    /// Open, with no byte of a request.
-    pub(super) fn is_parked(&self) -> bool {
-        self.state == State::Open && self.assembly.is_none() && self.channel.is_none()
-    }
-}
+pub(super) use connection::{Connection, Outgoing, OutgoingKind, State, Waiting};
+pub(super) use exchange::{Exchange, ExchangeState};
+pub(super) use request::Request;
+pub(super) use task::Task;
 
 #[allow(
     clippy::large_enum_variant,
-    reason = "most slots are live, and boxes would be allocated one by one"
+    reason = "most entries are connections, and boxes would be allocated one by one"
 )]
-enum Slot<S> {
-    Live(Connection<S>),
-    /// The descriptor is with the ring to be closed; until then it counts.
+enum Entry<S> {
+    Connection(Connection<S>),
+    Exchange(Exchange),
+    Task(Task),
+    /// A connection whose descriptor is with the ring to be closed; until then it counts.
     Closing(Option<AddressPlace>),
 }
 
-/// The connections, by their keys.
+/// The entries, by their keys.
 pub(super) struct Table<S> {
-    slots: Slab<ConnectionKey, Slot<S>>,
+    entries: Slab<ConnectionKey, Entry<S>>,
 }
 
 impl<S> Table<S> {
     pub(super) fn new() -> Table<S> {
         Table {
-            slots: Slab::default(),
+            entries: Slab::default(),
         }
     }
 
-    /// Enters a connection, or a message of a channel.
-    ///
-    /// # Panics
-    /// With as many connections as slots can be numbered, which no process has descriptors for.
-    pub(super) fn insert(
+    /// Enters a connection.
+    pub(super) fn insert_connection(
         &mut self,
-        link: Link<S>,
+        socket: S,
         address: Option<AddressPlace>,
         now: Instant,
     ) -> ConnectionKey {
-        let connection = Slot::Live(Connection::new(link, address, now));
-        match self.slots.insert(connection) {
+        self.insert(Entry::Connection(Connection::new(socket, address, now)))
+    }
+
+    /// Enters a message of a channel.
+    pub(super) fn insert_exchange(&mut self, exchange: Exchange) -> ConnectionKey {
+        self.insert(Entry::Exchange(exchange))
+    }
+
+    /// Enters a task.
+    pub(super) fn insert_task(&mut self, task: Task) -> ConnectionKey {
+        self.insert(Entry::Task(task))
+    }
+
+    /// # Panics
+    /// With as many entries as slots can be numbered, for which there are neither descriptors nor memory.
+    fn insert(&mut self, entry: Entry<S>) -> ConnectionKey {
+        match self.entries.insert(entry) {
             Ok(key) => key,
-            Err(_) => panic!("{} connections at once", self.slots.len()),
+            Err(_) => panic!("{} entries at once", self.entries.len()),
         }
     }
 
-    /// The connection a key names, while it is in the table.
-    pub(super) fn at(&mut self, key: ConnectionKey) -> Option<&mut Connection<S>> {
-        match self.slots.get_mut(key)? {
-            Slot::Live(connection) => Some(connection),
-            Slot::Closing(_) => None,
+    /// The connection of this key, until its descriptor is closed.
+    pub(super) fn connection(&mut self, key: ConnectionKey) -> Option<&mut Connection<S>> {
+        match self.entries.get_mut(key)? {
+            Entry::Connection(connection) => Some(connection),
+            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
         }
     }
 
-    /// The key of whatever connection is in a slot.
+    /// The message of a channel of this key, until it is answered.
+    pub(super) fn exchange(&mut self, key: ConnectionKey) -> Option<&mut Exchange> {
+        match self.entries.get_mut(key)? {
+            Entry::Exchange(exchange) => Some(exchange),
+            Entry::Connection(_) | Entry::Task(_) | Entry::Closing(_) => None,
+        }
+    }
+
+    /// The task of this key, until it is over.
+    pub(super) fn task(&mut self, key: ConnectionKey) -> Option<&mut Task> {
+        match self.entries.get_mut(key)? {
+            Entry::Task(task) => Some(task),
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) => None,
+        }
+    }
+
+    /// The request in progress of a connection or of a message.
+    pub(super) fn request(&mut self, key: ConnectionKey) -> Option<&mut Request> {
+        match self.entries.get_mut(key)? {
+            Entry::Connection(connection) => Some(&mut connection.request),
+            Entry::Exchange(exchange) => Some(&mut exchange.request),
+            Entry::Task(_) | Entry::Closing(_) => None,
+        }
+    }
+
+    /// The stream that is open on a connection or a message.
+    pub(super) fn stream(&mut self, key: ConnectionKey) -> Option<&mut OpenStream> {
+        self.request(key)?.stream.as_deref_mut()
+    }
+
+    /// The channel whose message this is.
+    pub(super) fn parent(&mut self, key: ConnectionKey) -> Option<ConnectionKey> {
+        self.exchange(key).map(|exchange| exchange.parent)
+    }
+
+    /// When the request began, and for how long it has waited: what is told of any entry.
+    pub(super) fn times(&mut self, key: ConnectionKey) -> Option<(Instant, u32)> {
+        match self.entries.get(key)? {
+            Entry::Connection(Connection { request, .. }) | Entry::Exchange(Exchange { request, .. }) => {
+                Some((request.began, request.waited_micros))
+            }
+            Entry::Task(task) => Some((task.began, task.waited_micros)),
+            Entry::Closing(_) => None,
+        }
+    }
+
+    /// The count of microseconds that an entry's request has waited.
+    pub(super) fn waited_micros(&mut self, key: ConnectionKey) -> Option<&mut u32> {
+        match self.entries.get_mut(key)? {
+            Entry::Connection(Connection { request, .. }) | Entry::Exchange(Exchange { request, .. }) => {
+                Some(&mut request.waited_micros)
+            }
+            Entry::Task(task) => Some(&mut task.waited_micros),
+            Entry::Closing(_) => None,
+        }
+    }
+
+    /// Whether somebody is there whom an answer reaches.
+    pub(super) fn is_alive(&self, key: ConnectionKey) -> bool {
+        match self.entries.get(key) {
+            Some(Entry::Connection(connection)) => connection.state != State::Dead,
+            Some(Entry::Exchange(_) | Entry::Task(_)) => true,
+            Some(Entry::Closing(_)) | None => false,
+        }
+    }
+
+    /// The handler that works for an entry now.
+    pub(super) fn handler(&self, key: ConnectionKey) -> Option<HandlerKey> {
+        match self.entries.get(key)? {
+            Entry::Connection(Connection {
+                state: State::Calling(handler),
+                ..
+            })
+            | Entry::Exchange(Exchange {
+                state: ExchangeState::Calling(handler),
+                ..
+            }) => Some(*handler),
+            Entry::Task(task) => task.handler,
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) => None,
+        }
+    }
+
+    /// From now on this handler works for an entry.
+    pub(super) fn begin_call(&mut self, key: ConnectionKey, handler: HandlerKey) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Connection(connection)) => {
+                connection.state = State::Calling(handler);
+            }
+            Some(Entry::Exchange(exchange)) => exchange.state = ExchangeState::Calling(handler),
+            Some(Entry::Task(task)) => task.handler = Some(handler),
+            Some(Entry::Closing(_)) | None => {}
+        }
+    }
+
+    /// The call goes on without a handler, or its stream without the call.
+    pub(super) fn begin_streaming(&mut self, key: ConnectionKey) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Connection(connection)) => connection.state = State::Streaming,
+            Some(Entry::Exchange(exchange)) => exchange.state = ExchangeState::Streaming,
+            Some(Entry::Task(task)) => task.handler = None,
+            Some(Entry::Closing(_)) | None => {}
+        }
+    }
+
+    /// The place in the queue of an entry that waits for a handler.
+    pub(super) fn wait(&self, key: ConnectionKey) -> Option<WaitKey> {
+        match self.entries.get(key)? {
+            Entry::Connection(Connection {
+                state: State::Queued(wait),
+                ..
+            })
+            | Entry::Exchange(Exchange {
+                state: ExchangeState::Queued(wait),
+                ..
+            }) => Some(*wait),
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
+        }
+    }
+
+    /// An entry waits for a handler from now on.
+    pub(super) fn begin_wait(&mut self, key: ConnectionKey, wait: WaitKey, now: Instant) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Connection(connection)) => {
+                connection.state = State::Queued(wait);
+                connection.waiting = Waiting::Nothing;
+                connection.request.phase_began = now;
+            }
+            Some(Entry::Exchange(exchange)) => {
+                exchange.state = ExchangeState::Queued(wait);
+                exchange.request.phase_began = now;
+            }
+            Some(Entry::Task(_) | Entry::Closing(_)) | None => {}
+        }
+    }
+
+    /// An entry waits no more.
+    pub(super) fn end_wait(&mut self, key: ConnectionKey) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Connection(connection)) => connection.state = State::Open,
+            Some(Entry::Exchange(exchange)) => exchange.state = ExchangeState::Reading,
+            Some(Entry::Task(_) | Entry::Closing(_)) | None => {}
+        }
+    }
+
+    /// The key of whatever is in a slot, but for what is being closed.
     pub(super) fn key_at(&self, slot: u32) -> Option<ConnectionKey> {
-        let key = self.slots.key_at(slot)?;
-        matches!(self.slots.get(key), Some(Slot::Live(_))).then_some(key)
+        let key = self.entries.key_at(slot)?;
+        (!matches!(self.entries.get(key), Some(Entry::Closing(_)))).then_some(key)
     }
 
     /// Takes a connection out whose descriptor is to be closed: the slot keeps what is counted until [`Table::free`].
     pub(super) fn remove_to_close(&mut self, key: ConnectionKey) -> Option<S> {
-        let slot = self.slots.get_mut(key)?;
-        let Slot::Live(connection) = slot else { return None };
-        if connection.link.socket().is_none() {
-            self.slots.remove(key);
+        let entry = self.entries.get_mut(key)?;
+        let Entry::Connection(connection) = entry else {
             return None;
-        }
-        let closing = Slot::Closing(connection.address.take());
-        match std::mem::replace(slot, closing) {
-            Slot::Live(Connection {
-                link: Link::Socket(socket),
-                ..
-            }) => Some(socket),
-            Slot::Live(_) | Slot::Closing(_) => None,
+        };
+        let closing = Entry::Closing(connection.address.take());
+        match std::mem::replace(entry, closing) {
+            Entry::Connection(connection) => Some(connection.socket),
+            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
         }
     }
 
     /// The descriptor is closed: the slot may be used again, under a new generation. Gives what was counted.
     pub(super) fn free(&mut self, key: ConnectionKey) -> Option<AddressPlace> {
-        match self.slots.get(key)? {
-            Slot::Closing(_) => {}
-            Slot::Live(_) => return None,
-        }
-        match self.slots.remove(key)? {
-            Slot::Closing(address) => address,
-            Slot::Live(_) => None,
+        let Entry::Closing(_) = self.entries.get(key)? else {
+            return None;
+        };
+        match self.entries.remove(key)? {
+            Entry::Closing(address) => address,
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Task(_) => None,
         }
     }
 
     /// Takes a connection out that lives on elsewhere: its slot is free at once. Nothing is in flight on it.
     pub(super) fn release(&mut self, key: ConnectionKey) -> Option<Connection<S>> {
-        let connection = self.at(key)?;
+        let connection = self.connection(key)?;
         debug_assert!(
-            !connection.is_in_flight(),
+            !connection.ring.is_in_flight(),
             "{key:?} moves while the ring still names it"
         );
-        match self.slots.remove(key)? {
-            Slot::Live(connection) => Some(connection),
-            Slot::Closing(_) => None,
+        match self.entries.remove(key)? {
+            Entry::Connection(connection) => Some(connection),
+            Entry::Exchange(_) | Entry::Task(_) | Entry::Closing(_) => None,
         }
     }
 
-    /// Descriptors held, those being closed included.
-    pub(super) fn open(&self) -> usize {
-        self.slots.len() as usize
+    /// Takes a message out, answered or not.
+    pub(super) fn remove_exchange(&mut self, key: ConnectionKey) -> Option<Exchange> {
+        self.exchange(key)?;
+        match self.entries.remove(key)? {
+            Entry::Exchange(exchange) => Some(exchange),
+            Entry::Connection(_) | Entry::Task(_) | Entry::Closing(_) => None,
+        }
     }
 
-    /// Keys of the connections in the table, in slot order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = ConnectionKey> + '_ {
-        let live = self.slots.iter();
-        live.filter_map(|(key, slot)| matches!(slot, Slot::Live(_)).then_some(key))
+    /// Takes a task out that is over.
+    pub(super) fn remove_task(&mut self, key: ConnectionKey) -> Option<Task> {
+        self.task(key)?;
+        match self.entries.remove(key)? {
+            Entry::Task(task) => Some(task),
+            Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) => None,
+        }
+    }
+
+    /// Descriptors, messages and tasks held, those being closed included.
+    pub(super) fn open(&self) -> usize {
+        self.entries.len() as usize
+    }
+
+    /// Keys of the connections that are as `matches` says, in slot order.
+    pub(super) fn connections_where(&self, matches: impl Fn(&Connection<S>) -> bool) -> Vec<ConnectionKey> {
+        self.keys_where(|entry| matches!(entry, Entry::Connection(connection) if matches(connection)))
+    }
+
+    /// Keys of the messages that are as `matches` says.
+    pub(super) fn exchanges_where(&self, matches: impl Fn(&Exchange) -> bool) -> Vec<ConnectionKey> {
+        self.keys_where(|entry| matches!(entry, Entry::Exchange(exchange) if matches(exchange)))
+    }
+
+    /// Keys of everything that was not given up, in slot order.
+    pub(super) fn alive(&self) -> Vec<ConnectionKey> {
+        let keys = self.entries.keys();
+        keys.filter(|key| self.is_alive(*key)).collect()
+    }
+
+    /// Keys of all tasks.
+    pub(super) fn tasks(&self) -> Vec<ConnectionKey> {
+        self.keys_where(|entry| matches!(entry, Entry::Task(_)))
+    }
+
+    fn keys_where(&self, matches: impl Fn(&Entry<S>) -> bool) -> Vec<ConnectionKey> {
+        let entries = self.entries.iter();
+        entries
+            .filter_map(|(key, entry)| matches(entry).then_some(key))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOCKET: &str = "socket";
+
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    fn wait() -> WaitKey {
+        crate::pool::WaitQueue::new(1).push(()).unwrap()
+    }
+
+    const HANDLER: HandlerKey = HandlerKey { index: 2, lease: 7 };
+
+    #[test]
+    fn a_key_finds_an_entry_only_as_what_it_is() {
+        let mut table: Table<&str> = Table::new();
+        let connection = table.insert_connection(SOCKET, None, now());
+        let exchange = table.insert_exchange(Exchange::new(connection, true, now(), now()));
+        let task = table.insert_task(Task::new(Some(connection), now()));
+        for (key, expected) in [
+            (connection, [true, false, false, true]),
+            (exchange, [false, true, false, true]),
+            (task, [false, false, true, false]),
+        ] {
+            let found = [
+                table.connection(key).is_some(),
+                table.exchange(key).is_some(),
+                table.task(key).is_some(),
+                table.request(key).is_some(),
+            ];
+            assert_eq!(found, expected);
+            assert!(table.is_alive(key) && table.times(key).is_some());
+        }
+        assert_eq!(table.parent(exchange), Some(connection));
+        assert_eq!((table.parent(connection), table.parent(task)), (None, None));
+        assert_eq!(table.tasks(), [task]);
+        assert_eq!(table.connections_where(|_| true), [connection]);
+        assert_eq!(
+            table.exchanges_where(|exchange| exchange.request.is_browser),
+            [exchange]
+        );
+        assert_eq!(table.remove_exchange(connection).map(|_| ()), None);
+        assert_eq!(table.remove_task(exchange).map(|_| ()), None);
+        assert!(table.remove_to_close(task).is_none());
+        assert_eq!(table.open(), 3);
+    }
+
+    #[test]
+    fn a_handler_works_for_any_entry_and_only_a_request_waits() {
+        let mut table: Table<&str> = Table::new();
+        let connection = table.insert_connection(SOCKET, None, now());
+        let exchange = table.insert_exchange(Exchange::new(connection, false, now(), now()));
+        let task = table.insert_task(Task::new(None, now()));
+        for (key, waits) in [(connection, true), (exchange, true), (task, false)] {
+            table.begin_wait(key, wait(), now());
+            assert_eq!(table.wait(key).is_some(), waits);
+            table.end_wait(key);
+            assert_eq!((table.wait(key), table.handler(key)), (None, None));
+            table.begin_call(key, HANDLER);
+            assert_eq!(table.handler(key), Some(HANDLER));
+            table.begin_streaming(key);
+            assert_eq!(table.handler(key), None);
+        }
+    }
+
+    #[test]
+    fn a_connection_counts_until_its_descriptor_is_closed() {
+        let mut table: Table<&str> = Table::new();
+        let key = table.insert_connection(SOCKET, None, now());
+        assert!(table.free(key).is_none(), "it is open");
+        assert_eq!(table.remove_to_close(key), Some(SOCKET));
+        assert!(table.connection(key).is_none() && !table.is_alive(key));
+        assert_eq!((table.open(), table.key_at(key.slot)), (1, None));
+        assert!(table.remove_to_close(key).is_none(), "once");
+        table.free(key);
+        assert_eq!(table.open(), 0);
+        let next = table.insert_connection(SOCKET, None, now());
+        assert_eq!((next.slot, next == key), (key.slot, false));
+        assert!(table.release(next).is_some());
+        assert_eq!(table.open(), 0);
+    }
+
+    #[test]
+    fn an_entry_is_as_small_as_it_was() {
+        assert!(
+            size_of::<Entry<Box<u8>>>() <= 360,
+            "{}",
+            size_of::<Entry<Box<u8>>>()
+        );
     }
 }

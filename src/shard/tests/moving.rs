@@ -26,14 +26,9 @@ fn asking(rig: &Rig, shard: usize, tool: &str, id: u64, secret: &str) -> Client 
 }
 
 fn is_moving(rig: &mut Rig, shard: usize) -> bool {
-    let table = &mut rig.sites[shard].shard.table;
-    let keys: Vec<_> = table.keys().collect();
-    keys.into_iter().any(|key| {
-        matches!(
-            table.at(key).map(|connection| connection.state),
-            Some(State::Moving(_))
-        )
-    })
+    let table = &rig.sites[shard].shard.table;
+    let moving = table.connections_where(|connection| matches!(connection.state, State::Moving(_)));
+    !moving.is_empty()
 }
 
 /// A permit that comes back to a shard from another is as good as one of its own: whoever waits there gets it.

@@ -1,0 +1,188 @@
+//! A connection with a socket of its own: HTTP, a WebSocket, an event stream of HTTP+SSE, or a process's pipes.
+//!
+//! ```text
+//!            bytes                 complete work          outcome
+//! Open ─────────────────► Open ───────────────► Calling ──────────► Answering ──► Open
+//!   │                       │ no handler free      ▲                    │
+//!   │                       └──────► Queued ───────┤    │               │
+//!   │                                  └─► Moving ─┘    └─► Streaming ──┤
+//!   │                                     (another shard's)             │
+//!   │ end, deadline, drain                                              │ close
+//!   ▼                                                                   ▼
+//! Closing (our FIN is out, the rest is read and dropped) ──► Dead (waits for the ring) ──► free
+//! ```
+
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::pool::{HandlerKey, WaitKey};
+use crate::shard::addresses::AddressPlace;
+use crate::shard::channels::Channel;
+use crate::transport::http::{Intake, ResponseContext};
+
+use super::Request;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::shard) enum State {
+    /// Reading, or parked between requests.
+    Open,
+    /// Its request waits for a handler; nothing is read.
+    Queued(WaitKey),
+    /// It is about to move to this shard, which has a handler for it; nothing is read.
+    Moving(u16),
+    /// A handler works for it; nothing is read.
+    Calling(HandlerKey),
+    /// A stream is open on it and no call runs: nothing is read.
+    Streaming,
+    /// An answer, or the end of a stream, is being sent; nothing is read.
+    Answering,
+    /// Our side is finished; what the peer still sends is read and dropped.
+    Closing,
+    /// Waits for its last completions, then its descriptor is closed.
+    Dead,
+}
+
+/// Which deadline a connection is under; each has its counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::shard) enum Waiting {
+    /// For the first byte of a request.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For the rest of a body.
+    Body,
+    /// For the peer to take an answer.
+    Write,
+    /// For the time when a call without an answer gets a stream.
+    Answer,
+    /// For the time when a silent stream needs a sign of life.
+    KeepAlive,
+    /// For the peer to close.
+    Close,
+    /// For the request of a client beyond its address's cap, to be refused when its first bytes come.
+    Refusal,
+    /// For nothing of the peer's: a call and a wait have deadlines of their own.
+    Nothing,
+}
+
+/// What the ring has been asked for on a connection, or is to be asked for.
+#[derive(Debug, Default)]
+pub(in crate::shard) struct RingState {
+    pub is_receiving: bool,
+    /// It is to receive once it is its turn to have a ring buffer.
+    pub is_starved: bool,
+    /// It found no ring buffer the last time: it has bytes, and goes before connections that have not been passed over.
+    pub is_passed_over: bool,
+    /// Its hang-up is watched for.
+    pub is_watched: bool,
+    pub is_sending: bool,
+    /// Cancels the ring has not answered yet.
+    pub cancels: u8,
+}
+
+impl RingState {
+    /// Whether the ring still owes a completion that names the connection.
+    pub(in crate::shard) fn is_in_flight(&self) -> bool {
+        self.is_receiving || self.is_watched || self.is_sending || self.cancels > 0
+    }
+}
+
+/// An answer on its way.
+#[derive(Debug, Default)]
+pub(in crate::shard) struct Outgoing {
+    /// What of the buffer is left to send.
+    pub range: Range<usize>,
+    /// Heap bytes charged for an outbox.
+    pub charged: usize,
+    /// Close behind this answer.
+    pub closes: bool,
+    pub kind: OutgoingKind,
+    /// It ends a request that is counted in flight.
+    pub is_counted: bool,
+}
+
+/// What a connection does once the bytes are with the kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::shard) enum OutgoingKind {
+    /// An answer, or its end: the next request, or the end.
+    #[default]
+    Answer,
+    /// Not a final answer: the request goes on being read behind it.
+    Interim,
+    /// Some of a stream: the stream goes on.
+    Stream,
+    /// Messages of a channel: it goes on.
+    Channel,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(in crate::shard) struct Connection<S> {
+    pub socket: S,
+    /// Its place among those of its address, if these are capped; moves with it to another shard.
+    pub address: Option<AddressPlace>,
+    pub state: State,
+    pub waiting: Waiting,
+    pub ring: RingState,
+    pub request: Request,
+    /// How the request in progress is to be answered.
+    pub response: ResponseContext,
+    pub outgoing: Outgoing,
+    pub intake: Intake,
+    /// The handler that lingers with it.
+    pub held: Option<HandlerKey>,
+    /// Messages both ways, once it has been made a channel.
+    pub channel: Option<Box<Channel>>,
+    /// The client has finished sending, and may still read.
+    pub is_half_closed: bool,
+    /// No request was read from it yet.
+    pub is_fresh: bool,
+    /// Bytes read and dropped while closing.
+    pub dropped_bytes: u32,
+}
+
+impl<S> Connection<S> {
+    pub(super) fn new(socket: S, address: Option<AddressPlace>, now: Instant) -> Connection<S> {
+        Connection {
+            socket,
+            address,
+            state: State::Open,
+            waiting: Waiting::Idle,
+            ring: RingState::default(),
+            request: Request::new(now),
+            response: ResponseContext::default(),
+            outgoing: Outgoing::default(),
+            intake: Intake::default(),
+            held: None,
+            channel: None,
+            is_half_closed: false,
+            is_fresh: true,
+            dropped_bytes: 0,
+        }
+    }
+
+    /// Whether a receive may be armed. One that found no buffer may be asked for again long after: by then a
+    /// call may run, behind which nothing is read.
+    pub(in crate::shard) fn reads_on(&self) -> bool {
+        match self.state {
+            State::Open => match &self.channel {
+                Some(channel) => channel.reads_on(),
+                None => !self.ring.is_sending,
+            },
+            State::Answering => self.request.assembly.is_none(),
+            State::Closing => true,
+            State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead => false,
+        }
+    }
+
+    /// Open, with no answer on its way: what it has sent is of the next request.
+    pub(in crate::shard) fn is_between_answers(&self) -> bool {
+        self.state == State::Open && !self.ring.is_sending
+    }
+
+    /// Open, with no byte of a request.
+    pub(in crate::shard) fn is_parked(&self) -> bool {
+        self.state == State::Open && self.request.assembly.is_none() && self.channel.is_none()
+    }
+}

@@ -1,0 +1,31 @@
+//! A call that goes on as a task, in place of whoever asked for it: nobody waits for it here, nothing is read or sent
+//! for it, and what it says goes to the task store.
+
+use std::time::Instant;
+
+use crate::pool::HandlerKey;
+use crate::ring::ConnectionKey;
+
+/// A call without a client.
+#[derive(Debug)]
+pub(in crate::shard) struct Task {
+    /// The channel that it was asked for on, if it was.
+    pub channel: Option<ConnectionKey>,
+    /// The handler it runs in; none while it waits for its client.
+    pub handler: Option<HandlerKey>,
+    /// When it was made.
+    pub began: Instant,
+    /// How long it has waited for a worker.
+    pub waited_micros: u32,
+}
+
+impl Task {
+    pub(in crate::shard) fn new(channel: Option<ConnectionKey>, now: Instant) -> Task {
+        Task {
+            channel,
+            handler: None,
+            began: now,
+            waited_micros: 0,
+        }
+    }
+}
