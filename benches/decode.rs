@@ -3,9 +3,10 @@
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use weir::transport::http::admission::AdmissionPolicy;
+use weir::transport::http::parse_head;
 use weir::wire::http1::{
     BodyLimits, ChunkDecoder, DateCache, HEAD_RESERVE, HeadLimits, HeadScanner, ResponseHead, Status,
-    parse_head, write_head_before,
+    write_head_before,
 };
 
 /// A tool call as a current MCP client sends it.
@@ -30,7 +31,7 @@ fn parse_request_head(bencher: Bencher<'_, '_>) {
     let limits = HeadLimits::default();
     bencher
         .counter(BytesCount::of_slice(ECHO))
-        .bench(|| parse_head(black_box(ECHO), &limits).map(|head| head.fields.mcp_name));
+        .bench(|| parse_head(black_box(ECHO), &limits).map(|head| head.extra.name));
 }
 
 /// Everything that is done to a head before its body is looked at.

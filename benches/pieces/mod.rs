@@ -6,13 +6,15 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use weir::jsonrpc::Scratch;
-use weir::mcp::{Facts, Identity, Options, Principal, Protocol, Reply, Step, Ticket, UnixSeconds, Work};
+use weir::mcp::{Identity, Options, Principal, Protocol, Reply, Step, Ticket, UnixSeconds, Work};
 use weir::registry::{CallContext, Outcome, Registry, ShardRegistry, Started};
 use weir::session::live::LiveOptions;
 use weir::session::tasks::TaskOptions;
 use weir::session::{SessionKey, SessionOptions, Store};
 use weir::transport::http::admission::AdmissionPolicy;
-use weir::transport::http::{HEAD_RESERVE, HttpLimits, Intake, Progress, Request, Response, ResponseContext};
+use weir::transport::http::{
+    HEAD_RESERVE, HttpLimits, Intake, Progress, Request, Response, ResponseContext, facts_of,
+};
 use weir::wire::http1::{BodyLimits, DateCache, HeadLimits};
 
 const NOW: UnixSeconds = UnixSeconds(1_785_000_000);
@@ -73,7 +75,7 @@ impl Server {
     pub(crate) fn decode<T>(&mut self, request: &Request<'_>, then: impl FnOnce(Decoded<'_, '_>) -> T) -> T {
         self.out.clear();
         self.out.resize(HEAD_RESERVE, 0);
-        let facts = Facts::of_head(&request.head, Principal::ANONYMOUS, NOW);
+        let facts = facts_of(&request.head, Principal::ANONYMOUS, NOW);
         let mut unchunked = Vec::new();
         let body = request.body(&mut unchunked, &self.limits);
         let step = self

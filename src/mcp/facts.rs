@@ -1,6 +1,6 @@
 //! What the protocol knows of a message beside its bytes: how it came, from whom and when.
 
-use crate::wire::http1::{Field, FieldLines, Head};
+use crate::wire::http1::{Field, FieldLines};
 
 use super::revision::{Era, Revision};
 use super::sessions::{OpenSession, Principal, SessionToken};
@@ -72,20 +72,6 @@ pub struct ChannelFacts {
 }
 
 impl<'a> Facts<'a> {
-    /// The facts of a request of HTTP.
-    pub fn of_head(head: &Head<'a>, principal: Principal, now: UnixSeconds) -> Self {
-        let fields = &head.fields;
-        let via = Via::Http(HttpHead {
-            protocol_version: fields.mcp_protocol_version,
-            method: fields.mcp_method,
-            name: fields.mcp_name,
-            session_id: fields.mcp_session_id,
-            last_event_id: fields.last_event_id,
-            params: ParamHeaders::new(head.lines()),
-        });
-        Self { via, principal, now }
-    }
-
     /// The head, if it came with one.
     pub(super) fn head(&self) -> Option<&HttpHead<'a>> {
         match &self.via {

@@ -29,7 +29,7 @@ use crate::ring::{ConnectionKey, HangUp};
 use crate::session::live::Stream;
 use crate::timers::TimerKind;
 use crate::transport::http::admission::Endpoint;
-use crate::transport::http::{HEAD_RESERVE, Persistence, Request};
+use crate::transport::http::{self, HEAD_RESERVE, Persistence, Request};
 use crate::workers::{self, Job, JobHandle, Refused};
 
 use super::access::Ended;
@@ -122,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.service.refresh();
         let service = Rc::clone(&self.service.current);
-        let facts = Facts::of_head(&request.head, self.principal(), self.clock.unix_now);
+        let facts = http::facts_of(&request.head, self.principal(), self.clock.unix_now);
         let mut out = self.spares.take();
         match request.endpoint {
             Endpoint::Post => {}

@@ -14,8 +14,7 @@ use crate::ring::ConnectionKey;
 use crate::session::live::{Message, Stream};
 use crate::timers::TimerKind;
 use crate::transport::http::admission::{Endpoint, Probe};
-use crate::transport::http::{self, HEAD_RESERVE, Intake, Persistence, Progress, Response};
-use crate::wire::http1::Head;
+use crate::transport::http::{self, HEAD_RESERVE, Head, Intake, Persistence, Progress, Response};
 
 use super::access::{Ended, Subject};
 use super::answering::Answer;

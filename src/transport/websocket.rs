@@ -9,8 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use crate::transport::http::Head;
 use crate::transport::http::admission::Refusal;
-use crate::wire::http1::{self, BodyLength, Field, Head, Method, split_list};
+use crate::wire::http1::{self, BodyLength, Field, Method, split_list};
 
 /// What a client may name in `Sec-WebSocket-Protocol`; one that names none is served all the same.
 pub const SUBPROTOCOL: &str = "mcp";
@@ -104,7 +105,8 @@ fn accept_key(client_key: &[u8]) -> [u8; ACCEPT_KEY_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::http1::{HeadLimits, Status, UpgradeOffer, parse_head};
+    use crate::transport::http::parse_head;
+    use crate::wire::http1::{HeadLimits, Status, UpgradeOffer};
 
     const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     const VERSION_13: &str = "Sec-WebSocket-Version: 13";

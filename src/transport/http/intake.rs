@@ -11,10 +11,11 @@
 
 use thiserror::Error;
 
+use super::{Head, parse_head};
 use crate::transport::http::admission::{self, AdmissionPolicy, Endpoint};
 use crate::wire::http1::{
-    self, BodyError, BodyLength, BodyLimits, ChunkDecoder, Head, HeadError, HeadLimits, HeadScanner, Method,
-    Status, UpgradeOffer, Version,
+    BodyError, BodyLength, BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, Method, Status,
+    UpgradeOffer, Version,
 };
 
 /// What the conversation needs to know, the same for every connection.
@@ -141,7 +142,7 @@ impl Refusal {
 /// The head at the front of `window`, if it is whole: for telling of a request that was refused.
 pub fn peek_head<'w>(window: &'w [u8], limits: &HeadLimits) -> Option<Head<'w>> {
     let bytes = HeadScanner::default().scan(window, limits).ok()??;
-    http1::parse_head(window.get(..bytes)?, limits).ok()
+    parse_head(window.get(..bytes)?, limits).ok()
 }
 
 /// A request that is not let in.
@@ -204,7 +205,7 @@ impl Intake {
                     Progress::Nothing
                 });
             };
-            let head = http1::parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
+            let head = parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
             let endpoint = match policy.admit(&head) {
                 Ok(endpoint) => endpoint,
                 Err(refusal) => return Err(refuse(refusal, &head, head_bytes, window.len())),
@@ -279,7 +280,7 @@ impl Intake {
             });
         }
         // Parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
-        let head = http1::parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
+        let head = parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
         if !is_whole {
             let sends_continue = head.expects_continue() && window.len() == head_bytes;
             return Ok(Progress::Body { sends_continue });

@@ -6,11 +6,13 @@
 //! [`ResponseContext`].
 
 pub mod admission;
+mod fields;
 mod health;
 mod intake;
 mod origins;
 mod response;
 
+pub use fields::{Head, facts_of, parse_head};
 pub use health::{HealthSlot, HealthSource, answer_probe};
 pub use intake::{HttpLimits, Intake, Progress, Refusal, Refused, Request, peek_head};
 pub use origins::Origins;

@@ -9,11 +9,12 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::admission::{self, AdmissionPolicy};
+use super::fields::{EXPOSED, Head, SESSION_ID};
 use super::origins::Origins;
 use super::{HEAD_RESERVE, Refusal};
 use crate::mcp::Reply;
 use crate::wire::http1::{
-    self, BodyLength, Connection as Persistence, Cors, Head, ResponseHead, Status, Version,
+    self, BodyLength, Connection as Persistence, Cors, OwnField, ResponseHead, Status, Version,
 };
 use crate::wire::sse;
 
@@ -73,7 +74,10 @@ impl ResponseContext {
 
     fn cors(&self) -> Cors<'_> {
         match self.origin.as_deref() {
-            Some(origin) => Cors::ReadableBy(origin),
+            Some(origin) => Cors::ReadableBy {
+                origin,
+                exposed: EXPOSED,
+            },
             None => Cors::Unsaid,
         }
     }
@@ -176,10 +180,13 @@ fn write_reply(
         // What this path has for those who cannot have a stream.
         head.allow = Some(admission::ALLOW_WITHOUT_STREAM);
     }
-    head.session_id = reply
-        .session
-        .as_ref()
-        .and_then(|id| std::str::from_utf8(id.as_bytes()).ok());
+    head.own = reply.session.as_ref().and_then(|id| {
+        let value = std::str::from_utf8(id.as_bytes()).ok()?;
+        Some(OwnField {
+            name: SESSION_ID,
+            value,
+        })
+    });
     finish(head, false, buffer, context)
 }
 

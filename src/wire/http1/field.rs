@@ -1,4 +1,5 @@
-//! Header fields: the ones Weir acts on, found in one pass, and all of them for whoever needs others.
+//! Header fields: HTTP's own that Weir acts on and those that the layer above asks for, found in one pass, and all of
+//! them for whoever needs others.
 //!
 //! Names are compared without regard to case, values are kept as bytes without surrounding white space.
 //! Nothing is copied, and nothing is judged beyond *absent, once, repeated*: what a repetition means is the
@@ -43,7 +44,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The fields Weir acts on.
+/// The fields of HTTP itself that Weir acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the field of its name")]
 pub struct Fields<'a> {
@@ -55,25 +56,38 @@ pub struct Fields<'a> {
     pub content_type: Field<'a>,
     pub expect: Field<'a>,
     pub host: Field<'a>,
-    pub last_event_id: Field<'a>,
-    pub mcp_method: Field<'a>,
-    pub mcp_name: Field<'a>,
-    pub mcp_protocol_version: Field<'a>,
-    pub mcp_session_id: Field<'a>,
     pub origin: Field<'a>,
     pub transfer_encoding: Field<'a>,
     pub upgrade: Field<'a>,
 }
 
+/// Fields that a layer above HTTP acts on. They are found in the pass that finds HTTP's own.
+pub trait FieldSet<'a>: Default {
+    /// The place of the field of this name, which is a token in any case; none if the field is of no interest. Most
+    /// names are passed over, so an implementation looks at their length first.
+    fn slot(&mut self, name: &[u8]) -> Option<&mut Field<'a>>;
+}
+
+/// No field besides HTTP's own.
+impl<'a> FieldSet<'a> for () {
+    fn slot(&mut self, _name: &[u8]) -> Option<&mut Field<'a>> {
+        None
+    }
+}
+
 impl<'a> Fields<'a> {
-    /// `name` must be a token.
-    pub(super) fn add(&mut self, name: &[u8], value: &'a [u8]) {
+    /// Adds a field to HTTP's own or to `extra`. `name` must be a token.
+    #[inline]
+    pub(super) fn add(&mut self, extra: &mut impl FieldSet<'a>, name: &[u8], value: &'a [u8]) {
         if let Some(field) = self.slot(name) {
+            field.add(value);
+        } else if let Some(field) = extra.slot(name) {
             field.add(value);
         }
     }
 
     /// Chosen by length first, so that most fields are passed over without a comparison.
+    #[inline]
     fn slot(&mut self, name: &[u8]) -> Option<&mut Field<'a>> {
         Some(match (name.len(), name.first()? | LOWER_CASE_BIT) {
             (4, b'h') if is_name(name, b"host") => &mut self.host,
@@ -81,28 +95,24 @@ impl<'a> Fields<'a> {
             (6, b'e') if is_name(name, b"expect") => &mut self.expect,
             (6, b'o') if is_name(name, b"origin") => &mut self.origin,
             (7, b'u') if is_name(name, b"upgrade") => &mut self.upgrade,
-            (8, b'm') if is_name(name, b"mcp-name") => &mut self.mcp_name,
             (10, b'c') if is_name(name, b"connection") => &mut self.connection,
-            (10, b'm') if is_name(name, b"mcp-method") => &mut self.mcp_method,
             (12, b'c') if is_name(name, b"content-type") => &mut self.content_type,
             (13, b'a') if is_name(name, b"authorization") => &mut self.authorization,
-            (13, b'l') if is_name(name, b"last-event-id") => &mut self.last_event_id,
             (14, b'c') if is_name(name, b"content-length") => &mut self.content_length,
-            (14, b'm') if is_name(name, b"mcp-session-id") => &mut self.mcp_session_id,
             (16, b'c') if is_name(name, b"content-encoding") => &mut self.content_encoding,
             (17, b't') if is_name(name, b"transfer-encoding") => &mut self.transfer_encoding,
-            (20, b'm') if is_name(name, b"mcp-protocol-version") => &mut self.mcp_protocol_version,
             _ => return None,
         })
     }
 }
 
 /// What distinguishes an ASCII letter's cases. In a token no other byte turns into a letter or a hyphen by it.
-const LOWER_CASE_BIT: u8 = 0x20;
+pub const LOWER_CASE_BIT: u8 = 0x20;
 
 /// Whether `name`, a token, is `expected`, made of lower-case letters and hyphens. With the length known at
 /// compile time this is a few word operations, against a byte loop in `eq_ignore_ascii_case`.
-fn is_name<const N: usize>(name: &[u8], expected: &[u8; N]) -> bool {
+#[inline]
+pub fn is_name<const N: usize>(name: &[u8], expected: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else {
         return false;
     };

@@ -7,7 +7,7 @@
 use crate::units::has_valid_escapes;
 
 use super::field::is_token;
-use super::{Authority, Connection, Field, FieldLines, Fields, HeadError, split_list};
+use super::{Authority, Connection, Field, FieldLines, FieldSet, Fields, HeadError, split_list};
 
 /// Bounds on a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub enum Expectation {
 
 /// A request head whose framing and addressing are sound. Borrows the bytes it was parsed from.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
+pub struct Head<'a, Extra = ()> {
     /// What is asked.
     pub method: Method,
     /// The target's path without its query, undecoded; `*` for the asterisk form, empty for `CONNECT`.
@@ -130,8 +130,10 @@ pub struct Head<'a> {
     pub authority: Option<Authority<'a>>,
     /// The version of the request; answers are always HTTP/1.1.
     pub version: Version,
-    /// The fields Weir acts on.
+    /// The fields of HTTP itself that Weir acts on.
     pub fields: Fields<'a>,
+    /// The fields that the layer above asked for.
+    pub extra: Extra,
     /// How much follows.
     pub body: BodyLength,
     /// Whether the peer wants, and its bytes allow, another request on this connection. False whenever bytes
@@ -144,7 +146,7 @@ pub struct Head<'a> {
     lines: &'a [u8],
 }
 
-impl<'a> Head<'a> {
+impl<'a, Extra> Head<'a, Extra> {
     /// All fields, in order.
     pub fn lines(&self) -> FieldLines<'a> {
         FieldLines::new(self.lines)
@@ -170,12 +172,23 @@ impl<'a> Head<'a> {
     }
 }
 
+/// [`parse_head_with`] for those who ask for no fields but HTTP's own.
+///
+/// # Errors
+/// As [`parse_head_with`].
+pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, HeadError> {
+    parse_head_with(head, limits)
+}
+
 /// Parses `head`, the bytes up to the length that [`HeadScanner::scan`](super::HeadScanner::scan) returned: it
 /// relies on the line ends having been checked. Does not allocate.
 ///
 /// # Errors
 /// Whatever breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
-pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, HeadError> {
+pub fn parse_head_with<'a, Extra: FieldSet<'a>>(
+    head: &'a [u8],
+    limits: &HeadLimits,
+) -> Result<Head<'a, Extra>, HeadError> {
     let mut rest = head;
     while let Some(behind) = rest.strip_prefix(b"\r\n") {
         rest = behind;
@@ -188,7 +201,8 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
     let line = RequestLine::parse(line)?;
     let lines = block.strip_prefix(b"\r\n").ok_or(HeadError::LineEnd)?;
     let mut fields = Fields::default();
-    parse_fields(lines, limits, &mut fields)?;
+    let mut extra = Extra::default();
+    parse_fields(lines, limits, &mut fields, &mut extra)?;
     let body = body_length(&fields, line.version)?;
     let host = host_authority(&fields, line.version)?;
     let list = |field, name| list_elements(field, name, lines);
@@ -209,6 +223,7 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
         },
         wants_upgrade,
         fields,
+        extra,
         lines,
     })
 }
@@ -302,13 +317,18 @@ fn parse_path(text: &[u8]) -> Option<(&str, &str)> {
 const FIELDS_USUAL: usize = 32;
 
 /// Into `fields`, which are empty: they are too large to be handed up from call to call.
-fn parse_fields<'a>(block: &'a [u8], limits: &HeadLimits, fields: &mut Fields<'a>) -> Result<(), HeadError> {
+fn parse_fields<'a>(
+    block: &'a [u8],
+    limits: &HeadLimits,
+    fields: &mut Fields<'a>,
+    extra: &mut impl FieldSet<'a>,
+) -> Result<(), HeadError> {
     let fields_max = limits.fields_max.min(HeadLimits::FIELDS_MAX);
     let mut usual = [httparse::EMPTY_HEADER; FIELDS_USUAL];
     let usual = usual.get_mut(..fields_max.min(FIELDS_USUAL)).unwrap_or_default();
-    match parse_fields_with(usual, block, fields) {
+    match parse_fields_with(usual, block, fields, extra) {
         Err(HeadError::TooManyFields) if fields_max > FIELDS_USUAL => {
-            parse_many_fields(block, fields_max, fields)
+            parse_many_fields(block, fields_max, fields, extra)
         }
         result => result,
     }
@@ -319,21 +339,28 @@ fn parse_many_fields<'a>(
     block: &'a [u8],
     fields_max: usize,
     fields: &mut Fields<'a>,
+    extra: &mut impl FieldSet<'a>,
 ) -> Result<(), HeadError> {
     let mut many = [httparse::EMPTY_HEADER; HeadLimits::FIELDS_MAX];
-    parse_fields_with(many.get_mut(..fields_max).unwrap_or_default(), block, fields)
+    parse_fields_with(
+        many.get_mut(..fields_max).unwrap_or_default(),
+        block,
+        fields,
+        extra,
+    )
 }
 
-/// `parsed` is room to work in. Nothing is added to `fields` unless all could be parsed.
+/// `parsed` is room to work in. Nothing is added to `fields` and `extra` unless all could be parsed.
 fn parse_fields_with<'a>(
     parsed: &mut [httparse::Header<'a>],
     block: &'a [u8],
     fields: &mut Fields<'a>,
+    extra: &mut impl FieldSet<'a>,
 ) -> Result<(), HeadError> {
     match httparse::parse_headers(block, parsed) {
         Ok(httparse::Status::Complete((length, parsed))) if length == block.len() => {
             for header in parsed {
-                fields.add(header.name.as_bytes(), header.value);
+                fields.add(extra, header.name.as_bytes(), header.value);
             }
             Ok(())
         }

@@ -20,11 +20,14 @@ mod tests;
 pub use chunked::{BodyLimits, ChunkDecoder, Progress};
 pub use date::DateCache;
 pub use error::{BodyError, HeadError};
-pub use field::{Field, FieldLines, Fields, field_of_unparsed, is_token, split_list, trim_whitespace};
-pub use head::{BodyLength, Expectation, Head, HeadLimits, Method, Version, parse_head};
+pub use field::{
+    Field, FieldLines, FieldSet, Fields, LOWER_CASE_BIT, field_of_unparsed, is_name, is_token, split_list,
+    trim_whitespace,
+};
+pub use head::{BodyLength, Expectation, Head, HeadLimits, Method, Version, parse_head, parse_head_with};
 pub use response::{
-    CONTINUE, Connection, Cors, HEAD_RESERVE, ResponseHead, UpgradeOffer, origin_value, write_bodyless,
-    write_head_before, write_switching_protocols,
+    CONTINUE, Connection, Cors, HEAD_RESERVE, OwnField, ResponseHead, UpgradeOffer, origin_value,
+    write_bodyless, write_head_before, write_switching_protocols,
 };
 pub use scan::HeadScanner;
 pub use status::Status;

@@ -8,12 +8,10 @@ use super::{BodyLength, Status};
 
 /// Room to leave in front of a body: more than the longest head, whose variable parts are bounded below.
 pub const HEAD_RESERVE: usize = 1536;
-/// The longest session id, challenge and other single value; the reserve holds all of them at once.
+/// The longest challenge and other single value; the reserve holds all of them at once.
 const VALUE_BYTES_MAX: usize = 256;
 /// The longest origin: `https`, the longest name of the domain system and a port.
 const ORIGIN_BYTES_MAX: usize = "https://".len() + 253 + ":65535".len();
-/// What a page may read of an answer's fields, beyond those that any page may.
-const EXPOSED: &str = "Mcp-Session-Id, Retry-After, WWW-Authenticate";
 
 /// The interim answer to `Expect: 100-continue`; it has no fields.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -43,8 +41,22 @@ pub enum Cors<'a> {
     Unsaid,
     /// `Vary: Origin`: to a request with another origin the answer might have been another.
     Varies,
-    /// The same, and the page of this origin may read it. A text that [`origin_value`] has let through.
-    ReadableBy(&'a str),
+    /// The same, and a page may read it.
+    ReadableBy {
+        /// The page's origin: a text that [`origin_value`] has let through.
+        origin: &'a str,
+        /// The names of the fields that the page may read beyond those that any page may, with commas between.
+        exposed: &'static str,
+    },
+}
+
+/// A field that HTTP has no word of its own for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnField<'a> {
+    /// The name with the colon and the space behind it.
+    pub name: &'static str,
+    /// Visible ASCII and spaces, at most 256 bytes.
+    pub value: &'a str,
 }
 
 /// The value of `Origin`, if it is one that a browser can have sent: an origin or `null`, visible ASCII and not longer
@@ -72,8 +84,8 @@ pub struct ResponseHead<'a> {
     pub allow: Option<&'static str>,
     /// `Retry-After` in seconds.
     pub retry_after_seconds: Option<u32>,
-    /// `Mcp-Session-Id`: visible ASCII, at most 256 bytes.
-    pub session_id: Option<&'a str>,
+    /// A field of the layer above.
+    pub own: Option<OwnField<'a>>,
     /// Nothing between here and the client may hold back or keep what it passes on: `Cache-Control: no-store`,
     /// `X-Accel-Buffering: no` (nginx's own, which MCP asks for).
     pub is_live: bool,
@@ -105,7 +117,7 @@ impl<'a> ResponseHead<'a> {
             date,
             allow: None,
             retry_after_seconds: None,
-            session_id: None,
+            own: None,
             is_live: false,
             upgrade: None,
             www_authenticate: None,
@@ -156,7 +168,9 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
         writer.cors(head.cors);
     }
     writer.field("WWW-Authenticate: ", head.www_authenticate);
-    writer.field("Mcp-Session-Id: ", head.session_id);
+    if let Some(own) = head.own {
+        writer.field(own.name, Some(own.value));
+    }
     if head.is_live {
         writer.prepend("Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
     }
@@ -245,9 +259,9 @@ impl Backwards<'_> {
 
     #[cold]
     fn cors(&mut self, cors: Cors<'_>) {
-        if let Cors::ReadableBy(origin) = cors {
+        if let Cors::ReadableBy { origin, exposed } = cors {
             assert!(origin.len() <= ORIGIN_BYTES_MAX, "{origin:?} is no origin");
-            self.field("Access-Control-Expose-Headers: ", Some(EXPOSED));
+            self.field("Access-Control-Expose-Headers: ", Some(exposed));
             self.prepend("\r\n");
             self.prepend(origin);
             self.prepend("Access-Control-Allow-Origin: ");

@@ -6,7 +6,8 @@
 //! not rank what is preferred.
 
 use super::Refusal;
-use crate::wire::http1::{Field, Head, split_list};
+use crate::transport::http::Head;
+use crate::wire::http1::{Field, split_list};
 
 /// What the official clients send, letter for letter: taken without being parsed.
 const USUAL: [&[u8]; 2] = [

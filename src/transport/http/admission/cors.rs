@@ -5,7 +5,8 @@
 //! the answer to its request. Credentials of the browser's own (cookies) are not asked for and not allowed: MCP's
 //! clients send theirs themselves. The fields of all other answers are `wire`'s to write.
 
-use crate::wire::http1::{self, Connection, Cors, Head, Method, ResponseHead, Status, is_token, split_list};
+use crate::transport::http::Head;
+use crate::wire::http1::{self, Connection, Cors, Method, ResponseHead, Status, is_token, split_list};
 
 /// What pages may use.
 const METHODS: &str = "GET, POST, DELETE";

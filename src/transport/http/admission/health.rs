@@ -5,7 +5,8 @@
 
 use super::{Endpoint, Refusal};
 use crate::config::{HEALTH_PATH, READINESS_PATH};
-use crate::wire::http1::{Head, Method};
+use crate::transport::http::Head;
+use crate::wire::http1::Method;
 
 const ALLOW: &str = "GET, HEAD";
 

@@ -15,9 +15,10 @@ mod sse_legacy;
 mod tests;
 
 use crate::config::{HostRule, HostRuleError, Origin, OriginRule, OriginRuleError};
+use crate::transport::http::Head;
 use crate::transport::websocket;
 use crate::wire::http1::{
-    self, Authority, BodyLength, Expectation, Field, Head, Method, Status, UpgradeOffer, split_list,
+    self, Authority, BodyLength, Expectation, Field, Method, Status, UpgradeOffer, split_list,
 };
 use accept::check_accept;
 pub use accept::takes_json;
@@ -319,7 +320,7 @@ impl AdmissionPolicy {
     }
 
     fn choose_by_method(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
-        let version = head.fields.mcp_protocol_version.value();
+        let version = head.extra.protocol_version.value();
         let is_modern = version.is_some_and(|version| version >= MODERN_REVISION_FIRST);
         match head.method {
             Method::Post => Ok(Endpoint::Post),

@@ -5,7 +5,8 @@
 
 use super::{Endpoint, Refusal};
 use crate::config::{SSE_MESSAGES_PATH, SSE_PATH};
-use crate::wire::http1::{Head, Method};
+use crate::transport::http::Head;
+use crate::wire::http1::Method;
 
 /// The query's parameter with the stream's name.
 pub const SSE_NAME_PARAMETER: &str = "sessionId";

@@ -5,20 +5,41 @@ mod heads;
 mod responses;
 mod scanning;
 
-use super::{Head, HeadError, HeadLimits, HeadScanner, parse_head};
+use super::{Field, FieldSet, Head, HeadError, HeadLimits, HeadScanner, is_name, parse_head_with};
 
-/// A request as a current MCP client sends it.
+/// A request as a current client sends it.
 const ECHO: &[u8] = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n\
-    Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\n\
-    Mcp-Name: echo\r\nContent-Length: 2\r\n\r\n{}";
+    Accept: application/json, text/event-stream\r\nX-Revision: 2026-07-28\r\nX-Method: tools/call\r\n\
+    X-Name: echo\r\nContent-Length: 2\r\n\r\n{}";
+
+/// Fields that somebody above asks for; one is as long as one of HTTP's own and begins with the same letter.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked<'a> {
+    name: Field<'a>,
+    method: Field<'a>,
+    revision: Field<'a>,
+    accent: Field<'a>,
+}
+
+impl<'a> FieldSet<'a> for Asked<'a> {
+    fn slot(&mut self, name: &[u8]) -> Option<&mut Field<'a>> {
+        Some(match name.len() {
+            6 if is_name(name, b"x-name") => &mut self.name,
+            6 if is_name(name, b"accent") => &mut self.accent,
+            8 if is_name(name, b"x-method") => &mut self.method,
+            10 if is_name(name, b"x-revision") => &mut self.revision,
+            _ => return None,
+        })
+    }
+}
 
 /// Scans and parses a request that is all there.
-fn parse(request: &[u8]) -> Result<Head<'_>, HeadError> {
+fn parse(request: &[u8]) -> Result<Head<'_, Asked<'_>>, HeadError> {
     let limits = HeadLimits::default();
     let length = HeadScanner::default()
         .scan(request, &limits)?
         .expect("a complete head");
-    parse_head(
+    parse_head_with(
         request.get(..length).expect("a length within the window"),
         &limits,
     )

@@ -1,10 +1,11 @@
 //! Response heads, byte for byte and as another parser reads them.
 
 use super::super::{
-    BodyLength, Connection, Cors, HEAD_RESERVE, ResponseHead, Status, UpgradeOffer, origin_value,
+    BodyLength, Connection, Cors, HEAD_RESERVE, OwnField, ResponseHead, Status, UpgradeOffer, origin_value,
     write_bodyless, write_head_before, write_switching_protocols,
 };
 
+const EXPOSED: &str = "X-Own, Retry-After, WWW-Authenticate";
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
 fn written(head: &ResponseHead<'_>) -> String {
@@ -41,11 +42,17 @@ fn the_longest_head_fits_the_reserve() {
         date: DATE,
         allow: Some("GET, POST, DELETE, OPTIONS"),
         retry_after_seconds: Some(u32::MAX),
-        session_id: Some(&value),
+        own: Some(OwnField {
+            name: "X-Own: ",
+            value: &value,
+        }),
         is_live: true,
         upgrade: Some(UpgradeOffer::WebSocket),
         www_authenticate: Some(&value),
-        cors: Cors::ReadableBy(&origin),
+        cors: Cors::ReadableBy {
+            origin: &origin,
+            exposed: EXPOSED,
+        },
     };
     let text = written(&head);
     assert!(text.len() <= HEAD_RESERVE, "{}", text.len());
@@ -68,7 +75,7 @@ fn the_longest_head_fits_the_reserve() {
         "Retry-After",
         "Cache-Control",
         "X-Accel-Buffering",
-        "Mcp-Session-Id",
+        "X-Own",
         "WWW-Authenticate",
         "Vary",
         "Access-Control-Allow-Origin",
@@ -170,9 +177,16 @@ fn a_page_is_told_that_it_may_read() {
     let readable = varies.replace(
         "\r\n\r\n",
         "\r\nAccess-Control-Allow-Origin: http://a:1\r\n\
-         Access-Control-Expose-Headers: Mcp-Session-Id, Retry-After, WWW-Authenticate\r\n\r\n",
+         Access-Control-Expose-Headers: X-Own, Retry-After, WWW-Authenticate\r\n\r\n",
     );
-    assert_eq!(with(Cors::ReadableBy("http://a:1")), readable);
+    let origin = "http://a:1";
+    assert_eq!(
+        with(Cors::ReadableBy {
+            origin,
+            exposed: EXPOSED
+        }),
+        readable
+    );
 }
 
 #[test]
@@ -199,7 +213,10 @@ fn bodyless_heads_are_appended() {
 #[should_panic(expected = "no field value of ours")]
 fn a_value_cannot_split_the_answer() {
     let mut head = ResponseHead::empty(Status::Ok, DATE);
-    head.session_id = Some("a\r\nSet-Cookie: b");
+    head.own = Some(OwnField {
+        name: "X-Own: ",
+        value: "a\r\nSet-Cookie: b",
+    });
     written(&head);
 }
 

@@ -10,7 +10,8 @@ use super::{
     AdmissionPolicy, AdmissionPolicyError, Endpoint, Probe, Refusal, sse_messages_reference, sse_stream_name,
     takes_json, write_preflight_answer,
 };
-use crate::wire::http1::{Connection, Field, HeadLimits, Status, parse_head};
+use crate::transport::http::parse_head;
+use crate::wire::http1::{Connection, Field, HeadLimits, Status};
 
 const BODY_BYTES_MAX: u64 = 1000;
 
