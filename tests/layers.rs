@@ -5,7 +5,7 @@
     clippy::disallowed_types,
     reason = "no shard runs here"
 )]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "layers/circles.rs"]
 mod circles;
@@ -257,7 +257,7 @@ fn allowed(rank: usize) -> String {
     all[rank + 1..].join(", ")
 }
 
-/// The top-level module a file belongs to: `src/pool/mod.rs` and `src/pool.rs` are both `pool`.
+/// The top-level module a file belongs to: `src/ring/mod.rs` and `src/lib.rs` are of `ring` and `lib`.
 fn module_of(file: &Path) -> String {
     let inside = file.strip_prefix("src").unwrap();
     let first = inside.components().next().unwrap().as_os_str().to_string_lossy();

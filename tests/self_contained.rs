@@ -4,7 +4,7 @@
     clippy::disallowed_types,
     reason = "no shard runs here"
 )]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

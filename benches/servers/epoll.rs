@@ -2,7 +2,7 @@
 //!
 //! One thread, level-triggered, no timers, no framework: what the kernel's readiness interface costs at
 //! its best.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "epoll has no safe wrapper here")]
 #![allow(clippy::disallowed_methods, reason = "no shard runs here")]
 
 #[path = "echo.rs"]

@@ -9,8 +9,10 @@
 //!    └──bad or late head───────▲                      deadline in any state ──► (gone)
 //! ```
 
-// The bans on blocking calls and clocks are for shards; this thread is not one.
-#![allow(clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "blocking calls and clocks are banned on shards; this thread is not one"
+)]
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

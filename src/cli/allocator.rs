@@ -7,7 +7,7 @@
 //! Smaller blocks lie in heaps that shrink from the top alone, and one that is still in use up there keeps all
 //! the free ones below. So after a flood, once the process is idle, a thread has the heaps searched for free
 //! pages. Not while it is busy: a shard that allocates would wait for the search.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the allocator's own settings have no safe wrapper")]
 
 use std::thread;
 use std::time::Duration;

@@ -3,8 +3,10 @@
 //! Read from `/proc/self` whenever somebody asks, never on a shard. A figure that cannot be read is absent: a hardened
 //! container may hide parts of `/proc`, and a process out of descriptors cannot open it. See proc(5).
 
-// The bans on blocking calls are for shards; this runs on the threads of admin and watchdog, and at exit.
-#![allow(clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "blocking calls are banned on shards; this runs on the threads of admin and watchdog, and at exit"
+)]
 
 use std::fs;
 use std::time::Duration;

@@ -5,7 +5,10 @@
 //! per flush.
 //!
 //! Invariant: each buffer is in exactly one place: with the filler, lent, or on the returned list.
-#![allow(unsafe_code)]
+#![allow(
+    unsafe_code,
+    reason = "hands out parts of one mapping that the kernel writes to"
+)]
 
 use super::mapping::{Mapping, Residence};
 use std::cell::{Cell, RefCell};

@@ -7,7 +7,7 @@
 //! waits. Accepted sockets are blocking, so that the ring waits for them; nothing calls them directly.
 //!
 //! Invariant: memory named by an entry is owned here until the entry's final completion, or leaked.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "submits entries whose memory must outlive them")]
 
 use super::completion::{Completion, HangUp, Received};
 use super::provided::{BUFFER_GROUP, ProvidedBuffers};

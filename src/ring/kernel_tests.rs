@@ -287,7 +287,7 @@ fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "the limit is set for this process by a system call")]
 fn set_descriptor_limit(limit: u64) -> u64 {
     let mut limits = libc::rlimit {
         rlim_cur: 0,

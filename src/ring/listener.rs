@@ -11,7 +11,10 @@
 //! every `keepalive_interval`, and gives up at the first probe that is due once nothing was heard for `user_timeout`
 //! (which overrides the number of probes where it is set, tcp(7)). If it owes acknowledgements, or keeps its window
 //! shut, the kernel gives up after `user_timeout`.
-#![allow(unsafe_code)]
+#![allow(
+    unsafe_code,
+    reason = "socket filters and accept are system calls with pointers"
+)]
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use std::io;

@@ -1,5 +1,5 @@
 //! Page-aligned anonymous memory, resident from the start or as it is used.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "maps and unmaps memory")]
 
 use std::io;
 use std::ptr::{self, NonNull};

@@ -382,7 +382,10 @@ fn terminal() -> (File, OwnedFd) {
     let person = File::options().read(true).write(true).open("/dev/ptmx").unwrap();
     let unlocked: libc::c_int = 0;
     let mut number: libc::c_int = 0;
-    #[allow(unsafe_code)]
+    #[allow(
+        unsafe_code,
+        reason = "the pseudo-terminal is opened by requests without a wrapper"
+    )]
     // SAFETY: both requests take a pointer to an int, which lives through the call.
     let results = unsafe {
         [

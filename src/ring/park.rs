@@ -7,7 +7,7 @@
 //! No wake-up is lost: the descriptor shows everything that comes up after the last look at the ring; the kernel queues
 //! the poller first and tests for it second. Waiting costs about eleven system calls each time, so a busy shard should
 //! stay in the ring.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "lends the ring's descriptor to the executor")]
 
 use super::DataRing;
 use super::kernel::KernelRing;

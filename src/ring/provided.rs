@@ -8,7 +8,7 @@
 //!
 //! Invariant: between `tail` as published and the kernel's head lie only buffers the kernel may fill; `provided` of
 //! them, less those whose completions have not been seen.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "shares a ring of buffers with the kernel")]
 
 use super::buffers::{BufferPool, RingBuffer};
 use super::mapping::{Mapping, Residence};

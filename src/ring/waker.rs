@@ -82,7 +82,7 @@ impl AsFd for RingWaker {
 }
 
 /// It is blocking, because the ring's read of a non-blocking one would fail at once instead of waiting.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "a system call that takes and returns plain integers")]
 fn event_descriptor() -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: no pointers; the result is checked before it is owned.
@@ -94,7 +94,7 @@ fn event_descriptor() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "a system call on one entry that lives through it")]
 fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
     use std::os::fd::AsRawFd;
     let mut poll = libc::pollfd {

@@ -131,8 +131,10 @@ impl Served {
     }
 }
 
-/// Cloned for every request: a count of the shard's own, not one that all cores write.
-#[allow(clippy::redundant_allocation)]
+#[allow(
+    clippy::redundant_allocation,
+    reason = "cloned for every request: a count of the shard's own, not one that all cores write"
+)]
 pub(super) type LocalService = Rc<Arc<Service>>;
 
 /// What one shard serves now. It dereferences to the service.

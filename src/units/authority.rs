@@ -58,7 +58,7 @@ impl<'a> Authority<'a> {
 }
 
 /// What follows the host: nothing, or a colon and digits up to 65535. The outer `None` means malformed.
-#[allow(clippy::option_option)]
+#[allow(clippy::option_option, reason = "malformed and absent are different answers")]
 fn parse_port(text: &str) -> Option<Option<u16>> {
     let Some(digits) = text.strip_prefix(':') else {
         return text.is_empty().then_some(None);

@@ -13,7 +13,8 @@
     clippy::disallowed_types,
     reason = "the test drives the shard"
 )]
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod counting;
 #[path = "../rig/mod.rs"]

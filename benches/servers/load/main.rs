@@ -8,7 +8,7 @@
     clippy::disallowed_types,
     reason = "no shard runs here"
 )]
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "epoll and socket options have no safe wrapper here")]
 
 mod closed;
 mod connection;

@@ -3,7 +3,7 @@
 //! `flush` takes in returned buffers, begins the queued operations in order, and then lets every begun operation get as
 //! far as the simulated world allows. Operations that are over lie in `done` until their flush is due; due completions
 //! are in the order of their ends unless the dice decide otherwise.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "lends buffers as the kernel does")]
 
 use super::faults::Kind;
 use super::obligations::Obligations;

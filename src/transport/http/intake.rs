@@ -56,8 +56,10 @@ struct Chunks {
 }
 
 /// What a window amounts to.
-// The large variant is the usual one; boxing it would allocate for every request.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large variant is the usual one; boxing it would allocate for every request"
+)]
 #[derive(Debug)]
 pub enum Progress<'w> {
     /// Nothing of a request is there yet.

@@ -12,7 +12,7 @@ use super::wait::eventually_some;
 
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 
-/// What the tests read beside their sources: `tests/NAME` of this repository.
+/// What the tests read beside their sources: a name in `tests/` of this repository.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
