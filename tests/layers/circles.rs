@@ -189,7 +189,7 @@ impl Crate {
     }
 }
 
-/// `src/pool/mod.rs` and `src/pool.rs` are `pool`; `src/lib.rs` is the root.
+/// `src/pool/mod.rs` is `pool`, as a `pool.rs` beside it would be; `src/lib.rs` is the root.
 fn module_at(path: &str) -> Module {
     let inside = path.strip_prefix("src/").unwrap_or(path);
     let name = inside.strip_suffix(".rs").unwrap_or(inside);
