@@ -1,11 +1,12 @@
-//! The directories that inotify watches, and which of their entries matter to whom.
+//! The directories that inotify watches, and which watched paths depend on which of their entries.
 //!
-//! Directories and not files: a file that is replaced by rename, or deleted and made anew, is another file under the
-//! same name, and only its directory tells. What this cannot see: writes through a hard link in another directory or
-//! a memory map, and changes that another host makes on a network file system.
+//! inotify watches directories and not files, because a file that is replaced by rename, or deleted and created again, is
+//! another file under the same name, and only its directory shows that. It does not show writes through a hard link in
+//! another directory or a memory map, nor changes that another host makes on a network file system.
 //!
-//! Invariant: a directory is watched exactly while some entry of it, or which files it has, matters to somebody. Its watch is made by the
-//! handle it was opened with, so that no path can lead it elsewhere, and costs no descriptor.
+//! Invariant: a directory is watched exactly while some watched path depends on an entry of it, or on its list of files.
+//! Its watch is made by the handle with which it was opened, so that no path can lead it elsewhere, and costs no
+//! descriptor.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -23,10 +24,10 @@ use super::WatchError;
 
 /// One read's worth of events: some hundred of usual names.
 const BUFFER_BYTES: usize = 16 << 10;
-/// Events taken in one go; what else there is waits for the next.
+/// Events that are taken in one go; further ones wait for the next.
 const EVENTS_MAX: usize = 16 << 10;
 
-/// Whatever may make a file another, or its content.
+/// Events that may mean another file, or other content.
 const INTEREST: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::CLOSE_WRITE)
     .union(WatchFlags::ATTRIB)
@@ -45,7 +46,7 @@ const OF_NAMES: ReadFlags = ReadFlags::CREATE
 /// Events that leave a name with the file it had.
 const OF_CONTENT: ReadFlags = ReadFlags::MODIFY.union(ReadFlags::CLOSE_WRITE);
 
-/// Who is interested.
+/// The watched path that is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(pub(super) u64);
 
@@ -69,9 +70,9 @@ pub(super) enum Change {
 /// What happened since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
-    /// To whom.
+    /// The paths that are concerned.
     pub(super) of: BTreeMap<Key, Change>,
-    /// Events were lost: anything may have happened to anybody.
+    /// Whether events were lost: then anything may have happened to any path.
     pub(super) has_gap: bool,
 }
 
@@ -81,7 +82,7 @@ type Interested = BTreeSet<Key>;
 #[derive(Debug, Default)]
 struct Watched {
     by_name: HashMap<Box<[u8]>, Interested>,
-    /// To whom it matters which files there are.
+    /// The keys that depend on the list of files.
     by_all_names: Interested,
 }
 
@@ -153,7 +154,7 @@ impl Directories {
         Ok(directory)
     }
 
-    /// `place` matters to `key` no more.
+    /// Notes that `key` does not depend on `place` any more.
     pub(super) fn release(&mut self, place: &Place, key: Key) {
         let Some(watched) = self.watched.get_mut(&place.directory) else {
             // The directory itself is gone.
@@ -178,14 +179,14 @@ impl Directories {
         }
     }
 
-    /// What happened since the last look. Does not wait.
+    /// What happened since the last look. This does not wait.
     pub(super) fn read(&mut self) -> io::Result<Changes> {
         let inotify = self.descriptor();
         let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
         let mut reader = Reader::new(&*inotify, &mut buffer);
         let mut changes = Changes::default();
         let mut seen = 0;
-        // What is in the buffer already would be lost.
+        // Events that are in the buffer already would be lost.
         while seen < EVENTS_MAX || !reader.is_buffer_empty() {
             match reader.next() {
                 Ok(event) => {
@@ -243,7 +244,7 @@ impl Directories {
     }
 
     fn unwatch(&self, directory: i32) {
-        // Fails if the directory has just gone, and its watch with it: as was wanted.
+        // This fails if the directory has just gone, and its watch with it, which is the purpose.
         let _ = remove_watch(&self.inotify, directory);
     }
 }

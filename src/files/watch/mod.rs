@@ -1,24 +1,24 @@
-//! Changes of files, told to whoever watches them, by inotify on a thread of its own.
+//! Watching files for changes, by inotify on a thread of its own.
 //!
-//! The thread starts with the first file that is watched and ends with the last. While it runs it looks now and then
-//! whether the root is the directory it was. Bursts of changes are told once they
-//! pause ([`pace`]); what a path hangs on is followed through directories and links ([`subjects`]). Only paths below
-//! the root can be watched, and only as the readers would follow them.
+//! The thread starts with the first file that is watched and ends with the last. While it runs, it checks now and then
+//! whether the root is still the same directory. Bursts of changes are notified once they pause ([`debounce`]); the
+//! directories and links on which a path depends are followed ([`watch_set`]). Only paths below the root can be watched,
+//! and only as the readers would follow them.
 //!
-//! Of nothing but names inside the root is ever told, and of those only that something happened.
+//! Notifications name nothing but paths inside the root, and say only that something happened.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "no shard comes here: the lock and the clock are between the watching thread and those who subscribe"
 )]
 
-mod bell;
+mod change_time;
+mod debounce;
 mod directories;
-mod lately;
-mod pace;
-mod subjects;
+mod event_fd;
 #[cfg(test)]
 mod tests;
+mod watch_set;
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -31,21 +31,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use self::bell::Bell;
 use self::directories::Key;
-use self::subjects::{Subjects, What};
+use self::event_fd::EventFd;
+use self::watch_set::{WatchSet, What};
 use super::root::Root;
 
-/// Between two looks at what happens the kernel merges what is alike: a writer's thousand writes are one event then.
+/// The time between two reads of events. The kernel merges equal events meanwhile: a thousand writes are one event then.
 const NAP: Duration = Duration::from_millis(10);
 
-/// Between two looks at whether the root is the directory it was: no event tells of all that can happen above it, of
-/// mounts least of all.
+/// The time between two checks whether the root is the same directory: no event tells of everything that can happen above
+/// it, mounts least of all.
 const ROOT_LOOK: Duration = Duration::from_secs(1);
-/// The same while there is none, and everybody waits.
+/// The same time while there is no root, and every call waits for one.
 const NO_ROOT_LOOK: Duration = Duration::from_millis(250);
 
-/// A file cannot be watched. For the operator.
+/// Why a file cannot be watched, in words for the operator.
 #[derive(Debug, Error)]
 pub(super) enum WatchError {
     /// The path leads nowhere below the root.
@@ -76,7 +76,7 @@ pub(super) enum WatchError {
     System(#[source] io::Error),
 }
 
-/// Whoever is told that a file changed. Called on the watching thread, which it must not hold up.
+/// The function that is told that a file changed. It runs on the watching thread, and must not block it.
 pub(super) type Told = Arc<dyn Fn() + Send + Sync>;
 
 /// Watches files of one root; cheap to clone.
@@ -87,22 +87,22 @@ pub(super) struct Watcher {
 
 struct Shared {
     root: Root,
-    /// While anything is watched.
+    /// The thread; `None` while nothing is watched.
     watching: Mutex<Option<Watching>>,
 }
 
 struct Watching {
-    subjects: Arc<Mutex<Subjects<Told>>>,
-    bell: Arc<Bell>,
+    watch_set: Arc<Mutex<WatchSet<Told>>>,
+    wake_up: Arc<EventFd>,
     /// Ends the thread when it is closed.
     _alive: PipeWriter,
 }
 
-/// A watched file; dropped, it is watched no more.
+/// A watched file; when this is dropped, the watch ends.
 pub(super) struct Watched {
     shared: Arc<Shared>,
-    subjects: Arc<Mutex<Subjects<Told>>>,
-    bell: Arc<Bell>,
+    watch_set: Arc<Mutex<WatchSet<Told>>>,
+    wake_up: Arc<EventFd>,
     key: Key,
 }
 
@@ -115,8 +115,8 @@ impl Watcher {
         }
     }
 
-    /// Watches `path`, relative to the root, whether there is a file yet or not. Tells of changes from now on, and
-    /// of those at `since` or later as far as the file's own times tell; of one that both meet, once.
+    /// Watches `path`, relative to the root, whether there is a file yet or not. It notifies of changes from now on, and
+    /// of those at `since` or later as far as the file's own times show them; a change that both see is notified once.
     ///
     /// # Errors
     /// The path is not below the root; a limit is reached; the system fails.
@@ -127,10 +127,10 @@ impl Watcher {
         told: Told,
     ) -> Result<Watched, WatchError> {
         let watched = self.begin(What::File(path.to_owned()), told)?;
-        // Now that nothing escapes any more.
-        if since.is_some_and(|since| lately::has_changed(&self.shared.root, path, since)) {
-            lock(&watched.subjects).on_change(watched.key, Instant::now());
-            watched.bell.ring();
+        // This comes last, when no change can escape any more.
+        if since.is_some_and(|since| change_time::has_changed(&self.shared.root, path, since)) {
+            lock(&watched.watch_set).on_change(watched.key, Instant::now());
+            watched.wake_up.signal();
         }
         Ok(watched)
     }
@@ -149,54 +149,55 @@ impl Watcher {
             Some(running) => running,
             None => watching.insert(Watching::begin(self.shared.root.clone())?),
         };
-        let (subjects, bell) = (Arc::clone(&running.subjects), Arc::clone(&running.bell));
-        let added = add(&subjects, what, told);
-        // For what was taken in on the way.
-        bell.ring();
+        let (watch_set, wake_up) = (Arc::clone(&running.watch_set), Arc::clone(&running.wake_up));
+        let added = add(&watch_set, what, told);
+        // This is for events that were taken in on the way.
+        wake_up.signal();
         match added {
             Ok(key) => Ok(Watched {
                 shared: Arc::clone(&self.shared),
-                subjects,
-                bell,
+                watch_set,
+                wake_up,
                 key,
             }),
             Err(error) => {
-                watching.take_if(|_| lock(&subjects).is_empty());
+                watching.take_if(|_| lock(&watch_set).is_empty());
                 Err(error)
             }
         }
     }
 }
 
-/// Adds it to those that hear of events from now on: what is in the kernel's queue already was before.
-fn add(subjects: &Mutex<Subjects<Told>>, what: What, told: Told) -> Result<Key, WatchError> {
-    let mut subjects = lock(subjects);
-    subjects.look(Instant::now()).map_err(WatchError::System)?;
-    subjects.add(what, told)
+/// Adds a path that is notified of events from now on. Events that are already in the kernel's queue happened before, and
+/// are taken out first.
+fn add(watch_set: &Mutex<WatchSet<Told>>, what: What, told: Told) -> Result<Key, WatchError> {
+    let mut watch_set = lock(watch_set);
+    watch_set.look(Instant::now()).map_err(WatchError::System)?;
+    watch_set.add(what, told)
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        // In this order everywhere, so that none is begun while the last ends.
+        // The locks are taken in this order everywhere, so that no watch begins while the last one ends.
         let mut watching = lock(&self.shared.watching);
-        let mut subjects = lock(&self.subjects);
-        subjects.remove(self.key);
-        watching.take_if(|_| subjects.is_empty());
+        let mut watch_set = lock(&self.watch_set);
+        watch_set.remove(self.key);
+        watching.take_if(|_| watch_set.is_empty());
     }
 }
 
 impl Watching {
     /// Starts the thread.
     fn begin(root: Root) -> Result<Watching, WatchError> {
-        let subjects = Subjects::new(root)?;
+        let watch_set = WatchSet::new(root)?;
         let (ended, alive) = io::pipe().map_err(WatchError::System)?;
-        let inotify = subjects.descriptor();
-        let subjects = Arc::new(Mutex::new(subjects));
-        let bell = Arc::new(Bell::new().map_err(WatchError::System)?);
+        let inotify = watch_set.descriptor();
+        let watch_set = Arc::new(Mutex::new(watch_set));
+        let wake_up = Arc::new(EventFd::new().map_err(WatchError::System)?);
         let loops = Loop {
-            subjects: Arc::clone(&subjects),
+            watch_set: Arc::clone(&watch_set),
             inotify,
-            bell: Arc::clone(&bell),
+            wake_up: Arc::clone(&wake_up),
             ended,
         };
         thread::Builder::new()
@@ -204,8 +205,8 @@ impl Watching {
             .spawn(move || loops.run())
             .map_err(WatchError::System)?;
         Ok(Watching {
-            subjects,
-            bell,
+            watch_set,
+            wake_up,
             _alive: alive,
         })
     }
@@ -213,9 +214,9 @@ impl Watching {
 
 /// What the thread does.
 struct Loop {
-    subjects: Arc<Mutex<Subjects<Told>>>,
+    watch_set: Arc<Mutex<WatchSet<Told>>>,
     inotify: Arc<OwnedFd>,
-    bell: Arc<Bell>,
+    wake_up: Arc<EventFd>,
     ended: PipeReader,
 }
 
@@ -231,30 +232,30 @@ impl Loop {
     fn work(&self) -> io::Result<()> {
         let mut due = Some(Instant::now() + ROOT_LOOK);
         while self.wait(due, true)? == Woken::ByEvents && self.wait(nap(), false)? == Woken::ByEvents {
-            self.bell.hush();
-            let mut subjects = lock(&self.subjects);
-            subjects.look(Instant::now())?;
-            let told = subjects.take_due(Instant::now());
-            let root_look = if subjects.has_root() {
+            self.wake_up.clear();
+            let mut watch_set = lock(&self.watch_set);
+            watch_set.look(Instant::now())?;
+            let told = watch_set.take_due(Instant::now());
+            let root_look = if watch_set.has_root() {
                 ROOT_LOOK
             } else {
                 NO_ROOT_LOOK
             };
             let look_at = Instant::now() + root_look;
-            due = Some(subjects.next_due().map_or(look_at, |due| due.min(look_at)));
-            // Whoever is told may have locks of its own.
-            drop(subjects);
+            due = Some(watch_set.next_due().map_or(look_at, |due| due.min(look_at)));
+            // The function that is told may take locks of its own.
+            drop(watch_set);
             told.iter().for_each(|tell| tell());
         }
         Ok(())
     }
 
-    /// Sleeps until there are events or the bell rings, if they may wake it, or something is due.
+    /// Sleeps until there are events or the wake-up is signalled, if they may wake it, or something is due.
     fn wait(&self, due: Option<Instant>, by_events: bool) -> io::Result<Woken> {
         let mut sources = vec![PollFd::new(&self.ended, PollFlags::empty())];
         if by_events {
             sources.push(PollFd::new(&*self.inotify, PollFlags::IN));
-            sources.push(PollFd::new(&*self.bell, PollFlags::IN));
+            sources.push(PollFd::new(&*self.wake_up, PollFlags::IN));
         }
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         // A timeout that does not fit is too far away to matter.
@@ -278,7 +279,8 @@ enum Woken {
     ByEvents,
 }
 
-/// A panic while it was held left nothing half done that matters: a change untold at worst.
+/// Locks in spite of a panic under the lock, which left nothing half done that matters: at worst a change that is not
+/// notified.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

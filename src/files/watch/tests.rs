@@ -1,13 +1,13 @@
 //! Real directories: what is told of them, and what it costs.
 //!
-//! Times are made up where pace matters; events are the kernel's own, which come before a change's system call
+//! Times are made up where they matter; events are the kernel's own, which come before a change's system call
 //! returns, so that nothing here waits for them.
 
 use std::fs;
 use std::sync::Weak;
 use std::sync::mpsc::{Receiver, channel};
 
-use super::pace::{GAP, QUIET, STORM};
+use super::debounce::{GAP, QUIET, STORM};
 use super::*;
 use crate::files::FilesLimits;
 use crate::files::tests::Tree;
@@ -15,16 +15,16 @@ use crate::files::tests::Tree;
 /// Longer than any machine takes; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Subjects with a clock of their own.
+/// WatchSet with a clock of their own.
 struct Stand {
-    subjects: Subjects<&'static str>,
+    watch_set: WatchSet<&'static str>,
     now: Instant,
 }
 
 impl Stand {
     fn new(root: Root) -> Stand {
         Stand {
-            subjects: Subjects::new(root).unwrap(),
+            watch_set: WatchSet::new(root).unwrap(),
             now: Instant::now(),
         }
     }
@@ -38,15 +38,15 @@ impl Stand {
     }
 
     fn add(&mut self, path: &'static str) -> Result<Key, WatchError> {
-        self.subjects.add(What::File(path.into()), path)
+        self.watch_set.add(What::File(path.into()), path)
     }
 
     /// What is told of all that has happened, once it has settled.
     fn told(&mut self) -> Vec<&'static str> {
-        self.subjects.look(self.now).unwrap();
+        self.watch_set.look(self.now).unwrap();
         self.now += GAP.max(STORM);
-        let told = self.subjects.take_due(self.now);
-        assert_eq!(self.subjects.next_due(), None);
+        let told = self.watch_set.take_due(self.now);
+        assert_eq!(self.watch_set.next_due(), None);
         told
     }
 }
@@ -86,7 +86,7 @@ fn directories_on_the_way_may_come_and_go() {
     let mut stand = Stand::of(&tree, &["a/b/f", "later/on/f"]);
     fs::remove_dir_all(tree.path("a")).unwrap();
     assert_eq!(stand.told(), ["a/b/f"]);
-    assert_eq!(stand.subjects.directories_len(), 1, "the root alone is left");
+    assert_eq!(stand.watch_set.directories_len(), 1, "the root alone is left");
     tree.file("a/b/f", "3");
     assert_eq!(stand.told(), ["a/b/f"]);
     tree.file("a/b/f", "4");
@@ -140,8 +140,8 @@ fn nothing_above_the_root_is_watched() {
         let refused = stand.add(path);
         assert!(matches!(refused, Err(WatchError::NotBelowRoot)), "{path}");
     }
-    assert!(stand.subjects.is_empty());
-    assert_eq!(stand.subjects.directories_len(), 0);
+    assert!(stand.watch_set.is_empty());
+    assert_eq!(stand.watch_set.directories_len(), 0);
     stand.add("d/../../secret").unwrap();
     fs::write(tree.base.join("secret"), "2").unwrap();
     assert_eq!(stand.told(), [""; 0]);
@@ -155,7 +155,7 @@ fn lost_events_count_for_all() {
     // Replaced unseen: the directory that is watched is not the one that is there.
     fs::rename(tree.path("d"), tree.path("d.old")).unwrap();
     tree.file("d/b", "2");
-    stand.subjects.lose_events(stand.now);
+    stand.watch_set.lose_events(stand.now);
     assert_eq!(stand.told(), ["a", "d/b", "none"]);
     tree.file("d/b", "3");
     assert_eq!(stand.told(), ["d/b"]);
@@ -173,8 +173,8 @@ fn storms_are_told_now_and_then() {
             if is_writing {
                 tree.file("log", at.to_string());
             }
-            stand.subjects.look(stand.now).unwrap();
-            if !stand.subjects.take_due(stand.now).is_empty() {
+            stand.watch_set.look(stand.now).unwrap();
+            if !stand.watch_set.take_due(stand.now).is_empty() {
                 told.push((stand.now - start).as_millis());
             }
             stand.now += step;
@@ -199,15 +199,15 @@ fn watches_are_shared_and_given_back() {
         stand.add("d/b").unwrap(),
         stand.add("d/a").unwrap(),
     ];
-    assert_eq!(stand.subjects.directories_len(), 2);
+    assert_eq!(stand.watch_set.directories_len(), 2);
     tree.file("d/a", "2");
     assert_eq!(stand.told(), ["d/a", "d/a"]);
     tree.file("d/a", "3");
-    stand.subjects.remove(keys[0]);
+    stand.watch_set.remove(keys[0]);
     assert_eq!(stand.told(), ["d/a"]);
-    stand.subjects.remove(keys[1]);
-    stand.subjects.remove(keys[2]);
-    assert_eq!(stand.subjects.directories_len(), 0);
+    stand.watch_set.remove(keys[1]);
+    stand.watch_set.remove(keys[2]);
+    assert_eq!(stand.watch_set.directories_len(), 0);
     tree.file("d/a", "4");
     assert_eq!(stand.told(), [""; 0]);
 }
@@ -229,9 +229,13 @@ fn limits_are_kept_and_told() {
         refused,
         Err(WatchError::Directories { directories_max: 2 })
     ));
-    assert_eq!(stand.subjects.directories_len(), 2, "the failed one left nothing");
+    assert_eq!(
+        stand.watch_set.directories_len(),
+        2,
+        "the failed one left nothing"
+    );
     stand.add("f").unwrap();
-    stand.subjects.remove(first);
+    stand.watch_set.remove(first);
     stand.add("e/f").unwrap();
     let mut stand = limited(10, 1);
     stand.add("d/f").unwrap();
@@ -250,14 +254,14 @@ fn what_got_out_of_sight_is_tried_again() {
     stand.add("later/f").unwrap();
     let other = stand.add("d/f").unwrap();
     tree.file("later/f", "1");
-    stand.subjects.look(stand.now).unwrap();
+    stand.watch_set.look(stand.now).unwrap();
     stand.now += STORM;
-    assert_eq!(stand.subjects.take_due(stand.now), ["later/f"]);
+    assert_eq!(stand.watch_set.take_due(stand.now), ["later/f"]);
     tree.file("later/f", "2");
-    stand.subjects.look(stand.now).unwrap();
-    let retry_at = stand.subjects.next_due().unwrap();
+    stand.watch_set.look(stand.now).unwrap();
+    let retry_at = stand.watch_set.next_due().unwrap();
     assert!(retry_at > stand.now);
-    stand.subjects.remove(other);
+    stand.watch_set.remove(other);
     stand.now = retry_at;
     assert_eq!(stand.told(), ["later/f"]);
     tree.file("later/f", "3");
@@ -271,12 +275,12 @@ fn what_is_found_and_seen_is_told_once() {
     tree.file("a", "1");
     let mut stand = Stand::new(tree.root());
     let key = stand.add("a").unwrap();
-    stand.subjects.on_change(key, stand.now);
+    stand.watch_set.on_change(key, stand.now);
     tree.file("a", "2");
     assert_eq!(stand.told(), ["a"]);
     assert_eq!(stand.told(), [""; 0]);
-    stand.subjects.remove(key);
-    stand.subjects.on_change(key, stand.now);
+    stand.watch_set.remove(key);
+    stand.watch_set.on_change(key, stand.now);
     assert_eq!(stand.told(), [""; 0], "it has left");
 }
 
@@ -289,9 +293,9 @@ fn teller() -> (Told, Receiver<()>) {
 }
 
 /// The thread's own hold on what it watches, without keeping it.
-fn thread_of(watcher: &Watcher) -> Weak<Mutex<Subjects<Told>>> {
+fn thread_of(watcher: &Watcher) -> Weak<Mutex<WatchSet<Told>>> {
     let watching = lock(&watcher.shared.watching);
-    Arc::downgrade(&watching.as_ref().unwrap().subjects)
+    Arc::downgrade(&watching.as_ref().unwrap().watch_set)
 }
 
 fn wait_until(is_so: impl Fn() -> bool) {
@@ -391,19 +395,19 @@ fn a_root_that_is_replaced_is_told_to_all_and_watched_anew() {
     let tree = Tree::new();
     tree.file("a", "1").file("d/b", "1");
     let mut stand = Stand::of(&tree, &["a", "d/b", "none"]);
-    stand.subjects.add(What::List, "list").unwrap();
+    stand.watch_set.add(What::List, "list").unwrap();
     let all = ["a", "d/b", "none", "list"];
     fs::rename(tree.path(""), tree.base.join("old")).unwrap();
     assert_eq!(stand.told(), all);
-    assert!(!stand.subjects.has_root());
-    assert_eq!(stand.subjects.directories_len(), 0);
+    assert!(!stand.watch_set.has_root());
+    assert_eq!(stand.watch_set.directories_len(), 0);
     fs::write(tree.base.join("old/a"), "2").unwrap();
     assert_eq!(stand.told(), [""; 0], "it is served no more");
     stand.add("later").unwrap();
     assert!(matches!(stand.add("../secret"), Err(WatchError::NotBelowRoot)));
     tree.file("d/b", "2");
     assert_eq!(stand.told(), ["a", "d/b", "none", "list", "later"]);
-    assert!(stand.subjects.has_root());
+    assert!(stand.watch_set.has_root());
     tree.file("a", "2");
     assert_eq!(stand.told(), ["a", "list"]);
     tree.file("d/b", "3").file("later", "1");
@@ -423,8 +427,8 @@ fn the_list_changes_with_the_roots_own_files_and_with_nothing_else() {
     let tree = Tree::new();
     tree.file("a", "1").file("d/b", "1");
     let mut stand = Stand::of(&tree, &[]);
-    let key = stand.subjects.add(What::List, "list").unwrap();
-    assert_eq!(stand.subjects.directories_len(), 1);
+    let key = stand.watch_set.add(What::List, "list").unwrap();
+    assert_eq!(stand.watch_set.directories_len(), 1);
     tree.file("a", "2").file("d/b", "2").file("d/c", "1");
     fs::create_dir(tree.path("e")).unwrap();
     fs::rename(tree.path("e"), tree.path("f")).unwrap();
@@ -444,9 +448,9 @@ fn the_list_changes_with_the_roots_own_files_and_with_nothing_else() {
         tree.file(name, "1");
     }
     assert_eq!(stand.told(), ["list", "a"]);
-    stand.subjects.lose_events(stand.now);
+    stand.watch_set.lose_events(stand.now);
     assert_eq!(stand.told(), ["list", "a"]);
-    stand.subjects.remove(key);
+    stand.watch_set.remove(key);
     tree.file("h", "1");
     assert_eq!(stand.told(), [""; 0]);
 }

@@ -1,41 +1,41 @@
-//! When a change that goes on is told: once it pauses, and now and then while it does not.
+//! When subscribers are notified of changes that go on: once they pause, and now and then while they do not.
 //!
-//! Knows no clock: times come in. Invariant: between two tellings of one subject lies [`GAP`] at least, and whatever
-//! changed is told at most [`STORM`] or [`GAP`] after its first change, whichever is later.
+//! This module has no clock: its caller passes the time. Invariant: between two notifications of one path lies at least
+//! [`GAP`], and a change is notified at most [`STORM`] or [`GAP`] after it began, whichever is later.
 
 use std::time::{Duration, Instant};
 
-/// A change is over when nothing has followed for so long: writers that write a file in pieces, or replace it in
-/// several steps, take less between two of them.
+/// A change is over when nothing has followed for this long: writers that write a file in pieces, or replace it in
+/// several steps, take less time between two of them.
 pub(super) const QUIET: Duration = Duration::from_millis(50);
-/// A change that does not end is told this often.
+/// A change that does not end is notified this often.
 pub(super) const STORM: Duration = Duration::from_millis(500);
-/// The same subject is told so often at most, whatever the rhythm of its changes.
+/// The least time between two notifications of the same path, whatever the rhythm of its changes.
 pub(super) const GAP: Duration = Duration::from_millis(200);
 
-/// The changes of one subject that nobody was told of yet.
+/// The changes of one path that have not been notified yet.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Debounce {
     /// The first and the last one.
     untold: Option<(Instant, Instant)>,
     told: Option<Instant>,
 }
 
-impl Pace {
+impl Debounce {
     /// Takes note of a change.
     pub(super) fn on_change(&mut self, now: Instant) {
         let first = self.untold.map_or(now, |(first, _)| first);
         self.untold = Some((first, now));
     }
 
-    /// When it is time to tell; `None` if there is nothing to.
+    /// When a notification is due; `None` if there is no change.
     pub(super) fn due(&self) -> Option<Instant> {
         let (first, last) = self.untold?;
         let settled = (last + QUIET).min(first + STORM);
         Some(self.told.map_or(settled, |told| settled.max(told + GAP)))
     }
 
-    /// Whether it is time; if so, it is taken as told.
+    /// Whether a notification is due; if so, it counts as sent.
     pub(super) fn try_tell(&mut self, now: Instant) -> bool {
         let is_due = self.due().is_some_and(|due| due <= now);
         if is_due {
@@ -53,19 +53,19 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// When changes at `changes` are told, in milliseconds from the start.
+    /// When changes at `changes` are notified, in milliseconds from the start.
     fn told(changes: &[u64]) -> Vec<u64> {
         let start = Instant::now();
-        let (mut pace, mut told) = (Pace::default(), Vec::new());
+        let (mut debounce, mut told) = (Debounce::default(), Vec::new());
         for at in 0..=changes.last().unwrap() + 1_000 {
             if changes.contains(&at) {
-                pace.on_change(start + ms(at));
+                debounce.on_change(start + ms(at));
             }
-            if pace.try_tell(start + ms(at)) {
+            if debounce.try_tell(start + ms(at)) {
                 told.push(at);
             }
         }
-        assert_eq!(pace.due(), None);
+        assert_eq!(debounce.due(), None);
         told
     }
 

@@ -1,12 +1,12 @@
-//! The watched paths: what each depends on, which have changed, and when that is told.
+//! The watched paths: what each depends on, which have changed, and when that is notified.
 //!
-//! A path's meaning hangs on every entry on its way: on directories that may be replaced, on symbolic links and where
-//! they lead. All of them are watched, up to the first that does not exist, and followed anew when one of them
-//! changes. The way is walked as the readers' kernel does, from the root's handle and never out of it; a link that
-//! leads out is where it ends. When the root is another directory all ways begin anew, and all have changed; while
-//! there is none, there is nothing on them to watch.
+//! A path depends on every entry on its way: on directories that may be replaced, on symbolic links and where they lead.
+//! All of them are watched, up to the first that does not exist, and followed anew when one of them changes. The way is
+//! walked as the kernel walks it for readers, from the root's handle and never out of it; it ends at a link that leads
+//! out. When the root becomes another directory, all ways begin anew, and all paths have changed; while there is no root,
+//! there is nothing to watch.
 //!
-//! Neither waits nor looks at the clock.
+//! This module neither waits nor reads a clock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -19,29 +19,29 @@ use std::time::{Duration, Instant};
 use cap_std::fs::Dir;
 
 use super::WatchError;
+use super::debounce::Debounce;
 use super::directories::{Change, Changes, Directories, Key, Place};
-use super::pace::Pace;
 use crate::files::root::{Root, Served, open_subdirectory};
 
-/// Symbolic links on one path; more than that the kernel does not follow either (path_resolution(7)).
+/// The most symbolic links on one path; the kernel follows no more either (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 /// A path whose way could not be watched to its end is tried again this often.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Watched paths; of each change a `T` is to be told.
+/// Watched paths; `T` is what their owner gets for each change.
 #[derive(Debug)]
-pub(super) struct Subjects<T> {
+pub(super) struct WatchSet<T> {
     root: Root,
-    /// What has the root's name, as far as is known here.
+    /// The directory that has the root's name, as of the last look.
     served: Option<Served>,
     /// The root's own number for that.
     root_changes: u64,
     directories: Directories,
     subjects: HashMap<Key, Subject<T>>,
     key_next: u64,
-    /// Those with a change that was not told yet.
+    /// The paths with a change that was not notified yet.
     changed: BTreeSet<Key>,
-    /// Those that could not be watched to the end of their way: the limits were reached since they began.
+    /// The paths that could not be watched to the end of their way, because a limit was reached since they began.
     blind: BTreeSet<Key>,
     retry_at: Option<Instant>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Subjects<T> {
 struct Subject<T> {
     what: What,
     places: Vec<Place>,
-    pace: Pace,
+    debounce: Debounce,
     told: T,
 }
 
@@ -63,11 +63,11 @@ pub(super) enum What {
     List,
 }
 
-impl<T: Clone> Subjects<T> {
-    pub(super) fn new(root: Root) -> Result<Subjects<T>, WatchError> {
+impl<T: Clone> WatchSet<T> {
+    pub(super) fn new(root: Root) -> Result<WatchSet<T>, WatchError> {
         let directories = Directories::new(root.limits().watched_directories_max)?;
         let (served, root_changes) = root.look();
-        Ok(Subjects {
+        Ok(WatchSet {
             root,
             served,
             root_changes,
@@ -85,7 +85,7 @@ impl<T: Clone> Subjects<T> {
         self.directories.descriptor()
     }
 
-    /// Begins to watch, whether there is anything yet or not.
+    /// Begins to watch a path, whether there is a file yet or not.
     pub(super) fn add(&mut self, what: What, told: T) -> Result<Key, WatchError> {
         if matches!(&what, What::File(path) if !begins_below(path)) {
             return Err(WatchError::NotBelowRoot);
@@ -107,14 +107,14 @@ impl<T: Clone> Subjects<T> {
         let subject = Subject {
             what,
             places,
-            pace: Pace::default(),
+            debounce: Debounce::default(),
             told,
         };
         self.subjects.insert(key, subject);
         Ok(key)
     }
 
-    /// Ends it; a change not told yet is told no more.
+    /// Ends a watch; a change that was not notified yet is dropped.
     pub(super) fn remove(&mut self, key: Key) {
         if let Some(subject) = self.subjects.remove(&key) {
             let places = subject.places.iter();
@@ -128,10 +128,10 @@ impl<T: Clone> Subjects<T> {
         self.subjects.is_empty()
     }
 
-    /// The path of `key` has changed: to be told with what else happens to it about now.
+    /// Notes that the path of `key` has changed; it is notified together with what else happens to it about now.
     pub(super) fn on_change(&mut self, key: Key, now: Instant) {
         if let Some(subject) = self.subjects.get_mut(&key) {
-            subject.pace.on_change(now);
+            subject.debounce.on_change(now);
             self.changed.insert(key);
         }
     }
@@ -169,14 +169,14 @@ impl<T: Clone> Subjects<T> {
         self.served.is_some()
     }
 
-    /// Whoever is to be told now.
+    /// The owners that must be told now.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<T> {
         let mut due = Vec::new();
         self.changed.retain(|key| {
             let Some(subject) = self.subjects.get_mut(key) else {
                 return false;
             };
-            let is_due = subject.pace.try_tell(now);
+            let is_due = subject.debounce.try_tell(now);
             if is_due {
                 due.push(subject.told.clone());
             }
@@ -185,10 +185,10 @@ impl<T: Clone> Subjects<T> {
         due
     }
 
-    /// When to look again though nothing happens.
+    /// When the caller should look again even if nothing happens.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let changed = self.changed.iter().filter_map(|key| self.subjects.get(key));
-        let dues = changed.filter_map(|subject| subject.pace.due());
+        let dues = changed.filter_map(|subject| subject.debounce.due());
         dues.chain(self.retry_at).min()
     }
 
@@ -206,7 +206,7 @@ impl<T: Clone> Subjects<T> {
         }
     }
 
-    /// The way of `key` may be another now.
+    /// Follows the way of `key` again, which may have changed.
     fn follow_anew(&mut self, key: Key, now: Instant) {
         let Some(subject) = self.subjects.get_mut(&key) else {
             return;
@@ -235,7 +235,7 @@ impl<T: Clone> Subjects<T> {
         }
     }
 
-    /// Tries those that were out of sight. What happened to them meanwhile nobody knows.
+    /// Tries the paths again that could not be watched to their end. What happened to them meanwhile is unknown.
     fn retry(&mut self, now: Instant) {
         self.retry_at = None;
         for key in self.blind.clone() {
@@ -246,8 +246,8 @@ impl<T: Clone> Subjects<T> {
         }
     }
 
-    /// Watches what it hangs on. An entry is watched before it is looked at: what happens in between is seen
-    /// twice rather than never. After a failure `places` holds what was watched until then.
+    /// Watches the entries on which a path depends. An entry is watched before it is looked at, so that an event in between
+    /// is seen twice rather than never. After a failure `places` holds what was watched until then.
     fn follow(&mut self, what: &What, key: Key, places: &mut Vec<Place>) -> Result<(), WatchError> {
         let Some(served) = &self.served else {
             return Ok(());
@@ -275,7 +275,7 @@ impl<T: Clone> Subjects<T> {
         self.directories.len()
     }
 
-    /// As if inotify had lost events.
+    /// Acts as if inotify had lost events.
     #[cfg(test)]
     pub(super) fn lose_events(&mut self, now: Instant) {
         use rustix::fs::inotify::ReadFlags;
@@ -295,10 +295,10 @@ fn begins_below(path: &Path) -> bool {
 /// A path on the way from the root to its end, one entry after the other.
 struct Way<'a> {
     root: &'a Served,
-    /// Where it has come to: the handle, and its path without links.
+    /// Where the walk has come to: the handle, and its path without links.
     dir: Dir,
     at: PathBuf,
-    /// What is left, the next one last.
+    /// The entries that are left, the next one last.
     left: Vec<OsString>,
     links_left: usize,
 }
@@ -316,7 +316,7 @@ impl<'a> Way<'a> {
         Ok(way)
     }
 
-    /// The next entry of `dir` on the way; none at its end, or where it leaves the root.
+    /// The next entry of `dir` on the way; `None` at its end, or where it leaves the root.
     fn next_name(&mut self) -> Result<Option<OsString>, WatchError> {
         while let Some(name) = self.left.pop() {
             if name != ".." {
@@ -325,7 +325,7 @@ impl<'a> Way<'a> {
             if !self.at.pop() {
                 return Ok(None);
             }
-            // By the path: keeping every handle on the way would cost a descriptor each.
+            // The directory is opened by its path, because keeping every handle on the way would cost a descriptor each.
             let up = if self.at.as_os_str().is_empty() {
                 self.root.dir().try_clone()
             } else {
@@ -333,7 +333,7 @@ impl<'a> Way<'a> {
             };
             match up {
                 Ok(up) => self.dir = up,
-                // Moved away a moment ago: that is a change, and the way begins anew.
+                // It was moved away a moment ago: that is a change, and the way begins anew.
                 Err(_) => return Ok(None),
             }
         }
@@ -357,7 +357,7 @@ impl<'a> Way<'a> {
         Ok(true)
     }
 
-    /// Puts `path` in front of what is left, unless it leads out of the root.
+    /// Puts `path` in front of the entries that are left, unless it leads out of the root.
     fn go_by(&mut self, path: &Path) -> bool {
         let parts = path.components().rev();
         for part in parts {
@@ -380,7 +380,7 @@ impl<'a> Way<'a> {
 fn gone(error: io::Error) -> Result<bool, WatchError> {
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, _) => Ok(false),
-        // A link became another thing between two looks, or the reverse: an event tells.
+        // A link became something else between two looks, or the reverse: an event will show it.
         (_, Some(libc::ELOOP | libc::EINVAL)) => Ok(false),
         _ => Err(WatchError::System(error)),
     }

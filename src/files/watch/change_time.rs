@@ -1,8 +1,8 @@
-//! Whether a file changed between somebody's wish to hear of it and the beginning of its watch.
+//! Whether a file changed between a client's subscription and the beginning of its watch.
 //!
-//! Judged by the times at which the kernel itself last changed an inode (ctime), which nobody can set back as copying
-//! programs do with times of modification. What this cannot see: that a link or a directory on the way was exchanged
-//! in that moment for one that leads to an older file.
+//! The times at which the kernel itself last changed an inode (ctime) decide, because programs cannot set them back as
+//! they do with times of modification. They do not show that a link or a directory on the way was exchanged in that
+//! moment for one that leads to an older file.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::files::Root;
 /// The kernel stamps files by a clock that is up to one of its ticks behind: 10 ms at HZ = 100.
 const CLOCK_BEHIND_MAX: Duration = Duration::from_millis(10);
 
-/// Whether what is at `path`, or that nothing is, may be of `since` or later. Says so rather once too often.
+/// Whether the file at `path`, or its absence, may be of `since` or later. In doubt the answer is yes.
 pub(super) fn has_changed(root: &Root, path: &Path, since: SystemTime) -> bool {
     let Ok(root) = root.served() else {
-        // It left, and nobody knows when.
+        // It is gone, and the time is unknown.
         return true;
     };
     let since = since.checked_sub(CLOCK_BEHIND_MAX).unwrap_or(since);
@@ -31,7 +31,7 @@ pub(super) fn has_changed(root: &Root, path: &Path, since: SystemTime) -> bool {
             root.dir().metadata(entry)
         };
         match found {
-            // The file itself; of a directory above what is missing, the time something left it.
+            // This is the file itself, or for a missing one the time at which something left the directory above.
             Ok(metadata) => return status_changed(&metadata).is_none_or(|changed| changed >= since),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 at = entry.parent();
@@ -65,7 +65,7 @@ mod tests {
         assert!(changed("a.txt", written));
         assert!(changed("a.txt", written + CLOCK_BEHIND_MAX));
         assert!(!changed("a.txt", written + 2 * CLOCK_BEHIND_MAX));
-        // What is missing left its directory, or the nearest that is there.
+        // A missing file left its directory, or the nearest one that exists.
         let left = status_changed(&served.dir().dir_metadata().unwrap()).unwrap();
         for missing in ["b.txt", "no/such/b.txt", "a.txt/b"] {
             assert!(changed(missing, left), "{missing}");
