@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use weir::ring::listener::{ListenerOptions, listen, local_address};
 use weir::ring::{
-    Completion, ConnectionKey, DataRing, KernelRing, Pace, PaceOptions, Parking, Received, RingOptions,
-    SendMode, Socket, spawn_ticks,
+    Completion, ConnectionKey, DataRing, KernelRing, Parking, Received, RingOptions, SendMode, Socket,
+    SpinOptions, SpinPolicy, spawn_ticks,
 };
 
 const TICK_BUSY: Duration = Duration::from_millis(10);
@@ -47,30 +47,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let listener = listen(address, ListenerOptions::default())?;
     println!("listening {}", local_address(&listener)?);
-    let pace = PaceOptions {
+    let spin = SpinOptions {
         busy_poll: Duration::from_micros(arguments.busy_poll_micros),
-        ..PaceOptions::default()
+        ..SpinOptions::default()
     };
     LocalExecutorBuilder::new(Placement::Fixed(arguments.cpu))
         .io_memory(64 << 10)
         .ring_depth(128)
-        .spawn(move || serve(listener, pace))?
+        .spawn(move || serve(listener, spin))?
         .join()??;
     Ok(())
 }
 
-async fn serve(listener: OwnedFd, pace: PaceOptions) -> io::Result<()> {
+async fn serve(listener: OwnedFd, spin: SpinOptions) -> io::Result<()> {
     let mut ring = KernelRing::new(RingOptions::default()).map_err(io::Error::other)?;
     ring.listen(listener);
     ring.watch_listener();
     let server = Rc::new(RefCell::new(Server::new(ring)));
     let ticked = Rc::clone(&server);
     spawn_ticks(move || Some(ticked.borrow_mut().tick()));
-    pump(&server, Pace::new(pace)).await
+    pump(&server, SpinPolicy::new(spin)).await
 }
 
 /// The shard's pump: reap and answer, stay a moment, park.
-async fn pump(server: &RefCell<Server>, mut pace: Pace) -> io::Result<()> {
+async fn pump(server: &RefCell<Server>, mut spin: SpinPolicy) -> io::Result<()> {
     loop {
         let parking = {
             let server = &mut *server.borrow_mut();
@@ -81,13 +81,13 @@ async fn pump(server: &RefCell<Server>, mut pace: Pace) -> io::Result<()> {
                 }
                 server.ring.flush()?;
             }
-            if pace.try_stay(&mut server.ring)? {
+            if spin.try_stay(&mut server.ring)? {
                 continue;
             }
             Parking::new(&mut server.ring)?
         };
         parking.await?;
-        pace.on_parked();
+        spin.on_parked();
     }
 }
 

@@ -1,4 +1,4 @@
-//! When a busy shard stays in its ring, and when it lets the executor look at its own events.
+//! The spin policy: when a busy shard stays in its ring, and when it lets the executor look at its own events.
 //!
 //! Parking costs about eleven system calls and a pass of the executor's reactor. A shard whose next
 //! completion is near is better off blocked in the ring's own `enter` for a moment. But timers,
@@ -7,7 +7,7 @@
 //! Callers with other runnable tasks must not stay: nothing else runs meanwhile.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the pace is what decides when the time is looked at"
+    reason = "the policy decides when the clock is read"
 )]
 
 use super::DataRing;
@@ -17,16 +17,16 @@ use std::time::{Duration, Instant};
 
 /// Times that decide between staying and parking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PaceOptions {
+pub struct SpinOptions {
     /// Longest time blocked in the ring before parking; zero never blocks there.
     pub busy_poll: Duration,
     /// Longest time between two passes of the executor's reactor.
     pub executor_pass: Duration,
 }
 
-impl Default for PaceOptions {
+impl Default for SpinOptions {
     fn default() -> Self {
-        PaceOptions {
+        SpinOptions {
             // This value is not settled: measurements on a busy machine did not rank 30, 100 and 300 µs. It should be
             // decided with `canned --busy-poll-micros` on a quiet one.
             busy_poll: Duration::from_micros(100),
@@ -37,15 +37,15 @@ impl Default for PaceOptions {
 
 /// Keeps a shard's pump between its two duties.
 #[derive(Debug)]
-pub struct Pace {
-    options: PaceOptions,
+pub struct SpinPolicy {
+    options: SpinOptions,
     passed: Instant,
 }
 
-impl Pace {
-    /// A pace that begins as if the executor had just had its turn.
-    pub fn new(options: PaceOptions) -> Self {
-        Pace {
+impl SpinPolicy {
+    /// A policy that begins as if the executor had just had its turn.
+    pub fn new(options: SpinOptions) -> Self {
+        SpinPolicy {
             options,
             passed: Instant::now(),
         }

@@ -22,7 +22,7 @@ use crate::config::{AccessLog, ExecutorSettings, Settings, ShardPlace, StealSett
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::steering::Group;
-use crate::ring::{self, DataRing, KernelRing, PaceOptions, RingOptions, Socket, listener};
+use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket, SpinOptions, listener};
 use crate::shard::{self, Alarm, Gate, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes};
 use crate::units::ShardId;
 use crate::workers::Submitter;
@@ -242,9 +242,9 @@ fn start_one(
         executor: settings.executor,
         options: ring_options(settings),
         sizes: sizes(settings),
-        pace: PaceOptions {
+        spin: SpinOptions {
             busy_poll: settings.ring.busy_poll,
-            ..PaceOptions::default()
+            ..SpinOptions::default()
         },
         served: Arc::clone(&common.served),
         server: common.server.clone(),
@@ -328,7 +328,7 @@ struct Seed {
     executor: ExecutorSettings,
     options: RingOptions,
     sizes: ShardSizes,
-    pace: PaceOptions,
+    spin: SpinOptions,
     served: Arc<Served>,
     server: ServerHandle,
     gate: Gate,
@@ -420,7 +420,7 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     watch.is_up.set(true);
     let _ = ready.send(Ok(inbox));
-    shard::run(Rc::clone(&shard), seed.alarm, seed.pace).await?;
+    shard::run(Rc::clone(&shard), seed.alarm, seed.spin).await?;
     seed.is_over.store(has_one_client, Ordering::Release);
     let histograms = shard.borrow().histograms().clone();
     Ok(histograms)

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::pool::HandlerKey;
-use crate::ring::{KernelRing, Pace, PaceOptions, Parking, spawn_ticks};
+use crate::ring::{KernelRing, Parking, SpinOptions, SpinPolicy, spawn_ticks};
 
 use super::{Alarm, Shard};
 
@@ -38,7 +38,7 @@ type Shared = Rc<RefCell<Shard<KernelRing>>>;
 ///
 /// # Errors
 /// Only what makes the data ring unusable.
-pub async fn run(shard: Shared, alarm: Alarm, pace: PaceOptions) -> io::Result<()> {
+pub async fn run(shard: Shared, alarm: Alarm, spin: SpinOptions) -> io::Result<()> {
     let ticked = Rc::clone(&shard);
     spawn_ticks(move || tick(&ticked));
     glommio::spawn_local(poll_fn(move |context| {
@@ -49,20 +49,20 @@ pub async fn run(shard: Shared, alarm: Alarm, pace: PaceOptions) -> io::Result<(
     if shard.borrow().can_steal() {
         glommio::spawn_local(offer_in_time(Rc::clone(&shard))).detach();
     }
-    pump(&shard, Pace::new(pace)).await
+    pump(&shard, SpinPolicy::new(spin)).await
 }
 
-async fn pump(shard: &Shared, mut pace: Pace) -> io::Result<()> {
+async fn pump(shard: &Shared, mut spin: SpinPolicy) -> io::Result<()> {
     loop {
         turn(shard)?;
         if shard.borrow().is_finished() {
             return Ok(());
         }
-        if !shard.borrow().has_pending_calls() && pace.try_stay(&mut shard.borrow_mut().ring)? {
+        if !shard.borrow().has_pending_calls() && spin.try_stay(&mut shard.borrow_mut().ring)? {
             continue;
         }
         park(shard).await?;
-        pace.on_parked();
+        spin.on_parked();
     }
 }
 
