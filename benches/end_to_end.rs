@@ -1,7 +1,7 @@
 //! A warm echo with the library's own pieces and without sockets: decode, route, validate, execute, encode.
 //!
-//! Bytes of a request in, bytes of its answer out; both eras, and a legacy one with a session. What is missing of
-//! a request's way is the ring, the lease and the deadlines. Run once as a test by `cargo test --benches`.
+//! Bytes of a request go in, and bytes of its answer come out: in both eras, and in the legacy one with a session. The
+//! ring, the lease and the deadlines are not part of it. `cargo test --benches` runs it once as a test.
 
 mod pieces;
 

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --example websocket_echo [ADDRESS]`
 //!
-//! No MCP is spoken over the WebSockets, only over HTTP; everything below a message is what `weir serve` does.
+//! The WebSockets do not speak MCP, only HTTP does; everything below a message is the same as in `weir serve`.
 
 use weir::registry::Registry;
 use weir::server::Server;

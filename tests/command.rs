@@ -1,4 +1,4 @@
-//! The `weir` command from outside: exit statuses, and which stream says what. Starts no server.
+//! The `weir` command from outside: exit statuses, and what is written to stdout and stderr. No server is started.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -1,7 +1,7 @@
 //! The demo toolset's `echo` by hand: the checks and the answer of a server that was written for this one call.
 //!
-//! One parse of the head, one of the body into borrowed structs, the answer that Weir gives. No schemas, no limits, no
-//! deadlines, no pool, no metrics: what they cost shows beside it.
+//! It parses the head once, and the body once into borrowed structs, and gives the answer that Weir gives. It has no
+//! schemas, limits, deadlines, pool or metrics: the difference to Weir shows what they cost.
 
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! What both bench servers speak: enough HTTP/1.1 to find a request's end, and one fixed answer.
+//! The HTTP/1.1 of both bench servers: enough to find a request's end, and one fixed answer.
 //!
 //! Shared so that the servers differ only in how they do their I/O.
 

@@ -1,4 +1,4 @@
-//! Tools that change what the server has while it runs. Clients hear of the changed list by themselves.
+//! Tools that change what the server has while it runs. The server notifies clients of the changed list by itself.
 
 use weir::registry::{
     CallContext, NoArguments, Prompt, PromptArguments, RegistryBuilder, RegistryError, Tool, ToolError,

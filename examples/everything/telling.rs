@@ -1,4 +1,4 @@
-//! Tools that tell their client something while they run: log messages, progress, and when to come back.
+//! Tools that send their client something while they run: log messages, progress, and when to come back.
 
 use std::time::Duration;
 

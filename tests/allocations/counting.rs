@@ -1,4 +1,4 @@
-//! The allocator that counts, and a switch for what does not count.
+//! The allocator that counts, and a switch that stops the count.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! What an open stream holds while nothing is said on it: far below 1 KiB, whichever era it is of.
+//! What an open stream holds while nothing is sent on it: far below 1 KiB, in either era.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
 //! Questions to the client in the middle of a call, in both eras: answered over other connections and shards,
-//! refused, answered twice, answered by strangers, and not at all.
+//! refused, answered twice, answered by other clients, and never answered.
 
 use serde_json::{Map, Value, json};
 

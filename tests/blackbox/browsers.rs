@@ -1,4 +1,4 @@
-//! Pages of other origins (CORS): what they may send, and that they can read whatever they are answered.
+//! Pages of other origins (CORS): what they may send, and that they can read every answer.
 
 use serde_json::json;
 

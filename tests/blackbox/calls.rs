@@ -1,4 +1,4 @@
-//! Calls that end otherwise than by themselves: timeouts, clients that leave, panics, large answers.
+//! Calls that do not simply return: timeouts, clients that leave, panics, large answers.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! Calls given up: by `notifications/cancelled` in the legacy era, by leaving in the modern one, and by nobody else.
+//! Cancelled calls: clients cancel by `notifications/cancelled` in the legacy era and by leaving in the modern one, and
+//! nobody else can.
 
 use serde_json::json;
 

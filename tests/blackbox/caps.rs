@@ -1,5 +1,5 @@
-//! Connections past their caps: the process's is never passed, an address's is refused politely, and used-up
-//! descriptors are waited for.
+//! Caps on connections: the process never exceeds its cap, a connection over an address's cap is refused politely, and
+//! the server waits for used-up descriptors.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Many clients at once: a batch of calls that take no time is no overload, however few handlers and buffers there are.
+//! Many clients at once: a batch of instant calls is not overload, however few handlers and buffers there are.
 
 use rustix::process::Signal;
 

@@ -1,4 +1,4 @@
-//! Peers that are gone without a word: the kernel is told to look for them, and what they held comes back.
+//! Peers that vanished: the kernel is told to probe them, and what they held comes back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Slow senders: each has a deadline, all of them together starve nobody but each other.
+//! Slow senders: each has a deadline, and all of them together starve only each other.
 
 use serde_json::json;
 

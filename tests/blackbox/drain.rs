@@ -1,4 +1,4 @@
-//! Stopping: nothing that was accepted is lost, and what will not end is ended.
+//! Stopping: no accepted request is lost, and calls that do not end are cut off.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! Who may ask and in which form: `Origin`, `Host`, media types (MCP, Streamable HTTP, security).
+//! Which requests are admitted: `Origin`, `Host`, media types (MCP, Streamable HTTP, security).
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What is served where: the paths of MCP, and health on the same port.
+//! The paths that are served: those of MCP, and health on the same port.
 
 use serde_json::json;
 

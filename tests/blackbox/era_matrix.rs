@@ -1,7 +1,7 @@
-//! Every method in every revision, the wrong era included: one table of what comes back.
+//! Every method in every revision, the wrong era included: one table of the answers.
 //!
-//! Legacy answers carry JSON-RPC errors under status 200; the modern era has 404 for a method it does not know. Which
-//! era a request is of, its envelope says, never its method: so each method of the other era must be unknown.
+//! Legacy answers carry JSON-RPC errors under status 200; the modern era has 404 for a method that it does not know. A
+//! request's envelope decides its era, never its method, so each method of the other era must be unknown.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! Resources, prompts and completion are work like any call: they hold a handler, wait for one, time out, are cancelled
-//! and counted. What they answer is in the transcripts.
+//! and counted. The transcripts test their answers.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Files as resources through the wire: what is listed, read and completed, and that nothing outside the root is.
+//! Files as resources over the wire: what is listed, read and completed, and that nothing outside the root is.
 
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
-//! The root of the `files` toolset while it is replaced, reached through links, or not there; and how much is answered
-//! of it.
+//! The root of the `files` toolset while it is replaced, reached through links, or missing; and how long answers are.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The `files` toolset through the wire: what it shows, and that nothing outside its root is ever shown.
+//! The `files` toolset over the wire: what it shows, and that it never shows anything outside its root.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Where a request ends: `Content-Length`, `Transfer-Encoding`, line ends, chunks (RFC 9112, sections 2.2, 6 and 7).
 //!
-//! Whoever gets this wrong lets one client's bytes become another's request. So each case puts a whole request
-//! behind the broken one and fails if that is answered.
+//! A server that gets this wrong lets one client's bytes become another's request. So each case puts a whole request
+//! behind the broken one and fails if the server answers that.
 
 use crate::harness::{Ending, Request, Shared, case, chunked, echo};
 

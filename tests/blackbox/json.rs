@@ -1,4 +1,4 @@
-//! Bodies: JSON as RFC 8259 has it, byte for byte, and JSON-RPC envelopes without doubt.
+//! Bodies: JSON by RFC 8259, byte for byte, and unambiguous JSON-RPC envelopes.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Several requests on one connection, none waiting for the one before: answered in order, none lost.
+//! Several requests on one connection, sent without waiting for answers: they are answered in order, and none is lost.
 
 use serde_json::json;
 

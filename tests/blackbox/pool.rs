@@ -1,4 +1,4 @@
-//! The handler pool and the workers: what happens when they are used up, and that they come back.
+//! The handler pool and the workers: what happens when they are exhausted, and that they recover.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Behind a proxy: many clients of all revisions on few connections, and one client on many. Nothing belongs to a
-//! connection but its bytes.
+//! Behind a proxy: many clients of all revisions on few connections, and one client on many. Only its bytes belong to a
+//! connection.
 
 use serde_json::{Value, json};
 

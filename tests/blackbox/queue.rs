@@ -1,5 +1,4 @@
-//! The wait queue: first in first out, bounded, each wait with a deadline, and a place that is free when its client
-//! leaves.
+//! The wait queue: first in first out, bounded, with a deadline for each wait; a client that leaves frees its place.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};

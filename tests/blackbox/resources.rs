@@ -1,4 +1,4 @@
-//! Descriptors and memory: bounded while clients push, and given back when they go.
+//! Descriptors and memory: they are bounded under load, and given back when clients leave.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The schemas of tools as clients get them, and what is taken for them.
+//! The schemas of tools as clients get them, and which arguments the tools accept.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Legacy sessions: ids that are unguessable, bound, mortal, and cost nothing.
+//! Legacy sessions: their ids are unguessable, belong to one principal, expire, and cost nothing.
 
 use std::collections::HashSet;
 

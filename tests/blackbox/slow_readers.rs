@@ -1,4 +1,4 @@
-//! Clients that do not read their streams: bounded, then cut off, and nobody else's concern.
+//! Clients that do not read their streams: what waits for them is bounded, they are cut off, and others do not notice.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Requests that arrive in pieces: every cut into two, and byte by byte, come to the same answer.
+//! Requests that arrive in pieces: every cut into two, and delivery byte by byte, leads to the same answer.
 //!
 //! A piece is sent once the server has read the one before, which `weir_received_bytes_total` shows; so each test
 //! has a server of its own, and moves many connections in step.

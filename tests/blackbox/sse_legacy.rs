@@ -1,5 +1,5 @@
-//! HTTP+SSE of 2024-11-05: one stream that brings everything, POSTs that are only accepted, and clients that do with
-//! the two whatever they should not.
+//! HTTP+SSE of 2024-11-05: one stream that carries everything, POSTs that are only accepted, and clients that misuse
+//! both.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc;

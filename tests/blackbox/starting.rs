@@ -1,4 +1,4 @@
-//! Starting: beside another server, in place of one that ends, by a client that expected something else.
+//! Starting: beside another server, in place of one that ends, and by a client that expects another transport.
 
 use std::io::Read;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Waiters that move to a shard with slack, connection and all, and live on there.
+//! Waiting requests that move to a shard with slack, connection and all, and stay there.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Waiters that move while everything else happens, too: others come, leave, or the server stops.
+//! Waiting requests that move while other clients come and leave, or the server stops.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

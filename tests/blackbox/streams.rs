@@ -1,4 +1,4 @@
-//! Answers to POST as event streams: when there is one, what is in it, and what becomes of the connection.
+//! Answers to POST as event streams: when a call gets one, what is in it, and what happens to the connection.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Subscriptions to files: told on the standing stream of the session, or on the modern subscription, and nowhere
+//! Subscriptions to files: changes are sent on the GET stream of the session, or on the modern subscription, and nowhere
 //! else.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Tasks over sockets: whose they are, how long they live, who wins a race, and what is left of them.
+//! Tasks over sockets: which client owns them, how long they live, how races end, and what remains of them.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! One client connection: begins to connect, sends a request, reads its answer; never blocks.
 //!
-//! One request at a time. Whoever owns it measures the time; it only says what came.
+//! It has one request at a time. Its owner measures the time; the connection only reports what came.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};

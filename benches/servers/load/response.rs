@@ -1,4 +1,4 @@
-//! Finds the end of an HTTP response and says what became of the request.
+//! Finds the end of an HTTP response and says how the request ended.
 //!
 //! Understands what a POST is answered with when the client allows JSON: a head with `content-length` and a
 //! body. Chunked answers and event streams are malformed here. Every answer has exactly one [`Outcome`].

@@ -1,4 +1,4 @@
-//! Handlers used up on purpose, and what is seen of it from outside: who waits, who moves, what is told.
+//! Handlers that are exhausted on purpose, and what shows from outside: which calls wait, which move, what clients hear.
 
 use serde_json::{Value, json};
 

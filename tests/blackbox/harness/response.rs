@@ -1,4 +1,4 @@
-//! Responses: framed strictly, and judged before any test sees them.
+//! Responses: they are framed strictly, and checked before any test sees them.
 //!
 //! Invariant: a [`Response`] that exists has sound framing, the fields its status demands, and a body that the
 //! specification's schemas accept if it is JSON.

@@ -1,4 +1,4 @@
-//! A running server: started on free ports, ready when it says so, well when it is let go.
+//! A running server: it is started on free ports, is ready when it says so, and must be healthy when it is dropped.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The specification's own schemas as the referee of every JSON body a client receives.
+//! The specification's own schemas, against which every JSON body that a client receives is checked.
 //!
 //! Which definition applies follows from what was received: a body's shape names its kind, `resultType` its era,
 //! the client's last version header its legacy revision. A result of no known shape is a failure, too.

@@ -1,7 +1,7 @@
 //! Event streams: the body of an answer, unframed as it comes.
 //!
-//! Strict about chunks and ends; what is in the text is the events' own. Never decides that nothing will come; what must
-//! not come is shown by what comes instead.
+//! This is strict about chunks and ends; `event` checks what is in the text. It never decides that nothing will come; a
+//! test shows what must not come by what comes instead.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The referee of tasks since 2026-07-28: an extension whose schema is not among the specification's.
+//! Checks of tasks since 2026-07-28: an extension whose schema is not among the specification's.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Several messages in one, which one revision has.
+//! Several messages in one body, which only one revision allows.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Calls, how they fail, and what is told when there is no room for them.
+//! Calls, how they fail, and how they are refused when there is no room for them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Calls given up: nothing more is heard of them, and what they held is there for others.
+//! Cancelled calls: the server sends nothing more about them, and what they held is free for others.
 
 use serde_json::{Value, json};
 

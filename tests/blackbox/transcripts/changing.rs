@@ -1,4 +1,4 @@
-//! What the server says by itself: resources that change, and lists.
+//! What the server sends without being asked: changes of resources, and of lists.
 
 use serde_json::{Value, json};
 

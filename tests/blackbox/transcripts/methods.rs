@@ -1,4 +1,4 @@
-//! Every method in every revision, the wrong era included, by the one table there is of them.
+//! Every method in every revision, the wrong era included, from the table in `era_matrix`.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
-//! Every feature, written down once and said over every transport in every revision that has it.
+//! Transcripts: every feature is written down once, and runs over every transport in every revision that has it.
 //!
-//! [`Feature::place`] is the table: which server a feature is tried with, and from which revision to which. What differs
-//! between transports (fields, frames, lines) is the harness's and what differs between eras is in the transcripts;
-//! nothing in a transcript knows how it travels. What only one transport has (statuses, resumption, pings) is tested
-//! elsewhere.
+//! [`Feature::place`] is the table: against which server a feature runs, and from which revision to which. The harness
+//! hides what differs between transports (fields, frames, lines), and the transcripts show what differs between eras;
+//! nothing in a transcript knows how it travels. Other tests cover what only one transport has (statuses, resumption,
+//! pings).
 
 mod asking;
 mod batches;

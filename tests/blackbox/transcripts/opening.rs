@@ -1,4 +1,4 @@
-//! How conversations begin, and what is known without any work.
+//! How conversations begin, and what the server answers from memory.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! What cannot be read or is no message: nobody is left waiting for an answer to it, and answers are not answered.
+//! Bytes that cannot be read or are not a message: no client is left waiting for an answer to them, and the server does
+//! not answer answers.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Work that outlives its request: asked for by the client in 2025-11-25, decided by the server since 2026-07-28.
+//! Work that outlives its request: the client asks for it in 2025-11-25, and the server decides since 2026-07-28.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What a call tells while it runs: how far it is, and log messages.
+//! What a call sends while it runs: progress and log messages.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Calls over one connection: many at once, bounded, cancelled, and none of them anyone else's.
+//! Calls over one connection: many at once, bounded, cancelled, and never mixed up with another client's.
 
 use serde_json::{Value, json};
 

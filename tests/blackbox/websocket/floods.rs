@@ -1,4 +1,4 @@
-//! Clients that send much and mean nothing: memory stays bounded, they are cut off, and others are served.
+//! Clients that flood the server: memory stays bounded, they are cut off, and others are served.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Frames that keep the rules, and what a connection is closed with over frames that do not.
+//! Frames that keep the rules, and the close codes for frames that do not.
 
 use serde_json::{Value, json};
 

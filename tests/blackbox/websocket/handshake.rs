@@ -1,4 +1,4 @@
-//! How a request becomes a WebSocket, and which do not.
+//! Which requests become a WebSocket, and which do not.
 
 use serde_json::json;
 

@@ -1,7 +1,7 @@
-//! What a client says and hears in one conversation, whatever it goes over.
+//! What a client sends and receives in one conversation, over any transport.
 //!
-//! Strict about order and about what was not asked for: the next message must be the one that is waited for. Ids are
-//! strings and numbers by turns.
+//! It is strict about order and about messages that were not asked for: the next message must be the expected one. Ids
+//! are strings and numbers by turns.
 
 use serde_json::{Map, Value, json};
 

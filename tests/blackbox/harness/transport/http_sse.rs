@@ -1,4 +1,4 @@
-//! HTTP+SSE of 2024-11-05: one stream that brings everything, and a place to post to that its first event names.
+//! HTTP+SSE of 2024-11-05: one stream that carries everything, and an address for POSTs that its first event names.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
-//! The ways in, all alike: send a message, receive the next one, leave.
+//! The transports behind one interface: send a message, receive the next one, leave.
 //!
-//! What a message is sent under (fields of HTTP, a frame, a line) and where its answer comes from is the transport's;
-//! what is said is not. Every message that comes is judged by the specification before anybody sees it.
+//! The transport decides how a message is framed (fields of HTTP, a frame, a line) and where its answer comes from, but
+//! not what is said. Every message that comes is checked against the specification before a test sees it.
 
 mod conversation;
 mod http;
