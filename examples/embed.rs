@@ -2,8 +2,9 @@
 //!
 //! `cargo run --example embed [ADDRESS]`
 //!
-//! Every line that is typed becomes a note, and clients that subscribed to the notes are notified. `/writable` lets clients
-//! add notes as well, `/metrics` shows what the server did so far, and the end of the input (Ctrl-D) ends the program.
+//! Every line that is typed becomes a note, and clients that subscribed to the notes are notified. `/writable` lets
+//! clients add notes as well, `/metrics` shows what the server did so far, and the end of the input (Ctrl-D) ends the
+//! program.
 #![allow(
     clippy::disallowed_types,
     reason = "the notes are locked on the program's thread and on workers, not on shards"

@@ -1,7 +1,7 @@
 //! The examples do what they say: each is started as a user would, called over HTTP, and ended.
 //!
-//! They are built with all other targets by `cargo test`; alone, this test needs `cargo build --examples` first. What the
-//! fixtures of `everything` do is judged by the official conformance suite, not here.
+//! They are built with all other targets by `cargo test`; alone, this test needs `cargo build --examples` first. What
+//! the fixtures of `everything` do is judged by the official conformance suite, not here.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::io::{BufRead, BufReader, Read, Write};

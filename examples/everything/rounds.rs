@@ -1,8 +1,8 @@
-//! Tools that need one or more answers before they have their own: several questions at once, one after the other, and only
-//! those that a client can answer.
+//! Tools that need one or more answers before they have their own: several questions at once, one after the other, and
+//! only those that a client can answer.
 //!
-//! Each is written as if the call waited. A client since 2026-07-28 calls again for every round, and the tool runs again
-//! from its beginning, with the answers it has by then.
+//! Each is written as if the call waited. A client since 2026-07-28 calls again for every round, and the tool runs
+//! again from its beginning, with the answers it has by then.
 
 use serde_json::Value;
 use weir::registry::{

@@ -1,5 +1,5 @@
-//! Tools whose schemas are the point: one written by hand that uses much of JSON Schema 2020-12, one whose arguments travel
-//! in HTTP headers too, one with a structured result, and one with every kind of optional argument.
+//! Tools whose schemas are the point: one written by hand that uses much of JSON Schema 2020-12, one whose arguments
+//! travel in HTTP headers too, one with a structured result, and one with every kind of optional argument.
 
 use std::collections::BTreeMap;
 

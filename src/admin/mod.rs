@@ -2,7 +2,8 @@
 //!
 //! `/healthz` (the process is well), `/readyz` (it is serving: not starting, not draining, and what it serves is there)
 //! and `/metrics`. Reads atomics and `/proc`, never asks a shard. One request per connection; slow or many clients cost
-//! each other their places and nobody else anything. Changes nothing: there is no command here, so nobody is asked who they are.
+//! each other their places and nobody else anything. Changes nothing: there is no command here, so nobody is asked who
+//! they are.
 
 mod answer;
 mod hosts;

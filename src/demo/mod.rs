@@ -48,8 +48,8 @@ const STYLES: [&str; 3] = ["brief", "bullets", "detailed"];
 /// The longest time that reading may take, as for the tool.
 const NAP_MS_MAX: u64 = 60_000;
 
-/// Adds the tools `echo`, `sleep`, `spin`, `fail`, `blob`, `progress` and `ask`; the resource `demo://about`; the templates
-/// `demo://greeting/{name}` and `demo://sleep/{ms}`; and the prompt `summarize`.
+/// Adds the tools `echo`, `sleep`, `spin`, `fail`, `blob`, `progress` and `ask`; the resource `demo://about`; the
+/// templates `demo://greeting/{name}` and `demo://sleep/{ms}`; and the prompt `summarize`.
 ///
 /// # Errors
 /// If one of these names is taken.

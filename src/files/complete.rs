@@ -1,7 +1,7 @@
 //! Completing paths: entries of the directory that was typed so far, a bounded number of them.
 //!
-//! Hidden names and names that `.gitignore` files exclude are proposed only if no other name begins with the text; a user
-//! who types the dot, or the excluded directory's name, wants them. Entries that a client could not read are not
+//! Hidden names and names that `.gitignore` files exclude are proposed only if no other name begins with the text; a
+//! user who types the dot, or the excluded directory's name, wants them. Entries that a client could not read are not
 //! proposed. The directory is read once, whatever its size, and only the names that are proposed are kept.
 
 use std::collections::BinaryHeap;

@@ -1,8 +1,8 @@
 //! The rules of one `.gitignore`, read and matched as git does (gitignore(5), and git's `dir.c` and `wildmatch.c`).
 //!
 //! This is code of our own because crates that match globs take `{` for an alternative, know other classes in brackets,
-//! and trim other white space than git. Like git it matches bytes, not characters. The matcher follows all ways through a
-//! pattern at once, so that a hostile one costs no more than its length times the path's.
+//! and trim other white space than git. Like git it matches bytes, not characters. The matcher follows all ways through
+//! a pattern at once, so that a hostile one costs no more than its length times the path's.
 //!
 //! The tests compare it with git itself.
 
@@ -97,7 +97,8 @@ impl Rule {
             .position(|byte| b"*?[\\".contains(byte))
             .unwrap_or(pattern.len());
         let (prefix, rest) = pattern.split_at(prefix_bytes);
-        // Of names git compares the whole pattern; of paths the prefix first and then, as a pattern of its own, the rest.
+        // Of names git compares the whole pattern; of paths the prefix first and then, as a pattern of its own, the
+        // rest.
         Some(Rule {
             verdict,
             is_for_directories,

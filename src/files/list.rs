@@ -1,7 +1,7 @@
 //! `list_directory`: the entries of one directory, in order, a bounded number at a time.
 //!
-//! The tool does not descend and obeys no ignore file: it shows every entry. Entries are ordered by name, so that a long
-//! listing can go on after the last name seen, whatever has changed in between.
+//! The tool does not descend and obeys no ignore file: it shows every entry. Entries are ordered by name, so that a
+//! long listing can go on after the last name seen, whatever has changed in between.
 
 use std::collections::BinaryHeap;
 

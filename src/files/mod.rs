@@ -2,9 +2,9 @@
 //! prompts `explain-file` and `find-in-files`, and the files themselves as resources that can be subscribed to.
 //!
 //! The toolset writes nothing, follows nothing out of its [`Root`], and never reads anything but regular files. Every
-//! answer is bounded ([`FilesLimits`]) and says what it left out. Unlike its layer's other modules it does file I/O, and
-//! it may: its functions are blocking and run on the worker pool only, except for one thread of its own while files are
-//! watched.
+//! answer is bounded ([`FilesLimits`]) and says what it left out. Unlike its layer's other modules it does file I/O,
+//! and it may: its functions are blocking and run on the worker pool only, except for one thread of its own while files
+//! are watched.
 //!
 //! Each tool is a plain function of a root, its arguments, and a question "has the call been cancelled?".
 

@@ -1,9 +1,9 @@
 //! `read_file`: a piece of a text file, by lines or by bytes.
 //!
-//! The tool reads only what it needs: 8 KiB from the front to tell text from binary, the lines before the first requested
-//! one (which it counts and does not keep), and at most one answer's worth. Text is UTF-8, or UTF-16 if a byte order mark
-//! says so; bytes that are neither are replaced, and the answer says so. A file with a NUL in its front or in the piece
-//! is binary.
+//! The tool reads only what it needs: 8 KiB from the front to tell text from binary, the lines before the first
+//! requested one (which it counts and does not keep), and at most one answer's worth. Text is UTF-8, or UTF-16 if a
+//! byte order mark says so; bytes that are neither are replaced, and the answer says so. A file with a NUL in its front
+//! or in the piece is binary.
 
 use std::fs::File;
 use std::io;

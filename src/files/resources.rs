@@ -3,8 +3,8 @@
 //! The root is the top of all URIs, as if it were `/`: clients do not learn where it really lies. The files of its top
 //! level are listed, a page at a time; deeper files are read by the template and found by completing its path.
 //! Subscribers are notified when a file changes, appears or disappears, and all clients when a listed one appears or
-//! disappears ([`Watcher`]). Only the [`Root`] confines access. A file that cannot be reached, read or named is reported
-//! as missing: the client is not told why.
+//! disappears ([`Watcher`]). Only the [`Root`] confines access. A file that cannot be reached, read or named is
+//! reported as missing: the client is not told why.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;

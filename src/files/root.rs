@@ -223,8 +223,8 @@ impl Identity {
     }
 }
 
-/// `path` from the top, by the names that the operator uses, also for the current directory, where the shell says how it
-/// was reached through links.
+/// `path` from the top, by the names that the operator uses, also for the current directory, where the shell says how
+/// it was reached through links.
 fn absolute(path: &Path) -> io::Result<PathBuf> {
     if path.is_absolute() {
         return Ok(path.components().collect());

@@ -1,10 +1,10 @@
 //! `search`: lines that match a regular expression, with ripgrep's searcher.
 //!
 //! Files are searched line by line, never across lines; patterns run in linear time. UTF-16 with a byte order mark is
-//! decoded. Files that `read_file` would refuse as binary, because of their NULs, are skipped. Nothing is memory-mapped,
-//! because a file that is cut short under a map would end the process. A call can be cancelled between files and between
-//! two reads of a file, which are the smaller the more a pattern costs; a single long line is searched in one go all the
-//! same.
+//! decoded. Files that `read_file` would refuse as binary, because of their NULs, are skipped. Nothing is
+//! memory-mapped, because a file that is cut short under a map would end the process. A call can be cancelled between
+//! files and between two reads of a file, which are the smaller the more a pattern costs; a single long line is
+//! searched in one go all the same.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -365,8 +365,8 @@ enum Ending {
     Cancelled,
 }
 
-/// How much is read at a time. Patterns differ by a factor of thousands in what a byte costs, so the cost is measured: the
-/// time between two reads is the search of what the first one brought.
+/// How much is read at a time. Patterns differ by a factor of thousands in what a byte costs, so the cost is measured:
+/// the time between two reads is the search of what the first one brought.
 #[derive(Debug)]
 struct Stride {
     bytes: usize,

@@ -1,9 +1,9 @@
 //! One walk through the root, in order: what `find_files` and `search` have in common.
 //!
-//! A walk goes depth first, with the entries of a directory ordered by name, so two walks over the same tree give the same
-//! order. Symbolic links are shown and never followed. `.git` is skipped, and so is everything that `.gitignore` files
-//! inside the root, or its own `.git/info/exclude`, exclude; those above the root, and a user's own excludes, are not
-//! read on purpose.
+//! A walk goes depth first, with the entries of a directory ordered by name, so two walks over the same tree give the
+//! same order. Symbolic links are shown and never followed. `.git` is skipped, and so is everything that `.gitignore`
+//! files inside the root, or its own `.git/info/exclude`, exclude; those above the root, and a user's own excludes, are
+//! not read on purpose.
 //!
 //! Entries that cannot be walked (unreadable, gone meanwhile, too deep, too many) are left out and counted, and never
 //! end the walk.

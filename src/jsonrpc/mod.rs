@@ -3,8 +3,8 @@
 //! Each body takes one `simd-json` pass, on storage that is reused and gives large allocations back. This layer knows
 //! nothing of MCP: `mcp` decides which methods exist, what their parameters mean and which code a fault maps to.
 //! Deliberately absent: streaming parses, arbitrary-precision numbers. An integer that fits neither `i64` nor `u64`
-//! becomes the nearest double; a number beyond the range of a double becomes an infinite one, which its reader refuses by
-//! name.
+//! becomes the nearest double; a number beyond the range of a double becomes an infinite one, which its reader refuses
+//! by name.
 //!
 //! The parser refuses some valid JSON texts. They get a second look, which is slow and tells which limit they exceed
 //! (`walk`); where they stay refused, the answer's id is found without a parse (`glance`).

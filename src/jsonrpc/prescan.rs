@@ -1,7 +1,7 @@
 //! A look at a large body before it is parsed: nesting and number of values, in one pass without storage.
 //!
-//! The parser allocates for every structural byte before it judges any; this scan bounds that. It is not a parser: a text
-//! that it accepts may still not be JSON, but a text that it refuses is never acceptable.
+//! The parser allocates for every structural byte before it judges any; this scan bounds that. It is not a parser: a
+//! text that it accepts may still not be JSON, but a text that it refuses is never acceptable.
 //! Invariant: for a valid text it counts exactly the values and member names, that is the tape's entries.
 
 use memchr::memchr2;

@@ -105,8 +105,8 @@ impl Scratch {
         parsed.map(|()| document)
     }
 
-    /// Gives back what a large body left behind. The call is cheap when there is nothing; make it when a request is done
-    /// and the next may be far away.
+    /// Gives back what a large body left behind. The call is cheap when there is nothing; make it when a request is
+    /// done and the next may be far away.
     pub fn trim(&mut self) {
         if self.text.capacity() > RETAINED_BODY_BYTES + INPUT_PADDING {
             self.text = Vec::new();

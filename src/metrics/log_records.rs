@@ -1,4 +1,5 @@
-//! Log records that were dropped because stderr took them too slowly. One number for the process, as there is one stderr.
+//! Log records that were dropped because stderr took them too slowly. One number for the process, as there is one
+//! stderr.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -126,8 +126,8 @@ impl KernelRing {
         }
     }
 
-    /// Does what [`flush`](DataRing::flush) does, but blocks the thread for up to `wait` when nothing has completed. This
-    /// is cheaper than parking when the next completion is near; nothing else runs meanwhile.
+    /// Does what [`flush`](DataRing::flush) does, but blocks the thread for up to `wait` when nothing has completed.
+    /// This is cheaper than parking when the next completion is near; nothing else runs meanwhile.
     ///
     /// # Errors
     /// As `flush`.
@@ -189,8 +189,9 @@ impl KernelRing {
         has_work || !self.uring.completion().is_empty()
     }
 
-    /// The descriptor for which the executor should wait: it is readable once there is visible work. The ring signals new
-    /// work from now on until [`on_resumed`](Self::on_resumed), so the caller must look for earlier work afterwards.
+    /// The descriptor for which the executor should wait: it is readable once there is visible work. The ring signals
+    /// new work from now on until [`on_resumed`](Self::on_resumed), so the caller must look for earlier work
+    /// afterwards.
     pub(super) fn descriptor(&mut self) -> BorrowedFd<'_> {
         if self.is_deferred {
             self.uring.completion().enable_eventfd();
@@ -559,8 +560,8 @@ fn notice_of(uring: &mut IoUring) -> io::Result<OwnedFd> {
     Ok(event)
 }
 
-/// Makes a write to a pipe that nobody reads an error of that write and not a signal to this thread, whatever the program
-/// does with signals. (`RWF_NOSIGNAL` does the same from Linux 6.18 on.)
+/// Makes a write to a pipe that nobody reads an error of that write and not a signal to this thread, whatever the
+/// program does with signals. (`RWF_NOSIGNAL` does the same from Linux 6.18 on.)
 fn hold_broken_pipes() {
     // SAFETY: the set is initialised by `sigemptyset` before it is used, and the old mask is not asked for.
     unsafe {

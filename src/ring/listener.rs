@@ -55,8 +55,8 @@ impl Default for ListenerOptions {
     }
 }
 
-/// A socket that listens on `address`, beside other sockets of this user that listen there with `SO_REUSEPORT`: those of
-/// other shards and other processes.
+/// A socket that listens on `address`, beside other sockets of this user that listen there with `SO_REUSEPORT`: those
+/// of other shards and other processes.
 ///
 /// # Errors
 /// The address is taken by another user's process, is not this machine's, or needs privileges.
@@ -67,8 +67,8 @@ pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<Owned
     Ok(socket.into())
 }
 
-/// A socket that is the first to listen on `address`: no other listens there, nor on an address that includes it or that
-/// it includes. Others may follow with [`listen`].
+/// A socket that is the first to listen on `address`: no other listens there, nor on an address that includes it or
+/// that it includes. Others may follow with [`listen`].
 ///
 /// The kernel decides it when the socket begins to listen, so that of processes that start at the same moment at most
 /// one gets the address; it may be none.

@@ -89,13 +89,13 @@ pub struct RingCounters {
 ///
 /// In steady state no method allocates.
 pub trait DataRing {
-    /// An accepted connection, or a pair of descriptors that stands for one. It may move to another shard's ring when no
-    /// operation names it. Dropping it closes it at once, which is also right only then; otherwise use
+    /// An accepted connection, or a pair of descriptors that stands for one. It may move to another shard's ring when
+    /// no operation names it. Dropping it closes it at once, which is also right only then; otherwise use
     /// [`close`](Self::close).
     type Socket: Send + 'static;
 
-    /// Reports [`Completion::AcceptReady`] once there is a connection to accept, at once if there is one
-    /// already. The watch is one-shot and accepts nothing by itself, so that a caller with a cap can check it before each
+    /// Reports [`Completion::AcceptReady`] once there is a connection to accept, at once if there is one already. The
+    /// watch is one-shot and accepts nothing by itself, so that a caller with a cap can check it before each
     /// connection; an accept that is armed in the kernel would not.
     fn watch_listener(&mut self);
 
@@ -172,8 +172,9 @@ pub trait DataRing {
     /// The next completion, without a system call. Early ones come first; apart from that the oldest comes first.
     fn next_completion(&mut self) -> Option<Completion>;
 
-    /// The next early completion, oldest first, without a system call. Early are sends that are over, because others need
-    /// what they free, and receives that found no ring buffer, because they come before connections that have yet to ask.
+    /// The next early completion, oldest first, without a system call. Early are sends that are over, because others
+    /// need what they free, and receives that found no ring buffer, because they come before connections that have yet
+    /// to ask.
     fn next_early(&mut self) -> Option<Completion>;
 
     /// Whether the next flush will collect something. If it will not, and no completion is left to hand out, everything

@@ -273,8 +273,8 @@ mod tests {
     }
 
     const ATTEMPTS_MAX: usize = 4;
-    /// Wake-ups for two minutes. An executor that does not get the CPU takes none of them up, and each counts as one more
-    /// waker until it does: beyond 32,767 of them glommio ends the process.
+    /// Wake-ups for two minutes. An executor that does not get the CPU takes none of them up, and each counts as one
+    /// more waker until it does: beyond 32,767 of them glommio ends the process.
     const RESCUES_MAX: usize = 600;
     const RESCUE_WAIT: Duration = Duration::from_millis(200);
 

@@ -64,8 +64,8 @@ impl Socket {
     }
 
     /// Takes this process's stdin and stdout for the client behind them. From now on the rest of the process reads an
-    /// empty stdin, and what it writes to stdout goes to stderr: a stray line cannot break the conversation, and dropping
-    /// the pair ends the conversation.
+    /// empty stdin, and what it writes to stdout goes to stderr: a stray line cannot break the conversation, and
+    /// dropping the pair ends the conversation.
     ///
     /// # Errors
     /// As [`Socket::pair`], and when both were taken before.

@@ -2,22 +2,22 @@
 //!
 //! The kernel spreads a port's connections over all sockets that listen on it, of whichever process of the user
 //! (`SO_REUSEPORT`). A program attached to the group can choose the socket instead, by its index
-//! (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), which needs no privilege. The kernel does not tell the indices: a socket that
-//! begins to listen becomes the last, and where one goes the last takes its place. So this module finds them out. For a
-//! moment each of our listeners announces a segment size of its own, and the program leads a connection from a port that
-//! it knows to one index after the other: the size that the connection is offered says which listener is there, if it
-//! is ours. Other processes see connections that end without a byte, as a load balancer's probes do; connections that
-//! come meanwhile go where they would have gone.
+//! (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), which needs no privilege. The kernel does not tell the indices: a socket
+//! that begins to listen becomes the last, and where one goes the last takes its place. So this module finds them out.
+//! For a moment each of our listeners announces a segment size of its own, and the program leads a connection from a
+//! port that it knows to one index after the other: the size that the connection is offered says which listener is
+//! there, if it is ours. Other processes see connections that end without a byte, as a load balancer's probes do;
+//! connections that come meanwhile go where they would have gone.
 //!
 //! ```text
 //! [ours, ours, theirs, theirs] ── steer to 2, 3 ── grace, our queues empty ── close one ──► [theirs, ours, theirs]
 //!       ── steer to 0, 2 ── no program, close the last ──► [theirs, theirs]
 //! ```
 //!
-//! A program stays with the group after the process that attached it has gone, and would mislead connections once indices
-//! change, so it is detached before our last socket is closed. The microseconds between are the one moment in which a
-//! connection can still be lost. Two processes that drain at the same time overwrite each other's program; their
-//! listeners then accept what comes, and the rest is as without a program.
+//! A program stays with the group after the process that attached it has gone, and would mislead connections once
+//! indices change, so it is detached before our last socket is closed. The microseconds between are the one moment in
+//! which a connection can still be lost. Two processes that drain at the same time overwrite each other's program;
+//! their listeners then accept what comes, and the rest is as without a program.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};

@@ -3,8 +3,9 @@
 //! A wake-up carries no data and is not counted: any number of them before the ring looks are one. The caller decides
 //! when a wake-up is needed (for an inbox: when it stops being empty).
 //!
-//! Where the executor waits for an eventfd that the kernel signals for the ring, the waker signals that one itself: from
-//! within the wake-up of an eventfd the kernel does so only after a grace period of RCU, which takes many milliseconds.
+//! Where the executor waits for an eventfd that the kernel signals for the ring, the waker signals that one itself:
+//! from within the wake-up of an eventfd the kernel does so only after a grace period of RCU, which takes many
+//! milliseconds.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

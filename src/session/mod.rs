@@ -1,7 +1,7 @@
 //! Legacy sessions that cost nothing: an `Mcp-Session-Id` *is* its session, sealed.
 //!
-//! What was agreed in `initialize` travels in the id, encrypted and authenticated, so a session takes no memory
-//! until it holds something live, survives a restart and is known to every replica with the same key. The store remembers
+//! What was agreed in `initialize` travels in the id, encrypted and authenticated, so a session takes no memory until
+//! it holds something live, survives a restart and is known to every replica with the same key. The store remembers
 //! only ended sessions, and only until their ids expire. Ids are not credentials: the principal is established
 //! elsewhere, and an id works for the principal for which it was made and for nobody else.
 //!

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! An id is 84 bytes, XChaCha20-Poly1305 over the sealed part with format and key id as associated data, and then
-//! base64url: 112 characters, of which the first four are the same for all of a key's ids. The extended nonce makes random
-//! nonces safe for any number of ids. A tombstone remembers the token. Nothing here allocates.
+//! base64url: 112 characters, of which the first four are the same for all of a key's ids. The extended nonce makes
+//! random nonces safe for any number of ids. A tombstone remembers the token. Nothing here allocates.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

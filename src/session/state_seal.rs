@@ -5,10 +5,11 @@
 //!   format 1 │ nonce 24 │ sealed: expiry 8, plain │ tag 16
 //! ```
 //!
-//! The state is sealed by XChaCha20-Poly1305 and written in base64url. The format, and the request to which the state is
-//! bound, are associated data, so a state that comes back with another request, or from another principal, does not open.
-//! The key is derived from that of session ids: with a key from a file, every replica opens what another sealed. A state
-//! may come back any number of times until it expires; a caller that must not serve one twice has to remember it.
+//! The state is sealed by XChaCha20-Poly1305 and written in base64url. The format, and the request to which the state
+//! is bound, are associated data, so a state that comes back with another request, or from another principal, does not
+//! open. The key is derived from that of session ids: with a key from a file, every replica opens what another sealed.
+//! A state may come back any number of times until it expires; a caller that must not serve one twice has to remember
+//! it.
 //! Specification: 2026-07-28, patterns/mrtr, "requestState".
 
 use base64::Engine;

@@ -1,8 +1,8 @@
 //! Everything that a process knows of its clients beyond a request: sealed session ids, the live state of sessions, and
 //! the sealed state that clients carry.
 //!
-//! The store makes one [`State`](crate::mcp::State) of the three. A session that ends or is evicted is unknown to all of
-//! them at once.
+//! The store makes one [`State`](crate::mcp::State) of the three. A session that ends or is evicted is unknown to all
+//! of them at once.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,8 +1,8 @@
 //! Sessions that were ended before their ids expire: bounded, spread over stripes, forgotten when their ids expire.
 //!
-//! This is one of the few places where shards share a lock. A request pays for it only if some session in the same stripe
-//! was ended. Nothing is ever refused here: when more sessions are ended than there is room for, the oldest are forgotten
-//! and counted. A forgotten session exists again, without any of its live state, so it costs nothing.
+//! This is one of the few places where shards share a lock. A request pays for it only if some session in the same
+//! stripe was ended. Nothing is ever refused here: when more sessions are ended than there is room for, the oldest are
+//! forgotten and counted. A forgotten session exists again, without any of its live state, so it costs nothing.
 //!
 //! Invariant: in each stripe the set and the order hold the same keys.
 #![allow(

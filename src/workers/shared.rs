@@ -301,7 +301,8 @@ impl Shared {
         }
     }
 
-    /// Threads that may take a job now. Spares count only while a job is abandoned; threads in a stuck job do not count.
+    /// Threads that may take a job now. Spares count only while a job is abandoned; threads in a stuck job do not
+    /// count.
     fn free_threads(&self, state: &State) -> usize {
         let stats = &state.stats;
         let wanted = stats.busy.saturating_sub(stats.abandoned_running);

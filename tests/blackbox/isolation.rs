@@ -1,7 +1,7 @@
 //! No answer ever crosses from one client to another, whatever the others do.
 //!
-//! All clients use the same ids, so nothing but the connection tells their answers apart. Each sends texts that no other
-//! sends, over recycled handlers and buffers, while some abort, reset, send slowly or are refused.
+//! All clients use the same ids, so nothing but the connection tells their answers apart. Each sends texts that no
+//! other sends, over recycled handlers and buffers, while some abort, reset, send slowly or are refused.
 
 use fastrand::Rng;
 use serde_json::json;

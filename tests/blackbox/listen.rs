@@ -1,5 +1,5 @@
-//! `subscriptions/listen`: it is acknowledged first, carries only what the client asked for, tags every message, and ends
-//! in order.
+//! `subscriptions/listen`: it is acknowledged first, carries only what the client asked for, tags every message, and
+//! ends in order.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};

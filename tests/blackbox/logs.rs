@@ -1,4 +1,5 @@
-//! What the log contains: one line for each record, nothing unescaped from a peer, no token; and what it says of requests.
+//! What the log contains: one line for each record, nothing unescaped from a peer, no token; and what it says of
+//! requests.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

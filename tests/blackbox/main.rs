@@ -1,9 +1,9 @@
 //! The real `weir` binary, started on free ports and called over raw sockets.
 //!
 //! These tests know the command line and the wire, and nothing of the library. There is one module for each class of
-//! rules; `harness` starts servers, speaks HTTP and, in one place that no test can go around, checks every answer against
-//! the specification's own schemas. Tests assert order and counts, and durations only as generous upper bounds; they
-//! wait for what can be observed, and never sleep for it.
+//! rules; `harness` starts servers, speaks HTTP and, in one place that no test can go around, checks every answer
+//! against the specification's own schemas. Tests assert order and counts, and durations only as generous upper bounds;
+//! they wait for what can be observed, and never sleep for it.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

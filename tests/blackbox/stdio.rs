@@ -1,5 +1,5 @@
-//! A server of the client's own, on stdin and stdout: what ends it, what it never prints, and what it does with lines that
-//! no client should send. The regular conversations are in `transcripts`.
+//! A server of the client's own, on stdin and stdout: what ends it, what it never prints, and what it does with lines
+//! that no client should send. The regular conversations are in `transcripts`.
 
 use std::fs::File;
 use std::io::{Read, Write};

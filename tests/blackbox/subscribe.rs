@@ -1,5 +1,5 @@
-//! Subscriptions to files: changes are sent on the GET stream of the session, or on the modern subscription, and nowhere
-//! else.
+//! Subscriptions to files: changes are sent on the GET stream of the session, or on the modern subscription, and
+//! nowhere else.
 
 use serde_json::{Value, json};
 
@@ -260,7 +260,8 @@ fn a_change_right_behind_the_answer_is_told() {
     let mut client = server.connect();
     let mut before: Option<String> = None;
     for number in 0..60 {
-        // Another file each time, so that each is watched for the first time: one that is new, then one that is rewritten.
+        // Another file each time, so that each is watched for the first time: one that is new, then one that is
+        // rewritten.
         let name = format!("quick-{number}.txt");
         if number % 2 == 1 {
             server.change(&name);

@@ -1,8 +1,8 @@
 //! The open loop: requests are due by the schedule, whether or not earlier ones were answered.
 //!
 //! Each goes out on the connection that has been free for longest, so that refusals, which free a connection early, do
-//! not draw further requests to the shard that refused. When no connection is free, another is made. Coordinated omission
-//! cannot happen: a latency begins when its request was due, and the report says how late requests went out.
+//! not draw further requests to the shard that refused. When no connection is free, another is made. Coordinated
+//! omission cannot happen: a latency begins when its request was due, and the report says how late requests went out.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,11 +1,11 @@
 //! The directories that inotify watches, and which watched paths depend on which of their entries.
 //!
-//! inotify watches directories and not files, because a file that is replaced by rename, or deleted and created again, is
-//! another file under the same name, and only its directory shows that. It does not show writes through a hard link in
-//! another directory or a memory map, nor changes that another host makes on a network file system.
+//! inotify watches directories and not files, because a file that is replaced by rename, or deleted and created again,
+//! is another file under the same name, and only its directory shows that. It does not show writes through a hard link
+//! in another directory or a memory map, nor changes that another host makes on a network file system.
 //!
-//! Invariant: a directory is watched exactly while some watched path depends on an entry of it, or on its list of files.
-//! Its watch is made by the handle with which it was opened, so that no path can lead it elsewhere, and costs no
+//! Invariant: a directory is watched exactly while some watched path depends on an entry of it, or on its list of
+//! files. Its watch is made by the handle with which it was opened, so that no path can lead it elsewhere, and costs no
 //! descriptor.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -2,8 +2,8 @@
 //!
 //! The thread starts with the first file that is watched and ends with the last. While it runs, it checks now and then
 //! whether the root is still the same directory. Bursts of changes are notified once they pause ([`debounce`]); the
-//! directories and links on which a path depends are followed ([`watch_set`]). Only paths below the root can be watched,
-//! and only as the readers would follow them.
+//! directories and links on which a path depends are followed ([`watch_set`]). Only paths below the root can be
+//! watched, and only as the readers would follow them.
 //!
 //! Notifications name nothing but paths inside the root, and say only that something happened.
 #![allow(
@@ -36,11 +36,12 @@ use self::event_fd::EventFd;
 use self::watch_set::{WatchSet, What};
 use super::root::Root;
 
-/// The time between two reads of events. The kernel merges equal events meanwhile: a thousand writes are one event then.
+/// The time between two reads of events. The kernel merges equal events meanwhile: a thousand writes are one event
+/// then.
 const NAP: Duration = Duration::from_millis(10);
 
-/// The time between two checks whether the root is the same directory: no event tells of everything that can happen above
-/// it, mounts least of all.
+/// The time between two checks whether the root is the same directory: no event tells of everything that can happen
+/// above it, mounts least of all.
 const ROOT_LOOK: Duration = Duration::from_secs(1);
 /// The same time while there is no root, and every call waits for one.
 const NO_ROOT_LOOK: Duration = Duration::from_millis(250);
@@ -115,8 +116,9 @@ impl Watcher {
         }
     }
 
-    /// Watches `path`, relative to the root, whether there is a file yet or not. It notifies of changes from now on, and
-    /// of those at `since` or later as far as the file's own times show them; a change that both see is notified once.
+    /// Watches `path`, relative to the root, whether there is a file yet or not. It notifies of changes from now on,
+    /// and of those at `since` or later as far as the file's own times show them; a change that both see is notified
+    /// once.
     ///
     /// # Errors
     /// The path is not below the root; a limit is reached; the system fails.
@@ -168,8 +170,8 @@ impl Watcher {
     }
 }
 
-/// Adds a path that is notified of events from now on. Events that are already in the kernel's queue happened before, and
-/// are taken out first.
+/// Adds a path that is notified of events from now on. Events that are already in the kernel's queue happened before,
+/// and are taken out first.
 fn add(watch_set: &Mutex<WatchSet<Told>>, what: What, told: Told) -> Result<Key, WatchError> {
     let mut watch_set = lock(watch_set);
     watch_set.look(Instant::now()).map_err(WatchError::System)?;

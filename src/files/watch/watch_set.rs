@@ -1,10 +1,10 @@
 //! The watched paths: what each depends on, which have changed, and when that is notified.
 //!
-//! A path depends on every entry on its way: on directories that may be replaced, on symbolic links and where they lead.
-//! All of them are watched, up to the first that does not exist, and followed anew when one of them changes. The way is
-//! walked as the kernel walks it for readers, from the root's handle and never out of it; it ends at a link that leads
-//! out. When the root becomes another directory, all ways begin anew, and all paths have changed; while there is no root,
-//! there is nothing to watch.
+//! A path depends on every entry on its way: on directories that may be replaced, on symbolic links and where they
+//! lead. All of them are watched, up to the first that does not exist, and followed anew when one of them changes. The
+//! way is walked as the kernel walks it for readers, from the root's handle and never out of it; it ends at a link that
+//! leads out. When the root becomes another directory, all ways begin anew, and all paths have changed; while there is
+//! no root, there is nothing to watch.
 //!
 //! This module neither waits nor reads a clock.
 
@@ -246,8 +246,8 @@ impl<T: Clone> WatchSet<T> {
         }
     }
 
-    /// Watches the entries on which a path depends. An entry is watched before it is looked at, so that an event in between
-    /// is seen twice rather than never. After a failure `places` holds what was watched until then.
+    /// Watches the entries on which a path depends. An entry is watched before it is looked at, so that an event in
+    /// between is seen twice rather than never. After a failure `places` holds what was watched until then.
     fn follow(&mut self, what: &What, key: Key, places: &mut Vec<Place>) -> Result<(), WatchError> {
         let Some(served) = &self.served else {
             return Ok(());
@@ -325,7 +325,8 @@ impl<'a> Way<'a> {
             if !self.at.pop() {
                 return Ok(None);
             }
-            // The directory is opened by its path, because keeping every handle on the way would cost a descriptor each.
+            // The directory is opened by its path, because keeping every handle on the way would cost a descriptor
+            // each.
             let up = if self.at.as_os_str().is_empty() {
                 self.root.dir().try_clone()
             } else {

@@ -7,8 +7,8 @@ use super::text::COLUMNS;
 /// What a name in the first column may take of a line.
 const NAME_CHARS_MAX: usize = 32;
 
-/// Rows of cells under titles: the first column to the left, all others to the right. What is too wide for one line goes
-/// on in a second table below, with the first column again.
+/// Rows of cells under titles: the first column to the left, all others to the right. What is too wide for one line
+/// goes on in a second table below, with the first column again.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
     is_last_optional: bool,

@@ -1,13 +1,13 @@
 //! The tasks of a process: calls that go on without the client that made them.
 //!
 //! The shard that runs a task stores its questions and its end; requests on any shard look at tasks, answer, cancel and
-//! wait. A task belongs to the principal for which it was made and is found by its id, 128 random bits; lists show those
-//! of the same session. A client cannot tell another principal's task from one that does not exist.
+//! wait. A task belongs to the principal for which it was made and is found by its id, 128 random bits; lists show
+//! those of the same session. A client cannot tell another principal's task from one that does not exist.
 //!
 //! Tasks are bounded in number, over the process and per client, and in bytes: the oldest that are over make room, and
-//! then new tasks are refused. A task is forgotten when its time to live is over; if it still runs, it is cancelled. One
-//! lock guards them, held for a look-up and the copy of some pointers, since clients ask about tasks once a second and
-//! not on the hot path.
+//! then new tasks are refused. A task is forgotten when its time to live is over; if it still runs, it is cancelled.
+//! One lock guards them, held for a look-up and the copy of some pointers, since clients ask about tasks once a second
+//! and not on the hot path.
 //!
 //! | file | its part |
 //! |---|---|
@@ -53,8 +53,8 @@ const ID_BYTES: usize = 16;
 pub struct TaskOptions {
     /// Tasks over the process, running or over.
     pub tasks_max: usize,
-    /// Tasks of one client: a principal, or a session if that is anonymous. Anonymous clients without a session cannot be
-    /// told apart and are bounded together, by `tasks_max`.
+    /// Tasks of one client: a principal, or a session if that is anonymous. Anonymous clients without a session cannot
+    /// be told apart and are bounded together, by `tasks_max`.
     pub per_client_max: usize,
     /// How long a task is kept if its client asks for no time.
     pub ttl: Duration,
@@ -265,8 +265,8 @@ impl TaskStore {
         }
     }
 
-    /// Ends a task. A task that was cancelled or forgotten meanwhile stays so; one whose result is larger than all tasks
-    /// together may be fails for want of memory.
+    /// Ends a task. A task that was cancelled or forgotten meanwhile stays so; one whose result is larger than all
+    /// tasks together may be fails for want of memory.
     pub fn end(&self, id: &TaskId, ending: TaskEnding) {
         let now = (self.clock)();
         let mut table = self.lock();

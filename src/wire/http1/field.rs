@@ -163,8 +163,8 @@ impl<'a> Iterator for FieldLines<'a> {
     }
 }
 
-/// How often a field occurs in the front of a request whose head is not whole or cannot be parsed, and its value if that
-/// is once: for the answer to a request that was refused before anything was known of it. `name` is in lower case.
+/// How often a field occurs in the front of a request whose head is not whole or cannot be parsed, and its value if
+/// that is once: for the answer to a request that was refused before anything was known of it. `name` is in lower case.
 /// A last line without its end does not count.
 pub fn field_of_unparsed<'a>(front: &'a [u8], name: &str) -> Field<'a> {
     let mut found = Field::Absent;

@@ -1,8 +1,8 @@
 //! WebSocket frames: a client's messages out of a growing window of bytes, a server's into a buffer (RFC 6455).
 //!
 //! `tungstenite` parses headers; this module decides what a client may send, and how much of it, by the headers alone,
-//! before a payload is there. It holds no bytes and no clock. It knows nothing of the handshake, of answers to pings, or
-//! of what a message says. Deliberately absent: extensions, compression among them, and fragments of our own.
+//! before a payload is there. It holds no bytes and no clock. It knows nothing of the handshake, of answers to pings,
+//! or of what a message says. Deliberately absent: extensions, compression among them, and fragments of our own.
 //! Invariant: a result depends on the bytes alone, never on how they were cut into pieces.
 
 mod intake;

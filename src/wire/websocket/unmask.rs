@@ -5,8 +5,8 @@ const LANE_BYTES: usize = 16;
 
 /// Appends `payload` without its mask.
 ///
-/// It is copied first and then unmasked in place, because both loops become vector instructions; a loop that pushes byte
-/// by byte does not.
+/// It is copied first and then unmasked in place, because both loops become vector instructions; a loop that pushes
+/// byte by byte does not.
 pub(super) fn append_unmasked(payload: &[u8], mask: [u8; 4], message: &mut Vec<u8>) {
     let begin = message.len();
     message.extend_from_slice(payload);

@@ -1,7 +1,7 @@
 //! Events: they are parsed out of a stream's text as it comes, and checked before any test sees them.
 //!
-//! The parser is strict where the writer has no freedom (field names, one JSON text in a line of data), and knows the era:
-//! events have no ids in the modern one, and none is empty before 2025-11-25, whose clients would fail on it.
+//! The parser is strict where the writer has no freedom (field names, one JSON text in a line of data), and knows the
+//! era: events have no ids in the modern one, and none is empty before 2025-11-25, whose clients would fail on it.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! Handlers that are exhausted on purpose, and what shows from outside: which calls wait, which move, what clients hear.
+//! Handlers that are exhausted on purpose, and what shows from outside: which calls wait, which move, what clients
+//! hear.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! A WebSocket client, written by hand: it sends whatever a test wants, and checks what comes before any test sees it.
 //!
-//! It is strict where a server has no freedom: frames are unmasked, whole messages, without reserved bits, in the shortest
-//! form; messages are text that the specification's schemas accept. It answers pings where they come.
+//! It is strict where a server has no freedom: frames are unmasked, whole messages, without reserved bits, in the
+//! shortest form; messages are text that the specification's schemas accept. It answers pings where they come.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

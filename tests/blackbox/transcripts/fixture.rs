@@ -1,7 +1,7 @@
 //! The servers against which transcripts run.
 //!
-//! Clients over TCP share one of each kind. Over stdio each client has its own, started the same way; since a start takes
-//! longer than most transcripts, it is kept for the next of its kind and revision. It ends with the tests.
+//! Clients over TCP share one of each kind. Over stdio each client has its own, started the same way; since a start
+//! takes longer than most transcripts, it is kept for the next of its kind and revision. It ends with the tests.
 
 use std::ffi::OsString;
 use std::process::Command;

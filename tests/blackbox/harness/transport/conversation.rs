@@ -171,7 +171,8 @@ impl Conversation {
         self.converse_by("tools/call", params, rounds, answer)
     }
 
-    /// A request that asks: in each of `rounds` so many questions, which are there before the first of them is answered.
+    /// A request that asks: in each of `rounds` so many questions, which are there before the first of them is
+    /// answered.
     ///
     /// Legacy: the questions are requests, and are answered in the opposite order. Modern: each round but the last ends
     /// with its questions, and the call is made again with the answers.

@@ -1,7 +1,7 @@
 //! Streamable HTTP: a POST for each message, and all the streams and bodies from which its answers are read.
 //!
-//! A session opens its GET stream as soon as it may, so that it receives what the server sends unasked, as on a channel.
-//! Streams must end in order: with the answer, or without one if the request was cancelled.
+//! A session opens its GET stream as soon as it may, so that it receives what the server sends unasked, as on a
+//! channel. Streams must end in order: with the answer, or without one if the request was cancelled.
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
