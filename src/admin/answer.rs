@@ -1,6 +1,6 @@
 //! What the admin listener answers: a request head in, a whole response out.
 //!
-//! No sockets here. Every answer closes its connection, so a body that may follow the head is of no interest.
+//! This module has no sockets. Every answer closes its connection, so a body that may follow the head does not matter.
 #![allow(clippy::disallowed_methods, reason = "the admin thread is no shard")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -52,7 +52,7 @@ pub(super) fn answer(head: &[u8], limits: &HeadLimits, view: &AdminView, hosts: 
     }
 }
 
-/// Answers what is no head.
+/// Answers bytes that are not a request head.
 pub(super) fn refuse(error: HeadError) -> Vec<u8> {
     write(&Answer::text(error.status(), &error.to_string()), Body::Send)
 }
@@ -78,7 +78,7 @@ fn choose(head: &Head<'_>, view: &AdminView, hosts: &HostRules) -> Answer {
     }
 }
 
-/// The same for probers on the port of MCP.
+/// Answers probers on the port of MCP in the same way.
 impl HealthSource for AdminView {
     fn answer(&self, probe: Probe) -> (Status, String) {
         let answer = match probe {

@@ -1,15 +1,16 @@
-//! By which names the listener may be called, so that no web page reads it through a name of its own (DNS rebinding).
+//! Under which names the listener may be called, so that no web page reads it through a name of its own (DNS
+//! rebinding).
 //!
-//! Loopback names always pass, and what the operator allows. A listener that others can reach passes every address
-//! written as a number as well: probers and scrapers call it so, and a number cannot be rebound. A request without a
-//! host (HTTP/1.0) comes from no browser. Invariant: names are compared after parsing, whole.
+//! Loopback names always pass, and so do names that the operator allows. A listener that other machines can reach also
+//! passes every numeric address: probers and scrapers use them, and a number cannot be rebound. A request without a
+//! host (HTTP/1.0) does not come from a browser. Invariant: names are compared after parsing, whole.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::{AllowList, HostRule, HostRuleError};
 use crate::wire::http1::{Authority, HostName};
 
-/// A setting that is no host.
+/// A setting that is not a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
 pub struct HostRulesError(String);

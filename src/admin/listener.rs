@@ -1,8 +1,9 @@
 //! The admin thread: one poll(2) over the listener and a few connections.
 //!
 //! A connection is read until its head is complete, answered, and closed; each step has a deadline of its own that no
-//! trickle extends. Newcomers take the place of the oldest when all are taken, so that slow clients cost each other
-//! their places and never keep a prober out. Blocks in poll and nowhere else. Does not know what is answered.
+//! trickle extends. When all places are taken, a new connection takes the place of the oldest, so that slow clients
+//! cost each other their places and never keep a prober out. The thread blocks in poll and nowhere else. This module
+//! does not know what is answered.
 //!
 //! ```text
 //! Reading ──head complete──► Writing ──all sent──► Closing ──peer closed──► (gone)
@@ -30,21 +31,21 @@ use crate::wire::http1::{HeadLimits, HeadScanner};
 
 /// How long accepting rests after it failed, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// In the log, whose accepts fail.
+/// The name of this listener in log lines about failing accepts.
 const LISTENER: &str = "admin";
 /// Bytes read at a time.
 const READ_BYTES: usize = 2048;
 
-/// Bounds on what clients may take.
+/// Bounds on what clients may use.
 #[derive(Debug, Clone, Copy)]
 pub struct AdminLimits {
     /// Connections at once; the oldest makes way for the next.
     pub connections_max: usize,
     /// From accept to a complete head.
     pub read: Duration,
-    /// For the whole answer.
+    /// How long sending the whole answer may take.
     pub write: Duration,
-    /// For the client to close behind an answer.
+    /// How long the client may take to close behind an answer.
     pub close: Duration,
     /// How long a connection keeps its place when others want it.
     pub place: Duration,
@@ -68,12 +69,12 @@ impl Default for AdminLimits {
     }
 }
 
-/// Everything of the thread.
+/// The state of the thread.
 pub(super) struct Server {
     listener: TcpListener,
     /// Readable once the handle is gone.
     stopped: UnixStream,
-    /// In order of age, the oldest first.
+    /// The connections, the oldest first.
     connections: Vec<ClientConnection>,
     accept_resumes: Option<Instant>,
     outage: AcceptOutage,
@@ -172,7 +173,7 @@ impl Server {
             .min()
     }
 
-    /// Goes on with the connections that can, and drops the ones that are done or late.
+    /// Serves the connections that are ready, and drops the ones that are done or late.
     fn serve(&mut self, ready: &[bool], now: Instant) {
         let mut ready = ready.iter();
         let context = &self.context;
@@ -183,7 +184,8 @@ impl Server {
         });
     }
 
-    /// Takes what waits, at most as many as there are places, so that a flood does not starve who is here.
+    /// Accepts waiting connections, at most as many as there are places, so that a flood does not starve the present
+    /// ones.
     fn accept(&mut self, now: Instant) {
         for _ in 0..self.context.limits.connections_max {
             if self.accepts_at(now).is_some() {
@@ -205,7 +207,7 @@ impl Server {
                     }
                 },
             };
-            // Its request has usually come with it, and then it needs no place.
+            // Its request has usually come already, and then the connection needs no place.
             if connection.step(&self.context, now) {
                 if self.connections.len() >= self.context.limits.connections_max {
                     self.connections.remove(0);
@@ -294,7 +296,7 @@ impl ClientConnection {
         self.state = state;
     }
 
-    /// A late head is told so; everything else that is late just ends. False when the connection is done.
+    /// Answers a late head with an error; every other late connection just ends. False when the connection is done.
     fn on_deadline(&mut self, context: &Context, now: Instant) -> bool {
         match &self.state {
             State::Reading { head, .. } if !head.is_empty() => {

@@ -1,9 +1,9 @@
 //! Health and metrics, on a listener and a thread of their own, so that they answer when shards do not.
 //!
-//! `/healthz` (the process is well), `/readyz` (it is serving: not starting, not draining, and what it serves is there)
-//! and `/metrics`. Reads atomics and `/proc`, never asks a shard. One request per connection; slow or many clients cost
-//! each other their places and nobody else anything. Changes nothing: there is no command here, so nobody is asked who
-//! they are.
+//! It serves `/healthz` (the process is well), `/readyz` (the server is serving: it is not starting, not draining, and
+//! what it serves is there) and `/metrics`. It reads atomics and `/proc`, and never asks a shard. A connection has one
+//! request; slow or many clients cost each other their places and nobody else anything. There is no command that
+//! changes anything, so clients need no authorization.
 
 mod answer;
 mod hosts;
@@ -24,14 +24,14 @@ pub use listener::AdminLimits;
 use listener::Server;
 pub use view::{AdminView, Health, Lifecycle};
 
-/// Connections the kernel keeps until the thread comes to them. A flood of silent ones is worked off at some 32 per
+/// Connections that the kernel keeps until the thread accepts them. A flood of silent ones is worked off at some 32 per
 /// millisecond (see [`AdminLimits`]), so a full backlog costs a prober milliseconds; a dropped SYN would cost a second.
 const BACKLOG: i32 = 1024;
 
 /// Why there is no admin listener.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The address cannot be had.
+    /// The server cannot listen on the address.
     #[error("admin = {address}: {source}; choose another with --admin ADDRESS:PORT, or --admin off")]
     Bind {
         /// The address that was asked for.
@@ -42,7 +42,7 @@ pub enum AdminError {
     /// The listener could not be prepared or its thread started.
     #[error("the admin listener cannot run: {0}")]
     Start(#[from] io::Error),
-    /// A host that is none.
+    /// A name that is not a host.
     #[error(transparent)]
     Hosts(#[from] HostRulesError),
 }

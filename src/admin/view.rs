@@ -1,6 +1,6 @@
-//! What the admin listener shows, as whoever runs the server keeps it up to date.
+//! What the admin listener shows; the server keeps it up to date.
 //!
-//! Atomics and two functions; nothing in here waits for a shard. The states go one way:
+//! It consists of atomics and two functions, and nothing in it waits for a shard. The states go one way:
 //!
 //! ```text
 //! Starting ──► Serving ──► Draining
@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::units::ShardId;
 
-/// Where the server is on its way.
+/// The state of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Lifecycle {
-    /// Not every shard listens yet.
+    /// Some shard does not listen yet.
     Starting,
     /// Every shard listens.
     Serving,
@@ -27,7 +27,7 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
-    /// In one word.
+    /// The state's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -45,7 +45,7 @@ impl Lifecycle {
     }
 }
 
-/// Whether the process can still do its work, as its shards' threads tell when they end.
+/// Whether the process can still do its work, as the threads of its shards report when they end.
 #[derive(Debug, Default)]
 pub struct Health {
     /// One more than the number of the first shard that ended; zero while none has.
@@ -53,10 +53,10 @@ pub struct Health {
 }
 
 impl Health {
-    /// A shard's thread has ended that should not have: nothing but a restart mends that.
+    /// Notes that a shard's thread has ended though it should not have; only a restart helps then.
     pub fn on_shard_ended(&self, shard: ShardId) {
         let number = u32::from(shard.0) + 1;
-        // The first one is named: what followed may have come of it.
+        // The first one is named, because later ones may be its consequence.
         let _ = self
             .ended
             .compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
@@ -89,8 +89,8 @@ impl AdminView {
         }
     }
 
-    /// The same, not ready while `reason` gives one: a line for whoever probes. It is called with each probe and must
-    /// not wait for anything.
+    /// The same server, which is not ready while `reason` gives a reason: a line for the prober. The function is called
+    /// with each probe and must not wait for anything.
     pub fn with_not_ready(self, reason: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         Self {
             not_ready: Box::new(reason),
@@ -98,7 +98,7 @@ impl AdminView {
         }
     }
 
-    /// Where the server is.
+    /// The server's state.
     pub fn lifecycle(&self) -> Lifecycle {
         Lifecycle::from_number(self.lifecycle.load(Ordering::Acquire))
     }
@@ -116,7 +116,7 @@ impl AdminView {
 
     /// Why a server that serves should get no new clients all the same, if it should not.
     pub fn not_ready(&self) -> Option<String> {
-        // The embedder's code: a fault in it is a reason, too.
+        // This is the embedder's code: a fault in it is a reason, too.
         catch_unwind(AssertUnwindSafe(|| (self.not_ready)()))
             .unwrap_or_else(|_| Some("whether it is ready cannot be told".to_owned()))
     }

@@ -1,9 +1,9 @@
 //! How much of the CPUs the process used, or would have, while work had to wait or was refused.
 //!
 //! Over a server's whole life its CPU time says nothing: hours of quiet hide the minutes in which it was short of
-//! something. So whoever watches the shards takes a look about once a second, and only spans in which some shard was
-//! short count. Time that threads waited for a CPU counts like time on one: on a machine shared with others a server
-//! may be starved of CPU and yet use little. Spans are not split. No clock in here.
+//! something. So the watchdog takes a look about once a second, and only spans in which some shard was short count.
+//! Time for which threads waited for a CPU counts like time on one: on a machine shared with others a server may be
+//! starved of CPU and yet use little. Spans are not split. This module has no clock.
 
 use std::sync::Arc;
 use std::time::Duration;

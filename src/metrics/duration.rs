@@ -1,9 +1,8 @@
 //! Durations as Prometheus histograms: buckets a shard fills and the scraper reads; one alone, or one per operation.
 //!
-//! Of the operations, a series exists for each combination with an outcome that has happened, and is allocated the
-//! first time it does; in steady state recording touches two cells. Operations and outcomes are closed sets and
-//! registered tools, so the number of series is bounded by `rows × Outcome::COUNT`. Percentiles come from `histogram`,
-//! not from here.
+//! Each pair of an operation and an outcome that has happened has a series, which is allocated the first time it
+//! happens; in steady state recording touches two cells. Operations and outcomes are closed sets and registered tools,
+//! so the number of series is bounded by `rows × Outcome::COUNT`. Percentiles come from `histogram`, not from here.
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The text format of Prometheus, version 0.0.4.
 //!
-//! Knows how families, labels and numbers are written, not which there are. Samples of a family stand together behind
-//! its HELP and TYPE lines; an empty family is left out. Names and help texts are constants of this crate, label values
-//! are escaped. <https://prometheus.io/docs/instrumenting/exposition_formats/>
+//! This module knows how families, labels and numbers are written, not which there are. Samples of a family stand
+//! behind its HELP and TYPE lines; an empty family is left out. Names and help texts are constants of this crate, label
+//! values are escaped. <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::fmt::{Display, Write};
 

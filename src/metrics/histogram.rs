@@ -1,7 +1,8 @@
 //! Latencies of one shard for the report: one histogram per stage, one per tool, and one of the waits for a handler.
 //!
-//! Plain memory of the shard's own thread; a report takes a clone. Two significant digits from 64 ns to an hour, about
-//! 29 KiB each, all allocated at start; longer durations count as an hour. Not scraped: Prometheus reads `duration`.
+//! They are plain memory of the shard's own thread; a report takes a clone. A histogram has two significant digits from
+//! 64 ns to an hour, takes about 29 KiB, and is allocated at start; longer durations count as an hour. It is not
+//! scraped: Prometheus reads `duration`.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The closed sets that label metrics, and the registered tools' names.
 //!
-//! Every label value a peer can cause comes from one of these enums or from the table of registered tools, so that
-//! no peer can add a time series. Does not decide anything: lower and higher layers map their own outcomes to these.
+//! Every label value that a peer can cause comes from one of these enums or from the table of registered tools, so that
+//! no peer can add a time series. This module decides nothing: other layers map their own outcomes to these.
 //! Invariant: `E::ALL[e.index()] == e`, and the texts of one set differ from each other.
 
 /// Declares an enum whose members are label values, in order, with their texts.

@@ -1,8 +1,9 @@
 //! Numbers about the running server: counters, histograms, the exposition for Prometheus and the report.
 //!
-//! Each shard owns one [`ShardMetrics`] (atomic cells it alone writes, anyone reads) and one [`ShardHistograms`] (plain
-//! memory, cloned for a report). Nothing is shared between shards and nothing is summed before it is read. Labels come
-//! from closed enums and registered names, never from a peer. Times are given, never taken: no clock in here.
+//! Each shard owns one [`ShardMetrics`] (atomic cells that it alone writes and anyone reads) and one
+//! [`ShardHistograms`] (plain memory, cloned for a report). Nothing is shared between shards and nothing is summed
+//! before it is read. Labels come from closed enums and registered names, never from a peer. The caller passes times:
+//! this module has no clock.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What the kernel says about this process: memory, descriptors, processor time.
 //!
-//! Read from `/proc/self` whenever somebody asks, never on a shard. A figure that cannot be read is absent: a hardened
-//! container may hide parts of `/proc`, and a process out of descriptors cannot open it. See proc(5).
+//! The figures are read from `/proc/self` on request, never on a shard. A figure that cannot be read is absent: a
+//! hardened container may hide parts of `/proc`, and a process out of descriptors cannot open it. See proc(5).
 
 #![allow(
     clippy::disallowed_methods,
