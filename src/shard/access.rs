@@ -137,7 +137,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn log_call(&mut self, handler: HandlerKey, reply: &Reply, body: &[u8]) {
         if self.access.wants(outcome_of(reply))
             && let (Some(key), Some((service, operation))) =
-                (self.pool.holder(handler), self.work_of(handler))
+                (self.calls.holder(handler), self.work_of(handler))
         {
             self.write_answer(key, Subject::Work(&service, operation), reply, body);
         }
@@ -232,13 +232,13 @@ impl<R: ShardRing> Shard<R> {
         let Some((service, operation)) = self.work_of(handler) else {
             return;
         };
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.calls.at(handler) else {
             return;
         };
         let mut id = Vec::new();
         call.ticket.id().as_id().write(&mut id);
         let id = String::from_utf8_lossy(&id).into_owned();
-        let peer = self.pool.holder(handler).and_then(|key| self.peer_of(key));
+        let peer = self.calls.holder(handler).and_then(|key| self.peer_of(key));
         let (_, tool, name) = words(Subject::Work(&service, operation));
         let (location, reason) = match &facts {
             Some(facts) => (Some(&*facts.location), Some(&*facts.reason)),
@@ -270,7 +270,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn work_of(&mut self, handler: HandlerKey) -> Option<(LocalService, Operation)> {
-        let call = self.pool.call_mut(handler)?;
+        let call = self.calls.at(handler)?;
         Some((Rc::clone(&call.service), call.ticket.operation()))
     }
 

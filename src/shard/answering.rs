@@ -235,7 +235,7 @@ impl<R: ShardRing> Shard<R> {
     fn send_rest(&mut self, key: ConnectionKey, buffer: Vec<u8>, mut outgoing: Outgoing) {
         let mut outbox = buffer;
         if outgoing.charged == 0 {
-            if outbox.capacity() == self.pool.buffer_bytes() {
+            if outbox.capacity() == self.calls.pool.buffer_bytes() {
                 let rest = outbox[outgoing.range.clone()].to_vec();
                 outgoing.range = 0..rest.len();
                 self.spares.put(std::mem::replace(&mut outbox, rest));
@@ -270,7 +270,7 @@ impl<R: ShardRing> Shard<R> {
     /// Heap bytes that an answer takes beyond the buffers made at start: all of them, once it has outgrown its own.
     pub(super) fn heap_bytes_of(&self, buffer: &Vec<u8>) -> usize {
         match buffer.capacity() {
-            capacity if capacity > self.pool.buffer_bytes() => capacity,
+            capacity if capacity > self.calls.pool.buffer_bytes() => capacity,
             _ => 0,
         }
     }

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::mcp::{Batch, OverloadReason, Ticket};
+use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, RequestClass};
 use crate::pool::HandlerKey;
 use crate::registry::{CallContext, Started};
@@ -15,15 +15,8 @@ use crate::transport::http::HEAD_RESERVE;
 
 use super::access::Subject;
 use super::admission::{Claim, Decision};
+use super::calls::Batched;
 use super::{Shard, ShardRing};
-
-/// Calls of one batch.
-#[derive(Debug)]
-pub(super) struct Batched {
-    pub batch: Batch,
-    /// The array so far, behind room for a head.
-    pub answers: Vec<u8>,
-}
 
 impl<R: ShardRing> Shard<R> {
     /// Leases a handler to a batch, or lets it wait for one.
@@ -55,9 +48,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(handler) = self.lease(key, ticket, self.clock.now, Some(batched)) else {
             return;
         };
-        if let Some(mut inbound) = self.pool.take_inbound(handler) {
+        if let Some(mut inbound) = self.calls.pool.take_inbound(handler) {
             inbound.extend_from_slice(body);
-            self.pool.put_inbound(handler, inbound);
+            self.calls.pool.put_inbound(handler, inbound);
         }
         self.begin_run(handler, started);
     }
@@ -74,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
     /// Goes on with a batch whose call was answered; after the last, the array goes out.
     pub(super) fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
         let is_wanted = self
-            .pool
+            .calls
             .holder(handler)
             .is_some_and(|key| self.table.is_alive(key));
         if !is_wanted {
@@ -83,13 +76,13 @@ impl<R: ShardRing> Shard<R> {
             self.spares.put(batched.answers);
             return self.end_lease(handler);
         }
-        let Some(body) = self.pool.take_inbound(handler) else {
+        let Some(body) = self.calls.pool.take_inbound(handler) else {
             return;
         };
-        let holder = self.pool.holder(handler);
+        let holder = self.calls.holder(handler);
         let next = self.next_of_batch(holder, &mut batched, &body);
-        self.pool.put_inbound(handler, body);
-        let Some(connection) = self.pool.holder(handler) else {
+        self.calls.pool.put_inbound(handler, body);
+        let Some(connection) = self.calls.holder(handler) else {
             return;
         };
         let Some((ticket, started)) = next else {
@@ -97,10 +90,10 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(connection, answers, Some(handler), &reply);
         };
-        let Some(renewed) = self.pool.renew(handler) else {
+        let Some(renewed) = self.calls.pool.renew(handler) else {
             return;
         };
-        if let Some(call) = self.pool.call_mut(renewed) {
+        if let Some(call) = self.calls.at(renewed) {
             call.next(ticket, self.clock.now, batched);
         }
         if self.table.handler(connection) == Some(handler) {

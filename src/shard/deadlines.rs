@@ -71,9 +71,9 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn call_timed_out(&mut self, index: u32) {
-        if let Some(behind) = index.checked_sub(self.pool.size()) {
+        if let Some(behind) = index.checked_sub(self.calls.pool.size()) {
             self.asks_timed_out(behind);
-        } else if let Some(key) = self.pool.key_at(index) {
+        } else if let Some(key) = self.calls.pool.key_at(index) {
             self.give_up_call(key, ToolError::TimedOut);
         }
     }

@@ -51,11 +51,12 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether the drain is complete: no listener, no connection, no call.
     pub fn is_finished(&self) -> bool {
-        let is_empty =
-            self.acceptor.is_over() && self.table.open() == 0 && self.pool.idle() == self.pool.size();
-        let is_empty = is_empty && self.askers.is_shelf_empty();
+        let is_empty = self.acceptor.is_over()
+            && self.table.open() == 0
+            && self.calls.pool.idle() == self.calls.pool.size();
+        let is_empty = is_empty && self.calls.askers.is_shelf_empty();
         // From here on nobody sends a waiter here; a permit still out is one on its way.
-        is_empty && self.admission.retire(self.pool.size())
+        is_empty && self.admission.retire(self.calls.pool.size())
     }
 
     /// When those who still wait are told that nothing comes of it any more.
@@ -110,17 +111,11 @@ impl<R: ShardRing> Shard<R> {
             drain.is_aborted = true;
         }
         self.fail_tasks();
-        for index in 0..self.pool.size() {
-            let running = self.pool.key_at(index).filter(|handler| {
-                let call = self.pool.call_mut(*handler);
-                // An answer on its way gives its handler back itself.
-                call.is_some_and(|call| !call.is_over())
-            });
-            if let Some(handler) = running {
-                self.cancel_call(handler);
-            }
+        // An answer on its way gives its handler back itself.
+        for handler in self.calls.handlers_where(|call| !call.is_over()) {
+            self.cancel_call(handler);
         }
-        while let Some((connection, call)) = self.take_shelved(|_| true) {
+        while let Some((connection, call)) = self.calls.askers.take_shelved(|_| true) {
             self.cancel_shelved(connection, call);
         }
         self.stop_accept();

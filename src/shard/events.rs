@@ -13,7 +13,7 @@ use crate::session::live::LiveEvent;
 use crate::timers::TimerKind;
 
 use super::access::Ended;
-use super::calls::{Call, Run};
+use super::calls::Call;
 use super::inbox::ShardEvent;
 use super::{Shard, ShardRing};
 
@@ -81,20 +81,14 @@ impl<R: ShardRing> Shard<R> {
     /// *Cancellation*). A request that has ended or never was is no matter.
     fn cancel_requested(&mut self, conversation: SessionToken, request: &RequestId) {
         let is_it = |call: &Call| {
-            let is_over = matches!(call.run, Run::Ended);
             // Tasks have a method of their own for it.
-            let is_over = is_over || call.task.is_some();
+            let is_over = call.is_over() || call.task.is_some();
             !is_over && call.ticket.conversation() == Some(conversation) && call.ticket.id() == request
         };
-        let running = (0..self.pool.size())
-            .filter_map(|index| self.pool.key_at(index))
-            .collect::<Vec<HandlerKey>>();
-        let found = running
-            .into_iter()
-            .find(|handler| self.pool.call_mut(*handler).is_some_and(|call| is_it(call)));
-        if let Some(handler) = found {
+        let running = self.calls.handlers_where(is_it);
+        if let Some(&handler) = running.first() {
             self.cancel_running(handler);
-        } else if let Some((connection, call)) = self.take_shelved(is_it) {
+        } else if let Some((connection, call)) = self.calls.askers.take_shelved(is_it) {
             self.cancel_shelved(connection, call);
         } else {
             self.cancel_waiter(conversation, request);
@@ -103,7 +97,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn cancel_running(&mut self, handler: HandlerKey) {
-        let Some(connection) = self.pool.holder(handler) else {
+        let Some(connection) = self.calls.holder(handler) else {
             return;
         };
         let is_heard = self.table.handler(connection) == Some(handler);

@@ -41,7 +41,6 @@ use crate::ring::RingWaker;
 use crate::session::live::{LiveEvent, ShardInbox};
 
 use super::moved::Moved;
-use super::speaking::handler_of;
 use super::sync::{Queue, StdSync, SyncTypes};
 
 /// Unread events of those kinds that may be dropped. A cancellation is a hint, and whoever asks for a report can do
@@ -216,6 +215,19 @@ where
 {
     fn on_said(&self, call: u64) {
         self.post(ShardEvent::Spoke(handler_of(call)));
+    }
+}
+
+/// A handler as the number that its call's link gives to the listener.
+pub(super) fn call_number(handler: HandlerKey) -> u64 {
+    u64::from(handler.lease) << 32 | u64::from(handler.index)
+}
+
+/// The handler whose call's link gives this number to the listener.
+fn handler_of(number: u64) -> HandlerKey {
+    HandlerKey {
+        index: number as u32,
+        lease: (number >> 32) as u32,
     }
 }
 

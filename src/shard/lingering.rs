@@ -34,7 +34,7 @@ impl<R: ShardRing> Shard<R> {
         if connection.held.is_some() || !self.admission.try_take_permit() {
             return;
         }
-        connection.held = self.pool.hold(key, self.clock.now);
+        connection.held = self.calls.pool.hold(key, self.clock.now);
         debug_assert!(connection.held.is_some(), "a permit was free, but no handler");
         self.metrics
             .on_handler(HandlerState::Idle, HandlerState::Lingering);
@@ -51,14 +51,14 @@ impl<R: ShardRing> Shard<R> {
 
     fn begin_linger(&mut self, handler: HandlerKey) {
         let connection = self
-            .pool
+            .calls
             .holder(handler)
             .and_then(|key| self.table.connection(key))
             .filter(|connection| connection.state != State::Dead);
         let Some(connection) = connection else {
             return self.end_lease(handler);
         };
-        let Some((held, call)) = self.pool.linger(handler, self.clock.now) else {
+        let Some((held, call)) = self.calls.pool.linger(handler, self.clock.now) else {
             return;
         };
         connection.held = Some(held);
@@ -80,7 +80,7 @@ impl<R: ShardRing> Shard<R> {
         else {
             return;
         };
-        if self.pool.release(held).is_some() {
+        if self.calls.pool.release(held).is_some() {
             self.metrics
                 .on_handler(HandlerState::Lingering, HandlerState::Idle);
         }
@@ -91,7 +91,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A permit is in hand and no handler idle: then one lingers, and is taken back.
     pub(super) fn cut_longest_linger(&mut self) {
-        if let Some((_, holder, _)) = self.pool.longest_lingering() {
+        if let Some((_, holder, _)) = self.calls.pool.longest_lingering() {
             self.metrics.linger_cuts.increment();
             self.end_hold(holder);
         }
@@ -99,7 +99,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether lingers are to end in time.
     pub(super) fn is_cutting_lingers(&self) -> bool {
-        matches!(self.service.linger, Linger::For(_)) && self.pool.longest_lingering().is_some()
+        matches!(self.service.linger, Linger::For(_)) && self.calls.pool.longest_lingering().is_some()
     }
 
     /// Ends the lingers whose time is over. All are as long, so the longest is always the first to end.
@@ -107,7 +107,7 @@ impl<R: ShardRing> Shard<R> {
         let Linger::For(linger) = self.service.linger else {
             return;
         };
-        while let Some((_, holder, since)) = self.pool.longest_lingering()
+        while let Some((_, holder, since)) = self.calls.pool.longest_lingering()
             && since + linger <= self.clock.now
         {
             self.end_hold(holder);

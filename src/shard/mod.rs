@@ -16,7 +16,9 @@
 //! | `gate`, `addresses` | who may come in: caps over all shards |
 //! | `connections` | the connection table |
 //! | `reading` | bytes → requests |
-//! | `calls`, `batches` | requests → calls → outcomes |
+//! | `dispatch`, `running`, `batches` | requests → calls → outcomes |
+//! | `calls` | the calls that run, wait or are to be polled |
+//! | `hang_up` | clients that hang up while their request is in progress |
 //! | `admission` | who runs, who waits, who moves to another shard, and who is refused |
 //! | `waiting`, `moving`, `lingering` | requests that wait, connections that move, handlers that stay |
 //! | `replies` | outcomes → answers |
@@ -47,9 +49,11 @@ mod channels;
 mod clock;
 mod connections;
 mod deadlines;
+mod dispatch;
 mod drain;
 mod events;
 mod gate;
+mod hang_up;
 mod inbox;
 mod lingering;
 mod listening;
@@ -60,6 +64,7 @@ mod moving;
 mod pump;
 mod reading;
 mod replies;
+mod running;
 mod service;
 mod spares;
 mod speaking;

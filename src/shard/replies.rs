@@ -97,7 +97,7 @@ impl<R: ShardRing> Shard<R> {
     /// A leased handler's call cannot run after all.
     pub(super) fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
         let overload = self.overload(reason);
-        if self.is_task(handler) {
+        if self.calls.is_task(handler) {
             return self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
         }
         let service = Rc::clone(&self.service.current);
@@ -155,7 +155,7 @@ impl<R: ShardRing> Shard<R> {
         write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
     ) {
         self.timers.clear(TimerKind::Call, handler.index);
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.calls.at(handler) else {
             return;
         };
         let label = call.label();
@@ -172,11 +172,11 @@ impl<R: ShardRing> Shard<R> {
         if let Some(stream) = call.stream.clone() {
             return self.answer_on_stream(handler, &stream, elapsed, write);
         }
-        let Some(connection) = self.pool.holder(handler) else {
+        let Some(connection) = self.calls.holder(handler) else {
             return;
         };
         let mut out = self.spares.take();
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.calls.at(handler) else {
             return self.spares.put(out);
         };
         let reply = write(&call.ticket, &mut out);
@@ -196,7 +196,7 @@ impl<R: ShardRing> Shard<R> {
         elapsed: Duration,
         write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
     ) {
-        let (Some(connection), Some(call)) = (self.pool.holder(handler), self.pool.call_mut(handler)) else {
+        let (Some(connection), Some(call)) = (self.calls.holder(handler), self.calls.at(handler)) else {
             return;
         };
         let label = call.label();
@@ -226,9 +226,9 @@ impl<R: ShardRing> Shard<R> {
             return None;
         }
         out.truncate(begin);
-        out.shrink_to(self.pool.buffer_bytes());
+        out.shrink_to(self.calls.pool.buffer_bytes());
         let overload = self.overload(OverloadReason::Memory);
-        let call = self.pool.call_mut(handler)?;
+        let call = self.calls.at(handler)?;
         Some(
             self.service
                 .protocol

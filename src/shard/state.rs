@@ -7,8 +7,8 @@ use std::time::Instant;
 use crate::config::{AccessLog, StealSettings};
 use crate::jsonrpc::Scratch;
 use crate::metrics::ShardMetrics;
-use crate::pool::{AssemblyPool, AssemblySizes, HandlerKey, HeapBudget, Pool};
-use crate::registry::{Emission, LinkListener, ServerHandle};
+use crate::pool::{AssemblyPool, AssemblySizes, HeapBudget};
+use crate::registry::{LinkListener, ServerHandle};
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 use crate::transport::http::Origins;
@@ -18,8 +18,7 @@ use crate::workers::Submitter;
 use super::acceptor::{Acceptor, ShardRing};
 use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
-use super::asking::Askers;
-use super::calls::Call;
+use super::calls::Calls;
 use super::clock::{Clock, Timers};
 use super::connections::Table;
 use super::drain::Drain;
@@ -27,7 +26,6 @@ use super::gate::{Gate, on_place_free};
 use super::inbox::Inbox;
 use super::service::{Served, Serving};
 use super::spares::Spares;
-use super::speaking::Links;
 use super::telemetry::Telemetry;
 
 /// Sizes of one shard's preallocated parts.
@@ -56,14 +54,8 @@ pub struct Shard<R: ShardRing> {
     pub(super) service: Serving,
     pub(super) ring: R,
     pub(super) table: Table<R::Socket>,
-    pub(super) pool: Pool<Call, ConnectionKey>,
+    pub(super) calls: Calls,
     pub(super) admission: Admission<R::Socket>,
-    /// What calls speak into.
-    pub(super) links: Links,
-    /// What one call said, while it is passed on.
-    pub(super) emissions: Vec<Emission>,
-    /// Calls that wait for their clients.
-    pub(super) askers: Askers,
     /// Connections whose stream has something to send, oldest first.
     pub(super) ready_streams: VecDeque<ConnectionKey>,
     pub(super) assembly: AssemblyPool,
@@ -82,8 +74,6 @@ pub struct Shard<R: ShardRing> {
     /// Of pages.
     pub(super) origins: Origins,
     pub(super) date: DateCache,
-    /// Calls to be polled for the first time, oldest first.
-    pub(super) started: VecDeque<HandlerKey>,
     /// Connections that are to receive when there is a ring buffer, whoever waits longest first. Each is in one of
     /// the two at most once, and knows it.
     pub(super) starved: VecDeque<ConnectionKey>,
@@ -93,8 +83,6 @@ pub struct Shard<R: ShardRing> {
     pub(super) interrupted: VecDeque<ConnectionKey>,
     /// Sends not begun yet.
     pub(super) sends_queued: usize,
-    /// Pending calls that their tasks have not polled yet: they are, as soon as tasks run.
-    pub(super) fresh_calls: usize,
     /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
     pub(super) incomplete: VecDeque<ConnectionKey>,
     /// So many of these are no reason to look who has given his back.
@@ -103,8 +91,6 @@ pub struct Shard<R: ShardRing> {
     pub(super) caught_up_at: Instant,
     /// Calls that run as tasks, with a handler or waiting for their clients.
     pub(super) tasks_running: usize,
-    /// Calls that wait for something on this shard.
-    pub(super) pending_calls: usize,
     /// Something was handled since the last tick.
     pub(super) is_active: bool,
     pub(super) acceptor: Acceptor,
@@ -112,7 +98,6 @@ pub struct Shard<R: ShardRing> {
     pub(super) drain: Option<Drain>,
     pub(super) inbox: Inbox<R::Socket>,
     pub(super) ring_buffer_bytes: usize,
-    pub(super) workers: Submitter,
     pub(super) metrics: Telemetry,
 }
 
@@ -174,7 +159,13 @@ impl<R: ShardRing> Shard<R> {
         let peers = Peers::join(mesh, metrics.shard, inbox.clone(), steal);
         let mut shard = Shard {
             table: Table::new(),
-            pool: Pool::new(sizes.handlers, sizes.handler_buffer_bytes),
+            calls: Calls::new(
+                sizes.handlers,
+                sizes.handler_buffer_bytes,
+                Arc::new(inbox.clone()) as Arc<dyn LinkListener>,
+                server,
+                workers,
+            ),
             admission: Admission::new(peers, sizes.handlers, sizes.queue_depth_max, now),
             assembly: AssemblyPool::new(AssemblySizes {
                 pieces: sizes.assembly_buffers,
@@ -192,34 +183,27 @@ impl<R: ShardRing> Shard<R> {
             origins: Origins::default(),
             date: DateCache::new(clock.unix_now.0),
             clock,
-            started: VecDeque::with_capacity(sizes.handlers as usize),
             starved: VecDeque::new(),
             starved_again: VecDeque::new(),
             interrupted: VecDeque::new(),
             sends_queued: 0,
-            fresh_calls: 0,
             incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
             incomplete_max: 2 * sizes.assembly_buffers,
             caught_up_at: now,
             tasks_running: 0,
-            pending_calls: 0,
             is_active: false,
             acceptor: Acceptor::new(gate.join(on_place_free(&inbox))),
             access: Access::new(access_log, now),
             drain: None,
-            links: Links::new(Arc::new(inbox.clone()) as Arc<dyn LinkListener>, server),
-            emissions: Vec::new(),
-            askers: Askers::new(sizes.handlers),
             ready_streams: VecDeque::new(),
             metrics: Telemetry::new(metrics, &service.labels),
             service,
             ring,
             inbox,
             ring_buffer_bytes: sizes.ring_buffer_bytes,
-            workers,
         };
         if sizes.is_prefaulted {
-            shard.pool.prefault();
+            shard.calls.pool.prefault();
             shard.assembly.prefault();
             shard.spares.prefault();
         }

@@ -283,8 +283,8 @@ impl<R: ShardRing> Shard<R> {
     /// The stream that a call speaks on; opened now if it has none. `None` if nobody could hear it: the client has
     /// left and cannot come back to it, the call is one of a batch, or there is no room for streams.
     pub(super) fn call_stream(&mut self, handler: HandlerKey) -> Option<Arc<Stream>> {
-        let connection = self.pool.holder(handler);
-        let call = self.pool.call_mut(handler)?;
+        let connection = self.calls.holder(handler);
+        let call = self.calls.at(handler)?;
         if let Some(stream) = &call.stream {
             return Some(Arc::clone(stream));
         }
@@ -313,9 +313,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether what a call says reaches anybody; a stream is opened for it where one is needed.
     pub(super) fn is_heard(&mut self, handler: HandlerKey) -> bool {
-        let holder = self.pool.holder(handler);
+        let holder = self.calls.holder(handler);
         let is_of_channel = holder.is_some_and(|key| self.parent_of(key).is_some());
-        is_of_channel || self.is_task(handler) || self.call_stream(handler).is_some()
+        is_of_channel || self.calls.is_task(handler) || self.call_stream(handler).is_some()
     }
 
     /// A call has taken long: its client is told that it is being worked on.
@@ -327,12 +327,12 @@ impl<R: ShardRing> Shard<R> {
     /// The call whose stream this is, or will be, goes on, but the connection is to be free: the client will come back
     /// after `retry`. One that was not told where to go on could not, and is kept.
     pub(super) fn cut_response(&mut self, handler: HandlerKey, retry: Duration) {
-        let call = self.pool.call_mut(handler);
+        let call = self.calls.at(handler);
         let comes_back = call.is_some_and(|call| call.ticket.wants_stream_priming());
         if !comes_back || self.call_stream(handler).is_none() {
             return;
         }
-        let Some(key) = self.pool.holder(handler) else {
+        let Some(key) = self.calls.holder(handler) else {
             return;
         };
         let Some(connection) = self.table.connection(key) else {

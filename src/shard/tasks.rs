@@ -36,15 +36,9 @@ const HANDLERS_PER_SPARED: u32 = 4;
 impl<R: ShardRing> Shard<R> {
     /// Whether as many calls run as tasks as may.
     pub(super) fn has_too_many_tasks(&self) -> bool {
-        let size = self.pool.size();
+        let size = self.calls.pool.size();
         let tasks_max = size.saturating_sub(size / HANDLERS_PER_SPARED).max(1);
         self.tasks_running >= tasks_max as usize
-    }
-
-    pub(super) fn is_task(&mut self, handler: HandlerKey) -> bool {
-        self.pool
-            .call_mut(handler)
-            .is_some_and(|call| call.task.is_some())
     }
 
     /// Makes a task of a call that is about to begin, and answers its request with that. False: the request was
@@ -57,7 +51,7 @@ impl<R: ShardRing> Shard<R> {
             shard: self.metrics.shard.0,
             connection: task_key,
         };
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.calls.at(handler) else {
             return false;
         };
         let service = Rc::clone(&call.service);
@@ -84,7 +78,7 @@ impl<R: ShardRing> Shard<R> {
             .protocol
             .answer_task_created(&call.ticket, &view, &mut out);
         let (label, operation) = (call.label(), call.ticket.operation());
-        self.pool.hand_over(handler, task_key);
+        self.calls.pool.hand_over(handler, task_key);
         self.table.begin_call(task_key, handler);
         self.tasks_running += 1;
         if let Some(channel) = channel.and_then(|channel| self.channel(channel)) {
@@ -101,7 +95,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task's call has its outcome.
     pub(super) fn settle_task(&mut self, handler: HandlerKey, outcome: &Outcome, elapsed: Duration) {
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.calls.at(handler) else {
             return;
         };
         let Some(task) = call.task.as_deref() else { return };
@@ -112,8 +106,8 @@ impl<R: ShardRing> Shard<R> {
     /// A task ends so, whatever its call does.
     pub(super) fn end_task(&mut self, handler: HandlerKey, ending: &TaskEnding, elapsed: Duration) {
         self.timers.clear(TimerKind::Call, handler.index);
-        let holder = self.pool.holder(handler);
-        let Some(call) = self.pool.call_mut(handler) else {
+        let holder = self.calls.holder(handler);
+        let Some(call) = self.calls.at(handler) else {
             return;
         };
         let Some(task) = call.task.as_deref() else { return };
@@ -136,7 +130,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn log_task(&mut self, key: ConnectionKey, handler: HandlerKey, outcome: metrics::Outcome) {
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.calls.at(handler) else {
             return;
         };
         let (service, ticket) = (Rc::clone(&call.service), call.ticket.clone());
@@ -165,7 +159,7 @@ impl<R: ShardRing> Shard<R> {
         };
         if let Some(handler) = task.handler {
             self.cancel_call(handler);
-        } else if let Some(call) = self.take_shelved_of(key) {
+        } else if let Some(call) = self.calls.askers.take_shelved_of(key) {
             self.cancel_shelved(key, call);
         }
         self.leave_task(key);
@@ -185,7 +179,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task says something before it ends: to whoever waits for it, or to its session.
     pub(super) fn speak_of_task(&mut self, handler: HandlerKey, emission: &Emission) {
-        let Some(call) = self.pool.call_mut(handler) else {
+        let Some(call) = self.calls.at(handler) else {
             return;
         };
         let Some(task) = call.task.as_deref() else { return };
@@ -208,7 +202,7 @@ impl<R: ShardRing> Shard<R> {
         question: NotedQuestion,
         question_id: Option<&str>,
     ) -> Option<()> {
-        let call = self.pool.call_mut(handler)?;
+        let call = self.calls.at(handler)?;
         let task = call.task.as_deref()?;
         let (service, ticket) = (&call.service, &call.ticket);
         let tasks = service.store.tasks();
@@ -288,7 +282,7 @@ impl<R: ShardRing> Shard<R> {
                     self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
                 }
                 None => {
-                    if let Some(call) = self.take_shelved_of(key) {
+                    if let Some(call) = self.calls.askers.take_shelved_of(key) {
                         if let Some(task) = call.task.as_deref() {
                             let ending = TaskEnding::overload(&overload);
                             call.service.store.tasks().end(task, ending);

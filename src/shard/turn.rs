@@ -48,7 +48,7 @@ impl<R: ShardRing> Shard<R> {
     /// is free and some are about to be, no further request is decoded.
     pub fn handle_completions(&mut self, max: usize) -> usize {
         let mut handled = 0;
-        while handled < max && self.started.is_empty() && self.handle_next() {
+        while handled < max && !self.calls.has_started() && self.handle_next() {
             handled += 1;
             self.is_active = true;
             self.serve_waiters();
@@ -63,7 +63,7 @@ impl<R: ShardRing> Shard<R> {
         if !has_handler && self.inbox.has_events() {
             // Calls that have ended on workers, perhaps.
             self.handle_events();
-        } else if !has_handler && self.fresh_calls > 0 {
+        } else if !has_handler && self.calls.has_fresh() {
             // Their tasks come first; what asks for nothing does not wait for that.
             let Some(early) = self.ring.next_early() else {
                 return false;
@@ -96,7 +96,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether there may be requests that are not decoded before tasks have run.
     pub fn awaits_tasks(&self) -> bool {
-        self.fresh_calls > 0 && (!self.interrupted.is_empty() || !self.admission.has_free_handler())
+        self.calls.has_fresh() && (!self.interrupted.is_empty() || !self.admission.has_free_handler())
     }
 
     fn handle(&mut self, completion: Completion) {
@@ -147,7 +147,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether calls wait for something other than the ring.
     pub fn has_pending_calls(&self) -> bool {
-        self.pending_calls > 0
+        self.calls.has_pending()
     }
 
     /// Makes whoever drives the shard look at it.

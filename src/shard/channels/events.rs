@@ -121,7 +121,7 @@ impl<R: ShardRing> Shard<R> {
         let body = request.body(&mut unchunked, &service.http);
         let refused = self.deliver(admission::sse_stream_name(&request.head), body, &mut out);
         unchunked.clear();
-        unchunked.shrink_to(self.pool.buffer_bytes());
+        unchunked.shrink_to(self.calls.pool.buffer_bytes());
         self.unchunked = unchunked;
         match refused {
             None => {

@@ -108,7 +108,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call says something before it ends.
     pub(in crate::shard) fn say(&mut self, handler: HandlerKey, emission: &Emission, message: Vec<u8>) {
-        let holder = self.pool.holder(handler);
+        let holder = self.calls.holder(handler);
         let parent = holder.and_then(|exchange| self.parent_of(exchange));
         match parent {
             Some(parent) => self.say_on_channel(parent, &message, emission.is_droppable()),

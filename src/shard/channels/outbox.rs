@@ -114,7 +114,7 @@ impl<R: ShardRing> Shard<R> {
         };
         let Some(outbox) = &mut channel.outbox else { return };
         let needed = match outbox.buffer.capacity() {
-            capacity if capacity > self.pool.buffer_bytes() => capacity,
+            capacity if capacity > self.calls.pool.buffer_bytes() => capacity,
             _ => 0,
         };
         if needed <= outbox.charged {

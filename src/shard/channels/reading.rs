@@ -147,12 +147,12 @@ impl<R: ShardRing> Shard<R> {
     /// Whether a channel's next message is to wait until calls that have begun were run. All in one read would otherwise
     /// need a handler at once, though none of them may take any time.
     pub(super) fn is_to_be_interrupted(&mut self, key: ConnectionKey) -> bool {
-        !self.started.is_empty() || self.is_to_await_tasks(key)
+        self.calls.has_started() || self.is_to_await_tasks(key)
     }
 
     /// Whether a channel's next call would not be taken, though some may be over as soon as tasks run.
     fn is_to_await_tasks(&mut self, key: ConnectionKey) -> bool {
-        if self.fresh_calls == 0 {
+        if !self.calls.has_fresh() {
             return false;
         }
         let in_flight_max = self.service.channels.in_flight_max as usize;
@@ -215,7 +215,7 @@ impl<R: ShardRing> Shard<R> {
             }
         };
         message.clear();
-        message.shrink_to(self.pool.buffer_bytes());
+        message.shrink_to(self.calls.pool.buffer_bytes());
         self.unmasked = message;
         taken
     }

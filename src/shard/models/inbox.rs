@@ -20,9 +20,9 @@ use crate::ring::ConnectionKey;
 use crate::session::live::{LiveEvent, ShardInbox};
 use crate::shard::admission::{Mesh, Peers};
 use crate::shard::gate::{Gate, ShardGate, on_place_free};
+use crate::shard::inbox::call_number;
 use crate::shard::inbox::{Inbox, ShardEvent, Waker};
 use crate::shard::moved::Moved;
-use crate::shard::speaking::call_number;
 use crate::units::ShardId;
 
 type LoomInbox = Inbox<(), LoomSync>;

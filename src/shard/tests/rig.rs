@@ -628,8 +628,8 @@ impl Site {
     fn assert_nothing_left(&mut self, sizes: Sizes) {
         let shard = &self.shard;
         assert_eq!(shard.table.open(), 0, "connections");
-        assert_eq!(shard.pool.idle(), shard.pool.size(), "idle handlers");
-        shard.admission.assert_at_rest(shard.pool.size());
+        shard.calls.assert_at_rest();
+        shard.admission.assert_at_rest(shard.calls.pool.size());
         assert_eq!(
             shard.assembly.free(Purpose::Pieces),
             sizes.assembly_buffers,
@@ -641,25 +641,17 @@ impl Site {
             "buffers of waiters"
         );
         assert_eq!(shard.heap.used(), 0, "bytes charged to the heap budget");
-        assert_eq!(shard.pending_calls, 0, "pending calls");
         assert_eq!(self.tasks.len(), 0, "tasks of calls that are over");
-        assert!(
-            shard.started.is_empty(),
-            "{} calls never polled",
-            shard.started.len()
-        );
         assert!(
             shard.starved.is_empty() && shard.starved_again.is_empty(),
             "{} starved connections",
             shard.starved.len() + shard.starved_again.len()
         );
         assert!(shard.interrupted.is_empty(), "channels with messages not taken");
-        assert_eq!(shard.fresh_calls, 0, "calls their tasks have not polled");
         assert_eq!(shard.timers.len(), 0, "timers");
         let counters = shard.ring.counters();
         assert_eq!(counters.buffers_free, counters.buffers_total, "ring buffers");
         shard.ring.assert_settled();
-        assert!(shard.askers.is_shelf_empty(), "calls that wait for their clients");
         let numbers = self.metrics.snapshot();
         assert_eq!(numbers.in_flight, 0, "requests in flight");
         assert_eq!(numbers.connections_open, 0, "connections_open");

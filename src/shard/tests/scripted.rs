@@ -191,10 +191,10 @@ fn a_client_that_leaves_a_pipelined_call_cancels_it() {
     client.ask(call(Era::Modern, "hold", 2, "never"));
     client.send(usize::MAX);
     rig.run();
-    assert_eq!(rig.shard.pool.busy(), 1);
+    assert_eq!(rig.shard.calls.pool.busy(), 1);
     client.peer.close();
     rig.run();
-    assert_eq!(rig.shard.pool.busy(), 0);
+    assert_eq!(rig.shard.calls.pool.busy(), 0);
     rig.leave(&[client]);
 }
 
@@ -914,10 +914,13 @@ fn calls_of_a_batch_that_have_not_begun_when_its_client_leaves_never_do() {
     rig.run();
     client.peer.reset();
     rig.run();
-    assert_eq!(rig.shard.pool.busy(), 1, "the call that runs ends first");
+    assert_eq!(rig.shard.calls.pool.busy(), 1, "the call that runs ends first");
     rig.release("a");
     rig.run();
-    assert_eq!((rig.shard.pool.busy(), rig.metrics.in_flight.value()), (0, 0));
+    assert_eq!(
+        (rig.shard.calls.pool.busy(), rig.metrics.in_flight.value()),
+        (0, 0)
+    );
     rig.leave(&[client]);
 }
 

@@ -211,7 +211,7 @@ fn who_leaves_a_modern_stream_cancels_its_call() {
     assert_eq!(client.events().len(), 1);
     client.peer.close();
     rig.run();
-    assert_eq!(rig.shard.pool.idle(), 1, "the handler is free");
+    assert_eq!(rig.shard.calls.pool.idle(), 1, "the handler is free");
     leave(&mut rig, &[client]);
 }
 
@@ -394,7 +394,7 @@ fn a_call_that_asks_has_no_handler_meanwhile() {
     let mut asker = Listener::new(rig.connect_to(0), &legacy_call(&session, "ask", 3, "s"));
     rig.run();
     assert_eq!(asker.methods(), ["elicitation/create"]);
-    assert_eq!(rig.shard.pool.idle(), 1);
+    assert_eq!(rig.shard.calls.pool.idle(), 1);
     // Somebody else's call takes the one handler for a while.
     let mut other = Client::new(rig.connect_to(0));
     other.request(call(Era::Legacy, "hold", 9, "other"));
@@ -474,7 +474,7 @@ fn a_cancelled_request_has_a_stream_that_ends_without_an_answer() {
             client.events().iter().all(|event| event.get("result").is_none()),
             "{tool}"
         );
-        assert_eq!(rig.shard.pool.idle(), 1, "{tool}");
+        assert_eq!(rig.shard.calls.pool.idle(), 1, "{tool}");
         // The connection goes on.
         client.peer.write(&legacy_call(&session, "echo", 4, "next"));
         rig.run();

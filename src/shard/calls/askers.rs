@@ -1,0 +1,205 @@
+//! Calls that have asked their client something, and the shelf on which they lie without a handler until it answers.
+//!
+//! Invariant: a call is on the shelf or has a handler, never both; its place stays the same until it is over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::mcp::TaskId;
+use crate::pool::HandlerKey;
+use crate::registry::{AnswerError, CallLink};
+use crate::ring::ConnectionKey;
+use crate::slab::{Slab, SlabKey};
+
+use super::call::Call;
+
+/// Calls that may wait for their clients, for each handler.
+const ASKERS_PER_HANDLER: u32 = 4;
+
+/// Where a call that has asked something is known: its place, and which of its uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::shard) struct AskerKey {
+    index: u32,
+    generation: u32,
+}
+
+impl AskerKey {
+    pub(in crate::shard) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Its place.
+    pub(super) fn index(self) -> u32 {
+        self.index
+    }
+
+    pub(in crate::shard) fn from_number(number: u64) -> AskerKey {
+        AskerKey {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+}
+
+impl SlabKey for AskerKey {
+    const GENERATION_MAX: u32 = u32::MAX;
+
+    fn new(index: u32, generation: u32) -> AskerKey {
+        AskerKey { index, generation }
+    }
+
+    fn slot(self) -> u32 {
+        self.index
+    }
+
+    fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+/// Calls that have asked their clients something.
+pub(in crate::shard) struct Askers {
+    places: Slab<AskerKey, Asker>,
+    /// Shelved calls by the handler they had, which is what their task knows them by.
+    by_handler: HashMap<HandlerKey, AskerKey>,
+}
+
+/// A call that has asked its client something.
+pub(in crate::shard) struct Asker {
+    pub(in crate::shard) link: Arc<CallLink>,
+    /// Questions that may still be open.
+    pub(in crate::shard) questions: Vec<u32>,
+    /// The handler it has, or had before it was shelved.
+    pub(in crate::shard) handler: HandlerKey,
+    pub(in crate::shard) connection: ConnectionKey,
+    /// What it runs as, if that is a task.
+    pub(in crate::shard) task: Option<Box<TaskId>>,
+    /// When the questions that are open were asked.
+    pub(in crate::shard) since: Instant,
+    pub(in crate::shard) shelved: Option<Call>,
+    pub(in crate::shard) is_returning: bool,
+}
+
+impl Asker {
+    pub(super) fn new(
+        link: Arc<CallLink>,
+        handler: HandlerKey,
+        connection: ConnectionKey,
+        task: Option<Box<TaskId>>,
+        now: Instant,
+    ) -> Asker {
+        Asker {
+            link,
+            questions: Vec::new(),
+            handler,
+            connection,
+            task,
+            since: now,
+            shelved: None,
+            is_returning: false,
+        }
+    }
+}
+
+impl Askers {
+    pub(in crate::shard) fn new(handlers: u32) -> Askers {
+        Askers {
+            places: Slab::bounded(handlers.saturating_mul(ASKERS_PER_HANDLER)),
+            by_handler: HashMap::new(),
+        }
+    }
+
+    /// Whether no call lies on the shelf.
+    pub(in crate::shard) fn is_shelf_empty(&self) -> bool {
+        self.by_handler.is_empty()
+    }
+
+    pub(in crate::shard) fn at(&mut self, key: AskerKey) -> Option<&mut Asker> {
+        self.places.get_mut(key)
+    }
+
+    pub(in crate::shard) fn key_at(&self, index: u32) -> Option<AskerKey> {
+        self.places.key_at(index)
+    }
+
+    pub(in crate::shard) fn keys(&self) -> Vec<AskerKey> {
+        self.places.keys().collect()
+    }
+
+    /// The call that `is_it`, shelved or not.
+    pub(in crate::shard) fn find(&self, is_it: impl Fn(&Asker) -> bool) -> Option<AskerKey> {
+        self.places
+            .iter()
+            .find(|(_, asker)| is_it(asker))
+            .map(|(key, _)| key)
+    }
+
+    pub(super) fn insert(&mut self, asker: Asker) -> Option<AskerKey> {
+        self.places.insert(asker).ok()
+    }
+
+    /// A call is over: what it asked is of no interest any more.
+    pub(in crate::shard) fn remove(&mut self, key: AskerKey) {
+        if let Some(asker) = self.places.remove(key) {
+            self.by_handler.remove(&asker.handler);
+        }
+    }
+
+    /// Tells a call that none of its questions will be answered. False if there is none.
+    pub(in crate::shard) fn fail(&mut self, key: AskerKey, error: &AnswerError) -> bool {
+        let Some(asker) = self.at(key) else {
+            return false;
+        };
+        let numbers = std::mem::take(&mut asker.questions);
+        let link = Arc::clone(&asker.link);
+        for number in numbers {
+            link.answer(number, Err(error.clone()));
+        }
+        true
+    }
+
+    /// Puts a call on the shelf that has given up `handler`.
+    pub(super) fn shelve(&mut self, key: AskerKey, handler: HandlerKey, call: Call) {
+        if let Some(asker) = self.places.get_mut(key) {
+            asker.handler = handler;
+            asker.shelved = Some(call);
+            self.by_handler.insert(handler, key);
+        }
+    }
+
+    /// The task of the call was woken that has given up `handler`: whether it wants one, and did not before.
+    pub(in crate::shard) fn begin_return(&mut self, handler: HandlerKey) -> bool {
+        let key = self.by_handler.get(&handler);
+        let asker = key.and_then(|key| self.places.get_mut(*key));
+        asker.is_some_and(|asker| !std::mem::replace(&mut asker.is_returning, true))
+    }
+
+    /// Takes the call from the shelf that wants a handler for `was`, if it still does.
+    pub(super) fn take_returning(&mut self, was: HandlerKey) -> Option<(AskerKey, ConnectionKey, Call)> {
+        let key = *self.by_handler.get(&was)?;
+        let asker = self.places.get_mut(key)?;
+        asker.is_returning = false;
+        let call = asker.shelved.take()?;
+        let connection = asker.connection;
+        self.by_handler.remove(&was);
+        Some((key, connection, call))
+    }
+
+    /// Takes the call of this connection from the shelf, if there is one.
+    pub(in crate::shard) fn take_shelved_of(&mut self, connection: ConnectionKey) -> Option<Call> {
+        let key = self.find(|asker| asker.connection == connection)?;
+        self.at(key)?.shelved.take()
+    }
+
+    /// Takes the call from the shelf that `is_it`, if there is one.
+    pub(in crate::shard) fn take_shelved(
+        &mut self,
+        is_it: impl Fn(&Call) -> bool,
+    ) -> Option<(ConnectionKey, Call)> {
+        let key = self.find(|asker| asker.shelved.as_ref().is_some_and(&is_it))?;
+        let asker = self.at(key)?;
+        let connection = asker.connection;
+        asker.shelved.take().map(|call| (connection, call))
+    }
+}

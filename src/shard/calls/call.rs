@@ -1,0 +1,93 @@
+//! The state of a leased handler.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::mcp::{Batch, TaskId, Ticket};
+use crate::metrics;
+use crate::registry::{CallFuture, CallLink};
+use crate::session::live::Stream;
+use crate::workers::JobHandle;
+
+use super::super::service::LocalService;
+use super::askers::AskerKey;
+
+/// The state of a leased handler.
+pub struct Call {
+    /// What was served when it was decoded: its ticket means nothing to any other registry.
+    pub(in crate::shard) service: LocalService,
+    pub(in crate::shard) ticket: Ticket,
+    pub(in crate::shard) run: Run,
+    pub(in crate::shard) began: Instant,
+    /// For all calls of a batch together.
+    pub(in crate::shard) deadline: Instant,
+    pub(in crate::shard) batch: Option<Box<Batched>>,
+    /// What its tool speaks into; none for the calls of a batch.
+    pub(in crate::shard) link: Option<Arc<CallLink>>,
+    /// What it speaks on, once it has spoken or taken long.
+    pub(in crate::shard) stream: Option<Arc<Stream>>,
+    /// Its place among those that asked their client something.
+    pub(in crate::shard) asker: Option<AskerKey>,
+    /// It runs as a task.
+    pub(in crate::shard) task: Option<Box<TaskId>>,
+}
+
+pub(in crate::shard) enum Run {
+    /// Started, not polled yet.
+    Ready(CallFuture),
+    /// Taken out to be polled.
+    Polled,
+    /// Pending; the waker tells its task that the call was taken away.
+    Pending(CallFuture, Option<Waker>),
+    /// Pending without a handler until its client answers.
+    Shelved(CallFuture, Waker),
+    /// On a worker thread.
+    Working(JobHandle),
+    /// It has its outcome; one that comes later is nobody's.
+    Ended,
+}
+
+impl Call {
+    pub(super) fn begin_poll(&self) {
+        if let Some(link) = &self.link {
+            link.begin_poll();
+        }
+    }
+
+    /// It has waited for its client, which is not its own time.
+    pub(in crate::shard) fn wait_for_client(&mut self, waited: Duration) {
+        self.began += waited;
+        self.deadline += waited;
+    }
+
+    /// What it is counted under.
+    pub(in crate::shard) fn label(&self) -> metrics::Operation {
+        self.service.label(self.ticket.operation())
+    }
+
+    /// Whether it has its outcome.
+    pub(in crate::shard) fn is_over(&self) -> bool {
+        matches!(self.run, Run::Ended)
+    }
+
+    /// Whether it waits for its client.
+    pub(in crate::shard) fn is_asking(&self) -> bool {
+        self.asker.is_some() && self.link.as_ref().is_some_and(|link| link.open_questions() > 0)
+    }
+
+    /// Its handler goes on with the next call of its batch.
+    pub(in crate::shard) fn next(&mut self, ticket: Ticket, began: Instant, batched: Box<Batched>) {
+        self.ticket = ticket;
+        self.began = began;
+        self.batch = Some(batched);
+    }
+}
+
+/// Calls of one batch.
+#[derive(Debug)]
+pub(in crate::shard) struct Batched {
+    pub batch: Batch,
+    /// The array so far, behind room for a head.
+    pub answers: Vec<u8>,
+}

@@ -1,0 +1,48 @@
+//! What calls speak into before they end: made once, used again.
+
+use std::sync::Arc;
+
+use crate::registry::{CallLink, ClientFacts, LinkListener, ServerHandle};
+
+/// Links kept for calls to come; more run at once only while a burst lasts.
+const LINKS_KEPT_MAX: usize = 256;
+
+/// The links of calls: made once, used again.
+pub(super) struct Links {
+    free: Vec<Arc<CallLink>>,
+    listener: Arc<dyn LinkListener>,
+    server: ServerHandle,
+}
+
+impl Links {
+    /// Links whose calls tell `listener` of what they say outside a poll.
+    pub(super) fn new(listener: Arc<dyn LinkListener>, server: ServerHandle) -> Links {
+        Links {
+            free: Vec::with_capacity(LINKS_KEPT_MAX),
+            listener,
+            server,
+        }
+    }
+
+    /// A link for a call whose client is as `facts` say. Allocates only while more calls run than ever before.
+    pub(super) fn take(&mut self, facts: ClientFacts) -> Arc<CallLink> {
+        let mut link = self
+            .free
+            .pop()
+            .unwrap_or_else(|| CallLink::new(Arc::clone(&self.listener), self.server.clone()));
+        match Arc::get_mut(&mut link) {
+            Some(own) => own.begin(facts),
+            None => debug_assert!(false, "a free link is nobody's"),
+        }
+        link
+    }
+
+    /// Takes a link back whose call is over. One that a tool still holds is left to it.
+    pub(super) fn put(&mut self, link: Arc<CallLink>) {
+        link.close();
+        // Nobody can make a second one of the last.
+        if self.free.len() < LINKS_KEPT_MAX && Arc::strong_count(&link) == 1 {
+            self.free.push(link);
+        }
+    }
+}

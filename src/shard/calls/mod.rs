@@ -1,0 +1,361 @@
+//! The calls of one shard: what runs in its handlers, what lies on the shelf until a client answers, and what is to be
+//! polled next.
+//!
+//! A call is polled in place first; one that is pending becomes a task, one that blocks goes to the workers. A call
+//! that waits for its client gives its handler up meanwhile.
+//!
+//! ```text
+//! start ─► Ready ─ next_started ─► Polled ─► (settled)
+//!   ▲                              │  ▲
+//!   │                      suspend ▼  │ resume
+//!   │ return_shelved              Pending ─ shelve ─► Shelved ─┐
+//!   └──────────────────────────────────────────────────────────┘
+//! submit ─► Working (a worker thread) ─ event ─► (settled)
+//! ```
+//!
+//! Calls knows no connection but by its key, no clock, and nobody who waits for a handler. It polls nothing itself.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `call` | the state of a leased handler |
+//! | `links` | what calls speak into |
+//! | `askers` | calls that have asked their client something |
+
+mod askers;
+mod call;
+mod links;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::pool::{HandlerKey, Pool};
+use crate::registry::{CallFuture, CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
+use crate::ring::ConnectionKey;
+use crate::workers::{Job, Refused, Submitter};
+
+use askers::Asker;
+pub(super) use askers::{AskerKey, Askers};
+pub use call::Call;
+pub(super) use call::{Batched, Run};
+use links::Links;
+
+/// The calls of one shard.
+pub(super) struct Calls {
+    pub pool: Pool<Call, ConnectionKey>,
+    pub askers: Askers,
+    links: Links,
+    /// Calls to be polled for the first time, oldest first.
+    started: VecDeque<HandlerKey>,
+    /// Pending calls that their tasks have not polled yet: they are, as soon as tasks run.
+    fresh: usize,
+    /// Calls that wait for something on this shard.
+    pending: usize,
+    /// What one call said, while it is passed on.
+    emissions: Vec<Emission>,
+    workers: Submitter,
+}
+
+/// A call that gave up its handler, on its way to another.
+pub(super) struct Unshelved {
+    pub asker: AskerKey,
+    pub connection: ConnectionKey,
+    pub call: Call,
+}
+
+impl Calls {
+    pub(super) fn new(
+        handlers: u32,
+        buffer_bytes: usize,
+        listener: Arc<dyn LinkListener>,
+        server: ServerHandle,
+        workers: Submitter,
+    ) -> Calls {
+        Calls {
+            pool: Pool::new(handlers, buffer_bytes),
+            askers: Askers::new(handlers),
+            links: Links::new(listener, server),
+            started: VecDeque::with_capacity(handlers as usize),
+            fresh: 0,
+            pending: 0,
+            emissions: Vec::new(),
+            workers,
+        }
+    }
+
+    /// The call that a handler works for.
+    #[inline]
+    pub(super) fn at(&mut self, handler: HandlerKey) -> Option<&mut Call> {
+        self.pool.call_mut(handler)
+    }
+
+    /// Whoever a handler works for: a connection, a message of a channel, or a task.
+    #[inline]
+    pub(super) fn holder(&self, handler: HandlerKey) -> Option<ConnectionKey> {
+        self.pool.holder(handler)
+    }
+
+    /// Whether a handler works for a task.
+    pub(super) fn is_task(&mut self, handler: HandlerKey) -> bool {
+        self.at(handler).is_some_and(|call| call.task.is_some())
+    }
+
+    /// Whether calls were started that were not polled yet.
+    pub(super) fn has_started(&self) -> bool {
+        !self.started.is_empty()
+    }
+
+    /// Whether calls are pending that their tasks have not polled yet.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.fresh > 0
+    }
+
+    /// Whether calls wait for something other than the ring.
+    pub(super) fn has_pending(&self) -> bool {
+        self.pending > 0
+    }
+
+    /// The handlers that work for the calls that are as `matches` says.
+    pub(super) fn handlers_where(&mut self, matches: impl Fn(&Call) -> bool) -> Vec<HandlerKey> {
+        let keys = (0..self.pool.size()).filter_map(|index| self.pool.key_at(index));
+        let keys: Vec<HandlerKey> = keys.collect();
+        keys.into_iter()
+            .filter(|handler| self.at(*handler).is_some_and(|call| matches(call)))
+            .collect()
+    }
+
+    // What calls speak into.
+
+    /// A link for a call whose client is as `facts` say.
+    pub(super) fn take_link(&mut self, facts: ClientFacts) -> Arc<CallLink> {
+        self.links.take(facts)
+    }
+
+    /// Takes a link back whose call is over.
+    pub(super) fn put_link(&mut self, link: Arc<CallLink>) {
+        self.links.put(link);
+    }
+
+    /// What a call has said; goes back to [`Calls::put_emissions`], so that passing it on allocates nothing.
+    pub(super) fn take_emissions(&mut self, link: &CallLink) -> Vec<Emission> {
+        let mut emissions = std::mem::take(&mut self.emissions);
+        link.take_emissions(&mut emissions);
+        emissions
+    }
+
+    /// Takes the emptied list back.
+    pub(super) fn put_emissions(&mut self, emissions: Vec<Emission>) {
+        self.emissions = emissions;
+    }
+
+    // Running.
+
+    /// A call is to be polled.
+    pub(super) fn start(&mut self, handler: HandlerKey, future: CallFuture) {
+        if let Some(call) = self.pool.call_mut(handler) {
+            call.run = Run::Ready(future);
+            self.started.push_back(handler);
+        }
+    }
+
+    /// Hands a blocking call to the workers.
+    ///
+    /// # Errors
+    /// Their queue is full, or they stop.
+    pub(super) fn submit(&mut self, handler: HandlerKey, job: Job) -> Result<(), Refused> {
+        let handle = self.workers.try_submit(job)?;
+        if let Some(call) = self.at(handler) {
+            call.run = Run::Working(handle);
+        }
+        Ok(())
+    }
+
+    /// The oldest call that was started and not polled yet.
+    pub(super) fn next_started(&mut self) -> Option<(HandlerKey, CallFuture)> {
+        while let Some(handler) = self.started.pop_front() {
+            let Some(call) = self.pool.call_mut(handler) else {
+                continue;
+            };
+            if let Run::Ready(future) = std::mem::replace(&mut call.run, Run::Polled) {
+                call.begin_poll();
+                return Some((handler, future));
+            }
+        }
+        None
+    }
+
+    /// A polled call is pending; `waker` is its task's, once it has one. False if the call was taken away.
+    pub(super) fn suspend(&mut self, handler: HandlerKey, future: CallFuture, waker: Option<Waker>) -> bool {
+        let Some(call) = self.pool.call_mut(handler) else {
+            return false;
+        };
+        let is_fresh = waker.is_none();
+        call.run = Run::Pending(future, waker);
+        self.pending += 1;
+        self.fresh += usize::from(is_fresh);
+        true
+    }
+
+    /// Takes a pending call to poll it; `None` if it was taken away.
+    pub(super) fn resume(&mut self, handler: HandlerKey) -> Option<CallFuture> {
+        let call = self.pool.call_mut(handler)?;
+        match std::mem::replace(&mut call.run, Run::Polled) {
+            Run::Pending(future, waker) => {
+                self.pending -= 1;
+                self.fresh -= usize::from(waker.is_none());
+                call.begin_poll();
+                Some(future)
+            }
+            other => {
+                call.run = other;
+                None
+            }
+        }
+    }
+
+    /// Ends what still runs of a call that keeps its handler until it is settled. False if there is none.
+    pub(super) fn give_up(&mut self, handler: HandlerKey) -> bool {
+        let Some(call) = self.at(handler) else {
+            return false;
+        };
+        let run = std::mem::replace(&mut call.run, Run::Polled);
+        self.stop(run);
+        true
+    }
+
+    /// Ends what still runs of a call that has lost its handler.
+    pub(super) fn discard(&mut self, call: Call) {
+        self.stop(call.run);
+        if let Some(link) = call.link {
+            self.links.put(link);
+        }
+    }
+
+    /// Ends what still runs of a call. A job on a worker is told to stop; if it does not, it counts as abandoned.
+    fn stop(&mut self, run: Run) {
+        match run {
+            Run::Pending(future, waker) => {
+                self.pending -= 1;
+                self.fresh -= usize::from(waker.is_none());
+                drop(future);
+                // Its task finds the call gone and ends.
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Run::Shelved(future, waker) => {
+                drop(future);
+                waker.wake();
+            }
+            Run::Working(job) => {
+                job.abandon();
+            }
+            Run::Ready(_) | Run::Polled | Run::Ended => {}
+        }
+    }
+
+    // Calls that wait for their client.
+
+    /// The place of a call that asks; a new one for its first question, if there is one.
+    pub(super) fn asker_of(
+        &mut self,
+        handler: HandlerKey,
+        link: &Arc<CallLink>,
+        now: Instant,
+    ) -> Option<AskerKey> {
+        let connection = self.holder(handler)?;
+        let call = self.pool.call_mut(handler)?;
+        if let Some(key) = call.asker {
+            return Some(key);
+        }
+        let asker = Asker::new(Arc::clone(link), handler, connection, call.task.clone(), now);
+        let key = self.askers.insert(asker)?;
+        call.asker = Some(key);
+        Some(key)
+    }
+
+    /// The timer slot of a call that asks: they are those behind the handlers'.
+    pub(super) fn asker_timer(&self, key: AskerKey) -> u32 {
+        self.pool.size() + key.index()
+    }
+
+    /// A call waits for its client no longer: its own time runs on. If it has a handler, that and the deadline it has
+    /// now.
+    pub(super) fn on_all_answered(&mut self, key: AskerKey, now: Instant) -> Option<(HandlerKey, Instant)> {
+        let asker = self.askers.at(key)?;
+        let waited = now.saturating_duration_since(asker.since);
+        if let Some(call) = asker.shelved.as_mut() {
+            call.wait_for_client(waited);
+            return None;
+        }
+        let handler = asker.handler;
+        let call = self.pool.call_mut(handler)?;
+        call.wait_for_client(waited);
+        Some((handler, call.deadline))
+    }
+
+    /// Takes the handler from a call that waits for its client, if it does and its task knows it; its task will bring
+    /// it back.
+    pub(super) fn shelve(&mut self, handler: HandlerKey) -> bool {
+        let Some(call) = self.pool.call_mut(handler) else {
+            return false;
+        };
+        let is_asking = call.link.as_ref().is_some_and(|link| link.open_questions() > 0);
+        let (Some(key), true) = (call.asker, is_asking) else {
+            return false;
+        };
+        match std::mem::replace(&mut call.run, Run::Polled) {
+            Run::Pending(future, Some(waker)) => call.run = Run::Shelved(future, waker),
+            // On a worker, or not known to its task yet.
+            other => {
+                call.run = other;
+                return false;
+            }
+        }
+        self.pending -= 1;
+        let Some(Some(call)) = self.pool.release(handler) else {
+            return false;
+        };
+        self.askers.shelve(key, handler, call);
+        true
+    }
+
+    /// Takes the call from the shelf that gave up the handler `was`, ready to be polled.
+    pub(super) fn unshelve(&mut self, was: HandlerKey) -> Option<Unshelved> {
+        let (asker, connection, mut call) = self.askers.take_returning(was)?;
+        if let Run::Shelved(future, _) = std::mem::replace(&mut call.run, Run::Polled) {
+            call.run = Run::Ready(future);
+        }
+        Some(Unshelved {
+            asker,
+            connection,
+            call,
+        })
+    }
+
+    /// Gives a call from the shelf a free handler again.
+    pub(super) fn return_shelved(&mut self, unshelved: Unshelved) -> Option<HandlerKey> {
+        let Unshelved {
+            asker,
+            connection,
+            call,
+        } = unshelved;
+        let handler = self.pool.acquire(connection, call).ok()?;
+        if let Some(asker) = self.askers.at(asker) {
+            asker.handler = handler;
+        }
+        self.started.push_back(handler);
+        Some(handler)
+    }
+
+    /// Panics unless no call runs, waits or is to be polled.
+    #[cfg(test)]
+    pub(super) fn assert_at_rest(&self) {
+        assert_eq!(self.pool.idle(), self.pool.size(), "idle handlers");
+        assert_eq!(self.pending, 0, "pending calls");
+        assert_eq!(self.started.len(), 0, "calls never polled");
+        assert_eq!(self.fresh, 0, "calls their tasks have not polled");
+        assert!(self.askers.is_shelf_empty(), "calls that wait for their clients");
+    }
+}
