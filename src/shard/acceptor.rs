@@ -241,7 +241,7 @@ impl<R: ShardRing> Shard<R> {
         self.timers.reserve(TimerKind::Connection, key.slot + 1);
         if is_turned_away {
             self.metrics.refusals.increment(OverloadReason::Connections);
-            return self.kill(key);
+            return self.abort(key);
         }
         self.arm_receive(key);
         if is_refused {

@@ -34,7 +34,7 @@ impl<R: ShardRing> Shard<R> {
             Decision::Cancel => return self.refuse_batch(key, *batched, body, OverloadReason::QueueTimeout),
             Decision::Wait => {
                 return match self.enqueue(key) {
-                    Ok(()) => self.spares.put(batched.answers),
+                    Ok(()) => self.writer.put_buffer(batched.answers),
                     Err(reason) => self.refuse_batch(key, *batched, body, reason),
                 };
             }
@@ -73,7 +73,7 @@ impl<R: ShardRing> Shard<R> {
         if !is_wanted {
             // Its client has left: the call that ran has ended, and those behind it have not begun.
             self.metrics.in_flight.down();
-            self.spares.put(batched.answers);
+            self.writer.put_buffer(batched.answers);
             return self.end_lease(handler);
         }
         let Some(body) = self.calls.pool.take_inbound(handler) else {

@@ -117,11 +117,11 @@ impl<R: ShardRing> Shard<R> {
             }
             (State::Answering, _) | (_, Waiting::Write) => {
                 self.metrics.count_eviction(Eviction::WriteStall);
-                self.lose_client(key);
+                self.client_gone(key);
             }
             (State::Calling(handler), Waiting::Answer) => self.stream_answer(handler),
             (State::Calling(_) | State::Streaming, Waiting::KeepAlive) => self.keep_stream_alive(key),
-            (State::Closing, _) => self.kill(key),
+            (State::Closing, _) => self.abort(key),
             (
                 State::Open
                 | State::Queued(_)

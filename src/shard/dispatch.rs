@@ -28,17 +28,17 @@ impl<R: ShardRing> Shard<R> {
         self.service.refresh();
         let service = Rc::clone(&self.service.current);
         let facts = http::facts_of(&request.head, self.principal(), self.clock.unix_now);
-        let mut out = self.spares.take();
+        let mut out = self.writer.take_buffer();
         match request.endpoint {
             Endpoint::Post => {}
             Endpoint::Get => return self.open_standing(key, &facts, out),
             Endpoint::WebSocket => {
-                self.spares.put(out);
+                self.writer.put_buffer(out);
                 self.metrics.in_flight.down();
                 return self.open_websocket(key, request);
             }
             Endpoint::SseOpen => {
-                self.spares.put(out);
+                self.writer.put_buffer(out);
                 self.metrics.in_flight.down();
                 return self.open_events(key, request);
             }
@@ -134,14 +134,14 @@ impl<R: ShardRing> Shard<R> {
                 return match self.enqueue(key) {
                     Ok(()) => {
                         self.note_waiting(key, &ticket);
-                        self.spares.put(out);
+                        self.writer.put_buffer(out);
                     }
                     Err(reason) => self.refuse_work(key, &ticket, out, reason),
                 };
             }
         }
         let terms = work.task();
-        if terms.is_some() && self.has_too_many_tasks() {
+        if terms.is_some() && self.tasks.is_full() {
             self.admission.return_permit();
             return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
         }
@@ -150,7 +150,7 @@ impl<R: ShardRing> Shard<R> {
             Ok(started) => {
                 let routed = self.clock.read();
                 self.metrics.record(Stage::Route, decoded, routed);
-                self.spares.put(out);
+                self.writer.put_buffer(out);
                 if let Some(handler) = self.lease(key, ticket, routed, None) {
                     link.bind(call_number(handler));
                     if let Some(call) = self.calls.at(handler) {

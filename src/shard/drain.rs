@@ -105,7 +105,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Ends at once what a drain would finish: the shard is over when the ring has let go of its sockets. A job on a
     /// worker is told to stop, and given up.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort_all(&mut self) {
         self.begin_drain(self.clock.now);
         if let Some(drain) = &mut self.drain {
             drain.is_aborted = true;
@@ -119,13 +119,13 @@ impl<R: ShardRing> Shard<R> {
             self.cancel_shelved(connection, call);
         }
         self.stop_accept();
-        self.kill_all();
+        self.abort_connections();
     }
 
     /// Whoever is still taken from the listener's queue after this meets it at the next tick.
-    fn kill_all(&mut self) {
+    fn abort_connections(&mut self) {
         for key in self.table.alive() {
-            self.kill(key);
+            self.abort(key);
         }
     }
 
@@ -133,7 +133,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn advance_drain(&mut self) {
         let Some(drain) = self.drain else { return };
         if drain.is_aborted {
-            return self.kill_all();
+            return self.abort_connections();
         }
         let now = self.clock.now;
         let age = now.saturating_duration_since(drain.began);

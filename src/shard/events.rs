@@ -52,7 +52,7 @@ impl<R: ShardRing> Shard<R> {
             ShardEvent::Spoke(handler) => self.hear(handler),
             ShardEvent::Live(event) => self.handle_live_event(event),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),
-            ShardEvent::Abort => self.abort(),
+            ShardEvent::Abort => self.abort_all(),
             ShardEvent::Report(to) => {
                 // A reporter that no longer waits is no concern of the shard's.
                 let _ = to.try_send(self.metrics.histograms().clone());
@@ -63,7 +63,7 @@ impl<R: ShardRing> Shard<R> {
     fn handle_live_event(&mut self, event: LiveEvent) {
         match event {
             LiveEvent::Ready(connection) | LiveEvent::Displaced(connection) => {
-                self.ready_streams.push_back(connection);
+                self.streams.on_ready(connection);
             }
             LiveEvent::Cancel { session, request } => self.cancel_requested(session, &request),
             LiveEvent::Answer { call, number, answer } => self.answer_question(call, number, answer),

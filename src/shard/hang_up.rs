@@ -4,7 +4,7 @@ use crate::mcp::Era;
 use crate::ring::{ConnectionKey, HangUp};
 use crate::transport::http::Persistence;
 
-use super::answering::loss;
+use super::closing::loss;
 use super::connections::State;
 use super::{Shard, ShardRing};
 
@@ -44,12 +44,12 @@ impl<R: ShardRing> Shard<R> {
         connection.ring.is_watched = false;
         let is_cancelled = matches!(outcome, HangUp::Cancelled);
         let handler = match connection.state {
-            State::Dead => return self.bury(key),
+            State::Dead => return self.reap(key),
             State::Moving(_) if is_cancelled => return self.go_on_moving(key),
             State::Calling(handler) if !is_cancelled => handler,
             // Whose request waits is gone with its FIN, in every era.
             State::Queued(_) | State::Moving(_) if !is_cancelled => return self.waiter_gone(key),
-            State::Streaming if !is_cancelled => return self.lose_listener(key, outcome),
+            State::Streaming if !is_cancelled => return self.listener_gone(key, outcome),
             State::Open if !is_cancelled => return self.hear_input_end(key),
             _ => return,
         };
@@ -62,6 +62,6 @@ impl<R: ShardRing> Shard<R> {
             .connection(key)
             .and_then(|connection| self.ring.take_error(&connection.socket));
         self.metrics.count_eviction(loss(error.as_ref()));
-        self.lose_client(key);
+        self.client_gone(key);
     }
 }

@@ -31,7 +31,7 @@ impl<R: ShardRing> Shard<R> {
             .open_standing(&request.session, request.last_event_id);
         match opened {
             Ok(attached) => {
-                self.spares.put(out);
+                self.writer.put_buffer(out);
                 self.log_opened(key, "GET", 200, None);
                 let revision = request.session.session.revision;
                 let role = match attached.stream.id().kind {
@@ -81,7 +81,7 @@ impl<R: ShardRing> Shard<R> {
                 self.log_opened(key, labels.method.as_str(), 200, Some(&id));
                 service.store.tasks().listen(&owner, &interest.tasks, &stream);
                 stream.push(Message::new(out.split_off(HEAD_RESERVE)));
-                self.spares.put(out);
+                self.writer.put_buffer(out);
                 self.begin_stream(key, stream, Role::Listening(id), Revision::V2026_07_28, None);
             }
             Err(reason) => {

@@ -22,8 +22,9 @@
 //! | `admission` | who runs, who waits, who moves to another shard, and who is refused |
 //! | `waiting`, `moving`, `lingering` | requests that wait, connections that move, handlers that stay |
 //! | `replies` | outcomes → answers |
-//! | `answering` | answers → bytes; the ways a connection ends |
-//! | `streams`, `listening` | answers in events; who listens |
+//! | `answers`, `writer` | answers → bytes, and bytes on their way |
+//! | `closing` | the ways a connection ends |
+//! | `event_streams`, `streams`, `listening` | answers in events; who listens |
 //! | `channels` | connections that carry messages both ways, many at once |
 //! | `speaking`, `asking` | what calls say before they end, and ask their clients |
 //! | `tasks` | calls that go on as tasks |
@@ -41,16 +42,18 @@ mod access;
 mod addresses;
 mod admission;
 mod alarm;
-mod answering;
+mod answers;
 mod asking;
 mod batches;
 mod calls;
 mod channels;
 mod clock;
+mod closing;
 mod connections;
 mod deadlines;
 mod dispatch;
 mod drain;
+mod event_streams;
 mod events;
 mod gate;
 mod hang_up;
@@ -66,7 +69,6 @@ mod reading;
 mod replies;
 mod running;
 mod service;
-mod spares;
 mod speaking;
 mod state;
 mod streams;
@@ -77,6 +79,7 @@ mod telemetry;
 mod tests;
 mod turn;
 mod waiting;
+mod writer;
 
 pub use acceptor::ShardRing;
 pub use admission::Mesh;

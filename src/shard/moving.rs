@@ -90,7 +90,7 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.ring.cancels = connection.ring.cancels.saturating_sub(1);
         match connection.state {
-            State::Dead => self.bury(key),
+            State::Dead => self.reap(key),
             _ => self.go_on_moving(key),
         }
     }
@@ -116,7 +116,7 @@ impl<R: ShardRing> Shard<R> {
         let bytes = match connection.request.assembly.take() {
             Some(assembly) => {
                 let bytes = assembly.window().to_vec();
-                self.assembly.give_back(assembly, &mut self.heap);
+                self.assembly.give_back(assembly, &mut self.writer.heap);
                 bytes
             }
             None => Vec::new(),

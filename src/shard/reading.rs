@@ -15,7 +15,7 @@ use crate::ring::{ConnectionKey, Received};
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 
 use super::admission::Claim;
-use super::answering::loss;
+use super::closing::loss;
 use super::connections::{State, Waiting};
 use super::{Shard, ShardRing};
 
@@ -122,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
             _ => false,
         };
         if state == State::Dead {
-            return self.bury(key);
+            return self.reap(key);
         }
         if let State::Moving(_) = state {
             return self.handle_received_moving(key, outcome);
@@ -203,7 +203,7 @@ impl<R: ShardRing> Shard<R> {
         let (assembly, is_kept) = self.append_kept(key, assembly, bytes);
         match self.table.connection(key) {
             Some(connection) => connection.request.assembly = Some(assembly),
-            None => return self.assembly.give_back(assembly, &mut self.heap),
+            None => return self.assembly.give_back(assembly, &mut self.writer.heap),
         }
         match is_kept {
             true => self.serve_assembly(key, Claim::New),
@@ -226,12 +226,12 @@ impl<R: ShardRing> Shard<R> {
         }
         if self.channel(key).is_some() {
             self.begin_reading_channel(key, assembly.window());
-            return self.assembly.give_back(assembly, &mut self.heap);
+            return self.assembly.give_back(assembly, &mut self.writer.heap);
         }
         let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
         match self.table.request(key) {
             Some(request) if !is_done => request.assembly = Some(assembly),
-            _ => self.assembly.give_back(assembly, &mut self.heap),
+            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
         }
         if !matches!(taken, Taken::Ended | Taken::Queued) {
             self.await_more(key);
@@ -251,14 +251,14 @@ impl<R: ShardRing> Shard<R> {
         };
         match self
             .assembly
-            .append(&mut waiting, assembly.window(), &mut self.heap)
+            .append(&mut waiting, assembly.window(), &mut self.writer.heap)
         {
             Ok(()) => {
-                self.assembly.give_back(assembly, &mut self.heap);
+                self.assembly.give_back(assembly, &mut self.writer.heap);
                 waiting
             }
             Err(_) => {
-                self.assembly.give_back(waiting, &mut self.heap);
+                self.assembly.give_back(waiting, &mut self.writer.heap);
                 assembly
             }
         }
@@ -274,7 +274,7 @@ impl<R: ShardRing> Shard<R> {
         let (assembly, is_kept) = self.append_kept(key, assembly, rest);
         match self.table.connection(key) {
             Some(connection) if is_kept => connection.request.assembly = Some(assembly),
-            _ => self.assembly.give_back(assembly, &mut self.heap),
+            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
         }
         if !is_kept {
             self.refuse_memory(key);
@@ -291,7 +291,7 @@ impl<R: ShardRing> Shard<R> {
         bytes: &[u8],
     ) -> (Box<Assembly>, bool) {
         for _ in 0..GIVEN_UP_MAX {
-            let appended = self.assembly.append(&mut assembly, bytes, &mut self.heap);
+            let appended = self.assembly.append(&mut assembly, bytes, &mut self.writer.heap);
             if appended.is_ok() {
                 return (assembly, true);
             }
@@ -299,7 +299,7 @@ impl<R: ShardRing> Shard<R> {
                 break;
             }
             if assembly.is_empty() {
-                self.assembly.give_back(assembly, &mut self.heap);
+                self.assembly.give_back(assembly, &mut self.writer.heap);
                 assembly = self.free_assembly();
             }
         }
@@ -398,7 +398,8 @@ impl<R: ShardRing> Shard<R> {
                     let began = connection.request.began;
                     connection.request.is_browser = request.head.fields.origin.is_present();
                     let policy = &service.policy;
-                    connection.response.note(&request.head, policy, &mut self.origins);
+                    self.writer
+                        .note_head(&mut connection.response, &request.head, policy);
                     let consumed = request.consumed;
                     if claim == Claim::New {
                         connection.request.waited_micros = 0;
@@ -488,7 +489,7 @@ impl<R: ShardRing> Shard<R> {
         if lost == Eviction::Vanished || is_amid {
             self.metrics.count_eviction(lost);
         }
-        self.kill(key);
+        self.abort(key);
     }
 
     fn drop_bytes(&mut self, key: ConnectionKey, count: usize) {
@@ -497,13 +498,13 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.dropped_bytes = connection.dropped_bytes.saturating_add(count as u32);
         if connection.dropped_bytes > DROPPED_BYTES_MAX {
-            return self.kill(key);
+            return self.abort(key);
         }
         self.arm_receive(key);
     }
 
     fn send_continue(&mut self, key: ConnectionKey) {
-        let mut buffer = self.spares.take();
+        let mut buffer = self.writer.take_buffer();
         buffer.extend_from_slice(http::CONTINUE);
         let range = HEAD_RESERVE..buffer.len();
         self.send_interim(key, buffer, range);

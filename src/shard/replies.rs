@@ -17,7 +17,7 @@ use crate::transport::http::admission::{Endpoint, Probe};
 use crate::transport::http::{self, HEAD_RESERVE, Head, Intake, Persistence, Progress, Response};
 
 use super::access::{Ended, Subject};
-use super::answering::Answer;
+use super::answers::Answer;
 use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -122,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
         }
         connection.response.persistence = Persistence::Close;
         self.metrics.in_flight.up();
-        let buffer = self.spares.take();
+        let buffer = self.writer.take_buffer();
         self.answer_preflight(key, &request.head, buffer);
         true
     }
@@ -175,9 +175,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.calls.holder(handler) else {
             return;
         };
-        let mut out = self.spares.take();
+        let mut out = self.writer.take_buffer();
         let Some(call) = self.calls.at(handler) else {
-            return self.spares.put(out);
+            return self.writer.put_buffer(out);
         };
         let reply = write(&call.ticket, &mut out);
         let reply = self
@@ -222,11 +222,11 @@ impl<R: ShardRing> Shard<R> {
         out: &mut Vec<u8>,
         begin: usize,
     ) -> Option<Reply> {
-        if self.heap.has_room(self.heap_bytes_of(out)) {
+        if self.writer.has_room_for(out) {
             return None;
         }
         out.truncate(begin);
-        out.shrink_to(self.calls.pool.buffer_bytes());
+        out.shrink_to(self.writer.buffer_bytes());
         let overload = self.overload(OverloadReason::Memory);
         let call = self.calls.at(handler)?;
         Some(
@@ -247,12 +247,12 @@ impl<R: ShardRing> Shard<R> {
         if let Some(parent) = self.parent_of(key) {
             return self.reply_on_channel(key, parent, buffer, handler, reply);
         }
-        let charged = self.heap_bytes_of(&buffer);
+        let charged = self.writer.heap_bytes_of(&buffer);
         let refusal;
-        let (charged, reply) = match self.heap.charge(charged) {
+        let (charged, reply) = match self.writer.heap.charge(charged) {
             Ok(()) => (charged, reply),
             Err(_) => {
-                buffer = self.spares.take();
+                buffer = self.writer.take_buffer();
                 // It has no id: the last of this connection.
                 if let Some(connection) = self.table.connection(key) {
                     connection.response.persistence = Persistence::Close;

@@ -7,26 +7,27 @@ use std::time::Instant;
 use crate::config::{AccessLog, StealSettings};
 use crate::jsonrpc::Scratch;
 use crate::metrics::ShardMetrics;
-use crate::pool::{AssemblyPool, AssemblySizes, HeapBudget};
+use crate::pool::{AssemblyPool, AssemblySizes};
 use crate::registry::{LinkListener, ServerHandle};
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
-use crate::transport::http::Origins;
-use crate::wire::http1::DateCache;
 use crate::workers::Submitter;
 
 use super::acceptor::{Acceptor, ShardRing};
 use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
+use super::channels::Channels;
 use super::clock::{Clock, Timers};
 use super::connections::Table;
 use super::drain::Drain;
 use super::gate::{Gate, on_place_free};
 use super::inbox::Inbox;
 use super::service::{Served, Serving};
-use super::spares::Spares;
+use super::streams::Streams;
+use super::tasks::Tasks;
 use super::telemetry::Telemetry;
+use super::writer::Writer;
 
 /// Sizes of one shard's preallocated parts.
 #[derive(Debug, Clone, Copy)]
@@ -56,41 +57,28 @@ pub struct Shard<R: ShardRing> {
     pub(super) table: Table<R::Socket>,
     pub(super) calls: Calls,
     pub(super) admission: Admission<R::Socket>,
-    /// Connections whose stream has something to send, oldest first.
-    pub(super) ready_streams: VecDeque<ConnectionKey>,
+    pub(super) streams: Streams,
     pub(super) assembly: AssemblyPool,
-    pub(super) heap: HeapBudget,
     pub(super) clock: Clock,
     pub(super) timers: Timers,
     /// `None` only while a request is decoded; making one anew would allocate.
     pub(super) scratch: Option<Scratch>,
     /// Where a chunked body is put together.
     pub(super) unchunked: Vec<u8>,
-    /// Where a masked message is put together.
-    pub(super) unmasked: Vec<u8>,
-    /// Channels there ever were.
-    pub(super) channels_begun: u64,
-    pub(super) spares: Spares,
-    /// Of pages.
-    pub(super) origins: Origins,
-    pub(super) date: DateCache,
+    pub(super) channels: Channels,
+    pub(super) writer: Writer,
+    pub(super) tasks: Tasks,
     /// Connections that are to receive when there is a ring buffer, whoever waits longest first. Each is in one of
     /// the two at most once, and knows it.
     pub(super) starved: VecDeque<ConnectionKey>,
     /// Those that found none when it was their turn: they go before the others.
     pub(super) starved_again: VecDeque<ConnectionKey>,
-    /// Channels with messages that were read and not taken, as calls of the one before were to be run first.
-    pub(super) interrupted: VecDeque<ConnectionKey>,
-    /// Sends not begun yet.
-    pub(super) sends_queued: usize,
     /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
     pub(super) incomplete: VecDeque<ConnectionKey>,
     /// So many of these are no reason to look who has given his back.
     pub(super) incomplete_max: usize,
     /// All that had arrived by this time has been handled.
     pub(super) caught_up_at: Instant,
-    /// Calls that run as tasks, with a handler or waiting for their clients.
-    pub(super) tasks_running: usize,
     /// Something was handled since the last tick.
     pub(super) is_active: bool,
     pub(super) acceptor: Acceptor,
@@ -173,29 +161,28 @@ impl<R: ShardRing> Shard<R> {
                 waiting: sizes.queue_depth_max as usize,
                 waiting_bytes: sizes.ring_buffer_bytes,
             }),
-            heap: HeapBudget::new(sizes.heap_bytes_max),
             timers: Timers::new(now),
             scratch: Some(Scratch::new()),
             unchunked: Vec::new(),
-            unmasked: Vec::new(),
-            channels_begun: 0,
-            spares: Spares::new(sizes.handlers as usize, sizes.handler_buffer_bytes),
-            origins: Origins::default(),
-            date: DateCache::new(clock.unix_now.0),
+            channels: Channels::new(metrics.shard),
+            writer: Writer::new(
+                sizes.handlers,
+                sizes.handler_buffer_bytes,
+                sizes.heap_bytes_max,
+                clock.unix_now,
+            ),
+            tasks: Tasks::new(sizes.handlers),
             clock,
             starved: VecDeque::new(),
             starved_again: VecDeque::new(),
-            interrupted: VecDeque::new(),
-            sends_queued: 0,
             incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
             incomplete_max: 2 * sizes.assembly_buffers,
             caught_up_at: now,
-            tasks_running: 0,
             is_active: false,
             acceptor: Acceptor::new(gate.join(on_place_free(&inbox))),
             access: Access::new(access_log, now),
             drain: None,
-            ready_streams: VecDeque::new(),
+            streams: Streams::new(metrics.shard),
             metrics: Telemetry::new(metrics, &service.labels),
             service,
             ring,
@@ -205,7 +192,7 @@ impl<R: ShardRing> Shard<R> {
         if sizes.is_prefaulted {
             shard.calls.pool.prefault();
             shard.assembly.prefault();
-            shard.spares.prefault();
+            shard.writer.prefault();
         }
         shard.timers.reserve(TimerKind::Call, sizes.handlers);
         shard.ring.arm_wake();

@@ -33,14 +33,42 @@ use super::{Shard, ShardRing};
 /// Of so many handlers, one is left to calls that somebody waits for.
 const HANDLERS_PER_SPARED: u32 = 4;
 
-impl<R: ShardRing> Shard<R> {
-    /// Whether as many calls run as tasks as may.
-    pub(super) fn has_too_many_tasks(&self) -> bool {
-        let size = self.calls.pool.size();
-        let tasks_max = size.saturating_sub(size / HANDLERS_PER_SPARED).max(1);
-        self.tasks_running >= tasks_max as usize
+/// How many calls of one shard run as tasks.
+pub(super) struct Tasks {
+    /// With a handler, or waiting for their clients.
+    running: u32,
+    running_max: u32,
+}
+
+impl Tasks {
+    /// Of a shard with so many handlers.
+    pub(super) fn new(handlers: u32) -> Tasks {
+        Tasks {
+            running: 0,
+            running_max: handlers.saturating_sub(handlers / HANDLERS_PER_SPARED).max(1),
+        }
     }
 
+    /// Whether as many run as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.running >= self.running_max
+    }
+
+    /// Those that run.
+    pub(super) fn running(&self) -> u32 {
+        self.running
+    }
+
+    fn on_begun(&mut self) {
+        self.running += 1;
+    }
+
+    fn on_over(&mut self) {
+        self.running = self.running.saturating_sub(1);
+    }
+}
+
+impl<R: ShardRing> Shard<R> {
     /// Makes a task of a call that is about to begin, and answers its request with that. False: the request was
     /// refused, and the call is gone.
     pub(super) fn begin_task(&mut self, key: ConnectionKey, handler: HandlerKey, terms: TaskTerms) -> bool {
@@ -64,7 +92,7 @@ impl<R: ShardRing> Shard<R> {
         let view = match service.store.tasks().create(new) {
             Ok(view) => view,
             Err(refused) => {
-                self.kill(task_key);
+                self.abort(task_key);
                 self.refuse_call(handler, refused.reason());
                 return false;
             }
@@ -73,14 +101,14 @@ impl<R: ShardRing> Shard<R> {
         if let Some(ttl) = view.ttl {
             call.deadline = call.began + ttl;
         }
-        let mut out = self.spares.take();
+        let mut out = self.writer.take_buffer();
         let reply = service
             .protocol
             .answer_task_created(&call.ticket, &view, &mut out);
         let (label, operation) = (call.label(), call.ticket.operation());
         self.calls.pool.hand_over(handler, task_key);
         self.table.begin_call(task_key, handler);
-        self.tasks_running += 1;
+        self.tasks.on_begun();
         if let Some(channel) = channel.and_then(|channel| self.channel(channel)) {
             channel.tasks.begin();
         }
@@ -145,7 +173,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task's entry is of no more use.
     fn leave_task(&mut self, key: ConnectionKey) {
-        self.tasks_running = self.tasks_running.saturating_sub(1);
+        self.tasks.on_over();
         let channel = self.table.remove_task(key).and_then(|task| task.channel);
         if let Some(channel) = channel {
             self.on_channel_task_over(channel);
@@ -249,7 +277,7 @@ impl<R: ShardRing> Shard<R> {
             }
             Some(None) => match service.store.tasks().wait(&owner, &task, id.clone()) {
                 Ok(stream) => {
-                    self.spares.put(out);
+                    self.writer.put_buffer(out);
                     self.metrics.on_request(labels.era, RequestClass::Control);
                     self.log_opened(key, labels.method.as_str(), 200, Some(&id));
                     return self.begin_stream(key, stream, Role::Awaiting(id), revision, None);
@@ -272,7 +300,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The process ends soon: what still runs has failed.
     pub(super) fn fail_tasks(&mut self) {
-        if self.tasks_running == 0 {
+        if self.tasks.running() == 0 {
             return;
         }
         let overload = self.overload(OverloadReason::Draining);

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::metrics::ShardHistograms;
 use crate::ring::Completion;
 
-use super::spares::SENDS_PER_FLUSH_MAX;
 use super::{Shard, ShardRing};
 
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
@@ -40,7 +39,7 @@ impl<R: ShardRing> Shard<R> {
     /// What makes the ring unusable.
     pub fn flush(&mut self) -> io::Result<()> {
         self.rearm_starved();
-        self.sends_queued = 0;
+        self.writer.on_flush();
         self.ring.flush()
     }
 
@@ -84,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Once so many sends are queued, begins them and takes their buffers back.
     pub(super) fn send_queued(&mut self) {
-        if self.sends_queued < SENDS_PER_FLUSH_MAX {
+        if !self.writer.is_full() {
             return;
         }
         // A ring that is broken is so at the pump's next flush, too.
@@ -96,7 +95,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether there may be requests that are not decoded before tasks have run.
     pub fn awaits_tasks(&self) -> bool {
-        self.calls.has_fresh() && (!self.interrupted.is_empty() || !self.admission.has_free_handler())
+        self.calls.has_fresh() && (self.channels.has_interrupted() || !self.admission.has_free_handler())
     }
 
     fn handle(&mut self, completion: Completion) {
@@ -120,7 +119,7 @@ impl<R: ShardRing> Shard<R> {
     pub fn handle_tick(&mut self) {
         self.is_active = false;
         self.clock.refresh_unix();
-        self.date.refresh(self.clock.unix_now.0);
+        self.writer.refresh_date(self.clock.unix_now.0);
         self.expire();
         self.expire_lingers();
         self.serve_waiters();

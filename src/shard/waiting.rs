@@ -98,11 +98,11 @@ impl<R: ShardRing> Shard<R> {
             .unwrap_or_else(|| self.assembly.extra());
         let is_kept = self
             .assembly
-            .append(&mut assembly, window, &mut self.heap)
+            .append(&mut assembly, window, &mut self.writer.heap)
             .is_ok();
         match self.table.request(key) {
             Some(request) if is_kept => request.assembly = Some(assembly),
-            _ => self.assembly.give_back(assembly, &mut self.heap),
+            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
         }
         is_kept
     }
@@ -169,7 +169,7 @@ impl<R: ShardRing> Shard<R> {
     /// A client that disconnects while its request waits or moves gets no answer, in every era.
     pub(super) fn waiter_gone(&mut self, key: ConnectionKey) {
         self.metrics.count_eviction(Eviction::HangUp);
-        self.kill(key);
+        self.abort(key);
         self.offer_waiters();
     }
 

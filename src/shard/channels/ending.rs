@@ -130,7 +130,7 @@ impl<R: ShardRing> Shard<R> {
         let is_socket = self.channel(key).is_some_and(|channel| !channel.is_patient());
         match is_socket {
             true => self.begin_close(key),
-            false => self.kill(key),
+            false => self.abort(key),
         }
     }
 
@@ -195,7 +195,7 @@ impl<R: ShardRing> Shard<R> {
         };
         match (&channel.framing, waiting) {
             // Its client has closed its end and takes nothing: it is gone.
-            (Framing::Lines(_), _) if channel.ending.is_none() && !channel.is_input_over => self.kill(key),
+            (Framing::Lines(_), _) if channel.ending.is_none() && !channel.is_input_over => self.abort(key),
             (Framing::Lines(_), _) => self.cut_process(key),
             (Framing::Events(_), _) => self.append(key, |framing, out| {
                 if let Framing::Events(events) = framing {
@@ -223,7 +223,7 @@ impl<R: ShardRing> Shard<R> {
             .connection(key)
             .and_then(|entry| entry.request.assembly.take());
         if let Some(assembly) = assembly {
-            self.assembly.give_back(assembly, &mut self.heap);
+            self.assembly.give_back(assembly, &mut self.writer.heap);
         }
         self.close_channel(key, Close::Slow);
     }
@@ -325,7 +325,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.drop_exchanges(all, true);
         if now >= last {
-            return self.kill(key);
+            return self.abort(key);
         }
         self.set_deadline(key, last);
         self.close_if_over(key);

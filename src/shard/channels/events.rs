@@ -22,7 +22,7 @@ use crate::transport::http::admission::{self, SSE_NAME_PARAMETER};
 use crate::transport::http::{self, HEAD_RESERVE, Request, Response};
 use crate::wire::sse::{self, EventName};
 
-use super::super::answering::Answer;
+use super::super::answers::Answer;
 use super::super::{Shard, ShardRing};
 use super::{Channel, Framing};
 
@@ -88,7 +88,7 @@ impl<R: ShardRing> Shard<R> {
         if self.is_draining() {
             return self.refuse_undecoded(key, OverloadReason::Draining);
         }
-        let place = self.stream_place(key);
+        let place = self.streams.place(key);
         let live = self.service.store.live();
         let Ok(postbox) = live.open_postbox(self.principal(), place) else {
             return self.refuse_undecoded(key, OverloadReason::Memory);
@@ -98,9 +98,9 @@ impl<R: ShardRing> Shard<R> {
             waiting: VecDeque::new(),
             is_chunked: request.takes_chunks(),
         };
-        let mut out = self.spares.take();
+        let mut out = self.writer.take_buffer();
         if let Some(connection) = self.table.connection(key) {
-            http::append_events_head(&mut out, &connection.response, self.date.text());
+            http::append_events_head(&mut out, &connection.response, self.writer.date());
         }
         events.append_endpoint(&mut out, admission::sse_messages_reference(&request.head));
         self.log_opened(key, "GET", 200, None);

@@ -53,7 +53,7 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.in_flight.up();
         }
         self.service.refresh();
-        let out = self.spares.take();
+        let out = self.writer.take_buffer();
         self.decode(key, &Facts { via, principal, now }, message, out, claim);
         match self.table.wait(key) {
             Some(_) => Taken::Queued,
@@ -94,7 +94,7 @@ impl<R: ShardRing> Shard<R> {
         if reply.has_body {
             buffer = self.post(parent, buffer);
         }
-        self.spares.put(buffer);
+        self.writer.put_buffer(buffer);
         if let Some(handler) = handler {
             self.end_lease(handler);
         }
@@ -118,7 +118,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// An exchange's client wants no answer any more: it gets none.
     pub(in crate::shard) fn drop_unstarted(&mut self, key: ConnectionKey, out: Vec<u8>) {
-        self.spares.put(out);
+        self.writer.put_buffer(out);
         self.metrics.in_flight.down();
         self.end_exchange(key);
     }
@@ -131,7 +131,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(channel) = self.channel(parent) {
             channel.forget(key);
         }
-        self.kill(key);
+        self.abort(key);
         self.close_if_over(parent);
     }
 
@@ -143,7 +143,7 @@ impl<R: ShardRing> Shard<R> {
             {
                 self.cancel_call(handler);
             }
-            self.kill(key);
+            self.abort(key);
         }
     }
 

@@ -34,11 +34,13 @@ mod outbox;
 mod reading;
 mod streams;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::mcp::{ChannelFacts, OpenSession, SessionId, SessionToken, Sessions};
 use crate::ring::ConnectionKey;
+use crate::units::ShardId;
 use crate::wire::websocket;
 
 use super::{Shard, ShardRing};
@@ -181,6 +183,58 @@ impl Channel {
     }
 }
 
+/// What the channels of one shard share.
+pub(super) struct Channels {
+    shard: ShardId,
+    /// Channels there ever were.
+    begun: u64,
+    /// Those with messages that were read and not taken, as calls of the one before were to be run first.
+    interrupted: VecDeque<ConnectionKey>,
+    /// Where a masked message is put together.
+    unmasked: Vec<u8>,
+}
+
+impl Channels {
+    pub(super) fn new(shard: ShardId) -> Channels {
+        Channels {
+            shard,
+            begun: 0,
+            interrupted: VecDeque::new(),
+            unmasked: Vec::new(),
+        }
+    }
+
+    /// The token of a new channel. Requests that are to be cancelled are found by it, on any shard. No session has it:
+    /// theirs are random.
+    fn next_token(&mut self) -> SessionToken {
+        self.begun += 1;
+        let number = u128::from(self.shard.0) << 64 | u128::from(self.begun);
+        SessionToken(number.to_be_bytes())
+    }
+
+    /// A channel goes on with what was read when the calls that have begun were run.
+    fn interrupt(&mut self, key: ConnectionKey, channel: &mut Channel) {
+        if !std::mem::replace(&mut channel.is_interrupted, true) {
+            self.interrupted.push_back(key);
+        }
+    }
+
+    /// Whether any channel was interrupted.
+    pub(super) fn has_interrupted(&self) -> bool {
+        !self.interrupted.is_empty()
+    }
+
+    /// The channel that was interrupted first.
+    fn first_interrupted(&self) -> Option<ConnectionKey> {
+        self.interrupted.front().copied()
+    }
+
+    /// The channel that was interrupted first goes on.
+    fn resume_first(&mut self) -> Option<ConnectionKey> {
+        self.interrupted.pop_front()
+    }
+}
+
 impl<R: ShardRing> Shard<R> {
     pub(super) fn channel(&mut self, key: ConnectionKey) -> Option<&mut Channel> {
         self.table.connection(key)?.channel.as_deref_mut()
@@ -193,17 +247,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Makes a connection a channel.
     fn begin_channel(&mut self, key: ConnectionKey, framing: Framing) {
-        let token = self.next_channel_token();
+        let token = self.channels.next_token();
         if let Some(connection) = self.table.connection(key) {
             connection.channel = Some(Box::new(Channel::new(framing, token)));
         }
-    }
-
-    /// Under it requests are found that are to be cancelled, on any shard. No session has it: theirs are random.
-    fn next_channel_token(&mut self) -> SessionToken {
-        self.channels_begun += 1;
-        let number = u128::from(self.metrics.shard.0) << 64 | u128::from(self.channels_begun);
-        SessionToken(number.to_be_bytes())
     }
 
     /// `initialize` was answered: what was agreed holds for the channel from now on.

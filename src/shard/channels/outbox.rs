@@ -1,7 +1,7 @@
 //! A channel's messages on their way out: gathered while a send is in flight, then sent together.
 
 use crate::metrics::Eviction;
-use crate::ring::{ConnectionKey, SendMode};
+use crate::ring::ConnectionKey;
 use crate::transport::http::HEAD_RESERVE;
 
 use super::super::connections::{Outgoing, OutgoingKind, State};
@@ -46,7 +46,7 @@ impl<R: ShardRing> Shard<R> {
         channel.outbox = Some(outbox);
         self.charge_outbox(key);
         self.flush_channel(key);
-        self.spares.take()
+        self.writer.take_buffer()
     }
 
     /// Begins what goes out on a channel with `buffer[HEAD_RESERVE..]`, as it is.
@@ -71,7 +71,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let outbox = channel.outbox.get_or_insert_with(|| Outbox {
-            buffer: self.spares.take(),
+            buffer: self.writer.take_buffer(),
             start: HEAD_RESERVE,
             charged: 0,
         });
@@ -113,16 +113,8 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let Some(outbox) = &mut channel.outbox else { return };
-        let needed = match outbox.buffer.capacity() {
-            capacity if capacity > self.calls.pool.buffer_bytes() => capacity,
-            _ => 0,
-        };
-        if needed <= outbox.charged {
-            return;
-        }
-        if self.heap.charge(needed - outbox.charged).is_ok() {
-            outbox.charged = needed;
-        } else {
+        let charged = self.writer.charge_growth(&outbox.buffer, &mut outbox.charged);
+        if charged.is_err() {
             self.cut_off_channel(key);
         }
     }
@@ -130,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
     /// A client leaves more unread than there is room for.
     pub(super) fn cut_off_channel(&mut self, key: ConnectionKey) {
         self.metrics.count_eviction(Eviction::SlowReader);
-        self.kill(key);
+        self.abort(key);
     }
 
     /// Sends what there is, unless a send is in flight: then that one's end comes back here.
@@ -153,7 +145,7 @@ impl<R: ShardRing> Shard<R> {
             kind: OutgoingKind::Channel,
             ..Outgoing::default()
         };
-        self.send(key, outbox.buffer, outgoing, SendMode::Attempt);
+        self.send(key, outbox.buffer, outgoing);
     }
 
     /// What was on its way is with the kernel.
@@ -178,8 +170,7 @@ impl<R: ShardRing> Shard<R> {
     /// A channel's outbox is nobody's any more.
     pub(super) fn drop_outbox(&mut self, outbox: Option<Outbox>) {
         if let Some(outbox) = outbox {
-            self.heap.refund(outbox.charged);
-            self.spares.put(outbox.buffer);
+            self.writer.put_charged(outbox.buffer, outbox.charged);
         }
     }
 }

@@ -30,7 +30,7 @@ impl<R: ShardRing> Shard<R> {
         self.log_opened(key, "GET", 101, None);
         self.end_hold(key);
         self.begin_channel(key, Framing::WebSocket(websocket::Intake::default()));
-        let mut head = self.spares.take();
+        let mut head = self.writer.take_buffer();
         upgrade.append_head(&mut head);
         self.begin_outbox(key, head);
     }
@@ -63,7 +63,7 @@ impl<R: ShardRing> Shard<R> {
         match self.append_kept(key, assembly, bytes) {
             (assembly, true) => self.serve_kept_in(key, assembly),
             (assembly, false) => {
-                self.assembly.give_back(assembly, &mut self.heap);
+                self.assembly.give_back(assembly, &mut self.writer.heap);
                 self.close_channel(key, Close::Memory);
             }
         }
@@ -95,7 +95,7 @@ impl<R: ShardRing> Shard<R> {
             Some(connection) if !is_done && connection.channel.is_some() => {
                 connection.request.assembly = Some(assembly)
             }
-            _ => self.assembly.give_back(assembly, &mut self.heap),
+            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
         }
         self.await_channel(key);
     }
@@ -165,19 +165,19 @@ impl<R: ShardRing> Shard<R> {
 
     /// A channel that was interrupted, if it can go on now.
     pub(in crate::shard) fn next_interrupted(&mut self) -> Option<ConnectionKey> {
-        let &key = self.interrupted.front()?;
-        match self.is_to_await_tasks(key) {
-            true => None,
-            false => self.interrupted.pop_front(),
+        let key = self.channels.first_interrupted()?;
+        if self.is_to_await_tasks(key) {
+            None
+        } else {
+            self.channels.resume_first()
         }
     }
 
     /// A channel goes on with what was read when the calls that have begun were run.
     pub(super) fn interrupt(&mut self, key: ConnectionKey) {
-        if let Some(channel) = self.channel(key)
-            && !std::mem::replace(&mut channel.is_interrupted, true)
-        {
-            self.interrupted.push_back(key);
+        let connection = self.table.connection(key);
+        if let Some(channel) = connection.and_then(|connection| connection.channel.as_deref_mut()) {
+            self.channels.interrupt(key, channel);
         }
     }
 
@@ -194,7 +194,7 @@ impl<R: ShardRing> Shard<R> {
             return Some(window.len());
         }
         let limits = self.service.channels.frames;
-        let mut message = std::mem::take(&mut self.unmasked);
+        let mut message = std::mem::take(&mut self.channels.unmasked);
         let Some(Framing::WebSocket(intake)) = self.channel(key).map(|channel| &mut channel.framing) else {
             return None;
         };
@@ -215,8 +215,8 @@ impl<R: ShardRing> Shard<R> {
             }
         };
         message.clear();
-        message.shrink_to(self.calls.pool.buffer_bytes());
-        self.unmasked = message;
+        message.shrink_to(self.writer.buffer_bytes());
+        self.channels.unmasked = message;
         taken
     }
 
@@ -281,7 +281,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(channel) = self.channel(key) else { return };
         let via = Via::Channel(channel.facts());
         let service = Rc::clone(&self.service.current);
-        let mut out = self.spares.take();
+        let mut out = self.writer.take_buffer();
         let facts = Facts { via, principal, now };
         let reply = service
             .protocol
@@ -290,7 +290,7 @@ impl<R: ShardRing> Shard<R> {
         if reply.has_body {
             out = self.post(key, out);
         }
-        self.spares.put(out);
+        self.writer.put_buffer(out);
     }
 
     /// The peer sends no more. Of a WebSocket that is its end; a process is told so that way to finish.
@@ -299,7 +299,7 @@ impl<R: ShardRing> Shard<R> {
             if is_amid {
                 self.metrics.count_eviction(Eviction::HangUp);
             }
-            return self.kill(key);
+            return self.abort(key);
         };
         let mut lines = std::mem::take(lines);
         let assembly = self
@@ -310,7 +310,7 @@ impl<R: ShardRing> Shard<R> {
         let progress = lines.finish(window);
         self.take_line_progress(key, window, progress);
         if let Some(assembly) = assembly {
-            self.assembly.give_back(assembly, &mut self.heap);
+            self.assembly.give_back(assembly, &mut self.writer.heap);
         }
         self.finish_process(key);
     }

@@ -46,7 +46,7 @@ impl<R: ShardRing> Shard<R> {
     /// Moves what is ready of the stream of a channel, or of one of its exchanges, into the channel's outbox.
     pub(in crate::shard) fn pump_on_channel(&mut self, key: ConnectionKey) {
         let parent = self.parent_of(key).unwrap_or(key);
-        let place = self.stream_place(key);
+        let place = self.streams.place(key);
         while !self.is_outbox_high(parent) {
             let Some(stream) = self.table.stream(key).map(|open| Arc::clone(open.stream())) else {
                 return;

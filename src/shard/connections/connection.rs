@@ -176,6 +176,11 @@ impl<S> Connection<S> {
         }
     }
 
+    /// Whether it is a pipe, whose other end may take its time.
+    pub(in crate::shard) fn is_patient(&self) -> bool {
+        self.channel.as_ref().is_some_and(|channel| channel.is_patient())
+    }
+
     /// Open, with no answer on its way: what it has sent is of the next request.
     pub(in crate::shard) fn is_between_answers(&self) -> bool {
         self.state == State::Open && !self.ring.is_sending

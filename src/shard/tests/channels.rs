@@ -193,7 +193,11 @@ fn a_client_that_does_not_read_is_not_read_from() {
         socket.send(usize::MAX);
         rig.run();
     }
-    assert!(rig.shard.heap.used() < 1 << 20, "{}", rig.shard.heap.used());
+    assert!(
+        rig.shard.writer.heap.used() < 1 << 20,
+        "{}",
+        rig.shard.writer.heap.used()
+    );
     rig.live(Duration::from_secs(9));
     assert_eq!(
         rig.shard.table.open(),

@@ -335,7 +335,11 @@ fn a_client_that_does_not_read_is_not_served_and_then_cut_off() {
         client.ask(true, "blob", id, &format!("s{id}."));
         exchange(&mut rig, &mut client);
     }
-    assert!(rig.shard.heap.used() < 1 << 20, "{}", rig.shard.heap.used());
+    assert!(
+        rig.shard.writer.heap.used() < 1 << 20,
+        "{}",
+        rig.shard.writer.heap.used()
+    );
     let (accepted, refused) = (client.status(202), client.status(503));
     assert!(
         accepted > 100 && refused > 0,

@@ -640,14 +640,17 @@ impl Site {
             sizes.queue_depth_max as usize,
             "buffers of waiters"
         );
-        assert_eq!(shard.heap.used(), 0, "bytes charged to the heap budget");
+        assert_eq!(shard.writer.heap.used(), 0, "bytes charged to the heap budget");
         assert_eq!(self.tasks.len(), 0, "tasks of calls that are over");
         assert!(
             shard.starved.is_empty() && shard.starved_again.is_empty(),
             "{} starved connections",
             shard.starved.len() + shard.starved_again.len()
         );
-        assert!(shard.interrupted.is_empty(), "channels with messages not taken");
+        assert!(
+            !shard.channels.has_interrupted(),
+            "channels with messages not taken"
+        );
         assert_eq!(shard.timers.len(), 0, "timers");
         let counters = shard.ring.counters();
         assert_eq!(counters.buffers_free, counters.buffers_total, "ring buffers");

@@ -157,11 +157,11 @@ fn a_task_that_is_cancelled_gives_its_handler_back() {
     let mut client = Client::new(&mut rig);
     for tool in ["hold", "ask", "wait"] {
         let task = client.begin(&mut rig, tool, "s1.");
-        assert_eq!(rig.shard.tasks_running, 1);
+        assert_eq!(rig.shard.tasks.running(), 1);
         client.ask(&mut rig, "tasks/cancel", json!({"taskId": task}));
         rig.run();
         assert_eq!(
-            (rig.shard.calls.pool.busy(), rig.shard.tasks_running),
+            (rig.shard.calls.pool.busy(), rig.shard.tasks.running()),
             (0, 0),
             "{tool}"
         );
@@ -210,7 +210,7 @@ fn tasks_leave_handlers_to_those_who_wait() {
         rig.release(&format!("s{number}."));
     }
     rig.run();
-    assert_eq!(rig.shard.tasks_running, 0);
+    assert_eq!(rig.shard.tasks.running(), 0);
     client.leave(&mut rig);
     end(rig);
 }
@@ -221,7 +221,7 @@ fn a_task_that_asks_has_no_handler_until_it_is_answered() {
     let mut client = Client::new(&mut rig);
     let task = client.begin(&mut rig, "ask", "s1.");
     rig.run();
-    assert_eq!((rig.shard.calls.pool.busy(), rig.shard.tasks_running), (0, 1));
+    assert_eq!((rig.shard.calls.pool.busy(), rig.shard.tasks.running()), (0, 1));
     let asked = client.get(&mut rig, &task);
     assert_eq!(
         (&asked["status"], &asked["inputRequests"]["ok"]["method"]),
@@ -233,7 +233,7 @@ fn a_task_that_asks_has_no_handler_until_it_is_answered() {
     assert_eq!(updated["result"]["resultType"], "complete", "{updated}");
     rig.run();
     assert_eq!(
-        (client.text(&mut rig, &task), rig.shard.tasks_running),
+        (client.text(&mut rig, &task), rig.shard.tasks.running()),
         ("s1.".to_owned(), 0)
     );
     client.leave(&mut rig);
@@ -268,12 +268,13 @@ fn a_drain_lets_tasks_finish_and_fails_those_that_do_not() {
     rig.release("s1.");
     rig.run();
     assert_eq!(
-        rig.shard.tasks_running, 1,
+        rig.shard.tasks.running(),
+        1,
         "what asks can have no answer any more"
     );
     assert!(!rig.is_finished());
     rig.live(Duration::from_secs(1001));
-    assert_eq!(rig.shard.tasks_running, 0);
+    assert_eq!(rig.shard.tasks.running(), 0);
     assert!(rig.is_finished());
     assert_eq!(rig.shard.service.store.tasks().stats().running, 0);
     rig.assert_nothing_left();

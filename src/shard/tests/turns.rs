@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::super::spares::SENDS_PER_FLUSH_MAX;
+use super::super::writer::SENDS_PER_FLUSH_MAX;
 use super::client::{Client, Era, call, ping};
 use super::dice::{Announce, Dice, seeds};
 use super::rig::{Rig, Sizes};
@@ -200,7 +200,7 @@ fn answers_of_a_batch_share_a_few_buffers() {
         assert_eq!(client.answers.len(), 1);
     }
     // One more is written before the first are seen to be over.
-    let most = rig.shard.spares.out_high_water;
+    let most = rig.shard.writer.buffers_high_water();
     assert!(
         most <= SENDS_PER_FLUSH_MAX + 2,
         "{most} answers in buffers at a time"

@@ -1,20 +1,21 @@
 //! Response buffers: where answers are written, the ring's until they are sent.
 //!
-//! One for each handler is made at start. An answer's buffer is in use from when it is written until its send is over,
-//! which is seen to after every few sends, so few of them are ever out at a time, and it is always the same few. More
-//! may exist for a moment; what comes back beyond the bound, or larger than the standard size, is freed.
+//! One for each handler is made at start. An answer's buffer is in use from when it is written until its send is over.
+//! Sends are begun, and their buffers taken back, after every few of them, so few buffers are ever out at a time, and
+//! they are always the same few. More may exist for a moment; a buffer that comes back beyond the bound, or larger than
+//! the standard size, is freed.
 
 use crate::pool::touch;
 use crate::transport::http::HEAD_RESERVE;
 
 /// Kept at least, however few handlers there are: as many answers as go out together.
-const SPARES_KEPT_MIN: usize = SENDS_PER_FLUSH_MAX;
+const BUFFERS_KEPT_MIN: usize = SENDS_PER_FLUSH_MAX;
 
 /// Sends that wait to be begun, at most: then they are, and what is over is taken back.
-pub(super) const SENDS_PER_FLUSH_MAX: usize = 64;
+pub(in crate::shard) const SENDS_PER_FLUSH_MAX: usize = 64;
 
 /// Reused response buffers.
-pub(super) struct Spares {
+pub(super) struct BufferPool {
     /// Last used on top: it is still in the cache.
     free: Vec<Vec<u8>>,
     buffer_bytes: usize,
@@ -26,13 +27,13 @@ pub(super) struct Spares {
     pub out_high_water: usize,
 }
 
-impl Spares {
+impl BufferPool {
     /// `count` buffers, so that no answer allocates one. Their pages become resident as they are written.
-    pub(super) fn new(count: usize, buffer_bytes: usize) -> Spares {
-        let kept_max = count.max(SPARES_KEPT_MIN);
+    pub(super) fn new(count: usize, buffer_bytes: usize) -> BufferPool {
+        let kept_max = count.max(BUFFERS_KEPT_MIN);
         let mut free = Vec::with_capacity(kept_max);
         free.resize_with(count, || Vec::with_capacity(buffer_bytes));
-        Spares {
+        BufferPool {
             free,
             buffer_bytes,
             kept_max,

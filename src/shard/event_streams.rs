@@ -1,100 +1,27 @@
-//! Streams of events: the answers of calls that speak before they end, and what sessions and subscriptions listen on.
-//!
-//! A stream's messages lie in the live store, where any thread may add to them; the shard that has its connection is
-//! told, takes what is ready and sends it as one chunk. One send is in flight at a time, so a client that does not
-//! read keeps its messages waiting in the store, bounded there, and nobody else.
+//! Answers in events: the streams of calls that speak before they end, and those that clients listen on.
 //!
 //! ```text
 //! Calling ── speaks, or takes long ──► Calling with a stream ── ends ──► Streaming ─┐
 //! Open ───── GET, subscriptions/listen ───────────────────────────────► Streaming ─┴ last chunk ──► Answering
 //! ```
-//!
-//! An open stream holds no handler and no buffer. Invariant: while a stream is open nothing but its chunks is sent
-//! on its connection, and a response that was begun is ended by the last chunk or by the connection's end.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::jsonrpc::RequestId;
 use crate::mcp::Revision;
 use crate::metrics::Eviction;
 use crate::pool::HandlerKey;
-use crate::ring::{ConnectionKey, HangUp, SendMode};
-use crate::session::live::{Message, Stream, StreamPlace, StreamState};
-use crate::transport::http::{self, HEAD_RESERVE, Persistence};
+use crate::ring::{ConnectionKey, HangUp};
+use crate::session::live::{Message, Stream};
+use crate::transport::http::Persistence;
 use crate::wire::sse;
 
 use super::connections::{Outgoing, OutgoingKind, State, Waiting};
+use super::streams::{Chunk, KEEP_ALIVE_CHUNK, OpenStream, Role};
 use super::{Shard, ShardRing};
 
-/// Bytes of messages that go into one send; one message more, however long.
-const SEND_BYTES: usize = 16 << 10;
 /// Streams that are looked at before other work has its turn.
 const STREAMS_PER_TURN: usize = 64;
-/// When a client that lost its stream comes back for the rest.
-const RETRY: Duration = Duration::from_secs(1);
-/// A sign of life, in a chunk of its own.
-const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
-
-/// A stream whose connection is here.
-#[derive(Debug)]
-pub(super) struct OpenStream {
-    stream: Arc<Stream>,
-    role: Role,
-    has_head: bool,
-    /// It begins with the place to come back to (since 2025-11-25).
-    is_primed: bool,
-    /// The response ends behind what is there, whatever becomes of the stream; the client comes back after this time.
-    cut: Option<Duration>,
-}
-
-impl OpenStream {
-    fn new(stream: Arc<Stream>, role: Role, revision: Revision) -> OpenStream {
-        OpenStream {
-            is_primed: stream.is_resumable() && revision.has_stream_priming(),
-            stream,
-            role,
-            has_head: false,
-            cut: None,
-        }
-    }
-
-    /// Where its messages lie.
-    pub(super) fn stream(&self) -> &Arc<Stream> {
-        &self.stream
-    }
-
-    /// Whether it is the answer to this request, which no call works for.
-    pub(super) fn is_listening(&self, request: &RequestId) -> bool {
-        matches!(&self.role, Role::Listening(id) | Role::Awaiting(id) if id == request)
-    }
-
-    /// Whether its end is an answer somebody waits for.
-    pub(super) fn is_answer(&self) -> bool {
-        matches!(self.role, Role::Call | Role::Resumed | Role::Awaiting(_))
-    }
-
-    /// Whether it is `stream` that is open.
-    pub(super) fn is_of(&self, stream: &Arc<Stream>) -> bool {
-        Arc::ptr_eq(&self.stream, stream)
-    }
-}
-
-/// What a stream is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Role {
-    /// The answer of a call, whether it runs still or is over.
-    Call,
-    /// The rest of a call's stream that broke, for a legacy session's GET.
-    Resumed,
-    /// A legacy session's GET.
-    Standing,
-    /// `subscriptions/listen`, of this id.
-    Listening(RequestId),
-    /// `tasks/result`, of this id.
-    Awaiting(RequestId),
-}
 
 impl<R: ShardRing> Shard<R> {
     /// Answers a connection's request by a stream. Whatever it was, it is now no longer in flight, but for a call.
@@ -107,7 +34,7 @@ impl<R: ShardRing> Shard<R> {
         after: Option<u64>,
     ) {
         let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
-        let place = self.stream_place(key);
+        let place = self.streams.place(key);
         if role != Role::Call {
             self.metrics.in_flight.down();
         }
@@ -135,7 +62,7 @@ impl<R: ShardRing> Shard<R> {
         stream: Arc<Stream>,
         revision: Revision,
     ) {
-        let place = self.stream_place(key);
+        let place = self.streams.place(key);
         stream.attach(place, None);
         if let Some(connection) = self.table.connection(key) {
             connection.request.stream = Some(Box::new(OpenStream::new(stream, Role::Standing, revision)));
@@ -144,17 +71,10 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    pub(super) fn stream_place(&self, key: ConnectionKey) -> StreamPlace {
-        StreamPlace {
-            shard: self.metrics.shard.0,
-            connection: key,
-        }
-    }
-
     /// Sends what is ready of a stream, unless a send is in flight: then that one's end comes back here.
     pub(super) fn pump_stream(&mut self, key: ConnectionKey) {
         let is_draining = self.is_draining();
-        let place = self.stream_place(key);
+        let place = self.streams.place(key);
         let Some(connection) = self.table.connection(key).filter(|c| c.channel.is_none()) else {
             return self.pump_on_channel(key);
         };
@@ -165,56 +85,36 @@ impl<R: ShardRing> Shard<R> {
         if connection.ring.is_sending {
             // What is on its way may never arrive.
             let open = connection.request.stream.as_ref();
-            if open.is_some_and(|open| open.stream.is_cut_off()) {
+            if open.is_some_and(|open| open.stream().is_cut_off()) {
                 self.cut_off(key);
             }
             return;
         }
-        let takes_chunks = connection.response.takes_chunks;
-        if is_draining || !takes_chunks {
+        if is_draining || !connection.response.takes_chunks {
             connection.response.persistence = Persistence::Close;
         }
         let closes = connection.response.closes();
         let Some(open) = connection.request.stream.as_mut() else {
             return;
         };
-        let mut buffer = self.spares.take();
-        let data = HEAD_RESERVE + if takes_chunks { sse::CHUNK_RESERVE } else { 0 };
-        buffer.resize(data, 0);
-        if open.is_primed && !open.has_head {
-            sse::write_priming(&mut buffer, &open.stream.position(), RETRY);
-        }
-        let state = open.stream.next(place, SEND_BYTES, &mut |event| {
-            let id = event.id.as_ref().map(|id| id as &dyn Display);
-            sse::write_event(&mut buffer, id, |out| {
-                event.message.write(event.subscription, out)
-            });
-        });
-        if state == StreamState::CutOff {
-            self.spares.put(buffer);
-            return self.cut_off(key);
-        }
-        let cut = open.cut.filter(|_| state == StreamState::Idle);
-        if let Some(retry) = cut {
-            sse::write_retry(&mut buffer, retry);
-            buffer.push(b'\n');
-        }
-        // Displaced: another connection has taken it up.
-        let ends = cut.is_some() || matches!(state, StreamState::Ended | StreamState::Displaced);
-        let mut start = end_chunk(&mut buffer, data, takes_chunks, ends);
-        if !std::mem::replace(&mut open.has_head, true) {
-            start =
-                http::write_stream_head_before(&mut buffer, start, &connection.response, self.date.text());
-        }
-        if !ends && start == buffer.len() {
-            return self.spares.put(buffer);
-        }
+        let mut buffer = self.writer.take_buffer();
+        let date = self.writer.date();
+        let (start, ends) = match open.write_next(place, &connection.response, date, &mut buffer) {
+            Chunk::Some(start) => (start, false),
+            Chunk::Last(start) => (start, true),
+            Chunk::Nothing => return self.writer.put_buffer(buffer),
+            Chunk::CutOff => {
+                self.writer.put_buffer(buffer);
+                return self.cut_off(key);
+            }
+        };
         let outgoing = Outgoing {
             range: start..buffer.len(),
             closes: ends && closes,
-            kind: match ends {
-                true => OutgoingKind::Answer,
-                false => OutgoingKind::Stream,
+            kind: if ends {
+                OutgoingKind::Answer
+            } else {
+                OutgoingKind::Stream
             },
             ..Outgoing::default()
         };
@@ -222,16 +122,16 @@ impl<R: ShardRing> Shard<R> {
             self.end_response(key);
         }
         if outgoing.range.is_empty() {
-            self.spares.put(buffer);
+            self.writer.put_buffer(buffer);
             return self.begin_close(key);
         }
-        self.send(key, buffer, outgoing, SendMode::Attempt);
+        self.send(key, buffer, outgoing);
     }
 
     /// A client has left too much unread.
     fn cut_off(&mut self, key: ConnectionKey) {
         self.metrics.count_eviction(Eviction::SlowReader);
-        self.lose_client(key);
+        self.client_gone(key);
     }
 
     /// The stream's last bytes are about to go out: from here on it is an answer like any other.
@@ -243,7 +143,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(open) = connection.request.stream.take() else {
             return;
         };
-        if open.role != Role::Call {
+        if *open.role() != Role::Call {
             // How long somebody listened is no latency.
             connection.request.began = now;
         }
@@ -277,7 +177,7 @@ impl<R: ShardRing> Shard<R> {
             kind: OutgoingKind::Stream,
             ..Outgoing::default()
         };
-        self.send(key, comment, outgoing, SendMode::Attempt);
+        self.send(key, comment, outgoing);
     }
 
     /// The stream that a call speaks on; opened now if it has none. `None` if nobody could hear it: the client has
@@ -342,7 +242,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         if let Some(open) = connection.request.stream.as_mut() {
-            open.cut = Some(retry);
+            open.cut(retry);
             connection.state = State::Streaming;
             self.pump_stream(key);
         }
@@ -367,26 +267,23 @@ impl<R: ShardRing> Shard<R> {
     /// A connection and its stream part: the stream may go on without it, and another connection may take it up.
     pub(super) fn leave_stream(&mut self, key: ConnectionKey, open: OpenStream) {
         self.metrics.streams_open.down();
-        open.stream.detach(self.stream_place(key));
-        if let Role::Listening(_) = open.role {
-            open.stream.end();
-        }
+        self.streams.detach(key, &open);
     }
 
     /// A client that is read to or waits for an answer is gone. Modern: that cancels its call. Legacy: the call runs
     /// on.
-    pub(super) fn lose_client(&mut self, key: ConnectionKey) {
+    pub(super) fn client_gone(&mut self, key: ConnectionKey) {
         if let Some(State::Calling(handler)) = self.table.connection(key).map(|connection| connection.state)
             && self.is_cancelled_by_leaving(handler)
         {
             self.cancel_call(handler);
         }
-        self.kill(key);
+        self.abort(key);
     }
 
     /// The peer of a stream without a running call hung up. If an answer is on its way and the peer may only have
     /// finished sending, that is still sent.
-    pub(super) fn lose_listener(&mut self, key: ConnectionKey, outcome: &HangUp) {
+    pub(super) fn listener_gone(&mut self, key: ConnectionKey, outcome: &HangUp) {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -398,13 +295,13 @@ impl<R: ShardRing> Shard<R> {
         if has_answer && matches!(outcome, HangUp::ReadClosed) {
             return self.note_half_close(key);
         }
-        self.kill(key);
+        self.abort(key);
     }
 
     /// A drain begins: who only listens is told that it is over, in the words of its era. What a channel hears beside
     /// its answers ends with the channel, which may stay for a task.
     pub(super) fn end_listening(&mut self) {
-        let is_listening = |open: &OpenStream| matches!(open.role, Role::Standing | Role::Listening(_));
+        let is_listening = |open: &OpenStream| matches!(open.role(), Role::Standing | Role::Listening(_));
         let mut keys = self.table.connections_where(|connection| {
             connection.channel.is_none() && connection.request.stream.as_deref().is_some_and(is_listening)
         });
@@ -416,13 +313,13 @@ impl<R: ShardRing> Shard<R> {
             let Some(open) = self.table.stream(key) else {
                 continue;
             };
-            match &open.role {
+            match open.role() {
                 Role::Listening(id) => {
                     let mut end = Vec::new();
                     self.service.protocol.write_listen_end(id, &mut end);
-                    open.stream.conclude(Message::new(end));
+                    open.stream().conclude(Message::new(end));
                 }
-                _ => open.stream.end(),
+                _ => open.stream().end(),
             }
             self.pump_stream(key);
         }
@@ -431,33 +328,13 @@ impl<R: ShardRing> Shard<R> {
     /// Sends on streams that have something to send: some of them now, the rest when others had their turn.
     pub(super) fn pump_ready_streams(&mut self) {
         for _ in 0..STREAMS_PER_TURN {
-            let Some(key) = self.ready_streams.pop_front() else {
+            let Some(key) = self.streams.next_ready() else {
                 return;
             };
             self.pump_stream(key);
         }
-        if !self.ready_streams.is_empty() {
+        if self.streams.has_ready() {
             self.wake();
         }
     }
-}
-
-/// Ends the chunk of `buffer[data..]`, if there are chunks, and the body behind it if it `ends`; returns where what is
-/// to be sent begins.
-fn end_chunk(buffer: &mut Vec<u8>, data: usize, takes_chunks: bool, ends: bool) -> usize {
-    if !takes_chunks {
-        return data;
-    }
-    let is_empty = buffer.len() == data;
-    let start = if is_empty {
-        buffer.truncate(HEAD_RESERVE);
-        HEAD_RESERVE
-    } else {
-        let end = buffer.len();
-        sse::close_chunk(buffer, data..end)
-    };
-    if ends {
-        buffer.extend_from_slice(sse::LAST_CHUNK);
-    }
-    start
 }

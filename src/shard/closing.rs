@@ -1,0 +1,192 @@
+//! The ways a connection ends.
+//!
+//! Closing is half-closing: our FIN goes out behind the answer, and what the peer had on its way is read and dropped
+//! for a moment, so that no RST destroys an answer still unread. An aborted connection is closed as soon as nothing in
+//! the ring names it.
+
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+
+use crate::mcp::OverloadReason;
+use crate::metrics::Eviction;
+use crate::ring::ConnectionKey;
+use crate::transport::http::{HEAD_RESERVE, Persistence, Refusal};
+
+use super::access::Subject;
+use super::connections::{State, Waiting};
+use super::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// The peer sends no more, but its answer is still on the way: close behind it.
+    pub(super) fn close_behind_answer(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.connection(key) {
+            connection.outgoing.closes = true;
+        }
+    }
+
+    /// Gives a connection up for a deadline or for others, with a 408 where an answer is still possible.
+    pub(super) fn evict(&mut self, key: ConnectionKey, reason: Eviction) {
+        if self.channel(key).is_some() {
+            return self.evict_channel(key, reason);
+        }
+        self.metrics.count_eviction(reason);
+        self.note_origin_of_kept(key);
+        if self.release_for_refusal(key) {
+            self.log_refusal(key, Refusal::Timeout, None);
+            self.answer_refusal(key, Refusal::Timeout, false, false);
+        }
+    }
+
+    /// There is no memory for what this connection sends. If it is pipelined behind a request in hand, that
+    /// one is still answered.
+    pub(super) fn refuse_memory(&mut self, key: ConnectionKey) {
+        if self.channel(key).is_some() {
+            return self.refuse_channel_memory(key);
+        }
+        if let Some(connection) = self.table.connection(key)
+            && matches!(connection.state, State::Calling(_) | State::Answering)
+        {
+            connection.response.persistence = Persistence::Close;
+            connection.outgoing.closes = true;
+            self.metrics.refusals.increment(OverloadReason::Memory);
+            return;
+        }
+        self.note_origin_of_kept(key);
+        if self.release_for_refusal(key) {
+            self.refuse_undecoded(key, OverloadReason::Memory);
+        }
+    }
+
+    /// Answers an open connection with an overload that names no request, and closes it behind.
+    pub(super) fn refuse_undecoded(&mut self, key: ConnectionKey, reason: OverloadReason) {
+        let overload = self.overload(reason);
+        // It was never decoded, but from here on it is answered like any request.
+        self.metrics.in_flight.up();
+        let mut buffer = self.writer.take_buffer();
+        let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
+        self.log_answer(key, Subject::Unread, &reply, &buffer[HEAD_RESERVE..]);
+        if let Some(connection) = self.table.connection(key) {
+            connection.response.persistence = Persistence::Close;
+        }
+        self.reply(key, buffer, None, &reply);
+    }
+
+    /// Takes back what a connection holds. Whether it can still be told why; if not, it is gone.
+    fn release_for_refusal(&mut self, key: ConnectionKey) -> bool {
+        let Some(connection) = self.table.connection(key) else {
+            return false;
+        };
+        let can_answer = connection.state == State::Open && !connection.ring.is_sending;
+        if let Some(assembly) = connection.request.assembly.take() {
+            self.assembly.give_back(assembly, &mut self.writer.heap);
+        }
+        if !can_answer {
+            self.abort(key);
+        }
+        can_answer
+    }
+
+    /// Our side is finished: FIN, then wait for the peer's.
+    pub(super) fn begin_close(&mut self, key: ConnectionKey) {
+        let deadline = self.clock.now + self.close_linger();
+        self.leave_channel(key);
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        connection.state = State::Closing;
+        connection.waiting = Waiting::Close;
+        let assembly = connection.request.assembly.take();
+        self.ring.shutdown(&connection.socket, Shutdown::Write);
+        if let Some(assembly) = assembly {
+            self.assembly.give_back(assembly, &mut self.writer.heap);
+        }
+        self.end_hold(key);
+        self.arm_receive(key);
+        self.set_deadline(key, deadline);
+    }
+
+    /// Ends a connection, a message or a task now.
+    pub(super) fn abort(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.connection(key) {
+            let state = connection.state;
+            return self.abort_connection(key, state);
+        }
+        self.abandon_wait(key);
+        self.clear_deadline(key);
+        if let Some(exchange) = self.table.remove_exchange(key) {
+            if let Some(assembly) = exchange.request.assembly {
+                self.assembly.give_back(assembly, &mut self.writer.heap);
+            }
+            if let Some(open) = exchange.request.stream {
+                self.leave_stream(key, *open);
+            }
+        }
+        self.table.remove_task(key);
+    }
+
+    /// Ends a connection now. Its descriptor is closed once nothing in the ring names it.
+    fn abort_connection(&mut self, key: ConnectionKey, state: State) {
+        if state == State::Dead {
+            return self.reap(key);
+        }
+        self.abandon_wait(key);
+        self.leave_channel(key);
+        self.end_hold(key);
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        connection.state = State::Dead;
+        let assembly = connection.request.assembly.take();
+        let stream = connection.request.stream.take();
+        if connection.ring.is_in_flight() {
+            self.ring.shutdown(&connection.socket, Shutdown::Both);
+        }
+        if let Some(assembly) = assembly {
+            self.assembly.give_back(assembly, &mut self.writer.heap);
+        }
+        if let Some(open) = stream {
+            self.leave_stream(key, *open);
+        }
+        self.clear_deadline(key);
+        self.reap(key);
+    }
+
+    /// Closes a dead connection's descriptor if the ring owes nothing that names it.
+    pub(super) fn reap(&mut self, key: ConnectionKey) {
+        if self
+            .table
+            .connection(key)
+            .is_none_or(|connection| connection.ring.is_in_flight())
+        {
+            return;
+        }
+        if let Some(socket) = self.table.remove_to_close(key) {
+            self.ring.close(key, socket);
+        }
+    }
+
+    pub(super) fn handle_closed(&mut self, key: ConnectionKey) {
+        let address = self.table.free(key);
+        self.metrics.on_closed();
+        self.on_left(address);
+        if self.acceptor.is_over() {
+            // The only client there was; what it has left behind is given up by now.
+            self.begin_drain(self.clock.now);
+        }
+    }
+}
+
+/// What a connection that broke is counted as.
+pub(super) fn loss(error: Option<&io::Error>) -> Eviction {
+    // A router's word on an unreachable peer stands in for the time-out it was heard during.
+    let is_vanished = error.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+        )
+    });
+    match is_vanished {
+        true => Eviction::Vanished,
+        false => Eviction::HangUp,
+    }
+}

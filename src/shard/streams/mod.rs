@@ -1,0 +1,65 @@
+//! Streams of events on one shard: which of them have something to send, and what is open on a connection.
+//!
+//! A stream's messages lie in the live store, where any thread may add to them; the shard that has its connection is
+//! told, takes what is ready and sends it as one chunk. One send is in flight at a time, so a client that does not
+//! read keeps its messages waiting in the store, bounded there, and nobody else.
+//!
+//! An open stream holds no handler and no buffer.
+
+mod open;
+
+use std::collections::VecDeque;
+
+use crate::ring::ConnectionKey;
+use crate::session::live::StreamPlace;
+use crate::units::ShardId;
+
+pub(super) use open::{Chunk, KEEP_ALIVE_CHUNK, OpenStream, Role};
+
+/// What the streams of one shard share.
+pub(super) struct Streams {
+    shard: ShardId,
+    /// Connections and messages whose stream has something to send, oldest first.
+    ready: VecDeque<ConnectionKey>,
+}
+
+impl Streams {
+    pub(super) fn new(shard: ShardId) -> Streams {
+        Streams {
+            shard,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// How the store names a connection or a message of this shard.
+    pub(super) fn place(&self, connection: ConnectionKey) -> StreamPlace {
+        StreamPlace {
+            shard: self.shard.0,
+            connection,
+        }
+    }
+
+    /// A stream has something to send.
+    pub(super) fn on_ready(&mut self, connection: ConnectionKey) {
+        self.ready.push_back(connection);
+    }
+
+    /// The stream that has had something to send for longest.
+    pub(super) fn next_ready(&mut self) -> Option<ConnectionKey> {
+        self.ready.pop_front()
+    }
+
+    /// Whether some were left for the next turn.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// A connection or a message and its stream part: the stream may go on without it, and another connection may take
+    /// it up.
+    pub(super) fn detach(&self, connection: ConnectionKey, open: &OpenStream) {
+        open.stream().detach(self.place(connection));
+        if let Role::Listening(_) = open.role() {
+            open.stream().end();
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! From an answer to the wire: response buffers, heads, sends, and the memory of what slow readers have not taken.
+//!
+//! An answer leaves in one send, head and body together, from a response buffer that is the ring's until then. What
+//! the socket does not take at once moves to an outbox: a slow reader holds memory within the shard's budget. The
+//! writer knows which bytes are on their way, and not what a connection does before or behind them; it says what is
+//! to happen next, and the shard does it.
+//!
+//! Invariant: on a connection at most one send is in flight, and its `outgoing` says of what.
+
+mod buffers;
+
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::mcp::UnixSeconds;
+use crate::metrics::ShardMetrics;
+use crate::pool::{HeapBudget, OutOfMemory};
+use crate::ring::{ConnectionKey, DataRing, SendMode};
+use crate::transport::http::admission::AdmissionPolicy;
+use crate::transport::http::{Head, Origins, Response, ResponseContext};
+use crate::wire::http1::DateCache;
+
+use super::connections::{Connection, Outgoing, OutgoingKind, State, Waiting};
+use buffers::BufferPool;
+pub(super) use buffers::SENDS_PER_FLUSH_MAX;
+
+/// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
+const OUTBOX_SEND_BYTES: usize = 256 << 10;
+
+/// Bytes to be sent, and what they are.
+pub(super) struct Sending {
+    pub buffer: Vec<u8>,
+    pub outgoing: Outgoing,
+}
+
+/// What a connection needs once a send was queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Queued {
+    /// A receive: armed now, both are begun with one system call.
+    pub reads_on: bool,
+    /// A deadline for the peer to take it.
+    pub is_timed: bool,
+}
+
+/// What became of a send.
+pub(super) enum Sent {
+    /// All of it is with the kernel.
+    Done(OutgoingKind, Closes),
+    /// Some of it is not: it is to be sent again.
+    Rest(Sending),
+    /// The connection is broken; what was on its way is given up.
+    Failed(io::Error),
+    /// Nobody waits for it any more.
+    Dead,
+}
+
+/// Whether a connection closes behind what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closes {
+    Yes,
+    No,
+}
+
+/// What one shard writes with.
+pub(super) struct Writer {
+    buffers: BufferPool,
+    buffer_bytes: usize,
+    /// Heap bytes of large bodies and outboxes.
+    pub heap: HeapBudget,
+    date: DateCache,
+    origins: Origins,
+    /// Sends that the ring has not been told of.
+    sends_queued: usize,
+}
+
+impl Writer {
+    /// With `buffers` response buffers of `buffer_bytes` each, and so many heap bytes for what does not fit.
+    pub(super) fn new(
+        buffers: u32,
+        buffer_bytes: usize,
+        heap_bytes_max: usize,
+        unix_now: UnixSeconds,
+    ) -> Writer {
+        Writer {
+            buffers: BufferPool::new(buffers as usize, buffer_bytes),
+            buffer_bytes,
+            heap: HeapBudget::new(heap_bytes_max),
+            date: DateCache::new(unix_now.0),
+            origins: Origins::default(),
+            sends_queued: 0,
+        }
+    }
+
+    /// Makes all pages of the response buffers resident.
+    pub(super) fn prefault(&mut self) {
+        self.buffers.prefault();
+    }
+
+    /// What the wall says now, for `Date`; once a tick.
+    pub(super) fn refresh_date(&mut self, unix_now: u64) {
+        self.date.refresh(unix_now);
+    }
+
+    /// The value of `Date`.
+    pub(super) fn date(&self) -> &[u8; 29] {
+        self.date.text()
+    }
+
+    /// A response buffer with room for a head in front, and nothing behind it.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        self.buffers.take()
+    }
+
+    /// Takes a response buffer back.
+    pub(super) fn put_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffers.put(buffer);
+    }
+
+    /// Capacity of a response buffer, bytes.
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.buffer_bytes
+    }
+
+    #[cfg(test)]
+    pub(super) fn buffers_high_water(&self) -> usize {
+        self.buffers.out_high_water
+    }
+
+    /// Notes what the head of a request says of how it is to be answered.
+    pub(super) fn note_head(
+        &mut self,
+        response: &mut ResponseContext,
+        head: &Head<'_>,
+        policy: &AdmissionPolicy,
+    ) {
+        response.note(head, policy, &mut self.origins);
+    }
+
+    /// The same for a request that was not decoded, of which `front` is the front.
+    pub(super) fn note_unparsed(
+        &mut self,
+        response: &mut ResponseContext,
+        front: &[u8],
+        policy: &AdmissionPolicy,
+    ) {
+        response.note_unparsed(front, policy, &mut self.origins);
+    }
+
+    /// Heap bytes that an answer takes beyond the buffers made at start: all of them, once it has outgrown its own.
+    pub(super) fn heap_bytes_of(&self, buffer: &Vec<u8>) -> usize {
+        if buffer.capacity() > self.buffer_bytes {
+            buffer.capacity()
+        } else {
+            0
+        }
+    }
+
+    /// Whether there is memory for an answer.
+    pub(super) fn has_room_for(&self, buffer: &Vec<u8>) -> bool {
+        self.heap.has_room(self.heap_bytes_of(buffer))
+    }
+
+    /// Charges what an outbox has grown to beyond what was `charged` for it.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(super) fn charge_growth(&mut self, buffer: &Vec<u8>, charged: &mut usize) -> Result<(), OutOfMemory> {
+        let needed = self.heap_bytes_of(buffer);
+        if needed > *charged {
+            self.heap.charge(needed - *charged)?;
+            *charged = needed;
+        }
+        Ok(())
+    }
+
+    /// Takes a buffer back that `charged` heap bytes were charged for.
+    pub(super) fn put_charged(&mut self, buffer: Vec<u8>, charged: usize) {
+        self.heap.refund(charged);
+        self.buffers.put(buffer);
+    }
+
+    /// Bytes whose sending is over, one way or another: the buffer goes back to where it came from.
+    pub(super) fn reclaim(&mut self, sending: Sending, metrics: &ShardMetrics) {
+        if sending.outgoing.is_counted {
+            metrics.in_flight.down();
+        }
+        self.put_charged(sending.buffer, sending.outgoing.charged);
+    }
+
+    /// Whether so many sends are queued that they are to be begun, and their buffers taken back.
+    pub(super) fn is_full(&self) -> bool {
+        self.sends_queued >= SENDS_PER_FLUSH_MAX
+    }
+
+    /// What was queued is begun.
+    pub(super) fn on_flush(&mut self) {
+        self.sends_queued = 0;
+    }
+
+    /// Queues a send on a connection on which nothing is being sent.
+    pub(super) fn send<R: DataRing>(
+        &mut self,
+        ring: &mut R,
+        key: ConnectionKey,
+        connection: &mut Connection<R::Socket>,
+        sending: Sending,
+        now: Instant,
+    ) -> Queued {
+        debug_assert!(!connection.ring.is_sending, "two sends at once on {key:?}");
+        let Sending { buffer, outgoing } = sending;
+        let is_answer = outgoing.kind == OutgoingKind::Answer;
+        if is_answer {
+            connection.state = State::Answering;
+            connection.request.phase_began = now;
+        }
+        let is_timed = !connection.is_patient();
+        if outgoing.kind != OutgoingKind::Interim && is_timed {
+            connection.waiting = Waiting::Write;
+        }
+        connection.ring.is_sending = true;
+        let range = outgoing.range.clone();
+        let reads_on = is_answer && !outgoing.closes && connection.request.assembly.is_none();
+        connection.outgoing = outgoing;
+        ring.send(key, &connection.socket, buffer, range, SendMode::Attempt);
+        self.sends_queued += 1;
+        Queued { reads_on, is_timed }
+    }
+
+    /// The ring is done with a send.
+    pub(super) fn on_sent<S>(
+        &mut self,
+        connection: &mut Connection<S>,
+        buffer: Vec<u8>,
+        result: io::Result<usize>,
+        metrics: &ShardMetrics,
+    ) -> Sent {
+        connection.ring.is_sending = false;
+        let mut sending = Sending {
+            buffer,
+            outgoing: std::mem::take(&mut connection.outgoing),
+        };
+        let taken = match result {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                self.reclaim(sending, metrics);
+                return Sent::Failed(error);
+            }
+        };
+        metrics.sent_bytes.add(taken as u64);
+        sending.outgoing.range.start += taken;
+        let is_dead = connection.state == State::Dead;
+        if !is_dead && !sending.outgoing.range.is_empty() {
+            return Sent::Rest(sending);
+        }
+        let (closes, kind) = (sending.outgoing.closes, sending.outgoing.kind);
+        self.reclaim(sending, metrics);
+        if is_dead {
+            Sent::Dead
+        } else {
+            Sent::Done(kind, if closes { Closes::Yes } else { Closes::No })
+        }
+    }
+
+    /// The socket did not take everything: the rest moves to an outbox, and the response buffer is free.
+    ///
+    /// # Errors
+    /// There is no memory for the outbox: what was on its way is given up.
+    pub(super) fn send_rest<R: DataRing>(
+        &mut self,
+        ring: &mut R,
+        key: ConnectionKey,
+        connection: &mut Connection<R::Socket>,
+        mut sending: Sending,
+        metrics: &ShardMetrics,
+    ) -> Result<(), OutOfMemory> {
+        if sending.outgoing.charged == 0
+            && let Err(full) = self.move_to_outbox(&mut sending)
+        {
+            self.reclaim(sending, metrics);
+            return Err(full);
+        }
+        let Sending { buffer, outgoing } = sending;
+        let whole = outgoing.range.clone();
+        let piece = whole.start..whole.end.min(whole.start + OUTBOX_SEND_BYTES);
+        connection.ring.is_sending = true;
+        connection.outgoing = outgoing;
+        ring.send(key, &connection.socket, buffer, piece, SendMode::All);
+        Ok(())
+    }
+
+    /// A buffer of the standard size goes back to the pool, so its rest is copied; a larger one is the outbox itself.
+    fn move_to_outbox(&mut self, sending: &mut Sending) -> Result<(), OutOfMemory> {
+        let Sending { buffer, outgoing } = sending;
+        if buffer.capacity() == self.buffer_bytes {
+            let rest = buffer[outgoing.range.clone()].to_vec();
+            outgoing.range = 0..rest.len();
+            self.buffers.put(std::mem::replace(buffer, rest));
+        }
+        self.heap.charge(buffer.capacity())?;
+        outgoing.charged = buffer.capacity();
+        Ok(())
+    }
+
+    /// Writes the head of an answer before the body in `buffer`; what of it is to be sent.
+    pub(super) fn write_head(
+        &self,
+        response: &Response<'_>,
+        buffer: &mut Vec<u8>,
+        context: &ResponseContext,
+    ) -> Range<usize> {
+        response.write(buffer, context, self.date.text())
+    }
+}
