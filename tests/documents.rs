@@ -1,4 +1,4 @@
-//! What the documents promise: a README that is short and begins with two commands, and options and files that exist.
+//! What the documents promise: a README that is short and begins with two commands, and options that exist.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -15,9 +15,6 @@ const README_LINES_MAX: usize = 180;
 
 /// Flags in the documents that are not options of `weir`: those of Docker and of this repository's scripts.
 const FOREIGN_FLAGS: [&str; 1] = ["--security-opt"];
-
-/// Folders of this repository that documents name files in.
-const FOLDERS: [&str; 6] = [".ci/", "benches/", "examples/", "scripts/", "src/", "tests/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,16 +34,6 @@ fn documents() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["README.md", "tuning.md"].map(|name| root().join(name)).into();
     found.extend(pages);
     found
-}
-
-/// Every file or folder of the repository with which a piece of inline code begins.
-fn paths(text: &str) -> BTreeSet<&str> {
-    // Every second piece between backticks is code.
-    let code = text.split('`').skip(1).step_by(2);
-    let words = code.filter_map(|code| code.split_whitespace().next());
-    words
-        .filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder)))
-        .collect()
 }
 
 /// Every `--flag` with which a piece of inline code begins.
@@ -100,32 +87,6 @@ fn the_documents_name_options_that_exist() {
         }
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
-}
-
-#[test]
-fn the_documents_name_files_that_exist() {
-    let mut problems = Vec::new();
-    let mut found = 0;
-    for document in documents() {
-        let text = fs::read_to_string(&document).unwrap();
-        for path in paths(&text) {
-            found += 1;
-            if !root().join(path).exists() {
-                problems.push(format!("{}: {path}", document.display()));
-            }
-        }
-    }
-    assert!(found > 40, "{found} paths");
-    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
-}
-
-#[test]
-fn paths_are_found_where_code_begins() {
-    let found = paths("`src/a.rs` and `scripts/b.sh 5`, src/c, `d/src/e`\n```sh\n./src/f\n```\n`tests/g`");
-    assert_eq!(
-        found.into_iter().collect::<Vec<_>>(),
-        ["scripts/b.sh", "src/a.rs", "tests/g"]
-    );
 }
 
 #[test]

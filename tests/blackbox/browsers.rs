@@ -205,11 +205,11 @@ fn a_page_can_read_every_answer() {
         (modern.request(1, "no/method", json!({})), 404),
         (modern.echo(1, "x").with_target("/nowhere"), 404),
         (stranger.echo(1, "x"), 404),
-        (stranger.standing(), 404),
-        (legacy().standing(), 405),
+        (stranger.get_stream(), 404),
+        (legacy().get_stream(), 405),
         (modern.echo(1, "x").with_method("PUT"), 405),
         (modern.echo(1, "x").with("Accept", "application/json"), 406),
-        (session.standing().with("Accept", "text/html"), 406),
+        (session.get_stream().with("Accept", "text/html"), 406),
         (large, 413),
         (modern.echo(1, "x").with("Content-Type", "text/plain"), 415),
         (modern.echo(1, "x").plus("Expect", "miracles"), 417),
@@ -300,8 +300,8 @@ fn a_page_can_read_streams_from_their_first_event_on() {
         assert_readable_by(stream.head(), PAGE);
         assert!(stream.answer(2).get("result").is_some());
     }
-    let standing = server.open(&from_page(session.standing()));
-    assert_readable_by(standing.head(), PAGE);
+    let get_stream = server.open(&from_page(session.get_stream()));
+    assert_readable_by(get_stream.head(), PAGE);
     let opened = Request::new("GET", "/sse").plus("Accept", "text/event-stream");
     let mut events = server.open(&from_page(opened));
     assert_readable_by(events.head(), PAGE);

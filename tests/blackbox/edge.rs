@@ -221,8 +221,8 @@ fn who_says_nothing_of_media_types_is_served_with_streams_too() {
             stream.notification("notifications/progress");
         }
         assert!(stream.answer(1).get("result").is_some());
-        let standing = server.open(&saying(session.standing()));
-        assert!(standing.is_chunked());
+        let get_stream = server.open(&saying(session.get_stream()));
+        assert!(get_stream.is_chunked());
         let list = saying(session.request(2, "tools/list", json!({})));
         server.ask(&list).result();
     }

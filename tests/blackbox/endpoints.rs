@@ -20,8 +20,8 @@ fn mcp_is_served_on_the_paths_that_are_given() {
         let at = |request: Request| server.ask(&request.with_target(target));
         at(echo(1, "x")).assert_echo(1, "x");
         at(session.echo(2, "x")).assert_echo(2, "x");
-        let standing = server.open(&session.standing().with_target(target));
-        assert!(standing.is_chunked());
+        let get_stream = server.open(&session.get_stream().with_target(target));
+        assert!(get_stream.is_chunked());
     }
     for target in ["/mcp", "/api", "/api/mcp//", "//", "/x"] {
         let _case = case(target);

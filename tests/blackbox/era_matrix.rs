@@ -244,7 +244,7 @@ fn http_methods_are_of_their_eras() {
     let mut client = server.connect();
     for method in ["GET", "DELETE"] {
         let _case = case(method);
-        let modern = Dialect::modern().standing().with_method(method);
+        let modern = Dialect::modern().get_stream().with_method(method);
         let answer = client.ask(&modern);
         assert_eq!(answer.assert_status(405).field("allow"), Some("POST"));
         // A session's name does not make it legacy.
@@ -253,7 +253,7 @@ fn http_methods_are_of_their_eras() {
     }
     for method in ["PUT", "PATCH", "OPTIONS"] {
         let _case = case(method);
-        let answer = client.ask(&session.standing().with_method(method));
+        let answer = client.ask(&session.get_stream().with_method(method));
         assert!([405, 403, 204].contains(&answer.status), "{answer:?}");
     }
 }

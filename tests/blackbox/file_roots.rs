@@ -138,7 +138,7 @@ fn subscribers_are_told_and_follow() {
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
     let mut client = server.connect();
     subscribe(&mut client, &session, "f.txt");
-    let mut stream = server.open(&session.standing());
+    let mut stream = server.open(&session.get_stream());
     let mut modern = listen_to(server.connect(), 1, &["f.txt"]);
     let mut hear = |what: &str| {
         let _case = case(what);
@@ -174,7 +174,7 @@ fn the_list_of_files_is_told_of_when_it_changes() {
     );
     for revision in Revision::ALL_LEGACY {
         let session = server.open_session(&Dialect::legacy(revision));
-        streams.push(server.open(&session.standing()));
+        streams.push(server.open(&session.get_stream()));
     }
     let write = |path: &str| std::fs::write(root.join(path), "x").unwrap();
     let changes: [(&str, &dyn Fn()); 3] = [

@@ -84,7 +84,7 @@ fn what_a_session_subscribes_to_is_its_own() {
     let mut streams: Vec<EventStream> = sessions
         .iter()
         .enumerate()
-        .map(|(number, session)| connect_to(&server, number % 2).open(&session.standing()))
+        .map(|(number, session)| connect_to(&server, number % 2).open(&session.get_stream()))
         .collect();
     // All over one connection: the even ones hear of one file, the odd ones of another.
     for (number, session) in sessions.iter().enumerate() {

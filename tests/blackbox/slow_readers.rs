@@ -87,7 +87,7 @@ fn one_that_reads_late_but_in_time_misses_nothing() {
 }
 
 #[test]
-fn standing_streams_and_subscriptions_nobody_reads_are_cut_alone() {
+fn get_streams_and_subscriptions_nobody_reads_are_cut_alone() {
     let server = Watched::start(&["--prefault", "on"]);
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
     // Many at once, in long messages: more than any kernel keeps for a client.
@@ -98,7 +98,7 @@ fn standing_streams_and_subscriptions_nobody_reads_are_cut_alone() {
         server.change(name);
         subscribe(&mut server.connect(), &session, name);
     }
-    let standing = unread(&server, &session.standing());
+    let get_stream = unread(&server, &session.get_stream());
     let uris: Vec<String> = names.iter().map(|name| uri_of(name)).collect();
     let params = json!({"notifications": {"resourceSubscriptions": uris}});
     let request = Dialect::modern().request("x".repeat(2_000), "subscriptions/listen", params);
@@ -115,5 +115,5 @@ fn standing_streams_and_subscriptions_nobody_reads_are_cut_alone() {
     });
     server.change("a.txt");
     assert_updated(&mut reader, "a.txt", Some("a.txt"));
-    drop((standing, listening));
+    drop((get_stream, listening));
 }

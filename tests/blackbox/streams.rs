@@ -276,11 +276,11 @@ fn silent_streams_show_life() {
     let mut listening = server.open(&Dialect::modern().request(1, "subscriptions/listen", listen));
     listening.notification("notifications/subscriptions/acknowledged");
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
-    let mut standing = server.open(&session.standing());
-    assert!(standing.next_event().unwrap().is_priming());
+    let mut get_stream = server.open(&session.get_stream());
+    assert!(get_stream.next_event().unwrap().is_priming());
     let oldest = server.open_session(&Dialect::legacy(Revision("2024-11-05")));
-    let mut unprimed = server.open(&oldest.standing());
-    for stream in [&mut listening, &mut standing, &mut unprimed] {
+    let mut unprimed = server.open(&oldest.get_stream());
+    for stream in [&mut listening, &mut get_stream, &mut unprimed] {
         for _ in 0..3 {
             assert_eq!(stream.comment(), "");
         }

@@ -27,7 +27,7 @@ fn a_change_is_told_to_who_subscribed_in_every_revision() {
                 session.revision.0
             ));
             let session = server.open_session(&Dialect::legacy(session.revision));
-            let mut stream = connect_to(&server, opens).open(&session.standing());
+            let mut stream = connect_to(&server, opens).open(&session.get_stream());
             subscribe(&mut connect_to(&server, asks), &session, "a.txt");
             server.change("b.txt");
             server.change("a.txt");
@@ -47,7 +47,7 @@ fn who_unsubscribes_hears_no_more() {
     for session in sessions(&server) {
         let _case = case(session.revision.0);
         let mut client = server.connect();
-        let mut stream = server.open(&session.standing());
+        let mut stream = server.open(&session.get_stream());
         subscribe(&mut client, &session, "a.txt");
         subscribe(&mut client, &session, "b.txt");
         server.change("a.txt");
@@ -77,7 +77,7 @@ fn all_ways_a_file_changes_are_told() {
     let mut client = server.connect();
     subscribe(&mut client, &session, "a.txt");
     let mut streams = [
-        server.open(&session.standing()),
+        server.open(&session.get_stream()),
         listen_to(server.connect(), "modern", &["a.txt"]),
     ];
     // One file after another, so that what belongs to the change before is known by its name.
@@ -119,11 +119,11 @@ fn each_message_is_on_one_stream() {
     let server = Watched::start(&[]);
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
     subscribe(&mut server.connect(), &session, "a.txt");
-    let mut standing = server.open(&session.standing());
+    let mut get_stream = server.open(&session.get_stream());
     let mut call = server.open(&session.progress(1, 30, 20));
     call.notification("notifications/progress");
     server.change("a.txt");
-    assert_updated(&mut standing, "a.txt", None);
+    assert_updated(&mut get_stream, "a.txt", None);
     let rest = call.rest();
     assert!(
         rest.iter()
@@ -132,7 +132,7 @@ fn each_message_is_on_one_stream() {
     );
     // And what belongs to the call came on its own stream alone.
     server.change("a.txt");
-    assert_updated(&mut standing, "a.txt", None);
+    assert_updated(&mut get_stream, "a.txt", None);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn sessions_and_eras_share_a_file_without_sharing_a_subscription() {
     let sessions = sessions(&server);
     for (number, session) in sessions.iter().enumerate() {
         subscribe(&mut server.connect(), session, "a.txt");
-        listeners.push(connect_to(&server, number % 2).open(&session.standing()));
+        listeners.push(connect_to(&server, number % 2).open(&session.get_stream()));
     }
     for shard in 0..2 {
         listeners.push(listen_to(connect_to(&server, shard), shard, &["a.txt"]));
@@ -189,7 +189,7 @@ fn what_is_no_resource_cannot_be_subscribed_to() {
 fn what_lies_outside_is_not_told_of() {
     let server = Watched::start(&[]);
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
-    let mut stream = server.open(&session.standing());
+    let mut stream = server.open(&session.get_stream());
     let mut client = server.connect();
     let outside = server.path("../outside.txt");
     std::fs::write(&outside, "outside\n").unwrap();
@@ -256,7 +256,7 @@ fn capabilities_tell_of_subscriptions() {
 fn a_change_right_behind_the_answer_is_told() {
     let server = Watched::start(&[]);
     let session = server.open_session(&Dialect::legacy(Revision::NEWEST_LEGACY));
-    let mut stream = server.open(&session.standing());
+    let mut stream = server.open(&session.get_stream());
     let mut client = server.connect();
     let mut before: Option<String> = None;
     for number in 0..60 {

@@ -342,10 +342,10 @@ fn changes_are_told_on_every_shard() {
     let server = Server::start(&["--shards", "2"]);
     let mut client = connect_to(&server, 0);
     let legacy = open_legacy(&server);
-    let mut standing = connect_to(&server, 1).open(&legacy.standing());
+    let mut get_stream = connect_to(&server, 1).open(&legacy.get_stream());
     let task = begin_long(&mut client, &legacy);
     client.ask(&about(&legacy, "tasks/cancel", &task)).result();
-    let told = standing.notification("notifications/tasks/status");
+    let told = get_stream.notification("notifications/tasks/status");
     assert_eq!(
         (&told["taskId"], &told["status"]),
         (&json!(task), &json!("cancelled"))

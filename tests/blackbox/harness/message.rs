@@ -122,8 +122,8 @@ impl Dialect {
         self.notification("notifications/cancelled", params)
     }
 
-    /// A GET of the standing stream.
-    pub(crate) fn standing(&self) -> Request {
+    /// A GET of the GET stream.
+    pub(crate) fn get_stream(&self) -> Request {
         let request = Request::new("GET", "/mcp")
             .plus("Accept", "text/event-stream")
             .plus("MCP-Protocol-Version", self.revision.0);
@@ -135,7 +135,7 @@ impl Dialect {
 
     /// The same, to go on behind an event.
     pub(crate) fn resumption(&self, event_id: &str) -> Request {
-        self.standing().plus("Last-Event-ID", event_id)
+        self.get_stream().plus("Last-Event-ID", event_id)
     }
 
     pub(crate) fn request(&self, id: impl Into<Value>, method: &str, params: Value) -> Request {

@@ -315,7 +315,7 @@ mod tests {
             socket
         });
         let mut client = Client::connect(address);
-        client.expect(&Dialect::legacy(revision).standing());
+        client.expect(&Dialect::legacy(revision).get_stream());
         let mut stream = client.receive_stream();
         drop(peer.join().unwrap());
         std::iter::from_fn(|| stream.try_frame().unwrap()).collect()

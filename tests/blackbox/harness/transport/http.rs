@@ -22,7 +22,7 @@ use crate::harness::wait::PATIENCE;
 pub(super) struct Http {
     address: SocketAddr,
     session: Option<String>,
-    has_standing: bool,
+    has_get_stream: bool,
     idle: Vec<Client>,
     under_way: Vec<Exchange>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Http {
 /// A request and what has come of its answer.
 #[derive(Debug)]
 struct Exchange {
-    /// Null for the standing stream and what has no id.
+    /// Null for the GET stream and what has no id.
     id: Value,
     may_end: bool,
     reply: Reply,
@@ -47,7 +47,7 @@ impl Http {
         Self {
             address,
             session: None,
-            has_standing: false,
+            has_get_stream: false,
             idle: Vec::new(),
             under_way: Vec::new(),
         }
@@ -65,15 +65,15 @@ impl Http {
         }
     }
 
-    /// Opens the standing stream of the session, in the revision of `like`.
-    fn open_standing(&mut self, like: &Request) {
+    /// Opens the GET stream of the session, in the revision of `like`.
+    fn open_get_stream(&mut self, like: &Request) {
         let revision = like.field("mcp-protocol-version").unwrap();
         let request = Request::new("GET", "/mcp")
             .plus("Accept", "text/event-stream")
             .plus("MCP-Protocol-Version", revision);
         let request = self.under_session(&request);
         let stream = self.client().open(&request);
-        self.has_standing = true;
+        self.has_get_stream = true;
         self.under_way.push(Exchange {
             id: Value::Null,
             may_end: false,
@@ -173,8 +173,8 @@ impl Transport for Http {
             self.idle.push(client);
         }
         match method {
-            Some("notifications/initialized") if self.session.is_some() && !self.has_standing => {
-                self.open_standing(request);
+            Some("notifications/initialized") if self.session.is_some() && !self.has_get_stream => {
+                self.open_get_stream(request);
             }
             Some("notifications/cancelled") => {
                 let id = &message["params"]["requestId"];

@@ -15,9 +15,9 @@ fn newest() -> Dialect {
 /// A stream that replaces one whose end the server may not have seen yet.
 #[track_caller]
 fn open_when_free(server: &Server, shard: usize, session: &Dialect) -> EventStream {
-    eventually_some("the standing stream is free", || {
+    eventually_some("the GET stream is free", || {
         let mut client = connect_to(server, shard);
-        client.send(&session.standing());
+        client.send(&session.get_stream());
         if client.is_stream_next() {
             return Some(client.receive_stream());
         }
@@ -26,7 +26,7 @@ fn open_when_free(server: &Server, shard: usize, session: &Dialect) -> EventStre
     })
 }
 
-/// Opens a standing stream on a shard, and reads what primes it.
+/// Opens a GET stream on a shard, and reads what primes it.
 #[track_caller]
 fn open_primed(client: Client, request: &Request) -> EventStream {
     let mut stream = client.open(request);
@@ -40,29 +40,29 @@ fn only_a_session_has_one() {
     let server = Shared::usual();
     let session = server.open_session(&newest());
     let mut client = server.connect();
-    client.ask(&newest().standing()).assert_status(405);
+    client.ask(&newest().get_stream()).assert_status(405);
     for wrong in ["no-such-session", ""] {
         let stranger = Dialect {
             session: Some(wrong.to_owned()),
             ..newest()
         };
-        client.ask(&stranger.standing()).assert_status(404);
+        client.ask(&stranger.get_stream()).assert_status(404);
     }
     let cut = Dialect {
         session: session.session.as_deref().map(|id| id[1..].to_owned()),
         ..newest()
     };
-    client.ask(&cut.standing()).assert_status(404);
+    client.ask(&cut.get_stream()).assert_status(404);
     // What no stream can answer.
     for accept in ["application/json", "text/html"] {
         client
-            .ask(&session.standing().with("Accept", accept))
+            .ask(&session.get_stream().with("Accept", accept))
             .assert_status(406);
     }
-    let unknown = session.standing().with("MCP-Protocol-Version", "1999-01-01");
+    let unknown = session.get_stream().with("MCP-Protocol-Version", "1999-01-01");
     client.ask(&unknown).assert_status(400);
     // The modern era has none at all.
-    let modern = Dialect::modern().standing();
+    let modern = Dialect::modern().get_stream();
     assert_eq!(
         client.ask(&modern).assert_status(405).field("allow"),
         Some("POST")
@@ -76,7 +76,7 @@ fn priming_and_retry_are_for_the_revision_that_knows_them() {
     for revision in Revision::ALL_LEGACY {
         let _case = case(revision.0);
         let session = server.open_session(&Dialect::legacy(revision));
-        let mut stream = server.open(&session.standing());
+        let mut stream = server.open(&session.get_stream());
         subscribe(&mut server.connect(), &session, "a.txt");
         server.change("a.txt");
         let first = stream.next_event().unwrap();
@@ -100,15 +100,15 @@ fn a_second_one_is_refused_and_harms_nobody() {
     let server = Watched::start(&[]);
     let session = server.open_session(&newest());
     let other = server.open_session(&newest());
-    let mut stream = open_primed(connect_to(&server, 0), &session.standing());
+    let mut stream = open_primed(connect_to(&server, 0), &session.get_stream());
     for shard in 0..2 {
         let _case = case(format!("shard {shard}"));
         let mut second = connect_to(&server, shard);
-        second.ask(&session.standing()).assert_status(409);
+        second.ask(&session.get_stream()).assert_status(409);
         second.ask(&session.echo(1, "x")).assert_echo(1, "x");
     }
     // Every session has its own.
-    let mut others = open_primed(connect_to(&server, 1), &other.standing());
+    let mut others = open_primed(connect_to(&server, 1), &other.get_stream());
     subscribe(&mut server.connect(), &session, "a.txt");
     subscribe(&mut server.connect(), &other, "b.txt");
     server.change("a.txt");
@@ -132,7 +132,7 @@ fn a_lost_stream_goes_on_behind_the_last_event_on_any_shard() {
             for name in ["a.txt", "b.txt", "c.txt"] {
                 subscribe(&mut server.connect(), &session, name);
             }
-            let mut stream = connect_to(&server, from).open(&session.standing());
+            let mut stream = connect_to(&server, from).open(&session.get_stream());
             server.change("a.txt");
             assert_updated(&mut stream, "a.txt", None);
             let last = stream.last_event_id().unwrap();
@@ -155,7 +155,7 @@ fn what_was_seen_is_not_told_again_and_what_was_missed_is() {
     for name in names {
         subscribe(&mut server.connect(), &session, name);
     }
-    let mut stream = open_primed(server.connect(), &session.standing());
+    let mut stream = open_primed(server.connect(), &session.get_stream());
     let primed = stream.last_event_id().unwrap();
     // To be replaced is one event, so that each file is told of once.
     let mut ids = vec![primed];
@@ -200,7 +200,7 @@ fn resumption_takes_over_from_a_connection_still_open() {
     let server = Watched::start(&[]);
     let session = server.open_session(&newest());
     subscribe(&mut server.connect(), &session, "a.txt");
-    let mut first = open_primed(connect_to(&server, 0), &session.standing());
+    let mut first = open_primed(connect_to(&server, 0), &session.get_stream());
     let last = first.last_event_id().unwrap();
     let mut second = connect_to(&server, 1).open(&session.resumption(&last));
     // The first ends, and everything comes on the second.
@@ -214,14 +214,14 @@ fn event_ids_that_are_not_the_sessions_own_open_nothing() {
     let server = Watched::start(&[]);
     let (session, other) = (server.open_session(&newest()), server.open_session(&newest()));
     subscribe(&mut server.connect(), &other, "a.txt");
-    let mut theirs = open_primed(server.connect(), &other.standing());
+    let mut theirs = open_primed(server.connect(), &other.get_stream());
     server.change("a.txt");
     let foreign_ids = [theirs.last_event_id().unwrap(), {
         assert_updated(&mut theirs, "a.txt", None);
         theirs.last_event_id().unwrap()
     }];
     theirs.leave();
-    let mine = open_primed(server.connect(), &session.standing());
+    let mine = open_primed(server.connect(), &session.get_stream());
     let own = mine.last_event_id().unwrap();
     mine.leave();
     let garbage = [
@@ -289,30 +289,30 @@ fn a_lost_call_stream_is_resumed_by_get_with_nothing_lost_or_doubled() {
 }
 
 #[test]
-fn a_call_stream_that_is_resumed_is_no_standing_stream() {
+fn a_call_stream_that_is_resumed_is_no_get_stream() {
     let server = Watched::start(&[]);
     let session = server.open_session(&newest());
     subscribe(&mut server.connect(), &session, "a.txt");
-    let mut standing = open_primed(server.connect(), &session.standing());
+    let mut get_stream = open_primed(server.connect(), &session.get_stream());
     let mut stream = server.open(&session.progress("call", 40, 20));
     take(&mut stream, 2);
     let last = stream.last_event_id().unwrap();
     stream.reset();
-    // Beside the standing stream, and each message on one of them only.
+    // Beside the GET stream, and each message on one of them only.
     let mut resumed = server.open(&session.resumption(&last));
     server.change("a.txt");
     let rest = resumed.rest();
     let is_of_call =
         |message: &Value| message["method"] == "notifications/progress" || message["id"] == "call";
     assert!(rest.iter().all(is_of_call), "{rest:?}");
-    assert_updated(&mut standing, "a.txt", None);
+    assert_updated(&mut get_stream, "a.txt", None);
 }
 
 #[test]
 fn what_is_sent_while_nobody_listens_waits() {
     let server = Watched::start(&[]);
     let session = server.open_session(&newest());
-    let stream = open_primed(server.connect(), &session.standing());
+    let stream = open_primed(server.connect(), &session.get_stream());
     subscribe(&mut server.connect(), &session, "a.txt");
     let last = stream.last_event_id().unwrap();
     stream.leave();
@@ -329,25 +329,25 @@ fn deletion_ends_the_stream() {
     for shard in 0..2 {
         let _case = case(format!("shard {shard}"));
         let session = server.open_session(&newest());
-        let mut stream = open_primed(connect_to(&server, 0), &session.standing());
+        let mut stream = open_primed(connect_to(&server, 0), &session.get_stream());
         let id = session.session.clone().unwrap();
         let deletion = Request::new("DELETE", "/mcp").plus("Mcp-Session-Id", id);
         connect_to(&server, shard).ask(&deletion).assert_status(200);
         assert_eq!(stream.rest(), Vec::<Value>::new());
         let mut client = server.connect();
-        client.ask(&session.standing()).assert_status(404);
+        client.ask(&session.get_stream()).assert_status(404);
         let last = stream.last_event_id().unwrap();
         client.ask(&session.resumption(&last)).assert_status(404);
     }
 }
 
 #[test]
-fn a_drain_ends_standing_streams_in_order() {
+fn a_drain_ends_get_streams_in_order() {
     let mut server = Server::start(&["--shards", "2"]);
     let sessions: Vec<Dialect> = (0..8).map(|_| server.open_session(&newest())).collect();
     let streams: Vec<EventStream> = sessions
         .iter()
-        .map(|session| open_primed(server.connect(), &session.standing()))
+        .map(|session| open_primed(server.connect(), &session.get_stream()))
         .collect();
     server.signal(Signal::TERM);
     for mut stream in streams {
@@ -358,10 +358,10 @@ fn a_drain_ends_standing_streams_in_order() {
 }
 
 #[test]
-fn standing_streams_hold_no_handler() {
+fn get_streams_hold_no_handler() {
     let server = Server::start(&["--pool-size", "1"]);
     let streams: Vec<EventStream> = (0..10)
-        .map(|_| open_primed(server.connect(), &server.open_session(&newest()).standing()))
+        .map(|_| open_primed(server.connect(), &server.open_session(&newest()).get_stream()))
         .collect();
     assert_eq!(server.busy_handlers(), 0);
     let session = server.open_session(&newest());
@@ -374,7 +374,7 @@ fn standing_streams_hold_no_handler() {
 fn http_1_0_gets_one_without_chunks() {
     let server = Watched::start(&[]);
     let session = server.open_session(&newest());
-    let mut stream = server.open(&session.standing().with_version("HTTP/1.0"));
+    let mut stream = server.open(&session.get_stream().with_version("HTTP/1.0"));
     assert!(!stream.is_chunked());
     subscribe(&mut server.connect(), &session, "a.txt");
     server.change("a.txt");
