@@ -223,7 +223,7 @@ impl<R: ShardRing> Shard<R> {
         debug_assert!(has_place, "the only connection has a place");
         self.metrics.on_accepted();
         let key = self.table.insert_connection(pipes, None, self.clock.now);
-        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.open_stdio(key);
     }
 
@@ -238,7 +238,7 @@ impl<R: ShardRing> Shard<R> {
             Some(Admission::TurnAway) => (None, false, true),
         };
         let key = self.table.insert_connection(socket, address, self.clock.now);
-        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
         if is_turned_away {
             self.metrics.refusals.increment(OverloadReason::Connections);
             return self.abort(key);

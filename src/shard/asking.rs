@@ -65,9 +65,10 @@ impl<R: ShardRing> Shard<R> {
         let asker = self.calls.askers.at(key)?;
         asker.questions.push(number);
         asker.since = self.clock.now;
-        self.timers.clear(TimerKind::Call, handler.index);
+        self.clock.timers.clear(TimerKind::Call, handler.index);
         let deadline = self.clock.now + self.service.timeouts.ask;
-        self.timers
+        self.clock
+            .timers
             .set(TimerKind::Call, self.calls.asker_timer(key), deadline);
         Some(())
     }
@@ -113,9 +114,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call waits for its client no longer: its own time runs on.
     fn on_all_answered(&mut self, key: AskerKey) {
-        self.timers.clear(TimerKind::Call, self.calls.asker_timer(key));
+        self.clock
+            .timers
+            .clear(TimerKind::Call, self.calls.asker_timer(key));
         if let Some((handler, deadline)) = self.calls.on_all_answered(key, self.clock.now) {
-            self.timers.set(TimerKind::Call, handler.index, deadline);
+            self.clock.timers.set(TimerKind::Call, handler.index, deadline);
         }
     }
 
@@ -145,7 +148,7 @@ impl<R: ShardRing> Shard<R> {
         if !self.calls.shelve(handler) {
             return;
         }
-        self.timers.clear(TimerKind::Call, handler.index);
+        self.clock.timers.clear(TimerKind::Call, handler.index);
         self.admission.on_given_back(handler);
         self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
         if let Some(key) = connection
@@ -203,7 +206,9 @@ impl<R: ShardRing> Shard<R> {
     /// A call is over: what it asked is of no interest any more.
     pub(super) fn forget_asker(&mut self, call: &Call) {
         let Some(key) = call.asker else { return };
-        self.timers.clear(TimerKind::Call, self.calls.asker_timer(key));
+        self.clock
+            .timers
+            .clear(TimerKind::Call, self.calls.asker_timer(key));
         self.calls.askers.remove(key);
         if let Some(session) = call.ticket.session() {
             let place = CallPlace {

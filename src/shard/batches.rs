@@ -58,7 +58,7 @@ impl<R: ShardRing> Shard<R> {
     fn refuse_batch(&mut self, key: ConnectionKey, batched: Batched, body: &[u8], reason: OverloadReason) {
         let overload = self.overload(reason);
         let Batched { batch, mut answers } = batched;
-        let scratch = self.scratch.get_or_insert_default();
+        let scratch = self.intake.scratch();
         let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
         self.log_answer(key, Subject::Batch, &reply, &answers[HEAD_RESERVE..]);
         self.reply(key, answers, None, &reply);
@@ -111,7 +111,7 @@ impl<R: ShardRing> Shard<R> {
     ) -> Option<(Ticket, Started)> {
         let service = Rc::clone(&self.service.current);
         loop {
-            let scratch = self.scratch.get_or_insert_default();
+            let scratch = self.intake.scratch();
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
             self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
             let ticket = work.ticket();

@@ -11,22 +11,28 @@ use crate::timers::{TickClock, TimerKey, TimerKind, Wheel};
 /// Timers looked at per tick, so that a flood of deadlines is spread over ticks.
 const TIMER_LOOKS_MAX: u32 = 4096;
 
-/// The time of the current pass.
-#[derive(Debug)]
+/// The time of the current pass, and the deadlines that are measured by it.
 pub(super) struct Clock {
     source: fn() -> Instant,
     /// When the current pass began.
     pub now: Instant,
     /// The same on the wall, to a tick.
     pub unix_now: UnixSeconds,
+    /// Something was handled since the last tick.
+    pub is_active: bool,
+    /// What is due, and when.
+    pub timers: Timers,
 }
 
 impl Clock {
     pub(super) fn new(source: fn() -> Instant) -> Clock {
+        let now = source();
         Clock {
             source,
-            now: source(),
+            now,
             unix_now: unix_seconds(),
+            is_active: false,
+            timers: Timers::new(now),
         }
     }
 
@@ -35,8 +41,9 @@ impl Clock {
         self.now = (self.source)();
     }
 
-    /// Takes the wall's time; once a tick.
-    pub(super) fn refresh_unix(&mut self) {
+    /// A tick has come: takes the wall's time.
+    pub(super) fn begin_tick(&mut self) {
+        self.is_active = false;
         self.unix_now = unix_seconds();
     }
 
@@ -66,7 +73,7 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn new(now: Instant) -> Timers {
+    fn new(now: Instant) -> Timers {
         let ticks = TickClock::new(now, TickClock::TICK);
         Timers {
             wheel: Wheel::new(ticks.present(now)),

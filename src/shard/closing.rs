@@ -78,7 +78,7 @@ impl<R: ShardRing> Shard<R> {
         };
         let can_answer = connection.state == State::Open && !connection.ring.is_sending;
         if let Some(assembly) = connection.request.assembly.take() {
-            self.assembly.give_back(assembly, &mut self.writer.heap);
+            self.intake.give_back(assembly, &mut self.writer.heap);
         }
         if !can_answer {
             self.abort(key);
@@ -98,7 +98,7 @@ impl<R: ShardRing> Shard<R> {
         let assembly = connection.request.assembly.take();
         self.ring.shutdown(&connection.socket, Shutdown::Write);
         if let Some(assembly) = assembly {
-            self.assembly.give_back(assembly, &mut self.writer.heap);
+            self.intake.give_back(assembly, &mut self.writer.heap);
         }
         self.end_hold(key);
         self.arm_receive(key);
@@ -115,7 +115,7 @@ impl<R: ShardRing> Shard<R> {
         self.clear_deadline(key);
         if let Some(exchange) = self.table.remove_exchange(key) {
             if let Some(assembly) = exchange.request.assembly {
-                self.assembly.give_back(assembly, &mut self.writer.heap);
+                self.intake.give_back(assembly, &mut self.writer.heap);
             }
             if let Some(open) = exchange.request.stream {
                 self.leave_stream(key, *open);
@@ -142,7 +142,7 @@ impl<R: ShardRing> Shard<R> {
             self.ring.shutdown(&connection.socket, Shutdown::Both);
         }
         if let Some(assembly) = assembly {
-            self.assembly.give_back(assembly, &mut self.writer.heap);
+            self.intake.give_back(assembly, &mut self.writer.heap);
         }
         if let Some(open) = stream {
             self.leave_stream(key, *open);

@@ -17,11 +17,11 @@ use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     pub(super) fn set_deadline(&mut self, key: ConnectionKey, deadline: Instant) {
-        self.timers.set(TimerKind::Connection, key.slot, deadline);
+        self.clock.timers.set(TimerKind::Connection, key.slot, deadline);
     }
 
     pub(super) fn clear_deadline(&mut self, key: ConnectionKey) {
-        self.timers.clear(TimerKind::Connection, key.slot);
+        self.clock.timers.clear(TimerKind::Connection, key.slot);
     }
 
     /// The deadline of an open connection: for its next byte, and for the whole of what it began.
@@ -56,8 +56,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// Acts on what is due.
     pub(super) fn expire(&mut self) {
-        self.timers.begin_tick();
-        while let Some((kind, slot)) = self.timers.poll_expired(self.clock.now) {
+        self.clock.timers.begin_tick();
+        while let Some((kind, slot)) = self.clock.timers.poll_expired(self.clock.now) {
             match kind {
                 TimerKind::Call => self.call_timed_out(slot),
                 TimerKind::Connection => {

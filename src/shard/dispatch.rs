@@ -51,12 +51,11 @@ impl<R: ShardRing> Shard<R> {
                 return self.reply(key, out, None, &reply);
             }
         }
-        let mut unchunked = std::mem::take(&mut self.unchunked);
+        let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
         self.decode(key, &facts, body, out, claim);
-        unchunked.clear();
-        unchunked.shrink_to(self.calls.pool.buffer_bytes());
-        self.unchunked = unchunked;
+        self.intake
+            .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
     }
 
     /// Decodes a message; what answers it at once goes behind the room in `out`.
@@ -69,14 +68,13 @@ impl<R: ShardRing> Shard<R> {
         claim: Claim,
     ) {
         let service = Rc::clone(&self.service.current);
-        let mut scratch = self.scratch.take().unwrap_or_default();
+        let mut scratch = self.intake.take_scratch();
         let began = self.clock.read();
         let step = service
             .protocol
             .decode(facts, body, &mut scratch, &*service.store, &mut out);
         let batch = self.take_step(key, step, out, began, claim);
-        scratch.trim();
-        self.scratch = Some(scratch);
+        self.intake.put_scratch(scratch);
         if let Some(batch) = batch {
             self.begin_batch(key, batch, body, claim);
         }

@@ -110,7 +110,7 @@ impl<R: ShardRing> Shard<R> {
         if is_heard && stream.is_none() {
             return self.give_up_call(handler, ToolError::Cancelled);
         }
-        self.timers.clear(TimerKind::Call, handler.index);
+        self.clock.timers.clear(TimerKind::Call, handler.index);
         self.cancel_call(handler);
         self.end_stream_of(connection, stream);
     }

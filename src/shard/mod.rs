@@ -15,7 +15,7 @@
 //! | `acceptor` | new connections |
 //! | `gate`, `addresses` | who may come in: caps over all shards |
 //! | `connections` | the connection table |
-//! | `reading` | bytes → requests |
+//! | `intake`, `reading` | where bytes are kept until they are served; bytes → requests |
 //! | `dispatch`, `running`, `batches` | requests → calls → outcomes |
 //! | `calls` | the calls that run, wait or are to be polled |
 //! | `hang_up` | clients that hang up while their request is in progress |
@@ -58,6 +58,7 @@ mod events;
 mod gate;
 mod hang_up;
 mod inbox;
+mod intake;
 mod lingering;
 mod listening;
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl<R: ShardRing> Shard<R> {
         let bytes = match connection.request.assembly.take() {
             Some(assembly) => {
                 let bytes = assembly.window().to_vec();
-                self.assembly.give_back(assembly, &mut self.writer.heap);
+                self.intake.give_back(assembly, &mut self.writer.heap);
                 bytes
             }
             None => Vec::new(),
@@ -145,7 +145,7 @@ impl<R: ShardRing> Shard<R> {
         let key = self
             .table
             .insert_connection(moved.socket, moved.address, self.clock.now);
-        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
         self.metrics.connections_open.up();
         self.metrics.in_flight.up();
         self.metrics.on_stolen_in(waited);

@@ -7,10 +7,9 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use crate::metrics::{Eviction, Stage};
-use crate::pool::{Assembly, Purpose};
+use crate::pool::Assembly;
 use crate::ring::{ConnectionKey, Received};
 use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 
@@ -22,14 +21,6 @@ use super::{Shard, ShardRing};
 /// What a closing connection may still send us before we stop listening: enough for what was on its way.
 const DROPPED_BYTES_MAX: u32 = 1 << 20;
 
-/// Who has not sent the rest of a request for this long may be slow, and gives way to others when buffers run out.
-/// Clients that send head and body apart take a fraction of it.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
-/// And is slow if it has sent less than this for each second. A client whose bytes are there is read from at this rate
-/// even by a shard that takes four seconds for one look at the ring.
-const SLOW_BYTES_PER_SECOND: u128 = 1024;
-/// How many connections are looked at to find one that is slow.
-const SLOW_LOOKS_MAX: usize = 64;
 /// How many slow ones give way to one that needs memory.
 const GIVEN_UP_MAX: usize = 8;
 
@@ -52,58 +43,14 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
-        if connection.ring.is_receiving || connection.ring.is_starved {
-            return;
-        }
-        if self.starved.is_empty() && self.starved_again.is_empty() {
-            connection.ring.is_receiving = true;
-            self.ring.receive(key, &connection.socket);
-        } else {
-            connection.ring.is_starved = true;
-            self.starved.push_back(key);
-        }
+        self.intake.arm_receive(key, connection, &mut self.ring);
     }
 
-    /// A receive found no ring buffer: the connection is next when there are some. Of those passed over together,
-    /// and of those passed over again, who came first stays first.
+    /// A receive found no ring buffer: the connection is next when there are some.
     fn wait_for_ring_buffer(&mut self, key: ConnectionKey) {
         self.metrics.ring_starved.increment();
-        let Some(connection) = self.table.connection(key) else {
-            return;
-        };
-        connection.ring.is_starved = true;
-        match std::mem::replace(&mut connection.ring.is_passed_over, true) {
-            true => self.starved_again.push_back(key),
-            false => self.starved.push_back(key),
-        }
-    }
-
-    /// Receives for connections that wait for ring buffers, as many as there are. Comes right before a flush, whose
-    /// first operations these are then to be.
-    pub(super) fn rearm_starved(&mut self) {
-        if self.starved.is_empty() && self.starved_again.is_empty() {
-            return;
-        }
-        for _ in 0..self.ring.counters().buffers_free {
-            let next = self
-                .starved_again
-                .pop_front()
-                .or_else(|| self.starved.pop_front());
-            let Some(key) = next else { return };
-            let Some(connection) = self.table.connection(key) else {
-                continue;
-            };
-            connection.ring.is_starved = false;
-            if !connection.reads_on() || connection.ring.is_receiving {
-                connection.ring.is_passed_over = false;
-                continue;
-            }
-            connection.ring.is_receiving = true;
-            if connection.ring.is_passed_over {
-                self.ring.receive_ready(key, &connection.socket);
-            } else {
-                self.ring.receive(key, &connection.socket);
-            }
+        if let Some(connection) = self.table.connection(key) {
+            self.intake.starve(key, connection);
         }
     }
 
@@ -203,7 +150,7 @@ impl<R: ShardRing> Shard<R> {
         let (assembly, is_kept) = self.append_kept(key, assembly, bytes);
         match self.table.connection(key) {
             Some(connection) => connection.request.assembly = Some(assembly),
-            None => return self.assembly.give_back(assembly, &mut self.writer.heap),
+            None => return self.intake.give_back(assembly, &mut self.writer.heap),
         }
         match is_kept {
             true => self.serve_assembly(key, Claim::New),
@@ -221,46 +168,22 @@ impl<R: ShardRing> Shard<R> {
         let taken = self.take_request(key, assembly.window(), claim);
         match taken {
             Taken::Busy(consumed) => assembly.consume(consumed),
-            Taken::Queued => assembly = self.move_to_waiting_buffer(assembly),
+            Taken::Queued => {
+                assembly = self.intake.move_to_waiting(assembly, &mut self.writer.heap);
+            }
             Taken::Incomplete | Taken::Ended => {}
         }
         if self.channel(key).is_some() {
             self.begin_reading_channel(key, assembly.window());
-            return self.assembly.give_back(assembly, &mut self.writer.heap);
+            return self.intake.give_back(assembly, &mut self.writer.heap);
         }
         let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
         match self.table.request(key) {
             Some(request) if !is_done => request.assembly = Some(assembly),
-            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
+            _ => self.intake.give_back(assembly, &mut self.writer.heap),
         }
         if !matches!(taken, Taken::Ended | Taken::Queued) {
             self.await_more(key);
-        }
-    }
-
-    /// What waits lies in a buffer for that, if it fits: those for pieces stay free for requests in pieces.
-    fn move_to_waiting_buffer(&mut self, assembly: Box<Assembly>) -> Box<Assembly> {
-        let is_small = assembly.window().len() <= self.ring_buffer_bytes;
-        let waiting = match assembly.purpose() {
-            Some(Purpose::Waiting) => None,
-            _ if is_small => self.assembly.take(Purpose::Waiting),
-            _ => None,
-        };
-        let Some(mut waiting) = waiting else {
-            return assembly;
-        };
-        match self
-            .assembly
-            .append(&mut waiting, assembly.window(), &mut self.writer.heap)
-        {
-            Ok(()) => {
-                self.assembly.give_back(assembly, &mut self.writer.heap);
-                waiting
-            }
-            Err(_) => {
-                self.assembly.give_back(waiting, &mut self.writer.heap);
-                assembly
-            }
         }
     }
 
@@ -274,7 +197,7 @@ impl<R: ShardRing> Shard<R> {
         let (assembly, is_kept) = self.append_kept(key, assembly, rest);
         match self.table.connection(key) {
             Some(connection) if is_kept => connection.request.assembly = Some(assembly),
-            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
+            _ => self.intake.give_back(assembly, &mut self.writer.heap),
         }
         if !is_kept {
             self.refuse_memory(key);
@@ -291,16 +214,15 @@ impl<R: ShardRing> Shard<R> {
         bytes: &[u8],
     ) -> (Box<Assembly>, bool) {
         for _ in 0..GIVEN_UP_MAX {
-            let appended = self.assembly.append(&mut assembly, bytes, &mut self.writer.heap);
-            if appended.is_ok() {
+            if self.intake.append(&mut assembly, bytes, &mut self.writer.heap) {
                 return (assembly, true);
             }
             if !self.evict_slow(key) {
                 break;
             }
             if assembly.is_empty() {
-                self.assembly.give_back(assembly, &mut self.writer.heap);
-                assembly = self.free_assembly();
+                self.intake.give_back(assembly, &mut self.writer.heap);
+                assembly = self.intake.free_buffer();
             }
         }
         // If they are of the next request, it is refused: who sent it is said in its front.
@@ -322,59 +244,20 @@ impl<R: ShardRing> Shard<R> {
     /// An assembly buffer. If none is free and somebody is slow to send the rest of a request, that one is given up
     /// for it, so that slow senders starve each other and nobody else. If nobody is, it lies on the heap.
     fn take_assembly(&mut self, asking: ConnectionKey) -> Box<Assembly> {
-        if self.incomplete.len() > self.incomplete_max {
-            let table = &mut self.table;
-            self.incomplete.retain(|&key| {
-                table
-                    .connection(key)
-                    .is_some_and(|c| c.request.assembly.is_some())
-            });
-            // Looked through again when it has doubled, so that many of them cost each a few looks.
-            self.incomplete_max = 2 * self.incomplete.len().max(self.assembly.total(Purpose::Pieces));
-        }
-        if self.assembly.free(Purpose::Pieces) == 0 {
+        self.intake.forget_complete(&mut self.table);
+        if self.intake.is_exhausted() {
             self.evict_slow(asking);
         }
-        self.incomplete.push_back(asking);
-        self.free_assembly()
-    }
-
-    fn free_assembly(&mut self) -> Box<Assembly> {
-        self.assembly
-            .take(Purpose::Pieces)
-            .unwrap_or_else(|| self.assembly.extra())
+        self.intake.begin_request(asking)
     }
 
     /// Gives up the oldest request whose client is slow to send it; whether there was one.
     fn evict_slow(&mut self, asking: ConnectionKey) -> bool {
-        for _ in 0..self.incomplete.len().min(SLOW_LOOKS_MAX) {
-            let Some(oldest) = self.incomplete.pop_front() else {
-                return false;
-            };
-            match self.is_slow(oldest) {
-                Some(true) => {
-                    self.evict(oldest, Eviction::AssemblyPressure);
-                    return true;
-                }
-                Some(false) => self.incomplete.push_back(oldest),
-                None if oldest == asking => self.incomplete.push_back(oldest),
-                None => {}
-            }
+        let slow = self.intake.next_slow(asking, &mut self.table);
+        if let Some(slow) = slow {
+            self.evict(slow, Eviction::AssemblyPressure);
         }
-        false
-    }
-
-    /// Whether a client owes the rest of a request for long; `None` if nothing of it is kept. It does not while it has to
-    /// wait itself (an answer comes first; what waits behind it may turn out to be incomplete), nor for time in which
-    /// this shard has not come to look at what it has sent.
-    fn is_slow(&mut self, key: ConnectionKey) -> Option<bool> {
-        let caught_up_at = self.caught_up_at;
-        let connection = self.table.connection(key)?;
-        let assembly = connection.request.assembly.as_ref()?;
-        let age = caught_up_at.saturating_duration_since(connection.request.began);
-        let owed_bytes = age.as_millis() * SLOW_BYTES_PER_SECOND / 1000;
-        let is_behind = age >= SLOW_AFTER && (assembly.window().len() as u128) < owed_bytes;
-        Some(connection.state == State::Open && connection.reads_on() && is_behind)
+        slow.is_some()
     }
 
     /// Looks for one request at the front of `window` and acts on it.

@@ -154,7 +154,7 @@ impl<R: ShardRing> Shard<R> {
         elapsed: Duration,
         write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
     ) {
-        self.timers.clear(TimerKind::Call, handler.index);
+        self.clock.timers.clear(TimerKind::Call, handler.index);
         let Some(call) = self.calls.at(handler) else {
             return;
         };

@@ -171,7 +171,9 @@ impl<R: ShardRing> Shard<R> {
         let stream_at = call.began + self.service.timeouts.stream_after;
         let gets_stream = call.stream.is_none() && call.batch.is_none();
         if !call.is_asking() {
-            self.timers.set(TimerKind::Call, handler.index, call.deadline);
+            self.clock
+                .timers
+                .set(TimerKind::Call, handler.index, call.deadline);
         }
         let Some(key) = self.calls.holder(handler) else {
             return;
@@ -291,7 +293,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Nobody waits for this call any more.
     pub(super) fn cancel_call(&mut self, handler: HandlerKey) {
-        self.timers.clear(TimerKind::Call, handler.index);
+        self.clock.timers.clear(TimerKind::Call, handler.index);
         if let Some(call) = self.calls.at(handler) {
             let (label, began) = (call.label(), call.began);
             let elapsed = self.clock.now.saturating_duration_since(began);

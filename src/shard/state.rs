@@ -1,15 +1,12 @@
 //! What a shard consists of, and how it is made.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::{AccessLog, StealSettings};
-use crate::jsonrpc::Scratch;
 use crate::metrics::ShardMetrics;
-use crate::pool::{AssemblyPool, AssemblySizes};
+use crate::pool::AssemblySizes;
 use crate::registry::{LinkListener, ServerHandle};
-use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 use crate::workers::Submitter;
 
@@ -18,11 +15,12 @@ use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
 use super::channels::Channels;
-use super::clock::{Clock, Timers};
+use super::clock::Clock;
 use super::connections::Table;
 use super::drain::Drain;
 use super::gate::{Gate, on_place_free};
 use super::inbox::Inbox;
+use super::intake::Intake;
 use super::service::{Served, Serving};
 use super::streams::Streams;
 use super::tasks::Tasks;
@@ -58,34 +56,15 @@ pub struct Shard<R: ShardRing> {
     pub(super) calls: Calls,
     pub(super) admission: Admission<R::Socket>,
     pub(super) streams: Streams,
-    pub(super) assembly: AssemblyPool,
+    pub(super) intake: Intake,
     pub(super) clock: Clock,
-    pub(super) timers: Timers,
-    /// `None` only while a request is decoded; making one anew would allocate.
-    pub(super) scratch: Option<Scratch>,
-    /// Where a chunked body is put together.
-    pub(super) unchunked: Vec<u8>,
     pub(super) channels: Channels,
     pub(super) writer: Writer,
     pub(super) tasks: Tasks,
-    /// Connections that are to receive when there is a ring buffer, whoever waits longest first. Each is in one of
-    /// the two at most once, and knows it.
-    pub(super) starved: VecDeque<ConnectionKey>,
-    /// Those that found none when it was their turn: they go before the others.
-    pub(super) starved_again: VecDeque<ConnectionKey>,
-    /// Connections given an assembly buffer, oldest first; may hold some that have since given it back.
-    pub(super) incomplete: VecDeque<ConnectionKey>,
-    /// So many of these are no reason to look who has given his back.
-    pub(super) incomplete_max: usize,
-    /// All that had arrived by this time has been handled.
-    pub(super) caught_up_at: Instant,
-    /// Something was handled since the last tick.
-    pub(super) is_active: bool,
     pub(super) acceptor: Acceptor,
     pub(super) access: Access,
     pub(super) drain: Option<Drain>,
     pub(super) inbox: Inbox<R::Socket>,
-    pub(super) ring_buffer_bytes: usize,
     pub(super) metrics: Telemetry,
 }
 
@@ -155,15 +134,15 @@ impl<R: ShardRing> Shard<R> {
                 workers,
             ),
             admission: Admission::new(peers, sizes.handlers, sizes.queue_depth_max, now),
-            assembly: AssemblyPool::new(AssemblySizes {
-                pieces: sizes.assembly_buffers,
-                pieces_bytes: sizes.assembly_buffer_bytes,
-                waiting: sizes.queue_depth_max as usize,
-                waiting_bytes: sizes.ring_buffer_bytes,
-            }),
-            timers: Timers::new(now),
-            scratch: Some(Scratch::new()),
-            unchunked: Vec::new(),
+            intake: Intake::new(
+                AssemblySizes {
+                    pieces: sizes.assembly_buffers,
+                    pieces_bytes: sizes.assembly_buffer_bytes,
+                    waiting: sizes.queue_depth_max as usize,
+                    waiting_bytes: sizes.ring_buffer_bytes,
+                },
+                now,
+            ),
             channels: Channels::new(metrics.shard),
             writer: Writer::new(
                 sizes.handlers,
@@ -173,12 +152,6 @@ impl<R: ShardRing> Shard<R> {
             ),
             tasks: Tasks::new(sizes.handlers),
             clock,
-            starved: VecDeque::new(),
-            starved_again: VecDeque::new(),
-            incomplete: VecDeque::with_capacity(2 * sizes.assembly_buffers + 1),
-            incomplete_max: 2 * sizes.assembly_buffers,
-            caught_up_at: now,
-            is_active: false,
             acceptor: Acceptor::new(gate.join(on_place_free(&inbox))),
             access: Access::new(access_log, now),
             drain: None,
@@ -187,14 +160,13 @@ impl<R: ShardRing> Shard<R> {
             service,
             ring,
             inbox,
-            ring_buffer_bytes: sizes.ring_buffer_bytes,
         };
         if sizes.is_prefaulted {
             shard.calls.pool.prefault();
-            shard.assembly.prefault();
+            shard.intake.prefault();
             shard.writer.prefault();
         }
-        shard.timers.reserve(TimerKind::Call, sizes.handlers);
+        shard.clock.timers.reserve(TimerKind::Call, sizes.handlers);
         shard.ring.arm_wake();
         match stdio {
             Some(pipes) => shard.serve_stdio(pipes),

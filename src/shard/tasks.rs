@@ -74,7 +74,9 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn begin_task(&mut self, key: ConnectionKey, handler: HandlerKey, terms: TaskTerms) -> bool {
         let channel = self.parent_of(key);
         let task_key = self.table.insert_task(Task::new(channel, self.clock.now));
-        self.timers.reserve(TimerKind::Connection, task_key.slot + 1);
+        self.clock
+            .timers
+            .reserve(TimerKind::Connection, task_key.slot + 1);
         let place = TaskPlace {
             shard: self.metrics.shard.0,
             connection: task_key,
@@ -133,7 +135,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task ends so, whatever its call does.
     pub(super) fn end_task(&mut self, handler: HandlerKey, ending: &TaskEnding, elapsed: Duration) {
-        self.timers.clear(TimerKind::Call, handler.index);
+        self.clock.timers.clear(TimerKind::Call, handler.index);
         let holder = self.calls.holder(handler);
         let Some(call) = self.calls.at(handler) else {
             return;

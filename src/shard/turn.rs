@@ -38,7 +38,7 @@ impl<R: ShardRing> Shard<R> {
     /// # Errors
     /// What makes the ring unusable.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.rearm_starved();
+        self.intake.rearm_starved(&mut self.table, &mut self.ring);
         self.writer.on_flush();
         self.ring.flush()
     }
@@ -49,7 +49,7 @@ impl<R: ShardRing> Shard<R> {
         let mut handled = 0;
         while handled < max && !self.calls.has_started() && self.handle_next() {
             handled += 1;
-            self.is_active = true;
+            self.clock.is_active = true;
             self.serve_waiters();
         }
         handled
@@ -73,8 +73,8 @@ impl<R: ShardRing> Shard<R> {
         } else if let Some(completion) = self.ring.next_completion() {
             self.handle(completion);
         } else {
-            if !self.ring.has_more() && self.starved.is_empty() && self.starved_again.is_empty() {
-                self.caught_up_at = self.clock.now;
+            if !self.ring.has_more() && !self.intake.has_starved() {
+                self.intake.on_caught_up(self.clock.now);
             }
             return false;
         }
@@ -117,8 +117,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// What time brings: deadlines, the drain's next step, the date, the gauges.
     pub fn handle_tick(&mut self) {
-        self.is_active = false;
-        self.clock.refresh_unix();
+        self.clock.begin_tick();
         self.writer.refresh_date(self.clock.unix_now.0);
         self.expire();
         self.expire_lingers();
@@ -136,12 +135,15 @@ impl<R: ShardRing> Shard<R> {
     /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
     /// counts: a sleep that the executor should not have begun then ends with the next short tick.
     pub fn is_busy(&self) -> bool {
-        self.is_active
+        self.clock.is_active
             || self.metrics.in_flight.value() > 0
             || self.is_cutting_lingers()
             || self.drain.is_some()
             || self.acceptor.is_paused()
-            || self.timers.is_due_within(self.clock.now, BUSY_HORIZON_TICKS)
+            || self
+                .clock
+                .timers
+                .is_due_within(self.clock.now, BUSY_HORIZON_TICKS)
     }
 
     /// Whether calls wait for something other than the ring.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Overload, OverloadReason, SessionToken};
 use crate::metrics::{Eviction, WaitEnd};
-use crate::pool::{Purpose, WaitKey};
+use crate::pool::WaitKey;
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 
@@ -85,26 +85,22 @@ impl<R: ShardRing> Shard<R> {
         let cutoff = self.drain_cutoff();
         for waiter in self.admission.waiters() {
             let (deadline, _) = waiter.deadline(cutoff);
-            self.timers
+            self.clock
+                .timers
                 .set(TimerKind::Connection, waiter.connection.slot, deadline);
         }
     }
 
     /// A request that waits keeps its bytes, those behind it too. False if there is no memory for them.
     pub(super) fn keep_queued(&mut self, key: ConnectionKey, window: &[u8]) -> bool {
-        let mut assembly = self
-            .assembly
-            .take(Purpose::Waiting)
-            .unwrap_or_else(|| self.assembly.extra());
-        let is_kept = self
-            .assembly
-            .append(&mut assembly, window, &mut self.writer.heap)
-            .is_ok();
+        let Some(assembly) = self.intake.keep_waiting(window, &mut self.writer.heap) else {
+            return false;
+        };
         match self.table.request(key) {
-            Some(request) if is_kept => request.assembly = Some(assembly),
-            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
+            Some(request) => request.assembly = Some(assembly),
+            None => self.intake.give_back(assembly, &mut self.writer.heap),
         }
-        is_kept
+        true
     }
 
     /// Gives the permits that fell free to whoever is next.

@@ -223,7 +223,7 @@ impl<R: ShardRing> Shard<R> {
             .connection(key)
             .and_then(|entry| entry.request.assembly.take());
         if let Some(assembly) = assembly {
-            self.assembly.give_back(assembly, &mut self.writer.heap);
+            self.intake.give_back(assembly, &mut self.writer.heap);
         }
         self.close_channel(key, Close::Slow);
     }

@@ -117,12 +117,11 @@ impl<R: ShardRing> Shard<R> {
         mut out: Vec<u8>,
     ) {
         let service = Rc::clone(&self.service.current);
-        let mut unchunked = std::mem::take(&mut self.unchunked);
+        let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
         let refused = self.deliver(admission::sse_stream_name(&request.head), body, &mut out);
-        unchunked.clear();
-        unchunked.shrink_to(self.calls.pool.buffer_bytes());
-        self.unchunked = unchunked;
+        self.intake
+            .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
         match refused {
             None => {
                 self.log_opened(key, "POST", 202, None);
@@ -142,10 +141,9 @@ impl<R: ShardRing> Shard<R> {
         let Some(name) = name else {
             return Some(protocol.refuse_posted(NoChannel::Unnamed, out));
         };
-        let mut scratch = self.scratch.take().unwrap_or_default();
+        let mut scratch = self.intake.take_scratch();
         let posted = protocol.check_posted(body, &mut scratch, out);
-        scratch.trim();
-        self.scratch = Some(scratch);
+        self.intake.put_scratch(scratch);
         let live = service.store.live();
         let id = match posted {
             Posted::Message(id) => id,

@@ -24,7 +24,7 @@ impl<R: ShardRing> Shard<R> {
         let (is_browser, began) = (connection.request.is_browser, connection.request.began);
         let exchange = Exchange::new(parent, is_browser, began, self.clock.now);
         let key = self.table.insert_exchange(exchange);
-        self.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
         if let Some(channel) = self.channel(parent) {
             channel.exchanges.push(key);
         }

@@ -63,7 +63,7 @@ impl<R: ShardRing> Shard<R> {
         match self.append_kept(key, assembly, bytes) {
             (assembly, true) => self.serve_kept_in(key, assembly),
             (assembly, false) => {
-                self.assembly.give_back(assembly, &mut self.writer.heap);
+                self.intake.give_back(assembly, &mut self.writer.heap);
                 self.close_channel(key, Close::Memory);
             }
         }
@@ -95,7 +95,7 @@ impl<R: ShardRing> Shard<R> {
             Some(connection) if !is_done && connection.channel.is_some() => {
                 connection.request.assembly = Some(assembly)
             }
-            _ => self.assembly.give_back(assembly, &mut self.writer.heap),
+            _ => self.intake.give_back(assembly, &mut self.writer.heap),
         }
         self.await_channel(key);
     }
@@ -310,7 +310,7 @@ impl<R: ShardRing> Shard<R> {
         let progress = lines.finish(window);
         self.take_line_progress(key, window, progress);
         if let Some(assembly) = assembly {
-            self.assembly.give_back(assembly, &mut self.writer.heap);
+            self.intake.give_back(assembly, &mut self.writer.heap);
         }
         self.finish_process(key);
     }

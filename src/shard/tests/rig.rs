@@ -20,7 +20,7 @@ use crate::config::Timeouts;
 use crate::config::{AccessLog, Linger, StealSettings};
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
-use crate::pool::{HandlerKey, Purpose};
+use crate::pool::HandlerKey;
 use crate::registry::{
     BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, ServerHandle, TaskSupport, Tool,
     ToolError,
@@ -630,28 +630,16 @@ impl Site {
         assert_eq!(shard.table.open(), 0, "connections");
         shard.calls.assert_at_rest();
         shard.admission.assert_at_rest(shard.calls.pool.size());
-        assert_eq!(
-            shard.assembly.free(Purpose::Pieces),
-            sizes.assembly_buffers,
-            "assembly buffers"
-        );
-        assert_eq!(
-            shard.assembly.free(Purpose::Waiting),
-            sizes.queue_depth_max as usize,
-            "buffers of waiters"
-        );
+        shard
+            .intake
+            .assert_at_rest(sizes.assembly_buffers, sizes.queue_depth_max as usize);
         assert_eq!(shard.writer.heap.used(), 0, "bytes charged to the heap budget");
         assert_eq!(self.tasks.len(), 0, "tasks of calls that are over");
-        assert!(
-            shard.starved.is_empty() && shard.starved_again.is_empty(),
-            "{} starved connections",
-            shard.starved.len() + shard.starved_again.len()
-        );
         assert!(
             !shard.channels.has_interrupted(),
             "channels with messages not taken"
         );
-        assert_eq!(shard.timers.len(), 0, "timers");
+        assert_eq!(shard.clock.timers.len(), 0, "timers");
         let counters = shard.ring.counters();
         assert_eq!(counters.buffers_free, counters.buffers_total, "ring buffers");
         shard.ring.assert_settled();

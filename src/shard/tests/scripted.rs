@@ -6,7 +6,6 @@ use super::client::{Client, Era, batch, call, chunked, expecting_continue, get, 
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::config::Timeouts;
 use crate::metrics::{Eviction, Method, Operation, Outcome, Stage};
-use crate::pool::Purpose;
 use crate::ring::simulated::{Fault, Faults, PeerView};
 use crate::units::Patience;
 
@@ -423,13 +422,14 @@ fn a_receive_that_found_no_buffer_is_not_armed_under_a_running_call() {
     let mut client = connected(&rig);
     client.request(call(Era::Legacy, "hold", 1, "held"));
     rig.run();
-    rig.shard.starved = rig.shard.table.connections_where(|_| true).into();
+    let shard = &mut rig.shard;
+    for key in shard.table.connections_where(|_| true) {
+        let connection = shard.table.connection(key).unwrap();
+        shard.intake.starve(key, connection);
+    }
     client.request(ping(2));
     rig.run();
-    assert_eq!(
-        rig.shard.assembly.free(Purpose::Pieces),
-        Sizes::default().assembly_buffers
-    );
+    assert_eq!(rig.shard.intake.free_pieces(), Sizes::default().assembly_buffers);
     rig.release("held");
     rig.run();
     client.read();
