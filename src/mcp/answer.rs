@@ -23,7 +23,8 @@ use super::error::{
 use super::input_required::places_text;
 use super::lists::{Listed, list_caching};
 use super::overload::Overload;
-use super::protocol::{Protocol, Reply};
+use super::protocol::Protocol;
+use super::reply::Reply;
 use super::revision::{Era, Revision};
 
 impl Protocol {
@@ -49,7 +50,7 @@ impl Protocol {
             }
             Err(error) => self.write_tool_result(ticket, true, out, |out| error.write_content(out)),
         }
-        Reply::with_body(200).with_outcome(outcome_label(outcome))
+        Reply::answered().with_outcome(outcome_label(outcome))
     }
 
     /// Appends the answer to an operation that could not start. For a tool since 2025-11-25 an `isError` result,
@@ -67,13 +68,13 @@ impl Protocol {
                     write_string(out, &violations.text());
                     out.extend_from_slice(b"}]");
                 });
-                Reply::with_body(200).with_outcome(metrics::Outcome::ToolError)
+                Reply::answered().with_outcome(metrics::Outcome::ToolError)
             }
             // A URI that the function's type refuses leads nowhere.
             Operation::Template(_) => self.write_failure(ticket, &ToolError::NotFound, out),
             _ => {
                 write_violations(out, ticket.id().as_id(), violations);
-                Reply::with_body(200).with_outcome(metrics::Outcome::InvalidParams)
+                Reply::answered().with_outcome(metrics::Outcome::InvalidParams)
             }
         }
     }
@@ -129,7 +130,7 @@ impl Protocol {
                 metrics::Outcome::InternalError
             }
         };
-        Reply::with_body(200).with_outcome(label)
+        Reply::answered().with_outcome(label)
     }
 
     /// The URI that a resource's operation reads.

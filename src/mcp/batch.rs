@@ -18,8 +18,9 @@ use super::legacy::{self, Context};
 use super::live::State;
 use super::modern;
 use super::overload::Overload;
-use super::protocol::{Protocol, Reply, Routed};
+use super::protocol::{Protocol, Routed};
 use super::remembered;
+use super::reply::{Reply, ReplyKind};
 use super::revision::Era;
 
 /// Most messages in one batch, so that one connection cannot hold a handler for long.
@@ -74,7 +75,7 @@ impl Batch {
         Ok(match (batch.calls.is_empty(), batch.has_answers) {
             (false, _) => Routed::Batch(batch),
             (true, true) => Routed::Reply(batch.close(out)),
-            (true, false) => Routed::Reply(Reply::empty(202)),
+            (true, false) => Routed::Reply(Reply::without_body(ReplyKind::Accepted)),
         })
     }
 
@@ -114,7 +115,7 @@ impl Batch {
             self.calls.len()
         );
         out.push(b']');
-        Reply::with_body(200)
+        Reply::answered()
     }
 
     /// Refuses every call that is left, one error each, and ends the array.

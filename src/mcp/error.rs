@@ -1,4 +1,4 @@
-//! The one table from failures to JSON-RPC codes, HTTP statuses and words (2026-07-28, basic protocol, errors).
+//! The one table from failures to JSON-RPC codes, kinds of answers and words (2026-07-28, basic protocol, errors).
 //!
 //! What a peer sent is repeated only where it helps (a method, a tool, a version), cut to a bounded length and
 //! escaped as JSON. Nothing here names files, addresses or source lines.
@@ -14,7 +14,7 @@ use super::batch::BATCH_ELEMENTS_MAX;
 use super::headers::Mirrored;
 use super::overload::{Overload, OverloadReason};
 use super::param_headers;
-use super::protocol::Reply;
+use super::reply::{Reply, ReplyKind};
 use super::revision::{Era, Revision};
 use super::tasks::TaskStatus;
 
@@ -129,8 +129,17 @@ pub(super) struct Refused<'s> {
     pub(super) failure: Failure<'s>,
 }
 
+/// A failure before the era matters, or in the legacy one.
+pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {
+    Refused {
+        id,
+        era: Era::Legacy,
+        failure,
+    }
+}
+
 impl Refused<'_> {
-    /// Appends the error and says with which status it goes out.
+    /// Appends the error and says of which kind it is.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Reply {
         let message = self.failure.message();
         let code = self.failure.code(self.era);
@@ -162,15 +171,13 @@ impl Refused<'_> {
             }
             _ => write_error(out, self.id, code, &message),
         }
-        Reply::with_body(self.failure.status(self.era))
-            .with_outcome(metrics::Outcome::from_error_code(code.into()))
+        Reply::with_body(self.failure.kind()).with_outcome(metrics::Outcome::from_error_code(code.into()))
     }
 
-    /// Refuses what wants no answer, and must not get one: HTTP has a status for it, a channel nothing.
+    /// Refuses what wants no answer, and must not get one: HTTP tells the kind by its status, a channel tells nothing.
     pub(super) fn refuse_silently(&self) -> Reply {
         let code = self.failure.code(self.era);
-        Reply::empty(self.failure.status(self.era))
-            .with_outcome(metrics::Outcome::from_error_code(code.into()))
+        Reply::without_body(self.failure.kind()).with_outcome(metrics::Outcome::from_error_code(code.into()))
     }
 }
 
@@ -213,25 +220,22 @@ impl Failure<'_> {
         }
     }
 
-    fn status(&self, era: Era) -> u16 {
-        match (self, era) {
-            (Self::MethodNotFound(_), Era::Modern) | (Self::SessionUnknown | Self::ChannelUnknown, _) => 404,
-            (Self::MethodNotFound(_), Era::Legacy)
-            | (
-                Self::Parameter(_)
-                | Self::UnknownTool(_)
-                | Self::UnknownPrompt(_)
-                | Self::UnknownResource(_)
-                | Self::UnknownTask
-                | Self::TaskEnded(_)
-                | Self::TaskRequired
-                | Self::TaskForbidden,
-                _,
-            ) => 200,
-            (Self::SessionUnavailable | Self::LiveFull, _) => 503,
-            (Self::HttpMethod | Self::StreamNeedsSession, _) => 405,
-            (Self::StreamTaken, _) => 409,
-            _ => 400,
+    fn kind(&self) -> ReplyKind {
+        match self {
+            Self::MethodNotFound(_) => ReplyKind::MethodNotFound,
+            Self::SessionUnknown | Self::ChannelUnknown => ReplyKind::Gone,
+            Self::Parameter(_)
+            | Self::UnknownTool(_)
+            | Self::UnknownPrompt(_)
+            | Self::UnknownResource(_)
+            | Self::UnknownTask
+            | Self::TaskEnded(_)
+            | Self::TaskRequired
+            | Self::TaskForbidden => ReplyKind::Answered,
+            Self::SessionUnavailable | Self::LiveFull => ReplyKind::Unavailable,
+            Self::HttpMethod | Self::StreamNeedsSession => ReplyKind::NotOffered,
+            Self::StreamTaken => ReplyKind::StreamTaken,
+            _ => ReplyKind::Invalid,
         }
     }
 

@@ -11,7 +11,8 @@ use super::cursor::Cursor;
 use super::error::Failure;
 use super::lists::{Has, Listed};
 use super::params::{members, present};
-use super::protocol::{Protocol, Reply, Routed};
+use super::protocol::{Protocol, Routed};
+use super::reply::Reply;
 use super::revision::Revision;
 
 /// The longest URI that is looked up; RFC 9110 (4.1) wants 8,000 bytes to be possible.
@@ -93,7 +94,7 @@ impl<'s> Asked<'s> {
                 Some(completer) => Operation::Completion(completer),
                 None => {
                     protocol.write_no_completion(asker.id, asker.revision, out);
-                    return Ok(Routed::Reply(Reply::with_body(200)));
+                    return Ok(Routed::Reply(Reply::answered()));
                 }
             },
             Self::List(listed, cursor) => match list_operation(protocol, listed, cursor, asker.revision)? {
@@ -156,7 +157,7 @@ fn list_page<'s>(
         Cursor::Lister { .. } => None,
     };
     write_result(out, asker.id, page.ok_or(NOT_OUR_CURSOR)?);
-    Ok(Routed::Reply(Reply::with_body(200)))
+    Ok(Routed::Reply(Reply::answered()))
 }
 
 const NOT_OUR_CURSOR: Failure<'static> = Failure::Parameter("`params.cursor` is not one of this server's");

@@ -14,8 +14,9 @@ use super::call::Ticket;
 use super::error::{write_internal_error, write_missing_capability, write_url_elicitation_required};
 use super::facts::UnixSeconds;
 use super::live::State;
-use super::protocol::{Protocol, Reply};
+use super::protocol::Protocol;
 use super::question_words;
+use super::reply::{Reply, ReplyKind};
 use super::revision::Era;
 
 /// Bytes of answers that are sealed into one state. The client sends them back with every round.
@@ -41,11 +42,11 @@ impl Protocol {
         let Some(sealed) = sealed else {
             let message = ToolError::InputRequired.to_string();
             write_internal_error(out, ticket.id().as_id(), &message);
-            return Reply::with_body(200).with_outcome(metrics::Outcome::InternalError);
+            return Reply::answered().with_outcome(metrics::Outcome::InternalError);
         };
         let questions = noted.iter().map(|noted| (noted.key.as_str(), &noted.request));
         self.write_input_required(ticket, questions, Some(&sealed), out);
-        Reply::with_body(200)
+        Reply::answered()
     }
 
     /// The answer to a call that failed because its client was not asked, or could not be; none if the error says
@@ -71,19 +72,19 @@ impl Protocol {
                 let keys: Vec<String> = (1..=places.len()).map(|number| format!("url_{number}")).collect();
                 let questions = keys.iter().map(String::as_str).zip(places);
                 self.write_input_required(ticket, questions, None, out);
-                return Some(Reply::with_body(200));
+                return Some(Reply::answered());
             }
             ToolError::UrlElicitationRequired(_) if is_modern => ClientCapabilities::ELICITATION_URL,
             ToolError::UrlElicitationRequired(places)
                 if ticket.revision().has_elicitation_ids() && opens_urls =>
             {
                 write_url_elicitation_required(out, id, places);
-                return Some(Reply::with_body(200).with_outcome(metrics::Outcome::Other));
+                return Some(Reply::answered().with_outcome(metrics::Outcome::Other));
             }
             _ => return None,
         };
         write_missing_capability(out, Some(id), missing);
-        Some(Reply::with_body(400).with_outcome(metrics::Outcome::MissingCapability))
+        Some(Reply::with_body(ReplyKind::Invalid).with_outcome(metrics::Outcome::MissingCapability))
     }
 
     fn write_input_required<'q>(

@@ -14,8 +14,9 @@ use super::facts::{ChannelFacts, Facts, HttpHead, Via};
 use super::features::Asked;
 use super::live::State;
 use super::params::{self, members, present};
-use super::protocol::{Protocol, Reply, Routed};
+use super::protocol::{Protocol, Routed};
 use super::remembered;
+use super::reply::Reply;
 use super::revision::{Era, Revision};
 use super::sessions::{EndSession, OpenSession, Principal, Session, SessionToken, Sessions};
 use super::tasks;
@@ -59,7 +60,7 @@ pub(super) fn dispatch<'s>(
 ) -> Result<Routed<'s>, Failure<'s>> {
     if request.method == "ping" || remembered::request(protocol, context, request, state)? {
         write_result(out, request.id, b"{}");
-        return Ok(Routed::Reply(Reply::with_body(200)));
+        return Ok(Routed::Reply(Reply::answered()));
     }
     if context.revision.has_requested_tasks()
         && let Some(routed) = tasks::legacy_request(protocol, &context, request, state, out)
@@ -218,7 +219,7 @@ fn initialize<'s>(
     write_result(out, request.id, protocol.lists().initialize(session.revision));
     Ok(Reply {
         session: Some(id),
-        ..Reply::with_body(200)
+        ..Reply::answered()
     })
 }
 

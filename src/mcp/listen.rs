@@ -12,7 +12,8 @@ use super::features::{URI_BYTES_MAX, leads_to_resource};
 use super::lists::Has;
 use super::live::State;
 use super::params::{members, present};
-use super::protocol::{Labels, Protocol, Reply};
+use super::protocol::Protocol;
+use super::reply::{Labels, Reply};
 use super::revision::Era;
 use super::tasks::TaskOwner;
 
@@ -110,7 +111,7 @@ pub(super) fn listen<'s>(
         id: request.id.into(),
         owner: listener.owner,
         interest,
-        labels: Reply::empty(200).about(Era::Modern, LISTEN).labels,
+        labels: Reply::answered().about(Era::Modern, LISTEN).labels,
     })
 }
 

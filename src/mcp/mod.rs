@@ -7,7 +7,8 @@
 //! What a call says meanwhile ([`Protocol::write_emission`]) and what whoever listens hears ([`write_announcement`])
 //! get their words here too; streams and their clients are the caller's.
 //!
-//! It has no clock, no I/O and no idea of connections; HTTP appears only as [`HttpHead`] and status codes. What is
+//! It has no clock, no I/O and no idea of connections; HTTP appears only as [`HttpHead`]; an answer has a [`ReplyKind`], which `transport` turns into a
+//! status. What is
 //! remembered beyond a request is behind [`State`].
 //! Invariant: every decoded body ends in exactly one [`Step`], and whatever is appended for it is valid JSON.
 
@@ -37,6 +38,7 @@ mod posted;
 mod protocol;
 mod question_words;
 mod remembered;
+mod reply;
 mod revision;
 mod sessions;
 mod standing;
@@ -55,7 +57,8 @@ pub use lists::Identity;
 pub use live::{LiveRefused, LiveState, State, StateSeal};
 pub use overload::{Overload, OverloadReason};
 pub use posted::{NoChannel, Posted};
-pub use protocol::{Labels, Options, Protocol, Reply, Step};
+pub use protocol::{Options, Protocol, Step};
+pub use reply::{Labels, Reply, ReplyKind};
 pub use revision::{Era, Revision};
 pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,

@@ -16,8 +16,9 @@ use super::listen::{self, LISTEN, Listener};
 use super::live::State;
 use super::param_headers;
 use super::params::{self, members, present};
-use super::protocol::{Protocol, Reply, Routed};
+use super::protocol::{Protocol, Routed};
 use super::remembered;
+use super::reply::Reply;
 use super::revision::Revision;
 use super::tasks::{self, TaskOwner};
 
@@ -58,7 +59,7 @@ pub(super) fn request<'p, 's: 'p>(
     if request.method == DISCOVER {
         Mirrored::Method.check_in(facts, request.method)?;
         write_result(out, request.id, protocol.lists().discover());
-        return Ok(Routed::Reply(Reply::with_body(200)));
+        return Ok(Routed::Reply(Reply::answered()));
     }
     if request.method == LISTEN && listen::is_offered(protocol) {
         Mirrored::Method.check_in(facts, request.method)?;

@@ -7,7 +7,9 @@
 use crate::jsonrpc::{Glance, Message, RequestId, Scratch};
 
 use super::error::Failure;
-use super::protocol::{Protocol, Reply, refused};
+use super::error::refused;
+use super::protocol::Protocol;
+use super::reply::Reply;
 use super::revision::Era;
 use super::unread::{with_failure, write_refusal};
 

@@ -1,23 +1,22 @@
 //! The front door: one decoded body, one [`Step`].
 
-use crate::jsonrpc::{Document, Id, Message, Notification, Request, Scratch, Value};
-use crate::metrics;
+use crate::jsonrpc::{Document, Message, Notification, Request, Scratch, Value};
 use crate::registry::Registry;
 
 use super::announce::Announcement;
 use super::batch::Batch;
 use super::call::{Call, Work};
-use super::error::{BatchFault, Failure, Refused};
+use super::error::{BatchFault, Failure, Refused, refused};
 use super::facts::Facts;
 use super::legacy;
 use super::listen::Listen;
 use super::lists::{Identity, Lists};
 use super::live::State;
 use super::modern;
-use super::overload::Overload;
 use super::remembered;
+use super::reply::{Reply, ReplyKind};
 use super::revision::Era;
-use super::sessions::{EndSession, SessionId, Sessions};
+use super::sessions::{EndSession, Sessions};
 use super::tasks::AwaitTask;
 
 /// Choices of whoever runs the server.
@@ -51,33 +50,6 @@ pub enum Step<'s> {
     Listen(Listen),
     /// A client that waits for what a task comes to (2025-11-25).
     AwaitTask(AwaitTask),
-}
-
-/// How an answer goes out; its body was appended to `out`.
-#[must_use = "a reply is what the client waits for"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// Whether a JSON body was appended.
-    pub has_body: bool,
-    /// `Mcp-Session-Id` of a session just made.
-    pub session: Option<SessionId>,
-    /// `Retry-After`, with status 503.
-    pub retry_after_seconds: Option<u64>,
-    /// What metrics say of it.
-    pub labels: Labels,
-}
-
-/// What an answer is counted under. A batch is one answer, of no method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Labels {
-    /// The era of the request.
-    pub era: metrics::Era,
-    /// Its method.
-    pub method: metrics::Method,
-    /// How it ended.
-    pub outcome: metrics::Outcome,
 }
 
 /// Where a message leads.
@@ -157,7 +129,7 @@ impl Protocol {
             legacy::end_session(facts, sessions)
         };
         let reply = match ended {
-            Ok(EndSession::Ended) => Reply::empty(200),
+            Ok(EndSession::Ended) => Reply::without_body(ReplyKind::SessionEnded),
             Ok(EndSession::Unknown) => refused(None, Failure::SessionUnknown).write(out),
             Err(failure) => refused(None, failure).write(out),
         };
@@ -260,77 +232,10 @@ impl std::fmt::Debug for Protocol {
     }
 }
 
-impl Reply {
-    /// A status and a body.
-    pub(super) const fn with_body(status: u16) -> Self {
-        Self {
-            status,
-            has_body: true,
-            session: None,
-            retry_after_seconds: if status == 503 { Some(1) } else { None },
-            labels: Labels {
-                era: metrics::Era::Unknown,
-                method: metrics::Method::Other,
-                outcome: metrics::Outcome::Ok,
-            },
-        }
-    }
-
-    /// A body that answers control, counted under these labels.
-    pub const fn of_control(labels: Labels) -> Self {
-        Self {
-            labels,
-            ..Self::with_body(200)
-        }
-    }
-
-    /// The same, counted under this era and method.
-    pub(super) fn about(mut self, era: Era, method: &str) -> Self {
-        self.labels.era = match era {
-            Era::Legacy => metrics::Era::Legacy,
-            Era::Modern => metrics::Era::Modern,
-        };
-        self.labels.method = metrics::Method::from_name(method);
-        self
-    }
-
-    /// The same, counted as ended so.
-    pub(super) fn with_outcome(mut self, outcome: metrics::Outcome) -> Self {
-        self.labels.outcome = outcome;
-        self
-    }
-
-    /// A status alone.
-    pub(super) const fn empty(status: u16) -> Self {
-        Self {
-            has_body: false,
-            ..Self::with_body(status)
-        }
-    }
-
-    /// 503 and when to come back.
-    pub(super) fn overloaded(overload: &Overload) -> Self {
-        Self {
-            retry_after_seconds: Some(overload.retry_after_seconds()),
-            ..Self::with_body(503)
-        }
-        .with_outcome(metrics::Outcome::Overload)
-    }
-}
-
-/// A failure before the era matters, or in the legacy one.
-pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {
-    Refused {
-        id,
-        era: Era::Legacy,
-        failure,
-    }
-}
-
 /// How a message that wants no answer is taken.
 fn accepted_or_refused(heard: Result<(), Failure<'_>>, era: Era) -> Reply {
     match heard {
-        Ok(()) => Reply::empty(202),
+        Ok(()) => Reply::without_body(ReplyKind::Accepted),
         Err(failure) => Refused {
             id: None,
             era,

@@ -6,10 +6,12 @@
 use crate::wire::http1::Field;
 
 use super::error::Failure;
+use super::error::refused;
 use super::facts::Facts;
 use super::legacy;
 use super::live::State;
-use super::protocol::{Protocol, Reply, refused};
+use super::protocol::Protocol;
+use super::reply::Reply;
 use super::revision::Era;
 use super::sessions::OpenSession;
 

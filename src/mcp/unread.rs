@@ -11,11 +11,13 @@ use crate::jsonrpc::{
 
 use super::batch::BATCH_ELEMENTS_MAX;
 use super::error::Failure;
+use super::error::refused;
 use super::facts::Facts;
 use super::legacy;
 use super::live::State;
-use super::protocol::{Protocol, Reply, refused};
+use super::protocol::Protocol;
 use super::remembered;
+use super::reply::Reply;
 
 /// Calls `use_failure` with why a body could not be parsed.
 pub(super) fn with_failure<T>(

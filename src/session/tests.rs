@@ -3,7 +3,8 @@ use super::tasks::TaskOptions;
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::mcp::{
-    ClientCapabilities, Facts, HttpHead, Identity, Options, Principal, Protocol, Reply, Revision, Step, Via,
+    ClientCapabilities, Facts, HttpHead, Identity, Options, Principal, Protocol, Reply, ReplyKind, Revision,
+    Step, Via,
 };
 use crate::registry::Registry;
 use crate::wire::http1::Field;
@@ -176,18 +177,22 @@ fn a_sessions_life_over_the_protocol() {
     );
     let opened = post(&protocol, &sessions, Field::Absent, INITIALIZE);
     let id = opened.session.unwrap();
-    assert_eq!(opened.status, 200);
+    assert_eq!(opened.kind, ReplyKind::Answered);
     assert_eq!(
-        post(&protocol, &sessions, Field::One(id.as_bytes()), PING).status,
-        200
+        post(&protocol, &sessions, Field::One(id.as_bytes()), PING).kind,
+        ReplyKind::Answered
     );
     let facts = facts(Field::One(id.as_bytes()));
-    assert_eq!(protocol.delete(&facts, &sessions, &mut Vec::new()).status, 200);
     assert_eq!(
-        post(&protocol, &sessions, Field::One(id.as_bytes()), PING).status,
-        404
+        protocol.delete(&facts, &sessions, &mut Vec::new()).kind,
+        ReplyKind::SessionEnded
     );
-    assert_eq!(protocol.delete(&facts, &sessions, &mut Vec::new()).status, 404);
+    assert_eq!(
+        post(&protocol, &sessions, Field::One(id.as_bytes()), PING).kind,
+        ReplyKind::Gone
+    );
+    let refused = protocol.delete(&facts, &sessions, &mut Vec::new());
+    assert_eq!(refused.kind, ReplyKind::Gone);
 }
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;

@@ -286,7 +286,7 @@ impl<R: ShardRing> Shard<R> {
             name,
             id: told.id,
             // A message of a channel has no status.
-            status: (!is_channel).then_some(reply.status),
+            status: (!is_channel).then(|| http::status_of(reply).code()),
             outcome: Some(outcome.name()),
             error: told.error.as_ref().map(|error| error.code),
             reason: told.error.as_ref().map(Failure::reason),
@@ -324,9 +324,9 @@ impl<R: ShardRing> Shard<R> {
 /// How a request ended; HTTP's refusals of a message have no outcome of their own.
 #[inline]
 fn outcome_of(reply: &Reply) -> Outcome {
-    match (reply.labels.outcome, reply.status) {
-        (Outcome::Ok, 400..) => Outcome::Other,
-        (outcome, _) => outcome,
+    match reply.labels.outcome {
+        Outcome::Ok if http::status_of(reply).code() >= 400 => Outcome::Other,
+        outcome => outcome,
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::facts::Facts;
-use super::protocol::Labels;
+use super::reply::Labels;
 use super::revision::{Era, Revision};
 use super::sessions::{Principal, SessionToken};
 use crate::jsonrpc::RequestId;

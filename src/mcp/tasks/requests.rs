@@ -10,7 +10,8 @@ use crate::mcp::headers::Mirrored;
 use crate::mcp::legacy::Context;
 use crate::mcp::live::State;
 use crate::mcp::params::{members, present};
-use crate::mcp::protocol::{Protocol, Reply, Routed};
+use crate::mcp::protocol::{Protocol, Routed};
+use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
 use crate::registry::ClientCapabilities;
 
@@ -45,7 +46,7 @@ pub(in crate::mcp) fn legacy_request<'s>(
         TASKS_RESULT => return Some(await_task(owner, context, request)),
         _ => return None,
     };
-    Some(answered.map(|()| Routed::Reply(Reply::with_body(200))))
+    Some(answered.map(|()| Routed::Reply(Reply::answered())))
 }
 
 fn get<'s>(
@@ -125,7 +126,7 @@ fn await_task<'s>(
         owner,
         task: TaskId::new(id.as_bytes()).ok_or(Failure::UnknownTask)?,
         revision: context.revision,
-        labels: Reply::with_body(200).about(Era::Legacy, request.method).labels,
+        labels: Reply::answered().about(Era::Legacy, request.method).labels,
     }))
 }
 
@@ -185,7 +186,7 @@ impl ModernRequest {
                 out.extend_from_slice(br#","_meta":"#);
                 out.extend_from_slice(meta);
                 out.extend_from_slice(b"}}");
-                return Ok(Reply::with_body(200));
+                return Ok(Reply::answered());
             }
             Self::Update => {
                 let answers = input_responses(request.params)?;
@@ -202,7 +203,7 @@ impl ModernRequest {
         }
         let acknowledgement = [br#"{"resultType":"complete","_meta":"#, meta, b"}"].concat();
         write_result(out, request.id, &acknowledgement);
-        Ok(Reply::with_body(200))
+        Ok(Reply::answered())
     }
 }
 

@@ -10,8 +10,10 @@ use crate::jsonrpc::{RequestId, write_result_head, write_string};
 use crate::mcp::announce::Announced;
 use crate::mcp::call::Ticket;
 use crate::mcp::error::Failure;
-use crate::mcp::protocol::{Protocol, Reply, refused};
+use crate::mcp::error::refused;
+use crate::mcp::protocol::Protocol;
 use crate::mcp::question_words;
+use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
 use crate::registry::NotedQuestion;
 
@@ -40,7 +42,7 @@ impl Protocol {
             }
         }
         out.extend_from_slice(b"}}");
-        Reply::with_body(200)
+        Reply::answered()
     }
 
     /// Appends the answer to `tasks/result` of a task that is not there, or is somebody else's.

@@ -84,7 +84,7 @@ fn a_request_is_cancelled_under_its_session_or_its_channel() {
     let mut server = Server::new();
     let session = initialized(&mut server);
     let (reply, _) = control(&mut server, Some(session), &cancelled.to_string());
-    assert_eq!((reply.status, reply.has_body), (202, false));
+    assert_eq!((reply.kind, reply.has_body), (ReplyKind::Accepted, false));
     let _ = control(&mut server, None, &cancelled.to_string());
     let mut modern: Value = cancelled;
     modern["params"]["_meta"] = json!({format!("{META}protocolVersion"): MODERN});

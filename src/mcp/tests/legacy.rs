@@ -207,12 +207,12 @@ fn a_session_belongs_to_its_principal() {
         &server.state,
         &mut out,
     ) {
-        Step::Reply(reply) => assert_eq!(reply.status, 404),
+        Step::Reply(reply) => assert_eq!(reply.kind, ReplyKind::Gone),
         other => panic!("{other:?}"),
     }
     assert_eq!(
-        server.protocol.delete(&stranger, &server.state, &mut out).status,
-        404
+        server.protocol.delete(&stranger, &server.state, &mut out).kind,
+        ReplyKind::Gone
     );
     assert_eq!(
         server.post(LEGACY, &[("mcp-session-id", &id)], ping()).status,

@@ -73,5 +73,5 @@ fn nobody_else_does() {
         ..facts(&[("mcp-session-id", session.as_str())])
     };
     let opening = server.protocol.get(&stranger, &server.state, &mut Vec::new());
-    assert!(matches!(opening, Opening::Refused(reply) if reply.status == 404));
+    assert!(matches!(opening, Opening::Refused(reply) if reply.kind == ReplyKind::Gone));
 }

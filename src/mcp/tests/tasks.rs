@@ -186,9 +186,9 @@ fn result_of(server: &mut Server, session: &str, id: &str) -> Value {
         None => {
             let reply = server.protocol.refuse_task(&wanted.id, &mut out);
             assert_eq!(
-                (reply.status, reply.labels),
+                (reply.kind, reply.labels),
                 (
-                    200,
+                    ReplyKind::Answered,
                     Labels {
                         outcome: reply.labels.outcome,
                         ..wanted.labels

@@ -11,11 +11,13 @@ mod health;
 mod intake;
 mod origins;
 mod response;
+mod status;
 
 pub use fields::{Head, facts_of, parse_head};
 pub use health::{HealthSlot, HealthSource, answer_probe};
 pub use intake::{HttpLimits, Intake, Progress, Refusal, Refused, Request, peek_head};
 pub use origins::Origins;
 pub use response::{Response, ResponseContext, append_events_head, write_stream_head_before};
+pub use status::status_of;
 
 pub use crate::wire::http1::{CONTINUE, Connection as Persistence, HEAD_RESERVE};

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::admission::{self, AdmissionPolicy};
 use super::fields::{EXPOSED, Head, SESSION_ID};
 use super::origins::Origins;
-use super::{HEAD_RESERVE, Refusal};
+use super::{HEAD_RESERVE, Refusal, status_of};
 use crate::mcp::Reply;
 use crate::wire::http1::{
     self, BodyLength, Connection as Persistence, Cors, OwnField, ResponseHead, Status, Version,
@@ -164,7 +164,7 @@ fn write_reply(
     context: &ResponseContext,
     date: &[u8; 29],
 ) -> Range<usize> {
-    let status = Status::from_code(reply.status).unwrap_or(Status::InternalServerError);
+    let status = status_of(reply);
     let mut head = if !reply.has_body {
         ResponseHead::empty(status, date)
     } else if !context.takes_json && status == Status::Ok {

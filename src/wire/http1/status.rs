@@ -91,11 +91,6 @@ impl Status {
         self as u16
     }
 
-    /// The status for a number, if it is one Weir answers with.
-    pub fn from_code(code: u16) -> Option<Status> {
-        Self::ALL.into_iter().find(|status| status.code() == code)
-    }
-
     /// The reason phrase of RFC 9110 (RFC 6585 for 429 and 431).
     pub fn reason(self) -> &'static str {
         // "HTTP/1.1 NNN " is 13 bytes and the line ends in CRLF.
@@ -145,8 +140,6 @@ mod tests {
             let code = status.code().to_string();
             assert_eq!(status.line(), format!("HTTP/1.1 {code} {}\r\n", status.reason()));
             assert!(!status.reason().is_empty());
-            assert_eq!(Status::from_code(status.code()), Some(status));
         }
-        assert_eq!(Status::from_code(418), None);
     }
 }
