@@ -48,7 +48,6 @@ const FOLDERS_WITH_CIRCLES: &[&str] = &[
     "session/live",
     "session/tasks",
     "shard",
-    "shard/channels",
     "transport",
     "transport/edge",
     "wire/http1",

@@ -24,10 +24,10 @@
 //! | `replies` | outcomes → answers |
 //! | `answers`, `writer` | answers → bytes, and bytes on their way |
 //! | `closing` | the ways a connection ends |
-//! | `event_streams`, `streams`, `listening` | answers in events; who listens |
-//! | `channels` | connections that carry messages both ways, many at once |
-//! | `speaking`, `asking` | what calls say before they end, and ask their clients |
-//! | `tasks` | calls that go on as tasks |
+//! | `event_streams`, `streams`, `subscriptions` | answers in events; who listens |
+//! | `channels`, `messaging` | connections that carry messages both ways, many at once |
+//! | `emissions`, `client_requests` | what calls say before they end, and what they ask their clients |
+//! | `tasks`, `task_calls` | calls that go on as tasks |
 //! | `service` | what is served, and its replacement |
 //! | `clock`, `telemetry` | what "now" is and what is due; what is counted and measured |
 //! | `deadlines`, `drain` | what time does |
@@ -43,16 +43,17 @@ mod addresses;
 mod admission;
 mod alarm;
 mod answers;
-mod asking;
 mod batches;
 mod calls;
 mod channels;
+mod client_requests;
 mod clock;
 mod closing;
 mod connections;
 mod deadlines;
 mod dispatch;
 mod drain;
+mod emissions;
 mod event_streams;
 mod events;
 mod gate;
@@ -60,7 +61,7 @@ mod hang_up;
 mod inbox;
 mod intake;
 mod lingering;
-mod listening;
+mod messaging;
 #[cfg(test)]
 mod models;
 mod moved;
@@ -70,10 +71,11 @@ mod reading;
 mod replies;
 mod running;
 mod service;
-mod speaking;
 mod state;
 mod streams;
+mod subscriptions;
 mod sync;
+mod task_calls;
 mod tasks;
 mod telemetry;
 #[cfg(test)]

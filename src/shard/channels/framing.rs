@@ -18,7 +18,7 @@ pub(in crate::shard) enum Framing {
 
 impl Framing {
     /// Frames `buffer[body..]`, in front of which is room; returns where the frame begins.
-    pub(super) fn close(&self, buffer: &mut Vec<u8>, body: usize) -> usize {
+    pub(in crate::shard) fn close(&self, buffer: &mut Vec<u8>, body: usize) -> usize {
         match self {
             Framing::WebSocket(_) => {
                 let bytes = buffer.len() - body;
@@ -33,7 +33,7 @@ impl Framing {
     }
 
     /// Appends one message.
-    pub(super) fn append(&self, out: &mut Vec<u8>, message: &[u8]) {
+    pub(in crate::shard) fn append(&self, out: &mut Vec<u8>, message: &[u8]) {
         match self {
             Framing::WebSocket(_) => {
                 websocket::write_frame_header(out, MessageKind::Text, message.len());

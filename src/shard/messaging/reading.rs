@@ -12,10 +12,9 @@ use crate::transport::stdio::{self, Lines};
 use crate::transport::websocket::{self as handshake};
 use crate::wire::websocket::{self, CloseCode, Control, MessageKind};
 
+use super::super::channels::{Close, Framing};
 use super::super::connections::State;
 use super::super::{Shard, ShardRing};
-use super::ending::{Close, Ending};
-use super::{Channel, Framing};
 
 impl<R: ShardRing> Shard<R> {
     /// Answers an upgrade: from here on its bytes are frames.
@@ -194,7 +193,7 @@ impl<R: ShardRing> Shard<R> {
             return Some(window.len());
         }
         let limits = self.service.channels.frames;
-        let mut message = std::mem::take(&mut self.channels.unmasked);
+        let mut message = self.channels.take_unmasked();
         let Some(Framing::WebSocket(intake)) = self.channel(key).map(|channel| &mut channel.framing) else {
             return None;
         };
@@ -214,9 +213,7 @@ impl<R: ShardRing> Shard<R> {
                 Some(window.len())
             }
         };
-        message.clear();
-        message.shrink_to(self.writer.buffer_bytes());
-        self.channels.unmasked = message;
+        self.channels.put_unmasked(message, self.writer.buffer_bytes());
         taken
     }
 
@@ -333,13 +330,6 @@ impl<R: ShardRing> Shard<R> {
         if !is_sending {
             self.set_channel_deadline(key);
         }
-    }
-}
-
-impl Channel {
-    /// Whether its messages are taken.
-    pub(super) fn is_open(&self) -> bool {
-        self.ending.is_none_or(Ending::takes_messages)
     }
 }
 
