@@ -166,8 +166,8 @@ impl<R: ShardRing> Shard<R> {
             Sent::Done(OutgoingKind::Answer, closes) => self.on_answered(key, closes),
             // What came meanwhile may be the whole of the request.
             Sent::Done(OutgoingKind::Interim, _) => self.serve_assembly(key, Claim::New),
-            Sent::Done(OutgoingKind::Stream, _) => self.go_on_streaming(key),
-            Sent::Done(OutgoingKind::Channel, _) => self.go_on_with_channel(key),
+            Sent::Done(OutgoingKind::Stream, _) => self.continue_stream(key),
+            Sent::Done(OutgoingKind::Channel, _) => self.continue_channel(key),
             Sent::Rest(sending) => self.send_rest(key, sending),
             Sent::Dead => self.reap(key),
             Sent::Failed(error) => {

@@ -83,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
             .protocol
             .write_emission(ticket, &emission, id, &*service.store, &mut message);
         if is_said {
-            self.say(handler, &emission, message);
+            self.send_emission(handler, &emission, message);
         }
         is_said.then_some(())
     }
@@ -123,7 +123,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// The time of a call's timer is over whose slot is behind the handlers'.
-    pub(super) fn asks_timed_out(&mut self, index: u32) {
+    pub(super) fn client_request_timed_out(&mut self, index: u32) {
         if let Some(key) = self.calls.askers.key_at(index) {
             self.fail_questions(key, &AnswerError::TimedOut);
         }

@@ -72,7 +72,7 @@ impl<R: ShardRing> Shard<R> {
 
     fn call_timed_out(&mut self, index: u32) {
         if let Some(behind) = index.checked_sub(self.calls.pool.size()) {
-            self.asks_timed_out(behind);
+            self.client_request_timed_out(behind);
         } else if let Some(key) = self.calls.pool.key_at(index) {
             self.give_up_call(key, ToolError::TimedOut);
         }

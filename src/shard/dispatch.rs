@@ -101,7 +101,7 @@ impl<R: ShardRing> Shard<R> {
             }
             Step::Work(work) => self.begin_work(key, &work, out, decoded, claim),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
-            Step::Listen(listen) => self.open_listening(key, listen, out),
+            Step::Listen(listen) => self.open_subscription(key, listen, out),
             Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
         }
         None

@@ -85,7 +85,7 @@ impl<R: ShardRing> Shard<R> {
             is_aborted: false,
         });
         self.shorten_waits();
-        self.end_listening();
+        self.end_subscriptions();
         self.fail_all_questions();
         self.drain_channels();
         for key in self

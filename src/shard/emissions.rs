@@ -11,15 +11,15 @@ use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     /// A call was polled, or is about to be settled: passes on what it said meanwhile.
-    pub(super) fn hear_polled(&mut self, handler: HandlerKey) {
+    pub(super) fn emit_polled(&mut self, handler: HandlerKey) {
         let link = self.calls.at(handler).and_then(|call| call.link.as_ref());
         if link.is_some_and(|link| link.end_poll()) {
-            self.hear(handler);
+            self.emit(handler);
         }
     }
 
     /// Passes on what a call has said.
-    pub(super) fn hear(&mut self, handler: HandlerKey) {
+    pub(super) fn emit(&mut self, handler: HandlerKey) {
         let Some(link) = self.calls.at(handler).and_then(|call| call.link.clone()) else {
             return;
         };
@@ -28,16 +28,16 @@ impl<R: ShardRing> Shard<R> {
             match emission {
                 Emission::Question(question) => self.ask(handler, &link, question),
                 Emission::CloseStream { retry } => self.cut_response(handler, retry),
-                emission => self.speak(handler, &emission),
+                emission => self.emit_one(handler, &emission),
             }
         }
         self.calls.put_emissions(emissions);
     }
 
     /// Puts one message on a call's stream, if its client is to have it.
-    fn speak(&mut self, handler: HandlerKey, emission: &Emission) {
+    fn emit_one(&mut self, handler: HandlerKey, emission: &Emission) {
         if self.calls.is_task(handler) {
-            return self.speak_of_task(handler, emission);
+            return self.emit_of_task(handler, emission);
         }
         let Some(call) = self.calls.at(handler) else {
             return;
@@ -48,7 +48,7 @@ impl<R: ShardRing> Shard<R> {
             .protocol
             .write_emission(ticket, emission, "", &*service.store, &mut message);
         if is_wanted {
-            self.say(handler, emission, message);
+            self.send_emission(handler, emission, message);
         }
     }
 }

@@ -56,7 +56,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// What a legacy session on a channel hears without asking.
-    pub(super) fn begin_standing_on_channel(
+    pub(super) fn open_announcements_on_channel(
         &mut self,
         key: ConnectionKey,
         stream: Arc<Stream>,
@@ -151,7 +151,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Some of a stream is with the kernel.
-    pub(super) fn go_on_streaming(&mut self, key: ConnectionKey) {
+    pub(super) fn continue_stream(&mut self, key: ConnectionKey) {
         let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
         if let Some(connection) = self.table.connection(key) {
             connection.waiting = Waiting::KeepAlive;
@@ -205,7 +205,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Puts one message on a call's stream, if it can have one.
-    pub(super) fn say_on_stream(&mut self, handler: HandlerKey, message: Vec<u8>) {
+    pub(super) fn emit_on_stream(&mut self, handler: HandlerKey, message: Vec<u8>) {
         if let Some(stream) = self.call_stream(handler) {
             stream.push(Message::new(message));
         }
@@ -293,14 +293,14 @@ impl<R: ShardRing> Shard<R> {
             .as_ref()
             .is_some_and(|open| open.is_answer());
         if has_answer && matches!(outcome, HangUp::ReadClosed) {
-            return self.note_half_close(key);
+            return self.on_half_closed(key);
         }
         self.abort(key);
     }
 
     /// A drain begins: who only listens is told that it is over, in the words of its era. What a channel hears beside
     /// its answers ends with the channel, which may stay for a task.
-    pub(super) fn end_listening(&mut self) {
+    pub(super) fn end_subscriptions(&mut self) {
         let is_listening = |open: &OpenStream| matches!(open.role(), Role::Standing | Role::Listening(_));
         let mut keys = self.table.connections_where(|connection| {
             connection.channel.is_none() && connection.request.stream.as_deref().is_some_and(is_listening)

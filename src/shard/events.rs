@@ -49,7 +49,7 @@ impl<R: ShardRing> Shard<R> {
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),
             ShardEvent::Slack => self.look_for_slack(),
             ShardEvent::PlaceFree => self.look_for_place(),
-            ShardEvent::Spoke(handler) => self.hear(handler),
+            ShardEvent::Spoke(handler) => self.emit(handler),
             ShardEvent::Live(event) => self.handle_live_event(event),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),
             ShardEvent::Abort => self.abort_all(),
@@ -67,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
             }
             LiveEvent::Cancel { session, request } => self.cancel_requested(session, &request),
             LiveEvent::Answer { call, number, answer } => self.answer_question(call, number, answer),
-            LiveEvent::Message { connection, delivery } => self.hear_delivery(connection, delivery),
+            LiveEvent::Message { connection, delivery } => self.handle_delivery(connection, delivery),
             LiveEvent::CancelTask(task) => self.cancel_task(task),
             LiveEvent::TaskAnswer {
                 connection,
@@ -92,7 +92,7 @@ impl<R: ShardRing> Shard<R> {
             self.cancel_shelved(connection, call);
         } else {
             self.cancel_waiter(conversation, request);
-            self.cancel_listening(conversation, request);
+            self.cancel_subscription(conversation, request);
         }
     }
 

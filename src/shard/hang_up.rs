@@ -21,7 +21,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A client has finished sending and may still read: what it has sent is answered. The answer in hand says that it
     /// is the last if nothing came behind its request.
-    pub(super) fn note_half_close(&mut self, key: ConnectionKey) {
+    pub(super) fn on_half_closed(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -50,12 +50,12 @@ impl<R: ShardRing> Shard<R> {
             // Whose request waits is gone with its FIN, in every era.
             State::Queued(_) | State::Moving(_) if !is_cancelled => return self.waiter_gone(key),
             State::Streaming if !is_cancelled => return self.listener_gone(key, outcome),
-            State::Open if !is_cancelled => return self.hear_input_end(key),
+            State::Open if !is_cancelled => return self.handle_input_end(key),
             _ => return,
         };
         let era = self.calls.at(handler).map(|call| call.ticket.revision().era());
         if era == Some(Era::Legacy) && matches!(outcome, HangUp::ReadClosed) {
-            return self.note_half_close(key);
+            return self.on_half_closed(key);
         }
         let error = self
             .table

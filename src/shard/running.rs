@@ -148,7 +148,7 @@ impl<R: ShardRing> Shard<R> {
         if is_new {
             self.watch_call(handler);
         }
-        self.hear_polled(handler);
+        self.emit_polled(handler);
         if !is_new {
             self.shelve_if_asking(handler);
         }
@@ -207,7 +207,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         // What it said comes before how it ended.
-        self.hear_polled(handler);
+        self.emit_polled(handler);
         let Some(call) = self.calls.at(handler) else {
             return;
         };

@@ -57,7 +57,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Begins a subscription with its acknowledgement, which is in `out`.
-    pub(super) fn open_listening(&mut self, key: ConnectionKey, listen: Listen, mut out: Vec<u8>) {
+    pub(super) fn open_subscription(&mut self, key: ConnectionKey, listen: Listen, mut out: Vec<u8>) {
         let service = Rc::clone(&self.service.current);
         let Listen {
             id,

@@ -170,7 +170,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A task says something before it ends: to whoever waits for it, or to its session.
-    pub(super) fn speak_of_task(&mut self, handler: HandlerKey, emission: &Emission) {
+    pub(super) fn emit_of_task(&mut self, handler: HandlerKey, emission: &Emission) {
         let Some(call) = self.calls.at(handler) else {
             return;
         };

@@ -69,7 +69,7 @@ impl<R: ShardRing> Shard<R> {
             };
             self.handle(early);
         } else if let Some(channel) = self.next_interrupted() {
-            self.go_on_reading(channel);
+            self.resume_channel(channel);
         } else if let Some(completion) = self.ring.next_completion() {
             self.handle(completion);
         } else {

@@ -21,7 +21,7 @@ pub(in crate::shard) struct Channel {
     /// Its messages that are not answered yet.
     pub exchanges: Vec<ConnectionKey>,
     /// Calls of it that go on as tasks.
-    pub tasks: OwnTasks,
+    pub tasks: ChannelTasks,
     pub outbox: Option<Outbox>,
     pub ending: Option<Ending>,
     /// A process's client has said all it had to.
@@ -40,13 +40,13 @@ pub(in crate::shard) struct Channel {
 
 /// Tasks that were asked for on one channel.
 #[derive(Debug, Default)]
-pub(in crate::shard) struct OwnTasks {
+pub(in crate::shard) struct ChannelTasks {
     running: u32,
     /// Until when the client may be expected to look at the last that has ended.
     result_until: Option<Instant>,
 }
 
-impl OwnTasks {
+impl ChannelTasks {
     pub(in crate::shard) fn begin(&mut self) {
         self.running += 1;
     }
@@ -70,7 +70,7 @@ impl Channel {
             token,
             session: None,
             exchanges: Vec::new(),
-            tasks: OwnTasks::default(),
+            tasks: ChannelTasks::default(),
             outbox: None,
             ending: None,
             is_input_over: false,

@@ -212,7 +212,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The other end of a process's input is closed. What lies in it is still read, as long as the client takes the
     /// answers.
-    pub(in crate::shard) fn hear_input_end(&mut self, key: ConnectionKey) {
+    pub(in crate::shard) fn handle_input_end(&mut self, key: ConnectionKey) {
         if let Some(channel) = self.channel(key).filter(|channel| channel.is_patient()) {
             channel.is_hung_up = true;
             self.set_channel_deadline(key);

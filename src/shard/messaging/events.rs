@@ -109,7 +109,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A message came for the channel on this connection. One that is gone wants none.
-    pub(in crate::shard) fn hear_delivery(&mut self, key: ConnectionKey, delivery: Delivery) {
+    pub(in crate::shard) fn handle_delivery(&mut self, key: ConnectionKey, delivery: Delivery) {
         if let Some(events) = self.channel(key).and_then(Channel::events) {
             events.waiting.push_back(delivery);
             self.serve_deliveries(key);

@@ -17,7 +17,7 @@ use super::super::{Shard, ShardRing};
 impl<R: ShardRing> Shard<R> {
     /// Serves one message of a channel.
     pub(in crate::shard) fn take_message(&mut self, parent: ConnectionKey, message: &[u8]) {
-        self.hear_announcements(parent);
+        self.open_announcements(parent);
         let Some(connection) = self.table.connection(parent) else {
             return;
         };
@@ -107,12 +107,17 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A call says something before it ends.
-    pub(in crate::shard) fn say(&mut self, handler: HandlerKey, emission: &Emission, message: Vec<u8>) {
+    pub(in crate::shard) fn send_emission(
+        &mut self,
+        handler: HandlerKey,
+        emission: &Emission,
+        message: Vec<u8>,
+    ) {
         let holder = self.calls.holder(handler);
         let parent = holder.and_then(|exchange| self.parent_of(exchange));
         match parent {
-            Some(parent) => self.say_on_channel(parent, &message, emission.is_droppable()),
-            None => self.say_on_stream(handler, message),
+            Some(parent) => self.emit_on_channel(parent, &message, emission.is_droppable()),
+            None => self.emit_on_stream(handler, message),
         }
     }
 

@@ -66,7 +66,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Says something on a channel, unless it `may_be_dropped` and there is too much already.
-    pub(super) fn say_on_channel(&mut self, key: ConnectionKey, message: &[u8], may_be_dropped: bool) {
+    pub(super) fn emit_on_channel(&mut self, key: ConnectionKey, message: &[u8], may_be_dropped: bool) {
         let unsent_bytes = self.unsent_bytes(key);
         if may_be_dropped && unsent_bytes + message.len() > OUTBOX_FULL_BYTES {
             return;
@@ -134,7 +134,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// What was on its way is with the kernel.
-    pub(in crate::shard) fn go_on_with_channel(&mut self, key: ConnectionKey) {
+    pub(in crate::shard) fn continue_channel(&mut self, key: ConnectionKey) {
         self.flush_channel(key);
         if self.is_outbox_high(key) {
             return self.on_channel_progress(key);

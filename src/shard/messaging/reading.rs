@@ -181,7 +181,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A channel that was interrupted goes on.
-    pub(in crate::shard) fn go_on_reading(&mut self, key: ConnectionKey) {
+    pub(in crate::shard) fn resume_channel(&mut self, key: ConnectionKey) {
         let Some(channel) = self.channel(key) else { return };
         channel.is_interrupted = false;
         self.serve_kept(key);

@@ -16,7 +16,7 @@ const TAKEN_BYTES: usize = 16 << 10;
 impl<R: ShardRing> Shard<R> {
     /// What a legacy session is to hear without asking comes on its channel, from the message behind `initialize` on:
     /// that is when a client may be told anything.
-    pub(super) fn hear_announcements(&mut self, key: ConnectionKey) {
+    pub(super) fn open_announcements(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -29,7 +29,7 @@ impl<R: ShardRing> Shard<R> {
         let store = Arc::clone(&self.service.store);
         // Without room for it the client hears nothing, as one that opens no stream.
         if let Ok(attached) = store.live().open_standing(&session, None) {
-            self.begin_standing_on_channel(key, attached.stream, session.session.revision);
+            self.open_announcements_on_channel(key, attached.stream, session.session.revision);
         }
     }
 
@@ -84,7 +84,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A client listens no more.
-    pub(in crate::shard) fn cancel_listening(&mut self, conversation: SessionToken, request: &RequestId) {
+    pub(in crate::shard) fn cancel_subscription(&mut self, conversation: SessionToken, request: &RequestId) {
         let is_it = |open: &OpenStream| open.is_listening(request);
         let found = self
             .table
