@@ -19,7 +19,7 @@ use super::{Shard, ShardRing};
 
 /// An answer, and what it was written for.
 pub(super) struct Answer<'a> {
-    /// Room for its head, and for a reply its body behind that.
+    /// Room for the head; behind it, for a reply, the body.
     pub buffer: Vec<u8>,
     pub response: Response<'a>,
     /// The handler whose call it ends.
@@ -86,7 +86,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Answers in HTTP's own words; closes behind the answer unless `goes_on`.
+    /// Answers with a refusal of HTTP's own; the connection closes behind it unless it `goes_on`.
     pub(super) fn answer_refusal(
         &mut self,
         key: ConnectionKey,
@@ -121,7 +121,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// The same for the request whose beginning was kept. That of a request in hand, if there is one, stays.
+    /// The same for a request whose beginning was kept. The origin of a request in progress, if there is one, stays.
     pub(super) fn note_origin_of_kept(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.table.connection(key)
             && connection.is_between_answers()
@@ -133,7 +133,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Sends bytes that are no final answer; the request goes on being read behind them.
+    /// Sends bytes that are not a final answer (`100 Continue`); the server goes on reading the request.
     pub(super) fn send_interim(&mut self, key: ConnectionKey, buffer: Vec<u8>, range: Range<usize>) {
         let outgoing = Outgoing {
             range,
@@ -164,7 +164,7 @@ impl<R: ShardRing> Shard<R> {
         };
         match self.writer.on_sent(connection, buffer, result, &self.metrics) {
             Sent::Done(OutgoingKind::Answer, closes) => self.on_answered(key, closes),
-            // What came meanwhile may be the whole of the request.
+            // The bytes that came meanwhile may complete the request.
             Sent::Done(OutgoingKind::Interim, _) => self.serve_assembly(key, Claim::New),
             Sent::Done(OutgoingKind::Stream, _) => self.continue_stream(key),
             Sent::Done(OutgoingKind::Channel, _) => self.continue_channel(key),

@@ -1,7 +1,7 @@
 //! Calls that wait for their client: the handler is given back, and taken again when there is something to go on with.
 //!
 //! A question goes out on the call's stream; its answer comes in any later request of the session, on any shard, and
-//! by letter to here. Meanwhile an asynchronous call lies on a shelf without a handler. Whatever wakes it, the answer or
+//! as an event to this one. Meanwhile an asynchronous call lies on a shelf without a handler. Whatever wakes it, the answer or
 //! anything else it waits for, it asks for a handler first and goes before requests that have not begun. A blocking
 //! call keeps its handler, since the worker it occupies is the scarcer of the two.
 //!
@@ -112,7 +112,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A call waits for its client no longer: its own time runs on.
+    /// All questions of a call are answered: its own time runs on.
     fn on_all_answered(&mut self, key: AskerKey) {
         self.clock
             .timers
@@ -129,7 +129,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Nobody can answer any more.
+    /// No client can answer any more.
     pub(super) fn fail_all_questions(&mut self) {
         for key in self.calls.askers.keys() {
             self.fail_questions(key, &AnswerError::Cancelled);
@@ -192,7 +192,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Whether whoever brought a call waits for it to go on: a connection only if the call's stream is open on it.
+    /// Whether the entry that a call came from waits for it to go on: a connection only if the call's stream is open on it.
     fn awaits_return(&mut self, key: ConnectionKey, stream: Option<&Arc<Stream>>) -> bool {
         if let Some(connection) = self.table.connection(key) {
             let open = connection.request.stream.as_ref().zip(stream);

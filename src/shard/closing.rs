@@ -17,14 +17,15 @@ use super::connections::{State, Waiting};
 use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// The peer sends no more, but its answer is still on the way: close behind it.
+    /// The peer sends no more, but its answer is still on the way: the connection closes behind it.
     pub(super) fn close_behind_answer(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.table.connection(key) {
             connection.outgoing.closes = true;
         }
     }
 
-    /// Gives a connection up for a deadline or for others, with a 408 where an answer is still possible.
+    /// Gives a connection up because it missed a deadline or others need its memory, with a 408 where an answer is still
+    /// possible.
     pub(super) fn evict(&mut self, key: ConnectionKey, reason: Eviction) {
         if self.channel(key).is_some() {
             return self.evict_channel(key, reason);
@@ -37,8 +38,8 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// There is no memory for what this connection sends. If it is pipelined behind a request in hand, that
-    /// one is still answered.
+    /// There is no memory for what this connection sends. If the bytes are pipelined behind a request in progress, that
+    /// request is still answered.
     pub(super) fn refuse_memory(&mut self, key: ConnectionKey) {
         if self.channel(key).is_some() {
             return self.refuse_channel_memory(key);
@@ -71,7 +72,8 @@ impl<R: ShardRing> Shard<R> {
         self.reply(key, buffer, None, &reply);
     }
 
-    /// Takes back what a connection holds. Whether it can still be told why; if not, it is gone.
+    /// Takes back the memory of a connection that is to be refused. False if its client cannot be told any more: the
+    /// connection is then aborted.
     fn release_for_refusal(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self.table.connection(key) else {
             return false;
@@ -170,7 +172,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.on_closed();
         self.on_left(address);
         if self.acceptor.is_over() {
-            // The only client there was; what it has left behind is given up by now.
+            // It was the only client of this process, and its calls were given up when it was aborted.
             self.begin_drain(self.clock.now);
         }
     }
@@ -178,7 +180,7 @@ impl<R: ShardRing> Shard<R> {
 
 /// What a connection that broke is counted as.
 pub(super) fn loss(error: Option<&io::Error>) -> Eviction {
-    // A router's word on an unreachable peer stands in for the time-out it was heard during.
+    // While a time-out runs, a router may report that the peer is unreachable: that error replaces the time-out.
     let is_vanished = error.is_some_and(|error| {
         matches!(
             error.kind(),

@@ -1,7 +1,7 @@
-//! What calls say before they end: progress, log messages and questions, from the call's link to its stream.
+//! Emissions of calls: progress, log messages and questions, on their way from a call's link to its client.
 //!
-//! A tool that is polled here is listened to right behind the poll. One on a worker, or one that hands its context to
-//! another task, posts a [`ShardEvent::Spoke`](super::ShardEvent::Spoke). What is said is put into the words of
+//! The emissions of a tool that is polled here are taken right after the poll. A tool on a worker, or one that hands its
+//! context to another task, posts a [`ShardEvent::Spoke`](super::ShardEvent::Spoke). What is said is put into the words of
 //! the request's revision at once and lies in the live store from then on.
 
 use crate::pool::HandlerKey;
@@ -10,7 +10,7 @@ use crate::registry::Emission;
 use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// A call was polled, or is about to be settled: passes on what it said meanwhile.
+    /// A call was polled, or is about to be settled: passes its emissions on.
     pub(super) fn emit_polled(&mut self, handler: HandlerKey) {
         let link = self.calls.at(handler).and_then(|call| call.link.as_ref());
         if link.is_some_and(|link| link.end_poll()) {
@@ -18,7 +18,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Passes on what a call has said.
+    /// Passes the emissions of a call on.
     pub(super) fn emit(&mut self, handler: HandlerKey) {
         let Some(link) = self.calls.at(handler).and_then(|call| call.link.clone()) else {
             return;

@@ -24,7 +24,7 @@ use super::{Shard, ShardRing};
 const STREAMS_PER_TURN: usize = 64;
 
 impl<R: ShardRing> Shard<R> {
-    /// Answers a connection's request by a stream. Whatever it was, it is now no longer in flight, but for a call.
+    /// Answers a request by a stream. Unless it is a call, the request is no longer counted in flight.
     pub(super) fn begin_stream(
         &mut self,
         key: ConnectionKey,
@@ -55,7 +55,7 @@ impl<R: ShardRing> Shard<R> {
         self.pump_stream(key);
     }
 
-    /// What a legacy session on a channel hears without asking.
+    /// Opens the stream of what a legacy session on a channel is told without asking.
     pub(super) fn open_announcements_on_channel(
         &mut self,
         key: ConnectionKey,
@@ -83,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         if connection.ring.is_sending {
-            // What is on its way may never arrive.
+            // The client may never take the send that is in flight.
             let open = connection.request.stream.as_ref();
             if open.is_some_and(|open| open.stream().is_cut_off()) {
                 self.cut_off(key);
@@ -128,7 +128,7 @@ impl<R: ShardRing> Shard<R> {
         self.send(key, buffer, outgoing);
     }
 
-    /// A client has left too much unread.
+    /// The client of a stream has left too much unread.
     fn cut_off(&mut self, key: ConnectionKey) {
         self.metrics.count_eviction(Eviction::SlowReader);
         self.client_gone(key);
@@ -144,13 +144,13 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         if *open.role() != Role::Call {
-            // How long somebody listened is no latency.
+            // The time for which a client listened is not a latency.
             connection.request.began = now;
         }
         self.leave_stream(key, *open);
     }
 
-    /// Some of a stream is with the kernel.
+    /// A chunk of a stream is with the kernel: the next one follows.
     pub(super) fn continue_stream(&mut self, key: ConnectionKey) {
         let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
         if let Some(connection) = self.table.connection(key) {
@@ -160,7 +160,8 @@ impl<R: ShardRing> Shard<R> {
         self.pump_stream(key);
     }
 
-    /// Nothing was sent for a while: a comment, so that whoever is between us and the client keeps the connection.
+    /// Nothing was sent for a while: sends a comment, so that proxies between the server and the client keep the
+    /// connection.
     pub(super) fn keep_stream_alive(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.connection(key) else {
             return;
@@ -211,7 +212,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Whether what a call says reaches anybody; a stream is opened for it where one is needed.
+    /// Whether a client can receive what a call emits; a stream is opened for it where one is needed.
     pub(super) fn is_heard(&mut self, handler: HandlerKey) -> bool {
         let holder = self.calls.holder(handler);
         let is_of_channel = holder.is_some_and(|key| self.parent_of(key).is_some());
@@ -220,7 +221,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call has taken long: its client is told that it is being worked on.
     pub(super) fn stream_answer(&mut self, handler: HandlerKey) {
-        // Without a stream the client simply waits on.
+        // If there is no room for a stream, the client waits for the answer without one.
         let _ = self.call_stream(handler);
     }
 
@@ -248,7 +249,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// The call whose stream this was is over without an answer.
+    /// A call is over without an answer: its stream ends.
     pub(super) fn end_stream_of(&mut self, key: ConnectionKey, stream: Option<Arc<Stream>>) {
         let Some(stream) = stream else { return };
         stream.end();
@@ -270,8 +271,8 @@ impl<R: ShardRing> Shard<R> {
         self.streams.detach(key, &open);
     }
 
-    /// A client that is read to or waits for an answer is gone. Modern: that cancels its call. Legacy: the call runs
-    /// on.
+    /// A client that reads a stream or waits for an answer is gone. In the modern era that cancels its call; in the legacy
+    /// era the call runs on.
     pub(super) fn client_gone(&mut self, key: ConnectionKey) {
         if let Some(State::Calling(handler)) = self.table.connection(key).map(|connection| connection.state)
             && self.is_cancelled_by_leaving(handler)
@@ -298,8 +299,8 @@ impl<R: ShardRing> Shard<R> {
         self.abort(key);
     }
 
-    /// A drain begins: who only listens is told that it is over, in the words of its era. What a channel hears beside
-    /// its answers ends with the channel, which may stay for a task.
+    /// A drain begins: clients that only listen are told that their stream is over, in the words of their era. The
+    /// announcements of a channel end with the channel, which may stay for a task.
     pub(super) fn end_subscriptions(&mut self) {
         let is_listening = |open: &OpenStream| matches!(open.role(), Role::Standing | Role::Listening(_));
         let mut keys = self.table.connections_where(|connection| {

@@ -1,4 +1,4 @@
-//! Calls that go on as tasks: whoever asked is told the task's id at once, and comes back for the result.
+//! Calls that go on as tasks: the client gets the task's id at once, and comes back for the result.
 //!
 //! A task is an entry of the table without a socket, which holds the handler in place of the connection that brought
 //! the call. What it says, asks and ends with goes to the task store, where any shard finds it.
@@ -7,8 +7,8 @@
 //! Calling (a connection's) ─ task made, its id answered ─► Calling (the task's) ─ settled, cancelled, expired ─► gone
 //! ```
 //!
-//! Tasks leave some handlers to calls that somebody waits for. One that still runs shortly before the process ends is
-//! failed, and says so.
+//! Tasks leave some handlers to calls that clients wait for. A task that still runs shortly before the process ends
+//! fails, and its client is told so.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_task(handler, &ending, elapsed);
     }
 
-    /// A task ends so, whatever its call does.
+    /// A task ends with `ending`, whatever its call does.
     pub(super) fn end_task(&mut self, handler: HandlerKey, ending: &TaskEnding, elapsed: Duration) {
         self.clock.timers.clear(TimerKind::Call, handler.index);
         let holder = self.calls.holder(handler);
@@ -135,7 +135,7 @@ impl<R: ShardRing> Shard<R> {
         self.log_unanswered(key, &ended);
     }
 
-    /// A task's entry is of no more use.
+    /// A task is over: its entry is removed.
     fn leave_task(&mut self, key: ConnectionKey) {
         self.tasks.on_over();
         let channel = self.table.remove_task(key).and_then(|task| task.channel);
@@ -169,7 +169,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A task says something before it ends: to whoever waits for it, or to its session.
+    /// Passes an emission of a task on: to the clients that wait for it, or to its session.
     pub(super) fn emit_of_task(&mut self, handler: HandlerKey, emission: &Emission) {
         let Some(call) = self.calls.at(handler) else {
             return;
@@ -262,7 +262,7 @@ impl<R: ShardRing> Shard<R> {
         self.reply(key, out, None, &reply);
     }
 
-    /// The process ends soon: what still runs has failed.
+    /// The process ends soon: tasks that still run fail.
     pub(super) fn fail_tasks(&mut self) {
         if self.tasks.running() == 0 {
             return;

@@ -1,6 +1,6 @@
-//! How many calls may run as tasks: some handlers are left to calls that somebody waits for.
+//! How many calls may run as tasks: some handlers are left to calls that clients wait for.
 
-/// Of so many handlers, one is left to calls that somebody waits for.
+/// One in so many handlers is left to calls that clients wait for.
 const HANDLERS_PER_SPARED: u32 = 4;
 
 /// How many calls of one shard run as tasks.

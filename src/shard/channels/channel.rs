@@ -14,9 +14,9 @@ use super::outbox::Outbox;
 #[derive(Debug)]
 pub(in crate::shard) struct Channel {
     pub framing: Framing,
-    /// What its requests are cancelled under.
+    /// The conversation that its requests are cancelled by.
     pub token: SessionToken,
-    /// What was initialized on it.
+    /// The session that was initialized on it.
     pub session: Option<OpenSession>,
     /// Its messages that are not answered yet.
     pub exchanges: Vec<ConnectionKey>,
@@ -24,7 +24,7 @@ pub(in crate::shard) struct Channel {
     pub tasks: ChannelTasks,
     pub outbox: Option<Outbox>,
     pub ending: Option<Ending>,
-    /// A process's client has said all it had to.
+    /// The one client of a process has closed its input, and all of it was read.
     pub is_input_over: bool,
     /// Nothing is read until the client has taken what there is for it.
     pub is_stalled: bool,

@@ -7,7 +7,7 @@ use crate::wire::websocket::{CloseCode, Violation};
 pub(in crate::shard) enum Ending {
     /// Drained: what is in flight is answered first, and tasks have the time that others have.
     WhenIdle,
-    /// As soon as what was said is sent.
+    /// As soon as the outbox is sent.
     Now,
 }
 

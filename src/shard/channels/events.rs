@@ -11,7 +11,7 @@ use crate::wire::sse::{self, EventName};
 #[derive(Debug)]
 pub(in crate::shard) struct Events {
     pub postbox: Postbox,
-    /// Delivered while the client had too much to read.
+    /// Messages that were delivered while the client had too much to read.
     pub waiting: VecDeque<Delivery>,
     /// Whether the response is in chunks: not for HTTP/1.0, where it ends with the connection.
     pub is_chunked: bool,

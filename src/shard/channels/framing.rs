@@ -12,7 +12,7 @@ pub(in crate::shard) enum Framing {
     WebSocket(websocket::Intake),
     /// A line each.
     Lines(Lines),
-    /// Events out, in a response without end. What comes in comes otherwise.
+    /// Events out, in a response without end. Messages come in by other connections.
     Events(Box<Events>),
 }
 

@@ -12,14 +12,14 @@ use super::super::connections::Waiting;
 use super::super::drain::RESULT_GRACE;
 use super::super::{Shard, ShardRing};
 
-/// How long a modern call may still run when the one client of a process sends no more. Its end of input is how it
-/// leaves, but whoever wrote a request and then closed waits for the answer.
+/// How long a modern call may still run when the one client of a process has closed its input. Closing is how a client
+/// leaves, but a client that wrote a request and then closed still waits for the answer.
 const LAST_MOMENT: Duration = Duration::from_millis(250);
 /// How long any call may: a process ends within a second of its input.
 const LAST_CALLS: Duration = Duration::from_millis(800);
 
 impl<R: ShardRing> Shard<R> {
-    /// Says goodbye and closes behind it; what is in flight is lost.
+    /// Sends a close and closes behind it; calls in flight are lost.
     pub(super) fn close_channel(&mut self, key: ConnectionKey, close: Close) {
         let Some(channel) = self.channel(key) else { return };
         if channel.ending == Some(Ending::Now) {
@@ -50,7 +50,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let is_sent = channel.outbox.is_none() && !connection.ring.is_sending;
-        // Nobody comes back to stdin once it has ended.
+        // No client comes back for results once its input has ended.
         let is_kept = !channel.is_input_over && channel.tasks.are_awaited(now, cutoff);
         match channel.ending {
             Some(Ending::Now) if is_sent && connection.state == State::Open => self.end_channel(key),
@@ -61,7 +61,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Everything is said.
+    /// Everything is sent.
     fn end_channel(&mut self, key: ConnectionKey) {
         let is_socket = self.channel(key).is_some_and(|channel| !channel.is_patient());
         match is_socket {
@@ -75,7 +75,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(channel) = self.table.connection(key).and_then(|entry| entry.channel.take()) else {
             return;
         };
-        // A process that nobody hears has nothing to finish.
+        // When the one client of a process is gone, no call of it needs to finish.
         let is_process = channel.is_patient();
         self.drop_exchanges(channel.exchanges, is_process);
         self.drop_outbox(channel.outbox);
@@ -118,7 +118,7 @@ impl<R: ShardRing> Shard<R> {
         self.set_deadline(key, deadline);
     }
 
-    /// A deadline of a channel is over that is not the client's to take what it was sent.
+    /// A deadline of a channel is over, other than the one for taking what was sent.
     pub(in crate::shard) fn channel_timed_out(&mut self, key: ConnectionKey) {
         let timeout = self.service.channels.websocket_timeout;
         let now = self.clock.now;
@@ -151,7 +151,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Gives a channel up that sends a message too slowly.
+    /// Gives up a channel whose client sends a message too slowly.
     pub(in crate::shard) fn evict_channel(&mut self, key: ConnectionKey, reason: Eviction) {
         self.metrics.count_eviction(reason);
         let assembly = self
@@ -203,7 +203,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// While a process's client takes nothing its input is not read, and the end of it not met: it is watched for.
+    /// While the client of a process takes nothing, its input is not read, so the end of the input is watched for.
     pub(super) fn watch_input(&mut self, key: ConnectionKey) {
         if self.channel(key).is_some_and(|channel| channel.is_patient()) {
             self.watch(key);
@@ -241,7 +241,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Time is over for modern calls, and later for all.
+    /// The time is over for modern calls, and later for all calls.
     fn cut_process(&mut self, key: ConnectionKey) {
         let now = self.clock.now;
         let Some(connection) = self.table.connection(key) else {

@@ -1,14 +1,14 @@
 //! HTTP+SSE (MCP 2024-11-05): a GET becomes a channel that sends events, and its messages come by POSTs on other
-//! connections, of this shard or another, through the channel's postbox.
+//! connections, of this shard or another, through the channel's inbox in the live store.
 //!
 //! ```text
 //! GET /sse ─► channel ─ event `endpoint`: messages?sessionId=NAME ─► client
-//! POST there ─► checked, delivered, 202 ─ letter ─► exchange ─► event `message`
+//! POST there ─► checked, delivered, 202 ─ event ─► exchange ─► event `message`
 //! ```
 //!
 //! The name in the query says which channel, and nothing else: what `initialize` agreed on belongs to the channel and
 //! ends with it, so a name never expires while its stream is open, and is worth nothing afterwards. While a client has
-//! not taken what there is for it, its messages wait here, counted by the postbox, whose bound then refuses POSTs.
+//! not taken what there is for it, its messages wait here; the inbox counts them, and refuses POSTs beyond its bound.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -92,7 +92,7 @@ impl<R: ShardRing> Shard<R> {
             Posted::Message(id) => id,
             Posted::Refused { reply, is_awaited } => {
                 if is_awaited {
-                    // The channel refuses it once more, where its client waits. One that is gone waits for nothing.
+                    // The channel refuses it once more, because its client waits there. A channel that is gone has no client.
                     let _ = live.deliver_message(name.as_bytes(), self.principal(), body);
                 }
                 return Some(reply);
@@ -108,7 +108,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A message came for the channel on this connection. One that is gone wants none.
+    /// A message came for the channel on this connection; if the channel is gone, it is dropped.
     pub(in crate::shard) fn handle_delivery(&mut self, key: ConnectionKey, delivery: Delivery) {
         if let Some(events) = self.channel(key).and_then(Channel::events) {
             events.waiting.push_back(delivery);
@@ -142,7 +142,7 @@ impl<R: ShardRing> Shard<R> {
                 return self.interrupt(key);
             }
             if let Some(connection) = self.table.connection(key) {
-                // What is told of how long a request took begins here: no read of this connection's did.
+                // The time of the request begins here, since no read of this connection brought it.
                 connection.request.began = now;
             }
             self.take_message(key, delivery.as_bytes());

@@ -61,8 +61,8 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Why a channel's next call may not even wait: as much is in flight as may be, the call that asks counted, or
-    /// the connection ends when what is in flight has, which more of it would put off for ever.
+    /// Why a channel's next call may not even wait: as many calls are in flight as may be, this one counted, or the channel
+    /// ends when its calls have ended, which further calls would put off for ever.
     pub(in crate::shard) fn refusal_by_channel(&mut self, exchange: ConnectionKey) -> Option<OverloadReason> {
         let in_flight_max = self.service.channels.in_flight_max as usize;
         let parent = self.parent_of(exchange)?;
@@ -74,7 +74,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Who asks; without authentication, nobody in particular.
+    /// The principal of a request; without authentication, the anonymous one.
     pub(in crate::shard) fn principal(&self) -> Principal {
         Principal::ANONYMOUS
     }
@@ -106,7 +106,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_exchange(key);
     }
 
-    /// A call says something before it ends.
+    /// Sends an emission of a call, on its channel or on its stream.
     pub(in crate::shard) fn send_emission(
         &mut self,
         handler: HandlerKey,
@@ -140,7 +140,8 @@ impl<R: ShardRing> Shard<R> {
         self.close_if_over(parent);
     }
 
-    /// Ends what a channel's client has in flight. `all`: legacy calls that run, too, which finish unheard otherwise.
+    /// Ends the exchanges of a channel whose client is gone. Legacy calls that run finish without a listener, unless `all`
+    /// are to end.
     pub(super) fn drop_exchanges(&mut self, exchanges: Vec<ConnectionKey>, all: bool) {
         for key in exchanges {
             if let Some(handler) = self.table.handler(key)
@@ -152,7 +153,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Nobody hears what was initialized on a channel any more.
+    /// The session of a channel is over.
     pub(super) fn end_channel_session(&mut self, token: SessionToken) {
         let store = Arc::clone(&self.service.store);
         store.live().end_session(token);

@@ -7,7 +7,7 @@
 //! | `exchanges` | messages → exchanges, and their ends |
 //! | `events` | HTTP+SSE: messages from other connections |
 //! | `outbox` | messages on their way out |
-//! | `streams` | who listens on a channel |
+//! | `streams` | streams on a channel |
 //! | `ending` | closes, deadlines, drain |
 
 mod ending;

@@ -21,7 +21,7 @@ impl<R: ShardRing> Shard<R> {
             });
             return buffer;
         }
-        // Most often nothing else is there: the message goes from where it is.
+        // Most often the outbox is empty: the message is sent from where it is.
         let start = channel.framing.close(&mut buffer, HEAD_RESERVE);
         let outbox = Outbox {
             buffer,
@@ -65,7 +65,7 @@ impl<R: ShardRing> Shard<R> {
         self.flush_channel(key);
     }
 
-    /// Says something on a channel, unless it `may_be_dropped` and there is too much already.
+    /// Appends an emission to what goes out on a channel, unless it `may_be_dropped` and too much is waiting already.
     pub(super) fn emit_on_channel(&mut self, key: ConnectionKey, message: &[u8], may_be_dropped: bool) {
         let unsent_bytes = self.unsent_bytes(key);
         if may_be_dropped && unsent_bytes + message.len() > OUTBOX_FULL_BYTES {
@@ -83,12 +83,12 @@ impl<R: ShardRing> Shard<R> {
         waiting + entry.outgoing.range.len()
     }
 
-    /// Whether a client takes so little that nothing more is to be done for it now.
+    /// Whether so much is waiting for a client that nothing more is to be done for it now.
     pub(super) fn is_outbox_high(&mut self, key: ConnectionKey) -> bool {
         self.unsent_bytes(key) >= OUTBOX_HIGH_BYTES
     }
 
-    /// An outbox that has outgrown its buffer counts.
+    /// Charges an outbox that has outgrown its buffer to the heap.
     fn charge_outbox(&mut self, key: ConnectionKey) {
         let Some(channel) = self
             .table
@@ -133,7 +133,7 @@ impl<R: ShardRing> Shard<R> {
         self.send(key, outbox.buffer, outgoing);
     }
 
-    /// What was on its way is with the kernel.
+    /// A send of a channel is with the kernel: the next one follows.
     pub(in crate::shard) fn continue_channel(&mut self, key: ConnectionKey) {
         self.flush_channel(key);
         if self.is_outbox_high(key) {
@@ -152,7 +152,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// A channel's outbox is nobody's any more.
+    /// Takes the outbox of a channel back that is gone.
     pub(super) fn drop_outbox(&mut self, outbox: Option<Outbox>) {
         if let Some(outbox) = outbox {
             self.writer.put_charged(outbox.buffer, outbox.charged);

@@ -130,7 +130,7 @@ impl<R: ShardRing> Shard<R> {
                 return consumed;
             }
             let taken = match self.channel(key).map(|channel| &channel.framing) {
-                // Nobody listens any more.
+                // The channel is gone, or its messages come by other connections.
                 None | Some(Framing::Events(_)) => return window.len(),
                 Some(Framing::WebSocket(_)) => self.take_frame(key, rest),
                 Some(Framing::Lines(_)) => self.take_line(key, rest),
@@ -143,8 +143,8 @@ impl<R: ShardRing> Shard<R> {
         consumed
     }
 
-    /// Whether a channel's next message is to wait until calls that have begun were run. All in one read would otherwise
-    /// need a handler at once, though none of them may take any time.
+    /// Whether a channel's next message is to wait until the calls that have begun were run. Otherwise all calls of one read
+    /// would need handlers at once, though none of them may take any time.
     pub(super) fn is_to_be_interrupted(&mut self, key: ConnectionKey) -> bool {
         self.calls.has_started() || self.is_to_await_tasks(key)
     }
@@ -290,7 +290,7 @@ impl<R: ShardRing> Shard<R> {
         self.writer.put_buffer(out);
     }
 
-    /// The peer sends no more. Of a WebSocket that is its end; a process is told so that way to finish.
+    /// The peer sends no more. That is the end of a WebSocket; it tells a process to finish.
     pub(in crate::shard) fn end_channel_input(&mut self, key: ConnectionKey, is_amid: bool) {
         let Some(Framing::Lines(lines)) = self.channel(key).map(|channel| &mut channel.framing) else {
             if is_amid {
@@ -333,5 +333,5 @@ impl<R: ShardRing> Shard<R> {
     }
 }
 
-/// The room of a head is there in each spare buffer.
+/// A response buffer has room for a frame's header where a head would be.
 const _: () = assert!(HEAD_RESERVE >= websocket::FRAME_HEADER_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! Who listens on a channel: legacy sessions by having one, others by `subscriptions/listen`.
+//! Streams on a channel: the announcements of a legacy session, and subscriptions.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::super::{Shard, ShardRing};
 const TAKEN_BYTES: usize = 16 << 10;
 
 impl<R: ShardRing> Shard<R> {
-    /// What a legacy session is to hear without asking comes on its channel, from the message behind `initialize` on:
-    /// that is when a client may be told anything.
+    /// Opens the stream of announcements to a legacy session on its channel, with the message behind `initialize`: from then
+    /// on a client may be told anything.
     pub(super) fn open_announcements(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.connection(key) else {
             return;
@@ -27,13 +27,13 @@ impl<R: ShardRing> Shard<R> {
             return;
         }
         let store = Arc::clone(&self.service.store);
-        // Without room for it the client hears nothing, as one that opens no stream.
+        // If there is no room for the stream, the client gets no announcements, like one that opens no stream.
         if let Ok(attached) = store.live().open_standing(&session, None) {
             self.open_announcements_on_channel(key, attached.stream, session.session.revision);
         }
     }
 
-    /// Sends what is ready for those who listen on a channel.
+    /// Sends what is ready on the streams of a channel.
     pub(super) fn pump_channel(&mut self, key: ConnectionKey) {
         let Some(channel) = self.channel(key) else { return };
         let exchanges = channel.exchanges.clone();
@@ -83,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_exchange(key);
     }
 
-    /// A client listens no more.
+    /// A client cancels its subscription.
     pub(in crate::shard) fn cancel_subscription(&mut self, conversation: SessionToken, request: &RequestId) {
         let is_it = |open: &OpenStream| open.is_listening(request);
         let found = self

@@ -1,4 +1,4 @@
-//! Response buffers: where answers are written, the ring's until they are sent.
+//! Response buffers: answers are written into them, and they are the ring's until the answers are sent.
 //!
 //! One for each handler is made at start. An answer's buffer is in use from when it is written until its send is over.
 //! Sends are begun, and their buffers taken back, after every few of them, so few buffers are ever out at a time, and
