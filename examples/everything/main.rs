@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder = builder.option(&name, value);
     }
     builder.serve_until_signal(registry()?, |server| {
-        // Who started it for stdio knows.
+        // A client that started it for stdio knows already.
         if server.url().starts_with("http") {
             println!("serving on {}", server.url());
         }

@@ -471,7 +471,7 @@ impl Sink for LineSink<'_> {
         let shown = around(line, at, self.text_bytes_max);
         let text = String::from_utf8_lossy(line.get(shown.clone()).unwrap_or_default()).into_owned();
         let start_byte = match self.encoding.get() {
-            // What is searched begins behind the mark.
+            // The searched text begins behind the mark.
             utf8 @ Encoding::Utf8 { .. } => Some(found.absolute_byte_offset() + utf8.mark_bytes() as u64),
             Encoding::Utf16(_) => None,
         };

@@ -5,7 +5,7 @@
 //! parses; what a large body needed is given back: the parser's buffers as soon as the tape is built, the tape
 //! when its [`Document`] is dropped, the text at [`Scratch::trim`] or the next parse.
 //!
-//! What the parser refuses is looked at again from the caller's bytes, since those in the scratch are changed by
+//! A text that the parser refuses is looked at again from the caller's bytes, since those in the scratch are changed by
 //! then. If nothing is wrong with it but numbers that the parser cannot hold, it is parsed once more, with zeros in
 //! their places, and the tape gets the nearest doubles.
 //!

@@ -13,7 +13,7 @@ use memchr::memchr2;
 
 use super::scratch::{DEPTH_MAX, ParseError, VALUES_MAX};
 
-/// What a step is over.
+/// The kind of token that a step is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     /// `{` or `[`.

@@ -39,7 +39,7 @@ impl Contention {
 pub struct ContentionFigures {
     /// Time in which work waited for a handler, or was refused for want of handlers or workers.
     pub elapsed: Duration,
-    /// What the whole process had and wanted of the processors meanwhile.
+    /// Processor time that the whole process used and waited for meanwhile.
     pub processor: ProcessorTime,
 }
 

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use super::labels::{Stage, ToolLabels, ToolRow};
 use super::saturating_nanos;
 
-/// What can be told apart at the short end; also a power of two, so that no resolution is wasted.
+/// The shortest duration that can be told apart; it is a power of two, so that no resolution is wasted.
 const NANOS_MIN: u64 = 64;
 const NANOS_MAX: u64 = 3_600_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 2;

@@ -78,7 +78,7 @@ impl ProcessUse {
     }
 }
 
-/// What this process has had of the processors, and what it wanted besides.
+/// Processor time that this process used, and time for which it waited for a processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessorTime {
     /// Time on a CPU, of all threads there ever were, in steps of mostly 10 ms.
@@ -147,7 +147,7 @@ impl Units {
     fn read() -> Self {
         let vector = fs::read("/proc/self/auxv").unwrap_or_default();
         Self {
-            // What they are on every common configuration, should the vector be hidden.
+            // These are the values on every common configuration, in case the vector is hidden.
             ticks_per_second: auxiliary_value(&vector, AT_CLKTCK).unwrap_or(100),
             page_bytes: auxiliary_value(&vector, AT_PAGESZ).unwrap_or(4096),
         }

@@ -80,7 +80,7 @@ pub struct Pool<C, H> {
     high_water: u32,
 }
 
-/// What there is of a handler while somebody holds it.
+/// The state of a handler while a connection holds it.
 struct Lease<C, H> {
     holder: H,
     call: Option<C>,

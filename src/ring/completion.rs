@@ -24,7 +24,7 @@ pub enum Completion {
     Received {
         /// The connection.
         key: ConnectionKey,
-        /// What came of it.
+        /// How it ended.
         outcome: Received,
     },
     /// A send is over and its buffer is back.

@@ -534,7 +534,7 @@ fn a_watch_tells_once_and_takes_nobody<B: Backend>(backend: &mut B) {
     for _ in &peers[..19] {
         assert!(backend.ring().accept_now().unwrap().is_some());
     }
-    // Who is there already is told of, too.
+    // A connection that is there already is reported, too.
     drop(accepted(backend));
     assert!(backend.ring().accept_now().unwrap().is_none());
 }

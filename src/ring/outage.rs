@@ -26,7 +26,7 @@ struct Current {
     failures: u64,
 }
 
-/// What there is to tell.
+/// What the log should say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     Begins,

@@ -322,7 +322,7 @@ fn nothing_to_read_and_nobody_to_read_it() {
     assert_eq!(sent(&mut ring, &socket, b"void", SendMode::All).unwrap(), 4);
 }
 
-/// What others have made non-blocking stays so for them, and is waited for here.
+/// A descriptor that other processes made non-blocking stays so for them, and the ring waits for it all the same.
 #[test]
 fn non_blocking_ends_are_waited_for() {
     let mut ring = KernelRing::new(SMALL).unwrap();

@@ -442,7 +442,7 @@ mod tests {
                 accepted(&others);
                 connect_often(bound, 40);
                 assert_eq!(accepted(&others).iter().sum::<usize>(), 40, "{case}");
-                // Whoever comes later has its part again: no program was left behind.
+                // A later listener gets its share again: no program was left behind.
                 let (_, late) = listeners(bound, 1);
                 connect_often(bound, 200);
                 assert!(accepted(&late)[0] > 0, "{case}");

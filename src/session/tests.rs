@@ -124,7 +124,7 @@ fn an_ended_session_stays_ended() {
         .filter_map(|id| sessions.open(id.as_bytes(), principal, NOW));
     assert_eq!(back.next().map(|open| open.session), Some(session));
     assert_eq!(back.next(), None, "of the others, all are remembered");
-    // What has expired is not counted as forgotten.
+    // An id that has expired does not count as forgotten.
     for _ in 0..1000 {
         let id = sessions.mint(&session, later(HOUR)).unwrap();
         assert_eq!(

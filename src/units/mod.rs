@@ -41,7 +41,7 @@ pub enum UnitError {
     /// A unit that does not exist.
     #[error("has the unknown unit `{unit}`; known are {known}")]
     UnitUnknown {
-        /// What stood behind the number.
+        /// The text behind the number.
         unit: String,
         /// All units of this kind.
         known: &'static str,

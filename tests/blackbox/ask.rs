@@ -443,7 +443,7 @@ fn a_retry_that_answers_something_else_is_asked_again() {
         let answered = server.ask(&retry(&modern(), 3, "Which colour?", given, Some(&next)));
         assert!(answered.tool_text().contains("sepia"));
     }
-    // What is too much is left alone.
+    // An answer that nobody asked for is ignored.
     let given = json!({&key: accept(&form, "ochre"), "more": accept(&form, "x")});
     let answered = server.ask(&retry(&modern(), 4, "Which colour?", given, Some(&state)));
     assert!(answered.tool_text().contains("ochre"));

@@ -155,7 +155,7 @@ fn only_allowed_pages_may_ask() {
         let answer = open.ask(&echo(1, "x").plus("Origin", origin));
         assert_readable_by(&answer, origin);
     }
-    // What no browser calls an origin is not repeated to anybody.
+    // A text that no browser calls an origin is never repeated.
     for odd in ["x y", &"x".repeat(5_000)] {
         let answer = open.ask(&echo(1, "x").plus("Origin", odd));
         answer.assert_echo(1, "x");
@@ -400,7 +400,7 @@ fn a_page_can_read_that_it_has_too_many_connections() {
     for client in &mut taken {
         client.ask(&from_page(echo(1, "x"))).assert_echo(1, "x");
     }
-    // Whoever is refused is told so on a place of its own, which is free again once that is over.
+    // A refused connection has a place of its own for the refusal, which is free again once that is over.
     let ask = |request: &Request| -> Response {
         let mut client: Client = server.connect();
         client.send(request);

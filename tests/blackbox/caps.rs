@@ -134,7 +134,7 @@ fn past_its_cap_an_address_is_told_and_others_are_served() {
         assert_refused(&client.receive());
         client.assert_closed();
     }
-    // Who says nothing is told as well.
+    // A client that sends nothing is told as well.
     let mut silent = server.connect();
     assert_refused(&silent.receive());
     silent.assert_closed();

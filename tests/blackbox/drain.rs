@@ -369,7 +369,7 @@ fn a_killed_server_can_be_started_again_on_its_port() {
 fn come_and_go(address: SocketAddr, is_over: &AtomicBool) -> (usize, usize) {
     let (mut answered, mut reset) = (0, 0);
     while !is_over.load(Ordering::Relaxed) {
-        // Whoever is not answered at once is sent again by the kernel, a second later.
+        // The kernel sends a packet that is not answered at once again, a second later.
         let stream = TcpStream::connect_timeout(&address, Duration::from_millis(900))
             .unwrap_or_else(|error| panic!("newcomer {answered}: {error}"));
         let mut client = Client::over(stream);

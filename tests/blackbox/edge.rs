@@ -171,7 +171,7 @@ fn a_stream_must_be_acceptable_and_is_the_answer_if_nothing_else_is() {
                 .ask(&request.clone().with("Accept", accept))
                 .assert_status(406);
         }
-        // Who says nothing takes anything.
+        // A client without an `Accept` accepts anything.
         server.ask(&request.clone().without("Accept")).assert_echo(1, "x");
         for accept in [
             "text/event-stream",

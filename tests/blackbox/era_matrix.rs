@@ -67,7 +67,7 @@ pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)>
             UNKNOWN,
             Stream,
         ),
-        // What servers ask clients, and not the other way about.
+        // Methods by which servers ask clients, and not the other way about.
         ("roots/list", nothing.clone(), UNKNOWN, GONE),
         (
             "sampling/createMessage",

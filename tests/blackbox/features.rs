@@ -115,7 +115,7 @@ fn without_a_handler_they_are_told_not_now() {
         for (id, request) in every_work(&dialect) {
             assert_overloaded(&client.ask(&request), "handlers", id);
         }
-        // What is known from memory is said all the same.
+        // The server still answers what it knows from memory.
         for method in ["resources/list", "resources/templates/list", "prompts/list"] {
             client.ask(&dialect.request(1, method, json!({}))).result();
         }

@@ -36,7 +36,7 @@ impl Served {
     fn read(&self, dialect: &Dialect, uri: &str) -> Response {
         let mut request = dialect.request("read", "resources/read", json!({"uri": uri}));
         if !uri.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            // What no header can say, the body alone does; then there is a mismatch, and nothing is read.
+            // Only the body can carry a name that no header can; then there is a mismatch, and nothing is read.
             request = request.with("Mcp-Name", "unspeakable");
         }
         let answer = self.server.ask(&request);

@@ -53,7 +53,7 @@ fn only_a_session_has_one() {
         ..newest()
     };
     client.ask(&cut.get_stream()).assert_status(404);
-    // What no stream can answer.
+    // Requests that no stream can answer.
     for accept in ["application/json", "text/html"] {
         client
             .ask(&session.get_stream().with("Accept", accept))
@@ -188,7 +188,7 @@ fn what_was_seen_is_not_told_again_and_what_was_missed_is() {
             stream.leave();
             continue;
         }
-        // What has missed nothing goes on with what comes next.
+        // A stream that missed nothing goes on with the next event.
         server.change("b.txt");
         assert_updated(&mut stream, "b.txt", None);
     }

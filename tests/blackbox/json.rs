@@ -263,7 +263,7 @@ fn no_two_readers_of_one_request_see_different_values() {
             assert!(is_refused, "{}", response.text());
         }
     }
-    // What is checked is what is run: a duration past the schema's bound can be slept under neither name.
+    // The server runs what it checks: a duration past the schema's bound can be slept under neither name.
     let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sleep","arguments":{"ms":1,"ms":99999999}}}"#;
     let response = server.ask(&Request::post(&body[..]));
     assert!(

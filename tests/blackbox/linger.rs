@@ -75,7 +75,7 @@ fn for_a_moment_is_cut_short_when_others_need_it() {
         let expected = (2.min(turn as u64 + 1), (turn as u64).saturating_sub(1));
         eventually("it lingers", || (lingering(&server), cuts(&server)) == expected);
     }
-    // What is at work is not cut, and who waits has it before whoever had it.
+    // A handler at work is not cut short, and a waiting call gets it before its last holder.
     let mut holders: Vec<Client> = (0..2).map(|_| server.connect()).collect();
     holders.iter_mut().for_each(send_long_call);
     eventually("all are busy", || server.busy_handlers() == 2);

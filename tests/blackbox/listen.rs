@@ -62,7 +62,7 @@ fn what_is_accepted_is_acknowledged_first() {
         let (_stream, acknowledged) = open(&server, "s", asked);
         assert_eq!(acknowledged, accepted);
     }
-    // What is not wanted need not be named.
+    // A client need not name what it does not want.
     let (_stream, acknowledged) = open(
         &server,
         "s",

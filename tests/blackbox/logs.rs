@@ -165,7 +165,7 @@ fn every_request_has_its_record_when_all_are_asked_for() {
             &[("method", json!("tools/list")), ("id", json!("1"))],
         );
     }
-    // Who has waited, and for how long.
+    // Which request waited, and for how long.
     let records = records_of(&server, 2, |server| {
         let mut holder = server.connect();
         holder.send(&tool(1, "sleep", json!({"ms": 50})));

@@ -136,7 +136,7 @@ fn a_full_queue_of_the_workers_is_overload_of_its_own() {
         }
         assert_control_is_answered(&server);
         assert_eq!(server.busy_handlers(), 2);
-        // Whoever waits leaves the queue, whoever runs notices.
+        // A waiting call leaves the queue, and a running one notices its cancellation.
         drop(queued.0);
         eventually("the queue is empty", || {
             server.metric("weir_worker_queued", &[]) == 0

@@ -75,7 +75,7 @@ fn whoever_came_first_is_served_first() {
         eventually("it waits", || waiting(&server) == place + 1);
         waiters.push((is_long, client));
     }
-    // Whoever stands behind a call that runs on has no answer yet; in front of it, everybody has.
+    // Calls behind one that still runs have no answer yet; all calls in front of it have one.
     let mut running = first;
     let mut waiters = waiters.into_iter();
     loop {
@@ -150,7 +150,7 @@ fn a_wait_that_takes_too_long_is_refused_once_and_its_connection_goes_on() {
         for (_, bytes, closes) in framings(&dialect).into_iter().filter(|(_, _, closes)| !closes) {
             assert!(!closes);
             let mut client = server.connect();
-            // What comes behind has to wait for its turn, too.
+            // Requests behind it have to wait for their turn, too.
             let ping = Dialect::legacy(Revision::NEWEST_LEGACY).request("behind", "ping", json!({}));
             client.send_bytes(&[bytes, ping.encode()].concat());
             clients.push((dialect.clone(), client));
@@ -202,7 +202,7 @@ fn browsers_and_agents_have_a_patience_each() {
         drop(held);
         assert_eq!(waiter.receive().tool_text(), "x");
     }
-    // What is said of browsers holds for all if nothing is said of agents.
+    // The time-out of browsers holds for all clients if none is set for agents.
     let (server, _held) = exhausted(2, &["--queue-timeout", "50ms"]);
     for request in [browser(), agent()] {
         let response = server.ask(&request);

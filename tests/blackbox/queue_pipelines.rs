@@ -50,7 +50,7 @@ fn what_is_pipelined_behind_a_waiting_request_is_answered_in_order() {
         let mut client = server.connect();
         let mut reader = client.second_hand();
         std::thread::scope(|scope| {
-            // What does not fit into the kernel's buffers is taken only when it is its turn.
+            // Bytes that do not fit into the kernel's buffers are read only when it is their turn.
             scope.spawn(|| {
                 split(&bytes)
                     .into_iter()

@@ -237,7 +237,7 @@ fn every_deletion_is_granted_and_in_the_end_the_oldest_are_forgotten() {
     }
     let (remembered, forgotten) = (tombstones("weir_session_tombstones"), forgotten());
     assert_eq!(remembered + forgotten, sessions.len() as u64);
-    // Who has the id of a forgotten one still has a session, and may end it again.
+    // A client with the id of a forgotten session still has a session, and may end it again.
     let mut back: Vec<&Dialect> = Vec::new();
     for session in &sessions {
         match client.ask(&session.echo(1, "x")).status {

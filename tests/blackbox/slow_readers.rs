@@ -28,7 +28,7 @@ fn slow_reader_evictions(server: &Server) -> u64 {
 #[test]
 fn unread_streams_are_bounded_and_then_cut() {
     let server = Server::start(&["--pool-size", "64", "--prefault", "on"]);
-    // What is made on first use is there.
+    // Whatever the server makes on first use exists now.
     server.open(&Dialect::modern().progress(1, 1_000, 0)).rest();
     let before = server.resident_kib();
     let flood = Dialect::modern().progress("flood", 1_000_000, 0);
@@ -41,7 +41,7 @@ fn unread_streams_are_bounded_and_then_cut() {
         slow_reader_evictions(&server) == READERS
     });
     eventually("their handlers are free", || server.busy_handlers() == 0);
-    // Whoever reads on finds its stream broken off, not ended.
+    // A client that reads on finds its stream broken off, not ended.
     for client in clients {
         let mut stream = client.receive_stream();
         let ending = loop {

@@ -134,7 +134,7 @@ fn a_broken_request_is_refused_wherever_it_is_cut() {
             let _case = case(format!("{name} cut at {cut} of {}", raw.len()));
             let mut client = delivery.server.connect();
             client.send_bytes(&raw[..cut]);
-            // What is wrong may lie in the first piece, and the second come too late.
+            // The fault may lie in the first piece, and the second piece may come too late.
             let _ = client.try_send_bytes(&raw[cut..]);
             assert!(client.receive().assert_status(400).closes());
         }

@@ -168,7 +168,7 @@ fn every_revision_with_a_handshake_is_spoken() {
         client.assert_echo(1, "grüße");
         client.post(&dialect.request(2, "ping", json!({})));
         assert_eq!(client.answer(2), json!({}));
-        // What was agreed stays.
+        // The agreed revision stays.
         client.post(&dialect.initialize(3));
         assert_eq!(client.stream.message()["error"]["code"], INVALID_REQUEST);
         client.post(&dialect.echo(4, "x"));
@@ -206,7 +206,7 @@ fn who_may_come_is_the_same_as_everywhere() {
     server
         .ask(&post.clone().plus("Content-Encoding", "gzip"))
         .assert_status(415);
-    // What a browser's page of this machine sends, and what clients of other revisions name.
+    // The fields that a page on this machine sends, and the versions that clients of other revisions name.
     let local = post
         .plus("Origin", "http://localhost:6274")
         .plus("Accept", "*/*")
@@ -277,7 +277,7 @@ fn what_is_no_message_is_refused_where_it_was_posted() {
     }
     let known = client.try_post(br#"{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}"#);
     known.assert_error(400, INVALID_REQUEST, 7);
-    // Who waits for an answer waits for it on the stream, and need not look at how the POST was answered.
+    // A client waits for its answer on the stream, and need not look at the status of its POST.
     let message = client.stream.message();
     assert_eq!(
         (&message["id"], &message["error"]["code"]),
@@ -290,7 +290,7 @@ fn what_is_no_message_is_refused_where_it_was_posted() {
         (&message["id"], &message["error"]["code"]),
         (&json!("cut"), &json!(INVALID_REQUEST))
     );
-    // What is one, but makes no sense, is answered on the stream.
+    // A message that makes no sense is answered on the stream.
     client.post(&newest().request(8, "no/such", json!({})));
     let message = client.stream.message();
     assert_eq!(
@@ -496,7 +496,7 @@ fn posts_for_a_reader_that_does_not_read_are_refused_and_the_reader_is_cut_off()
     bystander.assert_echo(1, "x");
     let message = newest().echo("last", "x").body;
     eventually("it is cut off", || client.try_post(&message).status == 404);
-    // Whoever reads on finds the stream broken off, not ended.
+    // A client that reads on finds the stream broken off, not ended.
     let ending = loop {
         match client.stream.try_frame() {
             Ok(Some(_)) => {}

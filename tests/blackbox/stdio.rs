@@ -422,7 +422,7 @@ fn a_line_beyond_the_limit_is_answered_once_and_skipped() {
         let refusal = client.next();
         assert_eq!((&refusal["error"]["code"], &refusal["id"]), (&json!(-32600), &id));
     }
-    // What wants no answer gets none, however long it is.
+    // A message that wants no answer gets none, however long it is.
     for line in [
         format!(r#"{{"jsonrpc":"2.0","method":"notifications/x","params":{{"x":"{filler}"}}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":"nobody asked","result":{{"x":"{filler}"}}}}"#),
@@ -489,7 +489,7 @@ fn one_client_has_only_so_many_calls_in_flight() {
     for id in 1..=4 {
         client.say(&sleep(&legacy(), id, 300));
     }
-    // What needs no handler is not counted out.
+    // A request that needs no handler is not refused.
     client.say(&ping("control"));
     let answers = client.next_by_id(5);
     assert_eq!(answers["4"]["error"]["code"], OVERLOADED, "{answers:?}");
@@ -725,7 +725,7 @@ fn the_old_spelling_and_the_environment_mean_the_same() {
     let spellings: [(&[&str], &str); 3] = [
         (&["serve", "--transport", "stdio", "--toolset", "demo"], ""),
         (&["serve", "--toolset", "demo"], "stdio"),
-        // What was typed outranks what was set.
+        // A flag outranks the environment.
         (&["stdio", "--toolset", "demo"], "http"),
     ];
     for (arguments, variable) in spellings {

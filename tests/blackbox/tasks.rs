@@ -177,7 +177,7 @@ fn a_task_is_forgotten_when_its_time_is_over_and_stops() {
     let short = client.ask(&task_call(&legacy, "sleep", json!({"ms": 60_000}), Some(50)));
     assert_eq!(created(&legacy, &short)["ttl"], 50);
     let short = created(&legacy, &short)["taskId"].as_str().unwrap().to_owned();
-    // Who waits for one hears that nothing comes, however it is told; one that is gone already is unknown.
+    // A client that waits for a task hears in one way or another that nothing comes; a task that is gone is unknown.
     let answer = result_of(wait_for(server.connect(), &legacy, &short));
     let code = answer["error"]["code"].as_i64();
     let is_told = code.is_some_and(|code| [INTERNAL_ERROR, INVALID_PARAMS].contains(&code));
@@ -391,7 +391,7 @@ fn thousands_made_and_abandoned_leave_nothing() {
                     _ => ("sleep", json!({"ms": 0})),
                 };
                 let response = client.ask(&task_call(dialect, tool, arguments, None));
-                // What runs and is not looked at may fill a shard's pool before its time is over.
+                // Tasks that nobody looks at may fill a shard's pool before their time is over.
                 assert!([200, 503].contains(&response.status), "{}", response.text());
             }
             client.reset();

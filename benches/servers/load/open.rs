@@ -212,7 +212,7 @@ impl OpenLoop<'_> {
         Ok(())
     }
 
-    /// What has no answer by now never gets one.
+    /// Counts requests without an answer, which never get one now.
     fn give_up(&mut self) {
         let ended = self.started.elapsed();
         let outcome = Outcome::Unanswered;

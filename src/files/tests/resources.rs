@@ -362,7 +362,8 @@ fn subscribers_hear_of_changes_under_the_uri_they_gave() {
     }
 }
 
-/// What changes and leaves the same list is followed by something that does not: had it been told, that came first.
+/// A change that leaves the list the same is followed by one that does not: had the first been announced, its
+/// notification would have come first.
 #[test]
 fn the_list_is_told_of_when_it_is_another_one() {
     let tree = Tree::new();

@@ -223,7 +223,7 @@ fn a_huge_file_is_left_soon_after_cancelling() {
     assert!(read_bytes < (2 << 20) as f64, "{read_bytes}");
 }
 
-/// What a client sent is what it is told of.
+/// Errors speak of the pattern that the client sent.
 #[test]
 fn errors_are_about_the_pattern_that_was_sent() {
     let tree = Tree::new();

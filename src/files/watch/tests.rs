@@ -41,7 +41,7 @@ impl Stand {
         self.watch_set.add(What::File(path.into()), path)
     }
 
-    /// What is told of all that has happened, once it has settled.
+    /// The notifications of all that has happened, once it has settled.
     fn told(&mut self) -> Vec<&'static str> {
         self.watch_set.look(self.now).unwrap();
         self.now += GAP.max(STORM);
@@ -245,7 +245,7 @@ fn limits_are_kept_and_told() {
     ));
 }
 
-/// What gets out of sight for want of watches is found again.
+/// A path that cannot be watched for want of watches is found again.
 #[test]
 fn what_got_out_of_sight_is_tried_again() {
     let tree = Tree::new();
@@ -353,7 +353,7 @@ fn what_changed_before_the_watch_is_told_if_it_is_wanted() {
     let (tell, told) = teller();
     let _watched = [("old", Some(later)), ("gone", Some(later)), ("written", None)]
         .map(|(path, since)| watcher.watch(Path::new(path), since, Arc::clone(&tell)).unwrap());
-    // What was found is told no later than what is found after it.
+    // A change that was found is notified no later than one found after it.
     let (tell, fence) = teller();
     let _fence = watcher.watch(Path::new("written"), Some(since), tell).unwrap();
     fence.recv_timeout(PATIENCE).unwrap();
@@ -389,7 +389,7 @@ fn those_who_are_told_may_subscribe_and_leave() {
     assert!(lock(&watcher.shared.watching).is_none());
 }
 
-/// What [`Watcher`] tells of a root that another one replaces, and of its files' list.
+/// The notifications of [`Watcher`] when another root replaces this one, and for the list of its files.
 #[test]
 fn a_root_that_is_replaced_is_told_to_all_and_watched_anew() {
     let tree = Tree::new();

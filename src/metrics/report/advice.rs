@@ -24,7 +24,7 @@ const WAIT_P99_MIN: Duration = Duration::from_millis(10);
 /// five times as long.
 const CPU_SHARE_MIN: f64 = 0.8;
 
-/// What one shard's handlers and waiters came to.
+/// The figures of one shard's handlers and waiting calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShardFacts {
     pub pool_size: u64,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::text::COLUMNS;
 
-/// What a name in the first column may take of a line.
+/// How many columns of a line a name in the first column may take.
 const NAME_CHARS_MAX: usize = 32;
 
 /// Rows of cells under titles: the first column to the left, all others to the right. What is too wide for one line

@@ -123,7 +123,7 @@ fn shard_table(report: &Report) -> Table {
     )
 }
 
-/// What waited where.
+/// How many calls waited, and where.
 fn queue_table(report: &Report) -> Table {
     let all = &report.all;
     if all.queued + all.steals_in + all.linger_cuts == 0 {

@@ -144,7 +144,7 @@ fn lists_have_the_tasks_of_one_session_in_order() {
     };
     assert_eq!(listed(None, 3), (ids[..3].to_vec(), true));
     assert_eq!(listed(Some(&ids[2]), 3), (ids[3..].to_vec(), false));
-    // Who has no session and no name cannot be told from others.
+    // A client without a session and a name cannot be told from others.
     let nobody = TaskOwner {
         session: None,
         ..LEGACY

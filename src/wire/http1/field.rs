@@ -106,7 +106,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What distinguishes an ASCII letter's cases. In a token no other byte turns into a letter or a hyphen by it.
+/// The bit that distinguishes an ASCII letter's cases. In a token no other byte turns into a letter or a hyphen by it.
 pub const LOWER_CASE_BIT: u8 = 0x20;
 
 /// Whether `name`, a token, is `expected`, made of lower-case letters and hyphens. With the length known at

@@ -37,7 +37,7 @@ fn calls_run_side_by_side() {
     Feature::CallsSideBySide.run(|conversation| {
         let steps = json!({"steps": 100_000, "delay_ms": 10});
         let long = conversation.call_with("progress", steps, json!({"progressToken": "long"}));
-        // What it tells shows that it runs: over HTTP, what is sent later may be read earlier.
+        // Its progress shows that it runs: over HTTP, a message that is sent later may be read earlier.
         conversation.notification("notifications/progress");
         for arguments in [json!({"message": "beside"}), json!({"message": "it"})] {
             let quick = conversation.call("echo", arguments.clone());
@@ -45,7 +45,7 @@ fn calls_run_side_by_side() {
             assert_eq!(text_of(&result), arguments["message"]);
         }
         conversation.cancel(&long);
-        // What was told before it was cancelled may have been on its way.
+        // Progress from before the cancellation may have been on its way.
         let list = conversation.send("tools/list", json!({}));
         result_past_progress(conversation, &list);
     });
@@ -142,7 +142,7 @@ fn who_finds_no_handler_is_told_not_now() {
             answer_or_overload(conversation, &call).err()
         });
         assert_eq!(error["data"]["reason"], "handlers", "{error}");
-        // What needs none is answered.
+        // A request that needs no handler is answered.
         conversation.ask("tools/list", json!({}));
         conversation.assert_quiet();
         conversation.cancel(&holder);

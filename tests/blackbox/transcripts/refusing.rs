@@ -33,7 +33,7 @@ fn a_refusal_has_the_id_of_what_it_refuses() {
                 ));
                 conversation.error(&id, code);
                 if member.ends_with('[') {
-                    // What comes behind is deeper, as far as anybody can tell.
+                    // What comes behind counts as deeper.
                     continue;
                 }
                 conversation.send_raw(format!(

@@ -27,7 +27,7 @@ fn progress_is_told_before_the_answer() {
             }
             conversation.result(&call);
         }
-        // Who does not ask for it does not hear of it.
+        // A client that does not ask for progress gets none.
         assert_eq!(conversation.text_of("progress", steps), "done 3 steps");
     });
 }

@@ -134,7 +134,7 @@ fn calls_wait_in_order_for_a_handler() {
     eventually("all wait", || {
         server.metric("weir_queue_depth", &[]) == ids.len() as u64
     });
-    // What needs no handler waits for none.
+    // A request that needs no handler waits for none.
     socket.ping(b"meanwhile");
     socket.ask(&Dialect::modern().request("discover", "server/discover", json!({})));
     held.reset();

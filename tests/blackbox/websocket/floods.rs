@@ -114,7 +114,7 @@ fn halves_of_large_messages_take_no_more_than_the_budget() {
     });
     let resident_kib = server.resident_kib();
     assert!(resident_kib < 120 << 10, "{resident_kib} KiB");
-    // What others need is little, and there.
+    // Other clients need little, and get it.
     server.ask(&echo(1, "x")).assert_echo(1, "x");
     assert_eq!(server.open_websocket().ask(&echo(2, "x"))["id"], 2);
     drop(sockets);

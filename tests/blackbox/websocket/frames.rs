@@ -204,7 +204,7 @@ fn closes_are_answered_with_their_own_code() {
     let mut socket = server.open_websocket();
     socket.send_frame(FIN | CLOSE, b"");
     socket.assert_closed(1000);
-    // What comes behind a close is not looked at.
+    // The server does not look at bytes behind a close.
     let mut socket = server.open_websocket();
     let close = [&1000u16.to_be_bytes()[..], "tsch\u{fc}ss".as_bytes()].concat();
     let behind = frame(FIN | TEXT, &echo("late", "x").body);

@@ -164,7 +164,7 @@ impl Transport for Http {
         }
         let method = message["method"].as_str();
         let response = client.ask(&under_session);
-        // What is no notification by its name may be refused, which only a status tells.
+        // A message whose name is not a notification's may be refused, which only a status tells.
         let may_refuse = method.is_some_and(|method| !method.starts_with("notifications/"));
         if !(may_refuse && (400..500).contains(&response.status)) {
             response.assert_status(202);

@@ -49,7 +49,7 @@ impl Transport for HttpSse {
         if response.has_json() {
             assert_eq!(response.status, 400, "{}", response.text());
             let refusal = specification::read(&response.body, self.revision);
-            // Whoever waits for it hears of it on the stream as well.
+            // The client that waits for it hears of it on the stream as well.
             if refusal.get("id").is_none() {
                 self.refusals.push_back(refusal);
             }
