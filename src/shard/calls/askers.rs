@@ -10,53 +10,13 @@ use crate::mcp::TaskId;
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink};
 use crate::ring::ConnectionKey;
-use crate::slab::{Slab, SlabKey};
+use crate::slab::Slab;
 
+use super::asker_key::AskerKey;
 use super::call::Call;
 
 /// Calls that may wait for their clients, for each handler.
 const ASKERS_PER_HANDLER: u32 = 4;
-
-/// Where a call that has asked something is known: its place, and which of its uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::shard) struct AskerKey {
-    index: u32,
-    generation: u32,
-}
-
-impl AskerKey {
-    pub(in crate::shard) fn number(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
-    }
-
-    /// Its place.
-    pub(super) fn index(self) -> u32 {
-        self.index
-    }
-
-    pub(in crate::shard) fn from_number(number: u64) -> AskerKey {
-        AskerKey {
-            index: number as u32,
-            generation: (number >> 32) as u32,
-        }
-    }
-}
-
-impl SlabKey for AskerKey {
-    const GENERATION_MAX: u32 = u32::MAX;
-
-    fn new(index: u32, generation: u32) -> AskerKey {
-        AskerKey { index, generation }
-    }
-
-    fn slot(self) -> u32 {
-        self.index
-    }
-
-    fn generation(self) -> u32 {
-        self.generation
-    }
-}
 
 /// Calls that have asked their clients something.
 pub(in crate::shard) struct Askers {

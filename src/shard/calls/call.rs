@@ -11,7 +11,7 @@ use crate::session::live::Stream;
 use crate::workers::JobHandle;
 
 use super::super::service::LocalService;
-use super::askers::AskerKey;
+use super::asker_key::AskerKey;
 
 /// The state of a leased handler.
 pub struct Call {

@@ -19,8 +19,9 @@
 //! |---|---|
 //! | `call` | the state of a leased handler |
 //! | `links` | what calls speak into |
-//! | `askers` | calls that have asked their client something |
+//! | `askers`, `asker_key` | calls that have asked their client something |
 
+mod asker_key;
 mod askers;
 mod call;
 mod links;
@@ -35,8 +36,9 @@ use crate::registry::{CallFuture, CallLink, ClientFacts, Emission, LinkListener,
 use crate::ring::ConnectionKey;
 use crate::workers::{Job, Refused, Submitter};
 
+pub(super) use asker_key::AskerKey;
 use askers::Asker;
-pub(super) use askers::{AskerKey, Askers};
+pub(super) use askers::Askers;
 pub use call::Call;
 pub(super) use call::{Batched, Run};
 use links::Links;
