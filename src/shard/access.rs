@@ -7,26 +7,19 @@
 //! With `errors`, what ended well is left out, and a flood of refusals is cut off: so many a second on a shard, and then
 //! their number. `all` writes everything; what the log has no room for is dropped and counted there.
 
-use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
 use crate::config::AccessLog;
-use crate::jsonrpc::RequestId;
 use crate::mcp::{Reply, Ticket};
 use crate::metrics::{self, Method, Outcome};
-use crate::pool::HandlerKey;
-use crate::registry::{Operation, PanicFacts};
-use crate::ring::ConnectionKey;
-use crate::transport::http::admission;
-use crate::transport::http::{self, Refusal};
+use crate::registry::Operation;
+use crate::transport::http;
 use crate::wire::http1::Field;
 
 use super::calls::Call;
 use super::service::LocalService;
-use super::{Shard, ShardRing};
 
 /// Records of a second on one shard, where only errors are logged. At 200 bytes each, five shards would write a quarter
 /// of a megabyte a second.
@@ -65,7 +58,7 @@ impl Access {
     }
 
     /// Whether there is room for one more record in this second.
-    fn admits(&mut self, now: Instant) -> bool {
+    pub(super) fn admits(&mut self, now: Instant) -> bool {
         if self.mode == AccessLog::All {
             return true;
         }
@@ -80,7 +73,7 @@ impl Access {
     }
 
     /// How many records were left out in a second that is over, once.
-    fn take_left_out(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn take_left_out(&mut self, now: Instant) -> Option<u64> {
         let is_over = now.saturating_duration_since(self.second_began) >= Duration::from_secs(1);
         (is_over && self.left_out > 0).then(|| std::mem::take(&mut self.left_out))
     }
@@ -101,229 +94,25 @@ pub(super) enum Subject<'a> {
 
 /// One record.
 #[derive(Default)]
-struct Record<'a> {
-    method: Option<&'a str>,
-    tool: Option<&'a str>,
-    name: Option<&'a str>,
-    path: Option<&'a str>,
-    id: Option<&'a str>,
-    status: Option<u16>,
-    outcome: Option<&'a str>,
-    error: Option<i64>,
-    reason: Option<&'a str>,
-    origin: Option<&'a str>,
-    host: Option<&'a str>,
-    accept: Option<&'a str>,
-    bytes: u64,
-}
-
-impl<R: ShardRing> Shard<R> {
-    /// A request is answered by `body`.
-    #[inline]
-    pub(super) fn log_answer(
-        &mut self,
-        key: ConnectionKey,
-        subject: Subject<'_>,
-        reply: &Reply,
-        body: &[u8],
-    ) {
-        if self.access.wants(outcome_of(reply)) {
-            self.write_answer(key, subject, reply, body);
-        }
-    }
-
-    /// A call that has a handler is answered by `body`.
-    #[inline]
-    pub(super) fn log_call(&mut self, handler: HandlerKey, reply: &Reply, body: &[u8]) {
-        if self.access.wants(outcome_of(reply))
-            && let (Some(key), Some((service, operation))) =
-                (self.calls.holder(handler), self.work_of(handler))
-        {
-            self.write_answer(key, Subject::Work(&service, operation), reply, body);
-        }
-    }
-
-    /// A call ends without an answer, or in a task.
-    pub(super) fn log_unanswered(&mut self, key: ConnectionKey, ended: &Ended<'_>) {
-        if !self.access.wants(ended.outcome) {
-            return;
-        }
-        let mut id = Vec::new();
-        ended.ticket.id().as_id().write(&mut id);
-        let operation = ended.ticket.operation();
-        let (method, tool, name) = words(Subject::Work(ended.service, operation));
-        let record = Record {
-            method,
-            tool,
-            name,
-            id: std::str::from_utf8(&id).ok(),
-            outcome: Some(ended.outcome.name()),
-            reason: ended.reason,
-            ..Record::default()
-        };
-        self.write_record(key, ended.outcome, &record);
-    }
-
-    /// A request is answered by a stream or a channel, which goes on.
-    #[inline]
-    pub(super) fn log_opened(
-        &mut self,
-        key: ConnectionKey,
-        method: &str,
-        status: u16,
-        id: Option<&RequestId>,
-    ) {
-        if self.access.wants(Outcome::Ok) {
-            let mut text = Vec::new();
-            if let Some(id) = id {
-                id.as_id().write(&mut text);
-            }
-            let record = Record {
-                method: Some(method),
-                id: id.and_then(|_| std::str::from_utf8(&text).ok()),
-                status: self.parent_of(key).is_none().then_some(status),
-                outcome: Some(Outcome::Ok.name()),
-                ..Record::default()
-            };
-            self.write_record(key, Outcome::Ok, &record);
-        }
-    }
-
-    /// HTTP's own refusal of a request, the front of `window` if that is known.
-    pub(super) fn log_refusal(&mut self, key: ConnectionKey, refusal: Refusal, window: Option<&[u8]>) {
-        if !self.access.wants(Outcome::Other) {
-            return;
-        }
-        let service = Rc::clone(&self.service.current);
-        let reason = refusal.to_string();
-        let mut record = Record {
-            status: Some(refusal.status().code()),
-            outcome: Some("refused"),
-            reason: Some(&reason),
-            ..Record::default()
-        };
-        // What breaks the framing of a head is not read again.
-        let head = window.filter(|_| matches!(refusal, Refusal::Admission(_)));
-        let head = head.and_then(|window| http::peek_head(window, &service.http.head));
-        let host = head.as_ref().and_then(|head| head.values("host").next());
-        if let Some(head) = &head {
-            record.method = Some(head.method.as_str());
-            record.path = Some(head.path);
-            match refusal {
-                Refusal::Admission(admission::Refusal::Origin) => {
-                    record.origin = field_text(&head.fields.origin)
-                }
-                Refusal::Admission(admission::Refusal::Host) => {
-                    record.host = host.and_then(|host| std::str::from_utf8(host).ok())
-                }
-                Refusal::Admission(
-                    admission::Refusal::NotAcceptable | admission::Refusal::StreamNotAcceptable,
-                ) => {
-                    record.accept = field_text(&head.fields.accept);
-                }
-                _ => {}
-            }
-        }
-        self.write_record(key, Outcome::Other, &record);
-    }
-
-    /// A call's code panicked, as its catcher and the panic hook know.
-    pub(super) fn log_panic(&mut self, handler: HandlerKey, facts: Option<PanicFacts>) {
-        let Some((service, operation)) = self.work_of(handler) else {
-            return;
-        };
-        let Some(call) = self.calls.at(handler) else {
-            return;
-        };
-        let mut id = Vec::new();
-        call.ticket.id().as_id().write(&mut id);
-        let id = String::from_utf8_lossy(&id).into_owned();
-        let peer = self.calls.holder(handler).and_then(|key| self.peer_of(key));
-        let (_, tool, name) = words(Subject::Work(&service, operation));
-        let (location, reason) = match &facts {
-            Some(facts) => (Some(&*facts.location), Some(&*facts.reason)),
-            None => (None, None),
-        };
-        let (shard, id) = (self.metrics.shard.0, cap(&id));
-        tracing::error!(tool, name, id = %id, location, reason, shard, peer, "panic");
-    }
-
-    /// Tells how many records were left out, once that is known.
-    pub(super) fn tell_left_out(&mut self) {
-        if let Some(records) = self.access.take_left_out(self.clock.now) {
-            let shard = self.metrics.shard.0;
-            tracing::warn!(
-                target: "weir::access",
-                records,
-                shard,
-                "more requests failed or were refused than are logged; /metrics counts all"
-            );
-        }
-    }
-
-    /// A request has waited for a handler or a worker.
-    pub(super) fn note_wait(&mut self, key: ConnectionKey, waited: Duration) {
-        if let Some(waited_micros) = self.table.waited_micros(key) {
-            let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
-            *waited_micros = waited_micros.saturating_add(micros);
-        }
-    }
-
-    fn work_of(&mut self, handler: HandlerKey) -> Option<(LocalService, Operation)> {
-        let call = self.calls.at(handler)?;
-        Some((Rc::clone(&call.service), call.ticket.operation()))
-    }
-
-    #[cold]
-    fn write_answer(&mut self, key: ConnectionKey, subject: Subject<'_>, reply: &Reply, body: &[u8]) {
-        let (method, tool, name) = words(subject);
-        let told = Told::read(body);
-        let is_channel = self.parent_of(key).is_some();
-        let outcome = outcome_of(reply);
-        let record = Record {
-            method,
-            tool,
-            name,
-            id: told.id,
-            // A message of a channel has no status.
-            status: (!is_channel).then(|| http::status_of(reply).code()),
-            outcome: Some(outcome.name()),
-            error: told.error.as_ref().map(|error| error.code),
-            reason: told.error.as_ref().map(Failure::reason),
-            bytes: body.len() as u64,
-            ..Record::default()
-        };
-        self.write_record(key, outcome, &record);
-    }
-
-    fn write_record(&mut self, key: ConnectionKey, outcome: Outcome, record: &Record<'_>) {
-        let now = self.time();
-        if !self.access.admits(now) {
-            return;
-        }
-        let (since, waited) = self.table.times(key).unwrap_or((now, 0));
-        let elapsed = now.saturating_duration_since(since).as_micros();
-        let facts = Facts {
-            duration_us: u64::try_from(elapsed).unwrap_or(u64::MAX),
-            wait_us: waited.into(),
-            shard: self.metrics.shard.0,
-            peer: self.peer_of(key),
-        };
-        emit(outcome, record, &facts);
-    }
-
-    /// Who is at the other end: an address, or what there is instead of one.
-    fn peer_of(&mut self, key: ConnectionKey) -> Option<String> {
-        let key = self.parent_of(key).unwrap_or(key);
-        let socket = &self.table.connection(key)?.socket;
-        let address: Option<SocketAddr> = self.ring.peer_address(socket).ok();
-        Some(address.map_or_else(|| "stdio".to_owned(), |address| address.to_string()))
-    }
+pub(super) struct Record<'a> {
+    pub method: Option<&'a str>,
+    pub tool: Option<&'a str>,
+    pub name: Option<&'a str>,
+    pub path: Option<&'a str>,
+    pub id: Option<&'a str>,
+    pub status: Option<u16>,
+    pub outcome: Option<&'a str>,
+    pub error: Option<i64>,
+    pub reason: Option<&'a str>,
+    pub origin: Option<&'a str>,
+    pub host: Option<&'a str>,
+    pub accept: Option<&'a str>,
+    pub bytes: u64,
 }
 
 /// How a request ended; HTTP's refusals of a message have no outcome of their own.
 #[inline]
-fn outcome_of(reply: &Reply) -> Outcome {
+pub(super) fn outcome_of(reply: &Reply) -> Outcome {
     match reply.labels.outcome {
         Outcome::Ok if http::status_of(reply).code() >= 400 => Outcome::Other,
         outcome => outcome,
@@ -351,15 +140,15 @@ impl<'a> Ended<'a> {
 }
 
 /// What the shard knows of a request besides its answer.
-struct Facts {
-    duration_us: u64,
-    wait_us: u64,
-    shard: u16,
-    peer: Option<String>,
+pub(super) struct Facts {
+    pub duration_us: u64,
+    pub wait_us: u64,
+    pub shard: u16,
+    pub peer: Option<String>,
 }
 
 /// What answers came of it themselves are nobody's trouble; all others an operator may have to look at.
-fn emit(outcome: Outcome, record: &Record<'_>, facts: &Facts) {
+pub(super) fn emit(outcome: Outcome, record: &Record<'_>, facts: &Facts) {
     let [method, tool, name, path, id, reason, origin, host, accept] = [
         record.method,
         record.tool,
@@ -405,7 +194,7 @@ fn emit(outcome: Outcome, record: &Record<'_>, facts: &Facts) {
 }
 
 /// The method, the tool, and what else was named, of those that are registered.
-fn words<'a>(subject: Subject<'a>) -> (Option<&'a str>, Option<&'a str>, Option<&'a str>) {
+pub(super) fn words<'a>(subject: Subject<'a>) -> (Option<&'a str>, Option<&'a str>, Option<&'a str>) {
     match subject {
         Subject::Method(method) => (Some(method.as_str()), None, None),
         Subject::Batch => (Some("batch"), None, None),
@@ -420,7 +209,7 @@ fn words<'a>(subject: Subject<'a>) -> (Option<&'a str>, Option<&'a str>, Option<
     }
 }
 
-fn field_text<'a>(field: &Field<'a>) -> Option<&'a str> {
+pub(super) fn field_text<'a>(field: &Field<'a>) -> Option<&'a str> {
     match field {
         Field::Absent => None,
         Field::One(value) => std::str::from_utf8(value).ok(),
@@ -429,7 +218,7 @@ fn field_text<'a>(field: &Field<'a>) -> Option<&'a str> {
 }
 
 /// As much of a text as a record may hold.
-fn cap(text: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn cap(text: &str) -> std::borrow::Cow<'_, str> {
     match text.char_indices().nth(TEXT_CHARS_MAX) {
         None => text.into(),
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -437,10 +226,10 @@ fn cap(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// What an answer tells its client.
-struct Told<'a> {
+pub(super) struct Told<'a> {
     /// The id as JSON.
-    id: Option<&'a str>,
-    error: Option<Failure>,
+    pub id: Option<&'a str>,
+    pub error: Option<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -449,23 +238,23 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
-struct Failure {
-    code: i64,
-    message: String,
+pub(super) struct Failure {
+    pub code: i64,
+    pub message: String,
     #[serde(default)]
-    data: Option<serde_json::Value>,
+    pub data: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// The word of the closed list for an overload, and the message otherwise.
-    fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> &str {
         let word = self.data.as_ref().and_then(|data| data.get("reason")?.as_str());
         word.unwrap_or(&self.message)
     }
 }
 
 impl<'a> Told<'a> {
-    fn read(body: &'a [u8]) -> Told<'a> {
+    pub(super) fn read(body: &'a [u8]) -> Told<'a> {
         const HEAD: &[u8] = br#"{"jsonrpc":"2.0""#;
         const ID: &[u8] = br#","id":"#;
         let rest = body.strip_prefix(HEAD).unwrap_or_default();

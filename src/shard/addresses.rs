@@ -57,13 +57,13 @@ pub(super) struct AddressPlace {
 
 /// What becomes of a connection.
 #[derive(Debug)]
-pub(super) enum Admission {
+pub(super) enum AddressVerdict {
     /// It is within the cap.
     Serve(AddressPlace),
     /// It is beyond; its client is told.
     Refuse(AddressPlace),
     /// Too many of its address are being told already.
-    TurnAway,
+    Reject,
 }
 
 /// The table.
@@ -101,12 +101,12 @@ impl Addresses {
     }
 
     /// Counts a connection of `address` in.
-    pub(super) fn enter(&self, address: IpAddr) -> Admission {
+    pub(super) fn enter(&self, address: IpAddr) -> AddressVerdict {
         let client = Client::of(address);
         let stripe = self.hasher.hash_one(client) as usize % STRIPES;
         let mut entries = self.stripes[stripe].lock();
         let Some((index, entry)) = entries.entry_of(client) else {
-            return Admission::TurnAway;
+            return AddressVerdict::Reject;
         };
         let place = |is_refused| AddressPlace {
             index,
@@ -116,12 +116,12 @@ impl Addresses {
         // An entry that is new has room, so none is left empty.
         if entry.served < self.connections_max {
             entry.served += 1;
-            Admission::Serve(place(false))
+            AddressVerdict::Serve(place(false))
         } else if entry.refused < self.connections_max {
             entry.refused += 1;
-            Admission::Refuse(place(true))
+            AddressVerdict::Refuse(place(true))
         } else {
-            Admission::TurnAway
+            AddressVerdict::Reject
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
 
     fn served(addresses: &Addresses, text: &str) -> AddressPlace {
         match addresses.enter(address(text)) {
-            Admission::Serve(place) => place,
+            AddressVerdict::Serve(place) => place,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -209,13 +209,13 @@ mod tests {
         let (first, _second) = (served(&addresses, "192.0.2.1"), served(&addresses, "192.0.2.1"));
         let told: Vec<_> = (0..2)
             .map(|_| match addresses.enter(address("192.0.2.1")) {
-                Admission::Refuse(place) => place,
+                AddressVerdict::Refuse(place) => place,
                 other => panic!("{other:?}"),
             })
             .collect();
         assert!(matches!(
             addresses.enter(address("192.0.2.1")),
-            Admission::TurnAway
+            AddressVerdict::Reject
         ));
         let _other = served(&addresses, "192.0.2.2");
         // The told do not take the places of the served, nor the other way round.
@@ -223,12 +223,12 @@ mod tests {
         let _third = served(&addresses, "192.0.2.1");
         assert!(matches!(
             addresses.enter(address("192.0.2.1")),
-            Admission::TurnAway
+            AddressVerdict::Reject
         ));
         told.into_iter().for_each(|place| addresses.leave(place));
         assert!(matches!(
             addresses.enter(address("192.0.2.1")),
-            Admission::Refuse(_)
+            AddressVerdict::Refuse(_)
         ));
     }
 
@@ -242,7 +242,7 @@ mod tests {
         ] {
             let _place = served(&addresses, first);
             assert!(
-                matches!(addresses.enter(address(same)), Admission::Refuse(_)),
+                matches!(addresses.enter(address(same)), AddressVerdict::Refuse(_)),
                 "{same}"
             );
             let _other = served(&addresses, other);
@@ -254,7 +254,7 @@ mod tests {
         let addresses = addresses(1);
         let places: Vec<_> = (0..100_000u32)
             .map(|bits| match addresses.enter(IpAddr::V4(bits.into())) {
-                Admission::Serve(place) => place,
+                AddressVerdict::Serve(place) => place,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -279,12 +279,12 @@ mod tests {
                     let mut held = Vec::new();
                     for turn in 0..20_000 {
                         match addresses.enter(address("192.0.2.1")) {
-                            Admission::Serve(place) => {
+                            AddressVerdict::Serve(place) => {
                                 assert!(inside.fetch_add(1, Ordering::SeqCst) < CAP);
                                 held.push(place);
                             }
-                            Admission::Refuse(place) => addresses.leave(place),
-                            Admission::TurnAway => {}
+                            AddressVerdict::Refuse(place) => addresses.leave(place),
+                            AddressVerdict::Reject => {}
                         }
                         if turn % 3 != 0
                             && let Some(place) = held.pop()

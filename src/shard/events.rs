@@ -48,7 +48,7 @@ impl<R: ShardRing> Shard<R> {
             }
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),
             ShardEvent::Slack => self.look_for_slack(),
-            ShardEvent::PlaceFree => self.look_for_place(),
+            ShardEvent::PlaceFree => self.on_place_free(),
             ShardEvent::Spoke(handler) => self.emit(handler),
             ShardEvent::Live(event) => self.handle_live_event(event),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),

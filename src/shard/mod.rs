@@ -12,7 +12,7 @@
 //! | file | its part |
 //! |---|---|
 //! | `state`, `turn` | what a shard consists of; the order in which things are handled |
-//! | `acceptor` | new connections |
+//! | `acceptor`, `accepting` | new connections |
 //! | `gate`, `addresses` | who may come in: caps over all shards |
 //! | `connections` | the connection table |
 //! | `intake`, `reading` | where bytes are kept until they are served; bytes → requests |
@@ -30,13 +30,14 @@
 //! | `tasks`, `task_calls` | calls that go on as tasks |
 //! | `service` | what is served, and its replacement |
 //! | `clock`, `telemetry` | what "now" is and what is due; what is counted and measured |
-//! | `deadlines`, `drain` | what time does |
-//! | `access` | what the log says of requests |
+//! | `deadlines`, `drain`, `draining` | what time does |
+//! | `access`, `request_log` | what the log says of requests |
 //! | `inbox`, `events` | what other threads say, and what is done about it |
 //! | `alarm` | waking an executor that should not sleep |
 //! | `sync` | the primitives that shards share through |
 //! | `pump` | the executor's side |
 
+mod accepting;
 mod acceptor;
 mod access;
 mod addresses;
@@ -53,6 +54,7 @@ mod connections;
 mod deadlines;
 mod dispatch;
 mod drain;
+mod draining;
 mod emissions;
 mod event_streams;
 mod events;
@@ -69,8 +71,10 @@ mod moving;
 mod pump;
 mod reading;
 mod replies;
+mod request_log;
 mod running;
 mod service;
+mod shard_ring;
 mod state;
 mod streams;
 mod subscriptions;
@@ -84,7 +88,6 @@ mod turn;
 mod waiting;
 mod writer;
 
-pub use acceptor::ShardRing;
 pub use admission::Mesh;
 pub use alarm::Alarm;
 pub use calls::Call;
@@ -94,5 +97,6 @@ pub use inbox::{Inbox, ShardEvent, Waker};
 pub use moved::Moved;
 pub use pump::run;
 pub use service::{Served, Service, Waits};
+pub use shard_ring::ShardRing;
 pub use state::{Shard, ShardParts, ShardSizes};
 pub use sync::{Queue, StdSync, SyncTypes};

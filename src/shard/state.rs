@@ -10,7 +10,7 @@ use crate::registry::{LinkListener, ServerHandle};
 use crate::timers::TimerKind;
 use crate::workers::Submitter;
 
-use super::acceptor::{Acceptor, ShardRing};
+use super::acceptor::Acceptor;
 use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
@@ -22,6 +22,7 @@ use super::gate::{Gate, on_place_free};
 use super::inbox::Inbox;
 use super::intake::Intake;
 use super::service::{Served, Serving};
+use super::shard_ring::ShardRing;
 use super::streams::Streams;
 use super::tasks::Tasks;
 use super::telemetry::Telemetry;

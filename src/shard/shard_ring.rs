@@ -1,0 +1,20 @@
+//! What a shard needs of its data ring.
+
+use crate::ring::simulated::SimulatedRing;
+use crate::ring::{DataRing, KernelRing};
+
+/// What a shard needs of its ring beyond moving bytes: ending the listening without losing anyone.
+pub trait ShardRing: DataRing {
+    /// Closes the listener, which is not watched any more. Who is still queued in it is reset.
+    fn close_listener(&mut self);
+}
+
+impl ShardRing for KernelRing {
+    fn close_listener(&mut self) {
+        drop(self.take_listener());
+    }
+}
+
+impl ShardRing for SimulatedRing {
+    fn close_listener(&mut self) {}
+}
