@@ -47,7 +47,6 @@ const FOLDERS_WITH_CIRCLES: &[&str] = &[
     "server",
     "session/live",
     "session/tasks",
-    "shard",
     "transport",
     "transport/edge",
     "wire/http1",
