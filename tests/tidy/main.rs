@@ -40,7 +40,13 @@ const PLACES: [&str; 11] = [
     "tuning.md",
 ];
 /// What was copied from elsewhere, or is built here.
-const FOREIGN: [&str; 4] = ["node_modules", "target", "tests/corpus", "tests/spec"];
+const FOREIGN: [&str; 5] = [
+    "node_modules",
+    "target",
+    "tests/corpus",
+    "tests/fuzz/corpus",
+    "tests/spec",
+];
 const LANGUAGES: [&str; 8] = ["md", "mjs", "py", "rs", "sh", "toml", "yml", ""];
 
 /// A text of the repository.

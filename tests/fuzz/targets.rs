@@ -1,0 +1,229 @@
+//! What Weir reads from peers, as functions of bytes that must never panic. Each also asserts what holds for any
+//! bytes: the result does not depend on how they were cut, and fast ways agree with plain ones.
+//!
+//! `cargo fuzz run --fuzz-dir tests/fuzz TARGET` lets libFuzzer look for inputs; it needs a nightly compiler.
+//! `tests/fuzz_seeds.rs` replays what lies in `corpus/`, with any compiler.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use weir::jsonrpc::{Glance, Message, ParseError, Scratch, Shape};
+use weir::registry::{CallContext, Registry, ResourceTemplate};
+use weir::wire::http1::{BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, parse_head};
+use weir::wire::websocket::{Control, Intake, Limits, MessageKind, Progress, Violation};
+
+/// Small, so that limits are met.
+const HEAD_LIMITS: HeadLimits = HeadLimits {
+    head_bytes_max: 2 << 10,
+    request_line_bytes_max: 256,
+    fields_max: 16,
+};
+const BODY_LIMITS: BodyLimits = BodyLimits {
+    body_bytes_max: 1 << 10,
+    framing_bytes_max: 128,
+};
+const MESSAGE_LIMITS: Limits = Limits {
+    message_bytes_max: 1 << 10,
+    overhead_bytes_max: 128,
+};
+
+/// A request's head: found and parsed alike whether it comes whole or byte by byte.
+pub fn head(bytes: &[u8]) {
+    let whole = scan(bytes, [bytes.len()]);
+    assert_eq!(scan(bytes, 0..=bytes.len()), whole, "byte by byte");
+    let Ok(Some(length)) = whole else { return };
+    let head = bytes.get(..length).expect("a head within its window");
+    if let Ok(parsed) = parse_head(head, &HEAD_LIMITS) {
+        parsed.values("accept").for_each(drop);
+        // A head that is let in fits the limits, and is no longer a beginning.
+        assert!(length <= HEAD_LIMITS.head_bytes_max && head.ends_with(b"\n"));
+    }
+}
+
+/// The first definite answer to a window that grows to these lengths.
+fn scan(bytes: &[u8], lengths: impl IntoIterator<Item = usize>) -> Result<Option<usize>, HeadError> {
+    let mut scanner = HeadScanner::default();
+    for length in lengths {
+        let window = bytes.get(..length).expect("a length within the input");
+        let outcome = scanner.scan(window, &HEAD_LIMITS);
+        if outcome != Ok(None) {
+            return outcome;
+        }
+    }
+    Ok(None)
+}
+
+/// A body in chunks: the same data, the same end or the same error, however it is cut.
+pub fn chunked(bytes: &[u8]) {
+    let whole = unchunk(bytes, bytes.len().max(1));
+    for piece_bytes in [1, 3] {
+        assert_eq!(unchunk(bytes, piece_bytes), whole, "pieces of {piece_bytes}");
+    }
+    if let Ok((body, consumed, _)) = &whole {
+        assert!(body.len() <= BODY_LIMITS.body_bytes_max && *consumed <= bytes.len());
+    }
+}
+
+/// The data, how many bytes were taken, and whether the body is whole.
+fn unchunk(bytes: &[u8], piece_bytes: usize) -> Result<(Vec<u8>, usize, bool), String> {
+    let (mut decoder, mut body, mut taken) = (ChunkDecoder::default(), Vec::new(), 0);
+    for piece in bytes.chunks(piece_bytes) {
+        let progress = decoder
+            .decode(piece, &mut body, &BODY_LIMITS)
+            .map_err(|error| error.to_string())?;
+        taken += progress.consumed;
+        if progress.is_done {
+            return Ok((body, taken, true));
+        }
+    }
+    Ok((body, taken, false))
+}
+
+/// A client's frames: the same messages, controls and violation, however they are cut.
+pub fn websocket(bytes: &[u8]) {
+    let whole = converse(bytes, bytes.len().max(1));
+    assert_eq!(converse(bytes, 1), whole, "byte by byte");
+}
+
+/// Of a WebSocket client.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Message(MessageKind, Vec<u8>),
+    Control(Control),
+    Nonsense(Violation),
+}
+
+fn converse(bytes: &[u8], piece_bytes: usize) -> Vec<Said> {
+    let (mut intake, mut begin, mut said) = (Intake::default(), 0, Vec::new());
+    let ends = (0..bytes.len()).step_by(piece_bytes).skip(1);
+    for end in ends.chain([bytes.len()]) {
+        loop {
+            let window = bytes.get(begin..end).expect("a window within the input");
+            let mut message = Vec::new();
+            match intake.advance(window, &mut message, &MESSAGE_LIMITS) {
+                Ok(Progress::Incomplete) => break,
+                Ok(Progress::Control { control, consumed }) => {
+                    begin += consumed;
+                    said.push(Said::Control(control));
+                }
+                Ok(Progress::Message { kind, consumed }) => {
+                    begin += consumed;
+                    assert!(message.len() <= MESSAGE_LIMITS.message_bytes_max);
+                    said.push(Said::Message(kind, message));
+                }
+                Err(violation) => {
+                    said.push(Said::Nonsense(violation));
+                    return said;
+                }
+            }
+        }
+        assert!(
+            end - begin <= MESSAGE_LIMITS.window_bytes_max(),
+            "a limit came too late"
+        );
+    }
+    said
+}
+
+/// So much blank space behind a body that it is looked at before it is parsed.
+const LARGE_BYTES: usize = 40 << 10;
+
+/// The look at a large body before its parse: it refuses nothing that the parser takes, and lets in nothing deeper.
+pub fn prescan(bytes: &[u8]) {
+    let mut large = bytes.to_vec();
+    large.resize(bytes.len() + LARGE_BYTES, b' ');
+    let mut scratch = Scratch::new();
+    let small = scratch.parse(bytes).map(|document| document.root().to_json());
+    let large = scratch.parse(&large).map(|document| document.root().to_json());
+    match (&small, &large) {
+        (Ok(small), Ok(large)) => assert_eq!(small, large),
+        (Err(_), Err(_)) => {}
+        _ if bytes.is_empty() => {}
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => panic!("{small:?} and, large, {large:?}"),
+    }
+}
+
+/// A message's envelope: agrees with a plain parser on what is JSON, and with a glance on what an answer is to carry.
+pub fn envelope(bytes: &[u8]) {
+    let glimpse = Glance::at(bytes);
+    let mut pieces = Glance::default();
+    bytes.chunks(1).for_each(|piece| pieces.feed(piece));
+    assert_eq!(pieces.finish(), glimpse, "byte by byte");
+    let mut scratch = Scratch::new();
+    let plain = serde_json::from_slice::<serde_json::Value>(bytes);
+    match scratch.parse(bytes) {
+        Ok(document) => read(document.root(), document.text(), &glimpse.shape),
+        Err(ParseError::Syntax) => assert!(plain.is_err(), "refused {}", bytes.escape_ascii()),
+        Err(_) => {}
+    }
+}
+
+fn read(root: weir::jsonrpc::Value<'_, '_>, text: &[u8], glanced: &Shape) {
+    let shape = match Message::read(root, text) {
+        Ok(Message::Request(request)) => {
+            let mut id = Vec::new();
+            request.id.write(&mut id);
+            assert!(serde_json::from_slice::<serde_json::Value>(&id).is_ok());
+            Shape::Request
+        }
+        Ok(Message::Notification(_)) => Shape::Notification,
+        Ok(Message::Response(_)) => Shape::Answer,
+        Err(_) => return,
+    };
+    assert_eq!(*glanced, shape, "{}", text.escape_ascii());
+}
+
+/// Of a template with any variables.
+#[derive(Deserialize)]
+struct Nothing {}
+
+/// A line with a template and one with a URI: what the template makes of plain values matches it.
+pub fn uri_template(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (template, uri) = text.split_once('\n').unwrap_or((text, ""));
+    let resource = ResourceTemplate::new(template, "fuzzed");
+    let resource = resource.read(|_: CallContext, _: Nothing| async { Ok("") });
+    let mut registry = Registry::builder();
+    if registry.add(resource).is_err() {
+        return;
+    }
+    let registry = registry.build();
+    let first = template.split('{').next().unwrap_or_default();
+    let last = template.rsplit('}').next().unwrap_or_default();
+    if registry.find_template(uri).is_some() {
+        assert!(
+            uri.starts_with(first) && uri.ends_with(last),
+            "{uri} matches {template}"
+        );
+    }
+    let made = expand(template, "v");
+    assert!(
+        registry.find_template(&made).is_some(),
+        "{made} does not match {template}"
+    );
+}
+
+/// The template with this value for every variable.
+fn expand(template: &str, value: &str) -> String {
+    let mut parts = template.split('{');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |uri, part| {
+        let behind = part.split_once('}').map_or("", |(_, behind)| behind);
+        uri + value + behind
+    })
+}
+
+/// Every target by its name.
+pub fn targets() -> HashMap<&'static str, fn(&[u8])> {
+    let targets: [(&'static str, fn(&[u8])); 6] = [
+        ("head", head),
+        ("chunked", chunked),
+        ("websocket", websocket),
+        ("prescan", prescan),
+        ("envelope", envelope),
+        ("uri_template", uri_template),
+    ];
+    targets.into()
+}
