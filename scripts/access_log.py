@@ -45,8 +45,8 @@ def main():
     arguments = parser.parse_args()
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     if not arguments.no_build:
-        subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", "weir", "--example", "load"], check=True)
-    target = os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "release")
+        subprocess.run(["cargo", "build", "--quiet", "--profile", "dist", "--bin", "weir", "--example", "load"], check=True)
+    target = os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "dist")
     runs = {mode: [] for mode in MODES}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
         body.write(echo.body("modern"))

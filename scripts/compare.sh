@@ -31,13 +31,13 @@ done
 export ROUNDS=$rounds SECONDS_EACH=$seconds FORMAT=$format JUDGE=$judge
 export WARM_UP=${WARM_UP:-0.5} SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1}
 export CONNECTIONS=${CONNECTIONS:-"1 64 256"} SERVERS=${SERVERS:-"weir canned rmcp"}
-export TARGET=${CARGO_TARGET_DIR:-target}/release
-export PEER=${PEER_TARGET_DIR:-benches/peers/rmcp/target}/release/rmcp-peer
+export TARGET=${CARGO_TARGET_DIR:-target}/dist
+export PEER=${PEER_TARGET_DIR:-benches/peers/rmcp/target}/dist/rmcp-peer
 
 if [ "$build" = 1 ]; then
-    cargo build --quiet --release --bin weir --example canned --example epoll --example load >&2
+    cargo build --quiet --profile dist --bin weir --example canned --example epoll --example load >&2
     CARGO_TARGET_DIR=${PEER_TARGET_DIR:-benches/peers/rmcp/target} \
-        cargo build --quiet --release --locked --manifest-path benches/peers/rmcp/Cargo.toml >&2
+        cargo build --quiet --profile dist --locked --manifest-path benches/peers/rmcp/Cargo.toml >&2
 fi
 ulimit -n "$(ulimit -Hn)"
 export PYTHONDONTWRITEBYTECODE=1

@@ -35,10 +35,10 @@ while [ $# -gt 0 ]; do
 done
 export ROUNDS=$rounds SECONDS_EACH=$seconds JUDGE=$judge JSON=$json BEFORE=$before CLIENTS=$clients
 export WARM_UP=${WARM_UP:-0.5} SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1}
-export TARGET=${CARGO_TARGET_DIR:-target}/release
+export TARGET=${CARGO_TARGET_DIR:-target}/dist
 
 if [ "$build" = 1 ]; then
-    cargo build --quiet --release --bin weir --example epoll --example load >&2
+    cargo build --quiet --profile dist --bin weir --example epoll --example load >&2
 fi
 ulimit -n "$(ulimit -Hn)"
 export PYTHONDONTWRITEBYTECODE=1

@@ -15,7 +15,7 @@ server_cpu=${SERVER_CPU:-0}
 load_cpu=${LOAD_CPU:-1}
 warm_up=${WARM_UP:-0.5}
 connections=${CONNECTIONS:-"1 8 64 256 1000"}
-target=${CARGO_TARGET_DIR:-target}/release/examples
+target=${CARGO_TARGET_DIR:-target}/dist/examples
 results=$(mktemp)
 pids=()
 
@@ -25,7 +25,7 @@ stop() {
 }
 trap stop EXIT
 
-cargo build --quiet --release --example canned --example epoll --example load
+cargo build --quiet --profile dist --example canned --example epoll --example load
 ulimit -n "$(ulimit -Hn)"
 
 # Starts a server and leaves its pid and address in `pid` and `address`.

@@ -32,10 +32,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 export STREAMS=$streams LEGACY_PERCENT=$legacy_percent MINUTES=$minutes KEEP_ALIVE_SECONDS=$keep_alive_seconds
-export SHARDS=$shards FORMAT=$format TARGET=${CARGO_TARGET_DIR:-target}/release
+export SHARDS=$shards FORMAT=$format TARGET=${CARGO_TARGET_DIR:-target}/dist
 export SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1}
 
-if [ "$build" = 1 ]; then cargo build --quiet --release --bin weir >&2; fi
+if [ "$build" = 1 ]; then cargo build --quiet --profile dist --bin weir >&2; fi
 ulimit -n "$(ulimit -Hn)"
 export PYTHONDONTWRITEBYTECODE=1
 exec python3 scripts/streams.py

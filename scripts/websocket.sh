@@ -33,9 +33,9 @@ while [ $# -gt 0 ]; do
     shift
 done
 export TOTAL=$connections PING_SECONDS=$ping_seconds ROUNDS=$rounds SECONDS_EACH=$seconds FORMAT=$format
-export TARGET=${CARGO_TARGET_DIR:-target}/release SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1}
+export TARGET=${CARGO_TARGET_DIR:-target}/dist SERVER_CPU=${SERVER_CPU:-0} LOAD_CPU=${LOAD_CPU:-1}
 
-if [ "$build" = 1 ]; then cargo build --quiet --release --bin weir --example load >&2; fi
+if [ "$build" = 1 ]; then cargo build --quiet --profile dist --bin weir --example load >&2; fi
 ulimit -n "$(ulimit -Hn)"
 export PYTHONDONTWRITEBYTECODE=1
 exec python3 scripts/websocket.py
