@@ -1,0 +1,134 @@
+//! Calls through a whole shard, from the first byte read to the answer's send. Warm: everything was asked before.
+
+use gungraun::{library_benchmark, library_benchmark_group};
+use weir::ring::simulated::SimulatedPeer;
+
+use crate::rig::Rig;
+use crate::rig::requests::{
+    LEGACY_ECHO, MODERN_ECHO, frame, legacy_echo, legacy_progress, modern_echo, modern_progress, new_session,
+    open_websocket,
+};
+use crate::{ROUNDS, counted, exempt};
+
+/// Passes after which a call that has said nothing more is over.
+const SILENT_PASSES: usize = 8;
+const WARM_UP_ROUNDS: usize = 50;
+
+/// A connection whose next request costs what the one before did.
+pub(crate) struct Warm {
+    rig: Rig,
+    peer: SimulatedPeer,
+    request: Vec<u8>,
+    /// Passes until the last byte of an answer is there.
+    passes: usize,
+    answer_bytes: usize,
+}
+
+impl Warm {
+    fn new(mut rig: Rig, peer: SimulatedPeer, request: Vec<u8>, expected: &str) -> Self {
+        rig.exchange(&peer, &request);
+        for _ in 0..SILENT_PASSES {
+            rig.pass();
+        }
+        peer.read();
+        let (passes, answer) = answer(&mut rig, &peer, &request);
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.contains(expected), "{text}");
+        let answer_bytes = answer.len();
+        let mut warm = Self {
+            rig,
+            peer,
+            request,
+            passes,
+            answer_bytes,
+        };
+        for _ in 0..WARM_UP_ROUNDS {
+            warm.round();
+        }
+        warm
+    }
+
+    fn round(&mut self) {
+        exempt(|| self.peer.write(&self.request));
+        for _ in 0..self.passes {
+            self.rig.pass();
+        }
+        exempt(|| assert_eq!(self.peer.read().len(), self.answer_bytes));
+    }
+}
+
+/// The whole answer, and in how many passes it came.
+fn answer(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) -> (usize, Vec<u8>) {
+    peer.write(request);
+    let mut answer = Vec::new();
+    let (mut passes, mut last) = (0, 0);
+    while passes < last + SILENT_PASSES {
+        rig.pass();
+        passes += 1;
+        let more = peer.read();
+        if !more.is_empty() {
+            last = passes;
+        }
+        answer.extend(more);
+    }
+    (last, answer)
+}
+
+const ECHOED: &str = r#"{"type":"text","text":"hello \"world\"\n"}"#;
+const TOLD: &str = "step 10 of 10";
+
+fn http(request: Vec<u8>) -> Warm {
+    let rig = Rig::new();
+    let peer = rig.connect();
+    Warm::new(rig, peer, request, ECHOED)
+}
+
+fn session() -> Warm {
+    let mut rig = Rig::new();
+    let peer = rig.connect();
+    let session = new_session(&mut rig, &peer);
+    Warm::new(rig, peer, legacy_echo(&session), ECHOED)
+}
+
+fn websocket(message: &str) -> Warm {
+    let mut rig = Rig::new();
+    let peer = open_websocket(&mut rig);
+    Warm::new(rig, peer, frame(0x81, message), ECHOED)
+}
+
+fn stream(request: Vec<u8>) -> Warm {
+    let rig = Rig::new();
+    let peer = rig.connect();
+    Warm::new(rig, peer, request, TOLD)
+}
+
+#[library_benchmark]
+#[bench::modern(http(modern_echo()))]
+#[bench::legacy(http(legacy_echo("")))]
+#[bench::session(session())]
+fn echo(mut warm: Warm) -> Warm {
+    counted(|| (0..ROUNDS).for_each(|_| warm.round()));
+    warm
+}
+
+#[library_benchmark]
+#[bench::modern(websocket(MODERN_ECHO))]
+#[bench::legacy(websocket(LEGACY_ECHO))]
+fn echo_over_websocket(mut warm: Warm) -> Warm {
+    counted(|| (0..ROUNDS).for_each(|_| warm.round()));
+    warm
+}
+
+// A call that says how far it is ten times.
+#[library_benchmark]
+#[bench::modern(stream(modern_progress()))]
+#[bench::legacy(stream(legacy_progress()))]
+fn ten_progress_messages(mut warm: Warm) -> Warm {
+    counted(|| (0..ROUNDS).for_each(|_| warm.round()));
+    warm
+}
+
+library_benchmark_group!(
+    name = through_a_shard;
+    benchmarks = echo, echo_over_websocket, ten_progress_messages
+);

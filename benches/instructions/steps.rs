@@ -1,0 +1,156 @@
+//! Steps of a request's way, one at a time: decode, route, validate, encode.
+
+use std::hint::black_box;
+
+use gungraun::{library_benchmark, library_benchmark_group};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use weir::mcp::Ticket;
+use weir::registry::{CallContext, Outcome, Registry, ShardRegistry, Started, Tool, ToolIndex};
+
+use crate::ROUNDS;
+use crate::pieces::{Server, legacy, modern, new_session};
+
+fn server(request: Vec<u8>) -> (Server, Vec<u8>) {
+    let mut server = Server::new();
+    server.serve(&request);
+    (server, request)
+}
+
+fn session() -> (Server, Vec<u8>) {
+    let mut server = Server::new();
+    let request = legacy(&new_session(&mut server));
+    server.serve(&request);
+    (server, request)
+}
+
+// Head, admission, JSON, envelope, era, method.
+#[library_benchmark]
+#[bench::modern(server(modern("hello")))]
+#[bench::modern_10_kb(server(modern(&"m".repeat(10_000))))]
+#[bench::legacy(server(legacy("")))]
+#[bench::session(session())]
+fn decode((mut server, request): (Server, Vec<u8>)) -> Server {
+    for _ in 0..ROUNDS {
+        let taken = server.take(black_box(&request));
+        assert!(server.decode(&taken, |decoded| decoded.is_work()));
+    }
+    server
+}
+
+const TOOLS: usize = 100;
+
+fn registry() -> (Registry, Vec<String>) {
+    let names: Vec<String> = (0..TOOLS).map(|at| format!("tool_number_{at}")).collect();
+    let mut tools = Registry::builder();
+    for name in &names {
+        let tool = Tool::new(name.as_str());
+        tools
+            .add(tool.run(|_: CallContext, args: Order| async move { Ok(args.id) }))
+            .unwrap();
+    }
+    (tools.build(), names)
+}
+
+// From a name to a tool, once for each of a hundred tools.
+#[library_benchmark]
+#[bench::a_hundred_tools(registry())]
+fn route((registry, names): (Registry, Vec<String>)) -> Registry {
+    for name in &names {
+        assert!(registry.find(black_box(name)).is_some());
+    }
+    registry
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "made to be measured, not read")]
+struct Order {
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[a-z]+-[0-9]+$"))]
+    id: String,
+    urgent: Option<bool>,
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "made to be measured, not read")]
+struct Item {
+    name: String,
+    #[schemars(range(min = 1, max = 1_000))]
+    count: u32,
+    price: f64,
+    tags: Vec<String>,
+}
+
+pub(crate) struct Arguments {
+    tools: ShardRegistry,
+    tool: ToolIndex,
+    text: Vec<u8>,
+}
+
+impl Arguments {
+    fn of(tool: &str, text: &str) -> Self {
+        let mut tools = Registry::builder();
+        weir::demo::register(&mut tools).unwrap();
+        let order = Tool::new("order").run(|_: CallContext, args: Order| async move { Ok(args.id) });
+        tools.add(order).unwrap();
+        let registry = tools.build();
+        let mut arguments = Self {
+            tools: registry.for_shard(),
+            tool: registry.find(tool).unwrap(),
+            text: text.as_bytes().to_vec(),
+        };
+        arguments.start(1);
+        arguments
+    }
+
+    fn order(items: usize) -> Self {
+        let item = json!({"name": "bolt M8", "count": 25, "price": 0.35, "tags": ["steel", "metric"]});
+        let order = json!({"id": "order-1234", "urgent": null, "items": vec![item; items]});
+        Self::of("order", &order.to_string())
+    }
+
+    fn start(&mut self, rounds: usize) {
+        let mut text = self.text.clone();
+        let tape = simd_json::to_tape(&mut text).unwrap();
+        for _ in 0..rounds {
+            let arguments = Some(black_box(tape.as_value()));
+            let started = self.tools.start_tool(self.tool, arguments, CallContext::new());
+            assert!(matches!(started, Ok(Started::Future(_))));
+        }
+    }
+}
+
+// Parsed arguments against a tool's schema, and into its Rust type.
+#[library_benchmark]
+#[bench::echo(Arguments::of("echo", r#"{"message":"hello, world"}"#))]
+#[bench::an_order_of_ten(Arguments::order(10))]
+fn validate(mut arguments: Arguments) -> Arguments {
+    arguments.start(ROUNDS);
+    arguments
+}
+
+fn outcome(request: Vec<u8>) -> (Server, Ticket, Outcome) {
+    let (mut server, request) = server(request);
+    let (ticket, outcome) = server.execute(&request);
+    server.encode(&ticket, &outcome);
+    (server, ticket, outcome)
+}
+
+// From a tool's result to the answer's bytes, head and body.
+#[library_benchmark]
+#[bench::modern(outcome(modern("hello")))]
+#[bench::modern_10_kb(outcome(modern(&"m".repeat(10_000))))]
+#[bench::legacy(outcome(legacy("")))]
+fn encode((mut server, ticket, outcome): (Server, Ticket, Outcome)) -> Server {
+    for _ in 0..ROUNDS {
+        black_box(server.encode(black_box(&ticket), black_box(&outcome)));
+    }
+    server
+}
+
+library_benchmark_group!(
+    name = alone;
+    benchmarks = decode, route, validate, encode
+);
