@@ -131,9 +131,10 @@ impl Addresses {
         let Some(entry) = entries.slots.get_mut(place.index) else {
             return;
         };
-        match place.is_refused {
-            true => entry.refused -= 1,
-            false => entry.served -= 1,
+        if place.is_refused {
+            entry.refused -= 1;
+        } else {
+            entry.served -= 1;
         }
         if (entry.served, entry.refused) == (0, 0) {
             let client = entry.client;

@@ -187,8 +187,9 @@ pub(super) fn loss(error: Option<&io::Error>) -> Eviction {
             ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
         )
     });
-    match is_vanished {
-        true => Eviction::Vanished,
-        false => Eviction::HangUp,
+    if is_vanished {
+        Eviction::Vanished
+    } else {
+        Eviction::HangUp
     }
 }

@@ -70,9 +70,10 @@ async fn pump(shard: &Shared, mut spin: SpinPolicy) -> io::Result<()> {
 /// tick instead: the executor's way of waiting needs one.
 async fn park(shard: &Shared) -> io::Result<()> {
     let awaits_tasks = shard.borrow().awaits_tasks();
-    let parking = match awaits_tasks {
-        true => Ok(Parking::for_a_turn()),
-        false => Parking::new(&mut shard.borrow_mut().ring),
+    let parking = if awaits_tasks {
+        Ok(Parking::for_a_turn())
+    } else {
+        Parking::new(&mut shard.borrow_mut().ring)
     };
     let waited = match parking {
         Ok(parking) => parking.await,

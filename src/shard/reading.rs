@@ -25,9 +25,9 @@ const DROPPED_BYTES_MAX: u32 = 1 << 20;
 const GIVEN_UP_MAX: usize = 8;
 
 /// What became of the front of a window.
-pub(super) enum Taken {
+pub(super) enum ReadOutcome {
     /// This many bytes are done with: a request, and the connection is busy with its answer, or empty lines.
-    Busy(usize),
+    Consumed(usize),
     /// A request, which waits for a handler: the whole window is to be kept.
     Queued,
     /// No whole request is there.
@@ -120,16 +120,16 @@ impl<R: ShardRing> Shard<R> {
     /// Serves the front of a window that is about to go, and keeps the rest.
     pub(super) fn serve_window(&mut self, key: ConnectionKey, window: &[u8], claim: Claim) {
         let mut taken = self.take_request(key, window, claim);
-        if matches!(taken, Taken::Queued) {
+        if matches!(taken, ReadOutcome::Queued) {
             if self.keep_queued(key, window) {
                 return;
             }
             taken = self.refuse_unkept(key, window);
         }
         let rest = match taken {
-            Taken::Ended | Taken::Queued => return,
-            Taken::Busy(consumed) => &window[consumed..],
-            Taken::Incomplete => window,
+            ReadOutcome::Ended | ReadOutcome::Queued => return,
+            ReadOutcome::Consumed(consumed) => &window[consumed..],
+            ReadOutcome::Incomplete => window,
         };
         if self.channel(key).is_some() {
             return self.begin_reading_channel(key, rest);
@@ -152,9 +152,10 @@ impl<R: ShardRing> Shard<R> {
             Some(connection) => connection.request.assembly = Some(assembly),
             None => return self.intake.give_back(assembly, &mut self.writer.heap),
         }
-        match is_kept {
-            true => self.serve_assembly(key, Claim::New),
-            false => self.refuse_memory(key),
+        if is_kept {
+            self.serve_assembly(key, Claim::New);
+        } else {
+            self.refuse_memory(key);
         }
     }
 
@@ -167,22 +168,22 @@ impl<R: ShardRing> Shard<R> {
         };
         let taken = self.take_request(key, assembly.window(), claim);
         match taken {
-            Taken::Busy(consumed) => assembly.consume(consumed),
-            Taken::Queued => {
+            ReadOutcome::Consumed(consumed) => assembly.consume(consumed),
+            ReadOutcome::Queued => {
                 assembly = self.intake.move_to_waiting(assembly, &mut self.writer.heap);
             }
-            Taken::Incomplete | Taken::Ended => {}
+            ReadOutcome::Incomplete | ReadOutcome::Ended => {}
         }
         if self.channel(key).is_some() {
             self.begin_reading_channel(key, assembly.window());
             return self.intake.give_back(assembly, &mut self.writer.heap);
         }
-        let is_done = assembly.is_empty() || matches!(taken, Taken::Ended);
+        let is_done = assembly.is_empty() || matches!(taken, ReadOutcome::Ended);
         match self.table.request(key) {
             Some(request) if !is_done => request.assembly = Some(assembly),
             _ => self.intake.give_back(assembly, &mut self.writer.heap),
         }
-        if !matches!(taken, Taken::Ended | Taken::Queued) {
+        if !matches!(taken, ReadOutcome::Ended | ReadOutcome::Queued) {
             self.await_more(key);
         }
     }
@@ -261,19 +262,19 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Looks for one request at the front of `window` and acts on it.
-    pub(super) fn take_request(&mut self, key: ConnectionKey, window: &[u8], claim: Claim) -> Taken {
+    pub(super) fn take_request(&mut self, key: ConnectionKey, window: &[u8], claim: Claim) -> ReadOutcome {
         let Some(connection) = self.table.connection(key) else {
             return self.take_exchange(key, window, claim);
         };
         if connection.state != State::Open || connection.ring.is_sending {
-            return Taken::Incomplete;
+            return ReadOutcome::Incomplete;
         }
         let service = Rc::clone(&self.service.current);
         let (waiting, sends_continue) =
             match connection.intake.advance(window, &service.policy, &service.http) {
                 Ok(Progress::Nothing) => {
                     connection.intake = http::Intake::default();
-                    return Taken::Busy(window.len());
+                    return ReadOutcome::Consumed(window.len());
                 }
                 Ok(Progress::Head) => (Waiting::Head, false),
                 Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
@@ -290,8 +291,8 @@ impl<R: ShardRing> Shard<R> {
                     }
                     self.dispatch(key, &request, claim);
                     return match self.table.connection(key).map(|connection| connection.state) {
-                        Some(State::Queued(_) | State::Moving(_)) => Taken::Queued,
-                        _ => Taken::Busy(consumed),
+                        Some(State::Queued(_) | State::Moving(_)) => ReadOutcome::Queued,
+                        _ => ReadOutcome::Consumed(consumed),
                     };
                 }
                 Err(refused) => return self.refuse(key, window, refused),
@@ -303,10 +304,10 @@ impl<R: ShardRing> Shard<R> {
         if sends_continue {
             self.send_continue(key);
         }
-        Taken::Incomplete
+        ReadOutcome::Incomplete
     }
 
-    fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> Taken {
+    fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> ReadOutcome {
         self.log_refusal(key, refused.refusal, Some(window));
         let goes_on = refused.consumed.is_some();
         if !refused.refusal.is_foreign() {
@@ -315,7 +316,7 @@ impl<R: ShardRing> Shard<R> {
             connection.response.forget_origin();
         }
         self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
-        refused.consumed.map_or(Taken::Ended, Taken::Busy)
+        refused.consumed.map_or(ReadOutcome::Ended, ReadOutcome::Consumed)
     }
 
     /// Arms what an open connection needs next: a receive and a deadline.

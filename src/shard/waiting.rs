@@ -26,7 +26,7 @@ use crate::timers::TimerKind;
 
 use super::admission::{Claim, Decision, Next, Waiter};
 use super::connections::State;
-use super::reading::Taken;
+use super::reading::ReadOutcome;
 use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -153,7 +153,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// The bytes of a request that was just queued cannot be kept: it is refused after all.
-    pub(super) fn refuse_unkept(&mut self, key: ConnectionKey, window: &[u8]) -> Taken {
+    pub(super) fn refuse_unkept(&mut self, key: ConnectionKey, window: &[u8]) -> ReadOutcome {
         if let Some(wait) = self.table.wait(key)
             && let Some(waited) = self.leave_queue(key, wait)
         {

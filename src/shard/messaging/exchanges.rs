@@ -11,7 +11,7 @@ use crate::timers::TimerKind;
 
 use super::super::admission::Claim;
 use super::super::connections::{Exchange, ExchangeState};
-use super::super::reading::Taken;
+use super::super::reading::ReadOutcome;
 use super::super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -37,16 +37,16 @@ impl<R: ShardRing> Shard<R> {
         key: ConnectionKey,
         message: &[u8],
         claim: Claim,
-    ) -> Taken {
+    ) -> ReadOutcome {
         let Some(&mut Exchange { parent, state, .. }) = self.table.exchange(key) else {
-            return Taken::Ended;
+            return ReadOutcome::Ended;
         };
         if state != ExchangeState::Reading {
-            return Taken::Incomplete;
+            return ReadOutcome::Incomplete;
         }
         let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(parent) else {
-            return Taken::Ended;
+            return ReadOutcome::Ended;
         };
         let via = Via::Channel(channel.facts());
         if claim == Claim::New {
@@ -56,8 +56,8 @@ impl<R: ShardRing> Shard<R> {
         let out = self.writer.take_buffer();
         self.decode(key, &Facts { via, principal, now }, message, out, claim);
         match self.table.wait(key) {
-            Some(_) => Taken::Queued,
-            None => Taken::Busy(message.len()),
+            Some(_) => ReadOutcome::Queued,
+            None => ReadOutcome::Consumed(message.len()),
         }
     }
 
