@@ -4,9 +4,9 @@
 //! the subscription in `_meta`. So the message is written once without it, and [`Announced::write`] puts it in on the
 //! way out.
 
-use crate::jsonrpc::{RequestId, write_string};
+use crate::jsonrpc::{Id, RequestId, write_string};
 
-use super::listen::write_subscription;
+const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,4 +84,11 @@ pub fn write_announcement(announcement: &Announcement, out: &mut Vec<u8>) -> Ann
         at,
         has_members: matches!(announcement, Announcement::ResourceUpdated(_)),
     }
+}
+
+/// Appends the member of `_meta` that names a subscription, by its request's id and of the same JSON type.
+pub(super) fn write_subscription(id: Id<'_>, out: &mut Vec<u8>) {
+    write_string(out, SUBSCRIPTION_KEY);
+    out.push(b':');
+    id.write(out);
 }

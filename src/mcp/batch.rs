@@ -14,14 +14,16 @@ use crate::jsonrpc::{ElementSpan, Message, Notification, Request, Scratch, Value
 
 use super::call::Work;
 use super::error::{BatchFault, Failure, Refused};
-use super::legacy::{self, Context};
+use super::legacy;
 use super::live::State;
 use super::modern;
 use super::overload::Overload;
-use super::protocol::{Protocol, Routed};
+use super::protocol::Protocol;
 use super::remembered;
 use super::reply::{Reply, ReplyKind};
 use super::revision::Era;
+use super::routed::Routed;
+use super::session_context::Context;
 
 /// Most messages in one batch, so that one connection cannot hold a handler for long.
 pub const BATCH_ELEMENTS_MAX: usize = 64;
@@ -41,6 +43,14 @@ pub struct Batch {
     has_answers: bool,
 }
 
+/// What an array comes to.
+pub(super) enum Opened {
+    /// Everything in it was answered, or wanted no answer.
+    Reply(Reply),
+    /// Calls are left.
+    Batch(Batch),
+}
+
 impl Batch {
     /// Answers what is control and notes what is not.
     pub(super) fn open<'s>(
@@ -50,7 +60,7 @@ impl Batch {
         root: Value<'_, 's>,
         state: &dyn State,
         out: &mut Vec<u8>,
-    ) -> Result<Routed<'s>, Failure<'s>> {
+    ) -> Result<Opened, Failure<'s>> {
         if !context.revision.has_batches() {
             return Err(Failure::Batch(BatchFault::NotInThisRevision));
         }
@@ -73,9 +83,9 @@ impl Batch {
             }
         }
         Ok(match (batch.calls.is_empty(), batch.has_answers) {
-            (false, _) => Routed::Batch(batch),
-            (true, true) => Routed::Reply(batch.close(out)),
-            (true, false) => Routed::Reply(Reply::without_body(ReplyKind::Accepted)),
+            (false, _) => Opened::Batch(batch),
+            (true, true) => Opened::Reply(batch.close(out)),
+            (true, false) => Opened::Reply(Reply::without_body(ReplyKind::Accepted)),
         })
     }
 
@@ -172,7 +182,9 @@ fn check_elements<'s>(root: Value<'_, 's>, body: &'s [u8]) -> Result<(), Failure
     for (element, span) in root.elements().zip(element_spans(body)) {
         count += 1;
         if count > BATCH_ELEMENTS_MAX {
-            return Err(Failure::Batch(BatchFault::TooLong));
+            return Err(Failure::Batch(BatchFault::TooLong {
+                elements_max: BATCH_ELEMENTS_MAX,
+            }));
         }
         match Message::read(element, body.get(span).unwrap_or_default()) {
             Ok(Message::Request(request)) if request.method == legacy::INITIALIZE => {

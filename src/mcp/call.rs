@@ -18,7 +18,7 @@ use super::error::Failure;
 use super::params::{members, present};
 use super::revision::{Era, Revision};
 use super::sessions::{Principal, SessionToken};
-use super::tasks::{TaskParam, TaskTerms};
+use super::task::{TaskParam, TaskTerms};
 
 /// The parameters of `tools/call`.
 #[derive(Debug)]

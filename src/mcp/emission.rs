@@ -13,8 +13,9 @@ use super::call::Ticket;
 use super::live::State;
 use super::protocol::Protocol;
 use super::question_words;
+use super::related_task::{RELATED_TASK_KEY, write_related_task};
 use super::revision::Era;
-use super::tasks::{RELATED_TASK_KEY, TaskId, write_related_task};
+use super::task::TaskId;
 
 /// The least severe message for a legacy client that never set a level; the specification leaves it to the server.
 const LOG_LEVEL_DEFAULT: LogLevel = LogLevel::Info;

@@ -10,13 +10,9 @@ use crate::jsonrpc::{EnvelopeFault, Id, ParseError, write_error, write_error_wit
 use crate::metrics;
 use crate::registry::{ClientCapabilities, QuestionRequest, Violations};
 
-use super::batch::BATCH_ELEMENTS_MAX;
-use super::headers::Mirrored;
 use super::overload::{Overload, OverloadReason};
-use super::param_headers;
 use super::reply::{Reply, ReplyKind};
 use super::revision::{Era, Revision};
-use super::tasks::TaskStatus;
 
 /// Codes of JSON-RPC 2.0, of MCP and, outside the reserved range, our own.
 mod code {
@@ -34,6 +30,9 @@ mod code {
     pub(super) const URL_ELICITATION_REQUIRED: i32 = -32042;
     pub(super) const OVERLOADED: i32 = -31503;
 }
+
+/// What stands in front of the name that a tool chose for a header that repeats an argument.
+pub(super) const PARAM_HEADER_PREFIX: &str = "Mcp-Param-";
 
 /// Bytes of a peer's own text that an error repeats. Tool names have at most 128.
 const ECHO_BYTES_MAX: usize = 128;
@@ -54,7 +53,10 @@ pub(super) enum Failure<'s> {
     /// The modern envelope lacks something; the text says what.
     ModernEnvelope(&'static str),
     /// A header does not say what the body says.
-    HeaderMismatch { header: Mirrored, what: &'static str },
+    HeaderMismatch {
+        header: &'static str,
+        what: &'static str,
+    },
     /// The header that repeats an argument does not.
     ParamHeader { name: &'s str, what: &'static str },
     /// A modern version that is not served.
@@ -103,8 +105,8 @@ pub(super) enum Failure<'s> {
     MissingCapability(ClientCapabilities),
     /// No such task, or it is somebody else's, or it has expired.
     UnknownTask,
-    /// The task that is to be cancelled is over.
-    TaskEnded(TaskStatus),
+    /// The task that is to be cancelled is over; the text says how.
+    TaskEnded(&'static str),
     /// A tool whose calls are tasks was called without one (2025-11-25).
     TaskRequired,
     /// A tool whose calls are no tasks was called with one (2025-11-25).
@@ -116,7 +118,7 @@ pub(super) enum Failure<'s> {
 pub(super) enum BatchFault {
     NotInThisRevision,
     Empty,
-    TooLong,
+    TooLong { elements_max: usize },
     Initialize,
     Modern,
 }
@@ -250,10 +252,10 @@ impl Failure<'_> {
             }
             Self::Envelope(fault) => return fault.to_string().into(),
             Self::HeaderMismatch { header, what } => {
-                return format!("header {} {what}", header.header()).into();
+                return format!("header {header} {what}").into();
             }
             Self::ParamHeader { name, what } => {
-                return format!("header {}{} {what}", param_headers::PREFIX, cut(name)).into();
+                return format!("header {}{} {what}", PARAM_HEADER_PREFIX, cut(name)).into();
             }
             Self::UnsupportedVersion { requested } => {
                 let requested = cut(requested);
@@ -274,10 +276,10 @@ impl Failure<'_> {
             Self::UnknownPrompt(name) => return format!("no prompt {:?}", cut(name)).into(),
             Self::UnknownResource(_) => "resource not found",
             Self::UnknownTool(name) => return format!("no tool {:?}", cut(name)).into(),
-            Self::TaskEnded(status) => return format!("the task is {} already", status.as_str()).into(),
+            Self::TaskEnded(status) => return format!("the task is {status} already").into(),
             Self::MissingCapability(missing) => return missing_capability_text(*missing).into(),
-            Self::Batch(BatchFault::TooLong) => {
-                return format!("a batch has at most {BATCH_ELEMENTS_MAX} messages").into();
+            Self::Batch(BatchFault::TooLong { elements_max }) => {
+                return format!("a batch has at most {elements_max} messages").into();
             }
             Self::Batch(BatchFault::NotInThisRevision) => "this protocol revision has no batches",
             Self::Batch(BatchFault::Empty) => "the batch is empty",

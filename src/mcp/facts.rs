@@ -4,10 +4,7 @@ use crate::wire::http1::{Field, FieldLines};
 
 use super::revision::{Era, Revision};
 use super::sessions::{OpenSession, Principal, SessionToken};
-
-/// Seconds since 1970, from the caller's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnixSeconds(pub u64);
+use super::time::UnixSeconds;
 
 /// `Mcp-Param-*`: whatever a head has of them. Looked at only for tools that ask for them.
 #[derive(Clone, Copy, Debug, Default)]

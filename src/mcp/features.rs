@@ -11,7 +11,7 @@ use super::cursor::Cursor;
 use super::error::Failure;
 use super::lists::{Has, Listed};
 use super::params::{members, present};
-use super::protocol::{Protocol, Routed};
+use super::protocol::Protocol;
 use super::reply::Reply;
 use super::revision::Revision;
 
@@ -27,6 +27,12 @@ pub(super) enum Asked<'s> {
     ReadResource(&'s str),
     GetPrompt(&'s str),
     Complete { of: Reference<'s>, argument: &'s str },
+}
+
+/// What is found for a request: its answer, or a call to run.
+pub(super) enum Found<'s> {
+    Reply(Reply),
+    Call(Call<'s>),
 }
 
 /// Whose argument is to be completed.
@@ -71,12 +77,12 @@ impl<'s> Asked<'s> {
     ///
     /// # Errors
     /// What is named is not there.
-    pub(super) fn route(
+    pub(super) fn find(
         self,
         protocol: &Protocol,
         asker: Asker<'s>,
         out: &mut Vec<u8>,
-    ) -> Result<Routed<'s>, Failure<'s>> {
+    ) -> Result<Found<'s>, Failure<'s>> {
         let registry = protocol.registry();
         let mut task = None;
         let operation = match self {
@@ -94,7 +100,7 @@ impl<'s> Asked<'s> {
                 Some(completer) => Operation::Completion(completer),
                 None => {
                     protocol.write_no_completion(asker.id, asker.revision, out);
-                    return Ok(Routed::Reply(Reply::answered()));
+                    return Ok(Found::Reply(Reply::answered()));
                 }
             },
             Self::List(listed, cursor) => match list_operation(protocol, listed, cursor, asker.revision)? {
@@ -102,7 +108,7 @@ impl<'s> Asked<'s> {
                 None => return list_page(protocol, listed, cursor, &asker, out),
             },
         };
-        Ok(Routed::Call(Call {
+        Ok(Found::Call(Call {
             asker,
             operation,
             answers: None,
@@ -151,13 +157,13 @@ fn list_page<'s>(
     cursor: Cursor<'_>,
     asker: &Asker<'s>,
     out: &mut Vec<u8>,
-) -> Result<Routed<'s>, Failure<'s>> {
+) -> Result<Found<'s>, Failure<'s>> {
     let page = match cursor {
         Cursor::Page(page) => protocol.lists().page(listed, asker.revision, page),
         Cursor::Lister { .. } => None,
     };
     write_result(out, asker.id, page.ok_or(NOT_OUR_CURSOR)?);
-    Ok(Routed::Reply(Reply::answered()))
+    Ok(Found::Reply(Reply::answered()))
 }
 
 const NOT_OUR_CURSOR: Failure<'static> = Failure::Parameter("`params.cursor` is not one of this server's");

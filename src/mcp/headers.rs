@@ -49,7 +49,10 @@ impl Mirrored {
     }
 
     fn check<'s>(self, field: Field<'_>, body: &str) -> Result<(), Failure<'s>> {
-        let fault = |what| Failure::HeaderMismatch { header: self, what };
+        let fault = |what| Failure::HeaderMismatch {
+            header: self.header(),
+            what,
+        };
         let value = match self {
             Self::Name => unwrapped(field),
             Self::ProtocolVersion | Self::Method => single(field).map(Cow::Borrowed),

@@ -12,12 +12,12 @@ use crate::registry::{ClientCapabilities, NotedQuestion, QuestionRequest, ToolEr
 
 use super::call::Ticket;
 use super::error::{write_internal_error, write_missing_capability, write_url_elicitation_required};
-use super::facts::UnixSeconds;
 use super::live::State;
 use super::protocol::Protocol;
 use super::question_words;
 use super::reply::{Reply, ReplyKind};
 use super::revision::Era;
+use super::time::UnixSeconds;
 
 /// Bytes of answers that are sealed into one state. The client sends them back with every round.
 const STATE_BYTES_MAX: usize = 1 << 20;

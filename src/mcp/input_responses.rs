@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json};
 use super::binding::Binding;
 use super::call::{Answers, Call, asking_method};
 use super::error::Failure;
-use super::facts::UnixSeconds;
 use super::live::StateSeal;
+use super::time::UnixSeconds;
 use crate::jsonrpc::Value;
 
 /// All answers that came with a request, by key; none for operations that ask nothing.

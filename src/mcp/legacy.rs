@@ -10,30 +10,20 @@ use crate::wire::http1::Field;
 
 use super::call::Asker;
 use super::error::Failure;
-use super::facts::{ChannelFacts, Facts, HttpHead, Via};
+use super::facts::Facts;
 use super::features::Asked;
 use super::live::State;
 use super::params::{self, members, present};
-use super::protocol::{Protocol, Routed};
+use super::protocol::Protocol;
 use super::remembered;
 use super::reply::Reply;
 use super::revision::{Era, Revision};
-use super::sessions::{EndSession, OpenSession, Principal, Session, SessionToken, Sessions};
+use super::routed::Routed;
+use super::session_context::{Context, context, header_revision};
+use super::sessions::{EndSession, Session, Sessions};
 use super::tasks;
 
 pub(super) const INITIALIZE: &str = "initialize";
-
-/// What a request's head says about the conversation it belongs to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Context {
-    pub(super) revision: Revision,
-    pub(super) capabilities: ClientCapabilities,
-    pub(super) principal: Principal,
-    pub(super) session: Option<OpenSession>,
-    /// What its requests can be cancelled under.
-    pub(super) conversation: Option<SessionToken>,
-    pub(super) is_on_channel: bool,
-}
 
 /// Answers control, or hands out a call.
 pub(super) fn request<'s>(
@@ -63,9 +53,16 @@ pub(super) fn dispatch<'s>(
         return Ok(Routed::Reply(Reply::answered()));
     }
     if context.revision.has_requested_tasks()
-        && let Some(routed) = tasks::legacy_request(protocol, &context, request, state, out)
+        && let Some(routed) = tasks::legacy_request(
+            protocol,
+            context.task_owner(),
+            context.revision,
+            request,
+            state,
+            out,
+        )
     {
-        return routed;
+        return routed.map(Routed::from);
     }
     call(protocol, context, request, out)
 }
@@ -90,7 +87,7 @@ pub(super) fn call<'s>(
         log_level: Some(LogLevel::Debug),
         has_stream: true,
     };
-    asked.route(protocol, asker, out)
+    asked.find(protocol, asker, out).map(Routed::from)
 }
 
 /// `_meta.progressToken`; `null` is none.
@@ -104,72 +101,6 @@ fn progress_token<'s>(request: &Request<'_, 's>) -> Result<Option<Id<'s>>, Failu
             .ok_or(Failure::Parameter(
                 "`progressToken` must be a string or an integer",
             )),
-    }
-}
-
-/// What a message's head, or its channel, says of session and version.
-pub(super) fn context<'s>(
-    protocol: &Protocol,
-    facts: &Facts<'_>,
-    sessions: &dyn Sessions,
-) -> Result<Context, Failure<'s>> {
-    let head = match &facts.via {
-        Via::Http(head) => head,
-        Via::Channel(channel) => return context_of_channel(protocol, facts, channel),
-    };
-    let header = header_revision(head)?;
-    match head.session_id {
-        Field::One(id) => {
-            let open = sessions
-                .open(id, facts.principal, facts.now)
-                .ok_or(Failure::SessionUnknown)?;
-            // Clients only SHOULD send what was negotiated, and some send another supported version: it is the session
-            // that counts (MCP 2025-11-25, Transports, Protocol Version Header).
-            Ok(Context::of_session(open, facts))
-        }
-        Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
-        Field::Absent if protocol.options().require_session => Err(Failure::SessionRequired),
-        Field::Absent => Ok(Context::without_session(header, facts)),
-    }
-}
-
-/// A channel's session is the one that was initialized on it.
-fn context_of_channel<'s>(
-    protocol: &Protocol,
-    facts: &Facts<'_>,
-    channel: &ChannelFacts,
-) -> Result<Context, Failure<'s>> {
-    match channel.session {
-        Some(open) => Ok(Context::of_session(open, facts)),
-        None if protocol.options().require_session => Err(Failure::SessionRequired),
-        None => Ok(Context {
-            conversation: Some(channel.token),
-            ..Context::without_session(None, facts)
-        }),
-    }
-}
-
-impl Context {
-    fn of_session(open: OpenSession, facts: &Facts<'_>) -> Self {
-        Self {
-            revision: open.session.revision,
-            capabilities: open.session.capabilities,
-            principal: facts.principal,
-            session: Some(open),
-            conversation: Some(open.token),
-            is_on_channel: facts.channel().is_some(),
-        }
-    }
-
-    fn without_session(header: Option<Revision>, facts: &Facts<'_>) -> Self {
-        Self {
-            revision: header.unwrap_or(Revision::ASSUMED),
-            capabilities: ClientCapabilities::NONE,
-            principal: facts.principal,
-            session: None,
-            conversation: None,
-            is_on_channel: facts.channel().is_some(),
-        }
     }
 }
 
@@ -260,17 +191,4 @@ fn negotiated(asked: &str) -> Revision {
     Revision::parse(asked.as_bytes())
         .filter(|revision| revision.era() == Era::Legacy)
         .unwrap_or(Revision::NEWEST_LEGACY)
-}
-
-fn header_revision<'s>(head: &HttpHead<'_>) -> Result<Option<Revision>, Failure<'s>> {
-    match head.protocol_version {
-        Field::Absent => Ok(None),
-        Field::Repeated => Err(Failure::VersionHeader(
-            "MCP-Protocol-Version is sent more than once",
-        )),
-        Field::One(value) => match Revision::parse(value).filter(|revision| revision.era() == Era::Legacy) {
-            Some(revision) => Ok(Some(revision)),
-            None => Err(Failure::UnsupportedVersionHeader),
-        },
-    }
 }

@@ -7,6 +7,7 @@
 use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_string};
 use crate::registry::ClientCapabilities;
 
+use super::announce::write_subscription;
 use super::error::Failure;
 use super::features::{URI_BYTES_MAX, leads_to_resource};
 use super::lists::Has;
@@ -15,7 +16,7 @@ use super::params::{members, present};
 use super::protocol::Protocol;
 use super::reply::{Labels, Reply};
 use super::revision::Era;
-use super::tasks::TaskOwner;
+use super::task::TaskOwner;
 
 pub(super) const LISTEN: &str = "subscriptions/listen";
 
@@ -25,8 +26,6 @@ pub const LISTEN_URIS_MAX: usize = 1_024;
 pub const LISTEN_TASKS_MAX: usize = 1_024;
 /// Bytes of all URIs together: what one idle stream may keep in memory.
 pub const LISTEN_URI_BYTES_MAX: usize = 64 << 10;
-
-const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// A client that listens from now on. Its acknowledgement was appended, a whole message, and is the first of the
 /// stream.
@@ -218,13 +217,6 @@ fn write_acknowledgement(id: Id<'_>, interest: &Interest, named: Named, out: &mu
         separator = b",";
     }
     out.extend_from_slice(b"}}}");
-}
-
-/// Appends the member of `_meta` that names a subscription, by its request's id and of the same JSON type.
-pub(super) fn write_subscription(id: Id<'_>, out: &mut Vec<u8>) {
-    write_string(out, SUBSCRIPTION_KEY);
-    out.push(b':');
-    id.write(out);
 }
 
 impl Protocol {

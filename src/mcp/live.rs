@@ -4,9 +4,9 @@
 //! answer; the modern era has sealed state that travels with the client. How any of it is kept, and how it finds its
 //! way from one shard to another, is the implementor's business. Nothing here waits.
 
-use super::facts::UnixSeconds;
 use super::sessions::{OpenSession, SessionToken, Sessions};
-use super::tasks::Tasks;
+use super::task::Tasks;
+use super::time::UnixSeconds;
 use crate::jsonrpc::RequestId;
 use crate::registry::{AnswerError, LogLevel};
 

@@ -18,6 +18,7 @@ mod batch;
 mod binding;
 mod call;
 mod cursor;
+mod decode;
 mod describe;
 mod emission;
 mod error;
@@ -37,34 +38,41 @@ mod params;
 mod posted;
 mod protocol;
 mod question_words;
+mod related_task;
 mod remembered;
 mod reply;
 mod revision;
+mod routed;
+mod session_context;
 mod sessions;
 mod standing;
+mod task;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod time;
 mod unread;
 
 pub use crate::registry::ClientCapabilities;
 pub use announce::{Announced, Announcement, write_announcement};
 pub use batch::{BATCH_ELEMENTS_MAX, Batch};
 pub use call::{Ticket, Work};
-pub use facts::{ChannelFacts, Facts, HttpHead, ParamHeaders, UnixSeconds, Via};
+pub use decode::Step;
+pub use facts::{ChannelFacts, Facts, HttpHead, ParamHeaders, Via};
 pub use listen::{Interest, LISTEN_TASKS_MAX, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::Identity;
 pub use live::{LiveRefused, LiveState, State, StateSeal};
 pub use overload::{Overload, OverloadReason};
 pub use posted::{NoChannel, Posted};
-pub use protocol::{Options, Protocol, Step};
+pub use protocol::{Options, Protocol};
 pub use reply::{Labels, Reply, ReplyKind};
 pub use revision::{Era, Revision};
 pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
 };
 pub use standing::{NoStream, Opening, StreamRequest};
-pub use tasks::{
+pub use task::{
     AwaitTask, CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks,
-    UnixMillis, write_task_end, write_task_notification,
 };
+pub use tasks::{write_task_end, write_task_notification};
+pub use time::{UnixMillis, UnixSeconds};

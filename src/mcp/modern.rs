@@ -9,18 +9,20 @@ use crate::registry::{ClientCapabilities, LogLevel, Operation};
 use super::call::{Asker, Call};
 use super::error::Failure;
 use super::facts::Facts;
-use super::features::Asked;
+use super::features::{Asked, Found};
 use super::headers::Mirrored;
 use super::input_responses;
 use super::listen::{self, LISTEN, Listener};
 use super::live::State;
 use super::param_headers;
 use super::params::{self, members, present};
-use super::protocol::{Protocol, Routed};
+use super::protocol::Protocol;
 use super::remembered;
 use super::reply::Reply;
 use super::revision::Revision;
-use super::tasks::{self, TaskOwner};
+use super::routed::Routed;
+use super::task::TaskOwner;
+use super::tasks;
 
 /// The method that only this era has, and that a client without an envelope may try first.
 pub(super) const DISCOVER: &str = "server/discover";
@@ -91,9 +93,9 @@ pub(super) fn request<'p, 's: 'p>(
         log_level: envelope.log_level,
         has_stream: true,
     };
-    match asked.route(protocol, asker, out)? {
-        Routed::Call(call) => checked(protocol, facts, request, &envelope, call, state).map(Routed::Call),
-        routed => Ok(routed),
+    match asked.find(protocol, asker, out)? {
+        Found::Call(call) => checked(protocol, facts, request, &envelope, call, state).map(Routed::Call),
+        Found::Reply(reply) => Ok(Routed::Reply(reply)),
     }
 }
 

@@ -5,15 +5,12 @@
 //! compared byte for byte, integers as numbers, each after decoding. A header for an argument that is absent or `null`
 //! is a lie as well: whoever routes by it sees something the tool does not.
 
-use super::error::Failure;
+use super::error::{Failure, PARAM_HEADER_PREFIX};
 use super::facts::ParamHeaders;
 use super::headers::{DIFFERS, unwrapped};
 use crate::jsonrpc::Value;
 use crate::registry::{ParamHeader, ToolInfo};
 use crate::wire::http1::Field;
-
-/// What stands in front of the name that the tool chose.
-pub(super) const PREFIX: &str = "Mcp-Param-";
 
 /// Checks every header that `tool` wants against the arguments.
 pub(super) fn check<'p>(
@@ -22,7 +19,7 @@ pub(super) fn check<'p>(
     arguments: Option<Value<'_, '_>>,
 ) -> Result<(), Failure<'p>> {
     for param in tool.param_headers() {
-        let field = headers.find(&format!("{PREFIX}{}", param.header()));
+        let field = headers.find(&format!("{PARAM_HEADER_PREFIX}{}", param.header()));
         check_one(param, field, arguments).map_err(|what| Failure::ParamHeader {
             name: param.header(),
             what,

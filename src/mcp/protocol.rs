@@ -1,23 +1,9 @@
-//! The front door: one decoded body, one [`Step`].
+//! A server's protocol: what it says of itself, over what is registered.
 
-use crate::jsonrpc::{Document, Message, Notification, Request, Scratch, Value};
 use crate::registry::Registry;
 
 use super::announce::Announcement;
-use super::batch::Batch;
-use super::call::{Call, Work};
-use super::error::{BatchFault, Failure, Refused, refused};
-use super::facts::Facts;
-use super::legacy;
-use super::listen::Listen;
 use super::lists::{Identity, Lists};
-use super::live::State;
-use super::modern;
-use super::remembered;
-use super::reply::{Reply, ReplyKind};
-use super::revision::Era;
-use super::sessions::{EndSession, Sessions};
-use super::tasks::AwaitTask;
 
 /// Choices of whoever runs the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,31 +20,6 @@ pub struct Protocol {
     identity: Identity,
     lists: Lists,
     options: Options,
-}
-
-/// What a decoded body comes to. It borrows the scratch: take a [`Batch`] out of it and let it end before the
-/// batch's calls use the scratch again.
-#[derive(Debug)]
-pub enum Step<'s> {
-    /// Control: the answer is complete.
-    Reply(Reply),
-    /// A call to run.
-    Work(Work<'s>),
-    /// An array with calls to run one after another (2025-03-26 only); what else was in it is answered already.
-    Batch(Batch),
-    /// A client that listens from now on (2026-07-28).
-    Listen(Listen),
-    /// A client that waits for what a task comes to (2025-11-25).
-    AwaitTask(AwaitTask),
-}
-
-/// Where a message leads.
-pub(super) enum Routed<'s> {
-    Reply(Reply),
-    Call(Call<'s>),
-    Batch(Batch),
-    Listen(Listen),
-    AwaitTask(AwaitTask),
 }
 
 impl Protocol {
@@ -95,132 +56,6 @@ impl Protocol {
     pub(super) fn options(&self) -> Options {
         self.options
     }
-
-    /// Decodes the body of a POST. Answers to control are appended to `out`, which is otherwise left alone.
-    ///
-    /// Work has no effects, so that a request whose work found no handler can be decoded again; a batch's
-    /// notifications and answers do no harm the second time. Warm, a call allocates nothing.
-    pub fn decode<'s>(
-        &self,
-        facts: &Facts<'_>,
-        body: &'s [u8],
-        scratch: &'s mut Scratch,
-        state: &dyn State,
-        out: &mut Vec<u8>,
-    ) -> Step<'s> {
-        let document = match scratch.parse(body) {
-            Ok(document) => document,
-            Err(error) => return Step::Reply(self.refuse_unparsed(facts, body, error, state, out)),
-        };
-        match self.route(facts, &document, state, out) {
-            Routed::Reply(reply) => Step::Reply(reply),
-            Routed::Call(call) => Step::Work(Work::new(document, call)),
-            Routed::Batch(batch) => Step::Batch(batch),
-            Routed::Listen(listen) => Step::Listen(listen),
-            Routed::AwaitTask(wanted) => Step::AwaitTask(wanted),
-        }
-    }
-
-    /// Answers a DELETE: the end of a legacy session.
-    pub fn delete(&self, facts: &Facts<'_>, sessions: &dyn Sessions, out: &mut Vec<u8>) -> Reply {
-        let ended = if facts.names_modern_revision() {
-            Err(Failure::HttpMethod)
-        } else {
-            legacy::end_session(facts, sessions)
-        };
-        let reply = match ended {
-            Ok(EndSession::Ended) => Reply::without_body(ReplyKind::SessionEnded),
-            Ok(EndSession::Unknown) => refused(None, Failure::SessionUnknown).write(out),
-            Err(failure) => refused(None, failure).write(out),
-        };
-        reply.about(Era::Legacy, "")
-    }
-
-    fn route<'s>(
-        &self,
-        facts: &Facts<'_>,
-        document: &Document<'s>,
-        state: &dyn State,
-        out: &mut Vec<u8>,
-    ) -> Routed<'s> {
-        let (root, text) = (document.root(), document.text());
-        let (routed, era, method) = if root.is_array() {
-            let routed = self
-                .route_batch(facts, text, root, state, out)
-                .or_else(|failure| {
-                    Ok(Routed::Reply(
-                        self.refuse_batch(facts, root, text, failure, state, out),
-                    ))
-                });
-            (routed, Era::Legacy, "")
-        } else {
-            let message = match Message::read(root, text) {
-                Ok(message) => message,
-                Err(malformed) => return Routed::Reply(self.refuse_malformed(facts, &malformed, state, out)),
-            };
-            let (era, method) = subject(facts, &message);
-            (self.route_message(facts, message, era, state, out), era, method)
-        };
-        match routed {
-            Ok(Routed::Reply(reply)) => Routed::Reply(reply.about(era, method)),
-            Ok(work) => work,
-            Err(refused) => Routed::Reply(refused.write(out).about(era, method)),
-        }
-    }
-
-    fn route_message<'p, 's: 'p>(
-        &'p self,
-        facts: &Facts<'_>,
-        message: Message<'_, 's>,
-        era: Era,
-        state: &dyn State,
-        out: &mut Vec<u8>,
-    ) -> Result<Routed<'s>, Refused<'p>> {
-        match message {
-            Message::Request(request) => match era {
-                Era::Modern => {
-                    modern::request(self, facts, &request, state, out).map_err(|failure| Refused {
-                        id: Some(request.id),
-                        era: Era::Modern,
-                        failure,
-                    })
-                }
-                Era::Legacy => legacy::request(self, facts, &request, state, out)
-                    .map_err(|failure| refused(Some(request.id), failure)),
-            },
-            Message::Notification(notification) => {
-                let heard = match era {
-                    Era::Modern => modern::notification(facts, &notification, state),
-                    Era::Legacy => legacy::context(self, facts, state)
-                        .map(|context| remembered::notification(context, &notification, state)),
-                };
-                Ok(Routed::Reply(accepted_or_refused(heard, era)))
-            }
-            Message::Response(response) => {
-                let heard = match era {
-                    Era::Modern => Err(Failure::UnexpectedResponse),
-                    Era::Legacy => legacy::context(self, facts, state)
-                        .and_then(|context| remembered::response(context, &response, state)),
-                };
-                Ok(Routed::Reply(accepted_or_refused(heard, era)))
-            }
-        }
-    }
-
-    fn route_batch<'s>(
-        &self,
-        facts: &Facts<'_>,
-        text: &'s [u8],
-        root: Value<'_, 's>,
-        state: &dyn State,
-        out: &mut Vec<u8>,
-    ) -> Result<Routed<'s>, Failure<'s>> {
-        if facts.names_modern_revision() {
-            return Err(Failure::Batch(BatchFault::NotInThisRevision));
-        }
-        let context = legacy::context(self, facts, state)?;
-        Batch::open(self, context, text, root, state, out)
-    }
 }
 
 impl std::fmt::Debug for Protocol {
@@ -230,38 +65,4 @@ impl std::fmt::Debug for Protocol {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-/// How a message that wants no answer is taken.
-fn accepted_or_refused(heard: Result<(), Failure<'_>>, era: Era) -> Reply {
-    match heard {
-        Ok(()) => Reply::without_body(ReplyKind::Accepted),
-        Err(failure) => Refused {
-            id: None,
-            era,
-            failure,
-        }
-        .refuse_silently(),
-    }
-}
-
-/// The era and method of a message; a response has no method.
-fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
-    match message {
-        Message::Request(Request { method, params, .. })
-        | Message::Notification(Notification { method, params, .. }) => {
-            (era_of(facts, method, *params), method)
-        }
-        Message::Response(_) if facts.names_modern_revision() => (Era::Modern, ""),
-        Message::Response(_) => (Era::Legacy, ""),
-    }
-}
-
-/// Modern is what claims a version in its envelope, what a header says is modern, and what only that era has. The
-/// header of `initialize` says nothing: clients that know a newer version send it with what begins an older one.
-fn era_of(facts: &Facts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
-    let is_modern = params.is_some_and(modern::claims_version)
-        || facts.names_modern_revision() && method != legacy::INITIALIZE
-        || method == modern::DISCOVER;
-    if is_modern { Era::Modern } else { Era::Legacy }
 }

@@ -7,11 +7,11 @@
 
 use super::error::Failure;
 use super::features::{leads_to_resource, resource_uri};
-use super::legacy::Context;
 use super::lists::Has;
 use super::live::{LiveRefused, State};
 use super::params::members;
 use super::protocol::Protocol;
+use super::session_context::Context;
 use super::sessions::{OpenSession, SessionToken};
 use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value, echoable};
 use crate::registry::{AnswerError, LogLevel};

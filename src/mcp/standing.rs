@@ -8,11 +8,11 @@ use crate::wire::http1::Field;
 use super::error::Failure;
 use super::error::refused;
 use super::facts::Facts;
-use super::legacy;
 use super::live::State;
 use super::protocol::Protocol;
 use super::reply::Reply;
 use super::revision::Era;
+use super::session_context;
 use super::sessions::OpenSession;
 
 /// The longest `Last-Event-ID` that can be one of ours.
@@ -80,7 +80,7 @@ fn stream_request<'a>(
     if facts.names_modern_revision() {
         return Err(Failure::HttpMethod);
     }
-    let session = legacy::context(protocol, facts, state)?.session;
+    let session = session_context::context(protocol, facts, state)?.session;
     let head = facts.head().ok_or(Failure::HttpMethod)?;
     let last_event_id = match head.last_event_id {
         Field::One(id) if id.len() > EVENT_ID_BYTES_MAX => {

@@ -13,11 +13,11 @@ use super::batch::BATCH_ELEMENTS_MAX;
 use super::error::Failure;
 use super::error::refused;
 use super::facts::Facts;
-use super::legacy;
 use super::live::State;
 use super::protocol::Protocol;
 use super::remembered;
 use super::reply::Reply;
+use super::session_context;
 
 /// Calls `use_failure` with why a body could not be parsed.
 pub(super) fn with_failure<T>(
@@ -159,7 +159,7 @@ impl Protocol {
 
     /// The answer that a call waits for cannot be used: it need not wait any longer.
     fn fail_question(&self, facts: &Facts<'_>, question: &str, failure: Failure<'_>, state: &dyn State) {
-        if let Ok(context) = legacy::context(self, facts, state) {
+        if let Ok(context) = session_context::context(self, facts, state) {
             remembered::fail_question(context, question, &failure.message(), state);
         }
     }

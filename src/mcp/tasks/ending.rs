@@ -11,8 +11,8 @@ use crate::mcp::protocol::Protocol;
 use crate::mcp::revision::Era;
 use crate::registry::Outcome;
 
-use super::words::write_related_task;
-use super::{TaskEnd, TaskEnding, TaskId, TaskStatus};
+use crate::mcp::related_task::write_related_task;
+use crate::mcp::task::{TaskEnd, TaskEnding, TaskId, TaskStatus};
 
 /// For answers of which only what is in them is wanted.
 const ANY_ID: Id<'static> = Id::Unsigned(0);

@@ -7,46 +7,49 @@ use crate::jsonrpc::{Request, Value, write_result, write_result_head, write_stri
 use crate::mcp::error::Failure;
 use crate::mcp::facts::Facts;
 use crate::mcp::headers::Mirrored;
-use crate::mcp::legacy::Context;
 use crate::mcp::live::State;
 use crate::mcp::params::{members, present};
-use crate::mcp::protocol::{Protocol, Routed};
+use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
-use crate::mcp::revision::Era;
+use crate::mcp::revision::{Era, Revision};
 use crate::registry::ClientCapabilities;
 
 use super::words::{write_detailed_task, write_task};
-use super::{AwaitTask, CancelTask, TaskId, TaskOwner};
+use crate::mcp::task::{AwaitTask, CancelTask, TaskId, TaskOwner};
 
 pub(super) const TASKS_RESULT: &str = "tasks/result";
 
 /// Tasks on one page of a list.
 const PAGE_TASKS_MAX: usize = 100;
 
+/// What a legacy request about a task comes to.
+pub(in crate::mcp) enum TaskReply {
+    /// Its answer, which was appended.
+    Now(Reply),
+    /// A client that waits for its task.
+    Later(AwaitTask),
+}
+
 /// Answers one of the methods of 2025-11-25; none if it is another, or there are no tasks here.
 pub(in crate::mcp) fn legacy_request<'s>(
     protocol: &Protocol,
-    context: &Context,
+    owner: TaskOwner,
+    revision: Revision,
     request: &Request<'_, 's>,
     state: &dyn State,
     out: &mut Vec<u8>,
-) -> Option<Result<Routed<'s>, Failure<'s>>> {
+) -> Option<Result<TaskReply, Failure<'s>>> {
     if !protocol.lists().has_tasks() {
         return None;
     }
-    let owner = TaskOwner {
-        principal: context.principal,
-        session: context.conversation,
-        era: Era::Legacy,
-    };
     let answered = match request.method {
         "tasks/get" => get(&owner, request, state, out),
         "tasks/cancel" => cancel(&owner, request, state, out),
         "tasks/list" => list(&owner, request, state, out),
-        TASKS_RESULT => return Some(await_task(owner, context, request)),
+        TASKS_RESULT => return Some(await_task(owner, revision, request)),
         _ => return None,
     };
-    Some(answered.map(|()| Routed::Reply(Reply::answered())))
+    Some(answered.map(|()| TaskReply::Now(Reply::answered())))
 }
 
 fn get<'s>(
@@ -76,7 +79,7 @@ fn cancel<'s>(
             out.push(b'}');
             Ok(())
         }
-        CancelTask::Ended(task) => Err(Failure::TaskEnded(task.status)),
+        CancelTask::Ended(task) => Err(Failure::TaskEnded(task.status.as_str())),
         CancelTask::Unknown => Err(Failure::UnknownTask),
     }
 }
@@ -117,15 +120,15 @@ fn list<'s>(
 
 fn await_task<'s>(
     owner: TaskOwner,
-    context: &Context,
+    revision: Revision,
     request: &Request<'_, 's>,
-) -> Result<Routed<'s>, Failure<'s>> {
+) -> Result<TaskReply, Failure<'s>> {
     let id = task_id(request.params)?;
-    Ok(Routed::AwaitTask(AwaitTask {
+    Ok(TaskReply::Later(AwaitTask {
         id: request.id.into(),
         owner,
         task: TaskId::new(id.as_bytes()).ok_or(Failure::UnknownTask)?,
-        revision: context.revision,
+        revision,
         labels: Reply::answered().about(Era::Legacy, request.method).labels,
     }))
 }

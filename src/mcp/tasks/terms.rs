@@ -4,45 +4,14 @@
 //! for clients that declare that they know tasks: every call of a tool that may run as one becomes one, once the
 //! questions that come before are answered. Other revisions have no tasks, and whatever they say of them is ignored.
 
-use std::time::Duration;
-
-use crate::jsonrpc::Value;
 use crate::mcp::call::{Asker, Call};
 use crate::mcp::error::Failure;
-use crate::mcp::params::members;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::revision::Era;
+use crate::mcp::task::{TaskParam, TaskTerms};
 use crate::registry::{ClientCapabilities, Operation, TaskSupport, ToolInfo};
 
-use super::TaskTerms;
-
-/// `params.task` of a call. Only one revision looks at it, so that it may be anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::mcp) enum TaskParam {
-    Absent,
-    Asked(TaskTerms),
-    Malformed,
-}
-
 impl TaskParam {
-    pub(in crate::mcp) fn read(task: Value<'_, '_>) -> Self {
-        if !task.is_object() {
-            return Self::Malformed;
-        }
-        let Ok([ttl]) = members(Some(task), ["ttl"]) else {
-            return Self::Malformed;
-        };
-        match ttl.filter(|ttl| !ttl.is_null()) {
-            None => Self::Asked(TaskTerms { ttl: None }),
-            Some(ttl) => match ttl.as_whole().and_then(|ttl| u64::try_from(ttl).ok()) {
-                Some(ttl) => Self::Asked(TaskTerms {
-                    ttl: Some(Duration::from_millis(ttl)),
-                }),
-                None => Self::Malformed,
-            },
-        }
-    }
-
     /// Whether a call of this tool is to run as a task.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::UnixMillis;
+use crate::mcp::time::UnixMillis;
 
 const DAY_MILLIS: u64 = 86_400_000;
 /// The last moment with a year of four digits, which RFC 3339 ends with: `9999-12-31T23:59:59.999Z`.

@@ -13,16 +13,14 @@ use crate::mcp::error::Failure;
 use crate::mcp::error::refused;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::question_words;
+use crate::mcp::related_task::write_related_task;
 use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
 use crate::registry::NotedQuestion;
 
 use super::requests::TASKS_RESULT;
 use super::timestamp::write_timestamp;
-use super::{TaskEnd, TaskId, TaskStatus, TaskView};
-
-/// The member of `_meta` that names the task a message belongs to (2025-11-25).
-pub(in crate::mcp) const RELATED_TASK_KEY: &str = "io.modelcontextprotocol/related-task";
+use crate::mcp::task::{TaskEnd, TaskStatus, TaskView};
 
 impl Protocol {
     /// Appends the answer to a call that goes on as `task`.
@@ -93,15 +91,6 @@ pub fn write_task_notification(task: &TaskView, out: &mut Vec<u8>) -> Announced 
     let at = out.len() - start;
     out.extend_from_slice(b"}}");
     Announced::behind_members(at)
-}
-
-/// Appends a further member: `_meta`, with the task that the object belongs to.
-pub(in crate::mcp) fn write_related_task(task: &TaskId, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#","_meta":{"#);
-    write_string(out, RELATED_TASK_KEY);
-    out.extend_from_slice(br#":{"taskId":"#);
-    write_string(out, task.as_str());
-    out.extend_from_slice(b"}}");
 }
 
 /// Appends a task as an object.

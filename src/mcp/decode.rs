@@ -1,0 +1,194 @@
+//! The front door: one decoded body, one [`Step`].
+
+use crate::jsonrpc::{Document, Message, Notification, Request, Scratch, Value};
+
+use super::batch::{Batch, Opened};
+use super::call::Work;
+use super::error::{BatchFault, Failure, Refused, refused};
+use super::facts::Facts;
+use super::legacy;
+use super::listen::Listen;
+use super::live::State;
+use super::modern;
+use super::protocol::Protocol;
+use super::remembered;
+use super::reply::{Reply, ReplyKind};
+use super::revision::Era;
+use super::routed::Routed;
+use super::session_context;
+use super::sessions::{EndSession, Sessions};
+use super::task::AwaitTask;
+
+/// What a decoded body comes to. It borrows the scratch: take a [`Batch`] out of it and let it end before the
+/// batch's calls use the scratch again.
+#[derive(Debug)]
+pub enum Step<'s> {
+    /// Control: the answer is complete.
+    Reply(Reply),
+    /// A call to run.
+    Work(Work<'s>),
+    /// An array with calls to run one after another (2025-03-26 only); what else was in it is answered already.
+    Batch(Batch),
+    /// A client that listens from now on (2026-07-28).
+    Listen(Listen),
+    /// A client that waits for what a task comes to (2025-11-25).
+    AwaitTask(AwaitTask),
+}
+
+impl Protocol {
+    /// Decodes the body of a POST. Answers to control are appended to `out`, which is otherwise left alone.
+    ///
+    /// Work has no effects, so that a request whose work found no handler can be decoded again; a batch's
+    /// notifications and answers do no harm the second time. Warm, a call allocates nothing.
+    pub fn decode<'s>(
+        &self,
+        facts: &Facts<'_>,
+        body: &'s [u8],
+        scratch: &'s mut Scratch,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Step<'s> {
+        let document = match scratch.parse(body) {
+            Ok(document) => document,
+            Err(error) => return Step::Reply(self.refuse_unparsed(facts, body, error, state, out)),
+        };
+        if document.root().is_array() {
+            return match self.open_batch(facts, &document, state, out) {
+                Opened::Reply(reply) => Step::Reply(reply.about(Era::Legacy, "")),
+                Opened::Batch(batch) => Step::Batch(batch),
+            };
+        }
+        match self.route(facts, &document, state, out) {
+            Routed::Reply(reply) => Step::Reply(reply),
+            Routed::Call(call) => Step::Work(Work::new(document, call)),
+            Routed::Listen(listen) => Step::Listen(listen),
+            Routed::AwaitTask(wanted) => Step::AwaitTask(wanted),
+        }
+    }
+
+    /// Answers a DELETE: the end of a legacy session.
+    pub fn delete(&self, facts: &Facts<'_>, sessions: &dyn Sessions, out: &mut Vec<u8>) -> Reply {
+        let ended = if facts.names_modern_revision() {
+            Err(Failure::HttpMethod)
+        } else {
+            legacy::end_session(facts, sessions)
+        };
+        let reply = match ended {
+            Ok(EndSession::Ended) => Reply::without_body(ReplyKind::SessionEnded),
+            Ok(EndSession::Unknown) => refused(None, Failure::SessionUnknown).write(out),
+            Err(failure) => refused(None, failure).write(out),
+        };
+        reply.about(Era::Legacy, "")
+    }
+
+    fn route<'s>(
+        &self,
+        facts: &Facts<'_>,
+        document: &Document<'s>,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Routed<'s> {
+        let message = match Message::read(document.root(), document.text()) {
+            Ok(message) => message,
+            Err(malformed) => return Routed::Reply(self.refuse_malformed(facts, &malformed, state, out)),
+        };
+        let (era, method) = subject(facts, &message);
+        match self.route_message(facts, message, era, state, out) {
+            Ok(Routed::Reply(reply)) => Routed::Reply(reply.about(era, method)),
+            Ok(work) => work,
+            Err(refused) => Routed::Reply(refused.write(out).about(era, method)),
+        }
+    }
+
+    fn route_message<'p, 's: 'p>(
+        &'p self,
+        facts: &Facts<'_>,
+        message: Message<'_, 's>,
+        era: Era,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Result<Routed<'s>, Refused<'p>> {
+        match message {
+            Message::Request(request) => match era {
+                Era::Modern => {
+                    modern::request(self, facts, &request, state, out).map_err(|failure| Refused {
+                        id: Some(request.id),
+                        era: Era::Modern,
+                        failure,
+                    })
+                }
+                Era::Legacy => legacy::request(self, facts, &request, state, out)
+                    .map_err(|failure| refused(Some(request.id), failure)),
+            },
+            Message::Notification(notification) => {
+                let heard = match era {
+                    Era::Modern => modern::notification(facts, &notification, state),
+                    Era::Legacy => session_context::context(self, facts, state)
+                        .map(|context| remembered::notification(context, &notification, state)),
+                };
+                Ok(Routed::Reply(accepted_or_refused(heard, era)))
+            }
+            Message::Response(response) => {
+                let heard = match era {
+                    Era::Modern => Err(Failure::UnexpectedResponse),
+                    Era::Legacy => session_context::context(self, facts, state)
+                        .and_then(|context| remembered::response(context, &response, state)),
+                };
+                Ok(Routed::Reply(accepted_or_refused(heard, era)))
+            }
+        }
+    }
+
+    fn open_batch(
+        &self,
+        facts: &Facts<'_>,
+        document: &Document<'_>,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Opened {
+        let (root, text) = (document.root(), document.text());
+        let opened = if facts.names_modern_revision() {
+            Err(Failure::Batch(BatchFault::NotInThisRevision))
+        } else {
+            session_context::context(self, facts, state)
+                .and_then(|context| Batch::open(self, context, text, root, state, out))
+        };
+        opened.unwrap_or_else(|failure| {
+            Opened::Reply(self.refuse_batch(facts, root, text, failure, state, out))
+        })
+    }
+}
+
+/// How a message that wants no answer is taken.
+fn accepted_or_refused(heard: Result<(), Failure<'_>>, era: Era) -> Reply {
+    match heard {
+        Ok(()) => Reply::without_body(ReplyKind::Accepted),
+        Err(failure) => Refused {
+            id: None,
+            era,
+            failure,
+        }
+        .refuse_silently(),
+    }
+}
+
+/// The era and method of a message; a response has no method.
+fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
+    match message {
+        Message::Request(Request { method, params, .. })
+        | Message::Notification(Notification { method, params, .. }) => {
+            (era_of(facts, method, *params), method)
+        }
+        Message::Response(_) if facts.names_modern_revision() => (Era::Modern, ""),
+        Message::Response(_) => (Era::Legacy, ""),
+    }
+}
+
+/// Modern is what claims a version in its envelope, what a header says is modern, and what only that era has. The
+/// header of `initialize` says nothing: clients that know a newer version send it with what begins an older one.
+fn era_of(facts: &Facts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
+    let is_modern = params.is_some_and(modern::claims_version)
+        || facts.names_modern_revision() && method != legacy::INITIALIZE
+        || method == modern::DISCOVER;
+    if is_modern { Era::Modern } else { Era::Legacy }
+}

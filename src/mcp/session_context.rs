@@ -1,0 +1,114 @@
+//! What a legacy message is read under: its revision, its session and who sent it.
+//!
+//! The revision is the session's; without a session, the header's; without either, 2025-03-26 is assumed as the
+//! specification says. A message is never given another's session.
+
+use crate::registry::ClientCapabilities;
+use crate::wire::http1::Field;
+
+use super::error::Failure;
+use super::facts::{ChannelFacts, Facts, HttpHead, Via};
+use super::protocol::Protocol;
+use super::revision::{Era, Revision};
+use super::sessions::{OpenSession, Principal, SessionToken, Sessions};
+use super::task::TaskOwner;
+
+/// What a request's head says about the conversation it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    pub(super) revision: Revision,
+    pub(super) capabilities: ClientCapabilities,
+    pub(super) principal: Principal,
+    pub(super) session: Option<OpenSession>,
+    /// What its requests can be cancelled under.
+    pub(super) conversation: Option<SessionToken>,
+    pub(super) is_on_channel: bool,
+}
+
+/// What a message's head, or its channel, says of session and version.
+pub(super) fn context<'s>(
+    protocol: &Protocol,
+    facts: &Facts<'_>,
+    sessions: &dyn Sessions,
+) -> Result<Context, Failure<'s>> {
+    let head = match &facts.via {
+        Via::Http(head) => head,
+        Via::Channel(channel) => return context_of_channel(protocol, facts, channel),
+    };
+    let header = header_revision(head)?;
+    match head.session_id {
+        Field::One(id) => {
+            let open = sessions
+                .open(id, facts.principal, facts.now)
+                .ok_or(Failure::SessionUnknown)?;
+            // Clients only SHOULD send what was negotiated, and some send another supported version: it is the session
+            // that counts (MCP 2025-11-25, Transports, Protocol Version Header).
+            Ok(Context::of_session(open, facts))
+        }
+        Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
+        Field::Absent if protocol.options().require_session => Err(Failure::SessionRequired),
+        Field::Absent => Ok(Context::without_session(header, facts)),
+    }
+}
+
+/// A channel's session is the one that was initialized on it.
+fn context_of_channel<'s>(
+    protocol: &Protocol,
+    facts: &Facts<'_>,
+    channel: &ChannelFacts,
+) -> Result<Context, Failure<'s>> {
+    match channel.session {
+        Some(open) => Ok(Context::of_session(open, facts)),
+        None if protocol.options().require_session => Err(Failure::SessionRequired),
+        None => Ok(Context {
+            conversation: Some(channel.token),
+            ..Context::without_session(None, facts)
+        }),
+    }
+}
+
+impl Context {
+    /// Whose tasks its requests are about.
+    pub(super) fn task_owner(&self) -> TaskOwner {
+        TaskOwner {
+            principal: self.principal,
+            session: self.conversation,
+            era: Era::Legacy,
+        }
+    }
+
+    fn of_session(open: OpenSession, facts: &Facts<'_>) -> Self {
+        Self {
+            revision: open.session.revision,
+            capabilities: open.session.capabilities,
+            principal: facts.principal,
+            session: Some(open),
+            conversation: Some(open.token),
+            is_on_channel: facts.channel().is_some(),
+        }
+    }
+
+    fn without_session(header: Option<Revision>, facts: &Facts<'_>) -> Self {
+        Self {
+            revision: header.unwrap_or(Revision::ASSUMED),
+            capabilities: ClientCapabilities::NONE,
+            principal: facts.principal,
+            session: None,
+            conversation: None,
+            is_on_channel: facts.channel().is_some(),
+        }
+    }
+}
+
+pub(super) fn header_revision<'s>(head: &HttpHead<'_>) -> Result<Option<Revision>, Failure<'s>> {
+    match head.protocol_version {
+        Field::Absent => Ok(None),
+        Field::Repeated => Err(Failure::VersionHeader(
+            "MCP-Protocol-Version is sent more than once",
+        )),
+        Field::One(value) => match Revision::parse(value).filter(|revision| revision.era() == Era::Legacy) {
+            Some(revision) => Ok(Some(revision)),
+            None => Err(Failure::UnsupportedVersionHeader),
+        },
+    }
+}
