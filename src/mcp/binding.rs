@@ -6,8 +6,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::sessions::Principal;
 use crate::jsonrpc::Value;
+use crate::mcp::sessions::Principal;
 
 /// Members of `params` that differ from round to round.
 const CHANGING: [&str; 3] = ["_meta", "inputResponses", "requestState"];

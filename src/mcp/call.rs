@@ -12,13 +12,13 @@ use crate::registry::{
     Started,
 };
 
-use super::binding::Binding;
-use super::cursor::Cursor;
-use super::error::Failure;
-use super::params::{members, present};
-use super::revision::{Era, Revision};
-use super::sessions::{Principal, SessionToken};
-use super::task::{TaskParam, TaskTerms};
+use crate::mcp::binding::Binding;
+use crate::mcp::error::Failure;
+use crate::mcp::lists::cursor::Cursor;
+use crate::mcp::params::{members, present};
+use crate::mcp::revision::{Era, Revision};
+use crate::mcp::sessions::{Principal, SessionToken};
+use crate::mcp::task::{TaskParam, TaskTerms};
 
 /// The parameters of `tools/call`.
 #[derive(Debug)]

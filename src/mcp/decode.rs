@@ -2,22 +2,22 @@
 
 use crate::jsonrpc::{Document, Message, Notification, Request, Scratch, Value};
 
-use super::batch::{Batch, Opened};
-use super::call::Work;
-use super::error::{BatchFault, Failure, Refused, refused};
-use super::facts::Facts;
-use super::legacy;
-use super::listen::Listen;
-use super::live::State;
-use super::modern;
-use super::protocol::Protocol;
-use super::remembered;
-use super::reply::{Reply, ReplyKind};
-use super::revision::Era;
-use super::routed::Routed;
-use super::session_context;
-use super::sessions::{EndSession, Sessions};
-use super::task::AwaitTask;
+use crate::mcp::call::Work;
+use crate::mcp::eras::batch::{Batch, Opened};
+use crate::mcp::eras::legacy;
+use crate::mcp::eras::modern;
+use crate::mcp::eras::routed::Routed;
+use crate::mcp::eras::session_context;
+use crate::mcp::eras::session_requests;
+use crate::mcp::error::{BatchFault, Failure, Refused, refused};
+use crate::mcp::features::listen::Listen;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::{Reply, ReplyKind};
+use crate::mcp::request_context::Facts;
+use crate::mcp::revision::Era;
+use crate::mcp::sessions::{EndSession, Sessions};
+use crate::mcp::state::State;
+use crate::mcp::task::AwaitTask;
 
 /// What a decoded body comes to. It borrows the scratch: take a [`Batch`] out of it and let it end before the
 /// batch's calls use the scratch again.
@@ -124,7 +124,7 @@ impl Protocol {
                 let heard = match era {
                     Era::Modern => modern::notification(facts, &notification, state),
                     Era::Legacy => session_context::context(self, facts, state)
-                        .map(|context| remembered::notification(context, &notification, state)),
+                        .map(|context| session_requests::notification(context, &notification, state)),
                 };
                 Ok(Routed::Reply(accepted_or_refused(heard, era)))
             }
@@ -132,7 +132,7 @@ impl Protocol {
                 let heard = match era {
                     Era::Modern => Err(Failure::UnexpectedResponse),
                     Era::Legacy => session_context::context(self, facts, state)
-                        .and_then(|context| remembered::response(context, &response, state)),
+                        .and_then(|context| session_requests::response(context, &response, state)),
                 };
                 Ok(Routed::Reply(accepted_or_refused(heard, era)))
             }

@@ -10,9 +10,9 @@ use crate::jsonrpc::{EnvelopeFault, Id, ParseError, write_error, write_error_wit
 use crate::metrics;
 use crate::registry::{ClientCapabilities, QuestionRequest, Violations};
 
-use super::overload::{Overload, OverloadReason};
-use super::reply::{Reply, ReplyKind};
-use super::revision::{Era, Revision};
+use crate::mcp::overload::{Overload, OverloadReason};
+use crate::mcp::reply::{Reply, ReplyKind};
+use crate::mcp::revision::{Era, Revision};
 
 /// Codes of JSON-RPC 2.0, of MCP and, outside the reserved range, our own.
 mod code {

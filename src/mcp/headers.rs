@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::wire::http1::Field;
 
-use super::error::Failure;
-use super::facts::Facts;
+use crate::mcp::error::Failure;
+use crate::mcp::request_context::Facts;
 
 const WRAPPER_OPEN: &[u8] = b"=?base64?";
 const WRAPPER_CLOSE: &[u8] = b"?=";

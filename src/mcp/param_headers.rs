@@ -5,10 +5,10 @@
 //! compared byte for byte, integers as numbers, each after decoding. A header for an argument that is absent or `null`
 //! is a lie as well: whoever routes by it sees something the tool does not.
 
-use super::error::{Failure, PARAM_HEADER_PREFIX};
-use super::facts::ParamHeaders;
-use super::headers::{DIFFERS, unwrapped};
 use crate::jsonrpc::Value;
+use crate::mcp::error::{Failure, PARAM_HEADER_PREFIX};
+use crate::mcp::headers::{DIFFERS, unwrapped};
+use crate::mcp::request_context::ParamHeaders;
 use crate::registry::{ParamHeader, ToolInfo};
 use crate::wire::http1::Field;
 

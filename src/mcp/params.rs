@@ -2,7 +2,7 @@
 
 use crate::jsonrpc::{Id, Value, number_text};
 
-use super::error::Failure;
+use crate::mcp::error::Failure;
 
 /// The values of the named members, in the order of `names`. One pass, no allocation.
 ///

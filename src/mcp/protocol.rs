@@ -2,8 +2,8 @@
 
 use crate::registry::Registry;
 
-use super::announce::Announcement;
-use super::lists::{Identity, Lists};
+use crate::mcp::lists::announce::Announcement;
+use crate::mcp::lists::prepared::{Identity, Lists};
 
 /// Choices of whoever runs the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use crate::metrics;
 
-use super::overload::Overload;
-use super::revision::Era;
-use super::sessions::SessionId;
+use crate::mcp::overload::Overload;
+use crate::mcp::revision::Era;
+use crate::mcp::sessions::SessionId;
 
 /// What kind of answer it is. `transport::http` alone knows the statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::revision::Revision;
-use super::time::UnixSeconds;
+use crate::mcp::revision::Revision;
+use crate::mcp::time::UnixSeconds;
 use crate::registry::ClientCapabilities;
 
 /// Who a session belongs to: a digest of the authenticated identity, all zero without authentication.

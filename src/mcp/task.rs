@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::facts::Facts;
-use super::params::members;
-use super::reply::Labels;
-use super::revision::{Era, Revision};
-use super::sessions::{Principal, SessionToken};
-use super::time::UnixMillis;
 use crate::jsonrpc::{RequestId, Value};
+use crate::mcp::params::members;
+use crate::mcp::reply::Labels;
+use crate::mcp::request_context::Facts;
+use crate::mcp::revision::{Era, Revision};
+use crate::mcp::sessions::{Principal, SessionToken};
+use crate::mcp::time::UnixMillis;
 
 /// A task's id: visible ASCII, not to be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,16 +3,16 @@
 //! The eras disagree: in 2025-11-25 a tool's own error fails its task, since 2026-07-28 only a JSON-RPC error does.
 
 use crate::jsonrpc::Id;
-use crate::mcp::answer::failure_text;
 use crate::mcp::call::Ticket;
 use crate::mcp::error::{write_internal_error, write_overload};
 use crate::mcp::overload::{Overload, OverloadReason};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::revision::Era;
+use crate::mcp::writing::answer::failure_text;
 use crate::registry::Outcome;
 
-use crate::mcp::related_task::write_related_task;
 use crate::mcp::task::{TaskEnd, TaskEnding, TaskId, TaskStatus};
+use crate::mcp::writing::related_task::write_related_task;
 
 /// For answers of which only what is in them is wanted.
 const ANY_ID: Id<'static> = Id::Unsigned(0);

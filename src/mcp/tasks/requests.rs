@@ -5,13 +5,13 @@
 
 use crate::jsonrpc::{Request, Value, write_result, write_result_head, write_string};
 use crate::mcp::error::Failure;
-use crate::mcp::facts::Facts;
 use crate::mcp::headers::Mirrored;
-use crate::mcp::live::State;
 use crate::mcp::params::{members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
+use crate::mcp::request_context::Facts;
 use crate::mcp::revision::{Era, Revision};
+use crate::mcp::state::State;
 use crate::registry::ClientCapabilities;
 
 use super::words::{write_detailed_task, write_task};

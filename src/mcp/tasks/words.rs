@@ -7,15 +7,15 @@
 use std::time::Duration;
 
 use crate::jsonrpc::{RequestId, write_result_head, write_string};
-use crate::mcp::announce::Announced;
 use crate::mcp::call::Ticket;
 use crate::mcp::error::Failure;
 use crate::mcp::error::refused;
+use crate::mcp::lists::announce::Announced;
 use crate::mcp::protocol::Protocol;
-use crate::mcp::question_words;
-use crate::mcp::related_task::write_related_task;
 use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
+use crate::mcp::writing::question_compat;
+use crate::mcp::writing::related_task::write_related_task;
 use crate::registry::NotedQuestion;
 
 use super::requests::TASKS_RESULT;
@@ -55,7 +55,7 @@ impl Protocol {
         out.extend_from_slice(br#"{"method":"#);
         write_string(out, question.request.method.as_str());
         out.extend_from_slice(br#","params":"#);
-        let params = question_words::params(&question.request, ticket.revision());
+        let params = question_compat::params(&question.request, ticket.revision());
         out.extend_from_slice(params.to_string().as_bytes());
         out.push(b'}');
     }

@@ -1,7 +1,7 @@
 //! Pages of lists, and listers.
 
 use super::*;
-use crate::mcp::lists::PAGE_ITEMS_MAX;
+use crate::mcp::lists::prepared::PAGE_ITEMS_MAX;
 use crate::registry::{ListFrom, Resource, ResourceLister, ResourcePage};
 
 fn resource(at: usize) -> Resource {

@@ -14,18 +14,18 @@ use crate::registry::{
     StartError, ToolError, ToolOutput,
 };
 
-use super::call::Ticket;
-use super::cursor::Cursor;
-use super::describe;
-use super::error::{
+use crate::mcp::call::Ticket;
+use crate::mcp::error::{
     write_internal_error, write_invalid_params, write_overload, write_resource_not_found, write_violations,
 };
-use super::input_required::places_text;
-use super::lists::{Listed, list_caching};
-use super::overload::Overload;
-use super::protocol::Protocol;
-use super::reply::Reply;
-use super::revision::{Era, Revision};
+use crate::mcp::lists::cursor::Cursor;
+use crate::mcp::lists::describe;
+use crate::mcp::lists::prepared::{Listed, list_caching};
+use crate::mcp::overload::Overload;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
+use crate::mcp::revision::{Era, Revision};
+use crate::mcp::writing::input_required::places_text;
 
 impl Protocol {
     /// Appends the answer to an operation that ended. The status is 200, what user code says is not HTTP's affair; but
@@ -229,7 +229,7 @@ impl Protocol {
     }
 
     /// Appends the answer to a completion of what nothing completes.
-    pub(super) fn write_no_completion(&self, id: Id<'_>, revision: Revision, out: &mut Vec<u8>) {
+    pub(in crate::mcp) fn write_no_completion(&self, id: Id<'_>, revision: Revision, out: &mut Vec<u8>) {
         self.write_result(id, revision, out, |out| {
             out.extend_from_slice(br#""completion":"#);
             write_json(out, &Completion::all(Vec::new()));
@@ -284,7 +284,7 @@ fn is_clients_fault(error: &ToolError, ticket: &Ticket) -> bool {
 }
 
 /// What a client reads of a failure: the author's own words, if they are meant for it.
-pub(super) fn failure_text(error: &ToolError) -> Cow<'_, str> {
+pub(in crate::mcp) fn failure_text(error: &ToolError) -> Cow<'_, str> {
     match error {
         ToolError::Message(text) => Cow::Borrowed(text),
         ToolError::UrlElicitationRequired(places) => Cow::Owned(places_text(places)),

@@ -10,14 +10,14 @@ use crate::jsonrpc::{write_result_head, write_string};
 use crate::metrics;
 use crate::registry::{ClientCapabilities, NotedQuestion, QuestionRequest, ToolError};
 
-use super::call::Ticket;
-use super::error::{write_internal_error, write_missing_capability, write_url_elicitation_required};
-use super::live::State;
-use super::protocol::Protocol;
-use super::question_words;
-use super::reply::{Reply, ReplyKind};
-use super::revision::Era;
-use super::time::UnixSeconds;
+use crate::mcp::call::Ticket;
+use crate::mcp::error::{write_internal_error, write_missing_capability, write_url_elicitation_required};
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::{Reply, ReplyKind};
+use crate::mcp::revision::Era;
+use crate::mcp::state::State;
+use crate::mcp::time::UnixSeconds;
+use crate::mcp::writing::question_compat;
 
 /// Bytes of answers that are sealed into one state. The client sends them back with every round.
 const STATE_BYTES_MAX: usize = 1 << 20;
@@ -51,7 +51,7 @@ impl Protocol {
 
     /// The answer to a call that failed because its client was not asked, or could not be; none if the error says
     /// something else, or this revision has no words for it.
-    pub(super) fn write_client_needed(
+    pub(in crate::mcp) fn write_client_needed(
         &self,
         ticket: &Ticket,
         error: &ToolError,
@@ -96,7 +96,7 @@ impl Protocol {
     ) {
         let requests: Map<String, Value> = questions
             .map(|(key, request)| {
-                let params = question_words::params(request, ticket.revision());
+                let params = question_compat::params(request, ticket.revision());
                 let request = json!({"method": request.method.as_str(), "params": params});
                 (key.to_owned(), request)
             })
@@ -115,7 +115,7 @@ impl Protocol {
 }
 
 /// What a client that opens no URLs by itself reads instead: where its user has to go.
-pub(super) fn places_text(places: &[QuestionRequest]) -> String {
+pub(in crate::mcp) fn places_text(places: &[QuestionRequest]) -> String {
     let text =
         |place: &QuestionRequest, name: &str| place.params[name].as_str().unwrap_or_default().to_owned();
     let lines = places

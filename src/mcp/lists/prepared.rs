@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 
 use crate::registry::{CacheScope, Caching, Registry, TASKS_EXTENSION, TaskSupport};
 
-use super::announce::Announcement;
-use super::cursor::Cursor;
-use super::describe;
-use super::revision::{Era, Revision};
+use crate::mcp::lists::announce::Announcement;
+use crate::mcp::lists::cursor::Cursor;
+use crate::mcp::lists::describe;
+use crate::mcp::revision::{Era, Revision};
 
 /// How long a client may keep a list. Whoever listens hears of a change at once; five minutes bound how long others go
 /// on with the old one.
 const LIST_TTL: Duration = Duration::from_secs(300);
 
 /// Items on one page of a list. Large, because clients that know no pages see the first one only.
-pub(super) const PAGE_ITEMS_MAX: usize = 1_000;
+pub(in crate::mcp) const PAGE_ITEMS_MAX: usize = 1_000;
 
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -50,7 +50,7 @@ impl Default for Identity {
 
 /// What can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listed {
+pub(in crate::mcp) enum Listed {
     Tools,
     Resources,
     ResourceTemplates,
@@ -105,15 +105,15 @@ impl Listed {
 
 /// Which features there is anything of. The methods of the others do not exist.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Has {
-    pub(super) tools: bool,
-    pub(super) resources: bool,
-    pub(super) prompts: bool,
-    pub(super) completions: bool,
+pub(in crate::mcp) struct Has {
+    pub(in crate::mcp) tools: bool,
+    pub(in crate::mcp) resources: bool,
+    pub(in crate::mcp) prompts: bool,
+    pub(in crate::mcp) completions: bool,
 }
 
 impl Has {
-    pub(super) fn of(registry: &Registry) -> Self {
+    pub(in crate::mcp) fn of(registry: &Registry) -> Self {
         Self {
             tools: registry.tools().len() > 0,
             resources: registry.resources().len() + registry.templates().len() + registry.listers().len() > 0,
@@ -124,7 +124,7 @@ impl Has {
 }
 
 /// The prepared texts, each a JSON value.
-pub(super) struct Lists {
+pub(in crate::mcp) struct Lists {
     pages: [[Vec<Vec<u8>>; Revision::ALL.len()]; Listed::ALL.len()],
     tails: [Vec<u8>; Revision::ALL.len()],
     initialize: [Vec<u8>; Revision::ALL.len()],
@@ -134,7 +134,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    pub(super) fn new(registry: &Registry, identity: &Identity) -> Self {
+    pub(in crate::mcp) fn new(registry: &Registry, identity: &Identity) -> Self {
         Self {
             pages: Listed::ALL
                 .map(|listed| Revision::ALL.map(|revision| pages(listed, registry, identity, revision))),
@@ -147,7 +147,7 @@ impl Lists {
     }
 
     /// Which lists differ from `other`'s, for a client of any revision.
-    pub(super) fn changes_since(&self, other: &Lists) -> Vec<Announcement> {
+    pub(in crate::mcp) fn changes_since(&self, other: &Lists) -> Vec<Announcement> {
         let differs = |listed: Listed| self.pages[listed as usize] != other.pages[listed as usize];
         let has_new_resources =
             differs(Listed::Resources) || differs(Listed::ResourceTemplates) || self.tails != other.tails;
@@ -162,13 +162,13 @@ impl Lists {
     }
 
     /// A page of a list, counted from zero.
-    pub(super) fn page(&self, listed: Listed, revision: Revision, page: usize) -> Option<&[u8]> {
+    pub(in crate::mcp) fn page(&self, listed: Listed, revision: Revision, page: usize) -> Option<&[u8]> {
         let pages = self.pages.get(listed as usize)?.get(revision.index())?;
         pages.get(page).map(Vec::as_slice)
     }
 
     /// The page that the listers begin with; pages before it are prepared.
-    pub(super) fn tail_page(&self, revision: Revision) -> usize {
+    pub(in crate::mcp) fn tail_page(&self, revision: Revision) -> usize {
         self.pages
             .get(Listed::Resources as usize)
             .and_then(|pages| pages.get(revision.index()))
@@ -176,27 +176,27 @@ impl Lists {
     }
 
     /// What stands on that page in front of what the first lister finds: items, each with a comma behind it.
-    pub(super) fn tail(&self, revision: Revision) -> &[u8] {
+    pub(in crate::mcp) fn tail(&self, revision: Revision) -> &[u8] {
         self.tails.get(revision.index()).map_or(b"", Vec::as_slice)
     }
 
     /// The result of `initialize`.
-    pub(super) fn initialize(&self, revision: Revision) -> &[u8] {
+    pub(in crate::mcp) fn initialize(&self, revision: Revision) -> &[u8] {
         self.initialize.get(revision.index()).map_or(b"{}", Vec::as_slice)
     }
 
     /// The result of `server/discover`.
-    pub(super) fn discover(&self) -> &[u8] {
+    pub(in crate::mcp) fn discover(&self) -> &[u8] {
         &self.discover
     }
 
     /// Whether there are tools whose calls may go on as tasks.
-    pub(super) fn has_tasks(&self) -> bool {
+    pub(in crate::mcp) fn has_tasks(&self) -> bool {
         self.has_tasks
     }
 
     /// The value of `_meta` in every modern result.
-    pub(super) fn meta(&self) -> &[u8] {
+    pub(in crate::mcp) fn meta(&self) -> &[u8] {
         &self.meta
     }
 }
@@ -333,7 +333,7 @@ fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
 
 /// How long a list may be kept; the same on all of its pages. Nothing registered depends on who asks; what a
 /// lister finds may, and may be gone at once.
-pub(super) fn list_caching(listed: Listed, registry: &Registry) -> Caching {
+pub(in crate::mcp) fn list_caching(listed: Listed, registry: &Registry) -> Caching {
     match listed.has_tail(registry) {
         true => Caching::default(),
         false => Caching::new(LIST_TTL, CacheScope::Public),

@@ -6,26 +6,26 @@
 use crate::jsonrpc::{Id, Notification, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel, Operation};
 
-use super::call::{Asker, Call};
-use super::error::Failure;
-use super::facts::Facts;
-use super::features::{Asked, Found};
-use super::headers::Mirrored;
-use super::input_responses;
-use super::listen::{self, LISTEN, Listener};
-use super::live::State;
-use super::param_headers;
-use super::params::{self, members, present};
-use super::protocol::Protocol;
-use super::remembered;
-use super::reply::Reply;
-use super::revision::Revision;
-use super::routed::Routed;
-use super::task::TaskOwner;
-use super::tasks;
+use crate::mcp::call::{Asker, Call};
+use crate::mcp::eras::input_responses;
+use crate::mcp::eras::routed::Routed;
+use crate::mcp::eras::session_requests;
+use crate::mcp::error::Failure;
+use crate::mcp::features::listen::{self, LISTEN, Listener};
+use crate::mcp::features::methods::{Asked, Found};
+use crate::mcp::headers::Mirrored;
+use crate::mcp::param_headers;
+use crate::mcp::params::{self, members, present};
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
+use crate::mcp::request_context::Facts;
+use crate::mcp::revision::Revision;
+use crate::mcp::state::State;
+use crate::mcp::task::TaskOwner;
+use crate::mcp::tasks;
 
 /// The method that only this era has, and that a client without an envelope may try first.
-pub(super) const DISCOVER: &str = "server/discover";
+pub(in crate::mcp) const DISCOVER: &str = "server/discover";
 
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
@@ -43,14 +43,14 @@ struct Envelope<'t, 's> {
 }
 
 /// Whether any `_meta` of these parameters names a protocol version, of whatever type.
-pub(super) fn claims_version(params: Value<'_, '_>) -> bool {
+pub(in crate::mcp) fn claims_version(params: Value<'_, '_>) -> bool {
     params
         .members()
         .any(|(name, value)| name == "_meta" && value.member(VERSION_KEY).is_some())
 }
 
 /// Answers control, or hands out a call.
-pub(super) fn request<'p, 's: 'p>(
+pub(in crate::mcp) fn request<'p, 's: 'p>(
     protocol: &'p Protocol,
     facts: &Facts<'_>,
     request: &Request<'_, 's>,
@@ -124,14 +124,14 @@ fn checked<'p, 's: 'p>(
 }
 
 /// Acts on a notification, if it is accepted. Headers are not prescribed for them, beyond the version.
-pub(super) fn notification<'s>(
+pub(in crate::mcp) fn notification<'s>(
     facts: &Facts<'_>,
     notification: &Notification<'_, 's>,
     state: &dyn State,
 ) -> Result<(), Failure<'s>> {
     check_notification(facts, notification.params)?;
     if let Some(channel) = facts.channel() {
-        remembered::cancel(channel.token, notification, state);
+        session_requests::cancel(channel.token, notification, state);
     }
     Ok(())
 }

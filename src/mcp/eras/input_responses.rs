@@ -7,15 +7,15 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::binding::Binding;
-use super::call::{Answers, Call, asking_method};
-use super::error::Failure;
-use super::live::StateSeal;
-use super::time::UnixSeconds;
 use crate::jsonrpc::Value;
+use crate::mcp::binding::Binding;
+use crate::mcp::call::{Answers, Call, asking_method};
+use crate::mcp::error::Failure;
+use crate::mcp::state::StateSeal;
+use crate::mcp::time::UnixSeconds;
 
 /// All answers that came with a request, by key; none for operations that ask nothing.
-pub(super) fn read<'s>(
+pub(in crate::mcp) fn read<'s>(
     call: &Call<'_>,
     params: Option<Value<'_, 's>>,
     responses: Option<Value<'_, 's>>,

@@ -5,22 +5,22 @@
 //! and ignored, as the specification says. All of it may come twice without harm, since a batch that found no handler
 //! is decoded again.
 
-use super::error::Failure;
-use super::features::{leads_to_resource, resource_uri};
-use super::lists::Has;
-use super::live::{LiveRefused, State};
-use super::params::members;
-use super::protocol::Protocol;
-use super::session_context::Context;
-use super::sessions::{OpenSession, SessionToken};
 use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value, echoable};
+use crate::mcp::eras::session_context::Context;
+use crate::mcp::error::Failure;
+use crate::mcp::features::methods::{leads_to_resource, resource_uri};
+use crate::mcp::lists::prepared::Has;
+use crate::mcp::params::members;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::sessions::{OpenSession, SessionToken};
+use crate::mcp::state::{LiveRefused, State};
 use crate::registry::{AnswerError, LogLevel};
 
 /// Bytes of a client's error message that are kept.
 const ERROR_MESSAGE_BYTES_MAX: usize = 1_024;
 
 /// Whether it was one of these requests; its result is empty.
-pub(super) fn request<'s>(
+pub(in crate::mcp) fn request<'s>(
     protocol: &Protocol,
     context: Context,
     request: &Request<'_, 's>,
@@ -70,14 +70,18 @@ fn log_level<'s>(params: Option<Value<'_, 's>>) -> Result<LogLevel, Failure<'s>>
 }
 
 /// Acts on a notification.
-pub(super) fn notification(context: Context, notification: &Notification<'_, '_>, state: &dyn State) {
+pub(in crate::mcp) fn notification(context: Context, notification: &Notification<'_, '_>, state: &dyn State) {
     if let Some(conversation) = context.conversation {
         cancel(conversation, notification, state);
     }
 }
 
 /// Cancels a request of this conversation, if that is what the notification is for.
-pub(super) fn cancel(conversation: SessionToken, notification: &Notification<'_, '_>, state: &dyn State) {
+pub(in crate::mcp) fn cancel(
+    conversation: SessionToken,
+    notification: &Notification<'_, '_>,
+    state: &dyn State,
+) {
     if notification.method == "notifications/cancelled"
         && let Ok([Some(request)]) = members(notification.params, ["requestId"])
         && let Some(id) = echoable(request, notification.text, &["params", "requestId"])
@@ -90,7 +94,7 @@ pub(super) fn cancel(conversation: SessionToken, notification: &Notification<'_,
 ///
 /// # Errors
 /// It holds what a tool cannot be given; the call that waits for it is told.
-pub(super) fn response<'s>(
+pub(in crate::mcp) fn response<'s>(
     context: Context,
     response: &Response<'_, 's>,
     state: &dyn State,
@@ -112,7 +116,7 @@ pub(super) fn response<'s>(
 }
 
 /// The answer to a question of ours was refused: whoever waits for it is told why.
-pub(super) fn fail_question(context: Context, question: &str, why: &str, state: &dyn State) {
+pub(in crate::mcp) fn fail_question(context: Context, question: &str, why: &str, state: &dyn State) {
     if let Some(session) = context.session {
         let error = AnswerError::Unreadable(why.to_owned());
         state.answer(session.token, question, Err(error));

@@ -9,18 +9,18 @@ use crate::jsonrpc::{
     Glance, Glimpse, Id, Malformed, Message, ParseError, Shape, Value, element_spans, pointer_to,
 };
 
-use super::batch::BATCH_ELEMENTS_MAX;
-use super::error::Failure;
-use super::error::refused;
-use super::facts::Facts;
-use super::live::State;
-use super::protocol::Protocol;
-use super::remembered;
-use super::reply::Reply;
-use super::session_context;
+use crate::mcp::eras::batch::BATCH_ELEMENTS_MAX;
+use crate::mcp::eras::session_context;
+use crate::mcp::eras::session_requests;
+use crate::mcp::error::Failure;
+use crate::mcp::error::refused;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
+use crate::mcp::request_context::Facts;
+use crate::mcp::state::State;
 
 /// Calls `use_failure` with why a body could not be parsed.
-pub(super) fn with_failure<T>(
+pub(in crate::mcp) fn with_failure<T>(
     body: &[u8],
     error: ParseError,
     use_failure: impl FnOnce(Failure<'_>) -> T,
@@ -35,7 +35,7 @@ pub(super) fn with_failure<T>(
 }
 
 /// Appends the refusal of a message of this shape, unless it wants none.
-pub(super) fn write_refusal(
+pub(in crate::mcp) fn write_refusal(
     id: Option<Id<'_>>,
     shape: Shape,
     failure: Failure<'_>,
@@ -53,7 +53,7 @@ pub(super) fn write_refusal(
 impl Protocol {
     /// Answers what could not be parsed.
     #[cold]
-    pub(super) fn refuse_unparsed(
+    pub(in crate::mcp) fn refuse_unparsed(
         &self,
         facts: &Facts<'_>,
         body: &[u8],
@@ -96,7 +96,7 @@ impl Protocol {
 
     /// Answers JSON that is no message.
     #[cold]
-    pub(super) fn refuse_malformed(
+    pub(in crate::mcp) fn refuse_malformed(
         &self,
         facts: &Facts<'_>,
         malformed: &Malformed<'_>,
@@ -114,7 +114,7 @@ impl Protocol {
 
     /// Answers an array that is refused as a whole. On a channel each of its requests waits for an answer of its own.
     #[cold]
-    pub(super) fn refuse_batch(
+    pub(in crate::mcp) fn refuse_batch(
         &self,
         facts: &Facts<'_>,
         root: Value<'_, '_>,
@@ -160,7 +160,7 @@ impl Protocol {
     /// The answer that a call waits for cannot be used: it need not wait any longer.
     fn fail_question(&self, facts: &Facts<'_>, question: &str, failure: Failure<'_>, state: &dyn State) {
         if let Ok(context) = session_context::context(self, facts, state) {
-            remembered::fail_question(context, question, &failure.message(), state);
+            session_requests::fail_question(context, question, &failure.message(), state);
         }
     }
 }

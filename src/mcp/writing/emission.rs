@@ -9,13 +9,13 @@ use serde_json::json;
 use crate::jsonrpc::write_string;
 use crate::registry::{Emission, LogLevel};
 
-use super::call::Ticket;
-use super::live::State;
-use super::protocol::Protocol;
-use super::question_words;
-use super::related_task::{RELATED_TASK_KEY, write_related_task};
-use super::revision::Era;
-use super::task::TaskId;
+use crate::mcp::call::Ticket;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::revision::Era;
+use crate::mcp::state::State;
+use crate::mcp::task::TaskId;
+use crate::mcp::writing::question_compat;
+use crate::mcp::writing::related_task::{RELATED_TASK_KEY, write_related_task};
 
 /// The least severe message for a legacy client that never set a level; the specification leaves it to the server.
 const LOG_LEVEL_DEFAULT: LogLevel = LogLevel::Info;
@@ -91,7 +91,7 @@ fn write(
             out.extend_from_slice(br#","method":"#);
             write_string(out, question.request.method.as_str());
             out.extend_from_slice(br#","params":"#);
-            let mut params = question_words::params(&question.request, revision);
+            let mut params = question_compat::params(&question.request, revision);
             if let Some(task) = task {
                 params["_meta"] = json!({RELATED_TASK_KEY: {"taskId": task.as_str()}});
             }

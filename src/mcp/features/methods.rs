@@ -6,22 +6,22 @@
 use crate::jsonrpc::{Request, Value, write_result};
 use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry};
 
-use super::call::{Asker, Call, CallParams};
-use super::cursor::Cursor;
-use super::error::Failure;
-use super::lists::{Has, Listed};
-use super::params::{members, present};
-use super::protocol::Protocol;
-use super::reply::Reply;
-use super::revision::Revision;
+use crate::mcp::call::{Asker, Call, CallParams};
+use crate::mcp::error::Failure;
+use crate::mcp::lists::cursor::Cursor;
+use crate::mcp::lists::prepared::{Has, Listed};
+use crate::mcp::params::{members, present};
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
+use crate::mcp::revision::Revision;
 
 /// The longest URI that is looked up; RFC 9110 (4.1) wants 8,000 bytes to be possible.
-pub(super) const URI_BYTES_MAX: usize = 8_192;
+pub(in crate::mcp) const URI_BYTES_MAX: usize = 8_192;
 const URI_TOO_LONG: &str = "`params.uri` is longer than 8192 bytes";
 
 /// A method with its parameters read, not looked up yet.
 #[derive(Debug)]
-pub(super) enum Asked<'s> {
+pub(in crate::mcp) enum Asked<'s> {
     List(Listed, Cursor<'s>),
     CallTool(CallParams<'s>),
     ReadResource(&'s str),
@@ -30,14 +30,14 @@ pub(super) enum Asked<'s> {
 }
 
 /// What is found for a request: its answer, or a call to run.
-pub(super) enum Found<'s> {
+pub(in crate::mcp) enum Found<'s> {
     Reply(Reply),
     Call(Call<'s>),
 }
 
 /// Whose argument is to be completed.
 #[derive(Debug)]
-pub(super) enum Reference<'s> {
+pub(in crate::mcp) enum Reference<'s> {
     Prompt(&'s str),
     Resource(&'s str),
 }
@@ -47,7 +47,7 @@ impl<'s> Asked<'s> {
     ///
     /// # Errors
     /// It is another method, or its parameters are not as they must be.
-    pub(super) fn read(protocol: &Protocol, request: &Request<'_, 's>) -> Result<Self, Failure<'s>> {
+    pub(in crate::mcp) fn read(protocol: &Protocol, request: &Request<'_, 's>) -> Result<Self, Failure<'s>> {
         let has = Has::of(protocol.registry());
         let params = request.params;
         match request.method {
@@ -64,7 +64,7 @@ impl<'s> Asked<'s> {
     }
 
     /// What the header `Mcp-Name` must repeat.
-    pub(super) fn name(&self) -> Option<&'s str> {
+    pub(in crate::mcp) fn name(&self) -> Option<&'s str> {
         match self {
             Self::CallTool(CallParams { name, .. }) | Self::ReadResource(name) | Self::GetPrompt(name) => {
                 Some(name)
@@ -77,7 +77,7 @@ impl<'s> Asked<'s> {
     ///
     /// # Errors
     /// What is named is not there.
-    pub(super) fn find(
+    pub(in crate::mcp) fn find(
         self,
         protocol: &Protocol,
         asker: Asker<'s>,
@@ -124,7 +124,7 @@ fn resource_at(registry: &Registry, uri: &str) -> Option<Operation> {
 }
 
 /// Whether there may be a resource at a URI.
-pub(super) fn leads_to_resource(registry: &Registry, uri: &str) -> bool {
+pub(in crate::mcp) fn leads_to_resource(registry: &Registry, uri: &str) -> bool {
     resource_at(registry, uri).is_some()
 }
 
@@ -183,7 +183,7 @@ fn read_resource<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure
 }
 
 /// `params.uri`.
-pub(super) fn resource_uri<'s>(params: Option<Value<'_, 's>>) -> Result<&'s str, Failure<'s>> {
+pub(in crate::mcp) fn resource_uri<'s>(params: Option<Value<'_, 's>>) -> Result<&'s str, Failure<'s>> {
     let [uri] = members(params, ["uri"])?;
     let uri = uri
         .and_then(Value::as_str)

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// Where a list goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cursor<'s> {
+pub(in crate::mcp) enum Cursor<'s> {
     /// A prepared page, counted from zero.
     Page(usize),
     /// A lister, and what it said it goes on from.
@@ -16,7 +16,7 @@ pub(super) enum Cursor<'s> {
 
 impl<'s> Cursor<'s> {
     /// What [`Display`](fmt::Display) wrote; nothing for anything else.
-    pub(super) fn parse(text: &'s str) -> Option<Self> {
+    pub(in crate::mcp) fn parse(text: &'s str) -> Option<Self> {
         if let Some(page) = text.strip_prefix('p') {
             return number(page).map(Self::Page);
         }

@@ -1,14 +1,14 @@
 //! Where one message leads.
 
-use super::call::Call;
-use super::features::Found;
-use super::listen::Listen;
-use super::reply::Reply;
-use super::task::AwaitTask;
-use super::tasks::TaskReply;
+use crate::mcp::call::Call;
+use crate::mcp::features::listen::Listen;
+use crate::mcp::features::methods::Found;
+use crate::mcp::reply::Reply;
+use crate::mcp::task::AwaitTask;
+use crate::mcp::tasks::TaskReply;
 
 /// Where a message leads.
-pub(super) enum Routed<'s> {
+pub(in crate::mcp) enum Routed<'s> {
     Reply(Reply),
     Call(Call<'s>),
     Listen(Listen),

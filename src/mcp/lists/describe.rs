@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::registry::{PromptInfo, ResourceInfo, TaskSupport, ToolInfo};
 
-use super::revision::Revision;
+use crate::mcp::revision::Revision;
 
-pub(super) fn tool(info: &ToolInfo, revision: Revision) -> Value {
+pub(in crate::mcp) fn tool(info: &ToolInfo, revision: Revision) -> Value {
     let mut tool = Map::new();
     tool.insert("name".to_owned(), json!(info.name()));
     if let Some(title) = info.title().filter(|_| revision.has_titles()) {
@@ -36,7 +36,7 @@ pub(super) fn tool(info: &ToolInfo, revision: Revision) -> Value {
 }
 
 /// Whether clients of this revision can call it at all.
-pub(super) fn is_callable(info: &ToolInfo, revision: Revision) -> bool {
+pub(in crate::mcp) fn is_callable(info: &ToolInfo, revision: Revision) -> bool {
     revision.has_tasks() || info.task_support() != TaskSupport::Required
 }
 
@@ -77,7 +77,7 @@ fn schema(schema: &Value, revision: Revision) -> Value {
 }
 
 /// A resource or a resource template.
-pub(super) fn resource(info: &ResourceInfo, revision: Revision) -> Value {
+pub(in crate::mcp) fn resource(info: &ResourceInfo, revision: Revision) -> Value {
     let mut resource = without_newer(info, revision);
     if !revision.has_titles()
         && let Some(annotations) = resource.get_mut("annotations").and_then(Value::as_object_mut)
@@ -87,7 +87,7 @@ pub(super) fn resource(info: &ResourceInfo, revision: Revision) -> Value {
     resource
 }
 
-pub(super) fn prompt(info: &PromptInfo, revision: Revision) -> Value {
+pub(in crate::mcp) fn prompt(info: &PromptInfo, revision: Revision) -> Value {
     let mut prompt = without_newer(info, revision);
     let arguments = prompt.get_mut("arguments").and_then(Value::as_array_mut);
     for argument in arguments.into_iter().flatten() {

@@ -6,27 +6,27 @@
 use crate::registry::ClientCapabilities;
 use crate::wire::http1::Field;
 
-use super::error::Failure;
-use super::facts::{ChannelFacts, Facts, HttpHead, Via};
-use super::protocol::Protocol;
-use super::revision::{Era, Revision};
-use super::sessions::{OpenSession, Principal, SessionToken, Sessions};
-use super::task::TaskOwner;
+use crate::mcp::error::Failure;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::request_context::{ChannelFacts, Facts, HttpHead, Via};
+use crate::mcp::revision::{Era, Revision};
+use crate::mcp::sessions::{OpenSession, Principal, SessionToken, Sessions};
+use crate::mcp::task::TaskOwner;
 
 /// What a request's head says about the conversation it belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Context {
-    pub(super) revision: Revision,
-    pub(super) capabilities: ClientCapabilities,
-    pub(super) principal: Principal,
-    pub(super) session: Option<OpenSession>,
+pub(in crate::mcp) struct Context {
+    pub(in crate::mcp) revision: Revision,
+    pub(in crate::mcp) capabilities: ClientCapabilities,
+    pub(in crate::mcp) principal: Principal,
+    pub(in crate::mcp) session: Option<OpenSession>,
     /// What its requests can be cancelled under.
-    pub(super) conversation: Option<SessionToken>,
-    pub(super) is_on_channel: bool,
+    pub(in crate::mcp) conversation: Option<SessionToken>,
+    pub(in crate::mcp) is_on_channel: bool,
 }
 
 /// What a message's head, or its channel, says of session and version.
-pub(super) fn context<'s>(
+pub(in crate::mcp) fn context<'s>(
     protocol: &Protocol,
     facts: &Facts<'_>,
     sessions: &dyn Sessions,
@@ -69,7 +69,7 @@ fn context_of_channel<'s>(
 
 impl Context {
     /// Whose tasks its requests are about.
-    pub(super) fn task_owner(&self) -> TaskOwner {
+    pub(in crate::mcp) fn task_owner(&self) -> TaskOwner {
         TaskOwner {
             principal: self.principal,
             session: self.conversation,
@@ -100,7 +100,7 @@ impl Context {
     }
 }
 
-pub(super) fn header_revision<'s>(head: &HttpHead<'_>) -> Result<Option<Revision>, Failure<'s>> {
+pub(in crate::mcp) fn header_revision<'s>(head: &HttpHead<'_>) -> Result<Option<Revision>, Failure<'s>> {
     match head.protocol_version {
         Field::Absent => Ok(None),
         Field::Repeated => Err(Failure::VersionHeader(

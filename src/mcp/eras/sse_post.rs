@@ -6,12 +6,12 @@
 
 use crate::jsonrpc::{Glance, Message, RequestId, Scratch};
 
-use super::error::Failure;
-use super::error::refused;
-use super::protocol::Protocol;
-use super::reply::Reply;
-use super::revision::Era;
-use super::unread::{with_failure, write_refusal};
+use crate::mcp::eras::unread::{with_failure, write_refusal};
+use crate::mcp::error::Failure;
+use crate::mcp::error::refused;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
+use crate::mcp::revision::Era;
 
 /// What a POST's body comes to.
 #[derive(Clone, Debug)]

@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::registry::{QuestionMethod, QuestionRequest};
 
-use super::revision::Revision;
+use crate::mcp::revision::Revision;
 
 /// The parameters of a question.
-pub(super) fn params(request: &QuestionRequest, revision: Revision) -> Value {
+pub(in crate::mcp) fn params(request: &QuestionRequest, revision: Revision) -> Value {
     let mut params = request.params.clone();
     let Some(members) = params.as_object_mut() else {
         return json!({});

@@ -2,9 +2,9 @@
 
 use crate::wire::http1::{Field, FieldLines};
 
-use super::revision::{Era, Revision};
-use super::sessions::{OpenSession, Principal, SessionToken};
-use super::time::UnixSeconds;
+use crate::mcp::revision::{Era, Revision};
+use crate::mcp::sessions::{OpenSession, Principal, SessionToken};
+use crate::mcp::time::UnixSeconds;
 
 /// `Mcp-Param-*`: whatever a head has of them. Looked at only for tools that ask for them.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,18 +7,18 @@
 use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_string};
 use crate::registry::ClientCapabilities;
 
-use super::announce::write_subscription;
-use super::error::Failure;
-use super::features::{URI_BYTES_MAX, leads_to_resource};
-use super::lists::Has;
-use super::live::State;
-use super::params::{members, present};
-use super::protocol::Protocol;
-use super::reply::{Labels, Reply};
-use super::revision::Era;
-use super::task::TaskOwner;
+use crate::mcp::error::Failure;
+use crate::mcp::features::methods::{URI_BYTES_MAX, leads_to_resource};
+use crate::mcp::lists::announce::write_subscription;
+use crate::mcp::lists::prepared::Has;
+use crate::mcp::params::{members, present};
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::{Labels, Reply};
+use crate::mcp::revision::Era;
+use crate::mcp::state::State;
+use crate::mcp::task::TaskOwner;
 
-pub(super) const LISTEN: &str = "subscriptions/listen";
+pub(in crate::mcp) const LISTEN: &str = "subscriptions/listen";
 
 /// URIs that one subscription may name. Each is looked up, remembered and compared with every change.
 pub const LISTEN_URIS_MAX: usize = 1_024;
@@ -57,19 +57,19 @@ pub struct Interest {
 }
 
 /// Who wants to listen.
-pub(super) struct Listener {
-    pub(super) owner: TaskOwner,
-    pub(super) capabilities: ClientCapabilities,
+pub(in crate::mcp) struct Listener {
+    pub(in crate::mcp) owner: TaskOwner,
+    pub(in crate::mcp) capabilities: ClientCapabilities,
 }
 
 /// Whether there is anything to hear of.
-pub(super) fn is_offered(protocol: &Protocol) -> bool {
+pub(in crate::mcp) fn is_offered(protocol: &Protocol) -> bool {
     let has = Has::of(protocol.registry());
     has.tools || has.prompts || has.resources
 }
 
 /// Reads what a client wants to hear, and acknowledges what it will.
-pub(super) fn listen<'s>(
+pub(in crate::mcp) fn listen<'s>(
     protocol: &Protocol,
     request: &Request<'_, 's>,
     listener: &Listener,

@@ -5,15 +5,15 @@
 
 use crate::wire::http1::Field;
 
-use super::error::Failure;
-use super::error::refused;
-use super::facts::Facts;
-use super::live::State;
-use super::protocol::Protocol;
-use super::reply::Reply;
-use super::revision::Era;
-use super::session_context;
-use super::sessions::OpenSession;
+use crate::mcp::eras::session_context;
+use crate::mcp::error::Failure;
+use crate::mcp::error::refused;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
+use crate::mcp::request_context::Facts;
+use crate::mcp::revision::Era;
+use crate::mcp::sessions::OpenSession;
+use crate::mcp::state::State;
 
 /// The longest `Last-Event-ID` that can be one of ours.
 const EVENT_ID_BYTES_MAX: usize = 128;

@@ -44,7 +44,7 @@ pub struct Announced {
 
 impl Announced {
     /// In a message whose `params` have members that end `at` this byte.
-    pub(super) fn behind_members(at: usize) -> Self {
+    pub(in crate::mcp) fn behind_members(at: usize) -> Self {
         Self {
             at,
             has_members: true,
@@ -87,7 +87,7 @@ pub fn write_announcement(announcement: &Announcement, out: &mut Vec<u8>) -> Ann
 }
 
 /// Appends the member of `_meta` that names a subscription, by its request's id and of the same JSON type.
-pub(super) fn write_subscription(id: Id<'_>, out: &mut Vec<u8>) {
+pub(in crate::mcp) fn write_subscription(id: Id<'_>, out: &mut Vec<u8>) {
     write_string(out, SUBSCRIPTION_KEY);
     out.push(b':');
     id.write(out);

@@ -12,18 +12,18 @@ use std::collections::VecDeque;
 
 use crate::jsonrpc::{ElementSpan, Message, Notification, Request, Scratch, Value, element_spans};
 
-use super::call::Work;
-use super::error::{BatchFault, Failure, Refused};
-use super::legacy;
-use super::live::State;
-use super::modern;
-use super::overload::Overload;
-use super::protocol::Protocol;
-use super::remembered;
-use super::reply::{Reply, ReplyKind};
-use super::revision::Era;
-use super::routed::Routed;
-use super::session_context::Context;
+use crate::mcp::call::Work;
+use crate::mcp::eras::legacy;
+use crate::mcp::eras::modern;
+use crate::mcp::eras::routed::Routed;
+use crate::mcp::eras::session_context::Context;
+use crate::mcp::eras::session_requests;
+use crate::mcp::error::{BatchFault, Failure, Refused};
+use crate::mcp::overload::Overload;
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::{Reply, ReplyKind};
+use crate::mcp::revision::Era;
+use crate::mcp::state::State;
 
 /// Most messages in one batch, so that one connection cannot hold a handler for long.
 pub const BATCH_ELEMENTS_MAX: usize = 64;
@@ -44,7 +44,7 @@ pub struct Batch {
 }
 
 /// What an array comes to.
-pub(super) enum Opened {
+pub(in crate::mcp) enum Opened {
     /// Everything in it was answered, or wanted no answer.
     Reply(Reply),
     /// Calls are left.
@@ -53,7 +53,7 @@ pub(super) enum Opened {
 
 impl Batch {
     /// Answers what is control and notes what is not.
-    pub(super) fn open<'s>(
+    pub(in crate::mcp) fn open<'s>(
         protocol: &Protocol,
         context: Context,
         body: &'s [u8],
@@ -75,10 +75,12 @@ impl Batch {
             match Message::read(element, text) {
                 Ok(Message::Request(request)) => batch.take_request(protocol, &request, span, state, out),
                 Ok(Message::Notification(notification)) => {
-                    remembered::notification(context, &notification, state);
+                    session_requests::notification(context, &notification, state);
                 }
                 // What is wrong with an answer is told to the call that waits for it.
-                Ok(Message::Response(response)) => drop(remembered::response(context, &response, state)),
+                Ok(Message::Response(response)) => {
+                    let _ = session_requests::response(context, &response, state);
+                }
                 Err(_) => {}
             }
         }

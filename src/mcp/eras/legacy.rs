@@ -8,25 +8,25 @@ use crate::jsonrpc::{Id, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel};
 use crate::wire::http1::Field;
 
-use super::call::Asker;
-use super::error::Failure;
-use super::facts::Facts;
-use super::features::Asked;
-use super::live::State;
-use super::params::{self, members, present};
-use super::protocol::Protocol;
-use super::remembered;
-use super::reply::Reply;
-use super::revision::{Era, Revision};
-use super::routed::Routed;
-use super::session_context::{Context, context, header_revision};
-use super::sessions::{EndSession, Session, Sessions};
-use super::tasks;
+use crate::mcp::call::Asker;
+use crate::mcp::eras::routed::Routed;
+use crate::mcp::eras::session_context::{Context, context, header_revision};
+use crate::mcp::eras::session_requests;
+use crate::mcp::error::Failure;
+use crate::mcp::features::methods::Asked;
+use crate::mcp::params::{self, members, present};
+use crate::mcp::protocol::Protocol;
+use crate::mcp::reply::Reply;
+use crate::mcp::request_context::Facts;
+use crate::mcp::revision::{Era, Revision};
+use crate::mcp::sessions::{EndSession, Session, Sessions};
+use crate::mcp::state::State;
+use crate::mcp::tasks;
 
-pub(super) const INITIALIZE: &str = "initialize";
+pub(in crate::mcp) const INITIALIZE: &str = "initialize";
 
 /// Answers control, or hands out a call.
-pub(super) fn request<'s>(
+pub(in crate::mcp) fn request<'s>(
     protocol: &Protocol,
     facts: &Facts<'_>,
     request: &Request<'_, 's>,
@@ -41,14 +41,14 @@ pub(super) fn request<'s>(
 }
 
 /// The same within a context that is known: for requests but `initialize`, single or in a batch.
-pub(super) fn dispatch<'s>(
+pub(in crate::mcp) fn dispatch<'s>(
     protocol: &Protocol,
     context: Context,
     request: &Request<'_, 's>,
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
-    if request.method == "ping" || remembered::request(protocol, context, request, state)? {
+    if request.method == "ping" || session_requests::request(protocol, context, request, state)? {
         write_result(out, request.id, b"{}");
         return Ok(Routed::Reply(Reply::answered()));
     }
@@ -68,7 +68,7 @@ pub(super) fn dispatch<'s>(
 }
 
 /// The same for what needs nothing remembered: the features' methods.
-pub(super) fn call<'s>(
+pub(in crate::mcp) fn call<'s>(
     protocol: &Protocol,
     context: Context,
     request: &Request<'_, 's>,
@@ -105,7 +105,10 @@ fn progress_token<'s>(request: &Request<'_, 's>) -> Result<Option<Id<'s>>, Failu
 }
 
 /// Ends the session a DELETE names.
-pub(super) fn end_session<'s>(facts: &Facts<'_>, sessions: &dyn Sessions) -> Result<EndSession, Failure<'s>> {
+pub(in crate::mcp) fn end_session<'s>(
+    facts: &Facts<'_>,
+    sessions: &dyn Sessions,
+) -> Result<EndSession, Failure<'s>> {
     let head = facts.head().ok_or(Failure::HttpMethod)?;
     header_revision(head)?;
     match head.session_id {

@@ -4,10 +4,10 @@
 //! answer; the modern era has sealed state that travels with the client. How any of it is kept, and how it finds its
 //! way from one shard to another, is the implementor's business. Nothing here waits.
 
-use super::sessions::{OpenSession, SessionToken, Sessions};
-use super::task::Tasks;
-use super::time::UnixSeconds;
 use crate::jsonrpc::RequestId;
+use crate::mcp::sessions::{OpenSession, SessionToken, Sessions};
+use crate::mcp::task::Tasks;
+use crate::mcp::time::UnixSeconds;
 use crate::registry::{AnswerError, LogLevel};
 
 /// There is no room to remember more; answered as overload.
