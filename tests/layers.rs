@@ -38,8 +38,6 @@ const FOLDERS_WITH_CIRCLES: &[&str] = &[
     "files",
     "files/watch",
     "jsonrpc",
-    "mcp",
-    "mcp/tasks",
     "metrics/report",
     "registry",
     "registry/listed",
@@ -47,9 +45,6 @@ const FOLDERS_WITH_CIRCLES: &[&str] = &[
     "server",
     "session/live",
     "session/tasks",
-    "transport",
-    "transport/edge",
-    "wire/http1",
     "workers",
 ];
 

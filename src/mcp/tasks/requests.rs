@@ -14,10 +14,8 @@ use crate::mcp::revision::{Era, Revision};
 use crate::mcp::state::State;
 use crate::registry::ClientCapabilities;
 
-use super::words::{write_detailed_task, write_task};
+use super::words::{TASKS_RESULT, write_detailed_task, write_task};
 use crate::mcp::task::{AwaitTask, CancelTask, TaskId, TaskOwner};
-
-pub(super) const TASKS_RESULT: &str = "tasks/result";
 
 /// Tasks on one page of a list.
 const PAGE_TASKS_MAX: usize = 100;

@@ -18,9 +18,10 @@ use crate::mcp::writing::question_compat;
 use crate::mcp::writing::related_task::write_related_task;
 use crate::registry::NotedQuestion;
 
-use super::requests::TASKS_RESULT;
 use super::timestamp::write_timestamp;
 use crate::mcp::task::{TaskEnd, TaskStatus, TaskView};
+
+pub(super) const TASKS_RESULT: &str = "tasks/result";
 
 impl Protocol {
     /// Appends the answer to a call that goes on as `task`.

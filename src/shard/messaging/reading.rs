@@ -7,9 +7,9 @@ use crate::mcp::{Facts, Via};
 use crate::metrics::Eviction;
 use crate::pool::Assembly;
 use crate::ring::ConnectionKey;
+use crate::transport::http::admission::websocket::{self as handshake};
 use crate::transport::http::{HEAD_RESERVE, Request};
 use crate::transport::stdio::{self, Lines};
-use crate::transport::websocket::{self as handshake};
 use crate::wire::websocket::{self, CloseCode, Control, MessageKind};
 
 use super::super::channels::{Close, Framing};

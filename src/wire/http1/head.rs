@@ -7,7 +7,7 @@
 use crate::units::has_valid_escapes;
 
 use super::field::is_token;
-use super::{Authority, Connection, Field, FieldLines, FieldSet, Fields, HeadError, split_list};
+use super::{Authority, BodyLength, Connection, Field, FieldLines, FieldSet, Fields, HeadError, split_list};
 
 /// Bounds on a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,17 +92,6 @@ pub enum Version {
     Http10,
     /// HTTP/1.1, or a later 1.x, which is served as 1.1 (RFC 9110, section 2.5).
     Http11,
-}
-
-/// How the body behind the head is delimited (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLength {
-    /// No body.
-    None,
-    /// Exactly so many bytes, below 2^63.
-    Length(u64),
-    /// Chunks up to the last one.
-    Chunked,
 }
 
 /// What `Expect` asks for (RFC 9110, section 10.1.1). Ignored on HTTP/1.0.

@@ -10,6 +10,7 @@ mod chunked;
 mod date;
 mod error;
 mod field;
+mod framing;
 mod head;
 mod response;
 mod scan;
@@ -24,10 +25,11 @@ pub use field::{
     Field, FieldLines, FieldSet, Fields, LOWER_CASE_BIT, field_of_unparsed, is_name, is_token, split_list,
     trim_whitespace,
 };
-pub use head::{BodyLength, Expectation, Head, HeadLimits, Method, Version, parse_head, parse_head_with};
+pub use framing::{BodyLength, Connection};
+pub use head::{Expectation, Head, HeadLimits, Method, Version, parse_head, parse_head_with};
 pub use response::{
-    CONTINUE, Connection, Cors, HEAD_RESERVE, OwnField, ResponseHead, UpgradeOffer, origin_value,
-    write_bodyless, write_head_before, write_switching_protocols,
+    CONTINUE, Cors, HEAD_RESERVE, OwnField, ResponseHead, UpgradeOffer, origin_value, write_bodyless,
+    write_head_before, write_switching_protocols,
 };
 pub use scan::HeadScanner;
 pub use status::Status;

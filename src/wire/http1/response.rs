@@ -4,7 +4,7 @@
 //! The head is written backwards into that room so that it ends where the body begins, and both leave in one
 //! send. Nothing is allocated and no body byte is moved.
 
-use super::{BodyLength, Status};
+use super::{BodyLength, Connection, Status};
 
 /// Room to leave in front of a body: more than the longest head, whose variable parts are bounded below.
 pub const HEAD_RESERVE: usize = 1536;
@@ -15,17 +15,6 @@ const ORIGIN_BYTES_MAX: usize = "https://".len() + 253 + ":65535".len();
 
 /// The interim answer to `Expect: 100-continue`; it has no fields.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// What the answer says about the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
-    /// Nothing: HTTP/1.1 goes on.
-    Persist,
-    /// `Connection: keep-alive`, which an HTTP/1.0 client that asked for it needs to hear.
-    KeepAlive,
-    /// `Connection: close`.
-    Close,
-}
 
 /// A protocol that a client may ask for by `Upgrade`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! served, since any call may turn out to need a stream. One that says nothing takes anything, as in all of HTTP. Does
 //! not rank what is preferred.
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::transport::http::Head;
 use crate::wire::http1::{Field, split_list};
 

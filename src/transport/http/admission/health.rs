@@ -3,21 +3,13 @@
 //! Says that there is such a path and what is asked; the answer is that of the admin listener. Metrics are not here:
 //! they tell more than a stranger should know.
 
-use super::{Endpoint, Refusal};
+use super::endpoint::{Endpoint, Probe};
+use super::refusal::Refusal;
 use crate::config::{HEALTH_PATH, READINESS_PATH};
 use crate::transport::http::Head;
 use crate::wire::http1::Method;
 
 const ALLOW: &str = "GET, HEAD";
-
-/// What a prober asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// Whether the process is well.
-    Health,
-    /// Whether the server is serving: not starting, not draining.
-    Readiness,
-}
 
 /// What a request for one of the two asks for; none for any other path.
 pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusal>> {

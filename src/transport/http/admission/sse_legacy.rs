@@ -3,7 +3,8 @@
 //! A client opens an event stream by GET and is told there where to POST its messages; everything the server says
 //! comes on the stream. So a POST's `Accept` is of no matter: it is answered by its status.
 
-use super::{Endpoint, Refusal};
+use super::endpoint::Endpoint;
+use super::refusal::Refusal;
 use crate::config::{SSE_MESSAGES_PATH, SSE_PATH};
 use crate::transport::http::Head;
 use crate::wire::http1::Method;

@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::refusal::Refusal;
 use crate::transport::http::Head;
-use crate::transport::http::admission::Refusal;
 use crate::wire::http1::{self, BodyLength, Field, Method, split_list};
 
 /// What a client may name in `Sec-WebSocket-Protocol`; one that names none is served all the same.

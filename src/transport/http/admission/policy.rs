@@ -1,0 +1,249 @@
+//! The rules, made once at start, and the order in which they answer.
+
+use super::accept::{self, check_accept};
+use super::endpoint::Endpoint;
+use super::refusal::Refusal;
+use super::{cors, health, sse_legacy, websocket};
+use crate::config::{HostRule, HostRuleError, Origin, OriginRule, OriginRuleError};
+use crate::transport::http::Head;
+use crate::wire::http1::{self, Authority, BodyLength, Expectation, Field, Method, split_list};
+
+/// The methods of the endpoint, for `Allow`.
+const ALLOW: &str = "GET, POST, DELETE";
+/// What remains of them for a client without a session.
+pub const ALLOW_WITHOUT_STREAM: &str = "POST, DELETE";
+/// What remains of them for a client of a stateless revision.
+const ALLOW_MODERN: &str = "POST";
+/// The first revision without sessions, so without GET and DELETE. Revisions are dates and compare as text.
+const MODERN_REVISION_FIRST: &[u8] = b"2026-07-28";
+
+/// A setting that is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdmissionPolicyError {
+    /// Not a host.
+    #[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
+    Host(String),
+    /// Not an origin.
+    #[error("allow-origin = {0:?} {reason}", reason = OriginRuleError)]
+    Origin(String),
+    /// Not a path.
+    #[error("path = {0:?} must begin with `/` and hold neither a query nor spaces")]
+    Path(String),
+}
+
+/// The rules, made once at start.
+#[derive(Clone, Debug)]
+pub struct AdmissionPolicy {
+    /// As requests carry them: each with and without a slash behind it.
+    paths: Vec<String>,
+    hosts: Vec<HostRule>,
+    origins: Vec<OriginRule>,
+    body_bytes_max: u64,
+    has_websocket: bool,
+    has_sse_legacy: bool,
+    has_health: bool,
+}
+
+impl AdmissionPolicy {
+    /// Hosts a loopback server answers to, on any port.
+    pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+    /// Origins of pages that such hosts serve, on any port.
+    pub const LOOPBACK_ORIGINS: [&str; 6] = [
+        "http://localhost:*",
+        "http://127.0.0.1:*",
+        "http://[::1]:*",
+        "https://localhost:*",
+        "https://127.0.0.1:*",
+        "https://[::1]:*",
+    ];
+
+    /// `path` is compared byte for byte, but for one slash behind it. A host without a port allows any port; an origin
+    /// without one means its scheme's, as browsers write it, and `:*` any. `*` alone allows every value, also
+    /// `Origin: null`.
+    ///
+    /// # Errors
+    /// A setting that can never match.
+    pub fn new<S: AsRef<str>>(
+        path: &str,
+        hosts: impl IntoIterator<Item = S>,
+        origins: impl IntoIterator<Item = S>,
+        body_bytes_max: u64,
+    ) -> Result<Self, AdmissionPolicyError> {
+        let host = |text: S| {
+            let rule = HostRule::parse(text.as_ref());
+            rule.map_err(|_| AdmissionPolicyError::Host(text.as_ref().to_owned()))
+        };
+        let origin = |text: S| {
+            let rule = OriginRule::parse(text.as_ref());
+            rule.map_err(|_| AdmissionPolicyError::Origin(text.as_ref().to_owned()))
+        };
+        let policy = Self {
+            paths: Vec::new(),
+            hosts: hosts.into_iter().map(host).collect::<Result<_, _>>()?,
+            origins: origins.into_iter().map(origin).collect::<Result<_, _>>()?,
+            body_bytes_max,
+            has_websocket: false,
+            has_sse_legacy: false,
+            has_health: false,
+        };
+        policy.with_path(path)
+    }
+
+    /// Serves MCP on this path as well.
+    ///
+    /// # Errors
+    /// A path that no request can ask for.
+    pub fn with_path(mut self, path: &str) -> Result<Self, AdmissionPolicyError> {
+        let is_path =
+            path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
+        if !is_path {
+            return Err(AdmissionPolicyError::Path(path.to_owned()));
+        }
+        let bare = path.strip_suffix('/').unwrap_or(path);
+        if !bare.is_empty() {
+            self.paths.push(bare.to_owned());
+        }
+        self.paths.push(format!("{bare}/"));
+        Ok(self)
+    }
+
+    /// Whether a GET may become a WebSocket; until this is said, `Upgrade` is ignored, as RFC 9110,
+    /// section 7.8, lets a server do.
+    #[must_use]
+    pub fn with_websocket(mut self, has_websocket: bool) -> Self {
+        self.has_websocket = has_websocket;
+        self
+    }
+
+    /// Whether the endpoints of HTTP+SSE are there; until this is said, they are not. At the endpoint's own path they
+    /// never are.
+    #[must_use]
+    pub fn with_sse_legacy(mut self, has_sse_legacy: bool) -> Self {
+        self.has_sse_legacy = has_sse_legacy;
+        self
+    }
+
+    /// Whether health is served beside MCP; until this is said, it is not. At the endpoint's own path it never is.
+    #[must_use]
+    pub fn with_health(mut self, has_health: bool) -> Self {
+        self.has_health = has_health;
+        self
+    }
+
+    /// Lets a request in, or says why not. Allocates nothing.
+    ///
+    /// # Errors
+    /// The first rule that is broken, in the module's order.
+    pub fn admit(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
+        self.check_origin(head.fields.origin)?;
+        let chosen = self.choose_endpoint(head);
+        // A probe calls a server by its address, and whoever else does learns nothing from health.
+        if !matches!(chosen, Ok(Endpoint::Health(_))) {
+            self.check_host(head.authority)?;
+        }
+        let endpoint = match chosen {
+            // Looked for only where nothing else was asked for, so that no other request pays for it.
+            Err(_) if cors::is_preflight(head) => Endpoint::Preflight,
+            chosen => chosen?,
+        };
+        self.check_body(head)?;
+        match endpoint {
+            Endpoint::Post => {
+                check_content(head)?;
+                check_accept(head)?;
+            }
+            Endpoint::Get | Endpoint::SseOpen => accept::check_accept_stream(head)?,
+            Endpoint::SsePost => check_content(head)?,
+            Endpoint::Delete | Endpoint::Preflight | Endpoint::Health(_) => {}
+            Endpoint::WebSocket => websocket::check_handshake(head)?,
+        }
+        Ok(endpoint)
+    }
+
+    fn choose_endpoint(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
+        // CONNECT is not for any path, and HTTP's other methods are not for `*`: both are the method's fault.
+        if self.paths.iter().any(|path| path == head.path)
+            || head.method == Method::Connect
+            || head.path == "*"
+        {
+            return self.choose_by_method(head);
+        }
+        let sse = || {
+            self.has_sse_legacy
+                .then(|| sse_legacy::choose_endpoint(head))
+                .flatten()
+        };
+        let health = || self.has_health.then(|| health::choose_endpoint(head)).flatten();
+        sse().or_else(health).unwrap_or(Err(Refusal::Path))
+    }
+
+    /// The request's origin as its answer repeats it, so that the page may read that: one that is allowed, and that a
+    /// browser can have sent.
+    pub fn readable_by<'a>(&self, origin: Field<'a>) -> Option<&'a str> {
+        let text = http1::origin_value(origin.value()?)?;
+        self.check_origin(origin).ok().map(|()| text)
+    }
+
+    fn choose_by_method(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
+        let version = head.extra.protocol_version.value();
+        let is_modern = version.is_some_and(|version| version >= MODERN_REVISION_FIRST);
+        match head.method {
+            Method::Post => Ok(Endpoint::Post),
+            Method::Get if self.has_websocket && websocket::is_wanted(head) => Ok(Endpoint::WebSocket),
+            Method::Get if !is_modern => Ok(Endpoint::Get),
+            Method::Delete if !is_modern => Ok(Endpoint::Delete),
+            Method::Other => Err(Refusal::MethodUnknown),
+            _ => Err(Refusal::Method {
+                allow: if is_modern { ALLOW_MODERN } else { ALLOW },
+            }),
+        }
+    }
+
+    /// No `Origin`: not a web page, so none that could be foreign.
+    fn check_origin(&self, origin: Field<'_>) -> Result<(), Refusal> {
+        let is_allowed = match origin {
+            Field::Absent => true,
+            Field::One(text) => {
+                let parsed = Origin::parse(text);
+                self.origins.iter().any(|rule| rule.allows(parsed.as_ref()))
+            }
+            Field::Repeated => false,
+        };
+        is_allowed.then_some(()).ok_or(Refusal::Origin)
+    }
+
+    /// A request for no host at all (HTTP/1.0) is for none of the allowed ones.
+    fn check_host(&self, authority: Option<Authority<'_>>) -> Result<(), Refusal> {
+        let is_allowed = self.hosts.iter().any(|rule| rule.allows(authority));
+        is_allowed.then_some(()).ok_or(Refusal::Host)
+    }
+
+    fn check_body(&self, head: &Head<'_>) -> Result<(), Refusal> {
+        if head.expectation == Expectation::Unknown {
+            return Err(Refusal::Expectation);
+        }
+        match head.body {
+            BodyLength::Length(bytes) if bytes > self.body_bytes_max => Err(Refusal::BodyTooLarge),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_content(head: &Head<'_>) -> Result<(), Refusal> {
+    let content_type = head.fields.content_type.value().unwrap_or_default();
+    // Parameters are ignored: JSON has no charset but UTF-8 (RFC 8259, section 11), which its parser checks.
+    let essence = || split_list(content_type, b';').next().unwrap_or_default();
+    // Most clients write it just so; the rest is parsed.
+    if content_type != b"application/json" && !essence().eq_ignore_ascii_case(b"application/json") {
+        return Err(Refusal::ContentType);
+    }
+    if head.fields.content_encoding.is_present() {
+        let mut codings = head
+            .values("content-encoding")
+            .flat_map(|value| split_list(value, b','));
+        if !codings.all(|coding| coding.eq_ignore_ascii_case(b"identity")) {
+            return Err(Refusal::ContentEncoding);
+        }
+    }
+    Ok(())
+}
