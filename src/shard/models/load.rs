@@ -1,6 +1,6 @@
 //! Many shards under load on the machine's own memory: what the models show for a few steps holds for many.
 
-use super::site::{Site, assert_balanced, settle, sites};
+use super::model_shard::{ModelShard, assert_balanced, settle, shards};
 use crate::shard::StdSync;
 
 const SITES: u16 = 4;
@@ -12,23 +12,23 @@ const STEPS: u32 = 300;
 const WAITERS_MAX: u32 = 8;
 
 /// Asks, serves, gives up and handles events by chance, and then no more than answers.
-fn live(site: &mut Site<StdSync>, seed: u64) {
+fn live(shard: &mut ModelShard<StdSync>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..STEPS {
         match random.u32(0..8) {
-            0..3 if site.ripe < WAITERS_MAX => site.ask(),
-            3..6 if site.busy > 0 => site.finish(),
+            0..3 if shard.ripe < WAITERS_MAX => shard.ask(),
+            3..6 if shard.busy > 0 => shard.finish(),
             6 => {
-                site.is_leaving = random.bool();
-                site.abort_moves();
+                shard.is_leaving = random.bool();
+                shard.abort_moves();
             }
             _ => {
-                site.handle_events();
+                shard.handle_events();
             }
         }
     }
-    site.is_leaving = false;
-    site.abort_moves();
+    shard.is_leaving = false;
+    shard.abort_moves();
 }
 
 #[test]
@@ -36,16 +36,16 @@ fn permits_and_waiters_balance_under_load() {
     for reserve in 0..2 {
         let seed = fastrand::u64(..);
         println!("seed {seed}, reserve {reserve}");
-        let mut sites: Vec<Site<StdSync>> = sites(SITES, HANDLERS, reserve);
+        let mut shards: Vec<ModelShard<StdSync>> = shards(SITES, HANDLERS, reserve);
         for round in 0..ROUNDS {
             std::thread::scope(|scope| {
-                for (site, number) in sites.iter_mut().zip(0u64..) {
+                for (shard, number) in shards.iter_mut().zip(0u64..) {
                     let seed = seed.wrapping_add(round * u64::from(SITES) + number);
-                    scope.spawn(move || live(site, seed));
+                    scope.spawn(move || live(shard, seed));
                 }
             });
-            settle(&mut sites);
-            assert_balanced(&sites);
+            settle(&mut shards);
+            assert_balanced(&shards);
         }
     }
 }

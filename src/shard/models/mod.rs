@@ -10,14 +10,14 @@
 //! | `slack` | a free permit and a waiter that may have it find each other, without a clock |
 //! | `inbox` | events of every producer, and wake-ups |
 //! | `places` | the connection gate |
-//! | `site` | a shard, as far as others can tell |
+//! | `model_shard` | a shard, as far as others can tell |
 //! | `load` | such shards under load, on the machine's memory |
 
 mod inbox;
 mod load;
+mod model_shard;
 mod permits;
 mod places;
-mod site;
 mod slack;
 
 use std::collections::VecDeque;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::site::{Site, at_once, sites};
+use super::model_shard::{ModelShard, at_once, shards};
 use super::{ModelledWord, check};
 use crate::pool::{Credit, Word};
 
@@ -100,50 +100,50 @@ fn once_closed_it_gives_to_its_owner_only() {
 }
 
 /// Sends a waiter away, if somebody has a handler for it.
-fn send(site: &mut Site) {
-    site.ripe = 1;
-    site.offer();
+fn send(shard: &mut ModelShard) {
+    shard.ripe = 1;
+    shard.offer();
 }
 
 /// Takes a permit for a waiter that then hangs up.
-fn give_up(site: &mut Site) {
-    site.is_leaving = true;
-    send(site);
-    site.abort_moves();
+fn give_up(shard: &mut ModelShard) {
+    shard.is_leaving = true;
+    send(shard);
+    shard.abort_moves();
 }
 
 /// Ends if nobody is there or on the way, as a shard that drains does whenever it has looked at its mail.
-fn end(site: &mut Site) {
+fn end(shard: &mut ModelShard) {
     for _ in 0..2 {
-        if site.is_finished() {
-            return site.has_ended = true;
+        if shard.is_finished() {
+            return shard.has_ended = true;
         }
-        site.handle_events();
-        if site.busy > 0 {
-            site.finish();
+        shard.handle_events();
+        if shard.busy > 0 {
+            shard.finish();
         }
     }
 }
 
 /// What comes to a shard that has ended is nobody's loss.
-fn assert_ended_well(sites: &[Site]) {
-    let site = &sites[0];
-    if site.has_ended {
-        assert_eq!((site.free(), site.busy), (1, 0), "it ended with a permit out");
+fn assert_ended_well(shards: &[ModelShard]) {
+    let shard = &shards[0];
+    if shard.has_ended {
+        assert_eq!((shard.free(), shard.busy), (1, 0), "it ended with a permit out");
     }
-    assert_eq!(site.lost, 0, "a waiter came after the end");
+    assert_eq!(shard.lost, 0, "a waiter came after the end");
 }
 
 #[test]
 fn a_shard_ends_with_nobody_on_the_way_to_it() {
     check("ending while a waiter is sent", || {
-        assert_ended_well(&at_once(sites(2, 1, 0), vec![end, send]));
+        assert_ended_well(&at_once(shards(2, 1, 0), vec![end, send]));
     });
 }
 
 #[test]
 fn a_shard_ends_with_no_permit_on_its_way_back() {
     check("ending while a move is given up", || {
-        assert_ended_well(&at_once(sites(2, 1, 0), vec![end, give_up]));
+        assert_ended_well(&at_once(shards(2, 1, 0), vec![end, give_up]));
     });
 }

@@ -20,14 +20,14 @@ impl Waker for Silent {
     fn wake(&self) {}
 }
 
-/// The sites of one mesh, all with as many handlers.
-pub(super) fn sites<X: SyncTypes>(count: u16, handlers: u32, reserve: u32) -> Vec<Site<X>> {
+/// The shards of one mesh, all with as many handlers.
+pub(super) fn shards<X: SyncTypes>(count: u16, handlers: u32, reserve: u32) -> Vec<ModelShard<X>> {
     let epoch = Instant::now();
     let mesh = Mesh::new(usize::from(count), handlers, epoch);
     let steal = StealSettings { is_on: true, reserve };
-    let site = |number: u16| {
+    let shard = |number: u16| {
         let inbox = Inbox::new(Box::new(Silent));
-        Site {
+        ModelShard {
             peers: Peers::join(Arc::clone(&mesh), ShardId(number), inbox.clone(), steal),
             inbox,
             number: usize::from(number),
@@ -43,10 +43,10 @@ pub(super) fn sites<X: SyncTypes>(count: u16, handlers: u32, reserve: u32) -> Ve
             since: epoch + Duration::from_secs(u64::from(number)),
         }
     };
-    (0..count).map(site).collect()
+    (0..count).map(shard).collect()
 }
 
-pub(super) struct Site<X: SyncTypes = LoomSync> {
+pub(super) struct ModelShard<X: SyncTypes = LoomSync> {
     pub peers: Peers<(), X>,
     pub inbox: Inbox<(), X>,
     number: usize,
@@ -69,7 +69,7 @@ pub(super) struct Site<X: SyncTypes = LoomSync> {
     since: Instant,
 }
 
-impl<X: SyncTypes> Site<X> {
+impl<X: SyncTypes> ModelShard<X> {
     /// A request arrives; if it has to wait it has waited long enough at once.
     pub(super) fn ask(&mut self) {
         if self.waiters() == 0 && self.peers.credit().try_take_own() {
@@ -181,9 +181,9 @@ impl<X: SyncTypes> Site<X> {
 }
 
 /// Handles all events, and those which come of them.
-pub(super) fn settle<X: SyncTypes>(sites: &mut [Site<X>]) {
+pub(super) fn settle<X: SyncTypes>(shards: &mut [ModelShard<X>]) {
     for _ in 0..ROUNDS_MAX {
-        let handled: u32 = sites.iter_mut().map(Site::handle_events).sum();
+        let handled: u32 = shards.iter_mut().map(ModelShard::handle_events).sum();
         if handled == 0 {
             return;
         }
@@ -192,24 +192,28 @@ pub(super) fn settle<X: SyncTypes>(sites: &mut [Site<X>]) {
 }
 
 /// All young waiters are old enough now.
-pub(super) fn ripen<X: SyncTypes>(sites: &mut [Site<X>]) {
-    for site in sites.iter_mut() {
-        site.ripe += std::mem::take(&mut site.young);
-        site.offer();
+pub(super) fn ripen<X: SyncTypes>(shards: &mut [ModelShard<X>]) {
+    for shard in shards.iter_mut() {
+        shard.ripe += std::mem::take(&mut shard.young);
+        shard.offer();
     }
-    settle(sites);
+    settle(shards);
 }
 
 /// With all events handled: every permit is free or in use, and nobody waits who could be served.
-pub(super) fn assert_balanced<X: SyncTypes>(sites: &[Site<X>]) {
-    for site in sites {
-        let number = site.number;
-        assert_eq!(site.free() + site.busy, site.handlers, "the permits of {number}");
-        if site.waiters() > 0 {
-            assert_eq!(site.free(), 0, "{number} waits for itself");
+pub(super) fn assert_balanced<X: SyncTypes>(shards: &[ModelShard<X>]) {
+    for shard in shards {
+        let number = shard.number;
+        assert_eq!(
+            shard.free() + shard.busy,
+            shard.handlers,
+            "the permits of {number}"
+        );
+        if shard.waiters() > 0 {
+            assert_eq!(shard.free(), 0, "{number} waits for itself");
         }
-        if site.ripe > 0 {
-            let slack = sites
+        if shard.ripe > 0 {
+            let slack = shards
                 .iter()
                 .find(|other| other.number != number && other.has_slack());
             assert!(
@@ -221,20 +225,20 @@ pub(super) fn assert_balanced<X: SyncTypes>(sites: &[Site<X>]) {
     }
 }
 
-/// Runs each site's part in a thread of its own; all events are handled at the end.
-pub(super) fn at_once(sites: Vec<Site>, parts: Vec<fn(&mut Site)>) -> Vec<Site> {
-    assert_eq!(sites.len(), parts.len(), "a part for each site");
-    let threads: Vec<_> = sites
+/// Runs each shard's part in a thread of its own; all events are handled at the end.
+pub(super) fn at_once(shards: Vec<ModelShard>, parts: Vec<fn(&mut ModelShard)>) -> Vec<ModelShard> {
+    assert_eq!(shards.len(), parts.len(), "a part for each shard");
+    let threads: Vec<_> = shards
         .into_iter()
         .zip(parts)
-        .map(|(mut site, part)| {
+        .map(|(mut shard, part)| {
             loom::thread::spawn(move || {
-                part(&mut site);
-                site
+                part(&mut shard);
+                shard
             })
         })
         .collect();
-    let mut sites: Vec<Site> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    settle(&mut sites);
-    sites
+    let mut shards: Vec<ModelShard> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    settle(&mut shards);
+    shards
 }
