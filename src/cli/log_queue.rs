@@ -1,8 +1,8 @@
 //! Log records on their way to stderr, between the threads that make them and the one that writes them.
 //!
 //! stderr may be a pipe that nobody empties in time or a disk that is slow, and whoever writes to it waits. Shards must
-//! not, so they leave their records here: bounded in number and bytes, without a lock. What finds no room is dropped and
-//! counted, and the log says so as soon as it can. Does not format or escape anything.
+//! not, so they leave their records here: bounded in number and bytes, without a lock. What finds no room is dropped
+//! and counted, and the log says so as soon as it can. Does not format or escape anything.
 //!
 //! Invariant: a record is written whole, in the order in which they came, or counted as dropped.
 

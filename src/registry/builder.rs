@@ -130,16 +130,16 @@ impl<S> ToolBuilder<S> {
     }
 
     /// Lets calls go on as tasks: the client gets a task's id at once and comes back for the result, which is kept for
-    /// a while. The function is the same either way; while it runs as a task, what it asks is answered through the task,
-    /// and cancelling the task cancels the call.
+    /// a while. The function is the same either way; while it runs as a task, what it asks is answered through the
+    /// task, and cancelling the task cancels the call.
     pub fn task(mut self, support: TaskSupport) -> Self {
         self.task_support = support;
         self
     }
 
     /// A question, by its key, to be answered before a call becomes a task; may be called more than once. Clients since
-    /// 2026-07-28 are asked at once and call again with the answer, and only then there is a task. To others, who cannot
-    /// be asked so, the running task puts the question.
+    /// 2026-07-28 are asked at once and call again with the answer, and only then there is a task. To others, who
+    /// cannot be asked so, the running task puts the question.
     pub fn ask_before_task(mut self, key: impl Into<String>) -> Self {
         self.asked_before_task.push(key.into());
         self

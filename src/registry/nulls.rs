@@ -1,8 +1,8 @@
 //! `null` for an argument that may be left out: it means the same, though its schema has no `null`.
 //!
-//! Looked for only in arguments that break their schema, so that those which keep to it pay nothing. A `null` goes where
-//! a property of that name is optional and none of the schemas that apply takes `null` for it; what a tool could tell
-//! from an absent argument stays.
+//! Looked for only in arguments that break their schema, so that those which keep to it pay nothing. A `null` goes
+//! where a property of that name is optional and none of the schemas that apply takes `null` for it; what a tool could
+//! tell from an absent argument stays.
 
 use serde_json::Value;
 use simd_json::{Node as RawNode, StaticNode};

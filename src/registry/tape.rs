@@ -4,7 +4,8 @@
 //! to end recursive schemas. Every visit is charged to the check's [`Steps`], because a recursive schema with
 //! alternatives can take exponential time on a small document. Invariants: a slice holds exactly one value; names
 //! in an object are unique ([`arguments`](super::arguments) saw to both); once the steps are used up every
-//! container looks empty, even in the middle, so that what is left of the check ends quickly, and its verdict means nothing.
+//! container looks empty, even in the middle, so that what is left of the check ends quickly, and its verdict means
+//! nothing.
 
 use std::borrow::Cow;
 use std::cell::Cell;

@@ -1,9 +1,9 @@
 //! Signals that tell a server to stop, taken one after the other; and word that it ended by itself.
 //!
 //! A thread of its own waits for them, so that none interrupts a system call of anybody else. Says what came, and does
-//! nothing about it. SIGHUP, which would end the process, is ignored with a line in the log: there is nothing to reload.
-//! Who stops a process often says so twice, to it and to its process group: what tells to stop within a moment of the
-//! first is the first one again.
+//! nothing about it. SIGHUP, which would end the process, is ignored with a line in the log: there is nothing to
+//! reload. Who stops a process often says so twice, to it and to its process group: what tells to stop within a moment
+//! of the first is the first one again.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{self, Handle};
 
-/// From the first signal that tells to stop: whoever comes sooner than this does not mean it twice. No person is as quick
-/// with a second Ctrl-C; `timeout`, shells and supervisors that signal a group are.
+/// From the first signal that tells to stop: whoever comes sooner than this does not mean it twice. No person is as
+/// quick with a second Ctrl-C; `timeout`, shells and supervisors that signal a group are.
 const ECHO_TIME: Duration = Duration::from_millis(250);
 
 /// Signals that no longer do what they did before, until this is dropped; from then on they do nothing.

@@ -1,11 +1,11 @@
 //! The access log: one record for each request, when it is known how it ended.
 //!
-//! A record says what the client was told: its id, and an error's code and words, are read back from the answer, so that
-//! nothing is kept for a record that is not written, and a warm call costs one comparison. What a peer sent is capped
-//! here, and escaped by whoever writes the log. Nothing of a body, a query or a token is ever in it.
+//! A record says what the client was told: its id, and an error's code and words, are read back from the answer, so
+//! that nothing is kept for a record that is not written, and a warm call costs one comparison. What a peer sent is
+//! capped here, and escaped by whoever writes the log. Nothing of a body, a query or a token is ever in it.
 //!
-//! With `errors`, what ended well is left out, and a flood of refusals is cut off: so many a second on a shard, and then
-//! their number. `all` writes everything; what the log has no room for is dropped and counted there.
+//! With `errors`, what ended well is left out, and a flood of refusals is cut off: so many a second on a shard, and
+//! then their number. `all` writes everything; what the log has no room for is dropped and counted there.
 
 use std::time::{Duration, Instant};
 

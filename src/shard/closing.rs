@@ -24,8 +24,8 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Gives a connection up because it missed a deadline or others need its memory, with a 408 where an answer is still
-    /// possible.
+    /// Gives a connection up because it missed a deadline or others need its memory, with a 408 where an answer is
+    /// still possible.
     pub(super) fn evict(&mut self, key: ConnectionKey, reason: Eviction) {
         if self.channel(key).is_some() {
             return self.evict_channel(key, reason);

@@ -66,8 +66,8 @@ async fn pump(shard: &Shared, mut spin: SpinPolicy) -> io::Result<()> {
     }
 }
 
-/// Waits until the ring has something to do, or until tasks have run that are waited for. Out of descriptors, it waits a
-/// tick instead: the executor's way of waiting needs one.
+/// Waits until the ring has something to do, or until tasks have run that are waited for. Out of descriptors, it waits
+/// a tick instead: the executor's way of waiting needs one.
 async fn park(shard: &Shared) -> io::Result<()> {
     let awaits_tasks = shard.borrow().awaits_tasks();
     let parking = if awaits_tasks {
@@ -187,8 +187,8 @@ fn tick(shard: &Shared) -> Option<Duration> {
     (!shard.is_finished()).then_some(due)
 }
 
-/// A turn outside the pump. What it leaves, the pump does not see while it waits; a broken ring is the pump's to report,
-/// which finds the same error when woken.
+/// A turn outside the pump. What it leaves, the pump does not see while it waits; a broken ring is the pump's to
+/// report, which finds the same error when woken.
 fn look(shard: &Shared) {
     let has_failed = turn(shard).is_err();
     let shard = shard.borrow();

@@ -1,9 +1,9 @@
 //! Messages as lines of UTF-8: what stdio speaks (MCP, transports: stdio).
 //!
-//! Finds lines and their bounds in a window of bytes; neither reads nor judges what is on them. Blank lines are nothing;
-//! a carriage return before the line feed belongs to the end of the line, since clients on other systems write it.
-//! A line beyond the limit is told when it ends, however long it is, with what could be seen of its id: its bytes are
-//! glanced at and dropped as they come.
+//! Finds lines and their bounds in a window of bytes; neither reads nor judges what is on them. Blank lines are
+//! nothing; a carriage return before the line feed belongs to the end of the line, since clients on other systems write
+//! it. A line beyond the limit is told when it ends, however long it is, with what could be seen of its id: its bytes
+//! are glanced at and dropped as they come.
 //!
 //! ```text
 //! Reading ─ limit without line feed ─► Skipping ─ line feed ─► (TooLong) ─► Reading

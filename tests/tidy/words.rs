@@ -4,7 +4,12 @@
 use super::{Source, assert_only, sources};
 
 /// In any case, also as parts of names; with what to say.
-const BANNED: [(&str, &str); 0] = [];
+const BANNED: [(&str, &str); 4] = [
+    ("bury", "reap"),
+    ("hush", "silence"),
+    ("mailbox", "inbox"),
+    ("nudge", "wake"),
+];
 
 /// Line number and word of each banned one. A word ends where its letters do, or an upper-case letter follows.
 fn banned<'w>(text: &str, words: &'w [(&'w str, &'w str)]) -> Vec<(usize, &'w (&'w str, &'w str))> {

@@ -1,8 +1,8 @@
 //! What a server says of itself, prepared once: `initialize` and `server/discover` results, and every list.
 //!
 //! A registry never changes; an edited one is another, with a protocol of its own. So each answer is a prepared text
-//! with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the order in a list is
-//! the order of registration, for every client and every time.
+//! with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the order
+//! in a list is the order of registration, for every client and every time.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What the live store tells a shard: its streams have something to send, its calls' questions are answered, requests
 //! are cancelled. Each shard gives the store a way into its inbox when it starts.
 //!
-//! An event names a connection, call or task of the shard, which has joined before it has any. Cancellations go to every
-//! shard, and one that has not joined has nothing to cancel: what is posted to it is dropped.
+//! An event names a connection, call or task of the shard, which has joined before it has any. Cancellations go to
+//! every shard, and one that has not joined has nothing to cancel: what is posted to it is dropped.
 
 use std::sync::OnceLock;
 

@@ -232,9 +232,9 @@ impl Intake {
         None
     }
 
-    /// Whether a client owes the rest of a request for long; `None` if nothing of it is kept. It does not while it has to
-    /// wait itself (an answer comes first; what waits behind it may turn out to be incomplete), nor for time in which
-    /// this shard has not come to look at what it has sent.
+    /// Whether a client owes the rest of a request for long; `None` if nothing of it is kept. It does not while it has
+    /// to wait itself (an answer comes first; what waits behind it may turn out to be incomplete), nor for time in
+    /// which this shard has not come to look at what it has sent.
     fn is_slow<S>(&self, key: ConnectionKey, table: &mut Table<S>) -> Option<bool> {
         let connection = table.connection(key)?;
         let assembly = connection.request.assembly.as_ref()?;

@@ -92,7 +92,8 @@ impl<R: ShardRing> Shard<R> {
             Posted::Message(id) => id,
             Posted::Refused { reply, is_awaited } => {
                 if is_awaited {
-                    // The channel refuses it once more, because its client waits there. A channel that is gone has no client.
+                    // The channel refuses it once more, because its client waits there. A channel that is gone has no
+                    // client.
                     let _ = live.deliver_message(name.as_bytes(), self.principal(), body);
                 }
                 return Some(reply);

@@ -14,8 +14,8 @@ use super::super::{Shard, ShardRing};
 const TAKEN_BYTES: usize = 16 << 10;
 
 impl<R: ShardRing> Shard<R> {
-    /// Opens the stream of announcements to a legacy session on its channel, with the message behind `initialize`: from then
-    /// on a client may be told anything.
+    /// Opens the stream of announcements to a legacy session on its channel, with the message behind `initialize`: from
+    /// then on a client may be told anything.
     pub(super) fn open_announcements(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.connection(key) else {
             return;

@@ -1,4 +1,5 @@
-//! The one table from kinds of MCP's answers to HTTP's statuses (2025-11-25 and 2026-07-28, transports, Streamable HTTP).
+//! The one table from kinds of MCP's answers to HTTP's statuses (2025-11-25 and 2026-07-28, transports, Streamable
+//! HTTP).
 
 use crate::mcp::{Reply, ReplyKind};
 use crate::metrics::Era;

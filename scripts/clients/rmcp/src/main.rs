@@ -1,7 +1,7 @@
 //! The official Rust SDK: with the handshake, probing first, or held to the newest revision.
 //!
-//! Usage: weir-clients-rmcp URL|CONFIGURATION legacy|auto|pin REVISION. What must come back is said by `scenario.json`, whose
-//! folder is SCENARIO; otherwise the environment is that of the other clients (`scenario.py`).
+//! Usage: weir-clients-rmcp URL|CONFIGURATION legacy|auto|pin REVISION. What must come back is said by `scenario.json`,
+//! whose folder is SCENARIO; otherwise the environment is that of the other clients (`scenario.py`).
 #![allow(
     deprecated,
     reason = "what the newest revision dropped is what the older ones are tried with"

@@ -1,9 +1,9 @@
 //! What a page of another origin may send and read (Fetch Standard, section 3.2, *CORS protocol*).
 //!
-//! Before a page sends what no form could, its browser asks by an `OPTIONS` request, a preflight. The answer is the same
-//! for every path: a page of an allowed origin may send all that MCP uses, and what there is at a path it then reads in
-//! the answer to its request. Credentials of the browser's own (cookies) are not asked for and not allowed: MCP's
-//! clients send theirs themselves. The fields of all other answers are `wire`'s to write.
+//! Before a page sends what no form could, its browser asks by an `OPTIONS` request, a preflight. The answer is the
+//! same for every path: a page of an allowed origin may send all that MCP uses, and what there is at a path it then
+//! reads in the answer to its request. Credentials of the browser's own (cookies) are not asked for and not allowed:
+//! MCP's clients send theirs themselves. The fields of all other answers are `wire`'s to write.
 
 use crate::transport::http::Head;
 use crate::wire::http1::{self, Connection, Cors, Method, ResponseHead, Status, is_token, split_list};
