@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // The program needs the machine for itself: one core, eight calls at a time.
         .shards(1)
         .pool_size(8)
-        .option("workers", "1")
+        .configure(|options| options.workers.threads = Some(1))
         .start(registry(&notebook)?)?;
     println!("serving on {}", server.url());
     for line in io::stdin().lines() {

@@ -56,7 +56,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder = builder.listen(address);
     }
     for (name, value) in arguments.options {
-        builder = builder.option(&name, value);
+        let mut set = Ok(());
+        builder = builder.configure(|options| set = options.set_text(&name, &value));
+        set?;
     }
     builder.serve_until_signal(registry()?, |server| {
         // A client that started it for stdio knows already.

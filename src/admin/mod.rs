@@ -57,12 +57,13 @@ impl Admin {
     /// # Errors
     /// When the address cannot be had.
     pub fn bind(settings: AdminSettings) -> Result<Option<TcpListener>, AdminError> {
-        let AdminSettings::On { address, is_explicit } = settings else {
+        let Some(address) = settings.address() else {
             return Ok(None);
         };
+        let is_optional = matches!(settings, AdminSettings::IfFree(_));
         match listen(address) {
             Ok(listener) => Ok(Some(listener)),
-            Err(source) if source.kind() == io::ErrorKind::AddrInUse && !is_explicit => {
+            Err(source) if source.kind() == io::ErrorKind::AddrInUse && is_optional => {
                 tracing::warn!(%address, "no health or metrics: the default admin port is busy; see --admin");
                 Ok(None)
             }

@@ -14,10 +14,7 @@ use crate::units::ShardId;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn free_port() -> AdminSettings {
-    AdminSettings::On {
-        address: (Ipv4Addr::LOCALHOST, 0).into(),
-        is_explicit: true,
-    }
+    AdminSettings::At((Ipv4Addr::LOCALHOST, 0).into())
 }
 
 fn start(view: AdminView, limits: AdminLimits) -> (AdminHandle, Arc<AdminView>) {
@@ -363,22 +360,21 @@ fn stopping_ends_the_thread_and_frees_the_port() {
     });
     stopped.recv_timeout(PATIENCE).expect("the thread must end");
     assert!(matches!((&waiting).read(&mut [0; 1]), Ok(0) | Err(_)));
-    let again = AdminSettings::On {
-        address,
-        is_explicit: true,
-    };
+    let again = AdminSettings::At(address);
     assert!(Admin::bind(again).unwrap().is_some());
 }
 
 #[test]
 fn a_busy_port_is_an_error_only_if_it_was_asked_for() {
     let (handle, _) = serving();
-    let busy = |is_explicit| AdminSettings::On {
-        address: handle.address(),
-        is_explicit,
-    };
-    assert!(Admin::bind(busy(false)).unwrap().is_none());
-    let error = Admin::bind(busy(true)).unwrap_err().to_string();
+    assert!(
+        Admin::bind(AdminSettings::IfFree(handle.address()))
+            .unwrap()
+            .is_none()
+    );
+    let error = Admin::bind(AdminSettings::At(handle.address()))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains(&handle.address().to_string()) && error.contains("--admin"),
         "{error}"

@@ -5,10 +5,7 @@ use std::env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{
-    CONFIG_NAME, FOR_LISTENERS, Key, Kind, OPTIONS, OptionSpec, SIZE_OPTIONS, SizeOption, config_variable,
-    nearest_option,
-};
+use crate::config::{CONFIG, Kind, OptionSpec, Options, SIZE_OPTIONS, SizeOption, UsedBy, nearest_option};
 
 const FILE_NAME: &str = "file";
 
@@ -75,13 +72,17 @@ pub(super) fn with_nearest(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// The options that may stand on the command line.
+fn on_the_command_line() -> impl Iterator<Item = &'static OptionSpec> {
+    Options::specs().filter(|spec| spec.places.flag)
+}
+
 /// What the flags gave, option by option.
-pub(super) fn flags(matches: &ArgMatches) -> Vec<(Key, Vec<String>)> {
-    OPTIONS
-        .iter()
+pub(super) fn flags(matches: &ArgMatches) -> Vec<(&'static str, Vec<String>)> {
+    on_the_command_line()
         .filter_map(|spec| {
             let texts = matches.get_many::<String>(spec.name)?;
-            Some((spec.key, texts.cloned().collect()))
+            Some((spec.name, texts.cloned().collect()))
         })
         .collect()
 }
@@ -89,9 +90,9 @@ pub(super) fn flags(matches: &ArgMatches) -> Vec<(Key, Vec<String>)> {
 /// The configuration file: the flag's, or the environment's.
 pub(super) fn config_file(matches: &ArgMatches) -> Option<String> {
     matches
-        .get_one::<String>(CONFIG_NAME)
+        .get_one::<String>(CONFIG.name)
         .cloned()
-        .or_else(|| env::var(config_variable()).ok().filter(|path| !path.is_empty()))
+        .or_else(|| env::var(CONFIG.variable()).ok().filter(|path| !path.is_empty()))
 }
 
 /// The argument of `check`.
@@ -110,19 +111,16 @@ pub(super) fn size_text(matches: &ArgMatches, name: &str) -> Option<String> {
 /// `serve --transport stdio` under a name of its own. What only listeners use is taken, and said to be of no use, but
 /// not offered.
 fn stdio() -> Command {
-    let transport = Key::Transport.spec().name;
     let command = Command::new("stdio").about(
         "Serve the one client that starts this process, on stdin and stdout; without options, this directory's files, \
          read-only",
     );
     with_options(command)
         .mut_args(move |argument| {
-            let is_for_listeners = FOR_LISTENERS
-                .iter()
-                .any(|key| argument.get_id() == key.spec().name);
-            argument.hide(is_for_listeners)
+            let spec = Options::spec(argument.get_id().as_str());
+            argument.hide(spec.is_some_and(|spec| spec.used_by == UsedBy::Listeners))
         })
-        .mut_arg(transport, |argument| argument.hide(true).value_parser([STDIO]))
+        .mut_arg("transport", |argument| argument.hide(true).value_parser([STDIO]))
 }
 
 /// What `stdio` means by `--transport`.
@@ -142,13 +140,14 @@ fn size_argument(option: &'static SizeOption) -> Arg {
 }
 
 fn with_options(command: Command) -> Command {
-    let config = Arg::new(CONFIG_NAME)
-        .long(CONFIG_NAME)
-        .value_name("FILE")
-        .help("Read options from this TOML file");
     command
-        .arg(config)
-        .args(OPTIONS.iter().map(argument))
+        .arg(
+            Arg::new(CONFIG.name)
+                .long(CONFIG.name)
+                .value_name(CONFIG.value_name)
+                .help(CONFIG.help),
+        )
+        .args(on_the_command_line().map(argument))
         .after_help(SOURCES_HELP)
 }
 
@@ -159,25 +158,24 @@ fn argument(spec: &'static OptionSpec) -> Arg {
         .allow_negative_numbers(true)
         .help(help(spec));
     match spec.kind {
-        Kind::Switch => argument
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true"),
+        Kind::Switch => argument.num_args(0..=1).default_missing_value("on"),
         _ if spec.is_repeatable => argument.action(ArgAction::Append),
         _ => argument,
     }
 }
 
 fn help(spec: &OptionSpec) -> String {
-    let choices = match spec.kind {
-        Kind::Choice(words) => format!(": {}", words.join(", ")),
-        _ => String::new(),
+    let words = spec.kind.words();
+    let choices = if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", words.join(", "))
     };
     let repeat = if spec.is_repeatable { " (repeatable)" } else { "" };
     format!(
         "{}{choices}{repeat} [default: {}]",
         spec.help,
-        spec.fallback.text()
+        spec.default_text()
     )
 }
 
@@ -185,7 +183,7 @@ fn help(spec: &OptionSpec) -> String {
 mod tests {
     use super::*;
 
-    fn flags_of(arguments: &[&str]) -> Vec<(Key, Vec<String>)> {
+    fn flags_of(arguments: &[&str]) -> Vec<(&'static str, Vec<String>)> {
         let line = ["weir", "serve"].into_iter().chain(arguments.iter().copied());
         let matches = command().try_get_matches_from(line).unwrap();
         flags(matches.subcommand_matches("serve").unwrap())
@@ -198,9 +196,9 @@ mod tests {
 
     #[test]
     fn every_option_is_a_flag_with_its_default_in_the_help() {
-        for spec in &OPTIONS {
+        for spec in Options::specs() {
             let flag = format!("--{}=1", spec.name);
-            assert_eq!(flags_of(&[&flag]), [(spec.key, vec!["1".to_owned()])]);
+            assert_eq!(flags_of(&[&flag]), [(spec.name, vec!["1".to_owned()])]);
         }
         let mut serve = command().find_subcommand("serve").unwrap().clone();
         let help = serve
@@ -209,10 +207,10 @@ mod tests {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        for spec in &OPTIONS {
+        for spec in Options::specs() {
             assert!(help.contains(&format!("--{}", spec.name)), "{}", spec.name);
             assert!(
-                help.contains(&format!("[default: {}]", spec.fallback.text())),
+                help.contains(&format!("[default: {}]", spec.default_text())),
                 "{}",
                 spec.name
             );
@@ -274,18 +272,15 @@ mod tests {
         assert_eq!(
             given,
             [
-                (Key::Toolset, texts(&["demo", "files"])),
-                (Key::RequireSession, texts(&["true"]))
+                ("toolset", texts(&["demo", "files"])),
+                ("require-session", texts(&["on"]))
             ]
         );
         assert_eq!(
             flags_of(&["--require-session=false"]),
-            [(Key::RequireSession, texts(&["false"]))]
+            [("require-session", texts(&["false"]))]
         );
-        assert_eq!(
-            flags_of(&["--pool-size", "-1"]),
-            [(Key::PoolSize, texts(&["-1"]))]
-        );
+        assert_eq!(flags_of(&["--pool-size", "-1"]), [("pool-size", texts(&["-1"]))]);
         assert_eq!(flags_of(&[]), []);
     }
 

@@ -59,8 +59,8 @@ fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
     let (variables, unreadable) = environment();
     errors.extend(unreadable);
     inputs.insert_environment(variables);
-    for (key, texts) in command::flags(matches) {
-        inputs.insert(key, texts, Source::Flag);
+    for (name, texts) in command::flags(matches) {
+        inputs.insert(name, texts, Source::Flag);
     }
     if errors.is_empty() {
         Ok(inputs)

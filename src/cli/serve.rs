@@ -70,7 +70,12 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::E
 fn announce(settings: &Settings, server: &Server) {
     let memory = ByteSize(settings.memory.fixed_bytes()).rounded();
     let memory_max = ByteSize(settings.memory.budget_bytes).rounded();
-    let toolsets: Vec<&str> = settings.toolsets.iter().map(|toolset| toolset.name()).collect();
+    let toolsets: Vec<&str> = settings
+        .toolsets
+        .names
+        .iter()
+        .map(|toolset| toolset.name())
+        .collect();
     let admin = server
         .admin_address()
         .map_or_else(|| "off".to_owned(), |address| address.to_string());
@@ -78,7 +83,7 @@ fn announce(settings: &Settings, server: &Server) {
         url = %server.url(),
         %admin,
         shards = settings.shards.len(),
-        pool_size = settings.pool.handlers,
+        pool_size = settings.sizes.handlers,
         memory = memory.as_str(),
         memory_max = memory_max.as_str(),
         connections_max = settings.connections_max,

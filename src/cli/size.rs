@@ -151,8 +151,8 @@ fn tightness(sizing: &Sizing) -> Option<String> {
 
 fn command_line(sizing: &Sizing) -> String {
     let mut line = "weir serve".to_owned();
-    for (key, text) in sizing.flags() {
-        line.push_str(&format!(" --{} {text}", key.spec().name));
+    for (name, text) in sizing.flags() {
+        line.push_str(&format!(" --{name} {text}"));
     }
     line
 }
@@ -160,8 +160,8 @@ fn command_line(sizing: &Sizing) -> String {
 /// The notes and refusals `serve` would have for these flags here. It may be another machine they are for.
 fn said_by_serve(sizing: &Sizing, host: &Host) -> Vec<String> {
     let mut inputs = Inputs::new();
-    for (key, text) in sizing.flags() {
-        inputs.insert(key, vec![text], Source::Flag);
+    for (name, text) in sizing.flags() {
+        inputs.insert(name, vec![text], Source::Flag);
     }
     match resolve(&inputs, host) {
         Ok(resolved) => resolved

@@ -13,7 +13,7 @@ use crate::ring::{self, ProbeError};
 
 use super::{allocator, complain, logging, refuse, say, serve, toolsets};
 use crate::config::{
-    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Key, Line, LogLevel, Needs, ReportStream,
+    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Line, LogLevel, Needs, ReportStream,
     Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, Verdict, evaluate, raise_soft_limits,
     resolve,
 };
@@ -23,7 +23,7 @@ use crate::ring::listener::{AddressUse, address_use};
 pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     let is_report_given = inputs
         .as_ref()
-        .is_ok_and(|inputs| inputs.given(Key::Report).is_some());
+        .is_ok_and(|inputs| inputs.given("report").is_some());
     let mut look = match inputs.map_err(Problem::Config).and_then(look) {
         Ok(look) => look,
         Err(problem) => return problem.complain(),
@@ -35,7 +35,8 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     for remark in &look.resolved.remarks {
         tracing::info!("{remark}");
     }
-    let is_started_by_client = look.resolved.settings.transport == TransportKind::Http && is_on_pipes();
+    let is_started_by_client =
+        look.resolved.settings.endpoints.transport == TransportKind::Http && is_on_pipes();
     if is_started_by_client {
         say_on_pipes(look.resolved.settings.log.level);
     }
@@ -140,11 +141,11 @@ impl Look {
     fn lines(&self) -> Vec<Line> {
         let settings = &self.resolved.settings;
         let mut lines = evaluate(&Needs::of(settings), &self.findings);
-        if settings.transport == TransportKind::Http {
+        if settings.endpoints.transport == TransportKind::Http {
             lines.push(listen_line(settings));
         }
         lines.extend(admin_line(settings));
-        if settings.toolsets.contains(&Toolset::Files) {
+        if settings.toolsets.names.contains(&Toolset::Files) {
             lines.push(root_line(settings));
         }
         lines
@@ -154,8 +155,8 @@ impl Look {
 /// Whether the address can be listened on. Two servers there by mistake would take turns at the clients, so one that is
 /// there already is an obstacle unless the operator means it.
 fn listen_line(settings: &Settings) -> Line {
-    let address = settings.listen;
-    let (verdict, text) = match (settled_use(settings), settings.shares_port) {
+    let address = settings.endpoints.listen;
+    let (verdict, text) = match (settled_use(settings), settings.endpoints.shares_port) {
         (Ok(AddressUse::Free), _) => (Verdict::Ok, address.to_string()),
         (Ok(AddressUse::Shared), true) => (
             Verdict::Ok,
@@ -187,8 +188,8 @@ fn settled_use(settings: &Settings) -> io::Result<AddressUse> {
     const LOOK: Duration = Duration::from_millis(20);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let found = address_use(settings.listen)?;
-        if found == AddressUse::Free || settings.shares_port || Instant::now() >= deadline {
+        let found = address_use(settings.endpoints.listen)?;
+        if found == AddressUse::Free || settings.endpoints.shares_port || Instant::now() >= deadline {
             return Ok(found);
         }
         thread::sleep(LOOK);
@@ -201,9 +202,8 @@ const ADMIN: &str = "admin";
 /// Whether health and metrics can be listened on; no line if they are off. That port is never shared: who asked it
 /// could not tell whose health that is.
 fn admin_line(settings: &Settings) -> Option<Line> {
-    let AdminSettings::On { address, is_explicit } = settings.admin else {
-        return None;
-    };
+    let address = settings.endpoints.admin.address()?;
+    let is_explicit = matches!(settings.endpoints.admin, AdminSettings::At(_));
     let busy = match address_use(address) {
         Ok(AddressUse::Free) => None,
         Ok(AddressUse::Shared) => Some("another process of this user listens there".to_owned()),
@@ -245,7 +245,7 @@ fn root_line(settings: &Settings) -> Line {
     let (verdict, text) = match toolsets::try_root(settings) {
         Ok(()) => (
             Verdict::Ok,
-            format!("root = {:?} can be served", settings.files.root),
+            format!("root = {:?} can be served", settings.toolsets.root),
         ),
         Err(error) => (Verdict::Missing, error),
     };

@@ -11,7 +11,7 @@ type Refusal = Box<dyn std::error::Error>;
 /// A registry with the tools of every toolset that was asked for.
 pub(super) fn registry(settings: &Settings) -> Result<Registry, Refusal> {
     let mut tools = Registry::builder();
-    for toolset in &settings.toolsets {
+    for toolset in &settings.toolsets.names {
         match toolset {
             Toolset::Demo => register_demo(&mut tools)?,
             Toolset::Files => register_files(&mut tools, settings)?,
@@ -34,11 +34,11 @@ fn register_demo(_: &mut RegistryBuilder) -> Result<(), Refusal> {
 fn register_files(tools: &mut RegistryBuilder, settings: &Settings) -> Result<(), Refusal> {
     use crate::files;
     let limits = files::FilesLimits {
-        read_bytes_max: settings.files.read_bytes_max,
-        answer_bytes_max: settings.files.search_bytes_max,
+        read_bytes_max: settings.toolsets.read_bytes_max,
+        answer_bytes_max: settings.toolsets.search_bytes_max,
         ..files::FilesLimits::default()
     };
-    let root = files::Root::with_limits(&settings.files.root, limits)?;
+    let root = files::Root::with_limits(&settings.toolsets.root, limits)?;
     Ok(files::register(tools, &root)?)
 }
 
@@ -53,7 +53,7 @@ fn register_files(_: &mut RegistryBuilder, _: &Settings) -> Result<(), Refusal> 
 /// Why it cannot.
 #[cfg(feature = "files")]
 pub(super) fn try_root(settings: &Settings) -> Result<(), String> {
-    match crate::files::Root::open(&settings.files.root) {
+    match crate::files::Root::open(&settings.toolsets.root) {
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }

@@ -3,15 +3,14 @@
 //! Reads the options that depend on CPUs, descriptors or memory, and refuses what this machine cannot give. Whether
 //! it all fits into the budget is decided in `memory`.
 
-use super::ConfigError;
 use super::descriptors::DescriptorPlan;
+use super::error::ConfigError;
 use super::host::Host;
-use super::inputs::Source;
+use super::kind::CONNECTIONS_MAX;
 use super::memory::{Clientele, ConnectionsDemand, MemoryDemand};
-use super::options::{CONNECTIONS_MAX, Key};
+use super::options::Options;
 use super::placement::{Placement, display_cpu_list, place};
-use super::settings::TransportKind;
-use super::values::Values;
+use super::values::{CpuList, TransportKind};
 use crate::units::{ByteSize, CpuId};
 
 /// How many of what, and where.
@@ -25,31 +24,25 @@ pub(super) struct Counts {
 /// A thread is little, but a large machine has many CPUs, and a desktop many servers.
 const ONE_CLIENT_WORKERS_MAX: u32 = 4;
 
-/// How clients come, which much else depends on.
-pub(super) fn transport(values: &Values<'_>) -> TransportKind {
-    match values.choice(Key::Transport) {
-        "stdio" => TransportKind::Stdio,
-        _ => TransportKind::Http,
-    }
-}
-
 pub(super) fn counts(
-    values: &Values<'_>,
+    options: &Options,
     host: &Host,
-    transport: TransportKind,
     notes: &mut Vec<String>,
+    errors: &mut Vec<ConfigError>,
 ) -> Counts {
-    let chosen = chosen_cpus(values, host);
+    let transport = options.endpoints.transport;
+    let chosen = chosen_cpus(options, host, errors);
     let usable = chosen.len().min(host.usable_cpus());
     let auto = match transport {
         TransportKind::Http => u16::try_from(usable).unwrap_or(u16::MAX),
         TransportKind::Stdio => 1,
     };
-    let shards = values
-        .count_or_auto(Key::Shards)
+    let shards = options
+        .machine
+        .shards
         .map_or(auto, |count| u16::try_from(count).unwrap_or(u16::MAX));
     if transport == TransportKind::Stdio && shards > 1 {
-        values.reject(ConfigError::Impossible(format!(
+        errors.push(ConfigError::Impossible(format!(
             "shards = {shards}, but transport = stdio has one client, whom one shard serves; drop --shards"
         )));
     }
@@ -74,9 +67,9 @@ pub(super) fn counts(
         TransportKind::Http => cpus,
         TransportKind::Stdio => cpus.min(ONE_CLIENT_WORKERS_MAX),
     };
-    let workers = values.count(Key::Workers).unwrap_or(workers_default);
+    let workers = options.workers.threads.unwrap_or(workers_default);
     Counts {
-        is_pinned: is_pinned(values, host, transport),
+        is_pinned: is_pinned(options, host),
         placement: place(shards, &chosen, &host.cpus),
         shards,
         workers: workers.max(1),
@@ -86,13 +79,13 @@ pub(super) fn counts(
 /// Whether shards stay on their CPUs. Not where other processes are likely to be given the same ones: beside one
 /// client, where every instance would take the first CPU, and under a quota of fewer CPUs than there are, where every
 /// container would take the first few. Whoever names CPUs means them.
-fn is_pinned(values: &Values<'_>, host: &Host, transport: TransportKind) -> bool {
-    let has_all = transport == TransportKind::Http && host.usable_cpus() == host.cpus.len();
-    has_all || values.source(Key::Cpus) > Source::Default
+fn is_pinned(options: &Options, host: &Host) -> bool {
+    let has_all = options.endpoints.transport == TransportKind::Http && host.usable_cpus() == host.cpus.len();
+    has_all || options.machine.cpus.is_some()
 }
 
-fn chosen_cpus(values: &Values<'_>, host: &Host) -> Vec<CpuId> {
-    let Some(asked) = values.cpus(Key::Cpus) else {
+fn chosen_cpus(options: &Options, host: &Host, errors: &mut Vec<ConfigError>) -> Vec<CpuId> {
+    let Some(CpuList(asked)) = &options.machine.cpus else {
         return host.cpus.clone();
     };
     let forbidden: Vec<CpuId> = asked
@@ -101,31 +94,32 @@ fn chosen_cpus(values: &Values<'_>, host: &Host) -> Vec<CpuId> {
         .copied()
         .collect();
     if !forbidden.is_empty() {
-        values.reject(ConfigError::Impossible(format!(
+        errors.push(ConfigError::Impossible(format!(
             "cpus = {}, but this process may not use {}, only {}; change --cpus or widen the cpuset",
-            display_cpu_list(&asked),
+            display_cpu_list(asked),
             display_cpu_list(&forbidden),
             display_cpu_list(&host.cpus)
         )));
     }
-    asked
+    asked.clone()
 }
 
 pub(super) fn memory_demand(
-    values: &Values<'_>,
+    options: &Options,
     host: &Host,
     counts: &Counts,
-    transport: TransportKind,
+    errors: &mut Vec<ConfigError>,
 ) -> MemoryDemand {
-    let clientele = match transport {
+    let machine = &options.machine;
+    let clientele = match options.endpoints.transport {
         TransportKind::Http => Clientele::Many,
         TransportKind::Stdio => Clientele::One,
     };
-    let budget = values
-        .size_bytes(Key::MemoryMax)
+    let budget = machine
+        .memory_bytes_max
         .unwrap_or_else(|| default_budget_bytes(host));
     if budget > host.available_memory_bytes() {
-        values.reject(ConfigError::Impossible(format!(
+        errors.push(ConfigError::Impossible(format!(
             "memory-max = {}, but there are only {}; lower --memory-max or raise the cgroup's limit",
             ByteSize(budget).rounded(),
             ByteSize(host.available_memory_bytes()).rounded()
@@ -136,12 +130,12 @@ pub(super) fn memory_demand(
         shards: u32::from(counts.shards),
         workers: counts.workers,
         clientele,
-        connections: connections_demand(values, host, counts, clientele),
-        handlers: values.count(Key::PoolSize),
-        buffer_bytes: values.size_bytes(Key::BufferSize).unwrap_or_default(),
-        ring_buffers: values.count(Key::RingBuffers),
-        assembly_buffers: values.count(Key::AssemblyBuffers),
-        queue_depth: values.count(Key::QueueDepth),
+        connections: connections_demand(options, host, counts, errors),
+        handlers: machine.pool_size,
+        buffer_bytes: machine.buffer_bytes,
+        ring_buffers: machine.ring_buffers,
+        assembly_buffers: machine.assembly_buffers,
+        queue_depth: options.queue.depth_max,
     }
 }
 
@@ -153,12 +147,12 @@ pub(super) fn default_budget_bytes(host: &Host) -> u64 {
 }
 
 fn connections_demand(
-    values: &Values<'_>,
+    options: &Options,
     host: &Host,
     counts: &Counts,
-    clientele: Clientele,
+    errors: &mut Vec<ConfigError>,
 ) -> ConnectionsDemand {
-    let asked = values.count(Key::ConnectionsMax);
+    let asked = options.connections.max;
     let plan = DescriptorPlan {
         shards: u32::from(counts.shards),
         workers: counts.workers,
@@ -168,7 +162,7 @@ fn connections_demand(
     let limit = host.descriptors_max.unwrap_or(u64::MAX);
     let possible = limit.saturating_sub(reserve);
     if plan.total() > limit {
-        values.reject(ConfigError::Impossible(format!(
+        errors.push(ConfigError::Impossible(format!(
             "descriptors = {limit}, but {reserve} are needed for {} shards and {} workers, and {} for connections; \
              raise the limit (`LimitNOFILE=` in the unit, `ulimit -n` in a shell) or lower --shards, --workers or \
              --connections-max",
@@ -178,7 +172,7 @@ fn connections_demand(
         )));
     }
     match asked {
-        _ if clientele == Clientele::One => ConnectionsDemand::Exactly(1),
+        _ if options.endpoints.transport == TransportKind::Stdio => ConnectionsDemand::Exactly(1),
         Some(asked) => ConnectionsDemand::Exactly(asked),
         // Where there is no limit, connections are still counted.
         None => ConnectionsDemand::UpTo(possible.min(CONNECTIONS_MAX) as u32),

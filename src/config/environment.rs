@@ -3,10 +3,9 @@
 //! Is handed the variables and reads none itself.
 
 use super::inputs::{Inputs, Source};
-use super::options::{OPTIONS, OptionSpec, VARIABLE_PREFIX, nearest};
-
-/// The one setting that cannot stand in the file, because it names the file.
-pub const CONFIG_NAME: &str = "config";
+use super::nearest::nearest;
+use super::options::Options;
+use super::spec::{CONFIG, OptionSpec, VARIABLE_PREFIX};
 
 impl Inputs {
     /// Takes the environment's variables; those without the program's prefix are none of ours, empty ones count as
@@ -18,11 +17,11 @@ impl Inputs {
             let Some(name) = variable.strip_prefix(VARIABLE_PREFIX) else {
                 continue;
             };
-            if text.is_empty() || variable == config_variable() || is_service_link(name, &text) {
+            if text.is_empty() || variable == CONFIG.variable() || is_service_link(name, &text) {
                 continue;
             }
-            match OPTIONS.iter().find(|spec| spec.variable() == variable) {
-                Some(spec) => self.insert(spec.key, split_variable(spec, &text), Source::Environment),
+            match in_the_environment().find(|spec| spec.variable() == variable) {
+                Some(spec) => self.insert(spec.name, split_variable(spec, &text), Source::Environment),
                 None => self.pass_over(&variable),
             }
         }
@@ -37,17 +36,17 @@ impl Inputs {
     }
 }
 
-/// The environment variable that names the configuration file.
-pub fn config_variable() -> String {
-    format!("{VARIABLE_PREFIX}{}", CONFIG_NAME.to_ascii_uppercase())
+/// The options that may stand in the environment.
+fn in_the_environment() -> impl Iterator<Item = &'static OptionSpec> {
+    Options::specs().filter(|spec| spec.places.environment)
 }
 
 /// Whether an environment variable is an option's, or names the configuration file.
 pub fn is_variable(name: &str) -> bool {
-    name == config_variable() || OPTIONS.iter().any(|spec| spec.variable() == name)
+    name == CONFIG.variable() || in_the_environment().any(|spec| spec.variable() == name)
 }
 
-fn split_variable(spec: &OptionSpec, text: &str) -> Vec<String> {
+pub(super) fn split_variable(spec: &OptionSpec, text: &str) -> Vec<String> {
     if spec.is_repeatable {
         text.split(',').map(|part| part.trim().to_owned()).collect()
     } else {
@@ -62,8 +61,10 @@ fn nearest_variable(variable: &str) -> Option<String> {
             .to_ascii_lowercase()
             .replace('_', "-")
     };
-    let config = config_variable();
-    let known: Vec<String> = OPTIONS.iter().map(OptionSpec::variable).chain([config]).collect();
+    let known: Vec<String> = in_the_environment()
+        .chain([&CONFIG])
+        .map(OptionSpec::variable)
+        .collect();
     let names: Vec<String> = known.iter().map(|name| bare(name)).collect();
     let found = nearest(&bare(variable), names.iter().map(String::as_str))?;
     let at = names.iter().position(|name| name == found)?;
@@ -107,9 +108,8 @@ fn has_words(name: &str, words: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::inputs::tests::texts;
-    use crate::config::options::Key;
 
-    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn pairs_of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs
             .iter()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn every_option_can_be_given_in_the_environment() {
-        for spec in &OPTIONS {
+        for spec in Options::specs() {
             let mut inputs = Inputs::new();
-            inputs.insert_environment(variables(&[(&spec.variable(), "true")]));
+            inputs.insert_environment(pairs_of(&[(&spec.variable(), "true")]));
             assert_eq!(
-                texts(&inputs, spec.key),
+                texts(&inputs, spec.name),
                 Some((vec!["true"], Source::Environment))
             );
         }
@@ -131,24 +131,18 @@ mod tests {
     #[test]
     fn repeatable_options_are_lists() {
         let mut inputs = Inputs::new();
-        inputs.insert_environment(variables(&[
-            ("WEIR_TOOLSET", "files, demo"),
-            ("WEIR_CPUS", "0,1"),
-        ]));
+        inputs.insert_environment(pairs_of(&[("WEIR_TOOLSET", "files, demo"), ("WEIR_CPUS", "0,1")]));
         let expected = (vec!["files", "demo"], Source::Environment);
-        assert_eq!(texts(&inputs, Key::Toolset), Some(expected));
-        assert_eq!(
-            texts(&inputs, Key::Cpus),
-            Some((vec!["0,1"], Source::Environment))
-        );
+        assert_eq!(texts(&inputs, "toolset"), Some(expected));
+        assert_eq!(texts(&inputs, "cpus"), Some((vec!["0,1"], Source::Environment)));
     }
 
     /// What is said of variables that are no options: as a warning, and in passing.
     fn passed_over(pairs: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let mut inputs = Inputs::new();
-        inputs.insert_environment(variables(pairs));
+        inputs.insert_environment(pairs_of(pairs));
         assert!(
-            OPTIONS.iter().all(|spec| inputs.given(spec.key).is_none()),
+            Options::specs().all(|spec| inputs.given(spec.name).is_none()),
             "{pairs:?}"
         );
         (inputs.notes().to_vec(), inputs.remarks().to_vec())

@@ -77,18 +77,11 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The same, found at a place in a file.
+    #[cfg(feature = "cli")]
     pub(super) fn at(self, place: FilePlace) -> Self {
         Self::InFile {
             place,
             error: Box::new(self),
-        }
-    }
-
-    /// What is wrong, without the place.
-    pub(super) fn bare(&self) -> &Self {
-        match self {
-            Self::InFile { error, .. } => error.bare(),
-            bare => bare,
         }
     }
 

@@ -8,7 +8,9 @@ use toml::Spanned;
 
 use super::error::{ConfigError, FilePlace};
 use super::inputs::{Given, Inputs, Source, unknown_key};
-use super::options::{Key, Kind, OptionSpec, option_named};
+use super::kind::Kind;
+use super::options::Options;
+use super::spec::OptionSpec;
 
 impl Inputs {
     /// Takes the text of a configuration file; `path` is how its operator knows it.
@@ -30,8 +32,8 @@ impl Inputs {
         let mut errors = Vec::new();
         for (name, value) in &rows {
             match read_row(name.get_ref(), value.get_ref()) {
-                Ok((key, texts)) => self.insert_given(
-                    key,
+                Ok((name, texts)) => self.insert_given(
+                    name,
                     Given {
                         texts,
                         source: Source::File,
@@ -49,10 +51,15 @@ impl Inputs {
     }
 }
 
+/// The option of this name, if it may stand in a file.
+fn option_in_file(name: &str) -> Option<&'static OptionSpec> {
+    Options::spec(name).filter(|spec| spec.places.file)
+}
+
 /// One line of a file, read.
-fn read_row(name: &str, value: &toml::Value) -> Result<(Key, Vec<String>), ConfigError> {
-    match option_named(name) {
-        Some(spec) => texts_of(spec, value).map(|texts| (spec.key, texts)),
+fn read_row(name: &str, value: &toml::Value) -> Result<(&'static str, Vec<String>), ConfigError> {
+    match option_in_file(name) {
+        Some(spec) => texts_of(spec, value).map(|texts| (spec.name, texts)),
         None => Err(match first_table(value) {
             Some(table) => in_a_table(name, table),
             None => unknown_key(name),
@@ -74,7 +81,7 @@ fn in_a_table(name: &str, table: &toml::Table) -> ConfigError {
     let joined = table
         .keys()
         .map(|key| format!("{name}-{}", key.replace('_', "-")));
-    let meant = joined.into_iter().find_map(|joined| option_named(&joined));
+    let meant = joined.into_iter().find_map(|joined| option_in_file(&joined));
     ConfigError::Table {
         name: name.to_owned(),
         meant: meant.map(|spec| spec.name),
@@ -120,9 +127,10 @@ fn text_of(kind: Kind, value: &toml::Value) -> Option<String> {
 
 fn wanted_type(spec: &OptionSpec) -> String {
     match (spec.kind, spec.is_repeatable) {
-        (Kind::Switch, _) => "true or false".to_owned(),
         (_, true) => "a string or an array of strings".to_owned(),
-        (Kind::Choice(words), _) => words
+        (Kind::Choice(_) | Kind::Switch, _) => spec
+            .kind
+            .words()
             .iter()
             .map(|word| format!("\"{word}\""))
             .collect::<Vec<_>>()
@@ -142,7 +150,6 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::inputs::tests::texts;
-    use crate::config::options::OPTIONS;
 
     #[test]
     fn repeatable_options_are_arrays() {
@@ -151,10 +158,10 @@ mod tests {
             .insert_file("weir.toml", "toolset = ['demo', 'files']\nallow-host = 'a'")
             .unwrap();
         assert_eq!(
-            texts(&inputs, Key::Toolset),
+            texts(&inputs, "toolset"),
             Some((vec!["demo", "files"], Source::File))
         );
-        assert_eq!(texts(&inputs, Key::AllowHost), Some((vec!["a"], Source::File)));
+        assert_eq!(texts(&inputs, "allow-host"), Some((vec!["a"], Source::File)));
     }
 
     #[test]
@@ -164,11 +171,11 @@ mod tests {
             "pool-size = 8\nshards = 2\nmemory-max = 33554432\nrequire-session = true\nhead-timeout = 5";
         inputs.insert_file("weir.toml", file).unwrap();
         for (key, text) in [
-            (Key::PoolSize, "8"),
-            (Key::Shards, "2"),
-            (Key::MemoryMax, "33554432"),
-            (Key::RequireSession, "true"),
-            (Key::HeadTimeout, "5"),
+            ("pool-size", "8"),
+            ("shards", "2"),
+            ("memory-max", "33554432"),
+            ("require-session", "true"),
+            ("head-timeout", "5"),
         ] {
             assert_eq!(texts(&inputs, key), Some((vec![text], Source::File)));
         }
@@ -267,7 +274,7 @@ mod tests {
             ),
             (
                 "require-session = 1",
-                "require-session: found an integer, wanted true or false",
+                "require-session: found an integer, wanted \"on\" or \"off\"",
             ),
             ("steal = 1", "steal: found an integer, wanted \"on\" or \"off\""),
             (
@@ -313,11 +320,11 @@ mod tests {
     #[test]
     fn truth_may_stand_unquoted_wherever_on_and_off_are() {
         for (file, key, text) in [
-            ("steal = true", Key::Steal, "true"),
-            ("sse-legacy = false", Key::SseLegacy, "false"),
-            ("steal = 'on'", Key::Steal, "on"),
-            ("require-session = 'on'", Key::RequireSession, "on"),
-            ("admin = false", Key::Admin, "false"),
+            ("steal = true", "steal", "true"),
+            ("sse-legacy = false", "sse-legacy", "false"),
+            ("steal = 'on'", "steal", "on"),
+            ("require-session = 'on'", "require-session", "on"),
+            ("admin = false", "admin", "false"),
         ] {
             let mut inputs = Inputs::new();
             inputs.insert_file("weir.toml", file).unwrap();
@@ -327,7 +334,7 @@ mod tests {
 
     #[test]
     fn every_option_can_be_given_in_the_file() {
-        for spec in &OPTIONS {
+        for spec in Options::specs() {
             let mut inputs = Inputs::new();
             let quoted = if spec.kind == Kind::Switch {
                 "true"
@@ -337,7 +344,7 @@ mod tests {
             inputs
                 .insert_file("weir.toml", &format!("{} = {quoted}", spec.name))
                 .unwrap();
-            assert_eq!(texts(&inputs, spec.key), Some((vec!["true"], Source::File)));
+            assert_eq!(texts(&inputs, spec.name), Some((vec!["true"], Source::File)));
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Where values come from: flags, environment, file, in this order of precedence.
 //!
-//! Collects texts and remembers their origin; what the texts mean is decided in `values`, and which of them an
-//! environment or a file holds in `environment` and `file`. Invariant: every stored key is one of the table.
+//! Collects texts and remembers their origin; what the texts mean is decided in `read`, and which of them an
+//! environment or a file holds in `environment` and `file`. Invariant: every stored name is an option's.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::ConfigError;
-use super::error::FilePlace;
-use super::options::{Key, OPTIONS, OptionSpec, nearest, option_named};
+use super::error::{ConfigError, FilePlace};
+use super::nearest::nearest;
+use super::options::Options;
+use super::spec::OptionSpec;
 
 /// Where a value was given. Later ones win.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,8 +22,6 @@ pub enum Source {
     Environment,
     /// The command line.
     Flag,
-    /// The program that a server is part of.
-    Program,
 }
 
 impl Source {
@@ -33,7 +32,6 @@ impl Source {
             Self::File => "from the file".to_owned(),
             Self::Environment => format!("from {}", spec.variable()),
             Self::Flag => format!("from --{}", spec.name),
-            Self::Program => "from the program".to_owned(),
         }
     }
 }
@@ -45,7 +43,6 @@ impl fmt::Display for Source {
             Self::File => "file",
             Self::Environment => "environment",
             Self::Flag => "flag",
-            Self::Program => "program",
         })
     }
 }
@@ -64,7 +61,7 @@ pub struct Given {
 /// All texts of all options, the strongest source per option.
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
-    given: BTreeMap<Key, Given>,
+    given: BTreeMap<&'static str, Given>,
     pub(super) notes: Vec<String>,
     pub(super) remarks: Vec<String>,
 }
@@ -77,13 +74,13 @@ impl Inputs {
 
     /// The same, for the one client on stdin and stdout, whatever file and environment say.
     pub fn over_stdio(mut self) -> Self {
-        self.insert(Key::Transport, vec!["stdio".to_owned()], Source::Flag);
+        self.insert("transport", vec!["stdio".to_owned()], Source::Flag);
         self
     }
 
     /// What was given for an option.
-    pub fn given(&self, key: Key) -> Option<&Given> {
-        self.given.get(&key)
+    pub fn given(&self, name: &str) -> Option<&Given> {
+        self.given.get(name)
     }
 
     /// What looks like a slip of the finger and changes nothing, one sentence each.
@@ -97,9 +94,10 @@ impl Inputs {
     }
 
     /// Takes one option's texts, unless a stronger source gave some. No texts: nothing was given.
-    pub fn insert(&mut self, key: Key, texts: Vec<String>, source: Source) {
+    pub fn insert(&mut self, name: &'static str, texts: Vec<String>, source: Source) {
+        debug_assert!(Options::spec(name).is_some(), "{name} is no option");
         self.insert_given(
-            key,
+            name,
             Given {
                 texts,
                 source,
@@ -108,42 +106,20 @@ impl Inputs {
         );
     }
 
-    pub(super) fn insert_given(&mut self, key: Key, given: Given) {
+    pub(super) fn insert_given(&mut self, name: &'static str, given: Given) {
         let is_outranked = self
             .given
-            .get(&key)
+            .get(name)
             .is_some_and(|present| present.source > given.source);
         if !given.texts.is_empty() && !is_outranked {
-            self.given.insert(key, given);
+            self.given.insert(name, given);
         }
-    }
-
-    /// Takes what the program around a server says of an option: the last text counts, or all of them where the option
-    /// is repeatable.
-    pub fn add(&mut self, key: Key, text: String) {
-        let is_repeated = key.spec().is_repeatable;
-        let before = self.given.remove(&key);
-        let mut texts = before
-            .filter(|given| is_repeated && given.source == Source::Program)
-            .map_or_else(Vec::new, |given| given.texts);
-        texts.push(text);
-        self.insert(key, texts, Source::Program);
-    }
-
-    /// The same for an option by its name.
-    ///
-    /// # Errors
-    /// When no option has that name.
-    pub fn add_named(&mut self, name: &str, text: String) -> Result<(), ConfigError> {
-        let spec = option_named(name).ok_or_else(|| unknown_key(name))?;
-        self.add(spec.key, text);
-        Ok(())
     }
 }
 
 pub(super) fn unknown_key(name: &str) -> ConfigError {
     ConfigError::UnknownKey {
-        nearest: nearest(name, OPTIONS.iter().map(|spec| spec.name)).map(str::to_owned),
+        nearest: nearest(name, Options::specs().map(|spec| spec.name)).map(str::to_owned),
         name: name.to_owned(),
     }
 }
@@ -152,30 +128,10 @@ pub(super) fn unknown_key(name: &str) -> ConfigError {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::config) fn texts(inputs: &Inputs, key: Key) -> Option<(Vec<&str>, Source)> {
+    pub(in crate::config) fn texts<'a>(inputs: &'a Inputs, name: &str) -> Option<(Vec<&'a str>, Source)> {
         inputs
-            .given(key)
+            .given(name)
             .map(|given| (given.texts.iter().map(String::as_str).collect(), given.source))
-    }
-
-    #[test]
-    fn a_program_names_options_and_outranks_everybody() {
-        let mut inputs = Inputs::new();
-        for text in ["7", "8"] {
-            inputs.add_named("pool-size", text.to_owned()).unwrap();
-            inputs.add_named("allow-host", text.to_owned()).unwrap();
-        }
-        inputs.insert(Key::PoolSize, vec!["9".to_owned()], Source::Flag);
-        assert_eq!(texts(&inputs, Key::PoolSize), Some((vec!["8"], Source::Program)));
-        assert_eq!(
-            texts(&inputs, Key::AllowHost),
-            Some((vec!["7", "8"], Source::Program))
-        );
-        let unknown = inputs.add_named("pool_size", "8".to_owned()).unwrap_err();
-        assert_eq!(
-            unknown.to_string(),
-            "unknown key `pool_size`; did you mean `pool-size`?"
-        );
     }
 
     #[test]
@@ -191,12 +147,12 @@ pub(super) mod tests {
                     .map(|at| sources[*at])
                     .collect();
                 for source in &given {
-                    inputs.insert(Key::PoolSize, vec![source.to_string()], *source);
+                    inputs.insert("pool-size", vec![source.to_string()], *source);
                 }
                 let strongest = *given.iter().max().unwrap();
                 let expected = strongest.to_string();
                 assert_eq!(
-                    texts(&inputs, Key::PoolSize),
+                    texts(&inputs, "pool-size"),
                     Some((vec![expected.as_str()], strongest))
                 );
             }

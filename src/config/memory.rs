@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::settings::{AssemblySettings, PoolSettings, RING_BUFFER_BYTES, RingSettings};
+use super::sizes::{RING_BUFFER_BYTES, RingOptions};
 use crate::units::ByteSize;
 
 /// Program, allocator, registry and admin thread: a bare executor process is 5 MiB resident (measured), rounded up.
@@ -63,8 +63,8 @@ impl Clientele {
 
     fn ring_buffers_default(self) -> u32 {
         match self {
-            Self::Many => RingSettings::default().buffers,
-            Self::One => RingSettings::ONE_CLIENT.buffers,
+            Self::Many => RingOptions::default().buffers.into(),
+            Self::One => RingOptions::ONE_CLIENT.buffers.into(),
         }
     }
 }
@@ -462,22 +462,6 @@ impl MemoryFit {
     /// Whether the queue is shorter than its default beside a pool that was asked for, because memory asked.
     pub fn is_queue_shrunk(&self, demand: &MemoryDemand) -> bool {
         demand.queue_depth.is_none() && self.queue_depth < queue_depth_default(self.handlers)
-    }
-
-    /// The settings of the pool.
-    pub fn pool(&self, buffer_bytes: usize) -> PoolSettings {
-        PoolSettings {
-            handlers: self.handlers,
-            buffer_bytes,
-        }
-    }
-
-    /// The settings of the assembly buffers.
-    pub fn assembly(&self, buffer_bytes: usize) -> AssemblySettings {
-        AssemblySettings {
-            buffers: self.assembly_buffers,
-            buffer_bytes,
-        }
     }
 }
 

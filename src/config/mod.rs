@@ -1,58 +1,94 @@
-//! Validated settings from flags, environment and file.
+//! Validated settings from flags, environment and file, or from a program.
 //!
-//! `options` is the one table; `inputs` collects texts and their sources, from `environment` and `file`; `values` reads one option at a time;
-//! `access` says who may be let in; `independent` holds those that stand alone, `demand` those that ask for a part of
-//! the machine that `host` found;
-//! `resolve` puts them together, using the arithmetic of `placement` and `memory`, and `effective` shows what came
-//! of it; `startup` compares what the settings need with what the kernel gives. `sizing` goes the other way, from
-//! clients to options. Only `host` and `ring_users` ask the kernel
-//! anything.
+//! [`Options`] is everything that can be asked, one row for each option in one of the `sections`: a row has the type,
+//! the default and the place of its value (`kind`, `values` and `field` know the types, `text` what texts mean), and
+//! what flags, files and help texts know of it (`spec`). A program sets the fields; the command collects texts
+//! (`inputs`, from `environment` and `file`) and reads them (`read`). `settle` makes [`Settings`] of the options and of
+//! what `host` found of the machine, with the arithmetic of `demand`, `placement` and `memory`; `notes` says what may
+//! surprise, `effective` what every option came to. `startup` compares what the settings need with what the kernel
+//! gives. `sizing` goes the other way, from clients to options. Only `host` and `ring_users` ask the kernel anything.
 //! Invariant: whoever holds [`Settings`] holds values that are in bounds and fit together.
 
 mod access;
 mod demand;
 mod descriptors;
+#[cfg(feature = "cli")]
 mod effective;
+#[cfg(feature = "cli")]
 mod environment;
 mod error;
+mod field;
 #[cfg(feature = "cli")]
 mod file;
+mod headroom;
 mod host;
-mod independent;
+#[cfg(feature = "cli")]
 mod inputs;
+mod kind;
 mod memory;
+#[cfg(feature = "cli")]
+mod nearest;
+mod notes;
 mod options;
 mod placement;
+#[cfg(feature = "cli")]
+mod read;
+#[cfg(feature = "cli")]
 mod resolve;
+#[cfg(feature = "cli")]
 mod ring_users;
+mod section;
+mod sections;
 mod settings;
+mod settle;
+#[cfg(feature = "cli")]
 mod size_request;
+mod sizes;
+#[cfg(feature = "cli")]
 mod sizing;
+mod spec;
+#[cfg(feature = "cli")]
 mod startup;
+mod text;
 mod values;
 
 pub use access::{HostRule, HostRuleError, Origin, OriginPort, OriginRule, OriginRuleError, RuleHost};
 pub use descriptors::DescriptorPlan;
-pub use effective::Effective;
-pub use environment::{CONFIG_NAME, config_variable, is_variable};
 pub use error::{ConfigError, FilePlace};
+pub use headroom::with_headroom;
 pub use host::{CpuQuota, Host, HostError, raise_soft_limits};
-pub use independent::FOR_LISTENERS;
-pub use inputs::{Given, Inputs, Source};
+pub use kind::Kind;
 pub use memory::{
     Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory,
 };
-pub use options::{Fallback, Key, Kind, OPTIONS, OptionSpec, VARIABLE_PREFIX, nearest_option};
-pub use placement::display_cpu_list;
-pub use resolve::{Resolved, resolve};
-pub use ring_users::RingUser;
-pub use settings::{
-    AccessLog, AccessSettings, AdminSettings, AllowList, AssemblySettings, ChannelSettings, EndpointSettings,
-    ExecutorSettings, FilesSettings, HEALTH_PATH, HttpLimits, Linger, LogFormat, LogLevel, LogSettings,
-    PoolSettings, QueueSettings, READINESS_PATH, RING_BUFFER_BYTES, ReportFormat, ReportStream, RingSettings,
-    SSE_MESSAGES_PATH, SSE_PATH, SessionSettings, Settings, ShardPlace, StealSettings, TaskSettings,
-    Timeouts, Toolset, TransportKind, WorkerSettings,
+pub use options::Options;
+pub use placement::{ShardPlace, display_cpu_list};
+pub use sections::{
+    AccessSettings, ChannelSettings, ConnectionOptions, EndpointSettings, HttpLimits, MachineOptions,
+    OutputOptions, QueueOptions, RunOptions, SessionSettings, TaskSettings, Timeouts, ToolsetSettings,
+    WorkerOptions,
 };
-pub use size_request::{SIZE_OPTIONS, SizeOption, SizeRequest};
-pub use sizing::{SizeError, Sizing, size, with_headroom};
-pub use startup::{Findings, Line, Needs, RingProblem, StartProblem, Verdict, evaluate};
+pub use settings::{
+    HEALTH_PATH, LogSettings, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings,
+    StealSettings, Waits, WorkerSettings,
+};
+pub use settle::settle_program;
+pub use sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes};
+pub use spec::{CONFIG, OptionSpec, Places, UsedBy, VARIABLE_PREFIX};
+pub use values::{
+    AccessLog, AdminSettings, AllowList, CpuList, Linger, LogFormat, LogLevel, ReportFormat, Toolset,
+    TransportKind,
+};
+
+#[cfg(feature = "cli")]
+pub use {
+    effective::Effective,
+    environment::is_variable,
+    inputs::{Given, Inputs, Source},
+    nearest::nearest_option,
+    resolve::{Resolved, resolve},
+    ring_users::RingUser,
+    size_request::{SIZE_OPTIONS, SizeOption, SizeRequest},
+    sizing::{SizeError, Sizing, size},
+    startup::{Findings, Line, Needs, RingProblem, StartProblem, Verdict, evaluate},
+};

@@ -5,10 +5,17 @@
 
 use crate::units::{CpuId, ShardId};
 
-use super::settings::ShardPlace;
-
 /// The highest CPU number that can be named; the kernel's own affinity masks end here.
 const CPU_MAX: usize = 1023;
+
+/// One shard's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardPlace {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The CPU of its executor; several shards share one when there are more shards than CPUs.
+    pub cpu: CpuId,
+}
 
 /// Where everything runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

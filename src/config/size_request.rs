@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::ConfigError;
 use super::demand::default_budget_bytes;
 use super::host::Host;
-use super::options::{self, CONNECTIONS_MAX, DAY_MS, Fallback, Key, Kind, SHARDS_MAX};
-use super::settings::Linger;
-use super::values::{parse_bounded_duration, parse_count, parse_linger, parse_size};
+use super::kind::{self, CONNECTIONS_MAX, DAY_MS, Kind, SHARDS_MAX};
+use super::options::Options;
+use super::text::{parse_bounded_duration, parse_count, parse_linger, parse_size};
+use super::values::Linger;
 
 /// Assumed: what a call to a tool that waits for a disk or a network takes.
 const SERVICE_TIME_ASSUMED: Duration = Duration::from_millis(100);
@@ -43,8 +44,8 @@ const SERVICE_TIME: &str = "service-time";
 pub static SIZE_OPTIONS: [SizeOption; 6] = [
     SizeOption { name: PEAK_CLIENTS, value_name: "N", help: "Clients connected at the busiest moment", fallback: None, kind: Kind::Count { min: 1, max: CONNECTIONS_MAX } },
     SizeOption { name: CORES, value_name: "N", help: "Cores that serve", fallback: Some("all this process may use"), kind: Kind::Count { min: 1, max: SHARDS_MAX } },
-    SizeOption { name: LINGER, value_name: "TIME|forever", help: "How long a connection keeps its handler after an answer", fallback: Some("0s"), kind: options::LINGER },
-    SizeOption { name: MEMORY, value_name: "SIZE", help: "Memory all of it must fit into", fallback: Some("half of the cgroup's or machine's"), kind: options::MEMORY },
+    SizeOption { name: LINGER, value_name: "TIME|forever", help: "How long a connection keeps its handler after an answer", fallback: Some("0s"), kind: kind::LINGER },
+    SizeOption { name: MEMORY, value_name: "SIZE", help: "Memory all of it must fit into", fallback: Some("half of the cgroup's or machine's"), kind: kind::MEMORY },
     SizeOption { name: RATE, value_name: "N", help: "Requests per second, over all clients", fallback: Some("one per client"), kind: Kind::Count { min: 1, max: RATE_MAX } },
     SizeOption { name: SERVICE_TIME, value_name: "TIME", help: "From a call to its answer, on average", fallback: Some("100ms"), kind: Kind::Duration { min_ms: 0, max_ms: DAY_MS } },
 ];
@@ -80,6 +81,7 @@ impl SizeRequest {
             given,
             errors: Vec::new(),
         };
+        let serve = Options::default();
         let request = Self {
             peak_clients: reader.one(PEAK_CLIENTS, parse_count).unwrap_or(1),
             cores: reader.one(CORES, parse_count).unwrap_or_else(|| all_cores(host)),
@@ -89,8 +91,8 @@ impl SizeRequest {
                 .unwrap_or_else(|| default_budget_bytes(host)),
             rate_given: reader.one(RATE, parse_count),
             service_time_given: reader.one(SERVICE_TIME, parse_service_time),
-            buffer_bytes: default_size(Key::BufferSize),
-            body_bytes_max: default_size(Key::BodyMax),
+            buffer_bytes: serve.machine.buffer_bytes,
+            body_bytes_max: serve.http.body_bytes_max as u64,
         };
         if reader.errors.is_empty() {
             Ok(request)
@@ -159,15 +161,6 @@ fn parse_service_time(text: &str, kind: Kind) -> Result<Duration, String> {
 fn all_cores(host: &Host) -> u32 {
     let cores = (host.usable_cpus() as u64).clamp(1, SHARDS_MAX);
     u32::try_from(cores).unwrap_or(1)
-}
-
-/// What an option of `serve` is when it is not given.
-fn default_size(key: Key) -> u64 {
-    let spec = key.spec();
-    match spec.fallback {
-        Fallback::Value(text) => parse_size(text, spec.kind).unwrap_or_default(),
-        Fallback::Derived(_) => 0,
-    }
 }
 
 #[cfg(test)]

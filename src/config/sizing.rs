@@ -7,16 +7,15 @@
 use std::time::Duration;
 
 use super::descriptors::DescriptorPlan;
+use super::headroom::with_headroom;
+use super::kind::{CONNECTIONS_MAX, HANDLERS_MAX, SHARDS_MAX};
 use super::memory::{
     Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryShort, queue_depth_default,
 };
-use super::options::{CONNECTIONS_MAX, HANDLERS_MAX, Key, SHARDS_MAX};
-use super::settings::Linger;
 use super::size_request::SizeRequest;
+use super::values::Linger;
 use crate::units::{ByteSize, display_duration};
 
-/// A pool sized for three quarters of itself: 4 handlers for every 3 that are busy.
-const HANDLERS_FOR: (u64, u64) = (4, 3);
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Numbers for `weir serve`, and those they come from.
@@ -82,12 +81,6 @@ pub fn size(request: &SizeRequest) -> Result<Sizing, SizeError> {
         },
         other => other,
     })
-}
-
-/// Three busy ones need four.
-pub fn with_headroom(busy: u64) -> u64 {
-    let (handlers, busy_of_them) = HANDLERS_FOR;
-    busy.saturating_mul(handlers).div_ceil(busy_of_them)
 }
 
 /// Little's law: how many are in service at a time.
@@ -175,20 +168,20 @@ impl Sizing {
     }
 
     /// What to give to `serve`, in the order of the table.
-    pub fn flags(&self) -> Vec<(Key, String)> {
+    pub fn flags(&self) -> Vec<(&'static str, String)> {
         let linger = match self.request.linger {
             Linger::None => "0s".to_owned(),
             Linger::For(time) => display_duration(time).to_string(),
             Linger::Forever => "forever".to_owned(),
         };
         vec![
-            (Key::Shards, self.request.cores.to_string()),
-            (Key::PoolSize, self.fit.handlers.to_string()),
-            (Key::MemoryMax, ByteSize(self.fit.plan.budget_bytes).to_string()),
-            (Key::QueueDepth, self.fit.queue_depth.to_string()),
-            (Key::Linger, linger),
-            (Key::ConnectionsMax, self.connections.to_string()),
-            (Key::Workers, self.descriptors.workers.to_string()),
+            ("shards", self.request.cores.to_string()),
+            ("pool-size", self.fit.handlers.to_string()),
+            ("memory-max", ByteSize(self.fit.plan.budget_bytes).to_string()),
+            ("queue-depth", self.fit.queue_depth.to_string()),
+            ("linger", linger),
+            ("connections-max", self.connections.to_string()),
+            ("workers", self.descriptors.workers.to_string()),
         ]
     }
 }
@@ -256,19 +249,19 @@ mod tests {
     /// What `serve` makes of the flags.
     fn assert_served_as_sized(sizing: &Sizing) {
         let mut inputs = Inputs::new();
-        for (key, text) in sizing.flags() {
-            inputs.insert(key, vec![text], Source::Flag);
+        for (name, text) in sizing.flags() {
+            inputs.insert(name, vec![text], Source::Flag);
         }
         let settings = resolve(&inputs, &host()).unwrap().settings;
         assert_eq!(settings.memory, sizing.fit.plan, "{sizing:?}");
         let served = (
             settings.shards.len(),
-            settings.pool.handlers,
-            settings.queue.depth_max,
-            settings.ring.buffers,
-            settings.assembly.buffers,
+            settings.sizes.handlers,
+            settings.sizes.queue_depth_max,
+            u32::from(settings.ring.buffers),
+            settings.sizes.assembly_buffers as u32,
             settings.connections_max,
-            settings.workers.threads,
+            settings.workers.threads as u32,
             settings.linger,
         );
         let fit = &sizing.fit;

@@ -11,11 +11,12 @@
 
 use super::completion::{Completion, HangUp, Received};
 use super::provided::{BUFFER_GROUP, ProvidedBuffers};
-use super::setup::{Made, RingError, RingOptions, set_up};
+use super::setup::{Made, RingError, set_up};
 use super::socket::{Arrival, Socket};
 use super::token::{ConnectionKey, Operation, Token};
 use super::waker::RingWaker;
 use super::{DataRing, RingCounters, SendMode, listener};
+use crate::config::RingOptions;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use std::collections::VecDeque;

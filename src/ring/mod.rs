@@ -52,7 +52,9 @@ pub use kernel::KernelRing;
 pub use outage::AcceptOutage;
 pub use park::Parking;
 pub use probe::{ProbeError, probe, try_smallest_ring};
-pub use setup::{RingError, RingOptions};
+pub use setup::RingError;
+
+pub use crate::config::RingOptions;
 pub use socket::Socket;
 pub use spin::{SpinOptions, SpinPolicy};
 pub use ticks::spawn_ticks;

@@ -2,36 +2,9 @@
 
 use super::mapping::Residence;
 use super::provided::{BUFFERS_MAX, ProvidedBuffers};
+use crate::config::RingOptions;
 use io_uring::IoUring;
 use std::io;
-
-/// Sizes of one ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingOptions {
-    /// Entries that can be queued between two system calls; a power of two. More are held back in
-    /// memory, so this is about speed only.
-    pub submission_entries: u32,
-    /// Completions the kernel holds before it falls back to slower memory; a power of two.
-    pub completion_entries: u32,
-    /// Ring buffers, at most 32768.
-    pub buffers: u16,
-    /// Size of each.
-    pub buffer_bytes: usize,
-    /// Whether the pages of ring buffers are resident from the start, rather than from their first use.
-    pub is_prefaulted: bool,
-}
-
-impl Default for RingOptions {
-    fn default() -> Self {
-        RingOptions {
-            submission_entries: 1024,
-            completion_entries: 8192,
-            buffers: 1024,
-            buffer_bytes: 4096,
-            is_prefaulted: false,
-        }
-    }
-}
 
 /// Why a ring could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! A server's settings from code: what an embedding program says instead of flags.
 //!
-//! Every option of `weir serve` can be given, and means the same; those that programs set most have methods. Reads no
-//! command line, no environment and no file. What is given is checked when the settings are made, all of it at once.
+//! Every option of `weir serve` can be set, and means the same; those that programs set most have methods. Reads no
+//! command line, no environment and no file. What is set is checked when the settings are made, all of it at once.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
 
 use crate::config::{
-    ConfigError, Host, HostError, Inputs, Key, Settings, Source, raise_soft_limits, resolve,
+    AdminSettings, ConfigError, Host, HostError, Options, Settings, TransportKind, raise_soft_limits,
+    settle_program,
 };
 use crate::mcp::Identity;
 use crate::metrics::Report;
@@ -54,6 +55,8 @@ fn one_line(errors: &[ConfigError]) -> String {
 /// A server that is not started yet. See [`Server::builder`].
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use weir::server::Server;
 ///
 /// let builder = Server::builder("greeter", "1.0.0")
@@ -61,9 +64,9 @@ fn one_line(errors: &[ConfigError]) -> String {
 ///     .shards(1)
 ///     .pool_size(8)
 ///     .allow_host("greeter.example.com")
-///     .option("queue-timeout", "2s");
+///     .configure(|options| options.queue.timeout = Duration::from_secs(2));
 /// let settings = builder.settings()?;
-/// assert_eq!(settings.pool.handlers, 8);
+/// assert_eq!(settings.sizes.handlers, 8);
 /// # Ok::<(), weir::server::ServeError>(())
 /// ```
 ///
@@ -73,15 +76,16 @@ fn one_line(errors: &[ConfigError]) -> String {
 #[must_use = "a builder starts nothing by itself"]
 pub struct ServerBuilder {
     identity: Identity,
-    inputs: Inputs,
-    errors: Vec<ConfigError>,
+    options: Options,
+    /// Whether the paths are the program's.
+    has_paths: bool,
     echoes_websocket: bool,
 }
 
 impl ServerBuilder {
     pub(super) fn new(name: String, version: String) -> Self {
-        let mut inputs = Inputs::new();
-        inputs.insert(Key::Admin, vec!["off".to_owned()], Source::Default);
+        let mut options = Options::default();
+        options.endpoints.admin = AdminSettings::Off;
         Self {
             identity: Identity {
                 name,
@@ -89,8 +93,8 @@ impl ServerBuilder {
                 title: None,
                 instructions: None,
             },
-            inputs,
-            errors: Vec::new(),
+            options,
+            has_paths: false,
             echoes_websocket: false,
         }
     }
@@ -119,52 +123,62 @@ impl ServerBuilder {
     /// Server::builder("greeter", "1.0.0").stdio().serve_until_signal(registry, |_| ())?;
     /// # Ok::<(), weir::server::ServeError>(())
     /// ```
-    pub fn stdio(self) -> Self {
-        self.given(Key::Transport, "stdio".to_owned())
+    pub fn stdio(mut self) -> Self {
+        self.options.endpoints.transport = TransportKind::Stdio;
+        self
     }
 
     /// Where to listen; port 0 takes a free one, which [`Server::address`] tells. 127.0.0.1:8080 if not given. Refused
-    /// where anybody listens already, unless the option `reuse-port` is `on`.
-    pub fn listen(self, address: SocketAddr) -> Self {
-        self.given(Key::Listen, address.to_string())
+    /// where anybody listens already, unless `endpoints.shares_port` is set.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.options.endpoints.listen = address;
+        self
     }
 
     /// A path to serve MCP on, instead of `/mcp`. May be called again for more; clients are pointed at the first.
-    pub fn path(self, path: impl Into<String>) -> Self {
-        self.given(Key::Path, path.into())
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        if !self.has_paths {
+            self.options.endpoints.paths.clear();
+            self.has_paths = true;
+        }
+        self.options.endpoints.paths.push(path.into());
+        self
     }
 
     /// Where health and metrics are served; off if not given.
-    pub fn admin(self, address: SocketAddr) -> Self {
-        self.given(Key::Admin, address.to_string())
+    pub fn admin(mut self, address: SocketAddr) -> Self {
+        self.options.endpoints.admin = AdminSettings::At(address);
+        self
     }
 
     /// How many cores serve; one per CPU if not given.
-    pub fn shards(self, count: u16) -> Self {
-        self.given(Key::Shards, count.to_string())
+    pub fn shards(mut self, count: u16) -> Self {
+        self.options.machine.shards = Some(count.into());
+        self
     }
 
     /// Calls in flight per shard; 256 if not given.
-    pub fn pool_size(self, handlers: u32) -> Self {
-        self.given(Key::PoolSize, handlers.to_string())
+    pub fn pool_size(mut self, handlers: u32) -> Self {
+        self.options.machine.pool_size = Some(handlers);
+        self
     }
 
     /// Serves this name besides loopback ones: `host` or `host:port`. May be called again for more.
-    pub fn allow_host(self, host: impl Into<String>) -> Self {
-        self.given(Key::AllowHost, host.into())
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.options.access.hosts.add(host.into());
+        self
     }
 
     /// Serves browsers' pages from this origin besides loopback ones: `scheme://host[:port]`. May be called again for
     /// more.
-    pub fn allow_origin(self, origin: impl Into<String>) -> Self {
-        self.given(Key::AllowOrigin, origin.into())
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.options.access.origins.add(origin.into());
+        self
     }
 
-    /// Any option of `weir serve` by its name, with a value as on the command line: `("queue-timeout", "2s")`. The last
-    /// value counts; of a repeatable option, all of them.
-    pub fn option(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.errors
-            .extend(self.inputs.add_named(name, value.into()).err());
+    /// Sets any option of `weir serve`: `configure(|options| options.workers.threads = Some(1))`.
+    pub fn configure(mut self, set: impl FnOnce(&mut Options)) -> Self {
+        set(&mut self.options);
         self
     }
 
@@ -182,18 +196,15 @@ impl ServerBuilder {
     /// # Errors
     /// [`ServeError::Settings`] and [`ServeError::Host`].
     pub fn settings(&self) -> Result<Settings, ServeError> {
-        if !self.errors.is_empty() {
-            return Err(ServeError::Settings(self.errors.clone()));
-        }
         raise_soft_limits();
         let host = Host::read()?;
-        let resolved = resolve(&self.inputs, &host).map_err(ServeError::Settings)?;
-        for note in &resolved.notes {
+        let (settings, notes) = settle_program(&self.options, &host).map_err(ServeError::Settings)?;
+        for note in &notes {
             tracing::warn!("{note}");
         }
         Ok(Settings {
             echoes_websocket: self.echoes_websocket,
-            ..resolved.settings
+            ..settings
         })
     }
 
@@ -213,7 +224,7 @@ impl ServerBuilder {
     }
 
     /// Serves `registry` until SIGTERM or SIGINT, or until the one client of stdio has left, for a program that does nothing else; `on_start` runs once every shard
-    /// accepts. The first signal drains, for as long as the option `drain-timeout` says; a second one, a
+    /// accepts. The first signal drains, for as long as `run.drain_timeout` says; a second one, a
     /// quarter of a second after it or later, cuts the drain short. SIGHUP is ignored. After this returned, none of the
     /// three ends the process any more, so it should end by itself.
     ///
@@ -255,17 +266,12 @@ impl ServerBuilder {
             (false, true) => Ok(drained.report),
         }
     }
-
-    fn given(mut self, key: Key, text: String) -> Self {
-        self.inputs.add(key, text);
-        self
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AdminSettings, AllowList};
+    use crate::config::AllowList;
 
     #[test]
     fn what_a_program_says_is_what_a_flag_would_mean() {
@@ -278,34 +284,28 @@ mod tests {
             .path("/api/mcp/")
             .allow_host("a.example")
             .allow_host("b.example:81")
-            .option("queue-timeout", "2s")
+            .configure(|options| options.queue.timeout = Duration::from_secs(2))
             .settings()
             .unwrap();
-        assert_eq!(settings.listen, ([127, 0, 0, 1], 0).into());
-        assert_eq!(settings.admin, AdminSettings::Off);
-        assert_eq!((settings.shards.len(), settings.pool.handlers), (1, 3));
+        assert_eq!(settings.endpoints.listen, ([127, 0, 0, 1], 0).into());
+        assert_eq!(settings.endpoints.admin, AdminSettings::Off);
+        assert_eq!((settings.shards.len(), settings.sizes.handlers), (1, 3));
         let hosts = ["a.example", "b.example:81"].map(str::to_owned).to_vec();
         assert_eq!(settings.access.hosts, AllowList::Only(hosts));
         assert_eq!(settings.endpoints.paths, ["/", "/api/mcp"]);
-        assert_eq!(settings.queue.timeout_agent, Duration::from_secs(2));
+        assert_eq!(settings.waits.agent, Duration::from_secs(2));
     }
 
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
         let refused = |builder: ServerBuilder| builder.settings().unwrap_err().to_string();
         let builder = Server::builder("test", "1");
-        assert_eq!(
-            refused(
-                builder
-                    .clone()
-                    .option("pool_size", "4")
-                    .option("nothing-like-it", "4")
-            ),
-            "unknown key `pool_size`; did you mean `pool-size`?; unknown key `nothing-like-it`; `weir serve --help` \
-             lists all of them"
+        let text = refused(
+            builder
+                .pool_size(0)
+                .configure(|options| options.queue.timeout = Duration::from_millis(2)),
         );
-        let text = refused(builder.pool_size(0).option("queue-timeout", "2"));
         assert!(text.contains("pool-size = 0 (from the program)"), "{text}");
-        assert!(text.contains("queue-timeout = 2 (from the program)"), "{text}");
+        assert!(text.contains("queue-timeout = 2ms (from the program)"), "{text}");
     }
 }

@@ -76,7 +76,7 @@ use crate::shard::{Gate, Mesh, Served, Service, ShardEvent};
 use crate::transport::http::HealthSource;
 use crate::transport::http::admission::AdmissionPolicyError;
 use crate::units::ShardId;
-use crate::workers::{self, ShutdownMode, Submitter, Workers, WorkersOptions};
+use crate::workers::{self, ShutdownMode, Submitter, Workers};
 
 pub use builder::{ServeError, ServerBuilder};
 #[cfg(feature = "cli")]
@@ -264,9 +264,9 @@ impl Server {
         let link = Link::new(Arc::clone(&served));
         let handle = ServerHandle::new(link);
         go_on()?;
-        let workers = Workers::start(&workers_options(settings))?;
+        let workers = Workers::start(&settings.workers)?;
         go_on()?;
-        let admin_listener = Admin::bind(settings.admin)?;
+        let admin_listener = Admin::bind(settings.endpoints.admin)?;
         let health = Arc::<Health>::default();
         let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
         let common = Common {
@@ -279,7 +279,7 @@ impl Server {
                 settings.shards.len(),
             ),
             workers: workers.submitter(),
-            mesh: Mesh::new(settings.shards.len(), settings.pool.handlers, Instant::now()),
+            mesh: Mesh::new(settings.shards.len(), settings.sizes.handlers, Instant::now()),
             health: Arc::clone(&health),
         };
         let (shards, listening) = shards::start(settings, &common, waking, &mut is_cut_short)?;
@@ -499,15 +499,6 @@ impl std::fmt::Debug for Server {
         f.debug_struct("Server")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-fn workers_options(settings: &Settings) -> WorkersOptions {
-    WorkersOptions {
-        threads: settings.workers.threads as usize,
-        queue_depth_max: settings.workers.queue_depth_max,
-        abandoned_max: settings.workers.threads as usize,
-        cpus: settings.workers.cpus.iter().map(|cpu| cpu.0).collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::metrics::ToolLabels;
 use crate::session::live::LiveOptions;
 use crate::session::tasks::TaskOptions;
 use crate::session::{SessionKey, SessionOptions, Store};
-use crate::shard::{ChannelLimits, Service, Waits};
+use crate::shard::{ChannelLimits, Service};
 use crate::transport::http::HealthSlot;
 use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::{AdmissionPolicy, AdmissionPolicyError};
@@ -35,10 +35,7 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
         health: HealthSlot::default(),
         http: http_limits(settings),
         timeouts: settings.timeouts,
-        waits: Waits {
-            browser: settings.queue.timeout,
-            agent: settings.queue.timeout_agent,
-        },
+        waits: settings.waits,
         channels: channel_limits(settings),
         linger: settings.linger,
         protocol,
@@ -61,10 +58,7 @@ fn store(settings: &Settings) -> Result<Store, StartError> {
         tombstones_max,
     };
     let tasks = TaskOptions {
-        tasks_max: settings.tasks.tasks_max,
-        per_client_max: settings.tasks.per_client_max,
-        ttl: settings.tasks.ttl,
-        ttl_max: settings.tasks.ttl_max,
+        settings: settings.tasks,
         bytes_max: usize::try_from(settings.memory.task_bytes()).unwrap_or(usize::MAX),
     };
     let live = LiveOptions {
@@ -130,8 +124,7 @@ fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
 
 fn channel_limits(settings: &Settings) -> ChannelLimits {
     ChannelLimits {
-        in_flight_max: settings.channels.in_flight_max,
-        websocket_timeout: settings.channels.websocket_timeout,
+        settings: settings.channels,
         frames: websocket::Limits {
             message_bytes_max: settings.http.body_bytes_max,
             overhead_bytes_max: websocket::Limits::OVERHEAD_BYTES_MAX_DEFAULT,

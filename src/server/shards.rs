@@ -187,9 +187,13 @@ pub(super) fn start(
 type Listening = (SocketAddr, Group);
 
 fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<Listening>), StartError> {
-    match settings.transport {
+    match settings.endpoints.transport {
         TransportKind::Http => {
-            let (listeners, address) = bind(settings.listen, settings.shares_port, settings.shards.len())?;
+            let (listeners, address) = bind(
+                settings.endpoints.listen,
+                settings.endpoints.shares_port,
+                settings.shards.len(),
+            )?;
             let sources = listeners
                 .iter()
                 .map(|listener| Source::Listener(Arc::clone(listener)));
@@ -240,10 +244,10 @@ fn start_one(
     let seed = Seed {
         alarm: alarm.clone(),
         executor: settings.executor,
-        options: ring_options(settings),
-        sizes: sizes(settings),
+        options: settings.ring,
+        sizes: settings.sizes,
         spin: SpinOptions {
-            busy_poll: settings.ring.busy_poll,
+            busy_poll: settings.busy_poll,
             ..SpinOptions::default()
         },
         served: Arc::clone(&common.served),
@@ -309,19 +313,6 @@ fn await_start(
     }
 }
 
-fn sizes(settings: &Settings) -> ShardSizes {
-    ShardSizes {
-        handlers: settings.pool.handlers,
-        queue_depth_max: settings.queue.depth_max,
-        ring_buffer_bytes: settings.ring.buffer_bytes,
-        handler_buffer_bytes: settings.pool.buffer_bytes,
-        assembly_buffers: settings.assembly.buffers as usize,
-        assembly_buffer_bytes: settings.assembly.buffer_bytes,
-        heap_bytes_max: usize::try_from(settings.memory.heap_bytes_per_shard()).unwrap_or(usize::MAX),
-        is_prefaulted: settings.is_prefaulted,
-    }
-}
-
 /// What travels to a shard's thread.
 struct Seed {
     alarm: Alarm,
@@ -376,16 +367,6 @@ pub(super) fn make_executor(settings: ExecutorSettings, cpu: usize) -> Result<Lo
     match made {
         Ok(executor) => Ok(executor?),
         Err(payload) => Err(Failure::executor_panic(payload.as_ref())),
-    }
-}
-
-pub(super) fn ring_options(settings: &Settings) -> RingOptions {
-    RingOptions {
-        submission_entries: settings.ring.submission_entries,
-        completion_entries: settings.ring.completion_entries,
-        buffers: u16::try_from(settings.ring.buffers).unwrap_or(u16::MAX),
-        buffer_bytes: settings.ring.buffer_bytes,
-        is_prefaulted: settings.is_prefaulted,
     }
 }
 

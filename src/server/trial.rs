@@ -16,8 +16,8 @@ use crate::ring::{KernelRing, RingOptions};
 use crate::workers::{ShutdownMode, Workers};
 
 use super::failure::{Failure, NO_THREADS, make_patiently};
-use super::shards::{make_executor, ring_options};
-use super::{StartError, WORKERS_PATIENCE, identity, service, workers_options};
+use super::shards::make_executor;
+use super::{StartError, WORKERS_PATIENCE, identity, service};
 
 /// An executor and a ring take milliseconds; longer means the machine is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ pub fn try_start(settings: &Settings) -> Result<(), StartProblem> {
 
 fn start_shards(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), StartProblem> {
     for place in &settings.shards {
-        let trial = Trial::shard(settings.executor, ring_options(settings), place.cpu.0);
+        let trial = Trial::shard(settings.executor, settings.ring, place.cpu.0);
         let trial = trial.map_err(|failure| {
             let error = StartError::of_shard(place.shard, &failure);
             problem(&error, failure.is_locked_memory())
@@ -57,8 +57,7 @@ fn start_shards(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), Star
 }
 
 fn start_threads(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), StartProblem> {
-    let workers =
-        Workers::start(&workers_options(settings)).map_err(|error| problem(&error.into(), false))?;
+    let workers = Workers::start(&settings.workers).map_err(|error| problem(&error.into(), false))?;
     let started = (0..OTHER_THREADS).try_for_each(|_| {
         trials.push(Trial::thread()?);
         Ok(())
@@ -150,7 +149,7 @@ mod tests {
     fn what_is_read_at_start_is_read_on_trial() {
         let builder = Server::builder("test", "1").shards(1);
         let settings = builder
-            .option("session-key-file", "/nonexistent")
+            .configure(|options| options.session.key_file = Some("/nonexistent".into()))
             .settings()
             .unwrap();
         let problem = try_start(&settings).unwrap_err();

@@ -7,8 +7,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
+pub use crate::config::Waits;
 use crate::config::{Linger, Timeouts};
 use crate::mcp::Protocol;
 use crate::metrics::{self, Method, ToolLabels, ToolRow};
@@ -18,15 +18,6 @@ use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HealthSlot, HttpLimits};
 
 use super::ChannelLimits;
-
-/// How long work may wait for a handler.
-#[derive(Debug, Clone, Copy)]
-pub struct Waits {
-    /// For a request with an `Origin`.
-    pub browser: Duration,
-    /// For any other.
-    pub agent: Duration,
-}
 
 /// What every shard serves, the same for all.
 #[derive(Debug, Clone)]

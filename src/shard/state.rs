@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use crate::config::ShardSizes;
 use crate::config::{AccessLog, StealSettings};
 use crate::metrics::ShardMetrics;
 use crate::pool::AssemblySizes;
@@ -27,27 +28,6 @@ use super::streams::Streams;
 use super::tasks::Tasks;
 use super::telemetry::Telemetry;
 use super::writer::Writer;
-
-/// Sizes of one shard's preallocated parts.
-#[derive(Debug, Clone, Copy)]
-pub struct ShardSizes {
-    /// Handlers in the pool.
-    pub handlers: u32,
-    /// Each of a handler's two buffers, bytes.
-    pub handler_buffer_bytes: usize,
-    /// Places in the wait queue, each with a buffer as large as a ring buffer.
-    pub queue_depth_max: u32,
-    /// Assembly buffers for requests in pieces.
-    pub assembly_buffers: usize,
-    /// Each of those, bytes.
-    pub assembly_buffer_bytes: usize,
-    /// Each ring buffer, bytes.
-    pub ring_buffer_bytes: usize,
-    /// Heap for large bodies and outboxes, bytes.
-    pub heap_bytes_max: usize,
-    /// Whether the pages of all these buffers are resident from the start, rather than from their first use.
-    pub is_prefaulted: bool,
-}
 
 /// One shard, on any backend of the data ring.
 pub struct Shard<R: ShardRing> {

@@ -26,25 +26,13 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use thiserror::Error;
 
+pub use crate::config::WorkerSettings;
 use crate::registry::note_panics_here;
+use crate::units::CpuId;
 
 pub use job::{Job, Outcome};
 use shared::Shared;
 pub use shared::{JobHandle, Stopped, WorkersStats};
-
-/// How many threads, how long a queue, and where they run.
-#[derive(Clone, Debug)]
-pub struct WorkersOptions {
-    /// Jobs that run at once.
-    pub threads: usize,
-    /// Places in the one queue.
-    pub queue_depth_max: usize,
-    /// Spare threads: as many abandoned jobs may still run without costing the pool a thread. Each one beyond
-    /// shrinks the pool until it ends.
-    pub abandoned_max: usize,
-    /// CPUs the threads may use (Linux numbers); if it is empty, they run wherever the process may.
-    pub cpus: Vec<usize>,
-}
 
 /// Why the threads could not be started.
 #[derive(Debug, Error)]
@@ -126,7 +114,7 @@ impl Workers {
     /// # Errors
     /// No threads asked for, a CPU number out of range, or the system refuses a thread; those already started
     /// end.
-    pub fn start(options: &WorkersOptions) -> Result<Workers, StartError> {
+    pub fn start(options: &WorkerSettings) -> Result<Workers, StartError> {
         if options.threads == 0 {
             return Err(StartError::NoThreads);
         }
@@ -232,12 +220,12 @@ fn work(shared: &Shared, cpus: Option<&CpuSet>) {
     }
 }
 
-fn cpu_set(cpus: &[usize]) -> Result<Option<CpuSet>, StartError> {
+fn cpu_set(cpus: &[CpuId]) -> Result<Option<CpuSet>, StartError> {
     if cpus.is_empty() {
         return Ok(None);
     }
     let mut set = CpuSet::new();
-    for &cpu in cpus {
+    for &CpuId(cpu) in cpus {
         if cpu >= CpuSet::MAX_CPU {
             return Err(StartError::CpuOutOfRange { cpu });
         }

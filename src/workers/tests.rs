@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use crate::registry::Cancellation;
 
+use crate::units::CpuId;
+
 use super::{
-    Job, JobHandle, Outcome, Refused, ShutdownMode, StartError, Stopped, Submitter, Workers, WorkersOptions,
+    Job, JobHandle, Outcome, Refused, ShutdownMode, StartError, Stopped, Submitter, WorkerSettings, Workers,
 };
 
 /// Longer than any machine needs; reached only when the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn options(threads: usize, queue: usize, abandoned_max: usize) -> WorkersOptions {
-    WorkersOptions {
+fn options(threads: usize, queue: usize, abandoned_max: usize) -> WorkerSettings {
+    WorkerSettings {
         threads,
         queue_depth_max: queue * threads,
         abandoned_max,
@@ -333,8 +335,8 @@ fn threads_run_on_the_cpus_asked_for() {
     let cpu = (0..rustix::thread::CpuSet::MAX_CPU)
         .find(|&cpu| mine.is_set(cpu))
         .unwrap();
-    let workers = Workers::start(&WorkersOptions {
-        cpus: vec![cpu],
+    let workers = Workers::start(&WorkerSettings {
+        cpus: vec![CpuId(cpu)],
         ..options(1, 1, 0)
     })
     .unwrap();
@@ -356,8 +358,8 @@ fn impossible_options_are_refused_with_the_reason() {
         Workers::start(&options(0, 1, 0)),
         Err(StartError::NoThreads)
     ));
-    let far = WorkersOptions {
-        cpus: vec![1 << 20],
+    let far = WorkerSettings {
+        cpus: vec![CpuId(1 << 20)],
         ..options(1, 1, 0)
     };
     let error = Workers::start(&far).unwrap_err();

@@ -32,7 +32,7 @@ use weir::transport::http::admission::AdmissionPolicy;
 use weir::transport::http::{HealthSlot, HttpLimits};
 use weir::units::{Patience, ShardId};
 use weir::wire::http1::{BodyLimits, HeadLimits};
-use weir::workers::{Workers, WorkersOptions};
+use weir::workers::{WorkerSettings, Workers};
 
 use crate::exempt;
 use ring::ExemptRing;
@@ -67,7 +67,7 @@ impl Rig {
     pub(crate) fn new() -> Self {
         let network = SimulatedNetwork::new(1);
         let ring = ExemptRing::new(network.ring(RingOptions::default()));
-        let workers = Workers::start(&WorkersOptions {
+        let workers = Workers::start(&WorkerSettings {
             threads: 1,
             queue_depth_max: 1,
             abandoned_max: 1,

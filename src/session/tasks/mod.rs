@@ -30,6 +30,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::live::{Live, LiveEvent, Message, Stream};
+use crate::config::TaskSettings;
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
     CancelTask, Overload, OverloadReason, Revision, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus,
@@ -48,18 +49,11 @@ const WAITERS_MAX: usize = 16;
 /// Random bytes of an id.
 const ID_BYTES: usize = 16;
 
-/// Limits of tasks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How many tasks there may be, for how long, and in how much memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskOptions {
-    /// Tasks over the process, running or over.
-    pub tasks_max: usize,
-    /// Tasks of one client: a principal, or a session if that is anonymous. Anonymous clients without a session cannot
-    /// be told apart and are bounded together, by `tasks_max`.
-    pub per_client_max: usize,
-    /// How long a task is kept if its client asks for no time.
-    pub ttl: Duration,
-    /// How long it is kept at most.
-    pub ttl_max: Duration,
+    /// Their number and their time.
+    pub settings: TaskSettings,
     /// Bytes of all tasks, their results included.
     pub bytes_max: usize,
 }
@@ -67,10 +61,7 @@ pub struct TaskOptions {
 impl Default for TaskOptions {
     fn default() -> Self {
         Self {
-            tasks_max: 4096,
-            per_client_max: 256,
-            ttl: Duration::from_secs(15 * 60),
-            ttl_max: Duration::from_secs(24 * 60 * 60),
+            settings: TaskSettings::default(),
             bytes_max: 16 << 20,
         }
     }

@@ -90,7 +90,10 @@ impl Table {
             message: None,
             created: now,
             updated: now,
-            ttl: new.ttl.unwrap_or(self.options.ttl).min(self.options.ttl_max),
+            ttl: new
+                .ttl
+                .unwrap_or(self.options.settings.ttl())
+                .min(self.options.settings.ttl_max),
             questions: Vec::new(),
             used_keys: Vec::new(),
             end: None,
@@ -112,7 +115,8 @@ impl Table {
 
     fn make_room(&mut self, owner: &TaskOwner) -> Result<(), TaskRefused> {
         if let Some(client) = Client::of(owner)
-            && self.by_client.get(&client).copied().unwrap_or_default() >= self.options.per_client_max
+            && self.by_client.get(&client).copied().unwrap_or_default()
+                >= self.options.settings.per_client_max
         {
             let is_own = |task: &Task| Client::of(&task.owner) == Some(client);
             let oldest = self.oldest_over(is_own).ok_or(TaskRefused::FullForClient)?;
@@ -120,7 +124,7 @@ impl Table {
         }
         loop {
             let lacks = match () {
-                () if self.tasks.len() >= self.options.tasks_max => TaskRefused::Full,
+                () if self.tasks.len() >= self.options.settings.tasks_max => TaskRefused::Full,
                 () if self.bytes >= self.options.bytes_max => TaskRefused::NoMemory,
                 () => return Ok(()),
             };

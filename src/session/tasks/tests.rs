@@ -323,7 +323,7 @@ fn tasks_are_forgotten_when_their_time_is_over() {
     };
     let (running, over) = (store.create(short).unwrap().id, store.create(short).unwrap().id);
     let kept = store.create(new(MODERN)).unwrap();
-    assert_eq!(kept.ttl, Some(TaskOptions::default().ttl));
+    assert_eq!(kept.ttl, Some(TaskSettings::default().ttl()));
     store.end(&over, completed("{}"));
     let stream = store.wait(&MODERN, &running, request(1)).unwrap();
     NOW.set(START + 4_999);
@@ -352,14 +352,17 @@ fn nobody_keeps_a_task_for_longer_than_the_limit() {
     };
     assert_eq!(
         store.create(greedy).unwrap().ttl,
-        Some(TaskOptions::default().ttl_max)
+        Some(TaskSettings::default().ttl_max)
     );
 }
 
 #[test]
 fn thousands_made_and_abandoned_leave_nothing() {
     let store = store_with(TaskOptions {
-        per_client_max: usize::MAX,
+        settings: TaskSettings {
+            per_client_max: usize::MAX,
+            ..TaskSettings::default()
+        },
         ..TaskOptions::default()
     });
     for round in 0..4 {
@@ -384,8 +387,11 @@ fn thousands_made_and_abandoned_leave_nothing() {
 #[test]
 fn what_is_over_makes_room_and_what_runs_does_not() {
     let store = store_with(TaskOptions {
-        tasks_max: 3,
-        per_client_max: 2,
+        settings: TaskSettings {
+            tasks_max: 3,
+            per_client_max: 2,
+            ..TaskSettings::default()
+        },
         ..TaskOptions::default()
     });
     let first = store.create(new(LEGACY)).unwrap().id;
@@ -526,7 +532,10 @@ fn who_is_refused_is_told_what_there_is_too_little_of() {
 #[test]
 fn without_room_for_any_there_are_none() {
     let store = store_with(TaskOptions {
-        tasks_max: 0,
+        settings: TaskSettings {
+            tasks_max: 0,
+            ..TaskSettings::default()
+        },
         ..TaskOptions::default()
     });
     assert_eq!(store.create(new(MODERN)), Err(TaskRefused::Full));
@@ -550,7 +559,10 @@ fn questions_count_against_memory_until_their_task_is_over() {
 #[test]
 fn a_principal_is_bounded_over_its_sessions_and_others_are_not() {
     let store = store_with(TaskOptions {
-        per_client_max: 2,
+        settings: TaskSettings {
+            per_client_max: 2,
+            ..TaskSettings::default()
+        },
         ..TaskOptions::default()
     });
     let named = |name, session| TaskOwner {
@@ -577,8 +589,11 @@ fn a_principal_is_bounded_over_its_sessions_and_others_are_not() {
 fn shards_that_make_and_end_tasks_at_once_leave_exact_figures() {
     const EACH: usize = 500;
     let store = store_with(TaskOptions {
-        tasks_max: 64,
-        per_client_max: 64,
+        settings: TaskSettings {
+            tasks_max: 64,
+            per_client_max: 64,
+            ..TaskSettings::default()
+        },
         ..TaskOptions::default()
     });
     let made: usize = thread::scope(|scope| {

@@ -33,8 +33,8 @@ mod framing;
 mod outbox;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
+use crate::config::ChannelSettings;
 use crate::mcp::SessionToken;
 use crate::ring::ConnectionKey;
 use crate::units::ShardId;
@@ -51,13 +51,11 @@ pub(super) const OUTBOX_HIGH_BYTES: usize = 64 << 10;
 /// Unsent bytes with which what may be dropped is dropped.
 pub(super) const OUTBOX_FULL_BYTES: usize = 256 << 10;
 
-/// Limits of channels.
+/// What one channel may take.
 #[derive(Debug, Clone, Copy)]
 pub struct ChannelLimits {
-    /// Messages of one channel that are not answered yet, those that listen included.
-    pub in_flight_max: u32,
-    /// Silence after which a WebSocket is given up; a ping goes out at half of it.
-    pub websocket_timeout: Duration,
+    /// Messages in flight, and silence.
+    pub settings: ChannelSettings,
     /// What one WebSocket message may take.
     pub frames: websocket::Limits,
     /// Messages come back as they are, for test suites of WebSockets.
@@ -67,8 +65,7 @@ pub struct ChannelLimits {
 impl Default for ChannelLimits {
     fn default() -> Self {
         Self {
-            in_flight_max: 64,
-            websocket_timeout: Duration::from_secs(60),
+            settings: ChannelSettings::default(),
             frames: websocket::Limits {
                 message_bytes_max: 4 << 20,
                 overhead_bytes_max: websocket::Limits::OVERHEAD_BYTES_MAX_DEFAULT,

@@ -87,7 +87,7 @@ impl<R: ShardRing> Shard<R> {
     /// The deadline of a channel nothing is being sent on.
     pub(super) fn set_channel_deadline(&mut self, key: ConnectionKey) {
         let timeouts = &self.service.timeouts;
-        let timeout = self.service.channels.websocket_timeout;
+        let timeout = self.service.channels.settings.websocket_timeout;
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -120,7 +120,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A deadline of a channel is over, other than the one for taking what was sent.
     pub(in crate::shard) fn channel_timed_out(&mut self, key: ConnectionKey) {
-        let timeout = self.service.channels.websocket_timeout;
+        let timeout = self.service.channels.settings.websocket_timeout;
         let now = self.clock.now;
         let Some(connection) = self.table.connection(key) else {
             return;

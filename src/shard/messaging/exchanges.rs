@@ -64,7 +64,7 @@ impl<R: ShardRing> Shard<R> {
     /// Why a channel's next call may not even wait: as many calls are in flight as may be, this one counted, or the channel
     /// ends when its calls have ended, which further calls would put off for ever.
     pub(in crate::shard) fn refusal_by_channel(&mut self, exchange: ConnectionKey) -> Option<OverloadReason> {
-        let in_flight_max = self.service.channels.in_flight_max as usize;
+        let in_flight_max = self.service.channels.settings.in_flight_max as usize;
         let parent = self.parent_of(exchange)?;
         let channel = self.channel(parent)?;
         match () {

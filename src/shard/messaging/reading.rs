@@ -154,7 +154,7 @@ impl<R: ShardRing> Shard<R> {
         if !self.calls.has_fresh() {
             return false;
         }
-        let in_flight_max = self.service.channels.in_flight_max as usize;
+        let in_flight_max = self.service.channels.settings.in_flight_max as usize;
         let has_handler = self.admission.has_free_handler();
         !has_handler
             || self

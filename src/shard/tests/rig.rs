@@ -35,7 +35,7 @@ use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::units::{Patience, ShardId};
 use crate::wire::http1::{BodyLimits, HeadLimits};
-use crate::workers::{Submitter, Workers, WorkersOptions};
+use crate::workers::{Submitter, WorkerSettings, Workers};
 
 thread_local! {
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -342,7 +342,7 @@ impl Rig {
         let service = Arc::new(service(&registry, timeouts, sizes));
         let served = Served::new(Arc::clone(&service));
         // One thread, so that blocking calls end in the order of their submission.
-        let workers = Workers::start(&WorkersOptions {
+        let workers = Workers::start(&WorkerSettings {
             threads: 1,
             queue_depth_max: sizes.worker_queue_depth_max,
             abandoned_max: 2,

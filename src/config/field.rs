@@ -1,0 +1,362 @@
+//! The value of one option: how it is checked, shown and, where there is a command, read from texts.
+//!
+//! What a value is, is decided by its type and by the [`Kind`] of its row; this knows no option by name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kind::Kind;
+use super::placement::display_cpu_list;
+use super::text;
+use super::values::{AdminSettings, AllowList, CpuList, Linger, Words};
+use crate::units::{ByteSize, Patience, display_duration};
+
+/// A value that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// As it would be typed.
+    pub(super) value: String,
+    /// Completes a sentence that begins with the option and the value.
+    pub(super) reason: String,
+}
+
+/// The value of one option, whatever its type.
+pub(super) trait Field {
+    /// As it can be typed again, several with commas; `None` where nothing was chosen.
+    fn show(&self, kind: Kind) -> Option<String>;
+
+    /// Writes the value as a text of the same meaning would have been, if it is possible.
+    fn check(&mut self, kind: Kind) -> Result<(), Refusal>;
+
+    /// Takes the texts that were given; those that cannot be are told, and leave the value as it was.
+    #[cfg(feature = "cli")]
+    fn read(&mut self, texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str));
+}
+
+/// A type that one text is a value of.
+pub(super) trait Value: Sized + Clone + PartialEq {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// The rest of a sentence about the value.
+    fn parse(text: &str, kind: Kind) -> Result<Self, String>;
+
+    /// As it can be typed again.
+    fn show(&self, kind: Kind) -> String;
+
+    /// Reads what it shows. Whatever has a form that a text cannot have is refused by its text.
+    ///
+    /// # Errors
+    /// The rest of a sentence about the value.
+    fn checked(&self, kind: Kind) -> Result<Self, String> {
+        Self::parse(&self.show(kind), kind)
+    }
+}
+
+impl<T: Value> Field for T {
+    fn show(&self, kind: Kind) -> Option<String> {
+        Some(Value::show(self, kind))
+    }
+
+    fn check(&mut self, kind: Kind) -> Result<(), Refusal> {
+        *self = checked(self, kind)?;
+        Ok(())
+    }
+
+    #[cfg(feature = "cli")]
+    fn read(&mut self, texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str)) {
+        if let Some(value) = read_one(texts, kind, refuse) {
+            *self = value;
+        }
+    }
+}
+
+/// `None` is what follows from other settings or the machine, written `auto` where it can be written.
+impl<T: Value> Field for Option<T> {
+    fn show(&self, kind: Kind) -> Option<String> {
+        match (self, kind) {
+            (Some(value), _) => Some(Value::show(value, kind)),
+            (None, Kind::CountOrAuto { .. }) => Some("auto".to_owned()),
+            (None, _) => None,
+        }
+    }
+
+    fn check(&mut self, kind: Kind) -> Result<(), Refusal> {
+        self.as_mut().map_or(Ok(()), |value| value.check(kind))
+    }
+
+    #[cfg(feature = "cli")]
+    fn read(&mut self, texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str)) {
+        let is_auto =
+            matches!(kind, Kind::CountOrAuto { .. }) && matches!(texts, [text] if text.trim() == "auto");
+        if is_auto {
+            *self = None;
+        } else if let Some(value) = read_one(texts, kind, refuse) {
+            *self = Some(value);
+        }
+    }
+}
+
+/// Each at most once.
+impl<T: Value> Field for Vec<T> {
+    fn show(&self, kind: Kind) -> Option<String> {
+        let texts: Vec<String> = self.iter().map(|value| Value::show(value, kind)).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
+    }
+
+    fn check(&mut self, kind: Kind) -> Result<(), Refusal> {
+        let mut all = Vec::with_capacity(self.len());
+        for value in &*self {
+            let value = checked(value, kind)?;
+            if all.contains(&value) {
+                return Err(Refusal {
+                    value: Value::show(&value, kind),
+                    reason: GIVEN_TWICE.to_owned(),
+                });
+            }
+            all.push(value);
+        }
+        *self = all;
+        Ok(())
+    }
+
+    #[cfg(feature = "cli")]
+    fn read(&mut self, texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str)) {
+        *self = read_all(texts, kind, refuse);
+    }
+}
+
+impl Field for AllowList {
+    fn show(&self, kind: Kind) -> Option<String> {
+        match self {
+            Self::Any => Some("*".to_owned()),
+            Self::Only(names) => Field::show(names, kind),
+        }
+    }
+
+    fn check(&mut self, kind: Kind) -> Result<(), Refusal> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Only(names) => {
+                names.check(kind)?;
+                *self = Self::of(std::mem::take(names));
+                Ok(())
+            }
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    fn read(&mut self, texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str)) {
+        *self = Self::of(read_all(texts, kind, refuse));
+    }
+}
+
+impl AllowList {
+    fn of(names: Vec<String>) -> Self {
+        if names.iter().any(|name| name == "*") {
+            Self::Any
+        } else {
+            Self::Only(names)
+        }
+    }
+}
+
+const GIVEN_TWICE: &str = "is given twice; give it once";
+
+fn checked<T: Value>(value: &T, kind: Kind) -> Result<T, Refusal> {
+    value.checked(kind).map_err(|reason| Refusal {
+        value: value.show(kind),
+        reason,
+    })
+}
+
+#[cfg(feature = "cli")]
+fn read_one<T: Value>(texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str)) -> Option<T> {
+    if let [_, second, ..] = texts {
+        refuse(second, "is a second value; give one");
+    }
+    read_text(texts.first()?, kind, refuse)
+}
+
+#[cfg(feature = "cli")]
+fn read_all<T: Value>(texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str)) -> Vec<T> {
+    let mut all = Vec::new();
+    for text in texts {
+        match read_text(text, kind, refuse) {
+            Some(value) if all.contains(&value) => refuse(text, GIVEN_TWICE),
+            Some(value) => all.push(value),
+            None => {}
+        }
+    }
+    all
+}
+
+#[cfg(feature = "cli")]
+fn read_text<T: Value>(text: &str, kind: Kind, refuse: &mut dyn FnMut(&str, &str)) -> Option<T> {
+    match T::parse(text.trim(), kind) {
+        Ok(value) => Some(value),
+        Err(reason) => {
+            refuse(text, &reason);
+            None
+        }
+    }
+}
+
+impl Value for SocketAddr {
+    fn parse(text: &str, _: Kind) -> Result<Self, String> {
+        text::parse_address(text)
+    }
+
+    fn show(&self, _: Kind) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for AdminSettings {
+    fn parse(text: &str, _: Kind) -> Result<Self, String> {
+        match text {
+            "off" | "false" => Ok(Self::Off),
+            text => text::parse_address(text).map(Self::At),
+        }
+    }
+
+    fn show(&self, _: Kind) -> String {
+        self.address()
+            .map_or_else(|| "off".to_owned(), |address| address.to_string())
+    }
+
+    /// Every address can be, and which of them nobody asked for does not show.
+    fn checked(&self, _: Kind) -> Result<Self, String> {
+        Ok(*self)
+    }
+}
+
+/// Whole numbers are counts or bytes.
+macro_rules! numbers {
+    ($($type:ty),+) => {$(
+        impl Value for $type {
+            fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+                let number = match kind {
+                    Kind::Size { .. } => text::parse_size(text, kind)?,
+                    _ => text::parse_count(text, kind)?.into(),
+                };
+                Self::try_from(number).map_err(|_| "is too large".to_owned())
+            }
+
+            fn show(&self, kind: Kind) -> String {
+                match kind {
+                    Kind::Size { .. } => ByteSize(*self as u64).to_string(),
+                    _ => self.to_string(),
+                }
+            }
+        }
+    )+};
+}
+
+numbers!(u32, u64, usize);
+
+impl Value for CpuList {
+    fn parse(text: &str, _: Kind) -> Result<Self, String> {
+        super::placement::parse_cpu_list(text).map(Self)
+    }
+
+    fn show(&self, _: Kind) -> String {
+        display_cpu_list(&self.0)
+    }
+}
+
+impl Value for Duration {
+    fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+        text::parse_bounded_duration(text, kind)
+    }
+
+    fn show(&self, _: Kind) -> String {
+        display_duration(*self).to_string()
+    }
+}
+
+impl Value for Patience {
+    fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+        match text {
+            "forever" => Ok(Self::Forever),
+            text => text::parse_bounded_duration(text, kind).map(Self::For),
+        }
+    }
+
+    fn show(&self, _: Kind) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Linger {
+    fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+        text::parse_linger(text, kind)
+    }
+
+    fn show(&self, _: Kind) -> String {
+        match self {
+            Self::None => "0s".to_owned(),
+            Self::For(time) => display_duration(*time).to_string(),
+            Self::Forever => "forever".to_owned(),
+        }
+    }
+}
+
+impl Value for PathBuf {
+    fn parse(text: &str, _: Kind) -> Result<Self, String> {
+        match text {
+            "" => Err("is empty; name a path".to_owned()),
+            text if text.contains('\0') => Err("contains a NUL; name a path".to_owned()),
+            text => Ok(Self::from(text)),
+        }
+    }
+
+    fn show(&self, _: Kind) -> String {
+        self.display().to_string()
+    }
+
+    /// A path need not be Unicode, nor survive being shown.
+    fn checked(&self, kind: Kind) -> Result<Self, String> {
+        Self::parse(&self.to_string_lossy(), kind).map(|_| self.clone())
+    }
+}
+
+impl Value for bool {
+    fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+        match text {
+            "on" | "true" => Ok(true),
+            "off" | "false" => Ok(false),
+            text => Err(text::not_one_of(text, kind.words())),
+        }
+    }
+
+    fn show(&self, _: Kind) -> String {
+        if *self { "on" } else { "off" }.to_owned()
+    }
+}
+
+/// Names of hosts, origins and URLs' paths.
+impl Value for String {
+    fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+        match kind {
+            Kind::Origin => text::parse_origin(text),
+            Kind::Host => text::parse_host(text),
+            _ => text::parse_url_path(text),
+        }
+    }
+
+    fn show(&self, _: Kind) -> String {
+        self.clone()
+    }
+}
+
+impl<T: Words> Value for T {
+    fn parse(text: &str, _: Kind) -> Result<Self, String> {
+        T::of_word(text).ok_or_else(|| text::not_one_of(text, T::WORDS))
+    }
+
+    fn show(&self, _: Kind) -> String {
+        self.word().to_owned()
+    }
+}

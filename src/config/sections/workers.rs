@@ -1,0 +1,18 @@
+//! Threads for blocking tools.
+
+use crate::config::kind::Kind::Count;
+use crate::config::section::section;
+use crate::config::spec::option;
+
+section! {
+    /// Threads for blocking tools.
+    #[derive(Copy)]
+    pub struct WorkerOptions {
+        /// Threads; `None`: as many as CPUs.
+        pub threads: Option<u32> = None => option("workers", "N", Count { min: 1, max: 1024 },
+            "Threads for blocking tools").derived("CPUs, or what a CPU quota holds, at most 4 with stdio"),
+        /// Calls that may wait, per worker.
+        pub queue_each: u32 = 64 => option("worker-queue", "N", Count { min: 1, max: 65_536 },
+            "Calls that may wait, per worker"),
+    }
+}

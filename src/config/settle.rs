@@ -1,0 +1,267 @@
+//! From options and this machine to settings: where everything is put together.
+//!
+//! Pure: the same options and the same machine give the same settings. Whatever is not what an operator might expect
+//! (a pool shrunk to fit, shards sharing a CPU) is said in a note, never done silently; whatever was asked for
+//! explicitly is done as asked or refused.
+
+use super::demand::{Counts, counts, memory_demand};
+use super::error::ConfigError;
+use super::host::Host;
+use super::memory::{MemoryDemand, MemoryFit};
+use super::notes::{note_memory, note_unused};
+use super::options::Options;
+use super::sections::EndpointSettings;
+use super::settings::{
+    HEALTH_PATH, LogSettings, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings,
+    StealSettings, Waits, WorkerSettings,
+};
+use super::sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes};
+use super::values::{AdminSettings, CpuList, ReportFormat, TransportKind};
+use crate::units::display_duration;
+
+/// Settings and how they came about.
+pub(super) struct Settled {
+    pub(super) settings: Settings,
+    /// As they were given, and with what was decided where they left something to decide.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "shown by `weir check` alone")
+    )]
+    pub(super) options: Options,
+    /// What an operator may not expect, one sentence each.
+    pub(super) notes: Vec<String>,
+}
+
+/// Makes settings of what a program set; what is not the default counts as given.
+///
+/// # Errors
+/// Everything that is out of bounds, in the order of the table, and then what is impossible on this machine.
+pub fn settle_program(options: &Options, host: &Host) -> Result<(Settings, Vec<String>), Vec<ConfigError>> {
+    let mut options = options.clone();
+    let errors = options.check().err().unwrap_or_default();
+    let (set, plain) = (options.clone(), Options::default());
+    let is_given = |name: &str| set.show(name) != plain.show(name);
+    let settled = settle(options, &is_given, errors, host)?;
+    Ok((settled.settings, settled.notes))
+}
+
+/// Makes settings of options, of which `errors` says what is wrong by itself.
+///
+/// # Errors
+/// These, and then what is impossible together or on this machine.
+pub(super) fn settle(
+    mut options: Options,
+    is_given: &dyn Fn(&str) -> bool,
+    mut errors: Vec<ConfigError>,
+    host: &Host,
+) -> Result<Settled, Vec<ConfigError>> {
+    let mut notes = Vec::new();
+    settle_alone(&mut options);
+    let counts = counts(&options, host, &mut notes, &mut errors);
+    let demand = memory_demand(&options, host, &counts, &mut errors);
+    note_unused(&options, is_given, &mut notes);
+    refuse_together(&options, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let fit = demand
+        .fit()
+        .map_err(|short| vec![ConfigError::Impossible(short.to_string())])?;
+    let steal = steal(&options, &fit, counts.shards, &mut notes).map_err(|error| vec![error])?;
+    note_memory(&demand, &fit, &options.http, &mut notes);
+    let settings = assemble(&options, counts, &fit, steal);
+    show_decided(&mut options, &settings, &demand, &fit);
+    Ok(Settled {
+        settings,
+        options,
+        notes,
+    })
+}
+
+/// What follows from other options alone.
+fn settle_alone(options: &mut Options) {
+    let is_stdio = options.endpoints.transport == TransportKind::Stdio;
+    // Who starts a process to talk to it starts several, and none of them needs a port.
+    if is_stdio && matches!(options.endpoints.admin, AdminSettings::IfFree(_)) {
+        options.endpoints.admin = AdminSettings::Off;
+    }
+    // Whoever starts a process to talk to it reads its stderr when something is wrong.
+    let report = if is_stdio {
+        ReportFormat::None
+    } else {
+        ReportFormat::Text
+    };
+    options.output.report.get_or_insert(report);
+    options.queue.timeout_agent.get_or_insert(options.queue.timeout);
+    options.toolsets.names.sort_by_key(|toolset| *toolset as u8);
+}
+
+fn refuse_together(options: &Options, errors: &mut Vec<ConfigError>) {
+    refuse_taken_paths(&options.endpoints, options.channels.sse_legacy, errors);
+    let tasks = &options.tasks;
+    if let Some(ttl) = tasks.ttl_given.filter(|ttl| *ttl > tasks.ttl_max) {
+        errors.push(ConfigError::Impossible(format!(
+            "task-ttl = {}, but task-ttl-max = {}; lower --task-ttl or raise --task-ttl-max",
+            display_duration(ttl),
+            display_duration(tasks.ttl_max)
+        )));
+    }
+    let endpoints = &options.endpoints;
+    if let Some(address) = endpoints.admin.address()
+        && address == endpoints.listen
+        && endpoints.transport == TransportKind::Http
+        && address.port() != 0
+    {
+        errors.push(ConfigError::Impossible(format!(
+            "listen and admin are both {address}; give one of them another port, or --admin off"
+        )));
+    }
+}
+
+/// Paths that are taken by something else that is served are refused.
+fn refuse_taken_paths(endpoints: &EndpointSettings, has_sse: bool, errors: &mut Vec<ConfigError>) {
+    let taken = [
+        (SSE_PATH, has_sse, "sse-legacy"),
+        (SSE_MESSAGES_PATH, has_sse, "sse-legacy"),
+        (HEALTH_PATH, endpoints.has_health, "health"),
+        (READINESS_PATH, endpoints.has_health, "health"),
+    ];
+    for (path, is_taken, name) in taken {
+        if is_taken && endpoints.paths.iter().any(|own| own == path) {
+            errors.push(ConfigError::Impossible(format!(
+                "path = {path}, but {name} = on serves something else there; choose another --path, or --{name} off"
+            )));
+        }
+    }
+}
+
+/// Below this a tenth would be no handler at all.
+const HANDLERS_PER_RESERVED: u32 = 10;
+
+/// Checked against the pool as it came out, which may be smaller than its default.
+fn steal(
+    options: &Options,
+    fit: &MemoryFit,
+    shards: u16,
+    notes: &mut Vec<String>,
+) -> Result<StealSettings, ConfigError> {
+    let handlers = fit.handlers;
+    let (is_on, given) = (options.queue.steal, options.queue.steal_reserve);
+    let reserve = given.unwrap_or(handlers / HANDLERS_PER_RESERVED);
+    if reserve > handlers {
+        return Err(ConfigError::Impossible(format!(
+            "steal-reserve = {reserve}, but a shard has {handlers} handlers; lower --steal-reserve or raise --pool-size"
+        )));
+    }
+    if is_on && reserve == handlers && shards > 1 {
+        notes.push(format!(
+            "steal-reserve = {reserve} is the whole pool: no shard serves another's clients; lower it, or say --steal \
+             off"
+        ));
+    }
+    if !is_on && given.is_some() {
+        notes.push("steal-reserve is given, but steal = off; drop one of them".to_owned());
+    }
+    Ok(StealSettings { is_on, reserve })
+}
+
+fn assemble(options: &Options, counts: Counts, fit: &MemoryFit, steal: StealSettings) -> Settings {
+    let is_stdio = options.endpoints.transport == TransportKind::Stdio;
+    let (executor, ring) = if is_stdio {
+        (ExecutorSettings::ONE_CLIENT, RingOptions::ONE_CLIENT)
+    } else {
+        (ExecutorSettings::default(), RingOptions::default())
+    };
+    Settings {
+        endpoints: options.endpoints.clone(),
+        executor: ExecutorSettings {
+            is_pinned: counts.is_pinned,
+            ..executor
+        },
+        sizes: sizes(options, fit),
+        waits: Waits {
+            browser: options.queue.timeout,
+            agent: options.queue.timeout_agent.unwrap_or(options.queue.timeout),
+        },
+        steal,
+        linger: options.queue.linger,
+        ring: RingOptions {
+            // Bounded by its option.
+            buffers: u16::try_from(fit.ring_buffers).unwrap_or(u16::MAX),
+            is_prefaulted: options.machine.is_prefaulted,
+            ..ring
+        },
+        busy_poll: options.run.busy_poll,
+        memory: fit.plan,
+        http: options.http,
+        timeouts: options.timeouts,
+        channels: options.channels,
+        tasks: options.tasks,
+        connections_max: fit.connections,
+        connections_per_ip: options.connections.per_ip,
+        access: options.access.clone(),
+        session: options.session.clone(),
+        workers: workers(options, &counts),
+        shards: counts.placement.shards,
+        toolsets: options.toolsets.clone(),
+        drain_timeout: options.run.drain_timeout,
+        report: options.output.report.unwrap_or(ReportFormat::None),
+        report_stream: if is_stdio {
+            ReportStream::Stderr
+        } else {
+            ReportStream::Stdout
+        },
+        log: LogSettings {
+            level: options.output.log_level,
+            format: options.output.log_format,
+        },
+        access_log: options.output.access_log,
+        echoes_websocket: false,
+    }
+}
+
+fn sizes(options: &Options, fit: &MemoryFit) -> ShardSizes {
+    // Bounded by its option far below this type's range.
+    let buffer_bytes = usize::try_from(options.machine.buffer_bytes).unwrap_or_default();
+    ShardSizes {
+        handlers: fit.handlers,
+        handler_buffer_bytes: buffer_bytes,
+        queue_depth_max: fit.queue_depth,
+        assembly_buffers: fit.assembly_buffers as usize,
+        assembly_buffer_bytes: buffer_bytes,
+        ring_buffer_bytes: RING_BUFFER_BYTES,
+        heap_bytes_max: usize::try_from(fit.plan.heap_bytes_per_shard()).unwrap_or(usize::MAX),
+        is_prefaulted: options.machine.is_prefaulted,
+    }
+}
+
+fn workers(options: &Options, counts: &Counts) -> WorkerSettings {
+    let queued = counts.workers.saturating_mul(options.workers.queue_each);
+    WorkerSettings {
+        threads: counts.workers as usize,
+        queue_depth_max: queued as usize,
+        abandoned_max: counts.workers as usize,
+        // Beside an executor that moves about, all CPUs are as good.
+        cpus: if counts.is_pinned {
+            counts.placement.worker_cpus.clone()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// Writes what was decided into the options that left it open.
+fn show_decided(options: &mut Options, settings: &Settings, demand: &MemoryDemand, fit: &MemoryFit) {
+    let machine = &mut options.machine;
+    machine.shards = u32::try_from(settings.shards.len()).ok();
+    machine.cpus = Some(CpuList(settings.used_cpus()));
+    machine.pool_size = Some(fit.handlers);
+    machine.ring_buffers = Some(fit.ring_buffers);
+    machine.assembly_buffers = Some(fit.assembly_buffers);
+    machine.memory_bytes_max = Some(demand.budget_bytes);
+    options.queue.depth_max = Some(fit.queue_depth);
+    options.queue.steal_reserve = Some(settings.steal.reserve);
+    options.connections.max = Some(fit.connections);
+    options.tasks.ttl_given = Some(options.tasks.ttl());
+    options.workers.threads = u32::try_from(settings.workers.threads).ok();
+}

@@ -1,0 +1,99 @@
+//! What each shard makes at start, and how its rings are made.
+
+/// What one shard makes at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardSizes {
+    /// Handlers in the pool; at least 1.
+    pub handlers: u32,
+    /// Each of a handler's two buffers, bytes.
+    pub handler_buffer_bytes: usize,
+    /// Places in the wait queue, each with a buffer as large as a ring buffer. 0: nobody waits, an exhausted pool
+    /// refuses at once.
+    pub queue_depth_max: u32,
+    /// Assembly buffers for requests in pieces; at least 1.
+    pub assembly_buffers: usize,
+    /// Each of those, bytes; a larger request continues on the heap, within the memory plan.
+    pub assembly_buffer_bytes: usize,
+    /// Each ring buffer, bytes.
+    pub ring_buffer_bytes: usize,
+    /// Heap for large bodies and outboxes, bytes.
+    pub heap_bytes_max: usize,
+    /// Whether the pages of all these buffers are resident from the start, rather than from their first use.
+    pub is_prefaulted: bool,
+}
+
+/// Size of a ring buffer: one page, a whole request of most clients.
+pub const RING_BUFFER_BYTES: usize = 4096;
+
+/// How a data ring is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingOptions {
+    /// Entries that can be queued between two system calls; a power of two. More are held back in
+    /// memory, so this is about speed only.
+    pub submission_entries: u32,
+    /// Completions the kernel holds before it falls back to slower memory; a power of two.
+    pub completion_entries: u32,
+    /// Ring buffers lent to the kernel; at least 1, at most 32768. Not always a power of two.
+    pub buffers: u16,
+    /// Size of each.
+    pub buffer_bytes: usize,
+    /// Whether the pages of ring buffers are resident from the start, rather than from their first use.
+    pub is_prefaulted: bool,
+}
+
+impl RingOptions {
+    /// Queues for one client: every instance counts against one limit of locked memory.
+    pub(super) const ONE_CLIENT: Self = Self {
+        submission_entries: 64,
+        completion_entries: 256,
+        buffers: 64,
+        buffer_bytes: RING_BUFFER_BYTES,
+        is_prefaulted: false,
+    };
+}
+
+impl Default for RingOptions {
+    /// A submission queue for one busy turn, and a completion queue for a burst of thousands of connections; when it
+    /// overflows all the same, the kernel keeps the rest until it is asked.
+    fn default() -> Self {
+        Self {
+            submission_entries: 1024,
+            completion_entries: 8192,
+            buffers: 1024,
+            buffer_bytes: RING_BUFFER_BYTES,
+            is_prefaulted: false,
+        }
+    }
+}
+
+/// The executor of each shard: what it pins and how deep its own rings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecutorSettings {
+    /// Whether it stays on its shard's CPU. Not beside one client, whose neighbours would all be on the first one, nor
+    /// under a quota of fewer CPUs than there are, unless an operator named them.
+    pub is_pinned: bool,
+    /// Memory the executor registers for direct file access, which Weir does not use: the least it accepts.
+    pub io_memory_bytes: usize,
+    /// Entries of each of the executor's own rings.
+    pub ring_entries: usize,
+}
+
+impl Default for ExecutorSettings {
+    /// The executor's own defaults would pin 30 MiB a shard for file access that Weir does not use.
+    fn default() -> Self {
+        Self {
+            is_pinned: true,
+            io_memory_bytes: 64 << 10,
+            ring_entries: 128,
+        }
+    }
+}
+
+impl ExecutorSettings {
+    /// Beside one client.
+    pub(super) const ONE_CLIENT: Self = Self {
+        is_pinned: false,
+        io_memory_bytes: 64 << 10,
+        ring_entries: 32,
+    };
+}
