@@ -31,7 +31,7 @@ impl<R: ShardRing> Shard<R> {
         let mut out = self.writer.take_buffer();
         match request.endpoint {
             Endpoint::Post => {}
-            Endpoint::Get => return self.open_standing(key, &facts, out),
+            Endpoint::Get => return self.open_get_stream(key, &facts, out),
             Endpoint::WebSocket => {
                 self.writer.put_buffer(out);
                 self.metrics.in_flight.down();

@@ -86,11 +86,11 @@ impl<R: ShardRing> Shard<R> {
             self.cancel_shelved(connection, call);
         }
         self.stop_accept();
-        self.abort_connections();
+        self.abort_entries();
     }
 
     /// Whoever is still taken from the listener's queue after this meets it at the next tick.
-    fn abort_connections(&mut self) {
+    fn abort_entries(&mut self) {
         for key in self.table.alive() {
             self.abort(key);
         }
@@ -100,7 +100,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn advance_drain(&mut self) {
         let Some(drain) = self.drain else { return };
         if drain.is_aborted {
-            return self.abort_connections();
+            return self.abort_entries();
         }
         let now = self.clock.now;
         let age = now.saturating_duration_since(drain.began);

@@ -65,7 +65,7 @@ impl<R: ShardRing> Shard<R> {
         let place = self.streams.place(key);
         stream.attach(place, None);
         if let Some(connection) = self.table.connection(key) {
-            connection.request.stream = Some(Box::new(OpenStream::new(stream, Role::Standing, revision)));
+            connection.request.stream = Some(Box::new(OpenStream::new(stream, Role::Session, revision)));
             self.metrics.streams_open.up();
             self.pump_on_channel(key);
         }
@@ -169,9 +169,10 @@ impl<R: ShardRing> Shard<R> {
         if connection.ring.is_sending || connection.request.stream.is_none() {
             return;
         }
-        let comment = match connection.response.takes_chunks {
-            true => KEEP_ALIVE_CHUNK.to_vec(),
-            false => sse::KEEP_ALIVE.to_vec(),
+        let comment = if connection.response.takes_chunks {
+            KEEP_ALIVE_CHUNK.to_vec()
+        } else {
+            sse::KEEP_ALIVE.to_vec()
         };
         let outgoing = Outgoing {
             range: 0..comment.len(),
@@ -302,7 +303,7 @@ impl<R: ShardRing> Shard<R> {
     /// A drain begins: clients that only listen are told that their stream is over, in the words of their era. The
     /// announcements of a channel end with the channel, which may stay for a task.
     pub(super) fn end_subscriptions(&mut self) {
-        let is_listening = |open: &OpenStream| matches!(open.role(), Role::Standing | Role::Listening(_));
+        let is_listening = |open: &OpenStream| matches!(open.role(), Role::Session | Role::Subscription(_));
         let mut keys = self.table.connections_where(|connection| {
             connection.channel.is_none() && connection.request.stream.as_deref().is_some_and(is_listening)
         });
@@ -315,7 +316,7 @@ impl<R: ShardRing> Shard<R> {
                 continue;
             };
             match open.role() {
-                Role::Listening(id) => {
+                Role::Subscription(id) => {
                     let mut end = Vec::new();
                     self.service.protocol.write_listen_end(id, &mut end);
                     open.stream().conclude(Message::new(end));

@@ -16,7 +16,7 @@ use super::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     /// Opens a session's stream, or goes on with one that broke.
-    pub(super) fn open_standing(&mut self, key: ConnectionKey, facts: &Facts<'_>, mut out: Vec<u8>) {
+    pub(super) fn open_get_stream(&mut self, key: ConnectionKey, facts: &Facts<'_>, mut out: Vec<u8>) {
         let service = Rc::clone(&self.service.current);
         let request = match service.protocol.get(facts, &*service.store, &mut out) {
             Opening::Stream(request) => request,
@@ -36,7 +36,7 @@ impl<R: ShardRing> Shard<R> {
                 let revision = request.session.session.revision;
                 let role = match attached.stream.id().kind {
                     StreamKind::Call => Role::Resumed,
-                    StreamKind::Standing | StreamKind::Listen => Role::Standing,
+                    StreamKind::Standing | StreamKind::Listen => Role::Session,
                 };
                 self.begin_stream(key, attached.stream, role, revision, attached.after);
             }
@@ -82,7 +82,7 @@ impl<R: ShardRing> Shard<R> {
                 service.store.tasks().listen(&owner, &interest.tasks, &stream);
                 stream.push(Message::new(out.split_off(HEAD_RESERVE)));
                 self.writer.put_buffer(out);
-                self.begin_stream(key, stream, Role::Listening(id), Revision::V2026_07_28, None);
+                self.begin_stream(key, stream, Role::Subscription(id), Revision::V2026_07_28, None);
             }
             Err(reason) => {
                 out.truncate(HEAD_RESERVE);

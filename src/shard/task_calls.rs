@@ -104,9 +104,10 @@ impl<R: ShardRing> Shard<R> {
         };
         let Some(task) = call.task.as_deref() else { return };
         call.service.store.tasks().end(task, ending.clone());
-        let outcome = match ending.status.is_success() {
-            true => metrics::Outcome::Ok,
-            false => metrics::Outcome::ToolError,
+        let outcome = if ending.status.is_success() {
+            metrics::Outcome::Ok
+        } else {
+            metrics::Outcome::ToolError
         };
         self.metrics.on_operation(call.label(), outcome, elapsed);
         if self.access.wants(outcome)
@@ -244,7 +245,7 @@ impl<R: ShardRing> Shard<R> {
                     self.writer.put_buffer(out);
                     self.metrics.on_request(labels.era, RequestClass::Control);
                     self.log_opened(key, labels.method.as_str(), 200, Some(&id));
-                    return self.begin_stream(key, stream, Role::Awaiting(id), revision, None);
+                    return self.begin_stream(key, stream, Role::TaskResult(id), revision, None);
                 }
                 Err(WaitRefused::Unknown) => service.protocol.refuse_task(&id, &mut out),
                 Err(refused @ (WaitRefused::Full | WaitRefused::NoMemory)) => {

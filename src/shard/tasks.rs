@@ -37,3 +37,23 @@ impl Tasks {
         self.running = self.running.saturating_sub(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_handlers_are_left_to_calls_that_clients_wait_for() {
+        for (handlers, tasks_max) in [(1, 1), (2, 2), (4, 3), (16, 12)] {
+            let mut tasks = Tasks::new(handlers);
+            for _ in 0..tasks_max {
+                assert!(!tasks.is_full(), "{handlers} handlers");
+                tasks.on_begun();
+            }
+            assert!(tasks.is_full(), "{handlers} handlers");
+            tasks.on_over();
+            assert!(!tasks.is_full());
+            assert_eq!(tasks.running(), tasks_max - 1);
+        }
+    }
+}

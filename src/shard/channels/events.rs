@@ -56,9 +56,10 @@ impl Events {
     }
 
     pub(in crate::shard) fn write(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        match self.is_chunked {
-            true => sse::write_chunk(out, write),
-            false => write(out),
+        if self.is_chunked {
+            sse::write_chunk(out, write)
+        } else {
+            write(out)
         }
     }
 }

@@ -138,3 +138,41 @@ impl Channels {
         self.interrupted.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::stdio::Lines;
+
+    #[test]
+    fn tokens_differ_within_a_shard_and_between_shards() {
+        let (mut first, mut second) = (Channels::new(ShardId(0)), Channels::new(ShardId(1)));
+        let tokens = [
+            first.next_token(),
+            first.next_token(),
+            second.next_token(),
+            second.next_token(),
+        ];
+        for (at, token) in tokens.iter().enumerate() {
+            assert!(!tokens[..at].contains(token), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_channel_is_interrupted_once_and_the_first_goes_on_first() {
+        let mut channels = Channels::new(ShardId(0));
+        let keys = [0, 1].map(|slot| ConnectionKey { slot, generation: 0 });
+        let token = channels.next_token();
+        let mut both = [0, 1].map(|_| Channel::new(Framing::Lines(Lines::default()), token));
+        for _ in 0..2 {
+            for (key, channel) in keys.iter().zip(&mut both) {
+                channels.interrupt(*key, channel);
+            }
+        }
+        assert!(!both[0].reads_on(), "nothing is read meanwhile");
+        assert_eq!(channels.first_interrupted(), Some(keys[0]));
+        assert_eq!(channels.resume_first(), Some(keys[0]));
+        assert_eq!(channels.resume_first(), Some(keys[1]));
+        assert!(!channels.has_interrupted());
+    }
+}

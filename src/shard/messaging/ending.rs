@@ -29,13 +29,14 @@ impl<R: ShardRing> Shard<R> {
         let exchanges = std::mem::take(&mut channel.exchanges);
         let says_goodbye = !channel.is_patient();
         self.drop_exchanges(exchanges, false);
-        match says_goodbye {
-            true => self.append(key, |framing, out| match framing {
+        if says_goodbye {
+            self.append(key, |framing, out| match framing {
                 Framing::WebSocket(_) => websocket::write_close(out, close.code(), close.reason()),
                 Framing::Events(events) => events.append_end(out),
                 Framing::Lines(_) => {}
-            }),
-            false => self.flush_channel(key),
+            });
+        } else {
+            self.flush_channel(key);
         }
     }
 
@@ -64,9 +65,10 @@ impl<R: ShardRing> Shard<R> {
     /// Everything is sent.
     fn end_channel(&mut self, key: ConnectionKey) {
         let is_socket = self.channel(key).is_some_and(|channel| !channel.is_patient());
-        match is_socket {
-            true => self.begin_close(key),
-            false => self.abort(key),
+        if is_socket {
+            self.begin_close(key)
+        } else {
+            self.abort(key)
         }
     }
 
@@ -252,9 +254,10 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let exchanges = std::mem::take(&mut channel.exchanges);
-        let (all, left): (Vec<ConnectionKey>, Vec<ConnectionKey>) = match now >= last {
-            true => (exchanges, Vec::new()),
-            false => exchanges.into_iter().partition(|key| self.is_modern_call(*key)),
+        let (all, left): (Vec<ConnectionKey>, Vec<ConnectionKey>) = if now >= last {
+            (exchanges, Vec::new())
+        } else {
+            exchanges.into_iter().partition(|key| self.is_modern_call(*key))
         };
         if let Some(channel) = self.channel(key) {
             channel.exchanges = left;

@@ -146,9 +146,10 @@ impl<R: ShardRing> Shard<R> {
         if std::mem::take(&mut channel.has_more) {
             self.pump_channel(key);
         }
-        match was_stalled {
-            true => self.serve_kept(key),
-            false => self.await_channel(key),
+        if was_stalled {
+            self.serve_kept(key)
+        } else {
+            self.await_channel(key)
         }
     }
 

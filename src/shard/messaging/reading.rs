@@ -101,9 +101,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// What is behind the request that made a connection a channel.
     pub(in crate::shard) fn begin_reading_channel(&mut self, key: ConnectionKey, rest: &[u8]) {
-        match rest.is_empty() {
-            true => self.await_channel(key),
-            false => self.read_channel(key, rest),
+        if rest.is_empty() {
+            self.await_channel(key)
+        } else {
+            self.read_channel(key, rest)
         }
     }
 

@@ -58,8 +58,26 @@ impl Streams {
     /// it up.
     pub(super) fn detach(&self, connection: ConnectionKey, open: &OpenStream) {
         open.stream().detach(self.place(connection));
-        if let Role::Listening(_) = open.role() {
+        if let Role::Subscription(_) = open.role() {
             open.stream().end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_waited_longest_sends_first() {
+        let mut streams = Streams::new(ShardId(3));
+        let keys = [5, 2].map(|slot| ConnectionKey { slot, generation: 1 });
+        keys.iter().for_each(|key| streams.on_ready(*key));
+        assert!(streams.has_ready());
+        assert_eq!(streams.next_ready(), Some(keys[0]));
+        assert_eq!(streams.next_ready(), Some(keys[1]));
+        assert_eq!((streams.next_ready(), streams.has_ready()), (None, false));
+        let place = streams.place(keys[0]);
+        assert_eq!((place.shard, place.connection), (3, keys[0]));
     }
 }

@@ -114,12 +114,12 @@ impl OpenStream {
 
     /// Whether it is the answer to this request, which no call works for.
     pub(in crate::shard) fn is_listening(&self, request: &RequestId) -> bool {
-        matches!(&self.role, Role::Listening(id) | Role::Awaiting(id) if id == request)
+        matches!(&self.role, Role::Subscription(id) | Role::TaskResult(id) if id == request)
     }
 
     /// Whether its end is an answer somebody waits for.
     pub(in crate::shard) fn is_answer(&self) -> bool {
-        matches!(self.role, Role::Call | Role::Resumed | Role::Awaiting(_))
+        matches!(self.role, Role::Call | Role::Resumed | Role::TaskResult(_))
     }
 
     /// Whether it is `stream` that is open.
@@ -136,11 +136,11 @@ pub(in crate::shard) enum Role {
     /// The rest of a call's stream that broke, for a legacy session's GET.
     Resumed,
     /// A legacy session's GET.
-    Standing,
+    Session,
     /// `subscriptions/listen`, of this id.
-    Listening(RequestId),
+    Subscription(RequestId),
     /// `tasks/result`, of this id.
-    Awaiting(RequestId),
+    TaskResult(RequestId),
 }
 
 /// Ends the chunk of `buffer[data..]`, if there are chunks, and the body behind it if it `ends`; returns where what is

@@ -313,3 +313,193 @@ impl Writer {
         response.write(buffer, context, self.date.text())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::connections::Table;
+    use super::*;
+    use crate::metrics::ToolLabels;
+    use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
+    use crate::ring::{Completion, RingOptions};
+    use crate::transport::http::HEAD_RESERVE;
+    use crate::units::ShardId;
+
+    const BUFFER_BYTES: usize = 4096;
+
+    /// One connection, and a writer that has `heap_bytes_max` for what its client does not take.
+    struct Rig {
+        ring: SimulatedRing,
+        table: Table<SimulatedSocket>,
+        key: ConnectionKey,
+        peer: SimulatedPeer,
+        writer: Writer,
+        metrics: Arc<ShardMetrics>,
+        now: Instant,
+    }
+
+    impl Rig {
+        fn new(heap_bytes_max: usize) -> Rig {
+            let network = SimulatedNetwork::new(11);
+            let mut ring = network.ring(RingOptions::default());
+            let peer = network.connect(0);
+            let now = Instant::now();
+            let mut table = Table::new();
+            let socket = ring.accept_now().unwrap().unwrap();
+            Rig {
+                key: table.insert_connection(socket, None, now),
+                ring,
+                table,
+                peer,
+                writer: Writer::new(2, BUFFER_BYTES, heap_bytes_max, UnixSeconds(0)),
+                metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
+                now,
+            }
+        }
+
+        fn send(&mut self, body: &[u8], closes: bool) -> Queued {
+            self.metrics.in_flight.up();
+            let mut buffer = self.writer.take_buffer();
+            buffer.extend_from_slice(body);
+            let outgoing = Outgoing {
+                range: HEAD_RESERVE..buffer.len(),
+                closes,
+                is_counted: true,
+                ..Outgoing::default()
+            };
+            let connection = self.table.connection(self.key).unwrap();
+            let sending = Sending { buffer, outgoing };
+            self.writer
+                .send(&mut self.ring, self.key, connection, sending, self.now)
+        }
+
+        /// What became of the send that is in flight.
+        fn sent(&mut self) -> Sent {
+            self.ring.flush().unwrap();
+            loop {
+                if let Some(Completion::Sent { buffer, result, .. }) = self.ring.next_completion() {
+                    let connection = self.table.connection(self.key).unwrap();
+                    return self.writer.on_sent(connection, buffer, result, &self.metrics);
+                }
+                self.ring.flush().unwrap();
+            }
+        }
+
+        fn send_rest(&mut self, sending: Sending) -> Result<(), OutOfMemory> {
+            let connection = self.table.connection(self.key).unwrap();
+            self.writer
+                .send_rest(&mut self.ring, self.key, connection, sending, &self.metrics)
+        }
+
+        /// Sends until all is with the kernel, while the client reads; what it has read.
+        fn finish(&mut self, mut sent: Sent) -> Vec<u8> {
+            let mut read = self.peer.read();
+            while let Sent::Rest(sending) = sent {
+                self.send_rest(sending).unwrap();
+                sent = self.sent();
+                read.extend(self.peer.read());
+            }
+            assert!(matches!(sent, Sent::Done(OutgoingKind::Answer, _)));
+            read
+        }
+    }
+
+    #[test]
+    fn an_answer_leaves_in_one_send_and_its_buffer_comes_back() {
+        let mut rig = Rig::new(1 << 20);
+        let queued = rig.send(b"whole", true);
+        assert_eq!(
+            queued,
+            Queued {
+                reads_on: false,
+                is_timed: true
+            }
+        );
+        assert_eq!(rig.table.connection(rig.key).unwrap().state, State::Answering);
+        assert!(matches!(
+            rig.sent(),
+            Sent::Done(OutgoingKind::Answer, Closes::Yes)
+        ));
+        assert_eq!(rig.peer.read(), b"whole");
+        assert_eq!((rig.metrics.in_flight.value(), rig.writer.heap.used()), (0, 0));
+        assert!(!rig.table.connection(rig.key).unwrap().ring.is_sending);
+        assert_eq!(rig.writer.buffers_high_water(), 1);
+        assert!(rig.send(b"next", false).reads_on);
+        assert!(matches!(rig.sent(), Sent::Done(OutgoingKind::Answer, Closes::No)));
+    }
+
+    #[test]
+    fn what_a_slow_reader_leaves_lies_on_the_heap_until_it_is_read() {
+        let mut rig = Rig::new(1 << 20);
+        rig.peer.set_window(10);
+        let body: Vec<u8> = (0..1000u32).map(|n| n as u8).collect();
+        rig.send(&body, false);
+        let Sent::Rest(sending) = rig.sent() else {
+            panic!("the window is smaller than the answer");
+        };
+        rig.send_rest(sending).unwrap();
+        assert!(rig.writer.heap.used() > 0, "the rest is charged");
+        assert_eq!(rig.metrics.in_flight.value(), 1);
+        let mut read = rig.peer.read();
+        rig.peer.set_window(1 << 16);
+        let sent = rig.sent();
+        read.extend(rig.finish(sent));
+        assert_eq!(read, body);
+        assert_eq!((rig.metrics.in_flight.value(), rig.writer.heap.used()), (0, 0));
+    }
+
+    #[test]
+    fn without_memory_for_the_rest_the_answer_is_given_up() {
+        let mut rig = Rig::new(100);
+        rig.peer.set_window(10);
+        rig.send(&[7; 1000], false);
+        let Sent::Rest(sending) = rig.sent() else {
+            panic!("the window is smaller than the answer");
+        };
+        assert!(rig.send_rest(sending).is_err());
+        assert_eq!((rig.metrics.in_flight.value(), rig.writer.heap.used()), (0, 0));
+        assert!(!rig.table.connection(rig.key).unwrap().ring.is_sending);
+    }
+
+    #[test]
+    fn a_dead_connection_gives_its_buffer_back() {
+        let mut rig = Rig::new(1 << 20);
+        rig.send(b"never read", false);
+        rig.table.connection(rig.key).unwrap().state = State::Dead;
+        assert!(matches!(rig.sent(), Sent::Dead | Sent::Failed(_)));
+        assert_eq!(rig.metrics.in_flight.value(), 0);
+    }
+
+    #[test]
+    fn an_outbox_is_charged_for_what_it_has_outgrown() {
+        let mut writer = Writer::new(1, BUFFER_BYTES, 100_000, UnixSeconds(0));
+        let (mut buffer, mut charged) = (writer.take_buffer(), 0);
+        writer.charge_growth(&buffer, &mut charged).unwrap();
+        assert_eq!(charged, 0, "a buffer of the standard size costs nothing");
+        buffer.resize(50_000, 0);
+        writer.charge_growth(&buffer, &mut charged).unwrap();
+        assert_eq!(
+            (charged, writer.heap.used()),
+            (buffer.capacity(), buffer.capacity())
+        );
+        buffer.resize(200_000, 0);
+        assert!(writer.charge_growth(&buffer, &mut charged).is_err());
+        assert!(!writer.has_room_for(&buffer));
+        writer.put_charged(buffer, charged);
+        assert_eq!(writer.heap.used(), 0);
+    }
+
+    #[test]
+    fn sends_are_begun_after_so_many() {
+        let mut rig = Rig::new(1 << 20);
+        for _ in 0..SENDS_PER_FLUSH_MAX {
+            assert!(!rig.writer.is_full());
+            rig.send(b"one", false);
+            rig.sent();
+        }
+        assert!(rig.writer.is_full());
+        rig.writer.on_flush();
+        assert!(!rig.writer.is_full());
+    }
+}
