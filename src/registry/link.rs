@@ -8,15 +8,19 @@
 //!   call ◀── wake ────── answers ◀── answer ──────── shard ◀── client
 //! ```
 //!
+//! What the call says while a shard polls it goes into a queue of that thread's own, without a lock; what it says from
+//! another thread, or between two polls, goes into the link's queue, and the listener is told.
+//!
 //! Invariants: what is queued is bounded in number and bytes; a question is never dropped from the queue; the
-//! listener is told at most once until the queue is taken, and never of what is said during a poll; after `close`
-//! nothing is queued and nobody waits. A call that says nothing never touches the lock.
+//! listener is told at most once until the queue is taken, and never of what is said during a poll; progress increases
+//! from one emission to the next; after `close` nothing is queued and nobody waits.
 #![allow(
     clippy::disallowed_types,
     reason = "a worker's thread speaks here to a shard; a call that only answers never locks"
 )]
 
-use std::collections::VecDeque;
+mod unsent;
+
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -32,16 +36,13 @@ use super::output::ToolError;
 use super::question::{AnswerError, NotedQuestion, Question};
 use super::server_handle::ServerHandle;
 
-/// Emissions a call may have unsent. Beyond it the oldest progress or log message is dropped.
-pub const UNSENT_MAX: usize = 1_024;
-/// Of about this many bytes: as much as a stream holds for a client that does not read.
-pub const UNSENT_BYTES_MAX: usize = 256 << 10;
+use unsent::{LinkAddress, Queued, Unsent};
+pub use unsent::{UNSENT_BYTES_MAX, UNSENT_MAX};
+
 /// Questions one call may put. Each takes a client's answer, so a call with more has lost its way.
 pub const QUESTIONS_MAX: usize = 256;
 /// The longest key of a question; keys travel to the client and back.
 pub const QUESTION_KEY_BYTES_MAX: usize = 128;
-/// Places for emissions that a link at rest keeps.
-const KEPT_MAX: usize = 16;
 /// How often a blocked question looks whether its call was cancelled. A cancellation is a flag and wakes nobody.
 const CANCELLATION_LOOK: Duration = Duration::from_millis(20);
 
@@ -70,6 +71,12 @@ pub struct CallLink {
     server: ServerHandle,
     call: AtomicU64,
     flags: AtomicU8,
+    /// How far the call said it is, as bits: no number until it said so.
+    progress: AtomicU64,
+    /// How far it was in what was taken last.
+    taken: AtomicU64,
+    /// Emissions that were lost because there were too many unsent.
+    dropped: AtomicU64,
     said: Mutex<Said>,
     answered: Condvar,
 }
@@ -77,10 +84,8 @@ pub struct CallLink {
 /// What is under the lock.
 #[derive(Default)]
 struct Said {
-    emissions: VecDeque<Emission>,
-    unsent_bytes: usize,
-    dropped: u64,
-    last_progress: Option<f64>,
+    /// What was said while no shard polled the call, or on another thread.
+    unsent: Unsent,
     /// Every question's key, so that none is put twice.
     keys: Vec<String>,
     /// Questions on the stream whose answers were not yet taken.
@@ -116,6 +121,9 @@ impl CallLink {
             server,
             call: AtomicU64::new(0),
             flags: AtomicU8::new(0),
+            progress: AtomicU64::new(f64::NAN.to_bits()),
+            taken: AtomicU64::new(f64::NAN.to_bits()),
+            dropped: AtomicU64::new(0),
             said: Mutex::default(),
             answered: Condvar::new(),
         })
@@ -125,7 +133,12 @@ impl CallLink {
     /// state, allocates.
     pub fn begin(&mut self, facts: ClientFacts) {
         self.facts = facts;
+        // What the last call said when it was polled for the last time, if nobody took it.
+        unsent::with_polled(self.address(), Unsent::clear);
         *self.flags.get_mut() = 0;
+        *self.progress.get_mut() = f64::NAN.to_bits();
+        *self.taken.get_mut() = f64::NAN.to_bits();
+        *self.dropped.get_mut() = 0;
         let said = self.said.get_mut().unwrap_or_else(PoisonError::into_inner);
         said.clear();
     }
@@ -141,23 +154,38 @@ impl CallLink {
         }
     }
 
-    /// From here to [`CallLink::end_poll`] the listener is not told.
+    /// This thread polls the call: from here to [`CallLink::end_poll`] the listener is not told.
     pub fn begin_poll(&self) {
+        unsent::begin_poll(self.address());
         self.flags.fetch_or(POLLED, Ordering::AcqRel);
     }
 
-    /// Whether there are emissions to take.
+    /// Whether there are emissions to take. Those of the poll are this thread's to take before it polls another call.
     pub fn end_poll(&self) -> bool {
+        let has_spoken = unsent::end_poll(self.address());
         let before = self.flags.fetch_and(!POLLED, Ordering::AcqRel);
-        before & PENDING != 0
+        has_spoken || before & PENDING != 0
     }
 
     /// Moves all emissions, in order, to the end of `into`.
     pub fn take_emissions(&self, into: &mut Vec<Emission>) {
-        let mut said = self.lock();
-        into.extend(said.emissions.drain(..));
-        said.unsent_bytes = 0;
-        self.flags.fetch_and(!PENDING, Ordering::AcqRel);
+        let start = into.len();
+        unsent::with_polled(self.address(), |unsent| unsent.take(into));
+        if self.flags.load(Ordering::Acquire) & PENDING != 0 {
+            let mut said = self.lock();
+            said.unsent.take(into);
+            // The queue and its flag change together, under the lock.
+            self.flags.fetch_and(!PENDING, Ordering::AcqRel);
+            drop(said);
+            self.keep_increasing(into, start);
+        }
+        let progress = |emission: &Emission| match emission {
+            Emission::Progress { progress, .. } => Some(*progress),
+            _ => None,
+        };
+        if let Some(last) = into.iter().skip(start).rev().find_map(progress) {
+            self.taken.store(last.to_bits(), Ordering::Relaxed);
+        }
     }
 
     /// With [`Asking::ByRetry`], the questions without an answer, in the order in which they were asked.
@@ -219,7 +247,7 @@ impl CallLink {
 
     /// How many emissions this call has lost because there were too many unsent.
     pub fn dropped(&self) -> u64 {
-        self.lock().dropped
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// What the client can be asked.
@@ -244,28 +272,33 @@ impl CallLink {
         if !self.wants_progress() || !progress.progress.is_finite() {
             return;
         }
-        let mut said = self.lock();
-        if said.last_progress.is_some_and(|last| progress.progress <= last) {
+        let is_said = |last| f64::from_bits(last) >= progress.progress;
+        let advance = |last| (!is_said(last)).then_some(progress.progress.to_bits());
+        let advanced = self
+            .progress
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
+        if advanced.is_err() {
             return;
         }
-        said.last_progress = Some(progress.progress);
         let emission = Emission::Progress {
             progress: progress.progress,
             total: progress.total.filter(|total| total.is_finite()),
             message: progress.message,
         };
-        self.say(said, emission);
+        self.say(emission);
     }
 
     /// Queues an emission.
     pub(super) fn emit(&self, emission: Emission) {
-        let said = self.lock();
         let closes = |queued: &Emission| matches!(queued, Emission::CloseStream { .. });
         // A stream is cut once.
-        if closes(&emission) && said.emissions.iter().any(closes) {
-            return;
+        if closes(&emission) {
+            let is_cut_here = unsent::with_polled(self.address(), |unsent| unsent.iter().any(closes));
+            if is_cut_here == Some(true) || self.lock().unsent.iter().any(closes) {
+                return;
+            }
         }
-        self.say(said, emission);
+        self.say(emission);
     }
 
     /// Puts a question the way that leads to this client.
@@ -305,7 +338,8 @@ impl CallLink {
             state: WaitState::Open(None),
         });
         self.flags.fetch_or(ASKED, Ordering::AcqRel);
-        self.say(said, Emission::Question(noted));
+        drop(said);
+        self.say(Emission::Question(noted));
         Put::Waiting(number)
     }
 
@@ -349,16 +383,45 @@ impl CallLink {
 
     /// Takes a question back: unsaid if it was not taken yet, unanswered otherwise.
     pub(super) fn withdraw(&self, number: u32) {
+        unsent::with_polled(self.address(), |unsent| unsent.forget_question(number));
         self.lock().forget(number);
+    }
+
+    fn address(&self) -> LinkAddress {
+        LinkAddress::of(self)
     }
 
     fn is_closed(&self) -> bool {
         self.flags.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Queues, lets go of the lock and tells the listener if it has to know.
-    fn say(&self, mut said: MutexGuard<'_, Said>, emission: Emission) {
-        if self.is_closed() || !said.queue(emission) {
+    /// Queues, and tells the listener if it has to know.
+    fn say(&self, emission: Emission) {
+        if self.is_closed() {
+            return;
+        }
+        // Behind what another thread has said meanwhile, so that the order stays.
+        if self.flags.load(Ordering::Acquire) & PENDING == 0 {
+            let mut emission = Some(emission);
+            let queued = unsent::while_polled(self.address(), |unsent| {
+                emission.take().map(|said| unsent.queue(said))
+            });
+            match (queued.flatten(), emission) {
+                (Some(queued), _) => self.count_dropped(&queued),
+                (None, Some(emission)) => self.say_from_afar(emission),
+                (None, None) => {}
+            }
+        } else {
+            self.say_from_afar(emission);
+        }
+    }
+
+    /// The same from another thread than the one that polls the call, or between two polls.
+    fn say_from_afar(&self, emission: Emission) {
+        let mut said = self.lock();
+        let queued = said.unsent.queue(emission);
+        self.count_dropped(&queued);
+        if !queued.is_kept {
             return;
         }
         // The queue and its flag change together, under the lock.
@@ -366,6 +429,31 @@ impl CallLink {
         drop(said);
         if before & (PENDING | POLLED | BOUND) == BOUND {
             self.listener.on_said(self.call.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Leaves out of `emissions[start..]` what is no progress any more: two threads said it at once.
+    fn keep_increasing(&self, emissions: &mut Vec<Emission>, start: usize) {
+        let mut last = f64::from_bits(self.taken.load(Ordering::Relaxed));
+        let mut at = 0;
+        emissions.retain(|emission| {
+            let is_new = at >= start;
+            at += 1;
+            let Emission::Progress { progress, .. } = emission else {
+                return true;
+            };
+            if !is_new {
+                return true;
+            }
+            let is_behind = *progress <= last;
+            last = if is_behind { last } else { *progress };
+            !is_behind
+        });
+    }
+
+    fn count_dropped(&self, queued: &Queued) {
+        if queued.dropped > 0 {
+            self.dropped.fetch_add(queued.dropped, Ordering::Relaxed);
         }
     }
 
@@ -387,11 +475,7 @@ impl std::fmt::Debug for CallLink {
 impl Said {
     /// Empties it and keeps its memory, but for what only a very talkative call needed.
     fn clear(&mut self) {
-        self.emissions.clear();
-        self.emissions.shrink_to(KEPT_MAX);
-        self.unsent_bytes = 0;
-        self.dropped = 0;
-        self.last_progress = None;
+        self.unsent.clear();
         self.keys.clear();
         self.waiting.clear();
         self.noted.clear();
@@ -415,43 +499,9 @@ impl Said {
         Ok(self.keys.len() as u32 - 1)
     }
 
-    /// Adds to the queue and keeps it within its bounds. Whether anything is in it that was not before.
-    fn queue(&mut self, emission: Emission) -> bool {
-        let weight_bytes = emission.weight_bytes();
-        let is_droppable = emission.is_droppable();
-        while self.emissions.len() >= UNSENT_MAX || self.unsent_bytes + weight_bytes > UNSENT_BYTES_MAX {
-            if is_droppable && weight_bytes > UNSENT_BYTES_MAX || !self.drop_oldest() {
-                if is_droppable {
-                    self.dropped += 1;
-                    return false;
-                }
-                break;
-            }
-        }
-        self.unsent_bytes += weight_bytes;
-        self.emissions.push_back(emission);
-        true
-    }
-
-    /// Drops the oldest emission that may be dropped, if there is one.
-    fn drop_oldest(&mut self) -> bool {
-        let Some(at) = self.emissions.iter().position(Emission::is_droppable) else {
-            return false;
-        };
-        self.unqueue(at);
-        self.dropped += 1;
-        true
-    }
-
     fn state_of(&mut self, number: u32) -> Option<&mut WaitState> {
         let waiting = self.waiting.iter_mut().find(|waiting| waiting.number == number);
         waiting.map(|waiting| &mut waiting.state)
-    }
-
-    fn unqueue(&mut self, at: usize) {
-        if let Some(emission) = self.emissions.remove(at) {
-            self.unsent_bytes = self.unsent_bytes.saturating_sub(emission.weight_bytes());
-        }
     }
 
     /// The answer to a question, if it has come; nobody waits for it any more.
@@ -467,10 +517,7 @@ impl Said {
 
     fn forget(&mut self, number: u32) {
         self.waiting.retain(|waiting| waiting.number != number);
-        let is_it = |emission: &Emission| matches!(emission, Emission::Question(question) if question.number == number);
-        if let Some(at) = self.emissions.iter().position(is_it) {
-            self.unqueue(at);
-        }
+        self.unsent.forget_question(number);
     }
 }
 

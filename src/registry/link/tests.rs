@@ -632,3 +632,63 @@ fn a_joined_pair_of_questions_goes_out_at_once() {
     };
     assert_eq!(both, Ok((ElicitAnswer::Cancel, Vec::new())));
 }
+
+#[test]
+fn what_a_poll_and_another_thread_say_comes_once_and_progress_increases() {
+    const ROUNDS: u32 = 2_000;
+    let (link, _) = begun(facts(Asking::Never));
+    let polled = CallContext::with_link(link.clone());
+    let worker = BlockingContext::default().with_link(link.clone());
+    let step = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let theirs = Arc::clone(&step);
+    let next = |step: &std::sync::atomic::AtomicU32| step.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    let speaker = thread::spawn(move || {
+        for round in 0..ROUNDS {
+            worker.progress(next(&theirs) + 1);
+            worker.log(LogLevel::Error, format!("worker {round}"));
+        }
+    });
+    let (mut logs, mut steps) = (Vec::new(), Vec::new());
+    let mut take = |said: Vec<Emission>| {
+        steps.extend(progress(&said));
+        logs.extend(said.into_iter().filter_map(|emission| match emission {
+            Emission::Log { data, .. } => Some(data.as_str().unwrap().to_owned()),
+            _ => None,
+        }));
+    };
+    for round in 0..ROUNDS {
+        link.begin_poll();
+        polled.progress(next(&step) + 1);
+        polled.log(LogLevel::Error, format!("polled {round}"));
+        link.end_poll();
+        take(taken(&link));
+    }
+    speaker.join().unwrap();
+    take(taken(&link));
+    assert!(steps.is_sorted_by(|a, b| a < b), "{steps:?}");
+    for speaker in ["polled", "worker"] {
+        let own: Vec<&String> = logs.iter().filter(|log| log.starts_with(speaker)).collect();
+        let expected = (0..ROUNDS).map(|round| format!("{speaker} {round}"));
+        let lost = u64::from(ROUNDS) - own.len() as u64;
+        assert!(lost <= link.dropped(), "{speaker} lost {lost}");
+        assert!(
+            lost > 0 || own.into_iter().eq(&expected.collect::<Vec<_>>()),
+            "{speaker}"
+        );
+    }
+}
+
+#[test]
+fn a_link_that_is_used_again_says_nothing_of_the_call_before() {
+    let (mut link, _) = begun(facts(Asking::Never));
+    link.begin_poll();
+    CallContext::with_link(link.clone()).progress(1);
+    assert!(link.end_poll());
+    // Nobody takes it: the call is gone.
+    link.close();
+    Arc::get_mut(&mut link).unwrap().begin(facts(Asking::Never));
+    assert!(taken(&link).is_empty());
+    link.begin_poll();
+    assert!(!link.end_poll());
+    assert!(taken(&link).is_empty());
+}
