@@ -60,7 +60,9 @@ impl<R: ShardRing> Shard<R> {
         if is_task {
             self.put_task_question(handler, question, id.as_ref().map(|id| id.as_str()))?;
         } else {
-            self.put_question(handler, question, id?.as_str())?;
+            let emission = Emission::Question(question);
+            self.send_emission(handler, &emission, id?.as_str())
+                .then_some(())?;
         }
         let asker = self.calls.askers.at(key)?;
         asker.questions.push(number);
@@ -71,21 +73,6 @@ impl<R: ShardRing> Shard<R> {
             .timers
             .set(TimerKind::Call, self.calls.asker_timer(key), deadline);
         Some(())
-    }
-
-    /// Sends a question to a client that waits for the call's answer.
-    fn put_question(&mut self, handler: HandlerKey, question: NotedQuestion, id: &str) -> Option<()> {
-        let call = self.calls.at(handler)?;
-        let (service, ticket) = (&call.service, &call.ticket);
-        let mut message = Vec::new();
-        let emission = Emission::Question(question);
-        let is_said = service
-            .protocol
-            .write_emission(ticket, &emission, id, &*service.store, &mut message);
-        if is_said {
-            self.send_emission(handler, &emission, message);
-        }
-        is_said.then_some(())
     }
 
     /// An answer has come for a call of this shard.

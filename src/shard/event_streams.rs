@@ -17,7 +17,7 @@ use crate::transport::http::Persistence;
 use crate::wire::sse;
 
 use super::connections::{Outgoing, OutgoingKind, State, Waiting};
-use super::streams::{Chunk, KEEP_ALIVE_CHUNK, OpenStream, Role};
+use super::streams::{Chunk, KEEP_ALIVE_CHUNK, OpenStream, Role, StreamOutbox, stream_reserve};
 use super::{Shard, ShardRing};
 
 /// Streams that are looked at before other work has its turn.
@@ -26,6 +26,19 @@ const STREAMS_PER_TURN: usize = 64;
 impl<R: ShardRing> Shard<R> {
     /// Answers a request by a stream. Unless it is a call, the request is no longer counted in flight.
     pub(super) fn begin_stream(
+        &mut self,
+        key: ConnectionKey,
+        stream: Arc<Stream>,
+        role: Role,
+        revision: Revision,
+        after: Option<u64>,
+    ) {
+        self.open_stream(key, stream, role, revision, after);
+        self.pump_stream(key);
+    }
+
+    /// The same, but nothing is sent yet.
+    fn open_stream(
         &mut self,
         key: ConnectionKey,
         stream: Arc<Stream>,
@@ -52,7 +65,6 @@ impl<R: ShardRing> Shard<R> {
             self.watch(key);
             self.set_deadline(key, keep_alive_at);
         }
-        self.pump_stream(key);
     }
 
     /// Opens the stream of what a legacy session on a channel is told without asking.
@@ -85,7 +97,7 @@ impl<R: ShardRing> Shard<R> {
         if connection.ring.is_sending {
             // The client may never take the send that is in flight.
             let open = connection.request.stream.as_ref();
-            if open.is_some_and(|open| open.stream().is_cut_off()) {
+            if open.is_some_and(|open| open.is_cut_off()) {
                 self.cut_off(key);
             }
             return;
@@ -97,19 +109,31 @@ impl<R: ShardRing> Shard<R> {
         let Some(open) = connection.request.stream.as_mut() else {
             return;
         };
-        let mut buffer = self.writer.take_buffer();
+        if open.has_nothing() {
+            return;
+        }
+        let outbox = match open.outbox.take() {
+            Some(outbox) => outbox,
+            None => {
+                let reserve = stream_reserve(false, connection.response.takes_chunks);
+                StreamOutbox::new(self.writer.take_buffer(), reserve)
+            }
+        };
+        let (mut buffer, charged) = (outbox.buffer, outbox.charged);
         let date = self.writer.date();
-        let (start, ends) = match open.write_next(place, &connection.response, date, &mut buffer) {
+        let chunk = open.write_next(place, &connection.response, date, &mut buffer, outbox.data);
+        let (start, ends) = match chunk {
             Chunk::Some(start) => (start, false),
             Chunk::Last(start) => (start, true),
-            Chunk::Nothing => return self.writer.put_buffer(buffer),
+            Chunk::Nothing => return self.writer.put_charged(buffer, charged),
             Chunk::CutOff => {
-                self.writer.put_buffer(buffer);
+                self.writer.put_charged(buffer, charged);
                 return self.cut_off(key);
             }
         };
         let outgoing = Outgoing {
             range: start..buffer.len(),
+            charged,
             closes: ends && closes,
             kind: if ends {
                 OutgoingKind::Answer
@@ -122,7 +146,7 @@ impl<R: ShardRing> Shard<R> {
             self.end_response(key);
         }
         if outgoing.range.is_empty() {
-            self.writer.put_buffer(buffer);
+            self.writer.put_charged(buffer, charged);
             return self.begin_close(key);
         }
         self.send(key, buffer, outgoing);
@@ -185,12 +209,18 @@ impl<R: ShardRing> Shard<R> {
     /// The stream that a call speaks on; opened now if it has none. `None` if nobody could hear it: the client has
     /// left and cannot come back to it, the call is one of a batch, or there is no room for streams.
     pub(super) fn call_stream(&mut self, handler: HandlerKey) -> Option<Arc<Stream>> {
+        if let Some(key) = self.open_call_stream(handler) {
+            self.pump_stream(key);
+        }
+        self.calls.at(handler)?.stream.clone()
+    }
+
+    /// Opens the stream that a call speaks on, if it has none and can have one; the connection whose response now has to
+    /// begin.
+    pub(super) fn open_call_stream(&mut self, handler: HandlerKey) -> Option<ConnectionKey> {
         let connection = self.calls.holder(handler);
         let call = self.calls.at(handler)?;
-        if let Some(stream) = &call.stream {
-            return Some(Arc::clone(stream));
-        }
-        if call.batch.is_some() {
+        if call.stream.is_some() || call.batch.is_some() {
             return None;
         }
         let key = connection.filter(|key| {
@@ -202,15 +232,8 @@ impl<R: ShardRing> Shard<R> {
         let revision = ticket.revision();
         let stream = live.open_call_stream(session, ticket.is_resumable()).ok()?;
         call.stream = Some(Arc::clone(&stream));
-        self.begin_stream(key, Arc::clone(&stream), Role::Call, revision, None);
-        Some(stream)
-    }
-
-    /// Puts one message on a call's stream, if it can have one.
-    pub(super) fn emit_on_stream(&mut self, handler: HandlerKey, message: Vec<u8>) {
-        if let Some(stream) = self.call_stream(handler) {
-            stream.push(Message::new(message));
-        }
+        self.open_stream(key, stream, Role::Call, revision, None);
+        Some(key)
     }
 
     /// Whether a client can receive what a call emits; a stream is opened for it where one is needed.
@@ -255,19 +278,20 @@ impl<R: ShardRing> Shard<R> {
         let Some(stream) = stream else { return };
         stream.end();
         if let Some(entry) = self.table.connection(key)
-            && entry
-                .request
-                .stream
-                .as_ref()
-                .is_some_and(|open| open.is_of(&stream))
+            && let Some(open) = entry.request.stream.as_mut()
+            && open.is_of(&stream)
         {
+            open.is_concluded = true;
             entry.state = State::Streaming;
             self.pump_stream(key);
         }
     }
 
     /// A connection and its stream part: the stream may go on without it, and another connection may take it up.
-    pub(super) fn leave_stream(&mut self, key: ConnectionKey, open: OpenStream) {
+    pub(super) fn leave_stream(&mut self, key: ConnectionKey, mut open: OpenStream) {
+        if let Some(outbox) = open.outbox.take() {
+            self.writer.put_charged(outbox.buffer, outbox.charged);
+        }
         self.metrics.streams_open.down();
         self.streams.detach(key, &open);
     }

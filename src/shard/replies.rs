@@ -205,7 +205,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
         self.record_operation(label, &reply, elapsed);
         self.log_call(handler, &reply, &out);
-        stream.conclude(Message::new(out));
+        let told = stream.conclude_quietly(Message::new(out));
         self.metrics.in_flight.down();
         let is_heard = self.table.handler(connection) == Some(handler);
         match is_heard {
@@ -213,6 +213,10 @@ impl<R: ShardRing> Shard<R> {
             false => self.end_lease(handler),
         }
         self.end_stream_of(connection, Some(Arc::clone(stream)));
+        // It may have been taken up by another connection.
+        if let Some(place) = told.filter(|place| *place != self.streams.place(connection)) {
+            self.tell_stream(place);
+        }
     }
 
     /// If there is no memory for the answer in `out[begin..]`, replaces it by overload.

@@ -172,7 +172,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Passes an emission of a task on: to the clients that wait for it, or to its session.
     pub(super) fn emit_of_task(&mut self, handler: HandlerKey, emission: &Emission) {
-        let Some(call) = self.calls.at(handler) else {
+        let Some((call, _)) = self.calls.speaker(handler) else {
             return;
         };
         let Some(task) = call.task.as_deref() else { return };

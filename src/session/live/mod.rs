@@ -311,6 +311,17 @@ impl Live {
         }
     }
 
+    /// Tells a shard that the stream on a connection of its has something to send.
+    pub fn tell(&self, place: StreamPlace) {
+        self.switchboard.inboxes.ready(place);
+    }
+
+    /// Bytes and messages of one stream that its client may leave unread.
+    pub fn backlog_max(&self) -> (usize, usize) {
+        let options = &self.switchboard.options;
+        (options.backlog_bytes_max, options.backlog_messages_max)
+    }
+
     /// Ends what is live of a session: its streams end after what is queued, its questions are cancelled.
     pub fn end_session(&self, token: SessionToken) {
         let Some(mut stripe) = self.stripes.lock_if_any(token) else {

@@ -181,14 +181,20 @@ impl Stream {
     /// Appends the last message, and ends the stream behind it. An answer that somebody waits for is taken whatever is
     /// unsent, as long as there is memory: what was said before it may not have had the time to leave.
     pub fn conclude(&self, answer: Message) {
-        if let Some(place) = self.enqueue(answer, Bound::Memory) {
+        if let Some(place) = self.conclude_quietly(answer) {
             self.switchboard.inboxes.ready(place);
         }
-        self.end();
     }
 
-    /// [`Stream::push`], but the caller posts the event for the place returned.
-    pub(super) fn push_quietly(&self, message: Message) -> Option<StreamPlace> {
+    /// [`Stream::conclude`], but the caller tells the place returned.
+    pub fn conclude_quietly(&self, answer: Message) -> Option<StreamPlace> {
+        let place = self.enqueue(answer, Bound::Memory);
+        self.end();
+        place
+    }
+
+    /// [`Stream::push`], but the caller tells the place returned, most often because it is its own.
+    pub fn push_quietly(&self, message: Message) -> Option<StreamPlace> {
         self.enqueue(message, Bound::Backlog)
     }
 

@@ -13,7 +13,7 @@ use crate::ring::ConnectionKey;
 use crate::slab::Slab;
 
 use super::asker_key::AskerKey;
-use super::call::Call;
+use super::call::{Call, Run};
 
 /// Calls that may wait for their clients, for each handler.
 const ASKERS_PER_HANDLER: u32 = 4;
@@ -85,6 +85,26 @@ impl Askers {
 
     pub(in crate::shard) fn keys(&self) -> Vec<AskerKey> {
         self.places.keys().collect()
+    }
+
+    /// The shelved call that had this handler, and what it is the call of.
+    pub(super) fn shelved_at(&mut self, handler: HandlerKey) -> Option<(&mut Call, ConnectionKey)> {
+        let key = *self.by_handler.get(&handler)?;
+        let Asker {
+            shelved, connection, ..
+        } = self.at(key)?;
+        shelved.as_mut().map(|call| (call, *connection))
+    }
+
+    /// Wakes the task of the call that had this handler, if it is shelved, so that it speaks for itself; whether it is.
+    pub(in crate::shard) fn wake_shelved(&mut self, handler: HandlerKey) -> bool {
+        let Some((call, _)) = self.shelved_at(handler) else {
+            return false;
+        };
+        if let Run::Shelved(_, waker) = &call.run {
+            waker.wake_by_ref();
+        }
+        true
     }
 
     /// The call that `is_it`, shelved or not.

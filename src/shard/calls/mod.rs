@@ -56,6 +56,8 @@ pub(super) struct Calls {
     pending: usize,
     /// What one call said, while it is passed on.
     emissions: Vec<Emission>,
+    /// One message of it.
+    message: Vec<u8>,
     workers: Submitter,
 }
 
@@ -82,6 +84,7 @@ impl Calls {
             fresh: 0,
             pending: 0,
             emissions: Vec::new(),
+            message: Vec::new(),
             workers,
         }
     }
@@ -98,9 +101,18 @@ impl Calls {
         self.pool.holder(handler)
     }
 
+    /// The call that a handler works for, or that had this one before it was shelved; and the connection, message or task
+    /// that it is the call of.
+    pub(super) fn speaker(&mut self, handler: HandlerKey) -> Option<(&mut Call, ConnectionKey)> {
+        match self.pool.holder(handler) {
+            Some(holder) => self.pool.call_mut(handler).map(|call| (call, holder)),
+            None => self.askers.shelved_at(handler),
+        }
+    }
+
     /// Whether a handler works for a task.
     pub(super) fn is_task(&mut self, handler: HandlerKey) -> bool {
-        self.at(handler).is_some_and(|call| call.task.is_some())
+        self.speaker(handler).is_some_and(|(call, _)| call.task.is_some())
     }
 
     /// Whether calls were started that were not polled yet.
@@ -149,6 +161,18 @@ impl Calls {
     /// Takes the emptied list back.
     pub(super) fn put_emissions(&mut self, emissions: Vec<Emission>) {
         self.emissions = emissions;
+    }
+
+    /// A buffer for one message, empty; goes back to [`Calls::put_message`].
+    pub(super) fn take_message(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.message)
+    }
+
+    /// Takes the buffer back, and keeps no more of it than most messages need.
+    pub(super) fn put_message(&mut self, mut message: Vec<u8>) {
+        message.clear();
+        message.shrink_to(self.pool.buffer_bytes());
+        self.message = message;
     }
 
     // Running.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::mcp::{Facts, OverloadReason, Principal, Reply, SessionToken, Via};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
-use crate::registry::Emission;
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 
@@ -104,21 +103,6 @@ impl<R: ShardRing> Shard<R> {
         }
         self.metrics.in_flight.down();
         self.end_exchange(key);
-    }
-
-    /// Sends an emission of a call, on its channel or on its stream.
-    pub(in crate::shard) fn send_emission(
-        &mut self,
-        handler: HandlerKey,
-        emission: &Emission,
-        message: Vec<u8>,
-    ) {
-        let holder = self.calls.holder(handler);
-        let parent = holder.and_then(|exchange| self.parent_of(exchange));
-        match parent {
-            Some(parent) => self.emit_on_channel(parent, &message, emission.is_droppable()),
-            None => self.emit_on_stream(handler, message),
-        }
     }
 
     /// An exchange's client wants no answer any more: it gets none.

@@ -66,7 +66,12 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Appends an emission to what goes out on a channel, unless it `may_be_dropped` and too much is waiting already.
-    pub(super) fn emit_on_channel(&mut self, key: ConnectionKey, message: &[u8], may_be_dropped: bool) {
+    pub(in crate::shard) fn emit_on_channel(
+        &mut self,
+        key: ConnectionKey,
+        message: &[u8],
+        may_be_dropped: bool,
+    ) {
         let unsent_bytes = self.unsent_bytes(key);
         if may_be_dropped && unsent_bytes + message.len() > OUTBOX_FULL_BYTES {
             return;

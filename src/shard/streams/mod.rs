@@ -1,12 +1,14 @@
 //! Streams of events on one shard: which of them have something to send, and what is open on a connection.
 //!
 //! A stream's messages lie in the live store, where any thread may add to them; the shard that has its connection is
-//! told, takes what is ready and sends it as one chunk. One send is in flight at a time, so a client that does not
+//! told, takes what is ready and sends it as one chunk. What a call says on the shard of its connection goes to the
+//! connection directly, unless its client may come back for it. One send is in flight at a time, so a client that does not
 //! read keeps its messages waiting in the store, bounded there, and nobody else.
 //!
 //! An open stream holds no handler and no buffer.
 
 mod open;
+mod outbox;
 
 use std::collections::VecDeque;
 
@@ -15,6 +17,7 @@ use crate::session::live::StreamPlace;
 use crate::units::ShardId;
 
 pub(super) use open::{Chunk, KEEP_ALIVE_CHUNK, OpenStream, Role};
+pub(super) use outbox::{SEND_BYTES, StreamOutbox, stream_reserve};
 
 /// What the streams of one shard share.
 pub(super) struct Streams {

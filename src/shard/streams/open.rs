@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::Revision;
-use crate::session::live::{Stream, StreamPlace, StreamState};
-use crate::transport::http::{self, HEAD_RESERVE, ResponseContext};
+use crate::session::live::{Stream, StreamId, StreamPlace, StreamState};
+use crate::transport::http::{self, ResponseContext};
 use crate::wire::sse;
 
-/// Bytes of messages that go into one send; one message more, however long.
-const SEND_BYTES: usize = 16 << 10;
+use super::outbox::{SEND_BYTES, StreamOutbox};
+
 /// When a client that lost its stream comes back for the rest.
 const RETRY: Duration = Duration::from_secs(1);
 /// A sign of life, in a chunk of its own.
@@ -41,6 +41,12 @@ pub(in crate::shard) struct OpenStream {
     has_head: bool,
     /// It begins with the place to come back to (since 2025-11-25).
     is_primed: bool,
+    /// What its call has said here, if nobody can come back for it.
+    pub outbox: Option<StreamOutbox>,
+    /// The client has left too much of that unread.
+    pub is_overfull: bool,
+    /// The store has its last message, and until then nothing: only its call speaks on it.
+    pub is_concluded: bool,
     /// The response ends behind what is there, whatever becomes of the stream; the client comes back after this time.
     cut: Option<Duration>,
 }
@@ -52,28 +58,27 @@ impl OpenStream {
             stream,
             role,
             has_head: false,
+            outbox: None,
+            is_overfull: false,
+            is_concluded: false,
             cut: None,
         }
     }
 
-    /// Writes what is ready into `buffer`, an empty response buffer, with the head before the first of it.
+    /// Writes what is ready behind what is in `buffer[data..]` already, and the head before the first of it.
     pub(in crate::shard) fn write_next(
         &mut self,
         place: StreamPlace,
         response: &ResponseContext,
         date: &[u8; 29],
         buffer: &mut Vec<u8>,
+        data: usize,
     ) -> Chunk {
         let takes_chunks = response.takes_chunks;
-        let data = HEAD_RESERVE + if takes_chunks { sse::CHUNK_RESERVE } else { 0 };
-        buffer.resize(data, 0);
         if self.is_primed && !self.has_head {
             sse::write_priming(buffer, &self.stream.position(), RETRY);
         }
-        let state = self.stream.next(place, SEND_BYTES, &mut |event| {
-            let id = event.id.as_ref().map(|id| id as &dyn Display);
-            sse::write_event(buffer, id, |out| event.message.write(event.subscription, out));
-        });
+        let state = self.write_stored(place, buffer);
         if state == StreamState::CutOff {
             return Chunk::CutOff;
         }
@@ -95,6 +100,46 @@ impl OpenStream {
         } else {
             Chunk::Some(start)
         }
+    }
+
+    /// Writes events of what the store has ready, up to one send's bytes; what is left then.
+    fn write_stored(&mut self, place: StreamPlace, buffer: &mut Vec<u8>) -> StreamState {
+        if self.is_overfull {
+            return StreamState::CutOff;
+        }
+        if !self.is_in_store() {
+            return StreamState::Idle;
+        }
+        self.stream.next(place, SEND_BYTES, &mut |event| {
+            let id = event.id.as_ref().map(|id| id as &dyn Display);
+            sse::write_event(buffer, id, |out| event.message.write(event.subscription, out));
+        })
+    }
+
+    /// Whether there may be messages in the store.
+    fn is_in_store(&self) -> bool {
+        self.is_concluded || self.role != Role::Call || self.stream.is_resumable()
+    }
+
+    /// Whether there is nothing to send, and there need not be a look into the store.
+    pub(in crate::shard) fn has_nothing(&self) -> bool {
+        let is_idle = self.has_head && self.outbox.is_none() && self.cut.is_none();
+        is_idle && !self.is_overfull && !self.is_in_store()
+    }
+
+    /// Whether its client has left too much unread.
+    pub(in crate::shard) fn is_cut_off(&self) -> bool {
+        self.is_overfull || self.is_in_store() && self.stream.is_cut_off()
+    }
+
+    /// Whether its response has begun.
+    pub(in crate::shard) fn has_head(&self) -> bool {
+        self.has_head
+    }
+
+    /// Which stream it is.
+    pub(in crate::shard) fn id(&self) -> StreamId {
+        self.stream.id()
     }
 
     /// The response ends behind what is there, whatever becomes of the stream; the client comes back after `retry`.
@@ -151,8 +196,9 @@ fn end_chunk(buffer: &mut Vec<u8>, data: usize, takes_chunks: bool, ends: bool) 
     }
     let is_empty = buffer.len() == data;
     let start = if is_empty {
-        buffer.truncate(HEAD_RESERVE);
-        HEAD_RESERVE
+        let start = data - sse::CHUNK_RESERVE;
+        buffer.truncate(start);
+        start
     } else {
         let end = buffer.len();
         sse::close_chunk(buffer, data..end)

@@ -42,6 +42,8 @@ thread_local! {
     /// Secrets of held calls that may go on, and who waits for that.
     static RELEASED: RefCell<HashSet<String>> = RefCell::default();
     static HELD: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+    /// The context of a call that shares it.
+    static SHARED: RefCell<Option<CallContext>> = const { RefCell::new(None) };
 }
 
 /// The clock of this thread's shard.
@@ -180,6 +182,12 @@ async fn ask(context: CallContext, args: Secret) -> Result<String, ToolError> {
     }
 }
 
+/// Hands its context to whoever [takes](Rig::take_context) it, and asks.
+async fn share(context: CallContext, args: Secret) -> Result<String, ToolError> {
+    SHARED.set(Some(context.clone()));
+    ask(context, args).await
+}
+
 fn registry(barrier: &Arc<Barrier>) -> Registry {
     let mut tools = Registry::builder();
     let barrier = Arc::clone(barrier);
@@ -196,6 +204,7 @@ fn registry(barrier: &Arc<Barrier>) -> Registry {
         task_of("speak").run(|context: CallContext, args: Speak| speak(context, args)),
         Tool::new("part").run(|context: CallContext, args: Secret| part(context, args)),
         task_of("ask").run(|context: CallContext, args: Secret| ask(context, args)),
+        task_of("share").run(|context: CallContext, args: Secret| share(context, args)),
         Tool::new("yield").run(|_: CallContext, args: Secret| async move {
             give_way().await;
             Ok(args.secret)
@@ -413,6 +422,11 @@ impl Rig {
     pub(super) fn release(&self, secret: &str) {
         RELEASED.with_borrow_mut(|released| released.insert(secret.to_owned()));
         HELD.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// The context of the call that shares it, to speak by while nobody polls that.
+    pub(super) fn take_context(&self) -> CallContext {
+        SHARED.take().expect("a call of `share`")
     }
 
     /// Turns of the pump until nothing moves; lateness of the ring's completions included.

@@ -8,6 +8,7 @@ use super::client::{Client, Era, call, events, post};
 use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::mcp::Announcement;
 use crate::metrics::Eviction;
+use crate::registry::Elicit;
 use crate::ring::simulated::{PeerView, SimulatedPeer};
 
 const MODERN: &str = "MCP-Protocol-Version: 2026-07-28\r\n";
@@ -385,6 +386,75 @@ fn who_only_finished_sending_still_hears_the_answer_to_come() {
     assert_eq!(asker.events()[1]["result"]["content"][0]["text"], "s");
     assert!(asker.is_over());
     leave(&mut rig, &[asker, answerer]);
+}
+
+/// A call that asks its client, whose progress its client wants to know.
+fn legacy_share(session: &str, secret: &str) -> Vec<u8> {
+    let params = json!({"name": "share", "arguments": {"secret": secret}, "_meta": {"progressToken": "p"}});
+    let message = json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": params});
+    legacy(session, &message)
+}
+
+fn accept(session: &str, question: &Value) -> Vec<u8> {
+    let answer =
+        json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {}}});
+    legacy(session, &answer)
+}
+
+#[test]
+fn what_is_said_for_a_call_that_waits_for_its_client_is_passed_on_at_once() {
+    let mut rig = Rig::new(1, ONE_HANDLER_EACH);
+    let session = open_session(&mut rig);
+    let mut asker = Listener::new(rig.connect_to(0), &legacy_share(&session, "s"));
+    rig.run();
+    let context = rig.take_context();
+    // Somebody else's call has the one handler: there is none to return to.
+    let mut other = Client::new(rig.connect_to(0));
+    other.request(call(Era::Legacy, "hold", 9, "other"));
+    rig.run();
+    for step in 1..=3 {
+        context.progress(step);
+        rig.run();
+        let told = asker.events().len() - 1;
+        assert_eq!(told, step as usize, "{:?}", asker.methods());
+    }
+    assert_eq!(asker.methods()[3], "notifications/progress");
+    rig.release("other");
+    rig.run();
+    let question = asker.events()[0].clone();
+    let answerer = Listener::new(rig.connect_to(1), &accept(&session, &question));
+    rig.run();
+    assert_eq!(asker.events()[4]["result"]["content"][0]["text"], "s");
+    assert!(asker.is_over());
+    assert_eq!(other.heard_results(), ["other"]);
+    other.peer.finish();
+    drop(context);
+    leave(&mut rig, &[asker, answerer]);
+}
+
+#[test]
+fn a_question_put_for_a_call_that_waits_for_its_client_brings_it_back_to_ask() {
+    let mut rig = Rig::new(1, ONE_HANDLER_EACH);
+    let session = open_session(&mut rig);
+    let mut asker = Listener::new(rig.connect_to(0), &legacy_share(&session, "s"));
+    rig.run();
+    assert_eq!(rig.shard.calls.pool.idle(), 1);
+    let context = rig.take_context();
+    let second = context.ask("second", Elicit::form("and?"));
+    rig.run();
+    assert_eq!(asker.methods(), ["elicitation/create"; 2]);
+    assert_eq!(rig.shard.calls.pool.idle(), 1, "it waits again");
+    let questions = asker.events();
+    let mut answerers = Vec::new();
+    for question in questions.iter().rev() {
+        assert!(!asker.is_over());
+        answerers.push(Listener::new(rig.connect_to(1), &accept(&session, question)));
+        rig.run();
+    }
+    assert_eq!(asker.events()[2]["result"]["content"][0]["text"], "s");
+    drop((second, context));
+    answerers.push(asker);
+    leave(&mut rig, &answerers);
 }
 
 #[test]
