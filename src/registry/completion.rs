@@ -1,18 +1,8 @@
 //! Completion: proposals for a prompt's argument or a template's variable (MCP, Completion).
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-
-use super::blocking::BlockingHandler;
-use super::call::AsyncHandler;
-use super::context::{BlockingContext, CallContext};
-use super::handler::Handler;
-use super::operation::CompleterIndex;
-use super::outcome::CompletionKind;
-use super::output::ToolError;
 
 /// Most values in one answer (MCP, Completion: `values` must not exceed 100 items).
 pub const COMPLETION_VALUES_MAX: usize = 100;
@@ -101,36 +91,5 @@ impl IntoCompletion for Vec<String> {
 impl IntoCompletion for Vec<&'static str> {
     fn into_completion(self) -> Completion {
         Completion::all(self.into_iter().map(str::to_owned).collect())
-    }
-}
-
-/// The completion functions of one prompt or template, by argument.
-#[derive(Default)]
-pub(super) struct Completers(pub(super) Vec<(String, Arc<dyn Handler>)>);
-
-impl Completers {
-    /// The place of the function for `argument`, if this row of functions begins at `begin`.
-    pub(super) fn place(&self, argument: &str, begin: usize) -> Option<CompleterIndex> {
-        let at = self.0.iter().position(|(name, _)| name == argument)?;
-        Some(CompleterIndex::after(begin + at))
-    }
-
-    pub(super) fn push<T, F, H>(&mut self, argument: String, function: H)
-    where
-        T: IntoCompletion + 'static,
-        F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, Completing) -> F + Send + Sync + 'static,
-    {
-        let handler = AsyncHandler::<CompletionKind, Completing, F, H>::new(function);
-        self.0.push((argument, Arc::new(handler)));
-    }
-
-    pub(super) fn push_blocking<T, H>(&mut self, argument: String, function: H)
-    where
-        T: IntoCompletion + 'static,
-        H: Fn(&BlockingContext, Completing) -> Result<T, ToolError> + Send + Sync + 'static,
-    {
-        let handler = BlockingHandler::<CompletionKind, Completing, T, H>::new(function);
-        self.0.push((argument, Arc::new(handler)));
     }
 }

@@ -10,7 +10,8 @@ use std::collections::hash_map::Entry;
 
 use serde_json::{Map, Value};
 
-use super::schema::SchemaError;
+use super::schema_error::SchemaError;
+use super::uri::percent_decode;
 
 /// Subschemas one value may be checked against. Generated unions of hundreds of types stay below; a check that is
 /// out of steps may still go through as many at each level.
@@ -165,12 +166,12 @@ impl<'s> Analysis<'s> {
     fn resolve(&self, reference: &str) -> Result<&'s Value, SchemaError> {
         let unknown = || SchemaError::Reference(reference.to_owned());
         let fragment = reference.strip_prefix('#').ok_or_else(unknown)?;
-        let fragment = percent_decoded(fragment).ok_or_else(unknown)?;
+        let fragment = percent_decode(fragment).ok_or_else(unknown)?;
         if fragment.is_empty() {
             return Ok(self.root);
         }
         if !fragment.starts_with('/') {
-            return self.anchors.get(fragment.as_str()).copied().ok_or_else(unknown);
+            return self.anchors.get(&*fragment).copied().ok_or_else(unknown);
         }
         self.root.pointer(&fragment).ok_or_else(unknown)
     }
@@ -235,22 +236,6 @@ fn name_of(keywords: &Map<String, Value>) -> String {
         .find_map(|name| keywords.get(*name)?.as_str())
         .unwrap_or("#")
         .to_owned()
-}
-
-/// RFC 3986, 2.1.
-pub(super) fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        decoded.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]

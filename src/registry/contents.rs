@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::output::ResourceContents;
+use super::content::ResourceContents;
 
 /// The contents of a resource.
 #[derive(Debug, Clone, PartialEq)]

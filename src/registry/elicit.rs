@@ -14,8 +14,9 @@ use super::capabilities::ClientCapabilities;
 use super::form_schema;
 use super::property::Property;
 use super::question::{Question, QuestionMethod, QuestionRequest};
-use super::registration::is_absolute_uri;
 use super::schema::{self, OutputSchema};
+use super::tool_error::ToolError;
+use super::uri::is_absolute_uri;
 
 /// A form for the client's user. The answer's content is a `T`.
 #[derive(Debug, Clone)]
@@ -200,6 +201,17 @@ impl Question for UrlElicit {
             (false, _) => Err(format!("{:?} is not an absolute URL", self.url)),
             (true, true) => Err("the system gave no random bytes for an id".to_owned()),
         }
+    }
+}
+
+impl ToolError {
+    /// The user has to open these URLs first. Other revisions than 2025-11-25 have no such error: a tool does better
+    /// to ask with [`Elicit::url`](super::Elicit::url) where the client can be asked.
+    pub fn url_elicitation_required(places: impl IntoIterator<Item = UrlElicit>) -> Self {
+        let requests = places
+            .into_iter()
+            .map(|place| place.request(ClientCapabilities::NONE));
+        Self::UrlElicitationRequired(requests.collect())
     }
 }
 

@@ -1,14 +1,12 @@
 //! A registered function with its types erased: once for the process, then once per shard.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::argument_error::ArgumentError;
-use super::call::Started;
 use super::context::CallContext;
-use super::output::ToolError;
 use super::schema::OutputSchema;
+use super::started::Started;
 use super::tape::TapeNode;
 
 /// A registered function, shared by all shards.
@@ -26,18 +24,4 @@ pub(super) trait ShardHandler {
     fn slots_free(&self) -> usize {
         0
     }
-}
-
-/// Runs tool code; a panic is the call's failure and nobody else's. What the panic said is dropped: the panic
-/// hook has already logged it, and the client must not read it.
-pub(super) fn guard<T>(run: impl FnOnce() -> T) -> Result<T, ToolError> {
-    // Unwind safe: after a panic the call's state is dropped and never polled again; what tools share across
-    // calls is their own to protect, as with threads.
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        // A payload is tool code too, and may panic once more when it is dropped.
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(second);
-        }
-        ToolError::Panicked
-    })
 }

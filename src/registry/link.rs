@@ -32,9 +32,9 @@ use super::capabilities::ClientCapabilities;
 use super::client::{Asking, ClientFacts};
 use super::emission::{Emission, Progress};
 use super::log_level::LogLevel;
-use super::output::ToolError;
 use super::question::{AnswerError, NotedQuestion, Question};
 use super::server_handle::ServerHandle;
+use super::tool_error::ToolError;
 
 use unsent::{LinkAddress, Queued, Unsent};
 pub use unsent::{UNSENT_BYTES_MAX, UNSENT_MAX};

@@ -6,12 +6,13 @@ use super::argument_error::ArgumentError;
 use super::completion::{Completion, IntoCompletion};
 use super::contents::{IntoContents, ReadOutput};
 use super::deserialize::from_tape;
-use super::output::{IntoOutput, ToolError, ToolOutput};
-use super::prompt::{IntoMessages, PromptOutput};
-use super::resource::ResourcePage;
+use super::messages::{IntoMessages, PromptOutput};
+use super::output::{IntoOutput, ToolOutput};
+use super::resource_page::ResourcePage;
 use super::schema::OutputSchema;
 use super::tape::TapeNode;
 use super::text::from_texts;
+use super::tool_error::ToolError;
 
 /// How an operation ended.
 pub type Outcome = Result<Output, ToolError>;
@@ -65,9 +66,10 @@ pub(super) trait Kind<T>: 'static {
 
 /// The arguments of an operation of kind `K` as the type that its function takes.
 pub(super) fn typed<K: Kind<T>, T, A: DeserializeOwned>(arguments: TapeNode<'_>) -> Result<A, ArgumentError> {
-    match K::TAKES_TEXTS {
-        true => from_texts(arguments),
-        false => from_tape(arguments),
+    if K::TAKES_TEXTS {
+        from_texts(arguments)
+    } else {
+        from_tape(arguments)
     }
 }
 
@@ -78,7 +80,9 @@ impl<T: IntoOutput> Kind<T> for ToolKind {
     fn output(value: T, schema: Option<&OutputSchema>) -> Outcome {
         let answer = value.into_output()?;
         if let Some(schema) = schema {
-            schema.check(answer.structured_content())?;
+            schema
+                .check(answer.structured_content())
+                .map_err(ToolError::Internal)?;
         }
         Ok(Output::Tool(answer))
     }
@@ -126,7 +130,24 @@ impl<T: IntoCompletion> Kind<T> for CompletionKind {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_result_that_breaks_its_tools_schema_is_an_internal_error() {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+        let schema = OutputSchema::compile(&schema).unwrap();
+        let output = |given| <ToolKind as Kind<ToolOutput>>::output(given, Some(&schema));
+        assert!(output(ToolOutput::structured(json!({"n": 1}))).is_ok());
+        assert!(matches!(
+            output(ToolOutput::text("")),
+            Err(ToolError::Internal(_))
+        ));
+        let broken = output(ToolOutput::structured(json!({"n": "secret"}))).unwrap_err();
+        assert!(broken.log_detail().unwrap().contains("/n"), "{broken:?}");
+        assert_eq!(broken.to_string(), "internal error");
+    }
 
     #[test]
     fn other_kinds_make_a_tools_result_no_heavier() {

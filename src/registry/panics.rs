@@ -4,6 +4,7 @@
 //! on the thread. Only threads whose catchers say so keep it. Costs nothing until somebody panics.
 
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Where and why code panicked. For the log: the text is the tool author's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,23 @@ pub fn log_caught_panic(what: &str) {
         // The hook of an embedding program knows better where its panics are told.
         None => tracing::error!("panic: {what}"),
     }
+}
+
+/// The code that was run panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Panicked;
+
+/// Runs tool code. What a panic said is dropped: the panic hook has already logged it, and the client must not read it.
+pub(super) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
+    // Unwind safe: after a panic the call's state is dropped and never polled again; what tools share across
+    // calls is their own to protect, as with threads.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        // A payload is tool code too, and may panic once more when it is dropped.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+        Panicked
+    })
 }
 
 #[cfg(test)]

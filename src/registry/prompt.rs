@@ -1,4 +1,4 @@
-//! Describing prompts, and what they give (MCP, Prompts).
+//! Describing prompts (MCP, Prompts).
 //!
 //! A prompt's arguments are texts. They are checked against what is declared before its function runs, which gets
 //! them as a type of its own or as [`PromptArguments`].
@@ -7,121 +7,22 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 
-use super::blocking::BlockingHandler;
-use super::call::AsyncHandler;
-use super::completion::{Completers, Completing, IntoCompletion};
-use super::context::{BlockingContext, CallContext};
+use super::async_handler::AsyncHandler;
+use super::blocking_context::BlockingContext;
+use super::blocking_handler::BlockingHandler;
+use super::completers::Completers;
+use super::completion::{Completing, IntoCompletion};
+use super::context::CallContext;
 use super::handler::Handler;
 use super::icon::Icon;
+use super::messages::IntoMessages;
 use super::outcome::PromptKind;
-use super::output::{ContentBlock, Role, ToolError};
+use super::prompt_info::{PromptArgument, PromptInfo};
 use super::text_type::{self, TextType};
-
-/// A registered prompt as clients see it. Serialises as MCP's `Prompt`, newest revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PromptInfo {
-    pub(super) name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) title: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) description: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) arguments: Vec<PromptArgument>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) icons: Vec<Icon>,
-}
-
-impl PromptInfo {
-    /// Unique in its registry.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What the prompt is for.
-    pub fn description(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    /// Its arguments.
-    pub fn arguments(&self) -> &[PromptArgument] {
-        &self.arguments
-    }
-
-    /// The names of the required arguments, and of the others.
-    pub(super) fn argument_names(&self) -> (Vec<&str>, Vec<&str>) {
-        let named = |is_required: bool| {
-            let all = self
-                .arguments
-                .iter()
-                .filter(move |argument| argument.required == is_required);
-            all.map(|argument| argument.name.as_str()).collect()
-        };
-        (named(true), named(false))
-    }
-
-    /// A schema for the arguments: texts, the required ones there.
-    pub(super) fn schema(&self) -> Value {
-        let text = || json!({"type": "string"});
-        let names = self
-            .arguments
-            .iter()
-            .map(|argument| (argument.name.clone(), text()));
-        let required = self.arguments.iter().filter(|argument| argument.required);
-        json!({
-            "type": "object",
-            "properties": names.collect::<Map<_, _>>(),
-            "required": required.map(|argument| &argument.name).collect::<Vec<_>>(),
-            "additionalProperties": text(),
-        })
-    }
-}
-
-/// An argument of a prompt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PromptArgument {
-    pub(super) name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) title: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) description: Option<String>,
-    pub(super) required: bool,
-}
-
-impl PromptArgument {
-    /// An argument that must be given.
-    pub fn required(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            title: None,
-            description: None,
-            required: true,
-        }
-    }
-
-    /// An argument that may be left out.
-    pub fn optional(name: impl Into<String>) -> Self {
-        Self {
-            required: false,
-            ..Self::required(name)
-        }
-    }
-
-    /// The name for people.
-    pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.title = Some(title.into());
-        self
-    }
-
-    /// What it means.
-    pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.description = Some(description.into());
-        self
-    }
-}
+use super::tool_error::ToolError;
 
 /// A prompt's arguments by name, for functions without a type of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -259,82 +160,5 @@ impl std::fmt::Debug for Prompt {
 impl std::fmt::Debug for PromptBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("PromptBuilder").field(&self.info).finish()
-    }
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PromptMessage {
-    /// Who says it.
-    pub role: Role,
-    /// What.
-    pub content: ContentBlock,
-}
-
-impl PromptMessage {
-    /// The user says a text.
-    pub fn user(text: impl Into<String>) -> Self {
-        Self {
-            role: Role::User,
-            content: ContentBlock::text(text),
-        }
-    }
-
-    /// The model says a text.
-    pub fn assistant(text: impl Into<String>) -> Self {
-        Self {
-            role: Role::Assistant,
-            content: ContentBlock::text(text),
-        }
-    }
-}
-
-/// What a prompt gives: messages, and perhaps a description of what they are now that the arguments are known.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PromptOutput {
-    /// Instead of the prompt's own description.
-    pub description: Option<String>,
-    /// The messages.
-    pub messages: Vec<PromptMessage>,
-}
-
-/// What a prompt's function may return.
-pub trait IntoMessages {
-    /// The messages.
-    fn into_messages(self) -> PromptOutput;
-}
-
-impl IntoMessages for PromptOutput {
-    fn into_messages(self) -> PromptOutput {
-        self
-    }
-}
-
-impl IntoMessages for Vec<PromptMessage> {
-    fn into_messages(self) -> PromptOutput {
-        PromptOutput {
-            description: None,
-            messages: self,
-        }
-    }
-}
-
-impl IntoMessages for PromptMessage {
-    fn into_messages(self) -> PromptOutput {
-        vec![self].into_messages()
-    }
-}
-
-/// One message of the user.
-impl IntoMessages for String {
-    fn into_messages(self) -> PromptOutput {
-        PromptMessage::user(self).into_messages()
-    }
-}
-
-/// One message of the user.
-impl IntoMessages for &'static str {
-    fn into_messages(self) -> PromptOutput {
-        PromptMessage::user(self).into_messages()
     }
 }

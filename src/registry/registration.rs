@@ -2,118 +2,32 @@
 
 use std::sync::Arc;
 
-use super::builder::Tool;
-use super::catalog::{Registered, RegisteredPrompt, RegisteredResource, RegisteredTemplate, RegistryBuilder};
-use super::completion::Completers;
-use super::info::ToolIndex;
-use super::operation::{PromptIndex, ResourceIndex};
-use super::param_header::{self, ParamHeaderError};
+use super::completers::Completers;
+use super::entries::{Registered, RegisteredPrompt, RegisteredResource, RegisteredTemplate};
+use super::index::{PromptIndex, ResourceIndex, ToolIndex};
+use super::lister::ResourceLister;
+use super::param_header;
 use super::prompt::Prompt;
-use super::resource::{Resource, ResourceLister, ResourceTemplate};
-use super::schema::{InputSchema, OutputSchema, SchemaError};
-use super::text_type::TextTypeError;
+use super::registry_builder::RegistryBuilder;
+use super::registry_error::{NAME_CHARS_MAX, RegistryError};
+use super::resource::Resource;
+use super::resource_template::ResourceTemplate;
+use super::schema::{InputSchema, OutputSchema};
+use super::tool::Tool;
 use super::unknown::{KnownArguments, UnknownArguments};
-use super::uri_template::{TemplateError, UriTemplate};
+use super::uri::is_absolute_uri;
+use super::uri_template::UriTemplate;
 
-/// The longest name of a tool (MCP, Tools: tool names), and here of a prompt too.
-const NAME_CHARS_MAX: usize = 128;
-
-/// Something that cannot be registered. Its author's fault, in each case.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// The name is empty, too long or has other characters than `[A-Za-z0-9_.-]`.
-    #[error("name {0:?} is not 1 to {NAME_CHARS_MAX} characters of [A-Za-z0-9_.-]")]
-    Name(String),
-    /// The tool's name is taken.
-    #[error("a tool named {0:?} is already registered")]
-    Duplicate(String),
-    /// The arguments' schema cannot be used.
-    #[error("input schema of tool {tool:?}: {source}")]
-    InputSchema {
-        /// The tool.
-        tool: String,
-        /// What is wrong.
-        source: SchemaError,
-    },
-    /// The arguments' schema has `x-mcp-header` where or as it may not.
-    #[error("input schema of tool {tool:?}: {source}")]
-    ParamHeader {
-        /// The tool.
-        tool: String,
-        /// What is wrong.
-        source: ParamHeaderError,
-    },
-    /// The results' schema cannot be used.
-    #[error("output schema of tool {tool:?}: {source}")]
-    OutputSchema {
-        /// The tool.
-        tool: String,
-        /// What is wrong.
-        source: SchemaError,
-    },
-    /// The URI has no scheme, or characters that no URI has.
-    #[error("{0:?} is not an absolute URI")]
-    Uri(String),
-    /// The URI is taken.
-    #[error("a resource at {0:?} is already registered")]
-    DuplicateUri(String),
-    /// The template cannot be read backwards.
-    #[error("resource template {template:?}: {source}")]
-    Template {
-        /// The template.
-        template: String,
-        /// What is wrong.
-        source: TemplateError,
-    },
-    /// The type that the template's function takes cannot be made of its variables.
-    #[error("resource template {template:?}: {source}")]
-    Variables {
-        /// The template.
-        template: String,
-        /// What is wrong.
-        source: TextTypeError,
-    },
-    /// The template is registered already.
-    #[error("the resource template {0:?} is already registered")]
-    DuplicateTemplate(String),
-    /// The prompt's name is taken.
-    #[error("a prompt named {0:?} is already registered")]
-    DuplicatePrompt(String),
-    /// A prompt has two arguments of one name.
-    #[error("prompt {prompt:?} has more than one argument {argument:?}")]
-    DuplicateArgument {
-        /// The prompt.
-        prompt: String,
-        /// The argument.
-        argument: String,
-    },
-    /// A prompt's arguments cannot be checked.
-    #[error("arguments of prompt {prompt:?}: {source}")]
-    Arguments {
-        /// The prompt.
-        prompt: String,
-        /// What is wrong.
-        source: SchemaError,
-    },
-    /// The type that the prompt's function takes cannot be made of its arguments.
-    #[error("arguments of prompt {prompt:?}: {source}")]
-    ArgumentType {
-        /// The prompt.
-        prompt: String,
-        /// What is wrong.
-        source: TextTypeError,
-    },
-    /// A completion function for an argument that is not there, or that has one.
-    #[error("{owner:?} has no argument {argument:?} to complete, or completes it already")]
-    Completion {
-        /// The prompt's name or the template.
-        owner: String,
-        /// The argument.
-        argument: String,
-    },
-    /// An edit of a server's registry without a server.
-    #[error("there is no server whose registry could change")]
-    NoServer,
+impl RegistryBuilder {
+    /// Adds a [`Tool`](super::Tool), [`Resource`](super::Resource), [`ResourceTemplate`](super::ResourceTemplate),
+    /// [`ResourceLister`](super::ResourceLister) or [`Prompt`](super::Prompt): checks it and compiles what it is described by.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]; it is then not added.
+    pub fn add(&mut self, item: impl Registrable) -> Result<&mut Self, RegistryError> {
+        item.register(self)?;
+        Ok(self)
+    }
 }
 
 /// What a registry can hold.
@@ -167,7 +81,7 @@ impl Registrable for Tool {
                 source,
             })?
             .map(Arc::new);
-        let index = ToolIndex(to.inner.tools.len() as u32);
+        let index = ToolIndex::after(to.inner.tools.len());
         to.inner.tools.push(Arc::new(Registered {
             info,
             input,
@@ -315,21 +229,12 @@ fn checked_name(name: &str) -> Result<String, RegistryError> {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
-    match is_name {
-        true => Ok(name.to_owned()),
-        false => Err(RegistryError::Name(name.to_owned())),
+    if is_name {
+        Ok(name.to_owned())
+    } else {
+        Err(RegistryError::Name(name.to_owned()))
     }
 }
 
-/// A scheme, a colon and something behind it, in characters that URIs have (RFC 3986).
-pub(super) fn is_absolute_uri(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once(':') else {
-        return false;
-    };
-    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-');
-    let is_uri = |byte: u8| byte.is_ascii_graphic() && !br#"<>"{}|\^`"#.contains(&byte);
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(is_scheme)
-        && !rest.is_empty()
-        && rest.bytes().all(is_uri)
-}
+#[cfg(test)]
+mod tests;

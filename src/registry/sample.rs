@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::capabilities::ClientCapabilities;
-use super::output::{ContentBlock, Role};
+use super::content::{ContentBlock, Role};
 use super::question::{Question, QuestionMethod, QuestionRequest};
 
 /// A request to the client's model.

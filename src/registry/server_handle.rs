@@ -3,13 +3,24 @@
 //! Only the way there. What a change leads to (announcements, subscriptions) is the business of whoever stands
 //! behind [`ServerLink`].
 
+use std::any::Any;
 use std::sync::Arc;
 
-use super::catalog::RegistryBuilder;
-use super::registration::RegistryError;
+/// A registry that is being edited, without its type: a registry holds functions, and each of their calls has a handle
+/// that leads back to the registry. Only [`RegistryBuilder`](super::RegistryBuilder) is one.
+pub trait Draft: Any {}
+
+/// What an edit wants of its draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// It is to be served from now on.
+    Publish,
+    /// The edit failed; nothing changes.
+    Discard,
+}
 
 /// A change of a registry; see [`ServerHandle::edit_registry`].
-pub type RegistryEdit<'a> = &'a mut (dyn FnMut(&mut RegistryBuilder) -> Result<(), RegistryError> + Send);
+pub type RegistryEdit<'a> = &'a mut (dyn FnMut(&mut dyn Draft) -> Edited + Send);
 
 /// The server behind a [`ServerHandle`]. Every method may be called on any thread, shards included, and must not
 /// block for long.
@@ -20,11 +31,8 @@ pub trait ServerLink: Send + Sync {
     /// Announces that the list of resources has changed, though the registry has not.
     fn resources_changed(&self);
 
-    /// Runs `edit` once on a copy of the registry and serves the copy from then on, unless `edit` failed.
-    ///
-    /// # Errors
-    /// Those of `edit`.
-    fn edit_registry(&self, edit: RegistryEdit<'_>) -> Result<(), RegistryError>;
+    /// Runs `edit` once on a copy of the registry and serves the copy from then on, unless it is to be discarded.
+    fn edit_registry(&self, edit: RegistryEdit<'_>);
 }
 
 /// A way to the server, cheap to clone, for any thread. The default leads nowhere.
@@ -55,21 +63,8 @@ impl ServerHandle {
         }
     }
 
-    /// Changes what is registered, all of `edit` or nothing. Calls that run now end with what they began with;
-    /// clients hear of the lists that changed.
-    ///
-    /// # Errors
-    /// Those of `edit`, and [`RegistryError::NoServer`] if no server stands behind this handle.
-    pub fn edit_registry(
-        &self,
-        edit: impl FnOnce(&mut RegistryBuilder) -> Result<(), RegistryError> + Send,
-    ) -> Result<(), RegistryError> {
-        let link = self.0.as_ref().ok_or(RegistryError::NoServer)?;
-        let mut edit = Some(edit);
-        link.edit_registry(&mut |builder| match edit.take() {
-            Some(edit) => edit(builder),
-            None => Ok(()),
-        })
+    pub(super) fn link(&self) -> Option<&dyn ServerLink> {
+        self.0.as_deref()
     }
 }
 
@@ -77,75 +72,5 @@ impl std::fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = if self.0.is_some() { "a server" } else { "nowhere" };
         f.debug_tuple("ServerHandle").field(&state).finish()
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "a server of a test")]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::registry::{CallContext, NoArguments, Registry, Tool};
-
-    /// A server that keeps what it was told.
-    struct Told {
-        registry: Mutex<Registry>,
-        words: Mutex<Vec<String>>,
-    }
-
-    impl ServerLink for Told {
-        fn resource_updated(&self, uri: &str) {
-            self.words.lock().unwrap().push(uri.to_owned());
-        }
-
-        fn resources_changed(&self) {
-            self.words.lock().unwrap().push("changed".to_owned());
-        }
-
-        fn edit_registry(&self, edit: RegistryEdit<'_>) -> Result<(), RegistryError> {
-            let mut registry = self.registry.lock().unwrap();
-            let mut builder = registry.edit();
-            edit(&mut builder)?;
-            *registry = builder.build();
-            Ok(())
-        }
-    }
-
-    fn tool(name: &str) -> Tool {
-        Tool::new(name).run(|_: CallContext, _: NoArguments| async { Ok("") })
-    }
-
-    #[test]
-    fn edits_and_updates_reach_the_server() {
-        let told = Arc::new(Told {
-            registry: Mutex::default(),
-            words: Mutex::default(),
-        });
-        let handle = ServerHandle::new(told.clone());
-        handle.resource_updated("demo://a");
-        handle.resources_changed();
-        assert_eq!(*told.words.lock().unwrap(), ["demo://a", "changed"]);
-
-        handle
-            .edit_registry(|registry| registry.add(tool("a")).map(|_| ()))
-            .unwrap();
-        // All or nothing: what came before the failure is undone.
-        let refused = handle.edit_registry(|registry| {
-            registry.add(tool("b"))?.add(tool("a"))?;
-            Ok(())
-        });
-        assert!(matches!(refused, Err(RegistryError::Duplicate(_))));
-        let registry = told.registry.lock().unwrap();
-        assert!(registry.find("a").is_some() && registry.find("b").is_none());
-    }
-
-    #[test]
-    fn nowhere_says_that_no_edit_took_place() {
-        let handle = ServerHandle::default();
-        handle.resource_updated("demo://a");
-        handle.resources_changed();
-        let edited = handle.edit_registry(|_| panic!("nothing to edit"));
-        assert!(matches!(edited, Err(RegistryError::NoServer)));
     }
 }

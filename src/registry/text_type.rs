@@ -13,7 +13,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::handler::guard;
+use super::panics::catch;
 
 /// Variants of one enum that are tried.
 const VARIANTS_MAX: usize = 256;
@@ -68,7 +68,7 @@ fn try_variants<A: DeserializeOwned>(names: &[&str]) -> Result<(), TextTypeError
             variants: &variants,
         };
         // A type's own code may panic over a sample; that says nothing either.
-        if let Ok(Err(Stop::Refused(error))) = guard(|| A::deserialize(probe).map(drop)) {
+        if let Ok(Err(Stop::Refused(error))) = catch(|| A::deserialize(probe).map(drop)) {
             return Err(error);
         }
         variant += 1;

@@ -15,6 +15,8 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::uri::percent_decode;
+
 /// What ends a simple value.
 const SEPARATORS: [u8; 3] = *b"/?#";
 
@@ -172,30 +174,6 @@ impl UriTemplate {
         };
         spans.iter().enumerate().all(is_value).then_some(spans)
     }
-}
-
-/// Percent-decodes; nothing if an escape is broken or the bytes are not UTF-8.
-pub(crate) fn percent_decode(value: &str) -> Option<Cow<'_, str>> {
-    let Some(mut at) = memchr::memchr(b'%', value.as_bytes()) else {
-        return Some(Cow::Borrowed(value));
-    };
-    let mut rest = value.as_bytes();
-    let mut decoded = Vec::with_capacity(value.len());
-    loop {
-        let (plain, escape) = rest.split_at_checked(at)?;
-        decoded.extend_from_slice(plain);
-        let (escape, behind) = escape.split_at_checked(3)?;
-        let [_, high, low] = escape else { return None };
-        let digit = |byte: &u8| char::from(*byte).to_digit(16);
-        decoded.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
-        rest = behind;
-        match memchr::memchr(b'%', rest) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    decoded.extend_from_slice(rest);
-    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::handler::guard;
-use super::output::ToolError;
+use super::guard::guard;
 use super::server_handle::ServerHandle;
+use super::tool_error::ToolError;
 
 /// Says that one resource has changed. Cheap to clone, for any thread.
 #[derive(Debug, Clone)]
@@ -120,8 +120,7 @@ mod tests {
 
     use super::*;
     use crate::registry::{
-        CallContext, NoArguments, Registry, RegistryEdit, RegistryError, Resource, ResourceTemplate,
-        ServerLink,
+        CallContext, NoArguments, Registry, RegistryEdit, Resource, ResourceTemplate, ServerLink,
     };
 
     /// Keeps what it is told, in order.
@@ -145,9 +144,7 @@ mod tests {
 
         fn resources_changed(&self) {}
 
-        fn edit_registry(&self, _: RegistryEdit<'_>) -> Result<(), RegistryError> {
-            Err(RegistryError::NoServer)
-        }
+        fn edit_registry(&self, _: RegistryEdit<'_>) {}
     }
 
     /// What a watch leaves behind when it ends.

@@ -10,7 +10,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mcp::Announcement;
-use crate::registry::{Registry, RegistryEdit, RegistryError, ServerLink};
+use crate::registry::{Edited, Registry, RegistryEdit, ServerLink};
 use crate::shard::Served;
 
 /// What stands behind the handles that calls have.
@@ -42,11 +42,13 @@ impl ServerLink for Link {
         self.announce(Announcement::ResourcesChanged);
     }
 
-    fn edit_registry(&self, edit: RegistryEdit<'_>) -> Result<(), RegistryError> {
+    fn edit_registry(&self, edit: RegistryEdit<'_>) {
         let editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
         let service = self.served.current();
         let mut builder = service.protocol.registry().edit();
-        edit(&mut builder)?;
+        if edit(&mut builder) == Edited::Discard {
+            return;
+        }
         let mut protocol = service.protocol.with_registry(builder.build());
         let changes = protocol.changes_since(&service.protocol);
         if let Some(registry) = promising(protocol.registry(), &changes) {
@@ -56,7 +58,6 @@ impl ServerLink for Link {
             .replace(Arc::new(service.with_protocol(Arc::new(protocol))));
         drop(editing);
         changes.into_iter().for_each(|change| self.announce(change));
-        Ok(())
     }
 }
 

@@ -3,8 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::merge::{CHOICE, description, merge};
-use super::simplify::words_and_assertions;
+use super::merge::{CHOICE, description, merge, words_and_assertions};
 
 /// Rewrites the alternatives of one schema whose parts are simple already.
 pub(super) fn simplify(simple: &mut Map<String, Value>) {

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::complexity::percent_decoded;
 use super::keywords::try_map;
 use super::merge::merge;
+use crate::registry::uri::percent_decode;
 
 /// How often a recursive definition is written out along one path. A model sees the pattern from two; more multiply.
 const NESTED_MAX: usize = 2;
@@ -62,7 +62,7 @@ impl<'s> Inliner<'s> {
     }
 
     fn follow(&mut self, reference: &str) -> Option<Value> {
-        let pointer = percent_decoded(reference.strip_prefix('#')?)?;
+        let pointer = percent_decode(reference.strip_prefix('#')?)?.into_owned();
         let target = self.root.pointer(&pointer)?;
         let within = self.followed.iter().filter(|other| **other == pointer).count();
         if within >= self.nested_max {

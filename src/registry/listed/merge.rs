@@ -41,8 +41,15 @@ fn both(inner: Map<String, Value>, outer: Map<String, Value>) -> Value {
     Value::Object(whole)
 }
 
-pub(super) fn is_annotation(keyword: &str) -> bool {
+fn is_annotation(keyword: &str) -> bool {
     ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-")
+}
+
+/// Splits what a reader reads off what a value is held to.
+pub(super) fn words_and_assertions(schema: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    schema
+        .into_iter()
+        .partition(|(keyword, _)| is_annotation(keyword))
 }
 
 /// Adds one keyword, unless the sum would not mean the same as both.

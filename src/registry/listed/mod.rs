@@ -37,16 +37,8 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 pub(super) use keywords::Place;
+use simplify::Direction;
 pub(super) use simplify::FORMATS;
-
-/// Who writes the values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    /// The client, which may leave an argument out instead of sending `null`.
-    Input,
-    /// The tool.
-    Output,
-}
 
 /// What is listed for arguments of this schema.
 pub(super) fn input(schema: &Value) -> Value {

@@ -4,10 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Direction;
 use super::alternatives;
 use super::keywords::try_map;
-use super::merge::{description, merge};
+use super::merge::{description, merge, words_and_assertions};
 
 /// What says nothing to a caller, or is too much for clients. Values are still checked against all of it.
 const LEFT_OUT: [&str; 20] = [
@@ -54,6 +53,15 @@ pub(in crate::registry) const FORMATS: [&str; 19] = [
     "relative-json-pointer",
     "regex",
 ];
+
+/// Who writes the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// The client, which may leave an argument out instead of sending `null`.
+    Input,
+    /// The tool.
+    Output,
+}
 
 /// The schema and all in it.
 pub(super) fn simplify(schema: &Value, direction: Direction) -> Value {
@@ -186,13 +194,6 @@ fn split_types(simple: &mut Map<String, Value>) {
     let alternatives: Vec<_> = alternatives.collect();
     *simple = words;
     simple.insert("anyOf".to_owned(), Value::Array(alternatives));
-}
-
-/// Splits what a reader reads off what a value is held to.
-pub(super) fn words_and_assertions(schema: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
-    schema
-        .into_iter()
-        .partition(|(keyword, _)| super::merge::is_annotation(keyword))
 }
 
 /// The types that a keyword says something about.

@@ -165,12 +165,7 @@ impl crate::registry::ServerLink for Announcer {
         self.0.announce(Announcement::ResourcesChanged);
     }
 
-    fn edit_registry(
-        &self,
-        _: crate::registry::RegistryEdit<'_>,
-    ) -> Result<(), crate::registry::RegistryError> {
-        Err(crate::registry::RegistryError::NoServer)
-    }
+    fn edit_registry(&self, _: crate::registry::RegistryEdit<'_>) {}
 }
 
 struct Rig {

@@ -9,16 +9,18 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::blocking::BlockingHandler;
-use super::call::AsyncHandler;
-use super::context::{BlockingContext, CallContext};
+use super::async_handler::AsyncHandler;
+use super::blocking_context::BlockingContext;
+use super::blocking_handler::BlockingHandler;
+use super::context::CallContext;
 use super::handler::Handler;
 use super::icon::Icon;
-use super::info::{Annotations, Execution, TaskSupport, ToolInfo};
 use super::listed;
 use super::outcome::ToolKind;
-use super::output::{IntoOutput, ToolError};
+use super::output::IntoOutput;
 use super::schema;
+use super::tool_error::ToolError;
+use super::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
 use super::unknown::{self, UnknownArguments};
 
 /// A complete tool, ready for [`RegistryBuilder::add`](super::RegistryBuilder::add).

@@ -1,4 +1,4 @@
-//! A blocking call: typed arguments and the function, boxed for the trip to a worker thread.
+//! Functions that may block, and run on a worker thread.
 
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -7,28 +7,15 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::argument_error::ArgumentError;
-use super::call::{Started, noted};
-use super::context::{BlockingContext, CallContext};
-use super::handler::{Handler, ShardHandler, guard};
-use super::outcome::{Kind, Outcome, typed};
-use super::output::ToolError;
+use super::blocking_call::BlockingCall;
+use super::blocking_context::BlockingContext;
+use super::context::CallContext;
+use super::handler::{Handler, ShardHandler};
+use super::outcome::{Kind, typed};
 use super::schema::OutputSchema;
+use super::started::Started;
 use super::tape::TapeNode;
-
-/// A blocking call that has not run yet. `Send`; dropping it is the same as never having started it.
-#[must_use = "a blocking call does nothing until it is run"]
-pub struct BlockingCall {
-    run: Box<dyn FnOnce(&BlockingContext) -> Outcome + Send>,
-    pub(super) note: Option<Box<str>>,
-}
-
-impl BlockingCall {
-    /// Runs the function on this thread. A panic becomes [`ToolError::Panicked`].
-    pub fn run(self, context: &BlockingContext) -> Outcome {
-        let outcome = guard(|| (self.run)(context)).and_then(|outcome| outcome);
-        noted(outcome, self.note.as_deref())
-    }
-}
+use super::tool_error::ToolError;
 
 /// A blocking function of kind `K`.
 pub(super) struct BlockingHandler<K, A, T, H> {

@@ -6,17 +6,6 @@ use serde_json::Value;
 use super::icon::Icon;
 use super::param_header::ParamHeader;
 
-/// A tool's place in its registry, in order of registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ToolIndex(pub(super) u32);
-
-impl ToolIndex {
-    /// As an index into a table with one row per tool.
-    pub fn as_usize(self) -> usize {
-        self.0 as usize
-    }
-}
-
 /// Where a tool's code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {

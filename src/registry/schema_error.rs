@@ -1,0 +1,32 @@
+//! Why a schema cannot be used.
+
+/// Why a schema cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// Arguments and structured results are objects in every revision up to 2025-11-25.
+    #[error("the root must be an object schema with \"type\": \"object\"")]
+    RootNotObject,
+    /// Nothing is fetched, and embedded resources are not told apart.
+    #[error("reference {0:?} does not lead to a place within the schema; use \"#/$defs/…\"")]
+    Reference(String),
+    /// It would never end.
+    #[error("the schema refers to itself at {0:?} without going down into the value")]
+    Endless(String),
+    /// It would take too long.
+    #[error("one value may have to be checked against {subschemas} subschemas; the most is {max}")]
+    TooComplex {
+        /// How many.
+        subschemas: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// Schemas within schemas, or one reference leading to the next, too often.
+    #[error("subschemas and references follow one another more than {max} times")]
+    TooDeep {
+        /// The limit.
+        max: usize,
+    },
+    /// Not a schema.
+    #[error("{0}")]
+    Invalid(String),
+}
