@@ -39,8 +39,6 @@ const FOLDERS_WITH_CIRCLES: &[&str] = &[
     "files/watch",
     "jsonrpc",
     "metrics/report",
-    "registry",
-    "registry/listed",
     "ring/simulated",
     "server",
     "session/live",

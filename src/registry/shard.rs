@@ -10,18 +10,20 @@ use std::sync::Arc;
 use simd_json::Node as RawNode;
 use simd_json::tape::Value;
 
-use super::argument_error::ArgumentError;
-use super::arguments::{ArgumentTape, admit};
-use super::call::CallFuture;
-use super::catalog::Registry;
-use super::context::CallContext;
-use super::guard::guard;
-use super::handler::{Handler, ShardHandler};
-use super::index::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex};
-use super::schema::InputSchema;
-use super::started::Started;
-use super::tape::{Steps, TapeNode};
-use super::violations::Violations;
+use crate::registry::describing::catalog::Registry;
+use crate::registry::info::index::{
+    CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
+};
+use crate::registry::running::call::CallFuture;
+use crate::registry::running::context::CallContext;
+use crate::registry::running::guard::guard;
+use crate::registry::running::handler::{Handler, ShardHandler};
+use crate::registry::running::started::Started;
+use crate::registry::schemas::argument_error::ArgumentError;
+use crate::registry::schemas::arguments::{ArgumentTape, admit};
+use crate::registry::schemas::schema::InputSchema;
+use crate::registry::schemas::tape::{Steps, TapeNode};
+use crate::registry::schemas::violations::Violations;
 
 /// A registry's functions on one shard.
 pub struct ShardRegistry {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
-use crate::registry::async_handler::SLOTS_FREE_MAX;
+use crate::registry::running::async_handler::SLOTS_FREE_MAX;
 use crate::registry::{
     BlockingContext, Cancellation, NoArguments, Outcome, Prompt, PromptArgument, ResourceTemplate, Tool,
     ToolError, ToolOutput, UnknownArguments,

@@ -1,0 +1,540 @@
+//! Between one call and its client: what the call says, what it asks, and the answers.
+//!
+//! Shared by the call (a future on a shard, or a function on a worker) and the shard that serves it. Knows no words
+//! of the protocol and no connection: the shard takes the [`Emission`]s out and has them written.
+//!
+//! ```text
+//!   call ── say, ask ──▶ queue ── take_emissions ──▶ shard ──▶ client
+//!   call ◀── wake ────── answers ◀── answer ──────── shard ◀── client
+//! ```
+//!
+//! What the call says while a shard polls it goes into a queue of that thread's own, without a lock; what it says from
+//! another thread, or between two polls, goes into the link's queue, and the listener is told.
+//!
+//! Invariants: what is queued is bounded in number and bytes; a question is never dropped from the queue; the
+//! listener is told at most once until the queue is taken, and never of what is said during a poll; progress increases
+//! from one emission to the next; after `close` nothing is queued and nobody waits.
+#![allow(
+    clippy::disallowed_types,
+    reason = "a worker's thread speaks here to a shard; a call that only answers never locks"
+)]
+
+mod unsent;
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::capabilities::ClientCapabilities;
+use super::client::{Asking, ClientFacts};
+use super::emission::{Emission, Progress};
+use super::log_level::LogLevel;
+use super::question::{AnswerError, NotedQuestion, Question};
+use super::server_handle::ServerHandle;
+use super::tool_error::ToolError;
+
+use unsent::{LinkAddress, Queued, Unsent};
+pub use unsent::{UNSENT_BYTES_MAX, UNSENT_MAX};
+
+/// Questions one call may put. Each takes a client's answer, so a call with more has lost its way.
+pub const QUESTIONS_MAX: usize = 256;
+/// The longest key of a question; keys travel to the client and back.
+pub const QUESTION_KEY_BYTES_MAX: usize = 128;
+/// How often a blocked question looks whether its call was cancelled. A cancellation is a flag and wakes nobody.
+const CANCELLATION_LOOK: Duration = Duration::from_millis(20);
+
+/// The shard polls the call now, and looks for emissions afterwards.
+const POLLED: u8 = 1;
+/// The call has a number to tell the listener.
+const BOUND: u8 = 1 << 1;
+/// There are emissions to take.
+const PENDING: u8 = 1 << 2;
+/// The call is over.
+const CLOSED: u8 = 1 << 3;
+/// The call has asked on the stream, so somebody may wait.
+const ASKED: u8 = 1 << 4;
+
+/// Hears that a call has said something.
+pub trait LinkListener: Send + Sync {
+    /// There is something to take from the link of `call`, said outside a poll. At most once until it is taken. Runs on
+    /// whichever thread the call spoke on, under no lock, and so perhaps just after the call was closed.
+    fn on_said(&self, call: u64);
+}
+
+/// One call's way to its client. Made once by a shard and used again call after call.
+pub struct CallLink {
+    facts: ClientFacts,
+    listener: Arc<dyn LinkListener>,
+    server: ServerHandle,
+    call: AtomicU64,
+    flags: AtomicU8,
+    /// How far the call said it is, as bits: no number until it said so.
+    progress: AtomicU64,
+    /// How far it was in what was taken last.
+    taken: AtomicU64,
+    /// Emissions that were lost because there were too many unsent.
+    dropped: AtomicU64,
+    said: Mutex<Said>,
+    answered: Condvar,
+}
+
+/// What is under the lock.
+#[derive(Default)]
+struct Said {
+    /// What was said while no shard polled the call, or on another thread.
+    unsent: Unsent,
+    /// Every question's key, so that none is put twice.
+    keys: Vec<String>,
+    /// Questions on the stream whose answers were not yet taken.
+    waiting: Vec<Waiting>,
+    /// Questions to be answered by the call's answer.
+    noted: Vec<NotedQuestion>,
+}
+
+struct Waiting {
+    number: u32,
+    state: WaitState,
+}
+
+enum WaitState {
+    Open(Option<Waker>),
+    Answered(Result<Value, AnswerError>),
+}
+
+/// What became of putting a question.
+pub(super) enum Put {
+    /// It is answered already, or never will be.
+    Settled(Result<Value, ToolError>),
+    /// It went out under this number.
+    Waiting(u32),
+}
+
+impl CallLink {
+    /// A link for calls of one shard, one after the other.
+    pub fn new(listener: Arc<dyn LinkListener>, server: ServerHandle) -> Arc<CallLink> {
+        Arc::new(CallLink {
+            facts: ClientFacts::default(),
+            listener,
+            server,
+            call: AtomicU64::new(0),
+            flags: AtomicU8::new(0),
+            progress: AtomicU64::new(f64::NAN.to_bits()),
+            taken: AtomicU64::new(f64::NAN.to_bits()),
+            dropped: AtomicU64::new(0),
+            said: Mutex::default(),
+            answered: Condvar::new(),
+        })
+    }
+
+    /// Makes it the link of a new call; whatever was left of the last one is gone. Neither locks nor, in steady
+    /// state, allocates.
+    pub fn begin(&mut self, facts: ClientFacts) {
+        self.facts = facts;
+        // What the last call said when it was polled for the last time, if nobody took it.
+        unsent::with_polled(self.address(), Unsent::clear);
+        *self.flags.get_mut() = 0;
+        *self.progress.get_mut() = f64::NAN.to_bits();
+        *self.taken.get_mut() = f64::NAN.to_bits();
+        *self.dropped.get_mut() = 0;
+        let said = self.said.get_mut().unwrap_or_else(PoisonError::into_inner);
+        said.clear();
+    }
+
+    /// Gives the call the number that its listener hears. Until then the listener is not told; what was said before is
+    /// told now.
+    pub fn bind(&self, call: u64) {
+        // Published by the flag.
+        self.call.store(call, Ordering::Relaxed);
+        let before = self.flags.fetch_or(BOUND, Ordering::AcqRel);
+        if before & (PENDING | POLLED) == PENDING {
+            self.listener.on_said(call);
+        }
+    }
+
+    /// This thread polls the call: from here to [`CallLink::end_poll`] the listener is not told.
+    pub fn begin_poll(&self) {
+        unsent::begin_poll(self.address());
+        self.flags.fetch_or(POLLED, Ordering::AcqRel);
+    }
+
+    /// Whether there are emissions to take. Those of the poll are this thread's to take before it polls another call.
+    pub fn end_poll(&self) -> bool {
+        let has_spoken = unsent::end_poll(self.address());
+        let before = self.flags.fetch_and(!POLLED, Ordering::AcqRel);
+        has_spoken || before & PENDING != 0
+    }
+
+    /// Moves all emissions, in order, to the end of `into`.
+    pub fn take_emissions(&self, into: &mut Vec<Emission>) {
+        let start = into.len();
+        unsent::with_polled(self.address(), |unsent| unsent.take(into));
+        if self.flags.load(Ordering::Acquire) & PENDING != 0 {
+            let mut said = self.lock();
+            said.unsent.take(into);
+            // The queue and its flag change together, under the lock.
+            self.flags.fetch_and(!PENDING, Ordering::AcqRel);
+            drop(said);
+            self.keep_increasing(into, start);
+        }
+        let progress = |emission: &Emission| match emission {
+            Emission::Progress { progress, .. } => Some(*progress),
+            _ => None,
+        };
+        if let Some(last) = into.iter().skip(start).rev().find_map(progress) {
+            self.taken.store(last.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether other threads have said something that is more than a message: a question, or that the stream is to close.
+    pub fn has_requests(&self) -> bool {
+        let is_pending = self.flags.load(Ordering::Acquire) & PENDING != 0;
+        is_pending && self.lock().unsent.iter().any(|said| !said.is_droppable())
+    }
+
+    /// With [`Asking::ByRetry`], the questions without an answer, in the order in which they were asked.
+    pub fn take_noted(&self) -> Vec<NotedQuestion> {
+        std::mem::take(&mut self.lock().noted)
+    }
+
+    /// With [`Asking::ByRetry`], the answers that came with the request and were asked for.
+    pub fn answers(&self) -> Option<Map<String, Value>> {
+        let answers = self.facts.answers.as_deref()?;
+        let said = self.lock();
+        let asked = answers.iter().filter(|(key, _)| said.keys.contains(key));
+        Some(asked.map(|(key, answer)| (key.clone(), answer.clone())).collect())
+    }
+
+    /// With [`Asking::OnStream`], the client's answer to a question. A number that nobody waits for is ignored, and so
+    /// is a second answer.
+    pub fn answer(&self, number: u32, answer: Result<Value, AnswerError>) {
+        let waker = {
+            let mut said = self.lock();
+            let Some(state) = said.state_of(number) else {
+                return;
+            };
+            let WaitState::Open(waker) = state else {
+                return;
+            };
+            let waker = waker.take();
+            *state = WaitState::Answered(answer);
+            waker
+        };
+        self.answered.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// With [`Asking::OnStream`], how many questions were asked and not answered.
+    pub fn open_questions(&self) -> usize {
+        let said = self.lock();
+        let is_open = |waiting: &&Waiting| matches!(waiting.state, WaitState::Open(_));
+        said.waiting.iter().filter(is_open).count()
+    }
+
+    /// Ends the call: what it says from now on is dropped, and whoever waits for an answer gets
+    /// [`ToolError::Cancelled`]. What it said before can still be taken.
+    pub fn close(&self) {
+        let before = self.flags.fetch_or(CLOSED, Ordering::AcqRel);
+        // Whoever asks after this finds the call closed before it waits.
+        if before & ASKED == 0 {
+            return;
+        }
+        // Under the lock: whoever has looked at the flag under it and waits now is woken.
+        let mut said = self.lock();
+        let wakers: Vec<Waker> = said.waiting.iter_mut().filter_map(Waiting::take_waker).collect();
+        drop(said);
+        self.answered.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many emissions this call has lost because there were too many unsent.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// What the client can be asked.
+    pub(in crate::registry) fn capabilities(&self) -> ClientCapabilities {
+        self.facts.capabilities
+    }
+
+    pub(in crate::registry) fn server(&self) -> &ServerHandle {
+        &self.server
+    }
+
+    pub(in crate::registry) fn wants_progress(&self) -> bool {
+        self.facts.wants_progress && !self.is_closed()
+    }
+
+    pub(in crate::registry) fn wants_log(&self, level: LogLevel) -> bool {
+        self.facts.log_level.is_some_and(|least| level >= least) && !self.is_closed()
+    }
+
+    /// Queues progress, if it is wanted, finite and further than the last (MCP, Progress: the value must increase).
+    pub(in crate::registry) fn progress(&self, progress: Progress) {
+        if !self.wants_progress() || !progress.progress.is_finite() {
+            return;
+        }
+        let is_said = |last| f64::from_bits(last) >= progress.progress;
+        let advance = |last| (!is_said(last)).then_some(progress.progress.to_bits());
+        let advanced = self
+            .progress
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
+        if advanced.is_err() {
+            return;
+        }
+        let emission = Emission::Progress {
+            progress: progress.progress,
+            total: progress.total.filter(|total| total.is_finite()),
+            message: progress.message,
+        };
+        self.say(emission);
+    }
+
+    /// Queues an emission.
+    pub(super) fn emit(&self, emission: Emission) {
+        let closes = |queued: &Emission| matches!(queued, Emission::CloseStream { .. });
+        // A stream is cut once.
+        if closes(&emission) {
+            let is_cut_here = unsent::with_polled(self.address(), |unsent| unsent.iter().any(closes));
+            if is_cut_here == Some(true) || self.lock().unsent.iter().any(closes) {
+                return;
+            }
+        }
+        self.say(emission);
+    }
+
+    /// Puts a question the way that leads to this client.
+    pub(super) fn put<Q: Question>(&self, key: &str, question: &Q) -> Put {
+        let needs = question.needs();
+        if self.facts.asking == Asking::Never {
+            return Put::Settled(Err(ToolError::MissingCapability(needs)));
+        }
+        let claimed = self.lock().claim(key);
+        let number = match claimed {
+            Ok(number) => number,
+            Err(fault) => return Put::Settled(Err(ToolError::internal(fault))),
+        };
+        let answers = self.facts.answers.as_ref();
+        if let Some(answer) = answers.and_then(|answers| answers.get(key)) {
+            return Put::Settled(Ok(answer.clone()));
+        }
+        if !self.facts.capabilities.contains(needs) {
+            return Put::Settled(Err(ToolError::MissingCapability(needs)));
+        }
+        // Made under no lock: a question may be anybody's code.
+        let noted = NotedQuestion {
+            number,
+            key: key.to_owned(),
+            request: question.request(self.facts.capabilities),
+        };
+        let mut said = self.lock();
+        if self.is_closed() {
+            return Put::Settled(Err(ToolError::Cancelled));
+        }
+        if self.facts.asking == Asking::ByRetry {
+            said.noted.push(noted);
+            return Put::Settled(Err(ToolError::InputRequired));
+        }
+        said.waiting.push(Waiting {
+            number,
+            state: WaitState::Open(None),
+        });
+        self.flags.fetch_or(ASKED, Ordering::AcqRel);
+        drop(said);
+        self.say(Emission::Question(noted));
+        Put::Waiting(number)
+    }
+
+    /// The answer to a question on the stream, once; `waker` is woken when there is one.
+    pub(super) fn poll_answer(&self, number: u32, waker: &Waker) -> Poll<Result<Value, ToolError>> {
+        let mut said = self.lock();
+        if let Some(result) = said.take_answer(number) {
+            return Poll::Ready(result);
+        }
+        if self.is_closed() {
+            said.forget(number);
+            return Poll::Ready(Err(ToolError::Cancelled));
+        }
+        match said.state_of(number) {
+            Some(WaitState::Open(slot)) => {
+                match slot {
+                    Some(known) => known.clone_from(waker),
+                    None => *slot = Some(waker.clone()),
+                }
+                Poll::Pending
+            }
+            _ => Poll::Ready(Err(ToolError::Cancelled)),
+        }
+    }
+
+    /// The same on a thread that may block.
+    pub(super) fn wait_for(&self, number: u32, is_cancelled: impl Fn() -> bool) -> Result<Value, ToolError> {
+        let mut said = self.lock();
+        loop {
+            if let Some(result) = said.take_answer(number) {
+                return result;
+            }
+            if self.is_closed() || is_cancelled() {
+                said.forget(number);
+                return Err(ToolError::Cancelled);
+            }
+            let waited = self.answered.wait_timeout(said, CANCELLATION_LOOK);
+            said = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes a question back: unsaid if it was not taken yet, unanswered otherwise.
+    pub(super) fn withdraw(&self, number: u32) {
+        unsent::with_polled(self.address(), |unsent| unsent.forget_question(number));
+        self.lock().forget(number);
+    }
+
+    fn address(&self) -> LinkAddress {
+        LinkAddress::of(self)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Queues, and tells the listener if it has to know.
+    fn say(&self, emission: Emission) {
+        if self.is_closed() {
+            return;
+        }
+        // Behind what another thread has said meanwhile, so that the order stays.
+        if self.flags.load(Ordering::Acquire) & PENDING == 0 {
+            let mut emission = Some(emission);
+            let queued = unsent::while_polled(self.address(), |unsent| {
+                emission.take().map(|said| unsent.queue(said))
+            });
+            match (queued.flatten(), emission) {
+                (Some(queued), _) => self.count_dropped(&queued),
+                (None, Some(emission)) => self.say_from_afar(emission),
+                (None, None) => {}
+            }
+        } else {
+            self.say_from_afar(emission);
+        }
+    }
+
+    /// The same from another thread than the one that polls the call, or between two polls.
+    fn say_from_afar(&self, emission: Emission) {
+        let mut said = self.lock();
+        let queued = said.unsent.queue(emission);
+        self.count_dropped(&queued);
+        if !queued.is_kept {
+            return;
+        }
+        // The queue and its flag change together, under the lock.
+        let before = self.flags.fetch_or(PENDING, Ordering::AcqRel);
+        drop(said);
+        if before & (PENDING | POLLED | BOUND) == BOUND {
+            self.listener.on_said(self.call.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Leaves out of `emissions[start..]` what is no progress any more: two threads said it at once.
+    fn keep_increasing(&self, emissions: &mut Vec<Emission>, start: usize) {
+        let mut last = f64::from_bits(self.taken.load(Ordering::Relaxed));
+        let mut at = 0;
+        emissions.retain(|emission| {
+            let is_new = at >= start;
+            at += 1;
+            let Emission::Progress { progress, .. } = emission else {
+                return true;
+            };
+            if !is_new {
+                return true;
+            }
+            let is_behind = *progress <= last;
+            last = if is_behind { last } else { *progress };
+            !is_behind
+        });
+    }
+
+    fn count_dropped(&self, queued: &Queued) {
+        if queued.dropped > 0 {
+            self.dropped.fetch_add(queued.dropped, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        // Nothing that can panic runs halfway through a change.
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for CallLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallLink")
+            .field("call", &self.call)
+            .field("asking", &self.facts.asking)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Said {
+    /// Empties it and keeps its memory, but for what only a very talkative call needed.
+    fn clear(&mut self) {
+        self.unsent.clear();
+        self.keys.clear();
+        self.waiting.clear();
+        self.noted.clear();
+    }
+
+    /// The number of a new question.
+    fn claim(&mut self, key: &str) -> Result<u32, String> {
+        if key.is_empty() || key.len() > QUESTION_KEY_BYTES_MAX {
+            return Err(format!(
+                "the key of a question is 1 to {QUESTION_KEY_BYTES_MAX} bytes, not {}",
+                key.len()
+            ));
+        }
+        if self.keys.iter().any(|known| known == key) {
+            return Err(format!("question {key:?} was asked twice in one call"));
+        }
+        if self.keys.len() >= QUESTIONS_MAX {
+            return Err(format!("a call may ask {QUESTIONS_MAX} questions, and no more"));
+        }
+        self.keys.push(key.to_owned());
+        Ok(self.keys.len() as u32 - 1)
+    }
+
+    fn state_of(&mut self, number: u32) -> Option<&mut WaitState> {
+        let waiting = self.waiting.iter_mut().find(|waiting| waiting.number == number);
+        waiting.map(|waiting| &mut waiting.state)
+    }
+
+    /// The answer to a question, if it has come; nobody waits for it any more.
+    fn take_answer(&mut self, number: u32) -> Option<Result<Value, ToolError>> {
+        let is_answered =
+            |waiting: &Waiting| waiting.number == number && matches!(waiting.state, WaitState::Answered(_));
+        let at = self.waiting.iter().position(is_answered)?;
+        match self.waiting.swap_remove(at).state {
+            WaitState::Answered(answer) => Some(answer.map_err(ToolError::from)),
+            WaitState::Open(_) => None,
+        }
+    }
+
+    fn forget(&mut self, number: u32) {
+        self.waiting.retain(|waiting| waiting.number != number);
+        self.unsent.forget_question(number);
+    }
+}
+
+impl Waiting {
+    fn take_waker(&mut self) -> Option<Waker> {
+        match &mut self.state {
+            WaitState::Open(waker) => waker.take(),
+            WaitState::Answered(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What a registry holds. Entries are shared between a registry and those made from it; their places are each
+//! registry's own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::completers::Completers;
+use super::lister::ResourceLister;
+use super::uri_template::UriTemplate;
+use super::watch::Watch;
+use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
+use crate::registry::info::prompt_info::PromptInfo;
+use crate::registry::info::resource_info::ResourceInfo;
+use crate::registry::info::tool_info::ToolInfo;
+use crate::registry::running::handler::Handler;
+use crate::registry::schemas::schema::{InputSchema, OutputSchema};
+use crate::registry::schemas::unknown::KnownArguments;
+
+#[derive(Clone, Default)]
+pub(in crate::registry) struct Entries {
+    pub(in crate::registry) tools: Vec<Arc<Registered>>,
+    pub(super) tools_by_name: HashMap<String, ToolIndex>,
+    pub(in crate::registry) resources: Vec<Arc<RegisteredResource>>,
+    pub(super) resources_by_uri: HashMap<String, ResourceIndex>,
+    pub(in crate::registry) templates: Vec<Arc<RegisteredTemplate>>,
+    pub(in crate::registry) listers: Vec<Arc<ResourceLister>>,
+    pub(in crate::registry) prompts: Vec<Arc<RegisteredPrompt>>,
+    pub(super) prompts_by_name: HashMap<String, PromptIndex>,
+    /// Of all templates, then of all prompts, in order; made by [`RegistryBuilder::build`].
+    pub(in crate::registry) completers: Vec<RegisteredCompleter>,
+    /// Where each template's completers begin.
+    pub(super) template_completers: Vec<usize>,
+    /// Where each prompt's completers begin.
+    pub(super) prompt_completers: Vec<usize>,
+    /// Lists that are said to change.
+    pub(super) list_changed: ListChanged,
+    pub(super) not_ready: Vec<Arc<NotReady>>,
+}
+
+/// Which lists change while they are served, as clients are promised to hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListChanged {
+    pub(crate) tools: bool,
+    pub(crate) resources: bool,
+    pub(crate) prompts: bool,
+}
+
+/// Why a server may not be ready though it serves.
+pub(in crate::registry) struct NotReady {
+    pub(in crate::registry) reason: String,
+    pub(super) is_so: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// One tool, its schemas compiled.
+pub(in crate::registry) struct Registered {
+    pub(in crate::registry) info: ToolInfo,
+    pub(in crate::registry) input: InputSchema,
+    /// The names of its arguments, if others are to be reported.
+    pub(in crate::registry) known: Option<KnownArguments>,
+    pub(in crate::registry) output: Option<Arc<OutputSchema>>,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+}
+
+/// One resource.
+pub(in crate::registry) struct RegisteredResource {
+    pub(in crate::registry) info: ResourceInfo,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
+}
+
+/// One template, taken apart.
+pub(in crate::registry) struct RegisteredTemplate {
+    pub(in crate::registry) info: ResourceInfo,
+    pub(in crate::registry) template: UriTemplate,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
+    pub(in crate::registry) completers: Completers,
+}
+
+/// One prompt, its arguments' schema compiled.
+pub(in crate::registry) struct RegisteredPrompt {
+    pub(in crate::registry) info: PromptInfo,
+    pub(in crate::registry) arguments: InputSchema,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(in crate::registry) completers: Completers,
+}
+
+/// One completion function.
+#[derive(Clone)]
+pub(in crate::registry) struct RegisteredCompleter {
+    /// Of its prompt, or the text of its template.
+    pub(super) owner: Arc<str>,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+}
+
+impl Entries {
+    /// Lays all completion functions out in one row.
+    pub(super) fn place_completers(&mut self) {
+        let mut all = Vec::new();
+        let mut place = |owner: &str, completers: &Completers| {
+            let begin = all.len();
+            let owner: Arc<str> = owner.into();
+            all.extend(completers.0.iter().map(|(_, handler)| RegisteredCompleter {
+                owner: Arc::clone(&owner),
+                handler: Arc::clone(handler),
+            }));
+            begin
+        };
+        let templates = self.templates.iter();
+        self.template_completers = templates
+            .map(|entry| place(entry.info.address(), &entry.completers))
+            .collect();
+        let prompts = self.prompts.iter();
+        self.prompt_completers = prompts
+            .map(|entry| place(entry.info.name(), &entry.completers))
+            .collect();
+        self.completers = all;
+    }
+}

@@ -1,0 +1,68 @@
+//! Listing resources that come and go.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::watch::{ListUpdates, ListWatcher, WatchList};
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::running::async_handler::AsyncHandler;
+use crate::registry::running::blocking_context::BlockingContext;
+use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::context::CallContext;
+use crate::registry::running::handler::Handler;
+use crate::registry::running::outcome::ListKind;
+use crate::registry::running::resource_page::{ListFrom, ResourcePage};
+
+/// Lists resources that are not registered one by one, such as the files of a directory, when a client asks.
+/// They are read through a template.
+pub struct ResourceLister {
+    pub(in crate::registry) name: String,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(in crate::registry) watch: Option<Arc<dyn WatchList>>,
+}
+
+impl ResourceLister {
+    /// An asynchronous function; `name` is for the log.
+    pub fn new<F, H>(name: impl Into<String>, function: H) -> Self
+    where
+        F: Future<Output = Result<ResourcePage, ToolError>> + 'static,
+        H: Fn(CallContext, ListFrom) -> F + Send + Sync + 'static,
+    {
+        Self {
+            name: name.into(),
+            handler: Arc::new(AsyncHandler::<ListKind, ListFrom, F, H>::new(function)),
+            watch: None,
+        }
+    }
+
+    /// A function that watches for changes of what is listed: with it, clients are promised to hear of them. It is
+    /// called once the server runs, on a thread that may block for a short while; what it gives is dropped there when
+    /// the lister, or the server, is gone. In between, [`ListUpdates::changed`] tells of a change, from any thread.
+    pub fn watch<F>(mut self, function: F) -> Self
+    where
+        F: Fn(ListUpdates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
+    {
+        self.watch = Some(Arc::new(ListWatcher(function)));
+        self
+    }
+
+    /// A function that may block; it runs on the worker pool.
+    pub fn blocking<H>(name: impl Into<String>, function: H) -> Self
+    where
+        H: Fn(&BlockingContext, ListFrom) -> Result<ResourcePage, ToolError> + Send + Sync + 'static,
+    {
+        Self {
+            name: name.into(),
+            handler: Arc::new(BlockingHandler::<ListKind, ListFrom, ResourcePage, H>::new(
+                function,
+            )),
+            watch: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for ResourceLister {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ResourceLister").field(&self.name).finish()
+    }
+}

@@ -1,0 +1,16 @@
+//! Describing tools, resources and prompts with their functions, checking them, and the registry that holds them.
+
+pub(super) mod catalog;
+mod completers;
+mod editing;
+mod entries;
+pub(super) mod lister;
+pub(super) mod prompt;
+pub(super) mod registration;
+pub(super) mod registry_builder;
+pub(super) mod registry_error;
+pub(super) mod resource;
+pub(super) mod resource_template;
+pub(super) mod tool;
+pub(super) mod uri_template;
+pub(super) mod watch;

@@ -1,0 +1,164 @@
+//! Describing prompts (MCP, Prompts).
+//!
+//! A prompt's arguments are texts. They are checked against what is declared before its function runs, which gets
+//! them as a type of its own or as [`PromptArguments`].
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::completers::Completers;
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::info::icon::Icon;
+use crate::registry::info::prompt_info::{PromptArgument, PromptInfo};
+use crate::registry::running::async_handler::AsyncHandler;
+use crate::registry::running::blocking_context::BlockingContext;
+use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::completion::{Completing, IntoCompletion};
+use crate::registry::running::context::CallContext;
+use crate::registry::running::handler::Handler;
+use crate::registry::running::messages::IntoMessages;
+use crate::registry::running::outcome::PromptKind;
+use crate::registry::schemas::text_type::{self, TextType};
+
+/// A prompt's arguments by name, for functions without a type of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct PromptArguments(BTreeMap<String, String>);
+
+impl PromptArguments {
+    /// The value of an argument, if it was given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// A complete prompt, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+pub struct Prompt {
+    pub(in crate::registry) info: PromptInfo,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    /// Whether the type its function takes can be made of its arguments.
+    pub(in crate::registry) texts: TextType,
+    pub(in crate::registry) completers: Completers,
+}
+
+/// A prompt that still lacks its function.
+pub struct PromptBuilder {
+    info: PromptInfo,
+    completers: Completers,
+}
+
+impl Prompt {
+    /// Begins a prompt. Names are 1 to 128 characters of `[A-Za-z0-9_.-]`.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a prompt begins without its function and cannot be whole yet"
+    )]
+    pub fn new(name: impl Into<String>) -> PromptBuilder {
+        PromptBuilder {
+            info: PromptInfo {
+                name: name.into(),
+                title: None,
+                description: None,
+                arguments: Vec::new(),
+                icons: Vec::new(),
+            },
+            completers: Completers::default(),
+        }
+    }
+}
+
+impl PromptBuilder {
+    /// The name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.info.title = Some(title.into());
+        self
+    }
+
+    /// What the prompt is for.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.info.description = Some(description.into());
+        self
+    }
+
+    /// An icon; may be called more than once.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.info.icons.push(icon);
+        self
+    }
+
+    /// The next argument.
+    pub fn argument(mut self, argument: PromptArgument) -> Self {
+        self.info.arguments.push(argument);
+        self
+    }
+
+    /// An asynchronous function that proposes values for `argument`.
+    pub fn complete<T, F, H>(mut self, argument: impl Into<String>, function: H) -> Self
+    where
+        T: IntoCompletion + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, Completing) -> F + Send + Sync + 'static,
+    {
+        self.completers.push(argument.into(), function);
+        self
+    }
+
+    /// A function that proposes values for `argument` and may block.
+    pub fn complete_blocking<T, H>(mut self, argument: impl Into<String>, function: H) -> Self
+    where
+        T: IntoCompletion + 'static,
+        H: Fn(&BlockingContext, Completing) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        self.completers.push_blocking(argument.into(), function);
+        self
+    }
+
+    /// An asynchronous function that gives the messages. It gets the arguments as [`PromptArguments`] or as a type
+    /// with a string, number, boolean or enum without data for each. Its future lives on a shard and must not block.
+    pub fn run<A, T, F, H>(self, function: H) -> Prompt
+    where
+        A: DeserializeOwned + 'static,
+        T: IntoMessages + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    {
+        let handler = AsyncHandler::<PromptKind, A, F, H>::new(function);
+        self.finish(Arc::new(handler), text_type::check::<A>)
+    }
+
+    /// The same with a function that may block; it runs on the worker pool.
+    pub fn run_blocking<A, T, H>(self, function: H) -> Prompt
+    where
+        A: DeserializeOwned + Send + 'static,
+        T: IntoMessages + 'static,
+        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        let handler = BlockingHandler::<PromptKind, A, T, H>::new(function);
+        self.finish(Arc::new(handler), text_type::check::<A>)
+    }
+
+    fn finish(self, handler: Arc<dyn Handler>, texts: TextType) -> Prompt {
+        Prompt {
+            info: self.info,
+            handler,
+            texts,
+            completers: self.completers,
+        }
+    }
+}
+
+impl std::fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Prompt").field(&self.info).finish()
+    }
+}
+
+impl std::fmt::Debug for PromptBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PromptBuilder").field(&self.info).finish()
+    }
+}

@@ -1,0 +1,240 @@
+//! Registering: everything that can be wrong with a tool, resource or prompt is wrong here, before a server starts.
+
+use std::sync::Arc;
+
+use super::completers::Completers;
+use super::entries::{Registered, RegisteredPrompt, RegisteredResource, RegisteredTemplate};
+use super::lister::ResourceLister;
+use super::prompt::Prompt;
+use super::registry_builder::RegistryBuilder;
+use super::registry_error::{NAME_CHARS_MAX, RegistryError};
+use super::resource::Resource;
+use super::resource_template::ResourceTemplate;
+use super::tool::Tool;
+use super::uri_template::UriTemplate;
+use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
+use crate::registry::schemas::param_header;
+use crate::registry::schemas::schema::{InputSchema, OutputSchema};
+use crate::registry::schemas::unknown::{KnownArguments, UnknownArguments};
+use crate::registry::uri::is_absolute_uri;
+
+impl RegistryBuilder {
+    /// Adds a [`Tool`](crate::registry::Tool), [`Resource`](crate::registry::Resource), [`ResourceTemplate`](crate::registry::ResourceTemplate),
+    /// [`ResourceLister`](crate::registry::ResourceLister) or [`Prompt`](crate::registry::Prompt): checks it and compiles what it is described by.
+    ///
+    /// # Errors
+    /// See [`RegistryError`]; it is then not added.
+    pub fn add(&mut self, item: impl Registrable) -> Result<&mut Self, RegistryError> {
+        item.register(self)?;
+        Ok(self)
+    }
+}
+
+/// What a registry can hold.
+pub trait Registrable: sealed::Sealed {
+    /// Checks it and adds it.
+    #[doc(hidden)]
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError>;
+}
+
+mod sealed {
+    /// Only what the protocol layer knows how to serve.
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for Tool {}
+
+impl Registrable for Tool {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let Tool {
+            mut info,
+            checked_input,
+            checked_output,
+            unknown_arguments,
+            handler,
+        } = self;
+        let name = checked_name(&info.name)?;
+        if to.inner.tools_by_name.contains_key(&name) {
+            return Err(RegistryError::Duplicate(name));
+        }
+        let checked = checked_input.as_ref().unwrap_or(&info.input_schema);
+        let input = InputSchema::compile(checked).map_err(|source| RegistryError::InputSchema {
+            tool: name.clone(),
+            source,
+        })?;
+        let known = match unknown_arguments {
+            UnknownArguments::Report => KnownArguments::of(checked),
+            UnknownArguments::Ignore | UnknownArguments::Refuse => None,
+        };
+        info.param_headers =
+            param_header::of_schema(&info.input_schema).map_err(|source| RegistryError::ParamHeader {
+                tool: name.clone(),
+                source,
+            })?;
+        let output = checked_output
+            .as_ref()
+            .or(info.output_schema.as_ref())
+            .map(OutputSchema::compile)
+            .transpose()
+            .map_err(|source| RegistryError::OutputSchema {
+                tool: name.clone(),
+                source,
+            })?
+            .map(Arc::new);
+        let index = ToolIndex::after(to.inner.tools.len());
+        to.inner.tools.push(Arc::new(Registered {
+            info,
+            input,
+            known,
+            output,
+            handler,
+        }));
+        to.inner.tools_by_name.insert(name, index);
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for Resource {}
+
+impl Registrable for Resource {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let Resource { info, handler, watch } = self;
+        let uri = info.address().to_owned();
+        if !is_absolute_uri(&uri) {
+            return Err(RegistryError::Uri(uri));
+        }
+        if to.inner.resources_by_uri.contains_key(&uri) {
+            return Err(RegistryError::DuplicateUri(uri));
+        }
+        let index = ResourceIndex::after(to.inner.resources.len());
+        let entry = RegisteredResource { info, handler, watch };
+        to.inner.resources.push(Arc::new(entry));
+        to.inner.resources_by_uri.insert(uri, index);
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for ResourceTemplate {}
+
+impl Registrable for ResourceTemplate {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let ResourceTemplate {
+            info,
+            handler,
+            variables,
+            completers,
+            watch,
+        } = self;
+        let text = info.address().to_owned();
+        let template = UriTemplate::parse(&text).map_err(|source| RegistryError::Template {
+            template: text.clone(),
+            source,
+        })?;
+        if to
+            .inner
+            .templates
+            .iter()
+            .any(|other| other.info.address() == text)
+        {
+            return Err(RegistryError::DuplicateTemplate(text));
+        }
+        variables(&template.variables(), &[]).map_err(|source| RegistryError::Variables {
+            template: text.clone(),
+            source,
+        })?;
+        let completers = checked_completers(&text, completers, |name| template.has_variable(name))?;
+        to.inner.templates.push(Arc::new(RegisteredTemplate {
+            info,
+            template,
+            handler,
+            completers,
+            watch,
+        }));
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for ResourceLister {}
+
+impl Registrable for ResourceLister {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        to.inner.listers.push(Arc::new(self));
+        Ok(())
+    }
+}
+
+impl sealed::Sealed for Prompt {}
+
+impl Registrable for Prompt {
+    fn register(self, to: &mut RegistryBuilder) -> Result<(), RegistryError> {
+        let Prompt {
+            info,
+            handler,
+            texts,
+            completers,
+        } = self;
+        let name = checked_name(&info.name)?;
+        if to.inner.prompts_by_name.contains_key(&name) {
+            return Err(RegistryError::DuplicatePrompt(name));
+        }
+        let names = || info.arguments.iter().map(|argument| &argument.name);
+        if let Some(argument) = names().find(|one| names().filter(|other| other == one).count() > 1) {
+            return Err(RegistryError::DuplicateArgument {
+                prompt: name,
+                argument: argument.clone(),
+            });
+        }
+        let (required, optional) = info.argument_names();
+        texts(&required, &optional).map_err(|source| RegistryError::ArgumentType {
+            prompt: name.clone(),
+            source,
+        })?;
+        let arguments = InputSchema::compile(&info.schema()).map_err(|source| RegistryError::Arguments {
+            prompt: name.clone(),
+            source,
+        })?;
+        let is_argument = |argument: &str| names().any(|known| known == argument);
+        let completers = checked_completers(&name, completers, is_argument)?;
+        let index = PromptIndex::after(to.inner.prompts.len());
+        to.inner.prompts.push(Arc::new(RegisteredPrompt {
+            info,
+            arguments,
+            handler,
+            completers,
+        }));
+        to.inner.prompts_by_name.insert(name, index);
+        Ok(())
+    }
+}
+
+/// The completion functions of `owner`, one for an argument at most.
+fn checked_completers(
+    owner: &str,
+    completers: Completers,
+    is_argument: impl Fn(&str) -> bool,
+) -> Result<Completers, RegistryError> {
+    let names = || completers.0.iter().map(|(name, _)| name);
+    let is_wrong = |name: &&String| !is_argument(name) || names().filter(|other| other == name).count() > 1;
+    match names().find(is_wrong) {
+        None => Ok(completers),
+        Some(argument) => Err(RegistryError::Completion {
+            owner: owner.to_owned(),
+            argument: argument.clone(),
+        }),
+    }
+}
+
+fn checked_name(name: &str) -> Result<String, RegistryError> {
+    let is_name = (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    if is_name {
+        Ok(name.to_owned())
+    } else {
+        Err(RegistryError::Name(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Making a registry: from nothing, or from another one.
+
+use std::sync::Arc;
+
+use super::catalog::Registry;
+use super::entries::{Entries, NotReady};
+
+/// Collects tools, resources and prompts. Toolsets add theirs to the same builder.
+pub struct RegistryBuilder {
+    pub(in crate::registry) inner: Entries,
+}
+
+impl RegistryBuilder {
+    /// Promises clients to hear when tools come and go (MCP, the capability `listChanged`): for a server whose tools
+    /// are edited while it runs. Without it the promise is made only once they have been.
+    pub fn tools_list_changed(&mut self) -> &mut Self {
+        self.inner.list_changed.tools = true;
+        self
+    }
+
+    /// The same for resources and templates. For what a [`ResourceLister`](crate::registry::ResourceLister) lists, its
+    /// [`watch`](crate::registry::ResourceLister::watch) is that promise.
+    pub fn resources_list_changed(&mut self) -> &mut Self {
+        self.inner.list_changed.resources = true;
+        self
+    }
+
+    /// The same for prompts.
+    pub fn prompts_list_changed(&mut self) -> &mut Self {
+        self.inner.list_changed.prompts = true;
+        self
+    }
+
+    /// Makes `/readyz` answer 503 with this reason, one line without anything a stranger must not know, while
+    /// `is_so` says so. It is asked with each probe, on threads that serve: it must neither block nor take long.
+    pub fn not_ready_while(
+        &mut self,
+        reason: impl Into<String>,
+        is_so: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.inner.not_ready.push(Arc::new(NotReady {
+            reason: reason.into(),
+            is_so: Box::new(is_so),
+        }));
+        self
+    }
+
+    /// Removes a tool; whether there was one.
+    pub fn remove_tool(&mut self, name: &str) -> bool {
+        let Some(index) = self.inner.tools_by_name.remove(name) else {
+            return false;
+        };
+        self.inner.tools.remove(index.as_usize());
+        for other in self.inner.tools_by_name.values_mut() {
+            other.0 -= u32::from(*other > index);
+        }
+        true
+    }
+
+    /// Removes the resource at exactly this URI; whether there was one.
+    pub fn remove_resource(&mut self, uri: &str) -> bool {
+        let Some(index) = self.inner.resources_by_uri.remove(uri) else {
+            return false;
+        };
+        self.inner.resources.remove(index.as_usize());
+        for other in self.inner.resources_by_uri.values_mut() {
+            other.0 -= u32::from(*other > index);
+        }
+        true
+    }
+
+    /// Removes the template with this text, and its completions; whether there was one.
+    pub fn remove_template(&mut self, uri_template: &str) -> bool {
+        let before = self.inner.templates.len();
+        self.inner
+            .templates
+            .retain(|entry| entry.info.address() != uri_template);
+        self.inner.templates.len() < before
+    }
+
+    /// Removes a prompt and its completions; whether there was one.
+    pub fn remove_prompt(&mut self, name: &str) -> bool {
+        let Some(index) = self.inner.prompts_by_name.remove(name) else {
+            return false;
+        };
+        self.inner.prompts.remove(index.as_usize());
+        for other in self.inner.prompts_by_name.values_mut() {
+            other.0 -= u32::from(*other > index);
+        }
+        true
+    }
+
+    /// The finished registry.
+    pub fn build(mut self) -> Registry {
+        self.inner.place_completers();
+        Registry::from_entries(self.inner)
+    }
+}
+
+impl std::fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.inner.tools.iter().map(|tool| tool.info.name());
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Registry {
+    /// An empty registry to add to.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder {
+            inner: Entries::default(),
+        }
+    }
+
+    /// Begins another registry with all that is in this one, which stays as it is. Costs a few pointers for each
+    /// entry.
+    pub fn edit(&self) -> RegistryBuilder {
+        RegistryBuilder {
+            inner: Entries::clone(self.inner()),
+        }
+    }
+}

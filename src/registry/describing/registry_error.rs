@@ -1,0 +1,107 @@
+//! Why something cannot be registered.
+
+use super::uri_template::TemplateError;
+use crate::registry::schemas::param_header::ParamHeaderError;
+use crate::registry::schemas::schema_error::SchemaError;
+use crate::registry::schemas::text_type::TextTypeError;
+
+/// The longest name of a tool (MCP, Tools: tool names), and here of a prompt too.
+pub(super) const NAME_CHARS_MAX: usize = 128;
+
+/// Something that cannot be registered. Its author's fault, in each case.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The name is empty, too long or has other characters than `[A-Za-z0-9_.-]`.
+    #[error("name {0:?} is not 1 to {NAME_CHARS_MAX} characters of [A-Za-z0-9_.-]")]
+    Name(String),
+    /// The tool's name is taken.
+    #[error("a tool named {0:?} is already registered")]
+    Duplicate(String),
+    /// The arguments' schema cannot be used.
+    #[error("input schema of tool {tool:?}: {source}")]
+    InputSchema {
+        /// The tool.
+        tool: String,
+        /// What is wrong.
+        source: SchemaError,
+    },
+    /// The arguments' schema has `x-mcp-header` where or as it may not.
+    #[error("input schema of tool {tool:?}: {source}")]
+    ParamHeader {
+        /// The tool.
+        tool: String,
+        /// What is wrong.
+        source: ParamHeaderError,
+    },
+    /// The results' schema cannot be used.
+    #[error("output schema of tool {tool:?}: {source}")]
+    OutputSchema {
+        /// The tool.
+        tool: String,
+        /// What is wrong.
+        source: SchemaError,
+    },
+    /// The URI has no scheme, or characters that no URI has.
+    #[error("{0:?} is not an absolute URI")]
+    Uri(String),
+    /// The URI is taken.
+    #[error("a resource at {0:?} is already registered")]
+    DuplicateUri(String),
+    /// The template cannot be read backwards.
+    #[error("resource template {template:?}: {source}")]
+    Template {
+        /// The template.
+        template: String,
+        /// What is wrong.
+        source: TemplateError,
+    },
+    /// The type that the template's function takes cannot be made of its variables.
+    #[error("resource template {template:?}: {source}")]
+    Variables {
+        /// The template.
+        template: String,
+        /// What is wrong.
+        source: TextTypeError,
+    },
+    /// The template is registered already.
+    #[error("the resource template {0:?} is already registered")]
+    DuplicateTemplate(String),
+    /// The prompt's name is taken.
+    #[error("a prompt named {0:?} is already registered")]
+    DuplicatePrompt(String),
+    /// A prompt has two arguments of one name.
+    #[error("prompt {prompt:?} has more than one argument {argument:?}")]
+    DuplicateArgument {
+        /// The prompt.
+        prompt: String,
+        /// The argument.
+        argument: String,
+    },
+    /// A prompt's arguments cannot be checked.
+    #[error("arguments of prompt {prompt:?}: {source}")]
+    Arguments {
+        /// The prompt.
+        prompt: String,
+        /// What is wrong.
+        source: SchemaError,
+    },
+    /// The type that the prompt's function takes cannot be made of its arguments.
+    #[error("arguments of prompt {prompt:?}: {source}")]
+    ArgumentType {
+        /// The prompt.
+        prompt: String,
+        /// What is wrong.
+        source: TextTypeError,
+    },
+    /// A completion function for an argument that is not there, or that has one.
+    #[error("{owner:?} has no argument {argument:?} to complete, or completes it already")]
+    Completion {
+        /// The prompt's name or the template.
+        owner: String,
+        /// The argument.
+        argument: String,
+    },
+    /// An edit of a server's registry without a server.
+    #[error("there is no server whose registry could change")]
+    NoServer,
+}

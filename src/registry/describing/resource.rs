@@ -1,0 +1,151 @@
+//! Describing resources: one has one URI.
+//!
+//! Nothing is checked here but by [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add), all at once.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::watch::{Updates, Watch, Watcher};
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::content::ContentAnnotations;
+use crate::registry::info::caching::Caching;
+use crate::registry::info::icon::Icon;
+use crate::registry::info::resource_info::{Address, ResourceInfo};
+use crate::registry::running::async_handler::AsyncHandler;
+use crate::registry::running::blocking_context::BlockingContext;
+use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::contents::IntoContents;
+use crate::registry::running::context::CallContext;
+use crate::registry::running::handler::Handler;
+use crate::registry::running::outcome::ReadKind;
+use crate::registry::running::output::NoArguments;
+
+/// A complete resource, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+pub struct Resource {
+    pub(in crate::registry) info: ResourceInfo,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
+}
+
+/// A resource that still lacks its function.
+pub struct ResourceBuilder {
+    info: ResourceInfo,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+impl Resource {
+    /// Begins a resource with an absolute URI.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a resource begins without its function and cannot be whole yet"
+    )]
+    pub fn new(uri: impl Into<String>, name: impl Into<String>) -> ResourceBuilder {
+        ResourceBuilder {
+            info: ResourceInfo::new(Address::Uri(uri.into()), name),
+            watch: None,
+        }
+    }
+}
+
+impl ResourceBuilder {
+    /// The name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.info.title = Some(title.into());
+        self
+    }
+
+    /// What it is, for the model.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.info.description = Some(description.into());
+        self
+    }
+
+    /// The type of all it gives, such as `text/plain`.
+    pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
+        self.info.mime_type = Some(mime_type.into());
+        self
+    }
+
+    /// An icon; may be called more than once.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.info.icons.push(icon);
+        self
+    }
+
+    /// Hints for whom it is and how much it matters.
+    pub fn annotations(mut self, annotations: ContentAnnotations) -> Self {
+        self.info.annotations = Some(annotations);
+        self
+    }
+
+    /// How long its contents may be kept, and by whom. Not at all unless said so.
+    pub fn caching(mut self, caching: Caching) -> Self {
+        self.info.caching = caching;
+        self
+    }
+
+    /// A function that watches for changes on behalf of subscribers. It is called with a URI when that gets its
+    /// first subscriber, on a thread that may block for a short while; what it gives is dropped there after the
+    /// last subscriber has left. In between, [`Updates::updated`] tells them of a change, from any thread. The
+    /// subscriber does not wait for it: what changed in the moment before it is called, [`Updates::since`] helps
+    /// to find.
+    pub fn watch<F>(mut self, function: F) -> Self
+    where
+        F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
+    {
+        self.watch = Some(Arc::new(Watcher(function)));
+        self
+    }
+
+    /// Its size in bytes, before any encoding.
+    pub fn size_bytes(mut self, size_bytes: u64) -> Self {
+        self.info.size_bytes = Some(size_bytes);
+        self
+    }
+
+    /// The description alone, for a [`ResourceLister`](crate::registry::ResourceLister)'s page.
+    pub fn listed(self) -> ResourceInfo {
+        self.info
+    }
+
+    /// An asynchronous function that reads it. Its future lives on a shard and must not block.
+    pub fn read<T, F, H>(self, function: H) -> Resource
+    where
+        T: IntoContents + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext) -> F + Send + Sync + 'static,
+    {
+        let function = move |context, NoArguments {}| function(context);
+        Resource {
+            info: self.info,
+            handler: Arc::new(AsyncHandler::<ReadKind, NoArguments, F, _>::new(function)),
+            watch: self.watch,
+        }
+    }
+
+    /// A function that reads it and may block; it runs on the worker pool.
+    pub fn read_blocking<T, H>(self, function: H) -> Resource
+    where
+        T: IntoContents + 'static,
+        H: Fn(&BlockingContext) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        let function = move |context: &BlockingContext, NoArguments {}| function(context);
+        Resource {
+            info: self.info,
+            handler: Arc::new(BlockingHandler::<ReadKind, NoArguments, T, _>::new(function)),
+            watch: self.watch,
+        }
+    }
+}
+
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Resource").field(&self.info).finish()
+    }
+}
+
+impl std::fmt::Debug for ResourceBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ResourceBuilder").field(&self.info).finish()
+    }
+}

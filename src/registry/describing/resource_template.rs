@@ -1,0 +1,178 @@
+//! Describing resource templates: one reads whatever URIs it matches.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::completers::Completers;
+use super::watch::{Updates, Watch, Watcher};
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::content::ContentAnnotations;
+use crate::registry::info::caching::Caching;
+use crate::registry::info::icon::Icon;
+use crate::registry::info::resource_info::{Address, ResourceInfo};
+use crate::registry::running::async_handler::AsyncHandler;
+use crate::registry::running::blocking_context::BlockingContext;
+use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::completion::{Completing, IntoCompletion};
+use crate::registry::running::contents::IntoContents;
+use crate::registry::running::context::CallContext;
+use crate::registry::running::handler::Handler;
+use crate::registry::running::outcome::ReadKind;
+use crate::registry::schemas::text_type::{self, TextType};
+
+/// A complete template, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+pub struct ResourceTemplate {
+    pub(in crate::registry) info: ResourceInfo,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+    /// Whether the type its function takes can be made of variables.
+    pub(super) variables: TextType,
+    pub(in crate::registry) completers: Completers,
+    pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
+}
+
+/// A template that still lacks its function.
+pub struct ResourceTemplateBuilder {
+    info: ResourceInfo,
+    completers: Completers,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+impl ResourceTemplate {
+    /// Begins a template, such as `demo://greeting/{name}` or `file:///{+path}` (RFC 6570, simple and one
+    /// reserved expansion).
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a template begins without its function and cannot be whole yet"
+    )]
+    pub fn new(uri_template: impl Into<String>, name: impl Into<String>) -> ResourceTemplateBuilder {
+        ResourceTemplateBuilder {
+            info: ResourceInfo::new(Address::UriTemplate(uri_template.into()), name),
+            completers: Completers::default(),
+            watch: None,
+        }
+    }
+}
+
+impl ResourceTemplateBuilder {
+    /// The name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.info.title = Some(title.into());
+        self
+    }
+
+    /// What it is, for the model.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.info.description = Some(description.into());
+        self
+    }
+
+    /// The type of all it gives, such as `text/plain`.
+    pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
+        self.info.mime_type = Some(mime_type.into());
+        self
+    }
+
+    /// An icon; may be called more than once.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.info.icons.push(icon);
+        self
+    }
+
+    /// Hints for whom it is and how much it matters.
+    pub fn annotations(mut self, annotations: ContentAnnotations) -> Self {
+        self.info.annotations = Some(annotations);
+        self
+    }
+
+    /// How long its contents may be kept, and by whom. Not at all unless said so.
+    pub fn caching(mut self, caching: Caching) -> Self {
+        self.info.caching = caching;
+        self
+    }
+
+    /// A function that watches for changes on behalf of subscribers. It is called with a URI when that gets its
+    /// first subscriber, on a thread that may block for a short while; what it gives is dropped there after the
+    /// last subscriber has left. In between, [`Updates::updated`] tells them of a change, from any thread. The
+    /// subscriber does not wait for it: what changed in the moment before it is called, [`Updates::since`] helps
+    /// to find.
+    pub fn watch<F>(mut self, function: F) -> Self
+    where
+        F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
+    {
+        self.watch = Some(Arc::new(Watcher(function)));
+        self
+    }
+
+    /// An asynchronous function that proposes values for `variable`.
+    pub fn complete<T, F, H>(mut self, variable: impl Into<String>, function: H) -> Self
+    where
+        T: IntoCompletion + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, Completing) -> F + Send + Sync + 'static,
+    {
+        self.completers.push(variable.into(), function);
+        self
+    }
+
+    /// A function that proposes values for `variable` and may block.
+    pub fn complete_blocking<T, H>(mut self, variable: impl Into<String>, function: H) -> Self
+    where
+        T: IntoCompletion + 'static,
+        H: Fn(&BlockingContext, Completing) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        self.completers.push_blocking(variable.into(), function);
+        self
+    }
+
+    /// An asynchronous function that reads what the template matches. It gets the variables, percent-decoded, as
+    /// a type with a string, number, boolean or enum without data for each; a type that cannot be made of them is
+    /// refused when the template is registered. A URI whose variables do not fit the type is not found. Its future
+    /// lives on a shard and must not block.
+    pub fn read<A, T, F, H>(self, function: H) -> ResourceTemplate
+    where
+        A: DeserializeOwned + 'static,
+        T: IntoContents + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    {
+        let handler = AsyncHandler::<ReadKind, A, F, H>::new(function);
+        self.finish(Arc::new(handler), text_type::check::<A>)
+    }
+
+    /// The same with a function that may block; it runs on the worker pool.
+    pub fn read_blocking<A, T, H>(self, function: H) -> ResourceTemplate
+    where
+        A: DeserializeOwned + Send + 'static,
+        T: IntoContents + 'static,
+        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        let handler = BlockingHandler::<ReadKind, A, T, H>::new(function);
+        self.finish(Arc::new(handler), text_type::check::<A>)
+    }
+
+    fn finish(self, handler: Arc<dyn Handler>, variables: TextType) -> ResourceTemplate {
+        ResourceTemplate {
+            info: self.info,
+            handler,
+            variables,
+            completers: self.completers,
+            watch: self.watch,
+        }
+    }
+}
+
+impl std::fmt::Debug for ResourceTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ResourceTemplate").field(&self.info).finish()
+    }
+}
+
+impl std::fmt::Debug for ResourceTemplateBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ResourceTemplateBuilder")
+            .field(&self.info)
+            .finish()
+    }
+}

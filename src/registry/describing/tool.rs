@@ -1,0 +1,284 @@
+//! Describing a tool: name, words, hints, schemas and, last, the function.
+//!
+//! Nothing is checked here; [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add) checks everything at once.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::info::icon::Icon;
+use crate::registry::info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
+use crate::registry::running::async_handler::AsyncHandler;
+use crate::registry::running::blocking_context::BlockingContext;
+use crate::registry::running::blocking_handler::BlockingHandler;
+use crate::registry::running::context::CallContext;
+use crate::registry::running::handler::Handler;
+use crate::registry::running::outcome::ToolKind;
+use crate::registry::running::output::IntoOutput;
+use crate::registry::schemas::listed;
+use crate::registry::schemas::schema;
+use crate::registry::schemas::unknown::{self, UnknownArguments};
+
+/// A complete tool, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+pub struct Tool {
+    pub(in crate::registry) info: ToolInfo,
+    /// What arguments are checked against, if that is more than what is listed.
+    pub(super) checked_input: Option<Value>,
+    /// The same for results.
+    pub(super) checked_output: Option<Value>,
+    pub(in crate::registry) unknown_arguments: UnknownArguments,
+    pub(in crate::registry) handler: Arc<dyn Handler>,
+}
+
+/// The arguments' schema comes from their Rust type.
+#[derive(Debug)]
+pub struct Derived(());
+
+/// The arguments' schema was written by hand.
+#[derive(Debug)]
+pub struct Given {
+    schema: Value,
+    is_derived: bool,
+}
+
+/// A tool that still lacks its function.
+#[derive(Debug)]
+pub struct ToolBuilder<S> {
+    name: String,
+    title: Option<String>,
+    description: Option<String>,
+    annotations: Annotations,
+    icons: Vec<Icon>,
+    task_support: TaskSupport,
+    asked_before_task: Vec<String>,
+    unknown_arguments: UnknownArguments,
+    input_schema: S,
+    output_schema: Option<Value>,
+}
+
+impl Tool {
+    /// Begins a tool. Names are 1 to 128 characters of `[A-Za-z0-9_.-]`.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a tool begins without its function and cannot be whole yet"
+    )]
+    pub fn new(name: impl Into<String>) -> ToolBuilder<Derived> {
+        ToolBuilder {
+            name: name.into(),
+            title: None,
+            description: None,
+            annotations: Annotations::default(),
+            icons: Vec::new(),
+            task_support: TaskSupport::default(),
+            asked_before_task: Vec::new(),
+            unknown_arguments: UnknownArguments::default(),
+            input_schema: Derived(()),
+            output_schema: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Tool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tool").field(&self.info).finish()
+    }
+}
+
+impl<S> ToolBuilder<S> {
+    /// The name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// What the tool does, for the model.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// An icon; may be called more than once.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.icons.push(icon);
+        self
+    }
+
+    /// Hints that the tool changes nothing.
+    pub fn read_only(mut self) -> Self {
+        self.annotations.read_only_hint = Some(true);
+        self
+    }
+
+    /// Hints whether the tool's changes may destroy something. Clients assume they do.
+    pub fn destructive(mut self, is_destructive: bool) -> Self {
+        self.annotations.destructive_hint = Some(is_destructive);
+        self
+    }
+
+    /// Hints that calling again with the same arguments changes nothing more.
+    pub fn idempotent(mut self) -> Self {
+        self.annotations.idempotent_hint = Some(true);
+        self
+    }
+
+    /// Hints whether the tool deals with the world outside this server. Clients assume it does.
+    pub fn open_world(mut self, is_open_world: bool) -> Self {
+        self.annotations.open_world_hint = Some(is_open_world);
+        self
+    }
+
+    /// Lets calls go on as tasks: the client gets a task's id at once and comes back for the result, which is kept for
+    /// a while. The function is the same either way; while it runs as a task, what it asks is answered through the
+    /// task, and cancelling the task cancels the call.
+    pub fn task(mut self, support: TaskSupport) -> Self {
+        self.task_support = support;
+        self
+    }
+
+    /// A question, by its key, to be answered before a call becomes a task; may be called more than once. Clients since
+    /// 2026-07-28 are asked at once and call again with the answer, and only then there is a task. To others, who
+    /// cannot be asked so, the running task puts the question.
+    pub fn ask_before_task(mut self, key: impl Into<String>) -> Self {
+        self.asked_before_task.push(key.into());
+        self
+    }
+
+    /// What becomes of arguments that the schema does not name; ignored, unless said so here or there.
+    pub fn unknown_arguments(mut self, choice: UnknownArguments) -> Self {
+        self.unknown_arguments = choice;
+        self
+    }
+
+    /// A schema for [`ToolOutput::structured`](crate::registry::ToolOutput::structured) results, written by hand.
+    /// [`Structured`](crate::registry::Structured) results bring theirs along.
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.output_schema = Some(schema);
+        self
+    }
+
+    fn with_input<T>(self, input_schema: T) -> ToolBuilder<T> {
+        ToolBuilder {
+            name: self.name,
+            title: self.title,
+            description: self.description,
+            annotations: self.annotations,
+            icons: self.icons,
+            task_support: self.task_support,
+            asked_before_task: self.asked_before_task,
+            unknown_arguments: self.unknown_arguments,
+            input_schema,
+            output_schema: self.output_schema,
+        }
+    }
+}
+
+impl ToolBuilder<Derived> {
+    /// A schema for the arguments, written by hand and listed as it is written; whether all clients take it tells
+    /// [`unportable_input`](super::unportable_input). The function may then take any `Deserialize` type, such as
+    /// `serde_json::Value`.
+    pub fn input_schema(self, schema: Value) -> ToolBuilder<Given> {
+        self.with_input(Given {
+            schema,
+            is_derived: false,
+        })
+    }
+
+    fn derived_input<A: JsonSchema>(self) -> ToolBuilder<Given> {
+        self.with_input(Given {
+            schema: schema::of_input::<A>(),
+            is_derived: true,
+        })
+    }
+
+    /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
+    /// and must not block.
+    pub fn run<A, T, F, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + JsonSchema + 'static,
+        T: IntoOutput + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    {
+        self.derived_input::<A>().run(function)
+    }
+
+    /// A function that may block; it runs on the worker pool.
+    pub fn run_blocking<A, T, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + JsonSchema + Send + 'static,
+        T: IntoOutput + 'static,
+        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        self.derived_input::<A>().run_blocking(function)
+    }
+}
+
+impl ToolBuilder<Given> {
+    /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
+    /// and must not block.
+    pub fn run<A, T, F, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + 'static,
+        T: IntoOutput + 'static,
+        F: Future<Output = Result<T, ToolError>> + 'static,
+        H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+    {
+        let handler = AsyncHandler::<ToolKind, A, F, H>::new(function);
+        self.finish::<T>(Execution::Shard, Arc::new(handler))
+    }
+
+    /// A function that may block; it runs on the worker pool.
+    pub fn run_blocking<A, T, H>(self, function: H) -> Tool
+    where
+        A: DeserializeOwned + Send + 'static,
+        T: IntoOutput + 'static,
+        H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
+    {
+        let handler = BlockingHandler::<ToolKind, A, T, H>::new(function);
+        self.finish::<T>(Execution::Worker, Arc::new(handler))
+    }
+
+    fn finish<T: IntoOutput>(self, execution: Execution, handler: Arc<dyn Handler>) -> Tool {
+        let Given {
+            mut schema,
+            is_derived,
+        } = self.input_schema;
+        if self.unknown_arguments == UnknownArguments::Refuse {
+            unknown::refuse(&mut schema);
+        }
+        let (input_schema, checked_input) = match is_derived {
+            true => (listed::input(&schema), Some(schema)),
+            false => (schema, None),
+        };
+        let (output_schema, checked_output) = match (self.output_schema, T::output_schema()) {
+            (Some(written), _) => (Some(written), None),
+            (None, Some(derived)) => (Some(listed::output(&derived)), Some(derived)),
+            (None, None) => (None, None),
+        };
+        let info = ToolInfo {
+            name: self.name,
+            title: self.title,
+            description: self.description,
+            input_schema,
+            output_schema,
+            annotations: self.annotations,
+            icons: self.icons,
+            execution,
+            // Read from the schema when it is registered.
+            param_headers: Vec::new(),
+            task_support: self.task_support,
+            asked_before_task: self.asked_before_task,
+        };
+        Tool {
+            info,
+            checked_input,
+            checked_output,
+            unknown_arguments: self.unknown_arguments,
+            handler,
+        }
+    }
+}

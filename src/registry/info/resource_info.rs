@@ -1,0 +1,77 @@
+//! A registered resource or template as clients see it (MCP, Resources: `Resource`, `ResourceTemplate`).
+
+use serde::Serialize;
+
+use super::caching::Caching;
+use super::icon::Icon;
+use crate::registry::content::ContentAnnotations;
+
+/// A registered resource or template as clients see it. Serialises as MCP's `Resource` or `ResourceTemplate`,
+/// newest revision.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceInfo {
+    #[serde(flatten)]
+    pub(in crate::registry) address: Address,
+    pub(in crate::registry) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) mime_type: Option<String>,
+    #[serde(rename = "size", skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::registry) icons: Vec<Icon>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) annotations: Option<ContentAnnotations>,
+    #[serde(skip)]
+    pub(in crate::registry) caching: Caching,
+}
+
+/// Where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::registry) enum Address {
+    Uri(String),
+    UriTemplate(String),
+}
+
+impl ResourceInfo {
+    pub(in crate::registry) fn new(address: Address, name: impl Into<String>) -> Self {
+        Self {
+            address,
+            name: name.into(),
+            title: None,
+            description: None,
+            mime_type: None,
+            size_bytes: None,
+            icons: Vec::new(),
+            annotations: None,
+            caching: Caching::default(),
+        }
+    }
+
+    /// Its URI or its template's text.
+    pub fn address(&self) -> &str {
+        match &self.address {
+            Address::Uri(text) | Address::UriTemplate(text) => text,
+        }
+    }
+
+    /// Its name, for programs and, without a title, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its type, if it is always the same.
+    pub fn mime_type(&self) -> Option<&str> {
+        self.mime_type.as_deref()
+    }
+
+    /// How long its contents may be kept.
+    pub fn caching(&self) -> Caching {
+        self.caching
+    }
+}

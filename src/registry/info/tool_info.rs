@@ -1,0 +1,140 @@
+//! A registered tool as clients see it (MCP, Tools: `Tool`, `ToolAnnotations`).
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::icon::Icon;
+use crate::registry::schemas::param_header::ParamHeader;
+
+/// Where a tool's code runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// A future, polled on the shard that decoded the request.
+    Shard,
+    /// A function that may block, on a thread of the worker pool.
+    Worker,
+}
+
+/// Whether a tool's calls go on as tasks: its clients get a task's id at once and come back for the result (MCP
+/// 2025-11-25, tasks; the extension `io.modelcontextprotocol/tasks` since 2026-07-28).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskSupport {
+    /// Never: whoever calls waits.
+    #[default]
+    Forbidden,
+    /// For clients that know tasks; others wait. In 2025-11-25 the client chooses, call by call.
+    Optional,
+    /// Always: clients that know no tasks are refused, as the work takes longer than anybody waits.
+    Required,
+}
+
+/// Hints for clients, which must not trust them. Serialises as MCP's `ToolAnnotations`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Annotations {
+    /// The tool changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only_hint: Option<bool>,
+    /// Its changes may destroy something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destructive_hint: Option<bool>,
+    /// Calling it again with the same arguments changes nothing more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotent_hint: Option<bool>,
+    /// It deals with the world outside this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_world_hint: Option<bool>,
+}
+
+impl Annotations {
+    /// Whether no hint was given.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A registered tool's description. Serialises as MCP's `Tool`, newest revision; older revisions know fewer
+/// members and ignore the others.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolInfo {
+    pub(in crate::registry) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) description: Option<String>,
+    pub(in crate::registry) input_schema: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::registry) output_schema: Option<Value>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    pub(in crate::registry) annotations: Annotations,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::registry) icons: Vec<Icon>,
+    #[serde(skip)]
+    pub(in crate::registry) execution: Execution,
+    #[serde(skip)]
+    pub(in crate::registry) param_headers: Vec<ParamHeader>,
+    #[serde(skip)]
+    pub(in crate::registry) task_support: TaskSupport,
+    #[serde(skip)]
+    pub(in crate::registry) asked_before_task: Vec<String>,
+}
+
+impl ToolInfo {
+    /// 1 to 128 characters of `[A-Za-z0-9_.-]`, unique in its registry.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name for people.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// What the tool does, for the model.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The arguments' schema; its root says `"type": "object"`.
+    pub fn input_schema(&self) -> &Value {
+        &self.input_schema
+    }
+
+    /// The schema of structured results, if the tool gives any; its root says `"type": "object"`.
+    pub fn output_schema(&self) -> Option<&Value> {
+        self.output_schema.as_ref()
+    }
+
+    /// The hints.
+    pub fn annotations(&self) -> &Annotations {
+        &self.annotations
+    }
+
+    /// Its icons.
+    pub fn icons(&self) -> &[Icon] {
+        &self.icons
+    }
+
+    /// The arguments that clients repeat as HTTP headers (since 2026-07-28): those whose schema says
+    /// `"x-mcp-header": "Name"`.
+    pub fn param_headers(&self) -> &[ParamHeader] {
+        &self.param_headers
+    }
+
+    /// Whether its calls go on as tasks.
+    pub fn task_support(&self) -> TaskSupport {
+        self.task_support
+    }
+
+    /// Keys of the questions that a client since 2026-07-28 answers before its call becomes a task.
+    pub fn asked_before_task(&self) -> &[String] {
+        &self.asked_before_task
+    }
+
+    /// Where its calls run.
+    pub fn execution(&self) -> Execution {
+        self.execution
+    }
+}

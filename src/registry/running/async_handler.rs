@@ -1,0 +1,144 @@
+//! Asynchronous functions. A call's future lives in a slot that the shard uses again.
+//!
+//! ```text
+//!   free list ── start ──▶ running ── ready, panic or drop ──▶ free list (or freed, when that is full)
+//! ```
+//!
+//! The slot is pinned once, when it is allocated; a warm call puts its future where the last one was. Invariant: a
+//! slot on the free list holds no future.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use serde::de::DeserializeOwned;
+
+use super::call::{CallFuture, CallSlot};
+use super::context::CallContext;
+use super::handler::{Handler, ShardHandler};
+use super::outcome::{Kind, Outcome, typed};
+use super::started::Started;
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::schemas::argument_error::ArgumentError;
+use crate::registry::schemas::schema::OutputSchema;
+use crate::registry::schemas::tape::TapeNode;
+
+/// Slots an operation keeps on a shard while none of its calls run. More run at once without limit here (handlers are
+/// the limit); those beyond are freed when they end. Covers the default pool of 256 handlers.
+pub(in crate::registry) const SLOTS_FREE_MAX: usize = 256;
+
+/// An asynchronous function of kind `K`.
+pub(in crate::registry) struct AsyncHandler<K, A, F, H> {
+    function: H,
+    types: PhantomData<fn(A) -> (K, F)>,
+}
+
+impl<K, A, F, H> AsyncHandler<K, A, F, H> {
+    pub(in crate::registry) fn new(function: H) -> Self {
+        Self {
+            function,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<K, A, T, F, H> Handler for AsyncHandler<K, A, F, H>
+where
+    K: Kind<T>,
+    A: DeserializeOwned + 'static,
+    T: 'static,
+    F: Future<Output = Result<T, ToolError>> + 'static,
+    H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+{
+    fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler> {
+        Rc::new(AsyncShardHandler {
+            shared: self,
+            output,
+            free: Rc::default(),
+        })
+    }
+}
+
+struct AsyncShardHandler<K, A, F, H> {
+    shared: Arc<AsyncHandler<K, A, F, H>>,
+    output: Option<Arc<OutputSchema>>,
+    free: Rc<FreeList<K, F>>,
+}
+
+type FreeList<K, F> = RefCell<Vec<Pin<Box<Slot<K, F>>>>>;
+
+impl<K, A, T, F, H> ShardHandler for AsyncShardHandler<K, A, F, H>
+where
+    K: Kind<T>,
+    A: DeserializeOwned + 'static,
+    T: 'static,
+    F: Future<Output = Result<T, ToolError>> + 'static,
+    H: Fn(CallContext, A) -> F + Send + Sync + 'static,
+{
+    fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError> {
+        let typed: A = typed::<K, T, A>(arguments)?;
+        let future = (self.shared.function)(context, typed);
+        Ok(Started::Future(CallFuture::running(self.slot_with(future))))
+    }
+
+    fn slots_free(&self) -> usize {
+        self.free.borrow().len()
+    }
+}
+
+impl<K, A, F, H> AsyncShardHandler<K, A, F, H> {
+    fn slot_with(&self, future: F) -> Pin<Box<Slot<K, F>>> {
+        let reused = self.free.borrow_mut().pop();
+        let Some(mut slot) = reused else {
+            return Box::pin(Slot {
+                future: Some(future),
+                home: Rc::downgrade(&self.free),
+                output: self.output.clone(),
+            });
+        };
+        slot.as_mut().project().future.set(Some(future));
+        slot
+    }
+}
+
+pin_project! {
+    struct Slot<K, F> {
+        #[pin]
+        future: Option<F>,
+        // Weak: a list of slots that own the list would never be freed.
+        home: Weak<FreeList<K, F>>,
+        output: Option<Arc<OutputSchema>>,
+    }
+}
+
+impl<K, T, F> CallSlot for Slot<K, F>
+where
+    K: Kind<T>,
+    F: Future<Output = Result<T, ToolError>>,
+{
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let slot = self.project();
+        match slot.future.as_pin_mut() {
+            Some(future) => future
+                .poll(cx)
+                .map(|result| K::output(result?, slot.output.as_deref())),
+            None => Poll::Ready(Err(ToolError::internal("an empty slot was polled"))),
+        }
+    }
+
+    fn recycle(mut self: Pin<Box<Self>>) {
+        self.as_mut().project().future.set(None);
+        let Some(home) = self.home.upgrade() else {
+            return;
+        };
+        let mut free = home.borrow_mut();
+        if free.len() < SLOTS_FREE_MAX {
+            free.push(self);
+        }
+    }
+}

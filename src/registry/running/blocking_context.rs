@@ -1,0 +1,124 @@
+//! What a running blocking call knows about itself, and how it speaks to the client and the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::cancellation::Cancellation;
+use crate::registry::asking::ask::Ask;
+use crate::registry::asking::capabilities::ClientCapabilities;
+use crate::registry::asking::client_link::ClientLink;
+use crate::registry::asking::emission::Progress;
+use crate::registry::asking::link::CallLink;
+use crate::registry::asking::log_level::LogLevel;
+use crate::registry::asking::question::Question;
+use crate::registry::asking::server_handle::ServerHandle;
+use crate::registry::asking::tool_error::ToolError;
+
+/// The context of a blocking call, on a worker thread.
+#[derive(Debug, Clone, Default)]
+pub struct BlockingContext {
+    cancellation: Cancellation,
+    client: ClientLink,
+}
+
+impl BlockingContext {
+    /// A context that reports what `cancellation` says. Nobody hears what is said.
+    pub fn new(cancellation: Cancellation) -> Self {
+        Self {
+            cancellation,
+            client: ClientLink::default(),
+        }
+    }
+
+    /// The same for a call that speaks to its client.
+    pub fn with_link(mut self, link: Arc<CallLink>) -> Self {
+        self.client = ClientLink::new(link);
+        self
+    }
+
+    /// Whether the client left, the call timed out or the server stops. A long computation looks every few
+    /// milliseconds and returns [`ToolError::Cancelled`].
+    pub fn is_cancelled(&self) -> bool {
+        self.cancellation.is_cancelled()
+    }
+
+    /// Puts a question and blocks this thread until the answer is there or the call is cancelled. Otherwise as
+    /// [`CallContext::ask`](crate::registry::CallContext::ask).
+    ///
+    /// # Errors
+    /// As [`CallContext::ask`](crate::registry::CallContext::ask).
+    pub fn ask<Q: Question>(&self, key: &str, question: Q) -> Result<Q::Answer, ToolError> {
+        self.put(key, question).wait(self)
+    }
+
+    /// Puts a question without waiting, to put several before the first answer.
+    pub fn put<Q: Question>(&self, key: &str, question: Q) -> PutQuestion<Q> {
+        PutQuestion(self.client.ask(key, question))
+    }
+
+    /// Tells the client how far the call has come: `ctx.progress((3, 10))`, or a [`Progress`] with a message.
+    /// Dropped if the client did not ask for it, and unless it is more than the last time.
+    pub fn progress(&self, progress: impl Into<Progress>) {
+        self.client.progress(progress);
+    }
+
+    /// Whether the client wants progress: to spare the work of finding out.
+    pub fn wants_progress(&self) -> bool {
+        self.client.wants_progress()
+    }
+
+    /// Sends the client a log message: a text or any JSON. Dropped if the client wants none as mild as this.
+    /// Never say what the client's user may not know.
+    pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
+        self.client.log(None, level, data);
+    }
+
+    /// The same from a named part of the server.
+    pub fn log_as(&self, logger: &str, level: LogLevel, data: impl Into<Value>) {
+        self.client.log(Some(logger), level, data);
+    }
+
+    /// Whether a log message of this level would reach anybody: to spare the work of making it.
+    pub fn wants_log(&self, level: LogLevel) -> bool {
+        self.client.wants_log(level)
+    }
+
+    /// What the client can be asked.
+    pub fn client(&self) -> ClientCapabilities {
+        self.client.capabilities()
+    }
+
+    /// The server around this call.
+    pub fn server(&self) -> &ServerHandle {
+        self.client.server()
+    }
+
+    /// Lets the client's connection go while the call runs on; the client comes back for the rest after
+    /// `retry` (2025-11-25, polling; elsewhere it changes nothing).
+    pub fn close_stream(&self, retry: Duration) {
+        self.client.close_stream(retry);
+    }
+
+    /// Tells the client that what it sent its user to a URL for is done (2025-11-25 only). The id is
+    /// [`UrlElicit::id`](crate::registry::UrlElicit::id).
+    pub fn elicitation_complete(&self, elicitation_id: impl Into<String>) {
+        self.client.elicitation_complete(elicitation_id);
+    }
+}
+
+/// A question a blocking call has put and can wait for.
+#[derive(Debug)]
+#[must_use = "the answer is what waiting gives"]
+pub struct PutQuestion<Q>(Ask<Q>);
+
+impl<Q: Question> PutQuestion<Q> {
+    /// Blocks this thread until the answer is there or the call is cancelled.
+    ///
+    /// # Errors
+    /// As [`CallContext::ask`](crate::registry::CallContext::ask).
+    pub fn wait(self, context: &BlockingContext) -> Result<Q::Answer, ToolError> {
+        self.0.wait(|| context.is_cancelled())
+    }
+}

@@ -1,0 +1,89 @@
+//! A running asynchronous call, its future's type erased.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::guard::guard;
+use super::note::noted;
+use super::outcome::Outcome;
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::panics::log_caught_panic;
+
+/// A running asynchronous call. `Unpin`, and ready exactly once; dropping it cancels the call.
+#[must_use = "a call does nothing until it is polled"]
+pub struct CallFuture {
+    state: State,
+    pub(in crate::registry) note: Option<Box<str>>,
+}
+
+enum State {
+    Running(Pin<Box<dyn CallSlot>>),
+    Failed(ToolError),
+    Finished,
+}
+
+impl CallFuture {
+    pub(super) fn running(slot: Pin<Box<dyn CallSlot>>) -> Self {
+        Self {
+            state: State::Running(slot),
+            note: None,
+        }
+    }
+
+    /// A call that ended before it began.
+    pub(in crate::registry) fn failed(error: ToolError) -> Self {
+        Self {
+            state: State::Failed(error),
+            note: None,
+        }
+    }
+}
+
+impl Future for CallFuture {
+    type Output = Outcome;
+
+    /// Polled again after it was ready, it answers with an internal error.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if let State::Running(slot) = &mut self.state {
+            let outcome = match guard(|| slot.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(outcome)) => outcome,
+                Err(panicked) => Err(panicked),
+            };
+            let outcome = self.finish().and(outcome);
+            return Poll::Ready(noted(outcome, self.note.as_deref()));
+        }
+        match std::mem::replace(&mut self.state, State::Finished) {
+            State::Failed(error) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Err(ToolError::internal("a finished call was polled again"))),
+        }
+    }
+}
+
+impl CallFuture {
+    /// Drops the future, which is tool code too, and sends the slot home.
+    fn finish(&mut self) -> Result<(), ToolError> {
+        match std::mem::replace(&mut self.state, State::Finished) {
+            State::Running(slot) => guard(|| slot.recycle()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for CallFuture {
+    fn drop(&mut self) {
+        // A destructor that panics has no client to tell.
+        if self.finish().is_err() {
+            log_caught_panic("a call that was given up, as it was dropped");
+        }
+    }
+}
+
+/// A slot, its future's type erased.
+pub(super) trait CallSlot {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
+
+    /// Drops the future and goes home, if home is still there and has room.
+    fn recycle(self: Pin<Box<Self>>);
+}

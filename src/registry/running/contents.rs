@@ -1,0 +1,126 @@
+//! What reading a resource gives (MCP, Resources: `ReadResourceResult` without its envelope).
+//!
+//! The usual answer is one text or one run of bytes under the URI that was asked for; bytes become base64 only
+//! where they are written.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::registry::content::ResourceContents;
+
+/// The contents of a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadOutput {
+    contents: Contents,
+    mime_type: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Contents {
+    Text(String),
+    Blob(Vec<u8>),
+    Parts(Vec<ResourceContents>),
+}
+
+impl ReadOutput {
+    /// One text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::of(Contents::Text(text.into()))
+    }
+
+    /// Bytes that are no text.
+    pub fn blob(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::of(Contents::Blob(bytes.into()))
+    }
+
+    /// Several contents, each with a URI of its own.
+    pub fn parts(parts: Vec<ResourceContents>) -> Self {
+        Self::of(Contents::Parts(parts))
+    }
+
+    /// The type of this text or these bytes, instead of the registered one. Parts have their own.
+    pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
+        self.mime_type = Some(mime_type.into());
+        self
+    }
+
+    fn of(contents: Contents) -> Self {
+        Self {
+            contents,
+            mime_type: None,
+        }
+    }
+
+    /// Appends the `contents` array of an answer to whoever asked for `uri`; `mime_type` is the registered one.
+    pub fn write_contents(&self, uri: &str, mime_type: Option<&str>, out: &mut Vec<u8>) {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct One<'a> {
+            uri: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            mime_type: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            text: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            blob: Option<String>,
+        }
+        let (text, blob) = match &self.contents {
+            Contents::Text(text) => (Some(text.as_str()), None),
+            Contents::Blob(bytes) => (None, Some(STANDARD.encode(bytes))),
+            Contents::Parts(parts) => return write_json(out, parts),
+        };
+        let mime_type = self.mime_type.as_deref().or(mime_type);
+        write_json(
+            out,
+            &[One {
+                uri,
+                mime_type,
+                text,
+                blob,
+            }],
+        );
+    }
+}
+
+/// What a function that reads a resource may return.
+pub trait IntoContents {
+    /// The contents.
+    fn into_contents(self) -> ReadOutput;
+}
+
+impl IntoContents for ReadOutput {
+    fn into_contents(self) -> ReadOutput {
+        self
+    }
+}
+
+impl IntoContents for String {
+    fn into_contents(self) -> ReadOutput {
+        ReadOutput::text(self)
+    }
+}
+
+impl IntoContents for &'static str {
+    fn into_contents(self) -> ReadOutput {
+        ReadOutput::text(self)
+    }
+}
+
+impl IntoContents for Vec<u8> {
+    fn into_contents(self) -> ReadOutput {
+        ReadOutput::blob(self)
+    }
+}
+
+impl IntoContents for Vec<ResourceContents> {
+    fn into_contents(self) -> ReadOutput {
+        ReadOutput::parts(self)
+    }
+}
+
+/// Writing to a `Vec` does not fail, and neither do these types.
+fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
+}

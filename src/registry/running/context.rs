@@ -1,0 +1,122 @@
+//! What a running asynchronous call knows about itself, and how it speaks to the client and the server.
+//!
+//! Contexts hold no protocol and no executor: what is said goes into the call's [`CallLink`]. Without one, as in most
+//! unit tests, nobody listens and nobody can be asked.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::registry::asking::ask::Ask;
+use crate::registry::asking::capabilities::ClientCapabilities;
+use crate::registry::asking::client_link::ClientLink;
+use crate::registry::asking::emission::Progress;
+use crate::registry::asking::link::CallLink;
+use crate::registry::asking::log_level::LogLevel;
+use crate::registry::asking::question::Question;
+use crate::registry::asking::server_handle::ServerHandle;
+use crate::registry::info::index::ToolIndex;
+
+/// The context of an asynchronous call. Cheap to make and to clone; it stays on its shard.
+#[derive(Debug, Clone, Default)]
+pub struct CallContext {
+    tool: Option<(ToolIndex, Rc<str>)>,
+    client: ClientLink,
+}
+
+impl CallContext {
+    /// A context that is not yet a tool's; [`ShardRegistry::start_tool`](crate::registry::ShardRegistry::start_tool) names the
+    /// tool. Nobody hears what is said.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same for a call that speaks to its client.
+    pub fn with_link(link: Arc<CallLink>) -> Self {
+        Self {
+            tool: None,
+            client: ClientLink::new(link),
+        }
+    }
+
+    /// The name of the tool that is running, empty before the call starts.
+    pub fn tool_name(&self) -> &str {
+        self.tool.as_ref().map_or("", |(_, name)| name)
+    }
+
+    /// The tool that is running, once the call started.
+    pub fn tool_index(&self) -> Option<ToolIndex> {
+        self.tool.as_ref().map(|(index, _)| *index)
+    }
+
+    /// Puts a question and waits for the answer. The question goes out at once; one asked before another is awaited
+    /// goes out with it. The `key` is the tool's own name for the question, unique in the call and the same every
+    /// time the tool runs: clients since 2026-07-28 answer by calling again, and the tool runs again from its
+    /// beginning with the answers it has. So ask before doing what must not be done twice, and pass errors on
+    /// with `?`.
+    ///
+    /// # Errors
+    /// [`ToolError::MissingCapability`] if this client cannot be asked; [`ToolError::InputRequired`] if it will call
+    /// again; [`ToolError::InvalidAnswer`] for an answer that is none; [`ToolError::Message`] if the client answered
+    /// with an error; [`ToolError::Cancelled`] and [`ToolError::TimedOut`]; [`ToolError::Internal`] for a key that
+    /// was used before, is empty or too long.
+    pub fn ask<Q: Question>(&self, key: &str, question: Q) -> Ask<Q> {
+        self.client.ask(key, question)
+    }
+
+    /// Tells the client how far the call has come: `ctx.progress((3, 10))`, or a [`Progress`] with a message.
+    /// Dropped if the client did not ask for it, and unless it is more than the last time.
+    pub fn progress(&self, progress: impl Into<Progress>) {
+        self.client.progress(progress);
+    }
+
+    /// Whether the client wants progress: to spare the work of finding out.
+    pub fn wants_progress(&self) -> bool {
+        self.client.wants_progress()
+    }
+
+    /// Sends the client a log message: a text or any JSON. Dropped if the client wants none as mild as this.
+    /// Never say what the client's user may not know.
+    pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
+        self.client.log(None, level, data);
+    }
+
+    /// The same from a named part of the server.
+    pub fn log_as(&self, logger: &str, level: LogLevel, data: impl Into<Value>) {
+        self.client.log(Some(logger), level, data);
+    }
+
+    /// Whether a log message of this level would reach anybody: to spare the work of making it.
+    pub fn wants_log(&self, level: LogLevel) -> bool {
+        self.client.wants_log(level)
+    }
+
+    /// What the client can be asked.
+    pub fn client(&self) -> ClientCapabilities {
+        self.client.capabilities()
+    }
+
+    /// The server around this call.
+    pub fn server(&self) -> &ServerHandle {
+        self.client.server()
+    }
+
+    /// Lets the client's connection go while the call runs on; the client comes back for the rest after
+    /// `retry` (2025-11-25, polling; elsewhere it changes nothing).
+    pub fn close_stream(&self, retry: Duration) {
+        self.client.close_stream(retry);
+    }
+
+    /// Tells the client that what it sent its user to a URL for is done (2025-11-25 only). The id is
+    /// [`UrlElicit::id`](crate::registry::UrlElicit::id).
+    pub fn elicitation_complete(&self, elicitation_id: impl Into<String>) {
+        self.client.elicitation_complete(elicitation_id);
+    }
+
+    pub(in crate::registry) fn for_tool(mut self, index: ToolIndex, name: &Rc<str>) -> Self {
+        self.tool = Some((index, Rc::clone(name)));
+        self
+    }
+}

@@ -1,0 +1,27 @@
+//! A registered function with its types erased: once for the process, then once per shard.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::context::CallContext;
+use super::started::Started;
+use crate::registry::schemas::argument_error::ArgumentError;
+use crate::registry::schemas::schema::OutputSchema;
+use crate::registry::schemas::tape::TapeNode;
+
+/// A registered function, shared by all shards.
+pub(in crate::registry) trait Handler: Send + Sync {
+    /// The same function with one shard's reusable state around it. Structured results are held to `output`.
+    fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler>;
+}
+
+/// A registered function on one shard.
+pub(in crate::registry) trait ShardHandler {
+    /// Makes the typed arguments and a call that has not run yet.
+    fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError>;
+
+    /// Slots at rest, for tests and figures.
+    fn slots_free(&self) -> usize {
+        0
+    }
+}

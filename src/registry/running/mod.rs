@@ -1,0 +1,21 @@
+//! Running registered functions: their contexts, their calls on a shard or a worker, and what they give.
+//!
+//! Knows how a function is called, not what it is registered as.
+
+pub(super) mod async_handler;
+pub(super) mod blocking_call;
+pub(super) mod blocking_context;
+pub(super) mod blocking_handler;
+pub(super) mod call;
+pub(super) mod cancellation;
+pub(super) mod completion;
+pub(super) mod contents;
+pub(super) mod context;
+pub(super) mod guard;
+pub(super) mod handler;
+pub(super) mod messages;
+mod note;
+pub(super) mod outcome;
+pub(super) mod output;
+pub(super) mod resource_page;
+pub(super) mod started;

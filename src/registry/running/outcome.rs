@@ -1,0 +1,158 @@
+//! How an operation ends, whatever its kind, and how a function's return value becomes that.
+
+use serde::de::DeserializeOwned;
+
+use super::completion::{Completion, IntoCompletion};
+use super::contents::{IntoContents, ReadOutput};
+use super::messages::{IntoMessages, PromptOutput};
+use super::output::{IntoOutput, ToolOutput};
+use super::resource_page::ResourcePage;
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::schemas::argument_error::ArgumentError;
+use crate::registry::schemas::deserialize::from_tape;
+use crate::registry::schemas::schema::OutputSchema;
+use crate::registry::schemas::tape::TapeNode;
+use crate::registry::schemas::text::from_texts;
+
+/// How an operation ended.
+pub type Outcome = Result<Output, ToolError>;
+
+/// What an operation gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// A tool's result.
+    Tool(ToolOutput),
+    /// A resource's contents.
+    Read(ReadOutput),
+    /// Some of a lister's resources.
+    Resources(ResourcePage),
+    /// A prompt's messages.
+    Prompt(PromptOutput),
+    /// Proposals.
+    Completion(Completion),
+}
+
+impl Output {
+    /// Adds a note for the client to a tool's result.
+    pub(in crate::registry) fn note(&mut self, note: &str) {
+        if let Self::Tool(output) = self {
+            output.note(note);
+        }
+    }
+
+    /// A tool's result, if this is one.
+    pub fn into_tool(self) -> Option<ToolOutput> {
+        match self {
+            Self::Tool(output) => Some(output),
+            _ => None,
+        }
+    }
+}
+
+impl From<ToolOutput> for Output {
+    fn from(output: ToolOutput) -> Self {
+        Self::Tool(output)
+    }
+}
+
+/// A kind of operation: what its functions may return and what becomes of that.
+pub(in crate::registry) trait Kind<T>: 'static {
+    /// Whether arguments are texts, of which typed ones are made: a URI's variables, a prompt's arguments.
+    const TAKES_TEXTS: bool = false;
+
+    /// Converts, and holds structured results to their tool's own schema.
+    fn output(value: T, schema: Option<&OutputSchema>) -> Outcome;
+}
+
+/// The arguments of an operation of kind `K` as the type that its function takes.
+pub(in crate::registry) fn typed<K: Kind<T>, T, A: DeserializeOwned>(
+    arguments: TapeNode<'_>,
+) -> Result<A, ArgumentError> {
+    if K::TAKES_TEXTS {
+        from_texts(arguments)
+    } else {
+        from_tape(arguments)
+    }
+}
+
+/// Tools.
+pub(in crate::registry) struct ToolKind;
+
+impl<T: IntoOutput> Kind<T> for ToolKind {
+    fn output(value: T, schema: Option<&OutputSchema>) -> Outcome {
+        let answer = value.into_output()?;
+        if let Some(schema) = schema {
+            schema
+                .check(answer.structured_content())
+                .map_err(ToolError::Internal)?;
+        }
+        Ok(Output::Tool(answer))
+    }
+}
+
+/// Reading resources.
+pub(in crate::registry) struct ReadKind;
+
+impl<T: IntoContents> Kind<T> for ReadKind {
+    const TAKES_TEXTS: bool = true;
+
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Read(value.into_contents()))
+    }
+}
+
+/// Listing resources.
+pub(in crate::registry) struct ListKind;
+
+impl Kind<ResourcePage> for ListKind {
+    fn output(value: ResourcePage, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Resources(value))
+    }
+}
+
+/// Getting prompts.
+pub(in crate::registry) struct PromptKind;
+
+impl<T: IntoMessages> Kind<T> for PromptKind {
+    const TAKES_TEXTS: bool = true;
+
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Prompt(value.into_messages()))
+    }
+}
+
+/// Completing.
+pub(in crate::registry) struct CompletionKind;
+
+impl<T: IntoCompletion> Kind<T> for CompletionKind {
+    fn output(value: T, _: Option<&OutputSchema>) -> Outcome {
+        Ok(Output::Completion(value.into_completion()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_result_that_breaks_its_tools_schema_is_an_internal_error() {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+        let schema = OutputSchema::compile(&schema).unwrap();
+        let output = |given| <ToolKind as Kind<ToolOutput>>::output(given, Some(&schema));
+        assert!(output(ToolOutput::structured(json!({"n": 1}))).is_ok());
+        assert!(matches!(
+            output(ToolOutput::text("")),
+            Err(ToolError::Internal(_))
+        ));
+        let broken = output(ToolOutput::structured(json!({"n": "secret"}))).unwrap_err();
+        assert!(broken.log_detail().unwrap().contains("/n"), "{broken:?}");
+        assert_eq!(broken.to_string(), "internal error");
+    }
+
+    #[test]
+    fn other_kinds_make_a_tools_result_no_heavier() {
+        assert!(size_of::<Output>() <= size_of::<ToolOutput>() + size_of::<usize>());
+    }
+}

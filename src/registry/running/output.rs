@@ -1,0 +1,310 @@
+//! What a tool answers (MCP, Tools: `CallToolResult` without its envelope).
+//!
+//! Text, the common case, is one `String` and nothing around it. Writing never allocates beyond the buffer it
+//! appends to.
+
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::registry::asking::tool_error::ToolError;
+use crate::registry::content::{ContentBlock, TEXT_CLOSE, TEXT_OPEN, write_json, write_string};
+use crate::registry::schemas::schema;
+
+/// A tool's result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolOutput {
+    content: Content,
+    structured: Option<Value>,
+}
+
+/// The unstructured part of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// One text block.
+    Text(String),
+    /// Any blocks.
+    Blocks(Vec<ContentBlock>),
+    /// One text block that repeats the structured part as JSON, for clients that read only text.
+    StructuredAsText,
+}
+
+impl ToolOutput {
+    /// One text block.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            content: Content::Text(text.into()),
+            structured: None,
+        }
+    }
+
+    /// Any content blocks.
+    pub fn blocks(blocks: Vec<ContentBlock>) -> Self {
+        Self {
+            content: Content::Blocks(blocks),
+            structured: None,
+        }
+    }
+
+    /// A structured result, repeated as text. It must match the tool's output schema.
+    pub fn structured(value: Value) -> Self {
+        Self {
+            content: Content::StructuredAsText,
+            structured: Some(value),
+        }
+    }
+
+    /// The same structured result with other content than its JSON text, say a summary for people.
+    pub fn with_content(mut self, blocks: Vec<ContentBlock>) -> Self {
+        self.content = Content::Blocks(blocks);
+        self
+    }
+
+    /// Adds a text block behind the others.
+    pub(in crate::registry) fn note(&mut self, note: &str) {
+        let mut blocks = match std::mem::replace(&mut self.content, Content::Blocks(Vec::new())) {
+            Content::Text(text) => vec![ContentBlock::text(text)],
+            Content::Blocks(blocks) => blocks,
+            Content::StructuredAsText => {
+                let structured = self.structured.as_ref().map(Value::to_string);
+                vec![ContentBlock::text(structured.unwrap_or_default())]
+            }
+        };
+        blocks.push(ContentBlock::text(note));
+        self.content = Content::Blocks(blocks);
+    }
+
+    /// The unstructured part.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// `structuredContent`, if there is any.
+    pub fn structured_content(&self) -> Option<&Value> {
+        self.structured.as_ref()
+    }
+
+    /// Appends the `content` array.
+    pub fn write_content(&self, out: &mut Vec<u8>) {
+        match &self.content {
+            Content::Text(text) => {
+                out.extend_from_slice(TEXT_OPEN);
+                write_string(out, text);
+                out.extend_from_slice(TEXT_CLOSE);
+            }
+            Content::Blocks(blocks) => write_json(out, blocks),
+            Content::StructuredAsText => {
+                out.extend_from_slice(TEXT_OPEN);
+                out.push(b'"');
+                if let Some(value) = &self.structured {
+                    write_json(EscapedJson(out), value);
+                }
+                out.push(b'"');
+                out.extend_from_slice(TEXT_CLOSE);
+            }
+        }
+    }
+
+    /// Appends the value of `structuredContent` and says so, or appends nothing.
+    pub fn write_structured(&self, out: &mut Vec<u8>) -> bool {
+        match &self.structured {
+            Some(value) => {
+                write_json(out, value);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// What a tool's function may return.
+pub trait IntoOutput {
+    /// The schema of the structured part, for a type that has one.
+    fn output_schema() -> Option<Value> {
+        None
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// A value that cannot be JSON is an internal error.
+    fn into_output(self) -> Result<ToolOutput, ToolError>;
+}
+
+impl IntoOutput for ToolOutput {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(self)
+    }
+}
+
+impl IntoOutput for String {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::text(self))
+    }
+}
+
+impl IntoOutput for &'static str {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::text(self))
+    }
+}
+
+/// No content.
+impl IntoOutput for () {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::blocks(Vec::new()))
+    }
+}
+
+impl IntoOutput for ContentBlock {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::blocks(vec![self]))
+    }
+}
+
+impl IntoOutput for Vec<ContentBlock> {
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        Ok(ToolOutput::blocks(self))
+    }
+}
+
+/// A structured result: the tool gets an output schema from `T`, the client `structuredContent` and its text.
+///
+/// `T` must be an object in JSON, as every revision up to 2025-11-25 demands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Structured<T>(pub T);
+
+impl<T: Serialize + JsonSchema> IntoOutput for Structured<T> {
+    fn output_schema() -> Option<Value> {
+        Some(schema::of_output::<T>())
+    }
+
+    fn into_output(self) -> Result<ToolOutput, ToolError> {
+        serde_json::to_value(&self.0)
+            .map(ToolOutput::structured)
+            .map_err(|error| ToolError::internal(format_args!("the result is not JSON: {error}")))
+    }
+}
+
+/// Arguments of a tool that takes none; members a client sends all the same are ignored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct NoArguments {}
+
+/// JSON text inside a JSON string. The text serde_json writes has no control characters outside its own
+/// escapes, so only quotes and backslashes need one here.
+struct EscapedJson<'a>(&'a mut Vec<u8>);
+
+impl Write for EscapedJson<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let mut rest = text;
+        while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+            let (plain, special) = rest.split_at(at);
+            self.0.extend_from_slice(plain);
+            self.0.push(b'\\');
+            self.0.extend_from_slice(&special[..1]);
+            rest = &special[1..];
+        }
+        self.0.extend_from_slice(rest);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::content::{ContentAnnotations, ResourceContents, Role};
+    use crate::registry::specification::{REVISIONS, assert_matches};
+    use serde_json::json;
+
+    fn written(output: &ToolOutput) -> Value {
+        let mut text = Vec::new();
+        output.write_content(&mut text);
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    fn every_block() -> Vec<ContentBlock> {
+        let annotations = ContentAnnotations {
+            audience: Some(vec![Role::User, Role::Assistant]),
+            priority: Some(0.5),
+            last_modified: Some("2026-01-01T00:00:00Z".into()),
+        };
+        vec![
+            ContentBlock::text("text"),
+            ContentBlock::Text {
+                text: "annotated".into(),
+                annotations: Some(annotations),
+            },
+            ContentBlock::image(b"\0\xff", "image/png"),
+            ContentBlock::resource(ResourceContents::text(
+                "file:///a",
+                Some("text/plain".into()),
+                "a",
+            )),
+            ContentBlock::resource(ResourceContents::blob("file:///b", None, b"b")),
+            ContentBlock::audio(b"sound", "audio/wav"),
+            ContentBlock::resource_link("file:///c", "c"),
+        ]
+    }
+
+    #[test]
+    fn results_match_each_revision() {
+        for revision in REVISIONS {
+            // Sound and links came later.
+            let known = match revision {
+                "2024-11-05" => 5,
+                "2025-03-26" => 6,
+                _ => 7,
+            };
+            let mut blocks = every_block();
+            blocks.truncate(known);
+            let result = |content: Value| match revision {
+                "2026-07-28" => json!({"content": content, "resultType": "complete"}),
+                _ => json!({"content": content}),
+            };
+            let content = written(&ToolOutput::blocks(blocks));
+            assert_eq!(content.as_array().map(Vec::len), Some(known));
+            assert_matches(revision, "CallToolResult", &result(content));
+            assert_matches(
+                revision,
+                "CallToolResult",
+                &result(written(&ToolOutput::text("\"\\\n\u{1}🦀"))),
+            );
+        }
+    }
+
+    #[test]
+    fn text_survives_every_escape() {
+        let text: String = (0..=0x2030).filter_map(char::from_u32).collect();
+        assert_eq!(
+            written(&ToolOutput::text(text.clone())),
+            json!([{"type": "text", "text": text}])
+        );
+        let failed = ToolError::message(&text);
+        let mut error = Vec::new();
+        failed.write_content(&mut error);
+        let error: Value = serde_json::from_slice(&error).unwrap();
+        assert_eq!(error, json!([{"type": "text", "text": text}]));
+    }
+
+    #[test]
+    fn structured_results_repeat_as_text() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        for _ in 0..500 {
+            let value = crate::registry::schemas::random::document(&mut rng, 4);
+            let value = json!({"quote \" and \\": value, "control \u{1}\n": [1.5, -0.0]});
+            let output = ToolOutput::structured(value.clone());
+            let text = written(&output)[0]["text"].as_str().unwrap().to_owned();
+            assert_eq!(text, value.to_string());
+            let mut structured = Vec::new();
+            assert!(output.write_structured(&mut structured));
+            assert_eq!(serde_json::from_slice::<Value>(&structured).unwrap(), value);
+        }
+        assert!(!ToolOutput::text("").write_structured(&mut Vec::new()));
+    }
+}
