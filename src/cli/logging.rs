@@ -1,10 +1,10 @@
 //! Log records on stderr: one line each, whatever a peer managed to get into them.
 //!
-//! Records are formatted by `tracing-subscriber` and escaped on their way out, so that no field, message or library
-//! can forge a line, move a cursor or turn text around. A panic becomes one error record. Stderr that is closed is
-//! no error, and one that is slow holds nobody up: a thread of its own writes (`log_queue`). Does not decide what is worth
-//! logging, nor hides secrets: those are never handed to it.
-//! Invariant: every write to stderr is of whole records, each with exactly one line feed, its last byte.
+//! Records are formatted by `tracing-subscriber` and escaped on their way out, so that no field, message or library can
+//! forge a line, move a cursor or turn text around. A panic becomes one error record. Stderr that is closed is no
+//! error, and one that is slow holds nobody up: a thread of its own writes (`log_queue`). Does not decide what is worth
+//! logging, nor hides secrets: those are never handed to it. Invariant: every write to stderr is of whole records, each
+//! with exactly one line feed, its last byte.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -119,8 +119,8 @@ fn level_filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// One record instead of the standard library's several lines. The thread's name is part of every record. Where a call's
-/// panic is caught, it is logged with the tool and the request, which are not known here.
+/// One record instead of the standard library's several lines. The thread's name is part of every record. Where a
+/// call's panic is caught, it is logged with the tool and the request, which are not known here.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let reason = info.payload_as_str().unwrap_or("not a text");
@@ -207,7 +207,7 @@ fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{2028}' | '\u{2029}' | '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         )
 }
 

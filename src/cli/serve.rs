@@ -22,8 +22,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 ///
 /// What keeps the server from starting, with the next step.
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    // Until signals are listened to they end the process at once, and there is nothing to finish: so what may take long,
-    // such as a root on another machine, comes before.
+    // Until signals are listened to they end the process at once, and there is nothing to finish: so what may take
+    // long, such as a root on another machine, comes before.
     let registry = toolsets::registry(settings)?;
     let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])
         .map_err(|error| format!("cannot wait for signals: {error}; {NO_THREADS}"))?;

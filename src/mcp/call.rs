@@ -166,8 +166,8 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// A legacy client answers in its session, and what has none declared nothing. A task waits for its answers, however
-    /// they come.
+    /// A legacy client answers in its session, and what has none declared nothing. A task waits for its answers,
+    /// however they come.
     fn asking(&self) -> Asking {
         let asker = &self.call.asker;
         match asker.revision.era() {

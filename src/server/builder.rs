@@ -111,9 +111,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves the one client that started this process, on stdin and stdout, and listens nowhere. Starting takes both away
-    /// from the rest of the program: what it prints goes to stderr from then on. Once the client has closed its end,
-    /// [`ServerBuilder::serve_until_signal`] returns, and [`Server::is_over`] says so.
+    /// Serves the one client that started this process, on stdin and stdout, and listens nowhere. Starting takes both
+    /// away from the rest of the program: what it prints goes to stderr from then on. Once the client has closed its
+    /// end, [`ServerBuilder::serve_until_signal`] returns, and [`Server::is_over`] says so.
     ///
     /// ```no_run
     /// use weir::registry::Registry;
@@ -223,10 +223,10 @@ impl ServerBuilder {
         )?)
     }
 
-    /// Serves `registry` until SIGTERM or SIGINT, or until the one client of stdio has left, for a program that does nothing else; `on_start` runs once every shard
-    /// accepts. The first signal drains, for as long as `run.drain_timeout` says; a second one, a
-    /// quarter of a second after it or later, cuts the drain short. SIGHUP is ignored. After this returned, none of the
-    /// three ends the process any more, so it should end by itself.
+    /// Serves `registry` until SIGTERM or SIGINT, or until the one client of stdio has left, for a program that does
+    /// nothing else; `on_start` runs once every shard accepts. The first signal drains, for as long as
+    /// `run.drain_timeout` says; a second one, a quarter of a second after it or later, cuts the drain short. SIGHUP is
+    /// ignored. After this returned, none of the three ends the process any more, so it should end by itself.
     ///
     /// ```no_run
     /// use weir::registry::Registry;

@@ -168,11 +168,13 @@ fn listen_advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// A running server. Dropped without a [drain](Self::drain) it stops at once: what is in flight is lost, connections are
-/// closed, and its threads end, but for those that tool code blocks. That takes milliseconds, half a second at most.
+/// A running server. Dropped without a [drain](Self::drain) it stops at once: what is in flight is lost, connections
+/// are closed, and its threads end, but for those that tool code blocks. That takes milliseconds, half a second at
+/// most.
 pub struct Server {
     address: Option<SocketAddr>,
-    /// What shards listen on, until a drain has closed it. First, since a dropped server ends its shards while it waits.
+    /// What shards listen on, until a drain has closed it. First, since a dropped server ends its shards while it
+    /// waits.
     listening: Option<Group>,
     /// Next, for fields are dropped in this order: whatever shards use outlives them.
     shards: Shards,

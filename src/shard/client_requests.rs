@@ -1,9 +1,9 @@
 //! Calls that wait for their client: the handler is given back, and taken again when there is something to go on with.
 //!
-//! A question goes out on the call's stream; its answer comes in any later request of the session, on any shard, and
-//! as an event to this one. Meanwhile an asynchronous call lies on a shelf without a handler. Whatever wakes it, the answer or
-//! anything else it waits for, it asks for a handler first and goes before requests that have not begun. A blocking
-//! call keeps its handler, since the worker it occupies is the scarcer of the two.
+//! A question goes out on the call's stream; its answer comes in any later request of the session, on any shard, and as
+//! an event to this one. Meanwhile an asynchronous call lies on a shelf without a handler. Whatever wakes it, the
+//! answer or anything else it waits for, it asks for a handler first and goes before requests that have not begun. A
+//! blocking call keeps its handler, since the worker it occupies is the scarcer of the two.
 //!
 //! ```text
 //! Calling ── asks, is pending ──► shelved ── woken ──► returning ── a handler ──► Calling
@@ -179,7 +179,8 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Whether the entry that a call came from waits for it to go on: a connection only if the call's stream is open on it.
+    /// Whether the entry that a call came from waits for it to go on: a connection only if the call's stream is open on
+    /// it.
     fn awaits_return(&mut self, key: ConnectionKey, stream: Option<&Arc<Stream>>) -> bool {
         if let Some(connection) = self.table.connection(key) {
             let open = connection.request.stream.as_ref().zip(stream);

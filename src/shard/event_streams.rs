@@ -215,8 +215,8 @@ impl<R: ShardRing> Shard<R> {
         self.calls.at(handler)?.stream.clone()
     }
 
-    /// Opens the stream that a call speaks on, if it has none and can have one; the connection whose response now has to
-    /// begin.
+    /// Opens the stream that a call speaks on, if it has none and can have one; the connection whose response now has
+    /// to begin.
     pub(super) fn open_call_stream(&mut self, handler: HandlerKey) -> Option<ConnectionKey> {
         let connection = self.calls.holder(handler);
         let call = self.calls.at(handler)?;
@@ -296,8 +296,8 @@ impl<R: ShardRing> Shard<R> {
         self.streams.detach(key, &open);
     }
 
-    /// A client that reads a stream or waits for an answer is gone. In the modern era that cancels its call; in the legacy
-    /// era the call runs on.
+    /// A client that reads a stream or waits for an answer is gone. In the modern era that cancels its call; in the
+    /// legacy era the call runs on.
     pub(super) fn client_gone(&mut self, key: ConnectionKey) {
         if let Some(State::Calling(handler)) = self.table.connection(key).map(|connection| connection.state)
             && self.is_cancelled_by_leaving(handler)

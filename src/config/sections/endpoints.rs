@@ -19,7 +19,8 @@ section! {
         /// Whether it may listen beside another process of this user. Its own shards always share the address.
         pub shares_port: bool = false => switch("reuse-port",
             "Whether to start beside another server of this user on the same address, and share its new connections").for_listeners(),
-        /// The paths of MCP, undecoded, each without a slash behind it unless it is the root; never empty, nothing twice.
+        /// The paths of MCP, undecoded, each without a slash behind it unless it is the root; never empty, nothing
+        /// twice.
         pub paths: Vec<String> = vec!["/mcp".to_owned()] => option("path", "PATH", UrlPath,
             "A path to serve MCP on, with and without a slash behind it").for_listeners().repeatable(),
         /// Whether [`HEALTH_PATH`](crate::config::HEALTH_PATH) and [`READINESS_PATH`](crate::config::READINESS_PATH)

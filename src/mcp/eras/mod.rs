@@ -1,7 +1,7 @@
 //! The two eras, each with its envelope and its rules; where a message leads.
 //!
-//! `modern` and `legacy` read requests; `batch`, `session_requests`, `get_stream` and `sse_post` are the legacy era's alone.
-//! `unread` refuses what could not be read.
+//! `modern` and `legacy` read requests; `batch`, `session_requests`, `get_stream` and `sse_post` are the legacy era's
+//! alone. `unread` refuses what could not be read.
 
 pub(in crate::mcp) mod batch;
 pub(in crate::mcp) mod get_stream;

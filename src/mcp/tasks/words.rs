@@ -1,8 +1,8 @@
 //! Tasks as clients read them: in answers, in notifications, in what is related to them.
 //!
-//! In 2025-11-25 a task has `ttl` and `pollInterval` and stands for itself; results come by `tasks/result`, and all that
-//! belongs to a task says so in `_meta`. Since 2026-07-28 the members name their unit, and what the task asks or came to
-//! is part of it.
+//! In 2025-11-25 a task has `ttl` and `pollInterval` and stands for itself; results come by `tasks/result`, and all
+//! that belongs to a task says so in `_meta`. Since 2026-07-28 the members name their unit, and what the task asks or
+//! came to is part of it.
 
 use std::time::Duration;
 

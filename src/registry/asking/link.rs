@@ -188,7 +188,8 @@ impl CallLink {
         }
     }
 
-    /// Whether other threads have said something that is more than a message: a question, or that the stream is to close.
+    /// Whether other threads have said something that is more than a message: a question, or that the stream is to
+    /// close.
     pub fn has_requests(&self) -> bool {
         let is_pending = self.flags.load(Ordering::Acquire) & PENDING != 0;
         is_pending && self.lock().unsent.iter().any(|said| !said.is_droppable())

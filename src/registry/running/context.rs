@@ -27,8 +27,8 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// A context that is not yet a tool's; [`ShardRegistry::start_tool`](crate::registry::ShardRegistry::start_tool) names the
-    /// tool. Nobody hears what is said.
+    /// A context that is not yet a tool's; [`ShardRegistry::start_tool`](crate::registry::ShardRegistry::start_tool)
+    /// names the tool. Nobody hears what is said.
     pub fn new() -> Self {
         Self::default()
     }

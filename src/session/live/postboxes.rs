@@ -198,8 +198,8 @@ impl Live {
         })
     }
 
-    /// Posts a copy of a message to the channel of this name, in the order of deliveries. Any thread; costs a look-up and
-    /// an event.
+    /// Posts a copy of a message to the channel of this name, in the order of deliveries. Any thread; costs a look-up
+    /// and an event.
     ///
     /// # Errors
     /// When no channel of `principal`'s has this name, or the channel has too much to deal with already.

@@ -101,8 +101,8 @@ impl Calls {
         self.pool.holder(handler)
     }
 
-    /// The call that a handler works for, or that had this one before it was shelved; and the connection, message or task
-    /// that it is the call of.
+    /// The call that a handler works for, or that had this one before it was shelved; and the connection, message or
+    /// task that it is the call of.
     pub(super) fn speaker(&mut self, handler: HandlerKey) -> Option<(&mut Call, ConnectionKey)> {
         match self.pool.holder(handler) {
             Some(holder) => self.pool.call_mut(handler).map(|call| (call, holder)),

@@ -42,8 +42,8 @@ impl Events {
         }
     }
 
-    /// Appends where the client is to POST: a relative reference, since nobody here knows what the server is called, nor
-    /// under which prefix a proxy shows it.
+    /// Appends where the client is to POST: a relative reference, since nobody here knows what the server is called,
+    /// nor under which prefix a proxy shows it.
     pub(in crate::shard) fn append_endpoint(&self, out: &mut Vec<u8>, messages: &str) {
         let name = self.postbox.name();
         self.write(out, |out| {

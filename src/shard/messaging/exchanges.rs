@@ -60,8 +60,8 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Why a channel's next call may not even wait: as many calls are in flight as may be, this one counted, or the channel
-    /// ends when its calls have ended, which further calls would put off for ever.
+    /// Why a channel's next call may not even wait: as many calls are in flight as may be, this one counted, or the
+    /// channel ends when its calls have ended, which further calls would put off for ever.
     pub(in crate::shard) fn refusal_by_channel(&mut self, exchange: ConnectionKey) -> Option<OverloadReason> {
         let in_flight_max = self.service.channels.settings.in_flight_max as usize;
         let parent = self.parent_of(exchange)?;
@@ -124,8 +124,8 @@ impl<R: ShardRing> Shard<R> {
         self.close_if_over(parent);
     }
 
-    /// Ends the exchanges of a channel whose client is gone. Legacy calls that run finish without a listener, unless `all`
-    /// are to end.
+    /// Ends the exchanges of a channel whose client is gone. Legacy calls that run finish without a listener, unless
+    /// `all` are to end.
     pub(super) fn drop_exchanges(&mut self, exchanges: Vec<ConnectionKey>, all: bool) {
         for key in exchanges {
             if let Some(handler) = self.table.handler(key)

@@ -144,8 +144,8 @@ impl<R: ShardRing> Shard<R> {
         consumed
     }
 
-    /// Whether a channel's next message is to wait until the calls that have begun were run. Otherwise all calls of one read
-    /// would need handlers at once, though none of them may take any time.
+    /// Whether a channel's next message is to wait until the calls that have begun were run. Otherwise all calls of one
+    /// read would need handlers at once, though none of them may take any time.
     pub(super) fn is_to_be_interrupted(&mut self, key: ConnectionKey) -> bool {
         self.calls.has_started() || self.is_to_await_tasks(key)
     }

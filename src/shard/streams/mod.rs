@@ -2,8 +2,8 @@
 //!
 //! A stream's messages lie in the live store, where any thread may add to them; the shard that has its connection is
 //! told, takes what is ready and sends it as one chunk. What a call says on the shard of its connection goes to the
-//! connection directly, unless its client may come back for it. One send is in flight at a time, so a client that does not
-//! read keeps its messages waiting in the store, bounded there, and nobody else.
+//! connection directly, unless its client may come back for it. One send is in flight at a time, so a client that does
+//! not read keeps its messages waiting in the store, bounded there, and nobody else.
 //!
 //! An open stream holds no handler and no buffer.
 
