@@ -75,8 +75,8 @@ impl<K: SlabKey, T> Slab<K, T> {
             slots: Vec::new(),
             free: NO_SLOT,
             len: 0,
-            // The number that ends the free list names no slot.
-            slots_max: slots_max.min(NO_SLOT),
+            // Every slot's number is below it, so that none is the number that ends the free list.
+            slots_max,
             keys: PhantomData,
         }
     }

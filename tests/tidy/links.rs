@@ -142,7 +142,7 @@ fn paths_that_are_named_exist() {
                     .iter()
                     .any(|from| from.join(format!("{path}{ending}")).exists())
             };
-            if !endings.iter().any(|ending| exists(&ending)) {
+            if !endings.iter().any(exists) {
                 let problem = format!("{}:{number}: `{path}` does not exist", source.path);
                 problems.push((source.path.clone(), problem));
             }

@@ -503,7 +503,7 @@ fn a_cpu_quota_counts_for_shards_workers_and_pinning() {
     for (millis, count) in [(500, 1), (1000, 1), (1999, 1), (2000, 2), (2500, 2), (7999, 7)] {
         let Resolved { settings, notes, .. } = under(millis, &[]);
         assert_eq!(settings.shards.len(), count, "{millis}");
-        assert_eq!(settings.workers.threads as usize, count, "{millis}");
+        assert_eq!(settings.workers.threads, count, "{millis}");
         assert!(!settings.executor.is_pinned);
         assert_eq!(settings.workers.cpus, []);
         assert_eq!(notes, Vec::<String>::new());
