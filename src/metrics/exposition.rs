@@ -12,11 +12,13 @@ use super::duration::DurationCounts;
 #[derive(Debug, Default)]
 pub(super) struct Exposition {
     text: String,
+    /// The family whose samples were written last.
+    begun: &'static str,
 }
 
 /// What kind of numbers a family holds.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
     Counter,
     Gauge,
     Histogram,
@@ -33,16 +35,15 @@ impl Kind {
 }
 
 /// Writes the samples of one family.
-pub(super) struct FamilyWriter<'a> {
-    text: &'a mut String,
+pub struct FamilyWriter<'a> {
+    exposition: &'a mut Exposition,
     name: &'static str,
     kind: Kind,
     help: &'static str,
-    is_begun: bool,
 }
 
 impl Exposition {
-    /// Writes a family; `samples` gives its samples.
+    /// Writes a family, or more samples of the one written last; `samples` gives them.
     pub(super) fn family(
         &mut self,
         kind: Kind,
@@ -51,11 +52,10 @@ impl Exposition {
         samples: impl FnOnce(&mut FamilyWriter<'_>),
     ) {
         samples(&mut FamilyWriter {
-            text: &mut self.text,
+            exposition: self,
             name,
             kind,
             help,
-            is_begun: false,
         });
     }
 
@@ -97,10 +97,10 @@ impl FamilyWriter<'_> {
     }
 
     fn begin(&mut self) {
-        if !self.is_begun {
+        if self.exposition.begun != self.name {
             let (name, help, kind) = (self.name, self.help, self.kind.as_str());
             self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-            self.is_begun = true;
+            self.exposition.begun = name;
         }
     }
 
@@ -114,14 +114,14 @@ impl FamilyWriter<'_> {
             separator = ',';
         }
         if separator == ',' {
-            self.text.push('}');
+            self.exposition.text.push('}');
         }
         self.write(format_args!(" {value}\n"));
     }
 
     fn write(&mut self, arguments: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
-        let _ = self.text.write_fmt(arguments);
+        let _ = self.exposition.text.write_fmt(arguments);
     }
 }
 

@@ -7,12 +7,14 @@
 
 use std::time::Duration;
 
+mod cell;
 mod contention;
 mod counter;
 mod duration;
 mod exposition;
 #[cfg(test)]
 pub(crate) mod exposition_parser;
+mod figures;
 mod histogram;
 mod labels;
 mod log_records;
@@ -24,6 +26,7 @@ mod tasks;
 mod tombstones;
 mod workers;
 
+pub use cell::{LongestNanos, Nanos, RequestCounts};
 pub use contention::{Contention, ContentionFigures, ContentionMeter};
 pub use counter::{Counter, Counts, Family, Gauge};
 pub use duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};

@@ -11,27 +11,32 @@
 use std::fs;
 use std::time::Duration;
 
+use super::figures::{counter, figures, gauge};
+
 /// Entries of the auxiliary vector, see getauxval(3).
 const AT_PAGESZ: usize = 6;
 const AT_CLKTCK: usize = 17;
 
-/// Figures of this process, as far as they could be read.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ProcessFigures {
-    /// Processor time in user and kernel mode, of all threads.
-    pub cpu_seconds: Option<f64>,
-    /// Resident memory.
-    pub resident_memory_bytes: Option<u64>,
-    /// Address space.
-    pub virtual_memory_bytes: Option<u64>,
-    /// Open descriptors.
-    pub open_fds: Option<u64>,
-    /// How many descriptors may be open; absent when unlimited.
-    pub max_fds: Option<u64>,
-    /// Threads.
-    pub threads: Option<u64>,
-    /// When the process started, in seconds since 1970.
-    pub start_time_seconds: Option<f64>,
+figures! {
+    /// Figures of this process, as far as they could be read. Their names are conventional.
+    pub struct ProcessFigures {
+        /// Processor time in user and kernel mode, of all threads.
+        pub cpu_seconds: Option<f64> =>
+            counter("process_cpu_seconds_total", "Processor time in user and kernel mode."),
+        /// When the process started, in seconds since 1970.
+        pub start_time_seconds: Option<f64> =>
+            gauge("process_start_time_seconds", "When the process started, since 1970."),
+        /// Resident memory.
+        pub resident_memory_bytes: Option<u64> => gauge("process_resident_memory_bytes", "Resident memory."),
+        /// Address space.
+        pub virtual_memory_bytes: Option<u64> => gauge("process_virtual_memory_bytes", "Address space."),
+        /// Open descriptors.
+        pub open_fds: Option<u64> => gauge("process_open_fds", "Open descriptors."),
+        /// How many descriptors may be open; absent when unlimited.
+        pub max_fds: Option<u64> => gauge("process_max_fds", "Descriptors that may be open."),
+        /// Threads.
+        pub threads: Option<u64> => gauge("process_threads", "Threads."),
+    }
 }
 
 impl ProcessFigures {

@@ -1,4 +1,4 @@
-//! What `/metrics` shows: every family with its name, help and labels.
+//! What `/metrics` shows. Families are declared where their numbers are: those of shards in `shard`, others as `figures`.
 //!
 //! Reads the shards' cells and writes text; takes no locks and asks no shard. Figures that say something about the
 //! spread over the cores carry the label `shard`; all others are summed here. Base units; names begin with `weir_`,
@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use super::counter::Counts;
 use super::duration::{DurationCounts, Operation};
-use super::exposition::{Exposition, FamilyWriter, Kind};
-use super::labels::{Label, Method, Outcome, ToolLabels};
+use super::exposition::{Exposition, Kind};
+use super::labels::{Method, Outcome, ToolLabels};
 use super::log_records::log_records_dropped;
 use super::process::ProcessFigures;
-use super::shard::{ShardMetrics, ShardSnapshot};
+use super::shard::{self, ShardMetrics, ShardSnapshot};
 use super::tasks::TaskFigures;
 use super::tombstones::TombstoneFigures;
 use super::workers::WorkerFigures;
@@ -44,44 +43,39 @@ impl Scrape<'_> {
 
     /// The exposition as text.
     pub fn render(&self) -> String {
-        let shards = PerShard(
-            self.shards
-                .iter()
-                .map(|shard| (shard.shard.to_string(), shard.snapshot()))
-                .collect(),
-        );
+        let snapshots = self.shards.iter();
+        let shards: Vec<_> = snapshots
+            .map(|shard| (shard.shard.to_string(), shard.snapshot()))
+            .collect();
         let mut all = ShardSnapshot::default();
-        for (_, snapshot) in &shards.0 {
+        for (_, snapshot) in &shards {
             all.merge(snapshot);
         }
         let mut exposition = Exposition::default();
         exposition.family(Kind::Gauge, "weir_build_info", "The running program.", |family| {
             family.sample(&[("version", self.version)], 1);
         });
-        write_requests(&mut exposition, &shards, &all);
+        shard::expose(&mut exposition, &shards, &all);
+        write_utilization(&mut exposition, &shards);
         self.write_durations(&mut exposition);
-        write_pool(&mut exposition, &shards);
-        write_queue(&mut exposition, &shards, &all);
-        write_connections(&mut exposition, &shards, &all);
         exposition.single(
             Kind::Gauge,
             "weir_connections_max",
             "Connections that may be open.",
             Some(self.connections_max),
         );
-        write_health(&mut exposition, &shards, &all);
         if let Some(workers) = self.workers {
-            write_workers(&mut exposition, workers);
+            workers.expose(&mut exposition);
         }
-        write_tombstones(&mut exposition, self.tombstones);
-        write_tasks(&mut exposition, self.tasks);
+        self.tombstones.expose(&mut exposition);
+        self.tasks.expose(&mut exposition);
         exposition.single(
             Kind::Counter,
             "weir_log_records_dropped_total",
             "Log records dropped because stderr took them too slowly.",
             Some(log_records_dropped()),
         );
-        write_process(&mut exposition, self.process);
+        self.process.expose(&mut exposition);
         exposition.into_text()
     }
 
@@ -122,367 +116,18 @@ impl Scrape<'_> {
     }
 }
 
-/// The shards' snapshots, each with the shard's label.
-struct PerShard(Vec<(String, ShardSnapshot)>);
-
-impl PerShard {
-    /// One sample for each shard.
-    fn write(
-        &self,
-        exposition: &mut Exposition,
-        kind: Kind,
-        name: &'static str,
-        help: &'static str,
-        value: impl Fn(&ShardSnapshot) -> u64,
-    ) {
-        exposition.family(kind, name, help, |family| {
-            for (shard, snapshot) in &self.0 {
-                family.sample(&[("shard", shard)], value(snapshot));
-            }
-        });
-    }
-}
-
-fn write_members<E: Label, const N: usize>(
-    family: &mut FamilyWriter<'_>,
-    label: &str,
-    counts: &Counts<E, N>,
-) {
-    for (member, count) in counts.iter() {
-        family.sample(&[(label, member.as_str())], count);
-    }
-}
-
-fn write_requests(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
-    let (name, help) = ("weir_requests_total", "Requests and notifications decoded.");
-    exposition.family(Kind::Counter, name, help, |family| {
-        for (shard, snapshot) in &shards.0 {
-            for (era, classes) in &snapshot.requests {
-                for (class, count) in classes.iter() {
-                    let labels = [
-                        ("shard", &**shard),
-                        ("era", era.as_str()),
-                        ("class", class.as_str()),
-                    ];
-                    family.sample(&labels, count);
-                }
-            }
-        }
-    });
-    let (name, help) = ("weir_operations_total", "Operations ended, by outcome.");
-    exposition.family(Kind::Counter, name, help, |family| {
-        write_members(family, "outcome", &all.outcomes);
-    });
-    let (name, help) = (
-        "weir_requests_in_flight",
-        "Requests whose answer is not yet with the kernel.",
-    );
-    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.in_flight);
-    let (name, help) = (
-        "weir_streams_open",
-        "Event streams that are open: of calls, sessions and subscriptions.",
-    );
-    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.streams_open);
-    let (name, help) = ("weir_refusals_total", "Work refused by overload, by reason.");
-    exposition.family(Kind::Counter, name, help, |family| {
-        write_members(family, "reason", &all.refusals);
-    });
-    let (name, help) = (
-        "weir_http_refusals_total",
-        "Requests refused by HTTP status, overload aside.",
-    );
-    exposition.family(Kind::Counter, name, help, |family| {
-        write_members(family, "code", &all.http_refusals);
-    });
-}
-
-fn write_pool(exposition: &mut Exposition, shards: &PerShard) {
-    let (name, help) = ("weir_pool_handlers", "Handlers by state.");
-    exposition.family(Kind::Gauge, name, help, |family| {
-        for (shard, snapshot) in &shards.0 {
-            for (state, count) in snapshot.handlers.iter() {
-                family.sample(&[("shard", shard), ("state", state.as_str())], count);
-            }
-        }
-    });
-    let (name, help) = ("weir_pool_size", "Handlers there are.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.pool_size);
-    let (name, help) = ("weir_pool_high_water", "Most handlers leased at one time.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.pool_high_water);
+fn write_utilization(exposition: &mut Exposition, shards: &[(String, ShardSnapshot)]) {
     let (name, help) = (
         "weir_pool_utilization_ratio",
         "Share of the handlers that is leased.",
     );
     exposition.family(Kind::Gauge, name, help, |family| {
-        for (shard, snapshot) in &shards.0 {
+        for (shard, snapshot) in shards {
             if let Some(utilization) = snapshot.utilization() {
                 family.sample(&[("shard", shard)], utilization);
             }
         }
     });
-    let (name, help) = ("weir_ring_buffers", "Ring buffers there are.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.ring_buffers);
-    let (name, help) = ("weir_ring_buffers_free", "Ring buffers without bytes.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| {
-        shard.ring_buffers_free
-    });
-    let (name, help) = ("weir_ring_starved_total", "Receives that found no ring buffer.");
-    shards.write(exposition, Kind::Counter, name, help, |shard| shard.ring_starved);
-}
-
-fn write_queue(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
-    let (name, help) = ("weir_queue_depth", "Requests that wait for a handler.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.queue_depth);
-    let (name, help) = ("weir_queue_depth_max", "Requests that may wait for a handler.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| shard.queue_depth_max);
-    let (name, help) = ("weir_queue_high_water", "Most requests that waited at one time.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| {
-        shard.queue_high_water
-    });
-    let (name, help) = (
-        "weir_queue_oldest_wait_seconds",
-        "How long the oldest waiting request has waited.",
-    );
-    exposition.family(Kind::Gauge, name, help, |family| {
-        for (shard, snapshot) in &shards.0 {
-            family.sample(&[("shard", shard)], snapshot.oldest_wait_nanos as f64 / 1e9);
-        }
-    });
-    let (name, help) = ("weir_queued_total", "Requests that had to wait for a handler.");
-    shards.write(exposition, Kind::Counter, name, help, |shard| shard.queued);
-    let (name, help) = (
-        "weir_queue_waits_total",
-        "Waits for a handler that ended, by how.",
-    );
-    exposition.family(Kind::Counter, name, help, |family| {
-        for (shard, snapshot) in &shards.0 {
-            for (end, count) in snapshot.wait_ends.iter() {
-                family.sample(&[("shard", shard), ("end", end.as_str())], count);
-            }
-        }
-    });
-    let (name, help) = (
-        "weir_queue_wait_seconds",
-        "Time requests waited until they got a handler or were refused.",
-    );
-    exposition.family(Kind::Histogram, name, help, |family| {
-        family.histogram(&[], &all.waits);
-    });
-    let (name, help) = (
-        "weir_steals_total",
-        "Waiting requests that moved to or from another shard.",
-    );
-    exposition.family(Kind::Counter, name, help, |family| {
-        for (shard, snapshot) in &shards.0 {
-            for (direction, count) in [("in", snapshot.steals_in), ("out", snapshot.steals_out)] {
-                family.sample(&[("shard", shard), ("direction", direction)], count);
-            }
-        }
-    });
-    let (name, help) = (
-        "weir_linger_cuts_total",
-        "Lingers cut short because others needed a handler.",
-    );
-    shards.write(exposition, Kind::Counter, name, help, |shard| shard.linger_cuts);
-}
-
-fn write_connections(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
-    let (name, help) = ("weir_connections", "Open connections.");
-    shards.write(exposition, Kind::Gauge, name, help, |shard| {
-        shard.connections_open
-    });
-    let (name, help) = ("weir_connections_accepted_total", "Connections accepted.");
-    shards.write(exposition, Kind::Counter, name, help, |shard| {
-        shard.connections_accepted
-    });
-    let (name, help) = (
-        "weir_connections_closed_total",
-        "Connections closed, by whichever side.",
-    );
-    shards.write(exposition, Kind::Counter, name, help, |shard| {
-        shard.connections_closed
-    });
-    let (name, help) = ("weir_accept_failures_total", "Failed accepts.");
-    shards.write(exposition, Kind::Counter, name, help, |shard| {
-        shard.accept_failures
-    });
-    let (name, help) = ("weir_evictions_total", "Connections given up, by reason.");
-    exposition.family(Kind::Counter, name, help, |family| {
-        write_members(family, "reason", &all.evictions);
-    });
-    let received = Some(all.received_bytes);
-    exposition.single(
-        Kind::Counter,
-        "weir_received_bytes_total",
-        "Bytes received.",
-        received,
-    );
-    exposition.single(
-        Kind::Counter,
-        "weir_sent_bytes_total",
-        "Bytes sent.",
-        Some(all.sent_bytes),
-    );
-}
-
-fn write_health(exposition: &mut Exposition, shards: &PerShard, all: &ShardSnapshot) {
-    exposition.single(
-        Kind::Counter,
-        "weir_panics_total",
-        "Tools that panicked on a shard.",
-        Some(all.panics),
-    );
-    let (name, help) = (
-        "weir_stalls_total",
-        "Times a shard had work and made no progress for too long.",
-    );
-    shards.write(exposition, Kind::Counter, name, help, |shard| shard.stalls);
-}
-
-fn write_workers(exposition: &mut Exposition, workers: WorkerFigures) {
-    let gauges = [
-        ("weir_worker_threads", "Worker threads.", workers.threads),
-        (
-            "weir_worker_busy",
-            "Worker threads that run a call.",
-            workers.busy,
-        ),
-        (
-            "weir_worker_queued",
-            "Calls that wait for a worker thread.",
-            workers.queued,
-        ),
-        (
-            "weir_worker_queue_depth_max",
-            "Calls that may wait for a worker thread.",
-            workers.queue_depth_max,
-        ),
-        (
-            "weir_worker_abandoned",
-            "Calls that run on although nobody waits for them.",
-            workers.abandoned,
-        ),
-    ];
-    for (name, help, value) in gauges {
-        exposition.single(Kind::Gauge, name, help, Some(value));
-    }
-    let counters = [
-        (
-            "weir_worker_completed_total",
-            "Calls that ended on a worker thread.",
-            workers.completed_total,
-        ),
-        (
-            "weir_worker_cancelled_total",
-            "Calls cancelled before they ended.",
-            workers.cancelled_total,
-        ),
-        (
-            "weir_worker_refused_total",
-            "Calls that found the workers' queue full.",
-            workers.refused_total,
-        ),
-        (
-            "weir_worker_panicked_total",
-            "Calls that panicked on a worker thread.",
-            workers.panicked_total,
-        ),
-    ];
-    for (name, help, value) in counters {
-        exposition.single(Kind::Counter, name, help, Some(value));
-    }
-}
-
-fn write_tombstones(exposition: &mut Exposition, tombstones: TombstoneFigures) {
-    let (name, help) = (
-        "weir_session_tombstones",
-        "Sessions remembered as being no more, by what they came to.",
-    );
-    exposition.family(Kind::Gauge, name, help, |family| {
-        family.sample(&[("end", "deleted")], tombstones.ended);
-        family.sample(&[("end", "evicted")], tombstones.evicted);
-    });
-    let (name, help) = (
-        "weir_session_tombstones_forgotten_total",
-        "Sessions no longer remembered as being no more, though their ids are valid.",
-    );
-    exposition.family(Kind::Counter, name, help, |family| {
-        family.sample(&[("end", "deleted")], tombstones.ended_forgotten_total);
-        family.sample(&[("end", "evicted")], tombstones.evicted_forgotten_total);
-    });
-}
-
-fn write_tasks(exposition: &mut Exposition, tasks: TaskFigures) {
-    let (name, help) = ("weir_tasks", "Tasks that are kept, by status.");
-    exposition.family(Kind::Gauge, name, help, |family| {
-        for (status, count) in [
-            ("working", tasks.working),
-            ("input_required", tasks.input_required),
-            ("completed", tasks.completed),
-            ("failed", tasks.failed),
-            ("cancelled", tasks.cancelled),
-        ] {
-            family.sample(&[("status", status)], count);
-        }
-    });
-    let (name, help) = ("weir_tasks_bytes", "Bytes of the tasks that are kept.");
-    exposition.single(Kind::Gauge, name, help, Some(tasks.bytes));
-    let counters = [
-        ("weir_tasks_created_total", "Tasks made.", tasks.created_total),
-        (
-            "weir_tasks_expired_total",
-            "Tasks forgotten because their time was over.",
-            tasks.expired_total,
-        ),
-        (
-            "weir_tasks_evicted_total",
-            "Tasks forgotten to make room for others.",
-            tasks.evicted_total,
-        ),
-        (
-            "weir_tasks_refused_total",
-            "Tasks refused for want of room.",
-            tasks.refused_total,
-        ),
-    ];
-    for (name, help, value) in counters {
-        exposition.single(Kind::Counter, name, help, Some(value));
-    }
-}
-
-fn write_process(exposition: &mut Exposition, process: ProcessFigures) {
-    let (name, help) = (
-        "process_cpu_seconds_total",
-        "Processor time in user and kernel mode.",
-    );
-    exposition.single(Kind::Counter, name, help, process.cpu_seconds);
-    let (name, help) = (
-        "process_start_time_seconds",
-        "When the process started, since 1970.",
-    );
-    exposition.single(Kind::Gauge, name, help, process.start_time_seconds);
-    let gauges = [
-        (
-            "process_resident_memory_bytes",
-            "Resident memory.",
-            process.resident_memory_bytes,
-        ),
-        (
-            "process_virtual_memory_bytes",
-            "Address space.",
-            process.virtual_memory_bytes,
-        ),
-        ("process_open_fds", "Open descriptors.", process.open_fds),
-        (
-            "process_max_fds",
-            "Descriptors that may be open.",
-            process.max_fds,
-        ),
-        ("process_threads", "Threads.", process.threads),
-    ];
-    for (name, help, value) in gauges {
-        exposition.single(Kind::Gauge, name, help, value);
-    }
 }
 
 #[cfg(test)]

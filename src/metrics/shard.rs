@@ -1,14 +1,16 @@
 //! What one shard counts, where the scraper can read it.
 //!
 //! Written by the shard's thread alone, read by any; see `counter` for what that costs and what it does not promise.
-//! Latency percentiles are elsewhere (`histogram`). Invariant: a cell says what its name says and nothing is counted in
+//! Latency percentiles are elsewhere (`histogram`). A row declares a metric whole: its cell, name, help and labels. Invariant: a cell says what its name says and nothing is counted in
 //! two of them; sums over shards are made by the reader.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counter::{Counter, Counts, Family, Gauge};
-use super::duration::{DurationBuckets, DurationCounts, Operation, OperationDurations};
+use super::cell::{Cell, LongestNanos, Numbers, Requests, by_shard, hidden, summed};
+use super::counter::{Counter, Family, Gauge};
+use super::duration::{DurationBuckets, Operation, OperationDurations};
+use super::exposition::Exposition;
 use super::labels::{
     Era, Eviction, HandlerState, HttpRefusal, Outcome, OverloadReason, RequestClass, ToolLabels, WaitEnd,
 };
@@ -16,121 +18,144 @@ use super::saturating_nanos;
 use crate::units::ShardId;
 
 type Counters<E, const N: usize> = Family<E, Counter, N>;
+type Gauges<E, const N: usize> = Family<E, Gauge, N>;
 
-/// One shard's counters. Aligned so that no two shards' cells share a cache line or an adjacent-line prefetch.
-#[derive(Debug)]
-#[repr(align(128))]
-pub struct ShardMetrics {
-    /// Whose numbers these are.
-    pub shard: ShardId,
+/// Declares a shard's cells: for each one its type, which says how its numbers are summed, and how it is exposed.
+macro_rules! shard_metrics {
+    ($( $(#[$doc:meta])* $visible:vis $field:ident: $cell:ty => $shown:expr, )+) => {
+        /// One shard's counters. Aligned so that no two shards' cells share a cache line or an adjacent-line prefetch.
+        #[derive(Debug)]
+        #[repr(align(128))]
+        pub struct ShardMetrics {
+            /// Whose numbers these are.
+            pub shard: ShardId,
+            durations: OperationDurations,
+            $( $(#[$doc])* $visible $field: $cell, )+
+        }
+
+        impl ShardMetrics {
+            /// Cells for a shard that serves these tools, all zero.
+            pub fn new(shard: ShardId, tools: &ToolLabels) -> Arc<Self> {
+                Arc::new(Self {
+                    shard,
+                    durations: OperationDurations::new(tools),
+                    $( $field: Default::default(), )+
+                })
+            }
+
+            /// The numbers now. Not of one instant: the shard goes on while they are read.
+            pub fn snapshot(&self) -> ShardSnapshot {
+                ShardSnapshot { $( $field: self.$field.numbers(), )+ }
+            }
+        }
+
+        /// A shard's numbers at one moment, or several shards' together. The fields are those of [`ShardMetrics`].
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct ShardSnapshot {
+            $( $(#[$doc])* pub $field: <$cell as Cell>::Numbers, )+
+        }
+
+        impl ShardSnapshot {
+            /// Adds another shard's numbers. The high-water marks are added too: an upper bound of the process's own.
+            /// Of the oldest waits the longest stays.
+            pub fn merge(&mut self, other: &Self) {
+                $( self.$field.merge(&other.$field); )+
+            }
+        }
+
+        /// Exposes the numbers of all shards, each with its label; `all` is their sum.
+        pub(super) fn expose(exposition: &mut Exposition, shards: &[(String, ShardSnapshot)], all: &ShardSnapshot) {
+            $(
+                let each = shards.iter().map(|(shard, numbers)| (shard.as_str(), &numbers.$field));
+                $shown.write(exposition, <$cell as Cell>::KIND, each, &all.$field);
+            )+
+        }
+    };
+}
+
+shard_metrics! {
     /// Requests (and notifications) decoded, by era, then class; see [`ShardMetrics::on_request`].
-    requests: Family<Era, Counters<RequestClass, { RequestClass::COUNT }>, { Era::COUNT }>,
+    requests: Requests =>
+        by_shard("weir_requests_total", "Requests and notifications decoded.").members("class"),
     /// Operations ended, by outcome; see [`ShardMetrics::on_operation`].
-    outcomes: Counters<Outcome, { Outcome::COUNT }>,
-    durations: OperationDurations,
+    outcomes: Counters<Outcome, { Outcome::COUNT }> =>
+        summed("weir_operations_total", "Operations ended, by outcome.").members("outcome"),
     /// Requests decoded whose answer is not yet with the kernel.
-    pub in_flight: Gauge,
-    /// Work refused with the overload answer.
-    pub refusals: Counters<OverloadReason, { OverloadReason::COUNT }>,
-    /// Requests refused by HTTP status, the overload answer's 503 not included.
-    pub http_refusals: Counters<HttpRefusal, { HttpRefusal::COUNT }>,
-    /// Connections given up.
-    pub evictions: Counters<Eviction, { Eviction::COUNT }>,
-    /// Connections accepted here.
-    pub connections_accepted: Counter,
-    /// Connections closed here, by whichever side.
-    pub connections_closed: Counter,
-    /// Connections that live here now.
-    pub connections_open: Gauge,
+    pub in_flight: Gauge =>
+        by_shard("weir_requests_in_flight", "Requests whose answer is not yet with the kernel."),
     /// Event streams that are open here: of calls, sessions and subscriptions.
-    pub streams_open: Gauge,
-    /// Failed accepts.
-    pub accept_failures: Counter,
-    /// Bytes received on connections.
-    pub received_bytes: Counter,
-    /// Bytes sent on connections.
-    pub sent_bytes: Counter,
+    pub streams_open: Gauge =>
+        by_shard("weir_streams_open", "Event streams that are open: of calls, sessions and subscriptions."),
+    /// Work refused with the overload answer.
+    pub refusals: Counters<OverloadReason, { OverloadReason::COUNT }> =>
+        summed("weir_refusals_total", "Work refused by overload, by reason.").members("reason"),
+    /// Requests refused by HTTP status, the overload answer's 503 not included.
+    pub http_refusals: Counters<HttpRefusal, { HttpRefusal::COUNT }> =>
+        summed("weir_http_refusals_total", "Requests refused by HTTP status, overload aside.").members("code"),
     /// Handlers by state.
-    pub handlers: Family<HandlerState, Gauge, { HandlerState::COUNT }>,
+    pub handlers: Gauges<HandlerState, { HandlerState::COUNT }> =>
+        by_shard("weir_pool_handlers", "Handlers by state.").members("state"),
     /// Handlers there are.
-    pub pool_size: Gauge,
+    pub pool_size: Gauge => by_shard("weir_pool_size", "Handlers there are."),
     /// Most handlers leased at one time: calls that ran, or lingered, together.
-    pub pool_high_water: Gauge,
-    /// Requests that wait here for a handler.
-    pub queue_depth: Gauge,
-    /// How many may wait.
-    pub queue_depth_max: Gauge,
-    /// Most requests that waited at one time.
-    pub queue_high_water: Gauge,
-    /// How long the oldest one had waited at the shard's last tick, in nanoseconds; zero when none waited.
-    pub oldest_wait_nanos: Gauge,
-    /// Requests that ever had to wait here.
-    pub queued: Counter,
-    /// Waits ended, by how; see [`ShardMetrics::on_wait_ended`].
-    pub wait_ends: Counters<WaitEnd, { WaitEnd::COUNT }>,
-    /// How long requests waited, those that moved included where they arrived.
-    waits: DurationBuckets,
-    /// Requests that came from another shard's queue.
-    pub steals_in: Counter,
-    /// Requests that went from this queue to another shard.
-    pub steals_out: Counter,
-    /// Lingers cut short because others needed a handler.
-    pub linger_cuts: Counter,
+    pub pool_high_water: Gauge => by_shard("weir_pool_high_water", "Most handlers leased at one time."),
     /// Ring buffers there are.
-    pub ring_buffers: Gauge,
+    pub ring_buffers: Gauge => by_shard("weir_ring_buffers", "Ring buffers there are."),
     /// Ring buffers without bytes.
-    pub ring_buffers_free: Gauge,
+    pub ring_buffers_free: Gauge => by_shard("weir_ring_buffers_free", "Ring buffers without bytes."),
     /// Receives that found no ring buffer.
-    pub ring_starved: Counter,
+    pub ring_starved: Counter => by_shard("weir_ring_starved_total", "Receives that found no ring buffer."),
+    /// Requests that wait here for a handler.
+    pub queue_depth: Gauge => by_shard("weir_queue_depth", "Requests that wait for a handler."),
+    /// How many may wait.
+    pub queue_depth_max: Gauge => by_shard("weir_queue_depth_max", "Requests that may wait for a handler."),
+    /// Most requests that waited at one time.
+    pub queue_high_water: Gauge => by_shard("weir_queue_high_water", "Most requests that waited at one time."),
+    /// How long the oldest one had waited at the shard's last tick; zero when none waited.
+    pub oldest_wait: LongestNanos =>
+        by_shard("weir_queue_oldest_wait_seconds", "How long the oldest waiting request has waited."),
+    /// Requests that ever had to wait here.
+    pub queued: Counter => by_shard("weir_queued_total", "Requests that had to wait for a handler."),
+    /// Waits ended, by how; see [`ShardMetrics::on_wait_ended`].
+    pub wait_ends: Counters<WaitEnd, { WaitEnd::COUNT }> =>
+        by_shard("weir_queue_waits_total", "Waits for a handler that ended, by how.").members("end"),
+    /// How long requests waited, those that moved included where they arrived.
+    waits: DurationBuckets =>
+        summed("weir_queue_wait_seconds", "Time requests waited until they got a handler or were refused."),
+    /// Requests that came from another shard's queue.
+    pub steals_in: Counter =>
+        by_shard("weir_steals_total", "Waiting requests that moved to or from another shard.").labelled("direction", "in"),
+    /// Requests that went from this queue to another shard.
+    pub steals_out: Counter =>
+        by_shard("weir_steals_total", "Waiting requests that moved to or from another shard.").labelled("direction", "out"),
+    /// Lingers cut short because others needed a handler.
+    pub linger_cuts: Counter =>
+        by_shard("weir_linger_cuts_total", "Lingers cut short because others needed a handler."),
+    /// Connections that live here now.
+    pub connections_open: Gauge => by_shard("weir_connections", "Open connections."),
+    /// Connections accepted here.
+    pub connections_accepted: Counter => by_shard("weir_connections_accepted_total", "Connections accepted."),
+    /// Connections closed here, by whichever side.
+    pub connections_closed: Counter =>
+        by_shard("weir_connections_closed_total", "Connections closed, by whichever side."),
+    /// Failed accepts.
+    pub accept_failures: Counter => by_shard("weir_accept_failures_total", "Failed accepts."),
+    /// Connections given up.
+    pub evictions: Counters<Eviction, { Eviction::COUNT }> =>
+        summed("weir_evictions_total", "Connections given up, by reason.").members("reason"),
+    /// Bytes received on connections.
+    pub received_bytes: Counter => summed("weir_received_bytes_total", "Bytes received."),
+    /// Bytes sent on connections.
+    pub sent_bytes: Counter => summed("weir_sent_bytes_total", "Bytes sent."),
     /// Tools that panicked on this shard.
-    pub panics: Counter,
-    /// Passes over the ring: what the watchdog takes for progress.
-    pub passes: Counter,
+    pub panics: Counter => summed("weir_panics_total", "Tools that panicked on a shard."),
     /// Times the shard had work and made no progress for longer than the watchdog allows.
-    pub stalls: Counter,
+    pub stalls: Counter => by_shard("weir_stalls_total", "Times a shard had work and made no progress for too long."),
+    /// Passes over the ring: what the watchdog takes for progress.
+    pub passes: Counter => hidden(),
 }
 
 impl ShardMetrics {
-    /// Cells for a shard that serves these tools, all zero.
-    pub fn new(shard: ShardId, tools: &ToolLabels) -> Arc<Self> {
-        Arc::new(Self {
-            shard,
-            requests: Family::default(),
-            outcomes: Family::default(),
-            durations: OperationDurations::new(tools),
-            in_flight: Gauge::default(),
-            refusals: Family::default(),
-            http_refusals: Family::default(),
-            evictions: Family::default(),
-            connections_accepted: Counter::default(),
-            connections_closed: Counter::default(),
-            connections_open: Gauge::default(),
-            streams_open: Gauge::default(),
-            accept_failures: Counter::default(),
-            received_bytes: Counter::default(),
-            sent_bytes: Counter::default(),
-            handlers: Family::default(),
-            pool_size: Gauge::default(),
-            pool_high_water: Gauge::default(),
-            queue_depth: Gauge::default(),
-            queue_depth_max: Gauge::default(),
-            queue_high_water: Gauge::default(),
-            oldest_wait_nanos: Gauge::default(),
-            queued: Counter::default(),
-            wait_ends: Family::default(),
-            waits: DurationBuckets::default(),
-            steals_in: Counter::default(),
-            steals_out: Counter::default(),
-            linger_cuts: Counter::default(),
-            ring_buffers: Gauge::default(),
-            ring_buffers_free: Gauge::default(),
-            ring_starved: Counter::default(),
-            panics: Counter::default(),
-            passes: Counter::default(),
-            stalls: Counter::default(),
-        })
-    }
-
     /// A request or notification was decoded.
     #[inline]
     pub fn on_request(&self, era: Era, class: RequestClass) {
@@ -203,7 +228,7 @@ impl ShardMetrics {
 
     /// The oldest request in the queue has waited this long; zero when none waits.
     pub fn on_oldest_wait(&self, waited: Duration) {
-        self.oldest_wait_nanos.set(saturating_nanos(waited));
+        self.oldest_wait.0.set(saturating_nanos(waited));
     }
 
     /// How often work found no handler, or no worker: a sum that grows while the shard is short of something.
@@ -232,100 +257,17 @@ impl ShardMetrics {
     pub fn durations(&self) -> &OperationDurations {
         &self.durations
     }
-
-    /// The numbers now. Not of one instant: the shard goes on while they are read.
-    pub fn snapshot(&self) -> ShardSnapshot {
-        ShardSnapshot {
-            requests: Era::ALL
-                .iter()
-                .map(|&era| (era, self.requests.of(era).values()))
-                .collect(),
-            outcomes: self.outcomes.values(),
-            in_flight: self.in_flight.value(),
-            refusals: self.refusals.values(),
-            http_refusals: self.http_refusals.values(),
-            evictions: self.evictions.values(),
-            connections_accepted: self.connections_accepted.value(),
-            connections_closed: self.connections_closed.value(),
-            connections_open: self.connections_open.value(),
-            streams_open: self.streams_open.value(),
-            accept_failures: self.accept_failures.value(),
-            received_bytes: self.received_bytes.value(),
-            sent_bytes: self.sent_bytes.value(),
-            handlers: self.handlers.values(),
-            pool_size: self.pool_size.value(),
-            pool_high_water: self.pool_high_water.value(),
-            queue_depth: self.queue_depth.value(),
-            queue_depth_max: self.queue_depth_max.value(),
-            queue_high_water: self.queue_high_water.value(),
-            oldest_wait_nanos: self.oldest_wait_nanos.value(),
-            queued: self.queued.value(),
-            wait_ends: self.wait_ends.values(),
-            waits: self.waits.values(),
-            steals_in: self.steals_in.value(),
-            steals_out: self.steals_out.value(),
-            linger_cuts: self.linger_cuts.value(),
-            ring_buffers: self.ring_buffers.value(),
-            ring_buffers_free: self.ring_buffers_free.value(),
-            ring_starved: self.ring_starved.value(),
-            panics: self.panics.value(),
-            stalls: self.stalls.value(),
-        }
-    }
-}
-
-/// A shard's numbers at one moment, or several shards' together. The fields are those of [`ShardMetrics`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, on the cells they are read from")]
-pub struct ShardSnapshot {
-    pub requests: Vec<(Era, Counts<RequestClass, { RequestClass::COUNT }>)>,
-    pub outcomes: Counts<Outcome, { Outcome::COUNT }>,
-    pub in_flight: u64,
-    pub refusals: Counts<OverloadReason, { OverloadReason::COUNT }>,
-    pub http_refusals: Counts<HttpRefusal, { HttpRefusal::COUNT }>,
-    pub evictions: Counts<Eviction, { Eviction::COUNT }>,
-    pub connections_accepted: u64,
-    pub connections_closed: u64,
-    pub connections_open: u64,
-    pub streams_open: u64,
-    pub accept_failures: u64,
-    pub received_bytes: u64,
-    pub sent_bytes: u64,
-    pub handlers: Counts<HandlerState, { HandlerState::COUNT }>,
-    pub pool_size: u64,
-    pub pool_high_water: u64,
-    pub queue_depth: u64,
-    pub queue_depth_max: u64,
-    pub queue_high_water: u64,
-    pub oldest_wait_nanos: u64,
-    pub queued: u64,
-    pub wait_ends: Counts<WaitEnd, { WaitEnd::COUNT }>,
-    pub waits: DurationCounts,
-    pub steals_in: u64,
-    pub steals_out: u64,
-    pub linger_cuts: u64,
-    pub ring_buffers: u64,
-    pub ring_buffers_free: u64,
-    pub ring_starved: u64,
-    pub panics: u64,
-    pub stalls: u64,
-}
-
-impl Default for ShardSnapshot {
-    fn default() -> Self {
-        ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)).snapshot()
-    }
 }
 
 impl ShardSnapshot {
     /// Requests of every era and class.
     pub fn requests_total(&self) -> u64 {
-        self.requests.iter().map(|(_, classes)| classes.total()).sum()
+        self.requests.0.iter().map(|(_, classes)| classes.total()).sum()
     }
 
     /// Requests of one class, of every era.
     pub fn requests_of(&self, class: RequestClass) -> u64 {
-        self.requests.iter().map(|(_, classes)| classes.of(class)).sum()
+        self.requests.0.iter().map(|(_, classes)| classes.of(class)).sum()
     }
 
     /// Handlers leased now.
@@ -336,44 +278,6 @@ impl ShardSnapshot {
     /// Share of the handlers that is leased now; `None` when there are none.
     pub fn utilization(&self) -> Option<f64> {
         (self.pool_size > 0).then(|| self.handlers_leased() as f64 / self.pool_size as f64)
-    }
-
-    /// Adds another shard's numbers. The high-water marks are added too: an upper bound of the process's own.
-    /// Of the oldest waits the longest stays.
-    pub fn merge(&mut self, other: &Self) {
-        for ((_, own), (_, theirs)) in self.requests.iter_mut().zip(&other.requests) {
-            own.merge(theirs);
-        }
-        self.outcomes.merge(&other.outcomes);
-        self.in_flight += other.in_flight;
-        self.refusals.merge(&other.refusals);
-        self.http_refusals.merge(&other.http_refusals);
-        self.evictions.merge(&other.evictions);
-        self.connections_accepted += other.connections_accepted;
-        self.connections_closed += other.connections_closed;
-        self.connections_open += other.connections_open;
-        self.streams_open += other.streams_open;
-        self.accept_failures += other.accept_failures;
-        self.received_bytes += other.received_bytes;
-        self.sent_bytes += other.sent_bytes;
-        self.handlers.merge(&other.handlers);
-        self.pool_size += other.pool_size;
-        self.pool_high_water += other.pool_high_water;
-        self.queue_depth += other.queue_depth;
-        self.queue_depth_max += other.queue_depth_max;
-        self.queue_high_water += other.queue_high_water;
-        self.oldest_wait_nanos = self.oldest_wait_nanos.max(other.oldest_wait_nanos);
-        self.queued += other.queued;
-        self.wait_ends.merge(&other.wait_ends);
-        self.waits.merge(&other.waits);
-        self.steals_in += other.steals_in;
-        self.steals_out += other.steals_out;
-        self.linger_cuts += other.linger_cuts;
-        self.ring_buffers += other.ring_buffers;
-        self.ring_buffers_free += other.ring_buffers_free;
-        self.ring_starved += other.ring_starved;
-        self.panics += other.panics;
-        self.stalls += other.stalls;
     }
 }
 
@@ -435,7 +339,7 @@ mod tests {
         both.merge(&thief);
         assert_eq!((both.waits.count(), both.waits.sum_seconds()), (3, 8.0));
         assert_eq!((both.steals_in, both.steals_out), (1, 1));
-        assert_eq!(both.oldest_wait_nanos, 3_000_000_000);
+        assert_eq!(both.oldest_wait.0, 3_000_000_000);
     }
 
     #[test]

@@ -1,28 +1,29 @@
-//! Figures of the worker pool, as its owner hands them over.
-//!
-//! The pool counts for itself and converts; this is only the shape in which the exposition and the report take them.
+//! Figures of the worker pool, as its owner hands them over, for the exposition and the report.
 
-/// The worker pool at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WorkerFigures {
-    /// Threads there are, spares included.
-    pub threads: u64,
-    /// Threads that were asked for: as many calls run at once.
-    pub threads_configured: u64,
-    /// Threads that run a call now, abandoned ones included.
-    pub busy: u64,
-    /// Calls that wait for a thread.
-    pub queued: u64,
-    /// Calls that may wait.
-    pub queue_depth_max: u64,
-    /// Calls that still run although their timeout has passed or their client has left.
-    pub abandoned: u64,
-    /// Calls that ended, in whatever way.
-    pub completed_total: u64,
-    /// Calls cancelled before they ended.
-    pub cancelled_total: u64,
-    /// Calls that found the queue full.
-    pub refused_total: u64,
-    /// Calls that panicked.
-    pub panicked_total: u64,
+use super::figures::{REPORTED, counter, figures, gauge};
+
+figures! {
+    /// The worker pool at one moment.
+    pub struct WorkerFigures {
+        /// Threads there are, spares included.
+        pub threads: u64 => gauge("weir_worker_threads", "Worker threads."),
+        /// Threads that were asked for: as many calls run at once.
+        pub threads_configured: u64 => REPORTED,
+        /// Threads that run a call now, abandoned ones included.
+        pub busy: u64 => gauge("weir_worker_busy", "Worker threads that run a call."),
+        /// Calls that wait for a thread.
+        pub queued: u64 => gauge("weir_worker_queued", "Calls that wait for a worker thread."),
+        /// Calls that may wait.
+        pub queue_depth_max: u64 => gauge("weir_worker_queue_depth_max", "Calls that may wait for a worker thread."),
+        /// Calls that still run although their timeout has passed or their client has left.
+        pub abandoned: u64 => gauge("weir_worker_abandoned", "Calls that run on although nobody waits for them."),
+        /// Calls that ended, in whatever way.
+        pub completed_total: u64 => counter("weir_worker_completed_total", "Calls that ended on a worker thread."),
+        /// Calls cancelled before they ended.
+        pub cancelled_total: u64 => counter("weir_worker_cancelled_total", "Calls cancelled before they ended."),
+        /// Calls that found the queue full.
+        pub refused_total: u64 => counter("weir_worker_refused_total", "Calls that found the workers' queue full."),
+        /// Calls that panicked.
+        pub panicked_total: u64 => counter("weir_worker_panicked_total", "Calls that panicked on a worker thread."),
+    }
 }

@@ -59,6 +59,7 @@ fn shard_object(shard: &ShardReport, tools: &ToolLabels) -> Value {
 fn numbers_object(numbers: &ShardSnapshot) -> Map<String, Value> {
     let eras = numbers
         .requests
+        .0
         .iter()
         .map(|(era, classes)| (era.as_str().to_owned(), members(classes)))
         .collect::<Map<_, _>>();
@@ -80,7 +81,7 @@ fn numbers_object(numbers: &ShardSnapshot) -> Map<String, Value> {
         "queue_depth": numbers.queue_depth,
         "queue_depth_max": numbers.queue_depth_max,
         "queue_high_water": numbers.queue_high_water,
-        "queue_oldest_wait_ns": numbers.oldest_wait_nanos,
+        "queue_oldest_wait_ns": numbers.oldest_wait.0,
         "queued": numbers.queued,
         "queue_waits": members(&numbers.wait_ends),
         "steals_in": numbers.steals_in,

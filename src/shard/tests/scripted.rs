@@ -80,12 +80,12 @@ fn operations_are_counted_by_method_tool_and_outcome() {
     let numbers = rig.metrics.snapshot();
     let queued = rig.shard.histograms().stage(Stage::Queue);
     assert_eq!(queued.count(), 1, "one call waited for a worker");
-    let by_era = |era: usize| numbers.requests[era].1.total();
+    let by_era = |era: usize| numbers.requests.0[era].1.total();
     assert_eq!(
         (by_era(0), by_era(1), by_era(2)),
         (6, 2, 0),
         "{:?}",
-        numbers.requests
+        numbers.requests.0
     );
     rig.leave(&[client]);
 }
