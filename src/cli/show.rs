@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{read_file, refuse, say};
+use super::given::read_file;
+use super::terminal::{complain, refuse, say};
 use crate::config::{Host, Inputs, Needs, Resolved, Settings, display_cpu_list, raise_soft_limits, resolve};
 use crate::units::{ByteSize, CpuId};
 
@@ -16,7 +17,7 @@ pub(super) fn check(path: &str) -> ExitCode {
     let host = match Host::read() {
         Ok(host) => host,
         Err(error) => {
-            super::complain(&error.to_string());
+            complain(&error.to_string());
             return ExitCode::FAILURE;
         }
     };

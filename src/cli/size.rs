@@ -5,7 +5,8 @@
 
 use std::process::ExitCode;
 
-use super::{command, complain, refuse, say};
+use super::command;
+use super::terminal::{complain, refuse, say};
 use crate::config::{
     Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, raise_soft_limits, resolve, size,
 };

@@ -11,7 +11,8 @@ use rustix::fs::{FileType, fstat};
 
 use crate::ring::{self, ProbeError};
 
-use super::{allocator, complain, logging, refuse, say, serve, toolsets};
+use super::terminal::{complain, refuse, say};
+use super::{allocator, logging, serve, toolsets};
 use crate::config::{
     AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Line, LogLevel, Needs, ReportStream,
     Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, Verdict, evaluate, raise_soft_limits,

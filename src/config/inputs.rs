@@ -117,9 +117,14 @@ impl Inputs {
     }
 }
 
+/// The option most like an unknown name, by its name.
+pub fn nearest_option(name: &str) -> Option<&'static str> {
+    nearest(name, Options::specs().map(|spec| spec.name))
+}
+
 pub(super) fn unknown_key(name: &str) -> ConfigError {
     ConfigError::UnknownKey {
-        nearest: nearest(name, Options::specs().map(|spec| spec.name)).map(str::to_owned),
+        nearest: nearest_option(name).map(str::to_owned),
         name: name.to_owned(),
     }
 }

@@ -1,7 +1,5 @@
 //! "Did you mean": the known name most like an unknown one.
 
-use super::options::Options;
-
 /// The known name most like an unknown one, unless none is at all like it.
 ///
 /// Edits are counted, since a slip of the finger is one or two of them; a name of the same words in another order, or
@@ -23,11 +21,6 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         }
     }
     best.map(|(_, candidate)| candidate)
-}
-
-/// The option most like an unknown name, by its name.
-pub fn nearest_option(name: &str) -> Option<&'static str> {
-    nearest(name, Options::specs().map(|spec| spec.name))
 }
 
 /// How other servers call it, and how this one does.
@@ -68,6 +61,7 @@ fn likeness(name: &str, candidate: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::options::Options;
 
     #[test]
     fn the_nearest_name_is_what_was_meant() {

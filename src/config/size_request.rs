@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::ConfigError;
 use super::demand::default_budget_bytes;
+use super::error::ConfigError;
 use super::host::Host;
 use super::kind::{self, CONNECTIONS_MAX, DAY_MS, Kind, SHARDS_MAX};
 use super::options::Options;

@@ -1,4 +1,5 @@
-//! What `/metrics` shows. Families are declared where their numbers are: those of shards in `shard`, others as `figures`.
+//! What `/metrics` shows. Families are declared where their numbers are: those of shards in `shard`, others as
+//! `figures`.
 //!
 //! Reads the shards' cells and writes text; takes no locks and asks no shard. Figures that say something about the
 //! spread over the cores carry the label `shard`; all others are summed here. Base units; names begin with `weir_`,

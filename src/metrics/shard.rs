@@ -1,8 +1,9 @@
 //! What one shard counts, where the scraper can read it.
 //!
 //! Written by the shard's thread alone, read by any; see `counter` for what that costs and what it does not promise.
-//! Latency percentiles are elsewhere (`histogram`). A row declares a metric whole: its cell, name, help and labels. Invariant: a cell says what its name says and nothing is counted in
-//! two of them; sums over shards are made by the reader.
+//! Latency percentiles are elsewhere (`histogram`). A row declares a metric whole: its cell, name, help and labels.
+//! Invariant: a cell says what its name says and nothing is counted in two of them; sums over shards are made by the
+//! reader.
 
 use std::sync::Arc;
 use std::time::Duration;

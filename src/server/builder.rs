@@ -18,8 +18,9 @@ use crate::mcp::Identity;
 use crate::metrics::Report;
 use crate::registry::Registry;
 
+use super::running::Server;
 use super::signals::Signals;
-use super::{Server, StartError};
+use super::start_error::StartError;
 
 /// How often a running server is looked at between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -82,8 +83,16 @@ pub struct ServerBuilder {
     echoes_websocket: bool,
 }
 
+impl Server {
+    /// A server of this name and version with the default settings, to be changed and started. Both are what clients
+    /// are told.
+    pub fn builder(name: impl Into<String>, version: impl Into<String>) -> ServerBuilder {
+        ServerBuilder::new(name.into(), version.into())
+    }
+}
+
 impl ServerBuilder {
-    pub(super) fn new(name: String, version: String) -> Self {
+    fn new(name: String, version: String) -> Self {
         let mut options = Options::default();
         options.endpoints.admin = AdminSettings::Off;
         Self {

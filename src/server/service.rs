@@ -18,7 +18,7 @@ use crate::transport::http::admission::{AdmissionPolicy, AdmissionPolicyError};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::wire::websocket;
 
-use super::StartError;
+use super::start_error::StartError;
 
 /// The service of `protocol` as `settings` want it.
 pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Service, StartError> {

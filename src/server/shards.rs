@@ -27,9 +27,9 @@ use crate::shard::{self, Alarm, Gate, Inbox, Mesh, Served, Shard, ShardEvent, Sh
 use crate::units::ShardId;
 use crate::workers::Submitter;
 
-use super::StartError;
 use super::failure::{Failure, make_patiently};
 use super::signals::Waking;
+use super::start_error::StartError;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
 const START_PATIENCE: Duration = Duration::from_secs(10);

@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use super::running::DRAIN_LOOK;
 use super::*;
-use crate::registry::{CallContext, NoArguments, Tool};
+use crate::registry::{CallContext, NoArguments, Registry, Tool};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -16,8 +16,10 @@ use crate::ring::{KernelRing, RingOptions};
 use crate::workers::{ShutdownMode, Workers};
 
 use super::failure::{Failure, NO_THREADS, make_patiently};
+use super::running::{WORKERS_PATIENCE, identity};
+use super::service;
 use super::shards::make_executor;
-use super::{StartError, WORKERS_PATIENCE, identity, service};
+use super::start_error::StartError;
 
 /// An executor and a ring take milliseconds; longer means the machine is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,393 @@
+//! A running server: its parts, made in order and ended in order.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::figures::{ask_for_histograms, exposition, shard_report, worker_figures};
+use super::link::Link;
+use super::service;
+use super::shards::{self, Common, ShardHandle, Shards};
+#[cfg(feature = "cli")]
+use super::signals::Signals;
+use super::signals::Waking;
+use super::start_error::StartError;
+use super::watchdog::Watchdog;
+use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
+use crate::config::Settings;
+use crate::mcp::{Identity, Options, Protocol};
+use crate::metrics::{Report, ShardReport};
+use crate::registry::{Registry, ServerHandle, Watch, WatchList};
+use crate::ring::steering::{Group, TurnedAway};
+use crate::session::live::{Herald, HeraldHandle, Watchers};
+use crate::shard::{Gate, Mesh, Served, Service, ShardEvent};
+use crate::transport::http::HealthSource;
+use crate::workers::{ShutdownMode, Submitter, Workers};
+
+/// How long a report waits for the shards' histograms.
+const REPORT_PATIENCE: Duration = Duration::from_millis(500);
+/// How long workers may take to notice that the server is gone.
+pub(super) const WORKERS_PATIENCE: Duration = Duration::from_millis(200);
+/// How often a drain looks whether it is over or cut short.
+pub(super) const DRAIN_LOOK: Duration = Duration::from_millis(5);
+
+/// A running server. Dropped without a [drain](Self::drain) it stops at once: what is in flight is lost, connections
+/// are closed, and its threads end, but for those that tool code blocks. That takes milliseconds, half a second at
+/// most.
+pub struct Server {
+    address: Option<SocketAddr>,
+    /// What shards listen on, until a drain has closed it. First, since a dropped server ends its shards while it
+    /// waits.
+    listening: Option<Group>,
+    /// Next, for fields are dropped in this order: whatever shards use outlives them.
+    shards: Shards,
+    /// The first of the paths that MCP is served on.
+    path: String,
+    connections_max: u32,
+    workers: Workers,
+    service: Arc<Service>,
+    view: Arc<AdminView>,
+    admin: Option<AdminHandle>,
+    watchdog: Watchdog,
+    herald: HeraldHandle,
+    handle: ServerHandle,
+    started: Instant,
+}
+
+/// How a drain ended.
+#[derive(Debug)]
+pub struct Drained {
+    /// What the server did in its life.
+    pub report: Report,
+    /// Whether everything in flight was finished; otherwise the deadline or a second signal cut it off, and
+    /// threads may be left behind.
+    pub is_clean: bool,
+}
+
+impl Server {
+    /// Starts serving `registry`; returns once every shard accepts.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(settings: &Settings, registry: Registry) -> Result<Server, StartError> {
+        Self::start_unless(settings, registry, || false)
+    }
+
+    /// The same, but gives up soon after `is_cut_short` says so, with [`StartError::CutShort`]. Shards that were up by
+    /// then are ended; one that is just coming up ends with the process.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_unless(
+        settings: &Settings,
+        registry: Registry,
+        is_cut_short: impl FnMut() -> bool,
+    ) -> Result<Server, StartError> {
+        Self::start_as(&identity(), settings, registry, None, is_cut_short)
+    }
+
+    /// Starts serving `registry` unless a signal stops it first; the wait for the next signal ends with the last shard.
+    #[cfg(feature = "cli")]
+    pub(crate) fn start_under(
+        signals: &Signals,
+        settings: &Settings,
+        registry: Registry,
+    ) -> Result<Server, StartError> {
+        let is_stopped = || signals.is_stop_waiting();
+        Self::start_as(
+            &identity(),
+            settings,
+            registry,
+            Some(signals.waking()),
+            is_stopped,
+        )
+    }
+
+    pub(super) fn start_as(
+        identity: &Identity,
+        settings: &Settings,
+        registry: Registry,
+        waking: Option<Waking>,
+        mut is_cut_short: impl FnMut() -> bool,
+    ) -> Result<Server, StartError> {
+        let mut go_on = || match is_cut_short() {
+            true => Err(StartError::CutShort),
+            false => Ok(()),
+        };
+        let options = Options {
+            require_session: settings.session.is_required,
+        };
+        let protocol = Protocol::new(registry, identity, options);
+        let service = Arc::new(service::make(settings, Arc::new(protocol))?);
+        let served = Served::new(Arc::clone(&service));
+        let link = Link::new(Arc::clone(&served));
+        let handle = ServerHandle::new(link);
+        go_on()?;
+        let workers = Workers::start(&settings.workers)?;
+        go_on()?;
+        let admin_listener = Admin::bind(settings.endpoints.admin)?;
+        let health = Arc::<Health>::default();
+        let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
+        let common = Common {
+            served: Arc::clone(&served),
+            server: handle.clone(),
+            labels: Arc::clone(&service.labels),
+            gate: Gate::new(
+                settings.connections_max as usize,
+                per_address_max,
+                settings.shards.len(),
+            ),
+            workers: workers.submitter(),
+            mesh: Mesh::new(settings.shards.len(), settings.sizes.handlers, Instant::now()),
+            health: Arc::clone(&health),
+        };
+        let (shards, listening) = shards::start(settings, &common, waking, &mut is_cut_short)?;
+        let view = admin_view(
+            health,
+            &shards,
+            settings.connections_max,
+            Arc::clone(&service),
+            workers.submitter(),
+            Arc::clone(&served),
+        );
+        let source: Arc<dyn HealthSource> = Arc::<AdminView>::clone(&view);
+        let is_first = service.health.set(Arc::downgrade(&source)).is_ok();
+        debug_assert!(is_first, "a service is made for each start");
+        let start_admin = |listener| {
+            Admin::start(
+                listener,
+                Arc::clone(&view),
+                &settings.access.hosts,
+                AdminLimits::default(),
+            )
+        };
+        let admin = admin_listener.map(start_admin).transpose()?;
+        let watchdog = Watchdog::start(&shards);
+        let herald = Herald::start(
+            Arc::clone(service.store.live()),
+            handle.clone(),
+            CurrentWatchers(served),
+        );
+        view.advance(Lifecycle::Serving);
+        let (address, listening) = listening.unzip();
+        Ok(Server {
+            address,
+            listening,
+            path: settings.endpoints.paths.first().cloned().unwrap_or_default(),
+            shards,
+            connections_max: settings.connections_max,
+            workers,
+            service,
+            view,
+            admin,
+            watchdog,
+            herald,
+            handle,
+            started: Instant::now(),
+        })
+    }
+
+    /// Where it listens; with port 0 in the settings, the port it got. With stdio it listens nowhere: the unspecified
+    /// address and port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// What clients are pointed at: a URL, or the word `stdio`.
+    pub fn url(&self) -> String {
+        match self.address {
+            Some(address) => format!("http://{address}{}", self.path),
+            None => "stdio".to_owned(),
+        }
+    }
+
+    /// A way to the server for other threads: to change what is registered, and to say that a resource has changed.
+    pub fn handle(&self) -> &ServerHandle {
+        &self.handle
+    }
+
+    /// Where health and metrics are, if anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminHandle::address)
+    }
+
+    /// The Prometheus exposition, as `/metrics` shows it.
+    pub fn metrics(&self) -> String {
+        let metrics: Vec<_> = self
+            .shards
+            .iter()
+            .map(|shard| Arc::clone(&shard.metrics))
+            .collect();
+        exposition(
+            &metrics,
+            self.connections_max,
+            &self.service,
+            &self.workers.submitter(),
+        )
+    }
+
+    /// What it did so far. Asks the shards for their histograms; one that does not answer is left out.
+    pub fn report(&self) -> Report {
+        let asked: Vec<_> = self.shards.iter().map(ask_for_histograms).collect();
+        let deadline = Instant::now() + REPORT_PATIENCE;
+        let parts = self.shards.iter().zip(asked).map(|(shard, from)| {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            shard_report(&shard.metrics, from.recv_timeout(patience).ok())
+        });
+        self.report_of(parts.collect(), &self.workers.submitter())
+    }
+
+    /// Whether a shard has ended that should not have.
+    pub fn is_broken(&self) -> bool {
+        self.shards
+            .iter()
+            .any(|shard| shard.is_finished() && !shard.is_over())
+    }
+
+    /// Whether there is nobody left to serve: with stdio, the one client has closed its end or is gone, and what it had
+    /// in flight has ended. What is left to do is to [drain](Self::drain) it, which takes no time. Never over HTTP.
+    pub fn is_over(&self) -> bool {
+        self.shards.iter().all(ShardHandle::is_over)
+    }
+
+    /// Stops accepting, lets what is in flight finish, and stops. At `timeout`, or once `is_cut_short` says
+    /// so, it gives up on what is left: its calls are cancelled and its connections closed.
+    ///
+    /// `is_cut_short` is asked again and again, and told how long it may wait for its answer, which it need not do:
+    /// `|_| false` waits for the timeout alone.
+    pub fn drain(mut self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
+        self.view.advance(Lifecycle::Draining);
+        let deadline = Instant::now() + timeout;
+        self.turn_away();
+        self.shards.tell_running(|| ShardEvent::Drain(deadline));
+        let mut is_clean = true;
+        while !self.shards.are_finished() {
+            if let Some(group) = self.listening.take_if(|group| group.is_released()) {
+                group.close();
+            }
+            let now = Instant::now();
+            if now >= deadline || is_cut_short(DRAIN_LOOK) {
+                is_clean = false;
+                break;
+            }
+            // Whoever does not wait for its answer must not make a core spin.
+            std::thread::sleep(DRAIN_LOOK.saturating_sub(now.elapsed()));
+        }
+        self.stop(is_clean)
+    }
+
+    /// Keeps new connections away: other processes on the same port get them, or nobody.
+    fn turn_away(&mut self) {
+        let Some(group) = &mut self.listening else { return };
+        match group.turn_away() {
+            Ok(TurnedAway::Steered(sockets)) => {
+                tracing::info!(
+                    sockets,
+                    "new connections go to another process on the same address"
+                );
+            }
+            Ok(TurnedAway::Ignored) => {}
+            // A client that connects in the last moment sees a reset: worse, not wrong.
+            Err(error) => tracing::debug!(%error, "new connections cannot be kept away while draining"),
+        }
+    }
+
+    fn stop(mut self, is_clean: bool) -> Drained {
+        if let Some(group) = self.listening.take() {
+            group.close();
+        }
+        self.watchdog.stop();
+        let workers = self.workers.submitter();
+        let report = if is_clean {
+            let shards = std::mem::take(&mut self.shards);
+            let parts = shards.join().map(|(metrics, ended)| {
+                shard_report(
+                    &metrics,
+                    ended
+                        .inspect_err(|error| tracing::error!(%error, "a shard ended badly"))
+                        .ok(),
+                )
+            });
+            self.report_of(parts.collect(), &workers)
+        } else {
+            let report = self.report();
+            drop(std::mem::take(&mut self.shards));
+            report
+        };
+        let ended = self.workers.shutdown(ShutdownMode::Discard, WORKERS_PATIENCE);
+        if ended.left_behind > 0 {
+            tracing::warn!(
+                threads = ended.left_behind,
+                "blocking calls that do not end were left behind"
+            );
+        }
+        if let Some(admin) = self.admin.take() {
+            admin.stop();
+        }
+        self.herald.stop();
+        Drained { report, is_clean }
+    }
+
+    fn report_of(&self, parts: Vec<ShardReport>, workers: &Submitter) -> Report {
+        let labels = Arc::clone(&self.service.labels);
+        Report::new(
+            labels,
+            self.started.elapsed(),
+            parts,
+            Some(worker_figures(workers)),
+            self.watchdog.contention(),
+        )
+    }
+}
+
+/// Those of the registry that is served at present.
+struct CurrentWatchers(Arc<Served>);
+
+impl Watchers for CurrentWatchers {
+    fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>> {
+        self.0.current().protocol.registry().watcher(uri)
+    }
+
+    fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {
+        self.0.current().protocol.registry().list_watchers().collect()
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn identity() -> Identity {
+    Identity {
+        title: Some("Weir".to_owned()),
+        ..Identity::default()
+    }
+}
+
+fn admin_view(
+    health: Arc<Health>,
+    shards: &Shards,
+    connections_max: u32,
+    service: Arc<Service>,
+    workers: Submitter,
+    served: Arc<Served>,
+) -> Arc<AdminView> {
+    let metrics: Vec<_> = shards.iter().map(|shard| Arc::clone(&shard.metrics)).collect();
+    let view = AdminView::new(health, move || {
+        exposition(&metrics, connections_max, &service, &workers)
+    });
+    let not_ready = move || {
+        served
+            .current()
+            .protocol
+            .registry()
+            .not_ready()
+            .map(str::to_owned)
+    };
+    Arc::new(view.with_not_ready(not_ready))
+}
