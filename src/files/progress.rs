@@ -3,6 +3,9 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use super::error::FileError;
+use crate::registry::{self, BlockingContext};
+
 /// What a walk has done so far; it only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Looked {
@@ -35,6 +38,33 @@ impl Paced {
         }
         is_time
     }
+}
+
+/// Runs `work` and tells the client how many files it has looked at: now and then, and once more at its end.
+#[allow(clippy::disallowed_methods, reason = "runs on a worker")]
+pub(super) fn tell_progress<T>(
+    context: &BlockingContext,
+    work: impl FnOnce(Progress<'_>) -> Result<T, FileError>,
+) -> Result<T, FileError> {
+    if !context.wants_progress() {
+        return work(&|_| ());
+    }
+    let (paced, last) = (Paced::default(), Cell::new(Looked::default()));
+    let result = work(&|looked| {
+        last.set(looked);
+        if paced.try_tell(Instant::now()) {
+            context.progress(said(looked));
+        }
+    })?;
+    let last = last.get();
+    // A report that repeats the last one is dropped.
+    context.progress(said(last).total(last.files as f64));
+    Ok(result)
+}
+
+fn said(looked: Looked) -> registry::Progress {
+    let Looked { files, found, .. } = looked;
+    registry::Progress::new(files as f64 + looked.part).message(format!("{files} files, {found} found"))
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@ use serde::Deserialize;
 
 use super::complete::complete_path;
 use super::error::{FileError, ShownPath};
-use super::progress::Progress;
+use super::progress::{Progress, tell_progress};
 use super::read::{ReadFile, read_file};
 use super::resources::uri_of;
 use super::root::Root;
 use super::search::{SearchResult, find_text};
-use super::tools::tell_progress;
 use super::{Cancel, mime_type};
 use crate::registry::{
     BlockingContext, Completing, ContentBlock, Prompt, PromptArgument, PromptMessage, PromptOutput,

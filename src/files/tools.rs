@@ -1,20 +1,17 @@
 //! The `files` functions as tools: their descriptions for the model, and how errors are answered.
 
-use std::cell::Cell;
-use std::time::Instant;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::FileError;
-use super::progress::{Looked, Paced, Progress};
+use super::progress::{Progress, tell_progress};
 use super::read::FileText;
 use super::root::Root;
 use super::{Cancel, file_info, find_files, list_directory, prompts, read_file, resources, search};
 use crate::registry::{
-    self, BlockingContext, ContentBlock, IntoOutput, RegistryBuilder, RegistryError, Structured, Tool,
-    ToolError, ToolOutput, UnknownArguments,
+    BlockingContext, ContentBlock, IntoOutput, RegistryBuilder, RegistryError, Structured, Tool, ToolError,
+    ToolOutput, UnknownArguments,
 };
 
 /// Adds the toolset to `tools`, serving `root`.
@@ -139,33 +136,6 @@ where
         .run_blocking(move |context: &BlockingContext, args: A| {
             function(&root, &args, context).map_err(ToolError::from)
         })
-}
-
-/// Runs `work` and tells the client how many files it has looked at: now and then, and once more at its end.
-#[allow(clippy::disallowed_methods, reason = "runs on a worker")]
-pub(super) fn tell_progress<T>(
-    context: &BlockingContext,
-    work: impl FnOnce(Progress<'_>) -> Result<T, FileError>,
-) -> Result<T, FileError> {
-    if !context.wants_progress() {
-        return work(&|_| ());
-    }
-    let (paced, last) = (Paced::default(), Cell::new(Looked::default()));
-    let result = work(&|looked| {
-        last.set(looked);
-        if paced.try_tell(Instant::now()) {
-            context.progress(said(looked));
-        }
-    })?;
-    let last = last.get();
-    // A report that repeats the last one is dropped.
-    context.progress(said(last).total(last.files as f64));
-    Ok(result)
-}
-
-fn said(looked: Looked) -> registry::Progress {
-    let Looked { files, found, .. } = looked;
-    registry::Progress::new(files as f64 + looked.part).message(format!("{files} files, {found} found"))
 }
 
 impl From<FileError> for ToolError {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::write::write_string;
+use super::string::write_string;
 
 /// A request's id as it lies in the text.
 #[derive(Clone, Copy, Debug)]

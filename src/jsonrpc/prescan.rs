@@ -6,7 +6,7 @@
 
 use memchr::memchr2;
 
-use super::scratch::{DEPTH_MAX, ParseError, VALUES_MAX};
+use super::parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
 
 /// Separators a text with `VALUES_MAX` values can have: one `,` or `:` and one closing bracket for each.
 const SEPARATORS_MAX: usize = 2 * VALUES_MAX;

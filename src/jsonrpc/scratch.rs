@@ -16,42 +16,15 @@ use std::fmt;
 
 use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape};
 
+use super::parse_error::{DEPTH_MAX, ParseError};
 use super::value::Value;
 use super::{prescan, walk};
-
-/// Deepest nesting of arrays and objects that is accepted.
-pub const DEPTH_MAX: usize = 128;
-
-/// Most values (member names included) in one body, so that the tape stays within 12 MiB.
-pub const VALUES_MAX: usize = 512 * 1024;
 
 /// Bodies up to this size leave their storage in place for the next.
 const RETAINED_BODY_BYTES: usize = 32 * 1024;
 
 /// Tape entries kept between parses; 24 bytes each.
 const RETAINED_NODES: usize = 8 * 1024;
-
-/// Why a body is not a JSON text that the server accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseError {
-    /// Not JSON (RFC 8259), or not UTF-8.
-    #[error("not a valid JSON text")]
-    Syntax,
-    /// A string has half of a surrogate pair, which stands for no character.
-    #[error("a string has the unpaired surrogate \\u{unit:04x}, which is no text")]
-    Surrogate {
-        /// The UTF-16 code unit.
-        unit: u16,
-        /// Where in the body its escape begins.
-        at: usize,
-    },
-    /// Nested deeper than [`DEPTH_MAX`].
-    #[error("nested deeper than {DEPTH_MAX} levels")]
-    TooDeep,
-    /// More than [`VALUES_MAX`] values.
-    #[error("more than {VALUES_MAX} values")]
-    TooManyValues,
-}
 
 /// Reused storage for parsing bodies one after another.
 pub struct Scratch {
@@ -224,7 +197,7 @@ fn parse_again<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jsonrpc::Id;
+    use crate::jsonrpc::{Id, VALUES_MAX};
 
     /// Origin, licence and the rule of the file names: `tests/corpus/README.md`.
     const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/json-parsing");

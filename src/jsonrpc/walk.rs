@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::scratch::{DEPTH_MAX, ParseError, VALUES_MAX};
+use super::parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
 
 /// The kind of token that a step is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,12 +4,7 @@
 //! while the buffer's capacity suffices.
 
 use super::id::Id;
-
-/// Appends `text` as a JSON string, quotes included.
-pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    // Writing to a `Vec` cannot fail, and serialising a string cannot fail in any other way.
-    let _ = serde_json::to_writer(out, text);
-}
+use super::string::write_string;
 
 /// Appends `{"jsonrpc":"2.0","id":…,"result":`; the caller appends the result and the closing brace.
 pub fn write_result_head(out: &mut Vec<u8>, id: Id<'_>) {

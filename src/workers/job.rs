@@ -115,3 +115,14 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
     text
 }
+
+/// The queue is full, or the pool is stopping; the job comes back, neither run nor replied to.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Every queue place is taken: overload, reason `workers`.
+    #[error("the worker queue is full")]
+    Full(Job),
+    /// [`Workers::shutdown`](super::Workers::shutdown) has begun.
+    #[error("the workers are stopping")]
+    Stopping(Job),
+}

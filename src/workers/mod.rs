@@ -30,9 +30,9 @@ pub use crate::config::WorkerSettings;
 use crate::registry::note_panics_here;
 use crate::units::CpuId;
 
-pub use job::{Job, Outcome};
+pub use job::{Job, Outcome, Refused};
 use shared::Shared;
-pub use shared::{JobHandle, Stopped, WorkersStats};
+pub use shared::{JobHandle, ShutdownMode, Stopped, WorkersStats};
 
 /// Why the threads could not be started.
 #[derive(Debug, Error)]
@@ -58,26 +58,6 @@ pub enum StartError {
         /// The system's reason.
         source: std::io::Error,
     },
-}
-
-/// The queue is full, or the pool is stopping; the job comes back, neither run nor replied to.
-#[derive(Debug, Error)]
-pub enum Refused {
-    /// Every queue place is taken: overload, reason `workers`.
-    #[error("the worker queue is full")]
-    Full(Job),
-    /// [`Workers::shutdown`] has begun.
-    #[error("the workers are stopping")]
-    Stopping(Job),
-}
-
-/// What becomes of queued jobs at [`Workers::shutdown`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShutdownMode {
-    /// They run, until the deadline.
-    Drain,
-    /// They are discarded at once, and running jobs are told to stop.
-    Discard,
 }
 
 /// How a shutdown went.

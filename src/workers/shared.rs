@@ -14,8 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use super::job::{Job, Ran, Task};
-use super::{Refused, ShutdownMode};
+use super::job::{Job, Ran, Refused, Task};
 use crate::registry::{Cancellation, log_caught_panic};
 
 /// The gauges and totals of one moment.
@@ -58,6 +57,15 @@ pub enum Stopped {
     Running,
     /// It had ended: its reply was or is being called, or it had been given up before.
     Ended,
+}
+
+/// What becomes of queued jobs at [`Workers::shutdown`](super::Workers::shutdown).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownMode {
+    /// They run, until the deadline.
+    Drain,
+    /// They are discarded at once, and running jobs are told to stop.
+    Discard,
 }
 
 /// A submitted job, to cancel or give up. Dropping the handle does neither.

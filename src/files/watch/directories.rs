@@ -20,7 +20,7 @@ use cap_std::fs::Dir;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
 use rustix::io::Errno;
 
-use super::WatchError;
+use super::error::WatchError;
 
 /// One read's worth of events: some hundred of usual names.
 const BUFFER_BYTES: usize = 16 << 10;

@@ -15,6 +15,7 @@
 mod change_time;
 mod debounce;
 mod directories;
+mod error;
 mod event_fd;
 #[cfg(test)]
 mod tests;
@@ -29,9 +30,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use thiserror::Error;
 
 use self::directories::Key;
+pub(super) use self::error::WatchError;
 use self::event_fd::EventFd;
 use self::watch_set::{WatchSet, What};
 use super::root::Root;
@@ -45,37 +46,6 @@ const NAP: Duration = Duration::from_millis(10);
 const ROOT_LOOK: Duration = Duration::from_secs(1);
 /// The same time while there is no root, and every call waits for one.
 const NO_ROOT_LOOK: Duration = Duration::from_millis(250);
-
-/// Why a file cannot be watched, in words for the operator.
-#[derive(Debug, Error)]
-pub(super) enum WatchError {
-    /// The path leads nowhere below the root.
-    #[error("the path is not below the served directory")]
-    NotBelowRoot,
-    /// Our own limit.
-    #[error("{files_max} files are watched already, the toolset's limit (watched_files_max)")]
-    Files {
-        /// The limit.
-        files_max: usize,
-    },
-    /// Our own limit.
-    #[error(
-        "{directories_max} directories are watched already, the toolset's limit (watched_directories_max)"
-    )]
-    Directories {
-        /// The limit.
-        directories_max: usize,
-    },
-    /// The kernel's limit, for all processes of a user.
-    #[error("this user's inotify watches are used up; raise the sysctl fs.inotify.max_user_watches")]
-    KernelWatches,
-    /// The kernel's limit, for all processes of a user, or this process's limit of descriptors.
-    #[error("no inotify instance is left; raise the sysctl fs.inotify.max_user_instances, or ulimit -n")]
-    KernelInstances,
-    /// The system failed otherwise.
-    #[error("inotify: {0}")]
-    System(#[source] io::Error),
-}
 
 /// The function that is told that a file changed. It runs on the watching thread, and must not block it.
 pub(super) type Told = Arc<dyn Fn() + Send + Sync>;

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use cap_std::fs::Dir;
 
-use super::WatchError;
 use super::debounce::Debounce;
 use super::directories::{Change, Changes, Directories, Key, Place};
+use super::error::WatchError;
 use crate::files::root::{Root, Served, open_subdirectory};
 
 /// The most symbolic links on one path; the kernel follows no more either (path_resolution(7)).

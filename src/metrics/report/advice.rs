@@ -8,8 +8,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Report;
-use super::text::brief;
+use super::brief::brief;
+use super::merged::Report;
 use crate::config::with_headroom;
 use crate::metrics::labels::{OverloadReason, RequestClass};
 use crate::metrics::shard::ShardSnapshot;

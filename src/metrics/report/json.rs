@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::advice::{Facts, advise};
-use super::{Report, ShardReport};
+use super::merged::{Report, ShardReport};
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::{Latency, ShardHistograms};
 use crate::metrics::labels::{Label, RequestClass, Stage, ToolLabels};

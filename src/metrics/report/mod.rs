@@ -5,73 +5,19 @@
 //! anybody can read. Invariant: what the merged part says is the sum of what the shards' parts say.
 
 mod advice;
+mod brief;
 mod json;
+mod merged;
 mod table;
 mod text;
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::time::Duration;
 
-use super::contention::ContentionFigures;
-use super::histogram::ShardHistograms;
-use super::labels::ToolLabels;
-use super::shard::ShardSnapshot;
-use super::workers::WorkerFigures;
 use crate::config::ReportFormat;
-use crate::units::ShardId;
 
-/// One shard's part of a report.
-#[derive(Debug, Clone)]
-pub struct ShardReport {
-    /// Which shard.
-    pub shard: ShardId,
-    /// Its counters.
-    pub numbers: ShardSnapshot,
-    /// Its latencies; `None` when it did not answer.
-    pub histograms: Option<ShardHistograms>,
-}
-
-/// A report, ready to be written.
-#[derive(Debug)]
-pub struct Report {
-    tools: Arc<ToolLabels>,
-    uptime: Duration,
-    shards: Vec<ShardReport>,
-    workers: Option<WorkerFigures>,
-    all: ShardSnapshot,
-    all_histograms: ShardHistograms,
-    contention: ContentionFigures,
-}
+pub use merged::{Report, ShardReport};
 
 impl Report {
-    /// Merges the shards' parts. All histograms must have been made for `tools`.
-    pub fn new(
-        tools: Arc<ToolLabels>,
-        uptime: Duration,
-        shards: Vec<ShardReport>,
-        workers: Option<WorkerFigures>,
-        contention: ContentionFigures,
-    ) -> Self {
-        let mut all = ShardSnapshot::default();
-        let mut all_histograms = ShardHistograms::new(&tools);
-        for shard in &shards {
-            all.merge(&shard.numbers);
-            if let Some(histograms) = &shard.histograms {
-                all_histograms.merge(histograms);
-            }
-        }
-        Self {
-            tools,
-            uptime,
-            shards,
-            workers,
-            all,
-            all_histograms,
-            contention,
-        }
-    }
-
     /// Writes the report. Nobody reading any more is not an error.
     ///
     /// # Errors
@@ -101,10 +47,18 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::metrics::contention::ContentionFigures;
+    use crate::metrics::histogram::ShardHistograms;
+    use crate::metrics::labels::ToolLabels;
+    use crate::metrics::workers::WorkerFigures;
     use crate::metrics::{
         Era, Eviction, Operation, Outcome, OverloadReason, RequestClass, ShardMetrics, Stage,
     };
+    use crate::units::ShardId;
 
     /// Two shards: the first has served nine requests in 1 ms each and refused two, the second one in 100 ms.
     pub(super) fn example() -> Report {

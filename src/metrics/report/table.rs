@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::text::COLUMNS;
-
+/// How many columns a line of a report may take.
+pub(super) const COLUMNS: usize = 100;
 /// How many columns of a line a name in the first column may take.
 const NAME_CHARS_MAX: usize = 32;
 

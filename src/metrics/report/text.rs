@@ -4,12 +4,12 @@
 //! everywhere is left out. A percentile is shown where samples lie beyond it, so none is a guess; beside it a sparkline
 //! shows the whole distribution. Numbers are never rounded but for latencies and bytes.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use super::Report;
 use super::advice::{Facts, advise};
-use super::table::{Table, line, wrap};
+use super::brief::brief;
+use super::merged::Report;
+use super::table::{COLUMNS, Table, line, wrap};
 use crate::metrics::counter::Counts;
 use crate::metrics::histogram::Latency;
 use crate::metrics::labels::{Label, RequestClass, Stage, WaitEnd};
@@ -17,8 +17,6 @@ use crate::metrics::shard::ShardSnapshot;
 use crate::metrics::workers::WorkerFigures;
 use crate::units::ByteSize;
 
-/// As wide as a report may be.
-pub(super) const COLUMNS: usize = 100;
 /// Distributions are shown over these decades of nanoseconds: from 1 µs to 10 s.
 const DECADES: std::ops::Range<u32> = 3..10;
 const CELLS_PER_DECADE: u32 = 3;
@@ -320,27 +318,6 @@ fn uptime(uptime: Duration) -> String {
         .map(|(count, unit)| format!("{count}{unit}"))
         .collect();
     words.join(" ")
-}
-
-/// Three digits and a unit; histograms know no more than two.
-pub(super) fn brief(duration: Duration) -> String {
-    let nanos = duration.as_nanos() as f64;
-    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
-    let (scale, unit) = units
-        .into_iter()
-        .find(|(scale, _)| nanos >= *scale)
-        .unwrap_or((1.0, "ns"));
-    let value = nanos / scale;
-    let decimals = match value {
-        _ if unit == "ns" => 0,
-        value if value < 10.0 => 2,
-        value if value < 100.0 => 1,
-        _ => 0,
-    };
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{value:.decimals$}{unit}");
-    text
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use super::faults::Kind;
 use super::obligations::Obligations;
 use super::operations::{self, Arrival};
-use super::world::{Shared, SimulatedSocket, World};
+use super::world::{Shared, SimulatedNetwork, SimulatedSocket, World};
 use crate::ring::buffers::BufferPool;
 use crate::ring::mapping::Residence;
 use crate::ring::{
@@ -84,6 +84,18 @@ impl Work {
 struct Done {
     due: u64,
     completion: Completion,
+}
+
+impl SimulatedNetwork {
+    /// A ring with a listener of its own, numbered from 0 in the order of making.
+    pub fn ring(&self, options: RingOptions) -> SimulatedRing {
+        let listener = {
+            let mut world = self.world.lock();
+            world.accept_queues.push(VecDeque::new());
+            world.accept_queues.len() - 1
+        };
+        SimulatedRing::new(self.world.clone(), listener, options)
+    }
 }
 
 impl SimulatedRing {

@@ -10,8 +10,6 @@
 )]
 
 use super::faults::{Fate, Fault, Faults};
-use super::ring::SimulatedRing;
-use crate::ring::RingOptions;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -23,7 +21,7 @@ const WINDOW_BYTES: usize = 64 * 1024;
 /// One machine's network: makes rings and peers, orders faults.
 #[derive(Clone)]
 pub struct SimulatedNetwork {
-    world: Shared,
+    pub(super) world: Shared,
 }
 
 impl SimulatedNetwork {
@@ -36,16 +34,6 @@ impl SimulatedNetwork {
                 accept_queues: Vec::new(),
             }))),
         }
-    }
-
-    /// A ring with a listener of its own, numbered from 0 in the order of making.
-    pub fn ring(&self, options: RingOptions) -> SimulatedRing {
-        let listener = {
-            let mut world = self.world.lock();
-            world.accept_queues.push(VecDeque::new());
-            world.accept_queues.len() - 1
-        };
-        SimulatedRing::new(self.world.clone(), listener, options)
     }
 
     /// Connects to a listener. The connection can be used at once, accepted or not.

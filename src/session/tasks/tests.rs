@@ -1,14 +1,21 @@
 //! The store by its surface: whose tasks, how many, for how long, and who hears of them.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::store::WAITERS_MAX;
 use super::*;
-use crate::jsonrpc::Id;
-use crate::mcp::{ClientCapabilities, Era, OpenSession, Principal, Session, SessionToken};
-use crate::session::live::{Collected, LiveOptions, StreamPlace, StreamState};
+use crate::jsonrpc::{Id, RequestId};
+use crate::mcp::{
+    CancelTask, ClientCapabilities, Era, OpenSession, Principal, Session, SessionToken, TaskEnd, TaskEnding,
+    TaskId, Tasks, UnixMillis,
+};
+use crate::session::live::{
+    Collected, Live, LiveEvent, LiveOptions, Message, Stream, StreamPlace, StreamState,
+};
 
 const START: u64 = 1_000_000;
 
