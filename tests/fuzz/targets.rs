@@ -215,9 +215,12 @@ fn expand(template: &str, value: &str) -> String {
     })
 }
 
+/// What takes one input, and panics at what is wrong.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name.
-pub fn targets() -> HashMap<&'static str, fn(&[u8])> {
-    let targets: [(&'static str, fn(&[u8])); 6] = [
+pub fn targets() -> HashMap<&'static str, Target> {
+    let targets: [(&'static str, Target); 6] = [
         ("head", head),
         ("chunked", chunked),
         ("websocket", websocket),
