@@ -171,7 +171,7 @@ impl<E: Label, const N: usize> Numbers for Counts<E, N> {
 pub(super) type Requests =
     Family<Era, Family<RequestClass, Counter, { RequestClass::COUNT }>, { Era::COUNT }>;
 
-/// What [`Requests`] showed.
+/// Requests of one moment, by era, then class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestCounts(pub Vec<(Era, Counts<RequestClass, { RequestClass::COUNT }>)>);
 
@@ -227,7 +227,7 @@ impl Numbers for DurationCounts {
 #[derive(Debug, Default)]
 pub struct LongestNanos(pub(super) Gauge);
 
-/// What a [`LongestNanos`] showed.
+/// The longest time at one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Nanos(pub u64);
 
