@@ -1,7 +1,8 @@
 //! Starting and stopping: everything a process needs to serve, made in order and ended in order.
 //!
-//! [`Server`] is the embedding API: it starts shards, workers and the admin listener from [`Settings`] and a
-//! [`Registry`], and drains them; a [`ServerBuilder`] makes the settings. What `weir serve` does besides is in `cli`.
+//! [`Server`] is the embedding API: it starts shards, workers and the admin listener from
+//! [`Settings`](crate::config::Settings) and a [`Registry`](crate::registry::Registry), and drains them; a
+//! [`ServerBuilder`] makes the settings. What `weir serve` does besides is in `cli`.
 //!
 //! ```
 //! use std::time::Duration;

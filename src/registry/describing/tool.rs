@@ -178,8 +178,8 @@ impl<S> ToolBuilder<S> {
 
 impl ToolBuilder<Derived> {
     /// A schema for the arguments, written by hand and listed as it is written; whether all clients take it tells
-    /// [`unportable_input`](super::unportable_input). The function may then take any `Deserialize` type, such as
-    /// `serde_json::Value`.
+    /// [`unportable_input`](crate::registry::unportable_input). The function may then take any `Deserialize` type, such
+    /// as `serde_json::Value`.
     pub fn input_schema(self, schema: Value) -> ToolBuilder<Given> {
         self.with_input(Given {
             schema,

@@ -62,6 +62,14 @@ impl CallContext {
     /// again; [`ToolError::InvalidAnswer`] for an answer that is none; [`ToolError::Message`] if the client answered
     /// with an error; [`ToolError::Cancelled`] and [`ToolError::TimedOut`]; [`ToolError::Internal`] for a key that
     /// was used before, is empty or too long.
+    ///
+    /// [`ToolError::MissingCapability`]: crate::registry::ToolError::MissingCapability
+    /// [`ToolError::InputRequired`]: crate::registry::ToolError::InputRequired
+    /// [`ToolError::InvalidAnswer`]: crate::registry::ToolError::InvalidAnswer
+    /// [`ToolError::Message`]: crate::registry::ToolError::Message
+    /// [`ToolError::Cancelled`]: crate::registry::ToolError::Cancelled
+    /// [`ToolError::TimedOut`]: crate::registry::ToolError::TimedOut
+    /// [`ToolError::Internal`]: crate::registry::ToolError::Internal
     pub fn ask<Q: Question>(&self, key: &str, question: Q) -> Ask<Q> {
         self.client.ask(key, question)
     }

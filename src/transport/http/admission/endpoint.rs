@@ -13,9 +13,11 @@ pub enum Endpoint {
     WebSocket,
     /// The event stream of HTTP+SSE, which carries all that the server says to one client.
     SseOpen,
-    /// A JSON-RPC message in the body, for the channel of the event stream named by [`sse_stream_name`].
+    /// A JSON-RPC message in the body, for the channel of the event stream named by
+    /// [`sse_stream_name`](super::sse_stream_name).
     SsePost,
-    /// Whether a page of an allowed origin may send what it wants to; see [`write_preflight_answer`].
+    /// Whether a page of an allowed origin may send what it wants to; see
+    /// [`write_preflight_answer`](super::write_preflight_answer).
     Preflight,
     /// Whether the server is well, or serves.
     Health(Probe),
