@@ -72,18 +72,24 @@ impl PoolFigures {
 /// `H`.
 pub struct Pool<C, H> {
     /// Last freed, first leased: its buffer is still in the cache.
-    leases: Slab<HandlerKey, Lease<C, H>>,
-    /// The inbound buffer of each handler, by its index.
-    inbound: Box<[Vec<u8>]>,
+    leases: Slab<HandlerKey, Lease<H>>,
+    /// By their indices.
+    handlers: Box<[Handler<C>]>,
     lingering: Fifo,
     buffer_bytes: usize,
     high_water: u32,
 }
 
-/// The state of a handler while a connection holds it.
-struct Lease<C, H> {
-    holder: H,
+/// What stays where it is from lease to lease: a call is large, so that moving it costs.
+struct Handler<C> {
+    inbound: Vec<u8>,
+    /// `None` in a handler that lingers or is not leased.
     call: Option<C>,
+}
+
+/// Who holds a handler.
+struct Lease<H> {
+    holder: H,
     lingers_since: Option<Instant>,
 }
 
@@ -91,9 +97,13 @@ impl<C, H: Copy> Pool<C, H> {
     /// Allocates `size` handlers. An inbound buffer of `buffer_bytes` is made for the first batch a handler gets.
     pub fn new(size: u32, buffer_bytes: usize) -> Self {
         assert!(size > 0, "a pool has at least one handler");
+        let handler = |_| Handler {
+            inbound: Vec::new(),
+            call: None,
+        };
         Pool {
             leases: Slab::preallocated(size),
-            inbound: (0..size).map(|_| Vec::new()).collect(),
+            handlers: (0..size).map(handler).collect(),
             lingering: Fifo::new(size),
             buffer_bytes,
             high_water: 0,
@@ -102,9 +112,9 @@ impl<C, H: Copy> Pool<C, H> {
 
     /// Makes the buffers that do not exist yet, and makes all pages resident.
     pub fn prefault(&mut self) {
-        for inbound in &mut self.inbound {
-            inbound.reserve_exact(self.buffer_bytes);
-            touch(inbound);
+        for handler in &mut self.handlers {
+            handler.inbound.reserve_exact(self.buffer_bytes);
+            touch(&mut handler.inbound);
         }
     }
 
@@ -116,9 +126,7 @@ impl<C, H: Copy> Pool<C, H> {
         let Some(key) = self.take_idle(holder, None) else {
             return Err(call);
         };
-        if let Some(lease) = self.leases.get_mut(key) {
-            lease.call = Some(call);
-        }
+        self.handlers[key.index as usize].call = Some(call);
         Ok(key)
     }
 
@@ -132,7 +140,6 @@ impl<C, H: Copy> Pool<C, H> {
     fn take_idle(&mut self, holder: H, lingers_since: Option<Instant>) -> Option<HandlerKey> {
         let lease = Lease {
             holder,
-            call: None,
             lingers_since,
         };
         let key = self.leases.insert(lease).ok()?;
@@ -143,7 +150,7 @@ impl<C, H: Copy> Pool<C, H> {
     /// Ends a call and returns it; its holder keeps the handler, under a new lease. `None` for a stale key.
     pub fn linger(&mut self, key: HandlerKey, now: Instant) -> Option<(HandlerKey, C)> {
         let lease = self.leases.get_mut(key)?;
-        let call = lease.call.take()?;
+        let call = self.handlers[key.index as usize].call.take()?;
         lease.lingers_since = Some(now);
         let key = self.leases.renew(key)?;
         self.reset_inbound(key.index);
@@ -161,7 +168,7 @@ impl<C, H: Copy> Pool<C, H> {
             return Err(call);
         };
         lease.lingers_since = None;
-        lease.call = Some(call);
+        self.handlers[key.index as usize].call = Some(call);
         self.lingering.remove(key.index);
         Ok(key)
     }
@@ -180,7 +187,7 @@ impl<C, H: Copy> Pool<C, H> {
             self.lingering.remove(key.index);
         }
         self.reset_inbound(key.index);
-        Some(lease.call)
+        Some(self.handlers[key.index as usize].call.take())
     }
 
     /// Who holds a handler.
@@ -198,19 +205,20 @@ impl<C, H: Copy> Pool<C, H> {
     /// Ends a lease and begins the next with the same call in the same handler: keys of the old lease find nothing.
     /// `None` for a lease that is over.
     pub fn renew(&mut self, key: HandlerKey) -> Option<HandlerKey> {
-        self.leases.get(key)?.call.as_ref()?;
+        self.call_mut(key)?;
         self.leases.renew(key)
     }
 
     /// The call a lease runs, `None` once the lease has ended.
     pub fn call_mut(&mut self, key: HandlerKey) -> Option<&mut C> {
-        self.leases.get_mut(key)?.call.as_mut()
+        self.leases.get(key)?;
+        self.handlers[key.index as usize].call.as_mut()
     }
 
     /// The lease a slot is under, if any.
     pub fn key_at(&self, index: u32) -> Option<HandlerKey> {
         let key = self.leases.key_at(index)?;
-        self.leases.get(key)?.call.as_ref().map(|_| key)
+        self.handlers[key.index as usize].call.as_ref().map(|_| key)
     }
 
     /// Takes the inbound buffer of a leased handler, with the request's body; see [`Pool::put_inbound`].
@@ -262,16 +270,15 @@ impl<C, H: Copy> Pool<C, H> {
 
     fn inbound_of(&mut self, key: HandlerKey) -> Option<&mut Vec<u8>> {
         self.leases.get(key)?;
-        self.inbound.get_mut(key.index as usize)
+        Some(&mut self.handlers[key.index as usize].inbound)
     }
 
     /// Ready for the next lease: an empty buffer of the standard size.
     fn reset_inbound(&mut self, index: u32) {
-        if let Some(inbound) = self.inbound.get_mut(index as usize) {
-            inbound.clear();
-            if inbound.capacity() != self.buffer_bytes {
-                *inbound = Vec::new();
-            }
+        let inbound = &mut self.handlers[index as usize].inbound;
+        inbound.clear();
+        if inbound.capacity() != self.buffer_bytes {
+            *inbound = Vec::new();
         }
     }
 }

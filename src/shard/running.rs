@@ -273,6 +273,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// Ends what still runs of a call that lost its handler.
+    #[inline]
     pub(super) fn stop_call(&mut self, call: Call) {
         self.forget_asker(&call);
         self.calls.discard(call);

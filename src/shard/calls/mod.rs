@@ -251,6 +251,7 @@ impl Calls {
     }
 
     /// Ends what still runs of a call that has lost its handler.
+    #[inline]
     pub(super) fn discard(&mut self, call: Call) {
         self.stop(call.run);
         if let Some(link) = call.link {

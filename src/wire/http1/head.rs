@@ -174,6 +174,7 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
 ///
 /// # Errors
 /// Whatever breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
+#[inline]
 pub fn parse_head_with<'a, Extra: FieldSet<'a>>(
     head: &'a [u8],
     limits: &HeadLimits,
@@ -298,7 +299,10 @@ fn parse_path(text: &[u8]) -> Option<(&str, &str)> {
         return None;
     }
     let text = std::str::from_utf8(text).ok()?;
-    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let (path, query) = match memchr::memchr(b'?', text.as_bytes()) {
+        Some(mark) => (&text[..mark], &text[mark + 1..]),
+        None => (text, ""),
+    };
     Some((if path.is_empty() { "/" } else { path }, query))
 }
 
