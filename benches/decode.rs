@@ -2,9 +2,9 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use weir::transport::http::admission::AdmissionPolicy;
-use weir::transport::http::parse_head;
-use weir::wire::http1::{
+use weir::internals::transport::http::admission::AdmissionPolicy;
+use weir::internals::transport::http::parse_head;
+use weir::internals::wire::http1::{
     BodyLimits, ChunkDecoder, DateCache, HEAD_RESERVE, HeadLimits, HeadScanner, ResponseHead, Status,
     write_head_before,
 };

@@ -10,7 +10,8 @@ use divan::{Bencher, black_box};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use weir::registry::{CallContext, Registry, ShardRegistry, Started, Tool, ToolIndex};
+use weir::internals::registry::{ShardRegistry, Started};
+use weir::{CallContext, Registry, Tool, ToolIndex};
 
 fn main() {
     divan::main();

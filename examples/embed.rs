@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use weir::registry::{BlockingContext, Registry, RegistryError, Resource, ServerHandle, Tool};
-use weir::server::Server;
+use weir::{BlockingContext, Registry, RegistryError, Resource, Server, ServerHandle, Tool};
 
 const NOTES: &str = "notebook://notes";
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

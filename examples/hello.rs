@@ -4,8 +4,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use weir::registry::{CallContext, Registry, Tool};
-use weir::server::Server;
+use weir::{CallContext, Registry, Server, Tool};
 
 #[derive(Deserialize, JsonSchema)]
 struct Hello {

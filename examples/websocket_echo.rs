@@ -5,8 +5,7 @@
 //!
 //! The WebSockets do not speak MCP, only HTTP does; everything below a message is the same as in `weir serve`.
 
-use weir::registry::Registry;
-use weir::server::Server;
+use weir::{Registry, Server};
 
 /// The largest message of the suites.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;

@@ -1,5 +1,68 @@
-//! Weir: an MCP (Model Context Protocol) server for Linux. One process, one pinned executor per core,
-//! nothing shared on the hot path.
+//! Weir: an MCP (Model Context Protocol) server for Linux, to run your own tools in.
+//!
+//! One process, one pinned executor per core, nothing shared on the hot path: pools that are sized on purpose, an honest
+//! "not now" when they are full, and no client's calls in another's way.
+//!
+//! # A whole server
+//!
+//! A program that depends on this crate, on `serde` with the feature `derive`, and on `schemars` 1:
+//!
+//! ```no_run
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//! use weir::{BlockingContext, CallContext, Registry, Server, Tool, ToolError};
+//!
+//! /// A tool's arguments. Clients see the schema; a call that breaks it never reaches the function.
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Greet {
+//!     /// Who is greeted.
+//!     name: String,
+//! }
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Count {
+//!     /// The file whose lines are counted.
+//!     path: String,
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut registry = Registry::builder();
+//!     // Asynchronous: runs on the shard that read the request, and must not block it.
+//!     registry.add(
+//!         Tool::new("greet")
+//!             .description("Greets somebody.")
+//!             .read_only()
+//!             .run(|_: CallContext, args: Greet| async move { Ok(format!("Hello, {}!", args.name)) }),
+//!     )?;
+//!     // Blocking: runs on a pool of threads.
+//!     registry.add(
+//!         Tool::new("count_lines")
+//!             .description("Counts the lines of a file.")
+//!             .run_blocking(|_: &BlockingContext, args: Count| {
+//!                 // The client reads a tool's error, so it says no more than the client may know.
+//!                 let text = std::fs::read_to_string(&args.path)
+//!                     .map_err(|_| ToolError::message("there is no such text file"))?;
+//!                 Ok(text.lines().count().to_string())
+//!             }),
+//!     )?;
+//!     Server::builder("counter", "1.0.0")
+//!         .listen("127.0.0.1:8080".parse()?)
+//!         .serve_until_signal(registry.build(), |server| println!("serving on {}", server.url()))?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Clients connect to `http://127.0.0.1:8080/mcp`; with [`ServerBuilder::stdio`] the program serves the one client that
+//! starts it. From here:
+//!
+//! | to | see |
+//! |---|---|
+//! | describe a tool, its hints, results and errors | [`Tool`], [`ToolOutput`], [`Structured`], [`ToolError`] |
+//! | report progress, log, ask the user or the client's model | [`CallContext`], [`Elicit`], [`Sample`] |
+//! | serve resources and prompts, and complete their arguments | [`Resource`], [`ResourceTemplate`], [`Prompt`] |
+//! | change tools while the server runs | [`ServerHandle`] |
+//! | configure, start, watch and drain a server | [`ServerBuilder`], [`options`], [`Server`] |
+//! | learn the rest | [`guide`] |
 //!
 //! # One request's way
 //!
@@ -18,54 +81,145 @@
 //!
 //! | level | modules | knows |
 //! |---|---|---|
-//! | 8 | `main`, [`cli`] | the command line |
-//! | 7 | this file, [`server`], [`admin`] | embedding; health, metrics and drain on a thread of their own |
-//! | 6 | [`shard`] | the executor |
-//! | 5 | [`transport`] | one connection's conversation |
-//! | 4 | [`pool`], [`workers`], [`session`], [`timers`] | who may run now |
-//! | 3 | [`mcp`], [`files`], [`demo`] | the protocol, as values |
-//! | 2 | [`registry`], [`jsonrpc`], [`wire`] | bytes ↔ values; no runtime, no clock, no I/O |
-//! | 1 | [`ring`], [`metrics`], [`config`], [`units`], [`slab`] | the kernel; numbers |
+//! | 8 | `main`, `cli` | the command line |
+//! | 7 | this file, `server`, `admin` | embedding; health, metrics and drain on a thread of their own |
+//! | 6 | `shard` | the executor |
+//! | 5 | `transport` | one connection's conversation |
+//! | 4 | `pool`, `workers`, `session`, `timers` | who may run now |
+//! | 3 | `mcp`, `files`, `demo` | the protocol, as values |
+//! | 2 | `registry`, `jsonrpc`, `wire` | bytes ↔ values; no runtime, no clock, no I/O |
+//! | 1 | `ring`, `metrics`, `config`, `units`, `slab` | the kernel; numbers |
 //!
 //! # Cargo features
 //!
-//! All are on by default; a program that embeds a server needs none of them.
+//! All but `internals` are on by default; a program that embeds a server needs none of them.
 //!
 //! | feature | what it adds |
 //! |---|---|
 //! | `cli` | the `weir` command, its configuration file and its log: the module `cli` |
 //! | `files` | the toolset that serves a directory's files, read-only: the module `files` |
 //! | `demo` | tools for trials, tests and benchmarks: the module `demo` |
+//! | `internals` | what benches and tests of this crate need of its insides; it promises nothing |
 //!
 //! Deliberately absent: any platform but Linux, any executor but glommio, locks on the hot path.
 
+// What a private module shows is for the feature that shows the insides, too; with it, these lints see all there is.
+#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, unused_imports))]
+// The command reads settings from more places, and says more about them, than a program that sets them itself.
+#![cfg_attr(not(feature = "cli"), allow(dead_code))]
 // Tests may block, and look at the clock.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
-pub mod admin;
+mod admin;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod config;
+mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod guide;
-pub mod jsonrpc;
-pub mod mcp;
-pub mod metrics;
-pub mod pool;
-pub mod registry;
-pub mod ring;
-pub mod server;
-pub mod session;
-pub mod shard;
-pub mod slab;
-pub mod timers;
-pub mod transport;
-pub mod units;
-pub mod wire;
-pub mod workers;
+mod jsonrpc;
+mod mcp;
+mod metrics;
+mod pool;
+mod registry;
+mod ring;
+mod server;
+mod session;
+mod shard;
+mod slab;
+mod timers;
+mod transport;
+mod units;
+mod wire;
+mod workers;
+
+pub use metrics::Report;
+pub use registry::{
+    Annotations, Ask, BlockingContext, COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Cancellation,
+    ClientCapabilities, Completing, Completion, ContentAnnotations, ContentBlock, Derived, Elicit,
+    ElicitAnswer, Execution, Given, Icon, IconTheme, IncludeContext, IntoCompletion, IntoContents,
+    IntoMessages, IntoOutput, ListFrom, ListRoots, ListUpdates, LogLevel, NoArguments, ParamHeader,
+    ParamHeaderError, ParamKind, Progress, Prompt, PromptArgument, PromptArguments, PromptBuilder,
+    PromptIndex, PromptInfo, PromptMessage, PromptOutput, Property, PutQuestion, Question, QuestionMethod,
+    QuestionRequest, ReadOutput, Registrable, Registry, RegistryBuilder, RegistryError, Resource,
+    ResourceBuilder, ResourceContents, ResourceIndex, ResourceInfo, ResourceLister, ResourcePage,
+    ResourceTemplate, ResourceTemplateBuilder, Role, Root, Sample, SampleAnswer, SampleContent, SchemaError,
+    ServerHandle, Structured, TaskSupport, TemplateError, TemplateIndex, TextFormat, TextTypeError, Tool,
+    ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput, UnknownArguments, Updates,
+    UrlElicit, Violation, Violations, unportable_input, unportable_output,
+};
+pub use server::{Drained, ServeError, Server, ServerBuilder, StartError, sleep};
+
+/// Every option of a server, as values: what [`ServerBuilder::configure`] changes, and the types of its fields.
+pub mod options {
+    pub use crate::config::{
+        AccessLog, AccessSettings, AdminSettings, AllowList, ChannelSettings, ConfigError, ConnectionOptions,
+        CpuList, EndpointSettings, HttpLimits, Linger, LogFormat, LogLevel, MachineOptions, Options,
+        OutputOptions, QueueOptions, ReportFormat, RunOptions, SessionSettings, TaskSettings, Timeouts,
+        Toolset, ToolsetSettings, TransportKind, WorkerOptions,
+    };
+    pub use crate::units::{ByteSize, CpuId, Patience};
+}
+
+/// What benches and tests of this crate need of its insides. Nothing here is promised: any of it may change or go with
+/// any version.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub mod admin {
+        pub use crate::admin::*;
+    }
+    pub mod config {
+        pub use crate::config::*;
+    }
+    pub mod jsonrpc {
+        pub use crate::jsonrpc::*;
+    }
+    pub mod mcp {
+        pub use crate::mcp::*;
+    }
+    pub mod metrics {
+        pub use crate::metrics::*;
+    }
+    pub mod pool {
+        pub use crate::pool::*;
+    }
+    pub mod registry {
+        pub use crate::registry::*;
+    }
+    pub mod ring {
+        pub use crate::ring::*;
+    }
+    pub mod server {
+        pub use crate::server::*;
+    }
+    pub mod session {
+        pub use crate::session::*;
+    }
+    pub mod shard {
+        pub use crate::shard::*;
+    }
+    pub mod slab {
+        pub use crate::slab::*;
+    }
+    pub mod timers {
+        pub use crate::timers::*;
+    }
+    pub mod transport {
+        pub use crate::transport::*;
+    }
+    pub mod units {
+        pub use crate::units::*;
+    }
+    pub mod wire {
+        pub use crate::wire::*;
+    }
+    pub mod workers {
+        pub use crate::workers::*;
+    }
+}
 
 /// The README's Rust examples compile.
 #[cfg(doctest)]

@@ -189,6 +189,7 @@ impl<K: SlabKey, T> Slab<K, T> {
     }
 
     /// Whether no value is held.
+    #[cfg(any(test, feature = "internals"))]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -9,8 +9,10 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
-use weir::ring::listener::{ListenerOptions, listen, local_address};
-use weir::ring::{Completion, ConnectionKey, DataRing, KernelRing, Received, RingOptions, SendMode, Socket};
+use weir::internals::ring::listener::{ListenerOptions, listen, local_address};
+use weir::internals::ring::{
+    Completion, ConnectionKey, DataRing, KernelRing, Received, RingOptions, SendMode, Socket,
+};
 
 struct Counting;
 

@@ -1,7 +1,7 @@
 //! Calls through a whole shard, from the first byte read to the answer's send. Warm: everything was asked before.
 
 use gungraun::{library_benchmark, library_benchmark_group};
-use weir::ring::simulated::SimulatedPeer;
+use weir::internals::ring::simulated::SimulatedPeer;
 
 use crate::rig::Rig;
 use crate::rig::requests::{

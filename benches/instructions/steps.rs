@@ -6,8 +6,9 @@ use gungraun::{library_benchmark, library_benchmark_group};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use weir::mcp::Ticket;
-use weir::registry::{CallContext, Outcome, Registry, ShardRegistry, Started, Tool, ToolIndex};
+use weir::internals::mcp::Ticket;
+use weir::internals::registry::{Outcome, ShardRegistry, Started};
+use weir::{CallContext, Registry, Tool, ToolIndex};
 
 use crate::ROUNDS;
 use crate::pieces::{Server, legacy, modern, new_session};

@@ -5,17 +5,18 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use weir::jsonrpc::Scratch;
-use weir::mcp::{Identity, Options, Principal, Protocol, Reply, Step, Ticket, UnixSeconds, Work};
-use weir::registry::{CallContext, Outcome, Registry, ShardRegistry, Started};
-use weir::session::live::LiveOptions;
-use weir::session::tasks::TaskOptions;
-use weir::session::{SessionKey, SessionOptions, Store};
-use weir::transport::http::admission::AdmissionPolicy;
-use weir::transport::http::{
+use weir::internals::jsonrpc::Scratch;
+use weir::internals::mcp::{Identity, Options, Principal, Protocol, Reply, Step, Ticket, UnixSeconds, Work};
+use weir::internals::registry::{Outcome, ShardRegistry, Started};
+use weir::internals::session::live::LiveOptions;
+use weir::internals::session::tasks::TaskOptions;
+use weir::internals::session::{SessionKey, SessionOptions, Store};
+use weir::internals::transport::http::admission::AdmissionPolicy;
+use weir::internals::transport::http::{
     HEAD_RESERVE, HttpLimits, Intake, Progress, Request, Response, ResponseContext, facts_of,
 };
-use weir::wire::http1::{BodyLimits, DateCache, HeadLimits};
+use weir::internals::wire::http1::{BodyLimits, DateCache, HeadLimits};
+use weir::{CallContext, Registry};
 
 const NOW: UnixSeconds = UnixSeconds(1_785_000_000);
 

@@ -16,8 +16,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use weir::ring::listener::{ListenerOptions, listen, local_address};
-use weir::ring::{
+use weir::internals::ring::listener::{ListenerOptions, listen, local_address};
+use weir::internals::ring::{
     Completion, ConnectionKey, DataRing, KernelRing, Parking, Received, RingOptions, SendMode, Socket,
     SpinOptions, SpinPolicy, spawn_ticks,
 };

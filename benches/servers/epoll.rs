@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use weir::ring::listener::{ListenerOptions, accept_now, listen, local_address};
+use weir::internals::ring::listener::{ListenerOptions, accept_now, listen, local_address};
 
 const EVENTS: usize = 256;
 const RECEIVE_BYTES: usize = 16 << 10;

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use weir::registry::{
+use weir::{
     CallContext, Elicit, ElicitAnswer, NoArguments, Property, RegistryBuilder, RegistryError, Role, Sample,
     TextFormat, Tool, ToolError,
 };

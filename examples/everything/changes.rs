@@ -1,6 +1,6 @@
 //! Tools that change what the server has while it runs. The server notifies clients of the changed list by itself.
 
-use weir::registry::{
+use weir::{
     CallContext, NoArguments, Prompt, PromptArguments, RegistryBuilder, RegistryError, Tool, ToolError,
 };
 

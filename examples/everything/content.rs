@@ -1,6 +1,6 @@
 //! Tools that answer at once, one for each kind of content.
 
-use weir::registry::{
+use weir::{
     CallContext, ContentBlock, NoArguments, RegistryBuilder, RegistryError, ResourceContents, Tool,
     ToolBuilder, ToolError, ToolOutput,
 };
@@ -54,7 +54,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
     Ok(())
 }
 
-fn tool(name: &str, description: &str) -> ToolBuilder<weir::registry::Derived> {
+fn tool(name: &str, description: &str) -> ToolBuilder<weir::Derived> {
     Tool::new(name)
         .description(description)
         .read_only()

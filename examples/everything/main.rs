@@ -21,8 +21,7 @@ mod telling;
 use std::net::SocketAddr;
 
 use clap::Parser;
-use weir::registry::{Registry, RegistryError};
-use weir::server::Server;
+use weir::{Registry, RegistryError, Server};
 
 /// A server with one of everything.
 #[derive(Parser)]

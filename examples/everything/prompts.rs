@@ -1,7 +1,7 @@
 //! Prompts: with and without arguments, with a resource, with a picture, and one that asks the user first.
 
 use serde::Deserialize;
-use weir::registry::{
+use weir::{
     CallContext, Completing, ContentBlock, Elicit, Prompt, PromptArgument, PromptArguments, PromptMessage,
     Property, RegistryBuilder, RegistryError, ResourceContents, Role,
 };

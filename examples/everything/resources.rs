@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use weir::registry::{
+use weir::{
     CacheScope, Caching, CallContext, Completing, ReadOutput, RegistryBuilder, RegistryError, Resource,
     ResourceTemplate, ToolError, Updates,
 };

@@ -5,7 +5,7 @@
 //! again from its beginning, with the answers it has by then.
 
 use serde_json::Value;
-use weir::registry::{
+use weir::{
     CallContext, ClientCapabilities, Elicit, ElicitAnswer, ListRoots, NoArguments, Property, RegistryBuilder,
     RegistryError, Role, Root, Sample, Tool, ToolError,
 };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use weir::registry::{CallContext, RegistryBuilder, RegistryError, Structured, Tool, UnknownArguments};
+use weir::{CallContext, RegistryBuilder, RegistryError, Structured, Tool, UnknownArguments};
 
 #[derive(Deserialize, JsonSchema)]
 struct Routed {

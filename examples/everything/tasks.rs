@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use weir::registry::{
+use weir::{
     CallContext, ClientCapabilities, Elicit, NoArguments, Property, RegistryBuilder, RegistryError,
-    TaskSupport, Tool, ToolError,
+    TaskSupport, Tool, ToolError, sleep,
 };
-use weir::server::sleep;
 
 use super::rounds::{name_form, text_of};
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use weir::registry::{CallContext, LogLevel, NoArguments, RegistryBuilder, RegistryError, Tool, ToolError};
-use weir::server::sleep;
+use weir::{CallContext, LogLevel, NoArguments, RegistryBuilder, RegistryError, Tool, ToolError, sleep};
 
 /// Between two messages.
 const STEP: Duration = Duration::from_millis(50);

@@ -102,6 +102,7 @@ impl<'s> Work<'s> {
     }
 
     /// What is to run.
+    #[cfg(any(test, feature = "internals"))]
     pub fn operation(&self) -> Operation {
         self.call.operation
     }
@@ -112,6 +113,7 @@ impl<'s> Work<'s> {
     }
 
     /// What the client can do when asked.
+    #[cfg(any(test, feature = "internals"))]
     pub fn capabilities(&self) -> ClientCapabilities {
         self.call.asker.capabilities
     }

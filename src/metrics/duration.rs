@@ -114,6 +114,7 @@ impl OperationDurations {
     }
 
     /// How many operations ended so.
+    #[cfg(test)]
     pub fn count(&self, operation: Operation, outcome: Outcome) -> u64 {
         let mut counts = DurationCounts::default();
         self.collect(operation, outcome, &mut counts);

@@ -68,6 +68,7 @@ impl HeapBudget {
     }
 
     /// Bytes charged now.
+    #[cfg(test)]
     pub fn used(&self) -> usize {
         self.used
     }

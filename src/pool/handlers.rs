@@ -63,6 +63,7 @@ pub struct PoolFigures {
 
 impl PoolFigures {
     /// Share of the pool in use, 0 to 1.
+    #[cfg(test)]
     pub fn utilization(&self) -> f64 {
         f64::from(self.busy + self.lingering) / f64::from(self.size.max(1))
     }

@@ -77,6 +77,7 @@ impl<E> WaitQueue<E> {
     }
 
     /// Takes the oldest entry out.
+    #[cfg(test)]
     pub fn pop(&mut self) -> Option<E> {
         let (key, _) = self.front()?;
         self.remove(key)
@@ -106,6 +107,7 @@ impl<E> WaitQueue<E> {
     }
 
     /// Places there are.
+    #[cfg(test)]
     pub fn depth_max(&self) -> u32 {
         self.entries.slots_max()
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 /// One content block (MCP: `ContentBlock`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[non_exhaustive]
 pub enum ContentBlock {
     /// Text.
     Text {

@@ -12,7 +12,7 @@
 //! ```
 //! use schemars::JsonSchema;
 //! use serde::Deserialize;
-//! use weir::registry::{BlockingContext, CallContext, Registry, Tool, ToolError};
+//! use weir::{BlockingContext, CallContext, Registry, Tool, ToolError};
 //!
 //! #[derive(Deserialize, JsonSchema)]
 //! struct Echo {
@@ -47,7 +47,7 @@
 //! }))?;
 //! let registry = tools.build();
 //! assert_eq!(registry.tools().count(), 2);
-//! # Ok::<(), weir::registry::RegistryError>(())
+//! # Ok::<(), weir::RegistryError>(())
 //! ```
 //!
 //! A running call may speak to its client: say how far it is, log, and ask. What it says goes into its
@@ -58,7 +58,7 @@
 //! ```
 //! use schemars::JsonSchema;
 //! use serde::Deserialize;
-//! use weir::registry::{CallContext, Elicit, ElicitAnswer, LogLevel, NoArguments, Property, Registry, Tool};
+//! use weir::{CallContext, Elicit, ElicitAnswer, LogLevel, NoArguments, Property, Registry, Tool};
 //!
 //! /// What the user fills in: a form of its own, checked before the tool sees it.
 //! #[derive(Deserialize, JsonSchema)]
@@ -83,15 +83,14 @@
 //!     }
 //!     Ok(format!("booked for {}", who.name))
 //! }))?;
-//! # Ok::<(), weir::registry::RegistryError>(())
+//! # Ok::<(), weir::RegistryError>(())
 //! ```
 //!
 //! Resources have a URI or a template of URIs, prompts have arguments, and both can complete what a user types:
 //!
 //! ```
 //! use serde::Deserialize;
-//! use weir::registry::{CallContext, Completing, Prompt, PromptArgument, PromptArguments};
-//! use weir::registry::{Registry, Resource, ResourceTemplate};
+//! use weir::{CallContext, Completing, Prompt, PromptArgument, PromptArguments, Registry, Resource, ResourceTemplate};
 //!
 //! #[derive(Deserialize)]
 //! struct Greeting {
@@ -118,7 +117,7 @@
 //! )?;
 //! let registry = registry.build();
 //! assert!(registry.find_template("demo://greeting/Ada").is_some());
-//! # Ok::<(), weir::registry::RegistryError>(())
+//! # Ok::<(), weir::RegistryError>(())
 //! ```
 
 mod asking;

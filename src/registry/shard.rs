@@ -53,6 +53,7 @@ pub enum StartError {
 
 impl Registry {
     /// One shard's own part: the slots its calls will live in.
+    #[doc(hidden)]
     pub fn for_shard(&self) -> ShardRegistry {
         ShardRegistry::new(self.clone())
     }

@@ -48,6 +48,7 @@ impl BufferPool {
         self.buffer_bytes
     }
 
+    #[cfg(any(test, feature = "internals"))]
     pub(super) fn lent(&self) -> usize {
         self.lent.get()
     }

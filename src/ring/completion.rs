@@ -48,6 +48,10 @@ pub enum Completion {
         /// The connection.
         key: ConnectionKey,
         /// What was to be cancelled.
+        #[cfg_attr(
+            not(any(test, feature = "internals")),
+            expect(dead_code, reason = "only tests look at it")
+        )]
         operation: Operation,
     },
     /// The descriptor is closed; with nothing else in flight, the slot may be used again.
@@ -84,5 +88,9 @@ pub enum HangUp {
     /// Cancelled before anything was seen.
     Cancelled,
     /// The watch itself failed.
+    #[cfg_attr(
+        not(any(test, feature = "internals")),
+        expect(dead_code, reason = "only tests look at the error")
+    )]
     Failed(io::Error),
 }

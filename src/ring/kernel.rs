@@ -159,11 +159,6 @@ impl KernelRing {
         }
     }
 
-    /// Whether everything is submitted, collected and handed out.
-    pub fn is_quiescent(&mut self) -> bool {
-        !self.has_hidden_work() && !self.has_visible_work()
-    }
-
     /// Whether there are completions to hand out, or the next flush may bring some.
     pub(super) fn has_completions(&mut self) -> bool {
         self.has_collected() || self.has_visible_work()

@@ -27,6 +27,7 @@ mod park;
 mod probe;
 mod provided;
 mod setup;
+#[cfg(any(test, feature = "internals"))]
 pub mod simulated;
 mod socket;
 mod spin;

@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 /// the executor's next pass when completions are pending. It borrows nothing from the ring.
 ///
 /// ```no_run
-/// # use weir::ring::{DataRing, KernelRing, Parking};
+/// # use weir::internals::ring::{DataRing, KernelRing, Parking};
 /// # async fn pump(mut ring: KernelRing) -> std::io::Result<()> {
 /// loop {
 ///     ring.flush()?;

@@ -24,6 +24,7 @@ pub struct ConnectionKey {
 
 impl ConnectionKey {
     /// The same slot's next connection.
+    #[cfg(any(test, feature = "internals"))]
     #[must_use]
     pub fn next_generation(self) -> Self {
         let generation = if self.generation >= GENERATION_MAX {

@@ -27,6 +27,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why an embedded server did not start, or did not end well.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// Settings that cannot be; never empty.
     #[error("{}", one_line(.0))]
@@ -58,7 +59,7 @@ fn one_line(errors: &[ConfigError]) -> String {
 /// ```
 /// use std::time::Duration;
 ///
-/// use weir::server::Server;
+/// use weir::Server;
 ///
 /// let builder = Server::builder("greeter", "1.0.0")
 ///     .listen(([127, 0, 0, 1], 0).into())
@@ -68,7 +69,7 @@ fn one_line(errors: &[ConfigError]) -> String {
 ///     .configure(|options| options.queue.timeout = Duration::from_secs(2));
 /// let settings = builder.settings()?;
 /// assert_eq!(settings.sizes.handlers, 8);
-/// # Ok::<(), weir::server::ServeError>(())
+/// # Ok::<(), weir::ServeError>(())
 /// ```
 ///
 /// The defaults are those of `weir serve`, but for the admin listener, which is off: an embedding program reads
@@ -125,12 +126,11 @@ impl ServerBuilder {
     /// end, [`ServerBuilder::serve_until_signal`] returns, and [`Server::is_over`] says so.
     ///
     /// ```no_run
-    /// use weir::registry::Registry;
-    /// use weir::server::Server;
+    /// use weir::{Registry, Server};
     ///
     /// let registry = Registry::builder().build();
     /// Server::builder("greeter", "1.0.0").stdio().serve_until_signal(registry, |_| ())?;
-    /// # Ok::<(), weir::server::ServeError>(())
+    /// # Ok::<(), weir::ServeError>(())
     /// ```
     pub fn stdio(mut self) -> Self {
         self.options.endpoints.transport = TransportKind::Stdio;
@@ -204,6 +204,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// [`ServeError::Settings`] and [`ServeError::Host`].
+    #[doc(hidden)]
     pub fn settings(&self) -> Result<Settings, ServeError> {
         raise_soft_limits();
         let host = Host::read()?;
@@ -238,8 +239,7 @@ impl ServerBuilder {
     /// ignored. After this returned, none of the three ends the process any more, so it should end by itself.
     ///
     /// ```no_run
-    /// use weir::registry::Registry;
-    /// use weir::server::Server;
+    /// use weir::{Registry, Server};
     ///
     /// let report = Server::builder("greeter", "1.0.0")
     ///     .title("Greeter")
@@ -247,7 +247,7 @@ impl ServerBuilder {
     ///     .listen(([127, 0, 0, 1], 8080).into())
     ///     .serve_until_signal(Registry::builder().build(), |server| println!("serving on {}", server.url()))?;
     /// println!("{}", report.to_text());
-    /// # Ok::<(), weir::server::ServeError>(())
+    /// # Ok::<(), weir::ServeError>(())
     /// ```
     ///
     /// # Errors

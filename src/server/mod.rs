@@ -7,8 +7,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use weir::registry::{CallContext, NoArguments, Registry, Tool};
-//! use weir::server::Server;
+//! use weir::{CallContext, NoArguments, Registry, Server, Tool};
 //!
 //! let mut tools = Registry::builder();
 //! tools.add(Tool::new("hello").run(|_: CallContext, _: NoArguments| async { Ok("Hello!") }))?;

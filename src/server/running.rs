@@ -35,6 +35,7 @@ pub(super) const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// A running server. Dropped without a [drain](Self::drain) it stops at once: what is in flight is lost, connections
 /// are closed, and its threads end, but for those that tool code blocks. That takes milliseconds, half a second at
 /// most.
+#[must_use = "a server that is dropped stops at once"]
 pub struct Server {
     address: Option<SocketAddr>,
     /// What shards listen on, until a drain has closed it. First, since a dropped server ends its shards while it
@@ -57,6 +58,7 @@ pub struct Server {
 
 /// How a drain ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Drained {
     /// What the server did in its life.
     pub report: Report,
@@ -70,6 +72,7 @@ impl Server {
     ///
     /// # Errors
     /// See [`StartError`].
+    #[doc(hidden)]
     pub fn start(settings: &Settings, registry: Registry) -> Result<Server, StartError> {
         Self::start_unless(settings, registry, || false)
     }
@@ -79,6 +82,7 @@ impl Server {
     ///
     /// # Errors
     /// See [`StartError`].
+    #[doc(hidden)]
     pub fn start_unless(
         settings: &Settings,
         registry: Registry,

@@ -15,6 +15,7 @@ use crate::workers;
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The listening address cannot be had.
     #[error("cannot listen on {address}: {error}; {}", listen_advice(.error))]

@@ -1,5 +1,6 @@
 //! What a shard needs of its data ring.
 
+#[cfg(any(test, feature = "internals"))]
 use crate::ring::simulated::SimulatedRing;
 use crate::ring::{DataRing, KernelRing};
 
@@ -15,6 +16,7 @@ impl ShardRing for KernelRing {
     }
 }
 
+#[cfg(any(test, feature = "internals"))]
 impl ShardRing for SimulatedRing {
     fn close_listener(&mut self) {}
 }

@@ -53,12 +53,14 @@ impl TickClock {
 
     /// How many ticks cover `timeout`. A caller that keeps this number beside the timeout gets a deadline without a
     /// division, as `present(now) + 1 + ticks`; it is at most one tick later than [`TickClock::deadline`] has it.
+    #[cfg(test)]
     pub fn ticks(&self, timeout: Duration) -> u64 {
         let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         nanos.div_ceil(self.tick_nanos)
     }
 
     /// When `tick` begins; `None` when no instant is so far away.
+    #[cfg(test)]
     pub fn instant(&self, tick: Tick) -> Option<Instant> {
         let nanos = tick.0.checked_mul(self.tick_nanos)?;
         self.start.checked_add(Duration::from_nanos(nanos))

@@ -157,6 +157,7 @@ impl Wheel {
     }
 
     /// The deadline of `key`, if it has one.
+    #[cfg(test)]
     #[inline]
     pub fn deadline(&self, key: TimerKey) -> Option<Tick> {
         let entry = self.entries[key.kind_index()].get(key.slot() as usize)?;
@@ -193,6 +194,7 @@ impl Wheel {
     }
 
     /// Whether [`Wheel::poll_expired`] would look at something.
+    #[cfg(test)]
     #[inline]
     pub fn is_due(&self, now: Tick) -> bool {
         let now = now.0.min(PRESENT_MAX);
@@ -215,6 +217,7 @@ impl Wheel {
     }
 
     /// How many keys have a deadline.
+    #[cfg(test)]
     #[inline]
     pub fn len(&self) -> usize {
         self.armed

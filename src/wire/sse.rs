@@ -18,6 +18,7 @@ pub const CHUNK_RESERVE: usize = 10;
 /// What stands before the data of an event named `message`.
 const MESSAGE_LEAD: &[u8] = b"event: message\ndata: ";
 /// Room to leave in front of the data of an event named `message`.
+#[cfg(test)]
 pub const MESSAGE_EVENT_RESERVE: usize = MESSAGE_LEAD.len() + CHUNK_RESERVE;
 /// The chunk that ends a body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

@@ -135,6 +135,7 @@ impl Workers {
     }
 
     /// The gauges and totals of this moment.
+    #[cfg(any(test, feature = "internals"))]
     pub fn stats(&self) -> WorkersStats {
         self.submitter.stats()
     }

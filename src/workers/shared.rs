@@ -63,6 +63,10 @@ pub enum Stopped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownMode {
     /// They run, until the deadline.
+    #[cfg_attr(
+        not(any(test, feature = "internals")),
+        expect(dead_code, reason = "a server ends its workers when its drain is over")
+    )]
     Drain,
     /// They are discarded at once, and running jobs are told to stop.
     Discard,
@@ -79,6 +83,7 @@ pub struct JobHandle {
 
 impl JobHandle {
     /// Cancels a job whose result nobody wants, and takes it out of the queue if it is there.
+    #[cfg(test)]
     pub fn cancel(&self) -> Stopped {
         self.cancellation.cancel();
         self.shared
@@ -265,6 +270,7 @@ impl Shared {
         ThreadEnd { shared: self }
     }
 
+    #[cfg(test)]
     fn cancel(&self, id: u64) -> Stopped {
         let Some(state) = self.drop_queued(id) else {
             return Stopped::Dropped;

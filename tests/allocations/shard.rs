@@ -3,7 +3,7 @@
 //! The ring is simulated, and what the simulator allocates does not count: the real one allocates nothing in
 //! steady state, by contract.
 
-use weir::ring::simulated::SimulatedPeer;
+use weir::internals::ring::simulated::SimulatedPeer;
 
 use crate::counting::allocations_of;
 use crate::rig::requests::{

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use weir::jsonrpc::{Id, RequestId};
-use weir::mcp::{
+use weir::internals::jsonrpc::{Id, RequestId};
+use weir::internals::mcp::{
     ClientCapabilities, Interest, LiveState, OpenSession, Principal, Revision, Session, SessionToken,
 };
-use weir::ring::ConnectionKey;
-use weir::session::live::{Live, LiveEvent, LiveOptions, ShardInbox, Stream, StreamPlace, StreamState};
+use weir::internals::ring::ConnectionKey;
+use weir::internals::session::live::{
+    Live, LiveEvent, LiveOptions, ShardInbox, Stream, StreamPlace, StreamState,
+};
 
 use crate::counting::held_bytes;
 

@@ -4,10 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use weir::registry::{
-    CallContext, CallLink, ClientFacts, LinkListener, Output, Registry, ServerHandle, ShardRegistry, Started,
-    ToolIndex,
-};
+use weir::internals::registry::{CallLink, ClientFacts, LinkListener, Output, ShardRegistry, Started};
+use weir::{CallContext, Registry, ServerHandle, ToolIndex};
 
 use crate::counting::allocations_of;
 

@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use weir::jsonrpc::{Glance, Message, ParseError, Scratch, Shape};
-use weir::registry::{CallContext, Registry, ResourceTemplate};
-use weir::wire::http1::{BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, parse_head};
-use weir::wire::websocket::{Control, Intake, Limits, MessageKind, Progress, Violation};
+use weir::internals::jsonrpc::{Glance, Message, ParseError, Scratch, Shape};
+use weir::internals::wire::http1::{
+    BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, parse_head,
+};
+use weir::internals::wire::websocket::{Control, Intake, Limits, MessageKind, Progress, Violation};
+use weir::{CallContext, Registry, ResourceTemplate};
 
 /// Small, so that limits are met.
 const HEAD_LIMITS: HeadLimits = HeadLimits {
@@ -158,7 +160,7 @@ pub fn envelope(bytes: &[u8]) {
     }
 }
 
-fn read(root: weir::jsonrpc::Value<'_, '_>, text: &[u8], glanced: &Shape) {
+fn read(root: weir::internals::jsonrpc::Value<'_, '_>, text: &[u8], glanced: &Shape) {
     let shape = match Message::read(root, text) {
         Ok(Message::Request(request)) => {
             let mut id = Vec::new();

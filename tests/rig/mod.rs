@@ -17,22 +17,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use weir::config::{AccessLog, Linger, StealSettings, Timeouts};
-use weir::mcp::{Identity, Options, Protocol};
-use weir::metrics::{ShardMetrics, ToolLabels};
-use weir::pool::HandlerKey;
-use weir::registry::{CallFuture, Registry, ServerHandle};
-use weir::ring::simulated::{SimulatedNetwork, SimulatedPeer};
-use weir::ring::{DataRing, RingOptions};
-use weir::session::live::LiveOptions;
-use weir::session::tasks::TaskOptions;
-use weir::session::{SessionKey, SessionOptions, Store};
-use weir::shard::{ChannelLimits, Gate, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits};
-use weir::transport::http::admission::AdmissionPolicy;
-use weir::transport::http::{HealthSlot, HttpLimits};
-use weir::units::{Patience, ShardId};
-use weir::wire::http1::{BodyLimits, HeadLimits};
-use weir::workers::{WorkerSettings, Workers};
+use weir::internals::config::{AccessLog, Linger, StealSettings, Timeouts};
+use weir::internals::mcp::{Identity, Options, Protocol};
+use weir::internals::metrics::{ShardMetrics, ToolLabels};
+use weir::internals::pool::HandlerKey;
+use weir::internals::registry::CallFuture;
+use weir::internals::ring::simulated::{SimulatedNetwork, SimulatedPeer};
+use weir::internals::ring::{DataRing, RingOptions};
+use weir::internals::session::live::LiveOptions;
+use weir::internals::session::tasks::TaskOptions;
+use weir::internals::session::{SessionKey, SessionOptions, Store};
+use weir::internals::shard::{
+    ChannelLimits, Gate, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits,
+};
+use weir::internals::transport::http::admission::AdmissionPolicy;
+use weir::internals::transport::http::{HealthSlot, HttpLimits};
+use weir::internals::units::{Patience, ShardId};
+use weir::internals::wire::http1::{BodyLimits, HeadLimits};
+use weir::internals::workers::{WorkerSettings, Workers};
+use weir::{Registry, ServerHandle};
 
 use crate::exempt;
 use ring::ExemptRing;

@@ -1,6 +1,6 @@
 //! What clients say: calls of both eras, a session, a WebSocket's frames.
 
-use weir::ring::simulated::SimulatedPeer;
+use weir::internals::ring::simulated::SimulatedPeer;
 
 use super::Rig;
 

@@ -6,9 +6,11 @@ use std::net::{Shutdown, SocketAddr};
 use std::ops::Range;
 use std::rc::Rc;
 
-use weir::ring::simulated::{SimulatedRing, SimulatedSocket};
-use weir::ring::{Completion, ConnectionKey, DataRing, Operation, RingCounters, RingWaker, SendMode};
-use weir::shard::ShardRing;
+use weir::internals::ring::simulated::{SimulatedRing, SimulatedSocket};
+use weir::internals::ring::{
+    Completion, ConnectionKey, DataRing, Operation, RingCounters, RingWaker, SendMode,
+};
+use weir::internals::shard::ShardRing;
 
 use crate::exempt;
 

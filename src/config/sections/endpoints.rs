@@ -23,8 +23,7 @@ section! {
         /// twice.
         pub paths: Vec<String> = vec!["/mcp".to_owned()] => option("path", "PATH", UrlPath,
             "A path to serve MCP on, with and without a slash behind it").for_listeners().repeatable(),
-        /// Whether [`HEALTH_PATH`](crate::config::HEALTH_PATH) and [`READINESS_PATH`](crate::config::READINESS_PATH)
-        /// are there too.
+        /// Whether `/healthz` and `/readyz` are there too.
         pub has_health: bool = false => switch("health",
             "Whether /healthz and /readyz are served where MCP is, too, whatever name a probe calls").for_listeners(),
         /// Health and metrics on a listener of their own.

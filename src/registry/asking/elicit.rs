@@ -159,7 +159,7 @@ pub struct UrlElicit {
 }
 
 impl UrlElicit {
-    /// What [`CallContext::elicitation_complete`](crate::registry::CallContext::elicitation_complete) tells the client
+    /// What [`CallContext::elicitation_complete`](crate::CallContext::elicitation_complete) tells the client
     /// (2025-11-25). Random, and new for each question.
     pub fn id(&self) -> &str {
         &self.id
@@ -206,7 +206,7 @@ impl Question for UrlElicit {
 
 impl ToolError {
     /// The user has to open these URLs first. Other revisions than 2025-11-25 have no such error: a tool does better
-    /// to ask with [`Elicit::url`](crate::registry::Elicit::url) where the client can be asked.
+    /// to ask with [`Elicit::url`](crate::Elicit::url) where the client can be asked.
     pub fn url_elicitation_required(places: impl IntoIterator<Item = UrlElicit>) -> Self {
         let requests = places
             .into_iter()

@@ -11,6 +11,7 @@ pub struct Property {
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TextFormat {
     /// An e-mail address.
     Email,

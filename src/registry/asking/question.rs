@@ -1,7 +1,7 @@
 //! What a question to the client is, and why one may get no answer.
 //!
-//! The kinds are beside this file: [`Elicit`](crate::registry::Elicit), [`Sample`](crate::registry::Sample) and
-//! [`ListRoots`](crate::registry::ListRoots).
+//! The kinds are beside this file: [`Elicit`](crate::Elicit), [`Sample`](crate::Sample) and
+//! [`ListRoots`](crate::ListRoots).
 
 use serde_json::Value;
 
@@ -44,6 +44,7 @@ pub struct QuestionRequest {
 
 /// The kinds of question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum QuestionMethod {
     /// Asks the user (since 2025-06-18).
     Elicit,

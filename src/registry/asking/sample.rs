@@ -20,6 +20,7 @@ pub struct Sample {
 
 /// What the client adds from other servers' contexts; only clients that declare it are asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IncludeContext {
     /// Of this server.
     ThisServer,
@@ -42,6 +43,7 @@ pub enum ToolChoice {
 /// Content of a message to or from a model (MCP: `SamplingMessageContentBlock`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[non_exhaustive]
 pub enum SampleContent {
     /// Text.
     Text {

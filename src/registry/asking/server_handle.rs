@@ -7,7 +7,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 /// A registry that is being edited, without its type: a registry holds functions, and each of their calls has a handle
-/// that leads back to the registry. Only [`RegistryBuilder`](crate::registry::RegistryBuilder) is one.
+/// that leads back to the registry. Only [`RegistryBuilder`](crate::RegistryBuilder) is one.
 pub trait Draft: Any {}
 
 /// What an edit wants of its draft.
@@ -44,6 +44,7 @@ impl ServerHandle {
     pub const NOWHERE: Self = Self(None);
 
     /// A handle to this server.
+    #[doc(hidden)]
     pub fn new(link: Arc<dyn ServerLink>) -> Self {
         Self(Some(link))
     }
@@ -56,7 +57,7 @@ impl ServerHandle {
     }
 
     /// Tells everybody that the list of resources has changed, because a
-    /// [`ResourceLister`](crate::registry::ResourceLister)'s have. Edits of the registry say so by themselves.
+    /// [`ResourceLister`](crate::ResourceLister)'s have. Edits of the registry say so by themselves.
     pub fn resources_changed(&self) {
         if let Some(link) = &self.0 {
             link.resources_changed();

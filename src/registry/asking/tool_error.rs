@@ -6,6 +6,7 @@ use crate::registry::content::{TEXT_CLOSE, TEXT_OPEN, write_json, write_string};
 
 /// Why an operation, of whatever kind, gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ToolError {
     /// The tool says what went wrong, to the client.
     #[error("{0}")]

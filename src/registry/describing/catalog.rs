@@ -142,6 +142,7 @@ impl Registry {
 
     /// What watches the resource at `uri`: that of the resource itself or, if there is none, of the template that
     /// matches. Takes as long as [`Registry::find_template`].
+    #[doc(hidden)]
     pub fn watcher(&self, uri: &str) -> Option<Arc<dyn Watch>> {
         let found = match self.find_resource(uri) {
             Some(index) => &self.inner.resources[index.as_usize()].watch,
@@ -159,6 +160,7 @@ impl Registry {
     ///
     /// # Panics
     /// If `operation` comes from another, larger registry.
+    #[doc(hidden)]
     pub fn name_of(&self, operation: Operation) -> &str {
         match operation {
             Operation::Tool(index) => self.tool(index).name(),
@@ -180,6 +182,7 @@ impl Registry {
     }
 
     /// What watches the listers' lists.
+    #[doc(hidden)]
     pub fn list_watchers(&self) -> impl Iterator<Item = Arc<dyn WatchList>> {
         self.inner
             .listers
@@ -188,7 +191,7 @@ impl Registry {
     }
 
     /// Why a server of this should get no new clients just now, if there is such a reason. See
-    /// [`RegistryBuilder::not_ready_while`](crate::registry::RegistryBuilder::not_ready_while).
+    /// [`RegistryBuilder::not_ready_while`](crate::RegistryBuilder::not_ready_while).
     pub fn not_ready(&self) -> Option<&str> {
         let reasons = self.inner.not_ready.iter();
         reasons

@@ -36,7 +36,7 @@ impl PromptArguments {
     }
 }
 
-/// A complete prompt, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+/// A complete prompt, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct Prompt {
     pub(in crate::registry) info: PromptInfo,
     pub(in crate::registry) handler: Arc<dyn Handler>,

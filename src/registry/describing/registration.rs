@@ -19,9 +19,9 @@ use crate::registry::schemas::unknown::{KnownArguments, UnknownArguments};
 use crate::registry::uri::is_absolute_uri;
 
 impl RegistryBuilder {
-    /// Adds a [`Tool`](crate::registry::Tool), [`Resource`](crate::registry::Resource),
-    /// [`ResourceTemplate`](crate::registry::ResourceTemplate), [`ResourceLister`](crate::registry::ResourceLister) or
-    /// [`Prompt`](crate::registry::Prompt): checks it and compiles what it is described by.
+    /// Adds a [`Tool`](crate::Tool), [`Resource`](crate::Resource), [`ResourceTemplate`](crate::ResourceTemplate),
+    /// [`ResourceLister`](crate::ResourceLister) or [`Prompt`](crate::Prompt): checks it and compiles what it is
+    /// described by.
     ///
     /// # Errors
     /// See [`RegistryError`]; it is then not added.

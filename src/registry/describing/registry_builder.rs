@@ -18,8 +18,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// The same for resources and templates. For what a [`ResourceLister`](crate::registry::ResourceLister) lists, its
-    /// [`watch`](crate::registry::ResourceLister::watch) is that promise.
+    /// The same for resources and templates. For what a [`ResourceLister`](crate::ResourceLister) lists, its
+    /// [`watch`](crate::ResourceLister::watch) is that promise.
     pub fn resources_list_changed(&mut self) -> &mut Self {
         self.inner.list_changed.resources = true;
         self

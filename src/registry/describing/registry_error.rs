@@ -10,6 +10,7 @@ pub(super) const NAME_CHARS_MAX: usize = 128;
 
 /// Something that cannot be registered. Its author's fault, in each case.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegistryError {
     /// The name is empty, too long or has other characters than `[A-Za-z0-9_.-]`.
     #[error("name {0:?} is not 1 to {NAME_CHARS_MAX} characters of [A-Za-z0-9_.-]")]

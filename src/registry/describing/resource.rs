@@ -1,6 +1,6 @@
 //! Describing resources: one has one URI.
 //!
-//! Nothing is checked here but by [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add), all at once.
+//! Nothing is checked here but by [`RegistryBuilder::add`](crate::RegistryBuilder::add), all at once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::registry::running::handler::Handler;
 use crate::registry::running::outcome::ReadKind;
 use crate::registry::running::output::NoArguments;
 
-/// A complete resource, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+/// A complete resource, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct Resource {
     pub(in crate::registry) info: ResourceInfo,
     pub(in crate::registry) handler: Arc<dyn Handler>,
@@ -103,7 +103,7 @@ impl ResourceBuilder {
         self
     }
 
-    /// The description alone, for a [`ResourceLister`](crate::registry::ResourceLister)'s page.
+    /// The description alone, for a [`ResourceLister`](crate::ResourceLister)'s page.
     pub fn listed(self) -> ResourceInfo {
         self.info
     }

@@ -22,7 +22,7 @@ use crate::registry::running::handler::Handler;
 use crate::registry::running::outcome::ReadKind;
 use crate::registry::schemas::text_type::{self, TextType};
 
-/// A complete template, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+/// A complete template, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct ResourceTemplate {
     pub(in crate::registry) info: ResourceInfo,
     pub(in crate::registry) handler: Arc<dyn Handler>,

@@ -1,6 +1,6 @@
 //! Describing a tool: name, words, hints, schemas and, last, the function.
 //!
-//! Nothing is checked here; [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add) checks everything at once.
+//! Nothing is checked here; [`RegistryBuilder::add`](crate::RegistryBuilder::add) checks everything at once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::registry::schemas::listed;
 use crate::registry::schemas::schema;
 use crate::registry::schemas::unknown::{self, UnknownArguments};
 
-/// A complete tool, ready for [`RegistryBuilder::add`](crate::registry::RegistryBuilder::add).
+/// A complete tool, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct Tool {
     pub(in crate::registry) info: ToolInfo,
     /// What arguments are checked against, if that is more than what is listed.
@@ -153,8 +153,8 @@ impl<S> ToolBuilder<S> {
         self
     }
 
-    /// A schema for [`ToolOutput::structured`](crate::registry::ToolOutput::structured) results, written by hand.
-    /// [`Structured`](crate::registry::Structured) results bring theirs along.
+    /// A schema for [`ToolOutput::structured`](crate::ToolOutput::structured) results, written by hand.
+    /// [`Structured`](crate::Structured) results bring theirs along.
     pub fn output_schema(mut self, schema: Value) -> Self {
         self.output_schema = Some(schema);
         self
@@ -178,7 +178,7 @@ impl<S> ToolBuilder<S> {
 
 impl ToolBuilder<Derived> {
     /// A schema for the arguments, written by hand and listed as it is written; whether all clients take it tells
-    /// [`unportable_input`](crate::registry::unportable_input). The function may then take any `Deserialize` type, such
+    /// [`unportable_input`](crate::unportable_input). The function may then take any `Deserialize` type, such
     /// as `serde_json::Value`.
     pub fn input_schema(self, schema: Value) -> ToolBuilder<Given> {
         self.with_input(Given {

@@ -36,6 +36,7 @@ struct Variable {
 
 /// Why a text is no template that can be read backwards.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TemplateError {
     /// No expression at all: that is a resource.
     #[error("it has no expression; register a resource instead")]

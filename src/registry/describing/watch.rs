@@ -71,8 +71,7 @@ impl ListUpdates {
     }
 }
 
-/// A registered function that watches what a lister lists; see
-/// [`ResourceLister::watch`](crate::registry::ResourceLister::watch).
+/// A registered function that watches what a lister lists; see [`ResourceLister::watch`](crate::ResourceLister::watch).
 pub trait WatchList: Send + Sync {
     /// Begins to watch; dropping what it gives ends that. May block, and so may the drop: never call it on a shard.
     ///
@@ -93,8 +92,7 @@ where
     }
 }
 
-/// A registered function that watches resources; see
-/// [`ResourceBuilder::watch`](crate::registry::ResourceBuilder::watch).
+/// A registered function that watches resources; see [`ResourceBuilder::watch`](crate::ResourceBuilder::watch).
 pub trait Watch: Send + Sync {
     /// Begins to watch; dropping what it gives ends that. May block, and so may the drop: never call it on a shard.
     ///

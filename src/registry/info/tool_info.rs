@@ -8,6 +8,7 @@ use crate::registry::schemas::param_header::ParamHeader;
 
 /// Where a tool's code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Execution {
     /// A future, polled on the shard that decoded the request.
     Shard,
@@ -19,6 +20,7 @@ pub enum Execution {
 /// 2025-11-25, tasks; the extension `io.modelcontextprotocol/tasks` since 2026-07-28).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TaskSupport {
     /// Never: whoever calls waits.
     #[default]

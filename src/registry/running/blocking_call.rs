@@ -13,7 +13,7 @@ pub struct BlockingCall {
 }
 
 impl BlockingCall {
-    /// Runs the function on this thread. A panic becomes [`ToolError::Panicked`](crate::registry::ToolError::Panicked).
+    /// Runs the function on this thread. A panic becomes [`ToolError::Panicked`](crate::ToolError::Panicked).
     pub fn run(self, context: &BlockingContext) -> Outcome {
         let outcome = guard(|| (self.run)(context)).and_then(|outcome| outcome);
         noted(outcome, self.note.as_deref())

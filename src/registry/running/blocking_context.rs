@@ -33,6 +33,7 @@ impl BlockingContext {
     }
 
     /// The same for a call that speaks to its client.
+    #[doc(hidden)]
     pub fn with_link(mut self, link: Arc<CallLink>) -> Self {
         self.client = ClientLink::new(link);
         self
@@ -45,10 +46,10 @@ impl BlockingContext {
     }
 
     /// Puts a question and blocks this thread until the answer is there or the call is cancelled. Otherwise as
-    /// [`CallContext::ask`](crate::registry::CallContext::ask).
+    /// [`CallContext::ask`](crate::CallContext::ask).
     ///
     /// # Errors
-    /// As [`CallContext::ask`](crate::registry::CallContext::ask).
+    /// As [`CallContext::ask`](crate::CallContext::ask).
     pub fn ask<Q: Question>(&self, key: &str, question: Q) -> Result<Q::Answer, ToolError> {
         self.put(key, question).wait(self)
     }
@@ -102,7 +103,7 @@ impl BlockingContext {
     }
 
     /// Tells the client that what it sent its user to a URL for is done (2025-11-25 only). The id is
-    /// [`UrlElicit::id`](crate::registry::UrlElicit::id).
+    /// [`UrlElicit::id`](crate::UrlElicit::id).
     pub fn elicitation_complete(&self, elicitation_id: impl Into<String>) {
         self.client.elicitation_complete(elicitation_id);
     }
@@ -117,7 +118,7 @@ impl<Q: Question> PutQuestion<Q> {
     /// Blocks this thread until the answer is there or the call is cancelled.
     ///
     /// # Errors
-    /// As [`CallContext::ask`](crate::registry::CallContext::ask).
+    /// As [`CallContext::ask`](crate::CallContext::ask).
     pub fn wait(self, context: &BlockingContext) -> Result<Q::Answer, ToolError> {
         self.0.wait(|| context.is_cancelled())
     }

@@ -27,13 +27,13 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// A context that is not yet a tool's; [`ShardRegistry::start_tool`](crate::registry::ShardRegistry::start_tool)
-    /// names the tool. Nobody hears what is said.
+    /// A context that is not yet a tool's: the shard that starts the call names the tool. Nobody hears what is said.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The same for a call that speaks to its client.
+    #[doc(hidden)]
     pub fn with_link(link: Arc<CallLink>) -> Self {
         Self {
             tool: None,
@@ -63,13 +63,13 @@ impl CallContext {
     /// with an error; [`ToolError::Cancelled`] and [`ToolError::TimedOut`]; [`ToolError::Internal`] for a key that
     /// was used before, is empty or too long.
     ///
-    /// [`ToolError::MissingCapability`]: crate::registry::ToolError::MissingCapability
-    /// [`ToolError::InputRequired`]: crate::registry::ToolError::InputRequired
-    /// [`ToolError::InvalidAnswer`]: crate::registry::ToolError::InvalidAnswer
-    /// [`ToolError::Message`]: crate::registry::ToolError::Message
-    /// [`ToolError::Cancelled`]: crate::registry::ToolError::Cancelled
-    /// [`ToolError::TimedOut`]: crate::registry::ToolError::TimedOut
-    /// [`ToolError::Internal`]: crate::registry::ToolError::Internal
+    /// [`ToolError::MissingCapability`]: crate::ToolError::MissingCapability
+    /// [`ToolError::InputRequired`]: crate::ToolError::InputRequired
+    /// [`ToolError::InvalidAnswer`]: crate::ToolError::InvalidAnswer
+    /// [`ToolError::Message`]: crate::ToolError::Message
+    /// [`ToolError::Cancelled`]: crate::ToolError::Cancelled
+    /// [`ToolError::TimedOut`]: crate::ToolError::TimedOut
+    /// [`ToolError::Internal`]: crate::ToolError::Internal
     pub fn ask<Q: Question>(&self, key: &str, question: Q) -> Ask<Q> {
         self.client.ask(key, question)
     }
@@ -118,7 +118,7 @@ impl CallContext {
     }
 
     /// Tells the client that what it sent its user to a URL for is done (2025-11-25 only). The id is
-    /// [`UrlElicit::id`](crate::registry::UrlElicit::id).
+    /// [`UrlElicit::id`](crate::UrlElicit::id).
     pub fn elicitation_complete(&self, elicitation_id: impl Into<String>) {
         self.client.elicitation_complete(elicitation_id);
     }

@@ -15,7 +15,7 @@ pub struct ListFrom {
 /// Some of a lister's resources.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourcePage {
-    /// Their descriptions; see [`ResourceBuilder::listed`](crate::registry::ResourceBuilder::listed).
+    /// Their descriptions; see [`ResourceBuilder::listed`](crate::ResourceBuilder::listed).
     pub resources: Vec<ResourceInfo>,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,

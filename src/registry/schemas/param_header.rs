@@ -30,6 +30,7 @@ pub struct ParamHeader {
 
 /// What the argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ParamKind {
     /// A text.
     String,
@@ -41,6 +42,7 @@ pub enum ParamKind {
 
 /// Why a schema's annotations are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParamHeaderError {
     /// Not a header's name (RFC 9110, section 5.6.2: `token`).
     #[error("\"x-mcp-header\": {0} is no name for a header: it must be a text of RFC 9110 token characters")]

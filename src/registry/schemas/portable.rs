@@ -44,7 +44,7 @@ const OBJECT: [&str; 3] = ["properties", "required", "additionalProperties"];
 ///
 /// ```
 /// use serde_json::json;
-/// use weir::registry::unportable_input;
+/// use weir::unportable_input;
 ///
 /// let schema = json!({"type": "object", "properties": {"limit": {"type": ["integer", "null"]}}});
 /// let found = unportable_input(&schema);

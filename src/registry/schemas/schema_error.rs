@@ -2,6 +2,7 @@
 
 /// Why a schema cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SchemaError {
     /// Arguments and structured results are objects in every revision up to 2025-11-25.
     #[error("the root must be an object schema with \"type\": \"object\"")]

@@ -20,6 +20,7 @@ const VARIANTS_MAX: usize = 256;
 
 /// Why the type that a function takes cannot be made of texts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TextTypeError {
     /// A list, an object, or an enum's variant with data.
     #[error(

@@ -22,6 +22,7 @@ const LIKENESS_MIN: f64 = 0.8;
 /// then, since some clients add arguments of their own to every call, and their users would read of it in every
 /// answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UnknownArguments {
     /// They are ignored, as JSON Schema has it.
     #[default]

@@ -10,8 +10,8 @@
 //! unread bytes causes). It has no packets, no latency and no Nagle.
 //!
 //! ```
-//! use weir::ring::simulated::SimulatedNetwork;
-//! use weir::ring::{Completion, ConnectionKey, DataRing, Received, RingOptions};
+//! use weir::internals::ring::simulated::SimulatedNetwork;
+//! use weir::internals::ring::{Completion, ConnectionKey, DataRing, Received, RingOptions};
 //!
 //! let network = SimulatedNetwork::new(7);
 //! let mut ring = network.ring(RingOptions::default());

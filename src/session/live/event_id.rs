@@ -52,6 +52,7 @@ impl StreamKind {
 
 impl EventId {
     /// Longest text of an id: letter, number, dash, sequence number.
+    #[cfg(test)]
     pub const BYTES_MAX: usize = 1 + NUMBER_DIGITS + 1 + 20;
 
     /// Reads exactly what [`EventId::fmt`] writes.

@@ -80,6 +80,7 @@ pub struct Postbox {
 
 impl Postbox {
     /// What tells its channel from all others.
+    #[cfg(test)]
     pub fn token(&self) -> SessionToken {
         self.token
     }

@@ -27,6 +27,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value of a field sent exactly once, if it is UTF-8 (field values may hold any obs-text).
+    #[cfg(test)]
     pub fn text(self) -> Option<&'a str> {
         self.value().and_then(|value| std::str::from_utf8(value).ok())
     }

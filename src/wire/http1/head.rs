@@ -7,7 +7,7 @@
 use crate::units::has_valid_escapes;
 
 use super::field::is_token;
-use super::{Authority, BodyLength, Connection, Field, FieldLines, FieldSet, Fields, HeadError, split_list};
+use super::{Authority, BodyLength, Field, FieldLines, FieldSet, Fields, HeadError, split_list};
 
 /// Bounds on a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +147,9 @@ impl<'a, Extra> Head<'a, Extra> {
     }
 
     /// What the answer has to say about the connection, given whether it stays open.
-    pub fn answer_connection(&self, stays_open: bool) -> Connection {
+    #[cfg(test)]
+    pub fn answer_connection(&self, stays_open: bool) -> super::Connection {
+        use super::Connection;
         match (stays_open, self.version) {
             (false, _) => Connection::Close,
             (true, Version::Http10) => Connection::KeepAlive,

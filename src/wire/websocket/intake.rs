@@ -109,6 +109,7 @@ impl Limits {
 
     /// The largest window that can be left [`Progress::Incomplete`]: a caller with a window that long has called
     /// [`Intake::advance`] too rarely.
+    #[cfg(any(test, feature = "internals"))]
     pub const fn window_bytes_max(&self) -> usize {
         let paid = self.message_bytes_max / PAYLOAD_BYTES_PER_OVERHEAD_BYTE;
         self.message_bytes_max
@@ -119,6 +120,7 @@ impl Limits {
 }
 
 /// The longest header of a client's frame.
+#[cfg(any(test, feature = "internals"))]
 const CLIENT_HEADER_BYTES_MAX: usize = 14;
 
 /// Where the reading of one connection's frames stands. The default is at the beginning of a frame.
@@ -190,6 +192,7 @@ impl Intake {
     }
 
     /// Whether a frame or a message was begun and is not whole, so that the rest of it has a deadline.
+    #[cfg(any(test, feature = "internals"))]
     pub fn is_amid(&self) -> bool {
         self.is_amid_frame || self.fragmented.is_some()
     }
