@@ -1,7 +1,7 @@
 //! Weir: an MCP (Model Context Protocol) server for Linux, to run your own tools in.
 //!
-//! One process, one pinned executor per core, nothing shared on the hot path: pools that are sized on purpose, an honest
-//! "not now" when they are full, and no client's calls in another's way.
+//! One process, one pinned executor per core, nothing shared on the hot path. The pools of handlers are sized on
+//! purpose, clients get an honest "not now" when they are full, and no client's calls are in another's way.
 //!
 //! # A whole server
 //!
