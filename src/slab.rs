@@ -320,9 +320,10 @@ mod tests {
     fn run(seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
         let slots_max = random.u32(0..12);
-        let mut slab = match random.bool() {
-            true => Slab::preallocated(slots_max),
-            false => Slab::bounded(slots_max),
+        let mut slab = if random.bool() {
+            Slab::preallocated(slots_max)
+        } else {
+            Slab::bounded(slots_max)
         };
         let mut twin = Twin {
             slots_max: slots_max as usize,

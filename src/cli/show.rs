@@ -47,14 +47,15 @@ fn lines(resolved: &Resolved) -> Vec<String> {
 }
 
 fn plan(settings: &Settings) -> Vec<String> {
-    let places = match settings.executor.is_pinned {
-        true => settings
+    let places = if settings.executor.is_pinned {
+        settings
             .shards
             .iter()
             .map(|place| format!("{} on CPU {}", place.shard, place.cpu))
             .collect::<Vec<_>>()
-            .join(", "),
-        false => format!("{} on any CPU", settings.shards.len()),
+            .join(", ")
+    } else {
+        format!("{} on any CPU", settings.shards.len())
     };
     let workers = &settings.workers;
     let needs = Needs::of(settings);

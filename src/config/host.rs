@@ -202,13 +202,11 @@ impl Cgroups {
             let is_v1 = controllers.split(',').any(|one| one == controller);
             let own = Path::new(path.trim_start_matches('/'));
             // `ancestors` ends with the empty path, which is the mount itself.
-            match (is_v2, is_v1) {
-                (true, _) => groups.extend(own.ancestors().map(|group| Group::V2(self.mount.join(group)))),
-                (_, true) => {
-                    let root = self.mount.join(controller);
-                    groups.extend(own.ancestors().map(|group| Group::V1(root.join(group))));
-                }
-                _ => {}
+            if is_v2 {
+                groups.extend(own.ancestors().map(|group| Group::V2(self.mount.join(group))));
+            } else if is_v1 {
+                let root = self.mount.join(controller);
+                groups.extend(own.ancestors().map(|group| Group::V1(root.join(group))));
             }
         }
         groups

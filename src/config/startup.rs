@@ -230,23 +230,25 @@ impl MemlockNeed {
     fn of(needs: &Needs, host: &Host) -> Self {
         let least = EXECUTOR_MEMLOCK_MIN_BYTES;
         let is_old = parse_release(&host.kernel_release).is_some_and(|release| release < KERNEL_COUNTS_RINGS);
-        let per_shard = match (host.is_memlock_exempt, is_old) {
-            (true, _) => 0,
-            (false, true) => needs.registered_bytes_per_shard,
-            (false, false) => needs.memlock_bytes_per_shard,
+        let per_shard = if host.is_memlock_exempt {
+            0
+        } else if is_old {
+            needs.registered_bytes_per_shard
+        } else {
+            needs.memlock_bytes_per_shard
         };
         let bytes = per_shard.saturating_mul(needs.shards.into()).max(least);
         let shown = ByteSize(bytes).rounded();
-        let arithmetic = match (host.is_memlock_exempt, bytes > least) {
-            (true, _) => format!("{shown}, with CAP_IPC_LOCK"),
-            (false, true) => {
-                format!(
-                    "{shown} ({} shards x {})",
-                    needs.shards,
-                    ByteSize(per_shard).rounded()
-                )
-            }
-            (false, false) => format!("{shown}, the least an executor starts with"),
+        let arithmetic = if host.is_memlock_exempt {
+            format!("{shown}, with CAP_IPC_LOCK")
+        } else if bytes > least {
+            format!(
+                "{shown} ({} shards x {})",
+                needs.shards,
+                ByteSize(per_shard).rounded()
+            )
+        } else {
+            format!("{shown}, the least an executor starts with")
         };
         Self {
             bytes,
@@ -317,9 +319,10 @@ fn used_up(limit: Option<u64>, need: &MemlockNeed, findings: &Findings) -> Strin
     if others > 0 {
         users.push(format!("{others} more"));
     }
-    let users = match users.is_empty() {
-        true => String::new(),
-        false => format!(" among them {},", users.join(", ")),
+    let users = if users.is_empty() {
+        String::new()
+    } else {
+        format!(" among them {},", users.join(", "))
     };
     format!(
         "RLIMIT_MEMLOCK = {}, needed: {arithmetic}, but other processes of this user, in other containers too,{users} have locked so much that \

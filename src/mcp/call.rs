@@ -35,9 +35,10 @@ impl<'s> CallParams<'s> {
             .and_then(Value::as_str)
             .ok_or(Failure::Parameter("`params.name` must be a tool's name"))?;
         let task = present(task).map_or(TaskParam::Absent, TaskParam::read);
-        match present(arguments).is_none_or(Value::is_object) {
-            true => Ok(Self { name, task }),
-            false => Err(Failure::Parameter("`params.arguments` must be an object")),
+        if present(arguments).is_none_or(Value::is_object) {
+            Ok(Self { name, task })
+        } else {
+            Err(Failure::Parameter("`params.arguments` must be an object"))
         }
     }
 }

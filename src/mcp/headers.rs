@@ -57,9 +57,10 @@ impl Mirrored {
             Self::Name => unwrapped(field),
             Self::ProtocolVersion | Self::Method => single(field).map(Cow::Borrowed),
         };
-        match value.map_err(fault)? == body.as_bytes() {
-            true => Ok(()),
-            false => Err(fault(DIFFERS)),
+        if value.map_err(fault)? == body.as_bytes() {
+            Ok(())
+        } else {
+            Err(fault(DIFFERS))
         }
     }
 }

@@ -36,10 +36,8 @@ fn check_one(
     match (argument(arguments, param.path())?, field) {
         (None, Field::Absent) => Ok(()),
         (None, _) => Err("is sent without its argument"),
-        (Some(value), field) => match says(&unwrapped(field)?, value) {
-            true => Ok(()),
-            false => Err(DIFFERS),
-        },
+        (Some(value), field) if says(&unwrapped(field)?, value) => Ok(()),
+        _ => Err(DIFFERS),
     }
 }
 

@@ -269,10 +269,12 @@ impl ServerBuilder {
         let drained = server.drain(settings.drain_timeout, |patience| {
             signals.is_stop_within(patience)
         });
-        match (was_broken, drained.is_clean) {
-            (true, _) => Err(ServeError::Broken),
-            (false, false) => Err(ServeError::CutOff),
-            (false, true) => Ok(drained.report),
+        if was_broken {
+            Err(ServeError::Broken)
+        } else if !drained.is_clean {
+            Err(ServeError::CutOff)
+        } else {
+            Ok(drained.report)
         }
     }
 }

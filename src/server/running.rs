@@ -115,9 +115,12 @@ impl Server {
         waking: Option<Waking>,
         mut is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
-        let mut go_on = || match is_cut_short() {
-            true => Err(StartError::CutShort),
-            false => Ok(()),
+        let mut go_on = || {
+            if is_cut_short() {
+                Err(StartError::CutShort)
+            } else {
+                Ok(())
+            }
         };
         let options = Options {
             require_session: settings.session.is_required,

@@ -352,9 +352,10 @@ fn tell(failure: Failure, ready: &Ready) -> io::Error {
 
 /// An executor for the calling thread.
 pub(super) fn make_executor(settings: ExecutorSettings, cpu: usize) -> Result<LocalExecutor, Failure> {
-    let placement = match settings.is_pinned {
-        true => Placement::Fixed(cpu),
-        false => Placement::Unbound,
+    let placement = if settings.is_pinned {
+        Placement::Fixed(cpu)
+    } else {
+        Placement::Unbound
     };
     // The first executor of a process panics if it gets no ring to ask what the kernel can, and each one if it gets no
     // thread for blocking calls.

@@ -208,9 +208,10 @@ impl<R: ShardRing> Shard<R> {
         let told = stream.conclude_quietly(Message::new(out));
         self.metrics.in_flight.down();
         let is_heard = self.table.handler(connection) == Some(handler);
-        match is_heard {
-            true => self.finish_lease(handler),
-            false => self.end_lease(handler),
+        if is_heard {
+            self.finish_lease(handler);
+        } else {
+            self.end_lease(handler);
         }
         self.end_stream_of(connection, Some(Arc::clone(stream)));
         // It may have been taken up by another connection.

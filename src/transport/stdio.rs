@@ -170,9 +170,12 @@ mod tests {
             .split(|byte| *byte == b'\n')
             .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
             .filter(|line| line.len() > LIMIT || !line.iter().all(u8::is_ascii_whitespace))
-            .map(|line| match line.len() > LIMIT {
-                true => Told::TooLong,
-                false => Told::Line(line.to_vec()),
+            .map(|line| {
+                if line.len() > LIMIT {
+                    Told::TooLong
+                } else {
+                    Told::Line(line.to_vec())
+                }
             })
             .collect()
     }

@@ -84,10 +84,12 @@ impl Batch {
                 Err(_) => {}
             }
         }
-        Ok(match (batch.calls.is_empty(), batch.has_answers) {
-            (false, _) => Opened::Batch(batch),
-            (true, true) => Opened::Reply(batch.close(out)),
-            (true, false) => Opened::Reply(Reply::without_body(ReplyKind::Accepted)),
+        Ok(if !batch.calls.is_empty() {
+            Opened::Batch(batch)
+        } else if batch.has_answers {
+            Opened::Reply(batch.close(out))
+        } else {
+            Opened::Reply(Reply::without_body(ReplyKind::Accepted))
         })
     }
 

@@ -39,9 +39,10 @@ pub struct StreamRequest<'a> {
 impl Protocol {
     /// Decodes a GET. A refusal's body is appended to `out`.
     pub fn get<'a>(&self, facts: &Facts<'a>, state: &dyn State, out: &mut Vec<u8>) -> Opening<'a> {
-        let era = match facts.names_modern_revision() {
-            true => Era::Modern,
-            false => Era::Legacy,
+        let era = if facts.names_modern_revision() {
+            Era::Modern
+        } else {
+            Era::Legacy
         };
         match stream_request(self, facts, state) {
             Ok(request) => Opening::Stream(request),

@@ -198,9 +198,10 @@ fn check_version<'s>(facts: &Facts<'_>, claimed: Option<Value<'_, 's>>) -> Resul
         "`params._meta` must have the string `io.modelcontextprotocol/protocolVersion`",
     ))?;
     Mirrored::ProtocolVersion.check_in(facts, claimed)?;
-    match claimed == Revision::V2026_07_28.as_str() {
-        true => Ok(()),
-        false => Err(Failure::UnsupportedVersion { requested: claimed }),
+    if claimed == Revision::V2026_07_28.as_str() {
+        Ok(())
+    } else {
+        Err(Failure::UnsupportedVersion { requested: claimed })
     }
 }
 

@@ -107,9 +107,10 @@ pub(in crate::mcp) fn response<'s>(
         fail_question(context, question, &failure.message(), state);
         return Err(failure);
     }
-    let answer = match response.is_error {
-        false => Ok(response.body.to_json()),
-        true => Err(refusal(response.body)),
+    let answer = if response.is_error {
+        Err(refusal(response.body))
+    } else {
+        Ok(response.body.to_json())
     };
     state.answer(session.token, question, answer);
     Ok(())

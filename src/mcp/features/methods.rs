@@ -188,9 +188,10 @@ pub(in crate::mcp) fn resource_uri<'s>(params: Option<Value<'_, 's>>) -> Result<
     let uri = uri
         .and_then(Value::as_str)
         .ok_or(Failure::Parameter("`params.uri` must be a string"))?;
-    match uri.len() <= URI_BYTES_MAX {
-        true => Ok(uri),
-        false => Err(Failure::Parameter(URI_TOO_LONG)),
+    if uri.len() <= URI_BYTES_MAX {
+        Ok(uri)
+    } else {
+        Err(Failure::Parameter(URI_TOO_LONG))
     }
 }
 
@@ -200,9 +201,10 @@ fn get_prompt<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s
     let name = name
         .and_then(Value::as_str)
         .ok_or(Failure::Parameter("`params.name` must be a prompt's name"))?;
-    match present(arguments).is_none_or(Value::is_object) {
-        true => Ok(Asked::GetPrompt(name)),
-        false => Err(Failure::Parameter("`params.arguments` must be an object")),
+    if present(arguments).is_none_or(Value::is_object) {
+        Ok(Asked::GetPrompt(name))
+    } else {
+        Err(Failure::Parameter("`params.arguments` must be an object"))
     }
 }
 
@@ -217,11 +219,12 @@ fn complete<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>>
     };
     let [settled] = members(context, ["arguments"])?;
     let is_object = |value| present(value).is_none_or(Value::is_object);
-    match is_object(context) && is_object(settled) {
-        true => Ok(Asked::Complete { of, argument: name }),
-        false => Err(Failure::Parameter(
+    if is_object(context) && is_object(settled) {
+        Ok(Asked::Complete { of, argument: name })
+    } else {
+        Err(Failure::Parameter(
             "`params.context` must be an object, and so must its `arguments`",
-        )),
+        ))
     }
 }
 

@@ -334,9 +334,10 @@ fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
 /// How long a list may be kept; the same on all of its pages. Nothing registered depends on who asks; what a
 /// lister finds may, and may be gone at once.
 pub(in crate::mcp) fn list_caching(listed: Listed, registry: &Registry) -> Caching {
-    match listed.has_tail(registry) {
-        true => Caching::default(),
-        false => Caching::new(LIST_TTL, CacheScope::Public),
+    if listed.has_tail(registry) {
+        Caching::default()
+    } else {
+        Caching::new(LIST_TTL, CacheScope::Public)
     }
 }
 

@@ -78,10 +78,12 @@ mod tests {
         for days in 0..=LAST / DAY_MILLIS {
             assert_eq!(date(days), expected);
             let (year, month, day) = expected;
-            expected = match (day == length(year, month), month) {
-                (false, _) => (year, month, day + 1),
-                (true, 12) => (year + 1, 1, 1),
-                (true, _) => (year, month + 1, 1),
+            expected = if day < length(year, month) {
+                (year, month, day + 1)
+            } else if month < 12 {
+                (year, month + 1, 1)
+            } else {
+                (year + 1, 1, 1)
             };
         }
     }

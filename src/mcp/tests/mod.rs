@@ -300,9 +300,10 @@ fn answer(reply: &Reply, out: &[u8]) -> Answer {
     assert_eq!(reply.has_body, !body.is_empty());
     Answer {
         status: status_of(reply),
-        body: match reply.has_body {
-            true => serde_json::from_slice(body).expect("the body is JSON"),
-            false => Value::Null,
+        body: if reply.has_body {
+            serde_json::from_slice(body).expect("the body is JSON")
+        } else {
+            Value::Null
         },
         session: reply
             .session

@@ -237,9 +237,10 @@ fn headers_repeat_the_prompts_name() {
         ("prompts/list", "every", false),
     ] {
         let answer = server.post(Revision::V2026_07_28, &modern_headers(method, name), &body);
-        match is_right {
-            true => assert!(answer.body.get("result").is_some(), "{method} {name}"),
-            false => assert_eq!(answer.refusal(), HEADER_MISMATCH, "{method} {name}"),
+        if is_right {
+            assert!(answer.body.get("result").is_some(), "{method} {name}")
+        } else {
+            assert_eq!(answer.refusal(), HEADER_MISMATCH, "{method} {name}")
         }
     }
 }

@@ -117,13 +117,12 @@ impl Stream {
                 let held: Value = serde_json::from_slice(&held).expect("a question is JSON");
                 self.task_questions.push((question.key.clone(), held));
             }
-            match is_said {
-                true => {
-                    let message: Value = serde_json::from_slice(&out[4..]).expect("a message is JSON");
-                    spec::validate_said(ticket.revision(), &message);
-                    self.said.push(message);
-                }
-                false => assert_eq!(out, b"HEAD", "{emission:?}"),
+            if is_said {
+                let message: Value = serde_json::from_slice(&out[4..]).expect("a message is JSON");
+                spec::validate_said(ticket.revision(), &message);
+                self.said.push(message);
+            } else {
+                assert_eq!(out, b"HEAD", "{emission:?}")
             }
         }
         asked

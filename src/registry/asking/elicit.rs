@@ -196,10 +196,12 @@ impl Question for UrlElicit {
     }
 
     fn check(&self) -> Result<(), String> {
-        match (is_absolute_uri(&self.url), self.id.is_empty()) {
-            (true, false) => Ok(()),
-            (false, _) => Err(format!("{:?} is not an absolute URL", self.url)),
-            (true, true) => Err("the system gave no random bytes for an id".to_owned()),
+        if !is_absolute_uri(&self.url) {
+            Err(format!("{:?} is not an absolute URL", self.url))
+        } else if self.id.is_empty() {
+            Err("the system gave no random bytes for an id".to_owned())
+        } else {
+            Ok(())
         }
     }
 }

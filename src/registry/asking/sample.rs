@@ -265,9 +265,10 @@ impl Question for Sample {
 
     fn needs(&self) -> ClientCapabilities {
         let needs = ClientCapabilities::SAMPLING;
-        match self.uses_tools || !self.tools.is_empty() {
-            true => needs.with(ClientCapabilities::SAMPLING_TOOLS),
-            false => needs,
+        if self.uses_tools || !self.tools.is_empty() {
+            needs.with(ClientCapabilities::SAMPLING_TOOLS)
+        } else {
+            needs
         }
     }
 
@@ -300,9 +301,10 @@ impl Question for Sample {
     }
 
     fn check(&self) -> Result<(), String> {
-        match self.messages.is_empty() {
-            true => Err("there is no message".to_owned()),
-            false => Ok(()),
+        if self.messages.is_empty() {
+            Err("there is no message".to_owned())
+        } else {
+            Ok(())
         }
     }
 }

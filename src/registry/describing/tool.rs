@@ -250,9 +250,10 @@ impl ToolBuilder<Given> {
         if self.unknown_arguments == UnknownArguments::Refuse {
             unknown::refuse(&mut schema);
         }
-        let (input_schema, checked_input) = match is_derived {
-            true => (listed::input(&schema), Some(schema)),
-            false => (schema, None),
+        let (input_schema, checked_input) = if is_derived {
+            (listed::input(&schema), Some(schema))
+        } else {
+            (schema, None)
         };
         let (output_schema, checked_output) = match (self.output_schema, T::output_schema()) {
             (Some(written), _) => (Some(written), None),

@@ -76,9 +76,10 @@ impl UriTemplate {
             rest = behind;
         }
         parsed.push_text(rest)?;
-        match parsed.variables.is_empty() {
-            true => Err(TemplateError::NoExpression),
-            false => Ok(parsed),
+        if parsed.variables.is_empty() {
+            Err(TemplateError::NoExpression)
+        } else {
+            Ok(parsed)
         }
     }
 

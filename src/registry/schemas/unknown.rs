@@ -49,9 +49,10 @@ pub(in crate::registry) fn refuse(schema: &mut Value) {
     let has_parts = ["allOf", "anyOf", "oneOf", "if", "$ref", "dependentSchemas"]
         .iter()
         .any(|keyword| keywords.contains_key(*keyword));
-    let keyword = match has_parts {
-        true => "unevaluatedProperties",
-        false => "additionalProperties",
+    let keyword = if has_parts {
+        "unevaluatedProperties"
+    } else {
+        "additionalProperties"
     };
     keywords.insert(keyword.to_owned(), json!(false));
 }

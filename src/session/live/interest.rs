@@ -234,9 +234,10 @@ impl Index {
     pub(super) fn take_unsettled(&self) -> Unsettled {
         let mut state = self.lock();
         let some = std::mem::take(&mut state.unsettled);
-        match std::mem::take(&mut state.is_all_unsettled) {
-            true => Unsettled::All,
-            false => Unsettled::Some(some),
+        if std::mem::take(&mut state.is_all_unsettled) {
+            Unsettled::All
+        } else {
+            Unsettled::Some(some)
         }
     }
 

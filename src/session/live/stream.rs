@@ -311,9 +311,10 @@ impl Stream {
 
     /// Fills the batch; none if there is more to fill another.
     fn take(&self, place: StreamPlace, bytes_left: &mut usize, batch: &mut Batch) -> Option<StreamState> {
-        let retained_bytes_max = match self.is_resumable {
-            true => self.switchboard.options.replay_bytes_max,
-            false => 0,
+        let retained_bytes_max = if self.is_resumable {
+            self.switchboard.options.replay_bytes_max
+        } else {
+            0
         };
         let mut queue = self.lock();
         if queue.place != Some(place) {
@@ -512,15 +513,15 @@ impl Queue {
     /// What to tell whoever took all it wanted; none if it can go on.
     fn settle(&mut self, bytes_left: usize) -> Option<StreamState> {
         let is_drained = self.sent == self.messages.len();
-        match (is_drained, self.is_cut_off, self.is_ended) {
-            (_, true, _) => Some(StreamState::CutOff),
-            (true, _, true) => Some(StreamState::Ended),
-            (true, _, false) => {
-                self.is_told = false;
-                Some(StreamState::Idle)
-            }
-            (false, ..) if bytes_left == 0 => Some(StreamState::More),
-            (false, ..) => None,
+        if self.is_cut_off {
+            Some(StreamState::CutOff)
+        } else if !is_drained {
+            (bytes_left == 0).then_some(StreamState::More)
+        } else if self.is_ended {
+            Some(StreamState::Ended)
+        } else {
+            self.is_told = false;
+            Some(StreamState::Idle)
         }
     }
 }

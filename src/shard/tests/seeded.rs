@@ -170,9 +170,10 @@ impl Scene {
         if reading != Reading::Eager {
             client.peer.set_window(self.dice.of(&[0, 1, 100, 5000]));
         }
-        let piece_bytes = match self.is_crowded {
-            true => self.dice.of(&[300, usize::MAX]),
-            false => self.dice.of(&[1, 30, 100, 700, usize::MAX]),
+        let piece_bytes = if self.is_crowded {
+            self.dice.of(&[300, usize::MAX])
+        } else {
+            self.dice.of(&[1, 30, 100, 700, usize::MAX])
         };
         self.players.push(Player {
             client,
@@ -207,11 +208,11 @@ impl Scene {
         let id = self.players[index].next_id;
         self.players[index].next_id += 3;
         let era = self.dice.of(&[Era::Legacy, Era::Modern]);
-        let tool = match self.is_crowded {
-            true => "hold",
-            false => self
-                .dice
-                .of(&["echo", "echo", "hold", "block", "blob", "fail", "speak", "shout"]),
+        let tool = if self.is_crowded {
+            "hold"
+        } else {
+            self.dice
+                .of(&["echo", "echo", "hold", "block", "blob", "fail", "speak", "shout"])
         };
         if matches!(tool, "hold" | "speak") {
             self.held.push(secret.clone());

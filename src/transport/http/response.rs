@@ -85,10 +85,10 @@ impl ResponseContext {
 
 /// What an answer to this request says of the connection.
 fn persistence(head: &Head<'_>) -> Persistence {
-    match (head.keep_alive, head.version) {
-        (false, _) => Persistence::Close,
-        (true, Version::Http10) => Persistence::KeepAlive,
-        (true, Version::Http11) => Persistence::Persist,
+    match head.version {
+        _ if !head.keep_alive => Persistence::Close,
+        Version::Http10 => Persistence::KeepAlive,
+        Version::Http11 => Persistence::Persist,
     }
 }
 

@@ -175,18 +175,18 @@ pub fn field_of_unparsed<'a>(front: &'a [u8], name: &str) -> Field<'a> {
         let (line, behind) = rest.split_at(end);
         rest = behind.get(1..).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        match (line.is_empty(), is_request_line) {
-            // Empty lines may stand in front of a request; behind it one ends the head.
-            (true, true) => continue,
-            (true, false) => break,
-            (false, true) => is_request_line = false,
-            (false, false) => {
-                let colon = memchr::memchr(b':', line).unwrap_or(line.len());
-                let (own, value) = line.split_at(colon);
-                if own.eq_ignore_ascii_case(name.as_bytes()) {
-                    found.add(trim_whitespace(value.get(1..).unwrap_or_default()));
-                }
-            }
+        if is_request_line {
+            // Empty lines may stand in front of a request.
+            is_request_line = line.is_empty();
+            continue;
+        }
+        if line.is_empty() {
+            break;
+        }
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        let (own, value) = line.split_at(colon);
+        if own.eq_ignore_ascii_case(name.as_bytes()) {
+            found.add(trim_whitespace(value.get(1..).unwrap_or_default()));
         }
     }
     found

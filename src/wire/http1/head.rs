@@ -150,10 +150,10 @@ impl<'a, Extra> Head<'a, Extra> {
     #[cfg(test)]
     pub fn answer_connection(&self, stays_open: bool) -> super::Connection {
         use super::Connection;
-        match (stays_open, self.version) {
-            (false, _) => Connection::Close,
-            (true, Version::Http10) => Connection::KeepAlive,
-            (true, Version::Http11) => Connection::Persist,
+        match self.version {
+            _ if !stays_open => Connection::Close,
+            Version::Http10 => Connection::KeepAlive,
+            Version::Http11 => Connection::Persist,
         }
     }
 

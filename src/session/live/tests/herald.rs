@@ -328,9 +328,10 @@ impl Drop for End {
 impl Watch for Wanted {
     fn watch(&self, _: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError> {
         let _ = self.since.lock().unwrap().send(updates.since());
-        match self.fails {
-            true => Err(ToolError::NotFound),
-            false => Ok(Box::new(End(self.ends.lock().unwrap().clone()))),
+        if self.fails {
+            Err(ToolError::NotFound)
+        } else {
+            Ok(Box::new(End(self.ends.lock().unwrap().clone())))
         }
     }
 }

@@ -64,12 +64,13 @@ impl Offers {
             json.consider(range, b"application/json", b"application/*");
             stream.consider(range, b"text/event-stream", b"text/*");
         }
-        match is_empty {
-            true => Self::BOTH,
-            false => Self {
+        if is_empty {
+            Self::BOTH
+        } else {
+            Self {
                 json: json.is_accepted,
                 stream: stream.is_accepted,
-            },
+            }
         }
     }
 }

@@ -29,9 +29,10 @@ pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusa
 /// Where the client of a GET is to POST, as a reference relative to that GET's URL, so that a proxy that takes a prefix
 /// away need not put it back into the event: `messages`, and from `/sse/` one step up.
 pub fn sse_messages_reference(head: &Head<'_>) -> &'static str {
-    match head.path.ends_with('/') {
-        true => "../messages",
-        false => "messages",
+    if head.path.ends_with('/') {
+        "../messages"
+    } else {
+        "messages"
     }
 }
 
