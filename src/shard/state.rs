@@ -11,7 +11,7 @@ use crate::registry::{LinkListener, ServerHandle};
 use crate::timers::TimerKind;
 use crate::workers::Submitter;
 
-use super::acceptor::Acceptor;
+use super::acceptor::{Acceptor, Gate};
 use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
@@ -19,7 +19,6 @@ use super::channels::Channels;
 use super::clock::Clock;
 use super::connections::Table;
 use super::drain::Drain;
-use super::gate::{Gate, on_place_free};
 use super::inbox::Inbox;
 use super::intake::Intake;
 use super::service::{Served, Serving};
@@ -133,7 +132,7 @@ impl<R: ShardRing> Shard<R> {
             ),
             tasks: Tasks::new(sizes.handlers),
             clock,
-            acceptor: Acceptor::new(gate.join(on_place_free(&inbox))),
+            acceptor: Acceptor::new(gate.join(inbox.on_place_free())),
             access: Access::new(access_log, now),
             drain: None,
             streams: Streams::new(metrics.shard),

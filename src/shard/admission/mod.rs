@@ -29,8 +29,7 @@ use crate::mcp::{Overload, OverloadReason, SessionToken};
 use crate::pool::{DrainRate, HandlerKey, WaitKey, WaitQueue};
 use crate::ring::ConnectionKey;
 
-use super::inbox::ShardEvent;
-use super::moved::Moved;
+use super::inbox::{Moved, ShardEvent};
 use offers::OfferTimer;
 pub use peers::Mesh;
 pub(super) use peers::Peers;

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::pool::{HandlerKey, WaitKey};
-use crate::shard::addresses::AddressPlace;
+use crate::shard::acceptor::AddressPlace;
 use crate::shard::channels::Channel;
 use crate::transport::http::{Intake, ResponseContext};
 

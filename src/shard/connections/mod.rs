@@ -22,7 +22,7 @@ use crate::pool::{HandlerKey, WaitKey};
 use crate::ring::ConnectionKey;
 use crate::slab::Slab;
 
-use super::addresses::AddressPlace;
+use super::acceptor::AddressPlace;
 use super::streams::OpenStream;
 
 pub(super) use connection::{Connection, Outgoing, OutgoingKind, State, Waiting};

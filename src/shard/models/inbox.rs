@@ -18,11 +18,11 @@ use crate::pool::HandlerKey;
 use crate::registry::{LinkListener, ToolError};
 use crate::ring::ConnectionKey;
 use crate::session::live::{LiveEvent, ShardInbox};
+use crate::shard::Moved;
+use crate::shard::acceptor::{Gate, ShardGate};
 use crate::shard::admission::{Mesh, Peers};
-use crate::shard::gate::{Gate, ShardGate, on_place_free};
 use crate::shard::inbox::call_number;
 use crate::shard::inbox::{Inbox, ShardEvent, Waker};
-use crate::shard::moved::Moved;
 use crate::units::ShardId;
 
 type LoomInbox = Inbox<(), LoomSync>;
@@ -121,7 +121,7 @@ impl Surroundings {
         assert!(own.credit().try_take_own() && other.credit().try_take_own());
         assert_eq!(own.seek(Some(epoch)), None);
         let gate: Gate<LoomSync> = Gate::new(1, None, 2);
-        let own_gate = gate.join(on_place_free(&inbox));
+        let own_gate = gate.join(inbox.on_place_free());
         let other_gate = gate.join(Box::new(|| ()));
         assert!(other_gate.try_enter() && !own_gate.await_place());
         Surroundings {

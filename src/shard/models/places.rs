@@ -4,8 +4,7 @@
 use loom::thread;
 
 use super::{LoomSync, check, check_bounded};
-use crate::shard::Gate;
-use crate::shard::gate::ShardGate;
+use crate::shard::acceptor::{Gate, ShardGate};
 
 /// An acceptor, as far as the gate can tell: it takes one connection at a look.
 struct Door {

@@ -1,0 +1,358 @@
+//! The one way into a shard from other threads: a lock-free queue of events and one waker.
+//!
+//! ```text
+//! any thread:  push the event ─► swap(is_announced, 1) ─ was 0 ─► wake
+//! the shard:   swap(is_announced, 0) ─► take events until there are none
+//! ```
+//!
+//! The waker is written only when the shard may be asleep, so a burst of events costs one system call. The order of the
+//! steps is what keeps a wake-up from being lost, and `models` checks it: an event pushed before the shard's swap is
+//! taken in that run, one pushed after it is announced again.
+//!
+//! A poster never waits and an event that matters is never refused, because the number of unread events is bounded by
+//! what they are about. The queue takes memory as it needs it and gives it back.
+//!
+//! | event | at most so many unread | held down by |
+//! |---|---|---|
+//! | [`ShardEvent::Finished`] | jobs that the workers queue, run or have abandoned | the workers' queue |
+//! | [`ShardEvent::Stolen`] | handlers of the shard | the permit that was taken for each |
+//! | [`ShardEvent::Slack`] | 1 | the flag in the shard's published line |
+//! | [`ShardEvent::PlaceFree`] | 1 for each time the shard began to wait for a place | the flag at the gate |
+//! | [`ShardEvent::Spoke`] | 1 for each running or shelved call, and 1 for each poll since the last look | the link's flag |
+//! | [`LiveEvent::Ready`] | 1 for each open stream, and 1 for each send that ended since the last look | the stream's flag |
+//! | [`LiveEvent::Displaced`] | 1 for each connection whose stream another one took up | the connection |
+//! | [`LiveEvent::Message`] | `backlog_messages_max` for each HTTP+SSE connection | the connection's count |
+//! | [`LiveEvent::Answer`], [`LiveEvent::TaskAnswer`] | 1 for each open question | the question, which is removed |
+//! | [`LiveEvent::CancelTask`] | 1 for each task | the task's status |
+//! | [`ShardEvent::Drain`], [`ShardEvent::Abort`] | 1 each | the server, which says each once |
+//! | [`LiveEvent::Cancel`], [`ShardEvent::Report`] | [`DROPPABLE_MAX`] together | a count; more are dropped |
+//!
+//! What adds to these while the shard does not look (polls, sends that end) is the shard's own doing, and it looks at
+//! least once in each turn of its pump.
+
+mod moved;
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+
+use crate::metrics::ShardHistograms;
+use crate::pool::{HandlerKey, Word};
+use crate::registry::{LinkListener, Outcome, PanicFacts};
+use crate::ring::RingWaker;
+use crate::session::live::{LiveEvent, ShardInbox};
+
+use super::sync::{Queue, StdSync, SyncTypes};
+pub use moved::Moved;
+
+/// Unread events of those kinds that may be dropped. A cancellation is a hint, and whoever asks for a report can do
+/// without one.
+const DROPPABLE_MAX: u32 = 1024;
+
+/// What wakes a sleeping shard: a write to the descriptor that its ring reads.
+pub trait Waker: Send + Sync + 'static {
+    /// Makes the shard look into its inbox soon. Called by any thread; must not block.
+    fn wake(&self);
+}
+
+impl Waker for RingWaker {
+    fn wake(&self) {
+        RingWaker::wake(self);
+    }
+}
+
+/// What other threads tell a shard, whose sockets are `S`.
+pub enum ShardEvent<S> {
+    /// A worker has finished the call of this handler.
+    Finished {
+        /// Whose.
+        handler: HandlerKey,
+        /// When the worker took it up; `None` if it did not get that far.
+        began: Option<Instant>,
+        /// What came of it.
+        outcome: Outcome,
+        /// What was said if it panicked.
+        panic: Option<Box<PanicFacts>>,
+    },
+    /// A connection whose request waited elsewhere.
+    Stolen(Box<Moved<S>>),
+    /// Another shard has handlers to spare.
+    Slack,
+    /// A place at the connection cap is free, which this shard waited for.
+    PlaceFree,
+    /// The call of this handler has said something outside a poll.
+    Spoke(HandlerKey),
+    /// Something has happened in the live store.
+    Live(LiveEvent),
+    /// Stop accepting, finish what is in flight, end. The process ends at this time, finished or not.
+    Drain(Instant),
+    /// End now: nothing more is accepted, answered or finished.
+    Abort,
+    /// Send a copy of the histograms.
+    Report(SyncSender<ShardHistograms>),
+}
+
+impl<S> ShardEvent<S> {
+    /// Whether nothing is owed to whoever posts it.
+    fn is_droppable(&self) -> bool {
+        matches!(
+            self,
+            ShardEvent::Report(_) | ShardEvent::Live(LiveEvent::Cancel { .. })
+        )
+    }
+}
+
+struct Shared<S, X: SyncTypes> {
+    events: X::Queue<ShardEvent<S>>,
+    /// Unread events that are droppable.
+    droppable: X::Word,
+    /// Whoever posts next need not wake the shard.
+    is_announced: X::Word,
+    waker: Box<dyn Waker>,
+}
+
+/// A shard's inbox. Any thread posts; the shard alone takes.
+pub struct Inbox<S, X: SyncTypes = StdSync>(Arc<Shared<S, X>>);
+
+impl<S, X: SyncTypes> Clone for Inbox<S, X> {
+    fn clone(&self) -> Self {
+        Inbox(Arc::clone(&self.0))
+    }
+}
+
+impl<S, X: SyncTypes> std::fmt::Debug for Inbox<S, X> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}
+
+impl<S, X: SyncTypes> Inbox<S, X> {
+    /// An empty inbox of the shard that `waker` wakes.
+    pub fn new(waker: Box<dyn Waker>) -> Inbox<S, X> {
+        Inbox(Arc::new(Shared {
+            events: X::Queue::default(),
+            droppable: X::Word::new(0),
+            is_announced: X::Word::new(0),
+            waker,
+        }))
+    }
+
+    /// Leaves an event for the shard. Never waits. False if the event was dropped, which happens only to kinds that
+    /// nothing is lost with, when too many of them are unread.
+    pub fn post(&self, event: ShardEvent<S>) -> bool {
+        let is_kept = self.push(event);
+        if is_kept {
+            self.announce();
+        }
+        is_kept
+    }
+
+    /// Leaves several events at the price of at most one wake-up.
+    pub fn post_all(&self, events: impl Iterator<Item = ShardEvent<S>>) {
+        let kept = events.filter_map(|event| self.push(event).then_some(())).count();
+        if kept > 0 {
+            self.announce();
+        }
+    }
+
+    /// The first half of posting.
+    pub(super) fn push(&self, event: ShardEvent<S>) -> bool {
+        if event.is_droppable() && self.0.droppable.fetch_add(1) >= DROPPABLE_MAX {
+            self.0.droppable.fetch_sub(1);
+            return false;
+        }
+        self.0.events.push(event);
+        true
+    }
+
+    /// The second half of posting. It comes after the push: the shard may look between the two.
+    pub(super) fn announce(&self) {
+        if self.0.is_announced.swap(1) == 0 {
+            self.wake();
+        }
+    }
+
+    /// Tells posters that whatever they post from now on needs a new wake-up. Comes before the taking: an event posted
+    /// in between is either taken or announced again.
+    pub fn begin(&self) {
+        self.0.is_announced.swap(0);
+    }
+
+    /// Takes the oldest event out. The shard calls [`Inbox::begin`] once before a run of these.
+    pub fn take(&self) -> Option<ShardEvent<S>> {
+        let event = self.0.events.pop()?;
+        if event.is_droppable() {
+            self.0.droppable.fetch_sub(1);
+        }
+        Some(event)
+    }
+
+    /// Whether there is an event to take.
+    pub fn has_events(&self) -> bool {
+        !self.0.events.is_empty()
+    }
+
+    /// Wakes the shard though there is no event.
+    pub fn wake(&self) {
+        self.0.waker.wake();
+    }
+}
+
+impl<S: Send + 'static, X: SyncTypes> Inbox<S, X>
+where
+    X::Queue<ShardEvent<S>>: Send + Sync,
+{
+    /// What tells this inbox's shard that a place for a connection is free.
+    pub(super) fn on_place_free(&self) -> Box<dyn Fn() + Send + Sync> {
+        let inbox = self.clone();
+        Box::new(move || {
+            inbox.post(ShardEvent::PlaceFree);
+        })
+    }
+}
+
+impl<S: Send + 'static, X: SyncTypes> ShardInbox for Inbox<S, X>
+where
+    X::Queue<ShardEvent<S>>: Send + Sync,
+{
+    fn post(&self, event: LiveEvent) {
+        Inbox::post(self, ShardEvent::Live(event));
+    }
+
+    fn post_all(&self, events: &mut dyn Iterator<Item = LiveEvent>) {
+        Inbox::post_all(self, events.map(ShardEvent::Live));
+    }
+}
+
+impl<S: Send + 'static, X: SyncTypes> LinkListener for Inbox<S, X>
+where
+    X::Queue<ShardEvent<S>>: Send + Sync,
+{
+    fn on_said(&self, call: u64) {
+        self.post(ShardEvent::Spoke(handler_of(call)));
+    }
+}
+
+/// A handler as the number that its call's link gives to the listener.
+pub(super) fn call_number(handler: HandlerKey) -> u64 {
+    u64::from(handler.lease) << 32 | u64::from(handler.index)
+}
+
+/// The handler whose call's link gives this number to the listener.
+fn handler_of(number: u64) -> HandlerKey {
+    HandlerKey {
+        index: number as u32,
+        lease: (number >> 32) as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonrpc::Id;
+    use crate::mcp::SessionToken;
+    use crate::ring::ConnectionKey;
+    use std::sync::mpsc;
+
+    struct Signal(mpsc::Sender<()>);
+
+    impl Waker for Signal {
+        fn wake(&self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    fn inbox() -> (Inbox<()>, mpsc::Receiver<()>) {
+        let (signal, woken) = mpsc::channel();
+        (Inbox::new(Box::new(Signal(signal))), woken)
+    }
+
+    /// An event that is told from others by its number.
+    fn ready(slot: u32) -> LiveEvent {
+        LiveEvent::Ready(ConnectionKey { slot, generation: 0 })
+    }
+
+    fn number(event: ShardEvent<()>) -> u32 {
+        match event {
+            ShardEvent::Live(LiveEvent::Ready(key)) => key.slot,
+            _ => panic!("another event"),
+        }
+    }
+
+    fn take_all(inbox: &Inbox<()>) -> Vec<u32> {
+        inbox.begin();
+        std::iter::from_fn(|| inbox.take()).map(number).collect()
+    }
+
+    #[test]
+    fn a_burst_wakes_once_and_the_next_burst_again() {
+        let (inbox, woken) = inbox();
+        (0..5).for_each(|slot| assert!(inbox.post(ShardEvent::Live(ready(slot)))));
+        assert_eq!(woken.try_iter().count(), 1);
+        assert_eq!(take_all(&inbox), [0, 1, 2, 3, 4]);
+        inbox.post_all([5, 6].map(|slot| ShardEvent::Live(ready(slot))).into_iter());
+        assert_eq!(woken.try_iter().count(), 1);
+        assert_eq!(take_all(&inbox), [5, 6]);
+        inbox.post_all(std::iter::empty());
+        assert_eq!(woken.try_iter().count(), 0);
+    }
+
+    #[test]
+    fn whoever_posts_by_another_name_is_taken_in_the_same_order() {
+        let (inbox, woken) = inbox();
+        ShardInbox::post(&inbox, ready(1));
+        inbox.on_said(2 << 32 | 1);
+        ShardInbox::post_all(&inbox, &mut [ready(3)].into_iter());
+        assert_eq!(woken.try_iter().count(), 1);
+        inbox.begin();
+        assert_eq!(inbox.take().map(number), Some(1));
+        let handler = HandlerKey { index: 1, lease: 2 };
+        assert!(matches!(inbox.take(), Some(ShardEvent::Spoke(key)) if key == handler));
+        assert_eq!(inbox.take().map(number), Some(3));
+        assert!(!inbox.has_events());
+    }
+
+    #[test]
+    fn what_may_be_dropped_is_kept_up_to_a_number_and_all_else_whatever_it_is() {
+        let (inbox, _woken) = inbox();
+        let cancel = |number| {
+            let (session, request) = (SessionToken([1; 16]), Id::Signed(number).into());
+            ShardEvent::Live(LiveEvent::Cancel { session, request })
+        };
+        for number in 0..i64::from(DROPPABLE_MAX) {
+            assert!(inbox.post(cancel(number)));
+        }
+        let (to, _from) = mpsc::sync_channel(1);
+        assert!(!inbox.post(cancel(0)) && !inbox.post(ShardEvent::Report(to)));
+        (0..2 * DROPPABLE_MAX).for_each(|slot| assert!(inbox.post(ShardEvent::Live(ready(slot)))));
+        assert!(inbox.post(ShardEvent::Abort));
+        inbox.begin();
+        let taken = std::iter::from_fn(|| inbox.take()).count();
+        assert_eq!(taken, 3 * DROPPABLE_MAX as usize + 1);
+        assert!(inbox.post(cancel(0)));
+    }
+
+    #[test]
+    fn nothing_is_lost_between_threads() {
+        let (inbox, woken) = inbox();
+        let posters: Vec<_> = (0..4_u32)
+            .map(|poster| {
+                let inbox = inbox.clone();
+                let post = move |n: u32| assert!(inbox.post(ShardEvent::Live(ready(poster * 1000 + n))));
+                std::thread::spawn(move || (0..1000_u32).for_each(post))
+            })
+            .collect();
+        let mut seen = Vec::new();
+        while seen.len() < 4000 {
+            woken.recv().unwrap();
+            seen.extend(take_all(&inbox));
+        }
+        posters.into_iter().for_each(|poster| poster.join().unwrap());
+        for poster in 0..4_u32 {
+            let own = seen.iter().filter(|number| **number / 1000 == poster);
+            assert!(own.is_sorted(), "poster {poster}");
+        }
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(0..4000));
+    }
+}

@@ -1,0 +1,138 @@
+//! Batches of revision 2025-03-26: one handler, its calls one after another, one array of answers.
+//!
+//! The handler's inbound buffer keeps the body, and each call is decoded from there when its turn comes. Each
+//! call has a lease of its own, so that what comes late for one is never taken for the next.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::mcp::{OverloadReason, Ticket};
+use crate::metrics::{self, RequestClass};
+use crate::pool::HandlerKey;
+use crate::registry::{CallContext, Started};
+use crate::ring::ConnectionKey;
+use crate::transport::http::HEAD_RESERVE;
+
+use crate::shard::access::Subject;
+use crate::shard::admission::{Claim, Decision};
+use crate::shard::calls::Batched;
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Leases a handler to a batch, or lets it wait for one.
+    pub(in crate::shard) fn begin_batch(
+        &mut self,
+        key: ConnectionKey,
+        mut batched: Box<Batched>,
+        body: &[u8],
+        claim: Claim,
+    ) {
+        match self.decide(key, claim) {
+            Decision::Run => {}
+            Decision::Refuse(reason) => return self.refuse_batch(key, *batched, body, reason),
+            // A batch has no id to be cancelled by.
+            Decision::Cancel => return self.refuse_batch(key, *batched, body, OverloadReason::QueueTimeout),
+            Decision::Wait => {
+                return match self.enqueue(key) {
+                    Ok(()) => self.writer.put_buffer(batched.answers),
+                    Err(reason) => self.refuse_batch(key, *batched, body, reason),
+                };
+            }
+        }
+        let Some((ticket, started)) = self.next_of_batch(Some(key), &mut batched, body) else {
+            self.admission.return_permit();
+            let Batched { batch, mut answers } = *batched;
+            let reply = batch.close(&mut answers);
+            return self.reply(key, answers, None, &reply);
+        };
+        let Some(handler) = self.lease(key, ticket, self.clock.now, Some(batched)) else {
+            return;
+        };
+        if let Some(mut inbound) = self.calls.pool.take_inbound(handler) {
+            inbound.extend_from_slice(body);
+            self.calls.pool.put_inbound(handler, inbound);
+        }
+        self.begin_run(handler, started);
+    }
+
+    fn refuse_batch(&mut self, key: ConnectionKey, batched: Batched, body: &[u8], reason: OverloadReason) {
+        let overload = self.overload(reason);
+        let Batched { batch, mut answers } = batched;
+        let scratch = self.intake.scratch();
+        let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
+        self.log_answer(key, Subject::Batch, &reply, &answers[HEAD_RESERVE..]);
+        self.reply(key, answers, None, &reply);
+    }
+
+    /// Goes on with a batch whose call was answered; after the last, the array goes out.
+    pub(in crate::shard) fn continue_batch(&mut self, handler: HandlerKey, mut batched: Box<Batched>) {
+        let is_wanted = self
+            .calls
+            .holder(handler)
+            .is_some_and(|key| self.table.is_alive(key));
+        if !is_wanted {
+            // Its client has left: the call that ran has ended, and those behind it have not begun.
+            self.metrics.in_flight.down();
+            self.writer.put_buffer(batched.answers);
+            return self.end_lease(handler);
+        }
+        let Some(body) = self.calls.pool.take_inbound(handler) else {
+            return;
+        };
+        let holder = self.calls.holder(handler);
+        let next = self.next_of_batch(holder, &mut batched, &body);
+        self.calls.pool.put_inbound(handler, body);
+        let Some(connection) = self.calls.holder(handler) else {
+            return;
+        };
+        let Some((ticket, started)) = next else {
+            let Batched { batch, mut answers } = *batched;
+            let reply = batch.close(&mut answers);
+            return self.reply(connection, answers, Some(handler), &reply);
+        };
+        let Some(renewed) = self.calls.pool.renew(handler) else {
+            return;
+        };
+        if let Some(call) = self.calls.at(renewed) {
+            call.next(ticket, self.clock.now, batched);
+        }
+        if self.table.handler(connection) == Some(handler) {
+            self.table.begin_call(connection, renewed);
+        }
+        self.begin_run(renewed, started);
+    }
+
+    /// Starts the next call of a batch; those whose arguments are wrong are answered on the way.
+    fn next_of_batch(
+        &mut self,
+        key: Option<ConnectionKey>,
+        batched: &mut Batched,
+        body: &[u8],
+    ) -> Option<(Ticket, Started)> {
+        let service = Rc::clone(&self.service.current);
+        loop {
+            let scratch = self.intake.scratch();
+            let work = batched.batch.next_work(&service.protocol, body, scratch)?;
+            self.metrics.on_request(metrics::Era::Legacy, RequestClass::Work);
+            let ticket = work.ticket();
+            let begun = work.start(self.service.registry(), CallContext::new());
+            // It holds the scratch.
+            drop(work);
+            match begun {
+                Ok(started) => return Some((ticket, started)),
+                Err(error) => {
+                    batched.batch.begin_answer(&mut batched.answers);
+                    let begin = batched.answers.len();
+                    let reply = service
+                        .protocol
+                        .answer_start_error(&ticket, &error, &mut batched.answers);
+                    self.record_operation(service.label(ticket.operation()), &reply, Duration::ZERO);
+                    if let Some(key) = key {
+                        let subject = Subject::Work(&service, ticket.operation());
+                        self.log_answer(key, subject, &reply, &batched.answers[begin..]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Deadlines of connections and calls, all on the shard's one wheel.
+//!
+//! A connection is under one deadline at a time, and [`Waiting`] says which; pushing it out is a store. A
+//! call has a deadline of its own, under the key of its handler.
+
+use std::time::Instant;
+
+use crate::config::Linger;
+use crate::metrics::Eviction;
+use crate::registry::ToolError;
+use crate::ring::ConnectionKey;
+use crate::timers::TimerKind;
+use crate::units::Patience;
+
+use crate::shard::connections::{State, Waiting};
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    pub(in crate::shard) fn set_deadline(&mut self, key: ConnectionKey, deadline: Instant) {
+        self.clock.timers.set(TimerKind::Connection, key.slot, deadline);
+    }
+
+    pub(in crate::shard) fn clear_deadline(&mut self, key: ConnectionKey) {
+        self.clock.timers.clear(TimerKind::Connection, key.slot);
+    }
+
+    /// The deadline of an open connection: for its next byte, and for the whole of what it began.
+    pub(in crate::shard) fn set_read_deadline(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        let timeouts = &self.service.timeouts;
+        let is_held = connection.held.is_some() && self.service.linger == Linger::Forever;
+        let idle = match timeouts.idle {
+            Patience::For(idle) => Some(idle),
+            Patience::Forever => None,
+        };
+        let deadline = match connection.waiting {
+            Waiting::Head => {
+                (connection.request.phase_began + timeouts.head).min(self.clock.now + timeouts.read)
+            }
+            Waiting::Body => {
+                (connection.request.phase_began + timeouts.body).min(self.clock.now + timeouts.read)
+            }
+            // A handler it holds it holds no longer than this.
+            _ if is_held => {
+                connection.request.phase_began + idle.map_or(timeouts.read, |idle| idle.min(timeouts.read))
+            }
+            _ => match idle {
+                Some(idle) => connection.request.phase_began + idle,
+                None => return self.clear_deadline(key),
+            },
+        };
+        self.set_deadline(key, deadline);
+    }
+
+    /// Acts on what is due.
+    pub(in crate::shard) fn expire(&mut self) {
+        self.clock.timers.begin_tick();
+        while let Some((kind, slot)) = self.clock.timers.poll_expired(self.clock.now) {
+            match kind {
+                TimerKind::Call => self.call_timed_out(slot),
+                TimerKind::Connection => {
+                    if let Some(key) = self.table.key_at(slot) {
+                        self.connection_timed_out(key);
+                    }
+                }
+                TimerKind::Duty => {}
+            }
+        }
+    }
+
+    fn call_timed_out(&mut self, index: u32) {
+        if let Some(behind) = index.checked_sub(self.calls.pool.size()) {
+            self.client_request_timed_out(behind);
+        } else if let Some(key) = self.calls.pool.key_at(index) {
+            self.give_up_call(key, ToolError::TimedOut);
+        }
+    }
+
+    fn connection_timed_out(&mut self, key: ConnectionKey) {
+        if let Some(wait) = self.table.wait(key) {
+            return self.refuse_waiter(key, wait);
+        }
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        match (connection.state, connection.waiting) {
+            (State::Open, waiting) if connection.channel.is_some() && waiting != Waiting::Write => {
+                self.channel_timed_out(key);
+            }
+            (State::Open, Waiting::Idle) => self.idle_timed_out(key),
+            (State::Open, Waiting::Refusal) => self.refuse_connection(key, &[]),
+            (State::Open, Waiting::Head) => {
+                let is_head_over =
+                    self.clock.now >= connection.request.phase_began + self.service.timeouts.head;
+                self.evict(
+                    key,
+                    if is_head_over {
+                        Eviction::HeadTimeout
+                    } else {
+                        Eviction::ReadTimeout
+                    },
+                );
+            }
+            (State::Open, Waiting::Body) => {
+                let is_body_over =
+                    self.clock.now >= connection.request.phase_began + self.service.timeouts.body;
+                self.evict(
+                    key,
+                    if is_body_over {
+                        Eviction::BodyTimeout
+                    } else {
+                        Eviction::ReadTimeout
+                    },
+                );
+            }
+            (State::Answering, _) | (_, Waiting::Write) => {
+                self.metrics.count_eviction(Eviction::WriteStall);
+                self.client_gone(key);
+            }
+            (State::Calling(handler), Waiting::Answer) => self.stream_answer(handler),
+            (State::Calling(_) | State::Streaming, Waiting::KeepAlive) => self.keep_stream_alive(key),
+            (State::Closing, _) => self.abort(key),
+            (
+                State::Open
+                | State::Queued(_)
+                | State::Moving(_)
+                | State::Calling(_)
+                | State::Streaming
+                | State::Dead,
+                _,
+            ) => {}
+        }
+    }
+
+    /// Silence between requests: a handler that is held goes first, then the connection.
+    fn idle_timed_out(&mut self, key: ConnectionKey) {
+        self.end_hold(key);
+        let idle_since = self
+            .table
+            .connection(key)
+            .map_or(self.clock.now, |connection| connection.request.phase_began);
+        let is_over = match self.service.timeouts.idle {
+            Patience::For(idle) => self.clock.now >= idle_since + idle,
+            Patience::Forever => false,
+        };
+        if is_over {
+            self.metrics.count_eviction(Eviction::Idle);
+            self.begin_close(key);
+        } else {
+            self.set_read_deadline(key);
+        }
+    }
+}

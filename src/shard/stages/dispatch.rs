@@ -1,0 +1,189 @@
+//! From a request to a call: it is decoded, and answered, started or made to wait.
+//!
+//! Control is answered from memory and never takes or waits for a handler; so are calls whose arguments are wrong. Work
+//! leases a handler until its answer is on its way; without a free one it waits (`waiting`).
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::mcp::{Era, Facts, OverloadReason, Step, Ticket, Work};
+use crate::metrics::{self, RequestClass, Stage};
+use crate::registry::CallContext;
+use crate::ring::ConnectionKey;
+use crate::transport::http::admission::Endpoint;
+use crate::transport::http::{self, HEAD_RESERVE, Request};
+
+use crate::shard::admission::{Claim, Decision};
+use crate::shard::calls::Batched;
+use crate::shard::inbox::call_number;
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Decodes a request and answers it, starts its work, or lets it wait.
+    pub(in crate::shard) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>, claim: Claim) {
+        if claim == Claim::New {
+            self.metrics.in_flight.up();
+        }
+        self.service.refresh();
+        let service = Rc::clone(&self.service.current);
+        let facts = http::facts_of(&request.head, self.principal(), self.clock.unix_now);
+        let mut out = self.writer.take_buffer();
+        match request.endpoint {
+            Endpoint::Post => {}
+            Endpoint::Get => return self.open_get_stream(key, &facts, out),
+            Endpoint::WebSocket => {
+                self.writer.put_buffer(out);
+                self.metrics.in_flight.down();
+                return self.open_websocket(key, request);
+            }
+            Endpoint::SseOpen => {
+                self.writer.put_buffer(out);
+                self.metrics.in_flight.down();
+                return self.open_events(key, request);
+            }
+            Endpoint::SsePost => return self.post_to_events(key, request, out),
+            Endpoint::Preflight => return self.answer_preflight(key, &request.head, out),
+            Endpoint::Health(probe) => return self.answer_probe(key, probe, request.is_head(), out),
+            Endpoint::Delete => {
+                let reply = service.protocol.delete(&facts, &*service.store, &mut out);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
+                return self.reply(key, out, None, &reply);
+            }
+        }
+        let mut unchunked = self.intake.take_unchunked();
+        let body = request.body(&mut unchunked, &service.http);
+        self.decode(key, &facts, body, out, claim);
+        self.intake
+            .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
+    }
+
+    /// Decodes a message; what answers it at once goes behind the room in `out`.
+    pub(in crate::shard) fn decode(
+        &mut self,
+        key: ConnectionKey,
+        facts: &Facts<'_>,
+        body: &[u8],
+        mut out: Vec<u8>,
+        claim: Claim,
+    ) {
+        let service = Rc::clone(&self.service.current);
+        let mut scratch = self.intake.take_scratch();
+        let began = self.clock.read();
+        let step = service
+            .protocol
+            .decode(facts, body, &mut scratch, &*service.store, &mut out);
+        let batch = self.take_step(key, step, out, began, claim);
+        self.intake.put_scratch(scratch);
+        if let Some(batch) = batch {
+            self.begin_batch(key, batch, body, claim);
+        }
+    }
+
+    /// Answers or starts what a request came to; a batch is handed back, since it needs the scratch anew.
+    fn take_step(
+        &mut self,
+        key: ConnectionKey,
+        step: Step<'_>,
+        out: Vec<u8>,
+        began: Instant,
+        claim: Claim,
+    ) -> Option<Box<Batched>> {
+        let decoded = self.clock.read();
+        if claim == Claim::New {
+            self.metrics.record(Stage::Decode, began, decoded);
+        }
+        match step {
+            Step::Reply(reply) => {
+                let elapsed = decoded.saturating_duration_since(began);
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], elapsed);
+                self.reply(key, out, None, &reply);
+            }
+            Step::Work(work) => self.begin_work(key, &work, out, decoded, claim),
+            Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
+            Step::Listen(listen) => self.open_subscription(key, listen, out),
+            Step::AwaitTask(wanted) => self.await_task(key, wanted, out),
+        }
+        None
+    }
+
+    fn begin_work(
+        &mut self,
+        key: ConnectionKey,
+        work: &Work<'_>,
+        out: Vec<u8>,
+        decoded: Instant,
+        claim: Claim,
+    ) {
+        if claim == Claim::New {
+            self.metrics
+                .on_request(era_label(work.revision().era()), RequestClass::Work);
+        }
+        let ticket = work.ticket();
+        match self.decide(key, claim) {
+            Decision::Run => {}
+            Decision::Refuse(reason) => return self.refuse_work(key, &ticket, out, reason),
+            Decision::Cancel => return self.answer_cancelled(key, &ticket, out),
+            Decision::Wait => {
+                // What is wrong with it can be said at once.
+                if let Err(error) = work.check(self.service.registry()) {
+                    return self.answer_unstarted(key, &ticket, &error, out, decoded);
+                }
+                return match self.enqueue(key) {
+                    Ok(()) => {
+                        self.note_waiting(key, &ticket);
+                        self.writer.put_buffer(out);
+                    }
+                    Err(reason) => self.refuse_work(key, &ticket, out, reason),
+                };
+            }
+        }
+        let terms = work.task();
+        if terms.is_some() && self.tasks.is_full() {
+            self.admission.return_permit();
+            return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
+        }
+        let link = self.calls.take_link(work.client());
+        match work.start(self.service.registry(), CallContext::with_link(Arc::clone(&link))) {
+            Ok(started) => {
+                let routed = self.clock.read();
+                self.metrics.record(Stage::Route, decoded, routed);
+                self.writer.put_buffer(out);
+                if let Some(handler) = self.lease(key, ticket, routed, None) {
+                    link.bind(call_number(handler));
+                    if let Some(call) = self.calls.at(handler) {
+                        call.link = Some(link);
+                    }
+                    if let Some(terms) = terms
+                        && !self.begin_task(key, handler, terms)
+                    {
+                        return;
+                    }
+                    self.begin_run(handler, started);
+                }
+            }
+            Err(error) => {
+                self.calls.put_link(link);
+                self.admission.return_permit();
+                self.answer_unstarted(key, &ticket, &error, out, decoded);
+            }
+        }
+    }
+
+    /// A request waits that its client may cancel.
+    fn note_waiting(&mut self, key: ConnectionKey, ticket: &Ticket) {
+        if let Some(conversation) = ticket.conversation()
+            && let Some(wait) = self.table.wait(key)
+        {
+            self.admission
+                .note_request(wait, conversation, ticket.id().clone());
+        }
+    }
+}
+
+fn era_label(era: Era) -> metrics::Era {
+    match era {
+        Era::Legacy => metrics::Era::Legacy,
+        Era::Modern => metrics::Era::Modern,
+    }
+}

@@ -1,0 +1,298 @@
+//! From outcomes and refusals to replies: what is written, where to, and what it is counted as.
+//!
+//! A reply goes out in one send, or as the last message of its call's stream.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::mcp::{Labels, OverloadReason, Reply, TaskEnding, Ticket};
+use crate::metrics::{self, RequestClass};
+use crate::pool::HandlerKey;
+use crate::registry::StartError;
+use crate::ring::ConnectionKey;
+use crate::session::live::{Message, Stream};
+use crate::timers::TimerKind;
+use crate::transport::http::admission::{Endpoint, Probe};
+use crate::transport::http::{self, HEAD_RESERVE, Head, Intake, Persistence, Progress, Response};
+
+use super::answers::Answer;
+use crate::shard::access::{Ended, Subject};
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Counts and logs what is answered by `body` without a handler.
+    pub(in crate::shard) fn record_control(
+        &mut self,
+        key: ConnectionKey,
+        reply: &Reply,
+        body: &[u8],
+        elapsed: Duration,
+    ) {
+        let Labels { era, method, outcome } = reply.labels;
+        self.log_answer(key, Subject::Method(method), reply, body);
+        self.metrics.on_request(era, RequestClass::Control);
+        self.metrics
+            .on_operation(metrics::Operation::Method(method), outcome, elapsed);
+    }
+
+    pub(in crate::shard) fn record_operation(
+        &self,
+        label: metrics::Operation,
+        reply: &Reply,
+        elapsed: Duration,
+    ) {
+        self.metrics.on_operation(label, reply.labels.outcome, elapsed);
+    }
+
+    pub(in crate::shard) fn refuse_work(
+        &mut self,
+        key: ConnectionKey,
+        ticket: &Ticket,
+        mut out: Vec<u8>,
+        reason: OverloadReason,
+    ) {
+        let overload = self.overload(reason);
+        let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
+        self.record_operation(self.service.label(ticket.operation()), &reply, Duration::ZERO);
+        self.log_unstarted(key, ticket, &reply, &out);
+        self.reply(key, out, None, &reply);
+    }
+
+    fn log_unstarted(&mut self, key: ConnectionKey, ticket: &Ticket, reply: &Reply, out: &[u8]) {
+        let service = Rc::clone(&self.service.current);
+        let subject = Subject::Work(&service, ticket.operation());
+        self.log_answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
+    }
+
+    /// Answers a request that was cancelled before it began by a stream without an answer.
+    pub(in crate::shard) fn answer_cancelled(
+        &mut self,
+        key: ConnectionKey,
+        ticket: &Ticket,
+        buffer: Vec<u8>,
+    ) {
+        let label = self.service.label(ticket.operation());
+        self.metrics
+            .on_operation(label, metrics::Outcome::Cancelled, Duration::ZERO);
+        let service = Rc::clone(&self.service.current);
+        let ended = Ended {
+            service: &service,
+            ticket,
+            outcome: metrics::Outcome::Cancelled,
+            reason: None,
+        };
+        self.log_unanswered(key, &ended);
+        if self.parent_of(key).is_some() {
+            return self.drop_unstarted(key, buffer);
+        }
+        self.answer(key, Answer::counted(buffer, Response::EmptyStream));
+    }
+
+    pub(in crate::shard) fn answer_unstarted(
+        &mut self,
+        key: ConnectionKey,
+        ticket: &Ticket,
+        error: &StartError,
+        mut out: Vec<u8>,
+        decoded: Instant,
+    ) {
+        let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
+        let elapsed = self.clock.read().saturating_duration_since(decoded);
+        self.record_operation(self.service.label(ticket.operation()), &reply, elapsed);
+        self.log_unstarted(key, ticket, &reply, &out);
+        self.reply(key, out, None, &reply);
+    }
+
+    /// A leased handler's call cannot run after all.
+    pub(in crate::shard) fn refuse_call(&mut self, handler: HandlerKey, reason: OverloadReason) {
+        let overload = self.overload(reason);
+        if self.calls.is_task(handler) {
+            return self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
+        }
+        let service = Rc::clone(&self.service.current);
+        self.answer_call(handler, Duration::ZERO, |ticket, out| {
+            service.protocol.answer_overload(ticket, &overload, out)
+        });
+    }
+
+    /// Answers the preflight that `front` is, if it is one, as the last request of a connection that has no place: only
+    /// then does the page's own request come, and hear why.
+    pub(in crate::shard) fn answer_preflight_in(&mut self, key: ConnectionKey, front: &[u8]) -> bool {
+        let service = Rc::clone(&self.service.current);
+        let progress = Intake::default().advance(front, &service.policy, &service.http);
+        let Ok(Progress::Request(request)) = progress else {
+            return false;
+        };
+        let Some(connection) = self.table.connection(key) else {
+            return false;
+        };
+        if request.endpoint != Endpoint::Preflight {
+            return false;
+        }
+        connection.response.persistence = Persistence::Close;
+        self.metrics.in_flight.up();
+        let buffer = self.writer.take_buffer();
+        self.answer_preflight(key, &request.head, buffer);
+        true
+    }
+
+    /// Answers a preflight, which is counted in flight.
+    pub(in crate::shard) fn answer_preflight(
+        &mut self,
+        key: ConnectionKey,
+        head: &Head<'_>,
+        buffer: Vec<u8>,
+    ) {
+        self.log_opened(key, "OPTIONS", 204, None);
+        self.answer(key, Answer::counted(buffer, Response::Preflight(head)));
+    }
+
+    /// Answers a prober.
+    pub(in crate::shard) fn answer_probe(
+        &mut self,
+        key: ConnectionKey,
+        probe: Probe,
+        is_head: bool,
+        buffer: Vec<u8>,
+    ) {
+        let (status, text) = http::answer_probe(&self.service.health, probe);
+        let method = if is_head { "HEAD" } else { "GET" };
+        self.log_opened(key, method, status.code(), None);
+        let response = Response::Probe {
+            status,
+            text: &text,
+            is_head,
+        };
+        self.answer(key, Answer::counted(buffer, response));
+    }
+
+    /// Writes a call's answer and sends it, which ends the lease; in a batch, appends it and goes on with the next
+    /// call.
+    pub(in crate::shard) fn answer_call(
+        &mut self,
+        handler: HandlerKey,
+        elapsed: Duration,
+        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
+    ) {
+        self.clock.timers.clear(TimerKind::Call, handler.index);
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        let label = call.label();
+        if let Some(mut batched) = call.batch.take() {
+            let out = &mut batched.answers;
+            batched.batch.begin_answer(out);
+            let begin = out.len();
+            let reply = write(&call.ticket, out);
+            let reply = self.afford_answer(handler, out, begin).unwrap_or(reply);
+            self.record_operation(label, &reply, elapsed);
+            self.log_call(handler, &reply, &out[begin..]);
+            return self.continue_batch(handler, batched);
+        }
+        if let Some(stream) = call.stream.clone() {
+            return self.answer_on_stream(handler, &stream, elapsed, write);
+        }
+        let Some(connection) = self.calls.holder(handler) else {
+            return;
+        };
+        let mut out = self.writer.take_buffer();
+        let Some(call) = self.calls.at(handler) else {
+            return self.writer.put_buffer(out);
+        };
+        let reply = write(&call.ticket, &mut out);
+        let reply = self
+            .afford_answer(handler, &mut out, HEAD_RESERVE)
+            .unwrap_or(reply);
+        self.record_operation(label, &reply, elapsed);
+        self.log_call(handler, &reply, &out[HEAD_RESERVE..]);
+        self.reply(connection, out, Some(handler), &reply);
+    }
+
+    /// The answer is the last message of the call's stream, and the handler is free.
+    pub(in crate::shard) fn answer_on_stream(
+        &mut self,
+        handler: HandlerKey,
+        stream: &Arc<Stream>,
+        elapsed: Duration,
+        write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
+    ) {
+        let (Some(connection), Some(call)) = (self.calls.holder(handler), self.calls.at(handler)) else {
+            return;
+        };
+        let label = call.label();
+        let mut out = Vec::new();
+        let reply = write(&call.ticket, &mut out);
+        let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
+        self.record_operation(label, &reply, elapsed);
+        self.log_call(handler, &reply, &out);
+        let told = stream.conclude_quietly(Message::new(out));
+        self.metrics.in_flight.down();
+        let is_heard = self.table.handler(connection) == Some(handler);
+        if is_heard {
+            self.finish_lease(handler);
+        } else {
+            self.end_lease(handler);
+        }
+        self.end_stream_of(connection, Some(Arc::clone(stream)));
+        // It may have been taken up by another connection.
+        if let Some(place) = told.filter(|place| *place != self.streams.place(connection)) {
+            self.tell_stream(place);
+        }
+    }
+
+    /// If there is no memory for the answer in `out[begin..]`, replaces it by overload.
+    pub(in crate::shard) fn afford_answer(
+        &mut self,
+        handler: HandlerKey,
+        out: &mut Vec<u8>,
+        begin: usize,
+    ) -> Option<Reply> {
+        if self.writer.has_room_for(out) {
+            return None;
+        }
+        out.truncate(begin);
+        out.shrink_to(self.writer.buffer_bytes());
+        let overload = self.overload(OverloadReason::Memory);
+        let call = self.calls.at(handler)?;
+        Some(
+            self.service
+                .protocol
+                .answer_overload(&call.ticket, &overload, out),
+        )
+    }
+
+    /// Sends what the protocol answered.
+    pub(in crate::shard) fn reply(
+        &mut self,
+        key: ConnectionKey,
+        mut buffer: Vec<u8>,
+        handler: Option<HandlerKey>,
+        reply: &Reply,
+    ) {
+        if let Some(parent) = self.parent_of(key) {
+            return self.reply_on_channel(key, parent, buffer, handler, reply);
+        }
+        let charged = self.writer.heap_bytes_of(&buffer);
+        let refusal;
+        let (charged, reply) = match self.writer.heap.charge(charged) {
+            Ok(()) => (charged, reply),
+            Err(_) => {
+                buffer = self.writer.take_buffer();
+                // It has no id: the last of this connection.
+                if let Some(connection) = self.table.connection(key) {
+                    connection.response.persistence = Persistence::Close;
+                }
+                let overload = self.overload(OverloadReason::Memory);
+                refusal = self.service.protocol.refuse(None, &overload, &mut buffer);
+                (0, &refusal)
+            }
+        };
+        let answer = Answer {
+            handler,
+            charged,
+            ..Answer::counted(buffer, Response::Reply(reply))
+        };
+        self.answer(key, answer);
+    }
+}

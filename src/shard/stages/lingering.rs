@@ -1,0 +1,116 @@
+//! Handlers that stay with their connection between two requests.
+//!
+//! | `--linger` | a handler is held | and given up |
+//! |---|---|---|
+//! | `0s` | while it works | with the answer |
+//! | finite | and a moment longer | when that is over, or when others need it: the connection stays open |
+//! | `forever` | from a connection's first byte | when it ends, or is silent for the read timeout |
+//!
+//! A handler that lingers for a moment has no permit: it counts as free, and whoever is given a permit when no
+//! handler is idle takes the one that has lingered longest. One held for ever keeps its permit.
+
+use crate::config::Linger;
+use crate::metrics::HandlerState;
+use crate::pool::HandlerKey;
+use crate::ring::ConnectionKey;
+
+use crate::shard::connections::State;
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Whether a connection has a handler that nobody else may take.
+    pub(in crate::shard) fn holds_permit(&mut self, key: ConnectionKey) -> bool {
+        self.service.linger == Linger::Forever && self.table.connection(key).is_some_and(|c| c.held.is_some())
+    }
+
+    /// Bytes of an open connection: where handlers are held for ever, it gets one now if one is free.
+    pub(in crate::shard) fn hold_from_first_byte(&mut self, key: ConnectionKey) {
+        if self.service.linger != Linger::Forever || self.admission.has_waiters() {
+            return;
+        }
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        if connection.held.is_some() || !self.admission.try_take_permit() {
+            return;
+        }
+        connection.held = self.calls.pool.hold(key, self.clock.now);
+        debug_assert!(connection.held.is_some(), "a permit was free, but no handler");
+        self.metrics
+            .on_handler(HandlerState::Idle, HandlerState::Lingering);
+    }
+
+    /// A call's answer is on its way and its connection goes on: its handler may stay.
+    pub(in crate::shard) fn finish_lease(&mut self, handler: HandlerKey) {
+        match self.service.linger {
+            Linger::None => self.end_lease(handler),
+            Linger::For(_) if self.admission.has_waiters() => self.end_lease(handler),
+            Linger::For(_) | Linger::Forever => self.begin_linger(handler),
+        }
+    }
+
+    fn begin_linger(&mut self, handler: HandlerKey) {
+        let connection = self
+            .calls
+            .holder(handler)
+            .and_then(|key| self.table.connection(key))
+            .filter(|connection| connection.state != State::Dead);
+        let Some(connection) = connection else {
+            return self.end_lease(handler);
+        };
+        let Some((held, call)) = self.calls.pool.linger(handler, self.clock.now) else {
+            return;
+        };
+        connection.held = Some(held);
+        self.end_length(handler, &call);
+        self.stop_call(call);
+        self.metrics
+            .on_handler(HandlerState::Busy, HandlerState::Lingering);
+        if self.service.linger != Linger::Forever {
+            self.admission.release_permit();
+        }
+    }
+
+    /// A connection gives up the handler it holds between requests, if it holds one.
+    pub(in crate::shard) fn end_hold(&mut self, key: ConnectionKey) {
+        let Some(held) = self
+            .table
+            .connection(key)
+            .and_then(|connection| connection.held.take())
+        else {
+            return;
+        };
+        if self.calls.pool.release(held).is_some() {
+            self.metrics
+                .on_handler(HandlerState::Lingering, HandlerState::Idle);
+        }
+        if self.service.linger == Linger::Forever {
+            self.admission.release_permit();
+        }
+    }
+
+    /// A permit is in hand and no handler idle: then one lingers, and is taken back.
+    pub(in crate::shard) fn cut_longest_linger(&mut self) {
+        if let Some((_, holder, _)) = self.calls.pool.longest_lingering() {
+            self.metrics.linger_cuts.increment();
+            self.end_hold(holder);
+        }
+    }
+
+    /// Whether lingers are to end in time.
+    pub(in crate::shard) fn is_cutting_lingers(&self) -> bool {
+        matches!(self.service.linger, Linger::For(_)) && self.calls.pool.longest_lingering().is_some()
+    }
+
+    /// Ends the lingers whose time is over. All are as long, so the longest is always the first to end.
+    pub(in crate::shard) fn expire_lingers(&mut self) {
+        let Linger::For(linger) = self.service.linger else {
+            return;
+        };
+        while let Some((_, holder, since)) = self.calls.pool.longest_lingering()
+            && since + linger <= self.clock.now
+        {
+            self.end_hold(holder);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! HTTP+SSE (MCP 2024-11-05): a GET becomes a channel that sends events, and its messages come by POSTs on other
+//! connections, of this shard or another, through the channel's inbox in the live store.
+//!
+//! ```text
+//! GET /sse ─► channel ─ event `endpoint`: messages?sessionId=NAME ─► client
+//! POST there ─► checked, delivered, 202 ─ event ─► exchange ─► event `message`
+//! ```
+//!
+//! The name in the query says which channel, and nothing else: what `initialize` agreed on belongs to the channel and
+//! ends with it, so a name never expires while its stream is open, and is worth nothing afterwards. While a client has
+//! not taken what there is for it, its messages wait here; the inbox counts them, and refuses POSTs beyond its bound.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::jsonrpc::RequestId;
+use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
+use crate::ring::ConnectionKey;
+use crate::session::live::{DeliverRefused, Delivery};
+use crate::transport::http::admission;
+use crate::transport::http::{self, HEAD_RESERVE, Request, Response};
+
+use super::super::answers::Answer;
+use crate::shard::channels::{Channel, Events, Framing};
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Answers a GET by a stream without end: from here on the connection is a channel.
+    pub(in crate::shard) fn open_events(&mut self, key: ConnectionKey, request: &Request<'_>) {
+        if self.is_draining() {
+            return self.refuse_undecoded(key, OverloadReason::Draining);
+        }
+        let place = self.streams.place(key);
+        let live = self.service.store.live();
+        let Ok(postbox) = live.open_postbox(self.principal(), place) else {
+            return self.refuse_undecoded(key, OverloadReason::Memory);
+        };
+        let events = Events {
+            postbox,
+            waiting: VecDeque::new(),
+            is_chunked: request.takes_chunks(),
+        };
+        let mut out = self.writer.take_buffer();
+        if let Some(connection) = self.table.connection(key) {
+            http::append_events_head(&mut out, &connection.response, self.writer.date());
+        }
+        events.append_endpoint(&mut out, admission::sse_messages_reference(&request.head));
+        self.log_opened(key, "GET", 200, None);
+        self.end_hold(key);
+        self.begin_channel(key, Framing::Events(Box::new(events)));
+        self.begin_outbox(key, out);
+    }
+
+    /// Takes a POST for a channel, wherever that is, and answers it; `out` is for the answer.
+    pub(in crate::shard) fn post_to_events(
+        &mut self,
+        key: ConnectionKey,
+        request: &Request<'_>,
+        mut out: Vec<u8>,
+    ) {
+        let service = Rc::clone(&self.service.current);
+        let mut unchunked = self.intake.take_unchunked();
+        let body = request.body(&mut unchunked, &service.http);
+        let refused = self.deliver(admission::sse_stream_name(&request.head), body, &mut out);
+        self.intake
+            .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
+        match refused {
+            None => {
+                self.log_opened(key, "POST", 202, None);
+                self.answer(key, Answer::counted(out, Response::Delivered));
+            }
+            Some(reply) => {
+                self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
+                self.reply(key, out, None, &reply);
+            }
+        }
+    }
+
+    /// Leaves a message for the channel of this name; none, or the refusal, whose body was appended to `out`.
+    fn deliver(&mut self, name: Option<&str>, body: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
+        let service = Rc::clone(&self.service.current);
+        let protocol = &service.protocol;
+        let Some(name) = name else {
+            return Some(protocol.refuse_posted(NoChannel::Unnamed, out));
+        };
+        let mut scratch = self.intake.take_scratch();
+        let posted = protocol.check_posted(body, &mut scratch, out);
+        self.intake.put_scratch(scratch);
+        let live = service.store.live();
+        let id = match posted {
+            Posted::Message(id) => id,
+            Posted::Refused { reply, is_awaited } => {
+                if is_awaited {
+                    // The channel refuses it once more, because its client waits there. A channel that is gone has no
+                    // client.
+                    let _ = live.deliver_message(name.as_bytes(), self.principal(), body);
+                }
+                return Some(reply);
+            }
+        };
+        match live.deliver_message(name.as_bytes(), self.principal(), body) {
+            Ok(()) => None,
+            Err(DeliverRefused::Unknown) => Some(protocol.refuse_posted(NoChannel::Unknown, out)),
+            Err(DeliverRefused::Full) => {
+                let overload = self.overload(OverloadReason::Connections);
+                Some(protocol.refuse(id.as_ref().map(RequestId::as_id), &overload, out))
+            }
+        }
+    }
+
+    /// A message came for the channel on this connection; if the channel is gone, it is dropped.
+    pub(in crate::shard) fn handle_delivery(&mut self, key: ConnectionKey, delivery: Delivery) {
+        if let Some(events) = self.channel(key).and_then(Channel::events) {
+            events.waiting.push_back(delivery);
+            self.serve_deliveries(key);
+        }
+    }
+
+    /// Serves what was delivered, as far as the client takes what there is for it.
+    pub(super) fn serve_deliveries(&mut self, key: ConnectionKey) {
+        let now = self.clock.now;
+        loop {
+            let is_high = self.is_outbox_high(key);
+            let Some(channel) = self.channel(key) else { return };
+            let takes_messages = channel.is_open();
+            let Some(events) = channel.events() else { return };
+            if !takes_messages {
+                events.waiting.clear();
+            }
+            if is_high {
+                channel.is_stalled = true;
+                return;
+            }
+            let Some(delivery) = events.waiting.pop_front() else {
+                events.waiting.shrink_to(0);
+                return;
+            };
+            if self.is_to_be_interrupted(key) {
+                if let Some(events) = self.channel(key).and_then(Channel::events) {
+                    events.waiting.push_front(delivery);
+                }
+                return self.interrupt(key);
+            }
+            if let Some(connection) = self.table.connection(key) {
+                // The time of the request begins here, since no read of this connection brought it.
+                connection.request.began = now;
+            }
+            self.take_message(key, delivery.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A channel's messages as entries of their own: from their bytes to their answers.
+
+use std::sync::Arc;
+
+use crate::mcp::{Facts, OverloadReason, Principal, Reply, SessionToken, Via};
+use crate::metrics::Stage;
+use crate::pool::HandlerKey;
+use crate::ring::ConnectionKey;
+use crate::timers::TimerKind;
+
+use super::super::reading::ReadOutcome;
+use crate::shard::admission::Claim;
+use crate::shard::connections::{Exchange, ExchangeState};
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Serves one message of a channel.
+    pub(in crate::shard) fn take_message(&mut self, parent: ConnectionKey, message: &[u8]) {
+        self.open_announcements(parent);
+        let Some(connection) = self.table.connection(parent) else {
+            return;
+        };
+        let (is_browser, began) = (connection.request.is_browser, connection.request.began);
+        let exchange = Exchange::new(parent, is_browser, began, self.clock.now);
+        let key = self.table.insert_exchange(exchange);
+        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
+        if let Some(channel) = self.channel(parent) {
+            channel.exchanges.push(key);
+        }
+        self.serve_window(key, message, Claim::New);
+    }
+
+    /// Decodes an exchange's message, which is the whole window.
+    pub(in crate::shard) fn take_exchange(
+        &mut self,
+        key: ConnectionKey,
+        message: &[u8],
+        claim: Claim,
+    ) -> ReadOutcome {
+        let Some(&mut Exchange { parent, state, .. }) = self.table.exchange(key) else {
+            return ReadOutcome::Ended;
+        };
+        if state != ExchangeState::Reading {
+            return ReadOutcome::Incomplete;
+        }
+        let (principal, now) = (self.principal(), self.clock.unix_now);
+        let Some(channel) = self.channel(parent) else {
+            return ReadOutcome::Ended;
+        };
+        let via = Via::Channel(channel.facts());
+        if claim == Claim::New {
+            self.metrics.in_flight.up();
+        }
+        self.service.refresh();
+        let out = self.writer.take_buffer();
+        self.decode(key, &Facts { via, principal, now }, message, out, claim);
+        match self.table.wait(key) {
+            Some(_) => ReadOutcome::Queued,
+            None => ReadOutcome::Consumed(message.len()),
+        }
+    }
+
+    /// Why a channel's next call may not even wait: as many calls are in flight as may be, this one counted, or the
+    /// channel ends when its calls have ended, which further calls would put off for ever.
+    pub(in crate::shard) fn refusal_by_channel(&mut self, exchange: ConnectionKey) -> Option<OverloadReason> {
+        let in_flight_max = self.service.channels.settings.in_flight_max as usize;
+        let parent = self.parent_of(exchange)?;
+        let channel = self.channel(parent)?;
+        match () {
+            () if channel.ending.is_some() => Some(OverloadReason::Draining),
+            () if channel.exchanges.len() > in_flight_max => Some(OverloadReason::Connections),
+            () => None,
+        }
+    }
+
+    /// The principal of a request; without authentication, the anonymous one.
+    pub(in crate::shard) fn principal(&self) -> Principal {
+        Principal::ANONYMOUS
+    }
+
+    /// Answers an exchange, if there is anything to say, and ends it.
+    pub(in crate::shard) fn reply_on_channel(
+        &mut self,
+        key: ConnectionKey,
+        parent: ConnectionKey,
+        mut buffer: Vec<u8>,
+        handler: Option<HandlerKey>,
+        reply: &Reply,
+    ) {
+        if let Some(id) = &reply.session {
+            self.adopt_session(parent, id);
+        }
+        if reply.has_body {
+            buffer = self.post(parent, buffer);
+        }
+        self.writer.put_buffer(buffer);
+        if let Some(handler) = handler {
+            self.end_lease(handler);
+        }
+        if let Some(exchange) = self.table.exchange(key) {
+            let began = exchange.request.began;
+            self.metrics.record(Stage::Total, began, self.clock.read());
+        }
+        self.metrics.in_flight.down();
+        self.end_exchange(key);
+    }
+
+    /// An exchange's client wants no answer any more: it gets none.
+    pub(in crate::shard) fn drop_unstarted(&mut self, key: ConnectionKey, out: Vec<u8>) {
+        self.writer.put_buffer(out);
+        self.metrics.in_flight.down();
+        self.end_exchange(key);
+    }
+
+    /// An exchange is over; its channel goes on.
+    pub(in crate::shard) fn end_exchange(&mut self, key: ConnectionKey) {
+        let Some(parent) = self.parent_of(key) else {
+            return;
+        };
+        if let Some(channel) = self.channel(parent) {
+            channel.forget(key);
+        }
+        self.abort(key);
+        self.close_if_over(parent);
+    }
+
+    /// Ends the exchanges of a channel whose client is gone. Legacy calls that run finish without a listener, unless
+    /// `all` are to end.
+    pub(super) fn drop_exchanges(&mut self, exchanges: Vec<ConnectionKey>, all: bool) {
+        for key in exchanges {
+            if let Some(handler) = self.table.handler(key)
+                && (all || self.is_cancelled_by_leaving(handler))
+            {
+                self.cancel_call(handler);
+            }
+            self.abort(key);
+        }
+    }
+
+    /// The session of a channel is over.
+    pub(super) fn end_channel_session(&mut self, token: SessionToken) {
+        let store = Arc::clone(&self.service.store);
+        store.live().end_session(token);
+    }
+}

@@ -1,0 +1,42 @@
+//! One request's way through a shard, step by step.
+//!
+//! Each file adds the functions of one step to `Shard`. A step looks things up in the owners, calls them in their
+//! order, and acts on what they return; it keeps nothing itself.
+//!
+//! | file | its step |
+//! |---|---|
+//! | `accepting` | listener → connections |
+//! | `reading` | bytes → requests |
+//! | `dispatch`, `batches` | requests → calls |
+//! | `waiting`, `moving`, `lingering` | requests that wait, connections that move, handlers that stay |
+//! | `running` | calls → outcomes |
+//! | `emissions`, `client_requests`, `task_calls` | what calls say before they end, what they ask their clients, and calls that go on as tasks |
+//! | `encoding` | outcomes → answers |
+//! | `answers` | answers → sends |
+//! | `event_streams`, `subscriptions` | answers in events; who listens |
+//! | `messaging` | the same way for messages of channels |
+//! | `hang_up`, `closing` | clients that hang up; the ways a connection ends |
+//! | `deadlines`, `draining` | what time does |
+//! | `request_log` | what the log is told of requests |
+
+mod accepting;
+mod answers;
+mod batches;
+mod client_requests;
+mod closing;
+mod deadlines;
+mod dispatch;
+mod draining;
+mod emissions;
+mod encoding;
+mod event_streams;
+mod hang_up;
+mod lingering;
+mod messaging;
+mod moving;
+mod reading;
+mod request_log;
+mod running;
+mod subscriptions;
+mod task_calls;
+mod waiting;

@@ -1,0 +1,163 @@
+//! Waiters that move to a shard with slack, connection and all.
+//!
+//! The owner offers; nobody reaches into another shard. It takes a permit of the other shard first, so what
+//! arrives finds a handler free, and then sends the descriptor, the request's bytes and its deadline to its inbox:
+//!
+//! ```text
+//! Queued ── permit taken, watch and receive cancelled ──► Moving ── both ended ──► (inbox) ─► Calling, elsewhere
+//!                                                           └── hang-up: permit given back
+//! ```
+//!
+//! Offers are made when a waiter is as old as a hop costs, when one joins behind such a waiter, and when a shard
+//! with slack says so. A connection moves for one request at most once, for it is served where it arrives.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::metrics::WaitEnd;
+use crate::ring::{ConnectionKey, Operation, Received};
+use crate::timers::TimerKind;
+
+use crate::shard::admission::{Claim, Move};
+use crate::shard::connections::State;
+use crate::shard::inbox::Moved;
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// A shard has slack: waiters here get it, and what is left of it is for other shards' waiters.
+    pub(in crate::shard) fn look_for_slack(&mut self) {
+        self.admission.begin_looking();
+        self.offer_waiters();
+        self.admission.pass_on_slack();
+    }
+
+    /// Sends the waiters that are old enough to shards with slack, as many as those take.
+    pub fn offer_waiters(&mut self) {
+        while let Some(next) = self.admission.next_move(self.clock.now) {
+            self.begin_move(next);
+        }
+    }
+
+    /// The time of the next offer, once it is set; for the task that makes it.
+    pub fn poll_offer_due(&mut self, context: &Context<'_>) -> Poll<Instant> {
+        self.admission.poll_offer_due(context)
+    }
+
+    /// Moves the oldest waiter to a shard whose permit was taken for it.
+    pub(in crate::shard) fn move_oldest(&mut self, target: usize) {
+        if let Some(next) = self.admission.move_oldest(target) {
+            self.begin_move(next);
+        }
+    }
+
+    fn begin_move(&mut self, next: Move) {
+        let Move {
+            wait,
+            connection: key,
+            target,
+        } = next;
+        self.leave_queue(key, wait);
+        let Some(connection) = self.table.connection(key) else {
+            return self.admission.give_back_to(target);
+        };
+        connection.state = State::Moving(target as u16);
+        if connection.ring.is_watched {
+            connection.ring.cancels += 1;
+            self.ring.cancel(key, Operation::Watch);
+        }
+        // Armed with the answer before, which was control's.
+        if connection.ring.is_receiving {
+            connection.ring.cancels += 1;
+            self.ring.cancel(key, Operation::Receive);
+        }
+        self.go_on_moving(key);
+    }
+
+    /// A connection that moves goes once nothing in the ring names it.
+    pub(in crate::shard) fn go_on_moving(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.connection(key)
+            && let State::Moving(target) = connection.state
+            && !connection.ring.is_in_flight()
+        {
+            self.complete_move(key, target.into());
+        }
+    }
+
+    /// The ring has answered a cancel.
+    pub(in crate::shard) fn handle_cancelled(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        connection.ring.cancels = connection.ring.cancels.saturating_sub(1);
+        match connection.state {
+            State::Dead => self.reap(key),
+            _ => self.go_on_moving(key),
+        }
+    }
+
+    /// What a receive brought that was armed before its connection began to move.
+    pub(in crate::shard) fn handle_received_moving(&mut self, key: ConnectionKey, outcome: Received) {
+        match outcome {
+            Received::Bytes(bytes) => {
+                self.metrics.received_bytes.add(bytes.len() as u64);
+                if self.keep(key, &bytes) {
+                    self.go_on_moving(key);
+                }
+            }
+            Received::Starved | Received::Cancelled => self.go_on_moving(key),
+            Received::End | Received::Failed(_) => self.waiter_gone(key),
+        }
+    }
+
+    fn complete_move(&mut self, key: ConnectionKey, target: usize) {
+        let Some(mut connection) = self.table.release(key) else {
+            return self.admission.give_back_to(target);
+        };
+        let bytes = match connection.request.assembly.take() {
+            Some(assembly) => {
+                let bytes = assembly.window().to_vec();
+                self.intake.give_back(assembly, &mut self.writer.heap);
+                bytes
+            }
+            None => Vec::new(),
+        };
+        let waited = self
+            .clock
+            .now
+            .saturating_duration_since(connection.request.phase_began);
+        self.metrics.on_wait_ended(WaitEnd::Stolen, waited);
+        self.metrics.in_flight.down();
+        self.metrics.connections_open.down();
+        let moved = Moved {
+            socket: connection.socket,
+            address: connection.address,
+            bytes,
+            request_at: connection.request.began,
+            queued_at: connection.request.phase_began,
+            is_browser: connection.request.is_browser,
+        };
+        self.admission.send(target, moved);
+    }
+
+    /// A connection arrives from another shard. The permit for it was taken there.
+    pub(in crate::shard) fn receive_moved(&mut self, moved: Moved<R::Socket>) {
+        let waited = self.clock.now.saturating_duration_since(moved.queued_at);
+        let key = self
+            .table
+            .insert_connection(moved.socket, moved.address, self.clock.now);
+        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
+        self.metrics.connections_open.up();
+        self.metrics.in_flight.up();
+        self.metrics.on_stolen_in(waited);
+        self.metrics.record_wait(waited);
+        if let Some(connection) = self.table.connection(key) {
+            connection.is_fresh = false;
+            connection.request.is_browser = moved.is_browser;
+            connection.request.began = moved.request_at;
+        }
+        self.note_wait(key, waited);
+        self.admission.receive_permit();
+        self.serve_window(key, &moved.bytes, Claim::Granted);
+        self.admission.return_permit();
+    }
+}

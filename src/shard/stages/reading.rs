@@ -1,0 +1,401 @@
+//! From bytes to a request: receives, assembly buffers, refusals of what is not let in.
+//!
+//! A request that arrived whole is served from the ring buffer it lies in. Anything left over (a piece of a
+//! request, a request that waits, or requests pipelined behind one in hand) is copied to an assembly buffer
+//! before the ring buffer goes back, so a ring buffer is never held across anything awaited. While a request
+//! waits, a call runs or an answer is on its way nothing is read, and TCP pushes back on the client.
+
+use std::io;
+use std::rc::Rc;
+
+use crate::metrics::{Eviction, Stage};
+use crate::pool::Assembly;
+use crate::ring::{ConnectionKey, Received};
+use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
+
+use super::closing::loss;
+use crate::shard::admission::Claim;
+use crate::shard::connections::{State, Waiting};
+use crate::shard::{Shard, ShardRing};
+
+/// What a closing connection may still send us before we stop listening: enough for what was on its way.
+const DROPPED_BYTES_MAX: u32 = 1 << 20;
+
+/// How many slow ones give way to one that needs memory.
+const GIVEN_UP_MAX: usize = 8;
+
+/// What became of the front of a window.
+pub(in crate::shard) enum ReadOutcome {
+    /// This many bytes are done with: a request, and the connection is busy with its answer, or empty lines.
+    Consumed(usize),
+    /// A request, which waits for a handler: the whole window is to be kept.
+    Queued,
+    /// No whole request is there.
+    Incomplete,
+    /// The connection reads no more.
+    Ended,
+}
+
+impl<R: ShardRing> Shard<R> {
+    /// Receives on a connection. While others wait for ring buffers it joins them: whoever has been served does not
+    /// compete for one with those who have not.
+    pub(in crate::shard) fn arm_receive(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        self.intake.arm_receive(key, connection, &mut self.ring);
+    }
+
+    /// A receive found no ring buffer: the connection is next when there are some.
+    fn wait_for_ring_buffer(&mut self, key: ConnectionKey) {
+        self.metrics.ring_starved.increment();
+        if let Some(connection) = self.table.connection(key) {
+            self.intake.starve(key, connection);
+        }
+    }
+
+    pub(in crate::shard) fn handle_received(&mut self, key: ConnectionKey, outcome: Received) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        connection.ring.is_receiving = false;
+        if !matches!(outcome, Received::Starved) {
+            connection.ring.is_passed_over = false;
+        }
+        let state = connection.state;
+        let reads_no_more = match state {
+            State::Closing => true,
+            State::Answering => connection.outgoing.closes,
+            _ => false,
+        };
+        if state == State::Dead {
+            return self.reap(key);
+        }
+        if let State::Moving(_) = state {
+            return self.handle_received_moving(key, outcome);
+        }
+        match outcome {
+            Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
+            Received::Bytes(bytes) if connection.waiting == Waiting::Refusal => {
+                self.refuse_connection(key, &bytes);
+            }
+            Received::Bytes(bytes) => {
+                self.metrics.received_bytes.add(bytes.len() as u64);
+                if state == State::Open {
+                    self.read(key, &bytes);
+                } else {
+                    // The receive was armed with the answer, and the peer was quicker than its completion.
+                    self.keep(key, &bytes);
+                }
+            }
+            Received::Starved => self.wait_for_ring_buffer(key),
+            // Who sends no more may still read: the answer on its way is the last.
+            Received::End if state == State::Answering => self.close_behind_answer(key),
+            // Armed with the answer before: the watch on the call's client is what ends it.
+            Received::End | Received::Cancelled | Received::Failed(_)
+                if matches!(state, State::Calling(_) | State::Streaming | State::Queued(_)) => {}
+            Received::Failed(error) => self.end_of_input(key, state, Some(&error)),
+            Received::End | Received::Cancelled => self.end_of_input(key, state, None),
+        }
+    }
+
+    /// New bytes of an open connection.
+    fn read(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        if self.channel(key).is_some() {
+            return self.read_channel(key, bytes);
+        }
+        self.hold_from_first_byte(key);
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        if connection.request.assembly.is_some() {
+            return self.append_and_serve(key, bytes);
+        }
+        connection.request.phase_began = self.clock.now;
+        connection.request.began = self.clock.now;
+        connection.is_fresh = false;
+        self.serve_window(key, bytes, Claim::New);
+    }
+
+    /// Serves the front of a window that is about to go, and keeps the rest.
+    pub(in crate::shard) fn serve_window(&mut self, key: ConnectionKey, window: &[u8], claim: Claim) {
+        let mut taken = self.take_request(key, window, claim);
+        if matches!(taken, ReadOutcome::Queued) {
+            if self.keep_queued(key, window) {
+                return;
+            }
+            taken = self.refuse_unkept(key, window);
+        }
+        let rest = match taken {
+            ReadOutcome::Ended | ReadOutcome::Queued => return,
+            ReadOutcome::Consumed(consumed) => &window[consumed..],
+            ReadOutcome::Incomplete => window,
+        };
+        if self.channel(key).is_some() {
+            return self.begin_reading_channel(key, rest);
+        }
+        if !rest.is_empty() && !self.keep(key, rest) {
+            return;
+        }
+        self.await_more(key);
+    }
+
+    fn append_and_serve(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        let Some(assembly) = connection.request.assembly.take() else {
+            return;
+        };
+        let (assembly, is_kept) = self.append_kept(key, assembly, bytes);
+        match self.table.connection(key) {
+            Some(connection) => connection.request.assembly = Some(assembly),
+            None => return self.intake.give_back(assembly, &mut self.writer.heap),
+        }
+        if is_kept {
+            self.serve_assembly(key, Claim::New);
+        } else {
+            self.refuse_memory(key);
+        }
+    }
+
+    /// Takes the next request from what was kept; called when bytes came, when an answer is out, and when a request
+    /// has waited.
+    pub(in crate::shard) fn serve_assembly(&mut self, key: ConnectionKey, claim: Claim) {
+        let request = self.table.request(key);
+        let Some(mut assembly) = request.and_then(|request| request.assembly.take()) else {
+            return;
+        };
+        let taken = self.take_request(key, assembly.window(), claim);
+        match taken {
+            ReadOutcome::Consumed(consumed) => assembly.consume(consumed),
+            ReadOutcome::Queued => {
+                assembly = self.intake.move_to_waiting(assembly, &mut self.writer.heap);
+            }
+            ReadOutcome::Incomplete | ReadOutcome::Ended => {}
+        }
+        if self.channel(key).is_some() {
+            self.begin_reading_channel(key, assembly.window());
+            return self.intake.give_back(assembly, &mut self.writer.heap);
+        }
+        let is_done = assembly.is_empty() || matches!(taken, ReadOutcome::Ended);
+        match self.table.request(key) {
+            Some(request) if !is_done => request.assembly = Some(assembly),
+            _ => self.intake.give_back(assembly, &mut self.writer.heap),
+        }
+        if !matches!(taken, ReadOutcome::Ended | ReadOutcome::Queued) {
+            self.await_more(key);
+        }
+    }
+
+    /// Keeps bytes that cannot be served now. False if there was no room and the connection is given up.
+    pub(in crate::shard) fn keep(&mut self, key: ConnectionKey, rest: &[u8]) -> bool {
+        let kept = self
+            .table
+            .connection(key)
+            .and_then(|connection| connection.request.assembly.take());
+        let assembly = kept.unwrap_or_else(|| self.take_assembly(key));
+        let (assembly, is_kept) = self.append_kept(key, assembly, rest);
+        match self.table.connection(key) {
+            Some(connection) if is_kept => connection.request.assembly = Some(assembly),
+            _ => self.intake.give_back(assembly, &mut self.writer.heap),
+        }
+        if !is_kept {
+            self.refuse_memory(key);
+        }
+        is_kept
+    }
+
+    /// Appends bytes of this connection to its assembly, which is out of the table meanwhile. When there is no memory
+    /// for them, those that are slow give way. Whether there was room in the end.
+    pub(in crate::shard) fn append_kept(
+        &mut self,
+        key: ConnectionKey,
+        mut assembly: Box<Assembly>,
+        bytes: &[u8],
+    ) -> (Box<Assembly>, bool) {
+        for _ in 0..GIVEN_UP_MAX {
+            if self.intake.append(&mut assembly, bytes, &mut self.writer.heap) {
+                return (assembly, true);
+            }
+            if !self.evict_slow(key) {
+                break;
+            }
+            if assembly.is_empty() {
+                self.intake.give_back(assembly, &mut self.writer.heap);
+                assembly = self.intake.free_buffer();
+            }
+        }
+        // If they are of the next request, it is refused: who sent it is said in its front.
+        if self
+            .table
+            .connection(key)
+            .is_some_and(|connection| connection.is_between_answers())
+        {
+            let front = if assembly.is_empty() {
+                bytes
+            } else {
+                assembly.window()
+            };
+            self.note_origin_in(key, front);
+        }
+        (assembly, false)
+    }
+
+    /// An assembly buffer. If none is free and somebody is slow to send the rest of a request, that one is given up
+    /// for it, so that slow senders starve each other and nobody else. If nobody is, it lies on the heap.
+    fn take_assembly(&mut self, asking: ConnectionKey) -> Box<Assembly> {
+        self.intake.forget_complete(&mut self.table);
+        if self.intake.is_exhausted() {
+            self.evict_slow(asking);
+        }
+        self.intake.begin_request(asking)
+    }
+
+    /// Gives up the oldest request whose client is slow to send it; whether there was one.
+    fn evict_slow(&mut self, asking: ConnectionKey) -> bool {
+        let slow = self.intake.next_slow(asking, &mut self.table);
+        if let Some(slow) = slow {
+            self.evict(slow, Eviction::AssemblyPressure);
+        }
+        slow.is_some()
+    }
+
+    /// Looks for one request at the front of `window` and acts on it.
+    pub(in crate::shard) fn take_request(
+        &mut self,
+        key: ConnectionKey,
+        window: &[u8],
+        claim: Claim,
+    ) -> ReadOutcome {
+        let Some(connection) = self.table.connection(key) else {
+            return self.take_exchange(key, window, claim);
+        };
+        if connection.state != State::Open || connection.ring.is_sending {
+            return ReadOutcome::Incomplete;
+        }
+        let service = Rc::clone(&self.service.current);
+        let (waiting, sends_continue) =
+            match connection.intake.advance(window, &service.policy, &service.http) {
+                Ok(Progress::Nothing) => {
+                    connection.intake = http::Intake::default();
+                    return ReadOutcome::Consumed(window.len());
+                }
+                Ok(Progress::Head) => (Waiting::Head, false),
+                Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
+                Ok(Progress::Request(request)) => {
+                    let began = connection.request.began;
+                    connection.request.is_browser = request.head.fields.origin.is_present();
+                    let policy = &service.policy;
+                    self.writer
+                        .note_head(&mut connection.response, &request.head, policy);
+                    let consumed = request.consumed;
+                    if claim == Claim::New {
+                        connection.request.waited_micros = 0;
+                        self.metrics.record(Stage::Read, began, self.clock.now);
+                    }
+                    self.dispatch(key, &request, claim);
+                    return match self.table.connection(key).map(|connection| connection.state) {
+                        Some(State::Queued(_) | State::Moving(_)) => ReadOutcome::Queued,
+                        _ => ReadOutcome::Consumed(consumed),
+                    };
+                }
+                Err(refused) => return self.refuse(key, window, refused),
+            };
+        if waiting != connection.waiting {
+            connection.waiting = waiting;
+            connection.request.phase_began = self.clock.now;
+        }
+        if sends_continue {
+            self.send_continue(key);
+        }
+        ReadOutcome::Incomplete
+    }
+
+    fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> ReadOutcome {
+        self.log_refusal(key, refused.refusal, Some(window));
+        let goes_on = refused.consumed.is_some();
+        if !refused.refusal.is_foreign() {
+            self.note_origin_in(key, window);
+        } else if let Some(connection) = self.table.connection(key) {
+            connection.response.forget_origin();
+        }
+        self.answer_refusal(key, refused.refusal, refused.is_head, goes_on);
+        refused.consumed.map_or(ReadOutcome::Ended, ReadOutcome::Consumed)
+    }
+
+    /// Arms what an open connection needs next: a receive and a deadline.
+    fn await_more(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        if connection.state != State::Open {
+            return;
+        }
+        if connection.request.assembly.is_none() {
+            connection.waiting = Waiting::Idle;
+        }
+        if !connection.ring.is_sending {
+            self.arm_receive(key);
+        }
+        self.set_read_deadline(key);
+    }
+
+    /// A connection behind an answer: the next request if it is there already, else parked.
+    pub(in crate::shard) fn resume(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        connection.state = State::Open;
+        connection.request.phase_began = self.clock.now;
+        connection.request.began = self.clock.now;
+        connection.waiting = Waiting::Idle;
+        if connection.request.assembly.is_some() {
+            self.serve_assembly(key, Claim::New);
+        } else if self.is_draining() {
+            self.begin_close(key);
+        } else {
+            self.await_more(key);
+        }
+    }
+
+    /// The peer sends no more, or the connection is broken.
+    fn end_of_input(&mut self, key: ConnectionKey, state: State, error: Option<&io::Error>) {
+        let is_begun = self
+            .table
+            .connection(key)
+            .is_some_and(|connection| connection.request.assembly.is_some());
+        if state == State::Open && self.channel(key).is_some() {
+            return self.end_channel_input(key, is_begun);
+        }
+        // Who leaves between requests just leaves; who vanishes is given up at any time.
+        let lost = loss(error);
+        let is_amid = match state {
+            State::Open => is_begun,
+            State::Answering => error.is_some(),
+            _ => false,
+        };
+        if lost == Eviction::Vanished || is_amid {
+            self.metrics.count_eviction(lost);
+        }
+        self.abort(key);
+    }
+
+    fn drop_bytes(&mut self, key: ConnectionKey, count: usize) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        connection.dropped_bytes = connection.dropped_bytes.saturating_add(count as u32);
+        if connection.dropped_bytes > DROPPED_BYTES_MAX {
+            return self.abort(key);
+        }
+        self.arm_receive(key);
+    }
+
+    fn send_continue(&mut self, key: ConnectionKey) {
+        let mut buffer = self.writer.take_buffer();
+        buffer.extend_from_slice(http::CONTINUE);
+        let range = HEAD_RESERVE..buffer.len();
+        self.send_interim(key, buffer, range);
+    }
+}

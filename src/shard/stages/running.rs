@@ -1,0 +1,336 @@
+//! From a call to its outcome: a handler is leased, the call runs, and it is settled.
+//!
+//! Calls that are pending and calls on a worker both end in [`Shard::settle`].
+
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::mcp::{Era, OverloadReason, Ticket};
+use crate::metrics::{self, HandlerState, Stage};
+use crate::pool::HandlerKey;
+use crate::registry::{
+    BlockingCall, BlockingContext, CallFuture, Cancellation, Outcome, PanicFacts, Started, ToolError,
+    take_last_panic,
+};
+use crate::ring::ConnectionKey;
+use crate::timers::TimerKind;
+use crate::workers::{self, Job, Refused};
+
+use crate::shard::access::Ended;
+use crate::shard::calls::{Batched, Call, Run};
+use crate::shard::connections::{State, Waiting};
+use crate::shard::inbox::ShardEvent;
+use crate::shard::{Shard, ShardRing};
+
+impl<R: ShardRing> Shard<R> {
+    /// Leases a handler to a call; the permit for it is in hand, or the connection holds the handler.
+    pub(in crate::shard) fn lease(
+        &mut self,
+        key: ConnectionKey,
+        ticket: Ticket,
+        began: Instant,
+        batch: Option<Box<Batched>>,
+    ) -> Option<HandlerKey> {
+        let call = Call {
+            service: Rc::clone(&self.service.current),
+            ticket,
+            run: Run::Polled,
+            began,
+            deadline: began + self.service.timeouts.call,
+            batch,
+            link: None,
+            stream: None,
+            asker: None,
+            task: None,
+        };
+        let held = self
+            .table
+            .connection(key)
+            .and_then(|connection| connection.held.take());
+        let (leased, state) = match held {
+            Some(held) => (self.calls.pool.resume(held, call), HandlerState::Lingering),
+            None => {
+                if self.calls.pool.idle() == 0 {
+                    self.cut_longest_linger();
+                }
+                (self.calls.pool.acquire(key, call), HandlerState::Idle)
+            }
+        };
+        let Ok(handler) = leased else {
+            debug_assert!(false, "a permit without a handler");
+            return None;
+        };
+        self.metrics.on_handler(state, HandlerState::Busy);
+        self.admission.on_began(handler, self.clock.now);
+        match self.table.connection(key) {
+            Some(connection) => {
+                connection.state = State::Calling(handler);
+                connection.waiting = Waiting::Nothing;
+            }
+            None => self.table.begin_call(key, handler),
+        }
+        self.clear_deadline(key);
+        Some(handler)
+    }
+
+    pub(in crate::shard) fn begin_run(&mut self, handler: HandlerKey, started: Started) {
+        match started {
+            Started::Future(future) => self.calls.start(handler, future),
+            Started::Blocking(blocking) => self.submit(handler, blocking),
+        }
+    }
+
+    /// Hands a blocking call to the workers; their queue being full is overload.
+    fn submit(&mut self, handler: HandlerKey, blocking: BlockingCall) {
+        let cancellation = Cancellation::new();
+        let mut context = BlockingContext::new(cancellation.clone());
+        if let Some(link) = self.calls.at(handler).and_then(|call| call.link.clone()) {
+            context = context.with_link(link);
+        }
+        let (inbox, clock) = (self.inbox.clone(), self.clock.source());
+        let job = Job::new(
+            cancellation,
+            move |_| (clock(), blocking.run(&context)),
+            move |ended| {
+                let (began, outcome) = flatten(ended);
+                let panic = match outcome {
+                    Err(ToolError::Panicked) => take_last_panic().map(Box::new),
+                    _ => None,
+                };
+                inbox.post(ShardEvent::Finished {
+                    handler,
+                    began,
+                    outcome,
+                    panic,
+                });
+            },
+        );
+        match self.calls.submit(handler, job) {
+            Ok(()) => self.watch_call(handler),
+            Err(Refused::Full(_)) => self.refuse_call(handler, OverloadReason::Workers),
+            Err(Refused::Stopping(_)) => self.refuse_call(handler, OverloadReason::Draining),
+        }
+    }
+
+    /// A worker has finished a call, which it took up at `began`: until then the call was queued.
+    pub(in crate::shard) fn settle_job(
+        &mut self,
+        handler: HandlerKey,
+        began: Option<Instant>,
+        outcome: Outcome,
+        panic: Option<Box<PanicFacts>>,
+    ) {
+        if let Some(began) = began
+            && let Some(call) = self.calls.at(handler)
+            && matches!(call.run, Run::Working(_))
+        {
+            let submitted = std::mem::replace(&mut call.began, began);
+            self.metrics.record(Stage::Queue, submitted, began);
+            if let Some(key) = self.calls.holder(handler) {
+                self.note_wait(key, began.saturating_duration_since(submitted));
+            }
+        }
+        self.settle_with(handler, outcome, panic.map(|facts| *facts));
+    }
+
+    /// The oldest call that was started and not polled yet.
+    pub fn next_started(&mut self) -> Option<(HandlerKey, CallFuture)> {
+        self.calls.next_started()
+    }
+
+    /// A polled call is pending; `waker` is its task's, once it has one.
+    pub fn suspend(&mut self, handler: HandlerKey, future: CallFuture, waker: Option<Waker>) {
+        let is_new = waker.is_none();
+        if !self.calls.suspend(handler, future, waker) {
+            return;
+        }
+        if is_new {
+            self.watch_call(handler);
+        }
+        self.emit_polled(handler);
+        if !is_new {
+            self.shelve_if_asking(handler);
+        }
+    }
+
+    /// Takes a pending call to poll it; `None` once it is over or was taken away. One that was shelved is then on its
+    /// way back, to a task of its own.
+    pub fn resume_call(&mut self, handler: HandlerKey) -> Option<CallFuture> {
+        if self.calls.at(handler).is_none() {
+            self.on_woken(handler);
+        }
+        self.calls.resume(handler)
+    }
+
+    /// A call that did not end at once gets a deadline and a watch on its client.
+    fn watch_call(&mut self, handler: HandlerKey) {
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        let stream_at = call.began + self.service.timeouts.stream_after;
+        let gets_stream = call.stream.is_none() && call.batch.is_none();
+        if !call.is_asking() {
+            self.clock
+                .timers
+                .set(TimerKind::Call, handler.index, call.deadline);
+        }
+        let Some(key) = self.calls.holder(handler) else {
+            return;
+        };
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        if connection.state != State::Calling(handler) {
+            return;
+        }
+        if gets_stream {
+            connection.waiting = Waiting::Answer;
+            self.set_deadline(key, stream_at);
+        }
+        self.watch(key);
+    }
+
+    /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
+    /// or after its lease finds nothing.
+    pub fn settle(&mut self, handler: HandlerKey, outcome: Outcome) {
+        self.settle_with(handler, outcome, None);
+    }
+
+    /// The same; `panic` is what was said where it panicked, if that was not on this thread.
+    fn settle_with(&mut self, handler: HandlerKey, outcome: Outcome, panic: Option<PanicFacts>) {
+        let ended = self.clock.read();
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        if !matches!(call.run, Run::Polled | Run::Working(_)) {
+            return;
+        }
+        // What it said comes before how it ended.
+        self.emit_polled(handler);
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        call.run = Run::Ended;
+        let service = Rc::clone(&call.service);
+        let asking = match outcome {
+            Err(ToolError::InputRequired) => call.link.clone(),
+            _ => None,
+        };
+        let (began, operation, label) = (call.began, call.ticket.operation(), call.label());
+        self.metrics.record(Stage::Execute, began, ended);
+        if let metrics::Operation::Tool(row) = label {
+            self.metrics
+                .record_tool(row, ended.saturating_duration_since(began));
+        }
+        if matches!(outcome, Err(ToolError::Panicked)) {
+            self.metrics.panics.increment();
+            self.log_panic(handler, panic.or_else(take_last_panic));
+        }
+        if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
+            let name = service.protocol.registry().name_of(operation);
+            tracing::error!(name, detail, "an operation failed internally");
+        }
+        if self.calls.is_task(handler) {
+            self.settle_task(handler, &outcome, ended.saturating_duration_since(began));
+            return self.serve_waiters();
+        }
+        let unix_now = self.clock.unix_now;
+        self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
+            let protocol = &service.protocol;
+            match asking {
+                Some(link) => protocol.answer_input_required(
+                    ticket,
+                    &link.take_noted(),
+                    link.answers(),
+                    &*service.store,
+                    unix_now,
+                    out,
+                ),
+                None => protocol.answer(ticket, &outcome, out),
+            }
+        });
+        self.metrics.record(Stage::Encode, ended, self.clock.read());
+        self.serve_waiters();
+    }
+
+    /// The lease is over: the answer is on its way, or nobody wants it.
+    pub(in crate::shard) fn end_lease(&mut self, handler: HandlerKey) {
+        if let Some(Some(call)) = self.calls.pool.release(handler) {
+            self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
+            self.end_length(handler, &call);
+            self.stop_call(call);
+            self.admission.release_permit();
+        }
+    }
+
+    /// A call's handler is free: that tells how long calls take, unless the call was refused before it began.
+    pub(in crate::shard) fn end_length(&mut self, handler: HandlerKey, call: &Call) {
+        match call.run {
+            Run::Polled => self.admission.on_given_back(handler),
+            _ => self.admission.on_ended(handler, self.clock.now),
+        }
+    }
+
+    /// Ends what still runs of a call that lost its handler.
+    #[inline]
+    pub(in crate::shard) fn stop_call(&mut self, call: Call) {
+        self.forget_asker(&call);
+        self.calls.discard(call);
+    }
+
+    /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
+    pub(in crate::shard) fn give_up_call(&mut self, handler: HandlerKey, error: ToolError) {
+        if self.calls.give_up(handler) {
+            self.settle(handler, Err(error));
+        }
+    }
+
+    /// Whether a call ends when its client leaves: that is what the client means since 2026-07-28, and was not before.
+    pub(in crate::shard) fn is_cancelled_by_leaving(&mut self, handler: HandlerKey) -> bool {
+        let call = self.calls.at(handler);
+        call.is_some_and(|call| call.ticket.revision().era() == Era::Modern)
+    }
+
+    /// Nobody waits for this call any more.
+    pub(in crate::shard) fn cancel_call(&mut self, handler: HandlerKey) {
+        self.clock.timers.clear(TimerKind::Call, handler.index);
+        if let Some(call) = self.calls.at(handler) {
+            let (label, began) = (call.label(), call.began);
+            let elapsed = self.clock.now.saturating_duration_since(began);
+            self.metrics
+                .on_operation(label, metrics::Outcome::Cancelled, elapsed);
+        }
+        self.log_cancelled(handler);
+        self.metrics.in_flight.down();
+        self.end_lease(handler);
+    }
+
+    fn log_cancelled(&mut self, handler: HandlerKey) {
+        if !self.access.wants(metrics::Outcome::Cancelled) {
+            return;
+        }
+        let Some(key) = self.calls.holder(handler) else {
+            return;
+        };
+        if let Some(call) = self.calls.at(handler) {
+            let (service, ticket) = (Rc::clone(&call.service), call.ticket.clone());
+            let ended = Ended {
+                service: &service,
+                ticket: &ticket,
+                outcome: metrics::Outcome::Cancelled,
+                reason: None,
+            };
+            self.log_unanswered(key, &ended);
+        }
+    }
+}
+
+/// What a worker made of a blocking call, and when it took it up.
+fn flatten(ended: workers::Outcome<(Instant, Outcome)>) -> (Option<Instant>, Outcome) {
+    match ended {
+        workers::Outcome::Done((began, outcome)) => (Some(began), outcome),
+        workers::Outcome::Panicked(_) => (None, Err(ToolError::Panicked)),
+        workers::Outcome::Discarded => (None, Err(ToolError::Cancelled)),
+    }
+}
