@@ -5,12 +5,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::hosts::HostRules;
 use super::view::{AdminView, Lifecycle};
 use crate::config::{HEALTH_PATH, READINESS_PATH};
 use crate::metrics::Scrape;
 use crate::transport::http::HealthSource;
-use crate::transport::http::admission::Probe;
+use crate::transport::http::admission::{HostRules, Probe};
 use crate::wire::http1::{
     BodyLength, Connection, DateCache, HEAD_RESERVE, Head, HeadError, HeadLimits, Method, ResponseHead,
     Status, parse_head, write_head_before,

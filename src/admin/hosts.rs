@@ -1,73 +1,45 @@
-//! Under which names the listener may be called, so that no web page reads it through a name of its own (DNS
-//! rebinding).
+//! Under which names the admin listener may be called.
 //!
-//! Loopback names always pass, and so do names that the operator allows. A listener that other machines can reach also
-//! passes every numeric address: probers and scrapers use them, and a number cannot be rebound. A request without a
-//! host (HTTP/1.0) does not come from a browser. Invariant: names are compared after parsing, whole.
+//! Loopback names always pass, and so do the hosts that the operator allows. A listener that other machines can reach
+//! also passes every numeric address, because probers and scrapers use them. So does a request that names no host:
+//! HTTP/1.0 lets probers leave it out.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use crate::config::{AllowList, HostRule, HostRuleError};
-use crate::wire::http1::{Authority, HostName};
+use crate::config::AllowList;
+use crate::transport::http::admission::{HostRules, HostRulesError, UnlistedAddresses};
 
-/// A setting that is not a host.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
-pub struct HostRulesError(String);
+/// The one name of this machine's own that is no number.
+const LOOPBACK_NAME: &str = "localhost";
 
-/// The rules of one listener.
-#[derive(Debug, Clone)]
-pub struct HostRules {
-    is_loopback_only: bool,
-    allowed: Vec<HostRule>,
-}
-
-impl HostRules {
-    /// Rules for a listener on this address.
-    ///
-    /// # Errors
-    /// A setting that can never match.
-    pub fn new(listens_on: IpAddr, allowed: &AllowList) -> Result<Self, HostRulesError> {
-        let parse = |host: &String| HostRule::parse(host).map_err(|_| HostRulesError(host.clone()));
-        let allowed = match allowed {
-            AllowList::Any => vec![HostRule::Any],
-            AllowList::Only(hosts) => hosts.iter().map(parse).collect::<Result<_, _>>()?,
-        };
-        Ok(Self {
-            is_loopback_only: listens_on.is_loopback(),
-            allowed,
-        })
-    }
-
-    /// Whether a request addressed to `asked` is answered.
-    pub(super) fn allows(&self, asked: Option<Authority<'_>>) -> bool {
-        let Some(asked) = asked else {
-            return true;
-        };
-        let address = numeric_address(asked.host);
-        let is_own = match address {
-            Some(address) => !self.is_loopback_only || address.is_loopback(),
-            None => asked.host == HostName::Name("localhost"),
-        };
-        is_own || self.allowed.iter().any(|rule| rule.allows(Some(asked)))
-    }
-}
-
-fn numeric_address(host: HostName<'_>) -> Option<IpAddr> {
-    match host {
-        // `::ffff:127.0.0.1` is 127.0.0.1.
-        HostName::V6(address) => Some(address.to_canonical()),
-        HostName::Name(name) => name.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
-    }
+/// The rules for an admin listener on this address.
+///
+/// # Errors
+/// A setting that can never match.
+pub(super) fn host_rules(listens_on: IpAddr, allowed: &AllowList) -> Result<HostRules, HostRulesError> {
+    let allowed: Vec<&str> = match allowed {
+        AllowList::Any => vec!["*"],
+        AllowList::Only(hosts) => hosts.iter().map(String::as_str).collect(),
+    };
+    let rules = HostRules::new([LOOPBACK_NAME].into_iter().chain(allowed))?;
+    let addresses = if listens_on.is_loopback() {
+        UnlistedAddresses::Loopback
+    } else {
+        UnlistedAddresses::Any
+    };
+    Ok(rules.with_addresses(addresses).with_absent(true))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::wire::http1::Authority;
 
     fn rules(listens_on: &str, allowed: &[&str]) -> HostRules {
         let allowed = AllowList::Only(allowed.iter().map(|&host| host.to_owned()).collect());
-        HostRules::new(listens_on.parse().unwrap(), &allowed).unwrap()
+        host_rules(listens_on.parse().unwrap(), &allowed).unwrap()
     }
 
     fn allows(rules: &HostRules, host: &str) -> bool {
@@ -115,7 +87,7 @@ mod tests {
         assert!(allows(&some, "Weir.Example:9464"));
         assert!(allows(&some, "other.example:80"));
         assert!(!allows(&some, "other.example:81"));
-        let any = HostRules::new(Ipv4Addr::LOCALHOST.into(), &AllowList::Any).unwrap();
+        let any = host_rules(Ipv4Addr::LOCALHOST.into(), &AllowList::Any).unwrap();
         assert!(allows(&any, "evil.example"));
         // Wildcards mean what they mean where MCP is served.
         assert!(allows(&rules("127.0.0.1", &["*"]), "evil.example"));
@@ -130,7 +102,7 @@ mod tests {
         assert!(rules("127.0.0.1", &[]).allows(None));
         for bad in ["a b", "*.example", "weir.example:"] {
             let allowed = AllowList::Only(vec![bad.to_owned()]);
-            let refused = HostRules::new(Ipv4Addr::LOCALHOST.into(), &allowed).unwrap_err();
+            let refused = host_rules(Ipv4Addr::LOCALHOST.into(), &allowed).unwrap_err();
             assert_eq!(refused, HostRulesError(bad.to_owned()));
         }
     }

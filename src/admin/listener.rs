@@ -24,9 +24,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answer::{answer, refuse, refuse_slow};
-use super::hosts::HostRules;
 use super::view::AdminView;
 use crate::ring::AcceptOutage;
+use crate::transport::http::admission::HostRules;
 use crate::wire::http1::{HeadLimits, HeadScanner};
 
 /// How long accepting rests after it failed, most likely for want of descriptors.
@@ -406,13 +406,12 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::config::AllowList;
 
     /// A server that does not run, and the end that keeps it from stopping.
     fn server() -> (Server, UnixStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (stop, stopped) = UnixStream::pair().unwrap();
-        let hosts = HostRules::new(Ipv4Addr::LOCALHOST.into(), &AllowList::Any).unwrap();
+        let hosts = HostRules::new(["*"]).unwrap();
         let view = Arc::new(AdminView::new(Arc::default(), String::new));
         let limits = AdminLimits::default();
         (Server::new(listener, stopped, view, hosts, limits).unwrap(), stop)

@@ -19,7 +19,8 @@ use std::thread::JoinHandle;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{AdminSettings, AllowList};
-pub use hosts::{HostRules, HostRulesError};
+use crate::transport::http::admission::HostRulesError;
+use hosts::host_rules;
 pub use listener::AdminLimits;
 use listener::Server;
 pub use view::{AdminView, Health, Lifecycle};
@@ -71,8 +72,7 @@ impl Admin {
         }
     }
 
-    /// Starts the thread. `allowed` are the names it may be called by, besides those every listener has; see
-    /// [`HostRules`].
+    /// Starts the thread. `allowed` are the names it may be called by, besides those of loopback.
     ///
     /// # Errors
     /// When a name is none, or the system refuses a thread or a pair of sockets.
@@ -83,7 +83,7 @@ impl Admin {
         limits: AdminLimits,
     ) -> Result<AdminHandle, AdminError> {
         let address = listener.local_addr()?;
-        let hosts = HostRules::new(address.ip(), allowed)?;
+        let hosts = host_rules(address.ip(), allowed)?;
         let (stop, stopped) = UnixStream::pair()?;
         let server = Server::new(listener, stopped, view, hosts, limits)?;
         let thread = std::thread::Builder::new().name("weir-admin".to_owned());

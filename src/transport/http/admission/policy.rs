@@ -2,11 +2,12 @@
 
 use super::accept::{self, check_accept};
 use super::endpoint::Endpoint;
+use super::hosts::{HostRules, HostRulesError};
 use super::refusal::Refusal;
 use super::{cors, health, sse_legacy, websocket};
-use crate::config::{HostRule, HostRuleError, Origin, OriginRule, OriginRuleError};
+use crate::config::{Origin, OriginRule, OriginRuleError};
 use crate::transport::http::Head;
-use crate::wire::http1::{self, Authority, BodyLength, Expectation, Field, Method, split_list};
+use crate::wire::http1::{self, BodyLength, Expectation, Field, Method, split_list};
 
 /// The methods of the endpoint, for `Allow`.
 const ALLOW: &str = "GET, POST, DELETE";
@@ -21,8 +22,8 @@ const MODERN_REVISION_FIRST: &[u8] = b"2026-07-28";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionPolicyError {
     /// Not a host.
-    #[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
-    Host(String),
+    #[error(transparent)]
+    Host(#[from] HostRulesError),
     /// Not an origin.
     #[error("allow-origin = {0:?} {reason}", reason = OriginRuleError)]
     Origin(String),
@@ -36,7 +37,7 @@ pub enum AdmissionPolicyError {
 pub struct AdmissionPolicy {
     /// As requests carry them: each with and without a slash behind it.
     paths: Vec<String>,
-    hosts: Vec<HostRule>,
+    hosts: HostRules,
     origins: Vec<OriginRule>,
     body_bytes_max: u64,
     has_websocket: bool,
@@ -69,17 +70,13 @@ impl AdmissionPolicy {
         origins: impl IntoIterator<Item = S>,
         body_bytes_max: u64,
     ) -> Result<Self, AdmissionPolicyError> {
-        let host = |text: S| {
-            let rule = HostRule::parse(text.as_ref());
-            rule.map_err(|_| AdmissionPolicyError::Host(text.as_ref().to_owned()))
-        };
         let origin = |text: S| {
             let rule = OriginRule::parse(text.as_ref());
             rule.map_err(|_| AdmissionPolicyError::Origin(text.as_ref().to_owned()))
         };
         let policy = Self {
             paths: Vec::new(),
-            hosts: hosts.into_iter().map(host).collect::<Result<_, _>>()?,
+            hosts: HostRules::new(hosts)?,
             origins: origins.into_iter().map(origin).collect::<Result<_, _>>()?,
             body_bytes_max,
             has_websocket: false,
@@ -138,8 +135,9 @@ impl AdmissionPolicy {
         self.check_origin(head.fields.origin)?;
         let chosen = self.choose_endpoint(head);
         // A probe calls a server by its address, and whoever else does learns nothing from health.
-        if !matches!(chosen, Ok(Endpoint::Health(_))) {
-            self.check_host(head.authority)?;
+        let is_health = matches!(chosen, Ok(Endpoint::Health(_)));
+        if !is_health && !self.hosts.allows(head.authority) {
+            return Err(Refusal::Host);
         }
         let endpoint = match chosen {
             // Looked for only where nothing else was asked for, so that no other request pays for it.
@@ -210,12 +208,6 @@ impl AdmissionPolicy {
             Field::Repeated => false,
         };
         is_allowed.then_some(()).ok_or(Refusal::Origin)
-    }
-
-    /// A request for no host at all (HTTP/1.0) is for none of the allowed ones.
-    fn check_host(&self, authority: Option<Authority<'_>>) -> Result<(), Refusal> {
-        let is_allowed = self.hosts.iter().any(|rule| rule.allows(authority));
-        is_allowed.then_some(()).ok_or(Refusal::Host)
     }
 
     fn check_body(&self, head: &Head<'_>) -> Result<(), Refusal> {

@@ -7,8 +7,8 @@ mod preflights;
 mod sse_legacy;
 
 use super::{
-    AdmissionPolicy, AdmissionPolicyError, Endpoint, Probe, Refusal, sse_messages_reference, sse_stream_name,
-    takes_json, write_preflight_answer,
+    AdmissionPolicy, AdmissionPolicyError, Endpoint, HostRulesError, Probe, Refusal, sse_messages_reference,
+    sse_stream_name, takes_json, write_preflight_answer,
 };
 use crate::transport::http::parse_head;
 use crate::wire::http1::{Connection, Field, HeadLimits, Status};
