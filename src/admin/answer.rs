@@ -1,149 +1,117 @@
 //! What the admin listener answers: a request head in, a whole response out.
 //!
-//! This module has no sockets. Every answer closes its connection, so a body that may follow the head does not matter.
+//! This module has no sockets, and `transport::http` writes its responses. Each of them closes its connection, so a body
+//! that may follow the request's head does not matter.
 #![allow(clippy::disallowed_methods, reason = "the admin thread is no shard")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::view::{AdminView, Lifecycle};
 use crate::config::{HEALTH_PATH, READINESS_PATH};
-use crate::metrics::Scrape;
-use crate::transport::http::HealthSource;
-use crate::transport::http::admission::{HostRules, Probe};
-use crate::wire::http1::{
-    BodyLength, Connection, DateCache, HEAD_RESERVE, Head, HeadError, HeadLimits, Method, ResponseHead,
-    Status, parse_head, write_head_before,
-};
+use crate::transport::http::admission::{self, HostRules, Probe};
+use crate::transport::http::{HEAD_RESERVE, HealthSource, Refusal, Response, ResponseContext};
+use crate::wire::http1::{DateCache, Head, HeadError, HeadLimits, Method, Status, parse_head};
 
+/// The methods of every path.
 const ALLOW: &str = "GET, HEAD";
-const TEXT: &str = "text/plain; charset=utf-8";
 
-/// A response before it is bytes.
-#[derive(Debug)]
-struct Answer {
-    status: Status,
-    content_type: &'static str,
-    body: String,
-}
-
-impl Answer {
-    fn text(status: Status, text: &str) -> Self {
-        Self {
-            status,
-            content_type: TEXT,
-            body: format!("{text}\n"),
-        }
-    }
+/// What a request is for.
+enum Target {
+    Probe(Probe),
+    Metrics,
 }
 
 /// Answers a complete head.
 pub(super) fn answer(head: &[u8], limits: &HeadLimits, view: &AdminView, hosts: &HostRules) -> Vec<u8> {
-    match parse_head(head, limits) {
-        Ok(head) => {
-            let body = if head.method == Method::Head {
-                Body::Omit
-            } else {
-                Body::Send
-            };
-            write(&choose(&head, view, hosts), body)
+    let head = match parse_head(head, limits) {
+        Ok(head) => head,
+        Err(error) => return refuse(error),
+    };
+    let is_head = head.method == Method::Head;
+    match choose(&head, hosts) {
+        Ok(Target::Probe(probe)) => {
+            let (status, text) = view.answer(probe);
+            write(&Response::Probe {
+                status,
+                text: &text,
+                is_head,
+            })
         }
-        Err(error) => refuse(error),
+        Ok(Target::Metrics) => write(&Response::Metrics {
+            exposition: view.render_metrics().as_deref(),
+            is_head,
+        }),
+        Err(refusal) => write(&Response::Refusal {
+            refusal: refusal.into(),
+            is_head,
+        }),
     }
 }
 
 /// Answers bytes that are not a request head.
 pub(super) fn refuse(error: HeadError) -> Vec<u8> {
-    write(&Answer::text(error.status(), &error.to_string()), Body::Send)
+    write(&Response::Refusal {
+        refusal: error.into(),
+        is_head: false,
+    })
 }
 
 /// Answers a head that did not come in time.
 pub(super) fn refuse_slow() -> Vec<u8> {
-    write(&Answer::text(Status::RequestTimeout, "too slow"), Body::Send)
+    write(&Response::Refusal {
+        refusal: Refusal::Timeout,
+        is_head: false,
+    })
 }
 
-fn choose(head: &Head<'_>, view: &AdminView, hosts: &HostRules) -> Answer {
+fn choose(head: &Head<'_>, hosts: &HostRules) -> Result<Target, admission::Refusal> {
     if !hosts.allows(head.authority) {
-        return Answer::text(Status::Forbidden, "this host is not allowed; see --allow-host");
+        return Err(admission::Refusal::Host);
     }
-    let known = match head.path {
-        HEALTH_PATH => health,
-        READINESS_PATH => readiness,
-        "/metrics" => metrics,
-        _ => return Answer::text(Status::NotFound, "no such path"),
+    let target = match head.path {
+        HEALTH_PATH => Target::Probe(Probe::Health),
+        READINESS_PATH => Target::Probe(Probe::Readiness),
+        "/metrics" => Target::Metrics,
+        _ => return Err(admission::Refusal::Path),
     };
     match head.method {
-        Method::Get | Method::Head => known(view),
-        _ => Answer::text(Status::MethodNotAllowed, "method not allowed here"),
+        Method::Get | Method::Head => Ok(target),
+        _ => Err(admission::Refusal::Method { allow: ALLOW }),
     }
 }
 
-/// Answers probers on the port of MCP in the same way.
+/// Answers probers here and on the port of MCP in the same way.
 impl HealthSource for AdminView {
     fn answer(&self, probe: Probe) -> (Status, String) {
-        let answer = match probe {
-            Probe::Health => health(self),
+        let result = match probe {
+            Probe::Health => self.ailment().map_or(Ok("ok"), Err),
             Probe::Readiness => readiness(self),
         };
-        (answer.status, answer.body)
+        match result {
+            Ok(text) => (Status::Ok, format!("{text}\n")),
+            Err(reason) => (Status::ServiceUnavailable, format!("{reason}\n")),
+        }
     }
 }
 
-fn health(view: &AdminView) -> Answer {
-    match view.ailment() {
-        None => Answer::text(Status::Ok, "ok"),
-        Some(ailment) => Answer::text(Status::ServiceUnavailable, &ailment),
-    }
-}
-
-fn readiness(view: &AdminView) -> Answer {
+/// The server's state if it is ready, otherwise why it is not.
+fn readiness(view: &AdminView) -> Result<&'static str, String> {
     let lifecycle = view.lifecycle();
-    let refuse = |reason: &str| Answer::text(Status::ServiceUnavailable, reason);
     if let Some(ailment) = view.ailment() {
-        return refuse(&ailment);
+        return Err(ailment);
     }
     if lifecycle != Lifecycle::Serving {
-        return refuse(lifecycle.as_str());
+        return Err(lifecycle.as_str().to_owned());
     }
-    match view.not_ready() {
-        Some(reason) => refuse(&reason),
-        None => Answer::text(Status::Ok, lifecycle.as_str()),
-    }
+    view.not_ready().map_or(Ok(lifecycle.as_str()), Err)
 }
 
-fn metrics(view: &AdminView) -> Answer {
-    match view.render_metrics() {
-        Some(body) => Answer {
-            status: Status::Ok,
-            content_type: Scrape::CONTENT_TYPE,
-            body,
-        },
-        None => Answer::text(Status::InternalServerError, "metrics could not be rendered"),
-    }
-}
-
-/// Whether the body follows its head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
-    Send,
-    Omit,
-}
-
-fn write(answer: &Answer, body: Body) -> Vec<u8> {
-    let mut bytes = vec![0; HEAD_RESERVE];
-    bytes.extend_from_slice(answer.body.as_bytes());
+fn write(response: &Response<'_>) -> Vec<u8> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let date = DateCache::new(since_1970.as_secs());
-    let head = ResponseHead {
-        content_type: Some(answer.content_type),
-        body: BodyLength::Length(answer.body.len() as u64),
-        connection: Connection::Close,
-        allow: (answer.status == Status::MethodNotAllowed).then_some(ALLOW),
-        ..ResponseHead::empty(answer.status, date.text())
-    };
-    let start = write_head_before(&mut bytes, HEAD_RESERVE, &head);
-    if body == Body::Omit {
-        bytes.truncate(HEAD_RESERVE);
-    }
-    bytes.drain(..start);
+    let mut bytes = vec![0; HEAD_RESERVE];
+    let written = response.write(&mut bytes, &ResponseContext::closing(), date.text());
+    bytes.truncate(written.end);
+    bytes.drain(..written.start);
     bytes
 }

@@ -131,6 +131,29 @@ fn metrics_have_prometheus_media_type() {
 }
 
 #[test]
+fn what_is_true_now_is_not_cached_and_nothing_depends_on_an_origin() {
+    let (handle, _) = serving();
+    for (path, is_live) in [
+        ("/healthz", true),
+        ("/readyz", true),
+        ("/metrics", true),
+        ("/other", false),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n");
+        let response = exchange(&handle, &request);
+        assert_eq!(
+            response.contains("\r\nCache-Control: no-store\r\n"),
+            is_live,
+            "{response}"
+        );
+        for absent in ["Vary", "Access-Control", "Mcp-"] {
+            assert!(!response.contains(absent), "{response}");
+        }
+        split(&response);
+    }
+}
+
+#[test]
 fn a_long_exposition_arrives_whole() {
     let line = "weir_x{a=\"b\"} 1\n";
     let (handle, _) = start(

@@ -13,13 +13,14 @@ use super::fields::{EXPOSED, Head, SESSION_ID};
 use super::origins::Origins;
 use super::{HEAD_RESERVE, Refusal, status_of};
 use crate::mcp::Reply;
+use crate::metrics::Scrape;
 use crate::wire::http1::{
     self, BodyLength, Connection as Persistence, Cors, OwnField, ResponseHead, Status, Version,
 };
 use crate::wire::sse;
 
 /// What is told whoever POSTs a message of HTTP+SSE, as by the official servers.
-const ACCEPTED: &[u8] = b"Accepted";
+const ACCEPTED: &str = "Accepted";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What a response depends on of its request, and of the connection that both are on.
@@ -31,6 +32,8 @@ pub struct ResponseContext {
     pub takes_json: bool,
     /// The client knows chunks (HTTP/1.1).
     pub takes_chunks: bool,
+    /// Whether pages of other origins may ask at all, so that a cache must tell them apart.
+    varies_by_origin: bool,
     /// Of the page that may read the response, if there is one.
     origin: Option<Rc<str>>,
 }
@@ -41,12 +44,22 @@ impl Default for ResponseContext {
             persistence: Persistence::Persist,
             takes_json: true,
             takes_chunks: true,
+            varies_by_origin: true,
             origin: None,
         }
     }
 }
 
 impl ResponseContext {
+    /// For a listener that no page may ask and that ends a connection behind its one response.
+    pub fn closing() -> Self {
+        Self {
+            persistence: Persistence::Close,
+            varies_by_origin: false,
+            ..Self::default()
+        }
+    }
+
     /// From here on it is that of a request with this head.
     pub fn note(&mut self, head: &Head<'_>, policy: &AdmissionPolicy, origins: &mut Origins) {
         self.persistence = persistence(head);
@@ -113,6 +126,13 @@ pub enum Response<'a> {
         /// The request was a HEAD: the body stays unsent.
         is_head: bool,
     },
+    /// All metrics.
+    Metrics {
+        /// The exposition; `None` when it could not be rendered.
+        exposition: Option<&'a str>,
+        /// The request was a HEAD: the body stays unsent.
+        is_head: bool,
+    },
     /// A message for a stream of HTTP+SSE is delivered; what it leads to is said there.
     Delivered,
     /// A call was cancelled before it began: a stream without an event.
@@ -132,16 +152,16 @@ impl Response<'_> {
                 status,
                 text,
                 is_head,
-            } => {
-                let head = ResponseHead {
-                    // Nothing may be said of now that was true a while ago.
-                    is_live: true,
-                    ..ResponseHead::empty(status, date)
-                };
-                write_text(text.as_bytes(), head, is_head, buffer, context)
+            } => write_text(text, live_text(status, date), is_head, buffer, context),
+            Response::Metrics { exposition, is_head } => {
+                let (text, head) = metrics(exposition, date);
+                write_text(text, head, is_head, buffer, context)
             }
             Response::Delivered => {
-                let head = ResponseHead::empty(Status::Accepted, date);
+                let head = ResponseHead {
+                    content_type: Some(TEXT),
+                    ..ResponseHead::empty(Status::Accepted, date)
+                };
                 write_text(ACCEPTED, head, false, buffer, context)
             }
             Response::EmptyStream => {
@@ -204,21 +224,49 @@ fn write_refusal(
         body: body_length(buffer),
         allow: refusal.allow(),
         upgrade: refusal.upgrade(),
-        cors: Cors::Varies,
+        cors: if context.varies_by_origin {
+            Cors::Varies
+        } else {
+            Cors::Unsaid
+        },
         ..ResponseHead::empty(refusal.status(), date)
     };
     finish(head, is_head, buffer, context)
 }
 
+/// The head of a text about the server as it is now, which no cache may repeat later.
+fn live_text(status: Status, date: &[u8; 29]) -> ResponseHead<'_> {
+    ResponseHead {
+        content_type: Some(TEXT),
+        is_live: true,
+        ..ResponseHead::empty(status, date)
+    }
+}
+
+fn metrics<'a>(exposition: Option<&'a str>, date: &'a [u8; 29]) -> (&'a str, ResponseHead<'a>) {
+    match exposition {
+        Some(text) => {
+            let head = ResponseHead {
+                content_type: Some(Scrape::CONTENT_TYPE),
+                ..live_text(Status::Ok, date)
+            };
+            (text, head)
+        }
+        None => {
+            let head = live_text(Status::InternalServerError, date);
+            ("metrics could not be rendered\n", head)
+        }
+    }
+}
+
 fn write_text<'c>(
-    text: &[u8],
+    text: &str,
     mut head: ResponseHead<'c>,
     is_head: bool,
     buffer: &mut Vec<u8>,
     context: &'c ResponseContext,
 ) -> Range<usize> {
-    buffer.extend_from_slice(text);
-    head.content_type = Some(TEXT);
+    buffer.extend_from_slice(text.as_bytes());
     head.body = body_length(buffer);
     finish(head, is_head, buffer, context)
 }
