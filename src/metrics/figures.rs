@@ -1,4 +1,4 @@
-//! Figures that their owners hand over: each struct declares its metrics whole, with name, help and labels.
+//! Figures that their owners keep and hand over: each struct declares its metrics whole, with name, help and labels.
 
 use std::fmt::Display;
 
@@ -16,6 +16,12 @@ impl Figure for u64 {
     }
 }
 
+impl Figure for usize {
+    fn value(&self) -> Option<&dyn Display> {
+        Some(self)
+    }
+}
+
 impl<T: Display> Figure for Option<T> {
     fn value(&self) -> Option<&dyn Display> {
         self.as_ref().map(|value| value as &dyn Display)
@@ -28,7 +34,7 @@ pub(super) struct Shown {
     kind: Kind,
     name: &'static str,
     help: &'static str,
-    label: Option<(&'static str, &'static str)>,
+    label: Option<FigureLabel>,
 }
 
 /// A level.
@@ -66,14 +72,25 @@ pub(super) const fn labelled(
     }
 }
 
-/// For the report alone.
-pub(super) const REPORTED: Option<Shown> = None;
+/// Not at all: for the report, or for the owner itself.
+pub(super) const HIDDEN: Option<Shown> = None;
+
+/// A label and its value, which tell figures of one name apart.
+pub(super) type FigureLabel = (&'static str, &'static str);
 
 impl Shown {
-    pub(super) fn write(&self, exposition: &mut Exposition, figure: &dyn Figure) {
+    /// Writes this figure of each owner; an owner has a label unless it is the only one.
+    pub(super) fn write<'a>(
+        &self,
+        exposition: &mut Exposition,
+        owners: impl Iterator<Item = (Option<FigureLabel>, &'a dyn Figure)>,
+    ) {
         exposition.family(self.kind, self.name, self.help, |family| {
-            if let Some(value) = figure.value() {
-                family.sample(self.label.as_slice(), value);
+            for (owner, figure) in owners {
+                if let Some(value) = figure.value() {
+                    let labels: Vec<FigureLabel> = self.label.into_iter().chain(owner).collect();
+                    family.sample(&labels, value);
+                }
             }
         });
     }
@@ -94,10 +111,16 @@ macro_rules! figures {
         }
 
         impl $name {
-            pub(super) fn expose(&self, exposition: &mut $crate::metrics::exposition::Exposition) {
+            /// Exposes the figures of each owner; an owner has a label unless it is the only one.
+            pub(super) fn expose(
+                exposition: &mut $crate::metrics::exposition::Exposition,
+                owners: &[(Option<$crate::metrics::figures::FigureLabel>, &Self)],
+            ) {
+                use $crate::metrics::figures::{Figure, Shown};
                 $(
                     if let Some(shown) = $shown {
-                        $crate::metrics::figures::Shown::write(&shown, exposition, &self.$field);
+                        let figures = owners.iter().map(|&(owner, own)| (owner, &own.$field as &dyn Figure));
+                        Shown::write(&shown, exposition, figures);
                     }
                 )+
             }

@@ -30,8 +30,10 @@ pub struct Scrape<'a> {
     pub connections_max: u32,
     /// The worker pool, when there is one.
     pub workers: Option<WorkerFigures>,
-    /// Sessions that are no more.
-    pub tombstones: TombstoneFigures,
+    /// Sessions that their clients ended.
+    pub ended: TombstoneFigures,
+    /// Sessions that were evicted: idle, or in the way of others.
+    pub evicted: TombstoneFigures,
     /// The tasks.
     pub tasks: TaskFigures,
     /// The process.
@@ -66,17 +68,21 @@ impl Scrape<'_> {
             Some(self.connections_max),
         );
         if let Some(workers) = self.workers {
-            workers.expose(&mut exposition);
+            WorkerFigures::expose(&mut exposition, &[(None, &workers)]);
         }
-        self.tombstones.expose(&mut exposition);
-        self.tasks.expose(&mut exposition);
+        let ends = [
+            (Some(("end", "deleted")), &self.ended),
+            (Some(("end", "evicted")), &self.evicted),
+        ];
+        TombstoneFigures::expose(&mut exposition, &ends);
+        TaskFigures::expose(&mut exposition, &[(None, &self.tasks)]);
         exposition.single(
             Kind::Counter,
             "weir_log_records_dropped_total",
             "Log records dropped because stderr took them too slowly.",
             Some(log_records_dropped()),
         );
-        self.process.expose(&mut exposition);
+        ProcessFigures::expose(&mut exposition, &[(None, &self.process)]);
         exposition.into_text()
     }
 
@@ -154,9 +160,12 @@ mod tests {
             shards,
             connections_max: 1000,
             workers: Some(workers),
-            tombstones: TombstoneFigures {
-                ended: 9,
-                evicted_forgotten_total: 4,
+            ended: TombstoneFigures {
+                remembered: 9,
+                ..TombstoneFigures::default()
+            },
+            evicted: TombstoneFigures {
+                forgotten_total: 4,
                 ..TombstoneFigures::default()
             },
             tasks: TaskFigures {
@@ -363,7 +372,8 @@ mod tests {
             shards: &[],
             connections_max: 0,
             workers: None,
-            tombstones: TombstoneFigures::default(),
+            ended: TombstoneFigures::default(),
+            evicted: TombstoneFigures::default(),
             tasks: TaskFigures::default(),
             process: ProcessFigures::default(),
         };

@@ -1,12 +1,17 @@
-//! Figures of the task store, as its owner hands them over.
+//! Figures of the task store, which it keeps itself.
 
-use super::figures::{Shown, counter, figures, gauge, labelled};
+use super::figures::{HIDDEN, Shown, counter, figures, gauge, labelled};
 
 const KEPT: Option<Shown> = gauge("weir_tasks", "Tasks that are kept, by status.");
 
 figures! {
     /// The tasks at one moment.
+    #[derive(Eq)]
     pub struct TaskFigures {
+        /// Tasks that are kept.
+        pub tasks: u64 => HIDDEN,
+        /// Those of them that are not over.
+        pub running: u64 => HIDDEN,
         /// Tasks that run.
         pub working: u64 => labelled(KEPT, "status", "working"),
         /// Tasks that wait for their clients.

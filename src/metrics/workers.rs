@@ -1,14 +1,17 @@
-//! Figures of the worker pool, as its owner hands them over, for the exposition and the report.
+//! Figures of the worker pool, which it keeps itself, for the exposition and the report.
 
-use super::figures::{REPORTED, counter, figures, gauge};
+use super::figures::{HIDDEN, counter, figures, gauge};
 
 figures! {
     /// The worker pool at one moment.
+    #[derive(Eq)]
     pub struct WorkerFigures {
         /// Threads there are, spares included.
         pub threads: u64 => gauge("weir_worker_threads", "Worker threads."),
         /// Threads that were asked for: as many calls run at once.
-        pub threads_configured: u64 => REPORTED,
+        pub threads_configured: u64 => HIDDEN,
+        /// Calls that may run at once now: fewer than were asked for when more are stuck than there are spares.
+        pub jobs_max: u64 => HIDDEN,
         /// Threads that run a call now, abandoned ones included.
         pub busy: u64 => gauge("weir_worker_busy", "Worker threads that run a call."),
         /// Calls that wait for a thread.
@@ -17,7 +20,11 @@ figures! {
         pub queue_depth_max: u64 => gauge("weir_worker_queue_depth_max", "Calls that may wait for a worker thread."),
         /// Calls that still run although their timeout has passed or their client has left.
         pub abandoned: u64 => gauge("weir_worker_abandoned", "Calls that run on although nobody waits for them."),
-        /// Calls that ended, in whatever way.
+        /// Calls that were given up while they ran.
+        pub abandoned_total: u64 => HIDDEN,
+        /// Threads that could not be placed on the CPUs asked for.
+        pub pin_failures_total: u64 => HIDDEN,
+        /// Calls that ran and were replied to, panicked ones included.
         pub completed_total: u64 => counter("weir_worker_completed_total", "Calls that ended on a worker thread."),
         /// Calls cancelled before they ended.
         pub cancelled_total: u64 => counter("weir_worker_cancelled_total", "Calls cancelled before they ended."),

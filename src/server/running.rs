@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::figures::{ask_for_histograms, exposition, shard_report, worker_figures};
+use super::figures::{ask_for_histograms, exposition, shard_report};
 use super::link::Link;
 use super::service;
 use super::shards::{self, Common, ShardHandle, Shards};
@@ -342,7 +342,7 @@ impl Server {
             labels,
             self.started.elapsed(),
             parts,
-            Some(worker_figures(workers)),
+            Some(workers.figures()),
             self.watchdog.contention(),
         )
     }

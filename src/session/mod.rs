@@ -29,6 +29,7 @@ use crate::mcp::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
     UnixSeconds,
 };
+use crate::metrics::TombstoneFigures;
 
 /// Limits of sealed sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +75,9 @@ impl SealedSessions {
         }
     }
 
-    /// Ended sessions that are remembered.
-    pub fn tombstones(&self) -> usize {
-        self.tombstones.len()
-    }
-
-    /// Ended sessions that were forgotten before their ids expired.
-    pub fn tombstones_forgotten(&self) -> u64 {
-        self.tombstones.forgotten()
+    /// Ended sessions that are remembered, and those that were forgotten before their ids expired.
+    pub fn tombstones(&self) -> TombstoneFigures {
+        self.tombstones.figures()
     }
 
     fn open_plain(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Plain> {

@@ -18,6 +18,7 @@ use crate::mcp::{
     CancelTask, EndSession, LiveRefused, LiveState, OpenSession, Principal, Session, SessionId, SessionToken,
     SessionUnavailable, Sessions, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis, UnixSeconds,
 };
+use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
 
 /// The process's sessions, with their live state. All shards share it.
@@ -68,14 +69,9 @@ impl Store {
         &self.tasks
     }
 
-    /// Ended sessions that are remembered.
-    pub fn tombstones(&self) -> usize {
+    /// Ended sessions that are remembered, and those that were forgotten before their ids expired.
+    pub fn tombstones(&self) -> TombstoneFigures {
         self.sessions.tombstones()
-    }
-
-    /// Ended sessions that were forgotten before their ids expired.
-    pub fn tombstones_forgotten(&self) -> u64 {
-        self.sessions.tombstones_forgotten()
     }
 }
 
@@ -215,7 +211,10 @@ mod tests {
         assert_eq!(store.live().stats().sessions, 1);
         let ended = Sessions::end(&store, id.as_bytes(), Principal::ANONYMOUS, NOW);
         assert_eq!(ended, EndSession::Ended);
-        assert_eq!((store.live().stats().sessions, store.tombstones()), (0, 1));
+        assert_eq!(
+            (store.live().stats().sessions, store.tombstones().remembered),
+            (0, 1)
+        );
         assert_eq!(stream.next(place, 100, &mut |_| ()), StreamState::Ended);
         assert_eq!((open(&store, &id), store.log_level(opened.token)), (None, None));
     }
@@ -238,6 +237,6 @@ mod tests {
         assert!(open(&store, &ids[0]).is_some());
         assert_eq!(open(&store, &ids[1]), None);
         let ended = Sessions::end(&store, ids[1].as_bytes(), Principal::ANONYMOUS, NOW);
-        assert_eq!((ended, store.tombstones()), (EndSession::Unknown, 0));
+        assert_eq!((ended, store.tombstones().remembered), (EndSession::Unknown, 0));
     }
 }

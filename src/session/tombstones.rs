@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::seal::Token;
 use crate::mcp::UnixSeconds;
+use crate::metrics::TombstoneFigures;
 
 /// More stripes than there usually are shards, so that two shards rarely use the same one.
 const STRIPES: usize = 64;
@@ -80,16 +81,15 @@ impl Tombstones {
         self.forgotten.fetch_add(forgotten, Ordering::Relaxed);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.stripes
-            .iter()
-            .map(|stripe| stripe.len.load(Ordering::Relaxed))
-            .sum()
-    }
-
-    /// How many were forgotten before they expired.
-    pub(super) fn forgotten(&self) -> u64 {
-        self.forgotten.load(Ordering::Relaxed)
+    /// How many are remembered, and how many were forgotten before they expired.
+    pub(super) fn figures(&self) -> TombstoneFigures {
+        let stripes = self.stripes.iter();
+        TombstoneFigures {
+            remembered: stripes
+                .map(|stripe| stripe.len.load(Ordering::Relaxed) as u64)
+                .sum(),
+            forgotten_total: self.forgotten.load(Ordering::Relaxed),
+        }
     }
 
     fn place(&self, token: Token) -> (Key, &Stripe) {
@@ -162,24 +162,30 @@ mod tests {
             .collect()
     }
 
+    /// How many are remembered, and how many were forgotten.
+    fn counts(tombstones: &Tombstones) -> (u64, u64) {
+        let figures = tombstones.figures();
+        (figures.remembered, figures.forgotten_total)
+    }
+
     #[test]
     fn the_oldest_make_room_and_are_counted() {
         let tombstones = Tombstones::new(3 * STRIPES);
         for number in 0..3 {
             tombstones.insert(token(number), UnixSeconds(10), UnixSeconds(0));
         }
-        assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 0));
+        assert_eq!(counts(&tombstones), (3, 0));
         for number in 3..5 {
             tombstones.insert(token(number), UnixSeconds(10), UnixSeconds(0));
         }
-        assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 2));
+        assert_eq!(counts(&tombstones), (3, 2));
         assert_eq!(remembered(&tombstones, 0..9), [2, 3, 4]);
         // A session that is ended once more is the youngest again.
         tombstones.insert(token(0), UnixSeconds(10), UnixSeconds(0));
         assert_eq!(remembered(&tombstones, 0..9), [0, 3, 4]);
         // A session that two requests end at once is there once.
         tombstones.insert(token(0), UnixSeconds(10), UnixSeconds(0));
-        assert_eq!((tombstones.len(), tombstones.forgotten()), (3, 3));
+        assert_eq!(counts(&tombstones), (3, 3));
     }
 
     #[test]
@@ -189,16 +195,16 @@ mod tests {
         tombstones.insert(token(2), UnixSeconds(20), UnixSeconds(0));
         tombstones.insert(token(3), UnixSeconds(30), UnixSeconds(10));
         assert_eq!(remembered(&tombstones, 0..9), [2, 3]);
-        assert_eq!(tombstones.forgotten(), 0);
+        assert_eq!(counts(&tombstones).1, 0);
         // Behind one that is valid still, and without room.
         tombstones.insert(token(4), UnixSeconds(12), UnixSeconds(11));
         assert_eq!(
-            (remembered(&tombstones, 0..9), tombstones.forgotten()),
+            (remembered(&tombstones, 0..9), counts(&tombstones).1),
             (vec![3, 4], 1)
         );
         tombstones.insert(token(5), UnixSeconds(40), UnixSeconds(30));
         assert_eq!(
-            (remembered(&tombstones, 0..9), tombstones.forgotten()),
+            (remembered(&tombstones, 0..9), counts(&tombstones).1),
             (vec![5], 1)
         );
     }
@@ -228,6 +234,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(tombstones.len(), 4000);
+        assert_eq!(counts(&tombstones).0, 4000);
     }
 }

@@ -27,12 +27,13 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use thiserror::Error;
 
 pub use crate::config::WorkerSettings;
+use crate::metrics::WorkerFigures;
 use crate::registry::note_panics_here;
 use crate::units::CpuId;
 
 pub use job::{Job, Outcome, Refused};
 use shared::Shared;
-pub use shared::{JobHandle, ShutdownMode, Stopped, WorkersStats};
+pub use shared::{JobHandle, ShutdownMode, Stopped};
 
 /// Why the threads could not be started.
 #[derive(Debug, Error)]
@@ -136,8 +137,8 @@ impl Workers {
 
     /// The gauges and totals of this moment.
     #[cfg(any(test, feature = "internals"))]
-    pub fn stats(&self) -> WorkersStats {
-        self.submitter.stats()
+    pub fn figures(&self) -> WorkerFigures {
+        self.submitter.figures()
     }
 
     /// Stops accepting, deals with the queue as `mode` says, and waits at most `patience` for the threads. Jobs that
@@ -182,8 +183,8 @@ impl Submitter {
     }
 
     /// The gauges and totals of this moment.
-    pub fn stats(&self) -> WorkersStats {
-        self.shared.stats()
+    pub fn figures(&self) -> WorkerFigures {
+        self.shared.figures()
     }
 }
 

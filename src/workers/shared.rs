@@ -2,7 +2,7 @@
 //!
 //! Under its lock no job runs, and nothing that belongs to a job is dropped.
 //! Invariant: `busy = running` jobs plus those whose result is just being handed over;
-//! `busy - abandoned_running <= jobs_max`.
+//! `busy - abandoned <= jobs_max`.
 #![allow(
     clippy::disallowed_types,
     reason = "the one place where submitters and worker threads meet"
@@ -15,38 +15,8 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::job::{Job, Ran, Refused, Task};
+use crate::metrics::WorkerFigures;
 use crate::registry::{Cancellation, log_caught_panic};
-
-/// The gauges and totals of one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorkersStats {
-    /// Threads alive, spares included.
-    pub threads: usize,
-    /// Threads that were asked for.
-    pub threads_configured: usize,
-    /// Jobs that may run at once now: less than configured when more jobs are stuck than there are spares.
-    pub jobs_max: usize,
-    /// Threads with a job, abandoned ones included.
-    pub busy: usize,
-    /// Jobs waiting.
-    pub queued: usize,
-    /// Places in the queue.
-    pub queue_depth_max: usize,
-    /// Jobs given up by their callers that still run.
-    pub abandoned_running: usize,
-    /// Total: jobs that ran and were replied to, panicked ones included.
-    pub completed: u64,
-    /// Total: jobs that panicked.
-    pub panicked: u64,
-    /// Total: jobs taken back while queued.
-    pub cancelled: u64,
-    /// Total: jobs given up while running.
-    pub abandoned: u64,
-    /// Total: jobs refused because the queue was full.
-    pub refused: u64,
-    /// Total: threads that could not be placed on the CPUs asked for.
-    pub pin_failures: u64,
-}
 
 /// What [`JobHandle::cancel`] or [`JobHandle::abandon`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +79,8 @@ pub(super) struct Shared {
     wake: Condvar,
     /// Signals the shutdown that a thread has ended.
     thread_ended: Condvar,
-    jobs_max: usize,
-    queue_depth_max: usize,
+    jobs_max: u64,
+    queue_depth_max: u64,
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +92,7 @@ struct State {
     is_stopping: bool,
     ended: Vec<ThreadId>,
     /// `threads`, `threads_configured`, `jobs_max`, `queued` and `queue_depth_max` are filled in when asked for.
-    stats: WorkersStats,
+    figures: WorkerFigures,
 }
 
 #[derive(Debug)]
@@ -141,8 +111,8 @@ impl Shared {
             }),
             wake: Condvar::new(),
             thread_ended: Condvar::new(),
-            jobs_max,
-            queue_depth_max,
+            jobs_max: jobs_max as u64,
+            queue_depth_max: queue_depth_max as u64,
         }
     }
 
@@ -153,8 +123,8 @@ impl Shared {
         }
         // A free thread needs no queue place, so a queue of zero still serves.
         let places = shared.queue_depth_max.saturating_add(shared.free_threads(&state));
-        if state.queue.len() >= places {
-            state.stats.refused += 1;
+        if state.queue.len() as u64 >= places {
+            state.figures.refused_total += 1;
             return Err(Refused::Full(job));
         }
         let id = state.next_id;
@@ -170,14 +140,14 @@ impl Shared {
         Ok(handle)
     }
 
-    pub(super) fn stats(&self) -> WorkersStats {
+    pub(super) fn figures(&self) -> WorkerFigures {
         let state = self.lock();
-        WorkersStats {
+        WorkerFigures {
             jobs_max: self.jobs_now_max(&state),
             threads_configured: self.jobs_max,
-            queued: state.queue.len(),
+            queued: state.queue.len() as u64,
             queue_depth_max: self.queue_depth_max,
-            ..state.stats
+            ..state.figures
         }
     }
 
@@ -188,7 +158,7 @@ impl Shared {
             if self.free_threads(&state) > 0
                 && let Some((id, job)) = state.queue.pop_front()
             {
-                state.stats.busy += 1;
+                state.figures.busy += 1;
                 let entry = RunningJob {
                     cancellation: job.cancellation.clone(),
                     is_abandoned: false,
@@ -232,7 +202,7 @@ impl Shared {
 
     /// Waits until every thread has ended, at most `patience`.
     pub(super) fn wait_all_ended(&self, patience: Duration) {
-        let some_alive = |state: &mut State| state.stats.threads > 0;
+        let some_alive = |state: &mut State| state.figures.threads > 0;
         drop(
             self.thread_ended
                 .wait_timeout_while(self.lock(), patience, some_alive),
@@ -242,7 +212,7 @@ impl Shared {
     /// Waits until the threads without a job have ended. They run no foreign code, so the wait needs no limit; the
     /// queue must be empty.
     pub(super) fn wait_idle_ended(&self) {
-        let some_idle = |state: &mut State| state.stats.threads > state.stats.busy;
+        let some_idle = |state: &mut State| state.figures.threads > state.figures.busy;
         drop(self.thread_ended.wait_while(self.lock(), some_idle));
     }
 
@@ -252,17 +222,17 @@ impl Shared {
     }
 
     pub(super) fn on_pin_failed(&self) {
-        self.lock().stats.pin_failures += 1;
+        self.lock().figures.pin_failures_total += 1;
     }
 
     /// Counts a thread that is about to be started, so that it is there from the first submission on.
     pub(super) fn count_thread(&self) {
-        self.lock().stats.threads += 1;
+        self.lock().figures.threads += 1;
     }
 
     /// Takes the count back: the system refused the thread.
     pub(super) fn uncount_thread(&self) {
-        self.lock().stats.threads -= 1;
+        self.lock().figures.threads -= 1;
     }
 
     /// Counts this thread out when the guard drops, however the thread ends.
@@ -289,8 +259,8 @@ impl Shared {
             Some(job) if !job.is_abandoned => job.is_abandoned = true,
             _ => return Stopped::Ended,
         }
-        state.stats.abandoned += 1;
-        state.stats.abandoned_running += 1;
+        state.figures.abandoned_total += 1;
+        state.figures.abandoned += 1;
         drop(state);
         self.wake.notify_one();
         Stopped::Running
@@ -317,15 +287,15 @@ impl Shared {
 
     /// Threads that may take a job now. Spares count only while a job is abandoned; threads in a stuck job do not
     /// count.
-    fn free_threads(&self, state: &State) -> usize {
-        let stats = &state.stats;
-        let wanted = stats.busy.saturating_sub(stats.abandoned_running);
+    fn free_threads(&self, state: &State) -> u64 {
+        let figures = &state.figures;
+        let wanted = figures.busy.saturating_sub(figures.abandoned);
         self.jobs_now_max(state).saturating_sub(wanted)
     }
 
-    fn jobs_now_max(&self, state: &State) -> usize {
+    fn jobs_now_max(&self, state: &State) -> u64 {
         self.jobs_max
-            .min(state.stats.threads.saturating_sub(state.stats.abandoned_running))
+            .min(state.figures.threads.saturating_sub(state.figures.abandoned))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -340,7 +310,7 @@ const QUEUE_RESERVED_MAX: usize = 4096;
 impl State {
     fn take_queued(&mut self, id: u64) -> Option<Job> {
         let at = self.queue.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.stats.cancelled += 1;
+        self.figures.cancelled_total += 1;
         self.queue.remove(at).map(|(_, job)| job)
     }
 }
@@ -366,8 +336,8 @@ impl Running<'_> {
         let ran = task.run(&cancellation);
         let mut state = self.shared.lock();
         self.was_abandoned = state.running.remove(&self.id).is_some_and(|job| job.is_abandoned);
-        state.stats.panicked += u64::from(ran == Ran::Panicked);
-        state.stats.completed += u64::from(!self.was_abandoned);
+        state.figures.panicked_total += u64::from(ran == Ran::Panicked);
+        state.figures.completed_total += u64::from(!self.was_abandoned);
         drop(state);
         if self.was_abandoned && ran == Ran::Panicked {
             log_caught_panic("a blocking call that was given up");
@@ -384,8 +354,8 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.stats.busy -= 1;
-        state.stats.abandoned_running -= usize::from(self.was_abandoned);
+        state.figures.busy -= 1;
+        state.figures.abandoned -= u64::from(self.was_abandoned);
         // Nobody is woken: this thread looks at the queue next, and takes the place it has just given back.
     }
 }
@@ -398,7 +368,7 @@ pub(super) struct ThreadEnd<'a> {
 impl Drop for ThreadEnd<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.stats.threads -= 1;
+        state.figures.threads -= 1;
         state.ended.push(thread::current().id());
         drop(state);
         self.shared.thread_ended.notify_all();

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use crate::metrics::WorkerFigures;
 use crate::registry::Cancellation;
 
 use crate::units::CpuId;
@@ -69,8 +70,8 @@ impl Held {
 }
 
 /// Waits for a state that other threads bring about.
-fn wait_until(workers: &Workers, mut reached: impl FnMut(&super::WorkersStats) -> bool) {
-    while !reached(&workers.stats()) {
+fn wait_until(workers: &Workers, mut reached: impl FnMut(&WorkerFigures) -> bool) {
+    while !reached(&workers.figures()) {
         std::thread::yield_now();
     }
 }
@@ -102,8 +103,11 @@ fn results_and_panics_come_back_and_the_thread_lives_on() {
             Outcome::Done(2),
         ]
     );
-    let stats = workers.stats();
-    assert_eq!((stats.completed, stats.panicked, stats.threads), (4, 2, 1));
+    let figures = workers.figures();
+    assert_eq!(
+        (figures.completed_total, figures.panicked_total, figures.threads),
+        (4, 2, 1)
+    );
 }
 
 #[test]
@@ -162,15 +166,20 @@ fn a_full_queue_refuses_and_gives_the_job_back() {
     let Err(Refused::Full(job)) = Held::submit(&submitter).map(|_| ()) else {
         panic!("a fifth job found a place in a queue of four");
     };
-    let stats = workers.stats();
+    let figures = workers.figures();
     assert_eq!(
-        (stats.busy, stats.queued, stats.queue_depth_max, stats.refused),
+        (
+            figures.busy,
+            figures.queued,
+            figures.queue_depth_max,
+            figures.refused_total
+        ),
         (2, 4, 4, 1)
     );
     for held in running.into_iter().chain(queued) {
         assert_eq!(held.finish(), Outcome::Done(false));
     }
-    wait_until(&workers, |stats| stats.busy == 0);
+    wait_until(&workers, |figures| figures.busy == 0);
     submitter.try_submit(job).unwrap();
 }
 
@@ -197,7 +206,10 @@ fn a_job_cancelled_in_the_queue_never_runs_and_frees_its_place() {
     let next = Held::submit(&submitter).unwrap();
     assert_eq!(running.finish(), Outcome::Done(false));
     assert_eq!(next.finish(), Outcome::Done(false));
-    assert_eq!((workers.stats().cancelled, workers.stats().queued), (1, 0));
+    assert_eq!(
+        (workers.figures().cancelled_total, workers.figures().queued),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -209,7 +221,7 @@ fn a_running_job_sees_its_cancellation_and_still_replies() {
     assert_eq!(held.finish(), Outcome::Done(true));
     assert_eq!(handle.cancel(), Stopped::Ended);
     assert_eq!(handle.abandon(), Stopped::Ended);
-    assert_eq!(workers.stats().abandoned, 0);
+    assert_eq!(workers.figures().abandoned_total, 0);
 }
 
 #[test]
@@ -219,20 +231,20 @@ fn abandoned_jobs_are_replaced_up_to_the_spares_then_the_pool_shrinks_then_recov
     let stuck: Vec<_> = (0..2).map(|_| Held::started(&submitter)).collect();
     assert_eq!(stuck[0].handle.abandon(), Stopped::Running);
     assert_eq!(stuck[0].handle.abandon(), Stopped::Ended, "given up once only");
-    assert_eq!(workers.stats().jobs_max, 2);
+    assert_eq!(workers.figures().jobs_max, 2);
     // The spare takes the place of the first.
     let third = Held::started(&submitter);
     // The second is given up too: of three threads one is left.
     assert_eq!(stuck[1].handle.abandon(), Stopped::Running);
-    assert_eq!(workers.stats().jobs_max, 1);
+    assert_eq!(workers.figures().jobs_max, 1);
     assert_eq!(third.handle.abandon(), Stopped::Running);
-    let stats = workers.stats();
+    let figures = workers.figures();
     assert_eq!(
         (
-            stats.jobs_max,
-            stats.busy,
-            stats.abandoned_running,
-            stats.abandoned
+            figures.jobs_max,
+            figures.busy,
+            figures.abandoned,
+            figures.abandoned_total
         ),
         (0, 3, 3, 3)
     );
@@ -247,14 +259,14 @@ fn abandoned_jobs_are_replaced_up_to_the_spares_then_the_pool_shrinks_then_recov
     for held in waiting {
         assert_eq!(held.finish(), Outcome::Done(false));
     }
-    wait_until(&workers, |stats| stats.busy == 0);
-    let stats = workers.stats();
+    wait_until(&workers, |figures| figures.busy == 0);
+    let figures = workers.figures();
     assert_eq!(
         (
-            stats.jobs_max,
-            stats.abandoned_running,
-            stats.abandoned,
-            stats.completed
+            figures.jobs_max,
+            figures.abandoned,
+            figures.abandoned_total,
+            figures.completed_total
         ),
         (2, 0, 3, 8)
     );
@@ -268,7 +280,7 @@ fn abandoning_wakes_a_spare_for_a_job_that_waits_already() {
     let waiting = Held::submit(&submitter).unwrap();
     assert_eq!(stuck.handle.abandon(), Stopped::Running);
     assert_eq!(waiting.finish(), Outcome::Done(false));
-    assert_eq!(workers.stats().abandoned_running, 1);
+    assert_eq!(workers.figures().abandoned, 1);
 }
 
 #[test]
@@ -411,18 +423,21 @@ fn under_a_storm_every_job_ends_exactly_once() {
             });
         }
     });
-    wait_until(&workers, |stats| stats.busy == 0 && stats.queued == 0);
-    let stats = workers.stats();
+    wait_until(&workers, |figures| figures.busy == 0 && figures.queued == 0);
+    let figures = workers.figures();
     let count = |of: &AtomicUsize| of.load(Ordering::SeqCst) as u64;
     assert_eq!(
         count(&replies) + count(&dropped) + count(&gone) + count(&refused),
         SUBMITTERS * JOBS
     );
     assert_eq!(
-        (stats.completed, stats.cancelled),
+        (figures.completed_total, figures.cancelled_total),
         (count(&replies), count(&dropped))
     );
-    assert_eq!((stats.abandoned, stats.refused), (count(&gone), count(&refused)));
-    assert_eq!((stats.abandoned_running, stats.jobs_max), (0, 3));
+    assert_eq!(
+        (figures.abandoned_total, figures.refused_total),
+        (count(&gone), count(&refused))
+    );
+    assert_eq!((figures.abandoned, figures.jobs_max), (0, 3));
     assert_eq!(workers.shutdown(ShutdownMode::Drain, PATIENCE).joined, 5);
 }

@@ -44,6 +44,7 @@ use serde_json::Value;
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Announcement, Interest, LiveRefused, LiveState, OpenSession, Principal, SessionToken};
+use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
 
 pub use entry::{CallPlace, QuestionId};
@@ -142,10 +143,8 @@ pub struct LiveStats {
     pub bytes: usize,
     /// Sessions evicted so far, to make room or because they were idle.
     pub evictions: u64,
-    /// Evicted sessions that are remembered.
-    pub evicted: usize,
-    /// Evicted sessions that were forgotten before their ids expired.
-    pub evicted_forgotten: u64,
+    /// Evicted sessions that are remembered, and those that were forgotten before their ids expired.
+    pub evicted: TombstoneFigures,
 }
 
 /// The process's live state. See the module's documentation.
@@ -372,8 +371,7 @@ impl Live {
             sessions: self.stripes.sessions(),
             bytes: self.switchboard.budget.used_bytes(),
             evictions: self.evictions.load(Ordering::Relaxed),
-            evicted: self.evicted.len(),
-            evicted_forgotten: self.evicted.forgotten(),
+            evicted: self.evicted.figures(),
         }
     }
 

@@ -24,7 +24,7 @@ mod tests;
 use std::time::Duration;
 
 use crate::config::TaskSettings;
-use crate::mcp::{OverloadReason, Revision, TaskOwner, TaskStatus};
+use crate::mcp::{OverloadReason, Revision, TaskOwner};
 use crate::ring::ConnectionKey;
 
 pub use store::TaskStore;
@@ -108,52 +108,4 @@ pub enum WaitRefused {
     /// There is no memory for another stream.
     #[error("no memory to wait for this task")]
     NoMemory,
-}
-
-/// How many tasks have each status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TaskCounts {
-    /// They run.
-    pub working: usize,
-    /// They wait for their clients.
-    pub input_required: usize,
-    /// They have their results.
-    pub completed: usize,
-    /// They ended with errors.
-    pub failed: usize,
-    /// Their clients want them no more.
-    pub cancelled: usize,
-}
-
-impl TaskCounts {
-    fn of(&mut self, status: TaskStatus) -> &mut usize {
-        match status {
-            TaskStatus::Working => &mut self.working,
-            TaskStatus::InputRequired => &mut self.input_required,
-            TaskStatus::Completed => &mut self.completed,
-            TaskStatus::Failed => &mut self.failed,
-            TaskStatus::Cancelled => &mut self.cancelled,
-        }
-    }
-}
-
-/// Figures for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TaskStats {
-    /// Tasks that are known.
-    pub tasks: usize,
-    /// Those of them that are not over.
-    pub running: usize,
-    /// All of them by status.
-    pub by_status: TaskCounts,
-    /// Bytes counted for them.
-    pub bytes: usize,
-    /// Tasks made so far.
-    pub created: u64,
-    /// Tasks forgotten because their time was over.
-    pub expired: u64,
-    /// Tasks forgotten to make room for others.
-    pub evicted: u64,
-    /// Tasks refused.
-    pub refused: u64,
 }

@@ -13,12 +13,13 @@ use crate::mcp::{
     CancelTask, Overload, OverloadReason, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView,
     Tasks, UnixMillis, write_task_end, write_task_notification,
 };
+use crate::metrics::TaskFigures;
 use crate::registry::AnswerError;
 use crate::session::live::{Live, LiveEvent, Message, Stream};
 
 use super::table::Table;
 use super::task::{News, Question};
-use super::{NewTask, POLL_INTERVAL, TaskOptions, TaskRefused, TaskStats, WaitRefused};
+use super::{NewTask, POLL_INTERVAL, TaskOptions, TaskRefused, WaitRefused};
 
 /// How many streams may wait for one task; as many more may listen to it.
 pub(super) const WAITERS_MAX: usize = 16;
@@ -50,7 +51,7 @@ impl TaskStore {
         let now = (self.clock)();
         let mut table = self.lock();
         let Some(id) = new_id() else {
-            table.stats.refused += 1;
+            table.figures.refused_total += 1;
             return Err(TaskRefused::NoMemory);
         };
         table.insert(id, new, now)
@@ -187,8 +188,8 @@ impl TaskStore {
     }
 
     /// Figures for metrics.
-    pub fn stats(&self) -> TaskStats {
-        self.lock().stats()
+    pub fn figures(&self) -> TaskFigures {
+        self.lock().figures()
     }
 
     fn tell_any(&self, news: Option<News>) {
@@ -309,7 +310,9 @@ impl Tasks for TaskStore {
 
 impl std::fmt::Debug for TaskStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TaskStore").field("stats", &self.stats()).finish()
+        f.debug_struct("TaskStore")
+            .field("figures", &self.figures())
+            .finish()
     }
 }
 

@@ -1,16 +1,17 @@
 //! All tasks: found by id, counted by client, ordered by age and by the end of their time.
 //!
-//! Invariant: `bytes` is the sum over the tasks, `by_client`, `expiries` and `stats.by_status` have exactly the tasks
-//! there are, and `over` those that are over.
+//! Invariant: `bytes` is the sum over the tasks; `by_client`, `expiries` and the figures' counts by status have exactly
+//! the tasks there are, and `over` those that are over.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::task::{News, Question, Task, end_bytes};
-use super::{NewTask, TaskOptions, TaskRefused, TaskStats};
+use super::{NewTask, TaskOptions, TaskRefused};
 use crate::mcp::{
     Era, Principal, SessionToken, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis,
 };
+use crate::metrics::TaskFigures;
 
 /// The client whose tasks are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +41,7 @@ pub(super) struct Table {
     by_client: HashMap<Client, usize>,
     bytes: usize,
     next_number: u64,
-    pub(super) stats: TaskStats,
+    pub(super) figures: TaskFigures,
 }
 
 impl Table {
@@ -54,7 +55,7 @@ impl Table {
             by_client: HashMap::new(),
             bytes: 0,
             next_number: 0,
-            stats: TaskStats::default(),
+            figures: TaskFigures::default(),
         }
     }
 
@@ -76,7 +77,7 @@ impl Table {
         now: UnixMillis,
     ) -> Result<TaskView, TaskRefused> {
         if let Err(refused) = self.make_room(&new.owner) {
-            self.stats.refused += 1;
+            self.figures.refused_total += 1;
             return Err(refused);
         }
         let number = self.next_number;
@@ -108,8 +109,8 @@ impl Table {
         self.order.insert(number, id);
         self.expiries.insert((task.expiry(), number), id);
         self.tasks.insert(id, task);
-        self.stats.created += 1;
-        *self.stats.by_status.of(TaskStatus::Working) += 1;
+        self.figures.created_total += 1;
+        *count_of(&mut self.figures, TaskStatus::Working) += 1;
         Ok(view)
     }
 
@@ -140,13 +141,13 @@ impl Table {
 
     fn evict(&mut self, id: &TaskId) {
         self.remove(id);
-        self.stats.evicted += 1;
+        self.figures.evicted_total += 1;
     }
 
     fn remove(&mut self, id: &TaskId) -> Option<Task> {
         let task = self.tasks.remove(id)?;
         self.bytes -= task.bytes();
-        *self.stats.by_status.of(task.status) -= 1;
+        *count_of(&mut self.figures, task.status) -= 1;
         self.order.remove(&task.number);
         self.over.remove(&task.number);
         self.expiries.remove(&(task.expiry(), task.number));
@@ -172,11 +173,11 @@ impl Table {
             return None;
         }
         self.bytes -= task.bytes();
-        *self.stats.by_status.of(task.status) -= 1;
+        *count_of(&mut self.figures, task.status) -= 1;
         change(task);
         task.updated = now.max(task.updated);
         self.bytes += task.bytes();
-        *self.stats.by_status.of(task.status) += 1;
+        *count_of(&mut self.figures, task.status) += 1;
         Some(task)
     }
 
@@ -240,7 +241,7 @@ impl Table {
             && expiry <= now
         {
             let Some(task) = self.remove(&id) else { break };
-            self.stats.expired += 1;
+            self.figures.expired_total += 1;
             let is_over = task.status.is_terminal();
             gone.push(News {
                 view: None,
@@ -280,12 +281,23 @@ impl Table {
         (views, has_more)
     }
 
-    pub(super) fn stats(&self) -> TaskStats {
-        TaskStats {
-            tasks: self.tasks.len(),
-            running: self.tasks.len() - self.over.len(),
-            bytes: self.bytes,
-            ..self.stats
+    pub(super) fn figures(&self) -> TaskFigures {
+        TaskFigures {
+            tasks: self.tasks.len() as u64,
+            running: (self.tasks.len() - self.over.len()) as u64,
+            bytes: self.bytes as u64,
+            ..self.figures
         }
+    }
+}
+
+/// The figure that counts the tasks with this status.
+fn count_of(figures: &mut TaskFigures, status: TaskStatus) -> &mut u64 {
+    match status {
+        TaskStatus::Working => &mut figures.working,
+        TaskStatus::InputRequired => &mut figures.input_required,
+        TaskStatus::Completed => &mut figures.completed,
+        TaskStatus::Failed => &mut figures.failed,
+        TaskStatus::Cancelled => &mut figures.cancelled,
     }
 }

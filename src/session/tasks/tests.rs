@@ -11,8 +11,9 @@ use super::*;
 use crate::jsonrpc::{Id, RequestId};
 use crate::mcp::{
     CancelTask, ClientCapabilities, Era, OpenSession, Principal, Session, SessionToken, TaskEnd, TaskEnding,
-    TaskId, Tasks, UnixMillis,
+    TaskId, TaskStatus, Tasks, UnixMillis,
 };
+use crate::metrics::TaskFigures;
 use crate::session::live::{
     Collected, Live, LiveEvent, LiveOptions, Message, Stream, StreamPlace, StreamState,
 };
@@ -335,7 +336,7 @@ fn tasks_are_forgotten_when_their_time_is_over() {
     let stream = store.wait(&MODERN, &running, request(1)).unwrap();
     NOW.set(START + 4_999);
     store.tick();
-    assert_eq!(store.stats().tasks, 3);
+    assert_eq!(store.figures().tasks, 3);
     NOW.set(START + 5_000);
     store.tick();
     assert_eq!(
@@ -347,7 +348,7 @@ fn tasks_are_forgotten_when_their_time_is_over() {
         "only one still ran"
     );
     assert_eq!(read(&stream).1, StreamState::Ended);
-    assert_eq!((store.stats().tasks, store.stats().expired), (1, 2));
+    assert_eq!((store.figures().tasks, store.figures().expired_total), (1, 2));
 }
 
 #[test]
@@ -386,8 +387,8 @@ fn thousands_made_and_abandoned_leave_nothing() {
         }
         NOW.set(START + (round + 1) * 86_400_000);
         store.tick();
-        let stats = store.stats();
-        assert_eq!((stats.tasks, stats.running, stats.bytes), (0, 0, 0));
+        let figures = store.figures();
+        assert_eq!((figures.tasks, figures.running, figures.bytes), (0, 0, 0));
     }
 }
 
@@ -415,7 +416,10 @@ fn what_is_over_makes_room_and_what_runs_does_not() {
         (status(&store, &LEGACY, &first), status(&store, &LEGACY, &third)),
         (Some(TaskStatus::Working), None)
     );
-    assert_eq!((store.stats().refused, store.stats().evicted), (2, 2));
+    assert_eq!(
+        (store.figures().refused_total, store.figures().evicted_total),
+        (2, 2)
+    );
 }
 
 #[test]
@@ -427,13 +431,26 @@ fn the_oldest_that_are_over_make_room_for_bytes() {
     let ids: Vec<TaskId> = (0..4).map(|_| store.create(new(MODERN)).unwrap().id).collect();
     for id in &ids {
         store.end(id, completed(&"x".repeat(8_000)));
-        assert!(store.stats().bytes <= 20_000);
+        assert!(store.figures().bytes <= 20_000);
     }
     let known: Vec<bool> = ids
         .iter()
         .map(|id| store.task(&MODERN, id.as_str()).is_some())
         .collect();
     assert_eq!(known, [false, false, true, true]);
+}
+
+/// The counts by status alone.
+fn by_status(store: &TaskStore) -> TaskFigures {
+    let figures = store.figures();
+    TaskFigures {
+        working: figures.working,
+        input_required: figures.input_required,
+        completed: figures.completed,
+        failed: figures.failed,
+        cancelled: figures.cancelled,
+        ..TaskFigures::default()
+    }
 }
 
 #[test]
@@ -450,24 +467,25 @@ fn counts_by_status_follow_every_task() {
         },
     );
     store.cancel_task(&MODERN, ids[4].as_str());
-    let one_of_each = TaskCounts {
+    let one_of_each = TaskFigures {
         working: 1,
         input_required: 1,
         completed: 1,
         failed: 1,
         cancelled: 1,
+        ..TaskFigures::default()
     };
-    assert_eq!(store.stats().by_status, one_of_each);
+    assert_eq!(by_status(&store), one_of_each);
     store.answered(&ids[1], 0);
-    let answered = TaskCounts {
+    let answered = TaskFigures {
         working: 2,
         input_required: 0,
         ..one_of_each
     };
-    assert_eq!(store.stats().by_status, answered);
+    assert_eq!(by_status(&store), answered);
     NOW.set(START + 86_400_000);
     store.tick();
-    assert_eq!(store.stats().by_status, TaskCounts::default());
+    assert_eq!(by_status(&store), TaskFigures::default());
 }
 
 #[test]
@@ -546,21 +564,21 @@ fn without_room_for_any_there_are_none() {
         ..TaskOptions::default()
     });
     assert_eq!(store.create(new(MODERN)), Err(TaskRefused::Full));
-    assert_eq!(store.stats().refused, 1);
+    assert_eq!(store.figures().refused_total, 1);
 }
 
 #[test]
 fn questions_count_against_memory_until_their_task_is_over() {
     let store = store();
     let id = store.create(new(MODERN)).unwrap().id;
-    let begun = store.stats().bytes;
+    let begun = store.figures().bytes;
     let request: Arc<[u8]> = vec![b'x'; 10_000].into();
     store.ask(&id, 0, "key", request, None);
-    assert!(store.stats().bytes > begun + 10_000);
+    assert!(store.figures().bytes > begun + 10_000);
     store.answered(&id, 0);
-    assert!(store.stats().bytes < begun + 1_000);
+    assert!(store.figures().bytes < begun + 1_000);
     store.end(&id, completed(""));
-    assert_eq!(store.stats().bytes, begun);
+    assert_eq!(store.figures().bytes, begun);
 }
 
 #[test]
@@ -630,11 +648,11 @@ fn shards_that_make_and_end_tasks_at_once_leave_exact_figures() {
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    let stats = store.stats();
-    assert_eq!((stats.created, stats.running), (made as u64, 0));
-    assert_eq!(stats.tasks + stats.evicted as usize, made);
-    assert!(stats.tasks <= 64 && made + stats.refused as usize == 4 * EACH);
+    let figures = store.figures();
+    assert_eq!((figures.created_total, figures.running), (made as u64, 0));
+    assert_eq!(figures.tasks + figures.evicted_total, made as u64);
+    assert!(figures.tasks <= 64 && made + figures.refused_total as usize == 4 * EACH);
     NOW.set(START + 86_400_000);
     store.tick();
-    assert_eq!((store.stats().tasks, store.stats().bytes), (0, 0));
+    assert_eq!((store.figures().tasks, store.figures().bytes), (0, 0));
 }

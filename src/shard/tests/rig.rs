@@ -721,8 +721,8 @@ impl Sizes {
 
 fn await_workers(workers: &Submitter, barrier: &Barrier) {
     loop {
-        let (waiting, stats) = (barrier.waiting(), workers.stats());
-        if stats.busy == waiting && (stats.queued == 0 || waiting > 0) {
+        let (waiting, figures) = (barrier.waiting() as u64, workers.figures());
+        if figures.busy == waiting && (figures.queued == 0 || waiting > 0) {
             return;
         }
         std::thread::yield_now();
