@@ -1,0 +1,153 @@
+//! What is asked for, and what each part of it costs.
+
+use super::plan::ShardMemory;
+use crate::config::sizes::{RING_BUFFER_BYTES, RingOptions};
+
+/// Program, allocator, registry and admin thread: a bare executor process is 5 MiB resident (measured), rounded up.
+pub(super) const PROCESS_BYTES: u64 = 6 << 20;
+/// A worker's touched stack and the buffers of one file or search: an estimate.
+pub(super) const WORKER_BYTES: u64 = 128 << 10;
+/// An executor and its helper thread, 180 KiB (measured), the rings in the kernel, 264 KiB (measured), and about
+/// 320 KiB for timers, inbox and decode scratch (an estimate).
+pub(super) const EXECUTOR_BYTES: u64 = 768 << 10;
+/// What a handler keeps besides its buffers.
+const HANDLER_STATE_BYTES: u64 = 1 << 10;
+/// The kernel's entry for a provided buffer.
+const RING_ENTRY_BYTES: u64 = 16;
+/// What a place in the wait queue keeps besides its buffer: links, deadline, connection.
+const WAITING_ENTRY_BYTES: u64 = 64;
+/// The most an idle connection may cost.
+const CONNECTION_BYTES: u64 = 1 << 10;
+
+/// Of the budget, at least this share stays for run time.
+pub(super) const RUNTIME_DIVISOR: u64 = 4;
+/// Of the budget, the connection table may take at most this share, unless connections were asked for.
+const CONNECTIONS_DIVISOR: u64 = 8;
+
+/// Waiters per handler if nothing else is said: two calls' time.
+const WAITERS_PER_HANDLER: u32 = 2;
+/// Places of the shortest default queue: even beside a handful of handlers a burst of clients can wait.
+const QUEUE_DEPTH_DEFAULT_MIN: u32 = 32;
+
+/// Whom the defaults are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clientele {
+    /// Whoever connects.
+    Many,
+    /// The one that started this process, beside others of its kind.
+    One,
+}
+
+impl Clientele {
+    pub(super) fn handlers_default(self) -> u32 {
+        match self {
+            Self::Many => 256,
+            Self::One => 32,
+        }
+    }
+
+    pub(super) fn ring_buffers_default(self) -> u32 {
+        match self {
+            Self::Many => RingOptions::default().buffers.into(),
+            Self::One => RingOptions::ONE_CLIENT.buffers.into(),
+        }
+    }
+}
+
+/// What was asked for; `None` leaves the number to the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryDemand {
+    /// `--memory-max`.
+    pub budget_bytes: u64,
+    /// How many shards.
+    pub shards: u32,
+    /// How many worker threads.
+    pub workers: u32,
+    /// Whom the defaults are for.
+    pub clientele: Clientele,
+    /// How many connections.
+    pub connections: ConnectionsDemand,
+    /// `--pool-size`.
+    pub handlers: Option<u32>,
+    /// `--buffer-size`.
+    pub buffer_bytes: u64,
+    /// `--ring-buffers`.
+    pub ring_buffers: Option<u32>,
+    /// `--assembly-buffers`.
+    pub assembly_buffers: Option<u32>,
+    /// `--queue-depth`.
+    pub queue_depth: Option<u32>,
+}
+
+/// How many connections the table must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionsDemand {
+    /// As many as were asked for.
+    Exactly(u32),
+    /// As many as memory lets, up to what the descriptor limit lets.
+    UpTo(u32),
+}
+
+/// Candidate numbers of a shard's buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) handlers: u32,
+    pub(super) ring_buffers: u32,
+    pub(super) assembly_buffers: u32,
+    pub(super) queue_depth: u32,
+}
+
+impl MemoryDemand {
+    pub(super) fn shard_memory(&self, counts: Counts) -> ShardMemory {
+        let handler_bytes = self
+            .buffer_bytes
+            .saturating_mul(2)
+            .saturating_add(HANDLER_STATE_BYTES);
+        ShardMemory {
+            executor_bytes: EXECUTOR_BYTES,
+            handlers_bytes: handler_bytes.saturating_mul(u64::from(counts.handlers)),
+            ring_bytes: (RING_BUFFER_BYTES as u64 + RING_ENTRY_BYTES)
+                .saturating_mul(u64::from(counts.ring_buffers)),
+            assembly_bytes: self
+                .buffer_bytes
+                .saturating_mul(u64::from(counts.assembly_buffers)),
+            waiting_bytes: (RING_BUFFER_BYTES as u64 + WAITING_ENTRY_BYTES)
+                .saturating_mul(u64::from(counts.queue_depth)),
+        }
+    }
+
+    pub(super) fn fixed_bytes(&self, per_shard: &ShardMemory) -> u64 {
+        self.process_bytes()
+            .saturating_add(connections_bytes(self.connections()))
+            .saturating_add(per_shard.total_bytes().saturating_mul(u64::from(self.shards)))
+    }
+
+    pub(super) fn process_bytes(&self) -> u64 {
+        PROCESS_BYTES.saturating_add(WORKER_BYTES.saturating_mul(u64::from(self.workers)))
+    }
+
+    pub(super) fn runtime_bytes_min(&self) -> u64 {
+        self.budget_bytes / RUNTIME_DIVISOR
+    }
+
+    pub(super) fn connections(&self) -> u32 {
+        match self.connections {
+            ConnectionsDemand::Exactly(connections) => connections,
+            ConnectionsDemand::UpTo(most) => {
+                let affordable = self.budget_bytes / CONNECTIONS_DIVISOR / CONNECTION_BYTES;
+                most.min(u32::try_from(affordable).unwrap_or(u32::MAX)).max(1)
+            }
+        }
+    }
+}
+
+/// How many may wait for one of `handlers` if nothing else is said.
+pub(in crate::config) fn queue_depth_default(handlers: u32) -> u32 {
+    handlers
+        .saturating_mul(WAITERS_PER_HANDLER)
+        .max(QUEUE_DEPTH_DEFAULT_MIN)
+}
+
+pub(super) fn connections_bytes(connections: u32) -> u64 {
+    u64::from(connections) * CONNECTION_BYTES
+}
