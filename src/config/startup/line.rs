@@ -1,0 +1,45 @@
+//! One line of the check: a need, and how well it is met.
+
+use std::fmt;
+
+/// How well one need is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// All is well.
+    Ok,
+    /// It runs, but an operator should know.
+    Warning,
+    /// It cannot run.
+    Missing,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Missing => "missing",
+        })
+    }
+}
+
+/// One need and how it is met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How well.
+    pub verdict: Verdict,
+    /// What it is about, one word.
+    pub topic: &'static str,
+    /// The fact, the value, the limit and, unless all is well, what to type.
+    pub text: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<8} {}: {}", self.verdict, self.topic, self.text)
+    }
+}
+
+pub(super) fn line(verdict: Verdict, topic: &'static str, text: String) -> Line {
+    Line { verdict, topic, text }
+}
