@@ -1,8 +1,9 @@
-//! What a `requestState` is bound to: who asked for what.
+//! The digest that binds a `requestState` to its request: who sent it, which method it calls, with which parameters.
 //!
-//! A digest of the principal, the method and all of its parameters but those that change from one round to the next,
-//! in the order in which they were sent, as a client that repeats its request repeats it. It is the same whether made
-//! when the first request is decoded or when the state comes back, and it outlives the text it was made of.
+//! The digest covers the principal, the method and all parameters except those that change from one round to the next,
+//! in the order in which the client sent them; a client that repeats its request repeats that order. The digest is the
+//! same whether it is made when the first request is decoded or when the state comes back, and it outlives the text it
+//! was made from.
 
 use sha2::{Digest, Sha256};
 
@@ -12,12 +13,12 @@ use crate::mcp::sessions::Principal;
 /// Members of `params` that differ from round to round.
 const CHANGING: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 
-/// A digest of one request: half of SHA-256, for every call of a client that can be asked carries one.
+/// A digest of one request. It is half of a SHA-256, because every call of a client that can be asked carries one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Binding([u8; 16]);
 
 impl Binding {
-    /// That of a request of `method`.
+    /// The digest of a request of `method`.
     pub(super) fn of(principal: Principal, method: &str, params: Option<Value<'_, '_>>) -> Self {
         let mut digest = Sha256::new();
         digest.update(principal.0);
@@ -37,8 +38,8 @@ impl Binding {
     }
 }
 
-/// Each value with its kind and length in front, so that no two texts of JSON give the same bytes. As deep as the
-/// parser allows.
+/// Adds each value with its kind and length in front, so that no two JSON texts give the same bytes. The recursion is
+/// no deeper than the parser allows.
 fn add(digest: &mut Sha256, value: Value<'_, '_>) {
     if let Some(string) = value.as_str() {
         digest.update(b"s");

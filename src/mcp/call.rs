@@ -1,7 +1,7 @@
 //! One operation that a client asked for: checked, waiting for a handler, started.
 //!
-//! [`Work`] borrows the scratch it was decoded in and is short-lived: it is started at once or dropped, and then
-//! decoded again when a handler is free. [`Ticket`] is what outlives it: all that an answer needs.
+//! [`Work`] borrows the scratch it was decoded in and is short-lived: it is started at once, or dropped and decoded
+//! again when a handler is free. [`Ticket`] outlives it and holds all that an answer needs.
 
 use simd_json::base::ValueIntoString as _;
 use simd_json::tape;
@@ -43,31 +43,32 @@ impl<'s> CallParams<'s> {
     }
 }
 
-/// Who asks, what it wants to hear meanwhile, and in which words the answer is to be.
+/// The client of a call: who it is, which messages it wants while the call runs, and in which revision it reads the
+/// answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker<'s> {
     pub(super) id: Id<'s>,
     pub(super) revision: Revision,
-    /// Of what the client declared, what its revision has.
+    /// The declared capabilities of the client, as far as its revision has them.
     pub(super) capabilities: ClientCapabilities,
     pub(super) principal: Principal,
-    /// What its requests can be cancelled under: a legacy session, or a channel.
+    /// The legacy session or channel in which its requests can be cancelled.
     pub(super) conversation: Option<SessionToken>,
-    /// Whether it came on a channel.
+    /// Whether the request came on a channel.
     pub(super) is_on_channel: bool,
     pub(super) progress_token: Option<Id<'s>>,
     pub(super) log_level: Option<LogLevel>,
-    /// Whether the answer may be a stream: not in a batch.
+    /// Whether the answer may be a stream. In a batch it may not.
     pub(super) has_stream: bool,
 }
 
-/// What is known of an operation once it passed every check but its own.
+/// All that is known of an operation when every check but its own has passed.
 pub(super) struct Call<'s> {
     pub(super) asker: Asker<'s>,
     pub(super) operation: Operation,
-    /// What the client answered to questions of earlier rounds.
+    /// The client's answers to questions of earlier rounds.
     pub(super) answers: Option<Answers>,
-    /// It is to run as a task.
+    /// Set if the call is to run as a task.
     pub(super) task: Option<TaskTerms>,
 }
 
@@ -85,7 +86,7 @@ pub(super) fn asking_method(operation: Operation) -> Option<&'static str> {
     }
 }
 
-/// An operation whose request passed all checks of envelope and headers and that was not started yet.
+/// An operation whose request passed all checks of envelope and headers, and which has not been started yet.
 #[must_use = "dropped work leaves its request without an answer"]
 pub struct Work<'s> {
     document: Document<'s>,
@@ -102,7 +103,7 @@ impl<'s> Work<'s> {
         self.call.asker.id
     }
 
-    /// What is to run.
+    /// The operation to run.
     #[cfg(any(test, feature = "internals"))]
     pub fn operation(&self) -> Operation {
         self.call.operation
@@ -113,23 +114,24 @@ impl<'s> Work<'s> {
         self.call.asker.revision
     }
 
-    /// What the client can do when asked.
+    /// The capabilities of the client, which say what it can be asked.
     #[cfg(any(test, feature = "internals"))]
     pub fn capabilities(&self) -> ClientCapabilities {
         self.call.asker.capabilities
     }
 
-    /// Whether it is to run as a task, and how it is to be kept then.
+    /// The terms of the task, if the call is to run as one.
     pub fn task(&self) -> Option<TaskTerms> {
         self.call.task
     }
 
-    /// The arguments, always an object; none if there were none.
+    /// The arguments, always an object; `None` if the request has none.
     pub fn arguments(&self) -> Option<tape::Value<'_, 's>> {
         self.param(&["arguments"]).filter(|value| value.is_object())
     }
 
-    /// A value in the parameters. Decoding saw to it that each stands once, and is of its type or `null`.
+    /// A value in the parameters. Decoding has checked that each member stands once, and that it has its type or is
+    /// `null`.
     fn param(&self, path: &[&str]) -> Option<tape::Value<'_, 's>> {
         let params = self.document.tape().as_object()?.get("params")?;
         let mut inside = path.iter();
@@ -140,7 +142,7 @@ impl<'s> Work<'s> {
         self.param(path)?.into_string()
     }
 
-    /// Where a lister is to go on.
+    /// The place at which a lister is to go on.
     fn list_after(&self) -> Option<&'s str> {
         match Cursor::parse(self.text(&["cursor"])?)? {
             Cursor::Lister { after, .. } => after,
@@ -148,8 +150,8 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// What the call is told of its client. Copies the answers that came with the request, if any did; allocates
-    /// nothing else.
+    /// The facts about its client that a call is given. Copies the answers that came with the request, if there are
+    /// any, and allocates nothing else.
     pub fn client(&self) -> ClientFacts {
         let asker = &self.call.asker;
         if !asker.has_stream {
@@ -158,7 +160,7 @@ impl<'s> Work<'s> {
                 ..ClientFacts::default()
             };
         }
-        // The tasks of 2026-07-28 say nothing before they end.
+        // A task of 2026-07-28 sends no messages before it ends.
         let is_heard = self.call.task.is_none() || asker.revision.era() == Era::Legacy;
         ClientFacts {
             capabilities: asker.capabilities,
@@ -169,8 +171,8 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// A legacy client answers in its session, and what has none declared nothing. A task waits for its answers,
-    /// however they come.
+    /// A legacy client answers questions in its session; a client without a session declared no capabilities. A task
+    /// waits for its answers, however they come.
     fn asking(&self) -> Asking {
         let asker = &self.call.asker;
         match asker.revision.era() {
@@ -184,7 +186,7 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// What a `requestState` of this call is bound to; none if it can have none.
+    /// The binding of this call's `requestState`; `None` if it can have no state.
     fn binding(&self) -> Option<Binding> {
         let method = match self.asking() {
             Asking::ByRetry => asking_method(self.call.operation)?,
@@ -194,8 +196,8 @@ impl<'s> Work<'s> {
         Some(Binding::of(self.call.asker.principal, method, params))
     }
 
-    /// What answering needs after this is gone. Allocates only for an id of more than 46 bytes, for a progress token
-    /// that is a text, and for the URI that a template reads.
+    /// All that answering needs after this value is gone. Allocates only for an id of more than 46 bytes, for a
+    /// progress token that is a string, and for the URI that a template reads.
     pub fn ticket(&self) -> Ticket {
         let asker = &self.call.asker;
         Ticket {
@@ -223,7 +225,8 @@ impl<'s> Work<'s> {
     /// Checks the arguments without starting the operation.
     ///
     /// # Errors
-    /// When they break its schema; answered by [`answer_start_error`](super::Protocol::answer_start_error).
+    /// Fails when the arguments break the schema; [`answer_start_error`](super::Protocol::answer_start_error) answers
+    /// that.
     pub fn check(&self, registry: &ShardRegistry) -> Result<(), StartError> {
         match self.call.operation {
             Operation::Tool(tool) => registry.check_tool(tool, self.arguments()),
@@ -238,7 +241,8 @@ impl<'s> Work<'s> {
     /// Checks the arguments and starts the operation.
     ///
     /// # Errors
-    /// When they break its schema; answered by [`answer_start_error`](super::Protocol::answer_start_error).
+    /// Fails when the arguments break the schema; [`answer_start_error`](super::Protocol::answer_start_error) answers
+    /// that.
     pub fn start(&self, registry: &ShardRegistry, context: CallContext) -> Result<Started, StartError> {
         match self.call.operation {
             Operation::Tool(tool) => registry.start_tool(tool, self.arguments(), context),
@@ -268,7 +272,7 @@ impl std::fmt::Debug for Work<'_> {
     }
 }
 
-/// A progress token that outlives its text: most are integers, and a ticket is small.
+/// A progress token that outlives the text of its request. Most are integers, which keeps a ticket small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ProgressToken {
     Signed(i64),
@@ -299,7 +303,7 @@ impl From<Id<'_>> for ProgressToken {
     }
 }
 
-/// What is needed to answer an operation when it is done.
+/// All that is needed to answer an operation when it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     id: RequestId,
@@ -312,9 +316,9 @@ pub struct Ticket {
     principal: Principal,
     progress_token: Option<ProgressToken>,
     binding: Option<Binding>,
-    /// What a template reads; everything else is registered.
+    /// The URI that a template reads. The registry knows the URIs of all other operations.
     uri: Option<Box<str>>,
-    /// Whether what a lister finds stands behind registered resources.
+    /// Whether the resources that a lister finds follow registered ones.
     has_tail: bool,
 }
 
@@ -329,49 +333,49 @@ impl Ticket {
         self.revision
     }
 
-    /// The legacy session it belongs to; on a channel that has none, nothing is remembered under it.
+    /// The legacy session that the call belongs to. A channel without a session has nothing remembered under it.
     pub fn session(&self) -> Option<SessionToken> {
         self.conversation.filter(|_| self.revision.era() == Era::Legacy)
     }
 
-    /// What it can be cancelled under: its legacy session, or its channel.
+    /// The legacy session or channel in which the call can be cancelled.
     pub fn conversation(&self) -> Option<SessionToken> {
         self.conversation
     }
 
-    /// Who asked.
+    /// The principal that sent the request.
     pub fn principal(&self) -> Principal {
         self.principal
     }
 
-    /// Whether a stream for it begins with an event that has an id and no data, so that it can be taken up again
-    /// even if nothing else arrived (2025-11-25, transports). Older clients would take it for a message.
+    /// Whether the call's stream begins with an event that has an id and no data, so that the client can resume the
+    /// stream even if nothing else arrived (2025-11-25, transports). Older clients would take that event for a message.
     pub fn wants_stream_priming(&self) -> bool {
         self.is_resumable() && self.revision.has_stream_priming()
     }
 
-    /// Whether a stream for it can be taken up again: what was sent is remembered under its session. A channel is no
-    /// stream of HTTP, and what it missed is gone with it.
+    /// Whether the client can resume the call's stream: the messages that were sent are remembered under its session. A
+    /// channel is no stream of HTTP, and messages that it missed are gone with it.
     pub fn is_resumable(&self) -> bool {
         self.session().is_some() && !self.is_on_channel
     }
 
-    /// Whether it runs as a task.
+    /// Whether the call runs as a task.
     pub fn is_task(&self) -> bool {
         self.is_task
     }
 
-    /// What the client can be asked.
+    /// The capabilities of the client, which say what it can be asked.
     pub(super) fn capabilities(&self) -> ClientCapabilities {
         self.capabilities
     }
 
-    /// What the client calls its progress.
+    /// The token under which the client follows the call's progress.
     pub(super) fn progress_token(&self) -> Option<Id<'_>> {
         self.progress_token.as_ref().map(ProgressToken::as_id)
     }
 
-    /// What its `requestState` is bound to.
+    /// The binding of the call's `requestState`.
     pub(super) fn binding(&self) -> Option<&Binding> {
         self.binding.as_ref()
     }
@@ -381,12 +385,12 @@ impl Ticket {
         self.uri.as_deref()
     }
 
-    /// Whether what a lister finds stands behind registered resources, on the page they end on.
+    /// Whether the resources that a lister finds follow registered ones, on the last page of those.
     pub(super) fn has_tail(&self) -> bool {
         self.has_tail
     }
 
-    /// What ran.
+    /// The operation that ran.
     pub fn operation(&self) -> Operation {
         self.operation
     }

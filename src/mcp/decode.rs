@@ -1,4 +1,4 @@
-//! The front door: one decoded body, one [`Step`].
+//! The front door of the protocol: one decoded body gives one [`Step`].
 
 use crate::jsonrpc::{Document, Message, Notification, Request, Scratch, Value};
 
@@ -19,7 +19,7 @@ use crate::mcp::sessions::{EndSession, Sessions};
 use crate::mcp::state::State;
 use crate::mcp::task::AwaitTask;
 
-/// What a decoded body comes to. It borrows the scratch: take a [`Batch`] out of it and let it end before the
+/// The next step after a body was decoded. It borrows the scratch: take a [`Batch`] out of it and let it end before the
 /// batch's calls use the scratch again.
 #[derive(Debug)]
 pub enum Step<'s> {
@@ -27,19 +27,19 @@ pub enum Step<'s> {
     Reply(Reply),
     /// A call to run.
     Work(Work<'s>),
-    /// An array with calls to run one after another (2025-03-26 only); what else was in it is answered already.
+    /// An array with calls to run one after another (2025-03-26 only); all other messages in it are answered already.
     Batch(Batch),
-    /// A client that listens from now on (2026-07-28).
+    /// A client that starts to listen (2026-07-28).
     Listen(Listen),
-    /// A client that waits for what a task comes to (2025-11-25).
+    /// A client that waits for the result of a task (2025-11-25).
     AwaitTask(AwaitTask),
 }
 
 impl Protocol {
-    /// Decodes the body of a POST. Answers to control are appended to `out`, which is otherwise left alone.
+    /// Decodes the body of a POST. Answers to control are appended to `out`; nothing else is.
     ///
-    /// Work has no effects, so that a request whose work found no handler can be decoded again; a batch's
-    /// notifications and answers do no harm the second time. Warm, a call allocates nothing.
+    /// Decoding work has no effects, so that a request that found no handler can be decoded again; the notifications
+    /// and answers in a batch may take effect twice without harm. A warm call allocates nothing here.
     pub fn decode<'s>(
         &self,
         facts: &Facts<'_>,
@@ -159,7 +159,7 @@ impl Protocol {
     }
 }
 
-/// How a message that wants no answer is taken.
+/// The reply to a message that wants no answer.
 fn accepted_or_refused(heard: Result<(), Failure<'_>>, era: Era) -> Reply {
     match heard {
         Ok(()) => Reply::without_body(ReplyKind::Accepted),
@@ -172,7 +172,7 @@ fn accepted_or_refused(heard: Result<(), Failure<'_>>, era: Era) -> Reply {
     }
 }
 
-/// The era and method of a message; a response has no method.
+/// The era and method of a message; the method of a response is empty.
 fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
     match message {
         Message::Request(Request { method, params, .. })
@@ -184,8 +184,9 @@ fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
     }
 }
 
-/// Modern is what claims a version in its envelope, what a header says is modern, and what only that era has. The
-/// header of `initialize` says nothing: clients that know a newer version send it with what begins an older one.
+/// A message is modern if its envelope claims a version, if a header names a modern version, or if only that era has
+/// its method. The header of `initialize` decides nothing: clients that know a newer version send it with the message
+/// that begins an older one.
 fn era_of(facts: &Facts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
     let is_modern = params.is_some_and(modern::claims_version)
         || facts.names_modern_revision() && method != legacy::INITIALIZE

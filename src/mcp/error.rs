@@ -1,7 +1,7 @@
-//! The one table from failures to JSON-RPC codes, kinds of answers and words (2026-07-28, basic protocol, errors).
+//! The one table from failures to JSON-RPC codes, kinds of answers and texts (2026-07-28, basic protocol, errors).
 //!
-//! What a peer sent is repeated only where it helps (a method, a tool, a version), cut to a bounded length and
-//! escaped as JSON. Nothing here names files, addresses or source lines.
+//! An error repeats a peer's own text only where it helps (a method, a tool, a version), cut to a bounded length and
+//! escaped as JSON. No error names files, addresses or source lines.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -21,17 +21,17 @@ mod code {
     pub(super) const METHOD_NOT_FOUND: i32 = -32601;
     pub(super) const INVALID_PARAMS: i32 = -32602;
     pub(super) const INTERNAL_ERROR: i32 = -32603;
-    /// Up to 2025-11-25; since then it is `INVALID_PARAMS`.
+    /// Used up to 2025-11-25; since then the code is `INVALID_PARAMS`.
     pub(super) const RESOURCE_NOT_FOUND: i32 = -32002;
     pub(super) const HEADER_MISMATCH: i32 = -32020;
     pub(super) const MISSING_REQUIRED_CLIENT_CAPABILITY: i32 = -32021;
     pub(super) const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
-    /// 2025-11-25 only.
+    /// Used in 2025-11-25 only.
     pub(super) const URL_ELICITATION_REQUIRED: i32 = -32042;
     pub(super) const OVERLOADED: i32 = -31503;
 }
 
-/// What stands in front of the name that a tool chose for a header that repeats an argument.
+/// The prefix of the name that a tool chose for a header that repeats an argument.
 pub(super) const PARAM_HEADER_PREFIX: &str = "Mcp-Param-";
 
 /// Bytes of a peer's own text that an error repeats. Tool names have at most 128.
@@ -40,80 +40,80 @@ const ECHO_BYTES_MAX: usize = 128;
 /// Why a request is answered with an error.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Failure<'s> {
-    /// The body is no JSON text.
+    /// The body is not a JSON text.
     Parse(ParseError),
-    /// A string that is no text: half of a surrogate pair, where the pointer leads.
+    /// A string has half of a surrogate pair; `pointer` says where.
     Unrepresentable { unit: u16, pointer: &'s str },
-    /// A number that no double comes near to, in an answer; the text says where.
+    /// A number in an answer is beyond the range of a double; the text says where.
     NumberOutOfRange(&'static str),
-    /// The body is JSON, but no message.
+    /// The body is JSON, but not a message.
     Envelope(EnvelopeFault),
-    /// An array where none is allowed, or one that is not.
+    /// The body is an array where none is allowed, or one that is not a batch.
     Batch(BatchFault),
     /// The modern envelope lacks something; the text says what.
     ModernEnvelope(&'static str),
-    /// A header does not say what the body says.
+    /// A header differs from the body.
     HeaderMismatch {
         header: &'static str,
         what: &'static str,
     },
-    /// The header that repeats an argument does not.
+    /// The header that repeats an argument differs from it.
     ParamHeader { name: &'s str, what: &'static str },
-    /// A modern version that is not served.
+    /// The modern version that the client named is not served.
     UnsupportedVersion { requested: &'s str },
-    /// A response where nobody asked anything.
+    /// A response came where nobody asked anything.
     UnexpectedResponse,
-    /// No such method in this era.
+    /// There is no such method in this era.
     MethodNotFound(&'s str),
     /// A parameter is missing or wrong; the text says which.
     Parameter(&'static str),
-    /// No such tool.
+    /// There is no such tool.
     UnknownTool(&'s str),
-    /// No such prompt.
+    /// There is no such prompt.
     UnknownPrompt(&'s str),
-    /// No resource there.
+    /// There is no resource at this URI.
     UnknownResource(&'s str),
     /// A header of a legacy request cannot be right.
     VersionHeader(&'static str),
     /// The version header of a legacy request names a version that is not served.
     UnsupportedVersionHeader,
-    /// A legacy request without a session where one is required.
+    /// A legacy request has no session where one is required.
     SessionRequired,
-    /// The session is not one, has ended, has expired or is somebody else's.
+    /// The session does not exist, has ended, has expired or is somebody else's.
     SessionUnknown,
-    /// A message beyond the limit; on HTTP admission refuses it.
+    /// The message is larger than the limit; on HTTP admission refuses it.
     TooLarge,
-    /// A POST for a channel that does not say for which.
+    /// A POST for a channel does not say for which.
     ChannelUnnamed,
-    /// The channel is none, is gone or is somebody else's.
+    /// The channel does not exist, is gone or is somebody else's.
     ChannelUnknown,
-    /// A second `initialize` on a channel.
+    /// The client sent a second `initialize` on a channel.
     Initialized,
     /// No session could be made just now.
     SessionUnavailable,
-    /// The method of HTTP is not for this era.
+    /// This era does not use the HTTP method.
     HttpMethod,
-    /// A stream that would belong to nobody.
+    /// The stream would belong to no session.
     StreamNeedsSession,
     /// `Last-Event-ID` cannot be one of ours.
     EventId(&'static str),
-    /// The session's stream has a connection already.
+    /// The session's stream already has a connection.
     StreamTaken,
-    /// No room to remember what was asked for.
+    /// There is no room to remember what the client asked for.
     LiveFull,
-    /// The client did not declare what this needs (2026-07-28).
+    /// The client did not declare a capability that this needs (2026-07-28).
     MissingCapability(ClientCapabilities),
-    /// No such task, or it is somebody else's, or it has expired.
+    /// There is no such task, or it is somebody else's, or it has expired.
     UnknownTask,
-    /// The task that is to be cancelled is over; the text says how.
+    /// The task to be cancelled is over; the text says how it ended.
     TaskEnded(&'static str),
     /// A tool whose calls are tasks was called without one (2025-11-25).
     TaskRequired,
-    /// A tool whose calls are no tasks was called with one (2025-11-25).
+    /// A tool whose calls are never tasks was called with one (2025-11-25).
     TaskForbidden,
 }
 
-/// What is wrong with a batch.
+/// The fault of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BatchFault {
     NotInThisRevision,
@@ -123,7 +123,7 @@ pub(super) enum BatchFault {
     Modern,
 }
 
-/// A failure with what is needed to answer it.
+/// A failure, and what is needed to answer it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused<'s> {
     pub(super) id: Option<Id<'s>>,
@@ -131,7 +131,7 @@ pub(super) struct Refused<'s> {
     pub(super) failure: Failure<'s>,
 }
 
-/// A failure before the era matters, or in the legacy one.
+/// A failure in the legacy era, or before the era matters.
 pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'s> {
     Refused {
         id,
@@ -141,7 +141,7 @@ pub(super) fn refused<'s>(id: Option<Id<'s>>, failure: Failure<'s>) -> Refused<'
 }
 
 impl Refused<'_> {
-    /// Appends the error and says of which kind it is.
+    /// Appends the error and returns its kind.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Reply {
         let message = self.failure.message();
         let code = self.failure.code(self.era);
@@ -176,7 +176,8 @@ impl Refused<'_> {
         Reply::with_body(self.failure.kind()).with_outcome(metrics::Outcome::from_error_code(code.into()))
     }
 
-    /// Refuses what wants no answer, and must not get one: HTTP tells the kind by its status, a channel tells nothing.
+    /// Refuses a message that wants no answer, and must not get one: HTTP tells the kind by its status, and a channel
+    /// tells nothing.
     pub(super) fn refuse_silently(&self) -> Reply {
         let code = self.failure.code(self.era);
         Reply::without_body(self.failure.kind()).with_outcome(metrics::Outcome::from_error_code(code.into()))
@@ -310,19 +311,19 @@ impl Failure<'_> {
     }
 }
 
-/// The versions that are served, in words.
+/// The versions that are served, as text.
 fn supported_text() -> String {
     format!("supported are {}", Revision::ALL.map(Revision::as_str).join(", "))
 }
 
-/// What sessions hold takes all the room there is for it; room comes as sessions end.
+/// The state of the sessions takes all the room there is for it; room becomes free as sessions end.
 const LIVE_FULL: Overload = Overload {
     reason: OverloadReason::Memory,
     retry_after: Duration::from_secs(10),
     queue_depth: 0,
 };
 
-/// Appends the error for a client that cannot be asked what has to be asked.
+/// Appends the error for a client that lacks the capability to be asked.
 pub(super) fn write_missing_capability(out: &mut Vec<u8>, id: Option<Id<'_>>, missing: ClientCapabilities) {
     let message = missing_capability_text(missing);
     let code = code::MISSING_REQUIRED_CLIENT_CAPABILITY;
@@ -337,7 +338,7 @@ fn missing_capability_text(missing: ClientCapabilities) -> String {
     format!("this needs a client with: {missing}")
 }
 
-/// Appends the error that sends the user somewhere first (2025-11-25).
+/// Appends the error that sends the user to a URL first (2025-11-25).
 pub(super) fn write_url_elicitation_required(out: &mut Vec<u8>, id: Id<'_>, places: &[QuestionRequest]) {
     let message = "the user has to open a URL first";
     write_error_with_data(out, Some(id), code::URL_ELICITATION_REQUIRED, message, |out| {
@@ -352,7 +353,7 @@ pub(super) fn write_url_elicitation_required(out: &mut Vec<u8>, id: Id<'_>, plac
     });
 }
 
-/// The code of a resource that is not there.
+/// The code for a resource that does not exist.
 fn resource_not_found(era: Era) -> i32 {
     match era {
         Era::Legacy => code::RESOURCE_NOT_FOUND,
@@ -360,7 +361,7 @@ fn resource_not_found(era: Era) -> i32 {
     }
 }
 
-/// Appends the error for a resource that is not there, with the URI as it was asked for.
+/// Appends the error for a resource that does not exist, with the URI as the client sent it.
 pub(super) fn write_resource_not_found(out: &mut Vec<u8>, id: Option<Id<'_>>, era: Era, uri: &str) {
     let message = Failure::UnknownResource(uri).message();
     write_error_with_data(out, id, resource_not_found(era), &message, |out| {
@@ -380,7 +381,7 @@ pub(super) fn write_internal_error(out: &mut Vec<u8>, id: Id<'_>, message: &str)
     write_error(out, Some(id), code::INTERNAL_ERROR, message);
 }
 
-/// Appends the protocol error for arguments that break the tool's schema, each place by name.
+/// Appends the protocol error for arguments that break the tool's schema; it names each place.
 pub(super) fn write_violations(out: &mut Vec<u8>, id: Id<'_>, violations: &Violations) {
     write_error_with_data(out, Some(id), code::INVALID_PARAMS, &violations.text(), |out| {
         out.extend_from_slice(br#"{"violations":["#);

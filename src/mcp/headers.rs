@@ -1,9 +1,9 @@
-//! The header discipline of the modern era: what `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` say must
-//! be what the body says (2026-07-28, transports, request headers).
+//! The headers of the modern era: `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` must repeat what the body says
+//! (2026-07-28, transports, request headers).
 //!
-//! Values are compared byte for byte, field names were matched without regard to case. `Mcp-Name` may be wrapped
-//! as `=?base64?…?=`, which is decoded before the comparison; a wrapper that is not whole is a literal. The same
-//! goes for `Mcp-Param-*`, which `param_headers` compares.
+//! Values are compared byte for byte; the case of field names does not matter. `Mcp-Name` may be wrapped as
+//! `=?base64?…?=`, which is decoded before the comparison; an incomplete wrapper is taken literally. The same goes for
+//! `Mcp-Param-*`, which `param_headers` compares.
 
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ impl Mirrored {
         }
     }
 
-    /// Checks the header, where there is a head, against the body's value.
+    /// Checks the header against the body's value, if the message has a head.
     pub(super) fn check_in<'s>(self, facts: &Facts<'_>, body: &str) -> Result<(), Failure<'s>> {
         let Some(head) = facts.head() else {
             return Ok(());
@@ -65,10 +65,10 @@ impl Mirrored {
     }
 }
 
-/// What is wrong with a header that does not say what the body says.
+/// The fault of a header that differs from the body.
 pub(super) const DIFFERS: &str = "differs from the body";
 
-/// The value of a field that has to be there, once.
+/// The value of a field that must be present exactly once.
 fn single(field: Field<'_>) -> Result<&[u8], &'static str> {
     match field {
         Field::Absent => Err("is missing"),
@@ -80,7 +80,7 @@ fn single(field: Field<'_>) -> Result<&[u8], &'static str> {
     }
 }
 
-/// The same, out of canonical, padded base64 if it is wrapped.
+/// The same value, decoded from canonical, padded base64 if it is wrapped.
 pub(super) fn unwrapped(field: Field<'_>) -> Result<Cow<'_, [u8]>, &'static str> {
     let value = single(field)?;
     let wrapped = value.strip_prefix(WRAPPER_OPEN);

@@ -1,22 +1,23 @@
-//! The Model Context Protocol, as values: a request's context and bytes in, an answer or an operation to run out.
+//! The Model Context Protocol as values: a request's context and bytes go in, an answer or an operation to run comes
+//! out.
 //!
-//! Both eras live on one endpoint and are told apart by the envelope, never by the method's name: a request
-//! whose `params._meta` carries a protocol version is *modern* (2026-07-28, stateless), any other is *legacy*
-//! (up to 2025-11-25, `initialize`). [`Protocol::decode`] answers *control* completely, without user code, and
-//! hands out *work* ([`Work`]) for the caller to start when a handler is free; decoding work again has no effects.
-//! What a call says meanwhile ([`Protocol::write_emission`]) and what whoever listens hears ([`write_announcement`])
-//! get their words here too; streams and their clients are the caller's.
+//! Both eras live on one endpoint and are told apart by the envelope, never by the method's name: a request whose
+//! `params._meta` carries a protocol version is *modern* (2026-07-28, stateless), any other is *legacy* (up to
+//! 2025-11-25, `initialize`). [`Protocol::decode`] answers *control* completely, without user code, and hands out
+//! *work* ([`Work`]) for the caller to start when a handler is free; decoding work again has no effects. The messages
+//! that a running call sends ([`Protocol::write_emission`]) and the announcements to listening clients
+//! ([`write_announcement`]) are written here too; the caller owns streams and their clients.
 //!
-//! It has no clock, no I/O and no idea of connections. HTTP appears only as [`HttpHead`]; an answer has a
-//! [`ReplyKind`], which `transport` turns into a status. What is remembered beyond a request is behind [`State`].
+//! The module has no clock, no I/O and no idea of connections. HTTP appears only as [`HttpHead`]; an answer has a
+//! [`ReplyKind`], which `transport` turns into a status. State that outlives a request is behind [`State`].
 //!
 //! | part | what it does |
 //! |---|---|
-//! | `decode` | the front door: a body in, a [`Step`] out |
-//! | `eras` | what modern and legacy messages have to be, and where each leads |
-//! | `features`, `tasks` | what can be asked of a server |
-//! | `writing` | answers, emissions and questions in the words of their revision |
-//! | `lists` | what is registered, written once |
+//! | `decode` | the front door: a body goes in, a [`Step`] comes out |
+//! | `eras` | the rules for modern and for legacy messages, and where each message leads |
+//! | `features`, `tasks` | the methods of a server |
+//! | `writing` | answers, emissions and questions as each revision has them |
+//! | `lists` | the lists of what is registered, written once |
 //! | `error`, `reply` and the other files here | values that all of them use |
 //!
 //! Invariant: every decoded body ends in exactly one [`Step`], and whatever is appended for it is valid JSON.

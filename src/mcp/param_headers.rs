@@ -1,9 +1,9 @@
-//! Arguments that a tool wants repeated as headers: `Mcp-Param-*` (2026-07-28, Streamable HTTP, custom headers from
-//! tool parameters).
+//! Headers that repeat arguments of a tool: `Mcp-Param-*` (2026-07-28, Streamable HTTP, custom headers from tool
+//! parameters).
 //!
-//! Checked for tools that have any; which ones, and that they may, was settled when the tool was registered. Texts are
-//! compared byte for byte, integers as numbers, each after decoding. A header for an argument that is absent or `null`
-//! is a lie as well: whoever routes by it sees something the tool does not.
+//! Only tools that declare such headers have them checked; registration has settled which ones, and that they are
+//! allowed. Strings are compared byte for byte, integers as numbers, each after decoding. A header for an argument that
+//! is absent or `null` is a fault as well: an intermediary that routes by it sees something that the tool does not.
 
 use crate::jsonrpc::Value;
 use crate::mcp::error::{Failure, PARAM_HEADER_PREFIX};
@@ -41,7 +41,7 @@ fn check_one(
     }
 }
 
-/// The argument at `path`; none if it is absent or `null`.
+/// The argument at `path`; `None` if it is absent or `null`.
 fn argument<'t, 's>(
     arguments: Option<Value<'t, 's>>,
     path: &[String],
@@ -58,8 +58,8 @@ fn argument<'t, 's>(
     Ok(found.filter(|value| !value.is_null()))
 }
 
-/// Whether a header's text stands for a value. What is neither text, number nor boolean breaks the tool's schema,
-/// which says so in better words.
+/// Whether a header's text stands for a value. An argument that is neither string, number nor boolean breaks the tool's
+/// schema, whose error is clearer.
 fn says(text: &[u8], value: Value<'_, '_>) -> bool {
     if let Some(string) = value.as_str() {
         text == string.as_bytes()

@@ -1,13 +1,13 @@
-//! Reading members of `params` and `_meta`, each of which may stand once.
+//! Access to members of `params` and `_meta`, each of which may stand once.
 
 use crate::jsonrpc::{Id, Value, number_text};
 
 use crate::mcp::error::Failure;
 
-/// The values of the named members, in the order of `names`. One pass, no allocation.
+/// Finds the values of the named members, in the order of `names`, in one pass and without allocation.
 ///
 /// # Errors
-/// A named member that stands twice: whoever reads it next could see the other value.
+/// Fails when a named member stands twice: the next reader could see the other value.
 pub(super) fn members<'t, 's, const N: usize>(
     object: Option<Value<'t, 's>>,
     names: [&'static str; N],
@@ -24,13 +24,13 @@ pub(super) fn members<'t, 's, const N: usize>(
     Ok(found)
 }
 
-/// The value of an optional member: `null` is as good as none, as several clients write it.
+/// The value of an optional member. `null` counts as absent, because several clients write it so.
 pub(super) fn present<'t, 's>(value: Option<Value<'t, 's>>) -> Option<Value<'t, 's>> {
     value.filter(|value| !value.is_null())
 }
 
-/// A value of `params._meta.progressToken`: a text or a whole number, which is only ever repeated, so that a number is
-/// kept as it is written in `text`, the whole message.
+/// Reads a value of `params._meta.progressToken`, a string or a whole number. A token is only ever repeated, so a
+/// number is kept as it is written in `text`, the whole message.
 pub(super) fn progress_token<'s>(token: Value<'_, 's>, text: &'s [u8]) -> Option<Id<'s>> {
     const PATH: [&str; 3] = ["params", "_meta", "progressToken"];
     match token.as_id() {

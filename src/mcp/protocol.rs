@@ -1,11 +1,11 @@
-//! A server's protocol: what it says of itself, over what is registered.
+//! A server's protocol: its identity and its rules, over one registry.
 
 use crate::registry::Registry;
 
 use crate::mcp::lists::announce::Announcement;
 use crate::mcp::lists::prepared::{Identity, Lists};
 
-/// Choices of whoever runs the server.
+/// The operator's choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Refuse legacy requests that name no session. Hosted clients often name none, so the default is to serve
@@ -13,8 +13,8 @@ pub struct Options {
     pub require_session: bool,
 }
 
-/// A server's protocol: what it says of itself and how it reads requests. Never changed; an edited registry gets
-/// another.
+/// A server's protocol: how it describes itself and how it reads requests. It never changes; an edited registry gets a
+/// new one.
 pub struct Protocol {
     registry: Registry,
     identity: Identity,
@@ -33,18 +33,19 @@ impl Protocol {
         }
     }
 
-    /// The same server with what is registered now. As costly as [`Protocol::new`]: every list is written anew.
+    /// The same server with another registry. It costs as much as [`Protocol::new`], because every list is written
+    /// anew.
     #[must_use]
     pub fn with_registry(&self, registry: Registry) -> Self {
         Self::new(registry, &self.identity, self.options)
     }
 
-    /// The tools.
+    /// The registry.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// What clients that know `before` have to hear of.
+    /// The announcements for clients that know `before`.
     pub fn changes_since(&self, before: &Protocol) -> Vec<Announcement> {
         self.lists.changes_since(&before.lists)
     }

@@ -1,4 +1,5 @@
-//! How an answer goes out, for whoever carries it: HTTP tells its kind by a status, a channel does not tell it at all.
+//! The kind of an answer and its labels, for the transport that carries it: HTTP tells the kind by a status, a channel
+//! does not tell it at all.
 
 use crate::metrics;
 
@@ -6,12 +7,12 @@ use crate::mcp::overload::Overload;
 use crate::mcp::revision::Era;
 use crate::mcp::sessions::SessionId;
 
-/// What kind of answer it is. `transport::http` alone knows the statuses.
+/// The kind of an answer. Only `transport::http` knows the statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyKind {
-    /// A result, or an error that came of doing what was asked.
+    /// A result, or an error that came from doing what the client asked.
     Answered,
-    /// A message that wants no answer was taken.
+    /// A message that wants no answer was accepted.
     Accepted,
     /// The session has ended, as its client wished.
     SessionEnded,
@@ -19,17 +20,17 @@ pub enum ReplyKind {
     Invalid,
     /// There is no such method. Only the modern era has a status for that.
     MethodNotFound,
-    /// What the message belongs to, a session or a channel, is not there or no longer.
+    /// The session or channel that the message belongs to does not exist, or no longer does.
     Gone,
-    /// There is no such way to ask for whoever asks: no stream without a session, nothing but POST in the modern era.
+    /// The server does not offer this: no stream without a session, and nothing but POST in the modern era.
     NotOffered,
-    /// The session's stream has a connection already.
+    /// The session's stream already has a connection.
     StreamTaken,
-    /// Not now; the same may succeed later.
+    /// The request cannot be served now; the same may succeed later.
     Unavailable,
 }
 
-/// How an answer goes out; its body was appended to `out`.
+/// The outline of an answer; its body was appended to `out`.
 #[must_use = "a reply is what the client waits for"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -37,15 +38,15 @@ pub struct Reply {
     pub kind: ReplyKind,
     /// Whether a JSON body was appended.
     pub has_body: bool,
-    /// The id of a session just made.
+    /// The id of a session that was just made.
     pub session: Option<SessionId>,
-    /// When to try again, if it is not for now.
+    /// When to try again, if the request cannot be served now.
     pub retry_after_seconds: Option<u64>,
-    /// What metrics say of it.
+    /// The labels that metrics count the answer under.
     pub labels: Labels,
 }
 
-/// What an answer is counted under. A batch is one answer, of no method.
+/// The labels that an answer is counted under. A batch is one answer, of no method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Labels {
     /// The era of the request.
@@ -57,7 +58,7 @@ pub struct Labels {
 }
 
 impl Reply {
-    /// A result, or an error that came of doing what was asked.
+    /// A result, or an error that came from doing what the client asked.
     pub(super) const fn answered() -> Self {
         Self::with_body(ReplyKind::Answered)
     }
@@ -88,7 +89,7 @@ impl Reply {
         }
     }
 
-    /// The same, counted under this era and method.
+    /// The same reply, counted under this era and method.
     pub(super) fn about(mut self, era: Era, method: &str) -> Self {
         self.labels.era = match era {
             Era::Legacy => metrics::Era::Legacy,
@@ -98,7 +99,7 @@ impl Reply {
         self
     }
 
-    /// The same, counted as ended so.
+    /// The same reply, counted with this outcome.
     pub(super) fn with_outcome(mut self, outcome: metrics::Outcome) -> Self {
         self.labels.outcome = outcome;
         self
@@ -112,7 +113,7 @@ impl Reply {
         }
     }
 
-    /// Not now, and when to come back.
+    /// The refusal "not now", with the time to come back.
     pub(super) fn overloaded(overload: &Overload) -> Self {
         Self {
             retry_after_seconds: Some(overload.retry_after_seconds()),

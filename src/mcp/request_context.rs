@@ -1,4 +1,4 @@
-//! What the protocol knows of a message beside its bytes: how it came, from whom and when.
+//! What the protocol knows of a message beside its bytes: its transport, its sender and its time.
 
 use crate::wire::http1::{Field, FieldLines};
 
@@ -6,43 +6,43 @@ use crate::mcp::revision::{Era, Revision};
 use crate::mcp::sessions::{OpenSession, Principal, SessionToken};
 use crate::mcp::time::UnixSeconds;
 
-/// `Mcp-Param-*`: whatever a head has of them. Looked at only for tools that ask for them.
+/// The `Mcp-Param-*` fields of a head. They are looked at only for tools that declare such headers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ParamHeaders<'a>(FieldLines<'a>);
 
 impl<'a> ParamHeaders<'a> {
-    /// Those among the fields of a head.
+    /// The `Mcp-Param-*` fields among the fields of a head.
     pub fn new(lines: FieldLines<'a>) -> Self {
         Self(lines)
     }
 
-    /// The field of this whole name, in any case. Walks the head.
+    /// Finds the field of this whole name, in any case. Walks the head.
     pub(super) fn find(self, name: &str) -> Field<'a> {
         self.0.field(name)
     }
 }
 
-/// What is known of a message beside its bytes.
+/// The facts about a message beside its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// How it came.
+    /// How the message came.
     pub via: Via<'a>,
-    /// Who asks.
+    /// The principal that sent it.
     pub principal: Principal,
-    /// When it was decoded.
+    /// When the message was decoded.
     pub now: UnixSeconds,
 }
 
 /// How a message came.
 #[derive(Clone, Copy, Debug)]
 pub enum Via<'a> {
-    /// As a request of HTTP, whose head repeats what the body says.
+    /// The message came as a request of HTTP, whose head repeats what the body says.
     Http(HttpHead<'a>),
-    /// On a channel, which carries messages both ways and has no heads.
+    /// The message came on a channel, which carries messages both ways and has no heads.
     Channel(ChannelFacts),
 }
 
-/// What of a request's HTTP head the protocol looks at.
+/// The fields of a request's HTTP head that the protocol looks at.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpHead<'a> {
     /// `MCP-Protocol-Version`.
@@ -59,12 +59,12 @@ pub struct HttpHead<'a> {
     pub params: ParamHeaders<'a>,
 }
 
-/// What is known of a channel.
+/// The facts about a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelFacts {
-    /// What its requests are cancelled under: its session's token once it has one.
+    /// The token in whose name its requests are cancelled: that of its session once it has one.
     pub token: SessionToken,
-    /// What `initialize` made, once it was sent.
+    /// The session that `initialize` made on it.
     pub session: Option<OpenSession>,
 }
 

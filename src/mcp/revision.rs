@@ -15,7 +15,7 @@ pub enum Revision {
     V2026_07_28,
 }
 
-/// How a client and its server find each other.
+/// How a client and its server agree on a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Era {
     /// Revisions up to 2025-11-25: `initialize`, sessions.
@@ -25,7 +25,7 @@ pub enum Era {
 }
 
 impl Revision {
-    /// All, oldest first.
+    /// All revisions, oldest first.
     pub const ALL: [Self; 5] = [
         Self::V2024_11_05,
         Self::V2025_03_26,
@@ -34,11 +34,11 @@ impl Revision {
         Self::V2026_07_28,
     ];
 
-    /// The newest that begins with `initialize`: what a client that asks for anything else is offered.
+    /// The newest revision that begins with `initialize`. A client that asks for any other is offered this one.
     pub const NEWEST_LEGACY: Self = Self::V2025_11_25;
 
-    /// What a legacy request without a version header and without a session speaks (2025-11-25, transports,
-    /// protocol version header).
+    /// The revision that is assumed for a legacy request without a version header and without a session (2025-11-25,
+    /// transports, protocol version header).
     pub const ASSUMED: Self = Self::V2025_03_26;
 
     /// The revision of this name, as in `2025-11-25`.
@@ -72,92 +72,93 @@ impl Revision {
         self as usize
     }
 
-    /// Arrays of messages as bodies: only one revision has them.
+    /// Whether a body may be an array of messages; only one revision has that.
     pub const fn has_batches(self) -> bool {
         matches!(self, Self::V2025_03_26)
     }
 
-    /// Tools' hints.
+    /// Whether tools have hints.
     pub fn has_annotations(self) -> bool {
         self >= Self::V2025_03_26
     }
 
-    /// Audio content.
+    /// Whether there is audio content.
     pub fn has_audio(self) -> bool {
         self >= Self::V2025_03_26
     }
 
-    /// Titles of tools and servers.
+    /// Whether tools and servers have titles.
     pub fn has_titles(self) -> bool {
         self >= Self::V2025_06_18
     }
 
-    /// Output schemas and structured results.
+    /// Whether tools have output schemas and structured results.
     pub fn has_structured_results(self) -> bool {
         self >= Self::V2025_06_18
     }
 
-    /// Structured results and output schemas of any JSON type, not only objects.
+    /// Whether structured results and output schemas may be of any JSON type, not only objects.
     pub fn has_any_structured_result(self) -> bool {
         self >= Self::V2026_07_28
     }
 
-    /// Icons of tools, resources and prompts.
+    /// Whether tools, resources and prompts have icons.
     pub fn has_icons(self) -> bool {
         self >= Self::V2025_11_25
     }
 
-    /// A capability for completion, which is older than that.
+    /// Whether completion, which is older, is a capability that is declared.
     pub fn has_completions_capability(self) -> bool {
         self >= Self::V2025_03_26
     }
 
-    /// Links to resources as content.
+    /// Whether links to resources are content.
     pub fn has_resource_links(self) -> bool {
         self >= Self::V2025_06_18
     }
 
-    /// Words about progress.
+    /// Whether progress may have a message.
     pub fn has_progress_messages(self) -> bool {
         self >= Self::V2025_03_26
     }
 
-    /// Questions to the user.
+    /// Whether the user can be asked.
     pub fn has_elicitation(self) -> bool {
         self >= Self::V2025_06_18
     }
 
-    /// Questions to the user in modes: URLs beside forms, and forms with choices that have titles or are many.
+    /// Whether questions to the user have modes: URLs beside forms, and forms with titled or multiple choices.
     pub fn has_elicitation_modes(self) -> bool {
         self >= Self::V2025_11_25
     }
 
-    /// Sampling with tools, and messages of several blocks.
+    /// Whether sampling has tools, and messages of several blocks.
     pub fn has_sampling_tools(self) -> bool {
         self >= Self::V2025_11_25
     }
 
-    /// Ids of URL elicitations, the notification of their end and the error that demands them.
+    /// Whether URL elicitations have ids, a notification of their end, and an error that demands them.
     pub fn has_elicitation_ids(self) -> bool {
         self == Self::V2025_11_25
     }
 
-    /// Streams that begin with an event without data, and may be cut and taken up again.
+    /// Whether streams begin with an event without data, and may be cut and resumed.
     pub fn has_stream_priming(self) -> bool {
         self == Self::V2025_11_25
     }
 
-    /// Tasks that a client asks for with its request, and `tasks/result`; later ones are an extension.
+    /// Whether a client asks for a task with its request, and gets its result by `tasks/result`; later tasks are an
+    /// extension.
     pub fn has_requested_tasks(self) -> bool {
         self == Self::V2025_11_25
     }
 
-    /// Tasks of either kind.
+    /// Whether there are tasks of either kind.
     pub fn has_tasks(self) -> bool {
         self >= Self::V2025_11_25
     }
 
-    /// Arguments that break a tool's schema are a result with `isError`, which a model sees and can act on
+    /// Whether arguments that break a tool's schema are a result with `isError`, which a model sees and can act on
     /// (SEP-1303), instead of a protocol error.
     pub fn has_argument_faults_as_results(self) -> bool {
         self >= Self::V2025_11_25

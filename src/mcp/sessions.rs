@@ -1,4 +1,4 @@
-//! What the protocol needs of sessions; how they are kept is the implementor's business.
+//! What the protocol needs of sessions; the implementor decides how they are kept.
 
 use std::fmt;
 
@@ -6,31 +6,31 @@ use crate::mcp::revision::Revision;
 use crate::mcp::time::UnixSeconds;
 use crate::registry::ClientCapabilities;
 
-/// Who a session belongs to: a digest of the authenticated identity, all zero without authentication.
+/// The owner of a session: a digest of the authenticated identity, all zero without authentication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Principal(pub [u8; 16]);
 
 impl Principal {
-    /// Nobody in particular.
+    /// The principal of every client without authentication.
     pub const ANONYMOUS: Self = Self([0; 16]);
 }
 
-/// What a legacy session is: what was agreed in `initialize`.
+/// A legacy session: what was agreed in `initialize`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The negotiated revision.
     pub revision: Revision,
-    /// What the client declared.
+    /// The capabilities that the client declared.
     pub capabilities: ClientCapabilities,
-    /// Whose it is.
+    /// The owner of the session.
     pub principal: Principal,
 }
 
-/// What tells a session from all others: random, never reused. The id, which is longer, carries it.
+/// The token that tells a session from all others: random, and never reused. The id, which is longer, carries it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionToken(pub [u8; 16]);
 
-/// The first bytes only: who knows it could not use it, but logs need no more.
+/// Shows the first bytes only. The token does not let anybody use the session, but logs need no more.
 impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, ..] = self.0;
@@ -41,9 +41,9 @@ impl fmt::Debug for SessionToken {
 /// A session that a request named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSession {
-    /// What was agreed.
+    /// The session.
     pub session: Session,
-    /// What is remembered of it is remembered under this.
+    /// The token that everything remembered of the session is filed under.
     pub token: SessionToken,
 }
 
@@ -58,7 +58,7 @@ impl SessionId {
     /// The longest id.
     pub const BYTES_MAX: usize = 160;
 
-    /// An id of these characters; none if it is empty, too long or has other than visible ASCII characters.
+    /// An id of these characters; `None` if it is empty, too long or has other than visible ASCII characters.
     pub fn new(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::BYTES_MAX];
         if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
@@ -75,7 +75,7 @@ impl SessionId {
     }
 }
 
-/// The first characters only: an id is a secret.
+/// Shows the first characters only, because an id is a secret.
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.as_bytes().get(..4).unwrap_or_default();
@@ -88,10 +88,10 @@ impl fmt::Debug for SessionId {
 #[error("no session id could be made")]
 pub struct SessionUnavailable;
 
-/// What became of a request to end a session.
+/// The result of a request to end a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndSession {
-    /// From now on its id is unknown, on every shard.
+    /// The session has ended; its id is unknown on every shard.
     Ended,
     /// There is no such session, or it is somebody else's.
     Unknown,
@@ -102,11 +102,11 @@ pub trait Sessions {
     /// A new session's id.
     ///
     /// # Errors
-    /// When the system gives no randomness.
+    /// Fails when the system gives no randomness.
     fn mint(&self, session: &Session, now: UnixSeconds) -> Result<SessionId, SessionUnavailable>;
 
-    /// The session with this id, if it is one, has not ended or expired and belongs to `principal`. Called once
-    /// per legacy request that names a session.
+    /// The session with this id, if it exists, has not ended or expired and belongs to `principal`. Called once per
+    /// legacy request that names a session.
     fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession>;
 
     /// Ends a session; never refused.

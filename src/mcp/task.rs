@@ -1,4 +1,4 @@
-//! The values a task is known by, and what the protocol needs of whoever keeps tasks.
+//! The values that describe a task, and what the protocol needs of the store that keeps tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::mcp::revision::{Era, Revision};
 use crate::mcp::sessions::{Principal, SessionToken};
 use crate::mcp::time::UnixMillis;
 
-/// A task's id: visible ASCII, not to be guessed.
+/// A task's id: visible ASCII that cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId {
     bytes: [u8; Self::BYTES_MAX],
@@ -22,7 +22,7 @@ impl TaskId {
     /// The longest id.
     pub const BYTES_MAX: usize = 43;
 
-    /// An id of these characters; none if it is empty, too long or has other than visible ASCII characters.
+    /// An id of these characters; `None` if it is empty, too long or has other than visible ASCII characters.
     pub fn new(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::BYTES_MAX];
         if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
@@ -33,47 +33,47 @@ impl TaskId {
         Some(Self { bytes, len })
     }
 
-    /// Its text.
+    /// The text of the id.
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
-/// The first characters only: an id is a secret.
+/// Shows the first characters only, because an id is a secret.
 impl std::fmt::Debug for TaskId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TaskId({}…)", self.as_str().get(..4).unwrap_or_default())
     }
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskStatus {
-    /// It runs.
+    /// The task runs.
     Working,
-    /// It waits for its client.
+    /// The task waits for its client.
     InputRequired,
-    /// It has its result.
+    /// The task has its result.
     Completed,
-    /// It ended with an error.
+    /// The task ended with an error.
     Failed,
-    /// Its client wants it no more.
+    /// The client cancelled the task.
     Cancelled,
 }
 
 impl TaskStatus {
-    /// Whether it is over.
+    /// Whether the task is over.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether it came to what it was made for.
+    /// Whether the task ended with its result.
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Completed)
     }
 
-    /// The word for it.
+    /// The word that the specification has for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Working => "working",
@@ -88,51 +88,51 @@ impl TaskStatus {
 /// How a task ended: a JSON object, in the words of the task's revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskEnd {
-    /// The `result` of the request it was made for.
+    /// The `result` of the request that the task was made for.
     Result(Box<[u8]>),
-    /// Its `error`.
+    /// The `error` of that request.
     Error(Box<[u8]>),
 }
 
 /// A task as it is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskView {
-    /// Its id.
+    /// The id.
     pub id: TaskId,
-    /// The revision it was made in.
+    /// The revision that the task was made in.
     pub revision: Revision,
-    /// Where it stands.
+    /// The state.
     pub status: TaskStatus,
-    /// What there is to say about that.
+    /// A message about the state, if there is one.
     pub status_message: Option<Box<str>>,
-    /// When it was made.
+    /// When the task was made.
     pub created: UnixMillis,
     /// When its status last changed.
     pub updated: UnixMillis,
-    /// How long it is kept from its making on; none: for ever.
+    /// How long the task is kept, counted from when it was made; `None` means for ever.
     pub ttl: Option<Duration>,
-    /// How often it makes sense to look.
+    /// How often a client should poll.
     pub poll_interval: Duration,
-    /// What it asks its client at present: keys, and objects with `method` and `params`.
+    /// The questions that the task asks its client at present: keys, and objects with `method` and `params`.
     pub questions: Vec<(Box<str>, Arc<[u8]>)>,
-    /// How it ended.
+    /// How the task ended.
     pub end: Option<Arc<TaskEnd>>,
 }
 
-/// Who looks for a task. One is found by its era, its principal and its id, which nobody can guess; lists have those
-/// of the same session.
+/// The client that looks for a task. A task is found by its era, its principal and its id, which nobody can guess; a
+/// list has only the tasks of the same session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TaskOwner {
-    /// Who asks.
+    /// The principal.
     pub principal: Principal,
-    /// The legacy session it asks in.
+    /// The legacy session of the request.
     pub session: Option<SessionToken>,
-    /// In which era.
+    /// The era of the request.
     pub era: Era,
 }
 
 impl TaskOwner {
-    /// A client of 2026-07-28.
+    /// The owner for a client of 2026-07-28.
     pub(super) fn modern(facts: &Facts<'_>) -> Self {
         Self {
             principal: facts.principal,
@@ -142,66 +142,67 @@ impl TaskOwner {
     }
 }
 
-/// A client that waits for what a task comes to (`tasks/result`).
+/// A client that waits for the result of a task (`tasks/result`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwaitTask {
     /// The request's id.
     pub id: RequestId,
-    /// Who waits.
+    /// The client that waits.
     pub owner: TaskOwner,
-    /// For which task, if there is one of this id.
+    /// The id of the task, which need not exist.
     pub task: TaskId,
     /// The revision to answer in.
     pub revision: Revision,
-    /// What metrics say of it.
+    /// The labels that metrics count the answer under.
     pub labels: Labels,
 }
 
-/// What became of a cancellation.
+/// The result of a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CancelTask {
-    /// It is cancelled now.
+    /// The task is cancelled now.
     Cancelled(TaskView),
-    /// It was over already.
+    /// The task was over already.
     Ended(TaskView),
     /// There is no such task, or it is somebody else's.
     Unknown,
 }
 
-/// What a tool call that is to be a task asks for.
+/// The terms of a tool call that is to be a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskTerms {
-    /// How long it is to be kept, if the client says so.
+    /// How long the task is to be kept, if the client says so.
     pub ttl: Option<Duration>,
 }
 
-/// What ends a task.
+/// The end of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskEnding {
-    /// Completed or failed.
+    /// `Completed` or `Failed`.
     pub status: TaskStatus,
     /// What its client gets.
     pub end: TaskEnd,
-    /// What there is to say about it.
+    /// A message about the end, if there is one.
     pub message: Option<Box<str>>,
 }
 
 /// The tasks of a process.
 pub trait Tasks {
-    /// One of the owner's tasks.
+    /// Finds one of the owner's tasks.
     fn task(&self, owner: &TaskOwner, id: &str) -> Option<TaskView>;
 
-    /// The owner's tasks behind the one named `after`, oldest first, at most `max`; whether there are more.
+    /// The owner's tasks behind the one named `after`, oldest first, at most `max`, and whether there are more.
     fn tasks(&self, owner: &TaskOwner, after: Option<&str>, max: usize) -> (Vec<TaskView>, bool);
 
     /// Cancels one of the owner's tasks.
     fn cancel_task(&self, owner: &TaskOwner, id: &str) -> CancelTask;
 
-    /// Answers questions of one of the owner's tasks by their keys; keys of none are ignored. False: no such task.
+    /// Answers questions of one of the owner's tasks by their keys; unknown keys are ignored. Returns false if there is
+    /// no such task.
     fn update_task(&self, owner: &TaskOwner, id: &str, answers: Vec<(&str, serde_json::Value)>) -> bool;
 }
 
-/// `params.task` of a call. Only one revision looks at it, so that it may be anything.
+/// `params.task` of a call. Only one revision looks at it, so it may be anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TaskParam {
     Absent,

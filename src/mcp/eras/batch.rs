@@ -1,12 +1,12 @@
-//! Arrays of messages, which 2025-03-26 alone allows.
+//! Arrays of messages, which only 2025-03-26 allows.
 //!
 //! ```text
 //!   decode ── control answered ──▶ "[a,b" ── next, answer ──▶ "[a,b,c" ── … ── close ──▶ "[a,b,c]"
 //! ```
 //!
-//! Control in a batch is answered when it is decoded; calls run one after another under one handler. Nothing
-//! parsed is kept between them: a batch remembers where in the body each call lies, and parses it again by itself,
-//! so the cost stays linear in the body. Anything that is no message, or cannot be in a batch, refuses the whole.
+//! Control in a batch is answered when it is decoded; calls run one after another under one handler. Nothing parsed is
+//! kept between them: a batch remembers where in the body each call lies and parses each call by itself again, so the
+//! cost stays linear in the body. One element that is not a message, or cannot be in a batch, refuses the whole batch.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ use crate::mcp::reply::{Reply, ReplyKind};
 use crate::mcp::revision::Era;
 use crate::mcp::state::State;
 
-/// Most messages in one batch, so that one connection cannot hold a handler for long.
+/// Most messages in one batch. The bound keeps one connection from holding a handler for long.
 pub const BATCH_ELEMENTS_MAX: usize = 64;
 
 /// A batch with calls still to run. It holds nothing of the body, which the caller keeps unchanged until
@@ -38,21 +38,21 @@ pub const BATCH_ELEMENTS_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Batch {
     context: Context,
-    /// Where in the body the calls lie that were not handed out yet.
+    /// The places in the body of the calls that were not handed out yet.
     calls: VecDeque<ElementSpan>,
     has_answers: bool,
 }
 
-/// What an array comes to.
+/// The state of an array after its control was answered.
 pub(in crate::mcp) enum Opened {
-    /// Everything in it was answered, or wanted no answer.
+    /// Everything in the array was answered, or wanted no answer.
     Reply(Reply),
-    /// Calls are left.
+    /// Calls are left to run.
     Batch(Batch),
 }
 
 impl Batch {
-    /// Answers what is control and notes what is not.
+    /// Answers the control in the array and notes the calls.
     pub(in crate::mcp) fn open<'s>(
         protocol: &Protocol,
         context: Context,
@@ -77,7 +77,7 @@ impl Batch {
                 Ok(Message::Notification(notification)) => {
                     session_requests::notification(context, &notification, state);
                 }
-                // What is wrong with an answer is told to the call that waits for it.
+                // The call that waits for this answer is told when the answer is wrong.
                 Ok(Message::Response(response)) => {
                     let _ = session_requests::response(context, &response, state);
                 }

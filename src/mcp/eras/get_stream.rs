@@ -1,7 +1,7 @@
-//! GET: the stream on which a legacy session hears what belongs to no request of its own.
+//! GET: the stream on which a legacy session gets the messages that belong to none of its requests.
 //!
-//! Only sessions have one, for what it carries is remembered under them. The modern era has `subscriptions/listen`
-//! instead, and no GET.
+//! Only a session has such a stream, because the messages on it are remembered under the session. The modern era has
+//! `subscriptions/listen` instead, and no GET.
 
 use crate::wire::http1::Field;
 
@@ -18,21 +18,21 @@ use crate::mcp::state::State;
 /// The longest `Last-Event-ID` that can be one of ours.
 const EVENT_ID_BYTES_MAX: usize = 128;
 
-/// What a GET comes to.
+/// The result of decoding a GET.
 #[derive(Clone, Copy, Debug)]
 pub enum Opening<'a> {
-    /// No stream; the answer is complete.
+    /// There is no stream; the answer is complete.
     Refused(Reply),
-    /// A stream, if there is room for one.
+    /// The client gets a stream if there is room for one.
     Stream(StreamRequest<'a>),
 }
 
 /// A session that wants its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamRequest<'a> {
-    /// Whose.
+    /// The session.
     pub session: OpenSession,
-    /// The last event the client has, if it goes on with a stream it had: at most 128 bytes of any kind.
+    /// The last event that the client has, if it resumes a stream: at most 128 bytes of any kind.
     pub last_event_id: Option<&'a [u8]>,
 }
 
@@ -51,12 +51,12 @@ impl Protocol {
     }
 }
 
-/// Why a stream cannot be had, though the request was well made.
+/// Why a well-formed request gets no stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoStream {
-    /// `Last-Event-ID` names nothing of this session's that is still kept.
+    /// `Last-Event-ID` names no event of this session that is still kept.
     Forgotten,
-    /// The session's stream has a connection.
+    /// The session's stream already has a connection.
     Taken,
 }
 

@@ -1,9 +1,10 @@
-//! What a client brings when it comes back with answers: `inputResponses` and `requestState` (2026-07-28, multi
+//! The answers with which a client repeats its request: `inputResponses` and `requestState` (2026-07-28, multi
 //! round-trip requests).
 //!
-//! The state is ours, sealed, and holds the answers of all rounds before the last; together with those that came now
-//! they are what the call is given. A client may say whatever it likes, so a state that does not open, or belongs to
-//! another request, is an error, and so are answers that cannot be any. Answers that nobody asked for are ignored.
+//! The state is sealed by this server and holds the answers of all rounds but the last; the call is given these
+//! together with the answers that came now. A client may send anything, so a state that does not open, or that belongs
+//! to another request, is an error, and so is an answer that cannot be one. Answers to questions that nobody asked are
+//! ignored.
 
 use serde_json::{Map, Value as Json};
 
@@ -14,7 +15,7 @@ use crate::mcp::error::Failure;
 use crate::mcp::state::StateSeal;
 use crate::mcp::time::UnixSeconds;
 
-/// All answers that came with a request, by key; none for operations that ask nothing.
+/// All answers that came with a request, by key; `None` for operations that ask nothing.
 pub(in crate::mcp) fn read<'s>(
     call: &Call<'_>,
     params: Option<Value<'_, 's>>,
@@ -46,7 +47,7 @@ pub(in crate::mcp) fn read<'s>(
     Ok(Some(Box::new(answers)))
 }
 
-/// Every kind of answer is an object; what is in it is for the question to judge.
+/// Every kind of answer is an object; its question judges the contents.
 fn add<'s>(answers: &mut Map<String, Json>, responses: Value<'_, 's>) -> Result<(), Failure<'s>> {
     let is_well_formed = responses.is_object() && responses.members().all(|(_, answer)| answer.is_object());
     if !is_well_formed {

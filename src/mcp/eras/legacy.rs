@@ -1,8 +1,8 @@
 //! The legacy era, up to 2025-11-25: `initialize`, sessions, and HTTP 200 for JSON-RPC errors.
 //!
-//! A request's revision is its session's; without a session, the header's; without either, 2025-03-26 is assumed
-//! as the specification says. Sessions are optional unless the operator requires them, and one request is never
-//! given another's.
+//! A request has the revision of its session; without a session, that of the header; without either, 2025-03-26 is
+//! assumed, as the specification says. Sessions are optional unless the operator requires them, and no request is ever
+//! given another's session.
 
 use crate::jsonrpc::{Id, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel};
@@ -40,7 +40,7 @@ pub(in crate::mcp) fn request<'s>(
     dispatch(protocol, context, request, state, out)
 }
 
-/// The same within a context that is known: for requests but `initialize`, single or in a batch.
+/// Does the same within a known context, for requests other than `initialize`, single or in a batch.
 pub(in crate::mcp) fn dispatch<'s>(
     protocol: &Protocol,
     context: Context,
@@ -67,7 +67,7 @@ pub(in crate::mcp) fn dispatch<'s>(
     call(protocol, context, request, out)
 }
 
-/// The same for what needs nothing remembered: the features' methods.
+/// Does the same for the methods of the features, which need nothing remembered.
 pub(in crate::mcp) fn call<'s>(
     protocol: &Protocol,
     context: Context,
@@ -83,14 +83,14 @@ pub(in crate::mcp) fn call<'s>(
         conversation: context.conversation,
         is_on_channel: context.is_on_channel,
         progress_token: progress_token(request)?,
-        // What the session asked for is looked up when there is something to say.
+        // The level that the session set is looked up when the call logs something.
         log_level: Some(LogLevel::Debug),
         has_stream: true,
     };
     asked.find(protocol, asker, out).map(Routed::from)
 }
 
-/// `_meta.progressToken`; `null` is none.
+/// `_meta.progressToken`; `null` counts as absent.
 fn progress_token<'s>(request: &Request<'_, 's>) -> Result<Option<Id<'s>>, Failure<'s>> {
     let [meta] = members(request.params, ["_meta"])?;
     let [token] = members(meta, ["progressToken"])?;
@@ -157,7 +157,7 @@ fn initialize<'s>(
     })
 }
 
-/// Of what a client declared, what its revision has; what the revision took for granted is added.
+/// The declared capabilities that the revision has, and those that the revision takes for granted.
 fn usable(declared: ClientCapabilities, revision: Revision) -> ClientCapabilities {
     type Can = ClientCapabilities;
     let elicits = declared.contains(Can::ELICITATION_FORM) || declared.contains(Can::ELICITATION_URL);
@@ -169,12 +169,12 @@ fn usable(declared: ClientCapabilities, revision: Revision) -> ClientCapabilitie
             Can::SAMPLING_TOOLS,
             revision.has_sampling_tools() && declared.contains(Can::SAMPLING_TOOLS),
         ),
-        // A capability of its own since sampling has tools.
+        // Tools in sampling are a capability of their own since they exist.
         (
             Can::SAMPLING_CONTEXT,
             samples && !revision.has_sampling_tools() || declared.contains(Can::SAMPLING_CONTEXT),
         ),
-        // Without modes, whatever is declared means forms.
+        // In revisions without modes, any declaration of elicitation means forms.
         (
             Can::ELICITATION_FORM,
             revision.has_elicitation() && elicits && !revision.has_elicitation_modes()
@@ -189,7 +189,7 @@ fn usable(declared: ClientCapabilities, revision: Revision) -> ClientCapabilitie
     usable.fold(Can::NONE, |all, (one, _)| all.with(one))
 }
 
-/// The asked revision if `initialize` can give it, else the newest that it can.
+/// The requested revision if `initialize` can negotiate it, else the newest that it can.
 fn negotiated(asked: &str) -> Revision {
     Revision::parse(asked.as_bytes())
         .filter(|revision| revision.era() == Era::Legacy)

@@ -1,4 +1,4 @@
-//! The two eras, each with its envelope and its rules; where a message leads.
+//! The two eras, each with its envelope and its rules.
 //!
 //! `modern` and `legacy` read requests; `batch`, `session_requests`, `get_stream` and `sse_post` are the legacy era's
 //! alone. `unread` refuses what could not be read.

@@ -1,7 +1,7 @@
-//! The modern era, 2026-07-28: every request carries its envelope, headers repeat it, nothing is remembered.
+//! The modern era, 2026-07-28: every request carries its envelope, headers repeat it, and nothing is remembered.
 //!
-//! Checks in the order of the reference server, so that of several faults the same one is named: version,
-//! envelope, method, parameters, headers, tool.
+//! The checks run in the order of the reference server, so that a request with several faults is told of the same one:
+//! version, envelope, method, parameters, headers, tool.
 
 use crate::jsonrpc::{Id, Notification, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel, Operation};
@@ -33,7 +33,7 @@ const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
 const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 const PROGRESS_TOKEN_KEY: &str = "progressToken";
 
-/// What a request says of itself in `_meta`, and what of its parameters is the same for every method.
+/// What a request says about itself in `_meta`, and the parameters that are the same for every method.
 struct Envelope<'t, 's> {
     capabilities: ClientCapabilities,
     log_level: Option<LogLevel>,
@@ -99,7 +99,7 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
     }
 }
 
-/// A call with what a client adds to it for some tools, and in later rounds.
+/// A call with the parts that a client adds to it for some tools, and in later rounds.
 fn checked<'p, 's: 'p>(
     protocol: &'p Protocol,
     facts: &Facts<'_>,
@@ -123,7 +123,7 @@ fn checked<'p, 's: 'p>(
     Ok(call)
 }
 
-/// Acts on a notification, if it is accepted. Headers are not prescribed for them, beyond the version.
+/// Acts on a notification, if it is accepted. The specification prescribes no header for notifications but the version.
 pub(in crate::mcp) fn notification<'s>(
     facts: &Facts<'_>,
     notification: &Notification<'_, 's>,

@@ -1,4 +1,4 @@
-//! Where one message leads.
+//! The destination of one message.
 
 use crate::mcp::call::Call;
 use crate::mcp::features::listen::Listen;
@@ -7,7 +7,7 @@ use crate::mcp::reply::Reply;
 use crate::mcp::task::AwaitTask;
 use crate::mcp::tasks::TaskReply;
 
-/// Where a message leads.
+/// The destination of a message.
 pub(in crate::mcp) enum Routed<'s> {
     Reply(Reply),
     Call(Call<'s>),

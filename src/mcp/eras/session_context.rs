@@ -1,7 +1,7 @@
-//! What a legacy message is read under: its revision, its session and who sent it.
+//! The context in which a legacy message is read: its revision, its session and its sender.
 //!
-//! The revision is the session's; without a session, the header's; without either, 2025-03-26 is assumed as the
-//! specification says. A message is never given another's session.
+//! The revision is that of the session; without a session, that of the header; without either, 2025-03-26 is assumed,
+//! as the specification says. No message is ever given another's session.
 
 use crate::registry::ClientCapabilities;
 use crate::wire::http1::Field;
@@ -20,12 +20,12 @@ pub(in crate::mcp) struct Context {
     pub(in crate::mcp) capabilities: ClientCapabilities,
     pub(in crate::mcp) principal: Principal,
     pub(in crate::mcp) session: Option<OpenSession>,
-    /// What its requests can be cancelled under.
+    /// The session or channel in which its requests can be cancelled.
     pub(in crate::mcp) conversation: Option<SessionToken>,
     pub(in crate::mcp) is_on_channel: bool,
 }
 
-/// What a message's head, or its channel, says of session and version.
+/// What a message's head, or its channel, says about session and version.
 pub(in crate::mcp) fn context<'s>(
     protocol: &Protocol,
     facts: &Facts<'_>,
@@ -41,8 +41,8 @@ pub(in crate::mcp) fn context<'s>(
             let open = sessions
                 .open(id, facts.principal, facts.now)
                 .ok_or(Failure::SessionUnknown)?;
-            // Clients only SHOULD send what was negotiated, and some send another supported version: it is the session
-            // that counts (MCP 2025-11-25, Transports, Protocol Version Header).
+            // Clients only SHOULD send the negotiated version, and some send another supported one: the session decides
+            // (MCP 2025-11-25, Transports, Protocol Version Header).
             Ok(Context::of_session(open, facts))
         }
         Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
@@ -68,7 +68,7 @@ fn context_of_channel<'s>(
 }
 
 impl Context {
-    /// Whose tasks its requests are about.
+    /// The owner of the tasks that its requests are about.
     pub(in crate::mcp) fn task_owner(&self) -> TaskOwner {
         TaskOwner {
             principal: self.principal,

@@ -1,9 +1,9 @@
-//! What a legacy session asks to be remembered, and what it says without asking for anything.
+//! Requests, notifications and answers that concern a legacy session itself.
 //!
-//! Requests: a log level, subscriptions. Notifications: a cancellation; that roots changed means nothing here, for
-//! they are asked for anew each time. Responses: answers to questions of ours. Whatever nobody waits for is accepted
-//! and ignored, as the specification says. All of it may come twice without harm, since a batch that found no handler
-//! is decoded again.
+//! Requests set a log level or a subscription. Of the notifications, a cancellation counts; a change of roots means
+//! nothing here, because roots are asked for anew each time. Responses answer our questions. A message that nobody
+//! waits for is accepted and ignored, as the specification says. Each of them may come twice without harm, because a
+//! batch that found no handler is decoded again.
 
 use crate::jsonrpc::{Id, Notification, Request, RequestId, Response, Value, echoable};
 use crate::mcp::eras::session_context::Context;
@@ -19,7 +19,7 @@ use crate::registry::{AnswerError, LogLevel};
 /// Bytes of a client's error message that are kept.
 const ERROR_MESSAGE_BYTES_MAX: usize = 1_024;
 
-/// Whether it was one of these requests; its result is empty.
+/// Whether the request was one of these; its result is empty.
 pub(in crate::mcp) fn request<'s>(
     protocol: &Protocol,
     context: Context,
@@ -30,7 +30,8 @@ pub(in crate::mcp) fn request<'s>(
     match request.method {
         "logging/setLevel" => {
             let level = log_level(request.params)?;
-            // Without a session there is nothing to remember it by; what is said then is said on the call's own stream.
+            // Without a session there is nothing to remember the level by; a call then sends its messages on its own
+            // stream.
             if let Some(session) = &context.session {
                 state.set_log_level(session, level).map_err(refused)?;
             }
@@ -43,7 +44,7 @@ pub(in crate::mcp) fn request<'s>(
             }
             state.subscribe(session, uri).map_err(refused)?;
         }
-        // What is no resource any more can still be unsubscribed from.
+        // A client can unsubscribe from a URI that is no longer a resource, too.
         "resources/unsubscribe" if has_resources() => {
             let uri = resource_uri(request.params)?;
             state.unsubscribe(session(&context)?, uri);
@@ -76,7 +77,7 @@ pub(in crate::mcp) fn notification(context: Context, notification: &Notification
     }
 }
 
-/// Cancels a request of this conversation, if that is what the notification is for.
+/// Cancels a request of this conversation, if the notification is a cancellation.
 pub(in crate::mcp) fn cancel(
     conversation: SessionToken,
     notification: &Notification<'_, '_>,
@@ -90,10 +91,10 @@ pub(in crate::mcp) fn cancel(
     }
 }
 
-/// Passes an answer on. Questions of ours have texts for ids.
+/// Passes an answer on. The ids of our questions are strings.
 ///
 /// # Errors
-/// It holds what a tool cannot be given; the call that waits for it is told.
+/// Fails when the answer holds something that a tool cannot be given; the call that waits for it is told.
 pub(in crate::mcp) fn response<'s>(
     context: Context,
     response: &Response<'_, 's>,
@@ -116,7 +117,7 @@ pub(in crate::mcp) fn response<'s>(
     Ok(())
 }
 
-/// The answer to a question of ours was refused: whoever waits for it is told why.
+/// Tells the call that waits for an answer why the answer was refused.
 pub(in crate::mcp) fn fail_question(context: Context, question: &str, why: &str, state: &dyn State) {
     if let Some(session) = context.session {
         let error = AnswerError::Unreadable(why.to_owned());

@@ -1,8 +1,8 @@
 //! Messages that come by a POST and are answered on a channel: HTTP+SSE (MCP 2024-11-05, *HTTP with SSE*).
 //!
-//! Who POSTs is told at once whether there is such a channel and whether the body is a message at all, as the
-//! official servers do; what the message leads to, errors included, is said on the channel. There the refusal of a
-//! request is said too: not every client looks at how its POST was answered.
+//! The POST itself is answered at once, as the official servers do: it says whether there is such a channel, and
+//! whether the body is a message at all. Everything that the message leads to, errors included, goes out on the
+//! channel. The refusal of a request goes out there as well, because not every client looks at the answer to its POST.
 
 use crate::jsonrpc::{Glance, Message, RequestId, Scratch};
 
@@ -13,31 +13,32 @@ use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
 
-/// What a POST's body comes to.
+/// The result of checking a POST's body.
 #[derive(Clone, Debug)]
 pub enum Posted {
-    /// It is no message; the answer is complete.
+    /// The body is no message; the answer is complete.
     Refused {
-        /// How the POST is answered.
+        /// The answer to the POST.
         reply: Reply,
-        /// Whether somebody waits on the channel, who is to hear of it there: the body is to be delivered all the same.
+        /// Whether somebody waits on the channel for an answer: the body is delivered in spite of the refusal, so that
+        /// he gets an error there.
         is_awaited: bool,
     },
-    /// It can be one, or an array of them; of a single request, its id.
+    /// The body can be a message, or an array of them; holds the id of a single request.
     Message(Option<RequestId>),
 }
 
 /// Why a POST leads to no channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoChannel {
-    /// It does not say which, or says it twice.
+    /// The request names no channel, or names one twice.
     Unnamed,
-    /// There is none of that name, or it is somebody else's.
+    /// There is no channel of that name, or it is somebody else's.
     Unknown,
 }
 
 impl Protocol {
-    /// Looks whether a body can be a message for a channel, and no further. A refusal's body is appended to `out`.
+    /// Checks whether a body can be a message for a channel, and does no more. A refusal's body is appended to `out`.
     pub fn check_posted(&self, body: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Posted {
         let document = match scratch.parse(body) {
             Ok(document) => document,

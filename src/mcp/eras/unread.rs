@@ -1,9 +1,10 @@
-//! Messages that are refused before anything was done with them: what is not JSON, not representable, too large, or no
+//! Refusals of messages that cannot be acted on: those that are not JSON, not representable, too large, or not a
 //! message.
 //!
-//! Whoever sent a request waits for an answer under its id, so a refusal carries the one that can be read, whatever
-//! else is wrong. What wants no answer gets none, lest two peers answer each other's errors for ever: a refused
-//! notification or answer is told by HTTP's status alone. The call that waits for a refused answer is told at once.
+//! The sender of a request waits for an answer under its id, so a refusal carries that id if it can be read, whatever
+//! else is wrong. A message that wants no answer gets none, or two peers might answer each other's errors for ever:
+//! HTTP's status alone tells of a refused notification or answer. The call that waits for a refused answer is told at
+//! once.
 
 use crate::jsonrpc::{
     Glance, Glimpse, Id, Malformed, Message, ParseError, Shape, Value, element_spans, pointer_to,
@@ -19,7 +20,7 @@ use crate::mcp::reply::Reply;
 use crate::mcp::request_context::Facts;
 use crate::mcp::state::State;
 
-/// Calls `use_failure` with why a body could not be parsed.
+/// Calls `use_failure` with the reason why a body could not be parsed.
 pub(in crate::mcp) fn with_failure<T>(
     body: &[u8],
     error: ParseError,
@@ -34,7 +35,7 @@ pub(in crate::mcp) fn with_failure<T>(
     }
 }
 
-/// Appends the refusal of a message of this shape, unless it wants none.
+/// Appends the refusal of a message of this shape, unless the message wants none.
 pub(in crate::mcp) fn write_refusal(
     id: Option<Id<'_>>,
     shape: Shape,
@@ -44,14 +45,14 @@ pub(in crate::mcp) fn write_refusal(
     let is_json = !matches!(failure, Failure::Parse(ParseError::Syntax));
     match shape {
         Shape::Answer => refused(None, failure).refuse_silently(),
-        // What is not JSON may not be what it looks like.
+        // A text that is not JSON may not be the notification it looks like.
         Shape::Notification if is_json => refused(None, failure).refuse_silently(),
         Shape::Request | Shape::Notification | Shape::Unknown => refused(id, failure).write(out),
     }
 }
 
 impl Protocol {
-    /// Answers what could not be parsed.
+    /// Answers a body that could not be parsed.
     #[cold]
     pub(in crate::mcp) fn refuse_unparsed(
         &self,
@@ -67,7 +68,7 @@ impl Protocol {
         })
     }
 
-    /// Answers a message of a channel that is too large to be kept; it was glanced at as it came.
+    /// Answers a message of a channel that is too large to be kept; its id was read as its bytes came.
     pub fn refuse_too_large(
         &self,
         facts: &Facts<'_>,
@@ -94,7 +95,7 @@ impl Protocol {
         write_refusal(glimpse.id(), glimpse.shape, failure, out)
     }
 
-    /// Answers JSON that is no message.
+    /// Answers JSON that is not a message.
     #[cold]
     pub(in crate::mcp) fn refuse_malformed(
         &self,
@@ -157,7 +158,7 @@ impl Protocol {
         whole
     }
 
-    /// The answer that a call waits for cannot be used: it need not wait any longer.
+    /// Tells the call that waits for this answer that the answer cannot be used, so that it need not wait any longer.
     fn fail_question(&self, facts: &Facts<'_>, question: &str, failure: Failure<'_>, state: &dyn State) {
         if let Ok(context) = session_context::context(self, facts, state) {
             session_requests::fail_question(context, question, &failure.message(), state);

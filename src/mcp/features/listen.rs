@@ -1,8 +1,8 @@
 //! `subscriptions/listen` (2026-07-28): a request whose answer is a stream of announcements.
 //!
-//! What is accepted is what there is something of: lists of features that exist, URIs that lead to a resource. The
-//! acknowledgement says so before anything else goes out. Every message of the stream carries the request's id, which
-//! is the subscription's; [`write_subscription`] is the one place that writes it.
+//! A subscription is granted what exists: features of which something is registered, and URIs that lead to a resource.
+//! The acknowledgement says so before anything else goes out. Every message of the stream carries the request's id,
+//! which is the subscription's; [`write_subscription`] is the one place that writes it.
 
 use crate::jsonrpc::{Id, Request, RequestId, Value, write_result_head, write_string};
 use crate::registry::ClientCapabilities;
@@ -24,20 +24,20 @@ pub(in crate::mcp) const LISTEN: &str = "subscriptions/listen";
 pub const LISTEN_URIS_MAX: usize = 1_024;
 /// Tasks that one subscription may name.
 pub const LISTEN_TASKS_MAX: usize = 1_024;
-/// Bytes of all URIs together: what one idle stream may keep in memory.
+/// Bytes of all URIs together, which bound what one idle stream keeps in memory.
 pub const LISTEN_URI_BYTES_MAX: usize = 64 << 10;
 
-/// A client that listens from now on. Its acknowledgement was appended, a whole message, and is the first of the
+/// A client that starts to listen. Its acknowledgement is appended already, as a whole message, and comes first on the
 /// stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// The request's id: the subscription's.
+    /// The request's id, which is the subscription's.
     pub id: RequestId,
-    /// What it is to hear.
+    /// What the client is to hear of.
     pub interest: Interest,
-    /// Whose tasks it may hear of.
+    /// The owner whose tasks the client may hear of.
     pub owner: TaskOwner,
-    /// What metrics say of it.
+    /// The labels that metrics count it under.
     pub labels: Labels,
 }
 
@@ -50,25 +50,25 @@ pub struct Interest {
     pub prompts: bool,
     /// Changes of the list of resources.
     pub resources: bool,
-    /// Resources whose updates it hears, each once.
+    /// Resources of whose updates the client hears, each once.
     pub uris: Vec<Box<str>>,
-    /// Tasks whose changes it hears, by their ids, each once.
+    /// Tasks of whose changes the client hears, by their ids, each once.
     pub tasks: Vec<Box<str>>,
 }
 
-/// Who wants to listen.
+/// The client that wants to listen.
 pub(in crate::mcp) struct Listener {
     pub(in crate::mcp) owner: TaskOwner,
     pub(in crate::mcp) capabilities: ClientCapabilities,
 }
 
-/// Whether there is anything to hear of.
+/// Whether the server has anything to announce.
 pub(in crate::mcp) fn is_offered(protocol: &Protocol) -> bool {
     let has = Has::of(protocol.registry());
     has.tools || has.prompts || has.resources
 }
 
-/// Reads what a client wants to hear, and acknowledges what it will.
+/// Reads what a client wants to hear of, and acknowledges what it will hear of.
 pub(in crate::mcp) fn listen<'s>(
     protocol: &Protocol,
     request: &Request<'_, 's>,
@@ -92,7 +92,7 @@ pub(in crate::mcp) fn listen<'s>(
         ],
     )?;
     let uris = present(uris);
-    // Unknown, like any other member, where there are no tasks.
+    // A server without tasks ignores the member, like any other unknown one.
     let tasks = present(tasks).filter(|_| protocol.lists().has_tasks());
     let interest = Interest {
         tools: is_wanted(tools)? && has.tools,
@@ -141,13 +141,13 @@ fn accepted_uris<'s>(protocol: &Protocol, uris: Option<Value<'_, 's>>) -> Result
         }
         asked.push(uri);
     }
-    // Every URI once, in the order of the request.
+    // Keeps every URI once, in the order of the request.
     let mut seen = std::collections::HashSet::with_capacity(asked.len());
     asked.retain(|uri| seen.insert(*uri) && leads_to_resource(protocol.registry(), uri));
     Ok(asked.into_iter().map(Box::from).collect())
 }
 
-/// Of the ids that were named, those of the client's own tasks.
+/// The ids among those named that belong to the client's own tasks.
 fn accepted_tasks<'s>(
     listener: &Listener,
     ids: Option<Value<'_, 's>>,
@@ -174,7 +174,7 @@ fn accepted_tasks<'s>(
     Ok(asked.into_iter().map(Box::from).collect())
 }
 
-/// Which lists a request had; an acknowledgement repeats what is left of each.
+/// Which lists a request named; an acknowledgement repeats what is left of each.
 #[derive(Clone, Copy)]
 struct Named {
     uris: bool,
@@ -225,7 +225,7 @@ impl Protocol {
         write_result_head(out, id.as_id());
         out.extend_from_slice(br#"{"resultType":"complete","_meta":{"#);
         write_subscription(id.as_id(), out);
-        // The prepared value is an object with members; its own brace closes the merged one.
+        // The prepared value is an object with members, and its own brace closes the merged one.
         if let Some(members) = self.lists().meta().strip_prefix(b"{") {
             out.push(b',');
             out.extend_from_slice(members);

@@ -1,7 +1,7 @@
-//! The methods of tools, resources, prompts and completion, the same in both eras.
+//! The methods of tools, resources, prompts and completion, which are the same in both eras.
 //!
-//! In two steps, because the modern era compares headers between them: parameters are read, then what they name is
-//! looked up and answered or handed out. A feature of which nothing is registered has no methods.
+//! They take two steps, because the modern era compares headers between them: parameters are read; then what they name
+//! is looked up, and the request is answered or handed out. A feature of which nothing is registered has no methods.
 
 use crate::jsonrpc::{Request, Value, write_result};
 use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry};
@@ -19,7 +19,7 @@ use crate::mcp::revision::Revision;
 pub(in crate::mcp) const URI_BYTES_MAX: usize = 8_192;
 const URI_TOO_LONG: &str = "`params.uri` is longer than 8192 bytes";
 
-/// A method with its parameters read, not looked up yet.
+/// A method whose parameters are read, but not looked up yet.
 #[derive(Debug)]
 pub(in crate::mcp) enum Asked<'s> {
     List(Listed, Cursor<'s>),
@@ -29,13 +29,13 @@ pub(in crate::mcp) enum Asked<'s> {
     Complete { of: Reference<'s>, argument: &'s str },
 }
 
-/// What is found for a request: its answer, or a call to run.
+/// The result of looking up: an answer, or a call to run.
 pub(in crate::mcp) enum Found<'s> {
     Reply(Reply),
     Call(Call<'s>),
 }
 
-/// Whose argument is to be completed.
+/// The prompt or template whose argument is to be completed.
 #[derive(Debug)]
 pub(in crate::mcp) enum Reference<'s> {
     Prompt(&'s str),
@@ -46,7 +46,7 @@ impl<'s> Asked<'s> {
     /// Reads the parameters of one of the features' methods.
     ///
     /// # Errors
-    /// It is another method, or its parameters are not as they must be.
+    /// Fails when it is another method, or when its parameters are wrong.
     pub(in crate::mcp) fn read(protocol: &Protocol, request: &Request<'_, 's>) -> Result<Self, Failure<'s>> {
         let has = Has::of(protocol.registry());
         let params = request.params;
@@ -63,7 +63,7 @@ impl<'s> Asked<'s> {
         }
     }
 
-    /// What the header `Mcp-Name` must repeat.
+    /// The value that the header `Mcp-Name` must repeat.
     pub(in crate::mcp) fn name(&self) -> Option<&'s str> {
         match self {
             Self::CallTool(CallParams { name, .. }) | Self::ReadResource(name) | Self::GetPrompt(name) => {
@@ -73,10 +73,10 @@ impl<'s> Asked<'s> {
         }
     }
 
-    /// Answers what needs no user code; hands out what does.
+    /// Answers the request if it needs no user code, and hands it out otherwise.
     ///
     /// # Errors
-    /// What is named is not there.
+    /// Fails when the named thing does not exist.
     pub(in crate::mcp) fn find(
         self,
         protocol: &Protocol,
@@ -117,7 +117,7 @@ impl<'s> Asked<'s> {
     }
 }
 
-/// What reads the resource at a URI, if anything does.
+/// The operation that reads the resource at a URI, if there is one.
 fn resource_at(registry: &Registry, uri: &str) -> Option<Operation> {
     let resource = registry.find_resource(uri).map(Operation::Resource);
     resource.or_else(|| registry.find_template(uri).map(Operation::Template))
@@ -128,7 +128,7 @@ pub(in crate::mcp) fn leads_to_resource(registry: &Registry, uri: &str) -> bool 
     resource_at(registry, uri).is_some()
 }
 
-/// What lists what is asked for, if that is not prepared.
+/// The operation that lists what is asked for, if the list is not prepared.
 fn list_operation<'s>(
     protocol: &Protocol,
     listed: Listed,
@@ -241,7 +241,7 @@ impl<'s> Reference<'s> {
         }
     }
 
-    /// What completes the argument, if anything does.
+    /// The operation that completes the argument, if there is one.
     fn completer(&self, protocol: &Protocol, argument: &str) -> Result<Option<CompleterIndex>, Failure<'s>> {
         let registry = protocol.registry();
         let found = match self {

@@ -1,4 +1,5 @@
-//! What can be asked of a server in both eras: `methods` of tools, resources, prompts and completion, and listening.
+//! The methods that both eras have: `methods` for tools, resources, prompts and completion, and `listen` for
+//! subscriptions.
 
 pub(in crate::mcp) mod listen;
 pub(in crate::mcp) mod methods;

@@ -1,8 +1,8 @@
-//! Changes that whoever listens hears of: written once, sent to any number of clients of both eras.
+//! Announcements of changes, written once and sent to any number of clients of both eras.
 //!
-//! The words are the same in every revision but for one member: on a modern subscription's stream each message names
-//! the subscription in `_meta`. So the message is written once without it, and [`Announced::write`] puts it in on the
-//! way out.
+//! The text is the same in every revision but for one member: on a modern subscription's stream each message names the
+//! subscription in `_meta`. So the message is written once without it, and [`Announced::write`] puts it in on the way
+//! out.
 
 use crate::jsonrpc::{Id, RequestId, write_string};
 
@@ -11,11 +11,11 @@ const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Announcement {
-    /// Tools came or went.
+    /// Tools were added or removed.
     ToolsChanged,
-    /// Prompts came or went.
+    /// Prompts were added or removed.
     PromptsChanged,
-    /// Resources or templates came or went.
+    /// Resources or templates were added or removed.
     ResourcesChanged,
     /// The resource at this URI has new contents.
     ResourceUpdated(Box<str>),
@@ -33,17 +33,17 @@ impl Announcement {
     }
 }
 
-/// Where a subscription goes into a written announcement.
+/// The place of the subscription in a written announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// Behind the last member of `params`, counted from the message's first byte.
+    /// The place behind the last member of `params`, counted from the message's first byte.
     at: usize,
     /// Whether there is such a member.
     has_members: bool,
 }
 
 impl Announced {
-    /// In a message whose `params` have members that end `at` this byte.
+    /// The place in a message whose `params` have members that end `at` this byte.
     pub(in crate::mcp) fn behind_members(at: usize) -> Self {
         Self {
             at,
@@ -51,7 +51,7 @@ impl Announced {
         }
     }
 
-    /// Appends `message` as it is or, for a modern subscription, with its id.
+    /// Appends `message` as it is or, for a modern subscription, with the subscription's id.
     pub fn write(self, message: &[u8], subscription: Option<&RequestId>, out: &mut Vec<u8>) {
         let (Some(id), Some((front, rest))) = (subscription, message.split_at_checked(self.at)) else {
             return out.extend_from_slice(message);
@@ -86,7 +86,7 @@ pub fn write_announcement(announcement: &Announcement, out: &mut Vec<u8>) -> Ann
     }
 }
 
-/// Appends the member of `_meta` that names a subscription, by its request's id and of the same JSON type.
+/// Appends the member of `_meta` that names a subscription by its request's id, with the same JSON type.
 pub(in crate::mcp) fn write_subscription(id: Id<'_>, out: &mut Vec<u8>) {
     write_string(out, SUBSCRIPTION_KEY);
     out.push(b':');

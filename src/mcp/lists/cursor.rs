@@ -1,21 +1,21 @@
-//! Cursors of lists: opaque to clients, and hostile when they come back.
+//! Cursors of lists: opaque to clients, and possibly hostile when they come back.
 //!
-//! A page of what is registered, or a lister and where it is to go on. The latter is the lister's own text, which
-//! it must not trust either.
+//! A cursor names a page of the registered items, or a lister and the place at which it goes on. That place is the
+//! lister's own text, which the lister must not trust either.
 
 use std::fmt;
 
-/// Where a list goes on.
+/// The place at which a list goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mcp) enum Cursor<'s> {
     /// A prepared page, counted from zero.
     Page(usize),
-    /// A lister, and what it said it goes on from.
+    /// A lister, and the place it gave for going on.
     Lister { at: usize, after: Option<&'s str> },
 }
 
 impl<'s> Cursor<'s> {
-    /// What [`Display`](fmt::Display) wrote; nothing for anything else.
+    /// Parses what [`Display`](fmt::Display) wrote; `None` for anything else.
     pub(in crate::mcp) fn parse(text: &'s str) -> Option<Self> {
         if let Some(page) = text.strip_prefix('p') {
             return number(page).map(Self::Page);
@@ -29,7 +29,7 @@ impl<'s> Cursor<'s> {
     }
 }
 
-/// Decimal digits and nothing else, in one spelling.
+/// Reads decimal digits, and nothing else, in one spelling.
 fn number(text: &str) -> Option<usize> {
     let number: usize = text.parse().ok()?;
     (number.to_string() == text).then_some(number)

@@ -1,4 +1,4 @@
-//! What is registered, in the words of each revision: every member its schema knows and no other.
+//! Descriptions of what is registered, with every member that the schema of a revision knows and no other.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -35,7 +35,7 @@ pub(in crate::mcp) fn tool(info: &ToolInfo, revision: Revision) -> Value {
     Value::Object(tool)
 }
 
-/// Whether clients of this revision can call it at all.
+/// Whether clients of this revision can call the tool at all.
 pub(in crate::mcp) fn is_callable(info: &ToolInfo, revision: Revision) -> bool {
     revision.has_tasks() || info.task_support() != TaskSupport::Required
 }
@@ -45,7 +45,7 @@ fn is_offered(output_schema: &Value, revision: Revision) -> bool {
         || revision.has_structured_results() && output_schema["type"] == "object"
 }
 
-/// The hints; between the first hints and the first titles, the title stood among them.
+/// The hints. Revisions that had hints but no titles kept the title among them.
 fn annotations(info: &ToolInfo, revision: Revision) -> Option<Value> {
     if !revision.has_annotations() {
         return None;
@@ -58,8 +58,7 @@ fn annotations(info: &ToolInfo, revision: Revision) -> Option<Value> {
     (!is_empty).then_some(hints)
 }
 
-/// A schema as this revision allows it: before 2026-07-28 the schema of a property was an object, never a
-/// boolean.
+/// A schema as this revision allows it: before 2026-07-28 the schema of a property was an object, never a boolean.
 fn schema(schema: &Value, revision: Revision) -> Value {
     let mut schema = schema.clone();
     if revision < Revision::V2026_07_28

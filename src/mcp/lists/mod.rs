@@ -1,4 +1,4 @@
-//! What is registered, written once for every revision, and what is announced when it changes.
+//! Lists of what is registered, written once for every revision, and the announcements of changes to them.
 
 pub(in crate::mcp) mod announce;
 pub(in crate::mcp) mod cursor;

@@ -1,8 +1,9 @@
-//! What a server says of itself, prepared once: `initialize` and `server/discover` results, and every list.
+//! The texts in which a server describes itself, prepared once: `initialize` and `server/discover` results, and every
+//! list.
 //!
-//! A registry never changes; an edited one is another, with a protocol of its own. So each answer is a prepared text
-//! with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the order
-//! in a list is the order of registration, for every client and every time.
+//! A registry never changes; an edited one is a new registry with a protocol of its own. So each answer is a prepared
+//! text with the request's id in front. Every revision gets the members its schema knows and no others. Invariant: the
+//! order in a list is the order of registration, for every client and every time.
 
 use std::time::Duration;
 
@@ -15,11 +16,11 @@ use crate::mcp::lists::cursor::Cursor;
 use crate::mcp::lists::describe;
 use crate::mcp::revision::{Era, Revision};
 
-/// How long a client may keep a list. Whoever listens hears of a change at once; five minutes bound how long others go
-/// on with the old one.
+/// How long a client may keep a list. A client that listens hears of a change at once; five minutes bound how long the
+/// others go on with the old list.
 const LIST_TTL: Duration = Duration::from_secs(300);
 
-/// Items on one page of a list. Large, because clients that know no pages see the first one only.
+/// Items on one page of a list. The number is large because clients that do not know pages see only the first one.
 pub(in crate::mcp) const PAGE_ITEMS_MAX: usize = 1_000;
 
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
@@ -27,13 +28,13 @@ const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 /// How a server introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// For programs.
+    /// The name that programs read.
     pub name: String,
-    /// Of the server.
+    /// The version of the server.
     pub version: String,
-    /// For people.
+    /// The name that people read.
     pub title: Option<String>,
-    /// For models: how to use this server.
+    /// Instructions for models: how to use this server.
     pub instructions: Option<String>,
 }
 
@@ -48,7 +49,7 @@ impl Default for Identity {
     }
 }
 
-/// What can be listed.
+/// The things that can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mcp) enum Listed {
     Tools,
@@ -65,7 +66,7 @@ impl Listed {
         Self::Prompts,
     ];
 
-    /// The member of the result that has the items.
+    /// The member of the result that holds the items.
     const fn member(self) -> &'static str {
         match self {
             Self::Tools => "tools",
@@ -75,7 +76,7 @@ impl Listed {
         }
     }
 
-    /// Whether listers end the list.
+    /// Whether the list ends with what listers find.
     fn has_tail(self, registry: &Registry) -> bool {
         self == Self::Resources && registry.listers().len() > 0
     }
@@ -103,7 +104,7 @@ impl Listed {
     }
 }
 
-/// Which features there is anything of. The methods of the others do not exist.
+/// The features of which something is registered. The methods of the others do not exist.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::mcp) struct Has {
     pub(in crate::mcp) tools: bool,
@@ -146,7 +147,7 @@ impl Lists {
         }
     }
 
-    /// Which lists differ from `other`'s, for a client of any revision.
+    /// The lists that differ from those of `other`, for a client of any revision.
     pub(in crate::mcp) fn changes_since(&self, other: &Lists) -> Vec<Announcement> {
         let differs = |listed: Listed| self.pages[listed as usize] != other.pages[listed as usize];
         let has_new_resources =
@@ -175,7 +176,7 @@ impl Lists {
             .map_or(0, Vec::len)
     }
 
-    /// What stands on that page in front of what the first lister finds: items, each with a comma behind it.
+    /// The part of that page in front of what the first lister finds: items, each with a comma behind it.
     pub(in crate::mcp) fn tail(&self, revision: Revision) -> &[u8] {
         self.tails.get(revision.index()).map_or(b"", Vec::as_slice)
     }
@@ -223,7 +224,7 @@ fn meta(identity: &Identity) -> Value {
     json!({SERVER_INFO_KEY: server_info(identity, Revision::V2026_07_28)})
 }
 
-/// Only what works is declared.
+/// Only capabilities that work are declared.
 fn capabilities(registry: &Registry, revision: Revision) -> Value {
     let has = Has::of(registry);
     let changed = registry.list_changed();
@@ -261,7 +262,7 @@ fn capabilities(registry: &Registry, revision: Revision) -> Value {
     Value::Object(declared.map(|(name, _, how)| (name.to_owned(), how)).collect())
 }
 
-/// A list that never changes promises nothing.
+/// The capability of a list that never changes promises no announcements.
 fn with_list_changed(mut capability: Value, is_promised: bool) -> Value {
     if is_promised {
         capability["listChanged"] = json!(true);
@@ -293,8 +294,8 @@ fn discover(registry: &Registry, identity: &Identity) -> Value {
     cacheable(result, Caching::new(LIST_TTL, CacheScope::Public), identity)
 }
 
-/// The prepared pages of a list. There is at least one, unless listers have the last word: then the last page is
-/// theirs to fill, and [`tail`] goes in front of it.
+/// The prepared pages of a list. There is at least one, unless listers end the list: then they fill the last page, and
+/// [`tail`] goes in front of it.
 fn pages(listed: Listed, registry: &Registry, identity: &Identity, revision: Revision) -> Vec<Vec<u8>> {
     let items = listed.describe(registry, revision);
     let mut pages: Vec<&[Value]> = items.chunks(PAGE_ITEMS_MAX).collect();
@@ -331,7 +332,7 @@ fn tail(registry: &Registry, revision: Revision) -> Vec<u8> {
         .collect()
 }
 
-/// How long a list may be kept; the same on all of its pages. Nothing registered depends on who asks; what a
+/// How long a list may be kept, which is the same on all of its pages. Nothing registered depends on the client; what a
 /// lister finds may, and may be gone at once.
 pub(in crate::mcp) fn list_caching(listed: Listed, registry: &Registry) -> Caching {
     if listed.has_tail(registry) {
@@ -341,7 +342,7 @@ pub(in crate::mcp) fn list_caching(listed: Listed, registry: &Registry) -> Cachi
     }
 }
 
-/// The members of every modern result that may be kept for a while.
+/// Adds the members of every modern result that may be kept for a while.
 fn cacheable(mut result: Value, caching: Caching, identity: &Identity) -> Value {
     result["ttlMs"] = json!(caching.ttl_ms());
     result["cacheScope"] = json!(caching.scope().as_str());

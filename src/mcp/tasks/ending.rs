@@ -1,4 +1,4 @@
-//! What a task comes to: the answer its call would have had, and whether that is a success.
+//! The end of a task: the answer that its call would have had, and whether that is a success.
 //!
 //! The eras disagree: in 2025-11-25 a tool's own error fails its task, since 2026-07-28 only a JSON-RPC error does.
 
@@ -14,17 +14,17 @@ use crate::registry::Outcome;
 use crate::mcp::task::{TaskEnd, TaskEnding, TaskId, TaskStatus};
 use crate::mcp::writing::related_task::write_related_task;
 
-/// For answers of which only what is in them is wanted.
+/// The id in answers of which only the contents are wanted.
 const ANY_ID: Id<'static> = Id::Unsigned(0);
 
 /// Bytes of an error's text that a task's status repeats.
 const MESSAGE_BYTES_MAX: usize = 1_024;
 
 impl Protocol {
-    /// What a task comes to whose call ended so.
+    /// The end of a task whose call had this outcome.
     pub fn end_task(&self, ticket: &Ticket, task: &TaskId, outcome: &Outcome) -> TaskEnding {
         let mut answer = Vec::new();
-        // Nobody sees a status of HTTP.
+        // Nobody sees the HTTP status of this answer.
         let _ = self.answer(ticket, outcome, &mut answer);
         let mut end = TaskEnd::of_answer(&answer, ticket.id().as_id());
         let era = ticket.revision().era();
@@ -45,7 +45,7 @@ impl Protocol {
 }
 
 impl TaskEnding {
-    /// A task that could not run, or not to its end, for what there is too little of.
+    /// The end of a task that could not run, or not to its end, because of overload.
     pub fn overload(overload: &Overload) -> Self {
         let mut answer = Vec::new();
         write_overload(&mut answer, Some(ANY_ID), overload);
@@ -62,12 +62,12 @@ impl TaskEnding {
 }
 
 impl TaskEnd {
-    /// What `tasks/result` of a task that was cancelled is answered.
+    /// The answer to `tasks/result` of a cancelled task.
     pub fn cancelled() -> Self {
         Self::internal_error("the task was cancelled")
     }
 
-    /// What whoever waits for a task that outlived its time is answered.
+    /// The answer to a client that waits for a task that has expired.
     pub fn expired() -> Self {
         Self::internal_error("the task has expired")
     }
@@ -78,7 +78,7 @@ impl TaskEnd {
         Self::of_answer(&answer, ANY_ID)
     }
 
-    /// What is in an answer that this protocol wrote for a request of this id.
+    /// Takes the result or error out of an answer that this protocol wrote for a request of this id.
     fn of_answer(answer: &[u8], id: Id<'_>) -> Self {
         let mut head = br#"{"jsonrpc":"2.0","id":"#.to_vec();
         id.write(&mut head);
@@ -95,10 +95,10 @@ impl TaskEnd {
     }
 }
 
-/// Tells a legacy result which task it is of.
+/// Writes into a legacy result which task it belongs to.
 fn relate(result: &mut Box<[u8]>, task: &TaskId) {
     let mut text = std::mem::take(result).into_vec();
-    // The members go on behind the last one; a tool's result has content at least.
+    // The member goes behind the last one; a tool's result has at least its content.
     text.pop();
     write_related_task(task, &mut text);
     text.push(b'}');

@@ -1,9 +1,9 @@
-//! Tasks: calls that go on without whoever asked for them (2025-11-25 experimentally; the extension
+//! Tasks: calls that go on while their client does other things (experimental in 2025-11-25; the extension
 //! `io.modelcontextprotocol/tasks` since 2026-07-28).
 //!
-//! The values a task is known by are in `task`. Which calls become tasks is in `terms`, the methods about tasks in
-//! `requests`, how tasks are written and end in `words` and `ending`. Both kinds have the same life; only the words
-//! differ. Nothing here runs anything, and nothing remembers.
+//! `task` has the values that describe a task. `terms` says which calls become tasks, `requests` has the methods about
+//! tasks, `words` writes tasks, and `ending` ends them. Tasks of both eras have the same life; only the words differ.
+//! Nothing here runs or remembers anything.
 
 mod ending;
 mod requests;

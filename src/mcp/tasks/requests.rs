@@ -1,4 +1,4 @@
-//! The methods about tasks: what each era asks, and the answers.
+//! The methods about tasks: the requests of each era, and their answers.
 //!
 //! All but one are control. `tasks/result` waits for as long as its task runs, so it is handed out. Since 2026-07-28
 //! results come with `tasks/get`, nothing is listed, and a client has to declare that it knows tasks.
@@ -20,15 +20,15 @@ use crate::mcp::task::{AwaitTask, CancelTask, TaskId, TaskOwner};
 /// Tasks on one page of a list.
 const PAGE_TASKS_MAX: usize = 100;
 
-/// What a legacy request about a task comes to.
+/// The result of a legacy request about a task.
 pub(in crate::mcp) enum TaskReply {
-    /// Its answer, which was appended.
+    /// The answer, which was appended.
     Now(Reply),
     /// A client that waits for its task.
     Later(AwaitTask),
 }
 
-/// Answers one of the methods of 2025-11-25; none if it is another, or there are no tasks here.
+/// Answers one of the methods of 2025-11-25; `None` if it is another, or if the server has no tasks.
 pub(in crate::mcp) fn legacy_request<'s>(
     protocol: &Protocol,
     owner: TaskOwner,
@@ -82,7 +82,7 @@ fn cancel<'s>(
     }
 }
 
-/// A cursor is the id of the last task of a page: the client's own, and checked to be.
+/// A cursor is the id of the last task of a page, which must be one of the client's own.
 fn list<'s>(
     owner: &TaskOwner,
     request: &Request<'_, 's>,
@@ -147,7 +147,7 @@ pub(in crate::mcp) enum ModernRequest {
 }
 
 impl ModernRequest {
-    /// The method of this name.
+    /// The method of this name, if the extension has it.
     pub(in crate::mcp) fn named(method: &str) -> Option<Self> {
         match method {
             "tasks/get" => Some(Self::Get),
@@ -160,7 +160,8 @@ impl ModernRequest {
     /// Appends the answer.
     ///
     /// # Errors
-    /// The client did not declare tasks, a header or a parameter is wrong, or there is no such task.
+    /// Fails when the client did not declare tasks, when a header or a parameter is wrong, or when there is no such
+    /// task.
     pub(in crate::mcp) fn answer<'s>(
         self,
         protocol: &Protocol,
@@ -195,7 +196,7 @@ impl ModernRequest {
                     return Err(Failure::UnknownTask);
                 }
             }
-            // Once more is as good as once.
+            // Cancelling twice is the same as once.
             Self::Cancel => {
                 if state.cancel_task(&owner, id) == CancelTask::Unknown {
                     return Err(Failure::UnknownTask);
@@ -208,7 +209,7 @@ impl ModernRequest {
     }
 }
 
-/// `params.inputResponses`: an answer, which is an object of its own kind, for each key.
+/// `params.inputResponses`: for each key an answer, which is an object that its question judges.
 fn input_responses<'s>(
     params: Option<Value<'_, 's>>,
 ) -> Result<Vec<(&'s str, serde_json::Value)>, Failure<'s>> {

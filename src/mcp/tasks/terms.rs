@@ -1,8 +1,8 @@
-//! Which calls become tasks.
+//! The rules for which calls become tasks.
 //!
-//! In 2025-11-25 the client says so with each call, as far as the tool allows it. Since 2026-07-28 the server decides,
-//! for clients that declare that they know tasks: every call of a tool that may run as one becomes one, once the
-//! questions that come before are answered. Other revisions have no tasks, and whatever they say of them is ignored.
+//! In 2025-11-25 the client says so with each call, as far as the tool allows it. Since 2026-07-28 the server decides
+//! for clients that declare that they know tasks: every call of a tool that may run as a task becomes one, once the
+//! questions that come before it are answered. Other revisions have no tasks, and members about them are ignored.
 
 use crate::mcp::call::{Asker, Call};
 use crate::mcp::error::Failure;
@@ -12,10 +12,11 @@ use crate::mcp::task::{TaskParam, TaskTerms};
 use crate::registry::{ClientCapabilities, Operation, TaskSupport, ToolInfo};
 
 impl TaskParam {
-    /// Whether a call of this tool is to run as a task.
+    /// The terms, if a call of this tool is to run as a task.
     ///
     /// # Errors
-    /// When it must, and this client cannot have it so; when it may not, and the client wants it.
+    /// Fails when the call must be a task and this client cannot have one, and when the client wants a task that the
+    /// tool does not allow.
     pub(in crate::mcp) fn terms<'s>(
         self,
         protocol: &Protocol,
@@ -41,7 +42,7 @@ impl TaskParam {
         match (support, self) {
             (TaskSupport::Required, Self::Absent) => Err(Failure::TaskRequired),
             (_, Self::Absent) => Ok(None),
-            // A server that declared no tasks ignores what is said of them (2025-11-25, tasks).
+            // A server that declared no tasks ignores the parameter (2025-11-25, tasks).
             (TaskSupport::Forbidden, _) if !protocol.lists().has_tasks() => Ok(None),
             (TaskSupport::Forbidden, _) => Err(Failure::TaskForbidden),
             (_, Self::Asked(terms)) => Ok(Some(terms)),
@@ -52,7 +53,8 @@ impl TaskParam {
     }
 }
 
-/// A call whose first questions have no answers yet is no task: it asks, and its client calls again (2026-07-28).
+/// Makes a call whose first questions are unanswered run without a task: it asks, and its client calls again
+/// (2026-07-28).
 pub(in crate::mcp) fn ask_first(protocol: &Protocol, call: &mut Call<'_>) {
     let (Operation::Tool(tool), Some(_)) = (call.operation, call.task) else {
         return;

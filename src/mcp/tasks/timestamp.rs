@@ -5,7 +5,7 @@ use std::io::Write as _;
 use crate::mcp::time::UnixMillis;
 
 const DAY_MILLIS: u64 = 86_400_000;
-/// The last moment with a year of four digits, which RFC 3339 ends with: `9999-12-31T23:59:59.999Z`.
+/// The last moment with a year of four digits, with which RFC 3339 ends: `9999-12-31T23:59:59.999Z`.
 const LAST: u64 = 253_402_300_799_999;
 
 /// Appends a time as a JSON string.
@@ -22,8 +22,9 @@ pub(super) fn write_timestamp(time: UnixMillis, out: &mut Vec<u8>) {
     );
 }
 
-/// Year, month and day of so many days after 1970-01-01, in the proleptic Gregorian calendar: eras of 400 years, years
-/// from March on, so that the leap day is the last (H. Hinnant, chrono-compatible low-level date algorithms).
+/// Year, month and day of the date so many days after 1970-01-01, in the proleptic Gregorian calendar. It counts eras
+/// of 400 years, and years from March on, so that the leap day is the last (H. Hinnant, chrono-compatible low-level
+/// date algorithms).
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

@@ -1,8 +1,8 @@
-//! Tasks as clients read them: in answers, in notifications, in what is related to them.
+//! Tasks as clients read them, in answers and notifications.
 //!
-//! In 2025-11-25 a task has `ttl` and `pollInterval` and stands for itself; results come by `tasks/result`, and all
-//! that belongs to a task says so in `_meta`. Since 2026-07-28 the members name their unit, and what the task asks or
-//! came to is part of it.
+//! In 2025-11-25 a task has `ttl` and `pollInterval` and holds no result; results come by `tasks/result`, and every
+//! message that belongs to a task says so in `_meta`. Since 2026-07-28 the members name their unit, and a task includes
+//! its questions and its result.
 
 use std::time::Duration;
 
@@ -44,14 +44,14 @@ impl Protocol {
         Reply::answered()
     }
 
-    /// Appends the answer to `tasks/result` of a task that is not there, or is somebody else's.
+    /// Appends the answer to `tasks/result` for a task that does not exist, or is somebody else's.
     pub fn refuse_task(&self, id: &RequestId, out: &mut Vec<u8>) -> Reply {
         refused(Some(id.as_id()), Failure::UnknownTask)
             .write(out)
             .about(Era::Legacy, TASKS_RESULT)
     }
 
-    /// Appends a question as a task holds it: an object with `method` and `params`.
+    /// Appends a question in the form in which a task holds it: an object with `method` and `params`.
     pub fn write_task_question(&self, ticket: &Ticket, question: &NotedQuestion, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"method":"#);
         write_string(out, question.request.method.as_str());
@@ -62,7 +62,7 @@ impl Protocol {
     }
 }
 
-/// Appends the answer to `tasks/result`: what the call itself would have been answered.
+/// Appends the answer to `tasks/result`: the answer that the call itself would have had.
 pub fn write_task_end(request: &RequestId, end: &TaskEnd, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     request.as_id().write(out);
@@ -75,7 +75,7 @@ pub fn write_task_end(request: &RequestId, end: &TaskEnd, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Appends the notification that a task is as it is now.
+/// Appends the notification with the present state of a task.
 pub fn write_task_notification(task: &TaskView, out: &mut Vec<u8>) -> Announced {
     let start = out.len();
     out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
@@ -101,7 +101,7 @@ pub(super) fn write_task(task: &TaskView, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Appends the members of a task and of what it asks or came to (2026-07-28).
+/// Appends the members of a task, with its questions and its result (2026-07-28).
 pub(super) fn write_detailed_task(task: &TaskView, out: &mut Vec<u8>) {
     write_members(task, out);
     match (task.status, task.end.as_deref()) {
@@ -129,7 +129,7 @@ pub(super) fn write_detailed_task(task: &TaskView, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the members every task has.
+/// Appends the members that every task has.
 fn write_members(task: &TaskView, out: &mut Vec<u8>) {
     let (ttl_name, poll_interval_name) = match task.revision.era() {
         Era::Legacy => ("ttl", "pollInterval"),
@@ -160,7 +160,7 @@ fn write_members(task: &TaskView, out: &mut Vec<u8>) {
     write_millis(task.poll_interval, out);
 }
 
-/// At least 1, and no more than every client's numbers hold exactly.
+/// Writes a duration of at least 1 ms, and at most what every client's numbers hold exactly.
 fn write_millis(duration: Duration, out: &mut Vec<u8>) {
     const EXACT_MAX: u128 = (1 << 53) - 1;
     let millis = duration.as_millis().clamp(1, EXACT_MAX);

@@ -37,7 +37,7 @@ fn calls_and_control_are_answered_in_one_array() {
     assert_eq!(by_id(3)["error"]["code"], -32601);
     assert_eq!(by_id(4)["result"]["content"][0]["text"], "c");
     assert_eq!(by_id(5)["error"]["code"], -32602);
-    // With nothing but control there is nothing to run, with nothing to answer no body.
+    // A batch of nothing but control has nothing to run, and one with nothing to answer has no body.
     let control = json!([request(1, "ping", json!({})), request(2, "ping", json!({}))]);
     assert_eq!(
         server

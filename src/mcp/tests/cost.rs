@@ -15,7 +15,7 @@ fn shortest(mut run: impl FnMut()) -> Duration {
         .unwrap_or_default()
 }
 
-/// What this thread spent so far. Not the clock: the machine may be busy with others.
+/// The CPU time of this thread so far. The clock would not do: the machine may be busy with others.
 fn cpu_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     let nanoseconds = text.split(' ').next().unwrap();
@@ -51,7 +51,7 @@ fn many_members_cost_linear_time() {
         }
     }
     let [quarter, whole] = shortest;
-    // Quadratic time would be sixteenfold.
+    // Quadratic time would be sixteen times as long.
     assert!(whole < quarter * 9, "25 k {quarter:?}, 100 k {whole:?}");
 }
 
@@ -62,7 +62,7 @@ fn hostile_bodies_are_refused_quickly() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let inside = body.to_string().replacen("\"hi\"", &deep, 1);
     let bound = Duration::from_millis(50);
-    // Half a megabyte, each byte of which is looked at more than once: unoptimised, that takes longer.
+    // Each byte of half a megabyte is looked at more than once, which takes longer when unoptimised.
     let half_megabyte = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 50 });
     for (body, code, bound) in [
         ("[".repeat(100_000), -32700, bound),
@@ -135,7 +135,7 @@ fn a_second_look_costs_linear_time() {
             }
         }
         let [quarter, whole] = took;
-        // What is told of a thread's time has a grain of some milliseconds.
+        // The kernel counts a thread's time in steps of some milliseconds.
         let grain = Duration::from_millis(20);
         assert!(
             whole < quarter * 9 + grain,
@@ -175,7 +175,7 @@ fn hostile_uris_are_matched_quickly() {
                 assert_eq!(answer.refusal(), (200, -32602));
             }
         });
-        // Twice, and with the making and checking of the messages.
+        // The time includes two rounds, and the making and checking of the messages.
         assert!(took < Duration::from_millis(500), "{} {took:?}", &uri[..20]);
     }
 }

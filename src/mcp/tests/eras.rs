@@ -11,7 +11,7 @@ const LEGACY_ONLY: [&str; 5] = [
     "resources/unsubscribe",
 ];
 const MODERN_ONLY: [&str; 1] = ["subscriptions/listen"];
-/// What only clients answer, what only they or we tell, and what no revision has.
+/// Methods that only clients answer, notifications that only one side sends, and methods that no revision has.
 const NEITHER: [&str; 9] = [
     "sampling/createMessage",
     "elicitation/create",
@@ -72,7 +72,7 @@ fn legacy_requests_for_modern_methods_are_errors() {
             assert_eq!(answer.body["id"], "i");
         }
     }
-    // Without an envelope the modern method says what is missing.
+    // The modern method without an envelope is told what is missing.
     let bare = server.post(
         Revision::V2026_07_28,
         &[],
@@ -84,7 +84,7 @@ fn legacy_requests_for_modern_methods_are_errors() {
 #[test]
 fn a_modern_header_alone_makes_no_modern_request() {
     let mut server = server();
-    // Except `initialize`, which says in its body what it is about.
+    // `initialize` is the exception: its body says what it is about.
     let others = LEGACY_ONLY.into_iter().chain(MODERN_ONLY);
     for method in others.filter(|method| *method != "initialize") {
         let headers = modern_headers(method, "");
@@ -173,7 +173,7 @@ fn initialize_negotiates_from_its_body() {
             assert!(answer.session.is_some());
         }
     }
-    // With the envelope of the modern era it is a modern request, for a method that this era does not have.
+    // With the envelope of the modern era this is a modern request, for a method that this era does not have.
     let headers = modern_headers("initialize", "");
     let answer = server.post(
         Revision::V2026_07_28,

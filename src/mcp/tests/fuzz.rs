@@ -1,4 +1,4 @@
-//! Seeded mutations of valid requests: whatever comes, exactly one step, and what it appends is valid.
+//! Seeded mutations of valid requests: each gives exactly one step, and what it appends is valid.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn mutated_requests_never_panic_and_always_end_in_one_answer() {
     );
 }
 
-/// The revision the answer will be in.
+/// The revision that the answer will have.
 fn revision_of(headers: &[(&str, &str)], body: &[u8]) -> Revision {
     let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
     let is_modern = parsed["params"]["_meta"]

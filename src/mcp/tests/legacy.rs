@@ -123,7 +123,7 @@ fn a_session_is_known_or_404() {
             ],
             (400, -32600),
         ),
-        // A header of the other era without its envelope.
+        // The header of the other era comes without its envelope.
         (vec![("mcp-protocol-version", MODERN)], (400, -32602)),
     ] {
         let answer = server.post(LEGACY, &headers, ping());

@@ -1,4 +1,4 @@
-//! `subscriptions/listen`, and what is announced to whoever listens.
+//! `subscriptions/listen`, and the announcements to clients that listen.
 
 use super::*;
 use crate::jsonrpc::{Id, RequestId};
@@ -21,7 +21,7 @@ fn registry() -> Registry {
     registry.build()
 }
 
-/// What was granted, and its acknowledgement.
+/// What was granted, and the acknowledgement of it.
 fn listen(server: &mut Server, id: Value, wanted: Value) -> Result<(Listen, Value), Answer> {
     let mut body: Value = serde_json::from_str(&modern_body(
         "subscriptions/listen",

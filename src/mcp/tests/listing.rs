@@ -8,7 +8,7 @@ fn resource(at: usize) -> Resource {
     Resource::new(format!("test://{at}"), format!("number {at}")).read(|_: CallContext| async { Ok("") })
 }
 
-/// Three a page, by number.
+/// Lists numbers, three on a page.
 async fn numbers(from: ListFrom) -> Result<ResourcePage, ToolError> {
     let first = match from.after.as_deref().map(str::parse) {
         None => 0,
@@ -86,7 +86,7 @@ fn what_listers_find_stands_behind_what_is_registered() {
         let registered = |count: usize| (0..count).map(|at| format!("test://{at}")).collect::<Vec<_>>();
         assert_eq!(
             pages(&mut server(1, 2), revision),
-            // On one page, for clients that know no other.
+            // All are on one page, for clients that know no other.
             [
                 [registered(1), listed(0)].concat(),
                 listed(3),

@@ -63,7 +63,7 @@ struct Sum {
 
 #[derive(Deserialize, JsonSchema)]
 struct SumArguments {
-    /// Anything at all: its schema is a boolean.
+    /// Takes any value: its schema is a boolean.
     #[serde(default)]
     #[allow(dead_code, reason = "there for its schema")]
     note: Value,
@@ -168,7 +168,7 @@ impl Server {
         }
     }
 
-    /// One POST, run to its end. What comes back is valid by the schema of `revision`.
+    /// Runs one POST to its end. The answer is valid by the schema of `revision`.
     fn post(&mut self, revision: Revision, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
         let body = body.as_ref();
         let mut out = b"HEAD".to_vec();
@@ -282,7 +282,7 @@ fn call(tools: &ShardRegistry, work: &Work<'_>) -> Result<Outcome, StartError> {
     }
 }
 
-/// The naive twin of `transport`'s table: shorter to read in tests than kinds.
+/// The naive twin of `transport`'s table: statuses are shorter to read in tests than kinds.
 fn status_of(reply: &Reply) -> u16 {
     match (reply.kind, reply.labels.era) {
         (ReplyKind::MethodNotFound, crate::metrics::Era::Modern) | (ReplyKind::Gone, _) => 404,
@@ -312,7 +312,7 @@ fn answer(reply: &Reply, out: &[u8]) -> Answer {
     }
 }
 
-/// What comes first on the stream of whoever listens.
+/// The first message on the stream of a client that listens.
 fn acknowledged(listen: &Listen, out: &[u8]) -> Answer {
     let message = out.strip_prefix(b"HEAD").expect("the head room was touched");
     let message: Value = serde_json::from_slice(message).expect("the acknowledgement is JSON");
@@ -356,7 +356,7 @@ fn http_head<'a>(headers: &[(&str, &'a str)]) -> HttpHead<'a> {
     }
 }
 
-/// Those of a head with these fields, which is kept for as long as the tests run.
+/// The `Mcp-Param-*` fields of a head with these fields, which is kept for as long as the tests run.
 fn param_headers(headers: &[(&str, &str)]) -> ParamHeaders<'static> {
     let lines: String = headers
         .iter()

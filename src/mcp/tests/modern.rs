@@ -183,7 +183,7 @@ fn the_envelope_is_required() {
             "{body}"
         );
     }
-    // A first try without header and envelope is told what is missing, not that there is no such method.
+    // A client's first try, without header and envelope, is told what is missing, not that there is no such method.
     let bare = json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover"}).to_string();
     assert_eq!(
         server.post(Revision::V2026_07_28, &[], bare).refusal(),
@@ -249,7 +249,7 @@ fn unsupported_versions_are_named() {
             json!({"supported": [MODERN], "requested": version})
         );
         assert_eq!(answer.body["id"], 1);
-        // A header that says something else is the graver fault.
+        // A header that contradicts the body is the graver fault.
         let headers = modern_headers("server/discover", "");
         let answer = server.post(Revision::V2026_07_28, &headers, body.to_string());
         assert_eq!(answer.refusal(), HEADER_MISMATCH);
@@ -266,11 +266,11 @@ fn notifications_are_accepted_and_responses_are_not() {
     assert_eq!((answer.status, answer.body), (202, Value::Null));
     let unknown = json!({"jsonrpc": "2.0", "method": "notifications/unheard"});
     assert_eq!(post(unknown).status, 202);
-    // Without an id nothing runs, whatever it is called.
+    // Without an id nothing runs, whatever the method.
     let call =
         json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "echo", "_meta": envelope()}});
     assert_eq!(post(call).status, 202);
-    // Refused, but not answered: that could go on for ever.
+    // A response is refused, but gets no answer: that could go on for ever.
     for outcome in ["result", "error"] {
         let answer = post(json!({"jsonrpc": "2.0", "id": 1, outcome: {}}));
         assert_eq!((answer.status, answer.body), (400, Value::Null));

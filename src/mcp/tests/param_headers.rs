@@ -130,7 +130,7 @@ fn what_the_schema_refuses_is_not_the_headers_affair() {
     let mut server = server();
     let answer = post(&mut server, r#"{"region":["eu"]}"#, &[("Mcp-Param-Region", "eu")]);
     assert_eq!(answer.body["result"]["isError"], true, "{answer:?}");
-    // For what may be left out `null` is the same.
+    // For an argument that may be left out, `null` is the same as absent.
     let answer = post(&mut server, r#"{"region":null}"#, &[]);
     assert_eq!(answer.body["result"]["content"][0]["text"], "{}", "{answer:?}");
 }

@@ -283,7 +283,7 @@ fn arguments_and_variables_are_completed() {
             complete(with_context),
             json!({"values": ["fn main() {}"], "hasMore": true})
         );
-        // There is such a variable, and nobody has anything to say of it.
+        // The variable exists, and nothing completes it.
         assert_eq!(
             complete(completing(greeting(), "rest", "x")),
             json!({"values": [], "total": 0, "hasMore": false})

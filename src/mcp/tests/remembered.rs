@@ -1,4 +1,4 @@
-//! What a legacy session has remembered, and what it says that wants no answer.
+//! State that a legacy session has remembered, and its messages that want no answer.
 
 use super::*;
 use crate::jsonrpc::{Id, RequestId};
@@ -66,7 +66,7 @@ fn resources_are_subscribed_to() {
         assert_eq!(ask("resources/subscribe", Value::Null).refusal(), (200, -32602));
         let long = json!(format!("demo://{}", "a".repeat(9_000)));
         assert_eq!(ask("resources/subscribe", long).refusal(), (200, -32602));
-        // What was never subscribed too.
+        // A URI that was never subscribed to can be unsubscribed from, too.
         assert_eq!(
             ask("resources/unsubscribe", json!("demo://b")).body["result"],
             json!({})
@@ -91,13 +91,13 @@ fn without_a_session_nothing_can_be() {
             "{method}"
         );
     }
-    // A level is taken, since logging is promised, and remembered for nobody.
+    // A level is accepted, since logging is promised, and remembered for nobody.
     let set = server.legacy(LEGACY, "logging/setLevel", json!({"level": "info"}));
     assert_eq!((set.status, &set.body["result"]), (200, &json!({})));
     let loud = server.legacy(LEGACY, "logging/setLevel", json!({"level": "loud"}));
     assert_eq!(loud.refusal(), (200, -32602));
     assert!(server.state.subscriptions.borrow().is_empty() && server.state.log_levels.borrow().is_empty());
-    // Nothing of this feature is there.
+    // This server has nothing of the feature.
     let mut server = Server::new();
     let session = server.open_session(LEGACY);
     let subscribe = request(1, "resources/subscribe", json!({"uri": "demo://a"}));
@@ -155,7 +155,7 @@ fn cancellations_name_their_request() {
     for params in [
         json!({"requestId": 7}),
         json!({"requestId": "7", "reason": "enough"}),
-        // Ignored, as the specification has it.
+        // Ignored, as the specification says.
         json!({"requestId": 1.5}),
         json!({"requestId": 1e300}),
         json!({"requestId": 8.0}),
@@ -175,7 +175,7 @@ fn cancellations_name_their_request() {
     ]
     .map(|id| (token, RequestId::from(id)));
     assert_eq!(*server.state.cancelled.borrow(), expected);
-    // Of no session: nothing runs that could be told from another client's.
+    // Without a session no request can be told from another client's.
     let cancelled = notification("notifications/cancelled", json!({"requestId": 7}));
     assert_eq!(server.post(LEGACY, &[], cancelled.to_string()).status, 202);
     assert_eq!(server.state.cancelled.borrow().len(), 4);
@@ -206,7 +206,7 @@ fn answers_reach_their_session() {
         json!({"jsonrpc": "2.0", "id": "q-2", "error": {"code": -1, "message": "no"}}),
         json!({"jsonrpc": "2.0", "id": "q-3", "error": {"code": 1.5, "message": "x".repeat(2000)}}),
         json!({"jsonrpc": "2.0", "id": "q-4", "error": "odd"}),
-        // Asked by nobody: our questions have texts for ids.
+        // Nobody asked this: the ids of our questions are strings.
         json!({"jsonrpc": "2.0", "id": 5, "result": {}}),
         json!({"jsonrpc": "2.0", "error": {"code": 1, "message": ""}}),
     ] {

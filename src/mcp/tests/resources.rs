@@ -68,7 +68,7 @@ fn resources() -> Registry {
     registry.build()
 }
 
-/// No string becomes this.
+/// No string parses as this.
 #[derive(Deserialize)]
 struct Number {
     number: u64,
@@ -78,7 +78,8 @@ fn server() -> Server {
     Server::with(resources(), Options::default())
 }
 
-/// What never changes promises nothing; what is watched, or said to change, promises that clients hear of it.
+/// A resource that never changes promises nothing; one that is watched, or said to change, promises that clients hear
+/// of it.
 #[test]
 fn lists_promise_what_they_keep() {
     use crate::registry::{ListUpdates, RegistryBuilder, ResourceLister, ResourcePage};
@@ -311,7 +312,7 @@ fn parameters_are_checked() {
     let answer = server.ask(Revision::V2025_11_25, "resources/read", json!({"uri": longest}));
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["result"]["contents"][0]["uri"], longest);
-    // Said twice, it could be read differently twice.
+    // A member that stands twice could be read differently twice.
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"test://parts","uri":"test://parts"}}"#;
     assert_eq!(
         server.post(Revision::V2025_11_25, &[], body).refusal(),
@@ -344,7 +345,7 @@ fn headers_repeat_method_and_uri() {
     ] {
         assert_eq!(ask(method, name).refusal(), HEADER_MISMATCH, "{method} {name:?}");
     }
-    // What is asked for is looked up last: a liar learns nothing.
+    // The resource is looked up last: a client with a false header learns nothing.
     let body = modern_body("resources/read", json!({"uri": "test://nothing"}));
     let headers = modern_headers("resources/read", uri);
     assert_eq!(

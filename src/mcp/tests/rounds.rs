@@ -1,4 +1,4 @@
-//! Questions in the modern era: a call's answer asks, the same call with answers goes on.
+//! Questions in the modern era: a call's answer asks, and the same call goes on with answers.
 
 use super::*;
 use crate::registry::{Elicit, ElicitAnswer, ListRoots, Prompt, Property, Resource, Role, Sample};
@@ -116,7 +116,7 @@ fn answers_add_up_over_rounds() {
     let last = server.modern_of(&all(), "tools/call", params);
     assert_eq!(last.text(), "Hello, Ann! Yes.");
     assert_eq!(last.body["result"]["resultType"], "complete");
-    // A state may be used again, as the answer may have been lost.
+    // A state may be used again, because the answer may have been lost.
     let params = with(interview(), json!({"model": spoken()}), &next);
     assert_eq!(
         server.modern_of(&all(), "tools/call", params).text(),
@@ -177,7 +177,7 @@ fn without_the_right_answer_it_asks_again() {
         let (keys, _) = asked(&server.modern_of(&all(), "tools/call", with(interview(), responses, &state)));
         assert_eq!(keys, ["user_name"]);
     }
-    // Answers need no state: what they are given to is in the request.
+    // Answers need no state: the request says which call they are given to.
     let mut params = interview();
     params["inputResponses"] = json!({"user_name": ann()});
     let (keys, _) = asked(&server.modern_of(&all(), "tools/call", params));
@@ -201,7 +201,7 @@ fn answers_that_cannot_be_any_are_refused() {
     }
 }
 
-/// As clients write it that leave nothing out.
+/// Some clients write members that others leave out.
 #[test]
 fn null_is_no_answer_and_no_state() {
     let mut server = server();
@@ -247,7 +247,7 @@ fn a_state_is_for_its_own_request() {
         let answer = server.modern_of(&all(), method, with(params.clone(), answers(), &state));
         assert_eq!(answer.refusal(), (200, -32602), "{params}");
     }
-    // Of another principal.
+    // The state belongs to another principal.
     let params = with(interview(), answers(), &state);
     let mut body: Value = serde_json::from_str(&modern_body("tools/call", params)).unwrap();
     body["params"]["_meta"][format!("{META}clientCapabilities")] = all();

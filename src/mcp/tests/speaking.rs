@@ -1,4 +1,4 @@
-//! What calls say while they run, in the words of each revision; legacy questions among it.
+//! Messages of calls while they run, as each revision has them; legacy questions are among them.
 
 use std::time::Duration;
 
@@ -363,7 +363,7 @@ fn roots_are_asked_for() {
 
 #[test]
 fn nobody_is_asked_what_it_cannot_answer() {
-    // What a revision does not have is not there, whatever a client declares.
+    // A revision ignores capabilities that it does not have, whatever a client declares.
     for (revision, capabilities, names) in [
         (Revision::V2024_11_05, everything(), vec!["form", "url"]),
         (Revision::V2025_03_26, everything(), vec!["form", "url"]),
@@ -387,7 +387,7 @@ fn nobody_is_asked_what_it_cannot_answer() {
             assert!(server.stream.said.is_empty());
         }
     }
-    // Before there were modes, to declare any of it meant forms.
+    // Before there were modes, any declaration meant forms.
     let mut server = server();
     let session = server.open_session_of(Revision::V2025_06_18, json!({"elicitation": {"url": {}}}));
     server.stream.answers.push_back(Ok(json!({"action": "decline"})));

@@ -1,4 +1,4 @@
-//! The specification's own schemas as the referee.
+//! The specification's own schemas judge the answers.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ thread_local! {
     static VALIDATORS: RefCell<HashMap<(Revision, &'static str), Rc<Validator>>> = RefCell::default();
 }
 
-/// Panics unless `answer`, if there is one, is what `revision` says an answer to `request` looks like.
+/// Panics unless `answer`, if there is one, matches what `revision` prescribes for an answer to `request`.
 pub(super) fn validate(revision: Revision, request: &[u8], answer: &Value) {
     let request: Value = serde_json::from_slice(request).unwrap_or_default();
     match answer {
@@ -78,12 +78,12 @@ fn validate_one(revision: Revision, request: &Value, answer: &Value) {
     }
 }
 
-/// Whether the core schema knows nothing of it.
+/// Whether the core schema does not know the result.
 fn is_of_extension(method: &str, result: &Value) -> bool {
     method.starts_with("tasks/") || method == "tools/call" && result["resultType"] == "task"
 }
 
-/// Panics unless a message of the server's own accord is one that `revision` knows.
+/// Panics unless `revision` knows this message, which the server sent of its own accord.
 pub(super) fn validate_said(revision: Revision, message: &Value) {
     let method = message["method"].as_str().unwrap_or_default();
     let definition = match method {

@@ -24,7 +24,7 @@ fn a_session_gets_its_stream() {
     for (more, last) in [
         (vec![], None),
         (vec![("mcp-protocol-version", "2025-11-25")], None),
-        // It is the session that counts.
+        // The session decides, not the header.
         (vec![("mcp-protocol-version", "2025-06-18")], None),
         (vec![("last-event-id", "")], None),
         (vec![("last-event-id", "s3-17")], Some(&b"s3-17"[..])),

@@ -1,4 +1,4 @@
-//! Live state kept in maps: the protocol must not care.
+//! State kept in maps: the protocol must not care.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -9,20 +9,20 @@ use super::*;
 use crate::jsonrpc::RequestId;
 use crate::registry::{AnswerError, LogLevel};
 
-/// How long what was sealed opens, in seconds.
+/// How long sealed text opens, in seconds.
 pub(super) const SEALED_SECONDS: u64 = 600;
 
-/// Whose answer, to which question, and what it says.
+/// The session, the question, and the answer.
 pub(super) type Answered = (SessionToken, String, Result<Value, AnswerError>);
 
-/// The plain bytes, what they are bound to and when they were sealed.
+/// The plain bytes, what they are bound to, and when they were sealed.
 type Sealed = (Vec<u8>, Vec<u8>, u64);
 
-/// Sessions and what they hold, and a log of what reached them.
+/// Sessions and their state, and a log of what reached them.
 #[derive(Default)]
 pub(super) struct MappedState {
     pub(super) open: RefCell<HashMap<Vec<u8>, OpenSession>>,
-    /// Nothing live can be.
+    /// Whether there is no room to remember anything.
     pub(super) is_live_full: bool,
     pub(super) log_levels: RefCell<HashMap<SessionToken, LogLevel>>,
     pub(super) subscriptions: RefCell<BTreeSet<(Vec<u8>, String)>>,
@@ -31,9 +31,9 @@ pub(super) struct MappedState {
     /// What was sealed, by its text.
     pub(super) sealed: RefCell<HashMap<String, Sealed>>,
     pub(super) cannot_seal: Cell<bool>,
-    /// Whose, and as they are.
+    /// Tasks and their owners.
     pub(super) tasks: RefCell<Vec<(TaskOwner, TaskView)>>,
-    /// What tasks were answered: the task, the key, the answer.
+    /// Answers to tasks: the task, the key, the answer.
     pub(super) task_answers: RefCell<Vec<(String, String, Value)>>,
 }
 

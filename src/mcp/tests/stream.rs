@@ -1,4 +1,5 @@
-//! A call's stream without a connection: what calls say is written and validated, questions get prepared answers.
+//! A call's stream without a connection: messages of calls are written and validated, and questions get prepared
+//! answers.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,15 +10,15 @@ use crate::registry::{AnswerError, CallLink, Emission, LinkListener, ServerHandl
 
 #[derive(Default)]
 pub(super) struct Stream {
-    /// What calls said, in the words of their revision.
+    /// Messages of calls, as their revision has them.
     pub(super) said: Vec<Value>,
     /// Answers to the questions to come.
     pub(super) answers: VecDeque<Result<Value, AnswerError>>,
-    /// What tasks asked, by key, as they hold it.
+    /// Questions of tasks by key, in the form in which a task holds them.
     pub(super) task_questions: Vec<(String, Value)>,
 }
 
-/// Calls here say nothing but when they are polled.
+/// A waker that panics: calls here send messages only when they are polled.
 struct Deaf;
 
 impl LinkListener for Deaf {
@@ -61,7 +62,7 @@ impl Stream {
         }
     }
 
-    /// Runs a call to its end; what it asks gets the prepared answers.
+    /// Runs a call to its end; its questions get the prepared answers.
     fn drive(
         &mut self,
         protocol: &Protocol,
@@ -87,7 +88,7 @@ impl Stream {
         }
     }
 
-    /// Writes what was said; gives the numbers of the questions among it.
+    /// Writes what was emitted; returns the numbers of the questions among it.
     fn take(
         &mut self,
         protocol: &Protocol,

@@ -1,5 +1,5 @@
-//! What is refused before anything is done with it: with the request's id, in words that say what is wrong, and never
-//! as an answer to an answer.
+//! Messages that are refused before anything is done with them: the refusal has the request's id, says what is wrong,
+//! and is never an answer to an answer.
 
 use super::*;
 use crate::registry::AnswerError;
@@ -55,7 +55,7 @@ fn large_numbers_are_taken_where_nobody_reads_them() {
     let mut server = Server::new();
     for number in ["18446744073709551616", "-1e999", &"9".repeat(1000)] {
         for body in pings(&format!(r#""x":{number}"#)) {
-            // The schema's referee cannot read such numbers.
+            // The schema's validator cannot read such numbers.
             let mut out = Vec::new();
             let facts = facts(&HEADERS);
             drop(server.protocol.decode(

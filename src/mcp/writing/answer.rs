@@ -1,6 +1,6 @@
-//! What becomes of an operation that ended: its answer in the words of its revision.
+//! The answer to an operation that ended, as the client's revision has it.
 //!
-//! Everything is appended to the caller's buffer; what a revision does not know is replaced or left out here and
+//! Everything is appended to the caller's buffer; parts that a revision does not know are replaced or left out here and
 //! nowhere else.
 
 use std::borrow::Cow;
@@ -28,8 +28,8 @@ use crate::mcp::revision::{Era, Revision};
 use crate::mcp::writing::input_required::places_text;
 
 impl Protocol {
-    /// Appends the answer to an operation that ended. The status is 200, what user code says is not HTTP's affair; but
-    /// a modern client that lacks a capability gets 400, as the specification has it.
+    /// Appends the answer to an operation that ended. The status is 200, because HTTP has no interest in what user code
+    /// returns; but a modern client that lacks a capability gets 400, as the specification says.
     pub fn answer(&self, ticket: &Ticket, outcome: &Outcome, out: &mut Vec<u8>) -> Reply {
         match outcome {
             Ok(Output::Tool(output)) => self.write_tool_result(ticket, false, out, |out| {
@@ -53,12 +53,12 @@ impl Protocol {
         Reply::answered().with_outcome(outcome_label(outcome))
     }
 
-    /// Appends the answer to an operation that could not start. For a tool since 2025-11-25 an `isError` result,
-    /// which a model can act on; a protocol error before, and for everything else.
+    /// Appends the answer to an operation that could not start. A tool since 2025-11-25 gives an `isError` result,
+    /// which a model can act on; everything else, and every tool before, gives a protocol error.
     pub fn answer_start_error(&self, ticket: &Ticket, error: &StartError, out: &mut Vec<u8>) -> Reply {
         let StartError::Violations(violations) = error;
         match ticket.operation() {
-            // Who asked for a task expects one or an error.
+            // A client that asked for a task expects a task or an error.
             Operation::Tool(_)
                 if ticket.revision().has_argument_faults_as_results()
                     && !(ticket.is_task() && ticket.revision().has_requested_tasks()) =>
@@ -70,7 +70,7 @@ impl Protocol {
                 });
                 Reply::answered().with_outcome(metrics::Outcome::ToolError)
             }
-            // A URI that the function's type refuses leads nowhere.
+            // No resource is at a URI that the function's type refuses.
             Operation::Template(_) => self.write_failure(ticket, &ToolError::NotFound, out),
             _ => {
                 write_violations(out, ticket.id().as_id(), violations);
@@ -84,7 +84,7 @@ impl Protocol {
         self.refuse(Some(ticket.id().as_id()), overload, out)
     }
 
-    /// Appends the refusal of a request of which no more than its id, if that, is known.
+    /// Appends the refusal of a request of which at most the id is known.
     pub fn refuse(&self, id: Option<Id<'_>>, overload: &Overload, out: &mut Vec<u8>) -> Reply {
         write_overload(out, id, overload);
         Reply::overloaded(overload)
@@ -141,7 +141,7 @@ impl Protocol {
         }
     }
 
-    /// What a resource's operation is registered as.
+    /// The description under which a resource's operation is registered.
     fn resource_of(&self, operation: Operation) -> Option<&ResourceInfo> {
         match operation {
             Operation::Resource(index) => Some(self.registry().resource(index)),
@@ -208,7 +208,7 @@ impl Protocol {
         out.push(b']');
     }
 
-    /// Where a list goes on behind one page of a lister: in the same one, or in the next.
+    /// The place at which a list goes on behind one page of a lister: in the same lister, or in the next.
     fn next_cursor(&self, operation: Operation, next: Option<&str>) -> Option<String> {
         let Operation::ResourceList(lister) = operation else {
             return None;
@@ -228,7 +228,7 @@ impl Protocol {
         Some(cursor.to_string())
     }
 
-    /// Appends the answer to a completion of what nothing completes.
+    /// Appends the answer to a completion for which nothing is registered.
     pub(in crate::mcp) fn write_no_completion(&self, id: Id<'_>, revision: Revision, out: &mut Vec<u8>) {
         self.write_result(id, revision, out, |out| {
             out.extend_from_slice(br#""completion":"#);
@@ -275,15 +275,15 @@ impl Protocol {
     }
 }
 
-/// An answer to a question that came with the request is one of its parameters; one that came while the call ran is
-/// for the model to hear of.
+/// Whether the client is at fault for an answer that cannot be used. An answer that came with the request is one of its
+/// parameters; one that came while the call ran is reported to the model.
 fn is_clients_fault(error: &ToolError, ticket: &Ticket) -> bool {
     matches!(error, ToolError::InvalidAnswer(_))
         && ticket.revision().era() == Era::Modern
         && !ticket.is_task()
 }
 
-/// What a client reads of a failure: the author's own words, if they are meant for it.
+/// The text of a failure that a client reads: the author's own words, if they are meant for it.
 pub(in crate::mcp) fn failure_text(error: &ToolError) -> Cow<'_, str> {
     match error {
         ToolError::Message(text) => Cow::Borrowed(text),
@@ -315,7 +315,7 @@ fn outcome_label(outcome: &Outcome) -> metrics::Outcome {
     }
 }
 
-/// The content blocks, those the revision does not know replaced by a line of text.
+/// Appends the content blocks; a line of text replaces those that the revision does not know.
 fn write_content(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
     match output.content() {
         Content::Blocks(blocks) if blocks.iter().any(|block| !is_known(block, revision)) => {
@@ -340,7 +340,7 @@ fn is_known(block: &ContentBlock, revision: Revision) -> bool {
     stand_in(block, revision).is_none()
 }
 
-/// What a client of an older revision reads instead of a block it cannot know.
+/// The text that a client of an older revision reads instead of a block it cannot know.
 fn stand_in(block: &ContentBlock, revision: Revision) -> Option<String> {
     match block {
         ContentBlock::Audio { mime_type, .. } if !revision.has_audio() => {

@@ -1,7 +1,7 @@
-//! What a running call says, in the words of its client's revision.
+//! The messages of a running call, as its client's revision has them.
 //!
-//! One emission is one message or, where the revision has no word for it, none. Whether it was wanted is settled
-//! already, but for the log level of a legacy session, which may change while the call runs.
+//! One emission gives one message or, where the revision has none for it, nothing. Whether the client wants it is
+//! settled already, except for the log level of a legacy session, which may change while the call runs.
 
 use serde::Serialize;
 use serde_json::json;
@@ -22,7 +22,7 @@ const LOG_LEVEL_DEFAULT: LogLevel = LogLevel::Info;
 
 impl Protocol {
     /// Appends one message of a call that runs as a task, as [`Protocol::write_emission`] does for others. The tasks of
-    /// 2026-07-28 say nothing: what they ask is part of the task.
+    /// 2026-07-28 send no messages: their questions are part of the task.
     pub fn write_task_emission(
         &self,
         ticket: &Ticket,
@@ -36,10 +36,11 @@ impl Protocol {
         says && write(ticket, Some(task), emission, question_id, state, out)
     }
 
-    /// Appends one message for the stream of a call. False, and nothing appended, if it is not for this client.
+    /// Appends one message for the stream of a call. Returns false, and appends nothing, if the message is not for this
+    /// client.
     ///
-    /// `question_id` is the id under which the client answers a question; it is not looked at for anything else. A
-    /// question that is not for this client has to be answered in its stead.
+    /// `question_id` is the id under which the client answers a question, and is ignored for anything else. If a
+    /// question is not for this client, the caller has to answer it.
     pub fn write_emission(
         &self,
         ticket: &Ticket,
@@ -111,7 +112,8 @@ fn write(
     true
 }
 
-/// A modern request names its level, and its call says nothing below; a legacy one's is the session's.
+/// Whether the client wants messages of this level. A modern request names its level, and its call logs nothing below
+/// it; for a legacy one the session's level counts.
 fn is_loud_enough(ticket: &Ticket, level: LogLevel, state: &dyn State) -> bool {
     match ticket.revision().era() {
         Era::Modern => true,
@@ -149,7 +151,7 @@ fn write_progress(
     true
 }
 
-/// A task's notification names the task.
+/// Writes a notification; that of a task names the task.
 fn write_notification(
     out: &mut Vec<u8>,
     method: &str,
@@ -166,7 +168,7 @@ fn write_notification(
     out.extend_from_slice(b"}}");
 }
 
-/// Steps and bytes are counted in whole numbers, and read better so.
+/// Writes a number, as an integer if it is whole: steps and bytes usually are.
 fn write_number(out: &mut Vec<u8>, number: f64) {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && number.abs() <= EXACT_MAX {

@@ -1,8 +1,8 @@
-//! The answer to a call that needs its client first.
+//! The answer to a call that has to ask its client first.
 //!
-//! Modern: an `InputRequiredResult` with the questions and, sealed, the answers known so far; the client comes back
-//! with the same request (2026-07-28, multi round-trip requests). Legacy calls wait for their answers instead; only a
-//! URL that has to be opened first is an error, and only in 2025-11-25.
+//! A modern client gets an `InputRequiredResult` with the questions and, sealed, the answers known so far; it comes
+//! back with the same request (2026-07-28, multi round-trip requests). Legacy calls wait for their answers instead;
+//! only a URL that has to be opened first is an error, and only in 2025-11-25.
 
 use serde_json::{Map, Value, json};
 
@@ -49,8 +49,8 @@ impl Protocol {
         Reply::answered()
     }
 
-    /// The answer to a call that failed because its client was not asked, or could not be; none if the error says
-    /// something else, or this revision has no words for it.
+    /// Appends the answer to a call that failed because its client was not asked, or could not be; `None` if the error
+    /// is another, or if this revision has no such answer.
     pub(in crate::mcp) fn write_client_needed(
         &self,
         ticket: &Ticket,
@@ -114,7 +114,7 @@ impl Protocol {
     }
 }
 
-/// What a client that opens no URLs by itself reads instead: where its user has to go.
+/// The text for a client that opens no URLs by itself: it says where the user has to go.
 pub(in crate::mcp) fn places_text(places: &[QuestionRequest]) -> String {
     let text =
         |place: &QuestionRequest, name: &str| place.params[name].as_str().unwrap_or_default().to_owned();

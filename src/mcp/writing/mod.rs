@@ -1,4 +1,4 @@
-//! What is written to clients in the words of their revision: answers, what calls say meanwhile, and questions.
+//! Everything that is written to clients, as their revision has it: answers, emissions and questions.
 
 pub(in crate::mcp) mod answer;
 pub(in crate::mcp) mod emission;

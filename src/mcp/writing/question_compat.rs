@@ -1,8 +1,8 @@
-//! Questions in the words of each revision: what its schema does not know is rewritten, or left out.
+//! Questions as each revision has them: parts that its schema does not know are rewritten, or left out.
 //!
-//! Registry questions are in the newest words of their kind. Before 2025-11-25 forms had no modes, no defaults but
-//! booleans' and no choices with titles of their own or of several values, and a message to a model had one block.
-//! Ids of URL elicitations are of 2025-11-25 alone. What a client did not declare was never put in.
+//! The registry's questions have the form of the newest revision. Before 2025-11-25 forms had no modes, no defaults
+//! except for booleans, and no choices with titles or of several values, and a message to a model had one block. Only
+//! 2025-11-25 has ids of URL elicitations. Parts that a client did not declare were never put in.
 
 use serde_json::{Map, Value, json};
 
@@ -43,7 +43,7 @@ pub(in crate::mcp) fn params(request: &QuestionRequest, revision: Revision) -> V
     params
 }
 
-/// A message of one block for each that the revision knows.
+/// Messages of one block each, for the blocks that the revision knows.
 fn single_blocks(message: &Value, revision: Revision) -> Vec<Value> {
     let content = &message["content"];
     let blocks = content
@@ -67,7 +67,7 @@ fn known_block(block: &Value, revision: Revision) -> Option<Value> {
     }
 }
 
-/// A form as 2025-06-18 has it. A choice of several values has no form there and is left out.
+/// A form as 2025-06-18 has it. That revision has no choice of several values, so such a choice is left out.
 fn simplify_form(schema: &mut Map<String, Value>) {
     schema.shift_remove("$schema");
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {

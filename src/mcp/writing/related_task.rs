@@ -1,4 +1,4 @@
-//! What a message says of the task it belongs to (2025-11-25).
+//! The member that names the task a message belongs to (2025-11-25).
 
 use crate::jsonrpc::write_string;
 use crate::mcp::task::TaskId;
