@@ -1,7 +1,7 @@
-//! Content blocks, of results, of messages and of what a client's model is asked (MCP: `ContentBlock`).
+//! Content blocks of results, of messages and of requests to a client's model (MCP: `ContentBlock`).
 //!
-//! Writing never allocates beyond the buffer it appends to. Which kinds of content a revision knows is the protocol
-//! layer's business.
+//! Writing never allocates beyond the buffer it appends to. The protocol layer knows which kinds of content a revision
+//! has.
 
 use std::io::Write;
 
@@ -44,14 +44,14 @@ pub enum ContentBlock {
     },
     /// A resource the client may read. Since 2025-06-18.
     ResourceLink {
-        /// Where it is.
+        /// The URI.
         uri: String,
         /// Its name.
         name: String,
-        /// Its name for people.
+        /// The name for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<String>,
-        /// What it is.
+        /// A description.
         #[serde(skip_serializing_if = "Option::is_none")]
         description: Option<String>,
         /// Its type, if known.
@@ -101,7 +101,7 @@ impl ContentBlock {
         }
     }
 
-    /// A link with nothing but a place and a name.
+    /// A link with nothing but a URI and a name.
     pub fn resource_link(uri: impl Into<String>, name: impl Into<String>) -> Self {
         Self::ResourceLink {
             uri: uri.into(),
@@ -129,7 +129,7 @@ impl ContentBlock {
 pub enum ResourceContents {
     /// Text.
     Text {
-        /// Where it is.
+        /// The URI.
         uri: String,
         /// Its type, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ pub enum ResourceContents {
     },
     /// Bytes.
     Blob {
-        /// Where it is.
+        /// The URI.
         uri: String,
         /// Its type, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,22 +173,22 @@ impl ResourceContents {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContentAnnotations {
-    /// Whom it is for.
+    /// The intended readers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<Vec<Role>>,
-    /// From 0, optional, to 1, required.
+    /// The importance, from 0, optional, to 1, required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<f64>,
-    /// ISO 8601.
+    /// The time of the last change, in ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
 }
 
-/// Whom content is for.
+/// The reader or speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,

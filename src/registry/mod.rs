@@ -1,13 +1,12 @@
 //! Tools, resources and prompts: written once as Rust functions, described for clients, started per request.
 //!
 //! A [`Registry`] is built before the first shard starts, is shared by all of them and never changes; another, made
-//! from it by [`Registry::edit`], may take its place. Each shard takes its own [`ShardRegistry`], which keeps the
-//! reusable slots that running calls live in. Schemas are compiled
-//! when a tool is added; a call's arguments are checked on the parsed tape and become the tool's typed arguments
-//! without another tree between.
+//! from it by [`Registry::edit`], may take its place. Each shard has its own [`ShardRegistry`], which keeps the
+//! reusable slots that running calls live in. Schemas are compiled when a tool is added; a call's arguments are checked
+//! on the parsed tape and become the tool's typed arguments without another tree between.
 //!
-//! It does not know JSON-RPC, eras or executors: the caller finds the operation, polls the future or runs the blocking
-//! call, and writes the answer.
+//! The module does not know JSON-RPC, eras or executors: the caller finds the operation, polls the future or runs the
+//! blocking call, and writes the answer.
 //!
 //! ```
 //! use schemars::JsonSchema;
@@ -50,10 +49,10 @@
 //! # Ok::<(), weir::RegistryError>(())
 //! ```
 //!
-//! A running call may speak to its client: say how far it is, log, and ask. What it says goes into its
-//! [`CallLink`], from which the shard takes it. A question is answered while the call waits, or by calling again:
-//! then `ask` gives [`ToolError::InputRequired`], the tool passes that on, and runs from its beginning once the
-//! answer is known. So a tool asks before it does what must not be done twice.
+//! A running call may send its client progress and log messages, and ask it questions. They go into its [`CallLink`],
+//! from which the shard takes them. A question is answered while the call waits, or by calling again: then `ask` gives
+//! [`ToolError::InputRequired`], the tool passes that on, and runs again from its beginning once the answer is known.
+//! So a tool must ask before it does what must not be done twice.
 //!
 //! ```
 //! use schemars::JsonSchema;

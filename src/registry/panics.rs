@@ -1,12 +1,12 @@
-//! What a panic said, kept for whoever catches it.
+//! The location and message of a panic, kept for the code that catches it.
 //!
-//! The panic hook knows where and why, whoever catches the panic knows which call it was: the hook leaves what it knows
-//! on the thread. Only threads whose catchers say so keep it. Costs nothing until somebody panics.
+//! The panic hook knows where and why, and the code that catches the panic knows which call it was: the hook leaves its
+//! knowledge on the thread. Only threads that ask for it keep it. It costs nothing until something panics.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Where and why code panicked. For the log: the text is the tool author's.
+/// Where and why code panicked. It is for the log: the text is the tool author's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PanicFacts {
     /// File, line and column.
@@ -15,12 +15,12 @@ pub struct PanicFacts {
     pub reason: String,
 }
 
-/// What became of a panic's facts.
+/// What happens to the facts of a panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
-    /// Whoever catches it logs them.
+    /// The code that catches the panic logs them.
     ForCatcher,
-    /// Nobody else will tell of them.
+    /// Nobody else will log them.
     Nowhere,
 }
 
@@ -29,13 +29,13 @@ thread_local! {
     static LAST: RefCell<Option<PanicFacts>> = const { RefCell::new(None) };
 }
 
-/// From now on the panics of this thread's calls are caught, and logged by whoever catches them, with
+/// From now on the panics of this thread's calls are caught; the code that catches them logs them, with
 /// [`take_last_panic`].
 pub fn note_panics_here() {
     IS_CAUGHT_HERE.set(true);
 }
 
-/// For a panic hook: keeps what a panic said where its catcher will look for it.
+/// For a panic hook: keeps the facts of a panic where the code that catches it looks for them.
 pub fn note_panic(location: &str, reason: &str) -> Noted {
     if !IS_CAUGHT_HERE.get() {
         return Noted::Nowhere;
@@ -53,16 +53,16 @@ pub fn note_panic(location: &str, reason: &str) -> Noted {
     })
 }
 
-/// What the last panic of this thread said, if the hook kept it; once.
+/// Takes the facts of this thread's last panic, if the hook kept them.
 pub fn take_last_panic() -> Option<PanicFacts> {
     LAST.take()
 }
 
-/// Logs the last panic of this thread, of which no call tells.
+/// Logs the last panic of this thread, which belongs to no call.
 pub fn log_caught_panic(what: &str) {
     match take_last_panic() {
         Some(PanicFacts { location, reason }) => tracing::error!(location, reason, "panic: {what}"),
-        // The hook of an embedding program knows better where its panics are told.
+        // The hook of an embedding program knows better where its panics are reported.
         None => tracing::error!("panic: {what}"),
     }
 }
@@ -71,12 +71,13 @@ pub fn log_caught_panic(what: &str) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Panicked;
 
-/// Runs tool code. What a panic said is dropped: the panic hook has already logged it, and the client must not read it.
+/// Runs tool code. The panic's message is dropped: the panic hook has already logged it, and the client must not read
+/// it.
 pub(super) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // Unwind safe: after a panic the call's state is dropped and never polled again; what tools share across
-    // calls is their own to protect, as with threads.
+    // This is unwind safe: after a panic the call's state is dropped and never polled again. Tools have to protect what
+    // they share across calls themselves, as with threads.
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        // A payload is tool code too, and may panic once more when it is dropped.
+        // The payload is tool code's too, and may panic once more when it is dropped.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(second);
         }

@@ -1,7 +1,7 @@
 //! One shard's registry: starting operations, and calls of tools without allocating.
 //!
-//! Neither `Send` nor `Sync`. The order of a call: admit the arguments (no duplicate names), check them against the
-//! compiled schema, make the typed arguments, make the future in a slot that was used before.
+//! It is neither `Send` nor `Sync`. A call goes in this order: admit the arguments (no duplicate names), check them
+//! against the compiled schema, make the typed arguments, make the future in a slot that was used before.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -34,7 +34,7 @@ pub struct ShardRegistry {
     listers: Vec<Rc<dyn ShardHandler>>,
     prompts: Vec<Rc<dyn ShardHandler>>,
     completers: Vec<Rc<dyn ShardHandler>>,
-    /// Taken for the length of one start; `None` only meanwhile.
+    /// The tape is taken for the length of one start; it is `None` only meanwhile.
     tape: RefCell<Option<ArgumentTape>>,
 }
 
@@ -43,7 +43,7 @@ struct ShardTool {
     handler: Rc<dyn ShardHandler>,
 }
 
-/// Why a call did not start. The client's fault.
+/// Why a call did not start. The client is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
     /// The arguments break the tool's schema.
@@ -52,7 +52,7 @@ pub enum StartError {
 }
 
 impl Registry {
-    /// One shard's own part: the slots its calls will live in.
+    /// One shard's own part: the slots that its calls will live in.
     #[doc(hidden)]
     pub fn for_shard(&self) -> ShardRegistry {
         ShardRegistry::new(self.clone())
@@ -103,16 +103,16 @@ impl ShardRegistry {
         }
     }
 
-    /// The registry these tools are from.
+    /// The registry of these functions.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Checks `arguments` (none is `{}`) and makes a call of them that has not run yet. Allocates nothing itself
-    /// once a call of the tool has been here and ended, except for objects of more than 16 members, blocking calls
-    /// and refusals.
+    /// Checks `arguments` (`None` is `{}`) and makes a call of them that has not run yet. It allocates nothing itself
+    /// once a call of the tool has run here and ended, except for objects of more than 16 members, blocking calls and
+    /// refusals.
     ///
-    /// A panic in making the arguments or the future is the call's: it has started and fails when polled.
+    /// A panic while the arguments or the future are made belongs to the call: it has started, and fails when polled.
     ///
     /// # Errors
     /// [`StartError::Violations`] names what is wrong with the arguments.
@@ -148,14 +148,15 @@ impl ShardRegistry {
     /// Checks the arguments of a call that is not to start yet.
     ///
     /// # Errors
-    /// As [`ShardRegistry::start_tool`], but for what shows only when the arguments are made into the tool's own type.
+    /// The same as [`ShardRegistry::start_tool`], except for faults that show only when the arguments are converted
+    /// into the tool's own type.
     pub fn check_tool(&self, tool: ToolIndex, arguments: Option<Value<'_, '_>>) -> Result<(), StartError> {
-        // A check that panics is the call's to report, when it starts.
+        // A check that panics is reported by the call, when it starts.
         let schema = &self.registry.inner().tools[tool.as_usize()].input;
         guard(|| self.checked(schema, arguments, |_| Ok(()))).unwrap_or(Ok(()))
     }
 
-    /// Checks a prompt's arguments (none is `{}`) and makes an operation of them that has not run yet.
+    /// Checks a prompt's arguments (`None` is `{}`) and makes an operation of them that has not run yet.
     ///
     /// # Errors
     /// [`StartError::Violations`] names what is wrong with the arguments.
@@ -176,7 +177,8 @@ impl ShardRegistry {
     /// Checks a prompt's arguments without starting anything.
     ///
     /// # Errors
-    /// As [`ShardRegistry::start_prompt`], but for what shows only when they are made into the prompt's own type.
+    /// The same as [`ShardRegistry::start_prompt`], except for faults that show only when they are converted into the
+    /// prompt's own type.
     pub fn check_prompt(
         &self,
         prompt: PromptIndex,
@@ -189,7 +191,7 @@ impl ShardRegistry {
     /// Makes an operation that reads a resource and has not run yet.
     ///
     /// # Errors
-    /// None that the server's author did not ask for.
+    /// Only those that the server's author asked for.
     ///
     /// # Panics
     /// If `resource` comes from another, larger registry.
@@ -204,7 +206,7 @@ impl ShardRegistry {
     /// Makes an operation that reads `uri` through a template and has not run yet.
     ///
     /// # Errors
-    /// The variables do not fit the type that the template's function takes.
+    /// Fails when the variables do not fit the type that the template's function takes.
     ///
     /// # Panics
     /// If `template` comes from another, larger registry.
@@ -226,7 +228,7 @@ impl ShardRegistry {
     /// Makes an operation that lists resources, those behind `after`, and has not run yet.
     ///
     /// # Errors
-    /// None that the server's author did not ask for.
+    /// Only those that the server's author asked for.
     ///
     /// # Panics
     /// If `lister` comes from another, larger registry.
@@ -240,11 +242,11 @@ impl ShardRegistry {
         start_with(&self.listers[lister.as_usize()], member.as_slice(), context)
     }
 
-    /// Makes an operation that completes `value` and has not run yet. `arguments` are what is settled already:
-    /// an object, if anything.
+    /// Makes an operation that completes `value` and has not run yet. `arguments` are those that are settled already:
+    /// an object, if there are any.
     ///
     /// # Errors
-    /// [`StartError::Violations`] if one of `arguments` is no text, or stands twice.
+    /// [`StartError::Violations`] if one of `arguments` is no string, or stands twice.
     ///
     /// # Panics
     /// If `completer` comes from another, larger registry.
@@ -272,7 +274,7 @@ impl ShardRegistry {
         start_nodes(&self.completers[completer.as_usize()], &nodes, context)
     }
 
-    /// Hands arguments that keep to `schema` to `then`.
+    /// Passes arguments that are valid by `schema` to `then`.
     fn checked<T>(
         &self,
         schema: &InputSchema,
@@ -291,7 +293,7 @@ impl ShardRegistry {
         checked.map_err(StartError::Violations)
     }
 
-    /// Slots at rest that calls of `tool` can use again.
+    /// Unused slots that calls of `tool` can use again.
     ///
     /// # Panics
     /// If `tool` comes from another, larger registry.
@@ -306,7 +308,7 @@ impl std::fmt::Debug for ShardRegistry {
     }
 }
 
-/// A panic in making the arguments or the future is the operation's: it has started and fails when polled.
+/// A panic while the arguments or the future are made belongs to the operation: it has started, and fails when polled.
 fn guarded(start: impl FnOnce() -> Result<Started, StartError>) -> Result<Started, StartError> {
     guard(start).unwrap_or_else(|panicked| Ok(Started::Future(CallFuture::failed(panicked))))
 }

@@ -16,7 +16,7 @@ pub(crate) const REVISIONS: [&str; 5] = [
     "2026-07-28",
 ];
 
-/// Asserts that `value` is what `revision` defines under `definition`.
+/// Asserts that `value` is valid by the `definition` of `revision`.
 pub(crate) fn assert_matches(revision: &str, definition: &str, value: &Value) {
     let validator = compile(revision, definition);
     if let Err(error) = validator.validate(value) {
@@ -25,7 +25,7 @@ pub(crate) fn assert_matches(revision: &str, definition: &str, value: &Value) {
     }
 }
 
-/// What accepts values as `revision` defines them under `definition`.
+/// A validator for `definition` of `revision`.
 pub(crate) fn compile(revision: &str, definition: &str) -> jsonschema::Validator {
     let path = format!("{SCHEMAS}/{revision}/schema.json");
     let text = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));

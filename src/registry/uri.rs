@@ -1,8 +1,8 @@
-//! What is common to all URIs (RFC 3986).
+//! Checks and decoding for all URIs (RFC 3986).
 
 use std::borrow::Cow;
 
-/// A scheme, a colon and something behind it, in characters that URIs have (RFC 3986).
+/// Whether a text has a scheme, a colon and something behind it, in characters that URIs have (RFC 3986).
 pub(super) fn is_absolute_uri(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else {
         return false;
@@ -15,7 +15,7 @@ pub(super) fn is_absolute_uri(uri: &str) -> bool {
         && rest.bytes().all(is_uri)
 }
 
-/// Percent-decodes (RFC 3986, 2.1); nothing if an escape is broken or the bytes are not UTF-8.
+/// Percent-decodes (RFC 3986, 2.1); `None` if an escape is broken or the bytes are not UTF-8.
 pub(crate) fn percent_decode(value: &str) -> Option<Cow<'_, str>> {
     let Some(mut at) = memchr::memchr(b'%', value.as_bytes()) else {
         return Some(Cow::Borrowed(value));

@@ -1,4 +1,4 @@
-//! A question that was put, and waiting for its answer. The way to the client and back is the [`CallLink`]'s business.
+//! A question that was asked, and the wait for its answer. [`CallLink`] carries both.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,9 +11,9 @@ use super::link::{CallLink, Put};
 use super::question::Question;
 use super::tool_error::ToolError;
 
-/// A question that was put and may be waited for. It is put when `ask` is called, not when this is first polled, so
-/// questions asked before the first is awaited go out together. Dropping it takes the question back as far as that
-/// is possible: an answer is ignored.
+/// A question that was asked, whose answer can be awaited. The question goes out when `ask` is called, not when this is
+/// first polled, so several questions can go out before the first is awaited. Dropping this withdraws the question as
+/// far as that is possible: its answer is ignored.
 #[must_use = "the answer is what this gives when it is awaited"]
 pub struct Ask<Q> {
     question: Q,
@@ -27,7 +27,7 @@ enum AskState {
 }
 
 impl<Q: Question> Ask<Q> {
-    /// Puts the question, if there is somebody to put it to.
+    /// Asks the question, if there is a client to ask.
     pub(in crate::registry) fn put(link: Option<&Arc<CallLink>>, key: &str, question: Q) -> Self {
         let state = match (link, question.check()) {
             (_, Err(fault)) => AskState::Settled(Err(ToolError::internal(format_args!(
@@ -45,7 +45,7 @@ impl<Q: Question> Ask<Q> {
         Self { question, state }
     }
 
-    /// Waits on this thread. `is_cancelled` is looked at now and then.
+    /// Waits on this thread, and checks `is_cancelled` now and then.
     pub(in crate::registry) fn wait(
         mut self,
         is_cancelled: impl Fn() -> bool,
@@ -60,21 +60,21 @@ impl<Q: Question> Ask<Q> {
 
     fn read(&self, answer: Result<Value, ToolError>) -> Result<Q::Answer, ToolError> {
         let answer = answer?;
-        // Derived readers take an array for an object, its elements in order.
+        // Derived readers would take an array for an object, its elements in order.
         if !answer.is_object() {
-            return Err(ToolError::InvalidAnswer("the answer is no object".to_owned()));
+            return Err(ToolError::InvalidAnswer("the answer is not an object".to_owned()));
         }
         self.question.read(answer).map_err(ToolError::InvalidAnswer)
     }
 }
 
-// Nothing of it is pinned.
+// Nothing in it is pinned.
 impl<Q> Unpin for Ask<Q> {}
 
 impl<Q: Question> Future for Ask<Q> {
     type Output = Result<Q::Answer, ToolError>;
 
-    /// Polled again after it was ready, it says that it was cancelled.
+    /// A poll after it was ready says that it was cancelled.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = match std::mem::replace(&mut self.state, AskState::Finished) {
             AskState::Settled(result) => result,

@@ -1,4 +1,4 @@
-//! What a client can do when asked, as bits: small enough for a sealed session id.
+//! What a client can be asked, as bits: small enough for a sealed session id.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::jsonrpc::Value;
 
-/// The extension's name, for clients and servers alike.
+/// The name of the extension, which clients and servers share.
 pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// A client's declared capabilities, as far as a server can use them.
@@ -14,24 +14,24 @@ pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 pub struct ClientCapabilities(u16);
 
 impl ClientCapabilities {
-    /// None.
+    /// No capability.
     pub const NONE: Self = Self(0);
-    /// Lists its roots.
+    /// The client lists its roots.
     pub const ROOTS: Self = Self(1);
-    /// Samples from a model.
+    /// The client samples from a model.
     pub const SAMPLING: Self = Self(1 << 1);
-    /// Samples with tools.
+    /// The client samples with tools.
     pub const SAMPLING_TOOLS: Self = Self(1 << 2);
-    /// Includes context in sampling.
+    /// The client includes context in sampling.
     pub const SAMPLING_CONTEXT: Self = Self(1 << 3);
-    /// Shows forms to its user.
+    /// The client shows forms to its user.
     pub const ELICITATION_FORM: Self = Self(1 << 4);
-    /// Opens URLs for its user.
+    /// The client opens URLs for its user.
     pub const ELICITATION_URL: Self = Self(1 << 5);
-    /// Knows tasks: the extension `io.modelcontextprotocol/tasks`, since 2026-07-28.
+    /// The client knows tasks: the extension `io.modelcontextprotocol/tasks`, since 2026-07-28.
     pub const TASKS: Self = Self(1 << 6);
 
-    /// Reads a `ClientCapabilities` object; what is unknown is ignored.
+    /// Reads a `ClientCapabilities` object; unknown members are ignored.
     pub(crate) fn read(declared: Value<'_, '_>) -> Self {
         let mut found = Self::NONE;
         for (name, value) in declared.members() {
@@ -43,7 +43,7 @@ impl ClientCapabilities {
                     found = found.with_if(value.member("context").is_some(), Self::SAMPLING_CONTEXT);
                 }
                 "elicitation" => {
-                    // An empty object means forms, as before there were modes.
+                    // An empty object means forms, because it did before there were modes.
                     let is_url = value.member("url").is_some();
                     found = found.with_if(is_url, Self::ELICITATION_URL);
                     found = found.with_if(!is_url || value.member("form").is_some(), Self::ELICITATION_FORM);
@@ -60,7 +60,7 @@ impl ClientCapabilities {
         found
     }
 
-    /// Whether there is anything that it can be asked.
+    /// Whether the client can be asked anything.
     pub const fn can_be_asked(self) -> bool {
         self.0 & !Self::TASKS.0 != 0
     }
@@ -70,18 +70,18 @@ impl ClientCapabilities {
         self.0 & others.0 == others.0
     }
 
-    /// These and `others`.
+    /// The union with `others`.
     #[must_use]
     pub const fn with(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// Whether there are none.
+    /// Whether no capability is declared.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// These as a `ClientCapabilities` object, such as `{"sampling":{"tools":{}}}`.
+    /// The capabilities as a `ClientCapabilities` object, such as `{"sampling":{"tools":{}}}`.
     pub fn to_json(self) -> serde_json::Value {
         let mut object = json!({});
         if self.contains(Self::ROOTS) {
@@ -101,12 +101,12 @@ impl ClientCapabilities {
         object
     }
 
-    /// For storage.
+    /// The bits, to be stored.
     pub const fn bits(self) -> u16 {
         self.0
     }
 
-    /// From storage.
+    /// The capabilities of stored bits.
     pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
     }
@@ -116,7 +116,7 @@ impl ClientCapabilities {
     }
 }
 
-/// Where each capability with modes stands in the object; no inner name is the object itself.
+/// The place of each capability with modes in the object; without an inner name it is the object itself.
 const NESTED: [(ClientCapabilities, [&str; 2]); 6] = [
     (ClientCapabilities::SAMPLING, ["sampling", ""]),
     (ClientCapabilities::SAMPLING_TOOLS, ["sampling", "tools"]),
@@ -126,7 +126,7 @@ const NESTED: [(ClientCapabilities, [&str; 2]); 6] = [
     (ClientCapabilities::TASKS, ["extensions", TASKS_EXTENSION]),
 ];
 
-/// The names of the capabilities, for people: `sampling, sampling.tools`.
+/// Writes the names of the capabilities, for people: `sampling, sampling.tools`.
 impl fmt::Display for ClientCapabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -161,7 +161,7 @@ mod tests {
             for revision in REVISIONS {
                 assert_matches(revision, "ClientCapabilities", &written);
             }
-            // What has a mode of sampling samples.
+            // A client that declares a mode of sampling can sample.
             let modes =
                 ClientCapabilities::SAMPLING_TOOLS.bits() | ClientCapabilities::SAMPLING_CONTEXT.bits();
             let sampling = if bits & modes == 0 {

@@ -1,4 +1,4 @@
-//! How both contexts speak to the client: through the call's link, if there is one.
+//! The way of both contexts to the client: the call's link, if there is one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::log_level::LogLevel;
 use super::question::Question;
 use super::server_handle::ServerHandle;
 
-/// The way to the client of one call; nobody hears what is said without one.
+/// The way to the client of one call. Without a link, messages go nowhere.
 #[derive(Debug, Clone, Default)]
 pub(in crate::registry) struct ClientLink(Option<Arc<CallLink>>);
 

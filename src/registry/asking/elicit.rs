@@ -1,7 +1,7 @@
-//! Asking the user: by a form, or by sending them to a URL (MCP, Elicitation).
+//! Questions to the user: by a form, or by sending them to a URL (MCP, Elicitation).
 //!
-//! A form's properties are flat; [`form_schema`] keeps them so. The answer is held to the form's schema before
-//! a tool sees it. Never ask for secrets by a form; that is what URLs are for.
+//! The properties of a form are flat; [`form_schema`] keeps them so. The answer is checked against the form's schema
+//! before a tool sees it. Never ask for secrets by a form; that is what URLs are for.
 
 use std::marker::PhantomData;
 
@@ -29,16 +29,16 @@ pub struct Elicit<T = Value> {
 /// What the user did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ElicitAnswer<T = Value> {
-    /// Filled the form in, or agreed to open the URL.
+    /// The user filled the form in, or agreed to open the URL.
     Accept(T),
-    /// Refused.
+    /// The user refused.
     Decline,
-    /// Went away without a choice.
+    /// The user went away without a choice.
     Cancel,
 }
 
 impl<T> ElicitAnswer<T> {
-    /// What was accepted, if it was.
+    /// The accepted content, if the user accepted.
     pub fn accepted(self) -> Option<T> {
         match self {
             Self::Accept(content) => Some(content),
@@ -48,7 +48,7 @@ impl<T> ElicitAnswer<T> {
 }
 
 impl Elicit {
-    /// A form without properties yet; the answer's content is a JSON object.
+    /// A form that has no properties yet; the answer's content is a JSON object.
     pub fn form(message: impl Into<String>) -> Elicit {
         Elicit::of(
             message,
@@ -56,8 +56,8 @@ impl Elicit {
         )
     }
 
-    /// A form with a property for each member of `T`, which must be flat: texts, numbers, booleans, choices (enums
-    /// without data) and lists of choices. `Option`s need not be filled in.
+    /// A form with a property for each member of `T`, which must be flat: strings, numbers, booleans, choices (enums
+    /// without data) and lists of choices. The user may leave `Option`s blank.
     pub fn typed<T: DeserializeOwned + JsonSchema>(message: impl Into<String>) -> Elicit<T> {
         Elicit::of(message, form_schema::flat(&schema::of_input::<T>()))
     }
@@ -130,7 +130,7 @@ impl<T: DeserializeOwned> Question for Elicit<T> {
             ElicitAnswer::Decline => return Ok(ElicitAnswer::Decline),
             ElicitAnswer::Cancel => return Ok(ElicitAnswer::Cancel),
         };
-        // What was left blank comes as `null` from some clients.
+        // Some clients send `null` for a property that was left blank.
         content.retain(|_, value| !value.is_null());
         content.values_mut().for_each(write_whole_as_integer);
         let content = Value::Object(content);
@@ -159,8 +159,8 @@ pub struct UrlElicit {
 }
 
 impl UrlElicit {
-    /// What [`CallContext::elicitation_complete`](crate::CallContext::elicitation_complete) tells the client
-    /// (2025-11-25). Random, and new for each question.
+    /// The id for [`CallContext::elicitation_complete`](crate::CallContext::elicitation_complete) (2025-11-25). It is
+    /// random, and new for each question.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -173,7 +173,7 @@ impl Question for UrlElicit {
         ClientCapabilities::ELICITATION_URL
     }
 
-    /// With an `elicitationId`, which revisions other than 2025-11-25 do not have.
+    /// The request has an `elicitationId`, which revisions other than 2025-11-25 do not have.
     fn request(&self, _: ClientCapabilities) -> QuestionRequest {
         let params = json!({
             "mode": "url",
@@ -207,8 +207,8 @@ impl Question for UrlElicit {
 }
 
 impl ToolError {
-    /// The user has to open these URLs first. Other revisions than 2025-11-25 have no such error: a tool does better
-    /// to ask with [`Elicit::url`](crate::Elicit::url) where the client can be asked.
+    /// The error that the user has to open these URLs first. Other revisions than 2025-11-25 have no such error: a tool
+    /// does better to ask with [`Elicit::url`](crate::Elicit::url) where the client can be asked.
     pub fn url_elicitation_required(places: impl IntoIterator<Item = UrlElicit>) -> Self {
         let requests = places
             .into_iter()
@@ -217,7 +217,7 @@ impl ToolError {
     }
 }
 
-/// An `ElicitResult`; no content is an empty one.
+/// Reads an `ElicitResult`; missing content counts as empty.
 fn read_action(answer: Value) -> Result<ElicitAnswer<Map<String, Value>>, String> {
     #[derive(Deserialize)]
     struct Given {
@@ -232,7 +232,7 @@ fn read_action(answer: Value) -> Result<ElicitAnswer<Map<String, Value>>, String
         Cancel,
     }
     let given: Given = serde_json::from_value(answer)
-        .map_err(|error| format!("the answer is no elicitation result: {error}"))?;
+        .map_err(|error| format!("the answer is not an elicitation result: {error}"))?;
     Ok(match given.action {
         Action::Accept => ElicitAnswer::Accept(given.content.unwrap_or_default()),
         Action::Decline => ElicitAnswer::Decline,
@@ -240,7 +240,8 @@ fn read_action(answer: Value) -> Result<ElicitAnswer<Map<String, Value>>, String
     })
 }
 
-/// `5.0` is an integer to JSON Schema, though not to serde_json: what is whole, and exact as a double, is written so.
+/// Writes whole numbers that are exact as a double as integers: `5.0` is an integer to JSON Schema, though not to
+/// serde_json.
 fn write_whole_as_integer(value: &mut Value) {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     let Some(number) = value.as_f64().filter(|_| value.is_f64()) else {
@@ -266,7 +267,7 @@ mod tests {
     use super::*;
     use crate::registry::specification::assert_matches;
 
-    /// Every shape a property can have.
+    /// A form with every shape that a property can have.
     fn whole_form() -> Elicit {
         let colours = [("r", "Red"), ("g", "Green")];
         Elicit::form("Tell me all.")
@@ -331,7 +332,7 @@ mod tests {
             if revision == "2026-07-28" {
                 assert_matches(revision, "InputRequest", &one);
             }
-            // Each as the shape it is meant to be: the union would take some of them for another.
+            // Each is checked as the shape it is meant to be: the union would take some of them for another.
             for (name, shape) in [
                 ("name", "StringSchema"),
                 ("mail", "StringSchema"),
@@ -505,10 +506,10 @@ mod tests {
 
     #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
     struct Order {
-        /// Who orders.
+        /// The person who orders.
         #[schemars(length(min = 1))]
         name: String,
-        /// How many.
+        /// The number of pieces.
         #[schemars(range(max = 9))]
         count: u8,
         price: f64,
@@ -533,8 +534,8 @@ mod tests {
         let expected = json!({
             "type": "object",
             "properties": {
-                "name": {"type": "string", "description": "Who orders.", "minLength": 1},
-                "count": {"type": "integer", "description": "How many.", "minimum": 0, "maximum": 9},
+                "name": {"type": "string", "description": "The person who orders.", "minLength": 1},
+                "count": {"type": "integer", "description": "The number of pieces.", "minimum": 0, "maximum": 9},
                 "price": {"type": "number"},
                 "gift": {"type": "boolean"},
                 "colour": {"type": "string", "oneOf": colours},

@@ -1,6 +1,6 @@
-//! What a running call says to its client, as values.
+//! The messages of a running call to its client, as values.
 //!
-//! No words of any revision: the protocol layer finds those, and knows which revision has which.
+//! The protocol layer writes them, because it knows which revision has which message.
 
 use std::time::Duration;
 
@@ -9,46 +9,46 @@ use serde_json::Value;
 use super::log_level::LogLevel;
 use super::question::NotedQuestion;
 
-/// Something to be said on the stream of a call.
+/// A message for the stream of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Emission {
-    /// How far the call has come. Only for a client that wants to know; `progress` increases from one to the next.
+    /// The progress of the call. It is sent only to a client that wants it; `progress` increases from one to the next.
     Progress {
-        /// How much is done, in the tool's own unit.
+        /// The amount done, in the tool's own unit.
         progress: f64,
-        /// How much there is to do, if known.
+        /// The amount to do, if known.
         total: Option<f64>,
-        /// What is going on. Since 2025-03-26.
+        /// A message for people. Since 2025-03-26.
         message: Option<String>,
     },
     /// A log message, at least as severe as the client wants.
     Log {
-        /// How severe.
+        /// The severity.
         level: LogLevel,
-        /// Which part of the server says so.
+        /// The part of the server that logs.
         logger: Option<String>,
-        /// What it says: any JSON.
+        /// The message: any JSON.
         data: Value,
     },
-    /// A question on the stream, to which the call waits for an answer.
+    /// A question on the stream; the call waits for its answer.
     Question(NotedQuestion),
     /// The stream's connection may be closed; the client comes back for the rest after `retry` (2025-11-25).
     CloseStream {
         /// How long the client waits before it comes back.
         retry: Duration,
     },
-    /// What the user was sent to a URL for is done (2025-11-25 only).
+    /// The user has finished what a URL was for (2025-11-25 only).
     ElicitationComplete {
-        /// That of the question.
+        /// The elicitation id of the question.
         elicitation_id: String,
     },
 }
 
-/// What an emission is counted as beside its texts: the names and brackets around them.
+/// Bytes that an emission is counted with beside its strings: the names and brackets around them.
 const FRAME_BYTES: usize = 64;
 
 impl Emission {
-    /// About how long it is once it is written, in bytes.
+    /// The approximate length in bytes of the written message.
     pub(super) fn weight_bytes(&self) -> usize {
         let inner = match self {
             Self::Progress { message, .. } => message.as_ref().map_or(0, String::len),
@@ -60,7 +60,7 @@ impl Emission {
         FRAME_BYTES + inner
     }
 
-    /// Whether it may be left out when there is too much to say.
+    /// Whether it may be dropped when too many messages are unsent.
     pub(crate) fn is_droppable(&self) -> bool {
         matches!(
             self,
@@ -91,7 +91,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// This much is done, in any unit.
+    /// So much is done, in any unit.
     pub fn new(progress: f64) -> Self {
         Self {
             progress,
@@ -100,13 +100,13 @@ impl Progress {
         }
     }
 
-    /// How much there is to do, in the same unit.
+    /// The amount to do, in the same unit.
     pub fn total(mut self, total: f64) -> Self {
         self.total = Some(total);
         self
     }
 
-    /// What is going on. Clients know it since 2025-03-26.
+    /// A message for people. Clients know it since 2025-03-26.
     pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
@@ -119,7 +119,7 @@ impl From<f64> for Progress {
     }
 }
 
-/// So much done of so much.
+/// The first number is done, out of the second.
 impl From<(f64, f64)> for Progress {
     fn from((progress, total): (f64, f64)) -> Self {
         Self::new(progress).total(total)
@@ -136,7 +136,7 @@ macro_rules! from_integers {
                 }
             }
 
-            /// So much done of so much.
+            /// The first number is done, out of the second.
             impl From<($integer, $integer)> for Progress {
                 fn from((progress, total): ($integer, $integer)) -> Self {
                     Self::new(progress as f64).total(total as f64)

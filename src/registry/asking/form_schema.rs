@@ -1,14 +1,14 @@
-//! Schemas of forms: flat objects, nothing but what clients can show (MCP: `ElicitRequestFormParams`).
+//! Schemas of forms: flat objects with only what clients can show (MCP: `ElicitRequestFormParams`).
 //!
-//! Derived schemas are reduced to that, written ones are held to it. Reducing loses what a client could not show
-//! (patterns, formats of its own); the answer is still made into the Rust type afterwards.
+//! Derived schemas are reduced to that, and hand-written ones are refused if they have more. Reducing loses what a
+//! client could not show (patterns, formats of its own); the answer is still converted into the Rust type afterwards.
 
 use serde_json::{Map, Value, json};
 
 use super::property::TextFormat;
 use crate::registry::schemas::schema::OutputSchema;
 
-/// References from one definition to the next that are followed.
+/// How many references from one definition to the next are followed.
 const REFERENCES_MAX: usize = 8;
 /// Keywords of every property.
 const COMMON: [&str; 3] = ["title", "description", "default"];
@@ -19,10 +19,10 @@ const FORMATS: [TextFormat; 4] = [
     TextFormat::DateTime,
 ];
 
-/// Holds a form's schema to what clients can show.
+/// Checks that clients can show a form's schema.
 ///
 /// # Errors
-/// What they could not, in words for the form's author.
+/// Says what they could not show, for the form's author.
 pub(in crate::registry) fn check(schema: &Value) -> Result<(), String> {
     let flat = flat(schema)?;
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -39,7 +39,7 @@ pub(in crate::registry) fn check(schema: &Value) -> Result<(), String> {
             .is_some_and(|name| flat["properties"].get(name).is_some())
     };
     if let Some(name) = required.into_iter().flatten().find(|name| !is_property(name)) {
-        return Err(format!("{name} is required, but is no property"));
+        return Err(format!("{name} is required, but is not a property"));
     }
     OutputSchema::compile(schema)
         .map(|_| ())
@@ -49,19 +49,19 @@ pub(in crate::registry) fn check(schema: &Value) -> Result<(), String> {
 /// The schema reduced to a flat form.
 ///
 /// # Errors
-/// A property that cannot be shown, or no object at all.
+/// Fails when a property cannot be shown, or when the schema is no object.
 pub(in crate::registry) fn flat(schema: &Value) -> Result<Value, String> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return Err("a form is an object".to_owned());
+        return Err("the schema of a form must be an object".to_owned());
     }
     let none = Map::new();
     let given = schema.get("properties").map_or(Some(&none), Value::as_object);
-    let given = given.ok_or("`properties` is an object")?;
+    let given = given.ok_or("`properties` must be an object")?;
     let has_alternatives = ["oneOf", "anyOf"]
         .iter()
         .any(|keyword| schema.get(keyword).is_some());
     if given.is_empty() && has_alternatives {
-        return Err("a form is one object, not one of several".to_owned());
+        return Err("a form must be one object, not a choice of several".to_owned());
     }
     let mut properties = Map::new();
     let mut nullable = Vec::new();
@@ -83,7 +83,7 @@ pub(in crate::registry) fn flat(schema: &Value) -> Result<Value, String> {
 }
 
 fn not_flat(name: &str) -> String {
-    format!("property {name:?} is no text, number, boolean, choice or list of choices")
+    format!("property {name:?} is not a string, number, boolean, choice or list of choices")
 }
 
 /// A property with its references followed.
@@ -92,7 +92,8 @@ struct Resolved {
     is_nullable: bool,
 }
 
-/// Follows `$ref`, and takes `null` out of what may be that or something else. Words nearest the property win.
+/// Follows `$ref`, and takes `null` out of a property that may also be something else. The description nearest to the
+/// property wins.
 fn resolve(root: &Value, property: &Value, depth: usize) -> Option<Resolved> {
     if depth > REFERENCES_MAX {
         return None;
@@ -128,7 +129,7 @@ fn resolve(root: &Value, property: &Value, depth: usize) -> Option<Resolved> {
     Some(resolved)
 }
 
-/// The members that clients know; `None` if it is none of their shapes.
+/// The members that clients know; `None` if the property has none of the shapes they know.
 fn reduce(root: &Value, members: &Map<String, Value>) -> Option<Map<String, Value>> {
     let kind = members.get("type").and_then(Value::as_str);
     let choice = choice(members, "oneOf");
@@ -170,7 +171,7 @@ fn reduce(root: &Value, members: &Map<String, Value>) -> Option<Map<String, Valu
     Some(flat)
 }
 
-/// A choice of texts: `enum`, or values with titles under `oneOf`.
+/// A choice of strings: `enum`, or values with titles under `oneOf`.
 fn choice(members: &Map<String, Value>, titled: &str) -> Option<Map<String, Value>> {
     let mut found = Map::new();
     if let Some(Value::Array(values)) = members.get("enum") {
@@ -191,7 +192,7 @@ fn choice(members: &Map<String, Value>, titled: &str) -> Option<Map<String, Valu
     Some(found)
 }
 
-/// One alternative's values with titles: its own, its description or the value itself.
+/// The values of one alternative with their titles: its own title, its description or the value itself.
 fn titled_values(one: &Value) -> Option<Vec<Value>> {
     let words = one.get("title").or_else(|| one.get("description"));
     let titled = |value: &Value| {

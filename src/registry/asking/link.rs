@@ -1,19 +1,19 @@
-//! Between one call and its client: what the call says, what it asks, and the answers.
+//! The link between one call and its client: messages and questions one way, answers the other.
 //!
-//! Shared by the call (a future on a shard, or a function on a worker) and the shard that serves it. Knows no words
-//! of the protocol and no connection: the shard takes the [`Emission`]s out and has them written.
+//! The call (a future on a shard, or a function on a worker) shares it with the shard that serves the call. It knows
+//! nothing of the protocol's text and of connections: the shard takes the [`Emission`]s out and has them written.
 //!
 //! ```text
 //!   call ── say, ask ──▶ queue ── take_emissions ──▶ shard ──▶ client
 //!   call ◀── wake ────── answers ◀── answer ──────── shard ◀── client
 //! ```
 //!
-//! What the call says while a shard polls it goes into a queue of that thread's own, without a lock; what it says from
-//! another thread, or between two polls, goes into the link's queue, and the listener is told.
+//! Messages that the call emits while a shard polls it go into a queue of that thread's own, without a lock; messages
+//! from another thread, or between two polls, go into the link's queue, and the listener is told.
 //!
-//! Invariants: what is queued is bounded in number and bytes; a question is never dropped from the queue; the
-//! listener is told at most once until the queue is taken, and never of what is said during a poll; progress increases
-//! from one emission to the next; after `close` nothing is queued and nobody waits.
+//! Invariants: the queues are bounded in number and bytes; a question is never dropped from a queue; the listener is
+//! told at most once until the queue is taken, and never of messages during a poll; progress increases from one
+//! emission to the next; after `close` nothing is queued and nobody waits.
 #![allow(
     clippy::disallowed_types,
     reason = "a worker's thread speaks here to a shard; a call that only answers never locks"
@@ -39,41 +39,41 @@ use super::tool_error::ToolError;
 use unsent::{LinkAddress, Queued, Unsent};
 pub use unsent::{UNSENT_BYTES_MAX, UNSENT_MAX};
 
-/// Questions one call may put. Each takes a client's answer, so a call with more has lost its way.
+/// Questions one call may ask. Each takes a client's answer, so a call with more is probably in a loop.
 pub const QUESTIONS_MAX: usize = 256;
 /// The longest key of a question; keys travel to the client and back.
 pub const QUESTION_KEY_BYTES_MAX: usize = 128;
-/// How often a blocked question looks whether its call was cancelled. A cancellation is a flag and wakes nobody.
+/// How often a blocked question checks whether its call was cancelled. A cancellation is a flag and wakes nobody.
 const CANCELLATION_LOOK: Duration = Duration::from_millis(20);
 
 /// The shard polls the call now, and looks for emissions afterwards.
 const POLLED: u8 = 1;
-/// The call has a number to tell the listener.
+/// The call has a number that the listener is told.
 const BOUND: u8 = 1 << 1;
 /// There are emissions to take.
 const PENDING: u8 = 1 << 2;
 /// The call is over.
 const CLOSED: u8 = 1 << 3;
-/// The call has asked on the stream, so somebody may wait.
+/// The call has asked on the stream, so it may be waiting.
 const ASKED: u8 = 1 << 4;
 
-/// Hears that a call has said something.
+/// Is told that a call has messages.
 pub trait LinkListener: Send + Sync {
-    /// There is something to take from the link of `call`, said outside a poll. At most once until it is taken. Runs on
-    /// whichever thread the call spoke on, under no lock, and so perhaps just after the call was closed.
+    /// There is something to take from the link of `call`, emitted outside a poll. Called at most once until it is
+    /// taken. It runs on the thread that emitted, without a lock, and so perhaps just after the call was closed.
     fn on_said(&self, call: u64);
 }
 
-/// One call's way to its client. Made once by a shard and used again call after call.
+/// The way from one call to its client. A shard makes it once and uses it again, call after call.
 pub struct CallLink {
     facts: ClientFacts,
     listener: Arc<dyn LinkListener>,
     server: ServerHandle,
     call: AtomicU64,
     flags: AtomicU8,
-    /// How far the call said it is, as bits: no number until it said so.
+    /// The progress that the call reported last, as bits; no number until it reported any.
     progress: AtomicU64,
-    /// How far it was in what was taken last.
+    /// The progress that was taken last.
     taken: AtomicU64,
     /// Emissions that were lost because there were too many unsent.
     dropped: AtomicU64,
@@ -81,16 +81,16 @@ pub struct CallLink {
     answered: Condvar,
 }
 
-/// What is under the lock.
+/// The state under the lock.
 #[derive(Default)]
 struct Said {
-    /// What was said while no shard polled the call, or on another thread.
+    /// Messages from another thread, or from times when no shard polled the call.
     unsent: Unsent,
-    /// Every question's key, so that none is put twice.
+    /// The keys of all questions, so that none is asked twice.
     keys: Vec<String>,
     /// Questions on the stream whose answers were not yet taken.
     waiting: Vec<Waiting>,
-    /// Questions to be answered by the call's answer.
+    /// Questions that are to be the call's answer.
     noted: Vec<NotedQuestion>,
 }
 
@@ -104,11 +104,11 @@ enum WaitState {
     Answered(Result<Value, AnswerError>),
 }
 
-/// What became of putting a question.
+/// The result of asking a question.
 pub(super) enum Put {
-    /// It is answered already, or never will be.
+    /// The question is answered already, or never will be.
     Settled(Result<Value, ToolError>),
-    /// It went out under this number.
+    /// The question went out under this number.
     Waiting(u32),
 }
 
@@ -129,11 +129,11 @@ impl CallLink {
         })
     }
 
-    /// Makes it the link of a new call; whatever was left of the last one is gone. Neither locks nor, in steady
+    /// Makes it the link of a new call and drops everything left over from the last one. Neither locks nor, in steady
     /// state, allocates.
     pub fn begin(&mut self, facts: ClientFacts) {
         self.facts = facts;
-        // What the last call said when it was polled for the last time, if nobody took it.
+        // Messages from the last poll of the last call, if nobody took them.
         unsent::with_polled(self.address(), Unsent::clear);
         *self.flags.get_mut() = 0;
         *self.progress.get_mut() = f64::NAN.to_bits();
@@ -143,10 +143,10 @@ impl CallLink {
         said.clear();
     }
 
-    /// Gives the call the number that its listener hears. Until then the listener is not told; what was said before is
-    /// told now.
+    /// Gives the call the number that its listener is told. Messages from before are announced now, because the
+    /// listener is not told before.
     pub fn bind(&self, call: u64) {
-        // Published by the flag.
+        // The flag publishes this.
         self.call.store(call, Ordering::Relaxed);
         let before = self.flags.fetch_or(BOUND, Ordering::AcqRel);
         if before & (PENDING | POLLED) == PENDING {
@@ -160,7 +160,8 @@ impl CallLink {
         self.flags.fetch_or(POLLED, Ordering::AcqRel);
     }
 
-    /// Whether there are emissions to take. Those of the poll are this thread's to take before it polls another call.
+    /// Returns whether there are emissions to take. This thread must take those of the poll before it polls another
+    /// call.
     pub fn end_poll(&self) -> bool {
         let has_spoken = unsent::end_poll(self.address());
         let before = self.flags.fetch_and(!POLLED, Ordering::AcqRel);
@@ -188,14 +189,13 @@ impl CallLink {
         }
     }
 
-    /// Whether other threads have said something that is more than a message: a question, or that the stream is to
-    /// close.
+    /// Whether other threads emitted something other than a message: a question, or that the stream is to close.
     pub fn has_requests(&self) -> bool {
         let is_pending = self.flags.load(Ordering::Acquire) & PENDING != 0;
         is_pending && self.lock().unsent.iter().any(|said| !said.is_droppable())
     }
 
-    /// With [`Asking::ByRetry`], the questions without an answer, in the order in which they were asked.
+    /// With [`Asking::ByRetry`], takes the questions without an answer, in the order in which they were asked.
     pub fn take_noted(&self) -> Vec<NotedQuestion> {
         std::mem::take(&mut self.lock().noted)
     }
@@ -208,8 +208,8 @@ impl CallLink {
         Some(asked.map(|(key, answer)| (key.clone(), answer.clone())).collect())
     }
 
-    /// With [`Asking::OnStream`], the client's answer to a question. A number that nobody waits for is ignored, and so
-    /// is a second answer.
+    /// With [`Asking::OnStream`], passes the client's answer to a question on. A number that nobody waits for is
+    /// ignored, and so is a second answer.
     pub fn answer(&self, number: u32, answer: Result<Value, AnswerError>) {
         let waker = {
             let mut said = self.lock();
@@ -229,22 +229,22 @@ impl CallLink {
         }
     }
 
-    /// With [`Asking::OnStream`], how many questions were asked and not answered.
+    /// With [`Asking::OnStream`], the number of questions without an answer.
     pub fn open_questions(&self) -> usize {
         let said = self.lock();
         let is_open = |waiting: &&Waiting| matches!(waiting.state, WaitState::Open(_));
         said.waiting.iter().filter(is_open).count()
     }
 
-    /// Ends the call: what it says from now on is dropped, and whoever waits for an answer gets
-    /// [`ToolError::Cancelled`]. What it said before can still be taken.
+    /// Ends the call: its messages from now on are dropped, and every wait for an answer ends with
+    /// [`ToolError::Cancelled`]. Messages from before can still be taken.
     pub fn close(&self) {
         let before = self.flags.fetch_or(CLOSED, Ordering::AcqRel);
-        // Whoever asks after this finds the call closed before it waits.
+        // A question after this finds the call closed before it waits.
         if before & ASKED == 0 {
             return;
         }
-        // Under the lock: whoever has looked at the flag under it and waits now is woken.
+        // The lock makes sure that a call which saw the flag unset, and waits now, is woken.
         let mut said = self.lock();
         let wakers: Vec<Waker> = said.waiting.iter_mut().filter_map(Waiting::take_waker).collect();
         drop(said);
@@ -252,7 +252,7 @@ impl CallLink {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// How many emissions this call has lost because there were too many unsent.
+    /// How many emissions this call has lost because too many were unsent.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -274,7 +274,8 @@ impl CallLink {
         self.facts.log_level.is_some_and(|least| level >= least) && !self.is_closed()
     }
 
-    /// Queues progress, if it is wanted, finite and further than the last (MCP, Progress: the value must increase).
+    /// Queues progress, if the client wants it, and if it is finite and further than the last (MCP, Progress: the value
+    /// must increase).
     pub(in crate::registry) fn progress(&self, progress: Progress) {
         if !self.wants_progress() || !progress.progress.is_finite() {
             return;
@@ -298,7 +299,7 @@ impl CallLink {
     /// Queues an emission.
     pub(super) fn emit(&self, emission: Emission) {
         let closes = |queued: &Emission| matches!(queued, Emission::CloseStream { .. });
-        // A stream is cut once.
+        // A stream is closed once.
         if closes(&emission) {
             let is_cut_here = unsent::with_polled(self.address(), |unsent| unsent.iter().any(closes));
             if is_cut_here == Some(true) || self.lock().unsent.iter().any(closes) {
@@ -308,7 +309,7 @@ impl CallLink {
         self.say(emission);
     }
 
-    /// Puts a question the way that leads to this client.
+    /// Asks a question in the way that leads to this client.
     pub(super) fn put<Q: Question>(&self, key: &str, question: &Q) -> Put {
         let needs = question.needs();
         if self.facts.asking == Asking::Never {
@@ -326,7 +327,7 @@ impl CallLink {
         if !self.facts.capabilities.contains(needs) {
             return Put::Settled(Err(ToolError::MissingCapability(needs)));
         }
-        // Made under no lock: a question may be anybody's code.
+        // The request is made without the lock, because a question may run anybody's code.
         let noted = NotedQuestion {
             number,
             key: key.to_owned(),
@@ -350,7 +351,7 @@ impl CallLink {
         Put::Waiting(number)
     }
 
-    /// The answer to a question on the stream, once; `waker` is woken when there is one.
+    /// Takes the answer to a question on the stream, once; `waker` is woken when there is one.
     pub(super) fn poll_answer(&self, number: u32, waker: &Waker) -> Poll<Result<Value, ToolError>> {
         let mut said = self.lock();
         if let Some(result) = said.take_answer(number) {
@@ -372,7 +373,7 @@ impl CallLink {
         }
     }
 
-    /// The same on a thread that may block.
+    /// Does the same on a thread that may block.
     pub(super) fn wait_for(&self, number: u32, is_cancelled: impl Fn() -> bool) -> Result<Value, ToolError> {
         let mut said = self.lock();
         loop {
@@ -388,7 +389,7 @@ impl CallLink {
         }
     }
 
-    /// Takes a question back: unsaid if it was not taken yet, unanswered otherwise.
+    /// Withdraws a question: it is not sent if it was not taken yet, and its answer is ignored otherwise.
     pub(super) fn withdraw(&self, number: u32) {
         unsent::with_polled(self.address(), |unsent| unsent.forget_question(number));
         self.lock().forget(number);
@@ -402,12 +403,12 @@ impl CallLink {
         self.flags.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Queues, and tells the listener if it has to know.
+    /// Queues an emission, and tells the listener if it has to know.
     fn say(&self, emission: Emission) {
         if self.is_closed() {
             return;
         }
-        // Behind what another thread has said meanwhile, so that the order stays.
+        // Messages that another thread queued meanwhile come first, so that the order stays.
         if self.flags.load(Ordering::Acquire) & PENDING == 0 {
             let mut emission = Some(emission);
             let queued = unsent::while_polled(self.address(), |unsent| {
@@ -423,7 +424,7 @@ impl CallLink {
         }
     }
 
-    /// The same from another thread than the one that polls the call, or between two polls.
+    /// Does the same from another thread than the one that polls the call, or between two polls.
     fn say_from_afar(&self, emission: Emission) {
         let mut said = self.lock();
         let queued = said.unsent.queue(emission);
@@ -439,7 +440,7 @@ impl CallLink {
         }
     }
 
-    /// Leaves out of `emissions[start..]` what is no progress any more: two threads said it at once.
+    /// Removes from `emissions[start..]` progress that no longer increases, because two threads reported at once.
     fn keep_increasing(&self, emissions: &mut Vec<Emission>, start: usize) {
         let mut last = f64::from_bits(self.taken.load(Ordering::Relaxed));
         let mut at = 0;
@@ -480,7 +481,7 @@ impl std::fmt::Debug for CallLink {
 }
 
 impl Said {
-    /// Empties it and keeps its memory, but for what only a very talkative call needed.
+    /// Empties the state. It keeps its memory, except for what an unusually talkative call needed.
     fn clear(&mut self) {
         self.unsent.clear();
         self.keys.clear();
@@ -488,7 +489,7 @@ impl Said {
         self.noted.clear();
     }
 
-    /// The number of a new question.
+    /// Assigns the number of a new question.
     fn claim(&mut self, key: &str) -> Result<u32, String> {
         if key.is_empty() || key.len() > QUESTION_KEY_BYTES_MAX {
             return Err(format!(
@@ -511,7 +512,7 @@ impl Said {
         waiting.map(|waiting| &mut waiting.state)
     }
 
-    /// The answer to a question, if it has come; nobody waits for it any more.
+    /// Takes the answer to a question, if it has come; nobody waits for it any more.
     fn take_answer(&mut self, number: u32) -> Option<Result<Value, ToolError>> {
         let is_answered =
             |waiting: &Waiting| waiting.number == number && matches!(waiting.state, WaitState::Answered(_));

@@ -1,4 +1,4 @@
-//! How severe a log message is (MCP, Logging; RFC 5424, section 6.2.1).
+//! The severity of a log message (MCP, Logging; RFC 5424, section 6.2.1).
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// All of them, least severe first.
+    /// All levels, least severe first.
     pub const ALL: [Self; 8] = [
         Self::Debug,
         Self::Info,
@@ -37,12 +37,12 @@ impl LogLevel {
         Self::Emergency,
     ];
 
-    /// The level of this name, in lower case as the protocol has it.
+    /// The level of this name, in lower case as in the protocol.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.as_str() == name)
     }
 
-    /// Its name in the protocol.
+    /// The name in the protocol.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "debug",

@@ -1,6 +1,7 @@
-//! The way from one call to its client and its server: what it says, what it asks, the answers, and why it fails.
+//! The way from one call to its client and its server: messages, questions, answers and errors.
 //!
-//! Knows neither the protocol's words nor a connection: whoever serves the call takes what was said and writes it.
+//! Nothing here knows the protocol's text or a connection: the server of the call takes the messages out and writes
+//! them.
 
 pub(super) mod ask;
 pub(super) mod capabilities;

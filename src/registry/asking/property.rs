@@ -9,7 +9,7 @@ pub struct Property {
     pub(super) is_optional: bool,
 }
 
-/// What a text is.
+/// The format of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TextFormat {
@@ -24,7 +24,7 @@ pub enum TextFormat {
 }
 
 impl TextFormat {
-    /// Its name in JSON Schema.
+    /// The name in JSON Schema.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -36,7 +36,7 @@ impl TextFormat {
 }
 
 impl Property {
-    /// A text.
+    /// A string.
     pub fn string() -> Self {
         Self::of("string")
     }
@@ -51,7 +51,7 @@ impl Property {
         Self::of("integer")
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub fn boolean() -> Self {
         Self::of("boolean")
     }
@@ -75,19 +75,19 @@ impl Property {
         Self::choice(values).with("enumNames", texts(names))
     }
 
-    /// Any of these values (since 2025-11-25).
+    /// Any number of these values (since 2025-11-25).
     pub fn choices<V: Into<String>>(values: impl IntoIterator<Item = V>) -> Self {
         Self::of("array").with("items", json!({"type": "string", "enum": texts(values)}))
     }
 
-    /// Any of these values, each with a title for people (since 2025-11-25).
+    /// Any number of these values, each with a title for people (since 2025-11-25).
     pub fn titled_choices<V: Into<String>, T: Into<String>>(
         values: impl IntoIterator<Item = (V, T)>,
     ) -> Self {
         Self::of("array").with("items", json!({"anyOf": titled(values)}))
     }
 
-    /// Need not be filled in.
+    /// The user may leave it blank.
     pub fn optional(mut self) -> Self {
         self.is_optional = true;
         self
@@ -98,27 +98,27 @@ impl Property {
         self.with("title", title.into())
     }
 
-    /// What it means.
+    /// The meaning of the property.
     pub fn description(self, description: impl Into<String>) -> Self {
         self.with("description", description.into())
     }
 
-    /// What stands there at first: a text, number or boolean; for several choices an array.
+    /// The value that the form shows at first: a string, number or boolean; for several choices an array.
     pub fn default(self, value: impl Into<Value>) -> Self {
         self.with("default", value)
     }
 
-    /// What a text is. Clients may check it; the server does not.
+    /// The format of a string. Clients may check it; the server does not.
     pub fn format(self, format: TextFormat) -> Self {
         self.with("format", format.as_str())
     }
 
-    /// A text's least length in characters.
+    /// A string's least length in characters.
     pub fn min_length(self, chars: u32) -> Self {
         self.with("minLength", chars)
     }
 
-    /// A text's greatest length in characters.
+    /// A string's greatest length in characters.
     pub fn max_length(self, chars: u32) -> Self {
         self.with("maxLength", chars)
     }
@@ -133,12 +133,12 @@ impl Property {
         self.with("maximum", number)
     }
 
-    /// How many choices at least.
+    /// The least number of choices.
     pub fn min_items(self, items: u32) -> Self {
         self.with("minItems", items)
     }
 
-    /// How many choices at most.
+    /// The greatest number of choices.
     pub fn max_items(self, items: u32) -> Self {
         self.with("maxItems", items)
     }

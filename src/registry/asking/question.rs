@@ -1,4 +1,4 @@
-//! What a question to the client is, and why one may get no answer.
+//! Questions to the client, and the reasons why one may get no answer.
 //!
 //! The kinds are beside this file: [`Elicit`](crate::Elicit), [`Sample`](crate::Sample) and
 //! [`ListRoots`](crate::ListRoots).
@@ -9,10 +9,10 @@ use super::capabilities::ClientCapabilities;
 
 /// Something a server can ask a client.
 pub trait Question {
-    /// What the client's answer is read into.
+    /// The type that the client's answer is read into.
     type Answer;
 
-    /// What the client must have declared.
+    /// The capabilities that the client must have declared.
     fn needs(&self) -> ClientCapabilities;
 
     /// The request, with nothing in it that a client with these capabilities should not get.
@@ -21,13 +21,13 @@ pub trait Question {
     /// Reads the result that the client gave.
     ///
     /// # Errors
-    /// What is wrong with it, in words for the client.
+    /// Says what is wrong with it, for the client.
     fn read(&self, answer: Value) -> Result<Self::Answer, String>;
 
-    /// Whether the question can be asked at all; an error is its author's fault.
+    /// Checks whether the question can be asked at all; an error is its author's fault.
     ///
     /// # Errors
-    /// What is wrong with it, in words for the log.
+    /// Says what is wrong with it, for the log.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
@@ -36,7 +36,7 @@ pub trait Question {
 /// A question without its envelope: neither id nor `_meta`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuestionRequest {
-    /// Which kind.
+    /// The kind of the question.
     pub method: QuestionMethod,
     /// `params`: an object.
     pub params: Value,
@@ -65,14 +65,14 @@ impl QuestionMethod {
     }
 }
 
-/// A question that was put.
+/// A question that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotedQuestion {
     /// Counts up from 0 in its call.
     pub number: u32,
-    /// What the tool calls it; unique in its call.
+    /// The tool's name for it, unique in its call.
     pub key: String,
-    /// What to send.
+    /// The request to send.
     pub request: QuestionRequest,
 }
 
@@ -84,7 +84,7 @@ pub enum AnswerError {
     Refused {
         /// The JSON-RPC code.
         code: i64,
-        /// The client's words.
+        /// The client's message.
         message: String,
     },
     /// The client answered, and the server could not read what it sent; the text says why.
@@ -96,7 +96,7 @@ pub enum AnswerError {
     /// The client took too long.
     #[error("the question timed out")]
     TimedOut,
-    /// It was never put: as many questions wait for clients as may, or the server is about to end.
+    /// The question was never sent: as many questions as may wait for clients, or the server is about to end.
     #[error("the server cannot put more questions to clients at present")]
     Unavailable,
 }

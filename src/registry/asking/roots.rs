@@ -1,4 +1,4 @@
-//! Asking for the client's roots (MCP, Roots; deprecated since 2026-07-28).
+//! Questions for the client's roots (MCP, Roots; deprecated since 2026-07-28).
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::capabilities::ClientCapabilities;
 use super::question::{Question, QuestionMethod, QuestionRequest};
 
-/// Asks which places the client works in.
+/// Asks in which places the client works.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ListRoots;
 
-/// A place the client works in. The client says so, and may say anything.
+/// A place in which the client works. The client says so, and may say anything.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Root {
-    /// Where: usually `file://`.
+    /// The place, usually `file://`.
     pub uri: String,
     /// A name for people.
     pub name: Option<String>,
@@ -40,7 +40,7 @@ impl Question for ListRoots {
         }
         serde_json::from_value(answer)
             .map(|listed: Listed| listed.roots)
-            .map_err(|error| format!("the answer is no list of roots: {error}"))
+            .map_err(|error| format!("the answer is not a list of roots: {error}"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asking the client's model (MCP, Sampling; deprecated since 2026-07-28).
+//! Questions to the client's model (MCP, Sampling; deprecated since 2026-07-28).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -18,13 +18,13 @@ pub struct Sample {
     tools: Vec<Value>,
 }
 
-/// What the client adds from other servers' contexts; only clients that declare it are asked to.
+/// The context of other servers that the client adds; only clients that declare it are asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IncludeContext {
-    /// Of this server.
+    /// The context of this server.
     ThisServer,
-    /// Of all servers.
+    /// The context of all servers.
     AllServers,
 }
 
@@ -32,11 +32,11 @@ pub enum IncludeContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolChoice {
-    /// As it likes.
+    /// The model decides.
     Auto,
-    /// At least one.
+    /// The model must use at least one.
     Required,
-    /// None.
+    /// The model uses none.
     None,
 }
 
@@ -66,16 +66,16 @@ pub enum SampleContent {
     },
     /// The model wants a tool called. Since 2025-11-25.
     ToolUse {
-        /// Of this use.
+        /// The id of this use.
         id: String,
         /// The tool's name.
         name: String,
         /// Its arguments.
         input: Map<String, Value>,
     },
-    /// What a tool gave. Since 2025-11-25.
+    /// The result of a tool. Since 2025-11-25.
     ToolResult {
-        /// Of the use.
+        /// The id of the use.
         tool_use_id: String,
         /// `ContentBlock`s.
         content: Vec<Value>,
@@ -94,7 +94,7 @@ impl SampleContent {
         Self::Text { text: text.into() }
     }
 
-    /// What a tool gave, for the use of this id.
+    /// The result of a tool, for the use with this id.
     pub fn tool_result(tool_use_id: impl Into<String>, blocks: &[ContentBlock]) -> Self {
         Self::ToolResult {
             tool_use_id: tool_use_id.into(),
@@ -121,18 +121,18 @@ impl From<String> for SampleContent {
     }
 }
 
-/// What the model said.
+/// The model's answer.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleAnswer {
-    /// Whose turn it is; usually the model's.
+    /// The speaker; usually the model.
     pub role: Role,
     /// One block or, since 2025-11-25, several.
     #[serde(deserialize_with = "one_or_many")]
     pub content: Vec<SampleContent>,
-    /// Which model.
+    /// The name of the model.
     pub model: String,
-    /// Why it stopped: `endTurn`, `stopSequence`, `maxTokens`, `toolUse` or a word of the client's own.
+    /// The reason why it stopped: `endTurn`, `stopSequence`, `maxTokens`, `toolUse` or a word of the client's own.
     pub stop_reason: Option<String>,
 }
 
@@ -148,7 +148,7 @@ impl SampleAnswer {
 }
 
 impl Sample {
-    /// At most so many tokens; the client may give fewer.
+    /// A request for at most so many tokens; the client may allow fewer.
     pub fn new(max_tokens: u32) -> Self {
         let mut params = Map::new();
         params.insert("maxTokens".to_owned(), json!(max_tokens));
@@ -178,7 +178,7 @@ impl Sample {
         self
     }
 
-    /// What the model is told before the messages.
+    /// The system prompt, which the model reads before the messages.
     pub fn system_prompt(self, prompt: impl Into<String>) -> Self {
         self.with("systemPrompt", prompt.into())
     }
@@ -188,34 +188,34 @@ impl Sample {
         self.with("temperature", temperature)
     }
 
-    /// A text that ends the answer; may be called more than once.
+    /// A string that ends the answer; may be called more than once.
     pub fn stop_sequence(mut self, sequence: impl Into<String>) -> Self {
         push(&mut self.params, "stopSequences", json!(sequence.into()));
         self
     }
 
-    /// Passed on to the model's provider.
+    /// Metadata that is passed on to the model's provider.
     pub fn metadata(self, metadata: Map<String, Value>) -> Self {
         self.with("metadata", metadata)
     }
 
-    /// Part of the name of a model that would suit; may be called more than once, best first.
+    /// Part of the name of a suitable model; may be called more than once, best first.
     pub fn model_hint(mut self, name: impl Into<String>) -> Self {
         push(&mut self.preferences, "hints", json!({"name": name.into()}));
         self
     }
 
-    /// How much a low price matters, from 0 to 1.
+    /// The importance of a low price, from 0 to 1.
     pub fn cost_priority(self, priority: f64) -> Self {
         self.prefer("costPriority", priority)
     }
 
-    /// How much speed matters, from 0 to 1.
+    /// The importance of speed, from 0 to 1.
     pub fn speed_priority(self, priority: f64) -> Self {
         self.prefer("speedPriority", priority)
     }
 
-    /// How much intelligence matters, from 0 to 1.
+    /// The importance of intelligence, from 0 to 1.
     pub fn intelligence_priority(self, priority: f64) -> Self {
         self.prefer("intelligencePriority", priority)
     }
@@ -297,7 +297,8 @@ impl Question for Sample {
     }
 
     fn read(&self, answer: Value) -> Result<SampleAnswer, String> {
-        serde_json::from_value(answer).map_err(|error| format!("the answer is no sampling result: {error}"))
+        serde_json::from_value(answer)
+            .map_err(|error| format!("the answer is not a sampling result: {error}"))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -316,7 +317,7 @@ fn push(members: &mut Map<String, Value>, name: &str, value: Value) {
 }
 
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SampleContent>, D::Error> {
-    // Through a value: an untagged enum would say nothing of what is wrong.
+    // This goes through a value because the error of an untagged enum would not say what is wrong.
     let value = Value::deserialize(deserializer)?;
     let blocks = match value {
         Value::Array(_) => serde_json::from_value(value),
@@ -378,7 +379,7 @@ mod tests {
             });
             assert_matches(revision, "CreateMessageRequest", &whole);
         }
-        // Context is for clients that declare it.
+        // Context is only for clients that declare it.
         let bare = sample.request(ClientCapabilities::SAMPLING).params;
         assert_eq!(bare.get("includeContext"), None);
         assert_eq!(sample.needs(), ClientCapabilities::SAMPLING);
@@ -449,7 +450,7 @@ mod tests {
         ] {
             let refused = sample.read(wrong.clone());
             assert!(
-                refused.is_err_and(|text| text.starts_with("the answer is no sampling")),
+                refused.is_err_and(|text| text.starts_with("the answer is not a sampling")),
                 "{wrong}"
             );
         }

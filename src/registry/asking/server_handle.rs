@@ -1,7 +1,6 @@
-//! Speaking to the server around a call: its registry, and those who subscribed to its resources.
+//! The way from a call to the server around it: its registry, and the subscribers of its resources.
 //!
-//! Only the way there. What a change leads to (announcements, subscriptions) is the business of whoever stands
-//! behind [`ServerLink`].
+//! The implementor of [`ServerLink`] decides what a change leads to (announcements, subscriptions).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,10 +9,10 @@ use std::sync::Arc;
 /// that leads back to the registry. Only [`RegistryBuilder`](crate::RegistryBuilder) is one.
 pub trait Draft: Any {}
 
-/// What an edit wants of its draft.
+/// What is to happen to an edited draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edited {
-    /// It is to be served from now on.
+    /// The draft is to be served from now on.
     Publish,
     /// The edit failed; nothing changes.
     Discard,
@@ -25,13 +24,13 @@ pub type RegistryEdit<'a> = &'a mut (dyn FnMut(&mut dyn Draft) -> Edited + Send)
 /// The server behind a [`ServerHandle`]. Every method may be called on any thread, shards included, and must not
 /// block for long.
 pub trait ServerLink: Send + Sync {
-    /// Announces that the resource at `uri` has changed, to all who subscribed to it.
+    /// Announces to all subscribers that the resource at `uri` has changed.
     fn resource_updated(&self, uri: &str);
 
     /// Announces that the list of resources has changed, though the registry has not.
     fn resources_changed(&self);
 
-    /// Runs `edit` once on a copy of the registry and serves the copy from then on, unless it is to be discarded.
+    /// Runs `edit` once on a copy of the registry, and serves the copy from then on unless it is to be discarded.
     fn edit_registry(&self, edit: RegistryEdit<'_>);
 }
 
@@ -49,15 +48,15 @@ impl ServerHandle {
         Self(Some(link))
     }
 
-    /// Tells all who subscribed to `uri` that the resource there has changed (`notifications/resources/updated`).
+    /// Tells all subscribers of `uri` that the resource there has changed (`notifications/resources/updated`).
     pub fn resource_updated(&self, uri: &str) {
         if let Some(link) = &self.0 {
             link.resource_updated(uri);
         }
     }
 
-    /// Tells everybody that the list of resources has changed, because a
-    /// [`ResourceLister`](crate::ResourceLister)'s have. Edits of the registry say so by themselves.
+    /// Tells all clients that the list of resources has changed, because that of a
+    /// [`ResourceLister`](crate::ResourceLister) has. Edits of the registry are announced by themselves.
     pub fn resources_changed(&self) {
         if let Some(link) = &self.0 {
             link.resources_changed();

@@ -1,4 +1,4 @@
-//! Why an operation gave no result, in words for the client and for the log.
+//! The reasons why an operation gave no result, with texts for the client and for the log.
 
 use super::capabilities::ClientCapabilities;
 use super::question::{AnswerError, QuestionRequest};
@@ -8,50 +8,50 @@ use crate::registry::content::{TEXT_CLOSE, TEXT_OPEN, write_json, write_string};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolError {
-    /// The tool says what went wrong, to the client.
+    /// The tool failed, and tells the client why.
     #[error("{0}")]
     Message(String),
-    /// The tool panicked. What it said in panicking is not for the client.
+    /// The tool panicked. The panic's message is not for the client.
     #[error("the tool failed unexpectedly")]
     Panicked,
-    /// The call's time was up.
+    /// The call took too long.
     #[error("the call timed out")]
     TimedOut,
     /// The call was cancelled.
     #[error("the call was cancelled")]
     Cancelled,
-    /// What was asked for is not there. For resources the protocol has an answer of its own.
+    /// The thing that was asked for does not exist. For resources the protocol has an answer of its own.
     #[error("not found")]
     NotFound,
-    /// The arguments ask for what cannot be; the text says why, to the client.
+    /// The arguments ask for something impossible; the text tells the client why.
     #[error("{0}")]
     InvalidArguments(String),
     /// The tool or its schema is at fault; the text is for the log only.
     #[error("internal error")]
     Internal(String),
-    /// The client has to answer first, and then call again: what `ask` gives where there is no way back to a running
+    /// The client has to answer first, and then call again: `ask` gives this where there is no way back to a running
     /// call. A tool passes it on; the call's questions become its answer (MCP 2026-07-28, `InputRequiredResult`).
     #[error("the client has to answer first")]
     InputRequired,
     /// The client cannot be asked this. It lacks these capabilities, or this kind of request does not ask.
     #[error("the client cannot be asked; this needs: {0}")]
     MissingCapability(ClientCapabilities),
-    /// The client's answer to a question cannot be used; the text says why, to the client, whose fault it is.
+    /// The client's answer to a question cannot be used; the text tells the client, whose fault it is, why.
     #[error("{0}")]
     InvalidAnswer(String),
-    /// The user has to go to these places first, then the client may call again (MCP 2025-11-25,
+    /// The user has to open these URLs first, then the client may call again (MCP 2025-11-25,
     /// `URLElicitationRequiredError`). See [`ToolError::url_elicitation_required`].
     #[error("the user has to open a URL first")]
     UrlElicitationRequired(Vec<QuestionRequest>),
 }
 
 impl ToolError {
-    /// A failure the client reads.
+    /// A failure with a text that the client reads.
     pub fn message(text: impl std::fmt::Display) -> Self {
         Self::Message(text.to_string())
     }
 
-    /// Arguments that cannot be served, for the client to read.
+    /// Arguments that cannot be served, with a text that the client reads.
     pub fn invalid_arguments(text: impl std::fmt::Display) -> Self {
         Self::InvalidArguments(text.to_string())
     }

@@ -106,7 +106,7 @@ impl Registry {
         self.inner.prompts.iter().map(|entry| &entry.info)
     }
 
-    /// What completes an argument of a prompt, if anything does; `Err` if there is no such argument.
+    /// The function that completes an argument of a prompt, if there is one; `Err` if there is no such argument.
     pub(crate) fn prompt_completer(
         &self,
         index: PromptIndex,
@@ -120,8 +120,8 @@ impl Registry {
         Ok(entry.completers.place(argument, begin))
     }
 
-    /// What completes a variable of the template with this text, if anything does. A resource's own URI is taken
-    /// too, and has no variables.
+    /// The function that completes a variable of the template with this text, if there is one. The URI of a resource is
+    /// accepted too, and has no variables.
     pub(crate) fn template_completer(
         &self,
         uri: &str,
@@ -140,7 +140,7 @@ impl Registry {
         }
     }
 
-    /// What watches the resource at `uri`: that of the resource itself or, if there is none, of the template that
+    /// The watcher of the resource at `uri`: that of the resource itself or, if there is none, of the template that
     /// matches. Takes as long as [`Registry::find_template`].
     #[doc(hidden)]
     pub fn watcher(&self, uri: &str) -> Option<Arc<dyn Watch>> {
@@ -156,7 +156,7 @@ impl Registry {
         !self.inner.completers.is_empty()
     }
 
-    /// The registered name of what an operation runs, for logs.
+    /// The registered name of an operation, for logs.
     ///
     /// # Panics
     /// If `operation` comes from another, larger registry.
@@ -172,7 +172,7 @@ impl Registry {
         }
     }
 
-    /// Which lists clients are promised to hear of when they change. A lister that is watched promises for itself.
+    /// The lists of which clients are promised to hear when they change. A lister that is watched promises for itself.
     pub(crate) fn list_changed(&self) -> ListChanged {
         let is_watched = self.inner.listers.iter().any(|lister| lister.watch.is_some());
         ListChanged {
@@ -181,7 +181,7 @@ impl Registry {
         }
     }
 
-    /// What watches the listers' lists.
+    /// The watchers of the listers' lists.
     #[doc(hidden)]
     pub fn list_watchers(&self) -> impl Iterator<Item = Arc<dyn WatchList>> {
         self.inner
@@ -190,7 +190,7 @@ impl Registry {
             .filter_map(|lister| lister.watch.clone())
     }
 
-    /// Why a server of this should get no new clients just now, if there is such a reason. See
+    /// The reason why a server of this registry should get no new clients just now, if there is one. See
     /// [`RegistryBuilder::not_ready_while`](crate::RegistryBuilder::not_ready_while).
     pub fn not_ready(&self) -> Option<&str> {
         let reasons = self.inner.not_ready.iter();

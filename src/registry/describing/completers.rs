@@ -18,7 +18,7 @@ use crate::registry::running::outcome::CompletionKind;
 pub(in crate::registry) struct Completers(pub(in crate::registry) Vec<(String, Arc<dyn Handler>)>);
 
 impl Completers {
-    /// The place of the function for `argument`, if this row of functions begins at `begin`.
+    /// The index of the function for `argument`, if this row of functions begins at `begin`.
     pub(in crate::registry) fn place(&self, argument: &str, begin: usize) -> Option<CompleterIndex> {
         let at = self.0.iter().position(|(name, _)| name == argument)?;
         Some(CompleterIndex::after(begin + at))

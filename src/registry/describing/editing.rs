@@ -1,4 +1,4 @@
-//! Editing the registry of a running server, from within a call of it.
+//! Edits of the registry of a running server, from within one of its calls.
 
 use std::any::Any;
 
@@ -9,11 +9,11 @@ use crate::registry::asking::server_handle::{Draft, Edited, ServerHandle};
 impl Draft for RegistryBuilder {}
 
 impl ServerHandle {
-    /// Changes what is registered, all of `edit` or nothing. Calls that run now end with what they began with;
-    /// clients hear of the lists that changed.
+    /// Changes what is registered, with all of `edit` or nothing of it. Calls that run now end with the functions they
+    /// began with; clients hear of the lists that changed.
     ///
     /// # Errors
-    /// Those of `edit`, and [`RegistryError::NoServer`] if no server stands behind this handle.
+    /// Fails with the error of `edit`, and with [`RegistryError::NoServer`] if no server stands behind this handle.
     pub fn edit_registry(
         &self,
         edit: impl FnOnce(&mut RegistryBuilder) -> Result<(), RegistryError> + Send,
@@ -85,7 +85,7 @@ mod tests {
         handle
             .edit_registry(|registry| registry.add(tool("a")).map(|_| ()))
             .unwrap();
-        // All or nothing: what came before the failure is undone.
+        // An edit happens as a whole or not at all: the changes before the failure are undone.
         let refused = handle.edit_registry(|registry| {
             registry.add(tool("b"))?.add(tool("a"))?;
             Ok(())

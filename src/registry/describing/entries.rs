@@ -1,5 +1,4 @@
-//! What a registry holds. Entries are shared between a registry and those made from it; their places are each
-//! registry's own.
+//! The entries of a registry. A registry and those made from it share entries; each has its own indices.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,18 +25,18 @@ pub(in crate::registry) struct Entries {
     pub(in crate::registry) listers: Vec<Arc<ResourceLister>>,
     pub(in crate::registry) prompts: Vec<Arc<RegisteredPrompt>>,
     pub(super) prompts_by_name: HashMap<String, PromptIndex>,
-    /// Of all templates, then of all prompts, in order; made by [`RegistryBuilder::build`].
+    /// The functions of all templates, then of all prompts, in order; [`RegistryBuilder::build`] makes the list.
     pub(in crate::registry) completers: Vec<RegisteredCompleter>,
-    /// Where each template's completers begin.
+    /// Index of the first completer of each template.
     pub(super) template_completers: Vec<usize>,
-    /// Where each prompt's completers begin.
+    /// Index of the first completer of each prompt.
     pub(super) prompt_completers: Vec<usize>,
-    /// Lists that are said to change.
+    /// Lists that are declared to change.
     pub(super) list_changed: ListChanged,
     pub(super) not_ready: Vec<Arc<NotReady>>,
 }
 
-/// Which lists change while they are served, as clients are promised to hear.
+/// The lists that change while they are served, as clients are promised to hear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListChanged {
     pub(crate) tools: bool,
@@ -45,7 +44,7 @@ pub(crate) struct ListChanged {
     pub(crate) prompts: bool,
 }
 
-/// Why a server may not be ready though it serves.
+/// A reason why a running server may not be ready.
 pub(in crate::registry) struct NotReady {
     pub(in crate::registry) reason: String,
     pub(super) is_so: Box<dyn Fn() -> bool + Send + Sync>,
@@ -68,7 +67,7 @@ pub(in crate::registry) struct RegisteredResource {
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
 }
 
-/// One template, taken apart.
+/// One template, parsed.
 pub(in crate::registry) struct RegisteredTemplate {
     pub(in crate::registry) info: ResourceInfo,
     pub(in crate::registry) template: UriTemplate,
@@ -88,7 +87,7 @@ pub(in crate::registry) struct RegisteredPrompt {
 /// One completion function.
 #[derive(Clone)]
 pub(in crate::registry) struct RegisteredCompleter {
-    /// Of its prompt, or the text of its template.
+    /// The name of the prompt, or the text of the template.
     pub(super) owner: Arc<str>,
     pub(in crate::registry) handler: Arc<dyn Handler>,
 }

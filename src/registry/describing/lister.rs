@@ -1,4 +1,4 @@
-//! Listing resources that come and go.
+//! Lists of resources that come and go.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::registry::running::handler::Handler;
 use crate::registry::running::outcome::ListKind;
 use crate::registry::running::resource_page::{ListFrom, ResourcePage};
 
-/// Lists resources that are not registered one by one, such as the files of a directory, when a client asks.
-/// They are read through a template.
+/// Lists resources that are not registered one by one, such as the files of a directory, when a client asks. Clients
+/// read them through a template.
 pub struct ResourceLister {
     pub(in crate::registry) name: String,
     pub(in crate::registry) handler: Arc<dyn Handler>,
@@ -35,9 +35,9 @@ impl ResourceLister {
         }
     }
 
-    /// A function that watches for changes of what is listed: with it, clients are promised to hear of them. It is
-    /// called once the server runs, on a thread that may block for a short while; what it gives is dropped there when
-    /// the lister, or the server, is gone. In between, [`ListUpdates::changed`] tells of a change, from any thread.
+    /// A function that watches for changes of the listed resources; clients are then promised to hear of them. It is
+    /// called when the server runs, on a thread that may block for a short while; its value is dropped there when the
+    /// lister, or the server, is gone. In between, [`ListUpdates::changed`] announces a change, from any thread.
     pub fn watch<F>(mut self, function: F) -> Self
     where
         F: Fn(ListUpdates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! Describing tools, resources and prompts with their functions, checking them, and the registry that holds them.
+//! Descriptions of tools, resources and prompts with their functions, the checks of them, and the registry that holds
+//! them.
 
 pub(super) mod catalog;
 mod completers;

@@ -1,6 +1,6 @@
-//! Describing prompts (MCP, Prompts).
+//! Descriptions of prompts (MCP, Prompts).
 //!
-//! A prompt's arguments are texts. They are checked against what is declared before its function runs, which gets
+//! The arguments of a prompt are strings. They are checked against its declaration before its function runs, which gets
 //! them as a type of its own or as [`PromptArguments`].
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl PromptArguments {
 pub struct Prompt {
     pub(in crate::registry) info: PromptInfo,
     pub(in crate::registry) handler: Arc<dyn Handler>,
-    /// Whether the type its function takes can be made of its arguments.
+    /// Checks whether the type its function takes can be made of its arguments.
     pub(in crate::registry) texts: TextType,
     pub(in crate::registry) completers: Completers,
 }
@@ -78,7 +78,7 @@ impl PromptBuilder {
         self
     }
 
-    /// What the prompt is for.
+    /// The purpose of the prompt.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.info.description = Some(description.into());
         self
@@ -117,7 +117,7 @@ impl PromptBuilder {
         self
     }
 
-    /// An asynchronous function that gives the messages. It gets the arguments as [`PromptArguments`] or as a type
+    /// An asynchronous function that gives the messages. It gets the arguments as [`PromptArguments`], or as a type
     /// with a string, number, boolean or enum without data for each. Its future lives on a shard and must not block.
     pub fn run<A, T, F, H>(self, function: H) -> Prompt
     where

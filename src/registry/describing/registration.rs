@@ -1,4 +1,4 @@
-//! Registering: everything that can be wrong with a tool, resource or prompt is wrong here, before a server starts.
+//! Registration: every fault of a tool, resource or prompt is found here, before a server starts.
 
 use std::sync::Arc;
 
@@ -20,18 +20,17 @@ use crate::registry::uri::is_absolute_uri;
 
 impl RegistryBuilder {
     /// Adds a [`Tool`](crate::Tool), [`Resource`](crate::Resource), [`ResourceTemplate`](crate::ResourceTemplate),
-    /// [`ResourceLister`](crate::ResourceLister) or [`Prompt`](crate::Prompt): checks it and compiles what it is
-    /// described by.
+    /// [`ResourceLister`](crate::ResourceLister) or [`Prompt`](crate::Prompt): checks it and compiles its schemas.
     ///
     /// # Errors
-    /// See [`RegistryError`]; it is then not added.
+    /// See [`RegistryError`]; the item is then not added.
     pub fn add(&mut self, item: impl Registrable) -> Result<&mut Self, RegistryError> {
         item.register(self)?;
         Ok(self)
     }
 }
 
-/// What a registry can hold.
+/// An item that a registry can hold.
 pub trait Registrable: sealed::Sealed {
     /// Checks it and adds it.
     #[doc(hidden)]
@@ -39,7 +38,7 @@ pub trait Registrable: sealed::Sealed {
 }
 
 mod sealed {
-    /// Only what the protocol layer knows how to serve.
+    /// Keeps the trait to items that the protocol layer can serve.
     pub trait Sealed {}
 }
 

@@ -1,4 +1,4 @@
-//! Making a registry: from nothing, or from another one.
+//! Building a registry, from nothing or from another one.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ pub struct RegistryBuilder {
 }
 
 impl RegistryBuilder {
-    /// Promises clients to hear when tools come and go (MCP, the capability `listChanged`): for a server whose tools
-    /// are edited while it runs. Without it the promise is made only once they have been.
+    /// Promises clients to hear when tools are added or removed (MCP, the capability `listChanged`): for a server whose
+    /// tools are edited while it runs. Without it, the promise is made only after the first such edit.
     pub fn tools_list_changed(&mut self) -> &mut Self {
         self.inner.list_changed.tools = true;
         self
     }
 
-    /// The same for resources and templates. For what a [`ResourceLister`](crate::ResourceLister) lists, its
+    /// The same for resources and templates. For the resources of a [`ResourceLister`](crate::ResourceLister), its
     /// [`watch`](crate::ResourceLister::watch) is that promise.
     pub fn resources_list_changed(&mut self) -> &mut Self {
         self.inner.list_changed.resources = true;
@@ -31,8 +31,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// Makes `/readyz` answer 503 with this reason, one line without anything a stranger must not know, while
-    /// `is_so` says so. It is asked with each probe, on threads that serve: it must neither block nor take long.
+    /// Makes `/readyz` answer 503 with this reason, one line without anything a stranger must not know, while `is_so`
+    /// returns true. It is called with each probe, on threads that serve: it must neither block nor take long.
     pub fn not_ready_while(
         &mut self,
         reason: impl Into<String>,
@@ -45,7 +45,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Removes a tool; whether there was one.
+    /// Removes a tool. Returns whether there was one.
     pub fn remove_tool(&mut self, name: &str) -> bool {
         let Some(index) = self.inner.tools_by_name.remove(name) else {
             return false;
@@ -57,7 +57,7 @@ impl RegistryBuilder {
         true
     }
 
-    /// Removes the resource at exactly this URI; whether there was one.
+    /// Removes the resource at exactly this URI. Returns whether there was one.
     pub fn remove_resource(&mut self, uri: &str) -> bool {
         let Some(index) = self.inner.resources_by_uri.remove(uri) else {
             return false;
@@ -69,7 +69,7 @@ impl RegistryBuilder {
         true
     }
 
-    /// Removes the template with this text, and its completions; whether there was one.
+    /// Removes the template with this text, and its completions. Returns whether there was one.
     pub fn remove_template(&mut self, uri_template: &str) -> bool {
         let before = self.inner.templates.len();
         self.inner
@@ -78,7 +78,7 @@ impl RegistryBuilder {
         self.inner.templates.len() < before
     }
 
-    /// Removes a prompt and its completions; whether there was one.
+    /// Removes a prompt and its completions. Returns whether there was one.
     pub fn remove_prompt(&mut self, name: &str) -> bool {
         let Some(index) = self.inner.prompts_by_name.remove(name) else {
             return false;
@@ -112,7 +112,7 @@ impl Registry {
         }
     }
 
-    /// Begins another registry with all that is in this one, which stays as it is. Costs a few pointers for each
+    /// Begins another registry with everything that is in this one, which stays as it is. Costs a few pointers for each
     /// entry.
     pub fn edit(&self) -> RegistryBuilder {
         RegistryBuilder {

@@ -1,4 +1,4 @@
-//! Why something cannot be registered.
+//! The reasons why something cannot be registered.
 
 use super::uri_template::TemplateError;
 use crate::registry::schemas::param_header::ParamHeaderError;
@@ -8,7 +8,7 @@ use crate::registry::schemas::text_type::TextTypeError;
 /// The longest name of a tool (MCP, Tools: tool names), and here of a prompt too.
 pub(super) const NAME_CHARS_MAX: usize = 128;
 
-/// Something that cannot be registered. Its author's fault, in each case.
+/// Why something cannot be registered. Its author is at fault in each case.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
@@ -23,15 +23,15 @@ pub enum RegistryError {
     InputSchema {
         /// The tool.
         tool: String,
-        /// What is wrong.
+        /// The fault.
         source: SchemaError,
     },
-    /// The arguments' schema has `x-mcp-header` where or as it may not.
+    /// The arguments' schema has `x-mcp-header` in a place or form that is not allowed.
     #[error("input schema of tool {tool:?}: {source}")]
     ParamHeader {
         /// The tool.
         tool: String,
-        /// What is wrong.
+        /// The fault.
         source: ParamHeaderError,
     },
     /// The results' schema cannot be used.
@@ -39,21 +39,21 @@ pub enum RegistryError {
     OutputSchema {
         /// The tool.
         tool: String,
-        /// What is wrong.
+        /// The fault.
         source: SchemaError,
     },
-    /// The URI has no scheme, or characters that no URI has.
+    /// The URI has no scheme, or has characters that no URI has.
     #[error("{0:?} is not an absolute URI")]
     Uri(String),
     /// The URI is taken.
     #[error("a resource at {0:?} is already registered")]
     DuplicateUri(String),
-    /// The template cannot be read backwards.
+    /// URIs cannot be matched against the template.
     #[error("resource template {template:?}: {source}")]
     Template {
         /// The template.
         template: String,
-        /// What is wrong.
+        /// The fault.
         source: TemplateError,
     },
     /// The type that the template's function takes cannot be made of its variables.
@@ -61,7 +61,7 @@ pub enum RegistryError {
     Variables {
         /// The template.
         template: String,
-        /// What is wrong.
+        /// The fault.
         source: TextTypeError,
     },
     /// The template is registered already.
@@ -83,7 +83,7 @@ pub enum RegistryError {
     Arguments {
         /// The prompt.
         prompt: String,
-        /// What is wrong.
+        /// The fault.
         source: SchemaError,
     },
     /// The type that the prompt's function takes cannot be made of its arguments.
@@ -91,10 +91,10 @@ pub enum RegistryError {
     ArgumentType {
         /// The prompt.
         prompt: String,
-        /// What is wrong.
+        /// The fault.
         source: TextTypeError,
     },
-    /// A completion function for an argument that is not there, or that has one.
+    /// A completion function is for an argument that does not exist, or that has one already.
     #[error("{owner:?} has no argument {argument:?} to complete, or completes it already")]
     Completion {
         /// The prompt's name or the template.
@@ -102,7 +102,7 @@ pub enum RegistryError {
         /// The argument.
         argument: String,
     },
-    /// An edit of a server's registry without a server.
+    /// A registry is edited without a server.
     #[error("there is no server whose registry could change")]
     NoServer,
 }

@@ -1,6 +1,6 @@
-//! Describing resources: one has one URI.
+//! Descriptions of resources, each of which has one URI.
 //!
-//! Nothing is checked here but by [`RegistryBuilder::add`](crate::RegistryBuilder::add), all at once.
+//! Nothing is checked here: [`RegistryBuilder::add`](crate::RegistryBuilder::add) checks everything at once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -54,13 +54,13 @@ impl ResourceBuilder {
         self
     }
 
-    /// What it is, for the model.
+    /// A description for the model.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.info.description = Some(description.into());
         self
     }
 
-    /// The type of all it gives, such as `text/plain`.
+    /// The MIME type of its contents, such as `text/plain`.
     pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
         self.info.mime_type = Some(mime_type.into());
         self
@@ -72,23 +72,22 @@ impl ResourceBuilder {
         self
     }
 
-    /// Hints for whom it is and how much it matters.
+    /// Hints on its readers and its importance.
     pub fn annotations(mut self, annotations: ContentAnnotations) -> Self {
         self.info.annotations = Some(annotations);
         self
     }
 
-    /// How long its contents may be kept, and by whom. Not at all unless said so.
+    /// How long its contents may be kept, and by whom. By default they may not be kept.
     pub fn caching(mut self, caching: Caching) -> Self {
         self.info.caching = caching;
         self
     }
 
-    /// A function that watches for changes on behalf of subscribers. It is called with a URI when that gets its
-    /// first subscriber, on a thread that may block for a short while; what it gives is dropped there after the
-    /// last subscriber has left. In between, [`Updates::updated`] tells them of a change, from any thread. The
-    /// subscriber does not wait for it: what changed in the moment before it is called, [`Updates::since`] helps
-    /// to find.
+    /// A function that watches for changes on behalf of subscribers. It is called with a URI when that URI gets its
+    /// first subscriber, on a thread that may block for a short while; its value is dropped there after the last
+    /// subscriber has left. In between, [`Updates::updated`] announces a change, from any thread. The subscriber does
+    /// not wait for this call; [`Updates::since`] helps to find changes in the moment before it.
     pub fn watch<F>(mut self, function: F) -> Self
     where
         F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
@@ -103,7 +102,7 @@ impl ResourceBuilder {
         self
     }
 
-    /// The description alone, for a [`ResourceLister`](crate::ResourceLister)'s page.
+    /// The description alone, for the page of a [`ResourceLister`](crate::ResourceLister).
     pub fn listed(self) -> ResourceInfo {
         self.info
     }

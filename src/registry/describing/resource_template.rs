@@ -1,4 +1,4 @@
-//! Describing resource templates: one reads whatever URIs it matches.
+//! Descriptions of resource templates, each of which reads all URIs that it matches.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::registry::schemas::text_type::{self, TextType};
 pub struct ResourceTemplate {
     pub(in crate::registry) info: ResourceInfo,
     pub(in crate::registry) handler: Arc<dyn Handler>,
-    /// Whether the type its function takes can be made of variables.
+    /// Checks whether the type its function takes can be made of variables.
     pub(super) variables: TextType,
     pub(in crate::registry) completers: Completers,
     pub(in crate::registry) watch: Option<Arc<dyn Watch>>,
@@ -62,13 +62,13 @@ impl ResourceTemplateBuilder {
         self
     }
 
-    /// What it is, for the model.
+    /// A description for the model.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.info.description = Some(description.into());
         self
     }
 
-    /// The type of all it gives, such as `text/plain`.
+    /// The MIME type of its contents, such as `text/plain`.
     pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
         self.info.mime_type = Some(mime_type.into());
         self
@@ -80,23 +80,22 @@ impl ResourceTemplateBuilder {
         self
     }
 
-    /// Hints for whom it is and how much it matters.
+    /// Hints on its readers and its importance.
     pub fn annotations(mut self, annotations: ContentAnnotations) -> Self {
         self.info.annotations = Some(annotations);
         self
     }
 
-    /// How long its contents may be kept, and by whom. Not at all unless said so.
+    /// How long its contents may be kept, and by whom. By default they may not be kept.
     pub fn caching(mut self, caching: Caching) -> Self {
         self.info.caching = caching;
         self
     }
 
-    /// A function that watches for changes on behalf of subscribers. It is called with a URI when that gets its
-    /// first subscriber, on a thread that may block for a short while; what it gives is dropped there after the
-    /// last subscriber has left. In between, [`Updates::updated`] tells them of a change, from any thread. The
-    /// subscriber does not wait for it: what changed in the moment before it is called, [`Updates::since`] helps
-    /// to find.
+    /// A function that watches for changes on behalf of subscribers. It is called with a URI when that URI gets its
+    /// first subscriber, on a thread that may block for a short while; its value is dropped there after the last
+    /// subscriber has left. In between, [`Updates::updated`] announces a change, from any thread. The subscriber does
+    /// not wait for this call; [`Updates::since`] helps to find changes in the moment before it.
     pub fn watch<F>(mut self, function: F) -> Self
     where
         F: Fn(&str, Updates) -> Result<Box<dyn Send>, ToolError> + Send + Sync + 'static,
@@ -126,9 +125,9 @@ impl ResourceTemplateBuilder {
         self
     }
 
-    /// An asynchronous function that reads what the template matches. It gets the variables, percent-decoded, as
+    /// An asynchronous function that reads a URI that the template matches. It gets the variables, percent-decoded, as
     /// a type with a string, number, boolean or enum without data for each; a type that cannot be made of them is
-    /// refused when the template is registered. A URI whose variables do not fit the type is not found. Its future
+    /// refused when the template is registered. A URI whose variables do not fit the type is not found. The future
     /// lives on a shard and must not block.
     pub fn read<A, T, F, H>(self, function: H) -> ResourceTemplate
     where

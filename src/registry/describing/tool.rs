@@ -1,4 +1,4 @@
-//! Describing a tool: name, words, hints, schemas and, last, the function.
+//! Descriptions of tools: name, texts, hints, schemas and, last, the function.
 //!
 //! Nothing is checked here; [`RegistryBuilder::add`](crate::RegistryBuilder::add) checks everything at once.
 
@@ -26,7 +26,7 @@ use crate::registry::schemas::unknown::{self, UnknownArguments};
 /// A complete tool, ready for [`RegistryBuilder::add`](crate::RegistryBuilder::add).
 pub struct Tool {
     pub(in crate::registry) info: ToolInfo,
-    /// What arguments are checked against, if that is more than what is listed.
+    /// The schema that arguments are checked against, if it differs from the listed one.
     pub(super) checked_input: Option<Value>,
     /// The same for results.
     pub(super) checked_output: Option<Value>,
@@ -132,29 +132,30 @@ impl<S> ToolBuilder<S> {
     }
 
     /// Lets calls go on as tasks: the client gets a task's id at once and comes back for the result, which is kept for
-    /// a while. The function is the same either way; while it runs as a task, what it asks is answered through the
+    /// a while. The function is the same either way; while it runs as a task, its questions are answered through the
     /// task, and cancelling the task cancels the call.
     pub fn task(mut self, support: TaskSupport) -> Self {
         self.task_support = support;
         self
     }
 
-    /// A question, by its key, to be answered before a call becomes a task; may be called more than once. Clients since
-    /// 2026-07-28 are asked at once and call again with the answer, and only then there is a task. To others, who
-    /// cannot be asked so, the running task puts the question.
+    /// A question, by its key, that must be answered before a call becomes a task; may be called more than once.
+    /// Clients since 2026-07-28 are asked at once and call again with the answer; only then is there a task. Other
+    /// clients cannot be asked so, and the running task asks them.
     pub fn ask_before_task(mut self, key: impl Into<String>) -> Self {
         self.asked_before_task.push(key.into());
         self
     }
 
-    /// What becomes of arguments that the schema does not name; ignored, unless said so here or there.
+    /// What happens to arguments that the schema does not name. They are ignored unless this, or the schema, says
+    /// otherwise.
     pub fn unknown_arguments(mut self, choice: UnknownArguments) -> Self {
         self.unknown_arguments = choice;
         self
     }
 
     /// A schema for [`ToolOutput::structured`](crate::ToolOutput::structured) results, written by hand.
-    /// [`Structured`](crate::Structured) results bring theirs along.
+    /// [`Structured`](crate::Structured) results have a schema of their own.
     pub fn output_schema(mut self, schema: Value) -> Self {
         self.output_schema = Some(schema);
         self
@@ -177,9 +178,9 @@ impl<S> ToolBuilder<S> {
 }
 
 impl ToolBuilder<Derived> {
-    /// A schema for the arguments, written by hand and listed as it is written; whether all clients take it tells
-    /// [`unportable_input`](crate::unportable_input). The function may then take any `Deserialize` type, such
-    /// as `serde_json::Value`.
+    /// A schema for the arguments, written by hand and listed as it is written;
+    /// [`unportable_input`](crate::unportable_input) tells whether all clients accept it. The function may then take
+    /// any `Deserialize` type, such as `serde_json::Value`.
     pub fn input_schema(self, schema: Value) -> ToolBuilder<Given> {
         self.with_input(Given {
             schema,
@@ -269,7 +270,7 @@ impl ToolBuilder<Given> {
             annotations: self.annotations,
             icons: self.icons,
             execution,
-            // Read from the schema when it is registered.
+            // Registration reads them from the schema.
             param_headers: Vec::new(),
             task_support: self.task_support,
             asked_before_task: self.asked_before_task,

@@ -1,14 +1,14 @@
-//! URI templates (RFC 6570) read backwards: which URIs a template could have made, and from which values.
+//! URI templates (RFC 6570), matched against URIs to find the values that a template was expanded with.
 //!
-//! Simple expansion `{name}` and, once per template, reserved expansion `{+name}`. A simple value has at least one
-//! byte and no `/`, `?` or `#`; a reserved one at least one byte of any kind. Both are percent-decoded. Every other
-//! form (lists, modifiers, other operators) is refused when the template is registered, and so is what no reader
-//! could take apart in one way: two expressions without a text between them.
+//! A template may have simple expansions `{name}` and one reserved expansion `{+name}`. A simple value has at least one
+//! byte and no `/`, `?` or `#`; a reserved one has at least one byte of any kind. Both are percent-decoded. Every other
+//! form (lists, modifiers, other operators) is refused when the template is registered, and so are two expressions
+//! without a text between them, which could not be taken apart in one way.
 //!
-//! Matching never goes back, and takes time linear in the URI whatever a peer sends. That is complete: before the
-//! reserved expression each value is the shortest that lets the next text follow, behind it the same from the
-//! end. Where a text between two values has one of the three separators its place is the only possible one; where
-//! it has none, whatever a shorter value leaves over the next one can take.
+//! Matching never backtracks, and takes time linear in the URI whatever a peer sends. It still finds every match:
+//! before the reserved expression each value is the shortest that lets the next text follow, behind it the same from
+//! the end. A text with one of the three separators between two values has only one possible place; without a
+//! separator, whatever a shorter value leaves over can be taken by the next value.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,10 +17,10 @@ use memchr::memmem;
 
 use crate::registry::uri::percent_decode;
 
-/// What ends a simple value.
+/// The bytes that end a simple value.
 const SEPARATORS: [u8; 3] = *b"/?#";
 
-/// A template, taken apart: one text more than variables, and they alternate.
+/// A parsed template: texts and variables alternate, with one text more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::registry) struct UriTemplate {
     texts: Vec<String>,
@@ -34,29 +34,29 @@ struct Variable {
     name: String,
 }
 
-/// Why a text is no template that can be read backwards.
+/// Why URIs cannot be matched against a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
-    /// No expression at all: that is a resource.
+    /// The template has no expression, so it is a resource.
     #[error("it has no expression; register a resource instead")]
     NoExpression,
-    /// A brace without its partner.
+    /// A brace has no partner.
     #[error("a brace has no partner")]
     Brace,
-    /// `{/x}`, `{?x}` and the like, `{x*}`, `{x:3}`, `{x,y}`, or no name.
+    /// The template has `{/x}`, `{?x}` and the like, `{x*}`, `{x:3}`, `{x,y}`, or no name.
     #[error("{{{0}}} is not supported; {{name}} and {{+name}} are")]
     Expression(String),
-    /// Two expressions with nothing between them.
+    /// Two expressions have nothing between them.
     #[error("{{{0}}} follows another expression without a text between them")]
     Adjacent(String),
-    /// A second `{+name}`.
+    /// There is a second `{+name}`.
     #[error("{{+{0}}} is the second reserved expression; there may be one")]
     SecondReserved(String),
-    /// A name that occurs twice.
+    /// A name occurs twice.
     #[error("the variable {0:?} occurs more than once")]
     Repeated(String),
-    /// A character that no URI has.
+    /// The template has a character that no URI has.
     #[error("it has a character that no URI has")]
     Character,
 }
@@ -145,7 +145,7 @@ impl UriTemplate {
             .collect()
     }
 
-    /// Where the values lie.
+    /// The ranges of the values.
     fn spans(&self, uri: &[u8]) -> Option<Vec<Range<usize>>> {
         let (first, last) = (self.texts.first()?, self.texts.last()?);
         let last_variable = self.variables.len().checked_sub(1)?;
@@ -154,11 +154,11 @@ impl UriTemplate {
         if start > end || !uri.starts_with(first.as_bytes()) || !uri.ends_with(last.as_bytes()) {
             return None;
         }
-        // The one that takes what the others leave.
+        // The reserved one takes what the others leave.
         let rest = self.reserved.min(last_variable);
         let mut spans = vec![0..0; self.variables.len()];
         for (span, text) in spans.iter_mut().zip(self.texts.get(1..)?).take(rest) {
-            // At least one byte for the value itself.
+            // The value itself has at least one byte.
             let from = start + 1;
             let at = from + memmem::find(uri.get(from..end)?, text.as_bytes())?;
             *span = start..at;
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(refused("x: {a}"), TemplateError::Character);
     }
 
-    /// Whether any choice of places matches: exponential, and beyond doubt.
+    /// Whether any choice of places matches: exponential, but certainly right.
     fn matches_naively(texts: &[String], reserved: usize, at: usize, uri: &[u8]) -> bool {
         let Some(rest) = uri.strip_prefix(texts[0].as_bytes()) else {
             return false;

@@ -1,7 +1,7 @@
-//! Watching resources on behalf of those who subscribed to them.
+//! Watching resources on behalf of their subscribers.
 //!
-//! A watch begins with a URI's first subscriber and ends with its last; between them it says when the resource has
-//! changed. Who counts subscribers is not known here.
+//! A watch begins with a URI's first subscriber and ends with its last; between them it announces when the resource has
+//! changed. The subscribers are counted elsewhere.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::registry::asking::server_handle::ServerHandle;
 use crate::registry::asking::tool_error::ToolError;
 use crate::registry::running::guard::guard;
 
-/// Says that one resource has changed. Cheap to clone, for any thread.
+/// Announces that one resource has changed. It is cheap to clone, and may be used on any thread.
 #[derive(Debug, Clone)]
 pub struct Updates {
     uri: Arc<str>,
@@ -19,7 +19,7 @@ pub struct Updates {
 }
 
 impl Updates {
-    /// Updates of the resource at `uri`, told to `server`.
+    /// Updates of the resource at `uri`, announced by `server`.
     pub fn new(uri: &str, server: ServerHandle) -> Self {
         Self {
             uri: uri.into(),
@@ -28,55 +28,56 @@ impl Updates {
         }
     }
 
-    /// The same, of a resource that has been listened to since then and not been watched.
+    /// The same, for a resource that has had subscribers since then and has not been watched.
     #[must_use]
     pub fn listened_to(self, since: Option<SystemTime>) -> Self {
         Self { since, ..self }
     }
 
-    /// Changes from then on are to be told: the time, by the system's clock, at which the resource got its first
-    /// subscriber, who had the answer before the watching begins. Whoever can tell from a resource when it last
-    /// changed looks at it once it is watched, and tells a change of that time or later. None if that time is not
-    /// known, and for a watch that takes over from another one, which has told what was before.
+    /// The time, by the system's clock, from which on changes are to be announced: the resource got its first
+    /// subscriber then, who had the answer before the watching begins. A watch that can tell when its resource last
+    /// changed looks at it once it is watched, and announces a change of that time or later. `None` if that time is not
+    /// known, and for a watch that takes over from another one, which has announced the changes before.
     pub fn since(&self) -> Option<SystemTime> {
         self.since
     }
 
-    /// Which resource.
+    /// The URI of the resource.
     pub fn uri(&self) -> &str {
         &self.uri
     }
 
-    /// Tells all who subscribed that the resource has changed.
+    /// Tells all subscribers that the resource has changed.
     pub fn updated(&self) {
         self.server.resource_updated(&self.uri);
     }
 }
 
-/// Says that what a lister lists has changed. Cheap to clone, for any thread.
+/// Announces that the list of a lister has changed. It is cheap to clone, and may be used on any thread.
 #[derive(Debug, Clone, Default)]
 pub struct ListUpdates {
     server: ServerHandle,
 }
 
 impl ListUpdates {
-    /// Changes told to `server`.
+    /// Changes announced by `server`.
     pub fn new(server: ServerHandle) -> Self {
         Self { server }
     }
 
-    /// Tells all who want to know that the list of resources has changed.
+    /// Tells all clients that want to know that the list of resources has changed.
     pub fn changed(&self) {
         self.server.resources_changed();
     }
 }
 
-/// A registered function that watches what a lister lists; see [`ResourceLister::watch`](crate::ResourceLister::watch).
+/// A registered function that watches the list of a lister; see
+/// [`ResourceLister::watch`](crate::ResourceLister::watch).
 pub trait WatchList: Send + Sync {
-    /// Begins to watch; dropping what it gives ends that. May block, and so may the drop: never call it on a shard.
+    /// Begins to watch; dropping the returned value ends the watch. Both may block: never do either on a shard.
     ///
     /// # Errors
-    /// Those of the function, and [`ToolError::Panicked`].
+    /// Fails with the function's error, and with [`ToolError::Panicked`].
     fn watch(&self, updates: ListUpdates) -> Result<Box<dyn Send>, ToolError>;
 }
 
@@ -94,10 +95,10 @@ where
 
 /// A registered function that watches resources; see [`ResourceBuilder::watch`](crate::ResourceBuilder::watch).
 pub trait Watch: Send + Sync {
-    /// Begins to watch; dropping what it gives ends that. May block, and so may the drop: never call it on a shard.
+    /// Begins to watch; dropping the returned value ends the watch. Both may block: never do either on a shard.
     ///
     /// # Errors
-    /// Those of the function, and [`ToolError::Panicked`].
+    /// Fails with the function's error, and with [`ToolError::Panicked`].
     fn watch(&self, uri: &str, updates: Updates) -> Result<Box<dyn Send>, ToolError>;
 }
 
@@ -123,7 +124,7 @@ mod tests {
         CallContext, NoArguments, Registry, RegistryEdit, Resource, ResourceTemplate, ServerLink,
     };
 
-    /// Keeps what it is told, in order.
+    /// Keeps the announcements, in order.
     #[derive(Clone, Default)]
     struct Notes(Arc<Mutex<Vec<String>>>);
 
@@ -147,7 +148,7 @@ mod tests {
         fn edit_registry(&self, _: RegistryEdit<'_>) {}
     }
 
-    /// What a watch leaves behind when it ends.
+    /// A value that notes when its watch ends.
     struct Ends(Notes, String);
 
     impl Drop for Ends {

@@ -1,19 +1,19 @@
-//! How long clients may keep what they were told (MCP 2026-07-28: `ttlMs`, `cacheScope`).
+//! How long clients may keep an answer (MCP 2026-07-28: `ttlMs`, `cacheScope`).
 
 use std::time::Duration;
 
-/// Who may share what was kept.
+/// Who may share a kept answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CacheScope {
-    /// Nobody but the client that asked.
+    /// Only the client that asked.
     #[default]
     Private,
-    /// Anybody: it depends on no user.
+    /// Anybody: the answer depends on no user.
     Public,
 }
 
 impl CacheScope {
-    /// As in `cacheScope`.
+    /// The value of `cacheScope`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Private => "private",
@@ -22,7 +22,7 @@ impl CacheScope {
     }
 }
 
-/// A hint on keeping an answer. The default is not to.
+/// A hint on keeping an answer. By default answers are not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Caching {
     ttl_ms: u64,
@@ -30,7 +30,7 @@ pub struct Caching {
 }
 
 impl Caching {
-    /// To be kept for `ttl`, in whole milliseconds, by those in `scope`.
+    /// An answer may be kept for `ttl`, in whole milliseconds, by those in `scope`.
     pub fn new(ttl: Duration, scope: CacheScope) -> Self {
         Self {
             // MCP wants an integer that JavaScript can hold; 2^53 ms are 285,000 years.
@@ -39,12 +39,12 @@ impl Caching {
         }
     }
 
-    /// How long, in milliseconds.
+    /// How long an answer may be kept, in milliseconds.
     pub fn ttl_ms(self) -> u64 {
         self.ttl_ms
     }
 
-    /// By whom.
+    /// Who may keep it.
     pub fn scope(self) -> CacheScope {
         self.scope
     }

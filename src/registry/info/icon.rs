@@ -42,7 +42,7 @@ impl Icon {
         self
     }
 
-    /// A size it is good for, such as `48x48` or `any`; may be called more than once.
+    /// A size that the icon suits, such as `48x48` or `any`; may be called more than once.
     pub fn size(mut self, size: impl Into<String>) -> Self {
         self.sizes.push(size.into());
         self

@@ -1,6 +1,6 @@
-//! Places in a registry, one type for each kind of thing.
+//! Indices into a registry, one type for each kind of entry.
 
-/// Declares places in a registry, in order of registration.
+/// Declares indices into a registry, in order of registration.
 macro_rules! indices {
     ($($(#[$meta:meta])* $name:ident,)+) => {
         $(
@@ -9,12 +9,12 @@ macro_rules! indices {
             pub struct $name(pub(in crate::registry) u32);
 
             impl $name {
-                /// As an index into a table with one row for each.
+                /// The index into a table with one row for each entry.
                 pub fn as_usize(self) -> usize {
                     self.0 as usize
                 }
 
-                /// The place after `count` others.
+                /// The index after `count` others.
                 pub(in crate::registry) fn after(count: usize) -> Self {
                     Self(count as u32)
                 }
@@ -24,16 +24,16 @@ macro_rules! indices {
 }
 
 indices! {
-    /// A tool's place in its registry.
+    /// A tool's index in its registry.
     ToolIndex,
-    /// A resource's place in its registry.
+    /// A resource's index in its registry.
     ResourceIndex,
-    /// A resource template's place in its registry.
+    /// A resource template's index in its registry.
     TemplateIndex,
-    /// A resource lister's place in its registry.
+    /// A resource lister's index in its registry.
     ListerIndex,
-    /// A prompt's place in its registry.
+    /// A prompt's index in its registry.
     PromptIndex,
-    /// A completion function's place in its registry.
+    /// A completion function's index in its registry.
     CompleterIndex,
 }

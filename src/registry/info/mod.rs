@@ -1,4 +1,4 @@
-//! What clients are told of registered things, and the places these have in their registry. Data only.
+//! Descriptions of registered things for clients, and their indices in the registry. Data only.
 
 pub(super) mod caching;
 pub(super) mod icon;

@@ -1,15 +1,15 @@
-//! What can be asked to run: an operation of a registered thing. Labels, answers and starts follow from it.
+//! Operations of registered things. Labels, answers and starts follow from the operation.
 
 use super::index::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex};
 
-/// One registered thing's operation: a small value that names what runs, to find it again later.
+/// One operation of a registered thing: a small value that identifies the function to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// `tools/call` of a registered tool.
     Tool(ToolIndex),
     /// `resources/read` of a registered resource.
     Resource(ResourceIndex),
-    /// `resources/read` of what a template matches.
+    /// `resources/read` of a URI that a template matches.
     Template(TemplateIndex),
     /// `resources/list` by a lister.
     ResourceList(ListerIndex),
@@ -20,7 +20,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The tool, if a tool is called.
+    /// The tool, if the operation calls one.
     pub fn tool(self) -> Option<ToolIndex> {
         match self {
             Self::Tool(index) => Some(index),

@@ -20,12 +20,12 @@ pub struct PromptInfo {
 }
 
 impl PromptInfo {
-    /// Unique in its registry.
+    /// The name, unique in its registry.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the prompt is for.
+    /// The purpose of the prompt.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
@@ -47,7 +47,7 @@ impl PromptInfo {
         (named(true), named(false))
     }
 
-    /// A schema for the arguments: texts, the required ones there.
+    /// A schema for the arguments: an object of strings with the required ones.
     pub(in crate::registry) fn schema(&self) -> Value {
         let text = || json!({"type": "string"});
         let names = self
@@ -100,7 +100,7 @@ impl PromptArgument {
         self
     }
 
-    /// What it means.
+    /// The meaning of the argument.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self

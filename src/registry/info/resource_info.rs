@@ -30,7 +30,7 @@ pub struct ResourceInfo {
     pub(in crate::registry) caching: Caching,
 }
 
-/// Where it is.
+/// The place of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::registry) enum Address {
@@ -53,19 +53,19 @@ impl ResourceInfo {
         }
     }
 
-    /// Its URI or its template's text.
+    /// The URI, or the text of the template.
     pub fn address(&self) -> &str {
         match &self.address {
             Address::Uri(text) | Address::UriTemplate(text) => text,
         }
     }
 
-    /// Its name, for programs and, without a title, for people.
+    /// The name, which programs read, and people too if there is no title.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its type, if it is always the same.
+    /// The MIME type, if it is always the same.
     pub fn mime_type(&self) -> Option<&str> {
         self.mime_type.as_deref()
     }

@@ -22,12 +22,12 @@ pub enum Execution {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum TaskSupport {
-    /// Never: whoever calls waits.
+    /// Never: every client waits.
     #[default]
     Forbidden,
     /// For clients that know tasks; others wait. In 2025-11-25 the client chooses, call by call.
     Optional,
-    /// Always: clients that know no tasks are refused, as the work takes longer than anybody waits.
+    /// Always: clients that do not know tasks are refused, because the work takes longer than a client would wait.
     Required,
 }
 
@@ -84,7 +84,7 @@ pub struct ToolInfo {
 }
 
 impl ToolInfo {
-    /// 1 to 128 characters of `[A-Za-z0-9_.-]`, unique in its registry.
+    /// The name: 1 to 128 characters of `[A-Za-z0-9_.-]`, unique in its registry.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -28,8 +28,8 @@ use crate::registry::schemas::argument_error::ArgumentError;
 use crate::registry::schemas::schema::OutputSchema;
 use crate::registry::schemas::tape::TapeNode;
 
-/// Slots an operation keeps on a shard while none of its calls run. More run at once without limit here (handlers are
-/// the limit); those beyond are freed when they end. Covers the default pool of 256 handlers.
+/// Slots an operation keeps on a shard while none of its calls run. There is no limit here on slots in use (handlers
+/// are the limit); those beyond this number are freed when their calls end. Covers the default pool of 256 handlers.
 pub(in crate::registry) const SLOTS_FREE_MAX: usize = 256;
 
 /// An asynchronous function of kind `K`.
@@ -110,7 +110,7 @@ pin_project! {
     struct Slot<K, F> {
         #[pin]
         future: Option<F>,
-        // Weak: a list of slots that own the list would never be freed.
+        // The reference is weak: a list of slots that own the list would never be freed.
         home: Weak<FreeList<K, F>>,
         output: Option<Arc<OutputSchema>>,
     }

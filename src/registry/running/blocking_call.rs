@@ -5,7 +5,7 @@ use super::guard::guard;
 use super::note::noted;
 use super::outcome::Outcome;
 
-/// A blocking call that has not run yet. `Send`; dropping it is the same as never having started it.
+/// A blocking call that has not run yet. It is `Send`; dropping it is the same as never starting it.
 #[must_use = "a blocking call does nothing until it is run"]
 pub struct BlockingCall {
     pub(in crate::registry) run: Box<dyn FnOnce(&BlockingContext) -> Outcome + Send>,

@@ -1,4 +1,4 @@
-//! What a running blocking call knows about itself, and how it speaks to the client and the server.
+//! The context of a running blocking call, and its way to the client and the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct BlockingContext {
 }
 
 impl BlockingContext {
-    /// A context that reports what `cancellation` says. Nobody hears what is said.
+    /// A context that reports what `cancellation` says. Its messages go nowhere.
     pub fn new(cancellation: Cancellation) -> Self {
         Self {
             cancellation,
@@ -32,20 +32,20 @@ impl BlockingContext {
         }
     }
 
-    /// The same for a call that speaks to its client.
+    /// The same for a call with a client.
     #[doc(hidden)]
     pub fn with_link(mut self, link: Arc<CallLink>) -> Self {
         self.client = ClientLink::new(link);
         self
     }
 
-    /// Whether the client left, the call timed out or the server stops. A long computation looks every few
-    /// milliseconds and returns [`ToolError::Cancelled`].
+    /// Whether the client left, the call timed out or the server is stopping. A long computation should check every few
+    /// milliseconds and return [`ToolError::Cancelled`].
     pub fn is_cancelled(&self) -> bool {
         self.cancellation.is_cancelled()
     }
 
-    /// Puts a question and blocks this thread until the answer is there or the call is cancelled. Otherwise as
+    /// Asks a question and blocks this thread until the answer is there or the call is cancelled. Otherwise it works as
     /// [`CallContext::ask`](crate::CallContext::ask).
     ///
     /// # Errors
@@ -54,24 +54,24 @@ impl BlockingContext {
         self.put(key, question).wait(self)
     }
 
-    /// Puts a question without waiting, to put several before the first answer.
+    /// Asks a question without waiting, so that several can go out before the first answer.
     pub fn put<Q: Question>(&self, key: &str, question: Q) -> PutQuestion<Q> {
         PutQuestion(self.client.ask(key, question))
     }
 
-    /// Tells the client how far the call has come: `ctx.progress((3, 10))`, or a [`Progress`] with a message.
-    /// Dropped if the client did not ask for it, and unless it is more than the last time.
+    /// Tells the client how far the call has come: `ctx.progress((3, 10))`, or a [`Progress`] with a message. Dropped
+    /// if the client did not ask for it, or if it is not more than the last time.
     pub fn progress(&self, progress: impl Into<Progress>) {
         self.client.progress(progress);
     }
 
-    /// Whether the client wants progress: to spare the work of finding out.
+    /// Whether the client wants progress; check it to save the work of measuring.
     pub fn wants_progress(&self) -> bool {
         self.client.wants_progress()
     }
 
-    /// Sends the client a log message: a text or any JSON. Dropped if the client wants none as mild as this.
-    /// Never say what the client's user may not know.
+    /// Sends the client a log message: a string or any JSON. Dropped if the client wants only more severe ones. Never
+    /// log what the client's user may not know.
     pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
         self.client.log(None, level, data);
     }
@@ -81,7 +81,7 @@ impl BlockingContext {
         self.client.log(Some(logger), level, data);
     }
 
-    /// Whether a log message of this level would reach anybody: to spare the work of making it.
+    /// Whether a log message of this level would reach anybody; check it to save the work of making one.
     pub fn wants_log(&self, level: LogLevel) -> bool {
         self.client.wants_log(level)
     }
@@ -96,20 +96,20 @@ impl BlockingContext {
         self.client.server()
     }
 
-    /// Lets the client's connection go while the call runs on; the client comes back for the rest after
-    /// `retry` (2025-11-25, polling; elsewhere it changes nothing).
+    /// Lets the client's connection close while the call runs on; the client comes back for the rest after `retry`
+    /// (2025-11-25, polling; elsewhere it changes nothing).
     pub fn close_stream(&self, retry: Duration) {
         self.client.close_stream(retry);
     }
 
-    /// Tells the client that what it sent its user to a URL for is done (2025-11-25 only). The id is
+    /// Tells the client that its user has finished what a URL was for (2025-11-25 only). The id is
     /// [`UrlElicit::id`](crate::UrlElicit::id).
     pub fn elicitation_complete(&self, elicitation_id: impl Into<String>) {
         self.client.elicitation_complete(elicitation_id);
     }
 }
 
-/// A question a blocking call has put and can wait for.
+/// A question that a blocking call has asked and can wait for.
 #[derive(Debug)]
 #[must_use = "the answer is what waiting gives"]
 pub struct PutQuestion<Q>(Ask<Q>);

@@ -56,7 +56,7 @@ where
     T: 'static,
     H: Fn(&BlockingContext, A) -> Result<T, ToolError> + Send + Sync + 'static,
 {
-    /// The context stays behind: a worker has its own.
+    /// The context is dropped here: a worker has its own.
     fn start(&self, arguments: TapeNode<'_>, _: CallContext) -> Result<Started, ArgumentError> {
         let typed: A = typed::<K, T, A>(arguments)?;
         let function = Arc::clone(&self.shared.function);

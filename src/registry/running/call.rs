@@ -43,7 +43,7 @@ impl CallFuture {
 impl Future for CallFuture {
     type Output = Outcome;
 
-    /// Polled again after it was ready, it answers with an internal error.
+    /// A poll after it was ready gives an internal error.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         if let State::Running(slot) = &mut self.state {
             let outcome = match guard(|| slot.as_mut().poll(cx)) {
@@ -62,7 +62,7 @@ impl Future for CallFuture {
 }
 
 impl CallFuture {
-    /// Drops the future, which is tool code too, and sends the slot home.
+    /// Drops the future, which is tool code too, and returns the slot.
     fn finish(&mut self) -> Result<(), ToolError> {
         match std::mem::replace(&mut self.state, State::Finished) {
             State::Running(slot) => guard(|| slot.recycle()),
@@ -73,7 +73,7 @@ impl CallFuture {
 
 impl Drop for CallFuture {
     fn drop(&mut self) {
-        // A destructor that panics has no client to tell.
+        // There is no client to tell that a destructor panicked.
         if self.finish().is_err() {
             log_caught_panic("a call that was given up, as it was dropped");
         }
@@ -84,6 +84,6 @@ impl Drop for CallFuture {
 pub(super) trait CallSlot {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
 
-    /// Drops the future and goes home, if home is still there and has room.
+    /// Drops the future and returns the slot to its list, if the list still exists and has room.
     fn recycle(self: Pin<Box<Self>>);
 }

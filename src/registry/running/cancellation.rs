@@ -1,4 +1,4 @@
-//! Asking a blocking call to stop.
+//! The request to a blocking call to stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Cancellation(Arc<AtomicBool>);
 
 impl Cancellation {
-    /// Not cancelled.
+    /// A call that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the call to stop; it cannot be taken back.
+    /// Asks the call to stop, irrevocably.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody asked.
+    /// Whether the call was asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        // Relaxed: the flag publishes nothing but itself.
+        // Relaxed is enough: the flag publishes nothing but itself.
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Most values in one answer (MCP, Completion: `values` must not exceed 100 items).
 pub const COMPLETION_VALUES_MAX: usize = 100;
 
-/// What is to be completed.
+/// The argument or variable to be completed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Completing {
     value: String,
@@ -21,7 +21,7 @@ impl Completing {
         &self.value
     }
 
-    /// Another argument's value, if the client told what is settled already (since 2025-06-18).
+    /// The value of another argument, if the client sent the settled ones (since 2025-06-18).
     pub fn argument(&self, name: &str) -> Option<&str> {
         self.arguments.get(name).map(String::as_str)
     }
@@ -38,7 +38,7 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// All values there are; the first hundred are told.
+    /// All values that exist; the client gets the first hundred.
     pub fn all(mut values: Vec<String>) -> Self {
         let total = values.len();
         values.truncate(COMPLETION_VALUES_MAX);
@@ -49,7 +49,7 @@ impl Completion {
         }
     }
 
-    /// The first values of more than were counted.
+    /// The first values, if more exist than were counted.
     pub fn some(mut values: Vec<String>) -> Self {
         values.truncate(COMPLETION_VALUES_MAX);
         Self {
@@ -64,7 +64,7 @@ impl Completion {
         &self.values
     }
 
-    /// Whether there are others.
+    /// Whether more values exist.
     pub fn has_more(&self) -> bool {
         self.has_more
     }

@@ -1,7 +1,7 @@
-//! What reading a resource gives (MCP, Resources: `ReadResourceResult` without its envelope).
+//! The result of reading a resource (MCP, Resources: `ReadResourceResult` without its envelope).
 //!
-//! The usual answer is one text or one run of bytes under the URI that was asked for; bytes become base64 only
-//! where they are written.
+//! The usual result is one text or one run of bytes under the requested URI; bytes become base64 only when they are
+//! written.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,7 +29,7 @@ impl ReadOutput {
         Self::of(Contents::Text(text.into()))
     }
 
-    /// Bytes that are no text.
+    /// Bytes that are not text.
     pub fn blob(bytes: impl Into<Vec<u8>>) -> Self {
         Self::of(Contents::Blob(bytes.into()))
     }
@@ -39,7 +39,7 @@ impl ReadOutput {
         Self::of(Contents::Parts(parts))
     }
 
-    /// The type of this text or these bytes, instead of the registered one. Parts have their own.
+    /// The MIME type of this text or these bytes, instead of the registered one. Parts have their own.
     pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
         self.mime_type = Some(mime_type.into());
         self
@@ -52,7 +52,7 @@ impl ReadOutput {
         }
     }
 
-    /// Appends the `contents` array of an answer to whoever asked for `uri`; `mime_type` is the registered one.
+    /// Appends the `contents` array of an answer to a client that asked for `uri`; `mime_type` is the registered one.
     pub fn write_contents(&self, uri: &str, mime_type: Option<&str>, out: &mut Vec<u8>) {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -83,7 +83,7 @@ impl ReadOutput {
     }
 }
 
-/// What a function that reads a resource may return.
+/// A type that a function that reads a resource may return.
 pub trait IntoContents {
     /// The contents.
     fn into_contents(self) -> ReadOutput;

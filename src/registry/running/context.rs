@@ -1,7 +1,7 @@
-//! What a running asynchronous call knows about itself, and how it speaks to the client and the server.
+//! The context of a running asynchronous call, and its way to the client and the server.
 //!
-//! Contexts hold no protocol and no executor: what is said goes into the call's [`CallLink`]. Without one, as in most
-//! unit tests, nobody listens and nobody can be asked.
+//! Contexts hold no protocol and no executor: messages and questions go into the call's [`CallLink`]. Without one, as
+//! in most unit tests, messages go nowhere and nobody can be asked.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// A context that is not yet a tool's: the shard that starts the call names the tool. Nobody hears what is said.
+    /// A context that belongs to no tool yet: the shard that starts the call names the tool. Its messages go nowhere.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same for a call that speaks to its client.
+    /// The same for a call with a client.
     #[doc(hidden)]
     pub fn with_link(link: Arc<CallLink>) -> Self {
         Self {
@@ -51,17 +51,16 @@ impl CallContext {
         self.tool.as_ref().map(|(index, _)| *index)
     }
 
-    /// Puts a question and waits for the answer. The question goes out at once; one asked before another is awaited
-    /// goes out with it. The `key` is the tool's own name for the question, unique in the call and the same every
-    /// time the tool runs: clients since 2026-07-28 answer by calling again, and the tool runs again from its
-    /// beginning with the answers it has. So ask before doing what must not be done twice, and pass errors on
-    /// with `?`.
+    /// Asks a question and waits for the answer. The question goes out at once; one asked before another is awaited
+    /// goes out with it. The `key` is the tool's own name for the question, unique in the call and the same every time
+    /// the tool runs: clients since 2026-07-28 answer by calling again, and the tool runs again from its beginning with
+    /// the answers it has. So ask before doing what must not be done twice, and pass errors on with `?`.
     ///
     /// # Errors
     /// [`ToolError::MissingCapability`] if this client cannot be asked; [`ToolError::InputRequired`] if it will call
-    /// again; [`ToolError::InvalidAnswer`] for an answer that is none; [`ToolError::Message`] if the client answered
-    /// with an error; [`ToolError::Cancelled`] and [`ToolError::TimedOut`]; [`ToolError::Internal`] for a key that
-    /// was used before, is empty or too long.
+    /// again; [`ToolError::InvalidAnswer`] for an answer that cannot be used; [`ToolError::Message`] if the client
+    /// answered with an error; [`ToolError::Cancelled`] and [`ToolError::TimedOut`]; [`ToolError::Internal`] for a key
+    /// that was used before, is empty or too long.
     ///
     /// [`ToolError::MissingCapability`]: crate::ToolError::MissingCapability
     /// [`ToolError::InputRequired`]: crate::ToolError::InputRequired
@@ -74,19 +73,19 @@ impl CallContext {
         self.client.ask(key, question)
     }
 
-    /// Tells the client how far the call has come: `ctx.progress((3, 10))`, or a [`Progress`] with a message.
-    /// Dropped if the client did not ask for it, and unless it is more than the last time.
+    /// Tells the client how far the call has come: `ctx.progress((3, 10))`, or a [`Progress`] with a message. Dropped
+    /// if the client did not ask for it, or if it is not more than the last time.
     pub fn progress(&self, progress: impl Into<Progress>) {
         self.client.progress(progress);
     }
 
-    /// Whether the client wants progress: to spare the work of finding out.
+    /// Whether the client wants progress; check it to save the work of measuring.
     pub fn wants_progress(&self) -> bool {
         self.client.wants_progress()
     }
 
-    /// Sends the client a log message: a text or any JSON. Dropped if the client wants none as mild as this.
-    /// Never say what the client's user may not know.
+    /// Sends the client a log message: a string or any JSON. Dropped if the client wants only more severe ones. Never
+    /// log what the client's user may not know.
     pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
         self.client.log(None, level, data);
     }
@@ -96,7 +95,7 @@ impl CallContext {
         self.client.log(Some(logger), level, data);
     }
 
-    /// Whether a log message of this level would reach anybody: to spare the work of making it.
+    /// Whether a log message of this level would reach anybody; check it to save the work of making one.
     pub fn wants_log(&self, level: LogLevel) -> bool {
         self.client.wants_log(level)
     }
@@ -111,13 +110,13 @@ impl CallContext {
         self.client.server()
     }
 
-    /// Lets the client's connection go while the call runs on; the client comes back for the rest after
-    /// `retry` (2025-11-25, polling; elsewhere it changes nothing).
+    /// Lets the client's connection close while the call runs on; the client comes back for the rest after `retry`
+    /// (2025-11-25, polling; elsewhere it changes nothing).
     pub fn close_stream(&self, retry: Duration) {
         self.client.close_stream(retry);
     }
 
-    /// Tells the client that what it sent its user to a URL for is done (2025-11-25 only). The id is
+    /// Tells the client that its user has finished what a URL was for (2025-11-25 only). The id is
     /// [`UrlElicit::id`](crate::UrlElicit::id).
     pub fn elicitation_complete(&self, elicitation_id: impl Into<String>) {
         self.client.elicitation_complete(elicitation_id);

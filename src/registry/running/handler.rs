@@ -11,7 +11,7 @@ use crate::registry::schemas::tape::TapeNode;
 
 /// A registered function, shared by all shards.
 pub(in crate::registry) trait Handler: Send + Sync {
-    /// The same function with one shard's reusable state around it. Structured results are held to `output`.
+    /// The same function with one shard's reusable state around it. Structured results are checked against `output`.
     fn for_shard(self: Arc<Self>, output: Option<Arc<OutputSchema>>) -> Rc<dyn ShardHandler>;
 }
 
@@ -20,7 +20,7 @@ pub(in crate::registry) trait ShardHandler {
     /// Makes the typed arguments and a call that has not run yet.
     fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError>;
 
-    /// Slots at rest, for tests and figures.
+    /// Unused slots, for tests and figures.
     fn slots_free(&self) -> usize {
         0
     }

@@ -1,4 +1,4 @@
-//! What a prompt gives (MCP, Prompts: `GetPromptResult` without its envelope).
+//! The result of a prompt (MCP, Prompts: `GetPromptResult` without its envelope).
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use crate::registry::content::{ContentBlock, Role};
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PromptMessage {
-    /// Who says it.
+    /// The speaker.
     pub role: Role,
-    /// What.
+    /// The content.
     pub content: ContentBlock,
 }
 
 impl PromptMessage {
-    /// The user says a text.
+    /// A text of the user.
     pub fn user(text: impl Into<String>) -> Self {
         Self {
             role: Role::User,
@@ -22,7 +22,7 @@ impl PromptMessage {
         }
     }
 
-    /// The model says a text.
+    /// A text of the model.
     pub fn assistant(text: impl Into<String>) -> Self {
         Self {
             role: Role::Assistant,
@@ -31,16 +31,16 @@ impl PromptMessage {
     }
 }
 
-/// What a prompt gives: messages, and perhaps a description of what they are now that the arguments are known.
+/// The result of a prompt: messages, and perhaps a description that fits them now that the arguments are known.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PromptOutput {
-    /// Instead of the prompt's own description.
+    /// A description instead of the prompt's own.
     pub description: Option<String>,
     /// The messages.
     pub messages: Vec<PromptMessage>,
 }
 
-/// What a prompt's function may return.
+/// A type that a prompt's function may return.
 pub trait IntoMessages {
     /// The messages.
     fn into_messages(self) -> PromptOutput;

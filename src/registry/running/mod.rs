@@ -1,6 +1,6 @@
-//! Running registered functions: their contexts, their calls on a shard or a worker, and what they give.
+//! Running registered functions: their contexts, their calls on a shard or a worker, and their results.
 //!
-//! Knows how a function is called, not what it is registered as.
+//! Nothing here knows what a function is registered as.
 
 pub(super) mod async_handler;
 pub(super) mod blocking_call;

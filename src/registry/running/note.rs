@@ -1,4 +1,4 @@
-//! A server's own note to the client, behind what a tool says.
+//! A note of the server's own to the client, behind the tool's result.
 
 use super::outcome::Outcome;
 use crate::registry::asking::tool_error::ToolError;
@@ -13,7 +13,7 @@ pub(in crate::registry) fn noted(outcome: Outcome, note: Option<&str>) -> Outcom
             output.note(note);
             Ok(output)
         }
-        // What was ignored may be why.
+        // The ignored arguments may be the reason.
         Err(ToolError::Message(text)) => Err(ToolError::Message(format!("{text}\n{note}"))),
         Err(ToolError::InvalidArguments(text)) => Err(ToolError::InvalidArguments(format!("{text}\n{note}"))),
         Err(other) => Err(other),

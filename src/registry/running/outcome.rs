@@ -1,4 +1,4 @@
-//! How an operation ends, whatever its kind, and how a function's return value becomes that.
+//! The end of an operation of any kind, made from a function's return value.
 
 use serde::de::DeserializeOwned;
 
@@ -17,7 +17,7 @@ use crate::registry::schemas::text::from_texts;
 /// How an operation ended.
 pub type Outcome = Result<Output, ToolError>;
 
-/// What an operation gave.
+/// The result of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// A tool's result.
@@ -55,12 +55,12 @@ impl From<ToolOutput> for Output {
     }
 }
 
-/// A kind of operation: what its functions may return and what becomes of that.
+/// A kind of operation: which types its functions may return, and how these become its output.
 pub(in crate::registry) trait Kind<T>: 'static {
-    /// Whether arguments are texts, of which typed ones are made: a URI's variables, a prompt's arguments.
+    /// Whether arguments are strings from which typed ones are made: a URI's variables, a prompt's arguments.
     const TAKES_TEXTS: bool = false;
 
-    /// Converts, and holds structured results to their tool's own schema.
+    /// Converts a value, and checks structured results against their tool's schema.
     fn output(value: T, schema: Option<&OutputSchema>) -> Outcome;
 }
 

@@ -1,7 +1,7 @@
-//! What a tool answers (MCP, Tools: `CallToolResult` without its envelope).
+//! The result of a tool (MCP, Tools: `CallToolResult` without its envelope).
 //!
-//! Text, the common case, is one `String` and nothing around it. Writing never allocates beyond the buffer it
-//! appends to.
+//! Text, the common case, is one `String` and nothing around it. Writing never allocates beyond the buffer it appends
+//! to.
 
 use std::io::{self, Write};
 
@@ -56,7 +56,7 @@ impl ToolOutput {
         }
     }
 
-    /// The same structured result with other content than its JSON text, say a summary for people.
+    /// The same structured result with other content than its JSON text, such as a summary for people.
     pub fn with_content(mut self, blocks: Vec<ContentBlock>) -> Self {
         self.content = Content::Blocks(blocks);
         self
@@ -107,7 +107,7 @@ impl ToolOutput {
         }
     }
 
-    /// Appends the value of `structuredContent` and says so, or appends nothing.
+    /// Appends the value of `structuredContent`, if there is one, and returns whether it did.
     pub fn write_structured(&self, out: &mut Vec<u8>) -> bool {
         match &self.structured {
             Some(value) => {
@@ -119,7 +119,7 @@ impl ToolOutput {
     }
 }
 
-/// What a tool's function may return.
+/// A type that a tool's function may return.
 pub trait IntoOutput {
     /// The schema of the structured part, for a type that has one.
     fn output_schema() -> Option<Value> {
@@ -170,7 +170,7 @@ impl IntoOutput for Vec<ContentBlock> {
     }
 }
 
-/// A structured result: the tool gets an output schema from `T`, the client `structuredContent` and its text.
+/// A structured result: the tool gets an output schema from `T`, and the client gets `structuredContent` and its text.
 ///
 /// `T` must be an object in JSON, as every revision up to 2025-11-25 demands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,12 +188,12 @@ impl<T: Serialize + JsonSchema> IntoOutput for Structured<T> {
     }
 }
 
-/// Arguments of a tool that takes none; members a client sends all the same are ignored.
+/// The arguments of a tool that takes none; members that a client sends all the same are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct NoArguments {}
 
-/// JSON text inside a JSON string. The text serde_json writes has no control characters outside its own
-/// escapes, so only quotes and backslashes need one here.
+/// JSON text inside a JSON string. The text that serde_json writes has no control characters outside its own escapes,
+/// so only quotes and backslashes need an escape here.
 struct EscapedJson<'a>(&'a mut Vec<u8>);
 
 impl Write for EscapedJson<'_> {
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn results_match_each_revision() {
         for revision in REVISIONS {
-            // Sound and links came later.
+            // Audio and links came later.
             let known = match revision {
                 "2024-11-05" => 5,
                 "2025-03-26" => 6,

@@ -1,14 +1,14 @@
-//! What listing resources asks for and gives.
+//! The request to a lister, and its page of resources.
 
 use serde::Deserialize;
 
 use crate::registry::info::resource_info::ResourceInfo;
 
-/// What a lister is asked for.
+/// The place at which a lister is to go on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct ListFrom {
-    /// What the page before said in [`ResourcePage::next`]; none for the first page. It went through the
-    /// client's hands, and may be anything.
+    /// The [`ResourcePage::next`] of the page before; `None` for the first page. It went through the client's hands,
+    /// and may be anything.
     pub after: Option<String>,
 }
 
@@ -17,6 +17,6 @@ pub struct ListFrom {
 pub struct ResourcePage {
     /// Their descriptions; see [`ResourceBuilder::listed`](crate::ResourceBuilder::listed).
     pub resources: Vec<ResourceInfo>,
-    /// Where the next page begins, if there is one.
+    /// The place at which the next page begins, if there is one.
     pub next: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Why arguments do not become the type that a function takes.
+//! The reasons why arguments do not become the type that a function takes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,7 +25,8 @@ impl ArgumentError {
 
     /// The same error, seen from the object that has the failing value under `name`.
     pub(super) fn under_name(mut self, name: &str) -> Self {
-        // Cut before escaping: a peer's name may be megabytes, and there may be one at each level.
+        // The name is cut before it is escaped: a peer's name may be megabytes long, and there may be one at each
+        // level.
         let end = name.floor_char_boundary(TEXT_BYTES_MAX);
         self.path.push(name[..end].replace('~', "~0").replace('/', "~1"));
         self
@@ -69,7 +70,7 @@ impl serde::de::Error for ArgumentError {
     }
 }
 
-/// What was found, without the text of it.
+/// The kind of the value that was found, without its text.
 fn kind(unexpected: Unexpected<'_>) -> Cow<'static, str> {
     match unexpected {
         Unexpected::Str(_) | Unexpected::Char(_) => "a string".into(),

@@ -1,8 +1,9 @@
-//! Admitting a call's arguments: the parsed value onto the shard's own tape, refusing duplicate member names.
+//! Admission of a call's arguments: the parsed value is copied onto the shard's own tape, and duplicate member names
+//! are refused.
 //!
-//! After this every reader (validator, deserialiser, tool) sees the same single value under each name (JSON leaves
-//! duplicates open, and layers that choose differently are a hole). The copy is flat, strings stay where they were
-//! parsed, and it allocates nothing once the tape is warm and objects are small.
+//! After this every reader (validator, deserialiser, tool) sees the same single value under each name. JSON leaves
+//! duplicates open, and layers that choose differently are a security hole. The copy is flat, strings stay where they
+//! were parsed, and nothing is allocated once the tape is warm and objects are small.
 
 use std::collections::HashSet;
 
@@ -14,10 +15,10 @@ use simd_json::tape::{Tape, Value};
 use super::argument_error::ArgumentError;
 use super::tape::split_member;
 
-/// Up to this many members, names are compared pairwise; more go through a hash set with a random key, which is
-/// linear whatever names a peer picks.
+/// Up to this many members, names are compared pairwise; more go through a hash set with a random key, which is linear
+/// whatever names a peer picks.
 const PAIRWISE_MEMBERS_MAX: usize = 16;
-/// The parser's own limit on nesting, held to here too because this module and those after it recurse.
+/// The parser's own limit on nesting. It is checked here too, because this module and those after it recurse.
 const DEPTH_MAX: usize = 128;
 /// A tape that grew past this is freed after its call rather than kept.
 const KEPT_NODES_MAX: usize = 16 * 1024;
@@ -36,7 +37,7 @@ impl ArgumentTape {
         self.0.reset()
     }
 
-    /// The tape back from a call.
+    /// Takes the tape back from a call.
     pub(in crate::registry) fn restore(tape: Tape<'_>) -> Self {
         if tape.0.capacity() > KEPT_NODES_MAX {
             return Self::new();
@@ -45,11 +46,11 @@ impl ArgumentTape {
     }
 }
 
-/// Copies `arguments` onto `tape`; none at all is the empty object.
+/// Copies `arguments` onto `tape`; `None` becomes the empty object.
 ///
 /// # Errors
-/// A duplicate member name at any level, with its path; nesting past the limit; a number beyond the range of a double,
-/// which is infinite on the tape.
+/// Fails for a duplicate member name at any level, with its path; for nesting past the limit; and for a number beyond
+/// the range of a double, which is infinite on the tape.
 pub(in crate::registry) fn admit<'input>(
     arguments: Option<Value<'_, 'input>>,
     tape: &mut Tape<'input>,
@@ -215,7 +216,7 @@ mod tests {
             duplicate("/x/1/y/a~1b")
         );
         assert_eq!(admitted(r#"{"":1,"b":{"":1},"":1}"#), duplicate("/"));
-        // Written differently, the same name.
+        // The name is written differently, but is the same.
         assert_eq!(admitted(r#"{"a":1,"\u0061":2}"#), duplicate("/a"));
         assert_eq!(admitted(r#"{"a":1,"A":2,"a\u0000":3}"#), Ok(7));
     }

@@ -1,9 +1,9 @@
-//! What a schema may cost, found before it is compiled.
+//! The cost of a schema, estimated before it is compiled.
 //!
 //! A few lines of `$ref` and `anyOf` can ask for a million checks of one value, or for endlessly many. This follows
 //! every keyword that applies a subschema and counts how many a single value may be checked against, references
-//! expanded; above the limit, or without an end, the schema is refused. What grows with the *document* instead is
-//! bounded while the check runs. Errs on the side of counting too much.
+//! expanded; above the limit, or without an end, the schema is refused. Costs that grow with the *document* instead are
+//! bounded while the check runs. The count errs on the high side.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use super::schema_error::SchemaError;
 use crate::registry::uri::percent_decode;
 
-/// Subschemas one value may be checked against. Generated unions of hundreds of types stay below; a check that is
-/// out of steps may still go through as many at each level.
+/// Subschemas one value may be checked against. Generated unions of hundreds of types stay below; a check that is out
+/// of steps may still go through as many at each level.
 const SUBSCHEMAS_MAX: u64 = 1_000;
 /// Subschemas and references applied one within the other to the same value. The validator recurses through them
 /// at each level of a document: measured, this times 128 levels takes a quarter of a thread's usual 2 MiB.
@@ -22,13 +22,14 @@ const SAME_VALUE_DEPTH_MAX: usize = 16;
 /// Levels of JSON in a schema; this module and the compiler recurse through them.
 const JSON_DEPTH_MAX: usize = 128;
 
-/// Applied to the same value: one schema.
+/// Keywords that apply one schema to the same value.
 const SAME_VALUE_ONE: [&str; 4] = ["not", "if", "then", "else"];
-/// Applied to the same value: an array of schemas.
+/// Keywords that apply an array of schemas to the same value.
 const SAME_VALUE_LIST: [&str; 3] = ["allOf", "anyOf", "oneOf"];
-/// Applied to the same value: an object of schemas. `dependencies` is older drafts' (its arrays are no schemas).
+/// Keywords that apply an object of schemas to the same value. Older drafts have `dependencies` (its arrays are no
+/// schemas).
 const SAME_VALUE_MAP: [&str; 2] = ["dependentSchemas", "dependencies"];
-/// Applied to parts of the value: one schema, or for `items` in older drafts a list.
+/// Keywords that apply one schema to parts of the value; in older drafts `items` may be a list.
 const PART_ONE: [&str; 8] = [
     "items",
     "additionalItems",
@@ -39,17 +40,17 @@ const PART_ONE: [&str; 8] = [
     "propertyNames",
     "contentSchema",
 ];
-/// Applied to parts of the value: an array of schemas.
+/// Keywords that apply an array of schemas to parts of the value.
 const PART_LIST: [&str; 2] = ["prefixItems", "items"];
-/// Applied to parts of the value: an object of schemas.
+/// Keywords that apply an object of schemas to parts of the value.
 const PART_MAP: [&str; 2] = ["properties", "patternProperties"];
-/// References, of all drafts.
+/// Keywords of references, in all drafts.
 const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
-/// Names that references may use, of all drafts.
+/// Keywords of names that references may use, in all drafts.
 const ANCHORS: [&str; 2] = ["$anchor", "$dynamicAnchor"];
 
-/// Refuses a schema that may cost too much, or that refers outside itself. Otherwise says how many subschemas lie
-/// within one another, at most, for the same value.
+/// Refuses a schema that may cost too much, or that refers outside itself. Returns how many subschemas lie within one
+/// another, at most, for the same value.
 pub(in crate::registry) fn check(schema: &Value) -> Result<usize, SchemaError> {
     let mut analysis = Analysis {
         root: schema,
@@ -60,7 +61,7 @@ pub(in crate::registry) fn check(schema: &Value) -> Result<usize, SchemaError> {
     analysis.find_anchors(schema, 0)?;
     let mut depth = 0;
     while let Some(part) = analysis.parts.pop() {
-        // A schema met before may be an ancestor: recursion that goes down into the value, and fine.
+        // A schema seen before may be an ancestor: this recursion goes down into the value, which is fine.
         if !analysis.costs.contains_key(&std::ptr::from_ref(part)) {
             depth = depth.max(analysis.cost(part, 0)?.depth);
         }
@@ -73,18 +74,19 @@ struct Analysis<'s> {
     anchors: HashMap<&'s str, &'s Value>,
     /// By the address of the subschema; `None` while it is being counted.
     costs: HashMap<*const Value, Option<Cost>>,
-    /// Schemas for parts of a value, each to be counted for itself.
+    /// Schemas for parts of a value, each of which is counted by itself.
     parts: Vec<&'s Value>,
 }
 
 /// Checks of one value by one subschema, itself included.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
-    /// To find out whether it holds.
+    /// Checks to find out whether the value is valid.
     verdict: u64,
-    /// To find out, besides, which parts it has looked at (`unevaluatedProperties` and `unevaluatedItems` ask).
+    /// Additional checks to find out which parts were looked at (`unevaluatedProperties` and `unevaluatedItems` need
+    /// that).
     marks: u64,
-    /// How deep they lie within one another.
+    /// How deep the subschemas lie within one another.
     depth: usize,
 }
 
@@ -97,7 +99,7 @@ impl Cost {
 }
 
 impl<'s> Analysis<'s> {
-    /// `same_value_depth` is how many schemas this one lies within.
+    /// `same_value_depth` is the number of schemas that this one lies within.
     fn cost(&mut self, schema: &'s Value, same_value_depth: usize) -> Result<Cost, SchemaError> {
         let Some(keywords) = schema.as_object() else {
             return Ok(Cost::LEAF);
@@ -108,7 +110,7 @@ impl<'s> Analysis<'s> {
             }
             Entry::Vacant(unknown) => unknown.insert(None),
         };
-        // Known costs hide depth and are counted afterwards; this is for this module's own stack.
+        // Known costs hide depth and are counted afterwards; this bounds the module's own stack.
         if same_value_depth >= SAME_VALUE_DEPTH_MAX {
             return Err(too_deep());
         }
@@ -147,7 +149,7 @@ impl<'s> Analysis<'s> {
             verdict: verdicts
                 .saturating_add(if asks_for_marks { marks } else { 0 })
                 .saturating_add(1),
-            // Marking asks for the verdict of each alternative first.
+            // Marking needs the verdict of each alternative first.
             marks: verdicts.saturating_add(marks).saturating_add(1),
             depth: depth_below + 1,
         };
@@ -229,7 +231,7 @@ fn map<'s>(keywords: &'s Map<String, Value>, names: &'static [&str]) -> impl Ite
         .flat_map(Map::values)
 }
 
-/// Something to find a subschema by in a message.
+/// A name by which a message identifies a subschema.
 fn name_of(keywords: &Map<String, Value>) -> String {
     ["$id", "$anchor", "$dynamicAnchor", "$ref", "title"]
         .iter()
@@ -331,7 +333,7 @@ mod tests {
                 );
             }
             links.insert(format!("a{length}"), json!({}));
-            // The middle is met first, and its cost is known when the beginning asks.
+            // The middle is visited first, and its cost is known when the beginning needs it.
             let middle = json!({"$ref": format!("#/$defs/a{}", length / 2)});
             json!({"type": "object", "$ref": "#/$defs/a0", "items": middle, "$defs": links})
         };

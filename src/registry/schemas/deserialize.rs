@@ -1,9 +1,9 @@
 //! Typed arguments from tape nodes: a `serde::Deserializer` without a tree in between.
 //!
-//! Strings are lent, not copied. It reads as serde_json does, with one difference: a number written with a fraction
-//! or exponent but whole (`5.0`, `1e3`) is good for an integer type, because JSON Schema calls it an integer
-//! (2020-12 Validation, 6.1.1). A number that does not fit its type is refused, never rounded or wrapped. Recursion
-//! is bounded by the nesting that [`arguments`](super::arguments) admits.
+//! Strings are borrowed, not copied. It reads as serde_json does, with one difference: a whole number written with a
+//! fraction or exponent (`5.0`, `1e3`) fits an integer type, because JSON Schema calls it an integer (2020-12
+//! Validation, 6.1.1). A number that does not fit its type is refused, never rounded or wrapped. Recursion is bounded
+//! by the nesting that [`arguments`](super::arguments) admits.
 
 use serde::Deserialize;
 use serde::de::value::BorrowedStrDeserializer;
@@ -74,7 +74,7 @@ impl<'a> Deserializer<'a> for ValueDeserializer<'a> {
             RawNode::String(string) => visitor.visit_borrowed_str(string),
             RawNode::Static(StaticNode::Null) => visitor.visit_unit(),
             RawNode::Static(StaticNode::Bool(value)) => visitor.visit_bool(value),
-            // As serde_json: what is not negative is unsigned.
+            // As in serde_json, a number that is not negative is unsigned.
             RawNode::Static(StaticNode::I64(number)) => match u64::try_from(number) {
                 Ok(number) => visitor.visit_u64(number),
                 Err(_) => visitor.visit_i64(number),
@@ -149,7 +149,7 @@ impl<'a> Deserializer<'a> for ValueDeserializer<'a> {
         }
     }
 
-    /// Null becomes what was asked for, as anything would: the value is not wanted.
+    /// Null becomes the requested type, as anything would: the value is not wanted.
     fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
         visitor.visit_unit()
     }
@@ -369,7 +369,7 @@ mod tests {
         from_tape(TapeNode::new(&tape.0, &Steps::for_nodes(0, 0)))
     }
 
-    /// Same verdict and same value as serde_json, except where a whole number is written as a fraction.
+    /// Compares verdict and value with serde_json's; they differ only where a whole number is written as a fraction.
     fn assert_as_serde_json<T: DeserializeOwned + PartialEq + Debug>(text: &str) -> bool {
         let ours = from_text::<T>(text);
         let theirs = serde_json::from_str::<T>(text);

@@ -1,7 +1,7 @@
-//! A validation error in words that a model can act on: what may stand there, not which keyword failed.
+//! Validation errors in words that a model can act on: which values are allowed, not which keyword failed.
 //!
-//! The validator says of alternatives only that none fits. Here the one that was meant is looked for, and its own
-//! errors are told; where the value is none of those that may stand, those are.
+//! Of alternatives the validator says only that none fits. Here the alternative that was probably meant is found, and
+//! its own errors are reported; where the value is none of the allowed ones, those are listed.
 
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::unknown::nearest;
 use super::violations::Violation;
 
-/// Alternatives within alternatives that are looked into.
+/// How deep alternatives within alternatives are searched.
 const DEPTH_MAX: usize = 8;
 
 type Errors = [ValidationError<'static>];
 
-/// What to say of an error of a value checked against `schema`.
+/// The violations to report for an error of a value checked against `schema`.
 pub(in crate::registry) fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
     explain_within(error, schema, DEPTH_MAX)
 }
@@ -68,8 +68,8 @@ fn context<'e>(error: &'e ValidationError<'_>) -> Option<&'e Vec<Vec<ValidationE
     }
 }
 
-/// The errors of each alternative, those of alternatives within alternatives one by one. `null` stands for an argument
-/// left out: nobody who sent something else meant it.
+/// The errors of each alternative, those of alternatives within alternatives one by one. `null` stands for an omitted
+/// argument: a client that sent another value did not mean it.
 fn alternatives<'e>(context: &'e [Vec<ValidationError<'static>>], place: &str) -> Vec<&'e Errors> {
     let mut all = Vec::new();
     for errors in context.iter().filter(|errors| !is_null(errors)) {
@@ -87,7 +87,7 @@ fn alternatives<'e>(context: &'e [Vec<ValidationError<'static>>], place: &str) -
     all
 }
 
-/// How far a value is from an alternative; least is nearest.
+/// The distance of a value from an alternative; the least is nearest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Score {
     is_other_kind: bool,
@@ -109,7 +109,7 @@ impl Score {
     }
 }
 
-/// Whether the value itself is something else: another type, or another of named values.
+/// Whether the value itself is of another type, or not one of named values.
 fn is_of_kind(error: &ValidationError<'_>, place: &str) -> bool {
     let is_kind = match error.kind() {
         ValidationErrorKind::Type { .. }
@@ -145,7 +145,7 @@ fn is_told_by_all(error: &ValidationError<'_>, all: &[&Errors]) -> bool {
         .all(|errors| errors.iter().any(|other| other.to_string() == text))
 }
 
-/// The properties by which the nearest alternatives are told apart, if each wants one that is not there.
+/// The properties by which the nearest alternatives are told apart, if each requires one that is missing.
 fn none_of(
     error: &ValidationError<'_>,
     all: &[&Errors],
@@ -169,13 +169,13 @@ fn none_of(
     ))
 }
 
-/// What may stand here instead: values by name, and kinds of others.
+/// The allowed values by name, and the allowed types of others.
 fn other_kind(error: &ValidationError<'_>, all: &[&Errors]) -> Option<Violation> {
     let place = error.instance_path().as_str();
     let values = named_values(all, place);
     let mut kinds: Vec<String> = Vec::new();
     for errors in all {
-        // A named value's own type adds nothing.
+        // The type of a named value adds nothing.
         if !named_values(&[errors], place).is_empty() {
             continue;
         }
@@ -256,11 +256,11 @@ fn kinds_of(kind: &TypeKind) -> Vec<String> {
     }
 }
 
-/// The validator's own words. Containers print as their kind; everything else is short by the time it is in an error.
+/// The validator's own message. Containers print as their type; everything else is short by the time it is in an error.
 pub(in crate::registry) fn plain(error: &ValidationError<'_>, schema: &Value) -> Violation {
     if let ValidationErrorKind::Type { kind } = error.kind() {
         let mut kinds = kinds_of(kind);
-        // Nobody who sent something else meant `null`.
+        // A client that sent another value did not mean `null`.
         kinds.retain(|kind| kind != "null");
         if !kinds.is_empty() {
             return not_one_of(error, &[], &kinds);
@@ -277,7 +277,7 @@ pub(in crate::registry) fn plain(error: &ValidationError<'_>, schema: &Value) ->
     Violation::new(error.instance_path().as_str(), &message)
 }
 
-/// The property that was meant by one that may not be there.
+/// The property that was probably meant by one that is not allowed.
 fn meant<'s>(error: &ValidationError<'_>, schema: &'s Value) -> Option<&'s str> {
     let (ValidationErrorKind::AdditionalProperties { unexpected }
     | ValidationErrorKind::UnevaluatedProperties { unexpected }) = error.kind()

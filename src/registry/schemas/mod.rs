@@ -1,7 +1,7 @@
-//! Schemas of arguments and results: derived from types, compiled, shown to clients, and held against each call.
+//! Schemas of arguments and results: derived from types, compiled, shown to clients, and checked on each call.
 //!
-//! A call's arguments stay on the tape that the parser made; validators and deserialisers read them there.
-//! Knows no tool and no call.
+//! A call's arguments stay on the tape that the parser made; validators and deserialisers read them there. Nothing here
+//! knows a tool or a call.
 
 pub(super) mod argument_error;
 pub(super) mod arguments;

@@ -1,24 +1,24 @@
-//! `null` for an argument that may be left out: it means the same, though its schema has no `null`.
+//! `null` for an argument that may be left out: it means the same, though the argument's schema has no `null`.
 //!
-//! Looked for only in arguments that break their schema, so that those which keep to it pay nothing. A `null` goes
-//! where a property of that name is optional and none of the schemas that apply takes `null` for it; what a tool could
-//! tell from an absent argument stays.
+//! Only arguments that break their schema are searched, so that valid ones pay nothing. A `null` is removed where a
+//! property of that name is optional and none of the schemas that apply accepts `null` for it; a `null` that a tool
+//! could tell from an absent argument stays.
 
 use serde_json::Value;
 use simd_json::{Node as RawNode, StaticNode};
 
 use super::tape::{split_member, split_value};
 
-/// Schemas that apply to one value before the search gives up; what a registered schema may cost is bounded too.
+/// Schemas that apply to one value before the search gives up. The cost of a registered schema is bounded too.
 const SCHEMAS_MAX: usize = 200;
-/// References and alternatives followed to find out whether `null` is taken.
+/// References and alternatives followed to find out whether `null` is accepted.
 const DEPTH_MAX: usize = 16;
 /// Schemas looked at for one call, whatever a peer sends.
 const STEPS_MAX: usize = 100_000;
 /// Keywords whose schemas apply to the same value.
 const SAME_VALUE: [&str; 6] = ["allOf", "anyOf", "oneOf", "if", "then", "else"];
 
-/// The value without its meaningless nulls; nothing if it has none.
+/// The value without its meaningless nulls; `None` if it has none.
 pub(super) fn left_out<'t>(schema: &Value, nodes: &[RawNode<'t>]) -> Option<Vec<RawNode<'t>>> {
     if !has_null(nodes) {
         return None;
@@ -49,7 +49,8 @@ struct Sweep<'s, 't> {
 }
 
 impl<'s, 't> Sweep<'s, 't> {
-    /// Copies one value, all of `nodes`, to which `schemas` apply. Recurses as deep as admitted arguments are nested.
+    /// Copies one value, all of `nodes`, to which `schemas` apply. The recursion is as deep as admitted arguments are
+    /// nested.
     fn value(&mut self, nodes: &[RawNode<'t>], schemas: &[&'s Value]) -> Option<()> {
         if schemas.is_empty() || !has_null(nodes) {
             self.out.extend_from_slice(nodes);
@@ -63,7 +64,7 @@ impl<'s, 't> Sweep<'s, 't> {
             RawNode::Object { .. } => {
                 let mut len = 0;
                 while let Some((name, value, next)) = split_member(rest) {
-                    // The name's own node, which lives as long as the input.
+                    // The name has a node of its own, which lives as long as the input.
                     let name_node = rest.first()?;
                     rest = next;
                     if value.first().is_some_and(is_null) && self.may_be_left_out(&schemas, name) {
@@ -94,7 +95,7 @@ impl<'s, 't> Sweep<'s, 't> {
         Some(())
     }
 
-    /// The schemas and all that apply to the same value with them.
+    /// The schemas and all others that apply to the same value.
     fn applied(&mut self, schemas: &[&'s Value]) -> Option<Vec<&'s Value>> {
         let mut all: Vec<&Value> = Vec::new();
         let mut next: Vec<&Value> = schemas.to_vec();
@@ -119,7 +120,7 @@ impl<'s, 't> Sweep<'s, 't> {
         Some(all)
     }
 
-    /// Whether one schema has the property as an optional one, and none takes `null` for it.
+    /// Whether the property is optional in one schema, and no schema accepts `null` for it.
     fn may_be_left_out(&self, schemas: &[&Value], name: &str) -> bool {
         let having = || {
             schemas
@@ -149,7 +150,7 @@ fn element(schema: &Value, at: usize) -> Option<&Value> {
     place.or_else(|| schema.get("items"))
 }
 
-/// Whether `null` keeps to a schema, as far as this can tell; when in doubt it does.
+/// Whether `null` is valid by a schema, as far as this can tell; when in doubt it is.
 fn takes_null(root: &Value, schema: &Value, depth_left: usize) -> bool {
     let Some(depth_left) = depth_left.checked_sub(1) else {
         return true;

@@ -1,16 +1,16 @@
 //! Arguments that clients repeat as HTTP headers: `x-mcp-header` in a tool's schema (MCP 2026-07-28, Streamable HTTP,
 //! custom headers from tool parameters).
 //!
-//! Read and checked when the tool is registered, as clients drop a tool that breaks the rules. Comparing headers with
-//! arguments is the protocol layer's business.
+//! They are read and checked when the tool is registered, because clients drop a tool that breaks the rules. The
+//! protocol layer compares headers with arguments.
 
 use serde_json::{Map, Value};
 
-/// The annotation.
+/// The keyword.
 const ANNOTATION: &str = "x-mcp-header";
 /// Keywords whose values are data or names of properties, never schemas.
 const DATA: [&str; 5] = ["const", "enum", "default", "examples", "required"];
-/// Keywords whose members are schemas under names of their author's.
+/// Keywords whose members are schemas under names that their author chose.
 const NAMED_SCHEMAS: [&str; 6] = [
     "properties",
     "patternProperties",
@@ -20,7 +20,7 @@ const NAMED_SCHEMAS: [&str; 6] = [
     "definitions",
 ];
 
-/// An argument that comes as a header too.
+/// An argument that also comes as a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamHeader {
     header: String,
@@ -28,11 +28,11 @@ pub struct ParamHeader {
     kind: ParamKind,
 }
 
-/// What the argument is.
+/// The type of the argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParamKind {
-    /// A text.
+    /// A string.
     String,
     /// A whole number, within 2^53 - 1 of zero.
     Integer,
@@ -44,22 +44,24 @@ pub enum ParamKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParamHeaderError {
-    /// Not a header's name (RFC 9110, section 5.6.2: `token`).
-    #[error("\"x-mcp-header\": {0} is no name for a header: it must be a text of RFC 9110 token characters")]
+    /// The value is not a header's name (RFC 9110, section 5.6.2: `token`).
+    #[error(
+        "\"x-mcp-header\": {0} is not a name for a header: it must be a string of RFC 9110 token characters"
+    )]
     Name(String),
-    /// Two arguments, one header; the case of letters makes no difference.
+    /// Two arguments share one header; the case of letters makes no difference.
     #[error("the header {0:?} is used twice")]
     Duplicate(String),
-    /// Only texts, integers and booleans travel in headers.
+    /// Only strings, integers and booleans travel in headers.
     #[error("the argument for header {0:?} is not of type string, integer or boolean")]
     Type(String),
     /// A client cannot find the argument.
-    #[error("\"x-mcp-header\" under {0:?}: it is reached through \"properties\" alone")]
+    #[error("\"x-mcp-header\" under {0:?}: an argument must be reached through \"properties\" only")]
     Place(String),
 }
 
 impl ParamHeader {
-    /// What follows `Mcp-Param-` in the header's name.
+    /// The part of the header's name that follows `Mcp-Param-`.
     pub fn header(&self) -> &str {
         &self.header
     }
@@ -69,7 +71,7 @@ impl ParamHeader {
         &self.path
     }
 
-    /// What it is.
+    /// The type of the argument.
     pub fn kind(&self) -> ParamKind {
         self.kind
     }
@@ -82,8 +84,8 @@ pub(in crate::registry) fn of_schema(schema: &Value) -> Result<Vec<ParamHeader>,
     Ok(found)
 }
 
-/// Looks at one schema. `outside` is the keyword that led off the chain of `properties`, if one did. Schemas are
-/// bounded in depth before they come here.
+/// Searches one schema. `outside` is the keyword that led off the chain of `properties`, if one did. The depth of
+/// schemas is bounded before they come here.
 fn walk(
     schema: &Value,
     path: &mut Vec<String>,
@@ -156,7 +158,7 @@ fn read(
     })
 }
 
-/// RFC 9110, section 5.6.2: `tchar`.
+/// Whether a byte is a `tchar` of RFC 9110, section 5.6.2.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -296,7 +298,7 @@ mod tests {
             of_schema(&root),
             Err(ParamHeaderError::Place("the root".to_owned()))
         );
-        // A reference does not lead there either.
+        // A reference does not make it reachable either.
         let referred = json!({
             "type": "object",
             "properties": {"a": {"$ref": "#/$defs/a"}},

@@ -1,6 +1,6 @@
-//! Whether the clients in use take a schema; the module `listed` says which client minds what.
+//! Whether the clients in use accept a schema; the module `listed` says which client objects to what.
 //!
-//! Derived schemas are made to; for those written by hand a server's author can ask here, in a test of theirs.
+//! Derived schemas are made acceptable; the author of a hand-written one can check it with this in a test.
 
 use serde_json::{Map, Value};
 
@@ -34,13 +34,14 @@ const REFUSED: [&str; 24] = [
     "dependentRequired",
     "dependencies",
 ];
-/// At the root of arguments, besides.
+/// Keywords that are refused at the root of arguments as well.
 const REFUSED_AT_ROOT: [&str; 2] = ["anyOf", "enum"];
-/// What may stand beside `anyOf`.
+/// Keywords that may stand beside `anyOf`.
 const WORDS: [&str; 4] = ["anyOf", "title", "description", "default"];
 const OBJECT: [&str; 3] = ["properties", "required", "additionalProperties"];
 
-/// What some client in use would not take in a tool's `inputSchema`: where, and why. Nothing if all take it.
+/// The parts of a tool's `inputSchema` that some client in use would not accept: where, and why. Empty if all accept
+/// it.
 ///
 /// ```
 /// use serde_json::json;
@@ -139,13 +140,16 @@ impl Walk {
             self.tell(path, "an array without `items`");
         }
         if !is_kind("array") && keywords.contains_key("items") {
-            self.tell(path, "`items` of what is no array");
+            self.tell(path, "`items` beside a type other than array");
         }
         let Some(format) = keywords.get("format") else {
             return;
         };
         if !is_kind("string") || !FORMATS.iter().any(|known| format == known) {
-            self.tell(path, format!("{format} is no format of JSON Schema for a text"));
+            self.tell(
+                path,
+                format!("{format} is not a format of JSON Schema for strings"),
+            );
         }
     }
 
@@ -167,21 +171,21 @@ impl Walk {
         if let Some(keyword) = OBJECT.iter().find(|keyword| keywords.contains_key(**keyword))
             && !is_object
         {
-            self.tell(path, format!("`{keyword}` of what is no object"));
+            self.tell(path, format!("`{keyword}` beside a type other than object"));
         }
         if is_object && !self.takes_null && !keywords.get("properties").is_some_and(Value::is_object) {
-            self.tell(path, "an object without `properties`; an empty one does");
+            self.tell(path, "an object without `properties`; an empty one is enough");
         }
         let Some(required) = keywords.get("required") else {
             return;
         };
         let names = required.as_array().filter(|names| !names.is_empty());
         if names.is_none() {
-            self.tell(path, "`required` names nothing; it is left out then");
+            self.tell(path, "`required` is empty; leave it out");
         }
         for name in names.into_iter().flatten().filter_map(Value::as_str) {
             if keywords.get("properties").and_then(|all| all.get(name)).is_none() {
-                self.tell(path, format!("{name:?} is required, but is no property"));
+                self.tell(path, format!("{name:?} is required, but is not a property"));
             }
         }
     }
@@ -191,7 +195,7 @@ impl Walk {
             return;
         };
         let is_beside = |keyword: &&String| !WORDS.contains(&keyword.as_str()) && !keyword.starts_with("x-");
-        // The root of results is an object for the reference SDKs, alternatives or not.
+        // The reference SDKs expect the root of results to be an object, with alternatives or without.
         let is_result = self.takes_null && path.is_empty();
         if let Some(beside) = keywords.keys().find(is_beside).filter(|_| !is_result) {
             self.tell(path, format!("`{beside}` stands beside `anyOf`"));

@@ -1,8 +1,8 @@
-//! Schemas: derived from Rust types or written by hand, compiled once, then checked against on every call.
+//! Schemas: derived from Rust types or written by hand, compiled once, then used for checks on every call.
 //!
-//! Draft 2020-12 unless `$schema` says otherwise. Nothing is ever fetched; patterns run on an engine that is linear
-//! in the text; what a schema can cost is bounded, before it is compiled by [`complexity`](super::complexity) and
-//! while it runs by [`Steps`].
+//! A schema is draft 2020-12 unless `$schema` says otherwise. Nothing is ever fetched; patterns run on an engine that
+//! is linear in the text; the cost of a schema is bounded, before it is compiled by [`complexity`](super::complexity)
+//! and while it runs by [`Steps`].
 
 use jsonschema::json::SerdeJson;
 use jsonschema::{PatternOptions, ValidationError, Validator};
@@ -19,21 +19,21 @@ use super::schema_error::SchemaError;
 use super::tape::{Steps, TapeJson, TapeNode, nesting};
 use super::violations::{Violation, Violations};
 
-/// A compiled pattern takes at most this; the engine's own default is ten times as much.
+/// Bytes of a compiled pattern; the engine's own default is ten times as much.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Error values one check may make, alternatives' included, before it stops counting violations.
 const ERRORS_MAX: u32 = 1_000;
 
 /// Levels of a document times subschemas within one another up to which violations are searched for. The search
-/// recurses, on a stack that a peer's document must not use up: measured, 2 KiB a level where not optimised.
+/// recurses, on a stack that a peer's document must not use up: measured, 2 KiB a level in an unoptimised build.
 const SEARCH_LEVELS_MAX: usize = 512;
 
-/// A tool's arguments, compiled.
+/// The compiled schema of a tool's arguments.
 pub(in crate::registry) struct InputSchema {
     validator: Validator<TapeJson>,
-    /// What was compiled, for what is said of arguments that break it.
+    /// The schema, from which errors of arguments are explained.
     schema: Value,
-    /// Subschemas within one another for the same value.
+    /// The number of subschemas within one another for the same value.
     depth: usize,
 }
 
@@ -52,8 +52,7 @@ impl InputSchema {
         })
     }
 
-    /// Checks one value, all of `nodes`. Valid arguments cost no allocation beyond what a recursive schema
-    /// remembers.
+    /// Checks one value, all of `nodes`. Valid arguments cost no allocation beyond what a recursive schema remembers.
     pub(in crate::registry) fn check(&self, nodes: &[RawNode<'_>]) -> Result<(), Violations> {
         let steps = Steps::for_nodes(nodes.len(), ERRORS_MAX);
         let is_valid = self.validator.is_valid(TapeNode::new(nodes, &steps));
@@ -67,7 +66,8 @@ impl InputSchema {
         Err(self.violations(nodes))
     }
 
-    /// The same, and takes out of arguments that break the schema each `null` for what may be left out.
+    /// Does the same, and removes from arguments that break the schema each `null` for an argument that may be left
+    /// out.
     pub(in crate::registry) fn check_or_leave_out<'t>(
         &self,
         nodes: &mut Vec<RawNode<'t>>,
@@ -83,7 +83,7 @@ impl InputSchema {
         Ok(())
     }
 
-    /// Names what is wrong with arguments that are known to be invalid.
+    /// Names the violations of arguments that are known to be invalid.
     #[cold]
     fn violations(&self, nodes: &[RawNode<'_>]) -> Violations {
         let steps = Steps::for_nodes(nodes.len(), ERRORS_MAX);
@@ -101,7 +101,7 @@ impl InputSchema {
     }
 }
 
-/// A tool's structured results, compiled.
+/// The compiled schema of a tool's structured results.
 pub(in crate::registry) struct OutputSchema {
     validator: Validator<SerdeJson>,
     schema: Value,
@@ -121,10 +121,10 @@ impl OutputSchema {
         })
     }
 
-    /// Holds a tool to its own schema.
+    /// Checks a tool's result against its own schema.
     ///
     /// # Errors
-    /// How the tool breaks it, for the log only: it is the tool's fault.
+    /// Says how the result breaks the schema, for the log only: the tool is at fault.
     pub(in crate::registry) fn check(&self, structured: Option<&Value>) -> Result<(), String> {
         let Some(value) = structured else {
             return Err("a tool with an output schema gave no structured result".to_owned());
@@ -135,7 +135,7 @@ impl OutputSchema {
         }
     }
 
-    /// What is wrong with a value, if anything is.
+    /// The violations of a value, if there are any.
     pub(in crate::registry) fn violations(&self, value: &Value) -> Option<Violations> {
         if self.validator.is_valid(value) {
             return None;
@@ -156,12 +156,13 @@ pub(in crate::registry) fn of_output<T: JsonSchema>() -> Value {
 }
 
 fn of_type<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    // No `$schema`: 2020-12 is MCP's default, and clients with an older validator stumble over the address.
+    // The schema has no `$schema`: 2020-12 is MCP's default, and clients with an older validator stumble over the
+    // address.
     let settings = settings
         .with(|settings| settings.meta_schema = None)
         .with_transform(RecursiveTransform(drop_number_format));
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    // The type's name and words are for readers of the code; the tool has a title and a description of its own.
+    // The type's name and description are for readers of the code; the tool has a title and a description of its own.
     schema.remove("title");
     schema.remove("description");
     let mut schema = schema.to_value();
@@ -169,7 +170,7 @@ fn of_type<T: JsonSchema>(settings: SchemaSettings) -> Value {
     schema
 }
 
-/// Says at the root that all alternatives are objects, if they are: of an enum that is told only of each.
+/// Says at the root that all alternatives are objects, if they are; a derived enum says so only in each alternative.
 fn say_object(schema: &mut Value) {
     let alternatives = ["oneOf", "anyOf"]
         .iter()
@@ -187,8 +188,8 @@ fn say_object(schema: &mut Value) {
     }
 }
 
-/// Drops `"format": "uint64"` and its like from numbers: Rust's types, not formats of JSON Schema, which has them for
-/// texts only. Validators in clients warn of each on every listing.
+/// Drops `"format": "uint64"` and its like from numbers. They are Rust's types, and JSON Schema has formats only for
+/// strings. Validators in clients warn of each of them on every listing.
 fn drop_number_format(schema: &mut Schema) {
     let is_number = |kind: &Value| matches!(kind.as_str(), Some("integer" | "number"));
     let is_numeric = schema.get("type").is_some_and(|kind| match kind {
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn exponential_checks_are_refused() {
-        // Recursive alternatives: without the verdicts' memory and the steps, 2^100 checks.
+        // Without the memory of verdicts and without the steps, these recursive alternatives take 2^100 checks.
         let alternative = |name: &str| {
             json!({
                 "properties": {"next": {"$ref": "#/$defs/node"}, "side": {"$ref": "#/$defs/node"}},
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn checks_out_of_steps_say_so() {
-        // No recursion, so the validator remembers no verdicts: 2^30 checks if it went on.
+        // There is no recursion, so the validator remembers no verdicts: 2^30 checks if it went on.
         let mut definitions = serde_json::Map::new();
         for level in 0..30 {
             let next = json!({"x": {"$ref": format!("#/$defs/a{}", level + 1)}});
@@ -345,7 +346,7 @@ mod tests {
 
     #[test]
     fn violations_deep_down_do_not_use_up_the_stack() {
-        // As deep as a schema may be at one value, over and over as deep as a document may be.
+        // This is as deep as a schema may be at one value, repeated as deep as a document may be.
         let mut node = json!({"properties": {"next": {"$ref": "#/$defs/node"}}, "required": ["x"]});
         for _ in 0..6 {
             node = json!({"anyOf": [{"allOf": [node]}, {"required": ["y"]}]});

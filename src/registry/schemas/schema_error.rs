@@ -1,4 +1,4 @@
-//! Why a schema cannot be used.
+//! The reasons why a schema cannot be used.
 
 /// Why a schema cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,24 +10,24 @@ pub enum SchemaError {
     /// Nothing is fetched, and embedded resources are not told apart.
     #[error("reference {0:?} does not lead to a place within the schema; use \"#/$defs/…\"")]
     Reference(String),
-    /// It would never end.
+    /// The check would never end.
     #[error("the schema refers to itself at {0:?} without going down into the value")]
     Endless(String),
-    /// It would take too long.
+    /// The check would take too long.
     #[error("one value may have to be checked against {subschemas} subschemas; the most is {max}")]
     TooComplex {
-        /// How many.
+        /// The number of subschemas.
         subschemas: u64,
         /// The limit.
         max: u64,
     },
-    /// Schemas within schemas, or one reference leading to the next, too often.
+    /// Schemas within schemas, or references leading to the next, are too many.
     #[error("subschemas and references follow one another more than {max} times")]
     TooDeep {
         /// The limit.
         max: usize,
     },
-    /// Not a schema.
+    /// The value is not a schema.
     #[error("{0}")]
     Invalid(String),
 }

@@ -1,11 +1,10 @@
-//! A call's arguments as the schema validator sees them: nodes of a simd-json tape, where they lie.
+//! A call's arguments as the schema validator sees them: nodes of a simd-json tape, in place.
 //!
-//! Deliberately not `simd_json::tape::Value`, which hides its nodes: the validator needs each container's identity
-//! to end recursive schemas. Every visit is charged to the check's [`Steps`], because a recursive schema with
-//! alternatives can take exponential time on a small document. Invariants: a slice holds exactly one value; names
-//! in an object are unique ([`arguments`](super::arguments) saw to both); once the steps are used up every
-//! container looks empty, even in the middle, so that what is left of the check ends quickly, and its verdict means
-//! nothing.
+//! This is deliberately not `simd_json::tape::Value`, which hides its nodes: the validator needs each container's
+//! identity to end recursive schemas. Every visit is charged to the check's [`Steps`], because a recursive schema with
+//! alternatives can take exponential time on a small document. Invariants: a slice holds exactly one value; names in an
+//! object are unique ([`arguments`](super::arguments) has checked both); once the steps are used up every container
+//! looks empty, even in the middle, so that the rest of the check ends quickly, and its verdict means nothing.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -17,11 +16,11 @@ use jsonschema_value::LazyInstance;
 use serde_json::{Number, Value};
 use simd_json::{Node as RawNode, StaticNode};
 
-/// Of a string in a message.
+/// Bytes of a string in a message.
 const ECHO_BYTES_MAX: usize = 64;
 
-/// How much work one check may still take: one for each question about a value, and for each value in a container
-/// that is looked into.
+/// The work that one check may still do: one step for each question about a value, and one for each value in a
+/// container that is searched.
 #[derive(Debug)]
 pub(in crate::registry) struct Steps {
     left: Cell<u64>,
@@ -30,7 +29,7 @@ pub(in crate::registry) struct Steps {
 }
 
 impl Steps {
-    /// A fixed allowance, and as much for each node as a large but sane schema takes.
+    /// A fixed allowance, and for each node as much as a large but sane schema takes.
     const FIXED: u64 = 100_000;
     const PER_NODE: u64 = 32;
 
@@ -48,7 +47,7 @@ impl Steps {
         self.are_used_up.get()
     }
 
-    /// Takes `steps`, or says that there are no more.
+    /// Takes `steps`; returns false if there are no more.
     fn charge(&self, steps: usize) -> bool {
         match self.left.get().checked_sub(steps as u64) {
             Some(left) if !self.are_used_up.get() => {
@@ -73,7 +72,7 @@ impl Steps {
 /// One value on a tape. `Copy`.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::registry) struct TapeNode<'a> {
-    /// This value's node and, for a container, those of everything in it.
+    /// The node of this value and, for a container, those of everything in it.
     nodes: &'a [RawNode<'a>],
     steps: &'a Steps,
 }
@@ -112,7 +111,7 @@ pub(super) fn split_member<'s, 'a>(
     Some((name, value, rest))
 }
 
-/// How deep the one value of `nodes` is nested: 1 for a scalar.
+/// How deeply the one value of `nodes` is nested: 1 for a scalar.
 pub(super) fn nesting(nodes: &[RawNode<'_>]) -> usize {
     let Some((first, mut rest)) = nodes.split_first() else {
         return 0;
@@ -240,7 +239,7 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
         let RawNode::String(string) = self.nodes.first()? else {
             return None;
         };
-        // A code point takes one to four bytes: often the byte length alone decides.
+        // A character takes one to four bytes, so the byte length alone often decides.
         let bytes = string.len() as u64;
         let fewest = bytes.div_ceil(4);
         if bytes < min || fewest > max {
@@ -265,8 +264,8 @@ impl<'a> Node<'a, TapeJson> for TapeNode<'a> {
         Cow::Owned(value_of(self.nodes))
     }
 
-    /// What messages print: the beginning of a string, and of a container only its kind. A peer's value may be
-    /// huge, and there may be an error for each of its parts.
+    /// What messages print: the beginning of a string, and only the type of a container. A peer's value may be huge,
+    /// and there may be an error for each of its parts.
     fn lazy_value(&self) -> LazyInstance<'a> {
         self.steps.charge_error();
         let value = match self.nodes.first() {
@@ -473,7 +472,7 @@ mod tests {
         jsonschema::options_for::<F>().offline().build(schema).ok()
     }
 
-    /// Where each error is, in the document and in the schema.
+    /// The place of each error, in the document and in the schema.
     fn named<'e>(errors: impl Iterator<Item = jsonschema::ValidationError<'e>>) -> Vec<(String, String)> {
         errors
             .map(|error| {
@@ -494,7 +493,7 @@ mod tests {
             let schema = random::schema_document(&mut rng);
             let document = random::document(&mut rng, 4);
             let mut text = document.to_string().into_bytes();
-            // As parsed, so that both sides see the same numbers.
+            // The document is parsed once, so that both sides see the same numbers.
             let tree: Value = serde_json::from_slice(&text).unwrap();
             let tape = simd_json::to_tape(&mut text).unwrap();
             let (Some(on_tape), Some(on_tree)) = (build::<TapeJson>(&schema), build::<SerdeJson>(&schema))
@@ -532,7 +531,7 @@ mod tests {
 
     #[test]
     fn used_up_steps_end_an_exponential_check() {
-        // Two ways to go down at each level, and the bottom fits neither.
+        // There are two ways to go down at each level, and the bottom fits neither.
         let schema = json!({
             "$ref": "#/$defs/node",
             "$defs": {"node": {"type": "object", "anyOf": [

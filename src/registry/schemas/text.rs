@@ -1,7 +1,7 @@
-//! Typed values from texts: members' names, the variables of a URI template, the arguments of a prompt.
+//! Typed values from strings: members' names, the variables of a URI template, the arguments of a prompt.
 //!
-//! Numbers and booleans are read as JSON writes them, an enum by the name of a variant without data. A text that is
-//! none of these is refused; lists and objects come from no text.
+//! Numbers and booleans are read as JSON writes them, an enum by the name of a variant without data. Any other string
+//! is refused for these; lists and objects cannot be made of strings.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
@@ -13,12 +13,12 @@ use simd_json::Node as RawNode;
 use super::argument_error::ArgumentError;
 use super::tape::{TapeNode, split_member};
 
-/// Makes a `T` of an object whose members are texts.
+/// Makes a `T` of an object whose members are strings.
 pub(in crate::registry) fn from_texts<T: DeserializeOwned>(node: TapeNode<'_>) -> Result<T, ArgumentError> {
     T::deserialize(TextsDeserializer(node.nodes()))
 }
 
-/// An object of texts.
+/// An object of strings.
 struct TextsDeserializer<'a>(&'a [RawNode<'a>]);
 
 impl<'a> Deserializer<'a> for TextsDeserializer<'a> {
@@ -82,10 +82,10 @@ impl<'a> MapAccess<'a> for TextsAccess<'a> {
     }
 }
 
-/// One text.
+/// One string.
 pub(super) struct TextDeserializer<'a> {
     text: &'a str,
-    /// What is said of it behind what was expected.
+    /// A text for messages, behind what was expected.
     role: &'static str,
 }
 
@@ -103,7 +103,7 @@ impl<'a> TextDeserializer<'a> {
     }
 
     fn visit_number<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ArgumentError> {
-        // Strict JSON: no sign but minus, no leading zero and, by the two tests before, no white space.
+        // This is strict JSON: no sign but minus, no leading zero and, by the two tests before, no white space.
         let bytes = self.text.as_bytes();
         let begins = bytes
             .first()
@@ -179,7 +179,7 @@ impl<'a> Deserializer<'a> for TextDeserializer<'a> {
     }
 }
 
-/// A variant by its name alone.
+/// A variant that has only its name.
 struct BorrowedVariant<'a>(&'a str);
 
 impl<'a> EnumAccess<'a> for BorrowedVariant<'a> {

@@ -1,7 +1,7 @@
-//! Whether a type can be made of texts, found out before a server starts.
+//! Whether a type can be made of strings, found out before a server starts.
 //!
-//! The type is made once from sample texts by a deserialiser that watches what it asks for. A sample that a type of its
-//! own dislikes (an address, a date) says nothing against the type; asking for a list does.
+//! The type is made once from sample strings by a deserialiser that records what it asks for. A sample that the type's
+//! own code refuses (an address, a date) proves nothing against the type; a request for a list does.
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,47 +18,47 @@ use crate::registry::panics::catch;
 /// Variants of one enum that are tried.
 const VARIANTS_MAX: usize = 256;
 
-/// Why the type that a function takes cannot be made of texts.
+/// Why the type that a function takes cannot be made of strings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextTypeError {
-    /// A list, an object, or an enum's variant with data.
+    /// The type wants a list, an object, or an enum's variant with data.
     #[error(
-        "the type wants {wanted} for {name:?}; a text becomes a string, a number, a boolean or an enum's name"
+        "the type wants {wanted} for {name:?}; text can become only a string, a number, a boolean or an enum's name"
     )]
     Kind {
         /// The variable or argument.
         name: String,
-        /// What the type wants.
+        /// The kind of value that the type wants.
         wanted: String,
     },
-    /// It is not made of an object, or not of one of texts.
+    /// The type is not made of an object, or not of one of strings.
     #[error("the type cannot be made of an object of texts")]
     Shape,
-    /// A field that is not optional and never there.
+    /// The type has a field that is not optional and never present.
     #[error("the type wants {0:?}, which is not among the names")]
     Missing(String),
-    /// A name that the type refuses.
+    /// The type refuses a name.
     #[error("the type does not take {0:?}")]
     Unknown(String),
 }
 
-/// Whether a type can be made of texts of these names.
+/// Checks whether a type can be made of strings with these names.
 pub(in crate::registry) type TextType = fn(&[&str], &[&str]) -> Result<(), TextTypeError>;
 
-/// Checks `A` for an object that always has the texts `given`, and perhaps those of `optional` too.
+/// Checks `A` for an object that always has the strings `given`, and may have those of `optional`.
 pub(in crate::registry) fn check<A: DeserializeOwned>(
     given: &[&str],
     optional: &[&str],
 ) -> Result<(), TextTypeError> {
     let names: Vec<&str> = given.iter().chain(optional).copied().collect();
-    // What fails for a sample ends a try, so that each name comes first once.
+    // A failing sample ends a try, so each name comes first once.
     for first in 0..names.len().max(1) {
         let mut ordered = names.clone();
         ordered.rotate_left(first.min(names.len()));
         try_variants::<A>(&ordered)?;
     }
-    // As few as there may be: the others must be optional for the type, too.
+    // With as few members as possible: the others must be optional for the type, too.
     try_variants::<A>(given)
 }
 
@@ -71,7 +71,7 @@ fn try_variants<A: DeserializeOwned>(names: &[&str]) -> Result<(), TextTypeError
             variant,
             variants: &variants,
         };
-        // A type's own code may panic over a sample; that says nothing either.
+        // The type's own code may panic over a sample, which proves nothing either.
         if let Ok(Err(Stop::Refused(error))) = catch(|| A::deserialize(probe).map(drop)) {
             return Err(error);
         }
@@ -83,11 +83,11 @@ fn try_variants<A: DeserializeOwned>(names: &[&str]) -> Result<(), TextTypeError
 /// Why a try ended early.
 #[derive(Debug)]
 enum Stop {
-    /// The type cannot be made of texts.
+    /// The type cannot be made of strings.
     Refused(TextTypeError),
-    /// A value of another type than a text's; whose is told further out.
+    /// The type wants another kind of value; an outer level adds the name.
     Type(String),
-    /// The type dislikes the sample.
+    /// The type's own code refuses the sample.
     Sample,
 }
 
@@ -137,13 +137,13 @@ impl serde::de::Error for Stop {
     }
 }
 
-/// The whole: an object of texts.
+/// The whole object of strings.
 #[derive(Clone, Copy)]
 struct Probe<'a> {
     names: &'a [&'a str],
-    /// Which of an enum's variants is tried.
+    /// The index of the variant that is tried.
     variant: usize,
-    /// The most variants of any enum met.
+    /// The largest number of variants of any enum met.
     variants: &'a Cell<usize>,
 }
 
@@ -153,7 +153,7 @@ impl<'a> Deserializer<'a> for Probe<'a> {
     fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
         let members = Members { probe: self, at: 0 };
         visitor.visit_map(members).map_err(|stop| match stop {
-            // Within a member it has the member's name by now.
+            // An error within a member has the member's name by now.
             Stop::Type(_) => Stop::Refused(TextTypeError::Shape),
             stop => stop,
         })
@@ -206,10 +206,10 @@ impl<'a> MapAccess<'a> for Members<'a> {
     }
 }
 
-/// One text, of whatever kind the type asks for.
+/// One string, of whatever kind the type asks for.
 struct Sample<'a>(Probe<'a>);
 
-/// Kinds that no text becomes.
+/// Kinds of values that no string becomes.
 macro_rules! wanted {
     ($($method:ident($($argument:ty),*) $wanted:literal)*) => {$(
         fn $method<V: Visitor<'a>>(self, $(_: $argument,)* _: V) -> Result<V::Value, Stop> {
@@ -306,7 +306,7 @@ impl<'a> EnumAccess<'a> for SampleVariant {
     }
 }
 
-/// A variant that has its name and no more.
+/// A variant that has only its name.
 struct WithoutData(&'static str);
 
 impl WithoutData {
@@ -408,7 +408,7 @@ mod tests {
     fn types_of_other_things_are_not() {
         #[derive(Deserialize)]
         struct Of<T> {
-            // Its sample is refused, and what comes behind it is looked at all the same.
+            // Its sample is refused, and the fields behind it are checked all the same.
             address: IpAddr,
             id: T,
         }
@@ -467,7 +467,7 @@ mod tests {
             #[serde(flatten)]
             inner: Inner,
         }
-        // serde keeps flattened members as texts, and makes no numbers of them.
+        // serde keeps flattened members as strings, and makes no numbers of them.
         assert!(check::<Outer>(&["id"], &[]).is_err());
     }
 }

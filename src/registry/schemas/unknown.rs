@@ -8,33 +8,32 @@ use simd_json::Node as RawNode;
 use super::listed;
 use super::tape::split_member;
 
-/// Names told in one note.
+/// Names in one note.
 const NAMES_MAX: usize = 8;
-/// Of one name.
+/// Bytes of one name.
 const NAME_BYTES_MAX: usize = 64;
-/// How much a name must be like another to be taken for it, from 0 to 1.
+/// The least similarity of two names to suggest one for the other, from 0 to 1.
 const LIKENESS_MIN: f64 = 0.8;
 
-/// What becomes of arguments that a tool's schema does not name.
+/// What happens to arguments that a tool's schema does not name.
 ///
-/// Without a choice it is as JSON Schema has it: they are ignored, unless the schema forbids them with
-/// `"additionalProperties": false` (`#[serde(deny_unknown_fields)]` on the arguments' type). Nothing is said of them
-/// then, since some clients add arguments of their own to every call, and their users would read of it in every
-/// answer.
+/// By default it is as in JSON Schema: they are ignored, unless the schema forbids them with `"additionalProperties":
+/// false` (`#[serde(deny_unknown_fields)]` on the arguments' type). The result does not mention them then, since some
+/// clients add arguments of their own to every call, and their users would read about it in every answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnknownArguments {
-    /// They are ignored, as JSON Schema has it.
+    /// They are ignored, as in JSON Schema.
     #[default]
     Ignore,
-    /// They are ignored, and the result says so in a text block of its own behind the others, with the name that may
-    /// have been meant. Costs each call a comparison of names.
+    /// They are ignored, and the result says so in a text block of its own behind the others, with the name that was
+    /// probably meant. Costs each call a comparison of names.
     Report,
-    /// They are refused, as other arguments that break the schema. The listed schema says so.
+    /// They are refused, like other arguments that break the schema. The listed schema says so.
     Refuse,
 }
 
-/// Adds to a schema that it takes no other arguments, unless it speaks of others itself.
+/// Adds to a schema that it accepts no other arguments, unless it mentions others itself.
 pub(in crate::registry) fn refuse(schema: &mut Value) {
     let Some(keywords) = schema.as_object_mut() else {
         return;
@@ -45,7 +44,7 @@ pub(in crate::registry) fn refuse(schema: &mut Value) {
     if is_settled {
         return;
     }
-    // Properties of alternatives are seen by the one keyword and not by the other.
+    // One of the two keywords sees properties of alternatives; the other does not.
     let has_parts = ["allOf", "anyOf", "oneOf", "if", "$ref", "dependentSchemas"]
         .iter()
         .any(|keyword| keywords.contains_key(*keyword));
@@ -62,7 +61,7 @@ pub(in crate::registry) fn refuse(schema: &mut Value) {
 pub(in crate::registry) struct KnownArguments(Vec<String>);
 
 impl KnownArguments {
-    /// Nothing if the schema speaks of arguments of any name.
+    /// `None` if the schema allows arguments of any name.
     pub(in crate::registry) fn of(schema: &Value) -> Option<Self> {
         let listed = listed::input(schema);
         let has_others =
@@ -71,7 +70,7 @@ impl KnownArguments {
         (!has_others).then(|| Self(properties.keys().cloned().collect()))
     }
 
-    /// What to say of the unknown ones among these arguments, if there are any. Allocates only then.
+    /// The note on the unknown ones among these arguments, if there are any. Allocates only then.
     pub(in crate::registry) fn note(&self, nodes: &[RawNode<'_>]) -> Option<Box<str>> {
         let is_known = |name: &str| self.0.iter().any(|known| known == name);
         let mut rest = nodes.get(1..)?;
@@ -112,7 +111,7 @@ impl KnownArguments {
     }
 }
 
-/// The name that may have been meant.
+/// The name that was probably meant.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let end = name.floor_char_boundary(NAME_BYTES_MAX);
     let name = name[..end].to_lowercase();

@@ -1,13 +1,13 @@
-//! What is wrong with a call's arguments, in a form that a model can act on.
+//! The faults of a call's arguments, in a form that a model can act on.
 //!
-//! Bounded in number and bytes, whatever a peer sends: the answer to a huge request stays small, and a value is
+//! Their number and bytes are bounded, whatever a peer sends: the answer to a huge request stays small, and a value is
 //! never echoed.
 
 use std::fmt;
 
 /// Violations named one by one; the others are counted.
 pub(super) const VIOLATIONS_MAX: usize = 16;
-/// Of one path or message, chosen so that 16 of each fit a handler's 16 KiB buffer twice.
+/// Bytes of one path or message, chosen so that 16 of each fit a handler's 16 KiB buffer twice.
 pub(super) const TEXT_BYTES_MAX: usize = 256;
 
 /// One place where arguments break the tool's schema.
@@ -31,7 +31,7 @@ impl Violation {
         &self.path
     }
 
-    /// What is wrong there.
+    /// The fault there.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -47,7 +47,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All places where arguments break the tool's schema: the first few by name. At least one.
+/// All places where arguments break the tool's schema, the first few by name. There is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations {
     named: Vec<Violation>,
@@ -64,8 +64,8 @@ impl Violations {
         }
     }
 
-    /// Names the first of `found` and counts the rest; afterwards `is_complete` says whether that was all. None
-    /// found, none made.
+    /// Names the first of `found` and counts the rest; afterwards `is_complete` says whether that was all. `None` if
+    /// none was found.
     pub(super) fn first_of(
         found: impl Iterator<Item = Violation>,
         is_complete: impl FnOnce() -> bool,
@@ -80,17 +80,17 @@ impl Violations {
         (!violations.named.is_empty()).then_some(violations)
     }
 
-    /// Those named, in document order where the schema allows.
+    /// The named violations, in document order where the schema allows.
     pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
         self.named.iter()
     }
 
-    /// How many more there are; at least that many if the search was given up.
+    /// The number of further violations; at least that many if the search was given up.
     pub fn more(&self) -> usize {
         self.more
     }
 
-    /// The violations as one text, at most about 8 KiB: what an `isError` result says.
+    /// The violations as one text of at most about 8 KiB, for an `isError` result.
     pub fn text(&self) -> String {
         self.to_string()
     }

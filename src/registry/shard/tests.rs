@@ -418,7 +418,7 @@ fn arguments_that_break_the_schema_do_not_start() {
         );
     }
     assert!(tools.start_tool(index, None, CallContext::new()).is_err());
-    // Members the schema does not know are not its business.
+    // A schema does not forbid members that it does not know.
     assert_eq!(
         poll(&mut future(&tools, index, r#"{"message":"a","x":1}"#)),
         ready("a")

@@ -14,7 +14,7 @@ use crate::registry::{
     Ask, BlockingContext, CallContext, Cancellation, Elicit, ElicitAnswer, ListRoots, Property,
 };
 
-/// Hears, and counts.
+/// A listener that counts.
 #[derive(Default)]
 struct Ears {
     heard: Mutex<Vec<u64>>,
@@ -126,7 +126,7 @@ fn what_is_said_in_a_poll_is_told_by_its_end() {
     link.begin_poll();
     context.progress((1, 2));
     assert!(link.end_poll());
-    // Not taken yet: still there to take, and told already.
+    // The messages were not taken: they are still there, and the listener was told already.
     context.progress((2, 2));
     assert!(ears.heard().is_empty());
     assert_eq!(progress(&taken(&link)), [1.0, 2.0]);
@@ -143,7 +143,7 @@ fn what_is_said_before_the_call_has_a_number_is_told_with_it() {
     assert!(ears.heard().is_empty());
     link.bind(3);
     assert_eq!(ears.heard(), [3]);
-    // A shard that polls after it has bound needs no telling.
+    // A shard that polls after it has bound the call need not be told.
     let mut link = CallLink::new(ears.clone(), ServerHandle::default());
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::Never));
     link.begin_poll();
@@ -159,7 +159,7 @@ fn progress_increases_and_is_finite() {
     for value in [1.0, 1.0, 0.5, f64::NAN, 1.5, f64::INFINITY, -3.0, 2.0] {
         context.progress(value);
     }
-    // Taking does not begin anew.
+    // Taking does not start the count again.
     assert_eq!(progress(&taken(&link)), [1.0, 1.5, 2.0]);
     context.progress(2.0);
     context.progress(Progress::new(3.0).total(f64::NAN).message("on"));
@@ -190,7 +190,7 @@ fn only_what_is_wanted_is_said() {
         data: json!({"rows": 3}),
     };
     assert_eq!(taken(&link), [expected]);
-    // Nobody to speak to is no error.
+    // To have no client is no error.
     let nobody = CallContext::new();
     nobody.progress(1);
     nobody.log(LogLevel::Emergency, "help");
@@ -247,7 +247,7 @@ fn unsent_bytes_are_bounded() {
         context.log(level, text.clone());
     }
     assert_eq!(link.dropped(), 1);
-    // What would never fit pushes nothing out.
+    // A message that would never fit drops no other.
     context.log(LogLevel::Alert, "x".repeat(UNSENT_BYTES_MAX));
     assert_eq!(link.dropped(), 2);
     let said = taken(&link);
@@ -257,7 +257,7 @@ fn unsent_bytes_are_bounded() {
     };
     let levels: Vec<_> = said.iter().map(level).collect();
     assert_eq!(levels, [LogLevel::Notice, LogLevel::Warning, LogLevel::Error]);
-    // Taken is sent: there is room again.
+    // The messages were taken, so there is room again.
     context.log(LogLevel::Info, text);
     assert_eq!((taken(&link).len(), link.dropped()), (1, 2));
 }
@@ -386,7 +386,7 @@ fn an_answer_that_came_with_the_request_needs_no_capability() {
         Err(ToolError::MissingCapability(needs))
     );
     assert!(link.take_noted().is_empty());
-    // What nobody asked for is not carried into the next round.
+    // Answers that nobody asked for are not carried into the next round.
     let asked = json!({"who": answers["who"], "bad": answers["bad"]});
     assert_eq!(link.answers().map(Value::Object), Some(asked));
 }
@@ -485,7 +485,7 @@ fn a_blocked_question_is_answered_from_another_thread() {
         asked.extend(questions(taken(&link)));
         thread::yield_now();
     }
-    // The other way round than they are waited for.
+    // The answers come in the other order than they are awaited.
     link.answer(1, Ok(json!({"roots": [{"uri": "file:///a"}]})));
     link.answer(0, Ok(json!({"action": "decline"})));
     let (who, roots) = asker.join().unwrap();
@@ -512,8 +512,8 @@ fn closing_and_cancelling_end_a_blocked_question() {
     }
 }
 
-/// An asker that asks and waits, a client that answers and a shard that closes, all at once: whatever happens first,
-/// the asker ends, with the answer or without.
+/// A call that asks and waits, a client that answers and a shard that closes run at once: in every order the call ends,
+/// with the answer or without.
 #[test]
 fn answers_and_ends_may_race() {
     for round in 0..400 {
@@ -569,8 +569,8 @@ fn an_answer_from_another_thread_always_wakes_a_future() {
     }
 }
 
-/// A worker speaks while the shard polls, ends its poll and takes, over and over. Nothing is lost, nothing comes
-/// twice, and whatever is there has been told: by the end of a poll or by the listener.
+/// A worker emits while the shard polls, ends its poll and takes, over and over. Nothing is lost, nothing comes twice,
+/// and every message has been announced: by the end of a poll or to the listener.
 #[test]
 fn nothing_said_from_another_thread_is_forgotten() {
     const STEPS: u32 = 20_000;
@@ -599,7 +599,7 @@ fn nothing_said_from_another_thread_is_forgotten() {
     while !is_over {
         link.begin_poll();
         let has_more = link.end_poll();
-        // Not told of anything: then the listener will be, or nothing is lost for ever.
+        // The shard was not told of anything: then the listener will be, or a message is lost for ever.
         if !has_more {
             hear.recv().unwrap();
         }
@@ -684,7 +684,7 @@ fn a_link_that_is_used_again_says_nothing_of_the_call_before() {
     link.begin_poll();
     CallContext::with_link(link.clone()).progress(1);
     assert!(link.end_poll());
-    // Nobody takes it: the call is gone.
+    // Nobody takes the message, because the call is gone.
     link.close();
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::Never));
     assert!(taken(&link).is_empty());

@@ -1,7 +1,7 @@
-//! What a call has said and nobody has taken yet, in order and within bounds.
+//! The messages of a call that nobody has taken yet, in order and within bounds.
 //!
-//! There are two of these for a call: one under its link's lock, for what other threads say, and one of the thread that
-//! polls it, for what it says meanwhile.
+//! A call has two of these queues: one under its link's lock, for messages from other threads, and one of the thread
+//! that polls it, for messages during the poll.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,16 +10,16 @@ use crate::registry::asking::emission::Emission;
 
 /// Emissions a call may have unsent. Beyond it the oldest progress or log message is dropped.
 pub const UNSENT_MAX: usize = 1_024;
-/// Of about this many bytes: as much as a stream holds for a client that does not read.
+/// Approximate bytes of them: as much as a stream holds for a client that does not read.
 pub const UNSENT_BYTES_MAX: usize = 256 << 10;
-/// Places for emissions that a queue at rest keeps.
+/// Places for emissions that an idle queue keeps.
 const KEPT_MAX: usize = 16;
 
 thread_local! {
     static POLLED: Polled = const { Polled::new() };
 }
 
-/// Where a call's link is: what tells it from others. Never followed.
+/// The address of a call's link, which identifies it and is never followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct LinkAddress(*const ());
 
@@ -29,8 +29,8 @@ impl LinkAddress {
     }
 }
 
-/// The call that a thread polls now, or has polled last, and what it said meanwhile. No other thread sees it, so that a
-/// call which speaks while it is polled takes no lock.
+/// The call that a thread polls now, or has polled last, and its messages meanwhile. No other thread sees it, so that a
+/// call that emits while it is polled takes no lock.
 struct Polled {
     /// The call's link.
     link: Cell<LinkAddress>,
@@ -45,11 +45,11 @@ pub(super) struct Unsent {
     bytes: usize,
 }
 
-/// What became of an emission.
+/// The fate of an emission.
 pub(super) struct Queued {
     /// Whether it is in the queue.
     pub(super) is_kept: bool,
-    /// Emissions that were dropped, itself or older ones.
+    /// Emissions that were dropped: this one or older ones.
     pub(super) dropped: u64,
 }
 
@@ -63,7 +63,7 @@ impl Polled {
     }
 }
 
-/// From here on this thread polls the call of `link`. What was left of another call is nobody's.
+/// From here on this thread polls the call of `link`. Messages left over from another call are dropped.
 pub(super) fn begin_poll(link: LinkAddress) {
     POLLED.with(|polled| {
         polled.link.set(link);
@@ -72,7 +72,7 @@ pub(super) fn begin_poll(link: LinkAddress) {
     });
 }
 
-/// This thread does not poll the call of `link` any more; whether the call said something that can be taken.
+/// This thread no longer polls the call of `link`. Returns whether there are messages to take.
 pub(super) fn end_poll(link: LinkAddress) -> bool {
     of_polled(link, |polled| {
         polled.is_polling.set(false);
@@ -81,12 +81,12 @@ pub(super) fn end_poll(link: LinkAddress) -> bool {
     .unwrap_or(false)
 }
 
-/// What the call of `link` said while this thread polled it, if this is the thread.
+/// Acts on the messages that the call of `link` emitted while this thread polled it, if this is that thread.
 pub(super) fn with_polled<T>(link: LinkAddress, act: impl FnOnce(&mut Unsent) -> T) -> Option<T> {
     of_polled(link, |polled| act(&mut polled.unsent.borrow_mut()))
 }
 
-/// The same, from the begin of the poll until what was said in it is taken.
+/// Does the same, from the beginning of the poll until its messages are taken.
 pub(super) fn while_polled<T>(link: LinkAddress, act: impl FnOnce(&mut Unsent) -> T) -> Option<T> {
     of_polled(link, |polled| {
         let mut unsent = polled.unsent.borrow_mut();
@@ -98,7 +98,7 @@ pub(super) fn while_polled<T>(link: LinkAddress, act: impl FnOnce(&mut Unsent) -
 
 fn of_polled<T>(link: LinkAddress, act: impl FnOnce(&Polled) -> T) -> Option<T> {
     let is_it = |polled: &Polled| polled.link.get() == link;
-    // A thread that ends has nothing to say.
+    // A thread that ends has nothing to send.
     POLLED
         .try_with(|polled| is_it(polled).then(|| act(polled)))
         .ok()
@@ -113,7 +113,7 @@ impl Unsent {
         }
     }
 
-    /// Empties it and keeps its memory, but for what only a very talkative call needed.
+    /// Empties the queue. It keeps its memory, except for what an unusually talkative call needed.
     pub(super) fn clear(&mut self) {
         self.emissions.clear();
         self.emissions.shrink_to(KEPT_MAX);
@@ -155,7 +155,7 @@ impl Unsent {
         }
     }
 
-    /// Takes a question out that was not taken yet.
+    /// Removes a question that was not taken yet.
     pub(super) fn forget_question(&mut self, number: u32) {
         let is_it = |emission: &Emission| matches!(emission, Emission::Question(question) if question.number == number);
         if let Some(at) = self.emissions.iter().position(is_it) {

@@ -1,4 +1,4 @@
-//! Registering, editing and looking up.
+//! Registration, edits and lookups.
 
 use super::*;
 use crate::registry::{
@@ -61,7 +61,7 @@ fn unusable_schemas_name_the_tool() {
     let list = Tool::new("list").run(|_: CallContext, _: NoArguments| async { Ok(Structured(vec![1])) });
     let error = tools.add(list).unwrap_err();
     assert!(matches!(error, RegistryError::OutputSchema { .. }), "{error}");
-    // Refused means not there.
+    // A refused tool is not registered.
     assert!(tools.add(tool("outside")).is_ok());
 }
 
@@ -136,7 +136,7 @@ fn uris_templates_and_prompts_are_checked() {
         ),
         (1, 1, 1)
     );
-    // What is registered as it stands goes before what a template matches.
+    // A registered URI takes precedence over a template that matches.
     assert!(registry.find_resource("x:y").is_some() && registry.find_template("x:y").is_none());
     assert!(registry.find_resource("x:/y").is_none() && registry.find_template("x:/y").is_some());
     assert_eq!(
@@ -183,7 +183,7 @@ fn resource(uri: &str) -> Resource {
     Resource::new(uri, uri).read(|_: CallContext| async { Ok("") })
 }
 
-/// A, B and C of everything.
+/// A registry with A, B and C of every kind.
 fn three_of_each() -> Registry {
     let mut registry = Registry::builder();
     for name in ["A", "B", "C"] {
@@ -252,7 +252,7 @@ fn what_is_removed_is_gone_and_the_rest_moves_up() {
         assert_eq!((after.find(gone), after.find_prompt(gone)), (None, None));
         assert!(after.find_resource(&format!("r:{gone}")).is_none());
         assert!(after.find_template(&format!("t:{gone}/x")).is_none());
-        // The old one lives on, and so does a shard of it.
+        // The old registry lives on, and so does a shard of it.
         assert_consistent(&before, &["A", "B", "C"]);
         let index = before.find(gone).unwrap();
         assert!(shard_before.start_tool(index, None, CallContext::new()).is_ok());
@@ -287,7 +287,7 @@ fn entries_are_shared_with_what_is_made_from_them() {
     for (old, new) in before.inner().tools.iter().zip(&after.inner().tools) {
         assert!(Arc::ptr_eq(old, new));
     }
-    // A thousand rounds of coming and going leave nothing behind.
+    // A thousand rounds of additions and removals leave nothing behind.
     let mut registry = after;
     for _ in 0..1_000 {
         let mut edit = registry.edit();
@@ -320,7 +320,7 @@ fn types_that_cannot_be_made_of_texts_are_refused() {
     let error = registry.add(template::<Vec<u8>>()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "resource template \"issue://{id}\": the type wants a list for \"id\"; a text becomes a string, a \
+        "resource template \"issue://{id}\": the type wants a list for \"id\"; text can become only a string, a \
          number, a boolean or an enum's name"
     );
     let other = ResourceTemplate::new("issue://{number}", "issue");
@@ -340,7 +340,7 @@ fn types_that_cannot_be_made_of_texts_are_refused() {
         .add(prompt::<u8>(PromptArgument::optional("id")))
         .unwrap_err();
     assert!(matches!(error, RegistryError::ArgumentType { .. }), "{error}");
-    // Refused means not there.
+    // A refused template is not registered.
     registry.add(template::<u8>()).unwrap();
     registry
         .add(prompt::<Option<u8>>(PromptArgument::optional("id")))

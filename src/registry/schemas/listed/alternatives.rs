@@ -1,5 +1,5 @@
-//! Alternatives, in the shape that most clients take: `enum` for a choice of texts, `anyOf` of one type each for the
-//! rest, and at the root one object.
+//! Alternatives in the shape that most clients accept: `enum` for a choice of strings, `anyOf` of one type each for the
+//! rest, and one object at the root.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::merge::{CHOICE, description, merge, words_and_assertions};
 
 /// Rewrites the alternatives of one schema whose parts are simple already.
 pub(super) fn simplify(simple: &mut Map<String, Value>) {
-    // Exactly one or at least one: the difference is checked when a value comes.
+    // The difference between exactly one and at least one is checked when a value comes.
     if let Some(one_of) = simple.shift_remove("oneOf") {
         simple.entry("anyOf").or_insert(one_of);
     }
@@ -50,7 +50,7 @@ fn spliced(given: &[Value]) -> Vec<Value> {
     all
 }
 
-/// All choices of texts become one, which tells what its values mean.
+/// All choices of strings become one, which tells what its values mean.
 fn joined_choices(all: Vec<Value>) -> Vec<Value> {
     if all.iter().filter(|one| choice(one).is_some()).count() < 2 {
         return all;
@@ -78,7 +78,7 @@ fn joined_choices(all: Vec<Value>) -> Vec<Value> {
     keep.collect()
 }
 
-/// The values of a schema that is a choice of texts, and nothing else.
+/// The values of a schema that is a choice of strings, and nothing else.
 fn choice(schema: &Value) -> Option<&Vec<Value>> {
     let keywords = schema.as_object()?;
     let is_plain = |keyword: &String| matches!(keyword.as_str(), "type" | "enum" | "description" | "title");
@@ -86,7 +86,7 @@ fn choice(schema: &Value) -> Option<&Vec<Value>> {
     schema.get("enum")?.as_array().filter(|_| is_choice)
 }
 
-/// What a choice says of its values, a line each.
+/// The descriptions of a choice's values, a line each.
 fn choice_lines(schema: &Value, values: &[Value]) -> Vec<String> {
     let words = ["description", "title"]
         .iter()
@@ -111,7 +111,7 @@ fn line(value: &Value, words: &str) -> String {
     )
 }
 
-/// Puts what stands beside alternatives into each of them: some clients look at one or the other.
+/// Puts the keywords beside alternatives into each of them: some clients look only at one or the other.
 fn distribute(simple: &mut Map<String, Value>) {
     let (words, mut beside) = words_and_assertions(simple.clone());
     let Some(Value::Array(all)) = beside.shift_remove("anyOf") else {
@@ -126,7 +126,7 @@ fn distribute(simple: &mut Map<String, Value>) {
         let Value::Object(merged) = merge(Value::Object(beside.clone()), into_object(one)) else {
             return;
         };
-        // What does not go together stays as it is.
+        // Alternatives that cannot be merged stay as they are.
         if merged.contains_key("allOf") {
             return;
         }
@@ -147,8 +147,8 @@ fn into_object(schema: Value) -> Map<String, Value> {
     }
 }
 
-/// One object with the properties of all alternatives: at the root the large model services refuse alternatives.
-/// What goes with what is said in words; a mixture is refused when it comes.
+/// One object with the properties of all alternatives: the large model services refuse alternatives at the root. The
+/// description says what goes with what; a mixture is refused when it comes.
 pub(super) fn unite(root: &mut Map<String, Value>) {
     let Some(Value::Array(all)) = root.get("anyOf") else {
         return;
@@ -215,7 +215,7 @@ impl Union<'_> {
         required_of(first).filter(is_everywhere).collect()
     }
 
-    /// One property, whatever the alternatives say of it.
+    /// One property, merged from all alternatives.
     fn property(&self, name: &str, tag: Option<&str>) -> Value {
         let mut schemas: Vec<Value> = Vec::new();
         for one in self.all {
@@ -223,7 +223,7 @@ impl Union<'_> {
                 continue;
             };
             let mut schema = schema.clone();
-            // An alternative's own words belong to what it is chosen by.
+            // An alternative's own description belongs to the value it is chosen by.
             let is_told_apart = match tag {
                 Some(tag) => tag == name,
                 None => requires(one, name) && self.count(name) == 1,
@@ -258,7 +258,7 @@ impl Union<'_> {
         Value::Object(united)
     }
 
-    /// How many alternatives have it.
+    /// The number of alternatives that have it.
     fn count(&self, name: &str) -> usize {
         self.all
             .iter()
@@ -278,7 +278,7 @@ impl Union<'_> {
         values.join(", ")
     }
 
-    /// What a reader has to know about the whole: which properties exclude one another.
+    /// The text that tells a reader which properties exclude one another.
     fn words(&self, tag: Option<&str>) -> Option<String> {
         if tag.is_some() {
             return None;

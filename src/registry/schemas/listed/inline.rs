@@ -1,7 +1,7 @@
-//! References replaced by what they lead to.
+//! Replacement of references by their targets.
 //!
-//! A type that contains itself has no end: it is written out [`NESTED_MAX`] times within itself, and the innermost says
-//! its type and that it goes on. Invariant: the result holds no reference, or is the schema as it was.
+//! A type that contains itself has no end: it is written out [`NESTED_MAX`] times within itself, and the innermost
+//! level says only its type and that it goes on. Invariant: the result holds no reference, or is the schema as it was.
 
 use serde_json::{Map, Value, json};
 
@@ -9,16 +9,17 @@ use super::keywords::try_map;
 use super::merge::merge;
 use crate::registry::uri::percent_decode;
 
-/// How often a recursive definition is written out along one path. A model sees the pattern from two; more multiply.
+/// How often a recursive definition is written out along one path. A model sees the pattern from two; more would
+/// multiply.
 const NESTED_MAX: usize = 2;
-/// Schemas in the result. Definitions that use others many times over grow beyond all bounds; they stay references.
+/// Schemas in the result. Definitions that use others many times would grow beyond all bounds; they stay references.
 const SCHEMAS_MAX: usize = 2_000;
-/// Places of definitions, which nothing refers to any more.
+/// Keywords of definitions, which nothing refers to any more.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
-/// The schema without references if that can be had within [`SCHEMAS_MAX`].
+/// The schema without references, if it stays within [`SCHEMAS_MAX`].
 pub(super) fn inline(schema: &Value) -> Value {
-    // Recursion that branches is tried once more, with less of it.
+    // Recursion that branches is tried once more with fewer levels.
     [NESTED_MAX, 1]
         .into_iter()
         .find_map(|nested_max| Inliner::new(schema, nested_max).expand(schema))
@@ -75,7 +76,7 @@ impl<'s> Inliner<'s> {
     }
 }
 
-/// The innermost of a recursive definition.
+/// The innermost level of a recursive definition.
 fn cut(pointer: &str, target: &Value) -> Value {
     let name = pointer.rsplit('/').next().filter(|name| !name.is_empty());
     let words = match name {

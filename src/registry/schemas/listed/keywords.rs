@@ -1,8 +1,8 @@
-//! Where a schema's keywords hold other schemas.
+//! The keywords whose values hold other schemas.
 
 use serde_json::{Map, Value};
 
-/// What a keyword's value is.
+/// The form of a keyword's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::registry) enum Place {
     /// Data, or nothing that concerns a walk.
@@ -11,12 +11,12 @@ pub(in crate::registry) enum Place {
     One,
     /// An array of schemas.
     List,
-    /// An object of schemas, under names of their author's.
+    /// An object of schemas, under names that their author chose.
     Map,
 }
 
 impl Place {
-    /// What stands under `keyword`, in all drafts.
+    /// The form of the value of `keyword`, in all drafts.
     pub(in crate::registry) fn of(keyword: &str) -> Self {
         match keyword {
             "items"
@@ -37,8 +37,8 @@ impl Place {
     }
 }
 
-/// The value of `keyword` with each schema in it replaced by what `change` makes of it; nothing if it makes nothing of
-/// one.
+/// The value of `keyword` with each schema in it replaced by the result of `change`; `None` if `change` gives none for
+/// one of them.
 pub(super) fn try_map(
     keyword: &str,
     value: &Value,

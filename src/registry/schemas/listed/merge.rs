@@ -1,8 +1,8 @@
-//! Two schemas for the same value, made one.
+//! Merging of two schemas for the same value.
 
 use serde_json::{Map, Value, json};
 
-/// Words and hints: the outer schema is nearer to the reader, and wins.
+/// Descriptions and hints: the outer schema is nearer to the reader, and wins.
 const ANNOTATIONS: [&str; 7] = [
     "title",
     "description",
@@ -12,12 +12,12 @@ const ANNOTATIONS: [&str; 7] = [
     "readOnly",
     "writeOnly",
 ];
-/// Keywords that close an object to what its own schema does not name: merged, they would see other names.
+/// Keywords that close an object to names its own schema does not have: merged, they would see other names.
 const CLOSING: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
-/// How a line about one value of a choice begins.
+/// The beginning of a line about one value of a choice.
 pub(super) const CHOICE: &str = "- `";
 
-/// One schema that says what `inner` and `outer` say together.
+/// One schema that demands what `inner` and `outer` demand together.
 pub(super) fn merge(inner: Value, outer: Map<String, Value>) -> Value {
     let inner = match inner {
         Value::Object(inner) => inner,
@@ -33,7 +33,7 @@ pub(super) fn merge(inner: Value, outer: Map<String, Value>) -> Value {
     Value::Object(merged)
 }
 
-/// Both, where they cannot be one, under the outer one's words.
+/// Both schemas, where they cannot be merged, under the outer one's description.
 fn both(inner: Map<String, Value>, outer: Map<String, Value>) -> Value {
     let (mut whole, assertions): (Map<_, _>, Map<_, _>) =
         outer.into_iter().partition(|(keyword, _)| is_annotation(keyword));
@@ -45,14 +45,14 @@ fn is_annotation(keyword: &str) -> bool {
     ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-")
 }
 
-/// Splits what a reader reads off what a value is held to.
+/// Splits the keywords for readers from those that constrain a value.
 pub(super) fn words_and_assertions(schema: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     schema
         .into_iter()
         .partition(|(keyword, _)| is_annotation(keyword))
 }
 
-/// Adds one keyword, unless the sum would not mean the same as both.
+/// Adds one keyword, unless the merged schema would not mean the same as both.
 fn absorb(merged: &mut Map<String, Value>, keyword: &str, value: &Value) -> bool {
     let is_closed = CLOSING.iter().any(|closing| merged.contains_key(*closing));
     let there = merged.get(keyword);
@@ -106,7 +106,7 @@ fn joined(there: &Map<String, Value>, others: &Value) -> Option<Map<String, Valu
     Some(joined)
 }
 
-/// The outer words, and what the inner ones tell of single values.
+/// The outer description, with the lines of the inner one about single values.
 pub(super) fn description(outer: Option<&str>, inner: Option<&str>) -> Option<String> {
     let (Some(outer), Some(inner)) = (outer, inner) else {
         return outer.or(inner).map(str::to_owned);

@@ -1,14 +1,14 @@
-//! The schemas that clients are shown: what a Rust type's schema says, in the keywords that all of them take.
+//! The schemas that clients are shown: a Rust type's schema in the keywords that all clients accept.
 //!
-//! Arguments and results are checked against the type's schema as it is; this makes another of it, for listings. One
-//! schema that a client or the service behind it cannot take often costs it the whole list of tools, so the narrowest
-//! of all sets the rules. Schemas written by hand are listed as they are written;
+//! Arguments and results are checked against the type's schema as it is; this makes another one from it for listings.
+//! One schema that a client, or the service behind it, cannot accept often costs the client the whole list of tools, so
+//! the strictest client sets the rules. Schemas written by hand are listed as they are written;
 //! [`unportable_input`](super::unportable_input) tells what is wrong with them.
 //!
-//! | who | what it does | what is listed |
+//! | client | what it does | what is listed |
 //! |---|---|---|
 //! | Cursor | compares a value's type with the list of types or with the first `anyOf`, and refuses every value for an optional argument | one `type`, no `null`; alternatives have one `type` each |
-//! | Gemini API | 400 for the whole request: `type` lists, `const`, `oneOf`, `$ref`, arrays without `items`, `items` or `properties` beside another type or beside `anyOf`, required names that are no property | none of these; what stood beside alternatives is put into each |
+//! | Gemini API | 400 for the whole request: `type` lists, `const`, `oneOf`, `$ref`, arrays without `items`, `items` or `properties` beside another type or beside `anyOf`, required names that are no property | none of these; keywords beside alternatives are put into each |
 //! | OpenAI API | 400: an object without `properties`, a root with `anyOf` and its like; `allOf` and `oneOf` anywhere in strict mode | `properties`, if empty; one object at the root, `anyOf` elsewhere |
 //! | Anthropic API | 400: `oneOf`, `anyOf`, `allOf` at the root | as above |
 //! | Claude Code, OpenCode | a boolean for a property's schema, or a recursive reference: all tools of the server are gone | `{}`; recursion is written out twice and then cut |
@@ -16,15 +16,15 @@
 //! | LibreChat, n8n, LM Studio, Copilot CLI | do not follow references | no references |
 //! | MCP gateways (Kuadrant) | drop a tool with a list of types | one `type` |
 //! | Ajv, in most clients | prints a warning for each unknown `format`; fails for a `$schema` it has not loaded | formats of JSON Schema alone, no `$schema` |
-//! | models, forms | fill `"default": null` in, and are refused | no default that is `null` |
+//! | models, forms | fill in `"default": null`, and are refused | no default that is `null` |
 //!
-//! What has no place there is left out of the listing and still checked (`not`, `if`, `propertyNames`, exact tuples and
-//! the like), so a listing is never stricter than the check: whatever it allows is taken, but for mixtures of
-//! alternatives at the root and of a tuple's places, values below a cut recursion, and what these keywords refuse.
-//! `additionalProperties`, `pattern`, `uniqueItems` and numeric limits stay: the reference SDKs write them in every
-//! schema, and clients that talk to an API without them know how to drop them.
+//! Keywords that have no place there are left out of the listing and still checked (`not`, `if`, `propertyNames`, exact
+//! tuples and the like). So a listing is never stricter than the check: every value it allows is accepted, except for
+//! mixtures of alternatives at the root and of a tuple's places, values below a cut recursion, and values that these
+//! keywords refuse. `additionalProperties`, `pattern`, `uniqueItems` and numeric limits stay: the reference SDKs write
+//! them in every schema, and clients that talk to an API without them know how to drop them.
 //!
-//! Results may be `null` and are checked by clients, so there `null` stays, as an alternative of its own.
+//! Results may be `null`, and clients check them, so there `null` stays as an alternative of its own.
 
 mod alternatives;
 mod inline;
@@ -40,7 +40,7 @@ pub(in crate::registry) use keywords::Place;
 use simplify::Direction;
 pub(in crate::registry) use simplify::FORMATS;
 
-/// What is listed for arguments of this schema.
+/// The schema that is listed for arguments of this schema.
 pub(in crate::registry) fn input(schema: &Value) -> Value {
     let mut root = simple_root(schema, Direction::Input);
     alternatives::unite(&mut root);
@@ -49,7 +49,7 @@ pub(in crate::registry) fn input(schema: &Value) -> Value {
     Value::Object(root)
 }
 
-/// What is listed for results of this schema.
+/// The schema that is listed for results of this schema.
 pub(in crate::registry) fn output(schema: &Value) -> Value {
     let mut root = simple_root(schema, Direction::Output);
     if let Some(kind) = schema.get("type") {

@@ -1,6 +1,7 @@
 //! One schema rewritten in the keywords that all clients know, from the inside out.
 //!
-//! No step makes a schema stricter than it was, but for `null` in arguments, which means the same as leaving them out.
+//! No step makes a schema stricter than it was, except that arguments lose `null`, which means the same as leaving them
+//! out.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +9,7 @@ use super::alternatives;
 use super::keywords::try_map;
 use super::merge::{description, merge, words_and_assertions};
 
-/// What says nothing to a caller, or is too much for clients. Values are still checked against all of it.
+/// Keywords that tell a caller nothing, or are too much for clients. Values are still checked against all of them.
 const LEFT_OUT: [&str; 20] = [
     "$schema",
     "$id",
@@ -31,7 +32,7 @@ const LEFT_OUT: [&str; 20] = [
     "contentEncoding",
     "contentMediaType",
 ];
-/// Formats of texts in JSON Schema (2020-12 Validation, 7.3). Validators warn of others, each time they see one.
+/// Formats of strings in JSON Schema (2020-12 Validation, 7.3). Validators warn of others each time they see one.
 pub(in crate::registry) const FORMATS: [&str; 19] = [
     "date-time",
     "date",
@@ -54,7 +55,7 @@ pub(in crate::registry) const FORMATS: [&str; 19] = [
     "regex",
 ];
 
-/// Who writes the values.
+/// The writer of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// The client, which may leave an argument out instead of sending `null`.
@@ -63,7 +64,7 @@ pub(super) enum Direction {
     Output,
 }
 
-/// The schema and all in it.
+/// Rewrites the schema and all schemas in it.
 pub(super) fn simplify(schema: &Value, direction: Direction) -> Value {
     match schema {
         // A client that expects objects drops the tool, or the whole server, over a boolean.
@@ -98,7 +99,7 @@ fn simplify_keywords(keywords: &Map<String, Value>, direction: Direction) -> Map
     simple
 }
 
-/// Takes `null` out: an argument that may be `null` may be left out as well.
+/// Removes `null`: an argument that may be `null` may be left out as well.
 fn drop_null(simple: &mut Map<String, Value>) {
     if let Some(Value::Array(kinds)) = simple.get_mut("type")
         && kinds.len() > 1
@@ -120,7 +121,7 @@ fn drop_null(simple: &mut Map<String, Value>) {
     }
 }
 
-/// `null`, or a schema of nothing else.
+/// Whether a schema is `null`, or of nothing else.
 pub(super) fn is_null(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -134,7 +135,7 @@ pub(super) fn is_null(value: &Value) -> bool {
     }
 }
 
-/// Members of defaults that stand for an argument left out.
+/// Removes members of defaults that stand for an omitted argument.
 fn drop_null_members(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -146,7 +147,8 @@ fn drop_null_members(value: &mut Value) {
     }
 }
 
-/// An empty list of required names is an error in older drafts; a format of no JSON Schema makes validators warn.
+/// Removes empty lists of required names, which are an error in older drafts, and formats that are not JSON Schema's,
+/// of which validators warn.
 fn drop_empty(simple: &mut Map<String, Value>) {
     if simple
         .get("required")
@@ -161,7 +163,7 @@ fn drop_empty(simple: &mut Map<String, Value>) {
     {
         simple.shift_remove("format");
     }
-    // Where nothing may stand under a name, nothing is said of it.
+    // Where nothing is allowed under a name, the name is left out.
     if let Some(Value::Object(properties)) = simple.get_mut("properties") {
         properties.retain(|_, schema| *schema != Value::Bool(false));
     }
@@ -196,7 +198,7 @@ fn split_types(simple: &mut Map<String, Value>) {
     simple.insert("anyOf".to_owned(), Value::Array(alternatives));
 }
 
-/// The types that a keyword says something about.
+/// The types that a keyword constrains.
 fn kind_of(keyword: &str) -> Option<&'static [&'static str]> {
     Some(match keyword {
         "minLength" | "maxLength" | "pattern" | "format" => &["string"],
@@ -226,7 +228,7 @@ fn is_of_kind(value: &Value, kind: &Value) -> bool {
     }
 }
 
-/// One value is a choice of one; a choice of texts says that they are texts.
+/// Makes one value a choice of one, and gives a choice of strings the type string.
 fn name_values(simple: &mut Map<String, Value>) {
     if let Some(value) = simple.shift_remove("const") {
         simple.entry("enum").or_insert_with(|| json!([value]));
@@ -237,7 +239,7 @@ fn name_values(simple: &mut Map<String, Value>) {
     }
 }
 
-/// All of several become one where they can.
+/// Merges the schemas of `allOf` where that is possible.
 fn merge_all(simple: &mut Map<String, Value>) {
     let Some(Value::Array(all)) = simple.get("allOf") else {
         return;
@@ -247,7 +249,7 @@ fn merge_all(simple: &mut Map<String, Value>) {
     whole.shift_remove("allOf");
     for one in all {
         let Value::Object(one) = one else { return };
-        // The words outside stay.
+        // The outer description stays.
         let words = description(
             whole.get("description").and_then(Value::as_str),
             one.get("description").and_then(Value::as_str),
@@ -266,7 +268,7 @@ fn merge_all(simple: &mut Map<String, Value>) {
     *simple = whole;
 }
 
-/// Says in older drafts' words what an object may have besides its properties.
+/// Says in older drafts' keywords which members an object may have besides its properties.
 fn close(simple: &mut Map<String, Value>) {
     if let Some(others) = simple.shift_remove("unevaluatedProperties")
         && others == json!(false)
@@ -294,7 +296,7 @@ fn close(simple: &mut Map<String, Value>) {
     }
 }
 
-/// Every array says what it holds, and says it once for all places.
+/// Gives every array one schema for the items in all places.
 fn list_items(simple: &mut Map<String, Value>) {
     if let Some(places) = take_places(simple) {
         let rest = simple.get("items").or_else(|| simple.get("additionalItems"));
@@ -325,7 +327,7 @@ fn list_items(simple: &mut Map<String, Value>) {
     }
 }
 
-/// What each place of a tuple holds, if this is one.
+/// The schemas of a tuple's places, if this is a tuple.
 fn take_places(simple: &mut Map<String, Value>) -> Option<Vec<Value>> {
     if let Some(Value::Array(places)) = simple.shift_remove("prefixItems") {
         if simple.get("items") == Some(&Value::Bool(false)) {
@@ -333,7 +335,7 @@ fn take_places(simple: &mut Map<String, Value>) -> Option<Vec<Value>> {
         }
         return Some(places).filter(|places| !places.is_empty());
     }
-    // Older drafts.
+    // Older drafts have a list here.
     let places = simple.get("items")?.as_array()?.clone();
     simple.shift_remove("items");
     Some(places).filter(|places| !places.is_empty())

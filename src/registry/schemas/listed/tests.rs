@@ -1,4 +1,4 @@
-//! What becomes of the shapes that types and hands give to schemas.
+//! Listings of the shapes of schemas that types and authors produce.
 #![allow(dead_code, reason = "of these types only the schemas matter")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,7 +13,7 @@ use super::super::random;
 use super::super::schema::{InputSchema, OutputSchema, of_input, of_output};
 use super::{input, output};
 
-/// What is listed for arguments of type `A`, which every client takes.
+/// The listed schema for arguments of type `A`, which every client accepts.
 fn listed<A: JsonSchema>() -> Value {
     let listed = input(&of_input::<A>());
     assert_eq!(unportable_input(&listed), [], "{listed:#}");
@@ -25,7 +25,7 @@ fn property<A: JsonSchema>(name: &str) -> Value {
     listed::<A>()["properties"][name].clone()
 }
 
-/// Whether arguments of type `A` are taken when they are checked.
+/// Whether arguments of type `A` pass the check.
 fn is_taken<A: JsonSchema>(arguments: &Value) -> bool {
     keeps_to(&InputSchema::compile(&of_input::<A>()).unwrap(), arguments)
 }
@@ -272,7 +272,7 @@ fn a_union_of_arguments_is_one_object() {
         .unwrap()
         .sort_by_key(Value::to_string);
     assert_eq!(listed, flattened);
-    // What does not go together is refused when it comes.
+    // Alternatives that do not go together are refused when they come.
     assert!(is_taken::<Flattened>(
         &json!({"target": "t", "kind": "square", "side": 1, "turned": null})
     ));
@@ -342,7 +342,7 @@ fn recursion_is_written_out_and_cut() {
         *innermost,
         json!({"type": "object", "properties": {}, "description": "Node, structured as above."})
     );
-    // The root itself.
+    // The root itself is recursive.
     let node = listed::<Node>();
     assert_eq!(node["properties"]["left"]["properties"]["name"]["type"], "string");
     assert_eq!(
@@ -487,7 +487,7 @@ fn no_arguments_are_an_object_of_no_properties() {
     );
 }
 
-/// A value that keeps to a listed schema.
+/// A random value that is valid by a listed schema.
 fn value_of(schema: &Value, rng: &mut fastrand::Rng) -> Value {
     if let Some(Value::Array(all)) = schema.get("anyOf") {
         return value_of(&all[rng.usize(..all.len())], rng);
@@ -528,7 +528,7 @@ fn value_of(schema: &Value, rng: &mut fastrand::Rng) -> Value {
     }
 }
 
-/// What may be left out at the root: each of them `null` in turn.
+/// Checks that each argument that may be left out at the root may be `null` in turn.
 fn assert_listing_is_taken<A: JsonSchema>(rng: &mut fastrand::Rng, seed: u64) {
     let listed = listed::<A>();
     let checked = InputSchema::compile(&of_input::<A>()).unwrap();
@@ -649,14 +649,14 @@ fn what_no_client_takes_is_found() {
             "beside `anyOf`",
         ),
         (json!({"type": "array"}), "an array without `items`"),
-        (json!({"type": "integer", "format": "uint32"}), "no format"),
+        (json!({"type": "integer", "format": "uint32"}), "is not a format"),
         (json!(true), "a boolean schema"),
         (json!({"type": "string", "enum": ["a", null]}), "null is a value"),
         (
             json!({"type": "object", "required": ["b"]}),
-            "is required, but is no property",
+            "is required, but is not a property",
         ),
-        (json!({"properties": {}}), "of what is no object"),
+        (json!({"properties": {}}), "beside a type other than object"),
         (
             json!({"type": "array", "items": {"const": 1}}),
             "/properties/a/items: `const`",
