@@ -17,7 +17,7 @@ fn weir(arguments: &[&str]) -> Output {
     command(WEIR).args(arguments).output().unwrap()
 }
 
-/// A program that does not see what options the environment of the tests sets.
+/// A program that does not see the options in the environment of the tests.
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -38,7 +38,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// A file that is gone when the test is.
+/// A file that is removed when the test ends.
 struct File(std::path::PathBuf);
 
 impl File {
@@ -174,7 +174,7 @@ fn variables_that_are_no_options_end_nothing() {
         .lines()
         .filter(|line| line.contains("environment"))
         .collect();
-    let is = "is set in the environment, but is no option and changes nothing";
+    let is = "is set in the environment, but is not an option and changes nothing";
     assert_eq!(
         told,
         [
@@ -242,7 +242,7 @@ fn a_file_that_is_none_is_refused_and_not_waited_for() {
             &["serve", "--config"],
             &["doctor", "--config"],
         ] {
-            // Whoever hangs is stopped and has another status.
+            // A command that hangs is stopped and has another status.
             let refused = command("timeout")
                 .args(["10", WEIR])
                 .args(arguments)
@@ -318,7 +318,7 @@ fn the_flags_of_a_size_are_served_as_they_were_sized() {
             "{memory}"
         );
 
-        // As flags they are read too; what is wrong is the address alone.
+        // As flags they are read too; only the address is wrong.
         let mut words: Vec<&str> = line.split(' ').skip(1).collect();
         words.extend(["--listen", "nowhere"]);
         let served = weir(&words);
@@ -446,7 +446,7 @@ impl Drop for Holder {
     }
 }
 
-/// What all processes of a user lock counts against the limit of each of them.
+/// The kernel counts what all processes of a user lock against the limit of each of them.
 #[test]
 fn locked_memory_that_is_used_up_is_named_by_who_has_it() {
     let run = |limit_kib: u64, command: &str| {
@@ -465,7 +465,7 @@ fn locked_memory_that_is_used_up_is_named_by_who_has_it() {
         .unwrap();
     let holder = Holder::start(4);
 
-    // The limit alone would do.
+    // The limit alone would be enough.
     let doctor = run(need_kib, "doctor");
     let told = text(&doctor.stdout);
     assert_eq!(doctor.status.code(), Some(1), "{told}");
@@ -487,7 +487,7 @@ fn locked_memory_that_is_used_up_is_named_by_who_has_it() {
         assert!(!told.contains(word) && !said.contains(word), "{told}{said}");
     }
 
-    // The kernel gives it back a moment later, which is waited for.
+    // The kernel releases it a moment later, which the test waits for.
     drop(holder);
     let doctor = run(need_kib, "doctor");
     let told = text(&doctor.stdout);

@@ -1,19 +1,22 @@
-//! Allowed hosts and origins: what may be written, and what it lets in.
+//! Allowed hosts and origins: how they are written, and which requests they admit.
 //!
-//! The one reading of `--allow-host` and `--allow-origin`, for whoever checks a setting and for both listeners. The
-//! wildcards are `*` alone, which is everybody, and `:*` behind a host, which is any port. A name is compared after
-//! parsing, whole, never by prefix or suffix, so that `*.example.com` is refused and not taken for a name.
+//! This is the one reading of `--allow-host` and `--allow-origin`, for the check of settings and for both listeners.
+//! The wildcards are `*` alone, which allows everybody, and `:*` behind a host, which allows any port. A name is
+//! compared after parsing, whole, never by prefix or suffix, so that `*.example.com` is refused and not taken for a
+//! name.
 
 use std::net::Ipv6Addr;
 
 use crate::units::{Authority, HostName};
 
-/// A text that is no host to allow. It completes a sentence that begins with the option and the value.
+/// The text is not a host that can be allowed. The message completes a sentence that begins with the option and the
+/// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a host; write `example.com`, `example.com:8443`, `[::1]` or `*`")]
 pub struct HostRuleError;
 
-/// A text that is no origin to allow. It completes a sentence that begins with the option and the value.
+/// The text is not an origin that can be allowed. The message completes a sentence that begins with the option and the
+/// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is not an origin; write `https://example.com`, `https://example.com:8443`, `https://example.com:*` for any port, \
@@ -24,9 +27,9 @@ pub struct OriginRuleError;
 /// One allowed host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRule {
-    /// Whatever is asked for, nothing included.
+    /// Any host is allowed, and a request without one.
     Any,
-    /// This one; `None`: on any port.
+    /// This host is allowed; `None` means on any port.
     Host(RuleHost, Option<u16>),
 }
 
@@ -34,13 +37,13 @@ impl HostRule {
     /// Reads `host`, `host:port`, `host:*` (the same as `host`) or `*`.
     ///
     /// # Errors
-    /// When it could never match what a request asks for.
+    /// Fails for a text that could never match the host of a request.
     pub fn parse(text: &str) -> Result<Self, HostRuleError> {
         if text == "*" {
             return Ok(HostRule::Any);
         }
         let (host, is_any_port) = split_any_port(text);
-        // The grammar allows an empty port, which whoever writes a setting has forgotten.
+        // The grammar allows an empty port, but the author of the setting has forgotten the number.
         let authority = Authority::parse(host.as_bytes())
             .filter(|authority| !host.ends_with(':') && !has_wildcard(authority.host));
         let authority = authority.ok_or(HostRuleError)?;
@@ -50,7 +53,7 @@ impl HostRule {
         Ok(HostRule::Host(RuleHost::from(authority.host), authority.port))
     }
 
-    /// Whether a request for this host is let in. `None`: for none at all (HTTP/1.0).
+    /// Whether a request for this host is admitted. `None` stands for a request without a host (HTTP/1.0).
     pub fn allows(&self, asked: Option<Authority<'_>>) -> bool {
         match (self, asked) {
             (HostRule::Any, _) => true,
@@ -65,15 +68,15 @@ impl HostRule {
 /// One allowed origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginRule {
-    /// Whatever is sent, `null` and what is no origin included.
+    /// Any value is allowed, including `null` and values that are not origins.
     Any,
-    /// This one.
+    /// This origin is allowed.
     Origin {
-        /// In lower case.
+        /// The scheme, in lower case.
         scheme: String,
-        /// Without its port.
+        /// The host without its port.
         host: RuleHost,
-        /// Which ports.
+        /// The allowed ports.
         port: OriginPort,
     },
 }
@@ -81,17 +84,17 @@ pub enum OriginRule {
 /// The ports of an allowed origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginPort {
-    /// All of them.
+    /// All ports are allowed.
     Any,
-    /// `None`: the scheme has no default and none was given.
+    /// This port is allowed; `None` if the scheme has no default and none was given.
     Exactly(Option<u16>),
 }
 
 impl OriginRule {
-    /// Reads `scheme://host`, which is the scheme's own port, `scheme://host:port`, `scheme://host:*` or `*`.
+    /// Reads `scheme://host`, which means the scheme's own port, `scheme://host:port`, `scheme://host:*` or `*`.
     ///
     /// # Errors
-    /// When it could never match what a browser sends.
+    /// Fails for a text that could never match what a browser sends.
     pub fn parse(text: &str) -> Result<Self, OriginRuleError> {
         if text == "*" {
             return Ok(OriginRule::Any);
@@ -114,7 +117,8 @@ impl OriginRule {
         })
     }
 
-    /// `None` stands for a value that is no origin: `null`, a path, garbage.
+    /// Whether a request from this origin is admitted. `None` stands for a value that is not an origin: `null`, a path,
+    /// garbage.
     pub fn allows(&self, asked: Option<&Origin<'_>>) -> bool {
         match (self, asked) {
             (OriginRule::Any, _) => true,
@@ -128,7 +132,7 @@ impl OriginRule {
     }
 }
 
-/// `scheme "://" host [ ":" port ]` (RFC 6454, section 7.1), the port filled in where the scheme has one.
+/// `scheme "://" host [ ":" port ]` (RFC 6454, section 7.1), with the scheme's default port filled in.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     scheme: &'a str,
@@ -138,7 +142,8 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// `None` for `null`, for several origins, and for anything with a path, a query or user information.
+    /// Parses one origin. `None` for `null`, for several origins, and for anything with a path, a query or user
+    /// information.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = std::str::from_utf8(text).ok()?.split_once("://")?;
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -163,7 +168,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// `example.com:*` is `example.com`, on any port.
+/// Splits `:*` off: `example.com:*` is `example.com` on any port.
 fn split_any_port(text: &str) -> (&str, bool) {
     match text.strip_suffix(":*") {
         Some(rest) => (rest, true),
@@ -171,7 +176,7 @@ fn split_any_port(text: &str) -> (&str, bool) {
     }
 }
 
-/// `*.example.com` is a valid name in a URI, but whoever sets it means something that is not done here.
+/// `*.example.com` is a valid name in a URI, but its author means a wildcard, which is not supported.
 fn has_wildcard(host: HostName<'_>) -> bool {
     matches!(host, HostName::Name(name) if name.contains('*'))
 }

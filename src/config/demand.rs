@@ -1,7 +1,8 @@
-//! What is asked of the machine: how many shards and workers, where, and for how many connections and how much memory.
+//! The demands on the machine: how many shards and workers, on which CPUs, for how many connections and how much
+//! memory.
 //!
-//! Reads the options that depend on CPUs, descriptors or memory, and refuses what this machine cannot give. Whether
-//! it all fits into the budget is decided in `memory`.
+//! This reads the options that depend on CPUs, descriptors or memory, and refuses what this machine cannot give.
+//! Whether it all fits into the budget is decided in `memory`.
 
 use super::descriptors::DescriptorPlan;
 use super::error::ConfigError;
@@ -13,7 +14,7 @@ use super::placement::{Placement, display_cpu_list, place};
 use super::values::{CpuList, TransportKind};
 use crate::units::{ByteSize, CpuId};
 
-/// How many of what, and where.
+/// The numbers of shards and workers, and their CPUs.
 pub(super) struct Counts {
     pub(super) is_pinned: bool,
     pub(super) placement: Placement,
@@ -21,7 +22,7 @@ pub(super) struct Counts {
     pub(super) workers: u32,
 }
 
-/// A thread is little, but a large machine has many CPUs, and a desktop many servers.
+/// A thread is cheap, but a large machine has many CPUs, and a desktop runs many servers.
 const ONE_CLIENT_WORKERS_MAX: u32 = 4;
 
 pub(super) fn counts(
@@ -43,12 +44,12 @@ pub(super) fn counts(
         .map_or(auto, |count| u16::try_from(count).unwrap_or(u16::MAX));
     if transport == TransportKind::Stdio && shards > 1 {
         errors.push(ConfigError::Impossible(format!(
-            "shards = {shards}, but transport = stdio has one client, whom one shard serves; drop --shards"
+            "shards = {shards}, but transport = stdio has one client, which one shard serves; drop --shards"
         )));
     }
     if usize::from(shards) > chosen.len() {
         notes.push(format!(
-            "shards = {shards}, but they may use {} CPUs ({}): some share one; lower --shards or widen --cpus or the \
+            "shards = {shards}, but they may use {} CPUs ({}), so some share one; lower --shards or widen --cpus or the \
              cpuset",
             chosen.len(),
             display_cpu_list(&chosen)
@@ -76,9 +77,9 @@ pub(super) fn counts(
     }
 }
 
-/// Whether shards stay on their CPUs. Not where other processes are likely to be given the same ones: beside one
+/// Whether shards stay on their CPUs. They do not where other processes are likely to be given the same ones: with one
 /// client, where every instance would take the first CPU, and under a quota of fewer CPUs than there are, where every
-/// container would take the first few. Whoever names CPUs means them.
+/// container would take the first few. CPUs that the operator names are always used.
 fn is_pinned(options: &Options, host: &Host) -> bool {
     let has_all = options.endpoints.transport == TransportKind::Http && host.usable_cpus() == host.cpus.len();
     has_all || options.machine.cpus.is_some()
@@ -139,7 +140,8 @@ pub(super) fn memory_demand(
     }
 }
 
-/// The other half is for sockets and rings in the kernel, and for everybody else. Whole MiB, to be read and typed.
+/// The other half is for sockets and rings in the kernel, and for other processes. The result is in whole MiB, which
+/// are easy to read and type.
 pub(super) fn default_budget_bytes(host: &Host) -> u64 {
     const MIB: u64 = 1 << 20;
     let half = host.available_memory_bytes() / 2;
@@ -174,7 +176,7 @@ fn connections_demand(
     match asked {
         _ if options.endpoints.transport == TransportKind::Stdio => ConnectionsDemand::Exactly(1),
         Some(asked) => ConnectionsDemand::Exactly(asked),
-        // Where there is no limit, connections are still counted.
+        // Without a limit of descriptors, connections are still limited.
         None => ConnectionsDemand::UpTo(possible.min(CONNECTIONS_MAX) as u32),
     }
 }

@@ -1,4 +1,4 @@
-//! How many descriptors the process opens: arithmetic only.
+//! The number of descriptors the process opens: arithmetic only.
 //!
 //! The machine's limit is read in `host` and compared in `demand`.
 
@@ -12,24 +12,24 @@ const PER_SHARD: u64 = 12;
 /// Descriptors of a worker: a file and the directories on the way to it.
 const PER_WORKER: u64 = 4;
 
-/// What descriptors are for.
+/// The numbers that descriptors are needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DescriptorPlan {
-    /// How many shards.
+    /// The number of shards.
     pub shards: u32,
-    /// How many worker threads.
+    /// The number of worker threads.
     pub workers: u32,
-    /// How many connections, over all shards.
+    /// The number of connections, over all shards.
     pub connections: u32,
 }
 
 impl DescriptorPlan {
-    /// Those that are no connections.
+    /// Descriptors that are not connections.
     pub fn reserved(&self) -> u64 {
         PROCESS + PER_SHARD * u64::from(self.shards) + PER_WORKER * u64::from(self.workers)
     }
 
-    /// All of them.
+    /// All descriptors.
     pub fn total(&self) -> u64 {
         self.reserved() + u64::from(self.connections)
     }

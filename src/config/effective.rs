@@ -1,22 +1,23 @@
-//! What every option came to, for `weir check`.
+//! The effective value of every option, for `weir check`.
 //!
-//! Shows and decides nothing: what was given is shown as it was given, what was derived as it was settled.
+//! This shows values and decides nothing: a value that was given is shown as it was given, a derived one as it was
+//! settled.
 
 use super::inputs::{Inputs, Source};
 use super::options::Options;
 
-/// What an option came to.
+/// The effective value of an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective {
     /// The option.
     pub name: &'static str,
-    /// Its value, as it can be typed again where it can.
+    /// The value, in a form that can be typed again where there is one.
     pub value: String,
-    /// Who gave it.
+    /// Where it was given.
     pub source: Source,
 }
 
-/// Given texts as they were given; the rest as `settled` has it, or in the words of the help text.
+/// Given values as they were given; the others as `settled` has them, or as the help text describes them.
 pub(super) fn effective(inputs: &Inputs, settled: &Options, is_pinned: bool) -> Vec<Effective> {
     let rows = settled.fields().map(|(spec, field)| {
         let given = inputs.given(spec.name);

@@ -1,6 +1,7 @@
-//! Options in the environment: which variables are options, and what is said of those that only look like one.
+//! Options in the environment: which variables are options, and which messages there are about those that only look
+//! like one.
 //!
-//! Is handed the variables and reads none itself.
+//! The caller passes the variables in; this reads none itself.
 
 use super::inputs::{Inputs, Source};
 use super::nearest::nearest;
@@ -8,10 +9,10 @@ use super::options::Options;
 use super::spec::{CONFIG, OptionSpec, VARIABLE_PREFIX};
 
 impl Inputs {
-    /// Takes the environment's variables; those without the program's prefix are none of ours, empty ones count as
-    /// not set, and commas separate the values of a repeatable option. A name that is no option is never an error,
-    /// since the environment is everybody's: one that is much like an option's is [noted](Self::notes), others are
-    /// [remarked on](Self::remarks), and what container platforms set for a service of this name is not even that.
+    /// Takes the environment's variables. Variables without the program's prefix are skipped, empty ones count as not
+    /// set, and commas separate the values of a repeatable option. An unknown name is never an error, since the
+    /// environment belongs to everybody: a name much like an option's is [noted](Self::notes), others are [remarked
+    /// on](Self::remarks), and variables that container platforms set for a service of this name are not even that.
     pub fn insert_environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (variable, text) in variables {
             let Some(name) = variable.strip_prefix(VARIABLE_PREFIX) else {
@@ -28,7 +29,7 @@ impl Inputs {
     }
 
     fn pass_over(&mut self, variable: &str) {
-        let fact = format!("{variable} is set in the environment, but is no option and changes nothing");
+        let fact = format!("{variable} is set in the environment, but is not an option and changes nothing");
         match nearest_variable(variable) {
             Some(meant) => self.notes.push(format!("{fact}; did you mean `{meant}`?")),
             None => self.remarks.push(fact),
@@ -54,7 +55,7 @@ pub(super) fn split_variable(spec: &OptionSpec, text: &str) -> Vec<String> {
     }
 }
 
-/// Compared without the prefix, which all of them share.
+/// Names are compared without the prefix, which all of them share.
 fn nearest_variable(variable: &str) -> Option<String> {
     let bare = |name: &str| {
         name[VARIABLE_PREFIX.len()..]
@@ -71,9 +72,9 @@ fn nearest_variable(variable: &str) -> Option<String> {
     known.get(at).cloned()
 }
 
-/// Whether a variable is one of those that Kubernetes sets in every container for every service, and Docker for every
-/// link; `name` is without the prefix. A service `weir` gives `WEIR_PORT=tcp://10.0.0.7:8080`, one called `weir-admin`
-/// gives `WEIR_ADMIN_PORT`.
+/// Whether Kubernetes sets this variable in every container for every service, or Docker for every link; `name` is
+/// without the prefix. A service `weir` gives `WEIR_PORT=tcp://10.0.0.7:8080`, one called `weir-admin` gives
+/// `WEIR_ADMIN_PORT`.
 fn is_service_link(name: &str, text: &str) -> bool {
     let has_scheme = ["tcp://", "udp://", "sctp://"]
         .iter()
@@ -88,7 +89,7 @@ fn is_service_link(name: &str, text: &str) -> bool {
         && ["_TCP_", "_UDP_", "_SCTP_"]
             .iter()
             .any(|kind| name.contains(kind));
-    // Docker: the names of both containers, and the linked one's own environment.
+    // Docker sets the names of both containers, and the linked one's own environment.
     let is_docker = (ends_with_word(name, "NAME") && text.starts_with('/')) || has_words(name, "ENV_");
     is_host || is_port || is_address || is_part || is_docker
 }
@@ -137,7 +138,7 @@ mod tests {
         assert_eq!(texts(&inputs, "cpus"), Some((vec!["0,1"], Source::Environment)));
     }
 
-    /// What is said of variables that are no options: as a warning, and in passing.
+    /// The messages about variables that are not options: warnings, and remarks.
     fn passed_over(pairs: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let mut inputs = Inputs::new();
         inputs.insert_environment(pairs_of(pairs));
@@ -160,13 +161,13 @@ mod tests {
             ("WEIR_LOG", "WEIR_LOG_LEVEL"),
         ] {
             let note = format!(
-                "{variable} is set in the environment, but is no option and changes nothing; did you mean `{meant}`?"
+                "{variable} is set in the environment, but is not an option and changes nothing; did you mean `{meant}`?"
             );
             assert_eq!(passed_over(&[(variable, "8")]), (vec![note], Vec::new()));
         }
         for variable in ["WEIR_VERSION", "WEIR_HOME", "WEIR_", "WEIR_USER", "WEIR_SHA256"] {
             let remark =
-                format!("{variable} is set in the environment, but is no option and changes nothing");
+                format!("{variable} is set in the environment, but is not an option and changes nothing");
             assert_eq!(passed_over(&[(variable, "1.2.3")]), (Vec::new(), vec![remark]));
         }
     }

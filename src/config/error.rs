@@ -1,13 +1,13 @@
-//! Why a configuration is refused: the operator's fault, in the operator's words.
+//! The reasons why a configuration is refused, in words for the operator, whose fault it is.
 //!
-//! Every text gives the fact, the value, the limit and the next step, on one line. What stands in a file is shown
-//! besides, with its line and a caret below it ([`ConfigError::excerpt`]).
+//! Every message gives the fact, the value, the limit and the next step, on one line. For a setting in a file its line
+//! is shown as well, with a caret below it ([`ConfigError::excerpt`]).
 
 use std::ops::Range;
 
 use thiserror::Error;
 
-/// One thing that is wrong with what was asked for.
+/// One fault of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -15,68 +15,68 @@ pub enum ConfigError {
     FileUnreadable {
         /// The file.
         path: String,
-        /// What the kernel said.
+        /// The kernel's message.
         reason: String,
     },
-    /// Something that stands in a file.
+    /// An error has a place in a file.
     #[error("{place}: {error}")]
     InFile {
-        /// Where.
+        /// The place.
         place: FilePlace,
-        /// What is wrong there.
+        /// The error there.
         error: Box<ConfigError>,
     },
     /// The file is not TOML.
     #[error("not TOML: {reason}")]
     NotToml {
-        /// What the parser said.
+        /// The parser's message.
         reason: String,
     },
-    /// A table, where options stand by themselves.
+    /// A table stands where options stand by themselves.
     #[error("`{name}` is a table, but options stand at the top of the file, in no table; {}", next_line(.name, *.meant))]
     Table {
-        /// As it stands in the file.
+        /// The name as it stands in the file.
         name: String,
-        /// What may have been meant by table and key together.
+        /// The option that table and key together probably mean.
         meant: Option<&'static str>,
     },
-    /// A key nobody knows.
+    /// A key is unknown.
     #[error("unknown key `{name}`; {}", next_name(.nearest))]
     UnknownKey {
-        /// As it stands in the file.
+        /// The key as it stands in the file.
         name: String,
-        /// What may have been meant.
+        /// The option that was probably meant.
         nearest: Option<String>,
     },
-    /// A value of a type the option does not take.
+    /// A value has a type that the option does not take.
     #[error("{name}: found {} {found}, wanted {wanted}", article(.found))]
     WrongType {
         /// The option.
         name: &'static str,
-        /// TOML's name of what stands there.
+        /// TOML's name of the type found.
         found: &'static str,
-        /// What should.
+        /// The types the option takes.
         wanted: String,
     },
-    /// A value that is not understood or out of bounds.
+    /// A value cannot be read, or is out of bounds.
     #[error("{name} = {value} ({place}) {reason}")]
     BadValue {
         /// The option.
         name: &'static str,
-        /// What was given.
+        /// The value that was given.
         value: String,
-        /// Where it was given.
+        /// The place where it was given.
         place: String,
-        /// Completes the sentence: what is wrong, the limit and what to do.
+        /// The rest of the sentence: the fault, the limit and the next step.
         reason: String,
     },
-    /// Values that are fine alone and impossible together, or on this machine.
+    /// Values that are valid alone are impossible together, or on this machine.
     #[error("{0}")]
     Impossible(String),
 }
 
 impl ConfigError {
-    /// The same, found at a place in a file.
+    /// The same error, found at a place in a file.
     #[cfg(feature = "cli")]
     pub(super) fn at(self, place: FilePlace) -> Self {
         Self::InFile {
@@ -85,7 +85,7 @@ impl ConfigError {
         }
     }
 
-    /// The line of the file that it is about, and a caret below what is wrong in it; three lines, or none if it is
+    /// The line of the file that the error is about, with a caret below the fault; three lines, or none if the error is
     /// about no file.
     pub fn excerpt(&self) -> Vec<String> {
         match self {
@@ -95,16 +95,16 @@ impl ConfigError {
     }
 }
 
-/// A place in a configuration file, and how the line looks there.
+/// A place in a configuration file, and the text of its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePlace {
     path: String,
     /// Lines and columns count from 1; columns are characters.
     line: usize,
     column: usize,
-    /// The part of the line that is shown, one character for one of the file's.
+    /// The part of the line that is shown, with one character for each in the file.
     shown: String,
-    /// The caret's place and length in it, in characters.
+    /// The place and length of the caret in it, in characters.
     caret: Range<usize>,
 }
 

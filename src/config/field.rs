@@ -1,6 +1,6 @@
-//! The value of one option: how it is checked, shown and, where there is a command, read from texts.
+//! The value of one option: how it is checked, shown and, in the command, read from texts.
 //!
-//! What a value is, is decided by its type and by the [`Kind`] of its row; this knows no option by name.
+//! A value's meaning follows from its type and from the [`Kind`] of its row; nothing here knows an option by name.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,43 +12,43 @@ use super::text;
 use super::values::{AdminSettings, AllowList, CpuList, Linger, Words};
 use crate::units::{ByteSize, Patience, display_duration};
 
-/// A value that cannot be.
+/// A value that is not possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// As it would be typed.
+    /// The value as it would be typed.
     pub(super) value: String,
-    /// Completes a sentence that begins with the option and the value.
+    /// The rest of a sentence that begins with the option and the value.
     pub(super) reason: String,
 }
 
 /// The value of one option, whatever its type.
 pub(super) trait Field {
-    /// As it can be typed again, several with commas; `None` where nothing was chosen.
+    /// The value in a form that can be typed again, several values with commas; `None` if none was chosen.
     fn show(&self, kind: Kind) -> Option<String>;
 
-    /// Writes the value as a text of the same meaning would have been, if it is possible.
+    /// Checks the value, and normalises it as if it had been read from a text.
     fn check(&mut self, kind: Kind) -> Result<(), Refusal>;
 
-    /// Takes the texts that were given; those that cannot be are told, and leave the value as it was.
+    /// Reads the given texts. Texts that are not possible are passed to `refuse`, and leave the value as it was.
     #[cfg(feature = "cli")]
     fn read(&mut self, texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str));
 }
 
-/// A type that one text is a value of.
+/// A type whose values are written as one text.
 pub(super) trait Value: Sized + Clone + PartialEq {
     /// Reads a text.
     ///
     /// # Errors
-    /// The rest of a sentence about the value.
+    /// Returns the rest of a sentence about the value.
     fn parse(text: &str, kind: Kind) -> Result<Self, String>;
 
-    /// As it can be typed again.
+    /// The value in a form that can be typed again.
     fn show(&self, kind: Kind) -> String;
 
-    /// Reads what it shows. Whatever has a form that a text cannot have is refused by its text.
+    /// Reads the text that the value shows, so that a value without a valid text is refused.
     ///
     /// # Errors
-    /// The rest of a sentence about the value.
+    /// Returns the rest of a sentence about the value.
     fn checked(&self, kind: Kind) -> Result<Self, String> {
         Self::parse(&self.show(kind), kind)
     }
@@ -72,7 +72,7 @@ impl<T: Value> Field for T {
     }
 }
 
-/// `None` is what follows from other settings or the machine, written `auto` where it can be written.
+/// `None` means a value that follows from other settings or the machine; it is written `auto` where it can be written.
 impl<T: Value> Field for Option<T> {
     fn show(&self, kind: Kind) -> Option<String> {
         match (self, kind) {
@@ -98,7 +98,7 @@ impl<T: Value> Field for Option<T> {
     }
 }
 
-/// Each at most once.
+/// Each value may occur once.
 impl<T: Value> Field for Vec<T> {
     fn show(&self, kind: Kind) -> Option<String> {
         let texts: Vec<String> = self.iter().map(|value| Value::show(value, kind)).collect();
@@ -226,7 +226,7 @@ impl Value for AdminSettings {
             .map_or_else(|| "off".to_owned(), |address| address.to_string())
     }
 
-    /// Every address can be, and which of them nobody asked for does not show.
+    /// Every address is possible; the text would lose that a default was not chosen.
     fn checked(&self, _: Kind) -> Result<Self, String> {
         Ok(*self)
     }
@@ -316,7 +316,7 @@ impl Value for PathBuf {
         self.display().to_string()
     }
 
-    /// A path need not be Unicode, nor survive being shown.
+    /// A path need not be Unicode, and might not survive being shown.
     fn checked(&self, kind: Kind) -> Result<Self, String> {
         Self::parse(&self.to_string_lossy(), kind).map(|_| self.clone())
     }
@@ -336,7 +336,7 @@ impl Value for bool {
     }
 }
 
-/// Names of hosts, origins and URLs' paths.
+/// Strings are names of hosts, origins and paths of URLs.
 impl Value for String {
     fn parse(text: &str, kind: Kind) -> Result<Self, String> {
         match kind {

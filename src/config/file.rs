@@ -1,6 +1,6 @@
-//! The configuration file: TOML, of which only keys at the top are options.
+//! The configuration file: TOML, in which only keys at the top are options.
 //!
-//! Is handed the text and reads no file itself. What is wrong is told with its place, all of it at once.
+//! The caller passes the text in; this reads no file itself. All faults are reported at once, each with its place.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use super::options::Options;
 use super::spec::OptionSpec;
 
 impl Inputs {
-    /// Takes the text of a configuration file; `path` is how its operator knows it.
+    /// Takes the text of a configuration file; `path` is the name by which the operator knows it.
     ///
     /// # Errors
-    /// When it is not TOML, has an unknown key, or a value of a type no option has: each with its place in the file, in
-    /// the order of the file.
+    /// Fails when the text is not TOML, has an unknown key, or has a value of a type that the option does not take:
+    /// each with its place, in the order of the file.
     pub fn insert_file(&mut self, path: &str, text: &str) -> Result<(), Vec<ConfigError>> {
         type Table = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
         let table: Table = toml::from_str(text).map_err(|error| {
@@ -76,7 +76,7 @@ fn first_table(value: &toml::Value) -> Option<&toml::Table> {
     }
 }
 
-/// `[pool] size = 8` is most likely `pool-size = 8`.
+/// `[pool] size = 8` probably means `pool-size = 8`.
 fn in_a_table(name: &str, table: &toml::Table) -> ConfigError {
     let joined = table
         .keys()
@@ -105,12 +105,12 @@ fn texts_of(spec: &OptionSpec, value: &toml::Value) -> Result<Vec<String>, Confi
     }
 }
 
-/// Numbers and truth values may stand unquoted where the option's values look like that.
+/// Numbers and booleans may stand unquoted if the option's values look like that.
 fn text_of(kind: Kind, value: &toml::Value) -> Option<String> {
     match (kind, value) {
         (kind, toml::Value::Boolean(truth)) if kind.takes_truth() => Some(truth.to_string()),
         (_, toml::Value::String(text)) => Some(text.clone()),
-        // A bare number is accepted for a duration here, so that the answer is "has no unit", not "wrong type".
+        // A bare number is accepted for a duration here, so that the message is "has no unit", not "wrong type".
         (
             Kind::Count { .. }
             | Kind::CountOrAuto { .. }
@@ -141,7 +141,7 @@ fn wanted_type(spec: &OptionSpec) -> String {
     }
 }
 
-/// The parser may say several things on lines of their own; a log record and an error are one.
+/// The parser may return several lines; a log record and an error have one.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// What is wrong with a file, with places.
+    /// The faults of a file, with places.
     fn refused(file: &str) -> Vec<String> {
         let errors = Inputs::new().insert_file("weir.toml", file).unwrap_err();
         errors.iter().map(ToString::to_string).collect()

@@ -1,9 +1,9 @@
-//! How much larger a pool is than what is busy in it.
+//! The ratio between the size of a pool and the number of its busy members.
 
-/// A pool sized for three quarters of itself: 4 handlers for every 3 that are busy.
+/// A pool is sized so that three quarters of it are busy: 4 handlers for every 3 busy ones.
 const HANDLERS_FOR: (u64, u64) = (4, 3);
 
-/// Three busy ones need four.
+/// For example, three busy ones need four.
 pub fn with_headroom(busy: u64) -> u64 {
     let (handlers, busy_of_them) = HANDLERS_FOR;
     busy.saturating_mul(handlers).div_ceil(busy_of_them)

@@ -1,8 +1,8 @@
-//! What this machine lets the process have: CPUs and their time, memory, descriptors, locked memory.
+//! The resources that this machine gives the process: CPUs and their time, memory, descriptors, locked memory.
 //!
-//! Reading is kept apart from meaning: each `read_*` fetches a text, each `parse_*` is pure and tested with the
-//! kernel's own formats. Decides nothing (see `resolve` and `startup`). A limit that cannot be read is taken as absent,
-//! except CPUs and memory, without which nothing can be planned.
+//! Reading is kept apart from parsing: each `read_*` fetches a text, each `parse_*` is pure and tested with the
+//! kernel's own formats. Nothing is decided here (see `resolve` and `startup`). A limit that cannot be read is taken as
+//! absent, except for CPUs and memory, without which nothing can be planned.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 use std::fmt;
@@ -13,40 +13,42 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::units::CpuId;
 
-/// What can be planned with.
+/// The resources to plan with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// CPUs this process may use, ascending; affinity and cpuset are respected.
     pub cpus: Vec<CpuId>,
-    /// The cgroup's quota of CPU time, if that is less than all of these.
+    /// The cgroup's quota of CPU time, if that is less than the time of all these CPUs.
     pub cpu_quota: Option<CpuQuota>,
     /// The machine's memory.
     pub memory_bytes: u64,
     /// The cgroup's limit, if there is one below the machine's.
     pub cgroup_memory_bytes: Option<u64>,
-    /// Descriptors this process may open; `None`: as many as it likes.
+    /// Descriptors this process may open; `None` means that there is no limit.
     pub descriptors_max: Option<u64>,
-    /// Memory this process may lock; `None`: as much as it likes.
+    /// Memory this process may lock; `None` means that there is no limit.
     pub memlock_bytes_max: Option<u64>,
-    /// Whether it may lock more than that all the same (`CAP_IPC_LOCK`, which counts outside of user namespaces alone).
+    /// Whether the process may lock more than that all the same (`CAP_IPC_LOCK`, which counts only outside of user
+    /// namespaces).
     pub is_memlock_exempt: bool,
     /// The kernel's release, such as `6.18.44`.
     pub kernel_release: String,
-    /// `kernel.io_uring_disabled`: 1 is for all without privileges, 2 for all.
+    /// `kernel.io_uring_disabled`: 1 disables it for processes without privileges, 2 for all.
     pub io_uring_disabled: u8,
 }
 
-/// How much CPU time a cgroup may use, in thousandths of one CPU's: a container's `--cpus=1.5` is 1500.
+/// The CPU time that a cgroup may use, in thousandths of one CPU's: a container's `--cpus=1.5` is 1500.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CpuQuota {
-    /// At least 1.
+    /// The thousandths; at least 1.
     pub millis: u32,
 }
 
 impl CpuQuota {
     /// How many threads can be busy all the time without being throttled; at least 1.
     ///
-    /// Rounded down: a thread more would be stopped for the rest of every period, and whoever it serves with it.
+    /// The number is rounded down: one more thread would be stopped for the rest of every period, and with it the
+    /// clients it serves.
     pub fn whole_cpus(self) -> usize {
         (self.millis as usize / 1000).max(1)
     }
@@ -59,22 +61,22 @@ impl fmt::Display for CpuQuota {
     }
 }
 
-/// A fact without which nothing can be planned.
+/// A fact is unknown without which nothing can be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// `sched_getaffinity` failed.
     #[error("cannot tell which CPUs this process may use; is sched_getaffinity forbidden?")]
     Cpus,
-    /// No total in `/proc/meminfo`.
+    /// `/proc/meminfo` has no total.
     #[error("cannot tell how much memory there is: no MemTotal in /proc/meminfo; is /proc mounted?")]
     Memory,
 }
 
 impl Host {
-    /// Asks the kernel.
+    /// Reads the machine's resources from the kernel.
     ///
     /// # Errors
-    /// When CPUs or memory cannot be read.
+    /// Fails when CPUs or memory cannot be read.
     pub fn read() -> Result<Self, HostError> {
         let memory_bytes = parse_meminfo(&read_text("/proc/meminfo")).ok_or(HostError::Memory)?;
         let cores = core_affinity::get_core_ids().filter(|cores| !cores.is_empty());
@@ -104,21 +106,21 @@ impl Host {
         })
     }
 
-    /// How many CPUs' worth of threads can be busy: all that may be used, or as many as the cgroup's quota holds.
+    /// How many threads can be busy on the CPUs: one on each allowed CPU, or as many as the cgroup's quota holds.
     pub fn usable_cpus(&self) -> usize {
         let quota = self.cpu_quota.map_or(usize::MAX, CpuQuota::whole_cpus);
         self.cpus.len().min(quota)
     }
 
-    /// What there is: the machine's memory, or the cgroup's if that is less.
+    /// The memory that there is: the machine's, or the cgroup's if that is less.
     pub fn available_memory_bytes(&self) -> u64 {
         self.cgroup_memory_bytes
             .map_or(self.memory_bytes, |limit| limit.min(self.memory_bytes))
     }
 }
 
-/// Raises the soft limits of descriptors and locked memory to the hard ones, as far as the kernel lets: a soft limit
-/// of 1024 descriptors is kept for programs that use `select`, which this one does not.
+/// Raises the soft limits of descriptors and locked memory to the hard ones, as far as the kernel lets: a soft limit of
+/// 1024 descriptors is kept for programs that use `select`, which this one does not.
 pub fn raise_soft_limits() {
     for resource in [Resource::Nofile, Resource::Memlock] {
         let limit = getrlimit(resource);
@@ -127,7 +129,7 @@ pub fn raise_soft_limits() {
                 current: limit.maximum,
                 maximum: limit.maximum,
             };
-            // A refusal leaves the limit as it was, which is what is planned with then.
+            // If the kernel refuses, the limit stays as it was, and the plan uses that.
             let _ = setrlimit(resource, raised);
         }
     }
@@ -137,15 +139,15 @@ fn read_text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Where limits for this process may stand.
+/// The places of limits for this process.
 struct Cgroups {
     /// `/proc/self/cgroup`.
     membership: String,
-    /// Where the hierarchies are mounted.
+    /// The mount point of the hierarchies.
     mount: PathBuf,
 }
 
-/// A controller's version and the folder of a group.
+/// The version of a controller, and the folder of a group.
 enum Group {
     V1(PathBuf),
     V2(PathBuf),
@@ -159,7 +161,7 @@ impl Cgroups {
         }
     }
 
-    /// The least limit of the own group and all above it.
+    /// The least limit of the process's own group and all groups above it.
     fn memory_limit(&self) -> Option<u64> {
         let limits = self.groups("memory").into_iter().filter_map(|group| {
             let file = match group {
@@ -171,7 +173,7 @@ impl Cgroups {
         limits.min()
     }
 
-    /// The least quota of the own group and all above it.
+    /// The least quota of the process's own group and all groups above it.
     fn cpu_quota(&self) -> Option<CpuQuota> {
         let quotas = self.groups("cpu").into_iter().filter_map(|group| match group {
             Group::V1(folder) => parse_cpu_quota(
@@ -188,7 +190,7 @@ impl Cgroups {
     }
 
     /// Every group that may limit this process by `controller`: its own and all above it, v2 and v1. In a container the
-    /// own path may not exist inside; the group at the mount is then the container's.
+    /// own path may not exist; the group at the mount is then the container's.
     fn groups(&self, controller: &str) -> Vec<Group> {
         let mut groups = Vec::new();
         for line in self.membership.lines() {
@@ -213,7 +215,7 @@ impl Cgroups {
     }
 }
 
-/// Microseconds of CPU time in each period; `max` and -1 are no quotas.
+/// Parses microseconds of CPU time in each period; `max` and -1 mean that there is no quota.
 fn parse_cpu_quota(quota: &str, period: &str) -> Option<CpuQuota> {
     let quota: u64 = quota.trim().parse().ok()?;
     let period: u64 = period.trim().parse().ok().filter(|period| *period > 0)?;
@@ -222,7 +224,7 @@ fn parse_cpu_quota(quota: &str, period: &str) -> Option<CpuQuota> {
     Some(CpuQuota { millis })
 }
 
-/// `max` and v1's almost 2^63 are no limits.
+/// `max`, and v1's almost 2^63, mean that there is no limit.
 fn parse_cgroup_limit(text: &str) -> Option<u64> {
     const V1_UNLIMITED_FROM: u64 = 1 << 62;
     text.trim()
@@ -247,8 +249,8 @@ fn has_ipc_lock(status: &str) -> bool {
         .is_some_and(|mask| mask >> CAP_IPC_LOCK & 1 == 1)
 }
 
-/// Whether a user namespace is the first one, in which every user is himself. In the others, such as those of rootless
-/// containers, root has all capabilities, and the kernel does not mean them.
+/// Whether a user namespace is the first one, in which every user has his own id. In the others, such as those of
+/// rootless containers, root has all capabilities, but the kernel ignores them.
 fn is_all_users(uid_map: &str) -> bool {
     uid_map.split_whitespace().eq(["0", "0", "4294967295"])
 }
@@ -311,7 +313,7 @@ mod tests {
         assert_eq!(groups("0::/a:b", "cpu"), ["v2 /m/a:b", "v2 /m/"]);
     }
 
-    /// A tree like `/sys/fs/cgroup`, gone when the test is.
+    /// A tree like `/sys/fs/cgroup`, removed when the test ends.
     struct Tree(PathBuf);
 
     impl Tree {
@@ -395,7 +397,7 @@ mod tests {
 
     #[test]
     fn quotas_are_thousandths_of_a_cpu_and_whole_ones_are_rounded_down() {
-        // Quota, period, thousandths, as people read it, CPUs' worth of threads.
+        // The columns are quota, period, thousandths, the quota as people read it, and the number of busy threads.
         let cases = [
             ("100000", "100000", 1000, "1", 1),
             ("250000", "100000", 2500, "2.5", 2),

@@ -1,7 +1,7 @@
-//! Where values come from: flags, environment, file, in this order of precedence.
+//! The sources of values: flags, environment and file, in this order of precedence.
 //!
-//! Collects texts and remembers their origin; what the texts mean is decided in `read`, and which of them an
-//! environment or a file holds in `environment` and `file`. Invariant: every stored name is an option's.
+//! This collects texts and remembers their source; `read` decides what the texts mean, and `environment` and `file`
+//! decide which options an environment or a file holds. Invariant: every stored name is an option's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,21 +11,21 @@ use super::nearest::nearest;
 use super::options::Options;
 use super::spec::OptionSpec;
 
-/// Where a value was given. Later ones win.
+/// Where a value was given. Later sources take precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// Nowhere.
+    /// It was not given.
     Default,
-    /// A key of the configuration file.
+    /// It was given as a key of the configuration file.
     File,
-    /// An environment variable.
+    /// It was given as an environment variable.
     Environment,
-    /// The command line.
+    /// It was given on the command line.
     Flag,
 }
 
 impl Source {
-    /// How an operator finds the place again.
+    /// The words by which an operator finds the place again.
     pub fn place(self, spec: &OptionSpec) -> String {
         match self {
             Self::Default => "the default".to_owned(),
@@ -47,18 +47,18 @@ impl fmt::Display for Source {
     }
 }
 
-/// The texts an option was given.
+/// The texts that were given for an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     /// One text, or several where the option is repeatable; never empty.
     pub texts: Vec<String>,
-    /// Who gave them.
+    /// Where they were given.
     pub source: Source,
-    /// Where they stand, if in a file.
+    /// Their place, if they stand in a file.
     pub place: Option<FilePlace>,
 }
 
-/// All texts of all options, the strongest source per option.
+/// All texts of all options, from the strongest source for each option.
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
     given: BTreeMap<&'static str, Given>,
@@ -67,33 +67,33 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Nothing given.
+    /// Inputs without any values.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, for the one client on stdin and stdout, whatever file and environment say.
+    /// The same inputs for a server with one client on stdin and stdout, whatever file and environment say.
     pub fn over_stdio(mut self) -> Self {
         self.insert("transport", vec!["stdio".to_owned()], Source::Flag);
         self
     }
 
-    /// What was given for an option.
+    /// The texts that were given for an option.
     pub fn given(&self, name: &str) -> Option<&Given> {
         self.given.get(name)
     }
 
-    /// What looks like a slip of the finger and changes nothing, one sentence each.
+    /// Warnings about inputs that look like a typing mistake and change nothing, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// What was passed over and probably never meant for this program, one sentence each.
+    /// Remarks on inputs that were ignored and were probably never meant for this program, one sentence each.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// Takes one option's texts, unless a stronger source gave some. No texts: nothing was given.
+    /// Takes one option's texts, unless a stronger source gave some. An empty list means that nothing was given.
     pub fn insert(&mut self, name: &'static str, texts: Vec<String>, source: Source) {
         debug_assert!(Options::spec(name).is_some(), "{name} is no option");
         self.insert_given(
@@ -117,7 +117,7 @@ impl Inputs {
     }
 }
 
-/// The option most like an unknown name, by its name.
+/// The name of the option most like an unknown name.
 pub fn nearest_option(name: &str) -> Option<&'static str> {
     nearest(name, Options::specs().map(|spec| spec.name))
 }

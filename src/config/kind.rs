@@ -1,8 +1,8 @@
-//! What kinds of values options take, and within which bounds.
+//! The kinds of values that options take, and their bounds.
 //!
-//! Holds no values and reads no texts (see `text` and `field`).
+//! This holds no values and reads no texts (see `text` and `field`).
 
-/// What values an option takes; bounds include both ends. Durations are bounded in milliseconds.
+/// The kind of values an option takes; bounds include both ends. Durations are bounded in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// An address and port.
@@ -68,7 +68,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The words that are values, where only a few are.
+    /// The words that are values, for a kind with only a few values.
     pub fn words(self) -> &'static [&'static str] {
         match self {
             Self::Choice(words) => words,
@@ -77,7 +77,7 @@ impl Kind {
         }
     }
 
-    /// Whether TOML's `true` or `false` can be a value: where `on` and `off`, or `off` alone, are.
+    /// Whether TOML's `true` or `false` can be a value: it can where `on` and `off`, or `off` alone, are values.
     #[cfg(feature = "cli")]
     pub(super) fn takes_truth(self) -> bool {
         matches!(self, Self::Switch | Self::AddressOrOff)
@@ -91,14 +91,14 @@ const MINUTE_MS: u64 = 60_000;
 pub(super) const HOUR_MS: u64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// Shards are numbered in 16 bits; more cores than this are not planned for.
+/// Shards are numbered in 16 bits; machines with more cores than this are not planned for.
 pub(super) const SHARDS_MAX: u64 = 1024;
 /// Handlers of a shard are numbered in 16 bits.
 pub(super) const HANDLERS_MAX: u64 = 65_535;
 /// Sixteen times what the kernel lets one process open by default (`fs.nr_open`).
 pub(super) const CONNECTIONS_MAX: u64 = 16_000_000;
 
-/// Deadlines run on one tick of this length; nothing shorter could be told apart.
+/// Deadlines run on one tick of this length, so nothing shorter could be told apart.
 pub(super) const TICK_MS: u64 = 10;
 
 /// The deadline of one step.
@@ -107,7 +107,7 @@ pub(super) const DEADLINE: Kind = Kind::Duration {
     max_ms: DAY_MS,
 };
 
-/// The memory of the whole process. `weir size` takes this too, within the same bounds, as it does the next.
+/// The memory of the whole process. `weir size` takes this and the next one too, within the same bounds.
 pub(super) const MEMORY: Kind = Kind::Size {
     min_bytes: 8 * MIB,
     max_bytes: 1 << 50,

@@ -1,11 +1,12 @@
 //! "Did you mean": the known name most like an unknown one.
 
-/// The known name most like an unknown one, unless none is at all like it.
+/// The known name most like an unknown one, unless none is similar.
 ///
-/// Edits are counted, since a slip of the finger is one or two of them; a name of the same words in another order, or
-/// one that goes on where the other ends, is as good. What several other servers call an option is known by heart.
+/// Edits are counted, since a typing mistake is one or two of them; a name with the same words in another order, or one
+/// that goes on where the other ends, is as good. The names that several other servers use for an option are in a
+/// table.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Below this two names have too little in common to be a slip of the finger.
+    /// Below this two names have too little in common to be a typing mistake.
     const LIKENESS_MIN: f64 = 0.7;
     let name = name.to_ascii_lowercase().replace('_', "-");
     let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name);
@@ -15,7 +16,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
             Some((_, ours)) if *ours == candidate => f64::INFINITY,
             _ => likeness(&name, candidate),
         };
-        // The first of equals: the table begins with what matters most.
+        // Of equals the first counts: the table begins with the most important options.
         if likeness >= LIKENESS_MIN && best.is_none_or(|(most, _)| likeness > most) {
             best = Some((likeness, candidate));
         }
@@ -23,7 +24,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     best.map(|(_, candidate)| candidate)
 }
 
-/// How other servers call it, and how this one does.
+/// Names in other servers, and the name here.
 const ELSEWHERE: [(&str, &str); 6] = [
     ("port", "listen"),
     ("host", "listen"),
@@ -33,9 +34,9 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ("directory", "root"),
 ];
 
-/// From 0 to 1.
+/// The similarity of two names, from 0 to 1.
 fn likeness(name: &str, candidate: &str) -> f64 {
-    /// Shorter ones begin too many words.
+    /// Shorter prefixes begin too many words.
     const PREFIX_LENGTH_MIN: usize = 3;
     const BEGINS: f64 = 0.75;
     let words = |text: &str| {

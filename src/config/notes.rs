@@ -1,4 +1,4 @@
-//! What an operator may not expect of the settings, in sentences with a next step.
+//! Notes on settings that an operator may not expect, in sentences with a next step.
 
 use super::memory::{MemoryDemand, MemoryFit};
 use super::options::Options;
@@ -7,7 +7,7 @@ use super::spec::UsedBy;
 use super::values::{AllowList, Toolset, TransportKind};
 use crate::units::ByteSize;
 
-/// What was given and is of no use, or not enough.
+/// Notes options that were given and have no use, or not enough.
 pub(super) fn note_unused(options: &Options, is_given: &dyn Fn(&str) -> bool, notes: &mut Vec<String>) {
     let given = |used_by: UsedBy| {
         Options::specs()
@@ -33,7 +33,7 @@ pub(super) fn note_unused(options: &Options, is_given: &dyn Fn(&str) -> bool, no
     }
 }
 
-/// What is smaller than it might be because of the memory budget.
+/// Notes settings that are smaller than usual because of the memory budget.
 pub(super) fn note_memory(
     demand: &MemoryDemand,
     fit: &MemoryFit,

@@ -1,7 +1,7 @@
-//! Everything that can be asked of a server, option by option.
+//! All options of a server.
 //!
-//! A program sets the fields; the command reads them from texts (see `read`). Decides nothing: what the options come
-//! to on this machine is settled in `settle`.
+//! A program sets the fields; the command reads them from texts (see `read`). Nothing is decided here: `settle` settles
+//! what the options mean on this machine.
 
 use super::error::ConfigError;
 use super::field::Field;
@@ -16,7 +16,7 @@ use super::spec::OptionSpec;
 /// Declares the options, section by section.
 macro_rules! options {
     ($( $(#[$doc:meta])* $field:ident: $section:ty, )+) => {
-        /// Everything that can be asked of a server; the defaults are those of `weir serve`.
+        /// All options of a server; the defaults are those of `weir serve`.
         ///
         /// Each field is one option of the command, with the same bounds, which are checked when a server is made.
         #[derive(Debug, Clone, PartialEq, Default)]
@@ -45,11 +45,11 @@ macro_rules! options {
 }
 
 options! {
-    /// Where and how clients come.
+    /// The address and transport of clients.
     endpoints: EndpointSettings,
-    /// What `weir serve` serves; of no use to programs that embed a server.
+    /// The toolsets of `weir serve`; a program that embeds a server has no use for them.
     toolsets: ToolsetSettings,
-    /// CPUs, memory, and how memory is shared out.
+    /// CPUs, memory, and the division of memory.
     machine: MachineOptions,
     /// Waiting for a handler, and keeping one.
     queue: QueueOptions,
@@ -65,7 +65,7 @@ options! {
     tasks: TaskSettings,
     /// How shards wait, and how long a drain may take.
     run: RunOptions,
-    /// Which browsers' pages, and which names, clients may come with.
+    /// The origins of browser pages and the host names that are admitted.
     access: AccessSettings,
     /// Session ids of the legacy era.
     session: SessionSettings,
@@ -81,16 +81,16 @@ impl Options {
         Self::specs().find(|spec| spec.name == name)
     }
 
-    /// What an option is, as it can be typed; `None` where nothing was chosen.
+    /// The value of an option, in a form that can be typed again; `None` if none was chosen.
     pub fn show(&self, name: &str) -> Option<String> {
         let (spec, field) = self.fields().find(|(spec, _)| spec.name == name)?;
         field.show(spec.kind)
     }
 
-    /// Checks every value against the bounds of its option, and writes names and paths as they are compared.
+    /// Checks every value against the bounds of its option, and normalises names and paths for comparison.
     ///
     /// # Errors
-    /// One for each option that is out of bounds.
+    /// Returns one error for each option that is out of bounds.
     pub(super) fn check(&mut self) -> Result<(), Vec<ConfigError>> {
         let refused = self.fields_mut().filter_map(|(spec, field)| {
             let refusal = field.check(spec.kind).err()?;
@@ -107,7 +107,7 @@ impl Options {
 }
 
 impl OptionSpec {
-    /// For the help text: what holds when it is given nowhere.
+    /// The default, for the help text.
     pub fn default_text(&self) -> String {
         match self.derived {
             Some(text) => text.to_owned(),

@@ -1,7 +1,7 @@
-//! Which shard runs on which CPU, and which CPUs are left for workers.
+//! The CPU of each shard, and the CPUs that are left for workers.
 //!
-//! Pure: the CPUs a process may use are handed in (see `host`), nothing is pinned here.
-//! Invariant: a CPU that was not allowed is never used.
+//! This is pure: the CPUs a process may use are passed in (see `host`), and nothing is pinned here. Invariant: a CPU
+//! that was not allowed is never used.
 
 use crate::units::{CpuId, ShardId};
 
@@ -11,24 +11,24 @@ const CPU_MAX: usize = 1023;
 /// One shard's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardPlace {
-    /// Which shard.
+    /// The shard.
     pub shard: ShardId,
     /// The CPU of its executor; several shards share one when there are more shards than CPUs.
     pub cpu: CpuId,
 }
 
-/// Where everything runs.
+/// The CPUs of all shards and workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placement {
     /// One per shard, in order.
     pub shards: Vec<ShardPlace>,
-    /// What the shards leave; empty: workers are not pinned.
+    /// The CPUs that the shards leave; if it is empty, workers are not pinned.
     pub worker_cpus: Vec<CpuId>,
 }
 
 /// Puts shards on CPUs in turn, starting over when there are more shards than CPUs.
 ///
-/// `allowed` is what the process may use, `chosen` the part of it that shards may. No CPUs at all: no shards.
+/// `allowed` are the CPUs that the process may use, `chosen` those that shards may. Without CPUs there are no shards.
 pub(super) fn place(shards: u16, chosen: &[CpuId], allowed: &[CpuId]) -> Placement {
     let shards: Vec<ShardPlace> = chosen
         .iter()
@@ -45,10 +45,10 @@ pub(super) fn place(shards: u16, chosen: &[CpuId], allowed: &[CpuId]) -> Placeme
     Placement { shards, worker_cpus }
 }
 
-/// Reads `0-3,6`, as the kernel and `taskset` write it. Ascending, each once.
+/// Reads `0-3,6`, as the kernel and `taskset` write it. The result is ascending, with each CPU once.
 ///
 /// # Errors
-/// A text that completes a sentence about the value.
+/// Returns a text that completes a sentence about the value.
 pub(super) fn parse_cpu_list(text: &str) -> Result<Vec<CpuId>, String> {
     let mut cpus = Vec::new();
     for part in text.split(',') {
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn shards_take_cpus_in_turn_and_workers_what_is_left() {
         let all = cpus(&[0, 1, 2, 3]);
-        // Shards, CPUs they may use, CPUs they get, CPUs left.
+        // The columns are shards, CPUs they may use, CPUs they get, and CPUs left over.
         type Case = (u16, &'static [usize], &'static [usize], &'static [usize]);
         let cases: [Case; 6] = [
             (4, &[0, 1, 2, 3], &[0, 1, 2, 3], &[]),

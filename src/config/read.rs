@@ -1,4 +1,4 @@
-//! From texts to options: all of them are read, and everything that is wrong is told at once.
+//! Reading of options from texts: all are read, and all faults are reported at once.
 
 use super::environment::split_variable;
 use super::error::ConfigError;
@@ -6,8 +6,8 @@ use super::inputs::{Given, Inputs, unknown_key};
 use super::options::Options;
 use super::spec::OptionSpec;
 
-/// The options that were given, and what is wrong with them in the order of the table. An option that cannot be read is
-/// left as it is by default, and what comes of such options is never used.
+/// The options that were given, and their faults in the order of the table. An option that cannot be read keeps its
+/// default, and options with faults are never used.
 pub(super) fn read(inputs: &Inputs) -> (Options, Vec<ConfigError>) {
     let mut options = Options::default();
     let mut errors = Vec::new();
@@ -39,7 +39,7 @@ impl Options {
     /// repeatable option, commas separate the values.
     ///
     /// # Errors
-    /// When no option has that name, or the text is none of its values; then nothing changes.
+    /// Fails when no option has that name, or when the text is not one of its values; then nothing changes.
     pub fn set_text(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let mut errors = Vec::new();
         let found = self.fields_mut().find(|(spec, _)| spec.name == name);
@@ -242,7 +242,7 @@ mod tests {
         );
         let admin = complaint("admin", "true").unwrap();
         assert!(admin.contains("is not an address with a port"), "{admin}");
-        // Words that are no switch stay words.
+        // Words that are not switches stay words.
         assert!(complaint("log-level", "false").is_some());
     }
 
@@ -278,7 +278,7 @@ mod tests {
             }
         }
         let named = complaint("listen", "example.com:8080").unwrap();
-        assert!(named.contains("none but `localhost` is looked up"), "{named}");
+        assert!(named.contains("only `localhost` is looked up"), "{named}");
     }
 
     #[test]

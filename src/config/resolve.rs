@@ -1,6 +1,6 @@
-//! From texts and this machine to settings, for the command.
+//! Resolves texts and this machine to settings, for the command.
 //!
-//! Pure: the same inputs and the same machine give the same settings.
+//! This is pure: the same inputs and the same machine give the same settings.
 
 use super::effective::{Effective, effective};
 use super::error::ConfigError;
@@ -10,23 +10,23 @@ use super::read::read;
 use super::settings::Settings;
 use super::settle::{Settled, settle};
 
-/// Settings and how they came about.
+/// Settings, and where they came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
-    /// What to do.
+    /// The settings.
     pub settings: Settings,
     /// Every option, in the order of the table.
     pub effective: Vec<Effective>,
-    /// What an operator may not expect, one sentence each.
+    /// Notes on settings that an operator may not expect, one sentence each.
     pub notes: Vec<String>,
-    /// What was passed over and is probably nothing, one sentence each.
+    /// Remarks on inputs that were ignored and are probably unimportant, one sentence each.
     pub remarks: Vec<String>,
 }
 
-/// Makes settings of what was given and what there is.
+/// Makes settings of the inputs and of this machine.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the table, and then what is impossible on this machine.
+/// Returns all faults, in the order of the table, and then the demands that this machine cannot meet.
 pub fn resolve(inputs: &Inputs, host: &Host) -> Result<Resolved, Vec<ConfigError>> {
     let (options, errors) = read(inputs);
     let is_given = |name: &str| inputs.given(name).is_some();

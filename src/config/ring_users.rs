@@ -1,7 +1,7 @@
-//! Who else has io_uring rings: for a message about locked memory, whose limit all processes of a user share.
+//! Other users of io_uring rings, for a message about locked memory, whose limit all processes of a user share.
 //!
-//! Reads `/proc`, and only what this user may see. A guess at the culprit, not an account: the kernel tells nobody how
-//! much memory a ring locks.
+//! This reads `/proc`, and only what this user may see. It guesses at the culprit: the kernel does not tell how much
+//! memory a ring locks.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 use std::fmt;
@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct RingUser {
     /// Its id.
     pub pid: u32,
-    /// Its name, as the kernel cuts it off.
+    /// The name, as the kernel cuts it off.
     pub name: String,
     /// How many rings it has; at least 1.
     pub rings: usize,

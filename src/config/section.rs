@@ -1,7 +1,7 @@
 //! Sections of the settings: a struct whose fields are options, one row each.
 //!
-//! A row holds everything that is known of an option: its type, default and place in the settings, its name, what
-//! stands for its value, the values it takes, a sentence of help, and where it may stand. Flags, environment
+//! A row holds everything that is known of an option: its type, default and place in the settings, its name, the
+//! placeholder for its value, the values it takes, a sentence of help, and where it may stand. Flags, environment
 //! variables, keys of the file, help texts and `weir check` are all derived from the rows.
 //!
 //! ```text
@@ -14,13 +14,13 @@ use super::spec::OptionSpec;
 
 /// A group of options.
 pub(super) trait Section: Default {
-    /// One for each field.
+    /// One specification for each field.
     const SPECS: &'static [OptionSpec];
 
     /// The values, in the same order.
     fn fields(&self) -> Vec<&dyn Field>;
 
-    /// The same, to be changed.
+    /// The same values, to be changed.
     fn fields_mut(&mut self) -> Vec<&mut dyn Field>;
 }
 

@@ -1,9 +1,9 @@
-//! What the process was told to do: validated values, one small group per layer.
+//! The validated settings of the process, in one small group for each layer.
 //!
-//! Plain data. Whoever builds a layer hands it its own group and nothing else; nothing in here is read again from
-//! a flag, a file or the environment. Groups that follow from options alone are sections (see `sections`); those that
-//! also follow from the machine are declared here. Invariant: a value that exists is within its bounds, and all of them
-//! fit together (the memory plan adds up, every shard has a CPU).
+//! Settings are plain data. A layer gets its own group and nothing else; nothing in here is read again from a flag, a
+//! file or the environment. Groups that follow only from options are sections (see `sections`); those that also follow
+//! from the machine are declared here. Invariant: a value that exists is within its bounds, and all of them fit
+//! together (the memory plan adds up, every shard has a CPU).
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use super::sizes::{ExecutorSettings, RingOptions, ShardSizes};
 use super::values::{AccessLog, Linger, LogFormat, LogLevel, ReportFormat};
 use crate::units::{ByteSize, CpuId};
 
-/// Everything a server needs to know.
+/// All settings of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where and how clients come; health and metrics.
+    /// The addresses, paths and transports of clients; health and metrics.
     pub endpoints: EndpointSettings,
-    /// Which shard runs on which CPU, in order of [`ShardId`](crate::units::ShardId); never empty.
+    /// The CPU of each shard, in order of [`ShardId`](crate::units::ShardId); never empty.
     pub shards: Vec<ShardPlace>,
     /// The executor of each shard.
     pub executor: ExecutorSettings,
-    /// What each shard makes at start: handlers, queue, buffers.
+    /// The sizes of each shard's handlers, queue and buffers.
     pub sizes: ShardSizes,
     /// How long requests may wait for a handler.
     pub waits: Waits,
@@ -36,9 +36,9 @@ pub struct Settings {
     pub linger: Linger,
     /// The data ring of each shard.
     pub ring: RingOptions,
-    /// How long a shard with nothing to do waits in its own ring before it parks in the executor's.
+    /// How long an idle shard waits in its own ring before it parks in the executor's.
     pub busy_poll: Duration,
-    /// What the memory budget is spent on, and what is left for run time.
+    /// The division of the memory budget, and what is left for run time.
     pub memory: MemoryPlan,
     /// Limits of HTTP messages.
     pub http: HttpLimits,
@@ -48,30 +48,30 @@ pub struct Settings {
     pub channels: ChannelSettings,
     /// Calls whose results are fetched later.
     pub tasks: TaskSettings,
-    /// Connections of the whole process; past it the shards stop accepting.
+    /// Connections of the whole process; beyond that number the shards stop accepting.
     pub connections_max: u32,
-    /// Connections from one address, over all shards; `None`: no cap of its own.
+    /// Connections from one address, over all shards; `None` means that there is no separate limit.
     pub connections_per_ip: Option<u32>,
-    /// Which browsers' pages and which names clients may come with.
+    /// The origins of browser pages and the host names that are admitted.
     pub access: AccessSettings,
     /// Session ids of the legacy era.
     pub session: SessionSettings,
     /// Threads for blocking tools.
     pub workers: WorkerSettings,
-    /// What `weir serve` serves.
+    /// The toolsets of `weir serve`.
     pub toolsets: ToolsetSettings,
-    /// How long a drain may take before what is left is cut off.
+    /// How long a drain may take before remaining work is cut off.
     pub drain_timeout: Duration,
     /// The report at exit.
     pub report: ReportFormat,
-    /// Where it goes.
+    /// The stream that the report goes to.
     pub report_stream: ReportStream,
     /// Logs on stderr.
     pub log: LogSettings,
     /// Which requests get a log record.
     pub access_log: AccessLog,
-    /// WebSockets echo messages instead of serving them: for suites that judge the framing. No option; never so
-    /// unless a program asks for it.
+    /// Whether WebSockets echo messages instead of serving them, for test suites that judge the framing. This is no
+    /// option; only a program can ask for it.
     #[doc(hidden)]
     pub echoes_websocket: bool,
 }
@@ -104,60 +104,60 @@ impl Settings {
     }
 }
 
-/// Where a prober asks whether the process is well.
+/// The path on which a prober asks whether the process is alive.
 pub const HEALTH_PATH: &str = "/healthz";
-/// Where a prober asks whether the server is serving.
+/// The path on which a prober asks whether the server is ready.
 pub const READINESS_PATH: &str = "/readyz";
-/// Where clients of HTTP+SSE open their stream.
+/// The path on which clients of HTTP+SSE open their stream.
 pub const SSE_PATH: &str = "/sse";
-/// Where they POST their messages.
+/// The path to which they POST their messages.
 pub const SSE_MESSAGES_PATH: &str = "/messages";
 
 /// How long requests may wait for a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waits {
-    /// A request with an `Origin`.
+    /// How long a request with an `Origin` may wait.
     pub browser: Duration,
-    /// Any other.
+    /// How long any other request may wait.
     pub agent: Duration,
 }
 
-/// Serving those who wait at other shards.
+/// Serving requests that wait at other shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StealSettings {
-    /// Whether it is done at all.
+    /// Whether shards do it at all.
     pub is_on: bool,
-    /// Handlers of a shard that others' clients may not take; at most the size of the pool.
+    /// Handlers of a shard that clients of other shards may not take; at most the size of the pool.
     pub reserve: u32,
 }
 
 /// Threads for blocking tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// Threads; at least 1.
+    /// The number of threads; at least 1.
     pub threads: usize,
     /// Calls that may wait for a thread, over all of them.
     pub queue_depth_max: usize,
-    /// Threads more that take the place of those whose calls nobody waits for any more.
+    /// Additional threads, which take the place of those whose calls nobody waits for any more.
     pub abandoned_max: usize,
-    /// The CPUs the threads may use; empty: they are not pinned, because the shards take all CPUs there are.
+    /// The CPUs that the threads may use; if it is empty, they are not pinned, because the shards take all CPUs.
     pub cpus: Vec<CpuId>,
 }
 
-/// Where the report goes.
+/// The stream that the report goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportStream {
-    /// Beside the logs, which go to stderr.
+    /// The report goes beside the logs, which go to stderr.
     Stdout,
-    /// Where stdout is a client's, or may be taken for one.
+    /// Stdout belongs to a client, or may be taken for one.
     Stderr,
 }
 
 /// Logs on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogSettings {
-    /// The least important record that is written.
+    /// The least important records that are written.
     pub level: LogLevel,
-    /// How records look.
+    /// The format of records.
     pub format: LogFormat,
 }

@@ -1,8 +1,8 @@
-//! From options and this machine to settings: where everything is put together.
+//! Settles the options on this machine: everything is put together here.
 //!
-//! Pure: the same options and the same machine give the same settings. Whatever is not what an operator might expect
-//! (a pool shrunk to fit, shards sharing a CPU) is said in a note, never done silently; whatever was asked for
-//! explicitly is done as asked or refused.
+//! This is pure: the same options and the same machine give the same settings. Whatever an operator might not expect (a
+//! pool shrunk to fit, shards sharing a CPU) is mentioned in a note, never done silently; an explicit demand is met or
+//! refused.
 
 use super::demand::{Counts, counts, memory_demand};
 use super::error::ConfigError;
@@ -19,23 +19,24 @@ use super::sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes}
 use super::values::{AdminSettings, CpuList, ReportFormat, TransportKind};
 use crate::units::display_duration;
 
-/// Settings and how they came about.
+/// Settings, and the options they came from.
 pub(super) struct Settled {
     pub(super) settings: Settings,
-    /// As they were given, and with what was decided where they left something to decide.
+    /// The options as they were given, with the decisions where they left something open.
     #[cfg_attr(
         not(feature = "cli"),
         expect(dead_code, reason = "shown by `weir check` alone")
     )]
     pub(super) options: Options,
-    /// What an operator may not expect, one sentence each.
+    /// Notes on settings that an operator may not expect, one sentence each.
     pub(super) notes: Vec<String>,
 }
 
-/// Makes settings of what a program set; what is not the default counts as given.
+/// Makes settings of the options of a program; a value other than the default counts as given.
 ///
 /// # Errors
-/// Everything that is out of bounds, in the order of the table, and then what is impossible on this machine.
+/// Returns everything that is out of bounds, in the order of the table, and then the demands that this machine cannot
+/// meet.
 pub fn settle_program(options: &Options, host: &Host) -> Result<(Settings, Vec<String>), Vec<ConfigError>> {
     let mut options = options.clone();
     let errors = options.check().err().unwrap_or_default();
@@ -45,10 +46,10 @@ pub fn settle_program(options: &Options, host: &Host) -> Result<(Settings, Vec<S
     Ok((settled.settings, settled.notes))
 }
 
-/// Makes settings of options, of which `errors` says what is wrong by itself.
+/// Makes settings of options whose own faults are in `errors`.
 ///
 /// # Errors
-/// These, and then what is impossible together or on this machine.
+/// Returns these, and then options that contradict each other or that this machine cannot meet.
 pub(super) fn settle(
     mut options: Options,
     is_given: &dyn Fn(&str) -> bool,
@@ -78,14 +79,14 @@ pub(super) fn settle(
     })
 }
 
-/// What follows from other options alone.
+/// Derives options that follow only from other options.
 fn settle_alone(options: &mut Options) {
     let is_stdio = options.endpoints.transport == TransportKind::Stdio;
-    // Who starts a process to talk to it starts several, and none of them needs a port.
+    // A client that starts a process to talk to it starts several, and none of them needs a port.
     if is_stdio && matches!(options.endpoints.admin, AdminSettings::IfFree(_)) {
         options.endpoints.admin = AdminSettings::Off;
     }
-    // Whoever starts a process to talk to it reads its stderr when something is wrong.
+    // A client that starts a process to talk to it reads its stderr when something is wrong.
     let report = if is_stdio {
         ReportFormat::None
     } else {
@@ -118,7 +119,7 @@ fn refuse_together(options: &Options, errors: &mut Vec<ConfigError>) {
     }
 }
 
-/// Paths that are taken by something else that is served are refused.
+/// Refuses paths on which something else is served.
 fn refuse_taken_paths(endpoints: &EndpointSettings, has_sse: bool, errors: &mut Vec<ConfigError>) {
     let taken = [
         (SSE_PATH, has_sse, "sse-legacy"),
@@ -135,10 +136,10 @@ fn refuse_taken_paths(endpoints: &EndpointSettings, has_sse: bool, errors: &mut 
     }
 }
 
-/// Below this a tenth would be no handler at all.
+/// Below this number a tenth would be no handler at all.
 const HANDLERS_PER_RESERVED: u32 = 10;
 
-/// Checked against the pool as it came out, which may be smaller than its default.
+/// The reserve is checked against the actual pool, which may be smaller than its default.
 fn steal(
     options: &Options,
     fit: &MemoryFit,
@@ -186,7 +187,7 @@ fn assemble(options: &Options, counts: Counts, fit: &MemoryFit, steal: StealSett
         steal,
         linger: options.queue.linger,
         ring: RingOptions {
-            // Bounded by its option.
+            // The option's bounds keep this in range.
             buffers: u16::try_from(fit.ring_buffers).unwrap_or(u16::MAX),
             is_prefaulted: options.machine.is_prefaulted,
             ..ring
@@ -221,7 +222,7 @@ fn assemble(options: &Options, counts: Counts, fit: &MemoryFit, steal: StealSett
 }
 
 fn sizes(options: &Options, fit: &MemoryFit) -> ShardSizes {
-    // Bounded by its option far below this type's range.
+    // The option's bounds are far below this type's range.
     let buffer_bytes = usize::try_from(options.machine.buffer_bytes).unwrap_or_default();
     ShardSizes {
         handlers: fit.handlers,
@@ -241,7 +242,7 @@ fn workers(options: &Options, counts: &Counts) -> WorkerSettings {
         threads: counts.workers as usize,
         queue_depth_max: queued as usize,
         abandoned_max: counts.workers as usize,
-        // Beside an executor that moves about, all CPUs are as good.
+        // With an executor that is not pinned, all CPUs are as good.
         cpus: if counts.is_pinned {
             counts.placement.worker_cpus.clone()
         } else {
@@ -250,7 +251,7 @@ fn workers(options: &Options, counts: &Counts) -> WorkerSettings {
     }
 }
 
-/// Writes what was decided into the options that left it open.
+/// Writes the decisions into the options that left them open.
 fn show_decided(options: &mut Options, settings: &Settings, demand: &MemoryDemand, fit: &MemoryFit) {
     let machine = &mut options.machine;
     machine.shards = u32::try_from(settings.shards.len()).ok();

@@ -1,6 +1,6 @@
-//! What `weir size` is asked: its options, and what is assumed where they say nothing.
+//! The request to `weir size`: its options, and the assumptions where they are not given.
 //!
-//! Reads texts with the bounds and words of the options of `serve`. The arithmetic is in `sizing`.
+//! Texts are read with the bounds and words of the options of `serve`. The arithmetic is in `sizing`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::options::Options;
 use super::text::{parse_bounded_duration, parse_count, parse_linger, parse_size};
 use super::values::Linger;
 
-/// Assumed: what a call to a tool that waits for a disk or a network takes.
+/// The assumed time of a call to a tool that waits for a disk or a network.
 const SERVICE_TIME_ASSUMED: Duration = Duration::from_millis(100);
 
 /// More than any machine serves.
@@ -21,13 +21,13 @@ const RATE_MAX: u64 = 1_000_000_000;
 /// One option of `weir size`.
 #[derive(Debug)]
 pub struct SizeOption {
-    /// As a flag, with two dashes.
+    /// The name as a flag, with two dashes.
     pub name: &'static str,
-    /// What stands for the value in the help text.
+    /// The placeholder for the value in the help text.
     pub value_name: &'static str,
     /// One sentence for the help text.
     pub help: &'static str,
-    /// What holds when it is not given, for the help text; `None`: it must be given.
+    /// The default, for the help text; `None` means that the option must be given.
     pub fallback: Option<&'static str>,
     kind: Kind,
 }
@@ -45,12 +45,12 @@ pub static SIZE_OPTIONS: [SizeOption; 6] = [
     SizeOption { name: PEAK_CLIENTS, value_name: "N", help: "Clients connected at the busiest moment", fallback: None, kind: Kind::Count { min: 1, max: CONNECTIONS_MAX } },
     SizeOption { name: CORES, value_name: "N", help: "Cores that serve", fallback: Some("all this process may use"), kind: Kind::Count { min: 1, max: SHARDS_MAX } },
     SizeOption { name: LINGER, value_name: "TIME|forever", help: "How long a connection keeps its handler after an answer", fallback: Some("0s"), kind: kind::LINGER },
-    SizeOption { name: MEMORY, value_name: "SIZE", help: "Memory all of it must fit into", fallback: Some("half of the cgroup's or machine's"), kind: kind::MEMORY },
+    SizeOption { name: MEMORY, value_name: "SIZE", help: "Memory that everything must fit into", fallback: Some("half of the cgroup's or machine's"), kind: kind::MEMORY },
     SizeOption { name: RATE, value_name: "N", help: "Requests per second, over all clients", fallback: Some("one per client"), kind: Kind::Count { min: 1, max: RATE_MAX } },
     SizeOption { name: SERVICE_TIME, value_name: "TIME", help: "From a call to its answer, on average", fallback: Some("100ms"), kind: Kind::Duration { min_ms: 0, max_ms: DAY_MS } },
 ];
 
-/// What a pool is to be sized for.
+/// The load that a pool is to be sized for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeRequest {
     /// Clients connected at the busiest moment; at least 1.
@@ -59,23 +59,23 @@ pub struct SizeRequest {
     pub cores: u32,
     /// How long a connection keeps its handler after an answer.
     pub linger: Linger,
-    /// What all of it must fit into.
+    /// The memory that everything must fit into.
     pub budget_bytes: u64,
-    /// Requests per second over all clients, if anybody knows.
+    /// Requests per second over all clients, if given.
     pub rate_given: Option<u32>,
-    /// What a call takes, if anybody knows; not 0.
+    /// The time of a call, if given; not 0.
     pub service_time_given: Option<Duration>,
-    /// `--buffer-size` of `serve` where it is not given.
+    /// The default `--buffer-size` of `serve`.
     pub buffer_bytes: u64,
-    /// `--body-max` of `serve` where it is not given: each shard shall be able to hold one such body.
+    /// The default `--body-max` of `serve`: each shard should be able to hold one such body.
     pub body_bytes_max: u64,
 }
 
 impl SizeRequest {
-    /// Reads what was given, by the options' names.
+    /// Reads the given values by the options' names.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the table.
+    /// Returns all faults, in the order of the table.
     pub fn read(given: impl Fn(&str) -> Option<String>, host: &Host) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader {
             given,
@@ -101,17 +101,17 @@ impl SizeRequest {
         }
     }
 
-    /// As given, or one request per client and second.
+    /// The given rate, or one request per client and second.
     pub fn rate_per_second(&self) -> u32 {
         self.rate_given.unwrap_or(self.peak_clients)
     }
 
-    /// As given, or assumed.
+    /// The given time, or the assumed one.
     pub fn service_time(&self) -> Duration {
         self.service_time_given.unwrap_or(SERVICE_TIME_ASSUMED)
     }
 
-    /// The same for fewer clients, each of them as busy.
+    /// The same request for fewer clients, each of them as busy.
     pub(super) fn with_clients(&self, peak_clients: u32) -> Self {
         let scaled = |rate: u32| {
             let rate = u64::from(rate) * u64::from(peak_clients) / u64::from(self.peak_clients.max(1));
@@ -125,14 +125,14 @@ impl SizeRequest {
     }
 }
 
-/// Reads one option after the other and keeps what was wrong.
+/// Reads one option after the other and keeps the faults.
 struct Reader<G> {
     given: G,
     errors: Vec<ConfigError>,
 }
 
 impl<G: Fn(&str) -> Option<String>> Reader<G> {
-    /// `None`: not given, or wrong.
+    /// Reads one option; `None` if it was not given, or is wrong.
     fn one<T>(&mut self, name: &'static str, parse: fn(&str, Kind) -> Result<T, String>) -> Option<T> {
         let option = SIZE_OPTIONS.iter().find(|option| option.name == name)?;
         let text = (self.given)(name)?;

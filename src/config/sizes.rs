@@ -1,20 +1,20 @@
-//! What each shard makes at start, and how its rings are made.
+//! The sizes of each shard's buffers and rings.
 
-/// What one shard makes at start.
+/// The sizes of what one shard makes at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardSizes {
     /// Handlers in the pool; at least 1.
     pub handlers: u32,
-    /// Each of a handler's two buffers, bytes.
+    /// The size of each of a handler's two buffers, in bytes.
     pub handler_buffer_bytes: usize,
-    /// Places in the wait queue, each with a buffer as large as a ring buffer. 0: nobody waits, an exhausted pool
-    /// refuses at once.
+    /// Places in the wait queue, each with a buffer as large as a ring buffer. With 0 nobody waits, and an exhausted
+    /// pool refuses at once.
     pub queue_depth_max: u32,
     /// Assembly buffers for requests in pieces; at least 1.
     pub assembly_buffers: usize,
-    /// Each of those, bytes; a larger request continues on the heap, within the memory plan.
+    /// The size of each of those, in bytes; a larger request continues on the heap, within the memory plan.
     pub assembly_buffer_bytes: usize,
-    /// Each ring buffer, bytes.
+    /// The size of each ring buffer, in bytes.
     pub ring_buffer_bytes: usize,
     /// Heap for large bodies and outboxes, bytes.
     pub heap_bytes_max: usize,
@@ -25,24 +25,24 @@ pub struct ShardSizes {
 /// Size of a ring buffer: one page, a whole request of most clients.
 pub const RING_BUFFER_BYTES: usize = 4096;
 
-/// How a data ring is made.
+/// The shape of a data ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingOptions {
-    /// Entries that can be queued between two system calls; a power of two. More are held back in
-    /// memory, so this is about speed only.
+    /// Entries that can be queued between two system calls; a power of two. Further entries are held back in memory, so
+    /// this affects only speed.
     pub submission_entries: u32,
     /// Completions the kernel holds before it falls back to slower memory; a power of two.
     pub completion_entries: u32,
     /// Ring buffers lent to the kernel; at least 1, at most 32768. Not always a power of two.
     pub buffers: u16,
-    /// Size of each.
+    /// The size of each.
     pub buffer_bytes: usize,
     /// Whether the pages of ring buffers are resident from the start, rather than from their first use.
     pub is_prefaulted: bool,
 }
 
 impl RingOptions {
-    /// Queues for one client: every instance counts against one limit of locked memory.
+    /// Queues for one client: the rings of every instance count against one limit of locked memory.
     pub(super) const ONE_CLIENT: Self = Self {
         submission_entries: 64,
         completion_entries: 256,
@@ -53,8 +53,8 @@ impl RingOptions {
 }
 
 impl Default for RingOptions {
-    /// A submission queue for one busy turn, and a completion queue for a burst of thousands of connections; when it
-    /// overflows all the same, the kernel keeps the rest until it is asked.
+    /// The submission queue holds one busy turn, the completion queue a burst of thousands of connections; if it still
+    /// overflows, the kernel keeps the rest until it is asked.
     fn default() -> Self {
         Self {
             submission_entries: 1024,
@@ -66,11 +66,11 @@ impl Default for RingOptions {
     }
 }
 
-/// The executor of each shard: what it pins and how deep its own rings are.
+/// The executor of each shard: its pinned memory and the depth of its own rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutorSettings {
-    /// Whether it stays on its shard's CPU. Not beside one client, whose neighbours would all be on the first one, nor
-    /// under a quota of fewer CPUs than there are, unless an operator named them.
+    /// Whether it stays on its shard's CPU. It does not with one client, since all such servers would be on the first
+    /// CPU, nor under a quota of fewer CPUs than there are, unless an operator named the CPUs.
     pub is_pinned: bool,
     /// Memory the executor registers for direct file access, which Weir does not use: the least it accepts.
     pub io_memory_bytes: usize,
@@ -90,7 +90,7 @@ impl Default for ExecutorSettings {
 }
 
 impl ExecutorSettings {
-    /// Beside one client.
+    /// The settings for one client.
     pub(super) const ONE_CLIENT: Self = Self {
         is_pinned: false,
         io_memory_bytes: 64 << 10,

@@ -1,8 +1,8 @@
-//! From peak clients to a pool: the arithmetic behind `weir size`.
+//! The arithmetic of `weir size`: from peak clients to a pool.
 //!
-//! Pure, and in whole numbers that are rounded up, so that each can be followed by hand. Memory is shared out by
-//! [`MemoryDemand`], as it is for `serve`; the flags of a [`Sizing`] lead `serve` to precisely its numbers. Finds no
-//! limits of this machine (see `host`) and prints nothing.
+//! This is pure, and in whole numbers that are rounded up, so that each can be followed by hand. [`MemoryDemand`]
+//! divides the memory, as it does for `serve`; given the flags of a [`Sizing`], `serve` uses precisely its numbers.
+//! This finds no limits of the machine (see `host`) and prints nothing.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use crate::units::{ByteSize, display_duration};
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// Numbers for `weir serve`, and those they come from.
+/// Numbers for `weir serve`, and the request they come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizing {
-    /// What was asked.
+    /// The request.
     pub request: SizeRequest,
-    /// Who holds a handler at the peak, over all cores: clients, or calls in service.
+    /// The busy handlers at the peak, over all cores: one per client, or one per call in service.
     pub busy: u64,
     /// Handlers over all cores, before they are shared out.
     pub handlers_total: u64,
@@ -40,20 +40,20 @@ pub struct Sizing {
 /// Why there are no such numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
-    /// More handlers than a shard can have.
+    /// More handlers are needed than a shard can have.
     #[error(
         "{handlers_total} handlers over {cores} cores are {each} each, and a core has at most {HANDLERS_MAX}; {}",
         cores_needed(*.handlers_total)
     )]
     PoolTooLarge {
-        /// Over all cores.
+        /// Handlers over all cores.
         handlers_total: u64,
-        /// On each of them.
+        /// Handlers on each of them.
         each: u64,
-        /// How many cores.
+        /// The number of cores.
         cores: u32,
     },
-    /// More memory than there may be.
+    /// More memory is needed than there may be.
     #[error(
         "memory = {}, but at least {} are needed: {}; {}",
         .short.budget,
@@ -72,7 +72,7 @@ pub enum SizeError {
 /// Sizes a pool.
 ///
 /// # Errors
-/// When it takes more handlers than shards can have, or more memory than there may be.
+/// Fails when the load takes more handlers than shards can have, or more memory than there may be.
 pub fn size(request: &SizeRequest) -> Result<Sizing, SizeError> {
     try_size(request).map_err(|refusal| match refusal {
         SizeError::Memory { short, .. } => SizeError::Memory {
@@ -83,7 +83,7 @@ pub fn size(request: &SizeRequest) -> Result<Sizing, SizeError> {
     })
 }
 
-/// Little's law: how many are in service at a time.
+/// Little's law: the number of calls in service at a time.
 fn in_service(rate_per_second: u32, service_time: Duration) -> u64 {
     let nanos = u128::from(rate_per_second).saturating_mul(service_time.as_nanos());
     u64::try_from(nanos.div_ceil(NANOS_PER_SECOND)).unwrap_or(u64::MAX)
@@ -92,7 +92,7 @@ fn in_service(rate_per_second: u32, service_time: Duration) -> u64 {
 fn try_size(request: &SizeRequest) -> Result<Sizing, SizeError> {
     let busy = match request.linger {
         Linger::Forever => u64::from(request.peak_clients),
-        // A finite linger ends as soon as somebody waits, so nobody ever waits for it.
+        // A finite linger ends as soon as another client waits, so nobody waits for it.
         Linger::None | Linger::For(_) => in_service(request.rate_per_second(), request.service_time()),
     };
     let handlers_total = with_headroom(busy);
@@ -131,7 +131,7 @@ fn try_size(request: &SizeRequest) -> Result<Sizing, SizeError> {
     })
 }
 
-/// As `serve` would put it, given the flags of the sizing.
+/// The demand of `serve` with the flags of the sizing.
 fn demand(request: &SizeRequest, handlers: u32, connections: u32, budget_bytes: u64) -> MemoryDemand {
     MemoryDemand {
         clientele: Clientele::Many,
@@ -147,7 +147,7 @@ fn demand(request: &SizeRequest, handlers: u32, connections: u32, budget_bytes: 
     }
 }
 
-/// Fewer clients never need more, so the most that fit are found by halving the interval.
+/// Fewer clients never need more, so halving the interval finds the most that fit.
 fn most_that_fits(request: &SizeRequest) -> Option<Sizing> {
     let mut best = try_size(&request.with_clients(1)).ok()?;
     let (mut fits, mut fits_not) = (1, request.peak_clients);
@@ -162,12 +162,12 @@ fn most_that_fits(request: &SizeRequest) -> Option<Sizing> {
 }
 
 impl Sizing {
-    /// Whether there are fewer connections than clients leave room for, because there can be no more.
+    /// Whether there are fewer connections than the clients with headroom need, because there can be no more.
     pub fn is_connections_capped(&self) -> bool {
         u64::from(self.connections) < with_headroom(self.request.peak_clients.into())
     }
 
-    /// What to give to `serve`, in the order of the table.
+    /// The flags for `serve`, in the order of the table.
     pub fn flags(&self) -> Vec<(&'static str, String)> {
         let linger = match self.request.linger {
             Linger::None => "0s".to_owned(),
@@ -241,12 +241,12 @@ mod tests {
         }
     }
 
-    /// Counted up instead of divided.
+    /// The naive twin counts up instead of dividing.
     fn least(mut is_enough: impl FnMut(u64) -> bool) -> u64 {
         (0..).find(|number| is_enough(*number)).unwrap()
     }
 
-    /// What `serve` makes of the flags.
+    /// Asserts that `serve` uses the sizing's numbers when it gets its flags.
     fn assert_served_as_sized(sizing: &Sizing) {
         let mut inputs = Inputs::new();
         for (name, text) in sizing.flags() {
@@ -290,7 +290,7 @@ mod tests {
             (1000, 500, 1000)
         );
         assert_eq!(classic.connections, 1000);
-        // 1000, 16, 2 shards x 12 and 2 workers x 4.
+        // 1000, 16 for the process, 2 shards x 12 and 2 workers x 4.
         assert_eq!(classic.descriptors.total(), 1048);
         for linger in [Linger::None, Linger::For(Duration::from_secs(2))] {
             let leases = size(&request(750, 2, linger)).unwrap();
@@ -400,7 +400,7 @@ mod tests {
             let fits = |clients: u32| size(&asked.with_clients(clients)).is_ok();
             let counted = (1..750).rev().find(|clients| fits(*clients)).unwrap();
             assert_eq!(most.request.peak_clients, counted);
-            // And the need that is named is enough.
+            // And the named need is enough.
             size(&SizeRequest {
                 budget_bytes: short.need.0,
                 ..asked

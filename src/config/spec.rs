@@ -1,20 +1,20 @@
-//! One option, as flags, environment, file and help texts know it.
+//! The specification of one option, for flags, environment, file and help texts.
 //!
 //! The type, the default and the place in the settings stand beside it in the same row of a section (see `section`).
 
 use super::kind::Kind;
 
-/// What every environment variable of the program begins with.
+/// The prefix of every environment variable of the program.
 pub const VARIABLE_PREFIX: &str = "WEIR_";
 
 /// One option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OptionSpec {
-    /// As a flag (with two dashes) and as a key of the file.
+    /// The name as a flag (with two dashes) and as a key of the file.
     pub name: &'static str,
-    /// What stands for the value in the help text.
+    /// The placeholder for the value in the help text.
     pub value_name: &'static str,
-    /// What values are possible.
+    /// The kind of its values.
     pub kind: Kind,
     /// One sentence for the help text.
     pub help: &'static str,
@@ -22,24 +22,24 @@ pub struct OptionSpec {
     pub is_repeatable: bool,
     /// Where it may stand.
     pub places: Places,
-    /// Which servers use it.
+    /// The servers that use it.
     pub used_by: UsedBy,
-    /// For the help text: what holds when it is given nowhere, where that follows from other settings or the machine.
+    /// A description of the default, for the help text, if the default follows from other settings or the machine.
     pub derived: Option<&'static str>,
 }
 
 /// Where an option may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Places {
-    /// On the command line.
+    /// Whether it may stand on the command line.
     pub flag: bool,
-    /// In the environment.
+    /// Whether it may stand in the environment.
     pub environment: bool,
-    /// In the configuration file.
+    /// Whether it may stand in the configuration file.
     pub file: bool,
 }
 
-/// Which servers use an option; others take it and say that it is of no use.
+/// The servers that use an option; others accept it with a note that it has no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsedBy {
     /// Every server.
@@ -73,37 +73,37 @@ pub(super) const fn option(
     }
 }
 
-/// A row for what is switched on or off.
+/// A row for a switch.
 pub(super) const fn switch(name: &'static str, help: &'static str) -> OptionSpec {
     option(name, "on|off", Kind::Switch, help)
 }
 
 impl OptionSpec {
-    /// May be given more than once.
+    /// Lets the option be given more than once.
     pub(super) const fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
         self
     }
 
-    /// Of no use to a server with one client on stdin and stdout.
+    /// Limits the option to servers that listen: with one client on stdin and stdout it has no use.
     pub(super) const fn for_listeners(mut self) -> Self {
         self.used_by = UsedBy::Listeners;
         self
     }
 
-    /// Of no use without the toolset `files`.
+    /// Limits the option to servers with the toolset `files`.
     pub(super) const fn for_files(mut self) -> Self {
         self.used_by = UsedBy::Files;
         self
     }
 
-    /// Where it is not given, this holds.
+    /// Describes the default.
     pub(super) const fn derived(mut self, text: &'static str) -> Self {
         self.derived = Some(text);
         self
     }
 
-    /// Its environment variable: `pool-size` is `WEIR_POOL_SIZE`.
+    /// The environment variable: `pool-size` is `WEIR_POOL_SIZE`.
     pub fn variable(&self) -> String {
         let upper = self.name.to_ascii_uppercase().replace('-', "_");
         format!("{VARIABLE_PREFIX}{upper}")

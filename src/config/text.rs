@@ -1,6 +1,7 @@
-//! What texts mean: one reading for each kind of value, with its bounds.
+//! Reading of texts, with one function for each kind of value, and its bounds.
 //!
-//! Pure. Every refusal is the rest of a sentence that begins with the option and the value, and says what to write.
+//! Everything here is pure. Every refusal is the rest of a sentence that begins with the option and the value, and says
+//! what to write.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use super::kind::Kind;
 use super::values::Linger;
 use crate::units::{ByteSize, display_duration, has_valid_escapes, parse_duration};
 
-/// `localhost` is 127.0.0.1, and no host at all is every IPv4 address of the machine, as for most servers. Other names
-/// are not looked up: what they mean may change, and an operator should know what is listened on.
+/// `localhost` is 127.0.0.1, and a missing host is every IPv4 address of the machine, as for most servers. Other names
+/// are not looked up: their addresses may change, and an operator should know where the server listens.
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     const HINT: &str = "write for example `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`, or `:8080` for every IPv4 address";
     if let Ok(address) = text.parse() {
@@ -24,9 +25,7 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
             Ok((Ipv4Addr::LOCALHOST, port).into())
         }
         Some((host, Some(_))) if !host.contains(':') && !host.starts_with(|c: char| c.is_ascii_digit()) => {
-            Err(format!(
-                "has a name, and none but `localhost` is looked up; {HINT}"
-            ))
+            Err(format!("has a name, and only `localhost` is looked up; {HINT}"))
         }
         _ => Err(format!("is not an address with a port; {HINT}")),
     }
@@ -45,7 +44,7 @@ pub(super) fn parse_count(text: &str, kind: Kind) -> Result<u32, String> {
     if !is_digits {
         return Err(format!("is not a whole number; write one from {min} to {max}"));
     }
-    // More digits than 64 bits hold are more than any limit.
+    // A number with more digits than 64 bits hold is above any limit.
     let count = within(text.parse().unwrap_or(u64::MAX), min, max, u64::to_string)?;
     u32::try_from(count).map_err(|_| "is too large".to_owned())
 }
@@ -90,7 +89,7 @@ fn within<T: PartialOrd>(value: T, min: T, max: T, show: impl Fn(&T) -> String) 
     }
 }
 
-/// What is wrong with a text that is none of the words.
+/// The message about a text that is not one of the words.
 pub(super) fn not_one_of(text: &str, words: &[&str]) -> String {
     format!("is not one of {}{}", words.join(", "), hint(text, words))
 }
@@ -124,7 +123,7 @@ pub(super) fn parse_host(text: &str) -> Result<String, String> {
     }
 }
 
-/// A path as requests carry it, undecoded, without the one slash that may be behind it.
+/// A path as requests carry it, undecoded, without its trailing slash.
 pub(super) fn parse_url_path(text: &str) -> Result<String, String> {
     const HINT: &str = "is not a path; write for example `/mcp`, or `/` for the root";
     let is_mark = |byte: u8| matches!(byte, b'"' | b'#' | b'<' | b'>' | b'?');

@@ -23,7 +23,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// As it is written on the command line.
+            /// The word on the command line.
             pub fn name(self) -> &'static str {
                 self.word()
             }
@@ -38,10 +38,10 @@ pub(super) trait Words: Copy + PartialEq + 'static {
     /// Their words, in the same order.
     const WORDS: &'static [&'static str];
 
-    /// As it is written.
+    /// The word of this value.
     fn word(self) -> &'static str;
 
-    /// The value of a word, if it is one.
+    /// The value of a word, if there is one.
     fn of_word(word: &str) -> Option<Self> {
         let at = Self::WORDS.iter().position(|known| *known == word)?;
         Self::ALL.get(at).copied()
@@ -49,11 +49,11 @@ pub(super) trait Words: Copy + PartialEq + 'static {
 }
 
 words! {
-    /// How clients come.
+    /// The transport that clients use.
     TransportKind {
-        /// Any number of them, over HTTP and what begins as HTTP.
+        /// Any number of clients, over HTTP and protocols that begin as HTTP.
         Http => "http",
-        /// One, which started this process and holds its stdin and stdout.
+        /// One client, which started this process and holds its stdin and stdout.
         Stdio => "stdio",
     }
 }
@@ -75,7 +75,7 @@ words! {
         Text => "text",
         /// One JSON object on one line.
         Json => "json",
-        /// Nothing.
+        /// There is no report.
         None => "none",
     }
 }
@@ -83,17 +83,17 @@ words! {
 words! {
     /// Which requests get a log record of their own.
     AccessLog {
-        /// None.
+        /// No request gets one.
         Off => "off",
-        /// Those that fail or are refused.
+        /// Requests that fail or are refused get one.
         Errors => "errors",
-        /// Every one.
+        /// Every request gets one.
         All => "all",
     }
 }
 
 words! {
-    /// Importance of a log record.
+    /// The importance of a log record.
     LogLevel {
         /// Nothing is written.
         Off => "off",
@@ -103,7 +103,7 @@ words! {
         Warn => "warn",
         /// Start, stop and the like.
         Info => "info",
-        /// What a developer of tools wants to see.
+        /// Details for developers of tools.
         Debug => "debug",
         /// Everything.
         Trace => "trace",
@@ -111,7 +111,7 @@ words! {
 }
 
 words! {
-    /// How log records look; each is one line either way.
+    /// The format of log records, which are one line each.
     LogFormat {
         /// For people.
         Text => "text",
@@ -123,19 +123,19 @@ words! {
 /// The listener for health and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminSettings {
-    /// No such listener.
+    /// There is no such listener.
     Off,
-    /// Listen here; a busy port is an error.
+    /// It listens here; a busy port is an error.
     At(SocketAddr),
-    /// Listen here, since nobody asked for another place; a busy port is a warning.
+    /// It listens here, by default; a busy port is a warning.
     IfFree(SocketAddr),
 }
 
 impl AdminSettings {
-    /// Where the listener of a server is unless an operator says otherwise.
+    /// The address of the listener unless an operator says otherwise.
     pub const DEFAULT: Self = Self::IfFree(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464));
 
-    /// Where to listen, if anywhere.
+    /// The address to listen on, if there is a listener.
     pub fn address(self) -> Option<SocketAddr> {
         match self {
             Self::Off => None,
@@ -147,25 +147,26 @@ impl AdminSettings {
 /// How long a connection keeps its handler after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Linger {
-    /// Not at all: the lease ends with the answer. Written `0s`.
+    /// It does not: the lease ends with the answer. Written `0s`.
     None,
-    /// A moment for a quick next request, cut short when others wait.
+    /// It keeps it for a moment, for a quick next request; the moment is cut short when others wait.
     For(Duration),
-    /// From a connection's first byte until it ends, or is silent for the read timeout; never taken back.
+    /// It keeps it from its first byte until it ends, or is silent for the read timeout; the handler is never taken
+    /// back.
     Forever,
 }
 
-/// Names that are let in.
+/// Names that are admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowList {
     /// Every name, written `*`.
     Any,
-    /// These, compared whole.
+    /// These names, compared as a whole.
     Only(Vec<String>),
 }
 
 impl AllowList {
-    /// Lets one more name in.
+    /// Admits one more name.
     pub fn add(&mut self, name: String) {
         if let Self::Only(names) = self {
             names.push(name);
@@ -179,6 +180,6 @@ impl Default for AllowList {
     }
 }
 
-/// CPUs, as they are named.
+/// CPUs, as the operator names them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CpuList(pub Vec<CpuId>);

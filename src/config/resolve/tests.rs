@@ -38,7 +38,7 @@ fn settings(flags: &[(&'static str, &str)], host: &Host) -> Resolved {
     resolve(&inputs(flags), host).unwrap_or_else(|errors| panic!("{flags:?}: {errors:?}"))
 }
 
-/// What an option came to.
+/// The effective value of an option.
 fn shown<'a>(resolved: &'a Resolved, name: &str) -> &'a str {
     let row = resolved.effective.iter().find(|row| row.name == name);
     row.unwrap().value.as_str()
@@ -129,7 +129,7 @@ fn the_defaults_are_those_of_the_documentation() {
         (settings.http.head_bytes_max, settings.http.body_bytes_max),
         (32 << 10, 4 << 20)
     );
-    // 20,000 less 16, 2 shards x 12 and 2 workers x 4.
+    // 20,000 less 16 for the process, 2 shards x 12 and 2 workers x 4.
     assert_eq!(settings.connections_max, 19_952);
     assert_eq!(settings.access, AccessSettings::default());
     assert_eq!(settings.session.key_file, None);
@@ -170,7 +170,7 @@ fn a_path_may_be_no_other_endpoints() {
             "path = {own}, but {name} = on serves something else there; choose another --path, or --{name} off"
         );
         assert_eq!(refused(path, name), [text]);
-        // While it is off, the path is free.
+        // While the option is off, the path is free.
         settings(&[("path", path)], &host(1, 4096));
     }
     settings(
@@ -336,7 +336,7 @@ fn what_makes_no_sense_beside_one_client_is_said() {
     assert!(matches!(one.endpoints.admin, AdminSettings::At(_)));
     assert_eq!(
         refusal(&[stdio, ("shards", "2")], &host(2, 4096)),
-        ["shards = 2, but transport = stdio has one client, whom one shard serves; drop --shards"]
+        ["shards = 2, but transport = stdio has one client, which one shard serves; drop --shards"]
     );
     let pinned = settings(&[stdio, ("cpus", "1")], &host(2, 4096)).settings;
     assert!(pinned.executor.is_pinned && pinned.shards[0].cpu == CpuId(1));
@@ -478,7 +478,7 @@ fn few_descriptors_leave_few_connections_and_then_none() {
         descriptors_max: Some(descriptors),
         ..host(1, 4096)
     };
-    // 16, a shard's 12, a worker's 4.
+    // 16 for the process, 12 for a shard, 4 for a worker.
     assert_eq!(settings(&[], &with(64)).settings.connections_max, 32);
     assert_eq!(settings(&[], &with(33)).settings.connections_max, 1);
     assert!(refusal(&[], &with(32))[0].starts_with("descriptors = 32, but 32 are needed"));
@@ -499,7 +499,7 @@ fn a_cpu_quota_counts_for_shards_workers_and_pinning() {
         };
         settings(flags, &host)
     };
-    // Thousandths of a CPU, shards and workers.
+    // The columns are thousandths of a CPU, and shards and workers.
     for (millis, count) in [(500, 1), (1000, 1), (1999, 1), (2000, 2), (2500, 2), (7999, 7)] {
         let Resolved { settings, notes, .. } = under(millis, &[]);
         assert_eq!(settings.shards.len(), count, "{millis}");
@@ -517,7 +517,7 @@ fn a_cpu_quota_counts_for_shards_workers_and_pinning() {
         notes[0].starts_with("shards = 3, but the cgroup's quota is the time of 2.5 CPUs"),
         "{notes:?}"
     );
-    // Named CPUs are meant, and fewer of them than the quota holds are all there are.
+    // Named CPUs are used, and if they are fewer than the quota holds they are all there are.
     let named = under(2500, &[("cpus", "6")]).settings;
     assert!(named.executor.is_pinned);
     assert_eq!(named.shards.len(), 1);
@@ -553,7 +553,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place_in_the_order_of_the_table() {
         refused[0].excerpt(),
         ["  |", "2 | pool-size = 0", "  |             ^"]
     );
-    // A flag outranks the file, its place included.
+    // A flag takes precedence over the file, and so does its place.
     inputs.insert("pool-size", vec!["70000".to_owned()], Source::Flag);
     let refused = resolve(&inputs, &host(2, 4096)).unwrap_err();
     assert!(

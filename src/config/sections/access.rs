@@ -1,4 +1,4 @@
-//! Which browsers' pages, and which names, clients may come with.
+//! The origins of browser pages and the host names that are admitted.
 
 use crate::config::kind::Kind::{Host, Origin};
 use crate::config::section::section;
@@ -6,7 +6,7 @@ use crate::config::spec::option;
 use crate::config::values::AllowList;
 
 section! {
-    /// Which `Origin` and `Host` values are served. Loopback names and addresses always are.
+    /// The `Origin` and `Host` values that are served. Loopback names and addresses always are.
     #[derive(Eq)]
     pub struct AccessSettings {
         /// Origins served besides loopback ones, as `scheme://host[:port]` in lower case.

@@ -1,4 +1,4 @@
-//! What the process says: the report at exit, and the log.
+//! The output of the process: the report at exit, and the log.
 
 use crate::config::kind::Kind::Choice;
 use crate::config::section::section;
@@ -6,20 +6,21 @@ use crate::config::spec::option;
 use crate::config::values::{AccessLog, LogFormat, LogLevel, ReportFormat, Words};
 
 section! {
-    /// What the process says. Only the access log concerns programs that embed a server: the log is theirs.
+    /// The output of the process. A program that embeds a server uses only the access log of these: it has a log of its
+    /// own.
     #[derive(Copy)]
     pub struct OutputOptions {
-        /// The report at exit; `None`: text, or none with stdio.
+        /// The report at exit; `None` means text, or none with stdio.
         pub report: Option<ReportFormat> = None => option("report", "FORMAT", Choice(ReportFormat::WORDS),
             "The report at exit, on stdout, or on stderr with stdio").derived("text, none with stdio"),
         /// Which requests get a log record.
         pub access_log: AccessLog = AccessLog::Errors => option("access-log", "off|errors|all", Choice(AccessLog::WORDS),
             "Which requests get a log record: those that fail or are refused, or all"),
-        /// The least important record that is written.
+        /// The least important records that are written.
         pub log_level: LogLevel = LogLevel::Info => option("log-level", "LEVEL", Choice(LogLevel::WORDS),
-            "The least important log record written"),
-        /// How records look.
+            "Least important log records to write"),
+        /// The format of records.
         pub log_format: LogFormat = LogFormat::Text => option("log-format", "FORMAT", Choice(LogFormat::WORDS),
-            "How log records on stderr look"),
+            "Format of log records on stderr"),
     }
 }

@@ -13,19 +13,19 @@ section! {
     pub struct QueueOptions {
         /// Requests per shard that may wait.
         pub depth_max: Option<u32> = None => option("queue-depth", "N", Count { min: 0, max: 1_000_000 },
-            "Requests per shard that may wait for a handler").derived("twice the pool size, at least 32, less if memory asks"),
+            "Requests per shard that may wait for a handler").derived("twice the pool size, at least 32, less if memory is short"),
         /// How long a browser's request may wait.
         pub timeout: Duration = Duration::from_secs(5) => option("queue-timeout", "TIME", DEADLINE,
             "How long a browser's request (one with an Origin) may wait for a handler"),
         /// How long any other request may wait.
         pub timeout_agent: Option<Duration> = None => option("queue-timeout-agent", "TIME", DEADLINE,
             "How long any other request may wait for a handler").derived("queue-timeout"),
-        /// Whether shards with slack serve those who wait at others.
+        /// Whether shards with free handlers serve requests that wait at other shards.
         pub steal: bool = true => switch("steal",
-            "Whether shards with slack serve those who wait at others").for_listeners(),
-        /// Handlers per shard that others' clients may not take.
+            "Whether shards with free handlers serve requests that wait at other shards").for_listeners(),
+        /// Handlers per shard that clients of other shards may not take.
         pub steal_reserve: Option<u32> = None => option("steal-reserve", "N", Count { min: 0, max: HANDLERS_MAX },
-            "Handlers per shard that others' clients may not take").for_listeners().derived("a tenth of the pool, 0 below 10 handlers"),
+            "Handlers per shard that clients of other shards may not take").for_listeners().derived("a tenth of the pool, 0 below 10 handlers"),
         /// How long a connection keeps its handler after an answer.
         pub linger: Linger = Linger::None => option("linger", "TIME|forever", LINGER,
             "How long a connection keeps its handler after an answer").for_listeners(),

@@ -11,11 +11,11 @@ section! {
     /// How shards wait, and how long a drain may take.
     #[derive(Copy)]
     pub struct RunOptions {
-        /// How long a drain may take before what is left is cut off.
+        /// How long a drain may take before remaining work is cut off.
         pub drain_timeout: Duration = Duration::from_secs(10) => option("drain-timeout", "TIME",
             Kind::Duration { min_ms: 0, max_ms: HOUR_MS },
-            "From SIGTERM until what is left is cut off"),
-        /// How long a shard with nothing to do waits in its own ring before it parks in the executor's.
+            "Time from SIGTERM until remaining work is cut off"),
+        /// How long an idle shard waits in its own ring before it parks in the executor's.
         pub busy_poll: Duration = Duration::from_micros(100) => option("busy-poll", "TIME",
             Kind::Duration { min_ms: 0, max_ms: TICK_MS },
             "How long an idle shard waits in its own ring before it parks"),

@@ -15,18 +15,18 @@ const FILES_ANSWER: Kind = Kind::Size {
 };
 
 section! {
-    /// What `weir serve` serves.
+    /// The toolsets of `weir serve`.
     pub struct ToolsetSettings {
-        /// Never empty, nothing twice.
+        /// The toolsets: at least one, and none twice.
         pub names: Vec<Toolset> = vec![Toolset::Files] => option("toolset", "NAME", Choice(Toolset::WORDS),
-            "What to serve").repeatable(),
-        /// The directory of the toolset `files`. Whether it exists is known once it is opened.
+            "Toolset to serve").repeatable(),
+        /// The directory of the toolset `files`. Whether it exists turns out when it is opened.
         pub root: PathBuf = PathBuf::from(".") => option("root", "DIR", Path,
             "The directory whose files the toolset `files` shows, read-only").for_files(),
-        /// Text in one answer of `read_file`.
+        /// Bytes of text in one answer of `read_file`.
         pub read_bytes_max: usize = 48 << 10 => option("files-read-max", "SIZE", FILES_ANSWER,
             "Text in one answer of read_file; the answer says how to get the rest").for_files(),
-        /// JSON for the results in one answer of `search`, `find_files` or `list_directory`.
+        /// Bytes of JSON for the results in one answer of `search`, `find_files` or `list_directory`.
         pub search_bytes_max: usize = 48 << 10 => option("files-search-max", "SIZE", FILES_ANSWER,
             "Results in one answer of search, find_files or list_directory").for_files(),
     }

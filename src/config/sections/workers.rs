@@ -8,7 +8,7 @@ section! {
     /// Threads for blocking tools.
     #[derive(Copy)]
     pub struct WorkerOptions {
-        /// Threads; `None`: as many as CPUs.
+        /// The number of threads; `None` means one per CPU.
         pub threads: Option<u32> = None => option("workers", "N", Count { min: 1, max: 1024 },
             "Threads for blocking tools").derived("CPUs, or what a CPU quota holds, at most 4 with stdio"),
         /// Calls that may wait, per worker.
