@@ -1,12 +1,12 @@
-//! How the C library's allocator gives memory back.
+//! Settings that make the C library's allocator give memory back.
 //!
-//! Left alone, it raises its own threshold whenever a large block is freed, and from then on keeps blocks of
-//! that size in its heaps: one client's 4 MiB body would stay resident for good. Fixed thresholds make large
-//! blocks come from the kernel and go back to it. The hot path allocates nothing, so this costs it nothing.
+//! By default it raises its own threshold whenever a large block is freed, and from then on keeps blocks of that size
+//! in its heaps: one client's 4 MiB body would stay resident for good. Fixed thresholds make large blocks come from the
+//! kernel and go back to it. The hot path allocates nothing, so this costs it nothing.
 //!
-//! Smaller blocks lie in heaps that shrink from the top alone, and one that is still in use up there keeps all
-//! the free ones below. So after a flood, once the process is idle, a thread has the heaps searched for free
-//! pages. Not while it is busy: a shard that allocates would wait for the search.
+//! Smaller blocks lie in heaps that shrink only from the top, and one block in use up there keeps all the free ones
+//! below. So after a flood, once the process is idle, a thread searches the heaps for free pages. It does not search
+//! while the process is busy, because a shard that allocates would wait for the search.
 #![allow(unsafe_code, reason = "the allocator's own settings have no safe wrapper")]
 
 use std::thread;
@@ -16,14 +16,14 @@ use crate::metrics::ProcessUse;
 
 /// Blocks from this size on are mapped, and unmapped when freed.
 const MAPPED_BYTES_MIN: libc::c_int = 128 << 10;
-/// Free memory at a heap's top beyond this goes back.
+/// Free memory at a heap's top beyond this goes back to the kernel.
 const TRIM_BYTES: libc::c_int = 256 << 10;
 
-/// How often the thread looks.
+/// How often the thread checks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The process is idle if it used less CPU than this since the last look: ticks and scrapes take a tenth of it.
+/// The process is idle if it used less CPU time than this since the last check: ticks and scrapes take a tenth of it.
 const IDLE_CPU_SECONDS_MAX: f64 = 0.02;
-/// Growth worth a search.
+/// The least growth that is worth a search.
 const GROWN_BYTES_MIN: u64 = 1 << 20;
 
 /// Fixes the thresholds; called before any thread is started.
@@ -46,7 +46,7 @@ pub(super) fn trim_when_idle() {
     }
 }
 
-/// Ends only where it cannot see what the process uses.
+/// Trims whenever it makes sense. Returns only where the process's use cannot be measured.
 #[allow(clippy::disallowed_methods, reason = "this thread is no shard")]
 fn trim_for_ever() {
     let mut kept_bytes = u64::MAX;

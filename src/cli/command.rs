@@ -52,8 +52,8 @@ pub(super) fn command() -> Command {
         )
 }
 
-/// The same error, but for an unknown flag with the option that may be meant, as it is found for files and variables:
-/// the parser takes `--port` for `--report`.
+/// The same error; for an unknown flag it names the option that was probably meant, found as for files and variables,
+/// because the parser would suggest `--report` for `--port`.
 pub(super) fn with_nearest(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
         return error;
@@ -77,7 +77,7 @@ fn on_the_command_line() -> impl Iterator<Item = &'static OptionSpec> {
     Options::specs().filter(|spec| spec.places.flag)
 }
 
-/// What the flags gave, option by option.
+/// The values of the flags, option by option.
 pub(super) fn flags(matches: &ArgMatches) -> Vec<(&'static str, Vec<String>)> {
     on_the_command_line()
         .filter_map(|spec| {
@@ -87,7 +87,7 @@ pub(super) fn flags(matches: &ArgMatches) -> Vec<(&'static str, Vec<String>)> {
         .collect()
 }
 
-/// The configuration file: the flag's, or the environment's.
+/// The configuration file that the flag names, or the environment.
 pub(super) fn config_file(matches: &ArgMatches) -> Option<String> {
     matches
         .get_one::<String>(CONFIG.name)
@@ -103,13 +103,13 @@ pub(super) fn file_argument(matches: &ArgMatches) -> &str {
         .unwrap_or_default()
 }
 
-/// What `size` was given for one of its options.
+/// The value that `size` was given for one of its options.
 pub(super) fn size_text(matches: &ArgMatches, name: &str) -> Option<String> {
     matches.get_one::<String>(name).cloned()
 }
 
-/// `serve --transport stdio` under a name of its own. What only listeners use is taken, and said to be of no use, but
-/// not offered.
+/// `serve --transport stdio` under a name of its own. Options that only listeners use are accepted with a note, but not
+/// offered.
 fn stdio() -> Command {
     let command = Command::new("stdio").about(
         "Serve the one client that starts this process, on stdin and stdout; without options, this directory's files, \
@@ -123,7 +123,7 @@ fn stdio() -> Command {
         .mut_arg("transport", |argument| argument.hide(true).value_parser([STDIO]))
 }
 
-/// What `stdio` means by `--transport`.
+/// The value of `--transport` for which `stdio` stands.
 pub(super) const STDIO: &str = "stdio";
 
 fn size_argument(option: &'static SizeOption) -> Arg {

@@ -1,4 +1,4 @@
-//! Everything that was given: flags, the environment, and the configuration file.
+//! All inputs of the command: flags, the environment, and the configuration file.
 
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use super::command;
 use crate::config::{ConfigError, Inputs, Source, is_variable};
 
-/// Everything that was given, from the weakest source to the strongest.
+/// All inputs, from the weakest source to the strongest.
 pub(super) fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigError>> {
     let mut inputs = Inputs::new();
     let mut errors = Vec::new();
@@ -26,8 +26,8 @@ pub(super) fn inputs(matches: &clap::ArgMatches) -> Result<Inputs, Vec<ConfigErr
     }
 }
 
-/// The environment as text. A name that is not Unicode is none of ours; an option's value that is not is refused, since
-/// any replacement would be another value. What is no option is only mentioned by its name.
+/// The environment as text. A name that is not Unicode is ignored; an option's value that is not is refused, since any
+/// replacement would be another value. A variable that is not an option is mentioned only by its name.
 fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
     let mut variables = Vec::new();
     let mut errors = Vec::new();
@@ -44,7 +44,7 @@ fn environment() -> (Vec<(String, String)>, Vec<ConfigError>) {
             _ => {}
         }
     }
-    // The system's order says nothing.
+    // The system's order has no meaning.
     variables.sort_unstable();
     (variables, errors)
 }
@@ -57,14 +57,14 @@ pub(super) fn read_file(inputs: &mut Inputs, path: &str) -> Result<(), Vec<Confi
             reason: error.to_string(),
         }]
     })?;
-    // A mark that some editors put first; TOML knows none.
+    // Some editors put a byte-order mark first, which TOML does not allow.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     inputs.insert_file(path, text)
 }
 
-/// Reads no pipe, which may never answer, and no device, which may never end; opening one does not block either.
+/// Reads a regular file only: a pipe may never answer, a device may never end, and opening either could block.
 fn read_regular_file(path: &str) -> io::Result<String> {
-    /// No configuration is that long.
+    /// No real configuration is that long.
     const FILE_BYTES_MAX: u64 = 1 << 20;
     let file = std::fs::OpenOptions::new()
         .read(true)

@@ -1,10 +1,10 @@
 //! Log records on their way to stderr, between the threads that make them and the one that writes them.
 //!
-//! stderr may be a pipe that nobody empties in time or a disk that is slow, and whoever writes to it waits. Shards must
-//! not, so they leave their records here: bounded in number and bytes, without a lock. What finds no room is dropped
-//! and counted, and the log says so as soon as it can. Does not format or escape anything.
+//! stderr may be a pipe that nobody empties in time, or a disk that is slow, and a thread that writes to it waits.
+//! Shards must not wait, so they leave their records here: bounded in number and bytes, without a lock. Records that
+//! find no room are dropped and counted, and the log says so as soon as it can. Nothing here formats or escapes.
 //!
-//! Invariant: a record is written whole, in the order in which they came, or counted as dropped.
+//! Invariant: a record is written whole, in the order in which it came, or counted as dropped.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use crossbeam_queue::ArrayQueue;
 
 /// Half a second of records at 16,000 a second.
 const RECORDS_MAX: usize = 8_192;
-/// What the records may take of memory, whatever is in them.
+/// Bytes of memory that all records may take.
 const BYTES_MAX: usize = 4 << 20;
 /// Records that go into one write: as much as a pipe holds.
 const WRITE_BYTES: usize = 64 << 10;
-/// A flush that gets on may take so many times the patience with one that does not.
+/// A flush that makes progress may take so many times the patience of one that does not.
 const FLUSH_PATIENCES_MAX: u32 = 10;
-/// How often a flush looks whether everything is written.
+/// How often a flush checks whether everything is written.
 const FLUSH_LOOK: Duration = Duration::from_micros(200);
 
 /// The queue. Any thread may push; one thread writes.
 pub(super) struct LogQueue {
     records: ArrayQueue<Box<[u8]>>,
-    /// Of all records that are not written yet.
+    /// Bytes of all records that are not written yet.
     bytes: AtomicUsize,
-    /// Not said in the log yet.
+    /// Dropped records that the log has not mentioned yet.
     dropped: AtomicU64,
-    /// The writing thread sleeps, or is about to.
+    /// Whether the writing thread sleeps, or is about to.
     is_idle: AtomicBool,
     writer: OnceLock<Thread>,
-    /// The writing thread found no room for what it had to say itself.
+    /// Whether the writing thread found no room for its own notice.
     is_notice_lost: AtomicBool,
     on_drop: fn(),
 }
 
 impl LogQueue {
-    /// A queue whose drops are also told to `on_drop`.
+    /// A queue that also reports its drops to `on_drop`.
     pub(super) fn new(on_drop: fn()) -> Arc<LogQueue> {
         Arc::new(LogQueue {
             records: ArrayQueue::new(RECORDS_MAX),
@@ -55,7 +55,7 @@ impl LogQueue {
         })
     }
 
-    /// Leaves a whole record to be written, or counts it as dropped. Never waits.
+    /// Queues a whole record, or counts it as dropped. Never waits.
     pub(super) fn push(&self, record: Box<[u8]>) {
         let bytes = record.len();
         let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
@@ -79,8 +79,8 @@ impl LogQueue {
         writer.is_some_and(|writer| writer.id() == thread::current().id())
     }
 
-    /// Waits until everything is written, or nothing was for as long as `patience`, and not much longer in all. For
-    /// threads that are no shards.
+    /// Waits until everything is written, or nothing was for as long as `patience`, and not much longer in all. It must
+    /// not be called on a shard.
     pub(super) fn flush(&self, patience: Duration) {
         let last = Instant::now() + patience * FLUSH_PATIENCES_MAX;
         let (mut left, mut deadline) = (usize::MAX, last);
@@ -89,7 +89,7 @@ impl LogQueue {
             if bytes < left {
                 (left, deadline) = (bytes, (now + patience).min(last));
             }
-            // Idle is the writer only when it has told of what was dropped, too.
+            // The writer is idle only when it has also reported what was dropped.
             let is_over = bytes == 0 && self.is_idle.load(Ordering::SeqCst);
             if is_over || now >= deadline {
                 return;
@@ -119,14 +119,15 @@ impl LogQueue {
                 if dropped > 0 {
                     say_dropped(dropped);
                     if self.is_notice_lost.swap(false, Ordering::Relaxed) {
-                        // Later, when there is room for it.
+                        // The notice comes later, when there is room for it.
                         self.dropped.fetch_add(dropped, Ordering::AcqRel);
                     }
                 }
                 continue;
             }
             self.is_idle.store(true, Ordering::SeqCst);
-            // Whoever pushed before it saw the flag is found here; whoever saw it wakes this thread.
+            // A record that was pushed before its thread saw the flag is found here; a thread that saw the flag wakes
+            // this one.
             if self.records.is_empty() {
                 thread::park();
             }
@@ -143,7 +144,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// Takes a write only when it is allowed to.
+    /// A writer that waits for permission before each write.
     struct Gate {
         allowed: Receiver<()>,
         written: Sender<Vec<u8>>,
@@ -163,7 +164,7 @@ mod tests {
 
     fn ignore() {}
 
-    /// A queue with its thread, what allows it to write, and what it wrote.
+    /// A queue with its thread, the permission to write, and what was written.
     fn gated() -> (Arc<LogQueue>, Sender<()>, Receiver<Vec<u8>>) {
         let queue = LogQueue::new(ignore);
         let (allow, allowed) = channel();

@@ -1,9 +1,9 @@
-//! Log records on stderr: one line each, whatever a peer managed to get into them.
+//! Log records on stderr, one line each, whatever text a peer managed to get into them.
 //!
 //! Records are formatted by `tracing-subscriber` and escaped on their way out, so that no field, message or library can
-//! forge a line, move a cursor or turn text around. A panic becomes one error record. Stderr that is closed is no
-//! error, and one that is slow holds nobody up: a thread of its own writes (`log_queue`). Does not decide what is worth
-//! logging, nor hides secrets: those are never handed to it. Invariant: every write to stderr is of whole records, each
+//! forge a line, move a cursor or turn text around. A panic becomes one error record. A closed stderr is no error, and
+//! a slow one holds nobody up, because a thread of its own writes (`log_queue`). Nothing here decides what is worth
+//! logging or hides secrets: secrets are never passed to it. Invariant: every write to stderr is of whole records, each
 //! with exactly one line feed, its last byte.
 
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ use crate::registry::{Noted, note_panic};
 /// How long the end of the process waits for a slow stderr.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Writes what is left of the log when it is dropped; bind it in `main` for as long as anything may be logged.
+/// Writes the rest of the log when it is dropped; bind it in `main` for as long as anything may be logged.
 #[must_use = "what is logged last is lost when the process ends first"]
 #[derive(Debug)]
 pub struct LogGuard(());
@@ -38,7 +38,7 @@ impl Drop for LogGuard {
     }
 }
 
-/// What is to be written; nothing while there is no thread to write it.
+/// The records to be written; unset while there is no thread to write them.
 static QUEUE: OnceLock<Arc<LogQueue>> = OnceLock::new();
 
 /// Sets up logging and the panic hook for the whole process. A second call, or one in a process that has its own
@@ -55,7 +55,7 @@ pub fn init(settings: &LogSettings) -> LogGuard {
             format: settings.format,
             sink: stderr,
         });
-    // An embedding program's own subscriber stays: it is the better judge of where its logs go.
+    // An embedding program's own subscriber stays: it knows better where its logs go.
     let _ = match settings.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -64,7 +64,7 @@ pub fn init(settings: &LogSettings) -> LogGuard {
     LogGuard(())
 }
 
-/// Starts the thread that writes, once. Without it records are written by whoever makes them.
+/// Starts the thread that writes, once. Without it, the threads that make records write them.
 fn start_writer() {
     if QUEUE.get().is_some() {
         return;
@@ -82,7 +82,7 @@ fn start_writer() {
     }
 }
 
-/// Where records go: to the writing thread, if there is one.
+/// The destination of records: the writing thread, if there is one.
 fn stderr() -> Stderr {
     Stderr
 }
@@ -119,8 +119,8 @@ fn level_filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// One record instead of the standard library's several lines. The thread's name is part of every record. Where a
-/// call's panic is caught, it is logged with the tool and the request, which are not known here.
+/// Logs one record instead of the standard library's several lines. The thread's name is part of every record. A caught
+/// panic of a call is logged by its catcher, with the tool and the request, which are not known here.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let reason = info.payload_as_str().unwrap_or("not a text");
@@ -158,7 +158,7 @@ struct RecordWriter<W> {
 }
 
 impl<W: Write> Write for RecordWriter<W> {
-    /// Takes all of a record, always: there is nobody to report a failure to, and none may reach the caller.
+    /// Always takes the whole record: there is nobody to report a failure to, and none may reach the caller.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(record);
         let mut line = escape(text.strip_suffix('\n').unwrap_or(&text), self.format).into_owned();
@@ -201,8 +201,8 @@ fn push_escape(out: &mut String, c: char, format: LogFormat) {
     debug_assert!(written.is_ok(), "a String takes everything");
 }
 
-/// Controls (C0, DEL, C1), line and paragraph separators, and what changes the direction of text. All are in the
-/// basic plane, so four hexadecimal digits name them.
+/// Whether a character is a control (C0, DEL, C1), a line or paragraph separator, or changes the direction of text. All
+/// are in the basic plane, so four hexadecimal digits name them.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// Where a test's records go.
+    /// Collects a test's records.
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// A pipe nobody reads.
+    /// A pipe that nobody reads.
     struct Broken;
 
     impl Write for Broken {
@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// What reaches stderr when `log` runs.
+    /// The records that reach stderr when `log` runs.
     fn records(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
         let sink = Sink::default();
         let writer = {
@@ -272,7 +272,7 @@ mod tests {
             .collect()
     }
 
-    /// The obvious way, character by character, from the list in words.
+    /// The naive twin: character by character, from the list written out in words.
     fn naive_escape(text: &str) -> String {
         let is_bad = |n: u32| {
             n < 0x20

@@ -1,8 +1,9 @@
 //! The command line: `weir serve`, `weir stdio`, `weir doctor`, `weir check FILE`, `weir size`.
 //!
-//! Collects what was given, has it resolved, sets up logging and hands over. Holds no option's meaning (see `config`)
-//! and serves nothing itself. Texts go to stderr, answers that were asked for (`check`, `doctor`, `size`, help) to
-//! stdout; a closed pipe is no error. Exit status: 0 done, 1 it cannot run here, 2 it was asked for wrongly.
+//! This collects the inputs, resolves them, sets up logging and hands over. It gives no option its meaning (see
+//! `config`) and serves nothing itself. Messages go to stderr, requested answers (`check`, `doctor`, `size`, help) to
+//! stdout; a closed pipe is no error. The exit status is 0 for success, 1 if the command cannot run here, and 2 if it
+//! was used wrongly.
 #![allow(clippy::disallowed_methods, reason = "before there are shards")]
 
 mod allocator;

@@ -1,4 +1,4 @@
-//! What `weir serve` does with its settings: toolsets, signals, the start line and the report.
+//! `weir serve` with its settings: toolsets, signals, the start line and the report.
 
 use std::io;
 use std::process::ExitCode;
@@ -13,17 +13,17 @@ use crate::units::ByteSize;
 
 use super::toolsets;
 
-/// How often a running server is looked at between signals.
+/// How often a running server is checked between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Serves until told to stop; the status is the process's own: 0 after a clean drain, 1 otherwise.
+/// Serves until it is told to stop. The status is that of the process: 0 after a clean drain, 1 otherwise.
 ///
 /// # Errors
 ///
-/// What keeps the server from starting, with the next step.
+/// Says what keeps the server from starting, with the next step.
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    // Until signals are listened to they end the process at once, and there is nothing to finish: so what may take
-    // long, such as a root on another machine, comes before.
+    // Until signals are listened to they end the process at once, and there is nothing to finish yet. So slow work,
+    // such as opening a root on another machine, comes before.
     let registry = toolsets::registry(settings)?;
     let signals = Signals::listen(&[SIGTERM, SIGINT, SIGUSR1])
         .map_err(|error| format!("cannot wait for signals: {error}; {NO_THREADS}"))?;
@@ -48,7 +48,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::E
                 break;
             }
             None if server.is_broken() => {
-                tracing::error!("stopping: a shard has ended that should not have");
+                tracing::error!("stopping: a shard has ended unexpectedly");
                 break;
             }
             None => {}
@@ -60,13 +60,13 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::E
     });
     print(&drained.report, settings);
     if !drained.is_clean {
-        tracing::warn!("the drain was cut short; what was in flight is lost");
+        tracing::warn!("the drain was cut short; calls in flight are lost");
     }
     // Shards that hang are left behind: nobody waits for their threads, which end with the process.
     Ok(ExitCode::from(u8::from(!drained.is_clean || was_broken)))
 }
 
-/// Says where it listens and what it is made of.
+/// Logs where the server listens and how large it is.
 fn announce(settings: &Settings, server: &Server) {
     let memory = ByteSize(settings.memory.fixed_bytes()).rounded();
     let memory_max = ByteSize(settings.memory.budget_bytes).rounded();

@@ -1,4 +1,4 @@
-//! `weir check FILE`: what a file would do.
+//! `weir check FILE`: what a configuration file means.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use super::terminal::{complain, refuse, say};
 use crate::config::{Host, Inputs, Needs, Resolved, Settings, display_cpu_list, raise_soft_limits, resolve};
 use crate::units::{ByteSize, CpuId};
 
-/// Says what a file would do; neither the environment nor flags are considered, and nothing is started.
+/// Prints what a file means; neither the environment nor flags are considered, and nothing is started.
 pub(super) fn check(path: &str) -> ExitCode {
     let mut inputs = Inputs::new();
     if let Err(errors) = read_file(&mut inputs, path) {
@@ -30,7 +30,7 @@ pub(super) fn check(path: &str) -> ExitCode {
     }
 }
 
-/// Every option with its value and source, then the plan, then what may surprise.
+/// Every option with its value and source, then the plan, then notes on settings that may surprise.
 fn lines(resolved: &Resolved) -> Vec<String> {
     let width =
         |text: fn(&crate::config::Effective) -> usize| resolved.effective.iter().map(text).max().unwrap_or(0);

@@ -1,7 +1,7 @@
-//! `weir size`: numbers for a pool, how they come about, and flags to paste.
+//! `weir size`: the numbers for a pool, their arithmetic, and flags to paste.
 //!
-//! The arithmetic is in `config`; here it is put into words. The flags are tried on this machine, and what `serve`
-//! would say to them is said.
+//! The arithmetic is in `config`; here it is put into words. The flags are tried on this machine, and the notes that
+//! `serve` would have are printed.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::units::{ByteSize, display_duration};
 
-/// Says how large a pool must be.
+/// Prints how large a pool must be.
 pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
     raise_soft_limits();
     let host = match Host::read() {
@@ -39,7 +39,7 @@ pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
     }
 }
 
-/// What the numbers are for, and what of it is assumed.
+/// The load that the numbers are for, and the assumptions in it.
 fn load(request: &SizeRequest) -> Vec<String> {
     if request.linger == Linger::Forever {
         let mut lines = vec!["linger: forever, so every client holds a handler, busy or not".to_owned()];
@@ -82,7 +82,7 @@ fn lines(sizing: &Sizing, host: &Host) -> Vec<String> {
     lines
 }
 
-/// Each number and where it comes from.
+/// Each number with its derivation.
 fn arithmetic(sizing: &Sizing) -> Vec<String> {
     let Sizing { request, fit, .. } = sizing;
     let busy = match request.linger {
@@ -135,7 +135,7 @@ fn arithmetic(sizing: &Sizing) -> Vec<String> {
     lines
 }
 
-/// What is smaller than it should be, if anything is.
+/// The sizes that are smaller than they should be, if any are.
 fn tightness(sizing: &Sizing) -> Option<String> {
     let plan = &sizing.fit.plan;
     (plan.budget_bytes < sizing.budget_wanted_bytes).then(|| {
@@ -158,7 +158,7 @@ fn command_line(sizing: &Sizing) -> String {
     line
 }
 
-/// The notes and refusals `serve` would have for these flags here. It may be another machine they are for.
+/// The notes and refusals that `serve` would have for these flags here. They may be meant for another machine.
 fn said_by_serve(sizing: &Sizing, host: &Host) -> Vec<String> {
     let mut inputs = Inputs::new();
     for (name, text) in sizing.flags() {

@@ -1,4 +1,4 @@
-//! `weir serve` and `weir doctor`: the same look at the machine, then one starts and the other tells.
+//! `weir serve` and `weir doctor`: both examine the machine, then one serves and the other reports.
 
 use std::io;
 use std::net::SocketAddr;
@@ -67,18 +67,18 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
             .map(|line| format!("{}: {}", line.topic, line.text))
             .collect()
     };
-    // Not through the log: its level may be `off`, and nobody would know why nothing runs. Below what the log has said,
-    // where people look for the reason.
+    // This bypasses the log, whose level may be `off`: nobody would know why nothing runs. It comes below the last
+    // record, where people look for the reason.
     drop(log);
     obstacles.iter().for_each(|obstacle| complain(obstacle));
     ExitCode::FAILURE
 }
 
-/// What a client that starts its server and gets HTTP does not know.
+/// The note for a client that starts its server and gets HTTP.
 const ON_PIPES: &str = "stdin and stdout are pipes, as of an MCP client that starts its server itself, but this serves \
                         HTTP and reads neither; for such a client write `weir stdio` in place of `weir serve`";
 
-/// Past the log where its level hides warnings: without a word nobody would know why the client waits.
+/// The note bypasses the log where its level hides warnings: nobody would know why the client waits.
 fn say_on_pipes(level: LogLevel) {
     match level {
         LogLevel::Off | LogLevel::Error => complain(ON_PIPES),
@@ -98,7 +98,7 @@ fn is_on_pipes() -> bool {
     is_pipe(io::stdin().as_fd()) && is_pipe(io::stdout().as_fd())
 }
 
-/// Tells whether serving could begin.
+/// Reports whether serving could begin.
 pub(super) fn doctor(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     let mut look = match inputs.map_err(Problem::Config).and_then(look) {
         Ok(look) => look,
@@ -126,10 +126,10 @@ struct Look {
 }
 
 impl Look {
-    /// Tries what serving would begin with, unless it is known that it cannot.
+    /// Tries the start of a server, unless it is known that it cannot start.
     fn try_start(&mut self) {
         if self.findings.io_uring.is_ok() {
-            // What panics is told in the line that comes of it.
+            // The line about the trial reports a panic.
             std::panic::set_hook(Box::new(|_| ()));
             let tried = crate::server::try_start(&self.resolved.settings);
             if tried.as_ref().is_err_and(|problem| problem.is_locked_memory) {
@@ -153,8 +153,8 @@ impl Look {
     }
 }
 
-/// Whether the address can be listened on. Two servers there by mistake would take turns at the clients, so one that is
-/// there already is an obstacle unless the operator means it.
+/// Whether the server can listen on the address. Two servers there by mistake would share the clients at random, so
+/// another server is an obstacle unless the operator means it.
 fn listen_line(settings: &Settings) -> Line {
     let address = settings.endpoints.listen;
     let (verdict, text) = match (settled_use(settings), settings.endpoints.shares_port) {
@@ -182,8 +182,8 @@ fn listen_line(settings: &Settings) -> Line {
     }
 }
 
-/// Who has the address once a server that is about to let go of it has done so: one that drains keeps its listeners for
-/// a moment, so that handshakes on their way complete.
+/// The use of the address, after a moment for a server that is about to release it: a draining one keeps its listeners
+/// for a moment, so that handshakes on their way complete.
 fn settled_use(settings: &Settings) -> io::Result<AddressUse> {
     const PATIENCE: Duration = Duration::from_millis(500);
     const LOOK: Duration = Duration::from_millis(20);
@@ -197,11 +197,11 @@ fn settled_use(settings: &Settings) -> io::Result<AddressUse> {
     }
 }
 
-/// What `serve` says itself, in its own time, if the address is nobody's choice.
+/// The topic of the line about the admin listener.
 const ADMIN: &str = "admin";
 
-/// Whether health and metrics can be listened on; no line if they are off. That port is never shared: who asked it
-/// could not tell whose health that is.
+/// Whether the server can listen for health and metrics; `None` if they are off. That port is never shared: a prober
+/// could not tell which server's health it gets.
 fn admin_line(settings: &Settings) -> Option<Line> {
     let address = settings.endpoints.admin.address()?;
     let is_explicit = matches!(settings.endpoints.admin, AdminSettings::At(_));
@@ -257,7 +257,7 @@ fn root_line(settings: &Settings) -> Line {
     }
 }
 
-/// Why there are no settings to look at.
+/// Why there are no settings to examine.
 enum Problem {
     Config(Vec<ConfigError>),
     Host(HostError),
@@ -296,8 +296,8 @@ fn ring_users() -> Vec<String> {
     RingUser::find().iter().map(ToString::to_string).collect()
 }
 
-/// Tries what the shards need of io_uring; for a while where no memory can be locked, since the kernel gives back what
-/// an ended process had locked a moment after its end.
+/// Tries the io_uring features that shards need. It tries for a while if no memory can be locked, since the kernel
+/// releases an ended process's locked memory a moment after its end.
 fn probe_ring() -> Result<(), RingProblem> {
     const PATIENCE: Duration = Duration::from_secs(1);
     const LOOK: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! What the command says itself: answers on stdout, and complaints on stderr before there is a log.
+//! The command's own output: answers on stdout, and errors on stderr before there is a log.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use crate::config::ConfigError;
 /// The status of a command that was used wrongly: its arguments or its configuration.
 pub(super) const EXIT_USAGE: u8 = 2;
 
-/// Says on stderr what is wrong, one line each, and shows the line of the file it stands on.
+/// Prints the errors on stderr, one line each, and below each the line of the file it is about.
 pub(super) fn refuse(errors: &[ConfigError]) -> ExitCode {
     for error in errors {
         complain(&error.to_string());
@@ -20,12 +20,12 @@ pub(super) fn refuse(errors: &[ConfigError]) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-/// One line on stderr, before there is a log. Unlike `eprintln!` it does not panic when nobody listens.
+/// Prints one line on stderr, before there is a log. Unlike `eprintln!` it does not panic when nobody reads.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "weir: {}", logging::escape_text(text));
 }
 
-/// One line on stdout; nobody listening is fine.
+/// Prints one line on stdout; it is fine if nobody reads.
 pub(super) fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{}", logging::escape_text(text));
 }

@@ -1,14 +1,14 @@
 //! The embedded toolsets, as far as this build has them.
 //!
 //! Each is behind a Cargo feature of its name. The `weir` binary has both; a program that calls [`super::run`] may be
-//! built without, and then a toolset that it lacks is refused by name.
+//! built without them, and then refuses a toolset that it lacks by name.
 
 use crate::config::{Settings, Toolset};
 use crate::registry::{Registry, RegistryBuilder};
 
 type Refusal = Box<dyn std::error::Error>;
 
-/// A registry with the tools of every toolset that was asked for.
+/// A registry with the tools of every requested toolset.
 pub(super) fn registry(settings: &Settings) -> Result<Registry, Refusal> {
     let mut tools = Registry::builder();
     for toolset in &settings.toolsets.names {
@@ -50,7 +50,7 @@ fn register_files(_: &mut RegistryBuilder, _: &Settings) -> Result<(), Refusal> 
 /// Checks whether the directory of the toolset `files` can be served.
 ///
 /// # Errors
-/// Why it cannot.
+/// Says why it cannot.
 #[cfg(feature = "files")]
 pub(super) fn try_root(settings: &Settings) -> Result<(), String> {
     match crate::files::Root::open(&settings.toolsets.root) {
@@ -59,7 +59,7 @@ pub(super) fn try_root(settings: &Settings) -> Result<(), String> {
     }
 }
 
-/// The same in a build without the toolset.
+/// Does the same in a build without the toolset.
 #[cfg(not(feature = "files"))]
 pub(super) fn try_root(_: &Settings) -> Result<(), String> {
     Err(missing(Toolset::Files))

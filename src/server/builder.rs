@@ -1,7 +1,8 @@
-//! A server's settings from code: what an embedding program says instead of flags.
+//! A server's settings from code: an embedding program calls methods instead of passing flags.
 //!
-//! Every option of `weir serve` can be set, and means the same; those that programs set most have methods. Reads no
-//! command line, no environment and no file. What is set is checked when the settings are made, all of it at once.
+//! Every option of `weir serve` can be set, and means the same; options that programs set most have methods. The
+//! builder reads no command line, no environment and no file. All settings are checked at once, when the server is
+//! made.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,29 +23,29 @@ use super::running::Server;
 use super::signals::Signals;
 use super::start_error::StartError;
 
-/// How often a running server is looked at between signals.
+/// How often a running server is checked between signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why an embedded server did not start, or did not end well.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Settings that cannot be; never empty.
+    /// Settings are not possible; the list is never empty.
     #[error("{}", one_line(.0))]
     Settings(Vec<ConfigError>),
-    /// The machine cannot be looked at.
+    /// The machine's resources cannot be read.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// It did not start.
+    /// The server did not start.
     #[error(transparent)]
     Start(#[from] StartError),
     /// SIGTERM and SIGINT cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
-    /// A second signal or the drain timeout cut off what was in flight; threads may be left behind.
-    #[error("the drain was cut short; what was in flight is lost")]
+    /// A second signal or the drain timeout cut off calls in flight; threads may be left behind.
+    #[error("the drain was cut short; calls in flight are lost")]
     CutOff,
-    /// A shard ended that should not have; the log says why.
+    /// A shard ended unexpectedly; the log says why.
     #[error("a shard has ended")]
     Broken,
 }
@@ -72,21 +73,22 @@ fn one_line(errors: &[ConfigError]) -> String {
 /// # Ok::<(), weir::ServeError>(())
 /// ```
 ///
-/// The defaults are those of `weir serve`, but for the admin listener, which is off: an embedding program reads
-/// [`Server::metrics`]. Options about toolsets, logs and the report at exit are `weir serve`'s own and change nothing.
+/// The defaults are those of `weir serve`, except that the admin listener is off: an embedding program reads
+/// [`Server::metrics`]. Options about toolsets, logs and the report at exit only concern `weir serve` and change
+/// nothing here.
 #[derive(Debug, Clone)]
 #[must_use = "a builder starts nothing by itself"]
 pub struct ServerBuilder {
     identity: Identity,
     options: Options,
-    /// Whether the paths are the program's.
+    /// Whether the program has set the paths.
     has_paths: bool,
     echoes_websocket: bool,
 }
 
 impl Server {
-    /// A server of this name and version with the default settings, to be changed and started. Both are what clients
-    /// are told.
+    /// A server of this name and version, both of which clients are told, with the default settings, to be changed and
+    /// started.
     pub fn builder(name: impl Into<String>, version: impl Into<String>) -> ServerBuilder {
         ServerBuilder::new(name.into(), version.into())
     }
@@ -121,9 +123,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves the one client that started this process, on stdin and stdout, and listens nowhere. Starting takes both
-    /// away from the rest of the program: what it prints goes to stderr from then on. Once the client has closed its
-    /// end, [`ServerBuilder::serve_until_signal`] returns, and [`Server::is_over`] says so.
+    /// Serves the one client that started this process, on stdin and stdout, and listens nowhere. The server takes both
+    /// away from the rest of the program when it starts: output of the program goes to stderr from then on. Once the
+    /// client has closed its end, [`ServerBuilder::serve_until_signal`] returns, and [`Server::is_over`] is true.
     ///
     /// ```no_run
     /// use weir::{Registry, Server};
@@ -137,8 +139,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Where to listen; port 0 takes a free one, which [`Server::address`] tells. 127.0.0.1:8080 if not given. Refused
-    /// where anybody listens already, unless `endpoints.shares_port` is set.
+    /// The address to listen on, by default 127.0.0.1:8080; port 0 takes a free one, which [`Server::address`] returns.
+    /// An address that another process listens on is refused, unless `endpoints.shares_port` is set.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.options.endpoints.listen = address;
         self
@@ -154,31 +156,31 @@ impl ServerBuilder {
         self
     }
 
-    /// Where health and metrics are served; off if not given.
+    /// The address for health and metrics; by default they are off.
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.options.endpoints.admin = AdminSettings::At(address);
         self
     }
 
-    /// How many cores serve; one per CPU if not given.
+    /// The number of cores that serve; by default one per CPU.
     pub fn shards(mut self, count: u16) -> Self {
         self.options.machine.shards = Some(count.into());
         self
     }
 
-    /// Calls in flight per shard; 256 if not given.
+    /// The number of calls in flight per shard; 256 by default.
     pub fn pool_size(mut self, handlers: u32) -> Self {
         self.options.machine.pool_size = Some(handlers);
         self
     }
 
-    /// Serves this name besides loopback ones: `host` or `host:port`. May be called again for more.
+    /// Serves this host name besides loopback ones: `host` or `host:port`. May be called again for more.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.options.access.hosts.add(host.into());
         self
     }
 
-    /// Serves browsers' pages from this origin besides loopback ones: `scheme://host[:port]`. May be called again for
+    /// Serves browser pages from this origin besides loopback ones: `scheme://host[:port]`. May be called again for
     /// more.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.options.access.origins.add(origin.into());
@@ -191,16 +193,16 @@ impl ServerBuilder {
         self
     }
 
-    /// WebSockets echo every message instead of serving it: what suites that judge the framing connect to.
+    /// Makes WebSockets echo every message instead of serving it, for test suites that judge the framing.
     #[doc(hidden)]
     pub fn websocket_echo(mut self) -> Self {
         self.echoes_websocket = true;
         self
     }
 
-    /// The settings that come of it on this machine, to look at or to change before [`Server::start`], which knows
-    /// nothing of the identity given here. Raises the process's soft limits of descriptors and locked memory as far as
-    /// they go. Notes on what may surprise go to the log.
+    /// The resulting settings on this machine, to look at or to change before [`Server::start`], which does not know
+    /// the identity given here. Raises the process's soft limits of descriptors and locked memory as far as they go.
+    /// Notes on settings that may surprise go to the log.
     ///
     /// # Errors
     /// [`ServeError::Settings`] and [`ServeError::Host`].
@@ -221,7 +223,7 @@ impl ServerBuilder {
     /// Starts serving `registry`; returns once every shard accepts.
     ///
     /// # Errors
-    /// Those of [`ServerBuilder::settings`], and [`ServeError::Start`].
+    /// Fails like [`ServerBuilder::settings`], and with [`ServeError::Start`].
     pub fn start(self, registry: Registry) -> Result<Server, ServeError> {
         let settings = self.settings()?;
         Ok(Server::start_as(
@@ -236,7 +238,7 @@ impl ServerBuilder {
     /// Serves `registry` until SIGTERM or SIGINT, or until the one client of stdio has left, for a program that does
     /// nothing else; `on_start` runs once every shard accepts. The first signal drains, for as long as
     /// `run.drain_timeout` says; a second one, a quarter of a second after it or later, cuts the drain short. SIGHUP is
-    /// ignored. After this returned, none of the three ends the process any more, so it should end by itself.
+    /// ignored. Once this has returned, none of the three ends the process any more, so it should end by itself.
     ///
     /// ```no_run
     /// use weir::{Registry, Server};
@@ -251,14 +253,15 @@ impl ServerBuilder {
     /// ```
     ///
     /// # Errors
-    /// Those of [`ServerBuilder::start`]; [`ServeError::Signals`], [`ServeError::CutOff`] and [`ServeError::Broken`].
+    /// Fails like [`ServerBuilder::start`], and with [`ServeError::Signals`], [`ServeError::CutOff`] and
+    /// [`ServeError::Broken`].
     pub fn serve_until_signal(
         self,
         registry: Registry,
         on_start: impl FnOnce(&Server),
     ) -> Result<Report, ServeError> {
         let settings = self.settings()?;
-        // Before anybody can know that it serves, and so tell it to stop.
+        // Signals are listened to before anybody can know that the server runs, and so tell it to stop.
         let signals = Signals::listen(&[SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
         let waking = Some(signals.waking());
         let is_stopped = || signals.is_stop_waiting();

@@ -1,7 +1,7 @@
-//! Why a shard did not come up, in an operator's words.
+//! The reasons why a shard did not start, for an operator.
 //!
-//! The kernel gives a number, the executor an error or a panic; both become one sentence with what is exhausted or
-//! forbidden and what to type. Used by `serve` when it starts and by `doctor` when it tries.
+//! The kernel gives a number, the executor an error or a panic; both become one sentence that says what is exhausted or
+//! forbidden and what to type. `serve` uses this when it starts, and `doctor` when it tries.
 
 use std::any::Any;
 use std::fmt;
@@ -19,11 +19,11 @@ use crate::units::ByteSize;
 const LOCKED_PATIENCE: Duration = Duration::from_secs(1);
 const LOCKED_LOOK: Duration = Duration::from_millis(20);
 
-/// Makes what locks memory, again for a while if there is none to lock: the kernel gives back what a process had locked
-/// a moment after its end, and a server often takes another's place right then.
+/// Makes something that locks memory, and tries again for a while if there is none to lock: the kernel releases a
+/// process's locked memory a moment after its end, and a server often replaces another right then.
 ///
 /// # Errors
-/// Those of the last attempt.
+/// Fails with the error of the last attempt.
 pub(super) fn make_patiently<T>(mut make: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
     let deadline = Instant::now() + LOCKED_PATIENCE;
     loop {
@@ -36,10 +36,10 @@ pub(super) fn make_patiently<T>(mut make: impl FnMut() -> Result<T, Failure>) ->
     }
 }
 
-/// What stopped a shard from coming up.
+/// What stopped a shard from starting.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What could not be had.
+    /// The part that could not be made.
     what: &'static str,
     cause: Cause,
 }
@@ -47,9 +47,9 @@ pub(super) struct Failure {
 #[derive(Debug)]
 enum Cause {
     System(io::Error),
-    /// The words of a panic.
+    /// It panicked with this message.
     Panic(String),
-    /// It said nothing in time.
+    /// It did not answer in time.
     Silence,
 }
 
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// What the executor did instead of returning an error.
+    /// The panic of an executor, which should have returned an error.
     pub(super) fn executor_panic(payload: &(dyn Any + Send)) -> Self {
         let words = payload
             .downcast_ref::<&str>()
@@ -87,7 +87,7 @@ impl Failure {
         }
     }
 
-    /// Whether memory that may be locked is what it lacks.
+    /// Whether it lacks memory that may be locked.
     pub(super) fn is_locked_memory(&self) -> bool {
         self.code() == Some(libc::ENOMEM)
     }
@@ -103,7 +103,7 @@ impl Failure {
 impl From<GlommioError<()>> for Failure {
     fn from(error: GlommioError<()>) -> Self {
         Self::executor(match error {
-            // The least it starts with, whatever it needs.
+            // This is the least the executor starts with, whatever it needs.
             GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)) => {
                 io::Error::from_raw_os_error(libc::ENOMEM)
             }
@@ -148,11 +148,11 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What is wrong where no thread can be had.
+/// The message for a system that allows no more threads.
 pub(crate) const NO_THREADS: &str = "no more threads are allowed; raise the limit on tasks (`TasksMax=` in the unit, \
                                      `ulimit -u` in a shell, `--pids-limit` in Docker)";
 
-/// What an error of the system means here, and what to do about it.
+/// The meaning of a system error here, and the next step.
 fn advice(code: Option<i32>) -> String {
     let words = match code {
         Some(libc::ENOMEM) => return no_memory(),

@@ -1,7 +1,7 @@
 //! The server as its tools reach it: announcements, and edits of the registry while it is served.
 //!
-//! An edit is made on a copy. Only when it is complete do the shards get it, all at once as far as clients can tell:
-//! from then on every request is decoded for it. Then whoever listens hears which lists have changed.
+//! An edit is made on a copy. The shards get the copy only when it is complete, and all at once as far as clients can
+//! tell: from then on every request is decoded for it. Then the clients that listen hear which lists have changed.
 #![allow(
     clippy::disallowed_types,
     reason = "edits follow one another, whichever thread they come from"
@@ -13,7 +13,7 @@ use crate::mcp::Announcement;
 use crate::registry::{Edited, Registry, RegistryEdit, ServerLink};
 use crate::shard::Served;
 
-/// What stands behind the handles that calls have.
+/// The server behind the handles of calls.
 pub(super) struct Link {
     served: Arc<Served>,
     /// Held while an edit is made.
@@ -61,7 +61,8 @@ impl ServerLink for Link {
     }
 }
 
-/// What changed once may change again: the same registry with a promise to say so, unless it was made before.
+/// A list that changed once may change again: the same registry with a promise to announce that, unless it was promised
+/// before.
 fn promising(registry: &Registry, changes: &[Announcement]) -> Option<Registry> {
     let promised = registry.list_changed();
     let mut builder = registry.edit();

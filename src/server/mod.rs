@@ -1,8 +1,8 @@
-//! Starting and stopping: everything a process needs to serve, made in order and ended in order.
+//! Starting and stopping a server: all its parts are made in order and ended in order.
 //!
 //! [`Server`] is the embedding API: it starts shards, workers and the admin listener from
 //! [`Settings`](crate::config::Settings) and a [`Registry`](crate::registry::Registry), and drains them; a
-//! [`ServerBuilder`] makes the settings. What `weir serve` does besides is in `cli`.
+//! [`ServerBuilder`] makes the settings. The rest of `weir serve` is in `cli`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -30,8 +30,8 @@
 //!                                    └─ dropped ────────────────────────────────────────▲
 //! ```
 //!
-//! Invariant: a server that failed to start, or is gone, has ended every thread it had started, but for those that tool
-//! code blocks.
+//! Invariant: a server that failed to start, or is gone, has ended every thread it had started, except for those that
+//! tool code blocks.
 #![allow(
     clippy::disallowed_methods,
     reason = "starting and stopping happens on threads that are no shards"
@@ -63,7 +63,8 @@ pub use trial::try_start;
 #[cfg(feature = "cli")]
 pub(crate) use {failure::NO_THREADS, signals::Signals};
 
-/// Waits on the shard it is called on, which serves others meanwhile: for tools that run there. Nowhere else.
+/// Waits on the shard it is called on, which serves others meanwhile. It is for tools that run on a shard, and works
+/// nowhere else.
 pub async fn sleep(duration: Duration) {
     glommio::timer::sleep(duration).await;
 }

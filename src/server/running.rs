@@ -29,19 +29,19 @@ use crate::workers::{ShutdownMode, Submitter, Workers};
 const REPORT_PATIENCE: Duration = Duration::from_millis(500);
 /// How long workers may take to notice that the server is gone.
 pub(super) const WORKERS_PATIENCE: Duration = Duration::from_millis(200);
-/// How often a drain looks whether it is over or cut short.
+/// How often a drain checks whether it is over or cut short.
 pub(super) const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
-/// A running server. Dropped without a [drain](Self::drain) it stops at once: what is in flight is lost, connections
-/// are closed, and its threads end, but for those that tool code blocks. That takes milliseconds, half a second at
-/// most.
+/// A running server. If it is dropped without a [drain](Self::drain) it stops at once: calls in flight are lost,
+/// connections are closed, and its threads end, except for those that tool code blocks. That takes milliseconds, half a
+/// second at most.
 #[must_use = "a server that is dropped stops at once"]
 pub struct Server {
     address: Option<SocketAddr>,
-    /// What shards listen on, until a drain has closed it. First, since a dropped server ends its shards while it
-    /// waits.
+    /// The listeners of the shards, until a drain has closed them. This field is first, since a dropped server ends its
+    /// shards while it waits.
     listening: Option<Group>,
-    /// Next, for fields are dropped in this order: whatever shards use outlives them.
+    /// This field is next, for fields are dropped in this order: whatever shards use outlives them.
     shards: Shards,
     /// The first of the paths that MCP is served on.
     path: String,
@@ -60,10 +60,10 @@ pub struct Server {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Drained {
-    /// What the server did in its life.
+    /// The figures of the server's whole life.
     pub report: Report,
-    /// Whether everything in flight was finished; otherwise the deadline or a second signal cut it off, and
-    /// threads may be left behind.
+    /// Whether everything in flight was finished. Otherwise the deadline or a second signal cut it off, and threads may
+    /// be left behind.
     pub is_clean: bool,
 }
 
@@ -77,8 +77,8 @@ impl Server {
         Self::start_unless(settings, registry, || false)
     }
 
-    /// The same, but gives up soon after `is_cut_short` says so, with [`StartError::CutShort`]. Shards that were up by
-    /// then are ended; one that is just coming up ends with the process.
+    /// Does the same, but gives up soon after `is_cut_short` returns true, with [`StartError::CutShort`]. Shards that
+    /// were up by then are ended; one that is just starting ends with the process.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -195,13 +195,13 @@ impl Server {
         })
     }
 
-    /// Where it listens; with port 0 in the settings, the port it got. With stdio it listens nowhere: the unspecified
-    /// address and port 0.
+    /// The address it listens on; with port 0 in the settings, the port it got. With stdio it listens nowhere: the
+    /// unspecified address and port 0.
     pub fn address(&self) -> SocketAddr {
         self.address.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    /// What clients are pointed at: a URL, or the word `stdio`.
+    /// The address for clients: a URL, or the word `stdio`.
     pub fn url(&self) -> String {
         match self.address {
             Some(address) => format!("http://{address}{}", self.path),
@@ -209,12 +209,12 @@ impl Server {
         }
     }
 
-    /// A way to the server for other threads: to change what is registered, and to say that a resource has changed.
+    /// A handle for other threads: it changes the registry, and announces that a resource has changed.
     pub fn handle(&self) -> &ServerHandle {
         &self.handle
     }
 
-    /// Where health and metrics are, if anywhere.
+    /// The address of health and metrics, if they are on.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(AdminHandle::address)
     }
@@ -234,7 +234,7 @@ impl Server {
         )
     }
 
-    /// What it did so far. Asks the shards for their histograms; one that does not answer is left out.
+    /// The figures so far. The shards are asked for their histograms; one that does not answer is left out.
     pub fn report(&self) -> Report {
         let asked: Vec<_> = self.shards.iter().map(ask_for_histograms).collect();
         let deadline = Instant::now() + REPORT_PATIENCE;
@@ -245,24 +245,25 @@ impl Server {
         self.report_of(parts.collect(), &self.workers.submitter())
     }
 
-    /// Whether a shard has ended that should not have.
+    /// Whether a shard has ended unexpectedly.
     pub fn is_broken(&self) -> bool {
         self.shards
             .iter()
             .any(|shard| shard.is_finished() && !shard.is_over())
     }
 
-    /// Whether there is nobody left to serve: with stdio, the one client has closed its end or is gone, and what it had
-    /// in flight has ended. What is left to do is to [drain](Self::drain) it, which takes no time. Never over HTTP.
+    /// Whether nobody is left to serve: with stdio, the one client has closed its end or is gone, and its calls in
+    /// flight have ended. The remaining step is to [drain](Self::drain) the server, which takes no time. Never true
+    /// over HTTP.
     pub fn is_over(&self) -> bool {
         self.shards.iter().all(ShardHandle::is_over)
     }
 
-    /// Stops accepting, lets what is in flight finish, and stops. At `timeout`, or once `is_cut_short` says
-    /// so, it gives up on what is left: its calls are cancelled and its connections closed.
+    /// Stops accepting, lets calls in flight finish, and stops. At `timeout`, or once `is_cut_short` returns true, it
+    /// gives up on the rest: the calls are cancelled and their connections closed.
     ///
-    /// `is_cut_short` is asked again and again, and told how long it may wait for its answer, which it need not do:
-    /// `|_| false` waits for the timeout alone.
+    /// `is_cut_short` is called again and again, with the time it may wait before it answers, which it need not do:
+    /// `|_| false` waits only for the timeout.
     pub fn drain(mut self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
         self.view.advance(Lifecycle::Draining);
         let deadline = Instant::now() + timeout;
@@ -278,7 +279,7 @@ impl Server {
                 is_clean = false;
                 break;
             }
-            // Whoever does not wait for its answer must not make a core spin.
+            // A callback that does not wait must not make a core spin.
             std::thread::sleep(DRAIN_LOOK.saturating_sub(now.elapsed()));
         }
         self.stop(is_clean)
@@ -295,7 +296,7 @@ impl Server {
                 );
             }
             Ok(TurnedAway::Ignored) => {}
-            // A client that connects in the last moment sees a reset: worse, not wrong.
+            // A client that connects in the last moment sees a reset, which is worse but not wrong.
             Err(error) => tracing::debug!(%error, "new connections cannot be kept away while draining"),
         }
     }
@@ -348,7 +349,7 @@ impl Server {
     }
 }
 
-/// Those of the registry that is served at present.
+/// The watchers of the registry that is served at present.
 struct CurrentWatchers(Arc<Served>);
 
 impl Watchers for CurrentWatchers {

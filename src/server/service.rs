@@ -1,4 +1,4 @@
-//! What the shards are to serve, made of settings.
+//! The service that the shards run, made from settings.
 
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,7 +20,7 @@ use crate::wire::websocket;
 
 use super::start_error::StartError;
 
-/// The service of `protocol` as `settings` want it.
+/// The service of `protocol` with these `settings`.
 pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Service, StartError> {
     let names = protocol.registry().tools().map(|(_, tool)| tool.name());
     let labels = Arc::new(ToolLabels::new(names, ToolLabels::TOOLS_MAX_DEFAULT));
@@ -42,7 +42,7 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
     })
 }
 
-/// Of the memory for live state, at most this part is for remembering sessions that were ended.
+/// Of the memory for live state, at most this part is for remembering ended sessions.
 const TOMBSTONES_DIVISOR: usize = 8;
 
 fn store(settings: &Settings) -> Result<Store, StartError> {
@@ -110,7 +110,7 @@ fn policy(settings: &Settings) -> Result<AdmissionPolicy, AdmissionPolicyError> 
         .with_sse_legacy(settings.channels.sse_legacy))
 }
 
-/// What an operator allows, and loopback.
+/// The names that an operator allows, and loopback.
 fn allowed(list: &AllowList, loopback: &[&str]) -> Vec<String> {
     match list {
         AllowList::Any => vec!["*".to_owned()],

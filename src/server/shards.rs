@@ -1,7 +1,7 @@
 //! The shards' threads: one pinned executor each, started together or not at all.
 //!
-//! Listeners are made before any thread, so that a busy port is known at once; each ring is made on the
-//! thread that will use it, and reports back whether it could.
+//! Listeners are made before any thread, so that a busy port is known at once; each ring is made on the thread that
+//! will use it, which reports whether it could.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -33,14 +33,14 @@ use super::start_error::StartError;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
 const START_PATIENCE: Duration = Duration::from_secs(10);
-/// How fast a shard at least touches the memory it makes: a tenth of what was measured.
+/// The least speed at which a shard touches the memory it makes: a tenth of what was measured.
 const TOUCHED_BYTES_PER_SECOND: u64 = 50 << 20;
 /// How soon a start notices that it is cut short.
 const CUT_SHORT_LOOK: Duration = Duration::from_millis(20);
-/// How long shards that are told to end at once may take: they only wait for their rings to let go of sockets. One that
-/// a tool blocks is left behind.
+/// How long shards may take that are told to end at once: they only wait for their rings to release sockets. A shard
+/// that a tool blocks is left behind.
 const ABORT_PATIENCE: Duration = Duration::from_millis(500);
-/// How often it is looked whether shards have ended.
+/// How often ended shards are checked for.
 const END_LOOK: Duration = Duration::from_millis(2);
 
 /// A running shard, from outside.
@@ -48,12 +48,12 @@ pub(super) struct ShardHandle {
     pub(super) inbox: Inbox<Socket>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) alarm: Alarm,
-    /// Its one client has left, and it ended as it should.
+    /// Whether its one client has left, and the shard ended as it should.
     is_over: Arc<AtomicBool>,
     thread: thread::JoinHandle<Ended>,
 }
 
-/// What a shard leaves behind.
+/// The result of a shard's life.
 type Ended = Result<ShardHistograms, io::Error>;
 
 impl ShardHandle {
@@ -65,7 +65,7 @@ impl ShardHandle {
         self.thread.is_finished()
     }
 
-    /// Waits for the thread; its latencies, or why it ended.
+    /// Waits for the thread. Returns the shard's latencies, or why it ended.
     pub(super) fn join(self) -> Result<ShardHistograms, String> {
         match self.thread.join() {
             Ok(Ok(histograms)) => Ok(histograms),
@@ -75,7 +75,8 @@ impl ShardHandle {
     }
 }
 
-/// All shards' threads. Dropped before they have ended, it ends them: nobody would ever stop them otherwise.
+/// The threads of all shards. They are ended if this is dropped before they have, because nobody else would ever stop
+/// them.
 #[derive(Default)]
 pub(super) struct Shards(Vec<ShardHandle>);
 
@@ -89,14 +90,14 @@ impl Shards {
         self.0.iter().all(ShardHandle::is_finished)
     }
 
-    /// Tells those that run; the inbox of one that has ended is emptied by nobody.
+    /// Sends an event to shards that run; nobody empties the inbox of one that has ended.
     pub(super) fn tell_running(&self, event: impl Fn() -> ShardEvent<Socket>) {
         for shard in self.0.iter().filter(|shard| !shard.is_finished()) {
             shard.inbox.post(event());
         }
     }
 
-    /// What each of the threads, which have ended, leaves behind.
+    /// The results of the threads, all of which have ended.
     pub(super) fn join(
         mut self,
     ) -> impl Iterator<Item = (Arc<ShardMetrics>, Result<ShardHistograms, String>)> {
@@ -124,11 +125,11 @@ impl Drop for Shards {
     }
 }
 
-/// Tells when a shard's thread ends that should not have, whichever way it goes.
+/// Reports when a shard's thread ends unexpectedly, in whichever way.
 struct EndWatch {
     shard: ShardId,
     health: Arc<Health>,
-    /// It serves, so its end is not the start's to report.
+    /// Whether the shard serves; before, the start reports its end.
     is_up: Cell<bool>,
     is_expected: Cell<bool>,
 }
@@ -141,12 +142,12 @@ impl Drop for EndWatch {
             let location = panic.as_ref().map(|panic| &*panic.location);
             let reason = panic.as_ref().map(|panic| &*panic.reason);
             let shard = self.shard;
-            tracing::error!(%shard, location, reason, "a shard has ended that should not have; restart the process");
+            tracing::error!(%shard, location, reason, "a shard has ended unexpectedly; restart the process");
         }
     }
 }
 
-/// Everything the shards share.
+/// The state that all shards share.
 pub(super) struct Common {
     pub(super) served: Arc<Served>,
     pub(super) server: ServerHandle,
@@ -157,15 +158,15 @@ pub(super) struct Common {
     pub(super) health: Arc<Health>,
 }
 
-/// Where a shard's clients come from.
+/// The source of a shard's clients.
 enum Source {
     Listener(Arc<OwnedFd>),
-    /// One client, whose end is the shard's.
+    /// One client; the shard ends with it.
     Stdio(Socket),
 }
 
-/// Starts all shards, unless it is cut short; returns them and what they listen on, if they do. Where one does
-/// not start, those that did are ended. `waking` is dropped when the last of them has ended.
+/// Starts all shards, unless it is cut short. Returns them with their listeners once all have started. If one does not
+/// start, the others are ended. `waking` is dropped when the last of them has ended.
 pub(super) fn start(
     settings: &Settings,
     common: &Common,
@@ -207,7 +208,8 @@ fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<Listening>), Star
     }
 }
 
-/// One listener per shard on the same address; the first settles the port if it is 0, and that nobody else has it.
+/// Makes one listener per shard on the same address. The first settles the port if it is 0, and makes sure that nobody
+/// else has it.
 fn bind(
     address: SocketAddr,
     is_shared: bool,
@@ -294,7 +296,7 @@ fn start_one(
     })
 }
 
-/// What a shard's thread reports of its start; `None` if it says nothing.
+/// Waits for a shard thread's report of its start; `None` if none comes.
 fn await_start(
     readiness: &Receiver<Readiness>,
     patience: Duration,
@@ -313,7 +315,7 @@ fn await_start(
     }
 }
 
-/// What travels to a shard's thread.
+/// The values that travel to a shard's thread.
 struct Seed {
     alarm: Alarm,
     executor: ExecutorSettings,
@@ -343,7 +345,7 @@ fn run(seed: Seed, cpu: usize, ready: &Ready, watch: &EndWatch) -> Ended {
     }
 }
 
-/// Passes a failure on to whoever starts the shard; what is left for the thread's own end.
+/// Passes a failure on to the starter of the shards; returns the error with which the thread ends.
 fn tell(failure: Failure, ready: &Ready) -> io::Error {
     let ended = io::Error::other(failure.to_string());
     let _ = ready.send(Err(failure));
@@ -357,8 +359,8 @@ pub(super) fn make_executor(settings: ExecutorSettings, cpu: usize) -> Result<Lo
     } else {
         Placement::Unbound
     };
-    // The first executor of a process panics if it gets no ring to ask what the kernel can, and each one if it gets no
-    // thread for blocking calls.
+    // The first executor of a process panics if it gets no ring to ask for the kernel's features, and every executor if
+    // it gets no thread for blocking calls.
     ring::try_smallest_ring().map_err(Failure::executor)?;
     thread::Builder::new().spawn(|| ()).map_err(Failure::executor)?;
     let builder = LocalExecutorBuilder::new(placement)

@@ -1,9 +1,9 @@
-//! Signals that tell a server to stop, taken one after the other; and word that it ended by itself.
+//! Signals that tell a server to stop, taken one after the other, and the news that it ended by itself.
 //!
-//! A thread of its own waits for them, so that none interrupts a system call of anybody else. Says what came, and does
+//! A thread of its own waits for them, so that none interrupts a system call of another. It reports what came, and does
 //! nothing about it. SIGHUP, which would end the process, is ignored with a line in the log: there is nothing to
-//! reload. Who stops a process often says so twice, to it and to its process group: what tells to stop within a moment
-//! of the first is the first one again.
+//! reload. A process is often told to stop twice at once, directly and through its process group: a signal within a
+//! moment of the first counts as the first.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{self, Handle};
 
-/// From the first signal that tells to stop: whoever comes sooner than this does not mean it twice. No person is as
-/// quick with a second Ctrl-C; `timeout`, shells and supervisors that signal a group are.
+/// Time from the first signal that tells to stop; a signal that comes sooner is not meant as a second one. No person
+/// presses Ctrl-C twice as quickly; `timeout`, shells and supervisors that signal a group do.
 const ECHO_TIME: Duration = Duration::from_millis(250);
 
-/// Signals that no longer do what they did before, until this is dropped; from then on they do nothing.
+/// Signals that no longer have their old effect, until this is dropped; from then on they have none.
 pub(crate) struct Signals {
     came: Receiver<Option<i32>>,
     to: Sender<Option<i32>>,
     handle: Handle,
 }
 
-/// Ends a wait for signals early when it is dropped, on whichever thread.
+/// Ends a wait for signals early when it is dropped, on any thread.
 pub(crate) struct Waking(Sender<Option<i32>>);
 
 impl Drop for Waking {
@@ -35,7 +35,7 @@ impl Drop for Waking {
 }
 
 impl Signals {
-    /// Takes these over, and SIGHUP.
+    /// Takes over these signals, and SIGHUP.
     pub(crate) fn listen(signals: &[i32]) -> io::Result<Signals> {
         let mut signals = iterator::Signals::new(signals.iter().chain([&SIGHUP]))?;
         let handle = signals.handle();
@@ -54,30 +54,30 @@ impl Signals {
         Ok(Signals { came, to, handle })
     }
 
-    /// What ends the wait for the next signal when it goes.
+    /// A value whose drop ends the wait for the next signal.
     pub(crate) fn waking(&self) -> Waking {
         Waking(self.to.clone())
     }
 
-    /// The next one, if it comes in time and nobody ends the wait.
+    /// The next signal, if it comes in time and nobody ends the wait.
     pub(crate) fn next(&self, patience: Duration) -> Option<i32> {
         self.came.recv_timeout(patience).ok().flatten()
     }
 
-    /// Whether one of those that came by now says to stop; the others are kept for later.
+    /// Whether a signal that came by now tells to stop; other signals are kept for later.
     pub(crate) fn is_stop_waiting(&self) -> bool {
         let came: Vec<i32> = self.came.try_iter().flatten().collect();
         if came.iter().copied().any(is_stop) {
             return true;
         }
         for signal in came {
-            // This end of the channel is held here, so the other one is there.
+            // This end of the channel is held here, so the other one exists.
             let _ = self.to.send(Some(signal));
         }
         false
     }
 
-    /// Whether the next one comes in time and says to stop.
+    /// Whether the next signal comes in time and tells to stop.
     pub(crate) fn is_stop_within(&self, patience: Duration) -> bool {
         self.next(patience).is_some_and(is_stop)
     }
@@ -89,7 +89,7 @@ impl Drop for Signals {
     }
 }
 
-/// Which signals anybody is told of.
+/// Decides which signals are reported.
 #[derive(Default)]
 struct Filter {
     first_stop: Option<Instant>,
@@ -136,7 +136,7 @@ mod tests {
             (2_001, SIGINT, false),
             (2_100, SIGUSR1, true),
             (2_100, SIGHUP, false),
-            // Counted from the first, not from the one before.
+            // The time counts from the first, not from the one before.
             (2_249, SIGINT, false),
             (2_250, SIGINT, true),
             (2_251, SIGTERM, true),

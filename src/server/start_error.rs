@@ -1,4 +1,4 @@
-//! Why a server could not start, with the next step.
+//! The reasons why a server could not start, with the next step.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use crate::workers;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The listening address cannot be had.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}: {error}; {}", listen_advice(.error))]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// The system's reason.
         error: io::Error,
@@ -28,18 +28,18 @@ pub enum StartError {
     /// There is no stdin or stdout to serve.
     #[error("stdin and stdout cannot be served: {0}")]
     Stdio(io::Error),
-    /// The admin listener cannot be had.
+    /// The admin listener cannot be made.
     #[error(transparent)]
     Admin(#[from] AdminError),
     /// It was told to stop before all shards accepted.
     #[error("told to stop while starting")]
     CutShort,
-    /// A shard did not come up.
+    /// A shard did not start.
     #[error("shard {shard} did not start: {reason}")]
     Shard {
-        /// Which.
+        /// The shard.
         shard: ShardId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The worker threads did not start.
@@ -50,13 +50,13 @@ pub enum StartError {
     SessionKey {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         error: String,
     },
-    /// No randomness for a session key.
+    /// The system gave no randomness for a session key.
     #[error(transparent)]
     Randomness(#[from] KeyError),
-    /// An allow-list entry that can never match.
+    /// An allow-list entry can never match.
     #[error(transparent)]
     Policy(#[from] AdmissionPolicyError),
 }

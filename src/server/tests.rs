@@ -13,7 +13,7 @@ use crate::registry::{CallContext, NoArguments, Registry, Tool};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Notes when it is dropped.
+/// Counts its drop.
 struct Dropped(Arc<AtomicUsize>);
 
 impl Drop for Dropped {
@@ -22,7 +22,7 @@ impl Drop for Dropped {
     }
 }
 
-/// Two shards with the tools `hang`, which never ends and counts in `ended` when it is given up, and `die`, which takes
+/// Two shards with the tools `hang`, which never ends and counts in `ended` when it is dropped, and `die`, which takes
 /// its shard with it.
 fn start(ended: &Arc<AtomicUsize>) -> Server {
     let mut tools = Registry::builder();
@@ -38,7 +38,7 @@ fn start(ended: &Arc<AtomicUsize>) -> Server {
     tools.add(hang).unwrap();
     let die = Tool::new("die").run(|_: CallContext, _: NoArguments| async {
         let task = async {
-            // Past the call's own poll, where its panic would be the call's.
+            // This is past the call's own poll, in which a panic would be the call's.
             sleep(Duration::from_millis(1)).await;
             panic!("a task of its own that nobody catches");
         };
@@ -52,7 +52,7 @@ fn start(ended: &Arc<AtomicUsize>) -> Server {
     builder.shards(1).start(tools.build()).unwrap()
 }
 
-/// A connection with a call of this tool on its way.
+/// A connection whose call of this tool is on its way.
 fn calling(server: &Server, tool: &str) -> TcpStream {
     let params = format!(
         r#"{{"name":"{tool}","arguments":{{}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}"#
@@ -85,7 +85,7 @@ fn is_busy(server: &Server) -> bool {
         .contains("weir_pool_handlers{shard=\"0\",state=\"busy\"} 1")
 }
 
-/// What a connection still gets; nothing is what is wanted, by an end or a reset.
+/// The bytes that a connection still gets; the tests want none, by an end or a reset.
 fn rest(mut stream: TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
@@ -100,7 +100,7 @@ fn a_dropped_server_serves_nobody_any_more_and_leaves_no_thread() {
     let parked = TcpStream::connect(address).unwrap();
     let call = calling(&server, "hang");
     eventually("the call runs", || is_busy(&server));
-    // A way to the server that outlives it keeps nothing alive.
+    // A handle that outlives the server keeps nothing alive.
     let handle = server.handle().clone();
     drop(server);
     assert_eq!(ended.load(Ordering::SeqCst), 1, "the call was given up");
@@ -164,7 +164,7 @@ fn a_shard_that_dies_is_named_by_health_and_readiness_and_hinders_no_end() {
     }
     assert!(ask("/metrics").starts_with("HTTP/1.1 200 "));
     eventually("it is broken", || server.is_broken());
-    // Its inbox is emptied by nobody any more.
+    // Nobody empties its inbox any more.
     for _ in 0..200 {
         assert_eq!(server.report().to_json().matches('\n').count(), 1);
     }

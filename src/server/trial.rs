@@ -1,7 +1,7 @@
-//! Starting on trial: all executors, rings and threads that a server would have, at once, and then none of them.
+//! A trial start: all executors, rings and threads of a server are made at once, and then removed again.
 //!
-//! For `weir doctor`. What the kernel gives depends on what others have taken of it, which no limit tells; so it is
-//! tried. Serves nobody, listens nowhere, makes no handlers.
+//! This is for `weir doctor`. What the kernel gives depends on what others have taken of it, which no limit tells; so
+//! it is tried. The trial serves nobody, listens nowhere and makes no handlers.
 
 use std::io;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Threads besides shards and workers: for signals, health and metrics, stalls, announcements, and giving memory back.
 const OTHER_THREADS: usize = 5;
 
-/// Starts what a server with these settings is made of, all of it at once, and takes it down again.
+/// Starts the parts of a server with these settings, all at once, and takes them down again.
 ///
 /// # Errors
-/// The first thing that cannot be, and why.
+/// Returns the first part that cannot be made, and why.
 pub fn try_start(settings: &Settings) -> Result<(), StartProblem> {
     let registry = Registry::builder().build();
     let protocol = Protocol::new(
@@ -78,14 +78,14 @@ fn problem(error: &StartError, is_locked_memory: bool) -> StartProblem {
     }
 }
 
-/// A thread that keeps what it has until it is told to go.
+/// A thread that keeps its resources until it is told to go.
 struct Trial {
     go: SyncSender<()>,
     thread: thread::JoinHandle<()>,
 }
 
 impl Trial {
-    /// One with nothing but itself.
+    /// A thread without resources.
     fn thread() -> io::Result<Self> {
         let (go, going) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().spawn(move || {
@@ -94,7 +94,7 @@ impl Trial {
         Ok(Self { go, thread })
     }
 
-    /// One with an executor and a ring; returns once they are made.
+    /// A thread with an executor and a ring; returns once they are made.
     fn shard(executor: ExecutorSettings, options: RingOptions, cpu: usize) -> Result<Self, Failure> {
         let (ready, readiness) = mpsc::sync_channel(1);
         let (go, going) = mpsc::sync_channel(1);
@@ -111,7 +111,7 @@ impl Trial {
 
     fn end(self) {
         drop(self.go);
-        // What it could panic about was told when it started.
+        // Any panic was reported when it started.
         let _ = self.thread.join();
     }
 }

@@ -1,9 +1,9 @@
 //! Watches the shards from outside: one that has work and makes no progress is woken, counted and reported.
 //!
-//! Two things stop a shard: a tool that computes on it instead of on a worker, and an executor that went to
-//! sleep with runnable tasks. The first can only be told; the second ends with the wake-up.
+//! Two things stop a shard: a tool that computes on it instead of on a worker, and an executor that went to sleep with
+//! runnable tasks. The first can only be reported; waking the shard ends the second.
 //!
-//! It also takes the looks by which the report knows whether the CPUs were the limit while work waited.
+//! It also measures for the report whether the CPUs were the limit while work waited.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -15,11 +15,11 @@ use crate::shard::Alarm;
 
 use super::shards::Shards;
 
-/// How often a shard is looked at: one with work that shows no progress between two looks is woken. At three, it
-/// is reported; not at two, since an idle shard that has just been given work may take as long to its next tick.
+/// How often a shard is checked: one that has work, and shows no progress between two checks, is woken. After three it
+/// is reported; not after two, since an idle shard that has just been given work may take as long to its next tick.
 const PATIENCE: Duration = Duration::from_millis(100);
 const QUIET_LOOKS_REPORTED: u32 = 2;
-/// How many of these looks there are to one at the CPUs: one a second, since their time comes in steps of 10 ms.
+/// The number of these checks for one look at the CPUs: one a second, since their time comes in steps of 10 ms.
 const LOOKS_PER_CONTENTION_LOOK: u32 = 10;
 
 /// The thread.
@@ -34,7 +34,7 @@ struct Watched {
     metrics: Arc<ShardMetrics>,
     alarm: Alarm,
     passes: u64,
-    /// Looks in a row at which there was work and no progress.
+    /// Checks in a row with work and without progress.
     quiet_looks: u32,
 }
 
@@ -59,7 +59,8 @@ impl Watchdog {
                 meter.look(started.elapsed(), processor, shards);
             }
         };
-        // Here and not on the thread, which may begin late: whatever happens from now on is seen.
+        // The first look is taken here and not on the thread, which may start late: whatever happens from now on is
+        // seen.
         look_at_contention(&watched);
         let watch = move || {
             let mut looks = 0;
@@ -93,14 +94,14 @@ impl Watchdog {
     pub(super) fn stop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // A watchdog that panicked has nothing left to say.
+            // A watchdog that panicked has nothing to report.
             let _ = thread.join();
         }
     }
 }
 
 impl Watched {
-    /// One look; a stall is reported when it begins, not every time it is seen.
+    /// Checks once; a stall is reported when it begins, not every time it is seen.
     fn look(&mut self) {
         let passes = self.metrics.passes.value();
         let has_work = self.metrics.in_flight.value() > 0;
