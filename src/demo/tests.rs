@@ -138,7 +138,7 @@ fn sleep_is_a_future_of_the_executor() {
     assert_eq!(text(slept), "slept 1 ms");
 }
 
-/// Nobody.
+/// A listener that ignores messages.
 struct Deaf;
 
 impl LinkListener for Deaf {
@@ -182,7 +182,7 @@ fn progress_tells_of_every_step_in_order() {
     }
 }
 
-/// The client's answer to the demo's question, and what becomes of it.
+/// The client's answer to the demo's question, and the tool's result.
 fn asked(answer: Value) -> Outcome {
     let answers = json!({ "answer": answer });
     let link = link(ClientFacts {

@@ -14,7 +14,7 @@ use crate::registry::{
 
 #[derive(Deserialize, JsonSchema)]
 struct Echo {
-    /// What to answer.
+    /// The message to return.
     message: String,
 }
 
@@ -34,7 +34,7 @@ struct Spin {
 
 #[derive(Deserialize, JsonSchema)]
 struct Fail {
-    /// In which way to fail.
+    /// The way to fail.
     how: How,
 }
 
@@ -64,11 +64,11 @@ struct Steps {
 
 #[derive(Deserialize, JsonSchema)]
 struct Question {
-    /// What to ask the user.
+    /// The question for the user.
     question: String,
 }
 
-/// What the user fills in.
+/// The form that the user fills in.
 #[derive(Deserialize, JsonSchema)]
 struct Answer {
     /// The answer.

@@ -1,4 +1,4 @@
-//! What kind of JSON-RPC message an object is.
+//! The kinds of JSON-RPC messages.
 //!
 //! Member names are compared byte for byte after unescaping. The members that decide (`jsonrpc`, `id`,
 //! `method`, `params`, `result`, `error`) may stand once each; others are ignored. Ids are strings or whole numbers
@@ -95,8 +95,8 @@ pub enum EnvelopeFault {
     Kind,
 }
 
-/// A string or a whole number, for an id or a token that is to be echoed as it came. `path` leads to it in `text`,
-/// the whole message: how a number that is no integer of 64 bits was written is looked up there.
+/// A string or a whole number, for an id or a token that is to be echoed as it came. `path` leads to it in `text`, the
+/// whole message, where the spelling of a number that is not an integer of 64 bits is looked up.
 pub fn echoable<'s>(value: Value<'_, 's>, text: &'s [u8], path: &[&str]) -> Option<Id<'s>> {
     match value.as_id() {
         None if value.is_whole() => number_text(text, path).map(Id::Verbatim),
@@ -109,7 +109,7 @@ impl<'t, 's> Message<'t, 's> {
     /// number of top-level members.
     ///
     /// # Errors
-    /// When `value` is not a JSON-RPC 2.0 message as MCP wants them.
+    /// Fails when `value` is not a JSON-RPC 2.0 message as MCP wants them.
     pub fn read(value: Value<'t, 's>, text: &'s [u8]) -> Result<Self, Malformed<'s>> {
         if !value.is_object() {
             return Err(Malformed {

@@ -1,4 +1,4 @@
-//! Why a body is refused, and the limits of what is not.
+//! The reasons why a body is refused, and the limits of an accepted one.
 
 /// Deepest nesting of arrays and objects that is accepted.
 pub const DEPTH_MAX: usize = 128;
@@ -13,7 +13,7 @@ pub enum ParseError {
     #[error("not a valid JSON text")]
     Syntax,
     /// A string has half of a surrogate pair, which stands for no character.
-    #[error("a string has the unpaired surrogate \\u{unit:04x}, which is no text")]
+    #[error("a string has the unpaired surrogate \\u{unit:04x}, which is not text")]
     Surrogate {
         /// The UTF-16 code unit.
         unit: u16,

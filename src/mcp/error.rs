@@ -247,7 +247,7 @@ impl Failure<'_> {
             Self::Parse(error) => return error.to_string().into(),
             Self::Unrepresentable { unit, pointer } => {
                 return format!(
-                    "the string at {pointer:?} has the unpaired surrogate \\u{unit:04x}, which is no text"
+                    "the string at {pointer:?} has the unpaired surrogate \\u{unit:04x}, which is not text"
                 )
                 .into();
             }

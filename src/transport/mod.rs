@@ -1,5 +1,5 @@
-//! One connection's conversation: which requests are let in, and how they are taken from and answered to a
-//! stream of bytes.
+//! One connection's conversation: which requests are admitted, and how they are read from and answered on a stream of
+//! bytes.
 
 pub mod http;
 pub mod stdio;

@@ -1,59 +1,59 @@
-//! Messages as lines of UTF-8: what stdio speaks (MCP, transports: stdio).
+//! Messages as lines of UTF-8: the framing of stdio (MCP, transports: stdio).
 //!
-//! Finds lines and their bounds in a window of bytes; neither reads nor judges what is on them. Blank lines are
-//! nothing; a carriage return before the line feed belongs to the end of the line, since clients on other systems write
-//! it. A line beyond the limit is told when it ends, however long it is, with what could be seen of its id: its bytes
-//! are glanced at and dropped as they come.
+//! This finds lines and their bounds in a window of bytes; it neither reads nor judges their contents. Blank lines are
+//! ignored; a carriage return before the line feed belongs to the end of the line, since clients on other systems write
+//! it. A line beyond the limit is reported when it ends, however long it is, with what could be seen of its id: its
+//! bytes are glanced at and dropped as they come.
 //!
 //! ```text
 //! Reading ─ limit without line feed ─► Skipping ─ line feed ─► (TooLong) ─► Reading
 //! ```
 //!
-//! Invariant: a window from which everything consumed was taken is no longer than the limit, the two bytes of a line's
-//! end and what came in last.
+//! Invariant: a window from which everything consumed was removed is no longer than the limit, the two bytes of a
+//! line's end and the bytes that came last.
 
 use crate::jsonrpc::{Glance, Glimpse};
 
-/// Where the reading of lines stands.
+/// The progress through the lines of a stream.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// The line is too long; this is what was seen of it so far.
+    /// The glance at a line that is too long, so far.
     skipping: Option<Box<Glance>>,
     /// Bytes at the front of the window known to hold no line feed, so that a long line is looked through once.
     searched_bytes: usize,
 }
 
-/// What a window amounts to.
+/// The result of looking at a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// No line is whole: call again with more, from the same first byte.
+    /// No line is complete: call again with more, from the same first byte.
     Incomplete,
     /// One line, without its end; never empty.
     Line {
-        /// Where it begins.
+        /// The index where it begins.
         start: usize,
-        /// Where it ends.
+        /// The index where it ends.
         end: usize,
-        /// Bytes that are done with.
+        /// Bytes that were consumed.
         consumed: usize,
     },
-    /// The end of a line beyond the limit; what came of it before was [`Progress::Skipped`].
+    /// A line beyond the limit has ended; its bytes before were [`Progress::Skipped`].
     TooLong {
-        /// Bytes that are done with.
+        /// Bytes that were consumed.
         consumed: usize,
         /// What was seen of the message.
         glimpse: Glimpse,
     },
-    /// Nothing that matters.
+    /// There was nothing that matters.
     Skipped {
-        /// Bytes that are done with.
+        /// Bytes that were consumed.
         consumed: usize,
     },
 }
 
 impl Lines {
     /// Looks at the front of a window, which begins where the last one was consumed up to. A line of `line_bytes_max`
-    /// bytes is taken, its end not counted.
+    /// bytes, without its end, is accepted.
     pub fn advance(&mut self, window: &[u8], line_bytes_max: usize) -> Progress {
         let unseen = window.get(self.searched_bytes..).unwrap_or_default();
         match memchr::memchr(b'\n', unseen) {
@@ -76,12 +76,12 @@ impl Lines {
         }
     }
 
-    /// The end of input: what is left of the window is the last line, which lacks its line feed.
+    /// The end of input: the rest of the window is the last line, which lacks its line feed.
     pub fn finish(&mut self, window: &[u8]) -> Progress {
         self.end_line(window, window.len(), window.len(), usize::MAX)
     }
 
-    /// A line ends at `end`, and with its line feed at `consumed`.
+    /// Ends the line at `end`; its line feed ends at `consumed`.
     fn end_line(&mut self, window: &[u8], end: usize, consumed: usize, line_bytes_max: usize) -> Progress {
         self.searched_bytes = 0;
         let line = without_return(window.get(..end).unwrap_or_default());
@@ -114,7 +114,7 @@ mod tests {
 
     const LIMIT: usize = 8;
 
-    /// What a reader is told.
+    /// The results for a reader.
     #[derive(Debug, Clone, PartialEq, Eq)]
     enum Told {
         Line(Vec<u8>),
@@ -125,7 +125,7 @@ mod tests {
         Told::Line(text.into())
     }
 
-    /// Everything told of `bytes` that come in pieces which end at `cuts`.
+    /// All results for `bytes` that come in pieces which end at `cuts`.
     fn told(bytes: &[u8], cuts: &[usize]) -> Vec<Told> {
         let (mut lines, mut told, mut window) = (Lines::default(), Vec::new(), Vec::new());
         let mut begin = 0;
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// The obvious way.
+    /// The naive twin.
     fn naive(bytes: &[u8]) -> Vec<Told> {
         bytes
             .split(|byte| *byte == b'\n')

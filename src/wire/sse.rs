@@ -1,9 +1,8 @@
-//! Server-sent events, the writing side (HTML Standard, section 9.2), and the chunks they travel in.
+//! The writing side of server-sent events (HTML Standard, section 9.2), and the chunks they travel in.
 //!
 //! Every event is a JSON text, which has no line breaks of its own, so one `data` line holds it. Events are gathered
-//! behind room for one chunk head, so that whatever is ready leaves as one chunk in one send.
-//! Only the events of HTTP+SSE (2024-11-05) have names: Streamable HTTP uses the default, `message`.
-//! Deliberately absent: reading.
+//! behind room for one chunk head, so that everything ready leaves as one chunk in one send. Only the events of
+//! HTTP+SSE (2024-11-05) have names: Streamable HTTP uses the default, `message`. Deliberately absent: reading.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -15,7 +14,7 @@ pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
 /// Room to leave in front of a chunk's data: its size in eight digits, and a line end (RFC 9112, section 7.1).
 pub const CHUNK_RESERVE: usize = 10;
-/// What stands before the data of an event named `message`.
+/// The text before the data of an event named `message`.
 const MESSAGE_LEAD: &[u8] = b"event: message\ndata: ";
 /// Room to leave in front of the data of an event named `message`.
 #[cfg(test)]
@@ -44,8 +43,8 @@ pub fn write_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     debug_assert_eq!(begin, start, "the chunk's head fills its room");
 }
 
-/// Makes an event named `message` of the data `buffer[data..]`, in a chunk of its own or without one; in front of the
-/// data are at least [`MESSAGE_EVENT_RESERVE`] bytes of room. Returns where it begins.
+/// Makes an event named `message` of the data `buffer[data..]`, in a chunk of its own or without one. At least
+/// [`MESSAGE_EVENT_RESERVE`] bytes of room must be in front of the data. Returns where the event begins.
 pub fn close_message_event(buffer: &mut Vec<u8>, data: usize, is_chunked: bool) -> usize {
     let event = data.saturating_sub(MESSAGE_LEAD.len());
     if let Some(room) = buffer.get_mut(event..data)
@@ -87,7 +86,7 @@ impl EventName {
     }
 }
 
-/// Appends an event that only says where a client that loses the stream goes on, and after which time (MCP
+/// Appends an event that tells the client only from which event and after which time to resume the stream (MCP
 /// 2025-11-25, Streamable HTTP, *Sending Messages to the Server*).
 pub fn write_priming(out: &mut Vec<u8>, id: &dyn Display, retry: Duration) {
     write_retry(out, retry);
@@ -109,8 +108,8 @@ fn write_id(out: &mut Vec<u8>, id: &dyn Display) {
     let _ = writeln!(out, "id: {id}");
 }
 
-/// Makes a chunk of `buffer[data]`, with [`CHUNK_RESERVE`] bytes of room in front and nothing behind; returns where
-/// it begins. Data of 4 GiB and more cannot be.
+/// Makes a chunk of `buffer[data]`, with [`CHUNK_RESERVE`] bytes of room in front and nothing behind; returns where the
+/// chunk begins. The data must be less than 4 GiB.
 pub fn close_chunk(buffer: &mut Vec<u8>, data: Range<usize>) -> usize {
     debug_assert!(
         data.start >= CHUNK_RESERVE && data.end == buffer.len(),
@@ -122,7 +121,7 @@ pub fn close_chunk(buffer: &mut Vec<u8>, data: Range<usize>) -> usize {
         && let Some((digits, line_end)) = head.split_last_chunk_mut::<2>()
     {
         for digit in digits.iter_mut().rev() {
-            // Within bounds: the index is taken modulo the length.
+            // The index is within bounds, because it is taken modulo the length.
             *digit = b"0123456789abcdef"[size % 16];
             size /= 16;
         }

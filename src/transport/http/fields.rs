@@ -1,4 +1,5 @@
-//! The fields by which MCP tells of a message what its body says too: found with HTTP's own, in one pass over the head.
+//! The fields by which MCP repeats parts of a message's body: they are found with HTTP's own, in one pass over the
+//! head.
 //!
 //! (2025-11-25 and 2026-07-28, transports, Streamable HTTP)
 
@@ -8,7 +9,7 @@ use crate::wire::http1::{self, Field, FieldSet, HeadError, HeadLimits, LOWER_CAS
 /// A request's head with MCP's fields.
 pub type Head<'a> = http1::Head<'a, HttpHead<'a>>;
 
-/// What a page may read of an answer's fields, beyond those that any page may.
+/// The fields of an answer that a page may read, beyond those that any page may.
 pub(super) const EXPOSED: &str = "Mcp-Session-Id, Retry-After, WWW-Authenticate";
 /// The name of the field with a new session's id, as it stands in front of the value.
 pub(super) const SESSION_ID: &str = "Mcp-Session-Id: ";
@@ -16,12 +17,12 @@ pub(super) const SESSION_ID: &str = "Mcp-Session-Id: ";
 /// Parses a whole head; see [`http1::parse_head_with`].
 ///
 /// # Errors
-/// Whatever breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
+/// Fails for everything that breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
 pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, HeadError> {
     http1::parse_head_with(head, limits)
 }
 
-/// What the protocol is told of a request besides its body.
+/// The context of a request, for the protocol.
 pub fn facts_of<'a>(head: &Head<'a>, principal: Principal, now: UnixSeconds) -> Facts<'a> {
     let via = Via::Http(HttpHead {
         params: ParamHeaders::new(head.lines()),

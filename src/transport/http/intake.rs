@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection's conversation: requests out of a growing window of bytes, answers into a buffer.
 //!
-//! Holds no bytes and no clock: the shard owns the window (a ring buffer, or an assembly buffer for a request
-//! in pieces) and calls [`Intake::advance`] whenever it grew. One request is taken at a time, so pipelined
+//! The intake holds no bytes and no clock: the shard owns the window (a ring buffer, or an assembly buffer for a
+//! request in pieces) and calls [`Intake::advance`] whenever it grew. One request is taken at a time, so pipelined
 //! requests are answered in order by construction.
 //!
 //! ```text
@@ -18,16 +18,16 @@ use crate::wire::http1::{
     UpgradeOffer, Version,
 };
 
-/// What the conversation needs to know, the same for every connection.
+/// The limits of a conversation, the same for every connection.
 #[derive(Debug, Clone)]
 pub struct HttpLimits {
     /// Limits of a head.
     pub head: HeadLimits,
-    /// Limits of a chunked body; its size limit goes for all bodies.
+    /// Limits of a chunked body; its size limit is that of all bodies.
     pub body: BodyLimits,
 }
 
-/// Where the reading of one connection's current request stands.
+/// The progress through one connection's current request.
 #[derive(Debug, Default)]
 pub struct Intake {
     scanner: HeadScanner,
@@ -48,14 +48,14 @@ enum Stage {
 #[derive(Debug, Default)]
 struct Chunks {
     head_bytes: usize,
-    /// Looked at so far, behind the head.
+    /// Bytes behind the head that were looked at so far.
     seen_bytes: usize,
     decoder: ChunkDecoder,
     /// Data decoded only to find the end; the request is decoded for good once it is whole.
     dropped: Vec<u8>,
 }
 
-/// What a window amounts to.
+/// The result of looking at a window.
 #[allow(
     clippy::large_enum_variant,
     reason = "the large variant is the usual one; boxing it would allocate for every request"
@@ -68,19 +68,19 @@ pub enum Progress<'w> {
     Head,
     /// The body is incomplete; with `sends_continue` the client waits to be told to go on.
     Body {
-        /// Answer `100 Continue` now.
+        /// Whether to answer `100 Continue` now.
         sends_continue: bool,
     },
     /// A whole request.
     Request(Request<'w>),
 }
 
-/// A whole request, that was admitted.
+/// A whole request that was admitted.
 #[derive(Debug)]
 pub struct Request<'w> {
-    /// Its head.
+    /// The head.
     pub head: Head<'w>,
-    /// What it is for.
+    /// The purpose.
     pub endpoint: Endpoint,
     body: &'w [u8],
     is_chunked: bool,
@@ -88,7 +88,7 @@ pub struct Request<'w> {
     pub consumed: usize,
 }
 
-/// Why a request gets an answer of HTTP's own.
+/// Why a request gets one of HTTP's own answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The head cannot be accepted.
@@ -97,16 +97,16 @@ pub enum Refusal {
     /// The body's framing cannot be accepted.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// It is not let in.
+    /// The request is not admitted.
     #[error(transparent)]
     Admission(#[from] admission::Refusal),
-    /// It did not arrive in time, or others needed its place.
+    /// The request did not arrive in time, or others needed its place.
     #[error("the request did not arrive in time")]
     Timeout,
 }
 
 impl Refusal {
-    /// The status to refuse with.
+    /// The status with which the request is refused.
     pub fn status(self) -> Status {
         match self {
             Refusal::Head(error) => error.status(),
@@ -116,7 +116,7 @@ impl Refusal {
         }
     }
 
-    /// Whether it is refused for the page it comes from, or the name it calls: then no page may read that.
+    /// Whether the reason is the page it comes from, or the host it names: then no page may read the answer.
     pub fn is_foreign(self) -> bool {
         matches!(
             self,
@@ -132,7 +132,7 @@ impl Refusal {
         }
     }
 
-    /// What to ask for instead, for the one status that needs it.
+    /// The protocol to ask for instead, for the one status that needs it.
     pub fn upgrade(self) -> Option<UpgradeOffer> {
         match self {
             Refusal::Admission(refusal) => refusal.upgrade(),
@@ -141,20 +141,20 @@ impl Refusal {
     }
 }
 
-/// The head at the front of `window`, if it is whole: for telling of a request that was refused.
+/// The head at the front of `window`, if it is whole, to log a request that was refused.
 pub fn peek_head<'w>(window: &'w [u8], limits: &HeadLimits) -> Option<Head<'w>> {
     let bytes = HeadScanner::default().scan(window, limits).ok()??;
     parse_head(window.get(..bytes)?, limits).ok()
 }
 
-/// A request that is not let in.
+/// A request that is not admitted.
 #[derive(Debug)]
 pub struct Refused {
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
-    /// It was a HEAD request: the answer has no body.
+    /// Whether it was a HEAD request, whose answer has no body.
     pub is_head: bool,
-    /// Bytes of the window it takes up, if the connection can go on behind it.
+    /// Bytes of the window that it takes up, if the connection can go on behind it.
     pub consumed: Option<usize>,
 }
 
@@ -169,11 +169,11 @@ impl Refused {
 }
 
 impl Intake {
-    /// Looks for one request at the front of `window`, which holds at least what it held the last time.
+    /// Looks for one request at the front of `window`, which holds at least the bytes of the last call.
     ///
     /// # Errors
-    /// [`Refused`] for a request that breaks the framing, a limit or the policy; the connection goes on only
-    /// if [`Refused::consumed`] says so. The intake is ready for the next request then.
+    /// Returns [`Refused`] for a request that breaks the framing, a limit or the policy; the connection goes on only if
+    /// [`Refused::consumed`] says so. The intake is ready for the next request then.
     pub fn advance<'w>(
         &mut self,
         window: &'w [u8],
@@ -249,7 +249,7 @@ impl Intake {
         self.advance_body(window, is_new, policy, limits)
     }
 
-    /// The head was let in before; is the body whole now?
+    /// Checks whether the body, whose head was admitted before, is whole now.
     fn advance_body<'w>(
         &mut self,
         window: &'w [u8],
@@ -281,7 +281,7 @@ impl Intake {
                 sends_continue: false,
             });
         }
-        // Parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
+        // The head is parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
         let head = parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
         if !is_whole {
             let sends_continue = head.expects_continue() && window.len() == head_bytes;
@@ -300,7 +300,7 @@ impl Intake {
 }
 
 impl Request<'_> {
-    /// Whether the answer's body is to stay unsent.
+    /// Whether the answer's body must not be sent.
     pub fn is_head(&self) -> bool {
         self.head.method == Method::Head
     }
@@ -324,7 +324,7 @@ impl Request<'_> {
     }
 }
 
-/// A refusal, and whether the rest of its request is there to be skipped.
+/// A refusal, which the connection survives if the rest of the request is there to be skipped.
 fn refuse(refusal: admission::Refusal, head: &Head<'_>, head_bytes: usize, window_bytes: usize) -> Refused {
     let body_bytes = match head.body {
         BodyLength::None => Some(0),

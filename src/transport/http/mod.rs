@@ -1,9 +1,8 @@
-//! One HTTP/1.1 connection's conversation: who is let in (`admission`), requests out of a growing window of bytes
-//! (`intake`), and responses into a buffer (`response`).
+//! One HTTP/1.1 connection's conversation: `admission` admits requests, `intake` takes them out of a growing window of
+//! bytes, and `response` writes responses into a buffer.
 //!
-//! Holds no bytes and no clock. Nobody above composes a head or chooses a status: the shard says what it answers, by a
-//! [`Response`], and what of the request the response depends on is kept beside the connection, in a
-//! [`ResponseContext`].
+//! The module holds no bytes and no clock. Nobody above composes a head or chooses a status: the shard says what it
+//! answers, by a [`Response`], and a [`ResponseContext`] beside the connection keeps what the response depends on.
 
 pub mod admission;
 mod fields;

@@ -1,8 +1,8 @@
-//! The origin of the page that sent a request, as the answer repeats it so that the page may read it.
+//! The origin of the page that sent a request, which the answer repeats so that the page may read it.
 //!
-//! It is repeated whatever the answer is: a reply, the head of a stream, a refusal. Browsers keep one connection for
-//! one page, and pages of one site have one origin, so the text is shared: a warm request with an origin allocates
-//! nothing more than one without.
+//! Every answer repeats it: a reply, the head of a stream, a refusal. Browsers keep one connection for one page, and
+//! pages of one site have one origin, so the text is shared: a warm request with an origin allocates no more than one
+//! without.
 
 use std::rc::Rc;
 

@@ -15,13 +15,13 @@ use super::field::{is_token_byte, is_value_byte};
 
 /// Hexadecimal digits of the largest size that fits 64 bits.
 const SIZE_DIGITS_MAX: u8 = 16;
-/// Data bytes that earn one more byte of plain framing: what a sender of 256-byte chunks needs.
+/// Bytes of data that allow one more byte of plain framing: what a sender of 256-byte chunks needs.
 const DATA_PER_FRAMING_BYTE: usize = 32;
 
 /// Bounds on a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Decoded bytes; past it 413, as soon as a chunk announces them.
+    /// Decoded bytes; a larger body gets 413, as soon as a chunk announces them.
     pub body_bytes_max: usize,
     /// Bytes of framing. Extensions, trailers and superfluous zeros may take this much in all. Plain sizes and line
     /// ends may take this much and one byte more for every 32 of data, so that an honest sender of small chunks can
@@ -38,7 +38,7 @@ impl Default for BodyLimits {
     }
 }
 
-/// What one call of [`ChunkDecoder::decode`] did.
+/// The result of one call of [`ChunkDecoder::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes of the input that belong to this body; all of them unless it is done.
@@ -49,11 +49,11 @@ pub struct Progress {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// In the digits of a size; at least one must come.
+    /// The digits of a size are being read; at least one must come.
     #[default]
     Size,
     Extension(Extension),
-    /// The CR of a size line is there.
+    /// The CR of a size line was read.
     SizeEnd,
     Data,
     DataCr,
@@ -61,9 +61,9 @@ enum State {
     TrailerStart,
     TrailerName,
     TrailerValue,
-    /// The CR of a trailer is there.
+    /// The CR of a trailer was read.
     TrailerEnd,
-    /// The CR of the closing empty line is there.
+    /// The CR of the closing empty line was read.
     LastEnd,
     Done,
 }
@@ -71,7 +71,7 @@ enum State {
 /// `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112, section 7.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
-    /// White space before a semicolon.
+    /// White space stands before a semicolon.
     BeforeSemicolon,
     BeforeName,
     Name,
@@ -83,7 +83,7 @@ enum Extension {
     AfterQuoted,
 }
 
-/// One body's decoder. A fresh one (`Default`) belongs to each request.
+/// The decoder of one body. Each request needs a fresh one (`Default`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChunkDecoder {
     state: State,
@@ -94,7 +94,7 @@ pub struct ChunkDecoder {
     data_bytes: usize,
     /// Bytes of framing that the sender could have left out.
     optional_bytes: usize,
-    /// Size digits and line ends.
+    /// Bytes of size digits and line ends.
     plain_bytes: usize,
 }
 
@@ -103,7 +103,8 @@ impl ChunkDecoder {
     /// follow until it is done. The time is linear; `body` is reallocated only beyond its capacity.
     ///
     /// # Errors
-    /// Broken grammar and exceeded limits: always the same error for the same bytes, however they were cut.
+    /// Fails for broken grammar and exceeded limits: always with the same error for the same bytes, however they were
+    /// cut.
     pub fn decode(
         &mut self,
         input: &[u8],
@@ -198,7 +199,7 @@ impl ChunkDecoder {
             .ok_or(BodyError::ChunkLine)
     }
 
-    /// The size line is complete.
+    /// Begins a chunk when the size line is complete.
     fn begin_chunk(&mut self, limits: &BodyLimits) -> Result<State, BodyError> {
         self.size_digits = 0;
         if self.chunk_bytes_left == 0 {

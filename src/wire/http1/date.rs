@@ -22,7 +22,7 @@ impl DateCache {
         }
     }
 
-    /// Formats anew only when the second has changed; returns the text either way.
+    /// Formats again only when the second has changed; returns the text either way.
     pub fn refresh(&mut self, unix_seconds: u64) -> &[u8; 29] {
         if unix_seconds != self.unix_seconds {
             *self = Self::new(unix_seconds);

@@ -1,19 +1,20 @@
-//! Header fields: HTTP's own that Weir acts on and those that the layer above asks for, found in one pass, and all of
-//! them for whoever needs others.
+//! Header fields. Those of HTTP that Weir acts on, and those that the layer above asks for, are found in one pass;
+//! iterators find the others.
 //!
-//! Names are compared without regard to case, values are kept as bytes without surrounding white space.
-//! Nothing is copied, and nothing is judged beyond *absent, once, repeated*: what a repetition means is the
-//! field's own matter (RFC 9110, section 5.3).
+//! Names are compared without regard to case; values are kept as bytes without surrounding white space. Nothing is
+//! copied, and nothing is judged beyond *absent, once, repeated*: the meaning of a repetition depends on the field (RFC
+//! 9110, section 5.3).
 
-/// How often a field occurs, and its value if that is once.
+/// How often a field occurs, and its value if it occurs once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Field<'a> {
-    /// Not sent.
+    /// The field was not sent.
     #[default]
     Absent,
-    /// Sent once, with this value, trimmed; it may be empty.
+    /// The field was sent once, with this value, trimmed; it may be empty.
     One(&'a [u8]),
-    /// Sent more than once: an error for most fields; the values are in [`Head::values`](super::Head::values).
+    /// The field was sent more than once: an error for most fields. The values are in
+    /// [`Head::values`](super::Head::values).
     Repeated,
 }
 
@@ -64,12 +65,12 @@ pub struct Fields<'a> {
 
 /// Fields that a layer above HTTP acts on. They are found in the pass that finds HTTP's own.
 pub trait FieldSet<'a>: Default {
-    /// The place of the field of this name, which is a token in any case; none if the field is of no interest. Most
-    /// names are passed over, so an implementation looks at their length first.
+    /// The slot for the field of this name, which is a token in any case; `None` if the field is of no interest. Most
+    /// names are of none, so an implementation looks at their length first.
     fn slot(&mut self, name: &[u8]) -> Option<&mut Field<'a>>;
 }
 
-/// No field besides HTTP's own.
+/// A set without fields besides HTTP's own.
 impl<'a> FieldSet<'a> for () {
     fn slot(&mut self, _name: &[u8]) -> Option<&mut Field<'a>> {
         None
@@ -87,7 +88,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Chosen by length first, so that most fields are passed over without a comparison.
+    /// The slot is chosen by length first, so that most fields are skipped without a comparison.
     #[inline]
     fn slot(&mut self, name: &[u8]) -> Option<&mut Field<'a>> {
         Some(match (name.len(), name.first()? | LOWER_CASE_BIT) {
@@ -107,7 +108,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The bit that distinguishes an ASCII letter's cases. In a token no other byte turns into a letter or a hyphen by it.
+/// The bit that distinguishes an ASCII letter's cases. No other byte of a token becomes a letter or a hyphen when it is
+/// set.
 pub const LOWER_CASE_BIT: u8 = 0x20;
 
 /// Whether `name`, a token, is `expected`, made of lower-case letters and hyphens. With the length known at
@@ -135,7 +137,7 @@ impl<'a> FieldLines<'a> {
         Self { rest: block }
     }
 
-    /// How often a field occurs, and its value if that is once; `name` in any case. Walks all fields.
+    /// How often a field occurs, and its value if it occurs once; `name` in any case. Walks all fields.
     pub fn field(self, name: &str) -> Field<'a> {
         let mut found = Field::Absent;
         for value in self.values(name) {
@@ -164,9 +166,9 @@ impl<'a> Iterator for FieldLines<'a> {
     }
 }
 
-/// How often a field occurs in the front of a request whose head is not whole or cannot be parsed, and its value if
-/// that is once: for the answer to a request that was refused before anything was known of it. `name` is in lower case.
-/// A last line without its end does not count.
+/// How often a field occurs in the front of a request whose head is incomplete or cannot be parsed, and its value if it
+/// occurs once. The answer to a request that was refused early needs this. `name` is in lower case. A last line without
+/// its end does not count.
 pub fn field_of_unparsed<'a>(front: &'a [u8], name: &str) -> Field<'a> {
     let mut found = Field::Absent;
     let mut rest = front;
@@ -192,8 +194,8 @@ pub fn field_of_unparsed<'a>(front: &'a [u8], name: &str) -> Field<'a> {
     found
 }
 
-/// The elements of a list between `separator`s (a comma, or a semicolon for parameters), trimmed, empty ones
-/// left out, as RFC 9110, section 5.6.1, has recipients do. A separator inside a quoted string does not count.
+/// The elements of a list between `separator`s (a comma, or a semicolon for parameters), trimmed, without empty ones,
+/// as RFC 9110, section 5.6.1, asks of recipients. A separator inside a quoted string does not count.
 pub fn split_list(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> + Clone {
     let mut rest = list;
     std::iter::from_fn(move || {
@@ -258,7 +260,7 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
         || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }
 
-/// What a field value may hold: white space, visible characters and obs-text (RFC 9110, section 5.5).
+/// Whether a byte may be in a field value: white space, visible characters and obs-text (RFC 9110, section 5.5).
 pub(super) fn is_value_byte(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

@@ -1,8 +1,8 @@
 //! A complete request head, parsed and checked for everything that concerns framing and addressing.
 //!
-//! Fields go through `httparse`; the request line is read here, because `httparse` tolerates more in a target
-//! and knows fewer versions. Knows no policy: an unknown method or expectation is a value, not an error.
-//! Invariant: a [`Head`] leaves no doubt about where its body ends and which host it is for.
+//! Fields go through `httparse`; the request line is read here, because `httparse` tolerates more in a target and knows
+//! fewer versions. There is no policy here: an unknown method or expectation is a value, not an error. Invariant: a
+//! [`Head`] leaves no doubt about where its body ends and which host it is for.
 
 use crate::units::has_valid_escapes;
 
@@ -12,16 +12,16 @@ use super::{Authority, BodyLength, Field, FieldLines, FieldSet, Fields, HeadErro
 /// Bounds on a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// The whole head with its line ends; past it 431.
+    /// Bytes of the whole head with its line ends; a longer one gets 431.
     pub head_bytes_max: usize,
-    /// The request line without its CRLF; past it 414.
+    /// Bytes of the request line without its CRLF; a longer one gets 414.
     pub request_line_bytes_max: usize,
-    /// Field lines, at most [`HeadLimits::FIELDS_MAX`]; past it 431.
+    /// Field lines, at most [`HeadLimits::FIELDS_MAX`]; more get 431.
     pub fields_max: usize,
 }
 
 impl HeadLimits {
-    /// No limit on fields may be higher: it is the size of an array on the stack.
+    /// The highest possible limit on fields: it is the size of an array on the stack.
     pub const FIELDS_MAX: usize = 128;
 }
 
@@ -48,12 +48,12 @@ pub enum Method {
     Options,
     Trace,
     Connect,
-    /// A valid token that is none of them.
+    /// A valid token that is none of these methods.
     Other,
 }
 
 impl Method {
-    /// As it is written; a method without a name here is `other`.
+    /// The method as it is written; a method without a name here is `other`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -85,7 +85,7 @@ impl Method {
     }
 }
 
-/// The protocol version of the request, as far as it changes what is done.
+/// The protocol version of the request, as far as it makes a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0
@@ -94,28 +94,28 @@ pub enum Version {
     Http11,
 }
 
-/// What `Expect` asks for (RFC 9110, section 10.1.1). Ignored on HTTP/1.0.
+/// The meaning of `Expect` (RFC 9110, section 10.1.1), which is ignored on HTTP/1.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
-    /// Nothing.
+    /// The client expects nothing.
     None,
-    /// `100-continue`, and there is a body to wait for.
+    /// The field is `100-continue`, and there is a body to wait for.
     Continue,
-    /// Anything else; 417 is due.
+    /// The field is anything else; 417 is due.
     Unknown,
 }
 
 /// A request head whose framing and addressing are sound. Borrows the bytes it was parsed from.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a, Extra = ()> {
-    /// What is asked.
+    /// The method.
     pub method: Method,
     /// The target's path without its query, undecoded; `*` for the asterisk form, empty for `CONNECT`.
     pub path: &'a str,
-    /// What follows the path behind `?`, undecoded; empty without one.
+    /// The query behind the path's `?`, undecoded; empty without one.
     pub query: &'a str,
-    /// Whom it is addressed to: the absolute target's authority if there is one, otherwise `Host`'s.
-    /// `None` only on HTTP/1.0 without `Host`, which RFC 9112 permits; who may do so is `transport`'s to say.
+    /// The host that the request is for: the absolute target's authority if there is one, otherwise `Host`'s. `None`
+    /// only on HTTP/1.0 without `Host`, which RFC 9112 permits; `transport` decides whether that is admitted.
     pub authority: Option<Authority<'a>>,
     /// The version of the request; answers are always HTTP/1.1.
     pub version: Version,
@@ -123,14 +123,14 @@ pub struct Head<'a, Extra = ()> {
     pub fields: Fields<'a>,
     /// The fields that the layer above asked for.
     pub extra: Extra,
-    /// How much follows.
+    /// How the body is delimited.
     pub body: BodyLength,
-    /// Whether the peer wants, and its bytes allow, another request on this connection. False whenever bytes
-    /// of another protocol may follow: `CONNECT`, or `Upgrade` with `Connection: upgrade`.
+    /// Whether the peer wants, and its bytes allow, another request on this connection. False whenever bytes of another
+    /// protocol may follow: `CONNECT`, or `Upgrade` with `Connection: upgrade`.
     pub keep_alive: bool,
-    /// What `Expect` asks for.
+    /// The client's expectation.
     pub expectation: Expectation,
-    /// The peer offered to switch protocols, and named how.
+    /// Whether the peer offered to switch protocols, and named one.
     pub wants_upgrade: bool,
     lines: &'a [u8],
 }
@@ -163,19 +163,19 @@ impl<'a, Extra> Head<'a, Extra> {
     }
 }
 
-/// [`parse_head_with`] for those who ask for no fields but HTTP's own.
+/// [`parse_head_with`] for callers that ask for no fields but HTTP's own.
 ///
 /// # Errors
-/// As [`parse_head_with`].
+/// Fails like [`parse_head_with`].
 pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, HeadError> {
     parse_head_with(head, limits)
 }
 
-/// Parses `head`, the bytes up to the length that [`HeadScanner::scan`](super::HeadScanner::scan) returned: it
-/// relies on the line ends having been checked. Does not allocate.
+/// Parses `head`, the bytes up to the length that [`HeadScanner::scan`](super::HeadScanner::scan) returned: it relies
+/// on the scanner having checked the line ends. Does not allocate.
 ///
 /// # Errors
-/// Whatever breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
+/// Fails for everything that breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
 #[inline]
 pub fn parse_head_with<'a, Extra: FieldSet<'a>>(
     head: &'a [u8],
@@ -224,7 +224,7 @@ struct RequestLine<'a> {
     method: Method,
     path: &'a str,
     query: &'a str,
-    /// Of an absolute target only.
+    /// The authority of an absolute target.
     authority: Option<Authority<'a>>,
     version: Version,
 }
@@ -285,7 +285,7 @@ fn parse_target(method: Method, target: &[u8]) -> Option<(&str, &str, Option<Aut
     Some((path, query, Some(Authority::parse(authority)?)))
 }
 
-/// `https` too: behind a proxy that ends TLS, that is what the client asked the proxy for.
+/// `https` is accepted too: a client behind a proxy that ends TLS asked the proxy for it.
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
@@ -293,8 +293,8 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// The path, and the query behind it. Beyond RFC 3986, the marks that browsers leave unescaped in a query are let
-/// through (URL Standard, query percent-encode set); they mean nothing to anyone here.
+/// The path, and the query behind it. Beyond RFC 3986, the marks that browsers leave unescaped in a query are allowed
+/// (URL Standard, query percent-encode set); they have no meaning here.
 fn parse_path(text: &[u8]) -> Option<(&str, &str)> {
     let is_allowed = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>');
     if !text.iter().all(is_allowed) || !has_valid_escapes(text) {
@@ -308,10 +308,10 @@ fn parse_path(text: &[u8]) -> Option<(&str, &str)> {
     Some((if path.is_empty() { "/" } else { path }, query))
 }
 
-/// Enough for what clients send; the array for the limit itself is only made when this is not.
+/// The usual number of fields is enough for real clients; the array for the limit itself is only made when more come.
 const FIELDS_USUAL: usize = 32;
 
-/// Into `fields`, which are empty: they are too large to be handed up from call to call.
+/// Parses into `fields`, which are empty: they are too large to be returned from call to call.
 fn parse_fields<'a>(
     block: &'a [u8],
     limits: &HeadLimits,
@@ -345,7 +345,7 @@ fn parse_many_fields<'a>(
     )
 }
 
-/// `parsed` is room to work in. Nothing is added to `fields` and `extra` unless all could be parsed.
+/// `parsed` is working space. Nothing is added to `fields` and `extra` unless all could be parsed.
 fn parse_fields_with<'a>(
     parsed: &mut [httparse::Header<'a>],
     block: &'a [u8],
@@ -364,7 +364,7 @@ fn parse_fields_with<'a>(
     }
 }
 
-/// RFC 9112, section 6.3, with every doubtful case refused.
+/// Finds the length by RFC 9112, section 6.3, and refuses every doubtful case.
 fn body_length(fields: &Fields<'_>, version: Version) -> Result<BodyLength, HeadError> {
     match (fields.transfer_encoding, fields.content_length) {
         (Field::Absent, Field::Absent) => Ok(BodyLength::None),
@@ -390,7 +390,7 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
     i64::try_from(value).is_ok().then_some(value)
 }
 
-/// Exactly `chunked`. Other codings before a final `chunked` are well-formed but not implemented (501).
+/// Accepts exactly `chunked`. Other codings before a final `chunked` are well-formed but not implemented (501).
 fn check_transfer_codings(codings: &[u8]) -> Result<BodyLength, HeadError> {
     if codings.eq_ignore_ascii_case(b"chunked") {
         return Ok(BodyLength::Chunked);
@@ -425,7 +425,7 @@ fn list_elements<'a>(
     values.flat_map(|value| split_list(value, b','))
 }
 
-/// What `Connection` says.
+/// The elements of `Connection`.
 #[derive(Default)]
 struct Persistence {
     has_close: bool,
@@ -444,7 +444,7 @@ impl Persistence {
         all
     }
 
-    /// RFC 9112, section 9.3.
+    /// Applies RFC 9112, section 9.3.
     fn keep_alive(&self, version: Version) -> bool {
         !self.has_close && (version == Version::Http11 || self.has_keep_alive)
     }

@@ -23,23 +23,23 @@ pub enum UpgradeOffer {
     WebSocket,
 }
 
-/// What an answer says to browsers about pages of other origins (Fetch Standard, section 3.2.3).
+/// What an answer tells browsers about pages of other origins (Fetch Standard, section 3.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cors<'a> {
-    /// Nothing.
+    /// The answer says nothing.
     Unsaid,
-    /// `Vary: Origin`: to a request with another origin the answer might have been another.
+    /// `Vary: Origin`: the answer to a request with another origin might have been another.
     Varies,
-    /// The same, and a page may read it.
+    /// The same, and a page may read the answer.
     ReadableBy {
-        /// The page's origin: a text that [`origin_value`] has let through.
+        /// The page's origin: a text that [`origin_value`] has accepted.
         origin: &'a str,
         /// The names of the fields that the page may read beyond those that any page may, with commas between.
         exposed: &'static str,
     },
 }
 
-/// A field that HTTP has no word of its own for.
+/// A field that is not HTTP's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnField<'a> {
     /// The name with the colon and the space behind it.
@@ -48,22 +48,23 @@ pub struct OwnField<'a> {
     pub value: &'a str,
 }
 
-/// The value of `Origin`, if it is one that a browser can have sent: an origin or `null`, visible ASCII and not longer
-/// than any.
+/// The value of `Origin`, if a browser can have sent it: an origin or `null`, in visible ASCII and not longer than any
+/// origin.
 pub fn origin_value(value: &[u8]) -> Option<&str> {
     let is_origin = (1..=ORIGIN_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
     is_origin.then(|| std::str::from_utf8(value).ok()).flatten()
 }
 
-/// Everything an answer's head may say. Optional values are the server's own, never a peer's, but for the origin.
+/// Everything that an answer's head may say. Optional values are the server's own, never a peer's, except for the
+/// origin.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
     /// The status line.
     pub status: Status,
     /// `Content-Type`, absent without a body.
     pub content_type: Option<&'static str>,
-    /// `None`: `Content-Length: 0`, or no such field on 204, which forbids it (RFC 9110, section 8.6).
-    /// `Chunked`: `Transfer-Encoding: chunked`. On an answer to `HEAD`, what `GET` would have said.
+    /// `None` means `Content-Length: 0`, or no such field on 204, which forbids it (RFC 9110, section 8.6). `Chunked`
+    /// means `Transfer-Encoding: chunked`. On an answer to `HEAD`, it is what `GET` would have said.
     pub body: BodyLength,
     /// `Connection`.
     pub connection: Connection,
@@ -75,14 +76,14 @@ pub struct ResponseHead<'a> {
     pub retry_after_seconds: Option<u32>,
     /// A field of the layer above.
     pub own: Option<OwnField<'a>>,
-    /// Nothing between here and the client may hold back or keep what it passes on: `Cache-Control: no-store`,
-    /// `X-Accel-Buffering: no` (nginx's own, which MCP asks for).
+    /// Whether no intermediary may hold the answer back or keep it: `Cache-Control: no-store`, `X-Accel-Buffering: no`
+    /// (nginx's own, which MCP asks for).
     pub is_live: bool,
     /// The protocol to ask for instead, which a 426 must name (RFC 9110, section 15.5.22).
     pub upgrade: Option<UpgradeOffer>,
     /// `WWW-Authenticate`: visible ASCII and spaces, at most 256 bytes.
     pub www_authenticate: Option<&'a str>,
-    /// Which page may read it.
+    /// The pages that may read the answer.
     pub cors: Cors<'a>,
 }
 
@@ -114,7 +115,7 @@ impl<'a> ResponseHead<'a> {
         }
     }
 
-    /// An answer of events, of unknown length.
+    /// An answer that is a stream of events, of unknown length.
     pub fn event_stream(body: BodyLength, date: &'a [u8; 29]) -> Self {
         Self {
             content_type: Some("text/event-stream"),
@@ -125,11 +126,11 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
-/// Writes the head so that it ends at `body_start`, where the body already lies, and returns where it begins.
+/// Writes the head so that it ends at `body_start`, where the body already lies, and returns where the head begins.
 /// Does not allocate.
 ///
 /// # Panics
-/// If there are fewer than [`HEAD_RESERVE`] bytes before `body_start`, or an optional value is too long or
+/// Panics if there are fewer than [`HEAD_RESERVE`] bytes before `body_start`, or if an optional value is too long or
 /// holds anything but visible ASCII and spaces. Neither can come from a peer.
 pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHead<'_>) -> usize {
     assert!(
@@ -146,7 +147,7 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
         (Connection::Persist, None) => {}
         (Connection::KeepAlive, None) => writer.prepend("Connection: keep-alive\r\n"),
         (Connection::Close, None) => writer.prepend("Connection: close\r\n"),
-        // What `Upgrade` says is for the next hop alone, so `Connection` names it.
+        // `Upgrade` is for the next hop only, so `Connection` names it.
         (Connection::Close, Some(_)) => writer.prepend("Connection: close, Upgrade\r\n"),
         (Connection::Persist | Connection::KeepAlive, Some(_)) => writer.prepend("Connection: Upgrade\r\n"),
     }
@@ -169,7 +170,7 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
     writer.field("Allow: ", head.allow);
     match head.body {
         BodyLength::None if head.status == Status::NoContent => {}
-        // An HTTP/1.0 client hears the end of a stream by the connection's.
+        // For an HTTP/1.0 client the end of the connection is the end of the stream.
         BodyLength::None if head.is_live => {}
         BodyLength::None => writer.prepend("Content-Length: 0\r\n"),
         BodyLength::Length(bytes) => writer.number("Content-Length: ", bytes),
@@ -186,7 +187,7 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
 /// Appends a head with nothing behind it. Allocates only if `buffer` lacks [`HEAD_RESERVE`] bytes of capacity.
 ///
 /// # Panics
-/// As [`write_head_before`].
+/// Panics like [`write_head_before`].
 pub fn write_bodyless(buffer: &mut Vec<u8>, head: &ResponseHead<'_>) {
     let begin = buffer.len();
     let end = begin + HEAD_RESERVE;
@@ -198,7 +199,8 @@ pub fn write_bodyless(buffer: &mut Vec<u8>, head: &ResponseHead<'_>) {
 
 /// Appends the head that ends HTTP on a connection; frames follow (RFC 6455, section 4.2.2).
 ///
-/// `accept_key` answers `Sec-WebSocket-Key`; `subprotocol`, one of the client's, is ours to name, so a token.
+/// `accept_key` answers `Sec-WebSocket-Key`; `subprotocol` is one of the client's that the server also knows, so it is
+/// a token.
 pub fn write_switching_protocols(
     out: &mut Vec<u8>,
     accept_key: &[u8; 28],
@@ -216,7 +218,7 @@ pub fn write_switching_protocols(
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-/// Fills a buffer from behind.
+/// Fills a buffer from the end.
 struct Backwards<'b> {
     buffer: &'b mut [u8],
     start: usize,

@@ -1,4 +1,4 @@
-//! Where a request head ends, in a window that grows as bytes arrive.
+//! The end of a request head, found in a window that grows as bytes arrive.
 //!
 //! The scanner looks at each byte once, however the bytes are delivered, and refuses as soon as a refusal is certain: a
 //! stray line feed, a NUL or an over-long line is answered when its bytes are there, not when the head is complete.
@@ -10,12 +10,12 @@ use super::{HeadError, HeadLimits};
 /// that append a CRLF to a body.
 const EMPTY_LINES_MAX: u32 = 4;
 
-/// How far one head has been looked at. A fresh one (`Default`) belongs to each request.
+/// The progress through one head. Each request needs a fresh one (`Default`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScanner {
     /// Bytes of the window that need not be looked at again.
     pub(super) looked_bytes: usize,
-    /// Where the current line began.
+    /// The place where the current line began.
     line_start: usize,
     /// Complete lines: the request line and the fields.
     lines: usize,
@@ -23,12 +23,13 @@ pub struct HeadScanner {
 }
 
 impl HeadScanner {
-    /// The length of the head including its empty line and any empty lines before it, or `None` while it is
-    /// incomplete. `window` is everything received since the request began: what an earlier call saw, and more.
-    /// The time is linear over all calls, and nothing is allocated.
+    /// The length of the head including its empty line and any empty lines before it, or `None` while it is incomplete.
+    /// `window` is everything received since the request began: what an earlier call saw, and more. The time is linear
+    /// over all calls, and nothing is allocated.
     ///
     /// # Errors
-    /// Bad line ends, NUL and exceeded limits: always the same error for the same bytes, however they were delivered.
+    /// Fails for bad line ends, NUL and exceeded limits: always with the same error for the same bytes, however they
+    /// were delivered.
     pub fn scan(&mut self, window: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
         loop {
             let rest = window.get(self.looked_bytes..).unwrap_or_default();
@@ -93,7 +94,7 @@ impl HeadScanner {
         Ok(())
     }
 
-    /// A head limit below the request line's is met by the request line first.
+    /// A head limit below the request line's limit is met by the request line first.
     fn too_long(&self) -> HeadError {
         if self.lines == 0 {
             HeadError::RequestLineTooLong

@@ -6,7 +6,7 @@
 pub enum Status {
     /// 200
     Ok = 200,
-    /// 202: a notification or a client's answer was taken.
+    /// 202: a notification or a client's answer was accepted.
     Accepted = 202,
     /// 204
     NoContent = 204,

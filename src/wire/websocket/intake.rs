@@ -16,16 +16,16 @@ use tungstenite::protocol::frame::coding::{self, CloseCode as Meaning, Data, OpC
 use super::unmask::{append_unmasked, unmask};
 use super::{CONTROL_BYTES_MAX, Violation};
 
-/// How many payload bytes pay for one byte of framing around them: a client that sends 64 bytes at a time, each
-/// with a header of six, sends as much as it likes.
+/// How many bytes of payload allow one byte of framing around them: a client that sends 64 bytes at a time, each with a
+/// header of six, may send as much as it likes.
 const PAYLOAD_BYTES_PER_OVERHEAD_BYTE: usize = 8;
 
-/// What a message says it is.
+/// The kind that a message declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
-    /// UTF-8, checked.
+    /// The message is UTF-8, which is checked.
     Text,
-    /// Any bytes.
+    /// The message is any bytes.
     Binary,
 }
 
@@ -37,7 +37,7 @@ pub enum Control {
     Ping(ControlPayload),
     /// An answer to a ping, or a sign of life.
     Pong,
-    /// The client closes; whatever follows is not to be read.
+    /// The client closes the connection; bytes behind this frame must not be read.
     Close {
         /// The client's code, if it gave one that may be sent.
         code: Option<u16>,
@@ -71,25 +71,25 @@ impl ControlPayload {
     }
 }
 
-/// What a window amounts to.
+/// The result of looking at a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "lives on the stack between two calls")]
 pub enum Progress {
     /// Nothing whole is there yet; [`Intake::is_amid`] says whether anything was begun.
     Incomplete,
-    /// The caller should act on it, and then go on with the window less `consumed` bytes: none while a message is in
-    /// fragments.
+    /// The caller should act on the frame, and then go on with the window less `consumed` bytes, which are none while a
+    /// message is in fragments.
     Control {
-        /// What it is.
+        /// The frame.
         control: Control,
-        /// Bytes of the window that are done with.
+        /// Bytes of the window that were consumed.
         consumed: usize,
     },
     /// A whole message was appended.
     Message {
-        /// What it says it is.
+        /// The kind that the message declares.
         kind: MessageKind,
-        /// Bytes of the window that are done with.
+        /// Bytes of the window that were consumed.
         consumed: usize,
     },
 }
@@ -97,9 +97,9 @@ pub enum Progress {
 /// Bounds on what one message may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The payload, in however many frames; past it 1009.
+    /// Bytes of the payload, in however many frames; a larger one gets 1009.
     pub message_bytes_max: usize,
-    /// Headers of fragments and control frames between them, over what the payload pays for; past it 1008.
+    /// Bytes of headers of fragments and of control frames between them, over what the payload allows; more get 1008.
     pub overhead_bytes_max: usize,
 }
 
@@ -107,7 +107,7 @@ impl Limits {
     /// A usual bound on overhead.
     pub const OVERHEAD_BYTES_MAX_DEFAULT: usize = 16 << 10;
 
-    /// The largest window that can be left [`Progress::Incomplete`]: a caller with a window that long has called
+    /// The largest window that can stay [`Progress::Incomplete`]: a caller with a longer window has called
     /// [`Intake::advance`] too rarely.
     #[cfg(any(test, feature = "internals"))]
     pub const fn window_bytes_max(&self) -> usize {
@@ -123,21 +123,21 @@ impl Limits {
 #[cfg(any(test, feature = "internals"))]
 const CLIENT_HEADER_BYTES_MAX: usize = 14;
 
-/// Where the reading of one connection's frames stands. The default is at the beginning of a frame.
+/// The progress through one connection's frames. The default is at the beginning of a frame.
 #[derive(Debug, Default)]
 pub struct Intake {
-    /// Front of the window that was looked at: whole frames of a message in fragments.
+    /// Bytes at the front of the window that were looked at: whole frames of a message in fragments.
     scanned_bytes: usize,
-    /// Payload in them.
+    /// Bytes of payload in them.
     payload_bytes: usize,
-    /// Whatever else is in them.
+    /// All other bytes in them.
     overhead_bytes: usize,
-    /// The message in fragments.
+    /// The kind of the message in fragments.
     fragmented: Option<MessageKind>,
     is_amid_frame: bool,
 }
 
-/// A frame whose header is there and breaks no rule.
+/// A frame whose header is complete and breaks no rule.
 struct Frame {
     opcode: OpCode,
     is_final: bool,
@@ -161,8 +161,8 @@ impl Intake {
     /// did not consume, and appends a message's payload to `message`. It allocates only to grow `message`.
     ///
     /// # Errors
-    /// The first rule or limit that is broken, as soon as a header shows it. The caller must then close the connection
-    /// with [`Violation::close_code`], and use neither the intake nor what was appended.
+    /// Returns the first rule or limit that is broken, as soon as a header shows it. The caller must then close the
+    /// connection with [`Violation::close_code`], and use neither the intake nor what was appended.
     pub fn advance(
         &mut self,
         window: &[u8],
@@ -191,16 +191,16 @@ impl Intake {
         }
     }
 
-    /// Whether a frame or a message was begun and is not whole, so that the rest of it has a deadline.
+    /// Whether a frame or a message was begun and is incomplete, so that the rest of it has a deadline.
     #[cfg(any(test, feature = "internals"))]
     pub fn is_amid(&self) -> bool {
         self.is_amid_frame || self.fragmented.is_some()
     }
 
-    /// The next frame, if its header is whole.
+    /// The next frame, if its header is complete.
     fn judge(&self, frames: &[u8], limits: &Limits) -> Result<Option<Frame>, Violation> {
         let mut cursor = Cursor::new(frames);
-        // Its only error on bytes that are there: an opcode without a meaning.
+        // The only error possible on these bytes is an opcode without a meaning.
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Opcode)?;
         let Some((header, payload_bytes)) = parsed else {
             return Ok(None);
@@ -236,7 +236,7 @@ impl Intake {
         }))
     }
 
-    /// Continuations continue, and nothing else comes between (section 5.4).
+    /// Checks that continuations continue a message, and that nothing else comes between (section 5.4).
     fn check_order(&self, data: Data) -> Result<(), Violation> {
         match (data, self.fragmented) {
             (Data::Continue, Some(_)) | (Data::Text | Data::Binary, None) => Ok(()),
@@ -319,7 +319,8 @@ impl Intake {
     }
 }
 
-/// Puts a message together from frames that were all judged before; control frames between them were acted on.
+/// Puts a message together from frames that were all judged before; the caller has acted on control frames between
+/// them.
 fn append_fragments(mut frames: &[u8], message: &mut Vec<u8>) -> Result<(), Violation> {
     while !frames.is_empty() {
         let mut cursor = Cursor::new(frames);

@@ -2,7 +2,7 @@
 //!
 //! `tungstenite` parses headers; this module decides what a client may send, and how much of it, by the headers alone,
 //! before a payload is there. It holds no bytes and no clock. It knows nothing of the handshake, of answers to pings,
-//! or of what a message says. Deliberately absent: extensions, compression among them, and fragments of our own.
+//! or of what a message says. Deliberately absent: extensions, compression among them, and sending fragments.
 //! Invariant: a result depends on the bytes alone, never on how they were cut into pieces.
 
 mod intake;

@@ -1,12 +1,12 @@
-//! Taking the mask off a client's payload (RFC 6455, section 5.3) while it is copied to where it is needed.
+//! Removing the mask of a client's payload (RFC 6455, section 5.3) while it is copied to its destination.
 
 /// Bytes masked at a time: one vector register of the plainest x86-64 or ARMv8.
 const LANE_BYTES: usize = 16;
 
 /// Appends `payload` without its mask.
 ///
-/// It is copied first and then unmasked in place, because both loops become vector instructions; a loop that pushes
-/// byte by byte does not.
+/// The payload is copied first and then unmasked in place, because both loops become vector instructions; a loop that
+/// pushes byte by byte does not.
 pub(super) fn append_unmasked(payload: &[u8], mask: [u8; 4], message: &mut Vec<u8>) {
     let begin = message.len();
     message.extend_from_slice(payload);

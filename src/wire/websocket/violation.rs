@@ -1,7 +1,7 @@
-//! What is wrong with a client's frames, and which close code says so (RFC 6455, section 7.4).
+//! The faults of a client's frames, and their close codes (RFC 6455, section 7.4).
 //!
-//! A violation is always the peer's fault and always the end of the connection. The texts are for the client:
-//! they name the rule and repeat nothing of what was sent.
+//! A violation is always the peer's fault and always ends the connection. The messages are for the client: they name
+//! the rule and repeat nothing that was sent.
 
 use thiserror::Error;
 
@@ -9,19 +9,19 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {
-    /// The client closed, without a reason of its own.
+    /// The client closed, without giving a reason.
     Normal = 1000,
-    /// The server drains.
+    /// The server is draining.
     GoingAway = 1001,
     /// The client broke the protocol.
     Protocol = 1002,
     /// The client sent a message of a kind that the server does not accept.
     Unsupported = 1003,
-    /// A text that is not UTF-8.
+    /// The client sent a text that is not UTF-8.
     Invalid = 1007,
     /// The client broke a rule of this server: it was silent for too long, or sent too much framing.
     Policy = 1008,
-    /// A message beyond the limit.
+    /// The client sent a message beyond the limit.
     TooLarge = 1009,
     /// The server has no room for this connection at present.
     TryAgainLater = 1013,
@@ -38,29 +38,29 @@ impl CloseCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{}", self.reason())]
 pub enum Violation {
-    /// A client must mask every frame (section 5.1).
+    /// A frame is not masked, as every client frame must be (section 5.1).
     Unmasked,
-    /// A reserved bit, though no extension was agreed on (section 5.2).
+    /// A reserved bit is set, though no extension was agreed on (section 5.2).
     ReservedBit,
-    /// An opcode without a meaning (section 5.2).
+    /// The opcode has no meaning (section 5.2).
     Opcode,
-    /// A length in more bytes than it needs (section 5.2).
+    /// A length takes more bytes than it needs (section 5.2).
     LengthForm,
-    /// A control frame with more than 125 bytes (section 5.5).
+    /// A control frame has more than 125 bytes (section 5.5).
     ControlTooLong,
-    /// A control frame in fragments (section 5.5).
+    /// A control frame is in fragments (section 5.5).
     ControlFragmented,
-    /// A continuation of nothing (section 5.4).
+    /// A continuation has no message to continue (section 5.4).
     ContinuationOfNothing,
-    /// A new message before the end of one in fragments (section 5.4).
+    /// A new message begins before the end of one in fragments (section 5.4).
     MessageInMessage,
-    /// A close frame with half a code, or one that must not be sent (section 7.4).
+    /// A close frame has half a code, or one that must not be sent (section 7.4).
     CloseFrame,
-    /// A text, or a close frame's reason, that is not UTF-8 (sections 5.6 and 8.1).
+    /// A text, or a close frame's reason, is not UTF-8 (sections 5.6 and 8.1).
     Utf8,
-    /// A message beyond the limit, in one frame or in all of its fragments.
+    /// A message is beyond the limit, in one frame or in all of its fragments.
     TooLarge,
-    /// More headers, empty fragments and control frames inside one message than any honest client needs.
+    /// One message has more headers, empty fragments and control frames inside it than any honest client needs.
     Flood,
 }
 

@@ -19,7 +19,7 @@ pub fn write_frame_header(out: &mut Vec<u8>, kind: MessageKind, payload_bytes: u
 /// Writes the header of the message in `buffer[end..]` so that it ends there; returns where it starts.
 ///
 /// # Panics
-/// With fewer than [`FRAME_HEADER_BYTES_MAX`] bytes before `end`, or an `end` outside of `buffer`.
+/// Panics with fewer than [`FRAME_HEADER_BYTES_MAX`] bytes before `end`, or with an `end` outside of `buffer`.
 pub fn write_header_before(buffer: &mut [u8], end: usize, kind: MessageKind, payload_bytes: usize) -> usize {
     assert!(
         (FRAME_HEADER_BYTES_MAX..=buffer.len()).contains(&end),
@@ -73,7 +73,7 @@ fn message_header(kind: MessageKind, payload_bytes: usize) -> ([u8; FRAME_HEADER
     format(OpCode::Data(data), payload_bytes)
 }
 
-/// A header, and how many bytes of the array it takes.
+/// The header, and how many bytes of the array it takes.
 fn format(opcode: OpCode, payload_bytes: usize) -> ([u8; FRAME_HEADER_BYTES_MAX], usize) {
     let header = FrameHeader {
         opcode,

@@ -1,40 +1,40 @@
-//! Which kinds of answer a client takes (`Accept`, RFC 9110, section 12.5.1).
+//! The kinds of answer that a client accepts (`Accept`, RFC 9110, section 12.5.1).
 //!
-//! MCP demands that a POST offers JSON and an event stream, since the server chooses between them only when
-//! the call is under way. A client that offers the stream alone is given that; one that offers JSON alone cannot be
-//! served, since any call may turn out to need a stream. One that says nothing takes anything, as in all of HTTP. Does
-//! not rank what is preferred.
+//! MCP demands that a POST offers JSON and an event stream, since the server chooses between them only when the call is
+//! under way. A client that offers only the stream gets the stream; one that offers only JSON cannot be served, since
+//! any call may turn out to need a stream. A client without the field accepts anything, as in all of HTTP. Preferences
+//! are not ranked.
 
 use super::refusal::Refusal;
 use crate::transport::http::Head;
 use crate::wire::http1::{Field, split_list};
 
-/// What the official clients send, letter for letter: taken without being parsed.
+/// The values that the official clients send, letter for letter, which are accepted without being parsed.
 const USUAL: [&[u8]; 2] = [
     b"application/json, text/event-stream",
     b"text/event-stream, application/json",
 ];
 
-/// A POST must offer `text/event-stream`, since that may be the answer. Ranges count as RFC 9110, section 12.5.1,
-/// has it: `*/*` offers everything, and so do `application/*` and `text/*` their families; the most specific range
-/// decides; weight zero refuses. No `Accept` at all, or one without a single range, offers everything.
+/// Checks that a POST offers `text/event-stream`, since that may be the answer. Ranges count as in RFC 9110, section
+/// 12.5.1: `*/*` offers everything, and `application/*` and `text/*` offer their families; the most specific range
+/// decides; weight zero refuses. A missing `Accept`, or one without a single range, offers everything.
 pub(super) fn check_accept(head: &Head<'_>) -> Result<(), Refusal> {
     let offers = Offers::of(head);
     offers.stream.then_some(()).ok_or(Refusal::NotAcceptable)
 }
 
-/// The same for a GET, which has no other answer.
+/// Checks the same for a GET, which has no other answer.
 pub(super) fn check_accept_stream(head: &Head<'_>) -> Result<(), Refusal> {
     let offers = Offers::of(head);
     offers.stream.then_some(()).ok_or(Refusal::StreamNotAcceptable)
 }
 
-/// Whether an admitted request takes JSON as well as a stream.
+/// Whether an admitted request accepts JSON as well as a stream.
 pub fn takes_json(head: &Head<'_>) -> bool {
     Offers::of(head).json
 }
 
-/// What a request's `Accept` offers.
+/// The offers of a request's `Accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Offers {
     json: bool,
@@ -75,7 +75,7 @@ impl Offers {
     }
 }
 
-/// What the ranges so far say about one media type.
+/// The offer of one media type by the ranges so far.
 #[derive(Default)]
 struct Offer {
     /// 3 for the type itself, 2 for its family, 1 for `*/*`.
@@ -111,7 +111,7 @@ impl Offer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Weight {
     Positive,
-    /// Zero, or malformed: an offer nobody can read is none.
+    /// The weight is zero, or malformed: an offer that cannot be read is none.
     Zero,
 }
 

@@ -1,19 +1,19 @@
-//! What a page of another origin may send and read (Fetch Standard, section 3.2, *CORS protocol*).
+//! The fields that a page of another origin may send and read (Fetch Standard, section 3.2, *CORS protocol*).
 //!
-//! Before a page sends what no form could, its browser asks by an `OPTIONS` request, a preflight. The answer is the
-//! same for every path: a page of an allowed origin may send all that MCP uses, and what there is at a path it then
-//! reads in the answer to its request. Credentials of the browser's own (cookies) are not asked for and not allowed:
-//! MCP's clients send theirs themselves. The fields of all other answers are `wire`'s to write.
+//! Before a page sends something that no form could, its browser asks by an `OPTIONS` request, a preflight. The answer
+//! is the same for every path: a page of an allowed origin may send everything that MCP uses, and the answer to its
+//! request tells it what there is at a path. Credentials of the browser's own (cookies) are not asked for and not
+//! allowed: MCP's clients send theirs themselves. `wire` writes the fields of all other answers.
 
 use crate::transport::http::Head;
 use crate::wire::http1::{self, Connection, Cors, Method, ResponseHead, Status, is_token, split_list};
 
-/// What pages may use.
+/// The methods that pages may use.
 const METHODS: &str = "GET, POST, DELETE";
-/// How long a browser need not ask again: as long as Chromium remembers at most.
+/// How long a browser need not ask again: the longest time that Chromium remembers.
 const MAX_AGE_SECONDS: &str = "7200";
-/// What a page may send beyond what needs no permission: MCP's own fields, credentials, and the trace's context (W3C).
-/// `Accept`, `Content-Type` and languages need one when their values are unusual.
+/// The fields that a page may send beyond those that need no permission: MCP's own fields, credentials, and the trace's
+/// context (W3C). `Accept`, `Content-Type` and languages need one when their values are unusual.
 const FIELDS: [&str; 13] = [
     "accept",
     "accept-language",
@@ -29,10 +29,10 @@ const FIELDS: [&str; 13] = [
     "traceparent",
     "tracestate",
 ];
-/// What the fields begin with that carry arguments of calls.
+/// The prefix of fields that carry arguments of calls.
 const PARAMETER_PREFIX: &str = "mcp-param-";
 
-/// Whether a browser asks if a page may send something: `OPTIONS` with both fields that only browsers set.
+/// Whether a browser asks for permission to send something: `OPTIONS` with both fields that only browsers set.
 pub(super) fn is_preflight(head: &Head<'_>) -> bool {
     head.method == Method::Options
         && head.fields.origin.is_present()
@@ -56,7 +56,7 @@ pub fn write_preflight_answer(
         ..ResponseHead::empty(Status::NoContent, date)
     };
     http1::write_bodyless(out, &common);
-    // More fields, in front of the empty line.
+    // More fields go in front of the empty line.
     out.truncate(out.len() - b"\r\n".len());
     if let Some(origin) = readable_by {
         write_field(out, "Access-Control-Allow-Origin", origin);
@@ -71,7 +71,7 @@ pub fn write_preflight_answer(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Those of the requested fields that a page may send, as they were written; no field if there are none.
+/// Appends those of the requested fields that a page may send, as they were written; no field if there are none.
 fn write_allowed_fields(out: &mut Vec<u8>, head: &Head<'_>) {
     let mut separator: &[u8] = b"Access-Control-Allow-Headers: ";
     let requested = head.values("access-control-request-headers");

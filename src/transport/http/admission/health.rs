@@ -1,7 +1,7 @@
 //! Health beside MCP, for platforms that give a process one port.
 //!
-//! Says that there is such a path and what is asked; the answer is that of the admin listener. Metrics are not here:
-//! they tell more than a stranger should know.
+//! This tells that there is such a path, and what the request asks; the answer is that of the admin listener. Metrics
+//! are not here: they tell more than a stranger should know.
 
 use super::endpoint::{Endpoint, Probe};
 use super::refusal::Refusal;
@@ -11,7 +11,7 @@ use crate::wire::http1::Method;
 
 const ALLOW: &str = "GET, HEAD";
 
-/// What a request for one of the two asks for; none for any other path.
+/// The purpose of a request for one of the two paths; `None` for any other path.
 pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusal>> {
     let probe = match head.path {
         HEALTH_PATH => Probe::Health,

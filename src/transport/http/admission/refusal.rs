@@ -1,9 +1,9 @@
-//! Why a request is not let in.
+//! The reasons why a request is not admitted.
 
 use crate::transport::http::Head;
 use crate::wire::http1::{Expectation, Status, UpgradeOffer};
 
-/// Why a request is not let in. The texts are for the client and repeat nothing of what was sent.
+/// Why a request is not admitted. The messages are for the client and repeat nothing that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// `Origin` is not on the list, not an origin, or repeated.
@@ -12,22 +12,22 @@ pub enum Refusal {
     /// The request is for a host that is not on the list, or for none.
     #[error("this host is not allowed; see --allow-host")]
     Host,
-    /// Nothing lives at this path.
+    /// Nothing is at this path.
     #[error("no such path")]
     Path,
-    /// A method that HTTP knows and this path does not have.
+    /// HTTP has the method, but this path does not.
     #[error("method not allowed here")]
     Method {
-        /// What goes into `Allow`.
+        /// The value of `Allow`.
         allow: &'static str,
     },
-    /// A method that HTTP does not know.
+    /// HTTP does not have the method.
     #[error("method not implemented")]
     MethodUnknown,
-    /// `Expect` with anything but `100-continue`.
-    #[error("the only expectation met here is 100-continue")]
+    /// `Expect` is anything but `100-continue`.
+    #[error("the only expectation this server meets is 100-continue")]
     Expectation,
-    /// `Content-Length` beyond the body limit.
+    /// `Content-Length` is beyond the body limit.
     #[error("request body too large")]
     BodyTooLarge,
     /// `Content-Type` is missing, repeated or not JSON.
@@ -36,20 +36,20 @@ pub enum Refusal {
     /// The body is compressed or otherwise coded.
     #[error("no Content-Encoding is supported")]
     ContentEncoding,
-    /// `Accept` does not offer both answers' types.
+    /// `Accept` does not offer the types of both answers.
     #[error("Accept must offer both application/json and text/event-stream")]
     NotAcceptable,
-    /// `Accept` does not offer the one type that a GET is answered with.
+    /// `Accept` does not offer the one type of the answer to a GET.
     #[error("Accept must offer text/event-stream")]
     StreamNotAcceptable,
     /// The WebSocket handshake lacks a key that is sixteen bytes in base64.
     #[error("Sec-WebSocket-Key must be sixteen bytes in base64")]
     WebSocketKey,
-    /// The WebSocket handshake does not say which version it is of.
+    /// The WebSocket handshake does not name its version.
     #[error("Sec-WebSocket-Version is missing")]
     WebSocketVersionMissing,
-    /// It is of another version than the one there is.
-    #[error("the only WebSocket version spoken here is 13")]
+    /// The handshake is of a version other than the only one there is.
+    #[error("this server speaks only version 13 of WebSocket")]
     WebSocketVersion,
     /// The WebSocket handshake has a body.
     #[error("a WebSocket handshake has no body")]
@@ -57,7 +57,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status to refuse with.
+    /// The status with which the request is refused.
     pub const fn status(self) -> Status {
         match self {
             Refusal::Origin | Refusal::Host => Status::Forbidden,
@@ -83,7 +83,7 @@ impl Refusal {
         }
     }
 
-    /// What to ask for instead, for the one status that needs it.
+    /// The protocol to ask for instead, for the one status that needs it.
     pub const fn upgrade(self) -> Option<UpgradeOffer> {
         match self {
             Refusal::WebSocketVersion => Some(UpgradeOffer::WebSocket),
@@ -91,9 +91,9 @@ impl Refusal {
         }
     }
 
-    /// Whether another request may follow on the connection, once the refused request's body has been read
-    /// and dropped. Not if the body is beyond the limit, nor if the peer expects anything first: it may now send
-    /// the body or not, and nobody can tell which (RFC 9110, section 10.1.1).
+    /// Whether another request may follow on the connection, once the refused request's body has been read and dropped.
+    /// It may not if the body is beyond the limit, nor if the peer expects anything first: it may now send the body or
+    /// not, and nobody can tell which (RFC 9110, section 10.1.1).
     pub fn keeps_connection(self, head: &Head<'_>) -> bool {
         head.keep_alive && head.expectation == Expectation::None && self != Refusal::BodyTooLarge
     }

@@ -1,7 +1,7 @@
 //! The two endpoints of HTTP+SSE (MCP 2024-11-05, *HTTP with SSE*; deprecated since 2025-03-26).
 //!
-//! A client opens an event stream by GET and is told there where to POST its messages; everything the server says
-//! comes on the stream. So a POST's `Accept` is of no matter: it is answered by its status.
+//! A client opens an event stream by GET and learns there where to POST its messages; everything that the server sends
+//! comes on the stream. So a POST's `Accept` does not matter: its answer is its status.
 
 use super::endpoint::Endpoint;
 use super::refusal::Refusal;
@@ -12,7 +12,7 @@ use crate::wire::http1::Method;
 /// The query's parameter with the stream's name.
 pub const SSE_NAME_PARAMETER: &str = "sessionId";
 
-/// What a request for one of the two asks for; none for any other path.
+/// The purpose of a request for one of the two endpoints; `None` for any other path.
 pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusal>> {
     let (method, endpoint, allow) = match without_slash(head.path) {
         SSE_PATH => (Method::Get, Endpoint::SseOpen, "GET"),
@@ -26,8 +26,8 @@ pub(super) fn choose_endpoint(head: &Head<'_>) -> Option<Result<Endpoint, Refusa
     })
 }
 
-/// Where the client of a GET is to POST, as a reference relative to that GET's URL, so that a proxy that takes a prefix
-/// away need not put it back into the event: `messages`, and from `/sse/` one step up.
+/// The place to which the client of a GET is to POST, as a reference relative to that GET's URL, so that a proxy that
+/// removes a prefix need not put it back into the event: `messages`, and from `/sse/` one step up.
 pub fn sse_messages_reference(head: &Head<'_>) -> &'static str {
     if head.path.ends_with('/') {
         "../messages"
@@ -41,7 +41,7 @@ fn without_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
-/// The name of the stream that a POST's query is for, undecoded: names need no escapes. None if there is none, or
+/// The name of the stream that a POST's query is for, undecoded: names need no escapes. `None` if there is none, or
 /// more than one.
 pub fn sse_stream_name<'a>(head: &Head<'a>) -> Option<&'a str> {
     let mut names = head

@@ -1,9 +1,8 @@
-//! How a request becomes a WebSocket (RFC 6455, section 4.2).
+//! The handshake by which a request becomes a WebSocket (RFC 6455, section 4.2).
 //!
-//! Origin, host and path are judged by `http::admission` before it asks here. Says nothing about frames, which are
-//! [`wire::websocket`](crate::wire::websocket)'s. In no revision of MCP: one message is one JSON-RPC message, as
-//! on stdio.
-//! Deliberately absent: extensions (compression), which are never agreed on, and cookies.
+//! `http::admission` has judged origin, host and path before it asks here. Frames are the business of
+//! [`wire::websocket`](crate::wire::websocket). No revision of MCP has WebSockets: one message is one JSON-RPC message,
+//! as on stdio. Deliberately absent: extensions (compression), which are never agreed on, and cookies.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,19 +12,19 @@ use super::refusal::Refusal;
 use crate::transport::http::Head;
 use crate::wire::http1::{self, BodyLength, Field, Method, split_list};
 
-/// What a client may name in `Sec-WebSocket-Protocol`; one that names none is served all the same.
+/// The subprotocol that a client may name in `Sec-WebSocket-Protocol`; one that names none is served all the same.
 pub const SUBPROTOCOL: &str = "mcp";
-/// The one version there is.
+/// The only version there is.
 const VERSION: &[u8] = b"13";
-/// What a client's random value is, and what it is in base64.
+/// The length of a client's random value, and of its base64.
 const KEY_BYTES: usize = 16;
 const KEY_TEXT_BYTES: usize = 24;
-/// A SHA-1 in base64.
+/// The length of a SHA-1 in base64.
 const ACCEPT_KEY_BYTES: usize = 28;
-/// What proves that the server knows what it accepts (section 1.3).
+/// The constant that proves that the server understands the handshake (section 1.3).
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// What the 101 says.
+/// The variable parts of the 101.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upgrade {
     /// `Sec-WebSocket-Accept`.
@@ -47,10 +46,10 @@ pub fn is_wanted(head: &Head<'_>) -> bool {
     head.method == Method::Get && head.wants_upgrade && head.values("upgrade").any(names_it)
 }
 
-/// Whether a request that asks for a WebSocket can have one. Allocates nothing.
+/// Checks whether a request that asks for a WebSocket can have one. Allocates nothing.
 ///
 /// # Errors
-/// The first rule of the handshake that it breaks.
+/// Returns the first rule of the handshake that it breaks.
 pub fn check_handshake(head: &Head<'_>) -> Result<(), Refusal> {
     if !matches!(head.body, BodyLength::None | BodyLength::Length(0)) {
         return Err(Refusal::WebSocketBody);
@@ -63,10 +62,10 @@ pub fn check_handshake(head: &Head<'_>) -> Result<(), Refusal> {
     client_key(head).map(drop)
 }
 
-/// The answer to a request that was let in as a WebSocket.
+/// The answer to a request that was admitted as a WebSocket.
 ///
 /// # Errors
-/// As [`check_handshake`]: none for a request that was admitted.
+/// Fails like [`check_handshake`], so never for an admitted request.
 pub fn upgrade(head: &Head<'_>) -> Result<Upgrade, Refusal> {
     check_handshake(head)?;
     let offers = head
@@ -123,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_specification() {
-        // Section 1.3.
+        // The example of section 1.3.
         let upgrade = answer(&[KEY, VERSION_13]).unwrap();
         assert_eq!(&upgrade.accept_key, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(upgrade.subprotocol, None);

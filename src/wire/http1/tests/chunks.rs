@@ -8,14 +8,14 @@ const LIMITS: BodyLimits = BodyLimits {
     framing_bytes_max: 16 << 10,
 };
 
-/// Body and consumed bytes, `None` while incomplete.
+/// The body and the consumed bytes; `None` while incomplete.
 type Outcome = Result<Option<(Vec<u8>, usize)>, BodyError>;
 
 fn decode(input: &[u8]) -> Outcome {
     decode_pieces(input, [].into_iter(), &LIMITS)
 }
 
-/// Hands over what lies between the cuts; what was not consumed stays behind.
+/// Passes in the bytes between the cuts; bytes that were not consumed are passed in again.
 fn decode_pieces(input: &[u8], cuts: impl Iterator<Item = usize>, limits: &BodyLimits) -> Outcome {
     let (mut decoder, mut body, mut begin) = (ChunkDecoder::default(), Vec::new(), 0);
     for end in cuts.chain([input.len()]) {
@@ -199,7 +199,7 @@ fn agrees_with_the_naive_twin() {
         let whole = decode(&input);
         match naive::decode(&input) {
             naive::Outcome::Body(body, consumed) => assert_eq!(whole, Ok(Some((body, consumed))), "{text}"),
-            // The decoder may know already that it will come to nothing, but never that it is complete.
+            // The decoder may know already that the body will be refused, but never that it is complete.
             naive::Outcome::Incomplete => assert!(matches!(whole, Ok(None) | Err(_)), "{whole:?}: {text}"),
             naive::Outcome::Broken => assert!(whole.is_err(), "{whole:?}: {text}"),
         }
@@ -349,7 +349,7 @@ fn extensions_and_trailers_share_one_limit() {
         decode(each.repeat(16).as_bytes()),
         Err(BodyError::FramingTooLarge)
     );
-    // However much data there is, it does not buy more extensions.
+    // More data does not allow more extensions.
     let large = format!("10000;{}\r\n{}\r\n", "e".repeat(1023), "x".repeat(0x10000));
     assert!(decode(large.repeat(15).as_bytes()).is_ok());
     assert_eq!(

@@ -519,7 +519,7 @@ fn field_extraction_agrees_with_the_naive_twin() {
         for _ in 0..rng.usize(..12) {
             let known = [NAMES.as_slice(), &OTHERS].concat();
             let name = known[rng.usize(..known.len())];
-            // Anything in these would be judged, not only extracted.
+            // These fields would be judged, not only extracted.
             if matches!(name, "host" | "content-length" | "transfer-encoding") {
                 continue;
             }

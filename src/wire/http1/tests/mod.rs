@@ -1,4 +1,4 @@
-//! What `wire::http1` makes of bytes, good and bad, whole and in pieces.
+//! Results of `wire::http1` for bytes, good and bad, whole and in pieces.
 
 mod chunks;
 mod heads;
@@ -12,7 +12,7 @@ const ECHO: &[u8] = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type
     Accept: application/json, text/event-stream\r\nX-Revision: 2026-07-28\r\nX-Method: tools/call\r\n\
     X-Name: echo\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Fields that somebody above asks for; one is as long as one of HTTP's own and begins with the same letter.
+/// Fields of a layer above; one is as long as one of HTTP's own and begins with the same letter.
 #[derive(Clone, Copy, Debug, Default)]
 struct Asked<'a> {
     name: Field<'a>,
@@ -33,7 +33,7 @@ impl<'a> FieldSet<'a> for Asked<'a> {
     }
 }
 
-/// Scans and parses a request that is all there.
+/// Scans and parses a complete request.
 fn parse(request: &[u8]) -> Result<Head<'_, Asked<'_>>, HeadError> {
     let limits = HeadLimits::default();
     let length = HeadScanner::default()

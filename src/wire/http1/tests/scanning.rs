@@ -195,7 +195,7 @@ fn a_megabyte_field_byte_by_byte_is_looked_at_once() {
         b"\r\n\r\n",
     ]
     .concat();
-    // Looking twice at what has been seen would be 5 * 10^11 steps.
+    // Looking twice at bytes already seen would take 5 * 10^11 steps.
     assert_eq!(
         scan_growing(&bytes, 0..bytes.len(), &limits),
         Ok(Some(bytes.len()))

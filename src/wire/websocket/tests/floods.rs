@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Sends `bytes` behind the first fragment until the receiver gives up, and not for ever.
+/// Sends `bytes` behind the first fragment until the receiver gives up, with a bound.
 fn flood(bytes: &[u8]) -> Receiver {
     let mut receiver = Receiver::default();
     receiver.receive(&frame(TEXT, b""), &LIMITS);

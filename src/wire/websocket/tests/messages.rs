@@ -1,10 +1,10 @@
-//! What honest clients send.
+//! Messages of honest clients.
 
 use super::*;
 
 #[test]
 fn the_examples_of_the_specification() {
-    // Section 5.7.
+    // The example of section 5.7.
     let masked_hello = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
     assert_eq!(events(&masked_hello), [text("Hello")]);
     let masked_pong = [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];

@@ -1,4 +1,4 @@
-//! Frames of a scripted client: every way they may be cut, everything they may break.
+//! Frames of a scripted client, cut in every way, and breaking every rule.
 
 mod floods;
 mod messages;
@@ -47,7 +47,7 @@ fn header(first: u8, payload_bytes: u64) -> Vec<u8> {
     header
 }
 
-/// What a client's bytes came to.
+/// The results of a client's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Event {
     Message(MessageKind, Vec<u8>),
@@ -69,7 +69,7 @@ fn ping(payload: &[u8]) -> Event {
     }
 }
 
-/// A shard's half: keeps what is not consumed, and calls again as long as anything comes.
+/// The shard's half: it keeps the bytes that are not consumed, and calls again as long as there are results.
 #[derive(Default)]
 struct Receiver {
     intake: Intake,
@@ -108,7 +108,7 @@ impl Receiver {
     }
 }
 
-/// All at once.
+/// The events of bytes that come all at once.
 fn events(bytes: &[u8]) -> Vec<Event> {
     events_in_pieces(std::iter::once(bytes))
 }

@@ -1,4 +1,4 @@
-//! However the bytes are cut, they come to the same.
+//! Results are the same, however the bytes are cut.
 
 use super::*;
 
@@ -68,7 +68,7 @@ fn noise_breaks_a_rule_or_waits_and_never_panics() {
     for _ in 0..20_000 {
         let length = random.usize(1..60);
         let mut bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
-        // Otherwise nearly all end at the first bit.
+        // Without this, nearly all would end at the first bit.
         bytes[0] &= 0x8F;
         let whole = events(&bytes);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Everything a client must not do, and what its connection is closed with.
+//! Everything a client must not do, and the code with which its connection is closed.
 
 use super::*;
 

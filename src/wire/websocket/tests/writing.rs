@@ -1,4 +1,4 @@
-//! What a server sends, read back by a client's rules.
+//! Frames of a server, read back by a client's rules.
 
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::OpCode;

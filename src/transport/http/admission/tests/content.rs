@@ -1,4 +1,4 @@
-//! Sizes, media types, and in which order the rules answer.
+//! Sizes, media types, and the order of the rules.
 
 use super::*;
 
@@ -95,7 +95,7 @@ fn accept() {
     ] {
         assert_eq!(post_with("Accept", value), Err(Refusal::NotAcceptable), "{value}");
     }
-    // Who says nothing takes anything, JSON too.
+    // A client without the field accepts anything, JSON too.
     for nothing in [None, Some(""), Some(" , ")] {
         assert_eq!(post(&[("Accept", nothing)]), Ok(Endpoint::Post), "{nothing:?}");
         let text = request("POST /mcp HTTP/1.1", &[("Accept", nothing)]);

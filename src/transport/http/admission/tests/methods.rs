@@ -1,4 +1,4 @@
-//! What each path and method is for.
+//! The methods of each path.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn paths_and_methods() {
     let loopback = loopback();
     let of = |line: &str| admit(&loopback, &format!("{line} HTTP/1.1"), &[]);
     assert_eq!(of("POST /mcp?x=1"), Ok(Endpoint::Post));
-    // A slash behind it is no other path.
+    // A trailing slash makes no other path.
     assert_eq!(of("POST /mcp/"), Ok(Endpoint::Post));
     assert_eq!(of("GET /mcp/?x"), Ok(Endpoint::Get));
     assert_eq!(of("POST http://localhost/mcp/"), Ok(Endpoint::Post));
@@ -138,14 +138,14 @@ fn a_get_becomes_a_websocket_where_that_is_on() {
     }
     let elsewhere = admit(&on, "GET /ws HTTP/1.1", &upgrade(&[]));
     assert_eq!(elsewhere, Err(Refusal::Path));
-    // Other offers, and other methods, are not taken up.
+    // Other offers, and other methods, are ignored.
     assert_eq!(get(&[("Upgrade", Some("h2c"))]), Ok(Endpoint::Get));
     assert_eq!(get(&[("Connection", Some("close"))]), Ok(Endpoint::Get));
     let post = admit(&on, "POST /mcp HTTP/1.1", &upgrade(&[]));
     assert_eq!(post, Err(Refusal::ContentType));
     let old = admit(&on, "GET /mcp HTTP/1.0", &upgrade(&[]));
     assert_eq!(old, Ok(Endpoint::Get));
-    // Off: the offer is ignored.
+    // The option is off, so the offer is ignored.
     let off = admit(&loopback(), "GET /mcp HTTP/1.1", &upgrade(&[]));
     assert_eq!(off, Ok(Endpoint::Get));
 }
@@ -155,7 +155,7 @@ fn health_is_there_when_wanted_for_whoever_asks() {
     let (with, without) = (loopback().with_health(true), loopback());
     let of =
         |line: &str, changes: &[(&str, Option<&str>)]| admit(&with, &format!("{line} HTTP/1.1"), changes);
-    // Probers say what they take, or nothing, and call a server by its address.
+    // Probers have any `Accept`, or none, and call a server by its address.
     for host in ["localhost", "10.1.2.3:8080", "evil.example", "[fd00::1]:8080"] {
         for (path, probe) in [("/healthz", Probe::Health), ("/readyz", Probe::Readiness)] {
             for method in ["GET", "HEAD"] {
@@ -173,7 +173,7 @@ fn health_is_there_when_wanted_for_whoever_asks() {
     assert_eq!(of("POST /healthz", &[]), Err(not_allowed));
     assert_eq!(of("FROB /healthz", &[]), Err(Refusal::MethodUnknown));
     assert_eq!(of("GET /metrics", &[]), Err(Refusal::Path));
-    // What is not health is not for them, nor is anything for a foreign page.
+    // Everything but health is closed to them, and health is closed to a foreign page.
     for line in ["POST /healthz", "POST /mcp", "GET /metrics", "GET /"] {
         assert_eq!(
             of(line, &[("Host", Some("10.1.2.3"))]),

@@ -1,4 +1,4 @@
-//! Who is let in, and in which order the rules answer.
+//! Admitted requests, and the order of the rules.
 
 mod content;
 mod hosts_and_origins;

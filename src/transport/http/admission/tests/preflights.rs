@@ -1,4 +1,4 @@
-//! What browsers ask before a page may send something, and what they are told.
+//! The questions of browsers before a page may send something, and the answers.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn a_preflight_is_let_in_whatever_it_is_for() {
             "{changes:?}"
         );
     }
-    // Who may not come may not ask.
+    // A client that may not come may not ask.
     assert_eq!(
         of("OPTIONS /mcp", &[("Origin", Some("null"))]),
         Err(Refusal::Origin)
@@ -60,7 +60,7 @@ fn a_preflight_is_let_in_whatever_it_is_for() {
         of("OPTIONS /mcp", &[("Host", Some("evil.example"))]),
         Err(Refusal::Host)
     );
-    // No preflight is what no browser sends.
+    // A request that no browser sends is no preflight.
     let not_allowed = Refusal::Method {
         allow: "GET, POST, DELETE",
     };
@@ -76,7 +76,7 @@ fn a_preflight_is_let_in_whatever_it_is_for() {
     assert_eq!(of("GET /mcp", &[]), Ok(Endpoint::Get));
 }
 
-/// The fields of the answer to a preflight that CORS has to do with.
+/// The fields of the answer to a preflight that concern CORS.
 fn answer_to_preflight(policy: &AdmissionPolicy, changes: &[(&str, Option<&str>)]) -> Vec<String> {
     let text = request("OPTIONS /mcp HTTP/1.1", &preflight(changes));
     let head = parse_head(text.as_bytes(), &HeadLimits::default()).unwrap();
@@ -93,7 +93,7 @@ fn answer_to_preflight(policy: &AdmissionPolicy, changes: &[(&str, Option<&str>)
     fields.split("\r\n").map(str::to_owned).collect()
 }
 
-/// What every page of this machine is told, and what a page may send besides.
+/// The fields for every page of this machine, and further ones that a page may send.
 fn usual<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let first = [
         "Vary: Origin",

@@ -71,7 +71,7 @@ fn the_endpoints_of_http_with_sse_have_the_same_guards() {
         with("Content-Encoding", Some("gzip")),
         Err(Refusal::ContentEncoding)
     );
-    // Clients name what was negotiated, or what they would have liked; the stream's channel knows better.
+    // Clients name the negotiated version, or the one they would have liked; the stream's channel knows better.
     assert_eq!(
         with("MCP-Protocol-Version", Some("2026-07-28")),
         Ok(Endpoint::SsePost)
