@@ -1,7 +1,7 @@
-//! How many bytes of an answer are left for the items that it lists.
+//! The bytes of an answer that are left for the items it lists.
 //!
-//! Clients give their models the structured part of a result or its text, and hardly one gives both; the text is the
-//! structured part's JSON. So the length of that JSON counts.
+//! Clients give their models either the structured part of a result or its text, and the text is the structured part's
+//! JSON. So the length of that JSON counts.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Completing paths: entries of the directory that was typed so far, a bounded number of them.
+//! Completion of paths: a bounded number of entries of the directory that was typed so far.
 //!
 //! Hidden names and names that `.gitignore` files exclude are proposed only if no other name begins with the text; a
 //! user who types the dot, or the excluded directory's name, wants them. Entries that a client could not read are not
@@ -17,7 +17,7 @@ use super::walk::{self, GIT, is_excluded, read_exclude, read_gitignore};
 use super::{Cancel, Kind};
 use crate::registry::{COMPLETION_VALUES_MAX, Completion};
 
-/// Paths that begin with what was typed, in order; directories with a slash, so that typing goes on.
+/// Paths that begin with the typed text, in order; directories with a slash, so that typing goes on.
 pub(super) fn complete_path(root: &Root, typed: &str, cancel: Cancel<'_>) -> Result<Completion, FileError> {
     let root = &root.served()?;
     let (directory, start) = match typed.rfind('/') {
@@ -72,7 +72,7 @@ fn nothing(error: FileError) -> Result<Completion, FileError> {
 #[derive(Default)]
 struct Names {
     plain: First,
-    /// Hidden or excluded.
+    /// Hidden or excluded names.
     other: First,
     /// Whether the directory has more entries than a call may look at.
     is_cut: bool,

@@ -28,7 +28,7 @@ pub(super) enum ByteOrder {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
     pub(super) text: String,
-    /// From how many bytes it was decoded.
+    /// The number of bytes it was decoded from.
     pub(super) bytes: usize,
     /// Whether bytes that are not text were replaced by U+FFFD.
     pub(super) has_replaced: bool,
@@ -71,7 +71,7 @@ impl Encoding {
         }
     }
 
-    /// Calls `visit` with where each line ends: behind its line feed. `bytes` begin where a character does.
+    /// Calls `visit` with the place where each line ends: behind its line feed. `bytes` begin where a character does.
     pub(super) fn line_ends(
         self,
         bytes: &[u8],
@@ -130,8 +130,8 @@ impl ByteOrder {
         }
     }
 
-    /// As many whole characters from the front as fit into `text_bytes_max` bytes of UTF-8. A last byte that is not a
-    /// whole unit counts as one invalid character.
+    /// Decodes as many whole characters from the front as fit into `text_bytes_max` bytes of UTF-8. A last byte that is
+    /// not a whole unit counts as one invalid character.
     pub(super) fn decode(self, bytes: &[u8], text_bytes_max: usize) -> Decoded {
         let mut decoded = Decoded::default();
         let whole = bytes.len() & !1;

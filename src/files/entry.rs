@@ -1,4 +1,4 @@
-//! What a directory entry is, and how its name is shown.
+//! The kind of a directory entry, and how its name is shown.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
@@ -8,7 +8,7 @@ use cap_std::fs::{FileType, FileTypeExt};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What a directory entry is.
+/// The kind of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -24,7 +24,7 @@ pub enum Kind {
     Socket,
     /// A character or block device.
     Device,
-    /// Something the file system does not tell.
+    /// A kind that the file system does not tell.
     Unknown,
 }
 
@@ -62,8 +62,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A name as JSON can carry it. One that is not UTF-8 is shown with `\xNN` for each stray byte and `\\` for each
-/// backslash, so that nothing of it is lost; no tool can open it by that.
+/// A name as JSON can carry it. A name that is not UTF-8 is shown with `\xNN` for each stray byte and `\\` for each
+/// backslash, so that nothing of it is lost; no tool can open it by that text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ShownName {
     pub(super) text: String,

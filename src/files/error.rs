@@ -1,7 +1,7 @@
-//! Why a `files` tool gives no answer, in words for the client.
+//! The reasons why a `files` tool gives no answer, in words for the client.
 //!
-//! A text names the path as the client spelled it, cut and escaped; it never says where the root lies, and never has an
-//! error number. Failures of the system itself go to the log alone.
+//! A message names the path as the client spelled it, cut and escaped; it never says where the root lies, and never has
+//! an error number. Failures of the system itself go only to the log.
 
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ pub enum FileError {
     InvalidPath {
         /// The client's path.
         path: ShownPath,
-        /// What is wrong with it.
+        /// The fault.
         reason: &'static str,
     },
     /// Nothing is there.
@@ -39,32 +39,32 @@ pub enum FileError {
         /// The client's path.
         path: ShownPath,
     },
-    /// Symbolic links in a circle, or too many of them.
+    /// There are symbolic links in a circle, or too many of them.
     #[error("{path} leads through too many symbolic links")]
     TooManySymlinks {
         /// The client's path.
         path: ShownPath,
     },
-    /// A directory, FIFO, device or socket where a regular file is wanted.
+    /// A directory, FIFO, device or socket is where a regular file is wanted.
     #[error("{path} is not a regular file but a {kind}")]
     NotAFile {
         /// The client's path.
         path: ShownPath,
-        /// What it is.
+        /// The kind of the entry.
         kind: Kind,
     },
-    /// Something else where a directory is wanted.
+    /// Something else is where a directory is wanted.
     #[error("{path} is not a directory")]
     NotADirectory {
         /// The client's path.
         path: ShownPath,
     },
-    /// Not text: it has a NUL byte.
+    /// The file is not text: it has a NUL byte.
     #[error("{path} is a binary file of {size_bytes} bytes; only text can be read")]
     Binary {
         /// The client's path.
         path: ShownPath,
-        /// Its size.
+        /// The size of the file.
         size_bytes: u64,
     },
     /// The line asked for comes after the last one.
@@ -74,7 +74,7 @@ pub enum FileError {
         path: ShownPath,
         /// The line asked for.
         offset: u64,
-        /// Lines there are.
+        /// The number of lines.
         lines: u64,
     },
     /// The byte asked for comes after the last one.
@@ -84,7 +84,7 @@ pub enum FileError {
         path: ShownPath,
         /// The byte asked for.
         start_byte: u64,
-        /// Bytes there are.
+        /// The number of bytes.
         size_bytes: u64,
     },
     /// Counting lines up to the one asked for would read too much.
@@ -97,7 +97,7 @@ pub enum FileError {
         /// How far lines are counted.
         scan_bytes_max: u64,
     },
-    /// Two arguments that exclude each other.
+    /// Two arguments exclude each other.
     #[error("give offset or start_byte, not both")]
     OffsetAndStartByte,
     /// Lines count from one.
@@ -106,36 +106,36 @@ pub enum FileError {
         /// The argument.
         argument: &'static str,
     },
-    /// Too large to list in order.
+    /// The directory is too large to list in order.
     #[error("{path} has more than {entries_max} entries, too many to list")]
     TooManyEntries {
         /// The client's path.
         path: ShownPath,
-        /// How many are listed at most.
+        /// The most entries that are listed.
         entries_max: usize,
     },
-    /// A glob that does not parse.
+    /// A glob does not parse.
     #[error("the glob is not valid: {reason}")]
     BadGlob {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// A regular expression that does not parse, or is too large.
+    /// A regular expression does not parse, or is too large.
     #[error("the pattern is not valid: {reason}")]
     BadPattern {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// Larger than what is read at once.
+    /// The file is larger than what is read at once.
     #[error(
         "{path} has {size_bytes} bytes, more than the {bytes_max} that are read at once; read_file reads pieces"
     )]
     TooLarge {
         /// The client's path.
         path: ShownPath,
-        /// Its size, or as much of it as was seen.
+        /// The size of the file, or as much of it as was seen.
         size_bytes: u64,
-        /// What is read at most.
+        /// The most bytes that are read.
         bytes_max: u64,
     },
     /// There is no served directory at present.
@@ -158,11 +158,11 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// What `error` means for the client that asked for `path`.
+    /// The meaning of `error` for the client that asked for `path`.
     pub(super) fn from_io(path: &str, error: io::Error) -> FileError {
         let shown = ShownPath::new(path);
         match (error.kind(), error.raw_os_error()) {
-            // cap-std's own verdict, and the only denial that carries no error number.
+            // This is cap-std's own verdict, and the only denial that carries no error number.
             (io::ErrorKind::PermissionDenied, None) => FileError::OutsideRoot { path: shown },
             (_, Some(libc::EXDEV)) => FileError::OutsideRoot { path: shown },
             (io::ErrorKind::PermissionDenied, Some(_)) => FileError::PermissionDenied { path: shown },

@@ -1,8 +1,8 @@
 //! The rules of one `.gitignore`, read and matched as git does (gitignore(5), and git's `dir.c` and `wildmatch.c`).
 //!
-//! This is code of our own because crates that match globs take `{` for an alternative, know other classes in brackets,
-//! and trim other white space than git. Like git it matches bytes, not characters. The matcher follows all ways through
-//! a pattern at once, so that a hostile one costs no more than its length times the path's.
+//! The code is our own because crates that match globs take `{` for an alternative, know other classes in brackets, and
+//! trim other white space than git. Like git it matches bytes, not characters. The matcher follows all ways through a
+//! pattern at once, so that a hostile one costs no more than its length times the path's.
 //!
 //! The tests compare it with git itself.
 
@@ -12,7 +12,7 @@ pub(super) struct Gitignore {
     rules: Vec<Rule>,
 }
 
-/// What a rule says of a path it matches.
+/// The verdict of a rule on a path it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Excluded,
@@ -23,7 +23,7 @@ pub(super) enum Verdict {
 struct Rule {
     verdict: Verdict,
     is_for_directories: bool,
-    /// Whether the rule is matched against the last part of a path alone.
+    /// Whether the rule is matched only against the last part of a path.
     is_for_names: bool,
     /// The bytes with which a matching path begins.
     prefix: Vec<u8>,
@@ -61,7 +61,7 @@ impl Gitignore {
         }
     }
 
-    /// What the last rule that matches says of `path`, which is relative to where the file lies.
+    /// The verdict on `path` of the last rule that matches; `path` is relative to the directory of the file.
     pub(super) fn verdict(&self, path: &str, is_directory: bool) -> Option<Verdict> {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
         let matches = |rule: &&Rule| {
@@ -78,7 +78,7 @@ impl Rule {
         if line.is_empty() || line.starts_with(b"#") {
             return None;
         }
-        // git's strings end there.
+        // git's strings end at a NUL.
         let line = line.split(|&byte| byte == 0).next().unwrap_or_default();
         let pattern = without_trailing_spaces(line);
         let (verdict, pattern) = match pattern.strip_prefix(b"!") {
@@ -97,8 +97,8 @@ impl Rule {
             .position(|byte| b"*?[\\".contains(byte))
             .unwrap_or(pattern.len());
         let (prefix, rest) = pattern.split_at(prefix_bytes);
-        // Of names git compares the whole pattern; of paths the prefix first and then, as a pattern of its own, the
-        // rest.
+        // For names git compares the whole pattern; for paths it compares the prefix first and then the rest, as a
+        // pattern of its own.
         Some(Rule {
             verdict,
             is_for_directories,
@@ -116,7 +116,7 @@ impl Rule {
     }
 }
 
-/// Without the spaces at its end, but for one behind a backslash. Other white space stays.
+/// Removes the spaces at the end of a line, except for one behind a backslash. Other white space stays.
 fn without_trailing_spaces(line: &[u8]) -> &[u8] {
     let (mut end, mut at) = (0, 0);
     while let Some(&byte) = line.get(at) {
@@ -153,7 +153,7 @@ fn tokens(pattern: &[u8]) -> Vec<Token> {
     tokens
 }
 
-/// The stars from `start` on, and how long they are.
+/// The token for the stars from `start` on, and their length.
 fn stars(pattern: &[u8], start: usize) -> (Token, usize) {
     let length = pattern[start..].iter().take_while(|&&byte| byte == b'*').count();
     let is_behind_slash = start == 0 || pattern.get(start - 1) == Some(&b'/');
@@ -228,7 +228,7 @@ fn one_of(pattern: &[u8]) -> Option<(Box<[bool; 256]>, usize)> {
     Some((bytes, at + 1))
 }
 
-/// The classes of POSIX, of ASCII alone.
+/// The classes of POSIX, for ASCII only.
 fn class_named(name: &[u8]) -> Option<fn(&u8) -> bool> {
     Some(match name {
         b"alnum" => u8::is_ascii_alphanumeric,
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    /// What git 2.47 says of each.
+    /// The verdicts of git 2.47.
     #[test]
     fn patterns_mean_what_they_mean_to_git() {
         let excluded = [
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(says("!keep.o\n*.o", "keep.o"), Some(Verdict::Excluded));
     }
 
-    /// Each way through at once: what makes a backtracking matcher take years.
+    /// A pattern with many ways through, with which a backtracking matcher takes years.
     #[test]
     fn hostile_patterns_cost_their_length_times_the_paths() {
         let pattern = "/".to_owned() + &"**/a*".repeat(200) + "z";

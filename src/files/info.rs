@@ -1,4 +1,4 @@
-//! `file_info`: what a path is, without opening it.
+//! `file_info`: a description of a path, without opening it.
 //!
 //! A symbolic link is described, not followed; where it leads is told only if that is inside the root.
 

@@ -3,8 +3,8 @@
 /// How much one call may read, visit and answer.
 #[derive(Clone, Debug)]
 pub struct FilesLimits {
-    /// Text in one `read_file` answer. The commonest client gives its model about 25,000 tokens of an answer, and two
-    /// bytes a token is as dense as text gets.
+    /// Bytes of text in one `read_file` answer. The commonest client gives its model about 25,000 tokens of an answer,
+    /// and two bytes a token is as dense as text gets.
     pub read_bytes_max: usize,
     /// The largest file that is read as a resource, which cannot be read in pieces.
     pub resource_bytes_max: u64,

@@ -62,7 +62,7 @@ pub fn list_directory(root: &Root, args: &ListDirectory, cancel: Cancel<'_>) -> 
     list_within(root, args, AnswerBytes::new(root.limits()), cancel)
 }
 
-/// The same, with as many entries as fit into `bytes`.
+/// Does the same, with as many entries as fit into `bytes`.
 pub(super) fn list_within(
     root: &Root,
     args: &ListDirectory,

@@ -1,4 +1,4 @@
-//! How far a long call has come, and how often its client is told.
+//! The progress of a long call, and how often its client is told.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -156,7 +156,7 @@ fn find_in_files(
     })
 }
 
-/// As `grep -n` prints them, and what is missing.
+/// The lines as `grep -n` prints them, and what is missing.
 fn lines(result: &SearchResult) -> String {
     let mut text = String::new();
     for found in &result.matches {

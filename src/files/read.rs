@@ -128,7 +128,7 @@ pub fn read_file(root: &Root, args: &ReadFile, cancel: Cancel<'_>) -> Result<Fil
     reading.piece(start_byte, first_line, args.limit.unwrap_or(u64::MAX))
 }
 
-/// The whole of a file of bounded size, whatever its bytes.
+/// Reads the whole of a file of bounded size, whatever its bytes.
 ///
 /// # Errors
 /// The file is outside the root, missing, unreadable, too large or no regular file; the call was cancelled.
@@ -151,7 +151,7 @@ pub(super) fn read_whole(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<
         encoding: Encoding::of(b""),
         cancel,
     };
-    // One byte more shows whether it has grown since.
+    // One byte more shows whether the file has grown since.
     let bytes = reading.read_at_most(
         0,
         usize::try_from(bytes_max)
@@ -403,7 +403,7 @@ fn end_that_fits(bytes: &[u8], bytes_max: usize) -> usize {
         end = end.saturating_sub(1);
     }
     if bytes.get(end).is_some_and(|&byte| is_continuation(byte)) {
-        // Not UTF-8 here anyway.
+        // The text is not UTF-8 here anyway.
         return fitting.len();
     }
     if end == 0 { fitting.len() } else { end }

@@ -75,7 +75,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
     Ok(())
 }
 
-/// The whole of a file: as text if it is UTF-8, or UTF-16 with a mark, without a NUL; else as bytes.
+/// Reads the whole of a file: as text if it is UTF-8, or UTF-16 with a mark, without a NUL; else as bytes.
 fn read(root: &Root, path: &str, cancel: Cancel<'_>) -> Result<ReadOutput, FileError> {
     // For a URI the root is the top; an absolute path would be a second name of the same file.
     if path.starts_with('/') {
@@ -152,7 +152,7 @@ fn fingerprint(root: &Root) -> u64 {
     })
 }
 
-/// What a subscriber is told about a file that cannot be watched. The operator can do something about limits.
+/// The message for the subscriber of a file that cannot be watched. The operator can raise limits.
 fn of_watching(error: WatchError) -> ToolError {
     match error {
         WatchError::NotBelowRoot => ToolError::NotFound,

@@ -50,7 +50,7 @@ struct Inner {
     opened: Mutex<Option<Arc<Opened>>>,
     /// The same fact for callers that must not wait for a lock.
     is_there: AtomicBool,
-    /// How often the root became another directory, or none, or one again. It grows with the lock held.
+    /// How often the root became another directory, or none, or one again. The number grows with the lock held.
     changes: AtomicU64,
 }
 
@@ -223,8 +223,8 @@ impl Identity {
     }
 }
 
-/// `path` from the top, by the names that the operator uses, also for the current directory, where the shell says how
-/// it was reached through links.
+/// `path` from the top, with the names that the operator uses, also for the current directory, whose links only the
+/// shell knows.
 fn absolute(path: &Path) -> io::Result<PathBuf> {
     if path.is_absolute() {
         return Ok(path.components().collect());
@@ -290,7 +290,7 @@ impl Served {
         Ok(Cow::Borrowed(relative))
     }
 
-    /// What follows a name of the root.
+    /// The part of a path behind a name of the root.
     fn beneath<'p>(&self, path: &'p Path) -> Option<&'p Path> {
         let known = self.opened.names.iter();
         let beneath = known.filter_map(|name| path.strip_prefix(name).ok()).next();
@@ -301,8 +301,8 @@ impl Served {
         })
     }
 
-    /// A client's glob as one relative to the root: without a name of the root in front, as it stands or with its
-    /// special characters escaped. And whether it is matched against whole paths, for it had a slash in it.
+    /// A client's glob relative to the root: a name of the root in front is removed, as it stands or with its special
+    /// characters escaped. Also returns whether the glob is matched against whole paths, because it had a slash in it.
     pub(super) fn relative_glob<'g>(&self, glob: &'g str) -> (&'g str, bool) {
         let names = self.opened.names.iter().filter_map(|name| name.to_str());
         for name in names {
@@ -349,7 +349,7 @@ impl Served {
     }
 }
 
-/// Opens `path` beneath `dir` if it is a regular file; otherwise says what it is.
+/// Opens `path` beneath `dir` if it is a regular file; otherwise returns its kind.
 pub(super) fn open_regular(dir: &Dir, path: &Path) -> io::Result<Result<(File, Metadata), Kind>> {
     let kind = Kind::from(dir.metadata(path)?.file_type());
     if kind != Kind::File {

@@ -159,7 +159,7 @@ fn beneath_real(root: &Served, path: &str) -> Result<PathGlob, FileError> {
     }
 }
 
-/// What a pattern is.
+/// The meaning of a pattern.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Expression,
@@ -190,7 +190,7 @@ fn compile(
     RegexMatcherBuilder::new()
         .fixed_strings(meaning == Meaning::Text)
         .case_insensitive(case == Case::Ignored)
-        // `^` and `$` are those of lines, of either kind of line end.
+        // `^` and `$` match at lines, with either kind of line end.
         .multi_line(true)
         .crlf(true)
         .size_limit(limits.pattern_compiled_bytes_max)
@@ -230,7 +230,7 @@ fn checked(pattern: &str) -> Result<String, FileError> {
 
 fn searcher(limits: &FilesLimits) -> Searcher {
     SearcherBuilder::new()
-        // This must be what the matcher has; lines may also end with LF alone.
+        // This must be the same as in the matcher; lines may also end with LF alone.
         .line_terminator(LineTerminator::crlf())
         .line_number(true)
         // UTF-16 with a mark is decoded, and no mark is text.
@@ -252,7 +252,7 @@ struct FileSearch<'a> {
     matches: Vec<LineMatch>,
     matches_max: usize,
     bytes_left: AnswerBytes,
-    /// One match more was found than fits.
+    /// Whether one match more was found than fits.
     is_full: bool,
 }
 
@@ -461,7 +461,7 @@ impl Sink for LineSink<'_> {
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> Result<bool, io::Error> {
         let line = without_line_end(found.bytes());
-        // The pattern matched this line; where, only the matcher knows.
+        // The pattern matched this line; only the matcher knows where.
         let at = self
             .matcher
             .find(line)

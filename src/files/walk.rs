@@ -1,4 +1,4 @@
-//! One walk through the root, in order: what `find_files` and `search` have in common.
+//! One walk through the root, in order, which `find_files` and `search` share.
 //!
 //! A walk goes depth first, with the entries of a directory ordered by name, so two walks over the same tree give the
 //! same order. Symbolic links are shown and never followed. `.git` is skipped, and so is everything that `.gitignore`
@@ -128,7 +128,7 @@ struct Walk<'a> {
     cancel: Cancel<'a>,
     /// The directories from the root to here, each with a descriptor.
     levels: Vec<Level>,
-    /// What the root's own repository excludes unless a `.gitignore` decides otherwise.
+    /// The rules of the root's own repository, which apply unless a `.gitignore` decides otherwise.
     exclude: Option<Rules>,
     omitted: Omitted,
     entries_left: usize,
@@ -249,9 +249,9 @@ fn read_rules(dir: &Dir, path: &Path, limits: &FilesLimits) -> Option<Rules> {
     })
 }
 
-/// A client's glob, matched against paths from the root. As in a `.gitignore`, one without a slash is matched
-/// against the last part alone, so that `*.rs` finds what people mean by it; with a slash at its end it is for
-/// directories alone. A path that is written out matches itself, whatever characters are in it.
+/// A client's glob, matched against paths from the root. As in a `.gitignore`, one without a slash is matched only
+/// against the last part, so that `*.rs` finds what people mean by it; with a slash at its end it is only for
+/// directories. A path that is written out matches itself, whatever characters are in it.
 pub(super) struct PathGlob {
     matcher: GlobSet,
     /// The entry that the glob names when none of its characters counts as special, though some could.

@@ -1,4 +1,4 @@
-//! What a shard's cells have in common: the numbers they give, how those are summed, and how they are exposed.
+//! The interface of a shard's cells: their numbers, how those are summed, and how they are exposed.
 
 use super::counter::{Counter, Counts, Family, Gauge};
 use super::duration::{DurationBuckets, DurationCounts};
@@ -7,17 +7,17 @@ use super::labels::{Era, Label, RequestClass};
 
 /// A cell that a shard writes and anybody reads.
 pub trait Cell {
-    /// What it gives: plain numbers.
+    /// The plain numbers of the cell.
     type Numbers: Numbers;
 
-    /// How Prometheus calls such numbers.
+    /// The type of such numbers in Prometheus.
     const KIND: Kind;
 
     /// The numbers now.
     fn numbers(&self) -> Self::Numbers;
 }
 
-/// What a cell showed at one moment, or several shards' cells together.
+/// The numbers of a cell at one moment, or of several shards' cells together.
 pub trait Numbers: Default {
     /// Adds another moment's or shard's numbers.
     fn merge(&mut self, other: &Self);
@@ -40,11 +40,11 @@ pub(super) struct Shown {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spread {
-    /// One sample for each shard: it says something about the spread over the cores.
+    /// One sample for each shard, for a number whose spread over the cores means something.
     ByShard,
     /// The sum over the shards.
     Summed,
-    /// Not at all.
+    /// The cell is not exposed.
     Hidden,
 }
 
@@ -58,7 +58,7 @@ pub(super) const fn summed(name: &'static str, help: &'static str) -> Shown {
     shown(name, help, Spread::Summed)
 }
 
-/// Read by the process itself alone.
+/// Only the process itself reads the cell.
 pub(super) const fn hidden() -> Shown {
     shown("", "", Spread::Hidden)
 }
@@ -87,7 +87,7 @@ impl Shown {
         }
     }
 
-    /// Writes what the cells of all shards showed; `all` is their sum.
+    /// Writes the numbers of the cells of all shards; `all` is their sum.
     pub(super) fn write<'a, N: Numbers + 'a>(
         &self,
         exposition: &mut Exposition,

@@ -1,6 +1,6 @@
 //! How much of the CPUs the process used, or would have, while work had to wait or was refused.
 //!
-//! Over a server's whole life its CPU time says nothing: hours of quiet hide the minutes in which it was short of
+//! A server's CPU time over its whole life says nothing: hours of quiet hide the minutes in which it was short of
 //! something. So the watchdog takes a look about once a second, and only spans in which some shard was short count.
 //! Time for which threads waited for a CPU counts like time on one: on a machine shared with others a server may be
 //! starved of CPU and yet use little. Spans are not split. This module has no clock.
@@ -73,7 +73,8 @@ impl ContentionMeter {
         Self { sums, last: None }
     }
 
-    /// Looks at the shards. `at` is the time since any fixed moment, `processor` what the process has had.
+    /// Looks at the shards. `at` is the time since any fixed moment, `processor` the processor time of the process so
+    /// far.
     pub fn look<'a>(
         &mut self,
         at: Duration,

@@ -124,7 +124,7 @@ impl<E: Label, const N: usize> Family<E, Gauge, N> {
     }
 }
 
-/// What a [`Family`] showed at one moment: plain numbers.
+/// The values of a [`Family`] at one moment, as plain numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts<E, const N: usize> {
     numbers: [u64; N],

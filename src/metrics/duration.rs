@@ -37,7 +37,7 @@ const BOUNDS: [(u64, &str); 20] = [
 ];
 const BUCKETS: usize = BOUNDS.len() + 1;
 
-/// What was done: a method, or a call of a registered tool.
+/// The operation that was done: a method, or a call of a registered tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Any method but a `tools/call` that named a registered tool.
@@ -80,7 +80,7 @@ impl DurationBuckets {
         self.sum_nanos.add(nanos);
     }
 
-    /// What was recorded so far.
+    /// The durations recorded so far.
     pub fn values(&self) -> DurationCounts {
         let mut counts = DurationCounts::default();
         self.collect(&mut counts);

@@ -16,7 +16,7 @@ pub(super) struct Exposition {
     begun: &'static str,
 }
 
-/// What kind of numbers a family holds.
+/// The type of a family's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Counter,

@@ -56,7 +56,7 @@ impl ShardHistograms {
         self.waits.record(waited);
     }
 
-    /// Waits for a handler: of [`Stage::Queue`], which has those for workers too, this part.
+    /// The waits for a handler. [`Stage::Queue`] has those for workers too.
     pub fn waits(&self) -> &Latency {
         &self.waits
     }

@@ -68,7 +68,7 @@ labels! {
         Legacy => "legacy",
         /// Revision 2026-07-28 and later.
         Modern => "modern",
-        /// Not a request whose era could be told.
+        /// A message that is not a request of a known era.
         Unknown => "unknown",
     }
 }
@@ -84,7 +84,7 @@ labels! {
 }
 
 labels! {
-    /// `mcp.method.name` of OpenTelemetry: the methods of every revision; what a peer invents is `_OTHER`.
+    /// `mcp.method.name` of OpenTelemetry: the methods of every revision; a method that a peer invented is `_OTHER`.
     Method {
         /// `initialize`
         Initialize => "initialize",
@@ -150,13 +150,13 @@ impl Method {
 labels! {
     /// How an operation ended; all but `ok` are values of OpenTelemetry's `error.type`.
     Outcome {
-        /// A result.
+        /// The operation gave a result.
         Ok => "ok",
-        /// A result with `isError`.
+        /// The operation gave a result with `isError`.
         ToolError => "tool_error",
-        /// Cancelled, or its client left, before there was an answer.
+        /// The call was cancelled, or its client left, before there was an answer.
         Cancelled => "cancelled",
-        /// Ended by the call timeout.
+        /// The call timeout ended it.
         Timeout => "timeout",
         /// Parse error.
         ParseError => "-32700",
@@ -184,7 +184,7 @@ labels! {
 }
 
 impl Outcome {
-    /// In words, for people.
+    /// The outcome in words, for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -226,13 +226,13 @@ impl Outcome {
 labels! {
     /// How a request's wait in a shard's queue ended.
     WaitEnd {
-        /// A handler of this shard fell free for it.
+        /// A handler of this shard became free for it.
         Served => "served",
-        /// It moved to another shard, which had a handler free; its wait ended there.
+        /// It moved to another shard, which had a free handler; its wait ended there.
         Stolen => "stolen",
-        /// Its deadline passed, or a drain's did: refused.
+        /// Its deadline passed, or a drain's did: it was refused.
         TimedOut => "timed_out",
-        /// Its connection was given up, or there was no memory to keep it.
+        /// Its connection was closed, or there was no memory to keep it.
         Left => "left",
     }
 }
@@ -242,18 +242,18 @@ labels! {
     OverloadReason {
         /// No handler was free and none could be waited for.
         Handlers => "handlers",
-        /// Waited for a handler past its deadline.
+        /// The request waited for a handler past its deadline.
         QueueTimeout => "queue_timeout",
         /// The worker pool's queue was full.
         Workers => "workers",
-        /// No child could take it.
+        /// No child process could take it.
         Children => "children",
         /// The memory budget was spent.
         Memory => "memory",
-        /// Too many connections.
+        /// There were too many connections.
         Connections => "connections",
-        /// As many tasks are kept as may be, in all or of one client, and none of them is over; or as many clients
-        /// wait for one task as may.
+        /// No task could be added, in all or for one client, because none of the kept ones is over; or too many clients
+        /// wait for one task.
         Tasks => "tasks",
         /// The process is stopping.
         Draining => "draining",
@@ -361,25 +361,25 @@ impl HttpRefusal {
 }
 
 labels! {
-    /// Why the server gave up a connection.
+    /// Why the server closed a connection.
     Eviction {
         /// The head was not complete in time.
         HeadTimeout => "head_timeout",
         /// The body was not complete in time.
         BodyTimeout => "body_timeout",
-        /// Silence while bytes of a begun request were owed.
+        /// There was silence while bytes of an unfinished request were missing.
         ReadTimeout => "read_timeout",
         /// The peer did not take its answer.
         WriteStall => "write_stall",
         /// The peer left more of a stream unread than is kept for it.
         SlowReader => "slow_reader",
-        /// Silence between requests.
+        /// There was silence between requests.
         Idle => "idle",
-        /// The oldest incomplete request, when assembly buffers ran out.
+        /// It was the oldest incomplete request when assembly buffers ran out.
         AssemblyPressure => "assembly_pressure",
-        /// The peer closed or reset amid a request or an answer.
+        /// The peer closed or reset the connection amid a request or an answer.
         HangUp => "hang_up",
-        /// The peer's machine answers no more, as the kernel's probes and retransmissions found.
+        /// The peer's machine no longer answers, as the kernel's probes and retransmissions found.
         Vanished => "vanished",
     }
 }
@@ -387,11 +387,11 @@ labels! {
 labels! {
     /// What a handler is doing.
     HandlerState {
-        /// On the free list.
+        /// It is on the free list.
         Idle => "idle",
-        /// Leased, with work in flight.
+        /// It is leased, with work in flight.
         Busy => "busy",
-        /// Leased, kept a moment for its connection's next request.
+        /// It is leased, and kept a moment for its connection's next request.
         Lingering => "lingering",
     }
 }
@@ -399,21 +399,21 @@ labels! {
 labels! {
     /// A stage of a request's way, as a histogram.
     Stage {
-        /// First byte of a request to its last.
+        /// From the first byte of a request to its last.
         Read => "read",
-        /// HTTP head, framing, JSON, envelope.
+        /// Parsing of HTTP head, framing, JSON and envelope.
         Decode => "decode",
         /// Waiting for a handler or a worker.
         Queue => "queue",
         /// Registry lookup and argument validation.
         Route => "route",
-        /// The tool.
+        /// The tool's own time.
         Execute => "execute",
-        /// The answer's head and body.
+        /// Writing the answer's head and body.
         Encode => "encode",
-        /// From the first send to the kernel having all of the answer.
+        /// From the first send until the kernel has all of the answer.
         Write => "write",
-        /// First byte of a request to the kernel having all of its answer.
+        /// From the first byte of a request until the kernel has all of its answer.
         Total => "total",
     }
 }
@@ -430,14 +430,14 @@ pub struct ToolLabels {
 pub struct ToolRow(u16);
 
 impl ToolRow {
-    /// As an index into a table of [`ToolLabels::rows`] rows.
+    /// The index into a table of [`ToolLabels::rows`] rows.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 }
 
 impl ToolLabels {
-    /// Tools with a label of their own unless told otherwise; each may cost a histogram per shard.
+    /// The default number of tools with a label of their own; each may cost a histogram per shard.
     pub const TOOLS_MAX_DEFAULT: u16 = 256;
 
     /// Labels for registered tools, given in order of their index.

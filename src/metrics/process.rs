@@ -1,4 +1,4 @@
-//! What the kernel says about this process: memory, descriptors, processor time.
+//! The kernel's figures of this process: memory, descriptors, processor time.
 //!
 //! The figures are read from `/proc/self` on request, never on a shard. A figure that cannot be read is absent: a
 //! hardened container may hide parts of `/proc`, and a process out of descriptors cannot open it. See proc(5).
@@ -40,7 +40,7 @@ figures! {
 }
 
 impl ProcessFigures {
-    /// Reads them now. Blocks for the system calls, some 100 µs.
+    /// Reads the figures. Blocks for the system calls, some 100 µs.
     pub fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").ok();
         let stat = stat.as_deref().and_then(Stat::parse);
@@ -62,7 +62,7 @@ impl ProcessFigures {
     }
 }
 
-/// What the process uses: the part of its figures that is cheap to read, whatever it has open.
+/// The resource use of the process: the part of its figures that is cheap to read, whatever it has open.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessUse {
     /// Processor time in user and kernel mode, of all threads.
@@ -72,7 +72,7 @@ pub struct ProcessUse {
 }
 
 impl ProcessUse {
-    /// Reads it now; `None` where `/proc` is hidden.
+    /// Reads the use; `None` where `/proc` is hidden.
     pub fn read() -> Option<Self> {
         let stat = Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?)?;
         let units = Units::read();
@@ -88,18 +88,19 @@ impl ProcessUse {
 pub struct ProcessorTime {
     /// Time on a CPU, of all threads there ever were, in steps of mostly 10 ms.
     pub used: Duration,
-    /// Time in which threads could have run and no CPU was free, of the threads there are; zero on a kernel that does
-    /// not say (CONFIG_SCHED_INFO).
+    /// Time in which threads could have run but no CPU was free, over the present threads; zero on a kernel that does
+    /// not tell (CONFIG_SCHED_INFO).
     pub waited: Duration,
 }
 
 impl ProcessorTime {
-    /// Reads it now; `None` when it cannot be read. Blocks for a short file for each thread: for once a second.
+    /// Reads the times; `None` when they cannot be read. Blocks for a short file for each thread, so it is meant for
+    /// once a second.
     pub fn read() -> Option<Self> {
         let used = Duration::try_from_secs_f64(ProcessUse::read()?.cpu_seconds).ok()?;
         let waited = fs::read_dir("/proc/self/task").map_or(Duration::ZERO, |threads| {
             let waits = threads.flatten().filter_map(|thread| {
-                // A thread that has ended meanwhile has no file any more.
+                // The file of a thread that has ended meanwhile is gone.
                 let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
                 run_queue_wait(&text)
             });

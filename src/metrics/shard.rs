@@ -1,9 +1,9 @@
-//! What one shard counts, where the scraper can read it.
+//! The counters of one shard, where the scraper can read them.
 //!
-//! Written by the shard's thread alone, read by any; see `counter` for what that costs and what it does not promise.
-//! Latency percentiles are elsewhere (`histogram`). A row declares a metric whole: its cell, name, help and labels.
-//! Invariant: a cell says what its name says and nothing is counted in two of them; sums over shards are made by the
-//! reader.
+//! Only the shard's thread writes them, and any thread reads them; see `counter` for what that costs and what it does
+//! not promise. Latency percentiles are elsewhere (`histogram`). A row declares a metric whole: its cell, name, help
+//! and labels. Invariant: a cell counts what its name says, and nothing is counted in two of them; readers sum over
+//! shards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ macro_rules! shard_metrics {
         #[derive(Debug)]
         #[repr(align(128))]
         pub struct ShardMetrics {
-            /// Whose numbers these are.
+            /// The shard that the numbers are of.
             pub shard: ShardId,
             durations: OperationDurations,
             $( $(#[$doc])* $visible $field: $cell, )+
@@ -44,7 +44,7 @@ macro_rules! shard_metrics {
                 })
             }
 
-            /// The numbers now. Not of one instant: the shard goes on while they are read.
+            /// The numbers now. They are not of one instant, because the shard goes on while they are read.
             pub fn snapshot(&self) -> ShardSnapshot {
                 ShardSnapshot { $( $field: self.$field.numbers(), )+ }
             }
@@ -58,7 +58,7 @@ macro_rules! shard_metrics {
 
         impl ShardSnapshot {
             /// Adds another shard's numbers. The high-water marks are added too: an upper bound of the process's own.
-            /// Of the oldest waits the longest stays.
+            /// The longest of the oldest waits stays.
             pub fn merge(&mut self, other: &Self) {
                 $( self.$field.merge(&other.$field); )+
             }
@@ -108,7 +108,7 @@ shard_metrics! {
     pub ring_starved: Counter => by_shard("weir_ring_starved_total", "Receives that found no ring buffer."),
     /// Requests that wait here for a handler.
     pub queue_depth: Gauge => by_shard("weir_queue_depth", "Requests that wait for a handler."),
-    /// How many may wait.
+    /// The number of requests that may wait.
     pub queue_depth_max: Gauge => by_shard("weir_queue_depth_max", "Requests that may wait for a handler."),
     /// Most requests that waited at one time.
     pub queue_high_water: Gauge => by_shard("weir_queue_high_water", "Most requests that waited at one time."),
@@ -120,7 +120,7 @@ shard_metrics! {
     /// Waits ended, by how; see [`ShardMetrics::on_wait_ended`].
     pub wait_ends: Counters<WaitEnd, { WaitEnd::COUNT }> =>
         by_shard("weir_queue_waits_total", "Waits for a handler that ended, by how.").members("end"),
-    /// How long requests waited, those that moved included where they arrived.
+    /// How long requests waited. Requests that moved are counted where they arrived.
     waits: DurationBuckets =>
         summed("weir_queue_wait_seconds", "Time requests waited until they got a handler or were refused."),
     /// Requests that came from another shard's queue.
@@ -136,12 +136,12 @@ shard_metrics! {
     pub connections_open: Gauge => by_shard("weir_connections", "Open connections."),
     /// Connections accepted here.
     pub connections_accepted: Counter => by_shard("weir_connections_accepted_total", "Connections accepted."),
-    /// Connections closed here, by whichever side.
+    /// Connections closed here, by either side.
     pub connections_closed: Counter =>
         by_shard("weir_connections_closed_total", "Connections closed, by whichever side."),
     /// Failed accepts.
     pub accept_failures: Counter => by_shard("weir_accept_failures_total", "Failed accepts."),
-    /// Connections given up.
+    /// Connections that the server closed.
     pub evictions: Counters<Eviction, { Eviction::COUNT }> =>
         summed("weir_evictions_total", "Connections given up, by reason.").members("reason"),
     /// Bytes received on connections.
@@ -152,7 +152,7 @@ shard_metrics! {
     pub panics: Counter => summed("weir_panics_total", "Tools that panicked on a shard."),
     /// Times the shard had work and made no progress for longer than the watchdog allows.
     pub stalls: Counter => by_shard("weir_stalls_total", "Times a shard had work and made no progress for too long."),
-    /// Passes over the ring: what the watchdog takes for progress.
+    /// Passes over the ring, which the watchdog takes for progress.
     pub passes: Counter => hidden(),
 }
 
@@ -207,8 +207,8 @@ impl ShardMetrics {
         self.queue_high_water.raise_to(self.queue_depth.value());
     }
 
-    /// A request left the queue after this time. A stolen one's whole wait is recorded where it arrives, and who left
-    /// says nothing about how long one has to wait.
+    /// A request left the queue after this time. The whole wait of a stolen one is recorded where it arrives, and a
+    /// client that left says nothing about how long one has to wait.
     #[inline]
     pub fn on_wait_ended(&self, end: WaitEnd, waited: Duration) {
         self.queue_depth.down();

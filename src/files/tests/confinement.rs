@@ -202,7 +202,7 @@ fn a_race_on_links_reads_inside_or_nothing() {
                         inside += 1;
                     }
                     Err(FileError::OutsideRoot { .. }) => refused += 1,
-                    // Gone for a moment, or changed under a resolver that goes step by step.
+                    // The path is gone for a moment, or changed under a resolver that goes step by step.
                     Err(_) => {}
                 }
             }

@@ -57,7 +57,7 @@ fn utf16_is_read_by_lines_and_by_bytes() {
         let start = second.start_byte;
         assert_eq!(start, 2 + 2 * 8);
         assert_eq!(second.next_start_byte, Some(start + 2 * 8));
-        // At each byte the next whole character.
+        // Each byte gives the next whole character.
         assert_eq!(read_from(&root, path, start + 9).unwrap().text, "🦀\ndrei");
         assert_eq!(read_from(&root, path, start + 10).unwrap().text, "🦀\ndrei");
         for inside in [11, 12, 13, 14] {
@@ -78,7 +78,7 @@ fn utf16_is_read_by_lines_and_by_bytes() {
     }
 }
 
-/// Piece by piece, whatever the size of the pieces, it is the same text.
+/// The text is the same piece by piece, whatever the size of the pieces.
 #[test]
 fn pieces_of_utf16_make_up_the_whole() {
     let tree = Tree::new();

@@ -1,8 +1,8 @@
-//! What walks leave out, beside what git itself leaves out, on random trees.
+//! Paths that walks leave out, compared with git's own choice, on random trees.
 
 use super::*;
 
-/// Names and parts of names; some of them mean something to some matcher.
+/// Names and parts of names; some of them have a meaning to some matcher.
 const NAMES: [&str; 22] = [
     "a",
     "b",

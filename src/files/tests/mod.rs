@@ -1,4 +1,4 @@
-//! The tools against a real tree. What the kernel confines is tried with every spelling, and under races.
+//! The tools against a real tree. The kernel's confinement is tried with every spelling, and under races.
 
 mod confinement;
 mod describing;
@@ -28,7 +28,7 @@ use crate::registry::{
     BlockingContext, CallContext, Cancellation, Execution, Registry, Started, ToolError, ToolOutput,
 };
 
-/// What no answer may contain.
+/// A text that no answer may contain.
 const SECRET: &str = "SECRET-outside-the-root";
 
 /// A directory `root` to serve, beside a file `secret` and a directory `outside`; removed when dropped.

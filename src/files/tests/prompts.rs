@@ -1,4 +1,4 @@
-//! Prompts: what they bring, of what.
+//! Prompts and the contents that come with them.
 
 use serde_json::{Value, json};
 

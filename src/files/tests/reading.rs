@@ -1,4 +1,4 @@
-//! `read_file`: lines, bytes, bounds, and what is not text.
+//! `read_file`: lines, bytes, bounds, and files that are not text.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn by_lines() {
     let error = read_lines(&root, "empty", 2, None).unwrap_err().to_string();
     assert_eq!(error, "'empty' has only 0 lines; offset 2 is past its end");
     assert_eq!(read(&root, "empty").unwrap().lines, 0);
-    // Behind the last line end there may be more tomorrow.
+    // There may be more behind the last line end tomorrow.
     assert_eq!(read_lines(&root, "ends", 2, None).unwrap().text, "");
     assert!(read_lines(&root, "ends", 3, None).is_err());
     assert!(matches!(
@@ -57,7 +57,7 @@ fn by_bytes() {
     let tree = Tree::new();
     tree.file("f", "aä€😀z");
     let root = tree.root();
-    // Every start: the first whole character from there on.
+    // Each start gives the first whole character from there on.
     let starts = [0, 1, 3, 3, 6, 6, 6, 10, 10, 10, 10, 11];
     for (asked, start) in starts.into_iter().enumerate() {
         let piece = read_from(&root, "f", asked as u64).unwrap();

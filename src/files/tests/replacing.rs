@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// All that can be asked of a root.
+/// The answers to all requests that a root can get.
 fn answers(root: &Root) -> Vec<Result<String, FileError>> {
     let pattern = Search {
         pattern: ".".into(),
@@ -47,7 +47,7 @@ fn the_directory_that_has_the_name_is_served() {
     assert_serves_nothing(&root);
     tree.file("f", "two");
     assert_serves(&root, "two");
-    // At once, as `rm -r` and `mkdir` in a row.
+    // The directories are exchanged at once, as by `rm -r` and `mkdir` in a row.
     fs::remove_dir_all(tree.path("")).unwrap();
     tree.file("f", "three");
     assert_serves(&root, "three");
@@ -199,7 +199,7 @@ fn assert_serves_only_two(root: &Root) {
     assert_eq!(read(root, "f").unwrap().text, "second");
 }
 
-/// Whatever the name leads to while it is looked at, nothing outside of it is read.
+/// Whatever the name leads to at each moment, nothing outside of it is read.
 #[test]
 fn nothing_leads_out_while_the_link_is_switched() {
     let (tree, root) = deployments();

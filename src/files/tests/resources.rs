@@ -1,4 +1,4 @@
-//! Files as resources: what is read, listed and completed, and that nothing outside the root is.
+//! Files as resources: which are read, listed and completed, and that nothing outside the root is.
 
 use std::sync::Arc;
 
@@ -322,7 +322,7 @@ fn large_directories_are_completed_in_bounds() {
     assert_eq!((values.len(), has_more), (10, true));
 }
 
-/// A server that passes on what it is told.
+/// A server that passes announcements on.
 struct Heard(std::sync::mpsc::Sender<String>);
 
 impl ServerLink for Heard {

@@ -145,7 +145,7 @@ fn bad_and_monstrous_patterns_are_refused_with_the_reason() {
         search(&root, &args, NOT_CANCELLED, NOT_TOLD),
         Err(FileError::BadPattern { .. })
     ));
-    // Exponential for a backtracking engine.
+    // This takes exponential time in a backtracking engine.
     assert!(grep(&root, "(a*)*(a|a)*b").matches.is_empty());
 }
 
@@ -166,7 +166,7 @@ fn cancelled_between_files_and_within_one() {
     assert_eq!(asked.get(), 5);
 }
 
-/// Progress of a search, as it is told.
+/// The progress reports of a search.
 fn told(root: &Root, pattern: &str) -> Vec<Looked> {
     let told = std::cell::RefCell::new(Vec::new());
     let args = Search {
@@ -201,11 +201,12 @@ fn progress_grows_between_files_and_within_a_long_one() {
     assert_eq!(told.last(), Some(&last));
 }
 
-/// Other clients' calls wait for the worker: it looks up after a bounded amount of work, however large the file.
+/// Other clients' calls wait for the worker: it checks for cancellation after a bounded amount of work, however large
+/// the file.
 #[test]
 fn a_huge_file_is_left_soon_after_cancelling() {
     let tree = Tree::new();
-    // Sparse: it would take long to read.
+    // The file is sparse: it would take long to read.
     let huge = fs::File::create(tree.path("huge")).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&huge, &b"x\n".repeat(4 << 20), 0).unwrap();
     huge.set_len(1 << 40).unwrap();

@@ -44,12 +44,12 @@ fn all_are_read_only_and_blocking_with_both_schemas() {
         assert_eq!(tool.annotations().read_only_hint, Some(true));
         assert!(tool.title().is_some() && tool.description().is_some());
         assert_eq!(unportable_input(tool.input_schema()), []);
-        // A file's text comes as text alone.
+        // A file's text comes only as text.
         assert_eq!(tool.output_schema().is_none(), tool.name() == "read_file");
         if let Some(schema) = tool.output_schema() {
             assert_eq!(unportable_output(schema), []);
         }
-        // Each argument and each member of a result says what it means.
+        // Each argument and each member of a result has a description.
         for schema in [Some(tool.input_schema()), tool.output_schema()]
             .into_iter()
             .flatten()
@@ -219,7 +219,7 @@ fn failures_are_messages_that_say_nothing_of_the_root() {
     assert!(matches!(ToolError::from(system), ToolError::Internal(_)));
 }
 
-/// Nobody is woken by what is said.
+/// A listener that wakes nobody.
 struct Deaf;
 
 impl LinkListener for Deaf {

@@ -159,7 +159,7 @@ fn bounds_are_kept_and_told() {
         (find(&root, "f*").paths.len(), find(&root, "f*").truncated),
         (31, false)
     );
-    // `"d0/f0",` and the like.
+    // The bytes of `"d0/f0",` and the like.
     let root = tree.root_with(|limits| limits.answer_bytes_max = 3 * 8 + 7);
     let found = find(&root, "f?");
     assert_eq!((found.paths.len(), found.truncated), (3, true));
@@ -222,7 +222,7 @@ fn a_path_as_it_stands_finds_itself_first() {
     };
     let result = search(&root, &args, NOT_CANCELLED, NOT_TOLD).unwrap();
     assert_eq!(result.matches.len(), 2);
-    // A link out is a name like any other, and what is behind it is nowhere.
+    // The name of a link that leads out is shown like any other, and nothing behind it is.
     tree.link("../outside", "[out]").link("../secret", "[s]");
     assert_eq!(find(&root, "[out]").paths, ["[out]"]);
     assert_eq!(find(&root, "[out]/secret").paths, [""; 0]);

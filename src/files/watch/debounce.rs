@@ -1,4 +1,4 @@
-//! When subscribers are notified of changes that go on: once they pause, and now and then while they do not.
+//! The times at which subscribers are notified of ongoing changes: once they pause, and now and then while they do not.
 //!
 //! This module has no clock: its caller passes the time. Invariant: between two notifications of one path lies at least
 //! [`GAP`], and a change is notified at most [`STORM`] or [`GAP`] after it began, whichever is later.

@@ -58,16 +58,16 @@ pub(super) struct Place {
     name: Option<Box<[u8]>>,
 }
 
-/// What happened to an entry.
+/// The kind of change of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
     /// The file was written to.
     Content,
-    /// The name came, went, or may stand for something else now.
+    /// The name was added or removed, or may stand for something else now.
     Place,
 }
 
-/// What happened since the last look.
+/// The changes since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     /// The paths that are concerned.
@@ -123,7 +123,7 @@ impl Directories {
         })
     }
 
-    /// Watches for `key` which files there are in `dir`.
+    /// Watches for `key` the list of the files in `dir`.
     pub(super) fn watch_all_names(&mut self, dir: &Dir, key: Key) -> Result<Place, WatchError> {
         let directory = self.watch_directory(dir)?;
         self.watched
@@ -179,7 +179,7 @@ impl Directories {
         }
     }
 
-    /// What happened since the last look. This does not wait.
+    /// The changes since the last look. This does not wait.
     pub(super) fn read(&mut self) -> io::Result<Changes> {
         let inotify = self.descriptor();
         let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];

@@ -1,4 +1,4 @@
-//! Wakes the watching thread for what no event of the kernel tells it.
+//! Wakes the watching thread for changes that no event of the kernel announces.
 //!
 //! A thread signals after it has changed what the watching thread looks at, and the watching thread clears the signal
 //! before it looks: no signal is missed, and any number of them before a look are one. Signalling never waits.

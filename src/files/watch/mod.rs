@@ -107,7 +107,7 @@ impl Watcher {
         Ok(watched)
     }
 
-    /// Watches which files the root itself has.
+    /// Watches the list of the files in the root itself.
     ///
     /// # Errors
     /// A limit is reached; the system fails.
@@ -184,7 +184,7 @@ impl Watching {
     }
 }
 
-/// What the thread does.
+/// The loop of the thread.
 struct Loop {
     watch_set: Arc<Mutex<WatchSet<Told>>>,
     inotify: Arc<OwnedFd>,

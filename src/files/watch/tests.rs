@@ -1,4 +1,4 @@
-//! Real directories: what is told of them, and what it costs.
+//! Real directories: the notifications about them, and their cost.
 //!
 //! Times are made up where they matter; events are the kernel's own, which come before a change's system call
 //! returns, so that nothing here waits for them.
@@ -62,11 +62,11 @@ fn files_are_told_however_they_change() {
     fs::read(tree.path("a")).unwrap();
     tree.file("b", "2").file("sub/b", "2");
     assert_eq!(stand.told(), [""; 0], "nothing that matters");
-    // As editors save: a new file takes the name.
+    // Editors save like this: a new file takes the name.
     tree.file("a.new", "3");
     fs::rename(tree.path("a.new"), tree.path("a")).unwrap();
     assert_eq!(stand.told(), ["a"]);
-    // The new file, not the one before.
+    // The new file is watched, not the one before.
     tree.file("a", "4");
     assert_eq!(stand.told(), ["a"]);
     fs::remove_file(tree.path("a")).unwrap();
@@ -120,7 +120,7 @@ fn links_are_followed_as_readers_follow_them() {
     assert_eq!(stand.told(), [""; 0], "outside");
     tree.file("e/f", "2");
     assert_eq!(stand.told(), ["d/../e/f"]);
-    // As deployments switch: the link is replaced.
+    // Deployments switch like this: the link is replaced.
     tree.link("e", "current.new");
     fs::rename(tree.path("current.new"), tree.path("current")).unwrap();
     assert_eq!(stand.told(), ["current/f"]);
@@ -152,7 +152,7 @@ fn lost_events_count_for_all() {
     let tree = Tree::new();
     tree.file("a", "1").file("d/b", "1");
     let mut stand = Stand::of(&tree, &["a", "d/b", "none"]);
-    // Replaced unseen: the directory that is watched is not the one that is there.
+    // The directory was replaced unseen: the watched directory is not the one that is there.
     fs::rename(tree.path("d"), tree.path("d.old")).unwrap();
     tree.file("d/b", "2");
     stand.watch_set.lose_events(stand.now);
@@ -245,7 +245,7 @@ fn limits_are_kept_and_told() {
     ));
 }
 
-/// A path that cannot be watched for want of watches is found again.
+/// A path that cannot be watched because no watches are left is found again.
 #[test]
 fn what_got_out_of_sight_is_tried_again() {
     let tree = Tree::new();
@@ -268,7 +268,7 @@ fn what_got_out_of_sight_is_tried_again() {
     assert_eq!(stand.told(), ["later/f"]);
 }
 
-/// A change that is found by the file's own times belongs with what the kernel tells of it.
+/// A change that is found by the file's own times counts as one with the kernel's event.
 #[test]
 fn what_is_found_and_seen_is_told_once() {
     let tree = Tree::new();
@@ -335,7 +335,7 @@ fn the_thread_tells_and_ends_with_the_last_and_begins_anew() {
     );
 }
 
-/// By the real clock and the thread: nothing happens after the watch has begun.
+/// This uses the real clock and the thread: nothing happens after the watch has begun.
 #[test]
 fn what_changed_before_the_watch_is_told_if_it_is_wanted() {
     let tree = Tree::new();
@@ -360,7 +360,7 @@ fn what_changed_before_the_watch_is_told_if_it_is_wanted() {
     assert!(told.try_recv().is_err());
 }
 
-/// A guard may be dropped, and another file watched, by whoever is told.
+/// The callback may drop a guard, and watch another file.
 #[test]
 fn those_who_are_told_may_subscribe_and_leave() {
     let tree = Tree::new();
@@ -414,7 +414,7 @@ fn a_root_that_is_replaced_is_told_to_all_and_watched_anew() {
     assert_eq!(stand.told(), ["d/b", "list", "later"]);
     fs::write(tree.base.join("old/d/b"), "2").unwrap();
     assert_eq!(stand.told(), [""; 0]);
-    // Another one at once.
+    // Another one follows at once.
     fs::rename(tree.path(""), tree.base.join("older")).unwrap();
     fs::rename(tree.base.join("old"), tree.path("")).unwrap();
     assert_eq!(stand.told(), ["a", "d/b", "none", "list", "later"]);
@@ -442,7 +442,7 @@ fn the_list_changes_with_the_roots_own_files_and_with_nothing_else() {
     assert_eq!(stand.told(), ["list"]);
     fs::rename(tree.path("a"), tree.base.join("away")).unwrap();
     assert_eq!(stand.told(), ["list"]);
-    // Many at once are one change, and a file that is subscribed to is told besides.
+    // Many changes at once count as one, and a subscribed file is notified as well.
     stand.add("a").unwrap();
     for name in ["a", "b", "c"] {
         tree.file(name, "1");
@@ -455,7 +455,7 @@ fn the_list_changes_with_the_roots_own_files_and_with_nothing_else() {
     assert_eq!(stand.told(), [""; 0]);
 }
 
-/// By the thread alone: nothing of the root is asked for, and no event of its own directory tells.
+/// This uses only the thread: nothing asks for the root, and no event of its own directory tells.
 #[test]
 fn the_thread_finds_another_root_by_itself() {
     let tree = Tree::new();
@@ -486,7 +486,7 @@ fn the_thread_finds_another_root_by_itself() {
     told_list.recv_timeout(PATIENCE).unwrap();
 }
 
-/// The root is watched all the time: what happened in it before somebody began to listen is not theirs.
+/// The root is watched all the time: a change before a client began to listen is not for that client.
 #[test]
 fn what_was_in_the_queue_before_is_not_told() {
     let tree = Tree::new();
@@ -498,7 +498,7 @@ fn what_was_in_the_queue_before_is_not_told() {
         tree.file(&name, "1");
         let (tell, told) = teller();
         let watched = watcher.watch(Path::new(&name), None, tell).unwrap();
-        // A fence: what is told of it comes after whatever was before.
+        // A fence: its notification comes after all earlier ones.
         let (tell_fence, fence) = teller();
         let _fence = watcher.watch(Path::new("fence"), None, tell_fence).unwrap();
         tree.file("fence", format!("{round}"));

@@ -1,4 +1,4 @@
-//! The watched paths: what each depends on, which have changed, and when that is notified.
+//! The watched paths: the entries on which each depends, which have changed, and when that is notified.
 //!
 //! A path depends on every entry on its way: on directories that may be replaced, on symbolic links and where they
 //! lead. All of them are watched, up to the first that does not exist, and followed anew when one of them changes. The
@@ -54,12 +54,12 @@ struct Subject<T> {
     told: T,
 }
 
-/// What may change.
+/// The subject that may change.
 #[derive(Clone, Debug)]
 pub(super) enum What {
     /// The file at this path, relative to the root.
     File(PathBuf),
-    /// Which files the root itself has.
+    /// The list of the files in the root itself.
     List,
 }
 
@@ -136,7 +136,7 @@ impl<T: Clone> WatchSet<T> {
         }
     }
 
-    /// Takes in what has happened.
+    /// Takes in the changes since the last look.
     ///
     /// # Errors
     /// The kernel's events cannot be read: a fault of this program.
@@ -150,7 +150,7 @@ impl<T: Clone> WatchSet<T> {
         Ok(())
     }
 
-    /// Begins anew if the root is another directory, or none, since the last look.
+    /// Starts over if the root is another directory, or none, since the last look.
     fn look_at_root(&mut self, now: Instant) {
         let (served, root_changes) = self.root.look();
         if root_changes == self.root_changes {
@@ -295,7 +295,7 @@ fn begins_below(path: &Path) -> bool {
 /// A path on the way from the root to its end, one entry after the other.
 struct Way<'a> {
     root: &'a Served,
-    /// Where the walk has come to: the handle, and its path without links.
+    /// The place that the walk has reached: the handle, and its path without links.
     dir: Dir,
     at: PathBuf,
     /// The entries that are left, the next one last.

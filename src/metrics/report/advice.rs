@@ -1,9 +1,9 @@
-//! One line on how the pool is sized, from what happened.
+//! One line on the size of the pool, judged by what happened.
 //!
-//! [`advise`] is a pure function of [`Facts`], which any report has. It speaks of what limited the work: handlers, the
-//! CPU, workers or memory. It says nothing of a pool that is larger than it need be, for nobody knows what is yet to
-//! come, nor of waits for workers that were not refused. Whether the CPU was the limit is judged by the times in which
-//! something was short, see `contention`. Invariant: a pool size it advises exceeds the present.
+//! [`advise`] is a pure function of [`Facts`], which any report has. It names the limit of the work: handlers, the CPU,
+//! workers or memory. It says nothing about a pool that is larger than it need be, for nobody knows what is yet to
+//! come, nor about waits for workers that were not refused. Whether the CPU was the limit is judged by the times in
+//! which something was short, see `contention`. Invariant: a pool size that it advises exceeds the present.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use crate::metrics::shard::ShardSnapshot;
 const ONE_REFUSED_OF: u64 = 1_000;
 /// Waits count from one request in 100. Below it the 99th percentile of all requests does not wait at all.
 const ONE_WAITED_OF: u64 = 100;
-/// And from this P99: OpenTelemetry's buckets for MCP begin at 10 ms, so nobody tells shorter ones apart.
+/// The least P99 of waits that counts: OpenTelemetry's buckets for MCP begin at 10 ms, so nobody tells shorter ones
+/// apart.
 const WAIT_P99_MIN: Duration = Duration::from_millis(10);
 /// The CPU is the limit from this share of it. At 0.8 a queue in front of it (M/M/1) already makes everything take
 /// five times as long.
@@ -41,7 +42,7 @@ impl ShardFacts {
         }
     }
 
-    /// Handlers that were needed at once. Somebody waits only when every handler is taken.
+    /// The number of handlers that were needed at once. A request waits only when every handler is taken.
     fn needed(self) -> u64 {
         match self.queue_high_water {
             0 => self.pool_high_water,
@@ -54,7 +55,7 @@ impl ShardFacts {
     }
 }
 
-/// What advice is made from.
+/// The figures that the advice is based on.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Facts {
     pub shards: Vec<ShardFacts>,
@@ -64,19 +65,19 @@ pub(super) struct Facts {
     pub waited: u64,
     /// The P99 of the waits that ended with a handler or timed out.
     pub wait_p99: Duration,
-    /// Refused for want of a place in the queue.
+    /// Calls refused because the queue had no place.
     pub refused_full: u64,
-    /// Refused after waiting in vain.
+    /// Calls refused after waiting in vain.
     pub refused_late: u64,
-    /// Refused because the workers' queue was full.
+    /// Calls refused because the workers' queue was full.
     pub refused_workers: u64,
-    /// Refused for want of memory.
+    /// Calls refused because memory was short.
     pub refused_memory: u64,
-    /// Whether shards helped each other out.
+    /// Whether shards served each other's waiting requests.
     pub is_balanced: bool,
-    /// Share of the shards' cores the process used, or would have, while something was short; `None` if nothing was.
-    /// Workers' time counts too: a blocking tool that computes needs cores just as a shard does, and by default they
-    /// are the same ones.
+    /// Share of the shards' cores that the process used, or would have used, while something was short; `None` if
+    /// nothing was. Workers' time counts too: a blocking tool that computes needs cores just as a shard does, and by
+    /// default they are the same ones.
     pub cpu_share: Option<f64>,
 }
 
@@ -106,7 +107,7 @@ impl Facts {
         refused > 0 && refused.saturating_mul(ONE_REFUSED_OF) >= self.work
     }
 
-    /// Whether requests suffered for want of handlers.
+    /// Whether requests suffered because there were too few handlers.
     fn is_short_of_handlers(&self) -> bool {
         let is_waiting_long = self.waited > 0
             && self.waited.saturating_mul(ONE_WAITED_OF) >= self.work
@@ -115,10 +116,10 @@ impl Facts {
         is_exhausted && (is_waiting_long || self.is_worth_mentioning(self.refused_full + self.refused_late))
     }
 
-    /// Handlers per shard with which nobody would have waited, a quarter of them free.
+    /// The number of handlers per shard with which nobody would have waited, with a quarter of them free.
     ///
-    /// Where shards took each other's waiters the need is everybody's, and each has its part of it. Otherwise, or if
-    /// that is no more than there is, the busiest shard's need is the measure.
+    /// Where shards took each other's waiters, the need is that of all together, and each has its part of it.
+    /// Otherwise, or if that is no more than there is, the busiest shard's need is the measure.
     fn handlers_needed(&self) -> u64 {
         let size = self.shards.iter().map(|shard| shard.pool_size).max().unwrap_or(0);
         let total: u64 = self.shards.iter().map(|shard| shard.needed()).sum();
@@ -131,21 +132,21 @@ impl Facts {
     }
 }
 
-/// What to change, if anything.
+/// The change to make, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Advice {
-    /// There was nothing to judge by.
+    /// There was no work to judge by.
     NoWork,
     /// Nothing was short.
     SizedWell,
     /// Handlers were the limit.
     RaisePoolSize {
-        /// To so many on each shard.
+        /// The number of handlers on each shard.
         handlers: u64,
-        /// Whether more may be needed: who found the queue full was not counted.
+        /// Whether more may be needed, because requests that found the queue full were not counted.
         is_at_least: bool,
     },
-    /// The CPU was the limit; more handlers would only share it out.
+    /// The CPU was the limit; more handlers would only divide it further.
     MoreCores,
     /// Worker threads were the limit; more handlers would only wait for them.
     MoreWorkers,
@@ -153,7 +154,7 @@ pub(super) enum Advice {
     MoreMemory,
 }
 
-/// Judges what happened.
+/// Judges the figures.
 pub(super) fn advise(facts: &Facts) -> Advice {
     let is_short_of_workers = facts.is_worth_mentioning(facts.refused_workers);
     let is_short_of_handlers = facts.is_short_of_handlers();
@@ -177,7 +178,7 @@ pub(super) fn advise(facts: &Facts) -> Advice {
 }
 
 impl Advice {
-    /// Its stable name, for programs.
+    /// The stable name, for programs.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::NoWork => "no_work",
@@ -189,7 +190,7 @@ impl Advice {
         }
     }
 
-    /// The pool size it advises, if it does.
+    /// The advised pool size, if there is one.
     pub(super) const fn pool_size(self) -> Option<u64> {
         match self {
             Self::RaisePoolSize { handlers, .. } => Some(handlers),
@@ -197,7 +198,7 @@ impl Advice {
         }
     }
 
-    /// The advice and what it rests on, on one line.
+    /// The advice and its evidence, on one line.
     pub(super) fn line(self, facts: &Facts) -> String {
         match self {
             Self::NoWork => self.to_string(),
@@ -284,7 +285,7 @@ mod tests {
         }
     }
 
-    /// Long waits of many, at an exhausted pool.
+    /// Many waited long, at an exhausted pool.
     fn waiting() -> Facts {
         Facts {
             waited: 5_000,
@@ -370,7 +371,7 @@ mod tests {
             is_at_least: true,
         };
         assert_eq!(of(5, 5), at_least);
-        // Without a queue nobody knows how many were turned away at once: a quarter more, to begin with.
+        // Without a queue nobody knows how many were refused at once: a quarter more, to begin with.
         let queueless = Facts {
             refused_full: 10,
             ..facts(&[FULL])

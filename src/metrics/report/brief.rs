@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Three digits and a unit; histograms know no more than two.
+/// Formats three digits and a unit; histograms have only two.
 pub(super) fn brief(duration: Duration) -> String {
     let nanos = duration.as_nanos() as f64;
     let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];

@@ -1,8 +1,8 @@
 //! The report as one JSON object on one line, for programs.
 //!
-//! Every key is always there, whatever its number; new ones may come, none changes its meaning. Durations are integers
-//! in nanoseconds and say so. `shards[n]` and `all` have the same members but for `shard`; a shard that did not give
-//! its histograms has `null` for `queue_wait`, `stages` and `tools`.
+//! Every key is always present, whatever its number; new keys may be added, and none changes its meaning. Durations are
+//! integers in nanoseconds and say so. `shards[n]` and `all` have the same members except for `shard`; a shard that did
+//! not give its histograms has `null` for `queue_wait`, `stages` and `tools`.
 
 use serde_json::{Map, Value, json};
 
@@ -252,7 +252,7 @@ mod tests {
             .as_mut()
             .unwrap()
             .record_wait(Duration::from_secs(1));
-        // Of an hour, ten seconds in which calls waited: twenty of two shards' cores.
+        // Calls waited for ten seconds of an hour: twenty of two shards' cores.
         let report = |used, waited| {
             let contention = ContentionFigures {
                 elapsed: Duration::from_secs(10),
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(pool["advice"]["contended_cpu_ns"], 9_000_000_000_u64);
         assert_eq!(pool["advice"]["contended_cpu_wait_ns"], 1_000_000_000);
         assert_eq!(pool["advice"]["contended_cpu_share"], 0.5);
-        // Computing all the time, and starved by others.
+        // The process computes all the time, or is starved by others.
         for (used, waited) in [(16, 0), (1, 15)] {
             assert_eq!(report(used, waited)["advice"]["outcome"], "more_cores");
         }

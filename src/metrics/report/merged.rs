@@ -13,7 +13,7 @@ use crate::units::ShardId;
 /// One shard's part of a report.
 #[derive(Debug, Clone)]
 pub struct ShardReport {
-    /// Which shard.
+    /// The shard.
     pub shard: ShardId,
     /// Its counters.
     pub numbers: ShardSnapshot,

@@ -1,8 +1,8 @@
-//! The report on stdout, at exit and on a signal: what each shard did and how long it took, merged and apart.
+//! The report on stdout, at exit and on a signal: the figures and times of each shard, and of all together.
 //!
-//! Made from copies, so that shards go on while it is written. Text is for people and may change; the JSON keys are
-//! stable, see `json`. A shard that could not be asked for its histograms is reported with its counters alone, which
-//! anybody can read. Invariant: what the merged part says is the sum of what the shards' parts say.
+//! It is made from copies, so that shards go on while it is written. The text is for people and may change; the JSON
+//! keys are stable, see `json`. A shard that could not be asked for its histograms is reported with only its counters,
+//! which anybody can read. Invariant: the merged part is the sum of the shards' parts.
 
 mod advice;
 mod brief;
@@ -18,10 +18,10 @@ use crate::config::ReportFormat;
 pub use merged::{Report, ShardReport};
 
 impl Report {
-    /// Writes the report. Nobody reading any more is not an error.
+    /// Writes the report. A closed pipe is not an error.
     ///
     /// # Errors
-    /// When writing fails for another reason than a closed pipe.
+    /// Fails when writing fails for another reason than a closed pipe.
     pub fn write(&self, format: ReportFormat, out: &mut impl Write) -> io::Result<()> {
         let text = match format {
             ReportFormat::Text => self.to_text(),
@@ -34,7 +34,7 @@ impl Report {
         }
     }
 
-    /// What happened, for people; at most 100 columns.
+    /// The report for people; at most 100 columns.
     pub fn to_text(&self) -> String {
         text::render(self)
     }

@@ -7,8 +7,8 @@ pub(super) const COLUMNS: usize = 100;
 /// How many columns of a line a name in the first column may take.
 const NAME_CHARS_MAX: usize = 32;
 
-/// Rows of cells under titles: the first column to the left, all others to the right. What is too wide for one line
-/// goes on in a second table below, with the first column again.
+/// Rows of cells under titles: the first column to the left, all others to the right. Columns that do not fit on one
+/// line go on in a second table below, with the first column again.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
     is_last_optional: bool,
@@ -54,7 +54,7 @@ impl Table {
         let mut begin = 1;
         while begin < widths.len() {
             let fits = |end: &usize| line_width(&widths, begin..*end) <= COLUMNS;
-            // One column at least, however wide.
+            // There is at least one column, however wide.
             let end = (begin + 1..=widths.len())
                 .take_while(fits)
                 .last()
@@ -83,7 +83,7 @@ impl Table {
     }
 }
 
-/// How wide a line of the first column and these is.
+/// The width of a line of the first column and these.
 fn line_width(widths: &[usize], columns: std::ops::Range<usize>) -> usize {
     let first = widths.first().map_or(0, |width| width + 2);
     first + widths[columns].iter().map(|width| width + 2).sum::<usize>()
