@@ -34,7 +34,7 @@ fn parse_request_head(bencher: Bencher<'_, '_>) {
         .bench(|| parse_head(black_box(ECHO), &limits).map(|head| head.extra.name));
 }
 
-/// Everything that is done to a head before its body is looked at.
+/// All the work on a head before its body is looked at.
 #[divan::bench]
 fn scan_parse_admit(bencher: Bencher<'_, '_>) {
     let limits = HeadLimits::default();

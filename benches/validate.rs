@@ -1,7 +1,7 @@
 //! From parsed arguments to a call that is ready to run, beside the naive way through a serde_json tree.
 //!
-//! `parse` is what comes before `start`; their sum compares with `naive`, which parses for itself. `refuse` names
-//! violations. Run once as a test by `cargo test --benches`.
+//! `parse` is the part before `start`; their sum compares with `naive`, which parses for itself. `refuse` names
+//! violations. `cargo test --benches` runs it once as a test.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

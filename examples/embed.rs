@@ -22,7 +22,7 @@ use weir::{BlockingContext, Registry, RegistryError, Resource, Server, ServerHan
 const NOTES: &str = "notebook://notes";
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the program is about; it would be there without a server.
+/// The program's own data; it would be there without a server.
 #[derive(Default)]
 struct Notebook(Mutex<Vec<String>>);
 
@@ -31,7 +31,7 @@ impl Notebook {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
-    /// All notes with this in them, one a line.
+    /// All notes that contain the text, one a line.
     fn search(&self, text: &str) -> String {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found: Vec<&str> = notes
@@ -45,7 +45,7 @@ impl Notebook {
 
 #[derive(Deserialize, JsonSchema)]
 struct Search {
-    /// What the notes must contain.
+    /// The text that the notes must contain.
     text: String,
 }
 
@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What clients may do from the beginning.
+/// The tools of clients at the beginning.
 fn registry(notebook: &Arc<Notebook>) -> Result<Registry, RegistryError> {
     let mut registry = Registry::builder();
     // A tool is added later: see `allow_adding`.

@@ -1,9 +1,9 @@
-//! WebSockets that echo every message: what suites that judge the framing connect to. `scripts/websocket_suite.sh`
-//! runs one.
+//! WebSockets that echo every message, for test suites that judge the framing. `scripts/websocket_suite.sh` runs one.
 //!
 //! `cargo run --example websocket_echo [ADDRESS]`
 //!
-//! The WebSockets do not speak MCP, only HTTP does; everything below a message is the same as in `weir serve`.
+//! The WebSockets do not carry MCP, which is only on HTTP here; everything below a message is the same as in `weir
+//! serve`.
 
 use weir::{Registry, Server};
 

@@ -1,4 +1,4 @@
-//! What the documents promise: a README that is short and begins with two commands, and options that exist.
+//! The promises of the documents: a README that is short and begins with two commands, and options that exist.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -24,7 +24,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The README, tuning.md, every page of the guide, and what is in `.github`.
+/// The README, tuning.md, every page of the guide, and the files in `.github`.
 fn documents() -> Vec<PathBuf> {
     let pages = ["src/guide", ".github"].into_iter().flat_map(|folder| {
         let entries = fs::read_dir(root().join(folder)).unwrap();
@@ -44,7 +44,7 @@ fn flags(text: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// What `weir COMMAND --help` says.
+/// The output of `weir COMMAND --help`.
 fn help(command: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_weir"))
         .args([command, "--help"])

@@ -1,7 +1,7 @@
-//! The examples do what they say: each is started as a user would, called over HTTP, and ended.
+//! The examples do what they say: each is started as a user would start it, called over HTTP, and ended.
 //!
-//! They are built with all other targets by `cargo test`; alone, this test needs `cargo build --examples` first. What
-//! the fixtures of `everything` do is judged by the official conformance suite, not here.
+//! They are built with all other targets by `cargo test`; this test alone needs `cargo build --examples` first. The
+//! official conformance suite judges the fixtures of `everything`, not this test.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,10 +16,10 @@ use weir::{unportable_input, unportable_output};
 
 const NEWEST: &str = "2026-07-28";
 const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", NEWEST];
-/// Listed as the official suite wants it, with keywords that not every client takes.
+/// A tool that is listed as the official suite wants it, with keywords that not every client accepts.
 const WRITTEN_BY_HAND: &str = "json_schema_2020_12_tool";
 
-/// Far longer than anything here takes.
+/// A time far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running example; killed when dropped.
@@ -30,7 +30,7 @@ struct Example {
 }
 
 impl Example {
-    /// Starts it and waits until it says where it serves.
+    /// Starts it and waits until it prints its address.
     fn start(name: &str, arguments: &[&str]) -> Example {
         let path = path(name);
         let mut child = Command::new(&path)
@@ -103,7 +103,7 @@ impl Example {
         answer["result"].take()
     }
 
-    /// The text that a tool answers with.
+    /// The text of a tool's answer.
     fn call(&self, tool: &str, arguments: Value) -> String {
         let result = self.result_of("tools/call", json!({"name": tool, "arguments": arguments}));
         result["content"][0]["text"]
@@ -112,7 +112,7 @@ impl Example {
             .to_owned()
     }
 
-    /// The names of what a list has in it.
+    /// The names of the items of a list.
     fn names(&self, kind: &str) -> Vec<String> {
         let result = self.result_of(&format!("{kind}/list"), json!({}));
         let items = result[kind].as_array().unwrap_or_else(|| panic!("{result}"));
@@ -122,7 +122,7 @@ impl Example {
             .collect()
     }
 
-    /// Tells it to stop and says whether it ended as it should.
+    /// Tells it to stop and returns whether it ended as it should.
     fn terminate(mut self) -> bool {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
@@ -132,13 +132,14 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // Whatever it is doing: the test is over. It fails if it has ended, as it should have.
+        // The process is killed, whatever it is doing, because the test is over. The test fails if it has ended
+        // already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Beside the folder that this test's binary is in.
+/// The program is beside the folder that this test's binary is in.
 fn path(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
@@ -165,7 +166,7 @@ fn an_embedded_server_shares_its_programs_life() {
     let search = |notebook: &Example| notebook.call("search_notes", json!({"text": "buy"}));
     assert_eq!(search(&notebook), "");
 
-    // What the program has read when it answers `/metrics`, the server knows.
+    // When `/metrics` has answered, the program has read the line before.
     writeln!(notebook.input(), "buy milk\nsell bread\n/metrics").unwrap();
     assert!(notebook.line().starts_with("weir_operations_total{"));
     assert_eq!(search(&notebook), "buy milk");

@@ -14,7 +14,7 @@ const SHARED: [(&str, &str); 2] = [
     ("prescan", "tests/corpus/json-parsing"),
     ("envelope", "tests/corpus/json-parsing"),
 ];
-/// Of a longer seed, only so many beginnings are tried.
+/// The number of beginnings that are tried of a longer seed.
 const BEGINNINGS_MAX: usize = 256;
 
 fn replay(target: &str) {

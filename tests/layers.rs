@@ -134,7 +134,7 @@ fn a_planted_circle_of_files_is_found() {
 
 #[test]
 fn a_planted_circle_of_subfolders_is_found() {
-    // No two files import each other, the wings do.
+    // No two files import each other, but the wings do.
     let circles = planted(&[
         ("src/pool/mod.rs", "mod asking;\nmod running;\n"),
         ("src/pool/asking/mod.rs", "mod form;\nmod link;\n"),
@@ -236,7 +236,7 @@ fn upward_imports(file: &Path, text: &str) -> Vec<String> {
     problems
 }
 
-/// Position in reading order of the table: a module may use any with a greater rank.
+/// The position in reading order of the table: a module may use any with a greater rank.
 fn ranks() -> HashMap<&'static str, usize> {
     LEVELS
         .iter()

@@ -1,6 +1,6 @@
 //! In steady state the data ring does not allocate: receive, send, flush, completions, buffers.
 //!
-//! A binary of its own, because it counts every allocation of its thread.
+//! This is a binary of its own, because it counts every allocation of its thread.
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// Folders whose files are read, built or run.
 const FOLDERS: [&str; 6] = [".ci", "benches", "examples", "scripts", "src", "tests"];
-/// What they are written in.
+/// The languages they are written in.
 const LANGUAGES: [&str; 5] = ["rs", "py", "mjs", "sh", ""];
-/// What a path that follows is relative to the file's own folder by.
+/// Words behind which a path is relative to the file's own folder.
 const OWN_FOLDER: [&str; 8] = [
     "include!(",
     "include_str!(",
@@ -24,7 +24,7 @@ const OWN_FOLDER: [&str; 8] = [
     "__file__",
     "import.meta",
 ];
-/// What a path that follows is relative to the root by.
+/// Words behind which a path is relative to the root.
 const ROOT: &str = "CARGO_MANIFEST_DIR";
 
 /// How far `line`, in a folder `depth` below the root, climbs above the root.

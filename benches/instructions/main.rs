@@ -2,7 +2,7 @@
 //!
 //! `scripts/instructions.py` compares the counts with `benches/instructions/baseline.json`. Counts differ with the
 //! compiler and its options, never with the load, and hardly with the machine: valgrind shows every program the same
-//! processor, the clock is the rig's own, and what stands in for the kernel does not count. See `tuning.md`.
+//! processor, the clock is the rig's own, and the stand-in for the kernel does not count. See `tuning.md`.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -25,21 +25,21 @@ use gungraun::{Callgrind, LibraryBenchmarkConfig, main};
 use shard::through_a_shard;
 use steps::alone;
 
-/// What a count is the sum of: enough that what happens once in a while, a table that grows, weighs little.
+/// The number of repetitions in a count: enough that rare work, such as a table that grows, weighs little.
 const ROUNDS: usize = 100;
 
 thread_local! {
     static IS_COUNTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs what is counted, but for what is [exempt] in it. The function of a bench does nothing else.
+/// Runs the counted code, except for what is [exempt] in it. The function of a bench does nothing else.
 fn counted(run: impl FnOnce()) {
     IS_COUNTING.set(true);
     run();
     IS_COUNTING.set(false);
 }
 
-/// Runs what is not the server's own.
+/// Runs code that is not the server's own.
 fn exempt<T>(run: impl FnOnce() -> T) -> T {
     if IS_COUNTING.get() { aside(run) } else { run() }
 }

@@ -1,4 +1,5 @@
-//! Calls through a whole shard, from the first byte read to the answer's send. Warm: everything was asked before.
+//! Calls through a whole shard, from the first byte read to the answer's send. The shard is warm: every request was
+//! sent before.
 
 use gungraun::{library_benchmark, library_benchmark_group};
 use weir::internals::ring::simulated::SimulatedPeer;
@@ -10,7 +11,7 @@ use crate::rig::requests::{
 };
 use crate::{ROUNDS, counted, exempt};
 
-/// Passes after which a call that has said nothing more is over.
+/// Passes after which a call that has sent nothing more is over.
 const SILENT_PASSES: usize = 8;
 const WARM_UP_ROUNDS: usize = 50;
 
@@ -57,7 +58,7 @@ impl Warm {
     }
 }
 
-/// The whole answer, and in how many passes it came.
+/// The whole answer, and the number of passes in which it came.
 fn answer(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) -> (usize, Vec<u8>) {
     peer.write(request);
     let mut answer = Vec::new();
@@ -119,7 +120,7 @@ fn echo_over_websocket(mut warm: Warm) -> Warm {
     warm
 }
 
-// A call that says how far it is ten times.
+// A call that reports its progress ten times.
 #[library_benchmark]
 #[bench::modern(stream(modern_progress()))]
 #[bench::legacy(stream(legacy_progress()))]

@@ -26,7 +26,7 @@ fn session() -> (Server, Vec<u8>) {
     (server, request)
 }
 
-// Head, admission, JSON, envelope, era, method.
+// Decodes head, admission, JSON, envelope, era, method.
 #[library_benchmark]
 #[bench::modern(server(modern("hello")))]
 #[bench::modern_10_kb(server(modern(&"m".repeat(10_000))))]
@@ -123,7 +123,7 @@ impl Arguments {
     }
 }
 
-// Parsed arguments against a tool's schema, and into its Rust type.
+// Checks parsed arguments against a tool's schema, and converts them into its Rust type.
 #[library_benchmark]
 #[bench::echo(Arguments::of("echo", r#"{"message":"hello, world"}"#))]
 #[bench::an_order_of_ten(Arguments::order(10))]
@@ -139,7 +139,7 @@ fn outcome(request: Vec<u8>) -> (Server, Ticket, Outcome) {
     (server, ticket, outcome)
 }
 
-// From a tool's result to the answer's bytes, head and body.
+// Encodes a tool's result: the answer's bytes, head and body.
 #[library_benchmark]
 #[bench::modern(outcome(modern("hello")))]
 #[bench::modern_10_kb(outcome(modern(&"m".repeat(10_000))))]

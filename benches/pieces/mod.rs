@@ -1,5 +1,5 @@
-//! The library's own pieces in the order of a request's way, without sockets: bytes of a request in, bytes of its
-//! answer out. What is missing is the ring, the lease and the deadlines.
+//! The library's own pieces in the order of a request's way, without sockets: bytes of a request go in, bytes of its
+//! answer come out. The ring, the lease and the deadlines are missing.
 #![allow(dead_code, reason = "each of the benches that include this uses its part")]
 
 use std::pin::pin;
@@ -64,7 +64,7 @@ impl Server {
         }
     }
 
-    /// A request's head is parsed and let in, and the end of its body found.
+    /// Parses a request's head, admits it, and finds the end of its body.
     pub(crate) fn take<'r>(&self, request: &'r [u8]) -> Request<'r> {
         match Intake::default().advance(request, &self.policy, &self.limits) {
             Ok(Progress::Request(request)) => request,
@@ -72,7 +72,7 @@ impl Server {
         }
     }
 
-    /// The rest of decoding: JSON, envelope, era, method, and where the call goes.
+    /// Does the rest of decoding: JSON, envelope, era, method, and the destination of the call.
     pub(crate) fn decode<T>(&mut self, request: &Request<'_>, then: impl FnOnce(Decoded<'_, '_>) -> T) -> T {
         self.out.clear();
         self.out.resize(HEAD_RESERVE, 0);
@@ -90,7 +90,7 @@ impl Server {
         })
     }
 
-    /// A call up to its outcome.
+    /// Runs a call up to its outcome.
     pub(crate) fn execute(&mut self, request: &[u8]) -> (Ticket, Outcome) {
         let request = self.take(request);
         self.decode(&request, |decoded| match &decoded.step {
@@ -121,7 +121,7 @@ impl Server {
     }
 }
 
-/// A decoded request, and what its answer is made with.
+/// A decoded request, and the parts that its answer is made with.
 pub(crate) struct Decoded<'s, 'r> {
     step: Step<'r>,
     protocol: &'s Protocol,

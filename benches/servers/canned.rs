@@ -1,4 +1,4 @@
-//! The data ring inside a glommio executor, with a canned answer: what the I/O alone costs.
+//! The data ring inside a glommio executor, with a canned answer: the cost of the I/O alone.
 //!
 //! One connection table, one pump task, ticks, as in a shard. It reads HTTP requests with
 //! `Content-Length`, answers each with the same 200 and keeps the connection. Unmodified glommio: the
@@ -127,7 +127,7 @@ impl Server {
         }
     }
 
-    /// The tick's work, and when the next is due.
+    /// Does the tick's work; returns when the next is due.
     fn tick(&mut self) -> Duration {
         if std::mem::take(&mut self.is_accept_paused) {
             self.ring.watch_listener();
@@ -266,7 +266,7 @@ impl Server {
     fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, range: std::ops::Range<usize>, mode: SendMode) {
         let connection = &mut self.connections[key.slot as usize];
         if connection.is_sending {
-            // A client that pipelines past an unread answer; this bench server just gives it up.
+            // A client that pipelines past an unread answer is disconnected: this is only a bench server.
             return self.end(key);
         }
         if let Some(socket) = &connection.socket {

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use crate::http::Front;
 
-/// What ends an answer of revision 2026-07-28, behind its text.
+/// The end of an answer of revision 2026-07-28, behind its text.
 const MODERN_END: &[u8] =
     br#"}],"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"weir","version":"0.1.0","title":"Weir"}}}}"#;
 const MODERN: &str = "2026-07-28";
@@ -113,7 +113,7 @@ impl Echo {
         Front::Request(end)
     }
 
-    /// The answer's body; `None` for what is no echo.
+    /// The answer's body; `None` if the request is no echo.
     fn answer(&mut self, head: &Head<'_>, body: &[u8]) -> Option<()> {
         let call: Call<'_> = serde_json::from_slice(body).ok()?;
         let is_echo = call.jsonrpc == "2.0" && call.method == "tools/call" && call.params.name == "echo";
@@ -185,7 +185,7 @@ impl<'a> Head<'a> {
         *field = Some(value);
     }
 
-    /// What a server that listens on loopback has to look at before it takes a request.
+    /// The checks that a server on loopback has to do before it accepts a request.
     fn is_let_in(&self) -> bool {
         let is_from_here = self.origin.is_none_or(|origin| {
             let authority = origin

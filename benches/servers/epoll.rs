@@ -1,7 +1,6 @@
 //! The yardstick: a hand-written epoll server with the same answer, or with `--echo` the same call.
 //!
-//! One thread, level-triggered, no timers, no framework: what the kernel's readiness interface costs at
-//! its best.
+//! One thread, level-triggered, no timers, no framework: the best case of the kernel's readiness interface.
 #![allow(unsafe_code, reason = "epoll has no safe wrapper here")]
 #![allow(clippy::disallowed_methods, reason = "no shard runs here")]
 
@@ -38,7 +37,7 @@ struct Arguments {
 struct Connection {
     socket: File,
     assembly: Vec<u8>,
-    /// The rest of an answer the socket did not take.
+    /// The rest of an answer that the socket did not take.
     outbox: Vec<u8>,
 }
 

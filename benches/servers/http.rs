@@ -2,13 +2,13 @@
 //!
 //! Shared so that the servers differ only in how they do their I/O.
 
-/// What lies at the front of the bytes received so far.
+/// The state of the bytes at the front of what was received.
 pub(crate) enum Front {
     /// A whole request of this many bytes.
     Request(usize),
-    /// The beginning of one.
+    /// The beginning of a request.
     Incomplete,
-    /// Nothing this server understands.
+    /// Bytes that this server does not understand.
     Invalid,
 }
 

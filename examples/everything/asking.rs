@@ -10,13 +10,13 @@ use weir::{
 
 #[derive(Deserialize, JsonSchema)]
 struct Prompt {
-    /// What the model is asked.
+    /// The prompt for the model.
     prompt: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
 struct Message {
-    /// What the user is asked.
+    /// The question for the user.
     message: String,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
                 let page = Elicit::url("Please confirm on this page.", "https://example.com/confirm");
                 let id = page.id().to_owned();
                 let answer = ctx.ask("page", page).await?;
-                // A real server would say so once the page was filled in.
+                // A real server would send this once the page was filled in.
                 ctx.elicitation_complete(id);
                 Ok(format!(
                     "The user {}",
@@ -107,7 +107,7 @@ pub(crate) fn confirmation(message: &str) -> Elicit {
     Elicit::form(message).property("ok", Property::boolean())
 }
 
-/// What a user did, and what they filled in.
+/// The user's action, and the values they filled in.
 fn describe(answer: &ElicitAnswer) -> String {
     match answer {
         ElicitAnswer::Accept(content) => format!("action=accept, content={content}"),

@@ -4,7 +4,7 @@ use weir::{
     CallContext, NoArguments, Prompt, PromptArguments, RegistryBuilder, RegistryError, Tool, ToolError,
 };
 
-/// Comes and goes.
+/// A tool that is added and removed.
 const PASSING_TOOL: &str = "test_passing_tool";
 const PASSING_PROMPT: &str = "test_passing_prompt";
 

@@ -1,11 +1,11 @@
-//! A server with one of everything: what the official conformance suite asks servers to have, and what clients can be
-//! tried with.
+//! A server with one of everything: the official conformance suite asks for its fixtures, and clients can be tried with
+//! it.
 //!
 //! `cargo run --example everything -- --listen 127.0.0.1:8080`, or for one client that starts it
 //! `everything --option transport=stdio`
 //!
-//! Each file is one feature; what a fixture does and says is the suite's choice. The suite is run by
-//! `scripts/conformance.sh`.
+//! Each file is one feature; the suite prescribes the fixtures and their texts. `scripts/conformance.sh` runs the
+//! suite.
 
 mod asking;
 mod changes;
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn registry() -> Result<Registry, RegistryError> {
     let mut registry = Registry::builder();
-    // The suite calls the tool that is listed first without arguments, which this one's can do with.
+    // The suite calls the tool that is listed first without arguments, which this one accepts.
     content::register(&mut registry)?;
     telling::register(&mut registry)?;
     asking::register(&mut registry)?;

@@ -23,7 +23,7 @@ struct Embedded {
     resource_uri: String,
 }
 
-/// What is proposed for `arg1`.
+/// Proposals for `arg1`.
 const PROPOSALS: [&str; 4] = ["paris", "park", "party", "test"];
 
 pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryError> {

@@ -14,7 +14,7 @@ use weir::{
 use crate::media::PNG;
 use crate::schemas::State;
 
-/// Changes every three seconds while somebody has subscribed to it.
+/// A resource that changes every three seconds while it has a subscriber.
 pub(crate) const WATCHED: &str = "test://watched-resource";
 const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -91,7 +91,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
     Ok(())
 }
 
-/// A thread that says every now and then that a resource has changed, until it is dropped.
+/// A thread that announces every now and then that a resource has changed, until it is dropped.
 struct Clockwork {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,

@@ -77,7 +77,7 @@ pub(crate) fn name_form(message: &str) -> Elicit {
     Elicit::form(message).property("name", Property::string())
 }
 
-/// What the user filled into a property that the form requires.
+/// The value that the user filled into a property that the form requires.
 pub(crate) fn text_of(answer: ElicitAnswer, property: &str) -> Result<String, ToolError> {
     let content = answer.accepted().ok_or("the user did not answer")?;
     let text = content.get(property).and_then(Value::as_str).map(str::to_owned);
@@ -98,7 +98,7 @@ async fn confirm(ctx: CallContext) -> Result<&'static str, ToolError> {
     }
 }
 
-/// All questions are put before the first answer is waited for, so that they go out together.
+/// All questions are asked before the first answer is awaited, so that they go out together.
 async fn ask_all(ctx: CallContext) -> Result<String, ToolError> {
     let name = ctx.ask("user_name", name_form("What is your name?"));
     let greeting = ctx.ask(

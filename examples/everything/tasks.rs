@@ -65,7 +65,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
             .description("Ends with a JSON-RPC error.")
             .read_only()
             .task(TaskSupport::Optional)
-            // Not a panic, which the log would tell of as the fault it is.
+            // This is not a panic, which the log would report as a fault.
             .run(|_: CallContext, _: NoArguments| async {
                 Err::<String, _>(ToolError::MissingCapability(ClientCapabilities::ROOTS))
             }),

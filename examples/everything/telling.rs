@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir::{CallContext, LogLevel, NoArguments, RegistryBuilder, RegistryError, Tool, ToolError, sleep};
 
-/// Between two messages.
+/// The time between two messages.
 const STEP: Duration = Duration::from_millis(50);
 /// How long a client that was sent away stays away.
 const RETRY: Duration = Duration::from_millis(100);

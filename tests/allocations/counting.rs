@@ -12,7 +12,7 @@ thread_local! {
 struct Counting;
 
 fn count() {
-    // Neither is there while the thread ends; then nobody looks any more.
+    // Neither exists while the thread ends; then nobody counts any more.
     let is_exempt = IS_EXEMPT.try_with(Cell::get).unwrap_or(true);
     let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + usize::from(!is_exempt)));
 }
@@ -59,7 +59,7 @@ pub(crate) fn held_bytes() -> isize {
     HELD_BYTES.get()
 }
 
-/// Runs what is not the server's own; its allocations do not count.
+/// Runs code that is not the server's own; its allocations do not count.
 pub(crate) fn exempt<T>(run: impl FnOnce() -> T) -> T {
     let was_exempt = IS_EXEMPT.replace(true);
     let result = run();

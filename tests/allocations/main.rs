@@ -1,11 +1,11 @@
-//! What a warm call allocates, counted by an allocator of this test's own: its tool's `String`, nothing else. And
-//! what open streams hold.
+//! The allocations of a warm call, counted by an allocator of this test's own: its tool's `String`, nothing else. And
+//! the memory that open streams hold.
 //!
 //! | file | its part |
 //! |---|---|
 //! | `tools` | the registry alone |
 //! | `shard` | a whole shard on the simulated ring, from the first byte read to the answer's send |
-//! | `streams` | streams in the live store: what an idle one holds |
+//! | `streams` | streams in the live store: the memory of an idle one |
 //! | `counting` | the allocator |
 //! | `../rig` | the shard that is driven |
 #![allow(

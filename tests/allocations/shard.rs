@@ -1,7 +1,7 @@
 //! A whole shard: reading, admission, decoding, the lease, the call, encoding, sending and the deadlines.
 //!
-//! The ring is simulated, and what the simulator allocates does not count: the real one allocates nothing in
-//! steady state, by contract.
+//! The ring is simulated, and the simulator's allocations do not count: the real ring allocates nothing in steady
+//! state, by contract.
 
 use weir::internals::ring::simulated::SimulatedPeer;
 
@@ -24,7 +24,7 @@ fn ask(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) -> (usize, String) {
     (allocations, String::from_utf8(answer).unwrap())
 }
 
-/// Cold a request may allocate; warm, only the tool's `String`.
+/// A cold request may allocate; a warm one allocates only the tool's `String`.
 fn assert_warm_costs_one(rig: &mut Rig, peer: &SimulatedPeer, request: &[u8]) {
     assert!(ask(rig, peer, request).0 >= 1, "nothing is counted");
     for _ in 0..100 {
@@ -72,7 +72,7 @@ fn a_warm_echo_of_a_page_costs_no_more_on_any_of_its_connections() {
             "{answer}"
         );
     }
-    // Who asks first pays nothing either: a preflight is written where answers are.
+    // A preflight costs no more either: it is written where answers are.
     let preflight = from(
         "http://localhost:5173",
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n\

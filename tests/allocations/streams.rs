@@ -1,4 +1,4 @@
-//! What an open stream holds while nothing is sent on it: far below 1 KiB, in either era.
+//! The memory of an open stream while nothing is sent on it: far below 1 KiB, in either era.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,10 +16,10 @@ use crate::counting::held_bytes;
 
 const STREAMS: u32 = 2_000;
 const URI: &str = "demo://watched";
-/// Of 1 KiB for an open stream; the rest is its connection's.
+/// The part of 1 KiB for an open stream; the rest is its connection's.
 const HELD_BYTES_MAX: isize = 600;
 
-/// An inbox that only counts what is posted.
+/// An inbox that only counts the events posted to it.
 struct Counting(Arc<AtomicUsize>);
 
 impl ShardInbox for Counting {

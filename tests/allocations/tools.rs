@@ -40,7 +40,7 @@ fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
         let echo = registry.find("echo").unwrap();
         call(&shard, echo, tape.as_value(), CallContext::new(), &mut out);
     };
-    // Cold: at least the slot and the tape.
+    // A cold call allocates at least the slot and the tape.
     assert!(allocations_of(&mut round) > 1);
     for _ in 0..100 {
         assert_eq!(allocations_of(&mut round), 1);
@@ -48,7 +48,7 @@ fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
     assert_eq!(out, br#"[{"type":"text","text":"hello \"world\"\n"}]"#);
 }
 
-/// Nobody.
+/// A listener that ignores messages.
 struct Deaf;
 
 impl LinkListener for Deaf {
@@ -85,7 +85,7 @@ fn a_warm_link_to_the_client_costs_no_allocation() {
         assert!(!link.end_poll());
         link.close();
     };
-    // Cold: at least the slot and the tape.
+    // A cold call allocates at least the slot and the tape.
     assert!(allocations_of(&mut round) > 1);
     for _ in 0..100 {
         assert_eq!(allocations_of(&mut round), 1);

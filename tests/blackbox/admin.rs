@@ -104,7 +104,7 @@ fn metrics_hold_the_documented_families() {
     ] {
         assert_eq!(metrics.sum(name, &[]), value, "{name}");
     }
-    // Spares included.
+    // The number includes additional threads.
     assert!(metrics.sum("weir_worker_threads", &[]) >= 2.0);
 }
 
@@ -179,7 +179,7 @@ fn waits_are_shown_while_they_last_and_afterwards() {
     let mut waiting = server.connect();
     waiting.send(&echo(2, "x"));
     eventually("a request waits", || server.metric("weir_queue_depth", &[]) == 1);
-    // Long enough for the advice to take it seriously.
+    // The time is long enough for the advice to take it seriously.
     eventually("its age is shown", || {
         server.metrics().sum("weir_queue_oldest_wait_seconds", &[]) >= 0.02
     });

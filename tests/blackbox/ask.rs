@@ -11,7 +11,7 @@ use crate::harness::{
 const INVALID_PARAMS: i64 = -32602;
 const MISSING_CAPABILITY: i64 = -32021;
 
-/// What a client says to the question of this id.
+/// A client's answer to the question of this id.
 type Answer<'s> = Box<dyn Fn(&Value) -> Request + 's>;
 
 /// A client that can be asked with forms.
@@ -95,7 +95,7 @@ fn a_legacy_answer_reaches_its_call_from_any_connection_and_shard() {
 fn a_call_that_waits_for_its_client_holds_no_handler() {
     let server = Server::start(&["--pool-size", "1", "--queue-depth", "0"]);
     let session = server.open_session(&newest());
-    // As many as may wait for one handler.
+    // These are as many as may wait for one handler.
     let mut calls: Vec<_> = (0..4)
         .map(|id| open_asking(server.connect(), &session, id))
         .collect();
@@ -110,7 +110,7 @@ fn a_call_that_waits_for_its_client_holds_no_handler() {
     } else {
         assert!(client.receive().is_tool_error());
     }
-    // Answered in another order than asked.
+    // The answers come in another order than the questions.
     for (id, (stream, question, form)) in calls.iter_mut().enumerate().rev() {
         let colour = format!("colour-{id}");
         server
@@ -193,14 +193,14 @@ fn answers_nobody_asked_for_change_nothing() {
         client.ask(&session.response(id, &evil)).assert_status(202);
         client.ask(&session.refusal(id, -1, "no")).assert_status(202);
     }
-    // The right id from the wrong session: no sign that it means anything, and no effect.
+    // The right id from the wrong session has no effect, and the answer shows nothing.
     client
         .ask(&stranger.response(&question, &evil))
         .assert_status(202);
     client
         .ask(&stranger.refusal(&question, -1, "no"))
         .assert_status(202);
-    // Without a session, and with one that is unknown.
+    // This comes without a session, and with one that is unknown.
     let nobody = Dialect {
         session: None,
         ..session.clone()
@@ -212,12 +212,12 @@ fn answers_nobody_asked_for_change_nothing() {
     };
     client.ask(&unknown.response(&question, &evil)).assert_status(404);
     client.ask(&session.response(&question, &good)).assert_status(202);
-    // Twice, and otherwise the second time.
+    // The answer comes twice; the second one is ignored.
     client.ask(&session.response(&question, &evil)).assert_status(202);
     let answer = stream.answer(1);
     let said = text_of(&answer);
     assert!(said.contains("true blue") && !said.contains("evil"), "{said}");
-    // After all is over, too.
+    // It is ignored after the call has ended, too.
     client.ask(&session.response(&question, &evil)).assert_status(202);
     client.ask(&session.echo(2, "on")).assert_echo(2, "on");
 }
@@ -267,7 +267,7 @@ fn who_cannot_be_asked_is_not_asked() {
     // Without a session nothing is known of the client.
     let answer = server.ask(&ask(&newest(), 1));
     assert!(answer.json().get("error").is_some() || answer.is_tool_error());
-    // Only by forms does this tool ask.
+    // This tool asks only by forms.
     let url_only = Dialect::modern().able(json!({"elicitation": {"url": {}}}));
     for dialect in [
         Dialect::modern(),
@@ -290,7 +290,7 @@ fn a_question_that_is_not_answered_in_time_ends_its_call() {
     let session = server.open_session(&newest());
     let (mut stream, question, form) = open_asking(server.connect(), &session, 1);
     let answer = loop {
-        // The server may take its question back before it answers.
+        // The server may withdraw its question before the client answers.
         let message = stream.message();
         if message["id"] == 1 {
             break message;
@@ -301,14 +301,14 @@ fn a_question_that_is_not_answered_in_time_ends_its_call() {
     let is_refused = answer.get("error").is_some() || answer["result"]["isError"] == true;
     assert!(is_refused, "{answer}");
     assert_eq!(stream.try_message(), None);
-    // Too late.
+    // This comes too late.
     server
         .ask(&session.response(&question, &accept(&form, "late")))
         .assert_status(202);
     server.ask(&session.echo(2, "on")).assert_echo(2, "on");
 }
 
-/// The time a client takes to answer is not the call's.
+/// The time a client takes to answer does not count for the call.
 #[test]
 fn a_question_does_not_use_up_the_calls_time() {
     let server = Server::start(&["--call-timeout", "500ms"]);
@@ -373,7 +373,7 @@ fn a_drain_does_not_wait_for_answers_for_ever() {
     server.wait();
 }
 
-/// What a modern call asks: keys with their questions, and the state to bring back.
+/// The questions of a modern call, by key, and the state to send back.
 #[track_caller]
 fn input_required(answer: &Response) -> (String, Value, String) {
     let result = answer.result();
@@ -520,10 +520,10 @@ fn a_state_belongs_to_its_request() {
     let server = Shared::usual();
     let (key, form, state) = input_required(&server.ask(&ask(&modern(), 1)));
     let given = json!({&key: accept(&form, "moved")});
-    // The same tool, asked something else.
+    // The same tool is asked something else.
     let other = server.ask(&retry(&modern(), 2, "Which number?", given.clone(), Some(&state)));
     assert_eq!(other.json()["error"]["code"], INVALID_PARAMS, "{}", other.text());
-    // Another tool, and another method.
+    // Another tool is called, and another method.
     for (method, params) in [
         (
             "tools/call",
@@ -582,7 +582,7 @@ fn modern_questions_never_come_as_requests() {
     let mut stream = server.open(&ask(&modern(), 1).with("Accept", "text/event-stream"));
     let answer = stream.answer(1);
     assert_eq!(answer["result"]["resultType"], "input_required");
-    // Responses are not for this era.
+    // This era has no responses.
     let response = modern().post(&json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
     assert_eq!(server.ask(&response).status, 400);
 }

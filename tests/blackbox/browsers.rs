@@ -1,4 +1,4 @@
-//! Pages of other origins (CORS): what they may send, and that they can read every answer.
+//! Pages of other origins (CORS): they may send requests, and can read every answer.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn from_page(request: Request) -> Request {
     request.plus("Origin", PAGE)
 }
 
-/// As a browser asks whether a page may send something.
+/// The request by which a browser asks whether a page may send something.
 fn preflight(target: &str) -> Request {
     from_page(Request::new("OPTIONS", target))
         .plus("Accept", "*/*")
@@ -31,7 +31,7 @@ fn preflight(target: &str) -> Request {
         .plus("Sec-Fetch-Mode", "cors")
 }
 
-/// Fails unless the page of this origin may read it.
+/// Fails unless the page of this origin may read the response.
 #[track_caller]
 fn assert_readable_by(response: &Response, origin: &str) {
     assert_eq!(
@@ -48,7 +48,7 @@ fn assert_readable_by(response: &Response, origin: &str) {
     assert_eq!(response.field("access-control-allow-credentials"), None);
 }
 
-/// Fails if any page may read it.
+/// Fails if any page may read the response.
 #[track_caller]
 fn assert_unreadable(response: &Response) {
     for name in [
@@ -106,14 +106,14 @@ fn a_page_may_ask_for_everything_that_there_is() {
     let answer = client.ask(&private);
     assert_preflight(&answer);
     assert_eq!(answer.field("access-control-allow-private-network"), Some("true"));
-    // One with a body, which nobody sends, is read and done with; the next request follows.
+    // A preflight with a body, which nobody sends, is read and dropped; the next request follows.
     client.send_bytes(&[preflight("/mcp").with_body("{}").encode(), echo(1, "x").encode()].concat());
     assert_preflight(&client.receive());
     client.receive().assert_echo(1, "x");
     client.send(&preflight("/mcp").plus("Connection", "close"));
     assert!(client.receive().closes());
     client.assert_closed();
-    // As many as a page can think of.
+    // This is as many as a page can think of.
     let names: Vec<String> = (0..1200).map(|number| format!("mcp-param-{number}")).collect();
     let many = preflight("/mcp").with("Access-Control-Request-Headers", names.join(","));
     let answer = server.ask(&many);
@@ -270,7 +270,7 @@ fn a_page_can_read_that_its_request_was_no_request() {
         let _case = case(String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
         let refused = server.ask_bytes(&bytes);
         assert_readable_by(refused.assert_status(status), PAGE);
-        // A foreign page's fares no better than before.
+        // A foreign page is treated no better than before.
         let at = bytes
             .windows(PAGE.len())
             .position(|window| window == PAGE.as_bytes())
@@ -294,7 +294,7 @@ fn a_page_can_read_streams_from_their_first_event_on() {
         stream.notification("notifications/progress");
         stream.notification("notifications/progress");
         assert!(stream.answer(1).get("result").is_some());
-        // A stream that was over before its head was written.
+        // This stream was over before its head was written.
         let whole = dialect.echo(2, "x").with("Accept", "text/event-stream");
         let mut stream = server.open(&from_page(whole));
         assert_readable_by(stream.head(), PAGE);
@@ -344,10 +344,10 @@ fn every_request_of_a_connection_is_answered_for_its_own_origin() {
             Some(origin) => assert_readable_by(refused.assert_status(404), origin),
             None => assert_unreadable(refused.assert_status(404)),
         }
-        // A cache between here and the page must not show one the other's.
+        // A cache on the way must not show one page the other's response.
         assert_eq!(refused.field("vary"), Some("Origin"));
     }
-    // Pipelined, where the second is read while the first is answered.
+    // The requests are pipelined, so the second is read while the first is answered.
     let pages = [PAGE, OTHER_PAGE, PAGE];
     let bytes: Vec<u8> = pages
         .iter()
@@ -370,7 +370,7 @@ fn a_page_can_read_that_there_is_no_place_for_it() {
     let refused = server.ask(&from_page(echo(2, "x")));
     assert_readable_by(refused.assert_status(503), PAGE);
     assert!(refused.field("retry-after").is_some());
-    // Asking needs no place.
+    // A preflight takes no place.
     assert_preflight(&server.ask(&preflight("/mcp")));
     held.reset();
     let answer = waiting.receive();
@@ -433,7 +433,7 @@ fn a_page_can_read_that_it_was_too_slow() {
     let head_bytes = request.plus("Content-Length", "1").head().len();
     for part in [&whole[..whole.len() - 5], &whole[..head_bytes - 60]] {
         let mut client = server.connect();
-        // Behind another's request, whose origin is not to be taken for this one's.
+        // This comes behind another request, whose origin must not be taken for this one's.
         client
             .ask(&echo(1, "x").plus("Origin", OTHER_PAGE))
             .assert_echo(1, "x");

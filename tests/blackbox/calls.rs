@@ -141,7 +141,7 @@ fn a_panic_harms_its_own_call_only() {
     assert_eq!(server.metric("weir_panics_total", &[]), 40);
     assert_eq!(outcomes(&server, "-32603"), 40);
     eventually("all handlers are free", || server.busy_handlers() == 0);
-    // One record each, on one line, one of its request, and nothing else.
+    // There is one record of the panic, on one line, one of its request, and nothing else.
     let panics = || server.stderr().matches(" ERROR ").count();
     eventually("every panic is told", || panics() == 40);
     let said = server.stderr();

@@ -21,7 +21,7 @@ fn outcomes(server: &Server, outcome: &str) -> u64 {
     server.metric("weir_operations_total", &[("outcome", outcome)])
 }
 
-/// Everything a cancelled call held is given back.
+/// Everything that a cancelled call held is given back.
 #[track_caller]
 fn assert_over(server: &Server) {
     eventually("the handler is free", || server.busy_handlers() == 0);
@@ -93,7 +93,7 @@ fn a_cancelled_question_is_over() {
             .ask(&session.cancelled("call"))
             .assert_status(202);
         for message in stream.rest() {
-            // The question may be taken back.
+            // The server may withdraw the question.
             assert_eq!(message["method"], "notifications/cancelled", "{message}");
             assert_eq!(message["params"]["requestId"], question, "{message}");
         }
@@ -114,7 +114,7 @@ fn what_is_done_or_unknown_cannot_be_cancelled() {
         for id in [json!("done"), json!("unknown"), json!(0), json!(-7), json!("")] {
             client.ask(&session.cancelled(id)).assert_status(202);
         }
-        // The id is not burnt: requests that come later are their own.
+        // The id can be used again: later requests are new ones.
         client.ask(&session.echo("done", "y")).assert_echo("done", "y");
         client
             .ask(&session.tool("unknown", "sleep", json!({"ms": 20})))
@@ -167,7 +167,7 @@ fn strangers_cancel_nothing() {
         assert_eq!(rest.last().unwrap()["id"], "call", "{rest:?}");
         assert_eq!(rest.len(), 20);
     }
-    // Nor does a modern client another's, or its own, by a notification.
+    // A modern client cannot cancel another's call, or its own, by a notification either.
     let mut stream = server.open(&Dialect::modern().progress("call", 20, 10));
     stream.notification("notifications/progress");
     server
@@ -222,7 +222,7 @@ fn a_legacy_client_that_loses_its_stream_cancels_nothing() {
     assert_over(&server);
 }
 
-/// A call may be cancelled and end at the same time, over and over: it ends once, and nobody else is hit.
+/// A call is cancelled and ends at the same time, over and over: it ends once, and nobody else is hit.
 #[test]
 fn cancelling_races_with_ending_and_harms_nobody() {
     let server = Server::start(&["--shards", "2", "--pool-size", "4"]);

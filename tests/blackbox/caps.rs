@@ -20,7 +20,7 @@ fn client_from(address: Ipv4Addr, server: SocketAddr) -> Client {
     Client::over(socket.into())
 }
 
-/// Descriptors of a server nobody is connected to. A scrape's own may be among them.
+/// Descriptors of a server without connections. A scrape's own may be among them.
 fn descriptors_idle(server: &Server) -> usize {
     server.ask(&echo(1, "warm")).assert_echo(1, "warm");
     eventually("nobody is connected", || {
@@ -40,7 +40,7 @@ fn several_shards_serve_as_many_as_the_cap_and_the_others_in_turn() {
     let mut served = Vec::new();
     while !waiting.is_empty() {
         let _case = case(format!("{} wait", waiting.len()));
-        // As many as there are places, not one less for a shard that waits in vain.
+        // There are as many as there are places, not one less for a shard that waits in vain.
         eventually("the places are taken", || {
             let (answered, silent) = waiting.drain(..).partition(|client| !client.is_silent());
             waiting = silent;
@@ -144,7 +144,7 @@ fn past_its_cap_an_address_is_told_and_others_are_served() {
     client_from(elsewhere, server.address)
         .ask(&echo(3, "other"))
         .assert_echo(3, "other");
-    // A place that comes back is given out again.
+    // A place that becomes free is used again.
     served.pop();
     eventually("there is a place", || {
         let mut client = server.connect();
@@ -153,7 +153,7 @@ fn past_its_cap_an_address_is_told_and_others_are_served() {
     for client in &mut served {
         client.ask(&echo(5, "still in")).assert_echo(5, "still in");
     }
-    // Room for the last look at the server.
+    // This leaves room for the last check of the server.
     drop(served);
     drop(silent);
     eventually("all have left", || server.metric("weir_connections", &[]) == 0);
@@ -189,7 +189,7 @@ fn one_address_cannot_take_the_places_of_others_by_being_refused() {
     });
 }
 
-/// Gives a running server a limit of descriptors; what it was before.
+/// Gives a running server a limit of descriptors; returns the old one.
 fn set_descriptor_limit(server: &Server, limit: u64) -> u64 {
     let pid = Pid::from_raw(server.pid().try_into().unwrap());
     let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
@@ -231,7 +231,7 @@ fn used_up_descriptors_are_waited_for_and_reported_in_a_few_lines() {
         client.receive().assert_echo(1, "x");
     }
     drop(prober);
-    // It tried again every 50 ms, not all the time.
+    // The server tried again every 50 ms, not all the time.
     let failures = server.metric("weir_accept_failures_total", &[]);
     let failures_max = began.elapsed().as_millis() as u64 / 50 + 2;
     assert!(
@@ -271,7 +271,7 @@ fn ten_thousand_clients_of_all_kinds_leave_every_count_where_it_was() {
         for hand in 0..4 {
             let server = &server;
             scope.spawn(move || {
-                // One address each: TIME_WAIT of one does not use up the ports of all.
+                // Each has an address of its own, so that TIME_WAIT of one does not use up the ports of all.
                 let address = Ipv4Addr::new(127, 0, 1, hand);
                 for cycle in 0..2_500 {
                     let mut client = client_from(address, server.address);
@@ -305,7 +305,7 @@ fn ten_thousand_clients_of_all_kinds_leave_every_count_where_it_was() {
     eventually("all descriptors are closed", || server.descriptors() <= idle + 1);
     let resident_kib_max = resident_kib + resident_kib / 100 + 2048;
     eventually("the memory is back", || server.resident_kib() <= resident_kib_max);
-    // Every place is there: as many as the cap can be in at once, and not one more.
+    // Every place is free again: as many can connect at once as the cap allows, and not one more.
     let mut clients: Vec<Client> = (0..500).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.ask(&echo(1, "in")).assert_echo(1, "in");

@@ -15,7 +15,7 @@ fn calls_that_take_no_time_are_never_refused_however_many_come_at_once() {
         let server = Server::start(&[&few, flags].concat());
         let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
         for round in 0..ROUNDS {
-            // All of them are there when it goes on.
+            // The test goes on when all of them are there.
             server.signal(Signal::STOP);
             for (id, client) in clients.iter_mut().enumerate() {
                 client.send(&echo(id as u64, "together"));

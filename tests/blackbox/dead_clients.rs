@@ -1,4 +1,4 @@
-//! Peers that vanished: the kernel is told to probe them, and what they held comes back.
+//! Peers that vanished: the kernel is told to probe them, and everything they held comes back.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ fn whatever_a_peer_was_doing_what_it_held_comes_back() {
     let mut stalled = Client::with_small_window(server.address);
     stalled.send(&tool(1, "blob", json!({"bytes": 3 << 20})));
     peers.push(stalled);
-    // None of them says anything more, or goes.
+    // None of them sends anything more, or leaves.
     let evictions = |reason| server.metric("weir_evictions_total", &[("reason", reason)]);
     eventually("each is given up for its reason", || {
         [

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::{Client, Response, Server, case, echo, eventually, tool};
 
-/// What a slow client has sent of its request: part of a head, of a body, of chunks.
+/// The part of its request that a slow client has sent: of a head, of a body, of chunks.
 fn beginnings() -> [(&'static str, Vec<u8>); 3] {
     let request = echo(1, "x");
     let part = |bytes: Vec<u8>| bytes[..bytes.len() - 20].to_vec();
@@ -31,7 +31,7 @@ fn assert_timed_out(client: &mut Client) -> Response {
     refused
 }
 
-/// Sends a byte now and then until the server has had enough.
+/// Sends a byte now and then until the server closes the connection.
 fn trickle(client: &mut Client) {
     eventually("the server has had enough", || {
         let _ = client.try_send_bytes(b"a");
@@ -51,7 +51,7 @@ fn a_head_has_a_deadline_that_no_trickle_extends() {
         assert_timed_out(&mut client);
         assert_eq!(evictions(&server, "head_timeout"), turn);
     }
-    // Behind an answered request as well.
+    // The same holds behind an answered request.
     let mut client = server.connect();
     client.ask(&echo(1, "x")).assert_echo(1, "x");
     client.send_bytes(b"P");
@@ -81,7 +81,7 @@ fn silence_within_a_request_has_a_deadline() {
     for (client, (_, bytes)) in silent.iter_mut().zip(beginnings()) {
         client.send_bytes(&bytes);
     }
-    // Bytes that keep coming keep theirs open, until well past the others' end.
+    // Clients whose bytes keep coming stay connected, until well past the others' end.
     let mut steady = server.connect();
     let raw = echo(1, "steady").encode();
     let mut pieces = raw[..raw.len() - 1].chunks(1);
@@ -146,7 +146,7 @@ fn two_hundred_slow_senders_keep_nobody_from_a_pool_of_eight() {
         for turn in 0..10 {
             let _case = case(format!("turn {turn}"));
             for client in &mut slow {
-                // Those given up in favour of others find out here.
+                // The clients that were closed in favour of others find out here.
                 let _ = client.try_send_bytes(b"a");
             }
             let mut good = server.connect();
@@ -180,7 +180,7 @@ fn only_the_oldest_incomplete_request_is_given_up_for_room() {
     };
     let raw = echo(1, "patient").encode();
     let half = raw.len() / 2;
-    // Its call runs, and what it sent behind lies in an assembly buffer: nothing of it is incomplete.
+    // Its call runs, and the bytes behind it lie in an assembly buffer: nothing of it is incomplete.
     let mut calling = server.connect();
     let pipelined = [tool(0, "sleep", json!({"ms": 60_000})).encode(), raw.clone()].concat();
     begin(&mut calling, &pipelined);

@@ -14,7 +14,7 @@ use crate::harness::{
     Client, Dialect, Ending, Request, Revision, Server, echo, eventually, eventually_some, tool,
 };
 
-/// Signals it and waits until it says that it drains.
+/// Signals the server and waits until it says that it drains.
 fn begin_drain(server: &Server) {
     server.signal(Signal::TERM);
     eventually("it says that it drains", || {
@@ -42,7 +42,7 @@ fn what_is_in_flight_finishes_and_parked_connections_get_a_fin() {
         client.ask(&echo(1, "x")).assert_echo(1, "x");
     }
     let mut busy = callers(&server, 6, 2_000);
-    // Behind one call waits another, and behind another half a request.
+    // Another call waits behind one call, and half a request behind another.
     busy[0].send(&echo("behind", "x"));
     let raw = echo("half", "x").encode();
     busy[1].send_bytes(&raw[..raw.len() / 2]);
@@ -64,7 +64,7 @@ fn what_is_in_flight_finishes_and_parked_connections_get_a_fin() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// How one request of the load ended.
+/// The end of one request of the load.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     Answered,
@@ -73,7 +73,7 @@ enum Fate {
     Crossed,
 }
 
-/// Asks on and on until nobody listens any more.
+/// Sends requests until nobody listens any more.
 fn ask_until_gone(server: &Server, seed: u64, answered: &AtomicUsize) -> Vec<Fate> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut fates = Vec::new();
@@ -142,7 +142,7 @@ fn a_drain_under_load_loses_nothing() {
     for fate in &fates {
         *counts.entry(format!("{fate:?}")).or_insert(0) += 1;
     }
-    // Each client has one connection at a time, so one FIN at most can cross each client's request.
+    // Each client has one connection at a time, so at most one FIN can cross each client's request.
     let crossed = fates.iter().filter(|fate| **fate == Fate::Crossed).count() as u64;
     assert!(crossed <= clients, "{counts:?}");
     assert!(fates.contains(&Fate::AnsweredAndClosed), "{counts:?}");
@@ -171,7 +171,7 @@ fn a_second_signal_ends_it_at_once() {
         begin_drain(&server);
         assert!(server.is_running());
         server.signal(Signal::USR1);
-        // Those that come within a quarter of a second of the first are the first one again.
+        // Signals within a quarter of a second of the first count as the first.
         eventually("it ends", || {
             server.signal(second);
             !server.is_running()
@@ -189,7 +189,7 @@ fn a_second_signal_ends_it_at_once() {
 fn a_signal_that_comes_twice_at_once_is_one() {
     let mut server = Server::start(&[]);
     let mut busy = callers(&server, 1, 700);
-    // Stopped, it meets all of them in one moment, whatever the machine does meanwhile.
+    // The stopped server meets all of them in one moment, whatever the machine does meanwhile.
     server.signal(Signal::STOP);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         server.signal(signal);
@@ -207,7 +207,7 @@ fn a_hang_up_is_ignored_with_a_line_in_the_log() {
     eventually("it says so", || server.stderr().contains("SIGHUP is ignored"));
     assert_eq!(busy[0].receive().tool_text(), "slept 700 ms");
     assert!(server.is_running());
-    // While it drains, too.
+    // The same holds while the server drains.
     let mut busy = callers(&server, 1, 700);
     begin_drain(&server);
     server.signal(Signal::HUP);
@@ -364,8 +364,8 @@ fn a_killed_server_can_be_started_again_on_its_port() {
     again.ask(&echo(1, "again")).assert_echo(1, "again");
 }
 
-/// Connects and asks once, as newcomers do, until told to stop; how many were answered, and how many met the moment in
-/// which a listener closed: a machine that takes the CPU away there makes it long.
+/// Connects and asks once, as newcomers do, until told to stop. Returns how many were answered, and how many met the
+/// moment in which a listener closed: a machine that takes the CPU away there makes it long.
 fn come_and_go(address: SocketAddr, is_over: &AtomicBool) -> (usize, usize) {
     let (mut answered, mut reset) = (0, 0);
     while !is_over.load(Ordering::Relaxed) {
@@ -414,7 +414,7 @@ fn a_rolling_restart_makes_nobody_wait_and_refuses_nobody() {
             "{answered} answered, {reset} reset"
         );
     });
-    // Nothing was left behind that leads connections to one shard alone.
+    // Nothing was left behind that leads connections to only one shard.
     eventually("both shards get newcomers", || {
         server.ask(&echo(1, "x")).assert_echo(1, "x");
         let accepted = |shard| server.metric("weir_connections_accepted_total", &[("shard", shard)]);

@@ -105,7 +105,7 @@ fn health_answers_a_probe_whatever_it_calls_the_server() {
         "--steal-reserve",
         "0",
     ]);
-    // It waits for nobody.
+    // The answer waits for nobody.
     let held = hold(&server);
     let mut client = server.connect();
     for (path, word) in [

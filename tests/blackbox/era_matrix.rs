@@ -10,7 +10,7 @@ use crate::harness::{Dialect, Request, Revision, Server, Watched, case, uri_of};
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 
-/// What a method comes to in an era.
+/// The result of a method in an era.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Expected {
     /// A result in JSON under status 200.
@@ -23,12 +23,12 @@ pub(crate) enum Expected {
 
 use Expected::{Error, Result, Stream};
 
-/// Unknown in a legacy revision.
+/// The error for an unknown method in a legacy revision.
 const UNKNOWN: Expected = Error(200, METHOD_NOT_FOUND);
-/// Unknown in the modern one.
+/// The error for an unknown method in the modern one.
 const GONE: Expected = Error(404, METHOD_NOT_FOUND);
 
-/// A method, parameters that are right for it, and what it comes to: legacy with a session, and modern. `uri` names a
+/// A method, parameters that are right for it, and its results: legacy with a session, and modern. `uri` names a
 /// resource that can be read and subscribed to.
 pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)> {
     let style = json!({
@@ -39,7 +39,7 @@ pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)>
     let get = json!({"name": "summarize", "arguments": {"text": "x"}});
     let nothing = json!({});
     vec![
-        // Of both eras.
+        // Methods of both eras.
         ("tools/list", nothing.clone(), Result, Result),
         ("tools/call", call, Result, Result),
         ("resources/list", nothing.clone(), Result, Result),
@@ -48,13 +48,14 @@ pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)>
         ("prompts/list", nothing.clone(), Result, Result),
         ("prompts/get", get, Result, Result),
         ("completion/complete", style, Result, Result),
-        // Of the legacy era.
+        // Methods of the legacy era.
         ("initialize", initialize(), Result, GONE),
         ("ping", nothing.clone(), Result, GONE),
         ("logging/setLevel", json!({"level": "info"}), Result, GONE),
         ("resources/subscribe", json!({"uri": uri}), Result, GONE),
         ("resources/unsubscribe", json!({"uri": uri}), Result, GONE),
-        // Of the modern one. A probe that lacks the envelope is told so, which tells it that the server knows it.
+        // Methods of the modern era. A probe without the envelope is told what it lacks, so the client learns that the
+        // server knows the method.
         (
             "server/discover",
             nothing.clone(),
@@ -67,7 +68,7 @@ pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)>
             UNKNOWN,
             Stream,
         ),
-        // Methods by which servers ask clients, and not the other way about.
+        // Methods by which servers ask clients, and not the other way round.
         ("roots/list", nothing.clone(), UNKNOWN, GONE),
         (
             "sampling/createMessage",
@@ -76,7 +77,7 @@ pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)>
             GONE,
         ),
         ("elicitation/create", json!({"message": "x"}), UNKNOWN, GONE),
-        // Notifications that carry an id are requests, and there are none of that name.
+        // Notifications that carry an id are requests, and no request has such a name.
         ("notifications/initialized", nothing.clone(), UNKNOWN, GONE),
         ("notifications/cancelled", json!({"requestId": 1}), UNKNOWN, GONE),
         (
@@ -85,7 +86,7 @@ pub(crate) fn table(uri: &str) -> Vec<(&'static str, Value, Expected, Expected)>
             UNKNOWN,
             GONE,
         ),
-        // Of no era, and not quite of one.
+        // Methods of no era, some of them similar to real ones.
         ("no/such", nothing.clone(), UNKNOWN, GONE),
         ("Tools/list", nothing.clone(), UNKNOWN, GONE),
         ("tools/list/", nothing.clone(), UNKNOWN, GONE),
@@ -126,14 +127,14 @@ fn every_method_in_every_revision() {
     }
     for (method, params, _, modern) in table(&uri_of("a.txt")) {
         let _case = case(format!("modern {method:?}"));
-        // No header can name what is empty.
+        // No header can name an empty method.
         if !method.is_empty() {
             assert_outcome(&server, &Dialect::modern().request("id", method, params), modern);
         }
     }
 }
 
-/// Whether it was `initialize` that came first, no server may rely on: sessions live elsewhere, too.
+/// No server may rely on `initialize` having come first: sessions live elsewhere, too.
 #[test]
 fn without_a_session_what_needs_none_is_served() {
     let server = Watched::start(&[]);
@@ -201,7 +202,7 @@ fn unknown_revisions_are_told_what_is_known() {
             // A header loses the white space at its end, so that the two differ.
             assert!([-32022, -32020].contains(&code), "{}", answer.text());
         }
-        // To `initialize` an unknown revision is answered with the newest there is.
+        // An `initialize` with an unknown revision is answered with the newest one.
         let mut request = initialize();
         request["protocolVersion"] = json!(version);
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": request});
@@ -214,7 +215,7 @@ fn unknown_revisions_are_told_what_is_known() {
     }
 }
 
-/// A modern revision cannot be had by `initialize`, nor a legacy one by an envelope.
+/// A modern revision cannot be negotiated by `initialize`, nor a legacy one by an envelope.
 #[test]
 fn revisions_keep_to_their_eras() {
     let server = Watched::start(&[]);
@@ -247,7 +248,7 @@ fn http_methods_are_of_their_eras() {
         let modern = Dialect::modern().get_stream().with_method(method);
         let answer = client.ask(&modern);
         assert_eq!(answer.assert_status(405).field("allow"), Some("POST"));
-        // A session's name does not make it legacy.
+        // A session's name does not make a request legacy.
         let named = modern.plus("Mcp-Session-Id", session.session.as_deref().unwrap());
         client.ask(&named).assert_status(405);
     }

@@ -38,7 +38,7 @@ fn greeting() -> Value {
     json!({"type": "ref/resource", "uri": "demo://greeting/{name}"})
 }
 
-/// One of each that is work.
+/// One request of each kind that is work.
 fn every_work(dialect: &Dialect) -> [(&'static str, Request); 3] {
     [
         ("read", read(dialect, "demo://about")),
@@ -89,7 +89,7 @@ fn headers_mirror_uri_and_name() {
             server.ask(&lying).assert_error(400, HEADER_MISMATCH, id);
         }
     }
-    // Nothing is named here.
+    // This names nothing.
     let completing = complete(&modern, greeting(), "name", "");
     server.ask(&completing).result();
     server
@@ -137,7 +137,7 @@ fn without_a_handler_they_are_told_not_now() {
             .result();
     }
     assert_control_is_answered(&server);
-    // Modern: who leaves cancels.
+    // A modern client cancels by leaving.
     drop(reading);
     eventually("the handler is free", || server.busy_handlers() == 0);
     for dialect in eras() {
@@ -168,7 +168,7 @@ fn they_wait_in_order_with_all_other_work() {
             enqueue(&server, &mut client, &request.encode());
             waiters.push(client);
         }
-        // Wrong arguments need no handler to be seen.
+        // Wrong arguments are found without a handler.
         server
             .ask(&summarize(&dialect, json!({})))
             .assert_error(200, INVALID_PARAMS, "get");

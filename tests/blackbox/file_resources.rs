@@ -1,4 +1,4 @@
-//! Files as resources over the wire: what is listed, read and completed, and that nothing outside the root is.
+//! Files as resources over the wire: which are listed, read and completed, and that nothing outside the root is.
 
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Dialect, Response, Scratch, Server, case, eras};
 
-/// What lies outside the root and must never be seen.
+/// A text outside the root that must never be seen.
 const SECRET: &str = "SECRET-91b0aa";
 
 struct Served {

@@ -48,7 +48,7 @@ fn readiness(server: &Server) -> (u16, String) {
     (answer.status, answer.text().to_owned())
 }
 
-/// Everything that is asked of files says that there are none to ask.
+/// Every request about files is told that there are none.
 #[track_caller]
 fn assert_nothing_is_served(server: &Server) {
     for dialect in eras() {
@@ -107,7 +107,7 @@ fn the_directory_that_has_the_roots_name_is_served() {
     std::fs::create_dir(&root).unwrap();
     let listed = server.ask(&tool(1, "list_directory", json!({})));
     assert_eq!(listed.result()["structuredContent"]["entries"], json!([]));
-    // None at all.
+    // There is no root at all.
     std::fs::remove_dir(&root).unwrap();
     eventually("nobody is sent here", || {
         readiness(&server) == (503, format!("{GONE}\n"))
@@ -122,7 +122,7 @@ fn the_directory_that_has_the_roots_name_is_served() {
     std::fs::rename(folder.path().join("one.old"), &root).unwrap();
     assert_eq!(text_at(&server, "f.txt"), "made anew");
     eventually("it is ready again", || readiness(&server).0 == 200);
-    // Once per change, however often it was asked for.
+    // There is one record per change, however many requests there were.
     let log = server.stderr();
     let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     assert_eq!(count("the root is gone"), 1, "{log}");
@@ -142,7 +142,7 @@ fn subscribers_are_told_and_follow() {
     let mut modern = listen_to(server.connect(), 1, &["f.txt"]);
     let mut hear = |what: &str| {
         let _case = case(what);
-        // One of each, in any order.
+        // One of each comes, in any order.
         let mut heard = [stream.message(), stream.message()].map(|message| message["method"].clone());
         heard.sort_by_key(Value::to_string);
         assert_eq!(heard, [LIST_CHANGED, "notifications/resources/updated"]);
@@ -186,7 +186,7 @@ fn the_list_of_files_is_told_of_when_it_changes() {
     ];
     for (what, change) in changes {
         let _case = case(what);
-        // Neither is listed anew by these.
+        // None of these lists anything anew.
         write("f.txt");
         write("sub/deeper.txt");
         change();
@@ -204,7 +204,7 @@ fn the_operators_own_spelling_of_an_absolute_path_works() {
     std::fs::write(folder.path().join("outside.txt"), "OUTSIDE").unwrap();
     let base = folder.path().canonicalize().unwrap();
     let typed = serve(&folder.path().join("current"), &[]);
-    // As a shell goes there: its own name of the current directory, and `--root .`.
+    // A shell goes there like this: it has its own name of the current directory, with `--root .`.
     let mut command = Command::new(WEIR);
     command
         .args([
@@ -250,7 +250,7 @@ fn the_operators_own_spelling_of_an_absolute_path_works() {
     }
 }
 
-/// What a client with room for some 25,000 tokens can take, unless it is told to say more.
+/// The size that a client with room for some 25,000 tokens can take, unless it asks for more.
 #[test]
 fn answers_are_as_long_as_their_readers_can_take() {
     let folder = Scratch::new("files-long");
@@ -277,7 +277,7 @@ fn answers_are_as_long_as_their_readers_can_take() {
         let content = answer.result()["content"].as_array().unwrap().clone();
         (content, answer.body.len())
     };
-    // Once, and not once more.
+    // The text is there once, and not once more.
     let (content, body_bytes) = read(&server, json!({"path": "long.txt"}));
     let text = content[0]["text"].as_str().unwrap();
     assert!(lines.starts_with(text) && text.len() <= 48 << 10 && text.len() > 47 << 10);
@@ -292,7 +292,7 @@ fn answers_are_as_long_as_their_readers_can_take() {
             count + 1
         )
     );
-    // Going on as it says gives all of it.
+    // Following the note gives all of it.
     let mut together = text.to_owned();
     while together.len() < lines.len() {
         let offset = together.lines().count() + 1;

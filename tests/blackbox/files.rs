@@ -1,4 +1,4 @@
-//! The `files` toolset over the wire: what it shows, and that it never shows anything outside its root.
+//! The `files` toolset over the wire: it serves the files below its root, and never shows anything outside.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Dialect, Response, Scratch, Server, assert_conforms, case, eras, tool};
 
-/// What lies outside the root and must never be seen.
+/// A text outside the root that must never be seen.
 const SECRET: &str = "SECRET-7d1c2f";
 
 /// A directory with a root in it, and a server of that root.
@@ -52,7 +52,7 @@ impl Served {
         Self { folder, server }
     }
 
-    /// Calls a tool and gives its structured result, which its own schema must accept.
+    /// Calls a tool and returns its structured result, which its own schema must accept.
     #[track_caller]
     fn call(&self, name: &str, arguments: Value) -> Value {
         let listed = self
@@ -71,7 +71,7 @@ impl Served {
         shown
     }
 
-    /// Reads a file and gives the text blocks of the answer, which is all there is.
+    /// Reads a file and returns the text blocks of the answer, which are all of it.
     #[track_caller]
     fn read(&self, arguments: Value) -> Vec<String> {
         let mut texts = Vec::new();

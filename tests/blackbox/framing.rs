@@ -5,7 +5,7 @@
 
 use crate::harness::{Ending, Request, Shared, case, chunked, echo};
 
-/// What must never be seen in an answer.
+/// A text that must never be seen in an answer.
 const CANARY: &str = "canary-8f3a";
 
 /// Fails unless `raw` is refused with one of `statuses`, the server closes, and nothing behind it is answered.

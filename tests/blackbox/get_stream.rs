@@ -1,4 +1,4 @@
-//! The legacy GET stream: who gets one, what its events carry, and going on where a lost connection left off.
+//! The legacy GET stream: which clients get one, what its events carry, and resuming after a lost connection.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -26,7 +26,7 @@ fn open_when_free(server: &Server, shard: usize, session: &Dialect) -> EventStre
     })
 }
 
-/// Opens a GET stream on a shard, and reads what primes it.
+/// Opens a GET stream on a shard, and reads its priming event.
 #[track_caller]
 fn open_primed(client: Client, request: &Request) -> EventStream {
     let mut stream = client.open(request);
@@ -61,7 +61,7 @@ fn only_a_session_has_one() {
     }
     let unknown = session.get_stream().with("MCP-Protocol-Version", "1999-01-01");
     client.ask(&unknown).assert_status(400);
-    // The modern era has none at all.
+    // The modern era has no GET stream at all.
     let modern = Dialect::modern().get_stream();
     assert_eq!(
         client.ask(&modern).assert_status(405).field("allow"),
@@ -115,7 +115,7 @@ fn a_second_one_is_refused_and_harms_nobody() {
     assert_updated(&mut stream, "a.txt", None);
     server.change("b.txt");
     assert_updated(&mut others, "b.txt", None);
-    // When it is gone, the next may come, on any shard.
+    // When the stream is gone, the next may come, on any shard.
     stream.leave();
     let mut next = open_when_free(&server, 1, &session);
     server.change("a.txt");
@@ -157,7 +157,7 @@ fn what_was_seen_is_not_told_again_and_what_was_missed_is() {
     }
     let mut stream = open_primed(server.connect(), &session.get_stream());
     let primed = stream.last_event_id().unwrap();
-    // To be replaced is one event, so that each file is told of once.
+    // Replacing a file is one event, so each change is announced once.
     let mut ids = vec![primed];
     for name in names {
         server.replace(name);
@@ -280,7 +280,7 @@ fn a_lost_call_stream_is_resumed_by_get_with_nothing_lost_or_doubled() {
             .map(|message| message["params"]["progress"].as_f64().unwrap())
             .collect();
         assert!(steps.is_sorted_by(|one, next| one < next), "{steps:?}");
-        // Its end has been heard; asked again, it is told again, from wherever the client says.
+        // Its end has arrived; when the client asks again, it arrives again, from whichever event the client names.
         let end = stream.last_event_id().unwrap();
         let mut again = server.open(&session.resumption(&last));
         assert_eq!(again.rest().len(), 28);
@@ -298,7 +298,7 @@ fn a_call_stream_that_is_resumed_is_no_get_stream() {
     take(&mut stream, 2);
     let last = stream.last_event_id().unwrap();
     stream.reset();
-    // Beside the GET stream, and each message on one of them only.
+    // These come beside the GET stream, and each message on only one of them.
     let mut resumed = server.open(&session.resumption(&last));
     server.change("a.txt");
     let rest = resumed.rest();

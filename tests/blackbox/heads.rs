@@ -83,7 +83,7 @@ fn only_one_path_is_served() {
     server
         .ask(&request.clone().with_target("/mcp?a=b&c"))
         .assert_echo(1, "x");
-    // A slash behind it is no other path.
+    // A trailing slash makes no other path.
     for target in ["/mcp/", "/mcp/?a=b", "http://localhost/mcp/"] {
         server
             .ask(&request.clone().with_target(target))
@@ -259,7 +259,7 @@ fn bodies_at_their_limit_and_one_past() {
     server
         .ask_bytes(&padded(BODY_BYTES_MAX).encode_chunked(&[1 << 20; 3]))
         .assert_echo(1, "x");
-    // Refused by the announcement alone: the body is never sent.
+    // The announcement alone is refused: the body is never sent.
     for bytes in [
         (BODY_BYTES_MAX + 1).to_string(),
         (1_u64 << 62).to_string(),
@@ -459,7 +459,7 @@ fn what_is_not_http_ends_the_connection() {
             "{refused:?}"
         );
     }
-    // Without a line end nobody can say what it is: the deadline for heads ends it.
+    // Without a line end the request cannot be judged: the deadline for heads ends it.
     let mut client = server.connect();
     client.send_bytes(b"\x80\x2e\x01\x00\x02");
     let ended = client.try_receive();

@@ -42,7 +42,7 @@ impl Secret {
     }
 }
 
-/// One client's life; every answer it sees must be its own, in order.
+/// Runs one client's life; every answer it sees must be its own, in order.
 fn live(server: &Server, number: u64, seed: u64) {
     let mut random = Rng::with_seed(seed + number);
     let mut kept: Option<Client> = None;
@@ -112,7 +112,7 @@ fn no_answer_crosses_from_one_client_to_another() {
     let seed = fastrand::u64(..1 << 40);
     println!("seed {seed}");
     for pool_size in ["2", "16"] {
-        // Room for all that arrives in pieces: here nobody is to be given up for another.
+        // This leaves room for all that arrives in pieces: here no client may be closed in favour of another.
         let server = Server::start(&[
             "--shards",
             "2",

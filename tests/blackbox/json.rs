@@ -8,7 +8,7 @@ use crate::harness::{Dialect, Request, Revision, Shared, case, echo, eras, fixtu
 
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
-/// Where the parser stops, as its message says.
+/// The parser's limits, as its messages name them.
 const DEPTH_MAX: usize = 128;
 
 /// An `echo` of `MARK` with id 4242 whose body is `change`d as bytes.
@@ -121,7 +121,7 @@ fn ids_are_strings_or_integers_and_come_back_exactly() {
         for id in [0, 1, -1, (1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN] {
             server.ask(&dialect.echo(id, "x")).assert_echo(id, "x");
         }
-        // Whole numbers, however they are written and however large: exactly as sent.
+        // Whole numbers come back exactly as sent, however they are written and however large.
         for id in [
             "18446744073709551615",
             "18446744073709551616",
@@ -142,7 +142,7 @@ fn ids_are_strings_or_integers_and_come_back_exactly() {
                 "{}",
                 response.text()
             );
-            // In a refusal too.
+            // They do in a refusal too.
             let refused = server.ask(&changed(&dialect, |body| {
                 replace(
                     &replace(body, b"4242", id.as_bytes()),
@@ -292,7 +292,7 @@ fn member_names_match_byte_for_byte() {
                 replace(body, b"\"method\":", format!("\"{name}\":").as_bytes())
             });
             server.ask(&renamed).assert_error(400, INVALID_REQUEST, 4242);
-            // Beside the true one, such a member is one of those that nobody knows.
+            // Beside the true one, such a member is one of the unknown ones.
             for is_first in [true, false] {
                 let member = format!("\"{name}\":\"tools/list\"");
                 server
@@ -365,7 +365,7 @@ fn strings_are_unicode_or_refused() {
             let words = error["message"].as_str().unwrap().to_lowercase();
             assert!(words.contains("/params/arguments/message"), "{words}");
             assert!(words.contains(&escape[..6].to_lowercase()), "{words}");
-            // Where nobody reads it, it is no text either.
+            // Even where nobody reads the string, it is not text.
             let beside = changed(&dialect, |body| {
                 spliced(body, &format!("\"x\":[\"{escape}\"]"), true)
             });

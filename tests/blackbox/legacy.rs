@@ -91,7 +91,7 @@ fn initialize_looks_at_its_body_whatever_its_header_says() {
             server.ask(&session.echo(2, "x")).assert_echo(2, "x");
         }
     }
-    // With the modern envelope it is a modern request.
+    // With the modern envelope this is a modern request.
     let mut modern: Value =
         serde_json::from_slice(&Dialect::legacy(Revision::NEWEST_LEGACY).initialize(1).body).unwrap();
     modern["params"]["_meta"] = Dialect::envelope();

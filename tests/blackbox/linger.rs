@@ -7,7 +7,7 @@ use crate::harness::{
     eventually, per_shard, send_long_call, tool, waiting,
 };
 
-/// One shard with this many handlers and room for two as many to wait.
+/// One shard with this many handlers, and room for two as many requests to wait.
 fn started(pool_size: &str, linger: &str, flags: &[&str]) -> Server {
     let own = [
         "--pool-size",
@@ -122,7 +122,7 @@ fn for_ever_it_is_held_from_the_first_byte_until_the_end() {
     eventually("so does an answer", || {
         (lingering(&server), idle(&server)) == (2, 0)
     });
-    // Nobody gets what is held, not even for a moment.
+    // Nobody else gets a handler that is held, not even for a moment.
     for id in 0..3 {
         silent.ask(&echo(id, "x")).assert_error(503, -31503, id);
         used.ask(&echo(id, "its own")).assert_echo(id, "its own");
@@ -178,7 +178,7 @@ fn for_ever_ends_with_silence_and_the_connection_does_not() {
     waiter
         .ask(&echo(2, "after the silence"))
         .assert_echo(2, "after the silence");
-    // It lost its handler, no more.
+    // The connection lost its handler, no more.
     silent.ask(&echo(3, "open")).assert_echo(3, "open");
     for client in [&mut silent, &mut waiter] {
         assert_eq!(client.ending(), Ending::Closed(Vec::new()));
@@ -219,7 +219,7 @@ fn a_stolen_connection_lingers_where_it_went() {
         }
         let lingers = || per_shard(&server, "weir_pool_handlers", &[("state", "lingering")]);
         eventually("it lingers on shard 1", || lingers() == [0, 1]);
-        // Whether another may have it: for a moment, also from afar.
+        // Whether another connection may have it: for a moment, also from afar.
         let mut other = connect_to(&server, 0);
         if linger == "forever" {
             enqueue(&server, &mut other, &echo(9, "x").encode());

@@ -16,7 +16,7 @@ fn listen(id: impl Into<Value>, asked: Value) -> Request {
     Dialect::modern().request(id, "subscriptions/listen", json!({"notifications": asked}))
 }
 
-/// Opens one and gives what was acknowledged.
+/// Opens one and returns what was acknowledged.
 #[track_caller]
 fn open(server: &Server, id: impl Into<Value>, asked: Value) -> (EventStream, Value) {
     let id = id.into();
@@ -150,7 +150,7 @@ fn each_hears_what_it_asked_for_on_every_shard() {
     server.change("a.txt");
     for (number, stream) in &mut streams[..2] {
         let _case = case(format!("stream {number}"));
-        // Its first: nothing was said of the other file.
+        // This is its first message: nothing was sent about the other file.
         let params = assert_updated(stream, "a.txt", None);
         assert_eq!(subscription_of(&params), &json!(*number));
     }

@@ -1,5 +1,4 @@
-//! What the log contains: one line for each record, nothing unescaped from a peer, no token; and what it says of
-//! requests.
+//! The log: one line for each record, nothing unescaped from a peer, no token; and the records of requests.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -91,7 +90,7 @@ fn nothing_from_a_peer_reaches_the_log_raw() {
 /// The records of requests.
 fn access_records(server: &Server) -> Vec<Value> {
     let said = server.stderr();
-    // The last line may not be whole yet.
+    // The last line may be incomplete.
     let whole = said.rfind('\n').map_or("", |end| &said[..end]);
     let records = whole
         .lines()
@@ -100,7 +99,7 @@ fn access_records(server: &Server) -> Vec<Value> {
     records.collect()
 }
 
-/// Asks, and gives the records that are new then, once there are so many.
+/// Sends requests, and returns the new records once there are so many.
 fn records_of(server: &Server, count: usize, ask: impl FnOnce(&Server)) -> Vec<Value> {
     let before = access_records(server).len();
     ask(server);
@@ -165,7 +164,7 @@ fn every_request_has_its_record_when_all_are_asked_for() {
             &[("method", json!("tools/list")), ("id", json!("1"))],
         );
     }
-    // Which request waited, and for how long.
+    // The request that waited, and for how long.
     let records = records_of(&server, 2, |server| {
         let mut holder = server.connect();
         holder.send(&tool(1, "sleep", json!({"ms": 50})));
@@ -394,7 +393,7 @@ fn a_stderr_that_nobody_reads_holds_nobody_up() {
         client.send_bytes(&request);
         (0..each).for_each(|_| client.receive().assert_echo(1, "x"));
     }
-    // Read at last, the log says what is missing.
+    // When it is read at last, the log says what is missing.
     let (mut requests, mut dropped) = (0, 0);
     while requests + dropped < (turns * each) as u64 {
         line.clear();

@@ -152,7 +152,7 @@ fn the_envelope_is_required_whole() {
         ] {
             let _case = case(format!("{method}: {name}"));
             let refused = server.ask(&bare(method, params));
-            // A legacy method without any envelope is a legacy request, and its version header is not.
+            // A legacy method without an envelope is a legacy request, and its version header is not.
             let code = refused.json()["error"]["code"].as_i64().unwrap();
             assert_eq!(refused.status, 400, "{}", refused.text());
             assert!([INVALID_PARAMS, -32600].contains(&code), "{}", refused.text());
@@ -199,7 +199,7 @@ fn versions_that_are_not_served() {
     }
 }
 
-/// Fails unless the words of an error name every version there is.
+/// Fails unless the text of an error names every supported version.
 #[track_caller]
 fn assert_names_versions(error: &Value) {
     let words = error["message"].as_str().unwrap();

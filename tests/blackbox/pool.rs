@@ -11,7 +11,7 @@ use crate::harness::{
 struct Holders(Vec<Client>);
 
 impl Holders {
-    /// `count` calls of `name`, until which `total` handlers are held.
+    /// `count` calls of `name`, sent until `total` handlers are held.
     fn take(server: &Server, count: u64, name: &str, total: u64) -> Self {
         let hold = |_| {
             let mut client = server.connect();
@@ -47,7 +47,7 @@ fn an_exhausted_pool_says_not_now_and_recovers() {
         }
         assert_control_is_answered(&server);
         holders.release(&server);
-        // The connection of the refused is as good as before.
+        // The connection of the refused call is as good as before.
         client.ask(&echo(6, "served")).assert_echo(6, "served");
     }
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Behind a proxy: many clients of all revisions on few connections, and one client on many. Only its bytes belong to a
-//! connection.
+//! Servers behind a proxy: many clients of all revisions on few connections, and one client on many. Only its bytes
+//! belong to a connection.
 
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn what_a_session_subscribes_to_is_its_own() {
         .enumerate()
         .map(|(number, session)| connect_to(&server, number % 2).open(&session.get_stream()))
         .collect();
-    // All over one connection: the even ones hear of one file, the odd ones of another.
+    // All come over one connection: the even ones subscribe to one file, the odd ones to another.
     for (number, session) in sessions.iter().enumerate() {
         subscribe(&mut proxy, session, ["a.txt", "b.txt"][number % 2]);
         subscribe(&mut proxy, session, "c.txt");

@@ -46,7 +46,7 @@ fn framings(dialect: &Dialect) -> Vec<(&'static str, Vec<u8>, bool)> {
     ]
 }
 
-/// How many calls of a tool have ended, however.
+/// How many calls of a tool have ended, in whichever way.
 fn ended_calls(server: &Server, tool: &str) -> u64 {
     let name = "mcp_server_operation_duration_seconds_count";
     let labels = [("gen_ai_tool_name", tool)];
@@ -226,7 +226,7 @@ fn who_leaves_while_waiting_frees_the_place_and_is_never_served() {
             assert_eq!(waits(&server, "left"), left);
         }
     }
-    // The one place there is, is there for another.
+    // The only place is free for another.
     let mut waiter = server.connect();
     enqueue(&server, &mut waiter, &echo(1, "waited").encode());
     drop(held);
@@ -256,7 +256,7 @@ fn each_call_of_a_batch_that_cannot_be_served_gets_its_own_error() {
             }
         }
         assert_eq!(answers.len(), 3);
-        // One of control alone needs no handler.
+        // A batch of nothing but control needs no handler.
         client.ask(&dialect.post(&json!([ping, ping]))).assert_status(200);
         drop(held);
         eventually("the handler is free", || server.busy_handlers() == 0);

@@ -1,4 +1,4 @@
-//! What a connection sends behind a request that waits, and requests that are not whole.
+//! Bytes that a connection sends behind a request that waits, and requests that are incomplete.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ fn exhausted(flags: &[&str]) -> (Server, Client) {
     (server, held)
 }
 
-/// Texts on either side of every buffer there is: ring buffers, handlers, assembly.
+/// Texts on either side of every buffer size: ring buffers, handlers, assembly.
 const SIZES: [usize; 7] = [1, 700, 4_096, 16_384, 5_000, 120_000, 300];
 
 fn message(at: usize) -> String {

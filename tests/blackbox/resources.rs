@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Client, Process, Server, case, echo, eventually, tool};
 
-/// What a server holds when nobody is there.
+/// The resources that a server holds when nobody is connected.
 #[derive(Debug)]
 struct Baseline {
     descriptors: usize,
@@ -14,7 +14,7 @@ struct Baseline {
 }
 
 impl Baseline {
-    /// After everything that is made on first use was made.
+    /// The figure after everything was made that is made on first use.
     fn of(server: &Server) -> Self {
         let mut clients: Vec<Client> = (0..32).map(|_| server.connect()).collect();
         for client in &mut clients {
@@ -37,7 +37,7 @@ impl Baseline {
         eventually("all connections are closed", || {
             server.metric("weir_connections", &[]) == 0
         });
-        // One more for the scrape of a moment ago.
+        // One more is for the scrape of a moment ago.
         eventually("all descriptors are closed", || {
             server.descriptors() <= self.descriptors + 1
         });
@@ -56,7 +56,7 @@ fn ten_thousand_connections_come_and_go() {
             0 => client.ask(&echo(cycle, "x")).assert_echo(cycle, "x"),
             1 => client.send(&echo(cycle, "unread")),
             2 => client.send_bytes(b"POST /mcp HTTP/1.1\r\nHost: local"),
-            // FIN leaves TIME_WAIT behind on our side, so not too many.
+            // A FIN leaves TIME_WAIT behind on our side, so there are not too many.
             3 if cycle % 80 == 3 => continue,
             _ => {}
         }
@@ -91,7 +91,7 @@ fn aborted_work_leaves_nothing_behind() {
     baseline.assert_restored(&server);
 }
 
-/// What is made at start is resident with its use, or at start where that is wanted.
+/// Preallocated memory becomes resident with its use, or at start where that is wanted.
 #[test]
 fn an_idle_server_is_small_and_a_shard_adds_little() {
     let resident_kib = |flags: &[&str]| {
@@ -177,7 +177,7 @@ fn out_of_descriptors_it_neither_ends_nor_spins() {
     }
     clients[0].receive().assert_echo(1, "x");
     let (before, window) = (cpu_seconds(&server), Duration::from_secs(1));
-    // Nothing happens in this second; that is what is observed.
+    // Nothing happens in this second, which is what the test observes.
     std::thread::sleep(window);
     let spent = cpu_seconds(&server) - before;
     assert!(

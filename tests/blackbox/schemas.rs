@@ -121,11 +121,11 @@ fn a_misspelt_argument_of_a_file_tool_is_told() {
         let texts_told = texts(&response);
         assert_eq!(texts_told.last(), Some(&note), "{texts_told:?}");
         assert!(texts_told.len() > 1 && texts_told[0].contains("one"));
-        // Also where it did not go well.
+        // This holds also for calls that failed.
         let response = server.ask(&dialect.tool(1, "read_file", json!({"path": "gone", "limt": 1})));
         assert!(response.is_tool_error());
         assert!(texts(&response)[0].ends_with(note), "{}", response.text());
-        // Nothing is said where nothing is unknown.
+        // There is no note where nothing is unknown.
         let response = server.ask(&dialect.tool(1, "read_file", json!({"path": "a.txt", "limit": 1})));
         assert!(!response.text().contains("Unknown"), "{}", response.text());
     }

@@ -25,7 +25,7 @@ fn with_id(id: &str) -> Dialect {
     }
 }
 
-/// Shannon entropy of each column of characters, summed: what fixed parts do not raise.
+/// Shannon entropy of each column of characters, summed: fixed parts do not raise it.
 fn entropy_bits(ids: &[String]) -> f64 {
     let columns = ids[0].len();
     let count = ids.len() as f64;
@@ -191,7 +191,7 @@ fn replicas_with_one_key_know_each_others_sessions_and_strangers_do_not() {
     first.ask(&session.echo(1, "x")).assert_echo(1, "x");
 }
 
-/// Sessions are their ids: those nobody ends must not add up.
+/// Sessions are their ids: those that nobody ends must not add up.
 #[test]
 fn abandoned_sessions_take_no_memory() {
     let server = Server::start(&["--prefault", "on"]);

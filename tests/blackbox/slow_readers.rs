@@ -1,4 +1,5 @@
-//! Clients that do not read their streams: what waits for them is bounded, they are cut off, and others do not notice.
+//! Clients that do not read their streams: the bytes that wait for them are bounded, they are cut off, and others do
+//! not notice.
 
 use serde_json::json;
 
@@ -7,13 +8,13 @@ use crate::harness::{
     subscribe, uri_of,
 };
 
-/// What the server may keep for one stream, with what the call itself takes.
+/// The bytes that the server may keep for one stream, with those of the call itself.
 const KEPT_KIB_MAX: u64 = 256;
 /// Allocators round up; the first streams make what later ones use again.
 const SLACK_KIB: u64 = 4 << 10;
 const READERS: u64 = 20;
 
-/// A call that speaks without end, of a client that takes next to nothing.
+/// A call that sends messages without end, of a client that takes next to nothing.
 fn unread(server: &Server, request: &Request) -> Client {
     let mut client = Client::with_small_window(server.address);
     client.send(request);
@@ -28,7 +29,7 @@ fn slow_reader_evictions(server: &Server) -> u64 {
 #[test]
 fn unread_streams_are_bounded_and_then_cut() {
     let server = Server::start(&["--pool-size", "64", "--prefault", "on"]);
-    // Whatever the server makes on first use exists now.
+    // Everything that the server makes on first use exists now.
     server.open(&Dialect::modern().progress(1, 1_000, 0)).rest();
     let before = server.resident_kib();
     let flood = Dialect::modern().progress("flood", 1_000_000, 0);

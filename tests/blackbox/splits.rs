@@ -10,7 +10,7 @@ use crate::harness::{Client, Dialect, Request, Revision, Server, case, echo, eve
 /// Connections in step: fewer than there are assembly buffers.
 const CONNECTIONS: usize = 48;
 
-/// A server and how much it was sent.
+/// A server, and the number of bytes it was sent.
 struct Delivery {
     server: Server,
     sent_bytes: u64,
@@ -57,7 +57,7 @@ impl Delivery {
     }
 }
 
-/// Requests of each framing, and the text they are answered with.
+/// Requests of each framing, and the text of their answers.
 fn representatives() -> [(&'static str, Vec<u8>, &'static str); 4] {
     let legacy = Dialect::legacy(Revision::NEWEST_LEGACY);
     [

@@ -57,7 +57,7 @@ impl Sse {
         Self::over(server.connect(), server.connect())
     }
 
-    /// With its stream on one connection and its POSTs on another.
+    /// A client with its stream on one connection and its POSTs on another.
     #[track_caller]
     fn over(stream: Client, posts: Client) -> Self {
         let mut stream = stream.open(&opening());
@@ -79,7 +79,7 @@ impl Sse {
         self
     }
 
-    /// Posts what a client of Streamable HTTP would; it must be accepted.
+    /// Posts what a client of Streamable HTTP would send; it must be accepted.
     #[track_caller]
     fn post(&mut self, request: &Request) {
         self.try_post(&request.body).assert_accepted();
@@ -90,7 +90,7 @@ impl Sse {
         self.posts.ask(&posting(&self.endpoint, message))
     }
 
-    /// The result that is the next message, and must be for this request.
+    /// The next message, which must be the result of this request.
     #[track_caller]
     fn answer(&mut self, id: impl Into<Value>) -> Value {
         let mut message = self.stream.message();
@@ -130,7 +130,7 @@ fn a_stream_begins_with_where_to_post() {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         assert!(name.len() == 32 && name.bytes().all(is_digit), "{name}");
         assert!(names.insert(name.to_owned()), "names are unique");
-        // The stream is no session of Streamable HTTP.
+        // The stream is not a session of Streamable HTTP.
         assert_eq!(client.stream.head().field("mcp-session-id"), None);
         assert!(client.stream.is_chunked());
     }
@@ -141,7 +141,7 @@ fn where_to_post_stays_beneath_the_prefix_a_proxy_shows() {
     let server = shared();
     let mut stream = server.open(&opening());
     let reference = stream.reference();
-    // Relative to https://host/prefix/sse it is https://host/prefix/messages.
+    // The reference, relative to https://host/prefix/sse, is https://host/prefix/messages.
     assert!(reference.starts_with("messages?sessionId="), "{reference}");
     let mut stream = server.open(&opening().with_target("/sse/"));
     stream.judge_by(Revision::NEWEST_LEGACY);
@@ -239,7 +239,7 @@ fn a_post_without_a_stream_leads_nowhere() {
         let target = format!("/messages?sessionId={name}");
         post(&target).assert_error(404, INVALID_REQUEST, Value::Null);
     }
-    // The id of a session is no stream's name, and the other way round.
+    // The id of a session is not a stream's name, and the other way round.
     let session = server.open_session(&newest());
     let target = format!("/messages?sessionId={}", session.session.as_deref().unwrap());
     post(&target).assert_error(404, INVALID_REQUEST, Value::Null);
@@ -321,7 +321,7 @@ fn bodies_are_as_large_and_as_odd_as_anywhere() {
     let chunks = posting(&client.endpoint, newest().echo(3, "in pieces").body).encode_chunked(&[1, 5, 20]);
     client.posts.ask_bytes(&chunks).assert_accepted();
     client.assert_echo(3, "in pieces");
-    // Several, one behind the other.
+    // Several messages come one behind the other.
     let many: Vec<u8> = (4..20)
         .flat_map(|id| posting(&client.endpoint, newest().echo(id, "x").body).encode())
         .collect();
@@ -342,7 +342,7 @@ fn answers_go_to_the_stream_whose_client_asked() {
         .map(|_| Sse::open(&server).initialized(&newest()))
         .collect();
     for round in 0..20 {
-        // The same ids everywhere, one connection for the POSTs of all.
+        // The ids are the same everywhere, and one connection carries the POSTs of all.
         let mut posts = server.connect();
         for (number, client) in clients.iter().enumerate() {
             let message = newest().echo(round, &format!("{number} {round}")).body;
@@ -376,7 +376,7 @@ fn a_post_may_come_to_any_shard() {
             .into();
         client.post(&able.response(&question, &json!({"action": "accept", "content": content})));
         assert_eq!(client.answer(2)["content"][0]["text"], "the user said: blue");
-        // A call that is given up.
+        // A call is cancelled.
         let progress = able.progress(3, 10_000, 10);
         client.post(&progress);
         client.stream.notification("notifications/progress");
@@ -421,7 +421,7 @@ fn a_stream_that_is_gone_is_gone_for_its_posts() {
 #[test]
 fn calls_in_flight_when_their_stream_dies_end_by_their_era() {
     let server = start(&["--pool-size", "8"]);
-    // Legacy: they run to their end, unheard.
+    // Legacy calls run to their end, though nobody receives their answers.
     let mut client = Sse::open(&server).initialized(&newest());
     for id in 0..4 {
         client.post(&newest().tool(id, "sleep", json!({"ms": 2_000})));
@@ -431,7 +431,7 @@ fn calls_in_flight_when_their_stream_dies_end_by_their_era() {
     eventually("they are over", || server.busy_handlers() == 0);
     let ended = |outcome: &str| server.metric("weir_operations_total", &[("outcome", outcome)]);
     assert_eq!(ended("cancelled"), 0);
-    // Modern: leaving gives them up.
+    // Modern calls are cancelled when their client leaves.
     let mut client = Sse::open(&server);
     for id in 0..4 {
         client.post(&Dialect::modern().tool(id, "sleep", json!({"ms": 60_000})));
@@ -453,7 +453,7 @@ fn more_calls_than_one_client_may_have_are_refused_on_its_stream() {
     let refused = client.stream.message();
     assert_eq!(refused["error"]["code"], -31503, "{refused}");
     assert!(refused["error"]["data"]["retryAfterMs"].as_u64() > Some(0));
-    // Control is answered, and others are served.
+    // Control is answered, and other clients are served.
     client.post(&newest().request("ping", "ping", json!({})));
     let ids = std::iter::repeat_with(|| client.stream.message()["id"].clone());
     assert!(ids.take(80).any(|id| id == "ping"));
@@ -461,7 +461,7 @@ fn more_calls_than_one_client_may_have_are_refused_on_its_stream() {
     client.stream.reset();
 }
 
-/// Posts big calls until one is refused; how many were accepted, and the refusal.
+/// Posts big calls until one is refused. Returns how many were accepted, and the refusal.
 #[track_caller]
 fn post_until_refused(client: &mut Sse, blob_bytes: u64) -> (u64, Response) {
     for id in 0..100_000 {
@@ -483,7 +483,7 @@ fn posts_for_a_reader_that_does_not_read_are_refused_and_the_reader_is_cut_off()
     let before_kib = server.resident_kib();
     let (accepted, refused) = post_until_refused(&mut client, 30_000);
     assert!(accepted > 8, "{accepted}");
-    // Refused at once, with the request's id, or already cut off.
+    // The POST is refused at once, with the request's id, or the stream is already cut off.
     if refused.status == 503 {
         refused.assert_error(503, -31503, accepted);
         assert_overload(refused.json(), &refused, "connections");
@@ -517,7 +517,7 @@ fn ten_thousand_posts_are_answered_once_each() {
         mut posts,
         endpoint,
     } = Sse::open(&server).initialized(&newest());
-    // A place in the bounded channel for each that is not answered.
+    // The bounded channel has a place for each request without an answer.
     let (asked, answered) = mpsc::sync_channel::<()>(UNANSWERED_MAX);
     std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -1,4 +1,4 @@
-//! Starting: beside another server, in place of one that ends, and by a client that expects another transport.
+//! Starts: beside another server, in place of one that ends, and by a client that expects another transport.
 
 use std::io::Read;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn serve(flags: &[&str]) -> Process {
     Process::start(&[&usual, flags].concat())
 }
 
-/// What a server says that does not start.
+/// The output of a server that does not start.
 #[track_caller]
 fn refusal(flags: &[&str]) -> String {
     let mut refused = serve(flags);
@@ -45,7 +45,7 @@ fn a_second_server_on_the_same_port_is_refused_unless_it_is_meant() {
         }
         assert_serves(&first);
 
-        // The first need not have said it: who comes beside means it.
+        // The first server need not have said it: the second one means it.
         let mut second = Server::start(&["--listen", &address, "--reuse-port", "on", "--shards", shards]);
         assert_eq!(second.address, first.address);
         eventually("both are asked", || {
@@ -54,7 +54,7 @@ fn a_second_server_on_the_same_port_is_refused_unless_it_is_meant() {
                 .iter()
                 .all(|server| server.metric("weir_requests_total", &[]) > 0)
         });
-        // Two that share are no place for a third that does not.
+        // Two servers that share are no place for a third that does not.
         let said = refusal(&["--listen", &address]);
         assert!(said.contains("--reuse-port on"), "{said}");
         first.stop();
@@ -77,7 +77,7 @@ fn a_port_of_somebody_else_is_refused_even_to_who_would_share_it() {
     }
 }
 
-/// `localhost` and IPv6 beside the same port.
+/// `localhost` and IPv6 use the same port beside each other.
 #[test]
 fn addresses_that_do_not_meet_do_not_disturb_each_other() {
     let first = Server::start(&["--listen", "localhost:0"]);
@@ -98,7 +98,7 @@ fn addresses_that_do_not_meet_do_not_disturb_each_other() {
     );
 }
 
-/// One that drains lets go of its port at once, however long its calls go on.
+/// A draining server releases its port at once, however long its calls go on.
 #[test]
 fn a_server_can_take_the_place_of_one_that_drains() {
     let mut old = Server::start(&["--drain-timeout", "60s"]);
@@ -146,7 +146,7 @@ fn a_rolling_restart_needs_an_admin_address_each() {
     }
 }
 
-/// A client that starts a server and is not told the word for it.
+/// A client starts a server without saying `stdio`.
 #[test]
 fn serving_http_to_pipes_says_what_to_write_and_prints_nothing_to_them() {
     for (flags, is_on_stdout) in [
@@ -185,7 +185,7 @@ fn serving_http_to_pipes_says_what_to_write_and_prints_nothing_to_them() {
         let said = process.stderr();
         assert_eq!(said.contains("weir report"), flags.is_empty(), "{said}");
     }
-    // Where nothing is logged it is said all the same.
+    // The note comes even where nothing is logged.
     let mut command = Command::new(WEIR);
     command.args([
         "serve",
@@ -200,7 +200,7 @@ fn serving_http_to_pipes_says_what_to_write_and_prints_nothing_to_them() {
     eventually("it says what to write", || {
         process.stderr().starts_with("weir: stdin and stdout are pipes")
     });
-    // One of them alone is a shell's.
+    // One pipe alone is a shell's.
     let server = Server::start(&[]);
     assert!(!server.stderr().contains("weir stdio"));
 }
@@ -235,7 +235,7 @@ fn a_report_asked_for_while_starting_is_printed_once_it_serves() {
     assert_eq!(process.stdout().lines().count(), 2);
 }
 
-/// What a container has: no variables but those of its platform.
+/// A container has no variables but those of its platform.
 #[test]
 fn it_serves_with_the_environment_of_a_container() {
     let mut command = Command::new("env");

@@ -1,5 +1,5 @@
-//! A server of the client's own, on stdin and stdout: what ends it, what it never prints, and what it does with lines
-//! that no client should send. The regular conversations are in `transcripts`.
+//! A server of the client's own, on stdin and stdout: what ends it, what it never prints, and how it treats lines that
+//! no client should send. The regular conversations are in `transcripts`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 const OVERLOADED: i64 = -31503;
-/// What no test waits for.
+/// A time that no test waits for.
 const FOREVER_MS: u64 = 60_000;
 
 /// A server and its client's ends of the pipes.
@@ -27,7 +27,7 @@ struct Client {
     process: Process,
     input: Option<ChildStdin>,
     output: Option<ChildStdout>,
-    /// What came and was not looked at.
+    /// The bytes that came and were not looked at.
     came: Vec<u8>,
 }
 
@@ -48,7 +48,7 @@ impl Client {
         }
     }
 
-    /// Started, and known to serve.
+    /// A server that was started, and is known to serve.
     fn ready(flags: &[&str]) -> Self {
         let mut client = Self::start(flags);
         client.say(&ping("ready"));
@@ -77,14 +77,14 @@ impl Client {
         }
     }
 
-    /// The next `count` lines by their ids, in whatever order they came.
+    /// The next `count` lines by their ids, in any order.
     #[track_caller]
     fn next_by_id(&mut self, count: usize) -> std::collections::HashMap<String, Value> {
         let answers = (0..count).map(|_| self.next());
         answers.map(|answer| (answer["id"].to_string(), answer)).collect()
     }
 
-    /// Reads what is there, after waiting for it; false at its end.
+    /// Reads what is there, after waiting for it; returns false at the end.
     fn read_some(&mut self) -> bool {
         let output = self.output.as_mut().unwrap();
         let ready = poll(&mut [PollFd::new(output, PollFlags::IN)], Some(&PATIENCE)).unwrap();
@@ -95,7 +95,7 @@ impl Client {
         count > 0
     }
 
-    /// Closes the input; gives every message that still comes, once the process ended well.
+    /// Closes the input; returns every message that still comes, once the process ended well.
     #[track_caller]
     fn leave(mut self) -> Vec<Value> {
         self.input = None;
@@ -172,7 +172,7 @@ fn input_may_be_nothing_or_a_file() {
     let asked = scratch.text("asked");
     let ids = ["a", "b", "c"];
     let lines: Vec<Vec<u8>> = ids.iter().map(|id| ping(id).body).collect();
-    // The last one lacks its line feed.
+    // The last line lacks its line feed.
     std::fs::write(&asked, lines.join(&b'\n')).unwrap();
     for (input, answered) in [("/dev/null", &[][..]), (asked.as_str(), &ids)] {
         let output = scratch.text("answered");
@@ -229,7 +229,7 @@ fn calls_in_flight_at_the_end_of_input_have_a_moment() {
     }
 }
 
-/// A client that closes its input may stay to hear; legacy calls have the better part of the second.
+/// A client that closes its input may stay to read; legacy calls have the better part of the second.
 #[test]
 fn legacy_calls_finish_after_the_end_of_input() {
     let mut client = Client::ready(&[]);
@@ -262,7 +262,7 @@ fn a_client_that_is_gone_is_no_error() {
     client.say(&ping("unheard"));
     client.assert_ended_well();
     assert!(client.input.is_some(), "its input was open to the last");
-    // Whatever is in flight has nobody to answer to.
+    // Nobody is left to get the answers of calls in flight.
     let mut client = Client::ready(&[]);
     client.say(&sleep(&legacy(), 1, FOREVER_MS));
     client.output = None;
@@ -394,7 +394,7 @@ fn a_line_beyond_the_limit_is_answered_once_and_skipped() {
         );
         assert_eq!(client.next()["id"], "next", "behind {bytes} bytes");
     }
-    // Wherever the id stands, and not what stands deeper.
+    // The id may stand anywhere at the top level, but not deeper.
     let filler = "x".repeat(LIMIT);
     for (line, id) in [
         (
@@ -432,13 +432,13 @@ fn a_line_beyond_the_limit_is_answered_once_and_skipped() {
     }
     client.say(&ping("on"));
     assert_eq!(client.next()["id"], "on");
-    // At the end of input too.
+    // The same holds at the end of the input.
     client.say_bytes(format!(r#"{{"id":"cut off","x":"{filler}"#).as_bytes());
     let rest = client.leave();
     assert_eq!((rest.len(), &rest[0]["id"]), (1, &json!("cut off")));
 }
 
-/// The call that waits for an answer does not wait when that is too long to be read.
+/// A call does not wait for an answer that is too long to be read.
 #[test]
 fn an_answer_beyond_the_limit_ends_the_call_that_waits_for_it() {
     let mut client = Client::ready(&["--body-max", "8KiB"]);
@@ -578,12 +578,12 @@ fn a_changed_file_is_told_to_who_subscribed() {
         let told = client.next();
         assert_eq!(told["method"], "notifications/resources/updated");
         assert_eq!(told["params"]["uri"], uri);
-        // Listening does not hold up the end.
+        // A subscription does not hold up the end.
         client.leave();
     }
 }
 
-/// It reads no more once so much is unread, and holds no more than that.
+/// The server reads no more once so much is unread, and holds no more than that.
 #[test]
 fn a_client_that_does_not_read_is_not_read_from() {
     const BLOB_BYTES: usize = 32 << 10;
@@ -612,7 +612,7 @@ fn a_client_that_does_not_read_is_not_read_from() {
     }
     let grown = client.process.resident_kib().saturating_sub(before);
     assert!(grown < 64 << 10, "{grown} KiB more after {calls} calls");
-    // Nothing is lost: what was asked is answered, or refused by name, once somebody reads.
+    // Nothing is lost: every request is answered, or refused by name, once the client reads.
     for _ in 0..calls {
         let answer = client.next();
         let length = answer["result"]["content"][0]["text"].as_str().map(str::len);
@@ -670,7 +670,7 @@ fn ten_megabytes_at_once_are_answered() {
 
 #[test]
 fn many_run_side_by_side_and_none_listens() {
-    // The usual address is taken, which is nothing to them.
+    // The usual address is taken, which does not matter to them.
     let _taken = TcpListener::bind("127.0.0.1:8080");
     let mut clients: Vec<Client> = (0..16).map(|_| Client::start(&[])).collect();
     for client in &mut clients {
@@ -704,7 +704,7 @@ fn listening(pid: u32) -> usize {
         .count()
 }
 
-/// Everything it says goes through the log: no report unless somebody asks for it.
+/// Everything the server prints goes through the log: there is no report unless somebody asks for it.
 #[test]
 fn no_report_is_printed_unless_it_is_asked_for() {
     for (flags, reports) in [
@@ -729,7 +729,7 @@ fn the_old_spelling_and_the_environment_mean_the_same() {
         (&["stdio", "--toolset", "demo"], "http"),
     ];
     for (arguments, variable) in spellings {
-        // Variables of ours are taken out of whatever the tests start.
+        // Our variables are removed from the environment of everything the tests start.
         let mut command = Command::new("env");
         command
             .arg(format!("WEIR_TRANSPORT={variable}"))
@@ -767,7 +767,7 @@ fn options_without_a_use_are_named() {
     );
 }
 
-/// Health and metrics are there for who asks, and sessions know their key.
+/// Health and metrics are there on request, and sessions know their key.
 #[test]
 fn admin_and_session_keys_go_with_stdio() {
     let scratch = Scratch::new("stdio-key");

@@ -59,7 +59,7 @@ fn no_handler_stays_idle_while_somebody_waits() {
             let held = hold_from_first(&server, handlers);
             assert_eq!(busy_per_shard(&server), vec![pool_size as u64; shards]);
             assert_eq!(stolen(&server, "in"), (handlers - pool_size) as u64);
-            // All are busy: from here on they wait, and whoever falls free first serves them.
+            // All are busy: from here on requests wait, and the first free handler serves them.
             let mut waiters: Vec<Client> = (0..3).map(|_| connect_to(&server, 0)).collect();
             for (id, client) in waiters.iter_mut().enumerate() {
                 enqueue(&server, client, &tool(id, "sleep", json!({"ms": 1})).encode());
@@ -82,7 +82,7 @@ fn a_handler_that_falls_free_elsewhere_serves_who_has_long_waited() {
     let mut held = hold_from_first(&server, 3);
     let mut waiter = connect_to(&server, 1);
     enqueue(&server, &mut waiter, &echo(1, "waited").encode());
-    // Its own shard's handler is not the one that falls free.
+    // The handler that becomes free is not its own shard's.
     let connections = per_shard(&server, "weir_connections", &[]);
     drop(held.remove(0));
     waiter.receive().assert_echo(1, "waited");
@@ -148,7 +148,7 @@ fn a_connection_that_moved_lives_on_where_it_is() {
                 .result();
         }
     }
-    // In pieces, and pipelined.
+    // The request comes in pieces, and pipelined.
     let bytes = [echo(1, "a").encode(), echo(2, &"b".repeat(50_000)).encode()].concat();
     bytes.chunks(4_000).for_each(|piece| client.send_bytes(piece));
     client.receive().assert_echo(1, "a");
@@ -157,7 +157,7 @@ fn a_connection_that_moved_lives_on_where_it_is() {
         per_shard(&server, "weir_connections", &[]) == [0, 1]
     });
     assert_eq!(stolen(&server, "in"), 1);
-    // Its own leaving is noticed while its call runs.
+    // The server notices when this client leaves while its call runs.
     send_long_call(&mut client);
     eventually("shard 1 is busy", || busy_per_shard(&server) == [0, 1]);
     client.reset();
@@ -234,13 +234,13 @@ fn the_reserve_is_for_a_shards_own_clients() {
     assert_eq!(busy_per_shard(&server), [4, 2]);
     let mut waiter = connect_to(&server, 0);
     enqueue(&server, &mut waiter, &echo(1, "waited").encode());
-    // The two left are for those who came to shard 1.
+    // The two left are for clients of shard 1.
     for turn in 0..3 {
         let mut own = connect_to(&server, 1);
         own.ask(&echo(turn, "own")).assert_echo(turn, "own");
     }
     assert!(waiter.is_silent() && waiting(&server) == 1);
-    // One that falls free above the reserve is the waiter's, wherever it is.
+    // A handler that becomes free above the reserve is the waiter's, wherever it is.
     drop(held.pop());
     waiter.receive().assert_echo(1, "waited");
     drop(held);

@@ -57,7 +57,7 @@ fn more_waiters_than_slack_are_served_once_each() {
         assert_at_rest(&server);
         let calls = server.metric("weir_operations_total", &[("outcome", "ok")]);
         assert_eq!(calls, 64, "each ran once");
-        // Wherever they are now, all go on.
+        // All go on, wherever they are now.
         let connections: u64 = per_shard(&server, "weir_connections", &[]).iter().sum();
         assert_eq!(connections, 64);
         for (id, client) in clients.iter_mut().chain(&mut own).enumerate() {
@@ -108,10 +108,10 @@ fn who_leaves_while_others_move_takes_nothing_along() {
     assert!(waits(&server, "served") > 0 && waits(&server, "left") > 0 && stolen(&server) > 0);
 }
 
-/// So that a server that does not end fails the test instead of keeping it.
+/// This makes a server that does not end fail the test instead of keeping it.
 const TURNS_MAX: usize = 2_000;
 
-/// Asks until nobody listens any more; gives how many calls were answered.
+/// Sends requests until nobody listens any more; returns how many calls were answered.
 fn ask_until_gone(client: &mut Client, seed: u64, answered: &AtomicUsize) {
     let mut random = Rng::with_seed(seed);
     for turn in 0..TURNS_MAX {
@@ -172,7 +172,7 @@ fn a_drain_while_waiters_move_loses_nothing() {
     }
 }
 
-/// A call and what only its client may see.
+/// A call, and a text that only its client may see.
 struct Secret {
     bytes: Vec<u8>,
     text: String,
@@ -197,7 +197,7 @@ impl Secret {
     }
 }
 
-/// Some pipelined secrets behind a moment's sleep, so that they wait and move; now and then the client goes.
+/// Some pipelined secrets behind a moment's sleep, so that they wait and move; now and then the client leaves.
 fn live(server: &Server, number: u64, seed: u64) {
     let mut random = Rng::with_seed(seed + number);
     let mut kept: Option<Client> = None;

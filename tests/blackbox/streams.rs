@@ -1,4 +1,4 @@
-//! Answers to POST as event streams: when a call gets one, what is in it, and what happens to the connection.
+//! Answers to POST as event streams: when a call gets one, its contents, and the fate of the connection.
 
 use serde_json::{Value, json};
 
@@ -230,7 +230,7 @@ fn many_streams_at_once_keep_to_themselves() {
             let dialect = &dialects[number % dialects.len()];
             let arguments = json!({"steps": 5, "delay_ms": 3});
             let meta = json!({"progressToken": number});
-            // One id for all: answers are told apart by their streams alone.
+            // All calls have one id: only their streams tell the answers apart.
             (
                 number,
                 server.open(&dialect.tool_with("same", "progress", arguments, meta)),
@@ -261,7 +261,7 @@ fn silent_streams_show_life() {
     let dialects = dialects(&server);
     let mut streams: Vec<EventStream> = dialects
         .iter()
-        // Nothing to tell, and still a stream, since it takes long.
+        // The call has nothing to report, and still gets a stream, since it takes long.
         .map(|dialect| server.open(&dialect.tool("nap", "sleep", json!({"ms": 1_000}))))
         .collect();
     for (stream, dialect) in streams.iter_mut().zip(&dialects) {
@@ -285,7 +285,7 @@ fn silent_streams_show_life() {
             assert_eq!(stream.comment(), "");
         }
     }
-    // Life is shown to who reads chunks and to who does not.
+    // Clients that read chunks and clients that do not both get signs of life.
     let mut old = server.open(
         &session
             .tool(2, "sleep", json!({"ms": 400}))
@@ -322,12 +322,12 @@ fn a_drain_past_its_time_ends_streams_all_the_same() {
     let mut stream = server.open(&Dialect::modern().progress(1, 1_000, 50));
     assert_progress(&mut stream, &json!("token"), 1);
     server.signal(rustix::process::Signal::TERM);
-    // In order or not, it ends.
+    // The stream ends, in order or not.
     while let Ok(Some(_)) = stream.try_frame() {}
     server.wait();
 }
 
-/// A client that half-closes has said all it had to say; it still listens.
+/// A client that half-closes has sent all its requests; it still listens.
 #[test]
 fn a_half_closed_client_hears_its_stream_to_the_end() {
     let server = Shared::usual();
@@ -338,7 +338,7 @@ fn a_half_closed_client_hears_its_stream_to_the_end() {
         let mut stream = client.receive_stream();
         assert_progress(&mut stream, &json!("token"), 1);
         stream.client().finish();
-        // A modern client's FIN may be its leaving: then nothing more is owed.
+        // A modern client's FIN may mean that it leaves: then nothing more is owed.
         if !dialect.is_modern() {
             assert_progress(&mut stream, &json!("token"), 2);
             stream.answer(1);

@@ -53,18 +53,19 @@ fn who_unsubscribes_hears_no_more() {
         server.change("a.txt");
         assert_updated(&mut stream, "a.txt", None);
         unsubscribe(&mut client, &session, "a.txt");
-        // A witness, by whom the change is known to have been told.
+        // A witness, which shows that the change has been announced.
         let mut witness = listen_to(server.connect(), 1, &["a.txt"]);
         server.change("a.txt");
         assert_updated(&mut witness, "a.txt", None);
         server.change("b.txt");
-        // Said before it was unsubscribed, the first change may still come; the second may not come behind it.
+        // The first change was announced before the client unsubscribed, and may still come; the second may not come
+        // behind it.
         assert_updated(&mut stream, "b.txt", Some("a.txt"));
         server.change("a.txt");
         assert_updated(&mut witness, "a.txt", Some("a.txt"));
         server.change("b.txt");
         assert_updated(&mut stream, "b.txt", Some("b.txt"));
-        // Again and again makes no difference.
+        // Repeating it makes no difference.
         unsubscribe(&mut client, &session, "a.txt");
         subscribe(&mut client, &session, "b.txt");
     }
@@ -80,7 +81,7 @@ fn all_ways_a_file_changes_are_told() {
         server.open(&session.get_stream()),
         listen_to(server.connect(), "modern", &["a.txt"]),
     ];
-    // One file after another, so that what belongs to the change before is known by its name.
+    // The files change one after another, so that late messages about the change before are known by their name.
     subscribe(&mut client, &session, "b.txt");
     let fence = |streams: &mut [EventStream; 2]| {
         server.change("b.txt");
@@ -130,7 +131,7 @@ fn each_message_is_on_one_stream() {
             .all(|message| message["method"] == "notifications/progress" || message["id"] == 1),
         "{rest:?}"
     );
-    // And what belongs to the call came on its own stream alone.
+    // Messages that belonged to the call came only on its own stream.
     server.change("a.txt");
     assert_updated(&mut get_stream, "a.txt", None);
 }
@@ -184,7 +185,7 @@ fn what_is_no_resource_cannot_be_subscribed_to() {
     }
 }
 
-/// What a URI spells that leaves the directory, nobody hears of, whatever its subscription is answered with.
+/// Nobody hears of a URI that leaves the directory, whatever its subscription is answered with.
 #[test]
 fn what_lies_outside_is_not_told_of() {
     let server = Watched::start(&[]);
@@ -251,7 +252,7 @@ fn capabilities_tell_of_subscriptions() {
     }
 }
 
-/// The watch begins a moment after the answer: what changes in between is not lost, in either era.
+/// The watch begins a moment after the answer: a change in between is not lost, in either era.
 #[test]
 fn a_change_right_behind_the_answer_is_told() {
     let server = Watched::start(&[]);
@@ -260,7 +261,7 @@ fn a_change_right_behind_the_answer_is_told() {
     let mut client = server.connect();
     let mut before: Option<String> = None;
     for number in 0..60 {
-        // Another file each time, so that each is watched for the first time: one that is new, then one that is
+        // Each time it is another file, so that each is watched for the first time: one that is new, then one that is
         // rewritten.
         let name = format!("quick-{number}.txt");
         if number % 2 == 1 {
@@ -277,7 +278,7 @@ fn a_change_right_behind_the_answer_is_told() {
     }
 }
 
-/// The same of a file that goes.
+/// The same holds for a file that is removed.
 #[test]
 fn a_file_deleted_right_behind_the_answer_is_told() {
     let server = Watched::start(&[]);

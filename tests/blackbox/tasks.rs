@@ -1,4 +1,4 @@
-//! Tasks over sockets: which client owns them, how long they live, how races end, and what remains of them.
+//! Tasks over sockets: which client owns them, how long they live, how races end, and what is left of them.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn created(dialect: &Dialect, response: &Response) -> Value {
     }
 }
 
-/// Makes a task; its id.
+/// Makes a task; returns its id.
 #[track_caller]
 fn begin(client: &mut Client, dialect: &Dialect, tool: &str, arguments: Value) -> String {
     let response = client.ask(&task_call(dialect, tool, arguments, None));
@@ -60,7 +60,7 @@ fn about(dialect: &Dialect, method: &str, task: &str) -> Request {
     dialect.request(method, method, json!({"taskId": task}))
 }
 
-/// The task as it is now; none if it is unknown.
+/// The present state of a task; `None` if it is unknown.
 #[track_caller]
 fn look(client: &mut Client, dialect: &Dialect, task: &str) -> Option<Value> {
     let response = client.ask(&about(dialect, "tasks/get", task));
@@ -92,7 +92,7 @@ fn wait_for(mut client: Client, dialect: &Dialect, task: &str) -> Client {
     client
 }
 
-/// The answer to `tasks/result`, whether the task was over and it came at once, or it comes on a stream.
+/// The answer to `tasks/result`, which comes at once if the task was over, or on a stream.
 #[track_caller]
 fn result_of(mut client: Client) -> Value {
     if client.is_stream_next() {
@@ -107,7 +107,7 @@ fn assert_refused(response: &Response, code: i64) {
     assert_eq!(response.json()["error"]["code"], code, "{}", response.text());
 }
 
-/// Nothing is left: neither tasks nor bytes of them, nor handlers.
+/// Waits until nothing is left: neither tasks nor their bytes, nor handlers.
 #[track_caller]
 fn assert_no_tasks(server: &Server) {
     eventually("all tasks are forgotten", || {
@@ -150,7 +150,7 @@ fn a_task_is_not_to_be_found_by_others() {
         assert_eq!(status(&mut client, &own, &task), "working");
         client.ask(&about(&own, "tasks/cancel", &task)).result();
     }
-    // A session lists its own.
+    // A session lists its own tasks.
     let (one, other) = (open_legacy(&server), open_legacy(&server));
     let task = begin(&mut client, &one, "sleep", json!({"ms": 0}));
     let mut list = |session: &Dialect| {
@@ -177,7 +177,7 @@ fn a_task_is_forgotten_when_its_time_is_over_and_stops() {
     let short = client.ask(&task_call(&legacy, "sleep", json!({"ms": 60_000}), Some(50)));
     assert_eq!(created(&legacy, &short)["ttl"], 50);
     let short = created(&legacy, &short)["taskId"].as_str().unwrap().to_owned();
-    // A client that waits for a task hears in one way or another that nothing comes; a task that is gone is unknown.
+    // A client that waits for a task learns in some way that nothing comes; a task that is gone is unknown.
     let answer = result_of(wait_for(server.connect(), &legacy, &short));
     let code = answer["error"]["code"].as_i64();
     let is_told = code.is_some_and(|code| [INTERNAL_ERROR, INVALID_PARAMS].contains(&code));
@@ -201,7 +201,7 @@ fn a_cancellation_and_an_end_agree_on_who_was_first() {
     let (mut one, mut other) = (connect_to(&server, 0), connect_to(&server, 1));
     for turn in 0..100 {
         let _case = case(format!("turn {turn}"));
-        // Some could not end first.
+        // Some may have ended first.
         let is_long = turn % 10 == 0;
         let arguments = json!({"ms": if is_long { 60_000 } else { random.u64(0..4) }});
         let task = begin(&mut one, &legacy, "sleep", arguments.clone());
@@ -368,7 +368,7 @@ fn changes_are_told_on_every_shard() {
 
 #[test]
 fn thousands_made_and_abandoned_leave_nothing() {
-    // Room for all that run at once, wherever the kernel puts their clients, so that nearly all are made.
+    // This leaves room for all that run at once, wherever the kernel puts their clients, so that nearly all are made.
     let flags = ["--task-ttl", "1s", "--task-ttl-max", "1s", "--tasks-max", "2000"];
     let server = Server::start(
         &[

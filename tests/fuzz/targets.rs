@@ -1,5 +1,5 @@
-//! What Weir reads from peers, as functions of bytes that must never panic. Each also asserts what holds for any
-//! bytes: the result does not depend on how they were cut, and fast ways agree with plain ones.
+//! The readers of peers' bytes, as functions that must never panic. Each also asserts what holds for any bytes: the
+//! result does not depend on how they were cut, and fast ways agree with plain ones.
 //!
 //! `cargo fuzz run --fuzz-dir tests/fuzz TARGET` lets libFuzzer look for inputs; it needs a nightly compiler.
 //! `tests/fuzz_seeds.rs` replays what lies in `corpus/`, with any compiler.
@@ -14,7 +14,7 @@ use weir::internals::wire::http1::{
 use weir::internals::wire::websocket::{Control, Intake, Limits, MessageKind, Progress, Violation};
 use weir::{CallContext, Registry, ResourceTemplate};
 
-/// Small, so that limits are met.
+/// The limits are small, so that they are met.
 const HEAD_LIMITS: HeadLimits = HeadLimits {
     head_bytes_max: 2 << 10,
     request_line_bytes_max: 256,
@@ -37,7 +37,7 @@ pub fn head(bytes: &[u8]) {
     let head = bytes.get(..length).expect("a head within its window");
     if let Ok(parsed) = parse_head(head, &HEAD_LIMITS) {
         parsed.values("accept").for_each(drop);
-        // A head that is let in fits the limits, and is no longer a beginning.
+        // A head that is accepted fits the limits, and is no longer a beginning.
         assert!(length <= HEAD_LIMITS.head_bytes_max && head.ends_with(b"\n"));
     }
 }
@@ -66,7 +66,7 @@ pub fn chunked(bytes: &[u8]) {
     }
 }
 
-/// The data, how many bytes were taken, and whether the body is whole.
+/// The data, how many bytes were consumed, and whether the body is complete.
 fn unchunk(bytes: &[u8], piece_bytes: usize) -> Result<(Vec<u8>, usize, bool), String> {
     let (mut decoder, mut body, mut taken) = (ChunkDecoder::default(), Vec::new(), 0);
     for piece in bytes.chunks(piece_bytes) {
@@ -127,10 +127,11 @@ fn converse(bytes: &[u8], piece_bytes: usize) -> Vec<Said> {
     said
 }
 
-/// So much blank space behind a body that it is looked at before it is parsed.
+/// A body with so much blank space behind it that it is prescanned before it is parsed.
 const LARGE_BYTES: usize = 40 << 10;
 
-/// The look at a large body before its parse: it refuses nothing that the parser takes, and lets in nothing deeper.
+/// The prescan of a large body before its parse: it refuses nothing that the parser accepts, and accepts nothing
+/// deeper.
 pub fn prescan(bytes: &[u8]) {
     let mut large = bytes.to_vec();
     large.resize(bytes.len() + LARGE_BYTES, b' ');
@@ -145,7 +146,7 @@ pub fn prescan(bytes: &[u8]) {
     }
 }
 
-/// A message's envelope: agrees with a plain parser on what is JSON, and with a glance on what an answer is to carry.
+/// A message's envelope: agrees with a plain parser on what is JSON, and with a glance on the id of an answer.
 pub fn envelope(bytes: &[u8]) {
     let glimpse = Glance::at(bytes);
     let mut pieces = Glance::default();
@@ -179,7 +180,7 @@ fn read(root: weir::internals::jsonrpc::Value<'_, '_>, text: &[u8], glanced: &Sh
 #[derive(Deserialize)]
 struct Nothing {}
 
-/// A line with a template and one with a URI: what the template makes of plain values matches it.
+/// A line with a template and one with a URI: the template's expansion of plain values matches it.
 pub fn uri_template(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -217,7 +218,7 @@ fn expand(template: &str, value: &str) -> String {
     })
 }
 
-/// What takes one input, and panics at what is wrong.
+/// A function that takes one input, and panics at a fault.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.

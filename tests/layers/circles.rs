@@ -1,7 +1,7 @@
 //! Circles of imports inside one folder: between its files, and between its subfolders taken as one each.
 //!
-//! A front door (`mod.rs`, or `folder.rs` beside `folder/`) that re-exports a name imports nothing by that; whoever
-//! uses the name imports the file that defines it. What a method call needs cannot be seen here.
+//! A front door (`mod.rs`, or `folder.rs` beside `folder/`) that re-exports a name imports nothing by that; a user of
+//! the name imports the file that defines it. The needs of a method call cannot be seen here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -17,13 +17,13 @@ pub(crate) struct Import {
     pub(crate) line: usize,
 }
 
-/// What each part of a folder imports from the others, with the lines that do.
+/// The imports of each part of a folder from the others, with their lines.
 type Graph = BTreeMap<String, BTreeMap<String, BTreeSet<Import>>>;
 
 /// The modules of a crate and what they import.
 pub(crate) struct Crate {
     files: HashMap<Module, File>,
-    /// From, to, and the line.
+    /// The importing module, the imported one, and the line.
     imports: Vec<(Module, Module, Import)>,
 }
 
@@ -131,7 +131,7 @@ impl Crate {
         imports
     }
 
-    /// The file that defines what `path`, written in `module`, names; nothing for other crates.
+    /// The file that defines the name `path`, written in `module`; `None` for other crates.
     fn target(&self, module: &Module, path: &source::Path, depth: usize) -> Option<Module> {
         let mut at = [module.as_slice(), &path.inside].concat();
         let mut rest = path.segments.as_slice();
@@ -200,7 +200,7 @@ fn module_at(path: &str) -> Module {
     module
 }
 
-/// The parts of the shortest circle through `start`, from it and back to before it.
+/// The parts of the shortest circle through `start`, from `start` to the last before it again.
 fn shortest_circle(graph: &Graph, start: &str) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);

@@ -1,20 +1,21 @@
-//! What a Rust file imports, read from its text: enough of the language for `use` lines and paths, no more.
+//! The imports of a Rust file, read from its text. This knows enough of the language for `use` lines and paths, and no
+//! more.
 //!
-//! Comments, literals and whatever stands under `#[cfg(test)]` are left out. Macros are read like any other text.
-//! A glob import is taken as an import of the module itself.
+//! Comments, literals and everything under `#[cfg(test)]` are left out. Macros are read like any other text. A glob
+//! import is taken as an import of the module itself.
 
 use std::collections::HashMap;
 
-/// One path that a file names, relative to the module that stands in `inside`.
+/// One path that a file names, relative to the module `inside`.
 #[derive(Debug)]
 pub(crate) struct Path {
     pub(crate) line: usize,
     /// Inline modules of the file around the path, outermost first.
     pub(crate) inside: Vec<String>,
     pub(crate) segments: Vec<String>,
-    /// The name that a `use` gives it; none where the path stands in an expression or a type, and for globs.
+    /// The name that a `use` gives it; `None` where the path stands in an expression or a type, and for globs.
     pub(crate) name: Option<String>,
-    /// A `pub use`, of whatever visibility.
+    /// Whether it is a `pub use`, of whatever visibility.
     pub(crate) is_reexport: bool,
 }
 
@@ -125,7 +126,7 @@ impl Reader<'_> {
             let text = self.text(0);
             let closes = matches!(text, "}" | ")" | "]");
             if closes && open == 0 {
-                // The last field, variant or argument of what stands around it.
+                // The last field, variant or argument of the item around it.
                 return;
             }
             open = match text {
@@ -151,7 +152,7 @@ impl Reader<'_> {
                 .all(|t| ["pub", "(", "crate", "super", ")"].contains(&t.text.as_str()))
     }
 
-    /// One tree of a `use`, up to and with what ends it.
+    /// Reads one tree of a `use`, up to and including its end.
     fn use_tree(&mut self, before: &[String], is_reexport: bool) {
         let mut segments = before.to_vec();
         loop {
@@ -194,7 +195,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A path of two segments or more, wherever it stands; or one token of anything else.
+    /// Reads a path of two segments or more, wherever it stands, or one token of anything else.
     fn path_or_other(&mut self) {
         let follows_path = self.at > 0 && matches!(self.tokens[self.at - 1].text.as_str(), "::" | ".");
         let is_path = !follows_path && is_word(self.text(0)) && self.text(1) == "::";
@@ -331,7 +332,7 @@ fn string(rest: &str) -> Option<usize> {
     Some(rest.len())
 }
 
-/// A character, and no lifetime: `'a'`, `'\n'`, `'\u{1f}'`.
+/// A character and not a lifetime: `'a'`, `'\n'`, `'\u{1f}'`.
 fn character(rest: &str) -> Option<usize> {
     let inner = rest.strip_prefix('\'')?;
     let first = inner.chars().next()?;

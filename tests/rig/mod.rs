@@ -1,11 +1,11 @@
-//! A whole shard without a kernel, warm and driven as its pump drives it: what it costs can be counted exactly.
+//! A whole shard without a kernel, warm and driven as its pump drives it, so that its costs can be counted exactly.
 //!
 //! | file | its part |
 //! |---|---|
 //! | `ring` | the simulated ring, which does not count |
-//! | `requests` | what clients say |
+//! | `requests` | the requests of clients |
 //!
-//! Whoever includes this says at the crate's root what `exempt` does: it runs what is not the server's own.
+//! The crate that includes this defines `exempt` at its root: it runs code that is not the server's own.
 #![allow(dead_code, reason = "each of those that include this uses its part")]
 
 pub(crate) mod requests;
@@ -48,7 +48,7 @@ thread_local! {
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Goes on by a microsecond whenever it is read: a stage lasts as long in every run, on every machine.
+/// The clock goes on by a microsecond whenever it is read: a stage lasts as long in every run, on every machine.
 fn steady_clock() -> Instant {
     NOW.with(|now| {
         let next = now.get().unwrap_or_else(Instant::now) + Duration::from_micros(1);
@@ -140,7 +140,7 @@ impl Rig {
         }
     }
 
-    /// What `peer` is answered to these bytes.
+    /// The answer that `peer` gets to these bytes.
     pub(crate) fn exchange(&mut self, peer: &SimulatedPeer, bytes: &[u8]) -> Vec<u8> {
         exempt(|| peer.write(bytes));
         (0..PASSES).for_each(|_| self.pass());

@@ -1,4 +1,4 @@
-//! What clients say: calls of both eras, a session, a WebSocket's frames.
+//! Requests of clients: calls of both eras, a session, a WebSocket's frames.
 
 use weir::internals::ring::simulated::SimulatedPeer;
 

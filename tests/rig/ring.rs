@@ -1,4 +1,4 @@
-//! The simulated ring, set apart: whatever measures a shard does not measure what stands in for the kernel.
+//! The simulated ring, set apart: a measurement of a shard must not measure the stand-in for the kernel.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,7 +14,7 @@ use weir::internals::shard::ShardRing;
 
 use crate::exempt;
 
-/// Shared with whoever drives the shard, who flushes it. What happens in it is exempt.
+/// The ring, shared with the driver of the shard, which flushes it. Its own work is exempt.
 #[derive(Clone)]
 pub(crate) struct ExemptRing(Rc<RefCell<SimulatedRing>>);
 

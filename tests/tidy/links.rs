@@ -1,12 +1,12 @@
-//! Links of Markdown and of docs, and paths that texts name, lead to something.
+//! Links of Markdown and of docs, and paths in texts, must lead to something.
 //!
-//! Links to items (`crate::Server`) are the documentation's own to check.
+//! The documentation checks links to items (`crate::Server`) itself.
 
 use std::fs;
 
 use super::{Source, assert_only, root, sources};
 
-/// Where each `](target)` leads, with its line number. Code is no link.
+/// The target of each `](target)`, with its line number. Code has no links.
 fn links(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut is_code = false;
@@ -17,7 +17,7 @@ fn links(text: &str) -> Vec<(usize, String)> {
             continue;
         }
         let prose: Vec<&str> = line.split('`').step_by(2).collect();
-        // What stands in backticks goes, so that a link of code keeps its brackets.
+        // Text in backticks is removed, so that a link of code keeps its brackets.
         for (at, _) in prose.join("").match_indices("](") {
             let prose = prose.join("");
             let target = prose[at + 2..].split(')').next().unwrap_or_default();
@@ -134,7 +134,7 @@ fn paths_that_are_named_exist() {
         }
         let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for (number, path) in paths(&prose(&source)) {
-            // An example, a test or a bench is called without its ending.
+            // Examples, tests and benches are named without their ending.
             let beginnings = [root().to_owned(), root().join(folder)];
             let endings = ["", ".rs"];
             let exists = |ending: &&str| {

@@ -7,8 +7,8 @@
 //! | `words` | words that this code base has given up |
 //! | `links` | paths and headings that lead nowhere |
 //!
-//! A rule that the code does not keep everywhere yet lists who breaks it. A list may only shrink: an entry that breaks
-//! its rule no longer fails the test as well, so that the entry goes with what it excused.
+//! A rule that the code does not keep everywhere yet has a list of the places that break it. A list may only shrink: an
+//! entry that no longer breaks its rule fails the test as well, so that it is removed together with its reason.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -39,7 +39,7 @@ const PLACES: [&str; 11] = [
     "tests",
     "tuning.md",
 ];
-/// What was copied from elsewhere, or is built here.
+/// Files that were copied from elsewhere, or are built here.
 const FOREIGN: [&str; 5] = [
     "node_modules",
     "target",
@@ -51,7 +51,7 @@ const LANGUAGES: [&str; 8] = ["md", "mjs", "py", "rs", "sh", "toml", "yml", ""];
 
 /// A text of the repository.
 struct Source {
-    /// From the root, with slashes.
+    /// The path from the root, with slashes.
     path: String,
     text: String,
 }

@@ -1,4 +1,4 @@
-//! Whoever switches a lint off says why, in the attribute, where the compiler shows it.
+//! An attribute that switches a lint off gives its reason, which the compiler shows.
 
 use super::{Source, assert_only, sources};
 

@@ -2,13 +2,13 @@
 
 use super::{Source, assert_only, sources};
 
-/// Of Rust, in characters. Code is shorter, by `.rustfmt.toml`; this is for comments.
+/// Characters of a line of Rust. Code is shorter, by `.rustfmt.toml`; this is for comments.
 const LINE_MAX: usize = 120;
-/// A file's lines, tests at its end aside.
+/// Lines of a file, without tests at its end.
 const FILE_LINES_MAX: usize = 800;
 /// The same in `src/shard`.
 const SHARD_FILE_LINES_MAX: usize = 500;
-/// Of a struct in `src/shard`.
+/// Fields of a struct in `src/shard`.
 const FIELDS_MAX: usize = 16;
 
 const LONG_FILES: [&str; 1] = ["src/shard/tests/scripted.rs"];
@@ -16,7 +16,7 @@ const LONG_SHARD_FILES: [&str; 0] = [];
 const WIDE_STRUCTS: [&str; 0] = [];
 const LONG_LINES: [&str; 0] = [];
 
-/// Whether a line may be as long as it likes: a row of a table, (part of) a string, an address.
+/// Whether a line may have any length: a row of a table, (part of) a string, an address.
 fn is_unbreakable(line: &str) -> bool {
     let line = line.trim_start();
     let comment = line.trim_start_matches('/').trim_start_matches('!').trim_start();

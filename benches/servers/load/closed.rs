@@ -1,7 +1,7 @@
 //! The closed loop: every connection has one request outstanding, always.
 //!
-//! A refusal is followed by the next request at once, as is any answer. A connection that ends is made anew
-//! from wherever the kernel likes, and counted: one with a source port of its own is then out of place.
+//! The next request follows a refusal at once, as it does any answer. A connection that ends is made anew from wherever
+//! the kernel likes, and counted: one with a source port of its own is then out of place.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::response::Outcome;
 use crate::tally::Tally;
 use crate::{Arguments, RECEIVE_BYTES, cpu_nanos};
 
-/// How often the clock is looked at when nothing happens.
+/// How often the clock is read when nothing happens.
 const POLL: Duration = Duration::from_millis(5);
 
 struct ClosedLoop<'a> {

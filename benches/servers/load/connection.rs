@@ -16,7 +16,7 @@ use crate::websocket;
 /// Loopback source addresses used in turn under churn, so that ports do not run out.
 const SOURCES: u32 = 200;
 
-/// Where a connection comes from.
+/// The source of a connection.
 #[derive(Clone, Copy)]
 pub(crate) enum Source {
     /// The kernel chooses.
@@ -33,18 +33,18 @@ pub(crate) struct Connection {
     written: usize,
     received: Vec<u8>,
     is_asking: bool,
-    /// Finds an answer in what was received.
+    /// Finds an answer in the bytes received.
     front: fn(&[u8]) -> Front,
 }
 
-/// What became of a connection after an event.
+/// The state of a connection after an event.
 pub(crate) enum Progress {
     Waiting,
     Answered {
         outcome: Outcome,
         is_last: bool,
     },
-    /// Of no further use; `Outcome::Reset` or `Outcome::Malformed`.
+    /// The connection is of no further use; `Outcome::Reset` or `Outcome::Malformed`.
     Broken(Outcome),
 }
 
@@ -88,7 +88,7 @@ impl Connection {
         self.is_asking
     }
 
-    /// Is the handshake over?
+    /// Whether the handshake is over.
     pub(crate) fn is_connected(&self) -> bool {
         self.socket.peer_addr().is_ok()
     }
@@ -142,7 +142,7 @@ impl Connection {
                         io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
                     ) =>
                 {
-                    // Still connecting, or full: the next edge continues.
+                    // It is still connecting, or full: the next edge continues.
                     return match SockRef::from(&self.socket).take_error()? {
                         None => Ok(()),
                         Some(error) => Err(error),

@@ -1,8 +1,9 @@
 //! HTTP or WebSocket load from one thread on epoll: a closed loop, or an open one with `--phase`.
 //!
-//! Closed: every connection has one request outstanding, always; shows what a server can do. Open: requests
-//! are due by a schedule whatever the server does, and a latency begins when its request was due; shows what
-//! clients see under overload. Prints one JSON document, counts every outcome, judges nothing.
+//! In the closed loop every connection has one request outstanding, always, which shows what a server can do. In the
+//! open loop requests are due by a schedule whatever the server does, and a latency begins when its request was due,
+//! which shows what clients see under overload. The program prints one JSON document, counts every outcome, and judges
+//! nothing.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -95,7 +96,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// Where connection `index` comes from when it is first made.
+    /// The source of connection `index` when it is first made.
     fn source(&self, index: usize) -> Source {
         self.source_ports
             .get(index)

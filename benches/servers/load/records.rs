@@ -1,4 +1,4 @@
-//! What an open loop saw: one record per request, and the figures of each phase and of short windows.
+//! The observations of an open loop: one record per request, and the figures of each phase and of short windows.
 //!
 //! A request belongs to the phase and window in which it was due; goodput alone counts when answers came.
 //! Percentiles are exact, by nearest rank over all values: open loops run at rates that fit in memory.
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::response::{Outcome, Refusal};
 use crate::schedule::Phase;
 
-/// A request and what became of it; offsets from the start.
+/// A request and its outcome; offsets from the start.
 pub(crate) struct Record {
     pub(crate) due: Duration,
     pub(crate) sent: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// From when it was due: what the client sees.
+    /// The time from when it was due, as the client sees it.
     fn latency(&self) -> Duration {
         self.ended.saturating_sub(self.due)
     }
@@ -89,7 +89,7 @@ fn is_good(record: &&&Record) -> bool {
     record.outcome == Outcome::Ok
 }
 
-/// Nothing to show is null.
+/// An absent figure is null.
 fn spread(durations: impl Iterator<Item = Duration>) -> Value {
     let mut nanos: Vec<u128> = durations.map(|duration| duration.as_nanos()).collect();
     nanos.sort_unstable();

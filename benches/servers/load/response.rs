@@ -1,14 +1,14 @@
 //! Finds the end of an HTTP response and says how the request ended.
 //!
-//! Understands what a POST is answered with when the client allows JSON: a head with `content-length` and a
-//! body. Chunked answers and event streams are malformed here. Every answer has exactly one [`Outcome`].
+//! It understands the answers to a POST whose client allows JSON: a head with `content-length` and a body. Chunked
+//! answers and event streams are malformed here. Every answer has exactly one [`Outcome`].
 
 use std::fmt;
 
-/// What became of a request. Ordered as it is reported.
+/// The outcome of a request, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// 200 with a JSON-RPC result that is no tool error.
+    /// 200 with a JSON-RPC result that is not a tool error.
     Ok,
     /// 503 for overload.
     Refused(Refusal),
@@ -16,7 +16,7 @@ pub(crate) enum Outcome {
     Failed,
     /// Any other status.
     Status(u16),
-    /// Not HTTP as it is understood here, or bytes nobody asked for.
+    /// Bytes that are not HTTP as it is understood here, or that nobody asked for.
     Malformed,
     /// The connection ended before the answer did.
     Reset,
@@ -24,12 +24,12 @@ pub(crate) enum Outcome {
     Unanswered,
 }
 
-/// Which queue said no.
+/// The queue that refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Refusal {
-    /// No handler, and no place to wait for one.
+    /// There was no handler, and no place to wait for one.
     Handlers,
-    /// Waited past the deadline.
+    /// The request waited past its deadline.
     QueueTimeout,
     /// Another reason, or none in the body.
     Other,
@@ -54,7 +54,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What lies at the front of the bytes received so far.
+/// The state of the bytes at the front of what was received.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Front {
     /// The beginning of a response.
@@ -63,10 +63,10 @@ pub(crate) enum Front {
     Response {
         bytes: usize,
         outcome: Outcome,
-        /// The server will close the connection.
+        /// Whether the server will close the connection.
         is_last: bool,
     },
-    /// Nothing this client understands.
+    /// Bytes that this client does not understand.
     Malformed,
 }
 
@@ -110,7 +110,7 @@ fn header<'r>(response: &httparse::Response<'_, 'r>, name: &str) -> Option<&'r s
     std::str::from_utf8(found.value).ok()
 }
 
-/// A search, not a parse: the tools asked here answer in words of ours.
+/// This is a search, not a parse: the tools called here answer in our own words.
 pub(crate) fn judge(body: &[u8]) -> Outcome {
     let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
     if has(br#""result":"#) && !has(br#""isError":true"#) {
@@ -120,7 +120,7 @@ pub(crate) fn judge(body: &[u8]) -> Outcome {
     }
 }
 
-/// What an overload error says.
+/// The reason of an overload error.
 pub(crate) fn refusal(body: &[u8]) -> Refusal {
     let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
         return Refusal::Other;

@@ -1,6 +1,6 @@
 //! When requests are due in an open loop: phases, each with a rate and a length.
 //!
-//! Knows no clock: it yields offsets from the start, in order, whether or not anybody keeps up. Arrivals are a
+//! It knows no clock: it yields offsets from the start, in order, whether or not anybody keeps up. Arrivals are a
 //! Poisson process from a seed, or evenly spaced.
 
 use std::str::FromStr;

@@ -1,6 +1,6 @@
-//! What a closed loop saw: latencies of good answers in a histogram, everything else counted by outcome.
+//! The observations of a closed loop: latencies of good answers in a histogram, everything else counted by outcome.
 //!
-//! Fixed memory however long it runs. Invariant: every request that ended is in exactly one of the two.
+//! Its memory is fixed however long it runs. Invariant: every request that ended is in exactly one of the two.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The same calls over WebSocket: the handshake, a request as one masked frame, an answer as one frame.
 //!
-//! One request at a time, as over HTTP. Pings do not come while a loop is closed, and would be malformed here.
+//! There is one request at a time, as over HTTP. Pings do not come while a loop is closed, and would be malformed here.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::response::{Front, Outcome, judge, refusal};
 
-/// Any will do: it is there to keep proxies from being fooled, and there are none.
+/// Any key will do: it keeps proxies from being fooled, and there are none.
 const MASK: [u8; 4] = [0x5A, 0x17, 0xC3, 0x81];
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A text in one frame.
@@ -33,7 +33,7 @@ pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// An open one; blocks until it is.
+/// Opens one; blocks until it is open.
 pub(crate) fn open(address: SocketAddr, path: &str) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;

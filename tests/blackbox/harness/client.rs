@@ -17,9 +17,9 @@ use super::wait::PATIENCE;
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// FIN, after these bytes.
+    /// A FIN came, after these bytes.
     Closed(Vec<u8>),
-    /// RST, after these bytes.
+    /// An RST came, after these bytes.
     Reset(Vec<u8>),
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Ending {
 pub(crate) struct Client {
     stream: TcpStream,
     input: Vec<u8>,
-    /// For each response owed to a HEAD or other request sent as a value, in order.
+    /// For each owed response in order, whether it is for a HEAD, or for a request sent as a value.
     expected: VecDeque<bool>,
     revision: Revision,
 }
@@ -40,8 +40,8 @@ impl Client {
         )
     }
 
-    /// A client whose kernel takes little that it does not read, and lets the server's keep little: what that keeps
-    /// for a peer grows with the segments the peer takes, which over loopback are huge.
+    /// A client whose kernel takes little that it does not read, and lets the server's keep little: the buffer that the
+    /// server's kernel keeps for a peer grows with the segments that the peer takes, which over loopback are huge.
     pub(crate) fn with_small_window(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -186,7 +186,7 @@ impl Client {
         }
     }
 
-    /// A second hand on the same connection, to read while this one sends.
+    /// A second handle of the same connection, to read while this one sends.
     pub(crate) fn second_hand(&self) -> Self {
         Self::over(self.stream.try_clone().unwrap())
     }
@@ -205,18 +205,18 @@ impl Client {
         self.input.is_empty() && seen.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// No more will be sent: FIN.
+    /// Sends a FIN: no more will be sent.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Goes with RST.
+    /// Ends the connection with an RST.
     pub(crate) fn reset(self) {
         let socket = Socket::from(self.stream);
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// What has come and was not taken.
+    /// The bytes that have come and were not taken.
     pub(super) fn input(&self) -> &[u8] {
         &self.input
     }
@@ -229,7 +229,7 @@ impl Client {
         self.input.drain(..count);
     }
 
-    /// Waits until more has come.
+    /// Waits until more bytes have come.
     pub(super) fn try_read(&mut self) -> Result<(), Ending> {
         self.read_some()
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::message::Revision;
 use super::specification;
 
-/// What a stream brings.
+/// One item of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Frame {
     Event(Event),
@@ -16,7 +16,7 @@ pub(crate) enum Frame {
     Comment(String),
 }
 
-/// One event, fields as they came.
+/// One event, with its fields as they came.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Event {
     pub(crate) id: Option<String>,
@@ -33,11 +33,11 @@ impl Event {
     }
 }
 
-/// The text of a stream as far as it has come, and what is remembered of what was in it.
+/// The text of a stream as far as it has come, and the facts remembered from it.
 #[derive(Debug)]
 pub(super) struct Events {
     revision: Revision,
-    /// Unframed, not yet parsed.
+    /// The unframed text that is not parsed yet.
     text: Vec<u8>,
     /// The last id seen, with which a client resumes.
     pub(super) last_id: Option<String>,
@@ -63,7 +63,7 @@ impl Events {
         self.revision = revision;
     }
 
-    /// What has come.
+    /// Adds bytes that have come.
     pub(super) fn text(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
@@ -73,7 +73,8 @@ impl Events {
         !self.text.is_empty()
     }
 
-    /// The first event of HTTP+SSE, the only one that is no message: where to post. None: it is not all there.
+    /// The first event of HTTP+SSE, the only one that is not a message: the address to post to. `None` if it is not
+    /// complete.
     pub(super) fn take_endpoint(&mut self) -> Option<String> {
         let block = self.take_block()?;
         let place = block.strip_prefix("event: endpoint\ndata: ");
@@ -81,7 +82,7 @@ impl Events {
         Some(place.to_owned())
     }
 
-    /// The frame at the front of the text, if it is all there.
+    /// The frame at the front of the text, if it is complete.
     pub(super) fn take_frame(&mut self) -> Option<Frame> {
         if self.text.first() == Some(&b':') {
             let end = self.text.iter().position(|byte| *byte == b'\n')?;

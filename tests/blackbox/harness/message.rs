@@ -30,11 +30,11 @@ impl Revision {
 pub(crate) struct Dialect {
     pub(crate) revision: Revision,
     pub(crate) session: Option<String>,
-    /// What the client declares: in each request's envelope, or when its session opens.
+    /// The capabilities that the client declares: in each request's envelope, or when its session opens.
     pub(crate) capabilities: Value,
 }
 
-/// Both eras, where a rule holds in both.
+/// Both eras, for a rule that holds in both.
 pub(crate) fn eras() -> [Dialect; 2] {
     [Dialect::modern(), Dialect::legacy(Revision::NEWEST_LEGACY)]
 }
@@ -58,7 +58,7 @@ impl Dialect {
         }
     }
 
-    /// Legacy without a session.
+    /// A legacy client without a session.
     pub(crate) fn legacy(revision: Revision) -> Self {
         Self {
             revision,
@@ -100,7 +100,7 @@ impl Dialect {
         self.post(&json!({"jsonrpc": "2.0", "id": id.into(), "method": "tools/call", "params": params}))
     }
 
-    /// A call of `progress` that tells every step under the token `token`.
+    /// A call of `progress` that reports every step under the token `token`.
     pub(crate) fn progress(&self, id: impl Into<Value>, steps: u64, delay_ms: u64) -> Request {
         let arguments = json!({"steps": steps, "delay_ms": delay_ms});
         self.tool_with(id, "progress", arguments, json!({"progressToken": "token"}))
@@ -133,7 +133,7 @@ impl Dialect {
         }
     }
 
-    /// The same, to go on behind an event.
+    /// The same, resuming behind an event.
     pub(crate) fn resumption(&self, event_id: &str) -> Request {
         self.get_stream().plus("Last-Event-ID", event_id)
     }
@@ -158,7 +158,7 @@ impl Dialect {
         Request::post(message.to_string())
     }
 
-    /// Any message under the fields that go with it.
+    /// Any message with the fields that belong to it.
     pub(crate) fn post(&self, message: &Value) -> Request {
         let mut request = Request::post(message.to_string()).plus("MCP-Protocol-Version", self.revision.0);
         if let Some(session) = &self.session {

@@ -1,4 +1,4 @@
-//! What tests need to speak to a server: [`Server`], [`Client`], [`Request`], [`Response`].
+//! The parts that tests need to speak to a server: [`Server`], [`Client`], [`Request`], [`Response`].
 
 mod client;
 mod event;
@@ -39,10 +39,10 @@ pub(crate) use websocket::{
     BINARY, CLOSE, CONTINUATION, FIN, Incoming, PING, PONG, TEXT, WebSocket, frame, frame_header,
 };
 
-/// Names the case at hand if the test fails while this lives.
+/// Names the current case if the test fails while this lives.
 pub(crate) struct Case(String);
 
-/// `let _case = case(…)` at the top of a loop over cases.
+/// Use `let _case = case(…)` at the top of a loop over cases.
 pub(crate) fn case(name: impl Into<String>) -> Case {
     Case(name.into())
 }

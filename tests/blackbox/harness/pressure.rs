@@ -1,5 +1,5 @@
-//! Handlers that are exhausted on purpose, and what shows from outside: which calls wait, which move, what clients
-//! hear.
+//! Handlers that are exhausted on purpose, and the effects that show outside: which calls wait, which move, what
+//! clients get.
 
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ pub(crate) fn per_shard(server: &Server, name: &str, labels: &[(&str, &str)]) ->
         .collect()
 }
 
-/// Handlers at work on each shard.
+/// The number of busy handlers on each shard.
 #[track_caller]
 pub(crate) fn busy_per_shard(server: &Server) -> Vec<u64> {
     per_shard(server, "weir_pool_handlers", &[("state", "busy")])
@@ -76,13 +76,13 @@ pub(crate) fn waiting(server: &Server) -> u64 {
     server.metric("weir_queue_depth", &[])
 }
 
-/// How many waits have ended so.
+/// How many waits have ended in this way.
 #[track_caller]
 pub(crate) fn waits(server: &Server, end: &str) -> u64 {
     server.metric("weir_queue_waits_total", &[("end", end)])
 }
 
-/// Sends a request and waits until it waits.
+/// Sends a request and waits until the request waits.
 #[track_caller]
 pub(crate) fn enqueue(server: &Server, client: &mut Client, bytes: &[u8]) {
     let before = waiting(server);
@@ -90,7 +90,7 @@ pub(crate) fn enqueue(server: &Server, client: &mut Client, bytes: &[u8]) {
     eventually("it waits", || waiting(server) == before + 1);
 }
 
-/// Nothing is left of what was done: no handler in use, nobody waits, nothing in flight.
+/// Waits until nothing is left over: no handler in use, nobody waiting, nothing in flight.
 #[track_caller]
 pub(crate) fn assert_at_rest(server: &Server) {
     eventually("it is at rest", || {
@@ -111,7 +111,7 @@ pub(crate) fn assert_at_rest(server: &Server) {
     assert_eq!(moved("in"), moved("out"), "who leaves a shard arrives at another");
 }
 
-/// The overload answer, whole, on a connection that goes on.
+/// Checks the whole overload answer, on a connection that goes on.
 #[track_caller]
 pub(crate) fn assert_overloaded(response: &Response, reason: &str, id: impl Into<Value>) {
     response.assert_error(503, OVERLOADED, id);
@@ -134,7 +134,7 @@ pub(crate) fn assert_overload(answer: &Value, response: &Response, reason: &str)
     assert_eq!(seconds, data["retryAfterMs"].as_u64().unwrap().div_ceil(1000));
 }
 
-/// Everything that needs no handler, answered on one connection.
+/// Checks that everything that needs no handler is answered on one connection.
 #[track_caller]
 pub(crate) fn assert_control_is_answered(server: &Server) {
     let modern = Dialect::modern();
@@ -162,7 +162,7 @@ pub(crate) fn assert_control_is_answered(server: &Server) {
     client
         .ask(&modern.echo(8, "x").with_body("{"))
         .assert_error(400, -32700, Value::Null);
-    // Arguments that break the tool's schema: told in the words of each era.
+    // Checks that arguments that break the tool's schema are refused in the way of each era.
     assert!(client.ask(&modern.tool(9, "echo", json!({}))).is_tool_error());
     let old = Dialect::legacy(Revision("2025-06-18"));
     client

@@ -1,4 +1,4 @@
-//! A `weir` process and what `/proc` says of it.
+//! A `weir` process and the facts of `/proc` about it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,7 +12,7 @@ use super::wait::eventually_some;
 
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
 
-/// What the tests read beside their sources: a name in `tests/` of this repository.
+/// A file in `tests/` of this repository that the tests read besides their sources.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
@@ -51,7 +51,7 @@ impl Process {
         Self::spawn(command)
     }
 
-    /// Any program, its output kept likewise.
+    /// Any program, with its output kept likewise.
     pub(crate) fn spawn(mut command: Command) -> Self {
         let stdout = nameless_file();
         command.stdin(Stdio::null()).stdout(stdout.try_clone().unwrap());
@@ -98,7 +98,7 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Its status, once it has ended by itself.
+    /// The exit status, once the process has ended by itself.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         eventually_some("the process ends", || self.child.try_wait().unwrap())

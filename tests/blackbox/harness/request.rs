@@ -23,7 +23,7 @@ impl Request {
         .plus("Host", "localhost")
     }
 
-    /// A POST to `/mcp` as an MCP client makes it, but for the protocol's own fields.
+    /// A POST to `/mcp` as an MCP client makes it, without the protocol's own fields.
     pub(crate) fn post(body: impl Into<Vec<u8>>) -> Self {
         Self::new("POST", "/mcp")
             .plus("Content-Type", "application/json")
@@ -31,13 +31,13 @@ impl Request {
             .with_body(body)
     }
 
-    /// One more field, whatever there is.
+    /// Adds a field, whichever there are.
     pub(crate) fn plus(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.fields.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
-    /// This field once.
+    /// Sets this field, once.
     pub(crate) fn with(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.without(name).plus(name, value)
     }
@@ -67,7 +67,7 @@ impl Request {
         self
     }
 
-    /// Field names changed by `change`.
+    /// Changes field names with `change`.
     pub(crate) fn with_names(mut self, change: impl Fn(&str) -> String) -> Self {
         self.fields.iter_mut().for_each(|(name, _)| *name = change(name));
         self
@@ -83,7 +83,7 @@ impl Request {
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// The head as it stands: no framing field is added.
+    /// The head as it is: no framing field is added.
     pub(crate) fn head(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} {}\r\n", self.method, self.target, self.version).into_bytes();
         for (name, value) in &self.fields {
@@ -113,7 +113,7 @@ impl Request {
             .framed_as(&framed)
     }
 
-    /// The head as it stands, then these bytes.
+    /// The head as it is, then these bytes.
     pub(crate) fn framed_as(&self, payload: &[u8]) -> Vec<u8> {
         let mut bytes = self.head();
         bytes.extend_from_slice(payload);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::message::Revision;
 use super::specification;
 
-/// What HTTP+SSE answers a POST with.
+/// The body with which HTTP+SSE answers a POST.
 const ACCEPTED: &str = "Accepted";
 
 /// One response, its body unframed.
@@ -21,10 +21,10 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The response at the front of `bytes` and its length, if it is all there.
+    /// The response at the front of `bytes` and its length, if it is complete.
     ///
     /// # Panics
-    /// If it is an event stream, which is read otherwise.
+    /// Panics if it is an event stream, which is read in another way.
     pub(crate) fn take(bytes: &[u8], is_to_head: bool, revision: Revision) -> Option<(Self, usize)> {
         let (mut response, head_bytes) = Self::take_head(bytes)?;
         assert_ne!(
@@ -77,7 +77,7 @@ impl Response {
         value
     }
 
-    /// Whether the server closes behind it.
+    /// Whether the server closes the connection behind it.
     pub(crate) fn closes(&self) -> bool {
         self.field("connection") == Some("close")
     }
@@ -105,7 +105,7 @@ impl Response {
         result.unwrap_or_else(|| panic!("no result: {}", self.text()))
     }
 
-    /// The text of the only content block of a tool's result, which is no error.
+    /// The text of the only content block of a tool's result, which must not be an error.
     #[track_caller]
     pub(crate) fn tool_text(&self) -> &str {
         let result = self.result();
@@ -141,7 +141,7 @@ impl Response {
         &error["error"]
     }
 
-    /// Fails unless this is the status, and what is accepted is so without a word.
+    /// Fails unless the response has this status; an accepting one must have no body.
     #[track_caller]
     pub(crate) fn assert_status(&self, status: u16) -> &Self {
         assert_eq!(self.status, status, "{}", self.text());
@@ -149,7 +149,7 @@ impl Response {
         self
     }
 
-    /// Fails unless this accepts a message as HTTP+SSE does, in a word.
+    /// Fails unless this accepts a message as HTTP+SSE does, with one word.
     #[track_caller]
     pub(crate) fn assert_accepted(&self) {
         assert_eq!(self.status, 202, "{}", self.text());
@@ -157,7 +157,7 @@ impl Response {
         assert!(!self.closes(), "{self:?}");
     }
 
-    /// What there may be in an answer under status 202.
+    /// Checks the body of an answer with status 202.
     fn is_acceptance(&self) -> bool {
         let is_text = || self.field("content-type") == Some("text/plain; charset=utf-8");
         self.body.is_empty() || (self.body == ACCEPTED.as_bytes() && is_text())
@@ -179,7 +179,7 @@ impl Response {
         if self.field("content-type") == Some("application/json") && !is_to_head {
             self.json = Some(specification::read(&self.body, revision));
         }
-        // A prober is told by the status alone.
+        // The status alone is the answer to a prober.
         if self.status == 503 && self.has_json() {
             let seconds = self
                 .field("retry-after")

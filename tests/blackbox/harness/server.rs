@@ -1,4 +1,5 @@
-//! A running server: it is started on free ports, is ready when it says so, and must be healthy when it is dropped.
+//! A running server: it is started on free ports, counts as ready when it says so, and must be healthy when it is
+//! dropped.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -24,9 +25,9 @@ use super::websocket::WebSocket;
 pub(crate) struct Server {
     process: Process,
     pub(crate) address: SocketAddr,
-    /// None if it is off.
+    /// The admin address; `None` if it is off.
     pub(crate) admin: Option<SocketAddr>,
-    /// Words of a panic on stderr fail the test, unless it asks for panics.
+    /// Whether panics are expected. Otherwise words of a panic on stderr fail the test.
     pub(crate) may_panic: bool,
 }
 
@@ -48,12 +49,12 @@ impl Server {
         Self::over(Process::start(&arguments))
     }
 
-    /// Waits until the process says where it serves.
+    /// Waits until the process prints its address.
     pub(crate) fn over(mut process: Process) -> Self {
         let line = eventually_some("the server is ready", || {
             let said = process.stderr();
             assert!(process.is_running(), "the server ended at start: {said}");
-            // An example says it on stdout.
+            // An example prints it on stdout.
             let printed = process.stdout();
             let mut lines = said.lines().chain(printed.lines());
             lines.find(|line| line.contains("http://")).map(str::to_owned)
@@ -79,7 +80,7 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// A WebSocket of its own.
+    /// A WebSocket on a connection of its own.
     #[track_caller]
     pub(crate) fn open_websocket(&self) -> WebSocket {
         WebSocket::connect(self.address)
@@ -97,7 +98,7 @@ impl Server {
         self.connect().open(request)
     }
 
-    /// The same for bytes.
+    /// The same for raw bytes.
     #[track_caller]
     pub(crate) fn ask_bytes(&self, bytes: &[u8]) -> Response {
         self.connect().ask_bytes(bytes)
@@ -143,13 +144,13 @@ impl Server {
         self.metrics().sum(name, labels) as u64
     }
 
-    /// Handlers at work.
+    /// The number of busy handlers.
     #[track_caller]
     pub(crate) fn busy_handlers(&self) -> u64 {
         self.metric("weir_pool_handlers", &[("state", "busy")])
     }
 
-    /// Ends it with SIGTERM; gives the report of a clean drain.
+    /// Ends the server with SIGTERM; returns the report of a clean drain.
     #[track_caller]
     pub(crate) fn stop(mut self) -> serde_json::Value {
         self.signal(Signal::TERM);
@@ -160,13 +161,13 @@ impl Server {
             .unwrap_or_else(|error| panic!("no report: {error}: {text:?}"))
     }
 
-    /// Ends it with SIGKILL.
+    /// Ends the server with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.signal(Signal::KILL);
         self.wait();
     }
 
-    /// What must hold after whatever was done: it runs, answers a newcomer in both eras, and nothing panicked.
+    /// Checks what must hold after any test: the server runs, answers a newcomer in both eras, and nothing panicked.
     #[track_caller]
     pub(crate) fn assert_well(&self) {
         let discovered = self.ask(&Dialect::modern().request(1, "server/discover", serde_json::json!({})));
@@ -212,17 +213,17 @@ impl Drop for Server {
     }
 }
 
-/// A test's use of a server that several share; at its end the server must be well.
+/// A test's use of a server that several share; at its end the server must be healthy.
 #[derive(Debug)]
 pub(crate) struct Shared(&'static Server);
 
 impl Shared {
-    /// The server in `slot`, started by whoever comes first and stopped when the tests end.
+    /// The server in `slot`, started by the first test that needs it and stopped when the tests end.
     pub(crate) fn get(slot: &'static OnceLock<Server>, flags: &[&str]) -> Self {
         Self::started(slot, || Server::start(flags))
     }
 
-    /// The same, started so.
+    /// The same, with a start of the test's own.
     pub(crate) fn started(slot: &'static OnceLock<Server>, start: impl FnOnce() -> Server) -> Self {
         Self(slot.get_or_init(|| {
             let server = start();
@@ -270,7 +271,7 @@ fn end_with_tests(pid: u32) {
     writeln!(keeper.stdin.as_ref().unwrap(), "{pid}").unwrap();
 }
 
-/// A directory that is gone when the test is.
+/// A directory that is removed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);
 

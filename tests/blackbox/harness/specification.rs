@@ -1,7 +1,7 @@
 //! The specification's own schemas, against which every JSON body that a client receives is checked.
 //!
-//! Which definition applies follows from what was received: a body's shape names its kind, `resultType` its era,
-//! the client's last version header its legacy revision. A result of no known shape is a failure, too.
+//! The definition that applies follows from what was received: a body's shape gives its kind, `resultType` its era, the
+//! client's last version header its legacy revision. A result of no known shape is a failure, too.
 
 #![allow(clippy::disallowed_types, reason = "compiled once for all test threads")]
 
@@ -18,14 +18,14 @@ use super::tasks;
 type Compiled = HashMap<(Revision, &'static str), Arc<Validator>>;
 type Accepted = HashSet<(Revision, Vec<u8>)>;
 
-/// Thousands of answers are the same to the byte: these many, up to this size, are judged once.
+/// Thousands of answers are the same to the byte: so many of them, up to this size, are judged once.
 const REMEMBERED_MAX: usize = 1_000;
 const REMEMBERED_BYTES_MAX: usize = 2_048;
 
-/// The JSON text `body`, which a client that speaks `revision` received.
+/// Checks the JSON text `body`, which a client that speaks `revision` received.
 ///
 /// # Panics
-/// If it is no JSON, or not what the specification allows.
+/// Panics if it is not JSON, or not what the specification allows.
 pub(crate) fn read(body: &[u8], revision: Revision) -> Value {
     static ACCEPTED: OnceLock<Mutex<Accepted>> = OnceLock::new();
     let text = String::from_utf8_lossy(&body[..body.len().min(400)]);
@@ -42,7 +42,7 @@ pub(crate) fn read(body: &[u8], revision: Revision) -> Value {
     json
 }
 
-/// What the server says of itself: a notification, or a question of the eras that have those.
+/// Checks a message of the server's own: a notification, or a question in the eras that have those.
 fn validate_said(message: &Value, revision: Revision) {
     let method = message["method"].as_str().unwrap();
     if message.get("id").is_some() {
@@ -89,7 +89,7 @@ fn notification_of(method: &str) -> &'static str {
     }
 }
 
-/// Panics unless `body` is what a client that speaks `revision` may receive.
+/// Panics unless a client that speaks `revision` may receive `body`.
 fn validate(body: &Value, revision: Revision) {
     match body {
         Value::Array(answers) => {
@@ -170,7 +170,7 @@ fn kind_of(result: &Value) -> &'static str {
     }
 }
 
-/// Whether nothing is in it but what every result has.
+/// Whether it has only the members that every result has.
 fn is_bare(result: &Value) -> bool {
     let mut members = result.as_object().into_iter().flat_map(|members| members.keys());
     members.all(|name| name == "resultType" || name == "_meta")
@@ -223,7 +223,7 @@ fn validate_error(answer: &Value, revision: Revision) {
     assert!(message.len() < 9000 && !message.contains(".rs"), "{message}");
 }
 
-/// Fails unless `value` is what `schema`, a tool's own, describes.
+/// Fails unless `value` is valid by `schema`, a tool's own.
 #[track_caller]
 pub(crate) fn assert_conforms(schema: &Value, value: &Value) {
     let validator = jsonschema::validator_for(schema).unwrap();

@@ -1,7 +1,7 @@
 //! Event streams: the body of an answer, unframed as it comes.
 //!
-//! This is strict about chunks and ends; `event` checks what is in the text. It never decides that nothing will come; a
-//! test shows what must not come by what comes instead.
+//! This is strict about chunks and ends; `event` checks the text. It never concludes that nothing will come; a test
+//! shows that a message must not come by another one that comes instead.
 
 use std::time::Instant;
 
@@ -16,11 +16,11 @@ use super::wait::PATIENCE;
 /// How the body of a stream is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
-    /// Chunks; the connection goes on behind the last one.
+    /// In chunks; the connection goes on behind the last one.
     Chunked,
-    /// So many bytes more: a stream that was over when its head was written.
+    /// By a length: so many bytes more. The stream was over when its head was written.
     Length(usize),
-    /// The connection's end, as HTTP/1.0 has it.
+    /// By the connection's end, as in HTTP/1.0.
     UntilClosed,
 }
 
@@ -85,7 +85,7 @@ impl EventStream {
         self.events.comments
     }
 
-    /// The connection under it, to send on.
+    /// The connection under the stream, to send on.
     pub(crate) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
@@ -95,7 +95,7 @@ impl EventStream {
         &self.client
     }
 
-    /// Whether a frame has begun, or the stream has ended: whether [`EventStream::try_frame`] need not wait for long.
+    /// Whether a frame has begun, or the stream has ended, so that [`EventStream::try_frame`] need not wait for long.
     pub(super) fn is_ready(&self) -> bool {
         let is_over = self.has_ended || self.framing == Framing::Length(0);
         is_over || self.events.has_begun() || !self.client.input().is_empty()
@@ -106,7 +106,7 @@ impl EventStream {
         self.events.judge_by(revision);
     }
 
-    /// The first event of HTTP+SSE on `/sse`: where to post, a reference relative to that.
+    /// The first event of HTTP+SSE on `/sse`: the address to post to, a reference relative to `/sse`.
     #[track_caller]
     pub(crate) fn endpoint(&mut self) -> String {
         let reference = self.reference();
@@ -126,7 +126,7 @@ impl EventStream {
         }
     }
 
-    /// The next frame, None behind the last, or how the connection ended before that.
+    /// The next frame, `None` behind the last, or how the connection ended before that.
     pub(crate) fn try_frame(&mut self) -> Result<Option<Frame>, Ending> {
         loop {
             if let Some(frame) = self.events.take_frame() {
@@ -144,14 +144,14 @@ impl EventStream {
         }
     }
 
-    /// The next event that is no comment, or None behind the last.
+    /// The next event that is not a comment, or `None` behind the last.
     #[track_caller]
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.try_frame() {
                 Ok(Some(Frame::Event(event))) => return Some(event),
-                // Signs of life are no events, however many there are.
+                // Comments are not events, however many there are.
                 Ok(Some(Frame::Comment(_))) => {
                     assert!(Instant::now() < deadline, "nothing but signs of life")
                 }
@@ -161,13 +161,13 @@ impl EventStream {
         }
     }
 
-    /// The next message, past what primes.
+    /// The next message; priming events are skipped.
     #[track_caller]
     pub(crate) fn message(&mut self) -> Value {
         self.try_message().unwrap_or_else(|| panic!("the stream ended"))
     }
 
-    /// The next message, or None when the stream ends in order.
+    /// The next message, or `None` when the stream ends in order.
     #[track_caller]
     pub(crate) fn try_message(&mut self) -> Option<Value> {
         loop {
@@ -228,12 +228,12 @@ impl EventStream {
         self.client
     }
 
-    /// Goes with FIN, whatever is still to come.
+    /// Ends the connection with a FIN, whatever is still to come.
     pub(crate) fn leave(self) {
         drop(self);
     }
 
-    /// Goes with RST.
+    /// Ends the connection with an RST.
     pub(crate) fn reset(self) {
         self.client.reset();
     }
@@ -256,7 +256,7 @@ impl EventStream {
         Ok(())
     }
 
-    /// Takes one part of the body out of what has come, if it is all there.
+    /// Takes one part of the body out of the bytes that have come, if it is complete.
     fn take_part(&mut self) -> bool {
         let Framing::Length(length) = self.framing else {
             return self.take_chunk();
@@ -270,7 +270,7 @@ impl EventStream {
         true
     }
 
-    /// Takes one whole chunk out of what has come.
+    /// Takes one whole chunk out of the bytes that have come.
     fn take_chunk(&mut self) -> bool {
         let input = self.client.input();
         let Some(line_end) = input.windows(2).position(|window| window == b"\r\n") else {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::specification::assert_conforms;
 
-/// Fails unless this is a task, and has what goes with its status and nothing that does not (SEP-2663).
+/// Fails unless this is a task with the members that belong to its status, and no others (SEP-2663).
 pub(super) fn check(task: &Value) {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     assert_conforms(SCHEMA.get_or_init(schema), task);

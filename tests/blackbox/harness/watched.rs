@@ -40,14 +40,15 @@ impl Watched {
         Self { server, folder }
     }
 
-    /// Writes to a file of the directory, made if need be.
+    /// Writes to a file of the directory, which is made if need be.
     pub(crate) fn change(&self, name: &str) {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let text = format!("change {}\n", NEXT.fetch_add(1, Ordering::Relaxed));
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
-    /// Puts another file in the place of one of the directory, in one step: one event, and no other list of files.
+    /// Replaces a file of the directory by another in one step: that is one event, and the list of files stays the
+    /// same.
     pub(crate) fn replace(&self, name: &str) {
         let outside = self.folder.path().with_extension("new");
         std::fs::write(&outside, "another\n").unwrap();
@@ -114,9 +115,8 @@ pub(crate) fn subscription_of(params: &Value) -> &Value {
     &params["_meta"]["io.modelcontextprotocol/subscriptionId"]
 }
 
-/// Waits for the next message, which must say that this file has changed. One write may be told as several changes:
-/// the file meant by the message before is skipped, and so
-/// is that the list has changed.
+/// Waits for the next message, which must say that this file has changed. One write may be announced as several
+/// changes: the file of the message before is skipped, and so is a change of the list.
 #[track_caller]
 pub(crate) fn assert_updated(stream: &mut EventStream, name: &str, before: Option<&str>) -> Value {
     let before = before.map(uri_of);

@@ -26,11 +26,11 @@ const MASK: [u8; 4] = [0xA5, 0x00, 0xFF, 0x3C];
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT_KEY: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// What a server sends.
+/// A frame of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Incoming {
     Message(Value),
-    /// Answered already.
+    /// A ping, which was answered already.
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close {
@@ -43,16 +43,16 @@ pub(crate) enum Incoming {
 #[derive(Debug)]
 pub(crate) struct WebSocket {
     client: Client,
-    /// Of the last message sent that says, for whatever comes unasked.
+    /// The revision of the last message that names one, by which unasked messages are judged.
     revision: Revision,
-    /// Of each request that is not answered.
+    /// The revision of each request without an answer.
     asked: HashMap<String, Revision>,
-    /// Pings answered so far.
+    /// The number of pings answered so far.
     pub(crate) pings: usize,
 }
 
 impl WebSocket {
-    /// What asks for one, with our subprotocol.
+    /// A request for a WebSocket, with our subprotocol.
     pub(crate) fn handshake() -> Request {
         Request::new("GET", "/mcp")
             .plus("Connection", "Upgrade")
@@ -133,12 +133,12 @@ impl WebSocket {
         self.client.send_bytes(bytes);
     }
 
-    /// The connection under it.
+    /// The connection under the WebSocket.
     pub(crate) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
 
-    /// Sends a request and gives its answer; whatever comes before it is a failure.
+    /// Sends a request and returns its answer; any message before it is a failure.
     #[track_caller]
     pub(crate) fn ask(&mut self, request: &Request) -> Value {
         self.send(request);
@@ -155,7 +155,7 @@ impl WebSocket {
         self.send(&dialect.notification("notifications/initialized", serde_json::json!({})));
     }
 
-    /// Whatever comes next, or how the connection ended instead.
+    /// The next frame, or how the connection ended instead.
     pub(crate) fn try_receive(&mut self) -> Result<Incoming, Ending> {
         loop {
             if let Some((first, payload)) = self.take_frame() {
@@ -165,7 +165,7 @@ impl WebSocket {
         }
     }
 
-    /// What has come already, if anything whole has, as far as the kernel knows now.
+    /// A frame that has come already, if it is complete, as far as the kernel knows now.
     pub(crate) fn try_receive_now(&mut self) -> Option<Incoming> {
         if self.client.is_silent() {
             None
@@ -233,7 +233,7 @@ impl WebSocket {
         assert_eq!(self.try_receive(), Ok(Incoming::Pong(payload.to_vec())));
     }
 
-    /// The next frame but pings, which must be a close with this code, and the connection's end behind it.
+    /// The next frame other than pings, which must be a close with this code; then the connection must end.
     #[track_caller]
     pub(crate) fn assert_closed(&mut self, code: u16) {
         let incoming = loop {
@@ -249,8 +249,8 @@ impl WebSocket {
         self.client.assert_closed();
     }
 
-    /// The next frame but pings and pongs, which must be a close with this code; how the connection ends behind it
-    /// is the kernel's affair, since the client may have sent more than was read.
+    /// The next frame other than pings and pongs, which must be a close with this code. How the connection ends behind
+    /// it depends on the kernel, since the client may have sent more than was read.
     #[track_caller]
     pub(crate) fn expect_close(&mut self, code: u16) {
         loop {
@@ -269,12 +269,12 @@ impl WebSocket {
         self.assert_closed(code);
     }
 
-    /// Goes with RST.
+    /// Ends the connection with an RST.
     pub(crate) fn reset(self) {
         self.client.reset();
     }
 
-    /// The frame at the front of what has come, if it is all there.
+    /// The frame at the front of the bytes that have come, if it is complete.
     fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let input = self.client.input();
         let (&first, &second) = (input.first()?, input.get(1)?);
@@ -303,7 +303,7 @@ impl WebSocket {
             TEXT => Incoming::Message(self.judge_message(&payload)),
             PING => {
                 self.pings += 1;
-                // The server may be gone; then that is what comes next.
+                // The server may be gone; then that shows next.
                 let _ = self.client.try_send_bytes(&frame(FIN | PONG, &payload));
                 Incoming::Ping(payload)
             }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Feature;
 use crate::harness::{Conversation, Revision, text_of};
 
-/// What this client says to whatever it is asked: `text` where there is room for it.
+/// This client's answer to any question: `text` where there is room for it.
 fn answer(text: &str) -> impl Fn(&str, &Value) -> Value {
     move |method, params| match method {
         "elicitation/create" => json!({"action": "accept", "content": filled_in(params, text)}),
@@ -48,7 +48,7 @@ fn users_are_asked() {
     });
 }
 
-/// Before 2025-06-18 there was no such question, whatever a client says it can do.
+/// Before 2025-06-18 there was no such question, whatever a client declares.
 #[test]
 fn who_cannot_be_asked_is_not_asked() {
     Feature::NoElicitation.run(|conversation| {
@@ -116,7 +116,7 @@ fn two_calls_that_ask_are_not_mixed_up() {
             .collect();
         let mut questions: Vec<Value> = calls.iter().map(|_| conversation.message()).collect();
         questions.sort_by_key(|question| question["params"]["message"].as_str().map(str::to_owned));
-        // Answered in another order than asked, and each told to the call that asked.
+        // The answers come in another order than the questions, and each reaches the call that asked.
         for ((call, asked), question) in calls.iter().zip(&questions).rev() {
             assert_eq!(question["params"]["message"], asked.as_str(), "{question}");
             let answer = answer(asked)("elicitation/create", &question["params"]);

@@ -31,7 +31,7 @@ fn batches_are_answered_as_one() {
         assert_eq!(of(json!("call"))["result"]["content"][0]["text"], "x");
         assert_eq!(of(json!(103))["error"]["code"], -32601);
         assert_eq!(of(json!(104))["result"]["content"][0]["text"], "slept 5 ms");
-        // Nothing to answer.
+        // There is nothing to answer.
         conversation.send_raw(json!([{"jsonrpc": "2.0", "method": "notifications/no-such"}]).to_string());
         conversation.send_raw("[]");
         let refused = conversation.message();

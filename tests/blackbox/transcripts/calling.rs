@@ -31,7 +31,7 @@ fn calls_are_answered() {
     });
 }
 
-/// One that takes long keeps nobody behind it.
+/// A long call keeps no other waiting.
 #[test]
 fn calls_run_side_by_side() {
     Feature::CallsSideBySide.run(|conversation| {
@@ -51,7 +51,7 @@ fn calls_run_side_by_side() {
     });
 }
 
-/// The result of a request, past progress that others make.
+/// The result of a request; progress of other calls is skipped.
 fn result_past_progress(conversation: &mut Conversation, id: &Value) -> Value {
     loop {
         let mut message = conversation.message();
@@ -62,7 +62,7 @@ fn result_past_progress(conversation: &mut Conversation, id: &Value) -> Value {
     }
 }
 
-/// As many as may be under way at once.
+/// These are as many as may be under way at once.
 #[test]
 fn many_calls_are_each_answered_once() {
     Feature::CallsSideBySide.run(|conversation| {
@@ -99,7 +99,7 @@ fn tools_fail_in_words() {
         let result = conversation.result(&failing);
         assert_eq!(result["isError"], true);
         assert_eq!(result["content"][0]["text"], "failed as asked");
-        // Arguments that break the tool's schema: words for the model since 2025-11-25.
+        // Arguments that break the tool's schema give a text for the model since 2025-11-25.
         for arguments in [json!({}), json!({"message": 1})] {
             let wrong = conversation.call("echo", arguments);
             if conversation.dialect.revision >= Revision::NEWEST_LEGACY {
@@ -127,7 +127,7 @@ fn what_is_wrong_is_told_and_the_conversation_goes_on() {
         assert_eq!(refused["error"]["code"], INVALID_REQUEST, "{refused}");
         assert_eq!(refused["id"], 77, "{refused}");
         assert_eq!(conversation.text_of("echo", json!({"message": "on"})), "on");
-        // A notification nobody knows is no error.
+        // An unknown notification is no error.
         conversation.notify("notifications/no-such", json!({}));
         assert_eq!(conversation.text_of("echo", json!({"message": "on"})), "on");
     });

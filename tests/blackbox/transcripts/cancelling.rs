@@ -1,4 +1,4 @@
-//! Cancelled calls: the server sends nothing more about them, and what they held is free for others.
+//! Cancelled calls: the server sends nothing more about them, and everything they held is free for others.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn assert_handler_is_free(conversation: &mut Conversation) {
     assert_eq!(conversation.text_of("echo", json!({"message": "next"})), "next");
 }
 
-/// The same, past what `may_come` before it.
+/// The same; the messages in `may_come` are allowed before it.
 fn assert_handler_is_free_after(conversation: &mut Conversation, may_come: impl Fn(&Value) -> bool) {
     let echo = conversation.call("echo", json!({"message": "next"}));
     loop {
@@ -85,7 +85,7 @@ fn a_call_that_asks_is_given_up() {
             message["method"] == "notifications/cancelled" && message["params"]["requestId"] == question["id"]
         };
         assert_handler_is_free_after(conversation, is_taken_back);
-        // Too late, and no error.
+        // This comes too late, and is no error.
         conversation.respond(&question["id"], &json!({"action": "decline"}));
         assert_handler_is_free(conversation);
     });

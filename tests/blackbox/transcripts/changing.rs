@@ -1,4 +1,4 @@
-//! What the server sends without being asked: changes of resources, and of lists.
+//! Messages that the server sends without being asked: changes of resources, and of lists.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn call_and_hear(conversation: &mut Conversation, tool: &str, count: usize) -> V
     heard
 }
 
-/// A request and its result, past updates that were on their way.
+/// A request and its result; updates that were on their way are skipped.
 fn ask_past_updates(conversation: &mut Conversation, method: &str, params: Value) -> Value {
     let id = conversation.send(method, params);
     loop {
@@ -77,7 +77,7 @@ fn changes_are_told_to_who_subscribed() {
                 assert_eq!(unsubscribed, json!({}));
             }
         }
-        // No more. What was on its way when the subscription ended is past now.
+        // Nothing more comes. Messages that were on their way when the subscription ended have passed.
         ask_past_updates(conversation, "tools/list", json!({}));
         let call = conversation.call(trigger, json!({}));
         conversation.result(&call);
@@ -94,7 +94,7 @@ fn changes_of_lists_are_told() {
             list["tools"].as_array().unwrap().len()
         };
         let before = names(conversation);
-        // Comes, and goes.
+        // It is added, and removed.
         for count in [before + 1, before] {
             let heard = call_and_hear(conversation, "test_trigger_tool_change", 1);
             assert_eq!(

@@ -25,7 +25,7 @@ pub(super) enum Fixture {
     Changing,
 }
 
-/// Servers over stdio with nothing to do, and how to speak to them.
+/// Idle servers over stdio, with the way to speak to them.
 static IDLE: Mutex<Vec<(Fixture, Conversation)>> = Mutex::new(Vec::new());
 
 /// A server of some kind, while a test uses it.
@@ -50,7 +50,7 @@ impl Fixture {
         }
     }
 
-    /// What all servers of this kind have in common.
+    /// The state that all servers of this kind share.
     fn command(self) -> Command {
         let (handlers, queue) = match self {
             Fixture::Demo | Fixture::Everything | Fixture::Changing => ("32", "64"),
@@ -70,7 +70,7 @@ impl Fixture {
         command
     }
 
-    /// Where there is one handler, there is one shard; elsewhere messages meet across two.
+    /// A server with one handler has one shard; in the others messages meet across two.
     fn shards(self) -> &'static str {
         match self {
             Fixture::Demo | Fixture::Everything | Fixture::Changing => "2",
@@ -104,7 +104,7 @@ impl Host {
         Box::new(Stdio::start(command, revision))
     }
 
-    /// A conversation that has begun: over stdio, if there is one, that of a transcript before.
+    /// A conversation that has begun: over stdio that of an earlier transcript, if there is one.
     pub(super) fn begun(&self, way: Way, revision: Revision) -> Conversation {
         if way == Way::Stdio
             && let Some(idle) = self.take_idle(revision)

@@ -39,7 +39,7 @@ fn every_method_in_every_revision() {
     Feature::Methods.run(meet_every_method);
 }
 
-/// Notifications of whatever name are never answered.
+/// Notifications are never answered, whatever their name.
 #[test]
 fn notifications_of_any_name_are_taken_in_silence() {
     Feature::Methods.run(|conversation| {
@@ -66,7 +66,7 @@ fn ids_are_used_again() {
     });
 }
 
-/// Where there is one conversation on a way, it begins once; where there may be several, this begins another.
+/// Where there is one conversation per connection, it begins once; where there may be several, this begins another.
 #[test]
 fn a_conversation_goes_on_whatever_is_begun_in_it() {
     Feature::Eras.run(|conversation| {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::harness::{Conversation, Dialect, Revision, Way, case};
 use fixture::{Fixture, Host};
 
-/// What a server can do for its clients.
+/// A feature of a server.
 #[derive(Clone, Copy, Debug)]
 enum Feature {
     Opening,
@@ -60,7 +60,7 @@ enum Feature {
     TasksToldOf,
 }
 
-/// From this revision to that one.
+/// From one revision to another.
 type Revisions = (Revision, Revision);
 
 const FIRST: Revision = Revision("2024-11-05");
@@ -68,14 +68,14 @@ const ALL: Revisions = (FIRST, Revision::MODERN);
 const LEGACY: Revisions = (FIRST, Revision::NEWEST_LEGACY);
 const BEFORE_ELICITATION: Revisions = (FIRST, Revision("2025-03-26"));
 const SINCE_ELICITATION: Revisions = (Revision("2025-06-18"), Revision::MODERN);
-/// Where questions are requests of the server.
+/// The revisions in which questions are requests of the server.
 const ELICITATION_BY_REQUEST: Revisions = (Revision("2025-06-18"), Revision::NEWEST_LEGACY);
 const TASKS: Revisions = (Revision::NEWEST_LEGACY, Revision::MODERN);
 const MODERN: Revisions = (Revision::MODERN, Revision::MODERN);
 const BATCHING: Revisions = (Revision::BATCHING, Revision::BATCHING);
 
 impl Feature {
-    /// Where it is tried, and which revisions have it.
+    /// The kind of server, and the revisions that have the feature.
     fn place(self) -> (Fixture, Revisions) {
         match self {
             Feature::Opening => (Fixture::Demo, ALL),
@@ -113,7 +113,7 @@ impl Feature {
         }
     }
 
-    /// Goes through a transcript over every transport in every revision, in a conversation that has begun.
+    /// Runs a transcript over every transport in every revision, in a conversation that has begun.
     fn run(self, transcript: impl Fn(&mut Conversation)) {
         self.for_each(|host, way, revision| {
             let mut conversation = host.begun(way, revision);

@@ -1,4 +1,4 @@
-//! How conversations begin, and what the server answers from memory.
+//! The beginning of conversations, and the answers that the server gives from memory.
 
 use serde_json::json;
 
@@ -59,7 +59,7 @@ fn both_eras_share_a_way() {
         conversation.dialect = Dialect::modern();
         let call = conversation.call("echo", json!({"message": "modern"}));
         assert_eq!(conversation.result(&call)["resultType"], "complete");
-        // The session has nothing to do with it.
+        // The session makes no difference.
         let gone = conversation.send("ping", json!({}));
         conversation.error(&gone, -32601);
         conversation.dialect = legacy;
@@ -69,7 +69,7 @@ fn both_eras_share_a_way() {
 #[test]
 fn pings_are_answered() {
     Feature::Ping.run_unbegun(|conversation| {
-        // Before anything else, too.
+        // This works before anything else, too.
         assert_eq!(conversation.ask("ping", json!({})), json!({}));
         conversation.initialize();
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! What a server has: lists, resources, prompts, completion.
+//! The contents of a server: lists, resources, prompts, completion.
 
 use serde_json::{Value, json};
 

@@ -33,7 +33,7 @@ fn a_refusal_has_the_id_of_what_it_refuses() {
                 ));
                 conversation.error(&id, code);
                 if member.ends_with('[') {
-                    // What comes behind counts as deeper.
+                    // A member behind it counts as deeper.
                     continue;
                 }
                 conversation.send_raw(format!(
@@ -46,7 +46,7 @@ fn a_refusal_has_the_id_of_what_it_refuses() {
         conversation.error(&json!(703), PARSE_ERROR);
         conversation.send_raw(r#"{"jsonrpc":"2.0","id":704,"id":705,"method":"ping","x":tru}"#);
         conversation.error(&Value::Null, PARSE_ERROR);
-        // A number that no double comes near to is no id.
+        // A number beyond the range of a double is no id.
         conversation.send_raw(r#"{"jsonrpc":"2.0","id":1e999,"method":"ping"}"#);
         conversation.error(&Value::Null, INVALID_REQUEST);
     });

@@ -8,14 +8,14 @@ use crate::harness::{Conversation, eventually_some, subscription_of, text_of};
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 
-/// What a client says who knows tasks (2026-07-28).
+/// The declaration of a client that knows tasks (2026-07-28).
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
-/// What says to which task a message belongs (2025-11-25).
+/// The member that names the task of a message (2025-11-25).
 const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
-/// The client need not be told of each status (2025-11-25), and may be.
+/// The notification of a status, which the server may send but need not (2025-11-25).
 const STATUS: &str = "notifications/tasks/status";
 
-/// Calls a tool whose call becomes a task; the task's id.
+/// Calls a tool whose call becomes a task; returns the task's id.
 fn begin(conversation: &mut Conversation, tool: &str, arguments: Value) -> String {
     let mut params = json!({"name": tool, "arguments": arguments});
     if conversation.is_modern() {
@@ -35,7 +35,7 @@ fn begin(conversation: &mut Conversation, tool: &str, arguments: Value) -> Strin
         .to_owned()
 }
 
-/// The next message that tells of no status.
+/// The next message other than notifications of a status.
 fn message(conversation: &mut Conversation) -> Value {
     loop {
         let message = conversation.message();
@@ -45,7 +45,7 @@ fn message(conversation: &mut Conversation) -> Value {
     }
 }
 
-/// The answer to a request, past what tells of statuses.
+/// The answer to a request; notifications of statuses are skipped.
 fn answer(conversation: &mut Conversation, id: &Value) -> Value {
     let answer = message(conversation);
     assert!(answer.get("method").is_none() && answer["id"] == *id, "{answer}");
@@ -74,13 +74,13 @@ fn wait_for(conversation: &mut Conversation, task: &str, status: &str) -> Value 
     })
 }
 
-/// What the call of a task that has ended came to: an answer without its id.
+/// The result of the call of an ended task: an answer without its id.
 fn outcome(conversation: &mut Conversation, task: &str, status: &str) -> Value {
     let seen = wait_for(conversation, task, status);
     if conversation.is_modern() {
         return seen;
     }
-    // As often as it is asked for.
+    // It can be asked for any number of times.
     let [first, second] = [(); 2].map(|()| {
         let id = conversation.send("tasks/result", json!({"taskId": task}));
         let mut answer = answer(conversation, &id);
@@ -94,7 +94,7 @@ fn outcome(conversation: &mut Conversation, task: &str, status: &str) -> Value {
     first
 }
 
-/// Agrees to whatever is asked.
+/// Agrees to every question.
 fn agree(form: &Value) -> Value {
     let properties = form["requestedSchema"]["properties"].as_object().unwrap();
     let content: serde_json::Map<String, Value> = properties
@@ -125,7 +125,7 @@ fn tasks_come_to_errors() {
     Feature::Tasks.run(|conversation| {
         let task = begin(conversation, "protocol_error_job", json!({}));
         let outcome = outcome(conversation, &task, "failed");
-        // The words of an error that the older era has for models, and the newer for programs.
+        // The text of an error that the older era has for models, and the newer for programs.
         if conversation.is_modern() {
             assert!(outcome["error"]["code"].is_i64(), "{outcome}")
         } else {
@@ -145,7 +145,7 @@ fn tasks_are_cancelled() {
         wait_for(conversation, &task, "working");
         ask(conversation, "tasks/cancel", json!({"taskId": task}));
         wait_for(conversation, &task, "cancelled");
-        // Once more is an error in one era and as good as once in the other.
+        // A second cancellation is an error in one era and as good as the first in the other.
         if conversation.is_modern() {
             drop(ask(conversation, "tasks/cancel", json!({"taskId": task})))
         } else {

@@ -6,7 +6,7 @@ use super::Feature;
 
 const INVALID_PARAMS: i64 = -32602;
 
-/// The level that is asked for, and those at least as grave.
+/// The level that the client asks for, and the more severe ones.
 const WARNING: &str = "warning";
 const GRAVE: [&str; 5] = [WARNING, "error", "critical", "alert", "emergency"];
 
@@ -59,7 +59,7 @@ fn log_messages_are_told_to_who_wants_them() {
         };
         conversation.error(&unknown, INVALID_PARAMS);
         if conversation.is_modern() {
-            // It was for that call alone.
+            // The level was for that call only.
             let call = conversation.call("test_logging_tool", Value::Object(Default::default()));
             conversation.result(&call);
         }

@@ -18,7 +18,7 @@ fn open(server: &Server, dialect: &Dialect) -> WebSocket {
     socket
 }
 
-/// The overload error, which HTTP has no part in.
+/// The overload error, without HTTP.
 #[track_caller]
 fn assert_overloaded(answer: &Value, id: impl Into<Value>, reason: &str) {
     assert_eq!(answer["id"], id.into(), "{answer}");
@@ -178,7 +178,7 @@ fn calls_of_one_connection_are_bounded() {
     }
     eventually("they run", || server.busy_handlers() == BOUND as u64);
     assert_overloaded(&socket.ask(&echo("one more", "x")), "one more", "connections");
-    // Neither what needs no handler nor other connections are bound by it.
+    // The bound applies neither to requests that need no handler nor to other connections.
     socket.ask(&Dialect::modern().request("list", "tools/list", json!({})));
     server.open_websocket().ask(&echo(1, "x"));
     socket.send(&Dialect::modern().cancelled(0));
@@ -197,14 +197,14 @@ fn a_cancelled_call_is_not_answered() {
             let mut socket = open(&server, &dialect);
             socket.send(&dialect.tool("call", name, json!({"ms": 60_000})));
             eventually("it runs", || server.busy_handlers() == 1);
-            // Nobody else's word counts, whatever they know.
+            // No other client can cancel it, whatever it knows.
             let mut stranger = open(&server, &dialect);
             stranger.send(&dialect.cancelled("call"));
             stranger.ask(&dialect.echo("stranger", "x"));
             assert_eq!(server.busy_handlers(), 1);
             socket.send(&dialect.cancelled("call"));
             assert_at_rest(&server);
-            // Its id is free again.
+            // The id is free again.
             let answer = socket.ask(&dialect.echo("call", "another"));
             assert_eq!(answer["result"]["content"][0]["text"], "another", "{answer}");
             socket.close(1000);

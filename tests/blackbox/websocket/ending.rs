@@ -35,7 +35,7 @@ fn a_client_that_goes_takes_its_calls_with_it() {
     assert_at_rest(&server);
     let mut finishes = open_calling(&server);
     finishes.client().finish();
-    // It never said that it would: nothing is owed to it but the end.
+    // It never said that it would leave: only the end is owed to it.
     finishes.client().ending();
     assert_at_rest(&server);
     open_calling(&server).reset();
@@ -64,7 +64,7 @@ fn legacy_calls_that_run_finish_unheard() {
 #[test]
 fn a_reset_at_any_byte_leaves_nothing_behind() {
     let server = Server::start(&["--shards", "2", "--pool-size", "4"]);
-    // A shard that has answered has everything it will have.
+    // A shard that has answered has everything that it will have.
     for shard in 0..2 {
         connect_to(&server, shard).ask(&echo(shard, "x"));
     }
@@ -100,7 +100,7 @@ fn silence_is_asked_for_a_sign_of_life_and_then_closed() {
     let (first, _) = silent.receive_unanswered();
     assert!(is_ping(first), "{first:#x}");
     silent.assert_closed(1008);
-    // One that answers is asked again and again, and is served.
+    // A client that answers is pinged again and again, and is served.
     let mut alive = server.open_websocket();
     while alive.pings < 4 {
         assert!(matches!(alive.try_receive(), Ok(Incoming::Ping(_))));

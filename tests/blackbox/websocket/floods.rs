@@ -7,7 +7,7 @@ use crate::harness::{
     eventually, frame, frame_header,
 };
 
-/// Enough to show what is not bounded.
+/// Enough bytes to show any that are not bounded.
 const FLOOD_BYTES: usize = 48 << 20;
 const GROWTH_KIB_MAX: u64 = 12 << 10;
 
@@ -24,13 +24,13 @@ fn framing_without_a_message_closes_with_1008() {
         let mut socket = server.open_websocket();
         socket.send_frame(TEXT, b"");
         let bytes = flood.repeat((64 << 10) / flood.len());
-        // It may be over before all of it is sent.
+        // The connection may end before all of it is sent.
         let _ = socket.client().try_send_bytes(&bytes);
         socket.expect_close(1008);
     }
 }
 
-/// Sends `flood` without reading anything until the server gives the connection up.
+/// Sends `flood` without reading anything until the server closes the connection.
 #[track_caller]
 fn flood_until_cut_off(server: &Server, flood: &[u8]) {
     let mut client = Client::with_small_window(server.address);
@@ -105,7 +105,7 @@ fn halves_of_large_messages_take_no_more_than_the_budget() {
     let half = [frame_header(FIN | TEXT, 4 << 20), vec![b' '; HALF_BYTES]].concat();
     let mut sockets: Vec<WebSocket> = (0..SOCKETS).map(|_| server.open_websocket()).collect();
     for socket in &mut sockets {
-        // It may be refused before all of it is sent.
+        // The flood may be refused before all of it is sent.
         let _ = socket.client().try_send_bytes(&half);
     }
     // Nothing is sent to the others.

@@ -125,7 +125,7 @@ fn messages_beyond_the_limit_close_with_1009_before_they_are_there() {
         socket.send_bytes(&bytes);
         socket.assert_closed(1009);
     }
-    // Up to it they are served, in one frame or two.
+    // Messages up to the limit are served, in one frame or two.
     let call = echo("fits", &"x".repeat(65_000));
     assert!(call.body.len() <= 64 << 10);
     let mut socket = server.open_websocket();
@@ -149,7 +149,7 @@ fn announced_lengths_take_no_memory() {
             let mut socket = server.open_websocket();
             socket.send_bytes(&frame_header(FIN | TEXT, 16 * MIB as u64));
             socket.send_bytes(b"{");
-            // Another message of its own connection's shard: the header has been seen by then.
+            // This is another message on its own connection's shard: the header has been seen by then.
             socket
         })
         .collect();
@@ -173,7 +173,7 @@ fn pings_are_answered_between_everything() {
     socket.send_frame(TEXT, front);
     socket.ping(b"inside");
     socket.send_frame(CONTINUATION, b"");
-    // Unasked for, and so nothing to answer.
+    // Nobody asked for this pong, so it needs no answer.
     socket.send_frame(FIN | PONG, b"unasked");
     socket.ping(b"again");
     socket.send_frame(FIN | CONTINUATION, back);

@@ -28,7 +28,7 @@ fn origin_host_and_path_are_judged_before_the_upgrade() {
     ] {
         let _case = case(origin);
         refused(&server, &handshake.clone().plus("Origin", origin), 403);
-        // Even before what is wrong with the handshake itself.
+        // This comes even before faults of the handshake itself.
         let broken = handshake.clone().with("Sec-WebSocket-Version", "8");
         refused(&server, &broken.plus("Origin", origin), 403);
     }
@@ -144,7 +144,7 @@ fn what_is_switched_off_is_ignored() {
     let behind = echo("behind", "x").encode();
     client.send_bytes(&[WebSocket::handshake().encode(), behind].concat());
     client.receive().assert_status(405);
-    // Nobody can say what the bytes behind an upgrade are.
+    // The bytes behind an upgrade could be anything.
     client.assert_closed();
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Dialect, Incoming, Revision, Watched, WebSocket, case, echo, subscription_of, uri_of};
 
-/// Skips what one write may be told as besides: more changes of the same file.
+/// Skips further announcements of one write: more changes of the same file.
 #[track_caller]
 fn updated(socket: &mut WebSocket, name: &str, before: Option<&str>) -> Value {
     loop {
@@ -65,7 +65,7 @@ fn modern_clients_listen_as_often_as_they_like_and_stop_by_cancelling() {
     // Calls go on meanwhile.
     socket.send(&echo("meanwhile", "x"));
     until_answer(&mut socket, "meanwhile");
-    // The one that is cancelled is heard of no more, but perhaps by what was on its way.
+    // The cancelled subscription gets no more messages, except for some that were on their way.
     socket.send(&dialect.cancelled("to a"));
     socket.send(&echo("cancelled", "x"));
     until_answer(&mut socket, "cancelled");

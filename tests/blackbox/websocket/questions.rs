@@ -31,7 +31,7 @@ fn a_legacy_call_asks_and_goes_on_with_the_answer() {
         let _case = case(revision.0);
         let dialect = able(Dialect::legacy(revision));
         let mut socket = open(&server, &dialect);
-        // Two at once, answered in the other order.
+        // Two questions at once are answered in the other order.
         let mut questions = Vec::new();
         for id in ["one", "two"] {
             socket.send(&dialect.tool(id, "ask", json!({"question": format!("Which, {id}?")})));
@@ -45,7 +45,7 @@ fn a_legacy_call_asks_and_goes_on_with_the_answer() {
             assert!(text_of(&answer).contains(&format!("colour-{id}")), "{answer}");
         }
         let (_, answered) = &questions[0];
-        // Answered twice: nobody asks any more.
+        // The second answer finds no question.
         socket.send(&dialect.response(answered, &accept("late")));
         socket.ask(&dialect.echo("next", "x"));
         socket.close(1000);
@@ -90,7 +90,7 @@ fn a_call_that_waits_for_its_client_holds_no_handler() {
     socket.ask(&dialect.echo("meanwhile", "x"));
     socket.send(&dialect.response(&question, &accept("green")));
     assert!(text_of(&socket.answer("asks")).contains("green"));
-    // A client that leaves instead of answering.
+    // A client leaves instead of answering.
     socket.send(&dialect.tool("asks", "ask", json!({"question": "Which?"})));
     socket.question("elicitation/create");
     socket.reset();
@@ -128,7 +128,7 @@ fn a_cancelled_question_is_over() {
             assert_eq!(message["id"], "next", "{message}");
             break;
         }
-        // The question may be taken back.
+        // The server may withdraw the question.
         assert_eq!(message["method"], "notifications/cancelled", "{message}");
     }
     socket.close(1000);

@@ -1,7 +1,7 @@
 //! The peer: one `echo` tool on rmcp, the official Rust SDK, in its fastest documented configuration.
 //!
-//! Stateless, JSON answers, one worker thread, the tool router built once and shared. It checks what rmcp
-//! checks by default and nothing more. Prints `listening ADDRESS` once it serves.
+//! It is stateless, with JSON answers, one worker thread, and a tool router that is built once and shared. It checks
+//! what rmcp checks by default and nothing more. It prints `listening ADDRESS` once it serves.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct EchoRequest {
-    /// What to answer.
+    /// The text to return.
     message: String,
 }
 

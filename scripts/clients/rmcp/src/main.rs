@@ -1,7 +1,7 @@
-//! The official Rust SDK: with the handshake, probing first, or held to the newest revision.
+//! The official Rust SDK as a client: with the handshake, probing first, or held to the newest revision.
 //!
-//! Usage: weir-clients-rmcp URL|CONFIGURATION legacy|auto|pin REVISION. What must come back is said by `scenario.json`,
-//! whose folder is SCENARIO; otherwise the environment is that of the other clients (`scenario.py`).
+//! Usage: weir-clients-rmcp URL|CONFIGURATION legacy|auto|pin REVISION. `scenario.json`, whose folder is SCENARIO, has
+//! the expected answers; otherwise the environment is that of the other clients (`scenario.py`).
 #![allow(
     deprecated,
     reason = "what the newest revision dropped is what the older ones are tried with"
@@ -25,12 +25,12 @@ use tokio::time::timeout;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two looks.
+/// The time between two checks.
 const LOOK: Duration = Duration::from_millis(50);
-/// Between two changes of a file.
+/// The time between two changes of a file.
 const CHANGE: Duration = Duration::from_millis(500);
 
-/// The user, the model and what the server says, of one client.
+/// The user, the model and the server's messages, of one client.
 struct Client {
     scenario: Value,
     capabilities: ClientCapabilities,
@@ -99,7 +99,7 @@ impl ClientHandler for Client {
     }
 }
 
-/// Where a server is, or what starts it, as a desktop's configuration has it.
+/// The address of a server, or its command, as a desktop's configuration has it.
 enum Target {
     Url(String),
     Process(Value),
@@ -116,7 +116,7 @@ impl Target {
     }
 }
 
-/// A connected client and what it hears.
+/// A connected client and its messages.
 struct Tour {
     client: RunningService<RoleClient, Client>,
     scenario: Value,
@@ -180,7 +180,7 @@ impl Tour {
         Ok(())
     }
 
-    /// Lists, reads, gets and completes what the scenario says.
+    /// Lists, reads, gets and completes according to the scenario.
     async fn play_features(&self) -> Result<()> {
         let column = |items: Value, key: &str| -> Value {
             let items = items.as_array().cloned().unwrap_or_default();
@@ -264,13 +264,13 @@ impl Tour {
         for _ in 0..expected["reports"].as_u64().context("reports")? {
             reports.push(self.next_report(&token).await?);
         }
-        // It hands each on by a task of its own, in whatever order those run.
+        // The SDK passes each on by a task of its own, and those run in any order.
         reports.sort_by(f64::total_cmp);
         ensure!(reports.is_sorted_by(|one, next| one < next), "{reports:?}");
         Ok(())
     }
 
-    /// The next report of a call. It asks for progress of every call, so that others may have told of theirs.
+    /// The next report of a call. The SDK asks for progress of every call, so other calls may have reported theirs.
     async fn next_report(&self, token: &ProgressToken) -> Result<f64> {
         let mut progress = self.progress.lock().await;
         loop {
@@ -281,7 +281,7 @@ impl Tour {
         }
     }
 
-    /// A call given up while it runs is over on the server, too.
+    /// A call that is cancelled while it runs is over on the server, too.
     async fn play_cancel(&self) -> Result<()> {
         let before = cancelled_calls().await?;
         let handle = self.begin(&self.scenario["cancel"]).await?;
@@ -296,7 +296,7 @@ impl Tour {
         timeout(PATIENCE, wait_for_end).await?
     }
 
-    /// A file that changes is told of; it is changed anew until then, since a stream may yet be opening.
+    /// A file that changes is announced; it is changed anew until then, since a stream may yet be opening.
     async fn play_subscription(&self) -> Result<()> {
         let expected = &self.scenario["subscribe"];
         let uri = text(&expected["uri"]);
@@ -342,7 +342,7 @@ impl Tour {
         Ok(())
     }
 
-    /// A call that asks its client, and what it makes of the answer.
+    /// A call that asks its client, and its result.
     async fn play_question(&self, name: &str) -> Result<()> {
         let expected = &self.scenario[name];
         let result = self
@@ -399,7 +399,7 @@ fn call_of(expected: &Value) -> CallToolRequestParams {
         .with_arguments(object(&expected["arguments"]))
 }
 
-/// A text, or one that is told as a repetition.
+/// A text, or one that is given as a repetition.
 fn whole_text(told: &Value) -> String {
     match told {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! What a client sends and receives in one conversation, over any transport.
+//! The messages of one client in one conversation, over any transport.
 //!
 //! It is strict about order and about messages that were not asked for: the next message must be the expected one. Ids
 //! are strings and numbers by turns.
@@ -8,23 +8,23 @@ use serde_json::{Map, Value, json};
 use super::Transport;
 use crate::harness::message::Dialect;
 
-/// A client, and the way it goes.
+/// A client, and its way to the server.
 pub(crate) struct Conversation {
     transport: Box<dyn Transport>,
     pub(crate) dialect: Dialect,
     next_id: u32,
 }
 
-/// How a call ended that asked its client.
+/// The end of a call that asked its client.
 #[derive(Debug)]
 pub(crate) struct Conversed {
-    /// What was asked: methods and parameters, in order.
+    /// The questions: methods and parameters, in order.
     pub(crate) questions: Vec<(String, Value)>,
     pub(crate) result: Value,
 }
 
 impl Conversation {
-    /// Nothing was said yet.
+    /// A conversation in which nothing was sent yet.
     pub(crate) fn new(transport: Box<dyn Transport>, dialect: Dialect) -> Self {
         Self {
             transport,
@@ -33,7 +33,7 @@ impl Conversation {
         }
     }
 
-    /// `initialize`, then `notifications/initialized`; gives the result.
+    /// Sends `initialize`, then `notifications/initialized`; returns the result.
     #[track_caller]
     pub(crate) fn initialize(&mut self) -> Value {
         let id = self.take_id();
@@ -49,7 +49,7 @@ impl Conversation {
         self.dialect.is_modern()
     }
 
-    /// Sends a request; its id.
+    /// Sends a request; returns its id.
     pub(crate) fn send(&mut self, method: &str, params: Value) -> Value {
         let id = self.take_id();
         self.transport
@@ -57,12 +57,12 @@ impl Conversation {
         id
     }
 
-    /// Calls a tool; the request's id.
+    /// Calls a tool; returns the request's id.
     pub(crate) fn call(&mut self, name: &str, arguments: Value) -> Value {
         self.send("tools/call", json!({"name": name, "arguments": arguments}))
     }
 
-    /// The same, with more in `_meta`.
+    /// The same, with more members in `_meta`.
     pub(crate) fn call_with(&mut self, name: &str, arguments: Value, meta: Value) -> Value {
         let id = self.take_id();
         let request = self.dialect.tool_with(id.clone(), name, arguments, meta);
@@ -74,13 +74,13 @@ impl Conversation {
         self.transport.send(&self.dialect.notification(method, params));
     }
 
-    /// Sends what is no message of the protocol, or several.
+    /// Sends a body that is not a message of the protocol, or is several.
     pub(crate) fn send_raw(&mut self, text: impl Into<Vec<u8>>) {
         let request = self.dialect.post(&Value::Null).with_body(text);
         self.transport.send(&request);
     }
 
-    /// Sends what gets no message back, whatever it is.
+    /// Sends a message that gets none back, whatever it is.
     pub(crate) fn send_unanswered(&mut self, text: impl Into<Vec<u8>>) {
         let request = self.dialect.post(&Value::Null).with_body(text);
         self.transport.send_unanswered(&request);
@@ -91,7 +91,7 @@ impl Conversation {
         self.transport.send(&self.dialect.response(id, result));
     }
 
-    /// Gives up a request, in the way of the era and the transport.
+    /// Cancels a request, in the way of the era and the transport.
     pub(crate) fn cancel(&mut self, id: &Value) {
         self.transport.cancel(&self.dialect, id);
     }
@@ -151,7 +151,7 @@ impl Conversation {
         self.result(id)
     }
 
-    /// A call and the text it is answered with, which is no error.
+    /// A call and the text of its answer, which must not be an error.
     #[track_caller]
     pub(crate) fn text_of(&mut self, name: &str, arguments: Value) -> String {
         let id = self.call(name, arguments);
@@ -171,11 +171,11 @@ impl Conversation {
         self.converse_by("tools/call", params, rounds, answer)
     }
 
-    /// A request that asks: in each of `rounds` so many questions, which are there before the first of them is
+    /// A request that asks: in each of `rounds` so many questions, all of which are there before the first of them is
     /// answered.
     ///
-    /// Legacy: the questions are requests, and are answered in the opposite order. Modern: each round but the last ends
-    /// with its questions, and the call is made again with the answers.
+    /// In the legacy era the questions are requests, and are answered in the opposite order. In the modern era each
+    /// round but the last ends with its questions, and the call is made again with the answers.
     #[track_caller]
     pub(crate) fn converse_by(
         &mut self,
@@ -235,7 +235,7 @@ impl Conversation {
         Conversed { questions, result }
     }
 
-    /// Leaves, once nothing that was not asked for has come.
+    /// Leaves, after checking that no message came that was not asked for.
     #[track_caller]
     pub(crate) fn finish(mut self) {
         self.assert_quiet();
@@ -263,7 +263,7 @@ impl Conversation {
     }
 }
 
-/// The text of the only content block of a tool's result, which is no error.
+/// The text of the only content block of a tool's result, which must not be an error.
 #[track_caller]
 pub(crate) fn text_of(result: &Value) -> &str {
     assert_ne!(result["isError"], true, "{result}");

@@ -17,7 +17,7 @@ use crate::harness::request::Request;
 use crate::harness::stream::EventStream;
 use crate::harness::wait::PATIENCE;
 
-/// One client's requests under way, and its connections that have none.
+/// One client's requests under way, and its connections without any.
 #[derive(Debug)]
 pub(super) struct Http {
     address: SocketAddr,
@@ -27,10 +27,10 @@ pub(super) struct Http {
     under_way: Vec<Exchange>,
 }
 
-/// A request and what has come of its answer.
+/// A request and the part of its answer that has come.
 #[derive(Debug)]
 struct Exchange {
-    /// Null for the GET stream and what has no id.
+    /// The id; null for the GET stream and for messages without an id.
     id: Value,
     may_end: bool,
     reply: Reply,
@@ -81,7 +81,7 @@ impl Http {
         });
     }
 
-    /// Waits until one of the replies can be read on, and says which.
+    /// Waits until one of the replies has more to read, and returns which.
     fn wait(&self) -> usize {
         if let Some(ready) = self.under_way.iter().position(Exchange::is_ready) {
             return ready;
@@ -97,7 +97,7 @@ impl Http {
         ready.unwrap_or_else(|| panic!("no message in {PATIENCE:?}: {:?}", self.under_way))
     }
 
-    /// Reads on in one reply. None: it was no message.
+    /// Reads on in one reply. `None` means that it was no message.
     fn read_on(&mut self, at: usize) -> Option<Value> {
         let mut exchange = self.under_way.remove(at);
         match exchange.reply {
@@ -205,7 +205,7 @@ impl Transport for Http {
         }
     }
 
-    /// A modern client leaves the reply; a legacy one says so.
+    /// A modern client closes the reply's connection; a legacy one sends a notification.
     fn cancel(&mut self, dialect: &Dialect, id: &Value) {
         if dialect.is_modern() {
             self.under_way.retain(|exchange| exchange.id != *id);
@@ -235,7 +235,7 @@ impl Exchange {
         }
     }
 
-    /// Whether something is there to be read without waiting for its beginning.
+    /// Whether there is something to read, so that its beginning need not be waited for.
     fn is_ready(&self) -> bool {
         match &self.reply {
             Reply::Awaited(client) => !client.input().is_empty(),
@@ -248,7 +248,7 @@ impl Exchange {
     }
 }
 
-/// Whether a message is answered by one: a request, a batch with one, or what is no message at all.
+/// Whether a message is answered by one: a request, a batch with one, or a body that is no message at all.
 fn is_answered(message: &Value) -> bool {
     match message {
         Value::Array(messages) => messages.is_empty() || messages.iter().any(is_answered),

@@ -17,10 +17,10 @@ use crate::harness::stream::EventStream;
 pub(super) struct HttpSse {
     stream: EventStream,
     posting: Client,
-    /// Where to post.
+    /// The address to post to.
     endpoint: String,
     revision: Revision,
-    /// What is no message at all, and has no id, is answered where it was posted and nowhere else.
+    /// Errors about a body that is no message and has no id are answered only where it was posted.
     refusals: VecDeque<Value>,
 }
 
@@ -49,7 +49,7 @@ impl Transport for HttpSse {
         if response.has_json() {
             assert_eq!(response.status, 400, "{}", response.text());
             let refusal = specification::read(&response.body, self.revision);
-            // The client that waits for it hears of it on the stream as well.
+            // The client that waits for an answer gets the error on the stream as well.
             if refusal.get("id").is_none() {
                 self.refusals.push_back(refusal);
             }

@@ -25,24 +25,25 @@ pub(crate) trait Transport: Send {
     /// Sends one message: over HTTP under the fields of `message`, on a channel its body alone.
     fn send(&mut self, message: &Request);
 
-    /// Sends what gets no message back, though it may be refused: over HTTP a status tells.
+    /// Sends a message that gets none back, though it may be refused: over HTTP the status tells.
     fn send_unanswered(&mut self, message: &Request) {
         self.send(message);
     }
 
-    /// The next message, from wherever it comes.
+    /// The next message, from any of the client's connections.
     fn receive(&mut self) -> Value;
 
-    /// Gives up a request of this client.
+    /// Cancels a request of this client.
     fn cancel(&mut self, dialect: &Dialect, id: &Value) {
         self.send(&dialect.cancelled(id.clone()));
     }
 
-    /// Leaves as a client should; fails if anything is still to come, or if the server does not let it go in order.
+    /// Leaves as a client should; fails if anything is still to come, or if the server does not end the connection in
+    /// order.
     fn close(self: Box<Self>);
 }
 
-/// The ways in.
+/// The transports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Streamable HTTP.
@@ -57,7 +58,7 @@ pub(crate) enum Way {
 impl Way {
     pub(crate) const ALL: [Way; 4] = [Way::Http, Way::WebSocket, Way::Stdio, Way::HttpSse];
 
-    /// Whether messages of this revision come and go this way.
+    /// Whether this transport has messages of this revision.
     pub(crate) fn carries(self, revision: Revision) -> bool {
         match self {
             Way::Http | Way::WebSocket | Way::Stdio => true,

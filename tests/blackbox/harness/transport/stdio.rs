@@ -17,11 +17,11 @@ use crate::harness::wait::PATIENCE;
 #[derive(Debug)]
 pub(crate) struct Stdio {
     process: Process,
-    /// None once it was closed.
+    /// The input; `None` once it was closed.
     input: Option<ChildStdin>,
     output: ChildStdout,
     revision: Revision,
-    /// What has come and was not taken.
+    /// The bytes that have come and were not taken.
     came: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl Stdio {
         }
     }
 
-    /// Reads what is there, after waiting for it; false at its end.
+    /// Reads what is there, after waiting for it; returns false at the end.
     fn read_some(&mut self) -> bool {
         let mut polled = [PollFd::new(&self.output, PollFlags::IN)];
         let timeout = Timespec::try_from(PATIENCE).unwrap();
