@@ -13,7 +13,7 @@ pub struct Effective {
     pub name: &'static str,
     /// The value, in a form that can be typed again where there is one.
     pub value: String,
-    /// Where it was given.
+    /// The place where it was given.
     pub source: Source,
 }
 

@@ -39,7 +39,7 @@ const MEMORY: &str = "memory";
 const RATE: &str = "rate";
 const SERVICE_TIME: &str = "service-time";
 
-/// All of them.
+/// All options of `weir size`.
 #[rustfmt::skip] // One row, one option, as in the table of `serve`.
 pub static SIZE_OPTIONS: [SizeOption; 6] = [
     SizeOption { name: PEAK_CLIENTS, value_name: "N", help: "Clients connected at the busiest moment", fallback: None, kind: Kind::Count { min: 1, max: CONNECTIONS_MAX } },

@@ -53,7 +53,7 @@ pub struct Labels {
     pub era: metrics::Era,
     /// Its method.
     pub method: metrics::Method,
-    /// How it ended.
+    /// How the request ended.
     pub outcome: metrics::Outcome,
 }
 

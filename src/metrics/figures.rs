@@ -6,7 +6,7 @@ use super::exposition::{Exposition, Kind};
 
 /// A figure, or the absence of one.
 pub(super) trait Figure {
-    /// What is exposed, if anything is.
+    /// The value to expose, if there is one.
     fn value(&self) -> Option<&dyn Display>;
 }
 

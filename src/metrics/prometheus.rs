@@ -1,9 +1,9 @@
-//! What `/metrics` shows. Families are declared where their numbers are: those of shards in `shard`, others as
+//! The text of `/metrics`. Families are declared where their numbers are: those of shards in `shard`, others as
 //! `figures`.
 //!
-//! Reads the shards' cells and writes text; takes no locks and asks no shard. Figures that say something about the
-//! spread over the cores carry the label `shard`; all others are summed here. Base units; names begin with `weir_`,
-//! except the process figures and OpenTelemetry's MCP histogram, which have conventional names.
+//! This reads the shards' cells and writes text; it takes no locks and asks no shard. Figures whose spread over the
+//! cores means something carry the label `shard`; all others are summed here. Units are base units; names begin with
+//! `weir_`, except the process figures and OpenTelemetry's MCP histogram, which have conventional names.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::tasks::TaskFigures;
 use super::tombstones::TombstoneFigures;
 use super::workers::WorkerFigures;
 
-/// Everything an exposition is made from.
+/// Everything that an exposition is made from.
 #[derive(Debug)]
 pub struct Scrape<'a> {
     /// This program's version.
@@ -26,7 +26,7 @@ pub struct Scrape<'a> {
     pub tools: &'a ToolLabels,
     /// The shards' cells.
     pub shards: &'a [Arc<ShardMetrics>],
-    /// Connections the process takes.
+    /// The most connections that the process accepts.
     pub connections_max: u32,
     /// The worker pool, when there is one.
     pub workers: Option<WorkerFigures>,
@@ -415,7 +415,7 @@ mod tests {
             include_str!("../guide/options.md"),
         ];
         for (name, labels) in texts.into_iter().flat_map(metrics_named) {
-            // A document names a histogram without the parts it is exposed in.
+            // A document names a histogram without the parts under which it is exposed.
             let bucket = format!("{name}_bucket");
             let mut series = samples
                 .of(name)

@@ -4,7 +4,7 @@
 use super::figures::{counter, figures, gauge};
 
 figures! {
-    /// Sessions that are no more though their ids are valid still, at one moment.
+    /// Sessions that have ended though their ids are still valid, at one moment.
     #[derive(Eq)]
     pub struct TombstoneFigures {
         /// Those that are remembered.

@@ -6,9 +6,9 @@ figures! {
     /// The worker pool at one moment.
     #[derive(Eq)]
     pub struct WorkerFigures {
-        /// Threads there are, spares included.
+        /// The number of threads, additional ones included.
         pub threads: u64 => gauge("weir_worker_threads", "Worker threads."),
-        /// Threads that were asked for: as many calls run at once.
+        /// The configured number of threads: as many calls run at once.
         pub threads_configured: u64 => HIDDEN,
         /// Calls that may run at once now: fewer than were asked for when more are stuck than there are spares.
         pub jobs_max: u64 => HIDDEN,

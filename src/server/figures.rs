@@ -1,4 +1,4 @@
-//! What a running server shows of itself: the exposition, and the parts of a report.
+//! The figures of a running server: the exposition, and the parts of a report.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -28,8 +28,8 @@ pub(super) fn exposition(
     .render()
 }
 
-/// Where a shard's histograms will come from; nowhere if it has ended, or has left too
-/// many requests for reports unread.
+/// A receiver for a shard's histograms. Nothing will come if the shard has ended, or has left too many requests for
+/// reports unread.
 pub(super) fn ask_for_histograms(shard: &ShardHandle) -> mpsc::Receiver<ShardHistograms> {
     let (to, from) = mpsc::sync_channel(1);
     if !shard.is_finished() {

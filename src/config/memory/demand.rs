@@ -1,4 +1,4 @@
-//! What is asked for, and what each part of it costs.
+//! The demand on memory, and the cost of each part of it.
 
 use super::plan::ShardMemory;
 use crate::config::sizes::{RING_BUFFER_BYTES, RingOptions};
@@ -10,31 +10,31 @@ pub(super) const WORKER_BYTES: u64 = 128 << 10;
 /// An executor and its helper thread, 180 KiB (measured), the rings in the kernel, 264 KiB (measured), and about
 /// 320 KiB for timers, inbox and decode scratch (an estimate).
 pub(super) const EXECUTOR_BYTES: u64 = 768 << 10;
-/// What a handler keeps besides its buffers.
+/// The bytes of a handler besides its buffers.
 const HANDLER_STATE_BYTES: u64 = 1 << 10;
 /// The kernel's entry for a provided buffer.
 const RING_ENTRY_BYTES: u64 = 16;
-/// What a place in the wait queue keeps besides its buffer: links, deadline, connection.
+/// The bytes of a place in the wait queue besides its buffer: links, deadline, connection.
 const WAITING_ENTRY_BYTES: u64 = 64;
-/// The most an idle connection may cost.
+/// The most bytes that an idle connection may cost.
 const CONNECTION_BYTES: u64 = 1 << 10;
 
-/// Of the budget, at least this share stays for run time.
+/// At least this share of the budget stays for run time.
 pub(super) const RUNTIME_DIVISOR: u64 = 4;
-/// Of the budget, the connection table may take at most this share, unless connections were asked for.
+/// At most this share of the budget is for the connection table, unless the operator gave the number of connections.
 const CONNECTIONS_DIVISOR: u64 = 8;
 
-/// Waiters per handler if nothing else is said: two calls' time.
+/// The default number of waiters per handler: two calls' time.
 const WAITERS_PER_HANDLER: u32 = 2;
 /// Places of the shortest default queue: even beside a handful of handlers a burst of clients can wait.
 const QUEUE_DEPTH_DEFAULT_MIN: u32 = 32;
 
-/// Whom the defaults are for.
+/// The clients that the defaults are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clientele {
-    /// Whoever connects.
+    /// Any number of clients that connect.
     Many,
-    /// The one that started this process, beside others of its kind.
+    /// The one client that started this process, beside others of its kind.
     One,
 }
 
@@ -54,18 +54,18 @@ impl Clientele {
     }
 }
 
-/// What was asked for; `None` leaves the number to the plan.
+/// The demand; `None` leaves the number to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryDemand {
     /// `--memory-max`.
     pub budget_bytes: u64,
-    /// How many shards.
+    /// The number of shards.
     pub shards: u32,
-    /// How many worker threads.
+    /// The number of worker threads.
     pub workers: u32,
-    /// Whom the defaults are for.
+    /// The clients that the defaults are for.
     pub clientele: Clientele,
-    /// How many connections.
+    /// The number of connections.
     pub connections: ConnectionsDemand,
     /// `--pool-size`.
     pub handlers: Option<u32>,
@@ -82,7 +82,7 @@ pub struct MemoryDemand {
 /// How many connections the table must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionsDemand {
-    /// As many as were asked for.
+    /// As many as the operator gave.
     Exactly(u32),
     /// As many as memory lets, up to what the descriptor limit lets.
     UpTo(u32),
@@ -141,7 +141,7 @@ impl MemoryDemand {
     }
 }
 
-/// How many may wait for one of `handlers` if nothing else is said.
+/// The default number of places for requests that wait for one of `handlers`.
 pub(in crate::config) fn queue_depth_default(handlers: u32) -> u32 {
     handlers
         .saturating_mul(WAITERS_PER_HANDLER)

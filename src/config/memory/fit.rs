@@ -1,4 +1,4 @@
-//! The search for numbers that fit: from the defaults down to the smallest that are worth having.
+//! The search for numbers that fit: from the defaults down to the smallest useful ones.
 
 use super::demand::{Counts, MemoryDemand, connections_bytes, queue_depth_default};
 use super::plan::{LIVE_DIVISOR, MemoryPlan};
@@ -28,15 +28,14 @@ pub struct MemoryFit {
 }
 
 impl MemoryDemand {
-    /// Shares out the budget.
+    /// Divides the budget.
     ///
-    /// Numbers that were asked for are kept. The others start at their defaults; ring and assembly buffers are halved
-    /// first (the larger share first), down to half a ring buffer and a quarter of an assembly buffer per handler;
-    /// then the pool is halved, with it the queue, and they start anew. Beside a pool that was asked for, the queue
-    /// is halved as the buffers are.
+    /// Given numbers are kept. The others start at their defaults; ring and assembly buffers are halved first (the
+    /// larger share first), down to half a ring buffer and a quarter of an assembly buffer per handler; then the pool
+    /// is halved, with it the queue, and they start anew. Beside a given pool, the queue is halved as the buffers are.
     ///
     /// # Errors
-    /// When not even the smallest numbers fit.
+    /// Fails when not even the smallest numbers fit.
     pub fn fit(&self) -> Result<MemoryFit, Box<MemoryShort>> {
         let mut pool = self.handlers.unwrap_or(self.clientele.handlers_default());
         loop {
@@ -61,7 +60,7 @@ impl MemoryDemand {
     /// The most and the fewest buffers that go with a pool of this size.
     fn range(&self, handlers: u32) -> (Counts, Counts) {
         let is_given = self.handlers.is_some();
-        // A pool somebody asked for is worth more than buffers nobody did.
+        // A pool that the operator gave is worth more than buffers that nobody gave.
         let ring_floor = if is_given {
             RING_BUFFERS_MIN
         } else {
@@ -148,11 +147,11 @@ impl MemoryDemand {
     }
 
     /// The smallest budget in whole MiB that shrinks nothing and leaves each shard this much for large bodies, for a
-    /// number of connections that was asked for.
+    /// given number of connections.
     pub fn budget_wanted_bytes(&self, heap_bytes_per_shard: u64) -> u64 {
         let (most, _) = self.range(self.handlers.unwrap_or(self.clientele.handlers_default()));
         let fixed = self.fixed_bytes(&self.shard_memory(most));
-        // The rest of what is for run time is for live state.
+        // The rest of the run-time share is for live state.
         let per_shard = heap_bytes_per_shard
             .saturating_mul(LIVE_DIVISOR)
             .div_ceil(LIVE_DIVISOR - 1);
@@ -162,12 +161,12 @@ impl MemoryDemand {
 }
 
 impl MemoryFit {
-    /// Whether the pool is smaller than its default because memory asked.
+    /// Whether the pool is smaller than its default because memory is short.
     pub fn is_pool_shrunk(&self, demand: &MemoryDemand) -> bool {
         demand.handlers.is_none() && self.handlers < demand.clientele.handlers_default()
     }
 
-    /// Whether the queue is shorter than its default beside a pool that was asked for, because memory asked.
+    /// Whether the queue is shorter than its default beside a given pool, because memory is short.
     pub fn is_queue_shrunk(&self, demand: &MemoryDemand) -> bool {
         demand.queue_depth.is_none() && self.queue_depth < queue_depth_default(self.handlers)
     }

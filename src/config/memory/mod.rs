@@ -1,11 +1,11 @@
-//! One memory budget, shared out at start: arithmetic only.
+//! One memory budget, divided at start: arithmetic only.
 //!
 //! Shares that are made at start (handlers, ring, assembly and waiting buffers, the connection table, the executors)
-//! are counted here; what is left is the run-time share, which each shard counts for itself (heap bodies, outboxes,
-//! streams, sessions). Does not read the machine's limits (see `host`) and allocates none of what it counts.
+//! are counted here; the rest is the run-time share, which each shard counts for itself (heap bodies, outboxes,
+//! streams, sessions). This does not read the machine's limits (see `host`) and allocates none of what it counts.
 //!
-//! `demand` has what is asked for with the cost of each part, `fit` the search for numbers that fit, `plan` the shares,
-//! and `short` the refusal. Invariant: the shares of a plan add up to no more than its budget.
+//! `demand` has the demand with the cost of each part, `fit` the search for numbers that fit, `plan` the shares, and
+//! `short` the refusal. Invariant: the shares of a plan add up to no more than its budget.
 
 mod demand;
 mod fit;

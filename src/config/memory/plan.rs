@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::units::ByteSize;
 
-/// How the budget is spent. All in bytes.
+/// The division of the budget, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// `--memory-max`.
@@ -13,15 +13,15 @@ pub struct MemoryPlan {
     pub process_bytes: u64,
     /// The table of connections, full.
     pub connections_bytes: u64,
-    /// How many shards there are.
+    /// The number of shards.
     pub shards: u32,
-    /// What each shard makes at start.
+    /// The bytes that each shard makes at start.
     pub per_shard: ShardMemory,
-    /// What each shard may allocate while it runs.
+    /// The bytes that each shard may allocate while it runs.
     pub runtime_bytes_per_shard: u64,
 }
 
-/// What one shard makes at start. All in bytes.
+/// The memory that one shard makes at start, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardMemory {
     /// Executor, rings, stack, timers, inbox.
@@ -36,29 +36,29 @@ pub struct ShardMemory {
     pub waiting_bytes: u64,
 }
 
-/// Of what is left for run time, the part that is for live state: streams, sessions and what they have to send, and
-/// tasks.
+/// The divisor for the part of the run-time share that is for live state: streams, sessions and their unsent messages,
+/// and tasks.
 pub(super) const LIVE_DIVISOR: u64 = 4;
-/// Of the part for live state, the part that is for tasks and what they ended with.
+/// The divisor for the part of live state that is for tasks and their results.
 const TASKS_DIVISOR: u64 = 4;
 
 impl MemoryPlan {
-    /// What one shard may allocate for large bodies and outboxes, bytes.
+    /// Bytes that one shard may allocate for large bodies and outboxes.
     pub fn heap_bytes_per_shard(&self) -> u64 {
         self.runtime_bytes_per_shard - self.runtime_bytes_per_shard / LIVE_DIVISOR
     }
 
-    /// What streams and sessions may take, over all shards, bytes.
+    /// Bytes of streams and sessions, over all shards.
     pub fn live_bytes(&self) -> u64 {
         self.shared_bytes() - self.task_bytes()
     }
 
-    /// What tasks may take, over all shards, bytes.
+    /// Bytes of tasks, over all shards.
     pub fn task_bytes(&self) -> u64 {
         self.shared_bytes() / TASKS_DIVISOR
     }
 
-    /// What belongs to no shard.
+    /// Bytes that belong to no shard.
     fn shared_bytes(&self) -> u64 {
         let per_shard = self.runtime_bytes_per_shard / LIVE_DIVISOR;
         per_shard.saturating_mul(u64::from(self.shards))
@@ -66,7 +66,7 @@ impl MemoryPlan {
 }
 
 impl ShardMemory {
-    /// All of it.
+    /// All bytes.
     pub fn total_bytes(&self) -> u64 {
         self.executor_bytes
             .saturating_add(self.handlers_bytes)
@@ -77,7 +77,7 @@ impl ShardMemory {
 }
 
 impl MemoryPlan {
-    /// What is made at start, over all shards.
+    /// Bytes that are made at start, over all shards.
     pub fn fixed_bytes(&self) -> u64 {
         self.process_bytes
             .saturating_add(self.connections_bytes)

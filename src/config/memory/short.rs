@@ -3,20 +3,20 @@
 use super::demand::{ConnectionsDemand, Counts, MemoryDemand, RUNTIME_DIVISOR, connections_bytes};
 use crate::units::ByteSize;
 
-/// What is needed is shown in this unit, rounded up so that it can be typed and is enough.
+/// The unit in which the need is shown, rounded up so that it can be typed and is enough.
 const MIB: u64 = 1 << 20;
 
-/// The budget is too small for what was asked; the text is the arithmetic and what to lower.
+/// The budget is too small for the demand; the text is the arithmetic and what to lower.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "memory-max = {budget}, but at least {need} are needed: {arithmetic}; lower {lower}, or raise --memory-max"
 )]
 pub struct MemoryShort {
-    /// What there is, for people.
+    /// The budget, for people.
     pub budget: String,
-    /// What would be enough; can be typed.
+    /// A budget that would be enough; it can be typed.
     pub need: ByteSize,
-    /// How the need comes about.
+    /// The arithmetic of the need.
     pub arithmetic: String,
     lower: String,
 }
@@ -49,7 +49,7 @@ impl MemoryDemand {
         }
     }
 
-    /// Everything that was asked for and takes memory; the number of shards always does.
+    /// Every given option that takes memory; the number of shards always does.
     fn what_to_lower(&self) -> String {
         let mut flags = Vec::new();
         let mut push = |is_given: bool, flag: &'static str| {
@@ -77,7 +77,7 @@ pub(super) fn budget_holding(fixed_bytes: u64) -> u64 {
     fixed_bytes.div_ceil(parts).saturating_mul(RUNTIME_DIVISOR)
 }
 
-/// Rounded up, so that it is enough.
+/// Rounds up, so that it is enough.
 pub(super) fn whole_mib(bytes: u64) -> u64 {
     bytes.checked_next_multiple_of(MIB).unwrap_or(u64::MAX)
 }

@@ -21,7 +21,7 @@ fn demand(budget_bytes: u64, shards: u32) -> MemoryDemand {
     }
 }
 
-/// The sum, written out once more.
+/// The sum, calculated once more.
 fn spent(fit: &MemoryFit, demand: &MemoryDemand) -> u64 {
     let shard = EXECUTOR_BYTES
         + u64::from(fit.handlers) * (2 * demand.buffer_bytes + 1024)

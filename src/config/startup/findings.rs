@@ -2,23 +2,24 @@
 
 use crate::config::host::Host;
 
-/// What was found on this machine.
+/// The findings about this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings {
     /// Limits and figures.
     pub host: Host,
     /// Whether a ring with the flags and operations Weir uses can be made.
     pub io_uring: Result<(), RingProblem>,
-    /// Whether all that a server starts could be started together, if that was tried.
+    /// Whether everything that a server starts could be started together, if that was tried.
     pub start: Option<Result<(), StartProblem>>,
-    /// Who else of this user has rings, as shown to an operator; looked for where locked memory ran out.
+    /// Other processes of this user that have rings, as shown to an operator; they are looked for when locked memory
+    /// ran out.
     pub ring_users: Vec<String>,
 }
 
-/// Why not all that a server starts could be started.
+/// Why a server could not start everything together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartProblem {
-    /// Whether what is missing is memory that may be locked.
+    /// Whether there was too little memory that may be locked.
     pub is_locked_memory: bool,
     /// A sentence with its own next step.
     pub text: String,
@@ -27,10 +28,10 @@ pub struct StartProblem {
 /// Why there can be no data ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RingProblem {
-    /// A policy forbids it; the kernel's words. Which policy is found out here.
+    /// A policy forbids the ring; the text is the kernel's. Which policy it is, is found out here.
     Refused(String),
-    /// No more memory may be locked, not even for a small ring; the kernel's words.
+    /// No more memory may be locked, not even for a small ring; the text is the kernel's.
     LockedMemory(String),
-    /// Anything else; a sentence with its own next step.
+    /// Something else is missing; the text is a sentence with its own next step.
     Lacking(String),
 }

@@ -3,7 +3,7 @@
 use super::line::{Line, Verdict, line};
 use crate::config::host::Host;
 
-/// `SINGLE_ISSUER` came with 6.0; provided-buffer rings with 5.19.
+/// `SINGLE_ISSUER` came with 6.0, provided-buffer rings with 5.19.
 const KERNEL_MIN: (u32, u32) = (6, 0);
 
 pub(super) fn kernel(host: &Host) -> Line {
@@ -22,13 +22,13 @@ pub(super) fn kernel(host: &Host) -> Line {
             Verdict::Warning,
             "kernel",
             format!(
-                "the release `{release}` is no version; {major}.{minor} is the oldest that works, see `uname -r`"
+                "the release `{release}` is not a version number; {major}.{minor} is the oldest that works, see `uname -r`"
             ),
         ),
     }
 }
 
-/// `6.18.44-generic` is (6, 18).
+/// Parses `6.18.44-generic` as (6, 18).
 pub(super) fn parse_release(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))

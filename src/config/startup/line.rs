@@ -5,11 +5,11 @@ use std::fmt;
 /// How well one need is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// All is well.
+    /// The need is met.
     Ok,
-    /// It runs, but an operator should know.
+    /// The server runs, but an operator should know.
     Warning,
-    /// It cannot run.
+    /// The server cannot run.
     Missing,
 }
 
@@ -26,11 +26,11 @@ impl fmt::Display for Verdict {
 /// One need and how it is met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// How well.
+    /// How well it is met.
     pub verdict: Verdict,
-    /// What it is about, one word.
+    /// The topic, in one word.
     pub topic: &'static str,
-    /// The fact, the value, the limit and, unless all is well, what to type.
+    /// The fact, the value, the limit and, unless all is well, the next step.
     pub text: String,
 }
 

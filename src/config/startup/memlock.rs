@@ -9,13 +9,13 @@ use crate::units::ByteSize;
 
 /// The executor refuses to start below this, whatever it needs.
 const EXECUTOR_MEMLOCK_MIN_BYTES: u64 = 512 << 10;
-/// Before this, only registered memory counts as locked; rings do not.
+/// Before this release, only registered memory counts as locked; rings do not.
 const KERNEL_COUNTS_RINGS: (u32, u32) = (6, 14);
 
-/// Memory that must be lockable.
+/// The memory that must be lockable.
 struct MemlockNeed {
     bytes: u64,
-    /// How it comes about.
+    /// The arithmetic that leads to it.
     arithmetic: String,
     /// Whether fewer shards would need less.
     is_by_shards: bool,
@@ -90,8 +90,8 @@ pub(super) fn memlock(needs: &Needs, findings: &Findings) -> Line {
     }
 }
 
-/// The limit would do, but the memory is not to be had: the kernel counts what all processes of a user lock together,
-/// whatever limit each of them has.
+/// The limit would be enough, but the kernel has no memory to lock: it counts what all processes of a user lock
+/// together, whatever limit each of them has.
 fn used_up(limit: Option<u64>, need: &MemlockNeed, findings: &Findings) -> String {
     let MemlockNeed {
         bytes, arithmetic, ..
@@ -102,7 +102,7 @@ fn used_up(limit: Option<u64>, need: &MemlockNeed, findings: &Findings) -> Strin
              machine's memory"
         );
     };
-    /// More of them say no more.
+    /// More of them would tell an operator no more.
     const SHOWN_MAX: usize = 3;
     let others = findings.ring_users.len().saturating_sub(SHOWN_MAX);
     let mut users = findings

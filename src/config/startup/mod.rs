@@ -1,6 +1,6 @@
-//! The start-up check: what the settings need, against what the kernel gives.
+//! The start-up check: compares what the settings need with what the kernel gives.
 //!
-//! Pure: findings go in, lines come out, each with what to type. Whoever calls it fills in the findings (the ring
+//! This is pure: findings go in, lines come out, each with the next step. The caller fills in the findings (the ring
 //! probe belongs to `ring`) and decides what to print; a server starts unless a line says [`Verdict::Missing`].
 //!
 //! `needs` and `findings` are what is compared; `line` is what comes out, one for each topic. `kernel` and `memlock` have
@@ -80,7 +80,7 @@ fn io_uring(findings: &Findings) -> Line {
     )
 }
 
-/// Nothing if it was not tried, or if all is said about locked memory.
+/// `None` if the start was not tried, or if the line about locked memory says it all.
 fn start(needs: &Needs, findings: &Findings) -> Option<Line> {
     let tried = findings.start.as_ref()?;
     Some(match tried {
@@ -95,7 +95,7 @@ fn start(needs: &Needs, findings: &Findings) -> Option<Line> {
 }
 
 fn descriptors(needs: &Needs, host: &Host) -> Line {
-    /// What a host with hundreds of clients has at least.
+    /// A host with hundreds of clients has at least this many.
     const CONNECTIONS_USUAL: u32 = 1000;
     let limit = host
         .descriptors_max
@@ -126,7 +126,7 @@ fn memory(needs: &Needs, host: &Host) -> Line {
     line(Verdict::Ok, "memory", text)
 }
 
-/// Shards that share CPUs are a note of the settings already.
+/// The settings have a note already if shards share CPUs.
 fn cpus(needs: &Needs, host: &Host) -> Line {
     let quota = host.cpu_quota.map_or_else(String::new, |quota| {
         format!(", the cgroup's quota is the time of {quota}")

@@ -15,23 +15,23 @@ const RING_HEADER_BYTES: u64 = 256;
 /// The kernel's entry for a provided buffer.
 const BUFFER_ENTRY_BYTES: u64 = 16;
 
-/// What the settings need of the kernel.
+/// The needs of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
-    /// How many shards.
+    /// The number of shards.
     pub shards: u32,
     /// Memory each shard registers, which every kernel counts as locked.
     pub registered_bytes_per_shard: u64,
     /// Locked memory per shard where rings count too; measured to be exact on 6.18.
     pub memlock_bytes_per_shard: u64,
-    /// What the settings spend.
+    /// The memory budget of the settings.
     pub memory_budget_bytes: u64,
-    /// How many connections.
+    /// The number of connections.
     pub connections_max: u32,
 }
 
 impl Needs {
-    /// What these settings need.
+    /// The needs of these settings.
     pub fn of(settings: &Settings) -> Self {
         let executor = &settings.executor;
         let entries = executor.ring_entries as u64;
@@ -51,7 +51,7 @@ impl Needs {
     }
 }
 
-/// What the kernel allocates for a ring of this shape.
+/// The bytes that the kernel allocates for a ring of this shape.
 fn ring_bytes(submission_entries: u64, completion_entries: u64) -> u64 {
     let entries = pages(submission_entries * SUBMISSION_ENTRY_BYTES);
     let queues = RING_HEADER_BYTES

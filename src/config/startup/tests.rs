@@ -84,7 +84,7 @@ fn too_little_locked_memory_is_named_with_the_arithmetic() {
 
 #[test]
 fn locked_memory_is_judged_at_the_limit_and_one_below() {
-    // shards, exempt, kernel, need
+    // The columns are shards, exempt, kernel and need.
     let cases = [
         (1, false, "6.18.0", 512 * KIB),
         (2, false, "6.18.0", 912 * KIB),
@@ -131,7 +131,7 @@ fn locked_memory_that_others_use_up_is_missing_though_the_limit_would_do() {
         )
     );
     assert!(lines.iter().all(|line| line.topic != "start"));
-    // Not even a small ring: nothing else was tried.
+    // Not even a small ring could be made, so nothing else was tried.
     findings.start = None;
     findings.ring_users = Vec::new();
     findings.io_uring = Err(RingProblem::LockedMemory("Cannot allocate memory".to_owned()));
@@ -145,7 +145,7 @@ fn locked_memory_that_others_use_up_is_missing_though_the_limit_would_do() {
             .contains("other processes of this user, in other containers too, have locked")
     );
     assert!(lines.iter().all(|line| line.topic != "start"));
-    // Without a limit it is the kernel that has none.
+    // Without a limit it is the kernel that has no memory.
     for (memlock_bytes_max, is_memlock_exempt) in [(None, false), (Some(8 * MIB), true)] {
         findings.host.memlock_bytes_max = memlock_bytes_max;
         findings.host.is_memlock_exempt = is_memlock_exempt;

@@ -1,7 +1,7 @@
-//! Responses: from what is answered to a status, fields and framing.
+//! Responses: the status, fields and framing of an answer.
 //!
 //! A body is encoded first, behind [`HEAD_RESERVE`] bytes of room; its head is then written in front of it, and both
-//! leave in one send. Whoever answers says what, never how: statuses and fields are chosen here and nowhere else.
+//! leave in one send. Callers say what they answer, never how: statuses and fields are chosen here and nowhere else.
 //! Invariant: a response is written under the [`ResponseContext`] of its own request.
 
 use std::io::Write;
@@ -19,22 +19,22 @@ use crate::wire::http1::{
 };
 use crate::wire::sse;
 
-/// What is told whoever POSTs a message of HTTP+SSE, as by the official servers.
+/// The text in the answer to a POST of an HTTP+SSE message, as of the official servers.
 const ACCEPTED: &str = "Accepted";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What a response depends on of its request, and of the connection that both are on.
+/// The parts of a request, and of its connection, that its response depends on.
 #[derive(Clone, Debug)]
 pub struct ResponseContext {
-    /// What the response says of the connection.
+    /// What the response says about the connection.
     pub persistence: Persistence,
-    /// The client takes JSON, not only a stream.
+    /// Whether the client accepts JSON, not only a stream.
     pub takes_json: bool,
-    /// The client knows chunks (HTTP/1.1).
+    /// Whether the client knows chunks (HTTP/1.1).
     pub takes_chunks: bool,
     /// Whether pages of other origins may ask at all, so that a cache must tell them apart.
     varies_by_origin: bool,
-    /// Of the page that may read the response, if there is one.
+    /// The origin of the page that may read the response, if there is one.
     origin: Option<Rc<str>>,
 }
 
@@ -60,7 +60,7 @@ impl ResponseContext {
         }
     }
 
-    /// From here on it is that of a request with this head.
+    /// Makes it the context of a request with this head.
     pub fn note(&mut self, head: &Head<'_>, policy: &AdmissionPolicy, origins: &mut Origins) {
         self.persistence = persistence(head);
         self.takes_json = admission::takes_json(head);
@@ -68,14 +68,14 @@ impl ResponseContext {
         origins.note(&mut self.origin, policy.readable_by(head.fields.origin));
     }
 
-    /// The same for a request that is refused before anything else of it is known: as far as `window`, the front of it,
-    /// names an origin.
+    /// Does the same for a request that is refused before anything else of it is known: the front of it, `window`, may
+    /// name an origin.
     pub fn note_unparsed(&mut self, window: &[u8], policy: &AdmissionPolicy, origins: &mut Origins) {
         let origin = http1::field_of_unparsed(window, "origin");
         origins.note(&mut self.origin, policy.readable_by(origin));
     }
 
-    /// The request is refused because of where it comes from: no page is to read that.
+    /// The request is refused because of its origin or host: no page may read the answer.
     pub fn forget_origin(&mut self) {
         self.origin = None;
     }
@@ -96,7 +96,7 @@ impl ResponseContext {
     }
 }
 
-/// What an answer to this request says of the connection.
+/// What an answer to this request says about the connection.
 fn persistence(head: &Head<'_>) -> Persistence {
     match head.version {
         _ if !head.keep_alive => Persistence::Close,
@@ -105,23 +105,23 @@ fn persistence(head: &Head<'_>) -> Persistence {
     }
 }
 
-/// What a request is answered with.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Response<'a> {
-    /// What the protocol answered; its body is in the buffer.
+    /// The protocol's answer; its body is in the buffer.
     Reply(&'a Reply),
     /// HTTP's own refusal of a request.
     Refusal {
-        /// Why.
+        /// The reason.
         refusal: Refusal,
-        /// The request was a HEAD: the body stays unsent.
+        /// Whether the request was a HEAD, so that the body is not sent.
         is_head: bool,
     },
-    /// What a prober is told.
+    /// The answer to a prober.
     Probe {
-        /// Whether the server is as it should be.
+        /// The status: whether the server is as it should be.
         status: Status,
-        /// Why, in a line.
+        /// The reason, in a line.
         text: &'a str,
         /// The request was a HEAD: the body stays unsent.
         is_head: bool,
@@ -133,17 +133,17 @@ pub enum Response<'a> {
         /// The request was a HEAD: the body stays unsent.
         is_head: bool,
     },
-    /// A message for a stream of HTTP+SSE is delivered; what it leads to is said there.
+    /// A message for a stream of HTTP+SSE was delivered; its answer goes out there.
     Delivered,
     /// A call was cancelled before it began: a stream without an event.
     EmptyStream,
-    /// What a browser wants to know before a page sends something: the preflight's head.
+    /// The answer to a browser's question before a page sends something; holds the preflight's head.
     Preflight(&'a Head<'a>),
 }
 
 impl Response<'_> {
     /// Completes the response in `buffer`, which holds [`HEAD_RESERVE`] bytes of room and, for a reply, its body.
-    /// Returns what to send of it.
+    /// Returns the range to send.
     pub fn write(&self, buffer: &mut Vec<u8>, context: &ResponseContext, date: &[u8; 29]) -> Range<usize> {
         match *self {
             Response::Reply(reply) => write_reply(reply, buffer, context, date),
@@ -197,7 +197,7 @@ fn write_reply(
         .retry_after_seconds
         .map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
     if status == Status::MethodNotAllowed {
-        // What this path has for those who cannot have a stream.
+        // These are the path's methods for clients that cannot have a stream.
         head.allow = Some(admission::ALLOW_WITHOUT_STREAM);
     }
     head.own = reply.session.as_ref().and_then(|id| {
@@ -275,7 +275,7 @@ fn body_length(buffer: &[u8]) -> BodyLength {
     BodyLength::Length((buffer.len() - HEAD_RESERVE) as u64)
 }
 
-/// Writes the head in front of the body. With `is_head` the body is left out, its length is not.
+/// Writes the head in front of the body. With `is_head` the body is left out, but its length is not.
 fn finish<'c>(
     mut head: ResponseHead<'c>,
     is_head: bool,
@@ -297,8 +297,8 @@ fn write_as_event(buffer: &mut Vec<u8>) {
     sse::write_event(buffer, None, |out| out.extend_from_slice(&body));
 }
 
-/// Writes the head of a stream of events so that it ends at `body_start`, where the first of them lie; returns where it
-/// begins. The stream comes in chunks, or ends with the connection of a client that knows none.
+/// Writes the head of a stream of events so that it ends at `body_start`, where the first events lie; returns where the
+/// head begins. The stream comes in chunks, or ends with the connection of a client that does not know chunks.
 pub fn write_stream_head_before(
     buffer: &mut [u8],
     body_start: usize,
@@ -309,7 +309,7 @@ pub fn write_stream_head_before(
     http1::write_head_before(buffer, body_start, &head)
 }
 
-/// Appends the head of HTTP+SSE's stream. It says nothing of a connection that the stream does not have to end.
+/// Appends the head of HTTP+SSE's stream. It says nothing about a connection that need not end with the stream.
 pub fn append_events_head(out: &mut Vec<u8>, context: &ResponseContext, date: &[u8; 29]) {
     let persistence = if context.takes_chunks {
         Persistence::Persist

@@ -127,7 +127,7 @@ fn a_legacy_client_chooses() {
         let refused = in_session(&mut server, &session, "tools/call", as_task(echo(), task));
         assert_eq!(refused.refusal(), (200, -32602));
     }
-    // `null` is no task.
+    // `null` asks for no task.
     let plainly = in_session(&mut server, &session, "tools/call", as_task(echo(), Value::Null));
     assert_eq!(plainly.text(), "hi");
     let plain = json!({"name": "plain"});
@@ -138,11 +138,11 @@ fn a_legacy_client_chooses() {
         in_session(&mut server, &session, "tools/call", must.clone()).refusal(),
         (200, -32601)
     );
-    // Whoever asks for a task does not get a result in its stead.
+    // A client that asks for a task never gets a result in its stead.
     let wrong = json!({"name": "fail", "arguments": {}});
     let refused = in_session(&mut server, &session, "tools/call", as_task(wrong, json!({})));
     assert_eq!(refused.refusal(), (200, -32602));
-    // Older clients know nothing of it.
+    // Older revisions do not know the parameter.
     for revision in [
         Revision::V2024_11_05,
         Revision::V2025_03_26,
@@ -178,7 +178,7 @@ fn a_modern_server_decides() {
     );
     assert_eq!(got["result"]["content"][0]["text"], "hi");
     assert_eq!(got["result"]["_meta"].get(RELATED), None);
-    // Without the extension the same tool waits; what can be no task is none, whatever is asked for.
+    // Without the extension the same tool waits; a tool that cannot be a task is none, whatever is asked for.
     for declared in [
         json!({}),
         json!({"extensions": {}}),

@@ -1,4 +1,4 @@
-//! Tasks in both eras: which calls become one, what is said of them, and who may look.
+//! Tasks in both eras: which calls become one, what is sent about them, and who may look.
 
 mod ending;
 mod making;
@@ -76,7 +76,7 @@ fn server() -> Server {
     Server::with(registry(), Options::default())
 }
 
-/// What a client declares that knows tasks.
+/// The capabilities of a client that knows tasks.
 fn knowing() -> Value {
     json!({"extensions": {EXTENSION: {}}, "elicitation": {"form": {}, "url": {}}})
 }
@@ -103,7 +103,7 @@ fn session(server: &mut Server) -> String {
     server.open_session_of(LEGACY, json!({"elicitation": {"form": {}, "url": {}}}))
 }
 
-/// The answer to `tasks/result`, as whoever keeps tasks gives it.
+/// The answer to `tasks/result`, as the store of tasks gives it.
 fn result_of(server: &mut Server, session: &str, id: &str) -> Value {
     let headers = [
         ("mcp-protocol-version", LEGACY.as_str()),

@@ -45,7 +45,7 @@ pub(in crate::mcp::tests) fn validate_detailed(task: &Value) {
     validate_task(&task, detail);
 }
 
-/// Every member by its type, and no others.
+/// Checks every member by its type, and that there are no others.
 fn validate_task(task: &Value, detail: Option<&str>) {
     for (name, value) in task.as_object().unwrap() {
         let is_right = match name.as_str() {

@@ -32,7 +32,7 @@ fn a_legacy_task_speaks_and_names_itself() {
     }
     let end = result_of(&mut server, &session, "task-0");
     assert_eq!(end["result"]["content"][0]["text"], "Hello, Ann!");
-    // What it asked is held in the same words.
+    // The task holds its question in the same words.
     let (key, held) = &server.stream.task_questions[0];
     assert_eq!(
         (key.as_str(), &held["method"]),
@@ -56,7 +56,7 @@ fn a_modern_task_asks_and_says_nothing_else() {
     assert_eq!(key, "user_name");
     let done = server.modern_of(&knowing(), "tasks/get", json!({"taskId": "task-0"}));
     assert_eq!(done.body["result"]["result"]["content"][0]["text"], "Hello, Ann!");
-    // While it waited, it looked like this.
+    // The task looked like this while it waited.
     server.state.change_task("task-0", |task| {
         task.status = TaskStatus::InputRequired;
         let held: Arc<[u8]> = question.to_string().into_bytes().into();
@@ -110,13 +110,13 @@ fn what_is_asked_first_comes_before_the_task() {
     let id = made.body["result"]["taskId"].clone();
     let got = server.modern_of(&knowing(), "tasks/get", json!({"taskId": id}));
     assert_eq!(got.body["result"]["result"]["content"][0]["text"], "Hello, Ann!");
-    // Who cannot be asked learns so at once.
+    // A client that cannot be asked learns so at once.
     let mute = json!({"extensions": {EXTENSION: {}}});
     assert_eq!(
         server.modern_of(&mute, "tools/call", params.clone()).refusal(),
         (400, -32021)
     );
-    // A legacy task asks for itself.
+    // A legacy task sends its questions itself.
     let session = session(&mut server);
     server.stream.answers.push_back(Ok(ann()));
     let made = in_session(&mut server, &session, "tools/call", as_task(params, json!({})));

@@ -9,7 +9,7 @@ use crate::metrics::report::table::{COLUMNS, Table, wrap};
 /// Distributions are shown over these decades of nanoseconds: from 1 µs to 10 s.
 const DECADES: std::ops::Range<u32> = 3..10;
 const CELLS_PER_DECADE: u32 = 3;
-/// Over a sparkline: where 1 µs, 1 ms and 1 s are.
+/// The axis over a sparkline: the places of 1 µs, 1 ms and 1 s.
 pub(super) const AXIS: &str = "1µs      1ms      1s  ";
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -26,7 +26,7 @@ pub(super) fn write_shard_latencies(text: &mut String, report: &Report) {
         .map(|shard| shard.shard.to_string())
         .collect();
     if !silent.is_empty() {
-        let heading = "Without latencies, for they did not answer: ";
+        let heading = "Without latencies, because they did not answer: ";
         wrap(
             text,
             heading,
@@ -67,11 +67,11 @@ pub(super) fn latency_table<'a>(
 
 /// Whether a percentile of so many samples is more than another name for the longest.
 fn has_samples_beyond(quantile: f64, count: u64) -> bool {
-    // A little less is one, too: 1 - 0.99 is not quite 0.01.
+    // A little less counts as one, too: 1 - 0.99 is not quite 0.01.
     (1.0 - quantile) * count as f64 >= 1.0 - 1e-6
 }
 
-/// How often latencies were how long, both on logarithmic scales: so a few slow ones are seen beside a million.
+/// The distribution of latencies, both axes on logarithmic scales, so that a few slow ones are seen beside a million.
 pub(super) fn sparkline(latency: &Latency) -> String {
     let cells = (DECADES.len() as u32 * CELLS_PER_DECADE) as usize;
     let mut counts = vec![0_u64; cells];
@@ -89,7 +89,7 @@ pub(super) fn sparkline(latency: &Latency) -> String {
         _ => BARS[((scale(count) * BARS.len() as f64).ceil() as usize).clamp(1, BARS.len()) - 1],
     };
     let mut bars: String = counts.iter().map(bar).collect();
-    // As wide as its title, so that it is read against it.
+    // It is as wide as its title, so that it is read against it.
     bars.extend(std::iter::repeat_n(' ', AXIS.chars().count() - cells));
     bars
 }

@@ -1,8 +1,8 @@
-//! The report for people: what happened, in at most [`COLUMNS`] columns, and nothing of what did not.
+//! The report for people: everything that happened, in at most [`COLUMNS`] columns.
 //!
-//! Merged figures, then one line for each shard where there are several. A column or a line that would say zero
-//! everywhere is left out. A percentile is shown where samples lie beyond it, so none is a guess; beside it a sparkline
-//! shows the whole distribution. Numbers are never rounded but for latencies and bytes.
+//! Merged figures come first, then one line for each shard where there are several. A column or a line that would be
+//! zero everywhere is left out. A percentile is shown where samples lie beyond it, so none is a guess; beside it a
+//! sparkline shows the whole distribution. Numbers are never rounded, except for latencies and bytes.
 
 mod latencies;
 mod numbers;
@@ -56,7 +56,7 @@ pub(super) fn render(report: &Report) -> String {
     text
 }
 
-/// How requests ended, and why they were refused or given up, a line for each set that has counted something.
+/// How requests ended, and why they were refused or closed, with a line for each set that has counted something.
 fn write_counts(text: &mut String, report: &Report) {
     let all = &report.all;
     let failures: u64 = all.outcomes.total();
@@ -101,7 +101,7 @@ fn write_members(text: &mut String, heading: &str, members: impl Iterator<Item =
     wrap(text, heading, &words.join(", "), COLUMNS);
 }
 
-/// What the workers did, if they did anything.
+/// The workers' figures, if they did anything.
 fn write_workers(text: &mut String, workers: WorkerFigures) {
     let counted = [
         ("busy", workers.busy),

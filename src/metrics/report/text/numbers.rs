@@ -15,10 +15,10 @@ fn parts(report: &Report) -> impl Iterator<Item = (String, &ShardSnapshot)> {
         .chain(all)
 }
 
-/// A column: its title, its cell, and what it counts, which decides whether it is shown.
+/// A column: its title, its cell, and its count, which decides whether it is shown.
 type Column = (&'static str, fn(&ShardSnapshot) -> u64, fn(u64) -> String);
 
-/// The columns that count something, for each shard.
+/// The columns with a count, for each shard.
 fn numbers_table(report: &Report, columns: &[Column]) -> Table {
     let counts = |column: &&Column| parts(report).any(|(_, numbers)| column.1(numbers) > 0);
     let shown: Vec<&Column> = columns.iter().filter(counts).collect();
@@ -68,7 +68,7 @@ pub(super) fn shard_table(report: &Report) -> Table {
     )
 }
 
-/// How many calls waited, and where.
+/// How many calls waited, and on which shards.
 pub(super) fn queue_table(report: &Report) -> Table {
     let all = &report.all;
     if all.queued + all.steals_in + all.linger_cuts == 0 {

@@ -20,7 +20,7 @@ fn table(text: &str, heading: &str) -> Vec<HashMap<String, String>> {
     let titles_line = lines
         .next()
         .unwrap_or_else(|| panic!("no `{heading}` in:\n{text}"));
-    // A cell ends where its title does, but for the first, which begins there.
+    // A cell ends where its title does, except for the first, which begins there.
     let titles: Vec<(String, usize)> = {
         let plain = titles_line.split("1µs").next().unwrap();
         let mut titles = Vec::new();
@@ -277,7 +277,7 @@ fn a_shard_that_did_not_answer_is_named() {
     let mut example = example();
     example.shards[1].histograms = None;
     let text = example.to_text();
-    let said = "Without latencies, for they did not answer: shard 1\n";
+    let said = "Without latencies, because they did not answer: shard 1\n";
     assert!(text.contains(said), "{text}");
     assert_eq!(table(&text, "Shards")[1]["calls"], "1");
 }
