@@ -52,7 +52,7 @@ def main():
         body.write(echo.body("modern"))
         body.flush()
         for turn in range(arguments.rounds):
-            # Who goes first changes, so that drift favours nobody.
+            # The order changes, so that drift favours nobody.
             for mode in MODES[turn % len(MODES) :] + MODES[: turn % len(MODES)]:
                 runs[mode].append(run(target, mode, arguments.seconds, body.name))
     for mode in MODES:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measures what weir does when a pool runs out: stealing, overload, idle connections, and what these cost.
+# Measures weir when a pool runs out: stealing, overload, idle connections, and their costs.
 #
 # Two CPUs are shared by server and load. Capacity is set by the demo tool `sleep` and small pools, so that the
 # pool is the limit and not a CPU. Prints each figure beside its limit; exit 1 when a limit is missed or an answer
-# is not what it must be. scripts/backpressure/ has a module per measurement, each of which says how it measures.
+# is wrong. scripts/backpressure/ has a module per measurement, each of which says how it measures.
 #
 #   scripts/backpressure.sh [--only steal,overload,idle,free,hop] [--seconds S] [--overload-seconds S]
 #                           [--rounds N] [--pairs N] [--samples N] [--json FILE] [--quick] [--no-build]

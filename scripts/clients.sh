@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Real MCP clients against `weir serve`: every client, in every era it speaks, makes the same tour. It lists
 # the tools and calls them, one after another and all at once; sends a number beyond 64 bits and, where it can, half of an
-# emoji; reads, gets and completes; hears progress, gives a call
-# up, subscribes to a file and hears of its change, answers a question; lets its model be asked by the example
+# emoji; reads, gets and completes; receives progress, cancels a
+# call, subscribes to a file and receives its change, answers a question; lets its model be asked by the example
 # `everything`; and ends its session. Most do it again over stdio, where they start the servers themselves, as a desktop's
-# configuration says. scripts/clients/scenario.json says what must come back, and what a client cannot. Some are pages in
+# configuration says. scripts/clients/scenario.json has the expected answers, and the limits of each client. Some are pages in
 # a browser: one of another origin, with nothing but fetch and EventSource, and the Inspector's web interface.
 #
 # Usage: scripts/clients.sh [WEIR [EVERYTHING]]        The binaries; without them, debug builds are made.
@@ -73,7 +73,7 @@ install_browser() {
   npm --prefix "$cache/browser" ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
-# The browser is the system's, since what it needs is: no registry of clients has one.
+# The browser is the system's, since its libraries are: no registry of clients has one.
 install_chromium() {
   command -v chromium >/dev/null && return
   local package="apt-get install -y --no-install-recommends chromium" log=$scratch/install-chromium.log
@@ -86,7 +86,7 @@ install_chromium() {
   }
 }
 
-# install_python FOLDER REQUIREMENTS: a virtual environment filled by the pip that is there, which is quicker than
+# install_python FOLDER REQUIREMENTS: a virtual environment filled by the installed pip, which is quicker than
 # giving it one of its own.
 install_python() {
   rm -rf "${cache:?}/$1" &&
@@ -124,7 +124,7 @@ pinned() {
 
 # --- Server -----------------------------------------------------------------------------------------------------------
 
-# The files that scenario.json speaks of.
+# The files that scenario.json names.
 make_root() {
   local root=$scratch/root
   mkdir -p "$root/notes" "$root/src"
@@ -137,7 +137,7 @@ make_root() {
   touch -d 2024-02-29T12:34:56Z "$root/src/main.rs"
 }
 
-# started PID LOG PATTERN: what matches in the log of a server that starts, once it is there.
+# started PID LOG PATTERN: waits for the pattern in the log of a server that starts, and prints the match.
 started() {
   local deadline=$((SECONDS + start_seconds_max)) found
   while found=$(grep -oPm1 "$3" "$2"); [[ -z $found ]]; do
@@ -172,7 +172,7 @@ import json
 import sys
 
 weir, everything, root, admin = sys.argv[1:]
-# The tour's calls that are to fail are told of by the clients, not by records on stderr.
+# The clients report the tour's failing calls, not records on stderr.
 serve = "stdio --log-level warn --access-log off --toolset files --toolset demo".split()
 servers = {
     "weir": {"command": weir, "args": [*serve, "--root", root, "--admin", admin]},
@@ -193,12 +193,12 @@ start_everything() {
   export EVERYTHING_URL SCENARIO=$sources
 }
 
-# Prints what FILE has of things that went wrong; requests that were refused as they should be are none.
+# Prints the lines of FILE about faults; requests that were refused as they should be are not among them.
 complaints() {
   grep -E ' (WARN|ERROR) ' "$1" | grep -v ' weir::access: '
 }
 
-# Ended by a signal, it drains: nothing may be left over, and nothing may have gone wrong meanwhile.
+# A signal makes the server drain: nothing may be left over, and nothing may have gone wrong meanwhile.
 stop_server() {
   local status=0
   kill -TERM "$server_pid"
@@ -217,7 +217,7 @@ stop_everything() {
 
 # --- Clients ----------------------------------------------------------------------------------------------------------
 
-# check LABEL MODE COMMAND...: one line for what the command says. A client that is content says nothing; what it does
+# check LABEL MODE COMMAND...: prints one line about the command. A client without complaints prints nothing; what it does
 # print, such as a warning about a schema, its user would have to read.
 check() {
   local label=$1 mode=$2 start=$EPOCHREALTIME verdict=ok elapsed_ms status=0
@@ -254,7 +254,7 @@ at_slash() {
   "$1" "$2 /mcp/" "${@:3}"
 }
 
-# The same with a process of the client's own.
+# The same tour with a process of the client's own.
 client_of_process() {
   check "$1" "stdio $4 $5" env WEIR_METRICS="$desktop_metrics" timeout "$client_seconds_max" ${2:+"$cache/$2"} \
     "$cache/$3" "$desktop" "$4" "$5"

@@ -44,7 +44,7 @@ def measure(server, era, connections, body_file):
 
 
 def run_rounds(running, rows):
-    """All runs, by row and server. Who goes first changes from round to round, so that drift favours nobody."""
+    """All runs, by row and server. The order of the servers changes from round to round, so that drift favours nobody."""
     runs = {row: {server.name: [] for server in running} for row in rows}
     with tempfile.TemporaryDirectory() as folder:
         bodies = {era: f"{folder}/{era}.json" for era in echo.ERAS}

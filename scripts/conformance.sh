@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The official conformance suite against examples/everything: what the revisions 2025-11-25 and 2026-07-28 require, every
+# Runs the official conformance suite against examples/everything: what the revisions 2025-11-25 and 2026-07-28 require, every
 # scenario at every revision, and the older release of the suite, which real servers were judged by before.
 #
 # Usage: scripts/conformance.sh [EVERYTHING]     EVERYTHING: the example's binary; without it, a debug build is made.
 #
 # Needs npm. The suite, and the Node.js 22 it needs, come from the npm registry in the versions pinned in
 # scripts/conformance/, into target/conformance/, and stay there until a pin changes: later runs need no network.
-# Prints a line for each run and what failed in it; logs and results are in target/conformance/runs/. The only scenarios
+# Prints a line for each run and its failures; logs and results are in target/conformance/runs/. The only scenarios
 # that are not held to pass are in scripts/conformance/expected-failures.yml. The exit status is 0 if all was as expected.
 set -euo pipefail
 
@@ -17,7 +17,7 @@ cache=$target/conformance
 runs=$cache/runs
 start_seconds_max=10
 stop_seconds_max=15
-# Of one run, in which a scenario may take 30 s if the server hangs.
+# Seconds for one run, in which a scenario may take 30 s if the server hangs.
 run_seconds_max=120
 
 failed=0
@@ -69,7 +69,7 @@ start_server() {
   done
 }
 
-# Ended by a signal, it drains: nothing may be left over, and nothing may have gone wrong meanwhile. Not for a subshell,
+# A signal makes the server drain: nothing may be left over, and nothing may have gone wrong meanwhile. Not for a subshell,
 # which could not wait for the server.
 stop_server() {
   local status=0 start=${EPOCHREALTIME/[.,]/} complaints verdict=ok text=drained

@@ -11,17 +11,17 @@ import echo_request as echo
 import servers
 
 FEW = 64
-# What a closed loop keeps of the throughput at 64 clients: this, or of what epoll keeps this part, if that is less.
+# The share of the throughput at 64 clients that a closed loop must keep: this, or this part of epoll's share, if less.
 SHARE_MIN = {1_000: 0.85, 4_000: 0.75, 10_000: 0.65}
 SHARE_OF_EPOLL_MIN = 0.95
 P99_OVER_P50_MAX = 2.0
-# An open loop's P99 with so many connections over that with 64.
+# The limit of an open loop's P99 with so many connections over that with 64.
 OPEN_P99_RATIO_MAX = 2.0
 OPEN_JUDGED_MIN = 4_000
 OPEN_SHARE_OF_PEAK = 0.5
-# Every connection's first request costs more than others; with ten thousand of them, what piles up takes a second to go.
+# Every connection's first request costs more than others; with ten thousand of them, the backlog takes a second to go.
 OPEN_WARM_UP = 4
-# With few ring buffers, where they run dry.
+# The same with few ring buffers, which run dry.
 RING_BUFFERS_FEW, RING_BUFFERS_CLIENTS, RING_BUFFERS_SHARE_MIN = 64, 1_000, 0.95
 # CPU time for an echo at 64 clients, over the build before.
 BEFORE_PAIRS, BEFORE_CPU_MAX = 10, 1.01
@@ -92,7 +92,7 @@ def fresh(name, measure):
 
 
 def one_round(load, turn, runs):
-    """Everything once. Who goes first changes from round to round, so that drift favours nobody."""
+    """Measures everything once. The order of the servers changes from round to round, so that drift favours nobody."""
     names = ["weir", "epoll"] if turn % 2 == 0 else ["epoll", "weir"]
 
     def take(kind, clients, name, measure):
@@ -139,7 +139,7 @@ def print_table(rows):
 
 
 def marks(rows):
-    """What is to be reached: what it is, the figure, whether it is met."""
+    """The goals: each with its name, the figure, and whether it is met."""
     for (kind, clients, name), row in rows.items():
         if name == "epoll":
             continue

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what the dependencies are: banned or doubled crates, licences, sources; by `.cargo/deny.toml`.
+# Checks the dependencies for banned or doubled crates, licences and sources, by `.cargo/deny.toml`.
 #
 # Usage: scripts/deny.sh [CHECK …]     default: bans licenses sources
 #

@@ -1,4 +1,4 @@
-"""Tool calls of either era, as a current client sends them; the echo, and what a right answer to it is."""
+"""Tool calls of either era, as a current client sends them; the echo, and its right answer."""
 
 import http.client
 import json
@@ -35,7 +35,7 @@ def headers(era, tool="echo"):
 
 
 def check(address, era, is_canned=False):
-    """Asks once over a fresh connection; a wrong answer ends the run. A canned server's is only an answer."""
+    """Asks once over a fresh connection; a wrong answer ends the run. From a canned server any answer is right."""
     connection = http.client.HTTPConnection(address, timeout=5)
     every = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
     connection.request("POST", PATH, body(era), every | headers(era))

@@ -11,9 +11,9 @@ import servers
 
 BYTES_MAX, BYTES_AIM = 1024, 256
 SHARES = (0.1, 0.25, 0.5, 1.0)
-# Asked before anything is measured, so that what is made on first use is there.
+# Requests before anything is measured, so that everything made on first use is there.
 WARM_CONNECTIONS = 64
-# Longer than any run here: no connection is to be closed for idleness.
+# Longer than any run here, so that no connection is closed for idleness.
 IDLE_TIMEOUT = "10m"
 
 environment = os.environ

@@ -28,9 +28,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
 BASELINE = ROOT / "benches" / "instructions" / "baseline.json"
-# What a count may be over its baseline.
+# How much a count may exceed its baseline.
 OVER_PERCENT_MAX = 2.0
-# Processor features that valgrind passes on to programs, and by which libraries choose their code.
+# Processor features that valgrind passes on to programs, by which libraries choose their code.
 FEATURES = ("avx2", "bmi2", "lzcnt")
 NAMES = {"abm": "lzcnt"}
 

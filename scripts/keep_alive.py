@@ -43,7 +43,7 @@ def ask_echo(connection, message):
 
 
 def connect(address, source_port=0):
-    """From a port of one's own, closing resets, so that the port is free again at once."""
+    """Closes. A connection from a port of its own is reset, so that the port is free again at once."""
     host, port = address.rsplit(":", 1)
     connection = socket.socket()
     connection.settimeout(ANSWER_SECONDS_MAX)

@@ -24,7 +24,7 @@ def read(pid):
 
 
 def settled(pid, wait=None):
-    """The memory once it has stopped changing; `wait` is what to do meanwhile, until the time it is given."""
+    """The memory once it has stopped changing; `wait(time)` is called meanwhile, and returns at that time."""
     readings, deadline = [], time.monotonic() + SETTLE_SECONDS_MAX
     while time.monotonic() < deadline:
         readings.append(read(pid))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what a progress message costs the server: calls of a thousand steps that tell of each, and calls that do not.
+"""Measures the cost of a progress message: calls of a thousand steps that report each, and calls that do not.
 
     scripts/progress.py [--before BUILD] [--build BUILD] [--rounds N] [--calls N] [--steps N] [--no-build]
 
@@ -139,7 +139,7 @@ def main():
     for way in WAYS:
         runs = {name: [] for name in builds}
         for turn in range(arguments.rounds):
-            # Who goes first changes, so that drift favours nobody.
+            # The order changes, so that drift favours nobody.
             for name in sorted(builds, reverse=bool(turn % 2)):
                 runs[name].append(measure(builds[name], way, arguments))
                 time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What `scripts/resident.sh` runs: resident memory at start, by the number of shards."""
+"""The measuring part of resident.sh: resident memory at start, by the number of shards."""
 
 import json
 import os

@@ -2,7 +2,7 @@
 # Measures how much memory is resident once weir has started and answered one call, by the number of shards.
 #
 # Starts servers with all defaults, and with --prefault on, and reads their resident set size (RSS) once it has
-# settled. Loopback only; the port is the system's choice. More shards than CPUs share those there are.
+# settled. Loopback only; the port is the system's choice. More shards than CPUs share the CPUs.
 #
 #   scripts/resident.sh [--binary PATH] [--json] [SHARDS...]      (1 2 8 32 unless said)
 #

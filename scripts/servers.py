@@ -49,7 +49,7 @@ class Server:
         return self.process.pid
 
     def _wait_for_addresses(self):
-        """Where it serves, and where it is watched if it said so."""
+        """The address that it serves, and that of its metrics if it printed one."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             has_ended = self.process.poll() is not None

@@ -1,4 +1,4 @@
-"""The measuring part of streams.sh: opens the streams, hears them, prints what they cost."""
+"""The measuring part of streams.sh: opens the streams, reads them, prints what they cost."""
 
 import json
 import os
@@ -14,15 +14,15 @@ import memory
 import servers
 
 BYTES_MAX, CPU_PERCENT_MAX, UPDATE_SECONDS_MAX = 1024, 3.0, 1.0
-# The interval for which the limit of CPU time is meant.
+# The interval between signs of life for which the limit of CPU time holds.
 LIMIT_KEEP_ALIVE_SECONDS = 15
-# Opened and closed before anything is measured, so that what is made on first use is there.
+# Streams opened and closed before anything is measured, so that everything made on first use is there.
 WARM_STREAMS = 64
 UPDATES = 5
 UPDATE_PATIENCE_SECONDS = 10
-# Between two changes, so that none is taken for the other's.
+# Time between two changes, so that the answer to one is not taken for the other's.
 SETTLE_SECONDS = 1
-# Longer than any run here: no session is to end for idleness.
+# Longer than any run here, so that no session ends for idleness.
 IDLE_TIMEOUT = "1h"
 RECEIVE_BYTES = 65536
 
@@ -38,7 +38,7 @@ keep_alive_seconds = float(environment["KEEP_ALIVE_SECONDS"])
 
 
 class Stream:
-    """One open stream: what has come on it."""
+    """One open stream, and the bytes that have come on it."""
 
     __slots__ = ("connection", "has_heard", "is_open", "keep_alives", "tail", "updates")
 
@@ -47,7 +47,7 @@ class Stream:
         self.keep_alives, self.updates, self.tail = 0, 0, received[-len(UPDATED) :]
 
     def receive(self):
-        """Takes what is there. What is looked for may come in pieces, so the last bytes are looked at again."""
+        """Reads what is there. The text to find may come in pieces, so the last bytes are searched again."""
         try:
             some = self.connection.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -66,19 +66,19 @@ class Stream:
 
 
 class Listener:
-    """All streams, the poll they are heard with, and when each first heard of the change that is expected."""
+    """All streams, the poll they are read with, and when each first received the expected change."""
 
     def __init__(self):
         self.streams, self.poll, self.heard_at = {}, select.epoll(), []
 
     def add(self, connection, received):
-        """`received` is what came behind the head of the answer."""
+        """`received` are the bytes behind the head of the answer."""
         connection.setblocking(False)
         self.streams[connection.fileno()] = Stream(connection, received)
         self.poll.register(connection.fileno(), select.EPOLLIN)
 
     def hear(self, until, is_over=lambda: False):
-        """Reads whatever comes until then, or until it is over."""
+        """Reads whatever comes until that time, or until `is_over`."""
         while not is_over() and (left := until - time.monotonic()) > 0:
             for descriptor, _ in self.poll.poll(left):
                 stream = self.streams[descriptor]
@@ -137,7 +137,7 @@ def ask_control(connection, message):
 
 
 def open_session(address, control):
-    """A session that has subscribed to the file; its id."""
+    """Opens a session that subscribes to the file; returns its id."""
     about = {"protocolVersion": echo.LEGACY_REVISION, "capabilities": {}, "clientInfo": {"name": "streams", "version": "1"}}
     request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
     head = ask_control(control, post(address, request, {}))
@@ -156,7 +156,7 @@ def standing_request(address, headers):
 
 
 def open_stream(address, request, listener):
-    """Opens one and waits for its first event, an acknowledgement or what primes it."""
+    """Opens one and waits for its first event, which acknowledges or primes it."""
     connection = keep_alive.connect(address)
     connection.sendall(request)
     received = b""
@@ -173,7 +173,7 @@ def open_stream(address, request, listener):
 def open_streams(address, count, legacy_count, listener):
     control = keep_alive.connect(address)
     for number in range(count):
-        # Of both kinds by turns, so that neither has the younger half of the memory.
+        # Both kinds are opened by turns, so that neither has the younger half of the memory.
         is_legacy = number * legacy_count // count != (number + 1) * legacy_count // count
         if is_legacy:
             request = standing_request(address, open_session(address, control))
@@ -190,7 +190,7 @@ def cpu_seconds(pid):
 
 
 def broadcast(listener, root, turn):
-    """Seconds from a change of the file until half and until all of the streams have heard; None if not all did."""
+    """Seconds from a change of the file until half and until all of the streams have received it; None if not all did."""
     listener.expect_updates()
     began = time.monotonic()
     (root / FILE).write_text(f"change {turn}\n")
@@ -247,8 +247,8 @@ def measure(server, root):
 
 
 def faults(report):
-    """What of the report is not as it must be."""
-    # The first and the last interval may be cut off, and what is busy may be late.
+    """The faults in the report."""
+    # The first and the last interval may be cut off, and a busy server may be late.
     owed = int(report["seconds"] / keep_alive_seconds) - 2
     slowest = max((update["all_seconds"] for update in report["updates"] if update), default=0)
     return [

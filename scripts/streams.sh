@@ -3,14 +3,14 @@
 #
 # Opens streams on one process, half of them GETs of legacy sessions and half modern `subscriptions/listen`, all
 # subscribed to one file. Reads the server's proportional set size (PSS) and CPU time while nothing but signs of
-# life is sent, then touches the file and takes the time until the last stream has heard. Loopback only; the port
+# life is sent, then touches the file and takes the time until the last stream has the change. Loopback only; the port
 # is the system's choice. The measuring client shares the machine, so its own reading is in that time.
 #
 #   scripts/streams.sh [--streams N] [--legacy PERCENT] [--minutes M] [--keep-alive SECONDS] [--shards N]
 #                      [--short] [--json] [--no-build]
 #
 # --short is a check: 1,000 streams for a quarter of a minute, a sign of life every 2 s.
-# Needs a descriptor limit of N and a few more. Exit 1 when a stream is dropped or misses what it is owed, costs
+# Needs a descriptor limit of N and a few more. Exit 1 when a stream is dropped or misses an event, costs
 # more than 1 KiB, all together cost more than 3 % of a core at 15 s, or a change takes a second or more.
 # Environment: SERVER_CPU=0 (the first of the shards') LOAD_CPU=1.
 set -euo pipefail

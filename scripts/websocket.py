@@ -16,15 +16,15 @@ import servers
 
 BYTES_MAX, CPU_RATIO_MAX = 1024, 1.0
 SHARES = (0.1, 0.25, 0.5, 1.0)
-# Opened and closed before anything is measured, so that what is made on first use is there.
+# Connections opened and closed before anything is measured, so that everything made on first use is there.
 WARM_CONNECTIONS = 64
 LOAD_CONNECTIONS = 64
 WARM_UP_SECONDS = 1
-# Every connection is pinged so often before memory is read for the last time.
+# How often every connection is pinged before memory is read for the last time.
 PINGS = 3
 RECEIVE_BYTES = 65536
 
-# A mask of zeros is one, and leaves a payload as it is.
+# A mask of zeros is valid, and leaves a payload as it is.
 MASK = b"\0\0\0\0"
 TEXT, PING, PONG = 0x81, 0x89, b"\x8a\x80" + MASK
 
@@ -51,7 +51,7 @@ def text_frame(text):
 
 
 class Connection:
-    """One open WebSocket: what has come on it and was no whole frame."""
+    """One open WebSocket, and the bytes that have come on it without a whole frame."""
 
     __slots__ = ("answers", "is_open", "pings", "received", "socket")
 
@@ -73,7 +73,7 @@ class Connection:
         self.received += some
 
     def take(self):
-        """Answers pings and keeps what else is whole."""
+        """Answers pings and keeps other whole frames."""
         while len(self.received) >= 2:
             first, size = self.received[0], self.received[1]
             start = 2
@@ -111,7 +111,7 @@ class Listener:
         self.poll.register(connection.socket.fileno(), select.EPOLLIN)
 
     def hear(self, until, is_over=lambda: False):
-        """Answers pings until then, or until it is over."""
+        """Answers pings until that time, or until `is_over`."""
         while not is_over() and (left := until - time.monotonic()) > 0:
             for descriptor, _ in self.poll.poll(left):
                 self.connections[descriptor].receive()
@@ -138,7 +138,7 @@ def measure_memory(server):
             connection = Connection(server.address)
             connection.ask_echo(message)
             listener.add(connection)
-            # Those that are there are pinged meanwhile.
+            # The open connections are pinged meanwhile.
             listener.hear(time.monotonic() + 1e-4)
         reading = memory.settled(server.pid, listener.hear)
         rows.append({"connections": count, "pss_bytes": reading.pss, "bytes_each": (reading.pss - before.pss) / count})
@@ -177,7 +177,7 @@ def run_load(server, transport, body_file):
 
 
 def measure_cpu(server):
-    """Runs of both kinds by turns; who goes first changes, so that drift favours nobody."""
+    """Runs of both kinds by turns; their order changes, so that drift favours nobody."""
     runs = {"http": [], "websocket": []}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
         body.write(echo.body("modern"))
@@ -197,7 +197,7 @@ def measure_cpu(server):
 
 
 def faults(report):
-    """What of the report is not as it must be."""
+    """The faults in the report."""
     idle, cpu = report["idle"], report["cpu"]
     cost = max(idle["pinged_bytes_each"], idle["rows"][-1]["bytes_each"])
     return [

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Autobahn cases for WebSocket servers against examples/websocket_echo, whose framing is `weir serve`'s.
+# Runs the Autobahn cases for WebSocket servers against examples/websocket_echo, whose framing is `weir serve`'s.
 #
 # Usage: scripts/websocket_suite.sh [ECHO]     ECHO: the example's binary; without it, a debug build is made.
 #
@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 sources=$here/websocket
 target=$(realpath -m "${CARGO_TARGET_DIR:-$here/../target}")
 cache=$target/websocket
-# In the groups 1 to 7, 9 and 10.
+# The number of cases in the groups 1 to 7, 9 and 10.
 cases=301
 start_seconds_max=10
 run_seconds_max=300

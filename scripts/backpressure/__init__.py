@@ -1,1 +1,1 @@
-"""What backpressure.sh measures, one module per measurement."""
+"""The measurements of backpressure.sh, one module each."""

@@ -1,4 +1,4 @@
-"""The hop: what it costs a request to be served by the other shard.
+"""The hop: the cost of a request that the other shard serves.
 
 The only handler of the first shard is held by a long call, the second shard is free. An echo on a fresh
 connection of the first shard must be stolen, one on a fresh connection of the second is not; they alternate.
@@ -17,10 +17,10 @@ from backpressure.figures import Figure
 
 NAME = "the hop"
 QUEUE_DEPTH = 16
-# Longer than all samples take.
+# A time longer than all samples take.
 HOLD_MILLIS = 50_000
 HOLD_SECONDS_MAX = 5
-# From connecting until the server has taken the connection and sleeps again.
+# Time from connecting until the server has accepted the connection and sleeps again.
 SETTLE_SECONDS = 0.003
 
 
@@ -53,7 +53,7 @@ def hold(server, port, opened):
 
 
 def sample(server, port, opened):
-    """Microseconds from send to answer; none when it was refused."""
+    """Microseconds from send to answer; None when it was refused."""
     message = keep_alive.request(server.address)
     connection = keep_alive.connect(server.address, port)
     opened.append(connection)

@@ -1,4 +1,4 @@
-"""Idle connections beside busy ones: what ten thousand that only stay cost those that work.
+"""Idle connections beside busy ones: the cost of ten thousand idle ones for those that work.
 
 One shard on a CPU of its own, the load on the other. A round measures with and without the idle connections;
 which comes first changes, so that drift favours neither.
@@ -26,7 +26,7 @@ def run_beside(server, seconds):
     opened = keep_alive.open_connections(server.address, IDLE, keep_alive.request(server.address))
     with scene.closing(opened):
         report = run(server, seconds)
-        # The rows say nothing unless they were there to the end.
+        # The rows mean nothing unless the idle connections were there to the end.
         report["idle"] = sum(scene.by_shard(server, scene.OPEN))
     return report
 

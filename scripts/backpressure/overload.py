@@ -18,7 +18,7 @@ from backpressure.figures import Figure
 NAME = "overload"
 POOL, SERVICE_MILLIS = 8, 20
 CAPACITY = scene.SHARDS * POOL * 1000 / SERVICE_MILLIS
-# More than ever wait at once: arrivals of the longest wait allowed below, twice over.
+# More connections than ever wait at once: twice the arrivals of the longest wait allowed below.
 CONNECTIONS_PER_SHARD = 256
 PEAK_SECONDS, CALM_SECONDS = 5, 5
 WINDOW_MILLIS = 100
@@ -64,7 +64,7 @@ def run(setting, options):
     }
     with scene.weir(scene.both_cpus, *flags) as server:
         ports = scene.interleaved(scene.source_ports(server, [CONNECTIONS_PER_SHARD] * scene.SHARDS))
-        # Every handler busy and, where there is a queue, another call waiting for it.
+        # Every handler is busy and, where there is a queue, another call waits for it.
         busy = scene.SHARDS * (POOL + min(POOL, setting.queue_depth))
         closed = [*scene.placed(ports[:busy]), "--seconds", PEAK_SECONDS]
         peak = scene.load(server, "sleep", {"ms": SERVICE_MILLIS}, *closed, seconds=PEAK_SECONDS)
@@ -124,7 +124,7 @@ def judge_admitted(name, setting, phases):
 
 
 def judge_refusals(name, setting, twice):
-    """Where the queue is what fills, there must be refusals for it to judge."""
+    """Where the queue is the limit, there must be refusals for it to judge."""
     full = millis(twice["full_from_send_micros"])
     counts = " ".join(f"{outcome}={count}" for outcome, count in twice["outcomes"].items())
     fills = setting.name != "short deadline"
@@ -144,7 +144,7 @@ def judge_recovery(name, phases, windows):
     fall = phases["falling"]["begin_seconds"]
 
     def between(begin, end):
-        # Where a window begins is a product of floats: compare in whole windows.
+        # The beginning of a window is a product of floats, so whole windows are compared.
         numbered = ((round(window["begin_seconds"] * 1000 / WINDOW_MILLIS), window) for window in windows)
         first, last = (round(bound * 1000 / WINDOW_MILLIS) for bound in (begin, end))
         return [(number - first, window) for number, window in numbered if first <= number < last]
@@ -168,7 +168,7 @@ def judge_recovery(name, phases, windows):
 
 
 def judge_generator(name, phases, report):
-    """What the generator must not have done for the rest to mean anything, and answers nobody should get."""
+    """Faults of the generator that make the rest meaningless, and answers that nobody should get."""
     strange = {}
     for phase in phases.values():
         for outcome, count in phase["outcomes"].items():

@@ -19,7 +19,7 @@ import keep_alive
 import servers
 
 SHARDS = 2
-# Below the kernel's own choice (net.ipv4.ip_local_port_range), so that nobody else's connection lies in the way.
+# Below the kernel's own choice (net.ipv4.ip_local_port_range), so that no other connection uses them.
 PORT_FIRST, PORT_LAST = 10_000, 32_000
 ACCEPT_SECONDS_MAX = 5
 LOAD_SECONDS_SPARE = 60
@@ -56,7 +56,7 @@ def by_shard(server, name):
 
 
 def source_ports(server, wanted):
-    """Source ports whose connections go to each shard: as many as `wanted` says, shard by shard."""
+    """Source ports whose connections go to each shard: `wanted[shard]` of them."""
     found = [[] for _ in wanted]
     before = by_shard(server, ACCEPTED)
     for port in range(PORT_FIRST, PORT_LAST):
@@ -65,7 +65,7 @@ def source_ports(server, wanted):
         try:
             connection = keep_alive.connect(server.address, port)
         except OSError:
-            continue  # Somebody else's.
+            continue  # Another process has it.
         after = wait_for_accept(server, before)
         connection.close()
         shard = next(shard for shard, count in enumerate(after) if count != before[shard])
@@ -86,7 +86,7 @@ def wait_for_accept(server, before):
 
 
 def load(server, tool, arguments, *options, seconds, cpu=None):
-    """Runs the load for about `seconds`; its report."""
+    """Runs the load for about `seconds`; returns its report."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
         body.write(echo.call("modern", tool, arguments))
         body.flush()
@@ -111,7 +111,7 @@ def interleaved(per_shard):
 
 
 def histogram_quantile(before, after, name, quantile):
-    """Upper bound of the bucket that holds the quantile of what was added in between; nothing added, nothing."""
+    """Upper bound of the bucket that holds the quantile of the samples added in between; None without any."""
     added = {}
     for samples, sign in ((before, -1), (after, 1)):
         for labels, count in samples.get(f"{name}_bucket", []):

@@ -11,7 +11,7 @@ const [url, mode, revision] = process.argv.slice(2);
 const isSse = mode === 'sse';
 const era = isSse ? 'legacy' : mode;
 const launcher = new URL('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js', import.meta.url);
-// It keeps a catalogue in the home directory, and secrets elsewhere; the user's own are none of ours.
+// It keeps a catalogue in the home directory, and secrets elsewhere; the user's own are not touched.
 const env = {
   ...process.env,
   HOME: fileURLToPath(new URL('home', import.meta.url)),
@@ -28,14 +28,14 @@ function inspect(...args) {
   const line = [fileURLToPath(launcher), '--cli', ...server, '--protocol-era', era, '--format', 'json', ...args];
   return new Promise((resolve) => {
     execFile(process.execPath, line, { env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
-      // What it says of where it keeps secrets is none of ours.
+      // Its note on where it keeps secrets does not matter here.
       const complaints = stderr.replace(/^\[mcp-inspector\] .*\n/gm, '');
       resolve({ status: error ? error.code : 0, stdout, stderr: complaints });
     });
   });
 }
 
-/** What an answer says of the era: since 2026-07-28 the server names itself in every result,
+/** The era of an answer: since 2026-07-28 the server names itself in every result,
  * which the command line passes on for calls. */
 function checkRevision(result) {
   const name = result._meta?.['io.modelcontextprotocol/serverInfo']?.name;
@@ -69,7 +69,7 @@ function ok({ status, stdout, stderr }) {
   return JSON.parse(stdout).result;
 }
 
-/** Lists, reads, gets and completes what the scenario says; what its command line cannot do, the scenario says too. */
+/** Lists, reads, gets and completes as the scenario prescribes, which also says what its command line cannot do. */
 const features = [
   async () => {
     const { resources } = ok(await inspect('--method', 'resources/list'));

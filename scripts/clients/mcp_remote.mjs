@@ -16,11 +16,11 @@ import { answerForm, answerSample, play, playFeatures, playSample, playTour, sse
 const [url, mode] = process.argv.slice(2);
 assert.ok(['stdio', 'sse'].includes(mode), mode);
 const bridge = fileURLToPath(new URL('node_modules/mcp-remote/dist/proxy.js', import.meta.url));
-// It keeps what it knows of servers in a folder; the user's own is none of ours.
+// It keeps what it knows of servers in a folder; the user's own is not touched.
 const env = { ...process.env, MCP_REMOTE_CONFIG_DIR: fileURLToPath(new URL('home', import.meta.url)) };
 
 async function connect(client, target) {
-  // What it says on stderr is a report of its own doings.
+  // Its output on stderr is a report of its own work.
   const isSse = mode === 'sse';
   const place = isSse ? sseUrl(target).href : target;
   const args = [bridge, place, '--allow-http', '--transport', isSse ? 'sse-only' : 'http-only'];
@@ -33,7 +33,7 @@ client.setRequestHandler(ElicitRequestSchema, ({ params }) => answerForm(params)
 await connect(client, url);
 assert.equal(client.getServerVersion().name, 'weir');
 await play({
-  // What the bridge makes of HTTP's status.
+  // The bridge's version of HTTP's status.
   cutTextCode: -32001,
   listTools: async () => (await client.listTools()).tools,
   call: async ({ tool: name, arguments: args }) => {

@@ -34,7 +34,7 @@ from scenario import (
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
 
-# What the newest revision has dropped is what the older ones are tried with.
+# The older revisions are tried with what the newest has dropped.
 warnings.simplefilter("ignore", MCPDeprecationWarning)
 
 
@@ -47,7 +47,7 @@ async def on_sample(messages, _params, _context):
 
 
 class Updates:
-    """Updates of resources that a session is told of outside subscriptions of its own."""
+    """Updates of resources that a session gets outside subscriptions of its own."""
 
     def __init__(self):
         self.uris = asyncio.Queue()

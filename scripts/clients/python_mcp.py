@@ -40,7 +40,7 @@ from scenario import (
 
 REFERENCES = {"ref/prompt": PromptReference, "ref/resource": ResourceTemplateReference}
 
-# What the newest revision has dropped is what the older ones are tried with.
+# The older revisions are tried with what the newest has dropped.
 warnings.simplefilter("ignore", MCPDeprecationWarning)
 
 
@@ -54,7 +54,7 @@ async def on_sample(_context, params):
 
 
 class Updates:
-    """Updates of resources that a session is told of outside subscriptions of its own."""
+    """Updates of resources that a session gets outside subscriptions of its own."""
 
     def __init__(self):
         self.uris = asyncio.Queue()
@@ -97,7 +97,7 @@ def negotiation(mode, revision):
 
 
 def server_of(target, name, mode, connect=None):
-    """The server of this name, over what the target and the mode say."""
+    """The server of this name, over the transport of the target and the mode."""
     if is_process(target):
         return StdioServerParameters(**process_of(target, name))
     if mode == "sse":
@@ -139,7 +139,7 @@ async def run(target, mode, revision):
                 return await client.complete(REFERENCES[ref["type"]](**ref), argument)
 
             must_be_equal(client.protocol_version, revision, "revision")
-            if mode != "pin":  # Held to a revision, it asks the server nothing before its first call.
+            if mode != "pin":  # A client that is held to a revision asks the server nothing before its first call.
                 must_be_equal(client.server_info.name, "weir", "server")
             await play(list_tools, call, asyncio.gather)
             await play_features(

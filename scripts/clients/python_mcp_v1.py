@@ -57,7 +57,7 @@ async def on_sample(_context, params):
 
 
 class Messages:
-    """What the server says: updates, and the id of the call that progress was last told of."""
+    """Messages of the server: updates, and the id of the call whose progress came last."""
 
     def __init__(self):
         self.updates, self.calling = asyncio.Queue(), None
@@ -67,7 +67,7 @@ class Messages:
             case ServerNotification(root=ResourceUpdatedNotification() as updated):
                 await self.updates.put(updated.params.uri)
             case ServerNotification(root=ProgressNotification() as told):
-                # This line's tokens are the ids of its requests, which it tells nobody otherwise.
+                # This line's tokens are the ids of its requests, which it does not reveal otherwise.
                 self.calling = told.params.progressToken
 
 
@@ -93,10 +93,10 @@ def tour_of(session, messages):
 
 @asynccontextmanager
 async def connected(url, mode, http, name="weir"):
-    """The streams of a transport, and what tells the id of its session if it has one."""
+    """The streams of a transport, and a function for the id of its session if it has one."""
     if mode == "websocket":
         with warnings.catch_warnings():
-            # It says that it is in no revision, which is known.
+            # It warns that no revision has this transport, which is known.
             warnings.simplefilter("ignore", DeprecationWarning)
             transport = websocket_client(url.replace("http", "ws", 1))
         async with transport as (read, write):

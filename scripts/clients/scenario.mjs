@@ -1,4 +1,4 @@
-// What every client is put through, and how its answers are judged: the JavaScript half of scenario.json.
+// The tour of every client, and the judgement of its answers: the JavaScript half of scenario.json.
 //
 // A client hands in two functions for tools: one lists them, the other makes a call and tells its outcome as
 // {result} or {errorCode}. For everything else it hands in itself: the SDK's lines agree on those names. For what is
@@ -15,11 +15,11 @@ export const scenario = JSON.parse(readFileSync(new URL('scenario.json', import.
 
 /** Far longer than anything here takes. */
 const PATIENCE_MS = 20_000;
-/** Between two looks, and between two changes of a file. */
+/** Time between two checks, and between two changes of a file. */
 const LOOK_MS = 50;
 const CHANGE_MS = 500;
 
-/** What starts a server, as a desktop's configuration has it: its command and arguments. */
+/** The command and arguments that start a server, from a desktop's configuration. */
 export function processOf(path, name) {
   return JSON.parse(readFileSync(path, 'utf8')).mcpServers[name];
 }
@@ -37,7 +37,7 @@ export async function play({ listTools, call, cutTextCode = -32600 }) {
   outcomes.forEach((outcome, index) => checkCall(scenario.calls[index], outcome));
 }
 
-/** Lists, reads, gets and completes what the scenario says. */
+/** Lists, reads, gets and completes as the scenario prescribes. */
 export async function playFeatures(client) {
   const { resources } = await client.listResources();
   assert.deepEqual(resources.map(({ uri }) => uri), scenario.resources);
@@ -60,7 +60,7 @@ export async function playFeatures(client) {
 /**
  * Progress, cancellation, a subscription with its update, and a question.
  *
- * `call(name, arguments, {onprogress, signal})` gives a result; aborting the signal gives the call up. `watch(uri,
+ * `call(name, arguments, {onprogress, signal})` gives a result; aborting the signal cancels the call. `watch(uri,
  * onUpdate)` gives a function that ends the watch.
  */
 export async function playTour({ call, watch }) {
@@ -84,7 +84,7 @@ async function playProgress(call) {
   assert.deepEqual(told, [...new Set(told)].sort((one, other) => one - other), 'reports that rise');
 }
 
-/** A call given up while it runs is over on the server, too. */
+/** A call that is cancelled while it runs is over on the server, too. */
 async function playCancel(call) {
   const { tool, arguments: args } = scenario.cancel;
   const before = await cancelledCalls();
@@ -94,7 +94,7 @@ async function playCancel(call) {
   await until(async () => (await cancelledCalls()) === before + 1, 'the call is over on the server');
 }
 
-/** A file that changes is told of; it is changed anew until then, since a client may yet be opening its stream. */
+/** A change of a file is announced; it is changed again until then, since a client may yet be opening its stream. */
 async function playSubscription(watch) {
   const { uri, path } = scenario.subscribe;
   const updates = [];
@@ -113,20 +113,20 @@ export async function playSample(call) {
   assertContains(textOf(await call(tool, args)), answer);
 }
 
-/** What the user enters: the answer, wherever text is asked for. */
+/** The user's input: the answer, wherever the form has text. */
 export function answerForm({ message, requestedSchema }) {
   assertContains(message, scenario.elicit.asked);
   const fields = Object.entries(requestedSchema.properties).filter(([, { type }]) => type === 'string');
   return { action: 'accept', content: Object.fromEntries(fields.map(([name]) => [name, scenario.elicit.answer])) };
 }
 
-/** What the model says to these messages. */
+/** The model's answer to these messages. */
 export function answerSample({ messages }) {
   assertContains(messages.flatMap(({ content }) => content).map(({ text }) => text).join(' '), scenario.sample.asked);
   return { role: 'assistant', model: 'a model', content: { type: 'text', text: scenario.sample.answer } };
 }
 
-/** The text of a result that is no failure. */
+/** The text of a result that is not an error. */
 function textOf({ content, isError }) {
   assert.equal(isError ?? false, false, JSON.stringify(content));
   return content.map(({ text }) => text).join(' ');
@@ -187,7 +187,7 @@ function checkLargeNumber({ result, errorCode }) {
   assert.ok(result.content[0].text.includes(scenario.large_number.about), result.content[0].text);
 }
 
-/** What a promise gives, if it does in good time. */
+/** The value of a promise, if it comes in time. */
 async function inTime(promise, what) {
   const timer = new AbortController();
   const late = sleep(PATIENCE_MS, undefined, { signal: timer.signal });
@@ -207,12 +207,12 @@ async function checkCutText(call, errorCode) {
   else assert.equal(outcome.errorCode, errorCode);
 }
 
-/** Where the server that is at this URL serves HTTP+SSE. */
+/** The URL of HTTP+SSE on the server with this URL. */
 export function sseUrl(url) {
   return new URL('/sse', url);
 }
 
-/** A session that was closed is gone: the server knows its id no more. */
+/** A session that was closed is gone: the server no longer knows its id. */
 export async function checkEnded(url, sessionId) {
   const response = await fetch(url, {
     method: 'POST',

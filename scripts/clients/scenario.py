@@ -1,4 +1,4 @@
-"""What every client is put through, and how its answers are judged: the Python half of scenario.json.
+"""The tour of every client, and the judgement of its answers: the Python half of scenario.json.
 
 A client hands in coroutines: two for tools, of which one lists them and the other makes a call and tells its outcome
 as a result or as the code of a protocol error; those of `Features` for what is listed, read and completed; and those
@@ -19,7 +19,7 @@ SCENARIO = json.loads(Path(__file__).with_name("scenario.json").read_text(encodi
 
 # Far longer than anything here takes.
 PATIENCE_SECONDS = 20
-# Between two looks, and between two changes of a file.
+# Time between two checks, and between two changes of a file.
 LOOK_SECONDS, CHANGE_SECONDS = 0.05, 0.5
 
 
@@ -42,7 +42,7 @@ async def play(list_tools, call, gather):
 
 @dataclass
 class Features:
-    """How a client asks for resources, prompts and completion; each gives the specification's result."""
+    """A client's methods for resources, prompts and completion; each returns the specification's result."""
 
     list_resources: Callable
     list_templates: Callable
@@ -53,7 +53,7 @@ class Features:
 
 
 async def play_features(features):
-    """Lists, reads, gets and completes what the scenario says."""
+    """Lists, reads, gets and completes as the scenario prescribes."""
     for lister, member, key, names in (
         (features.list_resources, "resources", "uri", "resources"),
         (features.list_templates, "resourceTemplates", "uriTemplate", "templates"),
@@ -75,7 +75,7 @@ async def play_features(features):
 
 @dataclass
 class Tour:
-    """How a client hears of progress, gives a call up, is told of updates and answers questions.
+    """A client's methods for progress, cancellation, updates and questions.
 
     `call` takes a tool, its arguments and what is told each report of progress. `cancel` gives up, in the client's
     own way, a call that `call` is at, told as its task. `watch` gives a context in which a function waits for the next
@@ -107,7 +107,7 @@ async def play_progress(tour):
 
 
 async def play_cancel(tour):
-    """A call given up while it runs is over on the server, too."""
+    """A call that is cancelled while it runs is over on the server, too."""
     expected, has_begun, before = SCENARIO["cancel"], asyncio.Event(), cancelled_calls()
     calling = asyncio.create_task(
         tour.call(expected["tool"], expected["arguments"], lambda _: has_begun.set())
@@ -120,7 +120,7 @@ async def play_cancel(tour):
 
 
 async def play_subscription(tour):
-    """A file that changes is told of; it is changed anew until then, since a client may yet be opening its stream."""
+    """A change of a file is announced; it is changed again until then, since a client may yet be opening its stream."""
     expected = SCENARIO["subscribe"]
     file = Path(os.environ["WEIR_ROOT"], expected["path"])
     async with tour.watch(expected["uri"]) as next_update:
@@ -141,13 +141,13 @@ async def play_sample(call):
 
 
 def answer_form(message, schema):
-    """What the user enters: the answer, wherever text is asked for."""
+    """The user's input: the answer, wherever the form has text."""
     must_contain(message, SCENARIO["elicit"]["asked"], "the question")
     return {name: SCENARIO["elicit"]["answer"] for name, field in schema["properties"].items() if field["type"] == "string"}
 
 
 def answer_sample(messages):
-    """What the model says to these messages."""
+    """The model's answer to these messages."""
     asked = " ".join(block["text"] for message in messages for block in blocks_of(as_on_the_wire(message)["content"]))
     must_contain(asked, SCENARIO["sample"]["asked"], "the prompt")
     return SCENARIO["sample"]["answer"]
@@ -159,7 +159,7 @@ def blocks_of(content):
 
 
 def text_of(result):
-    """The text of a result that is no failure."""
+    """The text of a result that is not an error."""
     must_be_equal(result.get("isError", False), False, f"{result}")
     return " ".join(block["text"] for block in result["content"])
 
@@ -173,7 +173,7 @@ def cancelled_calls():
 
 
 async def until(is_so, what):
-    """Looks until it is so."""
+    """Checks until the condition holds."""
     for _ in range(int(PATIENCE_SECONDS / LOOK_SECONDS)):
         if is_so():
             return
@@ -216,24 +216,24 @@ def check_call(expected, outcome):
 
 
 def sse_url(url):
-    """Where the server that is at this URL serves HTTP+SSE."""
+    """The URL of HTTP+SSE on the server with this URL."""
     return url.removesuffix("/mcp") + "/sse"
 
 
 async def check_ended(http, url, session_id):
-    """A session that was closed is gone: the server knows its id no more."""
+    """A session that was closed is gone: the server no longer knows its id."""
     headers = {"accept": "application/json, text/event-stream", "mcp-session-id": session_id}
     response = await http.post(url, headers=headers, json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
     must_be_equal(response.status_code, 404, "a ping in the closed session")
 
 
 def is_process(target):
-    """Whether a client starts the server itself: told by a desktop's configuration instead of a URL."""
+    """Whether a client starts the server itself: it has a desktop's configuration instead of a URL."""
     return target.endswith(".json")
 
 
 def process_of(target, name="weir"):
-    """What starts a server, as a desktop's configuration has it: its command and arguments."""
+    """The command and arguments that start a server, from a desktop's configuration."""
     return json.loads(Path(target).read_text(encoding="utf-8"))["mcpServers"][name]
 
 
@@ -255,7 +255,7 @@ def must_contain(found, expected, what):
 
 
 def whole_text(text):
-    """A text, or one that is told as a repetition."""
+    """A text, or one that is given as a repetition."""
     if isinstance(text, str):
         return text
     times = -(-text["length"] // len(text["repeat"]))

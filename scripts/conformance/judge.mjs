@@ -1,5 +1,5 @@
-// What one run of the conformance suite came to, from the results it wrote: a line of counts, then a line for every check
-// that failed. The suite's own exit status says less: under --requirements it leaves out what is not scored.
+// The outcome of one run of the conformance suite, from the results it wrote: a line of counts, then a line for every check
+// that failed. The suite's own exit status says less: under --requirements it leaves out checks that are not scored.
 //
 // Usage: judge.mjs RESULTS LOG EXPECTED_FAILURES [REQUIREMENTS]
 //   RESULTS            the folder the suite wrote into: one folder for each scenario, with checks.json in it

@@ -4,7 +4,7 @@ import collections
 import json
 import sys
 
-# What a suite says of a case that is no failure. NON-STRICT: a text that is not UTF-8 is refused when the message is
+# A suite's verdicts that are no failures. NON-STRICT: a text that is not UTF-8 is refused when the message is
 # whole, not at its first wrong byte. INFORMATIONAL: any outcome is right.
 ACCEPTED = {"OK", "NON-STRICT", "INFORMATIONAL"}
 

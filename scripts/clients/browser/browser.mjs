@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core';
 /** Far longer than anything here takes. */
 export const PATIENCE_MS = 20_000;
 
-/** As root and without a screen, and without asking anybody outside for anything. */
+/** Options to run as root and without a screen, and without any request to the outside. */
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -27,7 +27,7 @@ const TYPES = {
   '.svg': 'image/svg+xml',
 };
 
-/** Serves a folder; what is no file of it is its index. Gives the port. */
+/** Serves a folder; any path that is not a file gets its index. Returns the port. */
 async function serve(folder) {
   const server = createServer(async ({ url }, response) => {
     const { pathname } = new URL(url, 'http://localhost');

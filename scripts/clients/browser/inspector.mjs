@@ -10,7 +10,7 @@ const interfaceFolder = new URL('node_modules/@modelcontextprotocol/inspector-cl
 
 assert.equal(mode, 'direct');
 
-/** What the interface shows of the tools: their titles. */
+/** The titles of the tools, which the interface shows. */
 async function titles() {
   const response = await fetch(url, {
     method: 'POST',

@@ -11,7 +11,7 @@ import { withPages } from './browser.mjs';
 const [url, mode, revision] = process.argv.slice(2);
 const { tools, progress, subscribe } = JSON.parse(readFileSync(new URL('../scenario.json', import.meta.url), 'utf8'));
 
-/** Writes the watched file anew until the page has heard of it. */
+/** Writes the watched file again until the page has received the change. */
 async function change() {
   await writeFile(join(process.env.WEIR_ROOT, subscribe.path), `changed for ${mode} at ${Date.now()}\n`);
 }

@@ -1,4 +1,4 @@
-// What a page does with nothing but what every browser has: fetch and EventSource. Runs in the browser.
+// A page's tour with only what every browser has: fetch and EventSource. Runs in the browser.
 
 const JSON_TYPE = 'application/json';
 const BOTH_TYPES = `${JSON_TYPE}, text/event-stream`;
@@ -47,7 +47,7 @@ class Client {
     return fetch(this.url, { method: 'POST', headers: this.fields(fields), body });
   }
 
-  /** The answer to a request and what was told before it. */
+  /** The answer to a request, and the messages before it. */
   async ask(method, params = {}, fields = {}) {
     const id = ++this.ids;
     const response = await this.post({ id, method, params }, fields);
@@ -118,7 +118,7 @@ export async function session(url, revision, { tools, progress, subscribe, chang
   check(late.error.message, 'the page reads why');
 }
 
-/** What is refused, the page can read. */
+/** The page can read refusals. */
 async function refusals(client) {
   const json = await client.post({ id: 1, method: 'ping' }, { Accept: JSON_TYPE });
   equal(json.status, 406, 'JSON alone');
@@ -181,7 +181,7 @@ export async function events(url, revision) {
   }
 }
 
-/** From a page that is not allowed nothing succeeds, and nothing is read. */
+/** A page that is not allowed succeeds with nothing, and reads nothing. */
 export async function foreign(url, revision) {
   const client = new Client(url, revision);
   const attempts = {
