@@ -21,7 +21,7 @@ use crate::metrics::{Report, ShardReport};
 use crate::registry::{Registry, ServerHandle, Watch, WatchList};
 use crate::ring::steering::{Group, TurnedAway};
 use crate::session::live::{Herald, HeraldHandle, Watchers};
-use crate::shard::{Gate, Mesh, Served, Service, ShardEvent};
+use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent};
 use crate::transport::http::HealthSource;
 use crate::workers::{ShutdownMode, Submitter, Workers};
 
@@ -140,7 +140,7 @@ impl Server {
             served: Arc::clone(&served),
             server: handle.clone(),
             labels: Arc::clone(&service.labels),
-            gate: Gate::new(
+            connection_cap: ConnectionCap::new(
                 settings.connections_max as usize,
                 per_address_max,
                 settings.shards.len(),

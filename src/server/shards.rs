@@ -23,7 +23,9 @@ use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::steering::Group;
 use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket, SpinOptions, listener};
-use crate::shard::{self, Alarm, Gate, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes};
+use crate::shard::{
+    self, Alarm, ConnectionCap, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes,
+};
 use crate::units::ShardId;
 use crate::workers::Submitter;
 
@@ -152,7 +154,7 @@ pub(super) struct Common {
     pub(super) served: Arc<Served>,
     pub(super) server: ServerHandle,
     pub(super) labels: Arc<ToolLabels>,
-    pub(super) gate: Gate,
+    pub(super) connection_cap: ConnectionCap,
     pub(super) workers: Submitter,
     pub(super) mesh: Arc<Mesh<Socket>>,
     pub(super) health: Arc<Health>,
@@ -254,7 +256,7 @@ fn start_one(
         },
         served: Arc::clone(&common.served),
         server: common.server.clone(),
-        gate: common.gate.clone(),
+        connection_cap: common.connection_cap.clone(),
         mesh: Arc::clone(&common.mesh),
         steal: settings.steal,
         workers: common.workers.clone(),
@@ -324,7 +326,7 @@ struct Seed {
     spin: SpinOptions,
     served: Arc<Served>,
     server: ServerHandle,
-    gate: Gate,
+    connection_cap: ConnectionCap,
     mesh: Arc<Mesh<Socket>>,
     steal: StealSettings,
     workers: Submitter,
@@ -391,7 +393,7 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
         served: seed.served,
         server: seed.server,
         sizes: seed.sizes,
-        gate: seed.gate,
+        connection_cap: seed.connection_cap,
         inbox: inbox.clone(),
         mesh: seed.mesh,
         steal: seed.steal,

@@ -64,7 +64,7 @@ mod tests;
 mod turn;
 mod writer;
 
-pub use acceptor::Gate;
+pub use acceptor::ConnectionCap;
 pub use admission::Mesh;
 pub use calls::Call;
 pub use channels::ChannelLimits;

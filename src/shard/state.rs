@@ -11,7 +11,7 @@ use crate::registry::{LinkListener, ServerHandle};
 use crate::timers::TimerKind;
 use crate::workers::Submitter;
 
-use super::acceptor::{Acceptor, Gate};
+use super::acceptor::{Acceptor, ConnectionCap};
 use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
@@ -57,7 +57,7 @@ pub struct ShardParts<S> {
     /// Sizes.
     pub sizes: ShardSizes,
     /// The process's connection cap.
-    pub gate: Gate,
+    pub connection_cap: ConnectionCap,
     /// Its own inbox.
     pub inbox: Inbox<S>,
     /// What it shares with the other shards.
@@ -83,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
             served,
             server,
             sizes,
-            gate,
+            connection_cap,
             inbox,
             mesh,
             steal,
@@ -132,7 +132,7 @@ impl<R: ShardRing> Shard<R> {
             ),
             tasks: Tasks::new(sizes.handlers),
             clock,
-            acceptor: Acceptor::new(gate.join(inbox.on_place_free())),
+            acceptor: Acceptor::new(connection_cap.join(inbox.on_place_free())),
             access: Access::new(access_log, now),
             drain: None,
             streams: Streams::new(metrics.shard),

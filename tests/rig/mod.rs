@@ -28,7 +28,7 @@ use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
-    ChannelLimits, Gate, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits,
+    ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
@@ -85,7 +85,7 @@ impl Rig {
         let parts = ShardParts {
             server: ServerHandle::NOWHERE,
             sizes: sizes(),
-            gate: Gate::new(16, None, 1),
+            connection_cap: ConnectionCap::new(16, None, 1),
             inbox: Inbox::new(Box::new(ring.waker())),
             mesh: Mesh::new(1, 4, Instant::now()),
             steal: StealSettings {

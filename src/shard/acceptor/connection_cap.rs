@@ -21,12 +21,12 @@ use crate::pool::Word;
 use super::addresses::{AddressPlace, Addresses};
 use crate::shard::sync::{StdSync, SyncTypes};
 
-/// The process's one gate, which all shards share.
-pub struct Gate<X: SyncTypes = StdSync>(Arc<Shared<X>>);
+/// The process's one cap, which all shards share.
+pub struct ConnectionCap<X: SyncTypes = StdSync>(Arc<Shared<X>>);
 
-impl<X: SyncTypes> Clone for Gate<X> {
+impl<X: SyncTypes> Clone for ConnectionCap<X> {
     fn clone(&self) -> Self {
-        Gate(Arc::clone(&self.0))
+        ConnectionCap(Arc::clone(&self.0))
     }
 }
 
@@ -38,35 +38,39 @@ struct Shared<X: SyncTypes> {
     /// Where the next call begins to look.
     next: X::Word,
     joined: X::Word,
-    lines: Box<[Line<X>]>,
+    members: Box<[Member<X>]>,
     addresses: Option<Addresses>,
 }
 
 /// Tells a shard that waits for a place that one is free.
 pub(in crate::shard) type OnPlaceFree = Box<dyn Fn() + Send + Sync>;
 
-/// One shard's line to the gate, on a cache line of its own.
+/// What the cap knows of one shard, on a cache line of its own.
 #[repr(align(128))]
-struct Line<X: SyncTypes> {
+struct Member<X: SyncTypes> {
     is_waiting: X::Word,
     on_place_free: OnceLock<OnPlaceFree>,
 }
 
-impl<X: SyncTypes> Gate<X> {
-    /// A gate for `connections_max` connections over `shards` shards, and for `per_address_max` of each address,
+impl<X: SyncTypes> ConnectionCap<X> {
+    /// A cap for `connections_max` connections over `shards` shards, and for `per_address_max` of each address,
     /// if that is capped.
-    pub fn new(connections_max: usize, per_address_max: Option<NonZeroU32>, shards: usize) -> Gate<X> {
-        let line = |_| Line {
+    pub fn new(
+        connections_max: usize,
+        per_address_max: Option<NonZeroU32>,
+        shards: usize,
+    ) -> ConnectionCap<X> {
+        let member = |_| Member {
             is_waiting: X::Word::new(0),
             on_place_free: OnceLock::new(),
         };
-        Gate(Arc::new(Shared {
+        ConnectionCap(Arc::new(Shared {
             connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
             taken: X::Word::new(0),
             waiting: X::Word::new(0),
             next: X::Word::new(0),
             joined: X::Word::new(0),
-            lines: (0..shards).map(line).collect(),
+            members: (0..shards).map(member).collect(),
             addresses: per_address_max.map(Addresses::new),
         }))
     }
@@ -76,19 +80,22 @@ impl<X: SyncTypes> Gate<X> {
         self.0.taken.load() as usize
     }
 
-    /// Gives a shard its line; `on_place_free` tells it that it was called, once each time it waits.
+    /// Makes a shard a member; `on_place_free` tells it that it was called, once each time it waits.
     ///
     /// # Panics
-    /// More shards join than the gate was made for.
-    pub(in crate::shard) fn join(&self, on_place_free: OnPlaceFree) -> ShardGate<X> {
-        let line = self.0.joined.fetch_add(1) as usize;
-        let lines = self.0.lines.len();
-        assert!(line < lines, "a gate for {lines} shards is joined by one more");
+    /// More shards join than the cap was made for.
+    pub(in crate::shard) fn join(&self, on_place_free: OnPlaceFree) -> ShardCap<X> {
+        let member = self.0.joined.fetch_add(1) as usize;
+        let members = self.0.members.len();
+        assert!(
+            member < members,
+            "a cap for {members} shards is joined by one more"
+        );
         // Only this shard has the number.
-        let _ = self.0.lines[line].on_place_free.set(on_place_free);
-        ShardGate {
-            gate: self.clone(),
-            line,
+        let _ = self.0.members[member].on_place_free.set(on_place_free);
+        ShardCap {
+            process: self.clone(),
+            member,
         }
     }
 
@@ -99,18 +106,18 @@ impl<X: SyncTypes> Gate<X> {
     }
 
     /// Calls one waiting shard, each in its turn.
-    fn call_next(&self) {
+    fn tell_next(&self) {
         // Sequentially consistent, as all of this: either this sees the shard wait, or the shard, which
         // looks again once it waits, sees the place.
         if self.0.waiting.load() == 0 {
             return;
         }
         let start = self.0.next.fetch_add(1) as usize;
-        let lines = &self.0.lines;
-        for offset in 0..lines.len() {
-            let line = start.wrapping_add(offset) % lines.len();
-            if self.stop_waiting(line) {
-                if let Some(tell) = lines[line].on_place_free.get() {
+        let members = &self.0.members;
+        for offset in 0..members.len() {
+            let member = start.wrapping_add(offset) % members.len();
+            if self.stop_waiting(member) {
+                if let Some(tell) = members[member].on_place_free.get() {
                     tell();
                 }
                 return;
@@ -118,8 +125,8 @@ impl<X: SyncTypes> Gate<X> {
         }
     }
 
-    fn stop_waiting(&self, line: usize) -> bool {
-        let was_waiting = self.0.lines[line].is_waiting.swap(0) != 0;
+    fn stop_waiting(&self, member: usize) -> bool {
+        let was_waiting = self.0.members[member].is_waiting.swap(0) != 0;
         if was_waiting {
             self.0.waiting.fetch_sub(1);
         }
@@ -127,37 +134,37 @@ impl<X: SyncTypes> Gate<X> {
     }
 }
 
-impl<X: SyncTypes> std::fmt::Debug for Gate<X> {
+impl<X: SyncTypes> std::fmt::Debug for ConnectionCap<X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate")
+        f.debug_struct("ConnectionCap")
             .field("open", &self.open())
             .field("connections_max", &self.0.connections_max)
             .finish_non_exhaustive()
     }
 }
 
-/// The gate, as one shard uses it.
+/// The cap, as one shard uses it.
 #[derive(Debug)]
-pub(in crate::shard) struct ShardGate<X: SyncTypes = StdSync> {
-    gate: Gate<X>,
-    line: usize,
+pub(in crate::shard) struct ShardCap<X: SyncTypes = StdSync> {
+    process: ConnectionCap<X>,
+    member: usize,
 }
 
-impl<X: SyncTypes> ShardGate<X> {
-    /// Takes a place, to be given back by [`ShardGate::leave`].
+impl<X: SyncTypes> ShardCap<X> {
+    /// Takes a place, to be given back by [`ShardCap::leave`].
     pub(in crate::shard) fn try_enter(&self) -> bool {
-        self.gate.try_enter()
+        self.process.try_enter()
     }
 
     /// Asks to be called when a place is free. True if one came free meanwhile: it is taken.
     pub(in crate::shard) fn await_place(&self) -> bool {
-        let shared = &self.gate.0;
+        let shared = &self.process.0;
         // Counted before it can be called: whoever called it first would count off another that waits.
         shared.waiting.fetch_add(1);
-        if shared.lines[self.line].is_waiting.swap(1) != 0 {
+        if shared.members[self.member].is_waiting.swap(1) != 0 {
             shared.waiting.fetch_sub(1);
         }
-        let has_entered = self.gate.try_enter();
+        let has_entered = self.process.try_enter();
         if has_entered {
             self.stop_waiting();
         }
@@ -166,35 +173,35 @@ impl<X: SyncTypes> ShardGate<X> {
 
     /// Waits no more. Who does this looks for a place next: it may have been called for one.
     pub(in crate::shard) fn stop_waiting(&self) {
-        self.gate.stop_waiting(self.line);
+        self.process.stop_waiting(self.member);
     }
 
     /// Whether it waits and was not called.
     pub(in crate::shard) fn is_waiting(&self) -> bool {
-        self.gate.0.lines[self.line].is_waiting.load() != 0
+        self.process.0.members[self.member].is_waiting.load() != 0
     }
 
     /// Gives a place back, and the address's with it.
     pub(in crate::shard) fn leave(&self, address: Option<AddressPlace>) {
-        let shared = &self.gate.0;
+        let shared = &self.process.0;
         if let (Some(addresses), Some(place)) = (&shared.addresses, address) {
             addresses.leave(place);
         }
         shared.taken.fetch_sub(1);
-        self.gate.call_next();
+        self.process.tell_next();
     }
 
     /// The counts per address, if they are capped.
     pub(in crate::shard) fn addresses(&self) -> Option<&Addresses> {
-        self.gate.0.addresses.as_ref()
+        self.process.0.addresses.as_ref()
     }
 }
 
-impl<X: SyncTypes> Deref for ShardGate<X> {
-    type Target = Gate<X>;
+impl<X: SyncTypes> Deref for ShardCap<X> {
+    type Target = ConnectionCap<X>;
 
-    fn deref(&self) -> &Gate<X> {
-        &self.gate
+    fn deref(&self) -> &ConnectionCap<X> {
+        &self.process
     }
 }
 
@@ -204,20 +211,20 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
-    fn joined(gate: &Gate) -> (ShardGate, mpsc::Receiver<()>) {
+    fn joined(cap: &ConnectionCap) -> (ShardCap, mpsc::Receiver<()>) {
         let (signal, called) = mpsc::channel();
         let call = move || {
             let _ = signal.send(());
         };
-        (gate.join(Box::new(call)), called)
+        (cap.join(Box::new(call)), called)
     }
 
     #[test]
     fn who_leaves_calls_the_waiting_each_in_turn() {
-        let gate: Gate = Gate::new(2, None, 3);
-        let shards: Vec<_> = (0..3).map(|_| joined(&gate)).collect();
+        let cap: ConnectionCap = ConnectionCap::new(2, None, 3);
+        let shards: Vec<_> = (0..3).map(|_| joined(&cap)).collect();
         assert!(shards[0].0.try_enter() && shards[0].0.try_enter());
-        assert_eq!(gate.open(), 2);
+        assert_eq!(cap.open(), 2);
         for (shard, _) in &shards[1..] {
             assert!(!shard.try_enter() && !shard.await_place() && shard.is_waiting());
         }
@@ -228,28 +235,28 @@ mod tests {
             assert!(!shard.is_waiting() && shard.try_enter());
         }
         assert_eq!(shards[0].1.try_iter().count(), 0);
-        assert_eq!(gate.open(), 2);
+        assert_eq!(cap.open(), 2);
     }
 
     #[test]
     fn nobody_is_called_while_nobody_waits() {
-        let gate: Gate = Gate::new(1, None, 1);
-        let (shard, called) = joined(&gate);
+        let cap: ConnectionCap = ConnectionCap::new(1, None, 1);
+        let (shard, called) = joined(&cap);
         assert!(shard.try_enter() && !shard.await_place());
         shard.stop_waiting();
         shard.leave(None);
         assert_eq!(called.try_iter().count(), 0);
-        assert_eq!(gate.open(), 0);
+        assert_eq!(cap.open(), 0);
     }
 
     #[test]
     fn threads_never_pass_the_cap_and_no_place_is_forgotten() {
         const CAP: usize = 3;
-        let gate: Gate = Gate::new(CAP, None, 4);
+        let cap: ConnectionCap = ConnectionCap::new(CAP, None, 4);
         let inside = Arc::new(AtomicUsize::new(0));
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                let ((shard, called), inside) = (joined(&gate), Arc::clone(&inside));
+                let ((shard, called), inside) = (joined(&cap), Arc::clone(&inside));
                 std::thread::spawn(move || {
                     for _ in 0..20_000 {
                         while !shard.try_enter() && !shard.await_place() {
@@ -266,6 +273,6 @@ mod tests {
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(gate.open(), 0);
+        assert_eq!(cap.open(), 0);
     }
 }

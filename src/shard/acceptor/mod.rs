@@ -1,4 +1,4 @@
-//! New connections: from the listener's queue into the table, as far as the gate lets them.
+//! New connections: from the listener's queue into the table, as far as the caps let them.
 //!
 //! The ring only tells that somebody waits. A connection is taken from the queue when it has a place, so the
 //! cap is exact and whoever has none stays in the kernel's backlog until others leave; and few are taken at a
@@ -21,8 +21,8 @@ use std::time::Instant;
 use crate::ring::AcceptOutage;
 
 pub(super) use addresses::{AddressPlace, AddressVerdict};
-pub use connection_cap::Gate;
-pub(super) use connection_cap::ShardGate;
+pub use connection_cap::ConnectionCap;
+pub(super) use connection_cap::ShardCap;
 
 /// Where accepting stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,16 @@ pub(super) enum AcceptState {
 /// A shard's accepting.
 pub(super) struct Acceptor {
     pub state: AcceptState,
-    pub gate: ShardGate,
+    pub cap: ShardCap,
     pub outage: AcceptOutage,
 }
 
 impl Acceptor {
     /// The listener is to be watched from now on, which is the caller's to begin.
-    pub(super) fn new(gate: ShardGate) -> Acceptor {
+    pub(super) fn new(cap: ShardCap) -> Acceptor {
         Acceptor {
             state: AcceptState::Watching,
-            gate,
+            cap,
             outage: AcceptOutage::default(),
         }
     }

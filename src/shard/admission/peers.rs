@@ -1,6 +1,6 @@
 //! How shards see each other: published lines, permits, and mail.
 //!
-//! The one structure all shards share besides the connection gate. A shard reads it only when somebody waits,
+//! The one structure all shards share besides the connection cap. A shard reads it only when somebody waits,
 //! and writes its own line when a handler is taken or given back. The rules of who takes what are `pool`'s;
 //! this is where they meet the inboxes.
 //!

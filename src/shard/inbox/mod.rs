@@ -17,7 +17,7 @@
 //! | [`ShardEvent::Finished`] | jobs that the workers queue, run or have abandoned | the workers' queue |
 //! | [`ShardEvent::Stolen`] | handlers of the shard | the permit that was taken for each |
 //! | [`ShardEvent::Slack`] | 1 | the flag in the shard's published line |
-//! | [`ShardEvent::PlaceFree`] | 1 for each time the shard began to wait for a place | the flag at the gate |
+//! | [`ShardEvent::PlaceFree`] | 1 for each time the shard began to wait for a place | the flag at the connection cap |
 //! | [`ShardEvent::Spoke`] | 1 for each running or shelved call, and 1 for each poll since the last look | the link's flag |
 //! | [`LiveEvent::Ready`] | 1 for each open stream, and 1 for each send that ended since the last look | the stream's flag |
 //! | [`LiveEvent::Displaced`] | 1 for each connection whose stream another one took up | the connection |

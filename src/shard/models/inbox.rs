@@ -1,6 +1,6 @@
 //! The inbox: whatever anybody posts is taken, without a wake-up but those that posting gives.
 //!
-//! The producers are the code that runs: a worker's post, a neighbour's, the gate, the live store's way in, and the
+//! The producers are the code that runs: a worker's post, a peer's, the connection cap, the live store's way in, and the
 //! listener of calls that speak outside a poll. The shard is the checker's: it sleeps until it is woken, and sleeps
 //! without end if an event has no wake-up, which the checker reports as a deadlock. That it does so is shown by models
 //! in which two steps are swapped.
@@ -19,7 +19,7 @@ use crate::registry::{LinkListener, ToolError};
 use crate::ring::ConnectionKey;
 use crate::session::live::{LiveEvent, ShardInbox};
 use crate::shard::Moved;
-use crate::shard::acceptor::{Gate, ShardGate};
+use crate::shard::acceptor::{ConnectionCap, ShardCap};
 use crate::shard::admission::{Mesh, Peers};
 use crate::shard::inbox::call_number;
 use crate::shard::inbox::{Inbox, ShardEvent, Waker};
@@ -63,7 +63,7 @@ enum Producer {
     Worker,
     Thief,
     SlackGiver,
-    Gate,
+    ConnectionCap,
     LiveStore,
     Call,
 }
@@ -72,7 +72,7 @@ const PRODUCERS: [Producer; 6] = [
     Producer::Worker,
     Producer::Thief,
     Producer::SlackGiver,
-    Producer::Gate,
+    Producer::ConnectionCap,
     Producer::LiveStore,
     Producer::Call,
 ];
@@ -83,7 +83,7 @@ fn producer_of(event: &ShardEvent<()>) -> Producer {
         ShardEvent::Finished { .. } => Producer::Worker,
         ShardEvent::Stolen(_) => Producer::Thief,
         ShardEvent::Slack => Producer::SlackGiver,
-        ShardEvent::PlaceFree => Producer::Gate,
+        ShardEvent::PlaceFree => Producer::ConnectionCap,
         ShardEvent::Live(_) => Producer::LiveStore,
         ShardEvent::Spoke(_) => Producer::Call,
         _ => panic!("nobody posts this here"),
@@ -95,10 +95,10 @@ struct Surroundings {
     inbox: LoomInbox,
     descriptor: Descriptor,
     /// The shard's own ends, which stay where they are.
-    _own: (Peers<(), LoomSync>, ShardGate<LoomSync>),
+    _own: (Peers<(), LoomSync>, ShardCap<LoomSync>),
     /// What the producers hold.
     neighbour: Option<Peers<(), LoomSync>>,
-    other_gate: Option<ShardGate<LoomSync>>,
+    other_cap: Option<ShardCap<LoomSync>>,
 }
 
 impl Surroundings {
@@ -120,16 +120,16 @@ impl Surroundings {
         // All handlers of both are in use, and somebody waits here.
         assert!(own.credit().try_take_own() && other.credit().try_take_own());
         assert_eq!(own.seek(Some(epoch)), None);
-        let gate: Gate<LoomSync> = Gate::new(1, None, 2);
-        let own_gate = gate.join(inbox.on_place_free());
-        let other_gate = gate.join(Box::new(|| ()));
-        assert!(other_gate.try_enter() && !own_gate.await_place());
+        let cap: ConnectionCap<LoomSync> = ConnectionCap::new(1, None, 2);
+        let own_cap = cap.join(inbox.on_place_free());
+        let other_cap = cap.join(Box::new(|| ()));
+        assert!(other_cap.try_enter() && !own_cap.await_place());
         Surroundings {
             inbox,
             descriptor,
-            _own: (own, own_gate),
+            _own: (own, own_cap),
             neighbour: Some(other),
-            other_gate: Some(other_gate),
+            other_cap: Some(other_cap),
         }
     }
 
@@ -154,9 +154,9 @@ impl Surroundings {
                 let neighbour = self.neighbour.take().unwrap();
                 Box::new(move || neighbour.give_back())
             }
-            Producer::Gate => {
-                let gate = self.other_gate.take().unwrap();
-                Box::new(move || gate.leave(None))
+            Producer::ConnectionCap => {
+                let cap = self.other_cap.take().unwrap();
+                Box::new(move || cap.leave(None))
             }
             Producer::LiveStore => {
                 let key = ConnectionKey {
@@ -219,7 +219,7 @@ fn a_sleeping_shard_takes_what_every_producer_posts() {
         all_is_taken(&[Producer::Worker, Producer::LiveStore, Producer::Call]);
     });
     check_bounded("the other three", Some(2), || {
-        all_is_taken(&[Producer::Thief, Producer::SlackGiver, Producer::Gate]);
+        all_is_taken(&[Producer::Thief, Producer::SlackGiver, Producer::ConnectionCap]);
     });
 }
 

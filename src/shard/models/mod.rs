@@ -9,7 +9,7 @@
 //! | `permits` | none made, none lost, none given once closed |
 //! | `slack` | a free permit and a waiter that may have it find each other, without a clock |
 //! | `inbox` | events of every producer, and wake-ups |
-//! | `places` | the connection gate |
+//! | `places` | the connection cap |
 //! | `model_shard` | a shard, as far as others can tell |
 //! | `load` | such shards under load, on the machine's memory |
 

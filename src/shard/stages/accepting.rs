@@ -1,4 +1,4 @@
-//! Accepting: from the listener's queue into the table, as far as the gate lets connections in.
+//! Accepting: from the listener's queue into the table, as far as the caps let connections in.
 
 use std::io;
 use std::net::IpAddr;
@@ -46,7 +46,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Goes on if a place came free; called when the shard was woken.
     pub(in crate::shard) fn on_place_free(&mut self) {
-        if self.acceptor.state == AcceptState::Full && !self.acceptor.gate.is_waiting() {
+        if self.acceptor.state == AcceptState::Full && !self.acceptor.cap.is_waiting() {
             self.accept_waiting();
         }
     }
@@ -71,7 +71,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection that was let in is closed: its place is free, and the descriptor that was missing may be.
     pub(in crate::shard) fn on_left(&mut self, address: Option<AddressPlace>) {
-        self.acceptor.gate.leave(address);
+        self.acceptor.cap.leave(address);
         if self.acceptor.is_paused() {
             self.watch_listener();
         }
@@ -84,20 +84,20 @@ impl<R: ShardRing> Shard<R> {
 
     /// Takes who waits, a few at a time, each with a place.
     fn accept_waiting(&mut self) {
-        self.acceptor.gate.stop_waiting();
+        self.acceptor.cap.stop_waiting();
         for _ in 0..ACCEPTS_PER_LOOK_MAX {
-            let gate = &self.acceptor.gate;
-            if !gate.try_enter() && !gate.await_place() {
+            let cap = &self.acceptor.cap;
+            if !cap.try_enter() && !cap.await_place() {
                 return self.on_no_place();
             }
             match self.ring.accept_now() {
                 Ok(Some(socket)) => self.admit(socket),
                 Ok(None) => {
-                    self.acceptor.gate.leave(None);
+                    self.acceptor.cap.leave(None);
                     return self.on_queue_empty();
                 }
                 Err(error) => {
-                    self.acceptor.gate.leave(None);
+                    self.acceptor.cap.leave(None);
                     return self.pause_accept(&error);
                 }
             }
@@ -135,7 +135,7 @@ impl<R: ShardRing> Shard<R> {
     /// Serves the one client of a process that has no listener.
     pub(in crate::shard) fn serve_stdio(&mut self, pipes: R::Socket) {
         self.acceptor.close();
-        let has_place = self.acceptor.gate.try_enter();
+        let has_place = self.acceptor.cap.try_enter();
         debug_assert!(has_place, "the only connection has a place");
         self.metrics.on_accepted();
         let key = self.table.insert_connection(pipes, None, self.clock.now);
@@ -169,7 +169,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// What its address's cap has to say of a connection, if there is one. Without an address it is gone already.
     fn address_verdict(&self, socket: &R::Socket) -> Option<AddressVerdict> {
-        let addresses = self.acceptor.gate.addresses()?;
+        let addresses = self.acceptor.cap.addresses()?;
         let address: IpAddr = self.ring.peer_address(socket).ok()?.ip();
         Some(addresses.enter(address))
     }

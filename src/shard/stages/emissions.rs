@@ -1,10 +1,10 @@
 //! Emissions of calls: progress, log messages and questions, on their way from a call's link to its client.
 //!
 //! The emissions of a tool that is polled here are taken right after the poll. A tool on a worker, or one that hands
-//! its context to another task, posts a [`ShardEvent::Spoke`](crate::shard::ShardEvent::Spoke). What is said is put into the
-//! words of the request's revision at once and written where it is sent from, without a lock, a wake-up or a place in
-//! the live store. A stream that its client can come back to is the exception: its messages lie in the store, which
-//! keeps them.
+//! its context to another task, posts a [`ShardEvent::Spoke`](crate::shard::ShardEvent::Spoke). What is said is put
+//! into the words of the request's revision at once and written where it is sent from, without a lock, a wake-up or a
+//! place in the live store. A stream that its client can come back to is the exception: its messages lie in the store,
+//! which keeps them.
 //!
 //! ```text
 //! polled, emits ─► outbox ─ poll over ─► one send ─ in flight ─► emits ─► outbox ─► the next send

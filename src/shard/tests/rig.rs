@@ -320,7 +320,7 @@ pub(super) struct Rig {
     pub barrier: Arc<Barrier>,
     pub sites: Vec<Site>,
     workers: Workers,
-    gate: Gate,
+    connection_cap: ConnectionCap,
     sizes: Sizes,
 }
 
@@ -359,7 +359,7 @@ impl Rig {
         })
         .unwrap();
         let per_address_max = sizes.connections_per_ip.and_then(NonZeroU32::new);
-        let gate = Gate::new(sizes.connections_max, per_address_max, sizes.shards);
+        let connection_cap = ConnectionCap::new(sizes.connections_max, per_address_max, sizes.shards);
         let mesh = Mesh::new(sizes.shards, sizes.handlers, now());
         let site = |number: usize| {
             let ring = network.ring(RingOptions {
@@ -373,7 +373,7 @@ impl Rig {
                 served: Arc::clone(&served),
                 server: ServerHandle::NOWHERE,
                 sizes: sizes.of_shard(),
-                gate: gate.clone(),
+                connection_cap: connection_cap.clone(),
                 inbox: inbox.clone(),
                 mesh: Arc::clone(&mesh),
                 steal: StealSettings {
@@ -398,7 +398,7 @@ impl Rig {
             network,
             barrier,
             workers,
-            gate,
+            connection_cap,
             sizes,
         }
     }
@@ -496,7 +496,7 @@ impl Rig {
 
     /// Whether the process has its fill of connections, so that more wait unaccepted.
     pub(super) fn is_full(&self) -> bool {
-        self.gate.open() >= self.sizes.connections_max
+        self.connection_cap.open() >= self.sizes.connections_max
     }
 
     /// Whether a request in two pieces can be put together.
@@ -555,7 +555,7 @@ impl Rig {
         self.await_workers();
         self.run();
         assert_eq!(self.network.connections_open(), 0, "the network's connections");
-        assert_eq!(self.gate.open(), 0, "the gate's count");
+        assert_eq!(self.connection_cap.open(), 0, "the count of connections");
         let sizes = self.sizes;
         self.sites
             .iter_mut()
