@@ -24,7 +24,7 @@ use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::steering::Group;
 use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket, SpinOptions, listener};
 use crate::shard::{
-    self, Alarm, ConnectionCap, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes,
+    self, ConnectionCap, ExecutorWaker, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes,
 };
 use crate::units::ShardId;
 use crate::workers::Submitter;
@@ -49,7 +49,7 @@ const END_LOOK: Duration = Duration::from_millis(2);
 pub(super) struct ShardHandle {
     pub(super) inbox: Inbox<Socket>,
     pub(super) metrics: Arc<ShardMetrics>,
-    pub(super) alarm: Alarm,
+    pub(super) executor_waker: ExecutorWaker,
     /// Whether its one client has left, and the shard ended as it should.
     is_over: Arc<AtomicBool>,
     thread: thread::JoinHandle<Ended>,
@@ -243,10 +243,10 @@ fn start_one(
 ) -> Result<ShardHandle, StartError> {
     let failed = |failure: Failure| StartError::of_shard(place.shard, &failure);
     let metrics = ShardMetrics::new(place.shard, &common.labels);
-    let alarm = Alarm::default();
+    let executor_waker = ExecutorWaker::default();
     let is_over = Arc::new(AtomicBool::new(false));
     let seed = Seed {
-        alarm: alarm.clone(),
+        executor_waker: executor_waker.clone(),
         executor: settings.executor,
         options: settings.ring,
         sizes: settings.sizes,
@@ -292,7 +292,7 @@ fn start_one(
     Ok(ShardHandle {
         inbox,
         metrics,
-        alarm,
+        executor_waker,
         is_over,
         thread,
     })
@@ -319,7 +319,7 @@ fn await_start(
 
 /// The values that travel to a shard's thread.
 struct Seed {
-    alarm: Alarm,
+    executor_waker: ExecutorWaker,
     executor: ExecutorSettings,
     options: RingOptions,
     sizes: ShardSizes,
@@ -406,7 +406,7 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     watch.is_up.set(true);
     let _ = ready.send(Ok(inbox));
-    shard::run(Rc::clone(&shard), seed.alarm, seed.spin).await?;
+    shard::run(Rc::clone(&shard), seed.executor_waker, seed.spin).await?;
     seed.is_over.store(has_one_client, Ordering::Release);
     let histograms = shard.borrow().histograms().clone();
     Ok(histograms)

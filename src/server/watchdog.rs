@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::metrics::{Contention, ContentionFigures, ContentionMeter, ProcessorTime, ShardMetrics};
-use crate::shard::Alarm;
+use crate::shard::ExecutorWaker;
 
 use super::shards::Shards;
 
@@ -32,7 +32,7 @@ pub(super) struct Watchdog {
 /// A shard under watch.
 struct Watched {
     metrics: Arc<ShardMetrics>,
-    alarm: Alarm,
+    executor_waker: ExecutorWaker,
     passes: u64,
     /// Checks in a row with work and without progress.
     quiet_looks: u32,
@@ -44,7 +44,7 @@ impl Watchdog {
             .iter()
             .map(|shard| Watched {
                 metrics: Arc::clone(&shard.metrics),
-                alarm: shard.alarm.clone(),
+                executor_waker: shard.executor_waker.clone(),
                 passes: 0,
                 quiet_looks: 0,
             })
@@ -111,7 +111,7 @@ impl Watched {
             self.quiet_looks = 0;
             return;
         }
-        self.alarm.ring();
+        self.executor_waker.wake();
         self.quiet_looks = self.quiet_looks.saturating_add(1);
         if self.quiet_looks == QUIET_LOOKS_REPORTED {
             self.metrics.stalls.increment();
@@ -130,7 +130,7 @@ mod tests {
     fn watched() -> Watched {
         Watched {
             metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
-            alarm: Alarm::default(),
+            executor_waker: ExecutorWaker::default(),
             passes: 0,
             quiet_looks: 0,
         }

@@ -8,17 +8,17 @@ use std::task::Waker;
 
 /// Wakes one shard's executor; any thread.
 #[derive(Debug, Clone, Default)]
-pub struct Alarm(Arc<OnceLock<Waker>>);
+pub struct ExecutorWaker(Arc<OnceLock<Waker>>);
 
-impl Alarm {
+impl ExecutorWaker {
     /// Names the task to wake: one that does nothing when woken.
-    pub(super) fn arm(&self, waker: &Waker) {
+    pub(super) fn set_task(&self, waker: &Waker) {
         // A task's waker stays the same for its life.
         let _ = self.0.set(waker.clone());
     }
 
     /// Wakes the executor. Not for frequent use: it is the watchdog's.
-    pub fn ring(&self) {
+    pub fn wake(&self) {
         if let Some(waker) = self.0.get() {
             waker.wake_by_ref();
         }

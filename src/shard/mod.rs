@@ -68,7 +68,7 @@ pub use acceptor::ConnectionCap;
 pub use admission::Mesh;
 pub use calls::Call;
 pub use channels::ChannelLimits;
-pub use executor_waker::Alarm;
+pub use executor_waker::ExecutorWaker;
 pub use inbox::{Inbox, Moved, ShardEvent, Waker};
 pub use pump::run;
 pub use service::{Served, Service, Waits};

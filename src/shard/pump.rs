@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::pool::HandlerKey;
 use crate::ring::{KernelRing, Parking, SpinOptions, SpinPolicy, spawn_ticks};
 
-use super::{Alarm, Shard};
+use super::{ExecutorWaker, Shard};
 
 /// Completions handled before what became ready is run.
 const BATCH_COMPLETIONS_MAX: usize = 256;
@@ -38,11 +38,11 @@ type Shared = Rc<RefCell<Shard<KernelRing>>>;
 ///
 /// # Errors
 /// Only what makes the data ring unusable.
-pub async fn run(shard: Shared, alarm: Alarm, spin: SpinOptions) -> io::Result<()> {
+pub async fn run(shard: Shared, executor_waker: ExecutorWaker, spin: SpinOptions) -> io::Result<()> {
     let ticked = Rc::clone(&shard);
     spawn_ticks(move || tick(&ticked));
     glommio::spawn_local(poll_fn(move |context| {
-        alarm.arm(context.waker());
+        executor_waker.set_task(context.waker());
         Poll::<()>::Pending
     }))
     .detach();
