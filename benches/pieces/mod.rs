@@ -13,7 +13,7 @@ use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{
-    HEAD_RESERVE, HttpLimits, Intake, Progress, Request, Response, ResponseContext, facts_of,
+    HEAD_RESERVE, HttpLimits, Intake, Progress, Request, Response, ResponseContext, request_context,
 };
 use weir::internals::wire::http1::{BodyLimits, DateCache, HeadLimits};
 use weir::{CallContext, Registry};
@@ -76,12 +76,16 @@ impl Server {
     pub(crate) fn decode<T>(&mut self, request: &Request<'_>, then: impl FnOnce(Decoded<'_, '_>) -> T) -> T {
         self.out.clear();
         self.out.resize(HEAD_RESERVE, 0);
-        let facts = facts_of(&request.head, Principal::ANONYMOUS, NOW);
+        let request_context = request_context(&request.head, Principal::ANONYMOUS, NOW);
         let mut unchunked = Vec::new();
         let body = request.body(&mut unchunked, &self.limits);
-        let step = self
-            .protocol
-            .decode(&facts, body, &mut self.scratch, &self.sessions, &mut self.out);
+        let step = self.protocol.decode(
+            &request_context,
+            body,
+            &mut self.scratch,
+            &self.sessions,
+            &mut self.out,
+        );
         then(Decoded {
             step,
             protocol: &self.protocol,

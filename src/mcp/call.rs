@@ -150,7 +150,7 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// The facts about its client that a call is given. Copies the answers that came with the request, if there are
+    /// The request_context about its client that a call is given. Copies the answers that came with the request, if there are
     /// any, and allocates nothing else.
     pub fn client(&self) -> ClientFacts {
         let asker = &self.call.asker;

@@ -13,7 +13,7 @@ use crate::mcp::error::{BatchFault, Failure, Refused, refused};
 use crate::mcp::features::listen::Listen;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::{Reply, ReplyKind};
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::revision::Era;
 use crate::mcp::sessions::{EndSession, Sessions};
 use crate::mcp::state::State;
@@ -42,7 +42,7 @@ impl Protocol {
     /// and answers in a batch may take effect twice without harm. A warm call allocates nothing here.
     pub fn decode<'s>(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         body: &'s [u8],
         scratch: &'s mut Scratch,
         state: &dyn State,
@@ -50,15 +50,15 @@ impl Protocol {
     ) -> Step<'s> {
         let document = match scratch.parse(body) {
             Ok(document) => document,
-            Err(error) => return Step::Reply(self.refuse_unparsed(facts, body, error, state, out)),
+            Err(error) => return Step::Reply(self.refuse_unparsed(request_context, body, error, state, out)),
         };
         if document.root().is_array() {
-            return match self.open_batch(facts, &document, state, out) {
+            return match self.open_batch(request_context, &document, state, out) {
                 Opened::Reply(reply) => Step::Reply(reply.about(Era::Legacy, "")),
                 Opened::Batch(batch) => Step::Batch(batch),
             };
         }
-        match self.route(facts, &document, state, out) {
+        match self.route(request_context, &document, state, out) {
             Routed::Reply(reply) => Step::Reply(reply),
             Routed::Call(call) => Step::Work(Work::new(document, call)),
             Routed::Listen(listen) => Step::Listen(listen),
@@ -67,11 +67,16 @@ impl Protocol {
     }
 
     /// Answers a DELETE: the end of a legacy session.
-    pub fn delete(&self, facts: &Facts<'_>, sessions: &dyn Sessions, out: &mut Vec<u8>) -> Reply {
-        let ended = if facts.names_modern_revision() {
+    pub fn delete(
+        &self,
+        request_context: &RequestContext<'_>,
+        sessions: &dyn Sessions,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let ended = if request_context.names_modern_revision() {
             Err(Failure::HttpMethod)
         } else {
-            legacy::end_session(facts, sessions)
+            legacy::end_session(request_context, sessions)
         };
         let reply = match ended {
             Ok(EndSession::Ended) => Reply::without_body(ReplyKind::SessionEnded),
@@ -83,17 +88,19 @@ impl Protocol {
 
     fn route<'s>(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         document: &Document<'s>,
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Routed<'s> {
         let message = match Message::read(document.root(), document.text()) {
             Ok(message) => message,
-            Err(malformed) => return Routed::Reply(self.refuse_malformed(facts, &malformed, state, out)),
+            Err(malformed) => {
+                return Routed::Reply(self.refuse_malformed(request_context, &malformed, state, out));
+            }
         };
-        let (era, method) = subject(facts, &message);
-        match self.route_message(facts, message, era, state, out) {
+        let (era, method) = subject(request_context, &message);
+        match self.route_message(request_context, message, era, state, out) {
             Ok(Routed::Reply(reply)) => Routed::Reply(reply.about(era, method)),
             Ok(work) => work,
             Err(refused) => Routed::Reply(refused.write(out).about(era, method)),
@@ -102,7 +109,7 @@ impl Protocol {
 
     fn route_message<'p, 's: 'p>(
         &'p self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         message: Message<'_, 's>,
         era: Era,
         state: &dyn State,
@@ -111,19 +118,19 @@ impl Protocol {
         match message {
             Message::Request(request) => match era {
                 Era::Modern => {
-                    modern::request(self, facts, &request, state, out).map_err(|failure| Refused {
+                    modern::request(self, request_context, &request, state, out).map_err(|failure| Refused {
                         id: Some(request.id),
                         era: Era::Modern,
                         failure,
                     })
                 }
-                Era::Legacy => legacy::request(self, facts, &request, state, out)
+                Era::Legacy => legacy::request(self, request_context, &request, state, out)
                     .map_err(|failure| refused(Some(request.id), failure)),
             },
             Message::Notification(notification) => {
                 let heard = match era {
-                    Era::Modern => modern::notification(facts, &notification, state),
-                    Era::Legacy => session_context::context(self, facts, state)
+                    Era::Modern => modern::notification(request_context, &notification, state),
+                    Era::Legacy => session_context::context(self, request_context, state)
                         .map(|context| session_requests::notification(context, &notification, state)),
                 };
                 Ok(Routed::Reply(accepted_or_refused(heard, era)))
@@ -131,7 +138,7 @@ impl Protocol {
             Message::Response(response) => {
                 let heard = match era {
                     Era::Modern => Err(Failure::UnexpectedResponse),
-                    Era::Legacy => session_context::context(self, facts, state)
+                    Era::Legacy => session_context::context(self, request_context, state)
                         .and_then(|context| session_requests::response(context, &response, state)),
                 };
                 Ok(Routed::Reply(accepted_or_refused(heard, era)))
@@ -141,20 +148,20 @@ impl Protocol {
 
     fn open_batch(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         document: &Document<'_>,
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Opened {
         let (root, text) = (document.root(), document.text());
-        let opened = if facts.names_modern_revision() {
+        let opened = if request_context.names_modern_revision() {
             Err(Failure::Batch(BatchFault::NotInThisRevision))
         } else {
-            session_context::context(self, facts, state)
+            session_context::context(self, request_context, state)
                 .and_then(|context| Batch::open(self, context, text, root, state, out))
         };
         opened.unwrap_or_else(|failure| {
-            Opened::Reply(self.refuse_batch(facts, root, text, failure, state, out))
+            Opened::Reply(self.refuse_batch(request_context, root, text, failure, state, out))
         })
     }
 }
@@ -173,13 +180,13 @@ fn accepted_or_refused(heard: Result<(), Failure<'_>>, era: Era) -> Reply {
 }
 
 /// The era and method of a message; the method of a response is empty.
-fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
+fn subject<'s>(request_context: &RequestContext<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
     match message {
         Message::Request(Request { method, params, .. })
         | Message::Notification(Notification { method, params, .. }) => {
-            (era_of(facts, method, *params), method)
+            (era_of(request_context, method, *params), method)
         }
-        Message::Response(_) if facts.names_modern_revision() => (Era::Modern, ""),
+        Message::Response(_) if request_context.names_modern_revision() => (Era::Modern, ""),
         Message::Response(_) => (Era::Legacy, ""),
     }
 }
@@ -187,9 +194,9 @@ fn subject<'s>(facts: &Facts<'_>, message: &Message<'_, 's>) -> (Era, &'s str) {
 /// A message is modern if its envelope claims a version, if a header names a modern version, or if only that era has
 /// its method. The header of `initialize` decides nothing: clients that know a newer version send it with the message
 /// that begins an older one.
-fn era_of(facts: &Facts<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
+fn era_of(request_context: &RequestContext<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
     let is_modern = params.is_some_and(modern::claims_version)
-        || facts.names_modern_revision() && method != legacy::INITIALIZE
+        || request_context.names_modern_revision() && method != legacy::INITIALIZE
         || method == modern::DISCOVER;
     if is_modern { Era::Modern } else { Era::Legacy }
 }

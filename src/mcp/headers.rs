@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::wire::http1::Field;
 
 use crate::mcp::error::Failure;
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 
 const WRAPPER_OPEN: &[u8] = b"=?base64?";
 const WRAPPER_CLOSE: &[u8] = b"?=";
@@ -36,8 +36,12 @@ impl Mirrored {
     }
 
     /// Checks the header against the body's value, if the message has a head.
-    pub(super) fn check_in<'s>(self, facts: &Facts<'_>, body: &str) -> Result<(), Failure<'s>> {
-        let Some(head) = facts.head() else {
+    pub(super) fn check_in<'s>(
+        self,
+        request_context: &RequestContext<'_>,
+        body: &str,
+    ) -> Result<(), Failure<'s>> {
+        let Some(head) = request_context.head() else {
             return Ok(());
         };
         let field = match self {

@@ -58,7 +58,7 @@ pub use lists::prepared::Identity;
 pub use overload::{Overload, OverloadReason};
 pub use protocol::{Options, Protocol};
 pub use reply::{Labels, Reply, ReplyKind};
-pub use request_context::{ChannelFacts, Facts, HttpHead, ParamHeaders, Via};
+pub use request_context::{ChannelContext, HttpHead, ParamHeaders, RequestContext, Via};
 pub use revision::{Era, Revision};
 pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,

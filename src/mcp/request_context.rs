@@ -22,9 +22,9 @@ impl<'a> ParamHeaders<'a> {
     }
 }
 
-/// The facts about a message beside its bytes.
+/// The request_context about a message beside its bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct RequestContext<'a> {
     /// How the message came.
     pub via: Via<'a>,
     /// The principal that sent it.
@@ -39,7 +39,7 @@ pub enum Via<'a> {
     /// The message came as a request of HTTP, whose head repeats what the body says.
     Http(HttpHead<'a>),
     /// The message came on a channel, which carries messages both ways and has no heads.
-    Channel(ChannelFacts),
+    Channel(ChannelContext),
 }
 
 /// The fields of a request's HTTP head that the protocol looks at.
@@ -59,16 +59,16 @@ pub struct HttpHead<'a> {
     pub params: ParamHeaders<'a>,
 }
 
-/// The facts about a channel.
+/// The request_context about a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChannelFacts {
+pub struct ChannelContext {
     /// The token in whose name its requests are cancelled: that of its session once it has one.
     pub token: SessionToken,
     /// The session that `initialize` made on it.
     pub session: Option<OpenSession>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> RequestContext<'a> {
     /// The head, if it came with one.
     pub(super) fn head(&self) -> Option<&HttpHead<'a>> {
         match &self.via {
@@ -78,7 +78,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The channel, if it came on one.
-    pub(super) fn channel(&self) -> Option<&ChannelFacts> {
+    pub(super) fn channel(&self) -> Option<&ChannelContext> {
         match &self.via {
             Via::Http(_) => None,
             Via::Channel(channel) => Some(channel),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::jsonrpc::{RequestId, Value};
 use crate::mcp::params::members;
 use crate::mcp::reply::Labels;
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::revision::{Era, Revision};
 use crate::mcp::sessions::{Principal, SessionToken};
 use crate::mcp::time::UnixMillis;
@@ -133,9 +133,9 @@ pub struct TaskOwner {
 
 impl TaskOwner {
     /// The owner for a client of 2026-07-28.
-    pub(super) fn modern(facts: &Facts<'_>) -> Self {
+    pub(super) fn modern(request_context: &RequestContext<'_>) -> Self {
         Self {
-            principal: facts.principal,
+            principal: request_context.principal,
             session: None,
             era: Era::Modern,
         }

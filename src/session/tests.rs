@@ -3,8 +3,8 @@ use super::tasks::TaskOptions;
 use super::*;
 use crate::jsonrpc::Scratch;
 use crate::mcp::{
-    ClientCapabilities, Facts, HttpHead, Identity, Options, Principal, Protocol, Reply, ReplyKind, Revision,
-    Step, Via,
+    ClientCapabilities, HttpHead, Identity, Options, Principal, Protocol, Reply, ReplyKind, RequestContext,
+    Revision, Step, Via,
 };
 use crate::registry::Registry;
 use crate::wire::http1::Field;
@@ -182,24 +182,24 @@ fn a_sessions_life_over_the_protocol() {
         post(&protocol, &sessions, Field::One(id.as_bytes()), PING).kind,
         ReplyKind::Answered
     );
-    let facts = facts(Field::One(id.as_bytes()));
+    let request_context = request_context(Field::One(id.as_bytes()));
     assert_eq!(
-        protocol.delete(&facts, &sessions, &mut Vec::new()).kind,
+        protocol.delete(&request_context, &sessions, &mut Vec::new()).kind,
         ReplyKind::SessionEnded
     );
     assert_eq!(
         post(&protocol, &sessions, Field::One(id.as_bytes()), PING).kind,
         ReplyKind::Gone
     );
-    let refused = protocol.delete(&facts, &sessions, &mut Vec::new());
+    let refused = protocol.delete(&request_context, &sessions, &mut Vec::new());
     assert_eq!(refused.kind, ReplyKind::Gone);
 }
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
 const PING: &str = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
 
-fn facts(session_id: Field<'_>) -> Facts<'_> {
-    Facts {
+fn request_context(session_id: Field<'_>) -> RequestContext<'_> {
+    RequestContext {
         via: Via::Http(HttpHead {
             session_id,
             ..HttpHead::default()
@@ -213,7 +213,7 @@ fn post(protocol: &Protocol, sessions: &Store, session_id: Field<'_>, body: &str
     let mut scratch = Scratch::new();
     let mut out = Vec::new();
     match protocol.decode(
-        &facts(session_id),
+        &request_context(session_id),
         body.as_bytes(),
         &mut scratch,
         sessions,

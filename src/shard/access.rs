@@ -140,7 +140,7 @@ impl<'a> Ended<'a> {
 }
 
 /// What the shard knows of a request besides its answer.
-pub(super) struct Facts {
+pub(super) struct RecordContext {
     pub duration_us: u64,
     pub wait_us: u64,
     pub shard: u16,
@@ -148,7 +148,7 @@ pub(super) struct Facts {
 }
 
 /// What answers came of it themselves are nobody's trouble; all others an operator may have to look at.
-pub(super) fn emit(outcome: Outcome, record: &Record<'_>, facts: &Facts) {
+pub(super) fn emit(outcome: Outcome, record: &Record<'_>, context: &RecordContext) {
     let [method, tool, name, path, id, reason, origin, host, accept] = [
         record.method,
         record.tool,
@@ -161,7 +161,7 @@ pub(super) fn emit(outcome: Outcome, record: &Record<'_>, facts: &Facts) {
         record.accept,
     ]
     .map(|text| text.map(cap));
-    let peer = facts.peer.as_deref();
+    let peer = context.peer.as_deref();
     macro_rules! event {
         ($level:ident) => {
             tracing::$level!(
@@ -178,10 +178,10 @@ pub(super) fn emit(outcome: Outcome, record: &Record<'_>, facts: &Facts) {
                 origin = origin.as_deref(),
                 host = host.as_deref(),
                 accept = accept.as_deref(),
-                duration_us = facts.duration_us,
-                wait_us = facts.wait_us,
+                duration_us = context.duration_us,
+                wait_us = context.wait_us,
                 bytes = record.bytes,
-                shard = facts.shard,
+                shard = context.shard,
                 peer,
                 "request"
             )

@@ -10,7 +10,7 @@ use crate::mcp::error::Failure;
 use crate::mcp::error::refused;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::revision::Era;
 use crate::mcp::sessions::OpenSession;
 use crate::mcp::state::State;
@@ -38,13 +38,18 @@ pub struct StreamRequest<'a> {
 
 impl Protocol {
     /// Decodes a GET. A refusal's body is appended to `out`.
-    pub fn get<'a>(&self, facts: &Facts<'a>, state: &dyn State, out: &mut Vec<u8>) -> Opening<'a> {
-        let era = if facts.names_modern_revision() {
+    pub fn get<'a>(
+        &self,
+        request_context: &RequestContext<'a>,
+        state: &dyn State,
+        out: &mut Vec<u8>,
+    ) -> Opening<'a> {
+        let era = if request_context.names_modern_revision() {
             Era::Modern
         } else {
             Era::Legacy
         };
-        match stream_request(self, facts, state) {
+        match stream_request(self, request_context, state) {
             Ok(request) => Opening::Stream(request),
             Err(failure) => Opening::Refused(refused(None, failure).write(out).about(era, "")),
         }
@@ -75,14 +80,14 @@ impl Protocol {
 
 fn stream_request<'a>(
     protocol: &Protocol,
-    facts: &Facts<'a>,
+    request_context: &RequestContext<'a>,
     state: &dyn State,
 ) -> Result<StreamRequest<'a>, Failure<'static>> {
-    if facts.names_modern_revision() {
+    if request_context.names_modern_revision() {
         return Err(Failure::HttpMethod);
     }
-    let session = session_context::context(protocol, facts, state)?.session;
-    let head = facts.head().ok_or(Failure::HttpMethod)?;
+    let session = session_context::context(protocol, request_context, state)?.session;
+    let head = request_context.head().ok_or(Failure::HttpMethod)?;
     let last_event_id = match head.last_event_id {
         Field::One(id) if id.len() > EVENT_ID_BYTES_MAX => {
             return Err(Failure::EventId("Last-Event-ID is none of this server's"));

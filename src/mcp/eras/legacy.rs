@@ -17,7 +17,7 @@ use crate::mcp::features::methods::Asked;
 use crate::mcp::params::{self, members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::revision::{Era, Revision};
 use crate::mcp::sessions::{EndSession, Session, Sessions};
 use crate::mcp::state::State;
@@ -28,15 +28,15 @@ pub(in crate::mcp) const INITIALIZE: &str = "initialize";
 /// Answers control, or hands out a call.
 pub(in crate::mcp) fn request<'s>(
     protocol: &Protocol,
-    facts: &Facts<'_>,
+    request_context: &RequestContext<'_>,
     request: &Request<'_, 's>,
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
     if request.method == INITIALIZE {
-        return initialize(protocol, facts, request, state, out).map(Routed::Reply);
+        return initialize(protocol, request_context, request, state, out).map(Routed::Reply);
     }
-    let context = context(protocol, facts, state)?;
+    let context = context(protocol, request_context, state)?;
     dispatch(protocol, context, request, state, out)
 }
 
@@ -106,13 +106,13 @@ fn progress_token<'s>(request: &Request<'_, 's>) -> Result<Option<Id<'s>>, Failu
 
 /// Ends the session a DELETE names.
 pub(in crate::mcp) fn end_session<'s>(
-    facts: &Facts<'_>,
+    request_context: &RequestContext<'_>,
     sessions: &dyn Sessions,
 ) -> Result<EndSession, Failure<'s>> {
-    let head = facts.head().ok_or(Failure::HttpMethod)?;
+    let head = request_context.head().ok_or(Failure::HttpMethod)?;
     header_revision(head)?;
     match head.session_id {
-        Field::One(id) => Ok(sessions.end(id, facts.principal, facts.now)),
+        Field::One(id) => Ok(sessions.end(id, request_context.principal, request_context.now)),
         Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
         Field::Absent => Err(Failure::SessionRequired),
     }
@@ -120,12 +120,15 @@ pub(in crate::mcp) fn end_session<'s>(
 
 fn initialize<'s>(
     protocol: &Protocol,
-    facts: &Facts<'_>,
+    request_context: &RequestContext<'_>,
     request: &Request<'_, 's>,
     sessions: &dyn Sessions,
     out: &mut Vec<u8>,
 ) -> Result<Reply, Failure<'s>> {
-    if facts.channel().is_some_and(|channel| channel.session.is_some()) {
+    if request_context
+        .channel()
+        .is_some_and(|channel| channel.session.is_some())
+    {
         return Err(Failure::Initialized);
     }
     let [version, capabilities, client_info] =
@@ -145,10 +148,10 @@ fn initialize<'s>(
     let session = Session {
         revision,
         capabilities: usable(declared, revision),
-        principal: facts.principal,
+        principal: request_context.principal,
     };
     let id = sessions
-        .mint(&session, facts.now)
+        .mint(&session, request_context.now)
         .map_err(|_| Failure::SessionUnavailable)?;
     write_result(out, request.id, protocol.lists().initialize(session.revision));
     Ok(Reply {

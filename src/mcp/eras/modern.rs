@@ -18,7 +18,7 @@ use crate::mcp::param_headers;
 use crate::mcp::params::{self, members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::revision::Revision;
 use crate::mcp::state::State;
 use crate::mcp::task::TaskOwner;
@@ -52,21 +52,21 @@ pub(in crate::mcp) fn claims_version(params: Value<'_, '_>) -> bool {
 /// Answers control, or hands out a call.
 pub(in crate::mcp) fn request<'p, 's: 'p>(
     protocol: &'p Protocol,
-    facts: &Facts<'_>,
+    request_context: &RequestContext<'_>,
     request: &Request<'_, 's>,
     state: &dyn State,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'p>> {
-    let envelope = envelope(facts, request)?;
+    let envelope = envelope(request_context, request)?;
     if request.method == DISCOVER {
-        Mirrored::Method.check_in(facts, request.method)?;
+        Mirrored::Method.check_in(request_context, request.method)?;
         write_result(out, request.id, protocol.lists().discover());
         return Ok(Routed::Reply(Reply::answered()));
     }
     if request.method == LISTEN && listen::is_offered(protocol) {
-        Mirrored::Method.check_in(facts, request.method)?;
+        Mirrored::Method.check_in(request_context, request.method)?;
         let listener = Listener {
-            owner: TaskOwner::modern(facts),
+            owner: TaskOwner::modern(request_context),
             capabilities: envelope.capabilities,
         };
         return listen::listen(protocol, request, &listener, state, out).map(Routed::Listen);
@@ -74,27 +74,36 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
     if protocol.lists().has_tasks()
         && let Some(asked) = tasks::ModernRequest::named(request.method)
     {
-        let reply = asked.answer(protocol, facts, request, envelope.capabilities, state, out);
+        let reply = asked.answer(
+            protocol,
+            request_context,
+            request,
+            envelope.capabilities,
+            state,
+            out,
+        );
         return reply.map(Routed::Reply);
     }
     let asked = Asked::read(protocol, request)?;
-    Mirrored::Method.check_in(facts, request.method)?;
+    Mirrored::Method.check_in(request_context, request.method)?;
     if let Some(name) = asked.name() {
-        Mirrored::Name.check_in(facts, name)?;
+        Mirrored::Name.check_in(request_context, name)?;
     }
     let asker = Asker {
         id: request.id,
         revision: Revision::V2026_07_28,
         capabilities: envelope.capabilities,
-        principal: facts.principal,
-        conversation: facts.channel().map(|channel| channel.token),
-        is_on_channel: facts.channel().is_some(),
+        principal: request_context.principal,
+        conversation: request_context.channel().map(|channel| channel.token),
+        is_on_channel: request_context.channel().is_some(),
         progress_token: envelope.progress_token,
         log_level: envelope.log_level,
         has_stream: true,
     };
     match asked.find(protocol, asker, out)? {
-        Found::Call(call) => checked(protocol, facts, request, &envelope, call, state).map(Routed::Call),
+        Found::Call(call) => {
+            checked(protocol, request_context, request, &envelope, call, state).map(Routed::Call)
+        }
         Found::Reply(reply) => Ok(Routed::Reply(reply)),
     }
 }
@@ -102,13 +111,13 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
 /// A call with the parts that a client adds to it for some tools, and in later rounds.
 fn checked<'p, 's: 'p>(
     protocol: &'p Protocol,
-    facts: &Facts<'_>,
+    request_context: &RequestContext<'_>,
     request: &Request<'_, 's>,
     envelope: &Envelope<'_, 's>,
     mut call: Call<'s>,
     state: &dyn State,
 ) -> Result<Call<'s>, Failure<'p>> {
-    if let (Operation::Tool(tool), Some(head)) = (call.operation, facts.head()) {
+    if let (Operation::Tool(tool), Some(head)) = (call.operation, request_context.head()) {
         let tool = protocol.registry().tool(tool);
         if !tool.param_headers().is_empty() {
             let [arguments] = members(request.params, ["arguments"])?;
@@ -117,7 +126,14 @@ fn checked<'p, 's: 'p>(
     }
     if envelope.input_responses.is_some() || envelope.request_state.is_some() {
         let (responses, sealed) = (envelope.input_responses, envelope.request_state);
-        call.answers = input_responses::read(&call, request.params, responses, sealed, state, facts.now)?;
+        call.answers = input_responses::read(
+            &call,
+            request.params,
+            responses,
+            sealed,
+            state,
+            request_context.now,
+        )?;
     }
     tasks::ask_first(protocol, &mut call);
     Ok(call)
@@ -125,30 +141,36 @@ fn checked<'p, 's: 'p>(
 
 /// Acts on a notification, if it is accepted. The specification prescribes no header for notifications but the version.
 pub(in crate::mcp) fn notification<'s>(
-    facts: &Facts<'_>,
+    request_context: &RequestContext<'_>,
     notification: &Notification<'_, 's>,
     state: &dyn State,
 ) -> Result<(), Failure<'s>> {
-    check_notification(facts, notification.params)?;
-    if let Some(channel) = facts.channel() {
+    check_notification(request_context, notification.params)?;
+    if let Some(channel) = request_context.channel() {
         session_requests::cancel(channel.token, notification, state);
     }
     Ok(())
 }
 
-fn check_notification<'s>(facts: &Facts<'_>, params: Option<Value<'_, 's>>) -> Result<(), Failure<'s>> {
+fn check_notification<'s>(
+    request_context: &RequestContext<'_>,
+    params: Option<Value<'_, 's>>,
+) -> Result<(), Failure<'s>> {
     match params.filter(|params| claims_version(*params)) {
         Some(_) => {
             let [meta] = members(params, ["_meta"])?;
             let [version] = members(meta, [VERSION_KEY])?;
-            check_version(facts, version)
+            check_version(request_context, version)
         }
         None => Ok(()),
     }
 }
 
 /// Checks the version and `_meta`.
-fn envelope<'t, 's>(facts: &Facts<'_>, request: &Request<'t, 's>) -> Result<Envelope<'t, 's>, Failure<'s>> {
+fn envelope<'t, 's>(
+    request_context: &RequestContext<'_>,
+    request: &Request<'t, 's>,
+) -> Result<Envelope<'t, 's>, Failure<'s>> {
     let [meta, input_responses, request_state] =
         members(request.params, ["_meta", "inputResponses", "requestState"])?;
     let [version, capabilities, client_info, log_level, progress_token] = members(
@@ -161,7 +183,7 @@ fn envelope<'t, 's>(facts: &Facts<'_>, request: &Request<'t, 's>) -> Result<Enve
             PROGRESS_TOKEN_KEY,
         ],
     )?;
-    check_version(facts, version)?;
+    check_version(request_context, version)?;
     let capabilities = capabilities
         .filter(|value| value.is_object())
         .ok_or(Failure::ModernEnvelope(
@@ -193,11 +215,14 @@ fn envelope<'t, 's>(facts: &Facts<'_>, request: &Request<'t, 's>) -> Result<Enve
     })
 }
 
-fn check_version<'s>(facts: &Facts<'_>, claimed: Option<Value<'_, 's>>) -> Result<(), Failure<'s>> {
+fn check_version<'s>(
+    request_context: &RequestContext<'_>,
+    claimed: Option<Value<'_, 's>>,
+) -> Result<(), Failure<'s>> {
     let claimed = claimed.and_then(Value::as_str).ok_or(Failure::ModernEnvelope(
         "`params._meta` must have the string `io.modelcontextprotocol/protocolVersion`",
     ))?;
-    Mirrored::ProtocolVersion.check_in(facts, claimed)?;
+    Mirrored::ProtocolVersion.check_in(request_context, claimed)?;
     if claimed == Revision::V2026_07_28.as_str() {
         Ok(())
     } else {

@@ -8,7 +8,7 @@ use crate::wire::http1::Field;
 
 use crate::mcp::error::Failure;
 use crate::mcp::protocol::Protocol;
-use crate::mcp::request_context::{ChannelFacts, Facts, HttpHead, Via};
+use crate::mcp::request_context::{ChannelContext, HttpHead, RequestContext, Via};
 use crate::mcp::revision::{Era, Revision};
 use crate::mcp::sessions::{OpenSession, Principal, SessionToken, Sessions};
 use crate::mcp::task::TaskOwner;
@@ -28,41 +28,41 @@ pub(in crate::mcp) struct Context {
 /// What a message's head, or its channel, says about session and version.
 pub(in crate::mcp) fn context<'s>(
     protocol: &Protocol,
-    facts: &Facts<'_>,
+    request_context: &RequestContext<'_>,
     sessions: &dyn Sessions,
 ) -> Result<Context, Failure<'s>> {
-    let head = match &facts.via {
+    let head = match &request_context.via {
         Via::Http(head) => head,
-        Via::Channel(channel) => return context_of_channel(protocol, facts, channel),
+        Via::Channel(channel) => return context_of_channel(protocol, request_context, channel),
     };
     let header = header_revision(head)?;
     match head.session_id {
         Field::One(id) => {
             let open = sessions
-                .open(id, facts.principal, facts.now)
+                .open(id, request_context.principal, request_context.now)
                 .ok_or(Failure::SessionUnknown)?;
             // Clients only SHOULD send the negotiated version, and some send another supported one: the session decides
             // (MCP 2025-11-25, Transports, Protocol Version Header).
-            Ok(Context::of_session(open, facts))
+            Ok(Context::of_session(open, request_context))
         }
         Field::Repeated => Err(Failure::VersionHeader("Mcp-Session-Id is sent more than once")),
         Field::Absent if protocol.options().require_session => Err(Failure::SessionRequired),
-        Field::Absent => Ok(Context::without_session(header, facts)),
+        Field::Absent => Ok(Context::without_session(header, request_context)),
     }
 }
 
 /// A channel's session is the one that was initialized on it.
 fn context_of_channel<'s>(
     protocol: &Protocol,
-    facts: &Facts<'_>,
-    channel: &ChannelFacts,
+    request_context: &RequestContext<'_>,
+    channel: &ChannelContext,
 ) -> Result<Context, Failure<'s>> {
     match channel.session {
-        Some(open) => Ok(Context::of_session(open, facts)),
+        Some(open) => Ok(Context::of_session(open, request_context)),
         None if protocol.options().require_session => Err(Failure::SessionRequired),
         None => Ok(Context {
             conversation: Some(channel.token),
-            ..Context::without_session(None, facts)
+            ..Context::without_session(None, request_context)
         }),
     }
 }
@@ -77,25 +77,25 @@ impl Context {
         }
     }
 
-    fn of_session(open: OpenSession, facts: &Facts<'_>) -> Self {
+    fn of_session(open: OpenSession, request_context: &RequestContext<'_>) -> Self {
         Self {
             revision: open.session.revision,
             capabilities: open.session.capabilities,
-            principal: facts.principal,
+            principal: request_context.principal,
             session: Some(open),
             conversation: Some(open.token),
-            is_on_channel: facts.channel().is_some(),
+            is_on_channel: request_context.channel().is_some(),
         }
     }
 
-    fn without_session(header: Option<Revision>, facts: &Facts<'_>) -> Self {
+    fn without_session(header: Option<Revision>, request_context: &RequestContext<'_>) -> Self {
         Self {
             revision: header.unwrap_or(Revision::ASSUMED),
             capabilities: ClientCapabilities::NONE,
-            principal: facts.principal,
+            principal: request_context.principal,
             session: None,
             conversation: None,
-            is_on_channel: facts.channel().is_some(),
+            is_on_channel: request_context.channel().is_some(),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::mcp::error::Failure;
 use crate::mcp::error::refused;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::state::State;
 
 /// Calls `use_failure` with the reason why a body could not be parsed.
@@ -56,7 +56,7 @@ impl Protocol {
     #[cold]
     pub(in crate::mcp) fn refuse_unparsed(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         body: &[u8],
         error: ParseError,
         state: &dyn State,
@@ -64,24 +64,24 @@ impl Protocol {
     ) -> Reply {
         let glimpse = Glance::at(body);
         with_failure(body, error, |failure| {
-            self.refuse_glimpsed(facts, &glimpse, failure, state, out)
+            self.refuse_glimpsed(request_context, &glimpse, failure, state, out)
         })
     }
 
     /// Answers a message of a channel that is too large to be kept; its id was read as its bytes came.
     pub fn refuse_too_large(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         glimpse: &Glimpse,
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Reply {
-        self.refuse_glimpsed(facts, glimpse, Failure::TooLarge, state, out)
+        self.refuse_glimpsed(request_context, glimpse, Failure::TooLarge, state, out)
     }
 
     fn refuse_glimpsed(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         glimpse: &Glimpse,
         failure: Failure<'_>,
         state: &dyn State,
@@ -90,7 +90,7 @@ impl Protocol {
         if glimpse.shape == Shape::Answer
             && let Some(question) = glimpse.id_text()
         {
-            self.fail_question(facts, &question, failure, state);
+            self.fail_question(request_context, &question, failure, state);
         }
         write_refusal(glimpse.id(), glimpse.shape, failure, out)
     }
@@ -99,7 +99,7 @@ impl Protocol {
     #[cold]
     pub(in crate::mcp) fn refuse_malformed(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         malformed: &Malformed<'_>,
         state: &dyn State,
         out: &mut Vec<u8>,
@@ -108,7 +108,7 @@ impl Protocol {
         if malformed.shape == Shape::Answer
             && let Some(Id::Text(question)) = malformed.id
         {
-            self.fail_question(facts, question, failure, state);
+            self.fail_question(request_context, question, failure, state);
         }
         write_refusal(malformed.id, malformed.shape, failure, out)
     }
@@ -117,7 +117,7 @@ impl Protocol {
     #[cold]
     pub(in crate::mcp) fn refuse_batch(
         &self,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         root: Value<'_, '_>,
         text: &[u8],
         failure: Failure<'_>,
@@ -127,7 +127,7 @@ impl Protocol {
         let begin = out.len();
         let mut whole = refused(None, failure).write(out);
         let mut requests = 0;
-        let is_on_channel = facts.channel().is_some();
+        let is_on_channel = request_context.channel().is_some();
         for (element, span) in root.elements().zip(element_spans(text)).take(BATCH_ELEMENTS_MAX) {
             let text = text.get(span).unwrap_or_default();
             let (id, shape) = match Message::read(element, text) {
@@ -138,7 +138,7 @@ impl Protocol {
             };
             match (shape, id) {
                 (Shape::Answer, Some(Id::Text(question))) => {
-                    self.fail_question(facts, question, failure, state);
+                    self.fail_question(request_context, question, failure, state);
                 }
                 (Shape::Answer, _) => {}
                 (_, Some(id)) if is_on_channel => {
@@ -159,8 +159,14 @@ impl Protocol {
     }
 
     /// Tells the call that waits for this answer that the answer cannot be used, so that it need not wait any longer.
-    fn fail_question(&self, facts: &Facts<'_>, question: &str, failure: Failure<'_>, state: &dyn State) {
-        if let Ok(context) = session_context::context(self, facts, state) {
+    fn fail_question(
+        &self,
+        request_context: &RequestContext<'_>,
+        question: &str,
+        failure: Failure<'_>,
+        state: &dyn State,
+    ) {
+        if let Ok(context) = session_context::context(self, request_context, state) {
             session_requests::fail_question(context, question, &failure.message(), state);
         }
     }

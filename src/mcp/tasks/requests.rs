@@ -9,7 +9,7 @@ use crate::mcp::headers::Mirrored;
 use crate::mcp::params::{members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
-use crate::mcp::request_context::Facts;
+use crate::mcp::request_context::RequestContext;
 use crate::mcp::revision::{Era, Revision};
 use crate::mcp::state::State;
 use crate::registry::ClientCapabilities;
@@ -165,7 +165,7 @@ impl ModernRequest {
     pub(in crate::mcp) fn answer<'s>(
         self,
         protocol: &Protocol,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         request: &Request<'_, 's>,
         declared: ClientCapabilities,
         state: &dyn State,
@@ -175,9 +175,9 @@ impl ModernRequest {
             return Err(Failure::MissingCapability(ClientCapabilities::TASKS));
         }
         let id = task_id(request.params)?;
-        Mirrored::Method.check_in(facts, request.method)?;
-        Mirrored::Name.check_in(facts, id)?;
-        let owner = TaskOwner::modern(facts);
+        Mirrored::Method.check_in(request_context, request.method)?;
+        Mirrored::Name.check_in(request_context, id)?;
+        let owner = TaskOwner::modern(request_context);
         let meta = protocol.lists().meta();
         match self {
             Self::Get => {

@@ -119,7 +119,7 @@ fn overload_is_one_error_for_each_call() {
     let body = json!([echo(1, "a"), request(2, "ping", json!({})), echo(3, "b")]).to_string();
     let mut out = b"HEAD".to_vec();
     let batch = match server.protocol.decode(
-        &facts(&HEADERS),
+        &request_context(&HEADERS),
         body.as_bytes(),
         &mut server.scratch,
         &server.state,

@@ -9,9 +9,9 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
 
 const TOKEN: SessionToken = SessionToken([3; 16]);
 
-fn on_channel(session: Option<OpenSession>) -> Facts<'static> {
-    Facts {
-        via: Via::Channel(ChannelFacts {
+fn on_channel(session: Option<OpenSession>) -> RequestContext<'static> {
+    RequestContext {
+        via: Via::Channel(ChannelContext {
             token: session.map_or(TOKEN, |open| open.token),
             session,
         }),
@@ -23,9 +23,9 @@ fn on_channel(session: Option<OpenSession>) -> Facts<'static> {
 /// Decodes one message of control.
 fn control(server: &mut Server, session: Option<OpenSession>, body: &str) -> (Reply, Value) {
     let mut out = Vec::new();
-    let facts = on_channel(session);
+    let request_context = on_channel(session);
     let step = server.protocol.decode(
-        &facts,
+        &request_context,
         body.as_bytes(),
         &mut server.scratch,
         &server.state,
@@ -60,10 +60,10 @@ fn a_modern_call_needs_no_headers_and_belongs_to_its_channel() {
         "tools/call",
         json!({"name": "echo", "arguments": {"message": "hi"}}),
     );
-    let facts = on_channel(None);
+    let request_context = on_channel(None);
     let mut out = Vec::new();
     let step = server.protocol.decode(
-        &facts,
+        &request_context,
         body.as_bytes(),
         &mut server.scratch,
         &server.state,

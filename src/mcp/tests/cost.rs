@@ -40,7 +40,7 @@ fn many_members_cost_linear_time() {
             let began = cpu_time();
             let mut out = Vec::new();
             let step = server.protocol.decode(
-                &facts(&headers),
+                &request_context(&headers),
                 body.as_bytes(),
                 &mut server.scratch,
                 &server.state,
@@ -125,7 +125,7 @@ fn a_second_look_costs_linear_time() {
                 let began = cpu_time();
                 let mut out = Vec::new();
                 drop(server.protocol.decode(
-                    &facts(&headers),
+                    &request_context(&headers),
                     body.as_bytes(),
                     &mut server.scratch,
                     &server.state,
@@ -209,7 +209,7 @@ fn decoding_again_gives_the_same() {
     let decode = |scratch: &mut Scratch| {
         let mut out = Vec::new();
         match server.protocol.decode(
-            &facts(&headers),
+            &request_context(&headers),
             body.as_bytes(),
             scratch,
             &server.state,

@@ -195,9 +195,9 @@ fn sessions_are_optional_unless_required() {
 fn a_session_belongs_to_its_principal() {
     let mut server = Server::new();
     let id = server.open_session(LEGACY);
-    let stranger = Facts {
+    let stranger = RequestContext {
         principal: Principal([1; 16]),
-        ..facts(&[("mcp-session-id", &id)])
+        ..request_context(&[("mcp-session-id", &id)])
     };
     let mut out = Vec::new();
     match server.protocol.decode(
@@ -226,7 +226,9 @@ fn deletes() {
     let id = server.open_session(LEGACY);
     let delete = |server: &Server, headers: &[(&str, &str)]| {
         let mut out = b"HEAD".to_vec();
-        let reply = server.protocol.delete(&facts(headers), &server.state, &mut out);
+        let reply = server
+            .protocol
+            .delete(&request_context(headers), &server.state, &mut out);
         let answer = answer(&reply, &out);
         spec::validate(LEGACY, b"", &answer.body);
         answer

@@ -33,7 +33,7 @@ fn listen(server: &mut Server, id: Value, wanted: Value) -> Result<(Listen, Valu
     let mut out = b"HEAD".to_vec();
     let text = body.to_string();
     let step = server.protocol.decode(
-        &facts(&headers),
+        &request_context(&headers),
         text.as_bytes(),
         &mut server.scratch,
         &server.state,

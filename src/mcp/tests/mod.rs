@@ -172,31 +172,32 @@ impl Server {
     fn post(&mut self, revision: Revision, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
         let body = body.as_ref();
         let mut out = b"HEAD".to_vec();
-        let facts = Facts {
+        let request_context = RequestContext {
             now: self.now,
-            ..facts(headers)
+            ..request_context(headers)
         };
         // The step ends with this statement, so that a batch may use the scratch again.
-        let step = match self
-            .protocol
-            .decode(&facts, body, &mut self.scratch, &self.state, &mut out)
-        {
-            Step::Reply(reply) => Ok(reply),
-            Step::Work(work) => {
-                assert_eq!(out, b"HEAD", "work appended something");
-                Ok(self.stream.run(
-                    &self.protocol,
-                    &self.tools,
-                    &self.state,
-                    self.now,
-                    &work,
-                    &mut out,
-                ))
-            }
-            Step::Batch(batch) => Err(batch),
-            Step::Listen(listen) => return acknowledged(&listen, &out),
-            Step::AwaitTask(wanted) => panic!("{wanted:?}"),
-        };
+        let step =
+            match self
+                .protocol
+                .decode(&request_context, body, &mut self.scratch, &self.state, &mut out)
+            {
+                Step::Reply(reply) => Ok(reply),
+                Step::Work(work) => {
+                    assert_eq!(out, b"HEAD", "work appended something");
+                    Ok(self.stream.run(
+                        &self.protocol,
+                        &self.tools,
+                        &self.state,
+                        self.now,
+                        &work,
+                        &mut out,
+                    ))
+                }
+                Step::Batch(batch) => Err(batch),
+                Step::Listen(listen) => return acknowledged(&listen, &out),
+                Step::AwaitTask(wanted) => panic!("{wanted:?}"),
+            };
         let reply = step.unwrap_or_else(|batch| self.run_batch(batch, body, &mut out));
         let answer = answer(&reply, &out);
         spec::validate(revision, body, &answer.body);
@@ -326,8 +327,8 @@ fn acknowledged(listen: &Listen, out: &[u8]) -> Answer {
     }
 }
 
-fn facts<'a>(headers: &[(&str, &'a str)]) -> Facts<'a> {
-    Facts {
+fn request_context<'a>(headers: &[(&str, &'a str)]) -> RequestContext<'a> {
+    RequestContext {
         via: Via::Http(http_head(headers)),
         principal: Principal::ANONYMOUS,
         now: UnixSeconds(1),

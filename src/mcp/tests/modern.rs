@@ -409,7 +409,7 @@ fn capabilities_are_read_per_request() {
         let mut scratch = Scratch::new();
         let body = body.to_string();
         match server.protocol.decode(
-            &facts(&headers),
+            &request_context(&headers),
             body.as_bytes(),
             &mut scratch,
             &server.state,

@@ -252,9 +252,9 @@ fn a_state_is_for_its_own_request() {
     let mut body: Value = serde_json::from_str(&modern_body("tools/call", params)).unwrap();
     body["params"]["_meta"][format!("{META}clientCapabilities")] = all();
     let headers = modern_headers("tools/call", "interview");
-    let stranger = Facts {
+    let stranger = RequestContext {
         principal: Principal([1; 16]),
-        ..facts(&headers)
+        ..request_context(&headers)
     };
     let mut out = b"HEAD".to_vec();
     let text = body.to_string();

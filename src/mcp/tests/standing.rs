@@ -6,7 +6,10 @@ const LEGACY: Revision = Revision::V2025_11_25;
 
 fn refusal(server: &Server, headers: &[(&str, &str)]) -> (u16, i64) {
     let mut out = b"HEAD".to_vec();
-    match server.protocol.get(&facts(headers), &server.state, &mut out) {
+    match server
+        .protocol
+        .get(&request_context(headers), &server.state, &mut out)
+    {
         Opening::Refused(reply) => {
             let answer = answer(&reply, &out);
             spec::validate(LEGACY, b"{}", &answer.body);
@@ -33,7 +36,10 @@ fn a_session_gets_its_stream() {
         let mut headers = vec![("mcp-session-id", session.as_str())];
         headers.extend(more);
         let mut out = Vec::new();
-        match server.protocol.get(&facts(&headers), &server.state, &mut out) {
+        match server
+            .protocol
+            .get(&request_context(&headers), &server.state, &mut out)
+        {
             Opening::Stream(request) => {
                 assert_eq!(request.session.token, token);
                 assert_eq!(request.session.session.revision, LEGACY);
@@ -68,9 +74,9 @@ fn nobody_else_does() {
         require_session: true,
     };
     assert_eq!(refusal(&Server::with(tools(), strict), &[]), (400, -32600));
-    let stranger = Facts {
+    let stranger = RequestContext {
         principal: Principal([1; 16]),
-        ..facts(&[("mcp-session-id", session.as_str())])
+        ..request_context(&[("mcp-session-id", session.as_str())])
     };
     let opening = server.protocol.get(&stranger, &server.state, &mut Vec::new());
     assert!(matches!(opening, Opening::Refused(reply) if reply.kind == ReplyKind::Gone));

@@ -57,9 +57,9 @@ fn large_numbers_are_taken_where_nobody_reads_them() {
         for body in pings(&format!(r#""x":{number}"#)) {
             // The schema's validator cannot read such numbers.
             let mut out = Vec::new();
-            let facts = facts(&HEADERS);
+            let request_context = request_context(&HEADERS);
             drop(server.protocol.decode(
-                &facts,
+                &request_context,
                 body.as_bytes(),
                 &mut server.scratch,
                 &server.state,
@@ -79,9 +79,9 @@ fn large_numbers_are_taken_where_nobody_reads_them() {
         let words = "/terms/1: the number is beyond the range of a double";
         let body = sum(terms);
         let mut out = Vec::new();
-        let facts = facts(&HEADERS);
+        let request_context = request_context(&HEADERS);
         let step = server.protocol.decode(
-            &facts,
+            &request_context,
             body.as_bytes(),
             &mut server.scratch,
             &server.state,
@@ -106,7 +106,7 @@ fn progress_tokens_are_repeated_as_they_came() {
         );
         let mut out = Vec::new();
         let step = server.protocol.decode(
-            &facts(&HEADERS),
+            &request_context(&HEADERS),
             body.as_bytes(),
             &mut server.scratch,
             &server.state,
@@ -246,12 +246,12 @@ fn one_of_result_and_error_may_be_null() {
 #[test]
 fn each_request_of_a_refused_batch_is_answered_on_a_channel() {
     let mut server = Server::new();
-    let channel = Facts {
-        via: Via::Channel(ChannelFacts {
+    let channel = RequestContext {
+        via: Via::Channel(ChannelContext {
             token: SessionToken([1; 16]),
             session: None,
         }),
-        ..facts(&HEADERS)
+        ..request_context(&HEADERS)
     };
     let mut post = |body: &str| {
         let mut out = b"HEAD".to_vec();

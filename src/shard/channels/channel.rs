@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::mcp::{ChannelFacts, OpenSession, SessionToken};
+use crate::mcp::{ChannelContext, OpenSession, SessionToken};
 use crate::ring::ConnectionKey;
 
 use super::ending::Ending;
@@ -95,8 +95,8 @@ impl Channel {
         matches!(self.framing, Framing::Lines(_))
     }
 
-    pub(in crate::shard) fn facts(&self) -> ChannelFacts {
-        ChannelFacts {
+    pub(in crate::shard) fn context(&self) -> ChannelContext {
+        ChannelContext {
             token: self.token,
             session: self.session,
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::mcp::{Era, Facts, OverloadReason, Step, Ticket, Work};
+use crate::mcp::{Era, OverloadReason, RequestContext, Step, Ticket, Work};
 use crate::metrics::{self, RequestClass, Stage};
 use crate::registry::CallContext;
 use crate::ring::ConnectionKey;
@@ -27,11 +27,11 @@ impl<R: ShardRing> Shard<R> {
         }
         self.service.refresh();
         let service = Rc::clone(&self.service.current);
-        let facts = http::facts_of(&request.head, self.principal(), self.clock.unix_now);
+        let request_context = http::request_context(&request.head, self.principal(), self.clock.unix_now);
         let mut out = self.writer.take_buffer();
         match request.endpoint {
             Endpoint::Post => {}
-            Endpoint::Get => return self.open_get_stream(key, &facts, out),
+            Endpoint::Get => return self.open_get_stream(key, &request_context, out),
             Endpoint::WebSocket => {
                 self.writer.put_buffer(out);
                 self.metrics.in_flight.down();
@@ -46,14 +46,16 @@ impl<R: ShardRing> Shard<R> {
             Endpoint::Preflight => return self.answer_preflight(key, &request.head, out),
             Endpoint::Health(probe) => return self.answer_probe(key, probe, request.is_head(), out),
             Endpoint::Delete => {
-                let reply = service.protocol.delete(&facts, &*service.store, &mut out);
+                let reply = service
+                    .protocol
+                    .delete(&request_context, &*service.store, &mut out);
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 return self.reply(key, out, None, &reply);
             }
         }
         let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
-        self.decode(key, &facts, body, out, claim);
+        self.decode(key, &request_context, body, out, claim);
         self.intake
             .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
     }
@@ -62,7 +64,7 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn decode(
         &mut self,
         key: ConnectionKey,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         body: &[u8],
         mut out: Vec<u8>,
         claim: Claim,
@@ -72,7 +74,7 @@ impl<R: ShardRing> Shard<R> {
         let began = self.clock.read();
         let step = service
             .protocol
-            .decode(facts, body, &mut scratch, &*service.store, &mut out);
+            .decode(request_context, body, &mut scratch, &*service.store, &mut out);
         let batch = self.take_step(key, step, out, began, claim);
         self.intake.put_scratch(scratch);
         if let Some(batch) = batch {

@@ -14,7 +14,7 @@ use crate::transport::http::admission;
 use crate::transport::http::{self, Refusal};
 
 use crate::shard::access::{
-    Ended, Facts, Failure, Record, Subject, Told, cap, emit, field_text, outcome_of, words,
+    Ended, Failure, Record, RecordContext, Subject, Told, cap, emit, field_text, outcome_of, words,
 };
 use crate::shard::service::LocalService;
 use crate::shard::{Shard, ShardRing};
@@ -210,13 +210,13 @@ impl<R: ShardRing> Shard<R> {
         }
         let (since, waited) = self.table.times(key).unwrap_or((now, 0));
         let elapsed = now.saturating_duration_since(since).as_micros();
-        let facts = Facts {
+        let context = RecordContext {
             duration_us: u64::try_from(elapsed).unwrap_or(u64::MAX),
             wait_us: waited.into(),
             shard: self.metrics.shard.0,
             peer: self.peer_of(key),
         };
-        emit(outcome, record, &facts);
+        emit(outcome, record, &context);
     }
 
     /// Who is at the other end: an address, or what there is instead of one.

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::mcp::{Facts, Listen, NoStream, Opening, OverloadReason, Revision};
+use crate::mcp::{Listen, NoStream, Opening, OverloadReason, RequestContext, Revision};
 use crate::metrics::{self, RequestClass};
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, StreamKind, StreamRefused};
@@ -19,11 +19,11 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn open_get_stream(
         &mut self,
         key: ConnectionKey,
-        facts: &Facts<'_>,
+        request_context: &RequestContext<'_>,
         mut out: Vec<u8>,
     ) {
         let service = Rc::clone(&self.service.current);
-        let request = match service.protocol.get(facts, &*service.store, &mut out) {
+        let request = match service.protocol.get(request_context, &*service.store, &mut out) {
             Opening::Stream(request) => request,
             Opening::Refused(reply) => {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);

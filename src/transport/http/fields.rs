@@ -3,7 +3,7 @@
 //!
 //! (2025-11-25 and 2026-07-28, transports, Streamable HTTP)
 
-use crate::mcp::{Facts, HttpHead, ParamHeaders, Principal, UnixSeconds, Via};
+use crate::mcp::{HttpHead, ParamHeaders, Principal, RequestContext, UnixSeconds, Via};
 use crate::wire::http1::{self, Field, FieldSet, HeadError, HeadLimits, LOWER_CASE_BIT, is_name};
 
 /// A request's head with MCP's fields.
@@ -23,12 +23,12 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
 }
 
 /// The context of a request, for the protocol.
-pub fn facts_of<'a>(head: &Head<'a>, principal: Principal, now: UnixSeconds) -> Facts<'a> {
+pub fn request_context<'a>(head: &Head<'a>, principal: Principal, now: UnixSeconds) -> RequestContext<'a> {
     let via = Via::Http(HttpHead {
         params: ParamHeaders::new(head.lines()),
         ..head.extra
     });
-    Facts { via, principal, now }
+    RequestContext { via, principal, now }
 }
 
 impl<'a> FieldSet<'a> for HttpHead<'a> {
@@ -103,12 +103,12 @@ mod tests {
     fn the_protocol_is_told_all_of_them() {
         let text = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Method: ping\r\n\r\n";
         let head = parse_head(text, &HeadLimits::default()).unwrap();
-        let facts = facts_of(&head, Principal::ANONYMOUS, UnixSeconds(7));
-        let Via::Http(told) = facts.via else {
-            panic!("{facts:?}");
+        let request_context = request_context(&head, Principal::ANONYMOUS, UnixSeconds(7));
+        let Via::Http(told) = request_context.via else {
+            panic!("{request_context:?}");
         };
         assert_eq!(told.method, Field::One(b"ping"));
         assert_eq!(told.session_id, Field::Absent);
-        assert_eq!(facts.now, UnixSeconds(7));
+        assert_eq!(request_context.now, UnixSeconds(7));
     }
 }

@@ -12,7 +12,7 @@ mod origins;
 mod response;
 mod status;
 
-pub use fields::{Head, facts_of, parse_head};
+pub use fields::{Head, parse_head, request_context};
 pub use health::{HealthSlot, HealthSource, answer_probe};
 pub use intake::{HttpLimits, Intake, Progress, Refusal, Refused, Request, peek_head};
 pub use origins::Origins;

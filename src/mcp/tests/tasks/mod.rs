@@ -112,7 +112,7 @@ fn result_of(server: &mut Server, session: &str, id: &str) -> Value {
     let body = request("r", "tasks/result", json!({"taskId": id})).to_string();
     let mut out = Vec::new();
     let step = server.protocol.decode(
-        &facts(&headers),
+        &request_context(&headers),
         body.as_bytes(),
         &mut server.scratch,
         &server.state,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::mcp::{Facts, OverloadReason, Principal, Reply, SessionToken, Via};
+use crate::mcp::{OverloadReason, Principal, Reply, RequestContext, SessionToken, Via};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
 use crate::ring::ConnectionKey;
@@ -47,13 +47,13 @@ impl<R: ShardRing> Shard<R> {
         let Some(channel) = self.channel(parent) else {
             return ReadOutcome::Ended;
         };
-        let via = Via::Channel(channel.facts());
+        let via = Via::Channel(channel.context());
         if claim == Claim::New {
             self.metrics.in_flight.up();
         }
         self.service.refresh();
         let out = self.writer.take_buffer();
-        self.decode(key, &Facts { via, principal, now }, message, out, claim);
+        self.decode(key, &RequestContext { via, principal, now }, message, out, claim);
         match self.table.wait(key) {
             Some(_) => ReadOutcome::Queued,
             None => ReadOutcome::Consumed(message.len()),

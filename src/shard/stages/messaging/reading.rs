@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::jsonrpc::Glimpse;
-use crate::mcp::{Facts, Via};
+use crate::mcp::{RequestContext, Via};
 use crate::metrics::Eviction;
 use crate::pool::Assembly;
 use crate::ring::ConnectionKey;
@@ -277,13 +277,13 @@ impl<R: ShardRing> Shard<R> {
     fn refuse_line(&mut self, key: ConnectionKey, glimpse: &Glimpse) {
         let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(key) else { return };
-        let via = Via::Channel(channel.facts());
+        let via = Via::Channel(channel.context());
         let service = Rc::clone(&self.service.current);
         let mut out = self.writer.take_buffer();
-        let facts = Facts { via, principal, now };
+        let request_context = RequestContext { via, principal, now };
         let reply = service
             .protocol
-            .refuse_too_large(&facts, glimpse, &*service.store, &mut out);
+            .refuse_too_large(&request_context, glimpse, &*service.store, &mut out);
         self.record_control(key, &reply, &out[HEAD_RESERVE..], std::time::Duration::ZERO);
         if reply.has_body {
             out = self.post(key, out);
