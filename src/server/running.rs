@@ -20,7 +20,7 @@ use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{Report, ShardReport};
 use crate::registry::{Registry, ServerHandle, Watch, WatchList};
 use crate::ring::steering::{Group, TurnedAway};
-use crate::session::live::{Herald, HeraldHandle, Watchers};
+use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
 use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent};
 use crate::transport::http::HealthSource;
 use crate::workers::{ShutdownMode, Submitter, Workers};
@@ -51,7 +51,7 @@ pub struct Server {
     view: Arc<AdminView>,
     admin: Option<AdminHandle>,
     watchdog: Watchdog,
-    herald: HeraldHandle,
+    broadcaster: BroadcasterHandle,
     handle: ServerHandle,
     started: Instant,
 }
@@ -171,7 +171,7 @@ impl Server {
         };
         let admin = admin_listener.map(start_admin).transpose()?;
         let watchdog = Watchdog::start(&shards);
-        let herald = Herald::start(
+        let broadcaster = Broadcaster::start(
             Arc::clone(service.store.live()),
             handle.clone(),
             CurrentWatchers(served),
@@ -189,7 +189,7 @@ impl Server {
             view,
             admin,
             watchdog,
-            herald,
+            broadcaster,
             handle,
             started: Instant::now(),
         })
@@ -333,7 +333,7 @@ impl Server {
         if let Some(admin) = self.admin.take() {
             admin.stop();
         }
-        self.herald.stop();
+        self.broadcaster.stop();
         Drained { report, is_clean }
     }
 

@@ -184,7 +184,7 @@ impl Live {
     }
 
     /// The store is `age` old: forgets what was retained long enough, evicts who was idle for too long. Called
-    /// about once a second, by the herald or by a test; costs some ten nanoseconds per session.
+    /// about once a second, by the broadcaster or by a test; costs some ten nanoseconds per session.
     pub fn tick(&self, age: Duration) {
         let seconds = |duration: Duration| Seconds::try_from(duration.as_secs()).unwrap_or(Seconds::MAX);
         self.switchboard.set_now(seconds(age));

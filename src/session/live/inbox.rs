@@ -1,8 +1,8 @@
-//! What the herald has to do: announcements, each at most once however often it was made since the herald last
-//! looked, and a flag that watchers are to be looked after.
+//! What the broadcaster has to do: announcements, each at most once however often it was made since the broadcaster
+//! last looked, and a flag that watchers are to be looked after.
 #![allow(
     clippy::disallowed_types,
-    reason = "any thread announces; the herald sleeps until there is something"
+    reason = "any thread announces; the broadcaster sleeps until there is something"
 )]
 
 use crate::mcp::Announcement;
@@ -10,14 +10,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Announcements by any thread, for the herald.
+/// Announcements by any thread, for the broadcaster.
 #[derive(Default)]
 pub(super) struct Inbox {
     pending: Mutex<Pending>,
     news: Condvar,
 }
 
-/// What came since the herald last looked.
+/// What came since the broadcaster last looked.
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) is_tools: bool,

@@ -1,12 +1,12 @@
 //! Who listens to what: the lists of tools, prompts and resources, and resources by URI.
 //!
-//! Joining and leaving take constant time. A broadcast copies listeners out in chunks, so nobody waits longer than
-//! for a chunk, and holds no lock while it tells them. A URI's first listener and its last one leave a note for the
-//! herald, which starts and stops watching; the note says only that something changed, and the herald looks at what
-//! is so by then, so that any quick sequence of leaving and joining ends right.
+//! Joining and leaving take constant time. A broadcast copies listeners out in chunks, so nobody waits longer than for
+//! a chunk, and holds no lock while it tells them. A URI's first listener and its last one leave a note for the
+//! broadcaster, which starts and stops watching; the note says only that something changed, and the broadcaster looks
+//! at what is so by then, so that any quick sequence of leaving and joining ends right.
 #![allow(
     clippy::disallowed_types,
-    reason = "subscriptions are joined on any shard and walked by the herald; held for a chunk"
+    reason = "subscriptions are joined on any shard and walked by the broadcaster; held for a chunk"
 )]
 
 use std::collections::{HashMap, HashSet};
@@ -20,7 +20,7 @@ use crate::mcp::SessionToken;
 
 /// Listeners copied out under one lock: some microseconds.
 const CHUNK_SEATS: u32 = 128;
-/// URIs noted for the herald one by one; beyond, it looks at all there are.
+/// URIs noted for the broadcaster one by one; beyond, it looks at all there are.
 const UNSETTLED_MAX: usize = 4096;
 
 /// The lists a stream wants to hear of, as bits.
@@ -131,7 +131,7 @@ impl Index {
         Some(number)
     }
 
-    /// Joins the listeners to a URI. `is_news` says that the herald has something to look at.
+    /// Joins the listeners to a URI. `is_news` says that the broadcaster has something to look at.
     pub(super) fn join(&self, uri: &str, listener: Listener, is_news: &mut bool) -> Option<Seat> {
         let mut state = self.lock();
         let topic = match state.by_uri.get(uri) {
@@ -153,7 +153,7 @@ impl Index {
         seats.iter().position(|seat| seat.topic == topic)
     }
 
-    /// Whether the herald has something to look at.
+    /// Whether the broadcaster has something to look at.
     pub(super) fn leave_uris(&self, seats: &[Seat]) -> bool {
         if seats.is_empty() {
             return false;

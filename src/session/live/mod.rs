@@ -16,14 +16,14 @@
 //! | `postboxes` | messages for channels that come by other connections |
 //! | `stripes`, `entry`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
-//! | `herald`, `inbox` | announcements; watching resources; the passing of time |
+//! | `broadcaster`, `inbox` | announcements; watching resources; the passing of time |
 //! | `budget`, `switchboard` | bytes; what all streams share |
 
+mod broadcaster;
 mod budget;
 mod entry;
 mod event_id;
 mod eviction;
-mod herald;
 mod inbox;
 mod interest;
 mod message;
@@ -47,9 +47,9 @@ use crate::mcp::{Announcement, Interest, LiveRefused, LiveState, OpenSession, Pr
 use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
 
+pub use broadcaster::{Broadcaster, BroadcasterHandle, Watchers};
 pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
-pub use herald::{Herald, HeraldHandle, Watchers};
 pub use message::Message;
 pub use postboxes::{ChannelName, DeliverRefused, Delivery, Postbox};
 #[cfg(test)]

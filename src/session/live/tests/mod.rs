@@ -1,7 +1,7 @@
 //! The store as its users see it.
 
+mod broadcaster;
 mod hammering;
-mod herald;
 mod sessions;
 mod streams;
 

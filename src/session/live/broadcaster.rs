@@ -39,18 +39,18 @@ impl<F: Fn(&str) -> Option<Arc<dyn Watch>> + Send + 'static> Watchers for F {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Herald;
+pub struct Broadcaster;
 
-/// The running herald. Stops when dropped.
+/// The running broadcaster. Stops when dropped.
 #[derive(Debug)]
-pub struct HeraldHandle {
+pub struct BroadcasterHandle {
     live: Arc<Live>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Herald {
-    /// Starts the herald of `live`. Resources' watchers say through `server` what has changed.
-    pub fn start(live: Arc<Live>, server: ServerHandle, watchers: impl Watchers) -> HeraldHandle {
+impl Broadcaster {
+    /// Starts the broadcaster of `live`. Resources' watchers say through `server` what has changed.
+    pub fn start(live: Arc<Live>, server: ServerHandle, watchers: impl Watchers) -> BroadcasterHandle {
         let mut watching = Watching {
             live: Arc::clone(&live),
             server,
@@ -59,24 +59,24 @@ impl Herald {
             watched_lists: Vec::new(),
         };
         let thread = thread::Builder::new()
-            .name("weir-herald".to_owned())
+            .name("weir-broadcast".to_owned())
             .spawn(move || watching.run());
         if let Err(error) = &thread {
-            tracing::error!(%error, "no thread for the herald; changes will not be announced");
+            tracing::error!(%error, "no thread for the broadcaster; changes will not be announced");
         }
-        HeraldHandle {
+        BroadcasterHandle {
             live,
             thread: thread.ok(),
         }
     }
 }
 
-impl HeraldHandle {
-    /// Stops the herald when it has told what it knows, and ends all watching.
+impl BroadcasterHandle {
+    /// Stops the broadcaster when it has told what it knows, and ends all watching.
     pub fn stop(self) {}
 }
 
-impl Drop for HeraldHandle {
+impl Drop for BroadcasterHandle {
     fn drop(&mut self) {
         self.live.switchboard.inbox.stop();
         if let Some(thread) = self.thread.take() {
@@ -95,7 +95,7 @@ struct Watched<W: ?Sized> {
 
 impl<W: ?Sized> Drop for Watched<W> {
     fn drop(&mut self) {
-        // The embedder's code: the herald outlives its panics.
+        // The embedder's code: the broadcaster outlives its panics.
         let guard = self.guard.take();
         if catch_unwind(AssertUnwindSafe(|| drop(guard))).is_err() {
             tracing::error!("the end of watching a resource panicked");
@@ -112,7 +112,7 @@ struct Watching<W> {
 }
 
 impl<W: Watchers> Watching<W> {
-    #[allow(clippy::disallowed_methods, reason = "the herald's own thread")]
+    #[allow(clippy::disallowed_methods, reason = "the broadcaster's own thread")]
     fn run(&mut self) {
         let started = Instant::now();
         let mut ticked = started;

@@ -173,7 +173,7 @@ struct Rig {
     woken: Receiver<()>,
     told: Receiver<String>,
     watcher: Arc<Mutex<Arc<dyn Watch>>>,
-    herald: Option<HeraldHandle>,
+    broadcaster: Option<BroadcasterHandle>,
 }
 
 impl Rig {
@@ -188,13 +188,13 @@ impl Rig {
                 .then(|| Arc::clone(&current.lock().unwrap()))
         };
         let server = ServerHandle::new(Arc::new(Announcer(Arc::clone(&live))));
-        let herald = Herald::start(Arc::clone(&live), server, watchers);
+        let broadcaster = Broadcaster::start(Arc::clone(&live), server, watchers);
         Rig {
             live,
             woken,
             told,
             watcher,
-            herald: Some(herald),
+            broadcaster: Some(broadcaster),
         }
     }
 
@@ -233,7 +233,7 @@ fn a_resource_is_watched_while_somebody_listens() {
     assert_eq!(begun, ["+w:a", "+w:b"]);
     drop((back, old));
     assert_eq!(told.recv_timeout(seconds(30)).unwrap(), "-w:a");
-    rig.herald.take().unwrap().stop();
+    rig.broadcaster.take().unwrap().stop();
     assert_eq!(told.recv_timeout(seconds(30)).unwrap(), "-w:b");
     assert_eq!(
         rig.told.recv_timeout(Duration::ZERO),
@@ -242,7 +242,7 @@ fn a_resource_is_watched_while_somebody_listens() {
 }
 
 #[test]
-fn the_herald_outlives_watchers_that_fail() {
+fn the_broadcaster_outlives_watchers_that_fail() {
     let rig = Rig::start();
     drop(listen(&rig.live, 1, &["w:panics"]));
     let broken = listen(&rig.live, 2, &["w:broken"]);
@@ -269,7 +269,7 @@ fn however_quickly_listeners_come_and_go_watching_ends_right() {
         drop(listen(&live, round, &["w:a", "w:b"]));
     }
     let stays = listen(&live, 1, &["w:b"]);
-    rig.herald.take().unwrap().stop();
+    rig.broadcaster.take().unwrap().stop();
     let told: Vec<String> = rig.told.try_iter().collect();
     for uri in ["w:a", "w:b"] {
         let own: Vec<&String> = told.iter().filter(|told| told.ends_with(uri)).collect();
@@ -391,16 +391,16 @@ fn who_joins_as_the_last_one_leaves_misses_nothing() {
         joined: Mutex::new(joined),
     });
     let leaves = Mutex::new(Some(listen(&live, 1, &["w:a"])));
-    // Whoever made the herald look leaves while it does.
+    // Whoever made the broadcaster look leaves while it does.
     let watchers = move |_: &str| {
         drop(leaves.lock().unwrap().take());
         Some(Arc::clone(&watch))
     };
-    let herald = Herald::start(Arc::clone(&live), ServerHandle::default(), watchers);
+    let broadcaster = Broadcaster::start(Arc::clone(&live), ServerHandle::default(), watchers);
     let (since, stream) = joins.recv_timeout(seconds(30)).unwrap();
     assert!(since.is_some(), "the watch does not know what it may have missed");
     drop(stream);
-    herald.stop();
+    broadcaster.stop();
 }
 
 /// Lists that are watched, which can be exchanged.
@@ -451,7 +451,7 @@ fn lists_are_watched_from_the_beginning_until_they_are_gone() {
         ..interest(&[])
     };
     let stream = attached(live.open_listen(Id::Signed(1).into(), &wanted).unwrap(), place(1));
-    let herald = Herald::start(Arc::clone(&live), server, ListWatchers(Arc::clone(&lists)));
+    let broadcaster = Broadcaster::start(Arc::clone(&live), server, ListWatchers(Arc::clone(&lists)));
     let (begun, updates) = next();
     assert_eq!(begun, "+a");
     assert_eq!(next().0, "+failing");
@@ -472,7 +472,7 @@ fn lists_are_watched_from_the_beginning_until_they_are_gone() {
     live.announce(Announcement::ResourcesChanged);
     assert_eq!(next().0, "-a");
     assert_eq!(next().0, "+b");
-    herald.stop();
+    broadcaster.stop();
     assert_eq!(next().0, "-b");
     drop(say);
 }
