@@ -78,7 +78,7 @@ impl BroadcasterHandle {
 
 impl Drop for BroadcasterHandle {
     fn drop(&mut self) {
-        self.live.switchboard.inbox.stop();
+        self.live.context.inbox.stop();
         if let Some(thread) = self.thread.take() {
             // It panics only with a bug, and has told of it then.
             let _ = thread.join();
@@ -119,7 +119,7 @@ impl<W: Watchers> Watching<W> {
         self.settle_lists();
         loop {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
-            let mut pending = self.live.switchboard.inbox.wait(until_tick);
+            let mut pending = self.live.context.inbox.wait(until_tick);
             let is_registry_news = pending.is_resources;
             for announcement in pending.announcements() {
                 self.live.broadcast(&announcement);
@@ -162,7 +162,7 @@ impl<W: Watchers> Watching<W> {
     }
 
     fn settle_some(&mut self) {
-        match self.live.switchboard.interest.take_unsettled() {
+        match self.live.context.interest.take_unsettled() {
             Unsettled::Some(uris) => uris.iter().for_each(|uri| self.settle(uri)),
             Unsettled::All => self.settle_all(),
         }
@@ -170,7 +170,7 @@ impl<W: Watchers> Watching<W> {
 
     /// Resources came or went, or too many listeners did to say which.
     fn settle_all(&mut self) {
-        let interest = &self.live.switchboard.interest;
+        let interest = &self.live.context.interest;
         drop(interest.take_unsettled());
         let wanted = interest.uris();
         let watched: Vec<Arc<str>> = self.watched.keys().cloned().collect();
@@ -179,7 +179,7 @@ impl<W: Watchers> Watching<W> {
 
     /// Begins or ends watching, as it should be at this moment.
     fn settle(&mut self, uri: &str) {
-        let topic = self.live.switchboard.interest.topic(uri);
+        let topic = self.live.context.interest.topic(uri);
         let wanted = topic.zip(self.watchers.of_resource(uri));
         let Some(((uri, since), watch)) = wanted else {
             self.watched.remove(uri);
@@ -189,7 +189,7 @@ impl<W: Watchers> Watching<W> {
         if let Some(old) = old.filter(|old| Arc::ptr_eq(&old.watch, &watch)) {
             // The listeners may be others than those it was begun for.
             if old.guard.is_some() {
-                self.live.switchboard.interest.mark_watched(&uri);
+                self.live.context.interest.mark_watched(&uri);
             }
             return;
         }
@@ -198,7 +198,7 @@ impl<W: Watchers> Watching<W> {
         let updates = Updates::new(&uri, self.server.clone()).listened_to(since);
         let guard = watch.watch(&uri, updates);
         match &guard {
-            Ok(_) => self.live.switchboard.interest.mark_watched(&uri),
+            Ok(_) => self.live.context.interest.mark_watched(&uri),
             Err(error) => tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched"),
         }
         let guard = guard.ok();
@@ -210,7 +210,7 @@ impl Live {
     /// Tells everybody who listens. Called off the shards: takes some microseconds per hundred listeners.
     pub fn broadcast(&self, announcement: &Announcement) {
         let message = Message::announcement(announcement);
-        let interest = &self.switchboard.interest;
+        let interest = &self.context.interest;
         let (mut met, mut ready) = (Vec::new(), Vec::new());
         let mut from = Some(0);
         while let Some(start) = from {
@@ -237,7 +237,7 @@ impl Live {
         for places in ready.chunk_by(|one, other| one.shard == other.shard) {
             let mut events = places.iter().map(|place| LiveEvent::Ready(place.connection));
             if let Some(first) = places.first() {
-                self.switchboard.inboxes.post_all(first.shard, &mut events);
+                self.context.inboxes.post_all(first.shard, &mut events);
             }
         }
         ready.clear();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::budget::Charge;
 use super::event_id::{StreamId, StreamKind};
 use super::interest::Seat;
+use super::shared_context::Seconds;
 use super::stream::Stream;
-use super::switchboard::Seconds;
 use crate::mcp::Principal;
 use crate::registry::LogLevel;
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::entry::{Entry, Question};
+use super::shared_context::Seconds;
 use super::stream::Stream;
 use super::stripes::{Locked, Reached};
-use super::switchboard::Seconds;
 use super::{Live, LiveEvent};
 use crate::mcp::{LiveRefused, Principal, SessionToken, UnixSeconds};
 use crate::registry::AnswerError;
@@ -52,8 +52,8 @@ impl Live {
             if stripe.entry(token).is_some() {
                 self.stripes.release(principal);
             } else {
-                let charge = self.switchboard.budget.charge(Entry::BYTES);
-                stripe.insert(token, Entry::new(principal, self.switchboard.now(), charge));
+                let charge = self.context.budget.charge(Entry::BYTES);
+                stripe.insert(token, Entry::new(principal, self.context.now(), charge));
             }
         }
         self.work(stripe, token, work).unwrap_or(Err(LiveRefused::Full))
@@ -73,9 +73,9 @@ impl Live {
     ) -> Option<R> {
         let mut dropped = Vec::new();
         let entry = stripe.entry(token)?;
-        entry.used = self.switchboard.now();
+        entry.used = self.context.now();
         let result = work(entry);
-        entry.limit_finished(self.switchboard.options.replay_streams_max, &mut dropped);
+        entry.limit_finished(self.context.options.replay_streams_max, &mut dropped);
         let empty = entry.is_empty().then(|| stripe.remove(token)).flatten();
         stripe.refile(token);
         drop(stripe);
@@ -93,7 +93,7 @@ impl Live {
 
     /// Evicts idle sessions until so many bytes are free.
     pub(super) fn make_room(&self, bytes: usize) -> Result<(), LiveRefused> {
-        let budget = &self.switchboard.budget;
+        let budget = &self.context.budget;
         let mut looks = 0;
         while budget.lacks(bytes) {
             if looks == LOOKS_MAX || !self.evict_longest_idle(None) {
@@ -105,7 +105,7 @@ impl Live {
     }
 
     fn reserve(&self, principal: Principal) -> Result<(), LiveRefused> {
-        let options = &self.switchboard.options;
+        let options = &self.context.options;
         for _ in 0..LOOKS_MAX {
             let own_sessions_max = options.sessions_per_principal_max;
             let reached = match self
@@ -152,8 +152,8 @@ impl Live {
 
     fn evict(&self, stripe: &mut Locked<'_>, token: SessionToken) -> Option<Box<Entry>> {
         // The store's own seconds: whatever the calendar does, they go on until the id has expired.
-        let now = UnixSeconds(u64::from(self.switchboard.now()));
-        let max_age_seconds = self.switchboard.options.session_max_age.as_secs();
+        let now = UnixSeconds(u64::from(self.context.now()));
+        let max_age_seconds = self.context.options.session_max_age.as_secs();
         let expiry = UnixSeconds(now.0.saturating_add(max_age_seconds));
         self.evicted.insert(token.0, expiry, now);
         self.evictions.fetch_add(1, Ordering::Relaxed);
@@ -166,8 +166,8 @@ impl Live {
         for stream in entry.standing.iter().chain(&entry.calls) {
             stream.end();
         }
-        if self.switchboard.interest.leave_uris(&entry.subscriptions) {
-            self.switchboard.inbox.on_unsettled();
+        if self.context.interest.leave_uris(&entry.subscriptions) {
+            self.context.inbox.on_unsettled();
         }
         for question in entry.questions {
             self.deliver(question, Err(AnswerError::Cancelled));
@@ -180,19 +180,19 @@ impl Live {
             number: question.number,
             answer,
         };
-        self.switchboard.inboxes.post(question.asker.shard, event);
+        self.context.inboxes.post(question.asker.shard, event);
     }
 
     /// The store is `age` old: forgets what was retained long enough, evicts who was idle for too long. Called
     /// about once a second, by the broadcaster or by a test; costs some ten nanoseconds per session.
     pub fn tick(&self, age: Duration) {
         let seconds = |duration: Duration| Seconds::try_from(duration.as_secs()).unwrap_or(Seconds::MAX);
-        self.switchboard.set_now(seconds(age));
+        self.context.set_now(seconds(age));
         if let Some(duty) = self.duty.get() {
             duty();
         }
-        let options = &self.switchboard.options;
-        let now = self.switchboard.now();
+        let options = &self.context.options;
+        let now = self.context.now();
         let oldest_replay = now.saturating_sub(seconds(options.replay_age));
         let oldest_use = now.saturating_sub(seconds(options.idle));
         let mut dropped: Vec<Arc<Stream>> = Vec::new();
@@ -220,16 +220,12 @@ impl Live {
         dropped: &mut Vec<Arc<Stream>>,
     ) -> Option<Box<Entry>> {
         let entry = stripe.entry(token)?;
-        entry.sweep(
-            oldest_replay,
-            self.switchboard.options.replay_streams_max,
-            dropped,
-        );
+        entry.sweep(oldest_replay, self.context.options.replay_streams_max, dropped);
         if entry.is_empty() {
             return stripe.remove(token);
         }
         if entry.is_busy() {
-            entry.used = self.switchboard.now();
+            entry.used = self.context.now();
         } else if entry.used < oldest_use {
             return self.evict(stripe, token);
         }

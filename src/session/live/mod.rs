@@ -17,7 +17,7 @@
 //! | `stripes`, `entry`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
 //! | `broadcaster`, `inbox` | announcements; watching resources; the passing of time |
-//! | `budget`, `switchboard` | bytes; what all streams share |
+//! | `budget`, `shared_context` | bytes; what all streams share |
 
 mod broadcaster;
 mod budget;
@@ -30,9 +30,9 @@ mod message;
 mod postboxes;
 mod seating;
 mod shard_events;
+mod shared_context;
 mod stream;
 mod stripes;
-mod switchboard;
 #[cfg(test)]
 mod tests;
 
@@ -61,9 +61,9 @@ use super::tombstones::Tombstones;
 use entry::Question;
 use interest::{Index, Listener, Lists, Seats};
 use postboxes::Postboxes;
+use shared_context::SharedContext;
 use stream::Owner;
 use stripes::Stripes;
-use switchboard::Switchboard;
 
 /// Questions of one session that wait for an answer. Measured by nothing: more than any tool asks at once.
 const QUESTIONS_MAX: usize = 256;
@@ -149,7 +149,7 @@ pub struct LiveStats {
 
 /// The process's live state. See the module's documentation.
 pub struct Live {
-    switchboard: Arc<Switchboard>,
+    context: Arc<SharedContext>,
     stripes: Stripes,
     postboxes: Arc<Postboxes>,
     /// Evicted sessions, by the seconds of the store's own clock.
@@ -169,7 +169,7 @@ impl Live {
     /// A store for shards numbered from 0.
     pub fn new(options: LiveOptions, shards: usize) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
-            switchboard: Switchboard::new(options, shards),
+            context: SharedContext::new(options, shards),
             stripes: Stripes::new(),
             postboxes: Postboxes::new(),
             evicted: Tombstones::new(eviction::TOMBSTONES_MAX),
@@ -181,7 +181,7 @@ impl Live {
 
     /// Events for the shard go into this inbox from now on.
     pub fn join(&self, shard: u16, inbox: Box<dyn ShardInbox>) {
-        self.switchboard.inboxes.join(shard, inbox);
+        self.context.inboxes.join(shard, inbox);
     }
 
     /// A stream for one call's answer and what it says before. If resumable, the session retains it, and the call
@@ -221,7 +221,7 @@ impl Live {
         let mut uris: Vec<&str> = interest.uris.iter().map(|uri| &**uri).collect();
         uris.sort_unstable();
         uris.dedup();
-        if uris.len() > self.switchboard.options.subscriptions_max {
+        if uris.len() > self.context.options.subscriptions_max {
             return Err(LiveRefused::Full);
         }
         let uris_bytes: usize = uris.iter().map(|uri| Index::join_bytes(uri)).sum();
@@ -277,7 +277,7 @@ impl Live {
         asker: CallPlace,
         number: u32,
     ) -> Result<QuestionId, LiveRefused> {
-        let id = QuestionId::new(self.switchboard.unpredictable());
+        let id = QuestionId::new(self.context.unpredictable());
         self.enter(session, principal, |entry| {
             if entry.questions.len() >= QUESTIONS_MAX {
                 return Err(LiveRefused::Full);
@@ -297,13 +297,13 @@ impl Live {
     /// Tells everybody who wants to hear of it, soon and once, however often it is announced until then. Any
     /// thread; costs a look-up.
     pub fn announce(&self, announcement: Announcement) {
-        let inbox = &self.switchboard.inbox;
+        let inbox = &self.context.inbox;
         match announcement {
             Announcement::ToolsChanged => inbox.on_tools(),
             Announcement::PromptsChanged => inbox.on_prompts(),
             Announcement::ResourcesChanged => inbox.on_resources(),
             Announcement::ResourceUpdated(uri) => {
-                if let Some((uri, _)) = self.switchboard.interest.topic(&uri) {
+                if let Some((uri, _)) = self.context.interest.topic(&uri) {
                     inbox.on_updated(uri);
                 }
             }
@@ -312,12 +312,12 @@ impl Live {
 
     /// Tells a shard that the stream on a connection of its has something to send.
     pub fn tell(&self, place: StreamPlace) {
-        self.switchboard.inboxes.ready(place);
+        self.context.inboxes.ready(place);
     }
 
     /// Bytes and messages of one stream that its client may leave unread.
     pub fn backlog_max(&self) -> (usize, usize) {
-        let options = &self.switchboard.options;
+        let options = &self.context.options;
         (options.backlog_bytes_max, options.backlog_messages_max)
     }
 
@@ -335,13 +335,13 @@ impl Live {
 
     /// Posts an event to a shard.
     pub(in crate::session) fn post(&self, shard: u16, event: LiveEvent) {
-        self.switchboard.inboxes.post(shard, event);
+        self.context.inboxes.post(shard, event);
     }
 
     /// What was posted to a shard, where a test stands in for it.
     #[cfg(test)]
     pub(in crate::session) fn take_events(&self, shard: u16) -> Vec<LiveEvent> {
-        let inbox = self.switchboard.inboxes.of(shard);
+        let inbox = self.context.inboxes.of(shard);
         inbox.map(ShardInbox::take_all).unwrap_or_default()
     }
 
@@ -356,7 +356,7 @@ impl Live {
         if let Some(mut stripe) = self.stripes.lock_if_any(token)
             && let Some(entry) = stripe.entry(token)
         {
-            entry.used = self.switchboard.now();
+            entry.used = self.context.now();
         }
     }
 
@@ -369,7 +369,7 @@ impl Live {
     pub fn stats(&self) -> LiveStats {
         LiveStats {
             sessions: self.stripes.sessions(),
-            bytes: self.switchboard.budget.used_bytes(),
+            bytes: self.context.budget.used_bytes(),
             evictions: self.evictions.load(Ordering::Relaxed),
             evicted: self.evicted.figures(),
         }
@@ -385,7 +385,7 @@ impl Live {
         let event = EventId::parse(last_event)?;
         let mut stripe = self.stripes.lock_if_any(token)?;
         let entry = stripe.entry(token)?;
-        entry.used = self.switchboard.now();
+        entry.used = self.context.now();
         let stream = Arc::clone(entry.stream(event.stream)?);
         drop(stripe);
         let after = Some(event.seq);
@@ -404,14 +404,14 @@ impl Live {
     }
 
     fn new_stream(&self, kind: StreamKind, is_resumable: bool, owner: Owner) -> Stream {
-        let switchboard = Arc::clone(&self.switchboard);
-        let number = switchboard.unpredictable();
-        Stream::new(StreamId { kind, number }, is_resumable, owner, switchboard)
+        let context = Arc::clone(&self.context);
+        let number = context.unpredictable();
+        Stream::new(StreamId { kind, number }, is_resumable, owner, context)
     }
 
     /// Gives a stream its seats among the listeners.
     fn seat(&self, stream: &Arc<Stream>, lists: Lists, uris: &[&str]) {
-        let interest = &self.switchboard.interest;
+        let interest = &self.context.interest;
         let mut is_news = false;
         let join = |uri: &&str| interest.join(uri, Listener::Stream(Arc::downgrade(stream)), &mut is_news);
         let uris = uris.iter().filter_map(join).collect();
@@ -422,7 +422,7 @@ impl Live {
             uris,
         });
         if is_news {
-            self.switchboard.inbox.on_unsettled();
+            self.context.inbox.on_unsettled();
         }
     }
 }
@@ -441,9 +441,9 @@ impl LiveState for Live {
     }
 
     fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), LiveRefused> {
-        let Switchboard {
+        let SharedContext {
             interest, options, ..
-        } = &*self.switchboard;
+        } = &*self.context;
         self.make_room(Index::join_bytes(uri))?;
         let mut is_news = false;
         let joined = self.enter(session.token, session.session.principal, |entry| {
@@ -458,13 +458,13 @@ impl LiveState for Live {
             Ok(())
         });
         if is_news {
-            self.switchboard.inbox.on_unsettled();
+            self.context.inbox.on_unsettled();
         }
         joined
     }
 
     fn unsubscribe(&self, session: &OpenSession, uri: &str) {
-        let interest = &self.switchboard.interest;
+        let interest = &self.context.interest;
         let left = self.visit(session.token, |entry| {
             let position = interest.position(&entry.subscriptions, uri)?;
             Some(entry.subscriptions.swap_remove(position))
@@ -472,12 +472,12 @@ impl LiveState for Live {
         if let Some(seat) = left.flatten()
             && interest.leave_uris(&[seat])
         {
-            self.switchboard.inbox.on_unsettled();
+            self.context.inbox.on_unsettled();
         }
     }
 
     fn cancel(&self, session: SessionToken, request: &RequestId) {
-        self.switchboard.inboxes.cancel(session, request);
+        self.context.inboxes.cancel(session, request);
     }
 
     fn answer(&self, session: SessionToken, question: &str, answer: Result<Value, AnswerError>) {

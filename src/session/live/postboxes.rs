@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget::Charge;
+use super::shared_context::SharedContext;
 use super::stream::StreamPlace;
-use super::switchboard::Switchboard;
 use super::{Live, LiveEvent, LiveOptions};
 use crate::mcp::{LiveRefused, Principal, SessionToken};
 
@@ -185,7 +185,7 @@ impl Live {
         self.make_room(bytes)?;
         let mut token = SessionToken([0; 16]);
         getrandom::fill(&mut token.0).map_err(|_| LiveRefused::Full)?;
-        let charge = self.switchboard.budget.charge(bytes);
+        let charge = self.context.budget.charge(bytes);
         let slot = Slot {
             place,
             principal,
@@ -211,12 +211,12 @@ impl Live {
         message: &[u8],
     ) -> Result<(), DeliverRefused> {
         let token = parse_name(name).ok_or(DeliverRefused::Unknown)?;
-        let Switchboard {
+        let SharedContext {
             budget,
             options,
             inboxes,
             ..
-        } = &*self.switchboard;
+        } = &*self.context;
         let stripe = self.postboxes.lock(token);
         let slot = stripe.get(&token).filter(|slot| slot.principal == principal);
         let slot = slot.ok_or(DeliverRefused::Unknown)?;

@@ -25,7 +25,7 @@ use super::budget::Charge;
 use super::event_id::{EventId, StreamId};
 use super::interest::Seats;
 use super::message::Message;
-use super::switchboard::{Seconds, Switchboard};
+use super::shared_context::{Seconds, SharedContext};
 use super::{Live, LiveEvent};
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
@@ -87,7 +87,7 @@ pub struct Stream {
     id: StreamId,
     is_resumable: bool,
     owner: Owner,
-    switchboard: Arc<Switchboard>,
+    context: Arc<SharedContext>,
     /// What it listens to, if anything; left when it is dropped. Joined when the stream is there to be told, so
     /// that it hears everything from then on.
     seats: OnceLock<Seats>,
@@ -130,14 +130,14 @@ enum Bound {
 type Batch = [Option<(u64, Message)>; BATCH_MESSAGES];
 
 impl Stream {
-    pub(super) fn new(id: StreamId, is_resumable: bool, owner: Owner, switchboard: Arc<Switchboard>) -> Self {
-        let charge = switchboard.budget.charge(size_of::<Self>());
+    pub(super) fn new(id: StreamId, is_resumable: bool, owner: Owner, context: Arc<SharedContext>) -> Self {
+        let charge = context.budget.charge(size_of::<Self>());
         Self {
             id,
             is_resumable,
             owner,
-            queue: Mutex::new(Queue::new(switchboard.now())),
-            switchboard,
+            queue: Mutex::new(Queue::new(context.now())),
+            context,
             seats: OnceLock::new(),
             _charge: charge,
         }
@@ -146,7 +146,7 @@ impl Stream {
     /// Takes the seats it was given among the listeners, once.
     pub(super) fn sit(&self, seats: Seats) {
         if let Err(seats) = self.seats.set(seats) {
-            self.switchboard.leave_seats(&seats);
+            self.context.leave_seats(&seats);
         }
     }
 
@@ -174,7 +174,7 @@ impl Stream {
     /// a message that finds nothing unsent is taken however large it is. After the end messages are dropped.
     pub fn push(&self, message: Message) {
         if let Some(place) = self.push_quietly(message) {
-            self.switchboard.inboxes.ready(place);
+            self.context.inboxes.ready(place);
         }
     }
 
@@ -182,7 +182,7 @@ impl Stream {
     /// unsent, as long as there is memory: what was said before it may not have had the time to leave.
     pub fn conclude(&self, answer: Message) {
         if let Some(place) = self.conclude_quietly(answer) {
-            self.switchboard.inboxes.ready(place);
+            self.context.inboxes.ready(place);
         }
     }
 
@@ -199,18 +199,18 @@ impl Stream {
     }
 
     fn enqueue(&self, message: Message, bound: Bound) -> Option<StreamPlace> {
-        message.charge_to(&self.switchboard.budget);
-        let is_over_budget = self.switchboard.budget.is_over();
-        let now = self.switchboard.now();
+        message.charge_to(&self.context.budget);
+        let is_over_budget = self.context.budget.is_over();
+        let now = self.context.now();
         let mut dropped = VecDeque::new();
         let mut queue = self.lock();
         if queue.is_over() {
             return None;
         }
-        let backlog_max = self.switchboard.options.backlog_bytes_max;
+        let backlog_max = self.context.options.backlog_bytes_max;
         let backlog_bytes = queue.unsent_bytes + message.as_bytes().len();
         let is_backlog =
-            backlog_bytes > backlog_max || queue.unsent() >= self.switchboard.options.backlog_messages_max;
+            backlog_bytes > backlog_max || queue.unsent() >= self.context.options.backlog_messages_max;
         let is_too_much = is_over_budget || bound == Bound::Backlog && is_backlog;
         if queue.unsent_bytes > 0 && is_too_much {
             dropped = queue.cut_off();
@@ -236,11 +236,11 @@ impl Stream {
             return;
         }
         queue.is_ended = true;
-        queue.touched = self.switchboard.now();
+        queue.touched = self.context.now();
         let place = queue.tell();
         drop(queue);
         if let Some(place) = place {
-            self.switchboard.inboxes.ready(place);
+            self.context.inboxes.ready(place);
         }
     }
 
@@ -257,7 +257,7 @@ impl Stream {
         drop(queue);
         if let Some(old) = displaced {
             let event = LiveEvent::Displaced(old.connection);
-            self.switchboard.inboxes.post(old.shard, event);
+            self.context.inboxes.post(old.shard, event);
         }
         displaced
     }
@@ -269,7 +269,7 @@ impl Stream {
             return;
         }
         queue.place = None;
-        queue.touched = self.switchboard.now();
+        queue.touched = self.context.now();
         drop(queue);
         self.tell_session();
     }
@@ -312,7 +312,7 @@ impl Stream {
     /// Fills the batch; none if there is more to fill another.
     fn take(&self, place: StreamPlace, bytes_left: &mut usize, batch: &mut Batch) -> Option<StreamState> {
         let retained_bytes_max = if self.is_resumable {
-            self.switchboard.options.replay_bytes_max
+            self.context.options.replay_bytes_max
         } else {
             0
         };
@@ -386,7 +386,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(seats) = self.seats.get() {
-            self.switchboard.leave_seats(seats);
+            self.context.leave_seats(seats);
         }
     }
 }

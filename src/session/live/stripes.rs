@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entry::Entry;
-use super::switchboard::Seconds;
+use super::shared_context::Seconds;
 use crate::mcp::{Principal, SessionToken};
 
 /// So many that a stripe of a full store is swept in some ten microseconds.

@@ -15,7 +15,7 @@ use super::shard_events::ShardInboxes;
 /// Seconds since the store was made, as of its last tick.
 pub(super) type Seconds = u32;
 
-pub(super) struct Switchboard {
+pub(super) struct SharedContext {
     pub(super) options: LiveOptions,
     pub(super) budget: Arc<Budget>,
     pub(super) inboxes: ShardInboxes,
@@ -27,7 +27,7 @@ pub(super) struct Switchboard {
     hasher: RandomState,
 }
 
-impl Switchboard {
+impl SharedContext {
     pub(super) fn new(options: LiveOptions, shards: usize) -> Arc<Self> {
         let budget = Budget::new(options.bytes_max);
         Arc::new(Self {
