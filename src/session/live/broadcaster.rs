@@ -78,7 +78,7 @@ impl BroadcasterHandle {
 
 impl Drop for BroadcasterHandle {
     fn drop(&mut self) {
-        self.live.context.inbox.stop();
+        self.live.context.pending.stop();
         if let Some(thread) = self.thread.take() {
             // It panics only with a bug, and has told of it then.
             let _ = thread.join();
@@ -119,7 +119,7 @@ impl<W: Watchers> Watching<W> {
         self.settle_lists();
         loop {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
-            let mut pending = self.live.context.inbox.wait(until_tick);
+            let mut pending = self.live.context.pending.wait(until_tick);
             let is_registry_news = pending.is_resources;
             for announcement in pending.announcements() {
                 self.live.broadcast(&announcement);

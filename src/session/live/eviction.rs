@@ -167,7 +167,7 @@ impl Live {
             stream.end();
         }
         if self.context.interest.leave_uris(&entry.subscriptions) {
-            self.context.inbox.on_unsettled();
+            self.context.pending.on_unsettled();
         }
         for question in entry.questions {
             self.deliver(question, Err(AnswerError::Cancelled));

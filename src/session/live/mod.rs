@@ -16,7 +16,7 @@
 //! | `postboxes` | messages for channels that come by other connections |
 //! | `stripes`, `entry`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
-//! | `broadcaster`, `inbox` | announcements; watching resources; the passing of time |
+//! | `broadcaster`, `pending_notifications` | announcements; watching resources; the passing of time |
 //! | `budget`, `shared_context` | bytes; what all streams share |
 
 mod broadcaster;
@@ -24,9 +24,9 @@ mod budget;
 mod entry;
 mod event_id;
 mod eviction;
-mod inbox;
 mod interest;
 mod message;
+mod pending_notifications;
 mod postboxes;
 mod seating;
 mod shard_events;
@@ -297,14 +297,14 @@ impl Live {
     /// Tells everybody who wants to hear of it, soon and once, however often it is announced until then. Any
     /// thread; costs a look-up.
     pub fn announce(&self, announcement: Announcement) {
-        let inbox = &self.context.inbox;
+        let pending = &self.context.pending;
         match announcement {
-            Announcement::ToolsChanged => inbox.on_tools(),
-            Announcement::PromptsChanged => inbox.on_prompts(),
-            Announcement::ResourcesChanged => inbox.on_resources(),
+            Announcement::ToolsChanged => pending.on_tools(),
+            Announcement::PromptsChanged => pending.on_prompts(),
+            Announcement::ResourcesChanged => pending.on_resources(),
             Announcement::ResourceUpdated(uri) => {
                 if let Some((uri, _)) = self.context.interest.topic(&uri) {
-                    inbox.on_updated(uri);
+                    pending.on_updated(uri);
                 }
             }
         }
@@ -422,7 +422,7 @@ impl Live {
             uris,
         });
         if is_news {
-            self.context.inbox.on_unsettled();
+            self.context.pending.on_unsettled();
         }
     }
 }
@@ -458,7 +458,7 @@ impl LiveState for Live {
             Ok(())
         });
         if is_news {
-            self.context.inbox.on_unsettled();
+            self.context.pending.on_unsettled();
         }
         joined
     }
@@ -472,7 +472,7 @@ impl LiveState for Live {
         if let Some(seat) = left.flatten()
             && interest.leave_uris(&[seat])
         {
-            self.context.inbox.on_unsettled();
+            self.context.pending.on_unsettled();
         }
     }
 

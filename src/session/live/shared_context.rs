@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::LiveOptions;
 use super::budget::Budget;
-use super::inbox::Inbox;
 use super::interest::{Index, Seats};
+use super::pending_notifications::PendingNotifications;
 use super::shard_events::ShardInboxes;
 
 /// Seconds since the store was made, as of its last tick.
@@ -20,7 +20,7 @@ pub(super) struct SharedContext {
     pub(super) budget: Arc<Budget>,
     pub(super) inboxes: ShardInboxes,
     pub(super) interest: Index,
-    pub(super) inbox: Inbox,
+    pub(super) pending: PendingNotifications,
     now: AtomicU32,
     numbers: AtomicU64,
     /// Scrambles numbers: unpredictable, and different in every process.
@@ -35,7 +35,7 @@ impl SharedContext {
             budget,
             options,
             inboxes: ShardInboxes::new(shards),
-            inbox: Inbox::default(),
+            pending: PendingNotifications::default(),
             now: AtomicU32::new(0),
             numbers: AtomicU64::new(0),
             hasher: RandomState::new(),
@@ -57,7 +57,7 @@ impl SharedContext {
 
     pub(super) fn leave_seats(&self, seats: &Seats) {
         if self.interest.leave(seats) {
-            self.inbox.on_unsettled();
+            self.pending.on_unsettled();
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Announcements by any thread, for the broadcaster.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(super) struct PendingNotifications {
     pending: Mutex<Pending>,
     news: Condvar,
 }
@@ -53,7 +53,7 @@ impl Pending {
     }
 }
 
-impl Inbox {
+impl PendingNotifications {
     pub(super) fn on_tools(&self) {
         self.note(|pending| pending.is_tools = true);
     }
@@ -114,19 +114,22 @@ mod tests {
 
     #[test]
     fn what_is_announced_often_is_told_once_and_later_again() {
-        let inbox = Inbox::default();
+        let notifications = PendingNotifications::default();
         for uri in ["x:b", "x:a", "x:b"] {
-            inbox.on_updated(uri.into());
-            inbox.on_prompts();
+            notifications.on_updated(uri.into());
+            notifications.on_prompts();
         }
-        inbox.on_tools();
+        notifications.on_tools();
         let updated = |uri: &str| Announcement::ResourceUpdated(uri.into());
-        let told = inbox.wait(Duration::MAX).announcements();
+        let told = notifications.wait(Duration::MAX).announcements();
         let lists = [Announcement::ToolsChanged, Announcement::PromptsChanged];
         assert_eq!(told[..2], lists);
         assert_eq!(told[2..], [updated("x:b"), updated("x:a")]);
-        assert!(inbox.wait(Duration::ZERO).is_empty());
-        inbox.on_updated("x:b".into());
-        assert_eq!(inbox.wait(Duration::MAX).announcements(), [updated("x:b")]);
+        assert!(notifications.wait(Duration::ZERO).is_empty());
+        notifications.on_updated("x:b".into());
+        assert_eq!(
+            notifications.wait(Duration::MAX).announcements(),
+            [updated("x:b")]
+        );
     }
 }
