@@ -67,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
             }
             LiveEvent::Cancel { session, request } => self.cancel_requested(session, &request),
             LiveEvent::Answer { call, number, answer } => self.answer_question(call, number, answer),
-            LiveEvent::Message { connection, delivery } => self.handle_delivery(connection, delivery),
+            LiveEvent::SseMessage { connection, message } => self.handle_sse_message(connection, message),
             LiveEvent::CancelTask(task) => self.cancel_task(task),
             LiveEvent::TaskAnswer {
                 connection,

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `stream`, `message`, `event_id` | one client's messages, shared bodies, ids for replay |
 //! | `shard_events` | what a shard is told, and the way into its inbox |
-//! | `postboxes` | messages for channels that come by other connections |
+//! | `sse_inbox` | messages for channels that come by other connections |
 //! | `stripes`, `entry`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
 //! | `broadcaster`, `pending_notifications` | announcements; watching resources; the passing of time |
@@ -27,10 +27,10 @@ mod eviction;
 mod interest;
 mod message;
 mod pending_notifications;
-mod postboxes;
 mod seating;
 mod shard_events;
 mod shared_context;
+mod sse_inbox;
 mod stream;
 mod stripes;
 #[cfg(test)]
@@ -51,17 +51,17 @@ pub use broadcaster::{Broadcaster, BroadcasterHandle, Watchers};
 pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
 pub use message::Message;
-pub use postboxes::{ChannelName, DeliverRefused, Delivery, Postbox};
 #[cfg(test)]
 pub(in crate::session) use shard_events::Collected;
 pub use shard_events::{LiveEvent, ShardInbox};
+pub use sse_inbox::{ChannelName, DeliverRefused, SseInbox, SseMessage};
 pub use stream::{Event, Stream, StreamPlace, StreamState};
 
 use super::tombstones::Tombstones;
 use entry::Question;
 use interest::{Index, Listener, Lists, Seats};
-use postboxes::Postboxes;
 use shared_context::SharedContext;
+use sse_inbox::SseInboxes;
 use stream::Owner;
 use stripes::Stripes;
 
@@ -151,7 +151,7 @@ pub struct LiveStats {
 pub struct Live {
     context: Arc<SharedContext>,
     stripes: Stripes,
-    postboxes: Arc<Postboxes>,
+    sse_inboxes: Arc<SseInboxes>,
     /// Evicted sessions, by the seconds of the store's own clock.
     evicted: Tombstones,
     evictions: AtomicU64,
@@ -171,7 +171,7 @@ impl Live {
         Arc::new_cyclic(|me| Self {
             context: SharedContext::new(options, shards),
             stripes: Stripes::new(),
-            postboxes: Postboxes::new(),
+            sse_inboxes: SseInboxes::new(),
             evicted: Tombstones::new(eviction::TOMBSTONES_MAX),
             evictions: Default::default(),
             duty: OnceLock::new(),

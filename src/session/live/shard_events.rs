@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::postboxes::Delivery;
+use super::sse_inbox::SseMessage;
 use super::stream::StreamPlace;
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
@@ -50,11 +50,11 @@ pub enum LiveEvent {
         answer: Result<Value, AnswerError>,
     },
     /// A message for the channel on this connection.
-    Message {
+    SseMessage {
         /// The channel's.
         connection: ConnectionKey,
         /// The message, counted as waiting until it is dropped.
-        delivery: Delivery,
+        message: SseMessage,
     },
 }
 

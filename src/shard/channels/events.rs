@@ -1,18 +1,18 @@
-//! The events' side of a channel of HTTP+SSE: events out, in a response without end; deliveries in, from other
+//! The events' side of a channel of HTTP+SSE: events out, in a response without end; messages in, from other
 //! connections.
 
 use std::collections::VecDeque;
 
-use crate::session::live::{Delivery, Postbox};
+use crate::session::live::{SseInbox, SseMessage};
 use crate::transport::http::admission::SSE_NAME_PARAMETER;
 use crate::wire::sse::{self, EventName};
 
 /// The events' side of a channel.
 #[derive(Debug)]
 pub(in crate::shard) struct Events {
-    pub postbox: Postbox,
+    pub inbox: SseInbox,
     /// Messages that were delivered while the client had too much to read.
-    pub waiting: VecDeque<Delivery>,
+    pub waiting: VecDeque<SseMessage>,
     /// Whether the response is in chunks: not for HTTP/1.0, where it ends with the connection.
     pub is_chunked: bool,
 }
@@ -45,7 +45,7 @@ impl Events {
     /// Appends where the client is to POST: a relative reference, since nobody here knows what the server is called,
     /// nor under which prefix a proxy shows it.
     pub(in crate::shard) fn append_endpoint(&self, out: &mut Vec<u8>, messages: &str) {
-        let name = self.postbox.name();
+        let name = self.inbox.name();
         self.write(out, |out| {
             sse::write_named_event(out, EventName::Endpoint, |out| {
                 for part in [messages, "?", SSE_NAME_PARAMETER, "=", name.as_str()] {

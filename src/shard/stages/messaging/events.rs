@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::jsonrpc::RequestId;
 use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
 use crate::ring::ConnectionKey;
-use crate::session::live::{DeliverRefused, Delivery};
+use crate::session::live::{DeliverRefused, SseMessage};
 use crate::transport::http::admission;
 use crate::transport::http::{self, HEAD_RESERVE, Request, Response};
 
@@ -33,11 +33,11 @@ impl<R: ShardRing> Shard<R> {
         }
         let place = self.streams.place(key);
         let live = self.service.store.live();
-        let Ok(postbox) = live.open_postbox(self.principal(), place) else {
+        let Ok(inbox) = live.open_sse_inbox(self.principal(), place) else {
             return self.refuse_undecoded(key, OverloadReason::Memory);
         };
         let events = Events {
-            postbox,
+            inbox,
             waiting: VecDeque::new(),
             is_chunked: request.takes_chunks(),
         };
@@ -110,15 +110,15 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A message came for the channel on this connection; if the channel is gone, it is dropped.
-    pub(in crate::shard) fn handle_delivery(&mut self, key: ConnectionKey, delivery: Delivery) {
+    pub(in crate::shard) fn handle_sse_message(&mut self, key: ConnectionKey, message: SseMessage) {
         if let Some(events) = self.channel(key).and_then(Channel::events) {
-            events.waiting.push_back(delivery);
-            self.serve_deliveries(key);
+            events.waiting.push_back(message);
+            self.serve_sse_messages(key);
         }
     }
 
     /// Serves what was delivered, as far as the client takes what there is for it.
-    pub(super) fn serve_deliveries(&mut self, key: ConnectionKey) {
+    pub(super) fn serve_sse_messages(&mut self, key: ConnectionKey) {
         let now = self.clock.now;
         loop {
             let is_high = self.is_outbox_high(key);
@@ -132,13 +132,13 @@ impl<R: ShardRing> Shard<R> {
                 channel.is_stalled = true;
                 return;
             }
-            let Some(delivery) = events.waiting.pop_front() else {
+            let Some(message) = events.waiting.pop_front() else {
                 events.waiting.shrink_to(0);
                 return;
             };
             if self.is_to_be_interrupted(key) {
                 if let Some(events) = self.channel(key).and_then(Channel::events) {
-                    events.waiting.push_front(delivery);
+                    events.waiting.push_front(message);
                 }
                 return self.interrupt(key);
             }
@@ -146,7 +146,7 @@ impl<R: ShardRing> Shard<R> {
                 // The time of the request begins here, since no read of this connection brought it.
                 connection.request.began = now;
             }
-            self.take_message(key, delivery.as_bytes());
+            self.take_message(key, message.as_bytes());
         }
     }
 }

@@ -70,7 +70,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Goes on with what a channel's client has sent before.
     pub(super) fn serve_kept(&mut self, key: ConnectionKey) {
-        self.serve_deliveries(key);
+        self.serve_sse_messages(key);
         match self
             .table
             .connection(key)

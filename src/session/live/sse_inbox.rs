@@ -1,6 +1,6 @@
 //! Messages for a channel that come by another connection: POSTs for the event stream of HTTP+SSE (2024-11-05).
 //!
-//! A channel that cannot be sent to directly has a postbox here, and is known to its client by the postbox's name:
+//! A channel that cannot be sent to directly has an inbox here, and is known to its client by the inbox's name:
 //! 128 random bits, which work for the principal they were made for and nobody else. Whoever gets a message for it,
 //! on whichever shard, posts it to the shard of the channel. Nothing is kept for a channel that is
 //! gone, and what a channel has not dealt with is bounded in messages and in bytes, however fast others deliver.
@@ -24,7 +24,7 @@ use crate::mcp::{LiveRefused, Principal, SessionToken};
 
 /// So many that two shards rarely meet.
 const STRIPES: usize = 64;
-/// What a postbox costs beside itself: its table's entry, and the allocator's share.
+/// What an inbox costs beside itself: its table's entry, and the allocator's share.
 const TABLE_ENTRY_BYTES: usize = 64;
 /// What a message costs beside its bytes: the event it comes with.
 const EVENT_BYTES: usize = 64;
@@ -72,13 +72,13 @@ impl fmt::Debug for ChannelName {
 }
 
 /// A channel's end of it: as long as it is held, messages for the channel are delivered.
-pub struct Postbox {
+pub struct SseInbox {
     token: SessionToken,
-    boxes: Arc<Postboxes>,
+    inboxes: Arc<SseInboxes>,
     _charge: Charge,
 }
 
-impl Postbox {
+impl SseInbox {
     /// What tells its channel from all others.
     #[cfg(test)]
     pub fn token(&self) -> SessionToken {
@@ -91,34 +91,34 @@ impl Postbox {
     }
 }
 
-impl Drop for Postbox {
+impl Drop for SseInbox {
     fn drop(&mut self) {
-        self.boxes.lock(self.token).remove(&self.token);
+        self.inboxes.lock(self.token).remove(&self.token);
     }
 }
 
-impl fmt::Debug for Postbox {
+impl fmt::Debug for SseInbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Postbox({:?})", self.token)
+        write!(f, "SseInbox({:?})", self.token)
     }
 }
 
 /// A message that was delivered and is not dealt with. Dropping it makes room for another.
 #[derive(Debug)]
-pub struct Delivery {
+pub struct SseMessage {
     message: Vec<u8>,
     waiting: Arc<Waiting>,
     _charge: Charge,
 }
 
-impl Delivery {
+impl SseMessage {
     /// The message, as it was delivered.
     pub fn as_bytes(&self) -> &[u8] {
         &self.message
     }
 }
 
-impl Drop for Delivery {
+impl Drop for SseMessage {
     fn drop(&mut self) {
         self.waiting
             .bytes
@@ -149,8 +149,8 @@ impl Waiting {
     }
 }
 
-/// All postboxes of the process, by token.
-pub(super) struct Postboxes(Box<[Mutex<Stripe>]>);
+/// All inboxes of the process, by token.
+pub(super) struct SseInboxes(Box<[Mutex<Stripe>]>);
 
 type Stripe = HashMap<SessionToken, Slot>;
 
@@ -160,7 +160,7 @@ struct Slot {
     waiting: Arc<Waiting>,
 }
 
-impl Postboxes {
+impl SseInboxes {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self((0..STRIPES).map(|_| Mutex::default()).collect()))
     }
@@ -175,12 +175,12 @@ impl Postboxes {
 }
 
 impl Live {
-    /// A postbox for the channel on this connection: from now on its shard gets a [`LiveEvent::Message`] for each
-    /// message that `principal` delivers to it, until the postbox is dropped.
+    /// An inbox for the channel on this connection: from now on its shard gets a [`LiveEvent::SseMessage`] for each
+    /// message that `principal` delivers to it, until the inbox is dropped.
     ///
     /// # Errors
     /// When a limit is reached and nothing idle is left to evict, or the system gives no randomness just now.
-    pub fn open_postbox(&self, principal: Principal, place: StreamPlace) -> Result<Postbox, LiveRefused> {
+    pub fn open_sse_inbox(&self, principal: Principal, place: StreamPlace) -> Result<SseInbox, LiveRefused> {
         let bytes = size_of::<Slot>() + size_of::<Waiting>() + TABLE_ENTRY_BYTES;
         self.make_room(bytes)?;
         let mut token = SessionToken([0; 16]);
@@ -191,10 +191,10 @@ impl Live {
             principal,
             waiting: Arc::default(),
         };
-        self.postboxes.lock(token).insert(token, slot);
-        Ok(Postbox {
+        self.sse_inboxes.lock(token).insert(token, slot);
+        Ok(SseInbox {
             token,
-            boxes: Arc::clone(&self.postboxes),
+            inboxes: Arc::clone(&self.sse_inboxes),
             _charge: charge,
         })
     }
@@ -217,7 +217,7 @@ impl Live {
             inboxes,
             ..
         } = &*self.context;
-        let stripe = self.postboxes.lock(token);
+        let stripe = self.sse_inboxes.lock(token);
         let slot = stripe.get(&token).filter(|slot| slot.principal == principal);
         let slot = slot.ok_or(DeliverRefused::Unknown)?;
         let (place, waiting) = (slot.place, Arc::clone(&slot.waiting));
@@ -228,13 +228,13 @@ impl Live {
             return Err(DeliverRefused::Full);
         }
         let charge = budget.charge(message.len() + EVENT_BYTES);
-        let delivery = Delivery {
+        let message = SseMessage {
             message: message.to_vec(),
             waiting,
             _charge: charge,
         };
         let connection = place.connection;
-        inboxes.post(place.shard, LiveEvent::Message { connection, delivery });
+        inboxes.post(place.shard, LiveEvent::SseMessage { connection, message });
         Ok(())
     }
 }
@@ -280,29 +280,29 @@ mod tests {
     }
 
     /// The messages left for a shard, with the slots of their connections.
-    fn delivered(live: &Live, shard: u16) -> Vec<(u32, Delivery)> {
+    fn delivered(live: &Live, shard: u16) -> Vec<(u32, SseMessage)> {
         let message = |event| match event {
-            LiveEvent::Message { connection, delivery } => (connection.slot, delivery),
+            LiveEvent::SseMessage { connection, message } => (connection.slot, message),
             other => panic!("{other:?}"),
         };
         live.take_events(shard).into_iter().map(message).collect()
     }
 
-    fn deliver(live: &Live, postbox: &Postbox, message: &[u8]) -> Result<(), DeliverRefused> {
-        live.deliver_message(postbox.name().as_str().as_bytes(), ANN, message)
+    fn deliver(live: &Live, inbox: &SseInbox, message: &[u8]) -> Result<(), DeliverRefused> {
+        live.deliver_message(inbox.name().as_str().as_bytes(), ANN, message)
     }
 
     #[test]
     fn messages_come_to_the_shard_of_their_channel_in_order() {
         let live = live(LiveOptions::default());
-        let one = live.open_postbox(ANN, place(1, 7)).unwrap();
-        let two = live.open_postbox(ANN, place(0, 8)).unwrap();
-        for (postbox, text) in [(&one, "a"), (&two, "b"), (&one, "c")] {
-            assert_eq!(deliver(&live, postbox, text.as_bytes()), Ok(()));
+        let one = live.open_sse_inbox(ANN, place(1, 7)).unwrap();
+        let two = live.open_sse_inbox(ANN, place(0, 8)).unwrap();
+        for (inbox, text) in [(&one, "a"), (&two, "b"), (&one, "c")] {
+            assert_eq!(deliver(&live, inbox, text.as_bytes()), Ok(()));
         }
         let texts = |shard| {
             let delivered = delivered(&live, shard);
-            let text = |(slot, delivery): &(u32, Delivery)| (*slot, delivery.as_bytes().to_vec());
+            let text = |(slot, message): &(u32, SseMessage)| (*slot, message.as_bytes().to_vec());
             delivered.iter().map(text).collect::<Vec<_>>()
         };
         assert_eq!(texts(1), [(7, b"a".to_vec()), (7, b"c".to_vec())]);
@@ -314,8 +314,8 @@ mod tests {
     fn only_its_owner_reaches_a_channel_and_only_while_it_is_there() {
         let live = live(LiveOptions::default());
         let before = live.stats().bytes;
-        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
-        let name = postbox.name();
+        let inbox = live.open_sse_inbox(ANN, place(0, 1)).unwrap();
+        let name = inbox.name();
         let name = name.as_str().as_bytes();
         let refused = |name: &[u8], who| live.deliver_message(name, who, b"{}");
         assert_eq!(refused(name, BOB), Err(DeliverRefused::Unknown));
@@ -328,7 +328,7 @@ mod tests {
         let has_letters = name.iter().any(u8::is_ascii_lowercase);
         assert_eq!(refused(&upper, ANN).is_ok(), !has_letters);
         assert_eq!(refused(name, ANN), Ok(()));
-        drop(postbox);
+        drop(inbox);
         assert_eq!(refused(name, ANN), Err(DeliverRefused::Unknown));
         drop(delivered(&live, 0));
         assert_eq!(live.stats().bytes, before);
@@ -341,24 +341,24 @@ mod tests {
             backlog_messages_max: 3,
             ..LiveOptions::default()
         });
-        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
-        let other = live.open_postbox(ANN, place(0, 2)).unwrap();
+        let inbox = live.open_sse_inbox(ANN, place(0, 1)).unwrap();
+        let other = live.open_sse_inbox(ANN, place(0, 2)).unwrap();
         // However long, if nothing else waits.
-        assert_eq!(deliver(&live, &postbox, &[b' '; 1000]), Ok(()));
-        assert_eq!(deliver(&live, &postbox, b""), Err(DeliverRefused::Full));
+        assert_eq!(deliver(&live, &inbox, &[b' '; 1000]), Ok(()));
+        assert_eq!(deliver(&live, &inbox, b""), Err(DeliverRefused::Full));
         assert_eq!(deliver(&live, &other, b"{}"), Ok(()));
         let mut taken = delivered(&live, 0);
         // It waits on the shard now.
-        assert_eq!(deliver(&live, &postbox, b"{}"), Err(DeliverRefused::Full));
+        assert_eq!(deliver(&live, &inbox, b"{}"), Err(DeliverRefused::Full));
         drop(taken.remove(0));
         for _ in 0..3 {
-            assert_eq!(deliver(&live, &postbox, b"{}"), Ok(()));
+            assert_eq!(deliver(&live, &inbox, b"{}"), Ok(()));
         }
-        assert_eq!(deliver(&live, &postbox, b"{}"), Err(DeliverRefused::Full));
+        assert_eq!(deliver(&live, &inbox, b"{}"), Err(DeliverRefused::Full));
         drop(delivered(&live, 0));
-        assert_eq!(deliver(&live, &postbox, &[b' '; 60]), Ok(()));
-        assert_eq!(deliver(&live, &postbox, &[b' '; 60]), Err(DeliverRefused::Full));
-        assert_eq!(deliver(&live, &postbox, &[b' '; 40]), Ok(()));
+        assert_eq!(deliver(&live, &inbox, &[b' '; 60]), Ok(()));
+        assert_eq!(deliver(&live, &inbox, &[b' '; 60]), Err(DeliverRefused::Full));
+        assert_eq!(deliver(&live, &inbox, &[b' '; 40]), Ok(()));
     }
 
     #[test]
@@ -367,17 +367,17 @@ mod tests {
             bytes_max: 3000,
             ..LiveOptions::default()
         });
-        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
-        assert_eq!(deliver(&live, &postbox, &[b' '; 2000]), Ok(()));
+        let inbox = live.open_sse_inbox(ANN, place(0, 1)).unwrap();
+        assert_eq!(deliver(&live, &inbox, &[b' '; 2000]), Ok(()));
         assert!(live.stats().bytes > 2000);
-        let other = live.open_postbox(ANN, place(0, 2)).unwrap();
+        let other = live.open_sse_inbox(ANN, place(0, 2)).unwrap();
         assert_eq!(deliver(&live, &other, &[b' '; 2000]), Err(DeliverRefused::Full));
         drop(delivered(&live, 0));
         assert_eq!(deliver(&live, &other, &[b' '; 2000]), Ok(()));
         let mut others = Vec::new();
         let refused = loop {
-            match live.open_postbox(ANN, place(0, 3)) {
-                Ok(postbox) => others.push(postbox),
+            match live.open_sse_inbox(ANN, place(0, 3)) {
+                Ok(inbox) => others.push(inbox),
                 Err(refused) => break refused,
             }
         };
@@ -391,15 +391,15 @@ mod tests {
             backlog_messages_max: 8,
             ..LiveOptions::default()
         });
-        let postbox = live.open_postbox(ANN, place(0, 1)).unwrap();
+        let inbox = live.open_sse_inbox(ANN, place(0, 1)).unwrap();
         let mut heard = [0_usize; 3];
         std::thread::scope(|scope| {
             for thread in 0..heard.len() {
-                let (live, postbox) = (&live, &postbox);
+                let (live, inbox) = (&live, &inbox);
                 scope.spawn(move || {
                     for number in 0..EACH {
                         let message = format!("{thread}:{number}");
-                        while deliver(live, postbox, message.as_bytes()).is_err() {
+                        while deliver(live, inbox, message.as_bytes()).is_err() {
                             std::thread::yield_now();
                         }
                     }
@@ -408,8 +408,8 @@ mod tests {
             while heard.iter().sum::<usize>() < 3 * EACH {
                 let delivered = delivered(&live, 0);
                 assert!(delivered.len() <= 8, "{}", delivered.len());
-                for (_, delivery) in &delivered {
-                    let text = std::str::from_utf8(delivery.as_bytes()).unwrap();
+                for (_, message) in &delivered {
+                    let text = std::str::from_utf8(message.as_bytes()).unwrap();
                     let (thread, number) = text.split_once(':').unwrap();
                     let next = &mut heard[thread.parse::<usize>().unwrap()];
                     assert_eq!(number.parse::<usize>().unwrap(), *next, "thread {thread}");
@@ -418,7 +418,7 @@ mod tests {
                 std::thread::yield_now();
             }
         });
-        let waiting = Arc::clone(&live.postboxes.lock(postbox.token())[&postbox.token()].waiting);
+        let waiting = Arc::clone(&live.sse_inboxes.lock(inbox.token())[&inbox.token()].waiting);
         assert_eq!(waiting.messages.load(Ordering::SeqCst), 0);
         assert_eq!(waiting.bytes.load(Ordering::SeqCst), 0);
     }
