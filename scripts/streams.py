@@ -149,7 +149,7 @@ def open_session(address, control):
     return headers
 
 
-def standing_request(address, headers):
+def get_stream_request(address, headers):
     fields = {"host": address, "accept": "text/event-stream"} | headers
     head = [f"GET {echo.PATH} HTTP/1.1"] + [f"{name}: {value}" for name, value in fields.items()]
     return ("\r\n".join(head) + "\r\n\r\n").encode()
@@ -176,7 +176,7 @@ def open_streams(address, count, legacy_count, listener):
         # Both kinds are opened by turns, so that neither has the younger half of the memory.
         is_legacy = number * legacy_count // count != (number + 1) * legacy_count // count
         if is_legacy:
-            request = standing_request(address, open_session(address, control))
+            request = get_stream_request(address, open_session(address, control))
         else:
             request = listen_request(address, number)
         open_stream(address, request, listener)

@@ -198,7 +198,7 @@ mod tests {
         let id = store.mint(&SESSION, NOW).unwrap();
         let opened = open(&store, &id).unwrap();
         store.set_log_level(&opened, LogLevel::Error).unwrap();
-        let stream = store.live().open_standing(&opened, None).unwrap().stream;
+        let stream = store.live().open_get_stream(&opened, None).unwrap().stream;
         let connection = ConnectionKey {
             slot: 1,
             generation: 0,

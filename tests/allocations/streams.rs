@@ -76,10 +76,10 @@ fn held_per_stream(what: &str, open: impl Fn(&Arc<Live>, u32) -> Arc<Stream>) {
 
 #[test]
 fn an_idle_stream_of_a_session_holds_little() {
-    held_per_stream("standing stream with a subscription", |live, number| {
+    held_per_stream("GET stream with a subscription", |live, number| {
         let session = session(number);
         live.subscribe(&session, URI).unwrap();
-        live.open_standing(&session, None).unwrap().stream
+        live.open_get_stream(&session, None).unwrap().stream
     });
 }
 

@@ -223,7 +223,7 @@ impl Live {
             for listener in met.drain(..) {
                 let stream = match listener {
                     Met::Stream(stream) => Some(stream),
-                    Met::Session(token) => self.standing(token),
+                    Met::Session(token) => self.get_stream_of(token),
                 };
                 ready.extend(stream.and_then(|stream| stream.push_quietly(message.clone())));
             }

@@ -61,7 +61,7 @@ pub(super) struct Entry {
     pub(super) used: Seconds,
     /// Since when it counts as idle; none while it is known to be busy.
     pub(super) filed: Option<Seconds>,
-    pub(super) standing: Option<Arc<Stream>>,
+    pub(super) get_stream: Option<Arc<Stream>>,
     /// Streams of calls, oldest first: running, or finished and retained.
     pub(super) calls: Vec<Arc<Stream>>,
     pub(super) subscriptions: Vec<Seat>,
@@ -79,7 +79,7 @@ impl Entry {
             log_level: None,
             used,
             filed: None,
-            standing: None,
+            get_stream: None,
             calls: Vec::new(),
             subscriptions: Vec::new(),
             questions: Vec::new(),
@@ -90,7 +90,7 @@ impl Entry {
     /// Nothing live is left.
     pub(super) fn is_empty(&self) -> bool {
         self.log_level.is_none()
-            && self.standing.is_none()
+            && self.get_stream.is_none()
             && self.calls.is_empty()
             && self.subscriptions.is_empty()
             && self.questions.is_empty()
@@ -98,13 +98,13 @@ impl Entry {
 
     /// Somebody is connected, or a call is running that talks to its client.
     pub(super) fn is_busy(&self) -> bool {
-        let mut streams = self.standing.iter().chain(&self.calls);
+        let mut streams = self.get_stream.iter().chain(&self.calls);
         let is_in_use = |stream: &Arc<Stream>| stream.is_attached() || is_running(stream);
         !self.questions.is_empty() || streams.any(is_in_use)
     }
 
     pub(super) fn stream(&self, id: StreamId) -> Option<&Arc<Stream>> {
-        let mut streams = self.standing.iter().chain(&self.calls);
+        let mut streams = self.get_stream.iter().chain(&self.calls);
         streams.find(|stream| stream.id() == id)
     }
 
@@ -112,8 +112,8 @@ impl Entry {
     pub(super) fn sweep(&mut self, oldest: Seconds, finished_max: usize, dropped: &mut Vec<Arc<Stream>>) {
         let is_stale =
             |stream: &Stream| !stream.sweep(oldest) || (!stream.is_attached() && stream.touched() < oldest);
-        if self.standing.as_deref().is_some_and(is_stale) {
-            dropped.extend(self.standing.take());
+        if self.get_stream.as_deref().is_some_and(is_stale) {
+            dropped.extend(self.get_stream.take());
         }
         for stream in &self.calls {
             // Whoever was to end it is gone without a word.

@@ -14,8 +14,8 @@ const NUMBER_DIGITS: usize = 16;
 pub enum StreamKind {
     /// The answer of one call and what it says before.
     Call,
-    /// What the server says to a legacy session on its own account.
-    Standing,
+    /// What the server says to a legacy session on its own account: the stream of its GET.
+    Get,
     /// A modern client's subscriptions.
     Listen,
 }
@@ -39,12 +39,12 @@ pub struct EventId {
 }
 
 impl StreamKind {
-    const ALL: [Self; 3] = [Self::Call, Self::Standing, Self::Listen];
+    const ALL: [Self; 3] = [Self::Call, Self::Get, Self::Listen];
 
     fn letter(self) -> u8 {
         match self {
             Self::Call => b'c',
-            Self::Standing => b's',
+            Self::Get => b's',
             Self::Listen => b'l',
         }
     }

@@ -163,7 +163,7 @@ impl Live {
     /// What is left to do for a session that is out of the table.
     pub(super) fn finish(&self, entry: Entry) {
         self.stripes.release(entry.principal);
-        for stream in entry.standing.iter().chain(&entry.calls) {
+        for stream in entry.get_stream.iter().chain(&entry.calls) {
             stream.end();
         }
         if self.context.interest.leave_uris(&entry.subscriptions) {

@@ -60,7 +60,7 @@ pub(super) struct Seats {
 #[derive(Clone)]
 pub(super) enum Listener {
     Stream(Weak<Stream>),
-    /// Its standing stream, if it has one by then.
+    /// Its GET stream, if it has one by then.
     Session(SessionToken),
 }
 

@@ -130,7 +130,7 @@ pub enum StreamRefused {
     Full,
     /// `Last-Event-ID` names nothing this session ever got, or nothing that is still retained.
     Unknown,
-    /// The session's standing stream has a connection already.
+    /// The session's GET stream has a connection already.
     Taken,
 }
 
@@ -233,12 +233,12 @@ impl Live {
         Ok(stream)
     }
 
-    /// What a legacy client's GET gets: its session's standing stream, or the one its `Last-Event-ID` is of.
+    /// What a legacy client's GET gets: its session's GET stream, or the one its `Last-Event-ID` is of.
     /// Coming back for a stream that still has a connection takes it over.
     ///
     /// # Errors
-    /// When there is no room, nothing to come back for, or a second standing stream is wanted.
-    pub fn open_standing(
+    /// When there is no room, nothing to come back for, or a second GET stream is wanted.
+    pub fn open_get_stream(
         self: &Arc<Self>,
         session: &OpenSession,
         last_event: Option<&[u8]>,
@@ -251,13 +251,13 @@ impl Live {
         let room = self.make_room(size_of::<Stream>() + Index::LISTS_BYTES);
         room.map_err(|LiveRefused::Full| StreamRefused::Full)?;
         let opened = self.enter(session.token, session.session.principal, |entry| {
-            let standing = entry.standing.take().filter(|stream| !stream.is_over());
-            if standing.as_ref().is_some_and(|stream| stream.is_attached()) {
-                entry.standing = standing;
+            let get_stream = entry.get_stream.take().filter(|stream| !stream.is_over());
+            if get_stream.as_ref().is_some_and(|stream| stream.is_attached()) {
+                entry.get_stream = get_stream;
                 return Ok(None);
             }
-            let stream = standing.unwrap_or_else(|| self.new_standing(session.token));
-            entry.standing = Some(Arc::clone(&stream));
+            let stream = get_stream.unwrap_or_else(|| self.new_get_stream(session.token));
+            entry.get_stream = Some(Arc::clone(&stream));
             Ok(Some(stream))
         });
         let stream = opened.map_err(|LiveRefused::Full| StreamRefused::Full)?;
@@ -376,9 +376,9 @@ impl Live {
     }
 
     /// The stream on which the server speaks to a session on its own account, if the client has one.
-    pub(in crate::session) fn standing(&self, token: SessionToken) -> Option<Arc<Stream>> {
+    pub(in crate::session) fn get_stream_of(&self, token: SessionToken) -> Option<Arc<Stream>> {
         let mut stripe = self.stripes.lock_if_any(token)?;
-        stripe.entry(token)?.standing.clone()
+        stripe.entry(token)?.get_stream.clone()
     }
 
     fn resume(&self, token: SessionToken, last_event: &[u8]) -> Option<Attached> {
@@ -392,8 +392,8 @@ impl Live {
         (event.seq <= stream.last_seq()).then_some(Attached { stream, after })
     }
 
-    fn new_standing(self: &Arc<Self>, token: SessionToken) -> Arc<Stream> {
-        let stream = Arc::new(self.new_stream(StreamKind::Standing, true, self.owner(token)));
+    fn new_get_stream(self: &Arc<Self>, token: SessionToken) -> Arc<Stream> {
+        let stream = Arc::new(self.new_stream(StreamKind::Get, true, self.owner(token)));
         self.seat(&stream, Lists::ALL, &[]);
         stream
     }

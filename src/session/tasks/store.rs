@@ -101,7 +101,7 @@ impl TaskStore {
         let Some(task) = table.get(id) else { return };
         let (waiter, session) = (task.waiter(), task.owner.session);
         drop(table);
-        let stream = waiter.or_else(|| session.and_then(|session| self.live.standing(session)));
+        let stream = waiter.or_else(|| session.and_then(|session| self.live.get_stream_of(session)));
         if let Some(stream) = stream {
             stream.push(message);
         }
@@ -218,7 +218,7 @@ impl TaskStore {
             }
         }
         let Some(view) = view else { return };
-        if let Some(stream) = session.and_then(|session| self.live.standing(session)) {
+        if let Some(stream) = session.and_then(|session| self.live.get_stream_of(session)) {
             stream.push(notification(&view, None));
         }
         for stream in listeners.iter().filter_map(std::sync::Weak::upgrade) {

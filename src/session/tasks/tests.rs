@@ -306,10 +306,10 @@ fn changes_are_told_to_the_session_and_to_listeners() {
         },
         token: SessionToken([1; 16]),
     };
-    let standing = store.live.open_standing(&session, None).unwrap().stream;
+    let get_stream = store.live.open_get_stream(&session, None).unwrap().stream;
     let legacy = store.create(new(LEGACY)).unwrap().id;
     store.end(&legacy, completed("{}"));
-    assert_eq!(read(&standing).0[0]["params"]["taskId"], legacy.as_str());
+    assert_eq!(read(&get_stream).0[0]["params"]["taskId"], legacy.as_str());
 
     let modern = store.create(new(MODERN)).unwrap().id;
     let listener = store.live.open_call_stream(None, false).unwrap();

@@ -33,7 +33,7 @@ impl<R: ShardRing> Shard<R> {
         let opened = service
             .store
             .live()
-            .open_standing(&request.session, request.last_event_id);
+            .open_get_stream(&request.session, request.last_event_id);
         match opened {
             Ok(attached) => {
                 self.writer.put_buffer(out);
@@ -41,7 +41,7 @@ impl<R: ShardRing> Shard<R> {
                 let revision = request.session.session.revision;
                 let role = match attached.stream.id().kind {
                     StreamKind::Call => Role::Resumed,
-                    StreamKind::Standing | StreamKind::Listen => Role::Session,
+                    StreamKind::Get | StreamKind::Listen => Role::Session,
                 };
                 self.begin_stream(key, attached.stream, role, revision, attached.after);
             }

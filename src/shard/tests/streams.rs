@@ -257,16 +257,16 @@ fn a_drain_ends_listening_with_a_result() {
     let mut rig = Rig::new(1, Sizes::default());
     let session = open_session(&mut rig);
     let mut modern = Listener::new(rig.connect(), &listen(json!({"toolsListChanged": true})));
-    let mut standing = Listener::new(rig.connect(), &get(&session, None));
+    let mut get_stream = Listener::new(rig.connect(), &get(&session, None));
     rig.run();
     rig.drain();
     rig.run();
     assert_eq!(modern.events()[1]["result"]["resultType"], "complete");
-    for listener in [&mut modern, &mut standing] {
+    for listener in [&mut modern, &mut get_stream] {
         assert!(listener.is_over());
         assert_ne!(listener.peer.view(), PeerView::Open);
     }
-    leave(&mut rig, &[modern, standing]);
+    leave(&mut rig, &[modern, get_stream]);
     assert!(rig.is_finished());
 }
 

@@ -101,11 +101,11 @@ export async function session(url, revision, { tools, progress, subscribe, chang
   check(answer.result && !answer.result.isError, `a call with progress: ${JSON.stringify(answer)}`);
   equal(told.map(({ method }) => method), Array(progress.reports).fill('notifications/progress'), 'what it told');
 
-  const standing = await fetch(url, { headers: client.fields({ Accept: 'text/event-stream' }) });
-  equal([standing.status, standing.headers.get('Content-Type')], [200, 'text/event-stream'], 'the GET stream');
+  const getStream = await fetch(url, { headers: client.fields({ Accept: 'text/event-stream' }) });
+  equal([getStream.status, getStream.headers.get('Content-Type')], [200, 'text/event-stream'], 'the GET stream');
   await client.result('resources/subscribe', { uri: subscribe.uri });
   await change();
-  for await (const message of messagesOf(standing)) {
+  for await (const message of messagesOf(getStream)) {
     equal([message.method, message.params.uri], ['notifications/resources/updated', subscribe.uri], 'an update');
     break;
   }

@@ -41,7 +41,7 @@ fn everybody_hears_what_they_asked_for() {
         ..interest(&["x:a", "x:a"])
     };
     let both = attached(live.open_listen(id(2), &both).unwrap(), on_shard(1, 2));
-    let legacy = attached(standing(&live, 1), place(3));
+    let legacy = attached(get_stream(&live, 1), place(3));
     live.subscribe(&session(1), "x:a").unwrap();
     live.subscribe(&session(2), "x:a").unwrap();
     for announcement in [

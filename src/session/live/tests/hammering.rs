@@ -122,7 +122,7 @@ fn visit(live: &Arc<Live>, place: StreamPlace, bytes: usize, seen: &std::sync::M
         seq,
     }
     .to_string();
-    let Attached { stream, after } = live.open_standing(&session(1), Some(id.as_bytes())).unwrap();
+    let Attached { stream, after } = live.open_get_stream(&session(1), Some(id.as_bytes())).unwrap();
     stream.attach(place, after);
     let (texts, seqs, _) = look(&stream, place, bytes);
     seen.extend(seqs.into_iter().zip(texts));
@@ -218,7 +218,7 @@ fn one_step(live: &Arc<Live>, random: &mut fastrand::Rng, session: &OpenSession)
         2 => live.unsubscribe(session, ["x:1", "x:2"][random.usize(..2)]),
         3 => live.end_session(session.token),
         4 => {
-            if let Ok(opened) = live.open_standing(session, None) {
+            if let Ok(opened) = live.open_get_stream(session, None) {
                 opened.stream.attach(place, opened.after);
                 opened.stream.next(place, 100, &mut |_| ());
                 opened.stream.detach(place);

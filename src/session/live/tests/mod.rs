@@ -79,8 +79,8 @@ fn call_stream(live: &Arc<Live>, number: u32) -> Arc<Stream> {
     live.open_call_stream(session, true).unwrap()
 }
 
-fn standing(live: &Arc<Live>, number: u32) -> Arc<Stream> {
-    live.open_standing(&session(number), None).unwrap().stream
+fn get_stream(live: &Arc<Live>, number: u32) -> Arc<Stream> {
+    live.open_get_stream(&session(number), None).unwrap().stream
 }
 
 fn interest(uris: &[&str]) -> Interest {

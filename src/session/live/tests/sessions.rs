@@ -79,7 +79,7 @@ fn questions_are_bounded_and_cancelled_with_their_session() {
 #[test]
 fn ending_a_session_ends_its_streams_after_what_is_queued() {
     let live = live(options());
-    let (call, stream) = (call_stream(&live, 1), standing(&live, 1));
+    let (call, stream) = (call_stream(&live, 1), get_stream(&live, 1));
     call.attach(place(1), None);
     stream.attach(place(2), None);
     stream.push(message(1));
@@ -90,7 +90,7 @@ fn ending_a_session_ends_its_streams_after_what_is_queued() {
     assert_eq!((texts, state), (vec!["1".into()], StreamState::Ended));
     let id = stream.position().to_string();
     assert_eq!(
-        live.open_standing(&session(1), Some(id.as_bytes())).err(),
+        live.open_get_stream(&session(1), Some(id.as_bytes())).err(),
         Some(StreamRefused::Unknown)
     );
     assert!(!live.is_evicted(token(1)));
@@ -144,7 +144,7 @@ fn room_is_made_by_evicting_the_session_idle_for_longest() {
     }
     live.tick(seconds(5));
     live.touch(token(1));
-    let busy = standing(&live, 2);
+    let busy = get_stream(&live, 2);
     busy.attach(place(1), None);
     live.tick(seconds(6));
     set_level(&live, 5).unwrap();
@@ -165,7 +165,7 @@ fn room_is_made_by_evicting_the_session_idle_for_longest() {
         StreamState::Idle,
         "who is connected stays"
     );
-    let others: Vec<_> = [5, 6, 7].map(|number| standing(&live, number)).into();
+    let others: Vec<_> = [5, 6, 7].map(|number| get_stream(&live, number)).into();
     others.iter().zip(2..).for_each(|(stream, slot)| {
         stream.attach(place(slot), None);
     });
@@ -198,7 +198,10 @@ fn a_principal_makes_room_for_itself() {
     let evicted: Vec<u32> = (1..=9).filter(|number| live.is_evicted(token(*number))).collect();
     assert_eq!(evicted, [2]);
     let open = |number, slot| {
-        let stream = live.open_standing(&session_of(number, ann), None).unwrap().stream;
+        let stream = live
+            .open_get_stream(&session_of(number, ann), None)
+            .unwrap()
+            .stream;
         stream.attach(place(slot), None);
         stream
     };
@@ -257,7 +260,7 @@ fn who_is_silent_for_too_long_is_evicted() {
     for number in 1..=3 {
         set_level(&live, number).unwrap();
     }
-    let stream = standing(&live, 3);
+    let stream = get_stream(&live, 3);
     stream.attach(place(1), None);
     live.tick(seconds(60));
     live.touch(token(2));

@@ -111,7 +111,7 @@ fn a_client_comes_back_for_what_it_missed() {
     stream.push(message(6));
     stream.end();
     last_seen.seq = 2;
-    let back = live.open_standing(&session(1), Some(last_seen.to_string().as_bytes()));
+    let back = live.open_get_stream(&session(1), Some(last_seen.to_string().as_bytes()));
     let Attached { stream: back, after } = back.unwrap();
     assert!(Arc::ptr_eq(&back, &stream));
     back.attach(on_shard(1, 9), after);
@@ -120,7 +120,7 @@ fn a_client_comes_back_for_what_it_missed() {
     assert_eq!(((texts, seqs), state), (expected, StreamState::Ended));
     // Again, while the connection is still there: the older one is told to go.
     let again = live
-        .open_standing(&session(1), Some(last_seen.to_string().as_bytes()))
+        .open_get_stream(&session(1), Some(last_seen.to_string().as_bytes()))
         .unwrap();
     assert_eq!(again.stream.attach(place(3), again.after), Some(on_shard(1, 9)));
     assert!(matches!(live.take_events(1)[..], [LiveEvent::Displaced(key)] if key.slot == 9));
@@ -136,7 +136,7 @@ fn an_event_id_is_good_for_its_stream_and_session_alone() {
     stream.push(message(1));
     foreign.push(message(2));
     let resume = |session: &OpenSession, id: &str| {
-        live.open_standing(session, Some(id.as_bytes()))
+        live.open_get_stream(session, Some(id.as_bytes()))
             .map(|attached| attached.stream.id())
     };
     let id = |stream: &Stream, seq| {
@@ -148,7 +148,7 @@ fn an_event_id_is_good_for_its_stream_and_session_alone() {
     };
     assert_eq!(resume(&session(1), &id(&stream, 0)), Ok(stream.id()));
     assert_eq!(resume(&session(1), &id(&stream, 1)), Ok(stream.id()));
-    let standing_id = id(&standing(&live, 1), 0);
+    let get_stream_id = id(&get_stream(&live, 1), 0);
     let same_number = id(&stream, 1).replacen('c', "s", 1);
     let wrong = [
         id(&stream, 2),
@@ -161,7 +161,7 @@ fn an_event_id_is_good_for_its_stream_and_session_alone() {
     for wrong in &wrong {
         assert_eq!(resume(&session(1), wrong), Err(StreamRefused::Unknown), "{wrong}");
     }
-    for id in [id(&stream, 1), standing_id] {
+    for id in [id(&stream, 1), get_stream_id] {
         assert_eq!(resume(&session(2), &id), Err(StreamRefused::Unknown));
         assert_eq!(resume(&session(3), &id), Err(StreamRefused::Unknown));
     }
@@ -214,7 +214,7 @@ fn what_is_retained_is_bounded_in_age() {
     stream.detach(place(2));
     stream.push(message(5));
     live.tick(seconds(41));
-    let resume = || live.open_standing(&session(1), Some(stream.position().to_string().as_bytes()));
+    let resume = || live.open_get_stream(&session(1), Some(stream.position().to_string().as_bytes()));
     assert!(resume().is_ok());
     stream.push(message(6));
     stream.end();
@@ -252,7 +252,7 @@ fn of_finished_streams_the_newest_are_retained() {
     }
     let retained = |stream: &Arc<Stream>| {
         let id = stream.position().to_string();
-        live.open_standing(&session(1), Some(id.as_bytes())).is_ok()
+        live.open_get_stream(&session(1), Some(id.as_bytes())).is_ok()
     };
     // The first finished last but is the oldest; the third still runs; the last has a connection.
     assert_eq!(
@@ -267,19 +267,19 @@ fn of_finished_streams_the_newest_are_retained() {
 }
 
 #[test]
-fn a_session_has_one_standing_stream() {
+fn a_session_has_one_get_stream() {
     let live = live(options());
-    let first = standing(&live, 1);
+    let first = get_stream(&live, 1);
     first.attach(place(1), None);
-    let second = live.open_standing(&session(1), None);
+    let second = live.open_get_stream(&session(1), None);
     assert_eq!(second.err(), Some(StreamRefused::Taken));
-    assert!(live.open_standing(&session(2), None).is_ok());
+    assert!(live.open_get_stream(&session(2), None).is_ok());
     first.push(message(1));
     assert_eq!(texts(&first, place(1)), ["1"]);
     first.detach(place(1));
     first.push(message(2));
     // Without an event id it goes on with what was not sent.
-    let second = live.open_standing(&session(1), None).unwrap();
+    let second = live.open_get_stream(&session(1), None).unwrap();
     assert!(Arc::ptr_eq(&second.stream, &first));
     second.stream.attach(place(2), second.after);
     assert_eq!(look(&first, place(2), 100).1, [2]);
@@ -287,7 +287,7 @@ fn a_session_has_one_standing_stream() {
     first.push(bulk(100));
     first.push(bulk(100));
     assert_eq!(look(&first, place(2), 100).2, StreamState::CutOff);
-    assert!(!Arc::ptr_eq(&standing(&live, 1), &first));
+    assert!(!Arc::ptr_eq(&get_stream(&live, 1), &first));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn an_idle_stream_costs_little() {
     let live = live(LiveOptions::default());
     let table_share = 2 * size_of::<(SessionToken, usize)>();
     let before = live.stats().bytes;
-    let stream = standing(&live, 1);
+    let stream = get_stream(&live, 1);
     stream.attach(place(1), None);
     live.subscribe(&session(1), "test://watched").unwrap();
     let legacy = live.stats().bytes - before + table_share;
@@ -304,7 +304,7 @@ fn an_idle_stream_costs_little() {
     stream.attach(place(2), None);
     let modern = live.stats().bytes - before;
     println!(
-        "standing stream: {legacy} bytes, subscription: {modern} bytes, queue: {}",
+        "GET stream: {legacy} bytes, subscription: {modern} bytes, queue: {}",
         size_of::<Stream>()
     );
     assert!(legacy < 900 && modern < 400, "{legacy} and {modern} bytes");

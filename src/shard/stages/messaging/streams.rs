@@ -28,7 +28,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let store = Arc::clone(&self.service.store);
         // If there is no room for the stream, the client gets no announcements, like one that opens no stream.
-        if let Ok(attached) = store.live().open_standing(&session, None) {
+        if let Ok(attached) = store.live().open_get_stream(&session, None) {
             self.open_announcements_on_channel(key, attached.stream, session.session.revision);
         }
     }
