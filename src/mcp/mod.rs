@@ -51,7 +51,7 @@ pub use call::{Ticket, Work};
 pub use decode::Step;
 pub use eras::batch::{BATCH_ELEMENTS_MAX, Batch};
 pub use eras::get_stream::{NoStream, Opening, StreamRequest};
-pub use eras::sse_post::{NoChannel, Posted};
+pub use eras::sse_post::{NoChannel, SsePost};
 pub use features::listen::{Interest, LISTEN_TASKS_MAX, LISTEN_URI_BYTES_MAX, LISTEN_URIS_MAX, Listen};
 pub use lists::announce::{Announced, Announcement, write_announcement};
 pub use lists::prepared::Identity;

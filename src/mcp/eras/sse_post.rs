@@ -15,7 +15,7 @@ use crate::mcp::revision::Era;
 
 /// The result of checking a POST's body.
 #[derive(Clone, Debug)]
-pub enum Posted {
+pub enum SsePost {
     /// The body is no message; the answer is complete.
     Refused {
         /// The answer to the POST.
@@ -39,7 +39,7 @@ pub enum NoChannel {
 
 impl Protocol {
     /// Checks whether a body can be a message for a channel, and does no more. A refusal's body is appended to `out`.
-    pub fn check_posted(&self, body: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Posted {
+    pub fn check_sse_post(&self, body: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> SsePost {
         let document = match scratch.parse(body) {
             Ok(document) => document,
             Err(error) => {
@@ -47,7 +47,7 @@ impl Protocol {
                 let reply = with_failure(body, error, |failure| {
                     write_refusal(glimpse.id(), glimpse.shape, failure, out)
                 });
-                return Posted::Refused {
+                return SsePost::Refused {
                     reply,
                     is_awaited: glimpse.id().is_some(),
                 };
@@ -55,14 +55,14 @@ impl Protocol {
         };
         let (root, text) = (document.root(), document.text());
         if root.is_array() {
-            return Posted::Message(None);
+            return SsePost::Message(None);
         }
         match Message::read(root, text) {
-            Ok(Message::Request(request)) => Posted::Message(Some(RequestId::from(request.id))),
-            Ok(Message::Notification(_) | Message::Response(_)) => Posted::Message(None),
+            Ok(Message::Request(request)) => SsePost::Message(Some(RequestId::from(request.id))),
+            Ok(Message::Notification(_) | Message::Response(_)) => SsePost::Message(None),
             Err(malformed) => {
                 let failure = Failure::Envelope(malformed.fault);
-                Posted::Refused {
+                SsePost::Refused {
                     reply: write_refusal(malformed.id, malformed.shape, failure, out),
                     is_awaited: malformed.id.is_some(),
                 }
@@ -71,7 +71,7 @@ impl Protocol {
     }
 
     /// Appends the refusal of a POST that leads to no channel.
-    pub fn refuse_posted(&self, why: NoChannel, out: &mut Vec<u8>) -> Reply {
+    pub fn refuse_sse_post(&self, why: NoChannel, out: &mut Vec<u8>) -> Reply {
         let failure = match why {
             NoChannel::Unnamed => Failure::ChannelUnnamed,
             NoChannel::Unknown => Failure::ChannelUnknown,

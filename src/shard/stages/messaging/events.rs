@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::jsonrpc::RequestId;
-use crate::mcp::{NoChannel, OverloadReason, Posted, Reply};
+use crate::mcp::{NoChannel, OverloadReason, Reply, SsePost};
 use crate::ring::ConnectionKey;
 use crate::session::live::{DeliverRefused, SseMessage};
 use crate::transport::http::admission;
@@ -82,15 +82,15 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&self.service.current);
         let protocol = &service.protocol;
         let Some(name) = name else {
-            return Some(protocol.refuse_posted(NoChannel::Unnamed, out));
+            return Some(protocol.refuse_sse_post(NoChannel::Unnamed, out));
         };
         let mut scratch = self.intake.take_scratch();
-        let posted = protocol.check_posted(body, &mut scratch, out);
+        let post = protocol.check_sse_post(body, &mut scratch, out);
         self.intake.put_scratch(scratch);
         let live = service.store.live();
-        let id = match posted {
-            Posted::Message(id) => id,
-            Posted::Refused { reply, is_awaited } => {
+        let id = match post {
+            SsePost::Message(id) => id,
+            SsePost::Refused { reply, is_awaited } => {
                 if is_awaited {
                     // The channel refuses it once more, because its client waits there. A channel that is gone has no
                     // client.
@@ -101,7 +101,7 @@ impl<R: ShardRing> Shard<R> {
         };
         match live.deliver_message(name.as_bytes(), self.principal(), body) {
             Ok(()) => None,
-            Err(DeliverRefused::Unknown) => Some(protocol.refuse_posted(NoChannel::Unknown, out)),
+            Err(DeliverRefused::Unknown) => Some(protocol.refuse_sse_post(NoChannel::Unknown, out)),
             Err(DeliverRefused::Full) => {
                 let overload = self.overload(OverloadReason::Connections);
                 Some(protocol.refuse(id.as_ref().map(RequestId::as_id), &overload, out))

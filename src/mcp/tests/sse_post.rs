@@ -11,10 +11,10 @@ fn what_can_be_a_message_passes_and_nothing_else() {
         let mut out = Vec::new();
         match server
             .protocol
-            .check_posted(body.as_bytes(), &mut scratch, &mut out)
+            .check_sse_post(body.as_bytes(), &mut scratch, &mut out)
         {
-            Posted::Message(id) => Ok(id),
-            Posted::Refused { reply, .. } => Err(answer(&reply, &[b"HEAD", &out[..]].concat()).refusal()),
+            SsePost::Message(id) => Ok(id),
+            SsePost::Refused { reply, .. } => Err(answer(&reply, &[b"HEAD", &out[..]].concat()).refusal()),
         }
     };
     let id = |id: Id<'_>| Some(RequestId::from(id));
@@ -50,7 +50,7 @@ fn a_post_is_for_a_channel_that_is_there() {
     let server = Server::new();
     for (why, status) in [(NoChannel::Unnamed, 400), (NoChannel::Unknown, 404)] {
         let mut out = b"HEAD".to_vec();
-        let reply = server.protocol.refuse_posted(why, &mut out);
+        let reply = server.protocol.refuse_sse_post(why, &mut out);
         assert_eq!(answer(&reply, &out).refusal(), (status, -32600));
     }
 }
