@@ -63,7 +63,7 @@ pub use revision::{Era, Revision};
 pub use sessions::{
     EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
 };
-pub use state::{LiveRefused, LiveState, State, StateSeal};
+pub use state::{FeatureState, State, StateRefused, StateSeal};
 pub use task::{
     AwaitTask, CancelTask, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskTerms, TaskView, Tasks,
 };

@@ -12,19 +12,19 @@ use crate::registry::{AnswerError, LogLevel};
 
 /// There is no room to remember more; the client gets an overload error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LiveRefused {
+pub enum StateRefused {
     /// The limit is reached.
     #[error("no room to remember more")]
     Full,
 }
 
 /// What legacy sessions hold while they last.
-pub trait LiveState {
+pub trait FeatureState {
     /// `logging/setLevel`: from now on the session gets only messages that are at least this severe.
     ///
     /// # Errors
-    /// See [`LiveRefused`].
-    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), LiveRefused>;
+    /// See [`StateRefused`].
+    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), StateRefused>;
 
     /// The level that the session set; `None` if it never set one.
     fn log_level(&self, session: SessionToken) -> Option<LogLevel>;
@@ -32,8 +32,8 @@ pub trait LiveState {
     /// `resources/subscribe`; doing it twice is the same as once.
     ///
     /// # Errors
-    /// See [`LiveRefused`].
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), LiveRefused>;
+    /// See [`StateRefused`].
+    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused>;
 
     /// `resources/unsubscribe`; a URI that was never subscribed to is fine, too.
     fn unsubscribe(&self, session: &OpenSession, uri: &str);
@@ -55,6 +55,6 @@ pub trait StateSeal {
 }
 
 /// All state of a process that requests of any shard touch.
-pub trait State: Sessions + LiveState + StateSeal + Tasks {}
+pub trait State: Sessions + FeatureState + StateSeal + Tasks {}
 
-impl<T: Sessions + LiveState + StateSeal + Tasks + ?Sized> State for T {}
+impl<T: Sessions + FeatureState + StateSeal + Tasks + ?Sized> State for T {}

@@ -15,8 +15,9 @@ use super::tasks::{TaskOptions, TaskStore};
 use super::{SealedSessions, SessionKey, SessionOptions};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
-    CancelTask, EndSession, LiveRefused, LiveState, OpenSession, Principal, Session, SessionId, SessionToken,
-    SessionUnavailable, Sessions, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis, UnixSeconds,
+    CancelTask, EndSession, FeatureState, OpenSession, Principal, Session, SessionId, SessionToken,
+    SessionUnavailable, Sessions, StateRefused, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis,
+    UnixSeconds,
 };
 use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
@@ -126,8 +127,8 @@ impl Sessions for Store {
     }
 }
 
-impl LiveState for Store {
-    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), LiveRefused> {
+impl FeatureState for Store {
+    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), StateRefused> {
         self.live.set_log_level(session, level)
     }
 
@@ -135,7 +136,7 @@ impl LiveState for Store {
         self.live.log_level(session)
     }
 
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), LiveRefused> {
+    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
         self.live.subscribe(session, uri)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir::internals::jsonrpc::{Id, RequestId};
 use weir::internals::mcp::{
-    ClientCapabilities, Interest, LiveState, OpenSession, Principal, Revision, Session, SessionToken,
+    ClientCapabilities, FeatureState, Interest, OpenSession, Principal, Revision, Session, SessionToken,
 };
 use weir::internals::ring::ConnectionKey;
 use weir::internals::session::live::{

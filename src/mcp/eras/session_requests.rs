@@ -13,7 +13,7 @@ use crate::mcp::lists::prepared::Has;
 use crate::mcp::params::members;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::sessions::{OpenSession, SessionToken};
-use crate::mcp::state::{LiveRefused, State};
+use crate::mcp::state::{State, StateRefused};
 use crate::registry::{AnswerError, LogLevel};
 
 /// Bytes of a client's error message that are kept.
@@ -58,7 +58,7 @@ fn session<'s>(context: &Context) -> Result<&OpenSession, Failure<'s>> {
     context.session.as_ref().ok_or(Failure::SessionRequired)
 }
 
-fn refused<'s>(LiveRefused::Full: LiveRefused) -> Failure<'s> {
+fn refused<'s>(StateRefused::Full: StateRefused) -> Failure<'s> {
     Failure::LiveFull
 }
 

@@ -166,10 +166,10 @@ impl Sessions for MappedState {
     }
 }
 
-impl LiveState for MappedState {
-    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), LiveRefused> {
+impl FeatureState for MappedState {
+    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), StateRefused> {
         if self.is_live_full {
-            return Err(LiveRefused::Full);
+            return Err(StateRefused::Full);
         }
         self.log_levels.borrow_mut().insert(session.token, level);
         Ok(())
@@ -179,9 +179,9 @@ impl LiveState for MappedState {
         self.log_levels.borrow().get(&session).copied()
     }
 
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), LiveRefused> {
+    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
         if self.is_live_full {
-            return Err(LiveRefused::Full);
+            return Err(StateRefused::Full);
         }
         let mut subscriptions = self.subscriptions.borrow_mut();
         subscriptions.insert((session.token.0.to_vec(), uri.to_owned()));

@@ -16,7 +16,7 @@ use super::shared_context::Seconds;
 use super::stream::Stream;
 use super::stripes::{Locked, Reached};
 use super::{Live, LiveEvent};
-use crate::mcp::{LiveRefused, Principal, SessionToken, UnixSeconds};
+use crate::mcp::{Principal, SessionToken, StateRefused, UnixSeconds};
 use crate::registry::AnswerError;
 
 /// Evicted sessions remembered at a time. When more were evicted within the life of an id, the oldest come back
@@ -38,13 +38,13 @@ impl Live {
         &self,
         token: SessionToken,
         principal: Principal,
-        work: impl FnOnce(&mut Entry) -> Result<R, LiveRefused>,
-    ) -> Result<R, LiveRefused> {
+        work: impl FnOnce(&mut Entry) -> Result<R, StateRefused>,
+    ) -> Result<R, StateRefused> {
         let mut stripe = self.stripes.lock(token);
         if stripe.entry(token).is_none() {
             drop(stripe);
             if self.is_evicted(token) {
-                return Err(LiveRefused::Full);
+                return Err(StateRefused::Full);
             }
             self.make_room(Entry::BYTES)?;
             self.reserve(principal)?;
@@ -56,7 +56,7 @@ impl Live {
                 stripe.insert(token, Entry::new(principal, self.context.now(), charge));
             }
         }
-        self.work(stripe, token, work).unwrap_or(Err(LiveRefused::Full))
+        self.work(stripe, token, work).unwrap_or(Err(StateRefused::Full))
     }
 
     /// Works on a session's entry, if there is one.
@@ -92,19 +92,19 @@ impl Live {
     }
 
     /// Evicts idle sessions until so many bytes are free.
-    pub(super) fn make_room(&self, bytes: usize) -> Result<(), LiveRefused> {
+    pub(super) fn make_room(&self, bytes: usize) -> Result<(), StateRefused> {
         let budget = &self.context.budget;
         let mut looks = 0;
         while budget.lacks(bytes) {
             if looks == LOOKS_MAX || !self.evict_longest_idle(None) {
-                return Err(LiveRefused::Full);
+                return Err(StateRefused::Full);
             }
             looks += 1;
         }
         Ok(())
     }
 
-    fn reserve(&self, principal: Principal) -> Result<(), LiveRefused> {
+    fn reserve(&self, principal: Principal) -> Result<(), StateRefused> {
         let options = &self.context.options;
         for _ in 0..LOOKS_MAX {
             let own_sessions_max = options.sessions_per_principal_max;
@@ -120,7 +120,7 @@ impl Live {
                 break;
             }
         }
-        Err(LiveRefused::Full)
+        Err(StateRefused::Full)
     }
 
     /// Looks at the session idle for longest, and evicts it if it still is. False if none is idle.

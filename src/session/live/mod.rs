@@ -43,7 +43,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::jsonrpc::RequestId;
-use crate::mcp::{Announcement, Interest, LiveRefused, LiveState, OpenSession, Principal, SessionToken};
+use crate::mcp::{Announcement, FeatureState, Interest, OpenSession, Principal, SessionToken, StateRefused};
 use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
 
@@ -193,7 +193,7 @@ impl Live {
         self: &Arc<Self>,
         session: Option<(SessionToken, Principal)>,
         is_resumable: bool,
-    ) -> Result<Arc<Stream>, LiveRefused> {
+    ) -> Result<Arc<Stream>, StateRefused> {
         self.make_room(size_of::<Stream>())?;
         match session.filter(|_| is_resumable) {
             None => {
@@ -217,12 +217,12 @@ impl Live {
         self: &Arc<Self>,
         subscription: RequestId,
         interest: &Interest,
-    ) -> Result<Arc<Stream>, LiveRefused> {
+    ) -> Result<Arc<Stream>, StateRefused> {
         let mut uris: Vec<&str> = interest.uris.iter().map(|uri| &**uri).collect();
         uris.sort_unstable();
         uris.dedup();
         if uris.len() > self.context.options.subscriptions_max {
-            return Err(LiveRefused::Full);
+            return Err(StateRefused::Full);
         }
         let uris_bytes: usize = uris.iter().map(|uri| Index::join_bytes(uri)).sum();
         self.make_room(size_of::<Stream>() + uris_bytes)?;
@@ -249,7 +249,7 @@ impl Live {
                 .ok_or(StreamRefused::Unknown);
         }
         let room = self.make_room(size_of::<Stream>() + Index::LISTS_BYTES);
-        room.map_err(|LiveRefused::Full| StreamRefused::Full)?;
+        room.map_err(|StateRefused::Full| StreamRefused::Full)?;
         let opened = self.enter(session.token, session.session.principal, |entry| {
             let get_stream = entry.get_stream.take().filter(|stream| !stream.is_over());
             if get_stream.as_ref().is_some_and(|stream| stream.is_attached()) {
@@ -260,7 +260,7 @@ impl Live {
             entry.get_stream = Some(Arc::clone(&stream));
             Ok(Some(stream))
         });
-        let stream = opened.map_err(|LiveRefused::Full| StreamRefused::Full)?;
+        let stream = opened.map_err(|StateRefused::Full| StreamRefused::Full)?;
         let stream = stream.ok_or(StreamRefused::Taken)?;
         Ok(Attached { stream, after: None })
     }
@@ -276,11 +276,11 @@ impl Live {
         principal: Principal,
         asker: CallPlace,
         number: u32,
-    ) -> Result<QuestionId, LiveRefused> {
+    ) -> Result<QuestionId, StateRefused> {
         let id = QuestionId::new(self.context.unpredictable());
         self.enter(session, principal, |entry| {
             if entry.questions.len() >= QUESTIONS_MAX {
-                return Err(LiveRefused::Full);
+                return Err(StateRefused::Full);
             }
             entry.questions.push(Question { id, asker, number });
             Ok(id)
@@ -427,8 +427,8 @@ impl Live {
     }
 }
 
-impl LiveState for Live {
-    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), LiveRefused> {
+impl FeatureState for Live {
+    fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), StateRefused> {
         self.enter(session.token, session.session.principal, |entry| {
             entry.log_level = Some(level);
             Ok(())
@@ -440,7 +440,7 @@ impl LiveState for Live {
         stripe.entry(session)?.log_level
     }
 
-    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), LiveRefused> {
+    fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
         let SharedContext {
             interest, options, ..
         } = &*self.context;
@@ -451,10 +451,10 @@ impl LiveState for Live {
                 return Ok(());
             }
             if entry.subscriptions.len() >= options.subscriptions_max {
-                return Err(LiveRefused::Full);
+                return Err(StateRefused::Full);
             }
             let seat = interest.join(uri, Listener::Session(session.token), &mut is_news);
-            entry.subscriptions.push(seat.ok_or(LiveRefused::Full)?);
+            entry.subscriptions.push(seat.ok_or(StateRefused::Full)?);
             Ok(())
         });
         if is_news {

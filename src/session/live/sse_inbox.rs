@@ -20,7 +20,7 @@ use super::budget::Charge;
 use super::shared_context::SharedContext;
 use super::stream::StreamPlace;
 use super::{Live, LiveEvent, LiveOptions};
-use crate::mcp::{LiveRefused, Principal, SessionToken};
+use crate::mcp::{Principal, SessionToken, StateRefused};
 
 /// So many that two shards rarely meet.
 const STRIPES: usize = 64;
@@ -180,11 +180,11 @@ impl Live {
     ///
     /// # Errors
     /// When a limit is reached and nothing idle is left to evict, or the system gives no randomness just now.
-    pub fn open_sse_inbox(&self, principal: Principal, place: StreamPlace) -> Result<SseInbox, LiveRefused> {
+    pub fn open_sse_inbox(&self, principal: Principal, place: StreamPlace) -> Result<SseInbox, StateRefused> {
         let bytes = size_of::<Slot>() + size_of::<Waiting>() + TABLE_ENTRY_BYTES;
         self.make_room(bytes)?;
         let mut token = SessionToken([0; 16]);
-        getrandom::fill(&mut token.0).map_err(|_| LiveRefused::Full)?;
+        getrandom::fill(&mut token.0).map_err(|_| StateRefused::Full)?;
         let charge = self.context.budget.charge(bytes);
         let slot = Slot {
             place,
@@ -381,7 +381,7 @@ mod tests {
                 Err(refused) => break refused,
             }
         };
-        assert_eq!(refused, LiveRefused::Full);
+        assert_eq!(refused, StateRefused::Full);
     }
 
     #[test]

@@ -5,7 +5,7 @@ fn options() -> LiveOptions {
     LiveOptions::default()
 }
 
-fn set_level(live: &Live, number: u32) -> Result<(), LiveRefused> {
+fn set_level(live: &Live, number: u32) -> Result<(), StateRefused> {
     live.set_log_level(&session(number), LogLevel::Error)
 }
 
@@ -65,7 +65,7 @@ fn questions_are_bounded_and_cancelled_with_their_session() {
     for number in 0..QUESTIONS_MAX as u32 {
         ask(number).unwrap();
     }
-    assert_eq!(ask(0), Err(LiveRefused::Full));
+    assert_eq!(ask(0), Err(StateRefused::Full));
     live.end_session(token(1));
     let cancelled = answers(&live, 0);
     assert_eq!(cancelled.len(), QUESTIONS_MAX);
@@ -156,7 +156,7 @@ fn room_is_made_by_evicting_the_session_idle_for_longest() {
     assert_eq!(evicted(&live), [3]);
     assert_eq!((live.log_level(token(3)), live.stats().sessions), (None, 4));
     // An evicted session's state does not come back behind its client's back.
-    assert_eq!(set_level(&live, 3), Err(LiveRefused::Full));
+    assert_eq!(set_level(&live, 3), Err(StateRefused::Full));
     set_level(&live, 6).unwrap();
     set_level(&live, 7).unwrap();
     assert_eq!(evicted(&live), [1, 3, 4]);
@@ -169,7 +169,7 @@ fn room_is_made_by_evicting_the_session_idle_for_longest() {
     others.iter().zip(2..).for_each(|(stream, slot)| {
         stream.attach(place(slot), None);
     });
-    assert_eq!(set_level(&live, 8), Err(LiveRefused::Full), "everybody is busy");
+    assert_eq!(set_level(&live, 8), Err(StateRefused::Full), "everybody is busy");
     // Whoever is let go is the next to go.
     others[1].detach(place(3));
     set_level(&live, 8).unwrap();
@@ -206,7 +206,7 @@ fn a_principal_makes_room_for_itself() {
         stream
     };
     let _busy = (open(3, 1), open(4, 2));
-    assert_eq!(set(10, ann), Err(LiveRefused::Full));
+    assert_eq!(set(10, ann), Err(StateRefused::Full));
     set(11, bob).unwrap();
     live.end_session(token(3));
     set(12, ann).unwrap();
@@ -234,10 +234,10 @@ fn bytes_are_bounded_and_idle_sessions_make_room() {
     }
     assert_eq!(live.stats().sessions, 0);
     assert!(live.stats().bytes <= 8 * 1024);
-    assert_eq!(set_level(&live, number + 1), Err(LiveRefused::Full));
+    assert_eq!(set_level(&live, number + 1), Err(StateRefused::Full));
     assert_eq!(
         live.open_listen(Id::Signed(1).into(), &interest(&["x:1"])).err(),
-        Some(LiveRefused::Full)
+        Some(StateRefused::Full)
     );
     // Who has something unsent is cut off when there is no room; who has nothing gets its message.
     streams[0].push(bulk(8 * 1024));
@@ -288,7 +288,7 @@ fn subscriptions_are_bounded() {
     for uri in ["x:1", "x:2", "x:1"] {
         live.subscribe(&session(1), uri).unwrap();
     }
-    assert_eq!(live.subscribe(&session(1), "x:3"), Err(LiveRefused::Full));
+    assert_eq!(live.subscribe(&session(1), "x:3"), Err(StateRefused::Full));
     live.subscribe(&session(2), "x:3").unwrap();
     let id = || Id::Signed(1).into();
     assert!(live.open_listen(id(), &interest(&["x:1", "x:2", "x:1"])).is_ok());
