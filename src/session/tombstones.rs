@@ -1,10 +1,10 @@
-//! Sessions that were ended before their ids expire: bounded, spread over stripes, forgotten when their ids expire.
+//! Sessions that were ended before their ids expire: bounded, spread over partitions, forgotten when their ids expire.
 //!
 //! This is one of the few places where shards share a lock. A request pays for it only if some session in the same
-//! stripe was ended. Nothing is ever refused here: when more sessions are ended than there is room for, the oldest are
-//! forgotten and counted. A forgotten session exists again, without any of its live state, so it costs nothing.
+//! partition was ended. Nothing is ever refused here: when more sessions are ended than there is room for, the oldest
+//! are forgotten and counted. A forgotten session exists again, without any of its live state, so it costs nothing.
 //!
-//! Invariant: in each stripe the set and the order hold the same keys.
+//! Invariant: in each partition the set and the order hold the same keys.
 #![allow(
     clippy::disallowed_types,
     reason = "ending a session must hold on every shard at once"
@@ -18,19 +18,19 @@ use super::seal::Token;
 use crate::mcp::UnixSeconds;
 use crate::metrics::TombstoneFigures;
 
-/// More stripes than there usually are shards, so that two shards rarely use the same one.
-const STRIPES: usize = 64;
+/// More partitions than there usually are shards, so that two shards rarely use the same one.
+const PARTITIONS: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Tombstones {
-    stripes: [Stripe; STRIPES],
-    stripe_entries_max: usize,
+    partitions: [Partition; PARTITIONS],
+    partition_entries_max: usize,
     forgotten: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Stripe {
-    /// The number of entries, so that an empty stripe costs a reader one load.
+struct Partition {
+    /// The number of entries, so that an empty partition costs a reader one load.
     len: AtomicUsize,
     entries: Mutex<Entries>,
 }
@@ -60,45 +60,45 @@ impl Tombstones {
 
     pub(super) fn new(entries_max: usize) -> Self {
         Self {
-            stripes: std::array::from_fn(|_| Stripe::default()),
-            stripe_entries_max: entries_max.div_ceil(STRIPES).max(1),
+            partitions: std::array::from_fn(|_| Partition::default()),
+            partition_entries_max: entries_max.div_ceil(PARTITIONS).max(1),
             forgotten: AtomicU64::new(0),
         }
     }
 
     pub(super) fn contains(&self, token: Token) -> bool {
-        let (key, stripe) = self.place(token);
-        stripe.len.load(Ordering::Acquire) > 0 && stripe.lock().keys.contains(&key)
+        let (key, partition) = self.place(token);
+        partition.len.load(Ordering::Acquire) > 0 && partition.lock().keys.contains(&key)
     }
 
     /// Remembers a token until it expires, or until room is needed for others that were ended after it.
     pub(super) fn insert(&self, token: Token, expiry: UnixSeconds, now: UnixSeconds) {
-        let (key, stripe) = self.place(token);
-        let mut entries = stripe.lock();
-        let forgotten = entries.insert(key, seconds(expiry), seconds(now), self.stripe_entries_max);
-        stripe.len.store(entries.keys.len(), Ordering::Release);
+        let (key, partition) = self.place(token);
+        let mut entries = partition.lock();
+        let forgotten = entries.insert(key, seconds(expiry), seconds(now), self.partition_entries_max);
+        partition.len.store(entries.keys.len(), Ordering::Release);
         drop(entries);
         self.forgotten.fetch_add(forgotten, Ordering::Relaxed);
     }
 
     /// How many are remembered, and how many were forgotten before they expired.
     pub(super) fn figures(&self) -> TombstoneFigures {
-        let stripes = self.stripes.iter();
+        let partitions = self.partitions.iter();
         TombstoneFigures {
-            remembered: stripes
-                .map(|stripe| stripe.len.load(Ordering::Relaxed) as u64)
+            remembered: partitions
+                .map(|partition| partition.len.load(Ordering::Relaxed) as u64)
                 .sum(),
             forgotten_total: self.forgotten.load(Ordering::Relaxed),
         }
     }
 
-    fn place(&self, token: Token) -> (Key, &Stripe) {
+    fn place(&self, token: Token) -> (Key, &Partition) {
         let [a, b, c, d, e, f, g, h, ..] = token;
         let [.., last] = token;
-        // Within bounds: the stripes are an array, and the index is taken modulo its length.
+        // Within bounds: the partitions are an array, and the index is taken modulo its length.
         (
             [a, b, c, d, e, f, g, h],
-            &self.stripes[usize::from(last) % STRIPES],
+            &self.partitions[usize::from(last) % PARTITIONS],
         )
     }
 }
@@ -108,7 +108,7 @@ fn seconds(time: UnixSeconds) -> u32 {
     u32::try_from(time.0).unwrap_or(u32::MAX)
 }
 
-impl Stripe {
+impl Partition {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         // Nothing that runs under the lock leaves entries half changed.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room_and_are_counted() {
-        let tombstones = Tombstones::new(3 * STRIPES);
+        let tombstones = Tombstones::new(3 * PARTITIONS);
         for number in 0..3 {
             tombstones.insert(token(number), UnixSeconds(10), UnixSeconds(0));
         }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_has_expired_goes_first_and_uncounted() {
-        let tombstones = Tombstones::new(2 * STRIPES);
+        let tombstones = Tombstones::new(2 * PARTITIONS);
         tombstones.insert(token(1), UnixSeconds(10), UnixSeconds(0));
         tombstones.insert(token(2), UnixSeconds(20), UnixSeconds(0));
         tombstones.insert(token(3), UnixSeconds(30), UnixSeconds(10));

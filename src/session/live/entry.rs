@@ -1,4 +1,4 @@
-//! What is live of one session. No lock of its own: its stripe's guards it.
+//! What is live of one session. No lock of its own: its partition's guards it.
 
 use std::sync::Arc;
 

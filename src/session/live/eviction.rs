@@ -12,9 +12,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::entry::{Entry, Question};
+use super::sharded_map::{LockedPartition, Reached};
 use super::shared_context::Seconds;
 use super::stream::Stream;
-use super::stripes::{Locked, Reached};
 use super::{Live, LiveEvent};
 use crate::mcp::{Principal, SessionToken, StateRefused, UnixSeconds};
 use crate::registry::AnswerError;
@@ -40,45 +40,46 @@ impl Live {
         principal: Principal,
         work: impl FnOnce(&mut Entry) -> Result<R, StateRefused>,
     ) -> Result<R, StateRefused> {
-        let mut stripe = self.stripes.lock(token);
-        if stripe.entry(token).is_none() {
-            drop(stripe);
+        let mut partition = self.sessions.lock(token);
+        if partition.entry(token).is_none() {
+            drop(partition);
             if self.is_evicted(token) {
                 return Err(StateRefused::Full);
             }
             self.make_room(Entry::BYTES)?;
             self.reserve(principal)?;
-            stripe = self.stripes.lock(token);
-            if stripe.entry(token).is_some() {
-                self.stripes.release(principal);
+            partition = self.sessions.lock(token);
+            if partition.entry(token).is_some() {
+                self.sessions.release(principal);
             } else {
                 let charge = self.context.budget.charge(Entry::BYTES);
-                stripe.insert(token, Entry::new(principal, self.context.now(), charge));
+                partition.insert(token, Entry::new(principal, self.context.now(), charge));
             }
         }
-        self.work(stripe, token, work).unwrap_or(Err(StateRefused::Full))
+        self.work(partition, token, work)
+            .unwrap_or(Err(StateRefused::Full))
     }
 
     /// Works on a session's entry, if there is one.
     pub(super) fn visit<R>(&self, token: SessionToken, work: impl FnOnce(&mut Entry) -> R) -> Option<R> {
-        let stripe = self.stripes.lock_if_any(token)?;
-        self.work(stripe, token, work)
+        let partition = self.sessions.lock_if_any(token)?;
+        self.work(partition, token, work)
     }
 
     fn work<R>(
         &self,
-        mut stripe: Locked<'_>,
+        mut partition: LockedPartition<'_>,
         token: SessionToken,
         work: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
         let mut dropped = Vec::new();
-        let entry = stripe.entry(token)?;
+        let entry = partition.entry(token)?;
         entry.used = self.context.now();
         let result = work(entry);
         entry.limit_finished(self.context.options.replay_streams_max, &mut dropped);
-        let empty = entry.is_empty().then(|| stripe.remove(token)).flatten();
-        stripe.refile(token);
-        drop(stripe);
+        let empty = entry.is_empty().then(|| partition.remove(token)).flatten();
+        partition.refile(token);
+        drop(partition);
         drop(dropped);
         if let Some(entry) = empty {
             self.finish(*entry);
@@ -109,7 +110,7 @@ impl Live {
         for _ in 0..LOOKS_MAX {
             let own_sessions_max = options.sessions_per_principal_max;
             let reached = match self
-                .stripes
+                .sessions
                 .reserve(principal, options.sessions_max, own_sessions_max)
             {
                 Ok(()) => return Ok(()),
@@ -125,7 +126,7 @@ impl Live {
 
     /// Looks at the session idle for longest, and evicts it if it still is. False if none is idle.
     fn evict_longest_idle(&self, principal: Option<Principal>) -> bool {
-        let Some(token) = self.stripes.longest_idle(principal) else {
+        let Some(token) = self.sessions.longest_idle(principal) else {
             return false;
         };
         if let Considered::Evicted(entry) = self.consider(token) {
@@ -135,34 +136,34 @@ impl Live {
     }
 
     fn consider(&self, token: SessionToken) -> Considered {
-        let mut stripe = self.stripes.lock(token);
-        let Some(entry) = stripe.entry(token) else {
+        let mut partition = self.sessions.lock(token);
+        let Some(entry) = partition.entry(token) else {
             return Considered::Spared;
         };
         let is_as_filed = entry.filed == Some(entry.used) && !entry.is_busy();
         if !is_as_filed {
-            stripe.refile(token);
+            partition.refile(token);
             return Considered::Spared;
         }
-        match self.evict(&mut stripe, token) {
+        match self.evict(&mut partition, token) {
             Some(entry) => Considered::Evicted(entry),
             None => Considered::Spared,
         }
     }
 
-    fn evict(&self, stripe: &mut Locked<'_>, token: SessionToken) -> Option<Box<Entry>> {
+    fn evict(&self, partition: &mut LockedPartition<'_>, token: SessionToken) -> Option<Box<Entry>> {
         // The store's own seconds: whatever the calendar does, they go on until the id has expired.
         let now = UnixSeconds(u64::from(self.context.now()));
         let max_age_seconds = self.context.options.session_max_age.as_secs();
         let expiry = UnixSeconds(now.0.saturating_add(max_age_seconds));
         self.evicted.insert(token.0, expiry, now);
         self.evictions.fetch_add(1, Ordering::Relaxed);
-        stripe.remove(token)
+        partition.remove(token)
     }
 
     /// What is left to do for a session that is out of the table.
     pub(super) fn finish(&self, entry: Entry) {
-        self.stripes.release(entry.principal);
+        self.sessions.release(entry.principal);
         for stream in entry.get_stream.iter().chain(&entry.calls) {
             stream.end();
         }
@@ -197,12 +198,12 @@ impl Live {
         let oldest_use = now.saturating_sub(seconds(options.idle));
         let mut dropped: Vec<Arc<Stream>> = Vec::new();
         let mut finished = Vec::new();
-        for mut stripe in self.stripes.lock_each() {
-            for token in stripe.tokens() {
-                let gone = self.sweep(&mut stripe, token, oldest_replay, oldest_use, &mut dropped);
+        for mut partition in self.sessions.lock_each() {
+            for token in partition.tokens() {
+                let gone = self.sweep(&mut partition, token, oldest_replay, oldest_use, &mut dropped);
                 finished.extend(gone);
             }
-            drop(stripe);
+            drop(partition);
             dropped.clear();
             finished
                 .drain(..)
@@ -213,23 +214,23 @@ impl Live {
     /// Takes a session out if it is to go.
     fn sweep(
         &self,
-        stripe: &mut Locked<'_>,
+        partition: &mut LockedPartition<'_>,
         token: SessionToken,
         oldest_replay: Seconds,
         oldest_use: Seconds,
         dropped: &mut Vec<Arc<Stream>>,
     ) -> Option<Box<Entry>> {
-        let entry = stripe.entry(token)?;
+        let entry = partition.entry(token)?;
         entry.sweep(oldest_replay, self.context.options.replay_streams_max, dropped);
         if entry.is_empty() {
-            return stripe.remove(token);
+            return partition.remove(token);
         }
         if entry.is_busy() {
             entry.used = self.context.now();
         } else if entry.used < oldest_use {
-            return self.evict(stripe, token);
+            return self.evict(partition, token);
         }
-        stripe.refile(token);
+        partition.refile(token);
         None
     }
 }

@@ -1,6 +1,6 @@
 //! What is live over the whole process: streams, subscriptions, log levels, questions in flight, replayable events.
 //!
-//! A legacy session costs nothing until it holds something of these, then one entry in a striped table; modern
+//! A legacy session costs nothing until it holds something of these, then one entry in a sharded map; modern
 //! subscriptions hang on their stream alone. Any shard may come with a request of any session, and any thread may
 //! say something to any stream, so this is one of the few places with locks: held for a look-up or a copy of some
 //! pointers, never while calling out, never on the way of a plain request and its answer.
@@ -14,7 +14,7 @@
 //! | `stream`, `message`, `event_id` | one client's messages, shared bodies, ids for replay |
 //! | `shard_events` | what a shard is told, and the way into its inbox |
 //! | `sse_inbox` | messages for channels that come by other connections |
-//! | `stripes`, `entry`, `eviction` | sessions with something live |
+//! | `sharded_map`, `entry`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
 //! | `broadcaster`, `pending_notifications` | announcements; watching resources; the passing of time |
 //! | `budget`, `shared_context` | bytes; what all streams share |
@@ -29,10 +29,10 @@ mod message;
 mod pending_notifications;
 mod seating;
 mod shard_events;
+mod sharded_map;
 mod shared_context;
 mod sse_inbox;
 mod stream;
-mod stripes;
 #[cfg(test)]
 mod tests;
 
@@ -60,10 +60,10 @@ pub use stream::{Event, Stream, StreamPlace, StreamState};
 use super::tombstones::Tombstones;
 use entry::Question;
 use interest::{Index, Listener, Lists, Seats};
+use sharded_map::ShardedMap;
 use shared_context::SharedContext;
 use sse_inbox::SseInboxes;
 use stream::Owner;
-use stripes::Stripes;
 
 /// Questions of one session that wait for an answer. Measured by nothing: more than any tool asks at once.
 const QUESTIONS_MAX: usize = 256;
@@ -150,7 +150,7 @@ pub struct LiveStats {
 /// The process's live state. See the module's documentation.
 pub struct Live {
     context: Arc<SharedContext>,
-    stripes: Stripes,
+    sessions: ShardedMap,
     sse_inboxes: Arc<SseInboxes>,
     /// Evicted sessions, by the seconds of the store's own clock.
     evicted: Tombstones,
@@ -170,7 +170,7 @@ impl Live {
     pub fn new(options: LiveOptions, shards: usize) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             context: SharedContext::new(options, shards),
-            stripes: Stripes::new(),
+            sessions: ShardedMap::new(),
             sse_inboxes: SseInboxes::new(),
             evicted: Tombstones::new(eviction::TOMBSTONES_MAX),
             evictions: Default::default(),
@@ -323,11 +323,11 @@ impl Live {
 
     /// Ends what is live of a session: its streams end after what is queued, its questions are cancelled.
     pub fn end_session(&self, token: SessionToken) {
-        let Some(mut stripe) = self.stripes.lock_if_any(token) else {
+        let Some(mut partition) = self.sessions.lock_if_any(token) else {
             return;
         };
-        let entry = stripe.remove(token);
-        drop(stripe);
+        let entry = partition.remove(token);
+        drop(partition);
         if let Some(entry) = entry {
             self.finish(*entry);
         }
@@ -353,8 +353,8 @@ impl Live {
 
     /// A request names the session: it is in use. Costs one load while no session has anything live.
     pub fn touch(&self, token: SessionToken) {
-        if let Some(mut stripe) = self.stripes.lock_if_any(token)
-            && let Some(entry) = stripe.entry(token)
+        if let Some(mut partition) = self.sessions.lock_if_any(token)
+            && let Some(entry) = partition.entry(token)
         {
             entry.used = self.context.now();
         }
@@ -368,7 +368,7 @@ impl Live {
     /// Figures for metrics.
     pub fn stats(&self) -> LiveStats {
         LiveStats {
-            sessions: self.stripes.sessions(),
+            sessions: self.sessions.sessions(),
             bytes: self.context.budget.used_bytes(),
             evictions: self.evictions.load(Ordering::Relaxed),
             evicted: self.evicted.figures(),
@@ -377,17 +377,17 @@ impl Live {
 
     /// The stream on which the server speaks to a session on its own account, if the client has one.
     pub(in crate::session) fn get_stream_of(&self, token: SessionToken) -> Option<Arc<Stream>> {
-        let mut stripe = self.stripes.lock_if_any(token)?;
-        stripe.entry(token)?.get_stream.clone()
+        let mut partition = self.sessions.lock_if_any(token)?;
+        partition.entry(token)?.get_stream.clone()
     }
 
     fn resume(&self, token: SessionToken, last_event: &[u8]) -> Option<Attached> {
         let event = EventId::parse(last_event)?;
-        let mut stripe = self.stripes.lock_if_any(token)?;
-        let entry = stripe.entry(token)?;
+        let mut partition = self.sessions.lock_if_any(token)?;
+        let entry = partition.entry(token)?;
         entry.used = self.context.now();
         let stream = Arc::clone(entry.stream(event.stream)?);
-        drop(stripe);
+        drop(partition);
         let after = Some(event.seq);
         (event.seq <= stream.last_seq()).then_some(Attached { stream, after })
     }
@@ -436,8 +436,8 @@ impl FeatureState for Live {
     }
 
     fn log_level(&self, session: SessionToken) -> Option<LogLevel> {
-        let mut stripe = self.stripes.lock_if_any(session)?;
-        stripe.entry(session)?.log_level
+        let mut partition = self.sessions.lock_if_any(session)?;
+        partition.entry(session)?.log_level
     }
 
     fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {

@@ -23,7 +23,7 @@ use super::{Live, LiveEvent, LiveOptions};
 use crate::mcp::{Principal, SessionToken, StateRefused};
 
 /// So many that two shards rarely meet.
-const STRIPES: usize = 64;
+const PARTITIONS: usize = 64;
 /// What an inbox costs beside itself: its table's entry, and the allocator's share.
 const TABLE_ENTRY_BYTES: usize = 64;
 /// What a message costs beside its bytes: the event it comes with.
@@ -150,9 +150,9 @@ impl Waiting {
 }
 
 /// All inboxes of the process, by token.
-pub(super) struct SseInboxes(Box<[Mutex<Stripe>]>);
+pub(super) struct SseInboxes(Box<[Mutex<Partition>]>);
 
-type Stripe = HashMap<SessionToken, Slot>;
+type Partition = HashMap<SessionToken, Slot>;
 
 struct Slot {
     place: StreamPlace,
@@ -162,15 +162,15 @@ struct Slot {
 
 impl SseInboxes {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self((0..STRIPES).map(|_| Mutex::default()).collect()))
+        Arc::new(Self((0..PARTITIONS).map(|_| Mutex::default()).collect()))
     }
 
-    fn lock(&self, token: SessionToken) -> MutexGuard<'_, Stripe> {
+    fn lock(&self, token: SessionToken) -> MutexGuard<'_, Partition> {
         let [.., last] = token.0;
-        // Within bounds: the index is taken modulo the number of stripes. Nothing that runs under the lock leaves a
-        // stripe half changed.
-        let stripe = &self.0[usize::from(last) % STRIPES];
-        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+        // Within bounds: the index is taken modulo the number of partitions. Nothing that runs under the lock leaves a
+        // partition half changed.
+        let partition = &self.0[usize::from(last) % PARTITIONS];
+        partition.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,11 +217,11 @@ impl Live {
             inboxes,
             ..
         } = &*self.context;
-        let stripe = self.sse_inboxes.lock(token);
-        let slot = stripe.get(&token).filter(|slot| slot.principal == principal);
+        let partition = self.sse_inboxes.lock(token);
+        let slot = partition.get(&token).filter(|slot| slot.principal == principal);
         let slot = slot.ok_or(DeliverRefused::Unknown)?;
         let (place, waiting) = (slot.place, Arc::clone(&slot.waiting));
-        drop(stripe);
+        drop(partition);
         self.make_room(message.len() + EVENT_BYTES)
             .map_err(|_| DeliverRefused::Full)?;
         if !waiting.admit(message.len(), options) {

@@ -12,7 +12,7 @@
 //! Invariant: an entry's counts are the [`AddressPlace`]s given out for it and not yet taken back.
 #![allow(
     clippy::disallowed_types,
-    reason = "counting over all shards; a stripe is held for one look-up"
+    reason = "counting over all shards; a partition is held for one look-up"
 )]
 
 use std::collections::HashMap;
@@ -23,9 +23,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::slab::Slab;
 
-/// Stripes, so that shards seldom meet: several for each core of a large machine.
-const STRIPES: usize = 128;
-/// Entries a stripe keeps room for once it is empty.
+/// Partitions, so that shards seldom meet: several for each core of a large machine.
+const PARTITIONS: usize = 128;
+/// Entries a partition keeps room for once it is empty.
 const ENTRIES_KEPT_MAX: usize = 64;
 
 /// What is counted as one client.
@@ -51,7 +51,7 @@ impl Client {
 #[must_use]
 pub(in crate::shard) struct AddressPlace {
     index: u32,
-    stripe: u8,
+    partition: u8,
     is_refused: bool,
 }
 
@@ -70,12 +70,12 @@ pub(in crate::shard) enum AddressVerdict {
 pub(in crate::shard) struct Addresses {
     connections_max: u32,
     hasher: RandomState,
-    stripes: Box<[Stripe]>,
+    partitions: Box<[Partition]>,
 }
 
 #[derive(Default)]
 #[repr(align(128))]
-struct Stripe(Mutex<Entries>);
+struct Partition(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
@@ -96,21 +96,21 @@ impl Addresses {
         Addresses {
             connections_max: connections_max.get(),
             hasher: RandomState::new(),
-            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
+            partitions: (0..PARTITIONS).map(|_| Partition::default()).collect(),
         }
     }
 
     /// Counts a connection of `address` in.
     pub(in crate::shard) fn enter(&self, address: IpAddr) -> AddressVerdict {
         let client = Client::of(address);
-        let stripe = self.hasher.hash_one(client) as usize % STRIPES;
-        let mut entries = self.stripes[stripe].lock();
+        let partition = self.hasher.hash_one(client) as usize % PARTITIONS;
+        let mut entries = self.partitions[partition].lock();
         let Some((index, entry)) = entries.entry_of(client) else {
             return AddressVerdict::Reject;
         };
         let place = |is_refused| AddressPlace {
             index,
-            stripe: stripe as u8,
+            partition: partition as u8,
             is_refused,
         };
         // An entry that is new has room, so none is left empty.
@@ -127,7 +127,7 @@ impl Addresses {
 
     /// Counts it out.
     pub(in crate::shard) fn leave(&self, place: AddressPlace) {
-        let mut entries = self.stripes[usize::from(place.stripe)].lock();
+        let mut entries = self.partitions[usize::from(place.partition)].lock();
         let Some(entry) = entries.slots.get_mut(place.index) else {
             return;
         };
@@ -143,9 +143,9 @@ impl Addresses {
     }
 }
 
-impl Stripe {
+impl Partition {
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        // Nothing panics with a stripe held; if it did, counts would still be counts.
+        // Nothing panics with a partition held; if it did, counts would still be counts.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -200,8 +200,8 @@ mod tests {
     }
 
     fn entries(addresses: &Addresses) -> usize {
-        let stripes = addresses.stripes.iter();
-        stripes.map(|stripe| stripe.lock().indices.len()).sum()
+        let partitions = addresses.partitions.iter();
+        partitions.map(|partition| partition.lock().indices.len()).sum()
     }
 
     #[test]
@@ -263,10 +263,10 @@ mod tests {
         places.into_iter().for_each(|place| addresses.leave(place));
         assert_eq!(entries(&addresses), 0);
         let slots = addresses
-            .stripes
+            .partitions
             .iter()
-            .map(|stripe| stripe.lock().slots.slots() as usize);
-        assert!(slots.sum::<usize>() <= STRIPES * ENTRIES_KEPT_MAX * 2);
+            .map(|partition| partition.lock().slots.slots() as usize);
+        assert!(slots.sum::<usize>() <= PARTITIONS * ENTRIES_KEPT_MAX * 2);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The sessions with live state, by token, spread over locks so that two shards rarely meet.
 //!
-//! Idle sessions are kept in order of their last use, each stripe publishing its oldest, so that the one to evict
-//! is found by looking at one number per stripe. The order is put right when it is looked at: being used costs a
+//! Idle sessions are kept in order of their last use, each partition publishing its oldest, so that the one to evict
+//! is found by looking at one number per partition. The order is put right when it is looked at: being used costs a
 //! session no more than writing down when.
 //!
-//! Locks are taken in this order: stripe, principals, interest, stream. None is held while calling out.
+//! Locks are taken in this order: partition, principals, interest, stream. None is held while calling out.
 #![allow(
     clippy::disallowed_types,
     reason = "a session's requests may come to any shard; only those that need live state come here"
@@ -18,21 +18,21 @@ use super::entry::Entry;
 use super::shared_context::Seconds;
 use crate::mcp::{Principal, SessionToken};
 
-/// So many that a stripe of a full store is swept in some ten microseconds.
-const STRIPES: usize = 256;
+/// So many that a partition of a full store is swept in some ten microseconds.
+const PARTITIONS: usize = 256;
 /// A token, as what it is ordered by.
 type TokenBytes = [u8; 16];
 
-/// A stripe without idle sessions.
+/// A partition without idle sessions.
 const NONE_IDLE: u64 = u64::MAX;
 
-pub(super) struct Stripes {
-    stripes: Box<[Stripe]>,
+pub(super) struct ShardedMap {
+    partitions: Box<[Partition]>,
     principals: Principals,
     sessions: AtomicUsize,
 }
 
-pub(super) struct Stripe {
+pub(super) struct Partition {
     /// Spares requests the lock while nothing is live here.
     len: AtomicUsize,
     /// When the longest idle session was last used.
@@ -57,22 +57,22 @@ struct OnePrincipal {
     idle: BTreeSet<(Seconds, TokenBytes)>,
 }
 
-/// A stripe, locked; publishes what changed when it is let go.
-pub(super) struct Locked<'a> {
-    stripe: &'a Stripe,
+/// A partition, locked; publishes what changed when it is let go.
+pub(super) struct LockedPartition<'a> {
+    partition: &'a Partition,
     principals: &'a Principals,
     state: MutexGuard<'a, State>,
 }
 
-impl Stripes {
+impl ShardedMap {
     pub(super) fn new() -> Self {
-        let stripe = || Stripe {
+        let partition = || Partition {
             len: AtomicUsize::new(0),
             oldest: AtomicU64::new(NONE_IDLE),
             state: Mutex::default(),
         };
         Self {
-            stripes: std::iter::repeat_with(stripe).take(STRIPES).collect(),
+            partitions: std::iter::repeat_with(partition).take(PARTITIONS).collect(),
             principals: Principals::default(),
             sessions: AtomicUsize::new(0),
         }
@@ -83,21 +83,21 @@ impl Stripes {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    pub(super) fn lock(&self, token: SessionToken) -> Locked<'_> {
-        self.lock_stripe(self.stripe_of(token))
+    pub(super) fn lock(&self, token: SessionToken) -> LockedPartition<'_> {
+        self.lock_partition(self.partition_of(token))
     }
 
     /// The same, but only if there are sessions.
-    pub(super) fn lock_if_any(&self, token: SessionToken) -> Option<Locked<'_>> {
-        let stripe = self.stripe_of(token);
-        (stripe.len.load(Ordering::Acquire) > 0).then(|| self.lock_stripe(stripe))
+    pub(super) fn lock_if_any(&self, token: SessionToken) -> Option<LockedPartition<'_>> {
+        let partition = self.partition_of(token);
+        (partition.len.load(Ordering::Acquire) > 0).then(|| self.lock_partition(partition))
     }
 
-    /// Every stripe that has sessions, one after the other.
-    pub(super) fn lock_each(&self) -> impl Iterator<Item = Locked<'_>> {
-        let inhabited = |stripe: &&Stripe| stripe.len.load(Ordering::Acquire) > 0;
-        let stripes = self.stripes.iter().filter(inhabited);
-        stripes.map(|stripe| self.lock_stripe(stripe))
+    /// Every partition that has sessions, one after the other.
+    pub(super) fn lock_each(&self) -> impl Iterator<Item = LockedPartition<'_>> {
+        let inhabited = |partition: &&Partition| partition.len.load(Ordering::Acquire) > 0;
+        let partitions = self.partitions.iter().filter(inhabited);
+        partitions.map(|partition| self.lock_partition(partition))
     }
 
     /// Counts a session that is about to be, unless there are too many.
@@ -131,23 +131,23 @@ impl Stripes {
         if let Some(principal) = principal {
             return self.principals.longest_idle(principal);
         }
-        let oldest = |stripe: &&Stripe| stripe.oldest.load(Ordering::Acquire);
-        let stripe = self.stripes.iter().min_by_key(oldest)?;
-        let state = stripe.lock();
+        let oldest = |partition: &&Partition| partition.oldest.load(Ordering::Acquire);
+        let partition = self.partitions.iter().min_by_key(oldest)?;
+        let state = partition.lock();
         state.idle.first().map(|(_, token)| SessionToken(*token))
     }
 
-    fn stripe_of(&self, token: SessionToken) -> &Stripe {
+    fn partition_of(&self, token: SessionToken) -> &Partition {
         let [.., last] = token.0;
-        // Within bounds: there are as many stripes as bytes.
-        &self.stripes[usize::from(last) % STRIPES]
+        // Within bounds: there are as many partitions as bytes.
+        &self.partitions[usize::from(last) % PARTITIONS]
     }
 
-    fn lock_stripe<'a>(&'a self, stripe: &'a Stripe) -> Locked<'a> {
-        Locked {
-            stripe,
+    fn lock_partition<'a>(&'a self, partition: &'a Partition) -> LockedPartition<'a> {
+        LockedPartition {
+            partition,
             principals: &self.principals,
-            state: stripe.lock(),
+            state: partition.lock(),
         }
     }
 }
@@ -159,7 +159,7 @@ pub(super) enum Reached {
     InAll,
 }
 
-impl Locked<'_> {
+impl LockedPartition<'_> {
     pub(super) fn entry(&mut self, token: SessionToken) -> Option<&mut Entry> {
         self.state.entries.get_mut(&token).map(Box::as_mut)
     }
@@ -210,21 +210,23 @@ impl Locked<'_> {
     }
 }
 
-impl Drop for Locked<'_> {
+impl Drop for LockedPartition<'_> {
     fn drop(&mut self) {
         let oldest = self
             .state
             .idle
             .first()
             .map_or(NONE_IDLE, |(used, _)| u64::from(*used));
-        self.stripe.oldest.store(oldest, Ordering::Release);
-        self.stripe.len.store(self.state.entries.len(), Ordering::Release);
+        self.partition.oldest.store(oldest, Ordering::Release);
+        self.partition
+            .len
+            .store(self.state.entries.len(), Ordering::Release);
     }
 }
 
-impl Stripe {
+impl Partition {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under the lock leaves a stripe half changed.
+        // Nothing that runs under the lock leaves a partition half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
