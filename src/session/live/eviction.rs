@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::entry::{Entry, Question};
+use super::session_state::{Question, SessionState};
 use super::sharded_map::{LockedPartition, Reached};
 use super::shared_context::Seconds;
 use super::stream::Stream;
@@ -27,41 +27,45 @@ const LOOKS_MAX: usize = 256;
 
 /// What became of a candidate for eviction.
 enum Considered {
-    Evicted(Box<Entry>),
-    /// It was used since it was filed, or is gone.
+    Evicted(Box<SessionState>),
+    /// It was used since it was put in order, or is gone.
     Spared,
 }
 
 impl Live {
-    /// Works on a session's entry, made if there is none.
+    /// Works on a session's state, made if there is none.
     pub(super) fn enter<R>(
         &self,
         token: SessionToken,
         principal: Principal,
-        work: impl FnOnce(&mut Entry) -> Result<R, StateRefused>,
+        work: impl FnOnce(&mut SessionState) -> Result<R, StateRefused>,
     ) -> Result<R, StateRefused> {
         let mut partition = self.sessions.lock(token);
-        if partition.entry(token).is_none() {
+        if partition.get_mut(token).is_none() {
             drop(partition);
             if self.is_evicted(token) {
                 return Err(StateRefused::Full);
             }
-            self.make_room(Entry::BYTES)?;
+            self.make_room(SessionState::BYTES)?;
             self.reserve(principal)?;
             partition = self.sessions.lock(token);
-            if partition.entry(token).is_some() {
+            if partition.get_mut(token).is_some() {
                 self.sessions.release(principal);
             } else {
-                let charge = self.context.budget.charge(Entry::BYTES);
-                partition.insert(token, Entry::new(principal, self.context.now(), charge));
+                let charge = self.context.budget.charge(SessionState::BYTES);
+                partition.insert(token, SessionState::new(principal, self.context.now(), charge));
             }
         }
         self.work(partition, token, work)
             .unwrap_or(Err(StateRefused::Full))
     }
 
-    /// Works on a session's entry, if there is one.
-    pub(super) fn visit<R>(&self, token: SessionToken, work: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+    /// Works on a session's state, if there is one.
+    pub(super) fn visit<R>(
+        &self,
+        token: SessionToken,
+        work: impl FnOnce(&mut SessionState) -> R,
+    ) -> Option<R> {
         let partition = self.sessions.lock_if_any(token)?;
         self.work(partition, token, work)
     }
@@ -70,19 +74,19 @@ impl Live {
         &self,
         mut partition: LockedPartition<'_>,
         token: SessionToken,
-        work: impl FnOnce(&mut Entry) -> R,
+        work: impl FnOnce(&mut SessionState) -> R,
     ) -> Option<R> {
         let mut dropped = Vec::new();
-        let entry = partition.entry(token)?;
-        entry.used = self.context.now();
-        let result = work(entry);
-        entry.limit_finished(self.context.options.replay_streams_max, &mut dropped);
-        let empty = entry.is_empty().then(|| partition.remove(token)).flatten();
-        partition.refile(token);
+        let state = partition.get_mut(token)?;
+        state.used = self.context.now();
+        let result = work(state);
+        state.limit_finished(self.context.options.replay_streams_max, &mut dropped);
+        let empty = state.is_empty().then(|| partition.remove(token)).flatten();
+        partition.update_idle(token);
         drop(partition);
         drop(dropped);
-        if let Some(entry) = empty {
-            self.finish(*entry);
+        if let Some(state) = empty {
+            self.finish(*state);
         }
         Some(result)
     }
@@ -129,29 +133,29 @@ impl Live {
         let Some(token) = self.sessions.longest_idle(principal) else {
             return false;
         };
-        if let Considered::Evicted(entry) = self.consider(token) {
-            self.finish(*entry);
+        if let Considered::Evicted(state) = self.consider(token) {
+            self.finish(*state);
         }
         true
     }
 
     fn consider(&self, token: SessionToken) -> Considered {
         let mut partition = self.sessions.lock(token);
-        let Some(entry) = partition.entry(token) else {
+        let Some(state) = partition.get_mut(token) else {
             return Considered::Spared;
         };
-        let is_as_filed = entry.filed == Some(entry.used) && !entry.is_busy();
-        if !is_as_filed {
-            partition.refile(token);
+        let is_still_idle = state.idle_since == Some(state.used) && !state.is_busy();
+        if !is_still_idle {
+            partition.update_idle(token);
             return Considered::Spared;
         }
         match self.evict(&mut partition, token) {
-            Some(entry) => Considered::Evicted(entry),
+            Some(state) => Considered::Evicted(state),
             None => Considered::Spared,
         }
     }
 
-    fn evict(&self, partition: &mut LockedPartition<'_>, token: SessionToken) -> Option<Box<Entry>> {
+    fn evict(&self, partition: &mut LockedPartition<'_>, token: SessionToken) -> Option<Box<SessionState>> {
         // The store's own seconds: whatever the calendar does, they go on until the id has expired.
         let now = UnixSeconds(u64::from(self.context.now()));
         let max_age_seconds = self.context.options.session_max_age.as_secs();
@@ -162,15 +166,15 @@ impl Live {
     }
 
     /// What is left to do for a session that is out of the table.
-    pub(super) fn finish(&self, entry: Entry) {
-        self.sessions.release(entry.principal);
-        for stream in entry.get_stream.iter().chain(&entry.calls) {
+    pub(super) fn finish(&self, state: SessionState) {
+        self.sessions.release(state.principal);
+        for stream in state.get_stream.iter().chain(&state.calls) {
             stream.end();
         }
-        if self.context.interest.leave_uris(&entry.subscriptions) {
+        if self.context.interest.leave_uris(&state.subscriptions) {
             self.context.pending.on_unsettled();
         }
-        for question in entry.questions {
+        for question in state.questions {
             self.deliver(question, Err(AnswerError::Cancelled));
         }
     }
@@ -207,7 +211,7 @@ impl Live {
             dropped.clear();
             finished
                 .drain(..)
-                .for_each(|entry: Box<Entry>| self.finish(*entry));
+                .for_each(|state: Box<SessionState>| self.finish(*state));
         }
     }
 
@@ -219,18 +223,18 @@ impl Live {
         oldest_replay: Seconds,
         oldest_use: Seconds,
         dropped: &mut Vec<Arc<Stream>>,
-    ) -> Option<Box<Entry>> {
-        let entry = partition.entry(token)?;
-        entry.sweep(oldest_replay, self.context.options.replay_streams_max, dropped);
-        if entry.is_empty() {
+    ) -> Option<Box<SessionState>> {
+        let state = partition.get_mut(token)?;
+        state.sweep(oldest_replay, self.context.options.replay_streams_max, dropped);
+        if state.is_empty() {
             return partition.remove(token);
         }
-        if entry.is_busy() {
-            entry.used = self.context.now();
-        } else if entry.used < oldest_use {
+        if state.is_busy() {
+            state.used = self.context.now();
+        } else if state.used < oldest_use {
             return self.evict(partition, token);
         }
-        partition.refile(token);
+        partition.update_idle(token);
         None
     }
 }

@@ -14,20 +14,20 @@
 //! | `stream`, `message`, `event_id` | one client's messages, shared bodies, ids for replay |
 //! | `shard_events` | what a shard is told, and the way into its inbox |
 //! | `sse_inbox` | messages for channels that come by other connections |
-//! | `sharded_map`, `entry`, `eviction` | sessions with something live |
+//! | `sharded_map`, `session_state`, `eviction` | sessions with something live |
 //! | `interest`, `seating` | who listens to what |
 //! | `broadcaster`, `pending_notifications` | announcements; watching resources; the passing of time |
 //! | `budget`, `shared_context` | bytes; what all streams share |
 
 mod broadcaster;
 mod budget;
-mod entry;
 mod event_id;
 mod eviction;
 mod interest;
 mod message;
 mod pending_notifications;
 mod seating;
+mod session_state;
 mod shard_events;
 mod sharded_map;
 mod shared_context;
@@ -48,9 +48,9 @@ use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
 
 pub use broadcaster::{Broadcaster, BroadcasterHandle, Watchers};
-pub use entry::{CallPlace, QuestionId};
 pub use event_id::{EventId, StreamId, StreamKind};
 pub use message::Message;
+pub use session_state::{CallPlace, QuestionId};
 #[cfg(test)]
 pub(in crate::session) use shard_events::Collected;
 pub use shard_events::{LiveEvent, ShardInbox};
@@ -58,8 +58,8 @@ pub use sse_inbox::{ChannelName, DeliverRefused, SseInbox, SseMessage};
 pub use stream::{Event, Stream, StreamPlace, StreamState};
 
 use super::tombstones::Tombstones;
-use entry::Question;
 use interest::{Index, Listener, Lists, Seats};
+use session_state::Question;
 use sharded_map::ShardedMap;
 use shared_context::SharedContext;
 use sse_inbox::SseInboxes;
@@ -200,10 +200,10 @@ impl Live {
                 let stream = self.new_stream(StreamKind::Call, false, Owner::Call);
                 Ok(Arc::new(stream))
             }
-            Some((token, principal)) => self.enter(token, principal, |entry| {
+            Some((token, principal)) => self.enter(token, principal, |state| {
                 let owner = self.owner(token);
                 let stream = Arc::new(self.new_stream(StreamKind::Call, true, owner));
-                entry.calls.push(Arc::clone(&stream));
+                state.calls.push(Arc::clone(&stream));
                 Ok(stream)
             }),
         }
@@ -250,14 +250,14 @@ impl Live {
         }
         let room = self.make_room(size_of::<Stream>() + Index::LISTS_BYTES);
         room.map_err(|StateRefused::Full| StreamRefused::Full)?;
-        let opened = self.enter(session.token, session.session.principal, |entry| {
-            let get_stream = entry.get_stream.take().filter(|stream| !stream.is_over());
+        let opened = self.enter(session.token, session.session.principal, |state| {
+            let get_stream = state.get_stream.take().filter(|stream| !stream.is_over());
             if get_stream.as_ref().is_some_and(|stream| stream.is_attached()) {
-                entry.get_stream = get_stream;
+                state.get_stream = get_stream;
                 return Ok(None);
             }
             let stream = get_stream.unwrap_or_else(|| self.new_get_stream(session.token));
-            entry.get_stream = Some(Arc::clone(&stream));
+            state.get_stream = Some(Arc::clone(&stream));
             Ok(Some(stream))
         });
         let stream = opened.map_err(|StateRefused::Full| StreamRefused::Full)?;
@@ -278,19 +278,19 @@ impl Live {
         number: u32,
     ) -> Result<QuestionId, StateRefused> {
         let id = QuestionId::new(self.context.unpredictable());
-        self.enter(session, principal, |entry| {
-            if entry.questions.len() >= QUESTIONS_MAX {
+        self.enter(session, principal, |state| {
+            if state.questions.len() >= QUESTIONS_MAX {
                 return Err(StateRefused::Full);
             }
-            entry.questions.push(Question { id, asker, number });
+            state.questions.push(Question { id, asker, number });
             Ok(id)
         })
     }
 
     /// The call is over: answers that still come are ignored.
     pub fn forget_questions(&self, session: SessionToken, asker: CallPlace) {
-        self.visit(session, |entry| {
-            entry.questions.retain(|question| question.asker != asker);
+        self.visit(session, |state| {
+            state.questions.retain(|question| question.asker != asker);
         });
     }
 
@@ -326,10 +326,10 @@ impl Live {
         let Some(mut partition) = self.sessions.lock_if_any(token) else {
             return;
         };
-        let entry = partition.remove(token);
+        let state = partition.remove(token);
         drop(partition);
-        if let Some(entry) = entry {
-            self.finish(*entry);
+        if let Some(state) = state {
+            self.finish(*state);
         }
     }
 
@@ -354,9 +354,9 @@ impl Live {
     /// A request names the session: it is in use. Costs one load while no session has anything live.
     pub fn touch(&self, token: SessionToken) {
         if let Some(mut partition) = self.sessions.lock_if_any(token)
-            && let Some(entry) = partition.entry(token)
+            && let Some(state) = partition.get_mut(token)
         {
-            entry.used = self.context.now();
+            state.used = self.context.now();
         }
     }
 
@@ -378,15 +378,15 @@ impl Live {
     /// The stream on which the server speaks to a session on its own account, if the client has one.
     pub(in crate::session) fn get_stream_of(&self, token: SessionToken) -> Option<Arc<Stream>> {
         let mut partition = self.sessions.lock_if_any(token)?;
-        partition.entry(token)?.get_stream.clone()
+        partition.get_mut(token)?.get_stream.clone()
     }
 
     fn resume(&self, token: SessionToken, last_event: &[u8]) -> Option<Attached> {
         let event = EventId::parse(last_event)?;
         let mut partition = self.sessions.lock_if_any(token)?;
-        let entry = partition.entry(token)?;
-        entry.used = self.context.now();
-        let stream = Arc::clone(entry.stream(event.stream)?);
+        let state = partition.get_mut(token)?;
+        state.used = self.context.now();
+        let stream = Arc::clone(state.stream(event.stream)?);
         drop(partition);
         let after = Some(event.seq);
         (event.seq <= stream.last_seq()).then_some(Attached { stream, after })
@@ -429,15 +429,15 @@ impl Live {
 
 impl FeatureState for Live {
     fn set_log_level(&self, session: &OpenSession, level: LogLevel) -> Result<(), StateRefused> {
-        self.enter(session.token, session.session.principal, |entry| {
-            entry.log_level = Some(level);
+        self.enter(session.token, session.session.principal, |state| {
+            state.log_level = Some(level);
             Ok(())
         })
     }
 
     fn log_level(&self, session: SessionToken) -> Option<LogLevel> {
         let mut partition = self.sessions.lock_if_any(session)?;
-        partition.entry(session)?.log_level
+        partition.get_mut(session)?.log_level
     }
 
     fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
@@ -446,15 +446,15 @@ impl FeatureState for Live {
         } = &*self.context;
         self.make_room(Index::join_bytes(uri))?;
         let mut is_news = false;
-        let joined = self.enter(session.token, session.session.principal, |entry| {
-            if interest.position(&entry.subscriptions, uri).is_some() {
+        let joined = self.enter(session.token, session.session.principal, |state| {
+            if interest.position(&state.subscriptions, uri).is_some() {
                 return Ok(());
             }
-            if entry.subscriptions.len() >= options.subscriptions_max {
+            if state.subscriptions.len() >= options.subscriptions_max {
                 return Err(StateRefused::Full);
             }
             let seat = interest.join(uri, Listener::Session(session.token), &mut is_news);
-            entry.subscriptions.push(seat.ok_or(StateRefused::Full)?);
+            state.subscriptions.push(seat.ok_or(StateRefused::Full)?);
             Ok(())
         });
         if is_news {
@@ -465,9 +465,9 @@ impl FeatureState for Live {
 
     fn unsubscribe(&self, session: &OpenSession, uri: &str) {
         let interest = &self.context.interest;
-        let left = self.visit(session.token, |entry| {
-            let position = interest.position(&entry.subscriptions, uri)?;
-            Some(entry.subscriptions.swap_remove(position))
+        let left = self.visit(session.token, |state| {
+            let position = interest.position(&state.subscriptions, uri)?;
+            Some(state.subscriptions.swap_remove(position))
         });
         if let Some(seat) = left.flatten()
             && interest.leave_uris(&[seat])
@@ -484,9 +484,9 @@ impl FeatureState for Live {
         let Some(id) = QuestionId::parse(question) else {
             return;
         };
-        let found = self.visit(session, |entry| {
-            let position = entry.questions.iter().position(|question| question.id == id)?;
-            Some(entry.questions.swap_remove(position))
+        let found = self.visit(session, |state| {
+            let position = state.questions.iter().position(|question| question.id == id)?;
+            Some(state.questions.swap_remove(position))
         });
         if let Some(question) = found.flatten() {
             self.deliver(question, answer);

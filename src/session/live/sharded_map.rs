@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::entry::Entry;
+use super::session_state::SessionState;
 use super::shared_context::Seconds;
 use crate::mcp::{Principal, SessionToken};
 
@@ -43,7 +43,7 @@ pub(super) struct Partition {
 #[derive(Default)]
 pub(super) struct State {
     /// Boxed: a table is half empty when it has just grown.
-    pub(super) entries: HashMap<SessionToken, Box<Entry>>,
+    pub(super) sessions: HashMap<SessionToken, Box<SessionState>>,
     idle: BTreeSet<(Seconds, TokenBytes)>,
 }
 
@@ -160,53 +160,53 @@ pub(super) enum Reached {
 }
 
 impl LockedPartition<'_> {
-    pub(super) fn entry(&mut self, token: SessionToken) -> Option<&mut Entry> {
-        self.state.entries.get_mut(&token).map(Box::as_mut)
+    pub(super) fn get_mut(&mut self, token: SessionToken) -> Option<&mut SessionState> {
+        self.state.sessions.get_mut(&token).map(Box::as_mut)
     }
 
     pub(super) fn tokens(&self) -> Vec<SessionToken> {
-        self.state.entries.keys().copied().collect()
+        self.state.sessions.keys().copied().collect()
     }
 
-    pub(super) fn insert(&mut self, token: SessionToken, entry: Entry) {
-        self.state.entries.insert(token, Box::new(entry));
+    pub(super) fn insert(&mut self, token: SessionToken, state: SessionState) {
+        self.state.sessions.insert(token, Box::new(state));
     }
 
     /// Takes a session out; the caller releases it.
-    pub(super) fn remove(&mut self, token: SessionToken) -> Option<Box<Entry>> {
-        let entry = self.state.entries.remove(&token)?;
-        if let Some(filed) = entry.filed {
-            self.unfile(token, entry.principal, filed);
+    pub(super) fn remove(&mut self, token: SessionToken) -> Option<Box<SessionState>> {
+        let state = self.state.sessions.remove(&token)?;
+        if let Some(idle_since) = state.idle_since {
+            self.remove_idle(token, state.principal, idle_since);
         }
-        if self.state.entries.is_empty() {
-            self.state.entries.shrink_to_fit();
+        if self.state.sessions.is_empty() {
+            self.state.sessions.shrink_to_fit();
         }
-        Some(entry)
+        Some(state)
     }
 
     /// Puts a session in its place in the order of idle ones, or takes it out of there if it is busy.
-    pub(super) fn refile(&mut self, token: SessionToken) {
-        let Some(entry) = self.state.entries.get_mut(&token) else {
+    pub(super) fn update_idle(&mut self, token: SessionToken) {
+        let Some(state) = self.state.sessions.get_mut(&token) else {
             return;
         };
-        let wanted = (!entry.is_busy()).then_some(entry.used);
-        let filed = std::mem::replace(&mut entry.filed, wanted);
-        let principal = entry.principal;
-        if filed == wanted {
+        let wanted = (!state.is_busy()).then_some(state.used);
+        let idle_since = std::mem::replace(&mut state.idle_since, wanted);
+        let principal = state.principal;
+        if idle_since == wanted {
             return;
         }
-        if let Some(filed) = filed {
-            self.unfile(token, principal, filed);
+        if let Some(idle_since) = idle_since {
+            self.remove_idle(token, principal, idle_since);
         }
         if let Some(used) = wanted {
             self.state.idle.insert((used, token.0));
-            self.principals.file(principal, used, token);
+            self.principals.insert_idle(principal, used, token);
         }
     }
 
-    fn unfile(&mut self, token: SessionToken, principal: Principal, filed: Seconds) {
-        self.state.idle.remove(&(filed, token.0));
-        self.principals.unfile(principal, filed, token);
+    fn remove_idle(&mut self, token: SessionToken, principal: Principal, idle_since: Seconds) {
+        self.state.idle.remove(&(idle_since, token.0));
+        self.principals.remove_idle(principal, idle_since, token);
     }
 }
 
@@ -220,7 +220,7 @@ impl Drop for LockedPartition<'_> {
         self.partition.oldest.store(oldest, Ordering::Release);
         self.partition
             .len
-            .store(self.state.entries.len(), Ordering::Release);
+            .store(self.state.sessions.len(), Ordering::Release);
     }
 }
 
@@ -256,7 +256,7 @@ impl Principals {
         }
     }
 
-    fn file(&self, principal: Principal, used: Seconds, token: SessionToken) {
+    fn insert_idle(&self, principal: Principal, used: Seconds, token: SessionToken) {
         if principal != Principal::ANONYMOUS
             && let Some(one) = self.lock().get_mut(&principal)
         {
@@ -264,11 +264,11 @@ impl Principals {
         }
     }
 
-    fn unfile(&self, principal: Principal, filed: Seconds, token: SessionToken) {
+    fn remove_idle(&self, principal: Principal, idle_since: Seconds, token: SessionToken) {
         if principal != Principal::ANONYMOUS
             && let Some(one) = self.lock().get_mut(&principal)
         {
-            one.idle.remove(&(filed, token.0));
+            one.idle.remove(&(idle_since, token.0));
         }
     }
 

@@ -113,9 +113,9 @@ fn connections_that_come_and_go_miss_nothing() {
 fn visit(live: &Arc<Live>, place: StreamPlace, bytes: usize, seen: &std::sync::Mutex<Vec<(u64, String)>>) {
     // The client is one: it reads from one connection at a time.
     let mut seen = seen.lock().unwrap();
-    let mut entry = live.sessions.lock(token(1));
-    let stream = Arc::clone(&entry.entry(token(1)).unwrap().calls[0]);
-    drop(entry);
+    let mut partition = live.sessions.lock(token(1));
+    let stream = Arc::clone(&partition.get_mut(token(1)).unwrap().calls[0]);
+    drop(partition);
     let seq = seen.last().map_or(0, |(seq, _)| *seq);
     let id = EventId {
         stream: stream.id(),

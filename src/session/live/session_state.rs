@@ -54,13 +54,13 @@ pub(super) struct Question {
     pub(super) number: u32,
 }
 
-pub(super) struct Entry {
+pub(super) struct SessionState {
     pub(super) principal: Principal,
     pub(super) log_level: Option<LogLevel>,
     /// When a request last named the session, or a stream of its was let go.
     pub(super) used: Seconds,
     /// Since when it counts as idle; none while it is known to be busy.
-    pub(super) filed: Option<Seconds>,
+    pub(super) idle_since: Option<Seconds>,
     pub(super) get_stream: Option<Arc<Stream>>,
     /// Streams of calls, oldest first: running, or finished and retained.
     pub(super) calls: Vec<Arc<Stream>>,
@@ -69,7 +69,7 @@ pub(super) struct Entry {
     pub(super) _charge: Charge,
 }
 
-impl Entry {
+impl SessionState {
     /// What a session costs beside its streams and subscriptions: itself, its table's entry, its place in order.
     pub(super) const BYTES: usize = size_of::<Self>() + 64 + 32;
 
@@ -78,7 +78,7 @@ impl Entry {
             principal,
             log_level: None,
             used,
-            filed: None,
+            idle_since: None,
             get_stream: None,
             calls: Vec::new(),
             subscriptions: Vec::new(),
