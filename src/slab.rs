@@ -69,6 +69,9 @@ pub struct Slab<K, T> {
 }
 
 impl<K: SlabKey, T> Slab<K, T> {
+    /// What a slot takes, with a value or without one.
+    pub const SLOT_BYTES: usize = size_of::<Slot<T>>();
+
     /// An empty slab of at most `slots_max` values, whose memory is allocated as they come.
     pub fn bounded(slots_max: u32) -> Slab<K, T> {
         Slab {
@@ -189,7 +192,6 @@ impl<K: SlabKey, T> Slab<K, T> {
     }
 
     /// Whether no value is held.
-    #[cfg(any(test, feature = "internals"))]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

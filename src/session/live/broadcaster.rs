@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::interest::{Lists, Met, Unsettled};
 use super::stream::StreamPlace;
+use super::subscriptions::{Dirty, Lists, Recipient};
 use super::{Live, LiveEvent, Message};
 use crate::mcp::Announcement;
 use crate::registry::{ListUpdates, ServerHandle, Updates, Watch, WatchList};
@@ -116,7 +116,7 @@ impl<W: Watchers> Watching<W> {
     fn run(&mut self) {
         let started = Instant::now();
         let mut ticked = started;
-        self.settle_lists();
+        self.reconcile_lists();
         loop {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
             let mut pending = self.live.context.pending.wait(until_tick);
@@ -125,10 +125,10 @@ impl<W: Watchers> Watching<W> {
                 self.live.broadcast(&announcement);
             }
             if is_registry_news {
-                self.settle_lists();
-                self.settle_all();
-            } else if pending.is_unsettled {
-                self.settle_some();
+                self.reconcile_lists();
+                self.reconcile_all();
+            } else if pending.is_dirty {
+                self.reconcile_some();
             }
             if pending.is_stopping {
                 return;
@@ -143,7 +143,7 @@ impl<W: Watchers> Watching<W> {
 
     /// Watches what the listers list, from the beginning: a list that changes is told of at once to who listens only
     /// then, and what may be served or not is known by it.
-    fn settle_lists(&mut self) {
+    fn reconcile_lists(&mut self) {
         let wanted = self.watchers.of_lists();
         let is_wanted =
             |watched: &Watched<dyn WatchList>| wanted.iter().any(|watch| Arc::ptr_eq(watch, &watched.watch));
@@ -161,25 +161,25 @@ impl<W: Watchers> Watching<W> {
         }
     }
 
-    fn settle_some(&mut self) {
-        match self.live.context.interest.take_unsettled() {
-            Unsettled::Some(uris) => uris.iter().for_each(|uri| self.settle(uri)),
-            Unsettled::All => self.settle_all(),
+    fn reconcile_some(&mut self) {
+        match self.live.context.subscriptions.take_dirty() {
+            Dirty::Some(uris) => uris.iter().for_each(|uri| self.reconcile(uri)),
+            Dirty::All => self.reconcile_all(),
         }
     }
 
     /// Resources came or went, or too many listeners did to say which.
-    fn settle_all(&mut self) {
-        let interest = &self.live.context.interest;
-        drop(interest.take_unsettled());
-        let wanted = interest.uris();
+    fn reconcile_all(&mut self) {
+        let subscriptions = &self.live.context.subscriptions;
+        drop(subscriptions.take_dirty());
+        let wanted = subscriptions.uris();
         let watched: Vec<Arc<str>> = self.watched.keys().cloned().collect();
-        watched.iter().chain(&wanted).for_each(|uri| self.settle(uri));
+        watched.iter().chain(&wanted).for_each(|uri| self.reconcile(uri));
     }
 
     /// Begins or ends watching, as it should be at this moment.
-    fn settle(&mut self, uri: &str) {
-        let topic = self.live.context.interest.topic(uri);
+    fn reconcile(&mut self, uri: &str) {
+        let topic = self.live.context.subscriptions.topic(uri);
         let wanted = topic.zip(self.watchers.of_resource(uri));
         let Some(((uri, since), watch)) = wanted else {
             self.watched.remove(uri);
@@ -189,7 +189,7 @@ impl<W: Watchers> Watching<W> {
         if let Some(old) = old.filter(|old| Arc::ptr_eq(&old.watch, &watch)) {
             // The listeners may be others than those it was begun for.
             if old.guard.is_some() {
-                self.live.context.interest.mark_watched(&uri);
+                self.live.context.subscriptions.mark_watched(&uri);
             }
             return;
         }
@@ -198,7 +198,7 @@ impl<W: Watchers> Watching<W> {
         let updates = Updates::new(&uri, self.server.clone()).listened_to(since);
         let guard = watch.watch(&uri, updates);
         match &guard {
-            Ok(_) => self.live.context.interest.mark_watched(&uri),
+            Ok(_) => self.live.context.subscriptions.mark_watched(&uri),
             Err(error) => tracing::warn!(uri = %uri.escape_debug(), %error, "a resource cannot be watched"),
         }
         let guard = guard.ok();
@@ -210,20 +210,26 @@ impl Live {
     /// Tells everybody who listens. Called off the shards: takes some microseconds per hundred listeners.
     pub fn broadcast(&self, announcement: &Announcement) {
         let message = Message::announcement(announcement);
-        let interest = &self.context.interest;
-        let (mut met, mut ready) = (Vec::new(), Vec::new());
+        let subscriptions = &self.context.subscriptions;
+        let (mut recipients, mut ready) = (Vec::new(), Vec::new());
         let mut from = Some(0);
         while let Some(start) = from {
             from = match announcement {
-                Announcement::ToolsChanged => interest.meet_lists(Lists::TOOLS, start, &mut met),
-                Announcement::PromptsChanged => interest.meet_lists(Lists::PROMPTS, start, &mut met),
-                Announcement::ResourcesChanged => interest.meet_lists(Lists::RESOURCES, start, &mut met),
-                Announcement::ResourceUpdated(uri) => interest.meet(uri, start, &mut met),
+                Announcement::ToolsChanged => {
+                    subscriptions.list_recipients(Lists::TOOLS, start, &mut recipients)
+                }
+                Announcement::PromptsChanged => {
+                    subscriptions.list_recipients(Lists::PROMPTS, start, &mut recipients)
+                }
+                Announcement::ResourcesChanged => {
+                    subscriptions.list_recipients(Lists::RESOURCES, start, &mut recipients)
+                }
+                Announcement::ResourceUpdated(uri) => subscriptions.recipients(uri, start, &mut recipients),
             };
-            for listener in met.drain(..) {
-                let stream = match listener {
-                    Met::Stream(stream) => Some(stream),
-                    Met::Session(token) => self.get_stream_of(token),
+            for recipient in recipients.drain(..) {
+                let stream = match recipient {
+                    Recipient::Stream(stream) => Some(stream),
+                    Recipient::Session(token) => self.get_stream_of(token),
                 };
                 ready.extend(stream.and_then(|stream| stream.push_quietly(message.clone())));
             }

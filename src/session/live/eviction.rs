@@ -171,8 +171,8 @@ impl Live {
         for stream in state.get_stream.iter().chain(&state.calls) {
             stream.end();
         }
-        if self.context.interest.leave_uris(&state.subscriptions) {
-            self.context.pending.on_unsettled();
+        if self.context.subscriptions.unsubscribe(&state.subscriptions) {
+            self.context.pending.on_dirty();
         }
         for question in state.questions {
             self.deliver(question, Err(AnswerError::Cancelled));

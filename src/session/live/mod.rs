@@ -15,7 +15,7 @@
 //! | `shard_events` | what a shard is told, and the way into its inbox |
 //! | `sse_inbox` | messages for channels that come by other connections |
 //! | `sharded_map`, `session_state`, `eviction` | sessions with something live |
-//! | `interest`, `seating` | who listens to what |
+//! | `subscriptions` | who listens to what |
 //! | `broadcaster`, `pending_notifications` | announcements; watching resources; the passing of time |
 //! | `budget`, `shared_context` | bytes; what all streams share |
 
@@ -23,16 +23,15 @@ mod broadcaster;
 mod budget;
 mod event_id;
 mod eviction;
-mod interest;
 mod message;
 mod pending_notifications;
-mod seating;
 mod session_state;
 mod shard_events;
 mod sharded_map;
 mod shared_context;
 mod sse_inbox;
 mod stream;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -58,12 +57,12 @@ pub use sse_inbox::{ChannelName, DeliverRefused, SseInbox, SseMessage};
 pub use stream::{Event, Stream, StreamPlace, StreamState};
 
 use super::tombstones::Tombstones;
-use interest::{Index, Listener, Lists, Seats};
 use session_state::Question;
 use sharded_map::ShardedMap;
 use shared_context::SharedContext;
 use sse_inbox::SseInboxes;
 use stream::Owner;
+use subscriptions::{Listener, Lists, StreamSubscriptions, SubscriptionIndex};
 
 /// Questions of one session that wait for an answer. Measured by nothing: more than any tool asks at once.
 const QUESTIONS_MAX: usize = 256;
@@ -224,12 +223,15 @@ impl Live {
         if uris.len() > self.context.options.subscriptions_max {
             return Err(StateRefused::Full);
         }
-        let uris_bytes: usize = uris.iter().map(|uri| Index::join_bytes(uri)).sum();
+        let uris_bytes: usize = uris
+            .iter()
+            .map(|uri| SubscriptionIndex::subscription_bytes(uri))
+            .sum();
         self.make_room(size_of::<Stream>() + uris_bytes)?;
         let lists = Lists::of(interest.tools, interest.prompts, interest.resources);
         let owner = Owner::Subscription(subscription);
         let stream = Arc::new(self.new_stream(StreamKind::Listen, false, owner));
-        self.seat(&stream, lists, &uris);
+        self.subscribe_stream(&stream, lists, &uris);
         Ok(stream)
     }
 
@@ -248,7 +250,7 @@ impl Live {
                 .resume(session.token, last_event)
                 .ok_or(StreamRefused::Unknown);
         }
-        let room = self.make_room(size_of::<Stream>() + Index::LISTS_BYTES);
+        let room = self.make_room(size_of::<Stream>() + SubscriptionIndex::LISTS_BYTES);
         room.map_err(|StateRefused::Full| StreamRefused::Full)?;
         let opened = self.enter(session.token, session.session.principal, |state| {
             let get_stream = state.get_stream.take().filter(|stream| !stream.is_over());
@@ -303,7 +305,7 @@ impl Live {
             Announcement::PromptsChanged => pending.on_prompts(),
             Announcement::ResourcesChanged => pending.on_resources(),
             Announcement::ResourceUpdated(uri) => {
-                if let Some((uri, _)) = self.context.interest.topic(&uri) {
+                if let Some((uri, _)) = self.context.subscriptions.topic(&uri) {
                     pending.on_updated(uri);
                 }
             }
@@ -394,7 +396,7 @@ impl Live {
 
     fn new_get_stream(self: &Arc<Self>, token: SessionToken) -> Arc<Stream> {
         let stream = Arc::new(self.new_stream(StreamKind::Get, true, self.owner(token)));
-        self.seat(&stream, Lists::ALL, &[]);
+        self.subscribe_stream(&stream, Lists::ALL, &[]);
         stream
     }
 
@@ -409,20 +411,22 @@ impl Live {
         Stream::new(StreamId { kind, number }, is_resumable, owner, context)
     }
 
-    /// Gives a stream its seats among the listeners.
-    fn seat(&self, stream: &Arc<Stream>, lists: Lists, uris: &[&str]) {
-        let interest = &self.context.interest;
-        let mut is_news = false;
-        let join = |uri: &&str| interest.join(uri, Listener::Stream(Arc::downgrade(stream)), &mut is_news);
+    /// Makes a stream listen.
+    fn subscribe_stream(&self, stream: &Arc<Stream>, lists: Lists, uris: &[&str]) {
+        let subscriptions = &self.context.subscriptions;
+        let mut is_dirty = false;
+        let join = |uri: &&str| {
+            subscriptions.subscribe(uri, Listener::Stream(Arc::downgrade(stream)), &mut is_dirty)
+        };
         let uris = uris.iter().filter_map(join).collect();
-        let wants_lists = lists != Lists::of(false, false, false);
-        let lists = wants_lists.then(|| interest.join_lists(Arc::downgrade(stream), lists));
-        stream.sit(Seats {
+        let wants_lists = lists != Lists::NONE;
+        let lists = wants_lists.then(|| subscriptions.subscribe_to_lists(Arc::downgrade(stream), lists));
+        stream.set_subscriptions(StreamSubscriptions {
             lists: lists.flatten(),
             uris,
         });
-        if is_news {
-            self.context.pending.on_unsettled();
+        if is_dirty {
+            self.context.pending.on_dirty();
         }
     }
 }
@@ -442,37 +446,39 @@ impl FeatureState for Live {
 
     fn subscribe(&self, session: &OpenSession, uri: &str) -> Result<(), StateRefused> {
         let SharedContext {
-            interest, options, ..
+            subscriptions,
+            options,
+            ..
         } = &*self.context;
-        self.make_room(Index::join_bytes(uri))?;
-        let mut is_news = false;
+        self.make_room(SubscriptionIndex::subscription_bytes(uri))?;
+        let mut is_dirty = false;
         let joined = self.enter(session.token, session.session.principal, |state| {
-            if interest.position(&state.subscriptions, uri).is_some() {
+            if subscriptions.position(&state.subscriptions, uri).is_some() {
                 return Ok(());
             }
             if state.subscriptions.len() >= options.subscriptions_max {
                 return Err(StateRefused::Full);
             }
-            let seat = interest.join(uri, Listener::Session(session.token), &mut is_news);
-            state.subscriptions.push(seat.ok_or(StateRefused::Full)?);
+            let key = subscriptions.subscribe(uri, Listener::Session(session.token), &mut is_dirty);
+            state.subscriptions.push(key.ok_or(StateRefused::Full)?);
             Ok(())
         });
-        if is_news {
-            self.context.pending.on_unsettled();
+        if is_dirty {
+            self.context.pending.on_dirty();
         }
         joined
     }
 
     fn unsubscribe(&self, session: &OpenSession, uri: &str) {
-        let interest = &self.context.interest;
+        let subscriptions = &self.context.subscriptions;
         let left = self.visit(session.token, |state| {
-            let position = interest.position(&state.subscriptions, uri)?;
+            let position = subscriptions.position(&state.subscriptions, uri)?;
             Some(state.subscriptions.swap_remove(position))
         });
-        if let Some(seat) = left.flatten()
-            && interest.leave_uris(&[seat])
+        if let Some(key) = left.flatten()
+            && subscriptions.unsubscribe(&[key])
         {
-            self.context.pending.on_unsettled();
+            self.context.pending.on_dirty();
         }
     }
 

@@ -26,14 +26,14 @@ pub(super) struct Pending {
     /// In order of their first announcement; only URIs somebody listens to, which bounds them.
     pub(super) uris: Vec<Arc<str>>,
     known: HashSet<Arc<str>>,
-    pub(super) is_unsettled: bool,
+    pub(super) is_dirty: bool,
     pub(super) is_stopping: bool,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
         let lists = self.is_tools || self.is_prompts || self.is_resources;
-        !lists && self.uris.is_empty() && !self.is_unsettled && !self.is_stopping
+        !lists && self.uris.is_empty() && !self.is_dirty && !self.is_stopping
     }
 
     /// The announcements, lists first.
@@ -74,8 +74,8 @@ impl PendingNotifications {
         });
     }
 
-    pub(super) fn on_unsettled(&self) {
-        self.note(|pending| pending.is_unsettled = true);
+    pub(super) fn on_dirty(&self) {
+        self.note(|pending| pending.is_dirty = true);
     }
 
     pub(super) fn stop(&self) {

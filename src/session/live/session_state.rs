@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::budget::Charge;
 use super::event_id::{StreamId, StreamKind};
-use super::interest::Seat;
 use super::shared_context::Seconds;
 use super::stream::Stream;
+use super::subscriptions::SubscriptionKey;
 use crate::mcp::Principal;
 use crate::registry::LogLevel;
 
@@ -64,7 +64,7 @@ pub(super) struct SessionState {
     pub(super) get_stream: Option<Arc<Stream>>,
     /// Streams of calls, oldest first: running, or finished and retained.
     pub(super) calls: Vec<Arc<Stream>>,
-    pub(super) subscriptions: Vec<Seat>,
+    pub(super) subscriptions: Vec<SubscriptionKey>,
     pub(super) questions: Vec<Question>,
     pub(super) _charge: Charge,
 }

@@ -146,9 +146,9 @@ impl ShardInbox for Collected {
         let mut unread = self.events.lock().unwrap();
         let was_empty = unread.is_empty();
         unread.extend(events);
-        let is_news = was_empty && !unread.is_empty();
+        let is_dirty = was_empty && !unread.is_empty();
         drop(unread);
-        if let Some(waker) = self.waker.as_ref().filter(|_| is_news) {
+        if let Some(waker) = self.waker.as_ref().filter(|_| is_dirty) {
             let _ = waker.send(());
         }
     }

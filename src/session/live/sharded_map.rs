@@ -4,7 +4,7 @@
 //! is found by looking at one number per partition. The order is put right when it is looked at: being used costs a
 //! session no more than writing down when.
 //!
-//! Locks are taken in this order: partition, principals, interest, stream. None is held while calling out.
+//! Locks are taken in this order: partition, principals, subscriptions, stream. None is held while calling out.
 #![allow(
     clippy::disallowed_types,
     reason = "a session's requests may come to any shard; only those that need live state come here"

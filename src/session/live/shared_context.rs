@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::LiveOptions;
 use super::budget::Budget;
-use super::interest::{Index, Seats};
 use super::pending_notifications::PendingNotifications;
 use super::shard_events::ShardInboxes;
+use super::subscriptions::{StreamSubscriptions, SubscriptionIndex};
 
 /// Seconds since the store was made, as of its last tick.
 pub(super) type Seconds = u32;
@@ -19,7 +19,7 @@ pub(super) struct SharedContext {
     pub(super) options: LiveOptions,
     pub(super) budget: Arc<Budget>,
     pub(super) inboxes: ShardInboxes,
-    pub(super) interest: Index,
+    pub(super) subscriptions: SubscriptionIndex,
     pub(super) pending: PendingNotifications,
     now: AtomicU32,
     numbers: AtomicU64,
@@ -31,7 +31,7 @@ impl SharedContext {
     pub(super) fn new(options: LiveOptions, shards: usize) -> Arc<Self> {
         let budget = Budget::new(options.bytes_max);
         Arc::new(Self {
-            interest: Index::new(Arc::clone(&budget)),
+            subscriptions: SubscriptionIndex::new(Arc::clone(&budget)),
             budget,
             options,
             inboxes: ShardInboxes::new(shards),
@@ -55,9 +55,9 @@ impl SharedContext {
         self.hasher.hash_one(self.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn leave_seats(&self, seats: &Seats) {
-        if self.interest.leave(seats) {
-            self.pending.on_unsettled();
+    pub(super) fn unsubscribe_stream(&self, subscriptions: &StreamSubscriptions) {
+        if self.subscriptions.unsubscribe_stream(subscriptions) {
+            self.pending.on_dirty();
         }
     }
 }

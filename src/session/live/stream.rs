@@ -23,9 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::budget::Charge;
 use super::event_id::{EventId, StreamId};
-use super::interest::Seats;
 use super::message::Message;
 use super::shared_context::{Seconds, SharedContext};
+use super::subscriptions::StreamSubscriptions;
 use super::{Live, LiveEvent};
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
@@ -88,9 +88,9 @@ pub struct Stream {
     is_resumable: bool,
     owner: Owner,
     context: Arc<SharedContext>,
-    /// What it listens to, if anything; left when it is dropped. Joined when the stream is there to be told, so
-    /// that it hears everything from then on.
-    seats: OnceLock<Seats>,
+    /// What it listens to, if anything, until it is dropped. It subscribes when it is there to be told, so that it
+    /// hears everything from then on.
+    subscriptions: OnceLock<StreamSubscriptions>,
     queue: Mutex<Queue>,
     _charge: Charge,
 }
@@ -138,15 +138,15 @@ impl Stream {
             owner,
             queue: Mutex::new(Queue::new(context.now())),
             context,
-            seats: OnceLock::new(),
+            subscriptions: OnceLock::new(),
             _charge: charge,
         }
     }
 
-    /// Takes the seats it was given among the listeners, once.
-    pub(super) fn sit(&self, seats: Seats) {
-        if let Err(seats) = self.seats.set(seats) {
-            self.context.leave_seats(&seats);
+    /// Takes over the subscriptions that were made for it, once.
+    pub(super) fn set_subscriptions(&self, subscriptions: StreamSubscriptions) {
+        if let Err(surplus) = self.subscriptions.set(subscriptions) {
+            self.context.unsubscribe_stream(&surplus);
         }
     }
 
@@ -331,7 +331,7 @@ impl Stream {
             *slot = Some((seq, message));
         }
         queue.trim(retained_bytes_max);
-        queue.settle(*bytes_left)
+        queue.state(*bytes_left)
     }
 
     /// Whether too much was unsent: what was queued is lost, and nothing more is taken.
@@ -385,8 +385,8 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(seats) = self.seats.get() {
-            self.context.leave_seats(seats);
+        if let Some(subscriptions) = self.subscriptions.get() {
+            self.context.unsubscribe_stream(subscriptions);
         }
     }
 }
@@ -511,7 +511,7 @@ impl Queue {
     }
 
     /// What to tell whoever took all it wanted; none if it can go on.
-    fn settle(&mut self, bytes_left: usize) -> Option<StreamState> {
+    fn state(&mut self, bytes_left: usize) -> Option<StreamState> {
         let is_drained = self.sent == self.messages.len();
         if self.is_cut_off {
             Some(StreamState::CutOff)

@@ -1,0 +1,374 @@
+//! Who listens to what: the lists of tools, prompts and resources, and resources by URI.
+//!
+//! Subscribing and unsubscribing take constant time. A broadcast copies listeners out in chunks, so that nobody waits
+//! longer than for a chunk, and holds no lock while it tells them. When the first listener of a URI comes or its last
+//! one leaves, the URI is noted for the broadcaster, which starts and stops watching. The note says only that something
+//! changed, and the broadcaster looks at the subscriptions of that moment, so that any quick sequence of leaving and
+//! coming back ends right.
+#![allow(
+    clippy::disallowed_types,
+    reason = "any shard subscribes, and the broadcaster walks the listeners; the lock is held for a chunk"
+)]
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+
+use super::budget::{Budget, Charge};
+use super::stream::Stream;
+use crate::mcp::SessionToken;
+use crate::slab::Slab;
+
+/// Slots walked under one lock: some microseconds.
+const CHUNK_SLOTS: u32 = 128;
+/// URIs noted for the broadcaster one by one; beyond, it looks at all there are.
+const DIRTY_MAX: usize = 4096;
+
+/// The lists a stream wants to hear of, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lists(u8);
+
+impl Lists {
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const TOOLS: Self = Self(1);
+    pub(super) const PROMPTS: Self = Self(2);
+    pub(super) const RESOURCES: Self = Self(4);
+    pub(super) const ALL: Self = Self(7);
+
+    pub(super) fn of(tools: bool, prompts: bool, resources: bool) -> Self {
+        Self(u8::from(tools) | u8::from(prompts) << 1 | u8::from(resources) << 2)
+    }
+
+    fn overlap(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// One subscription to a URI. Its holder unsubscribes with it once and then drops it, and a topic stays while it has
+/// listeners, so that slots without generations are never mistaken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SubscriptionKey {
+    topic: u32,
+    listener: u32,
+}
+
+/// What one stream is subscribed to.
+#[derive(Debug)]
+pub(super) struct StreamSubscriptions {
+    pub(super) lists: Option<u32>,
+    pub(super) uris: Box<[SubscriptionKey]>,
+}
+
+/// Who listens to a URI.
+pub(super) enum Listener {
+    Stream(Weak<Stream>),
+    /// Its GET stream, if it has one by then.
+    Session(SessionToken),
+}
+
+/// Somebody whom a broadcast is to be told to.
+pub(super) enum Recipient {
+    Stream(Arc<Stream>),
+    Session(SessionToken),
+}
+
+struct ListListener {
+    stream: Weak<Stream>,
+    lists: Lists,
+}
+
+struct Topic {
+    uri: Arc<str>,
+    /// When somebody began to listen to it: what changed before the watching begins is to be told too. None once it
+    /// was watched: what changed before has been told.
+    unwatched_since: Option<SystemTime>,
+    listeners: Slab<u32, Listener>,
+    _charge: Charge,
+}
+
+struct State {
+    lists: Slab<u32, ListListener>,
+    topics: Slab<u32, Topic>,
+    by_uri: HashMap<Arc<str>, u32>,
+    dirty: HashSet<Arc<str>>,
+    is_all_dirty: bool,
+}
+
+/// See the module's documentation.
+pub(super) struct SubscriptionIndex {
+    state: Mutex<State>,
+    budget: Arc<Budget>,
+}
+
+/// URIs whose first listener came or last one left.
+pub(super) enum Dirty {
+    Some(HashSet<Arc<str>>),
+    All,
+}
+
+impl SubscriptionIndex {
+    /// What a subscription to a URI costs: the listener's slot, and the key that its holder keeps.
+    const SUBSCRIPTION_BYTES: usize = Slab::<u32, Listener>::SLOT_BYTES + size_of::<SubscriptionKey>();
+    /// What a listener to lists costs.
+    pub(super) const LISTS_BYTES: usize = Slab::<u32, ListListener>::SLOT_BYTES;
+    /// What a URI's first listener costs beyond the URI's bytes: entries of tables that double.
+    const TOPIC_BYTES: usize = 2 * Slab::<u32, Topic>::SLOT_BYTES + 2 * size_of::<(Arc<str>, u32)>();
+
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            state: Mutex::default(),
+            budget,
+        }
+    }
+
+    /// What subscribing to a URI may cost.
+    pub(super) fn subscription_bytes(uri: &str) -> usize {
+        Self::SUBSCRIPTION_BYTES + Self::TOPIC_BYTES + uri.len()
+    }
+
+    pub(super) fn subscribe_to_lists(&self, stream: Weak<Stream>, lists: Lists) -> Option<u32> {
+        let inserted = self.lock().lists.insert(ListListener { stream, lists });
+        let key = inserted.ok()?;
+        self.budget.add(Self::LISTS_BYTES);
+        Some(key)
+    }
+
+    /// Adds a listener to a URI. Sets `is_dirty` if the broadcaster has something to look at.
+    pub(super) fn subscribe(
+        &self,
+        uri: &str,
+        listener: Listener,
+        is_dirty: &mut bool,
+    ) -> Option<SubscriptionKey> {
+        let mut state = self.lock();
+        let topic = match state.by_uri.get(uri) {
+            Some(topic) => *topic,
+            None => {
+                *is_dirty = true;
+                let charge = self.budget.charge(Self::TOPIC_BYTES + uri.len());
+                state.open_topic(uri, charge)?
+            }
+        };
+        let inserted = state.topics.get_mut(topic)?.listeners.insert(listener);
+        let listener = inserted.ok()?;
+        self.budget.add(Self::SUBSCRIPTION_BYTES);
+        Some(SubscriptionKey { topic, listener })
+    }
+
+    /// Which of these subscriptions is to the URI.
+    pub(super) fn position(&self, subscriptions: &[SubscriptionKey], uri: &str) -> Option<usize> {
+        let topic = *self.lock().by_uri.get(uri)?;
+        subscriptions.iter().position(|key| key.topic == topic)
+    }
+
+    /// Ends subscriptions to URIs. Returns whether the broadcaster has something to look at.
+    pub(super) fn unsubscribe(&self, subscriptions: &[SubscriptionKey]) -> bool {
+        if subscriptions.is_empty() {
+            return false;
+        }
+        let mut listeners = Vec::with_capacity(subscriptions.len());
+        let mut state = self.lock();
+        let mut is_dirty = false;
+        for key in subscriptions {
+            let Some(topic) = state.topics.get_mut(key.topic) else {
+                continue;
+            };
+            listeners.extend(remove(&mut topic.listeners, key.listener));
+            if topic.listeners.is_empty() {
+                state.close_topic(key.topic);
+                is_dirty = true;
+            }
+        }
+        drop(state);
+        self.budget.subtract(listeners.len() * Self::SUBSCRIPTION_BYTES);
+        is_dirty
+    }
+
+    /// Ends all subscriptions of a stream. Returns whether the broadcaster has something to look at.
+    pub(super) fn unsubscribe_stream(&self, subscriptions: &StreamSubscriptions) -> bool {
+        if let Some(key) = subscriptions.lists {
+            let removed = remove(&mut self.lock().lists, key);
+            if removed.is_some() {
+                self.budget.subtract(Self::LISTS_BYTES);
+            }
+        }
+        self.unsubscribe(&subscriptions.uris)
+    }
+
+    /// The URI as the index has it, if anybody listens, and since when unless it was watched already. Both are looked
+    /// up at one time: by a second look others may listen, and what they missed between the looks would be lost.
+    pub(super) fn topic(&self, uri: &str) -> Option<(Arc<str>, Option<SystemTime>)> {
+        let state = self.lock();
+        let topic = state.topics.get(*state.by_uri.get(uri)?)?;
+        Some((Arc::clone(&topic.uri), topic.unwatched_since))
+    }
+
+    /// A URI is watched. Whoever has begun to listen to it meanwhile did so after the time the watch was given.
+    pub(super) fn mark_watched(&self, uri: &str) {
+        let mut state = self.lock();
+        let topic = state.by_uri.get(uri).copied();
+        if let Some(topic) = topic.and_then(|topic| state.topics.get_mut(topic)) {
+            topic.unwatched_since = None;
+        }
+    }
+
+    /// All URIs somebody listens to.
+    pub(super) fn uris(&self) -> Vec<Arc<str>> {
+        self.lock().by_uri.keys().cloned().collect()
+    }
+
+    /// Appends a chunk of those who listen to one of these lists. Returns the slot to go on from, if there are more.
+    pub(super) fn list_recipients(
+        &self,
+        lists: Lists,
+        from: u32,
+        recipients: &mut Vec<Recipient>,
+    ) -> Option<u32> {
+        let state = self.lock();
+        let (listeners, next) = chunk(&state.lists, from, CHUNK_SLOTS);
+        let streams = listeners
+            .filter(|listener| listener.lists.overlap(lists))
+            .filter_map(|listener| listener.stream.upgrade());
+        recipients.extend(streams.map(Recipient::Stream));
+        next
+    }
+
+    /// The same for a URI.
+    pub(super) fn recipients(&self, uri: &str, from: u32, recipients: &mut Vec<Recipient>) -> Option<u32> {
+        let state = self.lock();
+        let topic = state.topics.get(*state.by_uri.get(uri)?)?;
+        let (listeners, next) = chunk(&topic.listeners, from, CHUNK_SLOTS);
+        recipients.extend(listeners.filter_map(|listener| match listener {
+            Listener::Stream(stream) => stream.upgrade().map(Recipient::Stream),
+            Listener::Session(token) => Some(Recipient::Session(*token)),
+        }));
+        next
+    }
+
+    pub(super) fn take_dirty(&self) -> Dirty {
+        let mut state = self.lock();
+        let some = std::mem::take(&mut state.dirty);
+        if std::mem::take(&mut state.is_all_dirty) {
+            Dirty::All
+        } else {
+            Dirty::Some(some)
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under the lock leaves the index half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            lists: Slab::default(),
+            topics: Slab::default(),
+            by_uri: HashMap::new(),
+            dirty: HashSet::new(),
+            is_all_dirty: false,
+        }
+    }
+}
+
+impl State {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "read once for the first listener of a resource, and compared with files' times"
+    )]
+    fn open_topic(&mut self, uri: &str, charge: Charge) -> Option<u32> {
+        let uri: Arc<str> = uri.into();
+        let topic = Topic {
+            uri: Arc::clone(&uri),
+            unwatched_since: Some(SystemTime::now()),
+            listeners: Slab::default(),
+            _charge: charge,
+        };
+        let key = self.topics.insert(topic).ok()?;
+        self.by_uri.insert(Arc::clone(&uri), key);
+        self.mark_dirty(uri);
+        Some(key)
+    }
+
+    fn close_topic(&mut self, key: u32) {
+        if let Some(Topic { uri, .. }) = remove(&mut self.topics, key) {
+            self.by_uri.remove(&uri);
+            self.mark_dirty(uri);
+        }
+        if self.by_uri.is_empty() {
+            self.by_uri.shrink_to_fit();
+        }
+    }
+
+    fn mark_dirty(&mut self, uri: Arc<str>) {
+        if self.dirty.len() < DIRTY_MAX {
+            self.dirty.insert(uri);
+        } else {
+            self.is_all_dirty = true;
+            self.dirty = HashSet::new();
+        }
+    }
+}
+
+/// Removes a value. The last one takes the memory of all slots with it: no key is in use then.
+fn remove<T>(slab: &mut Slab<u32, T>, key: u32) -> Option<T> {
+    let value = slab.remove(key)?;
+    if slab.is_empty() {
+        *slab = Slab::default();
+    }
+    Some(value)
+}
+
+/// The values in the next `count` slots from `from` on, and the slot to go on from, if there are more.
+fn chunk<T>(slab: &Slab<u32, T>, from: u32, count: u32) -> (impl Iterator<Item = &T>, Option<u32>) {
+    let end = from.saturating_add(count);
+    let values = slab.iter_from(from, count).map(|(_, value)| value);
+    (values, (end < slab.slots()).then_some(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_stay_are_reused_and_are_freed_with_the_last_value() {
+        let mut slab: Slab<u32, u32> = Slab::default();
+        let keys: Vec<u32> = (0..6).map(|value| slab.insert(value).unwrap()).collect();
+        assert_eq!(keys, [0, 1, 2, 3, 4, 5]);
+        assert_eq!((remove(&mut slab, 1), remove(&mut slab, 4)), (Some(1), Some(4)));
+        assert_eq!((remove(&mut slab, 4), remove(&mut slab, 99)), (None, None));
+        assert_eq!((slab.get(3), slab.get(4)), (Some(&3), None));
+        let keys = [7, 8, 9].map(|value| slab.insert(value).unwrap());
+        assert_eq!(keys, [4, 1, 6]);
+        for key in 0..7 {
+            assert!(!slab.is_empty());
+            assert!(remove(&mut slab, key).is_some());
+        }
+        assert_eq!((slab.len(), slab.slots()), (0, 0));
+        assert_eq!(slab.insert(1), Ok(0));
+    }
+
+    #[test]
+    fn a_walk_in_chunks_meets_once_what_stays() {
+        let mut slab: Slab<u32, u32> = Slab::default();
+        (0..10).for_each(|value| {
+            slab.insert(value).unwrap();
+        });
+        let (mut seen, mut from) = (Vec::new(), Some(0));
+        while let Some(start) = from {
+            let (values, next) = chunk(&slab, start, 3);
+            seen.extend(values.copied());
+            from = next;
+            // One that was seen and one that was not leave; another comes.
+            remove(&mut slab, start);
+            remove(&mut slab, start + 5);
+            slab.insert(100 + start).unwrap();
+        }
+        seen.retain(|value| ![0, 3, 5, 6, 8, 9].contains(value) && *value < 100);
+        assert_eq!(seen, [1, 2, 4, 7]);
+        let (values, next) = chunk(&slab, 50, 3);
+        assert_eq!((values.count(), next), (0, None));
+    }
+}
