@@ -30,13 +30,6 @@ const LEVELS: [(u8, &[&str]); 8] = [
     (1, &["ring", "metrics", "config", "units", "slab"]),
 ];
 
-/// Folders that still have a circle, in themselves or in a folder inside them. A folder that is free leaves this list;
-/// none may join it.
-#[rustfmt::skip]
-const FOLDERS_WITH_CIRCLES: &[&str] = &[
-    "session/live",
-];
-
 #[test]
 fn no_module_points_upward() {
     let files = sources();
@@ -53,38 +46,9 @@ fn no_folder_has_a_circle() {
     let all = read(&files);
     let mut problems = Vec::new();
     for folder in all.folders() {
-        if !FOLDERS_WITH_CIRCLES
-            .iter()
-            .any(|listed| is_inside(&folder, listed))
-        {
-            problems.extend(all.circles(&folder));
-        }
+        problems.extend(all.circles(&folder));
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
-}
-
-#[test]
-fn folders_that_are_free_of_circles_are_not_listed_as_having_one() {
-    let files = sources();
-    let all = read(&files);
-    for listed in FOLDERS_WITH_CIRCLES {
-        let has_circle = all
-            .folders()
-            .iter()
-            .filter(|folder| is_inside(folder, listed))
-            .any(|folder| !all.circles(folder).is_empty());
-        assert!(
-            has_circle,
-            "src/{listed} has no circle: take it out of FOLDERS_WITH_CIRCLES, so that it keeps none"
-        );
-    }
-}
-
-/// Whether `folder` is `outer` or lies in it.
-fn is_inside(folder: &str, outer: &str) -> bool {
-    folder
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[test]

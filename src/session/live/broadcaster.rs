@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::stream::StreamPlace;
+use super::live_store::Live;
+use super::places::StreamPlace;
+use super::shard_events::LiveEvent;
+use super::streams::Message;
 use super::subscriptions::{Dirty, Lists, Recipient};
-use super::{Live, LiveEvent, Message};
 use crate::mcp::Announcement;
 use crate::registry::{ListUpdates, ServerHandle, Updates, Watch, WatchList};
 

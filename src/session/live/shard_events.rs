@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::places::StreamPlace;
 use super::sse_inbox::SseMessage;
-use super::stream::StreamPlace;
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
 use crate::registry::AnswerError;

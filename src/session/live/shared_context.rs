@@ -1,25 +1,32 @@
-//! What every stream needs of the store: its limits, its clock, the shards' inboxes and who listens to what.
+//! What all streams share: limits, memory, the clock, the shards' inboxes and who listens to what.
 //!
-//! Apart from the store so that streams, which sessions own, can own it.
+//! It is apart from the store so that streams, which the store owns, can hold it; it is generic over the stream `S`
+//! since it holds the index that streams are in.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::LiveOptions;
 use super::budget::Budget;
+use super::options::LiveOptions;
 use super::pending_notifications::PendingNotifications;
 use super::shard_events::ShardInboxes;
-use super::subscriptions::{StreamSubscriptions, SubscriptionIndex};
+use super::subscriptions::{StreamSubscriptions, SubscriptionIndex, SubscriptionKey};
 
 /// Seconds since the store was made, as of its last tick.
 pub(super) type Seconds = u32;
 
-pub(super) struct SharedContext {
+/// Whole seconds, as many as can be counted.
+pub(super) fn seconds(duration: Duration) -> Seconds {
+    Seconds::try_from(duration.as_secs()).unwrap_or(Seconds::MAX)
+}
+
+pub(super) struct SharedContext<S> {
     pub(super) options: LiveOptions,
     pub(super) budget: Arc<Budget>,
     pub(super) inboxes: ShardInboxes,
-    pub(super) subscriptions: SubscriptionIndex,
+    pub(super) subscriptions: SubscriptionIndex<S>,
     pub(super) pending: PendingNotifications,
     now: AtomicU32,
     numbers: AtomicU64,
@@ -27,7 +34,7 @@ pub(super) struct SharedContext {
     hasher: RandomState,
 }
 
-impl SharedContext {
+impl<S> SharedContext<S> {
     pub(super) fn new(options: LiveOptions, shards: usize) -> Arc<Self> {
         let budget = Budget::new(options.bytes_max);
         Arc::new(Self {
@@ -55,6 +62,14 @@ impl SharedContext {
         self.hasher.hash_one(self.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Ends subscriptions to URIs, and wakes the broadcaster if it has something to look at.
+    pub(super) fn unsubscribe(&self, subscriptions: &[SubscriptionKey]) {
+        if self.subscriptions.unsubscribe(subscriptions) {
+            self.pending.on_dirty();
+        }
+    }
+
+    /// The same for all subscriptions of a stream.
     pub(super) fn unsubscribe_stream(&self, subscriptions: &StreamSubscriptions) {
         if self.subscriptions.unsubscribe_stream(subscriptions) {
             self.pending.on_dirty();

@@ -16,11 +16,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::budget::Charge;
-use super::shared_context::SharedContext;
-use super::stream::StreamPlace;
-use super::{Live, LiveEvent, LiveOptions};
-use crate::mcp::{Principal, SessionToken, StateRefused};
+use super::budget::{Budget, Charge};
+use super::options::LiveOptions;
+use super::places::StreamPlace;
+use crate::mcp::{Principal, SessionToken};
 
 /// So many that two shards rarely meet.
 const PARTITIONS: usize = 64;
@@ -129,14 +128,33 @@ impl Drop for SseMessage {
 
 /// What of one channel is delivered and not dealt with.
 #[derive(Debug, Default)]
-struct Waiting {
+pub(super) struct Waiting {
     messages: AtomicUsize,
     bytes: AtomicUsize,
 }
 
 impl Waiting {
-    /// Counts a message, unless there are too many. One that finds nothing waiting is taken however long it is.
-    fn admit(&self, message_bytes: usize, options: &LiveOptions) -> bool {
+    /// A copy of the message, counted as waiting; none if too much waits. A message that finds nothing waiting is taken
+    /// however long it is.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        message: &[u8],
+        options: &LiveOptions,
+        budget: &Arc<Budget>,
+    ) -> Option<SseMessage> {
+        if !self.count(message.len(), options) {
+            return None;
+        }
+        let charge = budget.charge(SseInboxes::message_bytes(message));
+        Some(SseMessage {
+            message: message.to_vec(),
+            waiting: Arc::clone(self),
+            _charge: charge,
+        })
+    }
+
+    /// Counts a message, unless too much waits.
+    fn count(&self, message_bytes: usize, options: &LiveOptions) -> bool {
         let before = self.messages.fetch_add(1, Ordering::Relaxed);
         let bytes = self.bytes.fetch_add(message_bytes, Ordering::Relaxed) + message_bytes;
         let is_too_much = before >= options.backlog_messages_max || bytes > options.backlog_bytes_max;
@@ -161,8 +179,47 @@ struct Slot {
 }
 
 impl SseInboxes {
+    /// What an inbox costs.
+    pub(super) const INBOX_BYTES: usize = size_of::<Slot>() + size_of::<Waiting>() + TABLE_ENTRY_BYTES;
+
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self((0..PARTITIONS).map(|_| Mutex::default()).collect()))
+    }
+
+    /// What a message costs.
+    pub(super) fn message_bytes(message: &[u8]) -> usize {
+        message.len() + EVENT_BYTES
+    }
+
+    /// An inbox for the channel at `place`; none if the system gives no randomness just now.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        principal: Principal,
+        place: StreamPlace,
+        budget: &Arc<Budget>,
+    ) -> Option<SseInbox> {
+        let mut token = SessionToken([0; 16]);
+        getrandom::fill(&mut token.0).ok()?;
+        let charge = budget.charge(Self::INBOX_BYTES);
+        let slot = Slot {
+            place,
+            principal,
+            waiting: Arc::default(),
+        };
+        self.lock(token).insert(token, slot);
+        Some(SseInbox {
+            token,
+            inboxes: Arc::clone(self),
+            _charge: charge,
+        })
+    }
+
+    /// Where the channel of this name is, if it is `principal`'s, and the count of what waits for it.
+    pub(super) fn find(&self, name: &[u8], principal: Principal) -> Option<(StreamPlace, Arc<Waiting>)> {
+        let token = parse_name(name)?;
+        let partition = self.lock(token);
+        let slot = partition.get(&token)?;
+        (slot.principal == principal).then(|| (slot.place, Arc::clone(&slot.waiting)))
     }
 
     fn lock(&self, token: SessionToken) -> MutexGuard<'_, Partition> {
@@ -171,71 +228,6 @@ impl SseInboxes {
         // partition half changed.
         let partition = &self.0[usize::from(last) % PARTITIONS];
         partition.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Live {
-    /// An inbox for the channel on this connection: from now on its shard gets a [`LiveEvent::SseMessage`] for each
-    /// message that `principal` delivers to it, until the inbox is dropped.
-    ///
-    /// # Errors
-    /// When a limit is reached and nothing idle is left to evict, or the system gives no randomness just now.
-    pub fn open_sse_inbox(&self, principal: Principal, place: StreamPlace) -> Result<SseInbox, StateRefused> {
-        let bytes = size_of::<Slot>() + size_of::<Waiting>() + TABLE_ENTRY_BYTES;
-        self.make_room(bytes)?;
-        let mut token = SessionToken([0; 16]);
-        getrandom::fill(&mut token.0).map_err(|_| StateRefused::Full)?;
-        let charge = self.context.budget.charge(bytes);
-        let slot = Slot {
-            place,
-            principal,
-            waiting: Arc::default(),
-        };
-        self.sse_inboxes.lock(token).insert(token, slot);
-        Ok(SseInbox {
-            token,
-            inboxes: Arc::clone(&self.sse_inboxes),
-            _charge: charge,
-        })
-    }
-
-    /// Posts a copy of a message to the channel of this name, in the order of deliveries. Any thread; costs a look-up
-    /// and an event.
-    ///
-    /// # Errors
-    /// When no channel of `principal`'s has this name, or the channel has too much to deal with already.
-    pub fn deliver_message(
-        &self,
-        name: &[u8],
-        principal: Principal,
-        message: &[u8],
-    ) -> Result<(), DeliverRefused> {
-        let token = parse_name(name).ok_or(DeliverRefused::Unknown)?;
-        let SharedContext {
-            budget,
-            options,
-            inboxes,
-            ..
-        } = &*self.context;
-        let partition = self.sse_inboxes.lock(token);
-        let slot = partition.get(&token).filter(|slot| slot.principal == principal);
-        let slot = slot.ok_or(DeliverRefused::Unknown)?;
-        let (place, waiting) = (slot.place, Arc::clone(&slot.waiting));
-        drop(partition);
-        self.make_room(message.len() + EVENT_BYTES)
-            .map_err(|_| DeliverRefused::Full)?;
-        if !waiting.admit(message.len(), options) {
-            return Err(DeliverRefused::Full);
-        }
-        let charge = budget.charge(message.len() + EVENT_BYTES);
-        let message = SseMessage {
-            message: message.to_vec(),
-            waiting,
-            _charge: charge,
-        };
-        let connection = place.connection;
-        inboxes.post(place.shard, LiveEvent::SseMessage { connection, message });
-        Ok(())
     }
 }
 
@@ -265,7 +257,9 @@ fn parse_name(name: &[u8]) -> Option<SessionToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp::StateRefused;
     use crate::ring::ConnectionKey;
+    use crate::session::live::{Live, LiveEvent};
 
     const ANN: Principal = Principal([1; 16]);
     const BOB: Principal = Principal([2; 16]);

@@ -5,6 +5,8 @@
 //! one leaves, the URI is noted for the broadcaster, which starts and stops watching. The note says only that something
 //! changed, and the broadcaster looks at the subscriptions of that moment, so that any quick sequence of leaving and
 //! coming back ends right.
+//!
+//! The index is generic over the stream `S`, since streams hold the index that they are in.
 #![allow(
     clippy::disallowed_types,
     reason = "any shard subscribes, and the broadcaster walks the listeners; the lock is held for a chunk"
@@ -15,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use super::budget::{Budget, Charge};
-use super::stream::Stream;
 use crate::mcp::SessionToken;
 use crate::slab::Slab;
 
@@ -60,43 +61,43 @@ pub(super) struct StreamSubscriptions {
 }
 
 /// Who listens to a URI.
-pub(super) enum Listener {
-    Stream(Weak<Stream>),
+pub(super) enum Listener<S> {
+    Stream(Weak<S>),
     /// Its GET stream, if it has one by then.
     Session(SessionToken),
 }
 
 /// Somebody whom a broadcast is to be told to.
-pub(super) enum Recipient {
-    Stream(Arc<Stream>),
+pub(super) enum Recipient<S> {
+    Stream(Arc<S>),
     Session(SessionToken),
 }
 
-struct ListListener {
-    stream: Weak<Stream>,
+struct ListListener<S> {
+    stream: Weak<S>,
     lists: Lists,
 }
 
-struct Topic {
+struct Topic<S> {
     uri: Arc<str>,
     /// When somebody began to listen to it: what changed before the watching begins is to be told too. None once it
     /// was watched: what changed before has been told.
     unwatched_since: Option<SystemTime>,
-    listeners: Slab<u32, Listener>,
+    listeners: Slab<u32, Listener<S>>,
     _charge: Charge,
 }
 
-struct State {
-    lists: Slab<u32, ListListener>,
-    topics: Slab<u32, Topic>,
+struct State<S> {
+    lists: Slab<u32, ListListener<S>>,
+    topics: Slab<u32, Topic<S>>,
     by_uri: HashMap<Arc<str>, u32>,
     dirty: HashSet<Arc<str>>,
     is_all_dirty: bool,
 }
 
 /// See the module's documentation.
-pub(super) struct SubscriptionIndex {
-    state: Mutex<State>,
+pub(super) struct SubscriptionIndex<S> {
+    state: Mutex<State<S>>,
     budget: Arc<Budget>,
 }
 
@@ -106,13 +107,13 @@ pub(super) enum Dirty {
     All,
 }
 
-impl SubscriptionIndex {
+impl<S> SubscriptionIndex<S> {
     /// What a subscription to a URI costs: the listener's slot, and the key that its holder keeps.
-    const SUBSCRIPTION_BYTES: usize = Slab::<u32, Listener>::SLOT_BYTES + size_of::<SubscriptionKey>();
+    const SUBSCRIPTION_BYTES: usize = Slab::<u32, Listener<S>>::SLOT_BYTES + size_of::<SubscriptionKey>();
     /// What a listener to lists costs.
-    pub(super) const LISTS_BYTES: usize = Slab::<u32, ListListener>::SLOT_BYTES;
+    pub(super) const LISTS_BYTES: usize = Slab::<u32, ListListener<S>>::SLOT_BYTES;
     /// What a URI's first listener costs beyond the URI's bytes: entries of tables that double.
-    const TOPIC_BYTES: usize = 2 * Slab::<u32, Topic>::SLOT_BYTES + 2 * size_of::<(Arc<str>, u32)>();
+    const TOPIC_BYTES: usize = 2 * Slab::<u32, Topic<S>>::SLOT_BYTES + 2 * size_of::<(Arc<str>, u32)>();
 
     pub(super) fn new(budget: Arc<Budget>) -> Self {
         Self {
@@ -126,7 +127,7 @@ impl SubscriptionIndex {
         Self::SUBSCRIPTION_BYTES + Self::TOPIC_BYTES + uri.len()
     }
 
-    pub(super) fn subscribe_to_lists(&self, stream: Weak<Stream>, lists: Lists) -> Option<u32> {
+    pub(super) fn subscribe_to_lists(&self, stream: Weak<S>, lists: Lists) -> Option<u32> {
         let inserted = self.lock().lists.insert(ListListener { stream, lists });
         let key = inserted.ok()?;
         self.budget.add(Self::LISTS_BYTES);
@@ -137,7 +138,7 @@ impl SubscriptionIndex {
     pub(super) fn subscribe(
         &self,
         uri: &str,
-        listener: Listener,
+        listener: Listener<S>,
         is_dirty: &mut bool,
     ) -> Option<SubscriptionKey> {
         let mut state = self.lock();
@@ -222,7 +223,7 @@ impl SubscriptionIndex {
         &self,
         lists: Lists,
         from: u32,
-        recipients: &mut Vec<Recipient>,
+        recipients: &mut Vec<Recipient<S>>,
     ) -> Option<u32> {
         let state = self.lock();
         let (listeners, next) = chunk(&state.lists, from, CHUNK_SLOTS);
@@ -234,7 +235,7 @@ impl SubscriptionIndex {
     }
 
     /// The same for a URI.
-    pub(super) fn recipients(&self, uri: &str, from: u32, recipients: &mut Vec<Recipient>) -> Option<u32> {
+    pub(super) fn recipients(&self, uri: &str, from: u32, recipients: &mut Vec<Recipient<S>>) -> Option<u32> {
         let state = self.lock();
         let topic = state.topics.get(*state.by_uri.get(uri)?)?;
         let (listeners, next) = chunk(&topic.listeners, from, CHUNK_SLOTS);
@@ -255,13 +256,13 @@ impl SubscriptionIndex {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
         // Nothing that runs under the lock leaves the index half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for State {
+impl<S> Default for State<S> {
     fn default() -> Self {
         Self {
             lists: Slab::default(),
@@ -273,7 +274,7 @@ impl Default for State {
     }
 }
 
-impl State {
+impl<S> State<S> {
     #[allow(
         clippy::disallowed_methods,
         reason = "read once for the first listener of a resource, and compared with files' times"

@@ -113,9 +113,10 @@ fn connections_that_come_and_go_miss_nothing() {
 fn visit(live: &Arc<Live>, place: StreamPlace, bytes: usize, seen: &std::sync::Mutex<Vec<(u64, String)>>) {
     // The client is one: it reads from one connection at a time.
     let mut seen = seen.lock().unwrap();
-    let mut partition = live.sessions.lock(token(1));
-    let stream = Arc::clone(&partition.get_mut(token(1)).unwrap().calls[0]);
-    drop(partition);
+    let stream = live
+        .sessions
+        .look(token(1), |session| Arc::clone(&session.calls[0]));
+    let stream = stream.unwrap();
     let seq = seen.last().map_or(0, |(seq, _)| *seq);
     let id = EventId {
         stream: stream.id(),

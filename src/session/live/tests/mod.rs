@@ -11,9 +11,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::live_store::QUESTIONS_MAX;
 use super::*;
 use crate::jsonrpc::Id;
-use crate::mcp::{ClientCapabilities, Revision, Session};
+use crate::mcp::{
+    Announcement, ClientCapabilities, FeatureState, Interest, OpenSession, Principal, Revision, Session,
+    SessionToken, StateRefused,
+};
+use crate::registry::{AnswerError, LogLevel};
 use crate::ring::ConnectionKey;
 
 /// A store of two shards, for which tests stand in.

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::budget::{Budget, Charge};
+use super::super::budget::{Budget, Charge};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Announced, Announcement, write_announcement};
 

@@ -56,7 +56,7 @@ impl EventId {
     pub const BYTES_MAX: usize = 1 + NUMBER_DIGITS + 1 + 20;
 
     /// Reads exactly what [`EventId::fmt`] writes.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(in crate::session::live) fn parse(text: &[u8]) -> Option<Self> {
         let (letter, rest) = text.split_first()?;
         let (number, rest) = rest.split_at_checked(NUMBER_DIGITS)?;
         let (dash, seq) = rest.split_first()?;

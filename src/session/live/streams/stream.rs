@@ -1,11 +1,6 @@
 //! One sequence of messages to one client: any thread puts them in, the shard of the client's connection takes
 //! them out.
 //!
-//! ```text
-//!   retained (sent, may be asked for again) │ unsent
-//!   ────────────────────────────────────────┴────────► pushed here
-//! ```
-//!
 //! A resumable stream keeps what it sent, bounded in bytes and age, so that a client that comes back with
 //! `Last-Event-ID` gets the rest; others keep nothing. What is not sent is bounded too: past the bound the stream
 //! is cut off and drops everything, since a client with a gap is worse off than one that knows it must start anew.
@@ -21,28 +16,28 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::budget::Charge;
+use super::super::budget::Charge;
+use super::super::places::StreamPlace;
+use super::super::shard_events::LiveEvent;
+use super::super::shared_context::{Seconds, SharedContext};
+use super::super::subscriptions::{StreamSubscriptions, SubscriptionIndex};
 use super::event_id::{EventId, StreamId};
 use super::message::Message;
-use super::shared_context::{Seconds, SharedContext};
-use super::subscriptions::StreamSubscriptions;
-use super::{Live, LiveEvent};
+use super::queue::{Queue, StreamState};
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
-use crate::ring::ConnectionKey;
 
 /// Messages taken under one lock.
 const BATCH_MESSAGES: usize = 16;
-/// Entries a drained queue keeps room for.
-const KEPT_MESSAGES_MAX: usize = 4;
 
-/// The connection a stream's messages go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StreamPlace {
-    /// Whose connection it is.
-    pub shard: u16,
-    /// The connection there.
-    pub connection: ConnectionKey,
+/// What streams share, and the index of those that listen.
+pub(in crate::session::live) type StreamContext = SharedContext<Stream>;
+pub(in crate::session::live) type StreamIndex = SubscriptionIndex<Stream>;
+
+/// What keeps the streams of sessions.
+pub(in crate::session::live) trait StreamKeeper: Send + Sync {
+    /// A stream of the session was let go, by its connection or by the call that spoke on it: the session may be idle.
+    fn on_released(&self, session: SessionToken);
 }
 
 /// One message, ready to be written.
@@ -56,28 +51,13 @@ pub struct Event<'a> {
     pub subscription: Option<&'a RequestId>,
 }
 
-/// What is left after a look into a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamState {
-    /// Nothing. The next message brings a [`LiveEvent::Ready`].
-    Idle,
-    /// More than the caller wanted. No event comes: the caller looks again when there is room.
-    More,
-    /// Nothing, and nothing will come: the stream was ended.
-    Ended,
-    /// Nothing: too much was unsent. The connection is to be closed.
-    CutOff,
-    /// The stream is attached elsewhere or not at all; nothing was taken.
-    Displaced,
-}
-
 /// Whose stream it is.
-pub(super) enum Owner {
+pub(in crate::session::live) enum Owner {
     /// Nobody's but the caller's.
     Call,
     Session {
         token: SessionToken,
-        live: Weak<Live>,
+        keeper: Weak<dyn StreamKeeper>,
     },
     Subscription(RequestId),
 }
@@ -87,34 +67,12 @@ pub struct Stream {
     id: StreamId,
     is_resumable: bool,
     owner: Owner,
-    context: Arc<SharedContext>,
+    context: Arc<StreamContext>,
     /// What it listens to, if anything, until it is dropped. It subscribes when it is there to be told, so that it
     /// hears everything from then on.
     subscriptions: OnceLock<StreamSubscriptions>,
     queue: Mutex<Queue>,
     _charge: Charge,
-}
-
-struct Queue {
-    place: Option<StreamPlace>,
-    /// The shard has an event, or is about to look without one.
-    is_told: bool,
-    is_ended: bool,
-    is_cut_off: bool,
-    /// When something last happened that replay counts from.
-    touched: Seconds,
-    messages: VecDeque<Queued>,
-    /// So many of the messages are sent and retained; always 0 if the stream is not resumable.
-    sent: usize,
-    sent_bytes: usize,
-    unsent_bytes: usize,
-    /// Sequence number of the first of the messages, or of the next one pushed.
-    first_seq: u64,
-}
-
-struct Queued {
-    message: Message,
-    pushed: Seconds,
 }
 
 /// What a message must fit into.
@@ -130,7 +88,12 @@ enum Bound {
 type Batch = [Option<(u64, Message)>; BATCH_MESSAGES];
 
 impl Stream {
-    pub(super) fn new(id: StreamId, is_resumable: bool, owner: Owner, context: Arc<SharedContext>) -> Self {
+    pub(in crate::session::live) fn new(
+        id: StreamId,
+        is_resumable: bool,
+        owner: Owner,
+        context: Arc<StreamContext>,
+    ) -> Self {
         let charge = context.budget.charge(size_of::<Self>());
         Self {
             id,
@@ -144,7 +107,7 @@ impl Stream {
     }
 
     /// Takes over the subscriptions that were made for it, once.
-    pub(super) fn set_subscriptions(&self, subscriptions: StreamSubscriptions) {
+    pub(in crate::session::live) fn set_subscriptions(&self, subscriptions: StreamSubscriptions) {
         if let Err(surplus) = self.subscriptions.set(subscriptions) {
             self.context.unsubscribe_stream(&surplus);
         }
@@ -230,7 +193,7 @@ impl Stream {
     }
 
     /// [`Stream::end`] by the session itself, which needs no telling.
-    pub(super) fn end_quietly(&self) {
+    pub(in crate::session::live) fn end_quietly(&self) {
         let mut queue = self.lock();
         if queue.is_over() {
             return;
@@ -340,40 +303,40 @@ impl Stream {
     }
 
     /// The last sequence number given to a message.
-    pub(super) fn last_seq(&self) -> u64 {
+    pub(in crate::session::live) fn last_seq(&self) -> u64 {
         self.lock().next_seq().saturating_sub(1)
     }
 
-    pub(super) fn is_attached(&self) -> bool {
+    pub(in crate::session::live) fn is_attached(&self) -> bool {
         self.lock().place.is_some()
     }
 
     /// Ended or cut off: nothing more is taken.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::session::live) fn is_over(&self) -> bool {
         self.lock().is_over()
     }
 
     /// Forgets what was retained for too long. Whether the stream is worth keeping for its session: somebody may
     /// still say or read something.
-    pub(super) fn sweep(&self, oldest: Seconds) -> bool {
+    pub(in crate::session::live) fn sweep(&self, oldest: Seconds) -> bool {
         let mut forgotten = Vec::new();
         let mut queue = self.lock();
-        let is_lonely = queue.place.is_none();
-        queue.forget_older(oldest, is_lonely, &mut forgotten);
-        let is_left_over = is_lonely && queue.is_ended && queue.touched < oldest;
+        let is_detached = queue.place.is_none();
+        queue.forget_older(oldest, is_detached, &mut forgotten);
+        let is_left_over = is_detached && queue.is_ended && queue.touched < oldest;
         !(queue.is_cut_off || is_left_over)
     }
 
     /// When something last happened that replay counts from.
-    pub(super) fn touched(&self) -> Seconds {
+    pub(in crate::session::live) fn touched(&self) -> Seconds {
         self.lock().touched
     }
 
     fn tell_session(&self) {
-        if let Owner::Session { token, live } = &self.owner
-            && let Some(live) = live.upgrade()
+        if let Owner::Session { token, keeper } = &self.owner
+            && let Some(keeper) = keeper.upgrade()
         {
-            live.on_quiet(*token);
+            keeper.on_released(*token);
         }
     }
 
@@ -396,132 +359,5 @@ impl fmt::Debug for Stream {
         f.debug_struct("Stream")
             .field("id", &self.id)
             .finish_non_exhaustive()
-    }
-}
-
-impl Queue {
-    fn new(now: Seconds) -> Self {
-        Self {
-            place: None,
-            is_told: false,
-            is_ended: false,
-            is_cut_off: false,
-            touched: now,
-            messages: VecDeque::new(),
-            sent: 0,
-            sent_bytes: 0,
-            unsent_bytes: 0,
-            first_seq: 1,
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_ended || self.is_cut_off
-    }
-
-    fn next_seq(&self) -> u64 {
-        self.first_seq + self.messages.len() as u64
-    }
-
-    fn next_unsent_seq(&self) -> u64 {
-        self.first_seq + self.sent as u64
-    }
-
-    fn push(&mut self, message: Message, now: Seconds) {
-        self.unsent_bytes += message.as_bytes().len();
-        self.messages.push_back(Queued { message, pushed: now });
-    }
-
-    fn unsent(&self) -> usize {
-        self.messages.len() - self.sent
-    }
-
-    /// The place to post an event for, if its shard has none.
-    fn tell(&mut self) -> Option<StreamPlace> {
-        let place = self.place.filter(|_| !self.is_told);
-        self.is_told |= place.is_some();
-        place
-    }
-
-    /// Drops everything, to be freed without the lock.
-    fn cut_off(&mut self) -> VecDeque<Queued> {
-        self.is_cut_off = true;
-        // A shard that waits for its last send to end has an event and has not looked: it is to know of this.
-        self.is_told = false;
-        self.first_seq = self.next_seq();
-        (self.sent, self.sent_bytes, self.unsent_bytes) = (0, 0, 0);
-        std::mem::take(&mut self.messages)
-    }
-
-    fn take_unsent(&mut self) -> Option<(u64, Message)> {
-        let message = self.messages.get(self.sent)?.message.clone();
-        let seq = self.next_unsent_seq();
-        let bytes = message.as_bytes().len();
-        self.unsent_bytes -= bytes;
-        self.sent_bytes += bytes;
-        self.sent += 1;
-        Some((seq, message))
-    }
-
-    /// Goes back to the message after `after`, or as far as messages are retained.
-    fn rewind(&mut self, after: u64) {
-        let wanted = after.saturating_add(1).saturating_sub(self.first_seq);
-        let sent = usize::try_from(wanted)
-            .unwrap_or(usize::MAX)
-            .min(self.messages.len());
-        let bytes = |queued: &Queued| queued.message.as_bytes().len();
-        self.sent_bytes = self.messages.iter().take(sent).map(bytes).sum();
-        self.unsent_bytes = self.messages.iter().skip(sent).map(bytes).sum();
-        self.sent = sent;
-    }
-
-    /// Retains so many bytes of what was sent.
-    fn trim(&mut self, retained_bytes_max: usize) {
-        while self.sent_bytes > retained_bytes_max || (retained_bytes_max == 0 && self.sent > 0) {
-            drop(self.forget_first());
-        }
-        if self.messages.is_empty() {
-            self.messages.shrink_to(KEPT_MESSAGES_MAX);
-        }
-    }
-
-    /// Forgets messages pushed before `oldest` that were sent; unsent ones too if nobody is there to take them.
-    fn forget_older(&mut self, oldest: Seconds, is_lonely: bool, forgotten: &mut Vec<Message>) {
-        let is_old = |queued: &Queued| queued.pushed < oldest;
-        while (self.sent > 0 || is_lonely) && self.messages.front().is_some_and(is_old) {
-            forgotten.extend(self.forget_first());
-        }
-        if self.messages.is_empty() {
-            self.messages.shrink_to(0);
-        }
-    }
-
-    fn forget_first(&mut self) -> Option<Message> {
-        let Queued { message, .. } = self.messages.pop_front()?;
-        let bytes = message.as_bytes().len();
-        match self.sent {
-            0 => self.unsent_bytes -= bytes,
-            _ => {
-                self.sent -= 1;
-                self.sent_bytes -= bytes;
-            }
-        }
-        self.first_seq += 1;
-        Some(message)
-    }
-
-    /// What to tell whoever took all it wanted; none if it can go on.
-    fn state(&mut self, bytes_left: usize) -> Option<StreamState> {
-        let is_drained = self.sent == self.messages.len();
-        if self.is_cut_off {
-            Some(StreamState::CutOff)
-        } else if !is_drained {
-            (bytes_left == 0).then_some(StreamState::More)
-        } else if self.is_ended {
-            Some(StreamState::Ended)
-        } else {
-            self.is_told = false;
-            Some(StreamState::Idle)
-        }
     }
 }

@@ -14,8 +14,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::super::shared_context::Seconds;
 use super::session_state::SessionState;
-use super::shared_context::Seconds;
 use crate::mcp::{Principal, SessionToken};
 
 /// So many that a partition of a full store is swept in some ten microseconds.
