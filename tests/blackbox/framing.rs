@@ -182,7 +182,7 @@ fn field_lines() {
         b"X-CR: a\r\r\n",
         b"X-NUL: a\0b\r\n",
         b"X-\0NUL: a\r\n",
-        b"X-Bell: a\x07b\r\n",
+        b"X-Bel: a\x07b\r\n",
         b"X-Delete: a\x7fb\r\n",
         b"X-Nothing\r\n",
         b": a\r\n",

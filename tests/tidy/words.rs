@@ -4,11 +4,19 @@
 use super::{Source, assert_only, sources};
 
 /// In any case, also as parts of names; with what to say.
-const BANNED: [(&str, &str); 4] = [
+const BANNED: [(&str, &str); 12] = [
+    ("bell", "eventfd"),
     ("bury", "reap"),
+    ("ear", "waker, or listener"),
+    ("herald", "broadcaster"),
     ("hush", "silence"),
     ("mailbox", "inbox"),
     ("nudge", "wake"),
+    ("postbox", "inbox"),
+    ("seat", "slot"),
+    ("seating", "slab"),
+    ("stripe", "partition"),
+    ("switchboard", "shared context"),
 ];
 
 /// Line number and word of each banned one. A word ends where its letters do, or an upper-case letter follows.

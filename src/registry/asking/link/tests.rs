@@ -16,17 +16,17 @@ use crate::registry::{
 
 /// A listener that counts.
 #[derive(Default)]
-struct Ears {
+struct Listener {
     heard: Mutex<Vec<u64>>,
 }
 
-impl LinkListener for Ears {
+impl LinkListener for Listener {
     fn on_said(&self, call: u64) {
         self.heard.lock().unwrap().push(call);
     }
 }
 
-impl Ears {
+impl Listener {
     fn heard(&self) -> Vec<u64> {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
@@ -42,12 +42,12 @@ impl Wake for Woken {
 }
 
 /// A bound link whose call has begun.
-fn begun(facts: ClientFacts) -> (Arc<CallLink>, Arc<Ears>) {
-    let ears = Arc::new(Ears::default());
-    let mut link = CallLink::new(ears.clone(), ServerHandle::default());
+fn begun(facts: ClientFacts) -> (Arc<CallLink>, Arc<Listener>) {
+    let listener = Arc::new(Listener::default());
+    let mut link = CallLink::new(listener.clone(), ServerHandle::default());
     Arc::get_mut(&mut link).unwrap().begin(facts);
     link.bind(7);
-    (link, ears)
+    (link, listener)
 }
 
 fn facts(asking: Asking) -> ClientFacts {
@@ -104,22 +104,22 @@ fn ready<Q: Question>(mut ask: Ask<Q>) -> Result<Q::Answer, ToolError> {
 
 #[test]
 fn what_is_said_outside_a_poll_is_told_once_until_it_is_taken() {
-    let (link, ears) = begun(facts(Asking::Never));
+    let (link, listener) = begun(facts(Asking::Never));
     let context = BlockingContext::default().with_link(link.clone());
     context.progress(1);
     context.progress(2);
     context.log(LogLevel::Error, "no");
-    assert_eq!(ears.heard(), [7]);
+    assert_eq!(listener.heard(), [7]);
     assert_eq!(taken(&link).len(), 3);
     context.progress(3);
-    assert_eq!(ears.heard(), [7]);
+    assert_eq!(listener.heard(), [7]);
     assert_eq!(progress(&taken(&link)), [3.0]);
-    assert!(ears.heard().is_empty());
+    assert!(listener.heard().is_empty());
 }
 
 #[test]
 fn what_is_said_in_a_poll_is_told_by_its_end() {
-    let (link, ears) = begun(facts(Asking::Never));
+    let (link, listener) = begun(facts(Asking::Never));
     let context = CallContext::with_link(link.clone());
     link.begin_poll();
     assert!(!link.end_poll());
@@ -128,7 +128,7 @@ fn what_is_said_in_a_poll_is_told_by_its_end() {
     assert!(link.end_poll());
     // The messages were not taken: they are still there, and the listener was told already.
     context.progress((2, 2));
-    assert!(ears.heard().is_empty());
+    assert!(listener.heard().is_empty());
     assert_eq!(progress(&taken(&link)), [1.0, 2.0]);
     link.begin_poll();
     assert!(!link.end_poll());
@@ -136,20 +136,20 @@ fn what_is_said_in_a_poll_is_told_by_its_end() {
 
 #[test]
 fn what_is_said_before_the_call_has_a_number_is_told_with_it() {
-    let ears = Arc::new(Ears::default());
-    let mut link = CallLink::new(ears.clone(), ServerHandle::default());
+    let listener = Arc::new(Listener::default());
+    let mut link = CallLink::new(listener.clone(), ServerHandle::default());
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::Never));
     BlockingContext::default().with_link(link.clone()).progress(1);
-    assert!(ears.heard().is_empty());
+    assert!(listener.heard().is_empty());
     link.bind(3);
-    assert_eq!(ears.heard(), [3]);
+    assert_eq!(listener.heard(), [3]);
     // A shard that polls after it has bound the call need not be told.
-    let mut link = CallLink::new(ears.clone(), ServerHandle::default());
+    let mut link = CallLink::new(listener.clone(), ServerHandle::default());
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::Never));
     link.begin_poll();
     CallContext::with_link(link.clone()).progress(1);
     link.bind(4);
-    assert!(link.end_poll() && ears.heard().is_empty());
+    assert!(link.end_poll() && listener.heard().is_empty());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn progress_increases_and_is_finite() {
 
 #[test]
 fn only_what_is_wanted_is_said() {
-    let (link, ears) = begun(ClientFacts {
+    let (link, listener) = begun(ClientFacts {
         log_level: Some(LogLevel::Warning),
         ..ClientFacts::default()
     });
@@ -182,7 +182,7 @@ fn only_what_is_wanted_is_said() {
     assert!(context.wants_log(LogLevel::Warning));
     context.progress(1);
     context.log(LogLevel::Notice, "quiet");
-    assert!(ears.heard().is_empty() && taken(&link).is_empty());
+    assert!(listener.heard().is_empty() && taken(&link).is_empty());
     context.log_as("db", LogLevel::Warning, json!({"rows": 3}));
     let expected = Emission::Log {
         level: LogLevel::Warning,
@@ -264,10 +264,10 @@ fn unsent_bytes_are_bounded() {
 
 #[test]
 fn a_question_on_the_stream_is_answered_while_the_call_waits() {
-    let (link, ears) = begun(facts(Asking::OnStream));
+    let (link, listener) = begun(facts(Asking::OnStream));
     let context = CallContext::with_link(link.clone());
     let mut ask = context.ask("who", name());
-    assert_eq!(ears.heard(), [7]);
+    assert_eq!(listener.heard(), [7]);
     let woken = Arc::default();
     assert!(poll(&mut ask, &woken).is_pending());
     let sent = questions(taken(&link)).pop().unwrap();
@@ -350,7 +350,7 @@ fn a_question_given_up_is_not_sent_or_not_waited_for() {
 
 #[test]
 fn questions_for_a_retry_are_noted_together_before_any_fails() {
-    let (link, ears) = begun(facts(Asking::ByRetry));
+    let (link, listener) = begun(facts(Asking::ByRetry));
     let context = CallContext::with_link(link.clone());
     let (who, roots) = (context.ask("who", name()), context.ask("roots", ListRoots));
     assert_eq!(ready(who), Err(ToolError::InputRequired));
@@ -361,7 +361,7 @@ fn questions_for_a_retry_are_noted_together_before_any_fails() {
         .map(|question| (question.number, question.key.as_str()))
         .collect();
     assert_eq!(keys, [(0, "who"), (1, "roots")]);
-    assert!(link.take_noted().is_empty() && taken(&link).is_empty() && ears.heard().is_empty());
+    assert!(link.take_noted().is_empty() && taken(&link).is_empty() && listener.heard().is_empty());
     assert_eq!((link.open_questions(), link.answers()), (0, None));
 }
 
@@ -434,12 +434,12 @@ fn keys_are_unique_short_and_limited_in_number() {
 
 #[test]
 fn after_the_end_nothing_is_said_or_asked() {
-    let (link, ears) = begun(facts(Asking::OnStream));
+    let (link, listener) = begun(facts(Asking::OnStream));
     let context = CallContext::with_link(link.clone());
     let mut ask = context.ask("who", name());
     let woken = Arc::default();
     assert!(poll(&mut ask, &woken).is_pending());
-    ears.heard();
+    listener.heard();
     link.close();
     assert_eq!(woken.0.load(Ordering::SeqCst), 1);
     assert_eq!(poll(&mut ask, &woken), Poll::Ready(Err(ToolError::Cancelled)));
@@ -448,33 +448,33 @@ fn after_the_end_nothing_is_said_or_asked() {
     context.close_stream(Duration::ZERO);
     assert_eq!(ready(context.ask("late", name())), Err(ToolError::Cancelled));
     assert!(!context.wants_progress() && !context.wants_log(LogLevel::Error));
-    assert!(taken(&link).is_empty() && ears.heard().is_empty());
+    assert!(taken(&link).is_empty() && listener.heard().is_empty());
 }
 
 #[test]
 fn a_new_call_finds_nothing_of_the_last() {
-    let (mut link, ears) = begun(facts(Asking::OnStream));
+    let (mut link, listener) = begun(facts(Asking::OnStream));
     let context = CallContext::with_link(link.clone());
     context.progress(5);
     let ask = context.ask("who", name());
     link.close();
     assert!(Arc::get_mut(&mut link).is_none());
     drop((context, ask));
-    ears.heard();
+    listener.heard();
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::ByRetry));
     assert!(taken(&link).is_empty());
     let context = CallContext::with_link(link.clone());
     context.progress(1);
-    assert!(ears.heard().is_empty());
+    assert!(listener.heard().is_empty());
     assert_eq!(ready(context.ask("who", name())), Err(ToolError::InputRequired));
     link.bind(8);
-    assert_eq!((ears.heard(), progress(&taken(&link))), (vec![8], vec![1.0]));
+    assert_eq!((listener.heard(), progress(&taken(&link))), (vec![8], vec![1.0]));
     assert_eq!(link.take_noted().len(), 1);
 }
 
 #[test]
 fn a_blocked_question_is_answered_from_another_thread() {
-    let (link, ears) = begun(facts(Asking::OnStream));
+    let (link, listener) = begun(facts(Asking::OnStream));
     let context = BlockingContext::default().with_link(link.clone());
     let asker = thread::spawn(move || {
         let two = (context.put("who", name()), context.put("roots", ListRoots));
@@ -491,7 +491,7 @@ fn a_blocked_question_is_answered_from_another_thread() {
     let (who, roots) = asker.join().unwrap();
     assert_eq!(who, Ok(ElicitAnswer::Decline));
     assert_eq!(roots.unwrap()[0].uri, "file:///a");
-    assert!((1..=2).contains(&ears.heard().len()));
+    assert!((1..=2).contains(&listener.heard().len()));
 }
 
 #[test]
