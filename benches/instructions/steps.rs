@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use weir::internals::mcp::Ticket;
 use weir::internals::registry::{Outcome, ShardRegistry, Started};
+use weir::internals::transport::http::Head;
 use weir::{CallContext, Registry, Tool, ToolIndex};
 
 use crate::ROUNDS;
@@ -34,7 +35,8 @@ fn session() -> (Server, Vec<u8>) {
 #[bench::session(session())]
 fn decode((mut server, request): (Server, Vec<u8>)) -> Server {
     for _ in 0..ROUNDS {
-        let taken = server.take(black_box(&request));
+        let mut head = Head::default();
+        let taken = server.take(black_box(&request), &mut head);
         assert!(server.decode(&taken, |decoded| decoded.is_work()));
     }
     server

@@ -13,7 +13,7 @@ use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{
-    HEAD_RESERVE, HttpLimits, Intake, Progress, Request, Response, ResponseContext, request_context,
+    HEAD_RESERVE, Head, HttpLimits, Intake, Progress, Request, Response, ResponseContext, request_context,
 };
 use weir::internals::wire::http1::{BodyLimits, DateCache, HeadLimits};
 use weir::{CallContext, Registry};
@@ -65,18 +65,22 @@ impl Server {
     }
 
     /// Parses a request's head, admits it, and finds the end of its body.
-    pub(crate) fn take<'r>(&self, request: &'r [u8]) -> Request<'r> {
-        match Intake::default().advance(request, &self.policy, &self.limits) {
+    pub(crate) fn take<'h, 'r>(&self, request: &'r [u8], head: &'h mut Head<'r>) -> Request<'h, 'r> {
+        match Intake::default().advance(request, &self.policy, &self.limits, head) {
             Ok(Progress::Request(request)) => request,
             other => panic!("{other:?}"),
         }
     }
 
     /// Does the rest of decoding: JSON, envelope, era, method, and the destination of the call.
-    pub(crate) fn decode<T>(&mut self, request: &Request<'_>, then: impl FnOnce(Decoded<'_, '_>) -> T) -> T {
+    pub(crate) fn decode<T>(
+        &mut self,
+        request: &Request<'_, '_>,
+        then: impl FnOnce(Decoded<'_, '_>) -> T,
+    ) -> T {
         self.out.clear();
         self.out.resize(HEAD_RESERVE, 0);
-        let request_context = request_context(&request.head, Principal::ANONYMOUS, NOW);
+        let request_context = request_context(request.head, Principal::ANONYMOUS, NOW);
         let mut unchunked = Vec::new();
         let body = request.body(&mut unchunked, &self.limits);
         let step = self.protocol.decode(
@@ -96,7 +100,8 @@ impl Server {
 
     /// Runs a call up to its outcome.
     pub(crate) fn execute(&mut self, request: &[u8]) -> (Ticket, Outcome) {
-        let request = self.take(request);
+        let mut head = Head::default();
+        let request = self.take(request, &mut head);
         self.decode(&request, |decoded| match &decoded.step {
             Step::Work(work) => (work.ticket(), run(decoded.tools, work)),
             other => panic!("a call was sent, and came to {other:?}"),
@@ -119,7 +124,8 @@ impl Server {
 
     /// The answer to `request`, head and body.
     pub(crate) fn serve(&mut self, request: &[u8]) -> &[u8] {
-        let request = self.take(request);
+        let mut head = Head::default();
+        let request = self.take(request, &mut head);
         let reply = self.decode(&request, |decoded| decoded.answer());
         self.finish(&reply)
     }

@@ -21,13 +21,13 @@ use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     /// Decodes a request and answers it, starts its work, or lets it wait.
-    pub(in crate::shard) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_>, claim: Claim) {
+    pub(in crate::shard) fn dispatch(&mut self, key: ConnectionKey, request: &Request<'_, '_>, claim: Claim) {
         if claim == Claim::New {
             self.metrics.in_flight.up();
         }
         self.service.refresh();
         let service = Rc::clone(&self.service.current);
-        let request_context = http::request_context(&request.head, self.principal(), self.clock.unix_now);
+        let request_context = http::request_context(request.head, self.principal(), self.clock.unix_now);
         let mut out = self.writer.take_buffer();
         match request.endpoint {
             Endpoint::Post => {}
@@ -43,7 +43,7 @@ impl<R: ShardRing> Shard<R> {
                 return self.open_events(key, request);
             }
             Endpoint::SsePost => return self.post_to_events(key, request, out),
-            Endpoint::Preflight => return self.answer_preflight(key, &request.head, out),
+            Endpoint::Preflight => return self.answer_preflight(key, request.head, out),
             Endpoint::Health(probe) => return self.answer_probe(key, probe, request.is_head(), out),
             Endpoint::Delete => {
                 let reply = service
@@ -101,7 +101,7 @@ impl<R: ShardRing> Shard<R> {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], elapsed);
                 self.reply(key, out, None, &reply);
             }
-            Step::Work(work) => self.begin_work(key, &work, out, decoded, claim),
+            Step::Work(ref work) => self.begin_work(key, work, out, decoded, claim),
             Step::Batch(batch) => return Some(Box::new(Batched { batch, answers: out })),
             Step::Listen(listen) => self.open_subscription(key, listen, out),
             Step::AwaitTask(wanted) => self.await_task(key, wanted, out),

@@ -120,7 +120,8 @@ impl<R: ShardRing> Shard<R> {
     /// then does the page's own request come, and hear why.
     pub(in crate::shard) fn answer_preflight_in(&mut self, key: ConnectionKey, front: &[u8]) -> bool {
         let service = Rc::clone(&self.service.current);
-        let progress = Intake::default().advance(front, &service.policy, &service.http);
+        let mut head = Head::default();
+        let progress = Intake::default().advance(front, &service.policy, &service.http, &mut head);
         let Ok(Progress::Request(request)) = progress else {
             return false;
         };
@@ -133,7 +134,7 @@ impl<R: ShardRing> Shard<R> {
         connection.response.persistence = Persistence::Close;
         self.metrics.in_flight.up();
         let buffer = self.writer.take_buffer();
-        self.answer_preflight(key, &request.head, buffer);
+        self.answer_preflight(key, request.head, buffer);
         true
     }
 

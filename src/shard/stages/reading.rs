@@ -275,33 +275,20 @@ impl<R: ShardRing> Shard<R> {
             return ReadOutcome::Incomplete;
         }
         let service = Rc::clone(&self.service.current);
-        let (waiting, sends_continue) =
-            match connection.intake.advance(window, &service.policy, &service.http) {
-                Ok(Progress::Nothing) => {
-                    connection.intake = http::Intake::default();
-                    return ReadOutcome::Consumed(window.len());
-                }
-                Ok(Progress::Head) => (Waiting::Head, false),
-                Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
-                Ok(Progress::Request(request)) => {
-                    let began = connection.request.began;
-                    connection.request.is_browser = request.head.fields.origin.is_present();
-                    let policy = &service.policy;
-                    self.writer
-                        .note_head(&mut connection.response, &request.head, policy);
-                    let consumed = request.consumed;
-                    if claim == Claim::New {
-                        connection.request.waited_micros = 0;
-                        self.metrics.record(Stage::Read, began, self.clock.now);
-                    }
-                    self.dispatch(key, &request, claim);
-                    return match self.table.connection(key).map(|connection| connection.state) {
-                        Some(State::Queued(_) | State::Moving(_)) => ReadOutcome::Queued,
-                        _ => ReadOutcome::Consumed(consumed),
-                    };
-                }
-                Err(refused) => return self.refuse(key, window, refused),
-            };
+        let mut head = http::Head::default();
+        let progress = connection
+            .intake
+            .advance(window, &service.policy, &service.http, &mut head);
+        let (waiting, sends_continue) = match progress {
+            Ok(Progress::Request(request)) => return self.serve_request(key, &request, claim),
+            Ok(Progress::Nothing) => {
+                connection.intake = http::Intake::default();
+                return ReadOutcome::Consumed(window.len());
+            }
+            Ok(Progress::Head) => (Waiting::Head, false),
+            Ok(Progress::Body { sends_continue }) => (Waiting::Body, sends_continue),
+            Err(refused) => return self.refuse(key, window, refused),
+        };
         if waiting != connection.waiting {
             connection.waiting = waiting;
             connection.request.phase_began = self.clock.now;
@@ -310,6 +297,31 @@ impl<R: ShardRing> Shard<R> {
             self.send_continue(key);
         }
         ReadOutcome::Incomplete
+    }
+
+    /// Serves a request that was admitted, and tells what becomes of its bytes.
+    fn serve_request(
+        &mut self,
+        key: ConnectionKey,
+        request: &http::Request<'_, '_>,
+        claim: Claim,
+    ) -> ReadOutcome {
+        if let Some(connection) = self.table.connection(key) {
+            connection.request.is_browser = request.head.fields.origin.is_present();
+            let policy = &self.service.policy;
+            self.writer
+                .note_head(&mut connection.response, request.head, policy);
+            if claim == Claim::New {
+                connection.request.waited_micros = 0;
+                self.metrics
+                    .record(Stage::Read, connection.request.began, self.clock.now);
+            }
+        }
+        self.dispatch(key, request, claim);
+        match self.table.connection(key).map(|connection| connection.state) {
+            Some(State::Queued(_) | State::Moving(_)) => ReadOutcome::Queued,
+            _ => ReadOutcome::Consumed(request.consumed),
+        }
     }
 
     fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> ReadOutcome {

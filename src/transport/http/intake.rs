@@ -9,6 +9,8 @@
 //! ```
 //! (RFC 9112)
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 use super::{Head, parse_head};
@@ -56,12 +58,8 @@ struct Chunks {
 }
 
 /// The result of looking at a window.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "the large variant is the usual one; boxing it would allocate for every request"
-)]
 #[derive(Debug)]
-pub enum Progress<'w> {
+pub enum Progress<'h, 'w> {
     /// Nothing of a request is there yet.
     Nothing,
     /// The head is incomplete.
@@ -72,18 +70,17 @@ pub enum Progress<'w> {
         sends_continue: bool,
     },
     /// A whole request.
-    Request(Request<'w>),
+    Request(Request<'h, 'w>),
 }
 
 /// A whole request that was admitted.
 #[derive(Debug)]
-pub struct Request<'w> {
+pub struct Request<'h, 'w> {
     /// The head.
-    pub head: Head<'w>,
+    pub head: &'h Head<'w>,
     /// The purpose.
     pub endpoint: Endpoint,
     body: &'w [u8],
-    is_chunked: bool,
     /// Bytes of the window it takes up.
     pub consumed: usize,
 }
@@ -169,37 +166,37 @@ impl Refused {
 }
 
 impl Intake {
-    /// Looks for one request at the front of `window`, which holds at least the bytes of the last call.
+    /// Looks for one request at the front of `window`, which holds at least the bytes of the last call. Its head is
+    /// parsed into `head`, which is empty: a head is too large to be handed up from call to call.
     ///
     /// # Errors
     /// Returns [`Refused`] for a request that breaks the framing, a limit or the policy; the connection goes on only if
     /// [`Refused::consumed`] says so. The intake is ready for the next request then.
-    pub fn advance<'w>(
+    pub fn advance<'h, 'w>(
         &mut self,
         window: &'w [u8],
         policy: &AdmissionPolicy,
         limits: &HttpLimits,
-    ) -> Result<Progress<'w>, Refused> {
-        let outcome = self.try_advance(window, policy, limits);
+        head: &'h mut Head<'w>,
+    ) -> Result<Progress<'h, 'w>, Refused> {
+        let outcome = self.try_advance(window, policy, limits, head);
         if matches!(outcome, Ok(Progress::Request(_)) | Err(_)) {
             *self = Intake::default();
         }
         outcome
     }
 
-    fn try_advance<'w>(
+    fn try_advance<'h, 'w>(
         &mut self,
         window: &'w [u8],
         policy: &AdmissionPolicy,
         limits: &HttpLimits,
-    ) -> Result<Progress<'w>, Refused> {
-        let mut is_new = false;
-        if matches!(self.stage, Stage::Head) {
-            let Some(head_bytes) = self
-                .scanner
-                .scan(window, &limits.head)
-                .map_err(Refused::and_close)?
-            else {
+        head: &'h mut Head<'w>,
+    ) -> Result<Progress<'h, 'w>, Refused> {
+        let mut sends_continue = false;
+        let endpoint = if matches!(self.stage, Stage::Head) {
+            let scanned = self.scanner.scan(window, &limits.head);
+            let Some(head_bytes) = scanned.map_err(Refused::and_close)? else {
                 let is_begun = !self.scanner.is_before_request(window);
                 return Ok(if is_begun {
                     Progress::Head
@@ -207,99 +204,90 @@ impl Intake {
                     Progress::Nothing
                 });
             };
-            let head = parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
-            let endpoint = match policy.admit(&head) {
-                Ok(endpoint) => endpoint,
-                Err(refusal) => return Err(refuse(refusal, &head, head_bytes, window.len())),
-            };
-            is_new = true;
-            self.stage = match head.body {
-                BodyLength::Length(bytes) if bytes > 0 => Stage::Length {
-                    head_bytes,
-                    body_bytes: bytes as usize,
-                },
-                BodyLength::None | BodyLength::Length(_) => {
-                    return Ok(Progress::Request(Request {
-                        head,
-                        endpoint,
-                        body: &[],
-                        is_chunked: false,
-                        consumed: head_bytes,
-                    }));
-                }
-                BodyLength::Chunked => Stage::Chunked(Box::new(Chunks {
-                    head_bytes,
-                    ..Chunks::default()
-                })),
-            };
-            if let Stage::Length { body_bytes, .. } = self.stage
-                && window.len() - head_bytes >= body_bytes
-            {
-                let body = &window[head_bytes..head_bytes + body_bytes];
-                let consumed = head_bytes + body_bytes;
-                return Ok(Progress::Request(Request {
-                    head,
-                    endpoint,
-                    body,
-                    is_chunked: false,
-                    consumed,
-                }));
-            }
-        }
-        self.advance_body(window, is_new, policy, limits)
-    }
-
-    /// Checks whether the body, whose head was admitted before, is whole now.
-    fn advance_body<'w>(
-        &mut self,
-        window: &'w [u8],
-        is_new: bool,
-        policy: &AdmissionPolicy,
-        limits: &HttpLimits,
-    ) -> Result<Progress<'w>, Refused> {
-        let (head_bytes, body_bytes, is_chunked) = match &mut self.stage {
-            Stage::Head => return Ok(Progress::Head),
-            Stage::Length {
-                head_bytes,
-                body_bytes,
-            } => (*head_bytes, *body_bytes, false),
-            Stage::Chunked(chunks) => {
-                let raw = &window[chunks.head_bytes + chunks.seen_bytes..];
-                chunks.dropped.clear();
-                let progress = chunks
-                    .decoder
-                    .decode(raw, &mut chunks.dropped, &limits.body)
-                    .map_err(Refused::and_close)?;
-                chunks.seen_bytes += progress.consumed;
-                let still_missing = usize::from(!progress.is_done);
-                (chunks.head_bytes, chunks.seen_bytes + still_missing, true)
-            }
+            let endpoint = admit(window, head_bytes, policy, limits, head)?;
+            self.stage = Stage::behind(head_bytes, head.body);
+            sends_continue = head.expects_continue() && window.len() == head_bytes;
+            Some(endpoint)
+        } else {
+            None
         };
-        let is_whole = window.len() >= head_bytes + body_bytes;
-        if !is_whole && !is_new {
-            return Ok(Progress::Body {
-                sends_continue: false,
-            });
-        }
-        // The head is parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
-        let head = parse_head(&window[..head_bytes], &limits.head).map_err(Refused::and_close)?;
-        if !is_whole {
-            let sends_continue = head.expects_continue() && window.len() == head_bytes;
+        let Some(body) = self.find_body(window, &limits.body)? else {
             return Ok(Progress::Body { sends_continue });
-        }
-        let endpoint = policy.admit(&head).map_err(Refused::and_close)?;
-        let consumed = head_bytes + body_bytes;
+        };
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint,
+            // The head is parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
+            None => admit(window, body.start, policy, limits, head)?,
+        };
         Ok(Progress::Request(Request {
             head,
             endpoint,
-            body: &window[head_bytes..consumed],
-            is_chunked,
-            consumed,
+            consumed: body.end,
+            body: &window[body],
         }))
+    }
+
+    /// Finds the body, once it is whole.
+    fn find_body(&mut self, window: &[u8], limits: &BodyLimits) -> Result<Option<Range<usize>>, Refused> {
+        match &mut self.stage {
+            Stage::Head => Ok(None),
+            Stage::Length {
+                head_bytes,
+                body_bytes,
+            } => {
+                let body = *head_bytes..*head_bytes + *body_bytes;
+                Ok((body.end <= window.len()).then_some(body))
+            }
+            Stage::Chunked(chunks) => {
+                let seen = chunks.head_bytes + chunks.seen_bytes;
+                chunks.dropped.clear();
+                let progress = chunks
+                    .decoder
+                    .decode(&window[seen..], &mut chunks.dropped, limits)
+                    .map_err(Refused::and_close)?;
+                chunks.seen_bytes += progress.consumed;
+                let body = chunks.head_bytes..seen + progress.consumed;
+                Ok(progress.is_done.then_some(body))
+            }
+        }
     }
 }
 
-impl Request<'_> {
+impl Stage {
+    /// Returns the stage behind a head of so many bytes.
+    fn behind(head_bytes: usize, body: BodyLength) -> Stage {
+        let body_bytes = match body {
+            BodyLength::None => 0,
+            BodyLength::Length(bytes) => bytes as usize,
+            BodyLength::Chunked => {
+                return Stage::Chunked(Box::new(Chunks {
+                    head_bytes,
+                    ..Chunks::default()
+                }));
+            }
+        };
+        Stage::Length {
+            head_bytes,
+            body_bytes,
+        }
+    }
+}
+
+/// Parses the head at the front of `window`, and admits its request.
+fn admit<'w>(
+    window: &'w [u8],
+    head_bytes: usize,
+    policy: &AdmissionPolicy,
+    limits: &HttpLimits,
+    head: &mut Head<'w>,
+) -> Result<Endpoint, Refused> {
+    head.parse(&window[..head_bytes], &limits.head)
+        .map_err(Refused::and_close)?;
+    let admitted = policy.admit(head);
+    admitted.map_err(|refusal| refuse(refusal, head, head_bytes, window.len()))
+}
+
+impl Request<'_, '_> {
     /// Whether the answer's body must not be sent.
     pub fn is_head(&self) -> bool {
         self.head.method == Method::Head
@@ -312,7 +300,7 @@ impl Request<'_> {
 
     /// The body. One that came in chunks is put together in `unchunked`, which is empty.
     pub fn body<'b>(&'b self, unchunked: &'b mut Vec<u8>, limits: &HttpLimits) -> &'b [u8] {
-        if !self.is_chunked {
+        if self.head.body != BodyLength::Chunked {
             return self.body;
         }
         let decoded = ChunkDecoder::default().decode(self.body, unchunked, &limits.body);

@@ -1,9 +1,10 @@
 //! How a message ends, and what it says about the connection: the same for requests and responses.
 
 /// How the body behind the head is delimited (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyLength {
     /// There is no body.
+    #[default]
     None,
     /// The body has exactly so many bytes, below 2^63.
     Length(u64),

@@ -36,7 +36,7 @@ impl Default for HeadLimits {
 }
 
 /// The request method; names are case-sensitive (RFC 9110, section 9.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the method of its name")]
 pub enum Method {
     Get,
@@ -49,6 +49,7 @@ pub enum Method {
     Trace,
     Connect,
     /// A valid token that is none of these methods.
+    #[default]
     Other,
 }
 
@@ -86,18 +87,20 @@ impl Method {
 }
 
 /// The protocol version of the request, as far as it makes a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0
     Http10,
     /// HTTP/1.1, or a later 1.x, which is served as 1.1 (RFC 9110, section 2.5).
+    #[default]
     Http11,
 }
 
 /// The meaning of `Expect` (RFC 9110, section 10.1.1), which is ignored on HTTP/1.0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expectation {
     /// The client expects nothing.
+    #[default]
     None,
     /// The field is `100-continue`, and there is a body to wait for.
     Continue,
@@ -105,8 +108,9 @@ pub enum Expectation {
     Unknown,
 }
 
-/// A request head whose framing and addressing are sound. Borrows the bytes it was parsed from.
-#[derive(Clone, Copy, Debug)]
+/// A request head whose framing and addressing are sound. Borrows the bytes it was parsed from. The default is empty:
+/// room for [`Head::parse`].
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Head<'a, Extra = ()> {
     /// The method.
     pub method: Method,
@@ -176,74 +180,73 @@ pub fn parse_head<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, H
 ///
 /// # Errors
 /// Fails for everything that breaks RFC 9112 or leaves the body's end or the addressed host in doubt.
-#[inline]
 pub fn parse_head_with<'a, Extra: FieldSet<'a>>(
     head: &'a [u8],
     limits: &HeadLimits,
 ) -> Result<Head<'a, Extra>, HeadError> {
-    let mut rest = head;
-    while let Some(behind) = rest.strip_prefix(b"\r\n") {
-        rest = behind;
-    }
-    let end = memchr::memchr(b'\r', rest).ok_or(HeadError::RequestLine)?;
-    let (line, block) = rest.split_at(end);
-    if line.len() > limits.request_line_bytes_max {
-        return Err(HeadError::RequestLineTooLong);
-    }
-    let line = RequestLine::parse(line)?;
-    let lines = block.strip_prefix(b"\r\n").ok_or(HeadError::LineEnd)?;
-    let mut fields = Fields::default();
-    let mut extra = Extra::default();
-    parse_fields(lines, limits, &mut fields, &mut extra)?;
-    let body = body_length(&fields, line.version)?;
-    let host = host_authority(&fields, line.version)?;
-    let list = |field, name| list_elements(field, name, lines);
-    let persistence = Persistence::of(list(fields.connection, "connection"));
-    let wants_upgrade =
-        line.version == Version::Http11 && persistence.has_upgrade && fields.upgrade.is_present();
-    Ok(Head {
-        method: line.method,
-        path: line.path,
-        query: line.query,
-        authority: line.authority.or(host),
-        version: line.version,
-        body,
-        keep_alive: persistence.keep_alive(line.version) && !wants_upgrade && line.method != Method::Connect,
-        expectation: match line.version {
-            Version::Http10 => Expectation::None,
-            Version::Http11 => expectation(list(fields.expect, "expect"), body),
-        },
-        wants_upgrade,
-        fields,
-        extra,
-        lines,
-    })
+    let mut parsed = Head::default();
+    parsed.parse(head, limits)?;
+    Ok(parsed)
 }
 
-struct RequestLine<'a> {
-    method: Method,
-    path: &'a str,
-    query: &'a str,
-    /// The authority of an absolute target.
-    authority: Option<Authority<'a>>,
-    version: Version,
-}
+impl<'a, Extra: FieldSet<'a>> Head<'a, Extra> {
+    /// [`parse_head_with`] where the head is to be: it is too large to be handed up from call to call. `self` is empty,
+    /// and worth nothing if this fails.
+    ///
+    /// # Errors
+    /// Fails as [`parse_head_with`] does.
+    #[inline]
+    pub fn parse(&mut self, head: &'a [u8], limits: &HeadLimits) -> Result<(), HeadError> {
+        debug_assert!(self.lines.is_empty(), "a head is parsed once");
+        let mut rest = head;
+        while let Some(behind) = rest.strip_prefix(b"\r\n") {
+            rest = behind;
+        }
+        let end = memchr::memchr(b'\r', rest).ok_or(HeadError::RequestLine)?;
+        let (line, block) = rest.split_at(end);
+        if line.len() > limits.request_line_bytes_max {
+            return Err(HeadError::RequestLineTooLong);
+        }
+        self.parse_request_line(line)?;
+        self.lines = block.strip_prefix(b"\r\n").ok_or(HeadError::LineEnd)?;
+        parse_fields(self.lines, limits, &mut self.fields, &mut self.extra)?;
+        self.conclude()
+    }
 
-impl<'a> RequestLine<'a> {
     /// `method SP target SP version`, single spaces and nothing else (RFC 9112, section 3).
-    fn parse(line: &'a [u8]) -> Result<Self, HeadError> {
+    fn parse_request_line(&mut self, line: &'a [u8]) -> Result<(), HeadError> {
         let (method, rest) = split_once(line, b' ').ok_or(HeadError::RequestLine)?;
         let (target, version) = split_once(rest, b' ').ok_or(HeadError::RequestLine)?;
-        let method = Method::parse(method).ok_or(HeadError::RequestLine)?;
-        let version = parse_version(version)?;
-        let (path, query, authority) = parse_target(method, target).ok_or(HeadError::Target)?;
-        Ok(Self {
-            method,
-            path,
-            query,
-            authority,
-            version,
-        })
+        self.method = Method::parse(method).ok_or(HeadError::RequestLine)?;
+        self.version = parse_version(version)?;
+        (self.path, self.query, self.authority) =
+            parse_target(self.method, target).ok_or(HeadError::Target)?;
+        Ok(())
+    }
+
+    /// Sets what follows from the fields.
+    fn conclude(&mut self) -> Result<(), HeadError> {
+        let (fields, version) = (&self.fields, self.version);
+        self.body = body_length(fields, version)?;
+        let host = host_authority(fields, version)?;
+        self.authority = self.authority.or(host);
+        let list = |field, name| list_elements(field, name, self.lines);
+        // Most heads have neither this field nor `Expect`.
+        let persistence = if fields.connection.is_present() {
+            Persistence::of(list(fields.connection, "connection"))
+        } else {
+            Persistence::default()
+        };
+        self.wants_upgrade =
+            version == Version::Http11 && persistence.has_upgrade && fields.upgrade.is_present();
+        self.keep_alive =
+            persistence.keep_alive(version) && !self.wants_upgrade && self.method != Method::Connect;
+        self.expectation = if fields.expect.is_present() && version == Version::Http11 {
+            expectation(list(fields.expect, "expect"), self.body)
+        } else {
+            Expectation::None
+        };
+        Ok(())
     }
 }
 

@@ -27,7 +27,7 @@ use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     /// Answers a GET by a stream without end: from here on the connection is a channel.
-    pub(in crate::shard) fn open_events(&mut self, key: ConnectionKey, request: &Request<'_>) {
+    pub(in crate::shard) fn open_events(&mut self, key: ConnectionKey, request: &Request<'_, '_>) {
         if self.is_draining() {
             return self.refuse_undecoded(key, OverloadReason::Draining);
         }
@@ -45,7 +45,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(connection) = self.table.connection(key) {
             http::append_events_head(&mut out, &connection.response, self.writer.date());
         }
-        events.append_endpoint(&mut out, admission::sse_messages_reference(&request.head));
+        events.append_endpoint(&mut out, admission::sse_messages_reference(request.head));
         self.log_opened(key, "GET", 200, None);
         self.end_hold(key);
         self.begin_channel(key, Framing::Events(Box::new(events)));
@@ -56,13 +56,13 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn post_to_events(
         &mut self,
         key: ConnectionKey,
-        request: &Request<'_>,
+        request: &Request<'_, '_>,
         mut out: Vec<u8>,
     ) {
         let service = Rc::clone(&self.service.current);
         let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
-        let refused = self.deliver(admission::sse_stream_name(&request.head), body, &mut out);
+        let refused = self.deliver(admission::sse_stream_name(request.head), body, &mut out);
         self.intake
             .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
         match refused {

@@ -18,8 +18,8 @@ use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
     /// Answers an upgrade: from here on its bytes are frames.
-    pub(in crate::shard) fn open_websocket(&mut self, key: ConnectionKey, request: &Request<'_>) {
-        let upgrade = match handshake::upgrade(&request.head) {
+    pub(in crate::shard) fn open_websocket(&mut self, key: ConnectionKey, request: &Request<'_, '_>) {
+        let upgrade = match handshake::upgrade(request.head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
                 self.log_refusal(key, refusal.into(), None);
