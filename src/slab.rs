@@ -121,6 +121,7 @@ impl<K: SlabKey, T> Slab<K, T> {
     }
 
     /// The value of a key; `None` once it was removed.
+    #[inline]
     pub fn get(&self, key: K) -> Option<&T> {
         let slot = self.slots.get(key.slot() as usize)?;
         slot.value
@@ -129,6 +130,7 @@ impl<K: SlabKey, T> Slab<K, T> {
     }
 
     /// The same, to change it.
+    #[inline]
     pub fn get_mut(&mut self, key: K) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.slot() as usize)?;
         if slot.generation != key.generation() {

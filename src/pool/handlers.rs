@@ -119,16 +119,12 @@ impl<C, H: Copy> Pool<C, H> {
         }
     }
 
-    /// Leases the most recently freed handler to `call`, or gives it back when none is idle.
-    ///
-    /// # Errors
-    /// The call itself, unchanged, when no handler is idle.
-    pub fn acquire(&mut self, holder: H, call: C) -> Result<HandlerKey, C> {
-        let Some(key) = self.take_idle(holder, None) else {
-            return Err(call);
-        };
+    /// Leases the most recently freed handler to `call`. `None`, and the call is dropped, when none is idle.
+    #[inline]
+    pub fn acquire(&mut self, holder: H, call: C) -> Option<HandlerKey> {
+        let key = self.take_idle(holder, None)?;
         self.handlers[key.index as usize].call = Some(call);
-        Ok(key)
+        Some(key)
     }
 
     /// Gives the most recently freed handler to `holder` without a call: it lingers. `None` when none is idle.
@@ -148,30 +144,30 @@ impl<C, H: Copy> Pool<C, H> {
         Some(key)
     }
 
-    /// Ends a call and returns it; its holder keeps the handler, under a new lease. `None` for a stale key.
-    pub fn linger(&mut self, key: HandlerKey, now: Instant) -> Option<(HandlerKey, C)> {
+    /// Ends a call, which is dropped where it lies; its holder keeps the handler, under a new lease. `None` for a stale
+    /// key.
+    pub fn linger(&mut self, key: HandlerKey, now: Instant) -> Option<HandlerKey> {
         let lease = self.leases.get_mut(key)?;
-        let call = self.handlers[key.index as usize].call.take()?;
+        let call = &mut self.handlers[key.index as usize].call;
+        if call.is_none() {
+            return None;
+        }
+        *call = None;
         lease.lingers_since = Some(now);
         let key = self.leases.renew(key)?;
         self.reset_inbound(key.index);
         self.lingering.push_back(key.index);
-        Some((key, call))
+        Some(key)
     }
 
-    /// Begins a call in a handler that lingers with its holder.
-    ///
-    /// # Errors
-    /// The call itself, unchanged, when the handler does not linger any more.
-    pub fn resume(&mut self, key: HandlerKey, call: C) -> Result<HandlerKey, C> {
-        let lease = self.leases.get_mut(key);
-        let Some(lease) = lease.filter(|lease| lease.lingers_since.is_some()) else {
-            return Err(call);
-        };
-        lease.lingers_since = None;
+    /// Begins a call in a handler that lingers with its holder. `None`, and the call is dropped, when the handler does
+    /// not linger any more.
+    #[inline]
+    pub fn resume(&mut self, key: HandlerKey, call: C) -> Option<HandlerKey> {
+        self.leases.get_mut(key)?.lingers_since.take()?;
         self.handlers[key.index as usize].call = Some(call);
         self.lingering.remove(key.index);
-        Ok(key)
+        Some(key)
     }
 
     /// The handler that lingers longest, who holds it and since when.
@@ -181,17 +177,29 @@ impl<C, H: Copy> Pool<C, H> {
         Some((key, lease.holder, lease.lingers_since?))
     }
 
-    /// Takes a handler back, resets it, and returns its call, if it has one. `None` for a stale key.
-    pub fn release(&mut self, key: HandlerKey) -> Option<Option<C>> {
-        let lease = self.leases.remove(key)?;
+    /// Takes a handler back and resets it; its call, if it has one, is dropped where it lies. False for a stale key.
+    pub fn release(&mut self, key: HandlerKey) -> bool {
+        let Some(lease) = self.leases.remove(key) else {
+            return false;
+        };
         if lease.lingers_since.is_some() {
             self.lingering.remove(key.index);
         }
         self.reset_inbound(key.index);
-        Some(self.handlers[key.index as usize].call.take())
+        self.handlers[key.index as usize].call = None;
+        true
+    }
+
+    /// Takes a handler back, resets it, and returns its call; a handler without one keeps its holder.
+    pub fn take(&mut self, key: HandlerKey) -> Option<C> {
+        self.leases.get(key)?;
+        let call = self.handlers[key.index as usize].call.take()?;
+        self.release(key);
+        Some(call)
     }
 
     /// Who holds a handler.
+    #[inline]
     pub fn holder(&self, key: HandlerKey) -> Option<H> {
         self.leases.get(key).map(|lease| lease.holder)
     }
@@ -211,6 +219,7 @@ impl<C, H: Copy> Pool<C, H> {
     }
 
     /// The call a lease runs, `None` once the lease has ended.
+    #[inline]
     pub fn call_mut(&mut self, key: HandlerKey) -> Option<&mut C> {
         self.leases.get(key)?;
         self.handlers[key.index as usize].call.as_mut()
@@ -312,20 +321,20 @@ mod tests {
         let mut pool = pool(3);
         let first = pool.acquire('a', 1).unwrap();
         let second = pool.acquire('b', 2).unwrap();
-        assert_eq!(pool.release(first), Some(Some(1)));
+        assert_eq!(pool.take(first), Some(1));
         assert_eq!(pool.acquire('c', 3).unwrap().index, first.index);
-        assert_eq!(pool.release(second), Some(Some(2)));
+        assert_eq!(pool.take(second), Some(2));
     }
 
     #[test]
-    fn an_exhausted_pool_gives_the_call_back_and_recovers() {
+    fn an_exhausted_pool_takes_no_call_and_recovers() {
         let mut pool = pool(1);
         let key = pool.acquire('a', 1).unwrap();
         assert_eq!(pool.idle(), 0);
-        assert_eq!(pool.acquire('b', 2), Err(2));
+        assert_eq!(pool.acquire('b', 2), None);
         assert_eq!(pool.hold('b', Instant::now()), None);
-        assert_eq!(pool.release(key), Some(Some(1)));
-        assert!(pool.acquire('b', 2).is_ok());
+        assert_eq!(pool.take(key), Some(1));
+        assert!(pool.acquire('b', 2).is_some());
     }
 
     #[test]
@@ -335,7 +344,8 @@ mod tests {
         pool.release(stale);
         let current = pool.acquire('b', 2).unwrap();
         assert_eq!(stale.index, current.index);
-        assert_eq!(pool.release(stale), None);
+        assert!(!pool.release(stale));
+        assert_eq!(pool.take(stale), None);
         assert!(pool.call_mut(stale).is_none());
         assert!(pool.take_inbound(stale).is_none());
         assert_eq!(pool.holder(stale), None);
@@ -351,7 +361,7 @@ mod tests {
         let new = pool.renew(old).unwrap();
         assert!(pool.call_mut(old).is_none());
         assert!(pool.renew(old).is_none());
-        assert_eq!(pool.release(new), Some(Some(1)));
+        assert_eq!(pool.take(new), Some(1));
         assert!(pool.renew(new).is_none());
     }
 
@@ -373,18 +383,20 @@ mod tests {
         let mut pool = pool(1);
         let now = Instant::now();
         let first = pool.acquire('a', 1).unwrap();
-        let (lingering, ended) = pool.linger(first, now).unwrap();
-        assert_eq!((ended, lingering.index), (1, first.index));
+        let lingering = pool.linger(first, now).unwrap();
+        assert_eq!(lingering.index, first.index);
         assert!(pool.call_mut(first).is_none(), "the lease is over");
         assert_eq!(pool.key_at(0), None, "no call");
-        assert_eq!(pool.acquire('b', 2), Err(2));
+        assert_eq!(pool.acquire('b', 2), None);
+        assert_eq!(pool.take(lingering), None, "no call");
         assert_eq!(pool.longest_lingering(), Some((lingering, 'a', now)));
         let resumed = pool.resume(lingering, 3).unwrap();
         assert_eq!(pool.longest_lingering(), None);
-        assert_eq!(pool.resume(resumed, 4), Err(4), "it has a call");
-        let (lingering, _) = pool.linger(resumed, now).unwrap();
-        assert_eq!(pool.release(lingering), Some(None), "no call");
-        assert_eq!(pool.resume(lingering, 5), Err(5));
+        assert_eq!(pool.resume(resumed, 4), None, "it has a call");
+        assert_eq!(pool.call_mut(resumed), Some(&mut 3));
+        let lingering = pool.linger(resumed, now).unwrap();
+        assert!(pool.release(lingering));
+        assert_eq!(pool.resume(lingering, 5), None);
         assert_eq!(pool.idle(), 1);
     }
 
@@ -418,7 +430,7 @@ mod tests {
             }
         );
         let mut every = Vec::new();
-        while let Ok(key) = pool.acquire('a', 0) {
+        while let Some(key) = pool.acquire('a', 0) {
             every.push(key);
         }
         assert_eq!((every.len(), pool.figures().utilization()), (4, 1.0));

@@ -122,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
         self.log_unanswered(connection, &Ended::cancelled(&call));
         self.metrics.in_flight.down();
         let stream = call.stream.clone();
-        self.stop_call(call);
+        self.end_shelved(call);
         self.end_stream_of(connection, stream);
         self.end_exchange(connection);
     }

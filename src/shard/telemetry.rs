@@ -29,8 +29,13 @@ impl Telemetry {
     /// A stage of a request has lasted from `since` to `until`.
     #[inline]
     pub(super) fn record(&mut self, stage: Stage, since: Instant, until: Instant) {
-        self.histograms
-            .record(stage, until.saturating_duration_since(since));
+        self.record_elapsed(stage, until.saturating_duration_since(since));
+    }
+
+    /// A stage of a request has taken so long.
+    #[inline]
+    pub(super) fn record_elapsed(&mut self, stage: Stage, elapsed: Duration) {
+        self.histograms.record(stage, elapsed);
     }
 
     /// A call of this tool has run for so long.

@@ -239,7 +239,16 @@ impl<S> Admission<S> {
 
     /// Whom the oldest permit that fell free is for. It is in hand then, and what is not used of it goes back by
     /// [`Admission::return_permit`].
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Next> {
+        // After most completions there is none.
+        if self.grants == 0 {
+            return None;
+        }
+        self.next_granted()
+    }
+
+    fn next_granted(&mut self) -> Option<Next> {
         while self.grants > 0 {
             self.grants -= 1;
             // Calls that have begun go before requests that have not.

@@ -250,11 +250,20 @@ impl Calls {
         true
     }
 
-    /// Ends what still runs of a call that has lost its handler.
-    #[inline]
-    pub(super) fn discard(&mut self, call: Call) {
-        self.stop(call.run);
-        if let Some(link) = call.link {
+    /// Ends what still runs of the call in a handler, which is about to lose it.
+    pub(super) fn end(&mut self, handler: HandlerKey) {
+        let Some(call) = self.pool.call_mut(handler) else {
+            return;
+        };
+        let run = std::mem::replace(&mut call.run, Run::Ended);
+        let link = call.link.take();
+        self.discard(run, link);
+    }
+
+    /// Ends what still runs of a call that has no handler.
+    pub(super) fn discard(&mut self, run: Run, link: Option<Arc<CallLink>>) {
+        self.stop(run);
+        if let Some(link) = link {
             self.links.put(link);
         }
     }
@@ -341,7 +350,7 @@ impl Calls {
             }
         }
         self.pending -= 1;
-        let Some(Some(call)) = self.pool.release(handler) else {
+        let Some(call) = self.pool.take(handler) else {
             return false;
         };
         self.askers.shelve(key, handler, call);
@@ -368,7 +377,7 @@ impl Calls {
             connection,
             call,
         } = unshelved;
-        let handler = self.pool.acquire(connection, call).ok()?;
+        let handler = self.pool.acquire(connection, call)?;
         if let Some(asker) = self.askers.at(asker) {
             asker.handler = handler;
         }

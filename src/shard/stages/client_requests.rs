@@ -14,6 +14,7 @@
 
 use std::sync::Arc;
 
+use crate::mcp::SessionToken;
 use crate::metrics::HandlerState;
 use crate::pool::HandlerKey;
 use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
@@ -21,7 +22,7 @@ use crate::ring::ConnectionKey;
 use crate::session::live::{CallPlace, Stream};
 use crate::timers::TimerKind;
 
-use crate::shard::calls::{AskerKey, Call};
+use crate::shard::calls::AskerKey;
 use crate::shard::connections::{ExchangeState, State};
 use crate::shard::inbox::call_number;
 use crate::shard::{Shard, ShardRing};
@@ -197,18 +198,17 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A call is over: what it asked is of no interest any more.
-    pub(in crate::shard) fn forget_asker(&mut self, call: &Call) {
-        let Some(key) = call.asker else { return };
+    pub(in crate::shard) fn forget_asker(&mut self, key: AskerKey, session: Option<SessionToken>) {
         self.clock
             .timers
             .clear(TimerKind::Call, self.calls.asker_timer(key));
         self.calls.askers.remove(key);
-        if let Some(session) = call.ticket.session() {
+        if let Some(session) = session {
             let place = CallPlace {
                 shard: self.metrics.shard.0,
                 call: key.number(),
             };
-            call.service.store.live().forget_questions(session, place);
+            self.service.store.live().forget_questions(session, place);
         }
     }
 

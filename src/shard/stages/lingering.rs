@@ -50,20 +50,21 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn begin_linger(&mut self, handler: HandlerKey) {
-        let connection = self
-            .calls
-            .holder(handler)
-            .and_then(|key| self.table.connection(key))
-            .filter(|connection| connection.state != State::Dead);
-        let Some(connection) = connection else {
+        let holder = self.calls.holder(handler);
+        let is_alive = |key: &ConnectionKey| {
+            let connection = self.table.connection(*key);
+            connection.is_some_and(|connection| connection.state != State::Dead)
+        };
+        let Some(key) = holder.filter(is_alive) else {
             return self.end_lease(handler);
         };
-        let Some((held, call)) = self.calls.pool.linger(handler, self.clock.now) else {
+        self.end_call(handler);
+        let Some(held) = self.calls.pool.linger(handler, self.clock.now) else {
             return;
         };
-        connection.held = Some(held);
-        self.end_length(handler, &call);
-        self.stop_call(call);
+        if let Some(connection) = self.table.connection(key) {
+            connection.held = Some(held);
+        }
         self.metrics
             .on_handler(HandlerState::Busy, HandlerState::Lingering);
         if self.service.linger != Linger::Forever {
@@ -80,7 +81,7 @@ impl<R: ShardRing> Shard<R> {
         else {
             return;
         };
-        if self.calls.pool.release(held).is_some() {
+        if self.calls.pool.release(held) {
             self.metrics
                 .on_handler(HandlerState::Lingering, HandlerState::Idle);
         }

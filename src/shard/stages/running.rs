@@ -57,7 +57,7 @@ impl<R: ShardRing> Shard<R> {
                 (self.calls.pool.acquire(key, call), HandlerState::Idle)
             }
         };
-        let Ok(handler) = leased else {
+        let Some(handler) = leased else {
             debug_assert!(false, "a permit without a handler");
             return None;
         };
@@ -217,11 +217,11 @@ impl<R: ShardRing> Shard<R> {
             Err(ToolError::InputRequired) => call.link.clone(),
             _ => None,
         };
-        let (began, operation, label) = (call.began, call.ticket.operation(), call.label());
-        self.metrics.record(Stage::Execute, began, ended);
+        let (operation, label) = (call.ticket.operation(), call.label());
+        let elapsed = ended.saturating_duration_since(call.began);
+        self.metrics.record_elapsed(Stage::Execute, elapsed);
         if let metrics::Operation::Tool(row) = label {
-            self.metrics
-                .record_tool(row, ended.saturating_duration_since(began));
+            self.metrics.record_tool(row, elapsed);
         }
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
@@ -232,11 +232,11 @@ impl<R: ShardRing> Shard<R> {
             tracing::error!(name, detail, "an operation failed internally");
         }
         if self.calls.is_task(handler) {
-            self.settle_task(handler, &outcome, ended.saturating_duration_since(began));
+            self.settle_task(handler, &outcome, elapsed);
             return self.serve_waiters();
         }
         let unix_now = self.clock.unix_now;
-        self.answer_call(handler, ended.saturating_duration_since(began), |ticket, out| {
+        self.answer_call(handler, elapsed, |ticket, out| {
             let protocol = &service.protocol;
             match asking {
                 Some(link) => protocol.answer_input_required(
@@ -256,27 +256,36 @@ impl<R: ShardRing> Shard<R> {
 
     /// The lease is over: the answer is on its way, or nobody wants it.
     pub(in crate::shard) fn end_lease(&mut self, handler: HandlerKey) {
-        if let Some(Some(call)) = self.calls.pool.release(handler) {
+        self.end_call(handler);
+        if self.calls.pool.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
-            self.end_length(handler, &call);
-            self.stop_call(call);
             self.admission.release_permit();
         }
     }
 
-    /// A call's handler is free: that tells how long calls take, unless the call was refused before it began.
-    pub(in crate::shard) fn end_length(&mut self, handler: HandlerKey, call: &Call) {
+    /// Ends what still runs of the call in a handler, which is about to lose it.
+    pub(in crate::shard) fn end_call(&mut self, handler: HandlerKey) {
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        // How long it ran tells how long calls take, unless it was refused before it began.
         match call.run {
             Run::Polled => self.admission.on_given_back(handler),
             _ => self.admission.on_ended(handler, self.clock.now),
         }
+        if let Some(asker) = call.asker {
+            let session = call.ticket.session();
+            self.forget_asker(asker, session);
+        }
+        self.calls.end(handler);
     }
 
-    /// Ends what still runs of a call that lost its handler.
-    #[inline]
-    pub(in crate::shard) fn stop_call(&mut self, call: Call) {
-        self.forget_asker(&call);
-        self.calls.discard(call);
+    /// Ends what still runs of a call that lost its handler while it waited for its client.
+    pub(in crate::shard) fn end_shelved(&mut self, call: Call) {
+        if let Some(asker) = call.asker {
+            self.forget_asker(asker, call.ticket.session());
+        }
+        self.calls.discard(call.run, call.link);
     }
 
     /// A call has run for too long: it is answered with `error` now, and what still runs of it is given up.
