@@ -157,9 +157,11 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
     if head.cors != Cors::Unsaid {
         writer.cors(head.cors);
     }
-    writer.field("WWW-Authenticate: ", head.www_authenticate);
+    if let Some(challenge) = head.www_authenticate {
+        writer.field("WWW-Authenticate: ", challenge);
+    }
     if let Some(own) = head.own {
-        writer.field(own.name, Some(own.value));
+        writer.field(own.name, own.value);
     }
     if head.is_live {
         writer.prepend("Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
@@ -167,7 +169,9 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
     if let Some(seconds) = head.retry_after_seconds {
         writer.number("Retry-After: ", u64::from(seconds));
     }
-    writer.field("Allow: ", head.allow);
+    if let Some(methods) = head.allow {
+        writer.known_field("Allow: ", methods);
+    }
     match head.body {
         BodyLength::None if head.status == Status::NoContent => {}
         // For an HTTP/1.0 client the end of the connection is the end of the stream.
@@ -176,7 +180,9 @@ pub fn write_head_before(buffer: &mut [u8], body_start: usize, head: &ResponseHe
         BodyLength::Length(bytes) => writer.number("Content-Length: ", bytes),
         BodyLength::Chunked => writer.prepend("Transfer-Encoding: chunked\r\n"),
     }
-    writer.field("Content-Type: ", head.content_type);
+    if let Some(content_type) = head.content_type {
+        writer.known_field("Content-Type: ", content_type);
+    }
     writer.prepend("\r\n");
     writer.prepend_bytes(head.date);
     writer.prepend("Date: ");
@@ -236,8 +242,7 @@ impl Backwards<'_> {
         self.buffer[self.start..end].copy_from_slice(text);
     }
 
-    fn field(&mut self, name: &str, value: Option<&str>) {
-        let Some(value) = value else { return };
+    fn field(&mut self, name: &str, value: &str) {
         let is_clean = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         assert!(
             is_clean && value.len() <= VALUE_BYTES_MAX,
@@ -248,11 +253,18 @@ impl Backwards<'_> {
         self.prepend(name);
     }
 
+    /// A value that stands in the source is not looked at.
+    fn known_field(&mut self, name: &'static str, value: &'static str) {
+        self.prepend("\r\n");
+        self.prepend(value);
+        self.prepend(name);
+    }
+
     #[cold]
     fn cors(&mut self, cors: Cors<'_>) {
         if let Cors::ReadableBy { origin, exposed } = cors {
             assert!(origin.len() <= ORIGIN_BYTES_MAX, "{origin:?} is no origin");
-            self.field("Access-Control-Expose-Headers: ", Some(exposed));
+            self.known_field("Access-Control-Expose-Headers: ", exposed);
             self.prepend("\r\n");
             self.prepend(origin);
             self.prepend("Access-Control-Allow-Origin: ");
