@@ -197,10 +197,6 @@ pub enum Role {
 pub(super) const TEXT_OPEN: &[u8] = br#"[{"type":"text","text":"#;
 pub(super) const TEXT_CLOSE: &[u8] = b"}]";
 
-pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
-    write_json(out, text);
-}
-
 /// Writing to a `Vec` does not fail, and none of the types written here has a fallible `Serialize`.
 pub(super) fn write_json(out: impl Write, value: &(impl Serialize + ?Sized)) {
     let written = serde_json::to_writer(out, value);

@@ -17,6 +17,13 @@ use crate::mcp::task::TaskId;
 use crate::mcp::writing::question_compat;
 use crate::mcp::writing::related_task::{RELATED_TASK_KEY, write_related_task};
 
+// The beginnings of notifications, up to the value of the first parameter.
+const PROGRESS_HEAD: &[u8] =
+    br#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"#;
+const LOG_HEAD: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"#;
+const ELICITATION_COMPLETE_HEAD: &[u8] =
+    br#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"#;
+
 /// The least severe message for a legacy client that never set a level; the specification leaves it to the server.
 const LOG_LEVEL_DEFAULT: LogLevel = LogLevel::Info;
 
@@ -75,8 +82,7 @@ fn write(
             if !is_loud_enough(ticket, *level, state) {
                 return false;
             }
-            write_notification(out, "notifications/message", task, |out| {
-                out.extend_from_slice(br#""level":"#);
+            write_notification(out, LOG_HEAD, task, |out| {
                 write_string(out, level.as_str());
                 if let Some(logger) = logger {
                     out.extend_from_slice(br#","logger":"#);
@@ -100,8 +106,7 @@ fn write(
             out.push(b'}');
         }
         Emission::ElicitationComplete { elicitation_id } if revision.has_elicitation_ids() => {
-            write_notification(out, "notifications/elicitation/complete", task, |out| {
-                out.extend_from_slice(br#""elicitationId":"#);
+            write_notification(out, ELICITATION_COMPLETE_HEAD, task, |out| {
                 write_string(out, elicitation_id);
             });
         }
@@ -134,8 +139,7 @@ fn write_progress(
     let Some(token) = ticket.progress_token().filter(|_| progress.is_finite()) else {
         return false;
     };
-    write_notification(out, "notifications/progress", task, |out| {
-        out.extend_from_slice(br#""progressToken":"#);
+    write_notification(out, PROGRESS_HEAD, task, |out| {
         token.write(out);
         out.extend_from_slice(br#","progress":"#);
         write_number(out, progress);
@@ -151,16 +155,14 @@ fn write_progress(
     true
 }
 
-/// Writes a notification; that of a task names the task.
+/// Writes a notification that begins with `head`; that of a task names the task.
 fn write_notification(
     out: &mut Vec<u8>,
-    method: &str,
+    head: &[u8],
     task: Option<&TaskId>,
     write_params: impl FnOnce(&mut Vec<u8>),
 ) {
-    out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
-    write_string(out, method);
-    out.extend_from_slice(br#","params":{"#);
+    out.extend_from_slice(head);
     write_params(out);
     if let Some(task) = task {
         write_related_task(task, out);
@@ -171,8 +173,9 @@ fn write_notification(
 /// Writes a number, as an integer if it is whole: steps and bytes usually are.
 fn write_number(out: &mut Vec<u8>, number: f64) {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
-        out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
+    let whole = number as i64;
+    if whole as f64 == number && number.abs() <= EXACT_MAX {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     } else {
         write_json(out, &number);
     }

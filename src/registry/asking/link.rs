@@ -231,6 +231,9 @@ impl CallLink {
 
     /// With [`Asking::OnStream`], the number of questions without an answer.
     pub fn open_questions(&self) -> usize {
+        if self.flags.load(Ordering::Acquire) & ASKED == 0 {
+            return 0;
+        }
         let said = self.lock();
         let is_open = |waiting: &&Waiting| matches!(waiting.state, WaitState::Open(_));
         said.waiting.iter().filter(is_open).count()

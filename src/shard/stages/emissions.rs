@@ -13,8 +13,10 @@
 //! The outbox is bounded as a stream in the store is: a client that leaves too much unread is cut off. What outgrows a
 //! response buffer, and what waits for a send in flight, is charged to the shard's heap budget.
 
+use std::sync::Arc;
+
 use crate::pool::HandlerKey;
-use crate::registry::Emission;
+use crate::registry::{CallLink, Emission};
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, StreamId, StreamPlace};
 
@@ -28,8 +30,9 @@ impl<R: ShardRing> Shard<R> {
     /// A call was polled, or is about to be settled: passes its emissions on.
     pub(in crate::shard) fn emit_polled(&mut self, handler: HandlerKey) {
         let link = self.calls.at(handler).and_then(|call| call.link.as_ref());
-        if link.is_some_and(|link| link.end_poll()) {
-            self.emit(handler);
+        let spoken = link.filter(|link| link.end_poll()).map(Arc::clone);
+        if let Some(link) = spoken {
+            self.emit_from(handler, &link);
         }
     }
 
@@ -46,10 +49,14 @@ impl<R: ShardRing> Shard<R> {
         if link.has_requests() && self.calls.askers.wake_shelved(handler) {
             return;
         }
-        let mut emissions = self.calls.take_emissions(&link);
+        self.emit_from(handler, &link);
+    }
+
+    fn emit_from(&mut self, handler: HandlerKey, link: &Arc<CallLink>) {
+        let mut emissions = self.calls.take_emissions(link);
         for emission in emissions.drain(..) {
             match emission {
-                Emission::Question(question) => self.ask(handler, &link, question),
+                Emission::Question(question) => self.ask(handler, link, question),
                 Emission::CloseStream { retry } => self.cut_response(handler, retry),
                 emission if self.calls.is_task(handler) => self.emit_of_task(handler, &emission),
                 emission => {

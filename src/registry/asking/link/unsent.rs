@@ -115,8 +115,13 @@ impl Unsent {
 
     /// Empties the queue. It keeps its memory, except for what an unusually talkative call needed.
     pub(super) fn clear(&mut self) {
-        self.emissions.clear();
-        self.emissions.shrink_to(KEPT_MAX);
+        // Most calls say nothing.
+        if !self.emissions.is_empty() {
+            self.emissions.clear();
+        }
+        if self.emissions.capacity() > KEPT_MAX {
+            self.emissions.shrink_to(KEPT_MAX);
+        }
         self.bytes = 0;
     }
 
@@ -126,7 +131,9 @@ impl Unsent {
 
     /// Moves everything, in order, to the end of `into`.
     pub(super) fn take(&mut self, into: &mut Vec<Emission>) {
-        into.extend(self.emissions.drain(..));
+        while let Some(emission) = self.emissions.pop_front() {
+            into.push(emission);
+        }
         self.bytes = 0;
     }
 
