@@ -1,9 +1,9 @@
-//! The thread that tells everybody: it serialises an announcement once, walks the listeners in chunks, begins and
-//! ends watching resources, and brings the store the time.
+//! The broadcaster's thread: it serialises a notification once, sends it to the listeners in chunks, begins and ends
+//! the watching of resources, and tells the store the time.
 //!
-//! Watching may block and runs user code, so it is done here and never on a shard. Whether a resource is to be
-//! watched is looked up when its turn comes, not remembered from what happened: however quickly listeners leave and
-//! come back, in the end a resource is watched exactly if somebody listens to it.
+//! Watching may block and runs user code, so it happens here and never on a shard. The thread looks up whether a
+//! resource is to be watched when the resource's turn comes, and does not derive it from what happened: however quickly
+//! listeners leave and come back, in the end a resource is watched exactly if somebody listens to it.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,15 +19,16 @@ use super::subscriptions::{Dirty, Lists, Recipient};
 use crate::mcp::Announcement;
 use crate::registry::{ListUpdates, ServerHandle, Updates, Watch, WatchList};
 
-/// How often the store is told the time.
+/// How often the broadcaster tells the store the time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What watches at present: the watchers of the registry that is served.
+/// The watchers of the registry that is served at present.
 pub trait Watchers: Send + 'static {
-    /// What watches the resource at a URI: [`Registry::watcher`](crate::registry::Registry::watcher).
+    /// The watcher of the resource at a URI: [`Registry::watcher`](crate::registry::Registry::watcher).
     fn of_resource(&self, uri: &str) -> Option<Arc<dyn Watch>>;
 
-    /// What watches lists, always: [`Registry::list_watchers`](crate::registry::Registry::list_watchers).
+    /// The watchers of lists, which always watch:
+    /// [`Registry::list_watchers`](crate::registry::Registry::list_watchers).
     fn of_lists(&self) -> Vec<Arc<dyn WatchList>> {
         Vec::new()
     }
@@ -43,7 +44,7 @@ impl<F: Fn(&str) -> Option<Arc<dyn Watch>> + Send + 'static> Watchers for F {
 #[derive(Debug)]
 pub struct Broadcaster;
 
-/// The running broadcaster. Stops when dropped.
+/// The running broadcaster, which stops when this is dropped.
 #[derive(Debug)]
 pub struct BroadcasterHandle {
     live: Arc<Live>,
@@ -74,7 +75,7 @@ impl Broadcaster {
 }
 
 impl BroadcasterHandle {
-    /// Stops the broadcaster when it has told what it knows, and ends all watching.
+    /// Stops the broadcaster after it has sent what is pending, and ends all watching.
     pub fn stop(self) {}
 }
 
@@ -82,22 +83,22 @@ impl Drop for BroadcasterHandle {
     fn drop(&mut self) {
         self.live.context.pending.stop();
         if let Some(thread) = self.thread.take() {
-            // It panics only with a bug, and has told of it then.
+            // The thread panics only through a bug, and the panic was logged.
             let _ = thread.join();
         }
     }
 }
 
-/// A watch that was begun, and by whom: a [`Watch`] or a [`WatchList`].
+/// A watch that was begun, with the [`Watch`] or [`WatchList`] that began it.
 struct Watched<W: ?Sized> {
     watch: Arc<W>,
-    /// None if it failed; it is not tried again until something else watches there.
+    /// `None` if the watch failed; it is not tried again until something else watches there.
     guard: Option<Box<dyn Send>>,
 }
 
 impl<W: ?Sized> Drop for Watched<W> {
     fn drop(&mut self) {
-        // The embedder's code: the broadcaster outlives its panics.
+        // The guard is the embedder's code, and the broadcaster outlives its panics.
         let guard = self.guard.take();
         if catch_unwind(AssertUnwindSafe(|| drop(guard))).is_err() {
             tracing::error!("the end of watching a resource panicked");
@@ -143,8 +144,8 @@ impl<W: Watchers> Watching<W> {
         }
     }
 
-    /// Watches what the listers list, from the beginning: a list that changes is told of at once to who listens only
-    /// then, and what may be served or not is known by it.
+    /// Watches what the listers list, from the beginning: clients that begin to listen later are told at once of a
+    /// change, and the watch tells which resources may be served.
     fn reconcile_lists(&mut self) {
         let wanted = self.watchers.of_lists();
         let is_wanted =
@@ -170,7 +171,7 @@ impl<W: Watchers> Watching<W> {
         }
     }
 
-    /// Resources came or went, or too many listeners did to say which.
+    /// Reconciles every URI: resources came or went, or more listeners did than were noted one by one.
     fn reconcile_all(&mut self) {
         let subscriptions = &self.live.context.subscriptions;
         drop(subscriptions.take_dirty());
@@ -179,7 +180,7 @@ impl<W: Watchers> Watching<W> {
         watched.iter().chain(&wanted).for_each(|uri| self.reconcile(uri));
     }
 
-    /// Begins or ends watching, as it should be at this moment.
+    /// Begins or ends the watching of a URI, as it should be at this moment.
     fn reconcile(&mut self, uri: &str) {
         let topic = self.live.context.subscriptions.topic(uri);
         let wanted = topic.zip(self.watchers.of_resource(uri));
@@ -189,13 +190,13 @@ impl<W: Watchers> Watching<W> {
         };
         let old = self.watched.get(&uri);
         if let Some(old) = old.filter(|old| Arc::ptr_eq(&old.watch, &watch)) {
-            // The listeners may be others than those it was begun for.
+            // The listeners may be others than those for whom the watch was begun.
             if old.guard.is_some() {
                 self.live.context.subscriptions.mark_watched(&uri);
             }
             return;
         }
-        // The old one ends first: it may hold what the new one needs.
+        // The old watch ends first, since it may hold what the new one needs.
         self.watched.remove(&uri);
         let updates = Updates::new(&uri, self.server.clone()).listened_to(since);
         let guard = watch.watch(&uri, updates);
@@ -209,7 +210,7 @@ impl<W: Watchers> Watching<W> {
 }
 
 impl Live {
-    /// Tells everybody who listens. Called off the shards: takes some microseconds per hundred listeners.
+    /// Tells everybody who listens. It takes some microseconds per hundred listeners, and is not called on a shard.
     pub fn broadcast(&self, announcement: &Announcement) {
         let message = Message::announcement(announcement);
         let subscriptions = &self.context.subscriptions;
@@ -239,7 +240,7 @@ impl Live {
         }
     }
 
-    /// At most one wake-up per shard for a whole chunk.
+    /// Tells the shards that streams have messages, with at most one wake-up per shard for a whole chunk.
     fn tell_shards(&self, ready: &mut Vec<StreamPlace>) {
         ready.sort_unstable_by_key(|place| place.shard);
         for places in ready.chunk_by(|one, other| one.shard == other.shard) {

@@ -1,12 +1,14 @@
-//! Bytes of live state over the process: counted when something is allocated, given back when it is dropped.
+//! The bytes of live state in the process: they are counted when something is allocated, and given back when it is
+//! dropped.
 //!
-//! Counts what is asked for plus a fixed share per allocation; it does not measure the allocator. Going over is
-//! allowed to those who cannot refuse (a message that is already made); who can refuse asks first.
+//! The budget counts what callers ask for plus a fixed share per allocation; it does not measure the allocator. A
+//! caller that cannot refuse (it has a message that is already made) may go over the limit; a caller that can refuse
+//! asks first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What an allocation costs beyond its bytes.
+/// The bytes that an allocation costs beyond its own.
 const ALLOCATION_BYTES: usize = 16;
 
 /// The count and its limit.
@@ -16,7 +18,7 @@ pub(super) struct Budget {
     bytes_max: usize,
 }
 
-/// Counted bytes; uncounted when dropped.
+/// Bytes that are counted until this is dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
     budget: Arc<Budget>,
@@ -41,7 +43,7 @@ impl Budget {
         }
     }
 
-    /// Counts bytes that are uncounted by [`Budget::subtract`]: for entries too small to carry a charge.
+    /// Counts bytes that [`Budget::subtract`] gives back: for entries that are too small to carry a charge.
     pub(super) fn add(&self, bytes: usize) {
         self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What the protocol's features keep for a legacy session.
+//! The state that the protocol's features keep for a legacy session: its log level, subscriptions and questions.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The store of what is live: the ways in for shards, calls and clients' requests.
+//! The live store, as shards, calls and clients' requests use it.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -17,15 +17,16 @@ use crate::jsonrpc::RequestId;
 use crate::mcp::{Announcement, Interest, OpenSession, Principal, SessionToken, StateRefused};
 use crate::metrics::TombstoneFigures;
 
-/// Questions of one session that wait for an answer. Measured by nothing: more than any tool asks at once.
+/// The most questions of one session that may wait for an answer. The number is not measured; no tool asks as many at
+/// once.
 pub(super) const QUESTIONS_MAX: usize = 256;
 
-/// A stream a client comes (back) for.
+/// The stream that a client opens or resumes.
 #[derive(Debug)]
 pub struct Attached {
-    /// To be given to [`Stream::attach`] at once.
+    /// The stream; the caller gives it to [`Stream::attach`] at once.
     pub stream: Arc<Stream>,
-    /// The last message the client has; none: it wants what it was not sent yet.
+    /// The last message that the client has; `None` if it wants what was not sent yet.
     pub after: Option<u64>,
 }
 
@@ -34,7 +35,7 @@ pub struct Attached {
 pub enum StreamRefused {
     /// A limit is reached and nothing idle is left to evict.
     Full,
-    /// `Last-Event-ID` names nothing this session ever got, or nothing that is still retained.
+    /// `Last-Event-ID` names no event that this session was sent, or one that is no longer retained.
     Unknown,
     /// The session's GET stream has a connection already.
     Taken,
@@ -45,20 +46,20 @@ pub enum StreamRefused {
 pub struct LiveStats {
     /// Sessions with something live.
     pub sessions: usize,
-    /// Bytes counted: sessions, streams, subscriptions, messages queued or retained.
+    /// Bytes counted for sessions, streams, subscriptions, and messages that are queued or retained.
     pub bytes: usize,
-    /// Sessions evicted so far, to make room or because they were idle.
+    /// Sessions that were evicted so far, to make room or because they were idle.
     pub evictions: u64,
     /// Evicted sessions that are remembered, and those that were forgotten before their ids expired.
     pub evicted: TombstoneFigures,
 }
 
-/// The process's live state. See the documentation of the folder's front door.
+/// The process's live state. The documentation of its folder says what it is for.
 pub struct Live {
     pub(super) context: Arc<StreamContext>,
     pub(super) sessions: SessionTable,
     pub(super) sse_inboxes: Arc<SseInboxes>,
-    /// What else is to be done when time passes.
+    /// A function that is called whenever time has passed.
     duty: OnceLock<Box<dyn Fn() + Send + Sync>>,
     me: Weak<Live>,
 }
@@ -70,7 +71,7 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
-    /// A store for shards numbered from 0.
+    /// An empty store for shards that are numbered from 0.
     pub fn new(options: LiveOptions, shards: usize) -> Arc<Self> {
         let context = SharedContext::new(options, shards);
         Arc::new_cyclic(|me| Self {
@@ -82,13 +83,13 @@ impl Live {
         })
     }
 
-    /// Events for the shard go into this inbox from now on.
+    /// From now on, events for the shard go into this inbox.
     pub fn join(&self, shard: u16, inbox: Box<dyn ShardInbox>) {
         self.context.inboxes.join(shard, inbox);
     }
 
-    /// A stream for one call's answer and what it says before. If resumable, the session retains it, and the call
-    /// must say [`Stream::end`] after its answer.
+    /// A stream for the answer of one call and the messages before it. The session retains a resumable stream, and the
+    /// call must call [`Stream::end`] after its answer.
     ///
     /// # Errors
     /// When a limit is reached and nothing idle is left to evict.
@@ -112,7 +113,7 @@ impl Live {
         }
     }
 
-    /// A modern client's stream of subscriptions; they end with it.
+    /// A modern client's stream of subscriptions, which end with the stream.
     ///
     /// # Errors
     /// When a limit is reached and nothing idle is left to evict, or there are too many URIs.
@@ -136,11 +137,11 @@ impl Live {
         Ok(stream)
     }
 
-    /// What a legacy client's GET gets: its session's GET stream, or the one its `Last-Event-ID` is of.
-    /// Coming back for a stream that still has a connection takes it over.
+    /// The stream for a legacy client's GET: its session's GET stream, or the stream that its `Last-Event-ID` names. A
+    /// client that resumes a stream takes it over from the connection that the stream still has.
     ///
     /// # Errors
-    /// When there is no room, nothing to come back for, or a second GET stream is wanted.
+    /// When there is no room, no stream to resume, or the session's GET stream has a connection.
     pub fn open_get_stream(
         &self,
         session: &OpenSession,
@@ -171,7 +172,7 @@ impl Live {
         Ok(Attached { stream, after: None })
     }
 
-    /// The stream on which the server speaks to a session on its own account, if the client has one.
+    /// The stream for messages that belong to no request of the session's, if its client has opened one.
     pub(in crate::session) fn get_stream_of(&self, token: SessionToken) -> Option<Arc<Stream>> {
         self.sessions.look(token, |session| session.get_stream.clone())?
     }
@@ -188,11 +189,11 @@ impl Live {
             .ok_or(StateRefused::Full)
     }
 
-    /// Posts a copy of a message to the channel of this name, in the order of deliveries. Any thread; costs a look-up
-    /// and an event.
+    /// Posts a copy of a message to the channel of this name, in the order of deliveries. Any thread may call it; it
+    /// costs a look-up and an event.
     ///
     /// # Errors
-    /// When no channel of `principal`'s has this name, or the channel has too much to deal with already.
+    /// When no channel of `principal`'s has this name, or the channel has too many messages to process already.
     pub fn deliver_message(
         &self,
         name: &[u8],
@@ -236,15 +237,15 @@ impl Live {
         })
     }
 
-    /// The call is over: answers that still come are ignored.
+    /// Forgets the questions of a call that is over: answers that still come are ignored.
     pub fn forget_questions(&self, session: SessionToken, asker: CallPlace) {
         self.sessions.with_session(session, |session| {
             session.questions.retain(|question| question.asker != asker);
         });
     }
 
-    /// Tells everybody who wants to hear of it, soon and once, however often it is announced until then. Any
-    /// thread; costs a look-up.
+    /// Has the broadcaster notify everybody who listens, soon, and once however often this is announced until then. Any
+    /// thread may call it; it costs a look-up.
     pub fn announce(&self, announcement: Announcement) {
         let pending = &self.context.pending;
         match announcement {
@@ -259,12 +260,12 @@ impl Live {
         }
     }
 
-    /// Tells a shard that the stream on a connection of its has something to send.
+    /// Tells a shard that the stream on one of its connections has messages to send.
     pub fn tell(&self, place: StreamPlace) {
         self.context.inboxes.ready(place);
     }
 
-    /// Bytes and messages of one stream that its client may leave unread.
+    /// The bytes and messages of one stream that its client may leave unread.
     pub fn backlog_max(&self) -> (usize, usize) {
         let options = &self.context.options;
         (options.backlog_bytes_max, options.backlog_messages_max)
@@ -280,31 +281,31 @@ impl Live {
         self.context.inboxes.post(shard, event);
     }
 
-    /// What was posted to a shard, where a test stands in for it.
+    /// The events that were posted to a shard, for a test that stands in for the shard.
     #[cfg(test)]
     pub(in crate::session) fn take_events(&self, shard: u16) -> Vec<LiveEvent> {
         let inbox = self.context.inboxes.of(shard);
         inbox.map(ShardInbox::take_all).unwrap_or_default()
     }
 
-    /// What else is to be done when time passes, once.
+    /// Sets the function that is called whenever time has passed.
     pub(in crate::session) fn on_tick(&self, duty: Box<dyn Fn() + Send + Sync>) {
-        // Only the first counts.
+        // Only the first function counts.
         let _ = self.duty.set(duty);
     }
 
-    /// A request names the session: it is in use. Costs one load while no session has anything live.
+    /// Notes that a request names the session. It costs one load while no session has anything live.
     pub fn touch(&self, token: SessionToken) {
         self.sessions.touch(token);
     }
 
-    /// Whether the session was evicted: its id is to be treated as unknown.
+    /// Whether the session was evicted, so that its id counts as unknown.
     pub fn is_evicted(&self, token: SessionToken) -> bool {
         self.sessions.is_evicted(token)
     }
 
-    /// The store is `age` old: forgets what was retained long enough, evicts who was idle for too long. Called
-    /// about once a second, by the broadcaster or by a test; costs some ten nanoseconds per session.
+    /// Tells the store that it is `age` old: it forgets what was retained for long enough, and evicts sessions that
+    /// were idle for too long. The broadcaster calls it about once a second; it costs some ten nanoseconds per session.
     pub fn tick(&self, age: Duration) {
         self.context.set_now(seconds(age));
         if let Some(duty) = self.duty.get() {
@@ -351,7 +352,7 @@ impl Live {
         Stream::new(StreamId { kind, number }, is_resumable, owner, context)
     }
 
-    /// Makes a stream listen.
+    /// Subscribes a stream to lists and URIs.
     fn subscribe_stream(&self, stream: &Arc<Stream>, lists: Lists, uris: &[&str]) {
         let subscriptions = &self.context.subscriptions;
         let mut is_dirty = false;

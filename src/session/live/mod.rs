@@ -1,13 +1,13 @@
-//! What is live over the whole process: streams, subscriptions, log levels, questions in flight, replayable events.
+//! The live state of the process: streams, subscriptions, log levels, questions in flight, replayable events.
 //!
-//! A legacy session costs nothing until it holds something of these, then one entry in a sharded map; modern
-//! subscriptions hang on their stream alone. Any shard may come with a request of any session, and any thread may
-//! say something to any stream, so this is one of the few places with locks: held for a look-up or a copy of some
-//! pointers, never while calling out, never on the way of a plain request and its answer.
+//! A legacy session takes no memory until it holds one of these, and then one entry in a sharded map; modern
+//! subscriptions belong to their stream alone. Any shard may have a request of any session, and any thread may push a
+//! message to any stream, so this is one of the few places with locks. A lock is held for a look-up or the copy of some
+//! pointers, never while other code is called, and never on the way of a plain request and its answer.
 //!
-//! Bounded in sessions (in all and per principal), in bytes, and per stream. Before anything is refused, idle
-//! sessions are evicted, least recently used first: their ids are unknown from then on, so that their clients
-//! start anew rather than miss something. No clock: [`Live::tick`] brings the time, in seconds.
+//! The store is bounded in sessions (in all and per principal), in bytes, and per stream. Before it refuses anything it
+//! evicts idle sessions, least recently used first: their ids are unknown from then on, so that their clients start
+//! anew rather than miss something. The store has no clock: [`Live::tick`] tells it the time, in seconds.
 //!
 //! A file uses those below it:
 //!

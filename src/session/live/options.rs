@@ -1,22 +1,22 @@
-//! How much may be live.
+//! The limits of live state.
 
 use std::time::Duration;
 
-/// Limits of live state.
+/// How much may be live, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveOptions {
-    /// Sessions with something live, over the process.
+    /// Sessions with something live, in the process.
     pub sessions_max: usize,
-    /// The same of one principal. The anonymous one, who is everybody, is bounded by `sessions_max` alone.
+    /// The same for one principal. The anonymous principal, who is everybody, is bounded by `sessions_max` alone.
     pub sessions_per_principal_max: usize,
     /// URIs that one session or one stream of subscriptions subscribes to.
     pub subscriptions_max: usize,
-    /// Bytes of all live state, as far as it is counted: see [`LiveStats`](super::LiveStats).
+    /// Bytes of all live state that is counted: see [`LiveStats`](super::LiveStats).
     pub bytes_max: usize,
-    /// Bytes of messages of one stream that its client has not taken; beyond, the stream is cut off. Also those that
-    /// were delivered to one channel and are not dealt with; beyond, more are refused.
+    /// Bytes of messages of one stream that its client has not taken; a stream with more is cut off. Also the bytes of
+    /// messages that were delivered to one channel and are not processed; beyond them, deliveries are refused.
     pub backlog_bytes_max: usize,
-    /// The same in messages: short ones are mostly what is around them.
+    /// The same in messages, since a short message is mostly overhead.
     pub backlog_messages_max: usize,
     /// Bytes of sent messages that one resumable stream retains.
     pub replay_bytes_max: usize,

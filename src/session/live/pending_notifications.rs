@@ -1,5 +1,5 @@
-//! What the broadcaster has to do: announcements, each at most once however often it was made since the broadcaster
-//! last looked, and a flag that watchers are to be looked after.
+//! The work that waits for the broadcaster: announcements, each of them once however often it was made since the
+//! broadcaster last looked, and a flag that subscriptions have changed.
 #![allow(
     clippy::disallowed_types,
     reason = "any thread announces; the broadcaster sleeps until there is something"
@@ -10,20 +10,20 @@ use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Announcements by any thread, for the broadcaster.
+/// Announcements that any thread makes, for the broadcaster.
 #[derive(Default)]
 pub(super) struct PendingNotifications {
     pending: Mutex<Pending>,
     news: Condvar,
 }
 
-/// What came since the broadcaster last looked.
+/// What was noted since the broadcaster last looked.
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) is_tools: bool,
     pub(super) is_prompts: bool,
     pub(super) is_resources: bool,
-    /// In order of their first announcement; only URIs somebody listens to, which bounds them.
+    /// URIs in order of their first announcement. Somebody listens to each of them, which bounds their number.
     pub(super) uris: Vec<Arc<str>>,
     known: HashSet<Arc<str>>,
     pub(super) is_dirty: bool,
@@ -82,7 +82,7 @@ impl PendingNotifications {
         self.note(|pending| pending.is_stopping = true);
     }
 
-    /// What there is to do, as soon as there is something or so much time has passed.
+    /// Waits until there is something to do or so much time has passed, and returns what there is to do.
     pub(super) fn wait(&self, timeout: Duration) -> Pending {
         let pending = self.lock();
         let (mut pending, _) = self
@@ -103,7 +103,7 @@ impl PendingNotifications {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        // Nothing that runs under the lock leaves it half changed.
+        // No code that runs under the lock leaves the notifications half changed.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! What the live store tells a shard: its streams have something to send, its calls' questions are answered, requests
-//! are cancelled. Each shard gives the store a way into its inbox when it starts.
+//! The events by which the live store tells a shard that its streams have messages to send, that questions of its calls
+//! are answered, and that requests are cancelled. Each shard gives the store a way into its inbox when it starts.
 //!
-//! An event names a connection, call or task of the shard, which has joined before it has any. Cancellations go to
-//! every shard, and one that has not joined has nothing to cancel: what is posted to it is dropped.
+//! An event names a connection, call or task of a shard, and a shard joins before it has any of them. Cancellations go
+//! to every shard. A shard that has not joined has nothing to cancel, so events for it are dropped.
 
 use std::sync::OnceLock;
 
@@ -15,21 +15,21 @@ use crate::mcp::SessionToken;
 use crate::registry::AnswerError;
 use crate::ring::ConnectionKey;
 
-/// What has happened in the live store that a shard is to know of.
+/// Something that has happened in the live store and concerns a shard.
 #[derive(Debug)]
 pub enum LiveEvent {
-    /// The stream attached to this connection has something to take.
+    /// The stream that is attached to this connection has messages to take.
     Ready(ConnectionKey),
-    /// The stream attached to this connection was attached to another one; this one is to be closed.
+    /// The stream that was attached to this connection is now attached to another one; this connection is to be closed.
     Displaced(ConnectionKey),
-    /// A client cancels a request of its own; told to every shard.
+    /// A client cancels one of its requests. Every shard gets this event.
     Cancel {
         /// The client's session.
         session: SessionToken,
         /// The request's id.
         request: RequestId,
     },
-    /// A task of this shard was cancelled by its client, or its time is over.
+    /// A task of this shard is to stop: its client cancelled it, or its time is over.
     CancelTask(ConnectionKey),
     /// A client answered a question of a task.
     TaskAnswer {
@@ -51,22 +51,22 @@ pub enum LiveEvent {
     },
     /// A message for the channel on this connection.
     SseMessage {
-        /// The channel's.
+        /// The connection that is the channel.
         connection: ConnectionKey,
-        /// The message, counted as waiting until it is dropped.
+        /// The message, which counts as waiting until it is dropped.
         message: SseMessage,
     },
 }
 
-/// The way into one shard's inbox. Any thread posts, and is never made to wait.
+/// The way into one shard's inbox. Any thread may post, and none is made to wait.
 pub trait ShardInbox: Send + Sync {
-    /// Leaves an event, and wakes the shard if it may be asleep.
+    /// Posts an event, and wakes the shard if it may be asleep.
     fn post(&self, event: LiveEvent);
 
-    /// Leaves several events at the price of at most one wake-up.
+    /// Posts several events with at most one wake-up.
     fn post_all(&self, events: &mut dyn Iterator<Item = LiveEvent>);
 
-    /// Takes all events out, where tests stand in for the shard.
+    /// Takes all events out, for a test that stands in for the shard.
     #[cfg(test)]
     fn take_all(&self) -> Vec<LiveEvent> {
         Vec::new()
@@ -81,7 +81,7 @@ impl ShardInboxes {
         Self((0..shards).map(|_| OnceLock::new()).collect())
     }
 
-    /// The shard hears from now on. Only its first inbox counts.
+    /// From now on, events for the shard go into this inbox. Only the first inbox of a shard counts.
     pub(super) fn join(&self, shard: u16, inbox: Box<dyn ShardInbox>) {
         if let Some(place) = self.0.get(usize::from(shard)) {
             let _ = place.set(inbox);
@@ -98,7 +98,7 @@ impl ShardInboxes {
         }
     }
 
-    /// Posts several events at the price of at most one wake-up.
+    /// Posts several events with at most one wake-up.
     pub(super) fn post_all(&self, shard: u16, events: &mut dyn Iterator<Item = LiveEvent>) {
         if let Some(inbox) = self.of(shard) {
             inbox.post_all(events);
@@ -127,7 +127,7 @@ pub(in crate::session) struct Collected {
 
 #[cfg(test)]
 impl Collected {
-    /// One that signals when it has stopped being empty.
+    /// An inbox that sends a signal when it has stopped being empty.
     pub(in crate::session) fn waking(waker: std::sync::mpsc::Sender<()>) -> Self {
         Self {
             waker: Some(waker),

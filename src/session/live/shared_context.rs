@@ -1,7 +1,7 @@
-//! What all streams share: limits, memory, the clock, the shards' inboxes and who listens to what.
+//! The context that all streams share: limits, memory, the clock, the shards' inboxes and the index of subscriptions.
 //!
-//! It is apart from the store so that streams, which the store owns, can hold it; it is generic over the stream `S`
-//! since it holds the index that streams are in.
+//! The context is apart from the store so that streams, which the store owns, can hold it. It is generic over the
+//! stream `S` since it holds the index that streams are in.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::pending_notifications::PendingNotifications;
 use super::shard_events::ShardInboxes;
 use super::subscriptions::{StreamSubscriptions, SubscriptionIndex, SubscriptionKey};
 
-/// Seconds since the store was made, as of its last tick.
+/// Seconds from the making of the store to its last tick.
 pub(super) type Seconds = u32;
 
-/// Whole seconds, as many as can be counted.
+/// A duration in whole seconds; one that is too long counts as the longest.
 pub(super) fn seconds(duration: Duration) -> Seconds {
     Seconds::try_from(duration.as_secs()).unwrap_or(Seconds::MAX)
 }
@@ -30,7 +30,7 @@ pub(super) struct SharedContext<S> {
     pub(super) pending: PendingNotifications,
     now: AtomicU32,
     numbers: AtomicU64,
-    /// Scrambles numbers: unpredictable, and different in every process.
+    /// The hasher scrambles numbers: it is unpredictable, and different in every process.
     hasher: RandomState,
 }
 
@@ -57,7 +57,7 @@ impl<S> SharedContext<S> {
         self.now.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// 64 bits nobody else was given and nobody can guess.
+    /// 64 bits that were given to nobody else and that nobody can guess.
     pub(super) fn unpredictable(&self) -> u64 {
         self.hasher.hash_one(self.numbers.fetch_add(1, Ordering::Relaxed))
     }

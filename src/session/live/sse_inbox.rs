@@ -1,14 +1,14 @@
-//! Messages for a channel that come by another connection: POSTs for the event stream of HTTP+SSE (2024-11-05).
+//! Messages for a channel that arrive on other connections: POSTs for the event stream of HTTP+SSE (2024-11-05).
 //!
-//! A channel that cannot be sent to directly has an inbox here, and is known to its client by the inbox's name:
-//! 128 random bits, which work for the principal they were made for and nobody else. Whoever gets a message for it,
-//! on whichever shard, posts it to the shard of the channel. Nothing is kept for a channel that is
-//! gone, and what a channel has not dealt with is bounded in messages and in bytes, however fast others deliver.
+//! A channel whose client cannot send on it has an inbox here, and its client knows it by the inbox's name: 128 random
+//! bits, which work for the principal for which they were made and for nobody else. A shard that gets a message for the
+//! channel posts it to the channel's shard. The store keeps nothing for a channel that is gone. The messages that a
+//! channel has not processed are bounded in number and in bytes, however fast others deliver.
 //!
 //! Invariant: a message is counted from its delivery until it is dropped, wherever it waits meanwhile.
 #![allow(
     clippy::disallowed_types,
-    reason = "messages come to any shard; the lock is held for a look-up"
+    reason = "any shard may get a message; the lock is held for a look-up"
 )]
 
 use std::collections::HashMap;
@@ -21,20 +21,20 @@ use super::options::LiveOptions;
 use super::places::StreamPlace;
 use crate::mcp::{Principal, SessionToken};
 
-/// So many that two shards rarely meet.
+/// So many that two shards rarely use the same one.
 const PARTITIONS: usize = 64;
-/// What an inbox costs beside itself: its table's entry, and the allocator's share.
+/// The bytes of an inbox beside its own: the entry in its table, and the allocator's share.
 const TABLE_ENTRY_BYTES: usize = 64;
-/// What a message costs beside its bytes: the event it comes with.
+/// The bytes of a message beside its own: the event that carries it.
 const EVENT_BYTES: usize = 64;
 
-/// Why a message is not delivered.
+/// Why a message was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeliverRefused {
-    /// There is no such channel, or it is somebody else's; nothing tells these apart.
+    /// There is no such channel, or it belongs to another principal; the caller cannot tell these apart.
     #[error("there is no such channel")]
     Unknown,
-    /// The channel has not dealt with what it was given before, or there is no memory.
+    /// The channel has too many messages to process, or there is no memory.
     #[error("too many messages wait for this channel")]
     Full,
 }
@@ -44,7 +44,7 @@ pub enum DeliverRefused {
 pub struct ChannelName([u8; Self::BYTES]);
 
 impl ChannelName {
-    /// Characters of a name.
+    /// The number of characters of a name.
     pub const BYTES: usize = 32;
 
     fn new(token: SessionToken) -> Self {
@@ -63,14 +63,14 @@ impl ChannelName {
     }
 }
 
-/// The first characters only: a name is a secret.
+/// Shows the first characters only, since a name is a secret.
 impl fmt::Debug for ChannelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ChannelName({}…)", self.as_str().get(..4).unwrap_or_default())
     }
 }
 
-/// A channel's end of it: as long as it is held, messages for the channel are delivered.
+/// The channel's end of its inbox: while the channel holds it, messages for the channel are delivered.
 pub struct SseInbox {
     token: SessionToken,
     inboxes: Arc<SseInboxes>,
@@ -78,13 +78,13 @@ pub struct SseInbox {
 }
 
 impl SseInbox {
-    /// What tells its channel from all others.
+    /// The token that distinguishes its channel from all others.
     #[cfg(test)]
     pub fn token(&self) -> SessionToken {
         self.token
     }
 
-    /// What its client calls it.
+    /// The name by which its client knows it.
     pub fn name(&self) -> ChannelName {
         ChannelName::new(self.token)
     }
@@ -102,7 +102,7 @@ impl fmt::Debug for SseInbox {
     }
 }
 
-/// A message that was delivered and is not dealt with. Dropping it makes room for another.
+/// A message that was delivered and is not processed. Its drop makes room for another.
 #[derive(Debug)]
 pub struct SseMessage {
     message: Vec<u8>,
@@ -126,7 +126,7 @@ impl Drop for SseMessage {
     }
 }
 
-/// What of one channel is delivered and not dealt with.
+/// The messages that were delivered to one channel and are not processed.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     messages: AtomicUsize,
@@ -134,8 +134,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// A copy of the message, counted as waiting; none if too much waits. A message that finds nothing waiting is taken
-    /// however long it is.
+    /// A copy of the message, which counts as waiting; `None` if too much waits. A message is taken however long it is
+    /// if nothing else waits.
     pub(super) fn admit(
         self: &Arc<Self>,
         message: &[u8],
@@ -179,19 +179,19 @@ struct Slot {
 }
 
 impl SseInboxes {
-    /// What an inbox costs.
+    /// The bytes that an inbox costs.
     pub(super) const INBOX_BYTES: usize = size_of::<Slot>() + size_of::<Waiting>() + TABLE_ENTRY_BYTES;
 
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self((0..PARTITIONS).map(|_| Mutex::default()).collect()))
     }
 
-    /// What a message costs.
+    /// The bytes that a message costs.
     pub(super) fn message_bytes(message: &[u8]) -> usize {
         message.len() + EVENT_BYTES
     }
 
-    /// An inbox for the channel at `place`; none if the system gives no randomness just now.
+    /// An inbox for the channel at `place`; `None` if the system gives no randomness just now.
     pub(super) fn open(
         self: &Arc<Self>,
         principal: Principal,
@@ -214,7 +214,7 @@ impl SseInboxes {
         })
     }
 
-    /// Where the channel of this name is, if it is `principal`'s, and the count of what waits for it.
+    /// The place of the channel with this name, if it belongs to `principal`, and the count of its waiting messages.
     pub(super) fn find(&self, name: &[u8], principal: Principal) -> Option<(StreamPlace, Arc<Waiting>)> {
         let token = parse_name(name)?;
         let partition = self.lock(token);
@@ -224,8 +224,8 @@ impl SseInboxes {
 
     fn lock(&self, token: SessionToken) -> MutexGuard<'_, Partition> {
         let [.., last] = token.0;
-        // Within bounds: the index is taken modulo the number of partitions. Nothing that runs under the lock leaves a
-        // partition half changed.
+        // The index is within bounds, since it is taken modulo the number of partitions. No code that runs under the
+        // lock leaves a partition half changed.
         let partition = &self.0[usize::from(last) % PARTITIONS];
         partition.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,7 +238,7 @@ fn digit(nibble: u8) -> u8 {
     }
 }
 
-/// The token a name is made of; none for anything but 32 lower-case digits, so that a channel has one name.
+/// The token from which a name is made; `None` for anything but 32 lower-case digits, so that a channel has one name.
 fn parse_name(name: &[u8]) -> Option<SessionToken> {
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -273,7 +273,7 @@ mod tests {
         StreamPlace { shard, connection }
     }
 
-    /// The messages left for a shard, with the slots of their connections.
+    /// The messages that were posted to a shard, with the slots of their connections.
     fn delivered(live: &Live, shard: u16) -> Vec<(u32, SseMessage)> {
         let message = |event| match event {
             LiveEvent::SseMessage { connection, message } => (connection.slot, message),
@@ -337,12 +337,12 @@ mod tests {
         });
         let inbox = live.open_sse_inbox(ANN, place(0, 1)).unwrap();
         let other = live.open_sse_inbox(ANN, place(0, 2)).unwrap();
-        // However long, if nothing else waits.
+        // A message of any length is taken if nothing else waits.
         assert_eq!(deliver(&live, &inbox, &[b' '; 1000]), Ok(()));
         assert_eq!(deliver(&live, &inbox, b""), Err(DeliverRefused::Full));
         assert_eq!(deliver(&live, &other, b"{}"), Ok(()));
         let mut taken = delivered(&live, 0);
-        // It waits on the shard now.
+        // The message waits on the shard now.
         assert_eq!(deliver(&live, &inbox, b"{}"), Err(DeliverRefused::Full));
         drop(taken.remove(0));
         for _ in 0..3 {

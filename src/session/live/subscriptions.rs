@@ -1,4 +1,4 @@
-//! Who listens to what: the lists of tools, prompts and resources, and resources by URI.
+//! The index of subscriptions: who listens to the lists of tools, prompts and resources, and to resources by URI.
 //!
 //! Subscribing and unsubscribing take constant time. A broadcast copies listeners out in chunks, so that nobody waits
 //! longer than for a chunk, and holds no lock while it tells them. When the first listener of a URI comes or its last
@@ -25,7 +25,7 @@ const CHUNK_SLOTS: u32 = 128;
 /// URIs noted for the broadcaster one by one; beyond, it looks at all there are.
 const DIRTY_MAX: usize = 4096;
 
-/// The lists a stream wants to hear of, as bits.
+/// The lists of which a stream wants to hear, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lists(u8);
 
@@ -53,7 +53,7 @@ pub(super) struct SubscriptionKey {
     listener: u32,
 }
 
-/// What one stream is subscribed to.
+/// The subscriptions of one stream.
 #[derive(Debug)]
 pub(super) struct StreamSubscriptions {
     pub(super) lists: Option<u32>,
@@ -63,11 +63,11 @@ pub(super) struct StreamSubscriptions {
 /// Who listens to a URI.
 pub(super) enum Listener<S> {
     Stream(Weak<S>),
-    /// Its GET stream, if it has one by then.
+    /// The session's GET stream, if it has one by then.
     Session(SessionToken),
 }
 
-/// Somebody whom a broadcast is to be told to.
+/// A listener that is to get a notification.
 pub(super) enum Recipient<S> {
     Stream(Arc<S>),
     Session(SessionToken),
@@ -80,8 +80,8 @@ struct ListListener<S> {
 
 struct Topic<S> {
     uri: Arc<str>,
-    /// When somebody began to listen to it: what changed before the watching begins is to be told too. None once it
-    /// was watched: what changed before has been told.
+    /// The time at which somebody began to listen: he is told of changes before the watching begins, too. `None` once
+    /// the URI was watched: earlier changes have been told.
     unwatched_since: Option<SystemTime>,
     listeners: Slab<u32, Listener<S>>,
     _charge: Charge,
@@ -108,11 +108,11 @@ pub(super) enum Dirty {
 }
 
 impl<S> SubscriptionIndex<S> {
-    /// What a subscription to a URI costs: the listener's slot, and the key that its holder keeps.
+    /// The bytes of a subscription to a URI: the listener's slot, and the key that its holder keeps.
     const SUBSCRIPTION_BYTES: usize = Slab::<u32, Listener<S>>::SLOT_BYTES + size_of::<SubscriptionKey>();
-    /// What a listener to lists costs.
+    /// The bytes of a listener to lists.
     pub(super) const LISTS_BYTES: usize = Slab::<u32, ListListener<S>>::SLOT_BYTES;
-    /// What a URI's first listener costs beyond the URI's bytes: entries of tables that double.
+    /// The bytes that a URI's first listener costs beyond the URI itself: entries of tables that double.
     const TOPIC_BYTES: usize = 2 * Slab::<u32, Topic<S>>::SLOT_BYTES + 2 * size_of::<(Arc<str>, u32)>();
 
     pub(super) fn new(budget: Arc<Budget>) -> Self {
@@ -122,7 +122,7 @@ impl<S> SubscriptionIndex<S> {
         }
     }
 
-    /// What subscribing to a URI may cost.
+    /// The bytes that a subscription to a URI may cost.
     pub(super) fn subscription_bytes(uri: &str) -> usize {
         Self::SUBSCRIPTION_BYTES + Self::TOPIC_BYTES + uri.len()
     }
@@ -196,15 +196,15 @@ impl<S> SubscriptionIndex<S> {
         self.unsubscribe(&subscriptions.uris)
     }
 
-    /// The URI as the index has it, if anybody listens, and since when unless it was watched already. Both are looked
-    /// up at one time: by a second look others may listen, and what they missed between the looks would be lost.
+    /// The index's copy of the URI, if anybody listens, and the time since when, unless it was watched already. Both
+    /// come from one look-up: by a second one others may listen, and would miss what changed between the two.
     pub(super) fn topic(&self, uri: &str) -> Option<(Arc<str>, Option<SystemTime>)> {
         let state = self.lock();
         let topic = state.topics.get(*state.by_uri.get(uri)?)?;
         Some((Arc::clone(&topic.uri), topic.unwatched_since))
     }
 
-    /// A URI is watched. Whoever has begun to listen to it meanwhile did so after the time the watch was given.
+    /// Notes that a URI is watched. Listeners that came meanwhile did so after the time that the watch was given.
     pub(super) fn mark_watched(&self, uri: &str) {
         let mut state = self.lock();
         let topic = state.by_uri.get(uri).copied();
@@ -213,7 +213,7 @@ impl<S> SubscriptionIndex<S> {
         }
     }
 
-    /// All URIs somebody listens to.
+    /// All URIs to which somebody listens.
     pub(super) fn uris(&self) -> Vec<Arc<str>> {
         self.lock().by_uri.keys().cloned().collect()
     }
@@ -257,7 +257,7 @@ impl<S> SubscriptionIndex<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
-        // Nothing that runs under the lock leaves the index half changed.
+        // No code that runs under the lock leaves the index half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

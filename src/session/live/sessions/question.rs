@@ -2,7 +2,7 @@
 
 use super::super::places::CallPlace;
 
-/// The JSON-RPC id of a question to a client: unpredictable and never used twice, so that an answer to an earlier
+/// The JSON-RPC id of a question to a client. It is unpredictable and never used twice, so that an answer to an earlier
 /// process's question answers nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QuestionId([u8; Self::BYTES]);
@@ -19,12 +19,12 @@ impl QuestionId {
         Self(text)
     }
 
-    /// What could be one.
+    /// Reads a text that may be an id; `None` if it cannot be one.
     pub(in crate::session::live) fn parse(text: &str) -> Option<Self> {
         text.as_bytes().try_into().ok().map(Self)
     }
 
-    /// Its text: ASCII, without anything to escape.
+    /// The id as text: ASCII without characters that need escapes.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }

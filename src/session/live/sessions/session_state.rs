@@ -1,4 +1,4 @@
-//! What is live of one session. It has no lock of its own: its partition's guards it.
+//! The live state of one session. The lock of its partition guards it.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::registry::LogLevel;
 pub(in crate::session::live) struct SessionState {
     pub(in crate::session::live) principal: Principal,
     pub(in crate::session::live) log_level: Option<LogLevel>,
-    /// When a request last named the session, or a stream of its was let go.
+    /// The time when a request last named the session, or one of its streams was let go.
     pub(in crate::session::live) used: Seconds,
-    /// Since when it counts as idle, as the order of idle sessions has it; none while it is known to be busy.
+    /// Its time in the order of idle sessions; `None` while it is known to be busy.
     pub(in crate::session::live) idle_since: Option<Seconds>,
     pub(in crate::session::live) get_stream: Option<Arc<Stream>>,
     /// Streams of calls, oldest first: running, or finished and retained.
@@ -26,7 +26,7 @@ pub(in crate::session::live) struct SessionState {
 }
 
 impl SessionState {
-    /// What a session costs beside its streams and subscriptions: itself, its entry in the map, and its place in the
+    /// The bytes of a session beside its streams and subscriptions: itself, its entry in the map, and its place in the
     /// order of idle ones.
     pub(in crate::session::live) const BYTES: usize = size_of::<Self>() + 64 + 32;
 
@@ -44,7 +44,7 @@ impl SessionState {
         }
     }
 
-    /// Nothing live is left.
+    /// Whether nothing live is left.
     pub(in crate::session::live) fn is_empty(&self) -> bool {
         self.log_level.is_none()
             && self.get_stream.is_none()
@@ -53,7 +53,7 @@ impl SessionState {
             && self.questions.is_empty()
     }
 
-    /// Somebody is connected, or a call is running that talks to its client.
+    /// Whether a client is connected, or a call is running that talks to its client.
     pub(in crate::session::live) fn is_busy(&self) -> bool {
         let mut streams = self.get_stream.iter().chain(&self.calls);
         let is_in_use = |stream: &Arc<Stream>| stream.is_attached() || is_running(stream);
@@ -65,7 +65,7 @@ impl SessionState {
         streams.find(|stream| stream.id() == id)
     }
 
-    /// Lets go of what was retained long enough, and of finished calls beyond `finished_max`.
+    /// Drops what was retained for long enough, and finished calls beyond `finished_max`.
     pub(in crate::session::live) fn sweep(
         &mut self,
         oldest: Seconds,
@@ -78,7 +78,7 @@ impl SessionState {
             dropped.extend(self.get_stream.take());
         }
         for stream in &self.calls {
-            // Whoever was to end it is gone without a word.
+            // The call that was to end it is gone and has not done so.
             if !stream.is_attached() && !is_running(stream) {
                 stream.end_quietly();
             }
@@ -106,7 +106,7 @@ impl SessionState {
     }
 }
 
-/// Somebody else than the session holds the stream and may still say something.
+/// Whether somebody else than the session holds the stream and may still push a message.
 fn is_running(stream: &Arc<Stream>) -> bool {
     stream.id().kind == StreamKind::Call && Arc::strong_count(stream) > 1 && !stream.is_over()
 }

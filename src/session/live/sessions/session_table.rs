@@ -1,9 +1,8 @@
-//! How sessions come into the store and leave it: on demand, when nothing is left of them, when they were idle for too
-//! long, or because another session needs the room.
+//! The table of sessions with something live. A session comes in on demand. It leaves when nothing is left of it, when
+//! it was idle for too long, or because another session needs the room.
 //!
-//! Invariants: a session is refused only when as many as are looked at are busy; an evicted session is a tombstone
-//! before it is gone, so that no request sees it without its state; a session with nothing left is forgotten
-//! without a trace.
+//! Invariants: a session is refused only when as many as the table looks at are busy; an evicted session is a tombstone
+//! before it is gone, so that no request sees it without its state; a session with nothing left leaves no tombstone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,10 +20,10 @@ use crate::metrics::TombstoneFigures;
 use crate::registry::AnswerError;
 use crate::session::tombstones::Tombstones;
 
-/// Evicted sessions remembered at a time. When more were evicted within the life of an id, the oldest come back
-/// without their state: better than to refuse everybody because somebody makes sessions in a loop.
+/// The most evicted sessions that are remembered at a time. When more are evicted within the life of an id, the oldest
+/// come back without their state, which is better than to refuse everybody because one client makes sessions in a loop.
 const TOMBSTONES_MAX: usize = 64 * 1024;
-/// Idle sessions looked at to make room: some turn out to be busy again.
+/// The most idle sessions that are looked at to make room, since some turn out to be busy again.
 const LOOKS_MAX: usize = 256;
 
 /// The sessions with something live, and those that were evicted.
@@ -36,10 +35,10 @@ pub(in crate::session::live) struct SessionTable {
     evictions: AtomicU64,
 }
 
-/// What became of a candidate for eviction.
+/// The fate of a candidate for eviction.
 enum Considered {
     Evicted(Box<SessionState>),
-    /// It was used since it was put in order, or is gone.
+    /// It was used after it was put in order, or is gone.
     Spared,
 }
 
@@ -53,12 +52,12 @@ impl SessionTable {
         }
     }
 
-    /// Sessions with something live.
+    /// The number of sessions with something live.
     pub(in crate::session::live) fn sessions(&self) -> usize {
         self.map.sessions()
     }
 
-    /// Sessions evicted so far.
+    /// The number of sessions that were evicted so far.
     pub(in crate::session::live) fn evictions(&self) -> u64 {
         self.evictions.load(Ordering::Relaxed)
     }
@@ -68,17 +67,17 @@ impl SessionTable {
         self.evicted.figures()
     }
 
-    /// Whether the session was evicted: its id is to be treated as unknown.
+    /// Whether the session was evicted, so that its id counts as unknown.
     pub(in crate::session::live) fn is_evicted(&self, token: SessionToken) -> bool {
         self.evicted.contains(token.0)
     }
 
-    /// A request names the session: it is in use. Costs one load while no session has anything live.
+    /// Notes that a request names the session. It costs one load while no session has anything live.
     pub(in crate::session::live) fn touch(&self, token: SessionToken) {
         self.look(token, |session| session.used = self.context.now());
     }
 
-    /// Looks at a session, if there is one, without counting it as used.
+    /// Looks at a session, if there is one, without noting that it is used.
     pub(in crate::session::live) fn look<R>(
         &self,
         token: SessionToken,
@@ -88,7 +87,7 @@ impl SessionTable {
         partition.get_mut(token).map(look)
     }
 
-    /// Works on a session, made if there is none.
+    /// Works on a session, and makes it if there is none.
     pub(in crate::session::live) fn with_session_or_new<R>(
         &self,
         token: SessionToken,
@@ -190,7 +189,8 @@ impl SessionTable {
         Err(StateRefused::Full)
     }
 
-    /// Looks at the session idle for longest, and evicts it if it still is. False if none is idle.
+    /// Looks at the session that is idle for longest, and evicts it if it still is idle. Returns false if no session is
+    /// idle.
     fn evict_longest_idle(&self, principal: Option<Principal>) -> bool {
         let Some(token) = self.map.longest_idle(principal) else {
             return false;
@@ -218,7 +218,7 @@ impl SessionTable {
     }
 
     fn evict(&self, partition: &mut LockedPartition<'_>, token: SessionToken) -> Option<Box<SessionState>> {
-        // The store's own seconds: whatever the calendar does, they go on until the id has expired.
+        // The time is the store's own: whatever the calendar does, it goes on until the id has expired.
         let now = UnixSeconds(u64::from(self.context.now()));
         let max_age_seconds = self.context.options.session_max_age.as_secs();
         let expiry = UnixSeconds(now.0.saturating_add(max_age_seconds));
@@ -227,7 +227,7 @@ impl SessionTable {
         partition.remove(token)
     }
 
-    /// What is left to do for a session that is out of the map.
+    /// Ends the streams, subscriptions and questions of a session that is out of the map.
     fn finish(&self, session: SessionState) {
         self.map.release(session.principal);
         for stream in session.get_stream.iter().chain(&session.calls) {
@@ -239,7 +239,7 @@ impl SessionTable {
         }
     }
 
-    /// A client answers a question of its session's. Ids that nobody waits for are ignored.
+    /// Delivers a client's answer to a question of its session. Ids for which nobody waits are ignored.
     pub(in crate::session::live) fn answer(
         &self,
         token: SessionToken,
@@ -264,8 +264,8 @@ impl SessionTable {
         self.context.inboxes.post(question.asker.shard, event);
     }
 
-    /// Forgets what was retained for long enough, and evicts the sessions that were idle for too long. Costs some ten
-    /// nanoseconds per session.
+    /// Forgets what was retained for long enough, and evicts the sessions that were idle for too long. It costs some
+    /// ten nanoseconds per session.
     pub(in crate::session::live) fn sweep(&self) {
         let options = &self.context.options;
         let now = self.context.now();
@@ -284,7 +284,7 @@ impl SessionTable {
         }
     }
 
-    /// Takes a session out if it is to go.
+    /// Takes a session out if nothing is left of it or it was idle for too long.
     fn sweep_one(
         &self,
         partition: &mut LockedPartition<'_>,

@@ -1,13 +1,14 @@
-//! The sessions with live state, by token, spread over locks so that two shards rarely meet.
+//! The sessions with live state by token, in partitions with a lock each, so that two shards rarely use the same lock.
 //!
-//! Idle sessions are kept in order of their last use, each partition publishing its oldest, so that the one to evict
-//! is found by looking at one number per partition. The order is put right when it is looked at: being used costs a
-//! session no more than writing down when.
+//! Idle sessions are kept in order of their last use. Each partition publishes its oldest, so that one number per
+//! partition tells which session to evict. The order is corrected when it is looked at, so a request that uses a
+//! session only writes down when.
 //!
-//! Locks are taken in this order: partition, principals, subscriptions, stream. None is held while calling out.
+//! Locks are taken in this order: partition, principals, subscriptions, stream. None is held while other code is
+//! called.
 #![allow(
     clippy::disallowed_types,
-    reason = "a session's requests may come to any shard; only those that need live state come here"
+    reason = "any shard may get a session's requests; only those that need live state come here"
 )]
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,12 +19,12 @@ use super::super::shared_context::Seconds;
 use super::session_state::SessionState;
 use crate::mcp::{Principal, SessionToken};
 
-/// So many that a partition of a full store is swept in some ten microseconds.
+/// So many that the sweep of one partition of a full store takes some ten microseconds.
 const PARTITIONS: usize = 256;
-/// A token, as what it is ordered by.
+/// The bytes of a token, which have an order.
 type TokenBytes = [u8; 16];
 
-/// A partition without idle sessions.
+/// The time that a partition without idle sessions publishes.
 const NONE_IDLE: u64 = u64::MAX;
 
 pub(super) struct ShardedMap {
@@ -33,21 +34,21 @@ pub(super) struct ShardedMap {
 }
 
 pub(super) struct Partition {
-    /// Spares requests the lock while nothing is live here.
+    /// The number of sessions, so that a request need not lock an empty partition.
     len: AtomicUsize,
-    /// When the longest idle session was last used.
+    /// The time when the session that is idle for longest was last used.
     oldest: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Boxed: a table is half empty when it has just grown.
+    /// Sessions are boxed, since a table is half empty when it has just grown.
     pub(super) sessions: HashMap<SessionToken, Box<SessionState>>,
     idle: BTreeSet<(Seconds, TokenBytes)>,
 }
 
-/// Sessions of each principal but the anonymous, who is everybody.
+/// The sessions of each principal but the anonymous one, who is everybody.
 #[derive(Default)]
 struct Principals(Mutex<HashMap<Principal, OnePrincipal>>);
 
@@ -57,7 +58,7 @@ struct OnePrincipal {
     idle: BTreeSet<(Seconds, TokenBytes)>,
 }
 
-/// A partition, locked; publishes what changed when it is let go.
+/// A locked partition, which publishes what changed when it is unlocked.
 pub(super) struct LockedPartition<'a> {
     partition: &'a Partition,
     principals: &'a Principals,
@@ -78,7 +79,7 @@ impl ShardedMap {
         }
     }
 
-    /// Sessions there are, with those about to be.
+    /// The number of sessions, with those that are about to be inserted.
     pub(super) fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }
@@ -87,20 +88,20 @@ impl ShardedMap {
         self.lock_partition(self.partition_of(token))
     }
 
-    /// The same, but only if there are sessions.
+    /// The same, but only if the partition has sessions.
     pub(super) fn lock_if_any(&self, token: SessionToken) -> Option<LockedPartition<'_>> {
         let partition = self.partition_of(token);
         (partition.len.load(Ordering::Acquire) > 0).then(|| self.lock_partition(partition))
     }
 
-    /// Every partition that has sessions, one after the other.
+    /// Locks every partition that has sessions, one after the other.
     pub(super) fn lock_each(&self) -> impl Iterator<Item = LockedPartition<'_>> {
         let inhabited = |partition: &&Partition| partition.len.load(Ordering::Acquire) > 0;
         let partitions = self.partitions.iter().filter(inhabited);
         partitions.map(|partition| self.lock_partition(partition))
     }
 
-    /// Counts a session that is about to be, unless there are too many.
+    /// Counts a session that is about to be inserted, unless there are too many.
     pub(super) fn reserve(
         &self,
         principal: Principal,
@@ -120,13 +121,13 @@ impl ShardedMap {
         })
     }
 
-    /// Uncounts a session that is no more, or did not come to be.
+    /// Gives back the count of a session that was removed, or was not inserted after all.
     pub(super) fn release(&self, principal: Principal) {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
         self.principals.release(principal);
     }
 
-    /// The session idle for longest; of this principal, if one is given.
+    /// The session that is idle for longest; of this principal, if one is given.
     pub(super) fn longest_idle(&self, principal: Option<Principal>) -> Option<SessionToken> {
         if let Some(principal) = principal {
             return self.principals.longest_idle(principal);
@@ -139,7 +140,7 @@ impl ShardedMap {
 
     fn partition_of(&self, token: SessionToken) -> &Partition {
         let [.., last] = token.0;
-        // Within bounds: there are as many partitions as bytes.
+        // The index is within bounds, since it is taken modulo the number of partitions.
         &self.partitions[usize::from(last) % PARTITIONS]
     }
 
@@ -152,7 +153,7 @@ impl ShardedMap {
     }
 }
 
-/// Which cap is reached.
+/// The cap that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
     OfPrincipal,
@@ -172,7 +173,7 @@ impl LockedPartition<'_> {
         self.state.sessions.insert(token, Box::new(state));
     }
 
-    /// Takes a session out; the caller releases it.
+    /// Removes a session; the caller releases its count.
     pub(super) fn remove(&mut self, token: SessionToken) -> Option<Box<SessionState>> {
         let state = self.state.sessions.remove(&token)?;
         if let Some(idle_since) = state.idle_since {
@@ -184,7 +185,7 @@ impl LockedPartition<'_> {
         Some(state)
     }
 
-    /// Puts a session in its place in the order of idle ones, or takes it out of there if it is busy.
+    /// Puts a session in its place in the order of idle sessions, or takes it out of the order if it is busy.
     pub(super) fn update_idle(&mut self, token: SessionToken) {
         let Some(state) = self.state.sessions.get_mut(&token) else {
             return;
@@ -226,7 +227,7 @@ impl Drop for LockedPartition<'_> {
 
 impl Partition {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under the lock leaves a partition half changed.
+        // No code that runs under the lock leaves a partition half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -281,7 +282,7 @@ impl Principals {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Principal, OnePrincipal>> {
-        // Nothing that runs under the lock leaves the table half changed.
+        // No code that runs under the lock leaves the table half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
-//! Names of streams and of the events on them: `c00f1…-12` is the twelfth message of a call's stream.
+//! The names of streams and of the events on them: `c00f1…-12` is the twelfth message of a call's stream.
 //!
-//! A stream's number is unpredictable and never used twice, not even by the next process, so that an id from
-//! before a restart is nobody's. It is looked up within its session only; knowing one gives no access.
+//! A stream's number is unpredictable and never used twice, not even by the next process, so that an id from before a
+//! restart names nothing. A number is looked up within its session only, so that knowledge of one gives no access.
 //! Specification: 2025-11-25, basic/transports, "Resumability and Redelivery".
 
 use std::fmt;
@@ -12,9 +12,9 @@ const NUMBER_DIGITS: usize = 16;
 /// What a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StreamKind {
-    /// The answer of one call and what it says before.
+    /// The answer of one call and the messages before it.
     Call,
-    /// What the server says to a legacy session on its own account: the stream of its GET.
+    /// The messages to a legacy session that belong to no request of it: the stream of its GET.
     Get,
     /// A modern client's subscriptions.
     Listen,
@@ -25,7 +25,7 @@ pub enum StreamKind {
 pub struct StreamId {
     /// What it carries.
     pub kind: StreamKind,
-    /// Unpredictable, never used twice.
+    /// The number is unpredictable and never used twice.
     pub number: u64,
 }
 
@@ -34,7 +34,7 @@ pub struct StreamId {
 pub struct EventId {
     /// The stream it is on.
     pub stream: StreamId,
-    /// Its place there, from 1; 0 stands before the first.
+    /// Its place on the stream, from 1; 0 stands for the place before the first event.
     pub seq: u64,
 }
 
@@ -69,7 +69,7 @@ impl EventId {
             },
             seq: std::str::from_utf8(seq).ok()?.parse().ok()?,
         };
-        // Signs, upper case and leading zeros read as numbers too, but are no id of ours.
+        // Numbers with a sign, in upper case or with leading zeros can be read, too, but no id of ours has them.
         (*dash == b'-' && id.to_string().as_bytes() == text).then_some(id)
     }
 }

@@ -1,7 +1,7 @@
-//! A JSON-RPC message on its way to one client or to thousands: serialised once, shared by all their streams.
+//! A JSON-RPC message on its way to one client or to thousands. It is serialised once, and all their streams share it.
 //!
-//! Modern subscriptions must find their own id in every notification, so such a message knows the place where
-//! the id belongs, and it is put there when the message is written.
+//! Modern clients must find the id of their subscription in every notification, so such a message knows the place of
+//! the id, and the id is put there when the message is written.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,19 +9,19 @@ use super::super::budget::{Budget, Charge};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Announced, Announcement, write_announcement};
 
-/// What an allocator adds to the two allocations of a message, and its place in a queue: an estimate.
+/// An estimate of what an allocator adds to the two allocations of a message, with the message's place in a queue.
 const ALLOCATIONS_BYTES: usize = 64;
 
-/// One whole JSON-RPC message without line breaks. Cloning shares it.
+/// One whole JSON-RPC message without line breaks. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Message(Arc<Body>);
 
 #[derive(Debug)]
 struct Body {
     json: Box<[u8]>,
-    /// Where a modern subscription's id goes; none if it says nothing that is subscribed to.
+    /// The place of a modern subscription's id; `None` if the message is no notification of a subscription.
     announced: Option<Announced>,
-    /// Counted when it is first queued, until the last queue has let go of it.
+    /// The message is counted from the time when it is first queued until its last clone is dropped.
     charge: OnceLock<Charge>,
 }
 
@@ -51,7 +51,7 @@ impl Message {
         &self.0.json
     }
 
-    /// Appends the message, with the subscription's id in its place if there is one. Allocates only what `out`
+    /// Appends the message, with the subscription's id in its place if there is one. It allocates only what `out`
     /// lacks.
     pub fn write(&self, subscription: Option<&RequestId>, out: &mut Vec<u8>) {
         match self.0.announced {
@@ -60,7 +60,7 @@ impl Message {
         }
     }
 
-    /// What it takes in memory, in bytes: short messages are mostly what is around them.
+    /// The bytes that it takes in memory; a short message is mostly overhead.
     pub(super) fn weight_bytes(&self) -> usize {
         size_of::<Body>() + ALLOCATIONS_BYTES + self.as_bytes().len()
     }

@@ -1,4 +1,5 @@
-//! The messages of one stream, under its lock: which are retained, which are unsent, and whether the shard knows.
+//! The queue of one stream, under the stream's lock: the retained messages, the unsent ones, and whether the shard was
+//! told.
 //!
 //! ```text
 //!   retained (sent, may be asked for again) │ unsent
@@ -11,19 +12,19 @@ use super::super::places::StreamPlace;
 use super::super::shared_context::Seconds;
 use super::message::Message;
 
-/// Entries a drained queue keeps room for.
+/// The number of entries for which a drained queue keeps room.
 const KEPT_MESSAGES_MAX: usize = 4;
 
-/// What is left after a look into a stream.
+/// The state of a stream after its shard has taken messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamState {
-    /// Nothing. The next message brings a [`LiveEvent::Ready`](crate::session::live::LiveEvent::Ready).
+    /// No message is left. The next one brings a [`LiveEvent::Ready`](crate::session::live::LiveEvent::Ready).
     Idle,
-    /// More than the caller wanted. No event comes: the caller looks again when there is room.
+    /// More messages are left than the caller wanted. No event comes: the caller looks again when there is room.
     More,
-    /// Nothing, and nothing will come: the stream was ended.
+    /// No message is left, and none will come: the stream was ended.
     Ended,
-    /// Nothing: too much was unsent. The connection is to be closed.
+    /// No message is left, since too much was unsent. The connection is to be closed.
     CutOff,
     /// The stream is attached elsewhere or not at all; nothing was taken.
     Displaced,
@@ -35,14 +36,14 @@ pub(super) struct Queue {
     pub(super) is_told: bool,
     pub(super) is_ended: bool,
     pub(super) is_cut_off: bool,
-    /// When something last happened that replay counts from.
+    /// The time from which the age of a stream without a connection counts.
     pub(super) touched: Seconds,
     messages: VecDeque<Queued>,
-    /// So many of the messages are sent and retained; always 0 if the stream is not resumable.
+    /// How many of the messages are sent and retained; always 0 if the stream is not resumable.
     sent: usize,
     sent_bytes: usize,
     pub(super) unsent_bytes: usize,
-    /// Sequence number of the first of the messages, or of the next one pushed.
+    /// The sequence number of the first of the messages, or of the next one that is pushed.
     first_seq: u64,
 }
 
@@ -88,17 +89,17 @@ impl Queue {
         self.messages.len() - self.sent
     }
 
-    /// The place to post an event for, if its shard has none.
+    /// The place for which to post an event, if its shard has none.
     pub(super) fn tell(&mut self) -> Option<StreamPlace> {
         let place = self.place.filter(|_| !self.is_told);
         self.is_told |= place.is_some();
         place
     }
 
-    /// Drops everything, to be freed without the lock.
+    /// Takes all messages out; the caller drops them without the lock.
     pub(super) fn cut_off(&mut self) -> VecDeque<Queued> {
         self.is_cut_off = true;
-        // A shard that waits for its last send to end has an event and has not looked: it is to know of this.
+        // A shard that waits for the end of its last send has an event and has not looked yet; it gets another event.
         self.is_told = false;
         self.first_seq = self.next_seq();
         (self.sent, self.sent_bytes, self.unsent_bytes) = (0, 0, 0);
@@ -115,7 +116,7 @@ impl Queue {
         Some((seq, message))
     }
 
-    /// Goes back to the message after `after`, or as far as messages are retained.
+    /// Goes back to the message after `after`, or as far back as messages are retained.
     pub(super) fn rewind(&mut self, after: u64) {
         let wanted = after.saturating_add(1).saturating_sub(self.first_seq);
         let sent = usize::try_from(wanted)
@@ -127,7 +128,7 @@ impl Queue {
         self.sent = sent;
     }
 
-    /// Retains so many bytes of what was sent.
+    /// Forgets sent messages until at most this many bytes of them are retained.
     pub(super) fn trim(&mut self, retained_bytes_max: usize) {
         while self.sent_bytes > retained_bytes_max || (retained_bytes_max == 0 && self.sent > 0) {
             drop(self.forget_first());
@@ -137,7 +138,7 @@ impl Queue {
         }
     }
 
-    /// Forgets messages pushed before `oldest` that were sent; unsent ones too if nobody is there to take them.
+    /// Forgets messages that were pushed before `oldest` and sent; without a connection, unsent ones too.
     pub(super) fn forget_older(&mut self, oldest: Seconds, is_detached: bool, forgotten: &mut Vec<Message>) {
         let is_old = |queued: &Queued| queued.pushed < oldest;
         while (self.sent > 0 || is_detached) && self.messages.front().is_some_and(is_old) {
@@ -161,7 +162,7 @@ impl Queue {
         Some(message)
     }
 
-    /// What to tell a shard that has taken messages; none if it may take more.
+    /// The state for a shard that has taken messages; `None` if it may take more.
     pub(super) fn state(&mut self, bytes_left: usize) -> Option<StreamState> {
         if self.is_cut_off {
             return Some(StreamState::CutOff);

@@ -1,15 +1,15 @@
-//! One sequence of messages to one client: any thread puts them in, the shard of the client's connection takes
-//! them out.
+//! One sequence of messages to one client. Any thread pushes messages; the shard of the client's connection takes them.
 //!
-//! A resumable stream keeps what it sent, bounded in bytes and age, so that a client that comes back with
-//! `Last-Event-ID` gets the rest; others keep nothing. What is not sent is bounded too: past the bound the stream
-//! is cut off and drops everything, since a client with a gap is worse off than one that knows it must start anew.
+//! A resumable stream retains what it sent, bounded in bytes and age, so that a client that comes back with
+//! `Last-Event-ID` gets the rest; other streams retain nothing. Unsent messages are bounded, too: beyond the bound the
+//! stream is cut off and drops everything, since a client with a gap is worse off than one that knows that it must
+//! start anew.
 //!
 //! Invariants: at most one connection takes messages, each exactly once and in the order they were pushed; the
 //! shard is told once between two looks that found nothing; no lock is held while messages are written.
 #![allow(
     clippy::disallowed_types,
-    reason = "messages come from any thread; the lock is held for a few pointers"
+    reason = "any thread pushes messages; the lock is held for a few pointers"
 )]
 
 use std::collections::VecDeque;
@@ -27,16 +27,16 @@ use super::queue::{Queue, StreamState};
 use crate::jsonrpc::RequestId;
 use crate::mcp::SessionToken;
 
-/// Messages taken under one lock.
+/// The number of messages that are taken under one lock.
 const BATCH_MESSAGES: usize = 16;
 
-/// What streams share, and the index of those that listen.
+/// The context that streams share.
 pub(in crate::session::live) type StreamContext = SharedContext<Stream>;
 pub(in crate::session::live) type StreamIndex = SubscriptionIndex<Stream>;
 
-/// What keeps the streams of sessions.
+/// The keeper of the streams of sessions, which is the store.
 pub(in crate::session::live) trait StreamKeeper: Send + Sync {
-    /// A stream of the session was let go, by its connection or by the call that spoke on it: the session may be idle.
+    /// Notes that a stream of the session was let go, by its connection or by its call: the session may be idle.
     fn on_released(&self, session: SessionToken);
 }
 
@@ -45,15 +45,15 @@ pub(in crate::session::live) trait StreamKeeper: Send + Sync {
 pub struct Event<'a> {
     /// For the `id:` field; only resumable streams have ids.
     pub id: Option<EventId>,
-    /// What is said.
+    /// The message itself.
     pub message: &'a Message,
-    /// Whose subscription it is, for [`Message::write`].
+    /// The subscription that the message belongs to, for [`Message::write`].
     pub subscription: Option<&'a RequestId>,
 }
 
-/// Whose stream it is.
+/// The owner of a stream.
 pub(in crate::session::live) enum Owner {
-    /// Nobody's but the caller's.
+    /// The caller alone.
     Call,
     Session {
         token: SessionToken,
@@ -62,25 +62,26 @@ pub(in crate::session::live) enum Owner {
     Subscription(RequestId),
 }
 
-/// See the module's documentation. Shared by whoever says something, the shard and, if resumable, the session.
+/// See the module's documentation. The threads that push messages share it with the shard and, if it is resumable, with
+/// the session.
 pub struct Stream {
     id: StreamId,
     is_resumable: bool,
     owner: Owner,
     context: Arc<StreamContext>,
-    /// What it listens to, if anything, until it is dropped. It subscribes when it is there to be told, so that it
-    /// hears everything from then on.
+    /// Its subscriptions, if it has any, until it is dropped. They are made when the stream exists, so that it gets
+    /// everything from then on.
     subscriptions: OnceLock<StreamSubscriptions>,
     queue: Mutex<Queue>,
     _charge: Charge,
 }
 
-/// What a message must fit into.
+/// The bound within which a message must fit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bound {
-    /// What one client may leave unread.
+    /// The messages that one client may leave unread.
     Backlog,
-    /// All that is live.
+    /// All live state.
     Memory,
 }
 
@@ -113,7 +114,7 @@ impl Stream {
         }
     }
 
-    /// Its name.
+    /// The stream's name.
     pub fn id(&self) -> StreamId {
         self.id
     }
@@ -123,8 +124,8 @@ impl Stream {
         self.is_resumable
     }
 
-    /// The id of the event before the next one: for a priming event, which a client that lost everything after
-    /// it brings back.
+    /// The id of the event before the next one. A priming event carries it, and a client that lost everything after it
+    /// brings it back.
     pub fn position(&self) -> EventId {
         let queue = self.lock();
         EventId {
@@ -133,30 +134,32 @@ impl Stream {
         }
     }
 
-    /// Appends a message. Never blocks beyond a short lock. Past the bound of unsent bytes the stream is cut off;
-    /// a message that finds nothing unsent is taken however large it is. After the end messages are dropped.
+    /// Appends a message. It never blocks beyond a short lock. A message that exceeds the bound of unsent bytes cuts
+    /// the stream off; a message is taken however large it is if nothing else is unsent. After the end, messages are
+    /// dropped.
     pub fn push(&self, message: Message) {
         if let Some(place) = self.push_quietly(message) {
             self.context.inboxes.ready(place);
         }
     }
 
-    /// Appends the last message, and ends the stream behind it. An answer that somebody waits for is taken whatever is
-    /// unsent, as long as there is memory: what was said before it may not have had the time to leave.
+    /// Appends the last message, and ends the stream behind it. An answer for which somebody waits is taken whatever is
+    /// unsent, as long as there is memory: the messages before it may not have had the time to leave.
     pub fn conclude(&self, answer: Message) {
         if let Some(place) = self.conclude_quietly(answer) {
             self.context.inboxes.ready(place);
         }
     }
 
-    /// [`Stream::conclude`], but the caller tells the place returned.
+    /// The same as [`Stream::conclude`], but the caller tells the shard of the place that is returned.
     pub fn conclude_quietly(&self, answer: Message) -> Option<StreamPlace> {
         let place = self.enqueue(answer, Bound::Memory);
         self.end();
         place
     }
 
-    /// [`Stream::push`], but the caller tells the place returned, most often because it is its own.
+    /// The same as [`Stream::push`], but the caller tells the shard of the place that is returned; most often it is
+    /// that shard.
     pub fn push_quietly(&self, message: Message) -> Option<StreamPlace> {
         self.enqueue(message, Bound::Backlog)
     }
@@ -186,13 +189,13 @@ impl Stream {
         place
     }
 
-    /// Nothing more comes; what is queued is still sent.
+    /// Ends the stream; queued messages are still sent.
     pub fn end(&self) {
         self.end_quietly();
         self.tell_session();
     }
 
-    /// [`Stream::end`] by the session itself, which needs no telling.
+    /// The same as [`Stream::end`], by the session itself, which need not be told.
     pub(in crate::session::live) fn end_quietly(&self) {
         let mut queue = self.lock();
         if queue.is_over() {
@@ -207,9 +210,9 @@ impl Stream {
         }
     }
 
-    /// From now on this connection takes the messages: those after the one with sequence number `after`, as far
-    /// as they are retained, else the unsent ones. The caller looks at once; no event comes for what is there.
-    /// Gives the place it had before, whose shard gets a [`LiveEvent::Displaced`].
+    /// From now on this connection takes the messages: those after the one with sequence number `after`, as far as they
+    /// are retained, else the unsent ones. The caller takes messages at once, since no event comes for those that are
+    /// queued. Returns the place that the stream had before, whose shard gets a [`LiveEvent::Displaced`].
     pub fn attach(&self, place: StreamPlace, after: Option<u64>) -> Option<StreamPlace> {
         let mut queue = self.lock();
         let displaced = queue.place.replace(place).filter(|old| *old != place);
@@ -225,7 +228,7 @@ impl Stream {
         displaced
     }
 
-    /// The connection is gone or has had enough. Changes nothing if the stream is attached elsewhere by now.
+    /// Notes that the connection is gone or takes no more. Changes nothing if the stream is attached elsewhere by now.
     pub fn detach(&self, place: StreamPlace) {
         let mut queue = self.lock();
         if queue.place != Some(place) {
@@ -238,8 +241,8 @@ impl Stream {
     }
 
     /// Takes messages, oldest first, until there are none or so many bytes of JSON were taken; at least one if
-    /// `budget_bytes` is not 0. `write` is called without a lock and must not fail: what it was given counts as
-    /// sent.
+    /// `budget_bytes` is not 0. `write` is called without a lock and must not fail: a message that it was given counts
+    /// as sent.
     pub fn next(
         &self,
         place: StreamPlace,
@@ -264,7 +267,7 @@ impl Stream {
         }
     }
 
-    /// The subscription whose messages these are.
+    /// The subscription to which the stream's messages belong.
     pub fn subscription(&self) -> Option<&RequestId> {
         match &self.owner {
             Owner::Subscription(id) => Some(id),
@@ -272,7 +275,7 @@ impl Stream {
         }
     }
 
-    /// Fills the batch; none if there is more to fill another.
+    /// Fills the batch; `None` if there is more to fill another.
     fn take(&self, place: StreamPlace, bytes_left: &mut usize, batch: &mut Batch) -> Option<StreamState> {
         let retained_bytes_max = if self.is_resumable {
             self.context.options.replay_bytes_max
@@ -297,12 +300,12 @@ impl Stream {
         queue.state(*bytes_left)
     }
 
-    /// Whether too much was unsent: what was queued is lost, and nothing more is taken.
+    /// Whether too much was unsent, so that the queued messages are lost and no more are taken.
     pub fn is_cut_off(&self) -> bool {
         self.lock().is_cut_off
     }
 
-    /// The last sequence number given to a message.
+    /// The last sequence number that a message got.
     pub(in crate::session::live) fn last_seq(&self) -> u64 {
         self.lock().next_seq().saturating_sub(1)
     }
@@ -311,13 +314,13 @@ impl Stream {
         self.lock().place.is_some()
     }
 
-    /// Ended or cut off: nothing more is taken.
+    /// Whether the stream was ended or cut off, so that no more messages are taken.
     pub(in crate::session::live) fn is_over(&self) -> bool {
         self.lock().is_over()
     }
 
-    /// Forgets what was retained for too long. Whether the stream is worth keeping for its session: somebody may
-    /// still say or read something.
+    /// Forgets what was retained for too long. Returns whether its session is to keep the stream, since somebody may
+    /// still push or take messages.
     pub(in crate::session::live) fn sweep(&self, oldest: Seconds) -> bool {
         let mut forgotten = Vec::new();
         let mut queue = self.lock();
@@ -327,7 +330,7 @@ impl Stream {
         !(queue.is_cut_off || is_left_over)
     }
 
-    /// When something last happened that replay counts from.
+    /// The time from which the age of a stream without a connection counts.
     pub(in crate::session::live) fn touched(&self) -> Seconds {
         self.lock().touched
     }
@@ -341,7 +344,7 @@ impl Stream {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing that runs under the lock leaves a queue half changed.
+        // No code that runs under the lock leaves a queue half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
