@@ -1,7 +1,7 @@
 //! What the admin listener answers: a request head in, a whole response out.
 //!
-//! This module has no sockets, and `transport::http` writes its responses. Each of them closes its connection, so a body
-//! that may follow the request's head does not matter.
+//! This module has no sockets, and `transport::http` writes its responses. Each of them closes its connection, so a
+//! body that may follow the request's head does not matter.
 #![allow(clippy::disallowed_methods, reason = "the admin thread is no shard")]
 
 use std::time::{SystemTime, UNIX_EPOCH};

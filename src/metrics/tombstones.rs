@@ -1,5 +1,5 @@
-//! Figures of what is remembered of sessions that are no more: once for those that their clients ended, and once for those
-//! that were evicted.
+//! Figures of what is remembered of sessions that are no more: once for those that their clients ended, and once for
+//! those that were evicted.
 
 use super::figures::{counter, figures, gauge};
 
