@@ -3,38 +3,21 @@
 //! `parse` is the part before `start`; their sum compares with `naive`, which parses for itself. `refuse` names
 //! violations. `cargo test --benches` runs it once as a test.
 
+mod order;
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use divan::{Bencher, black_box};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use weir::internals::registry::{ShardRegistry, Started};
 use weir::{CallContext, Registry, Tool, ToolIndex};
 
+use order::{Order, arguments};
+
 fn main() {
     divan::main();
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "made to be measured, not read")]
-struct Order {
-    #[schemars(length(min = 1, max = 64), regex(pattern = "^[a-z]+-[0-9]+$"))]
-    id: String,
-    urgent: Option<bool>,
-    items: Vec<Item>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "made to be measured, not read")]
-struct Item {
-    name: String,
-    #[schemars(range(min = 1, max = 1_000))]
-    count: u32,
-    price: f64,
-    tags: Vec<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -45,18 +28,12 @@ struct Echo {
 const ECHO: &str = r#"{"message":"hello, world"}"#;
 const ITEM_COUNTS: [usize; 3] = [1, 100, 10_000];
 
-fn order(items: usize) -> String {
-    let item = json!({"name": "bolt M8", "count": 25, "price": 0.35, "tags": ["steel", "metric"]});
-    json!({"id": "order-1234", "urgent": null, "items": vec![item; items]}).to_string()
-}
-
 fn shard() -> (ShardRegistry, ToolIndex, ToolIndex) {
     let mut tools = Registry::builder();
     let echo = Tool::new("echo").run(|_: CallContext, args: Echo| async move { Ok(args.message) });
-    let order = Tool::new("order").run(|_: CallContext, args: Order| async move { Ok(args.id) });
     tools
         .add(echo)
-        .and_then(|tools| tools.add(order))
+        .and_then(|tools| tools.add(order::tool("order")))
         .expect("sound tools");
     let registry = tools.build();
     let find = |name| registry.find(name).expect("registered");
@@ -116,17 +93,17 @@ fn echo_naive(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = ITEM_COUNTS)]
 fn order_parse(bencher: Bencher<'_, '_>, items: usize) {
-    bench_parse(bencher, &order(items));
+    bench_parse(bencher, &arguments(items));
 }
 
 #[divan::bench(args = ITEM_COUNTS)]
 fn order_start(bencher: Bencher<'_, '_>, items: usize) {
-    bench_start(bencher, &order(items), |(_, order)| order);
+    bench_start(bencher, &arguments(items), |(_, order)| order);
 }
 
 #[divan::bench(args = ITEM_COUNTS)]
 fn order_naive(bencher: Bencher<'_, '_>, items: usize) {
-    bench_naive::<Order>(bencher, &order(items));
+    bench_naive::<Order>(bencher, &arguments(items));
 }
 
 /// As many members as fit 1 MiB, none of which the schema knows: names are compared and the call refused.

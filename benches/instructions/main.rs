@@ -11,6 +11,8 @@
 #![allow(clippy::unwrap_used, reason = "a bench may panic")]
 #![allow(missing_docs, reason = "macros make public modules here")]
 
+#[path = "../order/mod.rs"]
+mod order;
 #[path = "../pieces/mod.rs"]
 mod pieces;
 #[path = "../../tests/rig/mod.rs"]

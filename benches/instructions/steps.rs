@@ -3,15 +3,13 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
 use weir::internals::mcp::Ticket;
 use weir::internals::registry::{Outcome, ShardRegistry, Started};
 use weir::internals::transport::http::Head;
-use weir::{CallContext, Registry, Tool, ToolIndex};
+use weir::{CallContext, Registry, ToolIndex};
 
 use crate::ROUNDS;
+use crate::order;
 use crate::pieces::{Server, legacy, modern, new_session};
 
 fn server(request: Vec<u8>) -> (Server, Vec<u8>) {
@@ -48,10 +46,7 @@ fn registry() -> (Registry, Vec<String>) {
     let names: Vec<String> = (0..TOOLS).map(|at| format!("tool_number_{at}")).collect();
     let mut tools = Registry::builder();
     for name in &names {
-        let tool = Tool::new(name.as_str());
-        tools
-            .add(tool.run(|_: CallContext, args: Order| async move { Ok(args.id) }))
-            .unwrap();
+        tools.add(order::tool(name)).unwrap();
     }
     (tools.build(), names)
 }
@@ -66,26 +61,6 @@ fn route((registry, names): (Registry, Vec<String>)) -> Registry {
     registry
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "made to be measured, not read")]
-struct Order {
-    #[schemars(length(min = 1, max = 64), regex(pattern = "^[a-z]+-[0-9]+$"))]
-    id: String,
-    urgent: Option<bool>,
-    items: Vec<Item>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "made to be measured, not read")]
-struct Item {
-    name: String,
-    #[schemars(range(min = 1, max = 1_000))]
-    count: u32,
-    price: f64,
-    tags: Vec<String>,
-}
-
 pub(crate) struct Arguments {
     tools: ShardRegistry,
     tool: ToolIndex,
@@ -96,8 +71,7 @@ impl Arguments {
     fn of(tool: &str, text: &str) -> Self {
         let mut tools = Registry::builder();
         weir::demo::register(&mut tools).unwrap();
-        let order = Tool::new("order").run(|_: CallContext, args: Order| async move { Ok(args.id) });
-        tools.add(order).unwrap();
+        tools.add(order::tool("order")).unwrap();
         let registry = tools.build();
         let mut arguments = Self {
             tools: registry.for_shard(),
@@ -109,9 +83,7 @@ impl Arguments {
     }
 
     fn order(items: usize) -> Self {
-        let item = json!({"name": "bolt M8", "count": 25, "price": 0.35, "tags": ["steel", "metric"]});
-        let order = json!({"id": "order-1234", "urgent": null, "items": vec![item; items]});
-        Self::of("order", &order.to_string())
+        Self::of("order", &order::arguments(items))
     }
 
     fn start(&mut self, rounds: usize) {
