@@ -19,6 +19,7 @@
     reason = "a worker's thread speaks here to a shard; a call that only answers never locks"
 )]
 
+mod said;
 mod unsent;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -36,13 +37,11 @@ use super::question::{AnswerError, NotedQuestion, Question};
 use super::server_handle::ServerHandle;
 use super::tool_error::ToolError;
 
+pub use said::{QUESTION_KEY_BYTES_MAX, QUESTIONS_MAX};
+use said::{Said, WaitState, Waiting};
 use unsent::{LinkAddress, Queued, Unsent};
 pub use unsent::{UNSENT_BYTES_MAX, UNSENT_MAX};
 
-/// Questions one call may ask. Each takes a client's answer, so a call with more is probably in a loop.
-pub const QUESTIONS_MAX: usize = 256;
-/// The longest key of a question; keys travel to the client and back.
-pub const QUESTION_KEY_BYTES_MAX: usize = 128;
 /// How often a blocked question checks whether its call was cancelled. A cancellation is a flag and wakes nobody.
 const CANCELLATION_LOOK: Duration = Duration::from_millis(20);
 
@@ -79,29 +78,6 @@ pub struct CallLink {
     dropped: AtomicU64,
     said: Mutex<Said>,
     answered: Condvar,
-}
-
-/// The state under the lock.
-#[derive(Default)]
-struct Said {
-    /// Messages from another thread, or from times when no shard polled the call.
-    unsent: Unsent,
-    /// The keys of all questions, so that none is asked twice.
-    keys: Vec<String>,
-    /// Questions on the stream whose answers were not yet taken.
-    waiting: Vec<Waiting>,
-    /// Questions that are to be the call's answer.
-    noted: Vec<NotedQuestion>,
-}
-
-struct Waiting {
-    number: u32,
-    state: WaitState,
-}
-
-enum WaitState {
-    Open(Option<Waker>),
-    Answered(Result<Value, AnswerError>),
 }
 
 /// The result of asking a question.
@@ -480,64 +456,6 @@ impl std::fmt::Debug for CallLink {
             .field("call", &self.call)
             .field("asking", &self.facts.asking)
             .finish_non_exhaustive()
-    }
-}
-
-impl Said {
-    /// Empties the state. It keeps its memory, except for what an unusually talkative call needed.
-    fn clear(&mut self) {
-        self.unsent.clear();
-        self.keys.clear();
-        self.waiting.clear();
-        self.noted.clear();
-    }
-
-    /// Assigns the number of a new question.
-    fn claim(&mut self, key: &str) -> Result<u32, String> {
-        if key.is_empty() || key.len() > QUESTION_KEY_BYTES_MAX {
-            return Err(format!(
-                "the key of a question is 1 to {QUESTION_KEY_BYTES_MAX} bytes, not {}",
-                key.len()
-            ));
-        }
-        if self.keys.iter().any(|known| known == key) {
-            return Err(format!("question {key:?} was asked twice in one call"));
-        }
-        if self.keys.len() >= QUESTIONS_MAX {
-            return Err(format!("a call may ask {QUESTIONS_MAX} questions, and no more"));
-        }
-        self.keys.push(key.to_owned());
-        Ok(self.keys.len() as u32 - 1)
-    }
-
-    fn state_of(&mut self, number: u32) -> Option<&mut WaitState> {
-        let waiting = self.waiting.iter_mut().find(|waiting| waiting.number == number);
-        waiting.map(|waiting| &mut waiting.state)
-    }
-
-    /// Takes the answer to a question, if it has come; nobody waits for it any more.
-    fn take_answer(&mut self, number: u32) -> Option<Result<Value, ToolError>> {
-        let is_answered =
-            |waiting: &Waiting| waiting.number == number && matches!(waiting.state, WaitState::Answered(_));
-        let at = self.waiting.iter().position(is_answered)?;
-        match self.waiting.swap_remove(at).state {
-            WaitState::Answered(answer) => Some(answer.map_err(ToolError::from)),
-            WaitState::Open(_) => None,
-        }
-    }
-
-    fn forget(&mut self, number: u32) {
-        self.waiting.retain(|waiting| waiting.number != number);
-        self.unsent.forget_question(number);
-    }
-}
-
-impl Waiting {
-    fn take_waker(&mut self) -> Option<Waker> {
-        match &mut self.state {
-            WaitState::Open(waker) => waker.take(),
-            WaitState::Answered(_) => None,
-        }
     }
 }
 
