@@ -23,7 +23,7 @@ use crate::ring::steering::{Group, TurnedAway};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
 use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent};
 use crate::transport::http::HealthSource;
-use crate::workers::{ShutdownMode, Submitter, Workers};
+use crate::workers::{Submitter, Workers};
 
 /// How long a report waits for the shards' histograms.
 const REPORT_PATIENCE: Duration = Duration::from_millis(500);
@@ -323,7 +323,7 @@ impl Server {
             drop(std::mem::take(&mut self.shards));
             report
         };
-        let ended = self.workers.shutdown(ShutdownMode::Discard, WORKERS_PATIENCE);
+        let ended = self.workers.shutdown(WORKERS_PATIENCE);
         if ended.left_behind > 0 {
             tracing::warn!(
                 threads = ended.left_behind,

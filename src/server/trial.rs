@@ -13,7 +13,7 @@ use crate::config::{ExecutorSettings, Settings, StartProblem};
 use crate::mcp::{Options, Protocol};
 use crate::registry::Registry;
 use crate::ring::{KernelRing, RingOptions};
-use crate::workers::{ShutdownMode, Workers};
+use crate::workers::Workers;
 
 use super::failure::{Failure, NO_THREADS, make_patiently};
 use super::running::{WORKERS_PATIENCE, identity};
@@ -64,7 +64,7 @@ fn start_threads(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), Sta
         trials.push(Trial::thread()?);
         Ok(())
     });
-    workers.shutdown(ShutdownMode::Discard, WORKERS_PATIENCE);
+    workers.shutdown(WORKERS_PATIENCE);
     started.map_err(|error: io::Error| StartProblem {
         is_locked_memory: false,
         text: format!("a thread could not be made: {error}; {NO_THREADS}"),

@@ -33,7 +33,7 @@ use crate::units::CpuId;
 
 pub use job::{Job, Outcome, Refused};
 use shared::Shared;
-pub use shared::{JobHandle, ShutdownMode, Stopped};
+pub use shared::{JobHandle, Stopped};
 
 /// Why the threads could not be started.
 #[derive(Debug, Error)]
@@ -141,13 +141,12 @@ impl Workers {
         self.submitter.figures()
     }
 
-    /// Stops accepting, deals with the queue as `mode` says, and waits at most `patience` for the threads. Jobs that
-    /// are still queued then are discarded; jobs that still run are told to stop and left behind.
-    pub fn shutdown(mut self, mode: ShutdownMode, patience: Duration) -> ShutdownReport {
+    /// Stops accepting, discards what is queued, tells running jobs to stop, and waits at most `patience` for the
+    /// threads. Jobs that still run then are left behind.
+    pub fn shutdown(mut self, patience: Duration) -> ShutdownReport {
         let shared = Arc::clone(&self.submitter.shared);
-        let mut discarded = shared.stop(mode);
+        let discarded = shared.stop();
         shared.wait_all_ended(patience);
-        discarded += shared.stop(ShutdownMode::Discard);
         shared.wait_idle_ended();
         let ended = shared.ended();
         let (joined, left): (Vec<_>, Vec<_>) = self
@@ -169,7 +168,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.submitter.shared.stop(ShutdownMode::Discard);
+        self.submitter.shared.stop();
     }
 }
 

@@ -18,31 +18,18 @@ use super::job::{Job, Ran, Refused, Task};
 use crate::metrics::WorkerFigures;
 use crate::registry::{Cancellation, log_caught_panic};
 
-/// What [`JobHandle::cancel`] or [`JobHandle::abandon`] found.
+/// What [`JobHandle::abandon`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
     /// It was still queued: it will not run, nor be replied to.
     Dropped,
-    /// It runs. After `cancel` its reply still comes, when it ends; after `abandon` it never does.
+    /// It runs. Its reply never comes.
     Running,
     /// It had ended: its reply was or is being called, or it had been given up before.
     Ended,
 }
 
-/// What becomes of queued jobs at [`Workers::shutdown`](super::Workers::shutdown).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShutdownMode {
-    /// They run, until the deadline.
-    #[cfg_attr(
-        not(any(test, feature = "internals")),
-        expect(dead_code, reason = "a server ends its workers when its drain is over")
-    )]
-    Drain,
-    /// They are discarded at once, and running jobs are told to stop.
-    Discard,
-}
-
-/// A submitted job, to cancel or give up. Dropping the handle does neither.
+/// A submitted job, to give up. Dropping the handle does not.
 #[derive(Clone, Debug)]
 pub struct JobHandle {
     id: u64,
@@ -52,17 +39,9 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
-    /// Cancels a job whose result nobody wants, and takes it out of the queue if it is there.
-    #[cfg(test)]
-    pub fn cancel(&self) -> Stopped {
-        self.cancellation.cancel();
-        self.shared
-            .upgrade()
-            .map_or(Stopped::Ended, |shared| shared.cancel(self.id))
-    }
-
-    /// Gives up a job that has run past its time: like [`cancel`](Self::cancel), and a job that runs no longer counts
-    /// as work. A spare thread takes its place while there is one. Its result will be dropped.
+    /// Gives up a job whose result nobody wants any more. Its cancellation is set; a job that is queued leaves the
+    /// queue and never runs. A job that runs no longer counts as work, a spare thread takes its place while there is
+    /// one, and its result will be dropped.
     pub fn abandon(&self) -> Stopped {
         self.cancellation.cancel();
         self.shared
@@ -164,7 +143,6 @@ impl Shared {
                     is_abandoned: false,
                 };
                 state.running.insert(id, entry);
-                self.wake_the_rest_if_over(&state);
                 return Some(Running {
                     shared: self,
                     id,
@@ -172,23 +150,21 @@ impl Shared {
                     was_abandoned: false,
                 });
             }
-            if state.is_stopping && state.queue.is_empty() {
+            if state.is_stopping {
                 return None;
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Stops accepting. Returns how many queued jobs were discarded; may be called again.
-    pub(super) fn stop(&self, mode: ShutdownMode) -> usize {
+    /// Stops accepting, discards the queue and tells running jobs to stop. Returns how many jobs were discarded; may be
+    /// called again.
+    pub(super) fn stop(&self) -> usize {
         let mut state = self.lock();
         state.is_stopping = true;
-        let mut discarded = VecDeque::new();
-        if mode == ShutdownMode::Discard {
-            discarded = std::mem::take(&mut state.queue);
-            for job in state.running.values() {
-                job.cancellation.cancel();
-            }
+        let discarded = std::mem::take(&mut state.queue);
+        for job in state.running.values() {
+            job.cancellation.cancel();
         }
         drop(state);
         self.wake.notify_all();
@@ -240,17 +216,6 @@ impl Shared {
         ThreadEnd { shared: self }
     }
 
-    #[cfg(test)]
-    fn cancel(&self, id: u64) -> Stopped {
-        let Some(state) = self.drop_queued(id) else {
-            return Stopped::Dropped;
-        };
-        match state.running.get(&id) {
-            Some(job) if !job.is_abandoned => Stopped::Running,
-            _ => Stopped::Ended,
-        }
-    }
-
     fn abandon(&self, id: u64) -> Stopped {
         let Some(mut state) = self.drop_queued(id) else {
             return Stopped::Dropped;
@@ -272,17 +237,9 @@ impl Shared {
         let Some(job) = state.take_queued(id) else {
             return Some(state);
         };
-        self.wake_the_rest_if_over(&state);
         drop(state);
         drop_quietly(job);
         None
-    }
-
-    /// While stopping, threads wait only for the queue to empty.
-    fn wake_the_rest_if_over(&self, state: &State) {
-        if state.is_stopping && state.queue.is_empty() {
-            self.wake.notify_all();
-        }
     }
 
     /// Threads that may take a job now. Spares count only while a job is abandoned; threads in a stuck job do not

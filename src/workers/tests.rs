@@ -11,9 +11,7 @@ use crate::registry::Cancellation;
 
 use crate::units::CpuId;
 
-use super::{
-    Job, JobHandle, Outcome, Refused, ShutdownMode, StartError, Stopped, Submitter, WorkerSettings, Workers,
-};
+use super::{Job, JobHandle, Outcome, Refused, StartError, Stopped, Submitter, WorkerSettings, Workers};
 
 /// Longer than any machine needs; reached only when the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,6 +28,7 @@ fn options(threads: usize, queue: usize, abandoned_max: usize) -> WorkerSettings
 /// A job that says when it starts and ends when told to, or when its release is dropped.
 struct Held {
     handle: JobHandle,
+    cancellation: Cancellation,
     started: Receiver<()>,
     release: Sender<()>,
     outcome: Receiver<Outcome<bool>>,
@@ -45,12 +44,14 @@ impl Held {
             let _ = released.recv();
             cancellation.is_cancelled()
         };
-        let job = Job::new(Cancellation::new(), run, move |outcome| {
+        let cancellation = Cancellation::new();
+        let job = Job::new(cancellation.clone(), run, move |outcome| {
             let _ = reply.send(outcome);
         });
         let handle = to.try_submit(job)?;
         Ok(Held {
             handle,
+            cancellation,
             started,
             release,
             outcome,
@@ -193,13 +194,14 @@ fn a_queue_of_zero_serves_free_threads_only() {
 }
 
 #[test]
-fn a_job_cancelled_in_the_queue_never_runs_and_frees_its_place() {
+fn a_job_given_up_in_the_queue_never_runs_and_frees_its_place() {
     let workers = Workers::start(&options(1, 1, 0)).unwrap();
     let submitter = workers.submitter();
     let running = Held::started(&submitter);
     let queued = Held::submit(&submitter).unwrap();
-    assert_eq!(queued.handle.cancel(), Stopped::Dropped);
-    assert_eq!(queued.handle.cancel(), Stopped::Ended);
+    assert_eq!(queued.handle.abandon(), Stopped::Dropped);
+    assert_eq!(queued.handle.abandon(), Stopped::Ended);
+    assert!(queued.cancellation.is_cancelled());
     // Dropped whole: what the job owned is gone, with no reply.
     assert!(queued.started.recv_timeout(PATIENCE).is_err());
     assert!(queued.outcome.recv_timeout(PATIENCE).is_err());
@@ -217,9 +219,8 @@ fn a_running_job_sees_its_cancellation_and_still_replies() {
     let workers = Workers::start(&options(1, 1, 0)).unwrap();
     let held = Held::started(&workers.submitter());
     let handle = held.handle.clone();
-    assert_eq!(handle.cancel(), Stopped::Running);
+    held.cancellation.cancel();
     assert_eq!(held.finish(), Outcome::Done(true));
-    assert_eq!(handle.cancel(), Stopped::Ended);
     assert_eq!(handle.abandon(), Stopped::Ended);
     assert_eq!(workers.figures().abandoned_total, 0);
 }
@@ -284,7 +285,7 @@ fn abandoning_wakes_a_spare_for_a_job_that_waits_already() {
 }
 
 #[test]
-fn a_drain_runs_what_is_queued_and_joins_everybody() {
+fn a_shutdown_of_a_pool_that_has_done_everything_joins_everybody() {
     let workers = Workers::start(&options(2, 8, 2)).unwrap();
     let submitter = workers.submitter();
     let held: Vec<_> = (0..2).map(|_| Held::started(&submitter)).collect();
@@ -300,8 +301,6 @@ fn a_drain_runs_what_is_queued_and_joins_everybody() {
     }
     let handle = held[0].handle.clone();
     drop(held);
-    let report = workers.shutdown(ShutdownMode::Drain, PATIENCE);
-    assert_eq!((report.joined, report.left_behind, report.discarded), (4, 0, 0));
     drop(reply);
     assert_eq!(
         outcomes
@@ -310,8 +309,10 @@ fn a_drain_runs_what_is_queued_and_joins_everybody() {
             .count(),
         8
     );
+    let report = workers.shutdown(PATIENCE);
+    assert_eq!((report.joined, report.left_behind, report.discarded), (4, 0, 0));
     assert!(matches!(Held::submit(&submitter), Err(Refused::Stopping(_))));
-    assert_eq!(handle.cancel(), Stopped::Ended);
+    assert_eq!(handle.abandon(), Stopped::Ended);
 }
 
 #[test]
@@ -322,7 +323,7 @@ fn a_shutdown_discards_the_queue_tells_running_jobs_and_leaves_the_stuck_behind(
     let obedient = Held::started(&submitter);
     let queued = Held::submit(&submitter).unwrap();
     // It ends although nobody releases the stuck job, and however little it may wait.
-    let report = workers.shutdown(ShutdownMode::Discard, Duration::ZERO);
+    let report = workers.shutdown(Duration::ZERO);
     assert_eq!((report.joined, report.left_behind, report.discarded), (1, 2, 1));
     assert_eq!(queued.outcome.recv_timeout(PATIENCE).unwrap(), Outcome::Discarded);
     assert_eq!(obedient.finish(), Outcome::Done(true), "it saw the flag");
@@ -330,12 +331,12 @@ fn a_shutdown_discards_the_queue_tells_running_jobs_and_leaves_the_stuck_behind(
 }
 
 #[test]
-fn a_drain_out_of_patience_discards_the_rest() {
+fn a_shutdown_joins_idle_threads_beside_a_stuck_one() {
     let workers = Workers::start(&options(1, 8, 3)).unwrap();
     let submitter = workers.submitter();
     let stuck = Held::started(&submitter);
     let queued = Held::submit(&submitter).unwrap();
-    let report = workers.shutdown(ShutdownMode::Drain, Duration::ZERO);
+    let report = workers.shutdown(Duration::ZERO);
     assert_eq!((report.joined, report.left_behind, report.discarded), (3, 1, 1));
     assert_eq!(queued.outcome.recv_timeout(PATIENCE).unwrap(), Outcome::Discarded);
     assert_eq!(stuck.finish(), Outcome::Done(true));
@@ -403,7 +404,8 @@ fn under_a_storm_every_job_ends_exactly_once() {
                     let panics = random.u8(..) < 16;
                     let replies = Arc::clone(replies);
                     let run = move |_: &Cancellation| assert!(!panics, "as planned");
-                    let job = Job::new(Cancellation::new(), run, move |_| {
+                    let cancellation = Cancellation::new();
+                    let job = Job::new(cancellation.clone(), run, move |_| {
                         replies.fetch_add(1, Ordering::SeqCst);
                     });
                     let Ok(handle) = submitter.try_submit(job) else {
@@ -411,7 +413,10 @@ fn under_a_storm_every_job_ends_exactly_once() {
                         continue;
                     };
                     match random.u8(..4) {
-                        0 if handle.cancel() == Stopped::Dropped => dropped.fetch_add(1, Ordering::SeqCst),
+                        0 => {
+                            cancellation.cancel();
+                            0
+                        }
                         1 => match handle.abandon() {
                             Stopped::Dropped => dropped.fetch_add(1, Ordering::SeqCst),
                             Stopped::Running => gone.fetch_add(1, Ordering::SeqCst),
@@ -439,5 +444,5 @@ fn under_a_storm_every_job_ends_exactly_once() {
         (count(&gone), count(&refused))
     );
     assert_eq!((figures.abandoned, figures.jobs_max), (0, 3));
-    assert_eq!(workers.shutdown(ShutdownMode::Drain, PATIENCE).joined, 5);
+    assert_eq!(workers.shutdown(PATIENCE).joined, 5);
 }
