@@ -138,7 +138,7 @@ mod workers;
 pub use metrics::Report;
 pub use registry::{
     Annotations, Ask, BlockingContext, COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Cancellation,
-    ClientCapabilities, Completing, Completion, ContentAnnotations, ContentBlock, Derived, Elicit,
+    ClientCapabilities, Completing, Completion, Content, ContentAnnotations, ContentBlock, Derived, Elicit,
     ElicitAnswer, Execution, Given, Icon, IconTheme, IncludeContext, IntoCompletion, IntoContents,
     IntoMessages, IntoOutput, ListFrom, ListRoots, ListUpdates, LogLevel, NoArguments, ParamHeader,
     ParamHeaderError, ParamKind, Progress, Prompt, PromptArgument, PromptArguments, PromptBuilder,
@@ -150,17 +150,18 @@ pub use registry::{
     ToolBuilder, ToolChoice, ToolError, ToolIndex, ToolInfo, ToolOutput, UnknownArguments, Updates,
     UrlElicit, Violation, Violations, unportable_input, unportable_output,
 };
-pub use server::{Drained, ServeError, Server, ServerBuilder, StartError, sleep};
+pub use server::{Cause, Drained, ServeError, Server, ServerBuilder, StartError, sleep};
+pub use units::ShardId;
 
 /// Every option of a server, as values: what [`ServerBuilder::configure`] changes, and the types of its fields.
 pub mod options {
     pub use crate::config::{
         AccessLog, AccessSettings, AdminSettings, AllowList, ChannelSettings, ConfigError, ConnectionOptions,
-        CpuList, EndpointSettings, HttpLimits, Linger, LogFormat, LogLevel, MachineOptions, Options,
-        OutputOptions, QueueOptions, ReportFormat, RunOptions, SessionSettings, TaskSettings, Timeouts,
-        Toolset, ToolsetSettings, TransportKind, WorkerOptions,
+        CpuList, EndpointSettings, FilePlace, HttpLimits, Linger, LogFormat, LogLevel, MachineOptions,
+        Options, OutputOptions, QueueOptions, ReportFormat, RunOptions, SessionSettings, TaskSettings,
+        Timeouts, Toolset, ToolsetSettings, TransportKind, WorkerOptions,
     };
-    pub use crate::units::{ByteSize, CpuId, Patience};
+    pub use crate::units::{ByteSize, CpuId, Patience, UnitError};
 }
 
 /// What benches and tests of this crate need of its insides. Nothing here is promised: any of it may change or go with

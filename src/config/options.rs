@@ -27,7 +27,7 @@ macro_rules! options {
 
         impl Options {
             /// All options, in the order of the help text.
-            pub fn specs() -> impl Iterator<Item = &'static OptionSpec> {
+            pub(crate) fn specs() -> impl Iterator<Item = &'static OptionSpec> {
                 [$( <$section>::SPECS, )+].into_iter().flatten()
             }
 
@@ -77,7 +77,7 @@ options! {
 
 impl Options {
     /// The option with this name, if there is one.
-    pub fn spec(name: &str) -> Option<&'static OptionSpec> {
+    pub(crate) fn spec(name: &str) -> Option<&'static OptionSpec> {
         Self::specs().find(|spec| spec.name == name)
     }
 

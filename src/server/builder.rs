@@ -12,13 +12,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
 
 use crate::config::{
-    AdminSettings, ConfigError, Host, HostError, Options, Settings, TransportKind, raise_soft_limits,
-    settle_program,
+    AdminSettings, ConfigError, Host, Options, Settings, TransportKind, raise_soft_limits, settle_program,
 };
 use crate::mcp::Identity;
 use crate::metrics::Report;
 use crate::registry::Registry;
 
+use super::cause::Cause;
 use super::running::Server;
 use super::signals::Signals;
 use super::start_error::StartError;
@@ -35,7 +35,7 @@ pub enum ServeError {
     Settings(Vec<ConfigError>),
     /// The machine's resources cannot be read.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Host(Cause),
     /// The server did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -60,7 +60,7 @@ fn one_line(errors: &[ConfigError]) -> String {
 /// ```
 /// use std::time::Duration;
 ///
-/// use weir::Server;
+/// use weir::{Registry, Server};
 ///
 /// let builder = Server::builder("greeter", "1.0.0")
 ///     .listen(([127, 0, 0, 1], 0).into())
@@ -68,9 +68,9 @@ fn one_line(errors: &[ConfigError]) -> String {
 ///     .pool_size(8)
 ///     .allow_host("greeter.example.com")
 ///     .configure(|options| options.queue.timeout = Duration::from_secs(2));
-/// let settings = builder.settings()?;
-/// assert_eq!(settings.sizes.handlers, 8);
-/// # Ok::<(), weir::ServeError>(())
+/// // What is set is checked when the server starts, all of it at once.
+/// let refused = builder.pool_size(0).start(Registry::builder().build()).unwrap_err();
+/// assert!(refused.to_string().starts_with("pool-size = 0 (from the program)"));
 /// ```
 ///
 /// The defaults are those of `weir serve`, except that the admin listener is off: an embedding program reads
@@ -200,16 +200,14 @@ impl ServerBuilder {
         self
     }
 
-    /// The resulting settings on this machine, to look at or to change before [`Server::start`], which does not know
-    /// the identity given here. Raises the process's soft limits of descriptors and locked memory as far as they go.
-    /// Notes on settings that may surprise go to the log.
+    /// The resulting settings on this machine. Raises the process's soft limits of descriptors and locked memory as far
+    /// as they go. Notes on settings that may surprise go to the log.
     ///
     /// # Errors
     /// [`ServeError::Settings`] and [`ServeError::Host`].
-    #[doc(hidden)]
-    pub fn settings(&self) -> Result<Settings, ServeError> {
+    pub(super) fn settings(&self) -> Result<Settings, ServeError> {
         raise_soft_limits();
-        let host = Host::read()?;
+        let host = Host::read().map_err(|error| ServeError::Host(Cause::new(error)))?;
         let (settings, notes) = settle_program(&self.options, &host).map_err(ServeError::Settings)?;
         for note in &notes {
             tracing::warn!("{note}");
@@ -223,7 +221,7 @@ impl ServerBuilder {
     /// Starts serving `registry`; returns once every shard accepts.
     ///
     /// # Errors
-    /// Fails like [`ServerBuilder::settings`], and with [`ServeError::Start`].
+    /// Fails with [`ServeError::Settings`], [`ServeError::Host`] and [`ServeError::Start`].
     pub fn start(self, registry: Registry) -> Result<Server, ServeError> {
         let settings = self.settings()?;
         Ok(Server::start_as(

@@ -38,6 +38,7 @@
 )]
 
 mod builder;
+mod cause;
 mod failure;
 mod figures;
 mod link;
@@ -55,6 +56,7 @@ mod watchdog;
 use std::time::Duration;
 
 pub use builder::{ServeError, ServerBuilder};
+pub use cause::Cause;
 pub use running::{Drained, Server};
 pub use start_error::StartError;
 

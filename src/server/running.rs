@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cause::Cause;
 use super::figures::{ask_for_histograms, exposition, shard_report};
 use super::link::Link;
 use super::service;
@@ -68,29 +69,6 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Starts serving `registry`; returns once every shard accepts.
-    ///
-    /// # Errors
-    /// See [`StartError`].
-    #[doc(hidden)]
-    pub fn start(settings: &Settings, registry: Registry) -> Result<Server, StartError> {
-        Self::start_unless(settings, registry, || false)
-    }
-
-    /// Does the same, but gives up soon after `is_cut_short` returns true, with [`StartError::CutShort`]. Shards that
-    /// were up by then are ended; one that is just starting ends with the process.
-    ///
-    /// # Errors
-    /// See [`StartError`].
-    #[doc(hidden)]
-    pub fn start_unless(
-        settings: &Settings,
-        registry: Registry,
-        is_cut_short: impl FnMut() -> bool,
-    ) -> Result<Server, StartError> {
-        Self::start_as(&identity(), settings, registry, None, is_cut_short)
-    }
-
     /// Starts serving `registry` unless a signal stops it first; the wait for the next signal ends with the last shard.
     #[cfg(feature = "cli")]
     pub(crate) fn start_under(
@@ -131,9 +109,11 @@ impl Server {
         let link = Link::new(Arc::clone(&served));
         let handle = ServerHandle::new(link);
         go_on()?;
-        let workers = Workers::start(&settings.workers)?;
+        let workers =
+            Workers::start(&settings.workers).map_err(|error| StartError::Workers(Cause::new(error)))?;
         go_on()?;
-        let admin_listener = Admin::bind(settings.endpoints.admin)?;
+        let refused = |error| StartError::Admin(Cause::new(error));
+        let admin_listener = Admin::bind(settings.endpoints.admin).map_err(refused)?;
         let health = Arc::<Health>::default();
         let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
         let common = Common {
@@ -169,7 +149,7 @@ impl Server {
                 AdminLimits::default(),
             )
         };
-        let admin = admin_listener.map(start_admin).transpose()?;
+        let admin = admin_listener.map(start_admin).transpose().map_err(refused)?;
         let watchdog = Watchdog::start(&shards);
         let broadcaster = Broadcaster::start(
             Arc::clone(service.store.live()),

@@ -18,6 +18,7 @@ use crate::transport::http::admission::{AdmissionPolicy, AdmissionPolicyError};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::wire::websocket;
 
+use super::cause::Cause;
 use super::start_error::StartError;
 
 /// The service of `protocol` with these `settings`.
@@ -31,7 +32,7 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
         },
         labels,
         store: Arc::new(store(settings)?),
-        policy: policy(settings)?,
+        policy: policy(settings).map_err(|error| StartError::Policy(Cause::new(error)))?,
         health: HealthSlot::default(),
         http: http_limits(settings),
         timeouts: settings.timeouts,
@@ -48,7 +49,7 @@ const TOMBSTONES_DIVISOR: usize = 8;
 fn store(settings: &Settings) -> Result<Store, StartError> {
     let key = match &settings.session.key_file {
         Some(path) => read_key(path)?,
-        None => SessionKey::random()?,
+        None => SessionKey::random().map_err(|error| StartError::Randomness(Cause::new(error)))?,
     };
     let live_bytes = usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX);
     let tombstones_max =

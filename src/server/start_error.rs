@@ -6,12 +6,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::cause::Cause;
 use super::failure::Failure;
-use crate::admin::AdminError;
-use crate::session::KeyError;
-use crate::transport::http::admission::AdmissionPolicyError;
 use crate::units::ShardId;
-use crate::workers;
 
 /// Why a server could not start.
 #[derive(Debug, Error)]
@@ -30,7 +27,7 @@ pub enum StartError {
     Stdio(io::Error),
     /// The admin listener cannot be made.
     #[error(transparent)]
-    Admin(#[from] AdminError),
+    Admin(Cause),
     /// It was told to stop before all shards accepted.
     #[error("told to stop while starting")]
     CutShort,
@@ -44,7 +41,7 @@ pub enum StartError {
     },
     /// The worker threads did not start.
     #[error(transparent)]
-    Workers(#[from] workers::StartError),
+    Workers(Cause),
     /// The session key file cannot be used.
     #[error("session-key-file = {path:?}: {error}")]
     SessionKey {
@@ -55,10 +52,10 @@ pub enum StartError {
     },
     /// The system gave no randomness for a session key.
     #[error(transparent)]
-    Randomness(#[from] KeyError),
+    Randomness(Cause),
     /// An allow-list entry can never match.
     #[error(transparent)]
-    Policy(#[from] AdmissionPolicyError),
+    Policy(Cause),
 }
 
 impl StartError {

@@ -15,6 +15,7 @@ use crate::registry::Registry;
 use crate::ring::{KernelRing, RingOptions};
 use crate::workers::Workers;
 
+use super::cause::Cause;
 use super::failure::{Failure, NO_THREADS, make_patiently};
 use super::running::{WORKERS_PATIENCE, identity};
 use super::service;
@@ -59,7 +60,8 @@ fn start_shards(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), Star
 }
 
 fn start_threads(settings: &Settings, trials: &mut Vec<Trial>) -> Result<(), StartProblem> {
-    let workers = Workers::start(&settings.workers).map_err(|error| problem(&error.into(), false))?;
+    let workers = Workers::start(&settings.workers)
+        .map_err(|error| problem(&StartError::Workers(Cause::new(error)), false))?;
     let started = (0..OTHER_THREADS).try_for_each(|_| {
         trials.push(Trial::thread()?);
         Ok(())

@@ -35,7 +35,7 @@ pub struct Report {
 
 impl Report {
     /// Merges the shards' parts. All histograms must have been made for `tools`.
-    pub fn new(
+    pub(crate) fn new(
         tools: Arc<ToolLabels>,
         uptime: Duration,
         shards: Vec<ShardReport>,

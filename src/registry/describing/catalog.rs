@@ -84,7 +84,7 @@ impl Registry {
     }
 
     /// The places of all resource listers.
-    pub fn listers(&self) -> impl ExactSizeIterator<Item = ListerIndex> {
+    pub(crate) fn listers(&self) -> impl ExactSizeIterator<Item = ListerIndex> {
         (0..self.inner.listers.len()).map(ListerIndex::after)
     }
 
@@ -142,8 +142,7 @@ impl Registry {
 
     /// The watcher of the resource at `uri`: that of the resource itself or, if there is none, of the template that
     /// matches. Takes as long as [`Registry::find_template`].
-    #[doc(hidden)]
-    pub fn watcher(&self, uri: &str) -> Option<Arc<dyn Watch>> {
+    pub(crate) fn watcher(&self, uri: &str) -> Option<Arc<dyn Watch>> {
         let found = match self.find_resource(uri) {
             Some(index) => &self.inner.resources[index.as_usize()].watch,
             None => &self.inner.templates[self.find_template(uri)?.as_usize()].watch,
@@ -160,8 +159,7 @@ impl Registry {
     ///
     /// # Panics
     /// If `operation` comes from another, larger registry.
-    #[doc(hidden)]
-    pub fn name_of(&self, operation: Operation) -> &str {
+    pub(crate) fn name_of(&self, operation: Operation) -> &str {
         match operation {
             Operation::Tool(index) => self.tool(index).name(),
             Operation::Resource(index) => self.resource(index).name(),
@@ -182,8 +180,7 @@ impl Registry {
     }
 
     /// The watchers of the listers' lists.
-    #[doc(hidden)]
-    pub fn list_watchers(&self) -> impl Iterator<Item = Arc<dyn WatchList>> {
+    pub(crate) fn list_watchers(&self) -> impl Iterator<Item = Arc<dyn WatchList>> {
         self.inner
             .listers
             .iter()
