@@ -123,11 +123,11 @@ impl<W: Watchers> Watching<W> {
         loop {
             let until_tick = (ticked + TICK).saturating_duration_since(Instant::now());
             let mut pending = self.live.context.pending.wait(until_tick);
-            let is_registry_news = pending.is_resources;
+            let is_registry_changed = pending.is_resources;
             for announcement in pending.announcements() {
                 self.live.broadcast(&announcement);
             }
-            if is_registry_news {
+            if is_registry_changed {
                 self.reconcile_lists();
                 self.reconcile_all();
             } else if pending.is_dirty {

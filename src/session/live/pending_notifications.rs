@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Default)]
 pub(super) struct PendingNotifications {
     pending: Mutex<Pending>,
-    news: Condvar,
+    changed: Condvar,
 }
 
 /// What was noted since the broadcaster last looked.
@@ -86,7 +86,7 @@ impl PendingNotifications {
     pub(super) fn wait(&self, timeout: Duration) -> Pending {
         let pending = self.lock();
         let (mut pending, _) = self
-            .news
+            .changed
             .wait_timeout_while(pending, timeout, |pending| pending.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *pending)
@@ -98,7 +98,7 @@ impl PendingNotifications {
         note(&mut pending);
         drop(pending);
         if was_empty {
-            self.news.notify_one();
+            self.changed.notify_one();
         }
     }
 

@@ -18,7 +18,7 @@ use crate::registry::AnswerError;
 use crate::session::live::{Live, LiveEvent, Message, Stream};
 
 use super::table::Table;
-use super::task::{News, Question};
+use super::task::{Notice, Question};
 use super::{NewTask, POLL_INTERVAL, TaskOptions, TaskRefused, WaitRefused};
 
 /// How many streams may wait for one task; as many more may listen to it.
@@ -76,7 +76,7 @@ impl TaskStore {
             request,
             message: message.clone(),
         };
-        let Some(news) = table.ask(id, question, now) else {
+        let Some(notice) = table.ask(id, question, now) else {
             return false;
         };
         let waiter = table.get(id).and_then(|task| task.waiter());
@@ -84,15 +84,15 @@ impl TaskStore {
         if let (Some(stream), Some(message)) = (waiter, message) {
             stream.push(message);
         }
-        self.tell(news);
+        self.notify(notice);
         true
     }
 
     /// Removes a question of a task that was answered, or that no client will answer.
     pub fn answered(&self, id: &TaskId, number: u32) {
         let now = (self.clock)();
-        let news = self.lock().answered(id, number, now);
-        self.tell_any(news);
+        let notice = self.lock().answered(id, number, now);
+        self.notify_any(notice);
     }
 
     /// Sends progress or a log message of a running task to the stream that waits for it, else to its session.
@@ -121,9 +121,9 @@ impl TaskStore {
                 queue_depth: 0,
             })
         };
-        let news = table.end(id, ending, now);
+        let notice = table.end(id, ending, now);
         drop(table);
-        self.tell_any(news);
+        self.notify_any(notice);
     }
 
     /// A stream that carries the answer to the request when the task is over, and before it the task's questions.
@@ -176,12 +176,12 @@ impl TaskStore {
     pub fn tick(&self) {
         let now = (self.clock)();
         while let Some(gone) = self.next_expired(now) {
-            gone.into_iter().for_each(|news| self.tell(news));
+            gone.into_iter().for_each(|notice| self.notify(notice));
         }
     }
 
     /// Forgets some of the tasks whose time is over, so that others get the lock between two calls.
-    fn next_expired(&self, now: UnixMillis) -> Option<Vec<News>> {
+    fn next_expired(&self, now: UnixMillis) -> Option<Vec<Notice>> {
         const AT_ONCE: usize = 64;
         let gone = self.lock().expire(now, AT_ONCE);
         (!gone.is_empty()).then_some(gone)
@@ -192,22 +192,22 @@ impl TaskStore {
         self.lock().figures()
     }
 
-    fn tell_any(&self, news: Option<News>) {
-        if let Some(news) = news {
-            self.tell(news);
+    fn notify_any(&self, notice: Option<Notice>) {
+        if let Some(notice) = notice {
+            self.notify(notice);
         }
     }
 
     /// Notifies everybody concerned; no lock is held.
-    fn tell(&self, news: News) {
-        let News {
+    fn notify(&self, notice: Notice) {
+        let Notice {
             view,
             session,
             waiters,
             listeners,
             stops,
             end,
-        } = news;
+        } = notice;
         if let Some(place) = stops {
             let event = LiveEvent::CancelTask(place.connection);
             self.live.post(place.shard, event);
@@ -266,12 +266,12 @@ impl Tasks for TaskStore {
             end: TaskEnd::cancelled(),
             message: Some("cancelled by its client".into()),
         };
-        let news = table.end(&id, ending, now);
+        let notice = table.end(&id, ending, now);
         let view = table.find(owner, &id).map(|task| task.view(id));
         drop(table);
-        self.tell_any(news.map(|news| News {
+        self.notify_any(notice.map(|notice| Notice {
             stops: Some(place),
-            ..news
+            ..notice
         }));
         view.map_or(CancelTask::Unknown, CancelTask::Cancelled)
     }
@@ -285,7 +285,7 @@ impl Tasks for TaskStore {
         };
         let place = task.place;
         let mut events = Vec::new();
-        let mut news = None;
+        let mut notice = None;
         for (key, answer) in answers {
             let asked = table.get(&id).and_then(|task| task.question(key));
             if let Some(number) = asked {
@@ -296,14 +296,14 @@ impl Tasks for TaskStore {
                     number,
                     answer,
                 });
-                news = table.answered(&id, number, now).or(news);
+                notice = table.answered(&id, number, now).or(notice);
             }
         }
         drop(table);
         for event in events {
             self.live.post(place.shard, event);
         }
-        self.tell_any(news);
+        self.notify_any(notice);
         true
     }
 }

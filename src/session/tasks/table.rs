@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::task::{News, Question, Task, end_bytes};
+use super::task::{Notice, Question, Task, end_bytes};
 use super::{NewTask, TaskOptions, TaskRefused};
 use crate::mcp::{
     Era, Principal, SessionToken, TaskEnd, TaskEnding, TaskId, TaskOwner, TaskStatus, TaskView, UnixMillis,
@@ -181,17 +181,17 @@ impl Table {
         Some(task)
     }
 
-    pub(super) fn ask(&mut self, id: &TaskId, question: Question, now: UnixMillis) -> Option<News> {
+    pub(super) fn ask(&mut self, id: &TaskId, question: Question, now: UnixMillis) -> Option<Notice> {
         let task = self.change(id, now, |task| {
             let question = task.with_new_key(question);
             task.questions.push(question);
             task.status = TaskStatus::InputRequired;
         })?;
-        Some(task.news(*id))
+        Some(task.notice(*id))
     }
 
     /// `None` if it changed nothing that clients see.
-    pub(super) fn answered(&mut self, id: &TaskId, number: u32, now: UnixMillis) -> Option<News> {
+    pub(super) fn answered(&mut self, id: &TaskId, number: u32, now: UnixMillis) -> Option<Notice> {
         let is_open = |task: &Task| task.questions.iter().any(|question| question.number == number);
         self.tasks.get(id).filter(|task| is_open(task))?;
         let task = self.change(id, now, |task| {
@@ -200,7 +200,7 @@ impl Table {
                 task.status = TaskStatus::Working;
             }
         })?;
-        (task.status == TaskStatus::Working).then(|| task.news(*id))
+        (task.status == TaskStatus::Working).then(|| task.notice(*id))
     }
 
     /// Whether there could be room for it in an empty table.
@@ -208,7 +208,7 @@ impl Table {
         Task::BYTES + end_bytes(end) <= self.options.bytes_max
     }
 
-    pub(super) fn end(&mut self, id: &TaskId, ending: TaskEnding, now: UnixMillis) -> Option<News> {
+    pub(super) fn end(&mut self, id: &TaskId, ending: TaskEnding, now: UnixMillis) -> Option<Notice> {
         let task = self.change(id, now, |task| {
             task.status = ending.status;
             task.message = ending.message;
@@ -216,10 +216,10 @@ impl Table {
             task.used_keys = Vec::new();
             task.end = Some(Arc::new(ending.end));
         })?;
-        let news = News {
+        let notice = Notice {
             waiters: std::mem::take(&mut task.waiters),
             end: task.end.clone(),
-            ..task.news(*id)
+            ..task.notice(*id)
         };
         task.listeners = Vec::new();
         let number = task.number;
@@ -230,11 +230,11 @@ impl Table {
         {
             self.evict(&oldest);
         }
-        Some(news)
+        Some(notice)
     }
 
     /// Forgets at most this many tasks whose time is over.
-    pub(super) fn expire(&mut self, now: UnixMillis, max: usize) -> Vec<News> {
+    pub(super) fn expire(&mut self, now: UnixMillis, max: usize) -> Vec<Notice> {
         let mut gone = Vec::new();
         while gone.len() < max
             && let Some((&(expiry, _), &id)) = self.expiries.first_key_value()
@@ -243,7 +243,7 @@ impl Table {
             let Some(task) = self.remove(&id) else { break };
             self.figures.expired_total += 1;
             let is_over = task.status.is_terminal();
-            gone.push(News {
+            gone.push(Notice {
                 view: None,
                 session: None,
                 waiters: task.waiters,

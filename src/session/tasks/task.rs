@@ -119,8 +119,8 @@ impl Task {
     }
 
     /// The notification for its listeners.
-    pub(super) fn news(&self, id: TaskId) -> News {
-        News {
+    pub(super) fn notice(&self, id: TaskId) -> Notice {
+        Notice {
             view: Some(self.view(id)),
             session: self.owner.session,
             waiters: Vec::new(),
@@ -139,7 +139,7 @@ pub(super) fn end_bytes(end: &TaskEnd) -> usize {
 
 /// What clients must be told of a task, once no lock is held.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct Notice {
     /// Its present status, for listeners; `None` if they are told nothing.
     pub(super) view: Option<TaskView>,
     pub(super) session: Option<SessionToken>,
