@@ -4,7 +4,7 @@
 //! (`SO_REUSEPORT`). A program attached to the group can choose the socket instead, by its index
 //! (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), which needs no privilege. The kernel does not tell the indices: a socket
 //! that begins to listen becomes the last, and where one goes the last takes its place. So this module finds them out.
-//! For a moment each of our listeners announces a segment size of its own, and the program leads a connection from a
+//! For a moment each of our listeners announces a segment size of its own, and the program steers a connection from a
 //! port that it knows to one index after the other: the size that the connection is offered says which listener is
 //! there, if it is ours. Other processes see connections that end without a byte, as a load balancer's probes do;
 //! connections that come meanwhile go where they would have gone.
@@ -14,7 +14,7 @@
 //!       ── steer to 0, 2 ── no program, close the last ──► [theirs, theirs]
 //! ```
 //!
-//! A program stays with the group after the process that attached it has gone, and would mislead connections once
+//! A program stays with the group after the process that attached it has gone, and would steer connections wrongly once
 //! indices change, so it is detached before our last socket is closed. The microseconds between are the one moment in
 //! which a connection can still be lost. Two processes that drain at the same time overwrite each other's program;
 //! their listeners then accept what comes, and the rest is as without a program.
@@ -46,13 +46,13 @@ const KERNELS_CHOICE: u32 = u32::MAX;
 pub struct Group {
     address: SocketAddr,
     listeners: Vec<Arc<OwnedFd>>,
-    /// The indices to which new connections are led; empty while they are not led anywhere.
-    led_to: Vec<u32>,
+    /// The indices to which new connections are steered; empty while they are not steered.
+    targets: Vec<u32>,
 }
 
-/// What becomes of new connections.
+/// The way in which new connections are kept away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TurnedAway {
+pub enum Diverted {
     /// They go to this many other sockets on the same address.
     Steered(usize),
     /// No other process listens: their first packets are ignored, and clients send them again a second later, when they
@@ -74,7 +74,7 @@ impl Group {
         Group {
             address,
             listeners,
-            led_to: Vec::new(),
+            targets: Vec::new(),
         }
     }
 
@@ -82,21 +82,21 @@ impl Group {
     ///
     /// # Errors
     /// Neither way works: connections that come in the last moment before the listeners are closed see a reset.
-    pub fn turn_away(&mut self) -> io::Result<TurnedAway> {
-        self.led_to = self.try_steer().unwrap_or_else(|error| {
-            tracing::debug!(%error, "new connections cannot be led to other processes");
+    pub fn divert_new_connections(&mut self) -> io::Result<Diverted> {
+        self.targets = self.try_steer().unwrap_or_else(|error| {
+            tracing::debug!(%error, "new connections cannot be steered to other processes");
             Vec::new()
         });
-        if !self.led_to.is_empty() {
-            return Ok(TurnedAway::Steered(self.led_to.len()));
+        if !self.targets.is_empty() {
+            return Ok(Diverted::Steered(self.targets.len()));
         }
         self.listeners
             .iter()
             .try_for_each(listener::stop_new_connections)?;
-        Ok(TurnedAway::Ignored)
+        Ok(Diverted::Ignored)
     }
 
-    /// Leads new connections to other processes' sockets, and returns their indices: none if no other process listens.
+    /// Steers new connections to other processes' sockets, and returns their indices: none if no other process listens.
     fn try_steer(&self) -> io::Result<Vec<u32>> {
         let count = listening_on(self.address)?;
         if count <= self.listeners.len() || count > SOCKETS_MAX {
@@ -118,9 +118,9 @@ impl Group {
 
     /// Closes the listeners, and leaves the others in the port's group as if ours had never been there.
     pub fn close(mut self) {
-        if !self.led_to.is_empty() && self.is_released() {
+        if !self.targets.is_empty() && self.is_released() {
             // A process that began or ceased to listen meanwhile has changed the indices.
-            let members = listening_on(self.address).and_then(|count| self.members(count, &self.led_to));
+            let members = listening_on(self.address).and_then(|count| self.members(count, &self.targets));
             if let Ok(members) = members {
                 self.close_in_turn(members);
             }
@@ -176,7 +176,7 @@ impl Group {
         }
         let members = (0..count).map(|index| {
             let probe = probe_socket(self.address)?;
-            self.attach(&lead(port_of(&probe)?, self.address, index as u32, theirs))?;
+            self.attach(&steer(port_of(&probe)?, self.address, index as u32, theirs))?;
             let offered = connect(&probe, self.address)?;
             Ok(sizes.listener(offered).map_or(Member::Theirs, Member::Ours))
         });
@@ -302,8 +302,8 @@ fn choose(indices: &[u32]) -> Vec<Instruction> {
     program
 }
 
-/// A program that leads connections from `port` to `index`, and others as [`choose`] does.
-fn lead(port: u16, address: SocketAddr, index: u32, others: &[u32]) -> Vec<Instruction> {
+/// A program that steers connections from `port` to `index`, and others as [`choose`] does.
+fn steer(port: u16, address: SocketAddr, index: u32, others: &[u32]) -> Vec<Instruction> {
     /// IP headers without options, which none of ours has.
     const HEADER_BYTES_V4: u32 = 20;
     const HEADER_BYTES_V6: u32 = 40;
@@ -426,7 +426,11 @@ mod tests {
                     (second, first)
                 };
                 let mut group = Group::new(bound, mine.clone());
-                assert_eq!(group.turn_away().unwrap(), TurnedAway::Steered(theirs), "{case}");
+                assert_eq!(
+                    group.divert_new_connections().unwrap(),
+                    Diverted::Steered(theirs),
+                    "{case}"
+                );
                 accepted(&mine);
                 accepted(&others);
                 connect_often(bound, 40);

@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{Report, ShardReport};
 use crate::registry::{Registry, ServerHandle, Watch, WatchList};
-use crate::ring::steering::{Group, TurnedAway};
+use crate::ring::steering::{Diverted, Group};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
 use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent};
 use crate::transport::http::HealthSource;
@@ -247,7 +247,7 @@ impl Server {
     pub fn drain(mut self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
         self.view.advance(Lifecycle::Draining);
         let deadline = Instant::now() + timeout;
-        self.turn_away();
+        self.divert_new_connections();
         self.shards.tell_running(|| ShardEvent::Drain(deadline));
         let mut is_clean = true;
         while !self.shards.are_finished() {
@@ -266,16 +266,16 @@ impl Server {
     }
 
     /// Keeps new connections away: other processes on the same port get them, or nobody.
-    fn turn_away(&mut self) {
+    fn divert_new_connections(&mut self) {
         let Some(group) = &mut self.listening else { return };
-        match group.turn_away() {
-            Ok(TurnedAway::Steered(sockets)) => {
+        match group.divert_new_connections() {
+            Ok(Diverted::Steered(sockets)) => {
                 tracing::info!(
                     sockets,
                     "new connections go to another process on the same address"
                 );
             }
-            Ok(TurnedAway::Ignored) => {}
+            Ok(Diverted::Ignored) => {}
             // A client that connects in the last moment sees a reset, which is worse but not wrong.
             Err(error) => tracing::debug!(%error, "new connections cannot be kept away while draining"),
         }

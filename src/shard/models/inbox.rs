@@ -1,7 +1,7 @@
 //! The inbox: whatever anybody posts is taken, without a wake-up but those that posting gives.
 //!
-//! The producers are the code that runs: a worker's post, a peer's, the connection cap, the live store's way in, and the
-//! listener of calls that speak outside a poll. The shard is the checker's: it sleeps until it is woken, and sleeps
+//! The producers are the code that runs: a worker's post, a peer's, the connection cap, the live store's way in, and
+//! the listener of calls that speak outside a poll. The shard is the checker's: it sleeps until it is woken, and sleeps
 //! without end if an event has no wake-up, which the checker reports as a deadlock. That it does so is shown by models
 //! in which two steps are swapped.
 
@@ -97,7 +97,7 @@ struct Surroundings {
     /// The shard's own ends, which stay where they are.
     _own: (Peers<(), LoomSync>, ShardCap<LoomSync>),
     /// What the producers hold.
-    neighbour: Option<Peers<(), LoomSync>>,
+    peer: Option<Peers<(), LoomSync>>,
     other_cap: Option<ShardCap<LoomSync>>,
 }
 
@@ -128,7 +128,7 @@ impl Surroundings {
             inbox,
             descriptor,
             _own: (own, own_cap),
-            neighbour: Some(other),
+            peer: Some(other),
             other_cap: Some(other_cap),
         }
     }
@@ -151,8 +151,8 @@ impl Surroundings {
                 inbox.post(ShardEvent::Stolen(Box::new(moved)));
             }),
             Producer::SlackGiver => {
-                let neighbour = self.neighbour.take().unwrap();
-                Box::new(move || neighbour.give_back())
+                let peer = self.peer.take().unwrap();
+                Box::new(move || peer.give_back())
             }
             Producer::ConnectionCap => {
                 let cap = self.other_cap.take().unwrap();
