@@ -79,7 +79,7 @@ fn everybody_hears_what_they_asked_for() {
         ["notifications/tools/list_changed", prompts, resources, updated]
     );
     assert!(heard.iter().all(|(_, params)| params.get("_meta").is_none()));
-    // Who has left hears nothing and costs nothing.
+    // Listeners that have left get nothing and cost nothing.
     live.unsubscribe(&session(1), "x:a");
     live.end_session(token(2));
     drop((tools, both));
@@ -122,7 +122,7 @@ fn a_broadcast_to_thousands_shares_one_message_and_wakes_by_the_chunk() {
     assert_eq!(live.stats().bytes, 0);
 }
 
-/// Watches every `w:` resource and tells of what it does, in order.
+/// Watches every `w:` resource, and reports what it does, in order.
 #[derive(Clone)]
 struct Watcher(Arc<Mutex<Sender<String>>>);
 
@@ -139,7 +139,7 @@ impl Watch for Watcher {
 
 impl Watcher {
     fn tell(&self, text: String) {
-        // Nobody listens any more once a test is over.
+        // The receiver is gone once a test is over.
         let _ = self.0.lock().unwrap().send(text);
     }
 }
@@ -211,7 +211,7 @@ fn a_resource_is_watched_while_somebody_listens() {
     rig.live.subscribe(&session(1), "w:a").unwrap();
     drop(first);
     rig.live.subscribe(&session(1), "w:b").unwrap();
-    // Had the second listener begun or the first one's leaving ended anything, that would have come first.
+    // If the second listener had begun a watch, or the leaving of the first had ended one, that would have come first.
     assert_eq!(rig.next(), "+w:b");
     rig.live.unsubscribe(&session(1), "w:a");
     assert_eq!(rig.next(), "-w:a");
@@ -246,7 +246,7 @@ fn the_broadcaster_outlives_watchers_that_fail() {
     let rig = Rig::start();
     drop(listen(&rig.live, 1, &["w:panics"]));
     let broken = listen(&rig.live, 2, &["w:broken"]);
-    // Whether the first was still listened to when its turn came is a matter of luck.
+    // It is a matter of luck whether somebody still listened to the first when its turn came.
     let mut told = rig.next();
     while told != "+w:broken" {
         assert!(told.ends_with("w:panics"), "{told}");
@@ -310,7 +310,7 @@ fn what_watchers_and_others_announce_arrives() {
     assert_eq!(hear(2), "x:b");
 }
 
-/// Tells since when it is wanted, and when it ends.
+/// Reports since when it is wanted, and when it ends.
 struct Wanted {
     since: Mutex<Sender<Option<SystemTime>>>,
     ends: Mutex<Sender<()>>,
@@ -336,7 +336,7 @@ impl Watch for Wanted {
     }
 }
 
-/// What was watched has been told: a watch that takes over from another one has nothing to look for in the past.
+/// Changes of a watched resource have been told, so a watch that takes over from another one need not look at the past.
 #[test]
 fn a_first_watch_knows_since_when_it_is_wanted_and_later_ones_do_not() {
     let rig = Rig::start();
@@ -391,7 +391,7 @@ fn who_joins_as_the_last_one_leaves_misses_nothing() {
         joined: Mutex::new(joined),
     });
     let leaves = Mutex::new(Some(listen(&live, 1, &["w:a"])));
-    // Whoever made the broadcaster look leaves while it does.
+    // The listener that made the broadcaster look leaves while it does.
     let watchers = move |_: &str| {
         drop(leaves.lock().unwrap().take());
         Some(Arc::clone(&watch))
@@ -416,7 +416,7 @@ impl Watchers for ListWatchers {
     }
 }
 
-/// Says when it begins and ends, and hands on the way to tell of changes.
+/// Reports when it begins and ends, and passes on the handle by which changes are told.
 struct ListWatcher(&'static str, Mutex<Sender<(String, Option<ListUpdates>)>>);
 
 struct ListGuard(&'static str, Sender<(String, Option<ListUpdates>)>);
@@ -466,7 +466,8 @@ fn lists_are_watched_from_the_beginning_until_they_are_gone() {
         methods(&stream, place(1))[0].0,
         "notifications/resources/list_changed"
     );
-    // Another takes the place of one; those that stay go on, and what failed is not tried again.
+    // Another list takes the place of one. The watches of lists that stay go on, and a watch that failed is not tried
+    // again.
     let stays = lists.lock().unwrap()[1].clone();
     *lists.lock().unwrap() = vec![stays, watcher("b")];
     live.announce(Announcement::ResourcesChanged);

@@ -1,4 +1,4 @@
-//! Threads at once: nothing lost, doubled or out of order.
+//! Many threads at once lose, double and reorder nothing.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,7 +17,7 @@ fn roomy() -> LiveOptions {
     }
 }
 
-/// Every pusher's messages are there once each, in its order.
+/// Asserts that the messages of every pusher are there once each, in its order.
 fn assert_complete(heard: &[String]) {
     let mut next: HashMap<&str, usize> = HashMap::new();
     for text in heard {
@@ -54,7 +54,7 @@ fn a_sleeping_shard_gets_everything_by_its_events() {
         while heard.len() < PUSHERS * EACH {
             woken.recv_timeout(seconds(60)).unwrap();
             for slot in ready(&live, 0) {
-                // Small looks, so that some end with more to come.
+                // The budget is small, so that some looks end with more to come.
                 loop {
                     let (texts, _, state) = look(&stream, place(slot), 200);
                     heard.extend(texts);
@@ -79,7 +79,7 @@ fn connections_that_come_and_go_miss_nothing() {
     let stream = call_stream(&live, 1);
     let connections = AtomicU32::new(0);
     let is_done = AtomicBool::new(false);
-    // What clients saw, by event id; a client that comes back names what was last seen by any.
+    // The messages that clients got, by event id; a client that comes back names the last one that any client got.
     let seen = std::sync::Mutex::new(Vec::<(u64, String)>::new());
     std::thread::scope(|scope| {
         let pushers: Vec<_> = (0..PUSHERS)
@@ -108,10 +108,10 @@ fn connections_that_come_and_go_miss_nothing() {
     assert_complete(&texts);
 }
 
-/// One connection's life: it comes back for what no one has seen and takes some of it. Another connection may take
-/// the stream over at any moment; what that one is given, this one is not.
+/// The life of one connection: it comes back for messages that no connection got, and takes some of them. Another
+/// connection may take the stream over at any moment, and this one does not get what that one gets.
 fn visit(live: &Arc<Live>, place: StreamPlace, bytes: usize, seen: &std::sync::Mutex<Vec<(u64, String)>>) {
-    // The client is one: it reads from one connection at a time.
+    // All connections are of one client, which reads from one of them at a time.
     let mut seen = seen.lock().unwrap();
     let stream = live
         .sessions

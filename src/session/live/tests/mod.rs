@@ -1,4 +1,4 @@
-//! The store as its users see it.
+//! The live store as its users see it.
 
 mod broadcaster;
 mod hammering;
@@ -28,7 +28,7 @@ pub(super) fn live(options: LiveOptions) -> Arc<Live> {
     live
 }
 
-/// The same; `waker` hears when a shard is woken.
+/// The same; `waker` gets a signal when a shard is woken.
 fn live_waking(options: LiveOptions, waker: &mpsc::Sender<()>) -> Arc<Live> {
     let live = Live::new(options, 2);
     (0..2).for_each(|shard| live.join(shard, Box::new(Collected::waking(waker.clone()))));
@@ -99,7 +99,7 @@ fn listen(live: &Arc<Live>, id: i64, uris: &[&str]) -> Arc<Stream> {
     live.open_listen(Id::Signed(id).into(), &interest(uris)).unwrap()
 }
 
-/// What a look gave: the messages as text, the ids' sequence numbers and how it ended.
+/// The result of a look into a stream: the messages as text, the sequence numbers of their ids, and the stream's state.
 fn look(stream: &Stream, place: StreamPlace, budget_bytes: usize) -> (Vec<String>, Vec<u64>, StreamState) {
     let (mut texts, mut seqs) = (Vec::new(), Vec::new());
     let state = stream.next(place, budget_bytes, &mut |event| {
@@ -116,7 +116,7 @@ fn texts(stream: &Stream, place: StreamPlace) -> Vec<String> {
     look(stream, place, usize::MAX).0
 }
 
-/// Slots of the connections that are told of messages; there must be no other events.
+/// The slots of the connections that have messages to take; there must be no other events.
 fn ready(live: &Live, shard: u16) -> Vec<u32> {
     let slot = |event| match event {
         LiveEvent::Ready(key) => key.slot,

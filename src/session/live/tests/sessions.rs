@@ -170,7 +170,7 @@ fn room_is_made_by_evicting_the_session_idle_for_longest() {
         stream.attach(place(slot), None);
     });
     assert_eq!(set_level(&live, 8), Err(StateRefused::Full), "everybody is busy");
-    // Whoever is let go is the next to go.
+    // The session whose stream is let go is the next to be evicted.
     others[1].detach(place(3));
     set_level(&live, 8).unwrap();
     assert_eq!(evicted(&live), [1, 3, 4, 6]);
@@ -225,7 +225,7 @@ fn bytes_are_bounded_and_idle_sessions_make_room() {
         assert!(number < 100, "{:?}", live.stats());
     }
     assert!(live.stats().bytes <= 8 * 1024);
-    // Streams that have a connection stay, whatever others want.
+    // Streams that have a connection stay, even if others need the room.
     let mut streams = Vec::new();
     while let Ok(stream) = live.open_call_stream(None, false) {
         stream.attach(place(streams.len() as u32), None);
@@ -239,7 +239,7 @@ fn bytes_are_bounded_and_idle_sessions_make_room() {
         live.open_listen(Id::Signed(1).into(), &interest(&["x:1"])).err(),
         Some(StateRefused::Full)
     );
-    // Who has something unsent is cut off when there is no room; who has nothing gets its message.
+    // When there is no room, a stream with an unsent message is cut off, and a stream without one gets its message.
     streams[0].push(bulk(8 * 1024));
     streams[1].push(bulk(10));
     streams[0].push(bulk(10));

@@ -69,7 +69,7 @@ fn who_does_not_read_is_cut_off() {
     let stream = live.open_call_stream(None, false).unwrap();
     stream.attach(place(1), None);
     let empty = live.stats().bytes;
-    // One message is taken however large it is, if it is the only one.
+    // A message is taken however large it is, if it is the only one.
     stream.push(bulk(500));
     assert_eq!(look(&stream, place(1), 1000).2, StreamState::Idle);
     stream.push(bulk(60));
@@ -118,7 +118,7 @@ fn a_client_comes_back_for_what_it_missed() {
     let expected = (["3", "4", "5", "6"].map(String::from).to_vec(), vec![3, 4, 5, 6]);
     let (texts, seqs, state) = look(&back, on_shard(1, 9), 1000);
     assert_eq!(((texts, seqs), state), (expected, StreamState::Ended));
-    // Again, while the connection is still there: the older one is told to go.
+    // The client comes back while the older connection is still there, which is told to close.
     let again = live
         .open_get_stream(&session(1), Some(last_seen.to_string().as_bytes()))
         .unwrap();
@@ -178,7 +178,7 @@ fn what_is_retained_is_bounded_in_bytes() {
     }
     stream.attach(place(2), Some(0));
     assert_eq!(look(&stream, place(2), 1000).1, [16, 17, 18, 19, 20]);
-    // What is not resumable retains nothing.
+    // A stream that is not resumable retains nothing.
     let plain = live
         .open_call_stream(Some((token(1), Principal::ANONYMOUS)), false)
         .unwrap();
@@ -206,11 +206,11 @@ fn what_is_retained_is_bounded_in_age() {
     live.tick(seconds(11));
     stream.attach(place(2), Some(0));
     assert_eq!(look(&stream, place(2), 1000).1, [2, 3]);
-    // While its client is connected, what is not sent does not age.
+    // Unsent messages do not age while the client is connected.
     stream.push(message(4));
     live.tick(seconds(30));
     assert_eq!(look(&stream, place(2), 1000).1, [4]);
-    // Without one, everything does, and the stream with it once its call is over.
+    // Without a connection all messages age, and the stream with them once its call is over.
     stream.detach(place(2));
     stream.push(message(5));
     live.tick(seconds(41));
@@ -254,7 +254,7 @@ fn of_finished_streams_the_newest_are_retained() {
         let id = stream.position().to_string();
         live.open_get_stream(&session(1), Some(id.as_bytes())).is_ok()
     };
-    // The first finished last but is the oldest; the third still runs; the last has a connection.
+    // The first call finished last but is the oldest; the third still runs; the last has a connection.
     assert_eq!(
         streams.iter().map(retained).collect::<Vec<_>>(),
         [false, true, true, true, true]
@@ -278,12 +278,12 @@ fn a_session_has_one_get_stream() {
     assert_eq!(texts(&first, place(1)), ["1"]);
     first.detach(place(1));
     first.push(message(2));
-    // Without an event id it goes on with what was not sent.
+    // Without an event id, the stream goes on with what was not sent.
     let second = live.open_get_stream(&session(1), None).unwrap();
     assert!(Arc::ptr_eq(&second.stream, &first));
     second.stream.attach(place(2), second.after);
     assert_eq!(look(&first, place(2), 100).1, [2]);
-    // One that was cut off is replaced.
+    // A stream that was cut off is replaced.
     first.push(bulk(100));
     first.push(bulk(100));
     assert_eq!(look(&first, place(2), 100).2, StreamState::CutOff);
