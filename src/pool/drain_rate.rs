@@ -1,6 +1,6 @@
 //! When a shard will be able to serve the client that it refuses: the number in `Retry-After`.
 //!
-//! The estimate follows from who is in front and from how long calls take, not from how many ended lately: a shard
+//! The estimate follows from who is in front and from how long calls take, not from how many ended recently: a shard
 //! whose first burst is still running has ended no call, and a shard that was idle has ended few. How long calls take
 //! is the mean of those that ended, in which recent calls count most, or the mean age of those that run if that is at
 //! least twice as much: calls that have become slow show before any of them ends. This module reads no clock.

@@ -4,7 +4,8 @@
 use super::{Source, assert_only, sources};
 
 /// In any case, also as parts of names; with what to say.
-const BANNED: [(&str, &str); 12] = [
+const BANNED: [(&str, &str); 15] = [
+    ("alarm", "waker"),
     ("bell", "eventfd"),
     ("bury", "reap"),
     ("ear", "waker, or listener"),
@@ -15,8 +16,10 @@ const BANNED: [(&str, &str); 12] = [
     ("postbox", "inbox"),
     ("seat", "slot"),
     ("seating", "slab"),
+    ("standing", "GET (stream)"),
     ("stripe", "partition"),
     ("switchboard", "shared context"),
+    ("untold", "pending"),
 ];
 
 /// Line number and word of each banned one. A word ends where its letters do, or an upper-case letter follows.

@@ -176,7 +176,7 @@ impl<T: Clone> WatchSet<T> {
             let Some(subject) = self.subjects.get_mut(key) else {
                 return false;
             };
-            let is_due = subject.debounce.try_tell(now);
+            let is_due = subject.debounce.try_notify(now);
             if is_due {
                 due.push(subject.told.clone());
             }
@@ -259,10 +259,10 @@ impl<T: Clone> WatchSet<T> {
                 return Ok(());
             }
         };
-        let mut way = Way::new(served, path)?;
-        while let Some(name) = way.next_name()? {
-            places.push(self.directories.watch(&way.dir, &name, key)?);
-            if !way.step(&name).or_else(gone)? {
+        let mut walk = PathWalk::new(served, path)?;
+        while let Some(name) = walk.next_name()? {
+            places.push(self.directories.watch(&walk.dir, &name, key)?);
+            if !walk.step(&name).or_else(gone)? {
                 break;
             }
         }
@@ -292,8 +292,8 @@ fn begins_below(path: &Path) -> bool {
     matches!(first, Some(Component::Normal(_)))
 }
 
-/// A path on the way from the root to its end, one entry after the other.
-struct Way<'a> {
+/// A walk along a path from the root, one entry after the other.
+struct PathWalk<'a> {
     root: &'a Served,
     /// The place that the walk has reached: the handle, and its path without links.
     dir: Dir,
@@ -303,20 +303,20 @@ struct Way<'a> {
     links_left: usize,
 }
 
-impl<'a> Way<'a> {
-    fn new(root: &'a Served, path: &Path) -> Result<Way<'a>, WatchError> {
-        let mut way = Way {
+impl<'a> PathWalk<'a> {
+    fn new(root: &'a Served, path: &Path) -> Result<PathWalk<'a>, WatchError> {
+        let mut walk = PathWalk {
             root,
             dir: root.dir().try_clone().map_err(WatchError::System)?,
             at: PathBuf::new(),
             left: Vec::new(),
             links_left: LINKS_MAX,
         };
-        way.go_by(path);
-        Ok(way)
+        walk.push_path(path);
+        Ok(walk)
     }
 
-    /// The next entry of `dir` on the way; `None` at its end, or where it leaves the root.
+    /// The next entry of `dir` on the path; `None` at its end, or where it leaves the root.
     fn next_name(&mut self) -> Result<Option<OsString>, WatchError> {
         while let Some(name) = self.left.pop() {
             if name != ".." {
@@ -334,21 +334,21 @@ impl<'a> Way<'a> {
             };
             match up {
                 Ok(up) => self.dir = up,
-                // It was moved away a moment ago: that is a change, and the way begins anew.
+                // It was moved away a moment ago: that is a change, and the walk begins anew.
                 Err(_) => return Ok(None),
             }
         }
         Ok(None)
     }
 
-    /// Goes through the entry `name`; `false` where the way ends.
+    /// Goes through the entry `name`; `false` where the walk ends.
     fn step(&mut self, name: &OsString) -> io::Result<bool> {
         let metadata = self.dir.symlink_metadata(name)?;
         if metadata.is_symlink() {
             let target = self.dir.read_link_contents(name)?;
             let may_follow = self.links_left > 0;
             self.links_left = self.links_left.saturating_sub(1);
-            return Ok(may_follow && self.go_by(&target));
+            return Ok(may_follow && self.push_path(&target));
         }
         if !metadata.is_dir() || self.left.is_empty() {
             return Ok(false);
@@ -358,8 +358,8 @@ impl<'a> Way<'a> {
         Ok(true)
     }
 
-    /// Puts `path` in front of the entries that are left, unless it leads out of the root.
-    fn go_by(&mut self, path: &Path) -> bool {
+    /// Puts the entries of `path` in front of those that are left. Returns false if the path leads out of the root.
+    fn push_path(&mut self, path: &Path) -> bool {
         let parts = path.components().rev();
         for part in parts {
             match part {
@@ -376,7 +376,7 @@ impl<'a> Way<'a> {
     }
 }
 
-/// An entry that is not there, or not what it was a moment ago, ends the way; one that hides what is behind it is a
+/// An entry that is not there, or not what it was a moment ago, ends the walk; one that hides what is behind it is a
 /// failure.
 fn gone(error: io::Error) -> Result<bool, WatchError> {
     match (error.kind(), error.raw_os_error()) {
