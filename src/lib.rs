@@ -138,8 +138,8 @@ mod workers;
 pub use metrics::Report;
 pub use registry::{
     Annotations, Ask, BlockingContext, COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Cancellation,
-    ClientCapabilities, Completing, Completion, Content, ContentAnnotations, ContentBlock, Derived, Elicit,
-    ElicitAnswer, Execution, Given, Icon, IconTheme, IncludeContext, IntoCompletion, IntoContents,
+    ClientCapabilities, Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock, Derived,
+    Elicit, ElicitAnswer, Execution, Given, Icon, IconTheme, IncludeContext, IntoCompletion, IntoContents,
     IntoMessages, IntoOutput, ListFrom, ListRoots, ListUpdates, LogLevel, NoArguments, ParamHeader,
     ParamHeaderError, ParamKind, Progress, Prompt, PromptArgument, PromptArguments, PromptBuilder,
     PromptIndex, PromptInfo, PromptMessage, PromptOutput, Property, PutQuestion, Question, QuestionMethod,

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use weir::{
-    CallContext, Completing, ContentBlock, Elicit, Prompt, PromptArgument, PromptArguments, PromptMessage,
-    Property, RegistryBuilder, RegistryError, ResourceContents, Role,
+    CallContext, CompletionRequest, ContentBlock, Elicit, Prompt, PromptArgument, PromptArguments,
+    PromptMessage, Property, RegistryBuilder, RegistryError, ResourceContents, Role,
 };
 
 use crate::media::PNG;
@@ -72,9 +72,9 @@ fn with_arguments() -> Prompt {
         .description("A prompt that repeats its arguments.")
         .argument(PromptArgument::required("arg1").description("The first; it can be completed."))
         .argument(PromptArgument::required("arg2").description("The second."))
-        .complete("arg1", |_: CallContext, completing: Completing| async move {
+        .complete("arg1", |_: CallContext, request: CompletionRequest| async move {
             let mut proposals = PROPOSALS.to_vec();
-            proposals.retain(|proposal| proposal.starts_with(completing.value()));
+            proposals.retain(|proposal| proposal.starts_with(request.value()));
             Ok(proposals)
         })
         .run(|_: CallContext, args: Two| async move {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use weir::{
-    CacheScope, Caching, CallContext, Completing, ReadOutput, RegistryBuilder, RegistryError, Resource,
-    ResourceTemplate, ToolError, Updates,
+    CacheScope, Caching, CallContext, CompletionRequest, ReadOutput, RegistryBuilder, RegistryError,
+    Resource, ResourceTemplate, ToolError, Updates,
 };
 
 use crate::media::PNG;
@@ -79,7 +79,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
             .title("Data by number")
             .description("Data for any id.")
             .mime_type("application/json")
-            .complete("id", |_: CallContext, _: Completing| async {
+            .complete("id", |_: CallContext, _: CompletionRequest| async {
                 Ok(vec!["1", "2", "123"])
             })
             .read(|_: CallContext, args: Data| async move {

@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::registry::{
-    CacheScope, Caching, CallContext, Completing, Prompt, PromptArgument, RegistryBuilder, RegistryError,
-    Resource, ResourceTemplate, ToolError,
+    CacheScope, Caching, CallContext, CompletionRequest, Prompt, PromptArgument, RegistryBuilder,
+    RegistryError, Resource, ResourceTemplate, ToolError,
 };
 
 /// Variables of `demo://greeting/{name}`.
@@ -75,8 +75,8 @@ fn register_resources(registry: &mut RegistryBuilder) -> Result<(), RegistryErro
             .title("A greeting")
             .description("Greets by name.")
             .mime_type("text/plain")
-            .complete("name", |_: CallContext, completing: Completing| async move {
-                Ok(beginning_with(&NAMES, completing.value()))
+            .complete("name", |_: CallContext, request: CompletionRequest| async move {
+                Ok(beginning_with(&NAMES, request.value()))
             })
             .read(|_: CallContext, args: Greeting| async move { Ok(format!("Hello, {}!", args.name)) }),
     )?;
@@ -101,8 +101,8 @@ fn summarize() -> Prompt {
         .description("Asks for a summary of a text.")
         .argument(PromptArgument::required("text").description("What to summarize."))
         .argument(PromptArgument::optional("style").description("brief, bullets or detailed."))
-        .complete("style", |_: CallContext, completing: Completing| async move {
-            Ok(beginning_with(&STYLES, completing.value()))
+        .complete("style", |_: CallContext, request: CompletionRequest| async move {
+            Ok(beginning_with(&STYLES, request.value()))
         })
         .run(|_: CallContext, args: Summarize| async move {
             let style = args.style.as_deref().unwrap_or("brief");

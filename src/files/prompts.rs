@@ -11,7 +11,7 @@ use super::root::Root;
 use super::search::{SearchResult, find_text};
 use super::{Cancel, mime_type};
 use crate::registry::{
-    BlockingContext, Completing, ContentBlock, Prompt, PromptArgument, PromptMessage, PromptOutput,
+    BlockingContext, CompletionRequest, ContentBlock, Prompt, PromptArgument, PromptMessage, PromptOutput,
     RegistryBuilder, RegistryError, ResourceContents, Role, ToolError,
 };
 
@@ -42,8 +42,8 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
             )
             .complete_blocking(
                 "path",
-                move |context: &BlockingContext, completing: Completing| {
-                    complete(&completer, context, &completing)
+                move |context: &BlockingContext, request: CompletionRequest| {
+                    complete(&completer, context, &request)
                 },
             )
             .run_blocking(move |context: &BlockingContext, args: ExplainFile| {
@@ -64,8 +64,8 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
             )
             .complete_blocking(
                 "path",
-                move |context: &BlockingContext, completing: Completing| {
-                    complete(&completer, context, &completing)
+                move |context: &BlockingContext, request: CompletionRequest| {
+                    complete(&completer, context, &request)
                 },
             )
             .run_blocking(move |context: &BlockingContext, args: FindInFiles| {
@@ -82,9 +82,9 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
 fn complete(
     root: &Root,
     context: &BlockingContext,
-    completing: &Completing,
+    request: &CompletionRequest,
 ) -> Result<crate::registry::Completion, ToolError> {
-    complete_path(root, completing.value(), &|| context.is_cancelled()).map_err(ToolError::from)
+    complete_path(root, request.value(), &|| context.is_cancelled()).map_err(ToolError::from)
 }
 
 /// The request, then the file as an embedded resource.

@@ -25,8 +25,9 @@ use super::root::Root;
 use super::watch::{Told, WatchError, Watched, Watcher};
 use super::{Cancel, Kind, mime_type};
 use crate::registry::{
-    BlockingContext, Completing, ListFrom, ListUpdates, ReadOutput, RegistryBuilder, RegistryError, Resource,
-    ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate, ToolError, Updates, percent_decode,
+    BlockingContext, CompletionRequest, ListFrom, ListUpdates, ReadOutput, RegistryBuilder, RegistryError,
+    Resource, ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate, ToolError, Updates,
+    percent_decode,
 };
 
 const URI_START: &str = "file:///";
@@ -48,9 +49,9 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
             .description("A regular file; its path is relative to the served directory.")
             .complete_blocking(
                 "path",
-                move |context: &BlockingContext, completing: Completing| {
+                move |context: &BlockingContext, request: CompletionRequest| {
                     let cancel: Cancel<'_> = &|| context.is_cancelled();
-                    complete_path(&completer, completing.value(), cancel).map_err(ToolError::from)
+                    complete_path(&completer, request.value(), cancel).map_err(ToolError::from)
                 },
             )
             .watch(move |uri, updates| match watch(&watcher, uri, updates) {

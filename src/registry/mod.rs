@@ -89,7 +89,7 @@
 //!
 //! ```
 //! use serde::Deserialize;
-//! use weir::{CallContext, Completing, Prompt, PromptArgument, PromptArguments, Registry, Resource, ResourceTemplate};
+//! use weir::{CallContext, CompletionRequest, Prompt, PromptArgument, PromptArguments, Registry, Resource, ResourceTemplate};
 //!
 //! #[derive(Deserialize)]
 //! struct Greeting {
@@ -104,7 +104,7 @@
 //! )?;
 //! registry.add(
 //!     ResourceTemplate::new("demo://greeting/{name}", "greeting")
-//!         .complete("name", |_: CallContext, _: Completing| async { Ok(vec!["Ada", "Grace"]) })
+//!         .complete("name", |_: CallContext, _: CompletionRequest| async { Ok(vec!["Ada", "Grace"]) })
 //!         .read(|_: CallContext, args: Greeting| async move { Ok(format!("Hello, {}!", args.name)) }),
 //! )?;
 //! registry.add(
@@ -172,7 +172,7 @@ pub use running::blocking_call::BlockingCall;
 pub use running::blocking_context::{BlockingContext, PutQuestion};
 pub use running::call::CallFuture;
 pub use running::cancellation::Cancellation;
-pub use running::completion::{COMPLETION_VALUES_MAX, Completing, Completion, IntoCompletion};
+pub use running::completion::{COMPLETION_VALUES_MAX, Completion, CompletionRequest, IntoCompletion};
 pub use running::contents::{IntoContents, ReadOutput};
 pub use running::context::CallContext;
 pub use running::messages::{IntoMessages, PromptMessage, PromptOutput};

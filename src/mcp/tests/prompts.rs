@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::registry::{
-    Completing, Completion, Icon, Prompt, PromptArgument, PromptArguments, PromptMessage, PromptOutput,
-    Resource, ResourceContents, ResourceTemplate, Role,
+    Completion, CompletionRequest, Icon, Prompt, PromptArgument, PromptArguments, PromptMessage,
+    PromptOutput, Resource, ResourceContents, ResourceTemplate, Role,
 };
 
 const HEADER_MISMATCH: (u16, i64) = (400, -32020);
@@ -26,15 +26,16 @@ fn prompts() -> Registry {
                 .description("What to review."),
         )
         .argument(PromptArgument::optional("language"))
-        .complete("language", |_: CallContext, completing: Completing| async move {
-            let known = ["rust", "ruby", "go"];
-            let matching = known
-                .into_iter()
-                .filter(|name| name.starts_with(completing.value()));
-            Ok(matching.collect::<Vec<_>>())
-        })
-        .complete("code", |_: CallContext, completing: Completing| async move {
-            match completing.argument("language") {
+        .complete(
+            "language",
+            |_: CallContext, request: CompletionRequest| async move {
+                let known = ["rust", "ruby", "go"];
+                let matching = known.into_iter().filter(|name| name.starts_with(request.value()));
+                Ok(matching.collect::<Vec<_>>())
+            },
+        )
+        .complete("code", |_: CallContext, request: CompletionRequest| async move {
+            match request.argument("language") {
                 Some("rust") => Ok(Completion::some(vec!["fn main() {}".to_owned()])),
                 Some(_) => Ok(Completion::all((0..150).map(|at| at.to_string()).collect())),
                 None => Err(ToolError::internal("/etc/secret")),
@@ -74,7 +75,7 @@ fn prompts() -> Registry {
         },
     );
     let greeting = ResourceTemplate::new("test://greeting/{name}/{+rest}", "greeting")
-        .complete("name", |_: CallContext, _: Completing| async {
+        .complete("name", |_: CallContext, _: CompletionRequest| async {
             Ok(vec!["Ada", "Grace"])
         })
         .read(|_: CallContext, _: PromptArguments| async { Ok("") });

@@ -8,7 +8,7 @@ use crate::registry::info::index::CompleterIndex;
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_handler::BlockingHandler;
-use crate::registry::running::completion::{Completing, IntoCompletion};
+use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
 use crate::registry::running::context::CallContext;
 use crate::registry::running::handler::Handler;
 use crate::registry::running::outcome::CompletionKind;
@@ -28,18 +28,18 @@ impl Completers {
     where
         T: IntoCompletion + 'static,
         F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, Completing) -> F + Send + Sync + 'static,
+        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
     {
-        let handler = AsyncHandler::<CompletionKind, Completing, F, H>::new(function);
+        let handler = AsyncHandler::<CompletionKind, CompletionRequest, F, H>::new(function);
         self.0.push((argument, Arc::new(handler)));
     }
 
     pub(super) fn push_blocking<T, H>(&mut self, argument: String, function: H)
     where
         T: IntoCompletion + 'static,
-        H: Fn(&BlockingContext, Completing) -> Result<T, ToolError> + Send + Sync + 'static,
+        H: Fn(&BlockingContext, CompletionRequest) -> Result<T, ToolError> + Send + Sync + 'static,
     {
-        let handler = BlockingHandler::<CompletionKind, Completing, T, H>::new(function);
+        let handler = BlockingHandler::<CompletionKind, CompletionRequest, T, H>::new(function);
         self.0.push((argument, Arc::new(handler)));
     }
 }

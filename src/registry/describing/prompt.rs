@@ -17,7 +17,7 @@ use crate::registry::info::prompt_info::{PromptArgument, PromptInfo};
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_handler::BlockingHandler;
-use crate::registry::running::completion::{Completing, IntoCompletion};
+use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
 use crate::registry::running::context::CallContext;
 use crate::registry::running::handler::Handler;
 use crate::registry::running::messages::IntoMessages;
@@ -101,7 +101,7 @@ impl PromptBuilder {
     where
         T: IntoCompletion + 'static,
         F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, Completing) -> F + Send + Sync + 'static,
+        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
     {
         self.completers.push(argument.into(), function);
         self
@@ -111,7 +111,7 @@ impl PromptBuilder {
     pub fn complete_blocking<T, H>(mut self, argument: impl Into<String>, function: H) -> Self
     where
         T: IntoCompletion + 'static,
-        H: Fn(&BlockingContext, Completing) -> Result<T, ToolError> + Send + Sync + 'static,
+        H: Fn(&BlockingContext, CompletionRequest) -> Result<T, ToolError> + Send + Sync + 'static,
     {
         self.completers.push_blocking(argument.into(), function);
         self

@@ -15,7 +15,7 @@ use crate::registry::info::resource_info::{Address, ResourceInfo};
 use crate::registry::running::async_handler::AsyncHandler;
 use crate::registry::running::blocking_context::BlockingContext;
 use crate::registry::running::blocking_handler::BlockingHandler;
-use crate::registry::running::completion::{Completing, IntoCompletion};
+use crate::registry::running::completion::{CompletionRequest, IntoCompletion};
 use crate::registry::running::contents::IntoContents;
 use crate::registry::running::context::CallContext;
 use crate::registry::running::handler::Handler;
@@ -109,7 +109,7 @@ impl ResourceTemplateBuilder {
     where
         T: IntoCompletion + 'static,
         F: Future<Output = Result<T, ToolError>> + 'static,
-        H: Fn(CallContext, Completing) -> F + Send + Sync + 'static,
+        H: Fn(CallContext, CompletionRequest) -> F + Send + Sync + 'static,
     {
         self.completers.push(variable.into(), function);
         self
@@ -119,7 +119,7 @@ impl ResourceTemplateBuilder {
     pub fn complete_blocking<T, H>(mut self, variable: impl Into<String>, function: H) -> Self
     where
         T: IntoCompletion + 'static,
-        H: Fn(&BlockingContext, Completing) -> Result<T, ToolError> + Send + Sync + 'static,
+        H: Fn(&BlockingContext, CompletionRequest) -> Result<T, ToolError> + Send + Sync + 'static,
     {
         self.completers.push_blocking(variable.into(), function);
         self

@@ -9,13 +9,13 @@ pub const COMPLETION_VALUES_MAX: usize = 100;
 
 /// The argument or variable to be completed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Completing {
+pub struct CompletionRequest {
     value: String,
     #[serde(default)]
     arguments: BTreeMap<String, String>,
 }
 
-impl Completing {
+impl CompletionRequest {
     /// What the user has typed so far; perhaps nothing.
     pub fn value(&self) -> &str {
         &self.value

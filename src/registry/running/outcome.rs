@@ -121,7 +121,7 @@ impl<T: IntoMessages> Kind<T> for PromptKind {
     }
 }
 
-/// Completing.
+/// CompletionRequest.
 pub(in crate::registry) struct CompletionKind;
 
 impl<T: IntoCompletion> Kind<T> for CompletionKind {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::registry::{
-    CallContext, CompleterIndex, Completing, NoArguments, Operation, PromptArgument, Registry, Structured,
+    CallContext, CompleterIndex, CompletionRequest, NoArguments, Operation, PromptArgument, Registry,
+    Structured,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -104,7 +105,9 @@ fn uris_templates_and_prompts_are_checked() {
             prompt = prompt.argument(PromptArgument::optional(*argument));
         }
         for argument in completes {
-            prompt = prompt.complete(*argument, |_: CallContext, _: Completing| async { Ok(vec![""]) });
+            prompt = prompt.complete(*argument, |_: CallContext, _: CompletionRequest| async {
+                Ok(vec![""])
+            });
         }
         prompt.run(|_: CallContext, _: NoArguments| async { Ok("") })
     };
@@ -169,13 +172,13 @@ fn structured_results_bring_their_schema() {
 fn prompt(name: &str) -> Prompt {
     Prompt::new(name)
         .argument(PromptArgument::optional("a"))
-        .complete("a", |_: CallContext, _: Completing| async { Ok(vec![""]) })
+        .complete("a", |_: CallContext, _: CompletionRequest| async { Ok(vec![""]) })
         .run(|_: CallContext, _: NoArguments| async { Ok("") })
 }
 
 fn template(text: &str) -> ResourceTemplate {
     ResourceTemplate::new(text, text)
-        .complete("v", |_: CallContext, _: Completing| async { Ok(vec![""]) })
+        .complete("v", |_: CallContext, _: CompletionRequest| async { Ok(vec![""]) })
         .read(|_: CallContext, _: NoArguments| async { Ok("") })
 }
 
