@@ -169,7 +169,7 @@ pub use info::resource_info::ResourceInfo;
 pub use info::tool_info::{Annotations, Execution, TaskSupport, ToolInfo};
 pub use panics::{Noted, PanicFacts, log_caught_panic, note_panic, note_panics_here, take_last_panic};
 pub use running::blocking_call::BlockingCall;
-pub use running::blocking_context::{BlockingContext, PutQuestion};
+pub use running::blocking_context::{BlockingContext, PendingAnswer};
 pub use running::call::CallFuture;
 pub use running::cancellation::Cancellation;
 pub use running::completion::{COMPLETION_VALUES_MAX, Completion, CompletionRequest, IntoCompletion};

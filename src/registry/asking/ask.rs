@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use serde_json::Value;
 
-use super::link::{CallLink, Put};
+use super::link::{CallLink, QuestionState};
 use super::question::Question;
 use super::tool_error::ToolError;
 
@@ -28,15 +28,15 @@ enum AskState {
 
 impl<Q: Question> Ask<Q> {
     /// Asks the question, if there is a client to ask.
-    pub(in crate::registry) fn put(link: Option<&Arc<CallLink>>, key: &str, question: Q) -> Self {
+    pub(in crate::registry) fn begin(link: Option<&Arc<CallLink>>, key: &str, question: Q) -> Self {
         let state = match (link, question.check()) {
             (_, Err(fault)) => AskState::Settled(Err(ToolError::internal(format_args!(
                 "question {key:?} cannot be asked: {fault}"
             )))),
             (None, Ok(())) => AskState::Settled(Err(ToolError::MissingCapability(question.needs()))),
-            (Some(link), Ok(())) => match link.put(key, &question) {
-                Put::Settled(result) => AskState::Settled(result),
-                Put::Waiting(number) => AskState::Waiting {
+            (Some(link), Ok(())) => match link.begin_question(key, &question) {
+                QuestionState::Settled(result) => AskState::Settled(result),
+                QuestionState::Waiting(number) => AskState::Waiting {
                     link: Arc::clone(link),
                     number,
                 },

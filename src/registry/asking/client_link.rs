@@ -23,7 +23,7 @@ impl ClientLink {
     }
 
     pub(in crate::registry) fn ask<Q: Question>(&self, key: &str, question: Q) -> Ask<Q> {
-        Ask::put(self.0.as_ref(), key, question)
+        Ask::begin(self.0.as_ref(), key, question)
     }
 
     pub(in crate::registry) fn progress(&self, progress: impl Into<Progress>) {

@@ -81,7 +81,7 @@ pub struct CallLink {
 }
 
 /// The result of asking a question.
-pub(super) enum Put {
+pub(super) enum QuestionState {
     /// The question is answered already, or never will be.
     Settled(Result<Value, ToolError>),
     /// The question went out under this number.
@@ -289,22 +289,22 @@ impl CallLink {
     }
 
     /// Asks a question in the way that leads to this client.
-    pub(super) fn put<Q: Question>(&self, key: &str, question: &Q) -> Put {
+    pub(super) fn begin_question<Q: Question>(&self, key: &str, question: &Q) -> QuestionState {
         let needs = question.needs();
         if self.facts.asking == Asking::Never {
-            return Put::Settled(Err(ToolError::MissingCapability(needs)));
+            return QuestionState::Settled(Err(ToolError::MissingCapability(needs)));
         }
         let claimed = self.lock().claim(key);
         let number = match claimed {
             Ok(number) => number,
-            Err(fault) => return Put::Settled(Err(ToolError::internal(fault))),
+            Err(fault) => return QuestionState::Settled(Err(ToolError::internal(fault))),
         };
         let answers = self.facts.answers.as_ref();
         if let Some(answer) = answers.and_then(|answers| answers.get(key)) {
-            return Put::Settled(Ok(answer.clone()));
+            return QuestionState::Settled(Ok(answer.clone()));
         }
         if !self.facts.capabilities.contains(needs) {
-            return Put::Settled(Err(ToolError::MissingCapability(needs)));
+            return QuestionState::Settled(Err(ToolError::MissingCapability(needs)));
         }
         // The request is made without the lock, because a question may run anybody's code.
         let noted = NotedQuestion {
@@ -314,11 +314,11 @@ impl CallLink {
         };
         let mut said = self.lock();
         if self.is_closed() {
-            return Put::Settled(Err(ToolError::Cancelled));
+            return QuestionState::Settled(Err(ToolError::Cancelled));
         }
         if self.facts.asking == Asking::ByRetry {
             said.noted.push(noted);
-            return Put::Settled(Err(ToolError::InputRequired));
+            return QuestionState::Settled(Err(ToolError::InputRequired));
         }
         said.waiting.push(Waiting {
             number,
@@ -327,7 +327,7 @@ impl CallLink {
         self.flags.fetch_or(ASKED, Ordering::AcqRel);
         drop(said);
         self.say(Emission::Question(noted));
-        Put::Waiting(number)
+        QuestionState::Waiting(number)
     }
 
     /// Takes the answer to a question on the stream, once; `waker` is woken when there is one.

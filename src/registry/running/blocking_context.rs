@@ -51,12 +51,12 @@ impl BlockingContext {
     /// # Errors
     /// As [`CallContext::ask`](crate::CallContext::ask).
     pub fn ask<Q: Question>(&self, key: &str, question: Q) -> Result<Q::Answer, ToolError> {
-        self.put(key, question).wait(self)
+        self.begin_ask(key, question).wait(self)
     }
 
     /// Asks a question without waiting, so that several can go out before the first answer.
-    pub fn put<Q: Question>(&self, key: &str, question: Q) -> PutQuestion<Q> {
-        PutQuestion(self.client.ask(key, question))
+    pub fn begin_ask<Q: Question>(&self, key: &str, question: Q) -> PendingAnswer<Q> {
+        PendingAnswer(self.client.ask(key, question))
     }
 
     /// Tells the client how far the call has come: `ctx.progress((3, 10))`, or a [`Progress`] with a message. Dropped
@@ -112,9 +112,9 @@ impl BlockingContext {
 /// A question that a blocking call has asked and can wait for.
 #[derive(Debug)]
 #[must_use = "the answer is what waiting gives"]
-pub struct PutQuestion<Q>(Ask<Q>);
+pub struct PendingAnswer<Q>(Ask<Q>);
 
-impl<Q: Question> PutQuestion<Q> {
+impl<Q: Question> PendingAnswer<Q> {
     /// Blocks this thread until the answer is there or the call is cancelled.
     ///
     /// # Errors

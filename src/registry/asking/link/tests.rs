@@ -477,7 +477,10 @@ fn a_blocked_question_is_answered_from_another_thread() {
     let (link, listener) = begun(facts(Asking::OnStream));
     let context = BlockingContext::default().with_link(link.clone());
     let asker = thread::spawn(move || {
-        let two = (context.put("who", name()), context.put("roots", ListRoots));
+        let two = (
+            context.begin_ask("who", name()),
+            context.begin_ask("roots", ListRoots),
+        );
         (two.0.wait(&context), two.1.wait(&context))
     });
     let mut asked = Vec::new();
@@ -519,12 +522,14 @@ fn answers_and_ends_may_race() {
     for round in 0..400 {
         let (link, _) = begun(facts(Asking::OnStream));
         let context = BlockingContext::default().with_link(link.clone());
-        let early = (round % 2 == 0).then(|| context.put("who", name()));
+        let early = (round % 2 == 0).then(|| context.begin_ask("who", name()));
         let barrier = Barrier::new(3);
         let answer = thread::scope(|scope| {
             let asker = scope.spawn(|| {
                 barrier.wait();
-                early.unwrap_or_else(|| context.put("who", name())).wait(&context)
+                early
+                    .unwrap_or_else(|| context.begin_ask("who", name()))
+                    .wait(&context)
             });
             scope.spawn(|| {
                 barrier.wait();
