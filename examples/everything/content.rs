@@ -54,7 +54,7 @@ pub(crate) fn register(registry: &mut RegistryBuilder) -> Result<(), RegistryErr
     Ok(())
 }
 
-fn tool(name: &str, description: &str) -> ToolBuilder<weir::Derived> {
+fn tool(name: &str, description: &str) -> ToolBuilder<weir::DerivedSchema> {
     Tool::new(name)
         .description(description)
         .read_only()

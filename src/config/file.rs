@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::error::{ConfigError, FilePlace};
-use super::inputs::{Given, Inputs, Source, unknown_key};
+use super::inputs::{GivenTexts, Inputs, Source, unknown_key};
 use super::kind::Kind;
 use super::options::Options;
 use super::spec::OptionSpec;
@@ -34,7 +34,7 @@ impl Inputs {
             match read_row(name.get_ref(), value.get_ref()) {
                 Ok((name, texts)) => self.insert_given(
                     name,
-                    Given {
+                    GivenTexts {
                         texts,
                         source: Source::File,
                         place: Some(FilePlace::new(path, text, value.span())),

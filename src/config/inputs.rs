@@ -49,7 +49,7 @@ impl fmt::Display for Source {
 
 /// The texts that were given for an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct GivenTexts {
     /// One text, or several where the option is repeatable; never empty.
     pub texts: Vec<String>,
     /// Where they were given.
@@ -61,7 +61,7 @@ pub struct Given {
 /// All texts of all options, from the strongest source for each option.
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
-    given: BTreeMap<&'static str, Given>,
+    given: BTreeMap<&'static str, GivenTexts>,
     pub(super) notes: Vec<String>,
     pub(super) remarks: Vec<String>,
 }
@@ -79,7 +79,7 @@ impl Inputs {
     }
 
     /// The texts that were given for an option.
-    pub fn given(&self, name: &str) -> Option<&Given> {
+    pub fn given(&self, name: &str) -> Option<&GivenTexts> {
         self.given.get(name)
     }
 
@@ -98,7 +98,7 @@ impl Inputs {
         debug_assert!(Options::spec(name).is_some(), "{name} is no option");
         self.insert_given(
             name,
-            Given {
+            GivenTexts {
                 texts,
                 source,
                 place: None,
@@ -106,7 +106,7 @@ impl Inputs {
         );
     }
 
-    pub(super) fn insert_given(&mut self, name: &'static str, given: Given) {
+    pub(super) fn insert_given(&mut self, name: &'static str, given: GivenTexts) {
         let is_outranked = self
             .given
             .get(name)

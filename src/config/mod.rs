@@ -84,7 +84,7 @@ pub use values::{
 pub use {
     effective::Effective,
     environment::is_variable,
-    inputs::{Given, Inputs, Source, nearest_option},
+    inputs::{GivenTexts, Inputs, Source, nearest_option},
     resolve::{Resolved, resolve},
     ring_users::RingUser,
     size_request::{SIZE_OPTIONS, SizeOption, SizeRequest},

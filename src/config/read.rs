@@ -2,7 +2,7 @@
 
 use super::environment::split_variable;
 use super::error::ConfigError;
-use super::inputs::{Given, Inputs, unknown_key};
+use super::inputs::{GivenTexts, Inputs, unknown_key};
 use super::options::Options;
 use super::spec::OptionSpec;
 
@@ -21,7 +21,7 @@ pub(super) fn read(inputs: &Inputs) -> (Options, Vec<ConfigError>) {
     (options, errors)
 }
 
-fn bad_value(spec: &OptionSpec, given: &Given, text: &str, reason: &str) -> ConfigError {
+fn bad_value(spec: &OptionSpec, given: &GivenTexts, text: &str, reason: &str) -> ConfigError {
     let error = ConfigError::BadValue {
         name: spec.name,
         value: text.escape_debug().to_string(),

@@ -157,7 +157,7 @@ pub use describing::registry_builder::RegistryBuilder;
 pub use describing::registry_error::RegistryError;
 pub use describing::resource::{Resource, ResourceBuilder};
 pub use describing::resource_template::{ResourceTemplate, ResourceTemplateBuilder};
-pub use describing::tool::{Derived, Given, Tool, ToolBuilder};
+pub use describing::tool::{DerivedSchema, ExplicitSchema, Tool, ToolBuilder};
 pub use describing::uri_template::TemplateError;
 pub use describing::watch::{ListUpdates, Updates, Watch, WatchList};
 pub use info::caching::{CacheScope, Caching};

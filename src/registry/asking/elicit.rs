@@ -220,7 +220,7 @@ impl ToolError {
 /// Reads an `ElicitResult`; missing content counts as empty.
 fn read_action(answer: Value) -> Result<ElicitAnswer<Map<String, Value>>, String> {
     #[derive(Deserialize)]
-    struct Given {
+    struct Reply {
         action: Action,
         content: Option<Map<String, Value>>,
     }
@@ -231,7 +231,7 @@ fn read_action(answer: Value) -> Result<ElicitAnswer<Map<String, Value>>, String
         Decline,
         Cancel,
     }
-    let given: Given = serde_json::from_value(answer)
+    let given: Reply = serde_json::from_value(answer)
         .map_err(|error| format!("the answer is not an elicitation result: {error}"))?;
     Ok(match given.action {
         Action::Accept => ElicitAnswer::Accept(given.content.unwrap_or_default()),

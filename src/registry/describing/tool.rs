@@ -36,11 +36,11 @@ pub struct Tool {
 
 /// The arguments' schema comes from their Rust type.
 #[derive(Debug)]
-pub struct Derived(());
+pub struct DerivedSchema(());
 
 /// The arguments' schema was written by hand.
 #[derive(Debug)]
-pub struct Given {
+pub struct ExplicitSchema {
     schema: Value,
     is_derived: bool,
 }
@@ -66,7 +66,7 @@ impl Tool {
         clippy::new_ret_no_self,
         reason = "a tool begins without its function and cannot be whole yet"
     )]
-    pub fn new(name: impl Into<String>) -> ToolBuilder<Derived> {
+    pub fn new(name: impl Into<String>) -> ToolBuilder<DerivedSchema> {
         ToolBuilder {
             name: name.into(),
             title: None,
@@ -76,7 +76,7 @@ impl Tool {
             task_support: TaskSupport::default(),
             asked_before_task: Vec::new(),
             unknown_arguments: UnknownArguments::default(),
-            input_schema: Derived(()),
+            input_schema: DerivedSchema(()),
             output_schema: None,
         }
     }
@@ -177,19 +177,19 @@ impl<S> ToolBuilder<S> {
     }
 }
 
-impl ToolBuilder<Derived> {
+impl ToolBuilder<DerivedSchema> {
     /// A schema for the arguments, written by hand and listed as it is written;
     /// [`unportable_input`](crate::unportable_input) tells whether all clients accept it. The function may then take
     /// any `Deserialize` type, such as `serde_json::Value`.
-    pub fn input_schema(self, schema: Value) -> ToolBuilder<Given> {
-        self.with_input(Given {
+    pub fn input_schema(self, schema: Value) -> ToolBuilder<ExplicitSchema> {
+        self.with_input(ExplicitSchema {
             schema,
             is_derived: false,
         })
     }
 
-    fn derived_input<A: JsonSchema>(self) -> ToolBuilder<Given> {
-        self.with_input(Given {
+    fn derived_input<A: JsonSchema>(self) -> ToolBuilder<ExplicitSchema> {
+        self.with_input(ExplicitSchema {
             schema: schema::of_input::<A>(),
             is_derived: true,
         })
@@ -218,7 +218,7 @@ impl ToolBuilder<Derived> {
     }
 }
 
-impl ToolBuilder<Given> {
+impl ToolBuilder<ExplicitSchema> {
     /// An asynchronous function. Its future lives on the shard that decoded the request, need not be `Send`
     /// and must not block.
     pub fn run<A, T, F, H>(self, function: H) -> Tool
@@ -244,7 +244,7 @@ impl ToolBuilder<Given> {
     }
 
     fn finish<T: IntoOutput>(self, execution: Execution, handler: Arc<dyn Handler>) -> Tool {
-        let Given {
+        let ExplicitSchema {
             mut schema,
             is_derived,
         } = self.input_schema;
