@@ -161,7 +161,7 @@ pub mod options {
         Options, OutputOptions, QueueOptions, ReportFormat, RunOptions, SessionSettings, TaskSettings,
         Timeouts, Toolset, ToolsetSettings, TransportKind, WorkerOptions,
     };
-    pub use crate::units::{ByteSize, CpuId, Patience, UnitError};
+    pub use crate::units::{ByteSize, CpuId, TimeLimit, UnitError};
 }
 
 /// What benches and tests of this crate need of its insides. Nothing here is promised: any of it may change or go with

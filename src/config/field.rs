@@ -10,7 +10,7 @@ use super::kind::Kind;
 use super::placement::display_cpu_list;
 use super::text;
 use super::values::{AdminSettings, AllowList, CpuList, Linger, Words};
-use crate::units::{ByteSize, Patience, display_duration};
+use crate::units::{ByteSize, TimeLimit, display_duration};
 
 /// A value that is not possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,7 +276,7 @@ impl Value for Duration {
     }
 }
 
-impl Value for Patience {
+impl Value for TimeLimit {
     fn parse(text: &str, kind: Kind) -> Result<Self, String> {
         match text {
             "forever" => Ok(Self::Forever),

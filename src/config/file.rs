@@ -117,8 +117,8 @@ fn text_of(kind: Kind, value: &toml::Value) -> Option<String> {
             | Kind::Size { .. }
             | Kind::Cpus
             | Kind::Duration { .. }
-            | Kind::Patience { .. }
-            | Kind::PatienceOrNone { .. },
+            | Kind::TimeLimit { .. }
+            | Kind::TimeLimitOrNone { .. },
             toml::Value::Integer(number),
         ) => Some(number.to_string()),
         _ => None,

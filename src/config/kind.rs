@@ -40,14 +40,14 @@ pub enum Kind {
         max_ms: u64,
     },
     /// A length of time, or `forever`.
-    Patience {
+    TimeLimit {
         /// The least.
         min_ms: u64,
         /// The most, short of `forever`.
         max_ms: u64,
     },
     /// A length of time, `forever`, or `0s` for none at all.
-    PatienceOrNone {
+    TimeLimitOrNone {
         /// The least, short of none.
         min_ms: u64,
         /// The most, short of `forever`.
@@ -112,7 +112,7 @@ pub(super) const MEMORY: Kind = Kind::Size {
     min_bytes: 8 * MIB,
     max_bytes: 1 << 50,
 };
-pub(super) const LINGER: Kind = Kind::PatienceOrNone {
+pub(super) const LINGER: Kind = Kind::TimeLimitOrNone {
     min_ms: TICK_MS,
     max_ms: DAY_MS,
 };

@@ -123,8 +123,8 @@ mod tests {
                 Kind::Count { min, max } | Kind::CountOrAuto { min, max } => (min, max, ""),
                 Kind::Size { min_bytes, max_bytes } => (min_bytes, max_bytes, "B"),
                 Kind::Duration { min_ms, max_ms }
-                | Kind::Patience { min_ms, max_ms }
-                | Kind::PatienceOrNone { min_ms, max_ms } => (min_ms, max_ms, "ms"),
+                | Kind::TimeLimit { min_ms, max_ms }
+                | Kind::TimeLimitOrNone { min_ms, max_ms } => (min_ms, max_ms, "ms"),
                 _ => continue,
             };
             let says = |number: u64| complaint(spec.name, &format!("{number}{unit}"));

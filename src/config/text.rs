@@ -59,8 +59,8 @@ pub(super) fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
 
 pub(super) fn parse_bounded_duration(text: &str, kind: Kind) -> Result<Duration, String> {
     let (Kind::Duration { min_ms, max_ms }
-    | Kind::Patience { min_ms, max_ms }
-    | Kind::PatienceOrNone { min_ms, max_ms }) = kind
+    | Kind::TimeLimit { min_ms, max_ms }
+    | Kind::TimeLimitOrNone { min_ms, max_ms }) = kind
     else {
         return Err("is not a duration".to_owned());
     };

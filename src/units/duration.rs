@@ -66,14 +66,14 @@ pub fn display_duration(duration: Duration) -> impl fmt::Display {
 
 /// How long silence is accepted: for some time, or for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum TimeLimit {
     /// Until this much time has passed.
     For(Duration),
     /// No deadline at all, written `forever`.
     Forever,
 }
 
-impl Patience {
+impl TimeLimit {
     /// When it ends, if it does. A deadline past the clock's range counts as none.
     pub fn deadline(self, now: Instant) -> Option<Instant> {
         match self {
@@ -83,7 +83,7 @@ impl Patience {
     }
 }
 
-impl FromStr for Patience {
+impl FromStr for TimeLimit {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
@@ -94,7 +94,7 @@ impl FromStr for Patience {
     }
 }
 
-impl fmt::Display for Patience {
+impl fmt::Display for TimeLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::For(duration) => display_duration(*duration).fmt(f),
@@ -175,16 +175,16 @@ mod tests {
 
     #[test]
     fn patience_is_finite_or_forever() {
-        assert_eq!("forever".parse(), Ok(Patience::Forever));
-        assert_eq!("5s".parse(), Ok(Patience::For(Duration::from_secs(5))));
-        assert!("never".parse::<Patience>().is_err());
-        assert_eq!(Patience::Forever.to_string(), "forever");
-        assert_eq!(Patience::For(Duration::from_secs(5)).to_string(), "5s");
+        assert_eq!("forever".parse(), Ok(TimeLimit::Forever));
+        assert_eq!("5s".parse(), Ok(TimeLimit::For(Duration::from_secs(5))));
+        assert!("never".parse::<TimeLimit>().is_err());
+        assert_eq!(TimeLimit::Forever.to_string(), "forever");
+        assert_eq!(TimeLimit::For(Duration::from_secs(5)).to_string(), "5s");
         let now = Instant::now();
-        assert_eq!(Patience::Forever.deadline(now), None);
-        assert_eq!(Patience::For(Duration::MAX).deadline(now), None);
+        assert_eq!(TimeLimit::Forever.deadline(now), None);
+        assert_eq!(TimeLimit::For(Duration::MAX).deadline(now), None);
         assert_eq!(
-            Patience::For(Duration::from_secs(5)).deadline(now),
+            TimeLimit::For(Duration::from_secs(5)).deadline(now),
             Some(now + Duration::from_secs(5))
         );
     }

@@ -10,7 +10,7 @@ mod ids;
 mod size;
 
 pub use authority::{Authority, HostName, has_valid_escapes};
-pub use duration::{Patience, display_duration, parse_duration};
+pub use duration::{TimeLimit, display_duration, parse_duration};
 pub use ids::{CpuId, ShardId};
 pub use size::ByteSize;
 

@@ -32,7 +32,7 @@ use weir::internals::shard::{
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
-use weir::internals::units::{Patience, ShardId};
+use weir::internals::units::{ShardId, TimeLimit};
 use weir::internals::wire::http1::{BodyLimits, HeadLimits};
 use weir::internals::workers::{WorkerSettings, Workers};
 use weir::{Registry, ServerHandle};
@@ -194,7 +194,7 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
             head: TIMEOUT,
             body: TIMEOUT,
             read: TIMEOUT,
-            idle: Patience::For(TIMEOUT),
+            idle: TimeLimit::For(TIMEOUT),
             write: TIMEOUT,
             call: TIMEOUT,
             ask: TIMEOUT,

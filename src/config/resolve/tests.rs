@@ -8,7 +8,7 @@ use crate::config::{
     Needs, Options, ReportFormat, ReportStream, StealSettings, TaskSettings, Timeouts, Toolset,
     TransportKind, Waits,
 };
-use crate::units::{CpuId, Patience, ShardId};
+use crate::units::{CpuId, ShardId, TimeLimit};
 
 const MIB: u64 = 1 << 20;
 
@@ -101,7 +101,7 @@ fn the_defaults_are_those_of_the_documentation() {
         head: seconds(10),
         body: seconds(60),
         read: seconds(30),
-        idle: Patience::For(seconds(75)),
+        idle: TimeLimit::For(seconds(75)),
         write: seconds(30),
         call: seconds(60),
         ask: seconds(300),

@@ -6,7 +6,7 @@ use crate::config::kind::Kind;
 use crate::config::kind::{DAY_MS, DEADLINE, TICK_MS};
 use crate::config::section::section;
 use crate::config::spec::option;
-use crate::units::Patience;
+use crate::units::TimeLimit;
 
 section! {
     /// Deadlines of connections and calls.
@@ -22,8 +22,8 @@ section! {
         pub read: Duration = Duration::from_secs(30) => option("read-timeout", "TIME", DEADLINE,
             "Silence in the middle of a request").for_listeners(),
         /// Silence between requests of a kept connection.
-        pub idle: Patience = Patience::For(Duration::from_secs(75)) => option("idle-timeout", "TIME|forever",
-            Kind::Patience { min_ms: TICK_MS, max_ms: 365 * DAY_MS },
+        pub idle: TimeLimit = TimeLimit::For(Duration::from_secs(75)) => option("idle-timeout", "TIME|forever",
+            Kind::TimeLimit { min_ms: TICK_MS, max_ms: 365 * DAY_MS },
             "Silence between requests").for_listeners(),
         /// Time without progress on bytes that a client has yet to take.
         pub write: Duration = Duration::from_secs(30) => option("write-timeout", "TIME", DEADLINE,

@@ -10,7 +10,7 @@ use crate::metrics::Eviction;
 use crate::registry::ToolError;
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
-use crate::units::Patience;
+use crate::units::TimeLimit;
 
 use crate::shard::connections::{State, Waiting};
 use crate::shard::{Shard, ShardRing};
@@ -32,8 +32,8 @@ impl<R: ShardRing> Shard<R> {
         let timeouts = &self.service.timeouts;
         let is_held = connection.held.is_some() && self.service.linger == Linger::Forever;
         let idle = match timeouts.idle {
-            Patience::For(idle) => Some(idle),
-            Patience::Forever => None,
+            TimeLimit::For(idle) => Some(idle),
+            TimeLimit::Forever => None,
         };
         let deadline = match connection.waiting {
             Waiting::Head => {
@@ -142,8 +142,8 @@ impl<R: ShardRing> Shard<R> {
             .connection(key)
             .map_or(self.clock.now, |connection| connection.request.phase_began);
         let is_over = match self.service.timeouts.idle {
-            Patience::For(idle) => self.clock.now >= idle_since + idle,
-            Patience::Forever => false,
+            TimeLimit::For(idle) => self.clock.now >= idle_since + idle,
+            TimeLimit::Forever => false,
         };
         if is_over {
             self.metrics.count_eviction(Eviction::Idle);

@@ -33,7 +33,7 @@ use crate::session::{SessionKey, SessionOptions, Store};
 use crate::transport::http::HealthSlot;
 use crate::transport::http::HttpLimits;
 use crate::transport::http::admission::AdmissionPolicy;
-use crate::units::{Patience, ShardId};
+use crate::units::{ShardId, TimeLimit};
 use crate::wire::http1::{BodyLimits, HeadLimits};
 use crate::workers::{Submitter, WorkerSettings, Workers};
 
@@ -289,7 +289,7 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_secs(10),
     body: Duration::from_secs(20),
     read: Duration::from_secs(5),
-    idle: Patience::For(Duration::from_secs(60)),
+    idle: TimeLimit::For(Duration::from_secs(60)),
     write: Duration::from_secs(8),
     call: Duration::from_secs(15),
     ask: Duration::from_secs(40),

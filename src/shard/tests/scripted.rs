@@ -7,7 +7,7 @@ use super::rig::{Rig, Sizes, TIMEOUTS};
 use crate::config::Timeouts;
 use crate::metrics::{Eviction, Method, Operation, Outcome, Stage};
 use crate::ring::simulated::{Fault, Faults, PeerView};
-use crate::units::Patience;
+use crate::units::TimeLimit;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(16);
 
@@ -341,7 +341,7 @@ fn running_out_of_descriptors_pauses_accepting_and_loses_nobody() {
 #[test]
 fn empty_lines_between_requests_keep_no_buffer_and_stop_no_drain() {
     let timeouts = Timeouts {
-        idle: Patience::Forever,
+        idle: TimeLimit::Forever,
         ..TIMEOUTS
     };
     let mut rig = Rig::with_timeouts(1, Sizes::default(), timeouts);
