@@ -140,7 +140,7 @@ pub use registry::{
     Annotations, Ask, BlockingContext, COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Cancellation,
     ClientCapabilities, Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock, Derived,
     Elicit, ElicitAnswer, Execution, ExplicitSchema, Icon, IconTheme, IncludeContext, IntoCompletion,
-    IntoContents, IntoMessages, IntoOutput, ListFrom, ListRoots, ListUpdates, LogLevel, NoArguments,
+    IntoContents, IntoMessages, IntoOutput, ListRequest, ListRoots, ListUpdates, LogLevel, NoArguments,
     ParamHeader, ParamHeaderError, ParamKind, PendingAnswer, Progress, Prompt, PromptArgument,
     PromptArguments, PromptBuilder, PromptIndex, PromptInfo, PromptMessage, PromptOutput, Property, Question,
     QuestionMethod, QuestionRequest, ReadOutput, Registrable, Registry, RegistryBuilder, RegistryError,

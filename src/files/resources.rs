@@ -25,7 +25,7 @@ use super::root::Root;
 use super::watch::{Told, WatchError, Watched, Watcher};
 use super::{Cancel, Kind, mime_type};
 use crate::registry::{
-    BlockingContext, CompletionRequest, ListFrom, ListUpdates, ReadOutput, RegistryBuilder, RegistryError,
+    BlockingContext, CompletionRequest, ListRequest, ListUpdates, ReadOutput, RegistryBuilder, RegistryError,
     Resource, ResourceInfo, ResourceLister, ResourcePage, ResourceTemplate, ToolError, Updates,
     percent_decode,
 };
@@ -63,9 +63,9 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
                 read(&reader, &variables.path, cancel).map_err(of_reading)
             }),
     )?;
-    let list = move |context: &BlockingContext, from: ListFrom| {
+    let list = move |context: &BlockingContext, request: ListRequest| {
         let cancel: Cancel<'_> = &|| context.is_cancelled();
-        list(&lister, from, cancel).map_err(ToolError::from)
+        list(&lister, request, cancel).map_err(ToolError::from)
     };
     let listed = root.clone();
     let watch_list = move |updates: ListUpdates| match watch_list(&list_watcher, &listed, updates) {
@@ -168,10 +168,10 @@ fn of_watching(error: WatchError) -> ToolError {
 }
 
 /// The regular files of the top level, behind `from`.
-fn list(root: &Root, from: ListFrom, cancel: Cancel<'_>) -> Result<ResourcePage, FileError> {
+fn list(root: &Root, request: ListRequest, cancel: Cancel<'_>) -> Result<ResourcePage, FileError> {
     let arguments = ListDirectory {
         path: String::new(),
-        after: from.after,
+        after: request.after,
     };
     let listing = list_within(root, &arguments, AnswerBytes::UNBOUNDED, cancel)?;
     Ok(ResourcePage {

@@ -178,7 +178,7 @@ pub use running::context::CallContext;
 pub use running::messages::{IntoMessages, PromptMessage, PromptOutput};
 pub use running::outcome::{Outcome, Output};
 pub use running::output::{Content, IntoOutput, NoArguments, Structured, ToolOutput};
-pub use running::resource_page::{ListFrom, ResourcePage};
+pub use running::resource_page::{ListRequest, ResourcePage};
 pub use running::started::Started;
 pub use schemas::param_header::{ParamHeader, ParamHeaderError, ParamKind};
 pub use schemas::portable::{unportable_input, unportable_output};

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::mcp::lists::prepared::PAGE_ITEMS_MAX;
-use crate::registry::{ListFrom, Resource, ResourceLister, ResourcePage};
+use crate::registry::{ListRequest, Resource, ResourceLister, ResourcePage};
 
 fn resource(at: usize) -> Resource {
     Resource::new(format!("test://{at}"), format!("number {at}")).read(|_: CallContext| async { Ok("") })
 }
 
 /// Lists numbers, three on a page.
-async fn numbers(from: ListFrom) -> Result<ResourcePage, ToolError> {
-    let first = match from.after.as_deref().map(str::parse) {
+async fn numbers(request: ListRequest) -> Result<ResourcePage, ToolError> {
+    let first = match request.after.as_deref().map(str::parse) {
         None => 0,
         Some(Ok(after)) => after,
         Some(Err(_)) => return Err(ToolError::invalid_arguments("no such place")),

@@ -11,7 +11,7 @@ use crate::registry::running::blocking_handler::BlockingHandler;
 use crate::registry::running::context::CallContext;
 use crate::registry::running::handler::Handler;
 use crate::registry::running::outcome::ListKind;
-use crate::registry::running::resource_page::{ListFrom, ResourcePage};
+use crate::registry::running::resource_page::{ListRequest, ResourcePage};
 
 /// Lists resources that are not registered one by one, such as the files of a directory, when a client asks. Clients
 /// read them through a template.
@@ -26,11 +26,11 @@ impl ResourceLister {
     pub fn new<F, H>(name: impl Into<String>, function: H) -> Self
     where
         F: Future<Output = Result<ResourcePage, ToolError>> + 'static,
-        H: Fn(CallContext, ListFrom) -> F + Send + Sync + 'static,
+        H: Fn(CallContext, ListRequest) -> F + Send + Sync + 'static,
     {
         Self {
             name: name.into(),
-            handler: Arc::new(AsyncHandler::<ListKind, ListFrom, F, H>::new(function)),
+            handler: Arc::new(AsyncHandler::<ListKind, ListRequest, F, H>::new(function)),
             watch: None,
         }
     }
@@ -49,11 +49,11 @@ impl ResourceLister {
     /// A function that may block; it runs on the worker pool.
     pub fn blocking<H>(name: impl Into<String>, function: H) -> Self
     where
-        H: Fn(&BlockingContext, ListFrom) -> Result<ResourcePage, ToolError> + Send + Sync + 'static,
+        H: Fn(&BlockingContext, ListRequest) -> Result<ResourcePage, ToolError> + Send + Sync + 'static,
     {
         Self {
             name: name.into(),
-            handler: Arc::new(BlockingHandler::<ListKind, ListFrom, ResourcePage, H>::new(
+            handler: Arc::new(BlockingHandler::<ListKind, ListRequest, ResourcePage, H>::new(
                 function,
             )),
             watch: None,

@@ -6,7 +6,7 @@ use crate::registry::info::resource_info::ResourceInfo;
 
 /// The place at which a lister is to go on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct ListFrom {
+pub struct ListRequest {
     /// The [`ResourcePage::next`] of the page before; `None` for the first page. It went through the client's hands,
     /// and may be anything.
     pub after: Option<String>,
