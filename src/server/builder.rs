@@ -261,9 +261,9 @@ impl ServerBuilder {
         let settings = self.settings()?;
         // Signals are listened to before anybody can know that the server runs, and so tell it to stop.
         let signals = Signals::listen(&[SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
-        let waking = Some(signals.waking());
+        let wake_on_drop = Some(signals.wake_on_drop());
         let is_stopped = || signals.is_stop_waiting();
-        let server = Server::start_as(&self.identity, &settings, registry, waking, is_stopped)?;
+        let server = Server::start_as(&self.identity, &settings, registry, wake_on_drop, is_stopped)?;
         on_start(&server);
         while signals.next(LOOK_INTERVAL).is_none() && !server.is_broken() && !server.is_over() {}
         let was_broken = server.is_broken();

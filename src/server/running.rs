@@ -12,7 +12,7 @@ use super::service;
 use super::shards::{self, Common, ShardHandle, Shards};
 #[cfg(feature = "cli")]
 use super::signals::Signals;
-use super::signals::Waking;
+use super::signals::WakeOnDrop;
 use super::start_error::StartError;
 use super::watchdog::Watchdog;
 use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
@@ -81,7 +81,7 @@ impl Server {
             &identity(),
             settings,
             registry,
-            Some(signals.waking()),
+            Some(signals.wake_on_drop()),
             is_stopped,
         )
     }
@@ -90,7 +90,7 @@ impl Server {
         identity: &Identity,
         settings: &Settings,
         registry: Registry,
-        waking: Option<Waking>,
+        wake_on_drop: Option<WakeOnDrop>,
         mut is_cut_short: impl FnMut() -> bool,
     ) -> Result<Server, StartError> {
         let mut go_on = || {
@@ -129,7 +129,7 @@ impl Server {
             mesh: Mesh::new(settings.shards.len(), settings.sizes.handlers, Instant::now()),
             health: Arc::clone(&health),
         };
-        let (shards, listening) = shards::start(settings, &common, waking, &mut is_cut_short)?;
+        let (shards, listening) = shards::start(settings, &common, wake_on_drop, &mut is_cut_short)?;
         let view = admin_view(
             health,
             &shards,

@@ -30,7 +30,7 @@ use crate::units::ShardId;
 use crate::workers::Submitter;
 
 use super::failure::{Failure, make_patiently};
-use super::signals::Waking;
+use super::signals::WakeOnDrop;
 use super::start_error::StartError;
 
 /// A shard makes a few memory maps and two rings; longer means the machine is in trouble.
@@ -168,19 +168,19 @@ enum Source {
 }
 
 /// Starts all shards, unless it is cut short. Returns them with their listeners once all have started. If one does not
-/// start, the others are ended. `waking` is dropped when the last of them has ended.
+/// start, the others are ended. `wake_on_drop` is dropped when the last of them has ended.
 pub(super) fn start(
     settings: &Settings,
     common: &Common,
-    waking: Option<Waking>,
+    wake_on_drop: Option<WakeOnDrop>,
     is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<(Shards, Option<Listening>), StartError> {
     let (sources, listening) = sources(settings)?;
-    let waking = Arc::new(waking);
+    let wake_on_drop = Arc::new(wake_on_drop);
     let mut shards = Shards(Vec::with_capacity(sources.len()));
     for (place, source) in settings.shards.iter().zip(sources) {
-        let waking = Arc::clone(&waking);
-        let handle = start_one(settings, common, *place, source, waking, is_cut_short)?;
+        let wake_on_drop = Arc::clone(&wake_on_drop);
+        let handle = start_one(settings, common, *place, source, wake_on_drop, is_cut_short)?;
         shards.0.push(handle);
     }
     Ok((shards, listening))
@@ -238,7 +238,7 @@ fn start_one(
     common: &Common,
     place: ShardPlace,
     source: Source,
-    waking: Arc<Option<Waking>>,
+    wake_on_drop: Arc<Option<WakeOnDrop>>,
     is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<ShardHandle, StartError> {
     let failed = |failure: Failure| StartError::of_shard(place.shard, &failure);
@@ -280,7 +280,7 @@ fn start_one(
             note_panics_here();
             let ended = run(seed, cpu, &ready, &watch);
             watch.is_expected.set(ended.is_ok());
-            drop((watch, waking));
+            drop((watch, wake_on_drop));
             ended
         })
         .map_err(|error| failed(Failure::thread(error)))?;

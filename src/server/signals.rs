@@ -25,9 +25,9 @@ pub(crate) struct Signals {
 }
 
 /// Ends a wait for signals early when it is dropped, on any thread.
-pub(crate) struct Waking(Sender<Option<i32>>);
+pub(crate) struct WakeOnDrop(Sender<Option<i32>>);
 
-impl Drop for Waking {
+impl Drop for WakeOnDrop {
     fn drop(&mut self) {
         // Nobody waits any more.
         let _ = self.0.send(None);
@@ -55,8 +55,8 @@ impl Signals {
     }
 
     /// A value whose drop ends the wait for the next signal.
-    pub(crate) fn waking(&self) -> Waking {
-        Waking(self.to.clone())
+    pub(crate) fn wake_on_drop(&self) -> WakeOnDrop {
+        WakeOnDrop(self.to.clone())
     }
 
     /// The next signal, if it comes in time and nobody ends the wait.
