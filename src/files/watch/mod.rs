@@ -123,7 +123,7 @@ impl Watcher {
         };
         let (watch_set, wake_up) = (Arc::clone(&running.watch_set), Arc::clone(&running.wake_up));
         let added = add(&watch_set, what, told);
-        // This is for events that were taken in on the way.
+        // This is for events that were taken in on the walk.
         wake_up.signal();
         match added {
             Ok(key) => Ok(Watched {
