@@ -25,13 +25,13 @@ pub(super) const GAP: Duration = Duration::from_millis(100);
 
 /// Lets through as many reports as a client should get.
 #[derive(Debug, Default)]
-pub(super) struct Paced {
+pub(super) struct RateLimit {
     told: Cell<Option<Instant>>,
 }
 
-impl Paced {
+impl RateLimit {
     /// Whether it is time for a report; if so, the report counts as made.
-    pub(super) fn try_tell(&self, now: Instant) -> bool {
+    pub(super) fn try_report(&self, now: Instant) -> bool {
         let is_time = self.told.get().is_none_or(|told| now >= told + GAP);
         if is_time {
             self.told.set(Some(now));
@@ -42,17 +42,17 @@ impl Paced {
 
 /// Runs `work` and tells the client how many files it has looked at: now and then, and once more at its end.
 #[allow(clippy::disallowed_methods, reason = "runs on a worker")]
-pub(super) fn tell_progress<T>(
+pub(super) fn report_progress<T>(
     context: &BlockingContext,
     work: impl FnOnce(Progress<'_>) -> Result<T, FileError>,
 ) -> Result<T, FileError> {
     if !context.wants_progress() {
         return work(&|_| ());
     }
-    let (paced, last) = (Paced::default(), Cell::new(Looked::default()));
+    let (rate_limit, last) = (RateLimit::default(), Cell::new(Looked::default()));
     let result = work(&|looked| {
         last.set(looked);
-        if paced.try_tell(Instant::now()) {
+        if rate_limit.try_report(Instant::now()) {
             context.progress(said(looked));
         }
     })?;
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn ten_a_second_at_most() {
-        let (paced, start) = (Paced::default(), Instant::now());
-        let told = (0..1_000).filter(|&at| paced.try_tell(start + Duration::from_millis(at)));
+        let (rate_limit, start) = (RateLimit::default(), Instant::now());
+        let told = (0..1_000).filter(|&at| rate_limit.try_report(start + Duration::from_millis(at)));
         assert_eq!(
             told.collect::<Vec<_>>(),
             (0..1_000).step_by(100).collect::<Vec<_>>()

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::complete::complete_path;
 use super::error::{FileError, ShownPath};
-use super::progress::{Progress, tell_progress};
+use super::progress::{Progress, report_progress};
 use super::read::{ReadFile, read_file};
 use super::resources::uri_of;
 use super::root::Root;
@@ -70,7 +70,7 @@ pub(super) fn register(registry: &mut RegistryBuilder, root: &Root) -> Result<()
             )
             .run_blocking(move |context: &BlockingContext, args: FindInFiles| {
                 let cancel: Cancel<'_> = &|| context.is_cancelled();
-                tell_progress(context, |progress| {
+                report_progress(context, |progress| {
                     find_in_files(&searcher, &args, cancel, progress)
                 })
                 .map_err(ToolError::from)

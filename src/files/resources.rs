@@ -22,7 +22,7 @@ use super::error::{FileError, ShownPath};
 use super::list::{ListDirectory, ListedEntry, list_within};
 use super::read::read_whole;
 use super::root::Root;
-use super::watch::{Told, WatchError, Watched, Watcher};
+use super::watch::{OnChange, WatchError, Watched, Watcher};
 use super::{Cancel, Kind, mime_type};
 use crate::registry::{
     BlockingContext, CompletionRequest, ListRequest, ListUpdates, ReadOutput, RegistryBuilder, RegistryError,
@@ -113,14 +113,14 @@ fn watch(watcher: &Watcher, uri: &str, updates: Updates) -> Result<Watched, Watc
     let path = uri.strip_prefix(URI_START).and_then(percent_decode);
     let path = path.ok_or(WatchError::NotBelowRoot)?;
     let since = updates.since();
-    let told: Told = Arc::new(move || updates.updated());
-    watcher.watch(Path::new(&*path), since, told)
+    let on_change: OnChange = Arc::new(move || updates.updated());
+    watcher.watch(Path::new(&*path), since, on_change)
 }
 
 /// Announces changes of the list. Editors that write a file beside and rename it leave the list as it was.
 fn watch_list(watcher: &Watcher, root: &Root, updates: ListUpdates) -> Result<Watched, WatchError> {
     let known = Arc::new(AtomicU64::new(0));
-    let told: Told = {
+    let on_change: OnChange = {
         let (known, root) = (Arc::clone(&known), root.clone());
         Arc::new(move || {
             let now = fingerprint(&root);
@@ -129,7 +129,7 @@ fn watch_list(watcher: &Watcher, root: &Root, updates: ListUpdates) -> Result<Wa
             }
         })
     };
-    let watched = watcher.watch_list(told)?;
+    let watched = watcher.watch_list(on_change)?;
     // This comes last, when no change can escape any more.
     known.store(fingerprint(root), Ordering::Relaxed);
     Ok(watched)
@@ -161,7 +161,7 @@ fn of_watching(error: WatchError) -> ToolError {
             ToolError::NotFound
         }
         error => {
-            tracing::warn!("changes of files will not be told: {error}");
+            tracing::warn!("changes of files will not be announced: {error}");
             ToolError::message("no more files can be watched at present")
         }
     }

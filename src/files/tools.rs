@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::FileError;
-use super::progress::{Progress, tell_progress};
+use super::progress::{Progress, report_progress};
 use super::read::FileText;
 use super::root::Root;
 use super::{Cancel, file_info, find_files, list_directory, prompts, read_file, resources, search};
@@ -110,7 +110,7 @@ where
 {
     let function = move |root: &Root, args: &A, context: &BlockingContext| {
         let cancel: Cancel<'_> = &|| context.is_cancelled();
-        tell_progress(context, |progress| function(root, args, cancel, progress)).map(Structured)
+        report_progress(context, |progress| function(root, args, cancel, progress)).map(Structured)
     };
     contextual_tool(root, words, function)
 }

@@ -48,7 +48,7 @@ const ROOT_LOOK: Duration = Duration::from_secs(1);
 const NO_ROOT_LOOK: Duration = Duration::from_millis(250);
 
 /// The function that is told that a file changed. It runs on the watching thread, and must not block it.
-pub(super) type Told = Arc<dyn Fn() + Send + Sync>;
+pub(super) type OnChange = Arc<dyn Fn() + Send + Sync>;
 
 /// Watches files of one root; cheap to clone.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ struct Shared {
 }
 
 struct Watching {
-    watch_set: Arc<Mutex<WatchSet<Told>>>,
+    watch_set: Arc<Mutex<WatchSet<OnChange>>>,
     wake_up: Arc<EventFd>,
     /// Ends the thread when it is closed.
     _alive: PipeWriter,
@@ -72,7 +72,7 @@ struct Watching {
 /// A watched file; when this is dropped, the watch ends.
 pub(super) struct Watched {
     shared: Arc<Shared>,
-    watch_set: Arc<Mutex<WatchSet<Told>>>,
+    watch_set: Arc<Mutex<WatchSet<OnChange>>>,
     wake_up: Arc<EventFd>,
     key: Key,
 }
@@ -96,9 +96,9 @@ impl Watcher {
         &self,
         path: &Path,
         since: Option<SystemTime>,
-        told: Told,
+        on_change: OnChange,
     ) -> Result<Watched, WatchError> {
-        let watched = self.begin(What::File(path.to_owned()), told)?;
+        let watched = self.begin(What::File(path.to_owned()), on_change)?;
         // This comes last, when no change can escape any more.
         if since.is_some_and(|since| change_time::has_changed(&self.shared.root, path, since)) {
             lock(&watched.watch_set).on_change(watched.key, Instant::now());
@@ -111,18 +111,18 @@ impl Watcher {
     ///
     /// # Errors
     /// A limit is reached; the system fails.
-    pub(super) fn watch_list(&self, told: Told) -> Result<Watched, WatchError> {
-        self.begin(What::List, told)
+    pub(super) fn watch_list(&self, on_change: OnChange) -> Result<Watched, WatchError> {
+        self.begin(What::List, on_change)
     }
 
-    fn begin(&self, what: What, told: Told) -> Result<Watched, WatchError> {
+    fn begin(&self, what: What, on_change: OnChange) -> Result<Watched, WatchError> {
         let mut watching = lock(&self.shared.watching);
         let running = match &*watching {
             Some(running) => running,
             None => watching.insert(Watching::begin(self.shared.root.clone())?),
         };
         let (watch_set, wake_up) = (Arc::clone(&running.watch_set), Arc::clone(&running.wake_up));
-        let added = add(&watch_set, what, told);
+        let added = add(&watch_set, what, on_change);
         // This is for events that were taken in on the walk.
         wake_up.signal();
         match added {
@@ -142,10 +142,10 @@ impl Watcher {
 
 /// Adds a path that is notified of events from now on. Events that are already in the kernel's queue happened before,
 /// and are taken out first.
-fn add(watch_set: &Mutex<WatchSet<Told>>, what: What, told: Told) -> Result<Key, WatchError> {
+fn add(watch_set: &Mutex<WatchSet<OnChange>>, what: What, on_change: OnChange) -> Result<Key, WatchError> {
     let mut watch_set = lock(watch_set);
     watch_set.look(Instant::now()).map_err(WatchError::System)?;
-    watch_set.add(what, told)
+    watch_set.add(what, on_change)
 }
 
 impl Drop for Watched {
@@ -186,7 +186,7 @@ impl Watching {
 
 /// The loop of the thread.
 struct Loop {
-    watch_set: Arc<Mutex<WatchSet<Told>>>,
+    watch_set: Arc<Mutex<WatchSet<OnChange>>>,
     inotify: Arc<OwnedFd>,
     wake_up: Arc<EventFd>,
     ended: PipeReader,
@@ -196,7 +196,7 @@ impl Loop {
     fn run(self) {
         if let Err(error) = self.work() {
             tracing::error!(
-                "changes of files are not told any more until all subscriptions have ended: {error}"
+                "changes of files are not announced any more until all subscriptions have ended: {error}"
             );
         }
     }
@@ -207,7 +207,7 @@ impl Loop {
             self.wake_up.clear();
             let mut watch_set = lock(&self.watch_set);
             watch_set.look(Instant::now())?;
-            let told = watch_set.take_due(Instant::now());
+            let callbacks = watch_set.take_due(Instant::now());
             let root_look = if watch_set.has_root() {
                 ROOT_LOOK
             } else {
@@ -215,9 +215,9 @@ impl Loop {
             };
             let look_at = Instant::now() + root_look;
             due = Some(watch_set.next_due().map_or(look_at, |due| due.min(look_at)));
-            // The function that is told may take locks of its own.
+            // The callbacks may take locks of its own.
             drop(watch_set);
-            told.iter().for_each(|tell| tell());
+            callbacks.iter().for_each(|callback| callback());
         }
         Ok(())
     }

@@ -284,16 +284,16 @@ fn what_is_found_and_seen_is_told_once() {
     assert_eq!(stand.told(), [""; 0], "it has left");
 }
 
-fn teller() -> (Told, Receiver<()>) {
+fn teller() -> (OnChange, Receiver<()>) {
     let (tell, told) = channel();
-    let tell: Told = Arc::new(move || {
+    let tell: OnChange = Arc::new(move || {
         let _ = tell.send(());
     });
     (tell, told)
 }
 
 /// The thread's own hold on what it watches, without keeping it.
-fn thread_of(watcher: &Watcher) -> Weak<Mutex<WatchSet<Told>>> {
+fn thread_of(watcher: &Watcher) -> Weak<Mutex<WatchSet<OnChange>>> {
     let watching = lock(&watcher.shared.watching);
     Arc::downgrade(&watching.as_ref().unwrap().watch_set)
 }
@@ -371,7 +371,7 @@ fn those_who_are_told_may_subscribe_and_leave() {
     let again = {
         let (watcher, held) = (watcher.clone(), Arc::clone(&held));
         let next = watcher.clone();
-        let tell: Told = Arc::new(move || {
+        let tell: OnChange = Arc::new(move || {
             let watched = next.watch(Path::new("b"), None, Arc::clone(&tell_next)).unwrap();
             *lock(&held) = Some(watched);
         });

@@ -51,7 +51,7 @@ struct Subject<T> {
     what: What,
     places: Vec<Place>,
     debounce: Debounce,
-    told: T,
+    callback: T,
 }
 
 /// The subject that may change.
@@ -86,7 +86,7 @@ impl<T: Clone> WatchSet<T> {
     }
 
     /// Begins to watch a path, whether there is a file yet or not.
-    pub(super) fn add(&mut self, what: What, told: T) -> Result<Key, WatchError> {
+    pub(super) fn add(&mut self, what: What, callback: T) -> Result<Key, WatchError> {
         if matches!(&what, What::File(path) if !begins_below(path)) {
             return Err(WatchError::NotBelowRoot);
         }
@@ -108,7 +108,7 @@ impl<T: Clone> WatchSet<T> {
             what,
             places,
             debounce: Debounce::default(),
-            told,
+            callback,
         };
         self.subjects.insert(key, subject);
         Ok(key)
@@ -178,7 +178,7 @@ impl<T: Clone> WatchSet<T> {
             };
             let is_due = subject.debounce.try_notify(now);
             if is_due {
-                due.push(subject.told.clone());
+                due.push(subject.callback.clone());
             }
             !is_due
         });
