@@ -139,14 +139,14 @@ fn sleep_is_a_future_of_the_executor() {
 }
 
 /// A listener that ignores messages.
-struct Deaf;
+struct NullListener;
 
-impl LinkListener for Deaf {
-    fn on_said(&self, _: u64) {}
+impl LinkListener for NullListener {
+    fn on_emission(&self, _: u64) {}
 }
 
 fn link(facts: ClientFacts) -> Arc<CallLink> {
-    let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::default());
+    let mut link = CallLink::new(Arc::new(NullListener), ServerHandle::default());
     Arc::get_mut(&mut link).unwrap().begin(facts);
     link
 }

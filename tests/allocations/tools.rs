@@ -49,10 +49,10 @@ fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
 }
 
 /// A listener that ignores messages.
-struct Deaf;
+struct NullListener;
 
-impl LinkListener for Deaf {
-    fn on_said(&self, _: u64) {}
+impl LinkListener for NullListener {
+    fn on_emission(&self, _: u64) {}
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_warm_link_to_the_client_costs_no_allocation() {
     let echo = registry.find("echo").unwrap();
     let mut bytes = br#"{"message":"hello"}"#.to_vec();
     let tape = simd_json::to_tape(&mut bytes).unwrap();
-    let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::default());
+    let mut link = CallLink::new(Arc::new(NullListener), ServerHandle::default());
     let mut out = Vec::with_capacity(1_024);
     let mut round = || {
         out.clear();

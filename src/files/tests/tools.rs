@@ -220,10 +220,10 @@ fn failures_are_messages_that_say_nothing_of_the_root() {
 }
 
 /// A listener that wakes nobody.
-struct Deaf;
+struct NullListener;
 
-impl LinkListener for Deaf {
-    fn on_said(&self, _: u64) {}
+impl LinkListener for NullListener {
+    fn on_emission(&self, _: u64) {}
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn progress_reaches_the_client_that_wants_it() {
         .file("c/d", "needle\n");
     let registry = registry(&tree.root());
     let said = |tool: &str, arguments: &str, wants_progress: bool| {
-        let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::NOWHERE);
+        let mut link = CallLink::new(Arc::new(NullListener), ServerHandle::NOWHERE);
         let facts = ClientFacts {
             wants_progress,
             ..ClientFacts::default()

@@ -19,10 +19,10 @@ pub(super) struct Stream {
 }
 
 /// A waker that panics: calls here send messages only when they are polled.
-struct Deaf;
+struct PanickingListener;
 
-impl LinkListener for Deaf {
-    fn on_said(&self, _: u64) {
+impl LinkListener for PanickingListener {
+    fn on_emission(&self, _: u64) {
         panic!("said outside a poll");
     }
 }
@@ -39,7 +39,7 @@ impl Stream {
     ) -> Reply {
         let ticket = work.ticket();
         let task = work.task().map(|terms| state.create_task(&ticket, terms));
-        let mut link = CallLink::new(Arc::new(Deaf), ServerHandle::NOWHERE);
+        let mut link = CallLink::new(Arc::new(PanickingListener), ServerHandle::NOWHERE);
         Arc::get_mut(&mut link).unwrap().begin(work.client());
         let call = match work.start(tools, CallContext::with_link(Arc::clone(&link))) {
             Ok(Started::Future(call)) => call,

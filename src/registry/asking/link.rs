@@ -19,7 +19,7 @@
     reason = "a worker's thread speaks here to a shard; a call that only answers never locks"
 )]
 
-mod said;
+mod state;
 mod unsent;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -37,8 +37,8 @@ use super::question::{AnswerError, NotedQuestion, Question};
 use super::server_handle::ServerHandle;
 use super::tool_error::ToolError;
 
-pub use said::{QUESTION_KEY_BYTES_MAX, QUESTIONS_MAX};
-use said::{Said, WaitState, Waiting};
+use state::{LinkState, WaitState, Waiting};
+pub use state::{QUESTION_KEY_BYTES_MAX, QUESTIONS_MAX};
 use unsent::{LinkAddress, Queued, Unsent};
 pub use unsent::{UNSENT_BYTES_MAX, UNSENT_MAX};
 
@@ -60,7 +60,7 @@ const ASKED: u8 = 1 << 4;
 pub trait LinkListener: Send + Sync {
     /// There is something to take from the link of `call`, emitted outside a poll. Called at most once until it is
     /// taken. It runs on the thread that emitted, without a lock, and so perhaps just after the call was closed.
-    fn on_said(&self, call: u64);
+    fn on_emission(&self, call: u64);
 }
 
 /// The way from one call to its client. A shard makes it once and uses it again, call after call.
@@ -76,7 +76,7 @@ pub struct CallLink {
     taken: AtomicU64,
     /// Emissions that were lost because there were too many unsent.
     dropped: AtomicU64,
-    said: Mutex<Said>,
+    state: Mutex<LinkState>,
     answered: Condvar,
 }
 
@@ -100,7 +100,7 @@ impl CallLink {
             progress: AtomicU64::new(f64::NAN.to_bits()),
             taken: AtomicU64::new(f64::NAN.to_bits()),
             dropped: AtomicU64::new(0),
-            said: Mutex::default(),
+            state: Mutex::default(),
             answered: Condvar::new(),
         })
     }
@@ -115,8 +115,8 @@ impl CallLink {
         *self.progress.get_mut() = f64::NAN.to_bits();
         *self.taken.get_mut() = f64::NAN.to_bits();
         *self.dropped.get_mut() = 0;
-        let said = self.said.get_mut().unwrap_or_else(PoisonError::into_inner);
-        said.clear();
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.clear();
     }
 
     /// Gives the call the number that its listener is told. Messages from before are announced now, because the
@@ -126,7 +126,7 @@ impl CallLink {
         self.call.store(call, Ordering::Relaxed);
         let before = self.flags.fetch_or(BOUND, Ordering::AcqRel);
         if before & (PENDING | POLLED) == PENDING {
-            self.listener.on_said(call);
+            self.listener.on_emission(call);
         }
     }
 
@@ -149,11 +149,11 @@ impl CallLink {
         let start = into.len();
         unsent::with_polled(self.address(), |unsent| unsent.take(into));
         if self.flags.load(Ordering::Acquire) & PENDING != 0 {
-            let mut said = self.lock();
-            said.unsent.take(into);
+            let mut state = self.lock();
+            state.unsent.take(into);
             // The queue and its flag change together, under the lock.
             self.flags.fetch_and(!PENDING, Ordering::AcqRel);
-            drop(said);
+            drop(state);
             self.keep_increasing(into, start);
         }
         let progress = |emission: &Emission| match emission {
@@ -168,7 +168,7 @@ impl CallLink {
     /// Whether other threads emitted something other than a message: a question, or that the stream is to close.
     pub fn has_requests(&self) -> bool {
         let is_pending = self.flags.load(Ordering::Acquire) & PENDING != 0;
-        is_pending && self.lock().unsent.iter().any(|said| !said.is_droppable())
+        is_pending && self.lock().unsent.iter().any(|emission| !emission.is_droppable())
     }
 
     /// With [`Asking::ByRetry`], takes the questions without an answer, in the order in which they were asked.
@@ -179,8 +179,8 @@ impl CallLink {
     /// With [`Asking::ByRetry`], the answers that came with the request and were asked for.
     pub fn answers(&self) -> Option<Map<String, Value>> {
         let answers = self.facts.answers.as_deref()?;
-        let said = self.lock();
-        let asked = answers.iter().filter(|(key, _)| said.keys.contains(key));
+        let state = self.lock();
+        let asked = answers.iter().filter(|(key, _)| state.keys.contains(key));
         Some(asked.map(|(key, answer)| (key.clone(), answer.clone())).collect())
     }
 
@@ -188,15 +188,15 @@ impl CallLink {
     /// ignored, and so is a second answer.
     pub fn answer(&self, number: u32, answer: Result<Value, AnswerError>) {
         let waker = {
-            let mut said = self.lock();
-            let Some(state) = said.state_of(number) else {
+            let mut state = self.lock();
+            let Some(waiting) = state.state_of(number) else {
                 return;
             };
-            let WaitState::Open(waker) = state else {
+            let WaitState::Open(waker) = waiting else {
                 return;
             };
             let waker = waker.take();
-            *state = WaitState::Answered(answer);
+            *waiting = WaitState::Answered(answer);
             waker
         };
         self.answered.notify_all();
@@ -210,9 +210,9 @@ impl CallLink {
         if self.flags.load(Ordering::Acquire) & ASKED == 0 {
             return 0;
         }
-        let said = self.lock();
+        let state = self.lock();
         let is_open = |waiting: &&Waiting| matches!(waiting.state, WaitState::Open(_));
-        said.waiting.iter().filter(is_open).count()
+        state.waiting.iter().filter(is_open).count()
     }
 
     /// Ends the call: its messages from now on are dropped, and every wait for an answer ends with
@@ -224,9 +224,9 @@ impl CallLink {
             return;
         }
         // The lock makes sure that a call which saw the flag unset, and waits now, is woken.
-        let mut said = self.lock();
-        let wakers: Vec<Waker> = said.waiting.iter_mut().filter_map(Waiting::take_waker).collect();
-        drop(said);
+        let mut state = self.lock();
+        let wakers: Vec<Waker> = state.waiting.iter_mut().filter_map(Waiting::take_waker).collect();
+        drop(state);
         self.answered.notify_all();
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -259,8 +259,8 @@ impl CallLink {
         if !self.wants_progress() || !progress.progress.is_finite() {
             return;
         }
-        let is_said = |last| f64::from_bits(last) >= progress.progress;
-        let advance = |last| (!is_said(last)).then_some(progress.progress.to_bits());
+        let is_reported = |last| f64::from_bits(last) >= progress.progress;
+        let advance = |last| (!is_reported(last)).then_some(progress.progress.to_bits());
         let advanced = self
             .progress
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
@@ -272,7 +272,7 @@ impl CallLink {
             total: progress.total.filter(|total| total.is_finite()),
             message: progress.message,
         };
-        self.say(emission);
+        self.queue(emission);
     }
 
     /// Queues an emission.
@@ -285,7 +285,7 @@ impl CallLink {
                 return;
             }
         }
-        self.say(emission);
+        self.queue(emission);
     }
 
     /// Asks a question in the way that leads to this client.
@@ -312,35 +312,35 @@ impl CallLink {
             key: key.to_owned(),
             request: question.request(self.facts.capabilities),
         };
-        let mut said = self.lock();
+        let mut state = self.lock();
         if self.is_closed() {
             return QuestionState::Settled(Err(ToolError::Cancelled));
         }
         if self.facts.asking == Asking::ByRetry {
-            said.noted.push(noted);
+            state.noted.push(noted);
             return QuestionState::Settled(Err(ToolError::InputRequired));
         }
-        said.waiting.push(Waiting {
+        state.waiting.push(Waiting {
             number,
             state: WaitState::Open(None),
         });
         self.flags.fetch_or(ASKED, Ordering::AcqRel);
-        drop(said);
-        self.say(Emission::Question(noted));
+        drop(state);
+        self.queue(Emission::Question(noted));
         QuestionState::Waiting(number)
     }
 
     /// Takes the answer to a question on the stream, once; `waker` is woken when there is one.
     pub(super) fn poll_answer(&self, number: u32, waker: &Waker) -> Poll<Result<Value, ToolError>> {
-        let mut said = self.lock();
-        if let Some(result) = said.take_answer(number) {
+        let mut state = self.lock();
+        if let Some(result) = state.take_answer(number) {
             return Poll::Ready(result);
         }
         if self.is_closed() {
-            said.forget(number);
+            state.forget(number);
             return Poll::Ready(Err(ToolError::Cancelled));
         }
-        match said.state_of(number) {
+        match state.state_of(number) {
             Some(WaitState::Open(slot)) => {
                 match slot {
                     Some(known) => known.clone_from(waker),
@@ -354,17 +354,17 @@ impl CallLink {
 
     /// Does the same on a thread that may block.
     pub(super) fn wait_for(&self, number: u32, is_cancelled: impl Fn() -> bool) -> Result<Value, ToolError> {
-        let mut said = self.lock();
+        let mut state = self.lock();
         loop {
-            if let Some(result) = said.take_answer(number) {
+            if let Some(result) = state.take_answer(number) {
                 return result;
             }
             if self.is_closed() || is_cancelled() {
-                said.forget(number);
+                state.forget(number);
                 return Err(ToolError::Cancelled);
             }
-            let waited = self.answered.wait_timeout(said, CANCELLATION_LOOK);
-            said = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.answered.wait_timeout(state, CANCELLATION_LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -383,7 +383,7 @@ impl CallLink {
     }
 
     /// Queues an emission, and tells the listener if it has to know.
-    fn say(&self, emission: Emission) {
+    fn queue(&self, emission: Emission) {
         if self.is_closed() {
             return;
         }
@@ -391,31 +391,31 @@ impl CallLink {
         if self.flags.load(Ordering::Acquire) & PENDING == 0 {
             let mut emission = Some(emission);
             let queued = unsent::while_polled(self.address(), |unsent| {
-                emission.take().map(|said| unsent.queue(said))
+                emission.take().map(|emission| unsent.queue(emission))
             });
             match (queued.flatten(), emission) {
                 (Some(queued), _) => self.count_dropped(&queued),
-                (None, Some(emission)) => self.say_from_afar(emission),
+                (None, Some(emission)) => self.queue_from_elsewhere(emission),
                 (None, None) => {}
             }
         } else {
-            self.say_from_afar(emission);
+            self.queue_from_elsewhere(emission);
         }
     }
 
     /// Does the same from another thread than the one that polls the call, or between two polls.
-    fn say_from_afar(&self, emission: Emission) {
-        let mut said = self.lock();
-        let queued = said.unsent.queue(emission);
+    fn queue_from_elsewhere(&self, emission: Emission) {
+        let mut state = self.lock();
+        let queued = state.unsent.queue(emission);
         self.count_dropped(&queued);
         if !queued.is_kept {
             return;
         }
         // The queue and its flag change together, under the lock.
         let before = self.flags.fetch_or(PENDING, Ordering::AcqRel);
-        drop(said);
+        drop(state);
         if before & (PENDING | POLLED | BOUND) == BOUND {
-            self.listener.on_said(self.call.load(Ordering::Relaxed));
+            self.listener.on_emission(self.call.load(Ordering::Relaxed));
         }
     }
 
@@ -444,9 +444,9 @@ impl CallLink {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Said> {
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
         // Nothing that can panic runs halfway through a change.
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -228,7 +228,7 @@ impl<S: Send + 'static, X: SyncTypes> LinkListener for Inbox<S, X>
 where
     X::Queue<ShardEvent<S>>: Send + Sync,
 {
-    fn on_said(&self, call: u64) {
+    fn on_emission(&self, call: u64) {
         self.post(ShardEvent::Spoke(handler_of(call)));
     }
 }
@@ -301,7 +301,7 @@ mod tests {
     fn whoever_posts_by_another_name_is_taken_in_the_same_order() {
         let (inbox, woken) = inbox();
         ShardInbox::post(&inbox, ready(1));
-        inbox.on_said(2 << 32 | 1);
+        inbox.on_emission(2 << 32 | 1);
         ShardInbox::post_all(&inbox, &mut [ready(3)].into_iter());
         assert_eq!(woken.try_iter().count(), 1);
         inbox.begin();

@@ -165,7 +165,7 @@ impl Surroundings {
                 };
                 Box::new(move || ShardInbox::post(&inbox, LiveEvent::Ready(key)))
             }
-            Producer::Call => Box::new(move || inbox.on_said(call_number(handler))),
+            Producer::Call => Box::new(move || inbox.on_emission(call_number(handler))),
         }
     }
 }
@@ -227,7 +227,7 @@ fn a_sleeping_shard_takes_what_every_producer_posts() {
 fn speaker(inbox: &LoomInbox, said: std::ops::Range<u32>) -> thread::JoinHandle<()> {
     let inbox = inbox.clone();
     let number = |index| call_number(HandlerKey { index, lease: 0 });
-    thread::spawn(move || said.for_each(|index| inbox.on_said(number(index))))
+    thread::spawn(move || said.for_each(|index| inbox.on_emission(number(index))))
 }
 
 /// Each speaker is a worker whose call speaks; the shard sleeps until it is woken and hears each once.

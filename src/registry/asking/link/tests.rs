@@ -17,18 +17,18 @@ use crate::registry::{
 /// A listener that counts.
 #[derive(Default)]
 struct Listener {
-    heard: Mutex<Vec<u64>>,
+    calls: Mutex<Vec<u64>>,
 }
 
 impl LinkListener for Listener {
-    fn on_said(&self, call: u64) {
-        self.heard.lock().unwrap().push(call);
+    fn on_emission(&self, call: u64) {
+        self.calls.lock().unwrap().push(call);
     }
 }
 
 impl Listener {
-    fn heard(&self) -> Vec<u64> {
-        std::mem::take(&mut self.heard.lock().unwrap())
+    fn calls(&self) -> Vec<u64> {
+        std::mem::take(&mut self.calls.lock().unwrap())
     }
 }
 
@@ -109,12 +109,12 @@ fn what_is_said_outside_a_poll_is_told_once_until_it_is_taken() {
     context.progress(1);
     context.progress(2);
     context.log(LogLevel::Error, "no");
-    assert_eq!(listener.heard(), [7]);
+    assert_eq!(listener.calls(), [7]);
     assert_eq!(taken(&link).len(), 3);
     context.progress(3);
-    assert_eq!(listener.heard(), [7]);
+    assert_eq!(listener.calls(), [7]);
     assert_eq!(progress(&taken(&link)), [3.0]);
-    assert!(listener.heard().is_empty());
+    assert!(listener.calls().is_empty());
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn what_is_said_in_a_poll_is_told_by_its_end() {
     assert!(link.end_poll());
     // The messages were not taken: they are still there, and the listener was told already.
     context.progress((2, 2));
-    assert!(listener.heard().is_empty());
+    assert!(listener.calls().is_empty());
     assert_eq!(progress(&taken(&link)), [1.0, 2.0]);
     link.begin_poll();
     assert!(!link.end_poll());
@@ -140,16 +140,16 @@ fn what_is_said_before_the_call_has_a_number_is_told_with_it() {
     let mut link = CallLink::new(listener.clone(), ServerHandle::default());
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::Never));
     BlockingContext::default().with_link(link.clone()).progress(1);
-    assert!(listener.heard().is_empty());
+    assert!(listener.calls().is_empty());
     link.bind(3);
-    assert_eq!(listener.heard(), [3]);
+    assert_eq!(listener.calls(), [3]);
     // A shard that polls after it has bound the call need not be told.
     let mut link = CallLink::new(listener.clone(), ServerHandle::default());
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::Never));
     link.begin_poll();
     CallContext::with_link(link.clone()).progress(1);
     link.bind(4);
-    assert!(link.end_poll() && listener.heard().is_empty());
+    assert!(link.end_poll() && listener.calls().is_empty());
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn only_what_is_wanted_is_said() {
     assert!(context.wants_log(LogLevel::Warning));
     context.progress(1);
     context.log(LogLevel::Notice, "quiet");
-    assert!(listener.heard().is_empty() && taken(&link).is_empty());
+    assert!(listener.calls().is_empty() && taken(&link).is_empty());
     context.log_as("db", LogLevel::Warning, json!({"rows": 3}));
     let expected = Emission::Log {
         level: LogLevel::Warning,
@@ -267,7 +267,7 @@ fn a_question_on_the_stream_is_answered_while_the_call_waits() {
     let (link, listener) = begun(facts(Asking::OnStream));
     let context = CallContext::with_link(link.clone());
     let mut ask = context.ask("who", name());
-    assert_eq!(listener.heard(), [7]);
+    assert_eq!(listener.calls(), [7]);
     let woken = Arc::default();
     assert!(poll(&mut ask, &woken).is_pending());
     let sent = questions(taken(&link)).pop().unwrap();
@@ -361,7 +361,7 @@ fn questions_for_a_retry_are_noted_together_before_any_fails() {
         .map(|question| (question.number, question.key.as_str()))
         .collect();
     assert_eq!(keys, [(0, "who"), (1, "roots")]);
-    assert!(link.take_noted().is_empty() && taken(&link).is_empty() && listener.heard().is_empty());
+    assert!(link.take_noted().is_empty() && taken(&link).is_empty() && listener.calls().is_empty());
     assert_eq!((link.open_questions(), link.answers()), (0, None));
 }
 
@@ -439,7 +439,7 @@ fn after_the_end_nothing_is_said_or_asked() {
     let mut ask = context.ask("who", name());
     let woken = Arc::default();
     assert!(poll(&mut ask, &woken).is_pending());
-    listener.heard();
+    listener.calls();
     link.close();
     assert_eq!(woken.0.load(Ordering::SeqCst), 1);
     assert_eq!(poll(&mut ask, &woken), Poll::Ready(Err(ToolError::Cancelled)));
@@ -448,7 +448,7 @@ fn after_the_end_nothing_is_said_or_asked() {
     context.close_stream(Duration::ZERO);
     assert_eq!(ready(context.ask("late", name())), Err(ToolError::Cancelled));
     assert!(!context.wants_progress() && !context.wants_log(LogLevel::Error));
-    assert!(taken(&link).is_empty() && listener.heard().is_empty());
+    assert!(taken(&link).is_empty() && listener.calls().is_empty());
 }
 
 #[test]
@@ -460,15 +460,15 @@ fn a_new_call_finds_nothing_of_the_last() {
     link.close();
     assert!(Arc::get_mut(&mut link).is_none());
     drop((context, ask));
-    listener.heard();
+    listener.calls();
     Arc::get_mut(&mut link).unwrap().begin(facts(Asking::ByRetry));
     assert!(taken(&link).is_empty());
     let context = CallContext::with_link(link.clone());
     context.progress(1);
-    assert!(listener.heard().is_empty());
+    assert!(listener.calls().is_empty());
     assert_eq!(ready(context.ask("who", name())), Err(ToolError::InputRequired));
     link.bind(8);
-    assert_eq!((listener.heard(), progress(&taken(&link))), (vec![8], vec![1.0]));
+    assert_eq!((listener.calls(), progress(&taken(&link))), (vec![8], vec![1.0]));
     assert_eq!(link.take_noted().len(), 1);
 }
 
@@ -494,7 +494,7 @@ fn a_blocked_question_is_answered_from_another_thread() {
     let (who, roots) = asker.join().unwrap();
     assert_eq!(who, Ok(ElicitAnswer::Decline));
     assert_eq!(roots.unwrap()[0].uri, "file:///a");
-    assert!((1..=2).contains(&listener.heard().len()));
+    assert!((1..=2).contains(&listener.calls().len()));
 }
 
 #[test]
@@ -582,7 +582,7 @@ fn nothing_said_from_another_thread_is_forgotten() {
     let (told, hear) = mpsc::channel();
     struct Tell(mpsc::Sender<()>);
     impl LinkListener for Tell {
-        fn on_said(&self, _: u64) {
+        fn on_emission(&self, _: u64) {
             self.0.send(()).unwrap();
         }
     }

@@ -17,7 +17,7 @@ pub const QUESTION_KEY_BYTES_MAX: usize = 128;
 
 /// The state under the lock.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct LinkState {
     /// Messages from another thread, or from times when no shard polled the call.
     pub(super) unsent: Unsent,
     /// The keys of all questions, so that none is asked twice.
@@ -38,7 +38,7 @@ pub(super) enum WaitState {
     Answered(Result<Value, AnswerError>),
 }
 
-impl Said {
+impl LinkState {
     /// Empties the state. It keeps its memory, except for what an unusually talkative call needed.
     pub(super) fn clear(&mut self) {
         self.unsent.clear();
