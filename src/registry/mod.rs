@@ -142,7 +142,7 @@ pub use asking::link::{
 };
 pub use asking::log_level::LogLevel;
 pub use asking::property::{Property, TextFormat};
-pub use asking::question::{AnswerError, NotedQuestion, Question, QuestionMethod, QuestionRequest};
+pub use asking::question::{AnswerError, AskedQuestion, Question, QuestionMethod, QuestionRequest};
 pub use asking::roots::{ListRoots, Root};
 pub use asking::sample::{IncludeContext, Sample, SampleAnswer, SampleContent, ToolChoice};
 pub use asking::server_handle::{Draft, Edited, RegistryEdit, ServerHandle, ServerLink};

@@ -16,7 +16,7 @@ use crate::mcp::reply::Reply;
 use crate::mcp::revision::Era;
 use crate::mcp::writing::question_compat;
 use crate::mcp::writing::related_task::write_related_task;
-use crate::registry::NotedQuestion;
+use crate::registry::AskedQuestion;
 
 use super::timestamp::write_timestamp;
 use crate::mcp::task::{TaskEnd, TaskStatus, TaskView};
@@ -52,7 +52,7 @@ impl Protocol {
     }
 
     /// Appends a question in the form in which a task holds it: an object with `method` and `params`.
-    pub fn write_task_question(&self, ticket: &Ticket, question: &NotedQuestion, out: &mut Vec<u8>) {
+    pub fn write_task_question(&self, ticket: &Ticket, question: &AskedQuestion, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"method":"#);
         write_string(out, question.request.method.as_str());
         out.extend_from_slice(br#","params":"#);

@@ -55,8 +55,8 @@ impl Stream {
         let outcome = self.drive(protocol, &ticket, &link, state, None, pin!(call));
         match outcome {
             Err(ToolError::InputRequired) => {
-                let (noted, answers) = (link.take_noted(), link.answers());
-                protocol.answer_input_required(&ticket, &noted, answers, state, now, out)
+                let (unanswered, answers) = (link.take_unanswered(), link.answers());
+                protocol.answer_input_required(&ticket, &unanswered, answers, state, now, out)
             }
             outcome => protocol.answer(&ticket, &outcome, out),
         }

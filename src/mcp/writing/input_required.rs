@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::jsonrpc::{write_result_head, write_string};
 use crate::metrics;
-use crate::registry::{ClientCapabilities, NotedQuestion, QuestionRequest, ToolError};
+use crate::registry::{AskedQuestion, ClientCapabilities, QuestionRequest, ToolError};
 
 use crate::mcp::call::Ticket;
 use crate::mcp::error::{write_internal_error, write_missing_capability, write_url_elicitation_required};
@@ -23,12 +23,12 @@ use crate::mcp::writing::question_compat;
 const STATE_BYTES_MAX: usize = 1 << 20;
 
 impl Protocol {
-    /// Appends the answer to a modern call that ended with [`ToolError::InputRequired`]: the questions it `noted`, and
+    /// Appends the answer to a modern call that ended with [`ToolError::InputRequired`]: the questions it `unanswered`, and
     /// the `answers` it was given.
     pub fn answer_input_required(
         &self,
         ticket: &Ticket,
-        noted: &[NotedQuestion],
+        unanswered: &[AskedQuestion],
         answers: Option<Map<String, Value>>,
         state: &dyn State,
         now: UnixSeconds,
@@ -37,14 +37,16 @@ impl Protocol {
         let plain = Value::Object(answers.unwrap_or_default()).to_string();
         let sealed = ticket
             .binding()
-            .filter(|_| plain.len() <= STATE_BYTES_MAX && !noted.is_empty())
+            .filter(|_| plain.len() <= STATE_BYTES_MAX && !unanswered.is_empty())
             .and_then(|binding| state.seal(plain.as_bytes(), binding.as_bytes(), now));
         let Some(sealed) = sealed else {
             let message = ToolError::InputRequired.to_string();
             write_internal_error(out, ticket.id().as_id(), &message);
             return Reply::answered().with_outcome(metrics::Outcome::InternalError);
         };
-        let questions = noted.iter().map(|noted| (noted.key.as_str(), &noted.request));
+        let questions = unanswered
+            .iter()
+            .map(|question| (question.key.as_str(), &question.request));
         self.write_input_required(ticket, questions, Some(&sealed), out);
         Reply::answered()
     }

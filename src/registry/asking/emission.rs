@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::log_level::LogLevel;
-use super::question::NotedQuestion;
+use super::question::AskedQuestion;
 
 /// A message for the stream of a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Emission {
         data: Value,
     },
     /// A question on the stream; the call waits for its answer.
-    Question(NotedQuestion),
+    Question(AskedQuestion),
     /// The stream's connection may be closed; the client comes back for the rest after `retry` (2025-11-25).
     CloseStream {
         /// How long the client waits before it comes back.

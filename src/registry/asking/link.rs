@@ -33,7 +33,7 @@ use super::capabilities::ClientCapabilities;
 use super::client::{Asking, ClientFacts};
 use super::emission::{Emission, Progress};
 use super::log_level::LogLevel;
-use super::question::{AnswerError, NotedQuestion, Question};
+use super::question::{AnswerError, AskedQuestion, Question};
 use super::server_handle::ServerHandle;
 use super::tool_error::ToolError;
 
@@ -172,8 +172,8 @@ impl CallLink {
     }
 
     /// With [`Asking::ByRetry`], takes the questions without an answer, in the order in which they were asked.
-    pub fn take_noted(&self) -> Vec<NotedQuestion> {
-        std::mem::take(&mut self.lock().noted)
+    pub fn take_unanswered(&self) -> Vec<AskedQuestion> {
+        std::mem::take(&mut self.lock().unanswered)
     }
 
     /// With [`Asking::ByRetry`], the answers that came with the request and were asked for.
@@ -307,7 +307,7 @@ impl CallLink {
             return QuestionState::Settled(Err(ToolError::MissingCapability(needs)));
         }
         // The request is made without the lock, because a question may run anybody's code.
-        let noted = NotedQuestion {
+        let asked = AskedQuestion {
             number,
             key: key.to_owned(),
             request: question.request(self.facts.capabilities),
@@ -317,7 +317,7 @@ impl CallLink {
             return QuestionState::Settled(Err(ToolError::Cancelled));
         }
         if self.facts.asking == Asking::ByRetry {
-            state.noted.push(noted);
+            state.unanswered.push(asked);
             return QuestionState::Settled(Err(ToolError::InputRequired));
         }
         state.waiting.push(Waiting {
@@ -326,7 +326,7 @@ impl CallLink {
         });
         self.flags.fetch_or(ASKED, Ordering::AcqRel);
         drop(state);
-        self.queue(Emission::Question(noted));
+        self.queue(Emission::Question(asked));
         QuestionState::Waiting(number)
     }
 

@@ -67,7 +67,7 @@ impl QuestionMethod {
 
 /// A question that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotedQuestion {
+pub struct AskedQuestion {
     /// Counts up from 0 in its call.
     pub number: u32,
     /// The tool's name for it, unique in its call.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::mcp::SessionToken;
 use crate::metrics::HandlerState;
 use crate::pool::HandlerKey;
-use crate::registry::{AnswerError, CallLink, Emission, NotedQuestion};
+use crate::registry::{AnswerError, AskedQuestion, CallLink, Emission};
 use crate::ring::ConnectionKey;
 use crate::session::live::{CallPlace, Stream};
 use crate::timers::TimerKind;
@@ -33,7 +33,7 @@ impl<R: ShardRing> Shard<R> {
         &mut self,
         handler: HandlerKey,
         link: &Arc<CallLink>,
-        question: NotedQuestion,
+        question: AskedQuestion,
     ) {
         let number = question.number;
         if self.try_ask(handler, link, question).is_none() {
@@ -41,7 +41,7 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    fn try_ask(&mut self, handler: HandlerKey, link: &Arc<CallLink>, question: NotedQuestion) -> Option<()> {
+    fn try_ask(&mut self, handler: HandlerKey, link: &Arc<CallLink>, question: AskedQuestion) -> Option<()> {
         if self.is_draining() {
             // Nobody could answer: the listener is closed, and so are connections without a request.
             return None;

@@ -241,7 +241,7 @@ impl<R: ShardRing> Shard<R> {
             match asking {
                 Some(link) => protocol.answer_input_required(
                     ticket,
-                    &link.take_noted(),
+                    &link.take_unanswered(),
                     link.answers(),
                     &*service.store,
                     unix_now,

@@ -18,7 +18,7 @@ use crate::mcp::{AwaitTask, OverloadReason, Reply, TaskEnding, TaskId, TaskOwner
 use crate::mcp::{Tasks as _, write_task_end};
 use crate::metrics::{self, RequestClass};
 use crate::pool::HandlerKey;
-use crate::registry::{AnswerError, Emission, NotedQuestion, Outcome};
+use crate::registry::{AnswerError, AskedQuestion, Emission, Outcome};
 use crate::ring::ConnectionKey;
 use crate::session::live::Message;
 use crate::session::tasks::{NewTask, TaskPlace, WaitRefused};
@@ -202,7 +202,7 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn put_task_question(
         &mut self,
         handler: HandlerKey,
-        question: NotedQuestion,
+        question: AskedQuestion,
         question_id: Option<&str>,
     ) -> Option<()> {
         let call = self.calls.at(handler)?;

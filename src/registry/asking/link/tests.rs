@@ -74,7 +74,7 @@ fn progress(emissions: &[Emission]) -> Vec<f64> {
     emissions.iter().filter_map(one).collect()
 }
 
-fn questions(emissions: Vec<Emission>) -> Vec<NotedQuestion> {
+fn questions(emissions: Vec<Emission>) -> Vec<AskedQuestion> {
     let one = |emission| match emission {
         Emission::Question(question) => Some(question),
         _ => None,
@@ -355,13 +355,13 @@ fn questions_for_a_retry_are_noted_together_before_any_fails() {
     let (who, roots) = (context.ask("who", name()), context.ask("roots", ListRoots));
     assert_eq!(ready(who), Err(ToolError::InputRequired));
     assert_eq!(ready(roots), Err(ToolError::InputRequired));
-    let noted = link.take_noted();
-    let keys: Vec<_> = noted
+    let unanswered = link.take_unanswered();
+    let keys: Vec<_> = unanswered
         .iter()
         .map(|question| (question.number, question.key.as_str()))
         .collect();
     assert_eq!(keys, [(0, "who"), (1, "roots")]);
-    assert!(link.take_noted().is_empty() && taken(&link).is_empty() && listener.calls().is_empty());
+    assert!(link.take_unanswered().is_empty() && taken(&link).is_empty() && listener.calls().is_empty());
     assert_eq!((link.open_questions(), link.answers()), (0, None));
 }
 
@@ -385,7 +385,7 @@ fn an_answer_that_came_with_the_request_needs_no_capability() {
         ready(context.ask("roots", ListRoots)),
         Err(ToolError::MissingCapability(needs))
     );
-    assert!(link.take_noted().is_empty());
+    assert!(link.take_unanswered().is_empty());
     // Answers that nobody asked for are not carried into the next round.
     let asked = json!({"who": answers["who"], "bad": answers["bad"]});
     assert_eq!(link.answers().map(Value::Object), Some(asked));
@@ -469,7 +469,7 @@ fn a_new_call_finds_nothing_of_the_last() {
     assert_eq!(ready(context.ask("who", name())), Err(ToolError::InputRequired));
     link.bind(8);
     assert_eq!((listener.calls(), progress(&taken(&link))), (vec![8], vec![1.0]));
-    assert_eq!(link.take_noted().len(), 1);
+    assert_eq!(link.take_unanswered().len(), 1);
 }
 
 #[test]
