@@ -6,7 +6,7 @@
 
 use crate::jsonrpc::{Glance, Message, RequestId, Scratch};
 
-use crate::mcp::eras::unread::{with_failure, write_refusal};
+use crate::mcp::eras::unreadable::{with_failure, write_refusal};
 use crate::mcp::error::Failure;
 use crate::mcp::error::refused;
 use crate::mcp::protocol::Protocol;

@@ -2,15 +2,15 @@
 //! `io.modelcontextprotocol/tasks` since 2026-07-28).
 //!
 //! `task` has the values that describe a task. `terms` says which calls become tasks, `requests` has the methods about
-//! tasks, `words` writes tasks, and `ending` ends them. Tasks of both eras have the same life; only the words differ.
+//! tasks, `encode` writes tasks, and `ending` ends them. Tasks of both eras have the same life; only the words differ.
 //! Nothing here runs or remembers anything.
 
+mod encode;
 mod ending;
 mod requests;
 mod terms;
 mod timestamp;
-mod words;
 
+pub use encode::{write_task_end, write_task_notification};
 pub(super) use requests::{ModernRequest, TaskReply, legacy_request};
 pub(super) use terms::ask_first;
-pub use words::{write_task_end, write_task_notification};

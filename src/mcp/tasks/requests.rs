@@ -14,7 +14,7 @@ use crate::mcp::revision::{Era, Revision};
 use crate::mcp::state::State;
 use crate::registry::ClientCapabilities;
 
-use super::words::{TASKS_RESULT, write_detailed_task, write_task};
+use super::encode::{TASKS_RESULT, write_detailed_task, write_task};
 use crate::mcp::task::{AwaitTask, CancelTask, TaskId, TaskOwner};
 
 /// Tasks on one page of a list.

@@ -4,6 +4,7 @@
 mod batches;
 mod channels;
 mod cost;
+mod emissions;
 mod eras;
 mod fuzz;
 mod get_stream;
@@ -17,13 +18,12 @@ mod resources;
 mod revisions;
 mod rounds;
 mod session_requests;
-mod speaking;
 mod spec;
 mod sse_post;
 mod state;
 mod stream;
 mod tasks;
-mod unread;
+mod unreadable;
 
 use std::collections::HashMap;
 use std::pin::pin;

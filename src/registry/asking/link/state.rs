@@ -7,7 +7,7 @@ use std::task::Waker;
 use serde_json::Value;
 
 use super::unsent::Unsent;
-use crate::registry::asking::question::{AnswerError, NotedQuestion};
+use crate::registry::asking::question::{AnswerError, AskedQuestion};
 use crate::registry::asking::tool_error::ToolError;
 
 /// Questions one call may ask. Each takes a client's answer, so a call with more is probably in a loop.
@@ -25,7 +25,7 @@ pub(super) struct LinkState {
     /// Questions on the stream whose answers were not yet taken.
     pub(super) waiting: Vec<Waiting>,
     /// Questions that are to be the call's answer.
-    pub(super) noted: Vec<NotedQuestion>,
+    pub(super) unanswered: Vec<AskedQuestion>,
 }
 
 pub(super) struct Waiting {
@@ -44,7 +44,7 @@ impl LinkState {
         self.unsent.clear();
         self.keys.clear();
         self.waiting.clear();
-        self.noted.clear();
+        self.unanswered.clear();
     }
 
     /// Assigns the number of a new question.
