@@ -46,7 +46,7 @@ impl<'s> CallParams<'s> {
 /// The client of a call: who it is, which messages it wants while the call runs, and in which revision it reads the
 /// answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asker<'s> {
+pub(super) struct Requester<'s> {
     pub(super) id: Id<'s>,
     pub(super) revision: Revision,
     /// The declared capabilities of the client, as far as its revision has them.
@@ -64,7 +64,7 @@ pub(super) struct Asker<'s> {
 
 /// All that is known of an operation when every check but its own has passed.
 pub(super) struct Call<'s> {
-    pub(super) asker: Asker<'s>,
+    pub(super) requester: Requester<'s>,
     pub(super) operation: Operation,
     /// The client's answers to questions of earlier rounds.
     pub(super) answers: Option<Answers>,
@@ -100,7 +100,7 @@ impl<'s> Work<'s> {
 
     /// The request's id.
     pub fn id(&self) -> Id<'s> {
-        self.call.asker.id
+        self.call.requester.id
     }
 
     /// The operation to run.
@@ -111,13 +111,13 @@ impl<'s> Work<'s> {
 
     /// The revision the client speaks.
     pub fn revision(&self) -> Revision {
-        self.call.asker.revision
+        self.call.requester.revision
     }
 
     /// The capabilities of the client, which say what it can be asked.
     #[cfg(any(test, feature = "internals"))]
     pub fn capabilities(&self) -> ClientCapabilities {
-        self.call.asker.capabilities
+        self.call.requester.capabilities
     }
 
     /// The terms of the task, if the call is to run as one.
@@ -153,19 +153,19 @@ impl<'s> Work<'s> {
     /// The request_context about its client that a call is given. Copies the answers that came with the request, if there are
     /// any, and allocates nothing else.
     pub fn client(&self) -> ClientFacts {
-        let asker = &self.call.asker;
-        if !asker.has_stream {
+        let requester = &self.call.requester;
+        if !requester.has_stream {
             return ClientFacts {
-                capabilities: asker.capabilities,
+                capabilities: requester.capabilities,
                 ..ClientFacts::default()
             };
         }
         // A task of 2026-07-28 sends no messages before it ends.
-        let is_heard = self.call.task.is_none() || asker.revision.era() == Era::Legacy;
+        let is_heard = self.call.task.is_none() || requester.revision.era() == Era::Legacy;
         ClientFacts {
-            capabilities: asker.capabilities,
-            wants_progress: is_heard && asker.progress_token.is_some(),
-            log_level: asker.log_level.filter(|_| is_heard),
+            capabilities: requester.capabilities,
+            wants_progress: is_heard && requester.progress_token.is_some(),
+            log_level: requester.log_level.filter(|_| is_heard),
             asking: self.asking(),
             answers: self.call.answers.clone(),
         }
@@ -174,12 +174,12 @@ impl<'s> Work<'s> {
     /// A legacy client answers questions in its session; a client without a session declared no capabilities. A task
     /// waits for its answers, however they come.
     fn asking(&self) -> Asking {
-        let asker = &self.call.asker;
-        match asker.revision.era() {
-            _ if !asker.capabilities.can_be_asked() || asking_method(self.call.operation).is_none() => {
+        let requester = &self.call.requester;
+        match requester.revision.era() {
+            _ if !requester.capabilities.can_be_asked() || asking_method(self.call.operation).is_none() => {
                 Asking::Never
             }
-            Era::Legacy if asker.conversation.is_none() => Asking::Never,
+            Era::Legacy if requester.conversation.is_none() => Asking::Never,
             Era::Legacy => Asking::OnStream,
             Era::Modern if self.call.task.is_some() => Asking::OnStream,
             Era::Modern => Asking::ByRetry,
@@ -193,23 +193,23 @@ impl<'s> Work<'s> {
             Asking::Never | Asking::OnStream => return None,
         };
         let params = self.document.root().member("params");
-        Some(Binding::of(self.call.asker.principal, method, params))
+        Some(Binding::of(self.call.requester.principal, method, params))
     }
 
     /// All that answering needs after this value is gone. Allocates only for an id of more than 46 bytes, for a
     /// progress token that is a string, and for the URI that a template reads.
     pub fn ticket(&self) -> Ticket {
-        let asker = &self.call.asker;
+        let requester = &self.call.requester;
         Ticket {
-            id: asker.id.into(),
-            revision: asker.revision,
+            id: requester.id.into(),
+            revision: requester.revision,
             operation: self.call.operation,
-            capabilities: asker.capabilities,
+            capabilities: requester.capabilities,
             is_task: self.call.task.is_some(),
-            conversation: asker.conversation,
-            is_on_channel: asker.is_on_channel,
-            principal: asker.principal,
-            progress_token: asker.progress_token.map(ProgressToken::from),
+            conversation: requester.conversation,
+            is_on_channel: requester.is_on_channel,
+            principal: requester.principal,
+            progress_token: requester.progress_token.map(ProgressToken::from),
             binding: self.binding(),
             uri: match self.call.operation {
                 Operation::Template(_) => self.text(&["uri"]).map(Box::from),

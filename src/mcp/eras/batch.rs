@@ -108,7 +108,7 @@ impl Batch {
         // A call appends nothing until it is answered.
         match legacy::call(protocol, self.context, &request, &mut Vec::new()) {
             Ok(Routed::Call(mut call)) => {
-                call.asker.has_stream = false;
+                call.requester.has_stream = false;
                 Some(Work::new(document, call))
             }
             _ => None,

@@ -33,7 +33,7 @@ pub(in crate::mcp) fn read<'s>(
             let text = state
                 .as_str()
                 .ok_or(Failure::Parameter("`params.requestState` must be a string"))?;
-            let binding = Binding::of(call.asker.principal, method, params);
+            let binding = Binding::of(call.requester.principal, method, params);
             let plain = seal.open(text, binding.as_bytes(), now);
             let plain = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
             plain.ok_or(Failure::Parameter(

@@ -8,12 +8,12 @@ use crate::jsonrpc::{Id, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel};
 use crate::wire::http1::Field;
 
-use crate::mcp::call::Asker;
+use crate::mcp::call::Requester;
 use crate::mcp::eras::routed::Routed;
 use crate::mcp::eras::session_context::{Context, context, header_revision};
 use crate::mcp::eras::session_requests;
 use crate::mcp::error::Failure;
-use crate::mcp::features::methods::Asked;
+use crate::mcp::features::methods::FeatureRequest;
 use crate::mcp::params::{self, members, present};
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::Reply;
@@ -74,8 +74,8 @@ pub(in crate::mcp) fn call<'s>(
     request: &Request<'_, 's>,
     out: &mut Vec<u8>,
 ) -> Result<Routed<'s>, Failure<'s>> {
-    let asked = Asked::read(protocol, request)?;
-    let asker = Asker {
+    let feature = FeatureRequest::read(protocol, request)?;
+    let requester = Requester {
         id: request.id,
         revision: context.revision,
         capabilities: context.capabilities,
@@ -87,7 +87,7 @@ pub(in crate::mcp) fn call<'s>(
         log_level: Some(LogLevel::Debug),
         has_stream: true,
     };
-    asked.find(protocol, asker, out).map(Routed::from)
+    feature.find(protocol, requester, out).map(Routed::from)
 }
 
 /// `_meta.progressToken`; `null` counts as absent.

@@ -6,13 +6,13 @@
 use crate::jsonrpc::{Id, Notification, Request, Value, write_result};
 use crate::registry::{ClientCapabilities, LogLevel, Operation};
 
-use crate::mcp::call::{Asker, Call};
+use crate::mcp::call::{Call, Requester};
 use crate::mcp::eras::input_responses;
 use crate::mcp::eras::routed::Routed;
 use crate::mcp::eras::session_requests;
 use crate::mcp::error::Failure;
 use crate::mcp::features::listen::{self, LISTEN, Listener};
-use crate::mcp::features::methods::{Asked, Found};
+use crate::mcp::features::methods::{FeatureRequest, Found};
 use crate::mcp::headers::Mirrored;
 use crate::mcp::param_headers;
 use crate::mcp::params::{self, members, present};
@@ -84,12 +84,12 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
         );
         return reply.map(Routed::Reply);
     }
-    let asked = Asked::read(protocol, request)?;
+    let feature = FeatureRequest::read(protocol, request)?;
     Mirrored::Method.check_in(request_context, request.method)?;
-    if let Some(name) = asked.name() {
+    if let Some(name) = feature.name() {
         Mirrored::Name.check_in(request_context, name)?;
     }
-    let asker = Asker {
+    let requester = Requester {
         id: request.id,
         revision: Revision::V2026_07_28,
         capabilities: envelope.capabilities,
@@ -100,7 +100,7 @@ pub(in crate::mcp) fn request<'p, 's: 'p>(
         log_level: envelope.log_level,
         has_stream: true,
     };
-    match asked.find(protocol, asker, out)? {
+    match feature.find(protocol, requester, out)? {
         Found::Call(call) => {
             checked(protocol, request_context, request, &envelope, call, state).map(Routed::Call)
         }

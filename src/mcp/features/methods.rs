@@ -6,7 +6,7 @@
 use crate::jsonrpc::{Request, Value, write_result};
 use crate::registry::{CompleterIndex, NoSuchArgument, Operation, Registry};
 
-use crate::mcp::call::{Asker, Call, CallParams};
+use crate::mcp::call::{Call, CallParams, Requester};
 use crate::mcp::error::Failure;
 use crate::mcp::lists::cursor::Cursor;
 use crate::mcp::lists::prepared::{Has, Listed};
@@ -21,7 +21,7 @@ const URI_TOO_LONG: &str = "`params.uri` is longer than 8192 bytes";
 
 /// A method whose parameters are read, but not looked up yet.
 #[derive(Debug)]
-pub(in crate::mcp) enum Asked<'s> {
+pub(in crate::mcp) enum FeatureRequest<'s> {
     List(Listed, Cursor<'s>),
     CallTool(CallParams<'s>),
     ReadResource(&'s str),
@@ -42,7 +42,7 @@ pub(in crate::mcp) enum Reference<'s> {
     Resource(&'s str),
 }
 
-impl<'s> Asked<'s> {
+impl<'s> FeatureRequest<'s> {
     /// Reads the parameters of one of the features' methods.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl<'s> Asked<'s> {
     pub(in crate::mcp) fn find(
         self,
         protocol: &Protocol,
-        asker: Asker<'s>,
+        requester: Requester<'s>,
         out: &mut Vec<u8>,
     ) -> Result<Found<'s>, Failure<'s>> {
         let registry = protocol.registry();
@@ -88,7 +88,7 @@ impl<'s> Asked<'s> {
         let operation = match self {
             Self::CallTool(CallParams { name, task: asked }) => {
                 let tool = registry.find(name).ok_or(Failure::UnknownTool(name))?;
-                task = asked.terms(protocol, registry.tool(tool), &asker)?;
+                task = asked.terms(protocol, registry.tool(tool), &requester)?;
                 Operation::Tool(tool)
             }
             Self::ReadResource(uri) => resource_at(registry, uri).ok_or(Failure::UnknownResource(uri))?,
@@ -99,17 +99,18 @@ impl<'s> Asked<'s> {
             Self::Complete { of, argument } => match of.completer(protocol, argument)? {
                 Some(completer) => Operation::Completion(completer),
                 None => {
-                    protocol.write_no_completion(asker.id, asker.revision, out);
+                    protocol.write_no_completion(requester.id, requester.revision, out);
                     return Ok(Found::Reply(Reply::answered()));
                 }
             },
-            Self::List(listed, cursor) => match list_operation(protocol, listed, cursor, asker.revision)? {
+            Self::List(listed, cursor) => match list_operation(protocol, listed, cursor, requester.revision)?
+            {
                 Some(operation) => operation,
-                None => return list_page(protocol, listed, cursor, &asker, out),
+                None => return list_page(protocol, listed, cursor, &requester, out),
             },
         };
         Ok(Found::Call(Call {
-            asker,
+            requester,
             operation,
             answers: None,
             task,
@@ -155,31 +156,31 @@ fn list_page<'s>(
     protocol: &Protocol,
     listed: Listed,
     cursor: Cursor<'_>,
-    asker: &Asker<'s>,
+    requester: &Requester<'s>,
     out: &mut Vec<u8>,
 ) -> Result<Found<'s>, Failure<'s>> {
     let page = match cursor {
-        Cursor::Page(page) => protocol.lists().page(listed, asker.revision, page),
+        Cursor::Page(page) => protocol.lists().page(listed, requester.revision, page),
         Cursor::Lister { .. } => None,
     };
-    write_result(out, asker.id, page.ok_or(NOT_OUR_CURSOR)?);
+    write_result(out, requester.id, page.ok_or(NOT_OUR_CURSOR)?);
     Ok(Found::Reply(Reply::answered()))
 }
 
 const NOT_OUR_CURSOR: Failure<'static> = Failure::Parameter("`params.cursor` is not one of this server's");
 
 /// Clients may send the empty cursor, or `null`, and mean the first page.
-fn list<'s>(listed: Listed, params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+fn list<'s>(listed: Listed, params: Option<Value<'_, 's>>) -> Result<FeatureRequest<'s>, Failure<'s>> {
     let [cursor] = members(params, ["cursor"])?;
     let cursor = match present(cursor).map(Value::as_str) {
         None | Some(Some("")) => Cursor::Page(0),
         Some(text) => text.and_then(Cursor::parse).ok_or(NOT_OUR_CURSOR)?,
     };
-    Ok(Asked::List(listed, cursor))
+    Ok(FeatureRequest::List(listed, cursor))
 }
 
-fn read_resource<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
-    resource_uri(params).map(Asked::ReadResource)
+fn read_resource<'s>(params: Option<Value<'_, 's>>) -> Result<FeatureRequest<'s>, Failure<'s>> {
+    resource_uri(params).map(FeatureRequest::ReadResource)
 }
 
 /// `params.uri`.
@@ -196,19 +197,19 @@ pub(in crate::mcp) fn resource_uri<'s>(params: Option<Value<'_, 's>>) -> Result<
 }
 
 /// `arguments` may be absent or `null`, as with tools.
-fn get_prompt<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+fn get_prompt<'s>(params: Option<Value<'_, 's>>) -> Result<FeatureRequest<'s>, Failure<'s>> {
     let [name, arguments] = members(params, ["name", "arguments"])?;
     let name = name
         .and_then(Value::as_str)
         .ok_or(Failure::Parameter("`params.name` must be a prompt's name"))?;
     if present(arguments).is_none_or(Value::is_object) {
-        Ok(Asked::GetPrompt(name))
+        Ok(FeatureRequest::GetPrompt(name))
     } else {
         Err(Failure::Parameter("`params.arguments` must be an object"))
     }
 }
 
-fn complete<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>> {
+fn complete<'s>(params: Option<Value<'_, 's>>) -> Result<FeatureRequest<'s>, Failure<'s>> {
     let [reference, argument, context] = members(params, ["ref", "argument", "context"])?;
     let of = Reference::read(reference)?;
     let [name, value] = members(argument, ["name", "value"])?;
@@ -220,7 +221,7 @@ fn complete<'s>(params: Option<Value<'_, 's>>) -> Result<Asked<'s>, Failure<'s>>
     let [settled] = members(context, ["arguments"])?;
     let is_object = |value| present(value).is_none_or(Value::is_object);
     if is_object(context) && is_object(settled) {
-        Ok(Asked::Complete { of, argument: name })
+        Ok(FeatureRequest::Complete { of, argument: name })
     } else {
         Err(Failure::Parameter(
             "`params.context` must be an object, and so must its `arguments`",

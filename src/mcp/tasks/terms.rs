@@ -4,7 +4,7 @@
 //! for clients that declare that they know tasks: every call of a tool that may run as a task becomes one, once the
 //! questions that come before it are answered. Other revisions have no tasks, and members about them are ignored.
 
-use crate::mcp::call::{Asker, Call};
+use crate::mcp::call::{Call, Requester};
 use crate::mcp::error::Failure;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::revision::Era;
@@ -21,11 +21,11 @@ impl TaskParam {
         self,
         protocol: &Protocol,
         tool: &ToolInfo,
-        asker: &Asker<'_>,
+        requester: &Requester<'_>,
     ) -> Result<Option<TaskTerms>, Failure<'s>> {
         let support = tool.task_support();
-        if asker.revision.era() == Era::Modern {
-            let is_declared = asker.capabilities.contains(ClientCapabilities::TASKS);
+        if requester.revision.era() == Era::Modern {
+            let is_declared = requester.capabilities.contains(ClientCapabilities::TASKS);
             return match support {
                 TaskSupport::Forbidden => Ok(None),
                 _ if is_declared => Ok(Some(TaskTerms { ttl: None })),
@@ -33,7 +33,7 @@ impl TaskParam {
                 TaskSupport::Required => Err(Failure::MissingCapability(ClientCapabilities::TASKS)),
             };
         }
-        if !asker.revision.has_requested_tasks() {
+        if !requester.revision.has_requested_tasks() {
             return match support {
                 TaskSupport::Required => Err(Failure::TaskRequired),
                 TaskSupport::Optional | TaskSupport::Forbidden => Ok(None),
