@@ -7,8 +7,8 @@
 //! does not have.
 //! Specification: JSON-RPC 2.0 sections 4 and 5; MCP, base protocol, messages.
 
-use super::glance::Shape;
 use super::id::Id;
+use super::outline::Shape;
 use super::value::Value;
 use super::walk::number_text;
 

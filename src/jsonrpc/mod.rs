@@ -7,15 +7,15 @@
 //! by name.
 //!
 //! The parser refuses some valid JSON texts. They get a second look, which is slow and tells which limit they exceed
-//! (`walk`); where they stay refused, the answer's id is found without a parse (`glance`).
+//! (`walk`); where they stay refused, the answer's id is found without a parse (`outline`).
 //!
 //! Invariant: the peer's bytes are never modified (strings are unescaped in the scratch's own copy), so that a
 //! request that has to wait can be decoded again elsewhere.
 
 mod elements;
 mod envelope;
-mod glance;
 mod id;
+mod outline;
 mod parse_error;
 mod prescan;
 mod scratch;
@@ -26,8 +26,8 @@ mod write;
 
 pub use elements::{ElementSpan, element_spans};
 pub use envelope::{EnvelopeFault, Malformed, Message, Notification, Request, Response, echoable};
-pub use glance::{Glance, Glimpse, Shape};
 pub use id::{Id, RequestId};
+pub use outline::{Outline, OutlineScanner, Shape};
 pub use parse_error::{DEPTH_MAX, ParseError, VALUES_MAX};
 pub use scratch::{Document, Scratch};
 pub use string::write_string;

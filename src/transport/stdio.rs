@@ -3,7 +3,7 @@
 //! This finds lines and their bounds in a window of bytes; it neither reads nor judges their contents. Blank lines are
 //! ignored; a carriage return before the line feed belongs to the end of the line, since clients on other systems write
 //! it. A line beyond the limit is reported when it ends, however long it is, with what could be seen of its id: its
-//! bytes are glanced at and dropped as they come.
+//! bytes are outlined at and dropped as they come.
 //!
 //! ```text
 //! Reading ─ limit without line feed ─► Skipping ─ line feed ─► (TooLong) ─► Reading
@@ -12,13 +12,13 @@
 //! Invariant: a window from which everything consumed was removed is no longer than the limit, the two bytes of a
 //! line's end and the bytes that came last.
 
-use crate::jsonrpc::{Glance, Glimpse};
+use crate::jsonrpc::{Outline, OutlineScanner};
 
 /// The progress through the lines of a stream.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// The glance at a line that is too long, so far.
-    skipping: Option<Box<Glance>>,
+    /// The scanner of a line that is too long.
+    skipping: Option<Box<OutlineScanner>>,
     /// Bytes at the front of the window known to hold no line feed, so that a long line is looked through once.
     searched_bytes: usize,
 }
@@ -42,7 +42,7 @@ pub enum Progress {
         /// Bytes that were consumed.
         consumed: usize,
         /// What was seen of the message.
-        glimpse: Glimpse,
+        outline: Outline,
     },
     /// There was nothing that matters.
     Skipped {
@@ -86,11 +86,11 @@ impl Lines {
         self.searched_bytes = 0;
         let line = without_return(window.get(..end).unwrap_or_default());
         if self.skipping.is_some() || line.len() > line_bytes_max {
-            let mut glance = self.skipping.take().unwrap_or_default();
-            glance.feed(line);
+            let mut scanner = self.skipping.take().unwrap_or_default();
+            scanner.feed(line);
             Progress::TooLong {
                 consumed,
-                glimpse: glance.finish(),
+                outline: scanner.finish(),
             }
         } else if line.trim_ascii().is_empty() {
             Progress::Skipped { consumed }
@@ -216,11 +216,11 @@ mod tests {
             }
             window.extend_from_slice(rest);
             window.push(b'\n');
-            let Progress::TooLong { consumed, glimpse } = lines.advance(&window, LIMIT) else {
+            let Progress::TooLong { consumed, outline } = lines.advance(&window, LIMIT) else {
                 panic!("cut at {cut}");
             };
             assert_eq!(consumed, window.len());
-            assert_eq!(glimpse.id_text().as_deref(), Some("far behind"), "cut at {cut}");
+            assert_eq!(outline.id_text().as_deref(), Some("far behind"), "cut at {cut}");
         }
     }
 

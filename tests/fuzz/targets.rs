@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use weir::internals::jsonrpc::{Glance, Message, ParseError, Scratch, Shape};
+use weir::internals::jsonrpc::{Message, Outline, OutlineScanner, ParseError, Scratch, Shape};
 use weir::internals::wire::http1::{
     BodyLimits, ChunkDecoder, HeadError, HeadLimits, HeadScanner, parse_head,
 };
@@ -146,22 +146,22 @@ pub fn prescan(bytes: &[u8]) {
     }
 }
 
-/// A message's envelope: agrees with a plain parser on what is JSON, and with a glance on the id of an answer.
+/// A message's envelope: agrees with a plain parser on what is JSON, and with the outline on the id of an answer.
 pub fn envelope(bytes: &[u8]) {
-    let glimpse = Glance::at(bytes);
-    let mut pieces = Glance::default();
+    let outline = Outline::of(bytes);
+    let mut pieces = OutlineScanner::default();
     bytes.chunks(1).for_each(|piece| pieces.feed(piece));
-    assert_eq!(pieces.finish(), glimpse, "byte by byte");
+    assert_eq!(pieces.finish(), outline, "byte by byte");
     let mut scratch = Scratch::new();
     let plain = serde_json::from_slice::<serde_json::Value>(bytes);
     match scratch.parse(bytes) {
-        Ok(document) => read(document.root(), document.text(), &glimpse.shape),
+        Ok(document) => read(document.root(), document.text(), &outline.shape),
         Err(ParseError::Syntax) => assert!(plain.is_err(), "refused {}", bytes.escape_ascii()),
         Err(_) => {}
     }
 }
 
-fn read(root: weir::internals::jsonrpc::Value<'_, '_>, text: &[u8], glanced: &Shape) {
+fn read(root: weir::internals::jsonrpc::Value<'_, '_>, text: &[u8], expected: &Shape) {
     let shape = match Message::read(root, text) {
         Ok(Message::Request(request)) => {
             let mut id = Vec::new();
@@ -173,7 +173,7 @@ fn read(root: weir::internals::jsonrpc::Value<'_, '_>, text: &[u8], glanced: &Sh
         Ok(Message::Response(_)) => Shape::Answer,
         Err(_) => return,
     };
-    assert_eq!(*glanced, shape, "{}", text.escape_ascii());
+    assert_eq!(*expected, shape, "{}", text.escape_ascii());
 }
 
 /// Of a template with any variables.

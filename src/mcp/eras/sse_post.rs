@@ -4,7 +4,7 @@
 //! whether the body is a message at all. Everything that the message leads to, errors included, goes out on the
 //! channel. The refusal of a request goes out there as well, because not every client looks at the answer to its POST.
 
-use crate::jsonrpc::{Glance, Message, RequestId, Scratch};
+use crate::jsonrpc::{Message, Outline, RequestId, Scratch};
 
 use crate::mcp::eras::unreadable::{with_failure, write_refusal};
 use crate::mcp::error::Failure;
@@ -43,13 +43,13 @@ impl Protocol {
         let document = match scratch.parse(body) {
             Ok(document) => document,
             Err(error) => {
-                let glimpse = Glance::at(body);
+                let outline = Outline::of(body);
                 let reply = with_failure(body, error, |failure| {
-                    write_refusal(glimpse.id(), glimpse.shape, failure, out)
+                    write_refusal(outline.id(), outline.shape, failure, out)
                 });
                 return SsePost::Refused {
                     reply,
-                    is_awaited: glimpse.id().is_some(),
+                    is_awaited: outline.id().is_some(),
                 };
             }
         };

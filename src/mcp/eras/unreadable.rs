@@ -6,9 +6,7 @@
 //! HTTP's status alone tells of a refused notification or answer. The call that waits for a refused answer is told at
 //! once.
 
-use crate::jsonrpc::{
-    Glance, Glimpse, Id, Malformed, Message, ParseError, Shape, Value, element_spans, pointer_to,
-};
+use crate::jsonrpc::{Id, Malformed, Message, Outline, ParseError, Shape, Value, element_spans, pointer_to};
 
 use crate::mcp::eras::batch::BATCH_ELEMENTS_MAX;
 use crate::mcp::eras::session_context;
@@ -62,9 +60,9 @@ impl Protocol {
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let glimpse = Glance::at(body);
+        let outline = Outline::of(body);
         with_failure(body, error, |failure| {
-            self.refuse_glimpsed(request_context, &glimpse, failure, state, out)
+            self.refuse_by_outline(request_context, &outline, failure, state, out)
         })
     }
 
@@ -72,27 +70,27 @@ impl Protocol {
     pub fn refuse_too_large(
         &self,
         request_context: &RequestContext<'_>,
-        glimpse: &Glimpse,
+        outline: &Outline,
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Reply {
-        self.refuse_glimpsed(request_context, glimpse, Failure::TooLarge, state, out)
+        self.refuse_by_outline(request_context, outline, Failure::TooLarge, state, out)
     }
 
-    fn refuse_glimpsed(
+    fn refuse_by_outline(
         &self,
         request_context: &RequestContext<'_>,
-        glimpse: &Glimpse,
+        outline: &Outline,
         failure: Failure<'_>,
         state: &dyn State,
         out: &mut Vec<u8>,
     ) -> Reply {
-        if glimpse.shape == Shape::Answer
-            && let Some(question) = glimpse.id_text()
+        if outline.shape == Shape::Answer
+            && let Some(question) = outline.id_text()
         {
             self.fail_question(request_context, &question, failure, state);
         }
-        write_refusal(glimpse.id(), glimpse.shape, failure, out)
+        write_refusal(outline.id(), outline.shape, failure, out)
     }
 
     /// Answers JSON that is not a message.

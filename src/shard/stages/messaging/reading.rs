@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::jsonrpc::Glimpse;
+use crate::jsonrpc::Outline;
 use crate::mcp::{RequestContext, Via};
 use crate::metrics::Eviction;
 use crate::pool::Assembly;
@@ -266,15 +266,15 @@ impl<R: ShardRing> Shard<R> {
                 self.take_message(key, window.get(start..end).unwrap_or_default());
                 Some(consumed)
             }
-            stdio::Progress::TooLong { consumed, glimpse } => {
-                self.refuse_line(key, &glimpse);
+            stdio::Progress::TooLong { consumed, outline } => {
+                self.refuse_line(key, &outline);
                 Some(consumed)
             }
         }
     }
 
     /// Answers a line that was too long to be kept.
-    fn refuse_line(&mut self, key: ConnectionKey, glimpse: &Glimpse) {
+    fn refuse_line(&mut self, key: ConnectionKey, outline: &Outline) {
         let (principal, now) = (self.principal(), self.clock.unix_now);
         let Some(channel) = self.channel(key) else { return };
         let via = Via::Channel(channel.context());
@@ -283,7 +283,7 @@ impl<R: ShardRing> Shard<R> {
         let request_context = RequestContext { via, principal, now };
         let reply = service
             .protocol
-            .refuse_too_large(&request_context, glimpse, &*service.store, &mut out);
+            .refuse_too_large(&request_context, outline, &*service.store, &mut out);
         self.record_control(key, &reply, &out[HEAD_RESERVE..], std::time::Duration::ZERO);
         if reply.has_body {
             out = self.post(key, out);

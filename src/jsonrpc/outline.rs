@@ -1,7 +1,7 @@
-//! The id and kind of a message that was not, or could not be, parsed.
+//! The outline of a message that was not, or could not be, parsed: its id and its kind.
 //!
 //! A client waits for an answer under its request's id, so a refusal has to carry that id even if nothing else of the
-//! message can be read. A glance looks through the bytes once, in whatever pieces they come. It keeps track of brackets
+//! message can be read. A scanner looks through the bytes once, in whatever pieces they come. It keeps track of brackets
 //! and quotes and remembers only the members that decide, so its memory is constant, however long the message is. It is
 //! not a parser: it goes on behind faults, as far as it can make sense of brackets and quotes.
 //!
@@ -29,16 +29,23 @@ pub enum Shape {
     Unknown,
 }
 
-/// What a glance found.
+/// The outline that a scanner found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glimpse {
+pub struct Outline {
     /// The id as it stands in the text: a string with its quotes, or a whole number.
     id: Option<Box<str>>,
     /// What the message is.
     pub shape: Shape,
 }
 
-impl Glimpse {
+impl Outline {
+    /// The outline of a whole message.
+    pub fn of(message: &[u8]) -> Outline {
+        let mut scanner = OutlineScanner::default();
+        scanner.feed(message);
+        scanner.finish()
+    }
+
     /// The one id at the top level.
     pub fn id(&self) -> Option<Id<'_>> {
         self.id.as_deref().map(Id::Verbatim)
@@ -50,7 +57,7 @@ impl Glimpse {
     }
 }
 
-/// Where in the top level a glance is.
+/// The place of a scanner in the top level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     /// A name may begin.
@@ -68,7 +75,7 @@ enum Stage {
 
 /// A look at one message, piece by piece.
 #[derive(Debug, Default)]
-pub struct Glance {
+pub struct OutlineScanner {
     /// Open brackets.
     depth: u64,
     /// Whether the outermost of them is a brace.
@@ -98,14 +105,7 @@ enum InString {
     Escaped,
 }
 
-impl Glance {
-    /// A glance at a whole message.
-    pub fn at(message: &[u8]) -> Glimpse {
-        let mut glance = Self::default();
-        glance.feed(message);
-        glance.finish()
-    }
-
+impl OutlineScanner {
     /// Looks at the next piece.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
@@ -124,8 +124,8 @@ impl Glance {
         }
     }
 
-    /// What the glance found, once no more bytes come.
-    pub fn finish(mut self) -> Glimpse {
+    /// The outline, once no more bytes come.
+    pub fn finish(mut self) -> Outline {
         // A number without an end may have lost digits; a string has an end of its own.
         if self.stage == Stage::Id && self.is_id_ended {
             self.end_id();
@@ -138,7 +138,7 @@ impl Glance {
             () if self.has_outcome && !self.has_method => Shape::Answer,
             () => Shape::Unknown,
         };
-        Glimpse { id, shape }
+        Outline { id, shape }
     }
 
     /// Whether the next byte belongs to the top-level object itself.
@@ -291,14 +291,14 @@ fn is_id(token: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn glimpse(message: &[u8]) -> (Option<String>, Shape) {
-        let whole = Glance::at(message);
+    fn outline(message: &[u8]) -> (Option<String>, Shape) {
+        let whole = Outline::of(message);
         // In pieces of one byte, and of every two.
-        let mut bytewise = Glance::default();
+        let mut bytewise = OutlineScanner::default();
         message.chunks(1).for_each(|piece| bytewise.feed(piece));
         assert_eq!(bytewise.finish(), whole, "{}", message.escape_ascii());
         for cut in 0..message.len().min(200) {
-            let mut halves = Glance::default();
+            let mut halves = OutlineScanner::default();
             halves.feed(&message[..cut]);
             halves.feed(&message[cut..]);
             assert_eq!(halves.finish(), whole, "{} at {cut}", message.escape_ascii());
@@ -325,13 +325,13 @@ mod tests {
             (r#"{"id":6,"method":"m"}} trailing"#, "6"),
             ("\u{feff}{\"id\":6,\"method\":\"m\"}", "6"),
         ] {
-            let (found, shape) = glimpse(message.as_bytes());
+            let (found, shape) = outline(message.as_bytes());
             assert_eq!(found.as_deref(), Some(id), "{message}");
             assert_eq!(shape, Shape::Request, "{message}");
         }
         let mut broken = br#"{"id":7,"method":"ping","x":""#.to_vec();
         broken.extend_from_slice(b"\xff\xfe\"}");
-        assert_eq!(glimpse(&broken).0.as_deref(), Some("7"));
+        assert_eq!(outline(&broken).0.as_deref(), Some("7"));
     }
 
     #[test]
@@ -368,12 +368,12 @@ mod tests {
             "}",
             "]]]]",
         ] {
-            assert_eq!(glimpse(message.as_bytes()).0, None, "{message}");
+            assert_eq!(outline(message.as_bytes()).0, None, "{message}");
         }
         let long = format!(r#"{{"id":"{}","method":"m"}}"#, "x".repeat(ID_BYTES_MAX));
-        assert_eq!(Glance::at(long.as_bytes()).id(), None);
+        assert_eq!(Outline::of(long.as_bytes()).id(), None);
         let fits = format!(r#"{{"id":"{}","method":"m"}}"#, "x".repeat(ID_BYTES_MAX - 2));
-        assert!(Glance::at(fits.as_bytes()).id().is_some());
+        assert!(Outline::of(fits.as_bytes()).id().is_some());
     }
 
     #[test]
@@ -394,24 +394,24 @@ mod tests {
             ("[]", Shape::Unknown),
             ("nonsense", Shape::Unknown),
         ] {
-            assert_eq!(glimpse(message.as_bytes()).1, shape, "{message}");
+            assert_eq!(outline(message.as_bytes()).1, shape, "{message}");
         }
     }
 
     #[test]
     fn depth_and_length_cost_no_memory() {
-        let mut glance = Glance::default();
-        glance.feed(br#"{"x":"#);
+        let mut scanner = OutlineScanner::default();
+        scanner.feed(br#"{"x":"#);
         for _ in 0..100 {
-            glance.feed(&[b'['; 10_000]);
-            glance.feed(&[b'"'; 10_000]);
+            scanner.feed(&[b'['; 10_000]);
+            scanner.feed(&[b'"'; 10_000]);
         }
         for _ in 0..100 {
-            glance.feed(&[b']'; 10_000]);
+            scanner.feed(&[b']'; 10_000]);
         }
-        glance.feed(br#","method":"m","id":"far behind"}"#);
-        assert!(glance.kept.capacity() <= ID_BYTES_MAX);
-        let found = glance.finish();
+        scanner.feed(br#","method":"m","id":"far behind"}"#);
+        assert!(scanner.kept.capacity() <= ID_BYTES_MAX);
+        let found = scanner.finish();
         assert_eq!(found.id_text().as_deref(), Some("far behind"));
         assert_eq!(found.shape, Shape::Request);
     }
@@ -446,7 +446,7 @@ mod tests {
             rng.shuffle(&mut members);
             let message = serde_json::Value::Object(members.into_iter().collect());
             let pretty = serde_json::to_string_pretty(&message).unwrap();
-            let found = Glance::at(pretty.as_bytes());
+            let found = Outline::of(pretty.as_bytes());
             assert_eq!(found.id.as_deref(), Some(&*id.to_string()), "{pretty}");
             assert_eq!(found.shape, Shape::Request);
         }
