@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::given::read_file;
-use super::terminal::{complain, refuse, say};
+use super::terminal::{print_error, print_line, refuse};
 use crate::config::{Host, Inputs, Needs, Resolved, Settings, display_cpu_list, raise_soft_limits, resolve};
 use crate::units::{ByteSize, CpuId};
 
@@ -17,13 +17,13 @@ pub(super) fn check(path: &str) -> ExitCode {
     let host = match Host::read() {
         Ok(host) => host,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return ExitCode::FAILURE;
         }
     };
     match resolve(&inputs, &host) {
         Ok(resolved) => {
-            lines(&resolved).iter().for_each(|line| say(line));
+            lines(&resolved).iter().for_each(|line| print_line(line));
             ExitCode::SUCCESS
         }
         Err(errors) => refuse(&errors),

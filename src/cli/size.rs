@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use super::command;
-use super::terminal::{complain, refuse, say};
+use super::terminal::{print_error, print_line, refuse};
 use crate::config::{
     Host, Inputs, Linger, SizeError, SizeRequest, Sizing, Source, raise_soft_limits, resolve, size,
 };
@@ -18,7 +18,7 @@ pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
     let host = match Host::read() {
         Ok(host) => host,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return ExitCode::FAILURE;
         }
     };
@@ -26,14 +26,14 @@ pub(super) fn run(given: &clap::ArgMatches) -> ExitCode {
         Ok(request) => request,
         Err(errors) => return refuse(&errors),
     };
-    load(&request).iter().for_each(|line| say(line));
+    load(&request).iter().for_each(|line| print_line(line));
     match size(&request) {
         Ok(sizing) => {
-            lines(&sizing, &host).iter().for_each(|line| say(line));
+            lines(&sizing, &host).iter().for_each(|line| print_line(line));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&refusal(&error));
+            print_error(&refusal(&error));
             ExitCode::FAILURE
         }
     }

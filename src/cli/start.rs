@@ -11,7 +11,7 @@ use rustix::fs::{FileType, fstat};
 
 use crate::ring::{self, ProbeError};
 
-use super::terminal::{complain, refuse, say};
+use super::terminal::{print_error, print_line, refuse};
 use super::{allocator, logging, serve, toolsets};
 use crate::config::{
     AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Line, LogLevel, Needs, ReportStream,
@@ -25,26 +25,26 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     let is_report_given = inputs
         .as_ref()
         .is_ok_and(|inputs| inputs.given("report").is_some());
-    let mut look = match inputs.map_err(Problem::Config).and_then(look) {
-        Ok(look) => look,
-        Err(problem) => return problem.complain(),
+    let mut inspection = match inputs.map_err(Problem::Config).and_then(inspect) {
+        Ok(inspection) => inspection,
+        Err(problem) => return problem.print_error(),
     };
-    let log = logging::init(&look.resolved.settings.log);
-    for note in &look.resolved.notes {
+    let log = logging::init(&inspection.resolved.settings.log);
+    for note in &inspection.resolved.notes {
         tracing::warn!("{note}");
     }
-    for remark in &look.resolved.remarks {
+    for remark in &inspection.resolved.remarks {
         tracing::info!("{remark}");
     }
     let is_started_by_client =
-        look.resolved.settings.endpoints.transport == TransportKind::Http && is_on_pipes();
+        inspection.resolved.settings.endpoints.transport == TransportKind::Http && is_on_pipes();
     if is_started_by_client {
-        say_on_pipes(look.resolved.settings.log.level);
+        warn_of_pipes(inspection.resolved.settings.log.level);
     }
     if is_started_by_client && !is_report_given {
-        look.resolved.settings.report_stream = ReportStream::Stderr;
+        inspection.resolved.settings.report_stream = ReportStream::Stderr;
     }
-    let lines = look.lines();
+    let lines = inspection.lines();
     let warnings = lines
         .iter()
         .filter(|line| line.verdict == Verdict::Warning && line.topic != ADMIN);
@@ -57,7 +57,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         .collect();
     let obstacles: Vec<String> = if missing.is_empty() {
         allocator::trim_when_idle();
-        match serve::run(&look.resolved.settings) {
+        match serve::run(&inspection.resolved.settings) {
             Ok(code) => return code,
             Err(error) => vec![error.to_string()],
         }
@@ -70,7 +70,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     // This bypasses the log, whose level may be `off`: nobody would know why nothing runs. It comes below the last
     // record, where people look for the reason.
     drop(log);
-    obstacles.iter().for_each(|obstacle| complain(obstacle));
+    obstacles.iter().for_each(|obstacle| print_error(obstacle));
     ExitCode::FAILURE
 }
 
@@ -79,9 +79,9 @@ const ON_PIPES: &str = "stdin and stdout are pipes, as of an MCP client that sta
                         HTTP and reads neither; for such a client write `weir stdio` in place of `weir serve`";
 
 /// The note bypasses the log where its level hides warnings: nobody would know why the client waits.
-fn say_on_pipes(level: LogLevel) {
+fn warn_of_pipes(level: LogLevel) {
     match level {
-        LogLevel::Off | LogLevel::Error => complain(ON_PIPES),
+        LogLevel::Off | LogLevel::Error => print_error(ON_PIPES),
         _ => tracing::warn!("{ON_PIPES}"),
     }
 }
@@ -100,18 +100,18 @@ fn is_on_pipes() -> bool {
 
 /// Reports whether serving could begin.
 pub(super) fn doctor(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
-    let mut look = match inputs.map_err(Problem::Config).and_then(look) {
-        Ok(look) => look,
-        Err(problem) => return problem.complain(),
+    let mut inspection = match inputs.map_err(Problem::Config).and_then(inspect) {
+        Ok(inspection) => inspection,
+        Err(problem) => return problem.print_error(),
     };
-    look.try_start();
-    let lines = look.lines();
-    lines.iter().for_each(|line| say(&line.to_string()));
-    for note in &look.resolved.notes {
-        say(&format!("{:<8} settings: {note}", Verdict::Warning));
+    inspection.try_start();
+    let lines = inspection.lines();
+    lines.iter().for_each(|line| print_line(&line.to_string()));
+    for note in &inspection.resolved.notes {
+        print_line(&format!("{:<8} settings: {note}", Verdict::Warning));
     }
-    for remark in &look.resolved.remarks {
-        say(&format!("{:<8} settings: {remark}", Verdict::Ok));
+    for remark in &inspection.resolved.remarks {
+        print_line(&format!("{:<8} settings: {remark}", Verdict::Ok));
     }
     match lines.iter().map(|line| line.verdict).max() {
         Some(Verdict::Missing) => ExitCode::FAILURE,
@@ -120,12 +120,12 @@ pub(super) fn doctor(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
 }
 
 /// Settings, and the machine they are for.
-struct Look {
+struct Inspection {
     resolved: Resolved,
     findings: Findings,
 }
 
-impl Look {
+impl Inspection {
     /// Tries the start of a server, unless it is known that it cannot start.
     fn try_start(&mut self) {
         if self.findings.io_uring.is_ok() {
@@ -264,24 +264,24 @@ enum Problem {
 }
 
 impl Problem {
-    fn complain(self) -> ExitCode {
+    fn print_error(self) -> ExitCode {
         match self {
             Self::Config(errors) => refuse(&errors),
             Self::Host(error) => {
-                complain(&error.to_string());
+                print_error(&error.to_string());
                 ExitCode::FAILURE
             }
         }
     }
 }
 
-fn look(inputs: Inputs) -> Result<Look, Problem> {
+fn inspect(inputs: Inputs) -> Result<Inspection, Problem> {
     raise_soft_limits();
     let host = Host::read().map_err(Problem::Host)?;
     let resolved = resolve(&inputs, &host).map_err(Problem::Config)?;
     let io_uring = probe_ring();
     let is_used_up = matches!(io_uring, Err(RingProblem::LockedMemory(_)));
-    Ok(Look {
+    Ok(Inspection {
         resolved,
         findings: Findings {
             host,

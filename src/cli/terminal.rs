@@ -12,7 +12,7 @@ pub(super) const EXIT_USAGE: u8 = 2;
 /// Prints the errors on stderr, one line each, and below each the line of the file it is about.
 pub(super) fn refuse(errors: &[ConfigError]) -> ExitCode {
     for error in errors {
-        complain(&error.to_string());
+        print_error(&error.to_string());
         for line in error.excerpt() {
             let _ = writeln!(io::stderr(), "{}", logging::escape_text(&line));
         }
@@ -21,11 +21,11 @@ pub(super) fn refuse(errors: &[ConfigError]) -> ExitCode {
 }
 
 /// Prints one line on stderr, before there is a log. Unlike `eprintln!` it does not panic when nobody reads.
-pub(super) fn complain(text: &str) {
+pub(super) fn print_error(text: &str) {
     let _ = writeln!(io::stderr(), "weir: {}", logging::escape_text(text));
 }
 
 /// Prints one line on stdout; it is fine if nobody reads.
-pub(super) fn say(text: &str) {
+pub(super) fn print_line(text: &str) {
     let _ = writeln!(io::stdout(), "{}", logging::escape_text(text));
 }
