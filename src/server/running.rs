@@ -9,7 +9,7 @@ use super::cause::Cause;
 use super::figures::{ask_for_histograms, exposition, shard_report};
 use super::link::Link;
 use super::service;
-use super::shards::{self, Common, ShardHandle, Shards};
+use super::shards::{self, ShardHandle, Shards, SharedParts};
 #[cfg(feature = "cli")]
 use super::signals::Signals;
 use super::signals::WakeOnDrop;
@@ -116,7 +116,7 @@ impl Server {
         let admin_listener = Admin::bind(settings.endpoints.admin).map_err(refused)?;
         let health = Arc::<Health>::default();
         let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
-        let common = Common {
+        let shared = SharedParts {
             served: Arc::clone(&served),
             server: handle.clone(),
             labels: Arc::clone(&service.labels),
@@ -129,7 +129,7 @@ impl Server {
             mesh: Mesh::new(settings.shards.len(), settings.sizes.handlers, Instant::now()),
             health: Arc::clone(&health),
         };
-        let (shards, listening) = shards::start(settings, &common, wake_on_drop, &mut is_cut_short)?;
+        let (shards, listening) = shards::start(settings, &shared, wake_on_drop, &mut is_cut_short)?;
         let view = admin_view(
             health,
             &shards,

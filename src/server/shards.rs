@@ -150,7 +150,7 @@ impl Drop for EndWatch {
 }
 
 /// The state that all shards share.
-pub(super) struct Common {
+pub(super) struct SharedParts {
     pub(super) served: Arc<Served>,
     pub(super) server: ServerHandle,
     pub(super) labels: Arc<ToolLabels>,
@@ -171,7 +171,7 @@ enum Source {
 /// start, the others are ended. `wake_on_drop` is dropped when the last of them has ended.
 pub(super) fn start(
     settings: &Settings,
-    common: &Common,
+    shared: &SharedParts,
     wake_on_drop: Option<WakeOnDrop>,
     is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<(Shards, Option<Listening>), StartError> {
@@ -180,7 +180,7 @@ pub(super) fn start(
     let mut shards = Shards(Vec::with_capacity(sources.len()));
     for (place, source) in settings.shards.iter().zip(sources) {
         let wake_on_drop = Arc::clone(&wake_on_drop);
-        let handle = start_one(settings, common, *place, source, wake_on_drop, is_cut_short)?;
+        let handle = start_one(settings, shared, *place, source, wake_on_drop, is_cut_short)?;
         shards.0.push(handle);
     }
     Ok((shards, listening))
@@ -235,17 +235,17 @@ fn bind(
 
 fn start_one(
     settings: &Settings,
-    common: &Common,
+    shared: &SharedParts,
     place: ShardPlace,
     source: Source,
     wake_on_drop: Arc<Option<WakeOnDrop>>,
     is_cut_short: &mut dyn FnMut() -> bool,
 ) -> Result<ShardHandle, StartError> {
     let failed = |failure: Failure| StartError::of_shard(place.shard, &failure);
-    let metrics = ShardMetrics::new(place.shard, &common.labels);
+    let metrics = ShardMetrics::new(place.shard, &shared.labels);
     let executor_waker = ExecutorWaker::default();
     let is_over = Arc::new(AtomicBool::new(false));
-    let seed = Seed {
+    let setup = ThreadSetup {
         executor_waker: executor_waker.clone(),
         executor: settings.executor,
         options: settings.ring,
@@ -254,19 +254,19 @@ fn start_one(
             busy_poll: settings.busy_poll,
             ..SpinOptions::default()
         },
-        served: Arc::clone(&common.served),
-        server: common.server.clone(),
-        connection_cap: common.connection_cap.clone(),
-        mesh: Arc::clone(&common.mesh),
+        served: Arc::clone(&shared.served),
+        server: shared.server.clone(),
+        connection_cap: shared.connection_cap.clone(),
+        mesh: Arc::clone(&shared.mesh),
         steal: settings.steal,
-        workers: common.workers.clone(),
+        workers: shared.workers.clone(),
         access_log: settings.access_log,
         metrics: Arc::clone(&metrics),
         source,
         is_over: Arc::clone(&is_over),
     };
     let cpu = place.cpu.0;
-    let (shard, health) = (place.shard, Arc::clone(&common.health));
+    let (shard, health) = (place.shard, Arc::clone(&shared.health));
     let (ready, readiness) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name(format!("weir-shard-{}", place.shard))
@@ -278,7 +278,7 @@ fn start_one(
                 is_expected: Cell::new(false),
             };
             note_panics_here();
-            let ended = run(seed, cpu, &ready, &watch);
+            let ended = run(setup, cpu, &ready, &watch);
             watch.is_expected.set(ended.is_ok());
             drop((watch, wake_on_drop));
             ended
@@ -318,7 +318,7 @@ fn await_start(
 }
 
 /// The values that travel to a shard's thread.
-struct Seed {
+struct ThreadSetup {
     executor_waker: ExecutorWaker,
     executor: ExecutorSettings,
     options: RingOptions,
@@ -340,9 +340,9 @@ type Readiness = Result<Inbox<Socket>, Failure>;
 type Ready = SyncSender<Readiness>;
 
 /// A shard's whole life, on its own thread.
-fn run(seed: Seed, cpu: usize, ready: &Ready, watch: &EndWatch) -> Ended {
-    match make_patiently(|| make_executor(seed.executor, cpu)) {
-        Ok(executor) => executor.run(serve(seed, ready, watch)),
+fn run(setup: ThreadSetup, cpu: usize, ready: &Ready, watch: &EndWatch) -> Ended {
+    match make_patiently(|| make_executor(setup.executor, cpu)) {
+        Ok(executor) => executor.run(serve(setup, ready, watch)),
         Err(failure) => Err(tell(failure, ready)),
     }
 }
@@ -375,12 +375,12 @@ pub(super) fn make_executor(settings: ExecutorSettings, cpu: usize) -> Result<Lo
     }
 }
 
-async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
-    let mut ring = match make_patiently(|| Ok(KernelRing::new(seed.options)?)) {
+async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
+    let mut ring = match make_patiently(|| Ok(KernelRing::new(setup.options)?)) {
         Ok(ring) => ring,
         Err(failure) => return Err(tell(failure, ready)),
     };
-    let stdio = match seed.source {
+    let stdio = match setup.source {
         Source::Listener(listener) => {
             ring.listen(listener);
             None
@@ -390,24 +390,24 @@ async fn serve(seed: Seed, ready: &Ready, watch: &EndWatch) -> Ended {
     let has_one_client = stdio.is_some();
     let inbox = Inbox::new(Box::new(ring.waker()));
     let parts = ShardParts {
-        served: seed.served,
-        server: seed.server,
-        sizes: seed.sizes,
-        connection_cap: seed.connection_cap,
+        served: setup.served,
+        server: setup.server,
+        sizes: setup.sizes,
+        connection_cap: setup.connection_cap,
         inbox: inbox.clone(),
-        mesh: seed.mesh,
-        steal: seed.steal,
-        workers: seed.workers,
+        mesh: setup.mesh,
+        steal: setup.steal,
+        workers: setup.workers,
         stdio,
-        access_log: seed.access_log,
-        metrics: seed.metrics,
+        access_log: setup.access_log,
+        metrics: setup.metrics,
         clock: now,
     };
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     watch.is_up.set(true);
     let _ = ready.send(Ok(inbox));
-    shard::run(Rc::clone(&shard), seed.executor_waker, seed.spin).await?;
-    seed.is_over.store(has_one_client, Ordering::Release);
+    shard::run(Rc::clone(&shard), setup.executor_waker, setup.spin).await?;
+    setup.is_over.store(has_one_client, Ordering::Release);
     let histograms = shard.borrow().histograms().clone();
     Ok(histograms)
 }
