@@ -29,7 +29,7 @@ pub(crate) use response::Response;
 pub(crate) use server::{Scratch, Server, Shared};
 pub(crate) use specification::assert_conforms;
 pub(crate) use stream::EventStream;
-pub(crate) use transport::{Conversation, Stdio, Transport, Way, text_of};
+pub(crate) use transport::{Conversation, Stdio, Transport, TransportKind, text_of};
 pub(crate) use wait::{eventually, eventually_some};
 pub(crate) use watched::{
     Watched, assert_updated, listen_to, subscribe, subscription_of, unsubscribe, uri_of,

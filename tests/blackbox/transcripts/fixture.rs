@@ -8,7 +8,9 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
 use super::client;
-use crate::harness::{Conversation, Process, Revision, Server, Shared, Stdio, Transport, WEIR, Way, example};
+use crate::harness::{
+    Conversation, Process, Revision, Server, Shared, Stdio, Transport, TransportKind, WEIR, example,
+};
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +97,9 @@ impl Fixture {
 
 impl Host {
     /// A new client; over stdio, of a new server.
-    pub(super) fn connect(&self, way: Way, revision: Revision) -> Box<dyn Transport> {
-        if way != Way::Stdio {
-            return way.connect(self.server.address, revision);
+    pub(super) fn connect(&self, kind: TransportKind, revision: Revision) -> Box<dyn Transport> {
+        if kind != TransportKind::Stdio {
+            return kind.connect(self.server.address, revision);
         }
         let mut command = self.fixture.command();
         self.fixture.give(&mut command, "transport", "stdio");
@@ -105,13 +107,13 @@ impl Host {
     }
 
     /// A conversation that has begun: over stdio that of an earlier transcript, if there is one.
-    pub(super) fn begun(&self, way: Way, revision: Revision) -> Conversation {
-        if way == Way::Stdio
+    pub(super) fn begun(&self, kind: TransportKind, revision: Revision) -> Conversation {
+        if kind == TransportKind::Stdio
             && let Some(idle) = self.take_idle(revision)
         {
             return idle;
         }
-        let mut conversation = Conversation::new(self.connect(way, revision), client(revision));
+        let mut conversation = Conversation::new(self.connect(kind, revision), client(revision));
         if !conversation.is_modern() {
             conversation.initialize();
         }
@@ -119,8 +121,8 @@ impl Host {
     }
 
     /// Ends a conversation whose transcript is over, or keeps it for the next.
-    pub(super) fn end(&self, way: Way, mut conversation: Conversation) {
-        if way != Way::Stdio {
+    pub(super) fn end(&self, kind: TransportKind, mut conversation: Conversation) {
+        if kind != TransportKind::Stdio {
             return conversation.finish();
         }
         conversation.assert_quiet();

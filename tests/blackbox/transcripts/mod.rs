@@ -20,7 +20,7 @@ mod telling;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Conversation, Dialect, Revision, Way, case};
+use crate::harness::{Conversation, Dialect, Revision, TransportKind, case};
 use fixture::{Fixture, Host};
 
 /// A feature of a server.
@@ -115,32 +115,32 @@ impl Feature {
 
     /// Runs a transcript over every transport in every revision, in a conversation that has begun.
     fn run(self, transcript: impl Fn(&mut Conversation)) {
-        self.for_each(|host, way, revision| {
-            let mut conversation = host.begun(way, revision);
+        self.for_each(|host, kind, revision| {
+            let mut conversation = host.begun(kind, revision);
             transcript(&mut conversation);
-            host.end(way, conversation);
+            host.end(kind, conversation);
         });
     }
 
     /// The same for transcripts that begin with the first message.
     fn run_unbegun(self, transcript: impl Fn(&mut Conversation)) {
-        self.for_each(|host, way, revision| {
-            let mut conversation = Conversation::new(host.connect(way, revision), client(revision));
+        self.for_each(|host, kind, revision| {
+            let mut conversation = Conversation::new(host.connect(kind, revision), client(revision));
             transcript(&mut conversation);
             conversation.finish();
         });
     }
 
-    fn for_each(self, meet: impl Fn(&Host, Way, Revision)) {
+    fn for_each(self, meet: impl Fn(&Host, TransportKind, Revision)) {
         let (fixture, (from, to)) = self.place();
         let host = fixture.host();
-        for way in Way::ALL {
+        for kind in TransportKind::ALL {
             let revisions = Revision::ALL_LEGACY.into_iter().chain([Revision::MODERN]);
             for revision in
-                revisions.filter(|revision| (from..=to).contains(revision) && way.carries(*revision))
+                revisions.filter(|revision| (from..=to).contains(revision) && kind.carries(*revision))
             {
-                let _case = case(format!("{self:?} over {way:?} in {}", revision.0));
-                meet(&host, way, revision);
+                let _case = case(format!("{self:?} over {kind:?} in {}", revision.0));
+                meet(&host, kind, revision);
             }
         }
     }

@@ -45,7 +45,7 @@ pub(crate) trait Transport: Send {
 
 /// The transports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum TransportKind {
     /// Streamable HTTP.
     Http,
     WebSocket,
@@ -55,27 +55,32 @@ pub(crate) enum Way {
     HttpSse,
 }
 
-impl Way {
-    pub(crate) const ALL: [Way; 4] = [Way::Http, Way::WebSocket, Way::Stdio, Way::HttpSse];
+impl TransportKind {
+    pub(crate) const ALL: [TransportKind; 4] = [
+        TransportKind::Http,
+        TransportKind::WebSocket,
+        TransportKind::Stdio,
+        TransportKind::HttpSse,
+    ];
 
     /// Whether this transport has messages of this revision.
     pub(crate) fn carries(self, revision: Revision) -> bool {
         match self {
-            Way::Http | Way::WebSocket | Way::Stdio => true,
-            Way::HttpSse => revision != Revision::MODERN,
+            TransportKind::Http | TransportKind::WebSocket | TransportKind::Stdio => true,
+            TransportKind::HttpSse => revision != Revision::MODERN,
         }
     }
 
     /// A client of the server at `address`.
     ///
     /// # Panics
-    /// On [`Way::Stdio`], which has no address.
+    /// On [`TransportKind::Stdio`], which has no address.
     pub(crate) fn connect(self, address: SocketAddr, revision: Revision) -> Box<dyn Transport> {
         match self {
-            Way::Http => Box::new(http::Http::new(address)),
-            Way::WebSocket => Box::new(WebSocket::connect(address)),
-            Way::HttpSse => Box::new(http_sse::HttpSse::connect(address, revision)),
-            Way::Stdio => panic!("a process of its own has no address"),
+            TransportKind::Http => Box::new(http::Http::new(address)),
+            TransportKind::WebSocket => Box::new(WebSocket::connect(address)),
+            TransportKind::HttpSse => Box::new(http_sse::HttpSse::connect(address, revision)),
+            TransportKind::Stdio => panic!("a process of its own has no address"),
         }
     }
 }
