@@ -5,17 +5,28 @@
 //!
 //! # A whole server
 //!
-//! A program that depends on this crate, on `serde` with the feature `derive`, and on `schemars` 1:
+//! The package is called `weir-mcp`, the crate `weir`. A server of your own needs two more dependencies, for the types of
+//! arguments:
+//!
+//! ```sh
+//! cargo add --path ../weir            # a clone beside the program; `--no-default-features` leaves the command out
+//! cargo add serde --features derive
+//! cargo add schemars@1
+//! ```
+//!
+//! This is a whole one, with a tool of either kind, a resource and a prompt:
 //!
 //! ```no_run
 //! use schemars::JsonSchema;
 //! use serde::Deserialize;
-//! use weir::{BlockingContext, CallContext, Registry, Server, Tool, ToolError};
+//! use weir::{
+//!     BlockingContext, CallContext, Prompt, PromptArgument, Registry, Resource, Server, Tool, ToolError,
+//! };
 //!
 //! /// A tool's arguments. Clients see the schema; a call that breaks it never reaches the function.
 //! #[derive(Deserialize, JsonSchema)]
 //! struct Greet {
-//!     /// Who is greeted.
+//!     /// The person to greet.
 //!     name: String,
 //! }
 //!
@@ -23,6 +34,12 @@
 //! struct Count {
 //!     /// The file whose lines are counted.
 //!     path: String,
+//! }
+//!
+//! /// A prompt's arguments, which clients send as strings.
+//! #[derive(Deserialize)]
+//! struct Review {
+//!     language: String,
 //! }
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,6 +62,21 @@
 //!                 Ok(text.lines().count().to_string())
 //!             }),
 //!     )?;
+//!     // A resource has a URI of any scheme; `read_blocking` is for one that has to block.
+//!     registry.add(
+//!         Resource::new("counter://about", "about")
+//!             .mime_type("text/plain")
+//!             .read(|_: CallContext| async { Ok("This server greets and counts.") }),
+//!     )?;
+//!     // A prompt becomes one message of the user, or as many messages as the function returns.
+//!     registry.add(
+//!         Prompt::new("review")
+//!             .description("Asks for a review.")
+//!             .argument(PromptArgument::required("language").description("Such as `rust`."))
+//!             .run(|_: CallContext, args: Review| async move {
+//!                 Ok(format!("Review my {} code.", args.language))
+//!             }),
+//!     )?;
 //!     Server::builder("counter", "1.0.0")
 //!         .listen("127.0.0.1:8080".parse()?)
 //!         .serve_until_signal(registry.build(), |server| println!("serving on {}", server.url()))?;
@@ -53,7 +85,23 @@
 //! ```
 //!
 //! Clients connect to `http://127.0.0.1:8080/mcp`; with [`ServerBuilder::stdio`] the program serves the one client that
-//! starts it. From here:
+//! starts it. Without a client, `curl` shows whether it works; each of these requests is answered with one line of
+//! JSON:
+//!
+//! ```sh
+//! ask() {
+//!   curl -sS http://127.0.0.1:8080/mcp -H 'Content-Type: application/json' \
+//!     -H 'Accept: application/json, text/event-stream' -d "{\"jsonrpc\":\"2.0\",\"id\":1,$1}"
+//!   echo
+//! }
+//! ask '"method":"tools/list"'
+//! ask '"method":"tools/call","params":{"name":"greet","arguments":{"name":"Ada"}}'
+//! ask '"method":"tools/call","params":{"name":"count_lines","arguments":{"path":"Cargo.toml"}}'
+//! ask '"method":"resources/read","params":{"uri":"counter://about"}'
+//! ask '"method":"prompts/get","params":{"name":"review","arguments":{"language":"rust"}}'
+//! ```
+//!
+//! From here:
 //!
 //! | to | see |
 //! |---|---|
@@ -70,8 +118,8 @@
 //!
 //! The kernel spreads connections over the shards' listeners. Bytes arrive in a ring buffer and are decoded
 //! there; what can be answered from memory (*control*) is answered at once; *work*, which runs user code,
-//! leases a preallocated handler from the shard's pool until its answer is on its way. No free handler:
-//! it waits in order, moves to a shard that has one, or is told an honest "not now".
+//! leases a preallocated handler from the shard's pool until its answer is on its way. If no handler is free,
+//! the request waits in order, moves to a shard that has a free one, or is refused with a time to try again.
 //!
 //! # Layers
 //!
@@ -138,10 +186,10 @@ mod workers;
 pub use metrics::Report;
 pub use registry::{
     Annotations, Ask, BlockingContext, COMPLETION_VALUES_MAX, CacheScope, Caching, CallContext, Cancellation,
-    ClientCapabilities, Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock, Derived,
-    Elicit, ElicitAnswer, Execution, ExplicitSchema, Icon, IconTheme, IncludeContext, IntoCompletion,
-    IntoContents, IntoMessages, IntoOutput, ListRequest, ListRoots, ListUpdates, LogLevel, NoArguments,
-    ParamHeader, ParamHeaderError, ParamKind, PendingAnswer, Progress, Prompt, PromptArgument,
+    ClientCapabilities, Completion, CompletionRequest, Content, ContentAnnotations, ContentBlock,
+    DerivedSchema, Elicit, ElicitAnswer, Execution, ExplicitSchema, Icon, IconTheme, IncludeContext,
+    IntoCompletion, IntoContents, IntoMessages, IntoOutput, ListRequest, ListRoots, ListUpdates, LogLevel,
+    NoArguments, ParamHeader, ParamHeaderError, ParamKind, PendingAnswer, Progress, Prompt, PromptArgument,
     PromptArguments, PromptBuilder, PromptIndex, PromptInfo, PromptMessage, PromptOutput, Property, Question,
     QuestionMethod, QuestionRequest, ReadOutput, Registrable, Registry, RegistryBuilder, RegistryError,
     Resource, ResourceBuilder, ResourceContents, ResourceIndex, ResourceInfo, ResourceLister, ResourcePage,

@@ -4,11 +4,13 @@
 use super::{Source, assert_only, sources};
 
 /// In any case, also as parts of names; with what to say.
-const BANNED: [(&str, &str); 15] = [
+const BANNED: [(&str, &str); 17] = [
     ("alarm", "waker"),
     ("bell", "eventfd"),
     ("bury", "reap"),
+    ("complain", "print_error, or refuse"),
     ("ear", "waker, or listener"),
+    ("glimpse", "outline"),
     ("herald", "broadcaster"),
     ("hush", "silence"),
     ("mailbox", "inbox"),
