@@ -37,7 +37,7 @@ fn shard() -> (ShardRegistry, ToolIndex, ToolIndex) {
         .expect("sound tools");
     let registry = tools.build();
     let find = |name| registry.find(name).expect("registered");
-    (registry.for_shard(), find("echo"), find("order"))
+    (ShardRegistry::new(registry.clone()), find("echo"), find("order"))
 }
 
 fn run(tools: &ShardRegistry, tool: ToolIndex, arguments: simd_json::tape::Value<'_, '_>) {

@@ -203,6 +203,8 @@ pub use units::ShardId;
 
 /// Every option of a server, as values: what [`ServerBuilder::configure`] changes, and the types of its fields.
 pub mod options {
+    #[cfg(feature = "cli")]
+    pub use crate::config::LogSettings;
     pub use crate::config::{
         AccessLog, AccessSettings, AdminSettings, AllowList, ChannelSettings, ConfigError, ConnectionOptions,
         CpuList, EndpointSettings, FilePlace, HttpLimits, Linger, LogFormat, LogLevel, MachineOptions,

@@ -74,7 +74,7 @@ impl Arguments {
         tools.add(order::tool("order")).unwrap();
         let registry = tools.build();
         let mut arguments = Self {
-            tools: registry.for_shard(),
+            tools: ShardRegistry::new(registry.clone()),
             tool: registry.find(tool).unwrap(),
             text: text.as_bytes().to_vec(),
         };

@@ -44,7 +44,7 @@ impl Server {
             4 << 20,
         );
         Self {
-            tools: registry.for_shard(),
+            tools: ShardRegistry::new(registry.clone()),
             protocol: Protocol::new(registry, &Identity::default(), Options::default()),
             sessions: Store::new(
                 &SessionKey::random().expect("randomness"),

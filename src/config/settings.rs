@@ -8,14 +8,14 @@
 use std::time::Duration;
 
 use super::memory::MemoryPlan;
-use super::placement::{ShardPlace, display_cpu_list};
+use super::placement::ShardPlace;
 use super::sections::{
     AccessSettings, ChannelSettings, EndpointSettings, HttpLimits, SessionSettings, TaskSettings, Timeouts,
     ToolsetSettings,
 };
 use super::sizes::{ExecutorSettings, RingOptions, ShardSizes};
 use super::values::{AccessLog, Linger, LogFormat, LogLevel, ReportFormat};
-use crate::units::{ByteSize, CpuId};
+use crate::units::CpuId;
 
 /// All settings of a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,24 +77,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Shards, handlers and memory in one line, for the start of the log.
-    pub fn summary(&self) -> String {
-        let cpus = if self.executor.is_pinned {
-            format!("CPUs {}", display_cpu_list(&self.used_cpus()))
-        } else {
-            "any CPU".to_owned()
-        };
-        format!(
-            "{} shards on {cpus}, {} handlers and a queue of {} each, {} workers, {} connections, memory {}",
-            self.shards.len(),
-            self.sizes.handlers,
-            self.sizes.queue_depth_max,
-            self.workers.threads,
-            self.connections_max,
-            ByteSize(self.memory.budget_bytes).rounded()
-        )
-    }
-
     /// The CPUs of all shards, ascending, each once.
     pub(super) fn used_cpus(&self) -> Vec<CpuId> {
         let mut cpus: Vec<CpuId> = self.shards.iter().map(|place| place.cpu).collect();

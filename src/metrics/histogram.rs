@@ -86,6 +86,7 @@ impl ShardHistograms {
     }
 
     /// Bytes of all buckets, for the memory plan.
+    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         let all = self.stages.iter().chain(self.tools.iter()).chain([&self.waits]);
         all.map(|latency| latency.0.distinct_values() * size_of::<u64>())

@@ -16,6 +16,7 @@ macro_rules! labels {
             /// Every member, in order of index.
             pub const ALL: &'static [Self] = &[$(Self::$member,)+];
             /// How many members there are.
+            #[allow(dead_code, reason = "not every set has a family of cells")]
             pub const COUNT: usize = Self::ALL.len();
 
             /// The text used as label value and in reports.

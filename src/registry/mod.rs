@@ -175,6 +175,8 @@ pub use running::cancellation::Cancellation;
 pub use running::completion::{COMPLETION_VALUES_MAX, Completion, CompletionRequest, IntoCompletion};
 pub use running::contents::{IntoContents, ReadOutput};
 pub use running::context::CallContext;
+#[cfg(feature = "internals")]
+pub use running::context::linked_context;
 pub use running::messages::{IntoMessages, PromptMessage, PromptOutput};
 pub use running::outcome::{Outcome, Output};
 pub use running::output::{Content, IntoOutput, NoArguments, Structured, ToolOutput};

@@ -53,14 +53,14 @@ pub enum StartError {
 
 impl Registry {
     /// One shard's own part: the slots that its calls will live in.
-    #[doc(hidden)]
-    pub fn for_shard(&self) -> ShardRegistry {
+    pub(crate) fn for_shard(&self) -> ShardRegistry {
         ShardRegistry::new(self.clone())
     }
 }
 
 impl ShardRegistry {
-    pub(super) fn new(registry: Registry) -> Self {
+    /// The shard's part of this registry.
+    pub fn new(registry: Registry) -> Self {
         let inner = registry.inner();
         let tools = inner
             .tools
@@ -101,11 +101,6 @@ impl ShardRegistry {
             tape: RefCell::default(),
             registry,
         }
-    }
-
-    /// The registry of these functions.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
     }
 
     /// Checks `arguments` (`None` is `{}`) and makes a call of them that has not run yet. It allocates nothing itself
@@ -297,6 +292,7 @@ impl ShardRegistry {
     ///
     /// # Panics
     /// If `tool` comes from another, larger registry.
+    #[cfg(test)]
     pub fn slots_free(&self, tool: ToolIndex) -> usize {
         self.tools[tool.as_usize()].handler.slots_free()
     }

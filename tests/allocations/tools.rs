@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use weir::internals::registry::{CallLink, ClientFacts, LinkListener, Output, ShardRegistry, Started};
+use weir::internals::registry::{
+    CallLink, ClientFacts, LinkListener, Output, ShardRegistry, Started, linked_context,
+};
 use weir::{CallContext, Registry, ServerHandle, ToolIndex};
 
 use crate::counting::allocations_of;
@@ -30,7 +32,7 @@ fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
     let mut tools = Registry::builder();
     weir::demo::register(&mut tools).unwrap();
     let registry = tools.build();
-    let shard = registry.for_shard();
+    let shard = ShardRegistry::new(registry.clone());
     // Escapes, and members that the schema does not know, cost nothing more.
     let mut bytes = br#"{"message":"hello \"world\"\n","x":[1,{"y":null}],"z":2.5}"#.to_vec();
     let tape = simd_json::to_tape(&mut bytes).unwrap();
@@ -60,7 +62,7 @@ fn a_warm_link_to_the_client_costs_no_allocation() {
     let mut tools = Registry::builder();
     weir::demo::register(&mut tools).unwrap();
     let registry = tools.build();
-    let shard = registry.for_shard();
+    let shard = ShardRegistry::new(registry.clone());
     let echo = registry.find("echo").unwrap();
     let mut bytes = br#"{"message":"hello"}"#.to_vec();
     let tape = simd_json::to_tape(&mut bytes).unwrap();
@@ -79,7 +81,7 @@ fn a_warm_link_to_the_client_costs_no_allocation() {
             &shard,
             echo,
             tape.as_value(),
-            CallContext::with_link(link.clone()),
+            linked_context(link.clone()),
             &mut out,
         );
         assert!(!link.end_poll());

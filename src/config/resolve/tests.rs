@@ -142,10 +142,15 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(settings.workers.cpus, []);
     assert_eq!(settings.toolsets.names, [Toolset::Files]);
     assert_eq!(settings.toolsets.root, PathBuf::from("."));
+    assert!(settings.executor.is_pinned);
+    assert_eq!(settings.used_cpus(), [CpuId(0), CpuId(1)]);
+    assert_eq!(settings.shards.len(), 2);
     assert_eq!(
-        settings.summary(),
-        "2 shards on CPUs 0-1, 256 handlers and a queue of 512 each, 2 workers, 19952 connections, memory 2 GiB"
+        (settings.sizes.handlers, settings.sizes.queue_depth_max),
+        (256, 512)
     );
+    assert_eq!(settings.connections_max, 19_952);
+    assert_eq!(settings.memory.budget_bytes, 2048 * MIB);
     assert_eq!(settings.drain_timeout, seconds(10));
     assert_eq!(settings.report, ReportFormat::Text);
     assert_eq!(settings.report_stream, ReportStream::Stdout);

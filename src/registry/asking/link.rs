@@ -232,6 +232,7 @@ impl CallLink {
     }
 
     /// How many emissions this call has lost because too many were unsent.
+    #[cfg(test)]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

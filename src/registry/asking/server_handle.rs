@@ -43,8 +43,7 @@ impl ServerHandle {
     pub const NOWHERE: Self = Self(None);
 
     /// A handle to this server.
-    #[doc(hidden)]
-    pub fn new(link: Arc<dyn ServerLink>) -> Self {
+    pub(crate) fn new(link: Arc<dyn ServerLink>) -> Self {
         Self(Some(link))
     }
 

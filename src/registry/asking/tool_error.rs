@@ -81,6 +81,16 @@ impl ToolError {
         }
         out.extend_from_slice(TEXT_CLOSE);
     }
+
+    /// The error of a call that wanted an answer and does not get one.
+    pub(super) fn of_answer(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Refused { .. } | AnswerError::Unavailable => Self::message(error),
+            AnswerError::Unreadable(_) => Self::InvalidAnswer(error.to_string()),
+            AnswerError::Cancelled => Self::Cancelled,
+            AnswerError::TimedOut => Self::TimedOut,
+        }
+    }
 }
 
 impl From<String> for ToolError {
@@ -92,17 +102,6 @@ impl From<String> for ToolError {
 impl From<&str> for ToolError {
     fn from(text: &str) -> Self {
         Self::Message(text.to_owned())
-    }
-}
-
-impl From<AnswerError> for ToolError {
-    fn from(error: AnswerError) -> Self {
-        match error {
-            AnswerError::Refused { .. } | AnswerError::Unavailable => Self::message(error),
-            AnswerError::Unreadable(_) => Self::InvalidAnswer(error.to_string()),
-            AnswerError::Cancelled => Self::Cancelled,
-            AnswerError::TimedOut => Self::TimedOut,
-        }
     }
 }
 

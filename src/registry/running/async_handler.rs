@@ -86,6 +86,7 @@ where
         Ok(Started::Future(CallFuture::running(self.slot_with(future))))
     }
 
+    #[cfg(test)]
     fn slots_free(&self) -> usize {
         self.free.borrow().len()
     }

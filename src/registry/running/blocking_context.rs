@@ -33,8 +33,7 @@ impl BlockingContext {
     }
 
     /// The same for a call with a client.
-    #[doc(hidden)]
-    pub fn with_link(mut self, link: Arc<CallLink>) -> Self {
+    pub(crate) fn with_link(mut self, link: Arc<CallLink>) -> Self {
         self.client = ClientLink::new(link);
         self
     }

@@ -33,8 +33,7 @@ impl CallContext {
     }
 
     /// The same for a call with a client.
-    #[doc(hidden)]
-    pub fn with_link(link: Arc<CallLink>) -> Self {
+    pub(crate) fn with_link(link: Arc<CallLink>) -> Self {
         Self {
             tool: None,
             client: ClientLink::new(link),
@@ -126,4 +125,10 @@ impl CallContext {
         self.tool = Some((index, Rc::clone(name)));
         self
     }
+}
+
+/// A context of a call that speaks to its client, for benches and tests.
+#[cfg(feature = "internals")]
+pub fn linked_context(link: Arc<CallLink>) -> CallContext {
+    CallContext::with_link(link)
 }

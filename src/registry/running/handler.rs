@@ -20,7 +20,8 @@ pub(in crate::registry) trait ShardHandler {
     /// Makes the typed arguments and a call that has not run yet.
     fn start(&self, arguments: TapeNode<'_>, context: CallContext) -> Result<Started, ArgumentError>;
 
-    /// Unused slots, for tests and figures.
+    /// Unused slots.
+    #[cfg(test)]
     fn slots_free(&self) -> usize {
         0
     }

@@ -41,6 +41,7 @@ impl Output {
     }
 
     /// A tool's result, if this is one.
+    #[cfg(test)]
     pub fn into_tool(self) -> Option<ToolOutput> {
         match self {
             Self::Tool(output) => Some(output),

@@ -76,7 +76,7 @@ impl LinkState {
             |waiting: &Waiting| waiting.number == number && matches!(waiting.state, WaitState::Answered(_));
         let at = self.waiting.iter().position(is_answered)?;
         match self.waiting.swap_remove(at).state {
-            WaitState::Answered(answer) => Some(answer.map_err(ToolError::from)),
+            WaitState::Answered(answer) => Some(answer.map_err(ToolError::of_answer)),
             WaitState::Open(_) => None,
         }
     }
