@@ -8,6 +8,15 @@
 //! This module has no clock (`now` is passed in) and no I/O but the system's randomness.
 //! Invariant: an id that was tampered with, cut, extended, sealed by another key, expired, ended or made for
 //! another principal is unknown, and clients cannot tell these cases apart.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `store` | sealed ids, live state, tasks and sealed state as one store |
+//! | `seal`, `key` | session ids, and the key that seals them |
+//! | `state_seal` | the sealed state that modern clients carry |
+//! | `tombstones` | ended and evicted sessions |
+//! | `tasks` | calls that go on without the client that made them |
+//! | `live` | streams, subscriptions, log levels, questions in flight |
 
 mod key;
 pub mod live;

@@ -1,4 +1,11 @@
-//! Sessions with something live: the state of each, the sharded map of them, and their eviction.
+//! Sessions with something live.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `session_table` | the table of these sessions: how they come, leave and are evicted |
+//! | `sharded_map` | the sessions by token, and the order of idle ones |
+//! | `session_state` | what is live of one session |
+//! | `question` | its questions that wait for an answer |
 
 mod question;
 mod session_state;

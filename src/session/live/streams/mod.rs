@@ -1,4 +1,11 @@
-//! Streams of messages to clients: what is queued on them, how it is named for replay, and who hears that it is there.
+//! Streams of messages to clients.
+//!
+//! | file | its part |
+//! |---|---|
+//! | `stream` | one sequence of messages, which any thread pushes and one shard takes |
+//! | `queue` | the messages of a stream, under its lock |
+//! | `message` | a message that many streams share |
+//! | `event_id` | the names of streams and of events, for replay |
 
 mod event_id;
 mod message;
