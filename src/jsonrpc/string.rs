@@ -1,39 +1,51 @@
 //! Texts as JSON strings.
 
 /// Bytes that are looked at together.
-const BLOCK_BYTES: usize = 16;
+const BLOCK_BYTES: usize = 8;
+
+/// Which bytes a JSON string may not hold as they are (RFC 8259, section 7).
+static IS_ESCAPED: [bool; 256] = {
+    let mut is_escaped = [false; 256];
+    let mut byte = 0;
+    while byte < is_escaped.len() {
+        is_escaped[byte] = needs_escape(byte as u8);
+        byte += 1;
+    }
+    is_escaped
+};
+
+const fn needs_escape(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
+}
 
 /// Appends `text` as a JSON string, quotes included. Runs of bytes that stand for themselves are copied whole, as most
 /// texts are.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
-    out.reserve(rest.len() + 2);
+    let text = text.as_bytes();
+    out.reserve(text.len() + 2);
     out.push(b'"');
-    while let Some(at) = first_escaped(rest) {
-        let (plain, behind) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        if let Some((byte, behind)) = behind.split_first() {
+    let mut run = 0;
+    let mut at = plain_blocks(text);
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        if IS_ESCAPED[usize::from(*byte)] {
+            out.extend_from_slice(&text[run..at - 1]);
             write_escaped(out, *byte);
-            rest = behind;
+            run = at;
+            at += plain_blocks(&text[at..]);
         }
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&text[run..]);
     out.push(b'"');
 }
 
-/// Where the first byte is that a JSON string may not hold as it is (RFC 8259, section 7).
-fn first_escaped(text: &[u8]) -> Option<usize> {
+/// Bytes at the front of `text`, in whole blocks, that stand for themselves.
+fn plain_blocks(text: &[u8]) -> usize {
     let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
     // Without a stop inside a block, so that the compiler takes a block in one step.
     let is_plain =
-        |block: &&[u8; BLOCK_BYTES]| !block.iter().fold(false, |any, byte| any | is_escaped(*byte));
-    let plain = blocks.iter().take_while(is_plain).count() * BLOCK_BYTES;
-    let at = text.get(plain..)?.iter().position(|byte| is_escaped(*byte))?;
-    Some(plain + at)
-}
-
-fn is_escaped(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
+        |block: &&[u8; BLOCK_BYTES]| !block.iter().fold(false, |any, byte| any | needs_escape(*byte));
+    blocks.iter().take_while(is_plain).count() * BLOCK_BYTES
 }
 
 fn write_escaped(out: &mut Vec<u8>, byte: u8) {
@@ -45,8 +57,9 @@ fn write_escaped(out: &mut Vec<u8>, byte: u8) {
         0x08 => b'b',
         0x0c => b'f',
         _ => {
-            let digit = |value: u8| char::from_digit(value.into(), 16).map_or(b'0', |digit| digit as u8);
-            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 0xf)]);
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let [high, low] = [byte >> 4, byte & 0xf].map(|digit| DIGITS[usize::from(digit)]);
+            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
         }
     };
     out.extend_from_slice(&[b'\\', short]);

@@ -337,10 +337,10 @@ impl Calls {
         let Some(call) = self.pool.call_mut(handler) else {
             return false;
         };
-        let is_asking = call.link.as_ref().is_some_and(|link| link.open_questions() > 0);
-        let (Some(key), true) = (call.asker, is_asking) else {
+        let Some(key) = call.asker else { return false };
+        if !call.is_asking() {
             return false;
-        };
+        }
         match std::mem::replace(&mut call.run, Run::Polled) {
             Run::Pending(future, Some(waker)) => call.run = Run::Shelved(future, waker),
             // On a worker, or not known to its task yet.

@@ -107,10 +107,14 @@ impl Intake {
 
     /// Receives for connections that wait for ring buffers, as many as there are. Comes right before a flush, whose
     /// first operations these are then to be.
+    #[inline]
     pub(super) fn rearm_starved<R: DataRing>(&mut self, table: &mut Table<R::Socket>, ring: &mut R) {
-        if self.starved.is_empty() {
-            return;
+        if !self.starved.is_empty() {
+            self.rearm_first_starved(table, ring);
         }
+    }
+
+    fn rearm_first_starved<R: DataRing>(&mut self, table: &mut Table<R::Socket>, ring: &mut R) {
         for _ in 0..ring.counters().buffers_free {
             let Some(key) = self.starved.pop() else { return };
             let Some(connection) = table.connection(key) else {

@@ -54,16 +54,17 @@ impl<R: ShardRing> Shard<R> {
 
     fn emit_from(&mut self, handler: HandlerKey, link: &Arc<CallLink>) {
         let mut emissions = self.calls.take_emissions(link);
-        for emission in emissions.drain(..) {
+        for emission in &emissions {
             match emission {
-                Emission::Question(question) => self.ask(handler, link, question),
-                Emission::CloseStream { retry } => self.cut_response(handler, retry),
-                emission if self.calls.is_task(handler) => self.emit_of_task(handler, &emission),
-                emission => {
-                    self.send_emission(handler, &emission, "");
+                Emission::Question(question) => self.ask(handler, link, question.clone()),
+                Emission::CloseStream { retry } => self.cut_response(handler, *retry),
+                _ if self.calls.is_task(handler) => self.emit_of_task(handler, emission),
+                _ => {
+                    self.send_emission(handler, emission, "");
                 }
             }
         }
+        emissions.clear();
         self.calls.put_emissions(emissions);
         self.flush_emissions(handler);
     }

@@ -218,15 +218,15 @@ impl<R: ShardRing> Shard<R> {
     /// Opens the stream that a call speaks on, if it has none and can have one; the connection whose response now has
     /// to begin.
     pub(in crate::shard) fn open_call_stream(&mut self, handler: HandlerKey) -> Option<ConnectionKey> {
-        let connection = self.calls.holder(handler);
         let call = self.calls.at(handler)?;
         if call.stream.is_some() || call.batch.is_some() {
             return None;
         }
-        let key = connection.filter(|key| {
+        let key = self.calls.holder(handler).filter(|key| {
             let connection = self.table.connection(*key);
             connection.is_some_and(|connection| connection.state == State::Calling(handler))
         })?;
+        let call = self.calls.at(handler)?;
         let (ticket, live) = (&call.ticket, call.service.store.live());
         let session = ticket.session().map(|token| (token, ticket.principal()));
         let revision = ticket.revision();

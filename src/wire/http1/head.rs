@@ -214,6 +214,7 @@ impl<'a, Extra: FieldSet<'a>> Head<'a, Extra> {
     }
 
     /// `method SP target SP version`, single spaces and nothing else (RFC 9112, section 3).
+    #[inline]
     fn parse_request_line(&mut self, line: &'a [u8]) -> Result<(), HeadError> {
         let (method, rest) = split_once(line, b' ').ok_or(HeadError::RequestLine)?;
         let (target, version) = split_once(rest, b' ').ok_or(HeadError::RequestLine)?;
@@ -225,6 +226,7 @@ impl<'a, Extra: FieldSet<'a>> Head<'a, Extra> {
     }
 
     /// Sets what follows from the fields.
+    #[inline]
     fn conclude(&mut self) -> Result<(), HeadError> {
         let (fields, version) = (&self.fields, self.version);
         self.body = body_length(fields, version)?;
@@ -315,6 +317,7 @@ fn parse_path(text: &[u8]) -> Option<(&str, &str)> {
 const FIELDS_USUAL: usize = 32;
 
 /// Parses into `fields`, which are empty: they are too large to be returned from call to call.
+#[inline]
 fn parse_fields<'a>(
     block: &'a [u8],
     limits: &HeadLimits,
@@ -368,6 +371,7 @@ fn parse_fields_with<'a>(
 }
 
 /// Finds the length by RFC 9112, section 6.3, and refuses every doubtful case.
+#[inline]
 fn body_length(fields: &Fields<'_>, version: Version) -> Result<BodyLength, HeadError> {
     match (fields.transfer_encoding, fields.content_length) {
         (Field::Absent, Field::Absent) => Ok(BodyLength::None),
