@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 /// The end of the free list. No slot has this number.
 const NO_SLOT: u32 = u32::MAX;
 
-/// What names a value of a slab: its slot, and which use of the slot it is.
+/// The name of a value in a slab: its slot, and the number of the slot's use.
 pub trait SlabKey: Copy {
     /// The largest generation; the next after it is 0. With 0 the keys are plain indices, and a stale key finds
     /// whatever is in its slot now.
@@ -29,7 +29,7 @@ pub trait SlabKey: Copy {
     /// The number of the slot.
     fn slot(self) -> u32;
 
-    /// Which use of the slot; at most [`SlabKey::GENERATION_MAX`].
+    /// The number of the slot's use; at most [`SlabKey::GENERATION_MAX`].
     fn generation(self) -> u32;
 }
 
@@ -51,14 +51,14 @@ impl SlabKey for u32 {
 }
 
 struct Slot<T> {
-    /// Of the value's key; of a vacant slot, of the next one's.
+    /// The generation of the value's key; in a vacant slot, that of the next one's.
     generation: u32,
-    /// While the slot is vacant: the slot vacated before it.
+    /// While the slot is vacant, the slot vacated before it.
     next_free: u32,
     value: Option<T>,
 }
 
-/// Values `T` by keys `K`.
+/// Values `T`, found by keys `K`.
 pub struct Slab<K, T> {
     slots: Vec<Slot<T>>,
     /// The slot vacated last.
@@ -94,7 +94,7 @@ impl<K: SlabKey, T> Slab<K, T> {
     /// Puts a value into the slot vacated last, or into a new one.
     ///
     /// # Errors
-    /// The value itself when all slots that there may be are taken.
+    /// Returns the value itself when all possible slots are taken.
     pub fn insert(&mut self, value: T) -> Result<K, T> {
         let number = self.free;
         let key = if let Some(slot) = self.slots.get_mut(number as usize) {
@@ -129,7 +129,7 @@ impl<K: SlabKey, T> Slab<K, T> {
             .filter(|_| slot.generation == key.generation())
     }
 
-    /// The same, to change it.
+    /// The same value, to change it.
     #[inline]
     pub fn get_mut(&mut self, key: K) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.slot() as usize)?;
@@ -188,7 +188,7 @@ impl<K: SlabKey, T> Slab<K, T> {
         self.iter().map(|(key, _)| key)
     }
 
-    /// Values held.
+    /// The number of values held.
     pub fn len(&self) -> u32 {
         self.len
     }
@@ -198,18 +198,18 @@ impl<K: SlabKey, T> Slab<K, T> {
         self.len == 0
     }
 
-    /// Slots that were ever used: every slot's number is below this.
+    /// The number of slots that were ever used: every slot's number is below this.
     pub fn slots(&self) -> u32 {
         self.slots.len() as u32
     }
 
-    /// Values that may be held at most.
+    /// The most values that may be held.
     pub fn slots_max(&self) -> u32 {
         self.slots_max
     }
 }
 
-/// Without a bound of its own: of as many values as slots can be numbered.
+/// A slab without a bound of its own: it holds as many values as slots can be numbered.
 impl<K: SlabKey, T> Default for Slab<K, T> {
     fn default() -> Slab<K, T> {
         Slab::bounded(NO_SLOT)
@@ -239,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    /// Wraps soon, so that wrapping is met.
+    /// The generation wraps soon, so that wrapping is met.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     struct Key {
         slot: u32,
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    /// What a slab does, by search: a list of all that are held, and how often each slot was vacated.
+    /// The naive twin, by search: a list of all values held, and how often each slot was vacated.
     #[derive(Default)]
     struct Twin {
         held: HashMap<Key, u64>,
@@ -395,7 +395,7 @@ mod tests {
         let (mut met, mut from) = (Vec::new(), 0);
         while from < slab.slots() {
             met.extend(slab.iter_from(from, 3).map(|(_, value)| *value));
-            // One that was met and one that was not leave; another comes.
+            // One that was met and one that was not are removed; another is added.
             slab.remove(from);
             slab.remove(from + 5);
             slab.insert(100 + from).unwrap();

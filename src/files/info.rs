@@ -17,10 +17,10 @@ pub struct FileInfoArguments {
     pub path: String,
 }
 
-/// What a path is.
+/// The description of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileInfo {
-    /// What it is; a symbolic link is not followed.
+    /// The kind of the entry; a symbolic link is not followed.
     pub kind: Kind,
     /// Size in bytes, of regular files.
     #[serde(skip_serializing_if = "Option::is_none")]

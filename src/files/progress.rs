@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::FileError;
 use crate::registry::{self, BlockingContext};
 
-/// What a walk has done so far; it only grows.
+/// The progress of a walk so far; it only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Looked {
     /// Files that were looked at.

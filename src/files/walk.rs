@@ -27,7 +27,7 @@ use super::gitignore::{Gitignore, Verdict};
 use super::limits::FilesLimits;
 use super::root::{Served, open_regular, open_subdirectory};
 
-/// What an answer leaves out, and why.
+/// The parts that an answer leaves out, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Omitted {
     /// More directory entries than one call visits: the rest of the tree was not looked at.

@@ -63,13 +63,13 @@ pub struct Response<'t, 's> {
 pub struct Malformed<'s> {
     /// The id, where one could be read without doubt.
     pub id: Option<Id<'s>>,
-    /// What is wrong.
+    /// The fault.
     pub fault: EnvelopeFault,
     /// The kind of message that its members suggest.
     pub shape: Shape,
 }
 
-/// What is wrong with a malformed message.
+/// The fault of a malformed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeFault {
     /// The text is a scalar, or an array where a single message belongs.

@@ -16,7 +16,7 @@ const ID_BYTES_MAX: usize = 64 << 10;
 /// The longest name that is kept: every character of the names that matter may be escaped.
 const NAME_BYTES_MAX: usize = 64;
 
-/// What a message is, by the members it has.
+/// The kind of a message, by the members it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A method and an id.
@@ -34,7 +34,7 @@ pub enum Shape {
 pub struct Outline {
     /// The id as it stands in the text: a string with its quotes, or a whole number.
     id: Option<Box<str>>,
-    /// What the message is.
+    /// The kind of the message.
     pub shape: Shape,
 }
 

@@ -34,7 +34,7 @@ pub enum ReplyKind {
 #[must_use = "a reply is what the client waits for"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// What kind of answer it is.
+    /// The kind of the answer.
     pub kind: ReplyKind,
     /// Whether a JSON body was appended.
     pub has_body: bool,

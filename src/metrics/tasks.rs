@@ -10,7 +10,7 @@ figures! {
     pub struct TaskFigures {
         /// Tasks that are kept.
         pub tasks: u64 => HIDDEN,
-        /// Those of them that are not over.
+        /// Kept tasks that are not over.
         pub running: u64 => HIDDEN,
         /// Tasks that run.
         pub working: u64 => labelled(KEPT, "status", "working"),
@@ -30,7 +30,7 @@ figures! {
         pub expired_total: u64 => counter("weir_tasks_expired_total", "Tasks forgotten because their time was over."),
         /// Tasks forgotten to make room for others.
         pub evicted_total: u64 => counter("weir_tasks_evicted_total", "Tasks forgotten to make room for others."),
-        /// Tasks refused for want of room.
+        /// Tasks refused because there was no room.
         pub refused_total: u64 => counter("weir_tasks_refused_total", "Tasks refused for want of room."),
     }
 }

@@ -1,5 +1,5 @@
-//! Figures of what is remembered of sessions that are no more: once for those that their clients ended, and once for
-//! those that were evicted.
+//! Figures of the memory of ended sessions: once for those that their clients ended, and once for those that were
+//! evicted.
 
 use super::figures::{counter, figures, gauge};
 
@@ -7,12 +7,12 @@ figures! {
     /// Sessions that have ended though their ids are still valid, at one moment.
     #[derive(Eq)]
     pub struct TombstoneFigures {
-        /// Those that are remembered.
+        /// Ended sessions that are remembered.
         pub remembered: u64 => gauge(
             "weir_session_tombstones",
             "Sessions remembered as being no more, by what they came to.",
         ),
-        /// Those that were forgotten to make room for others.
+        /// Ended sessions that were forgotten to make room for others.
         pub forgotten_total: u64 => counter(
             "weir_session_tombstones_forgotten_total",
             "Sessions no longer remembered as being no more, though their ids are valid.",

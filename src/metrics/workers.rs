@@ -10,7 +10,7 @@ figures! {
         pub threads: u64 => gauge("weir_worker_threads", "Worker threads."),
         /// The configured number of threads: as many calls run at once.
         pub threads_configured: u64 => HIDDEN,
-        /// Calls that may run at once now: fewer than were asked for when more are stuck than there are spares.
+        /// Calls that may run at once now: fewer than configured when more are stuck than there are spare threads.
         pub jobs_max: u64 => HIDDEN,
         /// Threads that run a call now, abandoned ones included.
         pub busy: u64 => gauge("weir_worker_busy", "Worker threads that run a call."),
@@ -20,9 +20,9 @@ figures! {
         pub queue_depth_max: u64 => gauge("weir_worker_queue_depth_max", "Calls that may wait for a worker thread."),
         /// Calls that still run although their timeout has passed or their client has left.
         pub abandoned: u64 => gauge("weir_worker_abandoned", "Calls that run on although nobody waits for them."),
-        /// Calls that were given up while they ran.
+        /// Calls that were abandoned while they ran.
         pub abandoned_total: u64 => HIDDEN,
-        /// Threads that could not be placed on the CPUs asked for.
+        /// Threads that could not be placed on the configured CPUs.
         pub pin_failures_total: u64 => HIDDEN,
         /// Calls that ran and were replied to, panicked ones included.
         pub completed_total: u64 => counter("weir_worker_completed_total", "Calls that ended on a worker thread."),

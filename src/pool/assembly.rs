@@ -1,10 +1,10 @@
 //! Assembly buffers: they hold requests that arrive in pieces, or wait behind another.
 //!
 //! A shard has a fixed number of them, each made when it is first needed and then kept: large ones for requests in
-//! pieces, and for each place in the wait queue one that holds what arrived at once. A request larger than its buffer
-//! grows onto the heap, charged to the shard's [`HeapBudget`]; what is given back is a buffer of the standard size
-//! again. When all are lent, an extra one lies on the heap altogether. A request that arrives whole and is served at
-//! once, as most are, never needs a buffer.
+//! pieces, and for each place in the wait queue one that holds a request as it arrived. A request larger than its
+//! buffer grows onto the heap, charged to the shard's [`HeapBudget`]; the pool gets a buffer of the standard size back.
+//! When all are lent, an extra one lies on the heap altogether. A request that arrives whole and is served at once, as
+//! most are, never needs a buffer.
 //!
 //! Invariant: `budget.used` is the sum of what live assemblies and outboxes have charged.
 
@@ -14,9 +14,9 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{asked} bytes asked of a heap budget with {left} of {max} left")]
 pub struct OutOfMemory {
-    /// Bytes asked for.
+    /// The bytes requested.
     pub asked: usize,
-    /// Bytes that were free.
+    /// The bytes that were free.
     pub left: usize,
     /// The whole budget, bytes.
     pub max: usize,
@@ -57,7 +57,7 @@ impl HeapBudget {
         bytes <= self.max - self.used
     }
 
-    /// Gives back what was charged.
+    /// Refunds bytes that were charged.
     pub fn refund(&mut self, bytes: usize) {
         assert!(
             bytes <= self.used,
@@ -74,7 +74,7 @@ impl HeapBudget {
     }
 }
 
-/// What a buffer is for.
+/// The purpose of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A request that arrives in pieces, or bytes behind a request that is being served.
@@ -92,12 +92,12 @@ pub struct Assembly {
     /// Its own buffer, while the bytes have outgrown it. The buffer is kept, because a new one would lie at the top of
     /// the heap and keep everything below it from going back to the kernel.
     outgrown: Option<Vec<u8>>,
-    /// `None` for an extra one.
+    /// The purpose; `None` for an extra one.
     purpose: Option<Purpose>,
 }
 
 impl Assembly {
-    /// What has not been consumed.
+    /// The bytes that were not consumed yet.
     pub fn window(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
@@ -107,7 +107,7 @@ impl Assembly {
         self.start == self.bytes.len()
     }
 
-    /// What its buffer is for; `None` for an extra one.
+    /// The purpose of its buffer; `None` for an extra one.
     pub fn purpose(&self) -> Option<Purpose> {
         self.purpose
     }
@@ -160,16 +160,16 @@ impl Buffers {
     }
 }
 
-/// How many buffers, and how large each is.
+/// The number of buffers, and the size of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssemblySizes {
     /// Buffers for requests in pieces.
     pub pieces: usize,
-    /// Each of those, bytes.
+    /// The size of each of those, in bytes.
     pub pieces_bytes: usize,
     /// Buffers for requests that wait.
     pub waiting: usize,
-    /// Each of those, bytes.
+    /// The size of each of those, in bytes.
     pub waiting_bytes: usize,
 }
 
@@ -279,12 +279,12 @@ impl AssemblyPool {
         Ok(())
     }
 
-    /// Buffers made at start.
+    /// The number of buffers made at start.
     pub fn total(&self, purpose: Purpose) -> usize {
         self.buffers(purpose).total
     }
 
-    /// Buffers not lent.
+    /// The number of buffers that are not lent.
     pub fn free(&self, purpose: Purpose) -> usize {
         self.buffers(purpose).free.len()
     }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::word::Word;
 
-/// Set in the word once no permit is given to others any more.
+/// This bit is set in the word once no permit is given to others any more.
 const CLOSED: u32 = 1 << 31;
 
 /// The permits of one pool.
@@ -43,12 +43,12 @@ impl<W: Word> Credit<W> {
         self.0.fetch_or(CLOSED);
     }
 
-    /// Permits free.
+    /// The number of free permits.
     pub fn free(&self) -> u32 {
         self.0.load() & !CLOSED
     }
 
-    /// Permits that another shard may take now.
+    /// The number of permits that another shard may take now.
     pub fn slack(&self, reserve: u32) -> u32 {
         let word = self.0.load();
         if word & CLOSED == 0 {
@@ -125,10 +125,10 @@ impl<W: Word> WaitingSet<W> {
 pub struct PublishedLine<W = AtomicU32> {
     /// Permits for its handlers.
     pub credit: Credit<W>,
-    /// Since when its oldest waiter waits, in nanoseconds of a clock all shards share; meaningful while the shard is
-    /// in the waiting set.
+    /// The time since which its oldest waiter waits, in nanoseconds of a clock that all shards share; meaningful while
+    /// the shard is in the waiting set.
     oldest_since: AtomicU64,
-    /// The shard was told of slack and has not looked since, so that telling it again is no use.
+    /// Whether the shard was told of slack and has not looked since, so that telling it again is no use.
     is_told: W,
 }
 
@@ -142,12 +142,12 @@ impl<W: Word> PublishedLine<W> {
         }
     }
 
-    /// Publishes since when the oldest waiter waits.
+    /// Publishes the time since which the oldest waiter waits.
     pub fn publish_oldest(&self, since_nanos: u64) {
         self.oldest_since.store(since_nanos, Ordering::Relaxed);
     }
 
-    /// Since when the oldest waiter waits.
+    /// The time since which the oldest waiter waits.
     pub fn oldest_since(&self) -> u64 {
         self.oldest_since.load(Ordering::Relaxed)
     }
@@ -165,9 +165,9 @@ impl<W: Word> PublishedLine<W> {
 
 /// The shard to send a waiter to: of two that have slack, counted from `start` on, the one with more.
 ///
-/// `slack` tells how many permits a shard would give now. The start rotates, so that shards with waiters do not
-/// all turn to the same neighbour; two looks are nearly as good as looking at all (Mitzenmacher 2001), and all
-/// are looked at only to find those two, so no slack is missed.
+/// `slack` returns how many permits a shard would give now. The start rotates, so that shards with waiters do not all
+/// turn to the same neighbour; two looks are nearly as good as looking at all (Mitzenmacher 2001), and all are looked
+/// at only to find those two, so no slack is missed.
 pub fn choose_target(shards: usize, own: usize, start: usize, slack: impl Fn(usize) -> u32) -> Option<usize> {
     let mut found = (0..shards)
         .map(|step| (start + step) % shards)

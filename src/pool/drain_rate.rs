@@ -1,4 +1,4 @@
-//! When a shard will be able to serve the client that it refuses: the number in `Retry-After`.
+//! The time after which a shard will be able to serve a client that it refuses: the number in `Retry-After`.
 //!
 //! The estimate follows from who is in front and from how long calls take, not from how many ended recently: a shard
 //! whose first burst is still running has ended no call, and a shard that was idle has ended few. How long calls take
@@ -15,10 +15,10 @@ const AGE_OVER_MEAN_MIN: f64 = 2.0;
 /// The longest that a client is told to wait: by then things may have changed altogether.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
-/// What runs in a shard's handlers, and how long it took.
+/// The calls in a shard's handlers, and the durations of ended ones.
 #[derive(Debug)]
 pub struct DrainRate {
-    /// By handler: when its call began.
+    /// The beginning of each handler's call.
     began: Box<[Option<Instant>]>,
     /// Calls that ended, up to [`MEMORY_CALLS`].
     ended: f64,
@@ -26,13 +26,13 @@ pub struct DrainRate {
     outlook: Outlook,
 }
 
-/// What was expected at one time; all refusals of a burst are answered from it.
+/// The estimate at one time; all refusals of a burst are answered from it.
 #[derive(Debug)]
 struct Outlook {
     at: Instant,
     is_current: bool,
     call_seconds: f64,
-    /// In how many seconds each running call will have ended, soonest first.
+    /// The seconds after which each running call will have ended, soonest first.
     ends: Vec<f64>,
 }
 
@@ -83,8 +83,8 @@ impl DrainRate {
         }
     }
 
-    /// When a client behind `depth` waiters may expect a handler: whole milliseconds, from one second to thirty. The
-    /// first call for each `now` looks at every handler.
+    /// The time after which a client behind `depth` waiters may expect a handler: whole milliseconds, from one second
+    /// to thirty. The first call for each `now` looks at every handler.
     pub fn retry_after(&mut self, depth: usize, now: Instant) -> Duration {
         self.look_ahead(now);
         let Outlook {
@@ -99,8 +99,8 @@ impl DrainRate {
         to_say(rounds as f64 * call_seconds + ends[turn])
     }
 
-    /// When a client that finds the workers' queue full may expect its turn: it would wait as long as the jobs in the
-    /// queue do.
+    /// The time after which a client that finds the workers' queue full may expect its turn: it would wait as long as
+    /// the jobs in the queue do.
     pub fn retry_after_workers(&self) -> Duration {
         to_say(self.mean_seconds)
     }
@@ -152,11 +152,11 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
 
-    /// How long calls take.
+    /// The durations of calls.
     #[derive(Debug, Clone, Copy)]
     enum Length {
         Always(f64),
-        /// Between so much less and so much more, evenly.
+        /// Evenly between a factor less and a factor more.
         About(f64, f64),
         /// Without a memory: most are short, some long.
         Exponential(f64),
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// A refusal: what was said, and the truth.
+    /// A refusal: the estimate that was given, and the truth.
     #[derive(Debug, Clone, Copy)]
     struct Refusal {
         said: f64,
@@ -180,25 +180,25 @@ mod tests {
     }
 
     impl Refusal {
-        /// Both as they can be said.
+        /// Both numbers as `Retry-After` can say them.
         fn is_within(self, factor: f64) -> bool {
             let truth = to_say(self.truth).as_secs_f64();
             self.said <= truth * factor && truth <= self.said * factor
         }
     }
 
-    /// A shard with handlers and a queue, as it would be without the world: who comes finds a handler, a place, or
-    /// neither. Each refusal is followed until all who were in front have had a handler and another falls free.
+    /// A shard with handlers and a queue, without the rest of the world: a client that comes finds a handler, a place,
+    /// or neither. Each refusal is followed until all in front have had a handler and another becomes free.
     struct Shard {
         rate: DrainRate,
         epoch: Instant,
-        /// When each handler's call ends.
+        /// The end of each handler's call.
         ends: Vec<Option<f64>>,
         queue: VecDeque<f64>,
         queue_max: usize,
         random: fastrand::Rng,
         length: Length,
-        /// Refused: when, what was said, and how many handlers must fall free before its own would.
+        /// The refusals: the time, the estimate, and how many handlers must become free first.
         waiting: Vec<(f64, f64, usize)>,
         refusals: Vec<Refusal>,
     }
@@ -242,7 +242,7 @@ mod tests {
             self.rate.on_began(handler as u32, self.time(at));
         }
 
-        /// Lets calls end until then.
+        /// Lets calls end until that time.
         fn advance(&mut self, until: f64) {
             loop {
                 let busy = self
@@ -270,19 +270,19 @@ mod tests {
             }
         }
 
-        /// So many arrive at once.
+        /// So many clients arrive at once.
         fn burst(&mut self, at: f64, count: usize) {
             (0..count).for_each(|_| self.arrive(at));
         }
 
-        /// How many of the refusals were told within `factor`, and how many there were.
+        /// How many estimates were right within `factor`, and how many refusals there were.
         fn judge(&self, factor: f64) -> (usize, usize) {
             let good = self.refusals.iter().filter(|refusal| refusal.is_within(factor));
             (good.count(), self.refusals.len())
         }
     }
 
-    /// Pool 2, queue 32, calls of 30 ms, and nothing known: the queue empties in half a second.
+    /// With a pool of 2, a queue of 32, calls of 30 ms and nothing known, the queue empties in half a second.
     #[test]
     fn the_first_burst_is_told_when_the_queue_will_be_empty() {
         let mut shard = Shard::new(2, 32, Length::Always(0.03));
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(shard.judge(2.0), (6, 6), "{:?}", shard.refusals);
     }
 
-    /// With one call seen of each length, every later burst is told the truth, its first refusal too.
+    /// With one call seen of each length, every later burst gets the right estimate, its first refusal too.
     #[test]
     fn bursts_are_told_the_truth_from_the_first_refusal_on() {
         for handlers in [1, 2, 8, 64] {
@@ -304,7 +304,7 @@ mod tests {
                         shard.arrive(0.0);
                         let size = handlers + queue_max;
                         for burst in 1..4 {
-                            // Some come while what is in front is half done.
+                            // Some clients come while the queue in front is half done.
                             let at = f64::from(burst) * 1000.0 * seconds;
                             shard.burst(at, size + 3);
                             shard.burst(at + 0.5 * seconds, 3);

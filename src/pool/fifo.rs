@@ -87,7 +87,7 @@ impl Fifo {
         (link.is_linked && link.next != NIL).then_some(link.next)
     }
 
-    /// Slots in the order.
+    /// The number of slots in the order.
     pub(super) fn len(&self) -> u32 {
         self.len
     }

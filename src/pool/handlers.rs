@@ -26,9 +26,9 @@ use crate::slab::{Slab, SlabKey};
 /// A slot of the pool, together with the lease that named it: a stale key finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HandlerKey {
-    /// Which slot.
+    /// The slot.
     pub index: u32,
-    /// Counts the slot's leases.
+    /// The number of the slot's lease.
     pub lease: u32,
 }
 
@@ -48,21 +48,21 @@ impl SlabKey for HandlerKey {
     }
 }
 
-/// How many handlers are doing what.
+/// The numbers of handlers by what they are doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolFigures {
-    /// Handlers in the pool.
+    /// All handlers in the pool.
     pub size: u32,
     /// Handlers with a call.
     pub busy: u32,
     /// Handlers that wait with their holder for its next call.
     pub lingering: u32,
-    /// Most handlers ever held at once.
+    /// The most handlers ever held at once.
     pub high_water: u32,
 }
 
 impl PoolFigures {
-    /// Share of the pool in use, 0 to 1.
+    /// The share of the pool in use, from 0 to 1.
     #[cfg(test)]
     pub fn utilization(&self) -> f64 {
         f64::from(self.busy + self.lingering) / f64::from(self.size.max(1))
@@ -72,23 +72,23 @@ impl PoolFigures {
 /// A fixed number of handlers, each with a buffer, room for the state of one call, `C`, and a name for its holder,
 /// `H`.
 pub struct Pool<C, H> {
-    /// Last freed, first leased: its buffer is still in the cache.
+    /// The handlers that are free. The one freed last is leased first, because its buffer is still in the cache.
     leases: Slab<HandlerKey, Lease<H>>,
-    /// By their indices.
+    /// Handlers that linger, by their indices.
     handlers: Box<[Handler<C>]>,
     lingering: Fifo,
     buffer_bytes: usize,
     high_water: u32,
 }
 
-/// What stays where it is from lease to lease: a call is large, so that moving it costs.
+/// The parts that stay in place from lease to lease: a call is large, so moving it is expensive.
 struct Handler<C> {
     inbound: Vec<u8>,
-    /// `None` in a handler that lingers or is not leased.
+    /// The call; `None` in a handler that lingers or is not leased.
     call: Option<C>,
 }
 
-/// Who holds a handler.
+/// The holder of a handler.
 struct Lease<H> {
     holder: H,
     lingers_since: Option<Instant>,
@@ -170,7 +170,7 @@ impl<C, H: Copy> Pool<C, H> {
         Some(key)
     }
 
-    /// The handler that lingers longest, who holds it and since when.
+    /// The handler that lingers longest, its holder, and since when it lingers.
     pub fn longest_lingering(&self) -> Option<(HandlerKey, H, Instant)> {
         let key = self.leases.key_at(self.lingering.front()?)?;
         let lease = self.leases.get(key)?;
@@ -198,7 +198,7 @@ impl<C, H: Copy> Pool<C, H> {
         Some(call)
     }
 
-    /// Who holds a handler.
+    /// The holder of a handler.
     #[inline]
     pub fn holder(&self, key: HandlerKey) -> Option<H> {
         self.leases.get(key).map(|lease| lease.holder)
@@ -248,17 +248,17 @@ impl<C, H: Copy> Pool<C, H> {
         }
     }
 
-    /// Handlers nobody holds.
+    /// The number of handlers that nobody holds.
     pub fn idle(&self) -> u32 {
         self.size() - self.leases.len()
     }
 
-    /// Handlers with a call.
+    /// The number of handlers with a call.
     pub fn busy(&self) -> u32 {
         self.leases.len() - self.lingering.len()
     }
 
-    /// Handlers in the pool.
+    /// The number of handlers in the pool.
     pub fn size(&self) -> u32 {
         self.leases.slots_max()
     }
@@ -283,7 +283,7 @@ impl<C, H: Copy> Pool<C, H> {
         Some(&mut self.handlers[key.index as usize].inbound)
     }
 
-    /// Ready for the next lease: an empty buffer of the standard size.
+    /// Makes the handler ready for the next lease, with an empty buffer of the standard size.
     fn reset_inbound(&mut self, index: u32) {
         let inbound = &mut self.handlers[index as usize].inbound;
         inbound.clear();
@@ -311,7 +311,7 @@ pub(crate) fn touch(buffer: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Calls are numbers, holders letters.
+    /// Calls are numbers, holders are letters.
     fn pool(size: u32) -> Pool<u32, char> {
         Pool::new(size, 64)
     }

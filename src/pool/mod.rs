@@ -6,7 +6,7 @@
 //! | `queue` | work that waits for a handler |
 //! | `credit` | permits to use handlers; stealing shares them between shards |
 //! | `word` | the memory in which shards share them |
-//! | `assembly` | requests that arrive in pieces or wait, and heap bytes for what does not fit |
+//! | `assembly` | requests that arrive in pieces or wait, and heap bytes for those that do not fit |
 //! | `drain_rate` | how long a refused client is told to wait |
 //!
 //! Everything here is made at start and bounded on purpose; a shard that runs out tells the client so, and never

@@ -1,8 +1,8 @@
 //! Requests with no free handler: bounded, first in first out.
 //!
-//! A plain list over a slab, made once. Entries leave from anywhere: served, refused at their deadline, moved to
-//! another shard, or given up because their client left. Deadlines, bytes and clients are the shard's; this
-//! keeps the order.
+//! This is a plain list over a slab, made once. Entries leave from anywhere: they are served, refused at their
+//! deadline, moved to another shard, or dropped because their client left. The shard owns deadlines, bytes and clients;
+//! the queue keeps the order.
 //!
 //! Invariant: an entry is in exactly one place of exactly one queue until it is taken out; a key names an
 //! entry only while it is in.
@@ -14,7 +14,7 @@ use crate::slab::{Slab, SlabKey};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitKey {
     place: u32,
-    /// Counts the place's uses.
+    /// The number of the place's use.
     turn: u32,
 }
 
@@ -71,7 +71,7 @@ impl<E> WaitQueue<E> {
         self.entries.get(key)
     }
 
-    /// The same, to be changed.
+    /// The same entry, to be changed.
     pub fn get_mut(&mut self, key: WaitKey) -> Option<&mut E> {
         self.entries.get_mut(key)
     }
@@ -96,7 +96,7 @@ impl<E> WaitQueue<E> {
         })
     }
 
-    /// Entries in the queue.
+    /// The number of entries in the queue.
     pub fn len(&self) -> usize {
         self.order.len() as usize
     }
@@ -106,7 +106,7 @@ impl<E> WaitQueue<E> {
         self.order.len() == 0
     }
 
-    /// Places there are.
+    /// The number of places.
     #[cfg(test)]
     pub fn depth_max(&self) -> u32 {
         self.entries.slots_max()

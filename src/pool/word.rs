@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub trait Word: Send + Sync {
     /// A word that holds `value`.
     fn new(value: u32) -> Self;
-    /// Its value.
+    /// The value.
     fn load(&self) -> u32;
-    /// Sets it; returns the value before.
+    /// Sets the value; returns the one before.
     fn swap(&self, value: u32) -> u32;
     /// Adds, wrapping around; returns the value before.
     fn fetch_add(&self, count: u32) -> u32;
@@ -26,7 +26,7 @@ pub trait Word: Send + Sync {
     /// Replaces `current` by `new`; returns the value before.
     ///
     /// # Errors
-    /// The value found, if it was another.
+    /// Returns the value found, if it was another.
     fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32>;
 
     /// Replaces the value by the result of `next`; false if that is `None`.

@@ -63,7 +63,7 @@ impl BufferPool {
     /// Lends buffer `id` with its first `bytes` filled.
     ///
     /// # Safety
-    /// The filler has finished with `id`, and `id` is not lent or on the returned list.
+    /// The filler has finished with `id`, and `id` is neither lent nor on the returned list.
     pub(super) unsafe fn lend(self: &Rc<Self>, id: u16, bytes: usize) -> RingBuffer {
         assert!(
             id < self.count && bytes <= self.buffer_bytes,

@@ -1,4 +1,4 @@
-//! What a ring reports: one value per completion, with the system's codes already decoded.
+//! The reports of a ring: one value per completion, with the system's codes already decoded.
 //!
 //! A completion may be stale, that is for a connection that has since gone; its key says so. Dropping a stale
 //! completion is always safe: ring buffers go back and descriptors are closed by their owners' drops.
@@ -27,7 +27,7 @@ pub enum Completion {
         /// How it ended.
         outcome: Received,
     },
-    /// A send is over and its buffer is back.
+    /// Its end.
     Sent {
         /// The connection.
         key: ConnectionKey,
@@ -40,14 +40,14 @@ pub enum Completion {
     HungUp {
         /// The connection.
         key: ConnectionKey,
-        /// What it saw.
+        /// What the watch saw.
         outcome: HangUp,
     },
     /// A cancel was carried out. The operation's own completion comes separately.
     Cancelled {
         /// The connection.
         key: ConnectionKey,
-        /// What was to be cancelled.
+        /// The operation to be cancelled.
         #[cfg_attr(
             not(any(test, feature = "internals")),
             expect(dead_code, reason = "only tests look at it")
@@ -63,7 +63,7 @@ pub enum Completion {
     Woken,
 }
 
-/// How a receive ended.
+/// The end of a receive.
 #[derive(Debug)]
 pub enum Received {
     /// Bytes; the guard gives its ring buffer back when dropped. Drop it before awaiting anything.
@@ -78,7 +78,7 @@ pub enum Received {
     Failed(io::Error),
 }
 
-/// How a hang-up watch ended.
+/// The end of a hang-up watch.
 #[derive(Debug)]
 pub enum HangUp {
     /// The peer sends no more (FIN); it may still read.

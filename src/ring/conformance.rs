@@ -41,7 +41,7 @@ trait Backend {
 
 trait Peer {
     fn write(&mut self, bytes: &[u8]);
-    /// What is there, without waiting.
+    /// The bytes that are there, without waiting.
     fn read(&mut self) -> Vec<u8>;
     fn finish(&mut self);
     fn reset(self);

@@ -1,4 +1,4 @@
-//! What only the real ring can get wrong: full queues, descriptors, and dying with work in flight.
+//! Behaviour of the real ring that the simulator cannot show: full queues, descriptors, and dying with work in flight.
 
 use super::listener::{ListenerOptions, listen, local_address};
 use super::{

@@ -35,9 +35,9 @@ pub struct ListenerOptions {
     pub backlog: i32,
     /// Silence after which the kernel probes a peer.
     pub keepalive_idle: Duration,
-    /// Between probes.
+    /// The time between probes.
     pub keepalive_interval: Duration,
-    /// Unanswered probes that end a connection.
+    /// The number of unanswered probes that end a connection.
     pub keepalive_probes: u32,
     /// How long sent bytes may stay unacknowledged.
     pub user_timeout: Duration,
@@ -59,7 +59,7 @@ impl Default for ListenerOptions {
 /// of other shards and other processes.
 ///
 /// # Errors
-/// The address is taken by another user's process, is not this machine's, or needs privileges.
+/// Fails when the address is taken by another user's process, is not this machine's, or needs privileges.
 pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<OwnedFd> {
     let socket = socket_for(address)?;
     socket.set_reuse_port(true)?;
@@ -74,7 +74,7 @@ pub fn listen(address: SocketAddr, options: ListenerOptions) -> io::Result<Owned
 /// one gets the address; it may be none.
 ///
 /// # Errors
-/// Those of [`listen`], and `AddrInUse` if anybody listens there.
+/// Fails like [`listen`], and with `AddrInUse` if anybody listens there.
 pub fn listen_first(address: SocketAddr, options: ListenerOptions) -> io::Result<OwnedFd> {
     let socket = socket_for(address)?;
     start_listening(&socket, address, options)?;
@@ -95,7 +95,7 @@ fn start_listening(socket: &Socket, address: SocketAddr, options: ListenerOption
     socket.listen(options.backlog)
 }
 
-/// Which process has an address now.
+/// The process that has an address now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressUse {
     /// No process has it.
@@ -107,7 +107,7 @@ pub enum AddressUse {
 /// Finds out which process has `address`, by binding to it without listening, so that no connection notices.
 ///
 /// # Errors
-/// Those of [`listen`].
+/// Fails like [`listen`].
 pub fn address_use(address: SocketAddr) -> io::Result<AddressUse> {
     match socket_for(address)?.bind(&address.into()) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -135,10 +135,10 @@ fn socket_for(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Where a listener listens, with the port the system chose if port 0 was asked for.
+/// The address of a listener, with the port that the system chose if port 0 was asked for.
 ///
 /// # Errors
-/// The system's, when it is no internet socket.
+/// Fails with the system's error when it is not an internet socket.
 pub fn local_address(listener: &impl AsFd) -> io::Result<SocketAddr> {
     let address = SockRef::from(listener).local_addr()?;
     address
@@ -149,7 +149,7 @@ pub fn local_address(listener: &impl AsFd) -> io::Result<SocketAddr> {
 /// Makes the listener ignore new connections without refusing them; those already queued stay acceptable.
 ///
 /// # Errors
-/// The system's: without `CAP_NET_ADMIN` newer kernels refuse filters on TCP sockets.
+/// Fails with the system's error: without `CAP_NET_ADMIN` newer kernels refuse filters on TCP sockets.
 pub fn stop_new_connections(listener: &impl AsFd) -> io::Result<()> {
     // The filter drops only SYNs: the last packet of a handshake that has begun must still get through. It sees the
     // TCP header first. Later sockets inherit it, which does no harm: they get no SYN.
@@ -219,7 +219,7 @@ impl Instruction {
 /// whichever processes have its sockets, and outlives this socket.
 ///
 /// # Errors
-/// The system's; it refuses an invalid program.
+/// Fails with the system's error; it refuses an invalid program.
 pub fn attach_reuseport_program(listener: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
     let filter: Vec<libc::sock_filter> = program.iter().map(|instruction| instruction.0).collect();
     let program = libc::sock_fprog {
@@ -234,7 +234,7 @@ pub fn attach_reuseport_program(listener: &impl AsFd, program: &[Instruction]) -
 /// Leaves the choice among the sockets of this listener's group to the kernel again.
 ///
 /// # Errors
-/// There is no program.
+/// Fails when there is no program.
 pub fn detach_reuseport_program(listener: &impl AsFd) -> io::Result<()> {
     // SAFETY: the option takes an integer, of which nothing is used.
     unsafe { set_option(listener, SO_DETACH_REUSEPORT_BPF, &0_i32) }
@@ -263,7 +263,7 @@ unsafe fn set_option<T>(listener: &impl AsFd, option: i32, value: &T) -> io::Res
 /// Takes one queued connection without waiting; `None` when the queue is empty.
 ///
 /// # Errors
-/// The system's, such as used-up descriptors. A connection that broke while queued is skipped.
+/// Fails with the system's error, such as used-up descriptors. A connection that broke while queued is skipped.
 pub fn accept_now(listener: &impl AsFd) -> io::Result<Option<OwnedFd>> {
     let descriptor = listener.as_fd().as_raw_fd();
     loop {

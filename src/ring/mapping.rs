@@ -10,7 +10,7 @@ pub(super) struct Mapping {
     bytes: usize,
 }
 
-/// When pages become resident.
+/// The time when pages become resident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Residence {
     /// All of them at once.

@@ -72,7 +72,7 @@ pub enum SendMode {
     All,
 }
 
-/// What a ring has seen since it was made, and its buffers now.
+/// The counters of a ring since it was made, and its buffers now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RingCounters {
     /// Ring buffers without bytes: with the kernel, or to be given to it.
@@ -150,7 +150,7 @@ pub trait DataRing {
     /// Reports [`Completion::Woken`] once after [`RingWaker::wake`] was called. This is one-shot.
     fn arm_wake(&mut self);
 
-    /// What other threads use to wake this ring.
+    /// The waker with which other threads wake this ring.
     fn waker(&self) -> RingWaker;
 
     /// Takes the error that is pending on a connection: the reason why it broke, if it did.

@@ -9,7 +9,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Between two lines, and without a failure until the end.
+/// The time between two lines, and the time without a failure until the end.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The failures of one listener's accepts.
@@ -26,7 +26,7 @@ struct Current {
     failures: u64,
 }
 
-/// What the log should say.
+/// The line that the log should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     Begins,
@@ -55,7 +55,7 @@ impl AcceptOutage {
         }
     }
 
-    /// When an outage that goes on now is over, if nothing more fails.
+    /// The time when an outage that goes on now is over, if nothing more fails.
     pub fn ends_at(&self) -> Option<Instant> {
         self.current.map(|current| current.failed_at + LINE_INTERVAL)
     }

@@ -20,13 +20,13 @@ const KERNEL_MIN: (u32, u32) = (6, 0);
 const TRIAL_WAIT: Duration = Duration::from_millis(200);
 const TRIAL_TURNS_MAX: usize = 5;
 
-/// What is missing, and what to do about it.
+/// The missing feature, and the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// Older than anything that can work.
+    /// The kernel is older than anything that can work.
     #[error("kernel = {release}, but Weir needs Linux 6.0 or newer; upgrade the kernel")]
     KernelTooOld {
-        /// As the kernel names itself.
+        /// The release as the kernel names it.
         release: String,
     },
     /// A policy forbids io_uring.
@@ -51,7 +51,7 @@ pub enum ProbeError {
         /// The system's error.
         error: io::Error,
     },
-    /// No provided-buffer rings.
+    /// The kernel has no provided-buffer rings.
     #[error("io_uring lacks provided-buffer rings ({error}); upgrade to Linux 6.0 or newer")]
     ProvidedBuffers {
         /// The system's error.
@@ -108,7 +108,7 @@ pub fn try_smallest_ring() -> io::Result<()> {
     IoUring::new(2).map(drop)
 }
 
-/// `6.18.44-vendor` is (6, 18).
+/// Parses `6.18.44-vendor` as (6, 18).
 fn version_of(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

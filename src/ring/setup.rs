@@ -1,4 +1,4 @@
-//! How a ring is sized and set up, and why that can fail.
+//! The sizes and the setup of a ring, and the reasons why that can fail.
 
 use super::mapping::Residence;
 use super::provided::{BUFFERS_MAX, ProvidedBuffers};
@@ -9,14 +9,14 @@ use std::io;
 /// Why a ring could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
-    /// Sizes no ring can have.
+    /// No ring can have these sizes.
     #[error(
         "ring buffers = {buffers} of {buffer_bytes} bytes, but 1 to 32768 of at least 1 byte are possible"
     )]
     BufferSizes {
-        /// As given.
+        /// The size as given.
         buffers: u16,
-        /// As given.
+        /// The size as given.
         buffer_bytes: usize,
     },
     /// `io_uring_setup` failed.

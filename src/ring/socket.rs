@@ -51,7 +51,7 @@ impl Socket {
     /// Reads from one descriptor, writes to another; both may be of any kind, and the same.
     ///
     /// # Errors
-    /// The system's: a descriptor cannot be looked at, or is non-blocking and cannot be opened anew.
+    /// Fails with the system's error: a descriptor cannot be looked at, or is non-blocking and cannot be opened anew.
     pub fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
         let (input, input_kind) = waiting(input, OFlags::RDONLY)?;
         let (output, output_kind) = waiting(output, OFlags::WRONLY)?;
@@ -68,7 +68,7 @@ impl Socket {
     /// dropping the pair ends the conversation.
     ///
     /// # Errors
-    /// As [`Socket::pair`], and when both were taken before.
+    /// Fails like [`Socket::pair`], and when both were taken before.
     pub fn take_stdio() -> io::Result<Self> {
         /// A duplicate that is not one of the descriptors 0 to 2, even if one of those is closed.
         const DESCRIPTOR_MIN: i32 = 3;

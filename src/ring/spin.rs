@@ -54,7 +54,7 @@ impl SpinPolicy {
     /// Stays in the ring for a moment. Returns whether that brought completions; if not, the caller should park.
     ///
     /// # Errors
-    /// As [`KernelRing::flush_and_wait`].
+    /// Fails like [`KernelRing::flush_and_wait`].
     pub fn try_stay(&mut self, ring: &mut KernelRing) -> io::Result<bool> {
         if self.passed.elapsed() >= self.options.executor_pass {
             ring.flush()?;

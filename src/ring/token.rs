@@ -63,7 +63,7 @@ pub enum Operation {
     Watch,
 }
 
-/// What a submission is, and for whom.
+/// The meaning of a submission: its operation and its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Accept,

@@ -1,9 +1,9 @@
-//! What a part of the server says of its failure, without saying which part's type it is.
+//! The failure of a part of the server, without that part's type.
 
 use std::error::Error;
 
-/// What a part of the server says of its failure: a text for an operator, with the next step. There is nothing in it to
-/// match on; its source, if there is one, is the system's error.
+/// The failure of a part of the server: a text for an operator, with the next step. There is nothing in it to match on;
+/// its source, if there is one, is the system's error.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Cause(Box<dyn Error + Send + Sync>);

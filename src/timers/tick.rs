@@ -32,7 +32,7 @@ impl TickClock {
     /// Ticks of this length, counted from `start`.
     ///
     /// # Panics
-    /// When `tick` is zero.
+    /// Panics when `tick` is zero.
     pub fn new(start: Instant, tick: Duration) -> Self {
         let tick_nanos = u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX);
         assert!(tick_nanos > 0, "a tick must have a length");
@@ -59,7 +59,7 @@ impl TickClock {
         nanos.div_ceil(self.tick_nanos)
     }
 
-    /// When `tick` begins; `None` when no instant is so far away.
+    /// The beginning of `tick`; `None` when no instant is so far away.
     #[cfg(test)]
     pub fn instant(&self, tick: Tick) -> Option<Instant> {
         let nanos = tick.0.checked_mul(self.tick_nanos)?;

@@ -17,7 +17,7 @@ const NEVER: u64 = u64::MAX;
 /// The latest present that the wheel accepts; one turn of the wheel later is still a number.
 const PRESENT_MAX: u64 = NEVER - 1 - SLOTS as u64;
 
-/// What a deadline is about. Each kind numbers its slots from zero, densely.
+/// The subject of a deadline. Each kind numbers its slots from zero, densely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum TimerKind {
@@ -38,7 +38,7 @@ impl TimerKind {
     }
 }
 
-/// What a deadline belongs to: a kind and a slot of that kind, in 32 bits.
+/// The owner of a deadline: a kind and a slot of that kind, in 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimerKey(u32);
 
@@ -49,14 +49,15 @@ impl TimerKey {
     /// The deadline of this slot.
     ///
     /// # Panics
-    /// When `slot` is not below [`TimerKey::SLOTS_MAX`]; slots are the caller's own numbers, bounded by its tables.
+    /// Panics when `slot` is not below [`TimerKey::SLOTS_MAX`]; slots are the caller's own numbers, bounded by its
+    /// tables.
     #[inline]
     pub const fn new(kind: TimerKind, slot: u32) -> Self {
         assert!(slot < Self::SLOTS_MAX, "a slot has 30 bits");
         Self(slot << TimerKind::BITS | kind as u32)
     }
 
-    /// What the deadline is about.
+    /// The subject of the deadline.
     #[inline]
     pub fn kind(self) -> TimerKind {
         TimerKind::ALL[self.kind_index()]
@@ -77,9 +78,9 @@ impl TimerKey {
 struct Entry {
     next: u32,
     previous: u32,
-    /// `NEVER` when nothing is set.
+    /// The deadline; `NEVER` when none is set.
     deadline: u64,
-    /// The tick this entry comes up in; `NEVER` when it is in no list.
+    /// The tick in which this entry comes up; `NEVER` when it is in no list.
     filed: u64,
 }
 
@@ -92,7 +93,7 @@ impl Entry {
     };
 }
 
-/// Deadlines of one shard, at most one per key. 24 bytes a key and 16.5 KiB.
+/// The deadlines of one shard, at most one per key. They take 24 bytes a key and 16.5 KiB.
 #[derive(Debug)]
 pub struct Wheel {
     /// Entries by kind, then slot.
@@ -201,8 +202,8 @@ impl Wheel {
         now > self.done && self.next_occupied().is_some_and(|tick| tick <= now)
     }
 
-    /// When the caller should look next: not after the earliest deadline, and before it only where a deadline was
-    /// cleared or moved later. `None` when there is nothing to wait for.
+    /// The time at which the caller should look next: not after the earliest deadline, and before it only where a
+    /// deadline was cleared or moved later. `None` when there is nothing to wait for.
     pub fn next_due(&self) -> Option<Tick> {
         if self.is_empty() {
             return None;
@@ -326,7 +327,7 @@ mod tests {
     }
 
     impl Wheel {
-        /// Walks every list and holds it against the invariants of the module.
+        /// Walks every list and checks it against the invariants of the module.
         fn assert_consistent(&self) {
             let mut filed = 0;
             for (slot, &head) in self.heads.iter().enumerate() {

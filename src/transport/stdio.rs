@@ -41,7 +41,7 @@ pub enum Progress {
     TooLong {
         /// Bytes that were consumed.
         consumed: usize,
-        /// What was seen of the message.
+        /// The outline of the message.
         outline: Outline,
     },
     /// There was nothing that matters.

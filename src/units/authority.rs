@@ -36,7 +36,7 @@ pub struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// `None` unless all of `text` is one authority with a non-empty host.
+    /// Parses an authority; `None` unless all of `text` is one with a non-empty host.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (host, port) = match text.strip_prefix('[') {
@@ -57,7 +57,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// What follows the host: nothing, or a colon and digits up to 65535. The outer `None` means malformed.
+/// The part behind the host: nothing, or a colon and digits up to 65535. The outer `None` means malformed.
 #[allow(clippy::option_option, reason = "malformed and absent are different answers")]
 fn parse_port(text: &str) -> Option<Option<u16>> {
     let Some(digits) = text.strip_prefix(':') else {

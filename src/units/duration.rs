@@ -23,7 +23,7 @@ const UNITS: [(&str, u64); 7] = [
 /// Reads a whole number and its unit: `500ms`, `75s`, `24h`. The longest is about 584 years.
 ///
 /// # Errors
-/// When there is no number, no unit or an unknown one, a fraction, or too large a number.
+/// Fails when there is no number, no unit or an unknown one, a fraction, or too large a number.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let (number, unit) = split_quantity(text, EXAMPLE)?;
     if unit.is_empty() {
@@ -69,12 +69,12 @@ pub fn display_duration(duration: Duration) -> impl fmt::Display {
 pub enum TimeLimit {
     /// Until this much time has passed.
     For(Duration),
-    /// No deadline at all, written `forever`.
+    /// There is no deadline; written `forever`.
     Forever,
 }
 
 impl TimeLimit {
-    /// When it ends, if it does. A deadline past the clock's range counts as none.
+    /// The time when it ends, if it does. A deadline past the clock's range counts as none.
     pub fn deadline(self, now: Instant) -> Option<Instant> {
         match self {
             Self::For(duration) => now.checked_add(duration),

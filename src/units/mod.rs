@@ -14,10 +14,10 @@ pub use duration::{TimeLimit, display_duration, parse_duration};
 pub use ids::{CpuId, ShardId};
 pub use size::ByteSize;
 
-/// Why a quantity was not understood. The texts complete a sentence that begins with the option's name and value.
+/// Why a quantity was not understood. The messages complete a sentence that begins with the option's name and value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
-    /// Nothing but spaces.
+    /// The text is empty, or has only spaces.
     #[error("is empty")]
     Empty,
     /// The text does not start with a digit.
@@ -26,19 +26,19 @@ pub enum UnitError {
         /// A well-formed value of the kind that was expected.
         example: &'static str,
     },
-    /// A decimal point; quantities are whole numbers.
+    /// The text has a decimal point; quantities are whole numbers.
     #[error("is not a whole number; use a smaller unit, for example `{example}`")]
     Fraction {
         /// A well-formed value of the kind that was expected.
         example: &'static str,
     },
-    /// A duration without its unit.
+    /// A duration has no unit.
     #[error("has no unit; write for example `{example}`")]
     UnitMissing {
         /// A well-formed value of the kind that was expected.
         example: &'static str,
     },
-    /// A unit that does not exist.
+    /// The unit does not exist.
     #[error("has the unknown unit `{unit}`; known are {known}")]
     UnitUnknown {
         /// The text behind the number.
@@ -54,7 +54,7 @@ pub enum UnitError {
 /// Splits `12KiB` into `12` and `KiB`.
 ///
 /// # Errors
-/// When the text is empty, does not begin with a digit, has a fraction, or its number exceeds 64 bits.
+/// Fails when the text is empty, does not begin with a digit, has a fraction, or its number exceeds 64 bits.
 fn split_quantity<'a>(text: &'a str, example: &'static str) -> Result<(u64, &'a str), UnitError> {
     let text = text.trim();
     if text.is_empty() {

@@ -1,6 +1,6 @@
-//! One blocking call: what to run, how it is cancelled, and where its outcome goes.
+//! One blocking call: its function, its cancellation, and the destination of its outcome.
 //!
-//! A job knows nothing of the queue. It catches its own panics, so that the outcome still reaches whoever waits.
+//! A job knows nothing of the queue. It catches its own panics, so that the outcome still reaches the call that waits.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::registry::Cancellation;
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
     /// It returned.

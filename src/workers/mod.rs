@@ -38,13 +38,13 @@ pub use shared::{JobHandle, Stopped};
 /// Why the threads could not be started.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// No thread was asked for.
+    /// The caller asked for no thread.
     #[error("workers = 0, but blocking tools need at least 1")]
     NoThreads,
-    /// A CPU number the kernel's masks cannot hold.
+    /// A CPU number is beyond the kernel's masks.
     #[error("worker CPU {cpu} is out of range; the largest is {}", CpuSet::MAX_CPU - 1)]
     CpuOutOfRange {
-        /// The number given.
+        /// The CPU number.
         cpu: usize,
     },
     /// The system refused a thread.
@@ -54,14 +54,14 @@ pub enum StartError {
     Spawn {
         /// The thread's index.
         index: usize,
-        /// Threads wanted, spares included.
+        /// Threads wanted, spare ones included.
         total: usize,
         /// The system's reason.
         source: std::io::Error,
     },
 }
 
-/// How a shutdown went.
+/// The result of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// Threads that ended in time.
@@ -93,8 +93,8 @@ impl Workers {
     /// Call it from a thread that is not pinned.
     ///
     /// # Errors
-    /// No threads asked for, a CPU number out of range, or the system refuses a thread; those already started
-    /// end.
+    /// Fails when no threads are asked for, when a CPU number is out of range, or when the system refuses a thread;
+    /// those already started end.
     pub fn start(options: &WorkerSettings) -> Result<Workers, StartError> {
         if options.threads == 0 {
             return Err(StartError::NoThreads);
@@ -176,7 +176,7 @@ impl Submitter {
     /// Queues `job`: one short lock and one wake-up, no allocation while the queue stays within a few thousand.
     ///
     /// # Errors
-    /// The queue is full or the pool is stopping; the job comes back.
+    /// Fails when the queue is full or the pool is stopping; the job comes back.
     pub fn try_submit(&self, job: Job) -> Result<JobHandle, Refused> {
         Shared::try_submit(&self.shared, job)
     }
@@ -192,7 +192,7 @@ fn work(shared: &Shared, cpus: Option<&CpuSet>) {
     if let Some(cpus) = cpus
         && sched_setaffinity(None, cpus).is_err()
     {
-        // The CPU went away since start, or a sandbox forbids it: unpinned is slower, not wrong.
+        // The CPU went away since the start, or a sandbox forbids it: an unpinned thread is slower, not wrong.
         shared.on_pin_failed();
     }
     let _end = shared.announce_end_on_drop();

@@ -18,14 +18,14 @@ use super::job::{Job, Ran, Refused, Task};
 use crate::metrics::WorkerFigures;
 use crate::registry::{Cancellation, log_caught_panic};
 
-/// What [`JobHandle::abandon`] found.
+/// The state in which [`JobHandle::abandon`] found the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// It was still queued: it will not run, nor be replied to.
+    /// It was still queued: it will neither run nor be replied to.
     Dropped,
     /// It runs. Its reply never comes.
     Running,
-    /// It had ended: its reply was or is being called, or it had been given up before.
+    /// It had ended: its reply was or is being called, or it had been abandoned before.
     Ended,
 }
 
@@ -34,7 +34,7 @@ pub enum Stopped {
 pub struct JobHandle {
     id: u64,
     cancellation: Cancellation,
-    // Weak: a handle kept for long does not keep the pool.
+    // The reference is weak: a handle that is kept for long does not keep the pool.
     shared: Weak<Shared>,
 }
 
@@ -50,7 +50,7 @@ impl JobHandle {
     }
 }
 
-/// What threads, submitters and handles share.
+/// The state that threads, submitters and handles share.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -272,7 +272,7 @@ impl State {
     }
 }
 
-/// A job taken by this thread. Its place is given back when this drops.
+/// A job taken by this thread. Dropping this gives its place back.
 pub(super) struct Running<'a> {
     shared: &'a Shared,
     id: u64,
@@ -300,7 +300,7 @@ impl Running<'_> {
             log_caught_panic("a blocking call that was given up");
         }
         if self.was_abandoned {
-            // Still counted as abandoned: dropping the unwanted result may block too.
+            // The job still counts as abandoned: dropping the unwanted result may block too.
             drop_quietly(task);
         } else {
             reply(task);

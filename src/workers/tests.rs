@@ -13,7 +13,7 @@ use crate::units::CpuId;
 
 use super::{Job, JobHandle, Outcome, Refused, StartError, Stopped, Submitter, WorkerSettings, Workers};
 
-/// Longer than any machine needs; reached only when the test fails.
+/// A time longer than any machine needs; reached only when the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options(threads: usize, queue: usize, abandoned_max: usize) -> WorkerSettings {
@@ -202,7 +202,7 @@ fn a_job_given_up_in_the_queue_never_runs_and_frees_its_place() {
     assert_eq!(queued.handle.abandon(), Stopped::Dropped);
     assert_eq!(queued.handle.abandon(), Stopped::Ended);
     assert!(queued.cancellation.is_cancelled());
-    // Dropped whole: what the job owned is gone, with no reply.
+    // The job was dropped whole: everything it owned is gone, with no reply.
     assert!(queued.started.recv_timeout(PATIENCE).is_err());
     assert!(queued.outcome.recv_timeout(PATIENCE).is_err());
     let next = Held::submit(&submitter).unwrap();
@@ -235,7 +235,7 @@ fn abandoned_jobs_are_replaced_up_to_the_spares_then_the_pool_shrinks_then_recov
     assert_eq!(workers.figures().jobs_max, 2);
     // The spare takes the place of the first.
     let third = Held::started(&submitter);
-    // The second is given up too: of three threads one is left.
+    // The second is abandoned too: of three threads one is left.
     assert_eq!(stuck[1].handle.abandon(), Stopped::Running);
     assert_eq!(workers.figures().jobs_max, 1);
     assert_eq!(third.handle.abandon(), Stopped::Running);
@@ -322,7 +322,7 @@ fn a_shutdown_discards_the_queue_tells_running_jobs_and_leaves_the_stuck_behind(
     let stuck = Held::started(&submitter);
     let obedient = Held::started(&submitter);
     let queued = Held::submit(&submitter).unwrap();
-    // It ends although nobody releases the stuck job, and however little it may wait.
+    // The pool ends although nobody releases the stuck job, and however little it may wait.
     let report = workers.shutdown(Duration::ZERO);
     assert_eq!((report.joined, report.left_behind, report.discarded), (1, 2, 1));
     assert_eq!(queued.outcome.recv_timeout(PATIENCE).unwrap(), Outcome::Discarded);

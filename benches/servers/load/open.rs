@@ -41,7 +41,7 @@ struct Slot {
     sent: Duration,
 }
 
-/// What the generator itself did, for the reader to judge whether it kept up.
+/// The generator's own figures, for the reader to judge whether it kept up.
 #[derive(Default)]
 struct Counts {
     held: u64,

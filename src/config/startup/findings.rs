@@ -1,4 +1,4 @@
-//! What was found on this machine.
+//! The findings about this machine.
 
 use crate::config::host::Host;
 

@@ -1,4 +1,4 @@
-//! Whether as much memory may be locked as executors and rings need, and what to raise if not.
+//! The check of the memory that may be locked for executors and rings, and what to raise if it is not enough.
 
 use super::findings::{Findings, RingProblem};
 use super::kernel::parse_release;

@@ -3,8 +3,8 @@
 //! This is pure: findings go in, lines come out, each with the next step. The caller fills in the findings (the ring
 //! probe belongs to `ring`) and decides what to print; a server starts unless a line says [`Verdict::Missing`].
 //!
-//! `needs` and `findings` are what is compared; `line` is what comes out, one for each topic. `kernel` and `memlock`
-//! have topics with arithmetic of their own, the others are here.
+//! `needs` and `findings` are compared; `line` is the result, one for each topic. `kernel` and `memlock` have topics
+//! with arithmetic of their own, the others are here.
 
 mod findings;
 mod kernel;

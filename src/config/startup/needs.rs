@@ -1,4 +1,4 @@
-//! What the settings need of the kernel.
+//! The settings' needs of the kernel.
 
 use crate::config::settings::Settings;
 

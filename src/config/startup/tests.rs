@@ -1,4 +1,4 @@
-//! What an operator is told, topic by topic.
+//! The lines for an operator, topic by topic.
 
 use super::*;
 use crate::config::CpuQuota;

@@ -26,7 +26,7 @@ pub struct Elicit<T = Value> {
     content: PhantomData<fn() -> T>,
 }
 
-/// What the user did.
+/// The user's action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ElicitAnswer<T = Value> {
     /// The user filled the form in, or agreed to open the URL.

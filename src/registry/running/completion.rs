@@ -70,7 +70,7 @@ impl Completion {
     }
 }
 
-/// What a completion function may return.
+/// A type that a completion function may return.
 pub trait IntoCompletion {
     /// The proposals.
     fn into_completion(self) -> Completion;

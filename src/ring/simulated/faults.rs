@@ -1,4 +1,4 @@
-//! What goes wrong, by chance and by order, and the seeded dice that decide.
+//! Faults, by chance and by order, and the seeded dice that decide.
 //!
 //! A fault strikes only where a completion would have come anyway, so that an idle connection is not
 //! broken merely by being looked at often.

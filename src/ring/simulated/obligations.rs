@@ -1,4 +1,4 @@
-//! What the caller of a ring promises, per slot, checked as operations come and go.
+//! The promises of a ring's caller, per slot, checked as operations come and go.
 //!
 //! An operation counts from the call that queues it until its completion is handed out, because that is
 //! what the caller can know.

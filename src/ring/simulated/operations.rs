@@ -1,4 +1,4 @@
-//! How far an operation gets on a connection: the rules of the simulated kernel, one per operation.
+//! The progress of an operation on a connection: the rules of the simulated kernel, one per operation.
 //!
 //! Each takes the world and says either "not yet" or how the operation ended. Nothing here knows of
 //! rings, queues or order.
@@ -8,7 +8,7 @@ use super::world::{Connection, World};
 use crate::ring::{HangUp, SendMode};
 use std::io;
 
-/// How a receive ended, before it has a ring buffer.
+/// The end of a receive, before it has a ring buffer.
 pub(super) enum Arrival {
     /// This many bytes are to be moved from the connection's front.
     Bytes(usize),
@@ -115,7 +115,7 @@ pub(super) fn error_of(connection: &Connection) -> Option<io::Error> {
     connection.is_reset.then(|| breach(connection))
 }
 
-/// Why a broken connection broke.
+/// The reason why a broken connection broke.
 fn breach(connection: &Connection) -> io::Error {
     let code = if connection.has_vanished {
         libc::ETIMEDOUT

@@ -85,7 +85,7 @@ pub struct SimulatedPeer {
     id: usize,
 }
 
-/// What a peer would see of its connection once it has read everything.
+/// The state of a peer's connection once it has read everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerView {
     /// More may come.
@@ -146,7 +146,7 @@ impl SimulatedPeer {
         });
     }
 
-    /// What becomes of the connection after the bytes [`read`](Self::read) returns.
+    /// The state of the connection after the bytes that [`read`](Self::read) returns.
     pub fn view(&self) -> PeerView {
         self.with(|connection| {
             if connection.is_reset {
@@ -246,7 +246,7 @@ pub(super) struct World {
     pub(super) accept_queues: Vec<VecDeque<usize>>,
 }
 
-/// Both directions of a connection, and what is left of its ends.
+/// Both directions of a connection, and the state of its ends.
 pub(super) struct Connection {
     /// From the peer, not received yet.
     pub(super) inbound: VecDeque<u8>,

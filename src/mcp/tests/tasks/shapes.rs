@@ -1,4 +1,4 @@
-//! The shapes of the extension's results, checked by what its text says: the schemas of 2026-07-28 know nothing of it.
+//! The shapes of the extension's results, checked against its text: the schemas of 2026-07-28 do not know it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a task says and asks while it runs.
+//! The messages and questions of a task while it runs.
 
 use super::*;
 

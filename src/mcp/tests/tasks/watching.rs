@@ -1,4 +1,4 @@
-//! Who may look at a task, and what is told of its changes.
+//! Access to tasks, and the announcements of their changes.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the report says, and that it fits its columns.
+//! The text of the report, and that it fits its columns.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! Which hosts a listener may be asked for, so that no web page reaches it through a name of its own (DNS rebinding).
+//! The hosts that a listener answers for, so that no web page reaches it through a name of its own (DNS rebinding).
 //!
-//! Both listeners have this rule: a list of hosts, and two leniencies that a listener may add. Where MCP is served,
-//! there are none. The admin listener also answers to addresses and to requests without a host, because probers and
-//! scrapers send them, and no rebound name can: a number is not looked up, and browsers always send `Host`.
-//! Invariant: a name is compared after parsing, whole, never by prefix or suffix.
+//! Both listeners have this rule: a list of hosts, and two exceptions that a listener may add. The MCP listener has
+//! none. The admin listener also answers to addresses and to requests without a host, because probers and scrapers send
+//! them, and no rebound name can: a number is not looked up, and browsers always send `Host`. Invariant: a name is
+//! compared after parsing, whole, never by prefix or suffix.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,14 +15,14 @@ use crate::wire::http1::{Authority, HostName};
 #[error("allow-host = {0:?} {reason}", reason = HostRuleError)]
 pub struct HostRulesError(pub String);
 
-/// Which numeric addresses pass although the list does not name them.
+/// The numeric addresses that pass although the list does not name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnlistedAddresses {
-    /// None.
+    /// No address passes.
     Refused,
-    /// Those of this machine alone: `127.0.0.0/8` and `::1`.
+    /// The addresses of this machine pass: `127.0.0.0/8` and `::1`.
     Loopback,
-    /// All.
+    /// All addresses pass.
     Any,
 }
 
@@ -35,11 +35,11 @@ pub struct HostRules {
 }
 
 impl HostRules {
-    /// Lets in requests for these hosts, and for no others. A host without a port allows any port, and `*` alone allows
+    /// Admits requests for these hosts, and for no others. A host without a port allows any port, and `*` alone allows
     /// every request, also one that names no host.
     ///
     /// # Errors
-    /// A setting that can never match.
+    /// Fails for a setting that can never match.
     pub fn new<S: AsRef<str>>(hosts: impl IntoIterator<Item = S>) -> Result<Self, HostRulesError> {
         let parse = |text: S| {
             let text = text.as_ref();
@@ -52,21 +52,21 @@ impl HostRules {
         })
     }
 
-    /// Lets in requests for these addresses as well.
+    /// Admits requests for these addresses as well.
     #[must_use]
     pub fn with_addresses(mut self, addresses: UnlistedAddresses) -> Self {
         self.unlisted_addresses = addresses;
         self
     }
 
-    /// Whether a request that names no host (HTTP/1.0) is let in.
+    /// Sets whether a request that names no host (HTTP/1.0) is admitted.
     #[must_use]
     pub fn with_absent(mut self, allows_absent: bool) -> Self {
         self.allows_absent = allows_absent;
         self
     }
 
-    /// Whether a request for this host is let in; `None` stands for a request that names none. Allocates nothing.
+    /// Whether a request for this host is admitted; `None` stands for a request that names none. Allocates nothing.
     pub fn allows(&self, asked: Option<Authority<'_>>) -> bool {
         self.listed.iter().any(|rule| rule.allows(asked)) || self.allows_unlisted(asked)
     }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_list_and_each_leniency_let_in_their_own() {
         let listed = &["localhost", "127.0.0.1", "weir.example:80"][..];
-        // Each host with what a strict rule, one with loopback addresses and one with all addresses say about it.
+        // Each host with the verdicts of a strict rule, of one with loopback addresses, and of one with all addresses.
         for (host, expected) in [
             ("localhost:9464", [true, true, true]),
             ("LOCALHOST", [true, true, true]),
@@ -122,7 +122,7 @@ mod tests {
             ("evil.example", [false, false, false]),
             ("localhost.evil.example", [false, false, false]),
             ("127.0.0.1.evil.example", [false, false, false]),
-            // Nothing but four decimal numbers is an address.
+            // Only four decimal numbers are an address.
             ("0x7f.1", [false, false, false]),
             ("2130706433", [false, false, false]),
         ] {

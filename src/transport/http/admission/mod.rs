@@ -1,10 +1,11 @@
-//! Which requests are let in: decided on the head alone, before any byte of the body is looked at.
+//! The admission of requests, decided on the head alone, before any byte of the body is looked at.
 //!
-//! The order is the answer's precedence: origin, host, path, method, expectation, size, media types. Foreign origins
-//! and hosts come first because they are how a web page reaches a server on the reader's own machine (DNS rebinding;
-//! MCP, Streamable HTTP, *Security*). A browser's question whether a page may send something (`cors`) stands between
-//! hosts and paths; health has no host of its own, since probes call it by any name. Knows nothing of sessions, eras'
-//! bodies or credentials. Invariant: a name is compared after parsing, whole, never by prefix or suffix.
+//! The first rule that is broken gives the answer, in the order origin, host, path, method, expectation, size, media
+//! types. Foreign origins and hosts come first because they are how a web page reaches a server on the reader's own
+//! machine (DNS rebinding; MCP, Streamable HTTP, *Security*). A browser's question whether a page may send something
+//! (`cors`) stands between hosts and paths; health has no host of its own, since probes call it by any name. The module
+//! knows nothing of sessions, eras' bodies or credentials. Invariant: a name is compared after parsing, whole, never by
+//! prefix or suffix.
 
 mod accept;
 mod cors;

@@ -11,23 +11,23 @@ use crate::wire::http1::{self, BodyLength, Expectation, Field, Method, split_lis
 
 /// The methods of the endpoint, for `Allow`.
 const ALLOW: &str = "GET, POST, DELETE";
-/// What remains of them for a client without a session.
+/// The methods for a client without a session.
 pub const ALLOW_WITHOUT_STREAM: &str = "POST, DELETE";
-/// What remains of them for a client of a stateless revision.
+/// The methods for a client of a stateless revision.
 const ALLOW_MODERN: &str = "POST";
 /// The first revision without sessions, so without GET and DELETE. Revisions are dates and compare as text.
 const MODERN_REVISION_FIRST: &[u8] = b"2026-07-28";
 
-/// A setting that is no rule.
+/// A setting that is not a valid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionPolicyError {
-    /// Not a host.
+    /// The text is not a host.
     #[error(transparent)]
     Host(#[from] HostRulesError),
-    /// Not an origin.
+    /// The text is not an origin.
     #[error("allow-origin = {0:?} {reason}", reason = OriginRuleError)]
     Origin(String),
-    /// Not a path.
+    /// The text is not a path.
     #[error("path = {0:?} must begin with `/` and hold neither a query nor spaces")]
     Path(String),
 }
@@ -35,7 +35,7 @@ pub enum AdmissionPolicyError {
 /// The rules, made once at start.
 #[derive(Clone, Debug)]
 pub struct AdmissionPolicy {
-    /// As requests carry them: each with and without a slash behind it.
+    /// The paths as requests carry them, each with and without a trailing slash.
     paths: Vec<String>,
     hosts: HostRules,
     origins: Vec<OriginRule>,
@@ -46,7 +46,7 @@ pub struct AdmissionPolicy {
 }
 
 impl AdmissionPolicy {
-    /// Hosts a loopback server answers to, on any port.
+    /// Hosts that a loopback server answers to, on any port.
     pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
     /// Origins of pages that such hosts serve, on any port.
     pub const LOOPBACK_ORIGINS: [&str; 6] = [
@@ -58,12 +58,12 @@ impl AdmissionPolicy {
         "https://[::1]:*",
     ];
 
-    /// `path` is compared byte for byte, but for one slash behind it. A host without a port allows any port; an origin
-    /// without one means its scheme's, as browsers write it, and `:*` any. `*` alone allows every value, also
+    /// `path` is compared byte for byte, except for one trailing slash. A host without a port allows any port; an
+    /// origin without one means its scheme's, as browsers write it, and `:*` any. `*` alone allows every value, also
     /// `Origin: null`.
     ///
     /// # Errors
-    /// A setting that can never match.
+    /// Fails for a setting that can never match.
     pub fn new<S: AsRef<str>>(
         path: &str,
         hosts: impl IntoIterator<Item = S>,
@@ -89,7 +89,7 @@ impl AdmissionPolicy {
     /// Serves MCP on this path as well.
     ///
     /// # Errors
-    /// A path that no request can ask for.
+    /// Fails for a path that no request can ask for.
     pub fn with_path(mut self, path: &str) -> Result<Self, AdmissionPolicyError> {
         let is_path =
             path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
@@ -104,15 +104,15 @@ impl AdmissionPolicy {
         Ok(self)
     }
 
-    /// Whether a GET may become a WebSocket; until this is said, `Upgrade` is ignored, as RFC 9110,
-    /// section 7.8, lets a server do.
+    /// Sets whether a GET may become a WebSocket. By default `Upgrade` is ignored, as RFC 9110, section 7.8, lets a
+    /// server do.
     #[must_use]
     pub fn with_websocket(mut self, has_websocket: bool) -> Self {
         self.has_websocket = has_websocket;
         self
     }
 
-    /// Whether the endpoints of HTTP+SSE are there; until this is said, they are not. At the endpoint's own path they
+    /// Sets whether the endpoints of HTTP+SSE are served; by default they are not. At the endpoint's own path they
     /// never are.
     #[must_use]
     pub fn with_sse_legacy(mut self, has_sse_legacy: bool) -> Self {
@@ -120,27 +120,27 @@ impl AdmissionPolicy {
         self
     }
 
-    /// Whether health is served beside MCP; until this is said, it is not. At the endpoint's own path it never is.
+    /// Sets whether health is served beside MCP; by default it is not. At the endpoint's own path it never is.
     #[must_use]
     pub fn with_health(mut self, has_health: bool) -> Self {
         self.has_health = has_health;
         self
     }
 
-    /// Lets a request in, or says why not. Allocates nothing.
+    /// Admits a request, or says why not. Allocates nothing.
     ///
     /// # Errors
-    /// The first rule that is broken, in the module's order.
+    /// Returns the first rule that is broken, in the module's order.
     pub fn admit(&self, head: &Head<'_>) -> Result<Endpoint, Refusal> {
         self.check_origin(head.fields.origin)?;
         let chosen = self.choose_endpoint(head);
-        // A probe calls a server by its address, and whoever else does learns nothing from health.
+        // A probe calls a server by its address, and any other client learns nothing from health.
         let is_health = matches!(chosen, Ok(Endpoint::Health(_)));
         if !is_health && !self.hosts.allows(head.authority) {
             return Err(Refusal::Host);
         }
         let endpoint = match chosen {
-            // Looked for only where nothing else was asked for, so that no other request pays for it.
+            // This is checked only where nothing else was asked for, so that no other request pays for it.
             Err(_) if cors::is_preflight(head) => Endpoint::Preflight,
             chosen => chosen?,
         };
@@ -175,8 +175,8 @@ impl AdmissionPolicy {
         sse().or_else(health).unwrap_or(Err(Refusal::Path))
     }
 
-    /// The request's origin as its answer repeats it, so that the page may read that: one that is allowed, and that a
-    /// browser can have sent.
+    /// The request's origin as its answer repeats it, so that the page may read the answer: it must be allowed, and one
+    /// that a browser can have sent.
     pub fn readable_by<'a>(&self, origin: Field<'a>) -> Option<&'a str> {
         let text = http1::origin_value(origin.value()?)?;
         self.check_origin(origin).ok().map(|()| text)
@@ -197,7 +197,7 @@ impl AdmissionPolicy {
         }
     }
 
-    /// No `Origin`: not a web page, so none that could be foreign.
+    /// A request without `Origin` is not a web page's, so none that could be foreign.
     fn check_origin(&self, origin: Field<'_>) -> Result<(), Refusal> {
         let is_allowed = match origin {
             Field::Absent => true,
@@ -225,7 +225,7 @@ fn check_content(head: &Head<'_>) -> Result<(), Refusal> {
     let content_type = head.fields.content_type.value().unwrap_or_default();
     // Parameters are ignored: JSON has no charset but UTF-8 (RFC 8259, section 11), which its parser checks.
     let essence = || split_list(content_type, b';').next().unwrap_or_default();
-    // Most clients write it just so; the rest is parsed.
+    // Most clients write it exactly so; other values are parsed.
     if content_type != b"application/json" && !essence().eq_ignore_ascii_case(b"application/json") {
         return Err(Refusal::ContentType);
     }

@@ -1,4 +1,4 @@
-//! Which hosts may be asked for, and which origins may ask.
+//! The hosts that requests may name, and the origins that may send them.
 
 use super::*;
 
