@@ -5,8 +5,8 @@
 //!
 //! # A whole server
 //!
-//! The package is called `weir-mcp`, the crate `weir`. A server of your own needs two more dependencies, for the types of
-//! arguments:
+//! The package is called `weir-mcp`, the crate `weir`. A server of your own needs two more dependencies, for the types
+//! of arguments:
 //!
 //! ```sh
 //! cargo add --path ../weir            # a clone beside the program; `--no-default-features` leaves the command out

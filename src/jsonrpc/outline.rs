@@ -1,9 +1,9 @@
 //! The outline of a message that was not, or could not be, parsed: its id and its kind.
 //!
 //! A client waits for an answer under its request's id, so a refusal has to carry that id even if nothing else of the
-//! message can be read. A scanner looks through the bytes once, in whatever pieces they come. It keeps track of brackets
-//! and quotes and remembers only the members that decide, so its memory is constant, however long the message is. It is
-//! not a parser: it goes on behind faults, as far as it can make sense of brackets and quotes.
+//! message can be read. A scanner looks through the bytes once, in whatever pieces they come. It keeps track of
+//! brackets and quotes and remembers only the members that decide, so its memory is constant, however long the message
+//! is. It is not a parser: it goes on behind faults, as far as it can make sense of brackets and quotes.
 //!
 //! Invariant: an id is given only if one stands at the top level, whole and once.
 

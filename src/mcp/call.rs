@@ -150,8 +150,8 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// The request_context about its client that a call is given. Copies the answers that came with the request, if there are
-    /// any, and allocates nothing else.
+    /// What a call is given to know about its client. Copies the answers that came with the request, if there are any,
+    /// and allocates nothing else.
     pub fn client(&self) -> ClientFacts {
         let requester = &self.call.requester;
         if !requester.has_stream {

@@ -89,7 +89,8 @@
 //!
 //! ```
 //! use serde::Deserialize;
-//! use weir::{CallContext, CompletionRequest, Prompt, PromptArgument, PromptArguments, Registry, Resource, ResourceTemplate};
+//! use weir::{CallContext, CompletionRequest, Registry};
+//! use weir::{Prompt, PromptArgument, PromptArguments, Resource, ResourceTemplate};
 //!
 //! #[derive(Deserialize)]
 //! struct Greeting {

@@ -23,7 +23,7 @@ use crate::mcp::writing::question_compat;
 const STATE_BYTES_MAX: usize = 1 << 20;
 
 impl Protocol {
-    /// Appends the answer to a modern call that ended with [`ToolError::InputRequired`]: the questions it `unanswered`, and
+    /// Appends the answer to a modern call that ended with [`ToolError::InputRequired`]: its `unanswered` questions, and
     /// the `answers` it was given.
     pub fn answer_input_required(
         &self,
