@@ -23,8 +23,8 @@ use crate::mcp::writing::question_compat;
 const STATE_BYTES_MAX: usize = 1 << 20;
 
 impl Protocol {
-    /// Appends the answer to a modern call that ended with [`ToolError::InputRequired`]: its `unanswered` questions, and
-    /// the `answers` it was given.
+    /// Appends the answer to a modern call that ended with [`ToolError::InputRequired`]: its `unanswered` questions,
+    /// and the `answers` it was given.
     pub fn answer_input_required(
         &self,
         ticket: &Ticket,
