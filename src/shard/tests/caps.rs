@@ -39,7 +39,7 @@ fn asking(rig: &Rig, shard: usize, id: u64) -> Client {
 
 /// A turn of every shard, after which the cap must hold.
 fn turn(rig: &mut Rig) {
-    for shard in 0..rig.sites.len() {
+    for shard in 0..rig.drivers.len() {
         rig.turn_of(shard);
         let open = rig.network.connections_open();
         assert!(open <= CAP, "{open} connections are open");

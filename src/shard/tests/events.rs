@@ -285,7 +285,7 @@ fn posts_come_from_any_shard_to_the_stream() {
         client.ask(false, "echo", 3, "s3.");
         exchange(&mut rig, &mut client);
         assert_eq!((client.owed(), client.answers.len()), (vec![], 2));
-        assert_eq!(rig.sites[stream].shard.calls.pool.busy(), 0);
+        assert_eq!(rig.drivers[stream].shard.calls.pool.busy(), 0);
         end(rig, client);
     }
 }

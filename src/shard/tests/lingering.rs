@@ -202,7 +202,7 @@ fn a_stolen_connection_lingers_where_it_went() {
         mover.read();
         assert_eq!(mover.results(), ["e"]);
         let at = |rig: &Rig, shard: usize| {
-            rig.sites[shard]
+            rig.drivers[shard]
                 .metrics
                 .handlers
                 .of(HandlerState::Lingering)

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `rig` | the shard, its tools, a small executor, and what must be left at the end |
 //! | `client` | peers that send requests and judge their answers |
-//! | `scripted` | one fault at a time |
+//! | `requests`, `pipelining`, `batches` | requests on one connection, one behind the other, and many in one |
+//! | `accepting`, `draining` | how connections begin, and how everything ends |
+//! | `overload`, `slow_senders` | what runs out, and who gives way |
 //! | `turns` | many at once: what takes a handler, and whose turn it is |
 //! | `waiting`, `stealing`, `lingering` | who gets a handler, where, and for how long |
 //! | `moving` | waiters on their way to another shard |
@@ -18,17 +20,23 @@
 //! | `seeded` | requests and faults by chance |
 //! | `dice` | chance that can be repeated |
 
+mod accepting;
+mod batches;
 mod caps;
 mod channels;
 mod client;
 mod dice;
+mod draining;
 mod events;
 mod lingering;
 mod moving;
+mod overload;
+mod pipelining;
 mod replacing;
+mod requests;
 mod rig;
-mod scripted;
 mod seeded;
+mod slow_senders;
 mod stealing;
 mod streams;
 mod tasks;

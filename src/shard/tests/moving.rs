@@ -26,7 +26,7 @@ fn asking(rig: &Rig, shard: usize, tool: &str, id: u64, secret: &str) -> Client 
 }
 
 fn is_moving(rig: &mut Rig, shard: usize) -> bool {
-    let table = &rig.sites[shard].shard.table;
+    let table = &rig.drivers[shard].shard.table;
     let moving = table.connections_where(|connection| matches!(connection.state, State::Moving(_)));
     !moving.is_empty()
 }
@@ -46,7 +46,7 @@ fn a_permit_given_back_from_afar_serves_who_waits_for_it() {
         let mut waiter = asking(&rig, 1, "hold", 3, "waited");
         rig.release("waited");
         (0..8).for_each(|_| rig.turn_of(1));
-        assert_eq!(rig.sites[1].metrics.queue_depth.value(), 1, "seed {seed}");
+        assert_eq!(rig.drivers[1].metrics.queue_depth.value(), 1, "seed {seed}");
         leaver.peer.reset();
         rig.run();
         assert_eq!(waiter.heard_results(), ["waited"], "seed {seed}");
@@ -77,7 +77,7 @@ fn a_receive_armed_with_controls_answer_keeps_nobody_from_moving() {
         rig.run();
         client.read();
         assert_eq!(client.unanswered(), 0, "seed {seed}");
-        assert_eq!(rig.sites[1].metrics.steals_in.value(), 1, "seed {seed}");
+        assert_eq!(rig.drivers[1].metrics.steals_in.value(), 1, "seed {seed}");
         rig.release("held");
         rig.run();
         rig.leave(&[holder, client]);

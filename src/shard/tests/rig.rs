@@ -306,8 +306,8 @@ pub(super) const WAITS: Waits = Waits {
 /// Long after every test.
 const DRAIN_TIME: Duration = Duration::from_secs(1000);
 
-/// One shard of a rig.
-pub(super) struct Site {
+/// One shard of a rig, and what drives it: an executor that runs its tasks.
+pub(super) struct Driver {
     pub shard: Shard<SimulatedRing>,
     pub inbox: Inbox<SimulatedSocket>,
     pub metrics: Arc<ShardMetrics>,
@@ -318,23 +318,23 @@ pub(super) struct Site {
 pub(super) struct Rig {
     pub network: SimulatedNetwork,
     pub barrier: Arc<Barrier>,
-    pub sites: Vec<Site>,
+    pub drivers: Vec<Driver>,
     workers: Workers,
     connection_cap: ConnectionCap,
     sizes: Sizes,
 }
 
 impl Deref for Rig {
-    type Target = Site;
+    type Target = Driver;
 
-    fn deref(&self) -> &Site {
-        &self.sites[0]
+    fn deref(&self) -> &Driver {
+        &self.drivers[0]
     }
 }
 
 impl DerefMut for Rig {
-    fn deref_mut(&mut self) -> &mut Site {
-        &mut self.sites[0]
+    fn deref_mut(&mut self) -> &mut Driver {
+        &mut self.drivers[0]
     }
 }
 
@@ -361,7 +361,7 @@ impl Rig {
         let per_address_max = sizes.connections_per_ip.and_then(NonZeroU32::new);
         let connection_cap = ConnectionCap::new(sizes.connections_max, per_address_max, sizes.shards);
         let mesh = Mesh::new(sizes.shards, sizes.handlers, now());
-        let site = |number: usize| {
+        let driver = |number: usize| {
             let ring = network.ring(RingOptions {
                 buffers: sizes.ring_buffers,
                 buffer_bytes: sizes.ring_buffer_bytes,
@@ -386,7 +386,7 @@ impl Rig {
                 metrics: Arc::clone(&metrics),
                 clock: now,
             };
-            Site {
+            Driver {
                 shard: Shard::new(ring, parts),
                 inbox,
                 metrics,
@@ -394,7 +394,7 @@ impl Rig {
             }
         };
         Rig {
-            sites: (0..sizes.shards).map(site).collect(),
+            drivers: (0..sizes.shards).map(driver).collect(),
             network,
             barrier,
             workers,
@@ -439,41 +439,41 @@ impl Rig {
     /// One turn of each shard's pump, then whatever tasks were woken. What blocking calls come to is there before,
     /// so that a run follows from its seed.
     pub(super) fn turn(&mut self) {
-        for number in 0..self.sites.len() {
+        for number in 0..self.drivers.len() {
             self.turn_of(number);
         }
     }
 
     /// A flush of the first shard's ring and at most so many completions, then whatever tasks were woken.
     pub(super) fn pass_once(&mut self, completions_max: usize) {
-        let site = &mut self.sites[0];
-        site.shard.begin_pass();
-        site.shard.flush().unwrap();
-        site.handle(completions_max);
-        site.run_tasks();
+        let driver = &mut self.drivers[0];
+        driver.shard.begin_pass();
+        driver.shard.flush().unwrap();
+        driver.handle(completions_max);
+        driver.run_tasks();
     }
 
     /// One turn of one shard's pump.
     pub(super) fn turn_of(&mut self, shard: usize) {
         let (workers, barrier) = (self.workers.submitter(), Arc::clone(&self.barrier));
-        self.sites[shard].turn(&|| await_workers(&workers, &barrier));
+        self.drivers[shard].turn(&|| await_workers(&workers, &barrier));
     }
 
     /// Lets time pass, then ticks, as the tick tasks would once.
     pub(super) fn pass(&mut self, time: Duration) {
         NOW.set(Some(now() + time));
-        for site in &mut self.sites {
-            site.shard.begin_pass();
-            site.shard.handle_tick();
+        for driver in &mut self.drivers {
+            driver.shard.begin_pass();
+            driver.shard.handle_tick();
         }
     }
 
     /// Lets a little time pass, after which waiters that are old enough are offered, as a task does.
     pub(super) fn offer(&mut self, time: Duration) {
         NOW.set(Some(now() + time));
-        for site in &mut self.sites {
-            site.shard.begin_pass();
-            site.shard.offer_waiters();
+        for driver in &mut self.drivers {
+            driver.shard.begin_pass();
+            driver.shard.offer_waiters();
         }
     }
 
@@ -526,20 +526,20 @@ impl Rig {
     }
 
     pub(super) fn drain_within(&self, time: Duration) {
-        for site in &self.sites {
-            site.inbox.post(ShardEvent::Drain(now() + time));
+        for driver in &self.drivers {
+            driver.inbox.post(ShardEvent::Drain(now() + time));
         }
     }
 
     pub(super) fn abort(&self) {
-        for site in &self.sites {
-            site.inbox.post(ShardEvent::Abort);
+        for driver in &self.drivers {
+            driver.inbox.post(ShardEvent::Abort);
         }
     }
 
     /// Whether every shard's drain is complete.
     pub(super) fn is_finished(&self) -> bool {
-        self.sites.iter().all(|site| site.shard.is_finished())
+        self.drivers.iter().all(|driver| driver.shard.is_finished())
     }
 
     /// These clients leave, the last there are, and nothing of anybody stays.
@@ -557,11 +557,12 @@ impl Rig {
         assert_eq!(self.network.connections_open(), 0, "the network's connections");
         assert_eq!(self.connection_cap.open(), 0, "the count of connections");
         let sizes = self.sizes;
-        self.sites
+        self.drivers
             .iter_mut()
-            .for_each(|site| site.assert_nothing_left(sizes));
-        let sum =
-            |of: fn(&ShardMetrics) -> u64| -> u64 { self.sites.iter().map(|site| of(&site.metrics)).sum() };
+            .for_each(|driver| driver.assert_nothing_left(sizes));
+        let sum = |of: fn(&ShardMetrics) -> u64| -> u64 {
+            self.drivers.iter().map(|driver| of(&driver.metrics)).sum()
+        };
         assert_eq!(
             sum(|metrics| metrics.connections_accepted.value()),
             sum(|metrics| metrics.connections_closed.value())
@@ -573,7 +574,7 @@ impl Rig {
     }
 }
 
-impl Site {
+impl Driver {
     fn turn(&mut self, await_workers: &dyn Fn()) {
         loop {
             self.shard.begin_pass();

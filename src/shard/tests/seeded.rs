@@ -108,11 +108,11 @@ fn play(seed: u64) -> Vec<(WaitEnd, u64)> {
         scene.serve_a_fresh_client();
         scene.end();
     }
-    let sites = &scene.rig.sites;
+    let drivers = &scene.rig.drivers;
     let count = |end| {
-        sites
+        drivers
             .iter()
-            .map(|site| site.metrics.wait_ends.of(end).value())
+            .map(|driver| driver.metrics.wait_ends.of(end).value())
             .sum()
     };
     WaitEnd::ALL.iter().map(|&end| (end, count(end))).collect()

@@ -35,12 +35,17 @@ fn asking(rig: &Rig, shard: usize, tool: &str, id: u64, secret: &str) -> Client 
 }
 
 fn steals(rig: &Rig) -> Vec<(u64, u64)> {
-    let of = |site: &super::rig::Site| (site.metrics.steals_out.value(), site.metrics.steals_in.value());
-    rig.sites.iter().map(of).collect()
+    let of = |driver: &super::rig::Driver| {
+        (
+            driver.metrics.steals_out.value(),
+            driver.metrics.steals_in.value(),
+        )
+    };
+    rig.drivers.iter().map(of).collect()
 }
 
 fn waiting(rig: &Rig, shard: usize) -> u64 {
-    rig.sites[shard].metrics.queue_depth.value()
+    rig.drivers[shard].metrics.queue_depth.value()
 }
 
 #[test]
@@ -58,13 +63,13 @@ fn a_waiter_older_than_a_hop_moves_to_a_shard_with_slack_and_lives_there() {
     rig.run();
     assert_eq!(waiter.heard_results(), ["moved"]);
     assert_eq!(steals(&rig), [(1, 0), (0, 1)]);
-    assert_eq!(rig.sites[1].metrics.connections_open.value(), 1);
+    assert_eq!(rig.drivers[1].metrics.connections_open.value(), 1);
     for id in 3..6 {
         waiter.request(call(Era::Legacy, "echo", id, "at home"));
         rig.run();
         assert_eq!(waiter.heard_results().last().unwrap(), "at home");
     }
-    assert_eq!(rig.sites[1].metrics.in_flight.value(), 0);
+    assert_eq!(rig.drivers[1].metrics.in_flight.value(), 0);
     rig.release("held");
     rig.leave(&[holder, waiter]);
 }
@@ -116,7 +121,11 @@ fn with_many_shards_no_handler_stays_idle_while_somebody_waits() {
         rig.run();
         rig.offer(HOP);
         (0..6).for_each(|_| rig.run());
-        let busy: u32 = rig.sites.iter().map(|site| site.shard.calls.pool.busy()).sum();
+        let busy: u32 = rig
+            .drivers
+            .iter()
+            .map(|driver| driver.shard.calls.pool.busy())
+            .sum();
         assert_eq!((busy, waiting(&rig, 0)), (5, 7), "seed {seed}");
         for secret in &secrets {
             rig.release(secret);
@@ -217,7 +226,7 @@ fn who_leaves_while_it_moves_gives_its_permit_to_the_next() {
     rig.offer(HOP);
     rig.run();
     assert_eq!(next.heard_results(), ["next"]);
-    let left = rig.sites[0].metrics.wait_ends.of(WaitEnd::Left).value();
+    let left = rig.drivers[0].metrics.wait_ends.of(WaitEnd::Left).value();
     assert_eq!((left, steals(&rig)), (1, vec![(1, 0), (0, 1)]));
     rig.release("held");
     rig.leave(&[holder, leaver, next]);
@@ -311,7 +320,7 @@ fn a_handler_that_lingers_for_a_moment_is_slack_to_others() {
     rig.offer(HOP);
     rig.run();
     assert_eq!(waiter.heard_results(), ["moved"]);
-    assert_eq!(rig.sites[1].metrics.linger_cuts.value(), 1);
+    assert_eq!(rig.drivers[1].metrics.linger_cuts.value(), 1);
     lingerer.request(call(Era::Modern, "echo", 4, "still here"));
     rig.run();
     assert_eq!(lingerer.heard_results(), ["here", "still here"]);
@@ -334,7 +343,11 @@ fn nobody_is_refused_while_another_shard_has_a_handler() {
             .collect();
         // No time passes.
         rig.run();
-        let busy: u32 = rig.sites.iter().map(|site| site.shard.calls.pool.busy()).sum();
+        let busy: u32 = rig
+            .drivers
+            .iter()
+            .map(|driver| driver.shard.calls.pool.busy())
+            .sum();
         assert_eq!((busy, waiting(&rig, 0)), (6, depth.into()));
         let mut late = asking(&rig, 0, "echo", 99, "late");
         rig.run();
