@@ -6,7 +6,10 @@
 //! When all are lent, an extra one lies on the heap altogether. A request that arrives whole and is served at once, as
 //! most are, never needs a buffer.
 //!
-//! Invariant: `budget.used` is the sum of what live assemblies and outboxes have charged.
+//! Invariant: what is used of the budget is the sum of what live assemblies and outboxes have charged.
+
+use std::cell::Cell;
+use std::rc::Rc;
 
 use thiserror::Error;
 
@@ -22,55 +25,60 @@ pub struct OutOfMemory {
     pub max: usize,
 }
 
-/// Heap bytes a shard may hold beyond its preallocated buffers: large bodies, outboxes.
-#[derive(Debug, Clone, Copy)]
-pub struct HeapBudget {
-    used: usize,
+/// Heap bytes a shard may hold beyond its preallocated buffers: large bodies, outboxes. A clone is the same budget, for
+/// another part of the shard that takes memory from it.
+#[derive(Debug, Clone)]
+pub struct HeapBudget(Rc<Budget>);
+
+#[derive(Debug)]
+struct Budget {
+    used: Cell<usize>,
     max: usize,
 }
 
 impl HeapBudget {
     /// A budget of `max` bytes, none used.
     pub fn new(max: usize) -> HeapBudget {
-        HeapBudget { used: 0, max }
+        HeapBudget(Rc::new(Budget {
+            used: Cell::new(0),
+            max,
+        }))
     }
 
     /// Charges `bytes`.
     ///
     /// # Errors
     /// [`OutOfMemory`] when fewer are free; nothing is charged then.
-    pub fn charge(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
-        let left = self.max - self.used;
+    pub fn charge(&self, bytes: usize) -> Result<(), OutOfMemory> {
+        let Budget { used, max } = &*self.0;
+        let left = max - used.get();
         if bytes > left {
             return Err(OutOfMemory {
                 asked: bytes,
                 left,
-                max: self.max,
+                max: *max,
             });
         }
-        self.used += bytes;
+        used.set(used.get() + bytes);
         Ok(())
     }
 
     /// Whether so many bytes are free.
     pub fn has_room(&self, bytes: usize) -> bool {
-        bytes <= self.max - self.used
+        bytes <= self.0.max - self.0.used.get()
     }
 
     /// Refunds bytes that were charged.
-    pub fn refund(&mut self, bytes: usize) {
-        assert!(
-            bytes <= self.used,
-            "refund of {bytes} bytes, {} charged",
-            self.used
-        );
-        self.used -= bytes;
+    pub fn refund(&self, bytes: usize) {
+        let used = self.0.used.get();
+        assert!(bytes <= used, "refund of {bytes} bytes, {used} charged");
+        self.0.used.set(used - bytes);
     }
 
     /// Bytes charged now.
     #[cfg(test)]
     pub fn used(&self) -> usize {
-        self.used
+        self.0.used.get()
     }
 }
 
@@ -129,6 +137,7 @@ impl Assembly {
 pub struct AssemblyPool {
     pieces: Buffers,
     waiting: Buffers,
+    heap: HeapBudget,
 }
 
 /// Buffers of one purpose.
@@ -174,12 +183,13 @@ pub struct AssemblySizes {
 }
 
 impl AssemblyPool {
-    /// Makes the pool. The budget counts all buffers; the one given back last is lent first, so that no more are ever
-    /// made than are lent at one time.
-    pub fn new(sizes: AssemblySizes) -> AssemblyPool {
+    /// Makes the pool. Its buffers are counted apart from `heap`, which is for what outgrows them; the one given back
+    /// last is lent first, so that no more are ever made than are lent at one time.
+    pub fn new(sizes: AssemblySizes, heap: HeapBudget) -> AssemblyPool {
         AssemblyPool {
             pieces: Buffers::new(Purpose::Pieces, sizes.pieces, sizes.pieces_bytes),
             waiting: Buffers::new(Purpose::Waiting, sizes.waiting, sizes.waiting_bytes),
+            heap,
         }
     }
 
@@ -229,8 +239,8 @@ impl AssemblyPool {
     }
 
     /// Takes an assembly back and refunds what it had charged.
-    pub fn give_back(&mut self, mut assembly: Box<Assembly>, budget: &mut HeapBudget) {
-        budget.refund(std::mem::take(&mut assembly.charged));
+    pub fn give_back(&mut self, mut assembly: Box<Assembly>) {
+        self.heap.refund(std::mem::take(&mut assembly.charged));
         let Some(purpose) = assembly.purpose else {
             return;
         };
@@ -252,12 +262,7 @@ impl AssemblyPool {
     ///
     /// # Errors
     /// [`OutOfMemory`] when the budget does not allow the growth; the assembly is unchanged then.
-    pub fn append(
-        &self,
-        assembly: &mut Assembly,
-        piece: &[u8],
-        budget: &mut HeapBudget,
-    ) -> Result<(), OutOfMemory> {
+    pub fn append(&self, assembly: &mut Assembly, piece: &[u8]) -> Result<(), OutOfMemory> {
         if assembly.bytes.len() + piece.len() > assembly.bytes.capacity() && assembly.start > 0 {
             assembly.bytes.drain(..assembly.start);
             assembly.start = 0;
@@ -265,7 +270,7 @@ impl AssemblyPool {
         let needed = assembly.bytes.len() + piece.len();
         if needed > assembly.bytes.capacity() {
             let capacity = needed.max(assembly.bytes.capacity() * 2);
-            budget.charge(capacity - assembly.charged)?;
+            self.heap.charge(capacity - assembly.charged)?;
             if assembly.charged == 0 && assembly.purpose.is_some() {
                 let mut larger = Vec::with_capacity(capacity);
                 larger.extend_from_slice(&assembly.bytes);
@@ -301,16 +306,17 @@ mod tests {
             waiting: 1,
             waiting_bytes: 8,
         };
-        (AssemblyPool::new(sizes), HeapBudget::new(100))
+        let heap = HeapBudget::new(100);
+        (AssemblyPool::new(sizes, heap.clone()), heap)
     }
 
     #[test]
     fn keeps_what_was_not_consumed_in_order() {
-        let (mut pool, mut budget) = pool();
+        let (mut pool, budget) = pool();
         let mut assembly = pool.take(Purpose::Pieces).unwrap();
-        pool.append(&mut assembly, b"abcdefgh", &mut budget).unwrap();
+        pool.append(&mut assembly, b"abcdefgh").unwrap();
         assembly.consume(6);
-        pool.append(&mut assembly, b"0123456789", &mut budget).unwrap();
+        pool.append(&mut assembly, b"0123456789").unwrap();
         assert_eq!(assembly.window(), b"gh0123456789");
         assert_eq!(
             budget.used(),
@@ -321,52 +327,52 @@ mod tests {
 
     #[test]
     fn growth_is_charged_and_refunded() {
-        let (mut pool, mut budget) = pool();
+        let (mut pool, budget) = pool();
         let mut assembly = pool.take(Purpose::Pieces).unwrap();
-        pool.append(&mut assembly, &[1; 40], &mut budget).unwrap();
+        pool.append(&mut assembly, &[1; 40]).unwrap();
         assert_eq!(budget.used(), 40);
-        pool.append(&mut assembly, &[2; 40], &mut budget).unwrap();
+        pool.append(&mut assembly, &[2; 40]).unwrap();
         assert_eq!(budget.used(), 80);
-        let refused = pool.append(&mut assembly, &[3; 200], &mut budget).unwrap_err();
+        let refused = pool.append(&mut assembly, &[3; 200]).unwrap_err();
         assert_eq!((refused.left, refused.max), (20, 100));
         assert_eq!(assembly.window().len(), 80);
-        pool.give_back(assembly, &mut budget);
+        pool.give_back(assembly);
         assert_eq!((budget.used(), pool.free(Purpose::Pieces)), (0, 2));
         assert_eq!(pool.take(Purpose::Pieces).unwrap().bytes.capacity(), 16);
     }
 
     #[test]
     fn runs_out_and_recovers() {
-        let (mut pool, mut budget) = pool();
+        let (mut pool, _) = pool();
         let first = pool.take(Purpose::Pieces).unwrap();
         let _second = pool.take(Purpose::Pieces).unwrap();
         assert!(pool.take(Purpose::Pieces).is_none());
-        pool.give_back(first, &mut budget);
+        pool.give_back(first);
         assert!(pool.take(Purpose::Pieces).is_some());
     }
 
     #[test]
     fn each_purpose_has_buffers_of_its_own() {
-        let (mut pool, mut budget) = pool();
+        let (mut pool, _) = pool();
         let waiting = pool.take(Purpose::Waiting).unwrap();
         assert!(pool.take(Purpose::Waiting).is_none());
         assert_eq!(
             (waiting.purpose(), pool.free(Purpose::Pieces)),
             (Some(Purpose::Waiting), 2)
         );
-        pool.give_back(waiting, &mut budget);
+        pool.give_back(waiting);
         assert_eq!(pool.free(Purpose::Waiting), 1);
         assert_eq!(pool.take(Purpose::Waiting).unwrap().bytes.capacity(), 8);
     }
 
     #[test]
     fn an_extra_assembly_is_charged_for_all_it_holds() {
-        let (mut pool, mut budget) = pool();
+        let (mut pool, budget) = pool();
         let mut extra = pool.extra();
-        pool.append(&mut extra, &[1; 30], &mut budget).unwrap();
+        pool.append(&mut extra, &[1; 30]).unwrap();
         assert_eq!(budget.used(), 30);
-        pool.append(&mut extra, &[1; 80], &mut budget).unwrap_err();
-        pool.give_back(extra, &mut budget);
+        pool.append(&mut extra, &[1; 80]).unwrap_err();
+        pool.give_back(extra);
         assert_eq!((budget.used(), pool.free(Purpose::Pieces)), (0, 2));
     }
 }

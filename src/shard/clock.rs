@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::mcp::UnixSeconds;
+use crate::ring::ConnectionKey;
 use crate::timers::{TickClock, TimerKey, TimerKind, Wheel};
 
 /// Timers looked at per tick, so that a flood of deadlines is spread over ticks.
@@ -15,25 +16,42 @@ const TIMER_LOOKS_MAX: u32 = 4096;
 pub(super) struct Clock {
     source: fn() -> Instant,
     /// When the current pass began.
-    pub now: Instant,
+    now: Instant,
     /// The same on the wall, to a tick.
-    pub unix_now: UnixSeconds,
+    unix_now: UnixSeconds,
     /// Something was handled since the last tick.
-    pub is_active: bool,
-    /// What is due, and when.
-    pub timers: Timers,
+    is_active: bool,
+    wheel: Wheel,
+    ticks: TickClock,
+    /// Timers that may still be looked at in the current tick.
+    looks: u32,
 }
 
 impl Clock {
     pub(super) fn new(source: fn() -> Instant) -> Clock {
         let now = source();
+        let ticks = TickClock::new(now, TickClock::TICK);
         Clock {
             source,
             now,
             unix_now: unix_seconds(),
             is_active: false,
-            timers: Timers::new(now),
+            wheel: Wheel::new(ticks.present(now)),
+            ticks,
+            looks: 0,
         }
+    }
+
+    /// When the current pass began: the time of everything that is handled in it.
+    #[inline]
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The same on the wall, to a tick.
+    #[inline]
+    pub(super) fn unix_now(&self) -> UnixSeconds {
+        self.unix_now
     }
 
     /// Takes the time for everything that is handled from now on.
@@ -41,10 +59,22 @@ impl Clock {
         self.now = (self.source)();
     }
 
-    /// A tick has come: takes the wall's time.
+    /// A tick has come: takes the wall's time, and so many timers may be looked at again.
     pub(super) fn begin_tick(&mut self) {
         self.is_active = false;
         self.unix_now = unix_seconds();
+        self.looks = TIMER_LOOKS_MAX;
+    }
+
+    /// Something was handled.
+    #[inline]
+    pub(super) fn on_activity(&mut self) {
+        self.is_active = true;
+    }
+
+    /// Whether something was handled since the last tick.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active
     }
 
     /// The time at this moment, for what is measured.
@@ -62,63 +92,64 @@ impl Clock {
     pub(super) fn pass_age(&self) -> Duration {
         self.read().saturating_duration_since(self.now)
     }
-}
 
-/// The deadlines of one shard.
-pub(super) struct Timers {
-    wheel: Wheel,
-    ticks: TickClock,
-    /// Looks left in the current tick.
-    looks: u32,
-}
+    // Deadlines.
 
-impl Timers {
-    fn new(now: Instant) -> Timers {
-        let ticks = TickClock::new(now, TickClock::TICK);
-        Timers {
-            wheel: Wheel::new(ticks.present(now)),
-            ticks,
-            looks: 0,
-        }
+    /// Makes room for the deadline of an entry of the table.
+    pub(super) fn reserve(&mut self, key: ConnectionKey) {
+        self.wheel.reserve(TimerKind::Connection, key.slot + 1);
     }
 
-    /// Makes room for the timers of the slots below `slots`.
-    pub(super) fn reserve(&mut self, kind: TimerKind, slots: u32) {
-        self.wheel.reserve(kind, slots);
+    /// Makes room for the deadlines of the calls that so many handlers work for.
+    pub(super) fn reserve_calls(&mut self, handlers: u32) {
+        self.wheel.reserve(TimerKind::Call, handlers);
     }
 
-    /// Sets the one timer of a slot, or moves it.
-    pub(super) fn set(&mut self, kind: TimerKind, slot: u32, deadline: Instant) {
-        self.wheel
-            .set(TimerKey::new(kind, slot), self.ticks.deadline(deadline));
+    /// Sets the one deadline of an entry of the table, or moves it.
+    #[inline]
+    pub(super) fn set_deadline(&mut self, key: ConnectionKey, deadline: Instant) {
+        self.set(TimerKey::new(TimerKind::Connection, key.slot), deadline);
     }
 
-    /// Clears the timer of a slot, if it is set.
-    pub(super) fn clear(&mut self, kind: TimerKind, slot: u32) {
-        self.wheel.clear(TimerKey::new(kind, slot));
+    /// Clears the deadline of an entry, if it is set.
+    #[inline]
+    pub(super) fn clear_deadline(&mut self, key: ConnectionKey) {
+        self.wheel.clear(TimerKey::new(TimerKind::Connection, key.slot));
     }
 
-    /// A tick has come: so many timers may be looked at again.
-    pub(super) fn begin_tick(&mut self) {
-        self.looks = TIMER_LOOKS_MAX;
+    /// Sets the deadline of the call in this slot, or moves it. A call has the slot of its handler, and another one
+    /// while it waits for its client.
+    #[inline]
+    pub(super) fn set_call_deadline(&mut self, slot: u32, deadline: Instant) {
+        self.set(TimerKey::new(TimerKind::Call, slot), deadline);
     }
 
-    /// The next timer that is due in this tick.
-    pub(super) fn poll_expired(&mut self, now: Instant) -> Option<(TimerKind, u32)> {
-        let present = self.ticks.present(now);
+    /// Clears the deadline of the call in this slot, if it is set.
+    #[inline]
+    pub(super) fn clear_call_deadline(&mut self, slot: u32) {
+        self.wheel.clear(TimerKey::new(TimerKind::Call, slot));
+    }
+
+    fn set(&mut self, key: TimerKey, deadline: Instant) {
+        self.wheel.set(key, self.ticks.deadline(deadline));
+    }
+
+    /// The next deadline that is over, as far as this tick looks: whose it is, and its slot.
+    pub(super) fn next_expired(&mut self) -> Option<(TimerKind, u32)> {
+        let present = self.ticks.present(self.now);
         let timer = self.wheel.poll_expired(present, &mut self.looks)?;
         Some((timer.kind(), timer.slot()))
     }
 
-    /// Whether a timer is due within so many ticks from `now`.
-    pub(super) fn is_due_within(&self, now: Instant, ticks: u64) -> bool {
-        let soon = self.ticks.present(now) + ticks;
+    /// Whether a deadline is over within so many ticks.
+    pub(super) fn is_due_within(&self, ticks: u64) -> bool {
+        let soon = self.ticks.present(self.now) + ticks;
         self.wheel.next_due().is_some_and(|tick| tick <= soon)
     }
 
-    /// Timers that are set.
+    /// Deadlines that are set.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn deadlines(&self) -> usize {
         self.wheel.len()
     }
 }
@@ -131,4 +162,58 @@ fn unix_seconds() -> UnixSeconds {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const ENTRY: ConnectionKey = ConnectionKey {
+        slot: 3,
+        generation: 1,
+    };
+
+    /// A clock whose hand the test moves, and the hand, in milliseconds.
+    fn clock() -> (Clock, &'static AtomicU64) {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        static MILLIS: AtomicU64 = AtomicU64::new(0);
+        let source = || *START + Duration::from_millis(MILLIS.load(Ordering::Relaxed));
+        (Clock::new(source), &MILLIS)
+    }
+
+    #[test]
+    fn an_entry_has_one_deadline_and_a_call_another_in_the_same_slot() {
+        let (mut clock, millis) = clock();
+        clock.reserve(ENTRY);
+        clock.reserve_calls(4);
+        let began = clock.now();
+        clock.set_deadline(ENTRY, began + Duration::from_secs(1));
+        clock.set_deadline(ENTRY, began + Duration::from_secs(5));
+        clock.set_call_deadline(ENTRY.slot, began + Duration::from_secs(2));
+        assert_eq!(clock.deadlines(), 2);
+        millis.store(3000, Ordering::Relaxed);
+        assert_eq!(clock.now(), began, "time stands still within a pass");
+        assert_eq!(clock.pass_age(), Duration::from_secs(3));
+        clock.begin_pass();
+        clock.begin_tick();
+        assert_eq!(clock.next_expired(), Some((TimerKind::Call, ENTRY.slot)));
+        assert_eq!(clock.next_expired(), None, "the entry's was moved");
+        assert!(!clock.is_due_within(1));
+        clock.clear_deadline(ENTRY);
+        clock.clear_call_deadline(ENTRY.slot);
+        assert_eq!(clock.deadlines(), 0);
+    }
+
+    #[test]
+    fn a_clock_is_active_until_the_next_tick() {
+        let (mut clock, _) = clock();
+        assert!(!clock.is_active());
+        clock.on_activity();
+        assert!(clock.is_active());
+        clock.begin_tick();
+        assert!(!clock.is_active());
+    }
 }

@@ -10,8 +10,8 @@ use crate::pool::HandlerKey;
 use crate::registry::ToolError;
 use crate::ring::ConnectionKey;
 use crate::session::live::LiveEvent;
-use crate::timers::TimerKind;
 
+use super::acceptor::AcceptEvent;
 use super::access::Ended;
 use super::calls::Call;
 use super::inbox::ShardEvent;
@@ -32,7 +32,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.pump_ready_streams();
         // Nobody announces the rest, as it was announced before.
-        self.wake();
+        self.inbox.wake();
     }
 
     fn handle_event(&mut self, event: ShardEvent<R::Socket>) {
@@ -48,7 +48,7 @@ impl<R: ShardRing> Shard<R> {
             }
             ShardEvent::Stolen(moved) => self.receive_moved(*moved),
             ShardEvent::Slack => self.look_for_slack(),
-            ShardEvent::PlaceFree => self.on_place_free(),
+            ShardEvent::PlaceFree => self.handle_accept(&AcceptEvent::PlaceFree),
             ShardEvent::Spoke(handler) => self.emit(handler),
             ShardEvent::Live(event) => self.handle_live_event(event),
             ShardEvent::Drain(deadline) => self.begin_drain(deadline),
@@ -88,7 +88,7 @@ impl<R: ShardRing> Shard<R> {
         let running = self.calls.handlers_where(is_it);
         if let Some(&handler) = running.first() {
             self.cancel_running(handler);
-        } else if let Some((connection, call)) = self.calls.askers.take_shelved(is_it) {
+        } else if let Some((connection, call)) = self.calls.take_shelved(is_it) {
             self.cancel_shelved(connection, call);
         } else {
             self.cancel_waiter(conversation, request);
@@ -101,7 +101,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let is_heard = self.table.handler(connection) == Some(handler);
-        if self.parent_of(connection).is_some() {
+        if self.table.parent(connection).is_some() {
             self.cancel_call(handler);
             return self.end_exchange(connection);
         }
@@ -110,13 +110,13 @@ impl<R: ShardRing> Shard<R> {
         if is_heard && stream.is_none() {
             return self.give_up_call(handler, ToolError::Cancelled);
         }
-        self.clock.timers.clear(TimerKind::Call, handler.index);
+        self.clock.clear_call_deadline(handler.index);
         self.cancel_call(handler);
         self.end_stream_of(connection, stream);
     }
 
     pub(super) fn cancel_shelved(&mut self, connection: ConnectionKey, call: Call) {
-        let elapsed = self.clock.now.saturating_duration_since(call.began);
+        let elapsed = self.clock.now().saturating_duration_since(call.began);
         self.metrics
             .on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
         self.log_unanswered(connection, &Ended::cancelled(&call));

@@ -46,7 +46,7 @@ pub async fn run(shard: Shared, executor_waker: ExecutorWaker, spin: SpinOptions
         Poll::<()>::Pending
     }))
     .detach();
-    if shard.borrow().can_steal() {
+    if shard.borrow().admission.can_move() {
         glommio::spawn_local(offer_in_time(Rc::clone(&shard))).detach();
     }
     pump(&shard, SpinPolicy::new(spin)).await
@@ -58,7 +58,7 @@ async fn pump(shard: &Shared, mut spin: SpinPolicy) -> io::Result<()> {
         if shard.borrow().is_finished() {
             return Ok(());
         }
-        if !shard.borrow().has_pending_calls() && spin.try_stay(&mut shard.borrow_mut().ring)? {
+        if !shard.borrow().calls.has_pending() && spin.try_stay(&mut shard.borrow_mut().ring)? {
             continue;
         }
         park(shard).await?;
@@ -151,7 +151,7 @@ async fn drive(shard: Shared, key: HandlerKey) {
                 Poll::Pending
             }
         };
-        if is_over.is_ready() || shard.borrow().pass_age() > PASS_AGE_MAX {
+        if is_over.is_ready() || shard.borrow().clock.pass_age() > PASS_AGE_MAX {
             look(&shard);
         }
         is_over
@@ -162,8 +162,8 @@ async fn drive(shard: Shared, key: HandlerKey) {
 /// Offers waiters to other shards when they are old enough: sooner than the next tick.
 async fn offer_in_time(shard: Shared) {
     loop {
-        let due = poll_fn(|context| shard.borrow_mut().poll_offer_due(context)).await;
-        let left = due.saturating_duration_since(shard.borrow().time());
+        let due = poll_fn(|context| shard.borrow_mut().admission.poll_offer_due(context)).await;
+        let left = due.saturating_duration_since(shard.borrow().clock.read());
         glommio::timer::sleep(left).await;
         {
             let mut shard = shard.borrow_mut();
@@ -193,6 +193,6 @@ fn look(shard: &Shared) {
     let has_failed = turn(shard).is_err();
     let shard = shard.borrow();
     if has_failed || shard.is_finished() || shard.ring.is_awaited_in_vain() {
-        shard.wake();
+        shard.inbox.wake();
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::config::Waits;
 use crate::config::{Linger, Timeouts};
-use crate::mcp::Protocol;
+use crate::mcp::{Principal, Protocol};
 use crate::metrics::{self, Method, ToolLabels, ToolRow};
 use crate::registry::{Operation, ShardRegistry};
 use crate::session::Store;
@@ -131,9 +131,9 @@ pub(super) type LocalService = Rc<Arc<Service>>;
 /// What one shard serves now. It dereferences to the service.
 pub(super) struct Serving {
     /// The service that requests are decoded for.
-    pub current: LocalService,
+    current: LocalService,
     registry: ShardRegistry,
-    pub(super) served: Arc<Served>,
+    served: Arc<Served>,
     /// Replacements of the service that were taken up.
     replacements_seen: u64,
 }
@@ -153,9 +153,27 @@ impl Serving {
         }
     }
 
+    /// The service that requests are decoded for, to be kept by a request.
+    #[inline]
+    pub(super) fn current(&self) -> LocalService {
+        Rc::clone(&self.current)
+    }
+
+    /// Who asks; without authentication, the anonymous principal.
+    #[inline]
+    pub(super) fn principal(&self) -> Principal {
+        Principal::ANONYMOUS
+    }
+
     /// What is registered, as this shard runs it.
     pub(super) fn registry(&self) -> &ShardRegistry {
         &self.registry
+    }
+
+    /// What is served by all shards.
+    #[cfg(test)]
+    pub(super) fn served(&self) -> &Served {
+        &self.served
     }
 
     /// Takes up a service that has replaced the one known.

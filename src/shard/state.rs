@@ -6,9 +6,8 @@ use std::time::Instant;
 pub use crate::config::ShardSizes;
 use crate::config::{AccessLog, StealSettings};
 use crate::metrics::ShardMetrics;
-use crate::pool::AssemblySizes;
+use crate::pool::{AssemblySizes, HeapBudget};
 use crate::registry::{LinkListener, ServerHandle};
-use crate::timers::TimerKind;
 use crate::workers::Submitter;
 
 use super::acceptor::{Acceptor, ConnectionCap};
@@ -43,7 +42,7 @@ pub struct Shard<R: ShardRing> {
     pub(super) tasks: Tasks,
     pub(super) acceptor: Acceptor,
     pub(super) access: Access,
-    pub(super) drain: Option<Drain>,
+    pub(super) drain: Drain,
     pub(super) inbox: Inbox<R::Socket>,
     pub(super) metrics: Telemetry,
 }
@@ -94,7 +93,7 @@ impl<R: ShardRing> Shard<R> {
             clock,
         } = parts;
         let clock = Clock::new(clock);
-        let now = clock.now;
+        let now = clock.now();
         let service = Serving::new(served);
         service
             .store
@@ -103,6 +102,7 @@ impl<R: ShardRing> Shard<R> {
         metrics.on_pool(sizes.handlers);
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);
+        let heap = HeapBudget::new(sizes.heap_bytes_max);
         let peers = Peers::join(mesh, metrics.shard, inbox.clone(), steal);
         let mut shard = Shard {
             table: Table::new(),
@@ -121,20 +121,16 @@ impl<R: ShardRing> Shard<R> {
                     waiting: sizes.queue_depth_max as usize,
                     waiting_bytes: sizes.ring_buffer_bytes,
                 },
+                heap.clone(),
                 now,
             ),
             channels: Channels::new(metrics.shard),
-            writer: Writer::new(
-                sizes.handlers,
-                sizes.handler_buffer_bytes,
-                sizes.heap_bytes_max,
-                clock.unix_now,
-            ),
+            writer: Writer::new(sizes.handlers, sizes.handler_buffer_bytes, heap, clock.unix_now()),
             tasks: Tasks::new(sizes.handlers),
             clock,
             acceptor: Acceptor::new(connection_cap.join(inbox.on_place_free())),
             access: Access::new(access_log, now),
-            drain: None,
+            drain: Drain::default(),
             streams: Streams::new(metrics.shard),
             metrics: Telemetry::new(metrics, &service.labels),
             service,
@@ -142,11 +138,11 @@ impl<R: ShardRing> Shard<R> {
             inbox,
         };
         if sizes.is_prefaulted {
-            shard.calls.pool.prefault();
+            shard.calls.prefault();
             shard.intake.prefault();
             shard.writer.prefault();
         }
-        shard.clock.timers.reserve(TimerKind::Call, sizes.handlers);
+        shard.clock.reserve_calls(sizes.handlers);
         shard.ring.arm_wake();
         match stdio {
             Some(pipes) => shard.serve_stdio(pipes),

@@ -5,7 +5,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::metrics::{Eviction, ShardHistograms, ShardMetrics, Stage, ToolLabels, ToolRow};
+use crate::mcp::Reply;
+use crate::metrics::{Eviction, Operation, ShardHistograms, ShardMetrics, Stage, ToolLabels, ToolRow};
 
 /// Counters and histograms of one shard. It dereferences to the counters.
 pub(super) struct Telemetry {
@@ -48,6 +49,12 @@ impl Telemetry {
     pub(super) fn record_wait(&mut self, waited: Duration) {
         self.histograms.record(Stage::Queue, waited);
         self.histograms.record_wait(waited);
+    }
+
+    /// An operation was answered by `reply`, after so long.
+    #[inline]
+    pub(super) fn on_reply(&self, operation: Operation, reply: &Reply, elapsed: Duration) {
+        self.on_operation(operation, reply.labels.outcome, elapsed);
     }
 
     /// A connection is given up.

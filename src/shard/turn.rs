@@ -1,11 +1,10 @@
 //! One turn of a shard: completions, events and ticks, and the order in which they are handled.
 
-use std::io;
-use std::time::{Duration, Instant};
-
 use crate::metrics::ShardHistograms;
 use crate::ring::Completion;
+use std::io;
 
+use super::acceptor::AcceptEvent;
 use super::{Shard, ShardRing};
 
 /// A deadline this near makes a shard busy: the idle tick would be late for it.
@@ -16,21 +15,6 @@ impl<R: ShardRing> Shard<R> {
     pub fn begin_pass(&mut self) {
         self.clock.begin_pass();
         self.metrics.passes.increment();
-    }
-
-    /// The time now.
-    pub(super) fn time(&self) -> Instant {
-        self.clock.read()
-    }
-
-    /// Whether waiters can move to other shards.
-    pub(super) fn can_steal(&self) -> bool {
-        self.admission.can_move()
-    }
-
-    /// How long ago the last pass over the ring began.
-    pub fn pass_age(&self) -> Duration {
-        self.clock.pass_age()
     }
 
     /// Begins what was queued and collects what is done.
@@ -49,7 +33,7 @@ impl<R: ShardRing> Shard<R> {
         let mut handled = 0;
         while handled < max && !self.calls.has_started() && self.handle_next() {
             handled += 1;
-            self.clock.is_active = true;
+            self.clock.on_activity();
             self.serve_waiters();
         }
         handled
@@ -74,7 +58,7 @@ impl<R: ShardRing> Shard<R> {
             self.handle(completion);
         } else {
             if !self.ring.has_more() && !self.intake.has_starved() {
-                self.intake.on_caught_up(self.clock.now);
+                self.intake.on_caught_up(self.clock.now());
             }
             return false;
         }
@@ -100,9 +84,9 @@ impl<R: ShardRing> Shard<R> {
 
     fn handle(&mut self, completion: Completion) {
         match completion {
-            Completion::AcceptReady => self.handle_accept_ready(),
-            Completion::AcceptFailed { error } => self.handle_accept_failed(&error),
-            Completion::AcceptStopped => self.handle_accept_stopped(),
+            Completion::AcceptReady => self.handle_accept(&AcceptEvent::Ready),
+            Completion::AcceptFailed { error } => self.handle_accept(&AcceptEvent::Failed(&error)),
+            Completion::AcceptStopped => self.handle_accept(&AcceptEvent::Stopped),
             Completion::Received { key, outcome } => self.handle_received(key, outcome),
             Completion::Sent { key, buffer, result } => self.handle_sent(key, buffer, result),
             Completion::HungUp { key, outcome } => self.handle_hang_up(key, &outcome),
@@ -118,42 +102,29 @@ impl<R: ShardRing> Shard<R> {
     /// What time brings: deadlines, the drain's next step, the date, the gauges.
     pub fn handle_tick(&mut self) {
         self.clock.begin_tick();
-        self.writer.refresh_date(self.clock.unix_now.0);
+        self.writer.refresh_date(self.clock.unix_now().0);
         self.expire();
         self.expire_lingers();
         self.serve_waiters();
         self.offer_waiters();
         self.advance_drain();
-        self.tick_accept();
+        self.handle_accept(&AcceptEvent::Tick);
         self.tell_left_out();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
-        let oldest_wait = self.admission.oldest_wait(self.clock.now);
+        let oldest_wait = self.admission.oldest_wait(self.clock.now());
         self.metrics.on_oldest_wait(oldest_wait);
     }
 
     /// Whether anything is in progress, so that time matters in ticks rather than tenths of a second. Traffic
     /// counts: a sleep that the executor should not have begun then ends with the next short tick.
     pub fn is_busy(&self) -> bool {
-        self.clock.is_active
+        self.clock.is_active()
             || self.metrics.in_flight.value() > 0
             || self.is_cutting_lingers()
-            || self.drain.is_some()
+            || self.drain.is_begun()
             || self.acceptor.is_paused()
-            || self
-                .clock
-                .timers
-                .is_due_within(self.clock.now, BUSY_HORIZON_TICKS)
-    }
-
-    /// Whether calls wait for something other than the ring.
-    pub fn has_pending_calls(&self) -> bool {
-        self.calls.has_pending()
-    }
-
-    /// Makes whoever drives the shard look at it.
-    pub fn wake(&self) {
-        self.inbox.wake();
+            || self.clock.is_due_within(BUSY_HORIZON_TICKS)
     }
 
     /// The shard's latencies so far.

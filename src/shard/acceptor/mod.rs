@@ -16,17 +16,28 @@
 mod addresses;
 mod connection_cap;
 
-use std::time::Instant;
+use std::io;
+use std::time::{Duration, Instant};
 
+use crate::metrics::ShardMetrics;
 use crate::ring::AcceptOutage;
 
+use super::shard_ring::ShardRing;
 pub(super) use addresses::{AddressPlace, AddressVerdict};
 pub use connection_cap::ConnectionCap;
 pub(super) use connection_cap::ShardCap;
 
+/// Connections taken before anybody else's bytes are looked at: no more than the requests that one pass over the ring
+/// brings, so that newcomers get at most half of the time.
+const ACCEPTS_PER_LOOK_MAX: usize = 16;
+/// How long accepting pauses when descriptors or memory for it ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// In the log, whose accepts fail.
+const LISTENER: &str = "mcp";
+
 /// Where accepting stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AcceptState {
+enum State {
     /// The ring tells when somebody waits.
     Watching,
     /// Somebody may wait, and there is no place: whoever leaves calls.
@@ -41,43 +52,305 @@ pub(super) enum AcceptState {
     Over,
 }
 
+/// Something that accepting may go on with.
+#[derive(Debug)]
+pub(super) enum AcceptEvent<'a> {
+    /// Somebody waits in the listener's queue.
+    Ready,
+    /// The listener cannot be watched.
+    Failed(&'a io::Error),
+    /// The watch is cancelled.
+    Stopped,
+    /// A place is free, here or in the process.
+    PlaceFree,
+    /// Time has passed.
+    Tick,
+}
+
 /// A shard's accepting.
 pub(super) struct Acceptor {
-    pub state: AcceptState,
-    pub cap: ShardCap,
-    pub outage: AcceptOutage,
+    state: State,
+    cap: ShardCap,
+    outage: AcceptOutage,
+    /// Connections that may still be taken in this look.
+    looks: usize,
 }
 
 impl Acceptor {
     /// The listener is to be watched from now on, which is the caller's to begin.
     pub(super) fn new(cap: ShardCap) -> Acceptor {
         Acceptor {
-            state: AcceptState::Watching,
+            state: State::Watching,
             cap,
             outage: AcceptOutage::default(),
+            looks: 0,
         }
     }
 
-    /// There is no listener.
-    pub(super) fn close(&mut self) {
-        self.state = AcceptState::Over;
+    /// There is no listener, but one connection, which takes its place now.
+    pub(super) fn close_for_one(&mut self) {
+        self.state = State::Over;
+        let has_place = self.cap.try_enter();
+        debug_assert!(has_place, "the only connection has a place");
     }
 
     /// The listener is closed, and nobody was left in it.
     pub(super) fn is_over(&self) -> bool {
-        self.state == AcceptState::Over
-    }
-
-    /// Accepting has begun to stop, or is over.
-    pub(super) fn is_stopping(&self) -> bool {
-        matches!(
-            self.state,
-            AcceptState::Stopping | AcceptState::Emptying | AcceptState::Over
-        )
+        self.state == State::Over
     }
 
     /// A moment is waited for.
     pub(super) fn is_paused(&self) -> bool {
-        matches!(self.state, AcceptState::Paused(_))
+        matches!(self.state, State::Paused(_))
+    }
+
+    /// Whether connections are to be taken now, as [`Acceptor::next`] gives them.
+    pub(super) fn handle<R: ShardRing>(
+        &mut self,
+        event: &AcceptEvent<'_>,
+        ring: &mut R,
+        metrics: &ShardMetrics,
+        now: Instant,
+    ) -> bool {
+        if let AcceptEvent::Tick = event {
+            self.outage.tell_end(LISTENER, now);
+        }
+        let takes = match (event, self.state) {
+            (AcceptEvent::Ready, State::Watching) | (AcceptEvent::Tick, State::Emptying) => true,
+            (AcceptEvent::Stopped, State::Stopping) => {
+                self.state = State::Emptying;
+                true
+            }
+            (AcceptEvent::PlaceFree | AcceptEvent::Tick, State::Full) => !self.cap.is_waiting(),
+            (AcceptEvent::Failed(error), State::Watching) => {
+                self.pause(error, metrics, now);
+                false
+            }
+            (AcceptEvent::Tick, State::Paused(until)) if now >= until => {
+                self.watch(ring);
+                false
+            }
+            _ => false,
+        };
+        if takes {
+            self.cap.stop_waiting();
+            self.looks = ACCEPTS_PER_LOOK_MAX;
+        }
+        takes
+    }
+
+    /// Takes the next connection from the queue, with a place; none once there is no place, nobody left, or a look's
+    /// worth was taken. Whoever still waits then is told of at once by a new watch, behind what else there is to do.
+    pub(super) fn next<R: ShardRing>(
+        &mut self,
+        ring: &mut R,
+        metrics: &ShardMetrics,
+        now: Instant,
+    ) -> Option<R::Socket> {
+        if self.looks == 0 {
+            self.watch_unless_emptying(ring);
+            return None;
+        }
+        self.looks -= 1;
+        if !self.cap.try_enter() && !self.cap.await_place() {
+            if self.state != State::Emptying {
+                self.state = State::Full;
+            }
+            return None;
+        }
+        match ring.accept_now() {
+            Ok(Some(socket)) => Some(socket),
+            Ok(None) => {
+                self.cap.leave(None);
+                self.on_queue_empty(ring);
+                None
+            }
+            Err(error) => {
+                self.cap.leave(None);
+                self.pause(&error, metrics, now);
+                None
+            }
+        }
+    }
+
+    /// What its address's cap has to say of a connection, if there is one. Without an address it is gone already.
+    pub(super) fn address_verdict<R: ShardRing>(
+        &self,
+        ring: &R,
+        socket: &R::Socket,
+    ) -> Option<AddressVerdict> {
+        let addresses = self.cap.addresses()?;
+        let address = ring.peer_address(socket).ok()?.ip();
+        Some(addresses.enter(address))
+    }
+
+    /// A connection that was let in is closed: its place is free, and the descriptor that was missing may be.
+    pub(super) fn on_closed<R: ShardRing>(&mut self, ring: &mut R, address: Option<AddressPlace>) {
+        self.cap.leave(address);
+        if self.is_paused() {
+            self.watch(ring);
+        }
+    }
+
+    /// Begins to stop: no more is taken than is queued by now. Once.
+    pub(super) fn stop<R: ShardRing>(&mut self, ring: &mut R) {
+        if !matches!(self.state, State::Stopping | State::Emptying | State::Over) {
+            self.state = State::Stopping;
+            ring.unwatch_listener();
+        }
+    }
+
+    fn watch<R: ShardRing>(&mut self, ring: &mut R) {
+        self.state = State::Watching;
+        ring.watch_listener();
+    }
+
+    fn watch_unless_emptying<R: ShardRing>(&mut self, ring: &mut R) {
+        if self.state != State::Emptying {
+            self.watch(ring);
+        }
+    }
+
+    fn on_queue_empty<R: ShardRing>(&mut self, ring: &mut R) {
+        if self.state == State::Emptying {
+            self.state = State::Over;
+            ring.close_listener();
+        } else {
+            self.watch(ring);
+        }
+    }
+
+    /// Out of descriptors, most likely. A shard that drains tries again at its next tick.
+    fn pause(&mut self, error: &io::Error, metrics: &ShardMetrics, now: Instant) {
+        metrics.accept_failures.increment();
+        self.outage.on_failure(LISTENER, error, now);
+        if self.state != State::Emptying {
+            self.state = State::Paused(now + ACCEPT_PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metrics::ToolLabels;
+    use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
+    use crate::ring::{Completion, DataRing, RingOptions};
+    use crate::units::ShardId;
+
+    /// One acceptor, of a process that may have `connections_max` connections.
+    struct Rig {
+        network: SimulatedNetwork,
+        ring: SimulatedRing,
+        acceptor: Acceptor,
+        metrics: Arc<ShardMetrics>,
+        now: Instant,
+        peers: Vec<SimulatedPeer>,
+    }
+
+    impl Rig {
+        fn new(connections_max: usize) -> Rig {
+            let network = SimulatedNetwork::new(7);
+            Rig {
+                ring: network.ring(RingOptions::default()),
+                network,
+                acceptor: Acceptor::new(ConnectionCap::new(connections_max, None, 1).join(Box::new(|| ()))),
+                metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
+                now: Instant::now(),
+                peers: Vec::new(),
+            }
+        }
+
+        fn connect(&mut self, count: usize) {
+            for _ in 0..count {
+                self.peers.push(self.network.connect(0));
+            }
+        }
+
+        /// The connections that are taken because of this.
+        fn handle(&mut self, event: &AcceptEvent<'_>) -> Vec<SimulatedSocket> {
+            let mut taken = Vec::new();
+            let (ring, metrics) = (&mut self.ring, &self.metrics);
+            if self.acceptor.handle(event, ring, metrics, self.now) {
+                while let Some(socket) = self.acceptor.next(ring, metrics, self.now) {
+                    taken.push(socket);
+                }
+            }
+            taken
+        }
+
+        /// What the ring has to say, if anything.
+        fn completion(&mut self) -> Option<Completion> {
+            self.ring.flush().unwrap();
+            self.ring.next_completion()
+        }
+    }
+
+    #[test]
+    fn few_are_taken_in_one_look_and_the_rest_with_the_next() {
+        let mut rig = Rig::new(100);
+        rig.ring.watch_listener();
+        rig.connect(ACCEPTS_PER_LOOK_MAX + 2);
+        assert!(matches!(rig.completion(), Some(Completion::AcceptReady)));
+        let first = rig.handle(&AcceptEvent::Ready);
+        assert_eq!(first.len(), ACCEPTS_PER_LOOK_MAX);
+        assert!(matches!(rig.completion(), Some(Completion::AcceptReady)));
+        assert_eq!(rig.handle(&AcceptEvent::Ready).len(), 2);
+        assert!(rig.completion().is_none(), "nobody is left");
+    }
+
+    #[test]
+    fn without_a_place_connections_wait_in_the_backlog() {
+        let mut rig = Rig::new(1);
+        rig.connect(2);
+        assert_eq!(rig.handle(&AcceptEvent::Ready).len(), 1);
+        assert!(rig.handle(&AcceptEvent::Tick).is_empty());
+        assert!(
+            rig.handle(&AcceptEvent::Ready).is_empty(),
+            "the listener is not watched meanwhile"
+        );
+        rig.acceptor.on_closed(&mut rig.ring, None);
+        assert_eq!(rig.handle(&AcceptEvent::PlaceFree).len(), 1);
+    }
+
+    #[test]
+    fn a_failure_pauses_accepting_until_its_time_or_until_somebody_leaves() {
+        let mut rig = Rig::new(2);
+        let error = io::Error::from(io::ErrorKind::OutOfMemory);
+        assert!(rig.handle(&AcceptEvent::Failed(&error)).is_empty());
+        assert!(rig.acceptor.is_paused());
+        assert_eq!(rig.metrics.accept_failures.value(), 1);
+        rig.connect(1);
+        assert!(rig.handle(&AcceptEvent::Ready).is_empty(), "it is paused");
+        rig.handle(&AcceptEvent::Tick);
+        assert!(rig.acceptor.is_paused());
+        rig.now += ACCEPT_PAUSE;
+        rig.handle(&AcceptEvent::Tick);
+        assert!(!rig.acceptor.is_paused());
+        assert!(matches!(rig.completion(), Some(Completion::AcceptReady)));
+        assert_eq!(rig.handle(&AcceptEvent::Ready).len(), 1);
+        rig.connect(1);
+        assert!(matches!(rig.completion(), Some(Completion::AcceptReady)));
+        rig.handle(&AcceptEvent::Failed(&error));
+        rig.acceptor.on_closed(&mut rig.ring, None);
+        assert!(!rig.acceptor.is_paused(), "a descriptor is free");
+    }
+
+    #[test]
+    fn an_acceptor_that_stops_takes_whoever_is_queued() {
+        let mut rig = Rig::new(1);
+        rig.ring.watch_listener();
+        rig.connect(2);
+        rig.acceptor.stop(&mut rig.ring);
+        assert!(rig.handle(&AcceptEvent::Ready).is_empty(), "it is stopping");
+        assert_eq!(rig.handle(&AcceptEvent::Stopped).len(), 1);
+        assert!(!rig.acceptor.is_over(), "one is queued, and has no place");
+        rig.acceptor.on_closed(&mut rig.ring, None);
+        assert_eq!(rig.handle(&AcceptEvent::Tick).len(), 1);
+        rig.acceptor.on_closed(&mut rig.ring, None);
+        assert!(rig.handle(&AcceptEvent::Tick).is_empty());
+        assert!(rig.acceptor.is_over());
     }
 }

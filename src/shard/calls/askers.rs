@@ -19,26 +19,26 @@ use super::call::{Call, Run};
 const ASKERS_PER_HANDLER: u32 = 4;
 
 /// Calls that have asked their clients something.
-pub(in crate::shard) struct Askers {
+pub(super) struct Askers {
     places: Slab<AskerKey, Asker>,
     /// Shelved calls by the handler they had, which is what their task knows them by.
     by_handler: HashMap<HandlerKey, AskerKey>,
 }
 
 /// A call that has asked its client something.
-pub(in crate::shard) struct Asker {
-    pub(in crate::shard) link: Arc<CallLink>,
+pub(super) struct Asker {
+    pub(super) link: Arc<CallLink>,
     /// Questions that may still be open.
-    pub(in crate::shard) questions: Vec<u32>,
+    pub(super) questions: Vec<u32>,
     /// The handler it has, or had before it was shelved.
-    pub(in crate::shard) handler: HandlerKey,
-    pub(in crate::shard) connection: ConnectionKey,
+    pub(super) handler: HandlerKey,
+    pub(super) connection: ConnectionKey,
     /// What it runs as, if that is a task.
-    pub(in crate::shard) task: Option<Box<TaskId>>,
+    pub(super) task: Option<Box<TaskId>>,
     /// When the questions that are open were asked.
-    pub(in crate::shard) since: Instant,
-    pub(in crate::shard) shelved: Option<Call>,
-    pub(in crate::shard) is_returning: bool,
+    pub(super) since: Instant,
+    pub(super) shelved: Option<Call>,
+    pub(super) is_returning: bool,
 }
 
 impl Asker {
@@ -63,7 +63,7 @@ impl Asker {
 }
 
 impl Askers {
-    pub(in crate::shard) fn new(handlers: u32) -> Askers {
+    pub(super) fn new(handlers: u32) -> Askers {
         Askers {
             places: Slab::bounded(handlers.saturating_mul(ASKERS_PER_HANDLER)),
             by_handler: HashMap::new(),
@@ -71,19 +71,19 @@ impl Askers {
     }
 
     /// Whether no call lies on the shelf.
-    pub(in crate::shard) fn is_shelf_empty(&self) -> bool {
+    pub(super) fn is_shelf_empty(&self) -> bool {
         self.by_handler.is_empty()
     }
 
-    pub(in crate::shard) fn at(&mut self, key: AskerKey) -> Option<&mut Asker> {
+    pub(super) fn at(&mut self, key: AskerKey) -> Option<&mut Asker> {
         self.places.get_mut(key)
     }
 
-    pub(in crate::shard) fn key_at(&self, index: u32) -> Option<AskerKey> {
+    pub(super) fn key_at(&self, index: u32) -> Option<AskerKey> {
         self.places.key_at(index)
     }
 
-    pub(in crate::shard) fn keys(&self) -> Vec<AskerKey> {
+    pub(super) fn keys(&self) -> Vec<AskerKey> {
         self.places.keys().collect()
     }
 
@@ -97,7 +97,7 @@ impl Askers {
     }
 
     /// Wakes the task of the call that had this handler, if it is shelved, so that it speaks for itself; whether it is.
-    pub(in crate::shard) fn wake_shelved(&mut self, handler: HandlerKey) -> bool {
+    pub(super) fn wake_shelved(&mut self, handler: HandlerKey) -> bool {
         let Some((call, _)) = self.shelved_at(handler) else {
             return false;
         };
@@ -108,7 +108,7 @@ impl Askers {
     }
 
     /// The call that `is_it`, shelved or not.
-    pub(in crate::shard) fn find(&self, is_it: impl Fn(&Asker) -> bool) -> Option<AskerKey> {
+    pub(super) fn find(&self, is_it: impl Fn(&Asker) -> bool) -> Option<AskerKey> {
         self.places
             .iter()
             .find(|(_, asker)| is_it(asker))
@@ -120,14 +120,14 @@ impl Askers {
     }
 
     /// A call is over: what it asked is of no interest any more.
-    pub(in crate::shard) fn remove(&mut self, key: AskerKey) {
+    pub(super) fn remove(&mut self, key: AskerKey) {
         if let Some(asker) = self.places.remove(key) {
             self.by_handler.remove(&asker.handler);
         }
     }
 
     /// Tells a call that none of its questions will be answered. False if there is none.
-    pub(in crate::shard) fn fail(&mut self, key: AskerKey, error: &AnswerError) -> bool {
+    pub(super) fn fail(&mut self, key: AskerKey, error: &AnswerError) -> bool {
         let Some(asker) = self.at(key) else {
             return false;
         };
@@ -149,7 +149,7 @@ impl Askers {
     }
 
     /// The task of the call was woken that has given up `handler`: whether it wants one, and did not before.
-    pub(in crate::shard) fn begin_return(&mut self, handler: HandlerKey) -> bool {
+    pub(super) fn begin_return(&mut self, handler: HandlerKey) -> bool {
         let key = self.by_handler.get(&handler);
         let asker = key.and_then(|key| self.places.get_mut(*key));
         asker.is_some_and(|asker| !std::mem::replace(&mut asker.is_returning, true))
@@ -167,16 +167,13 @@ impl Askers {
     }
 
     /// Takes the call of this connection from the shelf, if there is one.
-    pub(in crate::shard) fn take_shelved_of(&mut self, connection: ConnectionKey) -> Option<Call> {
+    pub(super) fn take_shelved_of(&mut self, connection: ConnectionKey) -> Option<Call> {
         let key = self.find(|asker| asker.connection == connection)?;
         self.at(key)?.shelved.take()
     }
 
     /// Takes the call from the shelf that `is_it`, if there is one.
-    pub(in crate::shard) fn take_shelved(
-        &mut self,
-        is_it: impl Fn(&Call) -> bool,
-    ) -> Option<(ConnectionKey, Call)> {
+    pub(super) fn take_shelved(&mut self, is_it: impl Fn(&Call) -> bool) -> Option<(ConnectionKey, Call)> {
         let key = self.find(|asker| asker.shelved.as_ref().is_some_and(&is_it))?;
         let asker = self.at(key)?;
         let connection = asker.connection;

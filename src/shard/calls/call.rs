@@ -1,12 +1,13 @@
 //! The state of a leased handler.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::mcp::{Batch, TaskId, Ticket};
 use crate::metrics;
-use crate::registry::{CallFuture, CallLink};
+use crate::registry::{CallFuture, CallLink, Operation};
 use crate::session::live::Stream;
 use crate::workers::JobHandle;
 
@@ -64,6 +65,11 @@ impl Call {
     /// What it is counted under.
     pub(in crate::shard) fn label(&self) -> metrics::Operation {
         self.service.label(self.ticket.operation())
+    }
+
+    /// What it was decoded for, and what it runs.
+    pub(in crate::shard) fn work(&self) -> (LocalService, Operation) {
+        (Rc::clone(&self.service), self.ticket.operation())
     }
 
     /// Whether it has its outcome.

@@ -31,22 +31,23 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::mcp::{Era, TaskId};
+use crate::metrics::HandlerState;
 use crate::pool::{HandlerKey, Pool};
-use crate::registry::{CallFuture, CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
+use crate::registry::{AnswerError, CallFuture, CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
 use crate::ring::ConnectionKey;
 use crate::workers::{Job, Refused, Submitter};
 
 pub(super) use asker_key::AskerKey;
-use askers::Asker;
-pub(super) use askers::Askers;
+use askers::{Asker, Askers};
 pub use call::Call;
 pub(super) use call::{Batched, Run};
 use links::Links;
 
 /// The calls of one shard.
 pub(super) struct Calls {
-    pub pool: Pool<Call, ConnectionKey>,
-    pub askers: Askers,
+    pool: Pool<Call, ConnectionKey>,
+    askers: Askers,
     links: Links,
     /// Calls to be polled for the first time, oldest first.
     started: VecDeque<HandlerKey>,
@@ -59,6 +60,15 @@ pub(super) struct Calls {
     /// One message of it.
     message: Vec<u8>,
     workers: Submitter,
+}
+
+/// Whose call has the deadline of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallSlot {
+    /// The call that this handler works for.
+    Handler(HandlerKey),
+    /// A call that waits for its client.
+    Asker(AskerKey),
 }
 
 /// A call that gave up its handler, on its way to another.
@@ -110,6 +120,12 @@ impl Calls {
         }
     }
 
+    /// Whether a call ends when its client leaves: that is what the client means since 2026-07-28, and was not before.
+    pub(super) fn is_cancelled_by_leaving(&mut self, handler: HandlerKey) -> bool {
+        let call = self.at(handler);
+        call.is_some_and(|call| call.ticket.revision().era() == Era::Modern)
+    }
+
     /// Whether a handler works for a task.
     pub(super) fn is_task(&mut self, handler: HandlerKey) -> bool {
         self.speaker(handler).is_some_and(|(call, _)| call.task.is_some())
@@ -137,6 +153,109 @@ impl Calls {
         keys.into_iter()
             .filter(|handler| self.at(*handler).is_some_and(|call| matches(call)))
             .collect()
+    }
+
+    /// Whose call has the deadline of this slot: see [`Clock::set_call_deadline`](super::clock::Clock).
+    pub(super) fn at_slot(&self, slot: u32) -> Option<CallSlot> {
+        match slot.checked_sub(self.pool.size()) {
+            None => self.pool.key_at(slot).map(CallSlot::Handler),
+            Some(place) => self.askers.key_at(place).map(CallSlot::Asker),
+        }
+    }
+
+    // Handlers.
+
+    /// How many handlers there are.
+    pub(super) fn handlers(&self) -> u32 {
+        self.pool.size()
+    }
+
+    /// Capacity of a handler's buffer, bytes.
+    #[inline]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.pool.buffer_bytes()
+    }
+
+    /// Makes all pages of the handlers' buffers resident.
+    pub(super) fn prefault(&mut self) {
+        self.pool.prefault();
+    }
+
+    /// Whether a handler neither works nor lingers.
+    #[inline]
+    pub(super) fn has_idle(&self) -> bool {
+        self.pool.idle() > 0
+    }
+
+    /// Whether no call runs or waits, and no handler lingers.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pool.idle() == self.pool.size() && self.askers.is_shelf_empty()
+    }
+
+    /// Leases a handler to a call: the one that its holder `held`, or an idle one; and what that was until now. `None`
+    /// if there is none.
+    #[inline]
+    pub(super) fn lease(
+        &mut self,
+        holder: ConnectionKey,
+        held: Option<HandlerKey>,
+        call: Call,
+    ) -> Option<(HandlerKey, HandlerState)> {
+        match held {
+            Some(held) => Some((self.pool.resume(held, call)?, HandlerState::Lingering)),
+            None => Some((self.pool.acquire(holder, call)?, HandlerState::Idle)),
+        }
+    }
+
+    /// Takes a handler back from a call that was ended, or from the holder it lingers with. False if it has none.
+    #[inline]
+    pub(super) fn release(&mut self, handler: HandlerKey) -> bool {
+        self.pool.release(handler)
+    }
+
+    /// Gives an idle handler to a connection that has no call yet.
+    pub(super) fn hold(&mut self, holder: ConnectionKey, now: Instant) -> Option<HandlerKey> {
+        self.pool.hold(holder, now)
+    }
+
+    /// A call is over, and its handler stays with its holder, under the key that is returned.
+    pub(super) fn linger(&mut self, handler: HandlerKey, now: Instant) -> Option<HandlerKey> {
+        self.pool.linger(handler, now)
+    }
+
+    /// The connection with which a handler has lingered longest, and since when.
+    pub(super) fn longest_lingering(&self) -> Option<(ConnectionKey, Instant)> {
+        let (_, holder, since) = self.pool.longest_lingering()?;
+        Some((holder, since))
+    }
+
+    /// A handler works for this task from now on, and no more for the connection that asked for it.
+    pub(super) fn hand_over(&mut self, handler: HandlerKey, task: ConnectionKey) {
+        self.pool.hand_over(handler, task);
+    }
+
+    /// Keeps the body of a batch with its handler.
+    pub(super) fn keep_body(&mut self, handler: HandlerKey, body: &[u8]) {
+        if let Some(mut inbound) = self.pool.take_inbound(handler) {
+            inbound.extend_from_slice(body);
+            self.pool.put_inbound(handler, inbound);
+        }
+    }
+
+    /// Takes the body of a batch to decode its next call; goes back to [`Calls::put_body`].
+    pub(super) fn take_body(&mut self, handler: HandlerKey) -> Option<Vec<u8>> {
+        self.pool.take_inbound(handler)
+    }
+
+    /// Takes the body back.
+    pub(super) fn put_body(&mut self, handler: HandlerKey, body: Vec<u8>) {
+        self.pool.put_inbound(handler, body);
+    }
+
+    /// Renews the lease of a handler for the next call of its batch: what comes late for one call is never taken for
+    /// the next.
+    pub(super) fn renew(&mut self, handler: HandlerKey) -> Option<HandlerKey> {
+        self.pool.renew(handler)
     }
 
     // What calls speak into.
@@ -311,8 +430,68 @@ impl Calls {
         Some(key)
     }
 
-    /// The timer slot of a call that asks: they are those behind the handlers'.
-    pub(super) fn asker_timer(&self, key: AskerKey) -> u32 {
+    /// The calls that have asked their clients something.
+    pub(super) fn askers(&self) -> Vec<AskerKey> {
+        self.askers.keys()
+    }
+
+    /// The call of this connection, message or task that has asked something, by its number.
+    pub(super) fn asker_number(&self, holder: ConnectionKey) -> Option<u64> {
+        let key = self.askers.find(|asker| asker.connection == holder)?;
+        Some(key.number())
+    }
+
+    /// A question of a call is with its client.
+    pub(super) fn on_asked(&mut self, key: AskerKey, number: u32, now: Instant) -> Option<()> {
+        let asker = self.askers.at(key)?;
+        asker.questions.push(number);
+        asker.since = now;
+        Some(())
+    }
+
+    /// A question was answered: what its call is to be told by, and what the call runs as if that is a task.
+    pub(super) fn on_answered(
+        &mut self,
+        key: AskerKey,
+        number: u32,
+    ) -> Option<(Arc<CallLink>, Option<Box<TaskId>>)> {
+        let asker = self.askers.at(key)?;
+        asker.questions.retain(|open| *open != number);
+        Some((Arc::clone(&asker.link), asker.task.clone()))
+    }
+
+    /// Tells a call that none of its questions will be answered. False if there is none.
+    pub(super) fn fail_questions(&mut self, key: AskerKey, error: &AnswerError) -> bool {
+        self.askers.fail(key, error)
+    }
+
+    /// A call is over: what it asked is of no interest any more.
+    pub(super) fn forget_asker(&mut self, key: AskerKey) {
+        self.askers.remove(key);
+    }
+
+    /// Wakes the task of the call that had this handler, if it is shelved, so that it speaks for itself; whether it is.
+    pub(super) fn wake_shelved(&mut self, handler: HandlerKey) -> bool {
+        self.askers.wake_shelved(handler)
+    }
+
+    /// The task of the call was woken that has given up `handler`: whether it wants one, and did not before.
+    pub(super) fn begin_return(&mut self, handler: HandlerKey) -> bool {
+        self.askers.begin_return(handler)
+    }
+
+    /// Takes the call from the shelf that `is_it`, if there is one.
+    pub(super) fn take_shelved(&mut self, is_it: impl Fn(&Call) -> bool) -> Option<(ConnectionKey, Call)> {
+        self.askers.take_shelved(is_it)
+    }
+
+    /// Takes the call of this task from the shelf, if it is there.
+    pub(super) fn take_shelved_of(&mut self, task: ConnectionKey) -> Option<Call> {
+        self.askers.take_shelved_of(task)
+    }
+
+    /// The slot of the deadline of a call that asks: they are those behind the handlers'.
+    pub(super) fn asker_slot(&self, key: AskerKey) -> u32 {
         self.pool.size() + key.index()
     }
 
@@ -383,6 +562,18 @@ impl Calls {
         }
         self.started.push_back(handler);
         Some(handler)
+    }
+
+    /// Handlers that neither work nor linger.
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> u32 {
+        self.pool.idle()
+    }
+
+    /// Handlers that work.
+    #[cfg(test)]
+    pub(super) fn busy(&self) -> u32 {
+        self.pool.busy()
     }
 
     /// Panics unless no call runs, waits or is to be polled.

@@ -186,6 +186,11 @@ impl<S> Connection<S> {
         self.state == State::Open && !self.ring.is_sending
     }
 
+    /// Open, with a request that is not there yet, and no answer on its way. A channel has deadlines of its own.
+    pub(in crate::shard) fn is_incomplete(&self) -> bool {
+        self.is_between_answers() && self.request.assembly.is_some() && self.channel.is_none()
+    }
+
     /// Open, with no byte of a request.
     pub(in crate::shard) fn is_parked(&self) -> bool {
         self.state == State::Open && self.request.assembly.is_none() && self.channel.is_none()

@@ -16,13 +16,16 @@ mod exchange;
 mod request;
 mod task;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::pool::{HandlerKey, WaitKey};
-use crate::ring::ConnectionKey;
+use crate::ring::{ConnectionKey, DataRing};
+use crate::session::live::Stream;
 use crate::slab::Slab;
 
 use super::acceptor::AddressPlace;
+use super::channels::Channel;
 use super::streams::OpenStream;
 
 pub(super) use connection::{Connection, Outgoing, OutgoingKind, State, Waiting};
@@ -105,6 +108,12 @@ impl<S> Table<S> {
             Entry::Task(task) => Some(task),
             Entry::Connection(_) | Entry::Exchange(_) | Entry::Closing(_) => None,
         }
+    }
+
+    /// The channel that a connection was made.
+    #[inline]
+    pub(super) fn channel(&mut self, key: ConnectionKey) -> Option<&mut Channel> {
+        self.connection(key)?.channel.as_deref_mut()
     }
 
     /// The request in progress of a connection or of a message.
@@ -195,6 +204,20 @@ impl<S> Table<S> {
         }
     }
 
+    /// Whether the entry that a call came from waits for it to go on: a connection only if the call's stream is open on
+    /// it.
+    pub(super) fn awaits_return(&self, key: ConnectionKey, stream: Option<&Arc<Stream>>) -> bool {
+        match self.entries.get(key) {
+            Some(Entry::Connection(connection)) => {
+                let open = connection.request.stream.as_ref().zip(stream);
+                connection.state == State::Streaming && open.is_some_and(|(open, stream)| open.is_of(stream))
+            }
+            Some(Entry::Exchange(exchange)) => exchange.state == ExchangeState::Streaming,
+            Some(Entry::Task(_)) => true,
+            Some(Entry::Closing(_)) | None => false,
+        }
+    }
+
     /// The place in the queue of an entry that waits for a handler.
     pub(super) fn wait(&self, key: ConnectionKey) -> Option<WaitKey> {
         match self.entries.get(key)? {
@@ -241,8 +264,28 @@ impl<S> Table<S> {
         (!matches!(self.entries.get(key), Some(Entry::Closing(_)))).then_some(key)
     }
 
+    /// Watches for the hang-up of a connection that is not read from. A channel is read from at any time.
+    pub(super) fn watch<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &mut R) {
+        if let Some(connection) = self.connection(key)
+            && !connection.ring.is_watched
+        {
+            connection.ring.is_watched = true;
+            ring.watch_hang_up(key, &connection.socket);
+        }
+    }
+
+    /// Closes the descriptor of a dead connection if the ring owes nothing that names it.
+    pub(super) fn reap<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &mut R) {
+        let is_over = self
+            .connection(key)
+            .is_some_and(|connection| !connection.ring.is_in_flight());
+        if is_over && let Some(socket) = self.remove_to_close(key) {
+            ring.close(key, socket);
+        }
+    }
+
     /// Takes a connection out whose descriptor is to be closed: the slot keeps what is counted until [`Table::free`].
-    pub(super) fn remove_to_close(&mut self, key: ConnectionKey) -> Option<S> {
+    fn remove_to_close(&mut self, key: ConnectionKey) -> Option<S> {
         let entry = self.entries.get_mut(key)?;
         let Entry::Connection(connection) = entry else {
             return None;

@@ -21,7 +21,7 @@ use crate::jsonrpc::Scratch;
 use crate::pool::{Assembly, AssemblyPool, AssemblySizes, HeapBudget, Purpose};
 use crate::ring::{ConnectionKey, DataRing};
 
-use super::connections::{Connection, State, Table};
+use super::connections::{Connection, Request, State, Table};
 use starved::Starved;
 
 /// A client that has not sent the rest of a request for this long may be slow, and gives way to others when buffers run
@@ -52,11 +52,11 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(sizes: AssemblySizes, now: Instant) -> Intake {
+    pub(super) fn new(sizes: AssemblySizes, heap: HeapBudget, now: Instant) -> Intake {
         let incomplete_max = 2 * sizes.pieces;
         Intake {
             waiting_bytes: sizes.waiting_bytes,
-            assembly: AssemblyPool::new(sizes),
+            assembly: AssemblyPool::new(sizes, heap),
             starved: Starved::default(),
             incomplete: VecDeque::with_capacity(incomplete_max + 1),
             incomplete_max,
@@ -78,9 +78,12 @@ impl Intake {
     pub(super) fn arm_receive<R: DataRing>(
         &mut self,
         key: ConnectionKey,
-        connection: &mut Connection<R::Socket>,
+        table: &mut Table<R::Socket>,
         ring: &mut R,
     ) {
+        let Some(connection) = table.connection(key) else {
+            return;
+        };
         if connection.ring.is_receiving || connection.ring.is_starved {
             return;
         }
@@ -142,13 +145,20 @@ impl Intake {
     // Keeping.
 
     /// Appends bytes to what is kept of a request. False if there is no memory for them.
-    pub(super) fn append(&mut self, assembly: &mut Assembly, bytes: &[u8], heap: &mut HeapBudget) -> bool {
-        self.assembly.append(assembly, bytes, heap).is_ok()
+    pub(super) fn append(&mut self, assembly: &mut Assembly, bytes: &[u8]) -> bool {
+        self.assembly.append(assembly, bytes).is_ok()
     }
 
     /// Takes a buffer back, with whatever is in it.
-    pub(super) fn give_back(&mut self, assembly: Box<Assembly>, heap: &mut HeapBudget) {
-        self.assembly.give_back(assembly, heap);
+    pub(super) fn give_back(&mut self, assembly: Box<Assembly>) {
+        self.assembly.give_back(assembly);
+    }
+
+    /// Takes back what is kept of a request, if anything is.
+    pub(super) fn drop_kept(&mut self, request: &mut Request) {
+        if let Some(assembly) = request.assembly.take() {
+            self.give_back(assembly);
+        }
     }
 
     /// A buffer for a request in pieces, or an empty one that grows on the heap.
@@ -165,24 +175,20 @@ impl Intake {
     }
 
     /// A buffer with the bytes of a request that waits; `None` if there is no memory for them.
-    pub(super) fn keep_waiting(&mut self, bytes: &[u8], heap: &mut HeapBudget) -> Option<Box<Assembly>> {
+    pub(super) fn keep_waiting(&mut self, bytes: &[u8]) -> Option<Box<Assembly>> {
         let mut assembly = self
             .assembly
             .take(Purpose::Waiting)
             .unwrap_or_else(|| self.assembly.extra());
-        if self.append(&mut assembly, bytes, heap) {
+        if self.append(&mut assembly, bytes) {
             return Some(assembly);
         }
-        self.assembly.give_back(assembly, heap);
+        self.assembly.give_back(assembly);
         None
     }
 
     /// Moves a request that waits to a buffer for that, if it fits: those for pieces stay free for requests in pieces.
-    pub(super) fn move_to_waiting(
-        &mut self,
-        assembly: Box<Assembly>,
-        heap: &mut HeapBudget,
-    ) -> Box<Assembly> {
+    pub(super) fn move_to_waiting(&mut self, assembly: Box<Assembly>) -> Box<Assembly> {
         let is_small = assembly.window().len() <= self.waiting_bytes;
         if assembly.purpose() == Some(Purpose::Waiting) || !is_small {
             return assembly;
@@ -190,11 +196,11 @@ impl Intake {
         let Some(mut waiting) = self.assembly.take(Purpose::Waiting) else {
             return assembly;
         };
-        if self.append(&mut waiting, assembly.window(), heap) {
-            self.assembly.give_back(assembly, heap);
+        if self.append(&mut waiting, assembly.window()) {
+            self.assembly.give_back(assembly);
             waiting
         } else {
-            self.assembly.give_back(waiting, heap);
+            self.assembly.give_back(waiting);
             assembly
         }
     }

@@ -3,7 +3,6 @@
 //! The handler is free as soon as the send is queued: an answer that only waits to be sent keeps nobody waiting.
 
 use std::io;
-use std::ops::Range;
 
 use crate::mcp::OverloadReason;
 use crate::metrics::{HttpRefusal, Stage};
@@ -53,7 +52,7 @@ impl<R: ShardRing> Shard<R> {
             charged,
             is_counted,
         } = answer;
-        let is_draining = self.is_draining();
+        let is_draining = self.drain.is_begun();
         let connection = self.table.connection(key).filter(|c| c.state != State::Dead);
         let Some(connection) = connection else {
             let outgoing = Outgoing {
@@ -133,33 +132,18 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Sends bytes that are not a final answer (`100 Continue`); the server goes on reading the request.
-    pub(in crate::shard) fn send_interim(
-        &mut self,
-        key: ConnectionKey,
-        buffer: Vec<u8>,
-        range: Range<usize>,
-    ) {
-        let outgoing = Outgoing {
-            range,
-            kind: OutgoingKind::Interim,
-            ..Outgoing::default()
-        };
-        self.send(key, buffer, outgoing);
-    }
-
     pub(in crate::shard) fn send(&mut self, key: ConnectionKey, buffer: Vec<u8>, outgoing: Outgoing) {
         let sending = Sending { buffer, outgoing };
         let Some(connection) = self.table.connection(key) else {
             return self.writer.reclaim(sending, &self.metrics);
         };
-        let now = self.clock.now;
+        let now = self.clock.now();
         let queued = self.writer.send(&mut self.ring, key, connection, sending, now);
         if queued.reads_on {
-            self.arm_receive(key);
+            self.intake.arm_receive(key, &mut self.table, &mut self.ring);
         }
         if queued.is_timed {
-            self.set_deadline(key, now + self.service.timeouts.write);
+            self.clock.set_deadline(key, now + self.service.timeouts.write);
         }
     }
 
@@ -179,7 +163,7 @@ impl<R: ShardRing> Shard<R> {
             Sent::Done(OutgoingKind::Stream, _) => self.continue_stream(key),
             Sent::Done(OutgoingKind::Channel, _) => self.continue_channel(key),
             Sent::Rest(sending) => self.send_rest(key, sending),
-            Sent::Dead => self.reap(key),
+            Sent::Dead => self.table.reap(key, &mut self.ring),
             Sent::Failed(error) => {
                 if self.table.is_alive(key) {
                     self.metrics.count_eviction(loss(Some(&error)));
@@ -204,7 +188,8 @@ impl<R: ShardRing> Shard<R> {
         } else if is_patient {
             self.on_channel_progress(key);
         } else {
-            self.set_deadline(key, self.clock.now + self.service.timeouts.write);
+            self.clock
+                .set_deadline(key, self.clock.now() + self.service.timeouts.write);
         }
     }
 

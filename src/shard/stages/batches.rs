@@ -3,7 +3,6 @@
 //! The handler's inbound buffer keeps the body, and each call is decoded from there when its turn comes. Each
 //! call has a lease of its own, so that what comes late for one is never taken for the next.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::mcp::{OverloadReason, Ticket};
@@ -45,13 +44,10 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(key, answers, None, &reply);
         };
-        let Some(handler) = self.lease(key, ticket, self.clock.now, Some(batched)) else {
+        let Some(handler) = self.lease(key, ticket, self.clock.now(), Some(batched)) else {
             return;
         };
-        if let Some(mut inbound) = self.calls.pool.take_inbound(handler) {
-            inbound.extend_from_slice(body);
-            self.calls.pool.put_inbound(handler, inbound);
-        }
+        self.calls.keep_body(handler, body);
         self.begin_run(handler, started);
     }
 
@@ -76,12 +72,12 @@ impl<R: ShardRing> Shard<R> {
             self.writer.put_buffer(batched.answers);
             return self.end_lease(handler);
         }
-        let Some(body) = self.calls.pool.take_inbound(handler) else {
+        let Some(body) = self.calls.take_body(handler) else {
             return;
         };
         let holder = self.calls.holder(handler);
         let next = self.next_of_batch(holder, &mut batched, &body);
-        self.calls.pool.put_inbound(handler, body);
+        self.calls.put_body(handler, body);
         let Some(connection) = self.calls.holder(handler) else {
             return;
         };
@@ -90,11 +86,11 @@ impl<R: ShardRing> Shard<R> {
             let reply = batch.close(&mut answers);
             return self.reply(connection, answers, Some(handler), &reply);
         };
-        let Some(renewed) = self.calls.pool.renew(handler) else {
+        let Some(renewed) = self.calls.renew(handler) else {
             return;
         };
         if let Some(call) = self.calls.at(renewed) {
-            call.next(ticket, self.clock.now, batched);
+            call.next(ticket, self.clock.now(), batched);
         }
         if self.table.handler(connection) == Some(handler) {
             self.table.begin_call(connection, renewed);
@@ -109,7 +105,7 @@ impl<R: ShardRing> Shard<R> {
         batched: &mut Batched,
         body: &[u8],
     ) -> Option<(Ticket, Started)> {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         loop {
             let scratch = self.intake.scratch();
             let work = batched.batch.next_work(&service.protocol, body, scratch)?;
@@ -126,7 +122,8 @@ impl<R: ShardRing> Shard<R> {
                     let reply = service
                         .protocol
                         .answer_start_error(&ticket, &error, &mut batched.answers);
-                    self.record_operation(service.label(ticket.operation()), &reply, Duration::ZERO);
+                    self.metrics
+                        .on_reply(service.label(ticket.operation()), &reply, Duration::ZERO);
                     if let Some(key) = key {
                         let subject = Subject::Work(&service, ticket.operation());
                         self.log_answer(key, subject, &reply, &batched.answers[begin..]);

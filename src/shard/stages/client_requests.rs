@@ -17,13 +17,10 @@ use std::sync::Arc;
 use crate::mcp::SessionToken;
 use crate::metrics::HandlerState;
 use crate::pool::HandlerKey;
-use crate::registry::{AnswerError, AskedQuestion, CallLink, Emission};
-use crate::ring::ConnectionKey;
-use crate::session::live::{CallPlace, Stream};
-use crate::timers::TimerKind;
+use crate::registry::{AnswerError, CallLink, Emission, AskedQuestion};
+use crate::session::live::CallPlace;
 
 use crate::shard::calls::AskerKey;
-use crate::shard::connections::{ExchangeState, State};
 use crate::shard::inbox::call_number;
 use crate::shard::{Shard, ShardRing};
 
@@ -42,11 +39,11 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn try_ask(&mut self, handler: HandlerKey, link: &Arc<CallLink>, question: AskedQuestion) -> Option<()> {
-        if self.is_draining() {
+        if self.drain.is_begun() {
             // Nobody could answer: the listener is closed, and so are connections without a request.
             return None;
         }
-        let key = self.calls.asker_of(handler, link, self.clock.now)?;
+        let key = self.calls.asker_of(handler, link, self.clock.now())?;
         if !self.is_heard(handler) {
             return None;
         }
@@ -70,14 +67,10 @@ impl<R: ShardRing> Shard<R> {
             self.send_emission(handler, &emission, id?.as_str())
                 .then_some(())?;
         }
-        let asker = self.calls.askers.at(key)?;
-        asker.questions.push(number);
-        asker.since = self.clock.now;
-        self.clock.timers.clear(TimerKind::Call, handler.index);
-        let deadline = self.clock.now + self.service.timeouts.ask;
-        self.clock
-            .timers
-            .set(TimerKind::Call, self.calls.asker_timer(key), deadline);
+        self.calls.on_asked(key, number, self.clock.now())?;
+        self.clock.clear_call_deadline(handler.index);
+        let deadline = self.clock.now() + self.service.timeouts.ask;
+        self.clock.set_call_deadline(self.calls.asker_slot(key), deadline);
         Some(())
     }
 
@@ -89,12 +82,9 @@ impl<R: ShardRing> Shard<R> {
         answer: Result<serde_json::Value, AnswerError>,
     ) {
         let key = AskerKey::from_number(call);
-        let Some(asker) = self.calls.askers.at(key) else {
+        let Some((link, task)) = self.calls.on_answered(key, number) else {
             return;
         };
-        asker.questions.retain(|open| *open != number);
-        let link = Arc::clone(&asker.link);
-        let task = asker.task.clone();
         if let Some(task) = task {
             self.on_task_answered(&task, number);
         }
@@ -107,30 +97,21 @@ impl<R: ShardRing> Shard<R> {
 
     /// All questions of a call are answered: its own time runs on.
     fn on_all_answered(&mut self, key: AskerKey) {
-        self.clock
-            .timers
-            .clear(TimerKind::Call, self.calls.asker_timer(key));
-        if let Some((handler, deadline)) = self.calls.on_all_answered(key, self.clock.now) {
-            self.clock.timers.set(TimerKind::Call, handler.index, deadline);
-        }
-    }
-
-    /// The time of a call's timer is over whose slot is behind the handlers'.
-    pub(in crate::shard) fn client_request_timed_out(&mut self, index: u32) {
-        if let Some(key) = self.calls.askers.key_at(index) {
-            self.fail_questions(key, &AnswerError::TimedOut);
+        self.clock.clear_call_deadline(self.calls.asker_slot(key));
+        if let Some((handler, deadline)) = self.calls.on_all_answered(key, self.clock.now()) {
+            self.clock.set_call_deadline(handler.index, deadline);
         }
     }
 
     /// No client can answer any more.
     pub(in crate::shard) fn fail_all_questions(&mut self) {
-        for key in self.calls.askers.keys() {
+        for key in self.calls.askers() {
             self.fail_questions(key, &AnswerError::Cancelled);
         }
     }
 
-    fn fail_questions(&mut self, key: AskerKey, error: &AnswerError) {
-        if self.calls.askers.fail(key, error) {
+    pub(in crate::shard) fn fail_questions(&mut self, key: AskerKey, error: &AnswerError) {
+        if self.calls.fail_questions(key, error) {
             self.on_all_answered(key);
         }
     }
@@ -141,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
         if !self.calls.shelve(handler) {
             return;
         }
-        self.clock.timers.clear(TimerKind::Call, handler.index);
+        self.clock.clear_call_deadline(handler.index);
         self.admission.on_given_back(handler);
         self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
         if let Some(key) = connection
@@ -155,7 +136,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task was woken whose call has no handler any more: if it is shelved, it wants one.
     pub(in crate::shard) fn on_woken(&mut self, handler: HandlerKey) {
-        if self.calls.askers.begin_return(handler) {
+        if self.calls.begin_return(handler) {
             self.admission.want_back(handler);
             self.serve_waiters();
         }
@@ -166,7 +147,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(unshelved) = self.calls.unshelve(was) else {
             return;
         };
-        if self.calls.pool.idle() == 0 {
+        if !self.calls.has_idle() {
             self.cut_longest_linger();
         }
         let connection = unshelved.connection;
@@ -176,33 +157,19 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         self.metrics.on_handler(HandlerState::Idle, HandlerState::Busy);
-        self.admission.on_began(handler, self.clock.now);
+        self.admission.on_began(handler, self.clock.now());
         if let Some(link) = link {
             link.bind(call_number(handler));
         }
-        if self.awaits_return(connection, stream.as_ref()) {
+        if self.table.awaits_return(connection, stream.as_ref()) {
             self.table.begin_call(connection, handler);
         }
     }
 
-    /// Whether the entry that a call came from waits for it to go on: a connection only if the call's stream is open on
-    /// it.
-    fn awaits_return(&mut self, key: ConnectionKey, stream: Option<&Arc<Stream>>) -> bool {
-        if let Some(connection) = self.table.connection(key) {
-            let open = connection.request.stream.as_ref().zip(stream);
-            return connection.state == State::Streaming
-                && open.is_some_and(|(open, stream)| open.is_of(stream));
-        }
-        let exchange = self.table.exchange(key).map(|exchange| exchange.state);
-        exchange == Some(ExchangeState::Streaming) || self.table.task(key).is_some()
-    }
-
     /// A call is over: what it asked is of no interest any more.
     pub(in crate::shard) fn forget_asker(&mut self, key: AskerKey, session: Option<SessionToken>) {
-        self.clock
-            .timers
-            .clear(TimerKind::Call, self.calls.asker_timer(key));
-        self.calls.askers.remove(key);
+        self.clock.clear_call_deadline(self.calls.asker_slot(key));
+        self.calls.forget_asker(key);
         if let Some(session) = session {
             let place = CallPlace {
                 shard: self.metrics.shard.0,
@@ -210,11 +177,5 @@ impl<R: ShardRing> Shard<R> {
             };
             self.service.store.live().forget_questions(session, place);
         }
-    }
-
-    /// The call of this entry that has asked something, by its number.
-    pub(in crate::shard) fn asker_at(&self, connection: ConnectionKey) -> Option<u64> {
-        let key = self.calls.askers.find(|asker| asker.connection == connection)?;
-        Some(key.number())
     }
 }

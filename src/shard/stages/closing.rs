@@ -13,21 +13,15 @@ use crate::ring::ConnectionKey;
 use crate::transport::http::{HEAD_RESERVE, Persistence, Refusal};
 
 use crate::shard::access::Subject;
+use crate::shard::channels::Close;
 use crate::shard::connections::{State, Waiting};
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// The peer sends no more, but its answer is still on the way: the connection closes behind it.
-    pub(in crate::shard) fn close_behind_answer(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.connection(key) {
-            connection.outgoing.closes = true;
-        }
-    }
-
     /// Gives a connection up because it missed a deadline or others need its memory, with a 408 where an answer is
     /// still possible.
     pub(in crate::shard) fn evict(&mut self, key: ConnectionKey, reason: Eviction) {
-        if self.channel(key).is_some() {
+        if self.table.channel(key).is_some() {
             return self.evict_channel(key, reason);
         }
         self.metrics.count_eviction(reason);
@@ -41,8 +35,8 @@ impl<R: ShardRing> Shard<R> {
     /// There is no memory for what this connection sends. If the bytes are pipelined behind a request in progress, that
     /// request is still answered.
     pub(in crate::shard) fn refuse_memory(&mut self, key: ConnectionKey) {
-        if self.channel(key).is_some() {
-            return self.refuse_channel_memory(key);
+        if self.table.channel(key).is_some() {
+            return self.close_channel(key, Close::Memory);
         }
         if let Some(connection) = self.table.connection(key)
             && matches!(connection.state, State::Calling(_) | State::Answering)
@@ -79,9 +73,7 @@ impl<R: ShardRing> Shard<R> {
             return false;
         };
         let can_answer = connection.state == State::Open && !connection.ring.is_sending;
-        if let Some(assembly) = connection.request.assembly.take() {
-            self.intake.give_back(assembly, &mut self.writer.heap);
-        }
+        self.intake.drop_kept(&mut connection.request);
         if !can_answer {
             self.abort(key);
         }
@@ -90,21 +82,18 @@ impl<R: ShardRing> Shard<R> {
 
     /// Our side is finished: FIN, then wait for the peer's.
     pub(in crate::shard) fn begin_close(&mut self, key: ConnectionKey) {
-        let deadline = self.clock.now + self.close_linger();
+        let deadline = self.clock.now() + self.drain.close_linger();
         self.leave_channel(key);
         let Some(connection) = self.table.connection(key) else {
             return;
         };
         connection.state = State::Closing;
         connection.waiting = Waiting::Close;
-        let assembly = connection.request.assembly.take();
         self.ring.shutdown(&connection.socket, Shutdown::Write);
-        if let Some(assembly) = assembly {
-            self.intake.give_back(assembly, &mut self.writer.heap);
-        }
+        self.intake.drop_kept(&mut connection.request);
         self.end_hold(key);
-        self.arm_receive(key);
-        self.set_deadline(key, deadline);
+        self.intake.arm_receive(key, &mut self.table, &mut self.ring);
+        self.clock.set_deadline(key, deadline);
     }
 
     /// Ends a connection, a message or a task now.
@@ -114,11 +103,9 @@ impl<R: ShardRing> Shard<R> {
             return self.abort_connection(key, state);
         }
         self.abandon_wait(key);
-        self.clear_deadline(key);
-        if let Some(exchange) = self.table.remove_exchange(key) {
-            if let Some(assembly) = exchange.request.assembly {
-                self.intake.give_back(assembly, &mut self.writer.heap);
-            }
+        self.clock.clear_deadline(key);
+        if let Some(mut exchange) = self.table.remove_exchange(key) {
+            self.intake.drop_kept(&mut exchange.request);
             if let Some(open) = exchange.request.stream {
                 self.leave_stream(key, *open);
             }
@@ -129,7 +116,7 @@ impl<R: ShardRing> Shard<R> {
     /// Ends a connection now. Its descriptor is closed once nothing in the ring names it.
     fn abort_connection(&mut self, key: ConnectionKey, state: State) {
         if state == State::Dead {
-            return self.reap(key);
+            return self.table.reap(key, &mut self.ring);
         }
         self.abandon_wait(key);
         self.leave_channel(key);
@@ -138,42 +125,25 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         connection.state = State::Dead;
-        let assembly = connection.request.assembly.take();
+        self.intake.drop_kept(&mut connection.request);
         let stream = connection.request.stream.take();
         if connection.ring.is_in_flight() {
             self.ring.shutdown(&connection.socket, Shutdown::Both);
         }
-        if let Some(assembly) = assembly {
-            self.intake.give_back(assembly, &mut self.writer.heap);
-        }
         if let Some(open) = stream {
             self.leave_stream(key, *open);
         }
-        self.clear_deadline(key);
-        self.reap(key);
-    }
-
-    /// Closes a dead connection's descriptor if the ring owes nothing that names it.
-    pub(in crate::shard) fn reap(&mut self, key: ConnectionKey) {
-        if self
-            .table
-            .connection(key)
-            .is_none_or(|connection| connection.ring.is_in_flight())
-        {
-            return;
-        }
-        if let Some(socket) = self.table.remove_to_close(key) {
-            self.ring.close(key, socket);
-        }
+        self.clock.clear_deadline(key);
+        self.table.reap(key, &mut self.ring);
     }
 
     pub(in crate::shard) fn handle_closed(&mut self, key: ConnectionKey) {
         let address = self.table.free(key);
         self.metrics.on_closed();
-        self.on_left(address);
+        self.acceptor.on_closed(&mut self.ring, address);
         if self.acceptor.is_over() {
             // It was the only client of this process, and its calls were given up when it was aborted.
-            self.begin_drain(self.clock.now);
+            self.begin_drain(self.clock.now());
         }
     }
 }

@@ -3,27 +3,18 @@
 //! A connection is under one deadline at a time, and [`Waiting`] says which; pushing it out is a store. A
 //! call has a deadline of its own, under the key of its handler.
 
-use std::time::Instant;
-
 use crate::config::Linger;
 use crate::metrics::Eviction;
-use crate::registry::ToolError;
+use crate::registry::{AnswerError, ToolError};
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
 use crate::units::TimeLimit;
 
+use crate::shard::calls::CallSlot;
 use crate::shard::connections::{State, Waiting};
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    pub(in crate::shard) fn set_deadline(&mut self, key: ConnectionKey, deadline: Instant) {
-        self.clock.timers.set(TimerKind::Connection, key.slot, deadline);
-    }
-
-    pub(in crate::shard) fn clear_deadline(&mut self, key: ConnectionKey) {
-        self.clock.timers.clear(TimerKind::Connection, key.slot);
-    }
-
     /// The deadline of an open connection: for its next byte, and for the whole of what it began.
     pub(in crate::shard) fn set_read_deadline(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.connection(key) else {
@@ -37,10 +28,10 @@ impl<R: ShardRing> Shard<R> {
         };
         let deadline = match connection.waiting {
             Waiting::Head => {
-                (connection.request.phase_began + timeouts.head).min(self.clock.now + timeouts.read)
+                (connection.request.phase_began + timeouts.head).min(self.clock.now() + timeouts.read)
             }
             Waiting::Body => {
-                (connection.request.phase_began + timeouts.body).min(self.clock.now + timeouts.read)
+                (connection.request.phase_began + timeouts.body).min(self.clock.now() + timeouts.read)
             }
             // A handler it holds it holds no longer than this.
             _ if is_held => {
@@ -48,18 +39,21 @@ impl<R: ShardRing> Shard<R> {
             }
             _ => match idle {
                 Some(idle) => connection.request.phase_began + idle,
-                None => return self.clear_deadline(key),
+                None => return self.clock.clear_deadline(key),
             },
         };
-        self.set_deadline(key, deadline);
+        self.clock.set_deadline(key, deadline);
     }
 
     /// Acts on what is due.
     pub(in crate::shard) fn expire(&mut self) {
-        self.clock.timers.begin_tick();
-        while let Some((kind, slot)) = self.clock.timers.poll_expired(self.clock.now) {
+        while let Some((kind, slot)) = self.clock.next_expired() {
             match kind {
-                TimerKind::Call => self.call_timed_out(slot),
+                TimerKind::Call => match self.calls.at_slot(slot) {
+                    Some(CallSlot::Handler(handler)) => self.give_up_call(handler, ToolError::TimedOut),
+                    Some(CallSlot::Asker(key)) => self.fail_questions(key, &AnswerError::TimedOut),
+                    None => {}
+                },
                 TimerKind::Connection => {
                     if let Some(key) = self.table.key_at(slot) {
                         self.connection_timed_out(key);
@@ -67,14 +61,6 @@ impl<R: ShardRing> Shard<R> {
                 }
                 TimerKind::Duty => {}
             }
-        }
-    }
-
-    fn call_timed_out(&mut self, index: u32) {
-        if let Some(behind) = index.checked_sub(self.calls.pool.size()) {
-            self.client_request_timed_out(behind);
-        } else if let Some(key) = self.calls.pool.key_at(index) {
-            self.give_up_call(key, ToolError::TimedOut);
         }
     }
 
@@ -93,7 +79,7 @@ impl<R: ShardRing> Shard<R> {
             (State::Open, Waiting::Refusal) => self.refuse_connection(key, &[]),
             (State::Open, Waiting::Head) => {
                 let is_head_over =
-                    self.clock.now >= connection.request.phase_began + self.service.timeouts.head;
+                    self.clock.now() >= connection.request.phase_began + self.service.timeouts.head;
                 self.evict(
                     key,
                     if is_head_over {
@@ -105,7 +91,7 @@ impl<R: ShardRing> Shard<R> {
             }
             (State::Open, Waiting::Body) => {
                 let is_body_over =
-                    self.clock.now >= connection.request.phase_began + self.service.timeouts.body;
+                    self.clock.now() >= connection.request.phase_began + self.service.timeouts.body;
                 self.evict(
                     key,
                     if is_body_over {
@@ -140,9 +126,9 @@ impl<R: ShardRing> Shard<R> {
         let idle_since = self
             .table
             .connection(key)
-            .map_or(self.clock.now, |connection| connection.request.phase_began);
+            .map_or(self.clock.now(), |connection| connection.request.phase_began);
         let is_over = match self.service.timeouts.idle {
-            TimeLimit::For(idle) => self.clock.now >= idle_since + idle,
+            TimeLimit::For(idle) => self.clock.now() >= idle_since + idle,
             TimeLimit::Forever => false,
         };
         if is_over {

@@ -3,7 +3,6 @@
 //! Control is answered from memory and never takes or waits for a handler; so are calls whose arguments are wrong. Work
 //! leases a handler until its answer is on its way; without a free one it waits (`waiting`).
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,8 +25,9 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.in_flight.up();
         }
         self.service.refresh();
-        let service = Rc::clone(&self.service.current);
-        let request_context = http::request_context(request.head, self.principal(), self.clock.unix_now);
+        let service = self.service.current();
+        let request_context =
+            http::request_context(request.head, self.service.principal(), self.clock.unix_now());
         let mut out = self.writer.take_buffer();
         match request.endpoint {
             Endpoint::Post => {}
@@ -56,8 +56,7 @@ impl<R: ShardRing> Shard<R> {
         let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
         self.decode(key, &request_context, body, out, claim);
-        self.intake
-            .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
+        self.intake.put_unchunked(unchunked, self.calls.buffer_bytes());
     }
 
     /// Decodes a message; what answers it at once goes behind the room in `out`.
@@ -69,7 +68,7 @@ impl<R: ShardRing> Shard<R> {
         mut out: Vec<u8>,
         claim: Claim,
     ) {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let mut scratch = self.intake.take_scratch();
         let began = self.clock.read();
         let step = service

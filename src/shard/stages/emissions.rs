@@ -46,7 +46,7 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         // A shelved call has to have a handler to ask something.
-        if link.has_requests() && self.calls.askers.wake_shelved(handler) {
+        if link.has_requests() && self.calls.wake_shelved(handler) {
             return;
         }
         self.emit_from(handler, &link);
@@ -83,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
         let (protocol, store) = (&call.service.protocol, &*call.service.store);
         let is_wanted = protocol.write_emission(&call.ticket, emission, question_id, store, &mut message);
         if is_wanted {
-            match self.parent_of(holder) {
+            match self.table.parent(holder) {
                 Some(parent) => self.emit_on_channel(parent, &message, emission.is_droppable()),
                 None => self.emit_on_stream(handler, &message),
             }
@@ -147,7 +147,7 @@ impl<R: ShardRing> Shard<R> {
         };
         let free_bytes = if is_sending { 0 } else { writer.buffer_bytes() };
         let is_kept = outbox.push(message, on_its_way, backlog_max);
-        open.is_overfull |= !is_kept || !outbox.charge(&mut writer.heap, free_bytes);
+        open.is_overfull |= !is_kept || !outbox.charge(writer.heap(), free_bytes);
     }
 
     /// Sends the emissions of a call that wait on its connection, or in the store for a stream that is here.

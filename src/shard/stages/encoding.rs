@@ -2,7 +2,6 @@
 //!
 //! A reply goes out in one send, or as the last message of its call's stream.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,6 @@ use crate::pool::HandlerKey;
 use crate::registry::StartError;
 use crate::ring::ConnectionKey;
 use crate::session::live::{Message, Stream};
-use crate::timers::TimerKind;
 use crate::transport::http::admission::{Endpoint, Probe};
 use crate::transport::http::{self, HEAD_RESERVE, Head, Intake, Persistence, Progress, Response};
 
@@ -36,15 +34,6 @@ impl<R: ShardRing> Shard<R> {
             .on_operation(metrics::Operation::Method(method), outcome, elapsed);
     }
 
-    pub(in crate::shard) fn record_operation(
-        &self,
-        label: metrics::Operation,
-        reply: &Reply,
-        elapsed: Duration,
-    ) {
-        self.metrics.on_operation(label, reply.labels.outcome, elapsed);
-    }
-
     pub(in crate::shard) fn refuse_work(
         &mut self,
         key: ConnectionKey,
@@ -54,13 +43,14 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let overload = self.overload(reason);
         let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
-        self.record_operation(self.service.label(ticket.operation()), &reply, Duration::ZERO);
+        self.metrics
+            .on_reply(self.service.label(ticket.operation()), &reply, Duration::ZERO);
         self.log_unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
     }
 
     fn log_unstarted(&mut self, key: ConnectionKey, ticket: &Ticket, reply: &Reply, out: &[u8]) {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let subject = Subject::Work(&service, ticket.operation());
         self.log_answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
     }
@@ -75,7 +65,7 @@ impl<R: ShardRing> Shard<R> {
         let label = self.service.label(ticket.operation());
         self.metrics
             .on_operation(label, metrics::Outcome::Cancelled, Duration::ZERO);
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let ended = Ended {
             service: &service,
             ticket,
@@ -83,7 +73,7 @@ impl<R: ShardRing> Shard<R> {
             reason: None,
         };
         self.log_unanswered(key, &ended);
-        if self.parent_of(key).is_some() {
+        if self.table.parent(key).is_some() {
             return self.drop_unstarted(key, buffer);
         }
         self.answer(key, Answer::counted(buffer, Response::EmptyStream));
@@ -99,7 +89,8 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let reply = self.service.protocol.answer_start_error(ticket, error, &mut out);
         let elapsed = self.clock.read().saturating_duration_since(decoded);
-        self.record_operation(self.service.label(ticket.operation()), &reply, elapsed);
+        self.metrics
+            .on_reply(self.service.label(ticket.operation()), &reply, elapsed);
         self.log_unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
     }
@@ -110,7 +101,7 @@ impl<R: ShardRing> Shard<R> {
         if self.calls.is_task(handler) {
             return self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
         }
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         self.answer_call(handler, Duration::ZERO, |ticket, out| {
             service.protocol.answer_overload(ticket, &overload, out)
         });
@@ -119,7 +110,7 @@ impl<R: ShardRing> Shard<R> {
     /// Answers the preflight that `front` is, if it is one, as the last request of a connection that has no place: only
     /// then does the page's own request come, and hear why.
     pub(in crate::shard) fn answer_preflight_in(&mut self, key: ConnectionKey, front: &[u8]) -> bool {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let mut head = Head::default();
         let progress = Intake::default().advance(front, &service.policy, &service.http, &mut head);
         let Ok(Progress::Request(request)) = progress else {
@@ -176,7 +167,7 @@ impl<R: ShardRing> Shard<R> {
         elapsed: Duration,
         write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
     ) {
-        self.clock.timers.clear(TimerKind::Call, handler.index);
+        self.clock.clear_call_deadline(handler.index);
         let Some(call) = self.calls.at(handler) else {
             return;
         };
@@ -187,7 +178,7 @@ impl<R: ShardRing> Shard<R> {
             let begin = out.len();
             let reply = write(&call.ticket, out);
             let reply = self.afford_answer(handler, out, begin).unwrap_or(reply);
-            self.record_operation(label, &reply, elapsed);
+            self.metrics.on_reply(label, &reply, elapsed);
             self.log_call(handler, &reply, &out[begin..]);
             return self.continue_batch(handler, batched);
         }
@@ -205,7 +196,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = self
             .afford_answer(handler, &mut out, HEAD_RESERVE)
             .unwrap_or(reply);
-        self.record_operation(label, &reply, elapsed);
+        self.metrics.on_reply(label, &reply, elapsed);
         self.log_call(handler, &reply, &out[HEAD_RESERVE..]);
         self.reply(connection, out, Some(handler), &reply);
     }
@@ -225,7 +216,7 @@ impl<R: ShardRing> Shard<R> {
         let mut out = Vec::new();
         let reply = write(&call.ticket, &mut out);
         let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
-        self.record_operation(label, &reply, elapsed);
+        self.metrics.on_reply(label, &reply, elapsed);
         self.log_call(handler, &reply, &out);
         let told = stream.conclude_quietly(Message::new(out));
         self.metrics.in_flight.down();
@@ -271,13 +262,12 @@ impl<R: ShardRing> Shard<R> {
         handler: Option<HandlerKey>,
         reply: &Reply,
     ) {
-        if let Some(parent) = self.parent_of(key) {
+        if let Some(parent) = self.table.parent(key) {
             return self.reply_on_channel(key, parent, buffer, handler, reply);
         }
-        let charged = self.writer.heap_bytes_of(&buffer);
         let refusal;
-        let (charged, reply) = match self.writer.heap.charge(charged) {
-            Ok(()) => (charged, reply),
+        let (charged, reply) = match self.writer.charge(&buffer) {
+            Ok(charged) => (charged, reply),
             Err(_) => {
                 buffer = self.writer.take_buffer();
                 // It has no id: the last of this connection.

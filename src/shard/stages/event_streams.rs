@@ -46,7 +46,7 @@ impl<R: ShardRing> Shard<R> {
         revision: Revision,
         after: Option<u64>,
     ) {
-        let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
+        let keep_alive_at = self.clock.now() + self.service.timeouts.keep_alive;
         let place = self.streams.place(key);
         if role != Role::Call {
             self.metrics.in_flight.down();
@@ -62,8 +62,8 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.streams_open.up();
         if let Some(connection) = self.table.connection(key) {
             connection.waiting = Waiting::KeepAlive;
-            self.watch(key);
-            self.set_deadline(key, keep_alive_at);
+            self.table.watch(key, &mut self.ring);
+            self.clock.set_deadline(key, keep_alive_at);
         }
     }
 
@@ -85,7 +85,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Sends what is ready of a stream, unless a send is in flight: then that one's end comes back here.
     pub(in crate::shard) fn pump_stream(&mut self, key: ConnectionKey) {
-        let is_draining = self.is_draining();
+        let is_draining = self.drain.is_begun();
         let place = self.streams.place(key);
         let Some(connection) = self.table.connection(key).filter(|c| c.channel.is_none()) else {
             return self.pump_on_channel(key);
@@ -160,7 +160,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The stream's last bytes are about to go out: from here on it is an answer like any other.
     fn end_response(&mut self, key: ConnectionKey) {
-        let now = self.clock.now;
+        let now = self.clock.now();
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -176,11 +176,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// A chunk of a stream is with the kernel: the next one follows.
     pub(in crate::shard) fn continue_stream(&mut self, key: ConnectionKey) {
-        let keep_alive_at = self.clock.now + self.service.timeouts.keep_alive;
+        let keep_alive_at = self.clock.now() + self.service.timeouts.keep_alive;
         if let Some(connection) = self.table.connection(key) {
             connection.waiting = Waiting::KeepAlive;
         }
-        self.set_deadline(key, keep_alive_at);
+        self.clock.set_deadline(key, keep_alive_at);
         self.pump_stream(key);
     }
 
@@ -239,7 +239,7 @@ impl<R: ShardRing> Shard<R> {
     /// Whether a client can receive what a call emits; a stream is opened for it where one is needed.
     pub(in crate::shard) fn is_heard(&mut self, handler: HandlerKey) -> bool {
         let holder = self.calls.holder(handler);
-        let is_of_channel = holder.is_some_and(|key| self.parent_of(key).is_some());
+        let is_of_channel = holder.is_some_and(|key| self.table.parent(key).is_some());
         is_of_channel || self.calls.is_task(handler) || self.call_stream(handler).is_some()
     }
 
@@ -300,7 +300,7 @@ impl<R: ShardRing> Shard<R> {
     /// legacy era the call runs on.
     pub(in crate::shard) fn client_gone(&mut self, key: ConnectionKey) {
         if let Some(State::Calling(handler)) = self.table.connection(key).map(|connection| connection.state)
-            && self.is_cancelled_by_leaving(handler)
+            && self.calls.is_cancelled_by_leaving(handler)
         {
             self.cancel_call(handler);
         }
@@ -360,7 +360,7 @@ impl<R: ShardRing> Shard<R> {
             self.pump_stream(key);
         }
         if self.streams.has_ready() {
-            self.wake();
+            self.inbox.wake();
         }
     }
 }

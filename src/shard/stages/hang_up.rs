@@ -9,16 +9,6 @@ use crate::shard::connections::State;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// Watches for the hang-up of a connection that is not read from. A channel is read from at any time.
-    pub(in crate::shard) fn watch(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.table.connection(key)
-            && !connection.ring.is_watched
-        {
-            connection.ring.is_watched = true;
-            self.ring.watch_hang_up(key, &connection.socket);
-        }
-    }
-
     /// A client has finished sending and may still read: what it has sent is answered. The answer in hand says that it
     /// is the last if nothing came behind its request.
     pub(in crate::shard) fn on_half_closed(&mut self, key: ConnectionKey) {
@@ -44,7 +34,7 @@ impl<R: ShardRing> Shard<R> {
         connection.ring.is_watched = false;
         let is_cancelled = matches!(outcome, HangUp::Cancelled);
         let handler = match connection.state {
-            State::Dead => return self.reap(key),
+            State::Dead => return self.table.reap(key, &mut self.ring),
             State::Moving(_) if is_cancelled => return self.go_on_moving(key),
             State::Calling(handler) if !is_cancelled => handler,
             // Whose request waits is gone with its FIN, in every era.

@@ -34,7 +34,7 @@ impl<R: ShardRing> Shard<R> {
         if connection.held.is_some() || !self.admission.try_take_permit() {
             return;
         }
-        connection.held = self.calls.pool.hold(key, self.clock.now);
+        connection.held = self.calls.hold(key, self.clock.now());
         debug_assert!(connection.held.is_some(), "a permit was free, but no handler");
         self.metrics
             .on_handler(HandlerState::Idle, HandlerState::Lingering);
@@ -59,7 +59,7 @@ impl<R: ShardRing> Shard<R> {
             return self.end_lease(handler);
         };
         self.end_call(handler);
-        let Some(held) = self.calls.pool.linger(handler, self.clock.now) else {
+        let Some(held) = self.calls.linger(handler, self.clock.now()) else {
             return;
         };
         if let Some(connection) = self.table.connection(key) {
@@ -81,7 +81,7 @@ impl<R: ShardRing> Shard<R> {
         else {
             return;
         };
-        if self.calls.pool.release(held) {
+        if self.calls.release(held) {
             self.metrics
                 .on_handler(HandlerState::Lingering, HandlerState::Idle);
         }
@@ -92,7 +92,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A permit is in hand and no handler idle: then one lingers, and is taken back.
     pub(in crate::shard) fn cut_longest_linger(&mut self) {
-        if let Some((_, holder, _)) = self.calls.pool.longest_lingering() {
+        if let Some((holder, _)) = self.calls.longest_lingering() {
             self.metrics.linger_cuts.increment();
             self.end_hold(holder);
         }
@@ -100,7 +100,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether lingers are to end in time.
     pub(in crate::shard) fn is_cutting_lingers(&self) -> bool {
-        matches!(self.service.linger, Linger::For(_)) && self.calls.pool.longest_lingering().is_some()
+        matches!(self.service.linger, Linger::For(_)) && self.calls.longest_lingering().is_some()
     }
 
     /// Ends the lingers whose time is over. All are as long, so the longest is always the first to end.
@@ -108,8 +108,8 @@ impl<R: ShardRing> Shard<R> {
         let Linger::For(linger) = self.service.linger else {
             return;
         };
-        while let Some((_, holder, since)) = self.calls.pool.longest_lingering()
-            && since + linger <= self.clock.now
+        while let Some((holder, since)) = self.calls.longest_lingering()
+            && since + linger <= self.clock.now()
         {
             self.end_hold(holder);
         }

@@ -11,12 +11,8 @@
 //! Offers are made when a waiter is as old as a hop costs, when one joins behind such a waiter, and when a shard
 //! with slack says so. A connection moves for one request at most once, for it is served where it arrives.
 
-use std::task::{Context, Poll};
-use std::time::Instant;
-
 use crate::metrics::WaitEnd;
 use crate::ring::{ConnectionKey, Operation, Received};
-use crate::timers::TimerKind;
 
 use crate::shard::admission::{Claim, Move};
 use crate::shard::connections::State;
@@ -33,14 +29,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Sends the waiters that are old enough to shards with slack, as many as those take.
     pub fn offer_waiters(&mut self) {
-        while let Some(next) = self.admission.next_move(self.clock.now) {
+        while let Some(next) = self.admission.next_move(self.clock.now()) {
             self.begin_move(next);
         }
-    }
-
-    /// The time of the next offer, once it is set; for the task that makes it.
-    pub fn poll_offer_due(&mut self, context: &Context<'_>) -> Poll<Instant> {
-        self.admission.poll_offer_due(context)
     }
 
     /// Moves the oldest waiter to a shard whose permit was taken for it.
@@ -90,7 +81,7 @@ impl<R: ShardRing> Shard<R> {
         };
         connection.ring.cancels = connection.ring.cancels.saturating_sub(1);
         match connection.state {
-            State::Dead => self.reap(key),
+            State::Dead => self.table.reap(key, &mut self.ring),
             _ => self.go_on_moving(key),
         }
     }
@@ -116,14 +107,14 @@ impl<R: ShardRing> Shard<R> {
         let bytes = match connection.request.assembly.take() {
             Some(assembly) => {
                 let bytes = assembly.window().to_vec();
-                self.intake.give_back(assembly, &mut self.writer.heap);
+                self.intake.give_back(assembly);
                 bytes
             }
             None => Vec::new(),
         };
         let waited = self
             .clock
-            .now
+            .now()
             .saturating_duration_since(connection.request.phase_began);
         self.metrics.on_wait_ended(WaitEnd::Stolen, waited);
         self.metrics.in_flight.down();
@@ -141,11 +132,11 @@ impl<R: ShardRing> Shard<R> {
 
     /// A connection arrives from another shard. The permit for it was taken there.
     pub(in crate::shard) fn receive_moved(&mut self, moved: Moved<R::Socket>) {
-        let waited = self.clock.now.saturating_duration_since(moved.queued_at);
+        let waited = self.clock.now().saturating_duration_since(moved.queued_at);
         let key = self
             .table
-            .insert_connection(moved.socket, moved.address, self.clock.now);
-        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
+            .insert_connection(moved.socket, moved.address, self.clock.now());
+        self.clock.reserve(key);
         self.metrics.connections_open.up();
         self.metrics.in_flight.up();
         self.metrics.on_stolen_in(waited);

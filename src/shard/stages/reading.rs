@@ -6,7 +6,6 @@
 //! waits, a call runs or an answer is on its way nothing is read, and TCP pushes back on the client.
 
 use std::io;
-use std::rc::Rc;
 
 use crate::metrics::{Eviction, Stage};
 use crate::pool::Assembly;
@@ -15,7 +14,7 @@ use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
 
 use super::closing::loss;
 use crate::shard::admission::Claim;
-use crate::shard::connections::{State, Waiting};
+use crate::shard::connections::{Outgoing, OutgoingKind, State, Waiting};
 use crate::shard::{Shard, ShardRing};
 
 /// What a closing connection may still send us before we stop listening: enough for what was on its way.
@@ -37,23 +36,6 @@ pub(in crate::shard) enum ReadOutcome {
 }
 
 impl<R: ShardRing> Shard<R> {
-    /// Receives on a connection. While others wait for ring buffers it joins them: whoever has been served does not
-    /// compete for one with those who have not.
-    pub(in crate::shard) fn arm_receive(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.connection(key) else {
-            return;
-        };
-        self.intake.arm_receive(key, connection, &mut self.ring);
-    }
-
-    /// A receive found no ring buffer: the connection is next when there are some.
-    fn wait_for_ring_buffer(&mut self, key: ConnectionKey) {
-        self.metrics.ring_starved.increment();
-        if let Some(connection) = self.table.connection(key) {
-            self.intake.starve(key, connection);
-        }
-    }
-
     pub(in crate::shard) fn handle_received(&mut self, key: ConnectionKey, outcome: Received) {
         let Some(connection) = self.table.connection(key) else {
             return;
@@ -69,7 +51,7 @@ impl<R: ShardRing> Shard<R> {
             _ => false,
         };
         if state == State::Dead {
-            return self.reap(key);
+            return self.table.reap(key, &mut self.ring);
         }
         if let State::Moving(_) = state {
             return self.handle_received_moving(key, outcome);
@@ -88,9 +70,12 @@ impl<R: ShardRing> Shard<R> {
                     self.keep(key, &bytes);
                 }
             }
-            Received::Starved => self.wait_for_ring_buffer(key),
+            Received::Starved => {
+                self.metrics.ring_starved.increment();
+                self.intake.starve(key, connection);
+            }
             // Who sends no more may still read: the answer on its way is the last.
-            Received::End if state == State::Answering => self.close_behind_answer(key),
+            Received::End if state == State::Answering => connection.outgoing.closes = true,
             // Armed with the answer before: the watch on the call's client is what ends it.
             Received::End | Received::Cancelled | Received::Failed(_)
                 if matches!(state, State::Calling(_) | State::Streaming | State::Queued(_)) => {}
@@ -101,7 +86,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// New bytes of an open connection.
     fn read(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        if self.channel(key).is_some() {
+        if self.table.channel(key).is_some() {
             return self.read_channel(key, bytes);
         }
         self.hold_from_first_byte(key);
@@ -111,8 +96,8 @@ impl<R: ShardRing> Shard<R> {
         if connection.request.assembly.is_some() {
             return self.append_and_serve(key, bytes);
         }
-        connection.request.phase_began = self.clock.now;
-        connection.request.began = self.clock.now;
+        connection.request.phase_began = self.clock.now();
+        connection.request.began = self.clock.now();
         connection.is_fresh = false;
         self.serve_window(key, bytes, Claim::New);
     }
@@ -131,7 +116,7 @@ impl<R: ShardRing> Shard<R> {
             ReadOutcome::Consumed(consumed) => &window[consumed..],
             ReadOutcome::Incomplete => window,
         };
-        if self.channel(key).is_some() {
+        if self.table.channel(key).is_some() {
             return self.begin_reading_channel(key, rest);
         }
         if !rest.is_empty() && !self.keep(key, rest) {
@@ -150,7 +135,7 @@ impl<R: ShardRing> Shard<R> {
         let (assembly, is_kept) = self.append_kept(key, assembly, bytes);
         match self.table.connection(key) {
             Some(connection) => connection.request.assembly = Some(assembly),
-            None => return self.intake.give_back(assembly, &mut self.writer.heap),
+            None => return self.intake.give_back(assembly),
         }
         if is_kept {
             self.serve_assembly(key, Claim::New);
@@ -170,18 +155,18 @@ impl<R: ShardRing> Shard<R> {
         match taken {
             ReadOutcome::Consumed(consumed) => assembly.consume(consumed),
             ReadOutcome::Queued => {
-                assembly = self.intake.move_to_waiting(assembly, &mut self.writer.heap);
+                assembly = self.intake.move_to_waiting(assembly);
             }
             ReadOutcome::Incomplete | ReadOutcome::Ended => {}
         }
-        if self.channel(key).is_some() {
+        if self.table.channel(key).is_some() {
             self.begin_reading_channel(key, assembly.window());
-            return self.intake.give_back(assembly, &mut self.writer.heap);
+            return self.intake.give_back(assembly);
         }
         let is_done = assembly.is_empty() || matches!(taken, ReadOutcome::Ended);
         match self.table.request(key) {
             Some(request) if !is_done => request.assembly = Some(assembly),
-            _ => self.intake.give_back(assembly, &mut self.writer.heap),
+            _ => self.intake.give_back(assembly),
         }
         if !matches!(taken, ReadOutcome::Ended | ReadOutcome::Queued) {
             self.await_more(key);
@@ -198,7 +183,7 @@ impl<R: ShardRing> Shard<R> {
         let (assembly, is_kept) = self.append_kept(key, assembly, rest);
         match self.table.connection(key) {
             Some(connection) if is_kept => connection.request.assembly = Some(assembly),
-            _ => self.intake.give_back(assembly, &mut self.writer.heap),
+            _ => self.intake.give_back(assembly),
         }
         if !is_kept {
             self.refuse_memory(key);
@@ -215,14 +200,14 @@ impl<R: ShardRing> Shard<R> {
         bytes: &[u8],
     ) -> (Box<Assembly>, bool) {
         for _ in 0..GIVEN_UP_MAX {
-            if self.intake.append(&mut assembly, bytes, &mut self.writer.heap) {
+            if self.intake.append(&mut assembly, bytes) {
                 return (assembly, true);
             }
             if !self.evict_slow(key) {
                 break;
             }
             if assembly.is_empty() {
-                self.intake.give_back(assembly, &mut self.writer.heap);
+                self.intake.give_back(assembly);
                 assembly = self.intake.free_buffer();
             }
         }
@@ -274,7 +259,7 @@ impl<R: ShardRing> Shard<R> {
         if connection.state != State::Open || connection.ring.is_sending {
             return ReadOutcome::Incomplete;
         }
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let mut head = http::Head::default();
         let progress = connection
             .intake
@@ -291,7 +276,7 @@ impl<R: ShardRing> Shard<R> {
         };
         if waiting != connection.waiting {
             connection.waiting = waiting;
-            connection.request.phase_began = self.clock.now;
+            connection.request.phase_began = self.clock.now();
         }
         if sends_continue {
             self.send_continue(key);
@@ -314,7 +299,7 @@ impl<R: ShardRing> Shard<R> {
             if claim == Claim::New {
                 connection.request.waited_micros = 0;
                 self.metrics
-                    .record(Stage::Read, connection.request.began, self.clock.now);
+                    .record(Stage::Read, connection.request.began, self.clock.now());
             }
         }
         self.dispatch(key, request, claim);
@@ -348,7 +333,7 @@ impl<R: ShardRing> Shard<R> {
             connection.waiting = Waiting::Idle;
         }
         if !connection.ring.is_sending {
-            self.arm_receive(key);
+            self.intake.arm_receive(key, &mut self.table, &mut self.ring);
         }
         self.set_read_deadline(key);
     }
@@ -359,12 +344,12 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         connection.state = State::Open;
-        connection.request.phase_began = self.clock.now;
-        connection.request.began = self.clock.now;
+        connection.request.phase_began = self.clock.now();
+        connection.request.began = self.clock.now();
         connection.waiting = Waiting::Idle;
         if connection.request.assembly.is_some() {
             self.serve_assembly(key, Claim::New);
-        } else if self.is_draining() {
+        } else if self.drain.is_begun() {
             self.begin_close(key);
         } else {
             self.await_more(key);
@@ -377,7 +362,7 @@ impl<R: ShardRing> Shard<R> {
             .table
             .connection(key)
             .is_some_and(|connection| connection.request.assembly.is_some());
-        if state == State::Open && self.channel(key).is_some() {
+        if state == State::Open && self.table.channel(key).is_some() {
             return self.end_channel_input(key, is_begun);
         }
         // Who leaves between requests just leaves; who vanishes is given up at any time.
@@ -401,13 +386,17 @@ impl<R: ShardRing> Shard<R> {
         if connection.dropped_bytes > DROPPED_BYTES_MAX {
             return self.abort(key);
         }
-        self.arm_receive(key);
+        self.intake.arm_receive(key, &mut self.table, &mut self.ring);
     }
 
     fn send_continue(&mut self, key: ConnectionKey) {
         let mut buffer = self.writer.take_buffer();
         buffer.extend_from_slice(http::CONTINUE);
-        let range = HEAD_RESERVE..buffer.len();
-        self.send_interim(key, buffer, range);
+        let outgoing = Outgoing {
+            range: HEAD_RESERVE..buffer.len(),
+            kind: OutgoingKind::Interim,
+            ..Outgoing::default()
+        };
+        self.send(key, buffer, outgoing);
     }
 }

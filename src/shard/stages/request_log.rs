@@ -1,14 +1,13 @@
 //! Writing the access log: what a shard knows of a request when it is known how it ended.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::jsonrpc::RequestId;
 use crate::mcp::Reply;
 use crate::metrics::Outcome;
 use crate::pool::HandlerKey;
-use crate::registry::{Operation, PanicFacts};
+use crate::registry::PanicFacts;
 use crate::ring::ConnectionKey;
 use crate::transport::http::admission;
 use crate::transport::http::{self, Refusal};
@@ -16,7 +15,6 @@ use crate::transport::http::{self, Refusal};
 use crate::shard::access::{
     Ended, Failure, Record, RecordContext, Subject, Told, cap, emit, field_text, outcome_of, words,
 };
-use crate::shard::service::LocalService;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
@@ -38,8 +36,10 @@ impl<R: ShardRing> Shard<R> {
     #[inline]
     pub(in crate::shard) fn log_call(&mut self, handler: HandlerKey, reply: &Reply, body: &[u8]) {
         if self.access.wants(outcome_of(reply))
-            && let (Some(key), Some((service, operation))) =
-                (self.calls.holder(handler), self.work_of(handler))
+            && let (Some(key), Some((service, operation))) = (
+                self.calls.holder(handler),
+                self.calls.at(handler).map(|call| call.work()),
+            )
         {
             self.write_answer(key, Subject::Work(&service, operation), reply, body);
         }
@@ -83,7 +83,7 @@ impl<R: ShardRing> Shard<R> {
             let record = Record {
                 method: Some(method),
                 id: id.and_then(|_| std::str::from_utf8(&text).ok()),
-                status: self.parent_of(key).is_none().then_some(status),
+                status: self.table.parent(key).is_none().then_some(status),
                 outcome: Some(Outcome::Ok.name()),
                 ..Record::default()
             };
@@ -101,7 +101,7 @@ impl<R: ShardRing> Shard<R> {
         if !self.access.wants(Outcome::Other) {
             return;
         }
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let reason = refusal.to_string();
         let mut record = Record {
             status: Some(refusal.status().code()),
@@ -136,12 +136,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call's code panicked, as its catcher and the panic hook know.
     pub(in crate::shard) fn log_panic(&mut self, handler: HandlerKey, facts: Option<PanicFacts>) {
-        let Some((service, operation)) = self.work_of(handler) else {
-            return;
-        };
         let Some(call) = self.calls.at(handler) else {
             return;
         };
+        let (service, operation) = call.work();
         let mut id = Vec::new();
         call.ticket.id().as_id().write(&mut id);
         let id = String::from_utf8_lossy(&id).into_owned();
@@ -157,7 +155,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Tells how many records were left out, once that is known.
     pub(in crate::shard) fn tell_left_out(&mut self) {
-        if let Some(records) = self.access.take_left_out(self.clock.now) {
+        if let Some(records) = self.access.take_left_out(self.clock.now()) {
             let shard = self.metrics.shard.0;
             tracing::warn!(
                 target: "weir::access",
@@ -176,16 +174,11 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    fn work_of(&mut self, handler: HandlerKey) -> Option<(LocalService, Operation)> {
-        let call = self.calls.at(handler)?;
-        Some((Rc::clone(&call.service), call.ticket.operation()))
-    }
-
     #[cold]
     fn write_answer(&mut self, key: ConnectionKey, subject: Subject<'_>, reply: &Reply, body: &[u8]) {
         let (method, tool, name) = words(subject);
         let told = Told::read(body);
-        let is_channel = self.parent_of(key).is_some();
+        let is_channel = self.table.parent(key).is_some();
         let outcome = outcome_of(reply);
         let record = Record {
             method,
@@ -204,7 +197,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn write_record(&mut self, key: ConnectionKey, outcome: Outcome, record: &Record<'_>) {
-        let now = self.time();
+        let now = self.clock.read();
         if !self.access.admits(now) {
             return;
         }
@@ -221,7 +214,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Who is at the other end: an address, or what there is instead of one.
     fn peer_of(&mut self, key: ConnectionKey) -> Option<String> {
-        let key = self.parent_of(key).unwrap_or(key);
+        let key = self.table.parent(key).unwrap_or(key);
         let socket = &self.table.connection(key)?.socket;
         let address: Option<SocketAddr> = self.ring.peer_address(socket).ok();
         Some(address.map_or_else(|| "stdio".to_owned(), |address| address.to_string()))

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::mcp::{Era, OverloadReason, Ticket};
+use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, HandlerState, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
@@ -14,7 +14,6 @@ use crate::registry::{
     take_last_panic,
 };
 use crate::ring::ConnectionKey;
-use crate::timers::TimerKind;
 use crate::workers::{self, Job, Refused};
 
 use crate::shard::access::Ended;
@@ -33,7 +32,7 @@ impl<R: ShardRing> Shard<R> {
         batch: Option<Box<Batched>>,
     ) -> Option<HandlerKey> {
         let call = Call {
-            service: Rc::clone(&self.service.current),
+            service: self.service.current(),
             ticket,
             run: Run::Polled,
             began,
@@ -48,21 +47,15 @@ impl<R: ShardRing> Shard<R> {
             .table
             .connection(key)
             .and_then(|connection| connection.held.take());
-        let (leased, state) = match held {
-            Some(held) => (self.calls.pool.resume(held, call), HandlerState::Lingering),
-            None => {
-                if self.calls.pool.idle() == 0 {
-                    self.cut_longest_linger();
-                }
-                (self.calls.pool.acquire(key, call), HandlerState::Idle)
-            }
-        };
-        let Some(handler) = leased else {
+        if held.is_none() && !self.calls.has_idle() {
+            self.cut_longest_linger();
+        }
+        let Some((handler, state)) = self.calls.lease(key, held, call) else {
             debug_assert!(false, "a permit without a handler");
             return None;
         };
         self.metrics.on_handler(state, HandlerState::Busy);
-        self.admission.on_began(handler, self.clock.now);
+        self.admission.on_began(handler, self.clock.now());
         match self.table.connection(key) {
             Some(connection) => {
                 connection.state = State::Calling(handler);
@@ -70,7 +63,7 @@ impl<R: ShardRing> Shard<R> {
             }
             None => self.table.begin_call(key, handler),
         }
-        self.clear_deadline(key);
+        self.clock.clear_deadline(key);
         Some(handler)
     }
 
@@ -171,9 +164,7 @@ impl<R: ShardRing> Shard<R> {
         let stream_at = call.began + self.service.timeouts.stream_after;
         let gets_stream = call.stream.is_none() && call.batch.is_none();
         if !call.is_asking() {
-            self.clock
-                .timers
-                .set(TimerKind::Call, handler.index, call.deadline);
+            self.clock.set_call_deadline(handler.index, call.deadline);
         }
         let Some(key) = self.calls.holder(handler) else {
             return;
@@ -186,9 +177,9 @@ impl<R: ShardRing> Shard<R> {
         }
         if gets_stream {
             connection.waiting = Waiting::Answer;
-            self.set_deadline(key, stream_at);
+            self.clock.set_deadline(key, stream_at);
         }
-        self.watch(key);
+        self.table.watch(key, &mut self.ring);
     }
 
     /// A call is over: its answer goes out. An outcome that comes after another (a worker's after the timeout)
@@ -235,7 +226,7 @@ impl<R: ShardRing> Shard<R> {
             self.settle_task(handler, &outcome, elapsed);
             return self.serve_waiters();
         }
-        let unix_now = self.clock.unix_now;
+        let unix_now = self.clock.unix_now();
         self.answer_call(handler, elapsed, |ticket, out| {
             let protocol = &service.protocol;
             match asking {
@@ -257,7 +248,7 @@ impl<R: ShardRing> Shard<R> {
     /// The lease is over: the answer is on its way, or nobody wants it.
     pub(in crate::shard) fn end_lease(&mut self, handler: HandlerKey) {
         self.end_call(handler);
-        if self.calls.pool.release(handler) {
+        if self.calls.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
             self.admission.release_permit();
         }
@@ -271,7 +262,7 @@ impl<R: ShardRing> Shard<R> {
         // How long it ran tells how long calls take, unless it was refused before it began.
         match call.run {
             Run::Polled => self.admission.on_given_back(handler),
-            _ => self.admission.on_ended(handler, self.clock.now),
+            _ => self.admission.on_ended(handler, self.clock.now()),
         }
         if let Some(asker) = call.asker {
             let session = call.ticket.session();
@@ -295,18 +286,12 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
-    /// Whether a call ends when its client leaves: that is what the client means since 2026-07-28, and was not before.
-    pub(in crate::shard) fn is_cancelled_by_leaving(&mut self, handler: HandlerKey) -> bool {
-        let call = self.calls.at(handler);
-        call.is_some_and(|call| call.ticket.revision().era() == Era::Modern)
-    }
-
     /// Nobody waits for this call any more.
     pub(in crate::shard) fn cancel_call(&mut self, handler: HandlerKey) {
-        self.clock.timers.clear(TimerKind::Call, handler.index);
+        self.clock.clear_call_deadline(handler.index);
         if let Some(call) = self.calls.at(handler) {
             let (label, began) = (call.label(), call.began);
-            let elapsed = self.clock.now.saturating_duration_since(began);
+            let elapsed = self.clock.now().saturating_duration_since(began);
             self.metrics
                 .on_operation(label, metrics::Outcome::Cancelled, elapsed);
         }

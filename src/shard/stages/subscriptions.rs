@@ -2,7 +2,6 @@
 //!
 //! Both are control: they take no handler, however long they last.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::mcp::{Listen, NoStream, Opening, OverloadReason, RequestContext, Revision};
@@ -22,7 +21,7 @@ impl<R: ShardRing> Shard<R> {
         request_context: &RequestContext<'_>,
         mut out: Vec<u8>,
     ) {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let request = match service.protocol.get(request_context, &*service.store, &mut out) {
             Opening::Stream(request) => request,
             Opening::Refused(reply) => {
@@ -68,7 +67,7 @@ impl<R: ShardRing> Shard<R> {
         listen: Listen,
         mut out: Vec<u8>,
     ) {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let Listen {
             id,
             interest,

@@ -22,7 +22,6 @@ use crate::registry::{AnswerError, AskedQuestion, Emission, Outcome};
 use crate::ring::ConnectionKey;
 use crate::session::live::Message;
 use crate::session::tasks::{NewTask, TaskPlace, WaitRefused};
-use crate::timers::TimerKind;
 use crate::transport::http::HEAD_RESERVE;
 
 use crate::shard::access::{Ended, Subject};
@@ -39,11 +38,9 @@ impl<R: ShardRing> Shard<R> {
         handler: HandlerKey,
         terms: TaskTerms,
     ) -> bool {
-        let channel = self.parent_of(key);
-        let task_key = self.table.insert_task(Task::new(channel, self.clock.now));
-        self.clock
-            .timers
-            .reserve(TimerKind::Connection, task_key.slot + 1);
+        let channel = self.table.parent(key);
+        let task_key = self.table.insert_task(Task::new(channel, self.clock.now()));
+        self.clock.reserve(task_key);
         let place = TaskPlace {
             shard: self.metrics.shard.0,
             connection: task_key,
@@ -75,13 +72,13 @@ impl<R: ShardRing> Shard<R> {
             .protocol
             .answer_task_created(&call.ticket, &view, &mut out);
         let (label, operation) = (call.label(), call.ticket.operation());
-        self.calls.pool.hand_over(handler, task_key);
+        self.calls.hand_over(handler, task_key);
         self.table.begin_call(task_key, handler);
         self.tasks.on_begun();
-        if let Some(channel) = channel.and_then(|channel| self.channel(channel)) {
+        if let Some(channel) = channel.and_then(|channel| self.table.channel(channel)) {
             channel.tasks.begin();
         }
-        self.record_operation(label, &reply, Duration::ZERO);
+        self.metrics.on_reply(label, &reply, Duration::ZERO);
         let subject = Subject::Work(&service, operation);
         self.log_answer(key, subject, &reply, &out[HEAD_RESERVE..]);
         // The task is in flight, and so was its request until now.
@@ -107,7 +104,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task ends with `ending`, whatever its call does.
     pub(in crate::shard) fn end_task(&mut self, handler: HandlerKey, ending: &TaskEnding, elapsed: Duration) {
-        self.clock.timers.clear(TimerKind::Call, handler.index);
+        self.clock.clear_call_deadline(handler.index);
         let holder = self.calls.holder(handler);
         let Some(call) = self.calls.at(handler) else {
             return;
@@ -162,7 +159,7 @@ impl<R: ShardRing> Shard<R> {
         };
         if let Some(handler) = task.handler {
             self.cancel_call(handler);
-        } else if let Some(call) = self.calls.askers.take_shelved_of(key) {
+        } else if let Some(call) = self.calls.take_shelved_of(key) {
             self.cancel_shelved(key, call);
         }
         self.leave_task(key);
@@ -175,7 +172,7 @@ impl<R: ShardRing> Shard<R> {
         number: u32,
         answer: Result<serde_json::Value, AnswerError>,
     ) {
-        if let Some(call) = self.asker_at(key) {
+        if let Some(call) = self.calls.asker_number(key) {
             self.answer_question(call, number, answer);
         }
     }
@@ -236,7 +233,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Answers `tasks/result`, now or when the task is over.
     pub(in crate::shard) fn await_task(&mut self, key: ConnectionKey, wanted: AwaitTask, mut out: Vec<u8>) {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let AwaitTask {
             id,
             owner,
@@ -285,7 +282,7 @@ impl<R: ShardRing> Shard<R> {
                     self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
                 }
                 None => {
-                    if let Some(call) = self.calls.askers.take_shelved_of(key) {
+                    if let Some(call) = self.calls.take_shelved_of(key) {
                         if let Some(task) = call.task.as_deref() {
                             let ending = TaskEnding::overload(&overload);
                             call.service.store.tasks().end(task, ending);

@@ -22,7 +22,6 @@ use crate::mcp::{Overload, OverloadReason, SessionToken};
 use crate::metrics::{Eviction, WaitEnd};
 use crate::pool::WaitKey;
 use crate::ring::ConnectionKey;
-use crate::timers::TimerKind;
 
 use super::reading::ReadOutcome;
 use crate::shard::admission::{Claim, Decision, Next, Waiter};
@@ -55,23 +54,23 @@ impl<R: ShardRing> Shard<R> {
         } else {
             waits.agent
         };
-        let mut waiter = Waiter::new(key, self.clock.now, patience);
+        let mut waiter = Waiter::new(key, self.clock.now(), patience);
         waiter.is_movable = self.table.connection(key).is_some();
-        let (deadline, _) = waiter.deadline(self.drain_cutoff());
+        let (deadline, _) = waiter.deadline(self.drain.cutoff());
         let queued = self.admission.enqueue(waiter)?;
         // What it held was promised to others.
         self.end_hold(key);
         self.metrics.on_queued();
-        self.table.begin_wait(key, queued.wait, self.clock.now);
+        self.table.begin_wait(key, queued.wait, self.clock.now());
         // That it sends no more was known before this request began to wait: it may read its answer all the same.
         if self
             .table
             .connection(key)
             .is_some_and(|connection| !connection.is_half_closed)
         {
-            self.watch(key);
+            self.table.watch(key, &mut self.ring);
         }
-        self.set_deadline(key, deadline);
+        self.clock.set_deadline(key, deadline);
         match queued.target {
             Some(target) => self.move_oldest(target),
             None if self.admission.is_offer_due() => self.offer_waiters(),
@@ -82,23 +81,21 @@ impl<R: ShardRing> Shard<R> {
 
     /// A drain has begun: who waits may have less time than it thought.
     pub(in crate::shard) fn shorten_waits(&mut self) {
-        let cutoff = self.drain_cutoff();
+        let cutoff = self.drain.cutoff();
         for waiter in self.admission.waiters() {
             let (deadline, _) = waiter.deadline(cutoff);
-            self.clock
-                .timers
-                .set(TimerKind::Connection, waiter.connection.slot, deadline);
+            self.clock.set_deadline(waiter.connection, deadline);
         }
     }
 
     /// A request that waits keeps its bytes, those behind it too. False if there is no memory for them.
     pub(in crate::shard) fn keep_queued(&mut self, key: ConnectionKey, window: &[u8]) -> bool {
-        let Some(assembly) = self.intake.keep_waiting(window, &mut self.writer.heap) else {
+        let Some(assembly) = self.intake.keep_waiting(window) else {
             return false;
         };
         match self.table.request(key) {
             Some(request) => request.assembly = Some(assembly),
-            None => self.intake.give_back(assembly, &mut self.writer.heap),
+            None => self.intake.give_back(assembly),
         }
         true
     }
@@ -125,13 +122,13 @@ impl<R: ShardRing> Shard<R> {
 
     /// A waiter's time is over.
     pub(in crate::shard) fn refuse_waiter(&mut self, key: ConnectionKey, wait: WaitKey) {
-        let cutoff = self.drain_cutoff();
+        let cutoff = self.drain.cutoff();
         let Some(waiter) = self.admission.waiter(wait) else {
             return;
         };
         let (deadline, reason) = waiter.deadline(cutoff);
-        if self.clock.now < deadline {
-            return self.set_deadline(key, deadline);
+        if self.clock.now() < deadline {
+            return self.clock.set_deadline(key, deadline);
         }
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::TimedOut, waited);
@@ -179,7 +176,7 @@ impl<R: ShardRing> Shard<R> {
         } else {
             return;
         }
-        let now = self.clock.now;
+        let now = self.clock.now();
         let waited = now.saturating_duration_since(since.unwrap_or(now));
         self.metrics.on_wait_ended(WaitEnd::Left, waited);
         self.metrics.in_flight.down();
@@ -188,14 +185,14 @@ impl<R: ShardRing> Shard<R> {
     /// Takes a waiter out of the queue: its request is to be served, or given up. Returns how long it has waited.
     pub(in crate::shard) fn leave_queue(&mut self, key: ConnectionKey, wait: WaitKey) -> Option<Duration> {
         let waiter = self.admission.leave(wait)?;
-        self.clear_deadline(key);
+        self.clock.clear_deadline(key);
         self.table.end_wait(key);
-        Some(waiter.waited(self.clock.now))
+        Some(waiter.waited(self.clock.now()))
     }
 
     /// Counts a refusal; what its client is told.
     pub(in crate::shard) fn overload(&mut self, reason: OverloadReason) -> Overload {
         self.metrics.refusals.increment(reason);
-        self.admission.overload(reason, self.clock.now)
+        self.admission.overload(reason, self.clock.now())
     }
 }

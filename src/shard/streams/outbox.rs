@@ -60,7 +60,7 @@ impl StreamOutbox {
     }
 
     /// Charges the buffer if it is larger than `free_bytes`; false if there is no memory.
-    pub(in crate::shard) fn charge(&mut self, heap: &mut HeapBudget, free_bytes: usize) -> bool {
+    pub(in crate::shard) fn charge(&mut self, heap: &HeapBudget, free_bytes: usize) -> bool {
         let owed = if self.buffer.capacity() > free_bytes {
             self.buffer.capacity()
         } else {

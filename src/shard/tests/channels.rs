@@ -33,10 +33,10 @@ fn calls_of_one_channel_run_side_by_side() {
     socket.ask(true, "hold", 1, "s1.");
     socket.ask(false, "echo", 2, "s2.");
     exchange(&mut rig, &mut socket);
-    assert_eq!((socket.waiting(), rig.shard.calls.pool.busy()), (vec![1], 1));
+    assert_eq!((socket.waiting(), rig.shard.calls.busy()), (vec![1], 1));
     rig.release("s1.");
     exchange(&mut rig, &mut socket);
-    assert_eq!((socket.waiting(), rig.shard.calls.pool.busy()), (vec![], 0));
+    assert_eq!((socket.waiting(), rig.shard.calls.busy()), (vec![], 0));
     end(rig, socket);
 }
 
@@ -116,7 +116,7 @@ fn a_cancelled_call_is_not_answered_and_frees_its_handler() {
         socket.cancel(1);
         exchange(&mut rig, &mut socket);
         assert_eq!(
-            (rig.shard.calls.pool.busy(), socket.answers.len()),
+            (rig.shard.calls.busy(), socket.answers.len()),
             (0, 0),
             "{is_modern}"
         );
@@ -144,7 +144,7 @@ fn a_channel_has_its_share_in_flight_and_no_more() {
         .map(|answer| &answer["error"]["code"])
         .collect();
     assert_eq!(refused, [-31503; 6]);
-    assert_eq!(rig.shard.calls.pool.busy(), 64);
+    assert_eq!(rig.shard.calls.busy(), 64);
     end(rig, socket);
 }
 
@@ -155,10 +155,10 @@ fn who_leaves_takes_its_modern_calls_along() {
     socket.ask(true, "hold", 1, "s1.");
     socket.ask(false, "hold", 2, "s2.");
     exchange(&mut rig, &mut socket);
-    assert_eq!(rig.shard.calls.pool.busy(), 2);
+    assert_eq!(rig.shard.calls.busy(), 2);
     socket.peer.finish();
     rig.run();
-    assert_eq!(rig.shard.calls.pool.busy(), 1, "a legacy call runs on");
+    assert_eq!(rig.shard.calls.busy(), 1, "a legacy call runs on");
     rig.release("s2.");
     rig.run();
     end(rig, socket);
@@ -194,9 +194,9 @@ fn a_client_that_does_not_read_is_not_read_from() {
         rig.run();
     }
     assert!(
-        rig.shard.writer.heap.used() < 1 << 20,
+        rig.shard.writer.heap_bytes_used() < 1 << 20,
         "{}",
-        rig.shard.writer.heap.used()
+        rig.shard.writer.heap_bytes_used()
     );
     rig.live(Duration::from_secs(9));
     assert_eq!(
@@ -242,7 +242,7 @@ fn rubbish_ends_a_channel_with_its_code() {
         socket.ask(true, "hold", 1, "s1.");
         socket.queue(&bytes);
         exchange(&mut rig, &mut socket);
-        assert_eq!((socket.closed, rig.shard.calls.pool.busy()), (Some(code), 0));
+        assert_eq!((socket.closed, rig.shard.calls.busy()), (Some(code), 0));
         end(rig, socket);
     }
 }

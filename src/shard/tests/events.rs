@@ -285,7 +285,7 @@ fn posts_come_from_any_shard_to_the_stream() {
         client.ask(false, "echo", 3, "s3.");
         exchange(&mut rig, &mut client);
         assert_eq!((client.owed(), client.answers.len()), (vec![], 2));
-        assert_eq!(rig.drivers[stream].shard.calls.pool.busy(), 0);
+        assert_eq!(rig.drivers[stream].shard.calls.busy(), 0);
         end(rig, client);
     }
 }
@@ -336,9 +336,9 @@ fn a_client_that_does_not_read_is_not_served_and_then_cut_off() {
         exchange(&mut rig, &mut client);
     }
     assert!(
-        rig.shard.writer.heap.used() < 1 << 20,
+        rig.shard.writer.heap_bytes_used() < 1 << 20,
         "{}",
-        rig.shard.writer.heap.used()
+        rig.shard.writer.heap_bytes_used()
     );
     let (accepted, refused) = (client.status(202), client.status(503));
     assert!(

@@ -40,7 +40,7 @@ fn lingering(rig: &Rig) -> u64 {
 fn without_linger_an_idle_connection_holds_no_handler() {
     let mut rig = rig(Linger::None, 1);
     let mut clients: Vec<Client> = (0..5).map(|id| echoed(&mut rig, id)).collect();
-    assert_eq!((lingering(&rig), rig.shard.calls.pool.idle()), (0, 1));
+    assert_eq!((lingering(&rig), rig.shard.calls.idle()), (0, 1));
     for client in &mut clients {
         echo(&mut rig, client, 9);
     }
@@ -88,7 +88,7 @@ fn while_somebody_waits_nobody_lingers() {
     rig.run();
     rig.release("held");
     rig.run();
-    assert_eq!((lingering(&rig), rig.shard.calls.pool.busy()), (0, 1));
+    assert_eq!((lingering(&rig), rig.shard.calls.busy()), (0, 1));
     rig.release("waiter");
     rig.run();
     for client in [&mut holder, &mut waiter] {

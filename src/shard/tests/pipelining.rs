@@ -37,10 +37,10 @@ fn a_client_that_leaves_a_pipelined_call_cancels_it() {
     client.ask(call(Era::Modern, "hold", 2, "never"));
     client.send(usize::MAX);
     rig.run();
-    assert_eq!(rig.shard.calls.pool.busy(), 1);
+    assert_eq!(rig.shard.calls.busy(), 1);
     client.peer.close();
     rig.run();
-    assert_eq!(rig.shard.calls.pool.busy(), 0);
+    assert_eq!(rig.shard.calls.busy(), 0);
     rig.leave(&[client]);
 }
 

@@ -31,7 +31,7 @@ fn calls_end_as_they_began_and_new_ones_find_what_is_there_now() {
     assert_eq!(after.changes_since(&before), [Announcement::ToolsChanged]);
     assert!(before.changes_since(&before).is_empty());
     let service = rig.shard.service.with_protocol(after);
-    rig.shard.service.served.replace(Arc::new(service));
+    rig.shard.service.served().replace(Arc::new(service));
     for client in &mut clients {
         client.request(call(Era::Legacy, "fresh", 4, "new"));
         client.request(call(Era::Legacy, "hold", 7, "gone"));

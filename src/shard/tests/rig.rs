@@ -644,17 +644,21 @@ impl Driver {
         let shard = &self.shard;
         assert_eq!(shard.table.open(), 0, "connections");
         shard.calls.assert_at_rest();
-        shard.admission.assert_at_rest(shard.calls.pool.size());
+        shard.admission.assert_at_rest(shard.calls.handlers());
         shard
             .intake
             .assert_at_rest(sizes.assembly_buffers, sizes.queue_depth_max as usize);
-        assert_eq!(shard.writer.heap.used(), 0, "bytes charged to the heap budget");
+        assert_eq!(
+            shard.writer.heap_bytes_used(),
+            0,
+            "bytes charged to the heap budget"
+        );
         assert_eq!(self.tasks.len(), 0, "tasks of calls that are over");
         assert!(
             !shard.channels.has_interrupted(),
             "channels with messages not taken"
         );
-        assert_eq!(shard.clock.timers.len(), 0, "timers");
+        assert_eq!(shard.clock.deadlines(), 0, "timers");
         let counters = shard.ring.counters();
         assert_eq!(counters.buffers_free, counters.buffers_total, "ring buffers");
         shard.ring.assert_settled();

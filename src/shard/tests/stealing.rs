@@ -121,11 +121,7 @@ fn with_many_shards_no_handler_stays_idle_while_somebody_waits() {
         rig.run();
         rig.offer(HOP);
         (0..6).for_each(|_| rig.run());
-        let busy: u32 = rig
-            .drivers
-            .iter()
-            .map(|driver| driver.shard.calls.pool.busy())
-            .sum();
+        let busy: u32 = rig.drivers.iter().map(|driver| driver.shard.calls.busy()).sum();
         assert_eq!((busy, waiting(&rig, 0)), (5, 7), "seed {seed}");
         for secret in &secrets {
             rig.release(secret);
@@ -343,11 +339,7 @@ fn nobody_is_refused_while_another_shard_has_a_handler() {
             .collect();
         // No time passes.
         rig.run();
-        let busy: u32 = rig
-            .drivers
-            .iter()
-            .map(|driver| driver.shard.calls.pool.busy())
-            .sum();
+        let busy: u32 = rig.drivers.iter().map(|driver| driver.shard.calls.busy()).sum();
         assert_eq!((busy, waiting(&rig, 0)), (6, depth.into()));
         let mut late = asking(&rig, 0, "echo", 99, "late");
         rig.run();

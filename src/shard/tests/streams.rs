@@ -212,7 +212,7 @@ fn who_leaves_a_modern_stream_cancels_its_call() {
     assert_eq!(client.events().len(), 1);
     client.peer.close();
     rig.run();
-    assert_eq!(rig.shard.calls.pool.idle(), 1, "the handler is free");
+    assert_eq!(rig.shard.calls.idle(), 1, "the handler is free");
     leave(&mut rig, &[client]);
 }
 
@@ -438,12 +438,12 @@ fn a_question_put_for_a_call_that_waits_for_its_client_brings_it_back_to_ask() {
     let session = open_session(&mut rig);
     let mut asker = Listener::new(rig.connect_to(0), &legacy_share(&session, "s"));
     rig.run();
-    assert_eq!(rig.shard.calls.pool.idle(), 1);
+    assert_eq!(rig.shard.calls.idle(), 1);
     let context = rig.take_context();
     let second = context.ask("second", Elicit::form("and?"));
     rig.run();
     assert_eq!(asker.methods(), ["elicitation/create"; 2]);
-    assert_eq!(rig.shard.calls.pool.idle(), 1, "it waits again");
+    assert_eq!(rig.shard.calls.idle(), 1, "it waits again");
     let questions = asker.events();
     let mut answerers = Vec::new();
     for question in questions.iter().rev() {
@@ -464,7 +464,7 @@ fn a_call_that_asks_has_no_handler_meanwhile() {
     let mut asker = Listener::new(rig.connect_to(0), &legacy_call(&session, "ask", 3, "s"));
     rig.run();
     assert_eq!(asker.methods(), ["elicitation/create"]);
-    assert_eq!(rig.shard.calls.pool.idle(), 1);
+    assert_eq!(rig.shard.calls.idle(), 1);
     // Somebody else's call takes the one handler for a while.
     let mut other = Client::new(rig.connect_to(0));
     other.request(call(Era::Legacy, "hold", 9, "other"));
@@ -544,7 +544,7 @@ fn a_cancelled_request_has_a_stream_that_ends_without_an_answer() {
             client.events().iter().all(|event| event.get("result").is_none()),
             "{tool}"
         );
-        assert_eq!(rig.shard.calls.pool.idle(), 1, "{tool}");
+        assert_eq!(rig.shard.calls.idle(), 1, "{tool}");
         // The connection goes on.
         client.peer.write(&legacy_call(&session, "echo", 4, "next"));
         rig.run();

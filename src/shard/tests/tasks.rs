@@ -91,15 +91,15 @@ fn a_task_outlives_the_connection_that_asked_for_it() {
     );
     let mut client = Client::new(&mut rig);
     let task = client.begin(&mut rig, "hold", "s1.");
-    assert_eq!(rig.shard.calls.pool.busy(), 1);
+    assert_eq!(rig.shard.calls.busy(), 1);
     client.leave(&mut rig);
-    assert_eq!(rig.shard.calls.pool.busy(), 1);
+    assert_eq!(rig.shard.calls.busy(), 1);
     let mut client = Client::on(&mut rig, 1);
     assert_eq!(client.get(&mut rig, &task)["status"], "working");
     rig.release("s1.");
     rig.run();
     assert_eq!(
-        (client.text(&mut rig, &task), rig.shard.calls.pool.busy()),
+        (client.text(&mut rig, &task), rig.shard.calls.busy()),
         ("s1.".to_owned(), 0)
     );
     assert_eq!(client.text(&mut rig, &task), "s1.");
@@ -161,7 +161,7 @@ fn a_task_that_is_cancelled_gives_its_handler_back() {
         client.ask(&mut rig, "tasks/cancel", json!({"taskId": task}));
         rig.run();
         assert_eq!(
-            (rig.shard.calls.pool.busy(), rig.shard.tasks.running()),
+            (rig.shard.calls.busy(), rig.shard.tasks.running()),
             (0, 0),
             "{tool}"
         );
@@ -221,7 +221,7 @@ fn a_task_that_asks_has_no_handler_until_it_is_answered() {
     let mut client = Client::new(&mut rig);
     let task = client.begin(&mut rig, "ask", "s1.");
     rig.run();
-    assert_eq!((rig.shard.calls.pool.busy(), rig.shard.tasks.running()), (0, 1));
+    assert_eq!((rig.shard.calls.busy(), rig.shard.tasks.running()), (0, 1));
     let asked = client.get(&mut rig, &task);
     assert_eq!(
         (&asked["status"], &asked["inputRequests"]["ok"]["method"]),

@@ -67,7 +67,7 @@ pub(super) struct Writer {
     buffers: BufferPool,
     buffer_bytes: usize,
     /// Heap bytes of large bodies and outboxes.
-    pub heap: HeapBudget,
+    heap: HeapBudget,
     date: DateCache,
     origins: Origins,
     /// Sends that the ring has not been told of.
@@ -75,17 +75,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// With `buffers` response buffers of `buffer_bytes` each, and so many heap bytes for what does not fit.
-    pub(super) fn new(
-        buffers: u32,
-        buffer_bytes: usize,
-        heap_bytes_max: usize,
-        unix_now: UnixSeconds,
-    ) -> Writer {
+    /// With `buffers` response buffers of `buffer_bytes` each, and a budget for what does not fit.
+    pub(super) fn new(buffers: u32, buffer_bytes: usize, heap: HeapBudget, unix_now: UnixSeconds) -> Writer {
         Writer {
             buffers: BufferPool::new(buffers as usize, buffer_bytes),
             buffer_bytes,
-            heap: HeapBudget::new(heap_bytes_max),
+            heap,
             date: DateCache::new(unix_now.0),
             origins: Origins::default(),
             sends_queued: 0,
@@ -148,7 +143,7 @@ impl Writer {
     }
 
     /// Heap bytes that an answer takes beyond the buffers made at start: all of them, once it has outgrown its own.
-    pub(super) fn heap_bytes_of(&self, buffer: &Vec<u8>) -> usize {
+    fn heap_bytes_of(&self, buffer: &Vec<u8>) -> usize {
         if buffer.capacity() > self.buffer_bytes {
             buffer.capacity()
         } else {
@@ -159,6 +154,30 @@ impl Writer {
     /// Whether there is memory for an answer.
     pub(super) fn has_room_for(&self, buffer: &Vec<u8>) -> bool {
         self.heap.has_room(self.heap_bytes_of(buffer))
+    }
+
+    /// Charges the heap bytes of an answer, which are then to be refunded with its buffer.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(super) fn charge(&mut self, buffer: &Vec<u8>) -> Result<usize, OutOfMemory> {
+        let bytes = self.heap_bytes_of(buffer);
+        if bytes > 0 {
+            self.heap.charge(bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// What outboxes are charged to.
+    #[inline]
+    pub(super) fn heap(&self) -> &HeapBudget {
+        &self.heap
+    }
+
+    /// Heap bytes charged now.
+    #[cfg(test)]
+    pub(super) fn heap_bytes_used(&self) -> usize {
+        self.heap.used()
     }
 
     /// Charges what an outbox has grown to beyond what was `charged` for it.
@@ -176,7 +195,9 @@ impl Writer {
 
     /// Takes a buffer back that `charged` heap bytes were charged for.
     pub(super) fn put_charged(&mut self, buffer: Vec<u8>, charged: usize) {
-        self.heap.refund(charged);
+        if charged > 0 {
+            self.heap.refund(charged);
+        }
         self.buffers.put(buffer);
     }
 
@@ -352,7 +373,7 @@ mod tests {
                 ring,
                 table,
                 peer,
-                writer: Writer::new(2, BUFFER_BYTES, heap_bytes_max, UnixSeconds(0)),
+                writer: Writer::new(2, BUFFER_BYTES, HeapBudget::new(heap_bytes_max), UnixSeconds(0)),
                 metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
                 now,
             }
@@ -473,7 +494,7 @@ mod tests {
 
     #[test]
     fn an_outbox_is_charged_for_what_it_has_outgrown() {
-        let mut writer = Writer::new(1, BUFFER_BYTES, 100_000, UnixSeconds(0));
+        let mut writer = Writer::new(1, BUFFER_BYTES, HeapBudget::new(100_000), UnixSeconds(0));
         let (mut buffer, mut charged) = (writer.take_buffer(), 0);
         writer.charge_growth(&buffer, &mut charged).unwrap();
         assert_eq!(charged, 0, "a buffer of the standard size costs nothing");

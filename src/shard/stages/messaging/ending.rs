@@ -20,8 +20,10 @@ const LAST_CALLS: Duration = Duration::from_millis(800);
 
 impl<R: ShardRing> Shard<R> {
     /// Sends a close and closes behind it; calls in flight are lost.
-    pub(super) fn close_channel(&mut self, key: ConnectionKey, close: Close) {
-        let Some(channel) = self.channel(key) else { return };
+    pub(in crate::shard) fn close_channel(&mut self, key: ConnectionKey, close: Close) {
+        let Some(channel) = self.table.channel(key) else {
+            return;
+        };
         if channel.ending == Some(Ending::Now) {
             return;
         }
@@ -43,7 +45,7 @@ impl<R: ShardRing> Shard<R> {
     /// A channel that was to end is at its end once nothing of it is in flight, its tasks are over and their results
     /// fetched, and everything is sent.
     pub(super) fn close_if_over(&mut self, key: ConnectionKey) {
-        let (now, cutoff) = (self.clock.now, self.result_cutoff());
+        let (now, cutoff) = (self.clock.now(), self.drain.result_cutoff());
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -64,7 +66,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// Everything is sent.
     fn end_channel(&mut self, key: ConnectionKey) {
-        let is_socket = self.channel(key).is_some_and(|channel| !channel.is_patient());
+        let is_socket = self
+            .table
+            .channel(key)
+            .is_some_and(|channel| !channel.is_patient());
         if is_socket {
             self.begin_close(key)
         } else {
@@ -100,14 +105,14 @@ impl<R: ShardRing> Shard<R> {
             // A process's own; see `finish_process`.
             (Framing::Lines(_), Some(_)) => return,
             (Framing::Lines(_), None) if channel.is_stalled && channel.is_hung_up => {
-                (Waiting::Close, self.clock.now + LAST_CALLS)
+                (Waiting::Close, self.clock.now() + LAST_CALLS)
             }
             (Framing::Lines(_), None) => {
                 connection.waiting = Waiting::Nothing;
-                return self.clear_deadline(key);
+                return self.clock.clear_deadline(key);
             }
-            (Framing::Events(_), _) => (Waiting::KeepAlive, self.clock.now + timeouts.keep_alive),
-            _ if channel.is_stalled => (Waiting::Write, self.clock.now + timeouts.write),
+            (Framing::Events(_), _) => (Waiting::KeepAlive, self.clock.now() + timeouts.keep_alive),
+            _ if channel.is_stalled => (Waiting::Write, self.clock.now() + timeouts.write),
             (Framing::WebSocket(_), _) if connection.request.assembly.is_some() => {
                 (Waiting::Body, connection.request.began + timeouts.body)
             }
@@ -117,13 +122,13 @@ impl<R: ShardRing> Shard<R> {
             (Framing::WebSocket(_), _) => (Waiting::Idle, connection.request.phase_began + timeout / 2),
         };
         connection.waiting = waiting;
-        self.set_deadline(key, deadline);
+        self.clock.set_deadline(key, deadline);
     }
 
     /// A deadline of a channel is over, other than the one for taking what was sent.
     pub(in crate::shard) fn channel_timed_out(&mut self, key: ConnectionKey) {
         let timeout = self.service.channels.settings.websocket_timeout;
-        let now = self.clock.now;
+        let now = self.clock.now();
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -156,19 +161,10 @@ impl<R: ShardRing> Shard<R> {
     /// Gives up a channel whose client sends a message too slowly.
     pub(in crate::shard) fn evict_channel(&mut self, key: ConnectionKey, reason: Eviction) {
         self.metrics.count_eviction(reason);
-        let assembly = self
-            .table
-            .connection(key)
-            .and_then(|entry| entry.request.assembly.take());
-        if let Some(assembly) = assembly {
-            self.intake.give_back(assembly, &mut self.writer.heap);
+        if let Some(connection) = self.table.connection(key) {
+            self.intake.drop_kept(&mut connection.request);
         }
         self.close_channel(key, Close::Slow);
-    }
-
-    /// There is no memory for what a channel's client sends.
-    pub(in crate::shard) fn refuse_channel_memory(&mut self, key: ConnectionKey) {
-        self.close_channel(key, Close::Memory);
     }
 
     /// The shard drains: channels end when what is in flight on them has.
@@ -177,7 +173,7 @@ impl<R: ShardRing> Shard<R> {
             .table
             .connections_where(|connection| connection.channel.is_some())
         {
-            if let Some(channel) = self.channel(key)
+            if let Some(channel) = self.table.channel(key)
                 && channel.ending.is_none()
             {
                 channel.ending = Some(Ending::WhenIdle);
@@ -188,8 +184,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// A task is over that was asked for on this channel.
     pub(in crate::shard) fn on_channel_task_over(&mut self, key: ConnectionKey) {
-        let result_until = self.clock.now + RESULT_GRACE;
-        if let Some(channel) = self.channel(key) {
+        let result_until = self.clock.now() + RESULT_GRACE;
+        if let Some(channel) = self.table.channel(key) {
             channel.tasks.end(result_until);
             self.close_if_over(key);
         }
@@ -207,15 +203,19 @@ impl<R: ShardRing> Shard<R> {
 
     /// While the client of a process takes nothing, its input is not read, so the end of the input is watched for.
     pub(super) fn watch_input(&mut self, key: ConnectionKey) {
-        if self.channel(key).is_some_and(|channel| channel.is_patient()) {
-            self.watch(key);
+        if self
+            .table
+            .channel(key)
+            .is_some_and(|channel| channel.is_patient())
+        {
+            self.table.watch(key, &mut self.ring);
         }
     }
 
     /// The other end of a process's input is closed. What lies in it is still read, as long as the client takes the
     /// answers.
     pub(in crate::shard) fn handle_input_end(&mut self, key: ConnectionKey) {
-        if let Some(channel) = self.channel(key).filter(|channel| channel.is_patient()) {
+        if let Some(channel) = self.table.channel(key).filter(|channel| channel.is_patient()) {
             channel.is_hung_up = true;
             self.set_channel_deadline(key);
         }
@@ -223,29 +223,29 @@ impl<R: ShardRing> Shard<R> {
 
     /// The client of a channel has taken something.
     pub(in crate::shard) fn on_channel_progress(&mut self, key: ConnectionKey) {
-        if self.channel(key).is_some_and(|channel| channel.is_hung_up) {
+        if self.table.channel(key).is_some_and(|channel| channel.is_hung_up) {
             self.set_channel_deadline(key);
         }
     }
 
     /// The one client of a process sends no more: what is in flight ends soon, and the process with it.
     pub(super) fn finish_process(&mut self, key: ConnectionKey) {
-        self.begin_drain(self.clock.now + LAST_CALLS);
-        let deadline = self.clock.now + LAST_MOMENT;
-        let now = self.clock.now;
-        if let Some(channel) = self.channel(key) {
+        self.begin_drain(self.clock.now() + LAST_CALLS);
+        let deadline = self.clock.now() + LAST_MOMENT;
+        let now = self.clock.now();
+        if let Some(channel) = self.table.channel(key) {
             channel.is_input_over = true;
         }
         if let Some(connection) = self.table.connection(key) {
             connection.waiting = Waiting::Close;
             connection.request.phase_began = now;
-            self.set_deadline(key, deadline);
+            self.clock.set_deadline(key, deadline);
         }
     }
 
     /// The time is over for modern calls, and later for all calls.
     fn cut_process(&mut self, key: ConnectionKey) {
-        let now = self.clock.now;
+        let now = self.clock.now();
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -259,19 +259,19 @@ impl<R: ShardRing> Shard<R> {
         } else {
             exchanges.into_iter().partition(|key| self.is_modern_call(*key))
         };
-        if let Some(channel) = self.channel(key) {
+        if let Some(channel) = self.table.channel(key) {
             channel.exchanges = left;
         }
         self.drop_exchanges(all, true);
         if now >= last {
             return self.abort(key);
         }
-        self.set_deadline(key, last);
+        self.clock.set_deadline(key, last);
         self.close_if_over(key);
     }
 
     fn is_modern_call(&mut self, exchange: ConnectionKey) -> bool {
         let handler = self.table.handler(exchange);
-        handler.is_some_and(|handler| self.is_cancelled_by_leaving(handler))
+        handler.is_some_and(|handler| self.calls.is_cancelled_by_leaving(handler))
     }
 }

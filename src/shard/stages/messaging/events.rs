@@ -11,7 +11,6 @@
 //! not taken what there is for it, its messages wait here; the inbox counts them, and refuses POSTs beyond its bound.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::jsonrpc::RequestId;
@@ -28,12 +27,12 @@ use crate::shard::{Shard, ShardRing};
 impl<R: ShardRing> Shard<R> {
     /// Answers a GET by a stream without end: from here on the connection is a channel.
     pub(in crate::shard) fn open_events(&mut self, key: ConnectionKey, request: &Request<'_, '_>) {
-        if self.is_draining() {
+        if self.drain.is_begun() {
             return self.refuse_undecoded(key, OverloadReason::Draining);
         }
         let place = self.streams.place(key);
         let live = self.service.store.live();
-        let Ok(inbox) = live.open_sse_inbox(self.principal(), place) else {
+        let Ok(inbox) = live.open_sse_inbox(self.service.principal(), place) else {
             return self.refuse_undecoded(key, OverloadReason::Memory);
         };
         let events = Events {
@@ -59,12 +58,11 @@ impl<R: ShardRing> Shard<R> {
         request: &Request<'_, '_>,
         mut out: Vec<u8>,
     ) {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let mut unchunked = self.intake.take_unchunked();
         let body = request.body(&mut unchunked, &service.http);
         let refused = self.deliver(admission::sse_stream_name(request.head), body, &mut out);
-        self.intake
-            .put_unchunked(unchunked, self.calls.pool.buffer_bytes());
+        self.intake.put_unchunked(unchunked, self.calls.buffer_bytes());
         match refused {
             None => {
                 self.log_opened(key, "POST", 202, None);
@@ -79,7 +77,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Leaves a message for the channel of this name; none, or the refusal, whose body was appended to `out`.
     fn deliver(&mut self, name: Option<&str>, body: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let protocol = &service.protocol;
         let Some(name) = name else {
             return Some(protocol.refuse_sse_post(NoChannel::Unnamed, out));
@@ -94,12 +92,12 @@ impl<R: ShardRing> Shard<R> {
                 if is_awaited {
                     // The channel refuses it once more, because its client waits there. A channel that is gone has no
                     // client.
-                    let _ = live.deliver_message(name.as_bytes(), self.principal(), body);
+                    let _ = live.deliver_message(name.as_bytes(), self.service.principal(), body);
                 }
                 return Some(reply);
             }
         };
-        match live.deliver_message(name.as_bytes(), self.principal(), body) {
+        match live.deliver_message(name.as_bytes(), self.service.principal(), body) {
             Ok(()) => None,
             Err(DeliverRefused::Unknown) => Some(protocol.refuse_sse_post(NoChannel::Unknown, out)),
             Err(DeliverRefused::Full) => {
@@ -111,7 +109,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A message came for the channel on this connection; if the channel is gone, it is dropped.
     pub(in crate::shard) fn handle_sse_message(&mut self, key: ConnectionKey, message: SseMessage) {
-        if let Some(events) = self.channel(key).and_then(Channel::events) {
+        if let Some(events) = self.table.channel(key).and_then(Channel::events) {
             events.waiting.push_back(message);
             self.serve_sse_messages(key);
         }
@@ -119,10 +117,12 @@ impl<R: ShardRing> Shard<R> {
 
     /// Serves what was delivered, as far as the client takes what there is for it.
     pub(super) fn serve_sse_messages(&mut self, key: ConnectionKey) {
-        let now = self.clock.now;
+        let now = self.clock.now();
         loop {
             let is_high = self.is_outbox_high(key);
-            let Some(channel) = self.channel(key) else { return };
+            let Some(channel) = self.table.channel(key) else {
+                return;
+            };
             let takes_messages = channel.is_open();
             let Some(events) = channel.events() else { return };
             if !takes_messages {
@@ -137,7 +137,7 @@ impl<R: ShardRing> Shard<R> {
                 return;
             };
             if self.is_to_be_interrupted(key) {
-                if let Some(events) = self.channel(key).and_then(Channel::events) {
+                if let Some(events) = self.table.channel(key).and_then(Channel::events) {
                     events.waiting.push_front(message);
                 }
                 return self.interrupt(key);

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::mcp::{OverloadReason, Principal, Reply, RequestContext, SessionToken, Via};
+use crate::mcp::{OverloadReason, Reply, RequestContext, SessionToken, Via};
 use crate::metrics::Stage;
 use crate::pool::HandlerKey;
 use crate::ring::ConnectionKey;
-use crate::timers::TimerKind;
 
 use super::super::reading::ReadOutcome;
 use crate::shard::admission::Claim;
@@ -21,10 +20,10 @@ impl<R: ShardRing> Shard<R> {
             return;
         };
         let (is_browser, began) = (connection.request.is_browser, connection.request.began);
-        let exchange = Exchange::new(parent, is_browser, began, self.clock.now);
+        let exchange = Exchange::new(parent, is_browser, began, self.clock.now());
         let key = self.table.insert_exchange(exchange);
-        self.clock.timers.reserve(TimerKind::Connection, key.slot + 1);
-        if let Some(channel) = self.channel(parent) {
+        self.clock.reserve(key);
+        if let Some(channel) = self.table.channel(parent) {
             channel.exchanges.push(key);
         }
         self.serve_window(key, message, Claim::New);
@@ -43,8 +42,8 @@ impl<R: ShardRing> Shard<R> {
         if state != ExchangeState::Reading {
             return ReadOutcome::Incomplete;
         }
-        let (principal, now) = (self.principal(), self.clock.unix_now);
-        let Some(channel) = self.channel(parent) else {
+        let (principal, now) = (self.service.principal(), self.clock.unix_now());
+        let Some(channel) = self.table.channel(parent) else {
             return ReadOutcome::Ended;
         };
         let via = Via::Channel(channel.context());
@@ -64,18 +63,13 @@ impl<R: ShardRing> Shard<R> {
     /// channel ends when its calls have ended, which further calls would put off for ever.
     pub(in crate::shard) fn refusal_by_channel(&mut self, exchange: ConnectionKey) -> Option<OverloadReason> {
         let in_flight_max = self.service.channels.settings.in_flight_max as usize;
-        let parent = self.parent_of(exchange)?;
-        let channel = self.channel(parent)?;
+        let parent = self.table.parent(exchange)?;
+        let channel = self.table.channel(parent)?;
         match () {
             () if channel.ending.is_some() => Some(OverloadReason::Draining),
             () if channel.exchanges.len() > in_flight_max => Some(OverloadReason::Connections),
             () => None,
         }
-    }
-
-    /// The principal of a request; without authentication, the anonymous one.
-    pub(in crate::shard) fn principal(&self) -> Principal {
-        Principal::ANONYMOUS
     }
 
     /// Answers an exchange, if there is anything to say, and ends it.
@@ -114,10 +108,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// An exchange is over; its channel goes on.
     pub(in crate::shard) fn end_exchange(&mut self, key: ConnectionKey) {
-        let Some(parent) = self.parent_of(key) else {
+        let Some(parent) = self.table.parent(key) else {
             return;
         };
-        if let Some(channel) = self.channel(parent) {
+        if let Some(channel) = self.table.channel(parent) {
             channel.forget(key);
         }
         self.abort(key);
@@ -129,7 +123,7 @@ impl<R: ShardRing> Shard<R> {
     pub(super) fn drop_exchanges(&mut self, exchanges: Vec<ConnectionKey>, all: bool) {
         for key in exchanges {
             if let Some(handler) = self.table.handler(key)
-                && (all || self.is_cancelled_by_leaving(handler))
+                && (all || self.calls.is_cancelled_by_leaving(handler))
             {
                 self.cancel_call(handler);
             }

@@ -26,15 +26,6 @@ use crate::shard::channels::{Channel, Framing};
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    pub(in crate::shard) fn channel(&mut self, key: ConnectionKey) -> Option<&mut Channel> {
-        self.table.connection(key)?.channel.as_deref_mut()
-    }
-
-    /// The channel whose message an entry is.
-    pub(in crate::shard) fn parent_of(&mut self, key: ConnectionKey) -> Option<ConnectionKey> {
-        self.table.parent(key)
-    }
-
     /// Makes a connection a channel.
     fn begin_channel(&mut self, key: ConnectionKey, framing: Framing) {
         let token = self.channels.next_token();
@@ -46,8 +37,8 @@ impl<R: ShardRing> Shard<R> {
     /// `initialize` was answered: what was agreed holds for the channel from now on.
     fn adopt_session(&mut self, key: ConnectionKey, id: &SessionId) {
         let store = Arc::clone(&self.service.store);
-        let opened = store.open(id.as_bytes(), self.principal(), self.clock.unix_now);
-        if let (Some(session), Some(channel)) = (opened, self.channel(key)) {
+        let opened = store.open(id.as_bytes(), self.service.principal(), self.clock.unix_now());
+        if let (Some(session), Some(channel)) = (opened, self.table.channel(key)) {
             channel.token = session.token;
             channel.session = Some(session);
         }

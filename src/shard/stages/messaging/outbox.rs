@@ -12,7 +12,7 @@ impl<R: ShardRing> Shard<R> {
     /// Puts the message in `buffer[HEAD_RESERVE..]` behind all others of a channel; gives a buffer back, which may be
     /// another one.
     pub(super) fn post(&mut self, key: ConnectionKey, mut buffer: Vec<u8>) -> Vec<u8> {
-        let Some(channel) = self.channel(key) else {
+        let Some(channel) = self.table.channel(key) else {
             return buffer;
         };
         if channel.outbox.is_some() {
@@ -36,7 +36,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Begins what goes out on a channel with `buffer[HEAD_RESERVE..]`, as it is.
     pub(super) fn begin_outbox(&mut self, key: ConnectionKey, buffer: Vec<u8>) {
-        if let Some(channel) = self.channel(key) {
+        if let Some(channel) = self.table.channel(key) {
             channel.outbox = Some(Outbox {
                 buffer,
                 start: HEAD_RESERVE,
@@ -144,7 +144,7 @@ impl<R: ShardRing> Shard<R> {
         if self.is_outbox_high(key) {
             return self.on_channel_progress(key);
         }
-        let Some(channel) = self.channel(key) else {
+        let Some(channel) = self.table.channel(key) else {
             return;
         };
         let was_stalled = std::mem::take(&mut channel.is_stalled);

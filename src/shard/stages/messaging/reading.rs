@@ -1,7 +1,5 @@
 //! A channel's bytes: into messages, as far as its client takes what there is for it.
 
-use std::rc::Rc;
-
 use crate::jsonrpc::Outline;
 use crate::mcp::{RequestContext, Via};
 use crate::metrics::Eviction;
@@ -42,7 +40,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// New bytes of a channel.
     pub(in crate::shard) fn read_channel(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let now = self.clock.now;
+        let now = self.clock.now();
         let Some(connection) = self.table.connection(key) else {
             return;
         };
@@ -54,7 +52,7 @@ impl<R: ShardRing> Shard<R> {
             connection.request.began = now;
             let consumed = self.take_messages(key, bytes);
             let rest = bytes.get(consumed..).unwrap_or_default();
-            if self.channel(key).is_some() && !rest.is_empty() && !self.keep(key, rest) {
+            if self.table.channel(key).is_some() && !rest.is_empty() && !self.keep(key, rest) {
                 return;
             }
             return self.await_channel(key);
@@ -62,7 +60,7 @@ impl<R: ShardRing> Shard<R> {
         match self.append_kept(key, assembly, bytes) {
             (assembly, true) => self.serve_kept_in(key, assembly),
             (assembly, false) => {
-                self.intake.give_back(assembly, &mut self.writer.heap);
+                self.intake.give_back(assembly);
                 self.close_channel(key, Close::Memory);
             }
         }
@@ -94,7 +92,7 @@ impl<R: ShardRing> Shard<R> {
             Some(connection) if !is_done && connection.channel.is_some() => {
                 connection.request.assembly = Some(assembly)
             }
-            _ => self.intake.give_back(assembly, &mut self.writer.heap),
+            _ => self.intake.give_back(assembly),
         }
         self.await_channel(key);
     }
@@ -112,6 +110,7 @@ impl<R: ShardRing> Shard<R> {
     fn take_messages(&mut self, key: ConnectionKey, window: &[u8]) -> usize {
         let mut consumed = 0;
         if self
+            .table
             .channel(key)
             .is_some_and(|channel| channel.events().is_some())
         {
@@ -120,7 +119,7 @@ impl<R: ShardRing> Shard<R> {
         }
         while let Some(rest) = window.get(consumed..).filter(|rest| !rest.is_empty()) {
             if self.is_outbox_high(key)
-                && let Some(channel) = self.channel(key)
+                && let Some(channel) = self.table.channel(key)
             {
                 channel.is_stalled = true;
                 self.watch_input(key);
@@ -130,7 +129,7 @@ impl<R: ShardRing> Shard<R> {
                 self.interrupt(key);
                 return consumed;
             }
-            let taken = match self.channel(key).map(|channel| &channel.framing) {
+            let taken = match self.table.channel(key).map(|channel| &channel.framing) {
                 // The channel is gone, or its messages come by other connections.
                 None | Some(Framing::Events(_)) => return window.len(),
                 Some(Framing::WebSocket(_)) => self.take_frame(key, rest),
@@ -159,6 +158,7 @@ impl<R: ShardRing> Shard<R> {
         let has_handler = self.admission.has_free_handler();
         !has_handler
             || self
+                .table
                 .channel(key)
                 .is_some_and(|channel| channel.exchanges.len() >= in_flight_max)
     }
@@ -183,19 +183,22 @@ impl<R: ShardRing> Shard<R> {
 
     /// A channel that was interrupted goes on.
     pub(in crate::shard) fn resume_channel(&mut self, key: ConnectionKey) {
-        let Some(channel) = self.channel(key) else { return };
+        let Some(channel) = self.table.channel(key) else {
+            return;
+        };
         channel.is_interrupted = false;
         self.serve_kept(key);
     }
 
     /// Acts on the next frame or message; `None` if none is whole.
     fn take_frame(&mut self, key: ConnectionKey, window: &[u8]) -> Option<usize> {
-        if self.channel(key).is_some_and(|channel| !channel.is_open()) {
+        if self.table.channel(key).is_some_and(|channel| !channel.is_open()) {
             return Some(window.len());
         }
         let limits = self.service.channels.frames;
         let mut message = self.channels.take_unmasked();
-        let Some(Framing::WebSocket(intake)) = self.channel(key).map(|channel| &mut channel.framing) else {
+        let Some(Framing::WebSocket(intake)) = self.table.channel(key).map(|channel| &mut channel.framing)
+        else {
             return None;
         };
         let taken = match intake.advance(window, &mut message, &limits) {
@@ -246,7 +249,7 @@ impl<R: ShardRing> Shard<R> {
     /// Acts on the next line; `None` if none is whole.
     fn take_line(&mut self, key: ConnectionKey, window: &[u8]) -> Option<usize> {
         let line_bytes_max = self.service.http.body.body_bytes_max;
-        let Some(Framing::Lines(lines)) = self.channel(key).map(|channel| &mut channel.framing) else {
+        let Some(Framing::Lines(lines)) = self.table.channel(key).map(|channel| &mut channel.framing) else {
             return None;
         };
         let progress = lines.advance(window, line_bytes_max);
@@ -275,10 +278,12 @@ impl<R: ShardRing> Shard<R> {
 
     /// Answers a line that was too long to be kept.
     fn refuse_line(&mut self, key: ConnectionKey, outline: &Outline) {
-        let (principal, now) = (self.principal(), self.clock.unix_now);
-        let Some(channel) = self.channel(key) else { return };
+        let (principal, now) = (self.service.principal(), self.clock.unix_now());
+        let Some(channel) = self.table.channel(key) else {
+            return;
+        };
         let via = Via::Channel(channel.context());
-        let service = Rc::clone(&self.service.current);
+        let service = self.service.current();
         let mut out = self.writer.take_buffer();
         let request_context = RequestContext { via, principal, now };
         let reply = service
@@ -293,7 +298,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// The peer sends no more. That is the end of a WebSocket; it tells a process to finish.
     pub(in crate::shard) fn end_channel_input(&mut self, key: ConnectionKey, is_amid: bool) {
-        let Some(Framing::Lines(lines)) = self.channel(key).map(|channel| &mut channel.framing) else {
+        let Some(Framing::Lines(lines)) = self.table.channel(key).map(|channel| &mut channel.framing) else {
             if is_amid {
                 self.metrics.count_eviction(Eviction::HangUp);
             }
@@ -308,7 +313,7 @@ impl<R: ShardRing> Shard<R> {
         let progress = lines.finish(window);
         self.take_line_progress(key, window, progress);
         if let Some(assembly) = assembly {
-            self.intake.give_back(assembly, &mut self.writer.heap);
+            self.intake.give_back(assembly);
         }
         self.finish_process(key);
     }
@@ -326,7 +331,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let (reads_on, is_sending) = (channel.reads_on(), connection.ring.is_sending);
         if reads_on {
-            self.arm_receive(key);
+            self.intake.arm_receive(key, &mut self.table, &mut self.ring);
         }
         if !is_sending {
             self.set_channel_deadline(key);

@@ -35,7 +35,9 @@ impl<R: ShardRing> Shard<R> {
 
     /// Sends what is ready on the streams of a channel.
     pub(super) fn pump_channel(&mut self, key: ConnectionKey) {
-        let Some(channel) = self.channel(key) else { return };
+        let Some(channel) = self.table.channel(key) else {
+            return;
+        };
         let exchanges = channel.exchanges.clone();
         self.pump_on_channel(key);
         for exchange in exchanges {
@@ -45,7 +47,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// Moves what is ready of the stream of a channel, or of one of its exchanges, into the channel's outbox.
     pub(in crate::shard) fn pump_on_channel(&mut self, key: ConnectionKey) {
-        let parent = self.parent_of(key).unwrap_or(key);
+        let parent = self.table.parent(key).unwrap_or(key);
         let place = self.streams.place(key);
         while !self.is_outbox_high(parent) {
             let Some(stream) = self.table.stream(key).map(|open| Arc::clone(open.stream())) else {
@@ -70,7 +72,7 @@ impl<R: ShardRing> Shard<R> {
                 StreamState::Ended | StreamState::Displaced => return self.end_stream_on_channel(key),
             }
         }
-        if let Some(channel) = self.channel(parent) {
+        if let Some(channel) = self.table.channel(parent) {
             channel.has_more = true;
         }
     }
@@ -90,8 +92,8 @@ impl<R: ShardRing> Shard<R> {
             .table
             .exchanges_where(|exchange| exchange.request.stream.as_deref().is_some_and(is_it));
         for key in found {
-            let parent = self.parent_of(key);
-            let channel = parent.and_then(|parent| self.channel(parent));
+            let parent = self.table.parent(key);
+            let channel = parent.and_then(|parent| self.table.channel(parent));
             if channel.is_some_and(|channel| channel.token == conversation) {
                 return self.end_stream_on_channel(key);
             }
