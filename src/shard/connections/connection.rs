@@ -18,9 +18,12 @@ use std::time::Instant;
 use crate::pool::{HandlerKey, WaitKey};
 use crate::shard::acceptor::AddressPlace;
 use crate::shard::channels::Channel;
-use crate::transport::http::{Intake, ResponseContext};
+use crate::transport::http::{Intake, Persistence, ResponseContext};
 
 use super::Request;
+
+/// What a closing connection may still send us before we stop listening: enough for what was on its way.
+const DROPPED_BYTES_MAX: u32 = 1 << 20;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +142,7 @@ pub(in crate::shard) struct Connection<S> {
     /// No request was read from it yet.
     pub is_fresh: bool,
     /// Bytes read and dropped while closing.
-    pub dropped_bytes: u32,
+    dropped_bytes: u32,
 }
 
 impl<S> Connection<S> {
@@ -174,6 +177,29 @@ impl<S> Connection<S> {
             State::Closing => true,
             State::Queued(_) | State::Moving(_) | State::Calling(_) | State::Streaming | State::Dead => false,
         }
+    }
+
+    /// Its client has finished sending and may still read; `unread_bytes` of it wait in the kernel. What it has sent is
+    /// answered, and the answer in hand says that it is the last if nothing came behind its request.
+    pub(in crate::shard) fn on_half_closed(&mut self, unread_bytes: usize) {
+        self.is_half_closed = true;
+        // A receive that is armed may have taken bytes that are still to be handled.
+        let has_more = unread_bytes > 0 || self.request.assembly.is_some() || self.ring.is_receiving;
+        if !has_more {
+            self.response.persistence = Persistence::Close;
+        }
+    }
+
+    /// Drops so many bytes that came while it closes; false if they are more than a client can have had on its way.
+    pub(in crate::shard) fn drop_bytes(&mut self, count: usize) -> bool {
+        self.dropped_bytes = self.dropped_bytes.saturating_add(count as u32);
+        self.dropped_bytes <= DROPPED_BYTES_MAX
+    }
+
+    /// Bytes that the client of a channel has not taken, or not been offered.
+    pub(in crate::shard) fn unsent_bytes(&self) -> usize {
+        let waiting = self.channel.as_ref().map_or(0, |channel| channel.unsent_bytes());
+        waiting + self.outgoing.range.len()
     }
 
     /// Whether it is a pipe, whose other end may take its time.

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `connection` | a socket: HTTP, a channel, or a process's pipes |
+//! | `deadlines` | which deadline a connection is under, and what it means that it is over |
 //! | `exchange` | one message of a channel, without a socket |
 //! | `task` | a call that goes on without whoever asked for it |
 //! | `request` | the request in progress, the same for the first two |
@@ -12,6 +13,7 @@
 //! nothing. A key finds an entry only as what it is: a task has no socket, and a connection no parent.
 
 mod connection;
+mod deadlines;
 mod exchange;
 mod request;
 mod task;
@@ -29,6 +31,7 @@ use super::channels::Channel;
 use super::streams::OpenStream;
 
 pub(super) use connection::{Connection, Outgoing, OutgoingKind, State, Waiting};
+pub(super) use deadlines::{ChannelDeadline, ChannelOverdue, LAST_CALLS, LAST_MOMENT, Overdue};
 pub(super) use exchange::{Exchange, ExchangeState};
 pub(super) use request::Request;
 pub(super) use task::Task;

@@ -1,48 +1,28 @@
-//! Deadlines of connections and calls, all on the shard's one wheel.
+//! Deadlines of connections and calls: they are set, and acted on when they are over.
 //!
-//! A connection is under one deadline at a time, and [`Waiting`] says which; pushing it out is a store. A
-//! call has a deadline of its own, under the key of its handler.
+//! All lie on the clock's one wheel, and pushing one out is a store. What a deadline is for, and what it means that it
+//! is over, the connection says.
 
-use crate::config::Linger;
 use crate::metrics::Eviction;
 use crate::registry::{AnswerError, ToolError};
 use crate::ring::ConnectionKey;
 use crate::timers::TimerKind;
-use crate::units::TimeLimit;
 
 use crate::shard::calls::CallSlot;
-use crate::shard::connections::{State, Waiting};
+use crate::shard::connections::Overdue;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// The deadline of an open connection: for its next byte, and for the whole of what it began.
+    /// Sets the deadline of an open connection: for its next byte, and for the whole of what it began.
     pub(in crate::shard) fn set_read_deadline(&mut self, key: ConnectionKey) {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let timeouts = &self.service.timeouts;
-        let is_held = connection.held.is_some() && self.service.linger == Linger::Forever;
-        let idle = match timeouts.idle {
-            TimeLimit::For(idle) => Some(idle),
-            TimeLimit::Forever => None,
-        };
-        let deadline = match connection.waiting {
-            Waiting::Head => {
-                (connection.request.phase_began + timeouts.head).min(self.clock.now() + timeouts.read)
-            }
-            Waiting::Body => {
-                (connection.request.phase_began + timeouts.body).min(self.clock.now() + timeouts.read)
-            }
-            // A handler it holds it holds no longer than this.
-            _ if is_held => {
-                connection.request.phase_began + idle.map_or(timeouts.read, |idle| idle.min(timeouts.read))
-            }
-            _ => match idle {
-                Some(idle) => connection.request.phase_began + idle,
-                None => return self.clock.clear_deadline(key),
-            },
-        };
-        self.clock.set_deadline(key, deadline);
+        let (timeouts, linger) = (&self.service.timeouts, self.service.linger);
+        match connection.read_deadline(timeouts, linger, self.clock.now()) {
+            Some(deadline) => self.clock.set_deadline(key, deadline),
+            None => self.clock.clear_deadline(key),
+        }
     }
 
     /// Acts on what is due.
@@ -71,67 +51,31 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
-        match (connection.state, connection.waiting) {
-            (State::Open, waiting) if connection.channel.is_some() && waiting != Waiting::Write => {
-                self.channel_timed_out(key);
-            }
-            (State::Open, Waiting::Idle) => self.idle_timed_out(key),
-            (State::Open, Waiting::Refusal) => self.refuse_connection(key, &[]),
-            (State::Open, Waiting::Head) => {
-                let is_head_over =
-                    self.clock.now() >= connection.request.phase_began + self.service.timeouts.head;
-                self.evict(
-                    key,
-                    if is_head_over {
-                        Eviction::HeadTimeout
-                    } else {
-                        Eviction::ReadTimeout
-                    },
-                );
-            }
-            (State::Open, Waiting::Body) => {
-                let is_body_over =
-                    self.clock.now() >= connection.request.phase_began + self.service.timeouts.body;
-                self.evict(
-                    key,
-                    if is_body_over {
-                        Eviction::BodyTimeout
-                    } else {
-                        Eviction::ReadTimeout
-                    },
-                );
-            }
-            (State::Answering, _) | (_, Waiting::Write) => {
+        match connection.overdue(&self.service.timeouts, self.clock.now()) {
+            Overdue::Nothing => {}
+            Overdue::Idle => self.idle_timed_out(key),
+            Overdue::Refusal => self.refuse_connection(key, &[]),
+            Overdue::Slow(eviction) => self.evict(key, eviction),
+            Overdue::WriteStall => {
                 self.metrics.count_eviction(Eviction::WriteStall);
                 self.client_gone(key);
             }
-            (State::Calling(handler), Waiting::Answer) => self.stream_answer(handler),
-            (State::Calling(_) | State::Streaming, Waiting::KeepAlive) => self.keep_stream_alive(key),
-            (State::Closing, _) => self.abort(key),
-            (
-                State::Open
-                | State::Queued(_)
-                | State::Moving(_)
-                | State::Calling(_)
-                | State::Streaming
-                | State::Dead,
-                _,
-            ) => {}
+            Overdue::Answer(handler) => {
+                // If there is no room for a stream, the client waits for the answer without one.
+                let _ = self.call_stream(handler);
+            }
+            Overdue::KeepAlive => self.keep_stream_alive(key),
+            Overdue::Close => self.abort(key),
+            Overdue::Channel => self.channel_timed_out(key),
         }
     }
 
     /// Silence between requests: a handler that is held goes first, then the connection.
     fn idle_timed_out(&mut self, key: ConnectionKey) {
         self.end_hold(key);
-        let idle_since = self
-            .table
-            .connection(key)
-            .map_or(self.clock.now(), |connection| connection.request.phase_began);
-        let is_over = match self.service.timeouts.idle {
-            TimeLimit::For(idle) => self.clock.now() >= idle_since + idle,
-            TimeLimit::Forever => false,
-        };
-        if is_over {
+        let (timeouts, now) = (&self.service.timeouts, self.clock.now());
+        let connection = self.table.connection(key);
+        if connection.is_some_and(|connection| connection.is_idle_over(timeouts, now)) {
             self.metrics.count_eviction(Eviction::Idle);
             self.begin_close(key);
         } else {

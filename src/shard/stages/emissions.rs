@@ -108,7 +108,7 @@ impl<R: ShardRing> Shard<R> {
         if stream.is_resumable() {
             let told = stream.push_quietly(Message::new(message.to_vec()));
             match told {
-                Some(place) if self.is_here(place) => self.streams.on_ready(place.connection),
+                Some(place) if self.streams.is_here(place) => self.streams.on_ready(place.connection),
                 Some(place) => self.service.store.live().tell(place),
                 None => {}
             }
@@ -165,14 +165,10 @@ impl<R: ShardRing> Shard<R> {
 
     /// There is something on the stream of this connection: it is looked into, here or on the connection's shard.
     pub(in crate::shard) fn tell_stream(&mut self, place: StreamPlace) {
-        if self.is_here(place) {
+        if self.streams.is_here(place) {
             self.pump_stream(place.connection);
         } else {
             self.service.store.live().tell(place);
         }
-    }
-
-    fn is_here(&self, place: StreamPlace) -> bool {
-        place == self.streams.place(place.connection)
     }
 }

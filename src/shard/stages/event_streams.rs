@@ -243,12 +243,6 @@ impl<R: ShardRing> Shard<R> {
         is_of_channel || self.calls.is_task(handler) || self.call_stream(handler).is_some()
     }
 
-    /// A call has taken long: its client is told that it is being worked on.
-    pub(in crate::shard) fn stream_answer(&mut self, handler: HandlerKey) {
-        // If there is no room for a stream, the client waits for the answer without one.
-        let _ = self.call_stream(handler);
-    }
-
     /// The call whose stream this is, or will be, goes on, but the connection is to be free: the client will come back
     /// after `retry`. One that was not told where to go on could not, and is kept.
     pub(in crate::shard) fn cut_response(&mut self, handler: HandlerKey, retry: Duration) {
@@ -319,7 +313,7 @@ impl<R: ShardRing> Shard<R> {
             .as_ref()
             .is_some_and(|open| open.is_answer());
         if has_answer && matches!(outcome, HangUp::ReadClosed) {
-            return self.on_half_closed(key);
+            return connection.on_half_closed(self.ring.unread_bytes(&connection.socket));
         }
         self.abort(key);
     }

@@ -17,9 +17,6 @@ use crate::shard::admission::Claim;
 use crate::shard::connections::{Outgoing, OutgoingKind, State, Waiting};
 use crate::shard::{Shard, ShardRing};
 
-/// What a closing connection may still send us before we stop listening: enough for what was on its way.
-const DROPPED_BYTES_MAX: u32 = 1 << 20;
-
 /// How many slow ones give way to one that needs memory.
 const GIVEN_UP_MAX: usize = 8;
 
@@ -57,7 +54,13 @@ impl<R: ShardRing> Shard<R> {
             return self.handle_received_moving(key, outcome);
         }
         match outcome {
-            Received::Bytes(bytes) if reads_no_more => self.drop_bytes(key, bytes.len()),
+            Received::Bytes(bytes) if reads_no_more => {
+                if connection.drop_bytes(bytes.len()) {
+                    self.intake.arm_receive(key, &mut self.table, &mut self.ring);
+                } else {
+                    self.abort(key);
+                }
+            }
             Received::Bytes(bytes) if connection.waiting == Waiting::Refusal => {
                 self.refuse_connection(key, &bytes);
             }
@@ -74,7 +77,7 @@ impl<R: ShardRing> Shard<R> {
                 self.metrics.ring_starved.increment();
                 self.intake.starve(key, connection);
             }
-            // Who sends no more may still read: the answer on its way is the last.
+            // A client that sends no more may still read: the answer on its way is the last.
             Received::End if state == State::Answering => connection.outgoing.closes = true,
             // Armed with the answer before: the watch on the call's client is what ends it.
             Received::End | Received::Cancelled | Received::Failed(_)
@@ -365,7 +368,7 @@ impl<R: ShardRing> Shard<R> {
         if state == State::Open && self.table.channel(key).is_some() {
             return self.end_channel_input(key, is_begun);
         }
-        // Who leaves between requests just leaves; who vanishes is given up at any time.
+        // A client may leave between requests; one that vanishes is given up at any time.
         let lost = loss(error);
         let is_amid = match state {
             State::Open => is_begun,
@@ -376,17 +379,6 @@ impl<R: ShardRing> Shard<R> {
             self.metrics.count_eviction(lost);
         }
         self.abort(key);
-    }
-
-    fn drop_bytes(&mut self, key: ConnectionKey, count: usize) {
-        let Some(connection) = self.table.connection(key) else {
-            return;
-        };
-        connection.dropped_bytes = connection.dropped_bytes.saturating_add(count as u32);
-        if connection.dropped_bytes > DROPPED_BYTES_MAX {
-            return self.abort(key);
-        }
-        self.intake.arm_receive(key, &mut self.table, &mut self.ring);
     }
 
     fn send_continue(&mut self, key: ConnectionKey) {

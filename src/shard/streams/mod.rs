@@ -42,6 +42,11 @@ impl Streams {
         }
     }
 
+    /// Whether the store names a connection or a message of this shard by it.
+    pub(super) fn is_here(&self, place: StreamPlace) -> bool {
+        place.shard == self.shard.0
+    }
+
     /// A stream has something to send.
     pub(super) fn on_ready(&mut self, connection: ConnectionKey) {
         self.ready.push_back(connection);

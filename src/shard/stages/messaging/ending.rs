@@ -1,22 +1,13 @@
 //! How a channel ends: closed by either side, too long silent, broken, or drained.
 
-use std::time::Duration;
-
 use crate::metrics::Eviction;
 use crate::ring::ConnectionKey;
 use crate::wire::websocket;
 
 use crate::shard::channels::{Close, Ending, Framing};
-use crate::shard::connections::State;
-use crate::shard::connections::Waiting;
+use crate::shard::connections::{ChannelDeadline, ChannelOverdue, LAST_CALLS, LAST_MOMENT, State, Waiting};
 use crate::shard::drain::RESULT_GRACE;
 use crate::shard::{Shard, ShardRing};
-
-/// How long a modern call may still run when the one client of a process has closed its input. Closing is how a client
-/// leaves, but a client that wrote a request and then closed still waits for the answer.
-const LAST_MOMENT: Duration = Duration::from_millis(250);
-/// How long any call may: a process ends within a second of its input.
-const LAST_CALLS: Duration = Duration::from_millis(800);
 
 impl<R: ShardRing> Shard<R> {
     /// Sends a close and closes behind it; calls in flight are lost.
@@ -85,76 +76,59 @@ impl<R: ShardRing> Shard<R> {
         // When the one client of a process is gone, no call of it needs to finish.
         let is_process = channel.is_patient();
         self.drop_exchanges(channel.exchanges, is_process);
-        self.drop_outbox(channel.outbox);
+        if let Some(outbox) = channel.outbox {
+            self.writer.put_charged(outbox.buffer, outbox.charged);
+        }
         if channel.session.is_some() {
             self.end_channel_session(channel.token);
         }
     }
 
-    /// The deadline of a channel nothing is being sent on.
+    /// Sets the deadline of a channel nothing is being sent on.
     pub(super) fn set_channel_deadline(&mut self, key: ConnectionKey) {
-        let timeouts = &self.service.timeouts;
         let timeout = self.service.channels.settings.websocket_timeout;
         let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let Some(channel) = connection.channel.as_deref() else {
-            return;
-        };
-        let (waiting, deadline) = match (&channel.framing, channel.ending) {
-            // A process's own; see `finish_process`.
-            (Framing::Lines(_), Some(_)) => return,
-            (Framing::Lines(_), None) if channel.is_stalled && channel.is_hung_up => {
-                (Waiting::Close, self.clock.now() + LAST_CALLS)
+        match connection.channel_deadline(&self.service.timeouts, timeout, self.clock.now()) {
+            Some(ChannelDeadline::At(waiting, deadline)) => {
+                connection.waiting = waiting;
+                self.clock.set_deadline(key, deadline);
             }
-            (Framing::Lines(_), None) => {
+            Some(ChannelDeadline::Never) => {
                 connection.waiting = Waiting::Nothing;
-                return self.clock.clear_deadline(key);
+                self.clock.clear_deadline(key);
             }
-            (Framing::Events(_), _) => (Waiting::KeepAlive, self.clock.now() + timeouts.keep_alive),
-            _ if channel.is_stalled => (Waiting::Write, self.clock.now() + timeouts.write),
-            (Framing::WebSocket(_), _) if connection.request.assembly.is_some() => {
-                (Waiting::Body, connection.request.began + timeouts.body)
-            }
-            (Framing::WebSocket(_), _) if channel.is_pinged => {
-                (Waiting::Idle, connection.request.phase_began + timeout)
-            }
-            (Framing::WebSocket(_), _) => (Waiting::Idle, connection.request.phase_began + timeout / 2),
-        };
-        connection.waiting = waiting;
-        self.clock.set_deadline(key, deadline);
+            Some(ChannelDeadline::Kept) | None => {}
+        }
     }
 
     /// A deadline of a channel is over, other than the one for taking what was sent.
     pub(in crate::shard) fn channel_timed_out(&mut self, key: ConnectionKey) {
         let timeout = self.service.channels.settings.websocket_timeout;
-        let now = self.clock.now();
-        let Some(connection) = self.table.connection(key) else {
-            return;
-        };
-        let (waiting, since) = (connection.waiting, connection.request.phase_began);
-        let Some(channel) = connection.channel.as_deref_mut() else {
-            return;
-        };
-        match (&channel.framing, waiting) {
-            // Its client has closed its end and takes nothing: it is gone.
-            (Framing::Lines(_), _) if channel.ending.is_none() && !channel.is_input_over => self.abort(key),
-            (Framing::Lines(_), _) => self.cut_process(key),
-            (Framing::Events(_), _) => self.append(key, |framing, out| {
+        let connection = self.table.connection(key);
+        let overdue = connection.and_then(|connection| connection.channel_overdue(timeout, self.clock.now()));
+        match overdue {
+            None => {}
+            Some(ChannelOverdue::Gone) => self.abort(key),
+            Some(ChannelOverdue::LastCalls) => self.cut_process(key),
+            Some(ChannelOverdue::KeepAlive) => self.append(key, |framing, out| {
                 if let Framing::Events(events) = framing {
                     events.append_keep_alive(out);
                 }
             }),
-            (Framing::WebSocket(_), Waiting::Body) => self.evict_channel(key, Eviction::BodyTimeout),
-            (Framing::WebSocket(_), _) if now >= since + timeout => {
+            Some(ChannelOverdue::SlowMessage) => self.evict_channel(key, Eviction::BodyTimeout),
+            Some(ChannelOverdue::Silence) => {
                 self.metrics.count_eviction(Eviction::Idle);
                 self.close_channel(key, Close::Silence);
             }
-            (Framing::WebSocket(_), _) if !channel.is_pinged => {
-                channel.is_pinged = true;
+            Some(ChannelOverdue::Ping) => {
+                if let Some(channel) = self.table.channel(key) {
+                    channel.is_pinged = true;
+                }
                 self.append(key, |_, out| websocket::write_ping(out, b""));
             }
-            (Framing::WebSocket(_), _) => self.set_channel_deadline(key),
+            Some(ChannelOverdue::Later) => self.set_channel_deadline(key),
         }
     }
 

@@ -65,10 +65,12 @@ impl<R: ShardRing> Shard<R> {
         let in_flight_max = self.service.channels.settings.in_flight_max as usize;
         let parent = self.table.parent(exchange)?;
         let channel = self.table.channel(parent)?;
-        match () {
-            () if channel.ending.is_some() => Some(OverloadReason::Draining),
-            () if channel.exchanges.len() > in_flight_max => Some(OverloadReason::Connections),
-            () => None,
+        if channel.ending.is_some() {
+            Some(OverloadReason::Draining)
+        } else if channel.exchanges.len() > in_flight_max {
+            Some(OverloadReason::Connections)
+        } else {
+            None
         }
     }
 

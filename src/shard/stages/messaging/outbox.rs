@@ -72,25 +72,18 @@ impl<R: ShardRing> Shard<R> {
         message: &[u8],
         may_be_dropped: bool,
     ) {
-        let unsent_bytes = self.unsent_bytes(key);
+        let connection = self.table.connection(key);
+        let unsent_bytes = connection.map_or(0, |connection| connection.unsent_bytes());
         if may_be_dropped && unsent_bytes + message.len() > OUTBOX_FULL_BYTES {
             return;
         }
         self.append(key, |framing, out| framing.append(out, message));
     }
 
-    /// Bytes that the client of a channel has not taken, or not been offered.
-    fn unsent_bytes(&mut self, key: ConnectionKey) -> usize {
-        let Some(entry) = self.table.connection(key) else {
-            return 0;
-        };
-        let waiting = entry.channel.as_ref().map_or(0, |channel| channel.unsent_bytes());
-        waiting + entry.outgoing.range.len()
-    }
-
     /// Whether so much is waiting for a client that nothing more is to be done for it now.
     pub(super) fn is_outbox_high(&mut self, key: ConnectionKey) -> bool {
-        self.unsent_bytes(key) >= OUTBOX_HIGH_BYTES
+        let connection = self.table.connection(key);
+        connection.is_some_and(|connection| connection.unsent_bytes() >= OUTBOX_HIGH_BYTES)
     }
 
     /// Charges an outbox that has outgrown its buffer to the heap.
@@ -155,13 +148,6 @@ impl<R: ShardRing> Shard<R> {
             self.serve_kept(key)
         } else {
             self.await_channel(key)
-        }
-    }
-
-    /// Takes the outbox of a channel back that is gone.
-    pub(super) fn drop_outbox(&mut self, outbox: Option<Outbox>) {
-        if let Some(outbox) = outbox {
-            self.writer.put_charged(outbox.buffer, outbox.charged);
         }
     }
 }
