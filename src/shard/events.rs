@@ -119,7 +119,7 @@ impl<R: ShardRing> Shard<R> {
         let elapsed = self.clock.now().saturating_duration_since(call.began);
         self.metrics
             .on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
-        self.log_unanswered(connection, &Ended::cancelled(&call));
+        self.log().unanswered(connection, &Ended::cancelled(&call));
         self.metrics.in_flight.down();
         let stream = call.stream.clone();
         self.end_shelved(call);

@@ -109,7 +109,7 @@ impl<R: ShardRing> Shard<R> {
         self.offer_waiters();
         self.advance_drain();
         self.handle_accept(&AcceptEvent::Tick);
-        self.tell_left_out();
+        self.log().left_out();
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
         let oldest_wait = self.admission.oldest_wait(self.clock.now());

@@ -18,8 +18,9 @@ mod exchange;
 mod request;
 mod task;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::pool::{HandlerKey, WaitKey};
 use crate::ring::{ConnectionKey, DataRing};
@@ -150,7 +151,7 @@ impl<S> Table<S> {
     }
 
     /// The count of microseconds that an entry's request has waited.
-    pub(super) fn waited_micros(&mut self, key: ConnectionKey) -> Option<&mut u32> {
+    fn waited_micros(&mut self, key: ConnectionKey) -> Option<&mut u32> {
         match self.entries.get_mut(key)? {
             Entry::Connection(Connection { request, .. }) | Entry::Exchange(Exchange { request, .. }) => {
                 Some(&mut request.waited_micros)
@@ -158,6 +159,22 @@ impl<S> Table<S> {
             Entry::Task(task) => Some(&mut task.waited_micros),
             Entry::Closing(_) => None,
         }
+    }
+
+    /// A request has waited for a handler or a worker.
+    pub(super) fn note_wait(&mut self, key: ConnectionKey, waited: Duration) {
+        if let Some(waited_micros) = self.waited_micros(key) {
+            let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
+            *waited_micros = waited_micros.saturating_add(micros);
+        }
+    }
+
+    /// Who is at the other end of an entry: an address, or what there is instead of one.
+    pub(super) fn peer<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &R) -> Option<String> {
+        let key = self.parent(key).unwrap_or(key);
+        let socket = &self.connection(key)?.socket;
+        let address: Option<SocketAddr> = ring.peer_address(socket).ok();
+        Some(address.map_or_else(|| "stdio".to_owned(), |address| address.to_string()))
     }
 
     /// Whether somebody is there whom an answer reaches.

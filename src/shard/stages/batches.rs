@@ -56,7 +56,8 @@ impl<R: ShardRing> Shard<R> {
         let Batched { batch, mut answers } = batched;
         let scratch = self.intake.scratch();
         let reply = batch.refuse(&self.service.protocol, &overload, body, scratch, &mut answers);
-        self.log_answer(key, Subject::Batch, &reply, &answers[HEAD_RESERVE..]);
+        self.log()
+            .answer(key, Subject::Batch, &reply, &answers[HEAD_RESERVE..]);
         self.reply(key, answers, None, &reply);
     }
 
@@ -126,7 +127,7 @@ impl<R: ShardRing> Shard<R> {
                         .on_reply(service.label(ticket.operation()), &reply, Duration::ZERO);
                     if let Some(key) = key {
                         let subject = Subject::Work(&service, ticket.operation());
-                        self.log_answer(key, subject, &reply, &batched.answers[begin..]);
+                        self.log().answer(key, subject, &reply, &batched.answers[begin..]);
                     }
                 }
             }

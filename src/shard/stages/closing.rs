@@ -27,7 +27,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.count_eviction(reason);
         self.note_origin_of_kept(key);
         if self.release_for_refusal(key) {
-            self.log_refusal(key, Refusal::Timeout, None);
+            self.log().refusal(key, Refusal::Timeout, None);
             self.answer_refusal(key, Refusal::Timeout, false, false);
         }
     }
@@ -59,7 +59,8 @@ impl<R: ShardRing> Shard<R> {
         self.metrics.in_flight.up();
         let mut buffer = self.writer.take_buffer();
         let reply = self.service.protocol.refuse(None, &overload, &mut buffer);
-        self.log_answer(key, Subject::Unread, &reply, &buffer[HEAD_RESERVE..]);
+        self.log()
+            .answer(key, Subject::Unread, &reply, &buffer[HEAD_RESERVE..]);
         if let Some(connection) = self.table.connection(key) {
             connection.response.persistence = Persistence::Close;
         }

@@ -28,7 +28,7 @@ impl<R: ShardRing> Shard<R> {
         elapsed: Duration,
     ) {
         let Labels { era, method, outcome } = reply.labels;
-        self.log_answer(key, Subject::Method(method), reply, body);
+        self.log().answer(key, Subject::Method(method), reply, body);
         self.metrics.on_request(era, RequestClass::Control);
         self.metrics
             .on_operation(metrics::Operation::Method(method), outcome, elapsed);
@@ -52,7 +52,8 @@ impl<R: ShardRing> Shard<R> {
     fn log_unstarted(&mut self, key: ConnectionKey, ticket: &Ticket, reply: &Reply, out: &[u8]) {
         let service = self.service.current();
         let subject = Subject::Work(&service, ticket.operation());
-        self.log_answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
+        self.log()
+            .answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
     }
 
     /// Answers a request that was cancelled before it began by a stream without an answer.
@@ -72,7 +73,7 @@ impl<R: ShardRing> Shard<R> {
             outcome: metrics::Outcome::Cancelled,
             reason: None,
         };
-        self.log_unanswered(key, &ended);
+        self.log().unanswered(key, &ended);
         if self.table.parent(key).is_some() {
             return self.drop_unstarted(key, buffer);
         }
@@ -136,7 +137,7 @@ impl<R: ShardRing> Shard<R> {
         head: &Head<'_>,
         buffer: Vec<u8>,
     ) {
-        self.log_opened(key, "OPTIONS", 204, None);
+        self.log().opened(key, "OPTIONS", 204, None);
         self.answer(key, Answer::counted(buffer, Response::Preflight(head)));
     }
 
@@ -150,7 +151,7 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let (status, text) = http::answer_probe(&self.service.health, probe);
         let method = if is_head { "HEAD" } else { "GET" };
-        self.log_opened(key, method, status.code(), None);
+        self.log().opened(key, method, status.code(), None);
         let response = Response::Probe {
             status,
             text: &text,
@@ -179,7 +180,7 @@ impl<R: ShardRing> Shard<R> {
             let reply = write(&call.ticket, out);
             let reply = self.afford_answer(handler, out, begin).unwrap_or(reply);
             self.metrics.on_reply(label, &reply, elapsed);
-            self.log_call(handler, &reply, &out[begin..]);
+            self.log().call(handler, &reply, &out[begin..]);
             return self.continue_batch(handler, batched);
         }
         if let Some(stream) = call.stream.clone() {
@@ -197,7 +198,7 @@ impl<R: ShardRing> Shard<R> {
             .afford_answer(handler, &mut out, HEAD_RESERVE)
             .unwrap_or(reply);
         self.metrics.on_reply(label, &reply, elapsed);
-        self.log_call(handler, &reply, &out[HEAD_RESERVE..]);
+        self.log().call(handler, &reply, &out[HEAD_RESERVE..]);
         self.reply(connection, out, Some(handler), &reply);
     }
 
@@ -217,7 +218,7 @@ impl<R: ShardRing> Shard<R> {
         let reply = write(&call.ticket, &mut out);
         let reply = self.afford_answer(handler, &mut out, 0).unwrap_or(reply);
         self.metrics.on_reply(label, &reply, elapsed);
-        self.log_call(handler, &reply, &out);
+        self.log().call(handler, &reply, &out);
         let told = stream.conclude_quietly(Message::new(out));
         self.metrics.in_flight.down();
         let is_heard = self.table.handler(connection) == Some(handler);

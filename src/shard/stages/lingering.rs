@@ -18,11 +18,6 @@ use crate::shard::connections::State;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// Whether a connection has a handler that nobody else may take.
-    pub(in crate::shard) fn holds_permit(&mut self, key: ConnectionKey) -> bool {
-        self.service.linger == Linger::Forever && self.table.connection(key).is_some_and(|c| c.held.is_some())
-    }
-
     /// Bytes of an open connection: where handlers are held for ever, it gets one now if one is free.
     pub(in crate::shard) fn hold_from_first_byte(&mut self, key: ConnectionKey) {
         if self.service.linger != Linger::Forever || self.admission.has_waiters() {

@@ -146,7 +146,7 @@ impl<R: ShardRing> Shard<R> {
             connection.request.is_browser = moved.is_browser;
             connection.request.began = moved.request_at;
         }
-        self.note_wait(key, waited);
+        self.table.note_wait(key, waited);
         self.admission.receive_permit();
         self.serve_window(key, &moved.bytes, Claim::Granted);
         self.admission.return_permit();

@@ -313,7 +313,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     fn refuse(&mut self, key: ConnectionKey, window: &[u8], refused: Refused) -> ReadOutcome {
-        self.log_refusal(key, refused.refusal, Some(window));
+        self.log().refusal(key, refused.refusal, Some(window));
         let goes_on = refused.consumed.is_some();
         if !refused.refusal.is_foreign() {
             self.note_origin_in(key, window);

@@ -1,8 +1,5 @@
 //! Writing the access log: what a shard knows of a request when it is known how it ended.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use crate::jsonrpc::RequestId;
 use crate::mcp::Reply;
 use crate::metrics::Outcome;
@@ -13,14 +10,46 @@ use crate::transport::http::admission;
 use crate::transport::http::{self, Refusal};
 
 use crate::shard::access::{
-    Ended, Failure, Record, RecordContext, Subject, Told, cap, emit, field_text, outcome_of, words,
+    Access, Ended, Failure, Record, RecordContext, Subject, Told, cap, emit, field_text, outcome_of, words,
 };
+use crate::shard::calls::Calls;
+use crate::shard::clock::Clock;
+use crate::shard::connections::Table;
+use crate::shard::service::Serving;
 use crate::shard::{Shard, ShardRing};
+use crate::units::ShardId;
+
+/// The access log, with what a record tells besides its answer.
+pub(in crate::shard) struct RequestLog<'a, R: ShardRing> {
+    access: &'a mut Access,
+    table: &'a mut Table<R::Socket>,
+    calls: &'a mut Calls,
+    service: &'a Serving,
+    ring: &'a R,
+    clock: &'a Clock,
+    shard: ShardId,
+}
 
 impl<R: ShardRing> Shard<R> {
+    /// The access log.
+    #[inline]
+    pub(in crate::shard) fn log(&mut self) -> RequestLog<'_, R> {
+        RequestLog {
+            access: &mut self.access,
+            table: &mut self.table,
+            calls: &mut self.calls,
+            service: &self.service,
+            ring: &self.ring,
+            clock: &self.clock,
+            shard: self.metrics.shard,
+        }
+    }
+}
+
+impl<R: ShardRing> RequestLog<'_, R> {
     /// A request is answered by `body`.
     #[inline]
-    pub(in crate::shard) fn log_answer(
+    pub(in crate::shard) fn answer(
         &mut self,
         key: ConnectionKey,
         subject: Subject<'_>,
@@ -34,7 +63,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call that has a handler is answered by `body`.
     #[inline]
-    pub(in crate::shard) fn log_call(&mut self, handler: HandlerKey, reply: &Reply, body: &[u8]) {
+    pub(in crate::shard) fn call(&mut self, handler: HandlerKey, reply: &Reply, body: &[u8]) {
         if self.access.wants(outcome_of(reply))
             && let (Some(key), Some((service, operation))) = (
                 self.calls.holder(handler),
@@ -46,7 +75,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A call ends without an answer, or in a task.
-    pub(in crate::shard) fn log_unanswered(&mut self, key: ConnectionKey, ended: &Ended<'_>) {
+    pub(in crate::shard) fn unanswered(&mut self, key: ConnectionKey, ended: &Ended<'_>) {
         if !self.access.wants(ended.outcome) {
             return;
         }
@@ -68,7 +97,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A request is answered by a stream or a channel, which goes on.
     #[inline]
-    pub(in crate::shard) fn log_opened(
+    pub(in crate::shard) fn opened(
         &mut self,
         key: ConnectionKey,
         method: &str,
@@ -92,12 +121,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// HTTP's own refusal of a request, the front of `window` if that is known.
-    pub(in crate::shard) fn log_refusal(
-        &mut self,
-        key: ConnectionKey,
-        refusal: Refusal,
-        window: Option<&[u8]>,
-    ) {
+    pub(in crate::shard) fn refusal(&mut self, key: ConnectionKey, refusal: Refusal, window: Option<&[u8]>) {
         if !self.access.wants(Outcome::Other) {
             return;
         }
@@ -135,7 +159,7 @@ impl<R: ShardRing> Shard<R> {
     }
 
     /// A call's code panicked, as its catcher and the panic hook know.
-    pub(in crate::shard) fn log_panic(&mut self, handler: HandlerKey, facts: Option<PanicFacts>) {
+    pub(in crate::shard) fn panic(&mut self, handler: HandlerKey, facts: Option<PanicFacts>) {
         let Some(call) = self.calls.at(handler) else {
             return;
         };
@@ -143,34 +167,29 @@ impl<R: ShardRing> Shard<R> {
         let mut id = Vec::new();
         call.ticket.id().as_id().write(&mut id);
         let id = String::from_utf8_lossy(&id).into_owned();
-        let peer = self.calls.holder(handler).and_then(|key| self.peer_of(key));
+        let peer = self
+            .calls
+            .holder(handler)
+            .and_then(|key| self.table.peer(key, self.ring));
         let (_, tool, name) = words(Subject::Work(&service, operation));
         let (location, reason) = match &facts {
             Some(facts) => (Some(&*facts.location), Some(&*facts.reason)),
             None => (None, None),
         };
-        let (shard, id) = (self.metrics.shard.0, cap(&id));
+        let (shard, id) = (self.shard.0, cap(&id));
         tracing::error!(tool, name, id = %id, location, reason, shard, peer, "panic");
     }
 
     /// Tells how many records were left out, once that is known.
-    pub(in crate::shard) fn tell_left_out(&mut self) {
+    pub(in crate::shard) fn left_out(&mut self) {
         if let Some(records) = self.access.take_left_out(self.clock.now()) {
-            let shard = self.metrics.shard.0;
+            let shard = self.shard.0;
             tracing::warn!(
                 target: "weir::access",
                 records,
                 shard,
                 "more requests failed or were refused than are logged; /metrics counts all"
             );
-        }
-    }
-
-    /// A request has waited for a handler or a worker.
-    pub(in crate::shard) fn note_wait(&mut self, key: ConnectionKey, waited: Duration) {
-        if let Some(waited_micros) = self.table.waited_micros(key) {
-            let micros = u32::try_from(waited.as_micros()).unwrap_or(u32::MAX);
-            *waited_micros = waited_micros.saturating_add(micros);
         }
     }
 
@@ -206,17 +225,9 @@ impl<R: ShardRing> Shard<R> {
         let context = RecordContext {
             duration_us: u64::try_from(elapsed).unwrap_or(u64::MAX),
             wait_us: waited.into(),
-            shard: self.metrics.shard.0,
-            peer: self.peer_of(key),
+            shard: self.shard.0,
+            peer: self.table.peer(key, self.ring),
         };
         emit(outcome, record, &context);
-    }
-
-    /// Who is at the other end: an address, or what there is instead of one.
-    fn peer_of(&mut self, key: ConnectionKey) -> Option<String> {
-        let key = self.table.parent(key).unwrap_or(key);
-        let socket = &self.table.connection(key)?.socket;
-        let address: Option<SocketAddr> = self.ring.peer_address(socket).ok();
-        Some(address.map_or_else(|| "stdio".to_owned(), |address| address.to_string()))
     }
 }

@@ -121,7 +121,8 @@ impl<R: ShardRing> Shard<R> {
             let submitted = std::mem::replace(&mut call.began, began);
             self.metrics.record(Stage::Queue, submitted, began);
             if let Some(key) = self.calls.holder(handler) {
-                self.note_wait(key, began.saturating_duration_since(submitted));
+                self.table
+                    .note_wait(key, began.saturating_duration_since(submitted));
             }
         }
         self.settle_with(handler, outcome, panic.map(|facts| *facts));
@@ -216,7 +217,7 @@ impl<R: ShardRing> Shard<R> {
         }
         if matches!(outcome, Err(ToolError::Panicked)) {
             self.metrics.panics.increment();
-            self.log_panic(handler, panic.or_else(take_last_panic));
+            self.log().panic(handler, panic.or_else(take_last_panic));
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
             let name = service.protocol.registry().name_of(operation);
@@ -315,7 +316,7 @@ impl<R: ShardRing> Shard<R> {
                 outcome: metrics::Outcome::Cancelled,
                 reason: None,
             };
-            self.log_unanswered(key, &ended);
+            self.log().unanswered(key, &ended);
         }
     }
 }

@@ -36,7 +36,7 @@ impl<R: ShardRing> Shard<R> {
         match opened {
             Ok(attached) => {
                 self.writer.put_buffer(out);
-                self.log_opened(key, "GET", 200, None);
+                self.log().opened(key, "GET", 200, None);
                 let revision = request.session.session.revision;
                 let role = match attached.stream.id().kind {
                     StreamKind::Call => Role::Resumed,
@@ -87,7 +87,7 @@ impl<R: ShardRing> Shard<R> {
                     .on_request(metrics::Era::Modern, RequestClass::Control);
                 let label = metrics::Operation::Method(labels.method);
                 self.metrics.on_operation(label, labels.outcome, Duration::ZERO);
-                self.log_opened(key, labels.method.as_str(), 200, Some(&id));
+                self.log().opened(key, labels.method.as_str(), 200, Some(&id));
                 service.store.tasks().listen(&owner, &interest.tasks, &stream);
                 stream.push(Message::new(out.split_off(HEAD_RESERVE)));
                 self.writer.put_buffer(out);

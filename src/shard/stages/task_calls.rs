@@ -80,7 +80,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.metrics.on_reply(label, &reply, Duration::ZERO);
         let subject = Subject::Work(&service, operation);
-        self.log_answer(key, subject, &reply, &out[HEAD_RESERVE..]);
+        self.log().answer(key, subject, &reply, &out[HEAD_RESERVE..]);
         // The task is in flight, and so was its request until now.
         self.metrics.in_flight.up();
         self.reply(key, out, None, &reply);
@@ -140,7 +140,7 @@ impl<R: ShardRing> Shard<R> {
             outcome,
             reason: Some("the end of a task"),
         };
-        self.log_unanswered(key, &ended);
+        self.log().unanswered(key, &ended);
     }
 
     /// A task is over: its entry is removed.
@@ -251,7 +251,7 @@ impl<R: ShardRing> Shard<R> {
                 Ok(stream) => {
                     self.writer.put_buffer(out);
                     self.metrics.on_request(labels.era, RequestClass::Control);
-                    self.log_opened(key, labels.method.as_str(), 200, Some(&id));
+                    self.log().opened(key, labels.method.as_str(), 200, Some(&id));
                     return self.begin_stream(key, stream, Role::TaskResult(id), revision, None);
                 }
                 Err(WaitRefused::Unknown) => service.protocol.refuse_task(&id, &mut out),

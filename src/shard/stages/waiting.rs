@@ -17,6 +17,7 @@
 
 use std::time::Duration;
 
+use crate::config::Linger;
 use crate::jsonrpc::RequestId;
 use crate::mcp::{Overload, OverloadReason, SessionToken};
 use crate::metrics::{Eviction, WaitEnd};
@@ -36,7 +37,12 @@ impl<R: ShardRing> Shard<R> {
         {
             return Decision::Refuse(reason);
         }
-        let holds_permit = self.holds_permit(key);
+        // A handler that is held for ever is nobody else's.
+        let holds_permit = self.service.linger == Linger::Forever
+            && self
+                .table
+                .connection(key)
+                .is_some_and(|connection| connection.held.is_some());
         self.admission.decide(claim, holds_permit)
     }
 
@@ -115,7 +121,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::Served, waited);
             self.metrics.record_wait(waited);
-            self.note_wait(key, waited);
+            self.table.note_wait(key, waited);
         }
         self.serve_assembly(key, Claim::Granted);
     }
@@ -133,7 +139,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(waited) = self.leave_queue(key, wait) {
             self.metrics.on_wait_ended(WaitEnd::TimedOut, waited);
             self.metrics.record_wait(waited);
-            self.note_wait(key, waited);
+            self.table.note_wait(key, waited);
         }
         self.serve_assembly(key, Claim::Refused(reason));
     }

@@ -45,7 +45,7 @@ impl<R: ShardRing> Shard<R> {
             http::append_events_head(&mut out, &connection.response, self.writer.date());
         }
         events.append_endpoint(&mut out, admission::sse_messages_reference(request.head));
-        self.log_opened(key, "GET", 200, None);
+        self.log().opened(key, "GET", 200, None);
         self.end_hold(key);
         self.begin_channel(key, Framing::Events(Box::new(events)));
         self.begin_outbox(key, out);
@@ -65,7 +65,7 @@ impl<R: ShardRing> Shard<R> {
         self.intake.put_unchunked(unchunked, self.calls.buffer_bytes());
         match refused {
             None => {
-                self.log_opened(key, "POST", 202, None);
+                self.log().opened(key, "POST", 202, None);
                 self.answer(key, Answer::counted(out, Response::Delivered));
             }
             Some(reply) => {

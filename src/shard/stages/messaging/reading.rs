@@ -20,11 +20,11 @@ impl<R: ShardRing> Shard<R> {
         let upgrade = match handshake::upgrade(request.head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
-                self.log_refusal(key, refusal.into(), None);
+                self.log().refusal(key, refusal.into(), None);
                 return self.answer_refusal(key, refusal.into(), false, false);
             }
         };
-        self.log_opened(key, "GET", 101, None);
+        self.log().opened(key, "GET", 101, None);
         self.end_hold(key);
         self.begin_channel(key, Framing::WebSocket(websocket::Intake::default()));
         let mut head = self.writer.take_buffer();
