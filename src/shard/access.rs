@@ -147,7 +147,8 @@ pub(super) struct RecordContext {
     pub peer: Option<String>,
 }
 
-/// What answers came of it themselves are nobody's trouble; all others an operator may have to look at.
+/// A request that was answered or cancelled as it should be is logged as information; an operator may have to look at
+/// any other.
 pub(super) fn emit(outcome: Outcome, record: &Record<'_>, context: &RecordContext) {
     let [method, tool, name, path, id, reason, origin, host, accept] = [
         record.method,

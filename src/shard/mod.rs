@@ -1,7 +1,7 @@
 //! One core's world: its data ring, connections, handlers, deadlines and inbox.
 //!
-//! A shard is a synchronous state machine. Whoever drives it (the pump inside an executor, or a test on
-//! the simulated ring) hands it the ring's completions, polls the calls it started and ticks its clock:
+//! A shard is a synchronous state machine. The pump inside an executor, or a test on the
+//! simulated ring, drives it: it hands it the ring's completions, polls the calls it started and ticks its clock:
 //!
 //! ```text
 //! begin_pass ─► handle_completions ─► next_started ─ poll ─► settle | suspend ─► flush ─► …

@@ -26,7 +26,7 @@ pub struct Service {
     pub protocol: Arc<Protocol>,
     /// Sessions, streams and everything else that is known to all shards.
     pub store: Arc<Store>,
-    /// Who is let in.
+    /// Which requests are admitted.
     pub policy: AdmissionPolicy,
     /// What probers are told, if they may ask here.
     pub health: HealthSlot,
@@ -159,7 +159,7 @@ impl Serving {
         Rc::clone(&self.current)
     }
 
-    /// Who asks; without authentication, the anonymous principal.
+    /// The principal of a request; without authentication, the anonymous one.
     #[inline]
     pub(super) fn principal(&self) -> Principal {
         Principal::ANONYMOUS

@@ -6,7 +6,7 @@ use crate::ring::{DataRing, KernelRing};
 
 /// What a shard needs of its ring beyond moving bytes: ending the listening without losing anyone.
 pub trait ShardRing: DataRing {
-    /// Closes the listener, which is not watched any more. Who is still queued in it is reset.
+    /// Closes the listener, which is not watched any more. Connections that are still queued in it are reset.
     fn close_listener(&mut self);
 }
 

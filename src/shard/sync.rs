@@ -1,8 +1,8 @@
 //! The synchronisation primitives of everything that shards share: words that several write, and queues that several
 //! fill.
 //!
-//! Whatever lies between shards is generic over [`SyncTypes`] and runs on [`StdSync`]. In tests a model checker's types
-//! take their place, so that what is checked is what runs.
+//! Everything that lies between shards is generic over [`SyncTypes`] and runs on [`StdSync`]. In tests a model
+//! checker's types take their place, so that what is checked is what runs.
 
 use std::fmt::Debug;
 use std::sync::atomic::AtomicU32;
@@ -19,7 +19,7 @@ pub trait SyncTypes: 'static {
     type Queue<E>: Queue<E>;
 }
 
-/// A queue that takes what it is given at once. Whoever fills it bounds what lies in it.
+/// A queue that takes what it is given at once. The threads that fill it bound what lies in it.
 pub trait Queue<E>: Default {
     /// Puts an event behind all others.
     fn push(&self, event: E);

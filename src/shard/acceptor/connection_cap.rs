@@ -1,13 +1,12 @@
-//! Who may come in: open connections of the whole process against their cap, and those of each address against
-//! its own.
+//! The caps on connections: on those that the whole process has open, and on those of each address.
 //!
 //! A place is taken by compare-and-swap before a connection is accepted and given back when its descriptor is
 //! closed, so the cap is exact however many shards accept at once. A shard that finds the process full says
-//! so; whoever frees a place calls one waiting shard, in turn. Nobody polls for places, and the kernel's
-//! backlog holds the clients.
+//! so, and the shard that frees a place tells one that waits, each in turn. No shard polls for places, and the
+//! kernel's backlog holds the clients.
 //!
 //! ```text
-//! try_enter ─ full ─► await_place ─► (somebody leaves, calls) ─► try_enter …
+//! try_enter ─ full ─► await_place ─► (another shard leaves, and tells) ─► try_enter …
 //! ```
 //!
 //! Invariants: taken places never exceed the cap; a free place and a waiting shard do not stay together.
@@ -35,7 +34,7 @@ struct Shared<X: SyncTypes> {
     taken: X::Word,
     /// Shards that wait for a place.
     waiting: X::Word,
-    /// Where the next call begins to look.
+    /// Where the next look for a waiting shard begins.
     next: X::Word,
     joined: X::Word,
     members: Box<[Member<X>]>,
@@ -80,7 +79,7 @@ impl<X: SyncTypes> ConnectionCap<X> {
         self.0.taken.load() as usize
     }
 
-    /// Makes a shard a member; `on_place_free` tells it that it was called, once each time it waits.
+    /// Makes a shard a member; `on_place_free` tells it of a free place, once each time it waits.
     ///
     /// # Panics
     /// More shards join than the cap was made for.
@@ -105,7 +104,7 @@ impl<X: SyncTypes> ConnectionCap<X> {
         self.0.taken.update(fits)
     }
 
-    /// Calls one waiting shard, each in its turn.
+    /// Tells one waiting shard, each in its turn.
     fn tell_next(&self) {
         // Sequentially consistent, as all of this: either this sees the shard wait, or the shard, which
         // looks again once it waits, sees the place.
@@ -156,10 +155,10 @@ impl<X: SyncTypes> ShardCap<X> {
         self.process.try_enter()
     }
 
-    /// Asks to be called when a place is free. True if one came free meanwhile: it is taken.
+    /// Asks to be told when a place is free. True if one came free meanwhile: it is taken.
     pub(in crate::shard) fn await_place(&self) -> bool {
         let shared = &self.process.0;
-        // Counted before it can be called: whoever called it first would count off another that waits.
+        // It is counted before it can be told: a shard that told it first would count off another that waits.
         shared.waiting.fetch_add(1);
         if shared.members[self.member].is_waiting.swap(1) != 0 {
             shared.waiting.fetch_sub(1);
@@ -171,12 +170,12 @@ impl<X: SyncTypes> ShardCap<X> {
         has_entered
     }
 
-    /// Waits no more. Who does this looks for a place next: it may have been called for one.
+    /// Waits no more. The shard looks for a place next, since it may have been told of one.
     pub(in crate::shard) fn stop_waiting(&self) {
         self.process.stop_waiting(self.member);
     }
 
-    /// Whether it waits and was not called.
+    /// Whether it waits and was not told.
     pub(in crate::shard) fn is_waiting(&self) -> bool {
         self.process.0.members[self.member].is_waiting.load() != 0
     }

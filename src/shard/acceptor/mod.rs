@@ -1,15 +1,15 @@
 //! New connections: from the listener's queue into the table, as far as the caps let them.
 //!
-//! The ring only tells that somebody waits. A connection is taken from the queue when it has a place, so the
-//! cap is exact and whoever has none stays in the kernel's backlog until others leave; and few are taken at a
-//! time, so that a flood of newcomers does not hold up who is here. Out of descriptors or memory, accepting
-//! pauses instead of spinning. No descriptor is kept in reserve for a refusal then: to be read, a refusal
-//! must linger, so one descriptor would refuse a client every other second, while those that wait are
-//! served as soon as there are descriptors again.
+//! The ring only tells that connections wait. One is taken from the queue when it has a place, so the cap is exact,
+//! and connections without a place stay in the kernel's backlog until others are closed. Few are taken at a time, so
+//! that a flood of new connections does not hold up those that are open. Out of descriptors or memory, accepting pauses
+//! instead of spinning. No descriptor is kept in reserve for a refusal then: to be read, a refusal must linger, so one
+//! descriptor would refuse a client every other second, while those that wait are served as soon as there are
+//! descriptors again.
 //!
 //! ```text
 //! Watching ─ ready ─► take, take, … ─ queue empty ─► Watching
-//!     no place ─► Full ─ called ─► take …          failed ─► Paused ─ a moment ─► Watching
+//!     no place ─► Full ─ told ─► take …            failed ─► Paused ─ a moment ─► Watching
 //! drain: any ─► Stopping ─ watch over ─► Emptying ─ queue empty ─► Over (the listener is closed)
 //! ```
 
@@ -38,15 +38,15 @@ const LISTENER: &str = "mcp";
 /// Where accepting stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The ring tells when somebody waits.
+    /// The ring tells when a connection waits.
     Watching,
-    /// Somebody may wait, and there is no place: whoever leaves calls.
+    /// Connections may wait, and there is no place: the shard that frees one tells this one.
     Full,
     /// Descriptors or memory ran out, until this moment.
     Paused(Instant),
     /// The watch is being cancelled.
     Stopping,
-    /// Nobody joins the queue any more; what is left of it is taken.
+    /// No connection joins the queue any more; what is left of it is taken.
     Emptying,
     /// The listener is closed.
     Over,
@@ -55,7 +55,7 @@ enum State {
 /// Something that accepting may go on with.
 #[derive(Debug)]
 pub(super) enum AcceptEvent<'a> {
-    /// Somebody waits in the listener's queue.
+    /// A connection waits in the listener's queue.
     Ready,
     /// The listener cannot be watched.
     Failed(&'a io::Error),
@@ -94,12 +94,12 @@ impl Acceptor {
         debug_assert!(has_place, "the only connection has a place");
     }
 
-    /// The listener is closed, and nobody was left in it.
+    /// Whether the listener is closed, with no connection left in it.
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over
     }
 
-    /// A moment is waited for.
+    /// Whether it waits until descriptors or memory may be free again.
     pub(super) fn is_paused(&self) -> bool {
         matches!(self.state, State::Paused(_))
     }
@@ -139,8 +139,9 @@ impl Acceptor {
         takes
     }
 
-    /// Takes the next connection from the queue, with a place; none once there is no place, nobody left, or a look's
-    /// worth was taken. Whoever still waits then is told of at once by a new watch, behind what else there is to do.
+    /// Takes the next connection from the queue, with a place. There is none once no place or no connection is left, or
+    /// a look's worth was taken: then a new watch tells at once of those that still wait, behind what else there is to
+    /// do.
     pub(super) fn next<R: ShardRing>(
         &mut self,
         ring: &mut R,

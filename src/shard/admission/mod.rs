@@ -1,4 +1,4 @@
-//! Who runs, who waits, who moves to another shard, and who is refused.
+//! The decision whether a request runs, waits, moves to another shard or is refused.
 //!
 //! A request that asks for a handler gets a *permit* if one is free, and waits in a bounded queue otherwise. A permit
 //! that falls free goes to a call that comes back from waiting for its client, then to the oldest waiter, then to any
@@ -65,7 +65,7 @@ pub(super) enum Decision {
     Cancel,
 }
 
-/// Whom a permit is for, which is then in hand.
+/// The one that a permit is for, which is then in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// A call that gave up this handler while it waited for its client.
@@ -214,7 +214,7 @@ impl<S> Admission<S> {
         let retry_after = match reason {
             // Not what the queue drains: a moment may do.
             OverloadReason::Memory | OverloadReason::Tasks => DrainRate::RETRY_AFTER_MIN,
-            // Whoever comes next waits for the workers as long as those who have handlers do now.
+            // The next call waits for the workers as long as those that have handlers do now.
             OverloadReason::Workers => self.drain_rate.retry_after_workers(),
             _ => self.drain_rate.retry_after(queue_depth, now),
         };
@@ -237,8 +237,8 @@ impl<S> Admission<S> {
         self.queue.is_empty() && self.peers.credit().try_take_own()
     }
 
-    /// Whom the oldest permit that fell free is for. It is in hand then, and what is not used of it goes back by
-    /// [`Admission::return_permit`].
+    /// The one that the oldest permit that fell free is for. It is in hand then, and what is not used of it goes back
+    /// by [`Admission::return_permit`].
     #[inline]
     pub(super) fn next(&mut self) -> Option<Next> {
         // After most completions there is none.

@@ -150,7 +150,7 @@ impl<S, X: SyncTypes> Peers<S, X> {
         }
     }
 
-    /// This shard was told of slack and has no use for it, or no more: whoever else waits is told.
+    /// This shard was told of slack and has no use for it, or no more: another shard that waits is told.
     pub(in crate::shard) fn pass_on_slack(&self) {
         if self.is_waiting || self.mesh.waiting.is_empty() {
             return;

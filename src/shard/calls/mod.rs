@@ -64,7 +64,7 @@ pub(super) struct Calls {
     workers: Submitter,
 }
 
-/// Whose call has the deadline of a slot.
+/// The call that has the deadline of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallSlot {
     /// The call that this handler works for.
@@ -100,7 +100,7 @@ impl Calls {
         self.pool.call_mut(handler)
     }
 
-    /// Whoever a handler works for: a connection, a message of a channel, or a task.
+    /// The entry that a handler works for: a connection, a message of a channel, or a task.
     #[inline]
     pub(super) fn holder(&self, handler: HandlerKey) -> Option<ConnectionKey> {
         self.pool.holder(handler)
@@ -150,7 +150,7 @@ impl Calls {
             .collect()
     }
 
-    /// Whose call has the deadline of this slot: see [`Clock::set_call_deadline`](super::clock::Clock).
+    /// The call that has the deadline of this slot of the clock.
     pub(super) fn at_slot(&self, slot: u32) -> Option<CallSlot> {
         match slot.checked_sub(self.pool.size()) {
             None => self.pool.key_at(slot).map(CallSlot::Handler),

@@ -169,7 +169,7 @@ impl<S> Table<S> {
         }
     }
 
-    /// Who is at the other end of an entry: an address, or what there is instead of one.
+    /// The peer of an entry: its address, or the name of what has none.
     pub(super) fn peer<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &R) -> Option<String> {
         let key = self.parent(key).unwrap_or(key);
         let socket = &self.connection(key)?.socket;

@@ -106,7 +106,7 @@ struct Shared<S, X: SyncTypes> {
     events: X::Queue<ShardEvent<S>>,
     /// Unread events that are droppable.
     droppable: X::Word,
-    /// Whoever posts next need not wake the shard.
+    /// Whether the shard was woken and has not looked yet: the next poster need not wake it.
     is_announced: X::Word,
     waker: Box<dyn Waker>,
 }

@@ -57,7 +57,7 @@ fn inbox() -> (LoomInbox, Descriptor) {
     (Inbox::new(Box::new(descriptor.clone())), descriptor)
 }
 
-/// Who posts, each as it does in service.
+/// The producers, each of which posts as it does in service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Producer {
     Worker,

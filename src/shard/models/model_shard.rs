@@ -58,7 +58,7 @@ pub(super) struct ModelShard<X: SyncTypes = LoomSync> {
     pub ripe: u32,
     /// Waiters that are not.
     pub young: u32,
-    /// Whose permits are held for waiters about to move.
+    /// The shards whose permits are held for waiters about to move.
     moving: Vec<usize>,
     /// Waiters that are about to move hang up instead.
     pub is_leaving: bool,
@@ -138,7 +138,7 @@ impl<X: SyncTypes> ModelShard<X> {
         }
     }
 
-    /// Who was about to move hangs up.
+    /// The client of a waiter that was about to move hangs up.
     pub(super) fn abort_moves(&mut self) {
         for target in self.moving.drain(..) {
             self.peers.give_back_to(target);

@@ -10,7 +10,7 @@ use crate::shard::acceptor::{ConnectionCap, ShardCap};
 struct ModelAcceptor {
     cap: ShardCap<LoomSync>,
     connections_max: usize,
-    /// Who waits in its listener's queue.
+    /// Connections that wait in its listener's queue.
     backlog: u32,
     inside: u32,
     is_full: bool,
@@ -32,7 +32,7 @@ impl ModelAcceptor {
         self.inside += 1;
     }
 
-    /// Goes on if it was called, and as long as somebody is in the queue.
+    /// Goes on if it was told, and as long as somebody is in the queue.
     fn look(&mut self) -> bool {
         let goes_on = if self.is_full {
             !self.cap.is_waiting()
@@ -64,7 +64,7 @@ fn acceptors<const N: usize>(connections_max: usize, backlogs: [u32; N]) -> Vec<
     backlogs.into_iter().map(acceptor).collect()
 }
 
-/// Runs the part of each acceptor in a thread of its own; then whoever was called goes on.
+/// Runs the part of each acceptor in a thread of its own; then those that were told go on.
 fn at_once(acceptors: Vec<ModelAcceptor>, parts: Vec<fn(&mut ModelAcceptor)>) -> Vec<ModelAcceptor> {
     assert_eq!(acceptors.len(), parts.len(), "a part for each acceptor");
     let threads: Vec<_> = acceptors

@@ -1,9 +1,9 @@
 //! Calls that wait for their client: the handler is given back, and taken again when there is something to go on with.
 //!
 //! A question goes out on the call's stream; its answer comes in any later request of the session, on any shard, and as
-//! an event to this one. Meanwhile an asynchronous call lies on a shelf without a handler. Whatever wakes it, the
-//! answer or anything else it waits for, it asks for a handler first and goes before requests that have not begun. A
-//! blocking call keeps its handler, since the worker it occupies is the scarcer of the two.
+//! an event to this one. Meanwhile an asynchronous call lies on a shelf without a handler. Woken by the answer, or by
+//! anything else it waits for, it asks for a handler first and goes before requests that have not begun. A blocking
+//! call keeps its handler, since the worker it occupies is the scarcer of the two.
 //!
 //! ```text
 //! Calling ── asks, is pending ──► shelved ── woken ──► returning ── a handler ──► Calling
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::mcp::SessionToken;
 use crate::metrics::HandlerState;
 use crate::pool::HandlerKey;
-use crate::registry::{AnswerError, CallLink, Emission, AskedQuestion};
+use crate::registry::{AnswerError, AskedQuestion, CallLink, Emission};
 use crate::session::live::CallPlace;
 
 use crate::shard::calls::AskerKey;

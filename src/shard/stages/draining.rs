@@ -58,7 +58,8 @@ impl<R: ShardRing> Shard<R> {
         self.abort_entries();
     }
 
-    /// Whoever is still taken from the listener's queue after this meets it at the next tick.
+    /// Aborts everything that is open now. A connection that is taken from the listener's queue after this is aborted
+    /// at the next tick.
     fn abort_entries(&mut self) {
         for key in self.table.alive() {
             self.abort(key);
@@ -88,7 +89,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.close_idle_channels();
         if let Some(grace) = due.incomplete_after {
-            // Whoever sends slowly does not hold up the end.
+            // A client that sends slowly does not hold up the end.
             for key in self.table.connections_where(|connection| {
                 connection.is_incomplete() && now >= connection.request.began + grace
             }) {

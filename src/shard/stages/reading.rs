@@ -214,7 +214,7 @@ impl<R: ShardRing> Shard<R> {
                 assembly = self.intake.free_buffer();
             }
         }
-        // If they are of the next request, it is refused: who sent it is said in its front.
+        // If they are of the next request, that is refused, and its front names the page that sent it.
         if self
             .table
             .connection(key)

@@ -9,7 +9,7 @@
 //! Open ── queued ──► Queued ────────────────────────────► Calling
 //!                      │  deadline ─► refused, Answering
 //!                      │  hang-up ──► its place is free at once
-//!                      └─ slack elsewhere ─► Moving (`stealing`)
+//!                      └─ slack elsewhere ─► Moving (`moving`)
 //! ```
 //!
 //! Invariant: a handler that falls free while somebody waits is the oldest waiter's; a permit that another shard
@@ -85,7 +85,7 @@ impl<R: ShardRing> Shard<R> {
         Ok(())
     }
 
-    /// A drain has begun: who waits may have less time than it thought.
+    /// A drain has begun: requests that wait may have less time than before.
     pub(in crate::shard) fn shorten_waits(&mut self) {
         let cutoff = self.drain.cutoff();
         for waiter in self.admission.waiters() {

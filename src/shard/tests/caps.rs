@@ -58,7 +58,7 @@ fn shards_together_never_pass_the_cap_and_serve_everybody_in_the_end() {
         let mut rig = several(seed, capped(), 3);
         rig.network.set_faults(late);
         let mut waiting: Vec<Client> = (0..30).map(|id| asking(&rig, id % 3, id as u64)).collect();
-        // No tick in all of this: who leaves makes room at once, on whichever shard.
+        // No tick in all of this: a client that leaves makes room at once, on whichever shard.
         for _ in 0..2_000 {
             turn(&mut rig);
             waiting.retain_mut(|client| {
@@ -180,7 +180,7 @@ fn beyond_its_cap_an_address_is_told_so_without_its_request_being_read() {
     half.send(usize::MAX);
     rig.run();
     assert_eq!(half.peer.view(), PeerView::Ended);
-    // Who leaves makes room.
+    // A client that leaves makes room.
     served[0].peer.finish();
     rig.run();
     let mut newcomer = asking(&rig, 0, 4);

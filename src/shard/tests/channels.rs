@@ -450,7 +450,7 @@ impl Scene {
     /// closed.
     fn settle(&mut self) {
         self.rig.network.calm();
-        // Who has not finished its upgrade may keep a handler for as long as a head may take.
+        // A client that has not finished its upgrade may keep a handler for as long as a head may take.
         let step = match self.sizes.linger {
             Linger::Forever => Duration::from_secs(1),
             _ => Duration::from_millis(100),

@@ -31,7 +31,7 @@ fn is_moving(rig: &mut Rig, shard: usize) -> bool {
     !moving.is_empty()
 }
 
-/// A permit that comes back to a shard from another is as good as one of its own: whoever waits there gets it.
+/// A permit that comes back to a shard from another is as good as one of its own: the waiter there gets it.
 #[test]
 fn a_permit_given_back_from_afar_serves_who_waits_for_it() {
     for seed in 0..40 {

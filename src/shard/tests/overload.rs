@@ -1,4 +1,4 @@
-//! Handlers, workers and memory that run out: who is refused, and who goes on.
+//! Handlers, workers and memory that run out: which requests are refused, and which go on.
 
 use std::time::Duration;
 

@@ -304,7 +304,7 @@ fn an_abort_ends_what_runs_waits_is_parked_or_queued_in_the_kernel() {
         }
         let late = rig.connect();
         rig.abort();
-        // Whoever is taken from the listener after the abort meets it at the next tick.
+        // A connection that is taken from the listener after the abort is aborted at the next tick.
         (0..2).for_each(|_| rig.live(Duration::from_millis(100)));
         assert!(rig.is_finished(), "draining: {is_draining}");
         for mut client in waiters.into_iter().chain([holder]) {
