@@ -3,17 +3,9 @@
 //! Events are handled in the order in which they were posted, so many in a run: others may go on posting, and the
 //! shard's own work is to have its turn.
 
-use crate::jsonrpc::RequestId;
-use crate::mcp::SessionToken;
-use crate::metrics;
-use crate::pool::HandlerKey;
-use crate::registry::ToolError;
-use crate::ring::ConnectionKey;
 use crate::session::live::LiveEvent;
 
 use super::acceptor::AcceptEvent;
-use super::access::Ended;
-use super::calls::Call;
 use super::inbox::ShardEvent;
 use super::{Shard, ShardRing};
 
@@ -75,55 +67,5 @@ impl<R: ShardRing> Shard<R> {
                 answer,
             } => self.answer_task(connection, number, answer),
         }
-    }
-
-    /// A client wants no answer to this request any more, and gets none: its stream ends without one (MCP,
-    /// *Cancellation*). A request that has ended or never was is no matter.
-    fn cancel_requested(&mut self, conversation: SessionToken, request: &RequestId) {
-        let is_it = |call: &Call| {
-            // Tasks have a method of their own for it.
-            let is_over = call.is_over() || call.task.is_some();
-            !is_over && call.ticket.conversation() == Some(conversation) && call.ticket.id() == request
-        };
-        let running = self.calls.handlers_where(is_it);
-        if let Some(&handler) = running.first() {
-            self.cancel_running(handler);
-        } else if let Some((connection, call)) = self.calls.take_shelved(is_it) {
-            self.cancel_shelved(connection, call);
-        } else {
-            self.cancel_waiter(conversation, request);
-            self.cancel_subscription(conversation, request);
-        }
-    }
-
-    fn cancel_running(&mut self, handler: HandlerKey) {
-        let Some(connection) = self.calls.holder(handler) else {
-            return;
-        };
-        let is_heard = self.table.handler(connection) == Some(handler);
-        if self.table.parent(connection).is_some() {
-            self.cancel_call(handler);
-            return self.end_exchange(connection);
-        }
-        // An event stream that ends without an answer is the one answer there is that is none.
-        let stream = self.call_stream(handler);
-        if is_heard && stream.is_none() {
-            return self.give_up_call(handler, ToolError::Cancelled);
-        }
-        self.clock.clear_call_deadline(handler.index);
-        self.cancel_call(handler);
-        self.end_stream_of(connection, stream);
-    }
-
-    pub(super) fn cancel_shelved(&mut self, connection: ConnectionKey, call: Call) {
-        let elapsed = self.clock.now().saturating_duration_since(call.began);
-        self.metrics
-            .on_operation(call.label(), metrics::Outcome::Cancelled, elapsed);
-        self.log().unanswered(connection, &Ended::cancelled(&call));
-        self.metrics.in_flight.down();
-        let stream = call.stream.clone();
-        self.end_shelved(call);
-        self.end_stream_of(connection, stream);
-        self.end_exchange(connection);
     }
 }

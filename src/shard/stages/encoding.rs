@@ -45,15 +45,8 @@ impl<R: ShardRing> Shard<R> {
         let reply = self.service.protocol.answer_overload(ticket, &overload, &mut out);
         self.metrics
             .on_reply(self.service.label(ticket.operation()), &reply, Duration::ZERO);
-        self.log_unstarted(key, ticket, &reply, &out);
+        self.log().unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
-    }
-
-    fn log_unstarted(&mut self, key: ConnectionKey, ticket: &Ticket, reply: &Reply, out: &[u8]) {
-        let service = self.service.current();
-        let subject = Subject::Work(&service, ticket.operation());
-        self.log()
-            .answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
     }
 
     /// Answers a request that was cancelled before it began by a stream without an answer.
@@ -92,7 +85,7 @@ impl<R: ShardRing> Shard<R> {
         let elapsed = self.clock.read().saturating_duration_since(decoded);
         self.metrics
             .on_reply(self.service.label(ticket.operation()), &reply, elapsed);
-        self.log_unstarted(key, ticket, &reply, &out);
+        self.log().unstarted(key, ticket, &reply, &out);
         self.reply(key, out, None, &reply);
     }
 

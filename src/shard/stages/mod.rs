@@ -15,6 +15,7 @@
 //! | `answers` | answers → sends |
 //! | `event_streams`, `subscriptions` | answers in events; who listens |
 //! | `messaging` | the same way for messages of channels |
+//! | `cancelling` | requests that are wanted no more |
 //! | `hang_up`, `closing` | clients that hang up; the ways a connection ends |
 //! | `deadlines`, `draining` | what time does |
 //! | `request_log` | what the log is told of requests |
@@ -22,6 +23,7 @@
 mod accepting;
 mod answers;
 mod batches;
+mod cancelling;
 mod client_requests;
 mod closing;
 mod deadlines;

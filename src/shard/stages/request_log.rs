@@ -1,13 +1,15 @@
 //! Writing the access log: what a shard knows of a request when it is known how it ended.
 
+use std::rc::Rc;
+
 use crate::jsonrpc::RequestId;
-use crate::mcp::Reply;
+use crate::mcp::{Reply, Ticket};
 use crate::metrics::Outcome;
 use crate::pool::HandlerKey;
 use crate::registry::PanicFacts;
 use crate::ring::ConnectionKey;
 use crate::transport::http::admission;
-use crate::transport::http::{self, Refusal};
+use crate::transport::http::{self, HEAD_RESERVE, Refusal};
 
 use crate::shard::access::{
     Access, Ended, Failure, Record, RecordContext, Subject, Told, cap, emit, field_text, outcome_of, words,
@@ -93,6 +95,48 @@ impl<R: ShardRing> RequestLog<'_, R> {
             ..Record::default()
         };
         self.write_record(key, ended.outcome, &record);
+    }
+
+    /// The call in a handler is cancelled.
+    pub(in crate::shard) fn cancelled(&mut self, handler: HandlerKey) {
+        if let Some(key) = self.calls.holder(handler) {
+            self.ended(key, handler, Outcome::Cancelled, None);
+        }
+    }
+
+    /// The task that a handler works for ends with this outcome.
+    pub(in crate::shard) fn task_ended(&mut self, key: ConnectionKey, handler: HandlerKey, outcome: Outcome) {
+        self.ended(key, handler, outcome, Some("the end of a task"));
+    }
+
+    fn ended(&mut self, key: ConnectionKey, handler: HandlerKey, outcome: Outcome, reason: Option<&str>) {
+        if !self.access.wants(outcome) {
+            return;
+        }
+        let Some(call) = self.calls.at(handler) else {
+            return;
+        };
+        let (service, ticket) = (Rc::clone(&call.service), call.ticket.clone());
+        let ended = Ended {
+            service: &service,
+            ticket: &ticket,
+            outcome,
+            reason,
+        };
+        self.unanswered(key, &ended);
+    }
+
+    /// Work that never got a handler is answered by what is in `out` behind room for a head.
+    pub(in crate::shard) fn unstarted(
+        &mut self,
+        key: ConnectionKey,
+        ticket: &Ticket,
+        reply: &Reply,
+        out: &[u8],
+    ) {
+        let service = self.service.current();
+        let subject = Subject::Work(&service, ticket.operation());
+        self.answer(key, subject, reply, out.get(HEAD_RESERVE..).unwrap_or_default());
     }
 
     /// A request is answered by a stream or a channel, which goes on.

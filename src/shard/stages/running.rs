@@ -16,7 +16,6 @@ use crate::registry::{
 use crate::ring::ConnectionKey;
 use crate::workers::{self, Job, Refused};
 
-use crate::shard::access::Ended;
 use crate::shard::calls::{Batched, Call, Run};
 use crate::shard::connections::{State, Waiting};
 use crate::shard::inbox::ShardEvent;
@@ -284,39 +283,6 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn give_up_call(&mut self, handler: HandlerKey, error: ToolError) {
         if self.calls.give_up(handler) {
             self.settle(handler, Err(error));
-        }
-    }
-
-    /// Nobody waits for this call any more.
-    pub(in crate::shard) fn cancel_call(&mut self, handler: HandlerKey) {
-        self.clock.clear_call_deadline(handler.index);
-        if let Some(call) = self.calls.at(handler) {
-            let (label, began) = (call.label(), call.began);
-            let elapsed = self.clock.now().saturating_duration_since(began);
-            self.metrics
-                .on_operation(label, metrics::Outcome::Cancelled, elapsed);
-        }
-        self.log_cancelled(handler);
-        self.metrics.in_flight.down();
-        self.end_lease(handler);
-    }
-
-    fn log_cancelled(&mut self, handler: HandlerKey) {
-        if !self.access.wants(metrics::Outcome::Cancelled) {
-            return;
-        }
-        let Some(key) = self.calls.holder(handler) else {
-            return;
-        };
-        if let Some(call) = self.calls.at(handler) {
-            let (service, ticket) = (Rc::clone(&call.service), call.ticket.clone());
-            let ended = Ended {
-                service: &service,
-                ticket: &ticket,
-                outcome: metrics::Outcome::Cancelled,
-                reason: None,
-            };
-            self.log().unanswered(key, &ended);
         }
     }
 }

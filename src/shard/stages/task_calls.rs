@@ -24,7 +24,7 @@ use crate::session::live::Message;
 use crate::session::tasks::{NewTask, TaskPlace, WaitRefused};
 use crate::transport::http::HEAD_RESERVE;
 
-use crate::shard::access::{Ended, Subject};
+use crate::shard::access::Subject;
 use crate::shard::connections::Task;
 use crate::shard::streams::Role;
 use crate::shard::{Shard, ShardRing};
@@ -117,30 +117,14 @@ impl<R: ShardRing> Shard<R> {
             metrics::Outcome::ToolError
         };
         self.metrics.on_operation(call.label(), outcome, elapsed);
-        if self.access.wants(outcome)
-            && let Some(key) = holder
-        {
-            self.log_task(key, handler, outcome);
+        if let Some(key) = holder {
+            self.log().task_ended(key, handler, outcome);
         }
         self.metrics.in_flight.down();
         self.end_lease(handler);
         if let Some(key) = holder {
             self.leave_task(key);
         }
-    }
-
-    fn log_task(&mut self, key: ConnectionKey, handler: HandlerKey, outcome: metrics::Outcome) {
-        let Some(call) = self.calls.at(handler) else {
-            return;
-        };
-        let (service, ticket) = (Rc::clone(&call.service), call.ticket.clone());
-        let ended = Ended {
-            service: &service,
-            ticket: &ticket,
-            outcome,
-            reason: Some("the end of a task"),
-        };
-        self.log().unanswered(key, &ended);
     }
 
     /// A task is over: its entry is removed.

@@ -18,8 +18,7 @@
 use std::time::Duration;
 
 use crate::config::Linger;
-use crate::jsonrpc::RequestId;
-use crate::mcp::{Overload, OverloadReason, SessionToken};
+use crate::mcp::{Overload, OverloadReason};
 use crate::metrics::{Eviction, WaitEnd};
 use crate::pool::WaitKey;
 use crate::ring::ConnectionKey;
@@ -142,17 +141,6 @@ impl<R: ShardRing> Shard<R> {
             self.table.note_wait(key, waited);
         }
         self.serve_assembly(key, Claim::Refused(reason));
-    }
-
-    /// A request that waits is wanted no more: it leaves the queue.
-    pub(in crate::shard) fn cancel_waiter(&mut self, session: SessionToken, request: &RequestId) {
-        let Some((wait, key)) = self.admission.find(session, request) else {
-            return;
-        };
-        if let Some(waited) = self.leave_queue(key, wait) {
-            self.metrics.on_wait_ended(WaitEnd::Left, waited);
-        }
-        self.serve_assembly(key, Claim::Cancelled);
     }
 
     /// The bytes of a request that was just queued cannot be kept: it is refused after all.
