@@ -40,7 +40,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::E
         match signals.next(LOOK_INTERVAL) {
             Some(SIGUSR1) => print(&server.report(), settings),
             Some(signal) => {
-                tracing::info!(signal, timeout = ?settings.drain_timeout, "draining");
+                tracing::info!(signal, timeout = ?settings.run.drain_timeout, "draining");
                 break;
             }
             None if server.is_over() => {
@@ -55,7 +55,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::E
         }
     }
     let was_broken = server.is_broken();
-    let drained = server.drain(settings.drain_timeout, |patience| {
+    let drained = server.drain(settings.run.drain_timeout, |patience| {
         signals.is_stop_within(patience)
     });
     print(&drained.report, settings);
@@ -86,7 +86,7 @@ fn announce(settings: &Settings, server: &Server) {
         pool_size = settings.sizes.handlers,
         memory = memory.as_str(),
         memory_max = memory_max.as_str(),
-        connections_max = settings.connections_max,
+        connections_max = settings.connections.limit(),
         toolsets = %toolsets.join(","),
         "serving"
     );
@@ -95,8 +95,8 @@ fn announce(settings: &Settings, server: &Server) {
 /// Prints a report; a closed pipe is nobody's error.
 fn print(report: &Report, settings: &Settings) {
     let written = match settings.report_stream {
-        ReportStream::Stdout => report.write(settings.report, &mut io::stdout().lock()),
-        ReportStream::Stderr => report.write(settings.report, &mut io::stderr().lock()),
+        ReportStream::Stdout => report.write(settings.output.report(), &mut io::stdout().lock()),
+        ReportStream::Stderr => report.write(settings.output.report(), &mut io::stderr().lock()),
     };
     if let Err(error) = written {
         tracing::warn!(%error, "the report could not be written");

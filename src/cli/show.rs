@@ -63,7 +63,7 @@ fn plan(settings: &Settings) -> Vec<String> {
         format!("shards: {places}"),
         format!(
             "workers: {} {}, {} calls may wait",
-            workers.threads,
+            workers.options.thread_count(),
             worker_place(&workers.cpus),
             workers.queue_depth_max
         ),

@@ -29,7 +29,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
         Ok(inspection) => inspection,
         Err(problem) => return problem.print_error(),
     };
-    let log = logging::init(&inspection.resolved.settings.log);
+    let log = logging::init(&inspection.resolved.settings.output.log());
     for note in &inspection.resolved.notes {
         tracing::warn!("{note}");
     }
@@ -39,7 +39,7 @@ pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
     let is_started_by_client =
         inspection.resolved.settings.endpoints.transport == TransportKind::Http && is_on_pipes();
     if is_started_by_client {
-        warn_of_pipes(inspection.resolved.settings.log.level);
+        warn_of_pipes(inspection.resolved.settings.output.log_level);
     }
     if is_started_by_client && !is_report_given {
         inspection.resolved.settings.report_stream = ReportStream::Stderr;

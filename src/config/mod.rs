@@ -69,8 +69,7 @@ pub use sections::{
     WorkerOptions,
 };
 pub use settings::{
-    HEALTH_PATH, LogSettings, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings,
-    StealSettings, Waits, WorkerSettings,
+    HEALTH_PATH, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings, WorkerSettings,
 };
 pub use settle::settle_program;
 pub use sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes};
@@ -87,6 +86,7 @@ pub use {
     inputs::{GivenTexts, Inputs, Source, nearest_option},
     resolve::{Resolved, resolve},
     ring_users::RingUser,
+    sections::LogSettings,
     size_request::{SIZE_OPTIONS, SizeOption, SizeRequest},
     sizing::{SizeError, Sizing, size},
     startup::{Findings, Line, Needs, RingProblem, StartProblem, Verdict, evaluate},

@@ -26,6 +26,16 @@ pub(super) struct Placement {
     pub worker_cpus: Vec<CpuId>,
 }
 
+impl Placement {
+    /// The CPUs of all shards, ascending, each once.
+    pub(super) fn used_cpus(&self) -> Vec<CpuId> {
+        let mut cpus: Vec<CpuId> = self.shards.iter().map(|place| place.cpu).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        cpus
+    }
+}
+
 /// Puts shards on CPUs in turn, starting over when there are more shards than CPUs.
 ///
 /// `allowed` are the CPUs that the process may use, `chosen` those that shards may. Without CPUs there are no shards.

@@ -12,10 +12,9 @@ use super::notes::{note_memory, note_unused};
 use super::options::Options;
 use super::sections::EndpointSettings;
 use super::settings::{
-    HEALTH_PATH, LogSettings, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings,
-    StealSettings, Waits, WorkerSettings,
+    HEALTH_PATH, READINESS_PATH, ReportStream, SSE_MESSAGES_PATH, SSE_PATH, Settings, WorkerSettings,
 };
-use super::sizes::{ExecutorSettings, RING_BUFFER_BYTES, RingOptions, ShardSizes};
+use super::sizes::{ExecutorSettings, RingOptions, ShardSizes};
 use super::values::{AdminSettings, CpuList, ReportFormat, TransportKind};
 use crate::units::display_duration;
 
@@ -68,10 +67,11 @@ pub(super) fn settle(
     let fit = demand
         .fit()
         .map_err(|short| vec![ConfigError::Impossible(short.to_string())])?;
-    let steal = steal(&options, &fit, counts.shards, &mut notes).map_err(|error| vec![error])?;
+    let reserve = steal_reserve(&options, &fit, counts.shards, &mut notes).map_err(|error| vec![error])?;
     note_memory(&demand, &fit, &options.http, &mut notes);
-    let settings = assemble(&options, counts, &fit, steal);
-    show_decided(&mut options, &settings, &demand, &fit);
+    complete(&mut options, &counts, &demand, &fit);
+    options.queue.steal_reserve = Some(reserve);
+    let settings = assemble(&options, counts, &fit);
     Ok(Settled {
         settings,
         options,
@@ -140,12 +140,12 @@ fn refuse_taken_paths(endpoints: &EndpointSettings, has_sse: bool, errors: &mut 
 const HANDLERS_PER_RESERVED: u32 = 10;
 
 /// The reserve is checked against the actual pool, which may be smaller than its default.
-fn steal(
+fn steal_reserve(
     options: &Options,
     fit: &MemoryFit,
     shards: u16,
     notes: &mut Vec<String>,
-) -> Result<StealSettings, ConfigError> {
+) -> Result<u32, ConfigError> {
     let handlers = fit.handlers;
     let (is_on, given) = (options.queue.steal, options.queue.steal_reserve);
     let reserve = given.unwrap_or(handlers / HANDLERS_PER_RESERVED);
@@ -163,83 +163,69 @@ fn steal(
     if !is_on && given.is_some() {
         notes.push("steal-reserve is given, but steal = off; drop one of them".to_owned());
     }
-    Ok(StealSettings { is_on, reserve })
+    Ok(reserve)
 }
 
-fn assemble(options: &Options, counts: Counts, fit: &MemoryFit, steal: StealSettings) -> Settings {
+/// Writes the decisions into the options that left them open.
+fn complete(options: &mut Options, counts: &Counts, demand: &MemoryDemand, fit: &MemoryFit) {
+    let machine = &mut options.machine;
+    machine.shards = u32::try_from(counts.placement.shards.len()).ok();
+    machine.cpus = Some(CpuList(counts.placement.used_cpus()));
+    machine.pool_size = Some(fit.handlers);
+    machine.ring_buffers = Some(fit.ring_buffers);
+    machine.assembly_buffers = Some(fit.assembly_buffers);
+    machine.memory_bytes_max = Some(demand.budget_bytes);
+    options.queue.depth_max = Some(fit.queue_depth);
+    options.connections.max = Some(fit.connections);
+    options.tasks.ttl_given = Some(options.tasks.ttl());
+    options.workers.threads = Some(counts.workers);
+}
+
+/// Puts the sections together, which are complete, and what follows from the machine.
+fn assemble(options: &Options, counts: Counts, fit: &MemoryFit) -> Settings {
     let is_stdio = options.endpoints.transport == TransportKind::Stdio;
     let (executor, ring) = if is_stdio {
         (ExecutorSettings::ONE_CLIENT, RingOptions::ONE_CLIENT)
     } else {
         (ExecutorSettings::default(), RingOptions::default())
     };
+    let heap_bytes_max = usize::try_from(fit.plan.heap_bytes_per_shard()).unwrap_or(usize::MAX);
     Settings {
         endpoints: options.endpoints.clone(),
+        machine: options.machine.clone(),
         executor: ExecutorSettings {
             is_pinned: counts.is_pinned,
             ..executor
         },
-        sizes: sizes(options, fit),
-        waits: Waits {
-            browser: options.queue.timeout,
-            agent: options.queue.timeout_agent.unwrap_or(options.queue.timeout),
-        },
-        steal,
-        linger: options.queue.linger,
-        ring: RingOptions {
-            // The option's bounds keep this in range.
-            buffers: u16::try_from(fit.ring_buffers).unwrap_or(u16::MAX),
-            is_prefaulted: options.machine.is_prefaulted,
-            ..ring
-        },
-        busy_poll: options.run.busy_poll,
+        sizes: ShardSizes::of(&options.machine, &options.queue, heap_bytes_max),
+        queue: options.queue,
+        ring: ring.with_buffers(&options.machine),
+        run: options.run,
         memory: fit.plan,
         http: options.http,
         timeouts: options.timeouts,
         channels: options.channels,
         tasks: options.tasks,
-        connections_max: fit.connections,
-        connections_per_ip: options.connections.per_ip,
+        connections: options.connections,
         access: options.access.clone(),
         session: options.session.clone(),
         workers: workers(options, &counts),
         shards: counts.placement.shards,
         toolsets: options.toolsets.clone(),
-        drain_timeout: options.run.drain_timeout,
-        report: options.output.report.unwrap_or(ReportFormat::None),
+        output: options.output,
         report_stream: if is_stdio {
             ReportStream::Stderr
         } else {
             ReportStream::Stdout
         },
-        log: LogSettings {
-            level: options.output.log_level,
-            format: options.output.log_format,
-        },
-        access_log: options.output.access_log,
         echoes_websocket: false,
-    }
-}
-
-fn sizes(options: &Options, fit: &MemoryFit) -> ShardSizes {
-    // The option's bounds are far below this type's range.
-    let buffer_bytes = usize::try_from(options.machine.buffer_bytes).unwrap_or_default();
-    ShardSizes {
-        handlers: fit.handlers,
-        handler_buffer_bytes: buffer_bytes,
-        queue_depth_max: fit.queue_depth,
-        assembly_buffers: fit.assembly_buffers as usize,
-        assembly_buffer_bytes: buffer_bytes,
-        ring_buffer_bytes: RING_BUFFER_BYTES,
-        heap_bytes_max: usize::try_from(fit.plan.heap_bytes_per_shard()).unwrap_or(usize::MAX),
-        is_prefaulted: options.machine.is_prefaulted,
     }
 }
 
 fn workers(options: &Options, counts: &Counts) -> WorkerSettings {
     let queued = counts.workers.saturating_mul(options.workers.queue_each);
     WorkerSettings {
-        threads: counts.workers as usize,
+        options: options.workers,
         queue_depth_max: queued as usize,
         abandoned_max: counts.workers as usize,
         // With an executor that is not pinned, all CPUs are as good.
@@ -249,20 +235,4 @@ fn workers(options: &Options, counts: &Counts) -> WorkerSettings {
             Vec::new()
         },
     }
-}
-
-/// Writes the decisions into the options that left them open.
-fn show_decided(options: &mut Options, settings: &Settings, demand: &MemoryDemand, fit: &MemoryFit) {
-    let machine = &mut options.machine;
-    machine.shards = u32::try_from(settings.shards.len()).ok();
-    machine.cpus = Some(CpuList(settings.used_cpus()));
-    machine.pool_size = Some(fit.handlers);
-    machine.ring_buffers = Some(fit.ring_buffers);
-    machine.assembly_buffers = Some(fit.assembly_buffers);
-    machine.memory_bytes_max = Some(demand.budget_bytes);
-    options.queue.depth_max = Some(fit.queue_depth);
-    options.queue.steal_reserve = Some(settings.steal.reserve);
-    options.connections.max = Some(fit.connections);
-    options.tasks.ttl_given = Some(options.tasks.ttl());
-    options.workers.threads = u32::try_from(settings.workers.threads).ok();
 }

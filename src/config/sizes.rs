@@ -1,4 +1,9 @@
 //! The sizes of each shard's buffers and rings.
+//!
+//! They are made of sections that are settled, in which every number is decided; the fallbacks below are their least
+//! values.
+
+use super::sections::{MachineOptions, QueueOptions};
 
 /// The sizes of what one shard makes at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +25,24 @@ pub struct ShardSizes {
     pub heap_bytes_max: usize,
     /// Whether the pages of all these buffers are resident from the start, rather than from their first use.
     pub is_prefaulted: bool,
+}
+
+impl ShardSizes {
+    /// The sizes that the settled options say; `heap_bytes_max` is what the memory plan leaves.
+    pub(super) fn of(machine: &MachineOptions, queue: &QueueOptions, heap_bytes_max: usize) -> Self {
+        // The option's bounds are far below this type's range.
+        let buffer_bytes = usize::try_from(machine.buffer_bytes).unwrap_or_default();
+        Self {
+            handlers: machine.pool_size.unwrap_or(1),
+            handler_buffer_bytes: buffer_bytes,
+            queue_depth_max: queue.depth_max.unwrap_or(0),
+            assembly_buffers: machine.assembly_buffers.unwrap_or(1) as usize,
+            assembly_buffer_bytes: buffer_bytes,
+            ring_buffer_bytes: RING_BUFFER_BYTES,
+            heap_bytes_max,
+            is_prefaulted: machine.is_prefaulted,
+        }
+    }
 }
 
 /// Size of a ring buffer: one page, a whole request of most clients.
@@ -50,6 +73,16 @@ impl RingOptions {
         buffer_bytes: RING_BUFFER_BYTES,
         is_prefaulted: false,
     };
+
+    /// The same queues, with the buffers that the settled options say.
+    pub(super) fn with_buffers(self, machine: &MachineOptions) -> Self {
+        Self {
+            // The option's bounds keep this in range.
+            buffers: u16::try_from(machine.ring_buffers.unwrap_or(1)).unwrap_or(u16::MAX),
+            is_prefaulted: machine.is_prefaulted,
+            ..self
+        }
+    }
 }
 
 impl Default for RingOptions {

@@ -260,9 +260,9 @@ mod tests {
             settings.sizes.queue_depth_max,
             u32::from(settings.ring.buffers),
             settings.sizes.assembly_buffers as u32,
-            settings.connections_max,
-            settings.workers.threads as u32,
-            settings.linger,
+            settings.connections.limit(),
+            settings.workers.options.thread_count() as u32,
+            settings.queue.linger,
         );
         let fit = &sizing.fit;
         let sized = (

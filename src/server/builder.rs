@@ -267,7 +267,7 @@ impl ServerBuilder {
         on_start(&server);
         while signals.next(LOOK_INTERVAL).is_none() && !server.is_broken() && !server.is_over() {}
         let was_broken = server.is_broken();
-        let drained = server.drain(settings.drain_timeout, |patience| {
+        let drained = server.drain(settings.run.drain_timeout, |patience| {
             signals.is_stop_within(patience)
         });
         if was_broken {
@@ -305,7 +305,7 @@ mod tests {
         let hosts = ["a.example", "b.example:81"].map(str::to_owned).to_vec();
         assert_eq!(settings.access.hosts, AllowList::Only(hosts));
         assert_eq!(settings.endpoints.paths, ["/", "/api/mcp"]);
-        assert_eq!(settings.waits.agent, Duration::from_secs(2));
+        assert_eq!(settings.queue.agent_timeout(), Duration::from_secs(2));
     }
 
     #[test]

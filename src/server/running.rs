@@ -115,13 +115,13 @@ impl Server {
         let refused = |error| StartError::Admin(Cause::new(error));
         let admin_listener = Admin::bind(settings.endpoints.admin).map_err(refused)?;
         let health = Arc::<Health>::default();
-        let per_address_max = settings.connections_per_ip.and_then(NonZeroU32::new);
+        let per_address_max = settings.connections.per_ip.and_then(NonZeroU32::new);
         let shared = SharedParts {
             served: Arc::clone(&served),
             server: handle.clone(),
             labels: Arc::clone(&service.labels),
             connection_cap: ConnectionCap::new(
-                settings.connections_max as usize,
+                settings.connections.limit() as usize,
                 per_address_max,
                 settings.shards.len(),
             ),
@@ -133,7 +133,7 @@ impl Server {
         let view = admin_view(
             health,
             &shards,
-            settings.connections_max,
+            settings.connections.limit(),
             Arc::clone(&service),
             workers.submitter(),
             Arc::clone(&served),
@@ -163,7 +163,7 @@ impl Server {
             listening,
             path: settings.endpoints.paths.first().cloned().unwrap_or_default(),
             shards,
-            connections_max: settings.connections_max,
+            connections_max: settings.connections.limit(),
             workers,
             service,
             view,

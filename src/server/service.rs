@@ -36,9 +36,10 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
         health: HealthSlot::default(),
         http: http_limits(settings),
         timeouts: settings.timeouts,
-        waits: settings.waits,
+        queue: settings.queue,
+        run: settings.run,
+        output: settings.output,
         channels: channel_limits(settings),
-        linger: settings.linger,
         protocol,
     })
 }

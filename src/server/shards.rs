@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use crate::admin::Health;
-use crate::config::{AccessLog, ExecutorSettings, Settings, ShardPlace, StealSettings, TransportKind};
+use crate::config::{ExecutorSettings, Settings, ShardPlace, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
 use crate::ring::steering::Group;
-use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket, SpinOptions, listener};
+use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket, listener};
 use crate::shard::{
     self, ConnectionCap, ExecutorWaker, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes,
 };
@@ -250,17 +250,11 @@ fn start_one(
         executor: settings.executor,
         options: settings.ring,
         sizes: settings.sizes,
-        spin: SpinOptions {
-            busy_poll: settings.busy_poll,
-            ..SpinOptions::default()
-        },
         served: Arc::clone(&shared.served),
         server: shared.server.clone(),
         connection_cap: shared.connection_cap.clone(),
         mesh: Arc::clone(&shared.mesh),
-        steal: settings.steal,
         workers: shared.workers.clone(),
-        access_log: settings.access_log,
         metrics: Arc::clone(&metrics),
         source,
         is_over: Arc::clone(&is_over),
@@ -323,14 +317,11 @@ struct ThreadSetup {
     executor: ExecutorSettings,
     options: RingOptions,
     sizes: ShardSizes,
-    spin: SpinOptions,
     served: Arc<Served>,
     server: ServerHandle,
     connection_cap: ConnectionCap,
     mesh: Arc<Mesh<Socket>>,
-    steal: StealSettings,
     workers: Submitter,
-    access_log: AccessLog,
     metrics: Arc<ShardMetrics>,
     source: Source,
     is_over: Arc<AtomicBool>,
@@ -396,17 +387,15 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         connection_cap: setup.connection_cap,
         inbox: inbox.clone(),
         mesh: setup.mesh,
-        steal: setup.steal,
         workers: setup.workers,
         stdio,
-        access_log: setup.access_log,
         metrics: setup.metrics,
         clock: now,
     };
     let shard = Rc::new(RefCell::new(Shard::new(ring, parts)));
     watch.is_up.set(true);
     let _ = ready.send(Ok(inbox));
-    shard::run(Rc::clone(&shard), setup.executor_waker, setup.spin).await?;
+    shard::run(Rc::clone(&shard), setup.executor_waker).await?;
     setup.is_over.store(has_one_client, Ordering::Release);
     let histograms = shard.borrow().histograms().clone();
     Ok(histograms)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::config::AccessLog;
+use crate::config::{AccessLog, OutputOptions};
 use crate::mcp::{Reply, Ticket};
 use crate::metrics::{self, Method, Outcome};
 use crate::registry::Operation;
@@ -38,9 +38,9 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn new(mode: AccessLog, now: Instant) -> Access {
+    pub(super) fn new(output: &OutputOptions, now: Instant) -> Access {
         Access {
-            mode,
+            mode: output.access_log,
             second_began: now,
             in_second: 0,
             left_out: 0,
@@ -352,11 +352,19 @@ mod tests {
         assert_eq!(cap(&longer), format!("{long}…"));
     }
 
+    fn access_of(access_log: AccessLog, now: Instant) -> Access {
+        let output = OutputOptions {
+            access_log,
+            ..OutputOptions::default()
+        };
+        Access::new(&output, now)
+    }
+
     #[test]
     fn a_flood_of_errors_is_cut_off_and_counted_and_all_is_all() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut access = Access::new(AccessLog::Errors, start);
+        let mut access = access_of(AccessLog::Errors, start);
         let admitted = (0..1_000).filter(|n| access.admits(at(n / 2))).count();
         assert_eq!(admitted as u32, ERRORS_PER_SECOND_MAX);
         assert_eq!(access.take_left_out(at(999)), None);
@@ -366,7 +374,7 @@ mod tests {
         );
         assert_eq!(access.take_left_out(at(1_001)), None);
         assert!(access.admits(at(1_001)));
-        let mut access = Access::new(AccessLog::All, start);
+        let mut access = access_of(AccessLog::All, start);
         assert!((0..10_000).all(|_| access.admits(start)));
     }
 
@@ -377,7 +385,7 @@ mod tests {
             (AccessLog::Errors, false, true),
             (AccessLog::All, true, true),
         ] {
-            let access = Access::new(mode, Instant::now());
+            let access = access_of(mode, Instant::now());
             assert_eq!(
                 (access.wants(Outcome::Ok), access.wants(Outcome::Overload)),
                 (ok, failed)

@@ -71,7 +71,7 @@ pub use channels::ChannelLimits;
 pub use executor_waker::ExecutorWaker;
 pub use inbox::{Inbox, Moved, ShardEvent, Waker};
 pub use pump::run;
-pub use service::{Served, Service, Waits};
+pub use service::{Served, Service};
 pub use shard_ring::ShardRing;
 pub use state::{Shard, ShardParts, ShardSizes};
 pub use sync::{Queue, StdSync, SyncTypes};

@@ -38,7 +38,11 @@ type Shared = Rc<RefCell<Shard<KernelRing>>>;
 ///
 /// # Errors
 /// Only what makes the data ring unusable.
-pub async fn run(shard: Shared, executor_waker: ExecutorWaker, spin: SpinOptions) -> io::Result<()> {
+pub async fn run(shard: Shared, executor_waker: ExecutorWaker) -> io::Result<()> {
+    let spin = SpinOptions {
+        busy_poll: shard.borrow().service.run.busy_poll,
+        ..SpinOptions::default()
+    };
     let ticked = Rc::clone(&shard);
     spawn_ticks(move || tick(&ticked));
     glommio::spawn_local(poll_fn(move |context| {

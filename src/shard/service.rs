@@ -8,8 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use crate::config::Waits;
-use crate::config::{Linger, Timeouts};
+use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
 use crate::mcp::{Principal, Protocol};
 use crate::metrics::{self, Method, ToolLabels, ToolRow};
 use crate::registry::{Operation, ShardRegistry};
@@ -34,12 +33,14 @@ pub struct Service {
     pub http: HttpLimits,
     /// Deadlines.
     pub timeouts: Timeouts,
-    /// How long work may wait for a handler.
-    pub waits: Waits,
+    /// Waiting for a handler, keeping one, and what shards take of each other.
+    pub queue: QueueOptions,
+    /// How shards wait, and how long a drain may take.
+    pub run: RunOptions,
+    /// Which requests are logged.
+    pub output: OutputOptions,
     /// Limits of channels.
     pub channels: ChannelLimits,
-    /// How long handlers stay with their connections.
-    pub linger: Linger,
     /// Rows of the tools in metrics: those that were registered at the start.
     pub labels: Arc<ToolLabels>,
     /// The row of each tool that is registered now.

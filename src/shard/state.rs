@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use crate::config::ShardSizes;
-use crate::config::{AccessLog, StealSettings};
 use crate::metrics::ShardMetrics;
 use crate::pool::{AssemblySizes, HeapBudget};
 use crate::registry::{LinkListener, ServerHandle};
@@ -61,14 +60,10 @@ pub struct ShardParts<S> {
     pub inbox: Inbox<S>,
     /// What it shares with the other shards.
     pub mesh: Arc<Mesh<S>>,
-    /// What others may take of it, and it of others.
-    pub steal: StealSettings,
     /// Where blocking calls go.
     pub workers: Submitter,
     /// The one client of a process that serves no others: its pipes. No listener is watched then.
     pub stdio: Option<S>,
-    /// Which requests are logged.
-    pub access_log: AccessLog,
     /// Its counters.
     pub metrics: Arc<ShardMetrics>,
     /// The clock; a test's may stand still.
@@ -85,10 +80,8 @@ impl<R: ShardRing> Shard<R> {
             connection_cap,
             inbox,
             mesh,
-            steal,
             workers,
             stdio,
-            access_log,
             metrics,
             clock,
         } = parts;
@@ -103,7 +96,7 @@ impl<R: ShardRing> Shard<R> {
         metrics.on_queue(sizes.queue_depth_max);
         metrics.ring_buffers.set(ring.counters().buffers_total as u64);
         let heap = HeapBudget::new(sizes.heap_bytes_max);
-        let peers = Peers::join(mesh, metrics.shard, inbox.clone(), steal);
+        let peers = Peers::join(mesh, metrics.shard, inbox.clone(), &service.queue);
         let mut shard = Shard {
             table: Table::new(),
             calls: Calls::new(
@@ -129,7 +122,7 @@ impl<R: ShardRing> Shard<R> {
             tasks: Tasks::new(sizes.handlers),
             clock,
             acceptor: Acceptor::new(connection_cap.join(inbox.on_place_free())),
-            access: Access::new(access_log, now),
+            access: Access::new(&service.output, now),
             drain: Drain::default(),
             streams: Streams::new(metrics.shard),
             metrics: Telemetry::new(metrics, &service.labels),

@@ -95,13 +95,14 @@ impl Workers {
     /// # Errors
     /// Fails when no threads are asked for, when a CPU number is out of range, or when the system refuses a thread;
     /// those already started end.
-    pub fn start(options: &WorkerSettings) -> Result<Workers, StartError> {
-        if options.threads == 0 {
+    pub fn start(settings: &WorkerSettings) -> Result<Workers, StartError> {
+        let threads = settings.options.thread_count();
+        if threads == 0 {
             return Err(StartError::NoThreads);
         }
-        let cpus = cpu_set(&options.cpus)?;
-        let shared = Arc::new(Shared::new(options.threads, options.queue_depth_max));
-        let total = options.threads.saturating_add(options.abandoned_max);
+        let cpus = cpu_set(&settings.cpus)?;
+        let shared = Arc::new(Shared::new(threads, settings.queue_depth_max));
+        let total = threads.saturating_add(settings.abandoned_max);
         let submitter = Submitter {
             shared: Arc::clone(&shared),
         };

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use crate::config::WorkerOptions;
 use crate::metrics::WorkerFigures;
 use crate::registry::Cancellation;
 
@@ -18,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options(threads: usize, queue: usize, abandoned_max: usize) -> WorkerSettings {
     WorkerSettings {
-        threads,
+        options: WorkerOptions {
+            threads: Some(threads as u32),
+            ..WorkerOptions::default()
+        },
         queue_depth_max: queue * threads,
         abandoned_max,
         cpus: Vec::new(),

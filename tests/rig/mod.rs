@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use weir::internals::config::{AccessLog, Linger, StealSettings, Timeouts};
+use weir::internals::config::{OutputOptions, QueueOptions, RunOptions, Timeouts, WorkerOptions};
 use weir::internals::mcp::{Identity, Options, Protocol};
 use weir::internals::metrics::{ShardMetrics, ToolLabels};
 use weir::internals::pool::HandlerKey;
@@ -28,7 +28,7 @@ use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
-    ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, Waits,
+    ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
@@ -71,7 +71,10 @@ impl Rig {
         let network = SimulatedNetwork::new(1);
         let ring = ExemptRing::new(network.ring(RingOptions::default()));
         let workers = Workers::start(&WorkerSettings {
-            threads: 1,
+            options: WorkerOptions {
+                threads: Some(1),
+                ..WorkerOptions::default()
+            },
             queue_depth_max: 1,
             abandoned_max: 1,
             cpus: Vec::new(),
@@ -88,13 +91,8 @@ impl Rig {
             connection_cap: ConnectionCap::new(16, None, 1),
             inbox: Inbox::new(Box::new(ring.waker())),
             mesh: Mesh::new(1, 4, Instant::now()),
-            steal: StealSettings {
-                is_on: true,
-                reserve: 0,
-            },
             workers: workers.submitter(),
             stdio: None,
-            access_log: AccessLog::Errors,
             metrics: ShardMetrics::new(ShardId(0), &labels),
             served: Served::new(Arc::new(service(registry, labels))),
             clock: steady_clock,
@@ -201,11 +199,12 @@ fn service(registry: Registry, labels: Arc<ToolLabels>) -> Service {
             stream_after: TIMEOUT,
             keep_alive: TIMEOUT,
         },
-        waits: Waits {
-            browser: TIMEOUT,
-            agent: TIMEOUT,
+        queue: QueueOptions {
+            timeout: TIMEOUT,
+            ..QueueOptions::default()
         },
-        linger: Linger::None,
+        run: RunOptions::default(),
+        output: OutputOptions::default(),
         labels,
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 use super::*;
 use crate::config::inputs::Source;
 use crate::config::{
-    AccessSettings, AdminSettings, ChannelSettings, CpuQuota, EndpointSettings, Linger, LogFormat, LogLevel,
-    Needs, Options, ReportFormat, ReportStream, StealSettings, TaskSettings, Timeouts, Toolset,
-    TransportKind, Waits,
+    AccessSettings, AdminSettings, ChannelSettings, CpuList, CpuQuota, EndpointSettings, Linger, LogFormat,
+    LogLevel, Needs, Options, QueueOptions, ReportFormat, ReportStream, TaskSettings, Timeouts, Toolset,
+    TransportKind,
 };
 use crate::units::{CpuId, ShardId, TimeLimit};
 
@@ -74,7 +74,7 @@ fn the_defaults_are_those_of_the_documentation() {
         (256, 16_384)
     );
     assert_eq!((settings.ring.buffers, settings.ring.buffer_bytes), (1024, 4096));
-    assert_eq!(settings.busy_poll, Duration::from_micros(100));
+    assert_eq!(settings.run.busy_poll, Duration::from_micros(100));
     assert_eq!(
         (
             settings.sizes.assembly_buffers,
@@ -85,18 +85,16 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(settings.memory.budget_bytes, 2048 * MIB);
     let seconds = Duration::from_secs;
     assert_eq!(settings.sizes.queue_depth_max, 512);
-    let waits = Waits {
-        browser: seconds(5),
-        agent: seconds(5),
+    let queue = QueueOptions {
+        depth_max: Some(512),
+        timeout: seconds(5),
+        timeout_agent: Some(seconds(5)),
+        steal: true,
+        steal_reserve: Some(25),
+        linger: Linger::None,
     };
-    assert_eq!(settings.waits, waits);
-    let steal = StealSettings {
-        is_on: true,
-        reserve: 25,
-    };
-    assert_eq!(settings.steal, steal);
-    assert_eq!(settings.linger, Linger::None);
-    assert_eq!(settings.connections_per_ip, None);
+    assert_eq!(settings.queue, queue);
+    assert_eq!(settings.connections.per_ip, None);
     let timeouts = Timeouts {
         head: seconds(10),
         body: seconds(60),
@@ -120,7 +118,7 @@ fn the_defaults_are_those_of_the_documentation() {
     let tasks = TaskSettings {
         tasks_max: 4096,
         per_client_max: 256,
-        ttl_given: None,
+        ttl_given: Some(seconds(900)),
         ttl_max: seconds(86_400),
     };
     assert_eq!(settings.tasks, tasks);
@@ -130,32 +128,35 @@ fn the_defaults_are_those_of_the_documentation() {
         (32 << 10, 4 << 20)
     );
     // 20,000 less 16 for the process, 2 shards x 12 and 2 workers x 4.
-    assert_eq!(settings.connections_max, 19_952);
+    assert_eq!(settings.connections.limit(), 19_952);
     assert_eq!(settings.access, AccessSettings::default());
     assert_eq!(settings.session.key_file, None);
     assert_eq!(settings.session.max_age, seconds(86_400));
     assert!(!settings.session.is_required);
     assert_eq!(
-        (settings.workers.threads, settings.workers.queue_depth_max),
+        (
+            settings.workers.options.thread_count(),
+            settings.workers.queue_depth_max
+        ),
         (2, 128)
     );
     assert_eq!(settings.workers.cpus, []);
     assert_eq!(settings.toolsets.names, [Toolset::Files]);
     assert_eq!(settings.toolsets.root, PathBuf::from("."));
     assert!(settings.executor.is_pinned);
-    assert_eq!(settings.used_cpus(), [CpuId(0), CpuId(1)]);
+    assert_eq!(settings.machine.cpus, Some(CpuList(vec![CpuId(0), CpuId(1)])));
     assert_eq!(settings.shards.len(), 2);
     assert_eq!(
         (settings.sizes.handlers, settings.sizes.queue_depth_max),
         (256, 512)
     );
-    assert_eq!(settings.connections_max, 19_952);
+    assert_eq!(settings.connections.limit(), 19_952);
     assert_eq!(settings.memory.budget_bytes, 2048 * MIB);
-    assert_eq!(settings.drain_timeout, seconds(10));
-    assert_eq!(settings.report, ReportFormat::Text);
+    assert_eq!(settings.run.drain_timeout, seconds(10));
+    assert_eq!(settings.output.report(), ReportFormat::Text);
     assert_eq!(settings.report_stream, ReportStream::Stdout);
     assert_eq!(
-        (settings.log.level, settings.log.format),
+        (settings.output.log_level, settings.output.log_format),
         (LogLevel::Info, LogFormat::Text)
     );
 }
@@ -282,7 +283,7 @@ fn one_client_gets_a_report_only_if_it_was_asked_for() {
         let resolved = settings(&[&[("transport", "stdio")], report].concat(), &host(2, 4096));
         let shown = shown(&resolved, "report").to_owned();
         assert_eq!(resolved.settings.report_stream, ReportStream::Stderr);
-        (resolved.settings.report, shown)
+        (resolved.settings.output.report(), shown)
     };
     assert_eq!(over_stdio(&[]), (ReportFormat::None, "none".to_owned()));
     for (text, format) in [
@@ -313,10 +314,10 @@ fn one_client_needs_no_port_and_little_of_the_machine() {
         (32, 64, 64)
     );
     assert_eq!(
-        (one.workers.threads, one.workers.cpus.as_slice()),
+        (one.workers.options.thread_count(), one.workers.cpus.as_slice()),
         (4, [].as_slice())
     );
-    assert_eq!(one.connections_max, 1);
+    assert_eq!(one.connections.limit(), 1);
     let shown = |name: &str| shown(&resolved, name);
     assert_eq!((shown("admin"), shown("shards")), ("off", "1"));
     let locked = |settings: &Settings| Needs::of(settings).memlock_bytes_per_shard;
@@ -374,13 +375,16 @@ fn derived_values_are_shown_as_they_came_out() {
 fn waiting_follows_what_was_said_of_it() {
     let seconds = Duration::from_secs;
     let of = |flags: &[(&'static str, &str)]| settings(flags, &host(2, 4096)).settings;
-    let waits = of(&[("queue-timeout", "2s")]).waits;
-    assert_eq!((waits.browser, waits.agent), (seconds(2), seconds(2)));
+    let queue = of(&[("queue-timeout", "2s")]).queue;
+    assert_eq!((queue.timeout, queue.agent_timeout()), (seconds(2), seconds(2)));
     let few = of(&[("queue-timeout-agent", "9s"), ("pool-size", "8")]);
-    assert_eq!((few.waits.browser, few.waits.agent), (seconds(5), seconds(9)));
+    assert_eq!(
+        (few.queue.timeout, few.queue.agent_timeout()),
+        (seconds(5), seconds(9))
+    );
     assert_eq!(few.sizes.queue_depth_max, 32, "no default queue is shorter");
     for (handlers, reserve) in [("1", 0), ("9", 0), ("10", 1), ("99", 9), ("1000", 100)] {
-        assert_eq!(of(&[("pool-size", handlers)]).steal.reserve, reserve);
+        assert_eq!(of(&[("pool-size", handlers)]).queue.reserve(), reserve);
     }
     let lingers = [
         ("0s", Linger::None),
@@ -390,7 +394,7 @@ fn waiting_follows_what_was_said_of_it() {
         ("forever", Linger::Forever),
     ];
     for (text, linger) in lingers {
-        assert_eq!(of(&[("linger", text)]).linger, linger, "{text}");
+        assert_eq!(of(&[("linger", text)]).queue.linger, linger, "{text}");
     }
     let refused = refusal(&[("linger", "9ms")], &host(2, 4096));
     assert_eq!(
@@ -484,15 +488,15 @@ fn few_descriptors_leave_few_connections_and_then_none() {
         ..host(1, 4096)
     };
     // 16 for the process, 12 for a shard, 4 for a worker.
-    assert_eq!(settings(&[], &with(64)).settings.connections_max, 32);
-    assert_eq!(settings(&[], &with(33)).settings.connections_max, 1);
+    assert_eq!(settings(&[], &with(64)).settings.connections.limit(), 32);
+    assert_eq!(settings(&[], &with(33)).settings.connections.limit(), 1);
     assert!(refusal(&[], &with(32))[0].starts_with("descriptors = 32, but 32 are needed"));
     let unlimited = Host {
         descriptors_max: None,
         ..host(1, 4096)
     };
     // An eighth of 2 GiB holds as many entries of 1 KiB.
-    assert_eq!(settings(&[], &unlimited).settings.connections_max, 262_144);
+    assert_eq!(settings(&[], &unlimited).settings.connections.limit(), 262_144);
 }
 
 #[test]
@@ -508,15 +512,18 @@ fn a_cpu_quota_counts_for_shards_workers_and_pinning() {
     for (millis, count) in [(500, 1), (1000, 1), (1999, 1), (2000, 2), (2500, 2), (7999, 7)] {
         let Resolved { settings, notes, .. } = under(millis, &[]);
         assert_eq!(settings.shards.len(), count, "{millis}");
-        assert_eq!(settings.workers.threads, count, "{millis}");
+        assert_eq!(settings.workers.options.thread_count(), count, "{millis}");
         assert!(!settings.executor.is_pinned);
         assert_eq!(settings.workers.cpus, []);
         assert_eq!(notes, Vec::<String>::new());
     }
     let stdio = under(2500, &[("transport", "stdio")]).settings;
-    assert_eq!((stdio.shards.len(), stdio.workers.threads), (1, 2));
+    assert_eq!((stdio.shards.len(), stdio.workers.options.thread_count()), (1, 2));
     let Resolved { settings, notes, .. } = under(2500, &[("shards", "3"), ("workers", "5")]);
-    assert_eq!((settings.shards.len(), settings.workers.threads), (3, 5));
+    assert_eq!(
+        (settings.shards.len(), settings.workers.options.thread_count()),
+        (3, 5)
+    );
     assert_eq!(notes.len(), 1);
     assert!(
         notes[0].starts_with("shards = 3, but the cgroup's quota is the time of 2.5 CPUs"),

@@ -21,6 +21,8 @@ pub use connections::ConnectionOptions;
 pub use endpoints::EndpointSettings;
 pub use http::HttpLimits;
 pub use machine::MachineOptions;
+#[cfg(feature = "cli")]
+pub use output::LogSettings;
 pub use output::OutputOptions;
 pub use queue::QueueOptions;
 pub use run::RunOptions;

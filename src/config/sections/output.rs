@@ -24,3 +24,29 @@ section! {
             "Format of log records on stderr"),
     }
 }
+
+/// Logs on stderr.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important records that are written.
+    pub level: LogLevel,
+    /// The format of records.
+    pub format: LogFormat,
+}
+
+#[cfg(feature = "cli")]
+impl OutputOptions {
+    /// The report at exit, which the settled options always name.
+    pub(crate) fn report(&self) -> ReportFormat {
+        self.report.unwrap_or(ReportFormat::None)
+    }
+
+    /// The log on stderr.
+    pub(crate) fn log(&self) -> LogSettings {
+        LogSettings {
+            level: self.log_level,
+            format: self.log_format,
+        }
+    }
+}

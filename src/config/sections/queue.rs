@@ -10,6 +10,7 @@ use crate::config::values::Linger;
 
 section! {
     /// Waiting for a handler, and keeping one; `None` is derived from the pool.
+    #[derive(Copy, Eq)]
     pub struct QueueOptions {
         /// Requests per shard that may wait.
         pub depth_max: Option<u32> = None => option("queue-depth", "N", Count { min: 0, max: 1_000_000 },
@@ -29,5 +30,18 @@ section! {
         /// How long a connection keeps its handler after an answer.
         pub linger: Linger = Linger::None => option("linger", "TIME|forever", LINGER,
             "How long a connection keeps its handler after an answer").for_listeners(),
+    }
+}
+
+impl QueueOptions {
+    /// How long a request without an `Origin` may wait.
+    pub(crate) fn agent_timeout(&self) -> Duration {
+        self.timeout_agent.unwrap_or(self.timeout)
+    }
+
+    /// Handlers per shard that clients of other shards may not take, which the settled options always name; at most
+    /// the size of the pool.
+    pub(crate) fn reserve(&self) -> u32 {
+        self.steal_reserve.unwrap_or(0)
     }
 }

@@ -6,7 +6,7 @@ use crate::config::spec::option;
 
 section! {
     /// Threads for blocking tools.
-    #[derive(Copy)]
+    #[derive(Copy, Eq)]
     pub struct WorkerOptions {
         /// The number of threads; `None` means one per CPU.
         pub threads: Option<u32> = None => option("workers", "N", Count { min: 1, max: 1024 },
@@ -14,5 +14,12 @@ section! {
         /// Calls that may wait, per worker.
         pub queue_each: u32 = 64 => option("worker-queue", "N", Count { min: 1, max: 65_536 },
             "Calls that may wait, per worker"),
+    }
+}
+
+impl WorkerOptions {
+    /// The number of threads, which the settled options always name.
+    pub(crate) fn thread_count(&self) -> usize {
+        self.threads.map_or(1, |threads| threads as usize)
     }
 }

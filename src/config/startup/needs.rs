@@ -46,7 +46,7 @@ impl Needs {
             registered_bytes_per_shard: registered,
             memlock_bytes_per_shard: registered + executor_rings + data_ring + buffer_ring,
             memory_budget_bytes: settings.memory.budget_bytes,
-            connections_max: settings.connections_max,
+            connections_max: settings.connections.limit(),
         }
     }
 }

@@ -430,7 +430,7 @@ impl<S> Admission<S> {
 mod tests {
     use super::super::{Inbox, Waker};
     use super::*;
-    use crate::config::StealSettings;
+    use crate::config::QueueOptions;
     use crate::jsonrpc::Id;
     use crate::units::ShardId;
 
@@ -442,11 +442,12 @@ mod tests {
 
     fn admission(handlers: u32, queue_depth_max: u32, now: Instant) -> Admission<()> {
         let inbox = Inbox::new(Box::new(Silent));
-        let steal = StealSettings {
-            is_on: true,
-            reserve: 0,
+        let queue = QueueOptions {
+            steal: true,
+            steal_reserve: Some(0),
+            ..QueueOptions::default()
         };
-        let peers = Peers::join(Mesh::new(1, handlers, now), ShardId(0), inbox, steal);
+        let peers = Peers::join(Mesh::new(1, handlers, now), ShardId(0), inbox, &queue);
         Admission::new(peers, handlers, queue_depth_max, now)
     }
 

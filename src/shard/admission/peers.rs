@@ -10,7 +10,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use crate::config::StealSettings;
+use crate::config::QueueOptions;
 use crate::pool::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 use crate::units::ShardId;
 
@@ -58,7 +58,10 @@ impl<S, X: SyncTypes> std::fmt::Debug for Mesh<S, X> {
 pub(in crate::shard) struct Peers<S, X: SyncTypes = StdSync> {
     mesh: Arc<Mesh<S, X>>,
     own: usize,
-    steal: StealSettings,
+    /// Shards serve each other's waiters.
+    is_stealing: bool,
+    /// Handlers of a shard that clients of other shards may not take.
+    reserve: u32,
     rotation: usize,
     /// This shard is in the waiting set.
     is_waiting: bool,
@@ -70,19 +73,20 @@ impl<S, X: SyncTypes> Peers<S, X> {
         mesh: Arc<Mesh<S, X>>,
         own: ShardId,
         inbox: Inbox<S, X>,
-        steal: StealSettings,
+        queue: &QueueOptions,
     ) -> Self {
         let peers = Peers {
             own: usize::from(own.0),
             rotation: usize::from(own.0) + 1,
             mesh,
-            steal,
+            is_stealing: queue.steal,
+            reserve: queue.reserve(),
             is_waiting: false,
         };
         let member = peers.member();
         // Each shard joins once, under its own number.
         let _ = member.inbox.set(inbox);
-        if steal.is_on {
+        if queue.steal {
             member.line.credit.open();
             peers.announce_slack(peers.own);
         }
@@ -107,7 +111,7 @@ impl<S, X: SyncTypes> Peers<S, X> {
 
     /// Whether there is anybody to send a waiter to, ever.
     pub(in crate::shard) fn can_steal(&self) -> bool {
-        self.steal.is_on && self.mesh.members.len() > 1
+        self.is_stealing && self.mesh.members.len() > 1
     }
 
     /// A permit of this shard is free for anybody; who waits elsewhere is told.
@@ -128,7 +132,7 @@ impl<S, X: SyncTypes> Peers<S, X> {
     fn announce_slack(&self, shard: usize) {
         let credit = &self.mesh.members[shard].line.credit;
         // The permit was written before this is read; who waits does it the other way about.
-        if !self.mesh.waiting.is_empty() && credit.slack(self.steal.reserve) > 0 {
+        if !self.mesh.waiting.is_empty() && credit.slack(self.reserve) > 0 {
             self.tell_of_slack(shard);
         }
     }
@@ -155,7 +159,7 @@ impl<S, X: SyncTypes> Peers<S, X> {
         if self.is_waiting || self.mesh.waiting.is_empty() {
             return;
         }
-        let slack = |member: &Member<S, X>| member.line.credit.slack(self.steal.reserve);
+        let slack = |member: &Member<S, X>| member.line.credit.slack(self.reserve);
         if let Some(shard) = self.mesh.members.iter().position(|member| slack(member) > 0) {
             self.tell_of_slack(shard);
         }
@@ -214,7 +218,7 @@ impl<S, X: SyncTypes> Peers<S, X> {
     /// Takes a permit of a shard with slack; returns which.
     fn take_permit(&mut self) -> Option<usize> {
         let members = &self.mesh.members;
-        let reserve = self.steal.reserve;
+        let reserve = self.reserve;
         loop {
             self.rotation = (self.rotation + 1) % members.len();
             let slack = |shard: usize| members[shard].line.credit.slack(reserve);

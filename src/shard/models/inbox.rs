@@ -13,7 +13,7 @@ use loom::sync::Notify;
 use loom::thread;
 
 use super::{LoomSync, check, check_bounded};
-use crate::config::StealSettings;
+use crate::config::QueueOptions;
 use crate::pool::HandlerKey;
 use crate::registry::{LinkListener, ToolError};
 use crate::ring::ConnectionKey;
@@ -104,15 +104,14 @@ struct Surroundings {
 impl Surroundings {
     fn new() -> Surroundings {
         let (inbox, descriptor) = inbox();
-        let (epoch, steal) = (
-            Instant::now(),
-            StealSettings {
-                is_on: true,
-                reserve: 0,
-            },
-        );
+        let epoch = Instant::now();
+        let queue = QueueOptions {
+            steal: true,
+            steal_reserve: Some(0),
+            ..QueueOptions::default()
+        };
         let mesh = Mesh::new(2, 1, epoch);
-        let join = |number, inbox| Peers::join(Arc::clone(&mesh), ShardId(number), inbox, steal);
+        let join = |number, inbox| Peers::join(Arc::clone(&mesh), ShardId(number), inbox, &queue);
         let (mut own, other) = (
             join(0, inbox.clone()),
             join(1, Inbox::new(Box::new(Descriptor::new()))),

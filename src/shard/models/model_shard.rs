@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LoomSync;
-use crate::config::StealSettings;
+use crate::config::QueueOptions;
 use crate::shard::admission::Peers;
 use crate::shard::sync::SyncTypes;
 use crate::shard::{Inbox, Mesh, Moved, ShardEvent, Waker};
@@ -24,11 +24,15 @@ impl Waker for Silent {
 pub(super) fn shards<X: SyncTypes>(count: u16, handlers: u32, reserve: u32) -> Vec<ModelShard<X>> {
     let epoch = Instant::now();
     let mesh = Mesh::new(usize::from(count), handlers, epoch);
-    let steal = StealSettings { is_on: true, reserve };
+    let queue = QueueOptions {
+        steal: true,
+        steal_reserve: Some(reserve),
+        ..QueueOptions::default()
+    };
     let shard = |number: u16| {
         let inbox = Inbox::new(Box::new(Silent));
         ModelShard {
-            peers: Peers::join(Arc::clone(&mesh), ShardId(number), inbox.clone(), steal),
+            peers: Peers::join(Arc::clone(&mesh), ShardId(number), inbox.clone(), &queue),
             inbox,
             number: usize::from(number),
             handlers,

@@ -18,7 +18,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.table.connection(key) else {
             return;
         };
-        let (timeouts, linger) = (&self.service.timeouts, self.service.linger);
+        let (timeouts, linger) = (&self.service.timeouts, self.service.queue.linger);
         match connection.read_deadline(timeouts, linger, self.clock.now()) {
             Some(deadline) => self.clock.set_deadline(key, deadline),
             None => self.clock.clear_deadline(key),

@@ -20,7 +20,7 @@ use crate::shard::{Shard, ShardRing};
 impl<R: ShardRing> Shard<R> {
     /// Bytes of an open connection: where handlers are held for ever, it gets one now if one is free.
     pub(in crate::shard) fn hold_from_first_byte(&mut self, key: ConnectionKey) {
-        if self.service.linger != Linger::Forever || self.admission.has_waiters() {
+        if self.service.queue.linger != Linger::Forever || self.admission.has_waiters() {
             return;
         }
         let Some(connection) = self.table.connection(key) else {
@@ -37,7 +37,7 @@ impl<R: ShardRing> Shard<R> {
 
     /// A call's answer is on its way and its connection goes on: its handler may stay.
     pub(in crate::shard) fn finish_lease(&mut self, handler: HandlerKey) {
-        match self.service.linger {
+        match self.service.queue.linger {
             Linger::None => self.end_lease(handler),
             Linger::For(_) if self.admission.has_waiters() => self.end_lease(handler),
             Linger::For(_) | Linger::Forever => self.begin_linger(handler),
@@ -62,7 +62,7 @@ impl<R: ShardRing> Shard<R> {
         }
         self.metrics
             .on_handler(HandlerState::Busy, HandlerState::Lingering);
-        if self.service.linger != Linger::Forever {
+        if self.service.queue.linger != Linger::Forever {
             self.admission.release_permit();
         }
     }
@@ -80,7 +80,7 @@ impl<R: ShardRing> Shard<R> {
             self.metrics
                 .on_handler(HandlerState::Lingering, HandlerState::Idle);
         }
-        if self.service.linger == Linger::Forever {
+        if self.service.queue.linger == Linger::Forever {
             self.admission.release_permit();
         }
     }
@@ -95,12 +95,12 @@ impl<R: ShardRing> Shard<R> {
 
     /// Whether lingers are to end in time.
     pub(in crate::shard) fn is_cutting_lingers(&self) -> bool {
-        matches!(self.service.linger, Linger::For(_)) && self.calls.longest_lingering().is_some()
+        matches!(self.service.queue.linger, Linger::For(_)) && self.calls.longest_lingering().is_some()
     }
 
     /// Ends the lingers whose time is over. All are as long, so the longest is always the first to end.
     pub(in crate::shard) fn expire_lingers(&mut self) {
-        let Linger::For(linger) = self.service.linger else {
+        let Linger::For(linger) = self.service.queue.linger else {
             return;
         };
         while let Some((holder, since)) = self.calls.longest_lingering()

@@ -37,7 +37,7 @@ impl<R: ShardRing> Shard<R> {
             return Decision::Refuse(reason);
         }
         // A handler that is held for ever is nobody else's.
-        let holds_permit = self.service.linger == Linger::Forever
+        let holds_permit = self.service.queue.linger == Linger::Forever
             && self
                 .table
                 .connection(key)
@@ -50,14 +50,14 @@ impl<R: ShardRing> Shard<R> {
     /// # Errors
     /// Why it cannot.
     pub(in crate::shard) fn enqueue(&mut self, key: ConnectionKey) -> Result<(), OverloadReason> {
-        let waits = &self.service.waits;
+        let queue = &self.service.queue;
         let Some(request) = self.table.request(key) else {
             return Ok(());
         };
         let patience = if request.is_browser {
-            waits.browser
+            queue.timeout
         } else {
-            waits.agent
+            queue.agent_timeout()
         };
         let mut waiter = Waiter::new(key, self.clock.now(), patience);
         waiter.is_movable = self.table.connection(key).is_some();

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::super::*;
 use super::client::Client;
 use crate::config::Timeouts;
-use crate::config::{AccessLog, Linger, StealSettings};
+use crate::config::{Linger, OutputOptions, QueueOptions, RunOptions, WorkerOptions};
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
 use crate::pool::HandlerKey;
@@ -297,11 +297,10 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     keep_alive: Duration::from_secs(15),
 };
 
-/// How long requests wait for a handler.
-pub(super) const WAITS: Waits = Waits {
-    browser: Duration::from_secs(4),
-    agent: Duration::from_secs(3),
-};
+/// How long a browser's request waits for a handler.
+pub(super) const BROWSER_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long any other request waits.
+pub(super) const AGENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Long after every test.
 const DRAIN_TIME: Duration = Duration::from_secs(1000);
@@ -352,7 +351,10 @@ impl Rig {
         let served = Served::new(Arc::clone(&service));
         // One thread, so that blocking calls end in the order of their submission.
         let workers = Workers::start(&WorkerSettings {
-            threads: 1,
+            options: WorkerOptions {
+                threads: Some(1),
+                ..WorkerOptions::default()
+            },
             queue_depth_max: sizes.worker_queue_depth_max,
             abandoned_max: 2,
             cpus: Vec::new(),
@@ -376,13 +378,8 @@ impl Rig {
                 connection_cap: connection_cap.clone(),
                 inbox: inbox.clone(),
                 mesh: Arc::clone(&mesh),
-                steal: StealSettings {
-                    is_on: true,
-                    reserve: sizes.steal_reserve,
-                },
                 workers: workers.submitter(),
                 stdio: None,
-                access_log: AccessLog::Errors,
                 metrics: Arc::clone(&metrics),
                 clock: now,
             };
@@ -704,8 +701,16 @@ fn service(registry: &Registry, timeouts: Timeouts, sizes: Sizes) -> Service {
             },
         },
         timeouts,
-        waits: WAITS,
-        linger: sizes.linger,
+        queue: QueueOptions {
+            depth_max: Some(sizes.queue_depth_max),
+            timeout: BROWSER_TIMEOUT,
+            timeout_agent: Some(AGENT_TIMEOUT),
+            steal: true,
+            steal_reserve: Some(sizes.steal_reserve),
+            linger: sizes.linger,
+        },
+        run: RunOptions::default(),
+        output: OutputOptions::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Client, Era, batch, call, chunked, ping, with_origin};
-use super::rig::{Rig, Sizes, WAITS};
+use super::rig::{AGENT_TIMEOUT, BROWSER_TIMEOUT, Rig, Sizes};
 use crate::metrics::{Eviction, OverloadReason, WaitEnd};
 use crate::ring::simulated::PeerView;
 
@@ -123,19 +123,19 @@ fn a_waiter_whose_time_is_over_is_refused_once_and_may_ask_again() {
     let mut browser = Client::new(rig.connect());
     browser.request(with_origin(call(Era::Modern, "echo", 3, "browser")));
     rig.run();
-    rig.live(WAITS.agent - Duration::from_millis(500));
+    rig.live(AGENT_TIMEOUT - Duration::from_millis(500));
     assert!(agent.heard_results().is_empty());
     rig.live(Duration::from_millis(520));
     assert_eq!(agent.heard_results(), ["-31503"]);
     assert!(browser.heard_results().is_empty(), "a browser waits for longer");
-    rig.live(WAITS.browser - WAITS.agent);
+    rig.live(BROWSER_TIMEOUT - AGENT_TIMEOUT);
     assert_eq!(browser.heard_results(), ["-31503"]);
     assert_eq!(ended(&rig, WaitEnd::TimedOut), 2);
     assert_eq!(rig.metrics.refusals.of(OverloadReason::QueueTimeout).value(), 2);
     // The report and the scrape count the same waits.
     let waits = rig.shard.histograms().waits();
     assert_eq!((waits.count(), rig.metrics.snapshot().waits.count()), (2, 2));
-    assert!(waits.max() >= WAITS.browser, "{:?}", waits.max());
+    assert!(waits.max() >= BROWSER_TIMEOUT, "{:?}", waits.max());
     rig.release("held");
     rig.run();
     assert_eq!(holder.heard_results(), ["held"]);
