@@ -7,7 +7,7 @@ use super::watch::{Watch, WatchList};
 use crate::registry::info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
 };
-use crate::registry::info::operation::Operation;
+use crate::registry::operation::Operation;
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
 use crate::registry::info::tool_info::ToolInfo;

@@ -3,7 +3,6 @@
 pub(super) mod caching;
 pub(super) mod icon;
 pub(super) mod index;
-pub(super) mod operation;
 pub(super) mod prompt_info;
 pub(super) mod resource_info;
 pub(super) mod tool_info;

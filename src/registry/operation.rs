@@ -1,6 +1,6 @@
 //! Operations of registered things. Labels, answers and starts follow from the operation.
 
-use super::index::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex};
+use super::info::index::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex};
 
 /// One operation of a registered thing: a small value that identifies the function to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
