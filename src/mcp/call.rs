@@ -75,17 +75,6 @@ pub(super) struct Call<'s> {
 /// Answers by the key of their question.
 pub(super) type Answers = Box<serde_json::Map<String, serde_json::Value>>;
 
-/// The method that asks for this kind of operation, if such a request may be answered with questions (2026-07-28,
-/// multi round-trip requests).
-pub(super) fn asking_method(operation: Operation) -> Option<&'static str> {
-    match operation {
-        Operation::Tool(_) => Some("tools/call"),
-        Operation::Prompt(_) => Some("prompts/get"),
-        Operation::Resource(_) | Operation::Template(_) => Some("resources/read"),
-        Operation::ResourceList(_) | Operation::Completion(_) => None,
-    }
-}
-
 /// An operation whose request passed all checks of envelope and headers, and which has not been started yet.
 #[must_use = "dropped work leaves its request without an answer"]
 pub struct Work<'s> {
@@ -176,9 +165,7 @@ impl<'s> Work<'s> {
     fn asking(&self) -> Asking {
         let requester = &self.call.requester;
         match requester.revision.era() {
-            _ if !requester.capabilities.can_be_asked() || asking_method(self.call.operation).is_none() => {
-                Asking::Never
-            }
+            _ if !requester.capabilities.can_be_asked() || !self.call.operation.may_ask() => Asking::Never,
             Era::Legacy if requester.conversation.is_none() => Asking::Never,
             Era::Legacy => Asking::OnStream,
             Era::Modern if self.call.task.is_some() => Asking::OnStream,
@@ -189,7 +176,7 @@ impl<'s> Work<'s> {
     /// The binding of this call's `requestState`; `None` if it can have no state.
     fn binding(&self) -> Option<Binding> {
         let method = match self.asking() {
-            Asking::ByRetry => asking_method(self.call.operation)?,
+            Asking::ByRetry => self.call.operation.asking_method()?,
             Asking::Never | Asking::OnStream => return None,
         };
         let params = self.document.root().member("params");

@@ -1,22 +1,85 @@
-//! Operations of registered things. Labels, answers and starts follow from the operation.
+//! Operations of registered things, and all that is told apart by their kind outside the code of a feature.
 
+use super::describing::catalog::Registry;
 use super::info::index::{CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex};
+use crate::metrics::Method;
 
-/// One operation of a registered thing: a small value that identifies the function to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
+/// Declares the kinds of operations, one row for each: the index of the registered thing, the method that asks for it,
+/// whether the request may be answered with questions (2026-07-28, multi round-trip requests), and the registered name.
+macro_rules! operations {
+    ($(
+        $(#[$meta:meta])*
+        $kind:ident($index:ty) {
+            method: $method:ident,
+            may_ask: $may_ask:literal,
+            name: |$registry:ident, $at:ident| $name:expr,
+        }
+    )+) => {
+        /// One operation of a registered thing: a small value that identifies the function to run.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation { $($(#[$meta])* $kind($index),)+ }
+
+        impl Operation {
+            /// The method that asks for the operation.
+            #[inline]
+            pub(crate) fn method(self) -> Method {
+                match self { $(Self::$kind(_) => Method::$method,)+ }
+            }
+
+            /// Whether a request for the operation may be answered with questions.
+            #[inline]
+            pub(crate) fn may_ask(self) -> bool {
+                match self { $(Self::$kind(_) => $may_ask,)+ }
+            }
+
+            /// The registered name, for logs.
+            ///
+            /// # Panics
+            /// If the operation comes from another registry, which is larger.
+            pub(crate) fn name(self, registry: &Registry) -> &str {
+                match self { $(Self::$kind($at) => { let $registry = registry; $name })+ }
+            }
+        }
+    };
+}
+
+operations! {
     /// `tools/call` of a registered tool.
-    Tool(ToolIndex),
+    Tool(ToolIndex) {
+        method: ToolsCall,
+        may_ask: true,
+        name: |registry, index| registry.tool(index).name(),
+    }
     /// `resources/read` of a registered resource.
-    Resource(ResourceIndex),
+    Resource(ResourceIndex) {
+        method: ResourcesRead,
+        may_ask: true,
+        name: |registry, index| registry.resource(index).name(),
+    }
     /// `resources/read` of a URI that a template matches.
-    Template(TemplateIndex),
+    Template(TemplateIndex) {
+        method: ResourcesRead,
+        may_ask: true,
+        name: |registry, index| registry.template(index).name(),
+    }
     /// `resources/list` by a lister.
-    ResourceList(ListerIndex),
+    ResourceList(ListerIndex) {
+        method: ResourcesList,
+        may_ask: false,
+        name: |registry, index| &registry.inner().listers[index.as_usize()].name,
+    }
     /// `prompts/get`.
-    Prompt(PromptIndex),
+    Prompt(PromptIndex) {
+        method: PromptsGet,
+        may_ask: true,
+        name: |registry, index| registry.prompt(index).name(),
+    }
     /// `completion/complete`.
-    Completion(CompleterIndex),
+    Completion(CompleterIndex) {
+        method: CompletionComplete,
+        may_ask: false,
+        name: |registry, index| &registry.inner().completers[index.as_usize()].owner,
+    }
 }
 
 impl Operation {
@@ -26,5 +89,11 @@ impl Operation {
             Self::Tool(index) => Some(index),
             _ => None,
         }
+    }
+
+    /// The method that asks for the operation, if such a request may be answered with questions.
+    #[inline]
+    pub(crate) fn asking_method(self) -> Option<&'static str> {
+        self.may_ask().then(|| self.method().as_str())
     }
 }

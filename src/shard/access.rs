@@ -201,7 +201,7 @@ pub(super) fn words<'a>(subject: Subject<'a>) -> (Option<&'a str>, Option<&'a st
         Subject::Batch => (Some("batch"), None, None),
         Subject::Unread => (None, None, None),
         Subject::Work(service, operation) => {
-            let name = service.protocol.registry().name_of(operation);
+            let name = operation.name(service.protocol.registry());
             match service.label(operation) {
                 metrics::Operation::Tool(_) => (Some(Method::ToolsCall.as_str()), Some(name), None),
                 metrics::Operation::Method(method) => (Some(method.as_str()), None, Some(name)),

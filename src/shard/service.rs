@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
 use crate::mcp::{Principal, Protocol};
-use crate::metrics::{self, Method, ToolLabels, ToolRow};
+use crate::metrics::{self, ToolLabels, ToolRow};
 use crate::registry::{Operation, ShardRegistry};
 use crate::session::Store;
 use crate::transport::http::admission::AdmissionPolicy;
@@ -61,17 +61,13 @@ impl Service {
 
     /// What an operation is counted under.
     pub(super) fn label(&self, operation: Operation) -> metrics::Operation {
-        let method = match operation {
-            Operation::Tool(tool) => {
+        match operation.tool() {
+            Some(tool) => {
                 let row = self.tool_rows.get(tool.as_usize()).copied();
-                return metrics::Operation::Tool(row.unwrap_or_else(|| self.labels.row(usize::MAX)));
+                metrics::Operation::Tool(row.unwrap_or_else(|| self.labels.row(usize::MAX)))
             }
-            Operation::Resource(_) | Operation::Template(_) => Method::ResourcesRead,
-            Operation::ResourceList(_) => Method::ResourcesList,
-            Operation::Prompt(_) => Method::PromptsGet,
-            Operation::Completion(_) => Method::CompletionComplete,
-        };
-        metrics::Operation::Method(method)
+            None => metrics::Operation::Method(operation.method()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::jsonrpc::Value;
 use crate::mcp::binding::Binding;
-use crate::mcp::call::{Answers, Call, asking_method};
+use crate::mcp::call::{Answers, Call};
 use crate::mcp::error::Failure;
 use crate::mcp::state::StateSeal;
 use crate::mcp::time::UnixSeconds;
@@ -24,7 +24,7 @@ pub(in crate::mcp) fn read<'s>(
     seal: &(impl StateSeal + ?Sized),
     now: UnixSeconds,
 ) -> Result<Option<Answers>, Failure<'s>> {
-    let Some(method) = asking_method(call.operation) else {
+    let Some(method) = call.operation.asking_method() else {
         return Ok(None);
     };
     let mut answers = match state {

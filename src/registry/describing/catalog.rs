@@ -7,7 +7,6 @@ use super::watch::{Watch, WatchList};
 use crate::registry::info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,
 };
-use crate::registry::operation::Operation;
 use crate::registry::info::prompt_info::PromptInfo;
 use crate::registry::info::resource_info::ResourceInfo;
 use crate::registry::info::tool_info::ToolInfo;
@@ -153,21 +152,6 @@ impl Registry {
     /// Whether anything can be completed.
     pub fn has_completers(&self) -> bool {
         !self.inner.completers.is_empty()
-    }
-
-    /// The registered name of an operation, for logs.
-    ///
-    /// # Panics
-    /// If `operation` comes from another, larger registry.
-    pub(crate) fn name_of(&self, operation: Operation) -> &str {
-        match operation {
-            Operation::Tool(index) => self.tool(index).name(),
-            Operation::Resource(index) => self.resource(index).name(),
-            Operation::Template(index) => self.template(index).name(),
-            Operation::ResourceList(index) => &self.inner.listers[index.as_usize()].name,
-            Operation::Prompt(index) => self.prompt(index).name(),
-            Operation::Completion(index) => &self.inner.completers[index.as_usize()].owner,
-        }
     }
 
     /// The lists of which clients are promised to hear when they change. A lister that is watched promises for itself.

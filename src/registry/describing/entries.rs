@@ -88,7 +88,7 @@ pub(in crate::registry) struct RegisteredPrompt {
 #[derive(Clone)]
 pub(in crate::registry) struct RegisteredCompleter {
     /// The name of the prompt, or the text of the template.
-    pub(super) owner: Arc<str>,
+    pub(in crate::registry) owner: Arc<str>,
     pub(in crate::registry) handler: Arc<dyn Handler>,
 }
 

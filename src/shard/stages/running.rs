@@ -219,7 +219,7 @@ impl<R: ShardRing> Shard<R> {
             self.log().panic(handler, panic.or_else(take_last_panic));
         }
         if let Some(detail) = outcome.as_ref().err().and_then(ToolError::log_detail) {
-            let name = service.protocol.registry().name_of(operation);
+            let name = operation.name(service.protocol.registry());
             tracing::error!(name, detail, "an operation failed internally");
         }
         if self.calls.is_task(handler) {

@@ -221,12 +221,12 @@ fn assert_consistent(registry: &Registry, names: &[&str]) {
             (at, text.as_str())
         );
         let completer = registry.template_completer(&text, "v").unwrap().unwrap().unwrap();
-        assert_eq!(registry.name_of(Operation::Completion(completer)), text);
+        assert_eq!(Operation::Completion(completer).name(registry), text);
 
         let index = registry.find_prompt(name).unwrap();
         assert_eq!((index.as_usize(), registry.prompt(index).name()), (at, *name));
         let completer = registry.prompt_completer(index, "a").unwrap().unwrap();
-        assert_eq!(registry.name_of(Operation::Completion(completer)), *name);
+        assert_eq!(Operation::Completion(completer).name(registry), *name);
         assert!(
             shard
                 .start_completion(completer, "", None, CallContext::new())
