@@ -14,6 +14,7 @@ mod short;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "cli")]
 pub(super) use demand::queue_depth_default;
 pub use demand::{Clientele, ConnectionsDemand, MemoryDemand};
 pub use fit::MemoryFit;
