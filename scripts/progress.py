@@ -74,7 +74,7 @@ def request(way, connection, address, message, fields):
 def run_call(connection, message):
     """Sends a request and reads to the end of its answer; how many messages came before it."""
     connection.sendall(message)
-    tail, told = b"", 0
+    tail, told, is_answered = b"", 0, False
     mark = b"notifications/progress"
     while True:
         some = connection.recv(RECEIVE_BYTES)
@@ -82,7 +82,9 @@ def run_call(connection, message):
             raise SystemExit("the connection was closed")
         text = tail + some
         told += text.count(mark) - tail.count(mark)
-        if b'"result"' in text and (text.endswith((b"0\r\n\r\n", b"}")) or b'content-length' in text.lower()):
+        # The end of the stream may arrive after the answer.
+        is_answered = is_answered or b'"result"' in text
+        if is_answered and (text.endswith((b"0\r\n\r\n", b"}")) or b'content-length' in text.lower()):
             return told
         tail = text[-64:]
 
