@@ -33,4 +33,4 @@ pub use scratch::{Document, Scratch};
 pub use string::write_string;
 pub use value::Value;
 pub use walk::{number_text, pointer_to};
-pub use write::{write_error, write_error_with_data, write_result, write_result_head};
+pub use write::{write_error, write_error_with_data, write_json, write_result, write_result_head};

@@ -3,8 +3,18 @@
 //! The functions only append, because the caller may have left room for an HTTP head in front. They allocate nothing
 //! while the buffer's capacity suffices.
 
+use std::io::Write;
+
+use serde::Serialize;
+
 use super::id::Id;
 use super::string::write_string;
+
+/// Appends a value as JSON. Writing to a `Vec` does not fail; a value whose `Serialize` can fail must not come here.
+pub fn write_json(out: impl Write, value: &(impl Serialize + ?Sized)) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
 
 /// Appends `{"jsonrpc":"2.0","id":…,"result":`; the caller appends the result and the closing brace.
 pub fn write_result_head(out: &mut Vec<u8>, id: Id<'_>) {

@@ -3,8 +3,6 @@
 //! Writing never allocates beyond the buffer it appends to. The protocol layer knows which kinds of content a revision
 //! has.
 
-use std::io::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -196,9 +194,3 @@ pub enum Role {
 
 pub(super) const TEXT_OPEN: &[u8] = br#"[{"type":"text","text":"#;
 pub(super) const TEXT_CLOSE: &[u8] = b"}]";
-
-/// Writing to a `Vec` does not fail, and none of the types written here has a fallible `Serialize`.
-pub(super) fn write_json(out: impl Write, value: &(impl Serialize + ?Sized)) {
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok(), "{written:?}");
-}

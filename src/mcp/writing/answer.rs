@@ -5,9 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-
-use crate::jsonrpc::{Id, write_result_head, write_string};
+use crate::jsonrpc::{Id, write_json, write_result_head, write_string};
 use crate::metrics;
 use crate::registry::{
     Caching, Completion, Content, ContentBlock, Operation, Outcome, Output, PromptOutput, ResourceInfo,
@@ -166,7 +164,7 @@ impl Protocol {
                     out.extend_from_slice(self.lists().tail(revision));
                 }
                 for info in &page.resources {
-                    write_json(out, &describe::resource(info, revision));
+                    write_json(&mut *out, &describe::resource(info, revision));
                     out.push(b',');
                 }
                 if out.last() == Some(&b',') {
@@ -182,7 +180,7 @@ impl Protocol {
             Output::Prompt(prompt) => self.write_prompt(ticket, prompt, out),
             Output::Completion(completion) => {
                 out.extend_from_slice(br#""completion":"#);
-                write_json(out, completion);
+                write_json(&mut *out, completion);
             }
         });
     }
@@ -200,7 +198,7 @@ impl Protocol {
         out.extend_from_slice(br#""messages":["#);
         for (at, message) in prompt.messages.iter().enumerate() {
             out.extend_from_slice(if at == 0 { br#"{"role":"# } else { br#",{"role":"# });
-            write_json(out, &message.role);
+            write_json(&mut *out, &message.role);
             out.extend_from_slice(br#","content":"#);
             write_block(&message.content, ticket.revision(), out);
             out.push(b'}');
@@ -232,7 +230,7 @@ impl Protocol {
     pub(in crate::mcp) fn write_no_completion(&self, id: Id<'_>, revision: Revision, out: &mut Vec<u8>) {
         self.write_result(id, revision, out, |out| {
             out.extend_from_slice(br#""completion":"#);
-            write_json(out, &Completion::all(Vec::new()));
+            write_json(&mut *out, &Completion::all(Vec::new()));
         });
     }
 
@@ -331,8 +329,8 @@ fn write_content(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) {
 
 fn write_block(block: &ContentBlock, revision: Revision, out: &mut Vec<u8>) {
     match stand_in(block, revision) {
-        Some(text) => write_json(out, &ContentBlock::text(text)),
-        None => write_json(out, block),
+        Some(text) => write_json(&mut *out, &ContentBlock::text(text)),
+        None => write_json(&mut *out, block),
     }
 }
 
@@ -361,9 +359,4 @@ fn write_structured(output: &ToolOutput, revision: Revision, out: &mut Vec<u8>) 
         out.extend_from_slice(br#","structuredContent":"#);
         output.write_structured(out);
     }
-}
-
-/// Writing to a `Vec` cannot fail, and neither can content blocks.
-fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    let _ = serde_json::to_writer(out, value);
 }

@@ -3,10 +3,9 @@
 //! One emission gives one message or, where the revision has none for it, nothing. Whether the client wants it is
 //! settled already, except for the log level of a legacy session, which may change while the call runs.
 
-use serde::Serialize;
 use serde_json::json;
 
-use crate::jsonrpc::write_string;
+use crate::jsonrpc::{write_json, write_string};
 use crate::registry::{Emission, LogLevel};
 
 use crate::mcp::call::Ticket;
@@ -89,7 +88,7 @@ fn write(
                     write_string(out, logger);
                 }
                 out.extend_from_slice(br#","data":"#);
-                write_json(out, data);
+                write_json(&mut *out, data);
             });
         }
         Emission::Question(question) if revision.era() == Era::Legacy => {
@@ -102,7 +101,7 @@ fn write(
             if let Some(task) = task {
                 params["_meta"] = json!({RELATED_TASK_KEY: {"taskId": task.as_str()}});
             }
-            write_json(out, &params);
+            write_json(&mut *out, &params);
             out.push(b'}');
         }
         Emission::ElicitationComplete { elicitation_id } if revision.has_elicitation_ids() => {
@@ -177,11 +176,6 @@ fn write_number(out: &mut Vec<u8>, number: f64) {
     if whole as f64 == number && number.abs() <= EXACT_MAX {
         out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     } else {
-        write_json(out, &number);
+        write_json(&mut *out, &number);
     }
-}
-
-/// Writing JSON values to a `Vec` cannot fail.
-fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    let _ = serde_json::to_writer(out, value);
 }

@@ -2,8 +2,8 @@
 
 use super::capabilities::ClientCapabilities;
 use super::question::{AnswerError, QuestionRequest};
-use crate::jsonrpc::write_string;
-use crate::registry::content::{TEXT_CLOSE, TEXT_OPEN, write_json};
+use crate::jsonrpc::{write_json, write_string};
+use crate::registry::content::{TEXT_CLOSE, TEXT_OPEN};
 
 /// Why an operation, of whatever kind, gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

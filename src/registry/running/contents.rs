@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use crate::jsonrpc::write_json;
 use crate::registry::content::ResourceContents;
 
 /// The contents of a resource.
@@ -117,10 +118,4 @@ impl IntoContents for Vec<ResourceContents> {
     fn into_contents(self) -> ReadOutput {
         ReadOutput::parts(self)
     }
-}
-
-/// Writing to a `Vec` does not fail, and neither do these types.
-fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok(), "{written:?}");
 }

@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::jsonrpc::write_string;
+use crate::jsonrpc::{write_json, write_string};
 use crate::registry::asking::tool_error::ToolError;
-use crate::registry::content::{ContentBlock, TEXT_CLOSE, TEXT_OPEN, write_json};
+use crate::registry::content::{ContentBlock, TEXT_CLOSE, TEXT_OPEN};
 use crate::registry::schemas::schema;
 
 /// A tool's result.
