@@ -2,7 +2,8 @@
 //!
 //! | file | its part |
 //! |---|---|
-//! | `rig` | the shard, its tools, a small executor, and what must be left at the end |
+//! | `rig` | the shard, a small executor, and what must be left at the end |
+//! | `tools` | the tools that it serves, whose calls tests hold and release |
 //! | `client` | peers that send requests and judge their answers |
 //! | `requests`, `pipelining`, `batches` | requests on one connection, one behind the other, and many in one |
 //! | `accepting`, `draining` | how connections begin, and how everything ends |
@@ -40,6 +41,7 @@ mod slow_senders;
 mod stealing;
 mod streams;
 mod tasks;
+mod tools;
 mod turns;
 mod waiting;
 mod websocket;

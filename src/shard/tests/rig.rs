@@ -1,30 +1,23 @@
 //! The shard under test: what it serves, how it is driven, and what must be left when it is over.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
-use std::future::poll_fn;
+use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use super::super::*;
 use super::client::Client;
+use super::tools::{self, Barrier};
 use crate::config::Timeouts;
 use crate::config::{Linger, OutputOptions, QueueOptions, RunOptions, WorkerOptions};
 use crate::mcp::{Announcement, Identity, Options, Protocol};
 use crate::metrics::{ShardMetrics, ToolLabels, ToolRow};
 use crate::pool::HandlerKey;
-use crate::registry::{
-    BlockingContext, CallContext, Elicit, ElicitAnswer, LogLevel, Registry, ServerHandle, TaskSupport, Tool,
-    ToolError,
-};
+use crate::registry::{CallContext, Registry, ServerHandle};
 use crate::ring::simulated::{SimulatedNetwork, SimulatedPeer, SimulatedRing, SimulatedSocket};
 use crate::ring::{DataRing, RingOptions};
 use crate::session::live::LiveOptions;
@@ -39,11 +32,6 @@ use crate::workers::{Submitter, WorkerSettings, Workers};
 
 thread_local! {
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Secrets of held calls that may go on, and who waits for that.
-    static RELEASED: RefCell<HashSet<String>> = RefCell::default();
-    static HELD: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
-    /// The context of a call that shares it.
-    static SHARED: RefCell<Option<CallContext>> = const { RefCell::new(None) };
 }
 
 /// The clock of this thread's shard.
@@ -53,176 +41,6 @@ fn now() -> Instant {
         now.set(Some(at));
         at
     })
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct Secret {
-    secret: String,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct Blob {
-    secret: String,
-    #[schemars(range(max = 4_000_000))]
-    bytes: usize,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct Speak {
-    secret: String,
-    lines: usize,
-    bytes: usize,
-}
-
-/// Blocking calls wait here until the test lets them go on.
-#[derive(Default)]
-pub(super) struct Barrier {
-    state: Mutex<BarrierState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct BarrierState {
-    is_open: bool,
-    waiting: usize,
-}
-
-impl Barrier {
-    fn pass(&self, context: &BlockingContext) {
-        let mut state = self.state.lock().unwrap();
-        state.waiting += usize::from(!state.is_open);
-        self.changed.notify_all();
-        while !state.is_open && !context.is_cancelled() {
-            // The cancellation has no waker; the bound is for it alone.
-            state = self
-                .changed
-                .wait_timeout(state, Duration::from_millis(1))
-                .unwrap()
-                .0;
-        }
-        if !state.is_open {
-            state.waiting -= 1;
-        }
-        self.changed.notify_all();
-    }
-
-    pub(super) fn open(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.is_open = true;
-        state.waiting = 0;
-        self.changed.notify_all();
-    }
-
-    fn waiting(&self) -> usize {
-        self.state.lock().unwrap().waiting
-    }
-
-    /// Returns once `count` calls wait here.
-    pub(super) fn await_waiting(&self, count: usize) {
-        let state = self.state.lock().unwrap();
-        drop(
-            self.changed
-                .wait_while(state, |state| state.waiting != count)
-                .unwrap(),
-        );
-    }
-}
-
-/// Answers with the secret once it was [released](Rig::release).
-async fn hold(args: Secret) -> Result<String, ToolError> {
-    poll_fn(|context| {
-        if RELEASED.with_borrow(|released| released.contains(&args.secret)) {
-            return Poll::Ready(());
-        }
-        HELD.with_borrow_mut(|held| held.push(context.waker().clone()));
-        Poll::Pending
-    })
-    .await;
-    Ok(args.secret)
-}
-
-/// Says what it is told to, waits to be [released](Rig::release) and answers with the secret.
-async fn speak(context: CallContext, args: Speak) -> Result<String, ToolError> {
-    for line in 0..args.lines {
-        let text = format!("{}:{line}:{}", args.secret, "x".repeat(args.bytes));
-        context.log(LogLevel::Info, text);
-        if line % 8 == 7 {
-            // More than a link holds is said in several goes.
-            give_way().await;
-        }
-    }
-    hold(Secret { secret: args.secret }).await
-}
-
-/// Sends the client away, waits to be [released](Rig::release) and answers with the secret.
-async fn part(context: CallContext, args: Secret) -> Result<String, ToolError> {
-    context.close_stream(Duration::from_millis(250));
-    hold(args).await
-}
-
-/// Pending once.
-async fn give_way() {
-    let mut has_waited = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-/// Answers with the secret if the user accepts.
-async fn ask(context: CallContext, args: Secret) -> Result<String, ToolError> {
-    let form = Elicit::form(args.secret.clone());
-    match context.ask("ok", form).await? {
-        ElicitAnswer::Accept(_) => Ok(args.secret),
-        _ => Err(ToolError::message(format!("{} was declined", args.secret))),
-    }
-}
-
-/// Hands its context to whoever [takes](Rig::take_context) it, and asks.
-async fn share(context: CallContext, args: Secret) -> Result<String, ToolError> {
-    SHARED.set(Some(context.clone()));
-    ask(context, args).await
-}
-
-fn registry(barrier: &Arc<Barrier>) -> Registry {
-    let mut tools = Registry::builder();
-    let barrier = Arc::clone(barrier);
-    let task_of = |name| Tool::new(name).task(TaskSupport::Optional);
-    let toolset = [
-        Tool::new("echo").run(|_: CallContext, args: Secret| async move { Ok(args.secret) }),
-        task_of("hold").run(|_: CallContext, args: Secret| hold(args)),
-        Tool::new("blob").run(|_: CallContext, args: Blob| async move {
-            Ok(args.secret.clone() + &"x".repeat(args.bytes))
-        }),
-        task_of("fail").run(|_: CallContext, args: Secret| async move {
-            Err::<String, _>(ToolError::message(args.secret))
-        }),
-        task_of("speak").run(|context: CallContext, args: Speak| speak(context, args)),
-        Tool::new("part").run(|context: CallContext, args: Secret| part(context, args)),
-        task_of("ask").run(|context: CallContext, args: Secret| ask(context, args)),
-        task_of("share").run(|context: CallContext, args: Secret| share(context, args)),
-        Tool::new("yield").run(|_: CallContext, args: Secret| async move {
-            give_way().await;
-            Ok(args.secret)
-        }),
-        Tool::new("shout").run_blocking(|context: &BlockingContext, args: Secret| {
-            context.log(LogLevel::Warning, args.secret.clone());
-            Ok(args.secret)
-        }),
-        Tool::new("block").run_blocking(|_: &BlockingContext, args: Secret| Ok(args.secret)),
-        task_of("wait").run_blocking(move |context: &BlockingContext, args: Secret| {
-            barrier.pass(context);
-            Ok(args.secret)
-        }),
-    ];
-    for tool in toolset {
-        tools.add(tool).unwrap();
-    }
-    tools.build()
 }
 
 /// The task of a pending call, as the executor would have it.
@@ -343,10 +161,10 @@ impl Rig {
     }
 
     pub(super) fn with_timeouts(seed: u64, sizes: Sizes, timeouts: Timeouts) -> Rig {
-        RELEASED.with_borrow_mut(HashSet::clear);
+        tools::forget_released();
         let network = SimulatedNetwork::new(seed);
         let barrier = Arc::new(Barrier::default());
-        let registry = registry(&barrier);
+        let registry = tools::registry(&barrier);
         let service = Arc::new(service(&registry, timeouts, sizes));
         let served = Served::new(Arc::clone(&service));
         // One thread, so that blocking calls end in the order of their submission.
@@ -417,13 +235,12 @@ impl Rig {
 
     /// Lets the held call with this secret go on.
     pub(super) fn release(&self, secret: &str) {
-        RELEASED.with_borrow_mut(|released| released.insert(secret.to_owned()));
-        HELD.take().into_iter().for_each(Waker::wake);
+        tools::release(secret);
     }
 
     /// The context of the call that shares it, to speak by while nobody polls that.
     pub(super) fn take_context(&self) -> CallContext {
-        SHARED.take().expect("a call of `share`")
+        tools::take_context()
     }
 
     /// Turns of the pump until nothing moves; lateness of the ring's completions included.
