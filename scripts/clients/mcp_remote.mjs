@@ -33,8 +33,9 @@ client.setRequestHandler(ElicitRequestSchema, ({ params }) => answerForm(params)
 await connect(client, url);
 assert.equal(client.getServerVersion().name, 'weir');
 await play({
-  // The bridge's version of HTTP's status.
-  cutTextCode: -32001,
+  // The first is the bridge's version of HTTP's status. HTTP+SSE says the error on the stream as well, and the bridge
+  // passes on whichever it reads first.
+  cutTextCodes: mode === 'sse' ? [-32001, -32600] : [-32001],
   listTools: async () => (await client.listTools()).tools,
   call: async ({ tool: name, arguments: args }) => {
     try {
