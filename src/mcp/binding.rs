@@ -2,7 +2,7 @@
 //!
 //! The digest covers the principal, the method and all parameters except those that change from one round to the next,
 //! in the order in which the client sent them; a client that repeats its request repeats that order. The digest is the
-//! same whether it is made when the first request is decoded or when the state comes back, and it outlives the text it
+//! same whether it is made when the first request has asked or when the state comes back, and it outlives the text it
 //! was made from.
 
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::mcp::sessions::Principal;
 /// Members of `params` that differ from round to round.
 const CHANGING: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 
-/// A digest of one request. It is half of a SHA-256, because every call of a client that can be asked carries one.
+/// A digest of one request: half of a SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Binding([u8; 16]);
 

@@ -6,7 +6,7 @@
 use simd_json::base::ValueIntoString as _;
 use simd_json::tape;
 
-use crate::jsonrpc::{Document, Id, RequestId, Value};
+use crate::jsonrpc::{Document, Id, RequestId, Scratch, Value};
 use crate::registry::{
     Asking, CallContext, ClientCapabilities, ClientFacts, LogLevel, Operation, ShardRegistry, StartError,
     Started,
@@ -173,14 +173,15 @@ impl<'s> Work<'s> {
         }
     }
 
-    /// The binding of this call's `requestState`; `None` if it can have no state.
-    fn binding(&self) -> Option<Binding> {
-        let method = match self.asking() {
-            Asking::ByRetry => self.call.operation.asking_method()?,
-            Asking::Never | Asking::OnStream => return None,
-        };
-        let params = self.document.root().member("params");
-        Some(Binding::of(self.call.requester.principal, method, params))
+    /// The message, if the call may end with questions that its client answers by repeating the request. Whoever runs
+    /// the call keeps the message, and [binds](Ticket::bind) the ticket to it if it comes to that.
+    pub fn repeatable(&self) -> Option<&'s [u8]> {
+        (self.asking() == Asking::ByRetry).then(|| self.document.text())
+    }
+
+    /// Binds the call's `ticket` to the request now, so that the message need not be kept.
+    pub fn bind(&self, ticket: &mut Ticket) {
+        ticket.bind_to(&self.document);
     }
 
     /// All that answering needs after this value is gone. Allocates only for an id of more than 46 bytes, for a
@@ -197,7 +198,7 @@ impl<'s> Work<'s> {
             is_on_channel: requester.is_on_channel,
             principal: requester.principal,
             progress_token: requester.progress_token.map(ProgressToken::from),
-            binding: self.binding(),
+            binding: None,
             uri: match self.call.operation {
                 Operation::Template(_) => self.text(&["uri"]).map(Box::from),
                 _ => None,
@@ -302,6 +303,7 @@ pub struct Ticket {
     is_on_channel: bool,
     principal: Principal,
     progress_token: Option<ProgressToken>,
+    /// Set when the call has asked by its answer: hardly any call does, and a digest costs as much as a small answer.
     binding: Option<Binding>,
     /// The URI that a template reads. The registry knows the URIs of all other operations.
     uri: Option<Box<str>>,
@@ -360,6 +362,22 @@ impl Ticket {
     /// The token under which the client follows the call's progress.
     pub(super) fn progress_token(&self) -> Option<Id<'_>> {
         self.progress_token.as_ref().map(ProgressToken::as_id)
+    }
+
+    /// Binds what the client is given to carry to the request, which came as `message`. A ticket that is bound already
+    /// stays as it is.
+    pub fn bind(&mut self, message: &[u8], scratch: &mut Scratch) {
+        if self.binding.is_none()
+            && let Ok(document) = scratch.parse(message)
+        {
+            self.bind_to(&document);
+        }
+    }
+
+    fn bind_to(&mut self, document: &Document<'_>) {
+        let params = document.root().member("params");
+        let method = self.operation.asking_method();
+        self.binding = method.map(|method| Binding::of(self.principal, method, params));
     }
 
     /// The binding of the call's `requestState`.

@@ -37,7 +37,8 @@ impl Stream {
         work: &Work<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
-        let ticket = work.ticket();
+        let mut ticket = work.ticket();
+        let message = work.repeatable().map(<[u8]>::to_vec);
         let task = work.task().map(|terms| state.create_task(&ticket, terms));
         let mut link = CallLink::new(Arc::new(PanickingListener), ServerHandle::NOWHERE);
         Arc::get_mut(&mut link).unwrap().begin(work.client());
@@ -56,6 +57,7 @@ impl Stream {
         match outcome {
             Err(ToolError::InputRequired) => {
                 let (unanswered, answers) = (link.take_unanswered(), link.answers());
+                ticket.bind(&message.unwrap_or_default(), &mut Scratch::new());
                 protocol.answer_input_required(&ticket, &unanswered, answers, state, now, out)
             }
             outcome => protocol.answer(&ticket, &outcome, out),

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::jsonrpc::Scratch;
 use crate::mcp::Era;
 use crate::metrics::HandlerState;
 use crate::pool::{HandlerKey, Pool};
@@ -229,7 +230,7 @@ impl Calls {
         self.pool.hand_over(handler, task);
     }
 
-    /// Keeps the body of a batch with its handler.
+    /// Keeps the body of a batch, or of a call that may be answered with questions, with its handler.
     pub(super) fn keep_body(&mut self, handler: HandlerKey, body: &[u8]) {
         if let Some(mut inbound) = self.pool.take_inbound(handler) {
             inbound.extend_from_slice(body);
@@ -245,6 +246,16 @@ impl Calls {
     /// Takes the body back.
     pub(super) fn put_body(&mut self, handler: HandlerKey, body: Vec<u8>) {
         self.pool.put_inbound(handler, body);
+    }
+
+    /// Binds a call that is answered with questions to its message, which was kept, and returns its link.
+    pub(super) fn bind(&mut self, handler: HandlerKey, scratch: &mut Scratch) -> Option<Arc<CallLink>> {
+        let message = self.take_body(handler)?;
+        let call = self.at(handler)?;
+        call.ticket.bind(&message, scratch);
+        let link = call.link.clone();
+        self.put_body(handler, message);
+        link
     }
 
     /// Renews the lease of a handler for the next call of its batch: what comes late for one call is never taken for

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::mcp::{Era, OverloadReason, RequestContext, Step, Ticket, Work};
 use crate::metrics::{self, RequestClass, Stage};
+use crate::pool::HandlerKey;
 use crate::registry::CallContext;
 use crate::ring::ConnectionKey;
 use crate::transport::http::admission::Endpoint;
@@ -155,6 +156,7 @@ impl<R: ShardRing> Shard<R> {
                     if let Some(call) = self.calls.at(handler) {
                         call.link = Some(link);
                     }
+                    self.keep_repeatable(handler, work);
                     if let Some(terms) = terms
                         && !self.begin_task(key, handler, terms)
                     {
@@ -168,6 +170,19 @@ impl<R: ShardRing> Shard<R> {
                 self.admission.return_permit();
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
+        }
+    }
+
+    /// Keeps the message of a call that may be answered with questions: what is bound to it is made only if it asks.
+    /// A message that is larger than a handler's buffer is not kept, and bound at once.
+    fn keep_repeatable(&mut self, handler: HandlerKey, work: &Work<'_>) {
+        let Some(message) = work.repeatable() else {
+            return;
+        };
+        if message.len() <= self.calls.buffer_bytes() {
+            self.calls.keep_body(handler, message);
+        } else if let Some(call) = self.calls.at(handler) {
+            work.bind(&mut call.ticket);
         }
     }
 

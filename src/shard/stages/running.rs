@@ -204,12 +204,12 @@ impl<R: ShardRing> Shard<R> {
         };
         call.run = Run::Ended;
         let service = Rc::clone(&call.service);
-        let asking = match outcome {
-            Err(ToolError::InputRequired) => call.link.clone(),
-            _ => None,
-        };
         let (operation, label) = (call.ticket.operation(), call.label());
         let elapsed = ended.saturating_duration_since(call.began);
+        let asking = match outcome {
+            Err(ToolError::InputRequired) => self.calls.bind(handler, self.intake.scratch()),
+            _ => None,
+        };
         self.metrics.record_elapsed(Stage::Execute, elapsed);
         if let metrics::Operation::Tool(row) = label {
             self.metrics.record_tool(row, elapsed);

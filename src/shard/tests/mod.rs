@@ -36,6 +36,7 @@ mod pipelining;
 mod replacing;
 mod requests;
 mod rig;
+mod rounds;
 mod seeded;
 mod slow_senders;
 mod stealing;
