@@ -6,7 +6,8 @@
 //! | `queue` | work that waits for a handler |
 //! | `credit` | permits to use handlers; stealing shares them between shards |
 //! | `word` | the memory in which shards share them |
-//! | `assembly` | requests that arrive in pieces or wait, and heap bytes for those that do not fit |
+//! | `assembly` | requests that arrive in pieces or wait |
+//! | `heap` | heap bytes for what does not fit |
 //! | `drain_rate` | how long a refused client is told to wait |
 //!
 //! Everything here is made at start and bounded on purpose; a shard that runs out tells the client so, and never
@@ -17,13 +18,15 @@ mod credit;
 mod drain_rate;
 mod fifo;
 mod handlers;
+mod heap;
 mod queue;
 mod word;
 
-pub use assembly::{Assembly, AssemblyPool, AssemblySizes, HeapBudget, OutOfMemory, Purpose};
+pub use assembly::{Assembly, AssemblyPool, AssemblySizes, Purpose};
 pub use credit::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter};
 pub use drain_rate::DrainRate;
 pub(crate) use handlers::touch;
 pub use handlers::{HandlerKey, Pool, PoolFigures};
+pub use heap::{HeapBudget, OutOfMemory};
 pub use queue::{WaitKey, WaitQueue};
 pub use word::Word;
