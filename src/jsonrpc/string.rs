@@ -1,19 +1,13 @@
 //! Texts as JSON strings.
 
-/// Bytes that are looked at together.
-const BLOCK_BYTES: usize = 8;
+/// Bytes that are looked at together as long as they stand for themselves: what fills two vector registers anywhere.
+const BLOCK_BYTES: usize = 32;
 
-/// Which bytes a JSON string may not hold as they are (RFC 8259, section 7).
-static IS_ESCAPED: [bool; 256] = {
-    let mut is_escaped = [false; 256];
-    let mut byte = 0;
-    while byte < is_escaped.len() {
-        is_escaped[byte] = needs_escape(byte as u8);
-        byte += 1;
-    }
-    is_escaped
-};
+/// One in each byte of a word, and the highest bit of each.
+const ONES: u64 = u64::MAX / 0xff;
+const HIGHS: u64 = ONES << 7;
 
+/// Whether a JSON string may not hold this byte as it is (RFC 8259, section 7).
 const fn needs_escape(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
@@ -21,31 +15,45 @@ const fn needs_escape(byte: u8) -> bool {
 /// Appends `text` as a JSON string, quotes included. Runs of bytes that stand for themselves are copied whole, as most
 /// texts are.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
-    let text = text.as_bytes();
-    out.reserve(text.len() + 2);
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
     out.push(b'"');
-    let mut run = 0;
-    let mut at = plain_blocks(text);
-    while let Some(byte) = text.get(at) {
-        at += 1;
-        if IS_ESCAPED[usize::from(*byte)] {
-            out.extend_from_slice(&text[run..at - 1]);
-            write_escaped(out, *byte);
-            run = at;
-            at += plain_blocks(&text[at..]);
-        }
+    loop {
+        let (plain, special) = rest.split_at(plain_bytes(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, behind)) = special.split_first() else {
+            break;
+        };
+        write_escaped(out, byte);
+        rest = behind;
     }
-    out.extend_from_slice(&text[run..]);
     out.push(b'"');
 }
 
-/// Bytes at the front of `text`, in whole blocks, that stand for themselves.
-fn plain_blocks(text: &[u8]) -> usize {
+/// Bytes at the front of `text` that stand for themselves.
+fn plain_bytes(text: &[u8]) -> usize {
     let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
     // Without a stop inside a block, so that the compiler takes a block in one step.
     let is_plain =
         |block: &&[u8; BLOCK_BYTES]| !block.iter().fold(false, |any, byte| any | needs_escape(*byte));
-    blocks.iter().take_while(is_plain).count() * BLOCK_BYTES
+    let mut plain = blocks.iter().take_while(is_plain).count() * BLOCK_BYTES;
+    let (words, _) = text[plain..].as_chunks();
+    for word in words {
+        match escapes_in(u64::from_le_bytes(*word)) {
+            0 => plain += size_of::<u64>(),
+            escapes => return plain + (escapes.trailing_zeros() / u8::BITS) as usize,
+        }
+    }
+    let last = text[plain..].iter();
+    plain + last.take_while(|byte| !needs_escape(**byte)).count()
+}
+
+/// The lowest bit set is the highest of the first byte in `word` that needs an escape; none is set if none does. (Bits
+/// behind the first may be wrong: each subtraction borrows only from bytes behind a hit.)
+fn escapes_in(word: u64) -> u64 {
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, b' ') | is(b'"') | is(b'\\')) & HIGHS
 }
 
 fn write_escaped(out: &mut Vec<u8>, byte: u8) {

@@ -168,12 +168,12 @@ impl AssemblyPool {
     pub fn give_back(&mut self, mut assembly: Box<Assembly>) {
         self.heap.refund(std::mem::take(&mut assembly.charged));
         let Some(purpose) = assembly.purpose else {
-            return;
+            return self.heap.put(assembly.bytes);
         };
-        let buffers = self.buffers_mut(purpose);
         if let Some(own) = assembly.outgrown.take() {
-            assembly.bytes = own;
+            self.heap.put(std::mem::replace(&mut assembly.bytes, own));
         }
+        let buffers = self.buffers_mut(purpose);
         assembly.start = 0;
         assembly.bytes.clear();
         debug_assert_eq!(assembly.bytes.capacity(), buffers.each_bytes, "its own buffer");
@@ -195,19 +195,34 @@ impl AssemblyPool {
         }
         let needed = assembly.bytes.len() + piece.len();
         if needed > assembly.bytes.capacity() {
-            let capacity = needed.max(assembly.bytes.capacity() * 2);
-            self.heap.charge(capacity - assembly.charged)?;
-            if assembly.charged == 0 && assembly.purpose.is_some() {
-                let mut larger = Vec::with_capacity(capacity);
-                larger.extend_from_slice(&assembly.bytes);
-                assembly.outgrown = Some(std::mem::replace(&mut assembly.bytes, larger));
-            } else {
-                assembly.bytes.reserve_exact(capacity - assembly.bytes.len());
-            }
-            assembly.charged = capacity;
+            self.grow(assembly, needed.max(assembly.bytes.capacity() * 2))?;
         }
         assembly.bytes.extend_from_slice(piece);
         Ok(())
+    }
+
+    /// Moves an assembly to a heap buffer with room for so many bytes, which are more than its own has.
+    fn grow(&self, assembly: &mut Assembly, bytes: usize) -> Result<(), OutOfMemory> {
+        let mut larger = self.heap.take(bytes);
+        let capacity = larger.capacity();
+        if let Err(full) = self.heap.charge(capacity - assembly.charged) {
+            self.heap.put(larger);
+            return Err(full);
+        }
+        larger.extend_from_slice(&assembly.bytes);
+        let smaller = std::mem::replace(&mut assembly.bytes, larger);
+        if assembly.charged == 0 && assembly.purpose.is_some() {
+            assembly.outgrown = Some(smaller);
+        } else {
+            self.heap.put(smaller);
+        }
+        assembly.charged = capacity;
+        Ok(())
+    }
+
+    /// Frees the large buffers that were not needed since the last call.
+    pub fn release_unneeded(&self) {
+        self.heap.release_unneeded();
     }
 
     /// The number of buffers made at start.

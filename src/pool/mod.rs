@@ -7,7 +7,7 @@
 //! | `credit` | permits to use handlers; stealing shares them between shards |
 //! | `word` | the memory in which shards share them |
 //! | `assembly` | requests that arrive in pieces or wait |
-//! | `heap` | heap bytes for what does not fit |
+//! | `heap`, `reserve` | heap bytes for what does not fit, and large buffers that are used again |
 //! | `drain_rate` | how long a refused client is told to wait |
 //!
 //! Everything here is made at start and bounded on purpose; a shard that runs out tells the client so, and never
@@ -20,6 +20,7 @@ mod fifo;
 mod handlers;
 mod heap;
 mod queue;
+mod reserve;
 mod word;
 
 pub use assembly::{Assembly, AssemblyPool, AssemblySizes, Purpose};

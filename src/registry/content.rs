@@ -73,6 +73,16 @@ pub enum ContentBlock {
 }
 
 impl ContentBlock {
+    /// The bytes of its text or data.
+    pub(in crate::registry) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text { text, .. } => text.len(),
+            Self::Image { data, .. } | Self::Audio { data, .. } => data.len(),
+            Self::Resource { resource, .. } => resource.text_bytes(),
+            Self::ResourceLink { .. } => 0,
+        }
+    }
+
     /// A text block.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text {
@@ -148,6 +158,14 @@ pub enum ResourceContents {
 }
 
 impl ResourceContents {
+    /// The bytes of its text, or of its data in base64.
+    pub(in crate::registry) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text { text, .. } => text.len(),
+            Self::Blob { blob, .. } => blob.len(),
+        }
+    }
+
     /// Text contents.
     pub fn text(uri: impl Into<String>, mime_type: Option<String>, text: impl Into<String>) -> Self {
         Self::Text {

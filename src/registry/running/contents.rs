@@ -53,6 +53,15 @@ impl ReadOutput {
         }
     }
 
+    /// The bytes of its texts, and of its data in base64.
+    pub(in crate::registry) fn text_bytes(&self) -> usize {
+        match &self.contents {
+            Contents::Text(text) => text.len(),
+            Contents::Blob(bytes) => bytes.len().div_ceil(3) * 4,
+            Contents::Parts(parts) => parts.iter().map(ResourceContents::text_bytes).sum(),
+        }
+    }
+
     /// Appends the `contents` array of an answer to a client that asked for `uri`; `mime_type` is the registered one.
     pub fn write_contents(&self, uri: &str, mime_type: Option<&str>, out: &mut Vec<u8>) {
         #[derive(Serialize)]

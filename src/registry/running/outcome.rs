@@ -40,6 +40,15 @@ impl Output {
         }
     }
 
+    /// The bytes of its texts and data as far as they are known without a look at them: its JSON is hardly shorter.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Tool(output) => output.text_bytes(),
+            Self::Read(output) => output.text_bytes(),
+            Self::Resources(_) | Self::Prompt(_) | Self::Completion(_) => 0,
+        }
+    }
+
     /// A tool's result, if this is one.
     #[cfg(test)]
     pub fn into_tool(self) -> Option<ToolOutput> {

@@ -87,6 +87,15 @@ impl ToolOutput {
         self.structured.as_ref()
     }
 
+    /// The bytes of its texts and data, without those of a structured part.
+    pub(in crate::registry) fn text_bytes(&self) -> usize {
+        match &self.content {
+            Content::Text(text) => text.len(),
+            Content::Blocks(blocks) => blocks.iter().map(ContentBlock::text_bytes).sum(),
+            Content::StructuredAsText => 0,
+        }
+    }
+
     /// Appends the `content` array.
     pub fn write_content(&self, out: &mut Vec<u8>) {
         match &self.content {

@@ -30,6 +30,8 @@ const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// It is slow if it has sent less than this for each second. A client whose bytes are there is read from at this rate
 /// even by a shard that takes four seconds for one look at the ring.
 const SLOW_BYTES_PER_SECOND: u128 = 1024;
+/// Large buffers that were not needed for so long go back to the allocator.
+const UNNEEDED_AFTER: Duration = Duration::from_secs(1);
 /// How many connections are looked at to find one that is slow.
 const SLOW_LOOKS_MAX: usize = 64;
 
@@ -45,6 +47,8 @@ pub(super) struct Intake {
     incomplete_max: usize,
     /// Everything that had arrived by this time has been handled.
     caught_up_at: Instant,
+    /// When large buffers were last given back.
+    released_at: Instant,
     /// `None` only while a request is decoded; making one anew would allocate.
     scratch: Option<Scratch>,
     /// Where a chunked body is put together.
@@ -61,6 +65,7 @@ impl Intake {
             incomplete: VecDeque::with_capacity(incomplete_max + 1),
             incomplete_max,
             caught_up_at: now,
+            released_at: now,
             scratch: Some(Scratch::new()),
             unchunked: Vec::new(),
         }
@@ -147,6 +152,14 @@ impl Intake {
     /// Appends bytes to what is kept of a request. False if there is no memory for them.
     pub(super) fn append(&mut self, assembly: &mut Assembly, bytes: &[u8]) -> bool {
         self.assembly.append(assembly, bytes).is_ok()
+    }
+
+    /// Gives back the large buffers that nobody needed of late; on a tick.
+    pub(super) fn release_unneeded(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.released_at) >= UNNEEDED_AFTER {
+            self.released_at = now;
+            self.assembly.release_unneeded();
+        }
     }
 
     /// Takes a buffer back, with whatever is in it.

@@ -96,7 +96,7 @@ impl<R: ShardRing> Shard<R> {
             return self.end_task(handler, &TaskEnding::overload(&overload), Duration::ZERO);
         }
         let service = self.service.current();
-        self.answer_call(handler, Duration::ZERO, |ticket, out| {
+        self.answer_call(handler, Duration::ZERO, 0, |ticket, out| {
             service.protocol.answer_overload(ticket, &overload, out)
         });
     }
@@ -153,12 +153,13 @@ impl<R: ShardRing> Shard<R> {
         self.answer(key, Answer::counted(buffer, response));
     }
 
-    /// Writes a call's answer and sends it, which ends the lease; in a batch, appends it and goes on with the next
-    /// call.
+    /// Writes a call's answer, with a text of about `text_bytes`, and sends it, which ends the lease; in a batch,
+    /// appends it and goes on with the next call.
     pub(in crate::shard) fn answer_call(
         &mut self,
         handler: HandlerKey,
         elapsed: Duration,
+        text_bytes: usize,
         write: impl FnOnce(&Ticket, &mut Vec<u8>) -> Reply,
     ) {
         self.clock.clear_call_deadline(handler.index);
@@ -182,7 +183,7 @@ impl<R: ShardRing> Shard<R> {
         let Some(connection) = self.calls.holder(handler) else {
             return;
         };
-        let mut out = self.writer.take_buffer();
+        let mut out = self.writer.take_buffer_for(text_bytes);
         let Some(call) = self.calls.at(handler) else {
             return self.writer.put_buffer(out);
         };

@@ -10,7 +10,7 @@ use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, HandlerState, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallFuture, Cancellation, Outcome, PanicFacts, Started, ToolError,
+    BlockingCall, BlockingContext, CallFuture, Cancellation, Outcome, Output, PanicFacts, Started, ToolError,
     take_last_panic,
 };
 use crate::ring::ConnectionKey;
@@ -227,7 +227,8 @@ impl<R: ShardRing> Shard<R> {
             return self.serve_waiters();
         }
         let unix_now = self.clock.unix_now();
-        self.answer_call(handler, elapsed, |ticket, out| {
+        let text_bytes = outcome.as_ref().map_or(0, Output::text_bytes);
+        self.answer_call(handler, elapsed, text_bytes, |ticket, out| {
             let protocol = &service.protocol;
             match asking {
                 Some(link) => protocol.answer_input_required(

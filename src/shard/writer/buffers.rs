@@ -2,10 +2,10 @@
 //!
 //! One for each handler is made at start. An answer's buffer is in use from when it is written until its send is over.
 //! Sends are begun, and their buffers taken back, after every few of them, so few buffers are ever out at a time, and
-//! they are always the same few. More may exist for a moment; a buffer that comes back beyond the bound, or larger than
-//! the standard size, is freed.
+//! they are always the same few. More may exist for a moment; one that comes back beyond the bound is freed. A buffer
+//! larger than the standard size is the heap's, lent for one answer.
 
-use crate::pool::touch;
+use crate::pool::{HeapBudget, touch};
 use crate::transport::http::HEAD_RESERVE;
 
 /// Kept at least, however few handlers there are: as many answers as go out together.
@@ -14,12 +14,20 @@ const BUFFERS_KEPT_MIN: usize = SENDS_PER_FLUSH_MAX;
 /// Sends that wait to be begun, at most: then they are, and what is over is taken back.
 pub(in crate::shard) const SENDS_PER_FLUSH_MAX: usize = 64;
 
+/// Bytes that wait to be sent, at most: few large answers at a time, so that each is sent while it is in the cache.
+pub(super) const SEND_BYTES_PER_FLUSH_MAX: usize = 256 << 10;
+
+/// What is around an answer's text beside its head: envelope and `_meta` (an estimate; a buffer may grow).
+const AROUND_TEXT_BYTES: usize = 1 << 10;
+
 /// Reused response buffers.
 pub(super) struct BufferPool {
     /// Last used on top: it is still in the cache.
     free: Vec<Vec<u8>>,
     buffer_bytes: usize,
     kept_max: usize,
+    /// Where larger ones come from.
+    heap: HeapBudget,
     /// Buffers that are out, large ones included.
     #[cfg(test)]
     out: usize,
@@ -29,7 +37,7 @@ pub(super) struct BufferPool {
 
 impl BufferPool {
     /// `count` buffers, so that no answer allocates one. Their pages become resident as they are written.
-    pub(super) fn new(count: usize, buffer_bytes: usize) -> BufferPool {
+    pub(super) fn new(count: usize, buffer_bytes: usize, heap: HeapBudget) -> BufferPool {
         let kept_max = count.max(BUFFERS_KEPT_MIN);
         let mut free = Vec::with_capacity(kept_max);
         free.resize_with(count, || Vec::with_capacity(buffer_bytes));
@@ -37,6 +45,7 @@ impl BufferPool {
             free,
             buffer_bytes,
             kept_max,
+            heap,
             #[cfg(test)]
             out: 0,
             #[cfg(test)]
@@ -51,16 +60,39 @@ impl BufferPool {
 
     /// A buffer with room for a head in front, which may be zeroed or not, and nothing behind it.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        #[cfg(test)]
-        {
-            self.out += 1;
-            self.out_high_water = self.out_high_water.max(self.out);
-        }
+        self.note_taken();
         let buffer = self.free.pop();
         let mut buffer = buffer.unwrap_or_else(|| Vec::with_capacity(self.buffer_bytes));
         // It is there already in one that was used before.
         buffer.resize(HEAD_RESERVE, 0);
         buffer
+    }
+
+    /// The same for an answer with a text of so many bytes.
+    #[inline]
+    pub(super) fn take_for(&mut self, text_bytes: usize) -> Vec<u8> {
+        if HEAD_RESERVE + text_bytes + AROUND_TEXT_BYTES <= self.buffer_bytes {
+            self.take()
+        } else {
+            self.take_large(text_bytes)
+        }
+    }
+
+    /// A buffer of the heap; some room is for escapes.
+    fn take_large(&mut self, text_bytes: usize) -> Vec<u8> {
+        self.note_taken();
+        let bytes = HEAD_RESERVE + text_bytes + text_bytes / 16 + AROUND_TEXT_BYTES;
+        let mut buffer = self.heap.take(bytes.max(self.buffer_bytes + 1));
+        buffer.resize(HEAD_RESERVE, 0);
+        buffer
+    }
+
+    fn note_taken(&mut self) {
+        #[cfg(test)]
+        {
+            self.out += 1;
+            self.out_high_water = self.out_high_water.max(self.out);
+        }
     }
 
     /// Takes a buffer back.
@@ -74,6 +106,8 @@ impl BufferPool {
             // What is left of the head before is overwritten before anything is sent.
             buffer.resize(HEAD_RESERVE, 0);
             self.free.push(buffer);
+        } else if buffer.capacity() > self.buffer_bytes {
+            self.heap.put(buffer);
         }
     }
 }

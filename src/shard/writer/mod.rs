@@ -22,8 +22,8 @@ use crate::transport::http::{Head, Origins, Response, ResponseContext};
 use crate::wire::http1::DateCache;
 
 use super::connections::{Connection, Outgoing, OutgoingKind, State, Waiting};
-use buffers::BufferPool;
 pub(super) use buffers::SENDS_PER_FLUSH_MAX;
+use buffers::{BufferPool, SEND_BYTES_PER_FLUSH_MAX};
 
 /// Bytes of an outbox offered in one send, so that a slow reader's progress is seen and its deadline moves.
 const OUTBOX_SEND_BYTES: usize = 256 << 10;
@@ -72,18 +72,21 @@ pub(super) struct Writer {
     origins: Origins,
     /// Sends that the ring has not been told of.
     sends_queued: usize,
+    /// Their bytes.
+    bytes_queued: usize,
 }
 
 impl Writer {
     /// With `buffers` response buffers of `buffer_bytes` each, and a budget for what does not fit.
     pub(super) fn new(buffers: u32, buffer_bytes: usize, heap: HeapBudget, unix_now: UnixSeconds) -> Writer {
         Writer {
-            buffers: BufferPool::new(buffers as usize, buffer_bytes),
+            buffers: BufferPool::new(buffers as usize, buffer_bytes, heap.clone()),
             buffer_bytes,
             heap,
             date: DateCache::new(unix_now.0),
             origins: Origins::default(),
             sends_queued: 0,
+            bytes_queued: 0,
         }
     }
 
@@ -105,6 +108,13 @@ impl Writer {
     /// A response buffer with room for a head in front, and nothing behind it.
     pub(super) fn take_buffer(&mut self) -> Vec<u8> {
         self.buffers.take()
+    }
+
+    /// The same for an answer with a text of so many bytes. One that is larger than the standard size is the heap's,
+    /// and is charged with its answer.
+    #[inline]
+    pub(super) fn take_buffer_for(&mut self, text_bytes: usize) -> Vec<u8> {
+        self.buffers.take_for(text_bytes)
     }
 
     /// Takes a response buffer back.
@@ -211,12 +221,13 @@ impl Writer {
 
     /// Whether so many sends are queued that they are to be begun, and their buffers taken back.
     pub(super) fn is_full(&self) -> bool {
-        self.sends_queued >= SENDS_PER_FLUSH_MAX
+        self.sends_queued >= SENDS_PER_FLUSH_MAX || self.bytes_queued >= SEND_BYTES_PER_FLUSH_MAX
     }
 
     /// What was queued is begun.
     pub(super) fn on_flush(&mut self) {
         self.sends_queued = 0;
+        self.bytes_queued = 0;
     }
 
     /// Queues a send on a connection on which nothing is being sent.
@@ -241,6 +252,7 @@ impl Writer {
         }
         connection.ring.is_sending = true;
         let range = outgoing.range.clone();
+        self.bytes_queued += range.len();
         let reads_on = is_answer && !outgoing.closes && connection.request.assembly.is_none();
         connection.outgoing = outgoing;
         ring.send(key, &connection.socket, buffer, range, SendMode::Attempt);
@@ -315,7 +327,8 @@ impl Writer {
     fn move_to_outbox(&mut self, sending: &mut Sending) -> Result<(), OutOfMemory> {
         let Sending { buffer, outgoing } = sending;
         if buffer.capacity() == self.buffer_bytes {
-            let rest = buffer[outgoing.range.clone()].to_vec();
+            let mut rest = self.heap.take(outgoing.range.len());
+            rest.extend_from_slice(&buffer[outgoing.range.clone()]);
             outgoing.range = 0..rest.len();
             self.buffers.put(std::mem::replace(buffer, rest));
         }
@@ -509,6 +522,36 @@ mod tests {
         assert!(!writer.has_room_for(&buffer));
         writer.put_charged(buffer, charged);
         assert_eq!(writer.heap.used(), 0);
+    }
+
+    #[test]
+    fn a_large_answer_has_a_buffer_of_its_size_that_is_used_again() {
+        let mut writer = Writer::new(1, BUFFER_BYTES, HeapBudget::new(1 << 20), UnixSeconds(0));
+        assert_eq!(writer.take_buffer_for(1000).capacity(), BUFFER_BYTES);
+        let buffer = writer.take_buffer_for(100_000);
+        assert_eq!(buffer.len(), HEAD_RESERVE);
+        let (address, capacity) = (buffer.as_ptr(), buffer.capacity());
+        assert!(capacity >= HEAD_RESERVE + 100_000);
+        let charged = writer.charge(&buffer).unwrap();
+        assert_eq!((charged, writer.heap.used()), (capacity, capacity));
+        writer.put_charged(buffer, charged);
+        assert_eq!((writer.heap.used(), writer.heap.reserved()), (0, capacity));
+        let again = writer.take_buffer_for(90_000);
+        assert_eq!((again.as_ptr(), again.len()), (address, HEAD_RESERVE));
+    }
+
+    #[test]
+    fn large_answers_are_begun_after_few() {
+        let mut rig = Rig::new(1 << 20);
+        rig.peer.set_window(1 << 20);
+        rig.send(&[7; SEND_BYTES_PER_FLUSH_MAX - 1], false);
+        rig.sent();
+        assert!(!rig.writer.is_full());
+        rig.send(b"7", false);
+        assert!(rig.writer.is_full());
+        rig.sent();
+        rig.writer.on_flush();
+        assert!(!rig.writer.is_full());
     }
 
     #[test]
