@@ -37,9 +37,7 @@ is_judged = environment["JUDGE"] == "1"
 DRY = f"weir, {RING_BUFFERS_FEW} ring buffers"
 STARTS = {
     "weir": lambda: servers.weir(f"{target}/weir", server_cpu),
-    "epoll": lambda: servers.Server(
-        "epoll", [f"{target}/examples/epoll", "--echo", "--cpu", str(server_cpu)], {server_cpu}
-    ),
+    "epoll": lambda: servers.Server("epoll", [f"{environment['PEERS']}/epoll-hand"], {server_cpu}),
     DRY: lambda: servers.weir(f"{target}/weir", server_cpu, "--ring-buffers", str(RING_BUFFERS_FEW)),
     "before": lambda: servers.weir(environment["BEFORE"], server_cpu),
 }

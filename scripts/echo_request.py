@@ -34,21 +34,22 @@ def headers(era, tool="echo"):
     return {"mcp-protocol-version": MODERN_REVISION, "mcp-method": "tools/call", "mcp-name": tool}
 
 
-def check(address, era, is_canned=False):
-    """Asks once over a fresh connection; a wrong answer ends the run. From a canned server any answer is right."""
+def check(address, era, tool="echo", arguments=None, expected=MESSAGE):
+    """Calls once over a fresh connection; a wrong answer ends the run. With `expected` None any result is right."""
     connection = http.client.HTTPConnection(address, timeout=5)
     every = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-    connection.request("POST", PATH, body(era), every | headers(era))
+    request = call(era, tool, arguments or {"message": MESSAGE})
+    connection.request("POST", PATH, request, every | headers(era, tool))
     response = connection.getresponse()
     text = response.read().decode()
     connection.close()
-    wrong = SystemExit(f"{address} answers a {era} echo with {response.status}: {text}")
+    wrong = SystemExit(f"{address} answers a {era} {tool} with {response.status}: {text[:300]}")
     if response.status != 200 or response.headers["content-type"] != "application/json":
         raise wrong
     answer = json.loads(text)
     if answer.get("jsonrpc") != "2.0" or answer.get("id") != 1:
         raise wrong
     result = answer.get("result", {})
-    is_echo = result.get("content") == [{"type": "text", "text": MESSAGE}] and not result.get("isError", False)
-    if not is_canned and not is_echo:
+    is_expected = result.get("content") == [{"type": "text", "text": expected}] and not result.get("isError", False)
+    if expected is not None and not is_expected:
         raise wrong

@@ -1,11 +1,9 @@
-//! The yardstick: a hand-written epoll server with the same answer, or with `--echo` the same call.
+//! The yardstick: a hand-written epoll server with the same answer.
 //!
 //! One thread, level-triggered, no timers, no framework: the best case of the kernel's readiness interface.
 #![allow(unsafe_code, reason = "epoll has no safe wrapper here")]
 #![allow(clippy::disallowed_methods, reason = "no shard runs here")]
 
-#[path = "echo.rs"]
-mod echo;
 #[path = "http.rs"]
 mod http;
 
@@ -29,9 +27,6 @@ struct Arguments {
     /// CPU to run on.
     #[arg(long, default_value_t = 0)]
     cpu: usize,
-    /// Decode each request and answer its call of `echo`.
-    #[arg(long)]
-    echo: bool,
 }
 
 struct Connection {
@@ -46,29 +41,8 @@ struct Server {
     listener: OwnedFd,
     /// By descriptor.
     connections: Vec<Option<Connection>>,
-    answer: Answer,
+    answer: Vec<u8>,
     response: Vec<u8>,
-}
-
-enum Answer {
-    Canned(Vec<u8>),
-    Echo(echo::Echo),
-}
-
-impl Answer {
-    /// Answers the first request.
-    fn serve(&mut self, bytes: &[u8], response: &mut Vec<u8>) -> Front {
-        match self {
-            Answer::Canned(answer) => {
-                let front = http::front(bytes);
-                if let Front::Request(_) = front {
-                    response.extend_from_slice(answer);
-                }
-                front
-            }
-            Answer::Echo(echo) => echo.serve(bytes, response),
-        }
-    }
 }
 
 fn main() -> io::Result<()> {
@@ -84,11 +58,7 @@ fn main() -> io::Result<()> {
         epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
         listener,
         connections: Vec::new(),
-        answer: if arguments.echo {
-            Answer::Echo(echo::Echo::default())
-        } else {
-            Answer::Canned(http::answer())
-        },
+        answer: http::answer(),
         response: Vec::new(),
     };
     server.watch(server.listener.as_raw_fd(), libc::EPOLL_CTL_ADD, libc::EPOLLIN)?;
@@ -165,8 +135,11 @@ impl Server {
         self.response.clear();
         let mut used = 0;
         while used < all.len() {
-            match self.answer.serve(&all[used..], &mut self.response) {
-                Front::Request(length) => used += length,
+            match http::front(&all[used..]) {
+                Front::Request(length) => {
+                    self.response.extend_from_slice(&self.answer);
+                    used += length;
+                }
                 Front::Incomplete => break,
                 Front::Invalid => return Err(io::ErrorKind::InvalidData.into()),
             }

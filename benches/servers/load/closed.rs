@@ -7,6 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, Progress, Source};
+use crate::life_cycle::LifeCycle;
 use crate::poll::Poll;
 use crate::response::Outcome;
 use crate::tally::Tally;
@@ -27,8 +28,15 @@ struct ClosedLoop<'a> {
 
 struct Slot {
     connection: Connection,
-    /// When the request, or under churn the connection, was begun.
+    /// When the request, or under churn the connection, or the life cycle was begun.
     begun: Instant,
+    /// Where it stands, if its requests differ.
+    cycle: Option<LifeCycle>,
+}
+
+/// The request that a connection sends next.
+fn request<'a>(every: &'a [u8], cycle: &'a Option<LifeCycle>) -> &'a [u8] {
+    cycle.as_ref().map_or(every, LifeCycle::request)
 }
 
 /// Warms up, measures, reports.
@@ -85,10 +93,17 @@ impl ClosedLoop<'_> {
 
     fn advance(&mut self, index: usize, buffer: &mut [u8]) -> io::Result<()> {
         let slot = &mut self.slots[index];
-        match slot.connection.progress(&self.request, buffer) {
+        let sent = request(&self.request, &slot.cycle);
+        match slot.connection.progress(sent, buffer) {
             Progress::Waiting => Ok(()),
             Progress::Answered { outcome, is_last } => {
-                self.tally.record(outcome, slot.begun.elapsed());
+                let ended = match &mut slot.cycle {
+                    Some(cycle) => cycle.advance(outcome, slot.connection.answer()),
+                    None => Some(outcome),
+                };
+                if let Some(outcome) = ended {
+                    self.tally.record(outcome, slot.begun.elapsed());
+                }
                 if self.arguments.churn {
                     let source = self.churn_source();
                     return self.replace(index, source);
@@ -96,8 +111,10 @@ impl ClosedLoop<'_> {
                 if is_last {
                     return self.reconnect(index);
                 }
-                slot.begun = Instant::now();
-                match slot.connection.ask(&self.request) {
+                if ended.is_some() {
+                    slot.begun = Instant::now();
+                }
+                match slot.connection.ask(request(&self.request, &slot.cycle)) {
                     Progress::Broken(outcome) => self.fail(index, outcome),
                     _ => Ok(()),
                 }
@@ -135,9 +152,17 @@ impl ClosedLoop<'_> {
         } else {
             Connection::open(self.arguments.address, source)?
         };
+        let cycle = self
+            .arguments
+            .life_cycle
+            .then(|| LifeCycle::new(self.arguments.address, &self.arguments.path));
         // A failure shows again at the first event.
-        let _ = connection.ask(&self.request);
+        let _ = connection.ask(request(&self.request, &cycle));
         self.poll.watch(&connection.socket, index)?;
-        Ok(Slot { connection, begun })
+        Ok(Slot {
+            connection,
+            begun,
+            cycle,
+        })
     }
 }

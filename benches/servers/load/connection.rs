@@ -88,6 +88,11 @@ impl Connection {
         self.is_asking
     }
 
+    /// The bytes of the last answer.
+    pub(crate) fn answer(&self) -> &[u8] {
+        &self.received
+    }
+
     /// Whether the handshake is over.
     pub(crate) fn is_connected(&self) -> bool {
         self.socket.peer_addr().is_ok()

@@ -13,6 +13,7 @@
 
 mod closed;
 mod connection;
+mod life_cycle;
 mod open;
 mod poll;
 mod records;
@@ -60,6 +61,10 @@ struct Arguments {
     /// Closed loop: over WebSocket; no header goes with a request then.
     #[arg(long, conflicts_with_all = ["phase", "churn", "source_ports", "header"])]
     websocket: bool,
+    /// Closed loop: instead of one request, the life of a legacy session: `initialize`, `notifications/initialized`, an
+    /// echo and DELETE, which count as one.
+    #[arg(long, conflicts_with_all = ["phase", "churn", "websocket", "body", "header"])]
+    life_cycle: bool,
     /// Open loop: requests per second and seconds, as in 800:10; one after the other when repeated.
     #[arg(long)]
     phase: Vec<Phase>,

@@ -13,7 +13,7 @@ use crate::poll::Poll;
 use crate::records::{Record, report};
 use crate::response::Outcome;
 use crate::schedule::Schedule;
-use crate::{Arguments, RECEIVE_BYTES};
+use crate::{Arguments, RECEIVE_BYTES, cpu_nanos};
 
 /// The server takes connections meanwhile.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -32,6 +32,8 @@ struct OpenLoop<'a> {
     held: VecDeque<Duration>,
     counts: Counts,
     records: Vec<Record>,
+    /// The server's CPU time when the last phase began and when it ended, in nanoseconds.
+    cpu: Vec<u64>,
 }
 
 struct Slot {
@@ -61,6 +63,7 @@ pub(crate) fn run(arguments: &Arguments, request: Vec<u8>) -> io::Result<serde_j
         held: VecDeque::new(),
         counts: Counts::default(),
         records: Vec::new(),
+        cpu: Vec::new(),
     };
     for index in 0..arguments.connections {
         load.add_connection(arguments.source(index))?;
@@ -73,6 +76,12 @@ pub(crate) fn run(arguments: &Arguments, request: Vec<u8>) -> io::Result<serde_j
     ))?;
     load.give_up();
     let mut report = report(&load.records, &arguments.phase, arguments.window_millis);
+    if let [begin, end] = load.cpu[..] {
+        let last = arguments.phase.len() - 1;
+        let offered = report["phases"][last]["offered"].as_u64().unwrap_or(0);
+        let micros = (end - begin) as f64 / 1e3 / offered.max(1) as f64;
+        report["phases"][last]["server_cpu_micros_per_request"] = micros.into();
+    }
     report["label"] = arguments.label.clone().into();
     report["connections"] = load.slots.len().into();
     report["held"] = load.counts.held.into();
@@ -113,16 +122,24 @@ impl OpenLoop<'_> {
 
     fn follow(&mut self, schedule: Schedule) -> io::Result<()> {
         let length: Duration = self.arguments.phase.iter().map(|phase| phase.length).sum();
+        let last = self.arguments.phase.last().map_or(length, |phase| phase.length);
+        let looks = [length - last, length];
         let end = length + Duration::from_secs_f64(self.arguments.patience);
         let mut schedule = schedule.peekable();
         let mut buffer = vec![0; RECEIVE_BYTES];
         self.started = Instant::now();
         loop {
             let now = self.started.elapsed();
+            if let (Some(pid), Some(look)) = (self.arguments.pid, looks.get(self.cpu.len()))
+                && now >= *look
+            {
+                self.cpu.push(cpu_nanos(pid)?);
+            }
             while let Some(due) = schedule.next_if(|due| *due <= now) {
                 self.dispatch(due)?;
             }
-            let is_done = schedule.peek().is_none() && self.free.len() == self.slots.len();
+            let is_watched = self.arguments.pid.is_some() && self.cpu.len() < looks.len();
+            let is_done = schedule.peek().is_none() && self.free.len() == self.slots.len() && !is_watched;
             if is_done || now > end {
                 return Ok(());
             }

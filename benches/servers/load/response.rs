@@ -1,8 +1,9 @@
 //! Finds the end of an HTTP response and says how the request ended.
 //!
-//! It understands the answers to a POST whose client allows JSON: a head with `content-length` and a body. Chunked
-//! answers and event streams are malformed here. Every answer has exactly one [`Outcome`].
+//! It understands a body with `content-length`, a chunked one, and a head whose status allows none. Every answer has
+//! exactly one [`Outcome`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The outcome of a request, in the order of the report.
@@ -80,26 +81,87 @@ pub(crate) fn front(received: &[u8]) -> Front {
     if response.parse(received).is_err() {
         return Front::Malformed;
     }
-    let length = header(&response, "content-length").and_then(|value| value.parse::<usize>().ok());
-    let (Some(status), Some(length)) = (response.code, length) else {
+    let Some(status) = response.code else {
         return Front::Malformed;
     };
     let head = blank + 4;
-    let Some(body) = head.checked_add(length).and_then(|end| received.get(head..end)) else {
-        return Front::Incomplete;
+    let (body, bytes) = match body(&response, status, &received[head..]) {
+        Body::Whole(body, bytes) => (body, head + bytes),
+        Body::Incomplete => return Front::Incomplete,
+        Body::Malformed => return Front::Malformed,
     };
     let is_last = header(&response, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     let outcome = match status {
-        200 => judge(body),
+        200 => judge(&body),
         503 if header(&response, "retry-after").is_none() => Outcome::Refused(Refusal::NoRetryAfter),
-        503 => Outcome::Refused(refusal(body)),
+        503 => Outcome::Refused(refusal(&body)),
         _ => Outcome::Status(status),
     };
     Front::Response {
-        bytes: head + length,
+        bytes,
         outcome,
         is_last,
     }
+}
+
+/// The state of the bytes behind a head.
+enum Body<'a> {
+    Incomplete,
+    /// Whole, and how many bytes its framing takes.
+    Whole(Cow<'a, [u8]>, usize),
+    Malformed,
+}
+
+fn body<'a>(response: &httparse::Response<'_, '_>, status: u16, rest: &'a [u8]) -> Body<'a> {
+    if status == 204 {
+        return Body::Whole(Cow::default(), 0);
+    }
+    if header(response, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        return chunks(rest);
+    }
+    let length = header(response, "content-length").and_then(|value| value.parse::<usize>().ok());
+    let Some(length) = length else {
+        return Body::Malformed;
+    };
+    rest.get(..length)
+        .map_or(Body::Incomplete, |body| Body::Whole(body.into(), length))
+}
+
+/// The chunks at the front of `rest` as one.
+fn chunks(rest: &[u8]) -> Body<'_> {
+    let (mut body, mut at) = (Vec::new(), 0);
+    loop {
+        let (start, size) = match httparse::parse_chunk_size(&rest[at..]) {
+            Ok(httparse::Status::Complete((bytes, size))) => (at + bytes, size),
+            Ok(httparse::Status::Partial) => return Body::Incomplete,
+            Err(_) => return Body::Malformed,
+        };
+        let Some(end) = usize::try_from(size)
+            .ok()
+            .and_then(|size| start.checked_add(size))
+        else {
+            return Body::Malformed;
+        };
+        let Some(line) = end.checked_add(2).and_then(|next| rest.get(end..next)) else {
+            return Body::Incomplete;
+        };
+        if line != b"\r\n" {
+            return Body::Malformed;
+        }
+        body.extend_from_slice(&rest[start..end]);
+        at = end + 2;
+        if size == 0 {
+            return Body::Whole(body.into(), at);
+        }
+    }
+}
+
+/// The value of a header field of a whole response.
+pub(crate) fn header_value(answer: &[u8], name: &str) -> Option<String> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    response.parse(answer).ok()?;
+    header(&response, name).map(str::to_owned)
 }
 
 fn header<'r>(response: &httparse::Response<'_, 'r>, name: &str) -> Option<&'r str> {
@@ -218,7 +280,25 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_one_body() {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let whole = format!("{head}b\r\ndata: {{\"res\r\n8\r\nult\":{{}}}}\r\n0\r\n\r\n").into_bytes();
+        for end in 0..whole.len() {
+            assert_eq!(front(&whole[..end]), Front::Incomplete, "{end}");
+        }
+        assert_eq!(outcome(&whole), Outcome::Ok);
+        for wrong in ["x\r\n", "1\r\nabc", "ffffffffffffffff\r\n"] {
+            assert_eq!(
+                front(format!("{head}{wrong}").as_bytes()),
+                Front::Malformed,
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
     fn what_has_no_length_is_malformed() {
+        assert_eq!(outcome(b"HTTP/1.1 204 No Content\r\n\r\n"), Outcome::Status(204));
         for bytes in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"nonsense\r\n\r\n"] {
             assert_eq!(front(bytes), Front::Malformed);
         }

@@ -1,7 +1,8 @@
-//! The peer: one `echo` tool on rmcp, the official Rust SDK, in its fastest documented configuration.
+//! The peer: `echo` and `blob` on rmcp, the official Rust SDK, in its fastest documented configuration.
 //!
-//! It is stateless, with JSON answers, one worker thread, and a tool router that is built once and shared. It checks
-//! what rmcp checks by default and nothing more. It prints `listening ADDRESS` once it serves.
+//! It has JSON answers, one worker thread, and a tool router that is built once and shared; with the argument
+//! `--sessions` it has legacy sessions, otherwise it is stateless. It checks what rmcp checks by default and nothing
+//! more. It prints `listening ADDRESS` once it serves.
 
 use std::io;
 use std::sync::Arc;
@@ -9,15 +10,23 @@ use std::sync::Arc;
 use axum::serve::ListenerExt;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, schemars, tool, tool_handler, tool_router};
 use tokio::net::TcpListener;
+
+const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct EchoRequest {
     /// The text to return.
     message: String,
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct BlobRequest {
+    /// Bytes of the text to return.
+    bytes: usize,
 }
 
 /// Made anew for every request by rmcp, so it holds nothing but a count of what is shared.
@@ -32,6 +41,13 @@ impl Echo {
     fn echo(&self, Parameters(EchoRequest { message }): Parameters<EchoRequest>) -> String {
         message
     }
+
+    #[tool(description = "Answers with the alphabet, repeated to this many bytes.")]
+    fn blob(&self, Parameters(BlobRequest { bytes }): Parameters<BlobRequest>) -> String {
+        let mut text = ALPHABET.repeat(bytes / ALPHABET.len() + 1);
+        text.truncate(bytes);
+        text
+    }
 }
 
 #[tool_handler(router = self.tool_router)]
@@ -42,10 +58,11 @@ async fn main() -> io::Result<()> {
     let echo = Echo {
         tool_router: Arc::new(Echo::tool_router()),
     };
+    let has_sessions = std::env::args().any(|argument| argument == "--sessions");
     let config = StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(false)
+        .with_legacy_session_mode(has_sessions)
         .with_json_response(true);
-    let service: StreamableHttpService<Echo, NeverSessionManager> =
+    let service: StreamableHttpService<Echo, LocalSessionManager> =
         StreamableHttpService::new(move || Ok(echo.clone()), Arc::default(), config);
     let router = axum::Router::new().nest_service("/mcp", service);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
