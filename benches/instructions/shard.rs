@@ -6,8 +6,8 @@ use weir::internals::ring::simulated::SimulatedPeer;
 
 use crate::rig::Rig;
 use crate::rig::requests::{
-    LEGACY_ECHO, MODERN_ECHO, frame, legacy_echo, legacy_progress, modern_echo, modern_progress, new_session,
-    open_websocket,
+    INITIALIZED, LEGACY_ECHO, MODERN_ECHO, delete, frame, initialize, legacy_echo, legacy_post,
+    legacy_progress, modern_echo, modern_progress, new_session, open_websocket, session_of,
 };
 use crate::{ROUNDS, counted, exempt};
 
@@ -129,7 +129,57 @@ fn ten_progress_messages(mut warm: Warm) -> Warm {
     warm
 }
 
+/// A connection on which whole sessions follow one another.
+pub(crate) struct Sessions {
+    rig: Rig,
+    peer: SimulatedPeer,
+}
+
+impl Sessions {
+    fn new() -> Self {
+        let rig = Rig::new();
+        let peer = rig.connect();
+        let mut sessions = Self { rig, peer };
+        (0..WARM_UP_ROUNDS).for_each(|_| sessions.round());
+        sessions
+    }
+
+    /// What a legacy client says from its first message to its last.
+    fn round(&mut self) {
+        let answer = self.step(exempt(initialize), " 200 ");
+        let session = exempt(|| session_of(&answer));
+        self.step(exempt(|| legacy_post(&session, INITIALIZED)), " 202 ");
+        self.step(exempt(|| legacy_echo(&session)), ECHOED);
+        self.step(exempt(|| delete(&session)), " 200 ");
+    }
+
+    fn step(&mut self, request: Vec<u8>, expected: &str) -> Vec<u8> {
+        exempt(|| self.peer.write(&request));
+        for _ in 0..SILENT_PASSES {
+            self.rig.pass();
+            let answer = exempt(|| self.peer.read());
+            if !answer.is_empty() {
+                exempt(|| {
+                    let text = String::from_utf8_lossy(&answer);
+                    assert!(text.contains(expected), "{text}");
+                    drop(request);
+                });
+                return answer;
+            }
+        }
+        panic!("no answer to {}", String::from_utf8_lossy(&request));
+    }
+}
+
+// A session from its beginning to its end: initialize, initialized, one call, DELETE.
+#[library_benchmark]
+#[bench::legacy(Sessions::new())]
+fn life_cycle(mut sessions: Sessions) -> Sessions {
+    counted(|| (0..ROUNDS).for_each(|_| sessions.round()));
+    sessions
+}
+
 library_benchmark_group!(
     name = through_a_shard;
-    benchmarks = echo, echo_over_websocket, ten_progress_messages
+    benchmarks = echo, echo_over_websocket, ten_progress_messages, life_cycle
 );

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each of the benches that include this uses its part")]
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use weir::internals::jsonrpc::Scratch;
@@ -10,7 +11,7 @@ use weir::internals::mcp::{Identity, Options, Principal, Protocol, Reply, Step, 
 use weir::internals::registry::{Outcome, ShardRegistry, Started};
 use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
-use weir::internals::session::{SessionKey, SessionOptions, Store};
+use weir::internals::session::{SessionKey, SessionOptions, ShardStore, Store};
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{
     HEAD_RESERVE, Head, HttpLimits, Intake, Progress, Request, Response, ResponseContext, request_context,
@@ -24,7 +25,7 @@ const NOW: UnixSeconds = UnixSeconds(1_785_000_000);
 pub(crate) struct Server {
     protocol: Protocol,
     tools: ShardRegistry,
-    sessions: Store,
+    sessions: ShardStore,
     policy: AdmissionPolicy,
     limits: HttpLimits,
     scratch: Scratch,
@@ -46,13 +47,13 @@ impl Server {
         Self {
             tools: ShardRegistry::new(registry.clone()),
             protocol: Protocol::new(registry, &Identity::default(), Options::default()),
-            sessions: Store::new(
+            sessions: ShardStore::new(Arc::new(Store::new(
                 &SessionKey::random().expect("randomness"),
                 SessionOptions::default(),
                 LiveOptions::default(),
                 TaskOptions::default(),
                 1,
-            ),
+            ))),
             policy: policy.expect("valid"),
             limits: HttpLimits {
                 head: HeadLimits::default(),

@@ -44,8 +44,9 @@ pub(super) fn make(settings: &Settings, protocol: Arc<Protocol>) -> Result<Servi
     })
 }
 
-/// Of the memory for live state, at most this part is for remembering ended sessions.
-const TOMBSTONES_DIVISOR: usize = 8;
+/// Of the memory for live state, at most this part is for remembering ended sessions, and as much for ids that were
+/// opened before.
+const REMEMBERED_DIVISOR: usize = 8;
 
 fn store(settings: &Settings) -> Result<Store, StartError> {
     let key = match &settings.session.key_file {
@@ -53,21 +54,28 @@ fn store(settings: &Settings) -> Result<Store, StartError> {
         None => SessionKey::random().map_err(|error| StartError::Randomness(Cause::new(error)))?,
     };
     let live_bytes = usize::try_from(settings.memory.live_bytes()).unwrap_or(usize::MAX);
+    let shards = settings.shards.len();
+    let remembered_bytes = live_bytes / REMEMBERED_DIVISOR;
     let tombstones_max =
-        SessionOptions::TOMBSTONES_MAX.min(live_bytes / TOMBSTONES_DIVISOR / SessionOptions::TOMBSTONE_BYTES);
+        SessionOptions::TOMBSTONES_MAX.min(remembered_bytes / SessionOptions::TOMBSTONE_BYTES);
+    let opened_max =
+        SessionOptions::OPENED_MAX.min(remembered_bytes / shards.max(1) / SessionOptions::OPENED_BYTES);
     let sessions = SessionOptions {
         max_age: settings.session.max_age,
         tombstones_max,
+        opened_max,
     };
+    let remembered_bytes =
+        tombstones_max * SessionOptions::TOMBSTONE_BYTES + shards * opened_max * SessionOptions::OPENED_BYTES;
     let tasks = TaskOptions {
         settings: settings.tasks,
         bytes_max: usize::try_from(settings.memory.task_bytes()).unwrap_or(usize::MAX),
     };
     let live = LiveOptions {
-        bytes_max: live_bytes - tombstones_max * SessionOptions::TOMBSTONE_BYTES,
+        bytes_max: live_bytes - remembered_bytes,
         ..LiveOptions::default()
     };
-    Ok(Store::new(&key, sessions, live, tasks, settings.shards.len()))
+    Ok(Store::new(&key, sessions, live, tasks, shards))
 }
 
 fn read_key(path: &Path) -> Result<SessionKey, StartError> {

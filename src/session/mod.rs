@@ -11,8 +11,10 @@
 //!
 //! | file | its part |
 //! |---|---|
+//! | `shard_store` | the store as one shard uses it |
 //! | `store` | sealed ids, live state, tasks and sealed state as one store |
 //! | `seal`, `key` | session ids, and the key that seals them |
+//! | `opened`, `random` | what a shard keeps so that ids cost less: those it opened, and random bytes |
 //! | `state_seal` | the sealed state that modern clients carry |
 //! | `tombstones` | ended and evicted sessions |
 //! | `tasks` | calls that go on without the client that made them |
@@ -20,7 +22,10 @@
 
 mod key;
 pub mod live;
+mod opened;
+mod random;
 mod seal;
+mod shard_store;
 mod state_seal;
 mod store;
 pub mod tasks;
@@ -29,15 +34,15 @@ mod tombstones;
 use std::time::Duration;
 
 pub use key::{KeyError, SessionKey};
+pub use shard_store::ShardStore;
 pub use store::Store;
 
-use seal::{Plain, Seal};
+use opened::OpenedIds;
+use random::RandomBytes;
+use seal::{Plain, Seal, TEXT_BYTES};
 use tombstones::Tombstones;
 
-use crate::mcp::{
-    EndSession, OpenSession, Principal, Session, SessionId, SessionToken, SessionUnavailable, Sessions,
-    UnixSeconds,
-};
+use crate::mcp::{Principal, Session, SessionId, SessionUnavailable, UnixSeconds};
 use crate::metrics::TombstoneFigures;
 
 /// Limits of sealed sessions.
@@ -48,6 +53,8 @@ pub struct SessionOptions {
     /// Ended sessions that the process remembers at a time. When more end within `max_age`, the oldest are forgotten: a
     /// client that still has such an id has a session again, in which nothing is left.
     pub tombstones_max: usize,
+    /// Ids that each shard remembers, so that it need not decrypt them again: at most so many.
+    pub opened_max: usize,
 }
 
 impl Default for SessionOptions {
@@ -55,6 +62,7 @@ impl Default for SessionOptions {
         Self {
             max_age: Duration::from_secs(24 * 60 * 60),
             tombstones_max: Self::TOMBSTONES_MAX,
+            opened_max: Self::OPENED_MAX,
         }
     }
 }
@@ -64,11 +72,15 @@ impl SessionOptions {
     pub const TOMBSTONES_MAX: usize = 128 * 1024;
     /// The most bytes that each of them takes.
     pub const TOMBSTONE_BYTES: usize = Tombstones::ENTRY_BYTES;
+    /// As many as there are unless memory is short; their table grows as sessions come.
+    pub const OPENED_MAX: usize = 4_096;
+    /// The bytes that each of them takes.
+    pub const OPENED_BYTES: usize = OpenedIds::ENTRY_BYTES;
 }
 
 /// The sessions of one process. All shards share it; it takes a lock only where sessions were ended.
 #[derive(Debug)]
-pub struct SealedSessions {
+struct SealedSessions {
     seal: Seal,
     tombstones: Tombstones,
     max_age_seconds: u64,
@@ -76,7 +88,7 @@ pub struct SealedSessions {
 
 impl SealedSessions {
     /// Sessions sealed with `key`.
-    pub fn new(key: &SessionKey, options: SessionOptions) -> Self {
+    fn new(key: &SessionKey, options: SessionOptions) -> Self {
         Self {
             seal: Seal::new(key),
             tombstones: Tombstones::new(options.tombstones_max),
@@ -85,16 +97,47 @@ impl SealedSessions {
     }
 
     /// Ended sessions that are remembered, and those that were forgotten before their ids expired.
-    pub fn tombstones(&self) -> TombstoneFigures {
+    fn tombstones(&self) -> TombstoneFigures {
         self.tombstones.figures()
     }
 
-    fn open_plain(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Plain> {
-        let plain = self.seal.open(id)?;
+    fn mint(
+        &self,
+        ids: &mut ShardIds,
+        session: &Session,
+        now: UnixSeconds,
+    ) -> Result<SessionId, SessionUnavailable> {
+        let random = ids.random.take().ok_or(SessionUnavailable)?;
+        let (text, plain) = self.seal.seal(&random, session, now).ok_or(SessionUnavailable)?;
+        ids.opened.insert(&text, plain);
+        SessionId::new(&text).ok_or(SessionUnavailable)
+    }
+
+    fn open(&self, ids: &mut ShardIds, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<Plain> {
+        let text = id.try_into().ok()?;
+        let plain = match ids.opened.find(text) {
+            Some(plain) => *plain,
+            None => self.open_unknown(ids, text)?,
+        };
         let is_valid = plain.session.principal == principal
             && now < self.expiry(&plain)
             && !self.tombstones.contains(plain.token);
         is_valid.then_some(plain)
+    }
+
+    #[cold]
+    fn open_unknown(&self, ids: &mut ShardIds, text: &[u8; TEXT_BYTES]) -> Option<Plain> {
+        let plain = self.seal.open(text)?;
+        ids.opened.insert(text, plain);
+        Some(plain)
+    }
+
+    /// Ends a session that was opened by `id`.
+    fn end(&self, ids: &mut ShardIds, id: &[u8], plain: &Plain, now: UnixSeconds) {
+        self.tombstones.insert(plain.token, self.expiry(plain), now);
+        if let Ok(text) = id.try_into() {
+            ids.opened.remove(text);
+        }
     }
 
     fn expiry(&self, plain: &Plain) -> UnixSeconds {
@@ -102,26 +145,17 @@ impl SealedSessions {
     }
 }
 
-impl Sessions for SealedSessions {
-    fn mint(&self, session: &Session, now: UnixSeconds) -> Result<SessionId, SessionUnavailable> {
-        self.seal.seal(session, now)
-    }
+/// What one shard keeps so that ids cost less.
+struct ShardIds {
+    opened: OpenedIds,
+    random: RandomBytes,
+}
 
-    fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession> {
-        let plain = self.open_plain(id, principal, now)?;
-        Some(OpenSession {
-            session: plain.session,
-            token: SessionToken(plain.token),
-        })
-    }
-
-    fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
-        match self.open_plain(id, principal, now) {
-            None => EndSession::Unknown,
-            Some(plain) => {
-                self.tombstones.insert(plain.token, self.expiry(&plain), now);
-                EndSession::Ended
-            }
+impl ShardIds {
+    fn new(options: SessionOptions) -> Self {
+        Self {
+            opened: OpenedIds::new(options.opened_max),
+            random: RandomBytes::new(),
         }
     }
 }

@@ -1,39 +1,48 @@
 //! Sealing a session into its id and opening it again.
 //!
 //! ```text
-//!   format 1 │ key id 2 │ nonce 24 │ sealed 41: revision 1, capabilities 2, issued 6, principal 16, token 16 │ tag 16
+//!   format 1 │ key id 2 │ nonce 12 │ sealed 41: revision 1, capabilities 2, issued 6, principal 16, token 16 │ tag 16
 //! ```
 //!
-//! An id is 84 bytes, XChaCha20-Poly1305 over the sealed part with format and key id as associated data, and then
-//! base64url: 112 characters, of which the first four are the same for all of a key's ids. The extended nonce makes
-//! random nonces safe for any number of ids. A tombstone remembers the token. Nothing here allocates.
+//! An id is 72 bytes, AES-128-GCM-SIV (RFC 8452) over the sealed part with format and key id as associated data, and
+//! then base64url: 96 characters, of which the first four are the same for all of a key's ids. Should two ids ever have
+//! the same random nonce, nothing is lost: the construction is misuse-resistant, and their tokens still differ. With
+//! the processor's instructions for AES it takes a fifth of the instructions that XChaCha20-Poly1305 takes for a text
+//! this short; that was format 1, which is unknown now. A tombstone remembers the token. Nothing here allocates.
 
+use aes_gcm_siv::aead::{AeadInOut, KeyInit};
+use aes_gcm_siv::{Aes128GcmSiv, Nonce, Tag};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
 
 use super::key::SessionKey;
-use crate::mcp::{
-    ClientCapabilities, Era, Principal, Revision, Session, SessionId, SessionUnavailable, UnixSeconds,
-};
+use crate::mcp::{ClientCapabilities, Era, Principal, Revision, Session, SessionId, UnixSeconds};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const HEAD_BYTES: usize = 3;
-const NONCE_BYTES: usize = 24;
+const NONCE_BYTES: usize = 12;
 const SEALED_BYTES: usize = 41;
 const TAG_BYTES: usize = 16;
 const TOKEN_BYTES: usize = 16;
 const ID_BYTES: usize = HEAD_BYTES + NONCE_BYTES + SEALED_BYTES + TAG_BYTES;
-const TEXT_BYTES: usize = ID_BYTES / 3 * 4;
+const KEY_BYTES: usize = 16;
+/// The label that keeps this key apart from all others derived from the same one.
+const PURPOSE: &[u8] = b"weir session ids";
 
 const _: () = assert!(ID_BYTES.is_multiple_of(3), "every character of an id must count");
 const _: () = assert!(TEXT_BYTES <= SessionId::BYTES_MAX);
+
+/// Characters of an id.
+pub(super) const TEXT_BYTES: usize = ID_BYTES / 3 * 4;
+/// Random bytes in an id.
+pub(super) const RANDOM_BYTES: usize = NONCE_BYTES + TOKEN_BYTES;
 
 /// What distinguishes one session from all others: 128 random bits.
 pub(super) type Token = [u8; TOKEN_BYTES];
 
 /// An opened id.
+#[derive(Clone, Copy)]
 pub(super) struct Plain {
     pub(super) session: Session,
     pub(super) issued: UnixSeconds,
@@ -42,36 +51,48 @@ pub(super) struct Plain {
 
 /// One key, ready for use.
 pub(super) struct Seal {
-    cipher: XChaCha20Poly1305,
+    cipher: Aes128GcmSiv,
     head: [u8; HEAD_BYTES],
 }
 
 impl Seal {
     pub(super) fn new(key: &SessionKey) -> Self {
-        let cipher = XChaCha20Poly1305::new(&Key::from(key.0));
+        let derived: [u8; 32] = Sha256::new()
+            .chain_update(PURPOSE)
+            .chain_update(key.0)
+            .finalize()
+            .into();
+        let (secret, told) = derived.split_at(KEY_BYTES);
+        let mut key = [0; KEY_BYTES];
+        key.copy_from_slice(secret);
+        let mut head = [FORMAT; HEAD_BYTES];
+        // The key id, which tells keys apart and says nothing of the secret.
+        for (byte, told) in head.iter_mut().skip(1).zip(told) {
+            *byte = *told;
+        }
         Self {
-            head: head(&cipher),
-            cipher,
+            cipher: Aes128GcmSiv::new(&key.into()),
+            head,
         }
     }
 
-    pub(super) fn seal(&self, session: &Session, now: UnixSeconds) -> Result<SessionId, SessionUnavailable> {
-        let mut random = [0; NONCE_BYTES + TOKEN_BYTES];
-        getrandom::fill(&mut random).map_err(|_| SessionUnavailable)?;
-        self.seal_with(&random, session, now).ok_or(SessionUnavailable)
-    }
-
-    fn seal_with(
+    /// The text of a session that begins now, and the session as the text opens.
+    pub(super) fn seal(
         &self,
-        random: &[u8; NONCE_BYTES + TOKEN_BYTES],
+        random: &[u8; RANDOM_BYTES],
         session: &Session,
         now: UnixSeconds,
-    ) -> Option<SessionId> {
+    ) -> Option<([u8; TEXT_BYTES], Plain)> {
         let (nonce, token) = random.split_first_chunk::<NONCE_BYTES>()?;
-        let mut sealed = plain_bytes(session, now, token.try_into().ok()?)?;
+        let plain = Plain {
+            session: *session,
+            issued: now,
+            token: token.try_into().ok()?,
+        };
+        let mut sealed = plain_bytes(&plain)?;
         let tag = self
             .cipher
-            .encrypt_inout_detached(&XNonce::from(*nonce), &self.head, sealed.as_mut_slice().into())
+            .encrypt_inout_detached(&Nonce::from(*nonce), &self.head, sealed.as_mut_slice().into())
             .ok()?;
         let mut id = [0; ID_BYTES];
         let mut at = 0;
@@ -81,14 +102,11 @@ impl Seal {
         }
         let mut text = [0; TEXT_BYTES];
         URL_SAFE_NO_PAD.encode_slice(id, &mut text).ok()?;
-        SessionId::new(&text)
+        Some((text, plain))
     }
 
     /// The session sealed in this text; `None` if anything at all is wrong with it.
-    pub(super) fn open(&self, text: &[u8]) -> Option<Plain> {
-        if text.len() != TEXT_BYTES {
-            return None;
-        }
+    pub(super) fn open(&self, text: &[u8; TEXT_BYTES]) -> Option<Plain> {
         let mut id = [0; ID_BYTES];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut id).ok()?;
         let (head, rest) = id.get(..length)?.split_first_chunk::<HEAD_BYTES>()?;
@@ -101,7 +119,7 @@ impl Seal {
         let mut plain = *sealed;
         self.cipher
             .decrypt_inout_detached(
-                &XNonce::from(*nonce),
+                &Nonce::from(*nonce),
                 head,
                 plain.as_mut_slice().into(),
                 &Tag::from(tag),
@@ -117,34 +135,23 @@ impl std::fmt::Debug for Seal {
     }
 }
 
-/// Format and key id. The key id is a tag over an empty text under a nonce that is never used otherwise: it tells keys
-/// apart and reveals nothing about them.
-fn head(cipher: &XChaCha20Poly1305) -> [u8; HEAD_BYTES] {
-    let mut nothing = [0; 0];
-    let nonce = XNonce::from([0; NONCE_BYTES]);
-    let tag = cipher.encrypt_inout_detached(&nonce, b"weir session key id", nothing.as_mut_slice().into());
-    match tag.as_deref() {
-        Ok([a, b, ..]) => [FORMAT, *a, *b],
-        _ => [FORMAT, 0, 0],
-    }
-}
-
-fn plain_bytes(session: &Session, now: UnixSeconds, token: Token) -> Option<[u8; SEALED_BYTES]> {
-    let [_, _, issued @ ..] = now.0.to_be_bytes();
-    let mut plain = [0; SEALED_BYTES];
+fn plain_bytes(plain: &Plain) -> Option<[u8; SEALED_BYTES]> {
+    let session = &plain.session;
+    let [_, _, issued @ ..] = plain.issued.0.to_be_bytes();
+    let mut bytes = [0; SEALED_BYTES];
     let parts: [&[u8]; 5] = [
         &[u8::try_from(session.revision.index()).ok()?],
         &session.capabilities.bits().to_be_bytes(),
         &issued,
         &session.principal.0,
-        &token,
+        &plain.token,
     ];
     let mut at = 0;
     for part in parts {
-        plain.get_mut(at..at + part.len())?.copy_from_slice(part);
+        bytes.get_mut(at..at + part.len())?.copy_from_slice(part);
         at += part.len();
     }
-    Some(plain)
+    Some(bytes)
 }
 
 fn from_plain_bytes(plain: &[u8; SEALED_BYTES]) -> Option<Plain> {

@@ -2,27 +2,27 @@
 //! requests.
 //!
 //! ```text
-//!   format 1 │ nonce 24 │ sealed: expiry 8, plain │ tag 16
+//!   format 1 │ nonce 12 │ sealed: expiry 8, plain │ tag 16
 //! ```
 //!
-//! The state is sealed by XChaCha20-Poly1305 and written in base64url. The format, and the request to which the state
-//! is bound, are associated data, so a state that comes back with another request, or from another principal, does not
-//! open. The key is derived from that of session ids: with a key from a file, every replica opens what another sealed.
-//! A state may come back any number of times until it expires; a caller that must not serve one twice has to remember
-//! it.
+//! The state is sealed by AES-256-GCM-SIV (RFC 8452) and written in base64url. The format, and the request to which the
+//! state is bound, are associated data, so a state that comes back with another request, or from another principal,
+//! does not open. The key is derived from that of session ids: with a key from a file, every replica opens what another
+//! sealed. A state may come back any number of times until it expires; a caller that must not serve one twice has to
+//! remember it.
 //! Specification: 2026-07-28, patterns/mrtr, "requestState".
 
+use aes_gcm_siv::aead::{AeadInOut, KeyInit};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 
 use super::key::SessionKey;
 use crate::mcp::UnixSeconds;
 
-const FORMAT: u8 = 1;
-const NONCE_BYTES: usize = 24;
+const FORMAT: u8 = 2;
+const NONCE_BYTES: usize = 12;
 const EXPIRY_BYTES: usize = 8;
 const TAG_BYTES: usize = 16;
 /// For how long a client's user may think about a question.
@@ -34,7 +34,7 @@ const PURPOSE: &[u8] = b"weir request state";
 
 /// One key, ready for use.
 pub(super) struct RequestStateSeal {
-    cipher: XChaCha20Poly1305,
+    cipher: Aes256GcmSiv,
 }
 
 impl RequestStateSeal {
@@ -45,7 +45,7 @@ impl RequestStateSeal {
             .finalize()
             .into();
         Self {
-            cipher: XChaCha20Poly1305::new(&Key::from(derived)),
+            cipher: Aes256GcmSiv::new(&derived.into()),
         }
     }
 
@@ -63,7 +63,7 @@ impl RequestStateSeal {
         let body = sealed.get_mut(head_bytes..)?;
         let tag = self
             .cipher
-            .encrypt_inout_detached(&XNonce::from(nonce), &associated(bound), body.into())
+            .encrypt_inout_detached(&Nonce::from(nonce), &associated(bound), body.into())
             .ok()?;
         sealed.extend_from_slice(&tag);
         let text = URL_SAFE_NO_PAD.encode(sealed);
@@ -85,7 +85,7 @@ impl RequestStateSeal {
         let mut body = body.to_vec();
         self.cipher
             .decrypt_inout_detached(
-                &XNonce::from(*nonce),
+                &Nonce::from(*nonce),
                 &associated(bound),
                 body.as_mut_slice().into(),
                 &Tag::from(*tag),
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(other_key.open(&text, BOUND, NOW), None);
         // The key is not the one of session ids, though it is made of it.
         let ids_key = RequestStateSeal {
-            cipher: XChaCha20Poly1305::new(&Key::from([7; 32])),
+            cipher: Aes256GcmSiv::new(&[7; 32].into()),
         };
         assert_eq!(ids_key.open(&text, BOUND, NOW), None);
     }

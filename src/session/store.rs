@@ -1,8 +1,8 @@
 //! Everything that a process knows of its clients beyond a request: sealed session ids, the live state of sessions, and
 //! the sealed state that clients carry.
 //!
-//! The store makes one [`State`](crate::mcp::State) of the three. A session that ends or is evicted is unknown to all
-//! of them at once.
+//! Each shard has its own view of it, the [`ShardStore`](super::ShardStore). A session that ends or is evicted is
+//! unknown to all of them at once.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,12 +12,11 @@ use serde_json::Value;
 use super::live::{Live, LiveOptions};
 use super::state_seal::RequestStateSeal;
 use super::tasks::{TaskOptions, TaskStore};
-use super::{SealedSessions, SessionKey, SessionOptions};
+use super::{SealedSessions, SessionKey, SessionOptions, ShardIds};
 use crate::jsonrpc::RequestId;
 use crate::mcp::{
     CancelTask, EndSession, FeatureState, OpenSession, Principal, Session, SessionId, SessionToken,
-    SessionUnavailable, Sessions, StateRefused, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis,
-    UnixSeconds,
+    SessionUnavailable, StateRefused, StateSeal, TaskOwner, TaskView, Tasks, UnixMillis, UnixSeconds,
 };
 use crate::metrics::TombstoneFigures;
 use crate::registry::{AnswerError, LogLevel};
@@ -26,6 +25,7 @@ use crate::registry::{AnswerError, LogLevel};
 #[derive(Debug)]
 pub struct Store {
     sessions: SealedSessions,
+    options: SessionOptions,
     live: Arc<Live>,
     tasks: Arc<TaskStore>,
     seal: RequestStateSeal,
@@ -54,6 +54,7 @@ impl Store {
         }));
         Self {
             sessions: SealedSessions::new(key, sessions),
+            options: sessions,
             live,
             tasks,
             seal: RequestStateSeal::new(key),
@@ -73,6 +74,55 @@ impl Store {
     /// Ended sessions that are remembered, and those that were forgotten before their ids expired.
     pub fn tombstones(&self) -> TombstoneFigures {
         self.sessions.tombstones()
+    }
+
+    pub(super) fn new_shard_ids(&self) -> ShardIds {
+        ShardIds::new(self.options)
+    }
+
+    pub(super) fn mint(
+        &self,
+        ids: &mut ShardIds,
+        session: &Session,
+        now: UnixSeconds,
+    ) -> Result<SessionId, SessionUnavailable> {
+        self.sessions.mint(ids, session, now)
+    }
+
+    pub(super) fn open(
+        &self,
+        ids: &mut ShardIds,
+        id: &[u8],
+        principal: Principal,
+        now: UnixSeconds,
+    ) -> Option<OpenSession> {
+        let plain = self.sessions.open(ids, id, principal, now)?;
+        let token = SessionToken(plain.token);
+        if self.live.is_evicted(token) {
+            return None;
+        }
+        self.live.touch(token);
+        Some(OpenSession {
+            session: plain.session,
+            token,
+        })
+    }
+
+    pub(super) fn end(
+        &self,
+        ids: &mut ShardIds,
+        id: &[u8],
+        principal: Principal,
+        now: UnixSeconds,
+    ) -> EndSession {
+        let plain = self.sessions.open(ids, id, principal, now);
+        let known = plain.filter(|plain| !self.live.is_evicted(SessionToken(plain.token)));
+        let Some(plain) = known else {
+            return EndSession::Unknown;
+        };
+        self.sessions.end(ids, id, &plain, now);
+        self.live.end_session(SessionToken(plain.token));
+        EndSession::Ended
     }
 }
 
@@ -98,32 +148,6 @@ impl Tasks for Store {
 
     fn update_task(&self, owner: &TaskOwner, id: &str, answers: Vec<(&str, Value)>) -> bool {
         self.tasks.update_task(owner, id, answers)
-    }
-}
-
-impl Sessions for Store {
-    fn mint(&self, session: &Session, now: UnixSeconds) -> Result<SessionId, SessionUnavailable> {
-        self.sessions.mint(session, now)
-    }
-
-    fn open(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> Option<OpenSession> {
-        let open = Sessions::open(&self.sessions, id, principal, now)?;
-        if self.live.is_evicted(open.token) {
-            return None;
-        }
-        self.live.touch(open.token);
-        Some(open)
-    }
-
-    fn end(&self, id: &[u8], principal: Principal, now: UnixSeconds) -> EndSession {
-        let Some(open) = Sessions::open(self, id, principal, now) else {
-            return EndSession::Unknown;
-        };
-        let ended = self.sessions.end(id, principal, now);
-        if ended == EndSession::Ended {
-            self.live.end_session(open.token);
-        }
-        ended
     }
 }
 
@@ -168,8 +192,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::mcp::{ClientCapabilities, Revision};
+    use crate::mcp::{ClientCapabilities, Revision, Sessions};
     use crate::ring::ConnectionKey;
+    use crate::session::ShardStore;
     use crate::session::live::{StreamPlace, StreamState};
 
     const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
@@ -179,17 +204,17 @@ mod tests {
         principal: Principal::ANONYMOUS,
     };
 
-    fn store(live: LiveOptions) -> Store {
-        Store::new(
+    fn store(live: LiveOptions) -> ShardStore {
+        ShardStore::new(Arc::new(Store::new(
             &SessionKey([7; 32]),
             SessionOptions::default(),
             live,
             TaskOptions::default(),
             1,
-        )
+        )))
     }
 
-    fn open(store: &Store, id: &SessionId) -> Option<OpenSession> {
+    fn open(store: &ShardStore, id: &SessionId) -> Option<OpenSession> {
         Sessions::open(store, id.as_bytes(), Principal::ANONYMOUS, NOW)
     }
 

@@ -12,7 +12,7 @@ use crate::config::{OutputOptions, QueueOptions, RunOptions, Timeouts};
 use crate::mcp::{Principal, Protocol};
 use crate::metrics::{self, ToolLabels, ToolRow};
 use crate::registry::{Operation, ShardRegistry};
-use crate::session::Store;
+use crate::session::{ShardStore, Store};
 use crate::transport::http::admission::AdmissionPolicy;
 use crate::transport::http::{HealthSlot, HttpLimits};
 
@@ -130,6 +130,8 @@ pub(super) struct Serving {
     /// The service that requests are decoded for.
     current: LocalService,
     registry: ShardRegistry,
+    /// The services' store, which they all have in common.
+    state: ShardStore,
     served: Arc<Served>,
     /// Replacements of the service that were taken up.
     replacements_seen: u64,
@@ -144,6 +146,7 @@ impl Serving {
             .unwrap_or_else(|| served.current());
         Serving {
             registry: service.protocol.registry().for_shard(),
+            state: ShardStore::new(Arc::clone(&service.store)),
             current: Rc::new(service),
             served,
             replacements_seen,
@@ -160,6 +163,12 @@ impl Serving {
     #[inline]
     pub(super) fn principal(&self) -> Principal {
         Principal::ANONYMOUS
+    }
+
+    /// What is known of clients, as this shard's requests see it.
+    #[inline]
+    pub(super) fn state(&self) -> &ShardStore {
+        &self.state
     }
 
     /// What is registered, as this shard runs it.

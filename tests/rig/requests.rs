@@ -27,10 +27,12 @@ pub(crate) fn modern_echo() -> Vec<u8> {
 }
 
 pub(crate) fn legacy_echo(session: &str) -> Vec<u8> {
-    post(
-        &format!("MCP-Protocol-Version: 2025-11-25\r\n{session}"),
-        LEGACY_ECHO,
-    )
+    legacy_post(session, LEGACY_ECHO)
+}
+
+/// A message of a legacy client, of which `session` is the header line.
+pub(crate) fn legacy_post(session: &str, message: &str) -> Vec<u8> {
+    post(&format!("MCP-Protocol-Version: 2025-11-25\r\n{session}"), message)
 }
 
 /// A call of ten messages and a result, all in one stream of events.
@@ -74,15 +76,31 @@ pub(crate) fn open_websocket(rig: &mut Rig) -> SimulatedPeer {
     peer
 }
 
-/// `Mcp-Session-Id` of a new session, as a header line.
-pub(crate) fn new_session(rig: &mut Rig, peer: &SimulatedPeer) -> String {
-    let initialize = post(
+/// The notification that follows `initialize`.
+pub(crate) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+pub(crate) fn initialize() -> Vec<u8> {
+    post(
         "",
         r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25",
             "capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#,
-    );
-    let answer = rig.exchange(peer, &initialize);
-    let answer = String::from_utf8_lossy(&answer);
+    )
+}
+
+/// The end of a session.
+pub(crate) fn delete(session: &str) -> Vec<u8> {
+    format!("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nMCP-Protocol-Version: 2025-11-25\r\n{session}\r\n")
+        .into_bytes()
+}
+
+/// `Mcp-Session-Id` of a new session, as a header line.
+pub(crate) fn new_session(rig: &mut Rig, peer: &SimulatedPeer) -> String {
+    session_of(&rig.exchange(peer, &initialize()))
+}
+
+/// The header line of the session that the answer to `initialize` tells.
+pub(crate) fn session_of(answer: &[u8]) -> String {
+    let answer = String::from_utf8_lossy(answer);
     let is_id = |line: &&str| line.to_ascii_lowercase().starts_with("mcp-session-id:");
     let line = answer
         .lines()

@@ -11,7 +11,7 @@ use crate::registry::{Emission, LogLevel};
 use crate::mcp::call::Ticket;
 use crate::mcp::protocol::Protocol;
 use crate::mcp::revision::Era;
-use crate::mcp::state::State;
+use crate::mcp::state::FeatureState;
 use crate::mcp::task::TaskId;
 use crate::mcp::writing::question_compat;
 use crate::mcp::writing::related_task::{RELATED_TASK_KEY, write_related_task};
@@ -35,7 +35,7 @@ impl Protocol {
         task: &TaskId,
         emission: &Emission,
         question_id: &str,
-        state: &dyn State,
+        state: &dyn FeatureState,
         out: &mut Vec<u8>,
     ) -> bool {
         let says = ticket.revision().era() == Era::Legacy;
@@ -52,7 +52,7 @@ impl Protocol {
         ticket: &Ticket,
         emission: &Emission,
         question_id: &str,
-        state: &dyn State,
+        state: &dyn FeatureState,
         out: &mut Vec<u8>,
     ) -> bool {
         write(ticket, None, emission, question_id, state, out)
@@ -64,7 +64,7 @@ fn write(
     task: Option<&TaskId>,
     emission: &Emission,
     question_id: &str,
-    state: &dyn State,
+    state: &dyn FeatureState,
     out: &mut Vec<u8>,
 ) -> bool {
     let revision = ticket.revision();
@@ -118,7 +118,7 @@ fn write(
 
 /// Whether the client wants messages of this level. A modern request names its level, and its call logs nothing below
 /// it; for a legacy one the session's level counts.
-fn is_loud_enough(ticket: &Ticket, level: LogLevel, state: &dyn State) -> bool {
+fn is_loud_enough(ticket: &Ticket, level: LogLevel, state: &dyn FeatureState) -> bool {
     match ticket.revision().era() {
         Era::Modern => true,
         Era::Legacy => {

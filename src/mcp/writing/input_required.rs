@@ -15,7 +15,7 @@ use crate::mcp::error::{write_internal_error, write_missing_capability, write_ur
 use crate::mcp::protocol::Protocol;
 use crate::mcp::reply::{Reply, ReplyKind};
 use crate::mcp::revision::Era;
-use crate::mcp::state::State;
+use crate::mcp::state::StateSeal;
 use crate::mcp::time::UnixSeconds;
 use crate::mcp::writing::question_compat;
 
@@ -30,7 +30,7 @@ impl Protocol {
         ticket: &Ticket,
         unanswered: &[AskedQuestion],
         answers: Option<Map<String, Value>>,
-        state: &dyn State,
+        state: &dyn StateSeal,
         now: UnixSeconds,
         out: &mut Vec<u8>,
     ) -> Reply {

@@ -47,9 +47,8 @@ impl<R: ShardRing> Shard<R> {
             Endpoint::Preflight => return self.answer_preflight(key, request.head, out),
             Endpoint::Health(probe) => return self.answer_probe(key, probe, request.is_head(), out),
             Endpoint::Delete => {
-                let reply = service
-                    .protocol
-                    .delete(&request_context, &*service.store, &mut out);
+                let state = self.service.state();
+                let reply = service.protocol.delete(&request_context, state, &mut out);
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);
                 return self.reply(key, out, None, &reply);
             }
@@ -72,9 +71,10 @@ impl<R: ShardRing> Shard<R> {
         let service = self.service.current();
         let mut scratch = self.intake.take_scratch();
         let began = self.clock.read();
+        let state = self.service.state();
         let step = service
             .protocol
-            .decode(request_context, body, &mut scratch, &*service.store, &mut out);
+            .decode(request_context, body, &mut scratch, state, &mut out);
         let batch = self.take_step(key, step, out, began, claim);
         self.intake.put_scratch(scratch);
         if let Some(batch) = batch {

@@ -22,7 +22,10 @@ impl<R: ShardRing> Shard<R> {
         mut out: Vec<u8>,
     ) {
         let service = self.service.current();
-        let request = match service.protocol.get(request_context, &*service.store, &mut out) {
+        let request = match service
+            .protocol
+            .get(request_context, self.service.state(), &mut out)
+        {
             Opening::Stream(request) => request,
             Opening::Refused(reply) => {
                 self.record_control(key, &reply, &out[HEAD_RESERVE..], Duration::ZERO);

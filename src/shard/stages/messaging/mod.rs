@@ -17,8 +17,6 @@ mod outbox;
 mod reading;
 mod streams;
 
-use std::sync::Arc;
-
 use crate::mcp::{SessionId, Sessions};
 use crate::ring::ConnectionKey;
 
@@ -36,8 +34,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// `initialize` was answered: what was agreed holds for the channel from now on.
     fn adopt_session(&mut self, key: ConnectionKey, id: &SessionId) {
-        let store = Arc::clone(&self.service.store);
-        let opened = store.open(id.as_bytes(), self.service.principal(), self.clock.unix_now());
+        let (principal, now) = (self.service.principal(), self.clock.unix_now());
+        let opened = Sessions::open(self.service.state(), id.as_bytes(), principal, now);
         if let (Some(session), Some(channel)) = (opened, self.table.channel(key)) {
             channel.token = session.token;
             channel.session = Some(session);

@@ -286,9 +286,10 @@ impl<R: ShardRing> Shard<R> {
         let service = self.service.current();
         let mut out = self.writer.take_buffer();
         let request_context = RequestContext { via, principal, now };
-        let reply = service
-            .protocol
-            .refuse_too_large(&request_context, outline, &*service.store, &mut out);
+        let reply =
+            service
+                .protocol
+                .refuse_too_large(&request_context, outline, self.service.state(), &mut out);
         self.record_control(key, &reply, &out[HEAD_RESERVE..], std::time::Duration::ZERO);
         if reply.has_body {
             out = self.post(key, out);
