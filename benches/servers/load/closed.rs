@@ -148,14 +148,14 @@ impl ClosedLoop<'_> {
     fn open(&self, index: usize, source: Source) -> io::Result<Slot> {
         let begun = Instant::now();
         let mut connection = if self.arguments.websocket {
-            Connection::open_websocket(self.arguments.address, &self.arguments.path)?
+            Connection::open_websocket(&self.arguments.address, &self.arguments.path)?
         } else {
-            Connection::open(self.arguments.address, source)?
+            Connection::open(&self.arguments.address, source)?
         };
         let cycle = self
             .arguments
             .life_cycle
-            .then(|| LifeCycle::new(self.arguments.address, &self.arguments.path));
+            .then(|| LifeCycle::new(&self.arguments.address, &self.arguments.path));
         // A failure shows again at the first event.
         let _ = connection.ask(request(&self.request, &cycle));
         self.poll.watch(&connection.socket, index)?;

@@ -3,12 +3,13 @@
 //! It has one request at a time. Its owner measures the time; the connection only reports what came.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use crate::address::Address;
 use crate::poll::check;
 use crate::response::{self, Front, Outcome};
 use crate::websocket;
@@ -29,7 +30,7 @@ pub(crate) enum Source {
 }
 
 pub(crate) struct Connection {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     written: usize,
     received: Vec<u8>,
     is_asking: bool,
@@ -50,7 +51,7 @@ pub(crate) enum Progress {
 
 impl Connection {
     /// Starts connecting; the first writability says it is done.
-    pub(crate) fn open(address: SocketAddr, source: Source) -> io::Result<Self> {
+    pub(crate) fn open(address: &Address, source: Source) -> io::Result<Self> {
         Ok(Connection {
             socket: connect(address, source)?,
             written: 0,
@@ -61,7 +62,7 @@ impl Connection {
     }
 
     /// An open WebSocket.
-    pub(crate) fn open_websocket(address: SocketAddr, path: &str) -> io::Result<Self> {
+    pub(crate) fn open_websocket(address: &Address, path: &str) -> io::Result<Self> {
         Ok(Connection {
             socket: websocket::open(address, path)?,
             written: 0,
@@ -160,7 +161,18 @@ impl Connection {
     }
 }
 
-fn connect(address: SocketAddr, source: Source) -> io::Result<TcpStream> {
+fn connect(address: &Address, source: Source) -> io::Result<Socket> {
+    match address {
+        Address::Internet(address) => connect_from(*address, source),
+        Address::Unix(_) => {
+            let socket = address.connect()?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        }
+    }
+}
+
+fn connect_from(address: SocketAddr, source: Source) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -182,7 +194,7 @@ fn connect(address: SocketAddr, source: Source) -> io::Result<TcpStream> {
     }
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
-        _ => Ok(socket.into()),
+        _ => Ok(socket),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The life of a legacy session, as requests of one connection: open it, say so, call a tool, close it.
 
-use std::net::SocketAddr;
-
+use crate::address::Address;
 use crate::response::{Outcome, header_value};
 
 const INITIALIZE: &str = concat!(
@@ -29,10 +28,11 @@ pub(crate) struct LifeCycle {
 }
 
 impl LifeCycle {
-    pub(crate) fn new(address: SocketAddr, path: &str) -> LifeCycle {
+    pub(crate) fn new(address: &Address, path: &str) -> LifeCycle {
         let mut cycle = LifeCycle {
             start: format!(
-                " {path} HTTP/1.1\r\nhost: {address}\r\naccept: application/json, text/event-stream\r\n"
+                " {path} HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\n",
+                address.host()
             ),
             step: Step::Initialize,
             session: String::new(),
@@ -113,7 +113,7 @@ mod tests {
     const OPENED: &[u8] = b"HTTP/1.1 200 OK\r\nMcp-Session-Id: abc\r\ncontent-length: 2\r\n\r\n{}";
 
     fn cycle() -> LifeCycle {
-        LifeCycle::new(([127, 0, 0, 1], 80).into(), "/mcp")
+        LifeCycle::new(&Address::Internet(([127, 0, 0, 1], 80).into()), "/mcp")
     }
 
     #[test]

@@ -11,6 +11,7 @@
 )]
 #![allow(unsafe_code, reason = "epoll and socket options have no safe wrapper here")]
 
+mod address;
 mod closed;
 mod connection;
 mod life_cycle;
@@ -24,11 +25,11 @@ mod websocket;
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
 
+use address::Address;
 use connection::Source;
 use schedule::{Phase, Spread};
 
@@ -37,9 +38,9 @@ const RECEIVE_BYTES: usize = 64 << 10;
 /// Keeps a server busy and measures it.
 #[derive(Parser)]
 struct Arguments {
-    /// Where the server listens.
+    /// Where the server listens: an address and port, or `unix:PATH` (`unix:@NAME` without a file).
     #[arg(long)]
-    address: SocketAddr,
+    address: Address,
     /// Path of the requests.
     #[arg(long, default_value = "/mcp")]
     path: String,
@@ -140,7 +141,7 @@ fn request(arguments: &Arguments, body: &[u8]) -> Vec<u8> {
         "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
          accept: application/json, text/event-stream\r\ncontent-length: {}\r\n",
         arguments.path,
-        arguments.address,
+        arguments.address.host(),
         body.len()
     );
     for header in &arguments.header {

@@ -100,7 +100,7 @@ impl OpenLoop<'_> {
     }
 
     fn open(&self, index: usize, source: Source) -> io::Result<Slot> {
-        let connection = Connection::open(self.arguments.address, source)?;
+        let connection = Connection::open(&self.arguments.address, source)?;
         self.poll.watch(&connection.socket, index)?;
         Ok(Slot {
             connection,

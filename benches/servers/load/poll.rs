@@ -4,9 +4,10 @@
 //! ends it. Knows connections by their index only.
 
 use std::io;
-use std::net::TcpStream;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
+
+use socket2::Socket;
 
 /// Taken at a time. Few, so that an open loop's requests go out when they are due, not behind a crowd of answers.
 const EVENTS: usize = 64;
@@ -30,7 +31,7 @@ impl Poll {
         })
     }
 
-    pub(crate) fn watch(&self, socket: &TcpStream, index: usize) -> io::Result<()> {
+    pub(crate) fn watch(&self, socket: &Socket, index: usize) -> io::Result<()> {
         let mut event = libc::epoll_event {
             events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32,
             u64: index as u64,

@@ -3,9 +3,11 @@
 //! There is one request at a time, as over HTTP. Pings do not come while a loop is closed, and would be malformed here.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::Socket;
+
+use crate::address::Address;
 use crate::response::{Front, Outcome, judge, refusal};
 
 /// Any key will do: it keeps proxies from being fooled, and there are none.
@@ -34,15 +36,15 @@ pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
 }
 
 /// Opens one; blocks until it is open.
-pub(crate) fn open(address: SocketAddr, path: &str) -> io::Result<TcpStream> {
-    let mut socket = TcpStream::connect(address)?;
-    socket.set_nodelay(true)?;
+pub(crate) fn open(address: &Address, path: &str) -> io::Result<Socket> {
+    let mut socket = address.connect()?;
     socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     write!(
         socket,
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         sec-websocket-protocol: mcp\r\n\r\n"
+         sec-websocket-protocol: mcp\r\n\r\n",
+        address.host()
     )?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
