@@ -206,10 +206,11 @@ pub mod options {
     #[cfg(feature = "cli")]
     pub use crate::config::LogSettings;
     pub use crate::config::{
-        AccessLog, AccessSettings, AdminSettings, AllowList, ChannelSettings, ConfigError, ConnectionOptions,
-        CpuList, EndpointSettings, FilePlace, HttpLimits, Linger, LogFormat, LogLevel, MachineOptions,
-        Options, OutputOptions, QueueOptions, ReportFormat, RunOptions, SessionSettings, TaskSettings,
-        Timeouts, Toolset, ToolsetSettings, TransportKind, WorkerOptions,
+        AccessLog, AccessSettings, Account, AdminSettings, AllowList, ChannelSettings, ConfigError,
+        ConnectionOptions, CpuList, EndpointSettings, FilePlace, HttpLimits, Linger, ListenAddress,
+        LogFormat, LogLevel, MachineOptions, Options, OutputOptions, QueueOptions, ReportFormat, RunOptions,
+        SessionSettings, TaskSettings, Timeouts, Toolset, ToolsetSettings, TransportKind, UnixMode, UnixName,
+        UnixOwner, UnixUsers, WorkerOptions,
     };
     pub use crate::units::{ByteSize, CpuId, TimeLimit, UnitError};
 }

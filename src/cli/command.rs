@@ -118,7 +118,9 @@ fn stdio() -> Command {
     with_options(command)
         .mut_args(move |argument| {
             let spec = Options::spec(argument.get_id().as_str());
-            argument.hide(spec.is_some_and(|spec| spec.used_by == UsedBy::Listeners))
+            argument.hide(
+                spec.is_some_and(|spec| matches!(spec.used_by, UsedBy::Listeners | UsedBy::UnixSockets)),
+            )
         })
         .mut_arg("transport", |argument| argument.hide(true).value_parser([STDIO]))
 }

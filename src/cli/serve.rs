@@ -80,7 +80,7 @@ fn announce(settings: &Settings, server: &Server) {
         .admin_address()
         .map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(
-        url = %server.url(),
+        url = %server.urls().join(", "),
         %admin,
         shards = settings.shards.len(),
         pool_size = settings.sizes.handlers,

@@ -14,11 +14,12 @@ use crate::ring::{self, ProbeError};
 use super::terminal::{print_error, print_line, refuse};
 use super::{allocator, logging, serve, toolsets};
 use crate::config::{
-    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Line, LogLevel, Needs, ReportStream,
-    Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, Verdict, evaluate, raise_soft_limits,
-    resolve,
+    AdminSettings, ConfigError, Findings, Host, HostError, Inputs, Line, ListenAddress, LogLevel, Needs,
+    ReportStream, Resolved, RingProblem, RingUser, Settings, Toolset, TransportKind, UnixName, Verdict,
+    evaluate, raise_soft_limits, resolve,
 };
 use crate::ring::listener::{AddressUse, address_use};
+use crate::ring::unix_listener::{UnixListenError, UnixUse, unix_use};
 
 /// Serves, unless something is wrong or missing.
 pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
@@ -143,7 +144,11 @@ impl Inspection {
         let settings = &self.resolved.settings;
         let mut lines = evaluate(&Needs::of(settings), &self.findings);
         if settings.endpoints.transport == TransportKind::Http {
-            lines.push(listen_line(settings));
+            let is_shared = settings.endpoints.shares_port;
+            lines.extend(settings.endpoints.listen.iter().map(|address| match address {
+                ListenAddress::Unix(name) => unix_line(name, is_shared),
+                ListenAddress::Internet(address) => listen_line(*address, is_shared),
+            }));
         }
         lines.extend(admin_line(settings));
         if settings.toolsets.names.contains(&Toolset::Files) {
@@ -155,9 +160,8 @@ impl Inspection {
 
 /// Whether the server can listen on the address. Two servers there by mistake would share the clients at random, so
 /// another server is an obstacle unless the operator means it.
-fn listen_line(settings: &Settings) -> Line {
-    let address = settings.endpoints.listen;
-    let (verdict, text) = match (settled_use(settings), settings.endpoints.shares_port) {
+fn listen_line(address: SocketAddr, is_shared: bool) -> Line {
+    let (verdict, text) = match (settled_use(address, is_shared), is_shared) {
         (Ok(AddressUse::Free), _) => (Verdict::Ok, address.to_string()),
         (Ok(AddressUse::Shared), true) => (
             Verdict::Ok,
@@ -182,15 +186,46 @@ fn listen_line(settings: &Settings) -> Line {
     }
 }
 
+/// Whether the server can listen on the Unix socket.
+fn unix_line(name: &UnixName, takes_over: bool) -> Line {
+    let (verdict, text) = match unix_use(name) {
+        Ok(UnixUse::Free) => (Verdict::Ok, format!("unix:{name}")),
+        Ok(UnixUse::Left) => (
+            Verdict::Ok,
+            format!("unix:{name}, whose file is left of a server that is gone, and is replaced"),
+        ),
+        Ok(UnixUse::Serving) if takes_over && matches!(name, UnixName::Path(_)) => (
+            Verdict::Ok,
+            format!("unix:{name}, taken over from another process: new connections come here"),
+        ),
+        Ok(UnixUse::Serving) => {
+            let refusal = match name {
+                UnixName::Abstract(_) => UnixListenError::NameTaken,
+                _ => UnixListenError::Serving,
+            };
+            (
+                Verdict::Missing,
+                format!("cannot listen on unix:{name}: {refusal}"),
+            )
+        }
+        Err(error) => (Verdict::Missing, format!("cannot listen on unix:{name}: {error}")),
+    };
+    Line {
+        verdict,
+        topic: "listen",
+        text,
+    }
+}
+
 /// The use of the address, after a moment for a server that is about to release it: a draining one keeps its listeners
 /// for a moment, so that handshakes on their way complete.
-fn settled_use(settings: &Settings) -> io::Result<AddressUse> {
+fn settled_use(address: SocketAddr, is_shared: bool) -> io::Result<AddressUse> {
     const PATIENCE: Duration = Duration::from_millis(500);
     const LOOK: Duration = Duration::from_millis(20);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let found = address_use(settings.endpoints.listen)?;
-        if found == AddressUse::Free || settings.endpoints.shares_port || Instant::now() >= deadline {
+        let found = address_use(address)?;
+        if found == AddressUse::Free || is_shared || Instant::now() >= deadline {
             return Ok(found);
         }
         thread::sleep(LOOK);

@@ -158,6 +158,7 @@ fn connections_demand(
     let plan = DescriptorPlan {
         shards: u32::from(counts.shards),
         workers: counts.workers,
+        more_addresses: options.endpoints.listen.len().saturating_sub(1) as u32,
         connections: asked.unwrap_or(1),
     };
     let reserve = plan.reserved();

@@ -19,6 +19,8 @@ pub struct DescriptorPlan {
     pub shards: u32,
     /// The number of worker threads.
     pub workers: u32,
+    /// The number of addresses listened on beyond the first, on each of which a shard has a socket.
+    pub more_addresses: u32,
     /// The number of connections, over all shards.
     pub connections: u32,
 }
@@ -26,7 +28,8 @@ pub struct DescriptorPlan {
 impl DescriptorPlan {
     /// Descriptors that are not connections.
     pub fn reserved(&self) -> u64 {
-        PROCESS + PER_SHARD * u64::from(self.shards) + PER_WORKER * u64::from(self.workers)
+        let per_shard = PER_SHARD + u64::from(self.more_addresses);
+        PROCESS + per_shard * u64::from(self.shards) + PER_WORKER * u64::from(self.workers)
     }
 
     /// All descriptors.
@@ -40,11 +43,13 @@ impl fmt::Display for DescriptorPlan {
         let Self {
             shards,
             workers,
+            more_addresses,
             connections,
         } = self;
+        let per_shard = PER_SHARD + u64::from(*more_addresses);
         write!(
             f,
-            "{} = process {PROCESS} + {shards} shards x {PER_SHARD} + {workers} workers x {PER_WORKER} + {connections} \
+            "{} = process {PROCESS} + {shards} shards x {per_shard} + {workers} workers x {PER_WORKER} + {connections} \
              connections",
             self.total()
         )

@@ -246,7 +246,7 @@ mod tests {
         }
         assert_eq!(
             refused("[listen]\nx = 1"),
-            ["weir.toml:1:1: listen: found a table, wanted a string"]
+            ["weir.toml:1:1: listen: found a table, wanted a string or an array of strings"]
         );
     }
 

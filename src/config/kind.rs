@@ -5,8 +5,14 @@
 /// The kind of values an option takes; bounds include both ends. Durations are bounded in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// An address and port.
-    Address,
+    /// An address and port, or a Unix socket.
+    Listen,
+    /// The permissions of a file, in octal.
+    Mode,
+    /// A user and a group.
+    Owner,
+    /// Users, with commas between them.
+    Users,
     /// An address and port, or `off`.
     AddressOrOff,
     /// A whole number.

@@ -25,6 +25,7 @@ mod host;
 #[cfg(feature = "cli")]
 mod inputs;
 mod kind;
+mod listen;
 mod memory;
 #[cfg(feature = "cli")]
 mod nearest;
@@ -58,6 +59,7 @@ pub use error::{ConfigError, FilePlace};
 pub use headroom::with_headroom;
 pub use host::{CpuQuota, Host, HostError, raise_soft_limits};
 pub use kind::Kind;
+pub use listen::{Account, ListenAddress, UnixMode, UnixName, UnixOwner, UnixUsers};
 pub use memory::{
     Clientele, ConnectionsDemand, MemoryDemand, MemoryFit, MemoryPlan, MemoryShort, ShardMemory,
 };

@@ -1,5 +1,8 @@
 //! Notes on settings that an operator may not expect, in sentences with a next step.
 
+use std::net::SocketAddr;
+
+use super::listen::ListenAddress;
 use super::memory::{MemoryDemand, MemoryFit};
 use super::options::Options;
 use super::sections::HttpLimits;
@@ -15,21 +18,46 @@ pub(super) fn note_unused(options: &Options, is_given: &dyn Fn(&str) -> bool, no
             .map(|spec| spec.name)
             .filter(|name| is_given(name))
     };
-    let listen = options.endpoints.listen;
     if options.endpoints.transport == TransportKind::Stdio {
-        notes.extend(given(UsedBy::Listeners).map(|name| {
+        let unused = given(UsedBy::Listeners).chain(given(UsedBy::UnixSockets));
+        notes.extend(unused.map(|name| {
             format!("{name} is given, but transport = stdio has no use for it; drop one of them")
         }));
-    } else if !listen.ip().is_loopback() && options.access.hosts == AllowList::default() {
-        notes.push(format!(
-            "listen = {listen} is reachable from outside, but only loopback hosts are served: other clients get 403; \
-             name this machine with --allow-host"
-        ));
+    } else {
+        note_refused_hosts(options, notes);
+        if options
+            .endpoints
+            .listen
+            .iter()
+            .all(|address| address.unix().is_none())
+        {
+            notes.extend(given(UsedBy::UnixSockets).map(|name| {
+                format!("{name} is given, but no Unix socket is listened on; add --listen unix:PATH")
+            }));
+        }
     }
     if !options.toolsets.names.contains(&Toolset::Files) {
         notes.extend(given(UsedBy::Files).map(|name| {
             format!("{name} is given, but the toolset `files` is not served; add --toolset files")
         }));
+    }
+}
+
+/// Notes an address at which clients would be refused.
+fn note_refused_hosts(options: &Options, notes: &mut Vec<String>) {
+    let is_outside = |address: &SocketAddr| !address.ip().is_loopback();
+    let mut addresses = options
+        .endpoints
+        .listen
+        .iter()
+        .filter_map(ListenAddress::internet);
+    if options.access.hosts == AllowList::default()
+        && let Some(listen) = addresses.find(is_outside)
+    {
+        notes.push(format!(
+            "listen = {listen} is reachable from outside, but only loopback hosts are served: other clients get 403; \
+             name this machine with --allow-host"
+        ));
     }
 }
 

@@ -181,7 +181,8 @@ mod tests {
                 "listen",
                 "8080",
                 "listen = 8080 (from --listen) is not an address with a port; write for example \
-                 `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`, or `:8080` for every IPv4 address",
+                 `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`, or `:8080` for every IPv4 address; \
+                 `unix:/run/weir.sock` is a Unix socket",
             ),
             (
                 "require-session",

@@ -7,6 +7,7 @@
 use super::demand::{Counts, counts, memory_demand};
 use super::error::ConfigError;
 use super::host::Host;
+use super::listen::UnixName;
 use super::memory::{MemoryDemand, MemoryFit};
 use super::notes::{note_memory, note_unused};
 use super::options::Options;
@@ -107,10 +108,38 @@ fn refuse_together(options: &Options, errors: &mut Vec<ConfigError>) {
             display_duration(tasks.ttl_max)
         )));
     }
-    let endpoints = &options.endpoints;
+    if options.endpoints.transport == TransportKind::Http {
+        refuse_listeners(&options.endpoints, errors);
+    }
+}
+
+/// Addresses of one server. A shard watches all of them at once.
+const ADDRESSES_MAX: usize = 16;
+
+/// Refuses addresses that cannot be listened on together, or would be open to anybody by mistake.
+fn refuse_listeners(endpoints: &EndpointSettings, errors: &mut Vec<ConfigError>) {
+    // One that cannot be read has been refused already.
+    if endpoints.listen.is_empty() && errors.is_empty() {
+        errors.push(ConfigError::Impossible(
+            "listen names no address; name one, or serve stdio".to_owned(),
+        ));
+    }
+    if endpoints.listen.len() > ADDRESSES_MAX {
+        errors.push(ConfigError::Impossible(format!(
+            "listen names {} addresses, and a server has at most {ADDRESSES_MAX}; name fewer",
+            endpoints.listen.len()
+        )));
+    }
+    for address in &endpoints.listen {
+        if matches!(address.unix(), Some(UnixName::Abstract(_))) && endpoints.unix_peers.is_none() {
+            errors.push(ConfigError::Impossible(format!(
+                "listen = {address} has no file whose mode keeps other users out; name those who may connect, such as \
+                 --unix-peers $(id -u), or listen on a path"
+            )));
+        }
+    }
     if let Some(address) = endpoints.admin.address()
-        && address == endpoints.listen
-        && endpoints.transport == TransportKind::Http
+        && endpoints.listen.contains(&address.into())
         && address.port() != 0
     {
         errors.push(ConfigError::Impossible(format!(

@@ -126,6 +126,7 @@ fn try_size(request: &SizeRequest) -> Result<Sizing, SizeError> {
         descriptors: DescriptorPlan {
             shards: request.cores,
             workers: request.cores,
+            more_addresses: 0,
             connections,
         },
     })

@@ -46,6 +46,8 @@ pub enum UsedBy {
     Every,
     /// Servers that clients connect to.
     Listeners,
+    /// Servers that listen on Unix sockets.
+    UnixSockets,
     /// Servers with the toolset `files`.
     Files,
 }
@@ -88,6 +90,12 @@ impl OptionSpec {
     /// Limits the option to servers that listen: with one client on stdin and stdout it has no use.
     pub(super) const fn for_listeners(mut self) -> Self {
         self.used_by = UsedBy::Listeners;
+        self
+    }
+
+    /// Limits the option to servers that listen on Unix sockets.
+    pub(super) const fn for_unix_sockets(mut self) -> Self {
+        self.used_by = UsedBy::UnixSockets;
         self
     }
 

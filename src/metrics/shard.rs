@@ -141,6 +141,9 @@ shard_metrics! {
         by_shard("weir_connections_closed_total", "Connections closed, by whichever side."),
     /// Failed accepts.
     pub accept_failures: Counter => by_shard("weir_accept_failures_total", "Failed accepts."),
+    /// Connections to Unix sockets that were closed because their process's user is not to be served.
+    pub unix_peers_refused: Counter =>
+        summed("weir_unix_peers_refused_total", "Connections closed because their user is not among --unix-peers."),
     /// Connections that the server closed.
     pub evictions: Counters<Eviction, { Eviction::COUNT }> =>
         summed("weir_evictions_total", "Connections given up, by reason.").members("reason"),

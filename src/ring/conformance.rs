@@ -4,9 +4,13 @@ use super::simulated::{PeerView, SimulatedNetwork, SimulatedPeer, SimulatedRing}
 use super::{
     Completion, ConnectionKey, DataRing, HangUp, KernelRing, Operation, Received, RingOptions, SendMode,
     listener,
+    unix_listener::{UnixListenerOptions, listen_unix},
 };
+use crate::config::UnixName;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const BUFFERS: u16 = 2;
@@ -25,6 +29,14 @@ const OPTIONS: RingOptions = RingOptions {
 const KEY: ConnectionKey = ConnectionKey {
     slot: 3,
     generation: 5,
+};
+
+const UNIX_OPTIONS: UnixListenerOptions = UnixListenerOptions {
+    backlog: 4096,
+    mode: 0o600,
+    uid: None,
+    gid: None,
+    takes_over: false,
 };
 
 /// A ring and the far side of its network.
@@ -107,6 +119,76 @@ impl Peer for TcpStream {
     fn view(&mut self) -> PeerView {
         let mut byte = [0];
         match self.peek(&mut byte) {
+            Ok(0) => PeerView::Ended,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => PeerView::Reset,
+            _ => PeerView::Open,
+        }
+    }
+}
+
+/// The kernel again, over a Unix socket.
+struct KernelUnix {
+    ring: KernelRing,
+    name: UnixName,
+}
+
+impl Backend for KernelUnix {
+    type Ring = KernelRing;
+    type Socket = super::Socket;
+    type Peer = UnixStream;
+
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = UnixName::Abstract(format!("weir-conformance-{}-{number}", std::process::id()));
+        let (listening, file) = listen_unix(&name, &UNIX_OPTIONS).unwrap();
+        assert!(file.is_none());
+        let mut ring = KernelRing::new(OPTIONS).unwrap();
+        ring.listen(listening);
+        KernelUnix { ring, name }
+    }
+
+    fn ring(&mut self) -> &mut KernelRing {
+        &mut self.ring
+    }
+
+    fn connect(&mut self) -> UnixStream {
+        let UnixName::Abstract(name) = &self.name else {
+            panic!("it has a file")
+        };
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        let address = socket2::SockAddr::unix(format!("\0{name}")).unwrap();
+        socket.connect(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.into()
+    }
+
+    fn turn(&mut self) {
+        self.ring.flush_and_wait(Duration::from_millis(20)).unwrap();
+    }
+}
+
+impl Peer for UnixStream {
+    fn write(&mut self, bytes: &[u8]) {
+        self.write_all(bytes).unwrap();
+    }
+
+    fn read(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let _ = self.read_to_end(&mut all);
+        all
+    }
+
+    fn finish(&mut self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// A Unix socket has no resets.
+    fn reset(self) {}
+
+    fn view(&mut self) -> PeerView {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        match socket2::SockRef::from(&*self).peek(&mut byte) {
             Ok(0) => PeerView::Ended,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => PeerView::Reset,
             _ => PeerView::Open,
@@ -632,21 +714,22 @@ fn a_receive_that_is_known_to_be_ready_takes_what_is_there_or_waits<B: Backend>(
 }
 
 /// Runs each behaviour on each backend as a test of its own.
-macro_rules! on_every_backend {
-    ($($behaviour:ident),+ $(,)?) => {
-        mod kernel {
+macro_rules! on_backend {
+    ($module:ident, $backend:ident, $($behaviour:ident,)+) => {
+        mod $module {
             $(#[test]
             fn $behaviour() {
-                super::$behaviour(&mut <super::Kernel as super::Backend>::new());
+                super::$behaviour(&mut <super::$backend as super::Backend>::new());
             })+
         }
+    };
+}
 
-        mod simulated {
-            $(#[test]
-            fn $behaviour() {
-                super::$behaviour(&mut <super::Simulated as super::Backend>::new());
-            })+
-        }
+macro_rules! on_every_backend {
+    ($($behaviour:ident,)+) => {
+        on_backend!(kernel, Kernel, $($behaviour,)+);
+        on_backend!(kernel_unix, KernelUnix, $($behaviour,)+);
+        on_backend!(simulated, Simulated, $($behaviour,)+);
     };
 }
 
@@ -654,13 +737,11 @@ on_every_backend! {
     bytes_travel_both_ways_and_buffers_come_back,
     more_than_a_buffer_comes_in_pieces,
     a_fin_ends_receiving_after_the_bytes,
-    a_reset_fails_the_receive,
     a_full_window_refuses_attempts_and_delays_all,
     cancel_ends_a_receive_and_says_so,
     cancel_of_something_finished_is_only_acknowledged,
     cancel_ends_a_stuck_send_and_gives_its_buffer_back,
     a_watch_sees_the_fin_behind_unread_bytes,
-    a_watch_sees_the_reset_and_can_be_cancelled,
     receives_starve_and_recover,
     close_ends_the_connection_behind_its_answer,
     accepting_stops_once_and_starts_again,
@@ -673,3 +754,17 @@ on_every_backend! {
     sends_that_are_over_come_before_what_was_over_before_them,
     a_receive_that_is_known_to_be_ready_takes_what_is_there_or_waits,
 }
+
+// A Unix socket whose peer is gone ends; there are no resets.
+on_backend!(
+    kernel_internet,
+    Kernel,
+    a_reset_fails_the_receive,
+    a_watch_sees_the_reset_and_can_be_cancelled,
+);
+on_backend!(
+    simulated_internet,
+    Simulated,
+    a_reset_fails_the_receive,
+    a_watch_sees_the_reset_and_can_be_cancelled,
+);

@@ -9,20 +9,21 @@
 //! Invariant: memory named by an entry is owned here until the entry's final completion, or leaked.
 #![allow(unsafe_code, reason = "submits entries whose memory must outlive them")]
 
+use super::accept::Listeners;
 use super::completion::{Completion, HangUp, Received};
 use super::provided::{BUFFER_GROUP, ProvidedBuffers};
 use super::setup::{Made, RingError, set_up};
 use super::socket::{Arrival, Socket};
 use super::token::{ConnectionKey, Operation, Token};
 use super::waker::RingWaker;
-use super::{DataRing, RingCounters, SendMode, listener};
+use super::{DataRing, Peer, RingCounters, SendMode};
 use crate::config::RingOptions;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
@@ -43,8 +44,7 @@ pub struct KernelRing {
     backlog: VecDeque<squeue::Entry>,
     /// Buffers being sent, by slot: at most one send per connection is in flight.
     sends: Vec<Option<Vec<u8>>>,
-    listener: Option<Arc<OwnedFd>>,
-    accept: Accept,
+    listeners: Listeners,
     waker: RingWaker,
     /// The eventfd's count is read into this; it is leaked, as the kernel may write while the ring dies.
     wake_count: *mut [u8; 8],
@@ -52,20 +52,6 @@ pub struct KernelRing {
     starvations: u64,
     overflows: u64,
     in_flight: usize,
-}
-
-/// The listener's watch, and the cancel that may be on its way.
-#[derive(Debug, Default)]
-struct Accept {
-    is_armed: bool,
-    is_stopping: bool,
-    is_cancel_done: bool,
-}
-
-impl Accept {
-    fn is_stop_due(&self) -> bool {
-        self.is_stopping && self.is_cancel_done && !self.is_armed
-    }
 }
 
 impl KernelRing {
@@ -93,8 +79,7 @@ impl KernelRing {
             completed: VecDeque::with_capacity(entries),
             backlog: VecDeque::with_capacity(options.submission_entries as usize),
             sends: Vec::new(),
-            listener: None,
-            accept: Accept::default(),
+            listeners: Listeners::default(),
             waker: RingWaker::new(notice).map_err(RingError::Waker)?,
             wake_count: Box::into_raw(Box::new([0; 8])),
             is_wake_armed: false,
@@ -104,20 +89,21 @@ impl KernelRing {
         })
     }
 
-    /// Gives the ring the listening socket that it watches and accepts from. Other holders of it keep it open.
+    /// Gives the ring a listening socket to watch and accept from, besides those it has. Other holders of it keep it
+    /// open. A Unix socket may be given to several rings: a new connection wakes one of them.
     pub fn listen(&mut self, listener: impl Into<Arc<OwnedFd>>) {
-        assert!(
-            !self.accept.is_armed,
-            "the listener is changed while it is watched"
-        );
-        self.listener = Some(listener.into());
+        self.listeners.add(listener.into());
     }
 
-    /// Takes the listening socket back, after [`Completion::AcceptStopped`]. When its last holder drops it, the kernel
-    /// resets the connections that are still queued in it.
-    pub fn take_listener(&mut self) -> Option<Arc<OwnedFd>> {
-        assert!(!self.accept.is_armed, "the listener is taken while it is watched");
-        self.listener.take()
+    /// Makes listening Unix sockets refuse new connections; those that are queued can still be accepted.
+    pub fn refuse_on_unix(&self) {
+        self.listeners.refuse_on_unix();
+    }
+
+    /// Lets go of the listening sockets, after [`Completion::AcceptStopped`]. When the last holder of one drops it, the
+    /// kernel resets the connections that are still queued in it.
+    pub fn drop_listeners(&mut self) {
+        self.listeners.clear();
     }
 
     /// Makes room for sends on slots below `connections`, so that later sends do not allocate.
@@ -135,7 +121,7 @@ impl KernelRing {
     pub fn flush_and_wait(&mut self, wait: Duration) -> io::Result<()> {
         self.provided.publish();
         self.queue_backlog();
-        let has_completions = self.has_completions() || self.accept.is_stop_due();
+        let has_completions = self.has_completions() || self.listeners.is_stop_due();
         if has_completions || !self.backlog.is_empty() || wait.is_zero() {
             return self.flush();
         }
@@ -174,7 +160,7 @@ impl KernelRing {
             || !self.uring.submission().is_empty()
             || !self.backlog.is_empty()
             || self.provided.pool().has_returned()
-            || self.accept.is_stop_due()
+            || self.listeners.is_stop_due()
     }
 
     /// Whether a poll of the descriptor would be ready, or becomes so in the kernel.
@@ -310,9 +296,9 @@ impl KernelRing {
         let result = result_of(entry.result());
         let token = Token::decode(entry.user_data())?;
         Some(match token {
-            Token::Accept => return self.on_watched(result),
+            Token::Accept(listener) => return self.on_watched(listener, result),
             Token::CancelAccept => {
-                self.accept.is_cancel_done = true;
+                self.listeners.on_cancelled();
                 return None;
             }
             Token::Wake => {
@@ -337,15 +323,16 @@ impl KernelRing {
         })
     }
 
-    /// The listener's watch is over.
-    fn on_watched(&mut self, result: io::Result<usize>) -> Option<Completion> {
-        self.accept.is_armed = false;
-        match result {
-            // An event that is no connection shows as an error of `accept_now`.
-            Ok(_) => Some(Completion::AcceptReady),
-            Err(error) if self.accept.is_stopping && is_cancellation(&error) => None,
-            Err(error) => Some(Completion::AcceptFailed { error }),
+    /// A listener's watch is over.
+    fn on_watched(&mut self, listener: u32, result: io::Result<usize>) -> Option<Completion> {
+        if !self.listeners.on_watch_over(listener) {
+            return None;
         }
+        Some(match result {
+            // An event that is no connection shows as an error of `accept_now`.
+            Ok(_) => Completion::AcceptReady,
+            Err(error) => Completion::AcceptFailed { error },
+        })
     }
 
     fn on_receive(&mut self, key: ConnectionKey, result: io::Result<usize>, flags: u32) -> Completion {
@@ -374,29 +361,25 @@ impl DataRing for KernelRing {
     type Socket = Socket;
 
     fn watch_listener(&mut self) {
-        assert!(!self.accept.is_armed, "the listener is watched twice");
-        let listener = self
-            .listener
-            .as_ref()
-            .expect("a listener is set before it is watched");
-        let entry = opcode::PollAdd::new(Fd(listener.as_raw_fd()), libc::POLLIN as u32).build();
-        self.accept.is_armed = true;
-        self.push(Token::Accept, entry);
+        // A list would be an allocation for each watch.
+        let mut listeners = mem::take(&mut self.listeners);
+        for (listener, entry) in listeners.watch() {
+            self.push(Token::Accept(listener), entry);
+        }
+        self.listeners = listeners;
     }
 
     fn unwatch_listener(&mut self) {
-        assert!(!self.accept.is_stopping, "the watch is cancelled twice");
-        self.accept.is_stopping = true;
-        self.accept.is_cancel_done = false;
-        let entry = opcode::AsyncCancel::new(Token::Accept.encode()).build();
-        self.push(Token::CancelAccept, entry);
+        let mut listeners = mem::take(&mut self.listeners);
+        for listener in listeners.unwatch() {
+            let entry = opcode::AsyncCancel::new(Token::Accept(listener).encode()).build();
+            self.push(Token::CancelAccept, entry);
+        }
+        self.listeners = listeners;
     }
 
     fn accept_now(&mut self) -> io::Result<Option<Socket>> {
-        match &self.listener {
-            Some(listener) => Ok(listener::accept_now(listener)?.map(Socket::from)),
-            None => Ok(None),
-        }
+        self.listeners.accept()
     }
 
     fn receive(&mut self, key: ConnectionKey, socket: &Socket) {
@@ -480,11 +463,8 @@ impl DataRing for KernelRing {
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    fn peer_address(&self, socket: &Socket) -> io::Result<SocketAddr> {
-        let address = socket.connected().map(|socket| socket.peer_addr()).transpose()?;
-        address
-            .and_then(|address| address.as_socket())
-            .ok_or_else(|| io::ErrorKind::Unsupported.into())
+    fn peer(&self, socket: &Socket) -> io::Result<Peer> {
+        socket.peer()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -499,8 +479,8 @@ impl DataRing for KernelRing {
 
     fn next_completion(&mut self) -> Option<Completion> {
         loop {
-            if self.accept.is_stop_due() {
-                self.accept.is_stopping = false;
+            if self.listeners.is_stop_due() {
+                self.listeners.on_stopped();
                 return Some(Completion::AcceptStopped);
             }
             if !self.has_collected() {

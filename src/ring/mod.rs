@@ -17,6 +17,7 @@
 //! - Sends that are over, and receives that found no ring buffer, are reported before anything else: they need no
 //!   answer, and the caller must know of them before it decides which connection is next.
 
+mod accept;
 mod buffers;
 mod completion;
 mod kernel;
@@ -24,6 +25,7 @@ pub mod listener;
 mod mapping;
 mod outage;
 mod park;
+mod peer;
 mod probe;
 mod provided;
 mod setup;
@@ -34,6 +36,7 @@ mod spin;
 pub mod steering;
 mod ticks;
 mod token;
+pub mod unix_listener;
 mod waker;
 
 #[cfg(test)]
@@ -44,7 +47,7 @@ mod kernel_tests;
 mod pair_tests;
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::ops::Range;
 
 pub use buffers::RingBuffer;
@@ -52,6 +55,7 @@ pub use completion::{Completion, HangUp, Received};
 pub use kernel::KernelRing;
 pub use outage::AcceptOutage;
 pub use park::Parking;
+pub use peer::{Credentials, Peer};
 pub use probe::{ProbeError, probe, try_smallest_ring};
 pub use setup::RingError;
 
@@ -97,17 +101,17 @@ pub trait DataRing {
     /// [`close`](Self::close).
     type Socket: Send + 'static;
 
-    /// Reports [`Completion::AcceptReady`] once there is a connection to accept, at once if there is one already. The
-    /// watch is one-shot and accepts nothing by itself, so that a caller with a cap can check it before each
-    /// connection; an accept that is armed in the kernel would not.
+    /// Reports [`Completion::AcceptReady`] once there is a connection to accept on any of the listeners, at once if
+    /// there is one already. The watch is one-shot and accepts nothing by itself, so that a caller with a cap can
+    /// check it before each connection; an accept that is armed in the kernel would not.
     fn watch_listener(&mut self);
 
     /// Ends the watch. [`Completion::AcceptReady`] may still come before [`Completion::AcceptStopped`],
     /// which comes exactly once per call, also when nothing was watched.
     fn unwatch_listener(&mut self);
 
-    /// Takes the oldest connection that waits in the listener; `None` if none does. This is one system call, which
-    /// does not block.
+    /// Takes the oldest connection that waits in a listener, from each listener in its turn; `None` if none does. This
+    /// is one system call for each listener that may have one, and does not block.
     ///
     /// # Errors
     /// The system's, such as used-up descriptors: the connection goes on waiting.
@@ -159,11 +163,11 @@ pub trait DataRing {
     /// Bytes that have arrived and were not received. This is one system call.
     fn unread_bytes(&self, socket: &Self::Socket) -> usize;
 
-    /// The peer's address.
+    /// Who is at the other end: one or two system calls.
     ///
     /// # Errors
-    /// The system's, when the connection is gone.
-    fn peer_address(&self, socket: &Self::Socket) -> io::Result<SocketAddr>;
+    /// The system's, when the connection is gone, and `Unsupported` for a pair of descriptors.
+    fn peer(&self, socket: &Self::Socket) -> io::Result<Peer>;
 
     /// Gives returned buffers back, begins what was queued and collects what is done: at most one
     /// system call, none when there is nothing to do.

@@ -265,7 +265,7 @@ fn a_reader_that_is_gone_is_an_error_and_no_signal() {
         let error = sent(&mut ring, &socket, b"lost", mode).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert!(ring.take_error(&socket).is_none());
-        assert!(ring.peer_address(&socket).is_err());
+        assert!(ring.peer(&socket).is_err());
     }
 }
 

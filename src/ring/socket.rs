@@ -13,6 +13,8 @@ use io_uring::{opcode, squeue, types};
 use rustix::fs::{FileType, Mode, OFlags};
 use socket2::SockRef;
 
+use super::peer::{self, Peer};
+
 /// An accepted connection, or a pair of descriptors that stands for one.
 #[derive(Debug)]
 pub struct Socket {
@@ -29,8 +31,10 @@ static IS_STDIO_TAKEN: AtomicBool = AtomicBool::new(false);
 /// Which operations an end knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Receive and send.
+    /// Receive and send, over the internet's protocols.
     Socket,
+    /// Receive and send, to a process of this machine.
+    Unix,
     /// Read and write.
     File,
 }
@@ -48,6 +52,15 @@ impl From<OwnedFd> for Socket {
 }
 
 impl Socket {
+    /// A connected Unix socket.
+    pub fn unix(socket: OwnedFd) -> Self {
+        Socket {
+            input_kind: Kind::Unix,
+            output_kind: Kind::Unix,
+            ..Socket::from(socket)
+        }
+    }
+
     /// Reads from one descriptor, writes to another; both may be of any kind, and the same.
     ///
     /// # Errors
@@ -96,7 +109,7 @@ impl Socket {
         // No address: the buffer comes from the group.
         let none = std::ptr::null_mut();
         let entry = match self.input_kind {
-            Kind::Socket => opcode::Recv::new(descriptor, none, 0)
+            Kind::Socket | Kind::Unix => opcode::Recv::new(descriptor, none, 0)
                 .ioprio(match arrival {
                     Arrival::Later => POLL_FIRST,
                     Arrival::Now => 0,
@@ -117,7 +130,7 @@ impl Socket {
         let descriptor = types::Fd(self.output().as_raw_fd());
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         match self.output_kind {
-            Kind::Socket => opcode::Send::new(descriptor, bytes.as_ptr(), length)
+            Kind::Socket | Kind::Unix => opcode::Send::new(descriptor, bytes.as_ptr(), length)
                 .flags(flags)
                 .build(),
             Kind::File => opcode::Write::new(descriptor, bytes.as_ptr(), length)
@@ -151,6 +164,18 @@ impl Socket {
     /// The descriptor to close behind everything queued. A pair's input is closed at once: nothing names it any more.
     pub(super) fn into_last(self) -> OwnedFd {
         self.output.unwrap_or(self.input)
+    }
+
+    /// Who is at the other end of a connection.
+    pub(super) fn peer(&self) -> io::Result<Peer> {
+        if self.input_kind == Kind::Unix {
+            return peer::credentials(&self.input).map(Peer::Process);
+        }
+        let address = self.connected().map(|socket| socket.peer_addr()).transpose()?;
+        address
+            .and_then(|address| address.as_socket())
+            .map(Peer::Internet)
+            .ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     pub(super) fn connected(&self) -> Option<SockRef<'_>> {

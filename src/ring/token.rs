@@ -66,7 +66,9 @@ pub enum Operation {
 /// The meaning of a submission: its operation and its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
-    Accept,
+    /// The watch of a listener, by its number.
+    Accept(u32),
+    /// The cancel of a listener's watch.
     CancelAccept,
     Wake,
     /// The cancel of every operation that names one end of a pair.
@@ -79,7 +81,13 @@ pub(super) enum Token {
 impl Token {
     pub(super) fn encode(self) -> u64 {
         let (code, key) = match self {
-            Token::Accept => (1, None),
+            Token::Accept(listener) => (
+                1,
+                Some(ConnectionKey {
+                    slot: listener,
+                    generation: 0,
+                }),
+            ),
             Token::CancelAccept => (2, None),
             Token::Wake => (3, None),
             Token::Operation(Operation::Receive, key) => (4, Some(key)),
@@ -114,7 +122,7 @@ impl Token {
             generation: (user_data >> SLOT_BITS) as u32 & GENERATION_MAX,
         };
         Some(match user_data >> OPERATION_SHIFT {
-            1 => Token::Accept,
+            1 => Token::Accept(key.slot),
             2 => Token::CancelAccept,
             3 => Token::Wake,
             4 => Token::Operation(Operation::Receive, key),
@@ -138,7 +146,13 @@ mod tests {
     fn every_token_survives_the_round_trip() {
         let keys = [(0, 0), (7, 1), (u32::MAX, GENERATION_MAX), (1 << 31, 1 << 23)];
         let operations = [Operation::Receive, Operation::Send, Operation::Watch];
-        let mut tokens = vec![Token::Accept, Token::CancelAccept, Token::Wake, Token::CancelEnd];
+        let mut tokens = vec![
+            Token::Accept(0),
+            Token::Accept(7),
+            Token::CancelAccept,
+            Token::Wake,
+            Token::CancelEnd,
+        ];
         for (slot, generation) in keys {
             let key = ConnectionKey { slot, generation };
             tokens.push(Token::Close(key));

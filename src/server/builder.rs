@@ -6,13 +6,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use thiserror::Error;
 
 use crate::config::{
-    AdminSettings, ConfigError, Host, Options, Settings, TransportKind, raise_soft_limits, settle_program,
+    AdminSettings, ConfigError, Host, ListenAddress, Options, Settings, TransportKind, UnixName,
+    raise_soft_limits, settle_program,
 };
 use crate::mcp::Identity;
 use crate::metrics::Report;
@@ -81,6 +83,8 @@ fn one_line(errors: &[ConfigError]) -> String {
 pub struct ServerBuilder {
     identity: Identity,
     options: Options,
+    /// Whether the program has set the addresses.
+    has_addresses: bool,
     /// Whether the program has set the paths.
     has_paths: bool,
     echoes_websocket: bool,
@@ -106,6 +110,7 @@ impl ServerBuilder {
                 instructions: None,
             },
             options,
+            has_addresses: false,
             has_paths: false,
             echoes_websocket: false,
         }
@@ -139,10 +144,41 @@ impl ServerBuilder {
         self
     }
 
-    /// The address to listen on, by default 127.0.0.1:8080; port 0 takes a free one, which [`Server::address`] returns.
-    /// An address that another process listens on is refused, unless `endpoints.shares_port` is set.
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.options.endpoints.listen = address;
+    /// The address to listen on, instead of 127.0.0.1:8080; port 0 takes a free one, which [`Server::address`]
+    /// returns. An address that another process listens on is refused, unless `endpoints.shares_port` is set. May be
+    /// called again for more.
+    pub fn listen(self, address: SocketAddr) -> Self {
+        self.listen_at(address.into())
+    }
+
+    /// The path of a Unix socket to listen on, instead of 127.0.0.1:8080, for processes of this machine. May be called
+    /// again for more, as [`listen`](Self::listen) may.
+    ///
+    /// Only this process's user can connect, unless `endpoints.unix_mode` is set, and for each connection it is known
+    /// which process of which user made it; `endpoints.unix_peers` says whose are served. A file that a killed process
+    /// left is replaced; a path on which another process accepts is refused, unless `endpoints.shares_port` is set:
+    /// then it is taken over.
+    ///
+    /// ```no_run
+    /// use weir::options::UnixMode;
+    /// use weir::{Registry, Server};
+    ///
+    /// Server::builder("greeter", "1.0.0")
+    ///     .listen_unix("/run/greeter/mcp.sock")
+    ///     .configure(|options| options.endpoints.unix_mode = UnixMode(0o660))
+    ///     .serve_until_signal(Registry::builder().build(), |server| println!("serving on {}", server.url()))?;
+    /// # Ok::<(), weir::ServeError>(())
+    /// ```
+    pub fn listen_unix(self, path: impl Into<PathBuf>) -> Self {
+        self.listen_at(UnixName::Path(path.into()).into())
+    }
+
+    fn listen_at(mut self, address: ListenAddress) -> Self {
+        if !self.has_addresses {
+            self.options.endpoints.listen.clear();
+            self.has_addresses = true;
+        }
+        self.options.endpoints.listen.push(address);
         self
     }
 
@@ -299,7 +335,8 @@ mod tests {
             .configure(|options| options.queue.timeout = Duration::from_secs(2))
             .settings()
             .unwrap();
-        assert_eq!(settings.endpoints.listen, ([127, 0, 0, 1], 0).into());
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        assert_eq!(settings.endpoints.listen, [address.into()]);
         assert_eq!(settings.endpoints.admin, AdminSettings::Off);
         assert_eq!((settings.shards.len(), settings.sizes.handlers), (1, 3));
         let hosts = ["a.example", "b.example:81"].map(str::to_owned).to_vec();

@@ -37,11 +37,13 @@
     reason = "starting and stopping happens on threads that are no shards"
 )]
 
+mod accounts;
 mod builder;
 mod cause;
 mod failure;
 mod figures;
 mod link;
+mod listening;
 mod running;
 mod service;
 mod shards;

@@ -5,9 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::accounts::user_ids;
 use super::cause::Cause;
 use super::figures::{ask_for_histograms, exposition, shard_report};
 use super::link::Link;
+use super::listening::{Listening, Url};
 use super::service;
 use super::shards::{self, ShardHandle, Shards, SharedParts};
 #[cfg(feature = "cli")]
@@ -16,13 +18,12 @@ use super::signals::WakeOnDrop;
 use super::start_error::StartError;
 use super::watchdog::Watchdog;
 use crate::admin::{Admin, AdminHandle, AdminLimits, AdminView, Health, Lifecycle};
-use crate::config::Settings;
+use crate::config::{ListenAddress, Settings};
 use crate::mcp::{Identity, Options, Protocol};
 use crate::metrics::{Report, ShardReport};
 use crate::registry::{Registry, ServerHandle, Watch, WatchList};
-use crate::ring::steering::{Diverted, Group};
 use crate::session::live::{Broadcaster, BroadcasterHandle, Watchers};
-use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent};
+use crate::shard::{ConnectionCap, Mesh, Served, Service, ShardEvent, UnixPeers};
 use crate::transport::http::HealthSource;
 use crate::workers::{Submitter, Workers};
 
@@ -38,10 +39,11 @@ pub(super) const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// second at most.
 #[must_use = "a server that is dropped stops at once"]
 pub struct Server {
-    address: Option<SocketAddr>,
-    /// The listeners of the shards, until a drain has closed them. This field is first, since a dropped server ends its
+    /// The places where it listens, until a drain has left them. This field is first, since a dropped server ends its
     /// shards while it waits.
-    listening: Option<Group>,
+    listening: Vec<Listening>,
+    /// The addresses of these places; with stdio there is none.
+    addresses: Vec<ListenAddress>,
     /// This field is next, for fields are dropped in this order: whatever shards use outlives them.
     shards: Shards,
     /// The first of the paths that MCP is served on.
@@ -120,6 +122,7 @@ impl Server {
             served: Arc::clone(&served),
             server: handle.clone(),
             labels: Arc::clone(&service.labels),
+            unix_peers: unix_peers(settings)?,
             connection_cap: ConnectionCap::new(
                 settings.connections.limit() as usize,
                 per_address_max,
@@ -157,9 +160,9 @@ impl Server {
             CurrentWatchers(served),
         );
         view.advance(Lifecycle::Serving);
-        let (address, listening) = listening.unzip();
+        let addresses = listening.iter().map(|place| place.address().clone());
         Ok(Server {
-            address,
+            addresses: addresses.collect(),
             listening,
             path: settings.endpoints.paths.first().cloned().unwrap_or_default(),
             shards,
@@ -175,18 +178,35 @@ impl Server {
         })
     }
 
-    /// The address it listens on; with port 0 in the settings, the port it got. With stdio it listens nowhere: the
-    /// unspecified address and port 0.
+    /// The address and port it listens on, the first of several; with port 0 in the settings, the port it got. With
+    /// stdio, or with nothing but Unix sockets, there is none: the unspecified address and port 0.
     pub fn address(&self) -> SocketAddr {
-        self.address.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
+        let address = self.addresses.iter().find_map(ListenAddress::internet);
+        address.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    /// The address for clients: a URL, or the word `stdio`.
+    /// All addresses it listens on, in the order of the settings.
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
+    }
+
+    /// The address for clients, the first of several: a URL, or the word `stdio`.
     pub fn url(&self) -> String {
-        match self.address {
-            Some(address) => format!("http://{address}{}", self.path),
-            None => "stdio".to_owned(),
+        self.urls().swap_remove(0)
+    }
+
+    /// The addresses for clients: URLs, or the word `stdio`; at least one. A Unix socket's is written as nginx writes
+    /// it, `http://unix:/run/weir.sock:/mcp`.
+    pub fn urls(&self) -> Vec<String> {
+        if self.addresses.is_empty() {
+            return vec!["stdio".to_owned()];
         }
+        let path = &self.path;
+        let urls = self
+            .addresses
+            .iter()
+            .map(|address| Url { address, path }.to_string());
+        urls.collect()
     }
 
     /// A handle for other threads: it changes the registry, and announces that a resource has changed.
@@ -247,12 +267,14 @@ impl Server {
     pub fn drain(mut self, timeout: Duration, mut is_cut_short: impl FnMut(Duration) -> bool) -> Drained {
         self.view.advance(Lifecycle::Draining);
         let deadline = Instant::now() + timeout;
-        self.divert_new_connections();
+        for place in &mut self.listening {
+            place.divert_new_connections();
+        }
         self.shards.tell_running(|| ShardEvent::Drain(deadline));
         let mut is_clean = true;
         while !self.shards.are_finished() {
-            if let Some(group) = self.listening.take_if(|group| group.is_released()) {
-                group.close();
+            for place in self.listening.extract_if(.., |place| place.is_released()) {
+                place.close();
             }
             let now = Instant::now();
             if now >= deadline || is_cut_short(DRAIN_LOOK) {
@@ -265,25 +287,9 @@ impl Server {
         self.stop(is_clean)
     }
 
-    /// Keeps new connections away: other processes on the same port get them, or nobody.
-    fn divert_new_connections(&mut self) {
-        let Some(group) = &mut self.listening else { return };
-        match group.divert_new_connections() {
-            Ok(Diverted::Steered(sockets)) => {
-                tracing::info!(
-                    sockets,
-                    "new connections go to another process on the same address"
-                );
-            }
-            Ok(Diverted::Ignored) => {}
-            // A client that connects in the last moment sees a reset, which is worse but not wrong.
-            Err(error) => tracing::debug!(%error, "new connections cannot be kept away while draining"),
-        }
-    }
-
     fn stop(mut self, is_clean: bool) -> Drained {
-        if let Some(group) = self.listening.take() {
-            group.close();
+        for place in self.listening.drain(..) {
+            place.close();
         }
         self.watchdog.stop();
         let workers = self.workers.submitter();
@@ -345,8 +351,19 @@ impl Watchers for CurrentWatchers {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
-            .field("address", &self.address)
+            .field("addresses", &self.addresses)
             .finish_non_exhaustive()
+    }
+}
+
+/// The users whose processes are served on Unix sockets.
+fn unix_peers(settings: &Settings) -> Result<UnixPeers, StartError> {
+    match &settings.endpoints.unix_peers {
+        Some(users) => {
+            let uids = user_ids(users).map_err(|error| StartError::UnixPeers(Cause::new(error)))?;
+            Ok(UnixPeers::Only(uids.into()))
+        }
+        None => Ok(UnixPeers::Any),
     }
 }
 

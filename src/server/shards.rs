@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
@@ -21,15 +20,16 @@ use crate::admin::Health;
 use crate::config::{ExecutorSettings, Settings, ShardPlace, TransportKind};
 use crate::metrics::{ShardHistograms, ShardMetrics, ToolLabels};
 use crate::registry::{ServerHandle, note_panics_here, take_last_panic};
-use crate::ring::steering::Group;
-use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket, listener};
+use crate::ring::{self, DataRing, KernelRing, RingOptions, Socket};
 use crate::shard::{
     self, ConnectionCap, ExecutorWaker, Inbox, Mesh, Served, Shard, ShardEvent, ShardParts, ShardSizes,
+    UnixPeers,
 };
 use crate::units::ShardId;
 use crate::workers::Submitter;
 
 use super::failure::{Failure, make_patiently};
+use super::listening::{self, Listening};
 use super::signals::WakeOnDrop;
 use super::start_error::StartError;
 
@@ -155,6 +155,7 @@ pub(super) struct SharedParts {
     pub(super) server: ServerHandle,
     pub(super) labels: Arc<ToolLabels>,
     pub(super) connection_cap: ConnectionCap,
+    pub(super) unix_peers: UnixPeers,
     pub(super) workers: Submitter,
     pub(super) mesh: Arc<Mesh<Socket>>,
     pub(super) health: Arc<Health>,
@@ -162,7 +163,8 @@ pub(super) struct SharedParts {
 
 /// The source of a shard's clients.
 enum Source {
-    Listener(Arc<OwnedFd>),
+    /// Connections of these sockets.
+    Listeners(Vec<Arc<OwnedFd>>),
     /// One client; the shard ends with it.
     Stdio(Socket),
 }
@@ -174,7 +176,7 @@ pub(super) fn start(
     shared: &SharedParts,
     wake_on_drop: Option<WakeOnDrop>,
     is_cut_short: &mut dyn FnMut() -> bool,
-) -> Result<(Shards, Option<Listening>), StartError> {
+) -> Result<(Shards, Vec<Listening>), StartError> {
     let (sources, listening) = sources(settings)?;
     let wake_on_drop = Arc::new(wake_on_drop);
     let mut shards = Shards(Vec::with_capacity(sources.len()));
@@ -186,51 +188,18 @@ pub(super) fn start(
     Ok((shards, listening))
 }
 
-/// The bound address, and the listeners of all shards on it.
-type Listening = (SocketAddr, Group);
-
-fn sources(settings: &Settings) -> Result<(Vec<Source>, Option<Listening>), StartError> {
+fn sources(settings: &Settings) -> Result<(Vec<Source>, Vec<Listening>), StartError> {
     match settings.endpoints.transport {
         TransportKind::Http => {
-            let (listeners, address) = bind(
-                settings.endpoints.listen,
-                settings.endpoints.shares_port,
-                settings.shards.len(),
-            )?;
-            let sources = listeners
-                .iter()
-                .map(|listener| Source::Listener(Arc::clone(listener)));
-            let sources = sources.collect();
-            Ok((sources, Some((address, Group::new(address, listeners)))))
+            let (listening, of_shards) = listening::listen(&settings.endpoints, settings.shards.len())?;
+            let sources = of_shards.into_iter().map(Source::Listeners);
+            Ok((sources.collect(), listening))
         }
         TransportKind::Stdio => {
             let pipes = Socket::take_stdio().map_err(StartError::Stdio)?;
-            Ok((vec![Source::Stdio(pipes)], None))
+            Ok((vec![Source::Stdio(pipes)], Vec::new()))
         }
     }
-}
-
-/// Makes one listener per shard on the same address. The first settles the port if it is 0, and makes sure that nobody
-/// else has it.
-fn bind(
-    address: SocketAddr,
-    is_shared: bool,
-    count: usize,
-) -> Result<(Vec<Arc<OwnedFd>>, SocketAddr), StartError> {
-    let refused = |error: io::Error| StartError::Listen { address, error };
-    let options = listener::ListenerOptions::default();
-    let mut bound = address;
-    let mut listeners = Vec::with_capacity(count);
-    for index in 0..count {
-        let socket = match index {
-            0 if !is_shared => listener::listen_first(bound, options),
-            _ => listener::listen(bound, options),
-        };
-        let socket = socket.map_err(refused)?;
-        bound = listener::local_address(&socket).map_err(refused)?;
-        listeners.push(Arc::new(socket));
-    }
-    Ok((listeners, bound))
 }
 
 fn start_one(
@@ -253,6 +222,7 @@ fn start_one(
         served: Arc::clone(&shared.served),
         server: shared.server.clone(),
         connection_cap: shared.connection_cap.clone(),
+        unix_peers: shared.unix_peers.clone(),
         mesh: Arc::clone(&shared.mesh),
         workers: shared.workers.clone(),
         metrics: Arc::clone(&metrics),
@@ -320,6 +290,7 @@ struct ThreadSetup {
     served: Arc<Served>,
     server: ServerHandle,
     connection_cap: ConnectionCap,
+    unix_peers: UnixPeers,
     mesh: Arc<Mesh<Socket>>,
     workers: Submitter,
     metrics: Arc<ShardMetrics>,
@@ -372,8 +343,10 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         Err(failure) => return Err(tell(failure, ready)),
     };
     let stdio = match setup.source {
-        Source::Listener(listener) => {
-            ring.listen(listener);
+        Source::Listeners(listeners) => {
+            for listener in listeners {
+                ring.listen(listener);
+            }
             None
         }
         Source::Stdio(pipes) => Some(pipes),
@@ -385,6 +358,7 @@ async fn serve(setup: ThreadSetup, ready: &Ready, watch: &EndWatch) -> Ended {
         server: setup.server,
         sizes: setup.sizes,
         connection_cap: setup.connection_cap,
+        unix_peers: setup.unix_peers,
         inbox: inbox.clone(),
         mesh: setup.mesh,
         workers: setup.workers,

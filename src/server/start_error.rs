@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::cause::Cause;
 use super::failure::Failure;
+use crate::config::UnixName;
 use crate::units::ShardId;
 
 /// Why a server could not start.
@@ -22,6 +23,17 @@ pub enum StartError {
         /// The system's reason.
         error: io::Error,
     },
+    /// The server cannot listen on the Unix socket.
+    #[error("cannot listen on unix:{name}: {cause}")]
+    Unix {
+        /// The name of the socket.
+        name: UnixName,
+        /// The reason, with the next step.
+        cause: Cause,
+    },
+    /// A user who may connect to Unix sockets is not known.
+    #[error(transparent)]
+    UnixPeers(Cause),
     /// There is no stdin or stdout to serve.
     #[error("stdin and stdout cannot be served: {0}")]
     Stdio(io::Error),

@@ -64,7 +64,7 @@ mod tests;
 mod turn;
 mod writer;
 
-pub use acceptor::ConnectionCap;
+pub use acceptor::{ConnectionCap, UnixPeers};
 pub use admission::Mesh;
 pub use calls::Call;
 pub use channels::ChannelLimits;

@@ -6,17 +6,27 @@ use crate::ring::{DataRing, KernelRing};
 
 /// What a shard needs of its ring beyond moving bytes: ending the listening without losing anyone.
 pub trait ShardRing: DataRing {
-    /// Closes the listener, which is not watched any more. Connections that are still queued in it are reset.
+    /// Makes listening Unix sockets refuse new connections; those that are queued can still be accepted. New
+    /// connections to internet sockets are kept away by the server.
+    fn refuse_on_unix(&mut self);
+
+    /// Closes the listeners, which are not watched any more. Connections that are still queued in them are reset.
     fn close_listener(&mut self);
 }
 
 impl ShardRing for KernelRing {
+    fn refuse_on_unix(&mut self) {
+        KernelRing::refuse_on_unix(self);
+    }
+
     fn close_listener(&mut self) {
-        drop(self.take_listener());
+        self.drop_listeners();
     }
 }
 
 #[cfg(any(test, feature = "internals"))]
 impl ShardRing for SimulatedRing {
+    fn refuse_on_unix(&mut self) {}
+
     fn close_listener(&mut self) {}
 }

@@ -9,7 +9,7 @@ use crate::pool::{AssemblySizes, HeapBudget};
 use crate::registry::{LinkListener, ServerHandle};
 use crate::workers::Submitter;
 
-use super::acceptor::{Acceptor, ConnectionCap};
+use super::acceptor::{Acceptor, ConnectionCap, UnixPeers};
 use super::access::Access;
 use super::admission::{Admission, Mesh, Peers};
 use super::calls::Calls;
@@ -56,6 +56,8 @@ pub struct ShardParts<S> {
     pub sizes: ShardSizes,
     /// The process's connection cap.
     pub connection_cap: ConnectionCap,
+    /// Whose processes are served on Unix sockets.
+    pub unix_peers: UnixPeers,
     /// Its own inbox.
     pub inbox: Inbox<S>,
     /// What it shares with the other shards.
@@ -78,6 +80,7 @@ impl<R: ShardRing> Shard<R> {
             server,
             sizes,
             connection_cap,
+            unix_peers,
             inbox,
             mesh,
             workers,
@@ -121,7 +124,7 @@ impl<R: ShardRing> Shard<R> {
             writer: Writer::new(sizes.handlers, sizes.handler_buffer_bytes, heap, clock.unix_now()),
             tasks: Tasks::new(sizes.handlers),
             clock,
-            acceptor: Acceptor::new(connection_cap.join(inbox.on_place_free())),
+            acceptor: Acceptor::new(connection_cap.join(inbox.on_place_free()), unix_peers),
             access: Access::new(&service.output, now),
             drain: Drain::default(),
             streams: Streams::new(metrics.shard),

@@ -59,4 +59,5 @@ mod streams;
 mod subscribe;
 mod tasks;
 mod transcripts;
+mod unix_sockets;
 mod websocket;

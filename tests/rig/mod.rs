@@ -28,7 +28,7 @@ use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
-    ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes,
+    ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, UnixPeers,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
@@ -89,6 +89,7 @@ impl Rig {
             server: ServerHandle::NOWHERE,
             sizes: sizes(),
             connection_cap: ConnectionCap::new(16, None, 1),
+            unix_peers: UnixPeers::Any,
             inbox: Inbox::new(Box::new(ring.waker())),
             mesh: Mesh::new(1, 4, Instant::now()),
             workers: workers.submitter(),

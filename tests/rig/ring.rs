@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::ops::Range;
 use std::rc::Rc;
 
 use weir::internals::ring::simulated::{SimulatedRing, SimulatedSocket};
 use weir::internals::ring::{
-    Completion, ConnectionKey, DataRing, Operation, RingCounters, RingWaker, SendMode,
+    Completion, ConnectionKey, DataRing, Operation, Peer, RingCounters, RingWaker, SendMode,
 };
 use weir::internals::shard::ShardRing;
 
@@ -94,8 +94,8 @@ impl DataRing for ExemptRing {
         self.with(|ring| ring.unread_bytes(socket))
     }
 
-    fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
-        self.with(|ring| ring.peer_address(socket))
+    fn peer(&self, socket: &SimulatedSocket) -> io::Result<Peer> {
+        self.with(|ring| ring.peer(socket))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -120,5 +120,7 @@ impl DataRing for ExemptRing {
 }
 
 impl ShardRing for ExemptRing {
+    fn refuse_on_unix(&mut self) {}
+
     fn close_listener(&mut self) {}
 }

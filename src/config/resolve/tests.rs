@@ -4,9 +4,9 @@ use std::time::Duration;
 use super::*;
 use crate::config::inputs::Source;
 use crate::config::{
-    AccessSettings, AdminSettings, ChannelSettings, CpuList, CpuQuota, EndpointSettings, Linger, LogFormat,
-    LogLevel, Needs, Options, QueueOptions, ReportFormat, ReportStream, TaskSettings, Timeouts, Toolset,
-    TransportKind,
+    AccessSettings, AdminSettings, ChannelSettings, CpuList, CpuQuota, EndpointSettings, Linger,
+    ListenAddress, LogFormat, LogLevel, Needs, Options, QueueOptions, ReportFormat, ReportStream,
+    TaskSettings, Timeouts, Toolset, TransportKind, UnixMode,
 };
 use crate::units::{CpuId, ShardId, TimeLimit};
 
@@ -56,11 +56,22 @@ fn refusal(flags: &[(&'static str, &str)], host: &Host) -> Vec<String> {
 fn the_defaults_are_those_of_the_documentation() {
     let Resolved { settings, notes, .. } = settings(&[], &host(2, 4096));
     assert_eq!(notes, Vec::<String>::new());
-    assert_eq!(settings.endpoints.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(
+        settings
+            .endpoints
+            .listen
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["127.0.0.1:8080"]
+    );
     assert!(!settings.endpoints.shares_port);
     let endpoints = EndpointSettings {
         transport: TransportKind::Http,
-        listen: "127.0.0.1:8080".parse().unwrap(),
+        listen: vec![ListenAddress::Internet("127.0.0.1:8080".parse().unwrap())],
+        unix_mode: UnixMode(0o600),
+        unix_owner: None,
+        unix_peers: None,
         shares_port: false,
         paths: vec!["/mcp".to_owned()],
         has_health: false,
@@ -206,6 +217,9 @@ fn every_option_changes_the_settings() {
     let changed = [
         ("transport", "stdio"),
         ("listen", "127.0.0.1:1"),
+        ("unix-mode", "0660"),
+        ("unix-owner", "root:root"),
+        ("unix-peers", "0,www-data"),
         ("reuse-port", "on"),
         ("path", "/"),
         ("health", "on"),
@@ -439,7 +453,12 @@ fn bodies_that_cannot_be_held_are_said() {
 #[test]
 fn impossible_values_are_refused_with_the_next_step() {
     let machine = host(2, 4096);
-    let cases: [(&[(&'static str, &str)], &str); 7] = [
+    let cases: [(&[(&'static str, &str)], &str); 8] = [
+        (
+            &[("listen", "unix:@weir")],
+            "listen = unix:@weir has no file whose mode keeps other users out; name those who may connect, such as \
+             --unix-peers $(id -u), or listen on a path",
+        ),
         (
             &[("cpus", "0-3")],
             "cpus = 0-3, but this process may not use 2-3, only 0-1; change --cpus or widen the cpuset",
@@ -614,7 +633,11 @@ fn all_errors_are_reported_in_the_order_of_the_table() {
 #[test]
 fn what_may_surprise_is_said() {
     let notes = |flags: &[(&'static str, &str)]| settings(flags, &host(2, 4096)).notes;
-    let cases: [(&[(&'static str, &str)], &str); 7] = [
+    let cases: [(&[(&'static str, &str)], &str); 8] = [
+        (
+            &[("unix-mode", "0660")],
+            "unix-mode is given, but no Unix socket is listened on; add --listen unix:PATH",
+        ),
         (&[("shards", "3")], "shards = 3, but they may use 2 CPUs (0-1)"),
         (
             &[("listen", "0.0.0.0:80")],
@@ -642,4 +665,6 @@ fn what_may_surprise_is_said() {
     }
     assert!(notes(&[("listen", "0.0.0.0:80"), ("allow-host", "mcp.example")]).is_empty());
     assert!(notes(&[("listen", "[::1]:80")]).is_empty());
+    assert!(notes(&[("listen", "unix:/run/weir.sock"), ("unix-mode", "0660")]).is_empty());
+    assert!(notes(&[("listen", "unix:@weir"), ("unix-peers", "0,www-data")]).is_empty());
 }

@@ -12,12 +12,12 @@ use super::world::{Shared, SimulatedNetwork, SimulatedSocket, World};
 use crate::ring::buffers::BufferPool;
 use crate::ring::mapping::Residence;
 use crate::ring::{
-    Completion, ConnectionKey, DataRing, HangUp, Operation, Received, RingCounters, RingOptions, RingWaker,
-    SendMode,
+    Completion, ConnectionKey, DataRing, HangUp, Operation, Peer, Received, RingCounters, RingOptions,
+    RingWaker, SendMode,
 };
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -394,8 +394,8 @@ impl DataRing for SimulatedRing {
         self.world.lock().connections[socket.id()].inbound.len()
     }
 
-    fn peer_address(&self, socket: &SimulatedSocket) -> io::Result<SocketAddr> {
-        Ok(socket.address())
+    fn peer(&self, socket: &SimulatedSocket) -> io::Result<Peer> {
+        Ok(socket.peer())
     }
 
     fn flush(&mut self) -> io::Result<()> {

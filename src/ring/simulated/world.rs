@@ -10,6 +10,7 @@
 )]
 
 use super::faults::{Fate, Fault, Faults};
+use crate::ring::{Credentials, Peer};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -38,9 +39,22 @@ impl SimulatedNetwork {
 
     /// Connects to a listener. The connection can be used at once, accepted or not.
     pub fn connect(&self, listener: usize) -> SimulatedPeer {
+        self.connect_from(listener, None)
+    }
+
+    /// Connects to a listener as a process of this machine.
+    #[cfg(test)]
+    pub(crate) fn connect_as(&self, listener: usize, process: Credentials) -> SimulatedPeer {
+        self.connect_from(listener, Some(process))
+    }
+
+    fn connect_from(&self, listener: usize, process: Option<Credentials>) -> SimulatedPeer {
         let mut world = self.world.lock();
         let id = world.connections.len();
-        world.connections.push(Connection::default());
+        world.connections.push(Connection {
+            process,
+            ..Connection::default()
+        });
         world.accept_queues[listener].push_back(id);
         SimulatedPeer {
             world: self.world.clone(),
@@ -196,9 +210,11 @@ impl SimulatedSocket {
         self.id
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(super) fn peer(&self) -> Peer {
+        let process = self.world.lock().connections[self.id].process;
         // 192.0.2.0/24 is reserved for documentation (RFC 5737).
-        SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), self.id as u16))
+        let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), self.id as u16));
+        process.map_or(Peer::Internet(address), Peer::Process)
     }
 }
 
@@ -252,6 +268,8 @@ pub(super) struct Connection {
     pub(super) inbound: VecDeque<u8>,
     pub(super) is_inbound_ended: bool,
     /// To the peer, not read yet.
+    /// The process at the other end, if it is on this machine.
+    process: Option<Credentials>,
     pub(super) outbound: Vec<u8>,
     pub(super) is_outbound_ended: bool,
     pub(super) window_bytes: usize,
@@ -273,6 +291,7 @@ impl Default for Connection {
         Connection {
             inbound: VecDeque::new(),
             is_inbound_ended: false,
+            process: None,
             outbound: Vec::new(),
             is_outbound_ended: false,
             window_bytes: WINDOW_BYTES,

@@ -1,9 +1,9 @@
-//! Connections of each client address, over all shards, against a cap.
+//! Connections of each client, over all shards, against a cap.
 //!
 //! An IPv4 address counts by itself, also in its IPv6-mapped spelling; an IPv6 address counts by its /64, which is
-//! what one client commonly has at its disposal. The table exists only while the cap is on, and is touched
-//! only when a connection comes or goes. It has an entry per address with open connections, so it is bounded
-//! by the connections there are.
+//! what one client commonly has at its disposal. A process that connects over a Unix socket counts for its user. The
+//! table exists only while the cap is on, and is touched only when a connection comes or goes. It has an entry per
+//! address with open connections, so it is bounded by the connections there are.
 //!
 //! Beyond the cap an address gets as many places again for being told so: a refused connection is open until
 //! its client has read why. Beyond those too it is only closed, so that one address never holds more than
@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::ring::Peer;
 use crate::slab::Slab;
 
 /// Partitions, so that shards seldom meet: several for each core of a large machine.
@@ -30,14 +31,25 @@ const ENTRIES_KEPT_MAX: usize = 64;
 
 /// What is counted as one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Client {
+pub(in crate::shard) enum Client {
     V4(u32),
     /// The first 64 bits.
     V6(u64),
+    /// A user of this machine.
+    User(u32),
 }
 
-impl Client {
-    fn of(address: IpAddr) -> Client {
+impl From<Peer> for Client {
+    fn from(peer: Peer) -> Client {
+        match peer {
+            Peer::Internet(address) => address.ip().into(),
+            Peer::Process(process) => Client::User(process.uid),
+        }
+    }
+}
+
+impl From<IpAddr> for Client {
+    fn from(address: IpAddr) -> Client {
         match address.to_canonical() {
             IpAddr::V4(address) => Client::V4(address.to_bits()),
             IpAddr::V6(address) => Client::V6((address.to_bits() >> 64) as u64),
@@ -100,9 +112,9 @@ impl Addresses {
         }
     }
 
-    /// Counts a connection of `address` in.
-    pub(in crate::shard) fn enter(&self, address: IpAddr) -> AddressVerdict {
-        let client = Client::of(address);
+    /// Counts a connection of `client` in.
+    pub(in crate::shard) fn enter(&self, client: impl Into<Client>) -> AddressVerdict {
+        let client = client.into();
         let partition = self.hasher.hash_one(client) as usize % PARTITIONS;
         let mut entries = self.partitions[partition].lock();
         let Some((index, entry)) = entries.entry_of(client) else {

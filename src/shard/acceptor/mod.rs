@@ -1,4 +1,4 @@
-//! New connections: from the listener's queue into the table, as far as the caps let them.
+//! New connections: from the listeners' queues into the table, as far as the caps let them.
 //!
 //! The ring only tells that connections wait. One is taken from the queue when it has a place, so the cap is exact,
 //! and connections without a place stay in the kernel's backlog until others are closed. Few are taken at a time, so
@@ -15,6 +15,7 @@
 
 mod addresses;
 mod connection_cap;
+mod unix_peers;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -23,9 +24,13 @@ use crate::metrics::ShardMetrics;
 use crate::ring::AcceptOutage;
 
 use super::shard_ring::ShardRing;
-pub(super) use addresses::{AddressPlace, AddressVerdict};
+use addresses::AddressVerdict;
+
+pub(super) use addresses::AddressPlace;
 pub use connection_cap::ConnectionCap;
 pub(super) use connection_cap::ShardCap;
+use unix_peers::UnixPeerRule;
+pub use unix_peers::UnixPeers;
 
 /// Connections taken before anybody else's bytes are looked at: no more than the requests that one pass over the ring
 /// brings, so that newcomers get at most half of the time.
@@ -67,21 +72,36 @@ pub(super) enum AcceptEvent<'a> {
     Tick,
 }
 
+/// What becomes of a new connection.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is served, with its place among those of its client, if these are capped.
+    Serve(Option<AddressPlace>),
+    /// Its client has too many, and is told.
+    Refuse(AddressPlace),
+    /// Too many of its client's connections are being told already.
+    RejectAddress,
+    /// Its process is not one to be served.
+    RejectPeer,
+}
+
 /// A shard's accepting.
 pub(super) struct Acceptor {
     state: State,
     cap: ShardCap,
+    unix_peers: UnixPeerRule,
     outage: AcceptOutage,
     /// Connections that may still be taken in this look.
     looks: usize,
 }
 
 impl Acceptor {
-    /// The listener is to be watched from now on, which is the caller's to begin.
-    pub(super) fn new(cap: ShardCap) -> Acceptor {
+    /// The listeners are to be watched from now on, which is the caller's to begin.
+    pub(super) fn new(cap: ShardCap, unix_peers: UnixPeers) -> Acceptor {
         Acceptor {
             state: State::Watching,
             cap,
+            unix_peers: UnixPeerRule::new(unix_peers),
             outage: AcceptOutage::default(),
             looks: 0,
         }
@@ -174,15 +194,24 @@ impl Acceptor {
         }
     }
 
-    /// What its address's cap has to say of a connection, if there is one. Without an address it is gone already.
-    pub(super) fn address_verdict<R: ShardRing>(
-        &self,
-        ring: &R,
-        socket: &R::Socket,
-    ) -> Option<AddressVerdict> {
-        let addresses = self.cap.addresses()?;
-        let address = ring.peer_address(socket).ok()?.ip();
-        Some(addresses.enter(address))
+    /// What becomes of a connection that has its place in the process.
+    pub(super) fn verdict<R: ShardRing>(&mut self, ring: &R, socket: &R::Socket, now: Instant) -> Verdict {
+        let addresses = self.cap.addresses();
+        if addresses.is_none() && !self.unix_peers.is_needed() {
+            return Verdict::Serve(None);
+        }
+        // A client of the internet that is gone already has no address.
+        let peer = ring.peer(socket).ok();
+        if !self.unix_peers.serves(peer.as_ref()) {
+            self.unix_peers.on_refused(peer.as_ref(), now);
+            return Verdict::RejectPeer;
+        }
+        match addresses.zip(peer).map(|(addresses, peer)| addresses.enter(peer)) {
+            None => Verdict::Serve(None),
+            Some(AddressVerdict::Serve(place)) => Verdict::Serve(Some(place)),
+            Some(AddressVerdict::Refuse(place)) => Verdict::Refuse(place),
+            Some(AddressVerdict::Reject) => Verdict::RejectAddress,
+        }
     }
 
     /// A connection that was let in is closed: its place is free, and the descriptor that was missing may be.
@@ -197,6 +226,7 @@ impl Acceptor {
     pub(super) fn stop<R: ShardRing>(&mut self, ring: &mut R) {
         if !matches!(self.state, State::Stopping | State::Emptying | State::Over) {
             self.state = State::Stopping;
+            ring.refuse_on_unix();
             ring.unwatch_listener();
         }
     }
@@ -257,7 +287,10 @@ mod tests {
             Rig {
                 ring: network.ring(RingOptions::default()),
                 network,
-                acceptor: Acceptor::new(ConnectionCap::new(connections_max, None, 1).join(Box::new(|| ()))),
+                acceptor: Acceptor::new(
+                    ConnectionCap::new(connections_max, None, 1).join(Box::new(|| ())),
+                    UnixPeers::Any,
+                ),
                 metrics: ShardMetrics::new(ShardId(0), &ToolLabels::new([], 0)),
                 now: Instant::now(),
                 peers: Vec::new(),

@@ -18,7 +18,6 @@ mod exchange;
 mod request;
 mod task;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -169,12 +168,12 @@ impl<S> Table<S> {
         }
     }
 
-    /// The peer of an entry: its address, or the name of what has none.
+    /// The peer of an entry: its address, its process, or the name of what has neither.
     pub(super) fn peer<R: DataRing<Socket = S>>(&mut self, key: ConnectionKey, ring: &R) -> Option<String> {
         let key = self.parent(key).unwrap_or(key);
         let socket = &self.connection(key)?.socket;
-        let address: Option<SocketAddr> = ring.peer_address(socket).ok();
-        Some(address.map_or_else(|| "stdio".to_owned(), |address| address.to_string()))
+        let peer = ring.peer(socket).ok();
+        Some(peer.map_or_else(|| "stdio".to_owned(), |peer| peer.to_string()))
     }
 
     /// Whether somebody is there whom an answer reaches.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::mcp::OverloadReason;
 use crate::ring::ConnectionKey;
 
-use crate::shard::acceptor::{AcceptEvent, AddressVerdict};
+use crate::shard::acceptor::{AcceptEvent, Verdict};
 use crate::shard::connections::Waiting;
 use crate::shard::{Shard, ShardRing};
 
@@ -38,18 +38,22 @@ impl<R: ShardRing> Shard<R> {
     /// Enters a connection that has its place.
     fn admit(&mut self, socket: R::Socket) {
         self.metrics.on_accepted();
-        let verdict = self.acceptor.address_verdict(&self.ring, &socket);
-        let (address, is_refused, is_rejected) = match verdict {
-            None => (None, false, false),
-            Some(AddressVerdict::Serve(place)) => (Some(place), false, false),
-            Some(AddressVerdict::Refuse(place)) => (Some(place), true, false),
-            Some(AddressVerdict::Reject) => (None, false, true),
-        };
         let now = self.clock.now();
+        let (address, is_refused, is_rejected) = match self.acceptor.verdict(&self.ring, &socket, now) {
+            Verdict::Serve(place) => (place, false, false),
+            Verdict::Refuse(place) => (Some(place), true, false),
+            Verdict::RejectAddress => {
+                self.metrics.refusals.increment(OverloadReason::Connections);
+                (None, false, true)
+            }
+            Verdict::RejectPeer => {
+                self.metrics.unix_peers_refused.increment();
+                (None, false, true)
+            }
+        };
         let key = self.table.insert_connection(socket, address, now);
         self.clock.reserve(key);
         if is_rejected {
-            self.metrics.refusals.increment(OverloadReason::Connections);
             return self.abort(key);
         }
         self.intake.arm_receive(key, &mut self.table, &mut self.ring);

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::client::{Client, Era, call, ping};
 use super::rig::{Rig, Sizes};
 use crate::metrics::{Eviction, OverloadReason};
+use crate::ring::Credentials;
 use crate::ring::simulated::{Fault, Faults, PeerView};
 
 const CAP: usize = 4;
@@ -221,6 +222,54 @@ fn an_address_never_holds_more_than_twice_its_cap() {
         rig.metrics.snapshot().refusals.of(OverloadReason::Connections),
         44
     );
+    rig.leave(&clients);
+}
+
+/// A process of this user.
+fn process(uid: u32) -> Credentials {
+    Credentials { pid: 7, uid, gid: 8 }
+}
+
+#[test]
+fn processes_count_by_their_user() {
+    let mut rig = Rig::new(1, per_address(1));
+    let first = Client::new(rig.network.connect_as(0, process(1)));
+    let other = Client::new(rig.network.connect_as(0, process(2)));
+    rig.run();
+    let mut second = Client::new(rig.network.connect_as(0, process(1)));
+    second.request(ping(2));
+    rig.run();
+    assert_refused(&mut second);
+    rig.leave(&[first, other, second]);
+}
+
+#[test]
+fn a_process_of_a_user_who_is_not_served_is_closed_before_it_is_read() {
+    let served = Sizes {
+        unix_peer: Some(1),
+        ..Sizes::default()
+    };
+    let mut rig = Rig::new(1, served);
+    let mut clients: Vec<Client> = [Some(1), Some(2), Some(0), None]
+        .map(|uid| match uid {
+            Some(uid) => rig.network.connect_as(0, process(uid)),
+            None => rig.connect(),
+        })
+        .into_iter()
+        .zip(0..)
+        .map(|(peer, id)| {
+            let mut client = Client::new(peer);
+            client.request(ping(id));
+            client
+        })
+        .collect();
+    rig.run();
+    clients.iter_mut().for_each(Client::read);
+    let answered: Vec<usize> = clients.iter().map(|client| client.answers.len()).collect();
+    assert_eq!(answered, [1, 0, 0, 1]);
+    assert_ne!(clients[1].peer.view(), PeerView::Open);
+    assert_eq!(rig.metrics.unix_peers_refused.value(), 2);
+    assert_eq!(rig.network.connections_open(), 2);
     rig.leave(&clients);
 }
 

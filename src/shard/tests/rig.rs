@@ -69,6 +69,8 @@ pub(super) struct Sizes {
     pub ring_buffer_bytes: usize,
     pub connections_max: usize,
     pub connections_per_ip: Option<u32>,
+    /// The only user whose processes are served, if not all are.
+    pub unix_peer: Option<u32>,
     pub worker_queue_depth_max: usize,
     pub shards: usize,
     pub queue_depth_max: u32,
@@ -88,6 +90,7 @@ impl Sizes {
             ring_buffer_bytes: 1024,
             connections_max: 1000,
             connections_per_ip: None,
+            unix_peer: None,
             worker_queue_depth_max: 1000,
             shards: 1,
             queue_depth_max: 0,
@@ -194,6 +197,9 @@ impl Rig {
                 server: ServerHandle::NOWHERE,
                 sizes: sizes.of_shard(),
                 connection_cap: connection_cap.clone(),
+                unix_peers: sizes
+                    .unix_peer
+                    .map_or(UnixPeers::Any, |uid| UnixPeers::Only([uid].into())),
                 inbox: inbox.clone(),
                 mesh: Arc::clone(&mesh),
                 workers: workers.submitter(),

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -54,8 +56,23 @@ impl Client {
         self.stream.local_addr().unwrap()
     }
 
+    /// A client on a Unix socket.
+    pub(crate) fn connect_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path);
+        Self::over_unix(stream.unwrap_or_else(|error| panic!("connecting to {}: {error}", path.display())))
+    }
+
+    /// A stream is a stream: reading, writing and shutting down are the same calls.
+    pub(crate) fn over_unix(stream: UnixStream) -> Self {
+        Self::over_any(TcpStream::from(OwnedFd::from(stream)))
+    }
+
     pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
+        Self::over_any(stream)
+    }
+
+    fn over_any(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self {
@@ -188,7 +205,7 @@ impl Client {
 
     /// A second handle of the same connection, to read while this one sends.
     pub(crate) fn second_hand(&self) -> Self {
-        Self::over(self.stream.try_clone().unwrap())
+        Self::over_any(self.stream.try_clone().unwrap())
     }
 
     /// Fails unless the server closes in order and sends nothing more.
