@@ -2,6 +2,7 @@
 //! answer come out. The ring, the lease and the deadlines are missing.
 #![allow(dead_code, reason = "each of the benches that include this uses its part")]
 
+use std::cell::RefCell;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,7 +15,8 @@ use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, ShardStore, Store};
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{
-    HEAD_RESERVE, Head, HttpLimits, Intake, Progress, Request, Response, ResponseContext, request_context,
+    HEAD_RESERVE, Head, HttpLimits, Intake, KnownHeads, Progress, Request, Response, ResponseContext,
+    request_context,
 };
 use weir::internals::wire::http1::{BodyLimits, DateCache, HeadLimits};
 use weir::{CallContext, Registry};
@@ -28,6 +30,7 @@ pub(crate) struct Server {
     sessions: ShardStore,
     policy: AdmissionPolicy,
     limits: HttpLimits,
+    known_heads: RefCell<KnownHeads>,
     scratch: Scratch,
     date: DateCache,
     out: Vec<u8>,
@@ -59,15 +62,17 @@ impl Server {
                 head: HeadLimits::default(),
                 body: BodyLimits::default(),
             },
+            known_heads: RefCell::default(),
             scratch: Scratch::new(),
             date: DateCache::new(NOW.0),
             out: Vec::with_capacity(16 << 10),
         }
     }
 
-    /// Parses a request's head, admits it, and finds the end of its body.
+    /// Parses or recalls a request's head, admits it, and finds the end of its body.
     pub(crate) fn take<'h, 'r>(&self, request: &'r [u8], head: &'h mut Head<'r>) -> Request<'h, 'r> {
-        match Intake::default().advance(request, &self.policy, &self.limits, head) {
+        let known = &mut self.known_heads.borrow_mut();
+        match Intake::default().advance(request, &self.policy, &self.limits, known, head) {
             Ok(Progress::Request(request)) => request,
             other => panic!("{other:?}"),
         }

@@ -14,7 +14,7 @@ use crate::metrics::{self, ToolLabels, ToolRow};
 use crate::registry::{Operation, ShardRegistry};
 use crate::session::{ShardStore, Store};
 use crate::transport::http::admission::AdmissionPolicy;
-use crate::transport::http::{HealthSlot, HttpLimits};
+use crate::transport::http::{HealthSlot, HttpLimits, KnownHeads};
 
 use super::ChannelLimits;
 
@@ -132,6 +132,8 @@ pub(super) struct Serving {
     registry: ShardRegistry,
     /// The services' store, which they all have in common.
     state: ShardStore,
+    /// Heads of requests for this service.
+    known_heads: KnownHeads,
     served: Arc<Served>,
     /// Replacements of the service that were taken up.
     replacements_seen: u64,
@@ -148,6 +150,7 @@ impl Serving {
             registry: service.protocol.registry().for_shard(),
             state: ShardStore::new(Arc::clone(&service.store)),
             current: Rc::new(service),
+            known_heads: KnownHeads::default(),
             served,
             replacements_seen,
         }
@@ -176,6 +179,11 @@ impl Serving {
         &self.registry
     }
 
+    /// The heads of requests that were admitted to the present service.
+    pub(super) fn known_heads(&mut self) -> &mut KnownHeads {
+        &mut self.known_heads
+    }
+
     /// What is served by all shards.
     #[cfg(test)]
     pub(super) fn served(&self) -> &Served {
@@ -188,6 +196,8 @@ impl Serving {
         if let Some(service) = self.served.newer(&mut self.replacements_seen) {
             self.registry = service.protocol.registry().for_shard();
             self.current = Rc::new(service);
+            // Another service may admit others.
+            self.known_heads = KnownHeads::default();
         }
     }
 }

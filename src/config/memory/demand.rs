@@ -8,7 +8,7 @@ pub(super) const PROCESS_BYTES: u64 = 6 << 20;
 /// A worker's touched stack and the buffers of one file or search: an estimate.
 pub(super) const WORKER_BYTES: u64 = 128 << 10;
 /// An executor and its helper thread, 180 KiB (measured), the rings in the kernel, 264 KiB (measured), and about
-/// 320 KiB for timers, inbox and decode scratch (an estimate).
+/// 320 KiB for timers, inbox, decode scratch and known heads (an estimate).
 pub(super) const EXECUTOR_BYTES: u64 = 768 << 10;
 /// The bytes of a handler besides its buffers.
 const HANDLER_STATE_BYTES: u64 = 1 << 10;

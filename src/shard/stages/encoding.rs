@@ -106,7 +106,8 @@ impl<R: ShardRing> Shard<R> {
     pub(in crate::shard) fn answer_preflight_in(&mut self, key: ConnectionKey, front: &[u8]) -> bool {
         let service = self.service.current();
         let mut head = Head::default();
-        let progress = Intake::default().advance(front, &service.policy, &service.http, &mut head);
+        let known = self.service.known_heads();
+        let progress = Intake::default().advance(front, &service.policy, &service.http, known, &mut head);
         let Ok(Progress::Request(request)) = progress else {
             return false;
         };

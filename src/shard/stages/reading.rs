@@ -264,9 +264,10 @@ impl<R: ShardRing> Shard<R> {
         }
         let service = self.service.current();
         let mut head = http::Head::default();
+        let known = self.service.known_heads();
         let progress = connection
             .intake
-            .advance(window, &service.policy, &service.http, &mut head);
+            .advance(window, &service.policy, &service.http, known, &mut head);
         let (waiting, sends_continue) = match progress {
             Ok(Progress::Request(request)) => return self.serve_request(key, &request, claim),
             Ok(Progress::Nothing) => {

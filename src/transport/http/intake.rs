@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use super::known_heads::KnownHeads;
 use super::{Head, parse_head};
 use crate::transport::http::admission::{self, AdmissionPolicy, Endpoint};
 use crate::wire::http1::{
@@ -167,7 +168,8 @@ impl Refused {
 
 impl Intake {
     /// Looks for one request at the front of `window`, which holds at least the bytes of the last call. Its head is
-    /// parsed into `head`, which is empty: a head is too large to be handed up from call to call.
+    /// parsed into `head`, which is empty: a head is too large to be handed up from call to call. A head like one that
+    /// `known` holds is recalled instead; `known` belongs to `policy` and `limits`.
     ///
     /// # Errors
     /// Returns [`Refused`] for a request that breaks the framing, a limit or the policy; the connection goes on only if
@@ -177,9 +179,10 @@ impl Intake {
         window: &'w [u8],
         policy: &AdmissionPolicy,
         limits: &HttpLimits,
+        known: &mut KnownHeads,
         head: &'h mut Head<'w>,
     ) -> Result<Progress<'h, 'w>, Refused> {
-        let outcome = self.try_advance(window, policy, limits, head);
+        let outcome = self.try_advance(window, policy, limits, known, head);
         if matches!(outcome, Ok(Progress::Request(_)) | Err(_)) {
             *self = Intake::default();
         }
@@ -191,12 +194,13 @@ impl Intake {
         window: &'w [u8],
         policy: &AdmissionPolicy,
         limits: &HttpLimits,
+        known: &mut KnownHeads,
         head: &'h mut Head<'w>,
     ) -> Result<Progress<'h, 'w>, Refused> {
         let mut sends_continue = false;
-        let endpoint = if matches!(self.stage, Stage::Head) {
-            let scanned = self.scanner.scan(window, &limits.head);
-            let Some(head_bytes) = scanned.map_err(Refused::and_close)? else {
+        let mut endpoint = None;
+        if matches!(self.stage, Stage::Head) {
+            let Some((admitted, head_bytes)) = self.take_head(window, policy, limits, known, head)? else {
                 let is_begun = !self.scanner.is_before_request(window);
                 return Ok(if is_begun {
                     Progress::Head
@@ -204,20 +208,20 @@ impl Intake {
                     Progress::Nothing
                 });
             };
-            let endpoint = admit(window, head_bytes, policy, limits, head)?;
             self.stage = Stage::behind(head_bytes, head.body);
             sends_continue = head.expects_continue() && window.len() == head_bytes;
-            Some(endpoint)
-        } else {
-            None
-        };
+            endpoint = Some(admitted);
+        }
         let Some(body) = self.find_body(window, &limits.body)? else {
             return Ok(Progress::Body { sends_continue });
         };
         let endpoint = match endpoint {
             Some(endpoint) => endpoint,
-            // The head is parsed again: a request in pieces keeps no borrow of a window that moves when it grows.
-            None => admit(window, body.start, policy, limits, head)?,
+            // The head is looked at again: a request in pieces keeps no borrow of a window that moves when it grows.
+            None => match recall(window, policy, limits, known, head)? {
+                Some((endpoint, _)) => endpoint,
+                None => admit(window, body.start, policy, limits, known, head)?,
+            },
         };
         Ok(Progress::Request(Request {
             head,
@@ -225,6 +229,28 @@ impl Intake {
             consumed: body.end,
             body: &window[body],
         }))
+    }
+
+    /// Looks for a head at the front of `window`; once it is whole, the purpose of its request, and its length.
+    fn take_head<'w>(
+        &mut self,
+        window: &'w [u8],
+        policy: &AdmissionPolicy,
+        limits: &HttpLimits,
+        known: &mut KnownHeads,
+        head: &mut Head<'w>,
+    ) -> Result<Option<(Endpoint, usize)>, Refused> {
+        if self.scanner.is_fresh()
+            && let Some(recalled) = recall(window, policy, limits, known, head)?
+        {
+            return Ok(Some(recalled));
+        }
+        let scanned = self.scanner.scan(window, &limits.head);
+        let Some(head_bytes) = scanned.map_err(Refused::and_close)? else {
+            return Ok(None);
+        };
+        let endpoint = admit(window, head_bytes, policy, limits, known, head)?;
+        Ok(Some((endpoint, head_bytes)))
     }
 
     /// Finds the body, once it is whole.
@@ -279,12 +305,36 @@ fn admit<'w>(
     head_bytes: usize,
     policy: &AdmissionPolicy,
     limits: &HttpLimits,
+    known: &mut KnownHeads,
     head: &mut Head<'w>,
 ) -> Result<Endpoint, Refused> {
-    head.parse(&window[..head_bytes], &limits.head)
-        .map_err(Refused::and_close)?;
+    let bytes = &window[..head_bytes];
+    head.parse(bytes, &limits.head).map_err(Refused::and_close)?;
     let admitted = policy.admit(head);
-    admitted.map_err(|refusal| refuse(refusal, head, head_bytes, window.len()))
+    let endpoint = admitted.map_err(|refusal| refuse(refusal, head, head_bytes, window.len()))?;
+    if endpoint == Endpoint::Post {
+        known.remember(bytes, head);
+    }
+    Ok(endpoint)
+}
+
+/// Recalls the head at the front of `window`, if it is known, and admits its request; its purpose, and the head's
+/// length.
+fn recall<'w>(
+    window: &'w [u8],
+    policy: &AdmissionPolicy,
+    limits: &HttpLimits,
+    known: &mut KnownHeads,
+    head: &mut Head<'w>,
+) -> Result<Option<(Endpoint, usize)>, Refused> {
+    let front = window.get(..limits.head.head_bytes_max).unwrap_or(window);
+    let Some(head_bytes) = known.recall(front, head) else {
+        return Ok(None);
+    };
+    match policy.check_body(head) {
+        Ok(()) => Ok(Some((Endpoint::Post, head_bytes))),
+        Err(refusal) => Err(refuse(refusal, head, head_bytes, window.len())),
+    }
 }
 
 impl Request<'_, '_> {

@@ -145,6 +145,16 @@ impl<'a, Extra> Head<'a, Extra> {
         FieldLines::new(self.lines)
     }
 
+    /// The block of all field lines, with the empty line behind them.
+    pub fn block(&self) -> &'a [u8] {
+        self.lines
+    }
+
+    /// Makes `block` the block of all field lines, for a head that is known to be well-formed without being parsed.
+    pub fn set_block(&mut self, block: &'a [u8]) {
+        self.lines = block;
+    }
+
     /// The values of one field, in order; `name` in any case. Walks all fields.
     pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.lines().values(name)
@@ -385,8 +395,8 @@ fn body_length(fields: &Fields<'_>, version: Version) -> Result<BodyLength, Head
     }
 }
 
-/// `1*DIGIT` below 2^63.
-fn parse_length(digits: &[u8]) -> Option<u64> {
+/// The value of `Content-Length`: `1*DIGIT` below 2^63.
+pub fn parse_length(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

@@ -26,7 +26,7 @@ pub use field::{
     trim_whitespace,
 };
 pub use framing::{BodyLength, Connection};
-pub use head::{Expectation, Head, HeadLimits, Method, Version, parse_head, parse_head_with};
+pub use head::{Expectation, Head, HeadLimits, Method, Version, parse_head, parse_head_with, parse_length};
 pub use response::{
     CONTINUE, Cors, HEAD_RESERVE, OwnField, ResponseHead, UpgradeOffer, origin_value, write_bodyless,
     write_head_before, write_switching_protocols,

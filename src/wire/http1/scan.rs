@@ -61,6 +61,11 @@ impl HeadScanner {
         }
     }
 
+    /// Whether no byte was looked at yet.
+    pub fn is_fresh(&self) -> bool {
+        self.looked_bytes == 0
+    }
+
     /// Whether not even one byte of a request line has come: nothing, or tolerated empty lines.
     pub fn is_before_request(&self, window: &[u8]) -> bool {
         self.lines == 0 && window.len() <= self.line_start

@@ -210,7 +210,11 @@ impl AdmissionPolicy {
         is_allowed.then_some(()).ok_or(Refusal::Origin)
     }
 
-    fn check_body(&self, head: &Head<'_>) -> Result<(), Refusal> {
+    /// Checks what the body's length decides.
+    ///
+    /// # Errors
+    /// Fails for a body that is too large, and for an expectation that is not known.
+    pub(in crate::transport::http) fn check_body(&self, head: &Head<'_>) -> Result<(), Refusal> {
         if head.expectation == Expectation::Unknown {
             return Err(Refusal::Expectation);
         }
