@@ -195,8 +195,9 @@ fn subject<'s>(request_context: &RequestContext<'_>, message: &Message<'_, 's>) 
 /// its method. The header of `initialize` decides nothing: clients that know a newer version send it with the message
 /// that begins an older one.
 fn era_of(request_context: &RequestContext<'_>, method: &str, params: Option<Value<'_, '_>>) -> Era {
-    let is_modern = params.is_some_and(modern::claims_version)
-        || request_context.names_modern_revision() && method != legacy::INITIALIZE
+    // The header first: with it, the parameters need not be looked through.
+    let is_modern = request_context.names_modern_revision() && method != legacy::INITIALIZE
+        || params.is_some_and(modern::claims_version)
         || method == modern::DISCOVER;
     if is_modern { Era::Modern } else { Era::Legacy }
 }
