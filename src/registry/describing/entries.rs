@@ -1,10 +1,10 @@
 //! The entries of a registry. A registry and those made from it share entries; each has its own indices.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::completers::Completers;
 use super::lister::ResourceLister;
+use super::names::Names;
 use super::uri_template::UriTemplate;
 use super::watch::Watch;
 use crate::registry::info::index::{PromptIndex, ResourceIndex, ToolIndex};
@@ -18,13 +18,13 @@ use crate::registry::schemas::unknown::KnownArguments;
 #[derive(Clone, Default)]
 pub(in crate::registry) struct Entries {
     pub(in crate::registry) tools: Vec<Arc<Registered>>,
-    pub(super) tools_by_name: HashMap<String, ToolIndex>,
+    pub(super) tools_by_name: Names<ToolIndex>,
     pub(in crate::registry) resources: Vec<Arc<RegisteredResource>>,
-    pub(super) resources_by_uri: HashMap<String, ResourceIndex>,
+    pub(super) resources_by_uri: Names<ResourceIndex>,
     pub(in crate::registry) templates: Vec<Arc<RegisteredTemplate>>,
     pub(in crate::registry) listers: Vec<Arc<ResourceLister>>,
     pub(in crate::registry) prompts: Vec<Arc<RegisteredPrompt>>,
-    pub(super) prompts_by_name: HashMap<String, PromptIndex>,
+    pub(super) prompts_by_name: Names<PromptIndex>,
     /// The functions of all templates, then of all prompts, in order; [`RegistryBuilder::build`] makes the list.
     pub(in crate::registry) completers: Vec<RegisteredCompleter>,
     /// Index of the first completer of each template.

@@ -6,6 +6,7 @@ mod completers;
 mod editing;
 mod entries;
 pub(super) mod lister;
+mod names;
 pub(super) mod prompt;
 pub(super) mod registration;
 pub(super) mod registry_builder;
