@@ -49,8 +49,9 @@ pub(super) struct Intake {
     caught_up_at: Instant,
     /// When large buffers were last given back.
     released_at: Instant,
-    /// `None` only while a request is decoded; making one anew would allocate.
-    scratch: Option<Scratch>,
+    /// `None` only while a request is decoded; making one anew would allocate. It is boxed because each request takes
+    /// it.
+    scratch: Option<Box<Scratch>>,
     /// Where a chunked body is put together.
     unchunked: Vec<u8>,
 }
@@ -66,7 +67,7 @@ impl Intake {
             incomplete_max,
             caught_up_at: now,
             released_at: now,
-            scratch: Some(Scratch::new()),
+            scratch: Some(Box::default()),
             unchunked: Vec::new(),
         }
     }
@@ -272,12 +273,12 @@ impl Intake {
     // Decoding.
 
     /// Takes the scratch that requests are decoded in.
-    pub(super) fn take_scratch(&mut self) -> Scratch {
+    pub(super) fn take_scratch(&mut self) -> Box<Scratch> {
         self.scratch.take().unwrap_or_default()
     }
 
     /// Takes it back.
-    pub(super) fn put_scratch(&mut self, mut scratch: Scratch) {
+    pub(super) fn put_scratch(&mut self, mut scratch: Box<Scratch>) {
         scratch.trim();
         self.scratch = Some(scratch);
     }
