@@ -1,6 +1,7 @@
 //! Time on one shard: what "now" is during a pass, and which deadlines are due.
 //!
-//! The clock is read once for everything that is handled in one pass; where a duration is measured it is read again.
+//! The clock is read once for everything that is handled in one pass; where a duration is measured it is read again,
+//! once between two steps that follow upon each other.
 //! All deadlines lie on one timer wheel, one for each connection and one for each call.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,6 +20,8 @@ pub(super) struct Clock {
     now: Instant,
     /// The same on the wall, to a tick.
     unix_now: UnixSeconds,
+    /// When the last measured step ended, as long as nothing has been done since.
+    step_ended: Option<Instant>,
     /// Something was handled since the last tick.
     is_active: bool,
     wheel: Wheel,
@@ -35,6 +38,7 @@ impl Clock {
             source,
             now,
             unix_now: unix_seconds(),
+            step_ended: None,
             is_active: false,
             wheel: Wheel::new(ticks.present(now)),
             ticks,
@@ -57,6 +61,7 @@ impl Clock {
     /// Takes the time for everything that is handled from now on.
     pub(super) fn begin_pass(&mut self) {
         self.now = (self.source)();
+        self.step_ended = Some(self.now);
     }
 
     /// A tick has come: takes the wall's time, and so many timers may be looked at again.
@@ -81,6 +86,27 @@ impl Clock {
     #[inline]
     pub(super) fn read(&self) -> Instant {
         (self.source)()
+    }
+
+    /// The time at which a step begins that is measured: of one that follows upon another, the end of that, without
+    /// another look at the clock.
+    #[inline]
+    pub(super) fn begin_step(&mut self) -> Instant {
+        self.step_ended.take().unwrap_or_else(|| self.read())
+    }
+
+    /// The time at which a step ends that is measured.
+    #[inline]
+    pub(super) fn end_step(&mut self) -> Instant {
+        let ended = self.read();
+        self.step_ended = Some(ended);
+        ended
+    }
+
+    /// Something has been done that is not measured.
+    #[inline]
+    pub(super) fn on_unmeasured(&mut self) {
+        self.step_ended = None;
     }
 
     /// Where the time comes from, for what is measured on other threads.

@@ -96,8 +96,9 @@ fn turn(shard: &Shared) -> io::Result<()> {
     for _ in 0..TURN_BATCHES_MAX {
         {
             let mut shard = shard.borrow_mut();
-            shard.begin_pass();
+            // What is done is done before the time is taken: a flush may last.
             shard.flush()?;
+            shard.begin_pass();
         }
         let mut handled = 0;
         while handled < BATCH_COMPLETIONS_MAX {

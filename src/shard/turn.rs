@@ -62,6 +62,7 @@ impl<R: ShardRing> Shard<R> {
             }
             return false;
         }
+        self.clock.on_unmeasured();
         true
     }
 
@@ -72,6 +73,7 @@ impl<R: ShardRing> Shard<R> {
         }
         // A ring that is broken is so at the pump's next flush, too.
         let _ = self.flush();
+        self.clock.on_unmeasured();
         while let Some(early) = self.ring.next_early() {
             self.handle(early);
         }

@@ -195,7 +195,8 @@ impl<R: ShardRing> Shard<R> {
 
     /// The answer is with the kernel.
     fn on_answered(&mut self, key: ConnectionKey, closes: Closes) {
-        let now = self.clock.read();
+        // The send was over before this pass began.
+        let now = self.clock.now();
         if let Some(connection) = self.table.connection(key) {
             let (request_at, sent_at) = (connection.request.began, connection.request.phase_began);
             self.metrics.record(Stage::Write, sent_at, now);

@@ -70,7 +70,7 @@ impl<R: ShardRing> Shard<R> {
     ) {
         let service = self.service.current();
         let mut scratch = self.intake.take_scratch();
-        let began = self.clock.read();
+        let began = self.clock.begin_step();
         let state = self.service.state();
         let step = service
             .protocol

@@ -242,7 +242,8 @@ impl<R: ShardRing> Shard<R> {
                 None => protocol.answer(ticket, &outcome, out),
             }
         });
-        self.metrics.record(Stage::Encode, ended, self.clock.read());
+        let encoded = self.clock.end_step();
+        self.metrics.record(Stage::Encode, ended, encoded);
         self.serve_waiters();
     }
 
