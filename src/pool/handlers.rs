@@ -119,11 +119,11 @@ impl<C, H: Copy> Pool<C, H> {
         }
     }
 
-    /// Leases the most recently freed handler to `call`. `None`, and the call is dropped, when none is idle.
+    /// Leases the most recently freed handler to a call, which is made where it stays. `None` when none is idle.
     #[inline]
-    pub fn acquire(&mut self, holder: H, call: C) -> Option<HandlerKey> {
+    pub fn acquire(&mut self, holder: H, call: impl FnOnce() -> C) -> Option<HandlerKey> {
         let key = self.take_idle(holder, None)?;
-        self.handlers[key.index as usize].call = Some(call);
+        self.handlers[key.index as usize].call = Some(call());
         Some(key)
     }
 
@@ -160,12 +160,11 @@ impl<C, H: Copy> Pool<C, H> {
         Some(key)
     }
 
-    /// Begins a call in a handler that lingers with its holder. `None`, and the call is dropped, when the handler does
-    /// not linger any more.
+    /// Begins a call in a handler that lingers with its holder. `None` when the handler does not linger any more.
     #[inline]
-    pub fn resume(&mut self, key: HandlerKey, call: C) -> Option<HandlerKey> {
+    pub fn resume(&mut self, key: HandlerKey, call: impl FnOnce() -> C) -> Option<HandlerKey> {
         self.leases.get_mut(key)?.lingers_since.take()?;
-        self.handlers[key.index as usize].call = Some(call);
+        self.handlers[key.index as usize].call = Some(call());
         self.lingering.remove(key.index);
         Some(key)
     }
@@ -319,30 +318,30 @@ mod tests {
     #[test]
     fn leases_the_last_freed_handler_first() {
         let mut pool = pool(3);
-        let first = pool.acquire('a', 1).unwrap();
-        let second = pool.acquire('b', 2).unwrap();
+        let first = pool.acquire('a', || 1).unwrap();
+        let second = pool.acquire('b', || 2).unwrap();
         assert_eq!(pool.take(first), Some(1));
-        assert_eq!(pool.acquire('c', 3).unwrap().index, first.index);
+        assert_eq!(pool.acquire('c', || 3).unwrap().index, first.index);
         assert_eq!(pool.take(second), Some(2));
     }
 
     #[test]
     fn an_exhausted_pool_takes_no_call_and_recovers() {
         let mut pool = pool(1);
-        let key = pool.acquire('a', 1).unwrap();
+        let key = pool.acquire('a', || 1).unwrap();
         assert_eq!(pool.idle(), 0);
-        assert_eq!(pool.acquire('b', 2), None);
+        assert_eq!(pool.acquire('b', || 2), None);
         assert_eq!(pool.hold('b', Instant::now()), None);
         assert_eq!(pool.take(key), Some(1));
-        assert!(pool.acquire('b', 2).is_some());
+        assert!(pool.acquire('b', || 2).is_some());
     }
 
     #[test]
     fn a_stale_key_finds_nothing() {
         let mut pool = pool(1);
-        let stale = pool.acquire('a', 1).unwrap();
+        let stale = pool.acquire('a', || 1).unwrap();
         pool.release(stale);
-        let current = pool.acquire('b', 2).unwrap();
+        let current = pool.acquire('b', || 2).unwrap();
         assert_eq!(stale.index, current.index);
         assert!(!pool.release(stale));
         assert_eq!(pool.take(stale), None);
@@ -357,7 +356,7 @@ mod tests {
     #[test]
     fn a_renewed_lease_keeps_the_call_and_forgets_the_old_key() {
         let mut pool = pool(1);
-        let old = pool.acquire('a', 1).unwrap();
+        let old = pool.acquire('a', || 1).unwrap();
         let new = pool.renew(old).unwrap();
         assert!(pool.call_mut(old).is_none());
         assert!(pool.renew(old).is_none());
@@ -368,12 +367,12 @@ mod tests {
     #[test]
     fn reset_restores_a_buffer_that_outgrew_its_size() {
         let mut pool = pool(1);
-        let key = pool.acquire('a', 1).unwrap();
+        let key = pool.acquire('a', || 1).unwrap();
         let mut inbound = pool.take_inbound(key).unwrap();
         inbound.extend_from_slice(&[7; 1000]);
         pool.put_inbound(key, inbound);
         pool.release(key);
-        let key = pool.acquire('b', 2).unwrap();
+        let key = pool.acquire('b', || 2).unwrap();
         let inbound = pool.take_inbound(key).unwrap();
         assert_eq!((inbound.len(), inbound.capacity()), (0, 64));
     }
@@ -382,21 +381,21 @@ mod tests {
     fn a_lingering_handler_is_its_holders_until_it_is_taken_back() {
         let mut pool = pool(1);
         let now = Instant::now();
-        let first = pool.acquire('a', 1).unwrap();
+        let first = pool.acquire('a', || 1).unwrap();
         let lingering = pool.linger(first, now).unwrap();
         assert_eq!(lingering.index, first.index);
         assert!(pool.call_mut(first).is_none(), "the lease is over");
         assert_eq!(pool.key_at(0), None, "no call");
-        assert_eq!(pool.acquire('b', 2), None);
+        assert_eq!(pool.acquire('b', || 2), None);
         assert_eq!(pool.take(lingering), None, "no call");
         assert_eq!(pool.longest_lingering(), Some((lingering, 'a', now)));
-        let resumed = pool.resume(lingering, 3).unwrap();
+        let resumed = pool.resume(lingering, || 3).unwrap();
         assert_eq!(pool.longest_lingering(), None);
-        assert_eq!(pool.resume(resumed, 4), None, "it has a call");
+        assert_eq!(pool.resume(resumed, || 4), None, "it has a call");
         assert_eq!(pool.call_mut(resumed), Some(&mut 3));
         let lingering = pool.linger(resumed, now).unwrap();
         assert!(pool.release(lingering));
-        assert_eq!(pool.resume(lingering, 5), None);
+        assert_eq!(pool.resume(lingering, || 5), None);
         assert_eq!(pool.idle(), 1);
     }
 
@@ -408,7 +407,7 @@ mod tests {
             .map(|holder| pool.hold(holder, now).unwrap())
             .to_vec();
         assert_eq!((pool.busy(), pool.figures().lingering), (0, 3));
-        pool.resume(held[0], 1).unwrap();
+        pool.resume(held[0], || 1).unwrap();
         pool.release(held[1]);
         assert_eq!(pool.longest_lingering().unwrap().1, 'c');
     }
@@ -416,7 +415,7 @@ mod tests {
     #[test]
     fn figures_follow_leases_and_keep_the_high_water_mark() {
         let mut pool = pool(4);
-        let keys: Vec<_> = (0..3).map(|n| pool.acquire('a', n).unwrap()).collect();
+        let keys: Vec<_> = (0..3).map(|n| pool.acquire('a', || n).unwrap()).collect();
         for key in keys {
             pool.release(key);
         }
@@ -430,7 +429,7 @@ mod tests {
             }
         );
         let mut every = Vec::new();
-        while let Some(key) = pool.acquire('a', 0) {
+        while let Some(key) = pool.acquire('a', || 0) {
             every.push(key);
         }
         assert_eq!((every.len(), pool.figures().utilization()), (4, 1.0));

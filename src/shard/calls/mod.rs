@@ -188,14 +188,14 @@ impl Calls {
         self.pool.idle() == self.pool.size() && self.askers.is_shelf_empty()
     }
 
-    /// Leases a handler to a call: the one that its holder `held`, or an idle one; and what that was until now. `None`
-    /// if there is none.
+    /// Leases a handler to a call, which is made where it stays: the one that its holder `held`, or an idle one; and
+    /// what that was until now. `None` if there is none.
     #[inline]
     pub(super) fn lease(
         &mut self,
         holder: ConnectionKey,
         held: Option<HandlerKey>,
-        call: Call,
+        call: impl FnOnce() -> Call,
     ) -> Option<(HandlerKey, HandlerState)> {
         match held {
             Some(held) => Some((self.pool.resume(held, call)?, HandlerState::Lingering)),

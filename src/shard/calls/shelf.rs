@@ -173,7 +173,7 @@ impl Calls {
             connection,
             call,
         } = unshelved;
-        let handler = self.pool.acquire(connection, call)?;
+        let handler = self.pool.acquire(connection, || call)?;
         if let Some(asker) = self.askers.at(asker) {
             asker.handler = handler;
         }

@@ -30,18 +30,6 @@ impl<R: ShardRing> Shard<R> {
         began: Instant,
         batch: Option<Box<Batched>>,
     ) -> Option<HandlerKey> {
-        let call = Call {
-            service: self.service.current(),
-            ticket,
-            run: Run::Polled,
-            began,
-            deadline: began + self.service.timeouts.call,
-            batch,
-            link: None,
-            stream: None,
-            asker: None,
-            task: None,
-        };
         let held = self
             .table
             .connection(key)
@@ -49,6 +37,20 @@ impl<R: ShardRing> Shard<R> {
         if held.is_none() && !self.calls.has_idle() {
             self.cut_longest_linger();
         }
+        let service = self.service.current();
+        let deadline = began + service.timeouts.call;
+        let call = || Call {
+            service,
+            ticket,
+            run: Run::Polled,
+            began,
+            deadline,
+            batch,
+            link: None,
+            stream: None,
+            asker: None,
+            task: None,
+        };
         let Some((handler, state)) = self.calls.lease(key, held, call) else {
             debug_assert!(false, "a permit without a handler");
             return None;
