@@ -119,6 +119,13 @@ impl CallLink {
         state.clear();
     }
 
+    /// Whether the call of this link has said nothing yet. Whoever has the link to itself knows then that the call,
+    /// which does not have it any more, never will.
+    pub fn is_silent(&mut self) -> bool {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        *self.flags.get_mut() == 0 && state.is_empty()
+    }
+
     /// Gives the call the number that its listener is told. Messages from before are announced now, because the
     /// listener is not told before.
     pub fn bind(&self, call: u64) {

@@ -37,11 +37,28 @@ impl Links {
         link
     }
 
+    /// Takes the link of a call back that has started without a word and kept nothing to speak into, as most tools
+    /// do. Any other link is returned.
+    pub(super) fn put_silent(&mut self, mut link: Arc<CallLink>) -> Option<Arc<CallLink>> {
+        let is_silent = Arc::get_mut(&mut link).is_some_and(CallLink::is_silent);
+        if !is_silent {
+            return Some(link);
+        }
+        self.keep(link);
+        None
+    }
+
     /// Takes a link back whose call is over. One that a tool still holds is left to it.
     pub(super) fn put(&mut self, link: Arc<CallLink>) {
         link.close();
         // Nobody can make a second one of the last.
-        if self.free.len() < LINKS_KEPT_MAX && Arc::strong_count(&link) == 1 {
+        if Arc::strong_count(&link) == 1 {
+            self.keep(link);
+        }
+    }
+
+    fn keep(&mut self, link: Arc<CallLink>) {
+        if self.free.len() < LINKS_KEPT_MAX {
             self.free.push(link);
         }
     }

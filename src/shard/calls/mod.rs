@@ -37,7 +37,7 @@ use crate::jsonrpc::Scratch;
 use crate::mcp::Era;
 use crate::metrics::HandlerState;
 use crate::pool::{HandlerKey, Pool};
-use crate::registry::{CallFuture, CallLink, ClientFacts, Emission, LinkListener, ServerHandle};
+use crate::registry::{CallFuture, CallLink, ClientFacts, Emission, LinkListener, ServerHandle, Started};
 use crate::ring::ConnectionKey;
 use crate::workers::{Job, Refused, Submitter};
 
@@ -269,6 +269,15 @@ impl Calls {
     /// A link for a call whose client is as `facts` say.
     pub(super) fn take_link(&mut self, facts: ClientFacts) -> Arc<CallLink> {
         self.links.take(facts)
+    }
+
+    /// Takes the link back of a call that has `started` and will never speak; any other is the call's.
+    pub(super) fn keep_link(&mut self, link: Arc<CallLink>, started: &Started) -> Option<Arc<CallLink>> {
+        match started {
+            Started::Future(_) => self.links.put_silent(link),
+            // The function has not been given it yet.
+            Started::Blocking(_) => Some(link),
+        }
     }
 
     /// Takes a link back whose call is over.

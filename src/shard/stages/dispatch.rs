@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::mcp::{Era, OverloadReason, RequestContext, Step, Ticket, Work};
 use crate::metrics::{self, RequestClass, Stage};
 use crate::pool::HandlerKey;
-use crate::registry::CallContext;
+use crate::registry::{CallContext, CallLink};
 use crate::ring::ConnectionKey;
 use crate::transport::http::admission::Endpoint;
 use crate::transport::http::{self, HEAD_RESERVE, Request};
@@ -152,9 +152,8 @@ impl<R: ShardRing> Shard<R> {
                 self.metrics.record(Stage::Route, decoded, routed);
                 self.writer.put_buffer(out);
                 if let Some(handler) = self.lease(key, ticket, routed, None) {
-                    link.bind(call_number(handler));
-                    if let Some(call) = self.calls.at(handler) {
-                        call.link = Some(link);
+                    if let Some(link) = self.calls.keep_link(link, &started) {
+                        self.bind_link(handler, link);
                     }
                     self.keep_repeatable(handler, work);
                     if let Some(terms) = terms
@@ -170,6 +169,13 @@ impl<R: ShardRing> Shard<R> {
                 self.admission.return_permit();
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
+        }
+    }
+
+    fn bind_link(&mut self, handler: HandlerKey, link: Arc<CallLink>) {
+        link.bind(call_number(handler));
+        if let Some(call) = self.calls.at(handler) {
+            call.link = Some(link);
         }
     }
 

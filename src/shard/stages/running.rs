@@ -10,8 +10,8 @@ use crate::mcp::{OverloadReason, Ticket};
 use crate::metrics::{self, HandlerState, Stage};
 use crate::pool::HandlerKey;
 use crate::registry::{
-    BlockingCall, BlockingContext, CallFuture, Cancellation, Outcome, Output, PanicFacts, Started, ToolError,
-    take_last_panic,
+    BlockingCall, BlockingContext, CallFuture, CallLink, Cancellation, Outcome, Output, PanicFacts, Started,
+    ToolError, take_last_panic,
 };
 use crate::ring::ConnectionKey;
 use crate::workers::{self, Job, Refused};
@@ -208,10 +208,10 @@ impl<R: ShardRing> Shard<R> {
         let service = Rc::clone(&call.service);
         let (operation, label) = (call.ticket.operation(), call.label());
         let elapsed = ended.saturating_duration_since(call.began);
-        let asking = match outcome {
-            Err(ToolError::InputRequired) => self.calls.bind(handler, self.intake.scratch()),
-            _ => None,
-        };
+        let is_asking = matches!(outcome, Err(ToolError::InputRequired));
+        let link = is_asking
+            .then(|| self.calls.bind(handler, self.intake.scratch()))
+            .flatten();
         self.metrics.record_elapsed(Stage::Execute, elapsed);
         if let metrics::Operation::Tool(row) = label {
             self.metrics.record_tool(row, elapsed);
@@ -232,17 +232,13 @@ impl<R: ShardRing> Shard<R> {
         let text_bytes = outcome.as_ref().map_or(0, Output::text_bytes);
         self.answer_call(handler, elapsed, text_bytes, |ticket, out| {
             let protocol = &service.protocol;
-            match asking {
-                Some(link) => protocol.answer_input_required(
-                    ticket,
-                    &link.take_unanswered(),
-                    link.answers(),
-                    &*service.store,
-                    unix_now,
-                    out,
-                ),
-                None => protocol.answer(ticket, &outcome, out),
+            if !is_asking {
+                return protocol.answer(ticket, &outcome, out);
             }
+            let link = link.as_deref();
+            let unanswered = link.map(CallLink::take_unanswered).unwrap_or_default();
+            let answers = link.and_then(CallLink::answers);
+            protocol.answer_input_required(ticket, &unanswered, answers, &*service.store, unix_now, out)
         });
         let encoded = self.clock.end_step();
         self.metrics.record(Stage::Encode, ended, encoded);

@@ -47,6 +47,11 @@ impl LinkState {
         self.unanswered.clear();
     }
 
+    /// Whether nothing was said or asked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.unsent.iter().next().is_none() && self.keys.is_empty()
+    }
+
     /// Assigns the number of a new question.
     pub(super) fn claim(&mut self, key: &str) -> Result<u32, String> {
         if key.is_empty() || key.len() > QUESTION_KEY_BYTES_MAX {
