@@ -192,6 +192,7 @@ fn unix_seconds() -> UnixSeconds {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -208,6 +209,25 @@ mod tests {
         static MILLIS: AtomicU64 = AtomicU64::new(0);
         let source = || *START + Duration::from_millis(MILLIS.load(Ordering::Relaxed));
         (Clock::new(source), &MILLIS)
+    }
+
+    #[test]
+    fn a_step_begins_where_the_one_before_has_ended() {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        thread_local!(static READINGS: Cell<u64> = const { Cell::new(0) });
+        let mut clock = Clock::new(|| {
+            READINGS.set(READINGS.get() + 1);
+            *START + Duration::from_millis(READINGS.get())
+        });
+        clock.begin_pass();
+        let began = clock.now();
+        assert_eq!(clock.begin_step(), began);
+        assert!(clock.begin_step() > began, "the end of a step is used once");
+        let ended = clock.end_step();
+        assert_eq!(clock.begin_step(), ended);
+        let ended = clock.end_step();
+        clock.on_unmeasured();
+        assert!(clock.begin_step() > ended);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use super::client::{Client, Era, call};
 use super::rig::{Rig, Sizes};
 use crate::mcp::Announcement;
 use crate::registry::{CallContext, NoArguments, Tool};
+use crate::shard::Service;
+use crate::transport::http::admission::AdmissionPolicy;
 
 #[test]
 fn calls_end_as_they_began_and_new_ones_find_what_is_there_now() {
@@ -49,4 +51,28 @@ fn calls_end_as_they_began_and_new_ones_find_what_is_there_now() {
     };
     assert_eq!((counted("hold"), counted("_OTHER")), (1, 1));
     rig.leave(&clients);
+}
+
+#[test]
+fn a_head_that_was_admitted_before_is_judged_anew() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let client = Client::new(rig.connect());
+    let status = |rig: &mut Rig| {
+        client.peer.write(&call(Era::Legacy, "echo", 1, "a").bytes);
+        rig.run();
+        let answer = client.peer.read();
+        String::from_utf8_lossy(&answer[9..12]).into_owned()
+    };
+    // The second is recalled.
+    assert_eq!([status(&mut rig), status(&mut rig)], ["200", "200"]);
+    let policy = AdmissionPolicy::new("/mcp", ["other.example"], [], 1 << 16).unwrap();
+    let service = Service {
+        policy,
+        ..Service::clone(&rig.shard.service)
+    };
+    rig.shard.service.served().replace(Arc::new(service));
+    // A service is taken up behind the head of a request.
+    status(&mut rig);
+    assert_eq!(status(&mut rig), "403");
+    rig.leave(&[client]);
 }

@@ -1,4 +1,5 @@
-//! Calls that are answered with questions: their state is bound to the request that they came with.
+//! Calls that are answered with questions, whose state is bound to the request that they came with, and calls that
+//! speak early.
 
 use serde_json::{Value, json};
 
@@ -6,17 +7,24 @@ use super::client::{Client, post};
 use super::rig::{Rig, Sizes};
 
 fn ask(rig: &mut Rig, client: &Client, params: Value) -> Value {
+    let answer = answer(rig, client, params);
+    let (_, body) = answer.split_once("\r\n\r\n").expect("it is answered at once");
+    serde_json::from_str(body).unwrap()
+}
+
+fn answer(rig: &mut Rig, client: &Client, params: Value) -> String {
+    let tool = params["name"].as_str().unwrap().to_owned();
     let mut message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
     message["params"]["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
+        "io.modelcontextprotocol/logLevel": "debug",
     });
-    let fields = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: ask\r\n";
-    client.peer.write(&post(fields, message.to_string().as_bytes()));
+    let fields =
+        format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n");
+    client.peer.write(&post(&fields, message.to_string().as_bytes()));
     rig.run();
-    let answer = String::from_utf8(client.peer.read()).unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").expect("it is answered at once");
-    serde_json::from_str(body).unwrap()
+    String::from_utf8(client.peer.read()).unwrap()
 }
 
 fn call(secret: &str) -> Value {
@@ -74,5 +82,22 @@ fn a_message_that_was_kept_is_never_another_calls() {
             assert_eq!(answer["result"].is_object(), secret == other, "{answer}");
         }
     }
+    rig.leave(&[client]);
+}
+
+#[test]
+fn a_call_is_heard_that_speaks_before_it_has_a_future() {
+    let mut rig = Rig::new(1, Sizes::default());
+    let client = Client::new(rig.connect());
+    let params = json!({"name": "foresee", "arguments": {"secret": "a"}});
+    let asked = ask(&mut rig, &client, params.clone());
+    let state = &asked["result"]["requestState"];
+    assert!(state.is_string(), "{asked}");
+    let done = ask(&mut rig, &client, accepting(params, state));
+    assert_eq!(done["result"]["content"][0]["text"], "a", "{done}");
+
+    let params = json!({"name": "greet", "arguments": {"secret": "b"}});
+    let answer = answer(&mut rig, &client, params);
+    assert!(answer.contains("b is here"), "{answer}");
     rig.leave(&[client]);
 }

@@ -189,6 +189,20 @@ pub(super) fn registry(barrier: &Arc<Barrier>) -> Registry {
         Tool::new("part").run(|context: CallContext, args: Secret| part(context, args)),
         task_of("ask").run(|context: CallContext, args: Secret| ask(context, args)),
         task_of("share").run(|context: CallContext, args: Secret| share(context, args)),
+        // These speak before they have a future, which keeps no context.
+        Tool::new("greet").run(|context: CallContext, args: Secret| {
+            context.log(LogLevel::Warning, format!("{} is here", args.secret));
+            async move { Ok(args.secret) }
+        }),
+        Tool::new("foresee").run(|context: CallContext, args: Secret| {
+            let asked = context.ask("ok", Elicit::form(args.secret.clone()));
+            async move {
+                match asked.await? {
+                    ElicitAnswer::Accept(_) => Ok(args.secret),
+                    _ => Err(ToolError::message("declined")),
+                }
+            }
+        }),
         Tool::new("yield").run(|_: CallContext, args: Secret| async move {
             give_way().await;
             Ok(args.secret)
