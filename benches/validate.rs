@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use divan::{Bencher, black_box};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weir::internals::jsonrpc::Value;
 use weir::internals::registry::{ShardRegistry, Started};
 use weir::{CallContext, Registry, Tool, ToolIndex};
 
@@ -40,7 +41,7 @@ fn shard() -> (ShardRegistry, ToolIndex, ToolIndex) {
     (ShardRegistry::new(registry.clone()), find("echo"), find("order"))
 }
 
-fn run(tools: &ShardRegistry, tool: ToolIndex, arguments: simd_json::tape::Value<'_, '_>) {
+fn run(tools: &ShardRegistry, tool: ToolIndex, arguments: Value<'_, '_>) {
     let Ok(Started::Future(call)) = tools.start_tool(tool, Some(arguments), CallContext::new()) else {
         panic!("did not start");
     };
@@ -53,7 +54,7 @@ fn bench_start(bencher: Bencher<'_, '_>, text: &str, pick: fn((ToolIndex, ToolIn
     let tool = pick((echo, order));
     let mut bytes = text.as_bytes().to_vec();
     let tape = simd_json::to_tape(&mut bytes).expect("JSON");
-    bencher.bench_local(|| run(&tools, tool, tape.as_value()));
+    bencher.bench_local(|| run(&tools, tool, Value::of_tape(&tape)));
 }
 
 fn bench_parse(bencher: Bencher<'_, '_>, text: &str) {
@@ -114,7 +115,7 @@ fn members_refuse(bencher: Bencher<'_, '_>, members: usize) {
     let mut bytes = format!("{{{}}}", members.join(",")).into_bytes();
     let tape = simd_json::to_tape(&mut bytes).expect("JSON");
     bencher.bench_local(|| {
-        let started = tools.start_tool(order, Some(black_box(tape.as_value())), CallContext::new());
+        let started = tools.start_tool(order, Some(black_box(Value::of_tape(&tape))), CallContext::new());
         assert!(started.is_err());
     });
 }

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group};
+use weir::internals::jsonrpc::Value;
 use weir::internals::mcp::Ticket;
 use weir::internals::registry::{Outcome, ShardRegistry, Started};
 use weir::internals::transport::http::Head;
@@ -90,7 +91,7 @@ impl Arguments {
         let mut text = self.text.clone();
         let tape = simd_json::to_tape(&mut text).unwrap();
         for _ in 0..rounds {
-            let arguments = Some(black_box(tape.as_value()));
+            let arguments = Some(black_box(Value::of_tape(&tape)));
             let started = self.tools.start_tool(self.tool, arguments, CallContext::new());
             assert!(matches!(started, Ok(Started::Future(_))));
         }

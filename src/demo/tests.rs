@@ -28,7 +28,7 @@ fn start_with(name: &str, arguments: &Value, context: CallContext) -> Result<Sta
     let tool = registry.find(name).unwrap();
     registry
         .for_shard()
-        .start_tool(tool, Some(tape.as_value()), context)
+        .start_tool(tool, Some(crate::jsonrpc::Value::of_tape(&tape)), context)
 }
 
 fn run(name: &str, arguments: &Value) -> Outcome {

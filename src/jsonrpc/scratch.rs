@@ -129,11 +129,6 @@ impl<'s> Document<'s> {
     pub fn text(&self) -> &'s [u8] {
         self.text
     }
-
-    /// The same as the parser's own type, which argument checks read.
-    pub fn tape(&self) -> simd_json::tape::Value<'_, 's> {
-        self.tape.as_value()
-    }
 }
 
 impl fmt::Debug for Document<'_> {

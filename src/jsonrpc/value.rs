@@ -3,7 +3,7 @@
 //! This is `simd_json::tape::Value` reduced to what reading messages takes: strings that outlive the look at the tape,
 //! ids, members one after another. Looking never allocates and never fails.
 
-use simd_json::{Node, StaticNode};
+use simd_json::{Node, StaticNode, Tape};
 
 use super::id::Id;
 
@@ -18,6 +18,16 @@ impl<'t, 's> Value<'t, 's> {
     /// The value that fills `nodes`.
     pub(super) fn new(nodes: &'t [Node<'s>]) -> Self {
         Self { nodes }
+    }
+
+    /// The value that fills a tape.
+    pub fn of_tape(tape: &'t Tape<'s>) -> Self {
+        Self::new(&tape.0)
+    }
+
+    /// This value's nodes and, of a container, those of everything in it.
+    pub fn nodes(self) -> &'t [Node<'s>] {
+        self.nodes
     }
 
     /// A string, unescaped.

@@ -3,9 +3,6 @@
 //! [`Work`] borrows the scratch it was decoded in and is short-lived: it is started at once, or dropped and decoded
 //! again when a handler is free. [`Ticket`] outlives it and holds all that an answer needs.
 
-use simd_json::base::ValueIntoString as _;
-use simd_json::tape;
-
 use crate::jsonrpc::{Document, Id, RequestId, Scratch, Value};
 use crate::registry::{
     Asking, CallContext, ClientCapabilities, ClientFacts, LogLevel, Operation, ShardRegistry, StartError,
@@ -115,20 +112,20 @@ impl<'s> Work<'s> {
     }
 
     /// The arguments, always an object; `None` if the request has none.
-    pub fn arguments(&self) -> Option<tape::Value<'_, 's>> {
+    pub fn arguments(&self) -> Option<Value<'_, 's>> {
         self.param(&["arguments"]).filter(|value| value.is_object())
     }
 
     /// A value in the parameters. Decoding has checked that each member stands once, and that it has its type or is
     /// `null`.
-    fn param(&self, path: &[&str]) -> Option<tape::Value<'_, 's>> {
-        let params = self.document.tape().as_object()?.get("params")?;
+    fn param(&self, path: &[&str]) -> Option<Value<'_, 's>> {
+        let params = self.document.root().member("params")?;
         let mut inside = path.iter();
-        inside.try_fold(params, |value, name| value.as_object()?.get(*name))
+        inside.try_fold(params, |value, name| value.member(name))
     }
 
     fn text(&self, path: &[&str]) -> Option<&'s str> {
-        self.param(path)?.into_string()
+        self.param(path)?.as_str()
     }
 
     /// The place at which a lister is to go on.

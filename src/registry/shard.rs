@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use simd_json::Node as RawNode;
-use simd_json::tape::Value;
 
+use crate::jsonrpc::Value;
 use crate::registry::describing::catalog::Registry;
 use crate::registry::info::index::{
     CompleterIndex, ListerIndex, PromptIndex, ResourceIndex, TemplateIndex, ToolIndex,

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use weir::internals::jsonrpc::Value;
 use weir::internals::registry::{
     CallLink, ClientFacts, LinkListener, Output, ShardRegistry, Started, linked_context,
 };
@@ -14,7 +15,7 @@ use crate::counting::allocations_of;
 fn call(
     tools: &ShardRegistry,
     tool: ToolIndex,
-    arguments: simd_json::tape::Value<'_, '_>,
+    arguments: Value<'_, '_>,
     context: CallContext,
     out: &mut Vec<u8>,
 ) {
@@ -40,7 +41,7 @@ fn a_warm_echo_allocates_its_own_string_and_nothing_else() {
     let mut round = || {
         out.clear();
         let echo = registry.find("echo").unwrap();
-        call(&shard, echo, tape.as_value(), CallContext::new(), &mut out);
+        call(&shard, echo, Value::of_tape(&tape), CallContext::new(), &mut out);
     };
     // A cold call allocates at least the slot and the tape.
     assert!(allocations_of(&mut round) > 1);
@@ -80,7 +81,7 @@ fn a_warm_link_to_the_client_costs_no_allocation() {
         call(
             &shard,
             echo,
-            tape.as_value(),
+            Value::of_tape(&tape),
             linked_context(link.clone()),
             &mut out,
         );

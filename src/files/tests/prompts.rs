@@ -13,9 +13,11 @@ fn prompt(root: &Root, name: &str, arguments: &Value) -> Result<Value, ToolError
     let index = registry.find_prompt(name).unwrap();
     let mut bytes = arguments.to_string().into_bytes();
     let tape = simd_json::to_tape(&mut bytes).unwrap();
-    let started = registry
-        .for_shard()
-        .start_prompt(index, Some(tape.as_value()), CallContext::new());
+    let started = registry.for_shard().start_prompt(
+        index,
+        Some(crate::jsonrpc::Value::of_tape(&tape)),
+        CallContext::new(),
+    );
     let Ok(Started::Blocking(call)) = started else {
         panic!("it would run on the shard");
     };

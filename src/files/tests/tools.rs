@@ -20,7 +20,11 @@ fn call(registry: &Registry, tool: &str, arguments: &str) -> Result<ToolOutput, 
     let tape = simd_json::to_tape(&mut bytes).unwrap();
     let index = registry.find(tool).unwrap();
     match tools
-        .start_tool(index, Some(tape.as_value()), CallContext::new())
+        .start_tool(
+            index,
+            Some(crate::jsonrpc::Value::of_tape(&tape)),
+            CallContext::new(),
+        )
         .unwrap()
     {
         Started::Blocking(call) => call
@@ -244,7 +248,11 @@ fn progress_reaches_the_client_that_wants_it() {
         let tape = simd_json::to_tape(&mut bytes).unwrap();
         let index = registry.find(tool).unwrap();
         let shard = registry.for_shard();
-        let started = shard.start_tool(index, Some(tape.as_value()), CallContext::new());
+        let started = shard.start_tool(
+            index,
+            Some(crate::jsonrpc::Value::of_tape(&tape)),
+            CallContext::new(),
+        );
         let Ok(Started::Blocking(call)) = started else {
             panic!("it would run on the shard");
         };

@@ -9,11 +9,11 @@ use std::collections::HashSet;
 
 use simd_json::Node as RawNode;
 use simd_json::StaticNode;
-use simd_json::base::{TypedValue as _, ValueAsScalar as _, ValueIntoString as _};
-use simd_json::tape::{Tape, Value};
+use simd_json::tape::Tape;
 
 use super::argument_error::ArgumentError;
-use super::tape::split_member;
+use super::tape::{split_member, split_value};
+use crate::jsonrpc::Value;
 
 /// Up to this many members, names are compared pairwise; more go through a hash set with a random key, which is linear
 /// whatever names a peer picks.
@@ -56,7 +56,10 @@ pub(in crate::registry) fn admit<'input>(
     tape: &mut Tape<'input>,
 ) -> Result<(), ArgumentError> {
     match arguments {
-        Some(value) => copy(value, &mut tape.0, DEPTH_MAX),
+        Some(value) => {
+            tape.0.extend_from_slice(value.nodes());
+            check(&tape.0, DEPTH_MAX)
+        }
         None => {
             tape.0.push(RawNode::Object { len: 0, count: 0 });
             Ok(())
@@ -64,63 +67,35 @@ pub(in crate::registry) fn admit<'input>(
     }
 }
 
-fn copy<'input>(
-    value: Value<'_, 'input>,
-    out: &mut Vec<RawNode<'input>>,
-    depth_left: usize,
-) -> Result<(), ArgumentError> {
-    if let Some(string) = value.into_string() {
-        out.push(RawNode::String(string));
+/// Checks the one value of `nodes`.
+fn check(nodes: &[RawNode<'_>], depth_left: usize) -> Result<(), ArgumentError> {
+    let Some((first, inside)) = nodes.split_first() else {
         return Ok(());
-    }
-    let start = out.len();
-    if let Some(object) = value.as_object() {
-        let depth_left = below(depth_left)?;
-        let len = object.len();
-        out.push(RawNode::Object { len, count: 0 });
-        for (name, value) in object.iter() {
-            out.push(RawNode::String(name));
-            copy(value, out, depth_left).map_err(|error| error.under_name(name))?;
+    };
+    let mut rest = inside;
+    match first {
+        RawNode::Object { len, .. } => {
+            let depth_left = below(depth_left)?;
+            while let Some((name, value, next)) = split_member(rest) {
+                check(value, depth_left).map_err(|error| error.under_name(name))?;
+                rest = next;
+            }
+            refuse_duplicates(inside, *len)
         }
-        let count = out.len() - start - 1;
-        out[start] = RawNode::Object { len, count };
-        return refuse_duplicates(&out[start + 1..], len);
-    }
-    if let Some(array) = value.as_array() {
-        let depth_left = below(depth_left)?;
-        let len = array.len();
-        out.push(RawNode::Array { len, count: 0 });
-        for (at, value) in array.iter().enumerate() {
-            copy(value, out, depth_left).map_err(|error| error.under_index(at))?;
-        }
-        let count = out.len() - start - 1;
-        out[start] = RawNode::Array { len, count };
-        return Ok(());
-    }
-    match scalar(&value) {
-        StaticNode::F64(number) if number.is_infinite() => {
-            Err(ArgumentError::new("the number is beyond the range of a double"))
-        }
-        scalar => {
-            out.push(RawNode::Static(scalar));
+        RawNode::Array { .. } => {
+            let depth_left = below(depth_left)?;
+            let mut at = 0;
+            while let Some((value, next)) = split_value(rest) {
+                check(value, depth_left).map_err(|error| error.under_index(at))?;
+                rest = next;
+                at += 1;
+            }
             Ok(())
         }
-    }
-}
-
-fn scalar(value: &Value<'_, '_>) -> StaticNode {
-    // `as_u64` accepts what the parser made a non-negative `i64`; both stand for the same number.
-    if let Some(number) = value.as_i64() {
-        StaticNode::I64(number)
-    } else if let Some(number) = value.as_u64() {
-        StaticNode::U64(number)
-    } else if let Some(number) = value.as_f64() {
-        StaticNode::F64(number)
-    } else if let Some(truth) = value.as_bool() {
-        StaticNode::Bool(truth)
-    } else {
-        debug_assert!(value.as_null().is_some(), "{:?}", value.value_type());
-        StaticNode::Null
+        RawNode::Static(StaticNode::F64(number)) if number.is_infinite() => {
+            Err(ArgumentError::new("the number is beyond the range of a double"))
+        }
+        RawNode::String(_) | RawNode::Static(_) => Ok(()),
     }
 }
 
@@ -181,7 +156,7 @@ mod tests {
         let mut bytes = text.as_bytes().to_vec();
         let parsed = simd_json::to_tape(&mut bytes).unwrap();
         let mut tape = ArgumentTape::new().lend();
-        admit(Some(parsed.as_value()), &mut tape)
+        admit(Some(Value::of_tape(&parsed)), &mut tape)
             .map_err(|error| error.into_violation())
             .map_err(|violation| (violation.path().to_owned(), violation.message().to_owned()))?;
         assert_eq!(tape.0, parsed.0, "{text}");
@@ -253,7 +228,7 @@ mod tests {
             RawNode::Static(StaticNode::F64(f64::NEG_INFINITY)),
         ]);
         let mut tape = ArgumentTape::new().lend();
-        let violation = admit(Some(parsed.as_value()), &mut tape)
+        let violation = admit(Some(Value::of_tape(&parsed)), &mut tape)
             .unwrap_err()
             .into_violation();
         assert_eq!(violation.path(), "/1");

@@ -365,7 +365,7 @@ mod tests {
         let mut bytes = text.as_bytes().to_vec();
         let parsed = simd_json::to_tape(&mut bytes).unwrap();
         let mut tape = ArgumentTape::new().lend();
-        admit(Some(parsed.as_value()), &mut tape)?;
+        admit(Some(crate::jsonrpc::Value::of_tape(&parsed)), &mut tape)?;
         from_tape(TapeNode::new(&tape.0, &Steps::for_nodes(0, 0)))
     }
 

@@ -38,7 +38,11 @@ fn echo() -> Tool {
 fn start(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> Result<Started, StartError> {
     let mut bytes = arguments.as_bytes().to_vec();
     let tape = simd_json::to_tape(&mut bytes).unwrap();
-    tools.start_tool(tool, Some(tape.as_value()), CallContext::new())
+    tools.start_tool(
+        tool,
+        Some(crate::jsonrpc::Value::of_tape(&tape)),
+        CallContext::new(),
+    )
 }
 
 fn future(tools: &ShardRegistry, tool: ToolIndex, arguments: &str) -> CallFuture {
@@ -287,7 +291,11 @@ fn variables_become_what_the_function_takes() {
         let mut bytes = arguments.as_bytes().to_vec();
         let tape = simd_json::to_tape(&mut bytes).unwrap();
         let index = registry.find_prompt("page").unwrap();
-        match shard.start_prompt(index, Some(tape.as_value()), CallContext::new()) {
+        match shard.start_prompt(
+            index,
+            Some(crate::jsonrpc::Value::of_tape(&tape)),
+            CallContext::new(),
+        ) {
             Ok(Started::Future(mut call)) => format!("{:?}", poll(&mut call)),
             Ok(Started::Blocking(_)) => panic!("a blocking call"),
             Err(error) => error.to_string(),

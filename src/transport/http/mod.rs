@@ -1,5 +1,5 @@
 //! One HTTP/1.1 connection's conversation: `admission` admits requests, `intake` takes them out of a growing window of
-//! bytes, and `response` writes responses into a buffer.
+//! bytes, `known_heads` recalls the heads that it parsed lately, and `response` writes responses into a buffer.
 //!
 //! The module holds no bytes and no clock. Nobody above composes a head or chooses a status: the shard says what it
 //! answers, by a [`Response`], and a [`ResponseContext`] beside the connection keeps what the response depends on.
