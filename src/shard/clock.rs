@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::mcp::UnixSeconds;
 use crate::ring::ConnectionKey;
-use crate::timers::{TickClock, TimerKey, TimerKind, Wheel};
+use crate::timers::{Tick, TickClock, TimerKey, TimerKind, Wheel};
 
 /// Timers looked at per tick, so that a flood of deadlines is spread over ticks.
 const TIMER_LOOKS_MAX: u32 = 4096;
@@ -26,6 +26,8 @@ pub(super) struct Clock {
     is_active: bool,
     wheel: Wheel,
     ticks: TickClock,
+    /// The deadlines that were converted last: in one pass, those of a kind are at the same time.
+    recent: [(Instant, Tick); 2],
     /// Timers that may still be looked at in the current tick.
     looks: u32,
 }
@@ -42,6 +44,7 @@ impl Clock {
             is_active: false,
             wheel: Wheel::new(ticks.present(now)),
             ticks,
+            recent: [(now, ticks.deadline(now)); 2],
             looks: 0,
         }
     }
@@ -157,7 +160,20 @@ impl Clock {
     }
 
     fn set(&mut self, key: TimerKey, deadline: Instant) {
-        self.wheel.set(key, self.ticks.deadline(deadline));
+        let tick = self.tick_of(deadline);
+        self.wheel.set(key, tick);
+    }
+
+    /// The tick of a deadline, which takes a division unless it was converted just before.
+    #[inline]
+    fn tick_of(&mut self, deadline: Instant) -> Tick {
+        let known = self.recent.iter().find(|(known, _)| *known == deadline);
+        if let Some((_, tick)) = known {
+            return *tick;
+        }
+        let tick = self.ticks.deadline(deadline);
+        self.recent = [(deadline, tick), self.recent[0]];
+        tick
     }
 
     /// The next deadline that is over, as far as this tick looks: whose it is, and its slot.
