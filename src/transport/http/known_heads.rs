@@ -27,6 +27,10 @@ const HEADS_MAX: usize = 16;
 const HEAD_BYTES_MAX: usize = 1024;
 /// A head found behind so many others moves ahead, so that the usual ones are found soon.
 const LOOKS_USUAL: usize = 4;
+/// After so many heads that were not recalled,
+const MISSES_MAX: u32 = 64;
+/// only one of so many is looked for.
+const LOOKED_FOR_ONE_OF: u32 = 16;
 /// The longest value that may vary: more than an id of a session takes.
 const VALUE_BYTES_MAX: usize = 256;
 const VALUES_MAX: usize = 4;
@@ -34,7 +38,12 @@ const FIELDS: usize = 16;
 
 /// The heads that one shard has admitted lately.
 #[derive(Clone, Debug, Default)]
-pub struct KnownHeads(Vec<KnownHead>);
+pub struct KnownHeads {
+    /// Those that are recalled often stand in front.
+    heads: Vec<KnownHead>,
+    /// Heads in a row that were not recalled.
+    misses: u32,
+}
 
 #[derive(Clone, Debug)]
 struct KnownHead {
@@ -93,26 +102,37 @@ impl KnownHeads {
     /// Recalls the head at the front of `window`: fills `head`, which is empty, as parsing it would, and returns the
     /// number of its bytes. It belongs to an admitted POST, unless its body is too large.
     pub(super) fn recall<'w>(&mut self, window: &'w [u8], head: &mut Head<'w>) -> Option<usize> {
-        let mut heads = self.0.iter().enumerate();
+        self.misses = self.misses.wrapping_add(1);
+        if self.is_in_vain() {
+            return None;
+        }
+        let mut heads = self.heads.iter().enumerate();
         let (at, head_bytes) = heads.find_map(|(at, known)| Some((at, known.fill(window, head)?)))?;
+        self.misses = 0;
         if at >= LOOKS_USUAL {
-            self.0.swap(at, at / 2);
+            self.heads.swap(at, at / 2);
         }
         Some(head_bytes)
+    }
+
+    /// Whether no head has come again for long, so that most are neither looked for nor remembered: some clients and
+    /// proxies write something new into each.
+    fn is_in_vain(&self) -> bool {
+        self.misses > MISSES_MAX && !self.misses.is_multiple_of(LOOKED_FOR_ONE_OF)
     }
 
     /// Remembers the `head` of an admitted POST, which was parsed from `bytes`, if it is one that may be recalled. One
     /// that was not recalled for long is forgotten for it: those in front stay, however many come once.
     pub(super) fn remember(&mut self, bytes: &[u8], head: &Head<'_>) {
         // A head that came in pieces is parsed although it is known.
-        if self.0.iter().any(|known| known.places(bytes).is_some()) {
+        if self.is_in_vain() || self.heads.iter().any(|known| known.places(bytes).is_some()) {
             return;
         }
         let Some(known) = KnownHead::of(bytes, head) else {
             return;
         };
-        self.0.truncate(HEADS_MAX - 1);
-        self.0.insert(self.0.len().min(HEADS_MAX / 2), known);
+        self.heads.truncate(HEADS_MAX - 1);
+        self.heads.insert(self.heads.len().min(HEADS_MAX / 2), known);
     }
 }
 
