@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures weir when a pool runs out: stealing, overload, idle connections, and their costs.
+# Measures weir when a pool runs out: stealing, fairness, overload, idle connections, and their costs.
 #
 # Two CPUs are shared by server and load. Capacity is set by the demo tool `sleep` and small pools, so that the
 # pool is the limit and not a CPU. Prints each figure beside its limit; exit 1 when a limit is missed or an answer
 # is wrong. scripts/backpressure/ has a module per measurement, each of which says how it measures.
 #
-#   scripts/backpressure.sh [--only steal,overload,idle,free,hop] [--seconds S] [--overload-seconds S]
+#   scripts/backpressure.sh [--only steal,fair,overload,idle,free,hop] [--seconds S] [--overload-seconds S]
 #                           [--rounds N] [--pairs N] [--samples N] [--json FILE] [--quick] [--no-build]
 #
 #   --seconds           length of each closed-loop run
@@ -21,7 +21,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-only=steal,overload,idle,free,hop seconds=5 overload_seconds=60 rounds=5 pairs=10 samples=500 json='' judge=1 build=1
+only=steal,fair,overload,idle,free,hop seconds=5 overload_seconds=60 rounds=5 pairs=10 samples=500 json='' judge=1 build=1
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in

@@ -4,9 +4,9 @@ import os
 import sys
 import types
 
-from backpressure import figures, free, hop, idle, overload, steal
+from backpressure import fair, figures, free, hop, idle, overload, steal
 
-MEASUREMENTS = {"steal": steal, "overload": overload, "idle": idle, "free": free, "hop": hop}
+MEASUREMENTS = {"steal": steal, "fair": fair, "overload": overload, "idle": idle, "free": free, "hop": hop}
 
 
 def main():

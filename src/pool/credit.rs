@@ -10,6 +10,9 @@
 //!                                                                              and tells the next if there is more
 //! ```
 //!
+//! A shard whose permit falls free while its own clients wait keeps it for them, or hands it to a shard whose oldest
+//! waiter is older (`handover`).
+//!
 //! Each writes before it reads, so at least one of two that do this at once sees the other. This module does not know
 //! what is sent, nor how. `shard::models` has a model checker run it in every order.
 //!
@@ -41,6 +44,11 @@ impl<W: Word> Credit<W> {
     /// From now on nobody else gets a permit.
     pub fn close(&self) {
         self.0.fetch_or(CLOSED);
+    }
+
+    /// Whether others may take permits.
+    pub fn is_open(&self) -> bool {
+        self.0.load() & CLOSED == 0
     }
 
     /// The number of free permits.

@@ -5,6 +5,7 @@
 //! | `handlers` | work in flight |
 //! | `queue` | work that waits for a handler |
 //! | `credit` | permits to use handlers; stealing shares them between shards |
+//! | `handover` | permits on their way to another shard's older waiter |
 //! | `word` | the memory in which shards share them |
 //! | `assembly` | requests that arrive in pieces or wait |
 //! | `heap`, `reserve` | heap bytes for what does not fit, and large buffers that are used again |
@@ -18,6 +19,7 @@ mod credit;
 mod drain_rate;
 mod fifo;
 mod handlers;
+mod handover;
 mod heap;
 mod queue;
 mod reserve;
@@ -28,6 +30,7 @@ pub use credit::{Credit, PublishedLine, WaitingSet, choose_target, choose_waiter
 pub use drain_rate::DrainRate;
 pub(crate) use handlers::touch;
 pub use handlers::{HandlerKey, Pool, PoolFigures};
+pub use handover::Handover;
 pub use heap::{HeapBudget, OutOfMemory};
 pub use queue::{WaitKey, WaitQueue};
 pub use word::Word;

@@ -107,6 +107,7 @@ impl<R: ShardRing> Shard<R> {
         self.writer.refresh_date(self.clock.unix_now().0);
         self.expire();
         self.expire_lingers();
+        self.admission.take_back(self.clock.now());
         self.serve_waiters();
         self.offer_waiters();
         self.advance_drain();

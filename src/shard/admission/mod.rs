@@ -1,14 +1,14 @@
 //! The decision whether a request runs, waits, moves to another shard or is refused.
 //!
 //! A request that asks for a handler gets a *permit* if one is free, and waits in a bounded queue otherwise. A permit
-//! that falls free goes to a call that comes back from waiting for its client, then to the oldest waiter, then to any
-//! shard of the process. Waiters that are old enough are offered to shards with slack.
+//! that falls free goes to a call that comes back from waiting for its client, then to the oldest waiter of any shard,
+//! as far as the hop allows, then to anybody. Waiters that are old enough are offered to shards with slack.
 //!
 //! Admission decides and keeps the order; it knows no socket and no byte. Connections are keys to it, and the shard
 //! carries out what it returns ([`Decision`], [`Next`], [`Move`]).
 //!
-//! Invariant: a handler that falls free while somebody waits is the oldest waiter's; a permit that another shard gives
-//! back meanwhile is claimed for it.
+//! Invariant: a handler that falls free while somebody waits is the oldest waiter's, here or on the shard that it was
+//! handed to; a permit that another shard gives back meanwhile is claimed for the oldest here.
 //!
 //! | file | its part |
 //! |---|---|
@@ -31,13 +31,10 @@ use crate::ring::ConnectionKey;
 
 use super::inbox::{Moved, ShardEvent};
 use offers::OfferTimer;
+use peers::MOVE_AGE_MIN;
 pub use peers::Mesh;
 pub(super) use peers::Peers;
 pub(super) use waiter::Waiter;
-
-/// A waiter younger than this is not worth a hop: waking the other shard takes most of it. Measured; see
-/// `tuning.md`.
-const MOVE_AGE_MIN: Duration = Duration::from_micros(200);
 
 /// How a request comes to ask for a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,8 +199,11 @@ impl<S> Admission<S> {
     /// Takes a waiter out of the queue, wherever it stands.
     pub(super) fn leave(&mut self, wait: WaitKey) -> Option<Waiter> {
         let waiter = self.queue.remove(wait)?;
-        if self.queue.is_empty() {
-            self.peers.stop_waiting();
+        if self.peers.is_waiting() {
+            match self.oldest_movable() {
+                Some((_, _, since)) => self.peers.publish_oldest(since),
+                None => self.peers.stop_waiting(),
+            }
         }
         Some(waiter)
     }
@@ -282,19 +282,25 @@ impl<S> Admission<S> {
     }
 
     /// A permit that was in hand and not used goes on to whoever is next.
-    pub(super) fn return_permit(&mut self) {
+    pub(super) fn return_permit(&mut self, now: Instant) {
         if std::mem::take(&mut self.has_permit_in_hand) {
-            self.release_permit();
+            self.release_permit(now);
         }
     }
 
-    /// A permit is free: the oldest waiter's, or anybody's.
-    pub(super) fn release_permit(&mut self) {
-        if (self.grants as usize) < self.permits_wanted() {
-            self.grants += 1;
-        } else {
+    /// A permit is free: the oldest waiter's, here or elsewhere, or anybody's.
+    pub(super) fn release_permit(&mut self, now: Instant) {
+        if (self.grants as usize) >= self.permits_wanted() {
             self.peers.give_back();
+        } else if !self.hand_over(now) {
+            self.grants += 1;
         }
+    }
+
+    /// Leaves a permit for another shard's waiter if that is older than all here. Calls that have begun come first.
+    fn hand_over(&self, now: Instant) -> bool {
+        let oldest = self.queue.front().filter(|_| self.returning.is_empty());
+        oldest.is_some_and(|(_, waiter)| self.peers.hand_over(waiter.since, now))
     }
 
     fn permits_wanted(&self) -> usize {
@@ -336,6 +342,31 @@ impl<S> Admission<S> {
         self.peers.begin_looking();
         while (self.grants as usize) < self.permits_wanted() && self.peers.credit().try_take_own() {
             self.grants += 1;
+        }
+    }
+
+    /// The move of the oldest waiter to a shard that left a permit for it. The permit goes back if nobody here is old
+    /// enough to move.
+    pub(super) fn next_left(&mut self, now: Instant) -> Option<Move> {
+        while let Some(target) = self.peers.take_left() {
+            if let Some((wait, connection, _)) = self.oldest_ripe(now) {
+                return Some(Move {
+                    wait,
+                    connection,
+                    target,
+                });
+            }
+            // First, so that it does not come back here.
+            self.peers.stop_waiting();
+            self.peers.give_back_to(target);
+        }
+        None
+    }
+
+    /// Permits that were left for shards which do not look are free again.
+    pub(super) fn take_back(&mut self, now: Instant) {
+        for _ in 0..self.peers.take_back() {
+            self.release_permit(now);
         }
     }
 
@@ -474,10 +505,10 @@ mod tests {
             "the queue is full, and there is no other shard"
         );
         assert_eq!(admission.overload(OverloadReason::Handlers, now).queue_depth, 1);
-        admission.release_permit();
+        admission.release_permit(now);
         assert_eq!(admission.next(), Some(Next::Waiter(queued.wait, key(1))));
         admission.leave(queued.wait);
-        admission.return_permit();
+        admission.return_permit(now);
         admission.assert_at_rest(1);
     }
 
@@ -491,10 +522,10 @@ mod tests {
         let queued = admission.enqueue(waiter(1, now)).unwrap();
         admission.want_back(handler);
         assert_eq!(admission.next(), None, "no permit is free");
-        admission.release_permit();
+        admission.release_permit(now);
         assert_eq!(admission.next(), Some(Next::Returning(handler)));
         // The call is over meanwhile: its permit is the waiter's.
-        admission.return_permit();
+        admission.return_permit(now);
         assert_eq!(admission.next(), Some(Next::Waiter(queued.wait, key(1))));
     }
 

@@ -15,13 +15,14 @@ const WAITERS_MAX: u32 = 8;
 fn live(shard: &mut ModelShard<StdSync>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     for _ in 0..STEPS {
-        match random.u32(0..8) {
+        match random.u32(0..9) {
             0..3 if shard.ripe < WAITERS_MAX => shard.ask(),
             3..6 if shard.busy > 0 => shard.finish(),
             6 => {
                 shard.is_leaving = random.bool();
                 shard.abort_moves();
             }
+            7 => shard.tick(),
             _ => {
                 shard.handle_events();
             }

@@ -100,8 +100,31 @@ impl<X: SyncTypes> ModelShard<X> {
         if self.waiters() == 0 {
             return self.peers.give_back();
         }
+        if self.peers.hand_over(self.since, self.since) {
+            return;
+        }
         self.busy += 1;
         self.leave();
+    }
+
+    /// A tick: permits that others have not taken since the last one come back.
+    pub(super) fn tick(&mut self) {
+        for _ in 0..self.peers.take_back() {
+            self.release();
+        }
+    }
+
+    /// Takes the permits that were left for waiters here.
+    fn take_left(&mut self) {
+        while let Some(giver) = self.peers.take_left() {
+            assert!(!self.has_ended, "a permit was left after the end");
+            if self.ripe > 0 {
+                self.send_to(giver);
+            } else {
+                self.peers.stop_waiting();
+                self.peers.give_back_to(giver);
+            }
+        }
     }
 
     /// Serves waiters with permits that fell free elsewhere.
@@ -127,11 +150,15 @@ impl<X: SyncTypes> ModelShard<X> {
     /// Moves waiters to where there is slack.
     pub(super) fn offer(&mut self) {
         while let Some(target) = self.peers.seek((self.ripe > 0).then_some(self.since)) {
-            self.leave();
-            self.moving.push(target);
-            if !self.is_leaving {
-                self.complete_moves();
-            }
+            self.send_to(target);
+        }
+    }
+
+    fn send_to(&mut self, target: usize) {
+        self.leave();
+        self.moving.push(target);
+        if !self.is_leaving {
+            self.complete_moves();
         }
     }
 
@@ -161,6 +188,7 @@ impl<X: SyncTypes> ModelShard<X> {
                 ShardEvent::Slack => {
                     self.peers.begin_looking();
                     self.claim();
+                    self.take_left();
                     self.offer();
                     self.peers.pass_on_slack();
                 }

@@ -142,6 +142,24 @@ fn a_shard_ends_with_nobody_on_the_way_to_it() {
 }
 
 #[test]
+fn a_shard_ends_with_no_permit_of_anothers_left_for_it() {
+    check("ending while a permit is handed over", || {
+        let mut shards = shards(2, 1, 0);
+        for _ in 0..2 {
+            shards.iter_mut().for_each(ModelShard::ask);
+        }
+        let give_up_and_end = |shard: &mut ModelShard| {
+            shard.leave();
+            shard.finish();
+            end(shard);
+        };
+        let shards = at_once(shards, vec![give_up_and_end, ModelShard::finish]);
+        assert_ended_well(&shards);
+        assert_eq!((shards[1].free() + shards[1].busy, shards[1].ripe), (1, 0));
+    });
+}
+
+#[test]
 fn a_shard_ends_with_no_permit_on_its_way_back() {
     check("ending while a move is given up", || {
         assert_ended_well(&at_once(shards(2, 1, 0), vec![end, give_up]));

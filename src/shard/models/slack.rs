@@ -86,6 +86,78 @@ fn who_is_told_and_has_only_young_waiters_tells_the_next() {
     );
 }
 
+/// Two shards whose only handlers are in use, with a waiter each; the first one's is older.
+fn waiting() -> Vec<ModelShard> {
+    let mut shards = busy(2, 1, 0);
+    shards.iter_mut().for_each(ModelShard::ask);
+    shards
+}
+
+fn ripe(shards: &[ModelShard]) -> [u32; 2] {
+    [shards[0].ripe, shards[1].ripe]
+}
+
+fn look(shard: &mut ModelShard) {
+    shard.handle_events();
+}
+
+#[test]
+fn a_permit_goes_to_another_shards_older_waiter() {
+    check("a giver with a waiter, an older one elsewhere", || {
+        let mut shards = at_once(waiting(), vec![look, ModelShard::finish]);
+        assert_balanced(&shards);
+        assert_eq!(ripe(&shards), [0, 1]);
+        // The younger one is next.
+        shards[1].finish();
+        settle(&mut shards);
+        assert_balanced(&shards);
+        assert_eq!(ripe(&shards), [0, 0]);
+    });
+}
+
+#[test]
+fn an_older_waiter_that_is_served_meanwhile_leaves_the_permit_to_the_giver() {
+    check("two givers, and two waiters", || {
+        let shards = at_once(waiting(), vec![ModelShard::finish, ModelShard::finish]);
+        assert_balanced(&shards);
+        assert_eq!(ripe(&shards), [0, 0]);
+    });
+}
+
+#[test]
+fn an_older_waiter_that_hangs_up_leaves_the_permit_to_the_giver() {
+    check("the older one hangs up", || {
+        let shards = at_once(waiting(), vec![ModelShard::leave, ModelShard::finish]);
+        assert_balanced(&shards);
+        assert_eq!(ripe(&shards), [0, 0]);
+    });
+    check("the older one hangs up while it moves", || {
+        let part = |shard: &mut ModelShard| {
+            shard.is_leaving = true;
+            shard.handle_events();
+            shard.abort_moves();
+            shard.is_leaving = false;
+        };
+        let shards = at_once(waiting(), vec![part, ModelShard::finish]);
+        assert_balanced(&shards);
+        assert_eq!(shards[0].ripe, 0);
+    });
+}
+
+#[test]
+fn a_permit_that_is_not_taken_comes_back() {
+    check("ticks of the giver while the other looks", || {
+        let part = |shard: &mut ModelShard| {
+            shard.finish();
+            shard.tick();
+            shard.tick();
+        };
+        let shards = at_once(waiting(), vec![look, part]);
+        assert_balanced(&shards);
+        assert_eq!(ripe(&shards).iter().sum::<u32>(), 1);
+    });
+}
+
 #[test]
 fn a_permit_given_back_from_afar_is_for_whoever_waits_for_it() {
     check("a move is given up while its target begins to wait", || {

@@ -39,7 +39,7 @@ impl<R: ShardRing> Shard<R> {
             }
         }
         let Some((ticket, started)) = self.next_of_batch(Some(key), &mut batched, body) else {
-            self.admission.return_permit();
+            self.admission.return_permit(self.clock.now());
             let Batched { batch, mut answers } = *batched;
             let reply = batch.close(&mut answers);
             return self.reply(key, answers, None, &reply);

@@ -130,7 +130,7 @@ impl<R: ShardRing> Shard<R> {
         {
             self.table.begin_streaming(key);
         }
-        self.admission.release_permit();
+        self.admission.release_permit(self.clock.now());
         self.serve_waiters();
     }
 

@@ -142,7 +142,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let terms = work.task();
         if terms.is_some() && self.tasks.is_full() {
-            self.admission.return_permit();
+            self.admission.return_permit(self.clock.now());
             return self.refuse_work(key, &ticket, out, OverloadReason::Handlers);
         }
         let link = self.calls.take_link(work.client());
@@ -166,7 +166,7 @@ impl<R: ShardRing> Shard<R> {
             }
             Err(error) => {
                 self.calls.put_link(link);
-                self.admission.return_permit();
+                self.admission.return_permit(self.clock.now());
                 self.answer_unstarted(key, &ticket, &error, out, decoded);
             }
         }

@@ -63,7 +63,7 @@ impl<R: ShardRing> Shard<R> {
         self.metrics
             .on_handler(HandlerState::Busy, HandlerState::Lingering);
         if self.service.queue.linger != Linger::Forever {
-            self.admission.release_permit();
+            self.admission.release_permit(self.clock.now());
         }
     }
 
@@ -81,7 +81,7 @@ impl<R: ShardRing> Shard<R> {
                 .on_handler(HandlerState::Lingering, HandlerState::Idle);
         }
         if self.service.queue.linger == Linger::Forever {
-            self.admission.release_permit();
+            self.admission.release_permit(self.clock.now());
         }
     }
 

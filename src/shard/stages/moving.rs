@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Offers are made when a waiter is as old as a hop costs, when one joins behind such a waiter, and when a shard
-//! with slack says so. A connection moves for one request at most once, for it is served where it arrives.
+//! with slack says so. A shard whose own waiters are younger hands over permits that fall free. A connection moves
+//! for one request at most once, for it is served where it arrives.
 
 use crate::metrics::WaitEnd;
 use crate::ring::{ConnectionKey, Operation, Received};
@@ -20,9 +21,13 @@ use crate::shard::inbox::Moved;
 use crate::shard::{Shard, ShardRing};
 
 impl<R: ShardRing> Shard<R> {
-    /// A shard has slack: waiters here get it, and what is left of it is for other shards' waiters.
+    /// A shard has slack, or has left permits for the oldest waiters here. Waiters here get them, and what remains is
+    /// for other shards' waiters.
     pub(in crate::shard) fn look_for_slack(&mut self) {
         self.admission.begin_looking();
+        while let Some(next) = self.admission.next_left(self.clock.now()) {
+            self.begin_move(next);
+        }
         self.offer_waiters();
         self.admission.pass_on_slack();
     }
@@ -149,6 +154,6 @@ impl<R: ShardRing> Shard<R> {
         self.table.note_wait(key, waited);
         self.admission.receive_permit();
         self.serve_window(key, &moved.bytes, Claim::Granted);
-        self.admission.return_permit();
+        self.admission.return_permit(self.clock.now());
     }
 }

@@ -250,7 +250,7 @@ impl<R: ShardRing> Shard<R> {
         self.end_call(handler);
         if self.calls.release(handler) {
             self.metrics.on_handler(HandlerState::Busy, HandlerState::Idle);
-            self.admission.release_permit();
+            self.admission.release_permit(self.clock.now());
         }
     }
 

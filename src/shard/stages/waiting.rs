@@ -12,8 +12,8 @@
 //!                      └─ slack elsewhere ─► Moving (`moving`)
 //! ```
 //!
-//! Invariant: a handler that falls free while somebody waits is the oldest waiter's; a permit that another shard
-//! gives back meanwhile is claimed for it.
+//! Invariant: a handler that falls free while somebody waits is the oldest waiter's, here or on the shard that its
+//! permit was handed to; a permit that another shard gives back meanwhile is claimed for the oldest here.
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ impl<R: ShardRing> Shard<R> {
                 Next::Returning(handler) => self.serve_returning(handler),
                 Next::Waiter(wait, key) => self.serve_waiter(key, wait),
             }
-            self.admission.return_permit();
+            self.admission.return_permit(self.clock.now());
         }
     }
 

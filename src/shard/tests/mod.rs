@@ -9,7 +9,7 @@
 //! | `accepting`, `draining` | how connections begin, and how everything ends |
 //! | `overload`, `slow_senders` | what runs out, and who gives way |
 //! | `turns` | many at once: what takes a handler, and whose turn it is |
-//! | `waiting`, `stealing`, `lingering` | who gets a handler, where, and for how long |
+//! | `waiting`, `stealing`, `lingering`, `balance` | who gets a handler, where, and for how long |
 //! | `moving` | waiters on their way to another shard |
 //! | `replacing` | another service takes the place of the one served |
 //! | `streams` | answers in events, listeners, questions, cancellations |
@@ -22,6 +22,7 @@
 //! | `dice` | chance that can be repeated |
 
 mod accepting;
+mod balance;
 mod batches;
 mod caps;
 mod channels;

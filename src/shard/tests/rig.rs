@@ -35,7 +35,7 @@ thread_local! {
 }
 
 /// The clock of this thread's shard.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     NOW.with(|now| {
         let at = now.get().unwrap_or_else(Instant::now);
         now.set(Some(at));
@@ -167,7 +167,7 @@ impl Rig {
         tools::forget_released();
         let network = SimulatedNetwork::new(seed);
         let barrier = Arc::new(Barrier::default());
-        let registry = tools::registry(&barrier);
+        let registry = tools::registry(&barrier, now);
         let service = Arc::new(service(&registry, timeouts, sizes));
         let served = Served::new(Arc::clone(&service));
         // One thread, so that blocking calls end in the order of their submission.
@@ -286,6 +286,18 @@ impl Rig {
             driver.shard.begin_pass();
             driver.shard.handle_tick();
         }
+    }
+
+    /// Lets time pass and takes one turn of one shard's pump, with a tick or without.
+    pub(super) fn pass_of(&mut self, shard: usize, time: Duration, is_tick: bool) {
+        NOW.set(Some(now() + time));
+        let driver = &mut self.drivers[shard];
+        driver.shard.begin_pass();
+        if is_tick {
+            driver.shard.handle_tick();
+        }
+        driver.shard.offer_waiters();
+        self.turn_of(shard);
     }
 
     /// Lets a little time pass, after which waiters that are old enough are offered, as a task does.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,6 +22,9 @@ thread_local! {
     /// The context of a call that shares it.
     static SHARED: RefCell<Option<CallContext>> = const { RefCell::new(None) };
 }
+
+/// How long a call of `nap` takes.
+pub(super) const NAP: Duration = Duration::from_millis(20);
 
 #[derive(Deserialize, JsonSchema)]
 struct Secret {
@@ -144,6 +147,20 @@ async fn part(context: CallContext, args: Secret) -> Result<String, ToolError> {
     hold(args).await
 }
 
+/// Answers with the secret once [`NAP`] has passed on this clock. Every turn polls it.
+async fn nap(args: Secret, clock: fn() -> Instant) -> Result<String, ToolError> {
+    let over = clock() + NAP;
+    poll_fn(|context| {
+        if clock() >= over {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+    Ok(args.secret)
+}
+
 /// Pending once.
 async fn give_way() {
     let mut has_waited = false;
@@ -172,13 +189,14 @@ async fn share(context: CallContext, args: Secret) -> Result<String, ToolError> 
     ask(context, args).await
 }
 
-pub(super) fn registry(barrier: &Arc<Barrier>) -> Registry {
+pub(super) fn registry(barrier: &Arc<Barrier>, clock: fn() -> Instant) -> Registry {
     let mut tools = Registry::builder();
     let barrier = Arc::clone(barrier);
     let task_of = |name| Tool::new(name).task(TaskSupport::Optional);
     let toolset = [
         Tool::new("echo").run(|_: CallContext, args: Secret| async move { Ok(args.secret) }),
         task_of("hold").run(|_: CallContext, args: Secret| hold(args)),
+        Tool::new("nap").run(move |_: CallContext, args: Secret| nap(args, clock)),
         Tool::new("blob").run(|_: CallContext, args: Blob| async move {
             Ok(args.secret.clone() + &"x".repeat(args.bytes))
         }),
