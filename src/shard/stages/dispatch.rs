@@ -154,8 +154,8 @@ impl<R: ShardRing> Shard<R> {
                 if let Some(handler) = self.lease(key, ticket, routed, None) {
                     if let Some(link) = self.calls.keep_link(link, &started) {
                         self.bind_link(handler, link);
+                        self.keep_repeatable(handler, work);
                     }
-                    self.keep_repeatable(handler, work);
                     if let Some(terms) = terms
                         && !self.begin_task(key, handler, terms)
                     {
