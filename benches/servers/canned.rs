@@ -174,6 +174,7 @@ impl Server {
                 self.slots_free.push(key.slot);
             }
             Completion::HungUp { .. }
+            | Completion::Filled { .. }
             | Completion::Cancelled { .. }
             | Completion::AcceptStopped
             | Completion::Woken => {}

@@ -23,6 +23,8 @@ pub struct Assembly {
     bytes: Vec<u8>,
     start: usize,
     charged: usize,
+    /// Bytes that are in its buffer while the ring has that, to receive into it.
+    lent: Option<usize>,
     /// Its own buffer, while the bytes have outgrown it. The buffer is kept, because a new one would lie at the top of
     /// the heap and keep everything below it from going back to the kernel.
     outgrown: Option<Vec<u8>>,
@@ -33,7 +35,34 @@ pub struct Assembly {
 impl Assembly {
     /// The bytes that were not consumed yet.
     pub fn window(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// How many bytes these are, also while the ring has the buffer.
+    pub fn kept_bytes(&self) -> usize {
+        self.lent.unwrap_or(self.bytes.len()) - self.start
+    }
+
+    /// Whether the ring has the buffer: then nothing can be read of it, and it cannot be given back.
+    pub fn is_lent(&self) -> bool {
+        self.lent.is_some()
+    }
+
+    /// Lends the buffer to the ring, which receives into it, until [`put_back`](Self::put_back).
+    pub fn lend(&mut self) -> Vec<u8> {
+        assert!(self.lent.is_none(), "a buffer is lent twice");
+        self.lent = Some(self.bytes.len());
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Takes the buffer back, with what was received behind what was in it.
+    pub fn put_back(&mut self, buffer: Vec<u8>) {
+        let lent = self.lent.take();
+        assert!(
+            lent.is_some_and(|bytes| bytes <= buffer.len()),
+            "not the buffer that was lent"
+        );
+        self.bytes = buffer;
     }
 
     /// Whether everything was consumed.
@@ -44,6 +73,11 @@ impl Assembly {
     /// The purpose of its buffer; `None` for an extra one.
     pub fn purpose(&self) -> Option<Purpose> {
         self.purpose
+    }
+
+    fn drop_consumed(&mut self) {
+        self.bytes.drain(..self.start);
+        self.start = 0;
     }
 
     /// Drops `count` bytes from the front.
@@ -83,6 +117,7 @@ impl Buffers {
                 bytes: Vec::new(),
                 start: 0,
                 charged: 0,
+                lent: None,
                 outgrown: None,
                 purpose: Some(purpose),
             })
@@ -159,6 +194,7 @@ impl AssemblyPool {
             bytes: Vec::new(),
             start: 0,
             charged: 0,
+            lent: None,
             outgrown: None,
             purpose: None,
         })
@@ -166,6 +202,7 @@ impl AssemblyPool {
 
     /// Takes an assembly back and refunds what it had charged.
     pub fn give_back(&mut self, mut assembly: Box<Assembly>) {
+        assert!(!assembly.is_lent(), "given back while the ring receives into it");
         self.heap.refund(std::mem::take(&mut assembly.charged));
         let Some(purpose) = assembly.purpose else {
             return self.heap.put(assembly.bytes);
@@ -190,8 +227,7 @@ impl AssemblyPool {
     /// [`OutOfMemory`] when the budget does not allow the growth; the assembly is unchanged then.
     pub fn append(&self, assembly: &mut Assembly, piece: &[u8]) -> Result<(), OutOfMemory> {
         if assembly.bytes.len() + piece.len() > assembly.bytes.capacity() && assembly.start > 0 {
-            assembly.bytes.drain(..assembly.start);
-            assembly.start = 0;
+            assembly.drop_consumed();
         }
         let needed = assembly.bytes.len() + piece.len();
         if needed > assembly.bytes.capacity() {
@@ -199,6 +235,34 @@ impl AssemblyPool {
         }
         assembly.bytes.extend_from_slice(piece);
         Ok(())
+    }
+
+    /// Makes room for bytes that are to be received behind those of an assembly, of which `missing` are still to come,
+    /// and returns for how many there is room. All of them get room at once, so that none is copied again, unless that
+    /// would take more than half of the budget: then the room doubles with what has come.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when there is room for none, and no memory for more.
+    pub fn make_room(&self, assembly: &mut Assembly, missing: usize) -> Result<usize, OutOfMemory> {
+        let room = |assembly: &Assembly| (assembly.bytes.capacity() - assembly.bytes.len()).min(missing);
+        if room(assembly) < missing && assembly.start > 0 {
+            assembly.drop_consumed();
+        }
+        let present = room(assembly);
+        let whole = assembly.bytes.len() + missing;
+        let gets_all = self.heap.is_half_free_beside(whole);
+        if present == missing || present > 0 && !gets_all {
+            return Ok(present);
+        }
+        let bytes = if gets_all {
+            whole
+        } else {
+            whole.min(2 * assembly.bytes.capacity())
+        };
+        match self.grow(assembly, bytes) {
+            Err(full) if present == 0 => Err(full),
+            _ => Ok(room(assembly)),
+        }
     }
 
     /// Moves an assembly to a heap buffer with room for so many bytes, which are more than its own has.
@@ -280,6 +344,42 @@ mod tests {
         pool.give_back(assembly);
         assert_eq!((budget.used(), pool.free(Purpose::Pieces)), (0, 2));
         assert_eq!(pool.take(Purpose::Pieces).unwrap().bytes.capacity(), 16);
+    }
+
+    #[test]
+    fn the_rest_of_a_body_gets_its_room_at_once() {
+        let (mut pool, budget) = pool();
+        let mut assembly = pool.take(Purpose::Pieces).unwrap();
+        pool.append(&mut assembly, b"0123456789").unwrap();
+        assert_eq!(pool.make_room(&mut assembly, 6), Ok(6), "its own buffer has room");
+        assert_eq!(pool.make_room(&mut assembly, 30), Ok(30));
+        assert_eq!((budget.used(), assembly.bytes.capacity()), (40, 40));
+        let mut lent = assembly.lend();
+        assert_eq!((assembly.window(), assembly.kept_bytes()), (&b""[..], 10));
+        lent.extend_from_slice(b"behind");
+        assembly.put_back(lent);
+        assert_eq!(assembly.window(), b"0123456789behind");
+        pool.give_back(assembly);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_body_that_would_take_half_of_the_budget_gets_room_as_it_comes() {
+        let (mut pool, budget) = pool();
+        let mut assembly = pool.take(Purpose::Pieces).unwrap();
+        pool.append(&mut assembly, b"0123456789").unwrap();
+        assert_eq!(
+            pool.make_room(&mut assembly, 70),
+            Ok(6),
+            "what there is comes first"
+        );
+        pool.append(&mut assembly, b"abcdef").unwrap();
+        assert_eq!(pool.make_room(&mut assembly, 64), Ok(16), "then it doubles");
+        assert_eq!(budget.used(), 32);
+        pool.append(&mut assembly, &[b'x'; 16]).unwrap();
+        budget.charge(60).unwrap();
+        pool.make_room(&mut assembly, 48).unwrap_err();
+        assert_eq!(assembly.kept_bytes(), 32);
     }
 
     #[test]

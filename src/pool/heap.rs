@@ -72,6 +72,12 @@ impl HeapBudget {
         bytes <= self.0.max - self.0.used.get()
     }
 
+    /// Whether half of the budget stays free beside what is used and so many bytes more.
+    pub fn is_half_free_beside(&self, bytes: usize) -> bool {
+        let Budget { used, max, .. } = &*self.0;
+        used.get().saturating_add(bytes) <= max / 2
+    }
+
     /// Refunds bytes that were charged.
     pub fn refund(&self, bytes: usize) {
         let used = self.0.used.get();

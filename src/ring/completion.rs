@@ -27,6 +27,15 @@ pub enum Completion {
         /// How it ended.
         outcome: Received,
     },
+    /// A receive into a buffer of the caller's is over.
+    Filled {
+        /// The connection.
+        key: ConnectionKey,
+        /// The buffer that was given to `receive_into`, with what has arrived behind what was in it.
+        buffer: Vec<u8>,
+        /// The bytes that have arrived; none is the peer's FIN.
+        result: io::Result<usize>,
+    },
     /// Its end.
     Sent {
         /// The connection.

@@ -768,3 +768,5 @@ on_backend!(
     a_reset_fails_the_receive,
     a_watch_sees_the_reset_and_can_be_cancelled,
 );
+
+mod fills;

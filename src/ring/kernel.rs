@@ -20,7 +20,7 @@ use super::{DataRing, Peer, RingCounters, SendMode};
 use crate::config::RingOptions;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::net::Shutdown;
@@ -44,6 +44,8 @@ pub struct KernelRing {
     backlog: VecDeque<squeue::Entry>,
     /// Buffers being sent, by slot: at most one send per connection is in flight.
     sends: Vec<Option<Vec<u8>>>,
+    /// Buffers being received into, by slot; few at a time.
+    fills: HashMap<u32, Vec<u8>>,
     listeners: Listeners,
     waker: RingWaker,
     /// The eventfd's count is read into this; it is leaked, as the kernel may write while the ring dies.
@@ -79,6 +81,7 @@ impl KernelRing {
             completed: VecDeque::with_capacity(entries),
             backlog: VecDeque::with_capacity(options.submission_entries as usize),
             sends: Vec::new(),
+            fills: HashMap::new(),
             listeners: Listeners::default(),
             waker: RingWaker::new(notice).map_err(RingError::Waker)?,
             wake_count: Box::into_raw(Box::new([0; 8])),
@@ -242,8 +245,8 @@ impl KernelRing {
     }
 
     fn try_queue(&mut self, entry: &squeue::Entry) -> bool {
-        // SAFETY: every entry is made in this module; buffers it names are in `sends`, in `wake_count`
-        // or in the provided ring, which outlive the operation.
+        // SAFETY: every entry is made in this module; buffers it names are in `sends`, in `fills`, in
+        // `wake_count` or in the provided ring, which outlive the operation.
         unsafe { self.uring.submission().push(entry).is_ok() }
     }
 
@@ -305,7 +308,10 @@ impl KernelRing {
                 self.is_wake_armed = false;
                 Completion::Woken
             }
-            Token::Operation(Operation::Receive, key) => self.on_receive(key, result, flags),
+            Token::Operation(Operation::Receive, key) => match self.take_filled(key) {
+                Some(buffer) => on_filled(key, buffer, result),
+                None => self.on_receive(key, result, flags),
+            },
             Token::Operation(Operation::Send, key) => {
                 let slot = self.sends.get_mut(key.slot as usize);
                 let buffer = slot
@@ -333,6 +339,14 @@ impl KernelRing {
             Ok(_) => Completion::AcceptReady,
             Err(error) => Completion::AcceptFailed { error },
         })
+    }
+
+    /// The buffer of a receive, if it had one of its own.
+    fn take_filled(&mut self, key: ConnectionKey) -> Option<Vec<u8>> {
+        if self.fills.is_empty() {
+            return None;
+        }
+        self.fills.remove(&key.slot)
     }
 
     fn on_receive(&mut self, key: ConnectionKey, result: io::Result<usize>, flags: u32) -> Completion {
@@ -388,6 +402,16 @@ impl DataRing for KernelRing {
 
     fn receive_ready(&mut self, key: ConnectionKey, socket: &Socket) {
         self.push_receive(key, socket, Arrival::Now);
+    }
+
+    fn receive_into(&mut self, key: ConnectionKey, socket: &Socket, mut buffer: Vec<u8>, bytes: usize) {
+        let room = buffer.spare_capacity_mut().get_mut(..bytes);
+        let room = room.filter(|room| !room.is_empty());
+        let entry = socket.fill_entry(room.expect("room for at least one byte"));
+        // Moving the `Vec` leaves its memory, which the entry names, where it is.
+        let previous = self.fills.insert(key.slot, buffer);
+        assert!(previous.is_none(), "two receives in flight on slot {}", key.slot);
+        self.push(Token::Operation(Operation::Receive, key), entry);
     }
 
     fn send(
@@ -515,13 +539,14 @@ impl DataRing for KernelRing {
 
 impl Drop for KernelRing {
     /// Begins what is queued (closes among it), closes connections nobody took, and leaks what the
-    /// kernel may still read.
+    /// kernel may still read or write.
     fn drop(&mut self) {
         let _ = self.flush();
         while let Some(completion) = self.next_completion() {
             drop(completion);
         }
-        for buffer in self.sends.iter_mut().filter_map(Option::take) {
+        let sends = self.sends.iter_mut().filter_map(Option::take);
+        for buffer in sends.chain(self.fills.drain().map(|(_, buffer)| buffer)) {
             mem::forget(buffer);
         }
     }
@@ -551,6 +576,18 @@ fn hold_broken_pipes() {
 /// A completion's result: a system error is a negative number.
 fn result_of(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+/// A receive into its own buffer is over.
+fn on_filled(key: ConnectionKey, mut buffer: Vec<u8>, result: io::Result<usize>) -> Completion {
+    if let Ok(bytes) = result {
+        let filled = buffer.len() + bytes;
+        assert!(filled <= buffer.capacity(), "{bytes} bytes for less room");
+        // SAFETY: the length is within the capacity, and the kernel has written the bytes up to it, which were the
+        // front of the spare capacity when the receive was begun; the buffer was not touched since.
+        unsafe { buffer.set_len(filled) };
+    }
+    Completion::Filled { key, buffer, result }
 }
 
 fn hang_up_of(result: io::Result<usize>) -> HangUp {

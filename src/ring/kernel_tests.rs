@@ -139,10 +139,11 @@ fn exhausted_buffers_serve_everybody_in_turn() {
 #[test]
 fn a_ring_dies_with_everything_in_flight() {
     let (mut ring, address) = listening(SMALL);
-    let (mut peers, mut sockets) = pairs(&mut ring, address, 3);
+    let (mut peers, mut sockets) = pairs(&mut ring, address, 4);
     let mut not_taken = TcpStream::connect(address).unwrap();
-    let unclosed = sockets.pop().unwrap();
+    let unclosed = sockets.remove(2);
     ring.receive(key(0), &sockets[0]);
+    ring.receive_into(key(3), &sockets[2], Vec::with_capacity(100), 100);
     ring.send(key(1), &sockets[1], vec![1; 16 << 20], 0..16 << 20, SendMode::All);
     ring.flush_and_wait(TURN).unwrap();
     ring.close(key(2), unclosed);
@@ -155,7 +156,8 @@ fn a_ring_dies_with_everything_in_flight() {
     );
     assert_ends(&mut not_taken);
     drop(sockets);
-    for peer in &mut peers[..2] {
+    peers.remove(2);
+    for peer in &mut peers {
         assert_ends(peer);
     }
 }

@@ -11,7 +11,7 @@
 //! # Invariants
 //!
 //! - Memory named by an operation belongs to the ring until its completion: ring buffers live until the
-//!   process ends, send buffers are moved in and given back.
+//!   process ends, buffers to send or to receive into are moved in and given back.
 //! - Per connection at most one receive, one send and one hang-up watch are in flight.
 //! - An operation ends with exactly one completion.
 //! - Sends that are over, and receives that found no ring buffer, are reported before anything else: they need no
@@ -123,6 +123,11 @@ pub trait DataRing {
     /// Does the same for a connection that is known to have bytes, such as one whose receive found no buffer: the bytes
     /// are taken at once, so that no connection whose bytes come later gets the buffer instead.
     fn receive_ready(&mut self, key: ConnectionKey, socket: &Self::Socket);
+
+    /// Receives up to `bytes` (at least 1) into `buffer`, behind what is in it, and takes what is there as soon as
+    /// anything is. The buffer must have room for them. No ring buffer is needed. The ring owns `buffer` until
+    /// [`Completion::Filled`] gives it back. It counts as the connection's receive, also for [`cancel`](Self::cancel).
+    fn receive_into(&mut self, key: ConnectionKey, socket: &Self::Socket, buffer: Vec<u8>, bytes: usize);
 
     /// Sends `buffer[range]`, which must not be empty. The ring owns `buffer` until
     /// [`Completion::Sent`] gives it back. A peer that is gone is an error, never a signal.

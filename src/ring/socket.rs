@@ -5,6 +5,7 @@
 //! terminal that is non-blocking for those others, which the ring would take as "do not wait", is opened anew.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -122,6 +123,19 @@ impl Socket {
                 .build(),
         };
         entry.flags(squeue::Flags::BUFFER_SELECT)
+    }
+
+    /// Receives into `memory`, which must live until the entry's completion.
+    pub(super) fn fill_entry(&self, memory: &mut [MaybeUninit<u8>]) -> squeue::Entry {
+        let descriptor = types::Fd(self.input.as_raw_fd());
+        let length = u32::try_from(memory.len()).unwrap_or(u32::MAX);
+        let address = memory.as_mut_ptr().cast();
+        match self.input_kind {
+            Kind::Socket | Kind::Unix => opcode::Recv::new(descriptor, address, length).build(),
+            Kind::File => opcode::Read::new(descriptor, address, length)
+                .offset(CURRENT_POSITION)
+                .build(),
+        }
     }
 
     /// Sends `bytes`, which must live until the entry's completion. `flags` are those of `send(2)`; an end that is no

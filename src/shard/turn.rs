@@ -90,6 +90,7 @@ impl<R: ShardRing> Shard<R> {
             Completion::AcceptFailed { error } => self.handle_accept(&AcceptEvent::Failed(&error)),
             Completion::AcceptStopped => self.handle_accept(&AcceptEvent::Stopped),
             Completion::Received { key, outcome } => self.handle_received(key, outcome),
+            Completion::Filled { key, buffer, result } => self.handle_filled(key, buffer, result),
             Completion::Sent { key, buffer, result } => self.handle_sent(key, buffer, result),
             Completion::HungUp { key, outcome } => self.handle_hang_up(key, &outcome),
             Completion::Closed { key } => self.handle_closed(key),

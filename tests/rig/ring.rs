@@ -51,6 +51,10 @@ impl DataRing for ExemptRing {
         self.with(|ring| ring.receive_ready(key, socket));
     }
 
+    fn receive_into(&mut self, key: ConnectionKey, socket: &SimulatedSocket, buffer: Vec<u8>, bytes: usize) {
+        self.with(|ring| ring.receive_into(key, socket, buffer, bytes));
+    }
+
     fn send(
         &mut self,
         key: ConnectionKey,

@@ -45,6 +45,24 @@ pub(super) fn receive(world: &mut World, id: usize, room: Option<usize>) -> Opti
     })
 }
 
+/// A receive of up to `bytes` into `buffer`, behind what is in it. It cannot starve: it has its room.
+pub(super) fn fill(
+    world: &mut World,
+    id: usize,
+    buffer: &mut Vec<u8>,
+    bytes: usize,
+) -> Option<io::Result<usize>> {
+    let count = match receive(world, id, Some(bytes))? {
+        Arrival::Bytes(count) => count,
+        Arrival::Starved => world.connections[id].inbound.len().min(bytes),
+        Arrival::End => 0,
+        Arrival::Cancelled => return Some(Err(io::Error::from_raw_os_error(libc::ECANCELED))),
+        Arrival::Failed(error) => return Some(Err(error)),
+    };
+    buffer.extend(world.connections[id].inbound.drain(..count));
+    Some(Ok(count))
+}
+
 /// Sends as much of `bytes` as fits, and adds it to `sent`.
 pub(super) fn send(
     world: &mut World,

@@ -41,6 +41,7 @@ pub struct SimulatedRing {
     /// The ring's time.
     flushes: u64,
     starvations: u64,
+    filled_bytes: usize,
 }
 
 enum Queued {
@@ -62,6 +63,11 @@ enum Work {
     Receive,
     /// A receive that is tried when it is begun, and from then on is like the other.
     ReceiveReady,
+    /// A receive into a buffer of the caller's, of at most so many bytes.
+    Fill {
+        buffer: Vec<u8>,
+        bytes: usize,
+    },
     Send {
         buffer: Vec<u8>,
         range: Range<usize>,
@@ -74,7 +80,7 @@ enum Work {
 impl Work {
     fn operation(&self) -> Operation {
         match self {
-            Work::Receive | Work::ReceiveReady => Operation::Receive,
+            Work::Receive | Work::ReceiveReady | Work::Fill { .. } => Operation::Receive,
             Work::Send { .. } => Operation::Send,
             Work::Watch => Operation::Watch,
         }
@@ -125,7 +131,13 @@ impl SimulatedRing {
             waker: RingWaker::new(None).expect("a descriptor for the simulated ring"),
             flushes: 0,
             starvations: 0,
+            filled_bytes: 0,
         }
+    }
+
+    /// Bytes that were received straight into buffers of the caller's.
+    pub fn filled_bytes(&self) -> usize {
+        self.filled_bytes
     }
 
     /// Checks that the caller left nothing behind.
@@ -201,6 +213,13 @@ impl SimulatedRing {
             Work::Receive | Work::ReceiveReady => self
                 .advance_receive(&mut world, socket)
                 .map(|outcome| Completion::Received { key, outcome }),
+            Work::Fill { buffer, bytes } => {
+                operations::fill(&mut world, socket, buffer, *bytes).map(|result| {
+                    let buffer = std::mem::take(buffer);
+                    self.filled_bytes += result.as_ref().map_or(0, |bytes| *bytes);
+                    Completion::Filled { key, buffer, result }
+                })
+            }
             Work::Watch => {
                 operations::watch(&world, socket).map(|outcome| Completion::HungUp { key, outcome })
             }
@@ -298,7 +317,9 @@ impl SimulatedRing {
 
     fn hand_out(&mut self, completion: &Completion) {
         match completion {
-            Completion::Received { key, .. } => self.obligations.end(*key, Operation::Receive),
+            Completion::Received { key, .. } | Completion::Filled { key, .. } => {
+                self.obligations.end(*key, Operation::Receive);
+            }
             Completion::Sent { key, .. } => self.obligations.end(*key, Operation::Send),
             Completion::HungUp { key, .. } => self.obligations.end(*key, Operation::Watch),
             Completion::Cancelled { key, .. } => self.obligations.end_cancel(*key),
@@ -337,6 +358,15 @@ impl DataRing for SimulatedRing {
     /// This comes before the receives that wait for bytes: the kernel takes the bytes while it takes the operation in.
     fn receive_ready(&mut self, key: ConnectionKey, socket: &SimulatedSocket) {
         self.queue(key, socket, Work::ReceiveReady);
+    }
+
+    fn receive_into(&mut self, key: ConnectionKey, socket: &SimulatedSocket, buffer: Vec<u8>, bytes: usize) {
+        let room = buffer.capacity() - buffer.len();
+        assert!(
+            bytes > 0 && bytes <= room,
+            "{bytes} bytes for room of {room} on {key:?}"
+        );
+        self.queue(key, socket, Work::Fill { buffer, bytes });
     }
 
     fn send(
@@ -488,6 +518,11 @@ fn cancelled(key: ConnectionKey, work: Work) -> Completion {
         Work::Receive | Work::ReceiveReady => Completion::Received {
             key,
             outcome: Received::Cancelled,
+        },
+        Work::Fill { buffer, .. } => Completion::Filled {
+            key,
+            buffer,
+            result: Err(io::Error::from_raw_os_error(libc::ECANCELED)),
         },
         Work::Watch => Completion::HungUp {
             key,

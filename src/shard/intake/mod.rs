@@ -32,6 +32,8 @@ const SLOW_AFTER: Duration = Duration::from_secs(1);
 const SLOW_BYTES_PER_SECOND: u128 = 1024;
 /// Large buffers that were not needed for so long go back to the allocator.
 const UNNEEDED_AFTER: Duration = Duration::from_secs(1);
+/// Bytes of a body that are received at a time, at most, so that others get their turn meanwhile.
+const FILL_BYTES_MAX: usize = 256 << 10;
 /// How many connections are looked at to find one that is slow.
 const SLOW_LOOKS_MAX: usize = 64;
 
@@ -102,6 +104,30 @@ impl Intake {
         }
     }
 
+    /// Receives the rest of a request whose body's length is known straight into its assembly buffer, `missing` bytes
+    /// at most. False if there is no room: then the bytes come through a ring buffer, and whoever is slow gives way.
+    pub(super) fn arm_fill<R: DataRing>(
+        &mut self,
+        key: ConnectionKey,
+        missing: usize,
+        connection: &mut Connection<R::Socket>,
+        ring: &mut R,
+    ) -> bool {
+        if connection.ring.is_receiving || connection.ring.is_starved {
+            return true;
+        }
+        let Some(assembly) = connection.request.assembly.as_deref_mut() else {
+            return false;
+        };
+        let Ok(room) = self.assembly.make_room(assembly, missing) else {
+            return false;
+        };
+        connection.ring.is_receiving = true;
+        let bytes = room.min(FILL_BYTES_MAX);
+        ring.receive_into(key, &connection.socket, assembly.lend(), bytes);
+        true
+    }
+
     /// A receive found no ring buffer: the connection is next when there are some.
     pub(super) fn starve<S>(&mut self, key: ConnectionKey, connection: &mut Connection<S>) {
         connection.ring.is_starved = true;
@@ -161,6 +187,7 @@ impl Intake {
             self.released_at = now;
             self.assembly.release_unneeded();
         }
+        is_due
     }
 
     /// Takes a buffer back, with whatever is in it.
@@ -168,9 +195,10 @@ impl Intake {
         self.assembly.give_back(assembly);
     }
 
-    /// Takes back what is kept of a request, if anything is.
+    /// Takes back what is kept of a request, if anything is. While the ring receives into it, it stays, and goes when
+    /// the receive is over.
     pub(super) fn drop_kept(&mut self, request: &mut Request) {
-        if let Some(assembly) = request.assembly.take() {
+        if let Some(assembly) = request.assembly.take_if(|assembly| !assembly.is_lent()) {
             self.give_back(assembly);
         }
     }
@@ -266,7 +294,7 @@ impl Intake {
             .caught_up_at
             .saturating_duration_since(connection.request.began);
         let owed_bytes = age.as_millis() * SLOW_BYTES_PER_SECOND / 1000;
-        let is_behind = age >= SLOW_AFTER && (assembly.window().len() as u128) < owed_bytes;
+        let is_behind = age >= SLOW_AFTER && (assembly.kept_bytes() as u128) < owed_bytes;
         Some(connection.state == State::Open && connection.reads_on() && is_behind)
     }
 

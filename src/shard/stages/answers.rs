@@ -125,6 +125,7 @@ impl<R: ShardRing> Shard<R> {
         if let Some(connection) = self.table.connection(key)
             && connection.is_between_answers()
             && let Some(kept) = connection.request.assembly.as_deref()
+            && !kept.is_lent()
         {
             let policy = &self.service.policy;
             self.writer

@@ -10,7 +10,7 @@ use std::io;
 use crate::metrics::{Eviction, Stage};
 use crate::pool::Assembly;
 use crate::ring::{ConnectionKey, Received};
-use crate::transport::http::{self, HEAD_RESERVE, Progress, Refused};
+use crate::transport::http::{self, HEAD_RESERVE, MissingBody, Progress, Refused};
 
 use super::closing::loss;
 use crate::shard::admission::Claim;
@@ -19,6 +19,9 @@ use crate::shard::{Shard, ShardRing};
 
 /// How many slow ones give way to one that needs memory.
 const GIVEN_UP_MAX: usize = 8;
+
+/// Bytes that are received straight into a buffer, at least, when nobody knows how many are to come.
+const FILL_BYTES_MIN: usize = 4 << 10;
 
 /// What became of the front of a window.
 pub(in crate::shard) enum ReadOutcome {
@@ -54,13 +57,7 @@ impl<R: ShardRing> Shard<R> {
             return self.handle_received_moving(key, outcome);
         }
         match outcome {
-            Received::Bytes(bytes) if reads_no_more => {
-                if connection.drop_bytes(bytes.len()) {
-                    self.intake.arm_receive(key, &mut self.table, &mut self.ring);
-                } else {
-                    self.abort(key);
-                }
-            }
+            Received::Bytes(bytes) if reads_no_more => self.drop_received(key, bytes.len()),
             Received::Bytes(bytes) if connection.waiting == Waiting::Refusal => {
                 self.refuse_connection(key, &bytes);
             }
@@ -84,6 +81,55 @@ impl<R: ShardRing> Shard<R> {
                 if matches!(state, State::Calling(_) | State::Streaming | State::Queued(_)) => {}
             Received::Failed(error) => self.end_of_input(key, state, Some(&error)),
             Received::End | Received::Cancelled => self.end_of_input(key, state, None),
+        }
+    }
+
+    /// More of a body has come straight into its buffer.
+    pub(in crate::shard) fn handle_filled(
+        &mut self,
+        key: ConnectionKey,
+        buffer: Vec<u8>,
+        result: io::Result<usize>,
+    ) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        if let Some(assembly) = connection.request.assembly.as_deref_mut() {
+            assembly.put_back(buffer);
+        }
+        let is_open = connection.state == State::Open;
+        if !is_open {
+            // It was refused or given up meanwhile.
+            self.intake.drop_kept(&mut connection.request);
+        }
+        let outcome = match result {
+            Ok(0) => Received::End,
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Received::Cancelled,
+            Err(error) => Received::Failed(error),
+            Ok(bytes) => {
+                connection.ring.is_receiving = false;
+                self.metrics.received_bytes.add(bytes as u64);
+                return match (is_open, self.table.channel(key)) {
+                    (true, Some(_)) => self.read_channel_on(key),
+                    (true, None) => self.serve_assembly(key, Claim::New),
+                    (false, _) => self.drop_received(key, bytes),
+                };
+            }
+        };
+        self.handle_received(key, outcome);
+    }
+
+    /// Bytes of a connection that reads no more have come.
+    fn drop_received(&mut self, key: ConnectionKey, bytes: usize) {
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        if connection.state == State::Dead {
+            self.table.reap(key, &mut self.ring);
+        } else if connection.drop_bytes(bytes) {
+            self.intake.arm_receive(key, &mut self.table, &mut self.ring);
+        } else {
+            self.abort(key);
         }
     }
 
@@ -333,13 +379,47 @@ impl<R: ShardRing> Shard<R> {
         if connection.state != State::Open {
             return;
         }
-        if connection.request.assembly.is_none() {
+        let (is_begun, is_sending) = (connection.request.assembly.is_some(), connection.ring.is_sending);
+        if !is_begun {
             connection.waiting = Waiting::Idle;
         }
-        if !connection.ring.is_sending {
+        if is_begun && !is_sending {
+            self.arm_read(key);
+        } else if !is_sending {
             self.intake.arm_receive(key, &mut self.table, &mut self.ring);
         }
         self.set_read_deadline(key);
+    }
+
+    /// Receives on an open connection: the rest of a body or message into the buffer that it is parsed from, anything
+    /// else into a ring buffer.
+    pub(in crate::shard) fn arm_read(&mut self, key: ConnectionKey) {
+        let is_armed = self.missing_bytes(key).is_some_and(|missing| {
+            if self.table.channel(key).is_none() {
+                // While the ring has the bytes, nobody can look up which page is to read a refusal.
+                self.note_origin_of_kept(key);
+            }
+            let connection = self.table.connection(key);
+            connection.is_some_and(|c| self.intake.arm_fill(key, missing, c, &mut self.ring))
+        });
+        if !is_armed {
+            self.intake.arm_receive(key, &mut self.table, &mut self.ring);
+        }
+    }
+
+    /// How much is missing of a body or message whose beginning is kept. If nobody knows, it may be as much again.
+    fn missing_bytes(&mut self, key: ConnectionKey) -> Option<usize> {
+        let connection = self.table.connection(key)?;
+        let kept_bytes = connection.request.assembly.as_deref()?.kept_bytes();
+        let missing = match &connection.channel {
+            Some(_) => MissingBody::Unknown,
+            None => connection.intake.missing_body(kept_bytes),
+        };
+        match missing {
+            MissingBody::Nothing => None,
+            MissingBody::Bytes(bytes) => Some(bytes),
+            MissingBody::Unknown => Some(kept_bytes.max(FILL_BYTES_MIN)),
+        }
     }
 
     /// A connection behind an answer: the next request if it is there already, else parked.

@@ -7,6 +7,7 @@
 //! | `client` | peers that send requests and judge their answers |
 //! | `requests`, `pipelining`, `batches` | requests on one connection, one behind the other, and many in one |
 //! | `accepting`, `draining` | how connections begin, and how everything ends |
+//! | `bodies` | large bodies and large answers, cut anywhere |
 //! | `overload`, `slow_senders` | what runs out, and who gives way |
 //! | `turns` | many at once: what takes a handler, and whose turn it is |
 //! | `waiting`, `stealing`, `lingering`, `balance` | who gets a handler, where, and for how long |
@@ -24,6 +25,7 @@
 mod accepting;
 mod balance;
 mod batches;
+mod bodies;
 mod caps;
 mod channels;
 mod client;

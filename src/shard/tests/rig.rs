@@ -378,6 +378,10 @@ impl Rig {
     pub(super) fn leave(&mut self, clients: &[Client]) {
         clients.iter().for_each(|client| client.peer.finish());
         self.live(Duration::from_secs(80));
+        for driver in &self.drivers {
+            let reserved = driver.shard.writer.heap_bytes_reserved();
+            assert_eq!(reserved, 0, "bytes of large buffers that nobody needs");
+        }
         self.assert_nothing_left();
     }
 

@@ -190,6 +190,12 @@ impl Writer {
         self.heap.used()
     }
 
+    /// Heap bytes of buffers that wait to be used again.
+    #[cfg(test)]
+    pub(super) fn heap_bytes_reserved(&self) -> usize {
+        self.heap.reserved()
+    }
+
     /// Charges what an outbox has grown to beyond what was `charged` for it.
     ///
     /// # Errors

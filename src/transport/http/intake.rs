@@ -58,6 +58,17 @@ struct Chunks {
     dropped: Vec<u8>,
 }
 
+/// What is missing of the body of a request that is not whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingBody {
+    /// No body was begun, or it is all there.
+    Nothing,
+    /// So many bytes.
+    Bytes(usize),
+    /// It comes in chunks.
+    Unknown,
+}
+
 /// The result of looking at a window.
 #[derive(Debug)]
 pub enum Progress<'h, 'w> {
@@ -251,6 +262,21 @@ impl Intake {
         };
         let endpoint = admit(window, head_bytes, policy, limits, known, head)?;
         Ok(Some((endpoint, head_bytes)))
+    }
+
+    /// How much of the body is missing in a window of `window_bytes`.
+    pub fn missing_body(&self, window_bytes: usize) -> MissingBody {
+        match self.stage {
+            Stage::Head => MissingBody::Nothing,
+            Stage::Chunked(_) => MissingBody::Unknown,
+            Stage::Length {
+                head_bytes,
+                body_bytes,
+            } => match (head_bytes + body_bytes).saturating_sub(window_bytes) {
+                0 => MissingBody::Nothing,
+                bytes => MissingBody::Bytes(bytes),
+            },
+        }
     }
 
     /// Finds the body, once it is whole.

@@ -15,7 +15,7 @@ mod status;
 
 pub use fields::{Head, parse_head, request_context};
 pub use health::{HealthSlot, HealthSource, answer_probe};
-pub use intake::{HttpLimits, Intake, Progress, Refusal, Refused, Request, peek_head};
+pub use intake::{HttpLimits, Intake, MissingBody, Progress, Refusal, Refused, Request, peek_head};
 pub use known_heads::KnownHeads;
 pub use origins::Origins;
 pub use response::{Response, ResponseContext, append_events_head, write_stream_head_before};

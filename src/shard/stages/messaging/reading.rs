@@ -66,13 +66,30 @@ impl<R: ShardRing> Shard<R> {
         }
     }
 
+    /// More of a channel's bytes came straight into its buffer.
+    pub(in crate::shard) fn read_channel_on(&mut self, key: ConnectionKey) {
+        let now = self.clock.now();
+        let Some(connection) = self.table.connection(key) else {
+            return;
+        };
+        connection.request.phase_began = now;
+        if let Some(channel) = &mut connection.channel {
+            channel.is_pinged = false;
+        }
+        match connection.request.assembly.take() {
+            Some(assembly) => self.serve_kept_in(key, assembly),
+            None => self.await_channel(key),
+        }
+    }
+
     /// Goes on with what a channel's client has sent before.
     pub(super) fn serve_kept(&mut self, key: ConnectionKey) {
         self.serve_sse_messages(key);
         match self
             .table
             .connection(key)
-            .and_then(|connection| connection.request.assembly.take())
+            // While the ring receives into it, nothing in it was left to be served.
+            .and_then(|connection| connection.request.assembly.take_if(|kept| !kept.is_lent()))
         {
             Some(assembly) => self.serve_kept_in(key, assembly),
             None => self.await_channel(key),
@@ -332,7 +349,7 @@ impl<R: ShardRing> Shard<R> {
         }
         let (reads_on, is_sending) = (channel.reads_on(), connection.ring.is_sending);
         if reads_on {
-            self.intake.arm_receive(key, &mut self.table, &mut self.ring);
+            self.arm_read(key);
         }
         if !is_sending {
             self.set_channel_deadline(key);
