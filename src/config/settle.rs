@@ -72,7 +72,7 @@ pub(super) fn settle(
     note_memory(&demand, &fit, &options.http, &mut notes);
     complete(&mut options, &counts, &demand, &fit);
     options.queue.steal_reserve = Some(reserve);
-    let settings = assemble(&options, counts, &fit);
+    let settings = assemble(&options, counts, &fit, demand.ring_buffers.is_some());
     Ok(Settled {
         settings,
         options,
@@ -211,7 +211,7 @@ fn complete(options: &mut Options, counts: &Counts, demand: &MemoryDemand, fit: 
 }
 
 /// Puts the sections together, which are complete, and what follows from the machine.
-fn assemble(options: &Options, counts: Counts, fit: &MemoryFit) -> Settings {
+fn assemble(options: &Options, counts: Counts, fit: &MemoryFit, is_ring_fixed: bool) -> Settings {
     let is_stdio = options.endpoints.transport == TransportKind::Stdio;
     let (executor, ring) = if is_stdio {
         (ExecutorSettings::ONE_CLIENT, RingOptions::ONE_CLIENT)
@@ -228,7 +228,7 @@ fn assemble(options: &Options, counts: Counts, fit: &MemoryFit) -> Settings {
         },
         sizes: ShardSizes::of(&options.machine, &options.queue, heap_bytes_max),
         queue: options.queue,
-        ring: ring.with_buffers(&options.machine),
+        ring: ring.with_buffers(&options.machine, is_ring_fixed),
         run: options.run,
         memory: fit.plan,
         http: options.http,

@@ -60,6 +60,8 @@ pub struct RingOptions {
     pub buffers: u16,
     /// The size of each.
     pub buffer_bytes: usize,
+    /// Whether the kernel has all buffers at any time, rather than as many as it has needed of late.
+    pub is_fixed: bool,
     /// Whether the pages of ring buffers are resident from the start, rather than from their first use.
     pub is_prefaulted: bool,
 }
@@ -71,12 +73,14 @@ impl RingOptions {
         completion_entries: 256,
         buffers: 64,
         buffer_bytes: RING_BUFFER_BYTES,
+        is_fixed: false,
         is_prefaulted: false,
     };
 
-    /// The same queues, with the buffers that the settled options say.
-    pub(super) fn with_buffers(self, machine: &MachineOptions) -> Self {
+    /// The same queues, with the buffers that the settled options say; `is_fixed` if the operator gave their number.
+    pub(super) fn with_buffers(self, machine: &MachineOptions, is_fixed: bool) -> Self {
         Self {
+            is_fixed,
             // The option's bounds keep this in range.
             buffers: u16::try_from(machine.ring_buffers.unwrap_or(1)).unwrap_or(u16::MAX),
             is_prefaulted: machine.is_prefaulted,
@@ -94,6 +98,7 @@ impl Default for RingOptions {
             completion_entries: 8192,
             buffers: 1024,
             buffer_bytes: RING_BUFFER_BYTES,
+            is_fixed: false,
             is_prefaulted: false,
         }
     }

@@ -77,6 +77,24 @@ impl BufferPool {
         }
     }
 
+    /// Gives the pages of buffers that nobody uses back to the kernel, in as few calls as there are gaps between them.
+    ///
+    /// # Safety
+    /// None of these buffers is lent or with the filler.
+    pub(super) unsafe fn release(&self, ids: &mut [u16]) {
+        ids.sort_unstable();
+        for run in ids.chunk_by(|id, next| id + 1 == *next) {
+            let first = usize::from(run[0]) * self.buffer_bytes;
+            self.memory.release(first..first + run.len() * self.buffer_bytes);
+        }
+    }
+
+    /// Bytes of buffers that are resident.
+    #[cfg(test)]
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.memory.resident_bytes()
+    }
+
     pub(super) fn has_returned(&self) -> bool {
         !self.returned.borrow().is_empty()
     }
@@ -155,6 +173,30 @@ mod tests {
         pool.take_returned(|id| home.push(id));
         assert_eq!(home, [2]);
         assert!(!pool.has_returned());
+    }
+
+    #[test]
+    fn pages_go_back_and_are_zeroes_when_they_are_used_again() {
+        let pool = BufferPool::new(8, 4096, Residence::WithUse).unwrap();
+        for id in 0..8 {
+            // SAFETY: nothing fills this pool's buffers, and each is lent once.
+            unsafe { pool.lend(id, 4096) }.fill(7);
+        }
+        assert_eq!(pool.resident_bytes(), 8 * 4096);
+        // SAFETY: all buffers have come back, and nothing fills them.
+        unsafe { pool.release(&mut [6, 2, 1, 5]) };
+        assert_eq!(pool.resident_bytes(), 4 * 4096);
+        // SAFETY: as before.
+        let read = |id| unsafe { pool.lend(id, 4096) }.to_vec();
+        assert_eq!((read(2), read(3)), (vec![0; 4096], vec![7; 4096]));
+    }
+
+    #[test]
+    fn parts_of_pages_stay() {
+        let pool = BufferPool::new(8, 1024, Residence::AtStart).unwrap();
+        // SAFETY: nothing fills this pool's buffers.
+        unsafe { pool.release(&mut [0, 1, 4]) };
+        assert_eq!(pool.resident_bytes(), 8 * 1024);
     }
 
     #[test]

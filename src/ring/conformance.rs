@@ -23,6 +23,7 @@ const OPTIONS: RingOptions = RingOptions {
     completion_entries: 32,
     buffers: BUFFERS,
     buffer_bytes: BUFFER_BYTES,
+    is_fixed: false,
     is_prefaulted: false,
 };
 

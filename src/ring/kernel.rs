@@ -148,6 +148,11 @@ impl KernelRing {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn provided(&self) -> &ProvidedBuffers {
+        &self.provided
+    }
+
     /// Whether there are completions to hand out, or the next flush may bring some.
     pub(super) fn has_completions(&mut self) -> bool {
         self.has_collected() || self.has_visible_work()
@@ -524,6 +529,10 @@ impl DataRing for KernelRing {
 
     fn has_more(&mut self) -> bool {
         self.has_visible_work()
+    }
+
+    fn release_unneeded(&mut self) {
+        self.provided.release_unneeded();
     }
 
     fn counters(&self) -> RingCounters {

@@ -17,6 +17,7 @@ const SMALL: RingOptions = RingOptions {
     completion_entries: 8,
     buffers: 64,
     buffer_bytes: 4096,
+    is_fixed: false,
     is_prefaulted: false,
 };
 
@@ -134,6 +135,94 @@ fn exhausted_buffers_serve_everybody_in_turn() {
     }
     assert!(starved > 0, "three buffers cannot be enough for thirty at once");
     assert_eq!(ring.counters().starvations, starved);
+}
+
+/// Receives on so many connections at once, each of which has bytes; how many buffers the ring was given at most.
+fn burst(ring: &mut KernelRing, peers: &mut [TcpStream], sockets: &[Socket]) -> usize {
+    for (slot, (peer, socket)) in peers.iter_mut().zip(sockets).enumerate() {
+        peer.write_all(&[slot as u8; 4096]).unwrap();
+        ring.receive(key(slot), socket);
+    }
+    let (mut served, mut provided_max) = (0, 0);
+    while served < sockets.len() {
+        match next(ring) {
+            Completion::Received {
+                outcome: Received::Bytes(bytes),
+                key,
+            } => {
+                assert!(bytes.iter().all(|byte| *byte == key.slot as u8));
+                served += 1;
+            }
+            Completion::Received {
+                outcome: Received::Starved,
+                key,
+            } => ring.receive_ready(key, &sockets[key.slot as usize]),
+            other => panic!("{other:?}"),
+        }
+        provided_max = provided_max.max(ring.provided().provided());
+    }
+    provided_max
+}
+
+#[test]
+fn buffers_that_are_not_needed_any_more_go_back_to_the_kernel() {
+    const BUFFERS: u16 = 200;
+    let options = RingOptions {
+        buffers: BUFFERS,
+        ..SMALL
+    };
+    let (mut ring, address) = listening(options);
+    let (mut peers, sockets) = pairs(&mut ring, address, usize::from(BUFFERS));
+    // All are with the reader at once, so that each is used.
+    for (slot, (peer, socket)) in peers.iter_mut().zip(&sockets).enumerate() {
+        peer.write_all(&[1; 4096]).unwrap();
+        ring.receive(key(slot), socket);
+    }
+    let mut lent = Vec::new();
+    while lent.len() < sockets.len() {
+        match next(&mut ring) {
+            Completion::Received {
+                outcome: Received::Bytes(bytes),
+                ..
+            } => lent.push(bytes),
+            Completion::Received { key, .. } => ring.receive_ready(key, &sockets[key.slot as usize]),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(ring.provided().pool().resident_bytes() >= 4096 * lent.len());
+    lent.clear();
+    ring.flush().unwrap();
+    for _ in 0..12 {
+        // Those that the kernel still holds are used before it is given others.
+        burst(&mut ring, &mut peers[..20], &sockets[..20]);
+        ring.flush().unwrap();
+        ring.release_unneeded();
+    }
+    let provided_max = burst(&mut ring, &mut peers[..20], &sockets[..20]);
+    assert!(provided_max <= 64, "{provided_max} buffers for 20 connections");
+    let resident = ring.provided().pool().resident_bytes();
+    assert!(resident <= 130 * 4096, "{resident} bytes are resident");
+    assert_eq!(ring.counters().buffers_free, usize::from(BUFFERS));
+    burst(&mut ring, &mut peers, &sockets);
+}
+
+#[test]
+fn a_fixed_number_of_buffers_is_provided_and_kept() {
+    let options = RingOptions {
+        buffers: 150,
+        is_fixed: true,
+        ..SMALL
+    };
+    let (mut ring, address) = listening(options);
+    let (mut peers, sockets) = pairs(&mut ring, address, 3);
+    assert_eq!(ring.provided().provided(), 150);
+    for _ in 0..3 {
+        burst(&mut ring, &mut peers, &sockets);
+        ring.flush().unwrap();
+        ring.release_unneeded();
+    }
+    ring.flush().unwrap();
+    assert_eq!(ring.provided().provided(), 150);
 }
 
 #[test]

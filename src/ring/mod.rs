@@ -193,6 +193,10 @@ pub trait DataRing {
     /// that had happened by the last flush is known.
     fn has_more(&mut self) -> bool;
 
+    /// Gives memory back to the kernel that was not needed since the last call: pages of ring buffers in which nothing
+    /// has arrived meanwhile.
+    fn release_unneeded(&mut self);
+
     /// Counters and gauges, for metrics and shutdown.
     fn counters(&self) -> RingCounters;
 }

@@ -16,6 +16,7 @@ const SMALL: RingOptions = RingOptions {
     completion_entries: 8,
     buffers: 2,
     buffer_bytes: 4096,
+    is_fixed: false,
     is_prefaulted: false,
 };
 const KEY: ConnectionKey = ConnectionKey {

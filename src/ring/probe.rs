@@ -93,6 +93,7 @@ pub fn probe() -> Result<(), ProbeError> {
         completion_entries: 16,
         buffers: 4,
         buffer_bytes: 4096,
+        is_fixed: false,
         is_prefaulted: false,
     };
     let mut ring = KernelRing::new(options).map_err(missing_from)?;

@@ -4,7 +4,8 @@
 //! publication is a store the kernel's side must see.
 //!
 //! The kernel takes buffers in turn, so all of those it holds pass through the cache. It is given no more than it has
-//! been seen to need between two flushes; the rest lie in reserve, and of these the last used goes first.
+//! been seen to need between two flushes of late; the rest lie in reserve, and of these the last used goes first. Pages
+//! of those that are not needed for a while go back to the kernel. A fixed number is provided whole, at any time.
 //!
 //! Invariant: between `tail` as published and the kernel's head lie only buffers the kernel may fill; `provided` of
 //! them, less those whose completions have not been seen.
@@ -18,6 +19,9 @@ use std::io;
 use std::mem;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Buffers whose pages are given back in one call, at most: it is to be short.
+const RELEASED_MAX: usize = 256;
 
 /// The only buffer group of a ring.
 pub(super) const BUFFER_GROUP: u16 = 0;
@@ -39,21 +43,40 @@ pub(super) struct ProvidedBuffers {
     provided: usize,
     /// How many buffers the kernel is given.
     provided_max: usize,
+    /// The least that it is given.
+    provided_min: usize,
+    /// The most that it has filled between two publications since the last release.
+    filled_max: usize,
     /// Whether a receive found no buffer since the last publication.
     has_starved: bool,
     /// Buffers that the kernel is not given for now, the last used on top.
     reserve: Vec<u16>,
+    /// The fewest of them since the last release: so many, at the bottom, were not needed.
+    reserve_min: usize,
+    /// Which buffers have been filled since their pages were last given back; none are if that is not to be.
+    filled: Vec<bool>,
+}
+
+/// How many buffers there are, and what becomes of those that are not needed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Provision {
+    pub(super) count: u16,
+    pub(super) buffer_bytes: usize,
+    pub(super) residence: Residence,
+    /// Whether the kernel has all of them at any time.
+    pub(super) is_fixed: bool,
 }
 
 impl ProvidedBuffers {
     /// Maps, registers and provides `count` buffers. Their memory stays mapped until the process ends:
     /// the kernel may still write into it while a ring dies.
-    pub(super) fn register(
-        submitter: &Submitter<'_>,
-        count: u16,
-        buffer_bytes: usize,
-        residence: Residence,
-    ) -> io::Result<Self> {
+    pub(super) fn register(submitter: &Submitter<'_>, provision: Provision) -> io::Result<Self> {
+        let Provision {
+            count,
+            buffer_bytes,
+            residence,
+            is_fixed,
+        } = provision;
         let entry_count = count.next_power_of_two();
         let pool = BufferPool::new(count, buffer_bytes, residence)?;
         // All of it is written below, and the kernel pins it.
@@ -66,15 +89,29 @@ impl ProvidedBuffers {
         }
         mem::forget(ring);
         mem::forget(Rc::clone(&pool));
+        let provided_min = if is_fixed {
+            usize::from(count)
+        } else {
+            PROVIDED_MIN.min(usize::from(count))
+        };
+        let is_released = residence == Residence::WithUse && !is_fixed;
         let mut provided = ProvidedBuffers {
             pool,
             entries,
             mask: entry_count - 1,
             tail: 0,
             provided: 0,
-            provided_max: PROVIDED_MIN.min(usize::from(count)),
+            provided_max: provided_min,
+            provided_min,
+            filled_max: 0,
             has_starved: false,
             reserve: (0..count).rev().collect(),
+            reserve_min: 0,
+            filled: if is_released {
+                vec![false; usize::from(count)]
+            } else {
+                Vec::new()
+            },
         };
         provided.provide();
         Ok(provided)
@@ -88,7 +125,7 @@ impl ProvidedBuffers {
     pub(super) fn publish(&mut self) {
         if std::mem::take(&mut self.has_starved) {
             self.provided_max = (2 * self.provided_max).min(usize::from(self.pool.count()));
-        } else if !self.pool.has_returned() && self.provided == self.provided_max {
+        } else if !self.pool.has_returned() && self.provided >= self.provided_max {
             return;
         }
         let reserve = &mut self.reserve;
@@ -99,6 +136,32 @@ impl ProvidedBuffers {
     /// Notes that the kernel has filled a buffer, which is not taken over yet.
     pub(super) fn on_filled(&mut self) {
         self.provided -= 1;
+        self.filled_max = self
+            .filled_max
+            .max(self.provided_max.saturating_sub(self.provided));
+    }
+
+    /// Gives the kernel fewer buffers if it has needed fewer since the last call, and the pages back of those that were
+    /// in reserve all the while.
+    pub(super) fn release_unneeded(&mut self) {
+        let needed = 2 * std::mem::take(&mut self.filled_max);
+        self.provided_max = self
+            .provided_max
+            .min(needed.next_power_of_two())
+            .max(self.provided_min);
+        let unneeded = self.reserve_min.min(self.reserve.len());
+        self.reserve_min = self.reserve.len();
+        if self.filled.is_empty() {
+            return;
+        }
+        let is_filled = |id: &u16| self.filled[usize::from(*id)];
+        let ids = self.reserve[..unneeded].iter().copied().filter(is_filled);
+        let mut ids: Vec<u16> = ids.take(RELEASED_MAX).collect();
+        // SAFETY: buffers in reserve are with nobody.
+        unsafe { self.pool.release(&mut ids) };
+        for id in ids {
+            self.filled[usize::from(id)] = false;
+        }
     }
 
     /// Notes that a receive found no buffer: the kernel needs more than it was given, if there are more.
@@ -119,16 +182,26 @@ impl ProvidedBuffers {
             self.push(id);
             self.provided += 1;
         }
+        self.reserve_min = self.reserve_min.min(self.reserve.len());
         if self.tail != before {
             self.publish_tail();
         }
+    }
+
+    /// Buffers that the kernel has, as far as is known.
+    #[cfg(test)]
+    pub(super) fn provided(&self) -> usize {
+        self.provided
     }
 
     /// Takes over the buffer a completion names.
     ///
     /// # Safety
     /// `id` comes from a completion of this group that was not taken over before.
-    pub(super) unsafe fn take(&self, id: u16, bytes: usize) -> RingBuffer {
+    pub(super) unsafe fn take(&mut self, id: u16, bytes: usize) -> RingBuffer {
+        if let Some(is_filled) = self.filled.get_mut(usize::from(id)) {
+            *is_filled = true;
+        }
         // SAFETY: the completion ends the kernel's use of `id` until `push` provides it again, which
         // happens only after the guard's drop.
         unsafe { self.pool.lend(id, bytes) }

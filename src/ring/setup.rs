@@ -1,7 +1,7 @@
 //! The sizes and the setup of a ring, and the reasons why that can fail.
 
 use super::mapping::Residence;
-use super::provided::{BUFFERS_MAX, ProvidedBuffers};
+use super::provided::{BUFFERS_MAX, ProvidedBuffers, Provision};
 use crate::config::RingOptions;
 use io_uring::IoUring;
 use std::io;
@@ -66,8 +66,13 @@ pub(super) fn set_up(options: RingOptions) -> Result<Made, RingError> {
     } else {
         Residence::WithUse
     };
-    let provided = ProvidedBuffers::register(&uring.submitter(), buffers, buffer_bytes, residence)
-        .map_err(RingError::Buffers)?;
+    let provision = Provision {
+        count: buffers,
+        buffer_bytes,
+        residence,
+        is_fixed: options.is_fixed,
+    };
+    let provided = ProvidedBuffers::register(&uring.submitter(), provision).map_err(RingError::Buffers)?;
     Ok(Made {
         uring,
         provided,

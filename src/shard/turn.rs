@@ -114,7 +114,10 @@ impl<R: ShardRing> Shard<R> {
         self.advance_drain();
         self.handle_accept(&AcceptEvent::Tick);
         self.log().left_out();
-        self.intake.release_unneeded(self.clock.now());
+        if self.intake.release_unneeded(self.clock.now()) {
+            self.writer.release_unneeded();
+            self.ring.release_unneeded();
+        }
         let counters = self.ring.counters();
         self.metrics.ring_buffers_free.set(counters.buffers_free as u64);
         let oldest_wait = self.admission.oldest_wait(self.clock.now());

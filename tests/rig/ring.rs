@@ -102,6 +102,10 @@ impl DataRing for ExemptRing {
         self.with(|ring| ring.peer(socket))
     }
 
+    fn release_unneeded(&mut self) {
+        self.with(DataRing::release_unneeded);
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.with(DataRing::flush)
     }

@@ -23,8 +23,9 @@ section! {
         pub buffer_bytes: u64 = 16 << 10 => option("buffer-size", "SIZE", Size { min_bytes: 4 * KIB, max_bytes: 16 * MIB },
             "Each of a handler's two buffers"),
         /// Receive buffers per shard. The kernel takes at most 32768 per ring.
-        pub ring_buffers: Option<u32> = None => option("ring-buffers", "N", Count { min: 1, max: 32_768 },
-            "Receive buffers per shard, of 4KiB").derived("1024, 64 with stdio, less if memory is short"),
+        pub ring_buffers: Option<u32> = None => option("ring-buffers", "N|auto", CountOrAuto { min: 1, max: 32_768 },
+            "Receive buffers per shard, of 4KiB; `auto` is 1024, 64 with stdio, less if memory is short, of which those \
+             are in use that were needed of late"),
         /// Buffers per shard for requests that arrive in pieces.
         pub assembly_buffers: Option<u32> = None => option("assembly-buffers", "N", Count { min: 1, max: 65_535 },
             "Buffers per shard for requests that arrive in pieces").derived("pool size, less if memory is short"),

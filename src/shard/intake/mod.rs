@@ -181,9 +181,10 @@ impl Intake {
         self.assembly.append(assembly, bytes).is_ok()
     }
 
-    /// Gives back the large buffers that nobody needed of late; on a tick.
-    pub(super) fn release_unneeded(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.released_at) >= UNNEEDED_AFTER {
+    /// Gives back the large buffers that nobody needed of late, if it is time; whether it was.
+    pub(super) fn release_unneeded(&mut self, now: Instant) -> bool {
+        let is_due = now.saturating_duration_since(self.released_at) >= UNNEEDED_AFTER;
+        if is_due {
             self.released_at = now;
             self.assembly.release_unneeded();
         }

@@ -1,9 +1,9 @@
 //! Response buffers: answers are written into them, and they are the ring's until the answers are sent.
 //!
-//! One for each handler is made at start. An answer's buffer is in use from when it is written until its send is over.
-//! Sends are begun, and their buffers taken back, after every few of them, so few buffers are ever out at a time, and
-//! they are always the same few. More may exist for a moment; one that comes back beyond the bound is freed. A buffer
-//! larger than the standard size is the heap's, lent for one answer.
+//! There is one for each handler, made when it is first needed. An answer's buffer is in use from when it is written
+//! until its send is over. Sends are begun, and their buffers taken back, after every few of them, so few buffers are
+//! ever out at a time, and they are always the same few. More may exist for a moment; one that comes back beyond the
+//! bound is freed. A buffer larger than the standard size is the heap's, lent for one answer.
 
 use crate::pool::{HeapBudget, touch};
 use crate::transport::http::HEAD_RESERVE;
@@ -26,6 +26,11 @@ pub(super) struct BufferPool {
     free: Vec<Vec<u8>>,
     buffer_bytes: usize,
     kept_max: usize,
+    /// How many are counted in the memory plan.
+    count: usize,
+    /// The fewest free ones since the last release: so many were not needed.
+    unneeded: usize,
+    is_prefaulted: bool,
     /// Where larger ones come from.
     heap: HeapBudget,
     /// Buffers that are out, large ones included.
@@ -36,15 +41,16 @@ pub(super) struct BufferPool {
 }
 
 impl BufferPool {
-    /// `count` buffers, so that no answer allocates one. Their pages become resident as they are written.
+    /// Up to `count` buffers, which no answer allocates twice.
     pub(super) fn new(count: usize, buffer_bytes: usize, heap: HeapBudget) -> BufferPool {
         let kept_max = count.max(BUFFERS_KEPT_MIN);
-        let mut free = Vec::with_capacity(kept_max);
-        free.resize_with(count, || Vec::with_capacity(buffer_bytes));
         BufferPool {
-            free,
+            free: Vec::with_capacity(kept_max),
             buffer_bytes,
             kept_max,
+            count,
+            unneeded: 0,
+            is_prefaulted: false,
             heap,
             #[cfg(test)]
             out: 0,
@@ -53,15 +59,28 @@ impl BufferPool {
         }
     }
 
-    /// Makes all pages of the buffers resident.
+    /// Makes all buffers, and all their pages resident.
     pub(super) fn prefault(&mut self) {
+        let buffer_bytes = self.buffer_bytes;
+        self.free
+            .resize_with(self.count, || Vec::with_capacity(buffer_bytes));
         self.free.iter_mut().for_each(touch);
+        self.is_prefaulted = true;
+    }
+
+    /// Frees the buffers that were not needed since the last call.
+    pub(super) fn release_unneeded(&mut self) {
+        if !self.is_prefaulted {
+            self.free.drain(..self.unneeded.min(self.free.len()));
+        }
+        self.unneeded = self.free.len();
     }
 
     /// A buffer with room for a head in front, which may be zeroed or not, and nothing behind it.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.note_taken();
         let buffer = self.free.pop();
+        self.unneeded = self.unneeded.min(self.free.len());
         let mut buffer = buffer.unwrap_or_else(|| Vec::with_capacity(self.buffer_bytes));
         // It is there already in one that was used before.
         buffer.resize(HEAD_RESERVE, 0);

@@ -95,6 +95,11 @@ impl Writer {
         self.buffers.prefault();
     }
 
+    /// Frees the response buffers that were not needed since the last call.
+    pub(super) fn release_unneeded(&mut self) {
+        self.buffers.release_unneeded();
+    }
+
     /// What the wall says now, for `Date`; once a tick.
     pub(super) fn refresh_date(&mut self, unix_now: u64) {
         self.date.refresh(unix_now);
