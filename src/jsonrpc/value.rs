@@ -136,6 +136,7 @@ impl<'t, 's> Value<'t, 's> {
     }
 
     /// An object's members in order, names unescaped; nothing for any other value.
+    #[inline]
     pub fn members(self) -> impl Iterator<Item = (&'s str, Value<'t, 's>)> {
         let mut inside = self.inside(Self::is_object);
         std::iter::from_fn(move || {
@@ -151,11 +152,13 @@ impl<'t, 's> Value<'t, 's> {
     }
 
     /// The first member of this name.
+    #[inline]
     pub fn member(self, name: &str) -> Option<Value<'t, 's>> {
         self.members()
             .find_map(|(other, value)| (other == name).then_some(value))
     }
 
+    #[inline]
     fn inside(self, is_kind: fn(Self) -> bool) -> Run<'t, 's> {
         let nodes = match self.nodes.split_first() {
             Some((_, inside)) if is_kind(self) => inside,
@@ -171,6 +174,7 @@ struct Run<'t, 's> {
 }
 
 impl<'t, 's> Run<'t, 's> {
+    #[inline]
     fn next_value(&mut self) -> Option<Value<'t, 's>> {
         let count = match self.nodes.first()? {
             Node::Object { count, .. } | Node::Array { count, .. } => count + 1,

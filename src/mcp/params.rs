@@ -8,6 +8,8 @@ use crate::mcp::error::Failure;
 ///
 /// # Errors
 /// Fails when a named member stands twice: the next reader could see the other value.
+// Where it is inlined, the lengths of the names are known, and a comparison takes a few words instead of a call.
+#[inline(always)]
 pub(super) fn members<'t, 's, const N: usize>(
     object: Option<Value<'t, 's>>,
     names: [&'static str; N],
