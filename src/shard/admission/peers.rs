@@ -28,6 +28,10 @@ pub(super) const MOVE_AGE_MIN: Duration = Duration::from_micros(200);
 /// A shard hands a permit over only to one whose oldest waiter is older than its own by this part of the own one's age.
 const AGE_DIVISOR: u64 = 8;
 
+/// Permits of a shard that may lie at one other at a time. All of them are left for the same waiter, whose age was
+/// published: those that follow go to younger ones, and too many clients would move at once and back later.
+const LEFT_MAX: u32 = 2;
+
 /// The published age of a shard that did not look when a permit was left for it. It publishes a true one as soon as it
 /// looks.
 const NOT_LOOKING: u64 = u64::MAX;
@@ -83,8 +87,8 @@ pub(in crate::shard) struct Peers<S, X: SyncTypes = StdSync> {
     is_stealing: bool,
     /// Handlers of a shard that clients of other shards may not take.
     reserve: u32,
-    /// Permits of a shard that may lie at another at a time: half of its handlers, so that it goes on serving its own
-    /// clients while the other does not look, and none of the reserve.
+    /// Permits of a shard that may lie at another at a time: no more than half of its handlers, so that it goes on
+    /// serving its own clients while the other does not look, and none of the reserve.
     left_max: u32,
     rotation: usize,
     /// This shard is in the waiting set.
@@ -104,9 +108,8 @@ impl<S, X: SyncTypes> Peers<S, X> {
         let reserve = queue.reserve();
         let peers = Peers {
             own: usize::from(own.0),
-            left_max: mesh
-                .handlers
-                .div_ceil(2)
+            left_max: LEFT_MAX
+                .min(mesh.handlers.div_ceil(2))
                 .min(mesh.handlers.saturating_sub(reserve)),
             had_permit: vec![false; mesh.members.len()].into(),
             rotation: usize::from(own.0) + 1,
