@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use weir::internals::ring::listener::{ListenerOptions, listen, local_address};
 use weir::internals::ring::{
-    Completion, ConnectionKey, DataRing, KernelRing, Parking, Received, RingOptions, SendMode, Socket,
-    SpinOptions, SpinPolicy, spawn_ticks,
+    Completion, ConnectionKey, DataRing, Idle, KernelRing, Parking, Received, RingOptions, SendMode, Socket,
+    SpinPolicy, pass_over_executor, spawn_ticks,
 };
 
 const TICK_BUSY: Duration = Duration::from_millis(10);
@@ -37,9 +37,9 @@ struct Arguments {
     /// CPU to run on.
     #[arg(long, default_value_t = 0)]
     cpu: usize,
-    /// Microseconds to stay blocked in the ring before parking.
-    #[arg(long, default_value_t = 100)]
-    busy_poll_micros: u64,
+    /// Microseconds to stay blocked in the ring before parking; learned if it is not given.
+    #[arg(long)]
+    busy_poll_micros: Option<u64>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,47 +47,53 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let listener = listen(address, ListenerOptions::default())?;
     println!("listening {}", local_address(&listener)?);
-    let spin = SpinOptions {
-        busy_poll: Duration::from_micros(arguments.busy_poll_micros),
-        ..SpinOptions::default()
-    };
+    let busy_poll = arguments.busy_poll_micros.map(Duration::from_micros);
     LocalExecutorBuilder::new(Placement::Fixed(arguments.cpu))
         .io_memory(64 << 10)
         .ring_depth(128)
-        .spawn(move || serve(listener, spin))?
+        .spawn(move || serve(listener, busy_poll))?
         .join()??;
     Ok(())
 }
 
-async fn serve(listener: OwnedFd, spin: SpinOptions) -> io::Result<()> {
+async fn serve(listener: OwnedFd, busy_poll: Option<Duration>) -> io::Result<()> {
     let mut ring = KernelRing::new(RingOptions::default()).map_err(io::Error::other)?;
     ring.listen(listener);
     ring.watch_listener();
     let server = Rc::new(RefCell::new(Server::new(ring)));
     let ticked = Rc::clone(&server);
     spawn_ticks(move || Some(ticked.borrow_mut().tick()));
-    pump(&server, SpinPolicy::new(spin)).await
+    pump(&server, SpinPolicy::new(busy_poll)).await
 }
 
 /// The shard's pump: reap and answer, stay a moment, park.
 async fn pump(server: &RefCell<Server>, mut spin: SpinPolicy) -> io::Result<()> {
     loop {
-        let parking = {
+        let idle = {
             let server = &mut *server.borrow_mut();
             server.ring.flush()?;
             for _ in 0..BATCHES_MAX {
                 if server.handle_batch() == 0 {
                     break;
                 }
+                spin.on_busy();
                 server.ring.flush()?;
             }
-            if spin.try_stay(&mut server.ring)? {
-                continue;
-            }
-            Parking::new(&mut server.ring)?
+            spin.on_idle(Some(server.tick_period() / 2))
         };
-        parking.await?;
-        spin.on_parked();
+        match idle {
+            Idle::Stay(wait) => server.borrow_mut().ring.flush_and_wait(wait)?,
+            Idle::Pass => {
+                pass_over_executor().await;
+                spin.on_passed();
+            }
+            Idle::Park => {
+                let parking = Parking::new(&mut server.borrow_mut().ring)?;
+                parking.await?;
+                server.borrow_mut().ring.on_resumed();
+                spin.on_passed();
+            }
+        }
     }
 }
 
@@ -132,11 +138,13 @@ impl Server {
         if std::mem::take(&mut self.is_accept_paused) {
             self.ring.watch_listener();
         }
-        if std::mem::take(&mut self.has_progressed) {
-            TICK_BUSY
-        } else {
-            TICK_IDLE
-        }
+        let period = self.tick_period();
+        self.has_progressed = false;
+        period
+    }
+
+    fn tick_period(&self) -> Duration {
+        if self.has_progressed { TICK_BUSY } else { TICK_IDLE }
     }
 
     fn handle_batch(&mut self) -> usize {

@@ -11,6 +11,8 @@ type Refusal = Box<dyn std::error::Error>;
 /// A registry with the tools of every requested toolset.
 pub(super) fn registry(settings: &Settings) -> Result<Registry, Refusal> {
     let mut tools = Registry::builder();
+    // None of the toolsets below does.
+    tools.spawns_no_tasks();
     for toolset in &settings.toolsets.names {
         match toolset {
             Toolset::Demo => register_demo(&mut tools)?,

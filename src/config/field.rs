@@ -77,7 +77,7 @@ impl<T: Value> Field for Option<T> {
     fn show(&self, kind: Kind) -> Option<String> {
         match (self, kind) {
             (Some(value), _) => Some(Value::show(value, kind)),
-            (None, Kind::CountOrAuto { .. }) => Some("auto".to_owned()),
+            (None, Kind::CountOrAuto { .. } | Kind::DurationOrAuto { .. }) => Some("auto".to_owned()),
             (None, _) => None,
         }
     }
@@ -88,8 +88,8 @@ impl<T: Value> Field for Option<T> {
 
     #[cfg(feature = "cli")]
     fn read(&mut self, texts: &[String], kind: Kind, refuse: &mut dyn FnMut(&str, &str)) {
-        let is_auto =
-            matches!(kind, Kind::CountOrAuto { .. }) && matches!(texts, [text] if text.trim() == "auto");
+        let takes_auto = matches!(kind, Kind::CountOrAuto { .. } | Kind::DurationOrAuto { .. });
+        let is_auto = takes_auto && matches!(texts, [text] if text.trim() == "auto");
         if is_auto {
             *self = None;
         } else if let Some(value) = read_one(texts, kind, refuse) {

@@ -117,6 +117,7 @@ fn text_of(kind: Kind, value: &toml::Value) -> Option<String> {
             | Kind::Size { .. }
             | Kind::Cpus
             | Kind::Duration { .. }
+            | Kind::DurationOrAuto { .. }
             | Kind::TimeLimit { .. }
             | Kind::TimeLimitOrNone { .. },
             toml::Value::Integer(number),

@@ -45,6 +45,13 @@ pub enum Kind {
         /// The most.
         max_ms: u64,
     },
+    /// A length of time, or `auto`.
+    DurationOrAuto {
+        /// The least.
+        min_ms: u64,
+        /// The most.
+        max_ms: u64,
+    },
     /// A length of time, or `forever`.
     TimeLimit {
         /// The least.

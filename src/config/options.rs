@@ -152,7 +152,7 @@ mod tests {
         ];
         assert_eq!(
             texts.map(|name| Options::spec(name).unwrap().default_text()),
-            ["75s", "100us", "16KiB", "on", "/mcp", "auto"]
+            ["75s", "auto", "16KiB", "on", "/mcp", "auto"]
         );
     }
 

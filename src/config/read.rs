@@ -123,6 +123,7 @@ mod tests {
                 Kind::Count { min, max } | Kind::CountOrAuto { min, max } => (min, max, ""),
                 Kind::Size { min_bytes, max_bytes } => (min_bytes, max_bytes, "B"),
                 Kind::Duration { min_ms, max_ms }
+                | Kind::DurationOrAuto { min_ms, max_ms }
                 | Kind::TimeLimit { min_ms, max_ms }
                 | Kind::TimeLimitOrNone { min_ms, max_ms } => (min_ms, max_ms, "ms"),
                 _ => continue,
@@ -207,6 +208,8 @@ mod tests {
         for (name, text) in [
             ("admin", "off"),
             ("shards", "auto"),
+            ("busy-poll", "auto"),
+            ("busy-poll", "50us"),
             ("idle-timeout", "forever"),
             ("linger", "forever"),
             ("linger", "0s"),

@@ -59,6 +59,7 @@ pub(super) fn parse_size(text: &str, kind: Kind) -> Result<u64, String> {
 
 pub(super) fn parse_bounded_duration(text: &str, kind: Kind) -> Result<Duration, String> {
     let (Kind::Duration { min_ms, max_ms }
+    | Kind::DurationOrAuto { min_ms, max_ms }
     | Kind::TimeLimit { min_ms, max_ms }
     | Kind::TimeLimitOrNone { min_ms, max_ms }) = kind
     else {

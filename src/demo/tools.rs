@@ -147,7 +147,7 @@ pub(super) fn register(tools: &mut RegistryBuilder) -> Result<(), RegistryError>
 }
 
 pub(super) async fn sleep(ms: u64) -> Result<String, ToolError> {
-    glommio::timer::sleep(Duration::from_millis(ms)).await;
+    crate::ring::sleep(Duration::from_millis(ms)).await;
     Ok(format!("slept {ms} ms"))
 }
 
@@ -184,7 +184,7 @@ async fn progress(context: CallContext, args: Steps) -> Result<String, ToolError
         match args.delay_ms {
             // Steps without a delay still leave the shard time for other calls, and to send the progress.
             0 => give_way().await,
-            ms => glommio::timer::sleep(Duration::from_millis(ms)).await,
+            ms => crate::ring::sleep(Duration::from_millis(ms)).await,
         }
         if context.wants_progress() {
             let message = format!("step {step} of {}", args.steps);

@@ -31,6 +31,7 @@ mod provided;
 mod setup;
 #[cfg(any(test, feature = "internals"))]
 pub mod simulated;
+mod sleep;
 mod socket;
 mod spin;
 pub mod steering;
@@ -54,14 +55,15 @@ pub use buffers::RingBuffer;
 pub use completion::{Completion, HangUp, Received};
 pub use kernel::KernelRing;
 pub use outage::AcceptOutage;
-pub use park::Parking;
+pub use park::{Parking, pass_over_executor};
 pub use peer::{Credentials, Peer};
 pub use probe::{ProbeError, probe, try_smallest_ring};
 pub use setup::RingError;
 
 pub use crate::config::RingOptions;
+pub use sleep::{ServedSleepers, poll_with, sleep};
 pub use socket::Socket;
-pub use spin::{SpinOptions, SpinPolicy};
+pub use spin::{Idle, SpinPolicy};
 pub use ticks::spawn_ticks;
 pub use token::{ConnectionKey, GENERATION_MAX, Operation};
 pub use waker::RingWaker;

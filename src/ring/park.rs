@@ -5,19 +5,22 @@
 //! `ENOTSOCK`, which here means "readable". The version is pinned because of this.
 //!
 //! No wake-up is lost: the descriptor shows everything that comes up after the last look at the ring; the kernel queues
-//! the poller first and tests for it second. Waiting costs about eleven system calls each time, so a busy shard should
+//! the poller first and tests for it second. Waiting costs about sixteen system calls each time, so a busy shard should
 //! stay in the ring.
 #![allow(unsafe_code, reason = "lends the ring's descriptor to the executor")]
 
 use super::DataRing;
 use super::kernel::KernelRing;
+use super::sleep::{forget_waiter, poll_news};
 use futures_io::AsyncRead;
 use glommio::net::TcpStream;
-use std::future::Future;
+use glommio::timer::Timer;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{FromRawFd, IntoRawFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Resolves when the ring has something to do. It also lets the executor look at its own events, since it resolves at
 /// the executor's next pass when completions are pending. It borrows nothing from the ring.
@@ -37,6 +40,8 @@ use std::task::{Context, Poll};
 #[must_use = "it waits only when awaited"]
 pub struct Parking {
     waits_for: WaitsFor,
+    /// It waits no longer than this.
+    timer: Option<Timer>,
 }
 
 #[derive(Debug)]
@@ -60,21 +65,67 @@ impl Parking {
         let duplicate = ring.descriptor().try_clone_to_owned()?;
         // This comes only now: what comes up from here on makes the descriptor readable.
         if ring.has_hidden_work() || ring.has_visible_work() {
-            let waits_for = WaitsFor::Turn;
-            return Ok(Parking { waits_for });
+            return Ok(Parking::for_a_turn());
         }
         // SAFETY: the duplicate is owned by nobody else.
         let stream = unsafe { TcpStream::from_raw_fd(duplicate.into_raw_fd()) };
-        let waits_for = WaitsFor::Ring(stream);
-        Ok(Parking { waits_for })
+        Ok(Parking::with(WaitsFor::Ring(stream)))
+    }
+
+    /// Lets the executor run other tasks, whatever the ring has to do.
+    pub fn for_a_turn() -> Self {
+        Parking::with(WaitsFor::Turn)
+    }
+
+    /// Waits no longer than this, nor for longer than anybody sleeps who begins to meanwhile. It must run inside the
+    /// executor.
+    pub fn at_most(mut self, wait: Option<Duration>) -> Self {
+        if matches!(self.waits_for, WaitsFor::Ring(_)) {
+            self.timer = wait.map(Timer::new);
+        }
+        self
+    }
+
+    /// Whether it only lets other tasks run.
+    pub fn is_for_a_turn(&self) -> bool {
+        matches!(self.waits_for, WaitsFor::Turn)
+    }
+
+    fn with(waits_for: WaitsFor) -> Self {
+        Parking {
+            waits_for,
+            timer: None,
+        }
     }
 }
 
-impl Parking {
-    /// Lets the executor run other tasks, whatever the ring has to do.
-    pub fn for_a_turn() -> Self {
-        let waits_for = WaitsFor::Turn;
-        Parking { waits_for }
+/// Lets the executor look at its own events once, and run the tasks that those wake. Awaiting tasks or
+/// [`Parking::for_a_turn`] does not: while tasks are runnable the executor looks at nothing else.
+pub async fn pass_over_executor() {
+    // A timer that is registered is over when the executor has looked at its timers. It costs least if it is due by
+    // then, and one that was due before was not registered.
+    let mut wait = Duration::from_nanos(200);
+    loop {
+        let mut timer = pin!(Timer::new(wait));
+        let mut was_registered = false;
+        poll_fn(|context| {
+            let polled = timer.as_mut().poll(context).map(|_| ());
+            was_registered |= polled.is_pending();
+            polled
+        })
+        .await;
+        if was_registered {
+            return;
+        }
+        wait *= 2;
+    }
+}
+
+impl Drop for Parking {
+    fn drop(&mut self) {
+        if matches!(self.waits_for, WaitsFor::Ring(_)) {
+            forget_waiter();
+        }
     }
 }
 
@@ -82,15 +133,24 @@ impl Future for Parking {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let stream = match &mut self.waits_for {
+        let Parking { waits_for, timer } = &mut *self;
+        let stream = match waits_for {
             WaitsFor::Ring(stream) => stream,
             WaitsFor::Turn => {
-                self.waits_for = WaitsFor::Nothing;
+                *waits_for = WaitsFor::Nothing;
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             WaitsFor::Nothing => return Poll::Ready(Ok(())),
         };
+        if let Some(timer) = timer
+            && Pin::new(timer).poll(context).is_ready()
+        {
+            return Poll::Ready(Ok(()));
+        }
+        if poll_news(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         let mut byte = [0];
         Pin::new(stream)
             .poll_read(context, &mut byte)
@@ -119,7 +179,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::task::Waker;
     use std::thread::JoinHandle;
-    use std::time::Duration;
 
     /// Far below glommio's 100 ms, so that a short loss of the CPU does what a long one does there. Each
     /// is tried for so many round trips; the first usually suffices within a thousand.
@@ -333,6 +392,74 @@ mod tests {
         if let Some(waker) = &*waker.lock().unwrap() {
             waker.wake_by_ref();
         }
+    }
+
+    /// How many turns a task gives away before another's timer, which is due, is noticed; at most so many.
+    fn turns_until_noticed(passes: bool, turns_max: u32) -> u32 {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(64 << 10)
+            .ring_depth(128)
+            .preempt_timer(Duration::from_secs(600))
+            .make()
+            .unwrap();
+        executor.run(async move {
+            let is_noticed = Rc::new(std::cell::Cell::new(false));
+            let noticed = Rc::clone(&is_noticed);
+            let timer = Timer::new(Duration::from_millis(1));
+            glommio::spawn_local(async move {
+                timer.await;
+                noticed.set(true);
+            })
+            .detach();
+            std::thread::sleep(Duration::from_millis(2));
+            let mut turns = 0;
+            while turns < turns_max && !is_noticed.get() {
+                if passes {
+                    pass_over_executor().await;
+                } else {
+                    Parking::for_a_turn().await.unwrap();
+                }
+                turns += 1;
+            }
+            turns
+        })
+    }
+
+    #[test]
+    fn a_pass_notices_what_is_due_in_the_executor_and_a_turn_does_not() {
+        assert_eq!(turns_until_noticed(false, 5_000), 5_000);
+        // The task that the pass wakes may run behind this one.
+        assert!(turns_until_noticed(true, 5_000) <= 2);
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_for_a_sleep_that_begins_meanwhile() {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(64 << 10)
+            .ring_depth(128)
+            .make()
+            .unwrap();
+        executor.run(async {
+            let sleepers = crate::ring::ServedSleepers::new();
+            let options = RingOptions {
+                buffers: 4,
+                ..RingOptions::default()
+            };
+            let mut ring = KernelRing::new(options).unwrap();
+            glommio::spawn_local(async {
+                glommio::timer::sleep(Duration::from_millis(2)).await;
+                crate::ring::sleep(Duration::from_millis(1)).await;
+            })
+            .detach();
+            assert_eq!(sleepers.next_end(), None);
+            // Nothing else ever ends this.
+            Parking::new(&mut ring).unwrap().at_most(None).await.unwrap();
+            ring.on_resumed();
+            assert!(sleepers.next_end().is_some());
+            let left = Some(Duration::from_millis(1));
+            Parking::new(&mut ring).unwrap().at_most(left).await.unwrap();
+            ring.on_resumed();
+        });
     }
 
     #[test]

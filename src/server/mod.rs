@@ -53,6 +53,8 @@ mod start_error;
 mod tests;
 #[cfg(feature = "cli")]
 mod trial;
+#[cfg(test)]
+mod waiting_tests;
 mod watchdog;
 
 use std::time::Duration;
@@ -68,7 +70,7 @@ pub use trial::try_start;
 pub(crate) use {failure::NO_THREADS, signals::Signals};
 
 /// Waits on the shard it is called on, which serves others meanwhile. It is for tools that run on a shard, and works
-/// nowhere else.
+/// nowhere else. A shard whose calls await nothing else sleeps in its own ring, which glommio's timers keep it from.
 pub async fn sleep(duration: Duration) {
-    glommio::timer::sleep(duration).await;
+    crate::ring::sleep(duration).await;
 }

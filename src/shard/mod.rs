@@ -66,7 +66,7 @@ mod writer;
 
 pub use acceptor::{ConnectionCap, UnixPeers};
 pub use admission::Mesh;
-pub use calls::Call;
+pub use calls::{Awaits, Call};
 pub use channels::ChannelLimits;
 pub use executor_waker::ExecutorWaker;
 pub use inbox::{Inbox, Moved, ShardEvent, Waker};

@@ -1,5 +1,8 @@
-//! Drives a shard inside its executor: the one task that reaps the data ring, one task per pending call, the
-//! tick, and the offers.
+//! Drives a shard inside its executor: the one task that reaps the data ring, one task per pending call, and the tick.
+//!
+//! A shard with nothing to do waits in its ring as long as nobody awaits anything in the executor: no call whose waker
+//! somebody holds, and no task that a tool left behind, which tools may promise not to do. Otherwise it parks in the
+//! executor, which waits for its own events and for the ring.
 //!
 //! Completions drive the shard's state machines directly, and a ready answer goes out in the same batch. A
 //! task exists only for a call that is really pending. No borrow of the shard is held while tool code runs
@@ -14,11 +17,12 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::pool::HandlerKey;
-use crate::ring::{KernelRing, Parking, SpinOptions, SpinPolicy, spawn_ticks};
+use crate::ring::{Idle, KernelRing, Parking, ServedSleepers, SpinPolicy, pass_over_executor, spawn_ticks};
 
+use super::calls::{Awaits, CallWaker};
 use super::{ExecutorWaker, Shard};
 
 /// Completions handled before what became ready is run.
@@ -29,7 +33,8 @@ const TURN_BATCHES_MAX: usize = 8;
 const TICK_BUSY: Duration = Duration::from_millis(10);
 /// Tick while nothing is.
 const TICK_IDLE: Duration = Duration::from_millis(100);
-/// How old the last look at the ring may be while tool futures are polled.
+/// How old the last look at the ring may be while tool futures are polled, and the executor's last look at its own
+/// events while calls await something there.
 const PASS_AGE_MAX: Duration = Duration::from_micros(200);
 
 type Shared = Rc<RefCell<Shard<KernelRing>>>;
@@ -39,10 +44,7 @@ type Shared = Rc<RefCell<Shard<KernelRing>>>;
 /// # Errors
 /// Only what makes the data ring unusable.
 pub async fn run(shard: Shared, executor_waker: ExecutorWaker) -> io::Result<()> {
-    let spin = SpinOptions {
-        busy_poll: shard.borrow().service.run.busy_poll,
-        ..SpinOptions::default()
-    };
+    let busy_poll = shard.borrow().service.run.busy_poll;
     let ticked = Rc::clone(&shard);
     spawn_ticks(move || tick(&ticked));
     glommio::spawn_local(poll_fn(move |context| {
@@ -50,55 +52,123 @@ pub async fn run(shard: Shared, executor_waker: ExecutorWaker) -> io::Result<()>
         Poll::<()>::Pending
     }))
     .detach();
-    if shard.borrow().admission.can_move() {
-        glommio::spawn_local(offer_in_time(Rc::clone(&shard))).detach();
-    }
-    pump(&shard, SpinPolicy::new(spin)).await
+    let pump = Pump {
+        shard,
+        spin: SpinPolicy::new(busy_poll),
+        sleepers: ServedSleepers::new(),
+    };
+    pump.run().await
 }
 
-async fn pump(shard: &Shared, mut spin: SpinPolicy) -> io::Result<()> {
-    loop {
-        turn(shard)?;
-        if shard.borrow().is_finished() {
-            return Ok(());
-        }
-        if !shard.borrow().calls.has_pending() && spin.try_stay(&mut shard.borrow_mut().ring)? {
-            continue;
-        }
-        park(shard).await?;
-        spin.on_parked();
-    }
+struct Pump {
+    shard: Shared,
+    spin: SpinPolicy,
+    sleepers: ServedSleepers,
 }
 
-/// Waits until the ring has something to do, or until tasks have run that are waited for. Out of descriptors, it waits
-/// a tick instead: the executor's way of waiting needs one.
-async fn park(shard: &Shared) -> io::Result<()> {
-    let awaits_tasks = shard.borrow().awaits_tasks();
-    let parking = if awaits_tasks {
-        Ok(Parking::for_a_turn())
-    } else {
-        Parking::new(&mut shard.borrow_mut().ring)
-    };
-    let waited = match parking {
-        Ok(parking) => parking.await,
-        Err(_) => {
-            glommio::timer::sleep(TICK_BUSY).await;
-            Ok(())
+impl Pump {
+    async fn run(mut self) -> io::Result<()> {
+        loop {
+            let is_busy = turn(&self.shard)?;
+            if self.shard.borrow().is_finished() {
+                return Ok(());
+            }
+            if is_busy {
+                self.spin.on_busy();
+            }
+            self.wait().await?;
         }
-    };
-    shard.borrow_mut().ring.on_resumed();
-    waited
+    }
+
+    /// Waits until there may be something to do; until then, others have their turns.
+    async fn wait(&mut self) -> io::Result<()> {
+        let (has_runnable, awaits_executor) = {
+            let shard = self.shard.borrow();
+            (shard.calls.has_runnable(), shard.calls.awaits_executor())
+        };
+        if self.sleepers.wake() || has_runnable {
+            Parking::for_a_turn().await?;
+            return self.pass_if_older(PASS_AGE_MAX).await;
+        }
+        if awaits_executor {
+            return self.park().await;
+        }
+        let tick = {
+            let shard = self.shard.borrow();
+            // Two tasks tick in turn.
+            shard.service.spawns_no_tasks().then(|| tick_period(&shard) / 2)
+        };
+        match self.spin.on_idle(tick) {
+            Idle::Stay(wait) => self.stay(wait),
+            Idle::Pass => self.pass_if_older(Duration::ZERO).await,
+            Idle::Park => self.park().await,
+        }
+    }
+
+    /// Waits in the ring for so long, or until something is due.
+    fn stay(&mut self, wait: Duration) -> io::Result<()> {
+        let mut shard = self.shard.borrow_mut();
+        let wait = match self.next_due(&mut shard) {
+            Some(due) => wait.min(due.saturating_duration_since(shard.clock.read())),
+            None => wait,
+        };
+        shard.ring.flush_and_wait(wait)
+    }
+
+    /// Waits in the executor until the ring has something to do or something is due. Out of descriptors, it waits a
+    /// tick instead: the executor's way of waiting needs one.
+    async fn park(&mut self) -> io::Result<()> {
+        let parking = {
+            let mut shard = self.shard.borrow_mut();
+            let due = self.next_due(&mut shard);
+            let left = due.map(|due| due.saturating_duration_since(shard.clock.read()));
+            Parking::new(&mut shard.ring).map(|parking| parking.at_most(left))
+        };
+        let waited = match parking {
+            Ok(parking) if parking.is_for_a_turn() => {
+                self.shard.borrow_mut().ring.on_resumed();
+                parking.await?;
+                return self.pass_if_older(PASS_AGE_MAX).await;
+            }
+            Ok(parking) => parking.await,
+            Err(_) => {
+                glommio::timer::sleep(TICK_BUSY).await;
+                Ok(())
+            }
+        };
+        self.shard.borrow_mut().ring.on_resumed();
+        self.spin.on_passed();
+        waited
+    }
+
+    /// Has the executor look at its own events, if it did not do so for longer than this.
+    async fn pass_if_older(&mut self, age: Duration) -> io::Result<()> {
+        if self.spin.pass_age() > age {
+            pass_over_executor().await;
+            self.spin.on_passed();
+        }
+        Ok(())
+    }
+
+    /// When the shard has something to do by the clock before a tick.
+    fn next_due(&self, shard: &mut Shard<KernelRing>) -> Option<Instant> {
+        let offer = shard.admission.next_offer();
+        let sleep = self.sleepers.next_end();
+        offer.into_iter().chain(sleep).min()
+    }
 }
 
 /// A bounded run of batches. What a completion starts is run before the next is looked at, so that nobody's call
-/// waits behind the decoding of everybody's.
-fn turn(shard: &Shared) -> io::Result<()> {
+/// waits behind the decoding of everybody's. Returns whether there was anything.
+fn turn(shard: &Shared) -> io::Result<bool> {
+    let mut is_busy = false;
     for _ in 0..TURN_BATCHES_MAX {
         {
             let mut shard = shard.borrow_mut();
             // What is done is done before the time is taken: a flush may last.
             shard.flush()?;
             shard.begin_pass();
+            shard.offer_if_due();
         }
         let mut handled = 0;
         while handled < BATCH_COMPLETIONS_MAX {
@@ -111,11 +181,13 @@ fn turn(shard: &Shared) -> io::Result<()> {
             }
             handled += count;
         }
+        is_busy |= handled > 0;
         if handled == 0 || shard.borrow().awaits_tasks() {
             break;
         }
     }
-    shard.borrow_mut().flush()
+    shard.borrow_mut().flush()?;
+    Ok(is_busy)
 }
 
 /// Polls what was started, once; what is pending then becomes a task.
@@ -127,7 +199,7 @@ fn run_started(shard: &Shared) {
         match Pin::new(&mut call).poll(&mut context) {
             Poll::Ready(outcome) => shard.borrow_mut().settle(key, outcome),
             Poll::Pending => {
-                shard.borrow_mut().suspend(key, call, None);
+                shard.borrow_mut().suspend(key, call, Awaits::Turn(None));
                 glommio::spawn_local(drive(Rc::clone(shard), key)).detach();
             }
         }
@@ -136,6 +208,7 @@ fn run_started(shard: &Shared) {
 
 /// Polls one pending call until it is over or was taken away (cancelled, timed out).
 async fn drive(shard: Shared, key: HandlerKey) {
+    let mut call_waker = None;
     poll_fn(|context| {
         let taken = shard.borrow_mut().resume_call(key);
         let Some(mut call) = taken else {
@@ -143,40 +216,23 @@ async fn drive(shard: Shared, key: HandlerKey) {
             look(&shard);
             return Poll::Ready(());
         };
-        let polled = Pin::new(&mut call).poll(context);
-        let is_over = match polled {
-            Poll::Ready(outcome) => {
+        let waker = call_waker.get_or_insert_with(|| CallWaker::new(context.waker()));
+        let is_over = match waker.poll(&mut call) {
+            Ok(outcome) => {
                 shard.borrow_mut().settle(key, outcome);
-                Poll::Ready(())
+                true
             }
-            Poll::Pending => {
-                shard
-                    .borrow_mut()
-                    .suspend(key, call, Some(context.waker().clone()));
-                Poll::Pending
+            Err(awaits) => {
+                shard.borrow_mut().suspend(key, call, awaits);
+                false
             }
         };
-        if is_over.is_ready() || shard.borrow().clock.pass_age() > PASS_AGE_MAX {
+        if is_over || shard.borrow().clock.pass_age() > PASS_AGE_MAX {
             look(&shard);
         }
-        is_over
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-}
-
-/// Offers waiters to other shards when they are old enough: sooner than the next tick.
-async fn offer_in_time(shard: Shared) {
-    loop {
-        let due = poll_fn(|context| shard.borrow_mut().admission.poll_offer_due(context)).await;
-        let left = due.saturating_duration_since(shard.borrow().clock.read());
-        glommio::timer::sleep(left).await;
-        {
-            let mut shard = shard.borrow_mut();
-            shard.begin_pass();
-            shard.offer_waiters();
-        }
-        look(&shard);
-    }
 }
 
 /// One tick, and when the next is due.
@@ -188,8 +244,12 @@ fn tick(shard: &Shared) -> Option<Duration> {
     }
     look(shard);
     let shard = shard.borrow();
-    let due = if shard.is_busy() { TICK_BUSY } else { TICK_IDLE };
-    (!shard.is_finished()).then_some(due)
+    (!shard.is_finished()).then(|| tick_period(&shard))
+}
+
+/// How long it is from one tick to the next.
+fn tick_period(shard: &Shard<KernelRing>) -> Duration {
+    if shard.is_busy() { TICK_BUSY } else { TICK_IDLE }
 }
 
 /// A turn outside the pump. What it leaves, the pump does not see while it waits; a broken ring is the pump's to
@@ -197,7 +257,8 @@ fn tick(shard: &Shared) -> Option<Duration> {
 fn look(shard: &Shared) {
     let has_failed = turn(shard).is_err();
     let shard = shard.borrow();
-    if has_failed || shard.is_finished() || shard.ring.is_awaited_in_vain() {
+    let has_news = shard.admission.has_offer_news();
+    if has_failed || has_news || shard.is_finished() || shard.ring.is_awaited_in_vain() {
         shard.inbox.wake();
     }
 }

@@ -137,6 +137,8 @@ pub(super) struct Serving {
     served: Arc<Served>,
     /// Replacements of the service that were taken up.
     replacements_seen: u64,
+    /// Nothing of what was served so far may have left tasks behind in the executor.
+    spawns_no_tasks: bool,
 }
 
 impl Serving {
@@ -147,6 +149,7 @@ impl Serving {
             .newer(&mut replacements_seen)
             .unwrap_or_else(|| served.current());
         Serving {
+            spawns_no_tasks: service.protocol.registry().spawns_no_tasks(),
             registry: service.protocol.registry().for_shard(),
             state: ShardStore::new(Arc::clone(&service.store)),
             current: Rc::new(service),
@@ -184,6 +187,12 @@ impl Serving {
         &mut self.known_heads
     }
 
+    /// Whether calls leave no tasks behind in the executor, as far as was promised.
+    #[inline]
+    pub(super) fn spawns_no_tasks(&self) -> bool {
+        self.spawns_no_tasks
+    }
+
     /// What is served by all shards.
     #[cfg(test)]
     pub(super) fn served(&self) -> &Served {
@@ -194,6 +203,7 @@ impl Serving {
     #[inline]
     pub(super) fn refresh(&mut self) {
         if let Some(service) = self.served.newer(&mut self.replacements_seen) {
+            self.spawns_no_tasks &= service.protocol.registry().spawns_no_tasks();
             self.registry = service.protocol.registry().for_shard();
             self.current = Rc::new(service);
             // Another service may admit others.

@@ -33,6 +33,7 @@ mod files;
 mod framing;
 mod get_stream;
 mod heads;
+mod idle;
 mod isolation;
 mod json;
 mod legacy;

@@ -28,7 +28,8 @@ use weir::internals::session::live::LiveOptions;
 use weir::internals::session::tasks::TaskOptions;
 use weir::internals::session::{SessionKey, SessionOptions, Store};
 use weir::internals::shard::{
-    ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes, UnixPeers,
+    Awaits, ChannelLimits, ConnectionCap, Inbox, Mesh, Served, Service, Shard, ShardParts, ShardSizes,
+    UnixPeers,
 };
 use weir::internals::transport::http::admission::AdmissionPolicy;
 use weir::internals::transport::http::{HealthSlot, HttpLimits};
@@ -133,7 +134,7 @@ impl Rig {
         match Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => self.shard.settle(key, outcome),
             Poll::Pending => {
-                self.shard.suspend(key, call, waker);
+                self.shard.suspend(key, call, Awaits::Turn(waker));
                 self.pending.push(key);
             }
         }

@@ -85,7 +85,7 @@ fn the_defaults_are_those_of_the_documentation() {
         (256, 16_384)
     );
     assert_eq!((settings.ring.buffers, settings.ring.buffer_bytes), (1024, 4096));
-    assert_eq!(settings.run.busy_poll, Duration::from_micros(100));
+    assert_eq!(settings.run.busy_poll, None);
     assert_eq!(
         (
             settings.sizes.assembly_buffers,

@@ -15,9 +15,9 @@ section! {
         pub drain_timeout: Duration = Duration::from_secs(10) => option("drain-timeout", "TIME",
             Kind::Duration { min_ms: 0, max_ms: HOUR_MS },
             "Time from SIGTERM until remaining work is cut off"),
-        /// How long an idle shard waits in its own ring before it parks in the executor's.
-        pub busy_poll: Duration = Duration::from_micros(100) => option("busy-poll", "TIME",
-            Kind::Duration { min_ms: 0, max_ms: TICK_MS },
-            "How long an idle shard waits in its own ring before it parks"),
+        /// How long an idle shard waits in its own ring before it parks in the executor's; `None` lets it learn that.
+        pub busy_poll: Option<Duration> = None => option("busy-poll", "TIME|auto",
+            Kind::DurationOrAuto { min_ms: 0, max_ms: TICK_MS },
+            "How long an idle shard waits in its own ring before it parks; `auto` learns it from the load"),
     }
 }

@@ -31,6 +31,11 @@ impl Registry {
         &self.inner.tools[index.as_usize()].info
     }
 
+    /// Whether it was promised that none of this leaves a task behind in a shard's executor.
+    pub fn spawns_no_tasks(&self) -> bool {
+        self.inner.spawns_no_tasks
+    }
+
     /// All tools in the order they were registered.
     pub fn tools(&self) -> impl ExactSizeIterator<Item = (ToolIndex, &ToolInfo)> {
         self.inner

@@ -33,6 +33,8 @@ pub(in crate::registry) struct Entries {
     pub(super) prompt_completers: Vec<usize>,
     /// Lists that are declared to change.
     pub(super) list_changed: ListChanged,
+    /// It was promised that none of this spawns tasks.
+    pub(super) spawns_no_tasks: bool,
     pub(super) not_ready: Vec<Arc<NotReady>>,
 }
 

@@ -31,6 +31,18 @@ impl RegistryBuilder {
         self
     }
 
+    /// Promises that no tool, resource or prompt, of this registry or of one that it is edited into, leaves anything
+    /// behind in the executor of the shard it runs on: none spawns a task there. Whatever a call awaits itself,
+    /// [`sleep`](crate::sleep) or anything of glommio's, is no task, and what runs on threads of its own does not
+    /// matter.
+    ///
+    /// A shard that knows this waits for its sockets alone while no call awaits anything else, and takes a third less
+    /// CPU when it is only lightly loaded. A task that is spawned all the same is woken up to a tenth of a second late.
+    pub fn spawns_no_tasks(&mut self) -> &mut Self {
+        self.inner.spawns_no_tasks = true;
+        self
+    }
+
     /// Makes `/readyz` answer 503 with this reason, one line without anything a stranger must not know, while `is_so`
     /// returns true. It is called with each probe, on threads that serve: it must neither block nor take long.
     pub fn not_ready_while(

@@ -21,7 +21,6 @@ mod peers;
 mod waiter;
 
 use std::collections::VecDeque;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::jsonrpc::RequestId;
@@ -325,11 +324,6 @@ impl<S> Admission<S> {
 
     // Other shards.
 
-    /// Whether waiters can move to other shards.
-    pub(super) fn can_move(&self) -> bool {
-        self.peers.can_steal()
-    }
-
     /// Whether a request that has just joined the queue is to be offered at once. If other shards know that requests
     /// wait here, they tell when they have slack.
     pub(super) fn is_offer_due(&self) -> bool {
@@ -422,9 +416,19 @@ impl<S> Admission<S> {
         Some((wait, connection, since))
     }
 
-    /// The time of the next offer, once it is set; for the task that makes it.
-    pub(super) fn poll_offer_due(&mut self, context: &Context<'_>) -> Poll<Instant> {
-        self.offers.poll_due(context)
+    /// When waiters are next to be offered, if that is sooner than something else comes.
+    pub(super) fn next_offer(&mut self) -> Option<Instant> {
+        self.offers.next()
+    }
+
+    /// Whether that has come nearer since it was asked.
+    pub(super) fn has_offer_news(&self) -> bool {
+        self.offers.has_news()
+    }
+
+    /// Whether it is time to offer waiters.
+    pub(super) fn take_offer_due(&mut self, now: Instant) -> bool {
+        self.offers.take_due(now)
     }
 
     /// A waiter that was to move to `shard` has left: its permit goes back.

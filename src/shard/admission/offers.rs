@@ -1,13 +1,12 @@
-//! When waiters are next offered to other shards: sooner than the next tick, so a task of its own waits for it.
+//! When waiters are next offered to other shards: sooner than the next tick, so the pump waits no longer than this.
 
-use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// The time of the next offer, and who is to be woken when it is set.
+/// The time of the next offer.
 #[derive(Debug, Default)]
 pub(super) struct OfferTimer {
     due: Option<Instant>,
-    waker: Option<Waker>,
+    has_news: bool,
 }
 
 impl OfferTimer {
@@ -15,20 +14,23 @@ impl OfferTimer {
     pub(super) fn set(&mut self, due: Instant) {
         if self.due.is_none_or(|set| due < set) {
             self.due = Some(due);
-            if let Some(waker) = self.waker.take() {
-                waker.wake();
-            }
+            self.has_news = true;
         }
     }
 
-    /// Takes the time of the next offer, once it is set.
-    pub(super) fn poll_due(&mut self, context: &Context<'_>) -> Poll<Instant> {
-        match self.due.take() {
-            Some(due) => Poll::Ready(due),
-            None => {
-                self.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+    /// When the next offer is due, if one is.
+    pub(super) fn next(&mut self) -> Option<Instant> {
+        self.has_news = false;
+        self.due
+    }
+
+    /// Whether it has come nearer since that was last asked.
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// Whether it is time for the offer, which is due no more then.
+    pub(super) fn take_due(&mut self, now: Instant) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
     }
 }

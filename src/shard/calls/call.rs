@@ -13,6 +13,7 @@ use crate::workers::JobHandle;
 
 use super::super::service::LocalService;
 use super::asker_key::AskerKey;
+use super::call_waker::Awaits;
 
 /// The state of a leased handler.
 pub struct Call {
@@ -39,8 +40,8 @@ pub(in crate::shard) enum Run {
     Ready(CallFuture),
     /// Taken out to be polled.
     Polled,
-    /// Pending; the waker tells its task that the call was taken away.
-    Pending(CallFuture, Option<Waker>),
+    /// Pending; a waker tells its task that the call was taken away.
+    Pending(CallFuture, Awaits),
     /// Pending without a handler until its client answers.
     Shelved(CallFuture, Waker),
     /// On a worker thread.

@@ -18,6 +18,7 @@
 //! | file | its part |
 //! |---|---|
 //! | `call` | the state of a leased handler |
+//! | `call_waker` | what wakes a pending call, and what it waits for |
 //! | `links` | what calls speak into |
 //! | `shelf` | calls that wait for their client without a handler, and come back |
 //! | `askers`, `asker_key` | what is known of a call that has asked its client something |
@@ -25,12 +26,12 @@
 mod asker_key;
 mod askers;
 mod call;
+mod call_waker;
 mod links;
 mod shelf;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Instant;
 
 use crate::jsonrpc::Scratch;
@@ -45,6 +46,8 @@ pub(super) use asker_key::AskerKey;
 use askers::Askers;
 pub use call::Call;
 pub(super) use call::{Batched, Run};
+pub use call_waker::Awaits;
+pub(super) use call_waker::CallWaker;
 use links::Links;
 
 /// The calls of one shard.
@@ -54,15 +57,42 @@ pub(super) struct Calls {
     links: Links,
     /// Calls to be polled for the first time, oldest first.
     started: VecDeque<HandlerKey>,
-    /// Pending calls that their tasks have not polled yet: they are, as soon as tasks run.
-    fresh: usize,
-    /// Calls that wait for something on this shard.
-    pending: usize,
+    /// Calls that are pending.
+    pending: Pending,
     /// What one call said, while it is passed on.
     emissions: Vec<Emission>,
     /// One message of it.
     message: Vec<u8>,
     workers: Submitter,
+}
+
+/// How many calls are pending, by what they wait for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Pending {
+    /// Their tasks have not polled them yet.
+    fresh: usize,
+    turn: usize,
+    shard: usize,
+    anything: usize,
+}
+
+impl Pending {
+    fn of(&mut self, awaits: &Awaits) -> &mut usize {
+        match awaits {
+            Awaits::Turn(None) => &mut self.fresh,
+            Awaits::Turn(Some(_)) => &mut self.turn,
+            Awaits::Shard(_) => &mut self.shard,
+            Awaits::Anything(_) => &mut self.anything,
+        }
+    }
+
+    fn insert(&mut self, awaits: &Awaits) {
+        *self.of(awaits) += 1;
+    }
+
+    fn remove(&mut self, awaits: &Awaits) {
+        *self.of(awaits) -= 1;
+    }
 }
 
 /// The call that has the deadline of a slot.
@@ -87,8 +117,7 @@ impl Calls {
             askers: Askers::new(handlers),
             links: Links::new(listener, server),
             started: VecDeque::with_capacity(handlers as usize),
-            fresh: 0,
-            pending: 0,
+            pending: Pending::default(),
             emissions: Vec::new(),
             message: Vec::new(),
             workers,
@@ -134,12 +163,17 @@ impl Calls {
 
     /// Whether calls are pending that their tasks have not polled yet.
     pub(super) fn has_fresh(&self) -> bool {
-        self.fresh > 0
+        self.pending.fresh > 0
     }
 
-    /// Whether calls wait for something other than the ring.
-    pub(super) fn has_pending(&self) -> bool {
-        self.pending > 0
+    /// Whether calls are pending that will be polled as soon as tasks run.
+    pub(super) fn has_runnable(&self) -> bool {
+        self.pending.fresh + self.pending.turn > 0
+    }
+
+    /// Whether calls wait for something that may need the executor.
+    pub(super) fn awaits_executor(&self) -> bool {
+        self.pending.anything > 0
     }
 
     /// The handlers that work for the calls that are as `matches` says.
@@ -345,15 +379,13 @@ impl Calls {
         None
     }
 
-    /// A polled call is pending; `waker` is its task's, once it has one. False if the call was taken away.
-    pub(super) fn suspend(&mut self, handler: HandlerKey, future: CallFuture, waker: Option<Waker>) -> bool {
+    /// A polled call is pending. False if the call was taken away.
+    pub(super) fn suspend(&mut self, handler: HandlerKey, future: CallFuture, awaits: Awaits) -> bool {
         let Some(call) = self.pool.call_mut(handler) else {
             return false;
         };
-        let is_fresh = waker.is_none();
-        call.run = Run::Pending(future, waker);
-        self.pending += 1;
-        self.fresh += usize::from(is_fresh);
+        self.pending.insert(&awaits);
+        call.run = Run::Pending(future, awaits);
         true
     }
 
@@ -361,9 +393,8 @@ impl Calls {
     pub(super) fn resume(&mut self, handler: HandlerKey) -> Option<CallFuture> {
         let call = self.pool.call_mut(handler)?;
         match std::mem::replace(&mut call.run, Run::Polled) {
-            Run::Pending(future, waker) => {
-                self.pending -= 1;
-                self.fresh -= usize::from(waker.is_none());
+            Run::Pending(future, awaits) => {
+                self.pending.remove(&awaits);
                 call.begin_poll();
                 Some(future)
             }
@@ -405,12 +436,11 @@ impl Calls {
     /// Ends what still runs of a call. A job on a worker is told to stop; if it does not, it counts as abandoned.
     fn stop(&mut self, run: Run) {
         match run {
-            Run::Pending(future, waker) => {
-                self.pending -= 1;
-                self.fresh -= usize::from(waker.is_none());
+            Run::Pending(future, awaits) => {
+                self.pending.remove(&awaits);
                 drop(future);
                 // Its task finds the call gone and ends.
-                if let Some(waker) = waker {
+                if let Some(waker) = awaits.into_waker() {
                     waker.wake();
                 }
             }
@@ -441,9 +471,8 @@ impl Calls {
     #[cfg(test)]
     pub(super) fn assert_at_rest(&self) {
         assert_eq!(self.pool.idle(), self.pool.size(), "idle handlers");
-        assert_eq!(self.pending, 0, "pending calls");
+        assert_eq!(self.pending, Pending::default(), "pending calls");
         assert_eq!(self.started.len(), 0, "calls never polled");
-        assert_eq!(self.fresh, 0, "calls their tasks have not polled");
         assert!(self.askers.is_shelf_empty(), "calls that wait for their clients");
     }
 }

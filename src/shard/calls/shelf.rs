@@ -13,6 +13,7 @@ use super::Calls;
 use super::asker_key::AskerKey;
 use super::askers::Asker;
 use super::call::{Call, Run};
+use super::call_waker::Awaits;
 
 /// A call that gave up its handler, on its way to another.
 pub(in crate::shard) struct Unshelved {
@@ -138,14 +139,18 @@ impl Calls {
             return false;
         }
         match std::mem::replace(&mut call.run, Run::Polled) {
-            Run::Pending(future, Some(waker)) => call.run = Run::Shelved(future, waker),
+            Run::Pending(future, awaits) if !matches!(awaits, Awaits::Turn(None)) => {
+                self.pending.remove(&awaits);
+                if let Some(waker) = awaits.into_waker() {
+                    call.run = Run::Shelved(future, waker);
+                }
+            }
             // On a worker, or not known to its task yet.
             other => {
                 call.run = other;
                 return false;
             }
         }
-        self.pending -= 1;
         let Some(call) = self.pool.take(handler) else {
             return false;
         };

@@ -32,6 +32,13 @@ impl<R: ShardRing> Shard<R> {
         self.admission.pass_on_slack();
     }
 
+    /// Offers waiters if it is time to.
+    pub fn offer_if_due(&mut self) {
+        if self.admission.take_offer_due(self.clock.now()) {
+            self.offer_waiters();
+        }
+    }
+
     /// Sends the waiters that are old enough to shards with slack, as many as those take.
     pub fn offer_waiters(&mut self) {
         while let Some(next) = self.admission.next_move(self.clock.now()) {

@@ -3,7 +3,6 @@
 //! Calls that are pending and calls on a worker both end in [`Shard::settle`].
 
 use std::rc::Rc;
-use std::task::Waker;
 use std::time::Instant;
 
 use crate::mcp::{OverloadReason, Ticket};
@@ -16,7 +15,7 @@ use crate::registry::{
 use crate::ring::ConnectionKey;
 use crate::workers::{self, Job, Refused};
 
-use crate::shard::calls::{Batched, Call, Run};
+use crate::shard::calls::{Awaits, Batched, Call, Run};
 use crate::shard::connections::{State, Waiting};
 use crate::shard::inbox::ShardEvent;
 use crate::shard::{Shard, ShardRing};
@@ -134,10 +133,10 @@ impl<R: ShardRing> Shard<R> {
         self.calls.next_started()
     }
 
-    /// A polled call is pending; `waker` is its task's, once it has one.
-    pub fn suspend(&mut self, handler: HandlerKey, future: CallFuture, waker: Option<Waker>) {
-        let is_new = waker.is_none();
-        if !self.calls.suspend(handler, future, waker) {
+    /// A polled call is pending; before its task has polled it, it awaits that with no waker.
+    pub fn suspend(&mut self, handler: HandlerKey, future: CallFuture, awaits: Awaits) {
+        let is_new = matches!(awaits, Awaits::Turn(None));
+        if !self.calls.suspend(handler, future, awaits) {
             return;
         }
         if is_new {

@@ -446,7 +446,7 @@ impl Driver {
             match Pin::new(&mut call).poll(&mut context) {
                 Poll::Ready(outcome) => self.shard.settle(handler, outcome),
                 Poll::Pending => {
-                    self.shard.suspend(handler, call, None);
+                    self.shard.suspend(handler, call, Awaits::Turn(None));
                     self.tasks.push(Task {
                         handler,
                         is_woken: Arc::new(Woken(AtomicBool::new(true))),
@@ -469,7 +469,7 @@ impl Driver {
             match Pin::new(&mut call).poll(&mut Context::from_waker(&waker)) {
                 Poll::Ready(outcome) => self.shard.settle(task.handler, outcome),
                 Poll::Pending => {
-                    self.shard.suspend(task.handler, call, Some(waker));
+                    self.shard.suspend(task.handler, call, Awaits::Anything(waker));
                     self.tasks.push(task);
                 }
             }
