@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Replaces a server by the next one on the same port, again and again, under clients that only come and go.
+"""Replaces a server by the next one at the same place, again and again, under clients that only come and go.
 
     scripts/rolling.py [--weir PATH] [--restarts N] [--connects N] [--clients N] [--shards N] [--flag FLAG]
+                       [--unix PATH]
 
 Each client connects, asks for one echo and leaves. Prints how many connects there were, how long the slowest took, and
 how many hung for a second (a first packet that nobody answered), were refused or reset, or got no answer. Exits with 1
-unless all of the latter are none. `--weir` is `target/release/weir` by default, `--flag` (repeatable) is for the server.
+unless all of the latter are none. `--weir` is `target/release/weir` by default, `--flag` (repeatable) is for the server. The place
+is a port, or the Unix socket that `--unix` names.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import time
 import echo_request
 
 HUNG_SECONDS = 0.9
-WHERE = re.compile(rb"url=http://([\d.]+):(\d+)")
+WHERE = re.compile(rb"url=http://(?:unix:[^ ]+|([\d.]+):(\d+))/mcp")
 
 
 def start(arguments, address):
@@ -35,12 +37,24 @@ def start(arguments, address):
         if process.poll() is not None:
             sys.exit(os.pread(said.fileno(), 1 << 16, 0).decode())
         time.sleep(0.005)
-    return process, where.group(1).decode(), int(where.group(2))
+    if arguments.unix:
+        return process, arguments.unix
+    return process, (where.group(1).decode(), int(where.group(2)))
 
 
-def request(host, port):
+def connect(where):
+    if not isinstance(where, str):
+        return socket.create_connection(where, timeout=10)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(10)
+    connection.connect(where)
+    return connection
+
+
+def request(where):
     body = echo_request.body("modern").encode()
-    fields = {"host": f"{host}:{port}", "content-type": "application/json", "connection": "close"}
+    host = "localhost" if isinstance(where, str) else "%s:%d" % where
+    fields = {"host": host, "content-type": "application/json", "connection": "close"}
     fields |= {"accept": "application/json, text/event-stream", "content-length": str(len(body))}
     fields |= echo_request.headers("modern")
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -52,7 +66,7 @@ def come_and_go(where, message, left, fates, slowest):
     while left.acquire(blocking=False):
         began = time.monotonic()
         try:
-            with socket.create_connection(where, timeout=10) as connection:
+            with connect(where) as connection:
                 took = time.monotonic() - began
                 slowest.append(took)
                 connection.sendall(message)
@@ -61,7 +75,7 @@ def come_and_go(where, message, left, fates, slowest):
                     answer += piece
             fate = "answered" if answer.startswith(b"HTTP/1.1 200 ") else "unanswered"
             fates.append("hung" if took >= HUNG_SECONDS else fate)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, FileNotFoundError):
             fates.append("refused")
         except ConnectionResetError:
             fates.append("reset")
@@ -77,10 +91,11 @@ def main():
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--flag", action="append", default=[])
+    parser.add_argument("--unix", metavar="PATH")
     arguments = parser.parse_args()
-    server, host, port = start(arguments, "127.0.0.1:0")
+    server, where = start(arguments, f"unix:{arguments.unix}" if arguments.unix else "127.0.0.1:0")
     left, fates, slowest = threading.Semaphore(arguments.connects), [], []
-    job = (come_and_go, ((host, port), request(host, port), left, fates, slowest))
+    job = (come_and_go, (where, request(where), left, fates, slowest))
     clients = [threading.Thread(target=job[0], args=job[1]) for _ in range(arguments.clients)]
     for client in clients:
         client.start()
@@ -88,7 +103,7 @@ def main():
         # Spread over the connects, so that every restart meets its share of them.
         while len(fates) < arguments.connects * (restart + 0.5) / arguments.restarts:
             time.sleep(0.001)
-        following, _, _ = start(arguments, f"{host}:{port}")
+        following, _ = start(arguments, f"unix:{where}" if arguments.unix else "%s:%d" % where)
         server.send_signal(signal.SIGTERM)
         if server.wait() != 0:
             sys.exit(f"a drained server ended with {server.returncode}")
