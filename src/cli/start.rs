@@ -19,7 +19,7 @@ use crate::config::{
     evaluate, raise_soft_limits, resolve,
 };
 use crate::ring::listener::{AddressUse, address_use};
-use crate::ring::unix_listener::{UnixListenError, UnixUse, unix_use};
+use crate::ring::unix_listener::{UnixListenError, UnixUse, settled_unix_use, unix_use};
 
 /// Serves, unless something is wrong or missing.
 pub(super) fn serve(inputs: Result<Inputs, Vec<ConfigError>>) -> ExitCode {
@@ -188,7 +188,12 @@ fn listen_line(address: SocketAddr, is_shared: bool) -> Line {
 
 /// Whether the server can listen on the Unix socket.
 fn unix_line(name: &UnixName, takes_over: bool) -> Line {
-    let (verdict, text) = match unix_use(name) {
+    let found = if takes_over {
+        unix_use(name)
+    } else {
+        settled_unix_use(name)
+    };
+    let (verdict, text) = match found {
         Ok(UnixUse::Free) => (Verdict::Ok, format!("unix:{name}")),
         Ok(UnixUse::Left) => (
             Verdict::Ok,

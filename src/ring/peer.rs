@@ -76,6 +76,12 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixStream;
 
+    /// The kernel keeps who the peer is.
+    #[test]
+    fn a_connection_is_two_descriptors_and_their_kinds() {
+        assert_eq!(size_of::<crate::ring::Socket>(), 12);
+    }
+
     #[test]
     fn the_process_at_the_other_end_is_known() {
         let (one, _other) = UnixStream::pair().unwrap();

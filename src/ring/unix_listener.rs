@@ -45,6 +45,10 @@ const NAME_BYTES_MAX: usize = 107;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a lock is tried.
 const LOCK_LOOK: Duration = Duration::from_millis(5);
+/// How long a process that was killed may take to let go of its sockets.
+const SETTLE_PATIENCE: Duration = Duration::from_millis(500);
+/// How often that is looked at: a server that is well sees a connection each time.
+const SETTLE_LOOK: Duration = Duration::from_millis(50);
 /// The mode until the file has its owner.
 const CLOSED: u32 = 0o600;
 
@@ -153,6 +157,22 @@ pub fn unix_use(name: &UnixName) -> Result<UnixUse, UnixListenError> {
     }
 }
 
+/// Finds out who has the name, after a moment for a process that is about to let go of it: the kernel closes the
+/// sockets of a process that was killed a little after its end.
+///
+/// # Errors
+/// Fails like [`unix_use`].
+pub fn settled_unix_use(name: &UnixName) -> Result<UnixUse, UnixListenError> {
+    let deadline = Instant::now() + SETTLE_PATIENCE;
+    loop {
+        let found = unix_use(name)?;
+        if found != UnixUse::Serving || Instant::now() >= deadline {
+            return Ok(found);
+        }
+        std::thread::sleep(SETTLE_LOOK);
+    }
+}
+
 /// A socket that listens under `name`, and its file, if it has one.
 ///
 /// # Errors
@@ -166,6 +186,10 @@ pub fn listen_unix(
         UnixName::Path(path) => path,
         UnixName::Abstract(_) => return Ok((listen_on_abstract(name, options.backlog)?, None)),
     };
+    // Others need not wait for this.
+    if !options.takes_over && settled_unix_use(name)? == UnixUse::Serving {
+        return Err(UnixListenError::Serving);
+    }
     let known_as = std::path::absolute(path)?;
     let lock = Lock::take(&known_as)?;
     let (socket, file) = match unix_use(name)? {

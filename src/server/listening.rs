@@ -30,9 +30,9 @@ pub(super) struct Listening {
 enum Sockets {
     Port(Group),
     Unix {
-        socket: Arc<OwnedFd>,
-        /// Until a drain removes it.
+        /// Until a drain removes it. It goes first: while the socket is open no other file has its number.
         file: Option<SocketFile>,
+        socket: Arc<OwnedFd>,
     },
 }
 
